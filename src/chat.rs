@@ -1,0 +1,19 @@
+//! The domain: what a conversation is and how it goes on. Pure: no I/O, no async, no clock of the machine,
+//! no generated types; every result is a function of its arguments alone.
+//!
+//! Values are parsed once and then trusted: whoever holds a [`MessageText`] or a [`DisplayName`] holds a
+//! valid one. [`Conversation`] is the state machine that decides; nothing else does.
+
+mod clock;
+mod conversation;
+mod event;
+mod message;
+mod name;
+mod refusal;
+
+pub use clock::{CLOCK_LEAP_MAX, LamportClock, LogicalTime};
+pub use conversation::{Command, Conversation, Decision, Divergence, MESSAGE_IDS_REMEMBERED, Member, Receipt};
+pub use event::{Event, EventKind, LeaveReason, Participant, ParticipantId, Sequence, SessionKey};
+pub use message::{MESSAGE_ID_BYTES_MAX, MessageId, MessageText, TEXT_CHARACTERS_MAX};
+pub use name::{COMBINING_MARKS_MAX, DisplayName, NAME_CHARACTERS_MAX, NameFault, NameKey};
+pub use refusal::Refusal;

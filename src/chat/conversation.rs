@@ -1,0 +1,304 @@
+//! The conversation as one state machine (S3 to S6): commands in, decisions out.
+//!
+//! Deterministic and replayable: the result depends on nothing but the commands before it. There is no wall
+//! clock, no configuration and no hash order in it, so the same commands over a replicated log would give
+//! the same conversation everywhere.
+//!
+//! A conversation is built from persistent trees: a clone costs a few pointers and shares the rest. Whoever
+//! must be able to go back, or to look on while it changes, keeps a clone.
+
+use std::time::SystemTime;
+
+use rpds::{QueueSync, RedBlackTreeMapSync as Map};
+
+use super::{
+    DisplayName, Event, EventKind, LamportClock, LeaveReason, LogicalTime, MessageId, MessageText, NameKey,
+    Participant, ParticipantId, Refusal, Sequence, SessionKey,
+};
+
+/// How many message ids of each session are remembered, so that their repeats are found.
+pub const MESSAGE_IDS_REMEMBERED: usize = 1024;
+
+/// What somebody asks of the conversation.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// A new participant.
+    Join {
+        /// What people shall call it.
+        display_name: DisplayName,
+        /// The session that will speak for it; never used before.
+        session: SessionKey,
+        /// The sender's clock as it sent.
+        sent: LogicalTime,
+    },
+    /// A message to everybody.
+    Publish {
+        /// Who writes.
+        session: SessionKey,
+        /// What.
+        text: MessageText,
+        /// The sender's own id for it.
+        message_id: Option<MessageId>,
+        /// The last event that the sender has been delivered.
+        seen: Sequence,
+        /// The sender's clock as it sent.
+        sent: LogicalTime,
+    },
+    /// A participant goes.
+    Leave {
+        /// Who.
+        session: SessionKey,
+        /// The sender's clock as it sent.
+        sent: LogicalTime,
+    },
+    /// A participant's grace period is over. Nobody sent it, so it carries no time.
+    Expire {
+        /// Who.
+        participant: ParticipantId,
+    },
+}
+
+/// What a command came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It happened, and everybody is to be told.
+    Happened(Event),
+    /// It had happened before: the first answer again, and nobody is told.
+    Repeated(Receipt),
+}
+
+/// Where in the order a command ended up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The event's position.
+    pub sequence: Sequence,
+    /// The event's time.
+    pub logical_time: LogicalTime,
+}
+
+impl From<&Event> for Receipt {
+    fn from(event: &Event) -> Self {
+        Self { sequence: event.sequence, logical_time: event.logical_time }
+    }
+}
+
+/// A recorded event that does not follow from the events before it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("event {sequence} does not follow from the events before it")]
+pub struct Divergence {
+    /// The position of the recorded event.
+    pub sequence: Sequence,
+    /// What the state machine makes of its command; none where the event names nobody who is active.
+    pub derived: Option<Result<Decision, Refusal>>,
+}
+
+/// An active participant.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// What people call it.
+    pub display_name: DisplayName,
+    /// The session that speaks for it.
+    pub session: SessionKey,
+    remembered: Remembered,
+}
+
+/// The last [`MESSAGE_IDS_REMEMBERED`] publishes of a session that had a message id.
+#[derive(Clone, Debug, Default)]
+struct Remembered {
+    receipts: Map<MessageId, Receipt>,
+    oldest_first: QueueSync<MessageId>,
+}
+
+impl Remembered {
+    fn insert(&mut self, id: MessageId, receipt: Receipt) {
+        self.receipts.insert_mut(id.clone(), receipt);
+        self.oldest_first.enqueue_mut(id);
+        if self.oldest_first.len() > MESSAGE_IDS_REMEMBERED
+            && let Some(oldest) = self.oldest_first.peek().cloned()
+        {
+            self.receipts.remove_mut(&oldest);
+            self.oldest_first.dequeue_mut();
+        }
+    }
+}
+
+/// The state of the conversation after its newest event.
+#[derive(Clone, Debug, Default)]
+pub struct Conversation {
+    clock: LamportClock,
+    head: Sequence,
+    members: Map<ParticipantId, Member>,
+    by_session: Map<SessionKey, ParticipantId>,
+    by_name: Map<NameKey, ParticipantId>,
+}
+
+impl Conversation {
+    /// A conversation in which nothing has happened.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The position of the newest event.
+    pub fn head(&self) -> Sequence {
+        self.head
+    }
+
+    /// The logical time of the newest event.
+    pub fn logical_time(&self) -> LogicalTime {
+        self.clock.now()
+    }
+
+    /// How many participants are active.
+    pub fn active(&self) -> usize {
+        self.members.size()
+    }
+
+    /// The roster, in order of joining.
+    pub fn roster(&self) -> impl Iterator<Item = (ParticipantId, &Member)> {
+        self.members.iter().map(|(id, member)| (*id, member))
+    }
+
+    /// The active participant for whom a session speaks.
+    ///
+    /// # Errors
+    /// [`Refusal::SessionUnknown`].
+    pub fn participant(&self, session: SessionKey) -> Result<ParticipantId, Refusal> {
+        self.by_session.get(&session).copied().ok_or(Refusal::SessionUnknown)
+    }
+
+    /// An active participant, by id.
+    pub fn member(&self, id: ParticipantId) -> Option<&Member> {
+        self.members.get(&id)
+    }
+
+    /// Checks a position that somebody claims to have reached.
+    ///
+    /// # Errors
+    /// [`Refusal::SequenceOutOfRange`] where it lies after the newest event.
+    pub fn check_position(&self, sequence: Sequence) -> Result<(), Refusal> {
+        if sequence > self.head {
+            return Err(Refusal::SequenceOutOfRange { sequence, head: self.head });
+        }
+        Ok(())
+    }
+
+    /// Decides one command. `at` is written into the event and read by nothing.
+    ///
+    /// The time of the event is L(n) = max(L(n-1), t) + 2: one step for the receipt of the command, one for
+    /// the broadcast.
+    ///
+    /// # Errors
+    /// A [`Refusal`], which leaves everything as it was, the clock included.
+    pub fn apply(&mut self, command: Command, at: SystemTime) -> Result<Decision, Refusal> {
+        let (participant, sent, kind) = match command {
+            Command::Join { display_name, session, sent } => {
+                if self.by_name.contains_key(&display_name.key()) {
+                    return Err(Refusal::NameTaken);
+                }
+                let id = ParticipantId(self.head.next());
+                (Participant { id, display_name }, sent, EventKind::Joined { session })
+            }
+            Command::Publish { session, text, message_id, seen, sent } => {
+                let participant = self.participant(session)?;
+                if let Some(receipt) = self.receipt(participant, message_id.as_ref()) {
+                    return Ok(Decision::Repeated(receipt));
+                }
+                self.check_position(seen)?;
+                (self.named(participant)?, sent, EventKind::Message { text, message_id, seen })
+            }
+            Command::Leave { session, sent } => {
+                let participant = self.participant(session)?;
+                (self.named(participant)?, sent, EventKind::Left { reason: LeaveReason::Requested })
+            }
+            Command::Expire { participant } => {
+                let kind = EventKind::Left { reason: LeaveReason::Disconnected };
+                (self.named(participant)?, LogicalTime::default(), kind)
+            }
+        };
+        let logical_time = self.next_time(sent)?;
+        let sequence = self.head.next();
+        let event = Event { sequence, logical_time, sent_logical_time: sent, recorded_at: at, participant, kind };
+        self.evolve(&event);
+        Ok(Decision::Happened(event))
+    }
+
+    /// Applies a recorded event again and checks that the state machine would record the very same.
+    ///
+    /// # Errors
+    /// [`Divergence`], after which this conversation is of no more use.
+    pub fn replay(&mut self, recorded: &Event) -> Result<(), Divergence> {
+        let derived = self.command_of(recorded).map(|command| self.apply(command, recorded.recorded_at));
+        match derived {
+            Some(Ok(Decision::Happened(event))) if event == *recorded => Ok(()),
+            derived => Err(Divergence { sequence: recorded.sequence, derived }),
+        }
+    }
+
+    fn command_of(&self, event: &Event) -> Option<Command> {
+        let sent = event.sent_logical_time;
+        let speaker = self.members.get(&event.participant.id).map(|member| member.session);
+        Some(match &event.kind {
+            EventKind::Joined { session } => {
+                Command::Join { display_name: event.participant.display_name.clone(), session: *session, sent }
+            }
+            EventKind::Message { text, message_id, seen } => Command::Publish {
+                session: speaker?,
+                text: text.clone(),
+                message_id: message_id.clone(),
+                seen: *seen,
+                sent,
+            },
+            EventKind::Left { reason: LeaveReason::Requested } => Command::Leave { session: speaker?, sent },
+            EventKind::Left { reason: LeaveReason::Disconnected } => {
+                Command::Expire { participant: event.participant.id }
+            }
+        })
+    }
+
+    fn named(&self, id: ParticipantId) -> Result<Participant, Refusal> {
+        let member = self.members.get(&id).ok_or(Refusal::SessionUnknown)?;
+        Ok(Participant { id, display_name: member.display_name.clone() })
+    }
+
+    fn receipt(&self, participant: ParticipantId, id: Option<&MessageId>) -> Option<Receipt> {
+        self.members.get(&participant)?.remembered.receipts.get(id?).copied()
+    }
+
+    fn next_time(&self, sent: LogicalTime) -> Result<LogicalTime, Refusal> {
+        let latest = self.clock.latest_admissible();
+        if sent > latest {
+            return Err(Refusal::ClockOutOfRange { time: sent, latest });
+        }
+        let mut clock = self.clock;
+        clock.receive(sent);
+        Ok(clock.tick())
+    }
+
+    fn evolve(&mut self, event: &Event) {
+        let id = event.participant.id;
+        self.head = event.sequence;
+        self.clock = LamportClock::starting_at(event.logical_time);
+        match &event.kind {
+            EventKind::Joined { session } => {
+                let display_name = event.participant.display_name.clone();
+                self.by_name.insert_mut(display_name.key(), id);
+                self.by_session.insert_mut(*session, id);
+                let member = Member { display_name, session: *session, remembered: Remembered::default() };
+                self.members.insert_mut(id, member);
+            }
+            EventKind::Left { .. } => {
+                if let Some(member) = self.members.get(&id) {
+                    self.by_name.remove_mut(&member.display_name.key());
+                    self.by_session.remove_mut(&member.session);
+                }
+                self.members.remove_mut(&id);
+            }
+            EventKind::Message { message_id: Some(message_id), .. } => {
+                if let Some(member) = self.members.get_mut(&id) {
+                    member.remembered.insert(message_id.clone(), Receipt::from(event));
+                }
+            }
+            EventKind::Message { message_id: None, .. } => {}
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What happened: the entries of the conversation.
+
+use std::{fmt, time::SystemTime};
+
+use super::{DisplayName, LogicalTime, MessageId, MessageText};
+
+/// An event's position in the conversation: 1, 2, 3 … with no gap. 0 stands before the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sequence(pub u64);
+
+impl Sequence {
+    /// The position after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    /// The position before this one; 0 stays 0.
+    #[must_use]
+    pub fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+}
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Names one membership, uniquely within an epoch: the position of its Joined event. It needs no
+/// randomness, so the state machine can give it out and a replay gives it out again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ParticipantId(pub Sequence);
+
+impl fmt::Display for ParticipantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "p{}", self.0)
+    }
+}
+
+/// What the domain knows of a session's secret token: a digest. Whoever reads the state or the journal
+/// learns no token.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionKey(pub [u8; 32]);
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionKey(…)")
+    }
+}
+
+/// One membership, as everybody may know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Participant {
+    /// Unique within the epoch.
+    pub id: ParticipantId,
+    /// Unique among the active participants.
+    pub display_name: DisplayName,
+}
+
+/// One entry of the conversation. With its session key it is all that a replay needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The position in the conversation.
+    pub sequence: Sequence,
+    /// The time of the broadcast, the same for every recipient.
+    pub logical_time: LogicalTime,
+    /// The time in the request that led to it; 0 for an expiry, which nobody sent.
+    pub sent_logical_time: LogicalTime,
+    /// The machine's wall clock, for people only: no rule depends on it.
+    pub recorded_at: SystemTime,
+    /// Who joined, left or wrote.
+    pub participant: Participant,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// The participant takes part from here on.
+    Joined {
+        /// The session that speaks for it.
+        session: SessionKey,
+    },
+    /// The participant is gone.
+    Left {
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// The participant published a message.
+    Message {
+        /// What it wrote.
+        text: MessageText,
+        /// The sender's own id for it.
+        message_id: Option<MessageId>,
+        /// The last event that the sender had been delivered.
+        seen: Sequence,
+    },
+}
+
+/// Why a participant is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaveReason {
+    /// It asked to leave.
+    Requested,
+    /// Its stream broke and was not resumed within the grace period.
+    Disconnected,
+}
+
+impl Event {
+    /// What to display: the message as it was sent, or the sentence of S5 or S6.
+    pub fn content(&self) -> String {
+        let went = match &self.kind {
+            EventKind::Message { text, .. } => return text.as_str().to_owned(),
+            EventKind::Joined { .. } => "joined",
+            EventKind::Left { .. } => "left",
+        };
+        let (name, time) = (&self.participant.display_name, self.logical_time);
+        format!("Participant {name} {went} Chit Chat at logical time {time}")
+    }
+}

@@ -1,0 +1,3 @@
+//! Chit Chat: a chat service whose order of events can be seen and proved.
+
+pub mod chat;
