@@ -1,3 +1,5 @@
 //! Chit Chat: a chat service whose order of events can be seen and proved.
 
 pub mod chat;
+pub mod journal;
+pub mod wire;

@@ -1,0 +1,92 @@
+//! The durable, ordered record from which all state can be rebuilt.
+//!
+//! Persist, then tell: [`Journal::append`] is the only way to a [`Committed`] batch, and only a committed
+//! batch can be given to the feed.
+
+mod memory;
+mod recovery;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::chat::{Event, Sequence};
+
+pub use memory::MemoryJournal;
+pub use recovery::{RecoveryError, recover};
+
+/// The random id of one journal. A new journal is a new epoch, in which sequences start again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Epoch(Arc<str>);
+
+impl Epoch {
+    /// The epoch with this id.
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
+        Self(id.into())
+    }
+
+    /// Its id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The writing side, held by the one writer.
+#[async_trait]
+pub trait Journal: Send + 'static {
+    /// Which journal this is.
+    fn epoch(&self) -> Epoch;
+
+    /// Records a batch, all of it or nothing. When this returns, it is as durable as this journal makes it.
+    ///
+    /// # Errors
+    /// [`JournalError`]: nothing of the batch has been recorded, or, where it is fatal, nobody knows.
+    async fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Committed, JournalError>;
+
+    /// The reading side, which any number of readers share.
+    fn history(&self) -> Arc<dyn History>;
+}
+
+/// The reading side of a journal. It sees what has been committed.
+#[async_trait]
+pub trait History: Send + Sync + 'static {
+    /// Up to `limit` events after a position, in order.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    async fn read(&self, after: Sequence, limit: usize) -> Result<Vec<Arc<Event>>, JournalError>;
+}
+
+/// A batch that a journal has recorded: it can be told.
+#[derive(Debug)]
+pub struct Committed(Vec<Arc<Event>>);
+
+impl Committed {
+    /// For implementations of [`Journal`] only: the promise that these events are recorded.
+    pub fn promise(events: Vec<Arc<Event>>) -> Self {
+        Self(events)
+    }
+
+    /// The events, in order.
+    pub fn events(&self) -> &[Arc<Event>] {
+        &self.0
+    }
+}
+
+/// A journal that cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// It may be possible again later: a full disk, for instance.
+    #[error("the journal is unavailable: {0}")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Going on would risk what is recorded.
+    #[error("the journal has failed: {0}")]
+    Fatal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}

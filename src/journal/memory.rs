@@ -1,0 +1,53 @@
+//! A journal for as long as the process lives. It keeps the whole conversation, as every journal does.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+
+use super::{Committed, Epoch, History, Journal, JournalError};
+use crate::chat::{Event, Sequence};
+
+/// The journal in memory.
+#[derive(Debug)]
+pub struct MemoryJournal {
+    epoch: Epoch,
+    events: Arc<MemoryHistory>,
+}
+
+#[derive(Debug, Default)]
+struct MemoryHistory(RwLock<Vec<Arc<Event>>>);
+
+impl MemoryJournal {
+    /// An empty journal.
+    pub fn new(epoch: Epoch) -> Self {
+        Self { epoch, events: Arc::default() }
+    }
+}
+
+#[async_trait]
+impl Journal for MemoryJournal {
+    fn epoch(&self) -> Epoch {
+        self.epoch.clone()
+    }
+
+    async fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Committed, JournalError> {
+        // A poisoned lock still guards whole events: extending by clones of pointers does not stop half-way.
+        self.events.0.write().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&events);
+        Ok(Committed::promise(events))
+    }
+
+    fn history(&self) -> Arc<dyn History> {
+        self.events.clone()
+    }
+}
+
+#[async_trait]
+impl History for MemoryHistory {
+    async fn read(&self, after: Sequence, limit: usize) -> Result<Vec<Arc<Event>>, JournalError> {
+        let events = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        // Sequences have no gap and start at 1, so the event after position n is at index n.
+        let start = usize::try_from(after.0).unwrap_or(usize::MAX).min(events.len());
+        let end = start.saturating_add(limit).min(events.len());
+        Ok(events[start..end].to_vec())
+    }
+}

@@ -1,0 +1,40 @@
+//! Rebuilding the conversation from a journal, by replaying the state machine.
+
+use super::{History, JournalError};
+use crate::chat::{Conversation, Divergence, Event};
+
+/// How many events are read at a time.
+const PAGE: usize = 4096;
+
+/// A journal from which the conversation cannot be rebuilt.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// It can be read, and contradicts itself.
+    #[error("the journal is damaged: {0}")]
+    Diverged(#[from] Divergence),
+}
+
+/// Replays the whole journal. Every recorded time is checked against the derived one, so that damage is
+/// found and never becomes a silently different conversation.
+///
+/// # Errors
+/// [`RecoveryError`], with the position where the record contradicts itself.
+pub async fn recover(
+    history: &dyn History,
+    mut on_event: impl FnMut(&Event),
+) -> Result<Conversation, RecoveryError> {
+    let mut conversation = Conversation::new();
+    loop {
+        let page = history.read(conversation.head(), PAGE).await?;
+        if page.is_empty() {
+            return Ok(conversation);
+        }
+        for event in page {
+            conversation.replay(&event)?;
+            on_event(&event);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The rim: generated code, conversion to and from the domain, errors to status, and the codec that lets an
+//! event be encoded once for everybody.
+
+pub mod codec;
+mod convert;
+mod frame;
+mod rejection;
+
+pub use frame::{Frame, WelcomeParts};
+pub use rejection::{DOMAIN, Reason, Rejection, retry_delay};
+
+/// The messages and the client of `proto/chitchat/v1/chitchat.proto`, as generated.
+#[allow(missing_docs)]
+pub mod pb {
+    tonic::include_proto!("chitchat.v1");
+}
+
+/// The server of the same service, as generated: it speaks [`Frame`] where the proto says `JoinResponse`.
+#[allow(missing_docs)]
+pub mod service {
+    include!(concat!(env!("OUT_DIR"), "/server/chitchat.v1.rs"));
+}

@@ -1,0 +1,91 @@
+//! The frames of a participant's stream, encoded once.
+
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes};
+use prost::Message;
+use tonic::codec::EncodeBuf;
+
+use super::codec::Encode;
+use super::pb::{self, join_response};
+use crate::chat::{Conversation, Event, NAME_CHARACTERS_MAX, ParticipantId, Sequence, TEXT_CHARACTERS_MAX};
+
+/// A `JoinResponse` in its encoded form. A clone shares the bytes, so every stream sends the same ones.
+#[derive(Clone, Debug)]
+pub struct Frame(Bytes);
+
+/// What a Welcome says beside the state of the conversation.
+#[derive(Clone, Debug)]
+pub struct WelcomeParts<'a> {
+    /// The session's secret.
+    pub session_token: &'a str,
+    /// Whom the session speaks for.
+    pub participant: ParticipantId,
+    /// The journal's id.
+    pub epoch: &'a str,
+    /// Whether an existing session goes on.
+    pub resumed: bool,
+    /// How long the stream can be quiet before a heartbeat comes.
+    pub heartbeat: Duration,
+}
+
+impl Frame {
+    fn new(frame: join_response::Frame) -> Self {
+        Self(pb::JoinResponse { frame: Some(frame) }.encode_to_vec().into())
+    }
+
+    /// One event, the same for every recipient.
+    pub fn event(event: &Event) -> Self {
+        Self::new(join_response::Frame::Event(event.into()))
+    }
+
+    /// The first frame of a stream: where the conversation stands, and who is there.
+    pub fn welcome(parts: &WelcomeParts<'_>, conversation: &Conversation) -> Self {
+        let participants = conversation.roster().map(|(id, member)| pb::Participant {
+            participant_id: id.to_string(),
+            display_name: member.display_name.to_string(),
+        });
+        Self::new(join_response::Frame::Welcome(pb::Welcome {
+            session_token: parts.session_token.to_owned(),
+            participant_id: parts.participant.to_string(),
+            epoch: parts.epoch.to_owned(),
+            head_sequence: conversation.head().0,
+            logical_time: conversation.logical_time().0,
+            resumed: parts.resumed,
+            participants: participants.collect(),
+            heartbeat_interval: prost_types::Duration::try_from(parts.heartbeat).ok(),
+            limits: Some(pb::Limits {
+                text_characters_max: TEXT_CHARACTERS_MAX as u32,
+                name_characters_max: NAME_CHARACTERS_MAX as u32,
+            }),
+        }))
+    }
+
+    /// The replay is over.
+    pub fn caught_up(sequence: Sequence) -> Self {
+        Self::new(join_response::Frame::CaughtUp(pb::CaughtUp { sequence: sequence.0 }))
+    }
+
+    /// The connection is alive.
+    pub fn heartbeat(head: Sequence) -> Self {
+        Self::new(join_response::Frame::Heartbeat(pb::Heartbeat { head_sequence: head.0 }))
+    }
+}
+
+impl Encode for Frame {
+    fn encode_to(&self, buffer: &mut EncodeBuf<'_>) {
+        buffer.put_slice(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_the_encoded_response() {
+        let Frame(bytes) = Frame::caught_up(Sequence(300));
+        let frame = Some(join_response::Frame::CaughtUp(pb::CaughtUp { sequence: 300 }));
+        assert_eq!(pb::JoinResponse::decode(bytes), Ok(pb::JoinResponse { frame }));
+    }
+}

@@ -1,0 +1,253 @@
+//! The one place where errors become gRPC status, and status becomes a reason again (DESIGN, Errors).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::chat::{MESSAGE_ID_BYTES_MAX, NAME_CHARACTERS_MAX, Refusal, TEXT_CHARACTERS_MAX};
+
+/// The domain of every `google.rpc.ErrorInfo` of this service.
+pub const DOMAIN: &str = "chitchat";
+
+/// When to try again where nothing better is known.
+const RETRY_SOON: Duration = Duration::from_secs(1);
+
+/// Everything for which the service turns somebody away.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The conversation said no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Bytes that are not the message, or a message without a part that it must have.
+    #[error("malformed request: {0}")]
+    Malformed(String),
+    /// A resume against another journal.
+    #[error("the conversation is another one now: its epoch is {epoch}")]
+    EpochChanged {
+        /// The epoch of today's journal.
+        epoch: String,
+    },
+    /// As many participants as may be.
+    #[error("the conversation is full: at most {participants_max} participants at a time")]
+    ConversationFull {
+        /// How many may be active at a time.
+        participants_max: usize,
+    },
+    /// The stream's reader took nothing for the stall limit.
+    #[error("the stream took nothing for {} s; resume to go on", .stall.as_secs_f32())]
+    SlowConsumer {
+        /// The stall limit.
+        stall: Duration,
+    },
+    /// A newer stream of the same session took over.
+    #[error("another stream of this session took over")]
+    Replaced,
+    /// The service is stopping.
+    #[error("the service is shutting down; try again, and resume")]
+    ShuttingDown,
+    /// The journal cannot be written or read now. What was asked may or may not come to pass: ask again,
+    /// with the same message id.
+    #[error("the journal is unavailable; try again")]
+    JournalUnavailable,
+}
+
+/// The stable names of the rejections: the `reason` of an `ErrorInfo`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names are the documentation: see the table of errors in the design")]
+pub enum Reason {
+    TextEmpty,
+    TextTooLong,
+    NameInvalid,
+    MessageIdTooLong,
+    Malformed,
+    NameTaken,
+    SessionUnknown,
+    SecretRequired,
+    EpochChanged,
+    ClockOutOfRange,
+    SequenceOutOfRange,
+    RateLimited,
+    ConversationFull,
+    SlowConsumer,
+    Replaced,
+    ShuttingDown,
+    JournalUnavailable,
+}
+
+impl Reason {
+    /// The table of the design: every reason with its name and its status code.
+    const TABLE: [(Reason, &'static str, Code); 17] = [
+        (Reason::TextEmpty, "TEXT_EMPTY", Code::InvalidArgument),
+        (Reason::TextTooLong, "TEXT_TOO_LONG", Code::InvalidArgument),
+        (Reason::NameInvalid, "NAME_INVALID", Code::InvalidArgument),
+        (Reason::MessageIdTooLong, "MESSAGE_ID_TOO_LONG", Code::InvalidArgument),
+        (Reason::Malformed, "MALFORMED", Code::InvalidArgument),
+        (Reason::NameTaken, "NAME_TAKEN", Code::AlreadyExists),
+        (Reason::SessionUnknown, "SESSION_UNKNOWN", Code::Unauthenticated),
+        (Reason::SecretRequired, "SECRET_REQUIRED", Code::Unauthenticated),
+        (Reason::EpochChanged, "EPOCH_CHANGED", Code::FailedPrecondition),
+        (Reason::ClockOutOfRange, "CLOCK_OUT_OF_RANGE", Code::OutOfRange),
+        (Reason::SequenceOutOfRange, "SEQUENCE_OUT_OF_RANGE", Code::OutOfRange),
+        (Reason::RateLimited, "RATE_LIMITED", Code::ResourceExhausted),
+        (Reason::ConversationFull, "CONVERSATION_FULL", Code::ResourceExhausted),
+        (Reason::SlowConsumer, "SLOW_CONSUMER", Code::ResourceExhausted),
+        (Reason::Replaced, "REPLACED", Code::Aborted),
+        (Reason::ShuttingDown, "SHUTTING_DOWN", Code::Unavailable),
+        (Reason::JournalUnavailable, "JOURNAL_UNAVAILABLE", Code::Unavailable),
+    ];
+
+    fn row(self) -> (Reason, &'static str, Code) {
+        // The table is in the order of the enum; a test holds it to that.
+        Self::TABLE[self as usize]
+    }
+
+    /// The name, as it stands in an `ErrorInfo` and in the log records.
+    pub fn as_str(self) -> &'static str {
+        self.row().1
+    }
+
+    /// The status code that goes with it.
+    pub fn code(self) -> Code {
+        self.row().2
+    }
+
+    /// The reason that a status of this service carries.
+    pub fn of(status: &Status) -> Option<Self> {
+        let info = status.get_details_error_info().filter(|info| info.domain == DOMAIN)?;
+        Self::TABLE.into_iter().find(|(_, name, _)| *name == info.reason).map(|(reason, ..)| reason)
+    }
+}
+
+/// How long the service asks the caller to wait before it tries again.
+pub fn retry_delay(status: &Status) -> Option<Duration> {
+    status.get_details_retry_info()?.retry_delay
+}
+
+impl Rejection {
+    /// Its stable name.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Refused(Refusal::TextEmpty) => Reason::TextEmpty,
+            Self::Refused(Refusal::TextTooLong { .. }) => Reason::TextTooLong,
+            Self::Refused(Refusal::NameInvalid(_)) => Reason::NameInvalid,
+            Self::Refused(Refusal::NameTaken) => Reason::NameTaken,
+            Self::Refused(Refusal::MessageIdTooLong { .. }) => Reason::MessageIdTooLong,
+            Self::Refused(Refusal::SessionUnknown) => Reason::SessionUnknown,
+            Self::Refused(Refusal::ClockOutOfRange { .. }) => Reason::ClockOutOfRange,
+            Self::Refused(Refusal::SequenceOutOfRange { .. }) => Reason::SequenceOutOfRange,
+            Self::Malformed(_) => Reason::Malformed,
+            Self::EpochChanged { .. } => Reason::EpochChanged,
+            Self::ConversationFull { .. } => Reason::ConversationFull,
+            Self::SlowConsumer { .. } => Reason::SlowConsumer,
+            Self::Replaced => Reason::Replaced,
+            Self::ShuttingDown => Reason::ShuttingDown,
+            Self::JournalUnavailable => Reason::JournalUnavailable,
+        }
+    }
+
+    /// The figures that a program may want.
+    fn figures(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Refused(Refusal::TextTooLong { characters }) => {
+                vec![("characters", characters.to_string()), ("characters_max", TEXT_CHARACTERS_MAX.to_string())]
+            }
+            Self::Refused(Refusal::NameInvalid(_)) => vec![("characters_max", NAME_CHARACTERS_MAX.to_string())],
+            Self::Refused(Refusal::MessageIdTooLong { bytes }) => {
+                vec![("bytes", bytes.to_string()), ("bytes_max", MESSAGE_ID_BYTES_MAX.to_string())]
+            }
+            Self::Refused(Refusal::ClockOutOfRange { time, latest }) => {
+                vec![("logical_time", time.to_string()), ("logical_time_max", latest.to_string())]
+            }
+            Self::Refused(Refusal::SequenceOutOfRange { sequence, head }) => {
+                vec![("sequence", sequence.to_string()), ("head_sequence", head.to_string())]
+            }
+            Self::EpochChanged { epoch } => vec![("epoch", epoch.clone())],
+            Self::ConversationFull { participants_max } => {
+                vec![("participants_max", participants_max.to_string())]
+            }
+            Self::SlowConsumer { stall } => vec![("stall_milliseconds", stall.as_millis().to_string())],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The request field that is at fault, where one is.
+    fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused(Refusal::TextEmpty | Refusal::TextTooLong { .. }) => Some("text"),
+            Self::Refused(Refusal::NameInvalid(_) | Refusal::NameTaken) => Some("display_name"),
+            Self::Refused(Refusal::MessageIdTooLong { .. }) => Some("message_id"),
+            Self::Refused(Refusal::ClockOutOfRange { .. }) => Some("logical_time"),
+            _ => None,
+        }
+    }
+
+    fn retry_delay(&self) -> Option<Duration> {
+        match self {
+            Self::ConversationFull { .. } | Self::JournalUnavailable | Self::ShuttingDown => Some(RETRY_SOON),
+            Self::SlowConsumer { .. } => Some(Duration::ZERO),
+            _ => None,
+        }
+    }
+}
+
+impl From<Rejection> for Status {
+    fn from(rejection: Rejection) -> Self {
+        let (reason, message) = (rejection.reason(), rejection.to_string());
+        let figures: HashMap<String, String> =
+            rejection.figures().into_iter().map(|(name, figure)| (name.to_owned(), figure)).collect();
+        let mut details = ErrorDetails::with_error_info(reason.as_str(), DOMAIN, figures);
+        if let Some(field) = rejection.field() {
+            details.add_bad_request_violation(field, message.clone());
+        }
+        if let Some(delay) = rejection.retry_delay() {
+            details.set_retry_info(Some(delay));
+        }
+        Status::with_error_details(reason.code(), message, details)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::{LogicalTime, NameFault, Sequence};
+
+    #[test]
+    fn the_table_of_reasons_is_in_the_order_of_the_enum() {
+        for (index, (reason, name, _)) in Reason::TABLE.into_iter().enumerate() {
+            assert_eq!((reason as usize, reason.as_str()), (index, name));
+        }
+    }
+
+    #[test]
+    fn a_rejection_is_known_again_by_its_status_with_its_figures() {
+        let (time, latest) = (LogicalTime(9), LogicalTime(8));
+        let (sequence, head) = (Sequence(2), Sequence(1));
+        for rejection in [
+            Rejection::Refused(Refusal::TextEmpty),
+            Rejection::Refused(Refusal::TextTooLong { characters: 129 }),
+            Rejection::Refused(Refusal::NameInvalid(NameFault::CombiningMarks)),
+            Rejection::Refused(Refusal::NameTaken),
+            Rejection::Refused(Refusal::MessageIdTooLong { bytes: 65 }),
+            Rejection::Refused(Refusal::SessionUnknown),
+            Rejection::Refused(Refusal::ClockOutOfRange { time, latest }),
+            Rejection::Refused(Refusal::SequenceOutOfRange { sequence, head }),
+            Rejection::Malformed("no".into()),
+            Rejection::EpochChanged { epoch: "e".into() },
+            Rejection::ConversationFull { participants_max: 3 },
+            Rejection::SlowConsumer { stall: Duration::from_secs(30) },
+            Rejection::Replaced,
+            Rejection::ShuttingDown,
+            Rejection::JournalUnavailable,
+        ] {
+            let status = Status::from(rejection.clone());
+            assert_eq!(Reason::of(&status), Some(rejection.reason()), "{rejection:?}");
+            assert_eq!(status.code(), rejection.reason().code(), "{rejection:?}");
+            let metadata = status.get_details_error_info().expect("has an ErrorInfo").metadata;
+            for (name, figure) in rejection.figures() {
+                assert_eq!(metadata.get(name), Some(&figure), "{rejection:?}");
+            }
+        }
+    }
+}
