@@ -2,4 +2,6 @@
 
 pub mod chat;
 pub mod journal;
+pub mod record;
+pub mod server;
 pub mod wire;

@@ -1,0 +1,149 @@
+//! Log records: JSON Lines in a file, from which the order of events can be proved afterwards, and the
+//! same for people on standard error (DESIGN, Log records).
+//!
+//! The library emits records through `tracing` under one target; where they go is for the program to say,
+//! and [`install`] is what our own program says.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tracing::Level;
+use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+/// The target of all records, and of nothing else.
+pub const TARGET: &str = "chitchat::record";
+
+/// Emits one record: `record!(INFO, "server", "server_started", epoch = %epoch, …)`.
+macro_rules! record {
+    ($level:ident, $component:expr, $event:expr $(, $($fields:tt)*)?) => {
+        tracing::event!(
+            target: $crate::record::TARGET,
+            tracing::Level::$level,
+            component = $component,
+            event = $event,
+            $($($fields)*)?
+        )
+    };
+}
+pub(crate) use record;
+
+/// A log that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The folder or the file in it cannot be made or opened for writing.
+    #[error("cannot write the log {}: {source}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// This process has given its records another place already.
+    #[error(transparent)]
+    Installed(#[from] TryInitError),
+}
+
+/// Where records go.
+#[derive(Clone, Debug)]
+pub struct Destination<'a> {
+    /// The folder of the file; made where it is missing.
+    pub folder: &'a Path,
+    /// The file's name; see [`file_name`].
+    pub file: &'a str,
+    /// The least level of record that is kept in the file.
+    pub level: Level,
+    /// Whether people are shown the same on standard error.
+    pub stderr: bool,
+}
+
+/// Keeps standard error's writer alive; flushes it when dropped.
+#[derive(Debug)]
+pub struct RecordGuard(#[allow(dead_code, reason = "held for its drop")] Option<WorkerGuard>);
+
+/// Sends this process's records to a file, and to standard error where that is wanted.
+///
+/// The file is written record by record, without a buffer: what has been recorded outlives a killed
+/// process. Standard error may be a pipe that nobody reads, so it has a bounded buffer, and what
+/// overflows it is dropped there and only there.
+///
+/// # Errors
+/// [`RecordError`].
+pub fn install(destination: &Destination<'_>) -> Result<RecordGuard, RecordError> {
+    let path = destination.folder.join(destination.file);
+    let file = open(&path).map_err(|source| RecordError::File { path, source })?;
+    let json = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_target(false)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_writer(Arc::new(file))
+        .with_filter(Targets::new().with_target(TARGET, destination.level));
+
+    let (people, guard) = match destination.stderr.then(stderr_writer) {
+        Some((writer, guard)) => {
+            let ansi = io::IsTerminal::is_terminal(&io::stderr());
+            let layer = tracing_subscriber::fmt::layer()
+                .with_target(false)
+                .with_ansi(ansi)
+                .with_writer(writer)
+                .with_filter(Targets::new().with_target("chitchat", LevelFilter::INFO));
+            (Some(layer), Some(guard))
+        }
+        None => (None, None),
+    };
+    tracing_subscriber::registry().with(json).with(people).try_init()?;
+    Ok(RecordGuard(guard))
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+fn stderr_writer() -> (NonBlocking, WorkerGuard) {
+    NonBlockingBuilder::default().lossy(true).finish(io::stderr())
+}
+
+/// A safe file name for the records of a client with this display name: every character that some file
+/// system or shell could take for something else is written as `%` and its UTF-8 bytes in hexadecimal, so
+/// that different names stay different.
+pub fn file_name(component: &str, display_name: &str) -> String {
+    let mut name = format!("{component}-");
+    for (index, c) in display_name.chars().enumerate() {
+        let plain = c.is_alphanumeric() || c == '_' || c == '-' || (c == '.' && index > 0);
+        if plain {
+            name.push(c);
+        } else {
+            let mut utf8 = [0; 4];
+            name.extend(c.encode_utf8(&mut utf8).bytes().map(|byte| format!("%{byte:02X}")));
+        }
+    }
+    name.push_str(".jsonl");
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_any_characters_makes_a_safe_file_name_of_its_own() {
+        let check = |name: &str, expected: &str| assert_eq!(file_name("client", name), expected);
+        check("alice", "client-alice.jsonl");
+        check("Åse Ø", "client-Åse%20Ø.jsonl");
+        check("../../etc/passwd", "client-%2E.%2F..%2Fetc%2Fpasswd.jsonl");
+        check("a%20b", "client-a%2520b.jsonl");
+        check("😀", "client-%F0%9F%98%80.jsonl");
+        check("nul:*?\"<>|\\", "client-nul%3A%2A%3F%22%3C%3E%7C%5C.jsonl");
+    }
+}

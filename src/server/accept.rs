@@ -1,0 +1,167 @@
+//! The accept loop. None of the ready-made servers closes a connection that sends nothing, caps how many
+//! there are, and pings them; this one does.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use super::config::Config;
+
+/// The largest header list of a request, in bytes.
+pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+/// How many bytes of one HTTP/2 stream can wait to be sent. What does not fit stays in the feed.
+const SEND_BUFFER_BYTES: usize = 32 * 1024;
+/// How long to wait when the system cannot give another socket.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The other end of a connection, in the extensions of its requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// Serves connections until shutdown, then for at most the drain limit.
+pub async fn serve(listener: TcpListener, router: Router, config: &Config, shutdown: CancellationToken) {
+    let connections = TaskTracker::new();
+    let abandoned = CancellationToken::new();
+    let places = Arc::new(Semaphore::new(config.connections_max));
+    let builder = Arc::new(builder(config));
+    loop {
+        let (stream, peer, place) = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = accept(&listener, &places) => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        if let Err(error) = set_options(&stream, config) {
+            tracing::debug!(%peer, %error, "cannot set the options of a connection");
+        }
+        let connection = Connection {
+            peer,
+            router: router.clone(),
+            builder: builder.clone(),
+            first_request: config.first_request,
+            shutdown: shutdown.clone(),
+        };
+        let abandoned = abandoned.clone();
+        connections.spawn(async move {
+            tokio::select! {
+                () = abandoned.cancelled() => {}
+                () = connection.serve(stream) => {}
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    connections.close();
+    if timeout(config.drain, connections.wait()).await.is_err() {
+        tracing::warn!(connections = connections.len(), "connections did not end in time and are cut off");
+        abandoned.cancel();
+        connections.wait().await;
+    }
+}
+
+/// Waits for a place first: while there is none, connections wait in the system's backlog.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, place))
+}
+
+/// Events are small and are to arrive at once; a peer that vanished without a word is to be found, also
+/// while data is on its way and also over HTTP/1.1, which has no pings.
+fn set_options(stream: &TcpStream, config: &Config) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(config.ping).with_interval(config.ping_timeout))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(config.ping + config.ping_timeout))?;
+    Ok(())
+}
+
+fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.first_request)
+        .max_buf_size(HEADER_LIST_BYTES_MAX as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(config.ping)
+        .keep_alive_timeout(config.ping_timeout)
+        .max_concurrent_streams(config.streams_max)
+        .max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .max_send_buf_size(SEND_BUFFER_BYTES);
+    builder
+}
+
+struct Connection {
+    peer: SocketAddr,
+    router: Router,
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    first_request: Duration,
+    shutdown: CancellationToken,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream) {
+        let Self { peer, router, builder, first_request, shutdown } = self;
+        let requested = CancellationToken::new();
+        let first = requested.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            first.cancel();
+            request.extensions_mut().insert(Peer(peer));
+            let router = router.clone();
+            async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+        });
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let mut silent = pin!(timeout(first_request, requested.cancelled()));
+        let (mut watched, mut draining) = (true, false);
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%peer, %error, "a connection ended");
+                    }
+                    return;
+                }
+                asked = silent.as_mut(), if watched => {
+                    if asked.is_err() {
+                        tracing::debug!(%peer, "a connection made no request in time");
+                        return;
+                    }
+                    watched = false;
+                }
+                () = shutdown.cancelled(), if !draining => {
+                    draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+}

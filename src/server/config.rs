@@ -1,0 +1,70 @@
+//! What an operator may set. Every limit has a name, a unit and a default here.
+
+use std::time::{Duration, SystemTime};
+
+/// How the service runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How long a participant whose stream broke may take to resume before it has left.
+    pub grace: Duration,
+    /// How long a stream can be quiet before a heartbeat is sent in it.
+    pub heartbeat: Duration,
+    /// How long a stream may take nothing before it is closed with SLOW_CONSUMER.
+    pub stall: Duration,
+    /// How often an HTTP/2 connection is pinged, to find a frozen or unplugged peer.
+    pub ping: Duration,
+    /// How long the answer to a ping may take before the connection is closed.
+    pub ping_timeout: Duration,
+    /// How long a connection may take to make its first request.
+    pub first_request: Duration,
+    /// How long open connections may take to end at shutdown.
+    pub drain: Duration,
+    /// How many participants may be active at a time.
+    pub participants_max: usize,
+    /// How many connections may be open at a time.
+    pub connections_max: usize,
+    /// How many requests and streams may be open at a time on one HTTP/2 connection.
+    pub streams_max: u32,
+    /// The wall clock and the randomness of the machine.
+    pub machine: Machine,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(15),
+            stall: Duration::from_secs(30),
+            ping: Duration::from_secs(20),
+            ping_timeout: Duration::from_secs(10),
+            first_request: Duration::from_secs(10),
+            drain: Duration::from_secs(5),
+            participants_max: 10_000,
+            connections_max: 20_000,
+            streams_max: 128,
+            machine: Machine::default(),
+        }
+    }
+}
+
+/// What only the machine can give, handed in so that a test can hand in something else.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    /// The wall clock, for `recorded_at`.
+    pub now: fn() -> SystemTime,
+    /// 128 unpredictable bits, for session tokens and epochs.
+    pub random: fn() -> u128,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self { now: SystemTime::now, random: operating_system_random }
+    }
+}
+
+fn operating_system_random() -> u128 {
+    let mut bytes = [0; 16];
+    // Without randomness there are no secrets, and a service without secrets must not run.
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    u128::from_le_bytes(bytes)
+}

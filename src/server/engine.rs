@@ -1,0 +1,351 @@
+//! The one writer. It drains what has arrived, decides, appends the whole batch to the journal in one
+//! commit, then tells the feed, then answers. Persist, then tell.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::feed::Feed;
+use super::origin::Origin;
+use super::presence::{Attach, Presence};
+use super::stream::Delivery;
+use crate::chat::{
+    Command, Conversation, Decision, DisplayName, Event, EventKind, LeaveReason, LogicalTime, ParticipantId,
+    Receipt, Sequence, SessionKey,
+};
+use crate::journal::{Committed, Epoch, Journal, JournalError};
+use crate::record::record;
+use crate::wire::Rejection;
+
+/// How many requests are decided and committed together.
+const BATCH_REQUESTS: usize = 256;
+/// How many requests can wait for the engine; whoever comes then waits at the door.
+const REQUESTS_WAITING: usize = 1024;
+
+/// Who makes a request: a session's secret, and its digest.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The secret, for the Welcome.
+    pub token: Arc<str>,
+    /// Its digest.
+    pub session: SessionKey,
+    /// Where the request comes from.
+    pub origin: Origin,
+}
+
+type Answer<T> = oneshot::Sender<Result<T, Rejection>>;
+
+enum Request {
+    Join { caller: Caller, display_name: DisplayName, sent: LogicalTime, answer: Answer<Delivery> },
+    Resume { caller: Caller, epoch: String, after: Sequence, answer: Answer<Delivery> },
+    Act { command: Command, answer: Answer<Receipt> },
+    Expire { participant: ParticipantId },
+}
+
+/// A request with its result, to be answered once the batch is recorded.
+enum Decided {
+    Stream { attach: Result<Box<Attach>, Rejection>, answer: Answer<Delivery> },
+    Receipt { receipt: Result<Receipt, Rejection>, answer: Answer<Receipt> },
+    Expiry { participant: ParticipantId },
+}
+
+/// An answer whose time has come.
+enum Answered {
+    Stream(Answer<Delivery>, Result<Delivery, Rejection>),
+    Receipt(Answer<Receipt>, Result<Receipt, Rejection>),
+}
+
+/// The way to the engine.
+#[derive(Clone)]
+pub struct EngineHandle(mpsc::Sender<Request>);
+
+impl EngineHandle {
+    /// Joins, and starts the participant's stream.
+    ///
+    /// # Errors
+    /// [`Rejection`].
+    pub async fn join(
+        &self,
+        caller: Caller,
+        display_name: DisplayName,
+        sent: LogicalTime,
+    ) -> Result<Delivery, Rejection> {
+        self.ask(|answer| Request::Join { caller, display_name, sent, answer }).await
+    }
+
+    /// Starts the stream of an existing session, after a position.
+    ///
+    /// # Errors
+    /// [`Rejection`].
+    pub async fn resume(&self, caller: Caller, epoch: String, after: Sequence) -> Result<Delivery, Rejection> {
+        self.ask(|answer| Request::Resume { caller, epoch, after, answer }).await
+    }
+
+    /// Publishes or leaves.
+    ///
+    /// # Errors
+    /// [`Rejection`].
+    pub async fn act(&self, command: Command) -> Result<Receipt, Rejection> {
+        self.ask(|answer| Request::Act { command, answer }).await
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, Rejection> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(request(answer)).await.map_err(|_| Rejection::ShuttingDown)?;
+        answered.await.unwrap_or(Err(Rejection::ShuttingDown))
+    }
+}
+
+/// The owner of the conversation.
+pub struct Engine {
+    requests: mpsc::Receiver<Request>,
+    conversation: Conversation,
+    journal: Box<dyn Journal>,
+    epoch: Epoch,
+    feed: Feed,
+    presence: Presence,
+    participants_max: usize,
+    now: fn() -> SystemTime,
+    shutdown: CancellationToken,
+}
+
+/// What an engine is made of.
+pub struct EngineParts {
+    /// The conversation as recovered from the journal.
+    pub conversation: Conversation,
+    /// Where it goes on.
+    pub journal: Box<dyn Journal>,
+    /// Where it is told.
+    pub feed: Feed,
+    /// Who is attached.
+    pub presence: Presence,
+    /// How many participants may be active at a time.
+    pub participants_max: usize,
+    /// The wall clock.
+    pub now: fn() -> SystemTime,
+    /// The service is stopping.
+    pub shutdown: CancellationToken,
+}
+
+impl Engine {
+    /// An engine and the way to it.
+    pub fn new(parts: EngineParts) -> (Self, EngineHandle) {
+        let EngineParts { conversation, journal, feed, presence, participants_max, now, shutdown } = parts;
+        let (sender, requests) = mpsc::channel(REQUESTS_WAITING);
+        let epoch = journal.epoch();
+        let engine =
+            Self { requests, conversation, journal, epoch, feed, presence, participants_max, now, shutdown };
+        (engine, EngineHandle(sender))
+    }
+
+    /// Works until every handle is gone and every stream has ended.
+    ///
+    /// # Errors
+    /// A fatal [`JournalError`], after which nothing more is accepted.
+    pub async fn run(mut self) -> Result<Conversation, JournalError> {
+        let mut batch = Vec::with_capacity(BATCH_REQUESTS);
+        loop {
+            tokio::select! {
+                arrived = self.requests.recv_many(&mut batch, BATCH_REQUESTS) => {
+                    if arrived == 0 {
+                        break;
+                    }
+                }
+                participant = self.presence.next_expiry(), if !self.shutdown.is_cancelled() => {
+                    batch.push(Request::Expire { participant });
+                }
+            }
+            self.process(&mut batch).await?;
+        }
+        self.presence.finish().await;
+        Ok(self.conversation)
+    }
+
+    async fn process(&mut self, batch: &mut Vec<Request>) -> Result<(), JournalError> {
+        let before = self.conversation.clone();
+        let mut events = Vec::new();
+        let mut decided = Vec::with_capacity(batch.len());
+        for request in batch.drain(..) {
+            let known = events.len();
+            let decision = self.decide(request, &mut events);
+            decided.push((decision, events.get(known).cloned()));
+        }
+        let committed = if events.is_empty() {
+            Committed::promise(events)
+        } else {
+            match self.journal.append(events).await {
+                Ok(committed) => committed,
+                Err(error) => {
+                    tracing::error!(%error, "a batch was not recorded");
+                    // As if the batch had never come. Even its refusals may rest on what did not happen.
+                    self.conversation = before;
+                    decided.into_iter().for_each(|(decided, _)| self.give_up(decided));
+                    return match error {
+                        JournalError::Unavailable(_) => Ok(()),
+                        JournalError::Fatal(_) => Err(error),
+                    };
+                }
+            }
+        };
+        let mut answers = Vec::with_capacity(decided.len());
+        for (decided, event) in decided {
+            answers.extend(self.settle(decided));
+            if let Some(event) = event {
+                self.note_broadcast(&event);
+            }
+        }
+        if !committed.events().is_empty() {
+            self.feed.publish(&committed, self.conversation.clone());
+        }
+        // Whoever asked may be gone by now, and then nobody needs the answer: a stream that nobody
+        // receives finds that out by itself.
+        for answer in answers {
+            match answer {
+                Answered::Stream(answer, result) => drop(answer.send(result)),
+                Answered::Receipt(answer, result) => drop(answer.send(result)),
+            }
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, request: Request, events: &mut Vec<Arc<Event>>) -> Decided {
+        match request {
+            Request::Join { caller, display_name, sent, answer } => {
+                let attach = self.join(caller, display_name, sent, events).map(Box::new);
+                Decided::Stream { attach, answer }
+            }
+            Request::Resume { caller, epoch, after, answer } => {
+                Decided::Stream { attach: self.resume(caller, &epoch, after).map(Box::new), answer }
+            }
+            Request::Act { command, answer } => Decided::Receipt { receipt: self.apply(command, events), answer },
+            Request::Expire { participant } => {
+                // A participant that left in the same batch has nothing to expire.
+                let _ = self.apply(Command::Expire { participant }, events);
+                Decided::Expiry { participant }
+            }
+        }
+    }
+
+    fn apply(&mut self, command: Command, events: &mut Vec<Arc<Event>>) -> Result<Receipt, Rejection> {
+        Ok(match self.conversation.apply(command, (self.now)())? {
+            Decision::Repeated(receipt) => receipt,
+            Decision::Happened(event) => {
+                let receipt = Receipt::from(&event);
+                events.push(Arc::new(event));
+                receipt
+            }
+        })
+    }
+
+    fn join(
+        &mut self,
+        caller: Caller,
+        display_name: DisplayName,
+        sent: LogicalTime,
+        events: &mut Vec<Arc<Event>>,
+    ) -> Result<Attach, Rejection> {
+        if self.conversation.active() >= self.participants_max {
+            return Err(Rejection::ConversationFull { participants_max: self.participants_max });
+        }
+        let Caller { token, session, origin } = caller;
+        let command = Command::Join { display_name: display_name.clone(), session, sent };
+        let receipt = self.apply(command, events)?;
+        Ok(Attach {
+            participant: self.conversation.participant(session)?,
+            display_name,
+            token,
+            origin,
+            position: receipt.sequence.previous(),
+            resumed: false,
+            conversation: self.conversation.clone(),
+        })
+    }
+
+    /// A resume changes nothing in the conversation and touches no clock.
+    fn resume(&self, caller: Caller, epoch: &str, after: Sequence) -> Result<Attach, Rejection> {
+        if epoch != self.epoch.as_str() {
+            return Err(Rejection::EpochChanged { epoch: self.epoch.to_string() });
+        }
+        let Caller { token, session, origin } = caller;
+        let participant = self.conversation.participant(session)?;
+        self.conversation.check_position(after)?;
+        let member = self.conversation.member(participant).ok_or(crate::chat::Refusal::SessionUnknown)?;
+        Ok(Attach {
+            participant,
+            display_name: member.display_name.clone(),
+            token,
+            origin,
+            // The first event of a session is its own Joined, also where its very first stream broke early.
+            position: after.max(participant.0.previous()),
+            resumed: true,
+            conversation: self.conversation.clone(),
+        })
+    }
+
+    fn settle(&mut self, decided: Decided) -> Option<Answered> {
+        match decided {
+            Decided::Stream { attach, answer } => {
+                Some(Answered::Stream(answer, attach.map(|attach| self.presence.attach(*attach))))
+            }
+            Decided::Receipt { receipt, answer } => Some(Answered::Receipt(answer, receipt)),
+            Decided::Expiry { .. } => None,
+        }
+    }
+
+    fn give_up(&mut self, decided: Decided) {
+        match decided {
+            Decided::Stream { answer, .. } => drop(answer.send(Err(Rejection::JournalUnavailable))),
+            Decided::Receipt { answer, .. } => drop(answer.send(Err(Rejection::JournalUnavailable))),
+            Decided::Expiry { participant } => self.presence.postpone(participant),
+        }
+    }
+
+    /// Before anybody is told, so that a record exists of everything that anybody has ever received.
+    fn note_broadcast(&mut self, event: &Event) {
+        if let EventKind::Left { reason } = event.kind {
+            self.presence.left(event.participant.id);
+            if reason == LeaveReason::Disconnected {
+                record!(
+                    INFO,
+                    "server",
+                    "session_expired",
+                    epoch = %self.epoch,
+                    participant_id = %event.participant.id,
+                    display_name = %event.participant.display_name,
+                );
+            }
+        }
+        let (name, kind, message_id, seen, reason) = match &event.kind {
+            EventKind::Joined { .. } => ("join_broadcast", "joined", None, None, None),
+            EventKind::Left { reason: LeaveReason::Requested } => {
+                ("leave_broadcast", "left", None, None, Some("REQUESTED"))
+            }
+            EventKind::Left { reason: LeaveReason::Disconnected } => {
+                ("leave_broadcast", "left", None, None, Some("DISCONNECTED"))
+            }
+            EventKind::Message { message_id, seen, .. } => {
+                ("message_broadcast", "message", message_id.as_ref().map(|id| id.as_str()), Some(seen.0), None)
+            }
+        };
+        record!(
+            INFO,
+            "server",
+            name,
+            epoch = %self.epoch,
+            participant_id = %event.participant.id,
+            display_name = %event.participant.display_name,
+            sequence = event.sequence.0,
+            logical_time = event.logical_time.0,
+            local_time = event.logical_time.0,
+            sent_logical_time = event.sent_logical_time.0,
+            kind,
+            content = event.content(),
+            message_id,
+            seen_sequence = seen,
+            reason,
+            recipients = self.presence.attached(),
+        );
+    }
+}

@@ -1,0 +1,157 @@
+//! The shared tail of the conversation that every stream reads, each with a cursor of its own.
+//!
+//! There is no queue per stream: a stream is a position. What it has not yet taken lies here once, encoded,
+//! for everybody; what has left this window, it reads from the journal.
+
+use std::collections::VecDeque;
+
+use tokio::sync::watch;
+
+use crate::chat::{Conversation, Event, EventKind, ParticipantId, Sequence};
+use crate::journal::Committed;
+use crate::wire::Frame;
+
+/// How many events the window holds: a few MiB at most.
+pub const FEED_WINDOW: usize = 4096;
+
+/// One event, ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its position.
+    pub sequence: Sequence,
+    /// Its encoded form, which all streams share.
+    pub frame: Frame,
+    /// Who has left with it, if it is a Left event: the leaver's own stream ends before it.
+    pub left: Option<ParticipantId>,
+}
+
+impl From<&Event> for Entry {
+    fn from(event: &Event) -> Self {
+        let left = matches!(event.kind, EventKind::Left { .. }).then_some(event.participant.id);
+        Self { sequence: event.sequence, frame: Frame::event(event), left }
+    }
+}
+
+/// What everybody may see: what has been committed, and nothing else.
+#[derive(Debug)]
+struct Published {
+    conversation: Conversation,
+    window: VecDeque<Entry>,
+}
+
+/// The writing end, held by the engine.
+#[derive(Debug)]
+pub struct Feed(watch::Sender<Published>);
+
+impl Feed {
+    /// A feed that goes on from a recovered conversation.
+    pub fn new(conversation: Conversation) -> Self {
+        Self(watch::Sender::new(Published { conversation, window: VecDeque::new() }))
+    }
+
+    /// Tells everybody: the batch, and the conversation after it. Each event is encoded here, once.
+    pub fn publish(&self, committed: &Committed, conversation: Conversation) {
+        let entries: Vec<Entry> = committed.events().iter().map(|event| Entry::from(&**event)).collect();
+        self.0.send_modify(|published| {
+            published.window.extend(entries);
+            let surplus = published.window.len().saturating_sub(FEED_WINDOW);
+            published.window.drain(..surplus);
+            published.conversation = conversation;
+        });
+    }
+
+    /// A reader of this feed.
+    pub fn reader(&self) -> FeedReader {
+        FeedReader(self.0.subscribe())
+    }
+}
+
+/// What a reader finds after its position.
+#[derive(Debug)]
+pub enum Found {
+    /// The next entries, in order, without a gap.
+    Entries(Vec<Entry>),
+    /// Nothing new.
+    Nothing,
+    /// The position has left the window: the journal has what follows.
+    Behind,
+}
+
+/// A reading end of the feed.
+#[derive(Clone, Debug)]
+pub struct FeedReader(watch::Receiver<Published>);
+
+impl FeedReader {
+    /// Up to `limit` entries after a position.
+    pub fn after(&mut self, position: Sequence, limit: usize) -> Found {
+        let published = self.0.borrow_and_update();
+        if position >= published.conversation.head() {
+            return Found::Nothing;
+        }
+        let first = published.window.front().map(|entry| entry.sequence);
+        let Some(offset) = first.and_then(|first| (position.0 + 1).checked_sub(first.0)) else {
+            return Found::Behind;
+        };
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        Found::Entries(published.window.iter().skip(start).take(limit).cloned().collect())
+    }
+
+    /// Waits until something has been published since the last [`after`](Self::after). False once the feed
+    /// is closed.
+    pub async fn changed(&mut self) -> bool {
+        self.0.changed().await.is_ok()
+    }
+
+    /// The conversation as of the newest committed event.
+    pub fn conversation(&self) -> Conversation {
+        self.0.borrow().conversation.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::chat::{Command, Decision, DisplayName, LogicalTime, SessionKey};
+
+    fn feed_of(joins: u64) -> Feed {
+        let mut conversation = Conversation::new();
+        let feed = Feed::new(conversation.clone());
+        for n in 0..joins {
+            let display_name = DisplayName::parse(&format!("name {n}")).unwrap();
+            let mut session = [0; 32];
+            session[..8].copy_from_slice(&n.to_le_bytes());
+            let join = Command::Join { display_name, session: SessionKey(session), sent: LogicalTime(0) };
+            let Ok(Decision::Happened(event)) = conversation.apply(join, SystemTime::UNIX_EPOCH) else {
+                panic!("the join was not accepted")
+            };
+            feed.publish(&Committed::promise(vec![Arc::new(event)]), conversation.clone());
+        }
+        feed
+    }
+
+    fn sequences(found: Found) -> Vec<u64> {
+        match found {
+            Found::Entries(entries) => entries.iter().map(|entry| entry.sequence.0).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_reader_gets_what_follows_its_position_and_no_more_than_it_asked_for() {
+        let mut reader = feed_of(5).reader();
+        assert_eq!(sequences(reader.after(Sequence(0), 2)), [1, 2]);
+        assert_eq!(sequences(reader.after(Sequence(2), 9)), [3, 4, 5]);
+        assert!(matches!(reader.after(Sequence(5), 9), Found::Nothing));
+    }
+
+    #[test]
+    fn a_position_that_has_left_the_window_is_said_to_be_behind() {
+        let window = FEED_WINDOW as u64;
+        let mut reader = feed_of(window + 10).reader();
+        assert!(matches!(reader.after(Sequence(9), 1), Found::Behind));
+        assert_eq!(sequences(reader.after(Sequence(10), 1)), [11]);
+    }
+}

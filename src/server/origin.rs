@@ -1,0 +1,38 @@
+//! Where a request came from.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+/// Where a request came from, for the log records.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// The other end of the connection.
+    pub peer: SocketAddr,
+    /// How it speaks.
+    pub transport: Transport,
+}
+
+/// How a client speaks to the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// gRPC over HTTP/2.
+    Grpc,
+    /// gRPC-Web, over HTTP/1.1 or HTTP/2.
+    GrpcWeb,
+}
+
+impl Transport {
+    /// By a request's content type.
+    pub fn of(content_type: &[u8]) -> Self {
+        if content_type.starts_with(b"application/grpc-web") { Self::GrpcWeb } else { Self::Grpc }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Grpc => "grpc",
+            Self::GrpcWeb => "grpc-web",
+        })
+    }
+}

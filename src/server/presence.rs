@@ -1,0 +1,198 @@
+//! Who is attached by which stream, and whose grace period is running.
+
+use std::collections::HashMap;
+use std::future::{pending, poll_fn};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tokio_util::time::{DelayQueue, delay_queue};
+
+use super::origin::Origin;
+use super::stream::{Delivery, End, Stream, StreamContext};
+use crate::chat::{Conversation, DisplayName, ParticipantId, Sequence};
+use crate::record::record;
+use crate::wire::{Frame, Rejection, WelcomeParts};
+
+/// How soon an expiry is tried again that the journal would not record.
+const EXPIRY_RETRY: Duration = Duration::from_secs(1);
+
+/// A stream to be attached.
+#[derive(Debug)]
+pub struct Attach {
+    /// For whom.
+    pub participant: ParticipantId,
+    /// What people call it.
+    pub display_name: DisplayName,
+    /// The session's secret, which the Welcome says.
+    pub token: Arc<str>,
+    /// Where the stream comes from.
+    pub origin: Origin,
+    /// The last event that it does not need any more.
+    pub position: Sequence,
+    /// Whether an existing session goes on.
+    pub resumed: bool,
+    /// The conversation as the Welcome describes it.
+    pub conversation: Conversation,
+}
+
+/// The live side of the roster. The participants' stream tasks live here.
+pub struct Presence {
+    context: StreamContext,
+    grace: Duration,
+    streams: JoinSet<End>,
+    serving: HashMap<Id, Serving>,
+    attached: HashMap<ParticipantId, Attached>,
+    graces: DelayQueue<ParticipantId>,
+    waiting: HashMap<ParticipantId, delay_queue::Key>,
+}
+
+struct Attached {
+    task: Id,
+    replace: CancellationToken,
+}
+
+struct Serving {
+    participant: ParticipantId,
+    display_name: DisplayName,
+    origin: Origin,
+}
+
+impl Presence {
+    /// Nobody attached. Whoever is on the roster already gets a fresh grace period.
+    pub fn new(context: StreamContext, grace: Duration, conversation: &Conversation) -> Self {
+        let mut presence = Self {
+            context,
+            grace,
+            streams: JoinSet::new(),
+            serving: HashMap::new(),
+            attached: HashMap::new(),
+            graces: DelayQueue::new(),
+            waiting: HashMap::new(),
+        };
+        for (participant, _) in conversation.roster() {
+            presence.start_grace(participant, grace);
+        }
+        presence
+    }
+
+    /// How many participants have a stream.
+    pub fn attached(&self) -> usize {
+        self.attached.len()
+    }
+
+    /// Starts a participant's stream, in place of the one it may have.
+    pub fn attach(&mut self, attach: Attach) -> Delivery {
+        let Attach { participant, display_name, token, origin, position, resumed, conversation } = attach;
+        self.end_grace(participant);
+        let (end_sender, end) = oneshot::channel();
+        let (stream, batches) = Stream::new(self.context.clone(), participant, position, conversation.head());
+        let replace = CancellationToken::new();
+        let (epoch, heartbeat) = (self.context.epoch.clone(), self.context.heartbeat);
+        let replaced = replace.clone();
+        let task = self.streams.spawn(async move {
+            // The roster can be long, so its Welcome is put together here, outside the engine.
+            let parts =
+                WelcomeParts { session_token: &token, participant, epoch: epoch.as_str(), resumed, heartbeat };
+            let welcome = Frame::welcome(&parts, &conversation);
+            drop(conversation);
+            stream.run(welcome, replaced, end_sender).await
+        });
+        let events: &[_] = if resumed { &["client_connected", "session_resumed"] } else { &["client_connected"] };
+        for event in events {
+            record!(
+                INFO,
+                "server",
+                event,
+                epoch = %self.context.epoch,
+                participant_id = %participant,
+                display_name = %display_name,
+                peer = %origin.peer,
+                transport = %origin.transport,
+                sequence = position.0,
+            );
+        }
+        self.serving.insert(task.id(), Serving { participant, display_name, origin });
+        if let Some(older) = self.attached.insert(participant, Attached { task: task.id(), replace }) {
+            older.replace.cancel();
+        }
+        Delivery { batches, end }
+    }
+
+    /// Forgets a participant that has left. Its stream ends by itself when it comes to the Left event.
+    pub fn left(&mut self, participant: ParticipantId) {
+        self.attached.remove(&participant);
+        self.end_grace(participant);
+    }
+
+    /// Tries an expiry again a little later.
+    pub fn postpone(&mut self, participant: ParticipantId) {
+        self.start_grace(participant, EXPIRY_RETRY);
+    }
+
+    /// Waits for the next participant whose grace period is over. Sees to streams that end meanwhile.
+    pub async fn next_expiry(&mut self) -> ParticipantId {
+        loop {
+            tokio::select! {
+                Some(ended) = self.streams.join_next_with_id() => self.ended(ended),
+                Some(expired) = poll_fn(|cx| self.graces.poll_expired(cx)), if !self.graces.is_empty() => {
+                    let participant = expired.into_inner();
+                    self.waiting.remove(&participant);
+                    return participant;
+                }
+                else => pending().await,
+            }
+        }
+    }
+
+    /// Waits until all streams have ended.
+    pub async fn finish(&mut self) {
+        while let Some(ended) = self.streams.join_next_with_id().await {
+            self.ended(ended);
+        }
+    }
+
+    fn ended(&mut self, ended: Result<(Id, End), JoinError>) {
+        let (task, end) = ended.unwrap_or_else(|error| {
+            tracing::error!(%error, "a stream's task has failed");
+            (error.id(), End::Disconnected)
+        });
+        let Some(Serving { participant, display_name, origin }) = self.serving.remove(&task) else { return };
+        record!(
+            INFO,
+            "server",
+            "client_disconnected",
+            epoch = %self.context.epoch,
+            participant_id = %participant,
+            display_name = %display_name,
+            peer = %origin.peer,
+            transport = %origin.transport,
+            reason = match &end {
+                End::Left => "LEFT",
+                End::Disconnected => "DISCONNECTED",
+                End::Rejected(rejection) => rejection.reason().as_str(),
+            },
+        );
+        // Only the newest stream speaks for the participant's presence.
+        if self.attached.get(&participant).is_some_and(|attached| attached.task == task) {
+            self.attached.remove(&participant);
+            // A service that stops keeps its sessions: after a restart the grace periods start anew.
+            if end != End::Rejected(Rejection::ShuttingDown) {
+                self.start_grace(participant, self.grace);
+            }
+        }
+    }
+
+    fn start_grace(&mut self, participant: ParticipantId, grace: Duration) {
+        let key = self.graces.insert(participant, grace);
+        self.waiting.insert(participant, key);
+    }
+
+    fn end_grace(&mut self, participant: ParticipantId) {
+        if let Some(key) = self.waiting.remove(&participant) {
+            self.graces.remove(&key);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The gRPC service: a thin adapter. It parses, asks the engine or the journal, and maps the result.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::vec;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::Stream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::config::Machine;
+use super::engine::{Caller, EngineHandle};
+use super::feed::FeedReader;
+use super::origin::Origin;
+use super::stream::Delivery;
+use super::token;
+use crate::chat::{
+    Command, DisplayName, LogicalTime, MessageId, MessageText, ParticipantId, Sequence, SessionKey,
+};
+use crate::journal::{History, JournalError};
+use crate::record::record;
+use crate::wire::service::chit_chat_service_server::ChitChatService;
+use crate::wire::{Frame, Rejection, pb};
+
+/// How many events a page has where the request names no number.
+const PAGE_SIZE_DEFAULT: u32 = 100;
+/// How many events a page has at most.
+const PAGE_SIZE_MAX: u32 = 1000;
+
+/// The service behind every transport.
+pub struct Service {
+    /// The one writer.
+    pub engine: EngineHandle,
+    /// What has been committed.
+    pub reader: FeedReader,
+    /// Earlier events.
+    pub history: Arc<dyn History>,
+    /// For new session tokens.
+    pub machine: Machine,
+    /// The service is stopping.
+    pub shutdown: CancellationToken,
+}
+
+/// Who asks for what, for the record of a refusal.
+struct Call {
+    method: &'static str,
+    origin: Origin,
+    session: Option<SessionKey>,
+}
+
+impl Service {
+    fn open<T>(&self, method: &'static str, request: &Request<T>) -> Result<Call, Status> {
+        let origin = request.extensions().get::<Origin>().copied();
+        let origin = origin.ok_or_else(|| Status::internal("the request came by no connection"))?;
+        Ok(Call { method, origin, session: None })
+    }
+
+    /// Answers a call, and records its refusal.
+    fn close<T>(&self, call: &Call, result: Result<T, Rejection>) -> Result<Response<T>, Status> {
+        result.map(Response::new).map_err(|rejection| {
+            let participant = call.session.and_then(|session| self.participant(session).ok());
+            record!(
+                INFO,
+                "server",
+                "request_refused",
+                method = call.method,
+                peer = %call.origin.peer,
+                transport = %call.origin.transport,
+                participant_id = participant.map(|id| id.to_string()),
+                reason = rejection.reason().as_str(),
+            );
+            rejection.into()
+        })
+    }
+
+    fn participant(&self, session: SessionKey) -> Result<ParticipantId, Rejection> {
+        Ok(self.reader.conversation().participant(session)?)
+    }
+
+    fn check_open(&self) -> Result<(), Rejection> {
+        if self.shutdown.is_cancelled() { Err(Rejection::ShuttingDown) } else { Ok(()) }
+    }
+
+    async fn attach(&self, origin: Origin, request: pb::JoinRequest) -> Result<Delivery, Rejection> {
+        self.check_open()?;
+        match request.resume {
+            Some(resume) => {
+                let session = token::key_of(&resume.session_token);
+                let caller = Caller { token: resume.session_token.into(), session, origin };
+                self.engine.resume(caller, resume.epoch, Sequence(resume.after_sequence)).await
+            }
+            None => {
+                let display_name = DisplayName::parse(&request.display_name)?;
+                let token = token::new_token((self.machine.random)());
+                let caller = Caller { session: token::key_of(&token), token: token.into(), origin };
+                self.engine.join(caller, display_name, LogicalTime(request.logical_time)).await
+            }
+        }
+    }
+
+    async fn accept(
+        &self,
+        session: SessionKey,
+        request: pb::PublishRequest,
+    ) -> Result<pb::PublishResponse, Rejection> {
+        self.check_open()?;
+        let command = Command::Publish {
+            session,
+            text: MessageText::parse(request.text)?,
+            message_id: MessageId::parse(request.message_id)?,
+            seen: Sequence(request.seen_sequence),
+            sent: LogicalTime(request.logical_time),
+        };
+        let receipt = self.engine.act(command).await?;
+        Ok(pb::PublishResponse { sequence: receipt.sequence.0, logical_time: receipt.logical_time.0 })
+    }
+
+    async fn dismiss(&self, session: SessionKey, sent: LogicalTime) -> Result<pb::LeaveResponse, Rejection> {
+        self.check_open()?;
+        let receipt = self.engine.act(Command::Leave { session, sent }).await?;
+        Ok(pb::LeaveResponse { sequence: receipt.sequence.0, logical_time: receipt.logical_time.0 })
+    }
+
+    async fn page(
+        &self,
+        session: SessionKey,
+        request: &pb::ListEventsRequest,
+    ) -> Result<pb::ListEventsResponse, Rejection> {
+        let conversation = self.reader.conversation();
+        conversation.participant(session)?;
+        let after = Sequence(request.after_sequence);
+        conversation.check_position(after)?;
+        let size = match request.page_size {
+            0 => PAGE_SIZE_DEFAULT,
+            size => size.min(PAGE_SIZE_MAX),
+        };
+        let events = self.history.read(after, size as usize).await.map_err(|error: JournalError| {
+            tracing::error!(%error, "a page cannot be read");
+            Rejection::JournalUnavailable
+        })?;
+        let last = events.last().map_or(after, |event| event.sequence);
+        Ok(pb::ListEventsResponse {
+            has_more: last < conversation.head(),
+            events: events.iter().map(|event| pb::Event::from(&**event)).collect(),
+        })
+    }
+}
+
+#[async_trait]
+impl ChitChatService for Service {
+    type JoinStream = JoinStream;
+
+    async fn join(&self, request: Request<pb::JoinRequest>) -> Result<Response<JoinStream>, Status> {
+        let mut call = self.open("Join", &request)?;
+        let request = request.into_inner();
+        call.session = request.resume.as_ref().map(|resume| token::key_of(&resume.session_token));
+        let delivery = self.attach(call.origin, request).await;
+        self.close(&call, delivery.map(JoinStream::from))
+    }
+
+    async fn publish(
+        &self,
+        request: Request<pb::PublishRequest>,
+    ) -> Result<Response<pb::PublishResponse>, Status> {
+        let call = self.open("Publish", &request)?;
+        let request = request.into_inner();
+        let session = token::key_of(&request.session_token);
+        let published = self.accept(session, request).await;
+        self.close(&Call { session: Some(session), ..call }, published)
+    }
+
+    async fn leave(&self, request: Request<pb::LeaveRequest>) -> Result<Response<pb::LeaveResponse>, Status> {
+        let call = self.open("Leave", &request)?;
+        let request = request.into_inner();
+        let session = token::key_of(&request.session_token);
+        let left = self.dismiss(session, LogicalTime(request.logical_time)).await;
+        self.close(&Call { session: Some(session), ..call }, left)
+    }
+
+    async fn list_events(
+        &self,
+        request: Request<pb::ListEventsRequest>,
+    ) -> Result<Response<pb::ListEventsResponse>, Status> {
+        let call = self.open("ListEvents", &request)?;
+        let session = token::key_of(&request.get_ref().session_token);
+        let page = self.page(session, request.get_ref()).await;
+        self.close(&Call { session: Some(session), ..call }, page)
+    }
+}
+
+/// A delivery as a response body: the batches frame by frame, then the status.
+pub struct JoinStream {
+    batches: mpsc::Receiver<Vec<Frame>>,
+    batch: vec::IntoIter<Frame>,
+    /// Taken once it has been asked: the stream is over then.
+    end: Option<oneshot::Receiver<Rejection>>,
+}
+
+impl From<Delivery> for JoinStream {
+    fn from(Delivery { batches, end }: Delivery) -> Self {
+        Self { batches, batch: Vec::new().into_iter(), end: Some(end) }
+    }
+}
+
+impl Stream for JoinStream {
+    type Item = Result<Frame, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(frame) = self.batch.next() {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            match ready!(self.batches.poll_recv(cx)) {
+                Some(batch) => self.batch = batch.into_iter(),
+                None => {
+                    let rejection = self.end.take().and_then(|mut end| end.try_recv().ok());
+                    return Poll::Ready(rejection.map(|rejection| Err(rejection.into())));
+                }
+            }
+        }
+    }
+}

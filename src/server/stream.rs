@@ -1,0 +1,197 @@
+//! A participant's stream: a task that reads the feed from its own position and hands batches to the
+//! connection, one at a time.
+//!
+//! Between the two is a slot for one batch, not a queue. While the connection takes nothing the task waits
+//! at the slot, and nobody else notices: the feed is not held, and what leaves its window is read from the
+//! journal later.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::feed::{Entry, FeedReader, Found};
+use crate::chat::{ParticipantId, Sequence};
+use crate::journal::{Epoch, History, JournalError};
+use crate::record::record;
+use crate::wire::{Frame, Rejection};
+
+/// How many events a stream takes at a time.
+const BATCH_EVENTS: usize = 256;
+
+/// What every stream needs.
+#[derive(Clone)]
+pub struct StreamContext {
+    /// The live tail.
+    pub reader: FeedReader,
+    /// What has left the tail.
+    pub history: Arc<dyn History>,
+    /// The journal's id.
+    pub epoch: Epoch,
+    /// How long a stream can be quiet before it gets a heartbeat.
+    pub heartbeat: Duration,
+    /// How long it may take nothing.
+    pub stall: Duration,
+    /// The service is stopping.
+    pub shutdown: CancellationToken,
+}
+
+/// The connection's side of a stream.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Frames in order, a batch at a time.
+    pub batches: mpsc::Receiver<Vec<Frame>>,
+    /// Why the batches ended; nothing where the participant has left.
+    pub end: oneshot::Receiver<Rejection>,
+}
+
+/// Why a stream ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The participant has left.
+    Left,
+    /// The connection is gone.
+    Disconnected,
+    /// The service ended it.
+    Rejected(Rejection),
+}
+
+/// The task's side of a stream.
+pub struct Stream {
+    context: StreamContext,
+    participant: ParticipantId,
+    position: Sequence,
+    /// Where the replay is over; none once that has been said.
+    catches_up_at: Option<Sequence>,
+    slot: mpsc::Sender<Vec<Frame>>,
+}
+
+/// Whether there is more to come.
+enum More {
+    Yes,
+    No,
+}
+
+impl Stream {
+    /// A stream that goes on after `position` and is caught up at `head`.
+    pub fn new(
+        context: StreamContext,
+        participant: ParticipantId,
+        position: Sequence,
+        head: Sequence,
+    ) -> (Self, mpsc::Receiver<Vec<Frame>>) {
+        let (slot, batches) = mpsc::channel(1);
+        (Self { context, participant, position, catches_up_at: Some(head), slot }, batches)
+    }
+
+    /// Serves the stream until it ends, and says why to both sides.
+    pub async fn run(
+        mut self,
+        welcome: Frame,
+        replaced: CancellationToken,
+        end: oneshot::Sender<Rejection>,
+    ) -> End {
+        let (slot, shutdown) = (self.slot.clone(), self.context.shutdown.clone());
+        let ended = tokio::select! {
+            biased;
+            () = slot.closed() => End::Disconnected,
+            () = replaced.cancelled() => End::Rejected(Rejection::Replaced),
+            () = shutdown.cancelled() => End::Rejected(Rejection::ShuttingDown),
+            ended = self.deliver(welcome) => ended,
+        };
+        if let End::Rejected(rejection) = &ended {
+            // The other side may be gone, and then nobody needs to know.
+            let _ = end.send(rejection.clone());
+        }
+        ended
+    }
+
+    async fn deliver(&mut self, welcome: Frame) -> End {
+        let mut step = self.hand_over(vec![welcome]).await;
+        loop {
+            match step {
+                Ok(More::Yes) => step = self.step().await,
+                Ok(More::No) => return End::Left,
+                Err(end) => return end,
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<More, End> {
+        match self.context.reader.after(self.position, BATCH_EVENTS) {
+            Found::Entries(entries) => self.send(entries).await,
+            Found::Behind => {
+                let events = self.context.history.read(self.position, BATCH_EVENTS).await.map_err(unreadable)?;
+                self.send(events.iter().map(|event| Entry::from(&**event)).collect()).await
+            }
+            Found::Nothing => {
+                let mut due = Vec::new();
+                self.note_caught_up(&mut due);
+                if !due.is_empty() {
+                    return self.hand_over(due).await;
+                }
+                match timeout(self.context.heartbeat, self.context.reader.changed()).await {
+                    Ok(true) => Ok(More::Yes),
+                    Ok(false) => Err(End::Rejected(Rejection::ShuttingDown)),
+                    Err(_) => self.hand_over(vec![Frame::heartbeat(self.position)]).await,
+                }
+            }
+        }
+    }
+
+    /// Sends entries up to the participant's own Left, with the mark where the replay is over.
+    async fn send(&mut self, entries: Vec<Entry>) -> Result<More, End> {
+        let mut frames = Vec::with_capacity(entries.len() + 1);
+        let mut more = More::Yes;
+        let first = self.position.next();
+        for entry in entries {
+            if entry.left == Some(self.participant) {
+                more = More::No;
+                break;
+            }
+            self.note_caught_up(&mut frames);
+            self.position = entry.sequence;
+            frames.push(entry.frame);
+        }
+        self.note_caught_up(&mut frames);
+        if frames.is_empty() {
+            return Ok(more);
+        }
+        self.hand_over(frames).await?;
+        if self.position >= first {
+            record!(
+                DEBUG,
+                "server",
+                "event_delivered",
+                epoch = %self.context.epoch,
+                participant_id = %self.participant,
+                first_sequence = first.0,
+                last_sequence = self.position.0,
+            );
+        }
+        Ok(more)
+    }
+
+    fn note_caught_up(&mut self, frames: &mut Vec<Frame>) {
+        if self.catches_up_at.is_some_and(|head| self.position >= head) {
+            self.catches_up_at = None;
+            frames.push(Frame::caught_up(self.position));
+        }
+    }
+
+    async fn hand_over(&mut self, frames: Vec<Frame>) -> Result<More, End> {
+        let stall = self.context.stall;
+        match timeout(stall, self.slot.send(frames)).await {
+            Ok(Ok(())) => Ok(More::Yes),
+            Ok(Err(_)) => Err(End::Disconnected),
+            Err(_) => Err(End::Rejected(Rejection::SlowConsumer { stall })),
+        }
+    }
+}
+
+fn unreadable(error: JournalError) -> End {
+    tracing::error!(%error, "a stream cannot read the journal");
+    End::Rejected(Rejection::JournalUnavailable)
+}
