@@ -1,3 +1,7 @@
-//! The program.
+//! The program: parses the command line, runs it, returns an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chitchat::cli::main()
+}

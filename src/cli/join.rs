@@ -1,0 +1,171 @@
+//! `chitchat join`: one message a line in, one event a line out.
+
+use std::error::Error;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use clap::Args;
+use tokio::io::{AsyncWriteExt, BufReader};
+use tracing::Level;
+
+use super::{interrupted, lines};
+use crate::chat::DisplayName;
+use crate::client::{self, Chat, Event, LeaveError, Member, Options, PublishError, Update, Updates, show};
+use crate::record::{self, Destination};
+
+/// What a user types to leave.
+const QUIT: &str = "/quit";
+
+/// Join the conversation: type a message and press Enter; /quit or the end of input leaves.
+#[derive(Debug, Args)]
+pub(super) struct Join {
+    /// What the others shall call you: at most 32 characters, unlike the name of anyone who is here.
+    #[arg(long, env = "CHITCHAT_NAME", value_parser = display_name)]
+    name: DisplayName,
+
+    /// The service to join.
+    #[arg(long, value_name = "URL", env = "CHITCHAT_SERVER", default_value = "http://127.0.0.1:50051",
+        value_parser = server)]
+    server: String,
+
+    /// Folder for the log, client-NAME.jsonl. Made where it is missing, appended to where it exists.
+    #[arg(long, value_name = "FOLDER", env = "CHITCHAT_LOG_DIR", default_value = "logs")]
+    log_dir: PathBuf,
+
+    /// Read one message a line and print one event a line. The number in front is its logical time.
+    #[arg(long, env = "CHITCHAT_PLAIN", conflicts_with = "json")]
+    plain: bool,
+
+    /// Like --plain, printing one JSON object a line, with the field names of the log records.
+    #[arg(long, env = "CHITCHAT_JSON")]
+    json: bool,
+}
+
+fn display_name(name: &str) -> Result<DisplayName, String> {
+    DisplayName::parse(name).map_err(|refusal| refusal.to_string())
+}
+
+fn server(url: &str) -> Result<String, String> {
+    client::check_address(url).map(|()| url.to_owned()).map_err(|error| error.to_string())
+}
+
+impl Join {
+    pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
+        let file = record::file_name("client", self.name.as_str());
+        let destination = Destination { folder: &self.log_dir, file: &file, level: Level::INFO, stderr: false };
+        let _records = record::install(&destination)?;
+        let (chat, updates) = client::join(Options::new(&*self.server, self.name.as_str())).await?;
+        let screen = Screen { json: self.json };
+        screen.say(&here(chat.roster()));
+        if io::stdin().is_terminal() {
+            screen.say("type a message and press Enter; /quit leaves");
+        }
+        let talking = talk(chat, &screen);
+        let showing = screen.show(updates);
+        tokio::pin!(talking, showing);
+        let mut done_talking = None;
+        loop {
+            tokio::select! {
+                shown = showing.as_mut() => {
+                    shown?;
+                    return match done_talking {
+                        Some(result) => result,
+                        None => talking.await,
+                    };
+                }
+                talked = talking.as_mut(), if done_talking.is_none() => done_talking = Some(talked),
+            }
+        }
+    }
+}
+
+/// Sends what the user types, a line at a time, until the user leaves.
+async fn talk(chat: Chat, screen: &Screen) -> Result<(), Box<dyn Error>> {
+    let mut input = BufReader::new(tokio::io::stdin());
+    let mut interrupt = std::pin::pin!(interrupted());
+    loop {
+        let line = tokio::select! {
+            line = lines::next(&mut input) => line?,
+            result = interrupt.as_mut() => {
+                result?;
+                None
+            }
+        };
+        let text = match line {
+            Some(Ok(text)) if text != QUIT => text,
+            Some(Err(fault)) => {
+                screen.refused(&fault.to_string());
+                continue;
+            }
+            None | Some(Ok(_)) => break,
+        };
+        let published = tokio::select! {
+            published = chat.publish(&*text) => published,
+            result = interrupt.as_mut() => {
+                result?;
+                break;
+            }
+        };
+        match published {
+            Ok(_) => {}
+            Err(PublishError::Ended) => return Ok(()),
+            Err(error) => screen.refused(&format!("{error}: {}", show::escaped(&text))),
+        }
+    }
+    match chat.leave().await {
+        Ok(_) | Err(LeaveError::Ended) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn here(roster: &[Member]) -> String {
+    let names: Vec<_> = roster.iter().map(|member| show::escaped(&member.display_name)).collect();
+    format!("here: {}", names.join(", "))
+}
+
+/// Events go to standard output, everything else to standard error.
+struct Screen {
+    json: bool,
+}
+
+impl Screen {
+    /// Shows updates until there are no more.
+    async fn show(&self, mut updates: Updates) -> Result<(), Box<dyn Error>> {
+        let mut output = tokio::io::stdout();
+        while let Some(update) = updates.next().await {
+            match update {
+                Update::Event(event) => {
+                    let mut line = self.line(&event)?;
+                    line.push('\n');
+                    output.write_all(line.as_bytes()).await?;
+                    output.flush().await?;
+                }
+                Update::Offline { why } => self.say(&format!("offline ({why}); trying again, messages wait")),
+                Update::Back => self.say("back; nothing was missed"),
+                Update::JoinedAnew { why, roster } => {
+                    self.say(&format!("joined anew, because the session was lost ({})", why.as_str()));
+                    self.say(&here(&roster));
+                }
+                Update::Waiting { delay, why } => {
+                    let delay = humantime::format_duration(delay);
+                    self.say(&format!("waiting {delay} before sending again ({})", why.as_str()));
+                }
+                Update::Ended(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn line(&self, event: &Event) -> serde_json::Result<String> {
+        if self.json { show::json(event, SystemTime::now()) } else { Ok(show::plain(event)) }
+    }
+
+    fn say(&self, notice: &str) {
+        eprintln!("* {notice}");
+    }
+
+    fn refused(&self, why: &str) {
+        eprintln!("* not sent: {why}");
+    }
+}

@@ -1,0 +1,140 @@
+//! `chitchat serve`.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::Level;
+
+use super::{duration, interrupted};
+use crate::journal::MemoryJournal;
+use crate::record::{self, Destination};
+use crate::server::{self, Config};
+
+/// Run the service until it is interrupted (SIGINT, SIGTERM).
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Where to listen. Port 0 takes any free port; the log says which.
+    #[arg(long, value_name = "HOST:PORT", env = "CHITCHAT_LISTEN", default_value = "127.0.0.1:50051")]
+    listen: String,
+
+    /// Where the conversation is kept. `memory` keeps it for as long as the process lives.
+    #[arg(long, env = "CHITCHAT_JOURNAL", default_value = "memory")]
+    journal: JournalKind,
+
+    /// Folder for the log, server.jsonl. Made where it is missing, appended to where it exists.
+    #[arg(long, value_name = "FOLDER", env = "CHITCHAT_LOG_DIR", default_value = "logs")]
+    log_dir: PathBuf,
+
+    /// The least level of record that server.jsonl keeps. `info` leaves out the deliveries.
+    #[arg(long, value_name = "LEVEL", env = "CHITCHAT_LOG_LEVEL", default_value = "debug")]
+    log_level: LogLevel,
+
+    /// How long a participant whose connection broke may take to come back before it has left.
+    #[arg(long, value_name = "TIME", env = "CHITCHAT_GRACE", default_value = "30s", value_parser = duration)]
+    grace: Duration,
+
+    #[command(flatten)]
+    limits: Limits,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+struct Limits {
+    /// How many participants may be active at a time.
+    #[arg(long, value_name = "N", env = "CHITCHAT_PARTICIPANTS_MAX", default_value_t = 10_000,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    participants_max: u32,
+
+    /// How many connections may be open at a time. Further ones wait.
+    #[arg(long, value_name = "N", env = "CHITCHAT_CONNECTIONS_MAX", default_value_t = 20_000,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    connections_max: u32,
+
+    /// How many streams and requests may be open at a time on one HTTP/2 connection.
+    #[arg(long, value_name = "N", env = "CHITCHAT_STREAMS_MAX", default_value_t = 128,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    streams_max: u32,
+
+    /// How long a stream may take nothing before it is closed; its participant can resume.
+    #[arg(long, value_name = "TIME", env = "CHITCHAT_STALL", default_value = "30s", value_parser = duration)]
+    stall: Duration,
+
+    /// How long a stream can be quiet before a heartbeat is sent in it.
+    #[arg(long, value_name = "TIME", env = "CHITCHAT_HEARTBEAT", default_value = "15s", value_parser = duration)]
+    heartbeat: Duration,
+
+    /// How often a connection is pinged, to find a frozen or unplugged peer.
+    #[arg(long, value_name = "TIME", env = "CHITCHAT_PING", default_value = "20s", value_parser = duration)]
+    ping: Duration,
+
+    /// How long the answer to a ping may take.
+    #[arg(long, value_name = "TIME", env = "CHITCHAT_PING_TIMEOUT", default_value = "10s", value_parser = duration)]
+    ping_timeout: Duration,
+
+    /// How long a new connection may take to make its first request.
+    #[arg(long, value_name = "TIME", env = "CHITCHAT_FIRST_REQUEST", default_value = "10s", value_parser = duration)]
+    first_request: Duration,
+
+    /// How long open connections may take to end when the service stops.
+    #[arg(long, value_name = "TIME", env = "CHITCHAT_DRAIN", default_value = "5s", value_parser = duration)]
+    drain: Duration,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum JournalKind {
+    Memory,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogLevel {
+    Info,
+    Debug,
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
+        let listener = TcpListener::bind(&self.listen)
+            .await
+            .map_err(|error| format!("cannot listen on {}: {error}", self.listen))?;
+        let level = match self.log_level {
+            LogLevel::Info => Level::INFO,
+            LogLevel::Debug => Level::DEBUG,
+        };
+        let destination = Destination { folder: &self.log_dir, file: "server.jsonl", level, stderr: true };
+        let _records = record::install(&destination)?;
+        let config = self.config();
+        let journal = match self.journal {
+            JournalKind::Memory => MemoryJournal::new(server::new_epoch(&config.machine)),
+        };
+        let shutdown = CancellationToken::new();
+        let stop = shutdown.clone();
+        tokio::spawn(async move {
+            match interrupted().await {
+                Ok(()) => stop.cancel(),
+                Err(error) => tracing::error!(%error, "signals cannot be received"),
+            }
+        });
+        Ok(server::run(listener, config, Box::new(journal), shutdown).await?)
+    }
+
+    fn config(&self) -> Config {
+        let limits = &self.limits;
+        Config {
+            grace: self.grace,
+            heartbeat: limits.heartbeat,
+            stall: limits.stall,
+            ping: limits.ping,
+            ping_timeout: limits.ping_timeout,
+            first_request: limits.first_request,
+            drain: limits.drain,
+            participants_max: limits.participants_max as usize,
+            connections_max: limits.connections_max as usize,
+            streams_max: limits.streams_max,
+            ..Config::default()
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The connection to the service: dialling, opening the stream, and what a failure means.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status, Streaming};
+
+use super::Options;
+use super::error::JoinError;
+use crate::wire::pb::chit_chat_service_client::ChitChatServiceClient;
+use crate::wire::pb::join_response::Frame;
+use crate::wire::{Reason, pb, retry_delay};
+
+/// How often a quiet connection is pinged.
+const PING: Duration = Duration::from_secs(10);
+/// How long the answer to a ping may take.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// What silence is allowed beyond two heartbeats.
+const SILENCE_MARGIN: Duration = Duration::from_secs(5);
+/// The heartbeat that is assumed where a Welcome names none.
+const HEARTBEAT_ASSUMED: Duration = Duration::from_secs(15);
+
+/// A generated client over one connection.
+pub(super) type Stub = ChitChatServiceClient<Channel>;
+
+/// An open stream and the connection that it came by.
+pub(super) struct Link {
+    pub(super) stub: Stub,
+    pub(super) stream: Streaming<pb::JoinResponse>,
+    /// When the last frame came.
+    pub(super) heard: Instant,
+    /// How long the stream can be silent before the connection counts as gone.
+    pub(super) silence: Duration,
+}
+
+impl Link {
+    pub(super) fn new(stub: Stub, stream: Streaming<pb::JoinResponse>, heartbeat: Option<Duration>) -> Self {
+        let silence = 2 * heartbeat.unwrap_or(HEARTBEAT_ASSUMED) + SILENCE_MARGIN;
+        Self { stub, stream, heard: Instant::now(), silence }
+    }
+}
+
+/// Why a stream could not be opened, or ended.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The connection is no more; another may do.
+    Lost { why: String, status: Option<Status>, retry_after: Duration },
+    /// The service does not know the session any more.
+    SessionOver(Reason),
+    /// Trying again would not help.
+    Fatal(JoinError),
+}
+
+impl Failure {
+    pub(super) fn lost(why: impl Into<String>) -> Self {
+        Self::Lost { why: why.into(), status: None, retry_after: Duration::ZERO }
+    }
+
+    /// What a status means for a participant that has joined or, without a session, would join.
+    pub(super) fn of(status: Status, has_session: bool) -> Self {
+        let reason = Reason::of(&status);
+        match (reason, status.code()) {
+            (Some(reason @ (Reason::SessionUnknown | Reason::EpochChanged | Reason::SequenceOutOfRange)), _)
+                if has_session =>
+            {
+                Self::SessionOver(reason)
+            }
+            (
+                None,
+                Code::Unavailable
+                | Code::Unknown
+                | Code::Internal
+                | Code::Cancelled
+                | Code::Aborted
+                | Code::DeadlineExceeded
+                | Code::ResourceExhausted,
+            )
+            | (Some(_), Code::Unavailable | Code::ResourceExhausted) => Self::Lost {
+                why: status.message().to_owned(),
+                retry_after: retry_delay(&status).unwrap_or_default(),
+                status: Some(status),
+            },
+            _ => Self::Fatal(JoinError::refused(&status)),
+        }
+    }
+}
+
+/// Reads the URL of a service.
+pub(super) fn parse_address(address: &str) -> Result<http::Uri, JoinError> {
+    let invalid = |why: String| JoinError::Address { address: address.to_owned(), why };
+    let uri: http::Uri = address.parse().map_err(|error: http::uri::InvalidUri| invalid(error.to_string()))?;
+    if uri.scheme_str() != Some("http") || uri.authority().is_none() {
+        return Err(invalid("it should look like http://127.0.0.1:50051".into()));
+    }
+    Ok(uri)
+}
+
+/// Connects. The address is checked, and the connection made, before anything is sent.
+pub(super) async fn dial(options: &Options) -> Result<Stub, Failure> {
+    let uri = parse_address(&options.server).map_err(Failure::Fatal)?;
+    let channel = Endpoint::from(uri)
+        .connect_timeout(options.patience)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(PING)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .connect()
+        .await
+        .map_err(|error| Failure::lost(innermost(&error)))?;
+    Ok(Stub::new(channel))
+}
+
+/// Opens a stream and waits for its Welcome.
+pub(super) async fn open(
+    stub: &mut Stub,
+    request: pb::JoinRequest,
+    patience: Duration,
+) -> Result<(Streaming<pb::JoinResponse>, pb::Welcome), Failure> {
+    let has_session = request.resume.is_some();
+    let opening = async {
+        let mut stream = stub.join(request).await?.into_inner();
+        let first = stream.message().await?;
+        Ok((stream, first.and_then(|response| response.frame)))
+    };
+    match timeout(patience, opening).await {
+        Err(_) => Err(Failure::lost("the service did not answer in time")),
+        Ok(Err(status)) => Err(Failure::of(status, has_session)),
+        Ok(Ok((stream, Some(Frame::Welcome(welcome))))) => Ok((stream, welcome)),
+        Ok(Ok(_)) => Err(Failure::Fatal(JoinError::Protocol("a stream began without a Welcome".into()))),
+    }
+}
+
+/// The cause at the bottom of an error: "connection refused" says more than "transport error".
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().unwrap_or(error).to_string()
+}

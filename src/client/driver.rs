@@ -1,0 +1,304 @@
+//! The task that keeps a participant connected: it reads the stream, sends what is to be sent, and when the
+//! connection breaks, makes another and goes on.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::connection::{Failure, Link, dial, open};
+use super::error::{JoinError, LeaveError, PublishError};
+use super::event::Event;
+use super::outgoing::{Flight, Outgoing, Progress};
+use super::session::{Session, Welcomed};
+use super::{Options, Receipt, Update};
+use crate::wire::pb::join_response::Frame;
+use crate::wire::{Reason, pb};
+
+/// The first pause before a new connection is tried; each further one is twice as long, jittered.
+const RECONNECT_FIRST: Duration = Duration::from_millis(100);
+/// The longest pause.
+const RECONNECT_LONGEST: Duration = Duration::from_secs(5);
+/// How many updates the driver holds for a program that is busy, before it stops reading the stream.
+const OUTBOX: usize = 64;
+
+/// What a user wants.
+#[derive(Debug)]
+pub(super) enum Command {
+    Publish { text: String, answer: oneshot::Sender<Result<Receipt, PublishError>> },
+    Leave { answer: Option<oneshot::Sender<Result<Receipt, LeaveError>>> },
+}
+
+/// Why the driver stops.
+enum Gone {
+    /// The participant has left, or gave up waiting to hear that it has.
+    Left,
+    /// It could not go on.
+    Failed(JoinError),
+}
+
+pub(super) struct Driver {
+    options: Options,
+    session: Session,
+    commands: mpsc::Receiver<Command>,
+    updates: mpsc::Sender<Update>,
+    outbox: VecDeque<Update>,
+    outgoing: Outgoing,
+    link: Option<Link>,
+}
+
+impl Driver {
+    /// Joins for the first time.
+    pub(super) async fn join(
+        options: Options,
+        commands: mpsc::Receiver<Command>,
+        updates: mpsc::Sender<Update>,
+    ) -> Result<(Self, Welcomed), JoinError> {
+        let mut session = Session::new(options.display_name.clone());
+        let (link, welcomed) = match connect(&options, &mut session).await {
+            Ok(connected) => connected,
+            Err(failure) => {
+                session.stopped();
+                return Err(match failure {
+                    Failure::Fatal(error) => error,
+                    Failure::Lost { status: Some(status), .. } => JoinError::refused(&status),
+                    Failure::Lost { why, .. } => JoinError::Unreachable { address: options.server, why },
+                    Failure::SessionOver(reason) => JoinError::Protocol(reason.as_str().into()),
+                });
+            }
+        };
+        let (outbox, outgoing) = (VecDeque::new(), Outgoing::default());
+        let driver = Self { options, session, commands, updates, outbox, outgoing, link: Some(link) };
+        Ok((driver, welcomed))
+    }
+
+    /// Works until the participant has left or cannot go on.
+    pub(super) async fn run(mut self) {
+        let gone = loop {
+            let link = match self.link.take() {
+                Some(link) => link,
+                None => match self.reconnect().await {
+                    Ok(link) => link,
+                    Err(gone) => break gone,
+                },
+            };
+            if let Err(gone) = self.online(link).await {
+                break gone;
+            }
+        };
+        if let Gone::Failed(error) = gone {
+            self.outbox.push_back(Update::Ended(error));
+        }
+        self.session.stopped();
+        self.outgoing.close();
+        for update in self.outbox {
+            if self.updates.send(update).await.is_err() {
+                break;
+            }
+        }
+    }
+
+    /// Serves an open stream. Returns when it is lost, so that another is opened.
+    async fn online(&mut self, mut link: Link) -> Result<(), Gone> {
+        let mut flight: Option<Flight> = None;
+        loop {
+            if flight.is_none() {
+                flight = self.outgoing.depart(&mut self.session, &link.stub, self.options.patience);
+            }
+            let room = self.outbox.len() < OUTBOX;
+            if !room {
+                // It is not the service that is silent.
+                link.heard = Instant::now();
+            }
+            let (pause, deadline) = (self.outgoing.pause, self.deadline());
+            let failure = tokio::select! {
+                biased;
+                landed = resolve(&mut flight) => {
+                    flight = None;
+                    match self.outgoing.land(landed, &mut self.session) {
+                        Progress::Next => continue,
+                        Progress::Wait(delay, why) => {
+                            self.outgoing.pause = Some(Instant::now() + delay);
+                            self.outbox.push_back(Update::Waiting { delay, why });
+                            continue;
+                        }
+                        Progress::Broken(failure) => failure,
+                    }
+                }
+                frame = link.stream.message(), if room => match frame {
+                    Ok(Some(frame)) => {
+                        link.heard = Instant::now();
+                        match self.receive(frame) {
+                            Ok(()) => continue,
+                            Err(why) => Failure::lost(why),
+                        }
+                    }
+                    Ok(None) => return Err(Gone::Left),
+                    Err(status) => Failure::of(status, true),
+                },
+                () = self.attend() => continue,
+                () = at(pause) => {
+                    self.outgoing.pause = None;
+                    continue;
+                }
+                () = at(deadline) => return Err(Gone::Left),
+                () = sleep_until(link.heard + link.silence) => Failure::lost("the service has fallen silent"),
+            };
+            if flight.is_some() {
+                self.outgoing.lost_sight();
+            }
+            return self.broken(failure);
+        }
+    }
+
+    /// A stream is no more: says so, and settles whether another may be tried.
+    fn broken(&mut self, failure: Failure) -> Result<(), Gone> {
+        match failure {
+            Failure::Lost { why, status, .. } => {
+                self.session.disconnected(status.as_ref(), &why);
+                self.outbox.push_back(Update::Offline { why });
+                Ok(())
+            }
+            Failure::SessionOver(reason) => {
+                self.session.disconnected(None, reason.as_str());
+                self.session_over()
+            }
+            Failure::Fatal(error) => {
+                self.session.disconnected(None, error.reason().map_or("REFUSED", Reason::as_str));
+                Err(Gone::Failed(error))
+            }
+        }
+    }
+
+    /// Whoever was leaving has left.
+    fn session_over(&mut self) -> Result<(), Gone> {
+        if let Some(farewell) = &mut self.outgoing.farewell {
+            farewell.say(Err(LeaveError::Ended));
+            return Err(Gone::Left);
+        }
+        self.outgoing.session_over(&self.session);
+        Ok(())
+    }
+
+    /// Opens another stream, for as long as it takes: resumes, or joins anew where that is refused.
+    async fn reconnect(&mut self) -> Result<Link, Gone> {
+        let mut delays = backoff();
+        let options = self.options.clone();
+        let mut over = None;
+        let mut delay = delays.next().unwrap_or(RECONNECT_LONGEST);
+        loop {
+            self.meanwhile(sleep(delay)).await?;
+            let opened = match self.meanwhile(dial(&options)).await? {
+                Ok(mut stub) => {
+                    let request = self.session.join_request();
+                    let opened = self.meanwhile(open(&mut stub, request, options.patience)).await?;
+                    opened.map(|(stream, welcome)| (stub, stream, welcome))
+                }
+                Err(failure) => Err(failure),
+            };
+            match opened {
+                Ok((stub, stream, welcome)) => {
+                    let welcomed = self.session.welcome(welcome).map_err(Gone::Failed)?;
+                    self.outbox.push_back(match over {
+                        Some(why) if !welcomed.resumed => Update::JoinedAnew { why, roster: welcomed.roster },
+                        _ => Update::Back,
+                    });
+                    return Ok(Link::new(stub, stream, welcomed.heartbeat));
+                }
+                Err(Failure::SessionOver(reason)) => {
+                    over = Some(reason);
+                    self.session_over()?;
+                    self.session.forget();
+                    delay = Duration::ZERO;
+                }
+                Err(Failure::Lost { retry_after, .. }) => {
+                    delay = delays.next().unwrap_or(RECONNECT_LONGEST).max(retry_after);
+                }
+                Err(Failure::Fatal(error)) => return Err(Gone::Failed(error)),
+            }
+        }
+    }
+
+    /// Waits for something, and goes on listening to the user.
+    async fn meanwhile<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Gone> {
+        let mut future = pin!(future);
+        loop {
+            let deadline = self.deadline();
+            tokio::select! {
+                output = future.as_mut() => return Ok(output),
+                () = self.attend() => {}
+                () = at(deadline) => return Err(Gone::Left),
+            }
+        }
+    }
+
+    /// When to stop waiting to hear that the participant has left.
+    fn deadline(&self) -> Option<Instant> {
+        self.outgoing.farewell.as_ref().map(|farewell| farewell.deadline)
+    }
+
+    /// One thing for the user: an update out, or a command in.
+    async fn attend(&mut self) {
+        tokio::select! {
+            permit = self.updates.reserve(), if !self.outbox.is_empty() => match (permit, self.outbox.pop_front()) {
+                (Ok(permit), Some(update)) => permit.send(update),
+                // Nobody looks at the updates any more: that holds up nothing.
+                _ => self.outbox.clear(),
+            },
+            command = self.commands.recv(), if self.outgoing.is_idle() => match command {
+                Some(Command::Publish { text, answer }) => self.outgoing.publish(text, &self.session, answer),
+                Some(Command::Leave { answer }) => self.outgoing.leave(answer, self.options.patience),
+                None => self.outgoing.leave(None, self.options.patience),
+            },
+            else => std::future::pending().await,
+        }
+    }
+
+    fn receive(&mut self, response: pb::JoinResponse) -> Result<(), String> {
+        match response.frame {
+            Some(Frame::Event(event)) => {
+                let event: Event = self.session.deliver(event)?;
+                self.outbox.push_back(Update::Event(event));
+            }
+            // Transport, not events: no clock ticks.
+            Some(Frame::CaughtUp(_) | Frame::Heartbeat(_)) => {}
+            Some(Frame::Welcome(_)) => return Err("a second Welcome came".into()),
+            None => return Err("an empty frame came".into()),
+        }
+        Ok(())
+    }
+}
+
+async fn connect(options: &Options, session: &mut Session) -> Result<(Link, Welcomed), Failure> {
+    // Dialled before the request is made: what is never sent is no event of the clock.
+    let mut stub = dial(options).await?;
+    let (stream, welcome) = open(&mut stub, session.join_request(), options.patience).await?;
+    let welcomed = session.welcome(welcome).map_err(Failure::Fatal)?;
+    Ok((Link::new(stub, stream, welcomed.heartbeat), welcomed))
+}
+
+async fn resolve(flight: &mut Option<Flight>) -> super::outgoing::Landed {
+    match flight {
+        Some(flight) => flight.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn backoff() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_jitter()
+        .with_min_delay(RECONNECT_FIRST)
+        .with_max_delay(RECONNECT_LONGEST)
+        .without_max_times()
+        .build()
+}

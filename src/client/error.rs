@@ -1,0 +1,84 @@
+//! What can go wrong for a participant.
+
+use tonic::{Code, Status};
+
+use crate::wire::Reason;
+
+/// A participant that could not join, or could not go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JoinError {
+    /// Not the URL of a service.
+    #[error("{address:?} is not the address of a service: {why}")]
+    Address {
+        /// What was given.
+        address: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Nobody answers there.
+    #[error("cannot reach {address}: {why}")]
+    Unreachable {
+        /// Where.
+        address: String,
+        /// What happened.
+        why: String,
+    },
+    /// The service said no.
+    #[error("{message}")]
+    Refused {
+        /// Why, where the service gave a reason that we know.
+        reason: Option<Reason>,
+        /// The status code.
+        code: Code,
+        /// Why, for people.
+        message: String,
+    },
+    /// The service said something that it never should.
+    #[error("the service broke the protocol: {0}")]
+    Protocol(String),
+}
+
+impl JoinError {
+    /// The service's no, as it said it.
+    pub(super) fn refused(status: &Status) -> Self {
+        Self::Refused { reason: Reason::of(status), code: status.code(), message: status.message().to_owned() }
+    }
+
+    /// The reason of a refusal.
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Refused { reason, .. } => *reason,
+            _ => None,
+        }
+    }
+}
+
+/// A message that has not been published, or may not have been.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The service, or this client in its place, said no. Nobody has been sent the message.
+    #[error("{message}")]
+    Refused {
+        /// Why, where the service gave a reason that we know.
+        reason: Option<Reason>,
+        /// Why, for people.
+        message: String,
+    },
+    /// It was sent, and the session was lost before an answer came: it may or may not have been published.
+    #[error("the session was lost before the answer came: the message may or may not have been delivered")]
+    Unconfirmed,
+    /// The participant has left or could not go on; the message was not sent.
+    #[error("no longer in the conversation")]
+    Ended,
+}
+
+/// A leave that the service has not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LeaveError {
+    /// The service did not answer in time; it will notice by itself once the grace period is over.
+    #[error("the service could not be told; it will announce the leave when the grace period is over")]
+    Unacknowledged,
+    /// The participant had left, or could not go on.
+    #[error("no longer in the conversation")]
+    Ended,
+}

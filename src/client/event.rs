@@ -1,0 +1,103 @@
+//! Events as a client receives them.
+
+use std::time::SystemTime;
+
+use crate::chat::{LogicalTime, Sequence};
+use crate::wire::pb;
+
+/// A participant, as everybody knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Member {
+    /// Unique within the epoch.
+    pub participant_id: String,
+    /// Unique among the active participants.
+    pub display_name: String,
+}
+
+/// One event of the conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The journal that the sequence counts in.
+    pub epoch: String,
+    /// The position: each is one more than the last.
+    pub sequence: Sequence,
+    /// The Lamport time of the broadcast, the same for everybody.
+    pub logical_time: LogicalTime,
+    /// This client's own clock after the delivery.
+    pub local_time: LogicalTime,
+    /// What to display.
+    pub content: String,
+    /// Who joined, left or wrote.
+    pub participant: Member,
+    /// The service's wall clock, for people only.
+    pub recorded_at: Option<SystemTime>,
+    /// What happened.
+    pub kind: Kind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The participant takes part from here on.
+    Joined,
+    /// The participant is gone.
+    Left {
+        /// REQUESTED or DISCONNECTED.
+        reason: &'static str,
+    },
+    /// The participant wrote the content.
+    Message {
+        /// The sender's own id for it.
+        message_id: String,
+        /// The sender's clock when it sent.
+        sent_logical_time: LogicalTime,
+        /// The last event that the sender had been delivered when it sent.
+        seen_sequence: Sequence,
+    },
+}
+
+impl Kind {
+    /// Its name in the log records.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Joined => "joined",
+            Self::Left { .. } => "left",
+            Self::Message { .. } => "message",
+        }
+    }
+}
+
+impl From<pb::Participant> for Member {
+    fn from(participant: pb::Participant) -> Self {
+        Self { participant_id: participant.participant_id, display_name: participant.display_name }
+    }
+}
+
+/// Reads an event. None where it lacks a part that every event has.
+pub(super) fn read(event: pb::Event, epoch: &str, local_time: LogicalTime) -> Option<Event> {
+    let kind = match event.kind? {
+        pb::event::Kind::Joined(_) => Kind::Joined,
+        pb::event::Kind::Left(left) => Kind::Left {
+            reason: match left.reason() {
+                pb::LeaveReason::Requested => "REQUESTED",
+                pb::LeaveReason::Disconnected => "DISCONNECTED",
+                pb::LeaveReason::Unspecified => "UNSPECIFIED",
+            },
+        },
+        pb::event::Kind::Message(message) => Kind::Message {
+            message_id: message.message_id,
+            sent_logical_time: LogicalTime(message.sent_logical_time),
+            seen_sequence: Sequence(message.seen_sequence),
+        },
+    };
+    Some(Event {
+        epoch: epoch.to_owned(),
+        sequence: Sequence(event.sequence),
+        logical_time: LogicalTime(event.logical_time),
+        local_time,
+        content: event.content,
+        participant: event.participant?.into(),
+        recorded_at: event.recorded_at.and_then(|at| SystemTime::try_from(at).ok()),
+        kind,
+    })
+}

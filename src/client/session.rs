@@ -1,0 +1,257 @@
+//! What a participant knows: its clock, who it is, how far it has come. Everything that the rules of the
+//! clock speak of passes through here, and is recorded here.
+
+use tonic::Status;
+
+use super::Receipt;
+use super::error::JoinError;
+use super::event::{self, Event, Kind, Member};
+use crate::chat::{LamportClock, LogicalTime, Sequence};
+use crate::record::record;
+use crate::wire::{Reason, pb};
+
+/// The state of one participant's client. No I/O happens here.
+#[derive(Debug)]
+pub(super) struct Session {
+    clock: LamportClock,
+    display_name: String,
+    membership: Option<Membership>,
+    /// The last event that was delivered; 0 before the first.
+    position: Sequence,
+}
+
+/// One membership, from its Welcome.
+#[derive(Debug)]
+struct Membership {
+    token: String,
+    epoch: String,
+    me: Member,
+}
+
+/// What a Welcome told.
+#[derive(Debug)]
+pub(super) struct Welcomed {
+    pub(super) me: Member,
+    pub(super) roster: Vec<Member>,
+    pub(super) resumed: bool,
+    pub(super) heartbeat: Option<std::time::Duration>,
+}
+
+impl Session {
+    pub(super) fn new(display_name: String) -> Self {
+        record!(INFO, "client", "client_started", display_name);
+        Self { clock: LamportClock::default(), display_name, membership: None, position: Sequence(0) }
+    }
+
+    /// A request to join, or to go on where there is a membership.
+    pub(super) fn join_request(&mut self) -> pb::JoinRequest {
+        let sent = self.clock.tick();
+        let resume = self.membership.as_ref().map(|membership| pb::ResumePoint {
+            session_token: membership.token.clone(),
+            epoch: membership.epoch.clone(),
+            after_sequence: self.position.0,
+        });
+        record!(
+            INFO,
+            "client",
+            "join_sent",
+            epoch = self.epoch(),
+            participant_id = self.participant_id(),
+            display_name = self.display_name,
+            sequence = resume.as_ref().map(|resume| resume.after_sequence),
+            sent_logical_time = sent.0,
+            local_time = sent.0,
+        );
+        pb::JoinRequest { display_name: self.display_name.clone(), logical_time: sent.0, resume }
+    }
+
+    /// Takes in the Welcome of a stream.
+    pub(super) fn welcome(&mut self, welcome: pb::Welcome) -> Result<Welcomed, JoinError> {
+        let pb::Welcome { session_token, participant_id, epoch, head_sequence, logical_time, resumed, .. } =
+            welcome;
+        let roster: Vec<Member> = welcome.participants.into_iter().map(Member::from).collect();
+        let me = roster.iter().find(|member| member.participant_id == participant_id).cloned();
+        let me = me.ok_or_else(|| JoinError::Protocol("the roster lacks this participant".into()))?;
+        let local_time = self.clock.receive(LogicalTime(logical_time));
+        record!(
+            INFO,
+            "client",
+            if resumed { "resumed" } else { "connected" },
+            epoch,
+            participant_id,
+            display_name = me.display_name,
+            sequence = head_sequence,
+            logical_time,
+            local_time = local_time.0,
+        );
+        if !resumed {
+            self.position = Sequence(0);
+        }
+        self.display_name.clone_from(&me.display_name);
+        self.membership = Some(Membership { token: session_token, epoch, me: me.clone() });
+        let heartbeat = welcome.heartbeat_interval.and_then(|interval| interval.try_into().ok());
+        Ok(Welcomed { me, roster, resumed, heartbeat })
+    }
+
+    /// The session is over, though the participant did not leave: the next join is a new one.
+    pub(super) fn forget(&mut self) {
+        self.membership = None;
+        self.position = Sequence(0);
+    }
+
+    /// Takes in an event: each is to follow the last.
+    pub(super) fn deliver(&mut self, event: pb::Event) -> Result<Event, String> {
+        let first = self.position == Sequence(0);
+        if !first && event.sequence != self.position.next().0 {
+            return Err(format!("event {} came after event {}", event.sequence, self.position));
+        }
+        let sequence = Sequence(event.sequence);
+        let local_time = self.clock.receive(LogicalTime(event.logical_time));
+        let epoch = self.epoch().unwrap_or_default();
+        let event = event::read(event, epoch, local_time).ok_or("an event came without all of its parts")?;
+        self.position = sequence;
+        record_delivery(&event);
+        Ok(event)
+    }
+
+    pub(super) fn publish_request(&mut self, text: &str, message_id: &str) -> pb::PublishRequest {
+        let sent = self.clock.tick();
+        record!(
+            INFO,
+            "client",
+            "publish_sent",
+            epoch = self.epoch(),
+            participant_id = self.participant_id(),
+            display_name = self.display_name,
+            message_id,
+            sent_logical_time = sent.0,
+            seen_sequence = self.position.0,
+            local_time = sent.0,
+            content = text,
+        );
+        pb::PublishRequest {
+            session_token: self.token(),
+            text: text.to_owned(),
+            logical_time: sent.0,
+            message_id: message_id.to_owned(),
+            seen_sequence: self.position.0,
+        }
+    }
+
+    pub(super) fn published(&mut self, message_id: &str, response: &pb::PublishResponse) -> Receipt {
+        self.acknowledged("publish_acknowledged", Some(message_id), response.sequence, response.logical_time)
+    }
+
+    pub(super) fn publish_refused(&self, message_id: Option<&str>, text: &str, reason: Option<Reason>, why: &str) {
+        record!(
+            INFO,
+            "client",
+            "publish_refused",
+            epoch = self.epoch(),
+            participant_id = self.participant_id(),
+            display_name = self.display_name,
+            message_id,
+            content = text,
+            reason = reason.map_or(why, |reason| reason.as_str()),
+        );
+    }
+
+    pub(super) fn leave_request(&mut self) -> pb::LeaveRequest {
+        let sent = self.clock.tick();
+        record!(
+            INFO,
+            "client",
+            "leave_sent",
+            epoch = self.epoch(),
+            participant_id = self.participant_id(),
+            display_name = self.display_name,
+            sent_logical_time = sent.0,
+            local_time = sent.0,
+        );
+        pb::LeaveRequest { session_token: self.token(), logical_time: sent.0 }
+    }
+
+    pub(super) fn left(&mut self, response: &pb::LeaveResponse) -> Receipt {
+        self.acknowledged("leave_acknowledged", None, response.sequence, response.logical_time)
+    }
+
+    pub(super) fn disconnected(&self, status: Option<&Status>, why: &str) {
+        record!(
+            INFO,
+            "client",
+            "disconnected",
+            epoch = self.epoch(),
+            participant_id = self.participant_id(),
+            display_name = self.display_name,
+            reason = status.and_then(Reason::of).map_or(why, |reason| reason.as_str()),
+        );
+    }
+
+    pub(super) fn stopped(&self) {
+        record!(
+            INFO,
+            "client",
+            "client_stopped",
+            epoch = self.epoch(),
+            participant_id = self.participant_id(),
+            display_name = self.display_name,
+        );
+    }
+
+    fn acknowledged(&mut self, what: &str, message_id: Option<&str>, sequence: u64, logical_time: u64) -> Receipt {
+        let local_time = self.clock.receive(LogicalTime(logical_time));
+        record!(
+            INFO,
+            "client",
+            what,
+            epoch = self.epoch(),
+            participant_id = self.participant_id(),
+            display_name = self.display_name,
+            message_id,
+            sequence,
+            logical_time,
+            local_time = local_time.0,
+        );
+        Receipt { sequence: Sequence(sequence), logical_time: LogicalTime(logical_time) }
+    }
+
+    fn token(&self) -> String {
+        self.membership.as_ref().map(|membership| membership.token.clone()).unwrap_or_default()
+    }
+
+    fn epoch(&self) -> Option<&str> {
+        self.membership.as_ref().map(|membership| membership.epoch.as_str())
+    }
+
+    fn participant_id(&self) -> Option<&str> {
+        self.membership.as_ref().map(|membership| membership.me.participant_id.as_str())
+    }
+}
+
+/// S7 ii: the content and its logical time.
+fn record_delivery(event: &Event) {
+    let (message_id, sent, seen, reason) = match &event.kind {
+        Kind::Joined => (None, None, None, None),
+        Kind::Left { reason } => (None, None, None, Some(*reason)),
+        Kind::Message { message_id, sent_logical_time, seen_sequence } => {
+            (Some(message_id.as_str()), Some(sent_logical_time.0), Some(seen_sequence.0), None)
+        }
+    };
+    record!(
+        INFO,
+        "client",
+        "event_delivered",
+        epoch = event.epoch,
+        participant_id = event.participant.participant_id,
+        display_name = event.participant.display_name,
+        sequence = event.sequence.0,
+        logical_time = event.logical_time.0,
+        local_time = event.local_time.0,
+        kind = event.kind.as_str(),
+        content = event.content,
+        message_id,
+        sent_logical_time = sent,
+        seen_sequence = seen,
+        reason,
+    );
+}
