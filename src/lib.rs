@@ -6,4 +6,5 @@ pub mod client;
 pub mod journal;
 pub mod record;
 pub mod server;
+pub mod terminal;
 pub mod wire;

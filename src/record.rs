@@ -4,8 +4,10 @@
 //! The library emits records through `tracing` under one target; where they go is for the program to say,
 //! and [`install`] is what our own program says.
 
+mod people;
+
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -89,10 +91,9 @@ pub fn install(destination: &Destination<'_>) -> Result<RecordGuard, RecordError
 
     let (people, guard) = match destination.stderr.then(stderr_writer) {
         Some((writer, guard)) => {
-            let ansi = io::IsTerminal::is_terminal(&io::stderr());
             let layer = tracing_subscriber::fmt::layer()
-                .with_target(false)
-                .with_ansi(ansi)
+                .event_format(people::ForPeople)
+                .with_ansi(io::stderr().is_terminal())
                 .with_writer(writer)
                 .with_filter(Targets::new().with_target("chitchat", LevelFilter::INFO));
             (Some(layer), Some(guard))

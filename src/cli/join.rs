@@ -13,6 +13,7 @@ use super::{interrupted, lines};
 use crate::chat::DisplayName;
 use crate::client::{self, Chat, Event, LeaveError, Member, Options, PublishError, Update, Updates, show};
 use crate::record::{self, Destination};
+use crate::terminal::escaped;
 
 /// What a user types to leave.
 const QUIT: &str = "/quit";
@@ -110,7 +111,7 @@ async fn talk(chat: Chat, screen: &Screen) -> Result<(), Box<dyn Error>> {
         match published {
             Ok(_) => {}
             Err(PublishError::Ended) => return Ok(()),
-            Err(error) => screen.refused(&format!("{error}: {}", show::escaped(&text))),
+            Err(error) => screen.refused(&format!("{error}: {}", escaped(&text))),
         }
     }
     match chat.leave().await {
@@ -120,7 +121,7 @@ async fn talk(chat: Chat, screen: &Screen) -> Result<(), Box<dyn Error>> {
 }
 
 fn here(roster: &[Member]) -> String {
-    let names: Vec<_> = roster.iter().map(|member| show::escaped(&member.display_name)).collect();
+    let names: Vec<_> = roster.iter().map(|member| escaped(&member.display_name)).collect();
     format!("here: {}", names.join(", "))
 }
 

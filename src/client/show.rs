@@ -1,15 +1,11 @@
-//! An event as one line: for people, or as JSON for programs. What somebody else wrote never reaches a
-//! terminal raw.
+//! An event as one line: for people, or as JSON for programs.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
-use std::io;
 use std::time::SystemTime;
 
 use serde::Serialize;
-use serde_json::ser::{Formatter, Serializer};
 
 use super::event::{Event, Kind};
+use crate::terminal::{escaped, json_line};
 
 /// A line for people: `[9] alice: hello`, the number being the event's logical time.
 pub fn plain(event: &Event) -> String {
@@ -18,29 +14,6 @@ pub fn plain(event: &Event) -> String {
         Kind::Message { .. } => format!("[{time}] {}: {content}", escaped(&event.participant.display_name)),
         Kind::Joined | Kind::Left { .. } => format!("[{time}] {content}"),
     }
-}
-
-/// Text that a terminal shows as text: control characters, escapes and what reorders a line become visible.
-pub fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(acts_on_terminal) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if acts_on_terminal(c) {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    Cow::Owned(shown)
-}
-
-/// Control characters (C0, DEL, C1), line and paragraph separators, and the marks, embeddings, overrides
-/// and isolates of the bidirectional algorithm (UAX 9, section 2).
-fn acts_on_terminal(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// One JSON object, with the field names of the log records.
@@ -55,7 +28,7 @@ pub fn json(event: &Event, now: SystemTime) -> serde_json::Result<String> {
             (Some(message_id.as_str()), Some(sent_logical_time.0), Some(seen_sequence.0), None)
         }
     };
-    object(&Line {
+    json_line(&Line {
         timestamp: humantime::format_rfc3339_micros(now).to_string(),
         level: "INFO",
         component: "client",
@@ -73,16 +46,6 @@ pub fn json(event: &Event, now: SystemTime) -> serde_json::Result<String> {
         seen_sequence,
         reason,
     })
-}
-
-/// A JSON object on one line that is safe to show on a terminal.
-///
-/// # Errors
-/// Where the value has no form in JSON.
-pub fn object(value: &impl Serialize) -> serde_json::Result<String> {
-    let mut bytes = Vec::with_capacity(256);
-    value.serialize(&mut Serializer::with_formatter(&mut bytes, SafeOnTerminals))?;
-    String::from_utf8(bytes).map_err(serde::ser::Error::custom)
 }
 
 #[derive(Serialize)]
@@ -109,24 +72,6 @@ struct Line<'a> {
     reason: Option<&'a str>,
 }
 
-/// JSON itself demands that only C0 controls be escaped; here all that acts on a terminal is.
-struct SafeOnTerminals;
-
-impl Formatter for SafeOnTerminals {
-    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        let mut safe = String::with_capacity(fragment.len());
-        for c in fragment.chars() {
-            if acts_on_terminal(c) {
-                // All of them lie in the basic plane, so one escape each will do.
-                let _ = write!(safe, "\\u{:04x}", u32::from(c));
-            } else {
-                safe.push(c);
-            }
-        }
-        writer.write_all(safe.as_bytes())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,29 +96,20 @@ mod tests {
     }
 
     #[test]
-    fn what_acts_on_a_terminal_is_shown_and_not_sent_to_it() {
-        let check = |content: &str, shown: &str| {
-            assert_eq!(plain(&message(content)), format!("[9] alice: {shown}"));
-        };
-        check("hello", "hello");
-        check("æøå 😀 👩‍👩‍👧 שלום", "æøå 😀 👩‍👩‍👧 שלום");
-        check("\u{1b}[2J", "\\u{1b}[2J");
-        check("a\nb\tc\r", "a\\nb\\tc\\r");
-        check("\u{7f}\u{9b}31m", "\\u{7f}\\u{9b}31m");
-        check("a\u{202e}b\u{2069}c\u{2028}d", "a\\u{202e}b\\u{2069}c\\u{2028}d");
+    fn a_message_is_shown_with_its_logical_time_and_nothing_raw() {
+        assert_eq!(plain(&message("hello")), "[9] alice: hello");
+        assert_eq!(plain(&message("\u{1b}[2J")), "[9] alice: \\u{1b}[2J");
     }
 
     #[test]
-    fn json_is_one_line_that_reads_back_byte_for_byte() {
-        let content = "\u{1b}[2J\n\u{202e}\u{9b}\"\\ æ 😀";
-        let line = json(&message(content), SystemTime::UNIX_EPOCH).unwrap();
-        assert!(!line.contains(acts_on_terminal), "{line}");
-        let read: serde_json::Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(read["content"], content);
-        assert_eq!(read["timestamp"], "1970-01-01T00:00:00.000000Z");
-        assert_eq!(
-            (&read["sequence"], &read["logical_time"], &read["local_time"], &read["kind"]),
-            (&2.into(), &9.into(), &10.into(), &"message".into())
+    fn json_has_the_fields_of_the_log_record() {
+        let line = json(&message("hello"), SystemTime::UNIX_EPOCH).unwrap();
+        let expected = concat!(
+            r#"{"timestamp":"1970-01-01T00:00:00.000000Z","level":"INFO","component":"client","#,
+            r#""event":"event_delivered","epoch":"e","participant_id":"p1","display_name":"alice","#,
+            r#""sequence":2,"logical_time":9,"local_time":10,"kind":"message","content":"hello","#,
+            r#""message_id":"m","sent_logical_time":7,"seen_sequence":1}"#,
         );
+        assert_eq!(line, expected);
     }
 }

@@ -1,0 +1,82 @@
+//! What somebody else wrote never reaches a terminal raw.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io;
+
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+
+/// Text that a terminal shows as text: control characters, escapes and what reorders a line become visible.
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(acts_on_terminal) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if acts_on_terminal(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// A JSON object on one line, safe to show: JSON itself demands that only some of these be escaped.
+///
+/// # Errors
+/// Where the value has no form in JSON.
+pub fn json_line(value: &impl Serialize) -> serde_json::Result<String> {
+    let mut bytes = Vec::with_capacity(256);
+    value.serialize(&mut Serializer::with_formatter(&mut bytes, SafeOnTerminals))?;
+    String::from_utf8(bytes).map_err(serde::ser::Error::custom)
+}
+
+/// Control characters (C0, DEL, C1), line and paragraph separators, and the marks, embeddings, overrides
+/// and isolates of the bidirectional algorithm (UAX 9, section 2).
+fn acts_on_terminal(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+struct SafeOnTerminals;
+
+impl Formatter for SafeOnTerminals {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut safe = String::with_capacity(fragment.len());
+        for c in fragment.chars() {
+            if acts_on_terminal(c) {
+                // All of them lie in the basic plane, so one escape each will do. A String takes all.
+                let _ = write!(safe, "\\u{:04x}", u32::from(c));
+            } else {
+                safe.push(c);
+            }
+        }
+        writer.write_all(safe.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_acts_on_a_terminal_is_made_visible_and_nothing_else_is_touched() {
+        let check = |text: &str, shown: &str| assert_eq!(escaped(text), shown);
+        check("hello \\ \"", "hello \\ \"");
+        check("æøå 😀 👩‍👩‍👧 שלום", "æøå 😀 👩‍👩‍👧 שלום");
+        check("\u{1b}[2J", "\\u{1b}[2J");
+        check("a\nb\tc\r", "a\\nb\\tc\\r");
+        check("\u{7f}\u{9b}31m", "\\u{7f}\\u{9b}31m");
+        check("a\u{202e}b\u{2069}c\u{2028}d", "a\\u{202e}b\\u{2069}c\\u{2028}d");
+    }
+
+    #[test]
+    fn json_is_one_safe_line_that_reads_back_byte_for_byte() {
+        let text = "\u{1b}[2J\n\u{202e}\u{9b}\"\\ æ 😀";
+        let line = json_line(&text).unwrap();
+        assert!(!line.contains(acts_on_terminal), "{line}");
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
+    }
+}
