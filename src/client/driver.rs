@@ -104,7 +104,12 @@ impl Driver {
     /// Serves an open stream. Returns when it is lost, so that another is opened.
     async fn online(&mut self, mut link: Link) -> Result<(), Gone> {
         let mut flight: Option<Flight> = None;
+        // The stream of a participant that has left ends, and may do so before the answer to its Leave comes.
+        let mut complete = false;
         loop {
+            if complete && flight.is_none() {
+                return Err(Gone::Left);
+            }
             if flight.is_none() {
                 flight = self.outgoing.depart(&mut self.session, &link.stub, self.options.patience);
             }
@@ -128,7 +133,7 @@ impl Driver {
                         Progress::Broken(failure) => failure,
                     }
                 }
-                frame = link.stream.message(), if room => match frame {
+                frame = link.stream.message(), if room && !complete => match frame {
                     Ok(Some(frame)) => {
                         link.heard = Instant::now();
                         match self.receive(frame) {
@@ -136,7 +141,10 @@ impl Driver {
                             Err(why) => Failure::lost(why),
                         }
                     }
-                    Ok(None) => return Err(Gone::Left),
+                    Ok(None) => {
+                        complete = true;
+                        continue;
+                    }
                     Err(status) => Failure::of(status, true),
                 },
                 () = self.attend() => continue,
@@ -145,7 +153,7 @@ impl Driver {
                     continue;
                 }
                 () = at(deadline) => return Err(Gone::Left),
-                () = sleep_until(link.heard + link.silence) => Failure::lost("the service has fallen silent"),
+                () = sleep_until(link.heard + link.silence), if !complete => Failure::lost("the service has fallen silent"),
             };
             if flight.is_some() {
                 self.outgoing.lost_sight();
