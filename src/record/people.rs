@@ -5,15 +5,23 @@ use std::time::SystemTime;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::terminal::escaped;
 
 /// What the file alone keeps: it is for the proof, or is said already.
-const LEFT_OUT: [&str; 8] =
-    ["component", "kind", "local_time", "message_id", "participant_id", "seen_sequence", "sent_logical_time", "epoch"];
+const LEFT_OUT: [&str; 8] = [
+    "component",
+    "kind",
+    "local_time",
+    "message_id",
+    "participant_id",
+    "seen_sequence",
+    "sent_logical_time",
+    "epoch",
+];
 
 /// One aligned line a record.
 pub(super) struct ForPeople;
