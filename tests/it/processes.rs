@@ -1,0 +1,126 @@
+//! One service and its clients as separate processes, fed from pipes (S1 to S7, T3).
+
+use crate::support::{Client, ServerProgram, check_transcript};
+
+/// The time in brackets that a line begins with.
+#[track_caller]
+fn time_of(line: &str) -> u64 {
+    let time = line.strip_prefix('[').and_then(|line| line.split_once("] "));
+    time.and_then(|(time, _)| time.parse().ok()).unwrap_or_else(|| panic!("no time in {line:?}"))
+}
+
+#[track_caller]
+fn left(name: &str, line: &str) {
+    let time = time_of(line);
+    assert_eq!(line, format!("[{time}] Participant {name} left Chit Chat at logical time {time}"));
+}
+
+#[test]
+fn a_newcomer_is_shown_its_own_join_with_its_time_s5_v9() {
+    let server = ServerProgram::start(&[]);
+    // L(1) = max(0, 1) + 2, and L(2) = max(3, 1) + 2: the clock starts at 0, and each client sends its 1.
+    let alice = server.join("alice");
+    assert_eq!(alice.program.line(), "[3] Participant alice joined Chit Chat at logical time 3");
+    let bob = server.join("Bob B.");
+    for client in [&alice, &bob] {
+        assert_eq!(client.program.line(), "[5] Participant Bob B. joined Chit Chat at logical time 5");
+    }
+}
+
+#[test]
+fn everybody_is_shown_the_same_events_in_the_same_order_with_the_same_times_s2_s4_s7_v3() {
+    const EACH: usize = 20;
+    let server = ServerProgram::start(&[]);
+    let mut clients = ["alice", "bob", "carol"].map(|name| server.join(name));
+    for n in 0..EACH {
+        for client in &mut clients {
+            client.program.type_line(format!("message {n}: æøå 漢字 😀"));
+        }
+    }
+    let shown: Vec<Vec<String>> = (0..3).map(|k| clients[k].program.lines(3 - k + 3 * EACH)).collect();
+    assert_eq!(shown[0][1..], shown[1], "from bob's join on");
+    assert_eq!(shown[1][1..], shown[2], "from carol's join on");
+    let transcript: Vec<_> = (1..).zip(shown[0].iter().map(|line| time_of(line))).collect();
+    check_transcript(&transcript);
+    for name in ["alice", "bob", "carol"] {
+        let messages: Vec<_> =
+            shown[2].iter().filter_map(|line| line.split_once(&format!("] {name}: "))).collect();
+        let expected: Vec<_> = (0..EACH).map(|n| format!("message {n}: æøå 漢字 😀")).collect();
+        assert!(messages.iter().map(|(_, text)| *text).eq(expected), "{name}'s in the order sent (V6)");
+    }
+}
+
+#[test]
+fn quit_and_the_end_of_input_leave_at_once_and_exit_0_s6() {
+    let server = ServerProgram::start(&[]);
+    let [alice, mut bob, carol] = ["alice", "bob", "carol"].map(|name| server.join(name));
+    alice.program.lines(3);
+    bob.program.type_line("last words");
+    let ended = bob.quit().succeeded();
+    assert!(ended.output.last().unwrap().ends_with("] bob: last words"), "its own Left is not for it: {ended:?}");
+    assert!(alice.program.line().ends_with("] bob: last words"));
+    left("bob", &alice.program.line());
+
+    carol.program.end_of_input().succeeded();
+    left("carol", &alice.program.line());
+}
+
+#[test]
+fn the_last_words_arrive_also_where_the_input_ends_without_a_newline() {
+    let server = ServerProgram::start(&[]);
+    let alice = server.join("alice");
+    let mut bob = server.join("bob");
+    bob.program.type_text("first\nlast");
+    bob.program.end_of_input().succeeded();
+    alice.program.lines(2);
+    assert!(alice.program.line().ends_with("] bob: first"));
+    assert!(alice.program.line().ends_with("] bob: last"));
+    left("bob", &alice.program.line());
+}
+
+#[test]
+fn an_interrupted_client_leaves_and_exits_0_s6() {
+    let server = ServerProgram::start(&[]);
+    let alice = server.join("alice");
+    for signal in ["INT", "TERM"] {
+        let bob = server.join("bob");
+        bob.program.line();
+        bob.program.signal(signal);
+        bob.program.end().succeeded();
+        left("bob", &alice.program.until("left"));
+    }
+}
+
+#[test]
+fn a_refused_line_is_reported_and_the_chat_goes_on_s3() {
+    let server = ServerProgram::start(&[]);
+    let Client { mut program, .. } = server.join("alice");
+    program.line();
+    program.type_line("");
+    program.notice("* not sent: ");
+    program.type_line("å".repeat(129));
+    assert!(program.notice("* not sent: ").contains("129"));
+    program.type_line(b"\xff\xfe");
+    program.notice("* not sent: ");
+    program.type_line("x".repeat(100_000));
+    program.notice("* not sent: ");
+    let longest = "å".repeat(128);
+    program.type_line(&longest);
+    assert!(program.line().ends_with(&format!("] alice: {longest}")), "nothing else was published");
+}
+
+#[test]
+fn a_taken_name_is_refused_and_the_client_exits_1() {
+    let server = ServerProgram::start(&[]);
+    let _alice = server.join("alice");
+    let url = format!("http://{}", server.address);
+    let folder = server.log_folder().to_str().unwrap();
+    for name in ["alice", "ALICE", "аlice"] {
+        let ended = crate::support::Program::run(
+            &["join", "--plain", "--name", name, "--server", &url, "--log-dir", folder],
+            &[],
+        );
+        assert_eq!((ended.code, ended.output.len()), (Some(1), 0), "{ended:?}");
+        assert!(ended.errors.contains("name"), "{}", ended.errors);
+    }
+}

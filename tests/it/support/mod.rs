@@ -1,0 +1,39 @@
+//! What the tests stand on: servers, programs, and a client that speaks bytes.
+//!
+//! Nothing here sleeps and nothing has a fixed port. Whatever waits, waits for a condition, and [`DEADLINE`]
+//! is there only to turn a hang into a failure. Whatever is started is stopped when its handle is dropped.
+
+mod journal;
+mod logs;
+mod participant;
+mod program;
+mod proxy;
+mod server;
+mod transcript;
+mod wire;
+
+use std::time::Duration;
+
+pub use journal::{Fault, FaultyJournal};
+pub use logs::{Record, records};
+pub use participant::Participant;
+pub use program::{Client, Ended, Program, ServerProgram};
+pub use proxy::Proxy;
+pub use server::Server;
+pub use transcript::check_transcript;
+pub use wire::{Frames, Window, Wire, frame, refused};
+
+/// How long a test waits for what must come. Generous, for a busy machine; no passing test takes it.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Waits for what must come.
+#[track_caller]
+pub fn soon<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
+    let caller = std::panic::Location::caller();
+    async move {
+        match tokio::time::timeout(DEADLINE, future).await {
+            Ok(output) => output,
+            Err(_) => panic!("nothing came in time at {caller}"),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! A participant over hand-made bytes.
+
+use std::net::SocketAddr;
+
+use chitchat::wire::pb;
+use chitchat::wire::pb::join_response::Frame;
+use tonic::Status;
+
+use super::wire::{Frames, Window, Wire};
+
+/// One participant with a connection and a stream of its own.
+pub struct Participant {
+    pub wire: Wire,
+    pub frames: Frames,
+    pub welcome: pb::Welcome,
+}
+
+impl Participant {
+    /// Joins under a name, at logical time 1. The stream stands before the participant's own Joined event.
+    pub async fn join(address: SocketAddr, name: &str) -> Self {
+        Self::join_with(address, name, Window::default()).await
+    }
+
+    pub async fn join_with(address: SocketAddr, name: &str, window: Window) -> Self {
+        let request = pb::JoinRequest { display_name: name.into(), logical_time: 1, resume: None };
+        Self::open(address, &request, window).await.unwrap()
+    }
+
+    /// Joins, and reads up to its own Joined event.
+    pub async fn arrive(address: SocketAddr, name: &str) -> Self {
+        let mut participant = Self::join(address, name).await;
+        assert_eq!(participant.event().await.participant, participant.itself());
+        participant
+    }
+
+    pub async fn open(address: SocketAddr, request: &pb::JoinRequest, window: Window) -> Result<Self, Status> {
+        let wire = Wire::connect_with(address, window).await;
+        let mut frames = wire.join(request).await;
+        match frames.next().await? {
+            Frame::Welcome(welcome) => Ok(Self { wire, frames, welcome }),
+            other => panic!("a stream begins with its Welcome and not with {other:?}"),
+        }
+    }
+
+    /// Where to go on after a position.
+    pub fn resume_point(&self, after_sequence: u64) -> pb::ResumePoint {
+        let pb::Welcome { session_token, epoch, .. } = self.welcome.clone();
+        pb::ResumePoint { session_token, epoch, after_sequence }
+    }
+
+    /// Opens another stream of the same session, over another connection.
+    pub async fn resume(&self, address: SocketAddr, after_sequence: u64) -> Result<Self, Status> {
+        let resume = Some(self.resume_point(after_sequence));
+        Self::open(address, &pb::JoinRequest { resume, ..Default::default() }, Window::default()).await
+    }
+
+    /// How everybody knows it.
+    pub fn itself(&self) -> Option<pb::Participant> {
+        let me = |participant: &&pb::Participant| participant.participant_id == self.welcome.participant_id;
+        self.welcome.participants.iter().find(me).cloned()
+    }
+
+    /// A publish that is right in everything, to be made wrong where a test wants it.
+    pub fn request(&self, text: &str) -> pb::PublishRequest {
+        pb::PublishRequest {
+            session_token: self.welcome.session_token.clone(),
+            text: text.into(),
+            ..Default::default()
+        }
+    }
+
+    pub async fn publish(&self, text: &str) -> pb::PublishResponse {
+        self.wire.publish(&self.request(text)).await.unwrap()
+    }
+
+    pub async fn leave(&self) -> Result<pb::LeaveResponse, Status> {
+        let session_token = self.welcome.session_token.clone();
+        self.wire.leave(&pb::LeaveRequest { session_token, logical_time: 0 }).await
+    }
+
+    pub async fn list(&self, after_sequence: u64, page_size: u32) -> Result<pb::ListEventsResponse, Status> {
+        let session_token = self.welcome.session_token.clone();
+        self.wire.list(&pb::ListEventsRequest { session_token, after_sequence, page_size }).await
+    }
+
+    /// The next event.
+    pub async fn event(&mut self) -> pb::Event {
+        self.frames.event().await.unwrap()
+    }
+
+    /// The next event, which is a message with this content.
+    pub async fn hears(&mut self, content: &str) -> pb::Event {
+        let event = self.event().await;
+        assert_eq!(event.content, content);
+        event
+    }
+
+    /// The status that ends the stream, after any events.
+    pub async fn end(&mut self) -> Status {
+        loop {
+            if let Err(status) = self.frames.next().await {
+                return status;
+            }
+        }
+    }
+}

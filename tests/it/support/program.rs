@@ -1,0 +1,256 @@
+//! The real program, as processes with pipes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+
+use tempfile::TempDir;
+
+use super::{DEADLINE, Record, records};
+
+/// A process of `chitchat`. It is killed when it is dropped.
+pub struct Program {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: Lines,
+    errors: Lines,
+}
+
+/// Lines as a process writes them.
+struct Lines(Receiver<String>);
+
+impl Lines {
+    fn of(pipe: impl Read + Send + 'static) -> Self {
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            let mut pipe = BufReader::new(pipe);
+            let mut line = Vec::new();
+            while pipe.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+                let text = String::from_utf8(std::mem::take(&mut line)).expect("the program writes UTF-8");
+                if sender.send(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text)).is_err() {
+                    break;
+                }
+            }
+        });
+        Self(receiver)
+    }
+
+    /// The next line; none once the process has closed its end.
+    #[track_caller]
+    fn next(&self) -> Option<String> {
+        match self.0.recv_timeout(DEADLINE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("no line came in time"),
+        }
+    }
+
+    /// Reads up to the first line with this text in it.
+    #[track_caller]
+    fn until(&self, text: &str) -> String {
+        let mut passed = Vec::new();
+        loop {
+            match self.next() {
+                Some(line) if line.contains(text) => return line,
+                Some(line) => passed.push(line),
+                None => panic!("the process ended without {text:?}: {passed:#?}"),
+            }
+        }
+    }
+
+    #[track_caller]
+    fn rest(&self) -> Vec<String> {
+        std::iter::from_fn(|| self.next()).collect()
+    }
+}
+
+/// What a process that has ended leaves behind.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub output: Vec<String>,
+    pub errors: String,
+}
+
+impl Ended {
+    #[track_caller]
+    pub fn succeeded(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self
+    }
+}
+
+impl Program {
+    /// `chitchat` with arguments, and with no settings but these in its environment.
+    pub fn start(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chitchat"));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CHITCHAT_")) {
+            command.env_remove(name);
+        }
+        command.args(arguments).envs(settings.iter().copied());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let input = child.stdin.take();
+        let output = Lines::of(child.stdout.take().unwrap());
+        let errors = Lines::of(child.stderr.take().unwrap());
+        Self { child, input, output, errors }
+    }
+
+    /// Runs one to its end.
+    pub fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
+        Self::start(arguments, settings).end_of_input()
+    }
+
+    pub fn type_line(&mut self, line: impl AsRef<[u8]>) {
+        self.type_text(line);
+        self.type_text("\n");
+    }
+
+    pub fn type_text(&mut self, text: impl AsRef<[u8]>) {
+        self.input.as_mut().unwrap().write_all(text.as_ref()).unwrap();
+    }
+
+    pub fn signal(&self, name: &str) {
+        // Every shell has `kill` built in.
+        let kill = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status();
+        assert!(kill.unwrap().success());
+    }
+
+    /// The next line of standard output.
+    #[track_caller]
+    pub fn line(&self) -> String {
+        self.output.next().expect("one more line")
+    }
+
+    #[track_caller]
+    pub fn lines(&self, count: usize) -> Vec<String> {
+        (0..count).map(|_| self.line()).collect()
+    }
+
+    /// Reads standard output up to a line with this text in it.
+    #[track_caller]
+    pub fn until(&self, text: &str) -> String {
+        self.output.until(text)
+    }
+
+    /// Reads standard error up to a line with this text in it.
+    #[track_caller]
+    pub fn notice(&self, text: &str) -> String {
+        self.errors.until(text)
+    }
+
+    /// Closes standard input and waits for the end.
+    #[track_caller]
+    pub fn end_of_input(mut self) -> Ended {
+        self.input = None;
+        self.end()
+    }
+
+    /// Waits for the end.
+    #[track_caller]
+    pub fn end(mut self) -> Ended {
+        let (output, errors) = (self.output.rest(), self.errors.rest().join("\n"));
+        Ended { code: self.child.wait().unwrap().code(), output, errors }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A service as a process, with a folder for all logs.
+pub struct ServerProgram {
+    pub program: Program,
+    pub address: SocketAddr,
+    folder: TempDir,
+}
+
+impl ServerProgram {
+    pub fn start(options: &[&str]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let program = Self::serve("127.0.0.1:0", folder.path(), options);
+        // The record is in the file before it is on standard error.
+        program.notice("  server_started ");
+        let started = records(&folder.path().join("server.jsonl")).pop().unwrap();
+        let address = started["address"].as_str().unwrap().parse().unwrap();
+        Self { program, address, folder }
+    }
+
+    fn serve(listen: &str, folder: &Path, options: &[&str]) -> Program {
+        let mut arguments = vec!["serve", "--listen", listen, "--log-dir", folder.to_str().unwrap()];
+        arguments.extend(options);
+        Program::start(&arguments, &[])
+    }
+
+    /// Kills the service as kill -9 does, and starts another at the same address.
+    pub fn restart(&mut self, options: &[&str]) {
+        self.program.signal("KILL");
+        self.program = Self::serve(&self.address.to_string(), self.folder.path(), options);
+        self.program.notice("  server_started ");
+    }
+
+    pub fn log_folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Waits until this has been recorded.
+    #[track_caller]
+    pub fn recorded(&self, event: &str) {
+        self.program.notice(&format!("  {event} "));
+    }
+
+    /// Everything in the log so far.
+    pub fn records(&self) -> Vec<Record> {
+        records(&self.folder.path().join("server.jsonl"))
+    }
+
+    /// A client in plain mode that has joined.
+    #[track_caller]
+    pub fn join(&self, name: &str) -> Client {
+        self.join_by(self.address, name, "--plain")
+    }
+
+    /// A client that has joined by this address, in this mode.
+    #[track_caller]
+    pub fn join_by(&self, address: SocketAddr, name: &str, mode: &str) -> Client {
+        let url = format!("http://{address}");
+        let folder = self.folder.path().to_str().unwrap();
+        let program = Program::start(&["join", "--name", name, "--server", &url, "--log-dir", folder, mode], &[]);
+        program.notice("* here: ");
+        Client { program, log: self.folder.path().join(chitchat::record::file_name("client", name)) }
+    }
+
+    /// Asks it to stop and waits until it has.
+    #[track_caller]
+    pub fn stop(self, signal: &str) -> (Ended, Vec<Record>) {
+        self.program.signal(signal);
+        let ended = self.program.end();
+        (ended, records(&self.folder.path().join("server.jsonl")))
+    }
+}
+
+/// A client as a process.
+pub struct Client {
+    pub program: Program,
+    pub log: PathBuf,
+}
+
+impl Client {
+    pub fn records(&self) -> Vec<Record> {
+        records(&self.log)
+    }
+
+    /// Leaves as a user does.
+    #[track_caller]
+    pub fn quit(mut self) -> Ended {
+        self.program.type_line("/quit");
+        self.program.end()
+    }
+}
