@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use chitchat::wire::pb;
 use chitchat::wire::pb::join_response::Frame;
+use tokio::task::JoinSet;
 use tonic::Status;
 
 use super::wire::{Frames, Window, Wire};
@@ -71,6 +72,19 @@ impl Participant {
 
     pub async fn publish(&self, text: &str) -> pb::PublishResponse {
         self.wire.publish(&self.request(text)).await.unwrap()
+    }
+
+    /// Publishes this many messages, many at a time.
+    pub async fn publish_many(&self, count: u64) {
+        let mut publishing = JoinSet::new();
+        for n in 0..count {
+            if publishing.len() == 64 {
+                publishing.join_next().await.unwrap().unwrap();
+            }
+            let (wire, request) = (self.wire.clone(), self.request(&format!("{n} of {count}")));
+            publishing.spawn(async move { drop(wire.publish(&request).await.unwrap()) });
+        }
+        publishing.join_all().await;
     }
 
     pub async fn leave(&self) -> Result<pb::LeaveResponse, Status> {

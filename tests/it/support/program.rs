@@ -175,25 +175,14 @@ pub struct ServerProgram {
 impl ServerProgram {
     pub fn start(options: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
-        let program = Self::serve("127.0.0.1:0", folder.path(), options);
+        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--log-dir", folder.path().to_str().unwrap()];
+        arguments.extend(options);
+        let program = Program::start(&arguments, &[]);
         // The record is in the file before it is on standard error.
         program.notice("  server_started ");
         let started = records(&folder.path().join("server.jsonl")).pop().unwrap();
         let address = started["address"].as_str().unwrap().parse().unwrap();
         Self { program, address, folder }
-    }
-
-    fn serve(listen: &str, folder: &Path, options: &[&str]) -> Program {
-        let mut arguments = vec!["serve", "--listen", listen, "--log-dir", folder.to_str().unwrap()];
-        arguments.extend(options);
-        Program::start(&arguments, &[])
-    }
-
-    /// Kills the service as kill -9 does, and starts another at the same address.
-    pub fn restart(&mut self, options: &[&str]) {
-        self.program.signal("KILL");
-        self.program = Self::serve(&self.address.to_string(), self.folder.path(), options);
-        self.program.notice("  server_started ");
     }
 
     pub fn log_folder(&self) -> &Path {

@@ -10,22 +10,28 @@ use tokio_util::task::AbortOnDropHandle;
 /// Passes connections on to a service for as long as it is not cut.
 pub struct Proxy {
     pub address: SocketAddr,
-    /// What keeps the connections of today; none while the network is cut.
-    network: Arc<Mutex<Option<CancellationToken>>>,
+    network: Arc<Mutex<Option<Network>>>,
     _accepting: AbortOnDropHandle<()>,
+}
+
+/// The network of today; there is none while it is cut.
+#[derive(Clone)]
+struct Network {
+    service: SocketAddr,
+    cut: CancellationToken,
 }
 
 impl Proxy {
     pub async fn to(service: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let network = Arc::new(Mutex::new(Some(CancellationToken::new())));
+        let network = Arc::new(Mutex::new(Some(Network { service, cut: CancellationToken::new() })));
         let today = network.clone();
         let accepting = tokio::spawn(async move {
             loop {
                 let (inner, _) = listener.accept().await.unwrap();
-                if let Some(network) = today.lock().unwrap().clone() {
-                    tokio::spawn(network.run_until_cancelled_owned(pass(inner, service)));
+                if let Some(Network { service, cut }) = today.lock().unwrap().clone() {
+                    tokio::spawn(cut.run_until_cancelled_owned(pass(inner, service)));
                 }
             }
         });
@@ -35,12 +41,13 @@ impl Proxy {
     /// Breaks all connections, and every new one until [`restore`](Self::restore).
     pub fn cut(&self) {
         if let Some(network) = self.network.lock().unwrap().take() {
-            network.cancel();
+            network.cut.cancel();
         }
     }
 
-    pub fn restore(&self) {
-        *self.network.lock().unwrap() = Some(CancellationToken::new());
+    /// Connects again, to the same service or another.
+    pub fn restore(&self, service: SocketAddr) {
+        *self.network.lock().unwrap() = Some(Network { service, cut: CancellationToken::new() });
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -28,10 +29,11 @@ pub enum Window {
     Bytes(u32),
 }
 
-/// One HTTP/2 connection. It breaks when it is dropped.
+/// One HTTP/2 connection. It breaks when its last clone is dropped.
+#[derive(Clone)]
 pub struct Wire {
     requests: SendRequest<Bytes>,
-    _connection: AbortOnDropHandle<()>,
+    _connection: Arc<AbortOnDropHandle<()>>,
 }
 
 impl Wire {
@@ -50,7 +52,12 @@ impl Wire {
         builder.initial_window_size(bytes).initial_connection_window_size(1 << 24);
         let (requests, connection) = soon(builder.handshake(socket)).await.unwrap();
         let connection = tokio::spawn(async move { drop(connection.await) });
-        Self { requests, _connection: AbortOnDropHandle::new(connection) }
+        Self { requests, _connection: Arc::new(AbortOnDropHandle::new(connection)) }
+    }
+
+    /// How many streams at a time the service allows on this connection.
+    pub fn streams_max(&self) -> usize {
+        self.requests.current_max_send_streams()
     }
 
     /// Sends any body to any path. Answers with the HTTP status, the headers and the body to come.

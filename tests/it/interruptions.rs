@@ -1,0 +1,107 @@
+//! Clients that are killed, frozen or cut off, and a service that starts again (S6, V4, V9).
+
+use std::time::{Duration, SystemTime};
+
+use crate::support::{Proxy, Record, ServerProgram, check_transcript};
+
+/// A peer that says nothing is found out, and has left, about a second later.
+const IMPATIENT: [&str; 6] = ["--grace", "500ms", "--ping", "200ms", "--ping-timeout", "300ms"];
+
+fn instant(record: &Record) -> SystemTime {
+    humantime::parse_rfc3339(record["timestamp"].as_str().unwrap()).unwrap()
+}
+
+fn find<'a>(records: &'a [Record], event: &str, name: &str) -> &'a Record {
+    records.iter().find(|record| record["event"] == event && record["display_name"] == name).unwrap()
+}
+
+#[test]
+fn a_killed_client_is_announced_as_left_once_its_grace_period_is_over_s6() {
+    let server = ServerProgram::start(&["--grace", "1s"]);
+    let alice = server.join("alice");
+    let bob = server.join("bob");
+    bob.program.signal("KILL");
+    let line = alice.program.until("left");
+    assert!(line.contains("] Participant bob left Chit Chat at logical time "), "{line}");
+
+    let records = server.records();
+    let broke = instant(find(&records, "client_disconnected", "bob"));
+    assert_eq!(find(&records, "session_expired", "bob")["participant_id"], "p2");
+    let left = find(&records, "leave_broadcast", "bob");
+    assert!(instant(left).duration_since(broke).unwrap() >= Duration::from_millis(990), "not before");
+    assert_eq!((&left["reason"], &left["sent_logical_time"]), (&"DISCONNECTED".into(), &0.into()));
+    server.join("bob").program.until("Participant bob joined");
+}
+
+#[test]
+fn a_client_that_was_frozen_for_longer_than_the_grace_period_finds_out_and_joins_anew_s6() {
+    let server = ServerProgram::start(&IMPATIENT);
+    let alice = server.join("alice");
+    let mut bob = server.join("bob");
+    bob.program.signal("STOP");
+    alice.program.until("Participant bob left");
+    bob.program.signal("CONT");
+    let notice = bob.program.notice("joined anew");
+    assert!(notice.contains("SESSION_UNKNOWN"), "{notice}");
+    alice.program.until("Participant bob joined");
+    bob.program.type_line("back again");
+    assert_eq!(bob.program.until("back again"), alice.program.until("back again"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_for_less_than_the_grace_period_costs_nobody_an_event_v4() {
+    let server = ServerProgram::start(&[]);
+    let proxy = Proxy::to(server.address).await;
+    let mut alice = server.join("alice");
+    let mut bob = server.join_by(proxy.address, "bob", "--plain");
+    alice.program.type_line("before");
+    let mut seen_by_bob = vec![bob.program.line(), bob.program.line()];
+
+    proxy.cut();
+    bob.program.notice("* offline");
+    for n in 0..10 {
+        alice.program.type_line(format!("meanwhile {n}"));
+    }
+    alice.program.until("meanwhile 9");
+    bob.program.type_line("written offline");
+    proxy.restore(server.address);
+    bob.program.notice("* back");
+    alice.program.until("written offline");
+    seen_by_bob.extend(bob.program.lines(11));
+
+    assert!(seen_by_bob.last().unwrap().ends_with("] bob: written offline"));
+    let (alice_log, bob_log) = (alice.records(), bob.records());
+    let delivered = |log: &[Record]| -> Vec<(u64, u64)> {
+        let events = log.iter().filter(|record| record["event"] == "event_delivered");
+        events
+            .map(|event| (event["sequence"].as_u64().unwrap(), event["logical_time"].as_u64().unwrap()))
+            .collect()
+    };
+    assert_eq!(delivered(&alice_log)[1..], delivered(&bob_log), "nothing missed, nothing twice, nobody left");
+    check_transcript(&delivered(&alice_log));
+    find(&bob_log, "resumed", "bob");
+    find(&server.records(), "session_resumed", "bob");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_joins_anew_where_the_service_has_another_journal() {
+    let server = ServerProgram::start(&[]);
+    let proxy = Proxy::to(server.address).await;
+    let mut bob = server.join_by(proxy.address, "bob", "--plain");
+    bob.program.line();
+    server.program.signal("KILL");
+    bob.program.notice("* offline");
+
+    let next = ServerProgram::start(&[]);
+    proxy.restore(next.address);
+    let notice = bob.program.notice("joined anew");
+    assert!(notice.contains("EPOCH_CHANGED"), "{notice}");
+    assert!(bob.program.line().contains("] Participant bob joined Chit Chat at logical time "));
+    bob.program.type_line("here again");
+    assert!(bob.program.line().ends_with("] bob: here again"));
+    let (first, second) = (&server.records()[0]["epoch"], &next.records()[0]["epoch"]);
+    assert_ne!(first, second);
+    let epochs: Vec<_> =
+        bob.records().iter().filter(|r| r["event"] == "connected").map(|r| r["epoch"].clone()).collect();
+    assert_eq!(epochs, [first.clone(), second.clone()]);
+}

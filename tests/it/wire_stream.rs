@@ -1,0 +1,92 @@
+//! A participant's stream over the wire: quiet, slow, and at its end (S4, T1).
+
+use std::time::Duration;
+
+use chitchat::server::{Config, FEED_WINDOW};
+use chitchat::wire::pb;
+use chitchat::wire::pb::join_response::Frame;
+use tonic::Code;
+
+use crate::support::{Participant, Server, Window, check_transcript, refused};
+
+#[tokio::test]
+async fn a_quiet_stream_has_heartbeats_that_are_no_events() {
+    let server = Server::with(Config { heartbeat: Duration::from_millis(20), ..Server::config() }).await;
+    let mut alice = Participant::arrive(server.address, "alice").await;
+    assert_eq!(alice.frames.next().await.unwrap(), Frame::CaughtUp(pb::CaughtUp { sequence: 1 }));
+    for _ in 0..3 {
+        assert_eq!(alice.frames.next().await.unwrap(), Frame::Heartbeat(pb::Heartbeat { head_sequence: 1 }));
+    }
+    let accepted = alice.publish("hello").await;
+    assert_eq!((accepted.sequence, accepted.logical_time), (2, 5), "no clock ticked meanwhile");
+    alice.hears("hello").await;
+    let heartbeat = Frame::Heartbeat(pb::Heartbeat { head_sequence: 2 });
+    while alice.frames.next().await.unwrap() != heartbeat {}
+}
+
+/// More than the window of the feed, so that whoever is this far behind reads from the journal, too.
+const MANY: u64 = FEED_WINDOW as u64 + 500;
+
+#[tokio::test]
+async fn a_reader_that_stops_is_closed_and_resumes_without_a_gap_while_the_others_get_everything_t1() {
+    let (stall, heartbeat) = (Duration::from_millis(200), Duration::from_millis(50));
+    let server = Server::with(Config { stall, heartbeat, ..Server::config() }).await;
+    let mut alice = Participant::arrive(server.address, "alice").await;
+    // The slow one is sent what its window holds, and not one byte more until it reads.
+    let mut slow = Participant::join_with(server.address, "slow", Window::Bytes(1024)).await;
+    alice.publish_many(MANY).await;
+    let mut expected = Vec::new();
+    while expected.len() < MANY as usize + 1 {
+        let event = alice.event().await;
+        expected.push((event.sequence, event.logical_time));
+    }
+    check_transcript(&expected);
+    // Alice's heartbeats tell the time: the stall limit is over, several times.
+    for _ in 0..10 {
+        while !matches!(alice.frames.next().await, Ok(Frame::Heartbeat(_))) {}
+    }
+
+    let mut received = Vec::new();
+    let end = loop {
+        match slow.frames.event().await {
+            Ok(event) => received.push((event.sequence, event.logical_time)),
+            Err(status) => break status,
+        }
+    };
+    let refusal = refused::<()>(Err(end), Code::ResourceExhausted, "SLOW_CONSUMER");
+    assert!(refusal.retry.is_some());
+    assert!(received.len() < 1_000, "it was closed long before the end, and not after {}", received.len());
+
+    let mut resumed = slow.resume(server.address, received.last().unwrap().0).await.unwrap();
+    while received.len() < expected.len() {
+        let event = resumed.event().await;
+        received.push((event.sequence, event.logical_time));
+    }
+    assert_eq!(received, expected, "nothing missed and nothing twice");
+}
+
+#[tokio::test]
+async fn a_reader_that_is_far_behind_is_given_the_journal_and_then_the_feed_in_one_go_v4() {
+    let server = Server::start().await;
+    let alice = Participant::join(server.address, "alice").await;
+    let bob = Participant::join(server.address, "bob").await;
+    alice.publish_many(MANY).await;
+    let mut resumed = bob.resume(server.address, 0).await.unwrap();
+    let head = MANY + 2;
+    for sequence in 2..=head {
+        assert_eq!(resumed.event().await.sequence, sequence);
+    }
+    assert_eq!(resumed.frames.next().await.unwrap(), Frame::CaughtUp(pb::CaughtUp { sequence: head }));
+}
+
+#[tokio::test]
+async fn a_service_that_stops_ends_every_stream_and_says_why() {
+    let server = Server::start().await;
+    let mut alice = Participant::arrive(server.address, "alice").await;
+    let mut bob = Participant::arrive(server.address, "bob").await;
+    server.stop().await.unwrap();
+    for participant in [&mut alice, &mut bob] {
+        let refusal = refused::<()>(Err(participant.end().await), Code::Unavailable, "SHUTTING_DOWN");
+        assert!(refusal.retry.is_some());
+    }
+}
