@@ -4,6 +4,8 @@
 mod connections;
 mod interruptions;
 mod processes;
+mod recovery;
+mod shutdown;
 mod support;
 mod wire_join;
 mod wire_publish;

@@ -53,7 +53,7 @@ fn everybody_is_shown_the_same_events_in_the_same_order_with_the_same_times_s2_s
 #[test]
 fn quit_and_the_end_of_input_leave_at_once_and_exit_0_s6() {
     let server = ServerProgram::start(&[]);
-    let [alice, mut bob, carol] = ["alice", "bob", "carol"].map(|name| server.join(name));
+    let [alice, mut bob, mut carol] = ["alice", "bob", "carol"].map(|name| server.join(name));
     alice.program.lines(3);
     bob.program.type_line("last words");
     let ended = bob.quit().succeeded();
@@ -83,7 +83,7 @@ fn an_interrupted_client_leaves_and_exits_0_s6() {
     let server = ServerProgram::start(&[]);
     let alice = server.join("alice");
     for signal in ["INT", "TERM"] {
-        let bob = server.join("bob");
+        let mut bob = server.join("bob");
         bob.program.line();
         bob.program.signal(signal);
         bob.program.end().succeeded();

@@ -144,14 +144,14 @@ impl Program {
 
     /// Closes standard input and waits for the end.
     #[track_caller]
-    pub fn end_of_input(mut self) -> Ended {
+    pub fn end_of_input(&mut self) -> Ended {
         self.input = None;
         self.end()
     }
 
     /// Waits for the end.
     #[track_caller]
-    pub fn end(mut self) -> Ended {
+    pub fn end(&mut self) -> Ended {
         let (output, errors) = (self.output.rest(), self.errors.rest().join("\n"));
         Ended { code: self.child.wait().unwrap().code(), output, errors }
     }
@@ -218,10 +218,9 @@ impl ServerProgram {
 
     /// Asks it to stop and waits until it has.
     #[track_caller]
-    pub fn stop(self, signal: &str) -> (Ended, Vec<Record>) {
+    pub fn stop(&mut self, signal: &str) -> Ended {
         self.program.signal(signal);
-        let ended = self.program.end();
-        (ended, records(&self.folder.path().join("server.jsonl")))
+        self.program.end()
     }
 }
 
@@ -238,7 +237,7 @@ impl Client {
 
     /// Leaves as a user does.
     #[track_caller]
-    pub fn quit(mut self) -> Ended {
+    pub fn quit(&mut self) -> Ended {
         self.program.type_line("/quit");
         self.program.end()
     }
