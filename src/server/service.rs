@@ -195,7 +195,7 @@ pub struct JoinStream {
     batches: mpsc::Receiver<Vec<Frame>>,
     batch: vec::IntoIter<Frame>,
     /// Taken once it has been asked: the stream is over then.
-    end: Option<oneshot::Receiver<Rejection>>,
+    end: Option<oneshot::Receiver<Result<(), Rejection>>>,
 }
 
 impl From<Delivery> for JoinStream {
@@ -215,8 +215,13 @@ impl Stream for JoinStream {
             match ready!(self.batches.poll_recv(cx)) {
                 Some(batch) => self.batch = batch.into_iter(),
                 None => {
-                    let rejection = self.end.take().and_then(|mut end| end.try_recv().ok());
-                    return Poll::Ready(rejection.map(|rejection| Err(rejection.into())));
+                    let end = self.end.take().map(|mut end| end.try_recv());
+                    let rejection = match end {
+                        None | Some(Ok(Ok(()))) => return Poll::Ready(None),
+                        Some(Ok(Err(rejection))) => rejection,
+                        Some(Err(_)) => Rejection::ShuttingDown,
+                    };
+                    return Poll::Ready(Some(Err(rejection.into())));
                 }
             }
         }

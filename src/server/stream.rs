@@ -43,8 +43,9 @@ pub struct StreamContext {
 pub struct Delivery {
     /// Frames in order, a batch at a time.
     pub batches: mpsc::Receiver<Vec<Frame>>,
-    /// Why the batches ended; nothing where the participant has left.
-    pub end: oneshot::Receiver<Rejection>,
+    /// Why the batches ended: Ok where the participant has left, and nothing where the stream's task was cut
+    /// off with the service.
+    pub end: oneshot::Receiver<Result<(), Rejection>>,
 }
 
 /// Why a stream ended.
@@ -91,7 +92,7 @@ impl Stream {
         mut self,
         welcome: Frame,
         replaced: CancellationToken,
-        end: oneshot::Sender<Rejection>,
+        end: oneshot::Sender<Result<(), Rejection>>,
     ) -> End {
         let (slot, shutdown) = (self.slot.clone(), self.context.shutdown.clone());
         let ended = tokio::select! {
@@ -101,10 +102,11 @@ impl Stream {
             () = shutdown.cancelled() => End::Rejected(Rejection::ShuttingDown),
             ended = self.deliver(welcome) => ended,
         };
-        if let End::Rejected(rejection) = &ended {
-            // The other side may be gone, and then nobody needs to know.
-            let _ = end.send(rejection.clone());
-        }
+        // The other side may be gone, and then nobody needs to know.
+        let _ = end.send(match &ended {
+            End::Rejected(rejection) => Err(rejection.clone()),
+            End::Left | End::Disconnected => Ok(()),
+        });
         ended
     }
 
