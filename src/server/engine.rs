@@ -154,6 +154,10 @@ impl Engine {
                     }
                 }
                 participant = self.presence.next_expiry(), if !self.shutdown.is_cancelled() => {
+                    // The stop may have come during the wait. Sessions outlive it.
+                    if self.shutdown.is_cancelled() {
+                        continue;
+                    }
                     batch.push(Request::Expire { participant });
                 }
             }
