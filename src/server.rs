@@ -62,6 +62,8 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), ServerError> {
     let (epoch, history) = (journal.epoch(), journal.history());
+    // Follows `shutdown`, once that is on record: what it leads to is recorded after it.
+    let stopping = CancellationToken::new();
     let conversation = recover(&*history, |_| {}).await?;
     let feed = Feed::new(conversation.clone());
     let context = StreamContext {
@@ -70,7 +72,7 @@ pub async fn run(
         epoch: epoch.clone(),
         heartbeat: config.heartbeat,
         stall: config.stall,
-        shutdown: shutdown.clone(),
+        shutdown: stopping.clone(),
     };
     let reader = feed.reader();
     record!(
@@ -90,7 +92,7 @@ pub async fn run(
         presence,
         participants_max: config.participants_max,
         now: config.machine.now,
-        shutdown: shutdown.clone(),
+        shutdown: stopping.clone(),
     });
     let stop = shutdown.clone();
     let mut engine = tokio::spawn(async move {
@@ -98,14 +100,15 @@ pub async fn run(
         let _stop = stop.drop_guard();
         engine.run().await
     });
-    let service = Service { engine: handle, reader, history, machine: config.machine, shutdown: shutdown.clone() };
+    let service = Service { engine: handle, reader, history, machine: config.machine, shutdown: stopping.clone() };
     let router = http::router(service);
 
-    let stopping = async {
+    let stop = async {
         shutdown.cancelled().await;
         record!(INFO, "server", "server_stopping", epoch = %epoch);
+        stopping.cancel();
     };
-    tokio::join!(accept::serve(listener, router, &config, shutdown.clone()), stopping);
+    tokio::join!(accept::serve(listener, router, &config, stopping.clone()), stop);
     let conversation = (&mut engine).await.map_err(io::Error::other)??;
     record!(
         INFO,
