@@ -1,0 +1,119 @@
+//! The command line: what it refuses, and how it says so.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use crate::support::{Ended, Program};
+
+/// Runs `chitchat` where it has nothing to spoil.
+fn run(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
+    let logs = folder.join("logs");
+    let settings = [settings, &[("CHITCHAT_LOG_DIR", logs.to_str().unwrap())]].concat();
+    Program::run(arguments, &settings)
+}
+
+/// Wrong usage exits 2, says which option is meant, and leaves no trace.
+#[track_caller]
+fn check_wrong(arguments: &[&str], settings: &[(&str, &str)], named: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = run(folder.path(), arguments, settings);
+    assert_eq!((ended.code, ended.output.len()), (Some(2), 0), "{arguments:?} {settings:?}: {ended:?}");
+    assert!(ended.errors.contains(named), "{arguments:?} {settings:?}: {}", ended.errors);
+    assert!(!folder.path().join("logs").exists(), "nothing has been started");
+}
+
+#[test]
+fn wrong_usage_exits_2_before_anything_starts() {
+    check_wrong(&[], &[], "Usage");
+    check_wrong(&["nonsense"], &[], "nonsense");
+    check_wrong(&["serve", "--nonsense"], &[], "--nonsense");
+    check_wrong(&["serve", "extra"], &[], "extra");
+    for option in ["--grace", "--stall", "--heartbeat", "--ping", "--ping-timeout", "--first-request", "--drain"] {
+        for value in ["0s", "soon", "5", "-1s", ""] {
+            check_wrong(&["serve", &format!("{option}={value}")], &[], option);
+        }
+    }
+    for option in ["--participants-max", "--connections-max", "--streams-max"] {
+        for value in ["0", "-1", "many", "4294967296"] {
+            check_wrong(&["serve", &format!("{option}={value}")], &[], option);
+        }
+    }
+    check_wrong(&["serve", "--journal", "stone"], &[], "--journal");
+    check_wrong(&["serve", "--log-level", "loud"], &[], "--log-level");
+    for address in ["nonsense", "127.0.0.1", "127.0.0.1:port", "127.0.0.1:65536", ""] {
+        check_wrong(&["serve", "--listen", address], &[], "--listen");
+    }
+    check_wrong(&["join"], &[], "--name");
+    for name in ["", " ", "a\nb", "\u{202e}a", &"a".repeat(33)] {
+        check_wrong(&["join", "--name", name], &[], "--name");
+    }
+    for server in ["nonsense", "ftp://127.0.0.1", "127.0.0.1:50051", "http://", ""] {
+        check_wrong(&["join", "--name", "alice", "--server", server], &[], "--server");
+    }
+    check_wrong(&["join", "--name", "alice", "--plain", "--json"], &[], "--json");
+}
+
+#[test]
+fn a_wrong_setting_in_the_environment_is_wrong_usage_too() {
+    check_wrong(&["serve"], &[("CHITCHAT_GRACE", "soon")], "--grace");
+    check_wrong(&["serve"], &[("CHITCHAT_PARTICIPANTS_MAX", "0")], "--participants-max");
+    check_wrong(&["join"], &[("CHITCHAT_NAME", "a\u{7}")], "--name");
+    check_wrong(&["join"], &[("CHITCHAT_NAME", "alice"), ("CHITCHAT_SERVER", "nonsense")], "--server");
+}
+
+#[test]
+fn a_setting_in_the_environment_counts_and_an_option_counts_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ended = run(folder.path(), &["serve"], &[("CHITCHAT_LISTEN", &address)]);
+    assert!(ended.errors.contains(&address), "{ended:?}");
+    let ended = run(folder.path(), &["serve", "--listen", &address], &[("CHITCHAT_LISTEN", "127.0.0.1:0")]);
+    assert!(ended.errors.contains(&address), "{ended:?}");
+}
+
+#[test]
+fn a_service_that_cannot_start_exits_1_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ended = run(folder.path(), &["serve", "--listen", &address], &[]);
+    assert_eq!((ended.code, ended.output.len()), (Some(1), 0), "{ended:?}");
+    assert!(ended.errors.contains(&address), "{}", ended.errors);
+
+    // Not even root can make a folder in a file.
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let inside = file.join("logs");
+    for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["join", "--name", "alice"]] {
+        let arguments = [command, &["--log-dir", inside.to_str().unwrap()]].concat();
+        let ended = run(folder.path(), &arguments, &[]);
+        assert_eq!((ended.code, ended.output.len()), (Some(1), 0), "{ended:?}");
+        assert!(ended.errors.contains(inside.to_str().unwrap()), "{}", ended.errors);
+    }
+}
+
+#[test]
+fn a_client_that_finds_no_service_exits_1_and_says_where_it_looked() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let ended = run(folder.path(), &["join", "--name", "alice", "--server", &url], &[]);
+    assert_eq!((ended.code, ended.output.len()), (Some(1), 0), "{ended:?}");
+    assert!(ended.errors.contains(&url), "{}", ended.errors);
+}
+
+#[test]
+fn help_and_version_are_there_for_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, text) in [
+        (&["--help"][..], "join"),
+        (&["serve", "--help"], "--participants-max"),
+        (&["join", "--help"], "--json"),
+        (&["--version"], env!("CARGO_PKG_VERSION")),
+    ] {
+        let ended = run(folder.path(), arguments, &[]).succeeded();
+        assert!(ended.output.join("\n").contains(text), "{ended:?}");
+    }
+}
