@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::terminal::escaped;
+
 /// A chat whose order of events can be seen and proved.
 ///
 /// Start a service in one terminal with `chitchat serve`, and join it from others with
@@ -47,7 +49,8 @@ pub fn main() -> ExitCode {
 }
 
 fn fail(error: &(dyn Error + 'static)) -> ExitCode {
-    eprintln!("chitchat: {error}");
+    // It may tell what a service said.
+    eprintln!("chitchat: {}", escaped(&error.to_string()));
     ExitCode::FAILURE
 }
 

@@ -111,7 +111,7 @@ async fn talk(chat: Chat, screen: &Screen) -> Result<(), Box<dyn Error>> {
         match published {
             Ok(_) => {}
             Err(PublishError::Ended) => return Ok(()),
-            Err(error) => screen.refused(&format!("{error}: {}", escaped(&text))),
+            Err(error) => screen.refused(&format!("{error}: {text}")),
         }
     }
     match chat.leave().await {
@@ -121,7 +121,7 @@ async fn talk(chat: Chat, screen: &Screen) -> Result<(), Box<dyn Error>> {
 }
 
 fn here(roster: &[Member]) -> String {
-    let names: Vec<_> = roster.iter().map(|member| escaped(&member.display_name)).collect();
+    let names: Vec<_> = roster.iter().map(|member| member.display_name.as_str()).collect();
     format!("here: {}", names.join(", "))
 }
 
@@ -163,10 +163,10 @@ impl Screen {
     }
 
     fn say(&self, notice: &str) {
-        eprintln!("* {notice}");
+        eprintln!("* {}", escaped(notice));
     }
 
     fn refused(&self, why: &str) {
-        eprintln!("* not sent: {why}");
+        eprintln!("* not sent: {}", escaped(why));
     }
 }
