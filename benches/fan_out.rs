@@ -96,7 +96,7 @@ async fn read(mut stream: Streaming<JoinResponse>, messages: usize) -> Result<Ve
         let frame = stream.message().await?.and_then(|response| response.frame);
         match frame {
             Some(Frame::Event(event)) if matches!(event.kind, Some(Kind::Message(_))) => {
-                times.push(Instant::now())
+                times.push(Instant::now());
             }
             Some(_) => {}
             None => return Err("a stream ended early".into()),
