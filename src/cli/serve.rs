@@ -18,7 +18,8 @@ use crate::server::{self, Config};
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     /// Where to listen. Port 0 takes any free port; the log says which.
-    #[arg(long, value_name = "HOST:PORT", env = "CHITCHAT_LISTEN", default_value = "127.0.0.1:50051")]
+    #[arg(long, value_name = "HOST:PORT", env = "CHITCHAT_LISTEN", default_value = "127.0.0.1:50051",
+        value_parser = host_and_port)]
     listen: String,
 
     /// Where the conversation is kept. `memory` keeps it for as long as the process lives.
@@ -93,6 +94,14 @@ enum JournalKind {
 enum LogLevel {
     Info,
     Debug,
+}
+
+/// What can be looked up when it is listened on.
+fn host_and_port(address: &str) -> Result<String, &'static str> {
+    match address.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(address.to_owned()),
+        _ => Err("it should look like 127.0.0.1:50051"),
+    }
 }
 
 impl Serve {
