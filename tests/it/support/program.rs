@@ -211,7 +211,8 @@ impl ServerProgram {
     pub fn join_by(&self, address: SocketAddr, name: &str, mode: &str) -> Client {
         let url = format!("http://{address}");
         let folder = self.folder.path().to_str().unwrap();
-        let program = Program::start(&["join", "--name", name, "--server", &url, "--log-dir", folder, mode], &[]);
+        let program =
+            Program::start(&["join", &format!("--name={name}"), "--server", &url, "--log-dir", folder, mode], &[]);
         program.notice("* here: ");
         Client { program, log: self.folder.path().join(chitchat::record::file_name("client", name)) }
     }
