@@ -1,0 +1,131 @@
+//! What the options of `serve` say about names, secrets and certificates.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use http::uri::Authority;
+use http::{HeaderValue, Uri};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::server::{Config, Secret, Tls};
+
+/// The file in the log folder that a self-signed certificate is written to.
+const SELF_SIGNED_FILE: &str = "self-signed.pem";
+
+/// The names for which a self-signed certificate is good, beside those that the service answers to.
+const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// An origin as browsers send it: scheme, host, and port where it is not the usual one.
+pub(super) fn origin(text: &str) -> Result<HeaderValue, String> {
+    let wrong = "should be scheme and host alone, such as https://chat.example";
+    let uri: Uri = text.parse().map_err(|_| wrong)?;
+    let web = matches!(uri.scheme_str(), Some("http" | "https"));
+    let host = uri.authority().filter(|authority| !authority.as_str().contains('@'));
+    match (web, host) {
+        (true, Some(_)) if uri.path() == "/" && !text.ends_with('/') && uri.query().is_none() => {
+            HeaderValue::from_str(&text.to_ascii_lowercase()).map_err(|_| wrong.into())
+        }
+        _ => Err(wrong.into()),
+    }
+}
+
+/// A host name without a port.
+pub(super) fn host(text: &str) -> Result<String, String> {
+    let authority: Authority = text.parse().map_err(|_| "is not a host name")?;
+    if authority.port().is_some() || authority.as_str() != authority.host() {
+        return Err("should be a name alone, without a port".into());
+    }
+    Ok(bare(authority.host()))
+}
+
+/// The host of an address such as `chat.example:50051`.
+pub(super) fn host_of(address: &str) -> Option<String> {
+    address.parse::<Authority>().ok().map(|authority| bare(authority.host()))
+}
+
+fn bare(host: &str) -> String {
+    host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase()
+}
+
+/// Reads the secret that participants have to know.
+pub(super) fn secret(path: &Path) -> Result<Secret, Box<dyn Error>> {
+    let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    Ok(Secret::parse(&text).map_err(|fault| format!("{}: {fault}", path.display()))?)
+}
+
+/// TLS by files, which are read again on SIGHUP.
+pub(super) fn tls_from_files(certificate: &Path, key: &Path) -> Result<Tls, Box<dyn Error>> {
+    let tls = Tls::from_files(certificate, key)?;
+    let (reloaded, certificate, key) = (tls.clone(), certificate.to_owned(), key.to_owned());
+    let mut hangups = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            match reloaded.reload(&certificate, &key) {
+                Ok(()) => tracing::info!("new connections get the certificate as it is now"),
+                Err(error) => tracing::error!(%error, "the certificate stays as it was"),
+            }
+        }
+    });
+    Ok(tls)
+}
+
+/// TLS for trying out.
+pub(super) fn tls_self_signed(hosts: &[String], folder: &Path) -> Result<Tls, Box<dyn Error>> {
+    let mut names: Vec<String> = LOCAL_NAMES.map(str::to_owned).into();
+    names.extend(hosts.iter().filter(|host| !LOCAL_NAMES.contains(&host.as_str())).cloned());
+    let (tls, certificate) = Tls::self_signed(names)?;
+    let path = folder.join(SELF_SIGNED_FILE);
+    fs::write(&path, certificate).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    tracing::warn!("nobody vouches for this certificate; clients trust it with --ca {}", path.display());
+    Ok(tls)
+}
+
+/// Whoever listens beyond this machine should know what others can see.
+pub(super) fn warn_of_exposure(listener: &TcpListener, config: &Config) {
+    let beyond = listener.local_addr().is_ok_and(|address| !address.ip().to_canonical().is_loopback());
+    if beyond && config.tls.is_none() {
+        tracing::warn!("other machines can connect, and nothing is encrypted: see --tls-cert");
+    }
+    if beyond && config.secret.is_none() {
+        tracing::warn!("other machines can connect, and anybody there can take part: see --secret-file");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_scheme_and_host_alone() {
+        for text in ["https://chat.example", "http://localhost:3000", "HTTPS://Chat.Example"] {
+            assert!(origin(text).is_ok(), "{text}");
+        }
+        for text in [
+            "",
+            "*",
+            "null",
+            "chat.example",
+            "https://",
+            "https://a/",
+            "https://a/b",
+            "https://a?b",
+            "ftp://a",
+            "https://u@a",
+        ] {
+            assert!(origin(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_name_alone() {
+        assert_eq!(host("Chat.Example"), Ok("chat.example".into()));
+        assert_eq!(host("[::1]"), Ok("::1".into()));
+        for text in ["", "a:1", "a/b", "u@a", "a b"] {
+            assert!(host(text).is_err(), "{text}");
+        }
+        assert_eq!(host_of("chat.example:50051"), Some("chat.example".into()));
+        assert_eq!(host_of("[::1]:50051"), Some("::1".into()));
+    }
+}

@@ -1,0 +1,63 @@
+//! Whether the service can be used, for `/readyz` and for `grpc.health.v1`.
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::wire::service::chit_chat_service_server::SERVICE_NAME;
+
+/// The state that others ask for. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Readiness {
+    journal_works: watch::Sender<bool>,
+    shutdown: CancellationToken,
+}
+
+impl Readiness {
+    /// Ready until the shutdown begins.
+    pub fn new(shutdown: CancellationToken) -> Self {
+        Self { journal_works: watch::Sender::new(true), shutdown }
+    }
+
+    /// Notes whether the journal could record its latest batch.
+    pub fn set_journal_works(&self, works: bool) {
+        self.journal_works.send_if_modified(|current| std::mem::replace(current, works) != works);
+    }
+
+    /// Why the service cannot be used now; nothing where it can.
+    pub fn obstacle(&self) -> Option<&'static str> {
+        if self.shutdown.is_cancelled() {
+            Some("draining")
+        } else if !*self.journal_works.borrow() {
+            Some("journal unavailable")
+        } else {
+            None
+        }
+    }
+
+    /// Keeps `grpc.health.v1` up to date, until the shutdown has been told.
+    pub async fn report(&self, reporter: HealthReporter) {
+        let mut journal_works = self.journal_works.subscribe();
+        loop {
+            let status = match self.obstacle() {
+                None => ServingStatus::Serving,
+                Some(_) => ServingStatus::NotServing,
+            };
+            for service in ["", SERVICE_NAME] {
+                reporter.set_service_status(service, status).await;
+            }
+            if self.shutdown.is_cancelled() {
+                return;
+            }
+            tokio::select! {
+                () = self.shutdown.cancelled() => {}
+                changed = journal_works.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+/** Opening the stream, and what to do when it ends: resume, join anew, or give the form back. */
+
+import { backoff } from "./backoff.js";
+import { receive, tick } from "./clock.js";
+import type { Welcome } from "./event.js";
+import { settleOutbox } from "./outbox.js";
+import { type Failure, inWords, logReason } from "./refusal.js";
+import { type AnewCause, type Farewell, type Phase, type Segment, type Session, type State, withClock } from "./state.js";
+import { type Moment, type Output, type Step, record, step, whose } from "./step.js";
+
+/** How long an opened stream may take to welcome this page, in milliseconds. */
+export const WELCOME_WAIT_MS = 15_000;
+
+/** The user wants to take part. */
+export function join(state: State, name: string, secret: string): Step {
+  if (state.phase.at !== "out") return step(state);
+  // A session that only lacked the access secret goes on; the transcript stays where there is a reason
+  // to show what follows as its continuation.
+  const session = state.session?.name === name ? state.session : null;
+  const segments = session !== null || state.anew !== null ? state.segments : [];
+  return claim({ ...state, name, secret, session, segments, farewell: null });
+}
+
+/** Asks the browser for one of its connections. */
+export function claim(state: State): Step {
+  return step({ ...state, phase: { at: "claiming" } }, { do: "claim" });
+}
+
+/** Opens a stream: the clock ticks, because a request is sent. */
+export function open(state: State, tries: number, now: Moment): Step {
+  const clocked = withClock(state, tick(state.clock));
+  const opened: State = {
+    ...clocked,
+    attempt: state.attempt + 1,
+    phase: { at: "connecting", tries, since: now.at },
+  };
+  const { session } = opened;
+  return step(
+    opened,
+    record("join_sent", {
+      ...(session === null ? { display_name: opened.name } : whose(session)),
+      sent_logical_time: opened.clock,
+      local_time: opened.clock,
+      ...(session === null ? {} : { sequence: opened.position ?? 0n }),
+    }),
+    { do: "open", attempt: opened.attempt, name: opened.name, time: opened.clock, session, after: opened.position ?? 0n },
+  );
+}
+
+/** The stream's first frame: this page takes part. */
+export function welcomed(state: State, welcome: Welcome, now: Moment): Step {
+  // A service that starts a new membership where an old one was to go on has forgotten the old one.
+  const forgotten = !welcome.resumed && state.session !== null;
+  const before = forgotten ? forget(state, "SESSION_UNKNOWN") : state;
+  const session: Session = {
+    token: welcome.token,
+    participantId: welcome.participantId,
+    epoch: welcome.epoch,
+    name: welcome.roster.find((person) => person.id === welcome.participantId)?.name ?? before.session?.name ?? before.name,
+  };
+  const clocked = withClock(before, receive(before.clock, welcome.logicalTime));
+  const welcomedState: State = {
+    ...clocked,
+    session,
+    name: session.name,
+    phase: { at: "online", caughtUp: false, lastFrameAt: now.at },
+    roster: welcome.roster,
+    rosterAsOf: welcome.head,
+    limits: welcome.limits,
+    heartbeatMs: welcome.heartbeatMs,
+    segments: welcome.resumed && clocked.segments.length > 0 ? clocked.segments : begin(clocked, session),
+    position: welcome.resumed ? clocked.position : null,
+    anew: null,
+    secretWanted: clocked.secretWanted && clocked.secret !== "",
+    farewell: null,
+  };
+  const fields = { ...whose(session), sequence: welcome.head, logical_time: welcome.logicalTime, local_time: welcomedState.clock, transport: "grpc-web" };
+  return step(welcomedState, record(welcome.resumed ? "resumed" : "connected", fields));
+}
+
+/** The transcript with a new segment for a new membership, or for one that a reload had interrupted. */
+function begin(state: State, session: Session): readonly Segment[] {
+  const previous = state.segments[state.segments.length - 1];
+  const shown = previous?.live[previous.live.length - 1]?.sequence ?? 0n;
+  const segment: Segment = {
+    id: (previous?.id ?? 0) + 1,
+    epoch: session.epoch,
+    cause: state.anew,
+    selfId: session.participantId,
+    joinedAt: null,
+    past: [],
+    live: [],
+    floor: previous?.epoch === session.epoch ? shown : 0n,
+    loading: false,
+    problem: null,
+  };
+  return [...state.segments, segment];
+}
+
+/** The stream has ended, or could not be opened. `failure` is null when the service ended it in peace. */
+export function ended(state: State, failure: Failure | null, now: Moment): Step {
+  if (failure === null) return out(state, { type: "ended" });
+  const { session, phase } = state;
+  const said: Output = record("disconnected", {
+    ...(session === null ? { display_name: state.name } : whose(session)),
+    reason: logReason(failure),
+  });
+  const goesOn = (next: Step): Step => ({ state: next.state, outputs: [said, { do: "close" }, ...next.outputs] });
+  const tries = phase.at === "connecting" ? phase.tries : 0;
+  const retry = () => goesOn(offline(state, failure, tries, now));
+  switch (failure.reason) {
+    case "SESSION_UNKNOWN":
+    case "EPOCH_CHANGED":
+    case "SEQUENCE_OUT_OF_RANGE":
+      return session === null ? goesOn(refused(state, failure, now)) : goesOn(startAnew(state, failure.reason, now));
+    case "REPLACED":
+      return goesOn(out({ ...state, anew: null }, { type: "replaced" }));
+    case "SECRET_REQUIRED":
+      return goesOn(refused({ ...state, secretWanted: true }, failure, now));
+    case "CONVERSATION_FULL":
+    case "RATE_LIMITED":
+      return session === null && state.anew === null ? goesOn(refused(state, failure, now)) : retry();
+    case "NAME_INVALID":
+    case "NAME_TAKEN":
+    case "CLOCK_OUT_OF_RANGE":
+    case "MALFORMED":
+    case "TEXT_EMPTY":
+    case "TEXT_TOO_LONG":
+    case "MESSAGE_ID_TOO_LONG":
+      return goesOn(refused(state, failure, now));
+    case "SLOW_CONSUMER":
+    case "SHUTTING_DOWN":
+    case "JOURNAL_UNAVAILABLE":
+    case null:
+      return session === null && state.anew === null ? goesOn(refused(state, failure, now)) : retry();
+  }
+}
+
+/** Joins anew under the same name, because the membership cannot go on. */
+export function startAnew(state: State, cause: AnewCause, now: Moment): Step {
+  return open(forget(state, cause), 0, now);
+}
+
+function forget(state: State, cause: AnewCause): State {
+  return {
+    ...state,
+    name: state.session?.name ?? state.name,
+    session: null,
+    position: null,
+    anew: cause,
+    outbox: settleOutbox(state.outbox, "queued"),
+  };
+}
+
+/** Waits, and then tries again. */
+function offline(state: State, failure: Failure, tries: number, now: Moment): Step {
+  const wait = Math.max(backoff(tries, now.chance), failure.retryAfterMs ?? 0);
+  const phase: Phase = { at: "offline", tries: tries + 1, retryAt: now.at + wait, why: inWords(failure) };
+  return step({ ...state, phase });
+}
+
+/** Gives the form back, with the reason. */
+function refused(state: State, failure: Failure, now: Moment): Step {
+  const farewell: Farewell = {
+    type: "refused",
+    failure,
+    secretGiven: state.secret !== "",
+    retryAt: failure.retryAfterMs === null ? 0 : now.at + failure.retryAfterMs,
+  };
+  // Only a missing secret leaves the session intact, to go on once the secret is given.
+  const session = failure.reason === "SECRET_REQUIRED" ? state.session : null;
+  const outbox = session === null ? settleOutbox(state.outbox, "held") : state.outbox;
+  return step({ ...state, session, outbox, farewell, phase: { at: "out" } }, { do: "release" });
+}
+
+/** Ends the membership on this side: the form again, with a word on why. */
+export function out(state: State, farewell: Farewell): Step {
+  const outputs: Output[] = [{ do: "close" }, { do: "release" }];
+  const connected = state.phase.at === "online" || state.phase.at === "leaving";
+  if (connected && state.session !== null) outputs.unshift(record("disconnected", { ...whose(state.session), reason: "LEFT" }));
+  return step(
+    {
+      ...state,
+      phase: { at: "out" },
+      session: null,
+      anew: null,
+      position: null,
+      roster: [],
+      outbox: settleOutbox(state.outbox, "held"),
+      farewell,
+    },
+    ...outputs,
+  );
+}
+
+/** How long the stream can be silent before it counts as broken, in milliseconds. */
+export function silenceMax(state: State): number {
+  return 2 * state.heartbeatMs + 5_000;
+}
+
+/** Time has passed: a retry is due, or a silence has lasted too long. */
+export function connectionTick(state: State, now: Moment): Step {
+  const { phase } = state;
+  const silent: Failure = { reason: null, network: true, message: "no sign of life", figures: {}, retryAfterMs: null };
+  if (phase.at === "offline" && now.at >= phase.retryAt) return open(state, phase.tries, now);
+  if (phase.at === "connecting" && now.at >= phase.since + WELCOME_WAIT_MS) return ended(state, silent, now);
+  if (phase.at === "online" && now.at >= phase.lastFrameAt + silenceMax(state)) return ended(state, silent, now);
+  return step(state);
+}
+
+/** Something suggests that a try would succeed now: do not wait for the retry to be due. */
+export function wake(state: State, now: Moment): Step {
+  return state.phase.at === "offline" ? open(state, state.phase.tries, now) : step(state);
+}
+
+/** A granted connection opens the stream; a refused one makes the page wait for one. */
+export function slot(state: State, granted: boolean, now: Moment): Step {
+  if (state.phase.at !== "claiming" && state.phase.at !== "waiting") {
+    return granted ? step(state, { do: "release" }) : step(state);
+  }
+  return granted ? open(state, 0, now) : step({ ...state, phase: { at: "waiting" } });
+}

@@ -1,0 +1,78 @@
+/** The conversation's events, as the page knows them: the contract's types with every field present. */
+
+import type { LogicalTime } from "./clock.js";
+
+/** One membership: who joined, left or wrote. */
+export interface Person {
+  /** Unique within the epoch. */
+  readonly id: string;
+  /** Unique among the participants that are active at one time. */
+  readonly name: string;
+}
+
+/** What happened. */
+export type EventKind =
+  | { readonly type: "joined" }
+  | { readonly type: "left"; readonly disconnected: boolean }
+  | {
+      readonly type: "message";
+      /** The sender's own id for the publish. */
+      readonly messageId: string;
+      /** The sender's clock when it sent. */
+      readonly sentLogicalTime: LogicalTime;
+      /** The last event that the sender had been delivered when it sent. */
+      readonly seenSequence: bigint;
+    };
+
+/** One entry of the conversation. */
+export interface ChatEvent {
+  /** The position within the epoch: 1, 2, 3 ... */
+  readonly sequence: bigint;
+  /** The Lamport time of the broadcast. */
+  readonly logicalTime: LogicalTime;
+  /** What to display. */
+  readonly content: string;
+  /** Who joined, left or wrote. */
+  readonly author: Person;
+  /** The service's wall clock in milliseconds, for people only. */
+  readonly recordedAt: number | null;
+  /** What happened. */
+  readonly kind: EventKind;
+}
+
+/** The first frame of a stream. */
+export interface Welcome {
+  /** The session's secret. */
+  readonly token: string;
+  /** Who this page is. */
+  readonly participantId: string;
+  /** The journal that sequences count in. */
+  readonly epoch: string;
+  /** The newest event's sequence. */
+  readonly head: bigint;
+  /** The newest event's logical time. */
+  readonly logicalTime: LogicalTime;
+  /** Whether an existing session goes on. */
+  readonly resumed: boolean;
+  /** Who is here as of `head`, this page included. */
+  readonly roster: readonly Person[];
+  /** How long a healthy stream can be quiet, in milliseconds. */
+  readonly heartbeatMs: number;
+  /** What the service will accept. */
+  readonly limits: Limits;
+}
+
+/** What the service will accept, in characters. */
+export interface Limits {
+  /** The most characters of a message. */
+  readonly text: number;
+  /** The most characters of a display name. */
+  readonly name: number;
+}
+
+/** One frame of the stream. */
+export type Frame =
+  | { readonly type: "welcome"; readonly welcome: Welcome }
+  | { readonly type: "event"; readonly event: ChatEvent }
+  | { readonly type: "caught-up" }
+  | { readonly type: "heartbeat" };

@@ -1,0 +1,102 @@
+/** What the stream brings. */
+
+import { receive } from "./clock.js";
+import { ended, welcomed } from "./connection.js";
+import type { ChatEvent, Frame, Person } from "./event.js";
+import { noteDelivered } from "./outbox.js";
+import { type Segment, type Session, type State, presentSegment, withClock, withSegment } from "./state.js";
+import { type Moment, type RecordFields, type Step, record, step } from "./step.js";
+
+/** The most events of one membership that are kept. */
+export const EVENTS_MAX = 1_500;
+
+/** One frame of the present stream. */
+export function framed(state: State, frame: Frame, now: Moment): Step {
+  const { phase, session } = state;
+  if (phase.at === "connecting") {
+    return frame.type === "welcome" ? welcomed(state, frame.welcome, now) : garbled(state, "a frame before the welcome", now);
+  }
+  if ((phase.at !== "online" && phase.at !== "leaving") || session === null) return step(state);
+  const alive: State = phase.at === "online" ? { ...state, phase: { ...phase, lastFrameAt: now.at } } : state;
+  switch (frame.type) {
+    case "heartbeat":
+      return step(alive);
+    case "caught-up":
+      return step(alive.phase.at === "online" ? { ...alive, phase: { ...alive.phase, caughtUp: true } } : alive);
+    case "event":
+      return delivered(alive, session, frame.event, now);
+    case "welcome":
+      return garbled(alive, "a second welcome", now);
+  }
+}
+
+/** A stream that breaks the contract is dropped; the next one resumes. */
+function garbled(state: State, message: string, now: Moment): Step {
+  return ended(state, { reason: null, network: true, message, figures: {}, retryAfterMs: null }, now);
+}
+
+function delivered(state: State, session: Session, event: ChatEvent, now: Moment): Step {
+  const ownJoined = event.kind.type === "joined" && event.author.id === session.participantId;
+  if (state.position === null) {
+    // A membership begins with its own Joined.
+    if (!ownJoined) return step(state);
+  } else if (event.sequence <= state.position) {
+    return step(state);
+  } else if (event.sequence !== state.position + 1n) {
+    return garbled(state, "a gap in the sequence", now);
+  }
+  const clocked = withClock(state, receive(state.clock, event.logicalTime));
+  const shown = withSegment(clocked, appended(clocked, event, ownJoined));
+  const next: State = {
+    ...shown,
+    position: event.sequence,
+    roster: event.sequence > state.rosterAsOf ? withChange(state.roster, event) : state.roster,
+    outbox: noteDelivered(shown.outbox, event, session),
+  };
+  return step(next, record("event_delivered", deliveredFields(session, event, next.clock)));
+}
+
+/** The segment with one more event. Beyond the bound its oldest third goes, and can be loaded again. */
+function appended(state: State, event: ChatEvent, ownJoined: boolean): Partial<Segment> {
+  const segment = presentSegment(state);
+  const past = segment?.past ?? [];
+  const live = [...(segment?.live ?? []), event];
+  const excess = past.length + live.length > EVENTS_MAX ? Math.ceil(EVENTS_MAX / 3) : 0;
+  return {
+    past: past.slice(excess),
+    live: live.slice(Math.max(0, excess - past.length)),
+    ...(ownJoined ? { joinedAt: event.sequence } : {}),
+  };
+}
+
+function withChange(roster: readonly Person[], event: ChatEvent): readonly Person[] {
+  switch (event.kind.type) {
+    case "joined":
+      return [...roster.filter((person) => person.id !== event.author.id), event.author];
+    case "left":
+      return roster.filter((person) => person.id !== event.author.id);
+    case "message":
+      return roster;
+  }
+}
+
+function deliveredFields(session: Session, event: ChatEvent, clock: bigint): RecordFields {
+  return {
+    epoch: session.epoch,
+    participant_id: event.author.id,
+    display_name: event.author.name,
+    sequence: event.sequence,
+    logical_time: event.logicalTime,
+    local_time: clock,
+    kind: event.kind.type,
+    content: event.content,
+    ...(event.kind.type === "message"
+      ? {
+          sent_logical_time: event.kind.sentLogicalTime,
+          seen_sequence: event.kind.seenSequence,
+          message_id: event.kind.messageId,
+        }
+      : {}),
+    ...(event.kind.type === "left" ? { reason: event.kind.disconnected ? "DISCONNECTED" : "REQUESTED" } : {}),
+  };
+}

@@ -1,0 +1,95 @@
+/** The log: one JSON object a line, bounded, by the names that the design fixes. */
+
+import type { RecordEvent, RecordFields } from "./step.js";
+
+/** The most records that are kept. */
+export const RECORDS_MAX = 20_000;
+
+/** Formats one record. `micros` is the wall clock in microseconds since 1970. */
+export function toLine(micros: number, event: RecordEvent, fields: RecordFields): string {
+  const parts = [
+    `"timestamp":"${toTimestamp(micros)}"`,
+    `"level":"INFO"`,
+    `"component":"browser"`,
+    `"event":${JSON.stringify(event)}`,
+  ];
+  for (const [name, value] of Object.entries(fields)) {
+    if (value === undefined) continue;
+    // A uint64 as a JSON number with all its digits.
+    parts.push(`"${name}":${typeof value === "bigint" ? value.toString() : JSON.stringify(value)}`);
+  }
+  return `{${parts.join(",")}}`;
+}
+
+/** RFC 3339 in UTC with six digits of a second. */
+export function toTimestamp(micros: number): string {
+  const whole = Math.floor(micros);
+  const millis = Math.floor(whole / 1000);
+  const rest = String(whole - millis * 1000).padStart(3, "0");
+  return new Date(millis).toISOString().replace("Z", `${rest}Z`);
+}
+
+/** The records so far, as lines. Bounded: the oldest go first. */
+export class Log {
+  #lines: string[] = [];
+  #dropped = 0;
+
+  /** The lines that are kept, oldest first. */
+  get lines(): readonly string[] {
+    return this.#lines;
+  }
+
+  /** How many older records had to go. A log whose first line is not `client_started` is cut. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Adds a line. Drops a tenth at a time, so that a full log is not moved at every line. */
+  push(line: string): void {
+    this.#lines.push(line);
+    if (this.#lines.length <= RECORDS_MAX) return;
+    const cut = Math.ceil(RECORDS_MAX / 10);
+    this.#lines.splice(0, cut);
+    this.#dropped += cut;
+  }
+
+  /** The newest part of the log that fits into so many characters, to be kept across a reload. */
+  toStored(characters: number): string {
+    let room = characters;
+    let from = this.#lines.length;
+    while (from > 0) {
+      room -= (this.#lines[from - 1]?.length ?? 0) + 1;
+      if (room < 0) break;
+      from -= 1;
+    }
+    return [String(this.#dropped + from), ...this.#lines.slice(from)].join("\n");
+  }
+
+  /** The log that was kept across a reload, if any. */
+  static fromStored(text: string | null): Log {
+    const log = new Log();
+    if (text === null) return log;
+    const [dropped, ...lines] = text.split("\n");
+    log.#dropped = Number(dropped);
+    log.#lines = lines;
+    return log;
+  }
+
+  /** The log as a file. */
+  toFile(): string {
+    return this.#lines.map((line) => `${line}\n`).join("");
+  }
+}
+
+/**
+ * The name of the file, as the service and the other clients make theirs: what a file system or a shell
+ * could take for something else is written as `%` and its UTF-8 bytes, so that different names stay different.
+ */
+export function fileName(name: string): string {
+  const safe = Array.from(name, (character, index) => {
+    if (/[\p{Alphabetic}\p{N}_-]/u.test(character) || (character === "." && index > 0)) return character;
+    const bytes = Array.from(new TextEncoder().encode(character));
+    return bytes.map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
+  });
+  return `browser-${safe.join("")}.jsonl`;
+}

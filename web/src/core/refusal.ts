@@ -1,0 +1,98 @@
+/** What can go wrong with a call, and how it is said to people. */
+
+/** The reasons of the contract, which come as google.rpc.ErrorInfo of the domain "chitchat". */
+export const REASONS = [
+  "TEXT_EMPTY",
+  "TEXT_TOO_LONG",
+  "NAME_INVALID",
+  "MESSAGE_ID_TOO_LONG",
+  "MALFORMED",
+  "NAME_TAKEN",
+  "SESSION_UNKNOWN",
+  "SECRET_REQUIRED",
+  "EPOCH_CHANGED",
+  "CLOCK_OUT_OF_RANGE",
+  "SEQUENCE_OUT_OF_RANGE",
+  "RATE_LIMITED",
+  "CONVERSATION_FULL",
+  "SLOW_CONSUMER",
+  "REPLACED",
+  "SHUTTING_DOWN",
+  "JOURNAL_UNAVAILABLE",
+] as const;
+
+/** A reason of the contract. */
+export type Reason = (typeof REASONS)[number];
+
+/** A call that did not succeed. */
+export interface Failure {
+  /** The reason, or null where the failure is not the service's own: a lost connection, a proxy. */
+  readonly reason: Reason | null;
+  /** Whether the connection, rather than an answer, is what went wrong: the outcome is unknown. */
+  readonly network: boolean;
+  /** The status message, or what the browser said. */
+  readonly message: string;
+  /** The figures that came with the reason. */
+  readonly figures: Readonly<Record<string, string>>;
+  /** The least time to wait before trying again, where the service gave one, in milliseconds. */
+  readonly retryAfterMs: number | null;
+}
+
+/** The name of a failure in the log. */
+export function logReason(failure: Failure): string {
+  return failure.reason ?? (failure.network ? "CONNECTION_LOST" : failure.message);
+}
+
+/** Says in plain words why something was refused. A wait is said by whoever counts it down. */
+export function inWords(failure: Failure): string {
+  switch (failure.reason) {
+    case "TEXT_EMPTY":
+      return "An empty message cannot be sent.";
+    case "TEXT_TOO_LONG":
+      return `This message is too long${count(failure, "characters", (n, max) => `: it has ${n} characters, and at most ${max} are accepted`)}.`;
+    case "NAME_INVALID":
+      return `This name cannot be used${because(failure.message)}`;
+    case "MESSAGE_ID_TOO_LONG":
+    case "MALFORMED":
+      return "The service could not read what this page sent. Reloading the page may help.";
+    case "NAME_TAKEN":
+      return "Somebody here has this name already, or one that looks the same. Please choose another.";
+    case "SESSION_UNKNOWN":
+      return "You are no longer part of the conversation.";
+    case "SECRET_REQUIRED":
+      return "This conversation asks for an access secret.";
+    case "EPOCH_CHANGED":
+      return "The conversation has started anew.";
+    case "CLOCK_OUT_OF_RANGE":
+      return "This page’s clock is too far ahead of the service’s. A new tab starts with a new clock.";
+    case "SEQUENCE_OUT_OF_RANGE":
+      return "This page has seen more of the conversation than the service remembers.";
+    case "RATE_LIMITED":
+      return "That was too much at once.";
+    case "CONVERSATION_FULL":
+      return `The conversation is full${count(failure, "participants", (_, max) => `: at most ${max} can take part at a time`)}.`;
+    case "SLOW_CONSUMER":
+      return "This page was too slow to take what was sent to it.";
+    case "REPLACED":
+      return "Another tab or window has taken over this session.";
+    case "SHUTTING_DOWN":
+      return "The service is shutting down.";
+    case "JOURNAL_UNAVAILABLE":
+      return "The service cannot store anything at the moment.";
+    case null:
+      return failure.network
+        ? "The service cannot be reached."
+        : `The service’s answer makes no sense to this page${because(failure.message)}`;
+  }
+}
+
+/** Says a limit, where the service named it. */
+function count({ figures }: Failure, what: string, say: (actual: string, max: string) => string): string {
+  const max = figures[`${what}_max`];
+  return max === undefined ? "" : say(figures[what] ?? "more", max);
+}
+
+function because(message: string): string {
+  const text = message.trim().replace(/\.$/, "");
+  return text === "" ? "." : `: ${text}.`;
+}

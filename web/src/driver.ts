@@ -1,0 +1,171 @@
+/**
+ * Runs the state machine: feeds it what happens, does what it says, and remembers where it is. All
+ * calls, timers and storage are here; every decision is in the machine.
+ */
+
+import { Log, toLine } from "./core/log.js";
+import { advance, nextTick } from "./core/machine.js";
+import { toSnapshot } from "./core/snapshot.js";
+import type { State } from "./core/state.js";
+import { type Input, type Output, type RecordEvent, type RecordFields, whose } from "./core/step.js";
+import type { SessionLock } from "./platform/session-lock.js";
+import type { Slots } from "./platform/slots.js";
+import { remember } from "./platform/storage.js";
+import { now, nowMicros } from "./platform/time.js";
+import type { ChatClient } from "./transport/client.js";
+import { toFailure } from "./transport/convert.js";
+
+/** Timers of the browser overflow beyond this. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+/** One visit's session. */
+export class Driver {
+  readonly #client: ChatClient;
+  readonly #slots: Slots;
+  readonly #lock: SessionLock;
+  readonly #onChange: () => void;
+  /** The log of this tab. */
+  readonly log: Log;
+  #state: State;
+  #stream: AbortController | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #snapshot = "";
+  #secret: string;
+  #remembers = true;
+  #stopped = false;
+
+  /** Starts from a state that was remembered or is new. */
+  constructor(
+    parts: { client: ChatClient; slots: Slots; lock: SessionLock; log: Log; onChange: () => void },
+    state: State,
+  ) {
+    this.#client = parts.client;
+    this.#slots = parts.slots;
+    this.#lock = parts.lock;
+    this.log = parts.log;
+    this.#onChange = parts.onChange;
+    this.#state = state;
+    this.#secret = state.secret;
+    this.record("client_started", state.name === "" ? {} : { display_name: state.name });
+  }
+
+  /** The present state. */
+  get state(): State {
+    return this.#state;
+  }
+
+  /** Takes a step. */
+  dispatch(input: Input): void {
+    if (this.#stopped) return;
+    const { state, outputs } = advance(this.#state, input, now());
+    this.#state = state;
+    // Remembered before anything is sent: no clock reading and no message id is ever used twice.
+    this.#rememberState();
+    this.#lock.follow(state.session);
+    for (const output of outputs) this.#perform(output);
+    this.#setTimer();
+    this.#onChange();
+  }
+
+  /** Adds a line to the log. */
+  record(event: RecordEvent, fields: RecordFields): void {
+    this.log.push(toLine(nowMicros(), event, fields));
+  }
+
+  /**
+   * The page is being torn down: by closing the tab, by following a link, or by a reload, which nothing
+   * here can tell from the other two. A reload must resume, so nothing is sent: a tab that does not come
+   * back leaves when its grace period has passed. Two cases are certain, and leave at once: the user has
+   * already pressed Leave, or the browser remembers nothing for this page, so that it cannot come back.
+   */
+  stop(): void {
+    const { session, phase, clock, secret } = this.#state;
+    const leaving = phase.at === "leaving" && !phase.sent;
+    if (session !== null && (leaving || !this.#remembers)) {
+      const time = clock + 1n;
+      this.record("leave_sent", { ...whose(session), sent_logical_time: time, local_time: time });
+      this.#client.leaveInPassing(session, time, secret);
+    }
+    this.record("client_stopped", session === null ? {} : whose(session));
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#stream?.abort();
+    this.#slots.release();
+    this.#lock.release();
+  }
+
+  #perform(output: Output): void {
+    const { secret } = this.#state;
+    switch (output.do) {
+      case "claim":
+        void this.#slots.claim((granted) => this.dispatch({ type: "slot", granted }));
+        break;
+      case "release":
+        this.#slots.release();
+        break;
+      case "open":
+        void this.#open(output);
+        break;
+      case "close":
+        this.#stream?.abort();
+        this.#stream = null;
+        break;
+      case "publish":
+        this.#client.publish(output, secret).then(
+          (answer) => this.dispatch({ type: "published", id: output.id, ...stamp(answer), session: output.session }),
+          (thrown) => this.dispatch({ type: "publish-failed", id: output.id, failure: toFailure(thrown), session: output.session }),
+        );
+        break;
+      case "leave":
+        this.#client.leave(output.session, output.time, secret).then(
+          (answer) => this.dispatch({ type: "left", ...stamp(answer), session: output.session }),
+          (thrown) => this.dispatch({ type: "leave-failed", failure: toFailure(thrown), session: output.session }),
+        );
+        break;
+      case "list":
+        this.#client.list(output.session, output.after, output.count, secret).then(
+          (events) => this.dispatch({ type: "earlier", segment: output.segment, events }),
+          (thrown) => this.dispatch({ type: "earlier-failed", segment: output.segment, failure: toFailure(thrown) }),
+        );
+        break;
+      case "record":
+        this.record(output.event, output.fields);
+        break;
+    }
+  }
+
+  async #open(output: Extract<Output, { do: "open" }>): Promise<void> {
+    this.#stream?.abort();
+    const stream = new AbortController();
+    this.#stream = stream;
+    const { attempt } = output;
+    let failure = null;
+    try {
+      await this.#client.join({ ...output, secret: this.#state.secret }, stream.signal, (frame) => {
+        if (!stream.signal.aborted) this.dispatch({ type: "frame", attempt, frame });
+      });
+    } catch (thrown) {
+      failure = toFailure(thrown);
+    }
+    if (!stream.signal.aborted) this.dispatch({ type: "ended", attempt, failure });
+  }
+
+  #rememberState(): void {
+    const snapshot = toSnapshot(this.#state);
+    if (snapshot !== this.#snapshot) this.#remembers = remember("snapshot", snapshot);
+    this.#snapshot = snapshot;
+    if (this.#state.secret !== this.#secret) remember("secret", this.#state.secret);
+    this.#secret = this.#state.secret;
+  }
+
+  #setTimer(): void {
+    clearTimeout(this.#timer);
+    const due = nextTick(this.#state);
+    if (due === null) return;
+    this.#timer = setTimeout(() => this.dispatch({ type: "tick" }), Math.min(TIMER_MAX_MS, Math.max(0, due - Date.now())));
+  }
+}
+
+function stamp(answer: { sequence: bigint; logicalTime: bigint }) {
+  return { sequence: answer.sequence, logicalTime: answer.logicalTime };
+}

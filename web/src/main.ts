@@ -1,0 +1,133 @@
+/**
+ * The page's entry: puts the parts together. Data flows one way:
+ * service -> transport -> state machine -> view; what the user wants goes back as a command.
+ */
+
+import { Log, fileName } from "./core/log.js";
+import { fromSnapshot } from "./core/snapshot.js";
+import { INITIAL, type State } from "./core/state.js";
+import { Driver } from "./driver.js";
+import { browserLocks } from "./platform/locks.js";
+import { SessionLock } from "./platform/session-lock.js";
+import { Slots } from "./platform/slots.js";
+import { recall, remember } from "./platform/storage.js";
+import { randomId } from "./platform/time.js";
+import { ChatClient } from "./transport/client.js";
+import { App } from "./view/app.js";
+import type { Commands } from "./view/commands.js";
+
+/** How much of the log survives a reload, in characters: well within what sessionStorage holds. */
+const LOG_KEPT = 2_000_000;
+
+/** How often what counts seconds is shown anew, in milliseconds. */
+const REPAINT_MS = 500;
+
+/** How soon a tab that nobody looks at is brought up to date, in milliseconds. */
+const HIDDEN_MS = 250;
+
+async function start(): Promise<void> {
+  const locks = browserLocks();
+  const lock = new SessionLock(locks);
+  const secret = recall("secret") ?? "";
+  let state: State = fromSnapshot(recall("snapshot"), secret) ?? { ...INITIAL, secret, secretWanted: secret !== "" };
+  if (state.session !== null && !(await lock.takeOver(state.session))) {
+    // This tab is a copy of one that is still open: the session, its log and its messages are the other's.
+    for (const what of ["snapshot", "draft", "log"] as const) remember(what, "");
+    state = { ...INITIAL, secret, secretWanted: secret !== "" };
+  }
+  const log = Log.fromStored(recall("log"));
+  remember("log", "");
+
+  const driver = new Driver(
+    {
+      client: new ChatClient(location.origin),
+      slots: new Slots(locks, sharesConnection()),
+      lock,
+      log,
+      onChange: () => schedule(),
+    },
+    state,
+  );
+  const app = new App(commandsFor(driver), { name: state.name, secret, draft: recall("draft") ?? "" });
+  const render = () => app.render(driver.state, Date.now(), driver.log);
+  let scheduled = false;
+  // Many frames can come at once: they are shown together. A hidden tab gets no animation frames.
+  function schedule(): void {
+    if (scheduled) return;
+    scheduled = true;
+    const run = () => {
+      if (scheduled) render();
+      scheduled = false;
+    };
+    requestAnimationFrame(run);
+    setTimeout(run, HIDDEN_MS);
+  }
+  if (state.session !== null) driver.dispatch({ type: "go-on" });
+  render();
+  listen(driver, schedule);
+}
+
+/** Whether all calls to the service share one connection, as they do over HTTP/2 and later. */
+function sharesConnection(): boolean {
+  const [navigation] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+  return location.protocol === "https:" && navigation?.nextHopProtocol !== "http/1.1";
+}
+
+/** What the browser tells the page about itself. */
+function listen(driver: Driver, schedule: () => void): void {
+  setInterval(() => {
+    if (counts(driver.state)) schedule();
+  }, REPAINT_MS);
+  addEventListener("online", () => driver.dispatch({ type: "wake" }));
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) {
+      // A browser may end a hidden tab without a word.
+      remember("log", driver.log.toStored(LOG_KEPT));
+      return;
+    }
+    remember("log", "");
+    driver.dispatch({ type: "tick" });
+    driver.dispatch({ type: "wake" });
+    schedule();
+  });
+  addEventListener("pagehide", () => {
+    driver.stop();
+    remember("log", driver.log.toStored(LOG_KEPT));
+  });
+  // A page that comes back from the browser's cache has given up its stream and its locks.
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();
+  });
+}
+
+/** Whether something on the page changes by the second. */
+function counts(state: State): boolean {
+  if (state.phase.at === "offline") return true;
+  if (state.phase.at === "out") return state.farewell?.type === "refused" && state.farewell.retryAt > 0;
+  return state.outbox.some(({ progress }) => progress.at === "queued" && progress.retryAt > 0);
+}
+
+function commandsFor(driver: Driver): Commands {
+  return {
+    join: (name, secret) => driver.dispatch({ type: "join", name, secret }),
+    leave: () => driver.dispatch({ type: "leave" }),
+    send: (text) => driver.dispatch({ type: "send", id: randomId(), text }),
+    sendAgain: (id) => driver.dispatch({ type: "send-again", id, newId: randomId() }),
+    discard: (id) => driver.dispatch({ type: "discard", id }),
+    loadEarlier: () => driver.dispatch({ type: "load-earlier" }),
+    retryNow: () => driver.dispatch({ type: "wake" }),
+    downloadLog: () => download(driver),
+    keepDraft: (text) => void remember("draft", text),
+  };
+}
+
+function download(driver: Driver): void {
+  const url = URL.createObjectURL(new Blob([driver.log.toFile()], { type: "application/jsonl" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = fileName(driver.state.session?.name ?? driver.state.name);
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+void start();

@@ -1,0 +1,31 @@
+/** The machine's clock and dice, which the pure modules are handed. */
+
+import type { Moment } from "../core/step.js";
+
+/** How far the two clocks of the browser may be apart before the coarse one is believed, in milliseconds. */
+const DRIFT_MAX_MS = 20;
+
+/** The present moment. */
+export function now(): Moment {
+  return { at: Date.now(), chance: Math.random() };
+}
+
+/**
+ * The wall clock in microseconds. The fine clock starts with the page and does not follow corrections or
+ * sleep, so it is believed only while it agrees with the coarse one.
+ */
+export function nowMicros(): number {
+  const coarse = Date.now();
+  const fine = performance.timeOrigin + performance.now();
+  return Math.round((Math.abs(fine - coarse) < DRIFT_MAX_MS ? fine : coarse) * 1000);
+}
+
+/** A random id. Written out, because `crypto.randomUUID` exists in secure contexts only. */
+export function randomId(): string {
+  if (typeof crypto.randomUUID === "function") return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}

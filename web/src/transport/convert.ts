@@ -1,0 +1,104 @@
+/** From the generated messages to the page's own types. */
+
+import { type Duration, timestampMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { ChatEvent, EventKind, Frame, Welcome } from "../core/event.js";
+import { type Failure, REASONS, type Reason } from "../core/refusal.js";
+import { type Event, type JoinResponse, LeaveReason, type Welcome as WireWelcome } from "../gen/chitchat/v1/chitchat_pb.js";
+import { ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.js";
+
+/** The error domain of the service. */
+const DOMAIN = "chitchat";
+
+/** One frame, or null for one of a kind that a later service may send. */
+export function toFrame(response: JoinResponse): Frame | null {
+  const { frame } = response;
+  switch (frame.case) {
+    case "welcome":
+      return { type: "welcome", welcome: toWelcome(frame.value) };
+    case "event":
+      return { type: "event", event: toEvent(frame.value) };
+    case "caughtUp":
+      return { type: "caught-up" };
+    case "heartbeat":
+      return { type: "heartbeat" };
+    case undefined:
+      return null;
+  }
+}
+
+/** One event. */
+export function toEvent(event: Event): ChatEvent {
+  return {
+    sequence: event.sequence,
+    logicalTime: event.logicalTime,
+    content: event.content,
+    author: { id: event.participant?.participantId ?? "", name: event.participant?.displayName ?? "" },
+    recordedAt: event.recordedAt === undefined ? null : timestampMs(event.recordedAt),
+    kind: toKind(event),
+  };
+}
+
+function toKind({ kind }: Event): EventKind {
+  switch (kind.case) {
+    case "joined":
+      return { type: "joined" };
+    case "left":
+      return { type: "left", disconnected: kind.value.reason === LeaveReason.DISCONNECTED };
+    case "message": {
+      const { messageId, sentLogicalTime, seenSequence } = kind.value;
+      return { type: "message", messageId, sentLogicalTime, seenSequence };
+    }
+    case undefined:
+      // A kind that only a later service knows: its content is still what to display.
+      return { type: "message", messageId: "", sentLogicalTime: 0n, seenSequence: 0n };
+  }
+}
+
+function toWelcome(welcome: WireWelcome): Welcome {
+  return {
+    token: welcome.sessionToken,
+    participantId: welcome.participantId,
+    epoch: welcome.epoch,
+    head: welcome.headSequence,
+    logicalTime: welcome.logicalTime,
+    resumed: welcome.resumed,
+    roster: welcome.participants.map((person) => ({ id: person.participantId, name: person.displayName })),
+    heartbeatMs: toMillis(welcome.heartbeatInterval) || 15_000,
+    limits: {
+      text: welcome.limits?.textCharactersMax || 128,
+      name: welcome.limits?.nameCharactersMax || 32,
+    },
+  };
+}
+
+function toMillis(duration: Duration | undefined): number {
+  return duration === undefined ? 0 : Number(duration.seconds) * 1000 + duration.nanos / 1e6;
+}
+
+/** What a call threw, by the contract's reasons where it carries one. */
+export function toFailure(thrown: unknown): Failure {
+  const error = ConnectError.from(thrown);
+  const info = error.findDetails(ErrorInfoSchema).find((detail) => detail.domain === DOMAIN);
+  const retry = error.findDetails(RetryInfoSchema)[0];
+  const reason = REASONS.find((known: Reason) => known === info?.reason) ?? null;
+  return {
+    reason,
+    network: reason === null && !FINAL.has(error.code),
+    message: error.rawMessage,
+    figures: info?.metadata ?? {},
+    retryAfterMs: retry === undefined ? null : Math.ceil(toMillis(retry.retryDelay)),
+  };
+}
+
+/** Codes that are an answer, whoever gave it. All others may be no more than a bad connection. */
+const FINAL: ReadonlySet<Code> = new Set([
+  Code.InvalidArgument,
+  Code.NotFound,
+  Code.AlreadyExists,
+  Code.PermissionDenied,
+  Code.FailedPrecondition,
+  Code.OutOfRange,
+  Code.Unimplemented,
+  Code.Unauthenticated,
+]);

@@ -1,0 +1,145 @@
+/** The whole page: shows the state, and hands the user's wishes on. */
+
+import type { Log } from "../core/log.js";
+import { RECORDS_MAX } from "../core/log.js";
+import { type State, presentSegment } from "../core/state.js";
+import type { Commands } from "./commands.js";
+import { Composer } from "./composer.js";
+import { byId, make, reconcile, safely, setText, show } from "./dom.js";
+import { Lobby, WAITING } from "./lobby.js";
+import { renderOutbox } from "./outbox.js";
+import { Palette } from "./palette.js";
+import { Scroll } from "./scroll.js";
+import { Transcript } from "./transcript.js";
+import { arithmetic, status } from "./words.js";
+
+/** What a visit starts with. */
+export interface Remembered {
+  /** The name that was used last. */
+  readonly name: string;
+  /** The access secret that was used last. */
+  readonly secret: string;
+  /** What was being written. */
+  readonly draft: string;
+}
+
+/** The page. */
+export class App {
+  readonly #palette = new Palette();
+  readonly #scroll = new Scroll();
+  readonly #commands: Commands;
+  readonly #lobby: Lobby;
+  readonly #composer: Composer;
+  readonly #transcript: Transcript;
+  #screen: "none" | "lobby" | "room" = "none";
+  #newest: bigint | null = null;
+  #unseen = 0;
+
+  /** Takes over the document. */
+  constructor(commands: Commands, remembered: Remembered) {
+    this.#commands = commands;
+    this.#lobby = new Lobby(commands, remembered.name, remembered.secret);
+    this.#composer = new Composer(commands, remembered.draft, () => this.#scroll.toBottom());
+    this.#transcript = new Transcript(byId("transcript"), this.#palette, commands);
+    byId("leave").addEventListener("click", () => commands.leave());
+    byId("banner-button").addEventListener("click", () => commands.retryNow());
+    for (const button of document.querySelectorAll("[data-command=download]")) {
+      button.addEventListener("click", () => commands.downloadLog());
+    }
+    const toggle = byId("toggle-side");
+    toggle.addEventListener("click", () => {
+      const open = byId("room").classList.toggle("side-open");
+      toggle.setAttribute("aria-expanded", String(open));
+    });
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) this.#unseen = 0;
+      this.#title();
+    });
+  }
+
+  /** Shows a state, as of a moment in milliseconds. */
+  render(state: State, at: number, log: Log): void {
+    // Whoever has something to read is in the room, connected or not.
+    const room = state.phase.at !== "out" && state.segments.length + (state.session === null ? 0 : 1) > 0;
+    this.#switchTo(room ? "room" : "lobby");
+    if (room) this.#room(state, at, log);
+    else this.#lobby.render(state, at, log.lines.length);
+  }
+
+  #switchTo(screen: "lobby" | "room"): void {
+    if (screen === this.#screen) return;
+    const first = this.#screen === "none";
+    this.#screen = screen;
+    show(byId("lobby"), screen === "lobby");
+    show(byId("room"), screen === "room");
+    if (screen === "room") this.#scroll.toBottom();
+    // The first focus of a visit is where the user starts; later ones follow what the user did.
+    if (screen === "room") this.#composer.focus();
+    else if (first || document.activeElement === document.body) this.#lobby.focus();
+  }
+
+  #room(state: State, at: number, log: Log): void {
+    const { tone, text, count } = status(state, at);
+    byId("status").dataset["tone"] = tone;
+    setText(byId("status-text"), text);
+    setText(byId("status-count"), count);
+    setText(byId("clock"), state.clock.toString());
+    setText(byId("clock-step"), arithmetic(state.clockStep));
+    byId<HTMLButtonElement>("leave").disabled = state.phase.at === "leaving";
+    this.#banner(state);
+    this.#people(state);
+    this.#logSize(log);
+    this.#composer.render(state);
+    show(byId("alone"), state.roster.length === 1 && (presentSegment(state)?.live.length ?? 0) <= 1);
+    this.#scroll.around(() => {
+      this.#transcript.render(state);
+      renderOutbox(byId("outbox"), state, at, this.#commands, this.#composer);
+    }, this.#fresh(state));
+  }
+
+  #banner(state: State): void {
+    const { phase } = state;
+    const text = phase.at === "offline" ? phase.why : phase.at === "waiting" ? WAITING : "";
+    setText(byId("banner-text"), text);
+    show(byId("banner"), text !== "");
+    setText(byId("banner-button"), "Retry now");
+    show(byId("banner-button"), phase.at === "offline");
+  }
+
+  #people(state: State): void {
+    const ids = state.roster.map((person) => person.id);
+    const self = state.session?.participantId;
+    setText(byId("here-count"), String(state.roster.length));
+    setText(byId("here-title"), `Here now: ${state.roster.length}`);
+    reconcile(byId("people"), state.roster, (person) => person.id, (person) => {
+      const swatch = make("span", "node");
+      swatch.setAttribute("aria-hidden", "true");
+      const name = make("span", "name", ...safely(person.name));
+      name.dir = "auto";
+      const you = person.id === self ? [make("span", "you", "you")] : [];
+      return make("li", this.#palette.classOf(person.id, ids), swatch, name, ...you);
+    });
+  }
+
+  #logSize(log: Log): void {
+    const cut = log.dropped > 0 ? ` The oldest ${log.dropped} are no longer kept (at most ${RECORDS_MAX}).` : "";
+    setText(byId("log-size"), `${log.lines.length} records of what this tab sent and received.${cut}`);
+  }
+
+  /** How many events are new since the last time, which the user has not seen if the tab is hidden. */
+  #fresh(state: State): number {
+    const live = presentSegment(state)?.live ?? [];
+    const newest = live[live.length - 1]?.sequence ?? null;
+    const seen = this.#newest;
+    this.#newest = newest;
+    if (newest === null) return 0;
+    const fresh = seen === null || newest < seen ? live.length : live.filter((event) => event.sequence > seen).length;
+    if (document.hidden) this.#unseen += fresh;
+    this.#title();
+    return fresh;
+  }
+
+  #title(): void {
+    document.title = this.#unseen > 0 ? `(${this.#unseen}) Chit Chat` : "Chit Chat";
+  }
+}

@@ -1,0 +1,128 @@
+/** The join form, and why the user is here. */
+
+import { inWords } from "../core/refusal.js";
+import type { Farewell, State } from "../core/state.js";
+import { characters, wellFormed } from "../core/text.js";
+import { SLOTS } from "../platform/slots.js";
+import type { Commands } from "./commands.js";
+import { byId, setText, show } from "./dom.js";
+import { renderOutbox } from "./outbox.js";
+import { seconds } from "./words.js";
+
+/** Why a tab waits, and what to do about it. */
+export const WAITING =
+  `This browser already has ${SLOTS} tabs connected. Over plain HTTP it has only six connections to one service for all ` +
+  "its tabs, so this one waits rather than freeze them. Close or leave Chit Chat in another tab, and this one goes on by itself.";
+
+const VISIBLE_ASCII = /^[\x21-\x7e]*$/;
+
+/** The form's part of the page. */
+export class Lobby {
+  readonly #name = byId<HTMLInputElement>("name");
+  readonly #secret = byId<HTMLInputElement>("secret");
+  readonly #join = byId<HTMLButtonElement>("join");
+  readonly #cancel = byId<HTMLButtonElement>("join-cancel");
+  readonly #nameProblem = byId("name-problem");
+  readonly #secretProblem = byId("secret-problem");
+  readonly #problem = byId("join-problem");
+  readonly #farewell = byId("farewell");
+  readonly #commands: Commands;
+  #max = 0;
+  #answered: Farewell | null = null;
+
+  /** Takes over the form. */
+  constructor(commands: Commands, name: string, secret: string) {
+    this.#commands = commands;
+    this.#name.value = name;
+    this.#secret.value = secret;
+    byId<HTMLFormElement>("join-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+    this.#cancel.addEventListener("click", () => commands.leave());
+  }
+
+  /** Brings the form up to date. */
+  render(state: State, at: number, records: number): void {
+    this.#max = state.limits.name;
+    const { phase, farewell } = state;
+    const busy = phase.at !== "out";
+    const wait = farewell?.type === "refused" && farewell.retryAt > at ? seconds(farewell.retryAt - at) : 0;
+    show(byId("secret-field"), state.secretWanted);
+    this.#name.readOnly = busy;
+    this.#secret.readOnly = busy;
+    this.#join.disabled = busy || wait > 0;
+    setText(this.#join, phase.at === "waiting" ? "Waiting…" : busy ? "Joining…" : wait > 0 ? `Join (in ${wait} s)` : "Join");
+    show(this.#cancel, busy);
+    this.#explain(state);
+    if (farewell !== this.#answered) this.#answer(farewell);
+    const kept = state.outbox.length > 0;
+    show(byId("lobby-outbox"), kept && !busy);
+    renderOutbox(byId("lobby-outbox-list"), state, at, this.#commands, null);
+    show(byId("lobby-log"), records > 1);
+  }
+
+  /** Puts the cursor where it is needed. */
+  focus(): void {
+    (this.#secret.offsetParent !== null && this.#name.value !== "" ? this.#secret : this.#name).focus();
+  }
+
+  #explain(state: State): void {
+    const text = state.phase.at === "waiting" ? WAITING : goodbye(state.farewell);
+    setText(this.#farewell, text);
+    show(this.#farewell, text !== "");
+    this.#farewell.classList.toggle("calm", state.phase.at === "out" && state.farewell?.type === "left");
+  }
+
+  /** Says why a join was refused, beside the field that it is about. */
+  #answer(farewell: Farewell | null): void {
+    this.#answered = farewell;
+    const failure = farewell?.type === "refused" ? farewell.failure : null;
+    const ofName = failure?.reason === "NAME_INVALID" || failure?.reason === "NAME_TAKEN";
+    const ofSecret = failure?.reason === "SECRET_REQUIRED";
+    const words = failure === null ? "" : inWords(failure);
+    this.#complain(this.#name, this.#nameProblem, ofName ? words : "");
+    const wrong = farewell?.type === "refused" && farewell.secretGiven;
+    this.#complain(this.#secret, this.#secretProblem, ofSecret ? (wrong ? "This access secret is not the right one." : words) : "");
+    setText(this.#problem, ofName || ofSecret ? "" : words);
+    if (failure !== null) this.focus();
+  }
+
+  #complain(field: HTMLInputElement, problem: HTMLElement, words: string): void {
+    setText(problem, words);
+    if (words === "") field.removeAttribute("aria-invalid");
+    else field.setAttribute("aria-invalid", "true");
+  }
+
+  #submit(): void {
+    if (this.#join.disabled) return;
+    const name = wellFormed(this.#name.value).trim();
+    const long = characters(name) - this.#max;
+    const fault =
+      name === "" ? "Please enter a name." : long > 0 ? `A name has at most ${this.#max} characters: ${long} too many.` : "";
+    this.#complain(this.#name, this.#nameProblem, fault);
+    if (fault !== "") return this.#name.focus();
+    const secret = this.#secret.value.trim();
+    // It travels in a header, which holds nothing else.
+    const unfit = VISIBLE_ASCII.test(secret) ? "" : "An access secret consists of letters, digits and signs of ASCII, without spaces.";
+    this.#complain(this.#secret, this.#secretProblem, unfit);
+    if (unfit !== "") return this.#secret.focus();
+    this.#commands.join(name, secret);
+  }
+}
+
+function goodbye(farewell: Farewell | null): string {
+  switch (farewell?.type) {
+    case "left":
+      return farewell.logicalTime === null
+        ? "You have left. The service did not confirm it; the others see you leave once the grace period has passed."
+        : `You left at logical time ${farewell.logicalTime}.`;
+    case "ended":
+      return "Your part in the conversation has ended.";
+    case "replaced":
+      return "Another tab or window has taken over this session, so it has ended here. You can join anew, under another name.";
+    case "refused":
+    case undefined:
+      return "";
+  }
+}

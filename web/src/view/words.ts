@@ -1,0 +1,112 @@
+/** What the page says about its own state. Pure: state and time in, words out. */
+
+import type { ClockStep } from "../core/clock.js";
+import { inWords } from "../core/refusal.js";
+import { type AnewCause, type Outgoing, type State, presentSegment } from "../core/state.js";
+import { characters } from "../core/text.js";
+
+/** How a state is to be felt. */
+export type Tone = "good" | "busy" | "bad";
+
+/** A state in words; `count` changes by the second and is not read aloud. */
+export interface Status {
+  readonly tone: Tone;
+  readonly text: string;
+  readonly count: string;
+}
+
+/** The connection, in words. */
+export function status(state: State, at: number): Status {
+  const { phase } = state;
+  switch (phase.at) {
+    case "out":
+      return { tone: "busy", text: "Not taking part", count: "" };
+    case "claiming":
+    case "connecting":
+      return { tone: "busy", text: state.session === null ? "Connecting…" : "Reconnecting…", count: "" };
+    case "waiting":
+      return { tone: "bad", text: "Waiting for a free connection", count: "" };
+    case "offline":
+      return { tone: "bad", text: "Offline: retrying", count: ` in ${seconds(phase.retryAt - at)} s` };
+    case "leaving":
+      return { tone: "busy", text: "Leaving…", count: "" };
+    case "online": {
+      if (!phase.caughtUp) return { tone: "busy", text: "Catching up…", count: "" };
+      const cause = presentSegment(state)?.cause ?? null;
+      return { tone: "good", text: cause === null ? "Online" : `Online, joined anew: ${because(cause)}`, count: "" };
+    }
+  }
+}
+
+function because(cause: AnewCause): string {
+  switch (cause) {
+    case "EPOCH_CHANGED":
+      return "the conversation started anew";
+    case "SESSION_UNKNOWN":
+      return "your session had ended";
+    case "SEQUENCE_OUT_OF_RANGE":
+      return "the service had forgotten part of the conversation";
+  }
+}
+
+/** Whole seconds that are left, never less than one while there is something to wait for. */
+export function seconds(milliseconds: number): number {
+  return Math.max(1, Math.ceil(milliseconds / 1000));
+}
+
+/** Why a part of the transcript begins, where the user did not ask for it. */
+export function causeTitle(cause: AnewCause): string {
+  return cause === "EPOCH_CHANGED" ? "The conversation started anew" : "You joined anew";
+}
+
+/** The same at more length. */
+export function causeDetail(cause: AnewCause): string {
+  switch (cause) {
+    case "EPOCH_CHANGED":
+      return "The service began a new journal, and you joined it under your name. What is above belongs to the earlier conversation.";
+    case "SESSION_UNKNOWN":
+      return "Your session had ended, because you were away for too long. What was said meanwhile can be loaded.";
+    case "SEQUENCE_OUT_OF_RANGE":
+      return "The service had forgotten part of what is above.";
+  }
+}
+
+/** The newest step of the clock, as arithmetic: what happened, and on a second line the sum. */
+export function arithmetic(step: ClockStep | null): string {
+  if (step === null) return "0";
+  if (step.rule === "send") return `sent\n${step.before} + 1 = ${step.after}`;
+  return `received ${step.stamp}\nmax(${step.before}, ${step.stamp}) + 1 = ${step.after}`;
+}
+
+/** How many characters are left for a message. */
+export function remaining(text: string, max: number): { readonly over: boolean; readonly near: boolean; readonly text: string } {
+  const left = max - characters(text);
+  if (left < 0) return { over: true, near: true, text: `${-left} too many` };
+  return { over: false, near: left <= 20, text: `${left} left` };
+}
+
+/** How far a message of the user's own has come. Empty while there is nothing to worry about. */
+export function progress(message: Outgoing, state: State, at: number): string {
+  const { progress: how } = message;
+  const online = state.phase.at === "online";
+  switch (how.at) {
+    case "queued": {
+      if (how.failure === null) return online ? "" : "Unsent: goes out as soon as you are online";
+      if (!online) return message.doubt ? "No answer yet: tried again as soon as you are online" : "Unsent: goes out as soon as you are online";
+      const wait = how.retryAt > at ? ` Trying again in ${seconds(how.retryAt - at)} s.` : " Trying again.";
+      return inWords(how.failure) + wait;
+    }
+    case "sending":
+      return how.tries > 0 ? "Sending again…" : online ? "" : "No answer yet";
+    case "accepted":
+      return online ? "" : "Accepted: shown once you are online";
+    case "delivered":
+      return "";
+    case "refused":
+      return `Refused. ${inWords(how.failure)}`;
+    case "unconfirmed":
+      return "Not confirmed: may or may not have been delivered";
+    case "held":
+      return "Unsent";
+  }
+}

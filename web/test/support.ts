@@ -1,0 +1,107 @@
+/** A service that exists only as the inputs that it would cause. */
+
+import type { ChatEvent, EventKind } from "../src/core/event.js";
+import { advance } from "../src/core/machine.js";
+import type { Failure, Reason } from "../src/core/refusal.js";
+import { INITIAL, type Session, type State } from "../src/core/state.js";
+import type { Input, Output, RecordFields } from "../src/core/step.js";
+
+/** The page under test, with everything that it has put out. */
+export class Page {
+  state: State;
+  outputs: Output[] = [];
+  at = 1_000_000;
+
+  constructor(state: State = INITIAL) {
+    this.state = state;
+  }
+
+  /** Takes a step, and returns what it put out. */
+  feed(input: Input): readonly Output[] {
+    const { state, outputs } = advance(this.state, input, { at: this.at, chance: 1 });
+    this.state = state;
+    this.outputs.push(...outputs);
+    return outputs;
+  }
+
+  /** Lets time pass. */
+  wait(milliseconds: number): readonly Output[] {
+    this.at += milliseconds;
+    return this.feed({ type: "tick" });
+  }
+
+  /** Asks to join, is given a connection, and is welcomed; its own Joined comes at once. */
+  join(name = "alice", options: { id?: string; epoch?: string; head?: bigint; time?: bigint } = {}): Session {
+    this.feed({ type: "join", name, secret: "" });
+    this.feed({ type: "slot", granted: true });
+    return this.welcome(options);
+  }
+
+  /** The service welcomes a new participant. */
+  welcome({ id = "p1", epoch = "e1", head = 1n, time = 3n } = {}): Session {
+    const roster = [{ id, name: this.state.name }];
+    this.frame({
+      type: "welcome",
+      welcome: { token: `token-${id}`, participantId: id, epoch, head, logicalTime: time, resumed: false, roster, heartbeatMs: 15_000, limits: { text: 128, name: 32 } },
+    });
+    this.event(head, time, { type: "joined" }, id);
+    this.frame({ type: "caught-up" });
+    const { session } = this.state;
+    if (session === null) throw new Error("no session");
+    return session;
+  }
+
+  /** The service resumes the page's session. */
+  resumed(head: bigint, time: bigint): void {
+    const session = this.state.session;
+    if (session === null) throw new Error("no session");
+    const roster = [{ id: session.participantId, name: session.name }];
+    this.frame({
+      type: "welcome",
+      welcome: { token: session.token, participantId: session.participantId, epoch: session.epoch, head, logicalTime: time, resumed: true, roster, heartbeatMs: 15_000, limits: { text: 128, name: 32 } },
+    });
+  }
+
+  /** The stream brings a frame. */
+  frame(frame: Extract<Input, { type: "frame" }>["frame"]): readonly Output[] {
+    return this.feed({ type: "frame", attempt: this.state.attempt, frame });
+  }
+
+  /** The stream brings an event. */
+  event(sequence: bigint, time: bigint, kind: EventKind, id = "p9", content = `event ${sequence}`): readonly Output[] {
+    return this.frame({ type: "event", event: event(sequence, time, kind, id, content) });
+  }
+
+  /** The stream ends. */
+  ended(failure: Failure | null): readonly Output[] {
+    return this.feed({ type: "ended", attempt: this.state.attempt, failure });
+  }
+
+  /** The records of the log with this event name. */
+  records(name: string): RecordFields[] {
+    return this.outputs.flatMap((output) => (output.do === "record" && output.event === name ? [output.fields] : []));
+  }
+
+  /** The calls of this kind. */
+  calls<K extends Output["do"]>(kind: K): Extract<Output, { do: K }>[] {
+    return this.outputs.filter((output): output is Extract<Output, { do: K }> => output.do === kind);
+  }
+}
+
+/** An event. */
+export function event(sequence: bigint, time: bigint, kind: EventKind, id = "p9", content = `event ${sequence}`): ChatEvent {
+  return { sequence, logicalTime: time, content, author: { id, name: id }, recordedAt: null, kind };
+}
+
+/** A message of somebody. */
+export function message(messageId = "", sent = 0n, seen = 0n): EventKind {
+  return { type: "message", messageId, sentLogicalTime: sent, seenSequence: seen };
+}
+
+/** A refusal. */
+export function refusal(reason: Reason, retryAfterMs: number | null = null): Failure {
+  return { reason, network: false, message: reason, figures: {}, retryAfterMs };
+}
+
+/** A lost connection. */
+export const LOST: Failure = { reason: null, network: true, message: "Failed to fetch", figures: {}, retryAfterMs: null };

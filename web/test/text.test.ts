@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fileName, Log, RECORDS_MAX, toLine, toTimestamp } from "../src/core/log.js";
+import { characters, visible, wellFormed } from "../src/core/text.js";
+import { backoff, RETRY_MAX_MS } from "../src/core/backoff.js";
+
+test("characters are Unicode scalar values", () => {
+  const check = (text: string, expected: number) => assert.equal(characters(text), expected, JSON.stringify(text));
+  check("", 0);
+  check("æøå", 3);
+  check("😀", 1);
+  check("👩‍👩‍👧", 5);
+  check("e\u0301", 2);
+  check("\ud83d", 1);
+  check("a\nb", 3);
+});
+
+test("half of a surrogate pair becomes the replacement character, and a whole pair stays", () => {
+  assert.equal(wellFormed("a\ud83db"), "a\ufffdb");
+  assert.equal(wellFormed("😀"), "😀");
+});
+
+test("controls and bidirectional overrides are shown escaped, line feed and tab are not", () => {
+  const check = (text: string, expected: string) => assert.equal(visible(text), expected);
+  check("a\u202eb", "a\\u{202e}b");
+  check("\u001b[31m", "\\u{1b}[31m");
+  check("\u0085", "\\u{85}");
+  check("\u2066x\u2069", "\\u{2066}x\\u{2069}");
+  check("one\ntwo\tthree", "one\ntwo\tthree");
+  check("æøå 😀 سلام", "æøå 😀 سلام");
+});
+
+test("a log line has the names of the design, exact numbers and six digits of a second", () => {
+  assert.equal(toTimestamp(Date.UTC(2026, 10, 22, 6, 34, 44, 123) * 1000 + 7), "2026-11-22T06:34:44.123007Z");
+  const line = toLine(0, "event_delivered", { sequence: (1n << 63n) + 1n, content: 'a"b\n' });
+  assert.equal(
+    line,
+    '{"timestamp":"1970-01-01T00:00:00.000000Z","level":"INFO","component":"browser","event":"event_delivered","sequence":9223372036854775809,"content":"a\\"b\\n"}',
+  );
+});
+
+test("the log is bounded, says how much it dropped, and survives being stored", () => {
+  const log = new Log();
+  for (let n = 0; n <= RECORDS_MAX; n += 1) log.push(`{"n":${n}}`);
+  assert.equal(log.lines.length + log.dropped, RECORDS_MAX + 1);
+  assert.ok(log.dropped > 0);
+  const again = Log.fromStored(log.toStored(1_000));
+  assert.equal(again.lines[again.lines.length - 1], `{"n":${RECORDS_MAX}}`);
+  assert.equal(again.lines.length + again.dropped, RECORDS_MAX + 1);
+  assert.equal(Log.fromStored(null).lines.length, 0);
+  assert.equal(Log.fromStored(new Log().toStored(10)).lines.length, 0);
+});
+
+test("a file name is made of the display name and of nothing dangerous", () => {
+  assert.equal(fileName("alice"), "browser-alice.jsonl");
+  assert.equal(fileName("../../etc/passwd"), "browser-%2E.%2F..%2Fetc%2Fpasswd.jsonl");
+  assert.equal(fileName("😀"), "browser-%F0%9F%98%80.jsonl");
+  assert.equal(fileName("Åse Ødegård"), "browser-Åse%20Ødegård.jsonl");
+});
+
+test("waits grow, are jittered and have a ceiling", () => {
+  assert.equal(backoff(0, 1), 500);
+  assert.equal(backoff(0, 0), 250);
+  assert.equal(backoff(1, 1), 1000);
+  assert.equal(backoff(1_000, 1), RETRY_MAX_MS);
+});
