@@ -5,6 +5,8 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
+use prost::Message;
+
 const PROTO: &str = "proto/chitchat/v1/chitchat.proto";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -23,6 +25,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .extern_path(".chitchat.v1", "crate::wire::pb")
         .extern_path(".chitchat.v1.JoinResponse", "crate::wire::Frame")
         .out_dir(server)
-        .compile_fds(descriptors)?;
+        .compile_fds(descriptors.clone())?;
+
+    // For reflection, without the comments.
+    let mut reflected = descriptors;
+    reflected.file.iter_mut().for_each(|file| file.source_code_info = None);
+    fs::write(out.join("descriptors.bin"), reflected.encode_to_vec())?;
     Ok(())
 }

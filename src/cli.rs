@@ -2,6 +2,7 @@
 
 mod join;
 mod lines;
+mod network;
 mod serve;
 
 use std::error::Error;

@@ -45,20 +45,30 @@ const UPDATES_WAITING: usize = 256;
 const COMMANDS_WAITING: usize = 64;
 
 /// Where to join, and as whom.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// The service's URL.
     pub server: String,
     /// What people shall call the participant.
     pub display_name: String,
+    /// What the service asks its participants to know, where it asks.
+    pub secret: Option<String>,
+    /// A certificate in PEM that is trusted beside the system's, for `https://`.
+    pub certificate_authority: Option<Vec<u8>>,
     /// How long a connection, a stream's first frame or an answer may take.
     pub patience: Duration,
 }
 
 impl Options {
-    /// The usual patience.
+    /// No secret, the system's certificates, the usual patience.
     pub fn new(server: impl Into<String>, display_name: impl Into<String>) -> Self {
-        Self { server: server.into(), display_name: display_name.into(), patience: Duration::from_secs(10) }
+        Self {
+            server: server.into(),
+            display_name: display_name.into(),
+            secret: None,
+            certificate_authority: None,
+            patience: Duration::from_secs(10),
+        }
     }
 }
 

@@ -5,32 +5,49 @@
 
 mod accept;
 mod config;
+mod deadline;
+mod drain;
 mod engine;
 mod feed;
+mod guard;
 mod http;
+mod metrics;
 mod origin;
+mod page;
 mod presence;
+mod readiness;
+mod secret;
 mod service;
 mod stream;
+mod tls;
 mod token;
+mod vitals;
 
 use std::io;
+use std::net::SocketAddr;
 
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tonic_health::server::HealthReporter;
 
+use crate::chat::Conversation;
 use crate::journal::{Epoch, Journal, JournalError, RecoveryError, recover};
 use crate::record::record;
 
 pub use accept::HEADER_LIST_BYTES_MAX;
 pub use config::{Config, Machine};
 pub use feed::FEED_WINDOW;
+pub use guard::Allowed;
+pub use secret::{Secret, SecretFault, WRONG_ATTEMPT_INTERVAL, WRONG_ATTEMPTS_BURST};
+pub use tls::{Tls, TlsError};
 
 use engine::{Engine, EngineParts};
 use feed::Feed;
 use presence::Presence;
 use service::Service;
 use stream::StreamContext;
+use vitals::Vitals;
 
 /// A service that cannot start or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -61,62 +78,68 @@ pub async fn run(
     journal: Box<dyn Journal>,
     shutdown: CancellationToken,
 ) -> Result<(), ServerError> {
-    let (epoch, history) = (journal.epoch(), journal.history());
+    let epoch = journal.epoch();
+    let conversation = recover(&*journal.history(), |_| {}).await?;
+    record_state("server_started", &epoch, &conversation, Some(listener.local_addr()?));
     // Follows `shutdown`, once that is on record: what it leads to is recorded after it.
     let stopping = CancellationToken::new();
-    let conversation = recover(&*history, |_| {}).await?;
-    let feed = Feed::new(conversation.clone());
-    let context = StreamContext {
-        reader: feed.reader(),
-        history: history.clone(),
-        epoch: epoch.clone(),
-        heartbeat: config.heartbeat,
-        stall: config.stall,
-        shutdown: stopping.clone(),
-    };
-    let reader = feed.reader();
-    record!(
-        INFO,
-        "server",
-        "server_started",
-        address = %listener.local_addr()?,
-        epoch = %epoch,
-        sequence = conversation.head().0,
-        logical_time = conversation.logical_time().0,
-    );
-    let presence = Presence::new(context, config.grace, &conversation);
-    let (engine, handle) = Engine::new(EngineParts {
-        conversation,
-        journal,
-        feed,
-        presence,
-        participants_max: config.participants_max,
-        now: config.machine.now,
-        shutdown: stopping.clone(),
-    });
-    let stop = shutdown.clone();
-    let mut engine = tokio::spawn(async move {
+    let vitals = Vitals::new(stopping.clone());
+    let (engine, router, health) = compose(&config, journal, conversation, &vitals);
+    let abort = shutdown.clone();
+    let engine = tokio::spawn(async move {
         // However it ends, nothing goes on without the one writer.
-        let _stop = stop.drop_guard();
+        let _abort = abort.drop_guard();
         engine.run().await
     });
-    let service = Service { engine: handle, reader, history, machine: config.machine, shutdown: stopping.clone() };
-    let router = http::router(service);
-
     let stop = async {
         shutdown.cancelled().await;
         record!(INFO, "server", "server_stopping", epoch = %epoch);
         stopping.cancel();
     };
-    tokio::join!(accept::serve(listener, router, &config, stopping.clone()), stop);
-    let conversation = (&mut engine).await.map_err(io::Error::other)??;
+    tokio::join!(accept::serve(listener, router, &config, &vitals), vitals.readiness.report(health), stop);
+    let conversation = engine.await.map_err(io::Error::other)??;
+    record_state("server_stopped", &epoch, &conversation, None);
+    Ok(())
+}
+
+/// Puts the parts together.
+fn compose(
+    config: &Config,
+    journal: Box<dyn Journal>,
+    conversation: Conversation,
+    vitals: &Vitals,
+) -> (Engine, Router, HealthReporter) {
+    let (epoch, history) = (journal.epoch(), journal.history());
+    let feed = Feed::new(conversation.clone());
+    let reader = feed.reader();
+    let context = StreamContext {
+        reader: reader.clone(),
+        history: history.clone(),
+        epoch,
+        heartbeat: config.heartbeat,
+        stall: config.stall,
+        vitals: vitals.clone(),
+    };
+    let presence = Presence::new(context, config.grace, &conversation);
+    let (participants_max, now) = (config.participants_max, config.machine.now);
+    let vitals = vitals.clone();
+    let parts =
+        EngineParts { conversation, journal, feed, presence, participants_max, now, vitals: vitals.clone() };
+    let (engine, handle) = Engine::new(parts);
+    let machine = config.machine;
+    let service = Service { engine: handle, reader, history, machine, vitals: vitals.clone() };
+    let (router, health) = http::router(service, config, &vitals);
+    (engine, router, health)
+}
+
+fn record_state(what: &str, epoch: &Epoch, conversation: &Conversation, address: Option<SocketAddr>) {
     record!(
         INFO,
         "server",
-        "server_stopped",
+        what,
+        address = address.map(tracing::field::display),
         epoch = %epoch,
         sequence = conversation.head().0,
         logical_time = conversation.logical_time().0,
     );
-    Ok(())
 }

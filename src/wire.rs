@@ -19,4 +19,7 @@ pub mod pb {
 #[allow(missing_docs)]
 pub mod service {
     include!(concat!(env!("OUT_DIR"), "/server/chitchat.v1.rs"));
+
+    /// The same as data, for reflection.
+    pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 }

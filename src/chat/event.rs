@@ -100,6 +100,17 @@ pub enum EventKind {
     },
 }
 
+impl EventKind {
+    /// Its name in the log records.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Joined { .. } => "joined",
+            Self::Left { .. } => "left",
+            Self::Message { .. } => "message",
+        }
+    }
+}
+
 /// Why a participant is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaveReason {
@@ -107,6 +118,16 @@ pub enum LeaveReason {
     Requested,
     /// Its stream broke and was not resumed within the grace period.
     Disconnected,
+}
+
+impl LeaveReason {
+    /// Its name in the log records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "REQUESTED",
+            Self::Disconnected => "DISCONNECTED",
+        }
+    }
 }
 
 impl Event {

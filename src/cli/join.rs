@@ -1,6 +1,7 @@
 //! `chitchat join`: one message a line in, one event a line out.
 
 use std::error::Error;
+use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -30,6 +31,14 @@ pub(super) struct Join {
         value_parser = server)]
     server: String,
 
+    /// File with the secret that the service asks for, on one line.
+    #[arg(long, value_name = "FILE", env = "CHITCHAT_SECRET_FILE")]
+    secret_file: Option<PathBuf>,
+
+    /// File with a certificate to trust beside the system's, in PEM, for an https:// service.
+    #[arg(long, value_name = "FILE", env = "CHITCHAT_CA")]
+    ca: Option<PathBuf>,
+
     /// Folder for the log, client-NAME.jsonl. Made where it is missing, appended to where it exists.
     #[arg(long, value_name = "FOLDER", env = "CHITCHAT_LOG_DIR", default_value = "logs")]
     log_dir: PathBuf,
@@ -56,7 +65,14 @@ impl Join {
         let file = record::file_name("client", self.name.as_str());
         let destination = Destination { folder: &self.log_dir, file: &file, level: Level::INFO, stderr: false };
         let _records = record::install(&destination)?;
-        let (chat, updates) = client::join(Options::new(&*self.server, self.name.as_str())).await?;
+        let read =
+            |path: &PathBuf| fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()));
+        let mut options = Options::new(&*self.server, self.name.as_str());
+        options.certificate_authority = self.ca.as_ref().map(read).transpose()?;
+        if let Some(secret) = self.secret_file.as_ref().map(read).transpose()? {
+            options.secret = Some(String::from_utf8_lossy(&secret).trim_end().to_owned());
+        }
+        let (chat, updates) = client::join(options).await?;
         let screen = Screen { json: self.json };
         screen.say(&here(chat.roster()));
         if io::stdin().is_terminal() {

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use http::HeaderValue;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
-use super::{duration, interrupted};
+use super::{duration, interrupted, network};
 use crate::journal::MemoryJournal;
 use crate::record::{self, Destination};
-use crate::server::{self, Config};
+use crate::server::{self, Allowed, Config};
 
 /// Run the service until it is interrupted (SIGINT, SIGTERM).
 #[derive(Debug, Args)]
@@ -37,6 +38,31 @@ pub(super) struct Serve {
     /// How long a participant whose connection broke may take to come back before it has left.
     #[arg(long, value_name = "TIME", env = "CHITCHAT_GRACE", default_value = "30s", value_parser = duration)]
     grace: Duration,
+
+    /// Origin of another page whose visitors may take part, such as https://chat.example. Repeatable.
+    #[arg(long, value_name = "URL", env = "CHITCHAT_ALLOW_ORIGIN", value_delimiter = ',', value_parser = network::origin)]
+    allow_origin: Vec<HeaderValue>,
+
+    /// Host name by which the service may be spoken to, beyond this machine's own. Repeatable.
+    #[arg(long, value_name = "NAME", env = "CHITCHAT_ALLOW_HOST", value_delimiter = ',', value_parser = network::host)]
+    allow_host: Vec<String>,
+
+    /// File with the secret that participants have to know, on one line.
+    #[arg(long, value_name = "FILE", env = "CHITCHAT_SECRET_FILE")]
+    secret_file: Option<PathBuf>,
+
+    /// File with the certificate chain for TLS, in PEM. SIGHUP reads it and the key again.
+    #[arg(long, value_name = "FILE", env = "CHITCHAT_TLS_CERT", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// File with the certificate's private key, in PEM.
+    #[arg(long, value_name = "FILE", env = "CHITCHAT_TLS_KEY", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
+    /// Encrypt with a certificate made just now, for trying out. It is written to LOG_DIR/self-signed.pem,
+    /// for `chitchat join --ca`.
+    #[arg(long, env = "CHITCHAT_TLS_SELF_SIGNED", conflicts_with = "tls_cert")]
+    tls_self_signed: bool,
 
     #[command(flatten)]
     limits: Limits,
@@ -80,6 +106,10 @@ struct Limits {
     #[arg(long, value_name = "TIME", env = "CHITCHAT_FIRST_REQUEST", default_value = "10s", value_parser = duration)]
     first_request: Duration,
 
+    /// How long a request may take to be made in full and answered.
+    #[arg(long, value_name = "TIME", env = "CHITCHAT_REQUEST_TIME", default_value = "30s", value_parser = duration)]
+    request_time: Duration,
+
     /// How long open connections may take to end when the service stops.
     #[arg(long, value_name = "TIME", env = "CHITCHAT_DRAIN", default_value = "5s", value_parser = duration)]
     drain: Duration,
@@ -115,7 +145,8 @@ impl Serve {
         };
         let destination = Destination { folder: &self.log_dir, file: "server.jsonl", level, stderr: true };
         let _records = record::install(&destination)?;
-        let config = self.config();
+        let config = self.config()?;
+        network::warn_of_exposure(&listener, &config);
         let journal = match self.journal {
             JournalKind::Memory => MemoryJournal::new(server::new_epoch(&config.machine)),
         };
@@ -130,9 +161,16 @@ impl Serve {
         Ok(server::run(listener, config, Box::new(journal), shutdown).await?)
     }
 
-    fn config(&self) -> Config {
+    fn config(&self) -> Result<Config, Box<dyn Error>> {
         let limits = &self.limits;
-        Config {
+        let mut hosts = self.allow_host.clone();
+        hosts.extend(network::host_of(&self.listen));
+        let tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Some(network::tls_from_files(certificate, key)?),
+            _ if self.tls_self_signed => Some(network::tls_self_signed(&hosts, &self.log_dir)?),
+            _ => None,
+        };
+        Ok(Config {
             grace: self.grace,
             heartbeat: limits.heartbeat,
             stall: limits.stall,
@@ -143,7 +181,11 @@ impl Serve {
             participants_max: limits.participants_max as usize,
             connections_max: limits.connections_max as usize,
             streams_max: limits.streams_max,
+            request_time: limits.request_time,
+            allowed: Allowed { origins: self.allow_origin.clone(), hosts },
+            secret: self.secret_file.as_deref().map(network::secret).transpose()?,
+            tls,
             ..Config::default()
-        }
+        })
     }
 }

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status, Streaming};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Code, Request, Status, Streaming};
 
 use super::Options;
 use super::error::JoinError;
@@ -22,7 +25,30 @@ const SILENCE_MARGIN: Duration = Duration::from_secs(5);
 const HEARTBEAT_ASSUMED: Duration = Duration::from_secs(15);
 
 /// A generated client over one connection.
-pub(super) type Stub = ChitChatServiceClient<Channel>;
+pub(super) type Stub = ChitChatServiceClient<InterceptedService<Channel, Credentials>>;
+
+/// Adds the access secret to every request.
+#[derive(Clone)]
+pub(super) struct Credentials(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Credentials {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(authorization) = &self.0 {
+            request.metadata_mut().insert("authorization", authorization.clone());
+        }
+        Ok(request)
+    }
+}
+
+impl Credentials {
+    fn new(secret: Option<&str>) -> Result<Self, Failure> {
+        let bearer = secret.map(|secret| MetadataValue::try_from(format!("Bearer {secret}"))).transpose();
+        let unusable = |_| Failure::Fatal(JoinError::Secret);
+        let mut bearer = bearer.map_err(unusable)?;
+        bearer.iter_mut().for_each(|value| value.set_sensitive(true));
+        Ok(Self(bearer))
+    }
+}
 
 /// An open stream and the connection that it came by.
 pub(super) struct Link {
@@ -90,7 +116,7 @@ impl Failure {
 pub(super) fn parse_address(address: &str) -> Result<http::Uri, JoinError> {
     let invalid = |why: String| JoinError::Address { address: address.to_owned(), why };
     let uri: http::Uri = address.parse().map_err(|error: http::uri::InvalidUri| invalid(error.to_string()))?;
-    if uri.scheme_str() != Some("http") || uri.authority().is_none() {
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.authority().is_none() {
         return Err(invalid("it should look like http://127.0.0.1:50051".into()));
     }
     Ok(uri)
@@ -99,7 +125,17 @@ pub(super) fn parse_address(address: &str) -> Result<http::Uri, JoinError> {
 /// Connects. The address is checked, and the connection made, before anything is sent.
 pub(super) async fn dial(options: &Options) -> Result<Stub, Failure> {
     let uri = parse_address(&options.server).map_err(Failure::Fatal)?;
-    let channel = Endpoint::from(uri)
+    let credentials = Credentials::new(options.secret.as_deref())?;
+    let encrypted = uri.scheme_str() == Some("https");
+    let mut endpoint = Endpoint::from(uri);
+    if encrypted {
+        let mut tls = ClientTlsConfig::new().with_native_roots();
+        if let Some(pem) = &options.certificate_authority {
+            tls = tls.ca_certificate(Certificate::from_pem(pem));
+        }
+        endpoint = endpoint.tls_config(tls).map_err(|error| Failure::Fatal(JoinError::Tls(innermost(&error))))?;
+    }
+    let channel = endpoint
         .connect_timeout(options.patience)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(PING)
@@ -108,7 +144,7 @@ pub(super) async fn dial(options: &Options) -> Result<Stub, Failure> {
         .connect()
         .await
         .map_err(|error| Failure::lost(innermost(&error)))?;
-    Ok(Stub::new(channel))
+    Ok(Stub::new(InterceptedService::new(channel, credentials)))
 }
 
 /// Opens a stream and waits for its Welcome.

@@ -23,6 +23,12 @@ pub enum JoinError {
         /// What happened.
         why: String,
     },
+    /// The access secret cannot travel in a header.
+    #[error("the access secret is not one line of visible ASCII characters")]
+    Secret,
+    /// The certificate that shall be trusted cannot be used.
+    #[error("TLS cannot be used: {0}")]
+    Tls(String),
     /// The service said no.
     #[error("{message}")]
     Refused {

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::chat::{LogicalTime, Sequence};
+use crate::chat::{LeaveReason, LogicalTime, Sequence};
 use crate::wire::pb;
 
 /// A participant, as everybody knows it.
@@ -79,8 +79,8 @@ pub(super) fn read(event: pb::Event, epoch: &str, local_time: LogicalTime) -> Op
         pb::event::Kind::Joined(_) => Kind::Joined,
         pb::event::Kind::Left(left) => Kind::Left {
             reason: match left.reason() {
-                pb::LeaveReason::Requested => "REQUESTED",
-                pb::LeaveReason::Disconnected => "DISCONNECTED",
+                pb::LeaveReason::Requested => LeaveReason::Requested.as_str(),
+                pb::LeaveReason::Disconnected => LeaveReason::Disconnected.as_str(),
                 pb::LeaveReason::Unspecified => "UNSPECIFIED",
             },
         },

@@ -15,14 +15,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::config::Config;
+use super::tls::Tls;
+use super::vitals::Vitals;
 
 /// The largest header list of a request, in bytes.
 pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
@@ -31,19 +35,24 @@ const SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// How long to wait when the system cannot give another socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The other end of a connection, in the extensions of its requests.
+/// The two ends of a connection, in the extensions of its requests.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
+pub struct Peer {
+    /// Theirs.
+    pub remote: SocketAddr,
+    /// Ours.
+    pub local: SocketAddr,
+}
 
 /// Serves connections until shutdown, then for at most the drain limit.
-pub async fn serve(listener: TcpListener, router: Router, config: &Config, shutdown: CancellationToken) {
+pub async fn serve(listener: TcpListener, router: Router, config: &Config, vitals: &Vitals) {
     let connections = TaskTracker::new();
     let abandoned = CancellationToken::new();
     let places = Arc::new(Semaphore::new(config.connections_max));
     let builder = Arc::new(builder(config));
     loop {
-        let (stream, peer, place) = tokio::select! {
-            () = shutdown.cancelled() => break,
+        let (stream, remote, place) = tokio::select! {
+            () = vitals.stopping.cancelled() => break,
             accepted = accept(&listener, &places) => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -54,21 +63,26 @@ pub async fn serve(listener: TcpListener, router: Router, config: &Config, shutd
             },
         };
         if let Err(error) = set_options(&stream, config) {
-            tracing::debug!(%peer, %error, "cannot set the options of a connection");
+            tracing::debug!(%remote, %error, "cannot set the options of a connection");
         }
+        // A connection whose own end has no address is gone already.
+        let Ok(local) = stream.local_addr() else { continue };
         let connection = Connection {
-            peer,
+            peer: Peer { remote, local },
+            tls: config.tls.as_ref().map(Tls::acceptor),
             router: router.clone(),
             builder: builder.clone(),
             first_request: config.first_request,
-            shutdown: shutdown.clone(),
+            stopping: vitals.stopping.clone(),
         };
-        let abandoned = abandoned.clone();
+        let (abandoned, open) = (abandoned.clone(), vitals.metrics.connections.clone());
         connections.spawn(async move {
+            open.inc();
             tokio::select! {
                 () = abandoned.cancelled() => {}
                 () = connection.serve(stream) => {}
             }
+            open.dec();
             drop(place);
         });
     }
@@ -121,21 +135,32 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
 }
 
 struct Connection {
-    peer: SocketAddr,
+    peer: Peer,
+    tls: Option<TlsAcceptor>,
     router: Router,
     builder: Arc<auto::Builder<TokioExecutor>>,
     first_request: Duration,
-    shutdown: CancellationToken,
+    stopping: CancellationToken,
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream) {
-        let Self { peer, router, builder, first_request, shutdown } = self;
+    async fn serve(mut self, stream: TcpStream) {
+        let Some(tls) = self.tls.take() else { return self.serve_http(stream).await };
+        match timeout(self.first_request, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.serve_http(stream).await,
+            Ok(Err(error)) => tracing::debug!(peer = %self.peer.remote, %error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!(peer = %self.peer.remote, "a TLS handshake took too long"),
+        }
+    }
+
+    async fn serve_http(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Self { peer, tls: _, router, builder, first_request, stopping } = self;
+        let remote = peer.remote;
         let requested = CancellationToken::new();
         let first = requested.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             first.cancel();
-            request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(peer);
             let router = router.clone();
             async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
         });
@@ -146,18 +171,18 @@ impl Connection {
             tokio::select! {
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
-                        tracing::debug!(%peer, %error, "a connection ended");
+                        tracing::debug!(%remote, %error, "a connection ended");
                     }
                     return;
                 }
                 asked = silent.as_mut(), if watched => {
                     if asked.is_err() {
-                        tracing::debug!(%peer, "a connection made no request in time");
+                        tracing::debug!(%remote, "a connection made no request in time");
                         return;
                     }
                     watched = false;
                 }
-                () = shutdown.cancelled(), if !draining => {
+                () = stopping.cancelled(), if !draining => {
                     draining = true;
                     connection.as_mut().graceful_shutdown();
                 }

@@ -2,6 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::guard::Allowed;
+use super::secret::Secret;
+use super::tls::Tls;
+
 /// How the service runs.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -17,6 +21,8 @@ pub struct Config {
     pub ping_timeout: Duration,
     /// How long a connection may take to make its first request.
     pub first_request: Duration,
+    /// How long a request may take to be made in full and answered.
+    pub request_time: Duration,
     /// How long open connections may take to end at shutdown.
     pub drain: Duration,
     /// How many participants may be active at a time.
@@ -25,6 +31,12 @@ pub struct Config {
     pub connections_max: usize,
     /// How many requests and streams may be open at a time on one HTTP/2 connection.
     pub streams_max: u32,
+    /// The names and origins that browsers may use beyond this machine's own.
+    pub allowed: Allowed,
+    /// What callers have to know to take part.
+    pub secret: Option<Secret>,
+    /// The certificate, where connections are encrypted.
+    pub tls: Option<Tls>,
     /// The wall clock and the randomness of the machine.
     pub machine: Machine,
 }
@@ -38,10 +50,14 @@ impl Default for Config {
             ping: Duration::from_secs(20),
             ping_timeout: Duration::from_secs(10),
             first_request: Duration::from_secs(10),
+            request_time: Duration::from_secs(30),
             drain: Duration::from_secs(5),
             participants_max: 10_000,
             connections_max: 20_000,
             streams_max: 128,
+            allowed: Allowed::default(),
+            secret: None,
+            tls: None,
             machine: Machine::default(),
         }
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
 use super::feed::Feed;
 use super::origin::Origin;
 use super::presence::{Attach, Presence};
 use super::stream::Delivery;
+use super::vitals::Vitals;
 use crate::chat::{
     Command, Conversation, Decision, DisplayName, Event, EventKind, LeaveReason, LogicalTime, ParticipantId,
     Receipt, Sequence, SessionKey,
@@ -108,7 +109,7 @@ pub struct Engine {
     presence: Presence,
     participants_max: usize,
     now: fn() -> SystemTime,
-    shutdown: CancellationToken,
+    vitals: Vitals,
 }
 
 /// What an engine is made of.
@@ -125,18 +126,19 @@ pub struct EngineParts {
     pub participants_max: usize,
     /// The wall clock.
     pub now: fn() -> SystemTime,
-    /// The service is stopping.
-    pub shutdown: CancellationToken,
+    /// How the service is.
+    pub vitals: Vitals,
 }
 
 impl Engine {
     /// An engine and the way to it.
     pub fn new(parts: EngineParts) -> (Self, EngineHandle) {
-        let EngineParts { conversation, journal, feed, presence, participants_max, now, shutdown } = parts;
+        let EngineParts { conversation, journal, feed, presence, participants_max, now, vitals } = parts;
         let (sender, requests) = mpsc::channel(REQUESTS_WAITING);
         let epoch = journal.epoch();
+        vitals.metrics.participants.set(conversation.active() as i64);
         let engine =
-            Self { requests, conversation, journal, epoch, feed, presence, participants_max, now, shutdown };
+            Self { requests, conversation, journal, epoch, feed, presence, participants_max, now, vitals };
         (engine, EngineHandle(sender))
     }
 
@@ -153,9 +155,9 @@ impl Engine {
                         break;
                     }
                 }
-                participant = self.presence.next_expiry(), if !self.shutdown.is_cancelled() => {
+                participant = self.presence.next_expiry(), if !self.vitals.stopping.is_cancelled() => {
                     // The stop may have come during the wait. Sessions outlive it.
-                    if self.shutdown.is_cancelled() {
+                    if self.vitals.stopping.is_cancelled() {
                         continue;
                     }
                     batch.push(Request::Expire { participant });
@@ -179,7 +181,11 @@ impl Engine {
         let committed = if events.is_empty() {
             Committed::promise(events)
         } else {
-            match self.journal.append(events).await {
+            let handed_over = Instant::now();
+            let appended = self.journal.append(events).await;
+            self.vitals.metrics.commit_seconds.observe(handed_over.elapsed().as_secs_f64());
+            self.vitals.readiness.set_journal_works(appended.is_ok());
+            match appended {
                 Ok(committed) => committed,
                 Err(error) => {
                     tracing::error!(%error, "a batch was not recorded");
@@ -202,6 +208,7 @@ impl Engine {
         }
         if !committed.events().is_empty() {
             self.feed.publish(&committed, self.conversation.clone());
+            self.vitals.metrics.participants.set(self.conversation.active() as i64);
         }
         // Whoever asked may be gone by now, and then nobody needs the answer: a stream that nobody
         // receives finds that out by itself.
@@ -321,16 +328,12 @@ impl Engine {
                 );
             }
         }
-        let (name, kind, message_id, seen, reason) = match &event.kind {
-            EventKind::Joined { .. } => ("join_broadcast", "joined", None, None, None),
-            EventKind::Left { reason: LeaveReason::Requested } => {
-                ("leave_broadcast", "left", None, None, Some("REQUESTED"))
-            }
-            EventKind::Left { reason: LeaveReason::Disconnected } => {
-                ("leave_broadcast", "left", None, None, Some("DISCONNECTED"))
-            }
+        self.vitals.metrics.event(&event.kind);
+        let (name, message_id, seen, reason) = match &event.kind {
+            EventKind::Joined { .. } => ("join_broadcast", None, None, None),
+            EventKind::Left { reason } => ("leave_broadcast", None, None, Some(reason.as_str())),
             EventKind::Message { message_id, seen, .. } => {
-                ("message_broadcast", "message", message_id.as_ref().map(|id| id.as_str()), Some(seen.0), None)
+                ("message_broadcast", message_id.as_ref().map(|id| id.as_str()), Some(seen.0), None)
             }
         };
         record!(
@@ -344,7 +347,7 @@ impl Engine {
             logical_time = event.logical_time.0,
             local_time = event.logical_time.0,
             sent_logical_time = event.sent_logical_time.0,
-            kind,
+            kind = event.kind.as_str(),
             content = event.content(),
             message_id,
             seen_sequence = seen,

@@ -102,6 +102,11 @@ impl FeedReader {
         self.0.changed().await.is_ok()
     }
 
+    /// The newest committed event.
+    pub fn head(&self) -> Sequence {
+        self.0.borrow().conversation.head()
+    }
+
     /// The conversation as of the newest committed event.
     pub fn conversation(&self) -> Conversation {
         self.0.borrow().conversation.clone()

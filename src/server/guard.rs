@@ -30,7 +30,7 @@ pub struct Allowed {
 pub async fn check(State(allowed): State<Arc<Allowed>>, request: Request, next: Next) -> Response {
     let authority = match authority(&request) {
         Ok(authority) => authority,
-        Err(refusal) => return refusal,
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, why),
     };
     let local = request.extensions().get::<Peer>().map(|peer| peer.local.ip().to_canonical());
     if let Some(authority) = &authority
@@ -89,17 +89,17 @@ impl Allowed {
 }
 
 /// The name under which the service is spoken to: :authority, or Host.
-fn authority(request: &Request) -> Result<Option<Authority>, Response> {
+fn authority(request: &Request) -> Result<Option<Authority>, &'static str> {
     if let Some(authority) = request.uri().authority() {
         return Ok(Some(authority.clone()));
     }
     let mut hosts = request.headers().get_all(header::HOST).into_iter();
     match (hosts.next(), hosts.next()) {
         (None, _) => Ok(None),
-        (Some(host), None) => Authority::try_from(host.as_bytes())
-            .map(Some)
-            .map_err(|_| refuse(StatusCode::BAD_REQUEST, "the Host header names no host")),
-        (Some(_), Some(_)) => Err(refuse(StatusCode::BAD_REQUEST, "there is more than one Host header")),
+        (Some(host), None) => {
+            Authority::try_from(host.as_bytes()).map(Some).map_err(|_| "the Host header names no host")
+        }
+        (Some(_), Some(_)) => Err("there is more than one Host header"),
     }
 }
 

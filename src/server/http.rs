@@ -1,58 +1,139 @@
 //! Where HTTP and gRPC meet: the routes of the one port.
 
-use axum::Router;
+use std::sync::Arc;
+
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
 use tonic::Status;
+use tonic_health::server::HealthReporter;
+use tonic_web::GrpcWebLayer;
 
 use super::accept::Peer;
+use super::config::Config;
+use super::metrics::{Metrics, OPEN_METRICS};
 use super::origin::{Origin, Transport};
+use super::readiness::Readiness;
+use super::secret::{self, Gate};
 use super::service::Service;
-use crate::record::record;
-use crate::wire::Reason;
+use super::vitals::Vitals;
+use super::{deadline, drain, guard, page};
 use crate::wire::codec::REQUEST_BYTES_BUFFERED_MAX;
+use crate::wire::service::FILE_DESCRIPTOR_SET;
 use crate::wire::service::chit_chat_service_server::{ChitChatServiceServer, SERVICE_NAME};
+use crate::wire::{Reason, Rejection};
 
-/// All routes.
-pub fn router(service: Service) -> Router {
-    let grpc = ChitChatServiceServer::new(service).max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX);
-    Router::new()
-        .route_service(&format!("/{SERVICE_NAME}/{{method}}"), grpc)
-        .route_layer(middleware::from_fn(note_malformed))
+/// All routes, and where to say how the service is. What is checked for everybody lies outermost.
+pub fn router(service: Service, config: &Config, vitals: &Vitals) -> (Router, HealthReporter) {
+    let allowed = Arc::new(config.allowed.clone());
+    let (endless, reporter) = health_and_reflection(vitals);
+    let operators = Router::new()
+        .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
+        .route("/readyz", get(ready).with_state(vitals.readiness.clone()))
+        .route("/metrics", get(measure).with_state(vitals.metrics.clone()));
+    let router = chat(service, config, vitals)
+        .merge(endless)
+        .route_layer(GrpcWebLayer::new())
+        .route_layer(guard::cors(&allowed))
+        .merge(operators)
+        .merge(page::routes())
         .fallback(nothing_here)
-        .layer(middleware::from_fn(note_origin))
+        .layer(middleware::from_fn_with_state(allowed, guard::check))
+        .layer(middleware::from_fn(note_origin));
+    (router, reporter)
 }
 
-/// Says where a request comes from, in its extensions.
+fn chat(service: Service, config: &Config, vitals: &Vitals) -> Router {
+    let chat = ChitChatServiceServer::new(service).max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX);
+    let mut routes = Router::new()
+        .route_service(&format!("/{SERVICE_NAME}/{{method}}"), chat)
+        .route_layer(middleware::from_fn_with_state(config.request_time, deadline::keep));
+    if let Some(secret) = &config.secret {
+        routes = routes.route_layer(middleware::from_fn_with_state(Gate::new(secret.clone()), secret::check));
+    }
+    routes.route_layer(middleware::from_fn_with_state(vitals.metrics.clone(), note_refusals))
+}
+
+fn health_and_reflection(vitals: &Vitals) -> (Router, HealthReporter) {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let (v1, v1alpha) = (reflection().build_v1(), reflection().build_v1alpha());
+    let routes = Router::new()
+        .route_service("/grpc.health.v1.Health/{method}", health)
+        .route_service(
+            "/grpc.reflection.v1.ServerReflection/{method}",
+            v1.expect("the descriptors were made by the compiler"),
+        )
+        .route_service(
+            "/grpc.reflection.v1alpha.ServerReflection/{method}",
+            v1alpha.expect("the descriptors were made by the compiler"),
+        )
+        .route_layer(middleware::from_fn_with_state(vitals.stopping.clone(), drain::end_at_shutdown));
+    (routes, reporter)
+}
+
+/// An answer to a request that does not reach the service.
+pub fn answer(rejection: Rejection) -> Response {
+    Status::from(rejection).into_http::<Body>()
+}
+
+async fn ready(State(readiness): State<Readiness>) -> Response {
+    match readiness.obstacle() {
+        None => Json(json!({ "status": "ready" })).into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": why }))).into_response(),
+    }
+}
+
+async fn measure(State(metrics): State<Metrics>) -> Response {
+    match metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Says where a request comes from, in its extensions. gRPC-Web is known by the type alone: parameters
+/// such as a charset, which some clients add, say nothing.
 async fn note_origin(mut request: Request, next: Next) -> Response {
-    if let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() {
-        let transport = Transport::of(content_type(&request));
-        request.extensions_mut().insert(Origin { peer, transport });
+    let transport = Transport::of(content_type(&request));
+    if let Some(Peer { remote, .. }) = request.extensions().get::<Peer>().copied() {
+        request.extensions_mut().insert(Origin { peer: remote, transport });
+    }
+    if transport == Transport::GrpcWeb {
+        let essence = content_type(&request).split(|byte| *byte == b';').next().unwrap_or_default();
+        if let Ok(essence) = HeaderValue::from_bytes(essence.trim_ascii()) {
+            request.headers_mut().insert(header::CONTENT_TYPE, essence);
+        }
     }
     next.run(request).await
 }
 
-/// Records the refusal of bytes that never became a request. The service itself records all others.
-async fn note_malformed(request: Request, next: Next) -> Response {
+/// Counts refusals, and records those of bytes that never became a request: the service, which records all
+/// others, does not see them.
+async fn note_refusals(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
     let origin = request.extensions().get::<Origin>().copied();
     let path = request.uri().path().to_owned();
     let response = next.run(request).await;
-    let status = Status::from_header_map(response.headers());
-    if let (Some(origin), Some(Reason::Malformed)) = (origin, status.as_ref().and_then(Reason::of)) {
-        record!(
-            INFO,
-            "server",
-            "request_refused",
-            method = path.rsplit('/').next(),
-            peer = %origin.peer,
-            transport = %origin.transport,
-            reason = Reason::Malformed.as_str(),
-        );
+    if let Some(reason) = Status::from_header_map(response.headers()).as_ref().and_then(Reason::of) {
+        metrics.refusal(reason);
+        if let (Some(origin), Reason::Malformed) = (origin, reason) {
+            origin.record_refusal(method(&path), None, reason);
+        }
     }
     response
+}
+
+/// The method in the path of a gRPC request.
+pub fn method(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 /// Whoever speaks gRPC is told so in gRPC.
@@ -64,5 +145,5 @@ async fn nothing_here(request: Request) -> Response {
 }
 
 fn content_type(request: &Request) -> &[u8] {
-    request.headers().get(header::CONTENT_TYPE).map_or(b"", |value| value.as_bytes())
+    request.headers().get(header::CONTENT_TYPE).map_or(b"", HeaderValue::as_bytes)
 }

@@ -3,6 +3,10 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use crate::chat::ParticipantId;
+use crate::record::record;
+use crate::wire::Reason;
+
 /// Where a request came from, for the log records.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
@@ -10,6 +14,22 @@ pub struct Origin {
     pub peer: SocketAddr,
     /// How it speaks.
     pub transport: Transport,
+}
+
+impl Origin {
+    /// Records that a request was refused, and why.
+    pub fn record_refusal(&self, method: &str, participant: Option<ParticipantId>, reason: Reason) {
+        record!(
+            INFO,
+            "server",
+            "request_refused",
+            method,
+            peer = %self.peer,
+            transport = %self.transport,
+            participant_id = participant.map(|id| id.to_string()),
+            reason = reason.as_str(),
+        );
+    }
 }
 
 /// How a client speaks to the service.

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 use std::vec;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_stream::Stream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::config::Machine;
@@ -16,11 +16,11 @@ use super::feed::FeedReader;
 use super::origin::Origin;
 use super::stream::Delivery;
 use super::token;
+use super::vitals::Vitals;
 use crate::chat::{
     Command, DisplayName, LogicalTime, MessageId, MessageText, ParticipantId, Sequence, SessionKey,
 };
 use crate::journal::{History, JournalError};
-use crate::record::record;
 use crate::wire::service::chit_chat_service_server::ChitChatService;
 use crate::wire::{Frame, Rejection, pb};
 
@@ -39,8 +39,8 @@ pub struct Service {
     pub history: Arc<dyn History>,
     /// For new session tokens.
     pub machine: Machine,
-    /// The service is stopping.
-    pub shutdown: CancellationToken,
+    /// How the service is.
+    pub vitals: Vitals,
 }
 
 /// Who asks for what, for the record of a refusal.
@@ -61,16 +61,7 @@ impl Service {
     fn close<T>(&self, call: &Call, result: Result<T, Rejection>) -> Result<Response<T>, Status> {
         result.map(Response::new).map_err(|rejection| {
             let participant = call.session.and_then(|session| self.participant(session).ok());
-            record!(
-                INFO,
-                "server",
-                "request_refused",
-                method = call.method,
-                peer = %call.origin.peer,
-                transport = %call.origin.transport,
-                participant_id = participant.map(|id| id.to_string()),
-                reason = rejection.reason().as_str(),
-            );
+            call.origin.record_refusal(call.method, participant, rejection.reason());
             rejection.into()
         })
     }
@@ -80,7 +71,7 @@ impl Service {
     }
 
     fn check_open(&self) -> Result<(), Rejection> {
-        if self.shutdown.is_cancelled() { Err(Rejection::ShuttingDown) } else { Ok(()) }
+        if self.vitals.stopping.is_cancelled() { Err(Rejection::ShuttingDown) } else { Ok(()) }
     }
 
     async fn attach(&self, origin: Origin, request: pb::JoinRequest) -> Result<Delivery, Rejection> {
@@ -167,7 +158,9 @@ impl ChitChatService for Service {
         let call = self.open("Publish", &request)?;
         let request = request.into_inner();
         let session = token::key_of(&request.session_token);
+        let arrived = Instant::now();
         let published = self.accept(session, request).await;
+        self.vitals.metrics.publish_seconds.observe(arrived.elapsed().as_secs_f64());
         self.close(&Call { session: Some(session), ..call }, published)
     }
 

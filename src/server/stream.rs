@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::feed::{Entry, FeedReader, Found};
+use super::vitals::Vitals;
 use crate::chat::{ParticipantId, Sequence};
 use crate::journal::{Epoch, History, JournalError};
 use crate::record::record;
@@ -34,8 +35,8 @@ pub struct StreamContext {
     pub heartbeat: Duration,
     /// How long it may take nothing.
     pub stall: Duration,
-    /// The service is stopping.
-    pub shutdown: CancellationToken,
+    /// How the service is.
+    pub vitals: Vitals,
 }
 
 /// The connection's side of a stream.
@@ -94,7 +95,7 @@ impl Stream {
         replaced: CancellationToken,
         end: oneshot::Sender<Result<(), Rejection>>,
     ) -> End {
-        let (slot, shutdown) = (self.slot.clone(), self.context.shutdown.clone());
+        let (slot, shutdown) = (self.slot.clone(), self.context.vitals.stopping.clone());
         let ended = tokio::select! {
             biased;
             () = slot.closed() => End::Disconnected,
@@ -163,6 +164,9 @@ impl Stream {
         }
         self.hand_over(frames).await?;
         if self.position >= first {
+            let (delivered, head) = (self.position.0 - first.0 + 1, self.context.reader.head());
+            self.context.vitals.metrics.deliveries.inc_by(delivered);
+            self.context.vitals.metrics.feed_lag.observe(head.0.saturating_sub(self.position.0) as f64);
             record!(
                 DEBUG,
                 "server",

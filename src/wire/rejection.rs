@@ -29,6 +29,15 @@ pub enum Rejection {
         /// The epoch of today's journal.
         epoch: String,
     },
+    /// The access secret is missing or wrong.
+    #[error("this service asks for an access secret")]
+    SecretRequired,
+    /// Too many in too short a time.
+    #[error("too fast; try again in {} ms", .retry_after.as_millis().max(1))]
+    RateLimited {
+        /// When it will do.
+        retry_after: Duration,
+    },
     /// As many participants as may be.
     #[error("the conversation is full: at most {participants_max} participants at a time")]
     ConversationFull {
@@ -139,6 +148,8 @@ impl Rejection {
             Self::Refused(Refusal::SequenceOutOfRange { .. }) => Reason::SequenceOutOfRange,
             Self::Malformed(_) => Reason::Malformed,
             Self::EpochChanged { .. } => Reason::EpochChanged,
+            Self::SecretRequired => Reason::SecretRequired,
+            Self::RateLimited { .. } => Reason::RateLimited,
             Self::ConversationFull { .. } => Reason::ConversationFull,
             Self::SlowConsumer { .. } => Reason::SlowConsumer,
             Self::Replaced => Reason::Replaced,
@@ -187,6 +198,7 @@ impl Rejection {
         match self {
             Self::ConversationFull { .. } | Self::JournalUnavailable | Self::ShuttingDown => Some(RETRY_SOON),
             Self::SlowConsumer { .. } => Some(Duration::ZERO),
+            Self::RateLimited { retry_after } => Some(*retry_after),
             _ => None,
         }
     }
@@ -235,6 +247,8 @@ mod tests {
             Rejection::Refused(Refusal::SequenceOutOfRange { sequence, head }),
             Rejection::Malformed("no".into()),
             Rejection::EpochChanged { epoch: "e".into() },
+            Rejection::SecretRequired,
+            Rejection::RateLimited { retry_after: Duration::from_millis(250) },
             Rejection::ConversationFull { participants_max: 3 },
             Rejection::SlowConsumer { stall: Duration::from_secs(30) },
             Rejection::Replaced,

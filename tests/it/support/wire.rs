@@ -67,7 +67,7 @@ impl Wire {
         content_type: &str,
         body: impl Into<Bytes>,
     ) -> (StatusCode, HeaderMap, RecvStream) {
-        let request = Request::post(format!("http://chitchat{path}"))
+        let request = Request::post(format!("http://localhost{path}"))
             .header("content-type", content_type)
             .header("te", "trailers")
             .body(())
