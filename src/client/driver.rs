@@ -225,6 +225,13 @@ impl Driver {
                 Err(Failure::Lost { retry_after, .. }) => {
                     delay = delays.next().unwrap_or(RECONNECT_LONGEST).max(retry_after);
                 }
+                // Whoever joins anew may find its name taken by a try of its own that broke before the answer.
+                Err(Failure::Fatal(error)) if over.is_some() && error.reason() == Some(Reason::NameTaken) => {
+                    if delay < RECONNECT_LONGEST {
+                        self.outbox.push_back(Update::Offline { why: error.to_string() });
+                    }
+                    delay = RECONNECT_LONGEST;
+                }
                 Err(Failure::Fatal(error)) => return Err(Gone::Failed(error)),
             }
         }

@@ -10,6 +10,21 @@ use crate::chat::{LamportClock, LogicalTime, Sequence};
 use crate::record::record;
 use crate::wire::{Reason, pb};
 
+/// A record of what this participant itself did or met.
+macro_rules! own_record {
+    ($session:expr, $event:expr $(, $($fields:tt)*)?) => {
+        record!(
+            INFO,
+            "client",
+            $event,
+            epoch = $session.epoch(),
+            participant_id = $session.participant_id(),
+            display_name = $session.display_name,
+            $($($fields)*)?
+        )
+    };
+}
+
 /// The state of one participant's client. No I/O happens here.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -51,13 +66,9 @@ impl Session {
             epoch: membership.epoch.clone(),
             after_sequence: self.position.0,
         });
-        record!(
-            INFO,
-            "client",
+        own_record!(
+            self,
             "join_sent",
-            epoch = self.epoch(),
-            participant_id = self.participant_id(),
-            display_name = self.display_name,
             sequence = resume.as_ref().map(|resume| resume.after_sequence),
             sent_logical_time = sent.0,
             local_time = sent.0,
@@ -116,13 +127,9 @@ impl Session {
 
     pub(super) fn publish_request(&mut self, text: &str, message_id: &str) -> pb::PublishRequest {
         let sent = self.clock.tick();
-        record!(
-            INFO,
-            "client",
+        own_record!(
+            self,
             "publish_sent",
-            epoch = self.epoch(),
-            participant_id = self.participant_id(),
-            display_name = self.display_name,
             message_id,
             sent_logical_time = sent.0,
             seen_sequence = self.position.0,
@@ -143,13 +150,9 @@ impl Session {
     }
 
     pub(super) fn publish_refused(&self, message_id: Option<&str>, text: &str, reason: Option<Reason>, why: &str) {
-        record!(
-            INFO,
-            "client",
+        own_record!(
+            self,
             "publish_refused",
-            epoch = self.epoch(),
-            participant_id = self.participant_id(),
-            display_name = self.display_name,
             message_id,
             content = text,
             reason = reason.map_or(why, |reason| reason.as_str()),
@@ -158,16 +161,7 @@ impl Session {
 
     pub(super) fn leave_request(&mut self) -> pb::LeaveRequest {
         let sent = self.clock.tick();
-        record!(
-            INFO,
-            "client",
-            "leave_sent",
-            epoch = self.epoch(),
-            participant_id = self.participant_id(),
-            display_name = self.display_name,
-            sent_logical_time = sent.0,
-            local_time = sent.0,
-        );
+        own_record!(self, "leave_sent", sent_logical_time = sent.0, local_time = sent.0,);
         pb::LeaveRequest { session_token: self.token(), logical_time: sent.0 }
     }
 
@@ -176,42 +170,20 @@ impl Session {
     }
 
     pub(super) fn disconnected(&self, status: Option<&Status>, why: &str) {
-        record!(
-            INFO,
-            "client",
+        own_record!(
+            self,
             "disconnected",
-            epoch = self.epoch(),
-            participant_id = self.participant_id(),
-            display_name = self.display_name,
             reason = status.and_then(Reason::of).map_or(why, |reason| reason.as_str()),
         );
     }
 
     pub(super) fn stopped(&self) {
-        record!(
-            INFO,
-            "client",
-            "client_stopped",
-            epoch = self.epoch(),
-            participant_id = self.participant_id(),
-            display_name = self.display_name,
-        );
+        own_record!(self, "client_stopped");
     }
 
     fn acknowledged(&mut self, what: &str, message_id: Option<&str>, sequence: u64, logical_time: u64) -> Receipt {
         let local_time = self.clock.receive(LogicalTime(logical_time));
-        record!(
-            INFO,
-            "client",
-            what,
-            epoch = self.epoch(),
-            participant_id = self.participant_id(),
-            display_name = self.display_name,
-            message_id,
-            sequence,
-            logical_time,
-            local_time = local_time.0,
-        );
+        own_record!(self, what, message_id, sequence, logical_time, local_time = local_time.0,);
         Receipt { sequence: Sequence(sequence), logical_time: LogicalTime(logical_time) }
     }
 

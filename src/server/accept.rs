@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::config::Config;
+use super::origin::Peer;
 use super::tls::Tls;
 use super::vitals::Vitals;
 
@@ -34,15 +35,6 @@ pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
 const SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// How long to wait when the system cannot give another socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// The two ends of a connection, in the extensions of its requests.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer {
-    /// Theirs.
-    pub remote: SocketAddr,
-    /// Ours.
-    pub local: SocketAddr,
-}
 
 /// Serves connections until shutdown, then for at most the drain limit.
 pub async fn serve(listener: TcpListener, router: Router, config: &Config, vitals: &Vitals) {

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header, uri::Authority};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::accept::Peer;
+use super::origin::Peer;
 
 /// How long a browser may remember the answer to a preflight.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(10 * 60);

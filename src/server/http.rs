@@ -14,19 +14,18 @@ use tonic::Status;
 use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
 
-use super::accept::Peer;
 use super::config::Config;
 use super::metrics::{Metrics, OPEN_METRICS};
-use super::origin::{Origin, Transport};
+use super::origin::{Origin, Peer, Transport};
 use super::readiness::Readiness;
 use super::secret::{self, Gate};
 use super::service::Service;
 use super::vitals::Vitals;
 use super::{deadline, drain, guard, page};
+use crate::wire::Reason;
 use crate::wire::codec::REQUEST_BYTES_BUFFERED_MAX;
 use crate::wire::service::FILE_DESCRIPTOR_SET;
 use crate::wire::service::chit_chat_service_server::{ChitChatServiceServer, SERVICE_NAME};
-use crate::wire::{Reason, Rejection};
 
 /// All routes, and where to say how the service is. What is checked for everybody lies outermost.
 pub fn router(service: Service, config: &Config, vitals: &Vitals) -> (Router, HealthReporter) {
@@ -81,11 +80,6 @@ fn health_and_reflection(vitals: &Vitals) -> (Router, HealthReporter) {
     (routes, reporter)
 }
 
-/// An answer to a request that does not reach the service.
-pub fn answer(rejection: Rejection) -> Response {
-    Status::from(rejection).into_http::<Body>()
-}
-
 async fn ready(State(readiness): State<Readiness>) -> Response {
     match readiness.obstacle() {
         None => Json(json!({ "status": "ready" })).into_response(),
@@ -125,15 +119,10 @@ async fn note_refusals(State(metrics): State<Metrics>, request: Request, next: N
     if let Some(reason) = Status::from_header_map(response.headers()).as_ref().and_then(Reason::of) {
         metrics.refusal(reason);
         if let (Some(origin), Reason::Malformed) = (origin, reason) {
-            origin.record_refusal(method(&path), None, reason);
+            origin.record_refusal(&path, None, reason);
         }
     }
     response
-}
-
-/// The method in the path of a gRPC request.
-pub fn method(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or_default()
 }
 
 /// Whoever speaks gRPC is told so in gRPC.

@@ -7,6 +7,15 @@ use crate::chat::ParticipantId;
 use crate::record::record;
 use crate::wire::Reason;
 
+/// The two ends of a connection, in the extensions of its requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// Theirs.
+    pub remote: SocketAddr,
+    /// Ours.
+    pub local: SocketAddr,
+}
+
 /// Where a request came from, for the log records.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
@@ -17,13 +26,13 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Records that a request was refused, and why.
-    pub fn record_refusal(&self, method: &str, participant: Option<ParticipantId>, reason: Reason) {
+    /// Records that a request was refused, and why. Of a path, the last part is the method.
+    pub fn record_refusal(&self, path: &str, participant: Option<ParticipantId>, reason: Reason) {
         record!(
             INFO,
             "server",
             "request_refused",
-            method,
+            method = path.rsplit('/').next(),
             peer = %self.peer,
             transport = %self.transport,
             participant_id = participant.map(|id| id.to_string()),

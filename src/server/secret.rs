@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -13,8 +14,8 @@ use http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
+use tonic::Status;
 
-use super::http::{answer, method};
 use super::origin::Origin;
 use crate::wire::Rejection;
 
@@ -116,16 +117,17 @@ impl WrongAttempts {
 
 /// Lets only those pass who know the secret.
 pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    match request.extensions().get::<Origin>() {
+    let rejection = match request.extensions().get::<Origin>() {
         Some(origin) => match gate.admit(origin, request.headers()) {
-            Ok(()) => next.run(request).await,
+            Ok(()) => return next.run(request).await,
             Err(rejection) => {
-                origin.record_refusal(method(request.uri().path()), None, rejection.reason());
-                answer(rejection)
+                origin.record_refusal(request.uri().path(), None, rejection.reason());
+                rejection
             }
         },
-        None => answer(Rejection::SecretRequired),
-    }
+        None => Rejection::SecretRequired,
+    };
+    Status::from(rejection).into_http::<Body>()
 }
 
 #[cfg(test)]
