@@ -34,7 +34,8 @@ async fn nothing_that_acts_on_a_terminal_is_shown_raw_s7() {
     let plain = server.join("plain");
     let json = server.join_by(server.address, "json", "--json");
     let eve = Participant::join(server.address, "eve").await;
-    (plain.program.lines(3), json.program.lines(2));
+    plain.program.lines(3);
+    json.program.lines(2);
     for text in HOSTILE {
         eve.publish(text).await;
         let (shown, object) = (plain.program.line(), json.program.line());

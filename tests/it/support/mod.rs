@@ -21,7 +21,7 @@ pub use program::{Client, Ended, Program, ServerProgram};
 pub use proxy::Proxy;
 pub use server::Server;
 pub use transcript::check_transcript;
-pub use wire::{Frames, Window, Wire, frame, refused};
+pub use wire::{Window, Wire, frame, refused};
 
 /// How long a test waits for what must come. Generous, for a busy machine; no passing test takes it.
 pub const DEADLINE: Duration = Duration::from_secs(30);

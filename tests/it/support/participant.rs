@@ -82,7 +82,7 @@ impl Participant {
                 publishing.join_next().await.unwrap().unwrap();
             }
             let (wire, request) = (self.wire.clone(), self.request(&format!("{n} of {count}")));
-            publishing.spawn(async move { drop(wire.publish(&request).await.unwrap()) });
+            publishing.spawn(async move { wire.publish(&request).await.unwrap() });
         }
         publishing.join_all().await;
     }

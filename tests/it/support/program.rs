@@ -189,12 +189,6 @@ impl ServerProgram {
         self.folder.path()
     }
 
-    /// Waits until this has been recorded.
-    #[track_caller]
-    pub fn recorded(&self, event: &str) {
-        self.program.notice(&format!("  {event} "));
-    }
-
     /// Everything in the log so far.
     pub fn records(&self) -> Vec<Record> {
         records(&self.folder.path().join("server.jsonl"))
