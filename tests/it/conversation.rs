@@ -65,7 +65,7 @@ fn replayed(events: &[Event]) -> Conversation {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn every_decision_is_what_a_naive_model_expects_and_a_refusal_changes_nothing(wishes in wishes(80)) {
