@@ -97,9 +97,16 @@ pub async fn run(
         stopping.cancel();
     };
     tokio::join!(accept::serve(listener, router, &config, &vitals), vitals.readiness.report(health), stop);
-    let conversation = engine.await.map_err(io::Error::other)??;
-    record_state("server_stopped", &epoch, &conversation, None);
-    Ok(())
+    match engine.await.map_err(io::Error::other)? {
+        Ok(conversation) => {
+            record_state("server_stopped", &epoch, &conversation, None);
+            Ok(())
+        }
+        Err(error) => {
+            record!(INFO, "server", "server_stopped", epoch = %epoch, reason = "JOURNAL_FAILED");
+            Err(error.into())
+        }
+    }
 }
 
 /// Puts the parts together.

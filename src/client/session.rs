@@ -104,6 +104,12 @@ impl Session {
         Ok(Welcomed { me, roster, resumed, heartbeat })
     }
 
+    /// Begins again with a clock at 0, as another process would.
+    pub(super) fn restart(&mut self) {
+        self.stopped();
+        *self = Self::new(std::mem::take(&mut self.display_name));
+    }
+
     /// The session is over, though the participant did not leave: the next join is a new one.
     pub(super) fn forget(&mut self) {
         self.membership = None;

@@ -127,10 +127,12 @@ impl Service {
             0 => PAGE_SIZE_DEFAULT,
             size => size.min(PAGE_SIZE_MAX),
         };
-        let events = self.history.read(after, size as usize).await.map_err(|error: JournalError| {
+        let mut events = self.history.read(after, size as usize).await.map_err(|error: JournalError| {
             tracing::error!(%error, "a page cannot be read");
             Rejection::JournalUnavailable
         })?;
+        // The journal may be a step ahead of what has been told.
+        events.retain(|event| event.sequence <= conversation.head());
         let last = events.last().map_or(after, |event| event.sequence);
         Ok(pb::ListEventsResponse {
             has_more: last < conversation.head(),

@@ -126,8 +126,11 @@ impl Stream {
         match self.context.reader.after(self.position, BATCH_EVENTS) {
             Found::Entries(entries) => self.send(entries).await,
             Found::Behind => {
+                let head = self.context.reader.head();
                 let events = self.context.history.read(self.position, BATCH_EVENTS).await.map_err(unreadable)?;
-                self.send(events.iter().map(|event| Entry::from(&**event)).collect()).await
+                // The journal may be a step ahead of what has been told.
+                let told = events.iter().take_while(|event| event.sequence <= head);
+                self.send(told.map(|event| Entry::from(&**event)).collect()).await
             }
             Found::Nothing => {
                 let mut due = Vec::new();
