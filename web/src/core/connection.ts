@@ -32,7 +32,7 @@ export function open(state: State, tries: number, now: Moment): Step {
   const opened: State = {
     ...clocked,
     attempt: state.attempt + 1,
-    phase: { at: "connecting", tries, since: now.at },
+    phase: { at: "connecting", tries, since: now.at, why: state.phase.at === "offline" ? state.phase.why : null },
   };
   const { session } = opened;
   return step(

@@ -24,7 +24,8 @@ export type Phase =
   | { readonly at: "out" }
   | { readonly at: "claiming" }
   | { readonly at: "waiting" }
-  | { readonly at: "connecting"; readonly tries: number; readonly since: number }
+  /** `why` is what the page was offline for, if it was. */
+  | { readonly at: "connecting"; readonly tries: number; readonly since: number; readonly why: string | null }
   | { readonly at: "online"; readonly caughtUp: boolean; readonly lastFrameAt: number }
   | { readonly at: "offline"; readonly tries: number; readonly retryAt: number; readonly why: string }
   | { readonly at: "leaving"; readonly sent: boolean; readonly since: number };

@@ -99,11 +99,14 @@ export class App {
 
   #banner(state: State): void {
     const { phase } = state;
-    const text = phase.at === "offline" ? phase.why : phase.at === "waiting" ? WAITING : "";
+    // It stays while a retry is made, so that nothing jumps at each of them.
+    const trying = phase.at === "connecting" && phase.why !== null;
+    const text = phase.at === "offline" ? phase.why : trying ? phase.why : phase.at === "waiting" ? WAITING : "";
     setText(byId("banner-text"), text);
     show(byId("banner"), text !== "");
     setText(byId("banner-button"), "Retry now");
-    show(byId("banner-button"), phase.at === "offline");
+    show(byId("banner-button"), phase.at === "offline" || trying);
+    byId("banner-button").setAttribute("aria-disabled", String(trying));
   }
 
   #people(state: State): void {

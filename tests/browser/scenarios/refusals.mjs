@@ -1,0 +1,106 @@
+// Every refusal is shown in plain words where it happened.
+import assert from "node:assert/strict";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { until } from "../support/process.mjs";
+
+export default {
+  "a name that is taken, or cannot be one, is refused beside the field": async (world) => {
+    const server = await world.server();
+    const alice = await world.visitor(server.url);
+    await alice.join("alice");
+    const other = await world.visitor(server.url);
+    await other.ask("ALICE");
+    await other.reads("#name-problem", /has this name already/);
+    assert.equal(await other.page.getAttribute("#name", "aria-invalid"), "true");
+    await other.ask("a\u202eb");
+    await other.reads("#name-problem", /cannot be used/);
+    await other.ask("   ");
+    await other.reads("#name-problem", /enter a name/);
+    await other.ask("å".repeat(33));
+    await other.reads("#name-problem", /at most 32 characters: 1 too many/);
+    await other.join("å".repeat(32));
+  },
+
+  "the composer counts as the service does": async (world) => {
+    const server = await world.server();
+    const alice = await world.visitor(server.url);
+    await alice.join("alice");
+    await alice.page.fill("#text", "æøå");
+    await alice.reads("#remaining", /^125 left$/);
+    await alice.say("😀".repeat(129));
+    await alice.reads("#remaining", /^1 too many$/);
+    await alice.reads("#send-problem", /at most 128 characters: 1 too many/);
+    await alice.say("");
+    await alice.reads("#send-problem", /Write something first/);
+    await alice.say("😀".repeat(128));
+    await alice.shows(/(😀){128}$/u);
+    assert.equal(await alice.page.evaluate(() => document.activeElement.id), "text", "the focus stays");
+  },
+
+  "a conversation that asks for a secret says so, and takes the right one": async (world) => {
+    const file = join(mkdtempSync(join(tmpdir(), "chitchat-secret-")), "secret");
+    writeFileSync(file, "open-sesame\n");
+    const server = await world.server({ args: ["--secret-file", file] });
+    const alice = await world.visitor(server.url);
+    assert.equal(await alice.page.isVisible("#secret"), false);
+    await alice.ask("alice");
+    await alice.reads("#secret-problem", /asks for an access secret/);
+    await alice.page.fill("#secret", "blåbær");
+    await alice.page.press("#secret", "Enter");
+    await alice.reads("#secret-problem", /of ASCII, without spaces/);
+    await alice.page.fill("#secret", "wrong");
+    await alice.page.press("#secret", "Enter");
+    await alice.reads("#secret-problem", /not the right one/);
+    await until("the form is ready again", () => alice.page.isEnabled("#join"));
+    await alice.page.fill("#secret", "open-sesame");
+    await alice.page.press("#secret", "Enter");
+    await alice.online();
+    await alice.say("inside");
+    await alice.shows(/inside/);
+    await alice.page.reload();
+    await alice.online();
+    const stored = await alice.page.evaluate(() => [JSON.stringify(localStorage), document.cookie]);
+    assert.deepEqual(stored, ["{}", ""], "kept for the session only");
+  },
+
+  "what a refused message was stays, to be changed or dropped": async (world) => {
+    const server = await world.server();
+    const alice = await world.visitor(server.url);
+    await alice.join("alice");
+    // A page that counts wrongly: the service has the last word.
+    await alice.page.context().route("**/Publish", async (route) => {
+      const body = Buffer.from(route.request().postDataBuffer());
+      const text = Buffer.from("too long");
+      const at = body.indexOf(text);
+      if (at < 0) return route.continue();
+      const longer = Buffer.from("x".repeat(129));
+      const head = Buffer.from([0x12, 0x81, 0x01]);
+      const message = Buffer.concat([body.subarray(5, at - 2), head, longer, body.subarray(at + text.length)]);
+      const frame = Buffer.alloc(5);
+      frame.writeUInt32BE(message.length, 1);
+      return route.continue({ postData: Buffer.concat([frame, message]) });
+    });
+    await alice.say("too long");
+    await alice.reads(".pending.refused", /too long[^]*Refused\. This message is too long/);
+    await alice.say("fine");
+    await alice.shows(/fine/);
+    await alice.page.click(".pending.refused >> text=Edit");
+    assert.equal(await alice.page.inputValue("#text"), "too long");
+    assert.equal(await alice.page.locator(".pending").count(), 0);
+  },
+
+  "text from others never acts on the page": async (world) => {
+    const server = await world.server();
+    const alice = await world.visitor(server.url);
+    await alice.join("alice");
+    const bob = await world.visitor(server.url);
+    await bob.join("bob");
+    await bob.say('<img src=x onerror="document.title=1"><script>1</script>');
+    await alice.shows(/bob: <img src=x onerror=/);
+    assert.equal(await alice.page.locator("#transcript img, #transcript script").count(), 0);
+    await bob.say("a\u202ecba\u0007\u001b[31m");
+    await alice.shows(/bob: a\\u\{202e\}cba\\u\{7\}\\u\{1b\}\[31m$/);
+  },
+};

@@ -1,0 +1,155 @@
+// The processes under test, a network that can be cut, and waiting for conditions.
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync } from "node:fs";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const BIN = process.env.CHITCHAT_BIN;
+if (!BIN) throw new Error("CHITCHAT_BIN must name the chitchat binary");
+
+/** Waits until `condition` returns something truthy, and returns that. */
+export async function until(what, condition, milliseconds = 15_000) {
+  const deadline = performance.now() + milliseconds;
+  for (;;) {
+    const result = await condition();
+    if (result) return result;
+    if (performance.now() > deadline) throw new Error(`waited in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** A server process. */
+export class Server {
+  static async start({ port = 0, journal = "memory", args = [] } = {}) {
+    const server = new Server();
+    const logs = mkdtempSync(join(tmpdir(), "chitchat-server-"));
+    server.logs = logs;
+    server.process = spawn(
+      BIN,
+      ["serve", "--listen", `127.0.0.1:${port}`, "--journal", journal, ...(args.includes("--grace") ? [] : ["--grace", "2s"]), "--log-dir", logs, ...args],
+      { stdio: ["ignore", "ignore", "pipe"] },
+    );
+    server.said = "";
+    server.process.stderr.on("data", (data) => (server.said += data));
+    server.exited = new Promise((resolve) => server.process.on("exit", resolve));
+    const file = join(logs, "server.jsonl");
+    server.address = await until("the server starts", () => {
+      if (server.process.exitCode !== null) throw new Error(`the server ended:\n${server.said}`);
+      if (!existsSync(file)) return null;
+      const records = readFileSync(file, "utf8").split("\n").slice(0, -1).map((line) => JSON.parse(line));
+      return records.find((record) => record.event === "server_started")?.address;
+    });
+    return server;
+  }
+
+  get url() {
+    return `http://${this.address}`;
+  }
+
+  get port() {
+    return Number(this.address.split(":").at(-1));
+  }
+
+  async kill(signal = "SIGKILL") {
+    if (this.process.exitCode === null && this.process.signalCode === null) this.process.kill(signal);
+    await this.exited;
+  }
+}
+
+/** A `join --plain` process. */
+export class Plain {
+  static start(name, url) {
+    const plain = new Plain();
+    const logs = mkdtempSync(join(tmpdir(), "chitchat-client-"));
+    plain.process = spawn(BIN, ["join", "--plain", "--name", name, "--server", url, "--log-dir", logs], {
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+    plain.out = "";
+    plain.err = "";
+    plain.process.stdout.on("data", (data) => (plain.out += data));
+    plain.process.stderr.on("data", (data) => (plain.err += data));
+    plain.exited = new Promise((resolve) => plain.process.on("exit", resolve));
+    return plain;
+  }
+
+  /** The events that it has printed. */
+  get lines() {
+    return this.out.split("\n").slice(0, -1);
+  }
+
+  say(text) {
+    this.process.stdin.write(`${text}\n`);
+  }
+
+  shows(pattern) {
+    return until(`the plain client shows ${pattern}; it shows\n${this.out}${this.err}`, () => this.lines.find((line) => pattern.test(line)));
+  }
+
+  async kill() {
+    if (this.process.exitCode === null && this.process.signalCode === null) this.process.kill("SIGKILL");
+    await this.exited;
+  }
+}
+
+/** A network between the browser and the server, which can be cut, or fall silent. */
+export class Network {
+  static async to(server) {
+    const network = new Network();
+    network.pairs = new Set();
+    network.state = "open";
+    network.listener = net.createServer((near) => {
+      if (network.state === "cut") return near.destroy();
+      const far = net.connect(server.port, "127.0.0.1");
+      const pair = [near, far];
+      network.pairs.add(pair);
+      for (const [one, other] of [pair, [far, near]]) {
+        one.on("error", () => other.destroy());
+        one.on("close", () => {
+          other.destroy();
+          network.pairs.delete(pair);
+        });
+        one.pipe(other);
+      }
+      if (network.state === "silent") network.#silence(pair);
+    });
+    await new Promise((resolve) => network.listener.listen(0, "127.0.0.1", resolve));
+    return network;
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.listener.address().port}`;
+  }
+
+  /** Every connection breaks, and no new one is made. */
+  cut() {
+    this.state = "cut";
+    for (const [near, far] of this.pairs) {
+      near.destroy();
+      far.destroy();
+    }
+  }
+
+  /** Nothing gets through any more, and nobody is told. */
+  silence() {
+    this.state = "silent";
+    for (const pair of this.pairs) this.#silence(pair);
+  }
+
+  /** New connections work again. */
+  restore() {
+    this.state = "open";
+  }
+
+  #silence([near, far]) {
+    near.unpipe(far);
+    far.unpipe(near);
+    near.pause();
+    far.pause();
+  }
+
+  close() {
+    this.cut();
+    this.listener.close();
+  }
+}

@@ -1,0 +1,113 @@
+// One page in the browser, and what its user can do and see.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { until } from "./process.mjs";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** The browser's own lines about a connection that failed: expected while a test breaks connections. */
+const OUTAGE = /^Failed to load resource: net::ERR_/;
+
+/** A user at a page. */
+export class Visitor {
+  constructor(page) {
+    this.page = page;
+    this.errors = [];
+    this.outage = false;
+    page.on("console", (message) => {
+      if (message.type() !== "error" && message.type() !== "warning") return;
+      if (this.outage && OUTAGE.test(message.text())) return;
+      this.errors.push(`${message.type()}: ${message.text()}`);
+    });
+    page.on("pageerror", (error) => this.errors.push(error.stack));
+  }
+
+  async open(url) {
+    await this.page.goto(url);
+    await this.page.waitForSelector("#lobby:not([hidden]), #room:not([hidden])");
+    return this;
+  }
+
+  /** Fills the form in and sends it off, by keyboard. */
+  async ask(name) {
+    await this.page.fill("#name", name);
+    await this.page.press("#name", "Enter");
+  }
+
+  async join(name) {
+    await this.ask(name);
+    await this.online();
+  }
+
+  online() {
+    return this.page.waitForSelector('#room:not([hidden]) #status[data-tone="good"]');
+  }
+
+  /** Writes a message and presses Enter. */
+  async say(text) {
+    await this.page.fill("#text", text);
+    await this.page.press("#text", "Enter");
+  }
+
+  /** Waits until an element has a text. */
+  reads(selector, pattern) {
+    return until(
+      `${selector} reads ${pattern}`,
+      async () => {
+        const texts = await this.page.locator(selector).allInnerTexts();
+        return texts.find((text) => pattern.test(text));
+      },
+    );
+  }
+
+  /** The present conversation as a plain client would print it; what came before the page's own join apart. */
+  transcript() {
+    return this.page.evaluate(() =>
+      [...document.querySelectorAll(".segment:last-child .row:not(.earlier)")].map((row) => {
+        const text = row.querySelector(".text").textContent;
+        const name = row.dataset.kind === "message" ? `${row.querySelector(".name").textContent}: ` : "";
+        return `[${row.dataset.time}] ${name}${text}`;
+      }),
+    );
+  }
+
+  shows(pattern) {
+    return until(`the page shows ${pattern}`, async () => (await this.transcript()).find((line) => pattern.test(line)));
+  }
+
+  people() {
+    return this.page.locator("#people .name").allInnerTexts();
+  }
+
+  /** What axe-core finds wrong, in both colour schemes and at three widths. */
+  async violations() {
+    const found = [];
+    const session = await this.page.context().newCDPSession(this.page);
+    for (const colorScheme of ["light", "dark"]) {
+      await this.page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      for (const width of [320, 800, 1440]) {
+        await this.page.setViewportSize({ width, height: 800 });
+        // By way of the debugger: the page's own security policy forbids it to be injected.
+        await session.send("Runtime.evaluate", { expression: `${AXE};0` });
+        const { violations } = await this.page.evaluate(() => window.axe.run());
+        const wide = await this.page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+        if (wide) found.push(`${colorScheme} ${width}: scrolls sideways`);
+        for (const { id, nodes } of violations) {
+          found.push(`${colorScheme} ${width}: ${id}: ${nodes.map((node) => `${node.target} ${node.failureSummary}`).join("; ")}`);
+        }
+      }
+    }
+    await session.detach();
+    return found;
+  }
+
+  /** The records of the page's log, as the download gives them. */
+  async log() {
+    const [download] = await Promise.all([
+      this.page.waitForEvent("download"),
+      this.page.locator("[data-command=download]:visible").click(),
+    ]);
+    const text = readFileSync(await download.path(), "utf8");
+    return { name: download.suggestedFilename(), text, records: text.trimEnd().split("\n").map((line) => JSON.parse(line)) };
+  }
+}

@@ -1,0 +1,95 @@
+// One browser for all scenarios, and for each scenario its own server, pages and processes.
+import { chromium } from "playwright-core";
+import { Network, Plain, Server } from "./process.mjs";
+import { Visitor } from "./visitor.mjs";
+
+/** How long anything on a page may take, in milliseconds. */
+const PATIENCE_MS = 15_000;
+
+/** A name of this machine that the browser does not trust as it trusts loopback: no secure context. */
+export const PLAIN_HOST = "chitchat.test";
+
+export class World {
+  static async start() {
+    const world = new World();
+    world.browser = await chromium.launch({
+      executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+      args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", `--host-resolver-rules=MAP ${PLAIN_HOST} 127.0.0.1`],
+    });
+    return world;
+  }
+
+  async stop() {
+    await this.browser.close();
+  }
+
+  /** Runs one scenario, takes everything down again, and fails it on any console error. */
+  async scenario(run) {
+    this.contexts = [];
+    this.visitors = [];
+    this.processes = [];
+    this.networks = [];
+    try {
+      await run(this);
+      const errors = this.visitors.flatMap((visitor) => visitor.errors);
+      if (errors.length > 0) throw new Error(`console errors:\n${errors.join("\n")}`);
+    } catch (error) {
+      error.world = await this.#describe();
+      throw error;
+    } finally {
+      for (const context of this.contexts) await context.close();
+      for (const process of this.processes) await process.kill();
+      for (const network of this.networks) network.close();
+    }
+  }
+
+  async server(options) {
+    const server = await Server.start(options);
+    this.processes.push(server);
+    return server;
+  }
+
+  async network(server) {
+    const network = await Network.to(server);
+    this.networks.push(network);
+    return network;
+  }
+
+  plain(name, url) {
+    const plain = Plain.start(name, url);
+    this.processes.push(plain);
+    return plain;
+  }
+
+  /** A browser profile of its own. */
+  async profile(options = {}) {
+    const context = await this.browser.newContext({ viewport: { width: 1200, height: 800 }, ...options });
+    context.setDefaultTimeout(PATIENCE_MS);
+    this.contexts.push(context);
+    return context;
+  }
+
+  /** A page, in a profile of its own unless one is given. */
+  async visitor(url, context) {
+    const visitor = new Visitor(await (context ?? (await this.profile())).newPage());
+    this.visitors.push(visitor);
+    return visitor.open(url);
+  }
+
+  /** Looks after a page that opened by itself. */
+  adopt(page) {
+    const visitor = new Visitor(page);
+    this.visitors.push(visitor);
+    return visitor;
+  }
+
+  async #describe() {
+    const pages = [];
+    for (const { page } of this.visitors) {
+      if (page.isClosed()) continue;
+      pages.push(`--- ${page.url()}\n${await page.innerText("body").catch((error) => error.message)}`);
+    }
+    const said = this.processes.map((process) => process.said ?? process.err ?? "").filter(Boolean);
+    return [...pages, ...said.map((text) => `--- a process said\n${text.slice(-2_000)}`)].join("\n");
+  }
+}
