@@ -7,7 +7,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use chitchat::journal::MemoryJournal;
-use chitchat::server::{self, Config};
+use chitchat::server::{self, Config, Rate};
 use chitchat::wire::pb::chit_chat_service_client::ChitChatServiceClient;
 use chitchat::wire::pb::join_response::Frame;
 use chitchat::wire::pb::{JoinRequest, JoinResponse, PublishRequest, event::Kind};
@@ -41,7 +41,13 @@ async fn measure(reading: usize, stalled: usize, messages: usize) -> Result<()> 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}", listener.local_addr()?);
     let shutdown = CancellationToken::new();
-    let config = Config { drain: Duration::from_millis(100), ..Config::default() };
+    let unlimited = Rate { per_second: 0, burst: 1 };
+    let config = Config {
+        drain: Duration::from_millis(100),
+        publish_rate: unlimited,
+        join_rate: unlimited,
+        ..Config::default()
+    };
     let journal = Box::new(MemoryJournal::new(server::new_epoch(&config.machine)));
     let server = tokio::spawn(server::run(listener, config, journal, shutdown.clone()));
 

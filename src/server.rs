@@ -15,6 +15,7 @@ mod metrics;
 mod origin;
 mod page;
 mod presence;
+mod rates;
 mod readiness;
 mod secret;
 mod service;
@@ -39,12 +40,14 @@ pub use accept::HEADER_LIST_BYTES_MAX;
 pub use config::{Config, Machine};
 pub use feed::FEED_WINDOW;
 pub use guard::Allowed;
+pub use rates::Rate;
 pub use secret::{Secret, SecretFault, WRONG_ATTEMPT_INTERVAL, WRONG_ATTEMPTS_BURST};
 pub use tls::{Tls, TlsError};
 
 use engine::{Engine, EngineParts};
 use feed::Feed;
 use presence::Presence;
+use rates::Rates;
 use service::Service;
 use stream::StreamContext;
 use vitals::Vitals;
@@ -133,8 +136,9 @@ fn compose(
     let parts =
         EngineParts { conversation, journal, feed, presence, participants_max, now, vitals: vitals.clone() };
     let (engine, handle) = Engine::new(parts);
+    let rates = Rates::new(config.publish_rate, config.join_rate);
     let machine = config.machine;
-    let service = Service { engine: handle, reader, history, machine, vitals: vitals.clone() };
+    let service = Service { engine: handle, reader, history, machine, rates, vitals: vitals.clone() };
     let (router, health) = http::router(service, config, &vitals);
     (engine, router, health)
 }

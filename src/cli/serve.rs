@@ -13,7 +13,7 @@ use tracing::Level;
 use super::{duration, interrupted, network};
 use crate::journal::MemoryJournal;
 use crate::record::{self, Destination};
-use crate::server::{self, Allowed, Config};
+use crate::server::{self, Allowed, Config, Rate};
 
 /// Run the service until it is interrupted (SIGINT, SIGTERM).
 #[derive(Debug, Args)]
@@ -75,6 +75,24 @@ struct Limits {
     #[arg(long, value_name = "N", env = "CHITCHAT_PARTICIPANTS_MAX", default_value_t = 10_000,
         value_parser = clap::value_parser!(u32).range(1..))]
     participants_max: u32,
+
+    /// How many messages a second a participant may publish; 0 for no limit.
+    #[arg(long, value_name = "N", env = "CHITCHAT_PUBLISH_RATE", default_value_t = 20)]
+    publish_rate: u32,
+
+    /// How many messages a participant may publish at once, after a pause.
+    #[arg(long, value_name = "N", env = "CHITCHAT_PUBLISH_BURST", default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    publish_burst: u32,
+
+    /// How many participants a second may join from one address; 0 for no limit.
+    #[arg(long, value_name = "N", env = "CHITCHAT_JOIN_RATE", default_value_t = 50)]
+    join_rate: u32,
+
+    /// How many participants may join from one address at once, after a pause.
+    #[arg(long, value_name = "N", env = "CHITCHAT_JOIN_BURST", default_value_t = 500,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    join_burst: u32,
 
     /// How many connections may be open at a time. Further ones wait.
     #[arg(long, value_name = "N", env = "CHITCHAT_CONNECTIONS_MAX", default_value_t = 20_000,
@@ -182,6 +200,8 @@ impl Serve {
             connections_max: limits.connections_max as usize,
             streams_max: limits.streams_max,
             request_time: limits.request_time,
+            publish_rate: Rate { per_second: limits.publish_rate, burst: limits.publish_burst },
+            join_rate: Rate { per_second: limits.join_rate, burst: limits.join_burst },
             allowed: Allowed { origins: self.allow_origin.clone(), hosts },
             secret: self.secret_file.as_deref().map(network::secret).transpose()?,
             tls,

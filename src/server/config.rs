@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::guard::Allowed;
+use super::rates::Rate;
 use super::secret::Secret;
 use super::tls::Tls;
 
@@ -31,6 +32,10 @@ pub struct Config {
     pub connections_max: usize,
     /// How many requests and streams may be open at a time on one HTTP/2 connection.
     pub streams_max: u32,
+    /// How fast a participant may publish.
+    pub publish_rate: Rate,
+    /// How fast an address may join; a resume is no join.
+    pub join_rate: Rate,
     /// The names and origins that browsers may use beyond this machine's own.
     pub allowed: Allowed,
     /// What callers have to know to take part.
@@ -55,6 +60,8 @@ impl Default for Config {
             participants_max: 10_000,
             connections_max: 20_000,
             streams_max: 128,
+            publish_rate: Rate { per_second: 20, burst: 60 },
+            join_rate: Rate { per_second: 50, burst: 500 },
             allowed: Allowed::default(),
             secret: None,
             tls: None,

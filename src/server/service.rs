@@ -14,6 +14,7 @@ use super::config::Machine;
 use super::engine::{Caller, EngineHandle};
 use super::feed::FeedReader;
 use super::origin::Origin;
+use super::rates::Rates;
 use super::stream::Delivery;
 use super::token;
 use super::vitals::Vitals;
@@ -39,6 +40,8 @@ pub struct Service {
     pub history: Arc<dyn History>,
     /// For new session tokens.
     pub machine: Machine,
+    /// How fast anybody may be.
+    pub rates: Rates,
     /// How the service is.
     pub vitals: Vitals,
 }
@@ -84,6 +87,7 @@ impl Service {
             }
             None => {
                 let display_name = DisplayName::parse(&request.display_name)?;
+                self.rates.join(origin.peer.ip())?;
                 let token = token::new_token((self.machine.random)());
                 let caller = Caller { session: token::key_of(&token), token: token.into(), origin };
                 self.engine.join(caller, display_name, LogicalTime(request.logical_time)).await
@@ -104,6 +108,7 @@ impl Service {
             seen: Sequence(request.seen_sequence),
             sent: LogicalTime(request.logical_time),
         };
+        self.rates.publish(self.participant(session)?)?;
         let receipt = self.engine.act(command).await?;
         Ok(pb::PublishResponse { sequence: receipt.sequence.0, logical_time: receipt.logical_time.0 })
     }

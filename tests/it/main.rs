@@ -15,6 +15,7 @@
 //! | [`wire_join`] | Join and resume, byte by byte |
 //! | [`wire_publish`] | Publish, Leave and ListEvents, byte by byte |
 //! | [`wire_stream`] | heartbeats, slow readers, the end of a stream |
+//! | [`rates`] | how fast one may publish and join |
 //! | [`connections`] | connections that say nothing or something else |
 //! | [`support`] | servers, programs and a client that speaks bytes |
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -25,6 +26,7 @@ mod crowd;
 mod interruptions;
 mod logs;
 mod processes;
+mod rates;
 mod recovery;
 mod shutdown;
 mod support;

@@ -1,6 +1,6 @@
 // What a conversation is: the same for everyone.
 import assert from "node:assert/strict";
-import { until } from "../support/process.mjs";
+import { UNLIMITED, until } from "../support/process.mjs";
 
 const timeOf = (line) => BigInt(/^\[(\d+)\]/.exec(line)[1]);
 
@@ -95,7 +95,7 @@ export default {
   },
 
   "earlier events are loaded on demand and marked as earlier": async (world) => {
-    const server = await world.server();
+    const server = await world.server({ args: UNLIMITED });
     const alice = await world.visitor(server.url);
     await alice.join("alice");
     for (let n = 1; n <= 60; n += 1) await alice.say(`early ${n}`);

@@ -39,6 +39,17 @@ export default {
     assert.equal(await alice.page.evaluate(() => document.activeElement.id), "text", "the focus stays");
   },
 
+  "a rate limit is obeyed, shown, and costs no message": async (world) => {
+    const server = await world.server({ args: ["--publish-rate", "1", "--publish-burst", "3"] });
+    const alice = await world.visitor(server.url);
+    await alice.join("alice");
+    for (let n = 1; n <= 5; n += 1) await alice.say(`hurry ${n}`);
+    await alice.reads(".pending", /That was too much at once\. Trying again/);
+    await alice.shows(/hurry 5$/);
+    const said = (await alice.transcript()).filter((line) => /hurry/.test(line)).map((line) => line.at(-1));
+    assert.deepEqual(said, ["1", "2", "3", "4", "5"]);
+  },
+
   "a conversation that asks for a secret says so, and takes the right one": async (world) => {
     const file = join(mkdtempSync(join(tmpdir(), "chitchat-secret-")), "secret");
     writeFileSync(file, "open-sesame\n");

@@ -1,6 +1,6 @@
 // Several tabs of one browser.
 import assert from "node:assert/strict";
-import { until } from "../support/process.mjs";
+import { UNLIMITED, until } from "../support/process.mjs";
 import { PLAIN_HOST } from "../support/world.mjs";
 
 export default {
@@ -88,7 +88,7 @@ export default {
   },
 
   "scrolling back is not torn away, and says what is new": async (world) => {
-    const server = await world.server();
+    const server = await world.server({ args: UNLIMITED });
     const alice = await world.visitor(server.url);
     await alice.join("alice");
     for (let n = 1; n <= 40; n += 1) await alice.say(`line ${n}`);

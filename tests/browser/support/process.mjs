@@ -19,6 +19,9 @@ export async function until(what, condition, milliseconds = 15_000) {
   }
 }
 
+/** The options that lift the limit on publishing. */
+export const UNLIMITED = ["--publish-rate", "0"];
+
 /** A server process. */
 export class Server {
   static async start({ port = 0, journal = "memory", args = [] } = {}) {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chitchat::journal::{Journal, MemoryJournal};
-use chitchat::server::{self, Config, ServerError};
+use chitchat::server::{self, Config, Rate, ServerError};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
@@ -25,7 +25,9 @@ impl Server {
 
     /// The defaults, but for a short drain.
     pub fn config() -> Config {
-        Config { drain: Duration::from_millis(200), ..Config::default() }
+        let unlimited = Rate { per_second: 0, burst: 1 };
+        let drain = Duration::from_millis(200);
+        Config { drain, publish_rate: unlimited, join_rate: unlimited, ..Config::default() }
     }
 
     pub async fn with(config: Config) -> Self {

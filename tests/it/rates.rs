@@ -1,0 +1,72 @@
+//! How fast one may publish and join, and that the client obeys.
+
+use chitchat::client::{self, Options, Update};
+use chitchat::server::{Config, Rate};
+use chitchat::wire::Reason;
+use tonic::Code;
+
+use crate::support::{Participant, Server, refused, soon};
+
+/// Slow enough that a test machine is faster.
+const ONE_A_SECOND: Rate = Rate { per_second: 1, burst: 3 };
+
+#[tokio::test]
+async fn whoever_publishes_too_fast_is_told_when_to_try_again_and_nobody_else_is() {
+    let server = Server::with(Config { publish_rate: ONE_A_SECOND, ..Server::config() }).await;
+    let alice = Participant::arrive(server.address, "alice").await;
+    let bob = Participant::arrive(server.address, "bob").await;
+    let mut refusal = None;
+    // However slow the machine is, the burst ends where messages come faster than one a second.
+    while refusal.is_none() {
+        let answer = alice.wire.publish(&alice.request("hurry")).await;
+        refusal = answer.is_err().then(|| refused(answer, Code::ResourceExhausted, "RATE_LIMITED"));
+    }
+    let wait = refusal.and_then(|refusal| refusal.retry).expect("a time to wait");
+    assert!(!wait.is_zero() && wait.as_secs_f64() <= 1.0, "{wait:?}");
+    bob.publish("calm").await;
+}
+
+#[tokio::test]
+async fn the_client_waits_as_it_is_told_and_loses_no_message() {
+    let rate = Rate { per_second: 20, burst: 2 };
+    let server = Server::with(Config { publish_rate: rate, ..Server::config() }).await;
+    let (chat, mut updates) = client::join(Options::new(server.url(), "alice")).await.unwrap();
+    let talking = tokio::spawn(async move {
+        for n in 0..12 {
+            chat.publish(format!("message {n}")).await.unwrap();
+        }
+        chat.leave().await.unwrap();
+    });
+    let (mut heard, mut waits) = (Vec::new(), 0);
+    while let Some(update) = soon(updates.next()).await {
+        match update {
+            Update::Event(event) => heard.push(event.content),
+            Update::Waiting { why, .. } => {
+                assert_eq!(why, Reason::RateLimited);
+                waits += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    talking.await.unwrap();
+    assert!(waits > 0, "it was too fast");
+    assert_eq!(heard[1..], (0..12).map(|n| format!("message {n}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_address_from_which_too_many_join_is_told_when_to_try_again() {
+    let server = Server::with(Config { join_rate: ONE_A_SECOND, ..Server::config() }).await;
+    let alice = Participant::arrive(server.address, "alice").await;
+    let mut number = 0;
+    let refusal = loop {
+        number += 1;
+        let request =
+            chitchat::wire::pb::JoinRequest { display_name: format!("guest {number}"), ..Default::default() };
+        let mut stream = alice.wire.join(&request).await;
+        if let Err(status) = stream.next().await {
+            break refused::<()>(Err(status), Code::ResourceExhausted, "RATE_LIMITED");
+        }
+    };
+    assert!(refusal.retry.is_some_and(|wait| !wait.is_zero()));
+    alice.resume(server.address, 0).await.expect("a resume is no join");
+}
