@@ -2,6 +2,7 @@
 
 mod join;
 mod lines;
+mod progress;
 mod serve;
 
 use std::error::Error;
@@ -35,13 +36,13 @@ pub fn main() -> ExitCode {
         Err(error) => return fail(&error),
     };
     let result = match command {
-        Command::Serve(serve) => runtime.block_on(serve.run()),
-        Command::Join(join) => runtime.block_on(join.run()),
+        Command::Serve(serve) => runtime.block_on(serve.run()).map(|()| ExitCode::SUCCESS),
+        Command::Join(join) => runtime.block_on(join.run()).map(|()| ExitCode::SUCCESS),
     };
     // A read of standard input that is under way cannot be called off, and is not waited for.
     runtime.shutdown_background();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => fail(&*error),
     }
 }

@@ -19,6 +19,7 @@ use std::io;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::chat::Conversation;
 use crate::journal::{Epoch, Journal, JournalError, RecoveryError, recover};
 use crate::record::record;
 
@@ -51,7 +52,7 @@ pub fn new_epoch(machine: &Machine) -> Epoch {
     Epoch::new(format!("{:016x}", (machine.random)() as u64))
 }
 
-/// Runs the service on a listening socket until `shutdown` is cancelled, and then until it has drained.
+/// Recovers the conversation from a journal and goes on with it: see [`run_recovered`].
 ///
 /// # Errors
 /// [`ServerError`].
@@ -61,8 +62,23 @@ pub async fn run(
     journal: Box<dyn Journal>,
     shutdown: CancellationToken,
 ) -> Result<(), ServerError> {
+    let conversation = recover(&*journal.history(), |_| {}).await?;
+    run_recovered(listener, config, journal, conversation, shutdown).await
+}
+
+/// Runs the service on a listening socket until `shutdown` is cancelled, and then until it has drained.
+/// The conversation is the one that [`recover`] made of the journal.
+///
+/// # Errors
+/// [`ServerError`].
+pub async fn run_recovered(
+    listener: TcpListener,
+    config: Config,
+    journal: Box<dyn Journal>,
+    conversation: Conversation,
+    shutdown: CancellationToken,
+) -> Result<(), ServerError> {
     let (epoch, history) = (journal.epoch(), journal.history());
-    let conversation = recover(&*history, |_| {}).await?;
     let feed = Feed::new(conversation.clone());
     let context = StreamContext {
         reader: feed.reader(),

@@ -1,18 +1,25 @@
 //! `chitchat serve`.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
+use super::progress::Progress;
 use super::{duration, interrupted};
-use crate::journal::MemoryJournal;
+use crate::chat::Conversation;
+use crate::journal::{self, Journal as _, MemoryJournal, RecoveryError, SqliteJournal};
 use crate::record::{self, Destination};
 use crate::server::{self, Config};
+
+/// The word for a journal that is no file. A file of that name is `./memory`.
+const MEMORY: &str = "memory";
 
 /// Run the service until it is interrupted (SIGINT, SIGTERM).
 #[derive(Debug, Args)]
@@ -21,9 +28,10 @@ pub(super) struct Serve {
     #[arg(long, value_name = "HOST:PORT", env = "CHITCHAT_LISTEN", default_value = "127.0.0.1:50051")]
     listen: String,
 
-    /// Where the conversation is kept. `memory` keeps it for as long as the process lives.
-    #[arg(long, env = "CHITCHAT_JOURNAL", default_value = "memory")]
-    journal: JournalKind,
+    /// File that keeps the conversation. Made where it is missing, gone on with where it exists. `memory`
+    /// keeps the conversation for as long as the process lives.
+    #[arg(long, value_name = "FILE | memory", env = "CHITCHAT_JOURNAL", default_value = "chitchat.db")]
+    journal: PathBuf,
 
     /// Folder for the log, server.jsonl. Made where it is missing, appended to where it exists.
     #[arg(long, value_name = "FOLDER", env = "CHITCHAT_LOG_DIR", default_value = "logs")]
@@ -85,14 +93,25 @@ struct Limits {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum JournalKind {
-    Memory,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
 enum LogLevel {
     Info,
     Debug,
+}
+
+/// Rebuilds the conversation, and says how far it is where that takes long.
+async fn recover(journal: &SqliteJournal) -> Result<Conversation, RecoveryError> {
+    let mut progress = Progress::new("recovering", journal.head_at_open().0);
+    journal::recover(&*journal.history(), |event| progress.at(event.sequence.0)).await
+}
+
+/// Makes a write beyond the process's limit on file sizes (RLIMIT_FSIZE) fail like one on a full disk,
+/// which the journal can bear. Left alone, the signal that comes with it would end the process.
+fn survive_file_size_limit() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    /// The same number on Linux, macOS and the BSDs.
+    const SIGXFSZ: i32 = 25;
+    // The handler stays, whatever becomes of the stream of its signals.
+    signal(SignalKind::from_raw(SIGXFSZ)).map(drop)
 }
 
 impl Serve {
@@ -107,9 +126,6 @@ impl Serve {
         let destination = Destination { folder: &self.log_dir, file: "server.jsonl", level, stderr: true };
         let _records = record::install(&destination)?;
         let config = self.config();
-        let journal = match self.journal {
-            JournalKind::Memory => MemoryJournal::new(server::new_epoch(&config.machine)),
-        };
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
         tokio::spawn(async move {
@@ -118,7 +134,21 @@ impl Serve {
                 Err(error) => tracing::error!(%error, "signals cannot be received"),
             }
         });
-        Ok(server::run(listener, config, Box::new(journal), shutdown).await?)
+        survive_file_size_limit()?;
+        let epoch = server::new_epoch(&config.machine);
+        if self.journal == Path::new(MEMORY) {
+            let journal = MemoryJournal::new(epoch);
+            return Ok(server::run(listener, config, Box::new(journal), shutdown).await?);
+        }
+        let path = self.journal;
+        let journal = spawn_blocking(move || SqliteJournal::open(&path, || epoch)).await??;
+        let recovered = tokio::select! {
+            recovered = recover(&journal) => recovered,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        let conversation =
+            recovered.map_err(|error| format!("cannot go on with {}: {error}", journal.path().display()))?;
+        Ok(server::run_recovered(listener, config, Box::new(journal), conversation, shutdown).await?)
     }
 
     fn config(&self) -> Config {

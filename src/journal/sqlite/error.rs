@@ -132,20 +132,30 @@ impl From<Damage> for JournalError {
     }
 }
 
+/// What was written may or may not be on the disk, and asking again would not tell.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the disk did not confirm what was written (fsync failed: {0}); it may or may not be there after a restart"
+)]
+struct NotSynced(#[source] rusqlite::Error);
+
 /// Whether a journal can go on after an error of SQLite. The transaction must be known to be rolled back.
 ///
 /// After a failed fsync the kernel may have dropped the pages it could not write and report success the
 /// next time, so that a retry would promise what is not on the disk. There is no going on from that, nor
 /// from anything that is not on the list of the known passing troubles.
 pub(super) fn classify(error: rusqlite::Error) -> JournalError {
-    let unavailable = error.sqlite_error().is_some_and(|error| match error.extended_code {
-        ffi::SQLITE_IOERR_FSYNC
-        | ffi::SQLITE_IOERR_DIR_FSYNC
-        | ffi::SQLITE_IOERR_CORRUPTFS
-        | ffi::SQLITE_IOERR_DATA
-        | ffi::SQLITE_READONLY_DBMOVED => false,
-        _ => matches!(
-            error.code,
+    let (code, extended) = match error.sqlite_error() {
+        Some(error) => (error.code, error.extended_code),
+        None => return JournalError::Fatal(error.into()),
+    };
+    match extended {
+        ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC => JournalError::Fatal(Box::new(NotSynced(error))),
+        ffi::SQLITE_IOERR_CORRUPTFS | ffi::SQLITE_IOERR_DATA | ffi::SQLITE_READONLY_DBMOVED => {
+            JournalError::Fatal(error.into())
+        }
+        _ if matches!(
+            code,
             ErrorCode::DiskFull
                 | ErrorCode::SystemIoFailure
                 | ErrorCode::ReadOnly
@@ -155,9 +165,12 @@ pub(super) fn classify(error: rusqlite::Error) -> JournalError {
                 | ErrorCode::DatabaseBusy
                 | ErrorCode::DatabaseLocked
                 | ErrorCode::FileLockingProtocolFailed
-        ),
-    });
-    if unavailable { JournalError::Unavailable(Box::new(error)) } else { JournalError::Fatal(Box::new(error)) }
+        ) =>
+        {
+            JournalError::Unavailable(error.into())
+        }
+        _ => JournalError::Fatal(error.into()),
+    }
 }
 
 #[cfg(test)]
