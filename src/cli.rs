@@ -1,6 +1,7 @@
 //! The command line: options → library call.
 
 mod join;
+mod journal;
 mod lines;
 mod progress;
 mod serve;
@@ -26,6 +27,7 @@ struct Cli {
 enum Command {
     Serve(serve::Serve),
     Join(join::Join),
+    Journal(journal::Journal),
 }
 
 /// Parses the command line and runs it. Wrong usage exits 2 before anything starts, a failure exits 1.
@@ -38,6 +40,7 @@ pub fn main() -> ExitCode {
     let result = match command {
         Command::Serve(serve) => runtime.block_on(serve.run()).map(|()| ExitCode::SUCCESS),
         Command::Join(join) => runtime.block_on(join.run()).map(|()| ExitCode::SUCCESS),
+        Command::Journal(journal) => runtime.block_on(journal.run()),
     };
     // A read of standard input that is under way cannot be called off, and is not waited for.
     runtime.shutdown_background();
