@@ -141,13 +141,17 @@ impl Serve {
             return Ok(server::run(listener, config, Box::new(journal), shutdown).await?);
         }
         let path = self.journal;
-        let journal = spawn_blocking(move || SqliteJournal::open(&path, || epoch)).await??;
-        let recovered = tokio::select! {
-            recovered = recover(&journal) => recovered,
+        let recovering = async {
+            let journal = spawn_blocking(move || SqliteJournal::open(&path, || epoch)).await??;
+            let conversation = recover(&journal)
+                .await
+                .map_err(|error| format!("cannot go on with {}: {error}", journal.path().display()))?;
+            Ok::<_, Box<dyn Error>>((journal, conversation))
+        };
+        let (journal, conversation) = tokio::select! {
+            recovered = recovering => recovered?,
             () = shutdown.cancelled() => return Ok(()),
         };
-        let conversation =
-            recovered.map_err(|error| format!("cannot go on with {}: {error}", journal.path().display()))?;
         Ok(server::run_recovered(listener, config, Box::new(journal), conversation, shutdown).await?)
     }
 
