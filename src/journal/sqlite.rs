@@ -59,7 +59,7 @@ struct WriterGone;
 
 impl SqliteJournal {
     /// Opens the journal at a path, or makes one of a new epoch where there is none. Looks for damage first,
-    /// which takes about a second for a million events: not for an async thread.
+    /// which takes a second or two for a million events: not for an async thread.
     ///
     /// # Errors
     /// [`OpenError`]; whatever was there is then as it was.
