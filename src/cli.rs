@@ -1,8 +1,10 @@
 //! The command line: options → library call.
 
 mod join;
+mod journal;
 mod lines;
 mod network;
+mod progress;
 mod serve;
 
 use std::error::Error;
@@ -26,8 +28,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     Join(join::Join),
+    Journal(journal::Journal),
 }
 
 /// Parses the command line and runs it. Wrong usage exits 2 before anything starts, a failure exits 1.
@@ -38,13 +41,14 @@ pub fn main() -> ExitCode {
         Err(error) => return fail(&error),
     };
     let result = match command {
-        Command::Serve(serve) => runtime.block_on(serve.run()),
-        Command::Join(join) => runtime.block_on(join.run()),
+        Command::Serve(serve) => runtime.block_on(serve.run()).map(|()| ExitCode::SUCCESS),
+        Command::Join(join) => runtime.block_on(join.run()).map(|()| ExitCode::SUCCESS),
+        Command::Journal(journal) => runtime.block_on(journal.run()),
     };
     // A read of standard input that is under way cannot be called off, and is not waited for.
     runtime.shutdown_background();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => fail(&*error),
     }
 }

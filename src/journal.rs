@@ -5,6 +5,7 @@
 
 mod memory;
 mod recovery;
+pub mod sqlite;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::chat::{Event, Sequence};
 
 pub use memory::MemoryJournal;
 pub use recovery::{RecoveryError, recover};
+pub use sqlite::SqliteJournal;
 
 /// The random id of one journal. A new journal is a new epoch, in which sequences start again.
 #[derive(Clone, Debug, PartialEq, Eq)]

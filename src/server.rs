@@ -71,7 +71,7 @@ pub fn new_epoch(machine: &Machine) -> Epoch {
     Epoch::new(format!("{:016x}", (machine.random)() as u64))
 }
 
-/// Runs the service on a listening socket until `shutdown` is cancelled, and then until it has drained.
+/// Recovers the conversation from a journal and goes on with it: see [`run_recovered`].
 ///
 /// # Errors
 /// [`ServerError`].
@@ -81,8 +81,23 @@ pub async fn run(
     journal: Box<dyn Journal>,
     shutdown: CancellationToken,
 ) -> Result<(), ServerError> {
-    let epoch = journal.epoch();
     let conversation = recover(&*journal.history(), |_| {}).await?;
+    run_recovered(listener, config, journal, conversation, shutdown).await
+}
+
+/// Runs the service on a listening socket until `shutdown` is cancelled, and then until it has drained.
+/// The conversation is the one that [`recover`] made of the journal.
+///
+/// # Errors
+/// [`ServerError`].
+pub async fn run_recovered(
+    listener: TcpListener,
+    config: Config,
+    journal: Box<dyn Journal>,
+    conversation: Conversation,
+    shutdown: CancellationToken,
+) -> Result<(), ServerError> {
+    let epoch = journal.epoch();
     record_state("server_started", &epoch, &conversation, Some(listener.local_addr()?));
     // Follows `shutdown`, once that is on record: what it leads to is recorded after it.
     let stopping = CancellationToken::new();

@@ -1,19 +1,26 @@
 //! `chitchat serve`.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use http::HeaderValue;
 use tokio::net::TcpListener;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
+use super::progress::Progress;
 use super::{duration, interrupted, network};
-use crate::journal::MemoryJournal;
+use crate::chat::Conversation;
+use crate::journal::{self, Journal as _, MemoryJournal, RecoveryError, SqliteJournal};
 use crate::record::{self, Destination};
 use crate::server::{self, Allowed, Config, Rate};
+
+/// The word for a journal that is no file. A file of that name is `./memory`.
+const MEMORY: &str = "memory";
 
 /// Run the service until it is interrupted (SIGINT, SIGTERM).
 #[derive(Debug, Args)]
@@ -23,9 +30,10 @@ pub(super) struct Serve {
         value_parser = host_and_port)]
     listen: String,
 
-    /// Where the conversation is kept. `memory` keeps it for as long as the process lives.
-    #[arg(long, env = "CHITCHAT_JOURNAL", default_value = "memory")]
-    journal: JournalKind,
+    /// File that keeps the conversation. Made where it is missing, gone on with where it exists. `memory`
+    /// keeps the conversation for as long as the process lives.
+    #[arg(long, value_name = "FILE | memory", env = "CHITCHAT_JOURNAL", default_value = "chitchat.db")]
+    journal: PathBuf,
 
     /// Folder for the log, server.jsonl. Made where it is missing, appended to where it exists.
     #[arg(long, value_name = "FOLDER", env = "CHITCHAT_LOG_DIR", default_value = "logs")]
@@ -134,11 +142,6 @@ struct Limits {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum JournalKind {
-    Memory,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
 enum LogLevel {
     Info,
     Debug,
@@ -150,6 +153,22 @@ fn host_and_port(address: &str) -> Result<String, &'static str> {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(address.to_owned()),
         _ => Err("it should look like 127.0.0.1:50051"),
     }
+}
+
+/// Rebuilds the conversation, and says how far it is where that takes long.
+async fn recover(journal: &SqliteJournal) -> Result<Conversation, RecoveryError> {
+    let mut progress = Progress::new("recovering", journal.head_at_open().0);
+    journal::recover(&*journal.history(), |event| progress.at(event.sequence.0)).await
+}
+
+/// Makes a write beyond the process's limit on file sizes (RLIMIT_FSIZE) fail like one on a full disk,
+/// which the journal can bear. Left alone, the signal that comes with it would end the process.
+fn survive_file_size_limit() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    /// The same number on Linux, macOS and the BSDs.
+    const SIGXFSZ: i32 = 25;
+    // The handler stays, whatever becomes of the stream of its signals.
+    signal(SignalKind::from_raw(SIGXFSZ)).map(drop)
 }
 
 impl Serve {
@@ -165,9 +184,6 @@ impl Serve {
         let _records = record::install(&destination)?;
         let config = self.config()?;
         network::warn_of_exposure(&listener, &config);
-        let journal = match self.journal {
-            JournalKind::Memory => MemoryJournal::new(server::new_epoch(&config.machine)),
-        };
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
         tokio::spawn(async move {
@@ -176,7 +192,25 @@ impl Serve {
                 Err(error) => tracing::error!(%error, "signals cannot be received"),
             }
         });
-        Ok(server::run(listener, config, Box::new(journal), shutdown).await?)
+        survive_file_size_limit()?;
+        let epoch = server::new_epoch(&config.machine);
+        if self.journal == Path::new(MEMORY) {
+            let journal = MemoryJournal::new(epoch);
+            return Ok(server::run(listener, config, Box::new(journal), shutdown).await?);
+        }
+        let path = self.journal;
+        let recovering = async {
+            let journal = spawn_blocking(move || SqliteJournal::open(&path, || epoch)).await??;
+            let conversation = recover(&journal)
+                .await
+                .map_err(|error| format!("cannot go on with {}: {error}", journal.path().display()))?;
+            Ok::<_, Box<dyn Error>>((journal, conversation))
+        };
+        let (journal, conversation) = tokio::select! {
+            recovered = recovering => recovered?,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        Ok(server::run_recovered(listener, config, Box::new(journal), conversation, shutdown).await?)
     }
 
     fn config(&self) -> Result<Config, Box<dyn Error>> {

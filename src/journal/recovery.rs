@@ -27,14 +27,20 @@ pub async fn recover(
     mut on_event: impl FnMut(&Event),
 ) -> Result<Conversation, RecoveryError> {
     let mut conversation = Conversation::new();
-    loop {
-        let page = history.read(conversation.head(), PAGE).await?;
-        if page.is_empty() {
-            return Ok(conversation);
-        }
-        for event in page {
-            conversation.replay(&event)?;
-            on_event(&event);
-        }
+    let mut page = history.read(conversation.head(), PAGE).await?;
+    while let Some(last) = page.last() {
+        let last = last.sequence;
+        let replay = async {
+            page.iter().try_for_each(|event| {
+                conversation.replay(event)?;
+                on_event(event);
+                Ok::<_, RecoveryError>(())
+            })
+        };
+        // A journal that reads on another thread reads the next page during the replay of this one.
+        let (next, replayed) = tokio::join!(history.read(last, PAGE), replay);
+        replayed?;
+        page = next?;
     }
+    Ok(conversation)
 }

@@ -28,7 +28,7 @@ class ServiceTest(unittest.TestCase):
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         server = self.start(
-            "server", [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--log-dir", self.folder]
+            "server", [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--journal", "memory", "--log-dir", self.folder]
         )
         # The last to go: whatever a test did, the service stops as it should.
         self.addCleanup(self.stop, server)

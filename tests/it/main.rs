@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`conversation`] | random commands against the rules of the state machine and a naive model |
 //! | [`recovery`] | a journal that fails for now or for good; a restart on the same journal |
+//! | [`journal`] | the journal in a file: restarts, damage, full and failing disks |
 //! | [`processes`] | one service and its clients fed from pipes: joins, messages, leaves |
 //! | [`interruptions`] | clients killed, frozen, cut off; a service with another journal |
 //! | [`shutdown`] | the drain, and that it is bounded |
@@ -24,6 +25,8 @@ mod connections;
 mod conversation;
 mod crowd;
 mod interruptions;
+mod journal;
+mod journal_support;
 mod logs;
 mod processes;
 mod rates;

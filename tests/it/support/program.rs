@@ -84,12 +84,14 @@ impl Ended {
 }
 
 impl Program {
-    /// `chitchat` with arguments, and with no settings but these in its environment.
+    /// `chitchat` with arguments, and with no settings but these in its environment. It leaves no journal
+    /// behind unless it is told to.
     pub fn start(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chitchat"));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CHITCHAT_")) {
             command.env_remove(name);
         }
+        command.env("CHITCHAT_JOURNAL", "memory");
         command.args(arguments).envs(settings.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();

@@ -1,0 +1,219 @@
+//! How fast a conversation comes back from its journal, and how fast messages become durable.
+//!
+//! `cargo bench --bench recovery [EVENTS]`, one million unless told otherwise. The journal lies in the
+//! folder for temporary files (TMPDIR): what is measured is that disk's fsync as much as this program.
+//!
+//! Publishing is measured twice: straight through the journal, a batch being what so many publishers have
+//! under way; and through the service in this process over gRPC on the loopback, each publisher with one
+//! message under way and no stream open, so that no delivery is measured along.
+
+use std::error::Error;
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use chitchat::chat::{
+    Command, Conversation, Decision, DisplayName, Event, LogicalTime, MessageId, MessageText, SessionKey,
+};
+use chitchat::journal::{self, Epoch, Journal, SqliteJournal};
+use chitchat::server::{self, Config};
+use chitchat::wire::pb;
+use chitchat::wire::pb::chit_chat_service_client::ChitChatServiceClient;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Endpoint;
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+const EVENTS: u64 = 1_000_000;
+const PARTICIPANTS: u64 = 100;
+const BATCH: usize = 256;
+const PUBLISHERS: [usize; 3] = [1, 8, 64];
+const MEASURE: Duration = Duration::from_secs(5);
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let events = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(EVENTS);
+    let folder = tempfile::tempdir()?;
+    recovery(&folder.path().join("recovery.db"), events).await?;
+    for publishers in PUBLISHERS {
+        through_the_journal(&folder.path().join(format!("journal-{publishers}.db")), publishers).await?;
+    }
+    for publishers in PUBLISHERS {
+        through_the_service(&folder.path().join(format!("service-{publishers}.db")), publishers).await?;
+    }
+    Ok(())
+}
+
+fn open(path: &Path) -> Result<SqliteJournal> {
+    Ok(SqliteJournal::open(path, || Epoch::new("0123456789abcdef"))?)
+}
+
+/// A conversation without an end: some join, and then everybody speaks by turns.
+struct Talk {
+    conversation: Conversation,
+    texts: [MessageText; 3],
+}
+
+impl Talk {
+    fn new() -> Self {
+        let texts = ["hello", "a sentence of about the usual length for a chat", "æøå 😀"];
+        Self {
+            conversation: Conversation::new(),
+            texts: texts.map(|text| MessageText::parse(text).expect("a valid text")),
+        }
+    }
+
+    fn next(&mut self) -> Arc<Event> {
+        let head = self.conversation.head();
+        let session = |n: u64| {
+            let mut key = [0; 32];
+            key[..8].copy_from_slice(&n.to_le_bytes());
+            SessionKey(key)
+        };
+        let sent = LogicalTime(self.conversation.logical_time().0 + 1);
+        let command = if head.0 < PARTICIPANTS {
+            let display_name = DisplayName::parse(&format!("participant {}", head.0)).expect("a valid name");
+            Command::Join { display_name, session: session(head.0), sent }
+        } else {
+            Command::Publish {
+                session: session(head.0 % PARTICIPANTS),
+                text: self.texts[(head.0 % 3) as usize].clone(),
+                message_id: MessageId::parse(format!("{:032x}", head.0)).expect("a valid id"),
+                seen: head,
+                sent,
+            }
+        };
+        match self.conversation.apply(command, SystemTime::now()) {
+            Ok(Decision::Happened(event)) => Arc::new(event),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn batch(&mut self, size: usize) -> Vec<Arc<Event>> {
+        (0..size).map(|_| self.next()).collect()
+    }
+}
+
+async fn recovery(path: &Path, events: u64) -> Result<()> {
+    let mut talk = Talk::new();
+    let mut journal = open(path)?;
+    let mut recorded = 0;
+    let (mut deciding, mut recording) = (Duration::ZERO, Duration::ZERO);
+    while recorded < events {
+        let size = BATCH.min(usize::try_from(events - recorded)?);
+        let started = Instant::now();
+        let batch = talk.batch(size);
+        deciding += started.elapsed();
+        let started = Instant::now();
+        journal.append(batch).await?;
+        recording += started.elapsed();
+        recorded += size as u64;
+    }
+    drop(journal);
+    let bytes = std::fs::metadata(path)?.len();
+    println!(
+        "recording {events} events, {BATCH} a batch: {:.0} events/s (deciding them: {:.0} events/s); {} bytes an event",
+        per_second(events, recording),
+        per_second(events, deciding),
+        bytes / events.max(1),
+    );
+    let started = Instant::now();
+    let journal = open(path)?;
+    let opened = started.elapsed();
+    let conversation = journal::recover(&*journal.history(), |event| {
+        black_box(event);
+    })
+    .await?;
+    let total = started.elapsed();
+    assert_eq!(conversation.head(), talk.conversation.head());
+    println!(
+        "recovering {events} events: {total:.2?}, of which looking for damage {opened:.2?}: {:.0} events/s",
+        per_second(events, total),
+    );
+    Ok(())
+}
+
+fn per_second(events: u64, time: Duration) -> f64 {
+    events as f64 / time.as_secs_f64()
+}
+
+fn report(what: &str, publishers: usize, mut latencies: Vec<Duration>, total: Duration) {
+    latencies.sort_unstable();
+    let at = |part: f64| latencies[((latencies.len() - 1) as f64 * part) as usize];
+    println!(
+        "{what}, {publishers:>2} publishers: {:>6.0} durable publishes/s, p50 {:.2?}, p99 {:.2?}",
+        per_second(latencies.len() as u64, total),
+        at(0.5),
+        at(0.99),
+    );
+}
+
+async fn through_the_journal(path: &Path, publishers: usize) -> Result<()> {
+    let (mut talk, mut journal) = (Talk::new(), open(path)?);
+    journal.append(talk.batch(usize::try_from(PARTICIPANTS)?)).await?;
+    let (mut latencies, mut total) = (Vec::new(), Duration::ZERO);
+    while total < MEASURE {
+        let batch = talk.batch(publishers);
+        let started = Instant::now();
+        journal.append(batch).await?;
+        let took = started.elapsed();
+        latencies.extend(std::iter::repeat_n(took, publishers));
+        total += took;
+    }
+    report("through the journal", publishers, latencies, total);
+    Ok(())
+}
+
+async fn through_the_service(path: &Path, publishers: usize) -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = format!("http://{}", listener.local_addr()?);
+    let shutdown = CancellationToken::new();
+    // Nobody leaves for want of a stream.
+    let config = Config { grace: Duration::from_secs(3600), ..Config::default() };
+    let service = tokio::spawn(server::run(listener, config, Box::new(open(path)?), shutdown.clone()));
+    let mut tasks = JoinSet::new();
+    for n in 0..publishers {
+        let channel = Endpoint::from_shared(address.clone())?.connect().await?;
+        let mut client = ChitChatServiceClient::new(channel);
+        let request = pb::JoinRequest { display_name: format!("publisher {n}"), ..Default::default() };
+        let mut stream = client.join(request).await?.into_inner();
+        let welcome = match stream.message().await?.and_then(|response| response.frame) {
+            Some(pb::join_response::Frame::Welcome(welcome)) => welcome,
+            other => return Err(format!("no Welcome but {other:?}").into()),
+        };
+        drop(stream);
+        tasks.spawn(publish(client, welcome));
+    }
+    let (mut latencies, started) = (Vec::new(), Instant::now());
+    while let Some(done) = tasks.join_next().await {
+        latencies.extend(done??);
+    }
+    report("through the service", publishers, latencies, started.elapsed());
+    shutdown.cancel();
+    Ok(service.await??)
+}
+
+async fn publish(
+    mut client: ChitChatServiceClient<tonic::transport::Channel>,
+    welcome: pb::Welcome,
+) -> Result<Vec<Duration>> {
+    let (mut time, mut latencies) = (welcome.logical_time, Vec::new());
+    let until = Instant::now() + MEASURE;
+    while Instant::now() < until {
+        let request = pb::PublishRequest {
+            session_token: welcome.session_token.clone(),
+            text: "a sentence of about the usual length for a chat".into(),
+            logical_time: time + 1,
+            message_id: format!("{:032x}", latencies.len()),
+            seen_sequence: welcome.head_sequence,
+        };
+        let started = Instant::now();
+        let answer = client.publish(request).await?.into_inner();
+        latencies.push(started.elapsed());
+        time = answer.logical_time + 1;
+    }
+    Ok(latencies)
+}

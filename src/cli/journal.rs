@@ -1,0 +1,325 @@
+//! `chitchat journal`: looking at a journal file, also while a service writes it.
+
+use std::error::Error;
+use std::fmt::Display;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::progress::Progress;
+use crate::chat::{Conversation, Event, EventKind, LeaveReason, Sequence};
+use crate::journal::sqlite::{Inspected, OpenError, OpenFault, Summary};
+use crate::journal::{History, JournalError, RecoveryError, recover};
+use crate::terminal::{escaped, json_line};
+
+/// How many events are read at a time.
+const PAGE: usize = 1024;
+/// The exit code for a file of which nothing can be said.
+const UNUSABLE: u8 = 2;
+
+/// Look at a journal file: nothing is changed, and a service may be writing it meanwhile.
+#[derive(Debug, Args)]
+pub(super) struct Journal {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say what is in a journal: its epoch, its events, their times, who is here.
+    Info {
+        /// The journal.
+        file: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print all events as JSON Lines: the service's broadcast records, as `verify` reads them. The
+    /// timestamp is the time of recording. What could speak for a session is left out.
+    Export {
+        /// The journal.
+        file: PathBuf,
+    },
+    /// Look for damage and replay all events. Exit 0: whole; 1: damaged, with the position; 2: no journal.
+    Check {
+        /// The journal.
+        file: PathBuf,
+    },
+}
+
+impl Journal {
+    pub(super) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
+        let done = match &self.command {
+            Command::Info { file, json } => info(file, *json).await,
+            Command::Export { file } => export(file).await,
+            Command::Check { file } => check(file).await,
+        };
+        match done {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(Failure::Damaged(why)) => Err(why.into()),
+            Err(Failure::Unusable(why)) => {
+                eprintln!("chitchat: {why}");
+                Ok(ExitCode::from(UNUSABLE))
+            }
+            // Whoever reads the output has seen enough.
+            Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+            Err(Failure::Output(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// Why a command ends early.
+enum Failure {
+    /// A journal that is not whole.
+    Damaged(String),
+    /// No journal, or one that cannot be read.
+    Unusable(String),
+    /// The output cannot be written.
+    Output(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error.fault {
+            OpenFault::Damaged(_) | OpenFault::Shortened { .. } => Self::Damaged(error.to_string()),
+            _ => Self::Unusable(error.to_string()),
+        }
+    }
+}
+
+fn unreadable(file: &Path, error: &JournalError) -> Failure {
+    match error {
+        JournalError::Unavailable(why) => Failure::Unusable(format!("{} cannot be read: {why}", file.display())),
+        JournalError::Fatal(why) => Failure::Damaged(format!("{} is damaged: {why}", file.display())),
+    }
+}
+
+fn unrecoverable(file: &Path, error: RecoveryError) -> Failure {
+    match error {
+        RecoveryError::Journal(error) => unreadable(file, &error),
+        RecoveryError::Diverged(why) => Failure::Damaged(format!("{} is damaged: {why}", file.display())),
+    }
+}
+
+/// Replays a journal. What a service adds meanwhile may be part of it.
+async fn replay(
+    file: &Path,
+    what: &'static str,
+    journal: &Inspected,
+    mut on_event: impl FnMut(&Event),
+) -> Result<Conversation, Failure> {
+    let mut progress = Progress::new(what, journal.summary()?.head.0);
+    let on_event = |event: &Event| {
+        progress.at(event.sequence.0);
+        on_event(event);
+    };
+    recover(&*journal.history(), on_event).await.map_err(|error| unrecoverable(file, error))
+}
+
+/// What `info` says, with the field names of the log records where there are such.
+#[derive(Serialize)]
+struct Info {
+    file: String,
+    epoch: String,
+    schema_version: i64,
+    events: u64,
+    joined: u64,
+    left: u64,
+    messages: u64,
+    sequence: u64,
+    logical_time: u64,
+    first_recorded_at: Option<String>,
+    last_recorded_at: Option<String>,
+    chain: Option<String>,
+    file_bytes: u64,
+    log_bytes: u64,
+    participants: Vec<Participant>,
+}
+
+#[derive(Serialize)]
+struct Participant {
+    participant_id: String,
+    display_name: String,
+}
+
+async fn info(file: &Path, json: bool) -> Result<(), Failure> {
+    let journal = Inspected::open(file)?;
+    let Summary { epoch, head, chain, schema_version, file_bytes, log_bytes } = journal.summary()?;
+    let (mut first, mut last, mut counts) = (None, None, [0; 3]);
+    let conversation = replay(file, "reading", &journal, |event| {
+        let kind = match event.kind {
+            EventKind::Joined { .. } => 0,
+            EventKind::Left { .. } => 1,
+            EventKind::Message { .. } => 2,
+        };
+        counts[kind] += 1;
+        first.get_or_insert(event.recorded_at);
+        last = Some(event.recorded_at);
+    })
+    .await?;
+    let [joined, left, messages] = counts;
+    let info = Info {
+        file: file.display().to_string(),
+        epoch: epoch.to_string(),
+        schema_version,
+        events: conversation.head().0,
+        joined,
+        left,
+        messages,
+        sequence: conversation.head().0,
+        logical_time: conversation.logical_time().0,
+        first_recorded_at: first.map(readable),
+        last_recorded_at: last.map(readable),
+        // Of the head when it was opened; a service may have gone on since.
+        chain: (conversation.head() == head).then_some(chain),
+        file_bytes,
+        log_bytes,
+        participants: conversation
+            .roster()
+            .map(|(id, member)| Participant {
+                participant_id: id.to_string(),
+                display_name: member.display_name.to_string(),
+            })
+            .collect(),
+    };
+    let mut output = io::stdout().lock();
+    if json {
+        writeln!(output, "{}", line(&info)?)?;
+    } else {
+        info.print(&mut output)?;
+    }
+    Ok(())
+}
+
+impl Info {
+    fn print(&self, output: &mut impl Write) -> io::Result<()> {
+        let mut row = |name: &str, value: &dyn Display| writeln!(output, "{name:<14}{value}");
+        row("journal", &escaped(&self.file))?;
+        row("epoch", &escaped(&self.epoch))?;
+        let Self { events, joined, left, messages, .. } = self;
+        row("events", &format_args!("{events}  ({messages} messages, {joined} joined, {left} left)"))?;
+        row("head", &format_args!("sequence {}, logical time {}", self.sequence, self.logical_time))?;
+        if let (Some(first), Some(last)) = (&self.first_recorded_at, &self.last_recorded_at) {
+            row("recorded", &format_args!("{first} to {last}"))?;
+        }
+        if let Some(chain) = &self.chain {
+            row("chain", chain)?;
+        }
+        row("size", &format_args!("{} bytes, and {} in the log beside it", self.file_bytes, self.log_bytes))?;
+        row("schema", &self.schema_version)?;
+        row("participants", &self.participants.len())?;
+        for Participant { participant_id, display_name } in &self.participants {
+            writeln!(output, "  {participant_id:<12}{}", escaped(display_name))?;
+        }
+        Ok(())
+    }
+}
+
+/// An event as the record of its broadcast.
+#[derive(Serialize)]
+struct Record<'a> {
+    timestamp: String,
+    level: &'static str,
+    component: &'static str,
+    event: &'static str,
+    epoch: &'a str,
+    participant_id: String,
+    display_name: &'a str,
+    sequence: u64,
+    logical_time: u64,
+    local_time: u64,
+    sent_logical_time: u64,
+    kind: &'static str,
+    content: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen_sequence: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+impl<'a> Record<'a> {
+    fn of(event: &'a Event, epoch: &'a str) -> Self {
+        let (name, kind) = match event.kind {
+            EventKind::Joined { .. } => ("join_broadcast", "joined"),
+            EventKind::Left { .. } => ("leave_broadcast", "left"),
+            EventKind::Message { .. } => ("message_broadcast", "message"),
+        };
+        let (message_id, seen_sequence) = match &event.kind {
+            EventKind::Message { message_id, seen, .. } => {
+                (message_id.as_ref().map(|id| id.as_str()), Some(seen.0))
+            }
+            _ => (None, None),
+        };
+        let reason = match event.kind {
+            EventKind::Left { reason: LeaveReason::Requested } => Some("REQUESTED"),
+            EventKind::Left { reason: LeaveReason::Disconnected } => Some("DISCONNECTED"),
+            _ => None,
+        };
+        Self {
+            timestamp: readable(event.recorded_at),
+            level: "INFO",
+            component: "server",
+            event: name,
+            epoch,
+            participant_id: event.participant.id.to_string(),
+            display_name: event.participant.display_name.as_str(),
+            sequence: event.sequence.0,
+            logical_time: event.logical_time.0,
+            local_time: event.logical_time.0,
+            sent_logical_time: event.sent_logical_time.0,
+            kind,
+            content: event.content(),
+            message_id,
+            seen_sequence,
+            reason,
+        }
+    }
+}
+
+async fn export(file: &Path) -> Result<(), Failure> {
+    let journal = Inspected::open(file)?;
+    let Summary { epoch, head, .. } = journal.summary()?;
+    // A page at a time, each its own short read: a slow pipe holds neither memory nor the journal's log.
+    let history: Arc<dyn History> = journal.history();
+    let mut output = BufWriter::new(io::stdout().lock());
+    let mut after = Sequence(0);
+    while after < head {
+        let page = history.read(after, PAGE).await.map_err(|error| unreadable(file, &error))?;
+        for event in page.iter().take_while(|event| event.sequence <= head) {
+            writeln!(output, "{}", line(&Record::of(event, epoch.as_str()))?)?;
+        }
+        // The head was there when the journal was opened; a gap before it is found by the reading.
+        after = page.last().map_or(head, |event| event.sequence);
+    }
+    Ok(output.flush()?)
+}
+
+async fn check(file: &Path) -> Result<(), Failure> {
+    let journal = Inspected::open(file)?;
+    journal.check()?;
+    let conversation = replay(file, "checking", &journal, |_| {}).await?;
+    let (events, time, active) = (conversation.head(), conversation.logical_time(), conversation.active());
+    writeln!(io::stdout(), "whole: {events} events up to logical time {time}, {active} participants here")?;
+    Ok(())
+}
+
+fn readable(at: SystemTime) -> String {
+    humantime::format_rfc3339_micros(at).to_string()
+}
+
+fn line(value: &impl Serialize) -> io::Result<String> {
+    Ok(json_line(value)?)
+}

@@ -1,0 +1,48 @@
+//! One calm line on a terminal that says how far something long is.
+
+use std::io::{self, IsTerminal as _};
+use std::time::{Duration, Instant};
+
+/// What takes less is not worth a line.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a figure stands, so that it can be read.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// How many events go by between two looks at the clock.
+const STRIDE: u64 = 1024;
+
+/// The line, on standard error. Where that is no terminal there is none.
+#[derive(Debug)]
+pub(super) struct Progress {
+    what: &'static str,
+    total: u64,
+    due: Option<Instant>,
+    shown: bool,
+}
+
+impl Progress {
+    /// Of something that comes to so many events.
+    pub(super) fn new(what: &'static str, total: u64) -> Self {
+        let due = io::stderr().is_terminal().then(|| Instant::now() + PATIENCE);
+        Self { what, total, due, shown: false }
+    }
+
+    /// So many are done.
+    pub(super) fn at(&mut self, done: u64) {
+        let Some(due) = self.due.filter(|_| done.is_multiple_of(STRIDE)) else { return };
+        let now = Instant::now();
+        if now >= due {
+            let percent = done.saturating_mul(100) / self.total.max(1);
+            eprint!("\r{} {done} of {} events, {percent} %\x1b[K", self.what, self.total);
+            (self.due, self.shown) = (Some(now + INTERVAL), true);
+        }
+    }
+}
+
+/// Leaves no trace.
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.shown {
+            eprint!("\r\x1b[K");
+        }
+    }
+}

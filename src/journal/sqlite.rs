@@ -1,0 +1,150 @@
+//! A journal in a SQLite file: durable when [`append`](Journal::append) returns, readable by a person with
+//! the `sqlite3` shell, and whole or refused.
+//!
+//! - One thread writes; a batch is one transaction, on the disk (WAL, synchronous=FULL) before it is told.
+//! - Readers have connections of their own and see what is committed. Other processes can read too.
+//! - Every event carries a checksum over itself and all before it (`chain`), and the newest position that
+//!   was promised is noted in a second file ([`head`]), which is also the lock.
+//!
+//! What a start finds out: any damage to the shape of the file, any changed value, any event that is missing
+//! in the middle or at the end. What it cannot: an end that was lost together with the head file, because
+//! then nothing is left that knows of it; and a forgery.
+
+mod connect;
+mod error;
+mod head;
+mod history;
+mod inspect;
+mod open;
+mod row;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Committed, Epoch, History, Journal, JournalError};
+use crate::chat::{Event, Sequence};
+
+pub use error::{Damage, Fault, OpenError, OpenFault};
+pub use inspect::{Inspected, Summary};
+
+use history::SqliteHistory;
+use open::Opened;
+use writer::{Append, Start};
+
+/// The journal in a file.
+pub struct SqliteJournal {
+    path: PathBuf,
+    epoch: Epoch,
+    head: Sequence,
+    history: Arc<SqliteHistory>,
+    /// None once the journal is being closed.
+    requests: Option<mpsc::Sender<Append>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// The writer's thread is gone: it has failed before, or panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("its writer has stopped")]
+struct WriterGone;
+
+impl SqliteJournal {
+    /// Opens the journal at a path, or makes one of a new epoch where there is none. Looks for damage first,
+    /// which takes a second or two for a million events: not for an async thread.
+    ///
+    /// # Errors
+    /// [`OpenError`]; whatever was there is then as it was.
+    pub fn open(path: &Path, new_epoch: impl FnOnce() -> Epoch) -> Result<Self, OpenError> {
+        let Opened { path, head_file, connection, head } = open::for_writing(path, new_epoch)?;
+        let (epoch, sequence) = (head.epoch.clone(), head.sequence);
+        // The engine waits for each batch, so there is never a second one.
+        let (requests, arriving) = mpsc::channel(1);
+        let start = Start { path: path.clone(), head_file, connection, head };
+        let writer = thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || writer::run(start, arriving))
+            .map_err(|error| OpenFault::from(error).at(&path))?;
+        Ok(Self {
+            history: Arc::new(SqliteHistory::new(path.clone(), epoch.clone())),
+            path,
+            epoch,
+            head: sequence,
+            requests: Some(requests),
+            writer: Some(writer),
+        })
+    }
+
+    /// The file, by its absolute path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The newest event when it was opened.
+    pub fn head_at_open(&self) -> Sequence {
+        self.head
+    }
+}
+
+#[async_trait]
+impl Journal for SqliteJournal {
+    fn epoch(&self) -> Epoch {
+        self.epoch.clone()
+    }
+
+    async fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Committed, JournalError> {
+        let gone = || JournalError::Fatal(Box::new(WriterGone));
+        let (answer, answered) = oneshot::channel();
+        let requests = self.requests.as_ref().ok_or_else(gone)?;
+        requests.send(Append { events, answer }).await.map_err(|_| gone())?;
+        answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    fn history(&self) -> Arc<dyn History> {
+        self.history.clone()
+    }
+}
+
+/// Closes the journal: waits for the writer, which takes the log over into the main file. A matter of
+/// milliseconds, at the end of the process.
+impl Drop for SqliteJournal {
+    fn drop(&mut self) {
+        self.history.close();
+        self.requests = None;
+        if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the journal's writer has panicked");
+        }
+    }
+}
+
+impl fmt::Debug for SqliteJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteJournal")
+            .field("path", &self.path)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The file beside a journal whose name ends differently: `chitchat.db` → `chitchat.db-wal`.
+fn beside(journal: &Path, ending: &str) -> PathBuf {
+    let mut path = journal.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
+}
+
+fn size_of(path: &Path) -> io::Result<u64> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
+}

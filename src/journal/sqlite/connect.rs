@@ -1,0 +1,51 @@
+//! Connections to a journal file, and what every one of them is set to.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+/// How long to wait for somebody else's lock, such as that of a person who tries something in the sqlite3
+/// shell. The engine waits meanwhile.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
+
+/// The one connection that writes. The file must exist.
+pub(super) fn for_writing(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // A commit returns once its log is on the disk (fsync), not only in the page cache.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // SQLite's own checkpoints would take place inside a commit, and keep their errors to themselves.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    Ok(connection)
+}
+
+/// One that only reads, beside whoever writes. It changes nothing, also when it is the last to close.
+pub(super) fn for_reading(path: &Path) -> rusqlite::Result<Connection> {
+    open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// A new file.
+pub(super) fn for_creating(path: &Path) -> rusqlite::Result<Connection> {
+    open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
+}
+
+/// No URIs, so that every path is a path. No memory map, where an I/O error would be a signal.
+fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_WAIT)?;
+    // The file may be damaged or foreign: closing it again shall leave it, and the log beside it, as found.
+    keep_log_on_close(&connection, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    Ok(connection)
+}
+
+/// Whether the log (`-wal`) stays as it is when the last connection closes. Otherwise it is taken over into
+/// the main file and removed.
+pub(super) fn keep_log_on_close(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop)
+}

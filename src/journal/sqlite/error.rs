@@ -1,0 +1,199 @@
+//! What can be wrong with a journal file.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+use rusqlite::ffi;
+
+use super::schema::VERSION;
+use crate::chat::Sequence;
+use crate::journal::JournalError;
+
+/// A journal file that cannot be opened. Nothing in it has been changed.
+#[derive(Debug, thiserror::Error)]
+#[error("the journal {} {fault}", path.display())]
+pub struct OpenError {
+    /// Which file.
+    pub path: PathBuf,
+    /// Why not.
+    #[source]
+    pub fault: OpenFault,
+}
+
+/// Why a journal file cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenFault {
+    /// A running service holds it.
+    #[error("is in use by another process; one service at a time can write it")]
+    InUse,
+    /// There is no such file.
+    #[error("does not exist")]
+    Missing,
+    /// Its file is gone, but what it had not yet taken over from the log beside it is still there.
+    #[error("is missing, but {} is there: put the missing file back, or remove both", wal.display())]
+    Orphaned {
+        /// The write-ahead log that was left behind.
+        wal: PathBuf,
+    },
+    /// Zero bytes. No journal ever is: it is made under another name and renamed when it is whole.
+    #[error("is an empty file, which no journal is; remove it to start a new conversation")]
+    Empty,
+    /// Something else.
+    #[error("is not a journal of Chit Chat: {0}")]
+    NotAJournal(String),
+    /// Made by a version of the program that this one does not know.
+    #[error("has schema version {found}, and this program knows versions 1 to {VERSION}")]
+    Version {
+        /// The file's version.
+        found: i64,
+    },
+    /// Something in it contradicts itself.
+    #[error("is damaged: {0}")]
+    Damaged(String),
+    /// It lacks events that had been acknowledged.
+    #[error(
+        "is damaged: it ends at event {head}, but event {acknowledged} had been acknowledged; \
+         keep all its files and restore a backup of them"
+    )]
+    Shortened {
+        /// The newest event that is there.
+        head: Sequence,
+        /// The newest event that somebody was promised.
+        acknowledged: Sequence,
+    },
+    /// It cannot be written.
+    #[error("is read-only")]
+    ReadOnly,
+    /// The operating system says no.
+    #[error("cannot be opened: {0}")]
+    Io(#[from] io::Error),
+    /// SQLite says no.
+    #[error("cannot be opened: {0}")]
+    Sqlite(#[source] rusqlite::Error),
+}
+
+/// The longest complaint of SQLite that is passed on, in characters: some quote whole tables.
+const COMPLAINT_CHARACTERS_MAX: usize = 160;
+
+impl OpenFault {
+    /// Damage in SQLite's words, on one line.
+    pub(super) fn damaged(complaint: &str) -> Self {
+        let complaint = complaint.trim_start_matches("*** in database main ***").trim_start();
+        let line = complaint.lines().next().unwrap_or_default();
+        Self::Damaged(line.chars().take(COMPLAINT_CHARACTERS_MAX).collect())
+    }
+
+    pub(super) fn at(self, path: &Path) -> OpenError {
+        OpenError { path: path.to_owned(), fault: self }
+    }
+}
+
+impl From<rusqlite::Error> for OpenFault {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotAJournal(error.to_string()),
+            // A table or a column that is not there, or not what it should be, is damage too.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown) => Self::damaged(&error.to_string()),
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly,
+            _ => Self::Sqlite(error),
+        }
+    }
+}
+
+/// A recorded event that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("event {sequence} {fault}")]
+pub struct Damage {
+    /// The position of the event.
+    pub sequence: Sequence,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// What is wrong with a recorded event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// There is none at that position, but there are later ones.
+    #[error("is missing")]
+    Missing,
+    /// One of its columns holds what is never written there.
+    #[error("cannot be read: its {0} is not valid")]
+    Column(&'static str),
+    /// Its checksum is not that of its contents after the event before it.
+    #[error("is not what was recorded: its checksum is wrong")]
+    Chain,
+}
+
+impl From<Damage> for JournalError {
+    fn from(damage: Damage) -> Self {
+        Self::Fatal(Box::new(damage))
+    }
+}
+
+/// What was written may or may not be on the disk, and asking again would not tell.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the disk did not confirm what was written (fsync failed: {0}); it may or may not be there after a restart"
+)]
+struct NotSynced(#[source] rusqlite::Error);
+
+/// Whether a journal can go on after an error of SQLite. The transaction must be known to be rolled back.
+///
+/// After a failed fsync the kernel may have dropped the pages it could not write and report success the
+/// next time, so that a retry would promise what is not on the disk. There is no going on from that, nor
+/// from anything that is not on the list of the known passing troubles.
+pub(super) fn classify(error: rusqlite::Error) -> JournalError {
+    let (code, extended) = match error.sqlite_error() {
+        Some(error) => (error.code, error.extended_code),
+        None => return JournalError::Fatal(error.into()),
+    };
+    match extended {
+        ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC => JournalError::Fatal(Box::new(NotSynced(error))),
+        ffi::SQLITE_IOERR_CORRUPTFS | ffi::SQLITE_IOERR_DATA | ffi::SQLITE_READONLY_DBMOVED => {
+            JournalError::Fatal(error.into())
+        }
+        _ if matches!(
+            code,
+            ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied
+                | ErrorCode::OutOfMemory
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::FileLockingProtocolFailed
+        ) =>
+        {
+            JournalError::Unavailable(error.into())
+        }
+        _ => JournalError::Fatal(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_passing_trouble_leaves_a_journal_that_can_go_on() {
+        let check = |code, goes_on| {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            assert_eq!(matches!(classify(error), JournalError::Unavailable(_)), goes_on, "{code}");
+        };
+        check(ffi::SQLITE_FULL, true);
+        check(ffi::SQLITE_IOERR_WRITE, true);
+        check(ffi::SQLITE_IOERR_READ, true);
+        check(ffi::SQLITE_READONLY, true);
+        check(ffi::SQLITE_BUSY, true);
+        check(ffi::SQLITE_IOERR_FSYNC, false);
+        check(ffi::SQLITE_IOERR_DIR_FSYNC, false);
+        check(ffi::SQLITE_READONLY_DBMOVED, false);
+        check(ffi::SQLITE_CORRUPT, false);
+        check(ffi::SQLITE_NOTADB, false);
+        check(ffi::SQLITE_CONSTRAINT_PRIMARYKEY, false);
+        check(ffi::SQLITE_MISUSE, false);
+    }
+}

@@ -1,0 +1,117 @@
+//! Reading, beside the writer: a few connections of their own, used off the async threads.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::connect;
+use super::error::{Damage, Fault, classify};
+use super::row::{Chain, Decoder, SELECT, chain_of, sequence_of};
+use crate::chat::{Event, Sequence};
+use crate::journal::{Epoch, History, JournalError};
+
+/// How many pages are read at a time. Further readers wait: more would only compete for the same disk.
+const READERS: usize = 4;
+
+/// The reading side of a journal file.
+#[derive(Debug)]
+pub(super) struct SqliteHistory {
+    readers: Arc<Readers>,
+    permits: Arc<Semaphore>,
+}
+
+/// The connections that nobody uses just now.
+#[derive(Debug)]
+struct Readers {
+    path: PathBuf,
+    epoch: Epoch,
+    /// None once the journal is closed.
+    idle: Mutex<Option<Vec<Connection>>>,
+}
+
+/// The journal has been closed.
+#[derive(Debug, thiserror::Error)]
+#[error("it is closed")]
+struct Closed;
+
+impl SqliteHistory {
+    pub(super) fn new(path: PathBuf, epoch: Epoch) -> Self {
+        let readers = Readers { path, epoch, idle: Mutex::new(Some(Vec::new())) };
+        Self { readers: Arc::new(readers), permits: Arc::new(Semaphore::new(READERS)) }
+    }
+
+    /// Closes the connections, so that the writer is the last and can tidy up. Those in use close after it.
+    pub(super) fn close(&self) {
+        self.permits.close();
+        self.readers.idle().take();
+    }
+}
+
+#[async_trait]
+impl History for SqliteHistory {
+    async fn read(&self, after: Sequence, limit: usize) -> Result<Vec<Arc<Event>>, JournalError> {
+        let closed = |_| JournalError::Unavailable(Closed.into());
+        let permit = self.permits.clone().acquire_owned().await.map_err(closed)?;
+        let readers = self.readers.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            readers.read(after, limit)
+        });
+        reading.await.unwrap_or_else(|panic| Err(JournalError::Fatal(panic.into())))
+    }
+}
+
+impl Readers {
+    fn read(&self, after: Sequence, limit: usize) -> Result<Vec<Arc<Event>>, JournalError> {
+        let idle = match &mut *self.idle() {
+            Some(idle) => idle.pop(),
+            None => return Err(JournalError::Unavailable(Closed.into())),
+        };
+        let connection = idle.map_or_else(|| connect::for_reading(&self.path), Ok).map_err(classify)?;
+        // A connection that has failed is not used again.
+        let events = page(&connection, &self.epoch, after, limit)?;
+        if let Some(idle) = &mut *self.idle() {
+            idle.push(connection);
+        }
+        Ok(events)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Option<Vec<Connection>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Up to `limit` events after a position, each held to its chain.
+pub(super) fn page(
+    connection: &Connection,
+    epoch: &Epoch,
+    after: Sequence,
+    limit: usize,
+) -> Result<Vec<Arc<Event>>, JournalError> {
+    // The event before the page comes along, for its chain.
+    let before = usize::from(after > Sequence(0));
+    let rows_max = i64::try_from(limit.saturating_add(before)).unwrap_or(i64::MAX);
+    let from = i64::try_from(after.0).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare(SELECT).map_err(classify)?;
+    let mut rows = statement.query((from, rows_max)).map_err(classify)?;
+    let chain = if before == 0 {
+        Chain::of(epoch)
+    } else {
+        match rows.next().map_err(classify)? {
+            None => return Ok(Vec::new()),
+            Some(row) if sequence_of(row) != Some(after) => {
+                return Err(Damage { sequence: after, fault: Fault::Missing }.into());
+            }
+            Some(row) => chain_of(row).map_err(|fault| Damage { sequence: after, fault })?,
+        }
+    };
+    let mut decoder = Decoder::after(after, chain);
+    let mut events = Vec::new();
+    while let Some(row) = rows.next().map_err(classify)? {
+        events.push(Arc::new(decoder.decode(row)?));
+    }
+    Ok(events)
+}

@@ -1,0 +1,100 @@
+//! Looking at a journal without writing it, also while a service does.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::error::{OpenError, OpenFault};
+use super::head::Head;
+use super::history::SqliteHistory;
+use super::{beside, connect, open, schema, size_of};
+use crate::chat::Sequence;
+use crate::journal::{Epoch, History};
+
+/// A journal that is being looked at. It takes no lock and writes nothing to the journal.
+pub struct Inspected {
+    path: PathBuf,
+    connection: Connection,
+    /// As of the opening, and read before the journal was: a service that writes meanwhile is ahead of it.
+    acknowledged: Option<Head>,
+    head: Head,
+    schema_version: i64,
+    history: Arc<SqliteHistory>,
+}
+
+/// What can be said of a journal without reading it through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Which journal it is.
+    pub epoch: Epoch,
+    /// The newest event.
+    pub head: Sequence,
+    /// The checksum over it and all before it: two journals that agree on it agree on everything.
+    pub chain: String,
+    /// The schema of the file.
+    pub schema_version: i64,
+    /// The size of the main file, in bytes.
+    pub file_bytes: u64,
+    /// The size of the log beside it, in bytes.
+    pub log_bytes: u64,
+}
+
+impl Inspected {
+    /// Opens a journal to look at it.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::look_at(path).map_err(|fault| fault.at(path))
+    }
+
+    fn look_at(path: &Path) -> Result<Self, OpenFault> {
+        open::check_file(path)?;
+        let path = open::resolve(path)?;
+        let acknowledged = Head::beside(&path)?;
+        let connection = connect::for_reading(&path)?;
+        let schema_version = schema::identify(&connection)?;
+        let head = open::head(&connection, schema::epoch(&connection)?)?;
+        let history = Arc::new(SqliteHistory::new(path.clone(), head.epoch.clone()));
+        Ok(Self { path, connection, acknowledged, head, schema_version, history })
+    }
+
+    /// What can be said without reading it through.
+    ///
+    /// # Errors
+    /// [`OpenError`] where the files' sizes cannot be had.
+    pub fn summary(&self) -> Result<Summary, OpenError> {
+        let size = |path: &Path| size_of(path).map_err(|error| OpenFault::from(error).at(&self.path));
+        Ok(Summary {
+            epoch: self.head.epoch.clone(),
+            head: self.head.sequence,
+            chain: self.head.chain.to_string(),
+            schema_version: self.schema_version,
+            file_bytes: size(&self.path)?,
+            log_bytes: size(&beside(&self.path, "-wal"))?,
+        })
+    }
+
+    /// Its events.
+    pub fn history(&self) -> Arc<dyn History> {
+        self.history.clone()
+    }
+
+    /// Looks for damage as a start does, short of replaying the events: see [`recover`](crate::journal::recover).
+    ///
+    /// # Errors
+    /// [`OpenError`] with what is wrong.
+    pub fn check(&self) -> Result<(), OpenError> {
+        open::check_shape(&self.connection, &self.head.epoch)
+            .and_then(|()| open::check_acknowledged(&self.connection, &self.head, self.acknowledged.as_ref()))
+            .map_err(|fault| fault.at(&self.path))
+    }
+}
+
+impl fmt::Debug for Inspected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inspected").field("path", &self.path).field("head", &self.head).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,189 @@
+//! Opening a journal file: making it, knowing it, and looking for damage, before anything is written.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::error::{OpenError, OpenFault};
+use super::head::{Head, HeadFile};
+use super::row::Chain;
+use super::{beside, connect, history, schema};
+use crate::chat::Sequence;
+use crate::journal::{Epoch, JournalError};
+
+/// How many events are looked at together.
+const PAGE: usize = 1024;
+
+/// A journal that can be written.
+pub(super) struct Opened {
+    pub(super) path: PathBuf,
+    pub(super) head_file: HeadFile,
+    pub(super) connection: Connection,
+    pub(super) head: Head,
+}
+
+/// Opens the journal at a path, or makes a new one where there is none.
+pub(super) fn for_writing(path: &Path, new_epoch: impl FnOnce() -> Epoch) -> Result<Opened, OpenError> {
+    // One file has one lock, whatever links lead to it.
+    let path = resolve(path).map_err(|error| OpenFault::from(error).at(path))?;
+    open_or_create(&path, new_epoch).map_err(|fault| fault.at(&path))
+}
+
+fn open_or_create(path: &Path, new_epoch: impl FnOnce() -> Epoch) -> Result<Opened, OpenFault> {
+    let (head_file, acknowledged) = HeadFile::lock(path)?;
+    match check_file(path) {
+        Ok(()) => {}
+        Err(OpenFault::Missing) => {
+            let wal = beside(path, "-wal");
+            if fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0) {
+                return Err(OpenFault::Orphaned { wal });
+            }
+            if acknowledged.is_some() {
+                tracing::warn!(path = %path.display(), "the journal is gone; a new one is begun");
+            }
+            create(path, &new_epoch())?;
+        }
+        Err(fault) => return Err(fault),
+    }
+    let mut connection = connect::for_writing(path)?;
+    let version = schema::identify(&connection)?;
+    if connection.is_readonly("main")? {
+        return Err(OpenFault::ReadOnly);
+    }
+    let epoch = schema::epoch(&connection)?;
+    check_shape(&connection, &epoch)?;
+    let head = head(&connection, epoch)?;
+    check_acknowledged(&connection, &head, acknowledged.as_ref())?;
+    // From here on the file is written to.
+    schema::migrate(&mut connection, version)?;
+    use_log(&connection, path)?;
+    Ok(Opened { path: path.to_owned(), head_file, connection, head })
+}
+
+/// A journal is a file with something in it.
+pub(super) fn check_file(path: &Path) -> Result<(), OpenFault> {
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => Err(OpenFault::NotAJournal("it is not a file".into())),
+        Ok(metadata) if metadata.len() == 0 => Err(OpenFault::Empty),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenFault::Missing),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Looks through the whole file for damage to its shape, and holds every row to the rules of its table.
+/// What this cannot see, a changed text, the chain shows when the rows are read.
+pub(super) fn check_shape(connection: &Connection, epoch: &Epoch) -> Result<(), OpenFault> {
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    // SQLite seldom says which event it is.
+    Err(first_unreadable(connection, epoch).map_or_else(|| OpenFault::damaged(&found), OpenFault::Damaged))
+}
+
+fn first_unreadable(connection: &Connection, epoch: &Epoch) -> Option<String> {
+    let mut after = Sequence(0);
+    loop {
+        match history::page(connection, epoch, after, PAGE) {
+            Ok(events) => after = events.last()?.sequence,
+            Err(JournalError::Fatal(error) | JournalError::Unavailable(error)) => return Some(error.to_string()),
+        }
+    }
+}
+
+/// Where the journal ends.
+pub(super) fn head(connection: &Connection, epoch: Epoch) -> Result<Head, OpenFault> {
+    let newest = "SELECT sequence, chain FROM event ORDER BY sequence DESC LIMIT 1";
+    let newest = connection.query_row(newest, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)));
+    let Some((sequence, chain)) = newest.optional()? else {
+        return Ok(Head { chain: Chain::of(&epoch), epoch, sequence: Sequence(0) });
+    };
+    let sequence = Sequence(sequence.try_into().unwrap_or_default());
+    let chain = Chain::parse(&chain);
+    let chain =
+        chain.ok_or_else(|| OpenFault::Damaged(format!("the checksum of event {sequence} cannot be read")))?;
+    Ok(Head { epoch, sequence, chain })
+}
+
+/// Everything that anybody was promised must be there, and be the same.
+pub(super) fn check_acknowledged(
+    connection: &Connection,
+    head: &Head,
+    acknowledged: Option<&Head>,
+) -> Result<(), OpenFault> {
+    let Some(acknowledged) = acknowledged.filter(|acknowledged| acknowledged.epoch == head.epoch) else {
+        // Nobody knows, or it is about another journal, whose place this one has taken.
+        return Ok(());
+    };
+    if acknowledged.sequence > head.sequence {
+        return Err(OpenFault::Shortened { head: head.sequence, acknowledged: acknowledged.sequence });
+    }
+    let sequence = i64::try_from(acknowledged.sequence.0).unwrap_or(i64::MAX);
+    let recorded = connection
+        .query_row("SELECT chain FROM event WHERE sequence = ?1", [sequence], |row| row.get::<_, String>(0))
+        .optional()?;
+    if recorded.is_some_and(|recorded| Chain::parse(&recorded) == Some(acknowledged.chain)) {
+        return Ok(());
+    }
+    let sequence = acknowledged.sequence;
+    Err(OpenFault::Damaged(format!("event {sequence} is not the one that had been acknowledged")))
+}
+
+/// Writes to a log first, from which a commit that was cut short is dropped as a whole.
+fn use_log(connection: &Connection, path: &Path) -> Result<(), OpenFault> {
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode == "wal" {
+        return Ok(());
+    }
+    // A copy that was made by SQLite's VACUUM INTO, say. But then it has no log of its own.
+    if fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0) {
+        return Err(OpenFault::Damaged("it does not know of the log beside it".into()));
+    }
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode == "wal" { Ok(()) } else { Err(OpenFault::Damaged(format!("its journal mode stays {mode}"))) }
+}
+
+/// Makes a journal under another name and gives it its own when it is whole and on the disk, so that a
+/// journal is never half made.
+fn create(path: &Path, epoch: &Epoch) -> Result<(), OpenFault> {
+    let unfinished = beside(path, "-new");
+    remove_if_there(&unfinished)?;
+    let mut connection = connect::for_creating(&unfinished)?;
+    schema::create(&mut connection, epoch)?;
+    let _mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    connect::keep_log_on_close(&connection, false)?;
+    connection.close().map_err(|(_, error)| error)?;
+    File::open(&unfinished)?.sync_all()?;
+    // Nobody's: the main file that they belonged to is gone, and the log is empty.
+    remove_if_there(&beside(path, "-wal"))?;
+    remove_if_there(&beside(path, "-shm"))?;
+    fs::rename(&unfinished, path)?;
+    // The name is in the folder, and the head file's too.
+    File::open(folder_of(path))?.sync_all()?;
+    Ok(())
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The absolute path without links, of a file that may not exist yet.
+pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+            Ok(fs::canonicalize(folder_of(path))?.join(name))
+        }
+        resolved => resolved,
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}

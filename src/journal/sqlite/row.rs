@@ -1,0 +1,273 @@
+//! An event as a row, and back.
+
+use std::collections::HashMap;
+use std::fmt::{self, Write as _};
+use std::str;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Row, Statement, params};
+use sha2::{Digest, Sha256};
+
+use super::error::{Damage, Fault};
+use crate::chat::{
+    DisplayName, Event, EventKind, LeaveReason, LogicalTime, MessageId, MessageText, Participant, ParticipantId,
+    Sequence, SessionKey,
+};
+use crate::journal::Epoch;
+
+/// Puts one event into the table: the order of [`insert`].
+pub(super) const INSERT: &str = "INSERT INTO event (sequence, logical_time, sent_logical_time, recorded_at, kind, \
+    participant_id, display_name, session_digest, text, message_id, seen_sequence, reason, chain) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+
+/// Events from a position on, that one included: the order of [`Decoder`].
+pub(super) const SELECT: &str = "SELECT sequence, logical_time, sent_logical_time, recorded_at, kind, \
+    participant_id, display_name, session_digest, text, message_id, seen_sequence, reason, chain \
+    FROM event WHERE sequence >= ?1 ORDER BY sequence LIMIT ?2";
+
+/// The last instant that has a readable form: 9999-12-31T23:59:59Z and the nanoseconds after it.
+const LATEST_SECONDS: u64 = 253_402_300_799;
+
+/// How many names a decoder remembers.
+const NAMES_REMEMBERED: usize = 1024;
+
+/// What an event and all events before it come to: the start of SHA-256(chain of the event before, event),
+/// for the first event of SHA-256(epoch).
+///
+/// SQLite notices damage to the shape of its file, but a changed bit in a text is a text too. A chain is
+/// there against accidents: whoever can write the file can write chains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Chain([u8; 8]);
+
+impl Chain {
+    /// Before the first event.
+    pub(super) fn of(epoch: &Epoch) -> Self {
+        let mut hash = Sha256::new_with_prefix(b"chitchat journal\0");
+        hash.update(epoch.as_str());
+        Self::ending(hash)
+    }
+
+    /// After one more event. Every part has a fixed length or says its length, so that no two different
+    /// events read the same.
+    pub(super) fn with(self, event: &Event) -> Self {
+        let mut hash = Sha256::new_with_prefix(self.0);
+        let mut number = |n: u64| hash.update(n.to_le_bytes());
+        let at = readable(event.recorded_at).duration_since(UNIX_EPOCH).unwrap_or_default();
+        number(event.sequence.0);
+        number(event.logical_time.0);
+        number(event.sent_logical_time.0);
+        number(at.as_secs());
+        number(at.subsec_nanos().into());
+        number(event.participant.id.0.0);
+        let text = |hash: &mut Sha256, text: &str| {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        };
+        text(&mut hash, event.participant.display_name.as_str());
+        match &event.kind {
+            EventKind::Joined { session } => {
+                hash.update([0]);
+                hash.update(session.0);
+            }
+            EventKind::Left { reason } => hash.update([1, *reason as u8]),
+            EventKind::Message { text: written, message_id, seen } => {
+                hash.update([2]);
+                hash.update(seen.0.to_le_bytes());
+                text(&mut hash, message_id.as_ref().map_or("", |id| id.as_str()));
+                text(&mut hash, written.as_str());
+            }
+        }
+        Self::ending(hash)
+    }
+
+    /// Reads what [`fmt::Display`] writes.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        bytes_of(text).map(Self)
+    }
+
+    fn ending(hash: Sha256) -> Self {
+        let mut start = [0; 8];
+        start.copy_from_slice(&hash.finalize()[..8]);
+        Self(start)
+    }
+}
+
+impl fmt::Display for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn bytes_of<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N || !digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, digits) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// A clock that was never set must not stop the conversation: no rule depends on this time, and what lies
+/// outside the years 1970 to 9999 has no readable form.
+fn readable(at: SystemTime) -> SystemTime {
+    at.clamp(UNIX_EPOCH, UNIX_EPOCH + Duration::new(LATEST_SECONDS, 999_999_999))
+}
+
+/// Puts an event into the table, by a statement of [`INSERT`].
+pub(super) fn insert(statement: &mut Statement<'_>, event: &Event, chain: Chain) -> rusqlite::Result<()> {
+    let (kind, session, text, message_id, seen, reason) = match &event.kind {
+        EventKind::Joined { session } => ("joined", Some(hex(&session.0)), None, None, None, None),
+        EventKind::Left { reason } => ("left", None, None, None, None, Some(name_of(*reason))),
+        EventKind::Message { text, message_id, seen } => {
+            let message_id = message_id.as_ref().map(|id| id.as_str());
+            ("message", None, Some(text.as_str()), message_id, Some(integer(seen.0)?), None)
+        }
+    };
+    statement.execute(params![
+        integer(event.sequence.0)?,
+        integer(event.logical_time.0)?,
+        integer(event.sent_logical_time.0)?,
+        humantime::format_rfc3339_nanos(readable(event.recorded_at)).to_string(),
+        kind,
+        event.participant.id.to_string(),
+        event.participant.display_name.as_str(),
+        session,
+        text,
+        message_id,
+        seen,
+        reason,
+        chain.to_string(),
+    ])?;
+    Ok(())
+}
+
+/// SQLite's integers end at 2^63 - 1. No honest clock comes near: one event moves it by 2^20 at most.
+fn integer(n: u64) -> rusqlite::Result<i64> {
+    i64::try_from(n).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
+fn name_of(reason: LeaveReason) -> &'static str {
+    match reason {
+        LeaveReason::Requested => "REQUESTED",
+        LeaveReason::Disconnected => "DISCONNECTED",
+    }
+}
+
+/// Turns rows into events again, and holds every one to its chain.
+pub(super) struct Decoder {
+    chain: Chain,
+    sequence: Sequence,
+    /// Names that have passed their rules already; most rows name somebody who was named before.
+    names: HashMap<Box<str>, DisplayName>,
+}
+
+impl Decoder {
+    /// A decoder of what follows a position that has this chain.
+    pub(super) fn after(sequence: Sequence, chain: Chain) -> Self {
+        Self { chain, sequence, names: HashMap::new() }
+    }
+
+    /// The event of the next row.
+    ///
+    /// # Errors
+    /// [`Damage`] where it is not what was recorded after the one before.
+    pub(super) fn decode(&mut self, row: &Row<'_>) -> Result<Event, Damage> {
+        let sequence = self.sequence.next();
+        let damaged = |fault| Damage { sequence, fault };
+        if number(row, 0, "sequence").map_err(damaged)? != sequence.0 {
+            return Err(damaged(Fault::Missing));
+        }
+        let event = self.event(row, sequence).map_err(damaged)?;
+        let chain = self.chain.with(&event);
+        if chain_of(row).map_err(damaged)? != chain {
+            return Err(damaged(Fault::Chain));
+        }
+        (self.sequence, self.chain) = (sequence, chain);
+        Ok(event)
+    }
+
+    fn event(&mut self, row: &Row<'_>, sequence: Sequence) -> Result<Event, Fault> {
+        let id = string(row, 5, "participant_id")?.strip_prefix('p').and_then(|id| id.parse().ok());
+        let id = ParticipantId(Sequence(id.ok_or(Fault::Column("participant_id"))?));
+        Ok(Event {
+            sequence,
+            logical_time: LogicalTime(number(row, 1, "logical_time")?),
+            sent_logical_time: LogicalTime(number(row, 2, "sent_logical_time")?),
+            recorded_at: humantime::parse_rfc3339(string(row, 3, "recorded_at")?)
+                .map_err(|_| Fault::Column("recorded_at"))?,
+            participant: Participant { id, display_name: self.name(string(row, 6, "display_name")?)? },
+            kind: kind(row)?,
+        })
+    }
+
+    fn name(&mut self, text: &str) -> Result<DisplayName, Fault> {
+        if let Some(name) = self.names.get(text) {
+            return Ok(name.clone());
+        }
+        let name = DisplayName::parse(text).map_err(|_| Fault::Column("display_name"))?;
+        if self.names.len() >= NAMES_REMEMBERED {
+            self.names.clear();
+        }
+        self.names.insert(text.into(), name.clone());
+        Ok(name)
+    }
+}
+
+/// The chain column of a row of [`SELECT`].
+pub(super) fn chain_of(row: &Row<'_>) -> Result<Chain, Fault> {
+    Chain::parse(string(row, 12, "chain")?).ok_or(Fault::Column("chain"))
+}
+
+/// The sequence column of a row of [`SELECT`].
+pub(super) fn sequence_of(row: &Row<'_>) -> Option<Sequence> {
+    number(row, 0, "sequence").ok().map(Sequence)
+}
+
+fn kind(row: &Row<'_>) -> Result<EventKind, Fault> {
+    match string(row, 4, "kind")? {
+        "joined" => {
+            let session = bytes_of(string(row, 7, "session_digest")?).ok_or(Fault::Column("session_digest"))?;
+            Ok(EventKind::Joined { session: SessionKey(session) })
+        }
+        "left" => match string(row, 11, "reason")? {
+            "REQUESTED" => Ok(EventKind::Left { reason: LeaveReason::Requested }),
+            "DISCONNECTED" => Ok(EventKind::Left { reason: LeaveReason::Disconnected }),
+            _ => Err(Fault::Column("reason")),
+        },
+        "message" => {
+            let text = MessageText::parse(string(row, 8, "text")?).map_err(|_| Fault::Column("text"))?;
+            let message_id = match row.get_ref(9) {
+                Ok(ValueRef::Null) => None,
+                _ => MessageId::parse(string(row, 9, "message_id")?).map_err(|_| Fault::Column("message_id"))?,
+            };
+            Ok(EventKind::Message { text, message_id, seen: Sequence(number(row, 10, "seen_sequence")?) })
+        }
+        _ => Err(Fault::Column("kind")),
+    }
+}
+
+fn number(row: &Row<'_>, index: usize, name: &'static str) -> Result<u64, Fault> {
+    match row.get_ref(index) {
+        Ok(ValueRef::Integer(n)) => u64::try_from(n).map_err(|_| Fault::Column(name)),
+        _ => Err(Fault::Column(name)),
+    }
+}
+
+fn string<'a>(row: &'a Row<'_>, index: usize, name: &'static str) -> Result<&'a str, Fault> {
+    match row.get_ref(index) {
+        Ok(ValueRef::Text(text)) => str::from_utf8(text).map_err(|_| Fault::Column(name)),
+        _ => Err(Fault::Column(name)),
+    }
+}

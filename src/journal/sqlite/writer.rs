@@ -1,0 +1,233 @@
+//! The one writer: a thread that owns the connection, and turns every batch into one transaction.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, Statement};
+use tokio::sync::{mpsc, oneshot};
+
+use super::connect::keep_log_on_close;
+use super::error::classify;
+use super::head::{Head, HeadFile};
+use super::row::{self, INSERT};
+use crate::chat::Event;
+use crate::journal::{Committed, JournalError};
+
+/// After so many commits or events the log is taken over into the main file, so that it stays at a few MiB.
+const CHECKPOINT_COMMITS: u32 = 1024;
+const CHECKPOINT_EVENTS: usize = 16 * 1024;
+
+/// A batch to be recorded, and who waits for it.
+pub(super) struct Append {
+    pub(super) events: Vec<Arc<Event>>,
+    pub(super) answer: oneshot::Sender<Result<Committed, JournalError>>,
+}
+
+/// What the thread is given.
+pub(super) struct Start {
+    pub(super) path: PathBuf,
+    pub(super) head_file: HeadFile,
+    pub(super) connection: Connection,
+    /// Where the journal ends.
+    pub(super) head: Head,
+}
+
+/// The journal's file is no longer where it was opened.
+#[derive(Debug, thiserror::Error)]
+#[error("the file {} has been removed or replaced while it was in use", .0.display())]
+struct Displaced(PathBuf);
+
+/// The batch does not follow what is recorded.
+#[derive(Debug, thiserror::Error)]
+#[error("event {found} was to be recorded after event {head}")]
+struct OutOfOrder {
+    found: u64,
+    head: u64,
+}
+
+/// How the writer's work ended.
+enum End {
+    /// Nobody can send any more.
+    Closed,
+    /// Whoever asked last has been told that there is no going on.
+    Told,
+    /// There is no going on, and somebody has yet to be told.
+    Failed(JournalError),
+}
+
+/// Records batches until nobody can send any more, or until going on would be a risk.
+pub(super) fn run(start: Start, mut requests: mpsc::Receiver<Append>) {
+    // Variables go in reverse order: the lock in the head file outlives the connection, also in a panic.
+    let Start { path, mut head_file, connection, head } = start;
+    let (end, recorded) = match Writer::new(&path, &connection, &mut head_file, head) {
+        Ok(mut writer) => (writer.work(&mut requests), writer.recorded),
+        Err(error) => (End::Failed(classify(error)), false),
+    };
+    match end {
+        // A journal that nothing was added to was perhaps never looked through either, or found damaged:
+        // it stays as it is.
+        End::Closed if recorded => {
+            let closed = keep_log_on_close(&connection, false)
+                .and_then(|()| connection.close().map_err(|(_, error)| error));
+            if let Err(error) = closed {
+                tracing::warn!(%error, "the journal's log stays beside it");
+            }
+        }
+        End::Closed | End::Told => {}
+        End::Failed(error) => {
+            tracing::error!(%error, "the journal's writer stops");
+            if let Some(Append { answer, .. }) = requests.blocking_recv() {
+                let _ = answer.send(Err(error));
+            }
+        }
+    }
+}
+
+struct Writer<'a> {
+    connection: &'a Connection,
+    begin: Statement<'a>,
+    insert: Statement<'a>,
+    commit: Statement<'a>,
+    rollback: Statement<'a>,
+    checkpoint: Statement<'a>,
+    files: Files,
+    head_file: &'a mut HeadFile,
+    /// Where the journal ends.
+    head: Head,
+    /// Whether anything has been added.
+    recorded: bool,
+    /// Since the last checkpoint.
+    commits: u32,
+    events: usize,
+}
+
+impl<'a> Writer<'a> {
+    fn new(
+        path: &Path,
+        connection: &'a Connection,
+        head_file: &'a mut HeadFile,
+        head: Head,
+    ) -> rusqlite::Result<Self> {
+        Ok(Self {
+            connection,
+            begin: connection.prepare("BEGIN IMMEDIATE")?,
+            insert: connection.prepare(INSERT)?,
+            commit: connection.prepare("COMMIT")?,
+            rollback: connection.prepare("ROLLBACK")?,
+            checkpoint: connection.prepare("PRAGMA wal_checkpoint(PASSIVE)")?,
+            files: Files::at(path),
+            head_file,
+            head,
+            recorded: false,
+            commits: 0,
+            events: 0,
+        })
+    }
+
+    fn work(&mut self, requests: &mut mpsc::Receiver<Append>) -> End {
+        while let Some(Append { events, answer }) = requests.blocking_recv() {
+            let appended = self.append(&events);
+            let fatal = matches!(appended, Err(JournalError::Fatal(_)));
+            self.commits += 1;
+            self.events += events.len();
+            // Whoever asked may be gone; what is recorded stays recorded.
+            let _ = answer.send(appended.map(|()| Committed::promise(events)));
+            if fatal {
+                return End::Told;
+            }
+            // After the answer: nobody has to wait for it who does not come during it.
+            if let Err(error) = self.checkpoint_if_due() {
+                return End::Failed(error);
+            }
+        }
+        End::Closed
+    }
+
+    fn append(&mut self, events: &[Arc<Event>]) -> Result<(), JournalError> {
+        self.files.check()?;
+        match self.transaction(events) {
+            Ok(head) => self.head = head,
+            Err(error) => {
+                // Most errors have rolled back already. Where that cannot be done, nobody knows what is there.
+                if !self.connection.is_autocommit() {
+                    self.rollback.execute([]).map_err(|error| JournalError::Fatal(error.into()))?;
+                }
+                return Err(error);
+            }
+        }
+        self.recorded = true;
+        if let Err(error) = self.head_file.write(&self.head) {
+            // The events themselves are on the disk. Only the second witness of that is missing.
+            tracing::warn!(%error, "the newest position could not be noted beside the journal");
+        }
+        Ok(())
+    }
+
+    fn transaction(&mut self, events: &[Arc<Event>]) -> Result<Head, JournalError> {
+        self.begin.execute([]).map_err(classify)?;
+        let mut head = self.head.clone();
+        for event in events {
+            if event.sequence != head.sequence.next() {
+                let out_of_order = OutOfOrder { found: event.sequence.0, head: head.sequence.0 };
+                return Err(JournalError::Fatal(Box::new(out_of_order)));
+            }
+            head.sequence = event.sequence;
+            head.chain = head.chain.with(event);
+            row::insert(&mut self.insert, event, head.chain).map_err(classify)?;
+        }
+        self.commit.execute([]).map_err(classify)?;
+        Ok(head)
+    }
+
+    fn checkpoint_if_due(&mut self) -> Result<(), JournalError> {
+        if self.commits < CHECKPOINT_COMMITS && self.events < CHECKPOINT_EVENTS {
+            return Ok(());
+        }
+        (self.commits, self.events) = (0, 0);
+        match self.checkpoint.query_row([], |_| Ok(())).map_err(classify) {
+            Err(JournalError::Unavailable(error)) => {
+                // What is recorded is safe in the log, which grows until this works again.
+                tracing::warn!(%error, "the journal's log could not be taken over into the main file");
+                Ok(())
+            }
+            result => result,
+        }
+    }
+}
+
+/// Which files are being written. SQLite would not notice that a name has come to mean another file, and
+/// what is written to a removed one is gone when the process ends.
+struct Files([(PathBuf, Option<FileId>); 2]);
+
+type FileId = (u64, u64);
+
+impl Files {
+    fn at(path: &Path) -> Self {
+        Self([path.to_owned(), super::beside(path, "-wal")].map(|path| {
+            let id = id_of(&path).ok();
+            (path, id)
+        }))
+    }
+
+    fn check(&mut self) -> Result<(), JournalError> {
+        for (path, known) in &mut self.0 {
+            match (id_of(path), &known) {
+                (Ok(id), None) => *known = Some(id),
+                (Ok(id), Some(known)) if id == *known => {}
+                (Err(error), None) if error.kind() == io::ErrorKind::NotFound => {}
+                (Err(error), _) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(JournalError::Unavailable(error.into()));
+                }
+                _ => return Err(JournalError::Fatal(Box::new(Displaced(path.clone())))),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn id_of(path: &Path) -> io::Result<FileId> {
+    fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
+}

@@ -1,0 +1,223 @@
+//! The journal in a file, from outside: restarts, disks that fill up or fail, and looking into it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tokio::sync::OnceCell;
+
+use crate::journal_support::{Publisher, Service, SmallDisk, assert_kept, chitchat, export};
+
+fn journal_in(folder: &tempfile::TempDir) -> PathBuf {
+    folder.path().join("chitchat.db")
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_stop_and_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal_in(&folder);
+    let service = Service::start(&journal).await;
+    let mut alice = Publisher::join(&service, "alice").await;
+    for _ in 0..20 {
+        alice.publish().await.unwrap();
+    }
+    service.kill();
+    let service = Service::start(&journal).await;
+    alice.move_to(&service);
+    for _ in 0..20 {
+        alice.publish().await.unwrap();
+    }
+    assert!(service.stop().await.success());
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "one file and its head: {left:?}");
+    let service = Service::start(&journal).await;
+    alice.move_to(&service);
+    alice.publish().await.unwrap();
+    assert_kept(&journal, &[&alice]);
+    let sequences: Vec<_> = alice.acknowledged.iter().map(|(sequence, _)| *sequence).collect();
+    assert_eq!(sequences, (2..=42).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_second_service_on_the_same_journal_is_refused_and_the_first_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal_in(&folder);
+    let service = Service::start(&journal).await;
+    let second = serve_in_vain(&journal);
+    assert!(second.contains("is in use by another process"), "{second}");
+    let mut alice = Publisher::join(&service, "alice").await;
+    alice.publish().await.unwrap();
+    assert_kept(&journal, &[&alice]);
+}
+
+/// A start that is expected to fail. Its complaint.
+fn serve_in_vain(journal: &Path) -> String {
+    let logs = tempfile::tempdir().unwrap();
+    let (logs, journal) = (logs.path().to_string_lossy(), journal.to_string_lossy());
+    let output = chitchat(&["serve", "--listen", "127.0.0.1:0", "--log-dir", &logs, "--journal", &journal]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[tokio::test]
+async fn a_damaged_journal_stops_the_start_and_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal_in(&folder);
+    let service = Service::start(&journal).await;
+    let mut alice = Publisher::join(&service, "alice").await;
+    for _ in 0..5 {
+        alice.publish().await.unwrap();
+    }
+    assert!(service.stop().await.success());
+    let mut bytes = fs::read(&journal).unwrap();
+    // The last digit of the third message, which is the fourth event.
+    let text = alice.acknowledged[2].1.as_bytes();
+    let at = bytes.windows(text.len()).position(|window| window == text).unwrap() + text.len() - 1;
+    bytes[at] ^= 1;
+    fs::write(&journal, &bytes).unwrap();
+    let complaint = serve_in_vain(&journal);
+    assert!(complaint.contains("event 4 is not what was recorded"), "{complaint}");
+    let check = chitchat(&["journal", "check", &journal.to_string_lossy()]);
+    assert_eq!(check.status.code(), Some(1), "{check:?}");
+    assert!(String::from_utf8_lossy(&check.stderr).contains("event 4 "), "{check:?}");
+    assert_eq!(fs::read(&journal).unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn a_journal_can_be_looked_into_while_the_service_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal_in(&folder);
+    let service = Service::start(&journal).await;
+    let mut alice = Publisher::join(&service, "alice").await;
+    alice.publish().await.unwrap();
+    let path = journal.to_string_lossy();
+    let info = chitchat(&["journal", "info", "--json", &path]);
+    let info: serde_json::Value = serde_json::from_slice(&info.stdout).unwrap();
+    assert_eq!((&info["events"], &info["messages"], &info["joined"]), (&2.into(), &1.into(), &1.into()));
+    assert_eq!(info["participants"][0]["display_name"], "alice");
+    let people = String::from_utf8(chitchat(&["journal", "info", &path]).stdout).unwrap();
+    assert!(people.contains("2  (1 messages, 1 joined, 0 left)"), "{people}");
+    let events = export(&journal);
+    assert_eq!(events[0]["event"], "join_broadcast");
+    assert_eq!(events[0]["content"], "Participant alice joined Chit Chat at logical time 3");
+    assert_eq!((&events[1]["event"], &events[1]["message_id"]), (&"message_broadcast".into(), &"1".into()));
+    assert_eq!(events[1]["epoch"], info["epoch"]);
+    for event in &events {
+        assert!(!event.to_string().contains("digest"), "{event}");
+    }
+    alice.publish().await.unwrap();
+    assert_kept(&journal, &[&alice]);
+    for (file, code) in [("no-such.db", 2), ("empty.db", 2)] {
+        let file = folder.path().join(file);
+        if file.ends_with("empty.db") {
+            fs::write(&file, "").unwrap();
+        }
+        let check = chitchat(&["journal", "check", &file.to_string_lossy()]);
+        assert_eq!(check.status.code(), Some(code), "{check:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_and_the_service_goes_on_when_there_is_space() {
+    let Some(disk) = SmallDisk::mount("size=1m") else { return };
+    let (journal, ballast) = (disk.file("chitchat.db"), disk.file("ballast"));
+    fs::write(&ballast, vec![0; 256 * 1024]).unwrap();
+    let service = Service::start(&journal).await;
+    let mut alice = Publisher::join(&service, "alice").await;
+    alice.publish_until_unavailable().await;
+    assert!(alice.publish().await.is_err(), "a full disk stays full");
+    assert_kept(&journal, &[&alice]);
+    fs::remove_file(&ballast).unwrap();
+    alice.publish_until_accepted().await;
+    assert_kept(&journal, &[&alice]);
+    alice.publish_until_unavailable().await;
+    service.kill();
+    assert_kept(&journal, &[&alice]);
+    disk.remount("size=2m");
+    let service = Service::start(&journal).await;
+    alice.move_to(&service);
+    alice.publish_until_accepted().await;
+    assert_kept(&journal, &[&alice]);
+}
+
+#[tokio::test]
+async fn a_limit_on_file_sizes_loses_nothing_and_the_service_goes_on_when_it_is_raised() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal_in(&folder);
+    let mut limited = Command::new("prlimit");
+    limited.args(["--fsize=150000:unlimited", env!("CARGO_BIN_EXE_chitchat")]);
+    let service = Service::start_with(&journal, &mut limited).await;
+    let mut alice = Publisher::join(&service, "alice").await;
+    alice.publish_until_unavailable().await;
+    assert_kept(&journal, &[&alice]);
+    let raised = Command::new("prlimit").args(["--fsize=unlimited", "--pid", &service.id().to_string()]).status();
+    assert!(raised.unwrap().success());
+    alice.publish_until_accepted().await;
+    assert!(service.stop().await.success());
+    assert_kept(&journal, &[&alice]);
+}
+
+/// The library of `failing_disk.c`, made by the compiler that made SQLite.
+async fn failing_disk() -> &'static Path {
+    static LIBRARY: OnceCell<PathBuf> = OnceCell::const_new();
+    LIBRARY
+        .get_or_init(async || {
+            let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("failing_disk.so");
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/failing_disk.c");
+            let mut compiler = Command::new("cc");
+            compiler.args(["-shared", "-fPIC", "-O1", "-o"]).args([&library, &source]);
+            assert!(compiler.status().unwrap().success());
+            library
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_failed_write_loses_nothing_and_the_service_goes_on_when_the_disk_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, fault) = (journal_in(&folder), folder.path().join("fault"));
+    let mut program = Command::new(env!("CARGO_BIN_EXE_chitchat"));
+    program.env("LD_PRELOAD", failing_disk().await).env("FAILING_WRITE", &fault);
+    let service = Service::start_with(&journal, &mut program).await;
+    let mut alice = Publisher::join(&service, "alice").await;
+    alice.publish().await.unwrap();
+    fs::write(&fault, "").unwrap();
+    alice.publish_until_unavailable().await;
+    assert_eq!(alice.acknowledged.len(), 1);
+    fs::remove_file(&fault).unwrap();
+    alice.publish_until_accepted().await;
+    assert_kept(&journal, &[&alice]);
+}
+
+#[tokio::test]
+async fn a_failed_fsync_stops_the_service_before_it_promises_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, fault) = (journal_in(&folder), folder.path().join("fault"));
+    let mut program = Command::new(env!("CARGO_BIN_EXE_chitchat"));
+    program.env("LD_PRELOAD", failing_disk().await).env("FAILING_SYNC", &fault);
+    let service = Service::start_with(&journal, &mut program).await;
+    let mut alice = Publisher::join(&service, "alice").await;
+    alice.publish().await.unwrap();
+    fs::write(&fault, "").unwrap();
+    alice.publish().await.unwrap_err();
+    let (status, complaint) = service.end().await;
+    assert_eq!(status.code(), Some(1), "{complaint}");
+    assert!(complaint.contains("the journal has failed") && complaint.contains("fsync failed"), "{complaint}");
+    assert_kept(&journal, &[&alice]);
+    let service = Service::start(&journal).await;
+    alice.move_to(&service);
+    alice.publish().await.unwrap();
+    assert_kept(&journal, &[&alice]);
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_written_stops_the_start() {
+    let Some(disk) = SmallDisk::mount("size=1m") else { return };
+    let journal = disk.file("chitchat.db");
+    assert!(Service::start(&journal).await.stop().await.success());
+    disk.remount("ro");
+    let complaint = serve_in_vain(&journal);
+    assert!(complaint.contains("Read-only file system"), "{complaint}");
+    let check = chitchat(&["journal", "check", &journal.to_string_lossy()]);
+    assert!(check.status.success(), "{check:?}");
+}
