@@ -14,7 +14,8 @@ import grpc
 from participant import Participant
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "target/debug/chitchat"
+# The program under test; CHITCHAT_BIN names another one than the build's.
+PROGRAM = Path(os.environ.get("CHITCHAT_BIN") or ROOT / "target/debug/chitchat")
 # How long anything may take. Far more than it does, so that a busy machine fails no test.
 DEADLINE_SECONDS = 30
 POLL_SECONDS = 0.02
@@ -23,16 +24,19 @@ POLL_SECONDS = 0.02
 class ServiceTest(unittest.TestCase):
     """Gives each test a service and a log folder of its own."""
 
+    # What the service is told beyond where to listen and where to log.
+    SERVE_OPTIONS: list[str] = []
+
     def setUp(self):
         self.folder = ROOT / "target/test-run/interop" / self.id()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        server = self.start(
-            "server", [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--journal", "memory", "--log-dir", self.folder]
-        )
+        command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--journal", "memory", "--log-dir", self.folder]
+        command += self.SERVE_OPTIONS
+        self.server = self.start("server", command)
         # The last to go: whatever a test did, the service stops as it should.
-        self.addCleanup(self.stop, server)
-        self.address = self.wait_for(server, lambda: self.records("server.jsonl", "server_started"))[0]["address"]
+        self.addCleanup(self.stop, self.server)
+        self.address = self.wait_for(self.server, lambda: self.records("server.jsonl", "server_started"))[0]["address"]
 
     def participant(self, display_name: str) -> Participant:
         """A participant over a connection of its own; it has not joined yet."""

@@ -1,4 +1,4 @@
-"""`buf curl`, which is Go's connect-go, against the real service by gRPC over HTTP/2 without TLS."""
+"""`buf curl`, which is Go's connect-go, against the real service: by gRPC and by gRPC-Web, without TLS."""
 
 import base64
 import json
@@ -12,6 +12,17 @@ from participant import error_info
 from processes import DEADLINE_SECONDS, ROOT, ServiceTest
 
 BUF = ROOT / "target/interop/node_modules/.bin/buf"
+SERVICE = "chitchat.v1.ChitChatService"
+
+# Where the schema comes from: this repository, or the service itself.
+BY_FILE = ["--schema", ROOT / "proto"]
+BY_REFLECTION_V1 = ["--reflect-protocol", "grpc-v1"]
+BY_REFLECTION_V1ALPHA = ["--reflect-protocol", "grpc-v1alpha"]
+
+# How the bytes go; "h2c" is HTTP/2 from the first byte on, with no TLS and no upgrade.
+GRPC = ["--protocol", "grpc", "--http2-prior-knowledge"]
+GRPC_WEB_HTTP1 = ["--protocol", "grpcweb"]
+GRPC_WEB_H2C = ["--protocol", "grpcweb", "--http2-prior-knowledge"]
 
 
 def values(text: str) -> list[dict]:
@@ -28,17 +39,54 @@ def values(text: str) -> list[dict]:
 
 
 class BufCurlTest(ServiceTest):
-    def command(self, method: str, request: dict) -> list:
-        url = f"http://{self.address}/chitchat.v1.ChitChatService/{method}"
-        options = ["--protocol", "grpc", "--http2-prior-knowledge", "--schema", ROOT / "proto"]
+    def command(self, options: list, method: str, request: dict) -> list:
+        url = f"http://{self.address}/{SERVICE}/{method}"
         return [BUF, "curl", *options, "--data", json.dumps(request), url]
 
-    def call(self, method: str, request: dict) -> subprocess.CompletedProcess:
-        return subprocess.run(self.command(method, request), capture_output=True, encoding="utf-8",
+    def run_to_end(self, command: list) -> subprocess.CompletedProcess:
+        return subprocess.run(command, capture_output=True, encoding="utf-8",
                               stdin=subprocess.DEVNULL, timeout=DEADLINE_SECONDS, check=False)
 
-    def test_an_unknown_token_is_unauthenticated(self):
-        answer = self.call("Publish", {"sessionToken": "made up", "text": "hello", "logicalTime": 1})
+    def call(self, options: list, method: str, request: dict) -> dict:
+        answer = self.run_to_end(self.command(options, method, request))
+        self.assertEqual(answer.returncode, 0, answer.stderr)
+        return json.loads(answer.stdout)
+
+    def takes_part(self, options: list, transport: str) -> None:
+        """Joins, publishes, receives and leaves."""
+        stream = self.start("stream", self.command(options, "Join", {"displayName": "åse", "logicalTime": 1}))
+        output = self.folder / "stream.out"
+
+        def frames(count: int) -> list[pb.JoinResponse]:
+            found = [ParseDict(value, pb.JoinResponse()) for value in values(output.read_text(encoding="utf-8"))]
+            return found if len(found) >= count else []
+
+        # While the stream goes on: the Welcome, and all that it promises.
+        first = self.wait_for(stream, lambda: frames(3))
+        self.assertEqual([frame.WhichOneof("frame") for frame in first], ["welcome", "event", "caught_up"])
+        welcome, joined = first[0].welcome, first[1].event
+        self.assertEqual([member.display_name for member in welcome.participants], ["åse"])
+        self.assertEqual((welcome.logical_time, joined.logical_time), (3, 3))
+        self.assertEqual(joined.content, "Participant åse joined Chit Chat at logical time 3")
+
+        token = welcome.session_token
+        published = self.call(options, "Publish", {"sessionToken": token, "text": "æ😀漢", "logicalTime": 6})
+        self.assertEqual(published, {"sequence": "2", "logicalTime": "8"})
+        # It is received while the stream goes on, not only at its end.
+        message = self.wait_for(stream, lambda: frames(4))[3].event
+        self.assertEqual((message.content, message.sequence, message.logical_time), ("æ😀漢", 2, 8))
+
+        left = self.call(options, "Leave", {"sessionToken": token, "logicalTime": 11})
+        self.assertEqual(left, {"sequence": "3", "logicalTime": "13"})
+        self.assertEqual(stream.wait(DEADLINE_SECONDS), 0)
+        self.assertEqual(len(frames(4)), 4)
+        # The service saw what it was meant to be spoken to by.
+        self.assertEqual({record["transport"] for record in self.records("server.jsonl", "client_connected")},
+                         {transport})
+
+    def is_refused(self, options: list) -> None:
+        request = {"sessionToken": "made up", "text": "hello", "logicalTime": 1}
+        answer = self.run_to_end(self.command(options, "Publish", request))
         self.assertEqual(answer.returncode, 8 * StatusCode.UNAUTHENTICATED.value[0], answer.stderr)
         error = json.loads(answer.stderr)
         self.assertEqual(error["code"], "unauthenticated")
@@ -49,29 +97,37 @@ class BufCurlTest(ServiceTest):
         info = error_info(details)
         self.assertEqual((info.domain, info.reason), ("chitchat", "SESSION_UNKNOWN"))
 
-    def test_a_stream_is_opened_read_and_ended_by_leaving(self):
-        stream = self.start("stream", self.command("Join", {"displayName": "åse", "logicalTime": 1}))
-        output = self.folder / "stream.out"
+    def test_takes_part_by_grpc(self):
+        self.takes_part(GRPC + BY_FILE, "grpc")
 
-        def frames() -> list[pb.JoinResponse]:
-            return [ParseDict(value, pb.JoinResponse()) for value in values(output.read_text(encoding="utf-8"))]
+    def test_takes_part_by_grpc_web_over_http1(self):
+        self.takes_part(GRPC_WEB_HTTP1 + BY_FILE, "grpc-web")
 
-        # While the stream goes on: the Welcome, and all that it promises.
-        first = self.wait_for(stream, lambda: frames() if len(frames()) >= 3 else None)
-        self.assertEqual([frame.WhichOneof("frame") for frame in first], ["welcome", "event", "caught_up"])
-        welcome, joined = first[0].welcome, first[1].event
-        self.assertEqual([member.display_name for member in welcome.participants], ["åse"])
-        self.assertEqual((welcome.logical_time, joined.logical_time), (3, 3))
-        self.assertEqual(joined.content, "Participant åse joined Chit Chat at logical time 3")
+    def test_takes_part_by_grpc_web_over_h2c(self):
+        self.takes_part(GRPC_WEB_H2C + BY_FILE, "grpc-web")
 
-        token = welcome.session_token
-        published = self.call("Publish", {"sessionToken": token, "text": "😀", "logicalTime": 6})
-        self.assertEqual(published.returncode, 0, published.stderr)
-        self.assertEqual(json.loads(published.stdout), {"sequence": "2", "logicalTime": "8"})
-        left = self.call("Leave", {"sessionToken": token, "logicalTime": 11})
-        self.assertEqual(left.returncode, 0, left.stderr)
-        self.assertEqual(json.loads(left.stdout), {"sequence": "3", "logicalTime": "13"})
+    def test_takes_part_by_grpc_with_the_schema_by_reflection_v1(self):
+        self.takes_part(GRPC + BY_REFLECTION_V1, "grpc")
 
-        self.assertEqual(stream.wait(DEADLINE_SECONDS), 0)
-        [message] = frames()[3:]
-        self.assertEqual((message.event.content, message.event.logical_time), ("😀", 8))
+    def test_takes_part_by_grpc_with_the_schema_by_reflection_v1alpha(self):
+        self.takes_part(GRPC + BY_REFLECTION_V1ALPHA, "grpc")
+
+    def test_takes_part_by_grpc_web_over_h2c_with_the_schema_by_reflection(self):
+        self.takes_part(GRPC_WEB_H2C + BY_REFLECTION_V1, "grpc-web")
+
+    def test_lists_the_services_and_their_methods_by_reflection(self):
+        methods = [f"{SERVICE}/{method}" for method in ("Join", "Publish", "Leave", "ListEvents")]
+        for options in (BY_REFLECTION_V1, BY_REFLECTION_V1ALPHA):
+            with self.subTest(options[-1]):
+                command = [BUF, "curl", *GRPC, *options, f"http://{self.address}"]
+                self.assertIn(SERVICE, self.run_to_end([*command, "--list-services"]).stdout.splitlines())
+                self.assertLessEqual(set(methods), set(self.run_to_end([*command, "--list-methods"]).stdout.split()))
+
+    def test_an_unknown_token_is_unauthenticated_by_grpc(self):
+        self.is_refused(GRPC + BY_FILE)
+
+    def test_an_unknown_token_is_unauthenticated_by_grpc_web_over_http1(self):
+        self.is_refused(GRPC_WEB_HTTP1 + BY_FILE)
+
+    def test_an_unknown_token_is_unauthenticated_by_grpc_web_over_h2c(self):
+        self.is_refused(GRPC_WEB_H2C + BY_FILE)

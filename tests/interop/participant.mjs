@@ -1,0 +1,96 @@
+// A participant of Chit Chat for Node, by whichever library: what a client has to keep is a Lamport clock, the
+// secret from its Welcome, and how far it has read.
+//
+// A wire is what a library is reduced to here:
+//
+//   join(request, signal)   an async generator of the stream's frames, each as [kind, value]; the signal aborts it
+//   publish(request)        a promise of the reply
+//   leave(request)          a promise of the reply
+//
+// Numbers of 64 bits may come as BigInt or as text, and are sent as BigInt.
+
+export class Participant {
+  clock = 0n; // Lamport's C.
+  position = 0n; // The sequence of the last event that was received.
+  welcome;
+  #wire;
+  #frames;
+  #connection;
+
+  constructor(wire, displayName) {
+    this.#wire = wire;
+    this.displayName = displayName;
+  }
+
+  // What a participant does.
+
+  /** Opens the stream. Events, the own Joined first, are read from it with nextEvent. */
+  join() {
+    return this.#open({ displayName: this.displayName, logicalTime: this.#sending() });
+  }
+
+  /** Goes on after the last event that was received, by a new stream. The others do not notice. */
+  resume() {
+    const { sessionToken, epoch } = this.welcome;
+    const resume = { sessionToken, epoch, afterSequence: this.position };
+    return this.#open({ logicalTime: this.#sending(), resume });
+  }
+
+  /** Publishes one message. To try again after a lost connection, repeat it with its messageId. */
+  async publish(text, messageId = "") {
+    const { sessionToken } = this.welcome;
+    const request = { sessionToken, text, logicalTime: this.#sending(), messageId, seenSequence: this.position };
+    return this.#received(await this.#wire.publish(request));
+  }
+
+  /** Leaves. The stream ends once all events before the own Left have been read. */
+  async leave() {
+    const { sessionToken } = this.welcome;
+    return this.#received(await this.#wire.leave({ sessionToken, logicalTime: this.#sending() }));
+  }
+
+  /** Drops the stream without leaving, as a lost connection would. */
+  breakStream() {
+    this.#connection.abort();
+  }
+
+  // What a participant is sent.
+
+  /** Waits for the next frame of the stream, as [kind, value]; nothing once this participant has left. */
+  async nextFrame() {
+    const { done, value: frame } = await this.#frames.next();
+    if (done) return undefined;
+    const [kind, value] = frame;
+    if (kind === "welcome") this.welcome = this.#received(value);
+    if (kind === "event") this.position = BigInt(this.#received(value).sequence);
+    // caughtUp and heartbeat are not events: the clock stands still.
+    return frame;
+  }
+
+  /** Waits for the next event; nothing once this participant has left. */
+  async nextEvent() {
+    for (let frame; (frame = await this.nextFrame()); ) {
+      if (frame[0] === "event") return frame[1];
+    }
+    return undefined;
+  }
+
+  // Lamport's rules.
+
+  #sending() {
+    return (this.clock += 1n);
+  }
+
+  #received(message) {
+    const time = BigInt(message.logicalTime);
+    this.clock = (time > this.clock ? time : this.clock) + 1n;
+    return message;
+  }
+
+  async #open(request) {
+    this.#connection = new AbortController();
+    this.#frames = this.#wire.join(request, this.#connection.signal);
+    await this.nextFrame();
+    return this.welcome;
+  }
+}

@@ -1,0 +1,56 @@
+// The real program as a child process, for the tests in Node.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+// The program under test; CHITCHAT_BIN names another one than the build's.
+const PROGRAM = process.env.CHITCHAT_BIN || `${ROOT}target/debug/chitchat`;
+// How long anything may take. Far more than it does, so that a busy machine fails no test.
+export const DEADLINE_MS = 30_000;
+const POLL_MS = 20;
+
+/** Starts a service with a log folder of its own, for as long as the test runs. Returns its address. */
+export async function serve(test, ...options) {
+  const folder = `${ROOT}target/test-run/interop/${test.name.replaceAll(/\W+/g, "-")}`;
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const output = openSync(`${folder}/server.err`, "w");
+  const server = spawn(PROGRAM, ["serve", "--listen", "127.0.0.1:0", "--log-dir", folder, ...options], {
+    stdio: ["ignore", output, output],
+  });
+  const ended = once(server, "exit");
+  const kill = () => server.kill("SIGKILL");
+  process.once("exit", kill);
+  test.after(async () => {
+    const tooLate = setTimeout(kill, DEADLINE_MS);
+    server.kill("SIGTERM");
+    const [code] = await ended;
+    clearTimeout(tooLate);
+    process.off("exit", kill);
+    if (code !== 0) throw new Error(`the service did not stop as it should: ${folder}`);
+  });
+  return until(() => {
+    if (server.exitCode !== null) throw new Error(`the service ended at once: ${folder}`);
+    return records(`${folder}/server.jsonl`).find((record) => record.event === "server_started")?.address;
+  });
+}
+
+/** Waits until a condition holds, and returns what it did. */
+async function until(condition) {
+  const giveUp = Date.now() + DEADLINE_MS;
+  for (let result; ; await pause(POLL_MS)) {
+    if ((result = condition())) return result;
+    if (Date.now() > giveUp) throw new Error(`waited too long for ${condition}`);
+  }
+}
+
+/** The complete records of a log, as far as it has been written. */
+function records(log) {
+  if (!existsSync(log)) return [];
+  const lines = readFileSync(log, "utf8").split("\n");
+  return lines.slice(0, -1).map((line) => JSON.parse(line));
+}
