@@ -98,11 +98,14 @@ pub async fn run_recovered(
     shutdown: CancellationToken,
 ) -> Result<(), ServerError> {
     let epoch = journal.epoch();
-    record_state("server_started", &epoch, &conversation, Some(listener.local_addr()?));
+    let (address, start) = (listener.local_addr()?, conversation.clone());
     // Follows `shutdown`, once that is on record: what it leads to is recorded after it.
     let stopping = CancellationToken::new();
     let vitals = Vitals::new(stopping.clone());
     let (engine, router, health) = compose(&config, journal, conversation, &vitals);
+    vitals.readiness.tell(&health).await;
+    record_state("server_started", &epoch, &start, Some(address));
+    drop(start);
     let abort = shutdown.clone();
     let engine = tokio::spawn(async move {
         // However it ends, nothing goes on without the one writer.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::handler::Handler;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -41,7 +42,7 @@ pub fn router(service: Service, config: &Config, vitals: &Vitals) -> (Router, He
         .route_layer(guard::cors(&allowed))
         .merge(operators)
         .merge(page::routes())
-        .fallback(nothing_here)
+        .fallback(nothing_here.layer(guard::cors(&allowed)))
         .layer(middleware::from_fn_with_state(allowed, guard::check))
         .layer(middleware::from_fn(note_origin));
     (router, reporter)
@@ -94,18 +95,18 @@ async fn measure(State(metrics): State<Metrics>) -> Response {
     }
 }
 
-/// Says where a request comes from, in its extensions. gRPC-Web is known by the type alone: parameters
-/// such as a charset, which some clients add, say nothing.
+/// Says where a request comes from, in its extensions. gRPC-Web is known by the type alone: its case and
+/// its parameters, such as a charset, say nothing.
 async fn note_origin(mut request: Request, next: Next) -> Response {
-    let transport = Transport::of(content_type(&request));
+    let content_type = request.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    let essence = essence.trim_ascii().to_ascii_lowercase();
+    let transport = Transport::of(&essence);
     if let Some(Peer { remote, .. }) = request.extensions().get::<Peer>().copied() {
         request.extensions_mut().insert(Origin { peer: remote, transport });
     }
-    if transport == Transport::GrpcWeb {
-        let essence = content_type(&request).split(|byte| *byte == b';').next().unwrap_or_default();
-        if let Ok(essence) = HeaderValue::from_bytes(essence.trim_ascii()) {
-            request.headers_mut().insert(header::CONTENT_TYPE, essence);
-        }
+    if let (Transport::GrpcWeb, Ok(essence)) = (transport, HeaderValue::try_from(essence)) {
+        request.headers_mut().insert(header::CONTENT_TYPE, essence);
     }
     next.run(request).await
 }
@@ -127,12 +128,11 @@ async fn note_refusals(State(metrics): State<Metrics>, request: Request, next: N
 
 /// Whoever speaks gRPC is told so in gRPC.
 async fn nothing_here(request: Request) -> Response {
-    if content_type(&request).starts_with(b"application/grpc") {
-        return Status::unimplemented("there is no such service here").into_http::<Body>();
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    if let Some(grpc) = content_type.filter(|value| value.as_bytes().starts_with(b"application/grpc")) {
+        let mut response = Status::unimplemented("there is no such service here").into_http::<Body>();
+        response.headers_mut().insert(header::CONTENT_TYPE, grpc.clone());
+        return response;
     }
     (StatusCode::NOT_FOUND, "There is nothing here.\n").into_response()
-}
-
-fn content_type(request: &Request) -> &[u8] {
-    request.headers().get(header::CONTENT_TYPE).map_or(b"", HeaderValue::as_bytes)
 }

@@ -36,17 +36,22 @@ impl Readiness {
         }
     }
 
+    /// Tells `grpc.health.v1` how it is now.
+    pub async fn tell(&self, reporter: &HealthReporter) {
+        let status = match self.obstacle() {
+            None => ServingStatus::Serving,
+            Some(_) => ServingStatus::NotServing,
+        };
+        for service in ["", SERVICE_NAME] {
+            reporter.set_service_status(service, status).await;
+        }
+    }
+
     /// Keeps `grpc.health.v1` up to date, until the shutdown has been told.
     pub async fn report(&self, reporter: HealthReporter) {
         let mut journal_works = self.journal_works.subscribe();
         loop {
-            let status = match self.obstacle() {
-                None => ServingStatus::Serving,
-                Some(_) => ServingStatus::NotServing,
-            };
-            for service in ["", SERVICE_NAME] {
-                reporter.set_service_status(service, status).await;
-            }
+            self.tell(&reporter).await;
             if self.shutdown.is_cancelled() {
                 return;
             }

@@ -19,7 +19,7 @@ export async function serve(test, ...options) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const output = openSync(`${folder}/server.err`, "w");
-  const server = spawn(PROGRAM, ["serve", "--listen", "127.0.0.1:0", "--log-dir", folder, ...options], {
+  const server = spawn(PROGRAM, ["serve", "--listen", "127.0.0.1:0", "--journal", "memory", "--log-dir", folder, ...options], {
     stdio: ["ignore", output, output],
   });
   const ended = once(server, "exit");
