@@ -32,10 +32,18 @@ fn serve(request: &Request, content_type: &'static str, bytes: &'static [u8], et
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         (header::ETAG, etag.clone()),
     ];
-    if request.headers().get(header::IF_NONE_MATCH) == Some(etag) {
+    if knows(request, etag) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
     (headers, bytes).into_response()
+}
+
+/// Whether the copy that the browser has is this one. A proxy on the way may have marked the tag as weak.
+fn knows(request: &Request, etag: &HeaderValue) -> bool {
+    let known = request.headers().get_all(header::IF_NONE_MATCH).into_iter();
+    let tags = known.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let mut strong = tags.map(|tag| tag.strip_prefix(b"W/").unwrap_or(tag));
+    strong.any(|tag| tag == b"*" || tag == etag.as_bytes())
 }
 
 async fn protect(request: Request, next: Next) -> Response {
