@@ -9,7 +9,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 use tonic::Status;
 use tonic_health::server::HealthReporter;
@@ -38,7 +38,9 @@ pub fn router(service: Service, config: &Config, vitals: &Vitals) -> (Router, He
         .route("/metrics", get(measure).with_state(vitals.metrics.clone()));
     let router = chat(service, config, vitals)
         .merge(endless)
+        .route_layer(middleware::from_fn_with_state(config.request_time, deadline::keep))
         .route_layer(GrpcWebLayer::new())
+        .route_layer(middleware::from_fn(only_grpc))
         .route_layer(guard::cors(&allowed))
         .merge(operators)
         .merge(page::routes())
@@ -50,9 +52,7 @@ pub fn router(service: Service, config: &Config, vitals: &Vitals) -> (Router, He
 
 fn chat(service: Service, config: &Config, vitals: &Vitals) -> Router {
     let chat = ChitChatServiceServer::new(service).max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX);
-    let mut routes = Router::new()
-        .route_service(&format!("/{SERVICE_NAME}/{{method}}"), chat)
-        .route_layer(middleware::from_fn_with_state(config.request_time, deadline::keep));
+    let mut routes = Router::new().route_service(&format!("/{SERVICE_NAME}/{{method}}"), chat);
     if let Some(secret) = &config.secret {
         routes = routes.route_layer(middleware::from_fn_with_state(Gate::new(secret.clone()), secret::check));
     }
@@ -107,6 +107,18 @@ async fn note_origin(mut request: Request, next: Next) -> Response {
     }
     if let (Transport::GrpcWeb, Ok(essence)) = (transport, HeaderValue::try_from(essence)) {
         request.headers_mut().insert(header::CONTENT_TYPE, essence);
+    }
+    next.run(request).await
+}
+
+/// The framework would take the body of a foreign page's form, which a browser sends without asking first,
+/// for a call.
+async fn only_grpc(request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
+    }
+    if !content_type(&request).starts_with(b"application/grpc") {
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Here gRPC and gRPC-Web are spoken.\n").into_response();
     }
     next.run(request).await
 }
