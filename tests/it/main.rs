@@ -17,13 +17,19 @@
 //! | [`wire_publish`] | Publish, Leave and ListEvents, byte by byte |
 //! | [`wire_stream`] | heartbeats, slow readers, the end of a stream |
 //! | [`rates`] | how fast one may publish and join |
+//! | [`grpc_web`] | gRPC-Web over HTTP/1.1 and HTTP/2, byte by byte |
+//! | [`browsers`] | origins, host names, and the page |
+//! | [`deadlines`] | `grpc-timeout`, and requests that come drop by drop |
 //! | [`connections`] | connections that say nothing or something else |
 //! | [`support`] | servers, programs and a client that speaks bytes |
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod browsers;
 mod connections;
 mod conversation;
 mod crowd;
+mod deadlines;
+mod grpc_web;
 mod interruptions;
 mod journal;
 mod journal_support;

@@ -12,6 +12,8 @@ use tonic::async_trait;
 pub enum Fault {
     /// Not at all.
     None,
+    /// It does not answer, for now; what it was given it records later.
+    Silent,
     /// For now.
     Unavailable,
     /// For good.
@@ -62,12 +64,13 @@ impl Journal for FaultyJournal {
     }
 
     async fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Committed, JournalError> {
-        let fault = *self.fault.borrow();
+        let answering = self.fault.wait_for(|fault| *fault != Fault::Silent).await;
+        let fault = answering.map_or(Fault::None, |fault| *fault);
         if fault != Fault::None {
             self.refused.send_modify(|refused| *refused += 1);
         }
         match fault {
-            Fault::None => self.memory.append(events).await,
+            Fault::None | Fault::Silent => self.memory.append(events).await,
             Fault::Unavailable => Err(JournalError::Unavailable("the disk is full".into())),
             Fault::Fatal => Err(JournalError::Fatal("the disk is gone".into())),
         }

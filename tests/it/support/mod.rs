@@ -3,25 +3,33 @@
 //! Nothing here sleeps and nothing has a fixed port. Whatever waits, waits for a condition, and [`DEADLINE`]
 //! is there only to turn a hang into a failure. Whatever is started is stopped when its handle is dropped.
 
+mod figures;
+mod http1;
 mod journal;
 mod logs;
 mod participant;
 mod program;
 mod proxy;
 mod server;
+mod tls;
 mod transcript;
+mod web;
 mod wire;
 
 use std::time::Duration;
 
+pub use figures::Figures;
+pub use http1::Http1;
 pub use journal::{Fault, FaultyJournal};
 pub use logs::{Record, records};
 pub use participant::Participant;
 pub use program::{Client, Ended, Program, ServerProgram};
 pub use proxy::Proxy;
 pub use server::Server;
+pub use tls::{KeyPair, connect_tls};
 pub use transcript::check_transcript;
-pub use wire::{Window, Wire, frame, refused};
+pub use web::{BINARY, Part, TEXT, Web, WebAnswer};
+pub use wire::{Frames, Window, Wire, frame, refused};
 
 /// How long a test waits for what must come. Generous, for a busy machine; no passing test takes it.
 pub const DEADLINE: Duration = Duration::from_secs(30);

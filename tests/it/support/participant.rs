@@ -35,7 +35,11 @@ impl Participant {
     }
 
     pub async fn open(address: SocketAddr, request: &pb::JoinRequest, window: Window) -> Result<Self, Status> {
-        let wire = Wire::connect_with(address, window).await;
+        Self::over(Wire::connect_with(address, window).await, request).await
+    }
+
+    /// Opens a stream over a connection.
+    pub async fn over(wire: Wire, request: &pb::JoinRequest) -> Result<Self, Status> {
         let mut frames = wire.join(request).await;
         match frames.next().await? {
             Frame::Welcome(welcome) => Ok(Self { wire, frames, welcome }),

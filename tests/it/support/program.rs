@@ -48,17 +48,17 @@ impl Lines {
         }
     }
 
-    /// Reads up to the first line with this text in it.
+    /// Reads up to the first line with this text in it. Answers with all lines read, that one the last.
     #[track_caller]
-    fn until(&self, text: &str) -> String {
-        let mut passed = Vec::new();
-        loop {
+    fn until(&self, text: &str) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        while !lines.last().is_some_and(|line| line.contains(text)) {
             match self.next() {
-                Some(line) if line.contains(text) => return line,
-                Some(line) => passed.push(line),
-                None => panic!("the process ended without {text:?}: {passed:#?}"),
+                Some(line) => lines.push(line),
+                None => panic!("the process ended without {text:?}: {lines:#?}"),
             }
         }
+        lines
     }
 
     #[track_caller]
@@ -135,13 +135,13 @@ impl Program {
     /// Reads standard output up to a line with this text in it.
     #[track_caller]
     pub fn until(&self, text: &str) -> String {
-        self.output.until(text)
+        self.output.until(text).pop().unwrap()
     }
 
     /// Reads standard error up to a line with this text in it.
     #[track_caller]
     pub fn notice(&self, text: &str) -> String {
-        self.errors.until(text)
+        self.errors.until(text).pop().unwrap()
     }
 
     /// Closes standard input and waits for the end.
@@ -171,20 +171,26 @@ impl Drop for Program {
 pub struct ServerProgram {
     pub program: Program,
     pub address: SocketAddr,
+    /// What it told people until it had started.
+    pub notices: Vec<String>,
     folder: TempDir,
 }
 
 impl ServerProgram {
     pub fn start(options: &[&str]) -> Self {
+        Self::start_on("127.0.0.1:0", options)
+    }
+
+    pub fn start_on(listen: &str, options: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
-        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--log-dir", folder.path().to_str().unwrap()];
+        let mut arguments = vec!["serve", "--listen", listen, "--log-dir", folder.path().to_str().unwrap()];
         arguments.extend(options);
         let program = Program::start(&arguments, &[]);
         // The record is in the file before it is on standard error.
-        program.notice("  server_started ");
+        let notices = program.errors.until("  server_started ");
         let started = records(&folder.path().join("server.jsonl")).pop().unwrap();
         let address = started["address"].as_str().unwrap().parse().unwrap();
-        Self { program, address, folder }
+        Self { program, address, notices, folder }
     }
 
     pub fn log_folder(&self) -> &Path {
@@ -205,10 +211,15 @@ impl ServerProgram {
     /// A client that has joined by this address, in this mode.
     #[track_caller]
     pub fn join_by(&self, address: SocketAddr, name: &str, mode: &str) -> Client {
-        let url = format!("http://{address}");
-        let folder = self.folder.path().to_str().unwrap();
-        let program =
-            Program::start(&["join", &format!("--name={name}"), "--server", &url, "--log-dir", folder, mode], &[]);
+        self.join_at(&format!("http://{address}"), name, &[mode])
+    }
+
+    /// A client that has joined by this URL, with these options.
+    #[track_caller]
+    pub fn join_at(&self, url: &str, name: &str, options: &[&str]) -> Client {
+        let (folder, name_option) = (self.folder.path().to_str().unwrap(), format!("--name={name}"));
+        let arguments = ["join", &name_option, "--server", url, "--log-dir", folder];
+        let program = Program::start(&[&arguments[..], options].concat(), &[]);
         program.notice("* here: ");
         Client { program, log: self.folder.path().join(chitchat::record::file_name("client", name)) }
     }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use chitchat::wire::pb;
 use chitchat::wire::pb::join_response::Frame;
-use h2::RecvStream;
-use h2::client::SendRequest;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, StatusCode};
 use prost::Message;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Code, Status};
@@ -33,6 +34,8 @@ pub enum Window {
 #[derive(Clone)]
 pub struct Wire {
     requests: SendRequest<Bytes>,
+    /// What every call has beside what it must have.
+    headers: HeaderMap,
     _connection: Arc<AbortOnDropHandle<()>>,
 }
 
@@ -44,6 +47,11 @@ impl Wire {
     pub async fn connect_with(address: SocketAddr, window: Window) -> Self {
         let socket = soon(TcpStream::connect(address)).await.unwrap();
         socket.set_nodelay(true).unwrap();
+        Self::over(socket, window).await
+    }
+
+    /// Speaks HTTP/2 over a connection of any kind.
+    pub async fn over(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, window: Window) -> Self {
         let bytes = match window {
             Window::Wide => 1 << 24,
             Window::Bytes(bytes) => bytes,
@@ -52,7 +60,14 @@ impl Wire {
         builder.initial_window_size(bytes).initial_connection_window_size(1 << 24);
         let (requests, connection) = soon(builder.handshake(socket)).await.unwrap();
         let connection = tokio::spawn(async move { drop(connection.await) });
-        Self { requests, _connection: Arc::new(AbortOnDropHandle::new(connection)) }
+        Self { requests, headers: HeaderMap::new(), _connection: Arc::new(AbortOnDropHandle::new(connection)) }
+    }
+
+    /// The same connection with one more header in every call.
+    pub fn with(&self, name: &'static str, value: &str) -> Self {
+        let mut wire = self.clone();
+        wire.headers.insert(name, value.try_into().unwrap());
+        wire
     }
 
     /// How many streams at a time the service allows on this connection.
@@ -67,24 +82,44 @@ impl Wire {
         content_type: &str,
         body: impl Into<Bytes>,
     ) -> (StatusCode, HeaderMap, RecvStream) {
-        let request = Request::post(format!("http://localhost{path}"))
-            .header("content-type", content_type)
-            .header("te", "trailers")
-            .body(())
-            .unwrap();
-        let mut requests = soon(self.requests.clone().ready()).await.unwrap();
-        let (response, mut sending) = requests.send_request(request, false).unwrap();
-        sending.send_data(body.into(), true).unwrap();
+        self.send(self.request(path, content_type), body).await
+    }
+
+    /// Sends any request.
+    pub async fn send(&self, request: Request<()>, body: impl Into<Bytes>) -> (StatusCode, HeaderMap, RecvStream) {
+        let (response, mut sending) = self.begin(request).await;
+        // A refusal may have come before the body.
+        let _ = sending.send_data(body.into(), true);
         let (parts, body) = soon(response).await.unwrap().into_parts();
         (parts.status, parts.headers, body)
     }
 
-    /// Calls a method of the service with a body of any bytes, framed or not.
+    /// Sends the head of a request. Its body is for the caller to send.
+    pub async fn begin(&self, request: Request<()>) -> (ResponseFuture, SendStream<Bytes>) {
+        let mut requests = soon(self.requests.clone().ready()).await.unwrap();
+        requests.send_request(request, false).unwrap()
+    }
+
+    /// The head of a call of any path.
+    pub fn request(&self, path: &str, content_type: &str) -> Request<()> {
+        let mut request = Request::post(format!("http://localhost{path}"))
+            .header("content-type", content_type)
+            .header("te", "trailers")
+            .body(())
+            .unwrap();
+        request.headers_mut().extend(self.headers.clone());
+        request
+    }
+
+    /// Calls a method of the service, or a path, with a body of any bytes, framed or not.
     pub async fn open(&self, method: &str, body: impl Into<Bytes>) -> Frames {
-        let path = format!("/chitchat.v1.ChitChatService/{method}");
+        let path = match method.starts_with('/') {
+            true => method.to_owned(),
+            false => format!("/chitchat.v1.ChitChatService/{method}"),
+        };
         let (http, headers, body) = self.post(&path, "application/grpc", body).await;
         assert_eq!(http, StatusCode::OK, "gRPC answers 200");
-        Frames { body, buffer: BytesMut::new(), ended: Status::from_header_map(&headers) }
+        Frames::new(&headers, body)
     }
 
     /// Calls a unary method with any bytes as its message.
@@ -139,6 +174,10 @@ pub struct Frames {
 }
 
 impl Frames {
+    pub fn new(headers: &HeaderMap, body: RecvStream) -> Self {
+        Self { body, buffer: BytesMut::new(), ended: Status::from_header_map(headers) }
+    }
+
     /// The next message as it was sent; in the end the status, OK included.
     pub async fn message(&mut self) -> Result<Bytes, Status> {
         soon(async {

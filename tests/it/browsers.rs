@@ -1,0 +1,193 @@
+//! Who may speak to the service from a browser, and under which name; and the page itself.
+
+use std::net::SocketAddr;
+
+use chitchat::server::{Allowed, Config};
+use chitchat::wire::pb;
+use http::{HeaderValue, Request, StatusCode, Version};
+use tonic::Code;
+
+use crate::support::{BINARY, Http1, Participant, Server, ServerProgram, Web, Wire, refused};
+
+const PUBLISH: &str = "/chitchat.v1.ChitChatService/Publish";
+const FRIEND: &str = "https://friend.example";
+
+/// Everything that a service answers to.
+const PATHS: [&str; 9] = [
+    "/",
+    "/app.js",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/nothing",
+    PUBLISH,
+    "/grpc.health.v1.Health/Check",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+];
+
+async fn server() -> Server {
+    let allowed = Allowed { origins: vec![HeaderValue::from_static(FRIEND)], hosts: vec!["chat.example".into()] };
+    Server::with(Config { allowed, ..Server::config() }).await
+}
+
+fn preflight(origin: &str) -> [(&str, &str); 3] {
+    [
+        ("origin", origin),
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "authorization,content-type,grpc-timeout,x-grpc-web,x-user-agent"),
+    ]
+}
+
+#[tokio::test]
+async fn a_preflight_from_an_allowed_origin_is_answered_and_from_another_refused() {
+    let server = server().await;
+    let mut browser = Http1::connect(server.address).await;
+    let answer = browser.ask("OPTIONS", PUBLISH, &preflight(FRIEND), b"").await;
+    assert!(answer.status.is_success(), "{answer:?}");
+    assert_eq!(answer.header("access-control-allow-origin"), FRIEND);
+    assert_eq!(answer.header("access-control-allow-methods"), "POST");
+    let allowed = answer.header("access-control-allow-headers").to_ascii_lowercase();
+    for header in ["authorization", "content-type", "grpc-timeout", "x-grpc-web", "x-user-agent"] {
+        assert!(allowed.split(',').any(|allowed| allowed.trim() == header), "{header} in {allowed}");
+    }
+    assert!(!answer.header("access-control-max-age").is_empty());
+    for origin in ["https://evil.example", "http://friend.example", "https://friend.example:444", "null", "*"] {
+        let answer = browser.ask("OPTIONS", PUBLISH, &preflight(origin), b"").await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{origin}");
+        assert_eq!(answer.header("access-control-allow-origin"), "", "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn a_post_from_a_refused_origin_executes_nothing() {
+    let server = server().await;
+    let mut alice = Participant::arrive(server.address, "alice").await;
+    for origin in ["https://evil.example", "http://localhost:1", "https://friend.example.evil.example", "null", ""]
+    {
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            let headers = [("origin", origin)];
+            let web = Web { version, headers: &headers, ..Web::new(server.address) };
+            let answer = web.call("Publish", &alice.request("never")).await;
+            assert_eq!(answer.http, StatusCode::FORBIDDEN, "{origin:?} over {version:?}");
+            assert_eq!(answer.header("access-control-allow-origin"), "", "{origin:?} over {version:?}");
+        }
+    }
+    assert_eq!(alice.publish("hello").await.sequence, 2, "nothing else has happened");
+    alice.hears("hello").await;
+}
+
+#[tokio::test]
+async fn pages_of_allowed_origins_and_the_own_page_can_use_the_service_and_read_its_answers() {
+    let server = server().await;
+    let mut alice = Participant::arrive(server.address, "alice").await;
+    for (origin, readable_by) in [(FRIEND, FRIEND), ("http://localhost", ""), ("https://localhost", "")] {
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            let headers = [("origin", origin)];
+            let web = Web { version, headers: &headers, ..Web::new(server.address) };
+            let mut answer = web.call("Publish", &alice.request("hello")).await;
+            assert_eq!(answer.header("access-control-allow-origin"), readable_by);
+            let exposed = answer.header("access-control-expose-headers").to_owned();
+            for header in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
+                assert!(exposed.contains(header), "{header} in {exposed:?}");
+            }
+            answer.message::<pb::PublishResponse>().await;
+            assert_eq!(answer.end().await.code(), Code::Ok);
+            alice.hears("hello").await;
+
+            let mut refusal = web.call("Publish", &alice.request("")).await;
+            assert_eq!(refusal.header("access-control-allow-origin"), readable_by, "refusals are readable, too");
+            refused::<()>(Err(refusal.end().await), Code::InvalidArgument, "TEXT_EMPTY");
+        }
+    }
+}
+
+/// How a service answers to a host name, over HTTP/1.1 and over HTTP/2.
+async fn statuses(address: SocketAddr, host: &str, path: &str) -> [StatusCode; 2] {
+    let headers = [("host", host), ("content-type", BINARY)];
+    let method = if path.contains(".v1.") { "POST" } else { "GET" };
+    let http1 = Http1::connect(address).await.ask(method, path, &headers, b"").await.status;
+    let request = Request::builder().method(method).uri(format!("http://{host}{path}"));
+    let wire = Wire::connect(address).await;
+    let (http2, ..) = wire.send(request.header("content-type", BINARY).body(()).unwrap(), "").await;
+    [http1, http2]
+}
+
+#[tokio::test]
+async fn a_forged_host_is_refused_on_every_route_and_every_protocol() {
+    let server = server().await;
+    for path in PATHS {
+        for host in ["evil.example", "evil.example:50051", "127.0.0.1.evil.example", "192.0.2.1", "localhost.evil"]
+        {
+            let misdirected = [StatusCode::MISDIRECTED_REQUEST; 2];
+            assert_eq!(statuses(server.address, host, path).await, misdirected, "{host}{path}");
+        }
+    }
+    // The whole URL in the request line counts more than the Host header.
+    let answer = Http1::connect(server.address).await.ask("GET", "http://evil.example/", &[], b"").await;
+    assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST);
+    for headers in [&[("host", "localhost"), ("host", "evil.example")][..], &[("host", "evil example/")]] {
+        let answer = Http1::connect(server.address).await.ask("GET", "/", headers, b"").await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_names_of_this_machine_and_the_allowed_ones_are_answered_to() {
+    let server = server().await;
+    let port = server.address.port();
+    for host in ["localhost", "127.0.0.1", "[::1]", "LocalHost", "chat.example", "Chat.Example"] {
+        for host in [host.to_owned(), format!("{host}:{port}")] {
+            assert_eq!(statuses(server.address, &host, "/readyz").await, [StatusCode::OK; 2], "{host}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_allows_origins_and_hosts_by_options() {
+    let options = ["--allow-origin", FRIEND, "--allow-origin", "http://a.example", "--allow-host", "Chat.Example"];
+    let server = ServerProgram::start(&options);
+    for origin in [FRIEND, "http://a.example"] {
+        let answer = Http1::connect(server.address).await.ask("OPTIONS", PUBLISH, &preflight(origin), b"").await;
+        assert_eq!(answer.header("access-control-allow-origin"), origin);
+    }
+    for (host, status) in [("chat.example", StatusCode::OK), ("other.example", StatusCode::MISDIRECTED_REQUEST)] {
+        assert_eq!(statuses(server.address, host, "/healthz").await, [status; 2], "{host}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_and_its_parts_are_served_with_a_strict_policy() {
+    let server = Server::start().await;
+    let mut browser = Http1::connect(server.address).await;
+    for (path, content_type) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/app.js", "text/javascript; charset=utf-8"),
+        ("/style.css", "text/css; charset=utf-8"),
+        ("/icon.svg", "image/svg+xml"),
+    ] {
+        let whole = browser.ask("GET", path, &[], b"").await;
+        assert_eq!((whole.status, whole.header("content-type")), (StatusCode::OK, content_type), "{path}");
+        assert!(!whole.body.is_empty(), "{path}");
+        assert_eq!(whole.header("x-content-type-options"), "nosniff", "{path}");
+        let policy = whole.header("content-security-policy");
+        for rule in ["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"] {
+            assert!(policy.contains(rule), "{path}: {rule} in {policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{path}: {policy}");
+
+        let head = browser.ask("HEAD", path, &[], b"").await;
+        assert_eq!((head.status, head.headers.get("etag")), (StatusCode::OK, whole.headers.get("etag")), "{path}");
+        assert_eq!(head.header("content-length"), whole.body.len().to_string(), "{path}");
+
+        let etag = whole.header("etag");
+        for known in [etag.to_owned(), format!("W/{etag}"), format!("\"other\", {etag}"), "*".to_owned()] {
+            let same = browser.ask("GET", path, &[("if-none-match", &known)], b"").await;
+            assert_eq!((same.status, same.header("etag")), (StatusCode::NOT_MODIFIED, etag), "{path} {known}");
+        }
+        let other = browser.ask("GET", path, &[("if-none-match", "\"other\"")], b"").await;
+        assert_eq!((other.status, other.body), (StatusCode::OK, whole.body.clone()), "{path}");
+
+        let posted = Http1::connect(server.address).await.ask("POST", path, &[], b"hello").await;
+        assert_eq!(posted.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+    }
+}
