@@ -38,63 +38,93 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves connections until shutdown, then for at most the drain limit.
 pub async fn serve(listener: TcpListener, router: Router, config: &Config, vitals: &Vitals) {
-    let connections = TaskTracker::new();
     let abandoned = CancellationToken::new();
-    let places = Arc::new(Semaphore::new(config.connections_max));
-    let builder = Arc::new(builder(config));
-    loop {
-        let (stream, remote, place) = tokio::select! {
-            () = vitals.stopping.cancelled() => break,
-            accepted = accept(&listener, &places) => match accepted {
+    let door = Door {
+        listener,
+        router,
+        config,
+        vitals,
+        builder: Arc::new(builder(config)),
+        places: Arc::new(Semaphore::new(config.connections_max)),
+        abandoned: abandoned.clone(),
+    };
+    let (connections, late) = (TaskTracker::new(), TaskTracker::new());
+    tokio::select! {
+        () = vitals.stopping.cancelled() => {}
+        never = door.keep_open(&connections) => match never {},
+    }
+    connections.close();
+    late.close();
+    // Whoever comes during the drain is told of it, and is not waited for.
+    let drained = tokio::select! {
+        drained = timeout(config.drain, connections.wait()) => drained,
+        never = door.keep_open(&late) => match never {},
+    };
+    drop(door);
+    if drained.is_err() {
+        tracing::warn!(connections = connections.len(), "connections did not end in time and are cut off");
+    }
+    abandoned.cancel();
+    connections.wait().await;
+    late.wait().await;
+}
+
+/// Where connections come in.
+struct Door<'a> {
+    listener: TcpListener,
+    router: Router,
+    config: &'a Config,
+    vitals: &'a Vitals,
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    places: Arc<Semaphore>,
+    /// Cuts off all connections.
+    abandoned: CancellationToken,
+}
+
+impl Door<'_> {
+    /// Accepts connections and serves each in a task of its own.
+    async fn keep_open(&self, connections: &TaskTracker) -> Infallible {
+        loop {
+            let (stream, remote, place) = match self.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
-            },
-        };
-        if let Err(error) = set_options(&stream, config) {
-            tracing::debug!(%remote, %error, "cannot set the options of a connection");
-        }
-        // A connection whose own end has no address is gone already.
-        let Ok(local) = stream.local_addr() else { continue };
-        let connection = Connection {
-            peer: Peer { remote, local },
-            tls: config.tls.as_ref().map(Tls::acceptor),
-            router: router.clone(),
-            builder: builder.clone(),
-            first_request: config.first_request,
-            stopping: vitals.stopping.clone(),
-        };
-        let (abandoned, open) = (abandoned.clone(), vitals.metrics.connections.clone());
-        connections.spawn(async move {
-            open.inc();
-            tokio::select! {
-                () = abandoned.cancelled() => {}
-                () = connection.serve(stream) => {}
+            };
+            if let Err(error) = set_options(&stream, self.config) {
+                tracing::debug!(%remote, %error, "cannot set the options of a connection");
             }
-            open.dec();
-            drop(place);
-        });
+            // A connection whose own end has no address is gone already.
+            let Ok(local) = stream.local_addr() else { continue };
+            let connection = Connection {
+                peer: Peer { remote, local },
+                tls: self.config.tls.as_ref().map(Tls::acceptor),
+                router: self.router.clone(),
+                builder: self.builder.clone(),
+                first_request: self.config.first_request,
+                stopping: self.vitals.stopping.clone(),
+            };
+            let (abandoned, open) = (self.abandoned.clone(), self.vitals.metrics.connections.clone());
+            connections.spawn(async move {
+                open.inc();
+                tokio::select! {
+                    () = abandoned.cancelled() => {}
+                    () = connection.serve(stream) => {}
+                }
+                open.dec();
+                drop(place);
+            });
+        }
     }
-    drop(listener);
-    connections.close();
-    if timeout(config.drain, connections.wait()).await.is_err() {
-        tracing::warn!(connections = connections.len(), "connections did not end in time and are cut off");
-        abandoned.cancel();
-        connections.wait().await;
-    }
-}
 
-/// Waits for a place first: while there is none, connections wait in the system's backlog.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, place))
+    /// Waits for a place first: while there is none, connections wait in the system's backlog.
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let place = self.places.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let (stream, peer) = self.listener.accept().await?;
+        Ok((stream, peer, place))
+    }
 }
 
 /// Events are small and are to arrive at once; a peer that vanished without a word is to be found, also
@@ -158,6 +188,8 @@ impl Connection {
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let mut silent = pin!(timeout(first_request, requested.cancelled()));
+        // Whoever comes during the drain gets one answer.
+        let late = stopping.is_cancelled();
         let (mut watched, mut draining) = (true, false);
         loop {
             tokio::select! {
@@ -174,7 +206,7 @@ impl Connection {
                     }
                     watched = false;
                 }
-                () = stopping.cancelled(), if !draining => {
+                () = stopping.cancelled(), if !draining && !(late && watched) => {
                     draining = true;
                     connection.as_mut().graceful_shutdown();
                 }
