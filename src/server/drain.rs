@@ -15,19 +15,35 @@ use tonic::Status;
 
 use crate::wire::Rejection;
 
-/// Ends a gRPC response with SHUTTING_DOWN when the shutdown begins.
+/// Ends a gRPC response with SHUTTING_DOWN when the shutdown begins. The request ends, too: a caller that
+/// could go on asking would keep the connection open.
 pub async fn end_at_shutdown(State(shutdown): State<CancellationToken>, request: Request, next: Next) -> Response {
+    if shutdown.is_cancelled() {
+        return Status::from(Rejection::ShuttingDown).into_http();
+    }
+    let request = request.map(|body| UntilShutdown::wrap(body, &shutdown, None));
     let response = next.run(request).await;
     if response.body().is_end_stream() {
         return response;
     }
-    response.map(|body| Body::new(UntilShutdown { body, shutdown: Some(Box::pin(shutdown.cancelled_owned())) }))
+    let mut farewell = HeaderMap::new();
+    let told = Status::from(Rejection::ShuttingDown).add_header(&mut farewell);
+    response.map(|body| UntilShutdown::wrap(body, &shutdown, told.ok().map(|()| farewell)))
 }
 
 struct UntilShutdown {
-    body: Body,
-    /// None once the response has ended.
-    shutdown: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// None once it has ended.
+    body: Option<Body>,
+    shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// The trailers with which the shutdown ends it.
+    farewell: Option<HeaderMap>,
+}
+
+impl UntilShutdown {
+    fn wrap(body: Body, shutdown: &CancellationToken, farewell: Option<HeaderMap>) -> Body {
+        let shutdown = Box::pin(shutdown.clone().cancelled_owned());
+        Body::new(Self { body: Some(body), shutdown, farewell })
+    }
 }
 
 impl http_body::Body for UntilShutdown {
@@ -38,23 +54,20 @@ impl http_body::Body for UntilShutdown {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let Some(shutdown) = self.shutdown.as_mut() else { return Poll::Ready(None) };
-        if shutdown.as_mut().poll(cx).is_pending() {
-            return Pin::new(&mut self.body).poll_frame(cx);
+        let this = &mut *self;
+        let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        if this.shutdown.as_mut().poll(cx).is_pending() {
+            return Pin::new(body).poll_frame(cx);
         }
-        self.shutdown = None;
-        let mut trailers = HeaderMap::new();
-        Poll::Ready(match Status::from(Rejection::ShuttingDown).add_header(&mut trailers) {
-            Ok(()) => Some(Ok(Frame::trailers(trailers))),
-            Err(_) => None,
-        })
+        this.body = None;
+        Poll::Ready(this.farewell.take().map(|trailers| Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.shutdown.is_none() || self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }

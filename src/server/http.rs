@@ -68,7 +68,7 @@ fn health_and_reflection(vitals: &Vitals) -> (Router, HealthReporter) {
     };
     let (v1, v1alpha) = (reflection().build_v1(), reflection().build_v1alpha());
     let routes = Router::new()
-        .route_service("/grpc.health.v1.Health/{method}", health)
+        .route_service("/grpc.health.v1.Health/{method}", health.clone())
         .route_service(
             "/grpc.reflection.v1.ServerReflection/{method}",
             v1.expect("the descriptors were made by the compiler"),
@@ -77,7 +77,9 @@ fn health_and_reflection(vitals: &Vitals) -> (Router, HealthReporter) {
             "/grpc.reflection.v1alpha.ServerReflection/{method}",
             v1alpha.expect("the descriptors were made by the compiler"),
         )
-        .route_layer(middleware::from_fn_with_state(vitals.stopping.clone(), drain::end_at_shutdown));
+        .route_layer(middleware::from_fn_with_state(vitals.stopping.clone(), drain::end_at_shutdown))
+        // Has an end of its own, and is to say NOT_SERVING meanwhile.
+        .route_service("/grpc.health.v1.Health/Check", health);
     (routes, reporter)
 }
 
