@@ -20,6 +20,10 @@
 //! | [`grpc_web`] | gRPC-Web over HTTP/1.1 and HTTP/2, byte by byte |
 //! | [`browsers`] | origins, host names, and the page |
 //! | [`deadlines`] | `grpc-timeout`, and requests that come drop by drop |
+//! | [`operators`] | `/healthz`, `/readyz`, `/metrics`, `grpc.health.v1` |
+//! | [`tls`] | certificates, their reload, and who trusts them |
+//! | [`secret`] | the access secret, and that guessing is slow |
+//! | [`hostile`] | what never ends, what is too much, and a thousand at once |
 //! | [`connections`] | connections that say nothing or something else |
 //! | [`support`] | servers, programs and a client that speaks bytes |
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -30,16 +34,20 @@ mod conversation;
 mod crowd;
 mod deadlines;
 mod grpc_web;
+mod hostile;
 mod interruptions;
 mod journal;
 mod journal_support;
 mod logs;
+mod operators;
 mod processes;
 mod rates;
 mod recovery;
+mod secret;
 mod shutdown;
 mod support;
 mod terminal;
+mod tls;
 mod usage;
 mod wire_join;
 mod wire_publish;

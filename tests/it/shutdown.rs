@@ -5,10 +5,24 @@ use std::time::{Duration, SystemTime};
 
 use chitchat::chat::Sequence;
 use chitchat::server::Config;
+use chitchat::wire::pb;
+use http::StatusCode;
+use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{FaultyJournal, Participant, Server, ServerProgram, soon};
+use tonic::Code;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+
+use crate::support::{
+    FaultyJournal, Frames, Http1, Participant, Server, ServerProgram, Window, Wire, frame, refused, soon,
+};
+
+/// So long that no test would see the end of it.
+const FOR_EVER: Duration = Duration::from_secs(60 * 60);
 
 /// A peer that has said that it speaks HTTP/2, and then neither asks nor answers.
 async fn mute_peer(address: SocketAddr) -> TcpStream {
@@ -64,4 +78,75 @@ async fn a_grace_period_that_ends_while_the_service_stops_makes_nobody_leave() {
     server.stop().await.unwrap();
     let events = control.history.read(Sequence(0), 100).await.unwrap();
     assert!(events.iter().all(|event| event.recorded_at <= stopping), "{events:#?}");
+}
+
+#[tokio::test]
+async fn while_it_drains_a_service_says_so_to_whoever_comes() {
+    let server = Server::with(Config { drain: FOR_EVER, first_request: FOR_EVER, ..Server::config() }).await;
+    let address = server.address;
+    let mut alice = Participant::arrive(address, "alice").await;
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(Http1::get(address, path).await.status, StatusCode::OK, "{path}");
+    }
+    let peer = mute_peer(address).await;
+    let stopped = tokio::spawn(server.stop());
+    refused::<()>(Err(alice.end().await), Code::Unavailable, "SHUTTING_DOWN");
+
+    let ready = Http1::get(address, "/readyz").await;
+    assert_eq!((ready.status, ready.text()), (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#));
+    assert_eq!(Http1::get(address, "/healthz").await.status, StatusCode::OK, "it lives");
+    assert_eq!(Http1::get(address, "/metrics").await.status, StatusCode::OK);
+    let join = pb::JoinRequest { display_name: "bob".into(), ..Default::default() };
+    let joined = Participant::open(address, &join, Window::default()).await;
+    refused(joined, Code::Unavailable, "SHUTTING_DOWN");
+    let about = HealthCheckRequest { service: "chitchat.v1.ChitChatService".into() }.encode_to_vec();
+    let wire = Wire::connect(address).await;
+    let health: HealthCheckResponse = wire.call("/grpc.health.v1.Health/Check", &about).await.unwrap();
+    assert_eq!(health.status(), ServingStatus::NotServing);
+    let wire = Wire::connect(address).await;
+    let watched = wire.open("/grpc.health.v1.Health/Watch", frame(&about)).await.message().await;
+    refused(watched, Code::Unavailable, "SHUTTING_DOWN");
+    // Whoever comes now and says nothing is not waited for.
+    let _late = mute_peer(address).await;
+    assert!(!stopped.is_finished());
+
+    drop(peer);
+    soon(stopped).await.unwrap().unwrap();
+    assert!(TcpStream::connect(address).await.is_err(), "nobody is there any more");
+}
+
+#[tokio::test]
+async fn watches_and_reflection_do_not_hold_up_the_end() {
+    let server = Server::with(Config { drain: FOR_EVER, ..Server::config() }).await;
+    let wire = Wire::connect(server.address).await;
+    let mut streams = Vec::new();
+    for service in ["", "chitchat.v1.ChitChatService"] {
+        let request = HealthCheckRequest { service: service.into() };
+        let mut watch = wire.open("/grpc.health.v1.Health/Watch", frame(&request.encode_to_vec())).await;
+        watch.message().await.unwrap();
+        streams.push((watch, None));
+    }
+    for version in ["v1", "v1alpha"] {
+        let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+        let (response, mut sending) = wire.begin(wire.request(&path, "application/grpc")).await;
+        let message_request = Some(MessageRequest::ListServices(String::new()));
+        let request = ServerReflectionRequest { message_request, ..Default::default() };
+        sending.send_data(frame(&request.encode_to_vec()), false).unwrap();
+        let (parts, body) = soon(response).await.unwrap().into_parts();
+        let mut reflection = Frames::new(&parts.headers, body);
+        let services = reflection.message().await.unwrap();
+        for name in ["chitchat.v1.ChitChatService", "grpc.health.v1.Health"] {
+            assert!(String::from_utf8_lossy(&services).contains(name), "{version}: {services:?}");
+        }
+        streams.push((reflection, Some(sending)));
+    }
+    server.stop().await.unwrap();
+    for (mut stream, _sending) in streams {
+        let end = loop {
+            if let Err(status) = stream.message().await {
+                break status;
+            }
+        };
+        refused::<()>(Err(end), Code::Unavailable, "SHUTTING_DOWN");
+    }
 }

@@ -28,7 +28,16 @@ fn wrong_usage_exits_2_before_anything_starts() {
     check_wrong(&["nonsense"], &[], "nonsense");
     check_wrong(&["serve", "--nonsense"], &[], "--nonsense");
     check_wrong(&["serve", "extra"], &[], "extra");
-    for option in ["--grace", "--stall", "--heartbeat", "--ping", "--ping-timeout", "--first-request", "--drain"] {
+    for option in [
+        "--grace",
+        "--stall",
+        "--heartbeat",
+        "--ping",
+        "--ping-timeout",
+        "--first-request",
+        "--drain",
+        "--request-time",
+    ] {
         for value in ["0s", "soon", "5", "-1s", ""] {
             check_wrong(&["serve", &format!("{option}={value}")], &[], option);
         }
@@ -41,6 +50,15 @@ fn wrong_usage_exits_2_before_anything_starts() {
     check_wrong(&["serve", "--log-level", "loud"], &[], "--log-level");
     for address in ["nonsense", "127.0.0.1", "127.0.0.1:port", "127.0.0.1:65536", ""] {
         check_wrong(&["serve", "--listen", address], &[], "--listen");
+    }
+    check_wrong(&["serve", "--tls-cert", "f"], &[], "--tls-key");
+    check_wrong(&["serve", "--tls-key", "f"], &[], "--tls-cert");
+    check_wrong(&["serve", "--tls-self-signed", "--tls-cert", "f", "--tls-key", "f"], &[], "--tls-self-signed");
+    for origin in ["*", "null", "chat.example", "https://chat.example/", "ftp://chat.example", ""] {
+        check_wrong(&["serve", "--allow-origin", origin], &[], "--allow-origin");
+    }
+    for host in ["chat.example:50051", "http://chat.example", "a b", ""] {
+        check_wrong(&["serve", "--allow-host", host], &[], "--allow-host");
     }
     check_wrong(&["join"], &[], "--name");
     for name in ["", " ", "a\nb", "\u{202e}a", &"a".repeat(33)] {
