@@ -192,6 +192,7 @@ impl Connection {
         let late = stopping.is_cancelled();
         let (mut watched, mut draining) = (true, false);
         loop {
+            let in_turn = !(late && watched);
             tokio::select! {
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
@@ -206,7 +207,7 @@ impl Connection {
                     }
                     watched = false;
                 }
-                () = stopping.cancelled(), if !draining && !(late && watched) => {
+                () = stopping.cancelled(), if in_turn && !draining => {
                     draining = true;
                     connection.as_mut().graceful_shutdown();
                 }

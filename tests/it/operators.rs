@@ -164,7 +164,7 @@ async fn the_text_of_the_figures_is_open_metrics() {
                 bucket = figure;
             }
             ("histogram", "_count") => {
-                assert!(text.contains(&format!("{family}_bucket{{le=\"+Inf\"}} {figure}\n")))
+                assert!(text.contains(&format!("{family}_bucket{{le=\"+Inf\"}} {figure}\n")));
             }
             other => panic!("{other:?}: {line}"),
         }
