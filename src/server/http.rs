@@ -100,8 +100,8 @@ async fn measure(State(metrics): State<Metrics>) -> Response {
 /// Says where a request comes from, in its extensions. gRPC-Web is known by the type alone: its case and
 /// its parameters, such as a charset, say nothing.
 async fn note_origin(mut request: Request, next: Next) -> Response {
-    let content_type = request.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    let content_type = content_type(&request);
+    let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
     let essence = essence.trim_ascii().to_ascii_lowercase();
     let transport = Transport::of(&essence);
     if let Some(Peer { remote, .. }) = request.extensions().get::<Peer>().copied() {
@@ -119,7 +119,7 @@ async fn only_grpc(request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
     }
-    if !content_type(&request).starts_with(b"application/grpc") {
+    if !content_type(&request).as_bytes().starts_with(b"application/grpc") {
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Here gRPC and gRPC-Web are spoken.\n").into_response();
     }
     next.run(request).await
@@ -142,11 +142,15 @@ async fn note_refusals(State(metrics): State<Metrics>, request: Request, next: N
 
 /// Whoever speaks gRPC is told so in gRPC.
 async fn nothing_here(request: Request) -> Response {
-    let content_type = request.headers().get(header::CONTENT_TYPE);
-    if let Some(grpc) = content_type.filter(|value| value.as_bytes().starts_with(b"application/grpc")) {
+    let content_type = content_type(&request);
+    if content_type.as_bytes().starts_with(b"application/grpc") {
         let mut response = Status::unimplemented("there is no such service here").into_http::<Body>();
-        response.headers_mut().insert(header::CONTENT_TYPE, grpc.clone());
+        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
         return response;
     }
     (StatusCode::NOT_FOUND, "There is nothing here.\n").into_response()
+}
+
+fn content_type(request: &Request) -> HeaderValue {
+    request.headers().get(header::CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static(""))
 }
