@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::terminal::escaped;
+use crate::terminal::notice;
 
 /// A chat whose order of events can be seen and proved.
 ///
@@ -54,24 +54,38 @@ pub fn main() -> ExitCode {
 }
 
 fn fail(error: &(dyn Error + 'static)) -> ExitCode {
-    // It may tell what a service said.
-    eprintln!("chitchat: {}", escaped(&error.to_string()));
+    notice(&format!("chitchat: {error}"));
     ExitCode::FAILURE
 }
 
-/// Waits for SIGINT or SIGTERM.
-async fn interrupted() -> std::io::Result<()> {
+/// Waits for a signal to end: SIGINT, SIGTERM, or SIGHUP, which comes when a terminal is closed.
+async fn interrupted(hangup_ends: bool) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let hangup = async {
+        match hangup_ends {
+            true => signal(SignalKind::hangup())?.recv().await,
+            false => std::future::pending().await,
+        };
+        Ok(())
+    };
     tokio::select! {
-        result = tokio::signal::ctrl_c() => result,
+        _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
+        result = hangup => result,
     }
 }
 
-/// A length of time such as `30s`, `500ms` or `2min`, more than nothing.
+/// The longest time that an option takes. More would be a slip, and could not be counted on by every timer.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A length of time such as `30s`, `500ms` or `2min`: more than nothing, at most [`LONGEST`].
 fn duration(text: &str) -> Result<Duration, String> {
     let duration =
         humantime::parse_duration(text).map_err(|error| format!("{error} (for example 30s or 500ms)"))?;
-    if duration.is_zero() { Err("must be more than nothing".into()) } else { Ok(duration) }
+    match duration {
+        Duration::ZERO => Err("must be more than nothing".into()),
+        duration if duration > LONGEST => Err("must be at most a day".into()),
+        duration => Ok(duration),
+    }
 }

@@ -127,8 +127,13 @@ pub fn check_address(url: &str) -> Result<(), JoinError> {
 pub async fn join(options: Options) -> Result<(Chat, Updates), JoinError> {
     let (updates_sender, updates) = mpsc::channel(UPDATES_WAITING);
     let (commands, commands_receiver) = mpsc::channel(COMMANDS_WAITING);
-    let (driver, welcome) = Driver::join(options, commands_receiver, updates_sender).await?;
-    tokio::spawn(driver.run());
+    let (driver, welcome) = Driver::join(options, commands_receiver, updates_sender.clone()).await?;
+    tokio::spawn(async move {
+        if let Err(failed) = tokio::spawn(driver.run()).await {
+            // Whoever looks on is told, even of a fault of our own. Nobody looking is no fault.
+            let _ = updates_sender.send(Update::Ended(JoinError::Failed(failed.to_string()))).await;
+        }
+    });
     Ok((Chat { commands, me: welcome.me, roster: welcome.roster }, Updates(updates)))
 }
 

@@ -7,17 +7,20 @@
 mod people;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sha2::{Digest, Sha256};
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use crate::terminal::notice;
 
 /// The target of all records, and of nothing else.
 pub const TARGET: &str = "chitchat::record";
@@ -87,7 +90,7 @@ pub fn install(destination: &Destination<'_>) -> Result<RecordGuard, RecordError
         .with_target(false)
         .with_current_span(false)
         .with_span_list(false)
-        .with_writer(Arc::new(file))
+        .with_writer(RecordFile { file, failed: AtomicBool::new(false) })
         .with_filter(Targets::new().with_target(TARGET, destination.level));
 
     let (people, guard) = match destination.stderr.then(stderr_writer) {
@@ -103,6 +106,39 @@ pub fn install(destination: &Destination<'_>) -> Result<RecordGuard, RecordError
     };
     tracing_subscriber::registry().with(json).with(people).try_init()?;
     Ok(RecordGuard(guard))
+}
+
+/// The file of the records. Says once, on standard error, when records are lost: on a full disk, say.
+struct RecordFile {
+    file: File,
+    failed: AtomicBool,
+}
+
+impl Write for &RecordFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = (&self.file).write(bytes);
+        match &written {
+            Ok(_) => self.failed.store(false, Ordering::Relaxed),
+            Err(error) => {
+                if !self.failed.swap(true, Ordering::Relaxed) {
+                    notice(&format!("chitchat: the log cannot be written, and records are lost: {error}"));
+                }
+            }
+        }
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (&self.file).flush()
+    }
+}
+
+impl<'a> MakeWriter<'a> for RecordFile {
+    type Writer = &'a RecordFile;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Write as _};
 
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
@@ -21,6 +21,11 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(shown)
+}
+
+/// Writes a line to standard error, safe to show. Where nobody can read it, there is nobody to tell.
+pub fn notice(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", escaped(text));
 }
 
 /// A JSON object on one line, safe to show: JSON itself demands that only some of these be escaped.

@@ -4,17 +4,27 @@ use std::error::Error;
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::pin::pin;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use tokio::io::{AsyncWriteExt, BufReader};
+use clap::builder::BoolishValueParser;
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
 use super::{interrupted, lines};
 use crate::chat::DisplayName;
 use crate::client::{self, Chat, Event, LeaveError, Member, Options, PublishError, Update, Updates, show};
 use crate::record::{self, Destination};
-use crate::terminal::escaped;
+use crate::server::Secret;
+use crate::terminal;
+
+/// How long to go on showing events after the leave, where nobody may be looking.
+const SHOWING_TIME: Duration = Duration::from_secs(10);
+/// The exit code of a program that SIGINT ended.
+const INTERRUPTED_TWICE: i32 = 130;
 
 /// What a user types to leave.
 const QUIT: &str = "/quit";
@@ -44,11 +54,11 @@ pub(super) struct Join {
     log_dir: PathBuf,
 
     /// Read one message a line and print one event a line. The number in front is its logical time.
-    #[arg(long, env = "CHITCHAT_PLAIN", conflicts_with = "json")]
+    #[arg(long, env = "CHITCHAT_PLAIN", conflicts_with = "json", value_parser = BoolishValueParser::new())]
     plain: bool,
 
     /// Like --plain, printing one JSON object a line, with the field names of the log records.
-    #[arg(long, env = "CHITCHAT_JSON")]
+    #[arg(long, env = "CHITCHAT_JSON", value_parser = BoolishValueParser::new())]
     json: bool,
 }
 
@@ -62,52 +72,74 @@ fn server(url: &str) -> Result<String, String> {
 
 impl Join {
     pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
+        let options = self.options()?;
         let file = record::file_name("client", self.name.as_str());
         let destination = Destination { folder: &self.log_dir, file: &file, level: Level::INFO, stderr: false };
         let _records = record::install(&destination)?;
-        let read =
-            |path: &PathBuf| fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()));
-        let mut options = Options::new(&*self.server, self.name.as_str());
-        options.certificate_authority = self.ca.as_ref().map(read).transpose()?;
-        if let Some(secret) = self.secret_file.as_ref().map(read).transpose()? {
-            options.secret = Some(String::from_utf8_lossy(&secret).trim_end().to_owned());
-        }
         let (chat, updates) = client::join(options).await?;
         let screen = Screen { json: self.json };
         screen.say(&here(chat.roster()));
         if io::stdin().is_terminal() {
             screen.say("type a message and press Enter; /quit leaves");
         }
-        let talking = talk(chat, &screen);
-        let showing = screen.show(updates);
+        let stop = CancellationToken::new();
+        tokio::spawn(stop_on_signal(stop.clone()));
+        let talking = talk(chat, &screen, &stop);
+        let showing = async {
+            let shown = screen.show(updates).await;
+            // Whoever cannot be shown anything any more leaves; so does one that could not go on.
+            stop.cancel();
+            shown
+        };
         tokio::pin!(talking, showing);
-        let mut done_talking = None;
-        loop {
-            tokio::select! {
-                shown = showing.as_mut() => {
-                    shown?;
-                    return match done_talking {
-                        Some(result) => result,
-                        None => talking.await,
-                    };
-                }
-                talked = talking.as_mut(), if done_talking.is_none() => done_talking = Some(talked),
+        tokio::select! {
+            shown = showing.as_mut() => {
+                let talked = talking.await;
+                shown.and(talked)
             }
+            talked = talking.as_mut() => {
+                // What came before the leave is still to be shown, if anybody looks.
+                let shown = timeout(SHOWING_TIME, showing).await.unwrap_or(Ok(()));
+                talked.and(shown)
+            }
+        }
+    }
+
+    fn options(&self) -> Result<Options, Box<dyn Error>> {
+        let read =
+            |path: &PathBuf| fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()));
+        let mut options = Options::new(&*self.server, self.name.as_str());
+        options.certificate_authority = self.ca.as_ref().map(read).transpose()?;
+        if let Some(path) = &self.secret_file {
+            let secret = String::from_utf8_lossy(&read(path)?).trim_end_matches(['\r', '\n']).to_owned();
+            Secret::parse(&secret).map_err(|fault| format!("{}: {fault}", path.display()))?;
+            options.secret = Some(secret);
+        }
+        Ok(options)
+    }
+}
+
+/// The first signal to end leaves the conversation, the second does not wait for that.
+async fn stop_on_signal(stop: CancellationToken) {
+    if interrupted(true).await.is_ok() {
+        stop.cancel();
+        if interrupted(true).await.is_ok() {
+            std::process::exit(INTERRUPTED_TWICE);
         }
     }
 }
 
 /// Sends what the user types, a line at a time, until the user leaves.
-async fn talk(chat: Chat, screen: &Screen) -> Result<(), Box<dyn Error>> {
-    let mut input = BufReader::new(tokio::io::stdin());
-    let mut interrupt = std::pin::pin!(interrupted());
+async fn talk(chat: Chat, screen: &Screen, stop: &CancellationToken) -> Result<(), Box<dyn Error>> {
+    let mut lines = lines::of(tokio::io::stdin());
+    let mut ahead = None;
     loop {
-        let line = tokio::select! {
-            line = lines::next(&mut input) => line?,
-            result = interrupt.as_mut() => {
-                result?;
-                None
-            }
+        let line = match ahead.take() {
+            Some(line) => line,
+            None => tokio::select! {
+                () = stop.cancelled() => break,
+                line = lines.recv() => line.transpose()?,
+            },
         };
         let text = match line {
             Some(Ok(text)) if text != QUIT => text,
@@ -117,16 +149,24 @@ async fn talk(chat: Chat, screen: &Screen) -> Result<(), Box<dyn Error>> {
             }
             None | Some(Ok(_)) => break,
         };
-        let published = tokio::select! {
-            published = chat.publish(&*text) => published,
-            result = interrupt.as_mut() => {
-                result?;
-                break;
+        let mut publishing = pin!(chat.publish(&*text));
+        let published = loop {
+            tokio::select! {
+                published = publishing.as_mut() => break published,
+                () = stop.cancelled() => break Err(PublishError::Ended),
+                // A line is read ahead, so that a user who waits for the connection can still leave.
+                line = lines.recv(), if ahead.is_none() => match line.transpose()? {
+                    Some(Ok(line)) if line == QUIT => break Err(PublishError::Ended),
+                    line => ahead = Some(line),
+                },
             }
         };
         match published {
             Ok(_) => {}
-            Err(PublishError::Ended) => return Ok(()),
+            Err(PublishError::Ended) => {
+                screen.refused(&format!("left before it was acknowledged: {text}"));
+                break;
+            }
             Err(error) => screen.refused(&format!("{error}: {text}")),
         }
     }
@@ -155,8 +195,16 @@ impl Screen {
                 Update::Event(event) => {
                     let mut line = self.line(&event)?;
                     line.push('\n');
-                    output.write_all(line.as_bytes()).await?;
-                    output.flush().await?;
+                    let written = async {
+                        output.write_all(line.as_bytes()).await?;
+                        output.flush().await
+                    };
+                    match written.await {
+                        Ok(()) => {}
+                        // Whoever read along has gone, as `head` does.
+                        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                        Err(error) => return Err(error.into()),
+                    }
                 }
                 Update::Offline { why } => self.say(&format!("offline ({why}); trying again, messages wait")),
                 Update::Back => self.say("back; nothing was missed"),
@@ -179,10 +227,10 @@ impl Screen {
     }
 
     fn say(&self, notice: &str) {
-        eprintln!("* {}", escaped(notice));
+        terminal::notice(&format!("* {notice}"));
     }
 
     fn refused(&self, why: &str) {
-        eprintln!("* not sent: {}", escaped(why));
+        terminal::notice(&format!("* not sent: {why}"));
     }
 }

@@ -15,7 +15,7 @@ use super::progress::Progress;
 use crate::chat::{Conversation, Event, EventKind, LeaveReason, Sequence};
 use crate::journal::sqlite::{Inspected, OpenError, OpenFault, Summary};
 use crate::journal::{History, JournalError, RecoveryError, recover};
-use crate::terminal::{escaped, json_line};
+use crate::terminal::{escaped, json_line, notice};
 
 /// How many events are read at a time.
 const PAGE: usize = 1024;
@@ -63,7 +63,7 @@ impl Journal {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(Failure::Damaged(why)) => Err(why.into()),
             Err(Failure::Unusable(why)) => {
-                eprintln!("chitchat: {why}");
+                notice(&format!("chitchat: {why}"));
                 Ok(ExitCode::from(UNUSABLE))
             }
             // Whoever reads the output has seen enough.

@@ -1,6 +1,9 @@
 //! Lines of standard input, each a message.
 
-use tokio::io::{AsyncBufRead, AsyncBufReadExt};
+use std::io;
+
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::sync::mpsc;
 
 /// The longest line that is read as one, in bytes. No message is nearly as long; a longer line is passed
 /// over, so that no input can fill the memory.
@@ -17,10 +20,26 @@ pub(super) enum LineFault {
     NotUtf8,
 }
 
+/// A line, or why it cannot be a message.
+pub(super) type Line = Result<String, LineFault>;
+
+/// The lines of an input, read by a task of its own, so that waiting for one can be given up without losing it.
+pub(super) fn of(input: impl AsyncRead + Send + Unpin + 'static) -> mpsc::Receiver<io::Result<Line>> {
+    let (sender, lines) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut input = BufReader::new(input);
+        while let Some(line) = next(&mut input).await.transpose() {
+            let failed = line.is_err();
+            if sender.send(line).await.is_err() || failed {
+                break;
+            }
+        }
+    });
+    lines
+}
+
 /// Reads the next line, without its end; none at the end of input.
-pub(super) async fn next(
-    input: &mut (impl AsyncBufRead + Unpin),
-) -> std::io::Result<Option<Result<String, LineFault>>> {
+async fn next(input: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Line>> {
     let mut line = Vec::new();
     let mut too_long = false;
     loop {
@@ -61,7 +80,7 @@ mod tests {
         let mut input = Vec::from("one\ntwo\r\n\n\u{e6}\n".as_bytes());
         input.extend_from_slice(b"\xff\n");
         input.extend_from_slice(format!("{long}\nlast").as_bytes());
-        let mut input = tokio::io::BufReader::with_capacity(7, &*input);
+        let mut input = BufReader::with_capacity(7, &*input);
         let mut lines = Vec::new();
         while let Some(line) = next(&mut input).await.unwrap() {
             lines.push(line);

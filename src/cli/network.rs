@@ -24,10 +24,21 @@ pub(super) fn origin(text: &str) -> Result<HeaderValue, String> {
     let web = matches!(uri.scheme_str(), Some("http" | "https"));
     let host = uri.authority().filter(|authority| !authority.as_str().contains('@'));
     match (web, host) {
+        (true, Some(host)) if host.port_u16().is_some_and(|port| Some(port) == usual_port(&uri)) => {
+            Err("leave out the port: browsers do so where it is the usual one".into())
+        }
         (true, Some(_)) if uri.path() == "/" && !text.ends_with('/') && uri.query().is_none() => {
             HeaderValue::from_str(&text.to_ascii_lowercase()).map_err(|_| wrong.into())
         }
         _ => Err(wrong.into()),
+    }
+}
+
+fn usual_port(uri: &Uri) -> Option<u16> {
+    match uri.scheme_str() {
+        Some("http") => Some(80),
+        Some("https") => Some(443),
+        _ => None,
     }
 }
 
@@ -46,7 +57,8 @@ pub(super) fn host_of(address: &str) -> Option<String> {
 }
 
 fn bare(host: &str) -> String {
-    host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase()
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    host.strip_suffix('.').map(str::to_owned).unwrap_or(host)
 }
 
 /// Reads the secret that participants have to know.
@@ -77,13 +89,18 @@ pub(super) fn tls_self_signed(hosts: &[String], folder: &Path) -> Result<Tls, Bo
     names.extend(hosts.iter().filter(|host| !LOCAL_NAMES.contains(&host.as_str())).cloned());
     let (tls, certificate) = Tls::self_signed(names)?;
     let path = folder.join(SELF_SIGNED_FILE);
-    fs::write(&path, certificate).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    tracing::warn!("nobody vouches for this certificate; clients trust it with --ca {}", path.display());
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&path, certificate))
+        .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     Ok(tls)
 }
 
-/// Whoever listens beyond this machine should know what others can see.
-pub(super) fn warn_of_exposure(listener: &TcpListener, config: &Config) {
+/// Whoever listens beyond this machine should know what others can see, and whom they can trust.
+pub(super) fn warn_of_exposure(listener: &TcpListener, config: &Config, self_signed: Option<&Path>) {
+    if let Some(folder) = self_signed {
+        let path = folder.join(SELF_SIGNED_FILE);
+        tracing::warn!("nobody vouches for this certificate; clients trust it with --ca {}", path.display());
+    }
     let beyond = listener.local_addr().is_ok_and(|address| !address.ip().to_canonical().is_loopback());
     if beyond && config.tls.is_none() {
         tracing::warn!("other machines can connect, and nothing is encrypted: see --tls-cert");
@@ -111,6 +128,7 @@ mod tests {
             "https://a/",
             "https://a/b",
             "https://a?b",
+            "https://a:443",
             "ftp://a",
             "https://u@a",
         ] {

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use http::HeaderValue;
 use tokio::net::TcpListener;
@@ -69,7 +70,8 @@ pub(super) struct Serve {
 
     /// Encrypt with a certificate made just now, for trying out. It is written to LOG_DIR/self-signed.pem,
     /// for `chitchat join --ca`.
-    #[arg(long, env = "CHITCHAT_TLS_SELF_SIGNED", conflicts_with = "tls_cert")]
+    #[arg(long, env = "CHITCHAT_TLS_SELF_SIGNED", conflicts_with = "tls_cert",
+        value_parser = BoolishValueParser::new())]
     tls_self_signed: bool,
 
     #[command(flatten)]
@@ -173,6 +175,7 @@ fn survive_file_size_limit() -> io::Result<()> {
 
 impl Serve {
     pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
+        let config = self.config()?;
         let listener = TcpListener::bind(&self.listen)
             .await
             .map_err(|error| format!("cannot listen on {}: {error}", self.listen))?;
@@ -182,12 +185,11 @@ impl Serve {
         };
         let destination = Destination { folder: &self.log_dir, file: "server.jsonl", level, stderr: true };
         let _records = record::install(&destination)?;
-        let config = self.config()?;
-        network::warn_of_exposure(&listener, &config);
+        network::warn_of_exposure(&listener, &config, self.tls_self_signed.then_some(&*self.log_dir));
         let shutdown = CancellationToken::new();
-        let stop = shutdown.clone();
+        let (stop, reloads) = (shutdown.clone(), self.tls_cert.is_some());
         tokio::spawn(async move {
-            match interrupted().await {
+            match interrupted(!reloads).await {
                 Ok(()) => stop.cancel(),
                 Err(error) => tracing::error!(%error, "signals cannot be received"),
             }

@@ -15,6 +15,8 @@ use crate::wire::pb::chit_chat_service_client::ChitChatServiceClient;
 use crate::wire::pb::join_response::Frame;
 use crate::wire::{Reason, pb, retry_delay};
 
+/// How a certificate in PEM begins.
+const PEM_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// How often a quiet connection is pinged.
 const PING: Duration = Duration::from_secs(10);
 /// How long the answer to a ping may take.
@@ -23,6 +25,10 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const SILENCE_MARGIN: Duration = Duration::from_secs(5);
 /// The heartbeat that is assumed where a Welcome names none.
 const HEARTBEAT_ASSUMED: Duration = Duration::from_secs(15);
+
+/// What a service may say of its heartbeat and be believed.
+const HEARTBEAT_SHORTEST: Duration = Duration::from_secs(1);
+const HEARTBEAT_LONGEST: Duration = Duration::from_secs(60 * 60 * 24);
 
 /// A generated client over one connection.
 pub(super) type Stub = ChitChatServiceClient<InterceptedService<Channel, Credentials>>;
@@ -62,7 +68,8 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(stub: Stub, stream: Streaming<pb::JoinResponse>, heartbeat: Option<Duration>) -> Self {
-        let silence = 2 * heartbeat.unwrap_or(HEARTBEAT_ASSUMED) + SILENCE_MARGIN;
+        let heartbeat = heartbeat.unwrap_or(HEARTBEAT_ASSUMED).clamp(HEARTBEAT_SHORTEST, HEARTBEAT_LONGEST);
+        let silence = 2 * heartbeat + SILENCE_MARGIN;
         Self { stub, stream, heard: Instant::now(), silence }
     }
 }
@@ -131,6 +138,9 @@ pub(super) async fn dial(options: &Options) -> Result<Stub, Failure> {
     if encrypted {
         let mut tls = ClientTlsConfig::new().with_native_roots();
         if let Some(pem) = &options.certificate_authority {
+            if !pem.windows(PEM_CERTIFICATE.len()).any(|window| window == PEM_CERTIFICATE) {
+                return Err(Failure::Fatal(JoinError::Tls("there is no certificate in the file to trust".into())));
+            }
             tls = tls.ca_certificate(Certificate::from_pem(pem));
         }
         endpoint = endpoint.tls_config(tls).map_err(|error| Failure::Fatal(JoinError::Tls(innermost(&error))))?;

@@ -22,6 +22,8 @@ use crate::wire::{Reason, pb};
 const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause.
 const RECONNECT_LONGEST: Duration = Duration::from_secs(5);
+/// The longest that the client waits because the service asks it to.
+const WAIT_LONGEST: Duration = Duration::from_secs(60);
 /// How many updates the driver holds for a program that is busy, before it stops reading the stream.
 const OUTBOX: usize = 64;
 
@@ -47,6 +49,8 @@ pub(super) struct Driver {
     updates: mpsc::Sender<Update>,
     outbox: VecDeque<Update>,
     outgoing: Outgoing,
+    /// A wish to publish that waits for the message before it.
+    held: Option<Command>,
     link: Option<Link>,
 }
 
@@ -61,17 +65,18 @@ impl Driver {
         let (link, welcomed) = match connect(&options, &mut session).await {
             Ok(connected) => connected,
             Err(failure) => {
-                session.stopped();
-                return Err(match failure {
+                let error = match failure {
                     Failure::Fatal(error) => error,
                     Failure::Lost { status: Some(status), .. } => JoinError::refused(&status),
                     Failure::Lost { why, .. } => JoinError::Unreachable { address: options.server, why },
                     Failure::SessionOver(reason) => JoinError::Protocol(reason.as_str().into()),
-                });
+                };
+                session.stopped(Some(&error.as_record()));
+                return Err(error);
             }
         };
         let (outbox, outgoing) = (VecDeque::new(), Outgoing::default());
-        let driver = Self { options, session, commands, updates, outbox, outgoing, link: Some(link) };
+        let driver = Self { options, session, commands, updates, outbox, outgoing, held: None, link: Some(link) };
         Ok((driver, welcomed))
     }
 
@@ -89,10 +94,15 @@ impl Driver {
                 break gone;
             }
         };
-        if let Gone::Failed(error) = gone {
-            self.outbox.push_back(Update::Ended(error));
-        }
-        self.session.stopped();
+        let reason = match gone {
+            Gone::Left => None,
+            Gone::Failed(error) => {
+                let reason = error.as_record();
+                self.outbox.push_back(Update::Ended(error));
+                Some(reason)
+            }
+        };
+        self.session.stopped(reason.as_deref());
         self.outgoing.close();
         for update in self.outbox {
             if self.updates.send(update).await.is_err() {
@@ -126,6 +136,7 @@ impl Driver {
                     match self.outgoing.land(landed, &mut self.session) {
                         Progress::Next => continue,
                         Progress::Wait(delay, why) => {
+                            let delay = delay.min(WAIT_LONGEST);
                             self.outgoing.pause = Some(Instant::now() + delay);
                             self.outbox.push_back(Update::Waiting { delay, why });
                             continue;
@@ -223,7 +234,7 @@ impl Driver {
                     delay = Duration::ZERO;
                 }
                 Err(Failure::Lost { retry_after, .. }) => {
-                    delay = delays.next().unwrap_or(RECONNECT_LONGEST).max(retry_after);
+                    delay = delays.next().unwrap_or(RECONNECT_LONGEST).max(retry_after.min(WAIT_LONGEST));
                 }
                 // Whoever joins anew may find its name taken by a try of its own that broke before the answer.
                 Err(Failure::Fatal(error)) if over.is_some() && error.reason() == Some(Reason::NameTaken) => {
@@ -237,7 +248,7 @@ impl Driver {
                     if over.is_some() && error.reason() == Some(Reason::ClockOutOfRange) =>
                 {
                     self.session.restart();
-                    delay = Duration::ZERO;
+                    delay = delays.next().unwrap_or(RECONNECT_LONGEST);
                 }
                 Err(Failure::Fatal(error)) => return Err(Gone::Failed(error)),
             }
@@ -263,19 +274,37 @@ impl Driver {
     }
 
     /// One thing for the user: an update out, or a command in.
+    ///
+    /// The wish to leave is taken up at any time, also while a message waits for the connection.
     async fn attend(&mut self) {
-        tokio::select! {
-            permit = self.updates.reserve(), if !self.outbox.is_empty() => match (permit, self.outbox.pop_front()) {
-                (Ok(permit), Some(update)) => permit.send(update),
-                // Nobody looks at the updates any more: that holds up nothing.
-                _ => self.outbox.clear(),
-            },
-            command = self.commands.recv(), if self.outgoing.is_idle() => match command {
-                Some(Command::Publish { text, answer }) => self.outgoing.publish(text, &self.session, answer),
-                Some(Command::Leave { answer }) => self.outgoing.leave(answer, self.options.patience),
-                None => self.outgoing.leave(None, self.options.patience),
-            },
+        if self.outgoing.is_idle()
+            && let Some(held) = self.held.take()
+        {
+            return self.take_up(held);
+        }
+        let listening = self.held.is_none() && self.outgoing.farewell.is_none();
+        let command = tokio::select! {
+            permit = self.updates.reserve(), if !self.outbox.is_empty() => {
+                match (permit, self.outbox.pop_front()) {
+                    (Ok(permit), Some(update)) => permit.send(update),
+                    // Nobody looks at the updates any more: that holds up nothing.
+                    _ => self.outbox.clear(),
+                }
+                return;
+            }
+            command = self.commands.recv(), if listening => command,
             else => std::future::pending().await,
+        };
+        self.take_up(command.unwrap_or(Command::Leave { answer: None }));
+    }
+
+    fn take_up(&mut self, command: Command) {
+        match command {
+            Command::Leave { answer } => self.outgoing.leave(answer, self.options.patience),
+            Command::Publish { text, answer } if self.outgoing.is_idle() => {
+                self.outgoing.publish(text, &self.session, answer);
+            }
+            publish @ Command::Publish { .. } => self.held = Some(publish),
         }
     }
 

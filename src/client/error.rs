@@ -39,6 +39,9 @@ pub enum JoinError {
         /// Why, for people.
         message: String,
     },
+    /// The client itself failed.
+    #[error("the client failed: {0}")]
+    Failed(String),
     /// The service said something that it never should.
     #[error("the service broke the protocol: {0}")]
     Protocol(String),
@@ -48,6 +51,11 @@ impl JoinError {
     /// The service's no, as it said it.
     pub(super) fn refused(status: &Status) -> Self {
         Self::Refused { reason: Reason::of(status), code: status.code(), message: status.message().to_owned() }
+    }
+
+    /// The reason's name where there is one, otherwise the error itself.
+    pub(super) fn as_record(&self) -> String {
+        self.reason().map_or_else(|| self.to_string(), |reason| reason.as_str().to_owned())
     }
 
     /// The reason of a refusal.

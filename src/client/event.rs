@@ -56,7 +56,29 @@ pub enum Kind {
     },
 }
 
+/// What of an event only some kinds have, for records and lines.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Particulars<'a> {
+    pub(super) message_id: Option<&'a str>,
+    pub(super) sent_logical_time: Option<u64>,
+    pub(super) seen_sequence: Option<u64>,
+    pub(super) reason: Option<&'static str>,
+}
+
 impl Kind {
+    pub(super) fn particulars(&self) -> Particulars<'_> {
+        match self {
+            Self::Joined => Particulars::default(),
+            Self::Left { reason } => Particulars { reason: Some(reason), ..Particulars::default() },
+            Self::Message { message_id, sent_logical_time, seen_sequence } => Particulars {
+                message_id: Some(message_id),
+                sent_logical_time: Some(sent_logical_time.0),
+                seen_sequence: Some(seen_sequence.0),
+                reason: None,
+            },
+        }
+    }
+
     /// Its name in the log records.
     pub fn as_str(&self) -> &'static str {
         match self {

@@ -5,7 +5,7 @@ use tonic::Status;
 
 use super::Receipt;
 use super::error::JoinError;
-use super::event::{self, Event, Kind, Member};
+use super::event::{self, Event, Member, Particulars};
 use crate::chat::{LamportClock, LogicalTime, Sequence};
 use crate::record::record;
 use crate::wire::{Reason, pb};
@@ -106,7 +106,7 @@ impl Session {
 
     /// Begins again with a clock at 0, as another process would.
     pub(super) fn restart(&mut self) {
-        self.stopped();
+        self.stopped(None);
         *self = Self::new(std::mem::take(&mut self.display_name));
     }
 
@@ -183,8 +183,8 @@ impl Session {
         );
     }
 
-    pub(super) fn stopped(&self) {
-        own_record!(self, "client_stopped");
+    pub(super) fn stopped(&self, reason: Option<&str>) {
+        own_record!(self, "client_stopped", reason);
     }
 
     fn acknowledged(&mut self, what: &str, message_id: Option<&str>, sequence: u64, logical_time: u64) -> Receipt {
@@ -208,13 +208,7 @@ impl Session {
 
 /// S7 ii: the content and its logical time.
 fn record_delivery(event: &Event) {
-    let (message_id, sent, seen, reason) = match &event.kind {
-        Kind::Joined => (None, None, None, None),
-        Kind::Left { reason } => (None, None, None, Some(*reason)),
-        Kind::Message { message_id, sent_logical_time, seen_sequence } => {
-            (Some(message_id.as_str()), Some(sent_logical_time.0), Some(seen_sequence.0), None)
-        }
-    };
+    let Particulars { message_id, sent_logical_time, seen_sequence, reason } = event.kind.particulars();
     record!(
         INFO,
         "client",
@@ -228,8 +222,8 @@ fn record_delivery(event: &Event) {
         kind = event.kind.as_str(),
         content = event.content,
         message_id,
-        sent_logical_time = sent,
-        seen_sequence = seen,
+        sent_logical_time,
+        seen_sequence,
         reason,
     );
 }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::event::{Event, Kind};
+use super::event::{Event, Kind, Particulars};
 use crate::terminal::{escaped, json_line};
 
 /// A line for people: `[9] alice: hello`, the number being the event's logical time.
@@ -21,13 +21,7 @@ pub fn plain(event: &Event) -> String {
 /// # Errors
 /// None that a string can cause.
 pub fn json(event: &Event, now: SystemTime) -> serde_json::Result<String> {
-    let (message_id, sent_logical_time, seen_sequence, reason) = match &event.kind {
-        Kind::Joined => (None, None, None, None),
-        Kind::Left { reason } => (None, None, None, Some(*reason)),
-        Kind::Message { message_id, sent_logical_time, seen_sequence } => {
-            (Some(message_id.as_str()), Some(sent_logical_time.0), Some(seen_sequence.0), None)
-        }
-    };
+    let Particulars { message_id, sent_logical_time, seen_sequence, reason } = event.kind.particulars();
     json_line(&Line {
         timestamp: humantime::format_rfc3339_micros(now).to_string(),
         level: "INFO",

@@ -132,10 +132,11 @@ impl Door<'_> {
 fn set_options(stream: &TcpStream, config: &Config) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(config.ping).with_interval(config.ping_timeout))?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(config.ping + config.ping_timeout))?;
-    Ok(())
+    socket.set_tcp_user_timeout(Some(config.ping.saturating_add(config.ping_timeout)))?;
+    // The system counts these in whole seconds.
+    let [time, interval] = [config.ping, config.ping_timeout].map(|time| time.max(Duration::from_secs(1)));
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(time).with_interval(interval))
 }
 
 fn builder(config: &Config) -> auto::Builder<TokioExecutor> {

@@ -45,6 +45,15 @@ enum Request {
     Expire { participant: ParticipantId },
 }
 
+impl Request {
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Join { answer, .. } | Self::Resume { answer, .. } => answer.is_closed(),
+            Self::Act { .. } | Self::Expire { .. } => false,
+        }
+    }
+}
+
 /// A request with its result, to be answered once the batch is recorded.
 enum Decided {
     Stream { attach: Result<Box<Attach>, Rejection>, answer: Answer<Delivery> },
@@ -173,7 +182,8 @@ impl Engine {
         let before = self.conversation.clone();
         let mut events = Vec::new();
         let mut decided = Vec::with_capacity(batch.len());
-        for request in batch.drain(..) {
+        // Whoever does not wait for its stream any more shall not have one: it would stand in the way of the next.
+        for request in batch.drain(..).filter(|request| !request.is_abandoned()) {
             let known = events.len();
             let decision = self.decide(request, &mut events);
             decided.push((decision, events.get(known).cloned()));

@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header, uri::Authority};
+use tonic::Status;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::origin::Peer;
@@ -30,18 +32,20 @@ pub struct Allowed {
 pub async fn check(State(allowed): State<Arc<Allowed>>, request: Request, next: Next) -> Response {
     let authority = match authority(&request) {
         Ok(authority) => authority,
-        Err(why) => return refuse(StatusCode::BAD_REQUEST, why),
+        Err(why) => return refuse(&request, StatusCode::BAD_REQUEST, why),
     };
     let local = request.extensions().get::<Peer>().map(|peer| peer.local.ip().to_canonical());
     if let Some(authority) = &authority
         && !allowed.knows_host(authority.host(), local)
     {
-        return refuse(StatusCode::MISDIRECTED_REQUEST, "this service does not answer to that host name");
+        let why = "this service does not answer to that host name; see --allow-host";
+        return refuse(&request, StatusCode::MISDIRECTED_REQUEST, why);
     }
     if let Some(origin) = request.headers().get(header::ORIGIN)
         && !allowed.knows_origin(origin, authority.as_ref())
     {
-        return refuse(StatusCode::FORBIDDEN, "pages of that origin may not use this service");
+        let why = "pages of that origin may not use this service; see --allow-origin";
+        return refuse(&request, StatusCode::FORBIDDEN, why);
     }
     next.run(request).await
 }
@@ -80,8 +84,11 @@ impl Allowed {
         }
         let Some(uri) = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok()) else { return false };
         match (uri.scheme_str(), uri.authority(), authority) {
-            (Some("http" | "https"), Some(origin), Some(own)) => {
-                origin.as_str().eq_ignore_ascii_case(own.as_str())
+            (Some(scheme @ ("http" | "https")), Some(origin), Some(own)) => {
+                let usual = if scheme == "http" { 80 } else { 443 };
+                let port = |authority: &Authority| authority.port_u16().unwrap_or(usual);
+                let alone = uri.path() == "/" && uri.query().is_none() && !origin.as_str().contains('@');
+                alone && origin.host().eq_ignore_ascii_case(own.host()) && port(origin) == port(own)
             }
             _ => false,
         }
@@ -103,8 +110,22 @@ fn authority(request: &Request) -> Result<Option<Authority>, &'static str> {
     }
 }
 
-fn refuse(status: StatusCode, why: &'static str) -> Response {
-    (status, format!("{why}\n")).into_response()
+/// Whoever speaks gRPC is told in gRPC as well.
+fn refuse(request: &Request, code: StatusCode, why: &'static str) -> Response {
+    let header = |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let remote = request.extensions().get::<Peer>().map(|peer| tracing::field::display(peer.remote));
+    let authority = request.uri().authority().map(tracing::field::display);
+    let (host, origin) = (header(header::HOST), header(header::ORIGIN));
+    tracing::info!(peer = remote, authority, host = host.as_deref(), origin = origin.as_deref(), "{why}");
+    match request.headers().get(header::CONTENT_TYPE) {
+        Some(grpc) if grpc.as_bytes().starts_with(b"application/grpc") => {
+            let mut response = Status::permission_denied(why).into_http::<Body>();
+            response.headers_mut().insert(header::CONTENT_TYPE, grpc.clone());
+            *response.status_mut() = code;
+            response
+        }
+        _ => (code, format!("{why}\n")).into_response(),
+    }
 }
 
 #[cfg(test)]

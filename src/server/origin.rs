@@ -1,7 +1,7 @@
 //! Where a request came from.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::chat::ParticipantId;
 use crate::record::record;
@@ -26,6 +26,14 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// The address for which limits count: of an IPv6 address the network, all of which one host may use.
+    pub fn address(&self) -> IpAddr {
+        match self.peer.ip().to_canonical() {
+            IpAddr::V4(address) => address.into(),
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        }
+    }
+
     /// Records that a request was refused, and why. Of a path, the last part is the method.
     pub fn record_refusal(&self, path: &str, participant: Option<ParticipantId>, reason: Reason) {
         record!(

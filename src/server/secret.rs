@@ -75,7 +75,7 @@ impl Gate {
 
     /// An address that guesses too fast is not even compared, so that guessing fast gains nothing.
     fn admit(&self, origin: &Origin, headers: &HeaderMap) -> Result<(), Rejection> {
-        let (address, now) = (origin.peer.ip(), Instant::now());
+        let (address, now) = (origin.address(), Instant::now());
         if let Some(retry_after) = self.wrong.wait(address, now) {
             return Err(Rejection::RateLimited { retry_after });
         }

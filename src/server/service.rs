@@ -87,7 +87,7 @@ impl Service {
             }
             None => {
                 let display_name = DisplayName::parse(&request.display_name)?;
-                self.rates.join(origin.peer.ip())?;
+                self.rates.join(origin.address())?;
                 let token = token::new_token((self.machine.random)());
                 let caller = Caller { session: token::key_of(&token), token: token.into(), origin };
                 self.engine.join(caller, display_name, LogicalTime(request.logical_time)).await

@@ -30,7 +30,7 @@ pub enum Rejection {
         epoch: String,
     },
     /// The access secret is missing or wrong.
-    #[error("this service asks for an access secret")]
+    #[error("the access secret that this service asks for is missing or wrong")]
     SecretRequired,
     /// Too many in too short a time.
     #[error("too fast; try again in {} ms", .retry_after.as_millis().max(1))]

@@ -8,6 +8,7 @@
 //! | [`journal`] | the journal in a file: restarts, damage, full and failing disks |
 //! | [`processes`] | one service and its clients fed from pipes: joins, messages, leaves |
 //! | [`interruptions`] | clients killed, frozen, cut off; a service with another journal |
+//! | [`farewells`] | whoever wants to go can go |
 //! | [`shutdown`] | the drain, and that it is bounded |
 //! | [`crowd`] | twenty at once have one transcript; the client library |
 //! | [`terminal`] | nothing reaches a terminal raw; `--json` |
@@ -33,6 +34,7 @@ mod connections;
 mod conversation;
 mod crowd;
 mod deadlines;
+mod farewells;
 mod grpc_web;
 mod hostile;
 mod interruptions;

@@ -24,6 +24,7 @@ fn check_wrong(arguments: &[&str], settings: &[(&str, &str)], named: &str) {
 
 #[test]
 fn wrong_usage_exits_2_before_anything_starts() {
+    check_wrong(&["serve", "--grace", "3years"], &[], "--grace");
     check_wrong(&[], &[], "Usage");
     check_wrong(&["nonsense"], &[], "nonsense");
     check_wrong(&["serve", "--nonsense"], &[], "--nonsense");

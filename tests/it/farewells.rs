@@ -1,0 +1,108 @@
+//! A user who wants to go can go, whatever else is the matter (S6).
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::support::{Client, Program, Proxy, ServerProgram, soon};
+
+/// A client that is offline and has a message that waits.
+async fn offline_with_a_message(server: &ServerProgram) -> Client {
+    let proxy = Proxy::to(server.address).await;
+    let mut alice = server.join_by(proxy.address, "alice", "--plain");
+    alice.program.until("Participant alice joined");
+    proxy.cut();
+    alice.program.notice("* offline");
+    alice.program.type_line("this one waits");
+    alice
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_a_client_that_cannot_leave() {
+    let server = ServerProgram::start(&[]);
+    let mut alice = offline_with_a_message(&server).await;
+    alice.program.signal("INT");
+    let notice = alice.program.notice("not sent");
+    assert!(notice.contains("this one waits"), "{notice}");
+    alice.program.signal("INT");
+    assert_eq!(alice.program.end().code, Some(130));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quit_is_heard_while_a_message_waits_and_what_was_not_sent_is_said() {
+    let server = ServerProgram::start(&[]);
+    let mut alice = offline_with_a_message(&server).await;
+    alice.program.type_line("/quit");
+    let notice = alice.program.notice("not sent");
+    assert!(notice.contains("this one waits"), "{notice}");
+    // It tries to tell the service for as long as its patience lasts, and then says that it could not.
+    let ended = alice.program.end();
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.errors.contains("could not be told"), "{}", ended.errors);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_can_leave_while_its_message_waits_for_the_connection() {
+    use chitchat::client::{self, Options, PublishError};
+    let server = ServerProgram::start(&[]);
+    let proxy = Proxy::to(server.address).await;
+    let options = Options {
+        patience: std::time::Duration::from_millis(300),
+        ..Options::new(format!("http://{}", proxy.address), "alice")
+    };
+    let (chat, _updates) = client::join(options).await.unwrap();
+    proxy.cut();
+    let speaking = chat.clone();
+    let publishing = tokio::spawn(async move { speaking.publish("this one waits").await });
+    soon(chat.leave()).await.unwrap_err();
+    let error = soon(publishing).await.unwrap().unwrap_err();
+    assert!(matches!(error, PublishError::Unconfirmed | PublishError::Ended), "{error:?}");
+}
+
+#[test]
+fn a_client_whose_reader_has_gone_leaves_at_once_s6() {
+    let server = ServerProgram::start(&[]);
+    let mut alice = server.join("alice");
+    let mut bob = Command::new(env!("CARGO_BIN_EXE_chitchat"))
+        .args(["join", "--plain", "--name", "bob", "--server", &format!("http://{}", server.address), "--log-dir"])
+        .arg(server.log_folder())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(bob.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("Participant bob joined"), "{line}");
+    alice.program.type_line("is anybody reading?");
+    alice.program.until("Participant bob left");
+    assert_eq!(bob.wait().unwrap().code(), Some(0));
+    let left = server.records().into_iter().find(|record| record["event"] == "leave_broadcast").unwrap();
+    assert_eq!(left["reason"], "REQUESTED");
+}
+
+#[test]
+fn a_client_that_cannot_complain_still_returns_its_exit_code() {
+    let server = ServerProgram::start(&[]);
+    let _alice = server.join("alice");
+    let command = format!(
+        "{} join --plain --name alice --server http://{} --log-dir {} </dev/null 2>&-; echo $?",
+        env!("CARGO_BIN_EXE_chitchat"),
+        server.address,
+        server.log_folder().display(),
+    );
+    let output = Command::new("sh").arg("-c").arg(command).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "1");
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_said_and_the_chat_goes_on() {
+    let server = ServerProgram::start(&[]);
+    let folder = tempfile::TempDir::new().unwrap();
+    std::os::unix::fs::symlink("/dev/full", folder.path().join("client-bob.jsonl")).unwrap();
+    let (url, logs) = (format!("http://{}", server.address), folder.path().to_str().unwrap());
+    let mut bob = Program::start(&["join", "--plain", "--name", "bob", "--server", &url, "--log-dir", logs], &[]);
+    bob.notice("records are lost");
+    bob.type_line("hello");
+    bob.until("bob: hello");
+    assert_eq!(bob.end_of_input().code, Some(0));
+}
