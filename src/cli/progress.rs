@@ -1,6 +1,6 @@
 //! One calm line on a terminal that says how far something long is.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 /// What takes less is not worth a line.
@@ -32,7 +32,8 @@ impl Progress {
         let now = Instant::now();
         if now >= due {
             let percent = done.saturating_mul(100) / self.total.max(1);
-            eprint!("\r{} {done} of {} events, {percent} %\x1b[K", self.what, self.total);
+            let (what, total) = (self.what, self.total);
+            let _ = write!(io::stderr(), "\r{what} {done} of {total} events, {percent} %\x1b[K");
             (self.due, self.shown) = (Some(now + INTERVAL), true);
         }
     }
@@ -42,7 +43,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.shown {
-            eprint!("\r\x1b[K");
+            let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
 }

@@ -119,7 +119,7 @@ async fn a_journal_can_be_looked_into_while_the_service_runs() {
 
 #[tokio::test]
 async fn a_full_disk_loses_nothing_and_the_service_goes_on_when_there_is_space() {
-    let Some(disk) = SmallDisk::mount("size=1m") else { return };
+    let disk = SmallDisk::mount("size=1m");
     let (journal, ballast) = (disk.file("chitchat.db"), disk.file("ballast"));
     fs::write(&ballast, vec![0; 256 * 1024]).unwrap();
     let service = Service::start(&journal).await;
@@ -212,7 +212,7 @@ async fn a_failed_fsync_stops_the_service_before_it_promises_anything() {
 
 #[tokio::test]
 async fn a_journal_that_cannot_be_written_stops_the_start() {
-    let Some(disk) = SmallDisk::mount("size=1m") else { return };
+    let disk = SmallDisk::mount("size=1m");
     let journal = disk.file("chitchat.db");
     assert!(Service::start(&journal).await.stop().await.success());
     disk.remount("ro");
