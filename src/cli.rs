@@ -3,6 +3,7 @@
 mod join;
 mod journal;
 mod lines;
+mod log_tail;
 mod network;
 mod progress;
 mod serve;

@@ -4,10 +4,12 @@
 //! The library emits records through `tracing` under one target; where they go is for the program to say,
 //! and [`install`] is what our own program says.
 
+mod newest;
 mod people;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,6 +23,8 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::terminal::notice;
+
+pub use newest::newest_broadcast;
 
 /// The target of all records, and of nothing else.
 pub const TARGET: &str = "chitchat::record";
@@ -145,7 +149,18 @@ fn open(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    OpenOptions::new().create(true).append(true).open(path)
+    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+    end_cut_line(&mut file)?;
+    Ok(file)
+}
+
+/// Ends the last line where a process was killed while it wrote that: it stays one bad line, and the next
+/// record is a line of its own.
+fn end_cut_line(file: &mut File) -> io::Result<()> {
+    let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(()) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    if byte == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
 }
 
 fn stderr_writer() -> (NonBlocking, WorkerGuard) {

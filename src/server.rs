@@ -4,6 +4,7 @@
 //! [`stream`] → wire. The socket, the configuration, the journal and the shutdown signal are handed in.
 
 mod accept;
+mod broadcast;
 mod config;
 mod deadline;
 mod drain;
@@ -37,6 +38,7 @@ use crate::journal::{Epoch, Journal, JournalError, RecoveryError, recover};
 use crate::record::record;
 
 pub use accept::HEADER_LIST_BYTES_MAX;
+pub use broadcast::record_recovered_broadcast;
 pub use config::{Config, Machine};
 pub use feed::FEED_WINDOW;
 pub use guard::Allowed;

@@ -14,12 +14,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
 use super::progress::Progress;
-use super::{duration, interrupted, network};
+use super::{duration, interrupted, log_tail, network};
 use crate::chat::Conversation;
 use crate::journal::{self, Journal as _, MemoryJournal, RecoveryError, SqliteJournal};
 use crate::record::{self, Destination};
 use crate::server::{self, Allowed, Config, Rate};
 
+/// The log's name in its folder.
+const LOG_FILE: &str = "server.jsonl";
 /// The word for a journal that is no file. A file of that name is `./memory`.
 const MEMORY: &str = "memory";
 
@@ -183,7 +185,7 @@ impl Serve {
             LogLevel::Info => Level::INFO,
             LogLevel::Debug => Level::DEBUG,
         };
-        let destination = Destination { folder: &self.log_dir, file: "server.jsonl", level, stderr: true };
+        let destination = Destination { folder: &self.log_dir, file: LOG_FILE, level, stderr: true };
         let _records = record::install(&destination)?;
         network::warn_of_exposure(&listener, &config, self.tls_self_signed.then_some(&*self.log_dir));
         let shutdown = CancellationToken::new();
@@ -200,12 +202,13 @@ impl Serve {
             let journal = MemoryJournal::new(epoch);
             return Ok(server::run(listener, config, Box::new(journal), shutdown).await?);
         }
-        let path = self.journal;
+        let (path, log) = (self.journal, self.log_dir.join(LOG_FILE));
         let recovering = async {
             let journal = spawn_blocking(move || SqliteJournal::open(&path, || epoch)).await??;
             let conversation = recover(&journal)
                 .await
                 .map_err(|error| format!("cannot go on with {}: {error}", journal.path().display()))?;
+            log_tail::complete(log, &journal, conversation.head()).await?;
             Ok::<_, Box<dyn Error>>((journal, conversation))
         };
         let (journal, conversation) = tokio::select! {

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::broadcast::record_broadcast;
 use super::feed::Feed;
 use super::origin::Origin;
 use super::presence::{Attach, Presence};
@@ -339,30 +340,6 @@ impl Engine {
             }
         }
         self.vitals.metrics.event(&event.kind);
-        let (name, message_id, seen, reason) = match &event.kind {
-            EventKind::Joined { .. } => ("join_broadcast", None, None, None),
-            EventKind::Left { reason } => ("leave_broadcast", None, None, Some(reason.as_str())),
-            EventKind::Message { message_id, seen, .. } => {
-                ("message_broadcast", message_id.as_ref().map(|id| id.as_str()), Some(seen.0), None)
-            }
-        };
-        record!(
-            INFO,
-            "server",
-            name,
-            epoch = %self.epoch,
-            participant_id = %event.participant.id,
-            display_name = %event.participant.display_name,
-            sequence = event.sequence.0,
-            logical_time = event.logical_time.0,
-            local_time = event.logical_time.0,
-            sent_logical_time = event.sent_logical_time.0,
-            kind = event.kind.as_str(),
-            content = event.content(),
-            message_id,
-            seen_sequence = seen,
-            reason,
-            recipients = self.presence.attached(),
-        );
+        record_broadcast(&self.epoch, event, self.presence.attached());
     }
 }
