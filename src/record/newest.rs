@@ -86,7 +86,7 @@ mod tests {
             let after = others.repeat(repeats);
             for padding in [0, 1, 17, 40] {
                 let after = format!("{}\n{after}", " ".repeat(padding));
-                let log = [&line("leave_broadcast", "a", 6), &sought, &after].concat();
+                let log = [line("leave_broadcast", "a", 6), sought.clone(), after].concat();
                 assert_eq!(newest(&log), Some(7), "{repeats} {padding}");
             }
         }

@@ -6,6 +6,9 @@
 //! | [`conversation`] | random commands against the rules of the state machine and a naive model |
 //! | [`recovery`] | a journal that fails for now or for good; a restart on the same journal |
 //! | [`journal`] | the journal in a file: restarts, damage, full and failing disks |
+//! | [`log_tail`] | the service's log after a crash |
+//! | [`kill_loop`] | the service killed again and again under load |
+//! | [`far_behind`] | a reader that was away for longer than the feed reaches |
 //! | [`processes`] | one service and its clients fed from pipes: joins, messages, leaves |
 //! | [`interruptions`] | clients killed, frozen, cut off; a service with another journal |
 //! | [`farewells`] | whoever wants to go can go |
@@ -37,9 +40,12 @@ mod deadlines;
 mod farewells;
 mod grpc_web;
 mod hostile;
+mod far_behind;
 mod interruptions;
 mod journal;
 mod journal_support;
+mod kill_loop;
+mod log_tail;
 mod logs;
 mod operators;
 mod processes;

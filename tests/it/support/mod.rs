@@ -5,6 +5,7 @@
 
 mod figures;
 mod http1;
+mod durable;
 mod journal;
 mod logs;
 mod participant;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 pub use figures::Figures;
 pub use http1::Http1;
+pub use durable::DurableServer;
 pub use journal::{Fault, FaultyJournal};
 pub use logs::{Record, records};
 pub use participant::Participant;

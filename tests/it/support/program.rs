@@ -115,6 +115,11 @@ impl Program {
         self.input.as_mut().unwrap().write_all(text.as_ref()).unwrap();
     }
 
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, name: &str) {
         // Every shell has `kill` built in.
         let kill = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status();
