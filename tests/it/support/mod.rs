@@ -3,9 +3,9 @@
 //! Nothing here sleeps and nothing has a fixed port. Whatever waits, waits for a condition, and [`DEADLINE`]
 //! is there only to turn a hang into a failure. Whatever is started is stopped when its handle is dropped.
 
+mod durable;
 mod figures;
 mod http1;
-mod durable;
 mod journal;
 mod logs;
 mod participant;
@@ -19,9 +19,9 @@ mod wire;
 
 use std::time::Duration;
 
+pub use durable::DurableServer;
 pub use figures::Figures;
 pub use http1::Http1;
-pub use durable::DurableServer;
 pub use journal::{Fault, FaultyJournal};
 pub use logs::{Record, records};
 pub use participant::Participant;
