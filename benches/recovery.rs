@@ -17,7 +17,7 @@ use chitchat::chat::{
     Command, Conversation, Decision, DisplayName, Event, LogicalTime, MessageId, MessageText, SessionKey,
 };
 use chitchat::journal::{self, Epoch, Journal, SqliteJournal};
-use chitchat::server::{self, Config};
+use chitchat::server::{self, Config, Rate};
 use chitchat::wire::pb;
 use chitchat::wire::pb::chit_chat_service_client::ChitChatServiceClient;
 use tokio::net::TcpListener;
@@ -171,8 +171,9 @@ async fn through_the_service(path: &Path, publishers: usize) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}", listener.local_addr()?);
     let shutdown = CancellationToken::new();
-    // Nobody leaves for want of a stream.
-    let config = Config { grace: Duration::from_secs(3600), ..Config::default() };
+    // Nobody leaves for want of a stream, and nobody is held back.
+    let publish_rate = Rate { per_second: 0, burst: 1 };
+    let config = Config { grace: Duration::from_secs(3600), publish_rate, ..Config::default() };
     let service = tokio::spawn(server::run(listener, config, Box::new(open(path)?), shutdown.clone()));
     let mut tasks = JoinSet::new();
     for n in 0..publishers {
