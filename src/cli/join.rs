@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fs;
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::Args;
@@ -13,6 +13,7 @@ use tracing::Level;
 use super::{interrupted, lines};
 use crate::chat::DisplayName;
 use crate::client::{self, Chat, Event, LeaveError, Member, Options, PublishError, Update, Updates, show};
+use crate::client::{StateError, StateFile};
 use crate::record::{self, Destination};
 use crate::terminal::escaped;
 
@@ -43,6 +44,15 @@ pub(super) struct Join {
     #[arg(long, value_name = "FOLDER", env = "CHITCHAT_LOG_DIR", default_value = "logs")]
     log_dir: PathBuf,
 
+    /// Folder that keeps the session, so that a client that was killed goes on as the same participant when it
+    /// is started again within the grace period. By default, sessions/ in the folder for the log.
+    #[arg(long, value_name = "FOLDER", env = "CHITCHAT_STATE_DIR")]
+    state_dir: Option<PathBuf>,
+
+    /// Do not go on with a session that was kept. Until its grace period is over, it still holds its name.
+    #[arg(long, env = "CHITCHAT_FRESH")]
+    fresh: bool,
+
     /// Read one message a line and print one event a line. The number in front is its logical time.
     #[arg(long, env = "CHITCHAT_PLAIN", conflicts_with = "json")]
     plain: bool,
@@ -72,8 +82,9 @@ impl Join {
         if let Some(secret) = self.secret_file.as_ref().map(read).transpose()? {
             options.secret = Some(String::from_utf8_lossy(&secret).trim_end().to_owned());
         }
+        let screen = Screen { json: self.json, name: self.name.as_str().to_owned() };
+        options.state = self.state(&self.log_dir.join(&file), &screen);
         let (chat, updates) = client::join(options).await?;
-        let screen = Screen { json: self.json };
         screen.say(&here(chat.roster()));
         if io::stdin().is_terminal() {
             screen.say("type a message and press Enter; /quit leaves");
@@ -92,6 +103,38 @@ impl Join {
                     };
                 }
                 talked = talking.as_mut(), if done_talking.is_none() => done_talking = Some(talked),
+            }
+        }
+    }
+}
+
+impl Join {
+    /// The kept session of this name at this service; none where it cannot be kept, which is no reason not
+    /// to chat. By default it is beside the log, since the two speak of one another: the session goes on
+    /// where that log ends. But it is in a folder of its own, since logs are given away and a session's
+    /// token must not be.
+    fn state(&self, log: &Path, screen: &Screen) -> Option<StateFile> {
+        let beside_the_log = || self.log_dir.join("sessions");
+        let folder = self.state_dir.clone().unwrap_or_else(beside_the_log);
+        let fresh = || StateFile::fresh(&folder, &self.server, self.name.as_str());
+        let opened = if self.fresh { fresh() } else { StateFile::open(&folder, &self.server, self.name.as_str()) };
+        let opened = match opened {
+            Err(error @ StateError::Unusable { .. }) => {
+                screen.say(&format!("{error}; joining anew"));
+                fresh()
+            }
+            opened => opened,
+        };
+        match opened {
+            Ok(state) => {
+                if let Err(error) = state.read_log(log) {
+                    screen.say(&format!("cannot read {}: {error}; an event may be in it twice", log.display()));
+                }
+                Some(state)
+            }
+            Err(error) => {
+                screen.say(&format!("{error}; this client does not keep its own"));
+                None
             }
         }
     }
@@ -144,6 +187,8 @@ fn here(roster: &[Member]) -> String {
 /// Events go to standard output, everything else to standard error.
 struct Screen {
     json: bool,
+    /// Who the user is.
+    name: String,
 }
 
 impl Screen {
@@ -160,6 +205,15 @@ impl Screen {
                 }
                 Update::Offline { why } => self.say(&format!("offline ({why}); trying again, messages wait")),
                 Update::Back => self.say("back; nothing was missed"),
+                Update::Continued { missed: 1 } => self.say(&format!("back as {}; 1 event was missed", self.name)),
+                Update::Continued { missed } => {
+                    self.say(&format!("back as {}; {missed} events were missed", self.name));
+                }
+                Update::NotKept { why } => {
+                    self.say(&format!(
+                        "the session is not kept any more ({why}): should this client be killed, it joins anew"
+                    ));
+                }
                 Update::JoinedAnew { why, roster } => {
                     self.say(&format!("joined anew, because the session was lost ({})", why.as_str()));
                     self.say(&here(&roster));
