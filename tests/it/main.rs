@@ -8,6 +8,7 @@
 //! | [`journal`] | the journal in a file: restarts, damage, full and failing disks |
 //! | [`processes`] | one service and its clients fed from pipes: joins, messages, leaves |
 //! | [`interruptions`] | clients killed, frozen, cut off; a service with another journal |
+//! | [`state`] | clients that are killed and started again go on as the same participant |
 //! | [`shutdown`] | the drain, and that it is bounded |
 //! | [`crowd`] | twenty at once have one transcript; the client library |
 //! | [`terminal`] | nothing reaches a terminal raw; `--json` |
@@ -32,6 +33,7 @@ mod processes;
 mod rates;
 mod recovery;
 mod shutdown;
+mod state;
 mod support;
 mod terminal;
 mod usage;

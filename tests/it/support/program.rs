@@ -205,12 +205,16 @@ impl ServerProgram {
     /// A client that has joined by this address, in this mode.
     #[track_caller]
     pub fn join_by(&self, address: SocketAddr, name: &str, mode: &str) -> Client {
-        let url = format!("http://{address}");
-        let folder = self.folder.path().to_str().unwrap();
-        let program =
-            Program::start(&["join", &format!("--name={name}"), "--server", &url, "--log-dir", folder, mode], &[]);
+        let program = self.start_client(address, name, &[mode]);
         program.notice("* here: ");
         Client { program, log: self.folder.path().join(chitchat::record::file_name("client", name)) }
+    }
+
+    /// A client that may or may not come to join.
+    pub fn start_client(&self, address: SocketAddr, name: &str, options: &[&str]) -> Program {
+        let (name, url) = (format!("--name={name}"), format!("http://{address}"));
+        let folder = self.folder.path().to_str().unwrap();
+        Program::start(&[&["join", &name, "--server", &url, "--log-dir", folder], options].concat(), &[])
     }
 
     /// Asks it to stop and waits until it has.
