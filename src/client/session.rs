@@ -109,7 +109,10 @@ impl Session {
     }
 
     fn save(&mut self) {
-        self.keep(|state, session| state.save(session.position, session.clock.now()));
+        // Until another session begins, the file tells of the last one.
+        if self.membership.is_some() {
+            self.keep(|state, session| state.save(session.position, session.clock.now()));
+        }
     }
 
     /// The participant has left: nobody is to go on with its session.
