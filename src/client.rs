@@ -26,6 +26,7 @@ mod event;
 mod outgoing;
 mod session;
 pub mod show;
+mod state;
 
 use std::time::Duration;
 
@@ -36,8 +37,10 @@ use crate::wire::Reason;
 
 pub use error::{JoinError, LeaveError, PublishError};
 pub use event::{Event, Kind, Member};
+pub use state::{StateError, StateFile};
 
 use driver::{Command, Driver};
+use state::Shared;
 
 /// How many updates can wait for the program; the stream waits with them.
 const UPDATES_WAITING: usize = 256;
@@ -45,7 +48,6 @@ const UPDATES_WAITING: usize = 256;
 const COMMANDS_WAITING: usize = 64;
 
 /// Where to join, and as whom.
-#[derive(Clone)]
 pub struct Options {
     /// The service's URL.
     pub server: String,
@@ -57,10 +59,13 @@ pub struct Options {
     pub certificate_authority: Option<Vec<u8>>,
     /// How long a connection, a stream's first frame or an answer may take.
     pub patience: Duration,
+    /// Where the session is kept, so that another process can go on with it should this one be killed. A
+    /// message that had not been answered by then is not kept.
+    pub state: Option<StateFile>,
 }
 
 impl Options {
-    /// No secret, the system's certificates, the usual patience.
+    /// No secret, the system's certificates, the usual patience, nothing kept.
     pub fn new(server: impl Into<String>, display_name: impl Into<String>) -> Self {
         Self {
             server: server.into(),
@@ -68,6 +73,7 @@ impl Options {
             secret: None,
             certificate_authority: None,
             patience: Duration::from_secs(10),
+            state: None,
         }
     }
 }
@@ -84,6 +90,17 @@ pub enum Update {
     },
     /// The session goes on; what was missed follows.
     Back,
+    /// The session that another process began goes on here; what was missed follows.
+    Continued {
+        /// How many events that is.
+        missed: u64,
+    },
+    /// The state file cannot be written any more, and is gone where it could be removed: should this
+    /// process be killed, the next one joins anew.
+    NotKept {
+        /// Why not.
+        why: String,
+    },
     /// The session could not go on, so this is a new participant with the same name.
     JoinedAnew {
         /// SESSION_UNKNOWN or EPOCH_CHANGED, or SEQUENCE_OUT_OF_RANGE.
@@ -127,6 +144,7 @@ pub fn check_address(url: &str) -> Result<(), JoinError> {
 pub async fn join(options: Options) -> Result<(Chat, Updates), JoinError> {
     let (updates_sender, updates) = mpsc::channel(UPDATES_WAITING);
     let (commands, commands_receiver) = mpsc::channel(COMMANDS_WAITING);
+    let state = options.state.as_ref().map(StateFile::share);
     let (driver, welcome) = Driver::join(options, commands_receiver, updates_sender.clone()).await?;
     tokio::spawn(async move {
         if let Err(failed) = tokio::spawn(driver.run()).await {
@@ -134,7 +152,10 @@ pub async fn join(options: Options) -> Result<(Chat, Updates), JoinError> {
             let _ = updates_sender.send(Update::Ended(JoinError::Failed(failed.to_string()))).await;
         }
     });
-    Ok((Chat { commands, me: welcome.me, roster: welcome.roster }, Updates(updates)))
+    Ok((
+        Chat { commands, me: welcome.me, roster: welcome.roster },
+        Updates { updates, state, joined: 1, given: None },
+    ))
 }
 
 /// A participant's voice. Its clones speak for the same participant; when the last is dropped, it leaves.
@@ -182,12 +203,29 @@ impl Chat {
 
 /// What happens to a participant, in order.
 #[derive(Debug)]
-pub struct Updates(mpsc::Receiver<Update>);
+pub struct Updates {
+    updates: mpsc::Receiver<Update>,
+    state: Option<Shared>,
+    /// The membership that the updates speak of, counted from 1.
+    joined: u64,
+    /// The event that the program has and may not have dealt with.
+    given: Option<Sequence>,
+}
 
 impl Updates {
     /// The next update; none once the participant has left or could not go on. A program that does not ask
-    /// holds up its own stream, and nobody else's.
+    /// holds up its own stream, and nobody else's. Who asks has dealt with the update before: after a crash
+    /// it does not come again.
     pub async fn next(&mut self) -> Option<Update> {
-        self.0.recv().await
+        if let (Some(sequence), Some(state)) = (self.given.take(), &self.state) {
+            state.shown(self.joined, sequence);
+        }
+        let update = self.updates.recv().await;
+        match &update {
+            Some(Update::Event(event)) => self.given = Some(event.sequence),
+            Some(Update::JoinedAnew { .. }) => self.joined += 1,
+            _ => {}
+        }
+        update
     }
 }

@@ -176,6 +176,11 @@ const NAME_BYTES_KEPT: usize = 96;
 /// system or shell could take for something else is written as `%` and its UTF-8 bytes in hexadecimal. A
 /// name that becomes too long by that is cut, and ends with a digest. So different names stay different.
 pub fn file_name(component: &str, display_name: &str) -> String {
+    format!("{component}-{}.jsonl", safe_name(display_name))
+}
+
+/// The part of a file's name that stands for a display name.
+pub(crate) fn safe_name(display_name: &str) -> String {
     let mut name = String::new();
     for (index, c) in display_name.chars().enumerate() {
         let plain = c.is_alphanumeric() || c == '_' || c == '-' || (c == '.' && index > 0);
@@ -193,7 +198,7 @@ pub fn file_name(component: &str, display_name: &str) -> String {
         name.push('~');
         name.extend(digest.iter().take(8).map(|byte| format!("{byte:02x}")));
     }
-    format!("{component}-{name}.jsonl")
+    name
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fs;
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
@@ -17,6 +17,7 @@ use tracing::Level;
 use super::{interrupted, lines};
 use crate::chat::DisplayName;
 use crate::client::{self, Chat, Event, LeaveError, Member, Options, PublishError, Update, Updates, show};
+use crate::client::{StateError, StateFile};
 use crate::record::{self, Destination};
 use crate::server::Secret;
 use crate::terminal;
@@ -53,6 +54,15 @@ pub(super) struct Join {
     #[arg(long, value_name = "FOLDER", env = "CHITCHAT_LOG_DIR", default_value = "logs")]
     log_dir: PathBuf,
 
+    /// Folder that keeps the session, so that a client that was killed goes on as the same participant when it
+    /// is started again within the grace period. By default, sessions/ in the folder for the log.
+    #[arg(long, value_name = "FOLDER", env = "CHITCHAT_STATE_DIR")]
+    state_dir: Option<PathBuf>,
+
+    /// Do not go on with a session that was kept. Until its grace period is over, it still holds its name.
+    #[arg(long, env = "CHITCHAT_FRESH", value_parser = BoolishValueParser::new())]
+    fresh: bool,
+
     /// Read one message a line and print one event a line. The number in front is its logical time.
     #[arg(long, env = "CHITCHAT_PLAIN", conflicts_with = "json", value_parser = BoolishValueParser::new())]
     plain: bool,
@@ -72,12 +82,13 @@ fn server(url: &str) -> Result<String, String> {
 
 impl Join {
     pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
-        let options = self.options()?;
+        let mut options = self.options()?;
         let file = record::file_name("client", self.name.as_str());
         let destination = Destination { folder: &self.log_dir, file: &file, level: Level::INFO, stderr: false };
         let _records = record::install(&destination)?;
+        let screen = Screen { json: self.json, name: self.name.as_str().to_owned() };
+        options.state = self.state(&self.log_dir.join(&file), &screen);
         let (chat, updates) = client::join(options).await?;
-        let screen = Screen { json: self.json };
         screen.say(&here(chat.roster()));
         if io::stdin().is_terminal() {
             screen.say("type a message and press Enter; /quit leaves");
@@ -125,6 +136,38 @@ async fn stop_on_signal(stop: CancellationToken) {
         stop.cancel();
         if interrupted(true).await.is_ok() {
             std::process::exit(INTERRUPTED_TWICE);
+        }
+    }
+}
+
+impl Join {
+    /// The kept session of this name at this service; none where it cannot be kept, which is no reason not
+    /// to chat. By default it is beside the log, since the two speak of one another: the session goes on
+    /// where that log ends. But it is in a folder of its own, since logs are given away and a session's
+    /// token must not be.
+    fn state(&self, log: &Path, screen: &Screen) -> Option<StateFile> {
+        let beside_the_log = || self.log_dir.join("sessions");
+        let folder = self.state_dir.clone().unwrap_or_else(beside_the_log);
+        let fresh = || StateFile::fresh(&folder, &self.server, self.name.as_str());
+        let opened = if self.fresh { fresh() } else { StateFile::open(&folder, &self.server, self.name.as_str()) };
+        let opened = match opened {
+            Err(error @ StateError::Unusable { .. }) => {
+                screen.say(&format!("{error}; joining anew"));
+                fresh()
+            }
+            opened => opened,
+        };
+        match opened {
+            Ok(state) => {
+                if let Err(error) = state.read_log(log) {
+                    screen.say(&format!("cannot read {}: {error}; an event may be in it twice", log.display()));
+                }
+                Some(state)
+            }
+            Err(error) => {
+                screen.say(&format!("{error}; this client does not keep its own"));
+                None
+            }
         }
     }
 }
@@ -184,6 +227,8 @@ fn here(roster: &[Member]) -> String {
 /// Events go to standard output, everything else to standard error.
 struct Screen {
     json: bool,
+    /// Who the user is.
+    name: String,
 }
 
 impl Screen {
@@ -208,6 +253,15 @@ impl Screen {
                 }
                 Update::Offline { why } => self.say(&format!("offline ({why}); trying again, messages wait")),
                 Update::Back => self.say("back; nothing was missed"),
+                Update::Continued { missed: 1 } => self.say(&format!("back as {}; 1 event was missed", self.name)),
+                Update::Continued { missed } => {
+                    self.say(&format!("back as {}; {missed} events were missed", self.name));
+                }
+                Update::NotKept { why } => {
+                    self.say(&format!(
+                        "the session is not kept any more ({why}): should this client be killed, it joins anew"
+                    ));
+                }
                 Update::JoinedAnew { why, roster } => {
                     self.say(&format!("joined anew, because the session was lost ({})", why.as_str()));
                     self.say(&here(&roster));

@@ -50,7 +50,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "TIME", env = "CHITCHAT_GRACE", default_value = "30s", value_parser = duration)]
     grace: Duration,
 
-    /// Origin of another page whose visitors may take part, such as https://chat.example. Repeatable.
+    /// Origin of another page whose visitors may take part, such as `https://chat.example`. Repeatable.
     #[arg(long, value_name = "URL", env = "CHITCHAT_ALLOW_ORIGIN", value_delimiter = ',', value_parser = network::origin)]
     allow_origin: Vec<HeaderValue>,
 

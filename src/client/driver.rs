@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -14,6 +15,7 @@ use super::error::{JoinError, LeaveError, PublishError};
 use super::event::Event;
 use super::outgoing::{Flight, Outgoing, Progress};
 use super::session::{Session, Welcomed};
+use super::state::StateFile;
 use super::{Options, Receipt, Update};
 use crate::wire::pb::join_response::Frame;
 use crate::wire::{Reason, pb};
@@ -43,7 +45,7 @@ enum Gone {
 }
 
 pub(super) struct Driver {
-    options: Options,
+    options: Arc<Options>,
     session: Session,
     commands: mpsc::Receiver<Command>,
     updates: mpsc::Sender<Update>,
@@ -55,14 +57,29 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    /// Joins for the first time.
+    /// Joins for the first time, or goes on with the session of a process that is no more.
     pub(super) async fn join(
         options: Options,
         commands: mpsc::Receiver<Command>,
         updates: mpsc::Sender<Update>,
     ) -> Result<(Self, Welcomed), JoinError> {
-        let mut session = Session::new(options.display_name.clone());
-        let (link, welcomed) = match connect(&options, &mut session).await {
+        let state = options.state.as_ref().map(StateFile::share);
+        let mut session = Session::resuming(options.display_name.clone(), state);
+        let mut outbox = VecDeque::new();
+        let mut connected = connect(&options, &mut session).await;
+        if let Err(Failure::SessionOver(why)) = connected {
+            session.disconnected(None, why.as_str());
+            session.forget();
+            connected = connect(&options, &mut session).await;
+            if refused_for(&connected, Reason::ClockOutOfRange) {
+                session.restart();
+                connected = connect(&options, &mut session).await;
+            }
+            if let Ok((_, welcomed)) = &connected {
+                outbox.push_back(Update::JoinedAnew { why, roster: welcomed.roster.clone() });
+            }
+        }
+        let (link, welcomed) = match connected {
             Ok(connected) => connected,
             Err(failure) => {
                 let error = match failure {
@@ -75,7 +92,10 @@ impl Driver {
                 return Err(error);
             }
         };
-        let (outbox, outgoing) = (VecDeque::new(), Outgoing::default());
+        if welcomed.resumed {
+            outbox.push_back(Update::Continued { missed: welcomed.missed });
+        }
+        let (options, outgoing) = (Arc::new(options), Outgoing::default());
         let driver = Self { options, session, commands, updates, outbox, outgoing, held: None, link: Some(link) };
         Ok((driver, welcomed))
     }
@@ -122,6 +142,9 @@ impl Driver {
             }
             if flight.is_none() {
                 flight = self.outgoing.depart(&mut self.session, &link.stub, self.options.patience);
+            }
+            if let Some(why) = self.session.not_kept() {
+                self.outbox.push_back(Update::NotKept { why });
             }
             let room = self.outbox.len() < OUTBOX;
             if !room {
@@ -196,6 +219,7 @@ impl Driver {
     fn session_over(&mut self) -> Result<(), Gone> {
         if let Some(farewell) = &mut self.outgoing.farewell {
             farewell.say(Err(LeaveError::Ended));
+            self.session.over();
             return Err(Gone::Left);
         }
         self.outgoing.session_over(&self.session);
@@ -329,6 +353,10 @@ async fn connect(options: &Options, session: &mut Session) -> Result<(Link, Welc
     let (stream, welcome) = open(&mut stub, session.join_request(), options.patience).await?;
     let welcomed = session.welcome(welcome).map_err(Failure::Fatal)?;
     Ok((Link::new(stub, stream, welcomed.heartbeat), welcomed))
+}
+
+fn refused_for<T>(connected: &Result<T, Failure>, reason: Reason) -> bool {
+    matches!(connected, Err(Failure::Fatal(error)) if error.reason() == Some(reason))
 }
 
 async fn resolve(flight: &mut Option<Flight>) -> super::outgoing::Landed {

@@ -1,11 +1,15 @@
 //! What a participant knows: its clock, who it is, how far it has come. Everything that the rules of the
 //! clock speak of passes through here, and is recorded here.
 
+use std::fmt;
+use std::io;
+
 use tonic::Status;
 
 use super::Receipt;
 use super::error::JoinError;
 use super::event::{self, Event, Member, Particulars};
+use super::state::Shared;
 use crate::chat::{LamportClock, LogicalTime, Sequence};
 use crate::record::record;
 use crate::wire::{Reason, pb};
@@ -25,22 +29,34 @@ macro_rules! own_record {
     };
 }
 
-/// The state of one participant's client. No I/O happens here.
+/// The state of one participant's client. What is recorded is kept in the state file, if there is one, before
+/// anything else happens; there is no other I/O here.
 #[derive(Debug)]
 pub(super) struct Session {
     clock: LamportClock,
     display_name: String,
     membership: Option<Membership>,
-    /// The last event that was delivered; 0 before the first.
+    /// The last event that was delivered and recorded; 0 before the first.
     position: Sequence,
+    /// The last event that came; behind the position where another process was killed before it showed all.
+    cursor: Sequence,
+    state: Option<Shared>,
+    /// Why the state is no longer kept.
+    not_kept: Option<String>,
 }
 
 /// One membership, from its Welcome.
-#[derive(Debug)]
 struct Membership {
     token: String,
     epoch: String,
     me: Member,
+}
+
+impl fmt::Debug for Membership {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Membership").field("epoch", &self.epoch).field("me", &self.me).finish_non_exhaustive()
+    }
 }
 
 /// What a Welcome told.
@@ -50,12 +66,61 @@ pub(super) struct Welcomed {
     pub(super) roster: Vec<Member>,
     pub(super) resumed: bool,
     pub(super) heartbeat: Option<std::time::Duration>,
+    /// How many events there are that have not come.
+    pub(super) missed: u64,
 }
 
 impl Session {
+    /// A participant that has not joined.
     pub(super) fn new(display_name: String) -> Self {
         record!(INFO, "client", "client_started", display_name);
-        Self { clock: LamportClock::default(), display_name, membership: None, position: Sequence(0) }
+        let (clock, zero) = (LamportClock::default(), Sequence(0));
+        Self { clock, display_name, membership: None, position: zero, cursor: zero, state: None, not_kept: None }
+    }
+
+    /// One that goes on with the session in a state file, where there is one.
+    pub(super) fn resuming(display_name: String, state: Option<Shared>) -> Self {
+        let mut session = Self::new(display_name);
+        if let Some((saved, head)) = state.as_ref().and_then(Shared::session) {
+            let me = Member { participant_id: saved.participant_id, display_name: session.display_name.clone() };
+            session.membership = Some(Membership { token: saved.session_token, epoch: saved.epoch, me });
+            session.clock = LamportClock::starting_at(LogicalTime(head.clock));
+            (session.position, session.cursor) = (Sequence(head.position), Sequence(head.shown));
+        }
+        Self { state, ..session }
+    }
+
+    /// Why the state is no longer kept, told once.
+    pub(super) fn not_kept(&mut self) -> Option<String> {
+        self.not_kept.take()
+    }
+
+    fn keep(&mut self, written: impl FnOnce(&Shared, &Self) -> io::Result<()>) {
+        if let Some(state) = self.state.take() {
+            match written(&state, self) {
+                Ok(()) => self.state = Some(state),
+                Err(error) => {
+                    self.not_kept = Some(error.to_string());
+                    // Nothing more can be done: where it is not gone, the log tells what it does not know.
+                    drop(state.remove());
+                }
+            }
+        }
+    }
+
+    fn save(&mut self) {
+        // Until another session begins, the file tells of the last one.
+        if self.membership.is_some() {
+            self.keep(|state, session| state.save(session.position, session.clock.now()));
+        }
+    }
+
+    /// The participant has left: nobody is to go on with its session.
+    pub(super) fn over(&mut self) {
+        if let Some(state) = self.state.take() {
+            // One that stays is refused by the service.
+            drop(state.remove());
+        }
     }
 
     /// A request to join, or to go on where there is a membership.
@@ -64,7 +129,7 @@ impl Session {
         let resume = self.membership.as_ref().map(|membership| pb::ResumePoint {
             session_token: membership.token.clone(),
             epoch: membership.epoch.clone(),
-            after_sequence: self.position.0,
+            after_sequence: self.cursor.0,
         });
         own_record!(
             self,
@@ -73,6 +138,7 @@ impl Session {
             sent_logical_time = sent.0,
             local_time = sent.0,
         );
+        self.save();
         pb::JoinRequest { display_name: self.display_name.clone(), logical_time: sent.0, resume }
     }
 
@@ -95,39 +161,48 @@ impl Session {
             logical_time,
             local_time = local_time.0,
         );
-        if !resumed {
-            self.position = Sequence(0);
+        if resumed {
+            self.save();
+        } else {
+            (self.position, self.cursor) = (Sequence(0), Sequence(0));
+            self.keep(|state, _| state.begin(&participant_id, &epoch, &session_token, local_time));
         }
         self.display_name.clone_from(&me.display_name);
         self.membership = Some(Membership { token: session_token, epoch, me: me.clone() });
+        let missed = head_sequence.saturating_sub(self.cursor.0);
         let heartbeat = welcome.heartbeat_interval.and_then(|interval| interval.try_into().ok());
-        Ok(Welcomed { me, roster, resumed, heartbeat })
+        Ok(Welcomed { me, roster, resumed, heartbeat, missed })
     }
 
     /// Begins again with a clock at 0, as another process would.
     pub(super) fn restart(&mut self) {
         self.stopped(None);
-        *self = Self::new(std::mem::take(&mut self.display_name));
+        let state = self.state.take();
+        *self = Self { state, ..Self::new(std::mem::take(&mut self.display_name)) };
     }
 
     /// The session is over, though the participant did not leave: the next join is a new one.
     pub(super) fn forget(&mut self) {
         self.membership = None;
-        self.position = Sequence(0);
+        (self.position, self.cursor) = (Sequence(0), Sequence(0));
     }
 
     /// Takes in an event: each is to follow the last.
     pub(super) fn deliver(&mut self, event: pb::Event) -> Result<Event, String> {
-        let first = self.position == Sequence(0);
-        if !first && event.sequence != self.position.next().0 {
-            return Err(format!("event {} came after event {}", event.sequence, self.position));
+        let first = self.cursor == Sequence(0);
+        if !first && event.sequence != self.cursor.next().0 {
+            return Err(format!("event {} came after event {}", event.sequence, self.cursor));
         }
         let sequence = Sequence(event.sequence);
         let local_time = self.clock.receive(LogicalTime(event.logical_time));
         let epoch = self.epoch().unwrap_or_default();
         let event = event::read(event, epoch, local_time).ok_or("an event came without all of its parts")?;
-        self.position = sequence;
-        record_delivery(&event);
+        self.cursor = sequence;
+        if sequence > self.position {
+            self.position = sequence;
+            record_delivery(&event);
+        }
+        self.save();
         Ok(event)
     }
 
@@ -142,6 +217,7 @@ impl Session {
             local_time = sent.0,
             content = text,
         );
+        self.save();
         pb::PublishRequest {
             session_token: self.token(),
             text: text.to_owned(),
@@ -168,11 +244,14 @@ impl Session {
     pub(super) fn leave_request(&mut self) -> pb::LeaveRequest {
         let sent = self.clock.tick();
         own_record!(self, "leave_sent", sent_logical_time = sent.0, local_time = sent.0,);
+        self.save();
         pb::LeaveRequest { session_token: self.token(), logical_time: sent.0 }
     }
 
     pub(super) fn left(&mut self, response: &pb::LeaveResponse) -> Receipt {
-        self.acknowledged("leave_acknowledged", None, response.sequence, response.logical_time)
+        let receipt = self.acknowledged("leave_acknowledged", None, response.sequence, response.logical_time);
+        self.over();
+        receipt
     }
 
     pub(super) fn disconnected(&self, status: Option<&Status>, why: &str) {
@@ -190,6 +269,7 @@ impl Session {
     fn acknowledged(&mut self, what: &str, message_id: Option<&str>, sequence: u64, logical_time: u64) -> Receipt {
         let local_time = self.clock.receive(LogicalTime(logical_time));
         own_record!(self, what, message_id, sequence, logical_time, local_time = local_time.0,);
+        self.save();
         Receipt { sequence: Sequence(sequence), logical_time: LogicalTime(logical_time) }
     }
 

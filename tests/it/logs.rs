@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 
 use crate::support::{Participant, Record, ServerProgram, check_transcript};
 
@@ -106,6 +107,12 @@ async fn every_process_records_what_happens_with_its_identifiers_t2_s7() {
     }
 }
 
+/// All logs in the folder: its files. Sessions are in a folder of their own.
+fn logs(server: &ServerProgram) -> Vec<PathBuf> {
+    let entries = fs::read_dir(server.log_folder()).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.is_file()).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_log_and_no_screen_has_a_session_token() {
     let mut server = ServerProgram::start(&[]);
@@ -120,9 +127,7 @@ async fn no_log_and_no_screen_has_a_session_token() {
     alice.program.until("left");
     let ended = server.stop("TERM").succeeded();
     let mut texts = vec![ended.errors, ended.output.join("\n")];
-    texts.extend(
-        fs::read_dir(server.log_folder()).unwrap().map(|f| fs::read_to_string(f.unwrap().path()).unwrap()),
-    );
+    texts.extend(logs(&server).iter().map(|log| fs::read_to_string(log).unwrap()));
     assert!(texts.iter().any(|text| text.contains("hello")));
     assert!(texts.iter().all(|text| !text.contains(&token)));
     // The program's own token is not known here, so look for anything of its form: 32 hexadecimal digits
@@ -143,10 +148,8 @@ fn a_name_of_any_characters_makes_one_safe_file_in_the_log_folder() {
     for name in ["../../escaped", "a/b\\c", "-rf *", "CON", ".hidden", "Åse Ødegård", "李小龍", &emoji] {
         server.join(name).quit().succeeded();
     }
-    let files: BTreeSet<String> = fs::read_dir(server.log_folder())
-        .unwrap()
-        .map(|f| f.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let file_name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let files: BTreeSet<String> = logs(&server).iter().map(file_name).collect();
     assert_eq!(files.len(), 9, "{files:?}");
     for file in files.iter().filter(|file| *file != "server.jsonl") {
         assert!(file.starts_with("client-") && file.ends_with(".jsonl") && file.len() <= 255, "{file}");

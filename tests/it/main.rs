@@ -12,6 +12,7 @@
 //! | [`processes`] | one service and its clients fed from pipes: joins, messages, leaves |
 //! | [`interruptions`] | clients killed, frozen, cut off; a service with another journal |
 //! | [`farewells`] | whoever wants to go can go |
+//! | [`state`] | clients that are killed and started again go on as the same participant |
 //! | [`shutdown`] | the drain, and that it is bounded |
 //! | [`crowd`] | twenty at once have one transcript; the client library |
 //! | [`terminal`] | nothing reaches a terminal raw; `--json` |
@@ -53,6 +54,7 @@ mod rates;
 mod recovery;
 mod secret;
 mod shutdown;
+mod state;
 mod support;
 mod terminal;
 mod tls;

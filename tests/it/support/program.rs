@@ -222,11 +222,19 @@ impl ServerProgram {
     /// A client that has joined by this URL, with these options.
     #[track_caller]
     pub fn join_at(&self, url: &str, name: &str, options: &[&str]) -> Client {
-        let (folder, name_option) = (self.folder.path().to_str().unwrap(), format!("--name={name}"));
-        let arguments = ["join", &name_option, "--server", url, "--log-dir", folder];
-        let program = Program::start(&[&arguments[..], options].concat(), &[]);
+        let program = self.start_client_at(url, name, options);
         program.notice("* here: ");
         Client { program, log: self.folder.path().join(chitchat::record::file_name("client", name)) }
+    }
+
+    /// A client that may or may not come to join.
+    pub fn start_client(&self, address: SocketAddr, name: &str, options: &[&str]) -> Program {
+        self.start_client_at(&format!("http://{address}"), name, options)
+    }
+
+    fn start_client_at(&self, url: &str, name: &str, options: &[&str]) -> Program {
+        let (name, folder) = (format!("--name={name}"), self.folder.path().to_str().unwrap());
+        Program::start(&[&["join", &name, "--server", url, "--log-dir", folder], options].concat(), &[])
     }
 
     /// Asks it to stop and waits until it has.

@@ -1,0 +1,355 @@
+//! A session that outlives its process: what a participant needs to go on where it was killed.
+//!
+//! One file a service and name, in a folder that is its owner's alone, since the session's token is in it. It
+//! is one JSON object whose head has a fixed width, so that the position can be written over in place:
+//!
+//! ```json
+//! {"position":                  12,"shown":                  12,"clock":                  31,
+//! "version":1,"server":"http://127.0.0.1:50051","display_name":"alice", …}
+//! ```
+//!
+//! `position` is the last event that was recorded in the log, `shown` the last that the program has dealt
+//! with: it has asked for the next. The stream goes on after `shown`; what comes again up to `position` is
+//! given to the program and not recorded. So what a `kill -9` can do is bounded by single system calls:
+//!
+//! - between the record of an event and the write of `position`: the log is one event ahead, and
+//!   [`StateFile::read_log`] finds that out, so the log has each event once;
+//! - between showing an event and the write of `shown`: that one event is shown a second time. Never less
+//!   than once, and not recorded again.
+//!
+//! Nothing is synced to the disk. The page cache outlives the process, and a participant whose machine lost
+//! power has mostly lost its grace period too; otherwise an older position makes events appear again.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::connection::parse_address;
+use crate::chat::{LogicalTime, Sequence};
+use crate::record;
+
+/// The form of the file.
+const VERSION: u32 = 1;
+/// No state file is longer.
+const BYTES_MAX: u64 = 64 * 1024;
+/// How much of the end of a log is read. The log is ahead of the state by one record, of 2 KiB at most.
+const LOG_TAIL: u64 = 64 * 1024;
+
+/// A state file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Another running client has it.
+    #[error("the session in {} belongs to another running client", path.display())]
+    InUse {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// It is damaged, of another form, or of another session; [`StateFile::fresh`] writes over it.
+    #[error("the session in {} cannot be used: {why}", path.display())]
+    Unusable {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It, its lock or its folder cannot be made or opened.
+    #[error("cannot keep the session in {}: {source}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The state file of one participant, held for this process alone for as long as it lives.
+pub struct StateFile {
+    shared: Shared,
+}
+
+impl std::fmt::Debug for StateFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StateFile").field("path", &self.shared.lock().path).finish_non_exhaustive()
+    }
+}
+
+impl StateFile {
+    /// Takes the state file for this service and name in a folder, and reads the session in it, if any. The
+    /// folder is made where it is missing.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn open(folder: &Path, server: &str, display_name: &str) -> Result<Self, StateError> {
+        let state = Self::fresh(folder, server, display_name)?;
+        state.shared.lock().read()?;
+        Ok(state)
+    }
+
+    /// Takes it like [`open`](Self::open), and leaves what is in it unread. The next session replaces it.
+    ///
+    /// # Errors
+    /// [`StateError::InUse`], [`StateError::Io`].
+    pub fn fresh(folder: &Path, server: &str, display_name: &str) -> Result<Self, StateError> {
+        let server = canonical(server);
+        let stem = format!("{}-{}", record::safe_name(display_name), digest(&[&server, display_name]));
+        let path = folder.join(format!("{stem}.json"));
+        let lock_path = folder.join(format!("{stem}.lock"));
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StateError::Io { path, source }
+        };
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed(folder))?;
+        // Never removed: a lock on a file that has been unlinked keeps nobody out.
+        let lock = private().create(true).write(true).truncate(false).open(&lock_path);
+        let lock = lock.map_err(failed(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StateError::InUse { path }),
+            Err(TryLockError::Error(source)) => return Err(failed(&lock_path)(source)),
+        }
+        let (head, saved) = (Head::default(), None);
+        let inner = Inner {
+            path,
+            _lock: lock,
+            server,
+            display_name: display_name.into(),
+            file: None,
+            head,
+            saved,
+            joined: 0,
+        };
+        Ok(Self { shared: Shared(Arc::new(Mutex::new(inner))) })
+    }
+
+    /// Whether there is a session to go on with.
+    pub fn has_session(&self) -> bool {
+        self.shared.lock().saved.is_some()
+    }
+
+    /// Catches up with the log that this participant's client wrote: a client that was killed may have
+    /// recorded an event that its state does not know of. A log that is missing tells nothing.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    pub fn read_log(&self, log: &Path) -> io::Result<()> {
+        let mut inner = self.shared.lock();
+        let Some(epoch) = inner.saved.as_ref().map(|saved| saved.epoch.clone()) else { return Ok(()) };
+        let mut file = match File::open(log) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            file => file?,
+        };
+        let start = file.metadata()?.len().saturating_sub(LOG_TAIL);
+        file.seek(SeekFrom::Start(start))?;
+        let mut tail = Vec::new();
+        file.take(LOG_TAIL).read_to_end(&mut tail)?;
+        // The first line may begin in the middle, and a line that was cut off records nothing.
+        let records = tail.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+        for record in records.filter(|record: &Logged| record.epoch == epoch) {
+            // Nobody else of this name can have been delivered events of this epoch while the session lives.
+            if record.event == "event_delivered" {
+                inner.head.position = inner.head.position.max(record.sequence);
+            }
+            inner.head.clock = inner.head.clock.max(record.local_time);
+        }
+        Ok(())
+    }
+
+    pub(super) fn share(&self) -> Shared {
+        Shared(self.shared.0.clone())
+    }
+}
+
+#[derive(Deserialize)]
+struct Logged {
+    epoch: String,
+    event: String,
+    #[serde(default)]
+    sequence: u64,
+    #[serde(default)]
+    local_time: u64,
+}
+
+/// What changes with every event, at the head of the file.
+#[derive(Clone, Copy, Default, Deserialize)]
+pub(super) struct Head {
+    pub(super) position: u64,
+    pub(super) shown: u64,
+    pub(super) clock: u64,
+}
+
+impl Head {
+    /// Always as long, and within the first page of the file: written in one piece or not at all.
+    fn text(self) -> String {
+        let Self { position, shown, clock } = self;
+        format!("{{\"position\":{position:>20},\"shown\":{shown:>20},\"clock\":{clock:>20},\n")
+    }
+}
+
+/// The session. It is secret, so it has no Debug.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Saved {
+    version: u32,
+    server: String,
+    display_name: String,
+    pub(super) participant_id: String,
+    pub(super) epoch: String,
+    pub(super) session_token: String,
+}
+
+struct Inner {
+    path: PathBuf,
+    _lock: File,
+    server: String,
+    display_name: String,
+    /// There is one while there is a session in it.
+    file: Option<File>,
+    head: Head,
+    saved: Option<Saved>,
+    /// How many memberships it has held for this process.
+    joined: u64,
+}
+
+impl Inner {
+    fn read(&mut self) -> Result<(), StateError> {
+        let file = match OpenOptions::new().read(true).write(true).open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            file => file,
+        };
+        let unusable = |why: String| StateError::Unusable { path: self.path.clone(), why };
+        let file = file.map_err(|error| unusable(error.to_string()))?;
+        let mut bytes = Vec::new();
+        (&file).take(BYTES_MAX).read_to_end(&mut bytes).map_err(|error| unusable(error.to_string()))?;
+        let damaged = |error: serde_json::Error| unusable(format!("it is damaged ({error})"));
+        let head: Head = serde_json::from_slice(&bytes).map_err(damaged)?;
+        let saved: Saved = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if !bytes.starts_with(head.text().as_bytes()) || head.shown > head.position {
+            return Err(unusable("it is damaged".into()));
+        }
+        if saved.version != VERSION {
+            return Err(unusable(format!("it is of version {}", saved.version)));
+        }
+        if (&saved.server, &saved.display_name) != (&self.server, &self.display_name) {
+            return Err(unusable("it is another participant's".into()));
+        }
+        (self.file, self.head, self.saved, self.joined) = (Some(file), head, Some(saved), 1);
+        Ok(())
+    }
+
+    /// A file of its own beside it takes its place, so no reader and no crash finds half a session.
+    fn replace(&mut self, saved: Saved) -> io::Result<()> {
+        let new = self.path.with_extension("new");
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = private().create_new(true).write(true).open(&new)?;
+        let json = serde_json::to_string(&saved)?;
+        let rest = json.strip_prefix('{').unwrap_or(&json);
+        file.write_all(format!("{}{rest}\n", self.head.text()).as_bytes())?;
+        fs::rename(&new, &self.path)?;
+        (self.file, self.saved) = (Some(file), Some(saved));
+        Ok(())
+    }
+
+    fn save(&self) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| file.write_all_at(self.head.text().as_bytes(), 0))
+    }
+
+    fn remove(&mut self) -> io::Result<()> {
+        (self.file, self.saved) = (None, None);
+        fs::remove_file(&self.path)
+    }
+}
+
+/// The state, for the session that writes it and the updates that tell what has been shown. Its lock is
+/// held for one short write.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<Inner>>);
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session to go on with.
+    pub(super) fn session(&self) -> Option<(Saved, Head)> {
+        let inner = self.lock();
+        inner.saved.clone().map(|saved| (saved, inner.head))
+    }
+
+    /// Another membership begins.
+    pub(super) fn begin(&self, id: &str, epoch: &str, token: &str, clock: LogicalTime) -> io::Result<()> {
+        let mut inner = self.lock();
+        inner.joined += 1;
+        inner.head = Head { position: 0, shown: 0, clock: clock.0 };
+        let saved = Saved {
+            version: VERSION,
+            server: inner.server.clone(),
+            display_name: inner.display_name.clone(),
+            participant_id: id.into(),
+            epoch: epoch.into(),
+            session_token: token.into(),
+        };
+        inner.replace(saved)
+    }
+
+    /// What has been recorded.
+    pub(super) fn save(&self, position: Sequence, clock: LogicalTime) -> io::Result<()> {
+        let mut inner = self.lock();
+        (inner.head.position, inner.head.clock) = (position.0, clock.0);
+        inner.save()
+    }
+
+    /// The program has dealt with an event of its n-th membership. Should it not be written, the event is
+    /// shown again; and the next [`save`](Self::save) tells why.
+    pub(super) fn shown(&self, joined: u64, sequence: Sequence) {
+        let mut inner = self.lock();
+        if inner.joined == joined && inner.saved.is_some() {
+            inner.head.shown = sequence.0;
+            drop(inner.save());
+        }
+    }
+
+    /// The participant has left, or its state can no longer be kept: an old one would be wrong.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        self.lock().remove()
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(0o600);
+    options
+}
+
+/// One spelling for one service.
+fn canonical(server: &str) -> String {
+    match parse_address(server) {
+        Ok(uri) => {
+            let origin = format!(
+                "{}://{}",
+                uri.scheme_str().unwrap_or_default(),
+                uri.authority().map_or("", |a| a.as_str())
+            );
+            format!("{}{}", origin.to_lowercase(), uri.path().trim_end_matches('/'))
+        }
+        Err(_) => server.to_owned(),
+    }
+}
+
+fn digest(parts: &[&str]) -> String {
+    let digest = Sha256::digest(parts.join("\n"));
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
