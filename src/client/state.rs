@@ -114,16 +114,8 @@ impl StateFile {
             Err(TryLockError::Error(source)) => return Err(failed(&lock_path)(source)),
         }
         let (head, saved) = (Head::default(), None);
-        let inner = Inner {
-            path,
-            _lock: lock,
-            server,
-            display_name: display_name.into(),
-            file: None,
-            head,
-            saved,
-            joined: 0,
-        };
+        let inner =
+            Inner { path, lock, server, display_name: display_name.into(), file: None, head, saved, joined: 0 };
         Ok(Self { shared: Shared(Arc::new(Mutex::new(inner))) })
     }
 
@@ -204,7 +196,7 @@ pub(super) struct Saved {
 
 struct Inner {
     path: PathBuf,
-    _lock: File,
+    lock: File,
     server: String,
     display_name: String,
     /// There is one while there is a session in it.
@@ -213,6 +205,13 @@ struct Inner {
     saved: Option<Saved>,
     /// How many memberships it has held for this process.
     joined: u64,
+}
+
+impl Drop for Inner {
+    /// Closing it would do, but for a child that another thread has forked and that has a copy until it execs.
+    fn drop(&mut self) {
+        drop(self.lock.unlock());
+    }
 }
 
 impl Inner {

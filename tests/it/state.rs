@@ -181,6 +181,7 @@ fn a_client_that_leaves_keeps_no_session_s6() {
     let server = ServerProgram::start(&[]);
     for way in ["quit", "end of input", "INT"] {
         let mut bob = server.join("bob");
+        bob.program.line();
         state_of_bob(&sessions(&server));
         match way {
             "quit" => bob.quit(),
