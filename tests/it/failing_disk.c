@@ -1,12 +1,13 @@
 /* A disk that fails on demand, for a process started with this library in LD_PRELOAD: while the file named
  * by FAILING_SYNC exists, fsync and fdatasync report EIO; while that of FAILING_WRITE does, writes to files
- * whose name ends in "-wal" do. */
+ * whose name ends in "-wal" do. With SLOW_WRITE set, each of those takes a millisecond longer. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 static int on(const char *variable) {
@@ -30,6 +31,15 @@ static int failing(int fd) {
     return fails;
 }
 
+static int write_fails(int fd) {
+    if (failing(fd)) return 1;
+    if (getenv("SLOW_WRITE") != NULL && is_log(fd)) {
+        struct timespec millisecond = {0, 1000000};
+        nanosleep(&millisecond, NULL);
+    }
+    return 0;
+}
+
 int fsync(int fd) {
     if (on("FAILING_SYNC")) { errno = EIO; return -1; }
     return (int)syscall(SYS_fsync, fd);
@@ -41,11 +51,11 @@ int fdatasync(int fd) {
 }
 
 ssize_t write(int fd, const void *bytes, size_t count) {
-    return failing(fd) ? -1 : syscall(SYS_write, fd, bytes, count);
+    return write_fails(fd) ? -1 : syscall(SYS_write, fd, bytes, count);
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t count, off_t offset) {
-    return failing(fd) ? -1 : syscall(SYS_pwrite64, fd, bytes, count, offset);
+    return write_fails(fd) ? -1 : syscall(SYS_pwrite64, fd, bytes, count, offset);
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t count, off_t offset) {

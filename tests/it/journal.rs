@@ -158,7 +158,7 @@ async fn a_limit_on_file_sizes_loses_nothing_and_the_service_goes_on_when_it_is_
 }
 
 /// The library of `failing_disk.c`, made by the compiler that made SQLite.
-async fn failing_disk() -> &'static Path {
+pub async fn failing_disk() -> &'static Path {
     static LIBRARY: OnceCell<PathBuf> = OnceCell::const_new();
     LIBRARY
         .get_or_init(async || {

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::journal::failing_disk;
 use crate::journal_support::{chitchat, export};
 use crate::support::{DurableServer, Record, check_transcript, soon};
 
@@ -39,7 +40,10 @@ async fn a_service_that_is_killed_again_and_again_loses_repeats_and_reorders_not
     let setting = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
     let rounds = setting("KILL_LOOP_ROUNDS").unwrap_or(ROUNDS);
     let mut random = setting("KILL_LOOP_SEED").unwrap_or(1);
-    let (mut server, started) = (DurableServer::start(&["--publish-rate", "0", "--grace", "60s"]), Instant::now());
+    // A slow disk, so that a promise that came before its record would have the time to be broken.
+    let disk = [("LD_PRELOAD", failing_disk().await.to_str().unwrap()), ("SLOW_WRITE", "1")];
+    let started = Instant::now();
+    let mut server = DurableServer::start_with(&["--publish-rate", "0", "--grace", "60s"], &disk);
     let (stop, end) = (CancellationToken::new(), watch::Sender::new(Sequence(u64::MAX)));
     let acknowledgements = watch::Sender::new(0_u64);
     let (mut chats, mut listening, mut speaking) = (Vec::new(), Vec::new(), Vec::new());

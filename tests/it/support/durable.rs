@@ -15,6 +15,7 @@ pub struct DurableServer {
     /// The process, while there is one.
     pub program: Option<Program>,
     options: Vec<String>,
+    settings: Vec<(String, String)>,
     folder: TempDir,
     /// Never listened on: it keeps others from getting the port while no process has it.
     _port: TcpSocket,
@@ -22,13 +23,19 @@ pub struct DurableServer {
 
 impl DurableServer {
     pub fn start(options: &[&str]) -> Self {
+        Self::start_with(options, &[])
+    }
+
+    /// Starts it with these variables in its environment.
+    pub fn start_with(options: &[&str], settings: &[(&str, &str)]) -> Self {
         let port = TcpSocket::new_v4().unwrap();
         port.set_reuseaddr(true).unwrap();
         port.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = port.local_addr().unwrap();
         let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let folder = TempDir::new().unwrap();
-        let mut server = Self { address, program: None, options, folder, _port: port };
+        let mut server = Self { address, program: None, options, settings, folder, _port: port };
         server.start_again();
         server
     }
@@ -46,7 +53,8 @@ impl DurableServer {
         let mut arguments = vec!["serve", "--listen", &listen];
         arguments.extend(["--log-dir", folder.to_str().unwrap(), "--journal", journal.to_str().unwrap()]);
         arguments.extend(self.options.iter().map(String::as_str));
-        let program = Program::start(&arguments, &[]);
+        let settings: Vec<_> = self.settings.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let program = Program::start(&arguments, &settings);
         if !notice.is_empty() {
             program.notice(notice);
         }
