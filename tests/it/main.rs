@@ -32,6 +32,7 @@
 //! | [`connections`] | connections that say nothing or something else |
 //! | [`support`] | servers, programs and a client that speaks bytes |
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "a long test says how far it is")]
 
 mod browsers;
 mod connections;

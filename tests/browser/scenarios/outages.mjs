@@ -1,5 +1,8 @@
 // Connections that break, servers that die.
 import assert from "node:assert/strict";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { until } from "../support/process.mjs";
 
 export default {
@@ -142,6 +145,30 @@ export default {
     await alice.page.click("text=Send again");
     await alice.shows(/\] alice: perhaps$/);
     assert.equal(await alice.page.locator(".pending").count(), 0);
+  },
+
+  "a server that is killed and comes back with its journal is resumed, and nothing is lost or doubled": async (world) => {
+    const journal = join(mkdtempSync(join(tmpdir(), "chitchat-journal-")), "chitchat.db");
+    const server = await world.server({ journal, args: ["--grace", "60s"] });
+    const alice = await world.visitor(server.url);
+    await alice.join("alice");
+    const bob = await world.visitor(server.url);
+    await bob.join("bob");
+    await alice.say("before the kill");
+    await bob.shows(/before the kill/);
+    alice.outage = bob.outage = true;
+    await server.kill();
+    await alice.reads("#status", /Offline/);
+    await alice.say("during the outage");
+    await world.server({ journal, port: server.port, args: ["--grace", "60s"] });
+    await alice.online();
+    await bob.online();
+    await bob.shows(/alice: during the outage$/);
+    await alice.shows(/alice: during the outage$/);
+    const lines = await bob.transcript();
+    assert.deepEqual((await alice.transcript()).slice(-lines.length), lines);
+    assert.equal(lines.length, 3, "bob joined, and two messages");
+    assert.equal(await alice.page.locator(".segment").count(), 1);
   },
 
   "a server that shuts down and comes back is resumed or joined anew, in words": async (world) => {
