@@ -2,8 +2,10 @@
 
 mod join;
 mod lines;
+mod logs;
 mod network;
 mod serve;
+mod verify;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -28,19 +30,24 @@ struct Cli {
 enum Command {
     Serve(serve::Serve),
     Join(join::Join),
+    Verify(verify::Verify),
 }
 
 /// Parses the command line and runs it. Wrong usage exits 2 before anything starts, a failure exits 1.
 pub fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
+    match Cli::parse().command {
+        Command::Serve(serve) => run(serve.run()),
+        Command::Join(join) => run(join.run()),
+        Command::Verify(verify) => verify.run(),
+    }
+}
+
+fn run(program: impl Future<Output = Result<(), Box<dyn Error>>>) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    let result = match command {
-        Command::Serve(serve) => runtime.block_on(serve.run()),
-        Command::Join(join) => runtime.block_on(join.run()),
-    };
+    let result = runtime.block_on(program);
     // A read of standard input that is under way cannot be called off, and is not waited for.
     runtime.shutdown_background();
     match result {

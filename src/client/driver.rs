@@ -233,7 +233,9 @@ impl Driver {
                     delay = RECONNECT_LONGEST;
                 }
                 // A new journal's clock begins anew. A clock that is too far ahead of it does so, too.
-                Err(Failure::Fatal(error)) if over.is_some() && error.reason() == Some(Reason::ClockOutOfRange) => {
+                Err(Failure::Fatal(error))
+                    if over.is_some() && error.reason() == Some(Reason::ClockOutOfRange) =>
+                {
                     self.session.restart();
                     delay = Duration::ZERO;
                 }
