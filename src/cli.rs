@@ -1,5 +1,6 @@
 //! The command line: options → library call.
 
+mod gallery;
 mod join;
 mod lines;
 mod logs;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::gallery;
 use super::logs::{self, LogError, Torn};
 use crate::terminal::{escaped, json_line};
 use crate::trace::record::{Component, LineRef};
@@ -22,8 +23,12 @@ const PROGRESS_RECORDS: u64 = 100_000;
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     /// Logs of service, clients and browsers, in any order, plain or gzip.
-    #[arg(value_name = "LOG", required = true)]
+    #[arg(value_name = "LOG", required_unless_present = "gallery")]
     logs: Vec<PathBuf>,
+
+    /// Show mistakes that real implementations make, their logs, and the rule that catches each.
+    #[arg(long, conflicts_with_all = ["logs", "json"])]
+    gallery: bool,
 
     /// Print one JSON object instead of text.
     #[arg(long, env = "CHITCHAT_JSON")]
@@ -40,6 +45,9 @@ struct Outcome {
 
 impl Verify {
     pub(super) fn run(self) -> ExitCode {
+        if self.gallery {
+            return printed(gallery::print(&mut io::BufWriter::new(io::stdout().lock())), ExitCode::SUCCESS);
+        }
         let outcome = match self.check() {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -47,21 +55,20 @@ impl Verify {
                 return ExitCode::from(2);
             }
         };
-        let printed = if self.json { self.print_json(&outcome) } else { self.print(&outcome) };
-        let report = &outcome.report;
-        match printed {
-            Err(error) => {
-                eprintln!("chitchat: cannot print: {error}");
-                ExitCode::from(2)
-            }
-            Ok(()) if !report.violated().is_empty() => ExitCode::FAILURE,
-            Ok(()) if report.journals == 0 => {
-                eprintln!(
-                    "chitchat: no log of the service was given, so the order is not known and nothing is proved"
-                );
-                ExitCode::from(2)
-            }
-            Ok(()) => ExitCode::SUCCESS,
+        let shown = if self.json { self.print_json(&outcome) } else { self.print(&outcome) };
+        printed(shown, Self::verdict(&outcome.report))
+    }
+
+    fn verdict(report: &Report) -> ExitCode {
+        if !report.violated().is_empty() {
+            ExitCode::FAILURE
+        } else if report.journals == 0 {
+            eprintln!(
+                "chitchat: no log of the service was given, so the order is not known and nothing is proved"
+            );
+            ExitCode::from(2)
+        } else {
+            ExitCode::SUCCESS
         }
     }
 
@@ -239,6 +246,17 @@ impl Verify {
             "rules": rules,
         });
         writeln!(io::stdout().lock(), "{}", json_line(&object).map_err(io::Error::other)?)
+    }
+}
+
+/// The exit code, also where whoever reads has heard enough.
+fn printed(result: io::Result<()>, code: ExitCode) -> ExitCode {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("chitchat: cannot print: {error}");
+            ExitCode::from(2)
+        }
+        _ => code,
     }
 }
 

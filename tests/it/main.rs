@@ -12,6 +12,7 @@
 //! | [`terminal`] | nothing reaches a terminal raw; `--json` |
 //! | [`logs`] | the records of all processes, and no secret in them |
 //! | [`usage`] | the command line, its refusals and exit codes |
+//! | [`verify`] | the rules over the logs of real runs, and every mistake caught (V1 to V14) |
 //! | [`wire_join`] | Join and resume, byte by byte |
 //! | [`wire_publish`] | Publish, Leave and ListEvents, byte by byte |
 //! | [`wire_stream`] | heartbeats, slow readers, the end of a stream |
@@ -30,6 +31,7 @@ mod shutdown;
 mod support;
 mod terminal;
 mod usage;
+mod verify;
 mod wire_join;
 mod wire_publish;
 mod wire_stream;
