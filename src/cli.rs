@@ -1,5 +1,6 @@
 //! The command line: options → library call.
 
+mod diagram;
 mod gallery;
 mod join;
 mod lines;
@@ -32,6 +33,7 @@ enum Command {
     Serve(serve::Serve),
     Join(join::Join),
     Verify(verify::Verify),
+    Diagram(diagram::Diagram),
 }
 
 /// Parses the command line and runs it. Wrong usage exits 2 before anything starts, a failure exits 1.
@@ -40,6 +42,7 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => run(serve.run()),
         Command::Join(join) => run(join.run()),
         Command::Verify(verify) => verify.run(),
+        Command::Diagram(diagram) => diagram.run(),
     }
 }
 
