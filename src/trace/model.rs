@@ -4,11 +4,13 @@
 //! records of the others become [`Step`]s of [`Session`]s, in program order, one at a time: a step is looked at
 //! and forgotten, and of a session only what is not settled is kept.
 
+mod entry;
 mod journal;
 mod log;
 mod session;
 
-pub use journal::{Entry, Fork, Irregular, Journal, Link, Lookup, Start};
+pub use entry::{Entry, Fork, Irregular, Link, Lookup, Start};
+pub use journal::Journal;
 pub use log::{Act, ClientLog, Step};
 pub use session::{Mark, Sent, Session};
 

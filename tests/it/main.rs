@@ -10,6 +10,7 @@
 //! | [`shutdown`] | the drain, and that it is bounded |
 //! | [`crowd`] | twenty at once have one transcript; the client library |
 //! | [`terminal`] | nothing reaches a terminal raw; `--json` |
+//! | [`diagram`] | pictures of real runs, and text for other tools |
 //! | [`logs`] | the records of all processes, and no secret in them |
 //! | [`usage`] | the command line, its refusals and exit codes |
 //! | [`verify`] | the rules over the logs of real runs, and every mistake caught (V1 to V14) |
@@ -23,6 +24,7 @@
 mod connections;
 mod conversation;
 mod crowd;
+mod diagram;
 mod interruptions;
 mod logs;
 mod processes;

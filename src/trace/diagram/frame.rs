@@ -11,7 +11,7 @@ pub(super) const TOP: f64 = 112.0;
 /// Left of the first lifeline: the time axis.
 const LEFT: f64 = 58.0;
 /// The transcript, right of the last lifeline.
-const TRANSCRIPT: f64 = 390.0;
+const TRANSCRIPT: f64 = 460.0;
 /// Below the last moment.
 const BOTTOM: f64 = 92.0;
 

@@ -78,9 +78,11 @@ fn escaped(text: &str) -> String {
             c => shown.push(c),
         }
     }
-    // A word that ends a block.
-    if shown.to_lowercase().contains("end") {
-        shown = shown.replace('e', "#101;").replace('E', "#69;");
+    // The word that ends a block is no word of a text.
+    if shown.split(|c: char| !c.is_alphanumeric()).any(|word| word.eq_ignore_ascii_case("end")) {
+        for (word, instead) in [("end", "#101;nd"), ("End", "#69;nd"), ("END", "#69;ND"), ("eND", "#101;ND")] {
+            shown = shown.replace(word, instead);
+        }
     }
     if shown.trim().is_empty() { "#160;".into() } else { shown }
 }

@@ -8,8 +8,8 @@ use super::{Arrow, Chart, Happening, Point, Role};
 use crate::terminal::escaped;
 use crate::trace::record::Kind;
 
-/// How many characters of a message the transcript shows.
-const CONTENT_SHOWN: usize = 46;
+/// How many characters of a name and its message the transcript shows.
+const LINE_SHOWN: usize = 54;
 /// How many characters of a name a lifeline shows.
 const NAME_SHOWN: usize = 16;
 
@@ -240,7 +240,8 @@ impl Picture<'_> {
             let y = self.frame.y(event.moment);
             let colour = self.colour_of(Some(index));
             let time = event.moment.1;
-            let (name, content) = (short(&event.name, NAME_SHOWN), short(&event.content, CONTENT_SHOWN));
+            let room = LINE_SHOWN - event.name.chars().count().min(NAME_SHOWN);
+            let (name, content) = (short(&event.name, NAME_SHOWN), short(&event.content, room));
             let said = match (event.kind, event.expired) {
                 (Kind::Message, _) => format!(
                     r#"<tspan class="{colour}" style="fill:var(--c);font-weight:600">{name}:</tspan> {content}"#
