@@ -17,6 +17,10 @@ pub struct Builder {
     told_by: HashMap<usize, u32>,
     events: HashMap<(usize, u64), EventPoints>,
     by_message: HashMap<(usize, Who, u64), u64>,
+    /// The Joined and the Left of each participant.
+    members: HashMap<(usize, Who), [Option<EventPoints>; 2]>,
+    /// The events of each participant, and its lifeline once that is known.
+    own: HashMap<(usize, Who), (Vec<usize>, Option<usize>)>,
     seen: Vec<(usize, u64)>,
     others_began: bool,
 }
@@ -170,7 +174,15 @@ impl Builder {
             self.chart.points[point].event = Some(event);
         }
         let who = Who::of(Record::text(&record.participant_id));
-        self.events.insert((epoch, sequence), EventPoints { event, receive, broadcast, who });
+        let points = EventPoints { event, receive, broadcast, who };
+        self.events.insert((epoch, sequence), points);
+        self.own.entry((epoch, who)).or_default().0.push(event);
+        let member = self.members.entry((epoch, who)).or_default();
+        match kind {
+            Kind::Joined => member[0] = Some(points),
+            Kind::Left => member[1] = Some(points),
+            Kind::Message => {}
+        }
         self.seen.push((epoch, record.seen_sequence.unwrap_or(u64::MAX)));
         if let Some(id) = record.message_id.as_deref() {
             self.by_message.entry((epoch, who, digest(id))).or_insert(sequence);
@@ -237,8 +249,7 @@ impl Builder {
             Act::JoinSent { .. } => self.lane(file, false).join = Some(point),
             Act::Connected { resumed, head, .. } => {
                 let join = self.lane(file, false).join.take();
-                let joined =
-                    self.events.values().find(|e| e.who == who && self.is(e, epoch, Kind::Joined)).copied();
+                let [joined, _] = self.members.get(&(epoch, who)).copied().unwrap_or_default();
                 if let (false, Some(join), Some(EventPoints { receive: Some(receive), event, .. })) =
                     (resumed, join, joined)
                 {
@@ -254,7 +265,7 @@ impl Builder {
                 self.send(point, event.filter(|e| self.chart.events[e.event].sent == sent));
             }
             Act::LeaveSent { sent } => {
-                let left = self.events.values().find(|e| e.who == who && self.is(e, epoch, Kind::Left)).copied();
+                let [_, left] = self.members.get(&(epoch, who)).copied().unwrap_or_default();
                 self.send(point, left.filter(|e| self.chart.events[e.event].sent == sent));
             }
             Act::Acknowledged { sequence, .. } | Act::Delivered { sequence, .. } => {
@@ -265,11 +276,6 @@ impl Builder {
             _ => {}
         }
         self.own_events(file, epoch, who);
-    }
-
-    fn is(&self, event: &EventPoints, epoch: usize, kind: Kind) -> bool {
-        let event = &self.chart.events[event.event];
-        event.moment.0 == epoch && event.kind == kind
     }
 
     fn send(&mut self, point: usize, event: Option<EventPoints>) {
@@ -285,15 +291,9 @@ impl Builder {
     /// The events of a participant belong to its lifeline.
     fn own_events(&mut self, file: u32, epoch: usize, who: Who) {
         let lane = self.lane(file, false).lane;
-        let joined = self.events.values().find(|e| e.who == who && self.is(e, epoch, Kind::Joined));
-        if joined.is_some_and(|e| self.chart.events[e.event].author == lane) {
-            return;
-        }
-        for points in self.events.values().filter(|points| points.who == who) {
-            let event = &mut self.chart.events[points.event];
-            if event.moment.0 == epoch {
-                event.author = lane;
-            }
+        let Some((events, own)) = self.own.get_mut(&(epoch, who)) else { return };
+        if own.replace(lane) != Some(lane) {
+            events.iter().for_each(|event| self.chart.events[*event].author = lane);
         }
     }
 
