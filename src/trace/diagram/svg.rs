@@ -108,7 +108,10 @@ impl Picture<'_> {
             draw!(self, r#"<path class="life" d="M{x:.1} {:.1}V{bottom:.1}"/>"#, TOP - 14.0);
             let own: Vec<Point> = self.chart.points.iter().filter(|point| point.lane == lane).cloned().collect();
             if self.chart.lanes[lane].service {
-                self.band(lane, own.first(), own.last());
+                // One band for each process: between a crash and the next start there was none.
+                for process in own.chunk_by(|_, next| next.role != Role::Start) {
+                    self.band(lane, process.first(), process.last());
+                }
                 continue;
             }
             for (begin, end) in self.memberships(lane, &own) {
