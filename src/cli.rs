@@ -1,12 +1,16 @@
 //! The command line: options → library call.
 
+mod diagram;
+mod gallery;
 mod join;
 mod journal;
 mod lines;
 mod log_tail;
+mod logs;
 mod network;
 mod progress;
 mod serve;
+mod verify;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -32,20 +36,27 @@ enum Command {
     Serve(Box<serve::Serve>),
     Join(join::Join),
     Journal(journal::Journal),
+    Verify(verify::Verify),
+    Diagram(diagram::Diagram),
 }
 
 /// Parses the command line and runs it. Wrong usage exits 2 before anything starts, a failure exits 1.
 pub fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
+    match Cli::parse().command {
+        Command::Serve(serve) => run(async { serve.run().await.map(|()| ExitCode::SUCCESS) }),
+        Command::Join(join) => run(async { join.run().await.map(|()| ExitCode::SUCCESS) }),
+        Command::Journal(journal) => run(journal.run()),
+        Command::Verify(verify) => verify.run(),
+        Command::Diagram(diagram) => diagram.run(),
+    }
+}
+
+fn run(program: impl Future<Output = Result<ExitCode, Box<dyn Error>>>) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    let result = match command {
-        Command::Serve(serve) => runtime.block_on(serve.run()).map(|()| ExitCode::SUCCESS),
-        Command::Join(join) => runtime.block_on(join.run()).map(|()| ExitCode::SUCCESS),
-        Command::Journal(journal) => runtime.block_on(journal.run()),
-    };
+    let result = runtime.block_on(program);
     // A read of standard input that is under way cannot be called off, and is not waited for.
     runtime.shutdown_background();
     match result {

@@ -7,4 +7,5 @@ pub mod journal;
 pub mod record;
 pub mod server;
 pub mod terminal;
+pub mod trace;
 pub mod wire;

@@ -16,8 +16,10 @@
 //! | [`shutdown`] | the drain, and that it is bounded |
 //! | [`crowd`] | twenty at once have one transcript; the client library |
 //! | [`terminal`] | nothing reaches a terminal raw; `--json` |
+//! | [`diagram`] | pictures of real runs, and text for other tools |
 //! | [`logs`] | the records of all processes, and no secret in them |
 //! | [`usage`] | the command line, its refusals and exit codes |
+//! | [`verify`] | the rules over the logs of real runs, and every mistake caught (V1 to V14) |
 //! | [`wire_join`] | Join and resume, byte by byte |
 //! | [`wire_publish`] | Publish, Leave and ListEvents, byte by byte |
 //! | [`wire_stream`] | heartbeats, slow readers, the end of a stream |
@@ -39,6 +41,7 @@ mod connections;
 mod conversation;
 mod crowd;
 mod deadlines;
+mod diagram;
 mod far_behind;
 mod farewells;
 mod grpc_web;
@@ -60,6 +63,7 @@ mod support;
 mod terminal;
 mod tls;
 mod usage;
+mod verify;
 mod wire_join;
 mod wire_publish;
 mod wire_stream;

@@ -1,5 +1,6 @@
 //! The real program, as processes with pipes.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -242,6 +243,20 @@ impl ServerProgram {
     pub fn stop(&mut self, signal: &str) -> Ended {
         self.program.signal(signal);
         self.program.end()
+    }
+}
+
+impl Drop for ServerProgram {
+    /// Whatever a test did: by the logs that it leaves, the order held.
+    fn drop(&mut self) {
+        let logs: Vec<_> = fs::read_dir(&self.folder).unwrap().map(|file| file.unwrap().path()).collect();
+        let logs = logs.iter().filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+        let mut arguments = vec!["verify"];
+        arguments.extend(logs.map(|path| path.to_str().unwrap()));
+        let ended = Program::run(&arguments, &[]);
+        if ended.code == Some(1) && !thread::panicking() {
+            panic!("the logs break a rule: {}", ended.output.join("\n"));
+        }
     }
 }
 

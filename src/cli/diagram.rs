@@ -1,0 +1,93 @@
+//! `chitchat diagram`: logs → a space-time diagram.
+
+use std::error::Error;
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use super::logs;
+use crate::terminal::escaped;
+use crate::trace::diagram::{Builder, Part, mermaid, shiviz, svg};
+use crate::trace::record::Component;
+
+/// Draw what happened from the logs of all processes: a lifeline each, messages as arrows, by logical time.
+#[derive(Debug, Args)]
+pub(super) struct Diagram {
+    /// Logs of service, clients and browsers, in any order, plain or gzip.
+    #[arg(value_name = "LOG", required = true)]
+    logs: Vec<PathBuf>,
+
+    /// A picture for browsers, a text that code hosts render, or a log for the ShiViz tool.
+    #[arg(long, env = "CHITCHAT_FORMAT", value_enum, default_value = "svg")]
+    format: Format,
+
+    /// Write to this file instead of standard output.
+    #[arg(short, long, value_name = "FILE", env = "CHITCHAT_OUTPUT")]
+    output: Option<PathBuf>,
+
+    /// Show nothing before this logical time.
+    #[arg(long, value_name = "TIME", env = "CHITCHAT_FROM")]
+    from: Option<u64>,
+
+    /// Show nothing after this logical time.
+    #[arg(long, value_name = "TIME", env = "CHITCHAT_TO")]
+    to: Option<u64>,
+
+    /// Beside the service, show only the participants with these names.
+    #[arg(long, value_name = "NAME", env = "CHITCHAT_ONLY")]
+    only: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Svg,
+    Mermaid,
+    Shiviz,
+}
+
+impl Diagram {
+    pub(super) fn run(self) -> ExitCode {
+        match self.draw() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("chitchat: {}", escaped(&error.to_string()));
+                ExitCode::from(2)
+            }
+        }
+    }
+
+    fn draw(self) -> Result<(), Box<dyn Error>> {
+        let mut builder = Builder::new();
+        for of_service in [true, false] {
+            for (file, path) in (0..).zip(&self.logs) {
+                logs::read(path, file, |line, record| {
+                    let now = (record.component == Component::Server) == of_service;
+                    !now || builder.take(line, record).is_ok()
+                })?;
+            }
+        }
+        let chart = builder.finish();
+        if chart.points.is_empty() {
+            return Err("the logs have no event to draw".into());
+        }
+        let chart = chart.part(&Part { from: self.from, to: self.to, only: self.only });
+        let text = match self.format {
+            Format::Svg => svg::text(&chart),
+            Format::Mermaid => mermaid::text(&chart),
+            Format::Shiviz => shiviz::text(&chart),
+        };
+        match self.output {
+            Some(path) => {
+                fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+            }
+            None => match io::stdout().lock().write_all(text.as_bytes()) {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+                _ => {}
+            },
+        }
+        Ok(())
+    }
+}

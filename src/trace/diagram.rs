@@ -1,0 +1,181 @@
+//! Space-time diagrams: a lifeline for every process, its events as points by logical time, and messages as
+//! arrows between them.
+//!
+//! Logs are read into a [`Chart`] by a [`Builder`], over the same causal model that the verifier has; what a
+//! chart looks like is up to [`svg`], [`mermaid`] and [`shiviz`].
+
+mod build;
+mod frame;
+pub mod mermaid;
+pub mod shiviz;
+mod style;
+pub mod svg;
+
+pub use build::Builder;
+
+use super::record::Kind;
+
+/// A lifeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lane {
+    /// Whose it is.
+    pub name: String,
+    /// Whether it is the service's.
+    pub service: bool,
+    /// Whether a log tells of it; otherwise only the service does.
+    pub has_log: bool,
+}
+
+/// What a point on a lifeline is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A process begins.
+    Start,
+    /// A process ends in peace.
+    Stop,
+    /// A process ends, and nobody knows why.
+    Crash,
+    /// A stream breaks.
+    Break,
+    /// A request goes out.
+    Send,
+    /// A try of which nothing is known: no event carries its time.
+    Lost,
+    /// The service gets a request.
+    Receive,
+    /// The service puts an event into the order and tells everybody.
+    Broadcast,
+    /// An event arrives.
+    Deliver,
+    /// An answer arrives.
+    Answer,
+    /// The session goes on after a break.
+    Resume,
+}
+
+impl Role {
+    /// Whether it happens beside the clock: it has the time of the event before it.
+    pub fn is_aside(self) -> bool {
+        matches!(self, Self::Start | Self::Stop | Self::Crash | Self::Break)
+    }
+}
+
+/// A time: which epoch, and which logical time in it.
+pub type Moment = (usize, u64);
+
+/// Something that happened in a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// On which lifeline.
+    pub lane: usize,
+    /// When.
+    pub moment: Moment,
+    /// What.
+    pub role: Role,
+    /// In words.
+    pub words: String,
+    /// The event it belongs to, by its place in the chart.
+    pub event: Option<usize>,
+}
+
+/// A message from one process to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrow {
+    /// The point where it was sent.
+    pub from: usize,
+    /// The point where it was received.
+    pub to: usize,
+}
+
+/// An entry of the conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Happening {
+    /// When it was broadcast.
+    pub moment: Moment,
+    /// Its position in the order.
+    pub sequence: u64,
+    /// The time in the request.
+    pub sent: u64,
+    /// What happened.
+    pub kind: Kind,
+    /// The lifeline of whoever joined, left or wrote.
+    pub author: usize,
+    /// What it is called.
+    pub name: String,
+    /// What people read.
+    pub content: String,
+    /// Whether nobody asked for it: a participant that was gone.
+    pub expired: bool,
+    /// The earlier messages that its writer had not seen: neither was written with knowledge of the other.
+    pub crossed: Vec<usize>,
+}
+
+/// Everything that a picture shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chart {
+    /// The lifelines, the service's first.
+    pub lanes: Vec<Lane>,
+    /// The points; those of one lifeline in program order.
+    pub points: Vec<Point>,
+    /// The arrows.
+    pub arrows: Vec<Arrow>,
+    /// The conversation, in order.
+    pub events: Vec<Happening>,
+}
+
+/// Which part of a chart to show.
+#[derive(Clone, Debug, Default)]
+pub struct Part {
+    /// Nothing before this logical time.
+    pub from: Option<u64>,
+    /// Nothing after this logical time.
+    pub to: Option<u64>,
+    /// Of the participants, only those with these names; all where there are none.
+    pub only: Vec<String>,
+}
+
+impl Chart {
+    /// The part of this chart that was asked for.
+    #[must_use]
+    pub fn part(&self, part: &Part) -> Self {
+        let lane_shown = |lane: &Lane| lane.service || part.only.is_empty() || part.only.contains(&lane.name);
+        let in_time = |time: u64| part.from.is_none_or(|from| time >= from) && part.to.is_none_or(|to| time <= to);
+        let lanes = Kept::of(&self.lanes, lane_shown);
+        let events = Kept::of(&self.events, |event| in_time(event.moment.1));
+        let shown = |point: &Point| in_time(point.moment.1) && lanes.place[point.lane].is_some();
+        let points = Kept::of(&self.points, shown);
+        let arrow = |arrow: &Arrow| Some(Arrow { from: points.place[arrow.from]?, to: points.place[arrow.to]? });
+        let mut chart = Self {
+            arrows: self.arrows.iter().filter_map(arrow).collect(),
+            lanes: lanes.kept,
+            points: points.kept,
+            events: events.kept,
+        };
+        for point in &mut chart.points {
+            point.lane = lanes.place[point.lane].unwrap_or(0);
+            point.event = point.event.and_then(|event| events.place[event]);
+        }
+        for event in &mut chart.events {
+            event.author = lanes.place.get(event.author).copied().flatten().unwrap_or(usize::MAX);
+            event.crossed = event.crossed.iter().filter_map(|other| events.place[*other]).collect();
+        }
+        chart
+    }
+}
+
+/// What is kept of a list, and where it has gone.
+struct Kept<T> {
+    kept: Vec<T>,
+    place: Vec<Option<usize>>,
+}
+
+impl<T: Clone> Kept<T> {
+    fn of(all: &[T], keep: impl Fn(&T) -> bool) -> Self {
+        let (mut kept, mut place) = (Vec::new(), Vec::new());
+        for one in all {
+            place.push(keep(one).then_some(kept.len()));
+            kept.extend(keep(one).then(|| one.clone()));
+        }
+        Self { kept, place }
+    }
+}

@@ -1,0 +1,364 @@
+//! From records to a chart.
+
+use std::collections::HashMap;
+
+use super::{Arrow, Chart, Happening, Lane, Moment, Point, Role};
+use crate::trace::model::{Act, Model, Step};
+use crate::trace::record::{Kind, LineRef, Record, Who, digest};
+use crate::trace::verify::OutOfOrder;
+
+/// Reads records into a [`Chart`]: those of the service before all others.
+#[derive(Debug, Default)]
+pub struct Builder {
+    model: Model,
+    chart: Chart,
+    lanes: HashMap<u32, LaneState>,
+    /// The service's file that tells of each epoch; further copies are passed over.
+    told_by: HashMap<usize, u32>,
+    events: HashMap<(usize, u64), EventPoints>,
+    by_message: HashMap<(usize, Who, u64), u64>,
+    /// The Joined and the Left of each participant.
+    members: HashMap<(usize, Who), [Option<EventPoints>; 2]>,
+    /// The events of each participant, and its lifeline once that is known.
+    own: HashMap<(usize, Who), (Vec<usize>, Option<usize>)>,
+    seen: Vec<(usize, u64)>,
+    others_began: bool,
+}
+
+/// The service's side of an event.
+#[derive(Clone, Copy, Debug)]
+struct EventPoints {
+    event: usize,
+    receive: Option<usize>,
+    broadcast: usize,
+    who: Who,
+}
+
+/// What is known of a log while it is read.
+#[derive(Debug)]
+struct LaneState {
+    lane: usize,
+    /// The last point.
+    last: Option<usize>,
+    /// Points of a process that does not know its epoch yet.
+    waiting: Vec<usize>,
+    /// A request to join that has not been answered.
+    join: Option<usize>,
+    stopped: bool,
+    epoch: usize,
+}
+
+impl Builder {
+    /// A builder that has read nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in a record.
+    ///
+    /// # Errors
+    /// [`OutOfOrder`].
+    pub fn take(&mut self, line: LineRef, record: &Record<'_>) -> Result<(), OutOfOrder> {
+        if record.component == crate::trace::record::Component::Server {
+            if self.others_began {
+                return Err(OutOfOrder);
+            }
+            self.model.server(line, record);
+            self.service(line, record);
+            return Ok(());
+        }
+        self.others_began = true;
+        let step = self.model.client(line, record);
+        self.other(&step, record);
+        self.model.settle(&step);
+        Ok(())
+    }
+
+    /// The chart of all that was read.
+    pub fn finish(mut self) -> Chart {
+        let crashed: Vec<_> =
+            self.lanes.values().filter(|lane| !lane.stopped).filter_map(|lane| lane.last).collect();
+        for last in crashed {
+            let Point { lane, moment, .. } = self.chart.points[last];
+            let service = self.chart.lanes[lane].service;
+            let words = "its log ends here";
+            let gone = self.chart.events.iter().any(|event| event.author == lane && event.expired);
+            if gone || service {
+                self.chart.points.push(Point {
+                    lane,
+                    moment,
+                    role: Role::Crash,
+                    words: words.into(),
+                    event: None,
+                });
+            }
+        }
+        self.without_log();
+        self.find_crossings();
+        self.chart
+    }
+
+    fn lane(&mut self, file: u32, service: bool) -> &mut LaneState {
+        let chart = &mut self.chart;
+        self.lanes.entry(file).or_insert_with(|| {
+            let name = if service { "service".into() } else { String::new() };
+            chart.lanes.push(Lane { name, service, has_log: true });
+            LaneState {
+                lane: chart.lanes.len() - 1,
+                last: None,
+                waiting: vec![],
+                join: None,
+                stopped: false,
+                epoch: 0,
+            }
+        })
+    }
+
+    fn put(&mut self, file: u32, service: bool, moment: Moment, role: Role, words: String) -> usize {
+        let point = self.chart.points.len();
+        let lane = self.lane(file, service);
+        (lane.last, lane.stopped) = (Some(point), role == Role::Stop);
+        let lane = lane.lane;
+        self.chart.points.push(Point { lane, moment, role, words, event: None });
+        point
+    }
+
+    fn arrow(&mut self, from: usize, to: usize) {
+        self.chart.points[to].event = self.chart.points[to].event.or(self.chart.points[from].event);
+        self.chart.arrows.push(Arrow { from, to });
+    }
+
+    fn service(&mut self, line: LineRef, record: &Record<'_>) {
+        let Some(epoch) = record.epoch.as_deref().map(|epoch| self.model.journal(epoch)) else { return };
+        if *self.told_by.entry(epoch).or_insert(line.file) != line.file {
+            return;
+        }
+        let time = record.logical_time.or_else(|| self.last_time(line.file)).unwrap_or(0);
+        match &*record.event {
+            "server_started" => {
+                if let Some(LaneState { last: Some(last), stopped: false, .. }) = self.lanes.get(&line.file) {
+                    let moment = self.chart.points[*last].moment;
+                    self.put(line.file, true, moment, Role::Crash, "the service was killed".into());
+                }
+                self.put(line.file, true, (epoch, time), Role::Start, "the service starts".into());
+            }
+            "server_stopped" => {
+                self.put(line.file, true, (epoch, time), Role::Stop, "the service stops".into());
+            }
+            "join_broadcast" | "leave_broadcast" | "message_broadcast" => self.broadcast(epoch, line, record),
+            _ => {}
+        }
+    }
+
+    fn last_time(&self, file: u32) -> Option<u64> {
+        Some(self.chart.points[self.lanes.get(&file)?.last?].moment.1)
+    }
+
+    fn broadcast(&mut self, epoch: usize, line: LineRef, record: &Record<'_>) {
+        let (Some(sequence), Some(time), Some(kind)) = (record.sequence, record.logical_time, record.kind) else {
+            return;
+        };
+        if self.events.contains_key(&(epoch, sequence)) {
+            return;
+        }
+        let (name, content) = (Record::text(&record.display_name), Record::text(&record.content));
+        let expired = kind == Kind::Left && record.reason.as_deref() == Some("DISCONNECTED");
+        let event = self.chart.events.len();
+        let receive = (!expired).then(|| {
+            let words = format!("the service receives what {name} sent");
+            self.put(line.file, true, (epoch, time.saturating_sub(1)), Role::Receive, words)
+        });
+        let broadcast =
+            self.put(line.file, true, (epoch, time), Role::Broadcast, format!("event {sequence}: {content}"));
+        for point in receive.into_iter().chain([broadcast]) {
+            self.chart.points[point].event = Some(event);
+        }
+        let who = Who::of(Record::text(&record.participant_id));
+        let points = EventPoints { event, receive, broadcast, who };
+        self.events.insert((epoch, sequence), points);
+        self.own.entry((epoch, who)).or_default().0.push(event);
+        let member = self.members.entry((epoch, who)).or_default();
+        match kind {
+            Kind::Joined => member[0] = Some(points),
+            Kind::Left => member[1] = Some(points),
+            Kind::Message => {}
+        }
+        self.seen.push((epoch, record.seen_sequence.unwrap_or(u64::MAX)));
+        if let Some(id) = record.message_id.as_deref() {
+            self.by_message.entry((epoch, who, digest(id))).or_insert(sequence);
+        }
+        self.chart.events.push(Happening {
+            moment: (epoch, time),
+            sequence,
+            sent: record.sent_logical_time.unwrap_or(0),
+            kind,
+            author: usize::MAX,
+            name: name.into(),
+            content: content.into(),
+            expired,
+            crossed: Vec::new(),
+        });
+    }
+
+    fn other(&mut self, step: &Step<'_>, record: &Record<'_>) {
+        let file = step.line.file;
+        let epoch = step.session.map(|session| self.model.sessions[session].journal);
+        let who = step.session.and_then(|session| self.model.sessions[session].who);
+        let state = self.lane(file, false);
+        let fresh = step.session.is_none();
+        let epoch = epoch.unwrap_or(state.epoch);
+        state.epoch = epoch;
+        let lane = state.lane;
+        if !matches!(step.act, Act::Delivered { .. }) && self.chart.lanes[lane].name.is_empty() {
+            self.chart.lanes[lane].name = Record::text(&record.display_name).into();
+        }
+        let time = step.local.or_else(|| self.last_time(file)).unwrap_or(0);
+        let Some((role, words)) = describe(step, record) else { return };
+        if role == Role::Start && self.lanes.get(&file).is_some_and(|lane| lane.last.is_some() && !lane.stopped) {
+            let last = self.last_time(file).unwrap_or(0);
+            self.put(file, false, (epoch, last), Role::Crash, "the process was killed".into());
+        }
+        if role == Role::Start && self.lanes.get(&file).is_some_and(|lane| lane.last.is_some()) {
+            // Another process is another lifeline, though it goes on in the same file.
+            self.lanes.remove(&file);
+            let lane = self.lane(file, false);
+            lane.epoch = epoch;
+            let lane = lane.lane;
+            self.chart.lanes[lane].name = Record::text(&record.display_name).into();
+        }
+        let point = self.put(file, false, (epoch, time), role, words);
+        if fresh {
+            self.lane(file, false).waiting.push(point);
+        } else {
+            for waiting in std::mem::take(&mut self.lane(file, false).waiting) {
+                self.chart.points[waiting].moment.0 = epoch;
+            }
+        }
+        if let Some(who) = who {
+            self.connect(step, point, (epoch, who));
+        } else if matches!(step.act, Act::JoinSent { .. }) {
+            self.lane(file, false).join = Some(point);
+        }
+    }
+
+    /// Draws the arrows that end or begin at a step.
+    fn connect(&mut self, step: &Step<'_>, point: usize, (epoch, who): (usize, Who)) {
+        let file = step.line.file;
+        let find = |this: &Self, sequence: u64| this.events.get(&(epoch, sequence)).copied();
+        match step.act {
+            Act::JoinSent { .. } => self.lane(file, false).join = Some(point),
+            Act::Connected { resumed, head, .. } => {
+                let join = self.lane(file, false).join.take();
+                let [joined, _] = self.members.get(&(epoch, who)).copied().unwrap_or_default();
+                if let (false, Some(join), Some(EventPoints { receive: Some(receive), event, .. })) =
+                    (resumed, join, joined)
+                {
+                    self.chart.points[join].event = Some(event);
+                    self.arrow(join, receive);
+                }
+                if let Some(newest) = find(self, head) {
+                    self.arrow(newest.broadcast, point);
+                }
+            }
+            Act::PublishSent { message, sent, .. } => {
+                let event = self.by_message.get(&(epoch, who, message)).and_then(|sequence| find(self, *sequence));
+                self.send(point, event.filter(|e| self.chart.events[e.event].sent == sent));
+            }
+            Act::LeaveSent { sent } => {
+                let [_, left] = self.members.get(&(epoch, who)).copied().unwrap_or_default();
+                self.send(point, left.filter(|e| self.chart.events[e.event].sent == sent));
+            }
+            Act::Acknowledged { sequence, .. } | Act::Delivered { sequence, .. } => {
+                if let Some(event) = find(self, sequence) {
+                    self.arrow(event.broadcast, point);
+                }
+            }
+            _ => {}
+        }
+        self.own_events(file, epoch, who);
+    }
+
+    fn send(&mut self, point: usize, event: Option<EventPoints>) {
+        match event {
+            Some(EventPoints { event, receive: Some(receive), .. }) => {
+                self.chart.points[point].event = Some(event);
+                self.arrow(point, receive);
+            }
+            _ => self.chart.points[point].role = Role::Lost,
+        }
+    }
+
+    /// The events of a participant belong to its lifeline.
+    fn own_events(&mut self, file: u32, epoch: usize, who: Who) {
+        let lane = self.lane(file, false).lane;
+        let Some((events, own)) = self.own.get_mut(&(epoch, who)) else { return };
+        if own.replace(lane) != Some(lane) {
+            events.iter().for_each(|event| self.chart.events[*event].author = lane);
+        }
+    }
+
+    /// Of participants without a log the service tells when they sent, by their own clocks.
+    fn without_log(&mut self) {
+        let mut lanes: HashMap<(usize, Who), usize> = HashMap::new();
+        let mut events: Vec<_> = self.events.values().copied().collect();
+        events.sort_by_key(|points| points.event);
+        for points in events {
+            let event = self.chart.events[points.event].clone();
+            if event.author != usize::MAX {
+                continue;
+            }
+            let lane = *lanes.entry((event.moment.0, points.who)).or_insert_with(|| {
+                self.chart.lanes.push(Lane { name: event.name.clone(), service: false, has_log: false });
+                self.chart.lanes.len() - 1
+            });
+            self.chart.events[points.event].author = lane;
+            let Some(receive) = points.receive else { continue };
+            let moment = (event.moment.0, event.sent);
+            let words = format!("{} sent this, by the service's log", event.name);
+            let point = self.chart.points.len();
+            self.chart.points.push(Point { lane, moment, role: Role::Send, words, event: Some(points.event) });
+            self.arrow(point, receive);
+        }
+    }
+
+    /// Two messages crossed where the writer of the later one had not seen the earlier one.
+    fn find_crossings(&mut self) {
+        let events = &mut self.chart.events;
+        for later in 0..events.len() {
+            let (epoch, seen) = self.seen[later];
+            if events[later].kind != Kind::Message {
+                continue;
+            }
+            let crossed = (0..later)
+                .rev()
+                .take_while(|earlier| events[*earlier].moment.0 == epoch && events[*earlier].sequence > seen);
+            let others = crossed.filter(|earlier| {
+                events[*earlier].kind == Kind::Message && events[*earlier].author != events[later].author
+            });
+            events[later].crossed = others.collect();
+        }
+    }
+}
+
+/// What a step is in a picture, if anything.
+fn describe(step: &Step<'_>, record: &Record<'_>) -> Option<(Role, String)> {
+    let content = Record::text(&record.content);
+    let reason = Record::text(&record.reason);
+    Some(match &step.act {
+        Act::Started => (Role::Start, "the process starts".into()),
+        Act::JoinSent { resume: None, .. } => (Role::Send, "asks to join".into()),
+        Act::JoinSent { resume: Some(after), .. } => (Role::Send, format!("asks to go on after event {after}")),
+        Act::Connected { resumed: false, .. } => (Role::Answer, "has joined".into()),
+        Act::Connected { resumed: true, .. } => (Role::Resume, "goes on".into()),
+        Act::PublishSent { .. } => (Role::Send, format!("sends: {content}")),
+        Act::Acknowledged { message: Some(_), sequence, .. } => {
+            (Role::Answer, format!("its message is event {sequence}"))
+        }
+        Act::Acknowledged { message: None, .. } => (Role::Answer, "has left".into()),
+        Act::LeaveSent { .. } => (Role::Send, "asks to leave".into()),
+        Act::Delivered { sequence, .. } => (Role::Deliver, format!("gets event {sequence}: {content}")),
+        Act::Disconnected { left: true } | Act::Other => return None,
+        Act::Disconnected { left: false } => (Role::Break, format!("loses its connection: {reason}")),
+        Act::Stopped => (Role::Stop, "the process ends".into()),
+    })
+}

@@ -1,0 +1,104 @@
+//! A [Mermaid](https://mermaid.js.org) sequence diagram, which code hosts render.
+
+use std::fmt::Write;
+
+use super::{Chart, Role};
+use crate::trace::record::Kind;
+
+/// The diagram. Mermaid's arrows are level, so an event is shown when it is broadcast: what was sent, then who
+/// got it, with the times in front.
+pub fn text(chart: &Chart) -> String {
+    let mut text = String::from("sequenceDiagram\n");
+    let mut say = |line: String| {
+        // A String takes whatever is written to it.
+        let _ = writeln!(text, "    {line}");
+    };
+    for (index, lane) in chart.lanes.iter().enumerate() {
+        say(format!("participant P{index} as {}", escaped(&lane.name)));
+    }
+    let mut order: Vec<usize> = (0..chart.points.len()).collect();
+    order.sort_by_key(|index| (chart.points[*index].moment, *index));
+    for index in order {
+        let point = &chart.points[index];
+        let lane = point.lane;
+        match point.role {
+            Role::Broadcast => broadcast(chart, index, &mut say),
+            Role::Crash => say(format!("Note over P{lane}: ✕ {}", escaped(&point.words))),
+            Role::Break | Role::Resume | Role::Start if point.role != Role::Start || chart.lanes[lane].service => {
+                say(format!("Note over P{lane}: {}", escaped(&point.words)));
+            }
+            Role::Lost => say(format!("P{lane}-xP{lane}: {} {}", point.moment.1, escaped(&point.words))),
+            _ => {}
+        }
+    }
+    text
+}
+
+fn broadcast(chart: &Chart, index: usize, say: &mut impl FnMut(String)) {
+    let point = &chart.points[index];
+    let (service, time) = (point.lane, point.moment.1);
+    let Some(event) = point.event.map(|event| &chart.events[event]) else { return };
+    if chart.lanes.get(event.author).is_some() && !event.expired {
+        let what = match event.kind {
+            Kind::Joined => "join".into(),
+            Kind::Left => "leave".into(),
+            Kind::Message => escaped(&event.content),
+        };
+        say(format!("P{}->>P{service}: {} {what}", event.author, event.sent));
+    }
+    let name = escaped(&event.name);
+    let what = match event.kind {
+        Kind::Joined => format!("{name} joined"),
+        Kind::Left => format!("{name} left"),
+        Kind::Message => format!("{name}#58; {}", escaped(&event.content)),
+    };
+    for arrow in chart.arrows.iter().filter(|arrow| arrow.from == index) {
+        let to = &chart.points[arrow.to];
+        if to.role == Role::Deliver {
+            say(format!("P{service}-->>P{}: {time} → {} {what}", to.lane, to.moment.1));
+        }
+    }
+    for other in &event.crossed {
+        let other = &chart.events[*other];
+        let both = [event.author, other.author].map(|lane| lane.min(chart.lanes.len() - 1));
+        let (from, to) = (both[0].min(both[1]), both[0].max(both[1]));
+        say(format!("Note over P{from},P{to}: ⇄ #91;{}#93; and #91;{time}#93; crossed", other.moment.1));
+    }
+}
+
+/// Text that Mermaid takes for text: what could be syntax is written by its number.
+fn escaped(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars() {
+        match c {
+            c if c.is_control() => shown.push('\u{fffd}'),
+            c if c.is_ascii_punctuation() && !".,!?'()-_/".contains(c) => {
+                let _ = write!(shown, "#{};", u32::from(c));
+            }
+            c => shown.push(c),
+        }
+    }
+    // The word that ends a block is no word of a text.
+    if shown.split(|c: char| !c.is_alphanumeric()).any(|word| word.eq_ignore_ascii_case("end")) {
+        for (word, instead) in [("end", "#101;nd"), ("End", "#69;nd"), ("END", "#69;ND"), ("eND", "#101;ND")] {
+            shown = shown.replace(word, instead);
+        }
+    }
+    if shown.trim().is_empty() { "#160;".into() } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn no_text_becomes_syntax() {
+        let check = |text: &str, expected: &str| assert_eq!(escaped(text), expected);
+        check("alice", "alice");
+        check("a;b:c#d", "a#59;b#58;c#35;d");
+        check("<b>", "#60;b#62;");
+        check("a\nb", "a\u{fffd}b");
+        check("end", "#101;nd");
+        check("", "#160;");
+    }
+}

@@ -1,0 +1,95 @@
+//! A log for [ShiViz](https://bestchai.bitbucket.io/shiviz/): a line with the regular expression by which it
+//! is read, a line with the delimiter of executions (none: there is one), then `host {clock} event`.
+//!
+//! The vector clocks are derived from the chart: an event knows what came before it in its process, and, where
+//! it receives something, what the sender knew.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::Chart;
+
+/// How ShiViz is to read the lines.
+pub const REGEX: &str = r"(?<host>\S+) (?<clock>\{.*?\}) (?<event>.*)";
+
+/// The log.
+pub fn text(chart: &Chart) -> String {
+    let hosts = hosts(chart);
+    let mut clocks: Vec<BTreeMap<usize, u64>> = vec![BTreeMap::new(); chart.points.len()];
+    let mut now: Vec<BTreeMap<usize, u64>> = vec![BTreeMap::new(); chart.lanes.len()];
+    let mut log = format!("{REGEX}\n\n");
+    let senders = senders(chart);
+    for index in order(chart, &senders) {
+        let point = &chart.points[index];
+        let clock = &mut now[point.lane];
+        for sender in &senders[index] {
+            for (lane, count) in &clocks[*sender] {
+                let known = clock.entry(*lane).or_insert(0);
+                *known = (*known).max(*count);
+            }
+        }
+        *clock.entry(point.lane).or_insert(0) += 1;
+        clocks[index] = clock.clone();
+        let shown: serde_json::Map<String, Value> =
+            clock.iter().map(|(lane, count)| (hosts[*lane].clone(), (*count).into())).collect();
+        let words: String = point.words.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        // A String takes whatever is written to it.
+        let _ = writeln!(log, "{} {} [{}] {words}", hosts[point.lane], Value::Object(shown), point.moment.1);
+    }
+    log
+}
+
+/// A name for each lifeline, without spaces and braces, and no name twice.
+fn hosts(chart: &Chart) -> Vec<String> {
+    let mut taken = HashSet::new();
+    let plain = |c: char| if c.is_whitespace() || c.is_control() || "{}\"\\".contains(c) { '_' } else { c };
+    let mut hosts = Vec::new();
+    for lane in &chart.lanes {
+        let name: String = lane.name.chars().map(plain).collect();
+        let name = if name.is_empty() { "unnamed".into() } else { name };
+        let numbered = (2..).map(|n| format!("{name}-{n}"));
+        let free = [name.clone()].into_iter().chain(numbered).find(|name| !taken.contains(name)).unwrap_or(name);
+        taken.insert(free.clone());
+        hosts.push(free);
+    }
+    hosts
+}
+
+fn senders(chart: &Chart) -> Vec<Vec<usize>> {
+    let mut senders = vec![Vec::new(); chart.points.len()];
+    chart.arrows.iter().for_each(|arrow| senders[arrow.to].push(arrow.from));
+    senders
+}
+
+/// An order in which causes come first: by logical time, and by program order. Where the logs contradict
+/// themselves there may be none; then an arrow that would go back is passed over.
+fn order(chart: &Chart, senders: &[Vec<usize>]) -> Vec<usize> {
+    let mut missing: Vec<usize> = senders.iter().map(Vec::len).collect();
+    let mut next: Vec<Option<usize>> = vec![None; chart.points.len()];
+    let mut last: Vec<Option<usize>> = vec![None; chart.lanes.len()];
+    for (index, point) in chart.points.iter().enumerate() {
+        if let Some(before) = last[point.lane].replace(index) {
+            next[before] = Some(index);
+            missing[index] += 1;
+        }
+    }
+    let mut receivers = vec![Vec::new(); chart.points.len()];
+    chart.arrows.iter().for_each(|arrow| receivers[arrow.from].push(arrow.to));
+    let key = |index: usize| (chart.points[index].moment, chart.points[index].lane, index);
+    let mut ready: BTreeSet<_> = (0..chart.points.len()).filter(|index| missing[*index] == 0).map(key).collect();
+    let mut order = Vec::new();
+    while let Some((.., index)) = ready.pop_first() {
+        order.push(index);
+        for later in receivers[index].iter().copied().chain(next[index]) {
+            missing[later] -= 1;
+            if missing[later] == 0 {
+                ready.insert(key(later));
+            }
+        }
+    }
+    let placed: HashSet<usize> = order.iter().copied().collect();
+    order.extend((0..chart.points.len()).filter(|index| !placed.contains(index)));
+    order
+}

@@ -1,0 +1,384 @@
+//! A picture that stands alone: no script, light and dark, readable on its own.
+
+use std::fmt::Write;
+
+use super::frame::{Frame, ROW, TOP};
+use super::style::{COLOURS, sheet};
+use super::{Arrow, Chart, Happening, Point, Role};
+use crate::terminal::escaped;
+use crate::trace::record::Kind;
+
+/// How many characters of a name and its message the transcript shows.
+const LINE_SHOWN: usize = 54;
+/// How many characters of a name a lifeline shows.
+const NAME_SHOWN: usize = 16;
+
+/// The picture.
+pub fn text(chart: &Chart) -> String {
+    let mut picture = Picture { frame: Frame::of(chart), chart, out: String::new(), lane_colour: colours(chart) };
+    picture.open();
+    picture.axis();
+    picture.lifelines();
+    picture.arrows();
+    picture.points();
+    picture.transcript();
+    picture.names();
+    picture.key();
+    picture.out.push_str("</svg>\n");
+    picture.out
+}
+
+/// A class for each lifeline. Lifelines of one name have one colour.
+fn colours(chart: &Chart) -> Vec<String> {
+    let mut names: Vec<&str> = Vec::new();
+    let mut colours = Vec::new();
+    for lane in &chart.lanes {
+        if lane.service {
+            colours.push("c".into());
+            continue;
+        }
+        let place = names.iter().position(|name| *name == lane.name).unwrap_or_else(|| {
+            names.push(&lane.name);
+            names.len() - 1
+        });
+        colours.push(format!("c{}", place % COLOURS));
+    }
+    colours
+}
+
+struct Picture<'a> {
+    frame: Frame,
+    chart: &'a Chart,
+    out: String,
+    lane_colour: Vec<String>,
+}
+
+/// Writes an element. A String takes whatever is written to it.
+macro_rules! draw {
+    ($picture:expr, $($format:tt)*) => {{
+        let _ = writeln!($picture.out, $($format)*);
+    }};
+}
+
+impl Picture<'_> {
+    fn open(&mut self) {
+        let Frame { width, height, .. } = self.frame;
+        draw!(
+            self,
+            r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0}" height="{height:.0}" viewBox="0 0 {width:.0} {height:.0}" role="img" aria-labelledby="t d">"#
+        );
+        let (events, lanes) = (self.chart.events.len(), self.chart.lanes.len());
+        draw!(self, r#"<title id="t">Space-time diagram of {events} events in {lanes} processes</title>"#);
+        let lines: Vec<String> = self.chart.events.iter().map(sentence).collect();
+        draw!(self, r#"<desc id="d">{}</desc>"#, xml(&lines.join("; ")));
+        draw!(self, "<style>{}</style>", sheet());
+        draw!(self, r#"<text x="20" y="32" class="title">{events} events, {lanes} processes</text>"#);
+        draw!(
+            self,
+            r#"<text x="20" y="52" class="sub">Lamport time goes down; numbers are each process's own clock</text>"#
+        );
+    }
+
+    fn axis(&mut self) {
+        let right = self.frame.transcript() - 40.0;
+        for event in &self.chart.events {
+            let y = self.frame.y(event.moment);
+            draw!(self, r#"<path class="guide" d="M44 {y:.1}H{right:.1}"/>"#);
+        }
+        let mut epoch = None;
+        for moment in self.frame.moments().collect::<Vec<_>>() {
+            let y = self.frame.y(moment);
+            if epoch.replace(moment.0).is_some_and(|before| before != moment.0) {
+                let width = self.frame.width;
+                let line = y - ROW * 0.5;
+                draw!(
+                    self,
+                    r#"<path class="epoch" d="M10 {line:.1}H{width:.1}"><title>a new journal</title></path>"#
+                );
+            }
+            draw!(self, r#"<text class="axis" x="38" y="{:.1}" text-anchor="end">{}</text>"#, y + 3.5, moment.1);
+        }
+        draw!(self, r#"<text class="axis" x="38" y="{:.1}" text-anchor="end">time</text>"#, TOP - 16.0);
+    }
+
+    fn lifelines(&mut self) {
+        let bottom = self.frame.bottom();
+        for lane in 0..self.chart.lanes.len() {
+            let x = self.frame.x(lane);
+            draw!(self, r#"<path class="life" d="M{x:.1} {:.1}V{bottom:.1}"/>"#, TOP - 14.0);
+            let own: Vec<Point> = self.chart.points.iter().filter(|point| point.lane == lane).cloned().collect();
+            if self.chart.lanes[lane].service {
+                // One band for each process: between a crash and the next start there was none.
+                for process in own.chunk_by(|_, next| next.role != Role::Start) {
+                    self.band(lane, process.first(), process.last());
+                }
+                continue;
+            }
+            for (begin, end) in self.memberships(lane, &own) {
+                self.band(lane, Some(begin), Some(end));
+            }
+            self.offline(lane, &own);
+        }
+    }
+
+    /// From each join to its leave, or as far as the log goes.
+    fn memberships<'p>(&self, lane: usize, own: &'p [Point]) -> Vec<(&'p Point, &'p Point)> {
+        let kind = |point: &Point| {
+            let event = &self.chart.events[point.event?];
+            (event.author == lane && point.role != Role::Deliver).then_some(event.kind)
+        };
+        let mut bands: Vec<(&Point, &Point)> = Vec::new();
+        let mut open = None;
+        for point in own.iter().filter(|point| !point.role.is_aside() || point.role == Role::Crash) {
+            match kind(point) {
+                Some(Kind::Joined) if open.is_none() => open = Some(bands.len()),
+                _ if bands.is_empty() && open.is_none() && point.role != Role::Send => open = Some(0),
+                _ => {}
+            }
+            let Some(band) = open else { continue };
+            match bands.get_mut(band) {
+                Some(band) => band.1 = point,
+                None => bands.push((point, point)),
+            }
+            if kind(point) == Some(Kind::Left) && point.role == Role::Answer || point.role == Role::Crash {
+                open = None;
+            }
+        }
+        bands
+    }
+
+    fn band(&mut self, lane: usize, begin: Option<&Point>, end: Option<&Point>) {
+        let (Some(begin), Some(end)) = (begin, end) else { return };
+        let ((x, from), (_, to)) = (self.frame.place(begin), self.frame.place(end));
+        let (from, to) = (from - 7.0, to + 7.0);
+        let colour = &self.lane_colour[lane];
+        draw!(self, r#"<g class="{colour}"><path class="band" d="M{x:.1} {from:.1}V{to:.1}"/>"#);
+        let (left, right) = (x - 11.0, x + 11.0);
+        draw!(self, r#"<path class="cap" d="M{left:.1} {from:.1}H{right:.1}M{left:.1} {to:.1}H{right:.1}"/></g>"#);
+    }
+
+    fn offline(&mut self, lane: usize, own: &[Point]) {
+        for (index, point) in own.iter().enumerate().filter(|(_, point)| point.role == Role::Break) {
+            let back = own[index..].iter().find(|point| matches!(point.role, Role::Resume | Role::Answer));
+            let (x, from) = self.frame.place(point);
+            let to = back.map_or(from + ROW, |back| self.frame.place(back).1);
+            let colour = &self.lane_colour[lane];
+            draw!(
+                self,
+                r#"<g class="{colour}"><path class="off" d="M{x:.1} {from:.1}V{to:.1}"/><path class="off2" d="M{x:.1} {from:.1}V{to:.1}"/></g>"#
+            );
+        }
+    }
+
+    fn colour_of(&self, event: Option<usize>) -> String {
+        let author = event.and_then(|event| self.lane_colour.get(self.chart.events[event].author));
+        author.cloned().unwrap_or_else(|| "c".into())
+    }
+
+    fn arrows(&mut self) {
+        for Arrow { from, to } in &self.chart.arrows {
+            let (begin, end) = (&self.chart.points[*from], &self.chart.points[*to]);
+            let (line, head) = match end.role {
+                Role::Receive => ("send", "head"),
+                Role::Answer | Role::Resume => ("back", "backhead"),
+                _ => ("tell", "tellhead"),
+            };
+            let colour = self.colour_of(begin.event.or(end.event));
+            let ((x1, y1), (x2, y2)) = (self.frame.place(begin), self.frame.place(end));
+            let length = (x2 - x1).hypot(y2 - y1).max(1.0);
+            let (dx, dy) = ((x2 - x1) / length, (y2 - y1) / length);
+            let (tx, ty) = (x2 - dx * 5.0, y2 - dy * 5.0);
+            let (bx, by) = (tx - dx * 7.0, ty - dy * 7.0);
+            draw!(
+                self,
+                r#"<g class="{colour}"><path class="{line}" d="M{x1:.1} {y1:.1}L{bx:.1} {by:.1}"/><path class="{head}" d="M{tx:.1} {ty:.1}L{:.1} {:.1}L{:.1} {:.1}Z"/></g>"#,
+                bx - dy * 2.8,
+                by + dx * 2.8,
+                bx + dy * 2.8,
+                by - dx * 2.8
+            );
+        }
+    }
+
+    fn points(&mut self) {
+        for point in &self.chart.points {
+            let (x, y) = self.frame.place(point);
+            let own = matches!(point.role, Role::Send | Role::Lost | Role::Answer | Role::Resume)
+                || point.event.is_none();
+            let colour = if own { self.lane_colour[point.lane].clone() } else { self.colour_of(point.event) };
+            let words =
+                xml(&format!("{}: {} at {}", self.chart.lanes[point.lane].name, point.words, point.moment.1));
+            draw!(self, r#"<g class="{colour}"><title>{words}</title>{}"#, shape(point.role, x, y));
+            if self.crossed(point) {
+                draw!(self, r#"<circle class="cross" cx="{x:.1}" cy="{y:.1}" r="8.5"/>"#);
+            }
+            if !point.role.is_aside() {
+                let class = if point.role == Role::Broadcast { "stamp" } else { "time" };
+                // On the side away from the service, where the arrows are not.
+                let (class, x) = if x < self.service_x() {
+                    (format!("{class} before"), x - 10.0)
+                } else {
+                    (class.into(), x + 10.0)
+                };
+                draw!(self, r#"<text class="{class}" x="{x:.1}" y="{:.1}">{}</text>"#, y + 3.5, point.moment.1);
+            }
+            self.out.push_str("</g>\n");
+        }
+    }
+
+    fn service_x(&self) -> f64 {
+        self.chart.lanes.iter().position(|lane| lane.service).map_or(0.0, |lane| self.frame.x(lane))
+    }
+
+    /// Whether a point is the send of a message that crossed another.
+    fn crossed(&self, point: &Point) -> bool {
+        let Some(event) = point.event.filter(|_| point.role == Role::Send) else { return false };
+        let other = |later: &Happening| later.crossed.contains(&event);
+        !self.chart.events[event].crossed.is_empty() || self.chart.events.iter().any(other)
+    }
+
+    fn transcript(&mut self) {
+        let x = self.frame.transcript();
+        for (index, event) in self.chart.events.iter().enumerate() {
+            let y = self.frame.y(event.moment);
+            let colour = self.colour_of(Some(index));
+            let time = event.moment.1;
+            let room = LINE_SHOWN - event.name.chars().count().min(NAME_SHOWN);
+            let (name, content) = (short(&event.name, NAME_SHOWN), short(&event.content, room));
+            let said = match (event.kind, event.expired) {
+                (Kind::Message, _) => format!(
+                    r#"<tspan class="{colour}" style="fill:var(--c);font-weight:600">{name}:</tspan> {content}"#
+                ),
+                (Kind::Joined, _) => format!(r#"<tspan class="quiet">{name} joined</tspan>"#),
+                (Kind::Left, false) => format!(r#"<tspan class="quiet">{name} left</tspan>"#),
+                (Kind::Left, true) => {
+                    format!(r#"<tspan class="quiet">{name} left: its connection was gone</tspan>"#)
+                }
+            };
+            draw!(
+                self,
+                r#"<text x="{x:.1}" y="{:.1}"><tspan class="stamp">[{time}]</tspan> {said}</text>"#,
+                y + 4.0
+            );
+            let crossed: Vec<_> = event.crossed.iter().map(|other| self.chart.events[*other].moment).collect();
+            for (depth, other) in crossed.iter().enumerate() {
+                let from = self.frame.y(*other);
+                let out = x - 10.0 - 5.0 * (depth.min(4) as f64 + 1.0);
+                draw!(
+                    self,
+                    r#"<path class="cross" d="M{:.1} {from:.1}H{out:.1}V{y:.1}H{:.1}"/>"#,
+                    x - 5.0,
+                    x - 5.0
+                );
+            }
+            if !crossed.is_empty() {
+                let unseen: Vec<_> =
+                    crossed.iter().rev().take(6).map(|moment| format!("[{}]", moment.1)).collect();
+                let more = if crossed.len() > 6 { " …" } else { "" };
+                draw!(
+                    self,
+                    r#"<text class="crosstext" x="{x:.1}" y="{:.1}">⇄ written before seeing {}{more}</text>"#,
+                    y + 17.0,
+                    unseen.join(" ")
+                );
+            }
+        }
+    }
+
+    fn names(&mut self) {
+        let half = self.frame.lane_width.min(132.0) / 2.0 - 4.0;
+        for (index, lane) in self.chart.lanes.iter().enumerate() {
+            let (x, colour) = (self.frame.x(index), &self.lane_colour[index]);
+            let name = short(&lane.name, NAME_SHOWN);
+            let why = if lane.has_log { "" } else { " (no log)" };
+            for y in [TOP - 36.0, self.frame.bottom() + 16.0] {
+                draw!(
+                    self,
+                    r#"<g class="{colour}"><rect class="pill" x="{:.1}" y="{:.1}" width="{:.1}" height="22" rx="11"/><text class="name" x="{x:.1}" y="{:.1}">{name}{why}</text></g>"#,
+                    x - half,
+                    y - 15.0,
+                    half * 2.0,
+                    y + 0.5
+                );
+            }
+        }
+    }
+
+    fn key(&mut self) {
+        let y = self.frame.height - 20.0;
+        let entries = [
+            (Role::Send, "sends"),
+            (Role::Receive, "service receives"),
+            (Role::Broadcast, "puts in order, broadcasts"),
+            (Role::Deliver, "is delivered"),
+            (Role::Answer, "gets the answer"),
+            (Role::Break, "connection breaks"),
+            (Role::Resume, "goes on"),
+            (Role::Crash, "gone"),
+        ];
+        let mut x = 24.0;
+        for (role, words) in entries {
+            draw!(
+                self,
+                r#"<g class="c">{}<text class="key" x="{:.1}" y="{:.1}">{words}</text></g>"#,
+                shape(role, x, y - 4.0),
+                x + 12.0,
+                y
+            );
+            x += 34.0 + words.chars().count() as f64 * 6.6;
+        }
+    }
+}
+
+fn shape(role: Role, x: f64, y: f64) -> String {
+    match role {
+        Role::Start => String::new(),
+        Role::Stop => format!(r#"<path class="cap" d="M{:.1} {y:.1}h10"/>"#, x - 5.0),
+        Role::Send => format!(r#"<circle class="dot" cx="{x:.1}" cy="{y:.1}" r="4.8"/>"#),
+        Role::Receive => format!(r#"<circle class="ring" cx="{x:.1}" cy="{y:.1}" r="3.2"/>"#),
+        Role::Broadcast => {
+            format!(r#"<rect class="dot" x="{:.1}" y="{:.1}" width="10" height="10" rx="2"/>"#, x - 5.0, y - 5.0)
+        }
+        Role::Deliver => format!(r#"<circle class="dot" cx="{x:.1}" cy="{y:.1}" r="3.4"/>"#),
+        Role::Answer => format!(r#"<circle class="ring" cx="{x:.1}" cy="{y:.1}" r="3.2"/>"#),
+        Role::Resume => format!(
+            r#"<circle class="ring" cx="{x:.1}" cy="{y:.1}" r="5.5"/><circle class="dot" cx="{x:.1}" cy="{y:.1}" r="3"/>"#
+        ),
+        Role::Lost => format!(
+            r#"<circle class="ring" cx="{x:.1}" cy="{y:.1}" r="4.8"/><path class="bad" d="M{:.1} {:.1}l5 5m0 -5l-5 5"/>"#,
+            x - 2.5,
+            y - 2.5
+        ),
+        Role::Break => format!(r#"<path class="bad" d="M{:.1} {y:.1}l4 -4l4 8l4 -4"/>"#, x - 6.0),
+        Role::Crash => format!(r#"<path class="bad" d="M{:.1} {:.1}l12 12m0 -12l-12 12"/>"#, x - 6.0, y - 6.0),
+    }
+}
+
+fn sentence(event: &Happening) -> String {
+    let time = event.moment.1;
+    match event.kind {
+        Kind::Message => format!("[{time}] {}: {}", event.name, event.content),
+        _ => format!("[{time}] {}", event.content),
+    }
+}
+
+fn short(text: &str, characters: usize) -> String {
+    let shown: String = text.chars().take(characters).collect();
+    if shown.len() < text.len() { format!("{}…", xml(&shown)) } else { xml(&shown) }
+}
+
+/// Text as XML takes it, with what would reorder or hide it made visible.
+fn xml(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in escaped(text).chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\u{fffe}' | '\u{ffff}' => safe.push('\u{fffd}'),
+            c => safe.push(c),
+        }
+    }
+    safe
+}

@@ -1,0 +1,296 @@
+//! Mistakes of a service.
+
+use serde_json::{Value, json};
+
+use super::Mistake;
+use super::logs::{Log, Logs, is_broadcast, later, number};
+use crate::trace::report::Rule;
+
+pub(super) const MISTAKES: &[Mistake] = &[
+    Mistake {
+        title: "An event is left out of the record",
+        explanation: "The service broadcasts without recording, or its record is lost. Nobody can replay the conversation.",
+        rule: Rule::V1,
+        apply: |logs| {
+            let gone = logs.message(|_| true)?;
+            logs.service()?
+                .records
+                .retain(|record| !(is_broadcast(record) && record["sequence"] == gone["sequence"]));
+            Some(())
+        },
+    },
+    Mistake {
+        title: "A number is given out twice",
+        explanation: "Two tasks read the same counter before either wrote it back.",
+        rule: Rule::V1,
+        apply: |logs| {
+            let next = number(&logs.message(|_| true)?, "sequence") + 1;
+            logs.broadcast(next)?["sequence"] = json!(next - 1);
+            Some(())
+        },
+    },
+    Mistake {
+        title: "A wall clock is called logical",
+        explanation: "The time of day is no logical time: it says nothing of causes, and two machines never agree on it.",
+        rule: Rule::V2,
+        apply: |logs| {
+            for (seconds, event) in (1_767_254_400_u64..).zip(logs.journal()) {
+                logs.everywhere(number(&event, "sequence"), |record| record["logical_time"] = json!(seconds));
+            }
+            Some(())
+        },
+    },
+    Mistake {
+        title: "The service's clock does not take the maximum",
+        explanation: "On a receipt the clock must jump past the time in the request; here it only counts its own steps.",
+        rule: Rule::V2,
+        apply: |logs| {
+            let journal = logs.journal();
+            let pair = journal
+                .windows(2)
+                .find(|pair| number(&pair[1], "sent_logical_time") > number(&pair[0], "logical_time"))?;
+            let time = number(&pair[0], "logical_time") + 2;
+            logs.everywhere(number(&pair[1], "sequence"), |record| record["logical_time"] = json!(time));
+            Some(())
+        },
+    },
+    Mistake {
+        title: "The stamp is read too early",
+        explanation: "The time of the receipt is used for the broadcast, too: two events, one step of the clock.",
+        rule: Rule::V2,
+        apply: |logs| {
+            let event = logs.message(|_| true)?;
+            let time = number(&event, "logical_time") - 1;
+            logs.everywhere(number(&event, "sequence"), |record| record["logical_time"] = json!(time));
+            Some(())
+        },
+    },
+    Mistake {
+        title: "The stamp is read too late",
+        explanation: "The lock is released before the clock is read, and meanwhile another request has moved it on.",
+        rule: Rule::V2,
+        apply: |logs| {
+            let event = logs.message(|_| true)?;
+            let time = number(&event, "logical_time") + 2;
+            logs.everywhere(number(&event, "sequence"), |record| record["logical_time"] = json!(time));
+            Some(())
+        },
+    },
+    Mistake {
+        title: "The Welcome tells another time than the event",
+        explanation: "The newcomer is told the clock of now, though the newest event carries an older time.",
+        rule: Rule::V3,
+        apply: |logs| {
+            let welcome = logs.others().find_map(|log| log.find("connected").map(|at| &mut log.records[at]))?;
+            welcome["logical_time"] = json!(number(welcome, "logical_time") - 1);
+            Some(())
+        },
+    },
+    Mistake {
+        title: "A repeat is taken for a new message",
+        explanation: "The answer was lost, the client sent again, and the service did not recognise the message id.",
+        rule: Rule::V5,
+        apply: |logs| {
+            let first = logs.message(|_| true)?;
+            let second = logs.message(|event| event["sequence"] != first["sequence"])?;
+            logs.everywhere(number(&second, "sequence"), |record| {
+                for field in ["message_id", "participant_id", "display_name", "content"] {
+                    record[field] = first[field].clone();
+                }
+            });
+            Some(())
+        },
+    },
+    Mistake {
+        title: "An effect comes before its cause",
+        explanation: "One goroutine or task for each message: the scheduler decides about the order, and an answer overtakes its question.",
+        rule: Rule::V6,
+        apply: |logs| {
+            let cause = logs.message(|_| true)?;
+            let effect = logs.message(|event| event["seen_sequence"].as_u64() >= cause["sequence"].as_u64())?;
+            logs.exchange(number(&cause, "sequence"), number(&effect, "sequence"));
+            Some(())
+        },
+    },
+    Mistake {
+        title: "A message from nobody",
+        explanation: "The service takes a message from whoever never joined.",
+        rule: Rule::V8,
+        apply: |logs| {
+            let event = logs.message(|_| true)?;
+            logs.everywhere(number(&event, "sequence"), |record| record["participant_id"] = json!("p999"));
+            Some(())
+        },
+    },
+    Mistake {
+        title: "A leave before the last message",
+        explanation: "The leave overtook the message, so that somebody who is gone still speaks.",
+        rule: Rule::V8,
+        apply: |logs| {
+            let left = logs.journal().into_iter().find(|event| event["kind"] == "left")?;
+            let after = logs.message(|event| number(event, "sequence") > number(&left, "sequence"))?;
+            logs.everywhere(number(&after, "sequence"), |record| {
+                (record["participant_id"], record["display_name"]) =
+                    (left["participant_id"].clone(), left["display_name"].clone());
+            });
+            Some(())
+        },
+    },
+    Mistake {
+        title: "A name is held twice",
+        explanation: "Two joins at once, and both found the name free; or names are compared letter by letter, and ALICE looks like alice.",
+        rule: Rule::V8,
+        apply: |logs| {
+            let joins: Vec<_> =
+                logs.journal().into_iter().filter(|event| event["kind"] == "joined").take(2).collect();
+            let name = joins.first()?["display_name"].as_str()?.to_uppercase();
+            let (event, time) = (number(joins.get(1)?, "sequence"), number(joins.get(1)?, "logical_time"));
+            logs.everywhere(event, |record| {
+                record["display_name"] = json!(name);
+                record["content"] = json!(format!("Participant {name} joined Chit Chat at logical time {time}"));
+            });
+            Some(())
+        },
+    },
+    Mistake {
+        title: "Somebody leaves twice",
+        explanation: "The leave and the broken stream are both announced.",
+        rule: Rule::V8,
+        apply: |logs| {
+            let mut journal = logs.journal().into_iter();
+            let left = journal.find(|event| event["kind"] == "left")?;
+            let again = journal.find(|event| event["kind"] == "left")?;
+            logs.everywhere(number(&again, "sequence"), |record| {
+                for field in ["participant_id", "display_name"] {
+                    record[field] = left[field].clone();
+                }
+            });
+            Some(())
+        },
+    },
+    Mistake {
+        title: "An acknowledged message is lost",
+        explanation: "The service answers before it has recorded, and is killed in between.",
+        rule: Rule::V10,
+        apply: |logs| {
+            let last = logs.journal().into_iter().rfind(|event| event["kind"] == "message")?;
+            logs.end_before(number(&last, "sequence"), |record| {
+                record["event"] == "publish_acknowledged" && record["sequence"] == last["sequence"]
+            });
+            Some(())
+        },
+    },
+    Mistake {
+        title: "The acknowledgement tells another time",
+        explanation: "The reply is stamped by itself, and not with the time of the event.",
+        rule: Rule::V10,
+        apply: |logs| {
+            let acknowledged =
+                logs.others().find_map(|log| log.find("publish_acknowledged").map(|at| &mut log.records[at]))?;
+            acknowledged["logical_time"] = json!(number(acknowledged, "logical_time") - 1);
+            Some(())
+        },
+    },
+    Mistake {
+        title: "The service changes the text",
+        explanation: "Spaces are trimmed or characters replaced, for everybody alike: only the sender's log tells.",
+        rule: Rule::V11,
+        apply: |logs| {
+            let event = logs.message(|_| true)?;
+            logs.everywhere(number(&event, "sequence"), |record| {
+                if record["content"].is_string() {
+                    record["content"] = json!("Hello");
+                }
+            });
+            Some(())
+        },
+    },
+    Mistake {
+        title: "A text that is too long",
+        explanation: "Bytes are counted instead of characters, or nothing at all: 129 characters get through.",
+        rule: Rule::V11,
+        apply: |logs| {
+            let event = logs.message(|_| true)?;
+            let long = "æ".repeat(129);
+            let change = |record: &mut Value| record["content"] = json!(long);
+            logs.everywhere(number(&event, "sequence"), change);
+            let records = logs.others().flat_map(|log| &mut log.records);
+            records
+                .filter(|record| record["event"] == "publish_sent" && record["message_id"] == event["message_id"])
+                .for_each(change);
+            Some(())
+        },
+    },
+    Mistake {
+        title: "A later message overtakes one that was acknowledged",
+        explanation: "The message was acknowledged on receipt and put into the order later; meanwhile another slipped in.",
+        rule: Rule::V12,
+        apply: |logs| {
+            let first = logs.message(|_| true)?;
+            let other = |event: &Value| event["participant_id"] != first["participant_id"];
+            let later = logs
+                .message(|event| other(event) && event["seen_sequence"].as_u64() >= first["sequence"].as_u64())?;
+            logs.exchange(number(&first, "sequence"), number(&later, "sequence"));
+            Some(())
+        },
+    },
+    Mistake {
+        title: "Two copies of the journal disagree",
+        explanation: "A replica applied something else, or a backup was written to after it was made.",
+        rule: Rule::V13,
+        apply: |logs| {
+            let mut copy = Log { name: "server-copy.jsonl".into(), records: logs.service()?.records.clone() };
+            let message = copy.records.iter_mut().find(|record| record["event"] == "message_broadcast")?;
+            message["content"] = json!("Good-bye");
+            logs.0.push(copy);
+            Some(())
+        },
+    },
+    Mistake {
+        title: "A restart forgets what was recorded",
+        explanation: "The journal was not flushed to the disk before the event was told.",
+        rule: Rule::V13,
+        apply: |logs| {
+            let service = logs.service()?;
+            let last = service.records.last()?.clone();
+            let head = service.records.iter().rfind(|record| is_broadcast(record))?;
+            let (sequence, time) = (number(head, "sequence"), number(head, "logical_time"));
+            service.records.push(json!({
+                "timestamp": later(&last, 1), "level": "INFO", "component": "server", "event": "server_started",
+                "epoch": head["epoch"], "sequence": sequence - 1, "logical_time": time - 2,
+            }));
+            Some(())
+        },
+    },
+    Mistake {
+        title: "Somebody who is here is never told the last event",
+        explanation: "The queue to a slow reader was full, and `default:` dropped what did not fit.",
+        rule: Rule::V14,
+        apply: never_told,
+    },
+];
+
+/// The run ends before the first leave, long after the last event, which one reader never got.
+fn never_told(logs: &mut Logs) -> Option<()> {
+    let first_leave = logs.journal().into_iter().find(|event| event["kind"] == "left")?;
+    let last = number(&first_leave, "sequence") - 1;
+    logs.end_before(last + 1, |_| false);
+    let author = logs.journal().pop()?["participant_id"].clone();
+    let own = |log: &Log| {
+        log.records
+            .iter()
+            .find_map(|record| (record["event"] == "connected").then(|| record["participant_id"].clone()))
+    };
+    let reader =
+        logs.others().find(|log| own(log).is_some_and(|id| id != author) && !log.deliveries().is_empty())?;
+    let end = reader.deliveries().pop()?;
+    reader.records.truncate(end);
+    let service = logs.service()?;
+    let end = service.records.last()?.clone();
+    let stopping = json!({
+        "timestamp": later(&end, 10), "level": "INFO", "component": "server", "event": "server_stopping",
+        "epoch": end["epoch"],
+    });
+    service.records.push(stopping);
+    Some(())
+}

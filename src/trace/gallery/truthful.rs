@@ -1,0 +1,226 @@
+//! A small run, as the processes would record it: three participants, two messages that cross, a leave, and
+//! a service that stops in the end.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use super::logs::{Log, Logs};
+use crate::chat::{LamportClock, LogicalTime};
+
+const EPOCH: &str = "00c0ffee00c0ffee";
+/// 2026-01-01, some morning.
+const BEGINS_MICROS: u64 = 1_767_254_400_000_000;
+/// How much time passes from one record to the next.
+const STEP_MICROS: u64 = 50_000;
+
+/// The logs of that run.
+pub fn truthful() -> Logs {
+    let mut run = Run::new();
+    let (alice, bob, carol) = (run.join("alice"), run.join("bob"), run.join("carol"));
+    run.publish(alice, "Hello, everybody!");
+    // Both write before either has seen what the other wrote.
+    let one = run.send(carol, "Who was first?");
+    let two = run.send(bob, "I was!");
+    run.accept(carol, one);
+    run.accept(bob, two);
+    run.publish(bob, "We cannot know, but the order does.");
+    run.leave(carol);
+    run.publish(alice, "Carol is gone.");
+    run.publish(bob, "I go, too.");
+    run.leave(bob);
+    run.publish(alice, "Anybody here?");
+    run.stop()
+}
+
+struct Person {
+    name: &'static str,
+    id: String,
+    clock: LamportClock,
+    position: u64,
+    active: bool,
+    records: Vec<Value>,
+}
+
+struct Run {
+    micros: u64,
+    clock: LamportClock,
+    head: u64,
+    service: Vec<Value>,
+    people: Vec<Person>,
+}
+
+/// What a person has sent and the service has not received.
+struct Letter {
+    text: &'static str,
+    id: String,
+    sent: LogicalTime,
+    seen: u64,
+}
+
+impl Run {
+    fn new() -> Self {
+        let mut run = Self {
+            micros: BEGINS_MICROS,
+            clock: LamportClock::default(),
+            head: 0,
+            service: vec![],
+            people: vec![],
+        };
+        run.note(json!({"event": "server_started", "sequence": 0, "logical_time": 0}));
+        run
+    }
+
+    fn stamp(&mut self, component: &str, mut record: Value) -> Value {
+        self.micros += STEP_MICROS;
+        let now = UNIX_EPOCH + Duration::from_micros(self.micros);
+        record["timestamp"] = json!(humantime::format_rfc3339_micros(now).to_string());
+        record["level"] = json!("INFO");
+        record["component"] = json!(component);
+        record
+    }
+
+    fn note(&mut self, record: Value) {
+        let mut record = self.stamp("server", record);
+        record["epoch"] = json!(EPOCH);
+        self.service.push(record);
+    }
+
+    /// A record of a person about itself.
+    fn say(&mut self, person: usize, mut record: Value) {
+        let Person { name, id, clock, .. } = &self.people[person];
+        record["display_name"] = json!(name);
+        if !id.is_empty() {
+            (record["participant_id"], record["epoch"]) = (json!(id), json!(EPOCH));
+            record["local_time"] = json!(clock.now().0);
+        }
+        let record = self.stamp("client", record);
+        self.people[person].records.push(record);
+    }
+
+    /// The service puts an event into the order, and everybody who is here gets it.
+    fn broadcast(&mut self, person: usize, kind: &str, sent: LogicalTime, more: Value) -> (u64, LogicalTime) {
+        self.clock.receive(sent);
+        let time = self.clock.tick();
+        self.head += 1;
+        let Person { name, id, .. } = &self.people[person];
+        let went = if kind == "left" { "left" } else { "joined" };
+        let sentence = json!(format!("Participant {name} {went} Chit Chat at logical time {time}"));
+        let mut event = json!({
+            "sequence": self.head, "logical_time": time.0, "local_time": time.0, "sent_logical_time": sent.0,
+            "participant_id": id, "display_name": name, "kind": kind, "content": sentence,
+        });
+        for (field, value) in more.as_object().into_iter().flatten() {
+            event[field] = value.clone();
+        }
+        let verb = kind.replace("joined", "join").replace("left", "leave");
+        event["event"] = json!(format!("{verb}_broadcast"));
+        self.note(event.clone());
+        event["event"] = json!("event_delivered");
+        event["epoch"] = json!(EPOCH);
+        if kind != "message" {
+            event["sent_logical_time"] = Value::Null;
+        }
+        self.deliver(&event, time);
+        (self.head, time)
+    }
+
+    fn deliver(&mut self, event: &Value, time: LogicalTime) {
+        for person in 0..self.people.len() {
+            if self.people[person].active {
+                let mut event = event.clone();
+                event["local_time"] = json!(self.people[person].clock.receive(time).0);
+                self.people[person].position = self.head;
+                let event = self.stamp("client", event);
+                self.people[person].records.push(event);
+            }
+        }
+    }
+
+    fn join(&mut self, name: &'static str) -> usize {
+        let person = self.people.len();
+        let clock = LamportClock::default();
+        self.people.push(Person { name, id: String::new(), clock, position: 0, active: false, records: vec![] });
+        self.say(person, json!({"event": "client_started"}));
+        let sent = self.people[person].clock.tick();
+        self.say(person, json!({"event": "join_sent", "sent_logical_time": sent.0, "local_time": sent.0}));
+        let id = format!("p{}", self.head + 1);
+        self.note(json!({"event": "client_connected", "participant_id": id, "display_name": name,
+            "peer": format!("127.0.0.1:5000{person}"), "transport": "grpc", "sequence": self.head}));
+        // The stream begins with its Welcome, so that comes before the first event.
+        let mut expected = self.clock;
+        expected.receive(sent);
+        let (head, time) = (self.head + 1, expected.tick());
+        self.people[person].id = id;
+        self.people[person].clock.receive(time);
+        self.say(person, json!({"event": "connected", "sequence": head, "logical_time": time.0}));
+        self.people[person].active = true;
+        self.broadcast(person, "joined", sent, json!({}));
+        person
+    }
+
+    fn send(&mut self, person: usize, text: &'static str) -> Letter {
+        let sent = self.people[person].clock.tick();
+        let (seen, count) = (self.people[person].position, self.people[person].records.len());
+        let id = format!("{}-{count}", self.people[person].name);
+        self.say(
+            person,
+            json!({"event": "publish_sent", "message_id": id, "sent_logical_time": sent.0, "seen_sequence": seen, "content": text}),
+        );
+        Letter { text, id, sent, seen }
+    }
+
+    fn accept(&mut self, person: usize, letter: Letter) {
+        let Letter { text, id, sent, seen } = letter;
+        let more = json!({"content": text, "message_id": id, "seen_sequence": seen});
+        let (sequence, time) = self.broadcast(person, "message", sent, more);
+        self.acknowledge(person, "publish_acknowledged", json!(id), sequence, time);
+    }
+
+    fn acknowledge(&mut self, person: usize, event: &str, id: Value, sequence: u64, time: LogicalTime) {
+        self.people[person].clock.receive(time);
+        self.say(person, json!({"event": event, "message_id": id, "sequence": sequence, "logical_time": time.0}));
+    }
+
+    fn publish(&mut self, person: usize, text: &'static str) {
+        let letter = self.send(person, text);
+        self.accept(person, letter);
+    }
+
+    fn leave(&mut self, person: usize) {
+        let sent = self.people[person].clock.tick();
+        self.say(person, json!({"event": "leave_sent", "sent_logical_time": sent.0}));
+        self.people[person].active = false;
+        let (sequence, time) = self.broadcast(person, "left", sent, json!({"reason": "REQUESTED"}));
+        self.acknowledge(person, "leave_acknowledged", Value::Null, sequence, time);
+        let Person { name, id, .. } = &self.people[person];
+        self.note(
+            json!({"event": "client_disconnected", "participant_id": id, "display_name": name, "reason": "LEFT"}),
+        );
+        let mut stopped = self.stamp("client", json!({"event": "client_stopped", "epoch": EPOCH}));
+        stopped["participant_id"] = json!(self.people[person].id);
+        self.people[person].records.push(stopped);
+    }
+
+    fn stop(mut self) -> Logs {
+        self.micros += 5_000_000;
+        self.note(json!({"event": "server_stopping"}));
+        self.note(json!({"event": "server_stopped"}));
+        let tidy = |records: Vec<Value>| -> Vec<Value> { records.into_iter().map(without_nulls).collect() };
+        let mut logs = vec![Log { name: "server.jsonl".into(), records: tidy(self.service) }];
+        logs.extend(
+            self.people.into_iter().map(|person| Log {
+                name: format!("client-{}.jsonl", person.name),
+                records: tidy(person.records),
+            }),
+        );
+        Logs(logs)
+    }
+}
+
+fn without_nulls(record: Value) -> Value {
+    match record {
+        Value::Object(fields) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        other => other,
+    }
+}

@@ -1,0 +1,101 @@
+//! The causal model: what the records of all processes say happened, and in which order each process says it.
+//!
+//! The service's records make a [`Journal`] an epoch: e(1) … e(n), some 80 bytes an event, and no text. The
+//! records of the others become [`Step`]s of [`Session`]s, in program order, one at a time: a step is looked at
+//! and forgotten, and of a session only what is not settled is kept.
+
+mod entry;
+mod journal;
+mod log;
+mod session;
+
+pub use entry::{Entry, Fork, Irregular, Link, Lookup, Start};
+pub use journal::Journal;
+pub use log::{Act, ClientLog, Step};
+pub use session::{Mark, Sent, Session};
+
+use std::collections::HashMap;
+
+use super::record::{Component, LineRef, Record};
+
+/// The journals of all epochs, and the sessions of all logs.
+#[derive(Debug, Default)]
+pub struct Model {
+    /// In the order in which they were met.
+    pub journals: Vec<Journal>,
+    by_epoch: HashMap<Box<str>, usize>,
+    /// The journal that each file of the service is at.
+    at: HashMap<u32, usize>,
+    /// All sessions: one for each participant and file that speaks of it as its own.
+    pub sessions: Vec<Session>,
+    logs: HashMap<u32, ClientLog>,
+}
+
+impl Model {
+    /// A model of nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The journal of an epoch, made where it is not known yet.
+    pub fn journal(&mut self, epoch: &str) -> usize {
+        if let Some(index) = self.by_epoch.get(epoch) {
+            return *index;
+        }
+        let index = self.journals.len();
+        self.journals.push(Journal::new(epoch));
+        self.by_epoch.insert(epoch.into(), index);
+        index
+    }
+
+    /// Takes in a record of the service.
+    pub fn server(&mut self, line: LineRef, record: &Record<'_>) {
+        debug_assert_eq!(record.component, Component::Server);
+        let epoch = record.epoch.as_deref();
+        let Some(index) = epoch.map(|epoch| self.journal(epoch)).or_else(|| self.at.get(&line.file).copied())
+        else {
+            return;
+        };
+        if let Some(before) = self.at.insert(line.file, index)
+            && before != index
+        {
+            self.journals[before].process_ended();
+        }
+        self.journals[index].take(line, record);
+    }
+
+    /// Takes in a record of a client or page, and says what step it is. The caller [settles](Self::settle) the
+    /// step when it has looked at it: until then the session is as it was before.
+    pub fn client<'r>(&mut self, line: LineRef, record: &'r Record<'_>) -> Step<'r> {
+        let journal = record.epoch.as_deref().map(|epoch| self.journal(epoch));
+        if let Some(journal) = journal {
+            self.journals[journal].touch(record.at);
+        }
+        self.logs.entry(line.file).or_default().step(&mut self.sessions, journal, line, record)
+    }
+
+    /// Brings the step's session and log up to after the step.
+    pub fn settle(&mut self, step: &Step<'_>) {
+        if let Some(session) = step.session {
+            self.sessions[session].settle(step);
+        }
+        self.logs.entry(step.line.file).or_default().settle(step);
+    }
+
+    /// What the log of a step was like before it.
+    pub fn log(&mut self, file: u32) -> &ClientLog {
+        self.logs.entry(file).or_default()
+    }
+
+    /// The journal that a session belongs to.
+    pub fn journal_of(&self, session: &Session) -> &Journal {
+        &self.journals[session.journal]
+    }
+
+    /// Notes that a file's last line is cut off, or that lines are missing in it.
+    pub fn torn(&mut self, file: u32) {
+        if let Some(index) = self.at.get(&file) {
+            self.journals[*index].torn = true;
+        }
+    }
+}

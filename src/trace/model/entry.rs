@@ -1,0 +1,121 @@
+//! An event of the journal, and what there is to say of its records.
+
+use crate::chat::{DisplayName, MessageText};
+use crate::trace::record::{Kind, LineRef, Who};
+
+/// An event, without its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The broadcast record, or where the service has none, a delivery.
+    pub line: LineRef,
+    /// Microseconds since 1970.
+    pub at: i64,
+    /// L(i).
+    pub logical_time: u64,
+    /// t(i).
+    pub sent: u64,
+    /// Whose event it is.
+    pub who: Who,
+    /// Its name, by its place in the journal's list.
+    pub name: u32,
+    /// What happened.
+    pub kind: Kind,
+    /// Stands for the content.
+    pub content: u64,
+    /// Stands for the message id; 0 for none.
+    pub message: u64,
+    /// What the writer had seen.
+    pub seen: u64,
+    /// Whether the text or the name is valid, and the content of a join or leave is the sentence of S5 or S6.
+    pub valid: bool,
+    /// For a Left: whether the participant asked for it.
+    pub requested: bool,
+    /// Whether a log of its writer has a send of it.
+    pub sent_by_log: bool,
+    /// Whether it is known from a delivery alone, as the service's logs lack it.
+    pub filled_in: bool,
+}
+
+impl Entry {
+    pub(super) fn same_event(&self, other: &Self) -> bool {
+        (self.logical_time, self.sent, self.who, self.name, self.kind, self.content, self.message, self.seen)
+            == (
+                other.logical_time,
+                other.sent,
+                other.who,
+                other.name,
+                other.kind,
+                other.content,
+                other.message,
+                other.seen,
+            )
+    }
+}
+
+/// A record whose sequence does not follow the last one's.
+#[derive(Clone, Debug)]
+pub struct Irregular {
+    /// The record.
+    pub line: LineRef,
+    /// The one before it in the same copy.
+    pub before: Option<LineRef>,
+    /// What its sequence should be.
+    pub expected: u64,
+    /// What it is.
+    pub stated: u64,
+}
+
+/// Two copies of the journal that differ.
+#[derive(Clone, Debug)]
+pub struct Fork {
+    /// At which position.
+    pub sequence: u64,
+    /// What one says.
+    pub one: LineRef,
+    /// What the other says.
+    pub other: LineRef,
+}
+
+/// A process of the service that went on with this journal.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Its record.
+    pub line: LineRef,
+    /// The last event that it found.
+    pub sequence: u64,
+    /// That event's time.
+    pub logical_time: u64,
+    /// The last event in this log before it, with its record.
+    pub last: Option<(u64, LineRef)>,
+}
+
+/// What the service knows of a participant's connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Link {
+    /// Whether it comes from the service's own machine.
+    pub loopback: bool,
+    /// When it ended; none while it is open.
+    pub ended: Option<i64>,
+}
+
+/// An answer to: what is e(sequence)?
+#[derive(Clone, Copy, Debug)]
+pub enum Lookup<'a> {
+    /// This.
+    Known(&'a Entry),
+    /// It happened, but the given logs of the service have no record of it.
+    Unrecorded,
+    /// No such event.
+    Nothing,
+}
+
+/// Whether a text or name is valid, and the sentence of S5 or S6 is that.
+pub(super) fn is_valid(kind: Kind, name: &str, content: &str, logical_time: u64) -> bool {
+    let went = match kind {
+        Kind::Message => return MessageText::parse(content).is_ok(),
+        Kind::Joined if DisplayName::parse(name).is_ok_and(|parsed| parsed.as_str() == name) => "joined",
+        Kind::Joined => return false,
+        Kind::Left => "left",
+    };
+    content == format!("Participant {name} {went} Chit Chat at logical time {logical_time}")
+}

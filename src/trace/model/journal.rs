@@ -1,0 +1,316 @@
+//! The journal of an epoch, as the service's records state it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use crate::trace::record::{Kind, LineRef, Record, Who, digest};
+
+use super::entry::{Entry, Fork, Irregular, Link, Lookup, Start, is_valid};
+
+/// How far a sequence may be ahead of the last for the events between to be thought of as missing.
+const GAP_MAX: u64 = 1 << 20;
+
+/// One copy of the journal: the records of one file.
+#[derive(Debug)]
+struct Copy {
+    file: u32,
+    last: Option<(u64, LineRef)>,
+    /// What the next sequence has to be at least, and at most; a restart may have found more than was logged.
+    next: u64,
+}
+
+/// e(1) … e(n) of one epoch.
+#[derive(Debug)]
+pub struct Journal {
+    /// Its random id.
+    pub epoch: Box<str>,
+    entries: Vec<Option<Entry>>,
+    copies: Vec<Copy>,
+    /// How many copies speak of it.
+    pub copies_met: usize,
+    /// How many events of further copies were compared.
+    pub compared: u64,
+    /// How many broadcast records there are.
+    pub broadcasts: u64,
+    /// Names, as entries refer to them.
+    pub names: Vec<Box<str>>,
+    name_index: HashMap<Box<str>, u32>,
+    /// The Joined and Left of each participant.
+    pub members: HashMap<Who, (u64, Option<u64>)>,
+    /// The event of each session's message id.
+    pub by_message: HashMap<(Who, u64), u64>,
+    /// V1's evidence.
+    pub irregular: Vec<Irregular>,
+    /// V5's evidence.
+    pub repeated: Vec<(u64, u64)>,
+    /// V13's evidence.
+    pub forks: Vec<Fork>,
+    /// Every start of the service on this journal.
+    pub starts: Vec<Start>,
+    /// What the service handed to a participant's stream that lies outside its membership.
+    pub strayed: Vec<(LineRef, Who, u64, u64)>,
+    /// Connections by participant.
+    pub links: HashMap<Who, Link>,
+    /// The last timestamp that any log has for this epoch.
+    pub last_at: i64,
+    /// Whether a log of the service is cut off.
+    pub torn: bool,
+    in_other_copy: bool,
+    server_at: i64,
+}
+
+impl Journal {
+    pub(super) fn new(epoch: &str) -> Self {
+        Self {
+            epoch: epoch.into(),
+            entries: Vec::new(),
+            copies: Vec::new(),
+            copies_met: 0,
+            compared: 0,
+            broadcasts: 0,
+            names: Vec::new(),
+            name_index: HashMap::new(),
+            members: HashMap::new(),
+            by_message: HashMap::new(),
+            irregular: Vec::new(),
+            repeated: Vec::new(),
+            forks: Vec::new(),
+            starts: Vec::new(),
+            strayed: Vec::new(),
+            links: HashMap::new(),
+            last_at: i64::MIN,
+            torn: false,
+            in_other_copy: false,
+            server_at: i64::MIN,
+        }
+    }
+
+    /// The position of the newest event.
+    pub fn head(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    /// Whether any log of the service speaks of this journal.
+    pub fn is_known(&self) -> bool {
+        self.copies_met > 0
+    }
+
+    /// e(sequence).
+    pub fn lookup(&self, sequence: u64) -> Lookup<'_> {
+        match sequence.checked_sub(1).and_then(|index| self.entries.get(index as usize)) {
+            Some(Some(entry)) => Lookup::Known(entry),
+            Some(None) => Lookup::Unrecorded,
+            None if self.torn || !self.is_known() => Lookup::Unrecorded,
+            None => Lookup::Nothing,
+        }
+    }
+
+    /// e(sequence), where it is known.
+    pub fn entry(&self, sequence: u64) -> Option<&Entry> {
+        self.entries.get(sequence.checked_sub(1)? as usize)?.as_ref()
+    }
+
+    /// All events that are known, in order.
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = (u64, &Entry)> {
+        self.entries.iter().enumerate().filter_map(|(index, entry)| Some((index as u64 + 1, entry.as_ref()?)))
+    }
+
+    /// How many events happened that the service's logs have no record of.
+    pub fn missing(&self) -> u64 {
+        self.entries.iter().filter(|entry| entry.is_none()).count() as u64
+    }
+
+    /// A name as an entry refers to it.
+    pub fn name(&self, index: u32) -> &str {
+        self.names.get(index as usize).map_or("?", |name| name)
+    }
+
+    /// A participant, as people know it.
+    pub fn title(&self, who: Who) -> String {
+        let joined = self.members.get(&who).and_then(|(joined, _)| self.entry(*joined));
+        joined.map_or_else(|| who.to_string(), |entry| format!("{} ({who})", self.name(entry.name)))
+    }
+
+    /// Where a participant left.
+    pub fn left(&self, who: Who) -> Option<(u64, &Entry)> {
+        let left = self.members.get(&who)?.1?;
+        Some((left, self.entry(left)?))
+    }
+
+    /// Notes that a log of its writer has a send of this event.
+    pub fn mark_sent(&mut self, sequence: u64) {
+        let index = sequence.saturating_sub(1) as usize;
+        if let Some(Some(entry)) = self.entries.get_mut(index) {
+            entry.sent_by_log = true;
+        }
+    }
+
+    /// Fills in an event that the service's logs lack, from a delivery.
+    pub fn fill_in(&mut self, sequence: u64, line: LineRef, record: &Record<'_>) {
+        if let Some(entry) = self.read(line, record)
+            && sequence <= self.head() + GAP_MAX
+        {
+            self.in_other_copy = false;
+            self.place(sequence, Entry { filled_in: true, ..entry });
+        }
+    }
+
+    pub(super) fn touch(&mut self, at: i64) {
+        self.last_at = self.last_at.max(at);
+    }
+
+    /// No connection outlives its process.
+    pub(super) fn process_ended(&mut self) {
+        let at = self.server_at;
+        for link in self.links.values_mut() {
+            link.ended.get_or_insert(at);
+        }
+    }
+
+    pub(super) fn take(&mut self, line: LineRef, record: &Record<'_>) {
+        self.touch(record.at);
+        match &*record.event {
+            "server_started" => self.started(line, record),
+            "join_broadcast" | "leave_broadcast" | "message_broadcast" => self.broadcast(line, record),
+            "client_connected" => {
+                let peer = record.peer.as_deref().and_then(|peer| peer.parse::<SocketAddr>().ok());
+                let loopback = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+                self.links.insert(who(record), Link { loopback, ended: None });
+            }
+            "client_disconnected" => {
+                if let Some(link) = self.links.get_mut(&who(record)) {
+                    link.ended = Some(record.at);
+                }
+            }
+            "event_delivered" => self.delivered(line, record),
+            "server_stopping" => {
+                self.server_at = record.at;
+                self.process_ended();
+            }
+            _ => {}
+        }
+        self.server_at = record.at;
+    }
+
+    fn copy(&mut self, file: u32) -> usize {
+        if let Some(index) = self.copies.iter().rposition(|copy| copy.file == file) {
+            return index;
+        }
+        self.copies.push(Copy { file, last: None, next: 1 });
+        self.copies_met += 1;
+        self.copies.len() - 1
+    }
+
+    fn started(&mut self, line: LineRef, record: &Record<'_>) {
+        self.process_ended();
+        let (sequence, logical_time) = (record.sequence.unwrap_or(0), record.logical_time.unwrap_or(0));
+        let index = self.copy(line.file);
+        if sequence == 0 && self.copies[index].last.is_some() {
+            // The same file holds another copy of the same journal.
+            self.copies.push(Copy { file: line.file, last: None, next: 1 });
+            self.copies_met += 1;
+            return;
+        }
+        let copy = &mut self.copies[index];
+        self.starts.push(Start { line, sequence, logical_time, last: copy.last });
+        copy.next = sequence + 1;
+        let found = sequence.min(self.entries.len() as u64 + GAP_MAX) as usize;
+        if self.entries.len() < found {
+            self.entries.resize(found, None);
+        }
+    }
+
+    fn broadcast(&mut self, line: LineRef, record: &Record<'_>) {
+        let (Some(stated), Some(entry)) = (record.sequence, self.read(line, record)) else { return };
+        self.broadcasts += 1;
+        let index = self.copy(line.file);
+        let copy = &mut self.copies[index];
+        self.in_other_copy = index > 0;
+        if stated != copy.next {
+            let before = copy.last.map(|(_, line)| line);
+            self.irregular.push(Irregular { line, before, expected: copy.next, stated });
+        }
+        copy.last = Some((stated, line));
+        copy.next = stated + 1;
+        if stated <= self.head() + GAP_MAX {
+            self.place(stated, entry);
+        }
+    }
+
+    fn place(&mut self, sequence: u64, entry: Entry) {
+        let Some(index) = sequence.checked_sub(1).map(|index| index as usize) else { return };
+        if self.entries.len() <= index {
+            self.entries.resize(index + 1, None);
+        }
+        if let Some(known) = &self.entries[index] {
+            if self.in_other_copy {
+                self.compared += 1;
+                if !known.same_event(&entry) {
+                    self.forks.push(Fork { sequence, one: known.line, other: entry.line });
+                }
+            }
+            return;
+        }
+        match entry.kind {
+            Kind::Joined => drop(self.members.entry(entry.who).or_insert((sequence, None))),
+            Kind::Left => {
+                self.members.entry(entry.who).or_insert((0, None)).1.get_or_insert(sequence);
+            }
+            Kind::Message if entry.message != 0 => {
+                if let Some(first) = self.by_message.get(&(entry.who, entry.message)) {
+                    self.repeated.push((*first, sequence));
+                } else {
+                    self.by_message.insert((entry.who, entry.message), sequence);
+                }
+            }
+            Kind::Message => {}
+        }
+        self.entries[index] = Some(entry);
+    }
+
+    fn read(&mut self, line: LineRef, record: &Record<'_>) -> Option<Entry> {
+        let kind = record.kind?;
+        let (name, content) = (Record::text(&record.display_name), Record::text(&record.content));
+        let logical_time = record.logical_time?;
+        let message = Record::text(&record.message_id);
+        Some(Entry {
+            line,
+            at: record.at,
+            logical_time,
+            sent: record.sent_logical_time.unwrap_or(0),
+            who: who(record),
+            name: self.intern(name),
+            kind,
+            content: digest(content),
+            message: if message.is_empty() { 0 } else { digest(message) },
+            seen: record.seen_sequence.unwrap_or(0),
+            valid: is_valid(kind, name, content, logical_time),
+            requested: record.reason.as_deref() == Some("REQUESTED"),
+            sent_by_log: false,
+            filled_in: false,
+        })
+    }
+
+    fn intern(&mut self, name: &str) -> u32 {
+        if let Some(index) = self.name_index.get(name) {
+            return *index;
+        }
+        let index = self.names.len() as u32;
+        self.names.push(name.into());
+        self.name_index.insert(name.into(), index);
+        index
+    }
+
+    fn delivered(&mut self, line: LineRef, record: &Record<'_>) {
+        let (Some(first), Some(last)) = (record.first_sequence, record.last_sequence) else { return };
+        let who = who(record);
+        let Some((joined, left)) = self.members.get(&who).copied() else { return };
+        if first < joined || last > self.head() || left.is_some_and(|left| last >= left) {
+            self.strayed.push((line, who, first, last));
+        }
+    }
+}
+
+fn who(record: &Record<'_>) -> Who {
+    Who::of(Record::text(&record.participant_id))
+}

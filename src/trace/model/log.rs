@@ -1,0 +1,220 @@
+//! The log of a client or page: steps in program order.
+
+use crate::trace::record::{Component, Kind, LineRef, Record, Text, Who, digest};
+
+use super::session::{Mark, Session};
+
+/// What a participant's process did or met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act<'r> {
+    /// The process began.
+    Started,
+    /// It asked to join, or to go on after a position.
+    JoinSent {
+        /// The time in the request.
+        sent: u64,
+        /// Where it goes on, if it does.
+        resume: Option<u64>,
+    },
+    /// A stream has begun.
+    Connected {
+        /// Whether a session goes on.
+        resumed: bool,
+        /// The newest event by the Welcome.
+        head: u64,
+        /// That event's time.
+        logical_time: u64,
+    },
+    /// Send(message_id, t, seen, text).
+    PublishSent {
+        /// Stands for the message id.
+        message: u64,
+        /// t.
+        sent: u64,
+        /// The last event delivered before.
+        seen: u64,
+        /// Stands for the text.
+        content: u64,
+    },
+    /// Ack(message_id, sequence, L); of a leave where there is no message.
+    Acknowledged {
+        /// Stands for the message id.
+        message: Option<u64>,
+        /// Where the event is.
+        sequence: u64,
+        /// Its time.
+        logical_time: u64,
+    },
+    /// It asked to leave.
+    LeaveSent {
+        /// The time in the request.
+        sent: u64,
+    },
+    /// Deliver(sequence, L, content).
+    Delivered {
+        /// The event's position.
+        sequence: u64,
+        /// Its time.
+        logical_time: u64,
+        /// What happened.
+        kind: Kind,
+        /// Whose event it is.
+        author: Who,
+        /// Stands for the content.
+        content: u64,
+        /// What people see.
+        text: &'r str,
+        /// Stands for the message id; 0 for none.
+        message: u64,
+    },
+    /// The stream is no more.
+    Disconnected {
+        /// Because the participant has left.
+        left: bool,
+    },
+    /// The process ended in peace.
+    Stopped,
+    /// Anything else.
+    Other,
+}
+
+/// One record of a client or page, in its context.
+#[derive(Clone, Debug)]
+pub struct Step<'r> {
+    /// Where it stands.
+    pub line: LineRef,
+    /// Microseconds since 1970.
+    pub at: i64,
+    /// Whose log it is.
+    pub component: Component,
+    /// Whose step it is; none before a process has a session.
+    pub session: Option<usize>,
+    /// The process's own clock after it.
+    pub local: Option<u64>,
+    /// What happened.
+    pub act: Act<'r>,
+}
+
+/// A file of steps: one process after another.
+#[derive(Debug, Default)]
+pub struct ClientLog {
+    /// The session that the present process is in.
+    current: Option<usize>,
+    /// The process's clock, with the record that says so.
+    pub clock: Option<Mark>,
+    /// A request to join that has not been answered.
+    pub join: Option<Mark>,
+    /// Whether the present process's beginning is in the file.
+    started: bool,
+}
+
+impl ClientLog {
+    pub(super) fn step<'r>(
+        &mut self,
+        sessions: &mut Vec<Session>,
+        journal: Option<usize>,
+        line: LineRef,
+        record: &'r Record<'_>,
+    ) -> Step<'r> {
+        let act = act(record);
+        if act == Act::Started {
+            (self.current, self.clock, self.join, self.started) = (None, None, None, true);
+        }
+        // Of a delivery the participant is the author; of everything else it is the log's own.
+        let own = if matches!(act, Act::Delivered { .. }) { None } else { record.participant_id.as_deref() };
+        let session = match (journal, own.map(Who::of)) {
+            (Some(journal), who) => Some(self.session(sessions, journal, who, line, &act, record)),
+            (None, _) => None,
+        };
+        Step { line, at: record.at, component: record.component, session, local: record.local_time, act }
+    }
+
+    fn session(
+        &mut self,
+        sessions: &mut Vec<Session>,
+        journal: usize,
+        who: Option<Who>,
+        line: LineRef,
+        act: &Act<'_>,
+        record: &Record<'_>,
+    ) -> usize {
+        let current = self.current.filter(|current| sessions[*current].journal == journal);
+        let known = match (current, who) {
+            (Some(current), None) => Some(current),
+            (Some(current), Some(who)) if sessions[current].who.is_none_or(|whose| whose == who) => {
+                sessions[current].who = Some(who);
+                Some(current)
+            }
+            (_, who) => sessions
+                .iter()
+                .rposition(|s| s.file == line.file && s.journal == journal && s.who.is_some() && s.who == who),
+        };
+        let index = known.unwrap_or_else(|| {
+            let whole = matches!(act, Act::Connected { resumed: false, .. });
+            sessions.push(Session::new(journal, line, who, whole));
+            sessions.len() - 1
+        });
+        if who.is_some() && sessions[index].name.is_empty() {
+            sessions[index].name = Record::text(&record.display_name).into();
+        }
+        if matches!(act, Act::Connected { .. }) || self.current.is_none() {
+            self.current = Some(index);
+        }
+        index
+    }
+
+    pub(super) fn settle(&mut self, step: &Step<'_>) {
+        if let Some(value) = step.local {
+            self.clock = Some(Mark { value, line: step.line });
+        }
+        match step.act {
+            Act::JoinSent { sent, .. } => self.join = Some(Mark { value: sent, line: step.line }),
+            Act::Connected { .. } => self.join = None,
+            _ => {}
+        }
+    }
+}
+
+fn act<'r>(record: &'r Record<'_>) -> Act<'r> {
+    read(record).unwrap_or(Act::Other)
+}
+
+fn read<'r>(record: &'r Record<'_>) -> Option<Act<'r>> {
+    let hash = |text: &Option<Text<'_>>| match Record::text(text) {
+        "" => 0,
+        text => digest(text),
+    };
+    let connected = |resumed| -> Option<Act<'r>> {
+        Some(Act::Connected { resumed, head: record.sequence?, logical_time: record.logical_time? })
+    };
+    let acknowledged = |message| -> Option<Act<'r>> {
+        Some(Act::Acknowledged { message, sequence: record.sequence?, logical_time: record.logical_time? })
+    };
+    Some(match &*record.event {
+        "client_started" => Act::Started,
+        "join_sent" => Act::JoinSent { sent: record.sent_logical_time?, resume: record.sequence },
+        "connected" => connected(false)?,
+        "resumed" => connected(true)?,
+        "publish_sent" => Act::PublishSent {
+            message: hash(&record.message_id),
+            sent: record.sent_logical_time?,
+            seen: record.seen_sequence.unwrap_or(0),
+            content: digest(Record::text(&record.content)),
+        },
+        "publish_acknowledged" => acknowledged(Some(hash(&record.message_id)))?,
+        "leave_acknowledged" => acknowledged(None)?,
+        "leave_sent" => Act::LeaveSent { sent: record.sent_logical_time? },
+        "event_delivered" => Act::Delivered {
+            sequence: record.sequence?,
+            logical_time: record.logical_time?,
+            kind: record.kind?,
+            author: Who::of(Record::text(&record.participant_id)),
+            content: digest(Record::text(&record.content)),
+            text: Record::text(&record.content),
+            message: hash(&record.message_id),
+        },
+        "disconnected" => Act::Disconnected { left: record.reason.as_deref() == Some("LEFT") },
+        "client_stopped" => Act::Stopped,
+        _ => return None,
+    })
+}

@@ -1,0 +1,138 @@
+//! A session, as a log tells it.
+
+use std::collections::HashMap;
+
+use crate::trace::record::{LineRef, Who};
+
+use super::log::{Act, Step};
+
+/// A position or a time, with the record that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Which.
+    pub value: u64,
+    /// Where it is said.
+    pub line: LineRef,
+}
+
+impl Mark {
+    fn raise(mark: &mut Option<Self>, value: u64, line: LineRef) {
+        if mark.is_none_or(|mark| mark.value < value) {
+            *mark = Some(Self { value, line });
+        }
+    }
+}
+
+/// A publish that has been sent and not acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    /// Its first try.
+    pub line: LineRef,
+    /// When that was.
+    pub at: i64,
+    /// The event of this publish carries the time, text and view of one of its tries.
+    pub matched: bool,
+}
+
+/// What a log has told of a session so far. What is settled is forgotten.
+#[derive(Debug)]
+pub struct Session {
+    /// Whose log.
+    pub file: u32,
+    /// The journal, by its place in the model.
+    pub journal: usize,
+    /// Which participant; none where the log's beginning is cut off and nothing has said it yet.
+    pub who: Option<Who>,
+    /// Its name.
+    pub name: Box<str>,
+    /// Whether the session's beginning is in the log.
+    pub whole: bool,
+    /// The first record of the session.
+    pub begins: LineRef,
+    /// The last event delivered.
+    pub position: Option<Mark>,
+    /// The newest event that it knows of, by a delivery or an acknowledgement.
+    pub known: Option<Mark>,
+    /// The greatest time that it had delivered, been acknowledged or sent.
+    pub time: Option<Mark>,
+    /// By what stands for the message id.
+    pub sent: HashMap<u64, Sent>,
+    /// The acknowledgement of its leave.
+    pub left: Option<LineRef>,
+    /// Whether its stream is open, and if not since when.
+    pub offline: Option<i64>,
+    /// Whether its stream broke since the last delivery.
+    pub broken: bool,
+    /// The last record of the log that is its own.
+    pub last: LineRef,
+    /// Whether its process ended in peace.
+    pub stopped: bool,
+}
+
+impl Session {
+    pub(super) fn new(journal: usize, line: LineRef, who: Option<Who>, whole: bool) -> Self {
+        Self {
+            file: line.file,
+            journal,
+            who,
+            name: Box::default(),
+            whole,
+            begins: line,
+            position: None,
+            known: None,
+            time: None,
+            sent: HashMap::new(),
+            left: None,
+            offline: None,
+            broken: false,
+            last: line,
+            stopped: false,
+        }
+    }
+
+    /// As people know it.
+    pub fn title(&self) -> String {
+        match self.who {
+            Some(who) if self.name.is_empty() => who.to_string(),
+            Some(who) => format!("{} ({who})", self.name),
+            None => "a participant whose log has no beginning".into(),
+        }
+    }
+
+    pub(super) fn settle(&mut self, step: &Step<'_>) {
+        let line = step.line;
+        self.last = line;
+        self.stopped = step.act == Act::Stopped;
+        match step.act {
+            Act::JoinSent { sent, .. } | Act::LeaveSent { sent } => Mark::raise(&mut self.time, sent, line),
+            Act::Connected { logical_time, .. } => {
+                Mark::raise(&mut self.time, logical_time, line);
+                self.offline = None;
+            }
+            Act::PublishSent { message, sent, .. } => {
+                Mark::raise(&mut self.time, sent, line);
+                self.sent.entry(message).or_insert(Sent { line, at: step.at, matched: false });
+            }
+            Act::Acknowledged { message, sequence, logical_time } => {
+                Mark::raise(&mut self.time, logical_time, line);
+                Mark::raise(&mut self.known, sequence, line);
+                match message {
+                    Some(message) => drop(self.sent.remove(&message)),
+                    None => self.left = Some(line),
+                }
+            }
+            Act::Delivered { sequence, logical_time, .. } => {
+                Mark::raise(&mut self.time, logical_time, line);
+                Mark::raise(&mut self.known, sequence, line);
+                self.position = Some(Mark { value: sequence, line });
+                self.broken = false;
+            }
+            Act::Disconnected { left } => {
+                self.offline = Some(step.at);
+                self.broken |= !left;
+            }
+            Act::Stopped => drop(self.offline.get_or_insert(step.at)),
+            Act::Started | Act::Other => {}
+        }
+    }
+}

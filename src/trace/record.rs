@@ -1,0 +1,196 @@
+//! One log record, as its line says it (DESIGN, Log records). Fields that nobody here needs are ignored.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::UNIX_EPOCH;
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+/// Where a record stands: which of the given files, and which line of it, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LineRef {
+    /// The file's place among those given, from 0.
+    pub file: u32,
+    /// The line's number, from 1.
+    pub line: u32,
+}
+
+/// A line that is not a log record.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordFault {
+    /// Not a JSON object with the fields that every record has.
+    #[error("is not a log record: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The timestamp cannot be read.
+    #[error("has a timestamp that is not RFC 3339: {0}")]
+    Timestamp(String),
+}
+
+/// Whose log a record is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Component {
+    /// The service.
+    Server,
+    /// A client program.
+    Client,
+    /// The page.
+    Browser,
+}
+
+/// What kind of event a record speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Somebody joined.
+    Joined,
+    /// Somebody left.
+    Left,
+    /// Somebody wrote.
+    Message,
+}
+
+/// Text that is borrowed from its line where it can be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text<'a>(Cow<'a, str>);
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AsText;
+        impl<'de> Visitor<'de> for AsText {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(AsText)
+    }
+}
+
+/// A log record: what its fields say, unjudged.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[allow(missing_docs, reason = "the design names the fields")]
+pub struct Record<'a> {
+    #[serde(borrow)]
+    pub timestamp: Text<'a>,
+    pub component: Component,
+    #[serde(borrow)]
+    pub event: Text<'a>,
+    #[serde(borrow, default)]
+    pub epoch: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub participant_id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub display_name: Option<Text<'a>>,
+    pub sequence: Option<u64>,
+    pub logical_time: Option<u64>,
+    pub local_time: Option<u64>,
+    pub sent_logical_time: Option<u64>,
+    pub seen_sequence: Option<u64>,
+    #[serde(borrow, default)]
+    pub message_id: Option<Text<'a>>,
+    pub kind: Option<Kind>,
+    #[serde(borrow, default)]
+    pub content: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub peer: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub reason: Option<Text<'a>>,
+    pub first_sequence: Option<u64>,
+    pub last_sequence: Option<u64>,
+    /// Microseconds since 1970, from `timestamp`.
+    #[serde(skip)]
+    pub at: i64,
+}
+
+impl<'a> Record<'a> {
+    /// Reads one line.
+    ///
+    /// # Errors
+    /// [`RecordFault`].
+    pub fn parse(line: &'a str) -> Result<Self, RecordFault> {
+        let mut record: Self = serde_json::from_str(line)?;
+        let time = humantime::parse_rfc3339(&record.timestamp).ok();
+        let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let micros = since.and_then(|since| i64::try_from(since.as_micros()).ok());
+        record.at = micros.ok_or_else(|| RecordFault::Timestamp(record.timestamp.to_string()))?;
+        Ok(record)
+    }
+
+    /// Whether a process begins here.
+    pub fn is_start(&self) -> bool {
+        matches!(&*self.event, "client_started" | "server_started")
+    }
+
+    /// An optional text, empty where there is none.
+    pub fn text<'b>(text: &'b Option<Text<'a>>) -> &'b str {
+        text.as_deref().unwrap_or_default()
+    }
+}
+
+/// Names a participant within its epoch: the number in `p7`, or a digest of an id of another form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Who(pub u64);
+
+impl Who {
+    /// The participant with this id.
+    pub fn of(id: &str) -> Self {
+        let plain = id.strip_prefix('p').filter(|digits| !digits.starts_with(['0', '+']));
+        Self(plain.and_then(|digits| digits.parse().ok()).unwrap_or_else(|| digest(id) | 1 << 63))
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "p{}", self.0)
+    }
+}
+
+/// Stands for a text where only its equality matters, so that texts need not be kept.
+pub fn digest(text: &str) -> u64 {
+    // The standard hasher with its fixed keys: the same in every run.
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_and_what_is_not_known_is_ignored() {
+        let line = r#"{"timestamp":"1970-01-01T00:00:01.000002Z","level":"INFO","component":"client",
+            "event":"publish_sent","participant_id":"p7","content":"a\nb","recipients":3,"new":{"x":[1]}}"#;
+        let record = Record::parse(line).unwrap();
+        assert_eq!((record.at, record.component), (1_000_002, Component::Client));
+        assert_eq!(Record::text(&record.content), "a\nb");
+        assert_eq!(Who::of(Record::text(&record.participant_id)), Who(7));
+        assert_eq!(record.sequence, None);
+    }
+
+    #[test]
+    fn a_line_that_is_no_record_is_a_fault() {
+        for line in ["", "{", "[]", "{}", r#"{"timestamp":"x","component":"client","event":"e"}"#] {
+            assert!(Record::parse(line).is_err(), "{line}");
+        }
+    }
+}

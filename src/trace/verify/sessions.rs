@@ -1,0 +1,137 @@
+//! The rules that only whole logs can show: V9 (everything until the leave), V11 (every message was sent), V14.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::trace::model::{Journal, Model, Session};
+use crate::trace::record::{Kind, LineRef, Who};
+use crate::trace::report::{Rule, RuleReport};
+
+/// How long an event may have been on its way when the logs end, in microseconds. What was broadcast later
+/// than this before a stream or the logs end need not have arrived.
+const ON_ITS_WAY_MICROS: i64 = 250_000;
+
+pub(super) fn check(model: &mut Model, rules: &mut [RuleReport]) {
+    for session in &model.sessions {
+        let journal = model.journal_of(session);
+        if journal.is_known() {
+            v9_until_the_leave(journal, session, &mut rules[Rule::V9 as usize]);
+            v14_caught_up(journal, session, &mut rules[Rule::V14 as usize]);
+        }
+    }
+    let v14 = &mut rules[Rule::V14 as usize];
+    if v14.checked == 0 && v14.violated == 0 && v14.gaps.is_empty() {
+        v14.gap("nobody with a log was still taking part when the logs end".into());
+    }
+    for (index, journal) in model.journals.iter().enumerate().filter(|(_, journal)| journal.is_known()) {
+        let of_journal = || model.sessions.iter().filter(move |session| session.journal == index);
+        v11_was_sent(journal, of_journal(), &mut rules[Rule::V11 as usize]);
+        without_logs(journal, of_journal(), rules);
+    }
+}
+
+fn v9_until_the_leave(journal: &Journal, session: &Session, rule: &mut RuleReport) {
+    let Some((left, entry)) = session.who.and_then(|who| journal.left(who)) else { return };
+    let Some(acknowledged) = session.left.filter(|_| session.offline.is_some()) else {
+        // It was killed, cut off or expired: nobody could have told it everything.
+        return;
+    };
+    if session.broken {
+        return;
+    }
+    rule.checked += 1;
+    let got = session.position.map_or(0, |position| position.value);
+    if got + 1 < left {
+        let who = session.title();
+        let sentence = || {
+            format!(
+                "{who} left as event {left}, but the last event that it got was {got}: it missed what came before it left."
+            )
+        };
+        let lines: Vec<LineRef> =
+            session.position.map(|position| position.line).into_iter().chain([acknowledged, entry.line]).collect();
+        rule.violate(sentence, &lines);
+    }
+}
+
+fn v11_was_sent<'a>(journal: &Journal, sessions: impl Iterator<Item = &'a Session>, rule: &mut RuleReport) {
+    let whole: HashMap<Who, &Session> =
+        sessions.filter(|session| session.whole).filter_map(|session| Some((session.who?, session))).collect();
+    let mut untold = HashMap::new();
+    for (sequence, entry) in journal.entries().filter(|(_, entry)| entry.kind == Kind::Message) {
+        if entry.sent_by_log {
+            rule.checked += 1;
+            continue;
+        }
+        let Some(session) = whole.get(&entry.who) else {
+            *untold.entry(entry.who).or_insert(0_u64) += 1;
+            continue;
+        };
+        rule.checked += 1;
+        let who = session.title();
+        let sentence = || {
+            format!(
+                "Event {sequence} is a message of {who}, but its log has no such send: none with that message id, time \
+             {} and view of the conversation up to event {}.",
+                entry.sent, entry.seen
+            )
+        };
+        rule.violate(sentence, &[entry.line]);
+    }
+    let mut untold: Vec<_> = untold.into_iter().collect();
+    untold.sort_unstable();
+    for (who, count) in untold.into_iter().take(SESSIONS_NAMED) {
+        let who = journal.title(who);
+        rule.gap(format!("whether {who} sent its {count} messages: its whole log was not given"));
+    }
+}
+
+/// Events that the session lacks are excused where it was not there to get them.
+fn v14_caught_up(journal: &Journal, session: &Session, rule: &mut RuleReport) {
+    let head = journal.head();
+    let Some(who) = session.who.filter(|who| journal.left(*who).is_none()) else { return };
+    let got = session.position.map_or(0, |position| position.value);
+    if got >= head {
+        rule.checked += 1;
+        return;
+    }
+    let Some(missed) = journal.entry(got.max(who.0.saturating_sub(1)) + 1) else { return };
+    let link = journal.links.get(&who).copied().unwrap_or_default();
+    let until = [session.offline, link.ended].into_iter().flatten().min().unwrap_or(journal.last_at);
+    let title = session.title();
+    if missed.at + ON_ITS_WAY_MICROS > until {
+        let why = format!(
+            "{title} has got {got} of {head} events: its connection, or its log, ended before it could get more"
+        );
+        return rule.gap(why);
+    }
+    rule.checked += 1;
+    let sentence = || {
+        format!(
+            "{title} still takes part and was connected, but the last event that it got is {got}, while the journal \
+         goes on to {head}."
+        )
+    };
+    let lines: Vec<LineRef> =
+        [missed.line].into_iter().chain(session.position.map(|position| position.line)).collect();
+    rule.violate(sentence, &lines);
+}
+
+/// How many sessions without a log are named.
+const SESSIONS_NAMED: usize = 20;
+
+/// Says whose logs are missing or cut off.
+fn without_logs<'a>(journal: &Journal, sessions: impl Iterator<Item = &'a Session>, rules: &mut [RuleReport]) {
+    let known: HashSet<Who> = sessions.filter_map(|session| session.who).collect();
+    let mut absent: Vec<_> = journal.members.keys().filter(|who| !known.contains(who)).copied().collect();
+    absent.sort_unstable();
+    let names: Vec<_> = absent.iter().take(SESSIONS_NAMED).map(|who| journal.title(*who)).collect();
+    if names.is_empty() {
+        return;
+    }
+    let more = absent.len() - names.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let why = format!("no log of {}{more} was given", names.join(", "));
+    for rule in [Rule::V3, Rule::V4, Rule::V6, Rule::V7, Rule::V9, Rule::V10, Rule::V12, Rule::V14] {
+        rules[rule as usize].gap(why.clone());
+    }
+}

@@ -1,0 +1,279 @@
+//! The rules that can be checked on one step of a session, against the journal and against what the session
+//! was like before the step: V3, V4, V6, V7, V9 (its beginning), V10, V11 (what was sent).
+
+use crate::trace::model::{Act, ClientLog, Journal, Lookup, Model, Session, Step};
+use crate::trace::record::Kind;
+use crate::trace::report::{Rule, RuleReport};
+
+/// A step and what it is looked at against.
+pub(super) struct View<'a> {
+    pub(super) journal: &'a Journal,
+    pub(super) session: &'a Session,
+    pub(super) step: &'a Step<'a>,
+}
+
+type Check = fn(&View<'_>, &mut RuleReport);
+
+/// What is asked of every step.
+pub(super) const CHECKS: [(Rule, Check); 7] = [
+    (Rule::V3, v3_agreement),
+    (Rule::V4, v4_continuity),
+    (Rule::V6, v6_causal_order),
+    (Rule::V7, v7_clock_condition),
+    (Rule::V9, v9_begins_with_own_join),
+    (Rule::V10, v10_acknowledged_is_there),
+    (Rule::V11, v11_text_as_sent),
+];
+
+fn v3_agreement(view: &View<'_>, rule: &mut RuleReport) {
+    let View { journal, session, step } = view;
+    let who = session.title();
+    match step.act {
+        Act::Delivered { sequence, logical_time, kind, author, content, message, text } => {
+            let entry = match journal.lookup(sequence) {
+                Lookup::Known(entry) => entry,
+                Lookup::Unrecorded => return rule.gap(format!("e({sequence}) is in no log of the service")),
+                Lookup::Nothing => {
+                    let n = journal.head();
+                    let sentence = || {
+                        format!(
+                            "{who} was told an event {sequence}, \"{text}\", but the service recorded only {n}."
+                        )
+                    };
+                    return rule.violate(sentence, &[step.line]);
+                }
+            };
+            rule.checked += 1;
+            let lines = [entry.line, step.line];
+            if entry.logical_time != logical_time {
+                let stated = entry.logical_time;
+                let sentence = || {
+                    format!(
+                        "Event {sequence} was broadcast with logical time {stated}, but {who} got it with {logical_time}: \
+                     an event has one time, the same for everybody."
+                    )
+                };
+                rule.violate(sentence, &lines);
+            } else if entry.content != content {
+                let sentence =
+                    || format!("{who} got another content for event {sequence} than the one that was broadcast.");
+                rule.violate(sentence, &lines);
+            } else if (entry.kind, entry.who, entry.message) != (kind, author, message) {
+                let sentence = || {
+                    format!(
+                        "{who} got event {sequence} with another author, kind or message id than it was broadcast with."
+                    )
+                };
+                rule.violate(sentence, &lines);
+            }
+        }
+        Act::Connected { head, logical_time, .. } if head > 0 => {
+            let Some(entry) = journal.entry(head) else { return };
+            rule.checked += 1;
+            if entry.logical_time != logical_time {
+                let stated = entry.logical_time;
+                let sentence = || {
+                    format!(
+                        "The Welcome told {who} that event {head} has time {logical_time}, but it was broadcast with {stated}."
+                    )
+                };
+                rule.violate(sentence, &[entry.line, step.line]);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn v4_continuity(view: &View<'_>, rule: &mut RuleReport) {
+    let (Act::Delivered { sequence, .. }, Some(last)) = (&view.step.act, view.session.position) else { return };
+    rule.checked += 1;
+    let (before, sequence) = (last.value, *sequence);
+    if sequence == before + 1 {
+        return;
+    }
+    let who = view.session.title();
+    let sentence = || match sequence {
+        _ if sequence == before => format!("{who} got event {sequence} twice."),
+        _ if sequence < before => {
+            format!("{who} got event {sequence} after event {before}: deliveries went back in the order.")
+        }
+        _ => format!(
+            "{who} got event {sequence} right after event {before}: {} in between never arrived.",
+            events(sequence - before - 1)
+        ),
+    };
+    rule.violate(sentence, &[last.line, view.step.line]);
+}
+
+fn events(count: u64) -> String {
+    if count == 1 { "the one event".into() } else { format!("{count} events") }
+}
+
+/// The event of a publish comes after all that the session knew when it first sent it.
+fn v6_causal_order(view: &View<'_>, rule: &mut RuleReport) {
+    let View { journal, session, step } = view;
+    let Some(who) = session.who else { return };
+    match step.act {
+        Act::PublishSent { message, .. } if !session.sent.contains_key(&message) => {
+            let Some(sequence) = journal.by_message.get(&(who, message)).copied() else { return };
+            let Some(entry) = journal.entry(sequence) else { return };
+            rule.checked += 1;
+            let Some(known) = session.known.filter(|known| known.value >= sequence) else { return };
+            let (title, cause) = (session.title(), known.value);
+            let sentence = || {
+                format!(
+                    "{title} knew of event {cause} when it sent this message, so the message can only come after \
+                 it; but it became event {sequence}, before its own cause."
+                )
+            };
+            rule.violate(sentence, &[known.line, step.line, entry.line]);
+        }
+        Act::Acknowledged { message: None, sequence, .. } => {
+            rule.checked += 1;
+            let Some(known) = session.known.filter(|known| known.value >= sequence) else { return };
+            let (title, cause) = (session.title(), known.value);
+            let sentence = || format!("{title} left as event {sequence}, but had been told event {cause} before.");
+            rule.violate(sentence, &[known.line, step.line]);
+        }
+        _ => {}
+    }
+}
+
+/// The process's own clock, whichever session it is in.
+pub(super) fn v7_log(log: &ClientLog, step: &Step<'_>, rule: &mut RuleReport) {
+    if let Some(local) = step.local {
+        rule.checked += 1;
+        if let Some(before) = log.clock.filter(|before| before.value >= local) {
+            let was = before.value;
+            let sentence = || {
+                format!(
+                    "The process's clock stood at {was} and then at {local}: every event makes a Lamport clock rise."
+                )
+            };
+            return rule.violate(sentence, &[before.line, step.line]);
+        }
+        let heard = match step.act {
+            Act::Delivered { logical_time, .. }
+            | Act::Acknowledged { logical_time, .. }
+            | Act::Connected { logical_time, .. } => logical_time,
+            _ => return,
+        };
+        if local <= heard {
+            let sentence = || {
+                format!(
+                    "Something with time {heard} arrived, but the process's clock showed only {local} afterwards: \
+                 the receiver must take the maximum of both clocks, and then add 1."
+                )
+            };
+            rule.violate(sentence, &[step.line]);
+        }
+    }
+}
+
+/// A send is later than everything that its session knew.
+fn v7_clock_condition(view: &View<'_>, rule: &mut RuleReport) {
+    let (Act::PublishSent { sent, .. } | Act::LeaveSent { sent } | Act::JoinSent { sent, .. }) = view.step.act
+    else {
+        return;
+    };
+    rule.checked += 1;
+    if let Some(time) = view.session.time.filter(|time| time.value >= sent) {
+        let (who, before) = (view.session.title(), time.value);
+        let sentence = || {
+            format!(
+                "{who} stamped what it sent with {sent}, though it had seen or sent time {before} before: an effect \
+             must have a greater time than its cause (Lamport's clock condition)."
+            )
+        };
+        rule.violate(sentence, &[time.line, view.step.line]);
+    }
+}
+
+fn v9_begins_with_own_join(view: &View<'_>, rule: &mut RuleReport) {
+    let View { journal, session, step } = view;
+    let Act::Delivered { sequence, kind, author, .. } = step.act else { return };
+    if session.position.is_none() {
+        if !session.whole {
+            return rule.gap(format!(
+                "the log of {} has no beginning, so what it was told first is unknown",
+                session.title()
+            ));
+        }
+        rule.checked += 1;
+        if kind != Kind::Joined || session.who != Some(author) {
+            let who = session.title();
+            let sentence =
+                || format!("The first event that {who} got was event {sequence}, and not its own join.");
+            rule.violate(sentence, &[session.begins, step.line]);
+        }
+        return;
+    }
+    rule.checked += 1;
+    let left = session.who.and_then(|who| journal.left(who));
+    if let Some((left, entry)) = left.filter(|(left, _)| sequence >= *left) {
+        let who = session.title();
+        let sentence = || format!("{who} got event {sequence} though it had left as event {left}.");
+        rule.violate(sentence, &[entry.line, step.line]);
+    }
+}
+
+fn v10_acknowledged_is_there(view: &View<'_>, rule: &mut RuleReport) {
+    let View { journal, session, step } = view;
+    let Act::Acknowledged { message, sequence, logical_time } = step.act else { return };
+    let who = session.title();
+    let entry = match journal.lookup(sequence) {
+        Lookup::Known(entry) => entry,
+        Lookup::Unrecorded => {
+            return rule.gap(format!("e({sequence}), which {who} was promised, is in no log of the service"));
+        }
+        Lookup::Nothing => {
+            let n = journal.head();
+            let sentence = || {
+                format!("{who} was promised event {sequence}, but the journal ends with event {n}: it is lost.")
+            };
+            return rule.violate(sentence, &[step.line]);
+        }
+    };
+    rule.checked += 1;
+    let same = session.who == Some(entry.who)
+        && entry.logical_time == logical_time
+        && match message {
+            Some(message) => entry.kind == Kind::Message && entry.message == message,
+            None => entry.kind == Kind::Left,
+        };
+    if !same {
+        let sentence = || {
+            format!(
+                "{who} was promised event {sequence} with time {logical_time}, but that event is another one: what \
+             was acknowledged is lost or has moved."
+            )
+        };
+        rule.violate(sentence, &[entry.line, step.line]);
+    }
+}
+
+fn v11_text_as_sent(view: &View<'_>, rule: &mut RuleReport) {
+    let View { journal, session, step } = view;
+    let (Act::PublishSent { message, content, .. }, Some(who)) = (&step.act, session.who) else { return };
+    let Some(entry) = journal.by_message.get(&(who, *message)).and_then(|sequence| journal.entry(*sequence))
+    else {
+        return;
+    };
+    rule.checked += 1;
+    if entry.content != *content {
+        let title = session.title();
+        let sentence = || format!("{title} sent one text, and another was broadcast as its message.");
+        rule.violate(sentence, &[step.line, entry.line]);
+    }
+}
+
+/// Notes which event this try of a publish explains.
+pub(super) fn mark_sent(model: &mut Model, session: usize, step: &Step<'_>) {
+    let Act::PublishSent { message, sent, seen, .. } = step.act else { return };
+    let (journal, Some(who)) = (model.sessions[session].journal, model.sessions[session].who) else { return };
+    let Some(sequence) = model.journals[journal].by_message.get(&(who, message)).copied() else { return };
+    let explains = model.journals[journal].entry(sequence).is_some_and(|e| (e.sent, e.seen) == (sent, seen));
+    if explains {
+        model.journals[journal].mark_sent(sequence);
+    }
+}
