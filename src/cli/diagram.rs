@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::logs;
-use crate::terminal::escaped;
+use crate::terminal::notice;
 use crate::trace::diagram::{Builder, Part, mermaid, shiviz, svg};
 use crate::trace::record::Component;
 
@@ -53,7 +53,7 @@ impl Diagram {
         match self.draw() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("chitchat: {}", escaped(&error.to_string()));
+                notice(&format!("chitchat: {error}"));
                 ExitCode::from(2)
             }
         }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::gallery;
 use super::logs::{self, LogError, Torn};
-use crate::terminal::{escaped, json_line};
+use crate::terminal::{escaped, json_line, notice};
 use crate::trace::record::{Component, LineRef};
 use crate::trace::report::{Report, RuleReport, Verdict};
 use crate::trace::verify::{Checker, OutOfOrder};
@@ -51,7 +51,7 @@ impl Verify {
         let outcome = match self.check() {
             Ok(outcome) => outcome,
             Err(error) => {
-                eprintln!("chitchat: {}", escaped(&error.to_string()));
+                notice(&format!("chitchat: {error}"));
                 return ExitCode::from(2);
             }
         };
@@ -63,9 +63,7 @@ impl Verify {
         if !report.violated().is_empty() {
             ExitCode::FAILURE
         } else if report.journals == 0 {
-            eprintln!(
-                "chitchat: no log of the service was given, so the order is not known and nothing is proved"
-            );
+            notice("chitchat: no log of the service was given, so the order is not known and nothing is proved");
             ExitCode::from(2)
         } else {
             ExitCode::SUCCESS
@@ -253,7 +251,7 @@ impl Verify {
 fn printed(result: io::Result<()>, code: ExitCode) -> ExitCode {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("chitchat: cannot print: {error}");
+            notice(&format!("chitchat: cannot print: {error}"));
             ExitCode::from(2)
         }
         _ => code,
@@ -274,13 +272,13 @@ impl Progress {
     fn tick(&mut self) {
         self.records += 1;
         if self.shown && self.records.is_multiple_of(PROGRESS_RECORDS) {
-            eprint!("\r{} records", self.records);
+            let _ = write!(io::stderr(), "\r{} records", self.records);
         }
     }
 
     fn clear(&self) {
         if self.shown && self.records >= PROGRESS_RECORDS {
-            eprint!("\r\x1b[K");
+            let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
 }
