@@ -180,8 +180,10 @@ async fn talk(chat: Chat, screen: &Screen, stop: &CancellationToken) -> Result<(
         let line = match ahead.take() {
             Some(line) => line,
             None => tokio::select! {
-                () = stop.cancelled() => break,
+                biased;
+                // What has been typed is not passed over without a word.
                 line = lines.recv() => line.transpose()?,
+                () = stop.cancelled() => break,
             },
         };
         let text = match line {

@@ -12,7 +12,9 @@ async fn offline_with_a_message(server: &ServerProgram) -> Client {
     alice.program.until("Participant alice joined");
     proxy.cut();
     alice.program.notice("* offline");
-    alice.program.type_line("this one waits");
+    // Both are read at once, and of the first it is said when that was.
+    alice.program.type_text([&b"\xff\n"[..], b"this one waits\n"].concat());
+    alice.program.notice("not valid UTF-8");
     alice
 }
 

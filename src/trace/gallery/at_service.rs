@@ -227,9 +227,21 @@ pub(super) const MISTAKES: &[Mistake] = &[
         rule: Rule::V12,
         apply: |logs| {
             let first = logs.message(|_| true)?;
-            let other = |event: &Value| event["participant_id"] != first["participant_id"];
-            let later = logs
-                .message(|event| other(event) && event["seen_sequence"].as_u64() >= first["sequence"].as_u64())?;
+            // By the clock of the machine, which writes its times in one form.
+            let at = |logs: &mut Logs, what: &str, event: &Value| {
+                let mut records = logs.others().flat_map(|log| &log.records);
+                let found =
+                    records.find(|record| record["event"] == what && record["message_id"] == event["message_id"]);
+                found.and_then(|record| record["timestamp"].as_str()).map(str::to_owned)
+            };
+            let acknowledged = at(logs, "publish_acknowledged", &first)?;
+            let could_be = |event: &Value| {
+                let known = event["seen_sequence"].as_u64() >= first["sequence"].as_u64();
+                event["kind"] == "message" && known && event["participant_id"] != first["participant_id"]
+            };
+            let mut events = logs.journal().into_iter().filter(could_be);
+            let later =
+                events.find(|event| at(logs, "publish_sent", event).is_some_and(|sent| sent > acknowledged))?;
             logs.exchange(number(&first, "sequence"), number(&later, "sequence"));
             Some(())
         },
