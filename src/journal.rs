@@ -47,6 +47,7 @@ pub trait Journal: Send + 'static {
     fn epoch(&self) -> Epoch;
 
     /// Records a batch, all of it or nothing. When this returns, it is as durable as this journal makes it.
+    /// An empty batch leaves no trace, and yet finds out whether the journal can record.
     ///
     /// # Errors
     /// [`JournalError`]: nothing of the batch has been recorded, or, where it is fatal, nobody knows.

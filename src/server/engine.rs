@@ -2,10 +2,10 @@
 //! commit, then tells the feed, then answers. Persist, then tell.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::broadcast::record_broadcast;
 use super::feed::Feed;
@@ -25,6 +25,8 @@ use crate::wire::Rejection;
 const BATCH_REQUESTS: usize = 256;
 /// How many requests can wait for the engine; whoever comes then waits at the door.
 const REQUESTS_WAITING: usize = 1024;
+/// How often a journal that could not record is asked whether it can again, where nobody else asks.
+const JOURNAL_PROBE: Duration = Duration::from_secs(1);
 
 /// Who makes a request: a session's secret, and its digest.
 #[derive(Clone, Debug)]
@@ -120,6 +122,8 @@ pub struct Engine {
     participants_max: usize,
     now: fn() -> SystemTime,
     vitals: Vitals,
+    /// When to ask the journal again, while it cannot record.
+    probe_at: Instant,
 }
 
 /// What an engine is made of.
@@ -147,8 +151,18 @@ impl Engine {
         let (sender, requests) = mpsc::channel(REQUESTS_WAITING);
         let epoch = journal.epoch();
         vitals.metrics.participants.set(conversation.active() as i64);
-        let engine =
-            Self { requests, conversation, journal, epoch, feed, presence, participants_max, now, vitals };
+        let engine = Self {
+            requests,
+            conversation,
+            journal,
+            epoch,
+            feed,
+            presence,
+            participants_max,
+            now,
+            vitals,
+            probe_at: Instant::now(),
+        };
         (engine, EngineHandle(sender))
     }
 
@@ -172,6 +186,11 @@ impl Engine {
                     }
                     batch.push(Request::Expire { participant });
                 }
+                // Who sends requests only to a service that is ready would never find out that it is again.
+                () = sleep_until(self.probe_at), if !self.vitals.readiness.journal_works() => {
+                    self.append(Vec::new()).await?;
+                    continue;
+                }
             }
             self.process(&mut batch).await?;
         }
@@ -192,22 +211,14 @@ impl Engine {
         let committed = if events.is_empty() {
             Committed::promise(events)
         } else {
-            let handed_over = Instant::now();
-            let appended = self.journal.append(events).await;
-            self.vitals.metrics.commit_seconds.observe(handed_over.elapsed().as_secs_f64());
-            self.vitals.readiness.set_journal_works(appended.is_ok());
-            match appended {
-                Ok(committed) => committed,
-                Err(error) => {
-                    tracing::error!(%error, "a batch was not recorded");
-                    // As if the batch had never come. Even its refusals may rest on what did not happen.
-                    self.conversation = before;
-                    decided.into_iter().for_each(|(decided, _)| self.give_up(decided));
-                    return match error {
-                        JournalError::Unavailable(_) => Ok(()),
-                        JournalError::Fatal(_) => Err(error),
-                    };
-                }
+            let appended = self.append(events).await;
+            if let Ok(Some(committed)) = appended {
+                committed
+            } else {
+                // As if the batch had never come. Even its refusals may rest on what did not happen.
+                self.conversation = before;
+                decided.into_iter().for_each(|(decided, _)| self.give_up(decided));
+                return appended.map(drop);
             }
         };
         let mut answers = Vec::with_capacity(decided.len());
@@ -230,6 +241,31 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Records a batch. None where that cannot be done now; an error where it never can again.
+    async fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Option<Committed>, JournalError> {
+        let handed_over = Instant::now();
+        let appended = self.journal.append(events).await;
+        self.vitals.metrics.commit_seconds.observe(handed_over.elapsed().as_secs_f64());
+        let worked = self.vitals.readiness.set_journal_works(appended.is_ok());
+        match appended {
+            Ok(committed) => {
+                if !worked {
+                    tracing::warn!("the journal can record again");
+                }
+                Ok(Some(committed))
+            }
+            Err(error) => {
+                let fatal = matches!(error, JournalError::Fatal(_));
+                // Once, however often it is tried meanwhile.
+                if worked || fatal {
+                    tracing::error!(%error, "a batch was not recorded");
+                }
+                self.probe_at = Instant::now() + JOURNAL_PROBE;
+                if fatal { Err(error) } else { Ok(None) }
+            }
+        }
     }
 
     fn decide(&mut self, request: Request, events: &mut Vec<Arc<Event>>) -> Decided {

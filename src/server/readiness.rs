@@ -20,16 +20,22 @@ impl Readiness {
         Self { journal_works: watch::Sender::new(true), shutdown }
     }
 
-    /// Notes whether the journal could record its latest batch.
-    pub fn set_journal_works(&self, works: bool) {
-        self.journal_works.send_if_modified(|current| std::mem::replace(current, works) != works);
+    /// Notes whether the journal could record its latest batch. Says whether it could the one before.
+    pub fn set_journal_works(&self, works: bool) -> bool {
+        let changed = self.journal_works.send_if_modified(|current| std::mem::replace(current, works) != works);
+        works != changed
+    }
+
+    /// Whether the journal could record its latest batch.
+    pub fn journal_works(&self) -> bool {
+        *self.journal_works.borrow()
     }
 
     /// Why the service cannot be used now; nothing where it can.
     pub fn obstacle(&self) -> Option<&'static str> {
         if self.shutdown.is_cancelled() {
             Some("draining")
-        } else if !*self.journal_works.borrow() {
+        } else if !self.journal_works() {
             Some("journal unavailable")
         } else {
             None

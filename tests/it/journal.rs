@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use http::StatusCode;
 use tokio::sync::OnceCell;
 
-use crate::journal_support::{Publisher, Service, SmallDisk, assert_kept, chitchat, export};
+use crate::journal_support::{Publisher, Service, SmallDisk, assert_kept, chitchat, export, until};
 
 fn journal_in(folder: &tempfile::TempDir) -> PathBuf {
     folder.path().join("chitchat.db")
@@ -126,9 +127,12 @@ async fn a_full_disk_loses_nothing_and_the_service_goes_on_when_there_is_space()
     let mut alice = Publisher::join(&service, "alice").await;
     alice.publish_until_unavailable().await;
     assert!(alice.publish().await.is_err(), "a full disk stays full");
+    assert_eq!(service.readiness().await, StatusCode::SERVICE_UNAVAILABLE);
     assert_kept(&journal, &[&alice]);
     fs::remove_file(&ballast).unwrap();
-    alice.publish_until_accepted().await;
+    // Found out by the service itself: nobody publishes meanwhile.
+    until("readiness", async || (service.readiness().await == StatusCode::OK).then_some(())).await;
+    alice.publish().await.unwrap();
     assert_kept(&journal, &[&alice]);
     alice.publish_until_unavailable().await;
     service.kill();

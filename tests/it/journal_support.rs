@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 use chitchat::wire::pb::chit_chat_service_client::ChitChatServiceClient;
 use chitchat::wire::pb::join_response::Frame;
 use chitchat::wire::{Reason, pb};
+use http::StatusCode;
 use serde_json::Value;
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
+
+use crate::support::Http1;
 
 /// How long anything may take that is not expected to take long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -73,6 +76,12 @@ impl Service {
     /// The process's id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What `/readyz` says.
+    pub async fn readiness(&self) -> StatusCode {
+        let address = self.address.trim_start_matches("http://").parse().expect("an address");
+        Http1::get(address, "/readyz").await.status
     }
 
     /// Ends the process without a chance to do anything.

@@ -70,9 +70,10 @@ async fn a_service_whose_journal_fails_is_not_ready_until_it_works_again() {
     }
 
     control.set(Fault::None);
-    alice.publish("recorded").await;
-    assert_eq!(Http1::get(server.address, "/readyz").await.status, StatusCode::OK);
+    // Nobody asks for anything meanwhile.
     assert_eq!(next_health(&mut watch).await, ServingStatus::Serving);
+    assert_eq!(Http1::get(server.address, "/readyz").await.status, StatusCode::OK);
+    alice.publish("recorded").await;
     for service in ["", SERVICE] {
         assert_eq!(health(&wire, service).await, ServingStatus::Serving, "{service:?}");
     }

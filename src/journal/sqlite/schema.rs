@@ -47,6 +47,12 @@ CREATE TABLE event (
 ) STRICT;
 ";
 
+/// Writes what is there already, the version, so that a transaction without events shows whether one could be
+/// recorded. An UPDATE to the same value would write nothing.
+pub(super) fn rewrite_version(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "user_version", VERSION)
+}
+
 /// Makes an empty database the journal of a new epoch.
 pub(super) fn create(connection: &mut Connection, epoch: &Epoch) -> rusqlite::Result<()> {
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;

@@ -13,6 +13,7 @@ use super::connect::keep_log_on_close;
 use super::error::classify;
 use super::head::{Head, HeadFile};
 use super::row::{self, INSERT};
+use super::schema;
 use crate::chat::Event;
 use crate::journal::{Committed, JournalError};
 
@@ -177,6 +178,9 @@ impl<'a> Writer<'a> {
             head.sequence = event.sequence;
             head.chain = head.chain.with(event);
             row::insert(&mut self.insert, event, head.chain).map_err(classify)?;
+        }
+        if events.is_empty() {
+            schema::rewrite_version(self.connection).map_err(classify)?;
         }
         self.commit.execute([]).map_err(classify)?;
         Ok(head)
