@@ -90,6 +90,11 @@ impl Failure {
         Self::Lost { why: why.into(), status: None, retry_after: Duration::ZERO }
     }
 
+    /// Whether the service has not said anything, so that it may not even have been asked yet.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::Lost { status, .. } if status.as_ref().and_then(Reason::of).is_none())
+    }
+
     /// What a status means for a participant that has joined or, without a session, would join.
     pub(super) fn of(status: Status, has_session: bool) -> Self {
         let reason = Reason::of(&status);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
+use tonic::Status;
 
 use super::connection::{Failure, Link, dial, open};
 use super::error::{JoinError, LeaveError, PublishError};
@@ -54,6 +55,9 @@ pub(super) struct Driver {
     /// A wish to publish that waits for the message before it.
     held: Option<Command>,
     link: Option<Link>,
+    /// How many requests to resume were given up without an answer. Each may be on its way yet, and its late
+    /// arrival replaces the stream that was opened after it.
+    unanswered: u32,
 }
 
 impl Driver {
@@ -96,7 +100,8 @@ impl Driver {
             outbox.push_back(Update::Continued { missed: welcomed.missed });
         }
         let (options, outgoing) = (Arc::new(options), Outgoing::default());
-        let driver = Self { options, session, commands, updates, outbox, outgoing, held: None, link: Some(link) };
+        let (held, link, unanswered) = (None, Some(link), 0);
+        let driver = Self { options, session, commands, updates, outbox, outgoing, held, link, unanswered };
         Ok((driver, welcomed))
     }
 
@@ -179,7 +184,7 @@ impl Driver {
                         complete = true;
                         continue;
                     }
-                    Err(status) => Failure::of(status, true),
+                    Err(status) => self.ended(status),
                 },
                 () = self.attend() => continue,
                 () = at(pause) => {
@@ -194,6 +199,17 @@ impl Driver {
             }
             return self.broken(failure);
         }
+    }
+
+    /// The service has ended the stream. Whoever took over may be this very client, by a request that it had
+    /// given up.
+    fn ended(&mut self, status: Status) -> Failure {
+        if self.unanswered > 0 && Reason::of(&status) == Some(Reason::Replaced) {
+            self.unanswered -= 1;
+            let why = "a request of this client that had been given up arrived late".into();
+            return Failure::Lost { why, status: Some(status), retry_after: Duration::ZERO };
+        }
+        Failure::of(status, true)
     }
 
     /// A stream is no more: says so, and settles whether another may be tried.
@@ -238,6 +254,7 @@ impl Driver {
                 Ok(mut stub) => {
                     let request = self.session.join_request();
                     let opened = self.meanwhile(open(&mut stub, request, options.patience)).await?;
+                    self.unanswered += u32::from(matches!(&opened, Err(failure) if failure.is_silence()));
                     opened.map(|(stream, welcome)| (stub, stream, welcome))
                 }
                 Err(failure) => Err(failure),
@@ -255,6 +272,7 @@ impl Driver {
                     over = Some(reason);
                     self.session_over()?;
                     self.session.forget();
+                    self.unanswered = 0;
                     delay = Duration::ZERO;
                 }
                 Err(Failure::Lost { retry_after, .. }) => {

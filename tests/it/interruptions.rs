@@ -2,7 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::support::{Proxy, Record, ServerProgram, check_transcript};
+use chitchat::client::{self, Options, StateFile, Update, Updates};
+use chitchat::wire::{Reason, pb};
+use serde_json::Value;
+
+use crate::support::{Participant, Proxy, Record, Server, ServerProgram, Window, check_transcript, soon};
 
 /// A peer that says nothing is found out, and has left, about a second later.
 const IMPATIENT: [&str; 6] = ["--grace", "500ms", "--ping", "200ms", "--ping-timeout", "300ms"];
@@ -104,4 +108,54 @@ async fn a_client_joins_anew_where_the_service_has_another_journal() {
     let epochs: Vec<_> =
         bob.records().iter().filter(|r| r["event"] == "connected").map(|r| r["epoch"].clone()).collect();
     assert_eq!(epochs, [first.clone(), second.clone()]);
+}
+
+/// What a client is told next, but for events.
+async fn next_notice(updates: &mut Updates) -> Update {
+    loop {
+        match soon(updates.next()).await.expect("another update") {
+            Update::Event(_) => {}
+            notice => return notice,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_goes_on_when_a_request_arrives_that_it_had_given_up_and_ends_when_somebody_else_takes_over() {
+    let server = Server::start().await;
+    let mut proxy = Proxy::to(server.address).await;
+    let (url, folder) = (format!("http://{}", proxy.address), tempfile::tempdir().unwrap());
+    let state = StateFile::open(folder.path(), &url, "alice").unwrap();
+    let options =
+        Options { patience: Duration::from_millis(100), state: Some(state), ..Options::new(url, "alice") };
+    let (_chat, mut updates) = client::join(options).await.unwrap();
+    let file = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let file = file.into_iter().find(|path| path.extension().unwrap() == "json").unwrap();
+    let session: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let text = |field: &str| session[field].as_str().unwrap().to_owned();
+    let (session_token, epoch) = (text("session_token"), text("epoch"));
+
+    // The second try shows that the first was given up.
+    proxy.swallow(2).await;
+    proxy.restore(server.address);
+    assert!(matches!(next_notice(&mut updates).await, Update::Offline { .. }));
+    assert!(matches!(next_notice(&mut updates).await, Update::Back));
+
+    // What the network swallowed arrives after all: the same request by another connection.
+    let mut resumed = 0;
+    let ended = loop {
+        let resume =
+            pb::ResumePoint { session_token: session_token.clone(), epoch: epoch.clone(), after_sequence: 1 };
+        let request = pb::JoinRequest { resume: Some(resume), ..Default::default() };
+        let _late = Participant::open(server.address, &request, Window::default()).await.unwrap();
+        match next_notice(&mut updates).await {
+            Update::Offline { .. } => assert!(matches!(next_notice(&mut updates).await, Update::Back)),
+            Update::Ended(error) => break error,
+            other => panic!("{other:?}"),
+        }
+        resumed += 1;
+        assert!(resumed < 50, "only as often as it had given up");
+    };
+    assert!(resumed > 0);
+    assert_eq!(ended.reason(), Some(Reason::Replaced));
 }

@@ -4,50 +4,83 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Passes connections on to a service for as long as it is not cut.
 pub struct Proxy {
     pub address: SocketAddr,
-    network: Arc<Mutex<Option<Network>>>,
+    network: Arc<Mutex<Network>>,
+    swallowed: watch::Receiver<usize>,
     _accepting: AbortOnDropHandle<()>,
 }
 
-/// The network of today; there is none while it is cut.
+/// The network of today.
 #[derive(Clone)]
-struct Network {
-    service: SocketAddr,
-    cut: CancellationToken,
+enum Network {
+    Through {
+        service: SocketAddr,
+        cut: CancellationToken,
+    },
+    /// Takes connections and closes them.
+    Cut,
+    /// Takes connections, and nothing ever comes of them.
+    Swallowing,
 }
 
 impl Proxy {
     pub async fn to(service: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let network = Arc::new(Mutex::new(Some(Network { service, cut: CancellationToken::new() })));
-        let today = network.clone();
+        let network = Arc::new(Mutex::new(Network::through(service)));
+        let (today, (count, swallowed)) = (network.clone(), watch::channel(0));
         let accepting = tokio::spawn(async move {
+            let mut kept = Vec::new();
             loop {
                 let (inner, _) = listener.accept().await.unwrap();
-                if let Some(Network { service, cut }) = today.lock().unwrap().clone() {
-                    tokio::spawn(cut.run_until_cancelled_owned(pass(inner, service)));
+                match today.lock().unwrap().clone() {
+                    Network::Through { service, cut } => {
+                        tokio::spawn(cut.run_until_cancelled_owned(pass(inner, service)));
+                    }
+                    Network::Cut => {}
+                    Network::Swallowing => {
+                        kept.push(inner);
+                        count.send_replace(kept.len());
+                    }
                 }
             }
         });
-        Self { address, network, _accepting: AbortOnDropHandle::new(accepting) }
+        Self { address, network, swallowed, _accepting: AbortOnDropHandle::new(accepting) }
     }
 
     /// Breaks all connections, and every new one until [`restore`](Self::restore).
     pub fn cut(&self) {
-        if let Some(network) = self.network.lock().unwrap().take() {
-            network.cut.cancel();
-        }
+        self.turn(Network::Cut);
+    }
+
+    /// Breaks all connections, and lets every new one hope until [`restore`](Self::restore). Returns when it
+    /// has taken so many.
+    pub async fn swallow(&mut self, connections: usize) {
+        self.turn(Network::Swallowing);
+        super::soon(self.swallowed.wait_for(|count| *count >= connections)).await.unwrap();
     }
 
     /// Connects again, to the same service or another.
     pub fn restore(&self, service: SocketAddr) {
-        *self.network.lock().unwrap() = Some(Network { service, cut: CancellationToken::new() });
+        self.turn(Network::through(service));
+    }
+
+    fn turn(&self, network: Network) {
+        if let Network::Through { cut, .. } = std::mem::replace(&mut *self.network.lock().unwrap(), network) {
+            cut.cancel();
+        }
+    }
+}
+
+impl Network {
+    fn through(service: SocketAddr) -> Self {
+        Self::Through { service, cut: CancellationToken::new() }
     }
 }
 
