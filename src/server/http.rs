@@ -11,7 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::json;
-use tonic::Status;
+use tonic::{Code, Status};
 use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
 
@@ -23,10 +23,10 @@ use super::secret::{self, Gate};
 use super::service::Service;
 use super::vitals::Vitals;
 use super::{deadline, drain, guard, page};
-use crate::wire::Reason;
 use crate::wire::codec::REQUEST_BYTES_BUFFERED_MAX;
 use crate::wire::service::FILE_DESCRIPTOR_SET;
 use crate::wire::service::chit_chat_service_server::{ChitChatServiceServer, SERVICE_NAME};
+use crate::wire::{Reason, Rejection};
 
 /// All routes, and where to say how the service is. What is checked for everybody lies outermost.
 pub fn router(service: Service, config: &Config, vitals: &Vitals) -> (Router, HealthReporter) {
@@ -56,7 +56,9 @@ fn chat(service: Service, config: &Config, vitals: &Vitals) -> Router {
     if let Some(secret) = &config.secret {
         routes = routes.route_layer(middleware::from_fn_with_state(Gate::new(secret.clone()), secret::check));
     }
-    routes.route_layer(middleware::from_fn_with_state(vitals.metrics.clone(), note_refusals))
+    routes
+        .route_layer(middleware::from_fn(give_reason))
+        .route_layer(middleware::from_fn_with_state(vitals.metrics.clone(), note_refusals))
 }
 
 fn health_and_reflection(vitals: &Vitals) -> (Router, HealthReporter) {
@@ -123,6 +125,20 @@ async fn only_grpc(request: Request, next: Next) -> Response {
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Here gRPC and gRPC-Web are spoken.\n").into_response();
     }
     next.run(request).await
+}
+
+/// What the framework refuses before the codec sees it, a broken frame or one that is far too large, it
+/// refuses without a reason of ours.
+async fn give_reason(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    match Status::from_header_map(response.headers()) {
+        Some(status)
+            if matches!(status.code(), Code::OutOfRange | Code::Internal) && Reason::of(&status).is_none() =>
+        {
+            Status::from(Rejection::Malformed(status.message().to_owned())).into_http()
+        }
+        _ => response,
+    }
 }
 
 /// Counts refusals, and records those of bytes that never became a request: the service, which records all
