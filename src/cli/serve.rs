@@ -248,3 +248,75 @@ impl Serve {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        serve: Serve,
+    }
+
+    fn config(options: &[&str]) -> Config {
+        Line::try_parse_from([&["chitchat"], options].concat()).unwrap().serve.config().unwrap()
+    }
+
+    #[test]
+    fn without_options_every_limit_has_its_default() {
+        assert_eq!(limits_of(&config(&[])), limits_of(&Config::default()));
+    }
+
+    #[test]
+    fn every_limit_has_an_option_of_its_own() {
+        let defaults = limits_of(&Config::default());
+        let flags = [
+            "--grace",
+            "--heartbeat",
+            "--stall",
+            "--ping",
+            "--ping-timeout",
+            "--first-request",
+            "--request-time",
+            "--drain",
+            "--participants-max",
+            "--connections-max",
+            "--streams-max",
+            "--publish-rate",
+            "--publish-burst",
+            "--join-rate",
+            "--join-burst",
+        ];
+        for (index, flag) in flags.into_iter().enumerate() {
+            let (value, expected) = if index < 8 { ("7777ms", 7777) } else { ("7777", 7777) };
+            let mut wanted = defaults;
+            wanted[index] = expected;
+            assert_eq!(limits_of(&config(&[flag, value])), wanted, "{flag}");
+        }
+    }
+
+    /// Times in milliseconds, and numbers.
+    fn limits_of(config: &Config) -> [u128; 15] {
+        let (publish, join) = (config.publish_rate, config.join_rate);
+        [
+            config.grace.as_millis(),
+            config.heartbeat.as_millis(),
+            config.stall.as_millis(),
+            config.ping.as_millis(),
+            config.ping_timeout.as_millis(),
+            config.first_request.as_millis(),
+            config.request_time.as_millis(),
+            config.drain.as_millis(),
+            config.participants_max as u128,
+            config.connections_max as u128,
+            config.streams_max.into(),
+            publish.per_second.into(),
+            publish.burst.into(),
+            join.per_second.into(),
+            join.burst.into(),
+        ]
+    }
+}

@@ -1,5 +1,6 @@
 //! The command line: what it refuses, and how it says so.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::Path;
 
@@ -43,8 +44,13 @@ fn wrong_usage_exits_2_before_anything_starts() {
             check_wrong(&["serve", &format!("{option}={value}")], &[], option);
         }
     }
-    for option in ["--participants-max", "--connections-max", "--streams-max"] {
+    for option in ["--participants-max", "--connections-max", "--streams-max", "--publish-burst", "--join-burst"] {
         for value in ["0", "-1", "many", "4294967296"] {
+            check_wrong(&["serve", &format!("{option}={value}")], &[], option);
+        }
+    }
+    for option in ["--publish-rate", "--join-rate"] {
+        for value in ["-1", "many", "0.5", "4294967296"] {
             check_wrong(&["serve", &format!("{option}={value}")], &[], option);
         }
     }
@@ -133,5 +139,35 @@ fn help_and_version_are_there_for_everything() {
     ] {
         let ended = run(folder.path(), arguments, &[]).succeeded();
         assert!(ended.output.join("\n").contains(text), "{ended:?}");
+    }
+}
+
+/// The options for limits with their defaults, as `serve --help` has them.
+fn limits_in_help() -> BTreeMap<String, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let help = run(folder.path(), &["serve", "--help"], &[]).succeeded().output.join("\n");
+    let described: Vec<_> = help.split("\n      --").skip(1).collect();
+    let of_limits = described.iter().skip_while(|option| !option.starts_with("participants-max"));
+    let grace = described.iter().filter(|option| option.starts_with("grace"));
+    of_limits
+        .chain(grace)
+        .filter_map(|option| {
+            let default = option.split_once("[default: ")?.1.split_once(']')?.0;
+            Some((option.split_whitespace().next()?.to_owned(), default.to_owned()))
+        })
+        .collect()
+}
+
+#[test]
+fn the_readme_has_a_line_for_every_limit_with_its_default() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let table = readme.split_once("### Limits").unwrap().1.split_once("\n\nA refusal").unwrap().0;
+    let limits = limits_in_help();
+    assert_eq!(limits.len(), 15, "{limits:?}");
+    for (option, default) in limits {
+        let row = table.lines().find(|row| row.contains(&format!("`--{option}`"))).expect(&option);
+        let number = |text: &str| text.trim_end_matches('s').to_owned();
+        let figures = row.replace(',', "").replace('|', " ");
+        assert!(figures.split_whitespace().any(|figure| figure == number(&default)), "{default}: {row}");
     }
 }
