@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
@@ -21,9 +21,12 @@ use crate::client::{StateError, StateFile};
 use crate::record::{self, Destination};
 use crate::server::Secret;
 use crate::terminal;
+use crate::wire::Reason;
 
 /// How long to go on showing events after the leave, where nobody may be looking.
 const SHOWING_TIME: Duration = Duration::from_secs(10);
+/// For how long a reason to wait need not be told again.
+const WAITING_TOLD: Duration = Duration::from_secs(5);
 /// The exit code of a program that SIGINT ended.
 const INTERRUPTED_TWICE: i32 = 130;
 
@@ -221,6 +224,17 @@ async fn talk(chat: Chat, screen: &Screen, stop: &CancellationToken) -> Result<(
     }
 }
 
+fn waiting_for(why: Reason, delay: Duration) -> String {
+    let what = match why {
+        Reason::RateLimited => "faster than the service allows",
+        Reason::JournalUnavailable => "the service cannot record anything now",
+        other => other.as_str(),
+    };
+    // Whole milliseconds, and never too few.
+    let delay = Duration::from_millis(delay.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(u64::MAX));
+    format!("{what} ({}): messages wait, trying again in {}", why.as_str(), humantime::format_duration(delay))
+}
+
 fn here(roster: &[Member]) -> String {
     let names: Vec<_> = roster.iter().map(|member| member.display_name.as_str()).collect();
     format!("here: {}", names.join(", "))
@@ -237,6 +251,7 @@ impl Screen {
     /// Shows updates until there are no more.
     async fn show(&self, mut updates: Updates) -> Result<(), Box<dyn Error>> {
         let mut output = tokio::io::stdout();
+        let mut waiting = None;
         while let Some(update) = updates.next().await {
             match update {
                 Update::Event(event) => {
@@ -269,8 +284,11 @@ impl Screen {
                     self.say(&here(&roster));
                 }
                 Update::Waiting { delay, why } => {
-                    let delay = humantime::format_duration(delay);
-                    self.say(&format!("waiting {delay} before sending again ({})", why.as_str()));
+                    // Who pastes a hundred lines waits a hundred times for one reason.
+                    let told = waiting.replace((why, Instant::now()));
+                    if told.is_none_or(|(before, at)| before != why || at.elapsed() > WAITING_TOLD) {
+                        self.say(&waiting_for(why, delay));
+                    }
                 }
                 Update::Ended(error) => return Err(error.into()),
             }

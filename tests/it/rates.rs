@@ -5,7 +5,7 @@ use chitchat::server::{Config, Rate};
 use chitchat::wire::Reason;
 use tonic::Code;
 
-use crate::support::{Participant, Server, refused, soon};
+use crate::support::{Participant, Server, ServerProgram, refused, soon};
 
 /// Slow enough that a test machine is faster.
 const ONE_A_SECOND: Rate = Rate { per_second: 1, burst: 3 };
@@ -69,4 +69,18 @@ async fn an_address_from_which_too_many_join_is_told_when_to_try_again() {
     };
     assert!(refusal.retry.is_some_and(|wait| !wait.is_zero()));
     alice.resume(server.address, 0).await.expect("a resume is no join");
+}
+
+#[test]
+fn whoever_pastes_many_lines_is_told_that_they_wait_and_all_arrive() {
+    let server = ServerProgram::start(&["--publish-rate", "50", "--publish-burst", "1"]);
+    let mut alice = server.join("alice");
+    for n in 0..40 {
+        alice.program.type_line(format!("line {n}"));
+    }
+    alice.program.until("line 39");
+    let told = alice.program.notice("RATE_LIMITED");
+    assert!(told.contains("faster than the service allows"), "{told}");
+    let ended = alice.quit().succeeded();
+    assert!(ended.errors.matches("RATE_LIMITED").count() < 10, "not for every line: {}", ended.errors);
 }
