@@ -1,4 +1,26 @@
 //! Chit Chat: a chat service whose order of events can be seen and proved.
+//!
+//! Data flows one way, in each of the three programs that this crate is:
+//!
+//! ```text
+//! service:  wire → validated types → engine (the one writer): conversation → journal → feed → stream → wire
+//! client:   wire → session → view; what the user wants goes back as a command
+//! logs:     records → causal model → verify | diagram
+//! ```
+//!
+//! | module | what it is | and what it never does |
+//! |---|---|---|
+//! | [`chat`] | the domain: clock, values that are parsed once, the state machine | I/O, async, the machine's clock, generated types |
+//! | [`wire`] | the rim: generated code, conversion, errors to status, events encoded once | decide anything |
+//! | [`journal`] | the durable, ordered record; persist, then tell | know who listens |
+//! | [`server`] | engine, feed, streams, and the one port | hold a lock while it waits; keep a queue for a slow reader |
+//! | [`client`] | a participant: the connection with resume, the session | lose a message without saying so |
+//! | [`trace`] | what the logs prove, and their picture | I/O, async, the machine's clock |
+//! | [`record`], [`terminal`] | log records; what may reach a terminal | write a secret; write received text raw |
+//! | [`cli`] | the command line: options → a call of the library | anything that a test could not call |
+//!
+//! What holds throughout: events have one order, and it is the journal's. Nobody is told of an event that is not
+//! recorded. The result of a command depends on nothing but the commands before it.
 
 pub mod chat;
 pub mod cli;
