@@ -8,10 +8,10 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::logs;
+use super::logs::{self, Sink};
 use crate::terminal::notice;
 use crate::trace::diagram::{Builder, Part, mermaid, shiviz, svg};
-use crate::trace::record::Component;
+use crate::trace::record::{Component, LineRef, Record};
 
 /// Draw what happened from the logs of all processes: a lifeline each, messages as arrows, by logical time.
 #[derive(Debug, Args)]
@@ -48,6 +48,19 @@ enum Format {
     Shiviz,
 }
 
+/// A chart that is being made: from the records of the service first, then from those of the others.
+struct Drawing {
+    builder: Builder,
+    of_service: bool,
+}
+
+impl Sink for Drawing {
+    fn record(&mut self, line: LineRef, record: &Record<'_>) -> bool {
+        let now = (record.component == Component::Server) == self.of_service;
+        !now || self.builder.take(line, record).is_ok()
+    }
+}
+
 impl Diagram {
     pub(super) fn run(self) -> ExitCode {
         match self.draw() {
@@ -60,16 +73,13 @@ impl Diagram {
     }
 
     fn draw(self) -> Result<(), Box<dyn Error>> {
-        let mut builder = Builder::new();
+        let mut drawing = Drawing { builder: Builder::new(), of_service: true };
+        let files: Vec<_> = (0..).zip(self.logs.iter().map(PathBuf::as_path)).collect();
         for of_service in [true, false] {
-            for (file, path) in (0..).zip(&self.logs) {
-                logs::read(path, file, |line, record| {
-                    let now = (record.component == Component::Server) == of_service;
-                    !now || builder.take(line, record).is_ok()
-                })?;
-            }
+            drawing.of_service = of_service;
+            logs::read(&files, &mut drawing)?;
         }
-        let chart = builder.finish();
+        let chart = drawing.builder.finish();
         if chart.points.is_empty() {
             return Err("the logs have no event to draw".into());
         }

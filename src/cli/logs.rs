@@ -1,17 +1,19 @@
-//! Log files, plain or gzip, line by line.
+//! Log files, plain or gzip.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+mod block;
+mod reading;
+
+use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
-
-use flate2::bufread::MultiGzDecoder;
 
 use crate::trace::record::{Component, LineRef, Record, RecordFault};
 
+use block::{Line, Source, lines, open, text};
+
+pub(super) use reading::read;
+
 /// No record is nearly as long.
-const LINE_BYTES_MAX: u64 = 1 << 20;
-/// How every record begins: that is how one is found behind a torn one.
-const RECORD_BEGINS: &str = "{\"timestamp\":\"";
+const LINE_BYTES_MAX: usize = 1 << 20;
 
 /// A log that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -26,92 +28,61 @@ pub(super) enum LogError {
     /// It is something else than a log.
     #[error("{}:{line} {fault}", path.display())]
     Line { path: PathBuf, line: u32, fault: RecordFault },
+    /// It has a line that cannot be one of a log.
+    #[error("{}:{line} is not a log record: it is longer than {LINE_BYTES_MAX} bytes", path.display())]
+    TooLong { path: PathBuf, line: u32 },
     /// There is nothing in it.
     #[error("{} has no log record", path.display())]
     Empty { path: PathBuf },
+    /// Its lines have no order of their own.
+    #[error(
+        "{}:{line} is of another participant than the lines before it: the records of several processes are mixed up \
+         in this file, and a log has to have them one process after the other",
+        path.display()
+    )]
+    Interleaved { path: PathBuf, line: u32 },
 }
 
-/// A place in a log where a process was killed while it wrote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Torn(pub(super) LineRef);
+/// Takes what is read, in the order of the files and of their lines.
+pub(super) trait Sink: Send {
+    /// Takes a record. Says whether to go on.
+    fn record(&mut self, line: LineRef, record: &Record<'_>) -> bool;
 
-/// Opens a log.
-pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>, LogError> {
-    let fault = |source| LogError::Read { path: path.to_owned(), source };
-    let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(fault)?);
-    let zipped = file.fill_buf().map_err(fault)?.starts_with(&[0x1f, 0x8b]);
-    Ok(if zipped {
-        Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(file)))
-    } else {
-        Box::new(file)
-    })
+    /// A process was killed while it wrote this line.
+    fn torn(&mut self, _line: LineRef) {}
+
+    /// So many bytes of the files have been read.
+    fn at(&mut self, _bytes: u64) {}
 }
 
 /// Whose log it is, by its first record.
 pub(super) fn component(path: &Path) -> Result<Component, LogError> {
-    let mut found = None;
-    read(path, 0, |_, record| {
-        found = Some(record.component);
-        false
-    })?;
-    found.ok_or_else(|| LogError::Empty { path: path.to_owned() })
-}
-
-/// Reads a log's records until `take` wants no more. Says where the log is torn.
-pub(super) fn read(
-    path: &Path,
-    file: u32,
-    mut take: impl FnMut(LineRef, &Record<'_>) -> bool,
-) -> Result<Vec<Torn>, LogError> {
-    let fault = |source| LogError::Read { path: path.to_owned(), source };
-    let (mut log, mut bytes, mut torn) = (open(path)?, Vec::new(), Vec::new());
-    for line in 1.. {
-        bytes.clear();
-        let at = LineRef { file, line };
-        match (&mut log).take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes) {
-            Ok(0) => break,
-            Ok(_) => {}
-            // A gzip file that was cut off.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                torn.push(Torn(at));
-                break;
+    let files = [(0, path)];
+    let mut source = Source::new(&files);
+    let mut before = 0;
+    while let Some(block) = source.next() {
+        let text = text(&block.bytes);
+        for (number, line) in (before + 1..).zip(lines(&text)) {
+            match line {
+                Line::Record(record) | Line::Torn(Some(record)) => return Ok(record.component),
+                Line::Torn(None) => {}
+                Line::Fault(fault) => return Err(LogError::Line { path: path.to_owned(), line: number, fault }),
             }
-            Err(error) => return Err(fault(error)),
+            before = number;
         }
-        let ended = bytes.last() == Some(&b'\n');
-        let text = String::from_utf8_lossy(&bytes);
-        let text = text.trim_end();
-        let record = match Record::parse(text) {
-            Ok(record) => Ok(Some(record)),
-            Err(fault) => behind_the_tear(text, ended, fault).inspect(|_| torn.push(Torn(at))),
-        };
-        let record = record.map_err(|fault| LogError::Line { path: path.to_owned(), line, fault })?;
-        if record.is_some_and(|record| !take(at, &record)) {
-            break;
-        }
+        block.error.map_or(Ok(()), |error| Err(error.at(path, before + 1)))?;
     }
-    Ok(torn)
-}
-
-/// A process that was killed leaves half a record. If another process went on in the same file, its first
-/// record follows on the same line.
-fn behind_the_tear(text: &str, ended: bool, fault: RecordFault) -> Result<Option<Record<'_>>, RecordFault> {
-    let begins = text.rfind(RECORD_BEGINS).filter(|at| *at > 0);
-    match begins.and_then(|at| Record::parse(&text[at..]).ok()) {
-        Some(record) => Ok(Some(record)),
-        None if !ended => Ok(None),
-        None => Err(fault),
-    }
+    Err(LogError::Empty { path: path.to_owned() })
 }
 
 /// Fetches lines of a log, by number and in order.
 pub(super) fn fetch(path: &Path, lines: &[u32]) -> Result<Vec<String>, LogError> {
     let fault = |source| LogError::Read { path: path.to_owned(), source };
-    let (mut log, mut bytes, mut found) = (open(path)?, Vec::new(), Vec::new());
+    let (mut log, mut bytes, mut found) = (open(path).map_err(fault)?, Vec::new(), Vec::new());
     let last = lines.last().copied().unwrap_or(0);
     for line in 1..=last {
         bytes.clear();
-        (&mut log).take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes).map_err(fault)?;
+        (&mut log).take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut bytes).map_err(fault)?;
         if lines.binary_search(&line).is_ok() {
             found.push(String::from_utf8_lossy(&bytes).trim_end().to_owned());
         }

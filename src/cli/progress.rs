@@ -14,6 +14,7 @@ const STRIDE: u64 = 1024;
 #[derive(Debug)]
 pub(super) struct Progress {
     what: &'static str,
+    unit: &'static str,
     total: u64,
     due: Option<Instant>,
     shown: bool,
@@ -22,18 +23,30 @@ pub(super) struct Progress {
 impl Progress {
     /// Of something that comes to so many events.
     pub(super) fn new(what: &'static str, total: u64) -> Self {
+        Self::of(what, total, "events")
+    }
+
+    /// Of something that is counted in this unit.
+    pub(super) fn of(what: &'static str, total: u64, unit: &'static str) -> Self {
         let due = io::stderr().is_terminal().then(|| Instant::now() + PATIENCE);
-        Self { what, total, due, shown: false }
+        Self { what, unit, total, due, shown: false }
+    }
+
+    /// So many are done, one at a time.
+    pub(super) fn at(&mut self, done: u64) {
+        if done.is_multiple_of(STRIDE) {
+            self.reached(done);
+        }
     }
 
     /// So many are done.
-    pub(super) fn at(&mut self, done: u64) {
-        let Some(due) = self.due.filter(|_| done.is_multiple_of(STRIDE)) else { return };
+    pub(super) fn reached(&mut self, done: u64) {
+        let Some(due) = self.due else { return };
         let now = Instant::now();
         if now >= due {
             let percent = done.saturating_mul(100) / self.total.max(1);
-            let (what, total) = (self.what, self.total);
-            let _ = write!(io::stderr(), "\r{what} {done} of {total} events, {percent} %\x1b[K");
+            let (what, total, unit) = (self.what, self.total, self.unit);
+            let _ = write!(io::stderr(), "\r{what} {done} of {total} {unit}, {percent} %\x1b[K");
             (self.due, self.shown) = (Some(now + INTERVAL), true);
         }
     }

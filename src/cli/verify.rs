@@ -1,7 +1,9 @@
 //! `chitchat verify`: reads logs, checks the rules, says what came of it.
 
+mod reading;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,14 +11,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::gallery;
-use super::logs::{self, LogError, Torn};
+use super::logs::{self, LogError};
 use crate::terminal::{escaped, json_line, notice};
-use crate::trace::record::{Component, LineRef};
+use crate::trace::record::LineRef;
 use crate::trace::report::{Report, RuleReport, Verdict};
-use crate::trace::verify::{Checker, OutOfOrder};
 
-/// How many records are read between two signs of progress.
-const PROGRESS_RECORDS: u64 = 100_000;
+use reading::Reading;
 
 /// Check from the logs of all processes that the order held. Exits 0 if every rule holds, 1 if one is
 /// violated, 2 if the logs cannot be used.
@@ -38,7 +38,8 @@ pub(super) struct Verify {
 /// What was read, and what it proves.
 struct Outcome {
     report: Report,
-    torn: Vec<Torn>,
+    /// The lines in which a process was killed while it wrote.
+    torn: BTreeSet<LineRef>,
     /// The text of each line that a violation points at.
     evidence: BTreeMap<LineRef, String>,
 }
@@ -71,18 +72,7 @@ impl Verify {
     }
 
     fn check(&self) -> Result<Outcome, LogError> {
-        let mut components = Vec::new();
-        for path in &self.logs {
-            components.push(logs::component(path)?);
-        }
-        // A file may hold the records of several processes, in any order.
-        let mut mixed = BTreeSet::new();
-        let (report, torn) = loop {
-            match self.pass(&components, &mixed)? {
-                Ok(found) => break found,
-                Err(file) => drop(mixed.insert(file)),
-            }
-        };
+        let (report, torn) = Reading::of(&self.logs)?.finish()?;
         let mut wanted: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
         for line in report.rules.iter().flat_map(|rule| &rule.violations).flat_map(|violation| &violation.lines) {
             wanted.entry(line.file).or_default().insert(line.line);
@@ -94,49 +84,6 @@ impl Verify {
             evidence.extend(lines.into_iter().map(|line| LineRef { file, line }).zip(texts));
         }
         Ok(Outcome { report, torn, evidence })
-    }
-
-    /// Reads the service's records first, and then those of the others. A file that turns out to hold both is
-    /// told to the caller, to be read twice.
-    #[allow(clippy::type_complexity, reason = "used once")]
-    fn pass(
-        &self,
-        components: &[Component],
-        mixed: &BTreeSet<u32>,
-    ) -> Result<Result<(Report, Vec<Torn>), u32>, LogError> {
-        let mut checker = Checker::new();
-        let mut progress = Progress::new();
-        let mut torn = Vec::new();
-        for of_server in [true, false] {
-            for (file, path) in (0_u32..).zip(&self.logs) {
-                let both = mixed.contains(&file);
-                if !both && (components[file as usize] == Component::Server) != of_server {
-                    continue;
-                }
-                let mut out_of_order = false;
-                let mut late = false;
-                let found = logs::read(path, file, |line, record| {
-                    let server = record.component == Component::Server;
-                    late |= of_server && !server && !both;
-                    if both && server != of_server {
-                        return true;
-                    }
-                    progress.tick();
-                    out_of_order = late || checker.take(line, record) == Err(OutOfOrder);
-                    !out_of_order
-                })?;
-                if out_of_order {
-                    progress.clear();
-                    return Ok(Err(file));
-                }
-                for place in found {
-                    checker.torn(file);
-                    torn.extend((!torn.contains(&place)).then_some(place));
-                }
-            }
-        }
-        progress.clear();
-        Ok(Ok((checker.finish(), torn)))
     }
 
     fn place(&self, line: LineRef) -> String {
@@ -155,7 +102,7 @@ impl Verify {
             report.epochs,
             report.sessions
         )?;
-        for Torn(line) in torn {
+        for line in torn {
             writeln!(out, "cut off: {} ends in the middle of a record", escaped(&self.place(*line)))?;
         }
         writeln!(out)?;
@@ -233,7 +180,7 @@ impl Verify {
                 })
             })
             .collect();
-        let torn: Vec<Value> = torn.iter().map(|Torn(line)| place(line)).collect();
+        let torn: Vec<Value> = torn.iter().map(place).collect();
         let object = json!({
             "holds": report.violated().is_empty() && report.journals > 0,
             "records": report.records,
@@ -255,30 +202,5 @@ fn printed(result: io::Result<()>, code: ExitCode) -> ExitCode {
             ExitCode::from(2)
         }
         _ => code,
-    }
-}
-
-/// A sign of life on a terminal, for logs that take a while.
-struct Progress {
-    shown: bool,
-    records: u64,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { shown: io::stderr().is_terminal(), records: 0 }
-    }
-
-    fn tick(&mut self) {
-        self.records += 1;
-        if self.shown && self.records.is_multiple_of(PROGRESS_RECORDS) {
-            let _ = write!(io::stderr(), "\r{} records", self.records);
-        }
-    }
-
-    fn clear(&self) {
-        if self.shown && self.records >= PROGRESS_RECORDS {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
     }
 }

@@ -7,14 +7,15 @@
 mod entry;
 mod journal;
 mod log;
+mod order;
 mod session;
 
-pub use entry::{Entry, Fork, Irregular, Link, Lookup, Start};
+pub use entry::{Entry, Fork, Irregular, Lookup, Moment, Start};
 pub use journal::Journal;
 pub use log::{Act, ClientLog, Step};
 pub use session::{Mark, Sent, Session};
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::record::{Component, LineRef, Record};
 
@@ -29,6 +30,8 @@ pub struct Model {
     /// All sessions: one for each participant and file that speaks of it as its own.
     pub sessions: Vec<Session>,
     logs: HashMap<u32, ClientLog>,
+    /// The epoch of the last record, which is mostly that of the next.
+    last_epoch: usize,
 }
 
 impl Model {
@@ -39,13 +42,15 @@ impl Model {
 
     /// The journal of an epoch, made where it is not known yet.
     pub fn journal(&mut self, epoch: &str) -> usize {
-        if let Some(index) = self.by_epoch.get(epoch) {
-            return *index;
+        if self.journals.get(self.last_epoch).is_some_and(|journal| *journal.epoch == *epoch) {
+            return self.last_epoch;
         }
-        let index = self.journals.len();
-        self.journals.push(Journal::new(epoch));
-        self.by_epoch.insert(epoch.into(), index);
-        index
+        self.last_epoch = self.by_epoch.get(epoch).copied().unwrap_or_else(|| {
+            self.journals.push(Journal::new(epoch));
+            self.by_epoch.insert(epoch.into(), self.journals.len() - 1);
+            self.journals.len() - 1
+        });
+        self.last_epoch
     }
 
     /// Takes in a record of the service.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::time::UNIX_EPOCH;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
@@ -25,6 +25,13 @@ pub enum RecordFault {
     /// The timestamp cannot be read.
     #[error("has a timestamp that is not RFC 3339: {0}")]
     Timestamp(String),
+}
+
+impl RecordFault {
+    /// Whether the line is the beginning of what may have been a record.
+    pub fn is_half(&self) -> bool {
+        matches!(self, Self::Json(error) if error.is_eof())
+    }
 }
 
 /// Whose log a record is from.
@@ -166,10 +173,8 @@ impl fmt::Display for Who {
 
 /// Stands for a text where only its equality matters, so that texts need not be kept.
 pub fn digest(text: &str) -> u64 {
-    // The standard hasher with its fixed keys: the same in every run.
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
+    // With its fixed seed: the same in every run.
+    foldhash::quality::FixedState::default().hash_one(text)
 }
 
 #[cfg(test)]

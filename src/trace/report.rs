@@ -118,11 +118,13 @@ pub struct RuleReport {
     pub violated: u64,
     /// What could not be checked, and why.
     pub gaps: Vec<String>,
+    /// The first event that no log of the service has, and how often there was one.
+    unrecorded: Option<(u64, u64)>,
 }
 
 impl RuleReport {
     pub(super) fn new(rule: Rule) -> Self {
-        Self { rule, checked: 0, violations: Vec::new(), violated: 0, gaps: Vec::new() }
+        Self { rule, checked: 0, violations: Vec::new(), violated: 0, gaps: Vec::new(), unrecorded: None }
     }
 
     /// What became of it.
@@ -140,6 +142,19 @@ impl RuleReport {
             let mut lines = lines.to_vec();
             lines.dedup();
             self.violations.push(Violation { sentence: sentence(), lines });
+        }
+    }
+
+    /// Notes that an event is spoken of that no log of the service has.
+    pub(super) fn unrecorded(&mut self, sequence: u64) {
+        self.unrecorded.get_or_insert((sequence, 0)).1 += 1;
+    }
+
+    /// Sums up what was noted.
+    pub(super) fn close(&mut self) {
+        if let Some((first, times)) = self.unrecorded.take() {
+            let more = if times > 1 { format!(", and {} more like it", times - 1) } else { String::new() };
+            self.gap(format!("e({first}) is in no log of the service{more}"));
         }
     }
 

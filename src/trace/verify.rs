@@ -13,8 +13,6 @@ use super::model::{Act, Model, Step};
 use super::record::{Component, LineRef, Record};
 use super::report::{Report, Rule, RuleReport};
 
-use real_time::RealTime;
-
 /// A record of the service came after one of another process. The journal has to be known first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a record of the service came after records of others")]
@@ -25,20 +23,13 @@ pub struct OutOfOrder;
 pub struct Checker {
     model: Model,
     rules: Vec<RuleReport>,
-    real_time: RealTime,
     records: u64,
     others_began: bool,
 }
 
 impl Default for Checker {
     fn default() -> Self {
-        Self {
-            model: Model::new(),
-            rules: Rule::ALL.map(RuleReport::new).into(),
-            real_time: RealTime::default(),
-            records: 0,
-            others_began: false,
-        }
+        Self { model: Model::new(), rules: Rule::ALL.map(RuleReport::new).into(), records: 0, others_began: false }
     }
 }
 
@@ -80,10 +71,10 @@ impl Checker {
             journals::check(journal, &mut self.rules);
         }
         sessions::check(&mut self.model, &mut self.rules);
-        self.real_time.check(&self.model, &mut self.rules[Rule::V12 as usize]);
+        self.rules.iter_mut().for_each(RuleReport::close);
         Report {
             records: self.records,
-            events: self.model.journals.iter().map(|journal| journal.entries().count() as u64).sum(),
+            events: self.model.journals.iter().map(|journal| journal.known()).sum(),
             epochs: self.model.journals.len(),
             journals: self.model.journals.iter().filter(|journal| journal.is_known()).count(),
             sessions: self.model.sessions.len(),
@@ -101,15 +92,15 @@ impl Checker {
     }
 
     fn look_at(&mut self, step: &Step<'_>) {
-        let Self { model, rules, real_time, .. } = self;
+        let Self { model, rules, .. } = self;
         steps::v7_log(model.log(step.line.file), step, &mut rules[Rule::V7 as usize]);
         let Some(index) = step.session else { return };
-        let session = &model.sessions[index];
-        let view = steps::View { journal: model.journal_of(session), session, step };
+        let view = steps::View::new(model, index, step);
         for (rule, check) in steps::CHECKS {
             check(&view, &mut rules[rule as usize]);
         }
-        real_time.note(&view);
-        steps::mark_sent(model, index, step);
+        if let Some(note) = steps::Note::of(&view) {
+            note.put(&mut model.journals[model.sessions[index].journal]);
+        }
     }
 }

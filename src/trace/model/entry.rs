@@ -3,6 +3,15 @@
 use crate::chat::{DisplayName, MessageText};
 use crate::trace::record::{Kind, LineRef, Who};
 
+/// When something happened, by the record that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Microseconds since 1970.
+    pub at: i64,
+    /// The record.
+    pub line: LineRef,
+}
+
 /// An event, without its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -32,6 +41,10 @@ pub struct Entry {
     pub requested: bool,
     /// Whether a log of its writer has a send of it.
     pub sent_by_log: bool,
+    /// When its writer sent it first.
+    pub first_sent: Option<Moment>,
+    /// When its writer was first told that it is in the order.
+    pub acknowledged: Option<Moment>,
     /// Whether it is known from a delivery alone, as the service's logs lack it.
     pub filled_in: bool,
 }
@@ -91,11 +104,13 @@ pub struct Start {
 
 /// What the service knows of a participant's connection.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Link {
+pub(super) struct Link {
     /// Whether it comes from the service's own machine.
     pub loopback: bool,
-    /// When it ended; none while it is open.
+    /// When it ended; none while it is open, or until its process ends.
     pub ended: Option<i64>,
+    /// By which process of the service, counted from 0.
+    pub process: usize,
 }
 
 /// An answer to: what is e(sequence)?

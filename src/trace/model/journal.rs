@@ -1,14 +1,13 @@
 //! The journal of an epoch, as the service's records state it.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
+
+use foldhash::HashMap;
 
 use crate::trace::record::{Kind, LineRef, Record, Who, digest};
 
 use super::entry::{Entry, Fork, Irregular, Link, Lookup, Start, is_valid};
-
-/// How far a sequence may be ahead of the last for the events between to be thought of as missing.
-const GAP_MAX: u64 = 1 << 20;
+use super::order::Order;
 
 /// One copy of the journal: the records of one file.
 #[derive(Debug)]
@@ -24,7 +23,8 @@ struct Copy {
 pub struct Journal {
     /// Its random id.
     pub epoch: Box<str>,
-    entries: Vec<Option<Entry>>,
+    order: Order,
+    head: u64,
     copies: Vec<Copy>,
     /// How many copies speak of it.
     pub copies_met: usize,
@@ -49,11 +49,12 @@ pub struct Journal {
     pub starts: Vec<Start>,
     /// What the service handed to a participant's stream that lies outside its membership.
     pub strayed: Vec<(LineRef, Who, u64, u64)>,
-    /// Connections by participant.
-    pub links: HashMap<Who, Link>,
+    links: HashMap<Who, Link>,
+    /// When each process of the service ended that has.
+    ends: Vec<i64>,
     /// The last timestamp that any log has for this epoch.
     pub last_at: i64,
-    /// Whether a log of the service is cut off.
+    /// Whether a log of the service is cut off, and nothing says yet what was lost by that.
     pub torn: bool,
     in_other_copy: bool,
     server_at: i64,
@@ -63,21 +64,23 @@ impl Journal {
     pub(super) fn new(epoch: &str) -> Self {
         Self {
             epoch: epoch.into(),
-            entries: Vec::new(),
+            order: Order::default(),
+            head: 0,
             copies: Vec::new(),
             copies_met: 0,
             compared: 0,
             broadcasts: 0,
             names: Vec::new(),
-            name_index: HashMap::new(),
-            members: HashMap::new(),
-            by_message: HashMap::new(),
+            name_index: HashMap::default(),
+            members: HashMap::default(),
+            by_message: HashMap::default(),
             irregular: Vec::new(),
             repeated: Vec::new(),
             forks: Vec::new(),
             starts: Vec::new(),
             strayed: Vec::new(),
-            links: HashMap::new(),
+            links: HashMap::default(),
+            ends: Vec::new(),
             last_at: i64::MIN,
             torn: false,
             in_other_copy: false,
@@ -87,7 +90,7 @@ impl Journal {
 
     /// The position of the newest event.
     pub fn head(&self) -> u64 {
-        self.entries.len() as u64
+        self.head
     }
 
     /// Whether any log of the service speaks of this journal.
@@ -97,27 +100,31 @@ impl Journal {
 
     /// e(sequence).
     pub fn lookup(&self, sequence: u64) -> Lookup<'_> {
-        match sequence.checked_sub(1).and_then(|index| self.entries.get(index as usize)) {
-            Some(Some(entry)) => Lookup::Known(entry),
-            Some(None) => Lookup::Unrecorded,
-            None if self.torn || !self.is_known() => Lookup::Unrecorded,
+        match self.order.get(sequence) {
+            Some(entry) => Lookup::Known(entry),
+            None if (1..=self.head).contains(&sequence) || self.torn || !self.is_known() => Lookup::Unrecorded,
             None => Lookup::Nothing,
         }
     }
 
     /// e(sequence), where it is known.
     pub fn entry(&self, sequence: u64) -> Option<&Entry> {
-        self.entries.get(sequence.checked_sub(1)? as usize)?.as_ref()
+        self.order.get(sequence)
     }
 
     /// All events that are known, in order.
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = (u64, &Entry)> {
-        self.entries.iter().enumerate().filter_map(|(index, entry)| Some((index as u64 + 1, entry.as_ref()?)))
+        self.order.iter()
+    }
+
+    /// How many events are known.
+    pub fn known(&self) -> u64 {
+        self.order.known()
     }
 
     /// How many events happened that the service's logs have no record of.
     pub fn missing(&self) -> u64 {
-        self.entries.iter().filter(|entry| entry.is_none()).count() as u64
+        self.head - self.order.known()
     }
 
     /// A name as an entry refers to it.
@@ -137,19 +144,26 @@ impl Journal {
         Some((left, self.entry(left)?))
     }
 
-    /// Notes that a log of its writer has a send of this event.
-    pub fn mark_sent(&mut self, sequence: u64) {
-        let index = sequence.saturating_sub(1) as usize;
-        if let Some(Some(entry)) = self.entries.get_mut(index) {
-            entry.sent_by_log = true;
-        }
+    /// What a log of its writer says of an event is noted with it.
+    pub fn entry_mut(&mut self, sequence: u64) -> Option<&mut Entry> {
+        self.order.get_mut(sequence)
+    }
+
+    /// Whether a participant is on the service's own machine, as far as is known.
+    pub fn is_near(&self, who: Who) -> bool {
+        self.links.get(&who).is_some_and(|link| link.loopback)
+    }
+
+    /// When the service saw a participant's connection end; none where it is open or unknown.
+    pub fn link_ended(&self, who: Who) -> Option<i64> {
+        let link = self.links.get(&who)?;
+        // No connection outlives its process.
+        link.ended.or_else(|| self.ends.get(link.process).copied())
     }
 
     /// Fills in an event that the service's logs lack, from a delivery.
     pub fn fill_in(&mut self, sequence: u64, line: LineRef, record: &Record<'_>) {
-        if let Some(entry) = self.read(line, record)
-            && sequence <= self.head() + GAP_MAX
-        {
+        if let Some(entry) = self.read(line, record) {
             self.in_other_copy = false;
             self.place(sequence, Entry { filled_in: true, ..entry });
         }
@@ -159,12 +173,8 @@ impl Journal {
         self.last_at = self.last_at.max(at);
     }
 
-    /// No connection outlives its process.
     pub(super) fn process_ended(&mut self) {
-        let at = self.server_at;
-        for link in self.links.values_mut() {
-            link.ended.get_or_insert(at);
-        }
+        self.ends.push(self.server_at);
     }
 
     pub(super) fn take(&mut self, line: LineRef, record: &Record<'_>) {
@@ -175,7 +185,8 @@ impl Journal {
             "client_connected" => {
                 let peer = record.peer.as_deref().and_then(|peer| peer.parse::<SocketAddr>().ok());
                 let loopback = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
-                self.links.insert(who(record), Link { loopback, ended: None });
+                let link = Link { loopback, ended: None, process: self.ends.len() };
+                self.links.insert(who(record), link);
             }
             "client_disconnected" => {
                 if let Some(link) = self.links.get_mut(&who(record)) {
@@ -203,6 +214,8 @@ impl Journal {
 
     fn started(&mut self, line: LineRef, record: &Record<'_>) {
         self.process_ended();
+        // It has looked into its journal, and says where that ends.
+        self.torn = false;
         let (sequence, logical_time) = (record.sequence.unwrap_or(0), record.logical_time.unwrap_or(0));
         let index = self.copy(line.file);
         if sequence == 0 && self.copies[index].last.is_some() {
@@ -213,11 +226,8 @@ impl Journal {
         }
         let copy = &mut self.copies[index];
         self.starts.push(Start { line, sequence, logical_time, last: copy.last });
-        copy.next = sequence + 1;
-        let found = sequence.min(self.entries.len() as u64 + GAP_MAX) as usize;
-        if self.entries.len() < found {
-            self.entries.resize(found, None);
-        }
+        copy.next = sequence.saturating_add(1);
+        self.head = self.head.max(sequence);
     }
 
     fn broadcast(&mut self, line: LineRef, record: &Record<'_>) {
@@ -231,18 +241,15 @@ impl Journal {
             self.irregular.push(Irregular { line, before, expected: copy.next, stated });
         }
         copy.last = Some((stated, line));
-        copy.next = stated + 1;
-        if stated <= self.head() + GAP_MAX {
-            self.place(stated, entry);
-        }
+        copy.next = stated.saturating_add(1);
+        self.place(stated, entry);
     }
 
     fn place(&mut self, sequence: u64, entry: Entry) {
-        let Some(index) = sequence.checked_sub(1).map(|index| index as usize) else { return };
-        if self.entries.len() <= index {
-            self.entries.resize(index + 1, None);
+        if sequence == 0 {
+            return;
         }
-        if let Some(known) = &self.entries[index] {
+        if let Some(known) = self.order.get(sequence) {
             if self.in_other_copy {
                 self.compared += 1;
                 if !known.same_event(&entry) {
@@ -265,7 +272,8 @@ impl Journal {
             }
             Kind::Message => {}
         }
-        self.entries[index] = Some(entry);
+        self.head = self.head.max(sequence);
+        self.order.insert(sequence, entry);
     }
 
     fn read(&mut self, line: LineRef, record: &Record<'_>) -> Option<Entry> {
@@ -287,6 +295,8 @@ impl Journal {
             valid: is_valid(kind, name, content, logical_time),
             requested: record.reason.as_deref() == Some("REQUESTED"),
             sent_by_log: false,
+            first_sent: None,
+            acknowledged: None,
             filled_in: false,
         })
     }

@@ -1,6 +1,6 @@
 //! A session, as a log tells it.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use crate::trace::record::{LineRef, Who};
 
@@ -30,8 +30,6 @@ pub struct Sent {
     pub line: LineRef,
     /// When that was.
     pub at: i64,
-    /// The event of this publish carries the time, text and view of one of its tries.
-    pub matched: bool,
 }
 
 /// What a log has told of a session so far. What is settled is forgotten.
@@ -81,7 +79,7 @@ impl Session {
             position: None,
             known: None,
             time: None,
-            sent: HashMap::new(),
+            sent: HashMap::default(),
             left: None,
             offline: None,
             broken: false,
@@ -111,7 +109,7 @@ impl Session {
             }
             Act::PublishSent { message, sent, .. } => {
                 Mark::raise(&mut self.time, sent, line);
-                self.sent.entry(message).or_insert(Sent { line, at: step.at, matched: false });
+                self.sent.entry(message).or_insert(Sent { line, at: step.at });
             }
             Act::Acknowledged { message, sequence, logical_time } => {
                 Mark::raise(&mut self.time, logical_time, line);

@@ -1,6 +1,6 @@
 //! The rules that the journal alone can break: V1, V2, V5, V8, V11 (valid texts and names), V13.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::chat::{DisplayName, NameKey};
 use crate::trace::model::{Entry, Journal};
@@ -34,10 +34,10 @@ pub(super) fn check(journal: &Journal, rules: &mut [RuleReport]) {
 
 fn v1_numbering(journal: &Journal, rule: &mut RuleReport) {
     rule.checked += journal.broadcasts;
-    let has_start = |line: LineRef| journal.starts.iter().any(|start| start.line.file == line.file);
+    let with_start: HashSet<u32> = journal.starts.iter().map(|start| start.line.file).collect();
     for found in &journal.irregular {
         let (expected, stated) = (found.expected, found.stated);
-        if found.before.is_none() && stated > expected && !has_start(found.line) {
+        if found.before.is_none() && stated > expected && !with_start.contains(&found.line.file) {
             rule.gap(format!("a log of the service begins in the middle, with event {stated}"));
             continue;
         }
@@ -59,7 +59,7 @@ fn v2_clock(journal: &Journal, rule: &mut RuleReport) {
         journal.starts.iter().map(|start| (start.sequence, (start.logical_time, start.line))).collect();
     let mut before: Option<(u64, u64, LineRef)> = None;
     for (sequence, entry) in journal.entries() {
-        let previous = match before.filter(|(last, ..)| last + 1 == sequence) {
+        let previous = match before.filter(|(last, ..)| *last == sequence - 1) {
             Some((_, time, line)) => Some((time, Some(line))),
             None if sequence == 1 => Some((0, None)),
             None => recovered.get(&(sequence - 1)).map(|(time, line)| (*time, Some(*line))),
@@ -171,7 +171,7 @@ fn v8_membership(journal: &Journal, rule: &mut RuleReport) {
     let mut whole = true;
     for (sequence, entry) in journal.entries() {
         whole &= sequence == expected;
-        expected = sequence + 1;
+        expected = sequence.saturating_add(1);
         rule.checked += 1;
         if entry.kind == Kind::Joined {
             roster.join(journal, entry, rule);

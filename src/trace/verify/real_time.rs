@@ -5,87 +5,55 @@
 //! its own (a loopback address); any other session is compared with itself alone. A page's clock has steps of
 //! 100 microseconds, so where a page is one of the two, [`PAGE_CLOCK_MICROS`] have to lie between.
 
-use crate::trace::model::{Act, Model};
-use crate::trace::record::{Component, LineRef};
-use crate::trace::report::RuleReport;
+use std::collections::HashMap;
 
-use super::steps::View;
+use crate::trace::model::{Journal, Moment, Step};
+use crate::trace::record::{Component, Kind, Who};
+use crate::trace::report::RuleReport;
 
 /// How far apart two times have to be where a page recorded one of them.
 const PAGE_CLOCK_MICROS: i64 = 200;
 
-/// Sends and acknowledgements of messages, with their time.
-#[derive(Debug, Default)]
-pub(super) struct RealTime {
-    moments: Vec<Moment>,
+/// When a publish was sent, at the earliest.
+pub(super) fn sent_at(step: &Step<'_>) -> Moment {
+    Moment { at: step.at.saturating_sub(uncertainty(step)), line: step.line }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Moment {
-    /// The journal, and the machine: 0 for the service's own, otherwise one for each session.
-    group: (usize, usize),
-    at: i64,
-    what: What,
-    sequence: u64,
-    line: LineRef,
+/// When a publish was acknowledged, at the latest.
+pub(super) fn acknowledged_at(step: &Step<'_>) -> Moment {
+    Moment { at: step.at.saturating_add(uncertainty(step)), line: step.line }
 }
 
-/// At one instant, a send is not after an acknowledgement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum What {
-    Sent,
-    Acknowledged,
+fn uncertainty(step: &Step<'_>) -> i64 {
+    if step.component == Component::Browser { PAGE_CLOCK_MICROS } else { 0 }
 }
 
-impl RealTime {
-    pub(super) fn note(&mut self, view: &View<'_>) {
-        let (journal, session, step) = (view.journal, view.session, view.step);
-        let Some(who) = session.who else { return };
-        let (what, sequence, at) = match step.act {
-            Act::PublishSent { message, .. } if !session.sent.contains_key(&message) => {
-                let Some(sequence) = journal.by_message.get(&(who, message)) else { return };
-                (What::Sent, *sequence, step.at)
-            }
-            Act::Acknowledged { message: Some(_), sequence, .. } => {
-                let late = if step.component == Component::Browser { PAGE_CLOCK_MICROS } else { 0 };
-                (What::Acknowledged, sequence, step.at + late)
-            }
-            _ => return,
-        };
-        let early = if what == What::Sent && step.component == Component::Browser { PAGE_CLOCK_MICROS } else { 0 };
-        let near = journal.links.get(&who).is_some_and(|link| link.loopback);
-        let machine = if near { 0 } else { step.line.file as usize + 1 };
-        let group = (session.journal, machine);
-        self.moments.push(Moment { group, at: at - early, what, sequence, line: step.line });
-    }
-
-    pub(super) fn check(mut self, model: &Model, rule: &mut RuleReport) {
-        self.moments.sort_unstable();
-        let mut newest: Option<Moment> = None;
-        for moment in self.moments {
-            if newest.is_some_and(|newest| newest.group != moment.group) {
-                newest = None;
-            }
-            match moment.what {
-                What::Acknowledged if newest.is_none_or(|newest| newest.sequence < moment.sequence) => {
-                    newest = Some(moment);
-                }
-                What::Acknowledged => {}
-                What::Sent => {
-                    rule.checked += 1;
-                    let Some(before) = newest.filter(|before| before.sequence > moment.sequence) else { continue };
-                    let (earlier, later) = (before.sequence, moment.sequence);
-                    let sentence = || {
-                        format!(
-                            "Event {earlier} had been acknowledged before event {later} was sent, and yet event {later} \
-                         comes before it in the order."
-                        )
-                    };
-                    let broadcast = model.journals[moment.group.0].entry(later).map(|entry| entry.line);
-                    let lines: Vec<_> = [before.line, moment.line].into_iter().chain(broadcast).collect();
-                    rule.violate(sentence, &lines);
-                }
-            }
+/// Goes through the order from its end. What is sent has to be sent before everything later in the order was
+/// acknowledged; the first of those acknowledgements is enough to look at.
+pub(super) fn v12_real_time(journal: &Journal, rule: &mut RuleReport) {
+    // By machine: none for the service's own, otherwise one for each participant.
+    let mut first: HashMap<Option<Who>, (Moment, u64)> = HashMap::new();
+    let mut overtaken = Vec::new();
+    for (sequence, entry) in journal.entries().rev().filter(|(_, entry)| entry.kind == Kind::Message) {
+        let machine = (!journal.is_near(entry.who)).then_some(entry.who);
+        if let Some(sent) = entry.first_sent {
+            rule.checked += 1;
+            let before = first.get(&machine).filter(|(acknowledged, _)| acknowledged.at < sent.at);
+            overtaken.extend(before.map(|(acknowledged, of)| (sequence, sent, *acknowledged, *of, entry.line)));
         }
+        if let Some(acknowledged) = entry.acknowledged
+            && first.get(&machine).is_none_or(|(earliest, _)| acknowledged.at < earliest.at)
+        {
+            first.insert(machine, (acknowledged, sequence));
+        }
+    }
+    for (later, sent, acknowledged, earlier, broadcast) in overtaken.into_iter().rev() {
+        let sentence = || {
+            format!(
+                "Event {earlier} had been acknowledged before event {later} was sent, and yet event {later} comes \
+                 before it in the order."
+            )
+        };
+        rule.violate(sentence, &[acknowledged.line, sent.line, broadcast]);
     }
 }

@@ -6,6 +6,8 @@ use crate::trace::model::{Journal, Model, Session};
 use crate::trace::record::{Kind, LineRef, Who};
 use crate::trace::report::{Rule, RuleReport};
 
+use super::real_time::v12_real_time;
+
 /// How long an event may have been on its way when the logs end, in microseconds. What was broadcast later
 /// than this before a stream or the logs end need not have arrived.
 const ON_ITS_WAY_MICROS: i64 = 250_000;
@@ -25,6 +27,7 @@ pub(super) fn check(model: &mut Model, rules: &mut [RuleReport]) {
     for (index, journal) in model.journals.iter().enumerate().filter(|(_, journal)| journal.is_known()) {
         let of_journal = || model.sessions.iter().filter(move |session| session.journal == index);
         v11_was_sent(journal, of_journal(), &mut rules[Rule::V11 as usize]);
+        v12_real_time(journal, &mut rules[Rule::V12 as usize]);
         without_logs(journal, of_journal(), rules);
     }
 }
@@ -40,7 +43,7 @@ fn v9_until_the_leave(journal: &Journal, session: &Session, rule: &mut RuleRepor
     }
     rule.checked += 1;
     let got = session.position.map_or(0, |position| position.value);
-    if got + 1 < left {
+    if got < left - 1 {
         let who = session.title();
         let sentence = || {
             format!(
@@ -94,11 +97,10 @@ fn v14_caught_up(journal: &Journal, session: &Session, rule: &mut RuleReport) {
         rule.checked += 1;
         return;
     }
-    let Some(missed) = journal.entry(got.max(who.0.saturating_sub(1)) + 1) else { return };
-    let link = journal.links.get(&who).copied().unwrap_or_default();
-    let until = [session.offline, link.ended].into_iter().flatten().min().unwrap_or(journal.last_at);
+    let Some(missed) = journal.entry(got.max(who.0.saturating_sub(1)).saturating_add(1)) else { return };
+    let until = [session.offline, journal.link_ended(who)].into_iter().flatten().min().unwrap_or(journal.last_at);
     let title = session.title();
-    if missed.at + ON_ITS_WAY_MICROS > until {
+    if missed.at.saturating_add(ON_ITS_WAY_MICROS) > until {
         let why = format!(
             "{title} has got {got} of {head} events: its connection, or its log, ended before it could get more"
         );

@@ -1,15 +1,39 @@
 //! The rules that can be checked on one step of a session, against the journal and against what the session
 //! was like before the step: V3, V4, V6, V7, V9 (its beginning), V10, V11 (what was sent).
 
-use crate::trace::model::{Act, ClientLog, Journal, Lookup, Model, Session, Step};
+use crate::trace::model::{Act, ClientLog, Entry, Journal, Lookup, Model, Moment, Session, Step};
 use crate::trace::record::Kind;
 use crate::trace::report::{Rule, RuleReport};
+
+use super::real_time;
 
 /// A step and what it is looked at against.
 pub(super) struct View<'a> {
     pub(super) journal: &'a Journal,
     pub(super) session: &'a Session,
     pub(super) step: &'a Step<'a>,
+    /// The event of the publish that this step sends, if it sends one that became an event.
+    pub(super) becomes: Option<(u64, &'a Entry)>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(model: &'a Model, session: usize, step: &'a Step<'a>) -> Self {
+        let session = &model.sessions[session];
+        let journal = model.journal_of(session);
+        let becomes = match (&step.act, session.who) {
+            (Act::PublishSent { message, .. }, Some(who)) => {
+                let sequence = journal.by_message.get(&(who, *message)).copied();
+                sequence.and_then(|sequence| Some((sequence, journal.entry(sequence)?)))
+            }
+            _ => None,
+        };
+        Self { journal, session, step, becomes }
+    }
+
+    /// Whether the step is the first try of a publish.
+    pub(super) fn is_first_try(&self) -> bool {
+        matches!(&self.step.act, Act::PublishSent { message, .. } if !self.session.sent.contains_key(message))
+    }
 }
 
 type Check = fn(&View<'_>, &mut RuleReport);
@@ -26,18 +50,19 @@ pub(super) const CHECKS: [(Rule, Check); 7] = [
 ];
 
 fn v3_agreement(view: &View<'_>, rule: &mut RuleReport) {
-    let View { journal, session, step } = view;
-    let who = session.title();
+    let View { journal, session, step, .. } = view;
+    let who = || session.title();
     match step.act {
         Act::Delivered { sequence, logical_time, kind, author, content, message, text } => {
             let entry = match journal.lookup(sequence) {
                 Lookup::Known(entry) => entry,
-                Lookup::Unrecorded => return rule.gap(format!("e({sequence}) is in no log of the service")),
+                Lookup::Unrecorded => return rule.unrecorded(sequence),
                 Lookup::Nothing => {
                     let n = journal.head();
                     let sentence = || {
                         format!(
-                            "{who} was told an event {sequence}, \"{text}\", but the service recorded only {n}."
+                            "{} was told an event {sequence}, \"{text}\", but the service recorded only {n}.",
+                            who()
                         )
                     };
                     return rule.violate(sentence, &[step.line]);
@@ -49,19 +74,22 @@ fn v3_agreement(view: &View<'_>, rule: &mut RuleReport) {
                 let stated = entry.logical_time;
                 let sentence = || {
                     format!(
-                        "Event {sequence} was broadcast with logical time {stated}, but {who} got it with {logical_time}: \
-                     an event has one time, the same for everybody."
+                        "Event {sequence} was broadcast with logical time {stated}, but {} got it with {logical_time}: \
+                     an event has one time, the same for everybody.",
+                        who()
                     )
                 };
                 rule.violate(sentence, &lines);
             } else if entry.content != content {
-                let sentence =
-                    || format!("{who} got another content for event {sequence} than the one that was broadcast.");
+                let sentence = || {
+                    format!("{} got another content for event {sequence} than the one that was broadcast.", who())
+                };
                 rule.violate(sentence, &lines);
             } else if (entry.kind, entry.who, entry.message) != (kind, author, message) {
                 let sentence = || {
                     format!(
-                        "{who} got event {sequence} with another author, kind or message id than it was broadcast with."
+                        "{} got event {sequence} with another author, kind or message id than it was broadcast with.",
+                        who()
                     )
                 };
                 rule.violate(sentence, &lines);
@@ -74,7 +102,8 @@ fn v3_agreement(view: &View<'_>, rule: &mut RuleReport) {
                 let stated = entry.logical_time;
                 let sentence = || {
                     format!(
-                        "The Welcome told {who} that event {head} has time {logical_time}, but it was broadcast with {stated}."
+                        "The Welcome told {} that event {head} has time {logical_time}, but it was broadcast with {stated}.",
+                        who()
                     )
                 };
                 rule.violate(sentence, &[entry.line, step.line]);
@@ -88,7 +117,7 @@ fn v4_continuity(view: &View<'_>, rule: &mut RuleReport) {
     let (Act::Delivered { sequence, .. }, Some(last)) = (&view.step.act, view.session.position) else { return };
     rule.checked += 1;
     let (before, sequence) = (last.value, *sequence);
-    if sequence == before + 1 {
+    if before.checked_add(1) == Some(sequence) {
         return;
     }
     let who = view.session.title();
@@ -111,12 +140,10 @@ fn events(count: u64) -> String {
 
 /// The event of a publish comes after all that the session knew when it first sent it.
 fn v6_causal_order(view: &View<'_>, rule: &mut RuleReport) {
-    let View { journal, session, step } = view;
-    let Some(who) = session.who else { return };
+    let View { session, step, .. } = view;
     match step.act {
-        Act::PublishSent { message, .. } if !session.sent.contains_key(&message) => {
-            let Some(sequence) = journal.by_message.get(&(who, message)).copied() else { return };
-            let Some(entry) = journal.entry(sequence) else { return };
+        Act::PublishSent { .. } if view.is_first_try() => {
+            let Some((sequence, entry)) = view.becomes else { return };
             rule.checked += 1;
             let Some(known) = session.known.filter(|known| known.value >= sequence) else { return };
             let (title, cause) = (session.title(), known.value);
@@ -190,7 +217,7 @@ fn v7_clock_condition(view: &View<'_>, rule: &mut RuleReport) {
 }
 
 fn v9_begins_with_own_join(view: &View<'_>, rule: &mut RuleReport) {
-    let View { journal, session, step } = view;
+    let View { journal, session, step, .. } = view;
     let Act::Delivered { sequence, kind, author, .. } = step.act else { return };
     if session.position.is_none() {
         if !session.whole {
@@ -218,18 +245,19 @@ fn v9_begins_with_own_join(view: &View<'_>, rule: &mut RuleReport) {
 }
 
 fn v10_acknowledged_is_there(view: &View<'_>, rule: &mut RuleReport) {
-    let View { journal, session, step } = view;
+    let View { journal, session, step, .. } = view;
     let Act::Acknowledged { message, sequence, logical_time } = step.act else { return };
-    let who = session.title();
+    let who = || session.title();
     let entry = match journal.lookup(sequence) {
         Lookup::Known(entry) => entry,
-        Lookup::Unrecorded => {
-            return rule.gap(format!("e({sequence}), which {who} was promised, is in no log of the service"));
-        }
+        Lookup::Unrecorded => return rule.unrecorded(sequence),
         Lookup::Nothing => {
             let n = journal.head();
             let sentence = || {
-                format!("{who} was promised event {sequence}, but the journal ends with event {n}: it is lost.")
+                format!(
+                    "{} was promised event {sequence}, but the journal ends with event {n}: it is lost.",
+                    who()
+                )
             };
             return rule.violate(sentence, &[step.line]);
         }
@@ -244,8 +272,9 @@ fn v10_acknowledged_is_there(view: &View<'_>, rule: &mut RuleReport) {
     if !same {
         let sentence = || {
             format!(
-                "{who} was promised event {sequence} with time {logical_time}, but that event is another one: what \
-             was acknowledged is lost or has moved."
+                "{} was promised event {sequence} with time {logical_time}, but that event is another one: what \
+             was acknowledged is lost or has moved.",
+                who()
             )
         };
         rule.violate(sentence, &[entry.line, step.line]);
@@ -253,12 +282,8 @@ fn v10_acknowledged_is_there(view: &View<'_>, rule: &mut RuleReport) {
 }
 
 fn v11_text_as_sent(view: &View<'_>, rule: &mut RuleReport) {
-    let View { journal, session, step } = view;
-    let (Act::PublishSent { message, content, .. }, Some(who)) = (&step.act, session.who) else { return };
-    let Some(entry) = journal.by_message.get(&(who, *message)).and_then(|sequence| journal.entry(*sequence))
-    else {
-        return;
-    };
+    let View { session, step, .. } = view;
+    let (Act::PublishSent { content, .. }, Some((_, entry))) = (&step.act, view.becomes) else { return };
     rule.checked += 1;
     if entry.content != *content {
         let title = session.title();
@@ -267,13 +292,42 @@ fn v11_text_as_sent(view: &View<'_>, rule: &mut RuleReport) {
     }
 }
 
-/// Notes which event this try of a publish explains.
-pub(super) fn mark_sent(model: &mut Model, session: usize, step: &Step<'_>) {
-    let Act::PublishSent { message, sent, seen, .. } = step.act else { return };
-    let (journal, Some(who)) = (model.sessions[session].journal, model.sessions[session].who) else { return };
-    let Some(sequence) = model.journals[journal].by_message.get(&(who, message)).copied() else { return };
-    let explains = model.journals[journal].entry(sequence).is_some_and(|e| (e.sent, e.seen) == (sent, seen));
-    if explains {
-        model.journals[journal].mark_sent(sequence);
+/// What a step says of an event of its own participant, to be noted with the event.
+pub(super) struct Note {
+    pub(super) sequence: u64,
+    /// This try of the publish is the one that became the event.
+    pub(super) explains: bool,
+    pub(super) first_sent: Option<Moment>,
+    pub(super) acknowledged: Option<Moment>,
+}
+
+impl Note {
+    pub(super) fn of(view: &View<'_>) -> Option<Self> {
+        match view.step.act {
+            Act::PublishSent { sent, seen, .. } => {
+                let (sequence, entry) = view.becomes?;
+                let first_sent = view.is_first_try().then(|| real_time::sent_at(view.step));
+                Some(Self {
+                    sequence,
+                    explains: (entry.sent, entry.seen) == (sent, seen),
+                    first_sent,
+                    acknowledged: None,
+                })
+            }
+            Act::Acknowledged { message: Some(_), sequence, .. } => {
+                let own = view.journal.entry(sequence).is_some_and(|entry| Some(entry.who) == view.session.who);
+                let acknowledged = Some(real_time::acknowledged_at(view.step));
+                own.then_some(Self { sequence, explains: false, first_sent: None, acknowledged })
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn put(self, journal: &mut Journal) {
+        if let Some(entry) = journal.entry_mut(self.sequence) {
+            entry.sent_by_log |= self.explains;
+            entry.first_sent = entry.first_sent.or(self.first_sent);
+            entry.acknowledged = entry.acknowledged.or(self.acknowledged);
+        }
     }
 }

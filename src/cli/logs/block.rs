@@ -1,0 +1,188 @@
+//! Logs in blocks of whole lines, and the records in a block.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+use std::slice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::{LINE_BYTES_MAX, LogError};
+use crate::trace::record::{Record, RecordFault};
+
+/// How much is read at a time.
+const BLOCK_BYTES: usize = 1 << 18;
+/// How every record begins: that is how one is found behind a torn one.
+const RECORD_BEGINS: &str = "{\"timestamp\":\"";
+
+/// Opens a log.
+pub(super) fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
+    unzipped(File::open(path)?)
+}
+
+fn unzipped(file: impl Read + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
+    let mut file = BufReader::with_capacity(1 << 16, file);
+    let zipped = file.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+    Ok(if zipped {
+        Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(file)))
+    } else {
+        Box::new(file)
+    })
+}
+
+/// Whole lines of one file.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// Which block, from 0, of those of all files.
+    pub(super) number: u64,
+    /// Which of the files, and where it is.
+    pub(super) place: usize,
+    pub(super) bytes: Vec<u8>,
+    /// What is behind its last line, where that is no other block and no end of the file.
+    pub(super) error: Option<BlockError>,
+    /// How many bytes of all files have been read.
+    pub(super) read: u64,
+}
+
+/// Why a file does not go on.
+#[derive(Debug)]
+pub(super) enum BlockError {
+    /// It cannot be read.
+    Read(io::Error),
+    /// A line that is too long.
+    TooLong,
+    /// A gzip file that was cut off.
+    Cut,
+}
+
+impl BlockError {
+    /// The same, for whoever is told of it.
+    pub(super) fn at(self, path: &Path, line: u32) -> LogError {
+        let path = path.to_owned();
+        match self {
+            Self::Read(source) => LogError::Read { path, source },
+            Self::Cut => LogError::Read { path, source: io::ErrorKind::UnexpectedEof.into() },
+            Self::TooLong => LogError::TooLong { path, line },
+        }
+    }
+}
+
+/// The blocks of files, in order.
+pub(super) struct Source<'a> {
+    files: slice::Iter<'a, (u32, &'a Path)>,
+    open: Option<Box<dyn BufRead + Send>>,
+    /// A line that has begun.
+    begun: Vec<u8>,
+    opened: usize,
+    blocks: u64,
+    read: Arc<AtomicU64>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(files: &'a [(u32, &'a Path)]) -> Self {
+        Self { files: files.iter(), open: None, begun: vec![], opened: 0, blocks: 0, read: Arc::default() }
+    }
+
+    /// The next block. After one with an error its file does not go on.
+    pub(super) fn next(&mut self) -> Option<Block> {
+        if self.open.is_none() {
+            let (_, path) = self.files.next()?;
+            self.opened += 1;
+            let counted = |file| Counted { file, read: Arc::clone(&self.read) };
+            match File::open(path).and_then(|file| unzipped(counted(file))) {
+                Ok(file) => self.open = Some(file),
+                Err(error) => return Some(self.block(Vec::new(), Some(BlockError::Read(error)))),
+            }
+        }
+        let mut bytes = std::mem::take(&mut self.begun);
+        loop {
+            let Some(file) = &mut self.open else { return Some(self.block(bytes, None)) };
+            let before = bytes.len();
+            bytes.reserve_exact(BLOCK_BYTES);
+            let read = file.take(BLOCK_BYTES as u64).read_to_end(&mut bytes);
+            let error = match read {
+                Ok(BLOCK_BYTES) => None,
+                Ok(_) => {
+                    self.open = None;
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Some(BlockError::Cut),
+                Err(error) => Some(BlockError::Read(error)),
+            };
+            let end = bytes[before..].iter().rposition(|byte| *byte == b'\n').map(|at| before + at + 1);
+            match (end, error) {
+                (Some(end), None) => {
+                    self.begun = bytes.split_off(end);
+                    return Some(self.block(bytes, None));
+                }
+                (None, None) if bytes.len() < LINE_BYTES_MAX => {}
+                (None, None) => {
+                    self.open = None;
+                    return Some(self.block(Vec::new(), Some(BlockError::TooLong)));
+                }
+                (_, Some(error)) => {
+                    self.open = None;
+                    return Some(self.block(bytes, Some(error)));
+                }
+            }
+        }
+    }
+
+    fn block(&mut self, bytes: Vec<u8>, error: Option<BlockError>) -> Block {
+        let number = self.blocks;
+        self.blocks += 1;
+        Block { number, place: self.opened - 1, bytes, error, read: self.read.load(Ordering::Relaxed) }
+    }
+}
+
+/// A file that says how much of it has been read.
+struct Counted {
+    file: File,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// A block's text. What is not UTF-8 can only be where a record is torn, or no log at all.
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
+/// What a line of a log is.
+#[derive(Debug)]
+pub(super) enum Line<'a> {
+    Record(Record<'a>),
+    /// A record that is cut off, and the record of the next process, if it follows on the same line.
+    Torn(Option<Record<'a>>),
+    Fault(RecordFault),
+}
+
+/// The lines of a block.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
+    text.split_inclusive('\n').map(|line| match Record::parse(line.trim_end()) {
+        Ok(record) => Line::Record(record),
+        Err(fault) => behind_the_tear(line, fault),
+    })
+}
+
+/// A process that was killed leaves half a record. If another process went on in the same file, its first
+/// record follows on the same line, or that line was ended first.
+fn behind_the_tear(line: &str, fault: RecordFault) -> Line<'_> {
+    let begins = line.rfind(RECORD_BEGINS).filter(|at| *at > 0);
+    if let Some(record) = begins.and_then(|at| Record::parse(line[at..].trim_end()).ok()) {
+        return Line::Torn(Some(record));
+    }
+    let ended = line.ends_with('\n');
+    let half =
+        || fault.is_half() && (line.starts_with(RECORD_BEGINS) || RECORD_BEGINS.starts_with(line.trim_end()));
+    if !ended || half() { Line::Torn(None) } else { Line::Fault(fault) }
+}
