@@ -13,12 +13,15 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chitchat::trace::record::{LineRef, Record};
 use chitchat::trace::verify::Checker;
 
+/// How often the memory is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 const STAMP: &str = r#"{"timestamp":"2026-11-22T07:29:"#;
 const EPOCH: &str = r#""epoch":"3fbaf5c4a107e17c""#;
 
@@ -67,17 +70,18 @@ fn command(logs: &[PathBuf]) -> Result<(f64, u64), Box<dyn Error>> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chitchat"));
     let mut child = command.arg("verify").args(logs).stdout(Stdio::null()).spawn()?;
     let status = format!("/proc/{}/status", child.id());
+    let (ended, end) = mpsc::channel();
+    thread::spawn(move || ended.send(child.wait()));
     let mut peak = 0;
     loop {
         let told = fs::read_to_string(&status).unwrap_or_default();
         let line = told.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         peak = peak.max(kilobytes.unwrap_or(0) * 1024);
-        if let Some(status) = child.try_wait()? {
-            assert!(status.success(), "{status}");
+        if let Ok(status) = end.recv_timeout(LOOK_EVERY) {
+            assert!(status?.success());
             return Ok((start.elapsed().as_secs_f64(), peak));
         }
-        thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::support::Http1;
+use crate::support::{Http1, check_logs};
 
 /// How long anything may take that is not expected to take long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -110,6 +110,7 @@ impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        check_logs(self.logs.path());
     }
 }
 

@@ -1,42 +1,34 @@
-//! The service is killed (SIGKILL) again and again while eight participants publish and four more read. Each
-//! time another process goes on with the journal, and everybody resumes. In the end nothing that was
-//! acknowledged is lost, and everybody has had everything once and in order.
+//! The service is killed (SIGKILL) again and again while eight participants publish and four more read, each a
+//! process of its own. Each time another process goes on with the journal, and everybody resumes. In the end the
+//! logs of all of them show that nothing that was acknowledged is lost, and that everybody has had everything
+//! once and in order: `chitchat verify` finds so, and so do the checks here.
 //!
 //! Five rounds, or as many as KILL_LOOP_ROUNDS says: see `tests/kill-loop`. KILL_LOOP_SEED chooses how much
 //! happens in each round.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
-
-use chitchat::chat::Sequence;
-use chitchat::client::{self, Chat, Event, Kind, Options, Receipt, Update, Updates};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::journal::failing_disk;
 use crate::journal_support::{chitchat, export};
-use crate::support::{DurableServer, Record, check_transcript, soon};
+use crate::support::{Client, DEADLINE, DurableServer, Program, Record, check_transcript, records};
 
 const PUBLISHERS: usize = 8;
 const READERS: usize = 4;
 const ROUNDS: u64 = 5;
 /// How much happens in a round, at most.
-const ACKNOWLEDGEMENTS_MAX: u64 = 250;
-
-/// What a participant has been told.
-struct Heard {
-    participant_id: String,
-    events: Vec<Event>,
-    resumed: usize,
-}
-
-/// The messages of a publisher that were acknowledged.
-type Acknowledged = Vec<(String, Receipt)>;
+const MESSAGES_MAX: u64 = 250;
+/// How many lines a publisher is ahead of what it has been told, so that it always has one to send.
+const LINES_AHEAD: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_killed_again_and_again_loses_repeats_and_reorders_nothing_v1_to_v10() {
+async fn a_service_that_is_killed_again_and_again_loses_repeats_and_reorders_nothing_v1_to_v14() {
     let setting = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
     let rounds = setting("KILL_LOOP_ROUNDS").unwrap_or(ROUNDS);
     let mut random = setting("KILL_LOOP_SEED").unwrap_or(1);
@@ -44,103 +36,127 @@ async fn a_service_that_is_killed_again_and_again_loses_repeats_and_reorders_not
     let disk = [("LD_PRELOAD", failing_disk().await.to_str().unwrap()), ("SLOW_WRITE", "1")];
     let started = Instant::now();
     let mut server = DurableServer::start_with(&["--publish-rate", "0", "--grace", "60s"], &disk);
-    let (stop, end) = (CancellationToken::new(), watch::Sender::new(Sequence(u64::MAX)));
-    let acknowledgements = watch::Sender::new(0_u64);
-    let (mut chats, mut listening, mut speaking) = (Vec::new(), Vec::new(), Vec::new());
-    for n in 0..PUBLISHERS + READERS {
-        let name = if n < PUBLISHERS { format!("publisher {n}") } else { format!("reader {n}") };
-        let (chat, updates) = client::join(Options::new(server.url(), name)).await.unwrap();
-        listening.push(tokio::spawn(listen(chat.me().participant_id.clone(), updates, end.subscribe())));
-        if n < PUBLISHERS {
-            speaking.push(tokio::spawn(speak(chat.clone(), stop.clone(), acknowledgements.clone())));
-        }
-        chats.push(chat);
-    }
-    let mut counted = acknowledgements.subscribe();
+    let (stop, (heard, messages)) = (Arc::new(AtomicBool::new(false)), mpsc::channel());
+    let readers: Vec<_> = (0..READERS).map(|n| server.join(&format!("reader-{n}"))).collect();
+    let publishers: Vec<_> = (0..PUBLISHERS)
+        .map(|n| speak(server.join(&name_of(n)), name_of(n), Arc::clone(&stop), heard.clone()))
+        .collect();
+    let readers: Vec<_> = readers.into_iter().map(|reader| listen(reader, PUBLISHERS)).collect();
+    let mut count = 0;
     for round in 1..=rounds {
-        let more = acknowledgements_of_round(&mut random);
-        let until = *counted.borrow() + more;
-        soon(counted.wait_for(|count| *count >= until)).await.unwrap();
+        let more = messages_of_round(&mut random);
+        for _ in 0..more {
+            messages.recv_timeout(DEADLINE).expect("another message of a publisher");
+        }
+        count += more;
         server.kill();
         server.start_again();
-        let (count, time) = (*counted.borrow(), started.elapsed());
-        eprintln!("{time:.1?}: killed {round} times, after {more} and in all {count} acknowledgements");
+        let time = started.elapsed();
+        eprintln!("{time:.1?}: killed {round} times, after {more} and in all {count} messages");
     }
-    stop.cancel();
-    let acknowledged: Vec<Acknowledged> = all(speaking).await;
-    let newest = acknowledged.iter().flatten().map(|(_, receipt)| receipt.sequence).max().unwrap();
-    end.send_replace(newest);
-    let heard: Vec<Heard> = all(listening).await;
+    stop.store(true, Ordering::Relaxed);
+    let mut publishers: Vec<_> = publishers.into_iter().map(|speaking| speaking.join().unwrap()).collect();
+    publishers.iter_mut().for_each(|(client, _)| drop(client.quit().succeeded()));
+    let readers: Vec<_> = readers.into_iter().map(|listening| listening.join().unwrap()).collect();
     server.kill();
-    drop(chats);
+    let written = publishers.iter().map(|(_, written)| *written).collect();
+    let logs: Vec<_> = publishers.into_iter().map(|(client, _)| client).chain(readers).map(|c| c.log).collect();
+    let summary = check(&server, &logs, written);
+    eprintln!("{:.1?}: {rounds} kills, {summary}", started.elapsed());
+}
 
-    let events = export(&server.journal());
-    let check = chitchat(&["journal", "check", server.journal().to_str().unwrap()]);
-    assert!(check.status.success(), "{check:?}");
-    assert_eq!(events.len() as u64, newest.0, "nothing came after the last acknowledgement");
+/// By the logs, V1 to V14 hold. Says what there was.
+fn check(server: &DurableServer, logs: &[PathBuf], written: Vec<usize>) -> String {
+    let journal = server.journal();
+    let events = export(&journal);
+    let whole = chitchat(&["journal", "check", journal.to_str().unwrap()]);
+    assert!(whole.status.success(), "{whole:?}");
     check_events(&events);
-    check_acknowledged(&events, &acknowledged);
-    heard.iter().for_each(|heard| check_heard(&events, heard));
     let (recovered, cut) = check_log(&events, &fs::read_to_string(server.log()).unwrap());
-    let resumed: Vec<_> = heard.iter().map(|heard| heard.resumed).collect();
+    let (publishers, readers) = logs.split_at(PUBLISHERS);
+    for (log, written) in publishers.iter().zip(&written) {
+        check_publisher(&events, &records(log), *written);
+    }
+    let messages = events.iter().filter(|event| event["kind"] == "message").count();
+    assert_eq!(messages, written.iter().sum::<usize>(), "V11");
+    let mut resumed = Vec::new();
+    for log in publishers.iter().chain(readers) {
+        let records = records(log);
+        check_deliveries(&events, &records);
+        resumed.push(records.iter().filter(|record| record["event"] == "resumed").count());
+    }
     assert!(resumed.iter().all(|resumed| *resumed > 0), "everybody has resumed: {resumed:?}");
-    let time = started.elapsed();
-    let messages = acknowledged.iter().flatten().count();
-    eprintln!(
-        "{time:.1?}: {rounds} kills, {newest} events, {messages} acknowledged messages, resumed {resumed:?} \
-         times, {recovered} records recovered, {cut} cut"
-    );
+    let proved = check_verdict(&[&[server.log()], logs].concat());
+    let events = events.len();
+    format!(
+        "{events} events, {messages} acknowledged messages, resumed {resumed:?} times, {recovered} records recovered, \
+         {cut} cut; {proved} records verified"
+    )
+}
+
+/// `chitchat verify` finds every rule to hold, and none that it cannot check. Says over how many records.
+fn check_verdict(logs: &[PathBuf]) -> u64 {
+    let arguments = ["verify", "--json"].into_iter().chain(logs.iter().map(|log| log.to_str().unwrap()));
+    let ended = Program::run(&arguments.collect::<Vec<_>>(), &[]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let report: Record = serde_json::from_str(&ended.output[0]).unwrap();
+    let verdicts: HashSet<_> = report["rules"].as_array().unwrap().iter().map(|rule| &rule["verdict"]).collect();
+    assert_eq!(verdicts, [&"held".into()].into(), "{report}");
+    number(&report, "records")
+}
+
+fn name_of(publisher: usize) -> String {
+    format!("publisher-{publisher}")
+}
+
+fn text_of(name: &str, n: usize) -> String {
+    format!("this is message {n}. of {name}")
+}
+
+/// Publishes one message after the other until it is told to stop, and reads until it has got all of them. Says
+/// how many they were.
+fn speak(
+    mut client: Client,
+    name: String,
+    stop: Arc<AtomicBool>,
+    heard: Sender<()>,
+) -> JoinHandle<(Client, usize)> {
+    thread::spawn(move || {
+        let (mut written, mut told) = (0, 0);
+        while told < written || !stop.load(Ordering::Relaxed) {
+            while written < told + LINES_AHEAD && !stop.load(Ordering::Relaxed) {
+                client.program.type_line(text_of(&name, written));
+                written += 1;
+            }
+            if told < written {
+                client.program.until(&text_of(&name, told));
+                told += 1;
+                // Nobody counts any more once the last round is over.
+                let _ = heard.send(());
+            }
+        }
+        (client, written)
+    })
+}
+
+/// Reads until so many have left.
+fn listen(client: Client, leaves: usize) -> JoinHandle<Client> {
+    thread::spawn(move || {
+        for _ in 0..leaves {
+            client.program.until(" left Chit Chat at logical time ");
+        }
+        client
+    })
 }
 
 /// Mostly any number, and sometimes so few that not everybody is back. The numbers are splitmix64's.
-fn acknowledgements_of_round(state: &mut u64) -> u64 {
+fn messages_of_round(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *state;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^= mixed >> 31;
-    if mixed.is_multiple_of(4) { (mixed >> 32) % 4 } else { (mixed >> 32) % ACKNOWLEDGEMENTS_MAX }
-}
-
-async fn all<T>(tasks: Vec<JoinHandle<T>>) -> Vec<T> {
-    let mut results = Vec::new();
-    for task in tasks {
-        results.push(soon(task).await.unwrap());
-    }
-    results
-}
-
-/// Publishes one message after the other. Each is acknowledged sooner or later.
-async fn speak(chat: Chat, stop: CancellationToken, count: watch::Sender<u64>) -> Acknowledged {
-    let mut acknowledged = Vec::new();
-    while !stop.is_cancelled() {
-        let text = text_of(&chat.me().display_name, acknowledged.len());
-        let receipt = chat.publish(text.clone()).await.unwrap();
-        acknowledged.push((text, receipt));
-        count.send_modify(|count| *count += 1);
-    }
-    acknowledged
-}
-
-fn text_of(name: &str, n: usize) -> String {
-    format!("{name}: message {n}")
-}
-
-/// Reads up to the last event. Whoever cannot resume fails.
-async fn listen(participant_id: String, mut updates: Updates, mut end: watch::Receiver<Sequence>) -> Heard {
-    let mut heard = Heard { participant_id, events: Vec::new(), resumed: 0 };
-    while heard.events.last().is_none_or(|event| event.sequence < *end.borrow_and_update()) {
-        tokio::select! {
-            update = updates.next() => match update {
-                Some(Update::Event(event)) => heard.events.push(event),
-                Some(Update::Back) => heard.resumed += 1,
-                Some(Update::Offline { .. } | Update::Waiting { .. }) => {}
-                other => panic!("{}: {other:?}", heard.participant_id),
-            },
-            changed = end.changed() => changed.unwrap(),
-        }
-    }
-    heard
+    if mixed.is_multiple_of(4) { (mixed >> 32) % 4 } else { (mixed >> 32) % MESSAGES_MAX }
 }
 
 fn number(record: &Record, field: &str) -> u64 {
@@ -156,7 +172,7 @@ fn check_events(events: &[Record]) {
     for event in events {
         time = time.max(number(event, "sent_logical_time")) + 2;
         assert_eq!(number(event, "logical_time"), time, "V2: {event}");
-        assert_ne!(event["kind"], "left", "nobody has left: {event}");
+        assert_ne!(event["reason"], "DISCONNECTED", "everybody came back in time: {event}");
         if event["kind"] == "message" {
             assert!(ids.insert(event["message_id"].as_str().unwrap()), "V5: {event}");
             assert!(texts.insert(event["content"].as_str().unwrap()), "V5: {event}");
@@ -164,44 +180,47 @@ fn check_events(events: &[Record]) {
     }
 }
 
-/// V6, V10, V11: what was acknowledged is where it was said to be, in the order in which it was written, and
-/// there is nothing else.
-fn check_acknowledged(events: &[Record], acknowledged: &[Acknowledged]) {
-    for messages in acknowledged {
-        assert!(messages.is_sorted_by(|(_, a), (_, b)| a.sequence < b.sequence), "V6");
-        for (text, receipt) in messages {
-            let event = &events[receipt.sequence.0 as usize - 1];
-            assert_eq!(event["content"], text.as_str(), "V10");
-            assert_eq!(number(event, "logical_time"), receipt.logical_time.0, "V10");
+/// V6, V10, V11: what was acknowledged is where it was said to be, in the order in which it was written, once,
+/// and that is all that was written.
+fn check_publisher(events: &[Record], log: &[Record], written: usize) {
+    let of = |what: &'static str| log.iter().filter(move |record| record["event"] == what);
+    let sent: HashMap<_, _> = of("publish_sent").map(|sent| (&sent["message_id"], &sent["content"])).collect();
+    let name = log[0]["display_name"].as_str().unwrap();
+    let acknowledged: Vec<_> = of("publish_acknowledged").collect();
+    assert_eq!((sent.len(), acknowledged.len()), (written, written), "V11: {name}");
+    assert!(acknowledged.is_sorted_by_key(|acknowledged| number(acknowledged, "sequence")), "V6: {name}");
+    for (n, acknowledged) in acknowledged.into_iter().enumerate() {
+        let event = &events[number(acknowledged, "sequence") as usize - 1];
+        for field in ["sequence", "logical_time", "message_id", "participant_id"] {
+            assert_eq!(event[field], acknowledged[field], "V10: {acknowledged}");
         }
+        assert_eq!(event["content"], text_of(name, n).as_str(), "V6, V10: {acknowledged}");
+        assert_eq!(&event["content"], sent[&acknowledged["message_id"]], "V11: {acknowledged}");
     }
-    let written = events.iter().filter(|event| event["kind"] == "message").count();
-    assert_eq!(written, acknowledged.iter().flatten().count(), "V11");
+    assert_eq!(of("publish_refused").count(), 0, "{name}");
 }
 
-/// V3, V4, V9, V14: everything from the participant's own Joined on, once, in order, and as it is in the
-/// journal.
-fn check_heard(events: &[Record], heard: &Heard) {
-    let joined = heard.events.first().unwrap();
-    assert_eq!((&joined.participant.participant_id, &joined.kind), (&heard.participant_id, &Kind::Joined), "V9");
-    let expected = &events[joined.sequence.0 as usize - 1..];
-    assert_eq!(heard.events.len(), expected.len(), "V4, V14");
+/// V3, V4, V9, V14: everything from the participant's own join on, and up to its own leave, once, in order, and
+/// as it is in the journal.
+fn check_deliveries(events: &[Record], log: &[Record]) {
+    let me = &log.iter().find(|record| record["event"] == "connected").unwrap()["participant_id"];
+    let own = |kind: &str| events.iter().position(|event| event["kind"] == kind && &event["participant_id"] == me);
+    let expected = &events[own("joined").unwrap()..own("left").unwrap_or(events.len())];
+    let delivered: Vec<_> = log.iter().filter(|record| record["event"] == "event_delivered").collect();
+    assert_eq!(delivered.len(), expected.len(), "V4, V9, V14: {me}");
     let mut clock = 0;
-    for (event, record) in heard.events.iter().zip(expected) {
-        let position = (event.sequence.0, event.logical_time.0);
-        assert_eq!(position, (number(record, "sequence"), number(record, "logical_time")), "V3, V4");
-        assert_eq!(
-            (record["content"].as_str(), record["epoch"].as_str()),
-            (Some(&*event.content), Some(&*event.epoch))
-        );
-        assert_eq!(record["participant_id"], event.participant.participant_id.as_str(), "V3");
-        assert_eq!(record["kind"], event.kind.as_str(), "V3");
-        if let Kind::Message { message_id, seen_sequence, .. } = &event.kind {
-            assert_eq!(record["message_id"], message_id.as_str(), "V3");
-            assert_eq!(number(record, "seen_sequence"), seen_sequence.0, "V3");
+    for (delivered, event) in delivered.into_iter().zip(expected) {
+        for field in ["epoch", "sequence", "logical_time", "kind", "content", "participant_id", "display_name"] {
+            assert_eq!(delivered[field], event[field], "V3, V4: {delivered}");
         }
-        assert!(event.local_time.0 > clock.max(event.logical_time.0), "V7");
-        clock = event.local_time.0;
+        if event["kind"] == "message" {
+            for field in ["message_id", "seen_sequence", "sent_logical_time"] {
+                assert_eq!(delivered[field], event[field], "V3: {delivered}");
+            }
+        }
+        let local = number(delivered, "local_time");
+        assert!(local > clock.max(number(delivered, "logical_time")), "V7: {delivered}");
+        clock = local;
     }
 }
 

@@ -4,10 +4,11 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use chitchat::record::file_name;
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
-use super::Program;
+use super::{Client, Program, check_logs};
 
 /// A service that comes back on the same port, with the same journal and the same log.
 pub struct DurableServer {
@@ -71,6 +72,16 @@ impl DurableServer {
         format!("http://{}", self.address)
     }
 
+    /// A client in plain mode that has joined, with its log beside the service's.
+    #[track_caller]
+    pub fn join(&self, name: &str) -> Client {
+        let (url, folder) = (self.url(), self.folder.path().to_str().unwrap());
+        let program =
+            Program::start(&["join", "--plain", "--name", name, "--server", &url, "--log-dir", folder], &[]);
+        program.notice("* here: ");
+        Client { program, log: self.folder.path().join(file_name("client", name)) }
+    }
+
     pub fn journal(&self) -> PathBuf {
         self.folder.path().join("chitchat.db")
     }
@@ -85,5 +96,12 @@ impl DurableServer {
         let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+}
+
+impl Drop for DurableServer {
+    fn drop(&mut self) {
+        self.kill();
+        check_logs(self.folder.path());
     }
 }

@@ -25,7 +25,7 @@ pub use http1::Http1;
 pub use journal::{Fault, FaultyJournal};
 pub use logs::{Record, records};
 pub use participant::Participant;
-pub use program::{Client, Ended, Program, ServerProgram};
+pub use program::{Client, Ended, Program, ServerProgram, check_logs};
 pub use proxy::Proxy;
 pub use server::Server;
 pub use tls::{KeyPair, connect_tls};

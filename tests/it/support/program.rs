@@ -247,17 +247,23 @@ impl ServerProgram {
 }
 
 impl Drop for ServerProgram {
-    /// Whatever a test did: by the logs that it leaves, the order held.
     fn drop(&mut self) {
-        let logs: Vec<_> = fs::read_dir(&self.folder).unwrap().map(|file| file.unwrap().path()).collect();
-        let logs = logs.iter().filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
-        let mut arguments = vec!["verify"];
-        arguments.extend(logs.map(|path| path.to_str().unwrap()));
-        let ended = Program::run(&arguments, &[]);
-        if ended.code == Some(1) && !thread::panicking() {
-            panic!("the logs break a rule: {}", ended.output.join("\n"));
-        }
+        check_logs(self.folder.path());
     }
+}
+
+/// Whatever a test did: by the logs that it leaves, the order held.
+pub fn check_logs(folder: &Path) {
+    if thread::panicking() {
+        return;
+    }
+    let logs: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    let logs = logs.iter().filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    let mut arguments = vec!["verify"];
+    arguments.extend(logs.map(|path| path.to_str().unwrap()));
+    let ended = Program::run(&arguments, &[]);
+    let said = || ended.output.join("\n");
+    assert_eq!(ended.code, Some(0), "the logs do not prove that the order held: {}{}", ended.errors, said());
 }
 
 /// A client as a process.
