@@ -2,6 +2,7 @@
 //! one must be caught by the rule that names it. And they can be shown.
 
 mod at_client;
+mod at_restart;
 mod at_service;
 mod logs;
 mod truthful;
@@ -34,7 +35,7 @@ impl Mistake {
 
 /// All of them, in the order of the rules.
 pub fn mistakes() -> Vec<Mistake> {
-    let mut mistakes = [at_service::MISTAKES, at_client::MISTAKES].concat();
+    let mut mistakes = [at_service::MISTAKES, at_restart::MISTAKES, at_client::MISTAKES].concat();
     mistakes.sort_by_key(|mistake| mistake.rule);
     mistakes
 }
@@ -55,7 +56,7 @@ mod tests {
     #[test]
     fn every_mistake_is_caught_by_the_rule_that_names_it_v1_to_v14() {
         let mistakes = mistakes();
-        assert!(mistakes.len() >= 20);
+        assert!(mistakes.len() >= 50);
         for mistake in &mistakes {
             let report = mistake.made_in(&truthful()).expect(mistake.title).verify().unwrap();
             assert!(report.violated().contains(&mistake.rule), "{}: {:?}", mistake.title, report.violated());

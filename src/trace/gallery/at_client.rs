@@ -116,6 +116,18 @@ pub(super) const MISTAKES: &[Mistake] = &[
         },
     },
     Mistake {
+        title: "Sending does not move the clock",
+        explanation: "Only receipts are counted, so two events of one process have the same time.",
+        rule: Rule::V7,
+        apply: |logs| {
+            let log = logs.others().find(|log| log.find("publish_sent").is_some())?;
+            let at = log.find("publish_sent")?;
+            let before = log.records[..at].iter().rev().find_map(|record| record["local_time"].as_u64())?;
+            (log.records[at]["local_time"], log.records[at]["sent_logical_time"]) = (json!(before), json!(before));
+            Some(())
+        },
+    },
+    Mistake {
         title: "A clock goes back",
         explanation: "After a reconnect the clock begins at 0 again, within the same process.",
         rule: Rule::V7,
@@ -168,6 +180,25 @@ pub(super) const MISTAKES: &[Mistake] = &[
         },
     },
     Mistake {
+        title: "Somebody who has left is told more",
+        explanation: "The leave is announced, and the stream stays on the list of those to be told.",
+        rule: Rule::V9,
+        apply: |logs| {
+            let last = logs.journal().pop()?;
+            let left = |log: &Log| log.find("leave_acknowledged").map(|at| number(&log.records[at], "sequence"));
+            let log = logs.others().find(|log| left(log).is_some_and(|left| left < number(&last, "sequence")))?;
+            let at = log.find("leave_acknowledged")?;
+            let mut told = last.clone();
+            for field in ["timestamp", "component"] {
+                told[field] = log.records[at][field].clone();
+            }
+            told["event"] = json!("event_delivered");
+            told["local_time"] = json!(number(&last, "logical_time") + 100);
+            log.records.insert(at + 1, told);
+            Some(())
+        },
+    },
+    Mistake {
         title: "A message that its writer never sent",
         explanation: "Anyone may write as anyone: the service believes the name in the request.",
         rule: Rule::V11,
@@ -186,7 +217,7 @@ fn delivered_message(logs: &mut Logs) -> Option<&mut Value> {
 }
 
 /// A log with at least three deliveries, and the places of all of them.
-fn three_deliveries(logs: &mut Logs) -> Option<(&mut Log, Vec<usize>)> {
+pub(super) fn three_deliveries(logs: &mut Logs) -> Option<(&mut Log, Vec<usize>)> {
     let log = logs.others().find(|log| log.deliveries().len() > 2)?;
     let at = log.deliveries();
     Some((log, at))

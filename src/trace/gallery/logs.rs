@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::trace::record::{LineRef, Record};
 use crate::trace::report::Report;
-use crate::trace::verify::{Checker, OutOfOrder};
+use crate::trace::verify::{Checker, Misfit};
 
 /// One file of records.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +36,11 @@ impl Log {
         let delivered = |index: &usize| self.records[*index]["event"] == "event_delivered";
         (0..self.records.len()).filter(delivered).collect()
     }
+
+    /// The position of the last event that was delivered.
+    pub(super) fn last_delivered(&self) -> Option<u64> {
+        self.records[*self.deliveries().last()?]["sequence"].as_u64()
+    }
 }
 
 /// The logs of all processes of a run.
@@ -50,8 +55,8 @@ impl Logs {
     /// Checks the rules.
     ///
     /// # Errors
-    /// [`OutOfOrder`] where one log holds the records of the service and of others.
-    pub fn verify(&self) -> Result<Report, OutOfOrder> {
+    /// [`Misfit`], such as a log that holds the records of the service and of others.
+    pub fn verify(&self) -> Result<Report, Misfit> {
         let mut checker = Checker::new();
         for of_service in [true, false] {
             for (file, log) in (0..).zip(&self.0).filter(|(_, log)| log.is_of_service() == of_service) {
@@ -120,7 +125,7 @@ impl Logs {
             }
             if is_broadcast(record) || (record["event"] == "event_delivered" && record["component"] != "server") {
                 PAYLOAD.iter().for_each(|field| record[*field] = to[*field].clone());
-            } else if record["event"] == "publish_acknowledged" {
+            } else if record["event"].as_str().is_some_and(|event| event.ends_with("_acknowledged")) {
                 (record["sequence"], record["logical_time"]) =
                     (to["sequence"].clone(), to["logical_time"].clone());
             }
