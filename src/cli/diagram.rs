@@ -73,8 +73,9 @@ impl Diagram {
     }
 
     fn draw(self) -> Result<(), Box<dyn Error>> {
+        let logs = logs::distinct(self.logs);
         let mut drawing = Drawing { builder: Builder::new(), of_service: true };
-        let files: Vec<_> = (0..).zip(self.logs.iter().map(PathBuf::as_path)).collect();
+        let files: Vec<_> = (0..).zip(logs.iter().map(PathBuf::as_path)).collect();
         for of_service in [true, false] {
             drawing.of_service = of_service;
             logs::read(&files, &mut drawing)?;

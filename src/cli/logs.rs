@@ -3,9 +3,13 @@
 mod block;
 mod reading;
 
+use std::collections::HashSet;
+use std::fs;
 use std::io::{self, BufRead, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::terminal::notice;
 use crate::trace::record::{Component, LineRef, Record, RecordFault};
 
 use block::{Line, Source, lines, open, text};
@@ -53,6 +57,20 @@ pub(super) trait Sink: Send {
 
     /// So many bytes of the files have been read.
     fn at(&mut self, _bytes: u64) {}
+}
+
+/// The same logs, each once: against itself a log would always agree. Says so where one is given twice.
+pub(super) fn distinct(logs: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut known = HashSet::new();
+    let mut is_new = |path: &PathBuf| {
+        // What cannot be looked up is found to be unreadable later on.
+        let is_new = fs::metadata(path).map_or(true, |file| known.insert((file.dev(), file.ino())));
+        if !is_new {
+            notice(&format!("chitchat: {} is given twice, and read once", path.display()));
+        }
+        is_new
+    };
+    logs.into_iter().filter(|path| is_new(path)).collect()
 }
 
 /// Whose log it is, by its first record.

@@ -45,10 +45,11 @@ struct Outcome {
 }
 
 impl Verify {
-    pub(super) fn run(self) -> ExitCode {
+    pub(super) fn run(mut self) -> ExitCode {
         if self.gallery {
             return printed(gallery::print(&mut io::BufWriter::new(io::stdout().lock())), ExitCode::SUCCESS);
         }
+        self.logs = logs::distinct(self.logs);
         let outcome = match self.check() {
             Ok(outcome) => outcome,
             Err(error) => {

@@ -92,6 +92,11 @@ impl Model {
         self.logs.entry(file).or_default()
     }
 
+    /// Whether some machine's clock was set back while a process ran there.
+    pub fn is_set_back(&self) -> bool {
+        self.logs.values().any(|log| log.set_back)
+    }
+
     /// The journal that a session belongs to.
     pub fn journal_of(&self, session: &Session) -> &Journal {
         &self.journals[session.journal]

@@ -6,6 +6,8 @@ use super::record::LineRef;
 
 /// How many violations of a rule are shown in full; the rest are counted.
 pub const SHOWN_MAX: usize = 5;
+/// How many reasons why something could not be checked are shown; the rest are counted.
+const GAPS_MAX: usize = 20;
 
 /// A rule of the design (Rules that `verify` checks).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,15 +118,24 @@ pub struct RuleReport {
     pub violations: Vec<Violation>,
     /// How many there are.
     pub violated: u64,
-    /// What could not be checked, and why.
+    /// What could not be checked, and why: the first of it.
     pub gaps: Vec<String>,
+    more_gaps: u64,
     /// The first event that no log of the service has, and how often there was one.
     unrecorded: Option<(u64, u64)>,
 }
 
 impl RuleReport {
     pub(super) fn new(rule: Rule) -> Self {
-        Self { rule, checked: 0, violations: Vec::new(), violated: 0, gaps: Vec::new(), unrecorded: None }
+        Self {
+            rule,
+            checked: 0,
+            violations: Vec::new(),
+            violated: 0,
+            gaps: Vec::new(),
+            more_gaps: 0,
+            unrecorded: None,
+        }
     }
 
     /// What became of it.
@@ -154,14 +165,22 @@ impl RuleReport {
     pub(super) fn close(&mut self) {
         if let Some((first, times)) = self.unrecorded.take() {
             let more = if times > 1 { format!(", and {} more like it", times - 1) } else { String::new() };
-            self.gap(format!("e({first}) is in no log of the service{more}"));
+            self.gaps.push(format!("e({first}) is in no log of the service{more}"));
+        }
+        if self.more_gaps > 0 {
+            self.gaps.push(format!("and {} more like these", self.more_gaps));
         }
     }
 
     /// Notes what could not be checked, once.
     pub(super) fn gap(&mut self, why: String) {
-        if !self.gaps.contains(&why) {
+        if self.gaps.contains(&why) {
+            return;
+        }
+        if self.gaps.len() < GAPS_MAX {
             self.gaps.push(why);
+        } else {
+            self.more_gaps += 1;
         }
     }
 }

@@ -13,10 +13,16 @@ use super::model::{Act, Model, Step};
 use super::record::{Component, LineRef, Record};
 use super::report::{Report, Rule, RuleReport};
 
-/// A record of the service came after one of another process. The journal has to be known first.
+/// A record that came when it could not be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a record of the service came after records of others")]
-pub struct OutOfOrder;
+pub enum Misfit {
+    /// The journal has to be known first.
+    #[error("a record of the service came after records of others")]
+    OutOfOrder,
+    /// A delivery does not say to whom, so the lines of one process have to stand together.
+    #[error("the records of several processes are mixed up in one file")]
+    Interleaved,
+}
 
 /// Reads records, and in the end says which rules held.
 #[derive(Debug)]
@@ -42,18 +48,21 @@ impl Checker {
     /// Takes in one record. Those of a file come in its order, and those of the service before all others.
     ///
     /// # Errors
-    /// [`OutOfOrder`], after which this checker is of no more use.
-    pub fn take(&mut self, line: LineRef, record: &Record<'_>) -> Result<(), OutOfOrder> {
+    /// [`Misfit`], after which this checker is of no more use.
+    pub fn take(&mut self, line: LineRef, record: &Record<'_>) -> Result<(), Misfit> {
         self.records += 1;
         if record.component == Component::Server {
             if self.others_began {
-                return Err(OutOfOrder);
+                return Err(Misfit::OutOfOrder);
             }
             self.model.server(line, record);
             return Ok(());
         }
         self.others_began = true;
         let step = self.model.client(line, record);
+        if step.is_of_another {
+            return Err(Misfit::Interleaved);
+        }
         self.complete_journal(&step, record);
         self.look_at(&step);
         self.model.settle(&step);
@@ -70,7 +79,7 @@ impl Checker {
         for journal in &self.model.journals {
             journals::check(journal, &mut self.rules);
         }
-        sessions::check(&mut self.model, &mut self.rules);
+        sessions::check(&self.model, &mut self.rules);
         self.rules.iter_mut().for_each(RuleReport::close);
         Report {
             records: self.records,
@@ -102,5 +111,106 @@ impl Checker {
         if let Some(note) = steps::Note::of(&view) {
             note.put(&mut model.journals[model.sessions[index].journal]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::Misfit;
+    use crate::trace::gallery::{Logs, truthful};
+    use crate::trace::report::{Report, Rule, Verdict};
+
+    fn with(change: impl FnMut(&mut Value)) -> Logs {
+        let mut logs = truthful();
+        logs.0.iter_mut().flat_map(|log| &mut log.records).for_each(change);
+        logs
+    }
+
+    fn gaps(report: &Report, rule: Rule) -> String {
+        report.rule(rule).gaps.join("; ")
+    }
+
+    #[test]
+    fn no_number_in_a_record_makes_the_verifier_stumble_or_remember_more() {
+        let extremes = [0, 1, 1 << 20, 1 << 60, i64::MAX as u64, u64::MAX - 1, u64::MAX];
+        let mut changed = 0;
+        for (file, log) in truthful().0.iter().enumerate() {
+            for (line, record) in log.records.iter().enumerate() {
+                let numbers = record.as_object().into_iter().flatten().filter(|(_, value)| value.is_u64());
+                for (field, _) in numbers {
+                    changed += 1;
+                    for extreme in extremes.iter().skip(changed % 3).step_by(3) {
+                        let mut logs = truthful();
+                        logs.0[file].records[line][field] = json!(extreme);
+                        let report = logs.verify().unwrap();
+                        assert!(report.events <= report.records, "{field} of {record}");
+                    }
+                }
+            }
+        }
+        assert!(changed > 200, "{changed}");
+    }
+
+    #[test]
+    fn a_journal_that_is_known_from_far_on_is_checked_from_there_on() {
+        let far = 1 << 40;
+        let mut logs = with(|record| {
+            for field in ["sequence", "seen_sequence", "first_sequence", "last_sequence"] {
+                if let Some(n) = record[field].as_u64() {
+                    record[field] = json!(n + far);
+                }
+            }
+        });
+        logs.0[0].records.remove(0);
+        let report = logs.verify().unwrap();
+        assert_eq!(report.violated(), [], "{:#?}", report.rules);
+        assert!(gaps(&report, Rule::V1).contains("begins in the middle, with event 1099511627777"));
+        assert!(report.rule(Rule::V3).checked > 20);
+    }
+
+    #[test]
+    fn by_clocks_of_other_machines_a_session_is_compared_with_itself_alone_v12() {
+        let remote = |record: &mut Value| {
+            if record["peer"].is_string() {
+                record["peer"] = json!("192.0.2.7:50000");
+            }
+        };
+        let made = |title: &str, remote: &dyn Fn(&mut Value)| {
+            let mistakes = crate::trace::gallery::mistakes();
+            let mistake = mistakes.iter().find(|mistake| mistake.title == title).unwrap();
+            mistake.made_in(&with(remote)).unwrap().verify().unwrap().violated()
+        };
+        let (others, own) = (
+            "A later message overtakes one that was acknowledged",
+            "A message overtakes an earlier one of its own writer",
+        );
+        assert!(made(others, &|_| {}).contains(&Rule::V12));
+        assert!(!made(others, &remote).contains(&Rule::V12));
+        assert!(made(own, &remote).contains(&Rule::V12));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_violation_v12() {
+        let mut logs = truthful();
+        let at = logs.0[1].records.iter().position(|record| record["event"] == "publish_acknowledged").unwrap();
+        for record in &mut logs.0[1].records[at..] {
+            let time = record["timestamp"].as_str().unwrap().replace("2026-", "2025-");
+            record["timestamp"] = json!(time);
+        }
+        let report = logs.verify().unwrap();
+        assert_eq!((report.violated(), report.rule(Rule::V12).verdict()), (vec![], Verdict::NotCheckable));
+        assert!(gaps(&report, Rule::V12).contains("set back"));
+    }
+
+    #[test]
+    fn the_lines_of_several_processes_in_one_file_are_no_log() {
+        let mut logs = truthful();
+        let (carol, mut bob) = (logs.0.pop().unwrap(), logs.0.pop().unwrap());
+        bob.records.extend(carol.records);
+        bob.records.sort_by_key(|record| record["timestamp"].as_str().map(str::to_owned));
+        logs.0.push(bob);
+        assert_eq!(logs.verify().unwrap_err(), Misfit::Interleaved);
     }
 }

@@ -32,6 +32,16 @@ fn verify(files: &[PathBuf], options: &[&str]) -> Ended {
     Program::run(&arguments, &[])
 }
 
+fn example(name: &str) -> String {
+    fs::read_to_string(Path::new(EXAMPLE).join(format!("{name}.jsonl"))).unwrap()
+}
+
+/// What a report in JSON says of a rule.
+fn verdict(ended: &Ended, rule: usize) -> String {
+    let report: serde_json::Value = serde_json::from_str(&ended.output[0]).unwrap();
+    report["rules"][rule - 1]["verdict"].as_str().unwrap().to_owned()
+}
+
 /// A run of the program: two write alternately, one leaves, one stays until the service stops.
 fn a_run() -> (ServerProgram, Logs) {
     let mut server = ServerProgram::start(&[]);
@@ -143,6 +153,93 @@ fn what_is_cut_off_or_missing_is_said_and_is_no_silent_pass() {
 }
 
 #[test]
+fn a_record_that_was_cut_off_is_said_to_be_also_where_the_next_process_ended_its_line() {
+    let folder = TempDir::new().unwrap();
+    let (server, text) = (folder.path().join("server.jsonl"), example("server"));
+    let line = text.lines().nth(12).unwrap();
+    for length in [1, 20, line.len() / 2, line.len() - 1] {
+        let cut = text.replace(line, &format!("{}\n{line}", &line[..length]));
+        fs::write(&server, cut).unwrap();
+        let mut logs = files(Path::new(EXAMPLE));
+        logs.retain(|log| !log.ends_with("server.jsonl"));
+        logs.push(server.clone());
+        let said = verify(&logs, &[]).succeeded().output.join("\n");
+        assert!(said.contains("server.jsonl:13 ends in the middle of a record"), "{said}");
+    }
+}
+
+#[test]
+fn a_file_that_is_given_twice_is_read_once_and_agrees_with_nobody_v13() {
+    let server = Path::new(EXAMPLE).join("server.jsonl");
+    let folder = TempDir::new().unwrap();
+    let link = folder.path().join("link.jsonl");
+    std::os::unix::fs::symlink(&server, &link).unwrap();
+    let mut logs = files(Path::new(EXAMPLE));
+    logs.extend([server.clone(), link]);
+    let ended = verify(&logs, &["--json"]).succeeded();
+    assert!(ended.errors.contains("given twice"), "{ended:?}");
+    assert_eq!(verdict(&ended, 13), "not_checkable");
+    let copy = folder.path().join("copy.jsonl");
+    fs::copy(&server, &copy).unwrap();
+    logs.push(copy);
+    assert_eq!(verdict(&verify(&logs, &["--json"]).succeeded(), 13), "held");
+}
+
+#[test]
+fn the_logs_of_two_runs_in_the_same_files_keep_every_rule() {
+    let (one, two) = (a_run().1, a_run().1);
+    let folder = TempDir::new().unwrap();
+    for (one, two) in one.0.iter().zip(&two.0) {
+        let text: String = one.records.iter().chain(&two.records).map(|record| format!("{record}\n")).collect();
+        fs::write(folder.path().join(Path::new(&one.name).file_name().unwrap()), text).unwrap();
+    }
+    let ended = verify(&files(folder.path()), &["--json"]).succeeded();
+    let report: serde_json::Value = serde_json::from_str(&ended.output[0]).unwrap();
+    assert_eq!((&report["epochs"], &report["sessions"]), (&2.into(), &6.into()));
+}
+
+#[test]
+fn an_older_copy_of_a_log_and_a_session_that_went_on_elsewhere_violate_nothing_v11_v14() {
+    let mut server = ServerProgram::start(&["--grace", "1min"]);
+    let (elsewhere, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let url = format!("http://{}", server.address);
+    let options = ["--plain", "--state-dir", state.path().to_str().unwrap()];
+    let (alice, mut bob) = (server.join("alice"), server.join_at(&url, "bob", &options));
+    bob.program.type_line("before");
+    alice.program.until("before");
+    bob.program.until("before");
+    let older = elsewhere.path().join("older.jsonl");
+    fs::copy(&alice.log, &older).unwrap();
+    drop(bob.program);
+    let folder = elsewhere.path().to_str().unwrap();
+    let arguments = ["join", "--name", "bob", "--server", &url, "--log-dir", folder];
+    let mut bob = Program::start(&[&arguments, &options[..]].concat(), &[]);
+    bob.notice("* back as bob");
+    bob.type_line("after");
+    bob.until("after");
+    alice.program.until("after");
+    server.stop("TERM").succeeded();
+    let here = files(server.log_folder());
+    let said = verify(&here, &["--json"]).succeeded();
+    assert!(said.output[0].contains("its whole log was not given"), "{said:?}");
+    let everything = [here, files(elsewhere.path())].concat();
+    assert_eq!(verdict(&verify(&everything, &["--json"]).succeeded(), 14), "held");
+}
+
+#[test]
+fn a_file_with_the_lines_of_several_processes_mixed_up_is_no_log() {
+    let folder = TempDir::new().unwrap();
+    let sorted = folder.path().join("sorted.jsonl");
+    let texts = ["server", "client-alice", "client-bob", "client-carol"].map(example).concat();
+    let mut lines: Vec<_> = texts.lines().collect();
+    lines.sort_unstable();
+    fs::write(&sorted, lines.join("\n")).unwrap();
+    let ended = verify(&[sorted], &[]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.errors.contains("one process after the other"), "{ended:?}");
+}
+
+#[test]
 fn what_is_no_log_exits_2() {
     let folder = TempDir::new().unwrap();
     let file = |name: &str, text: &str| {
@@ -150,7 +247,7 @@ fn what_is_no_log_exits_2() {
         fs::write(&path, text).unwrap();
         path
     };
-    let example = fs::read_to_string(Path::new(EXAMPLE).join("server.jsonl")).unwrap();
+    let example = example("server");
     let damaged = format!("{example}garbage\n{example}");
     for path in [
         folder.path().join("missing.jsonl"),
@@ -159,6 +256,9 @@ fn what_is_no_log_exits_2() {
         file("prose", "not a log\n"),
         file("other", "{}\n"),
         file("damaged", &damaged),
+        file("binary", "\u{0}\u{1}\u{7f}ELF\n\u{0}"),
+        file("endless", &"x".repeat(3 << 20)),
+        file("endless record", &format!("{example}{{\"timestamp\":\"{}", "x".repeat(3 << 20))),
     ] {
         let ended = verify(std::slice::from_ref(&path), &[]);
         assert_eq!(ended.code, Some(2), "{ended:?}");

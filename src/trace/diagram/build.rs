@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Arrow, Chart, Happening, Lane, Moment, Point, Role};
 use crate::trace::model::{Act, Model, Step};
 use crate::trace::record::{Kind, LineRef, Record, Who, digest};
-use crate::trace::verify::OutOfOrder;
+use crate::trace::verify::Misfit;
 
 /// Reads records into a [`Chart`]: those of the service before all others.
 #[derive(Debug, Default)]
@@ -57,11 +57,11 @@ impl Builder {
     /// Takes in a record.
     ///
     /// # Errors
-    /// [`OutOfOrder`].
-    pub fn take(&mut self, line: LineRef, record: &Record<'_>) -> Result<(), OutOfOrder> {
+    /// [`Misfit`].
+    pub fn take(&mut self, line: LineRef, record: &Record<'_>) -> Result<(), Misfit> {
         if record.component == crate::trace::record::Component::Server {
             if self.others_began {
-                return Err(OutOfOrder);
+                return Err(Misfit::OutOfOrder);
             }
             self.model.server(line, record);
             self.service(line, record);

@@ -78,6 +78,16 @@ pub enum Act<'r> {
     Other,
 }
 
+impl Act<'_> {
+    /// Whether only the participant that the process is can do this, and by it begins no session.
+    fn is_own(&self) -> bool {
+        matches!(
+            self,
+            Self::JoinSent { .. } | Self::PublishSent { .. } | Self::Acknowledged { .. } | Self::LeaveSent { .. }
+        )
+    }
+}
+
 /// One record of a client or page, in its context.
 #[derive(Clone, Debug)]
 pub struct Step<'r> {
@@ -93,6 +103,9 @@ pub struct Step<'r> {
     pub local: Option<u64>,
     /// What happened.
     pub act: Act<'r>,
+    /// It is of another participant than the process is, though that has not begun another session: the file
+    /// has the lines of several processes, and none of them in an order of its own.
+    pub is_of_another: bool,
 }
 
 /// A file of steps: one process after another.
@@ -106,7 +119,14 @@ pub struct ClientLog {
     pub join: Option<Mark>,
     /// Whether the present process's beginning is in the file.
     started: bool,
+    /// When the last record was made.
+    at: Option<i64>,
+    /// The machine's clock was set back while a process ran.
+    pub set_back: bool,
 }
+
+/// Less than this is no step of a clock, in microseconds: records of one process may overtake each other a little.
+const STEP_MICROS: i64 = 100_000;
 
 impl ClientLog {
     pub(super) fn step<'r>(
@@ -116,17 +136,23 @@ impl ClientLog {
         line: LineRef,
         record: &'r Record<'_>,
     ) -> Step<'r> {
-        let act = act(record);
+        let (act, known) = (act(record), sessions.len());
         if act == Act::Started {
-            (self.current, self.clock, self.join, self.started) = (None, None, None, true);
+            (self.current, self.clock, self.join, self.started, self.at) = (None, None, None, true, None);
         }
+        self.set_back |= self.at.is_some_and(|at| record.at < at.saturating_sub(STEP_MICROS));
+        self.at = Some(record.at);
         // Of a delivery the participant is the author; of everything else it is the log's own.
         let own = if matches!(act, Act::Delivered { .. }) { None } else { record.participant_id.as_deref() };
+        let before = self.current;
         let session = match (journal, own.map(Who::of)) {
             (Some(journal), who) => Some(self.session(sessions, journal, who, line, &act, record)),
             (None, _) => None,
         };
-        Step { line, at: record.at, component: record.component, session, local: record.local_time, act }
+        let is_known = |session| session < known;
+        let is_of_another = act.is_own() && session.is_some_and(is_known) && before.is_some() && session != before;
+        let (at, component, local) = (record.at, record.component, record.local_time);
+        Step { line, at, component, session, local, act, is_of_another }
     }
 
     fn session(

@@ -1,6 +1,6 @@
 //! The rules that only whole logs can show: V9 (everything until the leave), V11 (every message was sent), V14.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::trace::model::{Journal, Model, Session};
 use crate::trace::record::{Kind, LineRef, Who};
@@ -12,11 +12,13 @@ use super::real_time::v12_real_time;
 /// than this before a stream or the logs end need not have arrived.
 const ON_ITS_WAY_MICROS: i64 = 250_000;
 
-pub(super) fn check(model: &mut Model, rules: &mut [RuleReport]) {
-    for session in &model.sessions {
-        let journal = model.journal_of(session);
-        if journal.is_known() {
-            v9_until_the_leave(journal, session, &mut rules[Rule::V9 as usize]);
+pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
+    let mut by_journal: Vec<Vec<&Session>> = vec![Vec::new(); model.journals.len()];
+    model.sessions.iter().for_each(|session| by_journal[session.journal].push(session));
+    let known = || model.journals.iter().zip(&by_journal).filter(|(journal, _)| journal.is_known());
+    for (journal, sessions) in known() {
+        sessions.iter().for_each(|session| v9_until_the_leave(journal, session, &mut rules[Rule::V9 as usize]));
+        for session in furthest(sessions.iter().copied()).into_values() {
             v14_caught_up(journal, session, &mut rules[Rule::V14 as usize]);
         }
     }
@@ -24,12 +26,35 @@ pub(super) fn check(model: &mut Model, rules: &mut [RuleReport]) {
     if v14.checked == 0 && v14.violated == 0 && v14.gaps.is_empty() {
         v14.gap("nobody with a log was still taking part when the logs end".into());
     }
-    for (index, journal) in model.journals.iter().enumerate().filter(|(_, journal)| journal.is_known()) {
-        let of_journal = || model.sessions.iter().filter(move |session| session.journal == index);
-        v11_was_sent(journal, of_journal(), &mut rules[Rule::V11 as usize]);
-        v12_real_time(journal, &mut rules[Rule::V12 as usize]);
-        without_logs(journal, of_journal(), rules);
+    if model.is_set_back() {
+        rules[Rule::V12 as usize].gap("the clock of a machine was set back while a process ran".into());
     }
+    for (journal, sessions) in known() {
+        v11_was_sent(journal, sessions, &mut rules[Rule::V11 as usize]);
+        if !model.is_set_back() {
+            v12_real_time(journal, &mut rules[Rule::V12 as usize]);
+        }
+        without_logs(journal, sessions, rules);
+    }
+}
+
+/// Of each participant the session that got furthest: it may have gone on with another log, and a log may be an
+/// older copy of another.
+fn furthest<'a>(sessions: impl Iterator<Item = &'a Session>) -> BTreeMap<Who, &'a Session> {
+    let mut furthest: BTreeMap<Who, &Session> = BTreeMap::new();
+    for session in sessions {
+        let Some(who) = session.who else { continue };
+        let best = furthest.entry(who).or_insert(session);
+        if reach(best) < reach(session) {
+            *best = session;
+        }
+    }
+    furthest
+}
+
+/// The last event that it got.
+fn reach(session: &Session) -> u64 {
+    session.position.map_or(0, |position| position.value)
 }
 
 fn v9_until_the_leave(journal: &Journal, session: &Session, rule: &mut RuleReport) {
@@ -42,7 +67,7 @@ fn v9_until_the_leave(journal: &Journal, session: &Session, rule: &mut RuleRepor
         return;
     }
     rule.checked += 1;
-    let got = session.position.map_or(0, |position| position.value);
+    let got = reach(session);
     if got < left - 1 {
         let who = session.title();
         let sentence = || {
@@ -56,16 +81,16 @@ fn v9_until_the_leave(journal: &Journal, session: &Session, rule: &mut RuleRepor
     }
 }
 
-fn v11_was_sent<'a>(journal: &Journal, sessions: impl Iterator<Item = &'a Session>, rule: &mut RuleReport) {
-    let whole: HashMap<Who, &Session> =
-        sessions.filter(|session| session.whole).filter_map(|session| Some((session.who?, session))).collect();
+fn v11_was_sent(journal: &Journal, sessions: &[&Session], rule: &mut RuleReport) {
+    let whole = furthest(sessions.iter().copied().filter(|session| session.whole));
     let mut untold = HashMap::new();
     for (sequence, entry) in journal.entries().filter(|(_, entry)| entry.kind == Kind::Message) {
         if entry.sent_by_log {
             rule.checked += 1;
             continue;
         }
-        let Some(session) = whole.get(&entry.who) else {
+        // A log that ends before the event may not have all of its writer's processes.
+        let Some(session) = whole.get(&entry.who).filter(|session| reach(session) >= sequence) else {
             *untold.entry(entry.who).or_insert(0_u64) += 1;
             continue;
         };
@@ -84,7 +109,7 @@ fn v11_was_sent<'a>(journal: &Journal, sessions: impl Iterator<Item = &'a Sessio
     untold.sort_unstable();
     for (who, count) in untold.into_iter().take(SESSIONS_NAMED) {
         let who = journal.title(who);
-        rule.gap(format!("whether {who} sent its {count} messages: its whole log was not given"));
+        rule.gap(format!("whether {who} sent {count} of its messages: its whole log was not given"));
     }
 }
 
@@ -92,7 +117,7 @@ fn v11_was_sent<'a>(journal: &Journal, sessions: impl Iterator<Item = &'a Sessio
 fn v14_caught_up(journal: &Journal, session: &Session, rule: &mut RuleReport) {
     let head = journal.head();
     let Some(who) = session.who.filter(|who| journal.left(*who).is_none()) else { return };
-    let got = session.position.map_or(0, |position| position.value);
+    let got = reach(session);
     if got >= head {
         rule.checked += 1;
         return;
@@ -122,8 +147,8 @@ fn v14_caught_up(journal: &Journal, session: &Session, rule: &mut RuleReport) {
 const SESSIONS_NAMED: usize = 20;
 
 /// Says whose logs are missing or cut off.
-fn without_logs<'a>(journal: &Journal, sessions: impl Iterator<Item = &'a Session>, rules: &mut [RuleReport]) {
-    let known: HashSet<Who> = sessions.filter_map(|session| session.who).collect();
+fn without_logs(journal: &Journal, sessions: &[&Session], rules: &mut [RuleReport]) {
+    let known: HashSet<Who> = sessions.iter().filter_map(|session| session.who).collect();
     let mut absent: Vec<_> = journal.members.keys().filter(|who| !known.contains(who)).copied().collect();
     absent.sort_unstable();
     let names: Vec<_> = absent.iter().take(SESSIONS_NAMED).map(|who| journal.title(*who)).collect();
