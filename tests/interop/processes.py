@@ -56,6 +56,10 @@ class ServiceTest(unittest.TestCase):
     def stop(self, process: subprocess.Popen):
         process.terminate()
         self.assertEqual(process.wait(DEADLINE_SECONDS), 0, "the service did not stop as it should")
+        # Whatever a test did: by the logs that it leaves, the order held.
+        verify = [PROGRAM, "verify", *sorted(self.folder.glob("*.jsonl"))]
+        verdict = subprocess.run(verify, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
+        self.assertEqual(verdict.returncode, 0, verdict.stdout + verdict.stderr)
 
     @staticmethod
     def kill(process: subprocess.Popen):

@@ -1,6 +1,6 @@
 // The real program as a child process, for the tests in Node.
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
@@ -32,6 +32,9 @@ export async function serve(test, ...options) {
     clearTimeout(tooLate);
     process.off("exit", kill);
     if (code !== 0) throw new Error(`the service did not stop as it should: ${folder}`);
+    // Whatever a test did: by the logs that it leaves, the order held.
+    const verdict = spawnSync(PROGRAM, ["verify", `${folder}/server.jsonl`], { encoding: "utf8", timeout: DEADLINE_MS });
+    if (verdict.status !== 0) throw new Error(`${verdict.stdout}${verdict.stderr}`);
   });
   return until(() => {
     if (server.exitCode !== null) throw new Error(`the service ended at once: ${folder}`);

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use chitchat::trace::gallery::{Log, Logs, mistakes, truthful};
+use chitchat::trace::report::Rule;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tempfile::TempDir;
@@ -127,6 +128,54 @@ fn logs_are_read_in_any_order_zipped_and_all_in_one_file() {
     assert_eq!(rules(&backwards), expected);
     assert_eq!(rules(&[zipped]), expected);
     assert_eq!(rules(&[whole]), expected);
+}
+
+/// Three hundred runs in the same files, some megabytes, are read in many blocks by several threads.
+#[test]
+fn long_logs_are_judged_as_if_read_line_by_line_plain_or_zipped() {
+    let mut logs = truthful();
+    for log in &mut logs.0 {
+        let run = |n: usize| {
+            log.records.clone().into_iter().map(move |mut record| {
+                if record["epoch"].is_string() {
+                    record["epoch"] = format!("{n:016x}").into();
+                }
+                record
+            })
+        };
+        log.records = (0..300).flat_map(run).collect();
+    }
+    let delivery = |record: &&mut serde_json::Value| record["event"] == "event_delivered";
+    let altered = logs.0[2].records.iter_mut().filter(delivery).nth(2000).unwrap();
+    altered["content"] = "something else".into();
+    let expected = logs.verify().unwrap();
+    assert_eq!(expected.violated(), [Rule::V3]);
+
+    let folder = TempDir::new().unwrap();
+    let (mut plain, mut zipped) = (Vec::new(), Vec::new());
+    for log in &logs.0 {
+        let text: String = log.records.iter().map(|record| format!("{record}\n")).collect();
+        assert!(text.len() > 1 << 19, "{} has several blocks", log.name);
+        plain.push(folder.path().join(&log.name));
+        fs::write(plain.last().unwrap(), &text).unwrap();
+        zipped.push(folder.path().join(format!("{}.gz", log.name)));
+        let mut encoder = GzEncoder::new(fs::File::create(zipped.last().unwrap()).unwrap(), Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap();
+    }
+    for files in [plain, zipped] {
+        let ended = verify(&files, &["--json"]);
+        let report: serde_json::Value = serde_json::from_str(&ended.output[0]).unwrap();
+        assert_eq!((ended.code, &report["records"]), (Some(1), &expected.records.into()));
+        for (rule, found) in expected.rules.iter().zip(report["rules"].as_array().unwrap()) {
+            assert_eq!((&found["records"], &found["violated"]), (&rule.checked.into(), &rule.violated.into()));
+        }
+        let lines = &expected.rule(Rule::V3).violations[0].lines;
+        for (line, found) in lines.iter().zip(report["rules"][2]["violations"][0]["lines"].as_array().unwrap()) {
+            assert_eq!(found["file"], files[line.file as usize].to_str().unwrap());
+            assert_eq!(found["record"], logs.record(*line).unwrap().to_string());
+        }
+    }
 }
 
 #[test]
