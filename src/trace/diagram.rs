@@ -6,6 +6,7 @@
 
 mod build;
 mod frame;
+mod marks;
 pub mod mermaid;
 pub mod shiviz;
 mod style;

@@ -1,19 +1,25 @@
 //! Where things are in a picture.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Chart, Moment, Point};
 
 /// Between two moments.
 pub(super) const ROW: f64 = 19.0;
 /// Above the first moment.
-pub(super) const TOP: f64 = 112.0;
+pub(super) const TOP: f64 = 120.0;
 /// Left of the first lifeline: the time axis.
 const LEFT: f64 = 58.0;
 /// The transcript, right of the last lifeline.
-const TRANSCRIPT: f64 = 460.0;
+const TRANSCRIPT: f64 = 470.0;
 /// Below the last moment.
 const BOTTOM: f64 = 92.0;
+/// After so many rows the names are shown again, so that they are never far away,
+const ROWS_NAMED: usize = 48;
+/// where there is room for them,
+const NAMES: f64 = 40.0;
+/// unless the end, where they are anyway, is nearer than this.
+const ROWS_LEFT: usize = 20;
 
 /// Places for all that is in a chart.
 pub(super) struct Frame {
@@ -33,24 +39,39 @@ impl Frame {
     pub(super) fn of(chart: &Chart) -> Self {
         let lanes = chart.lanes.len();
         let lane_width = (1040.0 / lanes.max(1) as f64).clamp(98.0, 168.0);
-        let moments: std::collections::BTreeSet<Moment> = chart.points.iter().map(|point| point.moment).collect();
+        let mut moments: BTreeSet<Moment> = chart.points.iter().map(|point| point.moment).collect();
+        // Two events are never so close that what is said of them does not fit between them.
+        moments.extend(chart.events.iter().map(|event| (event.moment.0, event.moment.1.saturating_sub(1))));
         let rows: BTreeMap<Moment, usize> = moments.into_iter().zip(0..).collect();
         let mut x = vec![0.0; lanes];
         for (place, lane) in Self::columns(chart).into_iter().enumerate() {
             x[lane] = LEFT + lane_width * (place as f64 + 0.5);
         }
         let width = LEFT + lane_width * lanes as f64 + TRANSCRIPT;
-        let height = TOP + ROW * rows.len() as f64 + BOTTOM;
-        Self { x, rows, width, height, lane_width }
+        let mut frame = Self { x, rows, width, height: 0.0, lane_width };
+        frame.height = frame.row(frame.rows.len()) + BOTTOM;
+        frame
     }
 
+    /// Processes in the order in which they came, those of one name side by side.
     fn columns(chart: &Chart) -> Vec<usize> {
         let is_service = |lane: &usize| chart.lanes[*lane].service;
         let (services, mut others): (Vec<_>, Vec<_>) = (0..chart.lanes.len()).partition(is_service);
-        let arrival = |lane: usize| chart.events.iter().position(|event| event.author == lane);
-        others.sort_by_key(|lane| arrival(*lane).unwrap_or(usize::MAX));
-        let half = others.len().div_ceil(2);
+        let name = |lane: usize| chart.lanes.get(lane).map(|lane| &lane.name);
+        let arrival = |lane: usize| chart.events.iter().position(|event| name(event.author) == name(lane));
+        others.sort_by_cached_key(|lane| (arrival(*lane).unwrap_or(usize::MAX), name(*lane), *lane));
+        let mut half = others.len().div_ceil(2);
+        while half < others.len() && half > 0 && name(others[half]) == name(others[half - 1]) {
+            half += 1;
+        }
         [&others[..half], &services, &others[half..]].concat()
+    }
+
+    /// The lifelines from left to right.
+    pub(super) fn from_left(&self) -> Vec<usize> {
+        let mut lanes: Vec<usize> = (0..self.x.len()).collect();
+        lanes.sort_by(|one, other| self.x[*one].total_cmp(&self.x[*other]));
+        lanes
     }
 
     /// A lifeline's place.
@@ -60,8 +81,26 @@ impl Frame {
 
     /// A moment's place.
     pub(super) fn y(&self, moment: Moment) -> f64 {
-        let row = self.rows.get(&moment).copied().unwrap_or(0);
-        TOP + ROW * row as f64
+        self.row(self.rows.get(&moment).copied().unwrap_or(0))
+    }
+
+    fn row(&self, row: usize) -> f64 {
+        let named = (row / ROWS_NAMED).min(self.names_between());
+        TOP + ROW * row as f64 + NAMES * named as f64
+    }
+
+    /// How often the names are shown between top and bottom.
+    fn names_between(&self) -> usize {
+        self.rows.len().saturating_sub(ROWS_LEFT) / ROWS_NAMED
+    }
+
+    /// Where names are shown.
+    pub(super) fn names(&self) -> Vec<f64> {
+        let between = |n: usize| self.row(n * ROWS_NAMED) - ROW / 2.0 - NAMES / 2.0 + 4.0;
+        let mut places = vec![TOP - 38.0];
+        places.extend((1..=self.names_between()).map(between));
+        places.push(self.bottom() + 16.0);
+        places
     }
 
     /// A point's place: what happens beside the clock is a little below the event before it.

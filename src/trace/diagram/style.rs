@@ -1,47 +1,112 @@
 //! How a picture looks: the style sheet, light and dark.
+//!
+//! It has no variable of CSS, since programs that make print of pictures know none: what takes the colour of
+//! somebody says `currentColor`, and all other colours are said once for light paper and once for dark.
 
 use std::fmt::Write;
 
 /// How many colours there are before they repeat.
 pub(super) const COLOURS: usize = 12;
-/// Hues, far apart for neighbours.
-const HUES: [u32; COLOURS] = [212, 22, 145, 322, 48, 265, 180, 350, 95, 235, 8, 298];
+/// Hues, far apart for neighbours, and how much darker than the others they have to be to be read on white.
+const HUES: [(u32, u32); COLOURS] = [
+    (212, 0),
+    (22, 1),
+    (145, 8),
+    (322, 0),
+    (48, 9),
+    (265, 0),
+    (180, 9),
+    (350, 0),
+    (95, 8),
+    (235, 0),
+    (8, 1),
+    (298, 2),
+];
 
-const SHEET: &str = "\
-svg{background:var(--paper);font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif}\
-text{fill:var(--ink);font-size:12px}\
-.title{font-size:17px;font-weight:600}.sub,.axis,.time,.key{fill:var(--soft)}\
+const SHAPES: &str = "\
+svg{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif}\
+text{font-size:12px}.title{font-size:17px;font-weight:600}\
 .axis,.time{font-size:9.5px;font-variant-numeric:tabular-nums}\
-.time,.stamp{paint-order:stroke;stroke:var(--paper);stroke-width:3.5px;stroke-linejoin:round}\
-.before{text-anchor:end}.stamp{font-size:10.5px;font-weight:600;font-variant-numeric:tabular-nums}\
-.name{font-size:12.5px;font-weight:600;text-anchor:middle;fill:var(--c)}\
-.quiet{font-style:italic;fill:var(--soft)}\
-.guide{stroke:var(--line);stroke-width:1}.life{stroke:var(--soft);stroke-width:1;stroke-dasharray:2 4}\
-.off{stroke:var(--paper);stroke-width:8}.off2{stroke:var(--c);stroke-width:2;stroke-dasharray:1 6;stroke-linecap:round}\
-.band{stroke:var(--c);stroke-width:7;opacity:.22}.cap{stroke:var(--c);stroke-width:2.5;stroke-linecap:round}\
-.send{stroke:var(--c);stroke-width:1.8;fill:none}.tell{stroke:var(--c);stroke-width:1.1;opacity:.5;fill:none}\
-.back{stroke:var(--soft);stroke-width:1;stroke-dasharray:1.5 3;fill:none}\
-.head{fill:var(--c)}.tellhead{fill:var(--c);opacity:.65}.backhead{fill:var(--soft)}\
-.dot{fill:var(--c);stroke:var(--paper);stroke-width:1.2}.ring{fill:var(--paper);stroke:var(--c);stroke-width:1.6}\
-.pill{fill:var(--c);opacity:.13}.bad{stroke:var(--bad);stroke-width:2.4;stroke-linecap:round;fill:none}\
-.cross{stroke:var(--mark);stroke-width:1.6;fill:none}.crosstext{fill:var(--mark);font-size:10.5px;font-weight:600}\
-.epoch{stroke:var(--soft);stroke-width:1;stroke-dasharray:8 4}";
+.time{paint-order:stroke;stroke-width:3.5px;stroke-linejoin:round}\
+.before,.axis{text-anchor:end}.stamp{font-weight:600;font-variant-numeric:tabular-nums}\
+.inbox{font-size:10px;font-weight:700;text-anchor:middle;font-variant-numeric:tabular-nums}\
+.name{font-size:12.5px;font-weight:600;text-anchor:middle;fill:currentColor}\
+.said{font-weight:600;fill:currentColor}.quiet{font-style:italic}\
+.guide{stroke-width:1}.life,.gone{stroke-width:1;stroke-dasharray:2 4}\
+.off{stroke-width:8}.off2{stroke:currentColor;stroke-width:2;stroke-dasharray:1 6;stroke-linecap:round;fill:none}\
+.band{stroke:currentColor;stroke-width:7;stroke-opacity:.2}.cap{stroke:currentColor;stroke-width:2.5;stroke-linecap:round}\
+.send{stroke:currentColor;stroke-width:1.8;fill:none}.tell{stroke:currentColor;stroke-width:1.1;stroke-opacity:.45;fill:none}\
+.back{stroke-width:1;stroke-dasharray:1.5 3;fill:none}\
+.head{fill:currentColor}.tellhead{fill:currentColor;fill-opacity:.65}\
+.dot{fill:currentColor;stroke-width:1.2}.box{fill:currentColor}.ring{stroke:currentColor;stroke-width:1.6}\
+.pill{fill:currentColor;fill-opacity:.13}.bad{stroke-width:2.4;stroke-linecap:round;fill:none}\
+.cross{stroke-width:1.6;fill:none}.crosstext{font-size:10.5px;font-weight:600}\
+.epoch{stroke-width:1;stroke-dasharray:8 4}";
+
+/// The colours of one kind of paper.
+struct Paper {
+    paper: &'static str,
+    ink: &'static str,
+    soft: &'static str,
+    line: &'static str,
+    bad: &'static str,
+    mark: &'static str,
+    /// Of somebody's colour, in per cent.
+    saturation: u32,
+    lightness: u32,
+    /// Whether hues that look bright are made darker.
+    darken: bool,
+}
+
+const LIGHT: Paper = Paper {
+    paper: "#ffffff",
+    ink: "#1c1f24",
+    soft: "#626975",
+    line: "#e9ebef",
+    bad: "#c81e1e",
+    mark: "#b4470b",
+    saturation: 62,
+    lightness: 40,
+    darken: true,
+};
+
+const DARK: Paper = Paper {
+    paper: "#14171c",
+    ink: "#e7e9ee",
+    soft: "#98a1b0",
+    line: "#262b34",
+    bad: "#ff7b72",
+    mark: "#ffb454",
+    saturation: 72,
+    lightness: 68,
+    darken: false,
+};
 
 /// The style sheet.
 pub(super) fn sheet() -> String {
-    let light = "--paper:#fff;--ink:#1c1f24;--soft:#6b7280;--line:#eef0f3;--bad:#c81e1e;--mark:#b4470b";
-    let dark = "--paper:#14171c;--ink:#e7e9ee;--soft:#98a1b0;--line:#22272f;--bad:#ff7b72;--mark:#ffb454";
-    let mut sheet = format!(":root{{{light}}}{SHEET}.c{{--c:var(--ink)}}");
-    colours(&mut sheet, "62%,40%");
-    // A String takes whatever is written to it.
-    let _ = write!(sheet, "@media(prefers-color-scheme:dark){{:root{{{dark}}}");
-    colours(&mut sheet, "72%,68%");
+    let mut sheet = String::from(SHAPES);
+    LIGHT.write(&mut sheet);
+    sheet.push_str("@media(prefers-color-scheme:dark){");
+    DARK.write(&mut sheet);
     sheet.push('}');
     sheet
 }
 
-fn colours(sheet: &mut String, shade: &str) {
-    for (index, hue) in HUES.iter().enumerate() {
-        let _ = write!(sheet, ".c{index}{{--c:hsl({hue},{shade})}}");
+impl Paper {
+    fn write(&self, sheet: &mut String) {
+        let Self { paper, ink, soft, line, bad, mark, saturation, lightness, darken } = self;
+        // A String takes whatever is written to it.
+        let _ = write!(
+            sheet,
+            "svg{{background:{paper}}}.paper,.ring,.inbox{{fill:{paper}}}.dot,.time,.off{{stroke:{paper}}}\
+             text,.stamp{{fill:{ink}}}.c{{color:{ink}}}\
+             .sub,.axis,.time,.key,.quiet,.backhead{{fill:{soft}}}.life,.back,.epoch{{stroke:{soft}}}\
+             .guide,.gone{{stroke:{line}}}.bad{{stroke:{bad}}}.cross{{stroke:{mark}}}.crosstext{{fill:{mark}}}\
+             .name,.said{{fill:currentColor}}.inbox{{fill:{paper}}}"
+        );
+        for (index, (hue, darker)) in HUES.iter().enumerate() {
+            let lightness = lightness - if *darken { *darker } else { 0 };
+            let _ = write!(sheet, ".c{index}{{color:hsl({hue},{saturation}%,{lightness}%)}}");
+        }
     }
 }

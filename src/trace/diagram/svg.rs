@@ -3,23 +3,27 @@
 use std::fmt::Write;
 
 use super::frame::{Frame, ROW, TOP};
+use super::marks::{BOX, KEY, shape, short, width, xml};
 use super::style::{COLOURS, sheet};
 use super::{Arrow, Chart, Happening, Point, Role};
-use crate::terminal::escaped;
 use crate::trace::record::Kind;
 
-/// How many characters of a name and its message the transcript shows.
+/// How many letters of a name and its message the transcript shows.
 const LINE_SHOWN: usize = 54;
-/// How many characters of a name a lifeline shows.
+/// How many letters of a name the transcript shows.
 const NAME_SHOWN: usize = 16;
+/// How wide a letter of a lifeline's name is at most, in most fonts.
+const LETTER: f64 = 9.2;
 
 /// The picture.
 pub fn text(chart: &Chart) -> String {
-    let mut picture = Picture { frame: Frame::of(chart), chart, out: String::new(), lane_colour: colours(chart) };
+    let frame = Frame::of(chart);
+    let mut picture = Picture { lane_colour: colours(chart, &frame), frame, chart, out: String::new() };
     picture.open();
     picture.axis();
     picture.lifelines();
     picture.arrows();
+    picture.returns();
     picture.points();
     picture.transcript();
     picture.names();
@@ -28,20 +32,17 @@ pub fn text(chart: &Chart) -> String {
     picture.out
 }
 
-/// A class for each lifeline. Lifelines of one name have one colour.
-fn colours(chart: &Chart) -> Vec<String> {
+/// A class for each lifeline, from left to right. Lifelines of one name have one colour.
+fn colours(chart: &Chart, frame: &Frame) -> Vec<String> {
     let mut names: Vec<&str> = Vec::new();
-    let mut colours = Vec::new();
-    for lane in &chart.lanes {
-        if lane.service {
-            colours.push("c".into());
-            continue;
-        }
-        let place = names.iter().position(|name| *name == lane.name).unwrap_or_else(|| {
-            names.push(&lane.name);
+    let mut colours = vec![String::from("c"); chart.lanes.len()];
+    for lane in frame.from_left().into_iter().filter(|lane| !chart.lanes[*lane].service) {
+        let name = &chart.lanes[lane].name;
+        let place = names.iter().position(|other| other == name).unwrap_or_else(|| {
+            names.push(name);
             names.len() - 1
         });
-        colours.push(format!("c{}", place % COLOURS));
+        colours[lane] = format!("c{}", place % COLOURS);
     }
     colours
 }
@@ -72,6 +73,7 @@ impl Picture<'_> {
         let lines: Vec<String> = self.chart.events.iter().map(sentence).collect();
         draw!(self, r#"<desc id="d">{}</desc>"#, xml(&lines.join("; ")));
         draw!(self, "<style>{}</style>", sheet());
+        draw!(self, r#"<rect class="paper" width="{width:.0}" height="{height:.0}"/>"#);
         draw!(self, r#"<text x="20" y="32" class="title">{events} events, {lanes} processes</text>"#);
         draw!(
             self,
@@ -96,17 +98,21 @@ impl Picture<'_> {
                     r#"<path class="epoch" d="M10 {line:.1}H{width:.1}"><title>a new journal</title></path>"#
                 );
             }
-            draw!(self, r#"<text class="axis" x="38" y="{:.1}" text-anchor="end">{}</text>"#, y + 3.5, moment.1);
+            draw!(self, r#"<text class="axis" x="38" y="{:.1}">{}</text>"#, y + 3.5, moment.1);
         }
-        draw!(self, r#"<text class="axis" x="38" y="{:.1}" text-anchor="end">time</text>"#, TOP - 16.0);
+        draw!(self, r#"<text class="axis" x="38" y="{:.1}">time</text>"#, TOP - 16.0);
     }
 
     fn lifelines(&mut self) {
         let bottom = self.frame.bottom();
         for lane in 0..self.chart.lanes.len() {
             let x = self.frame.x(lane);
-            draw!(self, r#"<path class="life" d="M{x:.1} {:.1}V{bottom:.1}"/>"#, TOP - 14.0);
+            draw!(self, r#"<path class="gone" d="M{x:.1} {:.1}V{bottom:.1}"/>"#, TOP - 14.0);
             let own: Vec<Point> = self.chart.points.iter().filter(|point| point.lane == lane).cloned().collect();
+            if let [first, .., last] = &own[..] {
+                let (from, to) = (self.frame.place(first).1 - 14.0, self.frame.place(last).1);
+                draw!(self, r#"<path class="life" d="M{x:.1} {from:.1}V{to:.1}"/>"#);
+            }
             if self.chart.lanes[lane].service {
                 // One band for each process: between a crash and the next start there was none.
                 for process in own.chunk_by(|_, next| next.role != Role::Start) {
@@ -125,7 +131,7 @@ impl Picture<'_> {
     fn memberships<'p>(&self, lane: usize, own: &'p [Point]) -> Vec<(&'p Point, &'p Point)> {
         let kind = |point: &Point| {
             let event = &self.chart.events[point.event?];
-            (event.author == lane && point.role != Role::Deliver).then_some(event.kind)
+            (self.is_of(event, lane) && point.role != Role::Deliver).then_some(event.kind)
         };
         let mut bands: Vec<(&Point, &Point)> = Vec::new();
         let mut open = None;
@@ -145,6 +151,12 @@ impl Picture<'_> {
             }
         }
         bands
+    }
+
+    /// Whether an event is that of a process, or of another one of the same name that it goes on for.
+    fn is_of(&self, event: &Happening, lane: usize) -> bool {
+        let name = |lane: usize| self.chart.lanes.get(lane).map(|lane| &lane.name);
+        name(event.author) == name(lane)
     }
 
     fn band(&mut self, lane: usize, begin: Option<&Point>, end: Option<&Point>) {
@@ -185,6 +197,7 @@ impl Picture<'_> {
             };
             let colour = self.colour_of(begin.event.or(end.event));
             let ((x1, y1), (x2, y2)) = (self.frame.place(begin), self.frame.place(end));
+            let x1 = if begin.role == Role::Broadcast { x1 + BOX.copysign(x2 - x1) } else { x1 };
             let length = (x2 - x1).hypot(y2 - y1).max(1.0);
             let (dx, dy) = ((x2 - x1) / length, (y2 - y1) / length);
             let (tx, ty) = (x2 - dx * 5.0, y2 - dy * 5.0);
@@ -200,8 +213,38 @@ impl Picture<'_> {
         }
     }
 
+    /// From a process that was killed to the one that goes on as the same participant.
+    fn returns(&mut self) {
+        for (index, point) in self.chart.points.iter().enumerate().filter(|(_, point)| point.role == Role::Crash) {
+            let name = &self.chart.lanes[point.lane].name;
+            let later = &self.chart.points[index + 1..];
+            let again =
+                later.iter().find(|next| next.lane != point.lane && self.chart.lanes[next.lane].name == *name);
+            let Some(again) = again else { continue };
+            let own = later.iter().filter(|next| next.lane == again.lane);
+            let first = own.clone().find(|next| matches!(next.role, Role::Answer | Role::Resume));
+            let (Some(Role::Resume), Some(send)) =
+                (first.map(|first| first.role), own.clone().find(|next| next.role == Role::Send))
+            else {
+                continue;
+            };
+            let ((x1, y1), (x2, y2)) = (self.frame.place(point), self.frame.place(send));
+            let (colour, turn) = (&self.lane_colour[point.lane], (x2 - x1) / 2.0);
+            draw!(
+                self,
+                r#"<g class="{colour}"><path class="off2" d="M{x1:.1} {y1:.1}C{:.1} {y1:.1} {:.1} {y2:.1} {x2:.1} {y2:.1}"/></g>"#,
+                x1 + turn,
+                x2 - turn
+            );
+        }
+    }
+
     fn points(&mut self) {
-        for point in &self.chart.points {
+        let mut came_from = vec![None; self.chart.points.len()];
+        for arrow in &self.chart.arrows {
+            came_from[arrow.to] = Some(self.frame.place(&self.chart.points[arrow.from]).0);
+        }
+        for (index, point) in self.chart.points.iter().enumerate() {
             let (x, y) = self.frame.place(point);
             let own = matches!(point.role, Role::Send | Role::Lost | Role::Answer | Role::Resume)
                 || point.event.is_none();
@@ -209,21 +252,30 @@ impl Picture<'_> {
             let words =
                 xml(&format!("{}: {} at {}", self.chart.lanes[point.lane].name, point.words, point.moment.1));
             draw!(self, r#"<g class="{colour}"><title>{words}</title>{}"#, shape(point.role, x, y));
-            if self.crossed(point) {
+            let crossed = self.crossed(point);
+            if crossed {
                 draw!(self, r#"<circle class="cross" cx="{x:.1}" cy="{y:.1}" r="8.5"/>"#);
             }
-            if !point.role.is_aside() {
-                let class = if point.role == Role::Broadcast { "stamp" } else { "time" };
-                // On the side away from the service, where the arrows are not.
-                let (class, x) = if x < self.service_x() {
-                    (format!("{class} before"), x - 10.0)
-                } else {
-                    (class.into(), x + 10.0)
-                };
-                draw!(self, r#"<text class="{class}" x="{x:.1}" y="{:.1}">{}</text>"#, y + 3.5, point.moment.1);
-            }
+            self.time(point, crossed, came_from[index]);
             self.out.push_str("</g>\n");
         }
+    }
+
+    /// A point's time: where the arrows are not.
+    fn time(&mut self, point: &Point, crossed: bool, came_from: Option<f64>) {
+        let ((x, y), time) = (self.frame.place(point), point.moment.1);
+        if point.role.is_aside() {
+            return;
+        }
+        if point.role == Role::Broadcast {
+            draw!(self, r#"<text class="inbox" x="{x:.1}" y="{:.1}">{time}</text>"#, y + 3.6);
+            return;
+        }
+        let arrows = if point.role == Role::Receive { came_from } else { Some(self.service_x()) };
+        let away = if crossed { 13.0 } else { 10.0 };
+        let (class, x) =
+            if arrows.is_some_and(|arrows| arrows > x) { ("time before", x - away) } else { ("time", x + away) };
+        draw!(self, r#"<text class="{class}" x="{x:.1}" y="{:.1}">{time}</text>"#, y + 3.5);
     }
 
     fn service_x(&self) -> f64 {
@@ -243,12 +295,10 @@ impl Picture<'_> {
             let y = self.frame.y(event.moment);
             let colour = self.colour_of(Some(index));
             let time = event.moment.1;
-            let room = LINE_SHOWN - event.name.chars().count().min(NAME_SHOWN);
+            let room = LINE_SHOWN - width(&event.name).min(NAME_SHOWN);
             let (name, content) = (short(&event.name, NAME_SHOWN), short(&event.content, room));
             let said = match (event.kind, event.expired) {
-                (Kind::Message, _) => format!(
-                    r#"<tspan class="{colour}" style="fill:var(--c);font-weight:600">{name}:</tspan> {content}"#
-                ),
+                (Kind::Message, _) => format!(r#"<tspan class="said {colour}">{name}:</tspan> {content}"#),
                 (Kind::Joined, _) => format!(r#"<tspan class="quiet">{name} joined</tspan>"#),
                 (Kind::Left, false) => format!(r#"<tspan class="quiet">{name} left</tspan>"#),
                 (Kind::Left, true) => {
@@ -286,18 +336,18 @@ impl Picture<'_> {
     }
 
     fn names(&mut self) {
-        let half = self.frame.lane_width.min(132.0) / 2.0 - 4.0;
+        let half = self.frame.lane_width.min(140.0) / 2.0 - 4.0;
         for (index, lane) in self.chart.lanes.iter().enumerate() {
             let (x, colour) = (self.frame.x(index), &self.lane_colour[index]);
-            let name = short(&lane.name, NAME_SHOWN);
             let why = if lane.has_log { "" } else { " (no log)" };
-            for y in [TOP - 36.0, self.frame.bottom() + 16.0] {
+            let whole = format!("{}{why}", lane.name);
+            let name = short(&whole, (half * 2.0 / LETTER) as usize);
+            for y in self.frame.names() {
+                let (left, top, width) = (x - half, y - 15.0, half * 2.0);
                 draw!(
                     self,
-                    r#"<g class="{colour}"><rect class="pill" x="{:.1}" y="{:.1}" width="{:.1}" height="22" rx="11"/><text class="name" x="{x:.1}" y="{:.1}">{name}{why}</text></g>"#,
-                    x - half,
-                    y - 15.0,
-                    half * 2.0,
+                    r#"<g class="{colour}"><title>{}</title><rect class="paper" x="{left:.1}" y="{top:.1}" width="{width:.1}" height="22" rx="11"/><rect class="pill" x="{left:.1}" y="{top:.1}" width="{width:.1}" height="22" rx="11"/><text class="name" x="{x:.1}" y="{:.1}">{name}</text></g>"#,
+                    xml(&whole),
                     y + 0.5
                 );
             }
@@ -306,51 +356,21 @@ impl Picture<'_> {
 
     fn key(&mut self) {
         let y = self.frame.height - 20.0;
-        let entries = [
-            (Role::Send, "sends"),
-            (Role::Receive, "service receives"),
-            (Role::Broadcast, "puts in order, broadcasts"),
-            (Role::Deliver, "is delivered"),
-            (Role::Answer, "gets the answer"),
-            (Role::Break, "connection breaks"),
-            (Role::Resume, "goes on"),
-            (Role::Crash, "gone"),
-        ];
         let mut x = 24.0;
-        for (role, words) in entries {
+        for (role, words) in KEY {
+            let (wide, sample) = if role == Role::Broadcast {
+                (BOX, format!(r#"<text class="inbox" x="{:.1}" y="{:.1}">9</text>"#, x + BOX - 8.0, y - 0.4))
+            } else {
+                (8.0, String::new())
+            };
             draw!(
                 self,
-                r#"<g class="c">{}<text class="key" x="{:.1}" y="{:.1}">{words}</text></g>"#,
-                shape(role, x, y - 4.0),
-                x + 12.0,
-                y
+                r#"<g class="c">{}{sample}<text class="key" x="{:.1}" y="{y:.1}">{words}</text></g>"#,
+                shape(role, x + wide - 8.0, y - 4.0),
+                x + wide * 2.0 - 4.0
             );
-            x += 34.0 + words.chars().count() as f64 * 6.6;
+            x += wide * 2.0 + 20.0 + words.chars().count() as f64 * 7.0;
         }
-    }
-}
-
-fn shape(role: Role, x: f64, y: f64) -> String {
-    match role {
-        Role::Start => String::new(),
-        Role::Stop => format!(r#"<path class="cap" d="M{:.1} {y:.1}h10"/>"#, x - 5.0),
-        Role::Send => format!(r#"<circle class="dot" cx="{x:.1}" cy="{y:.1}" r="4.8"/>"#),
-        Role::Receive => format!(r#"<circle class="ring" cx="{x:.1}" cy="{y:.1}" r="3.2"/>"#),
-        Role::Broadcast => {
-            format!(r#"<rect class="dot" x="{:.1}" y="{:.1}" width="10" height="10" rx="2"/>"#, x - 5.0, y - 5.0)
-        }
-        Role::Deliver => format!(r#"<circle class="dot" cx="{x:.1}" cy="{y:.1}" r="3.4"/>"#),
-        Role::Answer => format!(r#"<circle class="ring" cx="{x:.1}" cy="{y:.1}" r="3.2"/>"#),
-        Role::Resume => format!(
-            r#"<circle class="ring" cx="{x:.1}" cy="{y:.1}" r="5.5"/><circle class="dot" cx="{x:.1}" cy="{y:.1}" r="3"/>"#
-        ),
-        Role::Lost => format!(
-            r#"<circle class="ring" cx="{x:.1}" cy="{y:.1}" r="4.8"/><path class="bad" d="M{:.1} {:.1}l5 5m0 -5l-5 5"/>"#,
-            x - 2.5,
-            y - 2.5
-        ),
-        Role::Break => format!(r#"<path class="bad" d="M{:.1} {y:.1}l4 -4l4 8l4 -4"/>"#, x - 6.0),
-        Role::Crash => format!(r#"<path class="bad" d="M{:.1} {:.1}l12 12m0 -12l-12 12"/>"#, x - 6.0, y - 6.0),
     }
 }
 
@@ -360,25 +380,4 @@ fn sentence(event: &Happening) -> String {
         Kind::Message => format!("[{time}] {}: {}", event.name, event.content),
         _ => format!("[{time}] {}", event.content),
     }
-}
-
-fn short(text: &str, characters: usize) -> String {
-    let shown: String = text.chars().take(characters).collect();
-    if shown.len() < text.len() { format!("{}…", xml(&shown)) } else { xml(&shown) }
-}
-
-/// Text as XML takes it, with what would reorder or hide it made visible.
-fn xml(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in escaped(text).chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\u{fffe}' | '\u{ffff}' => safe.push('\u{fffd}'),
-            c => safe.push(c),
-        }
-    }
-    safe
 }

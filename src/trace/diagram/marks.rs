@@ -1,0 +1,80 @@
+//! The marks on a lifeline, and text as a picture takes it.
+
+use super::Role;
+use crate::terminal::escaped;
+
+/// Half the width of the box that an event's time is in.
+pub(super) const BOX: f64 = 15.0;
+
+/// What the key of a picture explains.
+pub(super) const KEY: [(Role, &str); 8] = [
+    (Role::Send, "sends"),
+    (Role::Receive, "service receives"),
+    (Role::Broadcast, "puts in order, broadcasts"),
+    (Role::Deliver, "is delivered"),
+    (Role::Answer, "gets the answer"),
+    (Role::Break, "connection breaks"),
+    (Role::Resume, "goes on"),
+    (Role::Crash, "gone"),
+];
+
+/// The mark of a role.
+pub(super) fn shape(role: Role, x: f64, y: f64) -> String {
+    match role {
+        Role::Start => String::new(),
+        Role::Stop => format!(r#"<path class="cap" d="M{:.1} {y:.1}h10"/>"#, x - 5.0),
+        Role::Send => format!(r#"<circle class="dot" cx="{x:.1}" cy="{y:.1}" r="4.8"/>"#),
+        Role::Receive | Role::Answer => format!(r#"<circle class="ring" cx="{x:.1}" cy="{y:.1}" r="3.2"/>"#),
+        Role::Broadcast => {
+            let (left, top) = (x - BOX, y - 7.5);
+            format!(
+                r#"<rect class="box" x="{left:.1}" y="{top:.1}" width="{:.1}" height="15" rx="4"/>"#,
+                BOX * 2.0
+            )
+        }
+        Role::Deliver => format!(r#"<circle class="dot" cx="{x:.1}" cy="{y:.1}" r="3.4"/>"#),
+        Role::Resume => format!(
+            r#"<circle class="ring" cx="{x:.1}" cy="{y:.1}" r="5.5"/><circle class="dot" cx="{x:.1}" cy="{y:.1}" r="3"/>"#
+        ),
+        Role::Lost => format!(
+            r#"<circle class="ring" cx="{x:.1}" cy="{y:.1}" r="4.8"/><path class="bad" d="M{:.1} {:.1}l5 5m0 -5l-5 5"/>"#,
+            x - 2.5,
+            y - 2.5
+        ),
+        Role::Break => format!(r#"<path class="bad" d="M{:.1} {y:.1}l4 -4l4 8l4 -4"/>"#, x - 6.0),
+        Role::Crash => format!(r#"<path class="bad" d="M{:.1} {:.1}l12 12m0 -12l-12 12"/>"#, x - 6.0, y - 6.0),
+    }
+}
+
+/// As much of a text as fits into a room of so many letters. Those of many scripts, and emoji, are twice as wide.
+pub(super) fn short(text: &str, room: usize) -> String {
+    let mut used = 0;
+    let width = |c: char| if u32::from(c) < 0x1100 { 1 } else { 2 };
+    let fits = |c: &char| {
+        used += width(*c);
+        used <= room
+    };
+    let shown: String = text.chars().take_while(fits).collect();
+    if shown.len() < text.len() { format!("{}…", xml(&shown)) } else { xml(&shown) }
+}
+
+/// How much room a text takes, in letters.
+pub(super) fn width(text: &str) -> usize {
+    text.chars().map(|c| if u32::from(c) < 0x1100 { 1 } else { 2 }).sum()
+}
+
+/// Text as XML takes it, with what would reorder or hide it made visible.
+pub(super) fn xml(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in escaped(text).chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\u{fffe}' | '\u{ffff}' => safe.push('\u{fffd}'),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
