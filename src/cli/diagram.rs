@@ -90,6 +90,14 @@ impl Diagram {
             Format::Mermaid => mermaid::text(&chart),
             Format::Shiviz => shiviz::text(&chart),
         };
+        let characters = text.chars().count();
+        if matches!(self.format, Format::Mermaid) && characters > mermaid::CHARACTERS_MAX {
+            notice(&format!(
+                "chitchat: these are {characters} characters, and code hosts render {} at most: choose a part \
+                 with --from, --to or --only",
+                mermaid::CHARACTERS_MAX
+            ));
+        }
         match self.output {
             Some(path) => {
                 fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;

@@ -24,6 +24,28 @@ fn example(options: &[&str]) -> Vec<String> {
     diagram(Path::new(EXAMPLE), options)
 }
 
+/// The records of one log of the example.
+fn records(file: &str) -> Vec<Value> {
+    let text = fs::read_to_string(Path::new(EXAMPLE).join(file)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The event in the example that contains a text: its time, and its time in the request.
+fn times(content: &str) -> [u64; 2] {
+    let said = |record: &Value| {
+        record["recipients"].is_u64() && record["content"].as_str().is_some_and(|text| text.contains(content))
+    };
+    let record = records("server.jsonl").into_iter().find(said).unwrap();
+    ["logical_time", "sent_logical_time"].map(|time| record[time].as_u64().unwrap())
+}
+
+/// The times of the two messages of the example that crossed, in order.
+fn crossed() -> [u64; 2] {
+    let mut times = [times("Who was first?")[0], times("Me!")[0]];
+    times.sort_unstable();
+    times
+}
+
 fn count(lines: &[String], text: &str) -> usize {
     lines.iter().map(|line| line.matches(text).count()).sum()
 }
@@ -38,22 +60,31 @@ fn the_picture_stands_alone_and_shows_what_happened() {
         "nothing from elsewhere"
     );
     assert!(text.contains("prefers-color-scheme:dark"));
-    for name in ["service", "alice", "bob", "carol"] {
-        assert_eq!(count(&picture, &format!(">{name}</text>")), 2, "{name} above and below");
+    for (name, processes) in [("service", 1), ("alice", 1), ("bob", 2), ("carol", 1), ("dora", 1)] {
+        assert_eq!(count(&picture, &format!(">{name}</text>")), 2 * processes, "{name} above and below");
     }
-    assert_eq!(count(&picture, "class=\"tell\""), 20, "an arrow for every delivery");
-    assert_eq!(count(&picture, "class=\"send\""), 9, "and for every request");
-    assert!(text.contains("⇄ written before seeing [15]"), "two messages crossed");
+    let clients = ["client-alice", "client-bob", "client-carol", "browser-dora"];
+    let records: Vec<_> = clients.iter().flat_map(|name| records(&format!("{name}.jsonl"))).collect();
+    let having = |event: &str| records.iter().filter(|record| record["event"] == event).count();
+    assert_eq!(count(&picture, "class=\"tell\""), having("event_delivered"), "an arrow for every delivery");
+    let requests = having("connected") + having("publish_sent") + having("leave_sent");
+    assert_eq!(count(&picture, "class=\"send\""), requests, "and for every request");
+    assert!(text.contains(&format!("⇄ written before seeing [{}]", crossed()[0])), "two messages crossed");
     assert!(text.contains("carol: its log ends here"), "one was killed");
-    assert!(text.contains("Hei, æøå og 😀 telles likt."));
+    assert!(
+        text.contains("bob: the process was killed") && count(&picture, "class=\"off2\"") == 1,
+        "one came back"
+    );
+    assert!(text.contains("I was killed, and have missed nothing."));
 }
 
 #[test]
 fn a_part_of_the_picture_can_be_chosen() {
-    let part = example(&["--from", "9", "--to", "18", "--only", "bob"]).join("\n");
-    assert!(part.contains("2 processes") || part.contains("3 events, 2 processes"), "{part}");
-    assert!(part.contains("Hello, everybody!") && !part.contains("Carol is gone."));
-    assert!(!part.contains(">carol</text>"));
+    let [from, to] = [times("Carol is not reading")[1], crossed()[0] + 1].map(|time| time.to_string());
+    let part = example(&["--from", &from, "--to", &to, "--only", "dora"]).join("\n");
+    assert!(part.contains("2 events, 2 processes"), "{part}");
+    assert!(part.contains("Carol is not reading") && !part.contains("I was killed"));
+    assert!(part.contains(">dora</text>") && !part.contains(">carol</text>"));
 }
 
 #[test]
@@ -107,15 +138,37 @@ fn the_log_for_shiviz_satisfies_its_format() {
     let hosts = check_shiviz(&example(&["--format", "shiviz"]));
     let mut names: Vec<_> = hosts.keys().map(String::as_str).collect();
     names.sort_unstable();
-    assert_eq!(names, ["alice", "bob", "carol", "service"]);
+    assert_eq!(names, ["alice", "bob", "bob-2", "carol", "dora", "service"]);
 }
 
 #[test]
 fn the_mermaid_text_tells_who_sent_and_who_got_what() {
     let text = example(&["--format", "mermaid"]).join("\n");
-    assert!(text.contains("P1->>P0: 9 Hello, everybody!\n"), "{text}");
-    assert!(text.contains("P0-->>P3: 11 → 12 alice#58; Hello, everybody!\n"), "{text}");
-    assert!(text.contains("Note over P2,P3: ⇄ #91;15#93; and #91;17#93; crossed"), "{text}");
+    let [time, sent] = times("I was killed");
+    let lines = [
+        format!("->>P0: {sent} I was killed, and have missed nothing.\n"),
+        format!("Note over P0: #91;{time}#93; bob#58; I was killed, and have missed nothing.\n"),
+        format!("P0-->>P1: {time} → {}\n", time + 1),
+        format!(": ⇄ #91;{}#93; and #91;{}#93; crossed", crossed()[0], crossed()[1]),
+    ];
+    assert!(lines.iter().all(|line| text.contains(line)), "{lines:#?} in {text}");
+}
+
+#[test]
+fn a_text_that_code_hosts_would_not_render_is_said_to_be_too_long() {
+    let server = ServerProgram::start(&["--publish-rate", "0"]);
+    let mut eve = server.join("eve");
+    for n in 0..180 {
+        eve.program.type_line(format!("{n:0128}"));
+    }
+    eve.program.until(&format!("{:0128}", 179));
+    eve.quit().succeeded();
+    let logs = ["server", "client-eve"].map(|name| server.log_folder().join(format!("{name}.jsonl")));
+    let arguments = ["diagram", logs[0].to_str().unwrap(), logs[1].to_str().unwrap(), "--format", "mermaid"];
+    let whole = Program::run(&arguments, &[]).succeeded();
+    assert!(whole.errors.contains("code hosts render 50000 at most: choose a part"), "{}", whole.errors);
+    let part = Program::run(&[&arguments[..], &["--to", "100"]].concat(), &[]).succeeded();
+    assert_eq!(part.errors, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

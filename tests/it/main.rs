@@ -17,6 +17,7 @@
 //! | [`crowd`] | twenty at once have one transcript; the client library |
 //! | [`terminal`] | nothing reaches a terminal raw; `--json` |
 //! | [`diagram`] | pictures of real runs, and text for other tools |
+//! | [`evidence`] | what is said of the recorded run is what its logs say |
 //! | [`logs`] | the records of all processes, and no secret in them |
 //! | [`usage`] | the command line, its refusals and exit codes |
 //! | [`verify`] | the rules over the logs of real runs, and every mistake caught (V1 to V14) |
@@ -42,6 +43,7 @@ mod conversation;
 mod crowd;
 mod deadlines;
 mod diagram;
+mod evidence;
 mod far_behind;
 mod farewells;
 mod grpc_web;

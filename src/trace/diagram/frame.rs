@@ -12,6 +12,8 @@ pub(super) const TOP: f64 = 120.0;
 const LEFT: f64 = 58.0;
 /// The transcript, right of the last lifeline.
 const TRANSCRIPT: f64 = 470.0;
+/// The key, at the bottom.
+const KEY: f64 = 1060.0;
 /// Below the last moment.
 const BOTTOM: f64 = 92.0;
 /// After so many rows the names are shown again, so that they are never far away,
@@ -31,6 +33,8 @@ pub(super) struct Frame {
     pub(super) height: f64,
     /// Between two lifelines.
     pub(super) lane_width: f64,
+    /// Right of the last lifeline.
+    lanes_end: f64,
 }
 
 impl Frame {
@@ -47,8 +51,9 @@ impl Frame {
         for (place, lane) in Self::columns(chart).into_iter().enumerate() {
             x[lane] = LEFT + lane_width * (place as f64 + 0.5);
         }
-        let width = LEFT + lane_width * lanes as f64 + TRANSCRIPT;
-        let mut frame = Self { x, rows, width, height: 0.0, lane_width };
+        let lanes_end = LEFT + lane_width * lanes as f64;
+        let width = (lanes_end + TRANSCRIPT).max(KEY);
+        let mut frame = Self { x, rows, width, height: 0.0, lane_width, lanes_end };
         frame.height = frame.row(frame.rows.len()) + BOTTOM;
         frame
     }
@@ -68,7 +73,7 @@ impl Frame {
     }
 
     /// The lifelines from left to right.
-    pub(super) fn from_left(&self) -> Vec<usize> {
+    pub(super) fn left_to_right(&self) -> Vec<usize> {
         let mut lanes: Vec<usize> = (0..self.x.len()).collect();
         lanes.sort_by(|one, other| self.x[*one].total_cmp(&self.x[*other]));
         lanes
@@ -111,7 +116,7 @@ impl Frame {
 
     /// Where the transcript begins.
     pub(super) fn transcript(&self) -> f64 {
-        self.width - TRANSCRIPT + 46.0
+        self.lanes_end + 46.0
     }
 
     /// Where the lifelines end.

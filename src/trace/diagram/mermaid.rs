@@ -5,8 +5,11 @@ use std::fmt::Write;
 use super::{Chart, Role};
 use crate::trace::record::Kind;
 
-/// The diagram. Mermaid's arrows are level, so an event is shown when it is broadcast: what was sent, then who
-/// got it, with the times in front.
+/// How long a text code hosts render, in characters: what Mermaid takes where it is not told otherwise.
+pub const CHARACTERS_MAX: usize = 50_000;
+
+/// The diagram. Mermaid's arrows are level, so an event is shown when it is broadcast: what was sent, with the
+/// sender's time; what became of it, with the event's time; then who got it, with the event's time and theirs.
 pub fn text(chart: &Chart) -> String {
     let mut text = String::from("sequenceDiagram\n");
     let mut say = |line: String| {
@@ -52,10 +55,11 @@ fn broadcast(chart: &Chart, index: usize, say: &mut impl FnMut(String)) {
         Kind::Left => format!("{name} left"),
         Kind::Message => format!("{name}#58; {}", escaped(&event.content)),
     };
+    say(format!("Note over P{service}: #91;{time}#93; {what}"));
     for arrow in chart.arrows.iter().filter(|arrow| arrow.from == index) {
         let to = &chart.points[arrow.to];
         if to.role == Role::Deliver {
-            say(format!("P{service}-->>P{}: {time} → {} {what}", to.lane, to.moment.1));
+            say(format!("P{service}-->>P{}: {time} → {}", to.lane, to.moment.1));
         }
     }
     for other in &event.crossed {

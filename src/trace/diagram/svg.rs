@@ -36,7 +36,7 @@ pub fn text(chart: &Chart) -> String {
 fn colours(chart: &Chart, frame: &Frame) -> Vec<String> {
     let mut names: Vec<&str> = Vec::new();
     let mut colours = vec![String::from("c"); chart.lanes.len()];
-    for lane in frame.from_left().into_iter().filter(|lane| !chart.lanes[*lane].service) {
+    for lane in frame.left_to_right().into_iter().filter(|lane| !chart.lanes[*lane].service) {
         let name = &chart.lanes[lane].name;
         let place = names.iter().position(|other| other == name).unwrap_or_else(|| {
             names.push(name);

@@ -24,9 +24,8 @@ export const UNLIMITED = ["--publish-rate", "0"];
 
 /** A server process. */
 export class Server {
-  static async start({ port = 0, journal = "memory", args = [] } = {}) {
+  static async start({ port = 0, journal = "memory", args = [], logs = mkdtempSync(join(tmpdir(), "chitchat-server-")) } = {}) {
     const server = new Server();
-    const logs = mkdtempSync(join(tmpdir(), "chitchat-server-"));
     server.logs = logs;
     server.process = spawn(
       BIN,
@@ -62,10 +61,9 @@ export class Server {
 
 /** A `join --plain` process. */
 export class Plain {
-  static start(name, url) {
+  static start(name, url, { args = [], logs = mkdtempSync(join(tmpdir(), "chitchat-client-")) } = {}) {
     const plain = new Plain();
-    const logs = mkdtempSync(join(tmpdir(), "chitchat-client-"));
-    plain.process = spawn(BIN, ["join", "--plain", "--name", name, "--server", url, "--log-dir", logs], {
+    plain.process = spawn(BIN, ["join", "--plain", "--name", name, "--server", url, "--log-dir", logs, ...args], {
       stdio: ["pipe", "pipe", "pipe"],
     });
     plain.out = "";

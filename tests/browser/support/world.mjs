@@ -55,8 +55,8 @@ export class World {
     return network;
   }
 
-  plain(name, url) {
-    const plain = Plain.start(name, url);
+  plain(name, url, options) {
+    const plain = Plain.start(name, url, options);
     this.processes.push(plain);
     return plain;
   }

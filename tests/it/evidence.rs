@@ -1,0 +1,82 @@
+//! `logs/README.md` walks through the recorded run: what it quotes is what the logs say (S1 to S7, T1 to T3).
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+const LOGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/logs");
+
+/// A line that the walk quotes: ``- [`FILE:LINE`](example/FILE#LLINE) `{fields}` ``.
+struct Quote {
+    section: String,
+    file: String,
+    line: usize,
+    link: String,
+    fields: Map<String, Value>,
+}
+
+fn quotes(text: &str) -> Vec<Quote> {
+    let mut section = String::new();
+    let mut quotes = Vec::new();
+    for line in text.lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            section = title.split(':').next().unwrap().into();
+        }
+        let Some(quoted) = line.strip_prefix("- [`") else { continue };
+        let (place, rest) = quoted.split_once("`](").unwrap();
+        let (link, fields) = rest.split_once(") ").unwrap();
+        let (file, line) = place.split_once(':').unwrap();
+        quotes.push(Quote {
+            section: section.clone(),
+            file: file.into(),
+            line: line.parse().unwrap(),
+            link: link.into(),
+            fields: serde_json::from_str(fields.trim_matches(['`', ' '])).unwrap(),
+        });
+    }
+    quotes
+}
+
+#[test]
+fn every_quoted_line_is_in_the_logs_and_every_demand_has_one() {
+    let text = fs::read_to_string(Path::new(LOGS).join("README.md")).unwrap();
+    let quotes = quotes(&text);
+    for Quote { file, line, link, fields, .. } in &quotes {
+        let place = format!("{file}:{line}");
+        assert_eq!(*link, format!("example/{file}#L{line}"));
+        let log = fs::read_to_string(Path::new(LOGS).join("example").join(file)).unwrap();
+        let record = log.lines().nth(line - 1).unwrap_or_else(|| panic!("there is no {place}"));
+        let record: Map<String, Value> = serde_json::from_str(record).unwrap();
+        assert!(!fields.is_empty(), "{place} is quoted with nothing");
+        for (field, value) in fields {
+            assert_eq!(record.get(field), Some(value), "{field} of {place}: tests/record-example quotes anew");
+        }
+    }
+    let proved: HashSet<_> = quotes.iter().map(|quote| quote.section.as_str()).collect();
+    for demand in ["S1", "S2", "S3", "S4", "S5", "S6", "S7", "T1", "T2", "T3"] {
+        assert!(proved.contains(demand), "nothing is quoted for {demand}");
+    }
+}
+
+/// What is said beside the quotes, and would not be noticed by them.
+#[test]
+fn what_the_walk_says_of_the_run_is_so() {
+    let text = fs::read_to_string(Path::new(LOGS).join("README.md")).unwrap();
+    let quotes = quotes(&text);
+    let of = |section: &str, event: &str| -> Vec<&Map<String, Value>> {
+        let wanted = |quote: &&Quote| quote.section == section && quote.fields.get("event") == Some(&event.into());
+        quotes.iter().filter(wanted).map(|quote| &quote.fields).collect()
+    };
+    let seen: HashSet<_> = of("S3", "publish_sent").iter().filter_map(|sent| sent.get("seen_sequence")).collect();
+    assert_eq!(seen.len(), 1, "the writers of the messages that crossed had seen the same");
+    let accepted = of("S3", "message_broadcast")[0]["content"].as_str().unwrap();
+    let refused = of("S3", "publish_refused")[0]["content"].as_str().unwrap();
+    assert_eq!([accepted.chars().count(), refused.chars().count()], [128, 129]);
+    let times: Vec<_> =
+        of("T1", "event_delivered").iter().filter_map(|record| record["timestamp"].as_str()).collect();
+    let (carol, others) = times.split_last().unwrap();
+    assert!(others.iter().all(|time| time < carol), "only carol waited");
+    assert_eq!(of("S4", "session_resumed").len(), 1);
+}
