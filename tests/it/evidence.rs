@@ -1,10 +1,13 @@
 //! `logs/README.md` walks through the recorded run: what it quotes is what the logs say (S1 to S7, T1 to T3).
+//! The report has a run of its own.
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value};
+
+use crate::support::Program;
 
 const LOGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/logs");
 
@@ -79,4 +82,12 @@ fn what_the_walk_says_of_the_run_is_so() {
     let (carol, others) = times.split_last().unwrap();
     assert!(others.iter().all(|time| time < carol), "only carol waited");
     assert_eq!(of("S4", "session_resumed").len(), 1);
+}
+
+#[test]
+fn the_run_in_the_report_keeps_every_rule() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/run");
+    let logs = ["server", "client-alice", "client-xenia"].map(|name| folder.join(format!("{name}.jsonl")));
+    let arguments: Vec<_> = ["verify"].into_iter().chain(logs.iter().map(|log| log.to_str().unwrap())).collect();
+    Program::run(&arguments, &[]).succeeded();
 }
