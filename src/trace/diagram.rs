@@ -120,6 +120,8 @@ pub struct Chart {
     pub points: Vec<Point>,
     /// The arrows.
     pub arrows: Vec<Arrow>,
+    /// From the end of a process to the request of the one that goes on for it, with what it had kept.
+    pub heirs: Vec<Arrow>,
     /// The conversation, in order.
     pub events: Vec<Happening>,
 }
@@ -136,6 +138,22 @@ pub struct Part {
 }
 
 impl Chart {
+    /// The lifelines from left to right: in the order in which the processes came, those of one name side by side,
+    /// and the service in the middle, so that no arrow has to go far.
+    #[must_use]
+    pub fn columns(&self) -> Vec<usize> {
+        let is_service = |lane: &usize| self.lanes[*lane].service;
+        let (services, mut others): (Vec<_>, Vec<_>) = (0..self.lanes.len()).partition(is_service);
+        let name = |lane: usize| self.lanes.get(lane).map(|lane| &lane.name);
+        let arrival = |lane: usize| self.events.iter().position(|event| name(event.author) == name(lane));
+        others.sort_by_cached_key(|lane| (arrival(*lane).unwrap_or(usize::MAX), name(*lane), *lane));
+        let mut half = others.len().div_ceil(2);
+        while half < others.len() && half > 0 && name(others[half]) == name(others[half - 1]) {
+            half += 1;
+        }
+        [&others[..half], &services, &others[half..]].concat()
+    }
+
     /// The part of this chart that was asked for.
     #[must_use]
     pub fn part(&self, part: &Part) -> Self {
@@ -146,8 +164,10 @@ impl Chart {
         let shown = |point: &Point| in_time(point.moment.1) && lanes.place[point.lane].is_some();
         let points = Kept::of(&self.points, shown);
         let arrow = |arrow: &Arrow| Some(Arrow { from: points.place[arrow.from]?, to: points.place[arrow.to]? });
+        let arrows = |all: &[Arrow]| all.iter().filter_map(arrow).collect();
         let mut chart = Self {
-            arrows: self.arrows.iter().filter_map(arrow).collect(),
+            arrows: arrows(&self.arrows),
+            heirs: arrows(&self.heirs),
             lanes: lanes.kept,
             points: points.kept,
             events: events.kept,

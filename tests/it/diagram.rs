@@ -1,6 +1,6 @@
 //! `chitchat diagram`: what happened, as a picture and as text for other tools.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
@@ -107,30 +107,74 @@ fn text_in_a_picture_is_text_whatever_it_contains() {
     check_shiviz(&diagram(server.log_folder(), &["--format", "shiviz"]));
 }
 
+type VectorClock = BTreeMap<String, u64>;
+
+/// A line of the log for ShiViz.
+#[derive(Debug)]
+struct Noted {
+    host: String,
+    clock: VectorClock,
+    words: String,
+}
+
 /// The rules of the format: a line with the regular expression, one with the delimiter, and then
-/// `host {clock} event`, a host's own entries being 1, 2, 3 …, and nobody knowing what has not happened.
+/// `host {clock} event`, a host's own entries being 1, 2, 3 …, nobody knowing what has not happened, and
+/// everybody knowing just what came before: the own past, and that of whoever sent what is received.
 #[track_caller]
 fn check_shiviz(lines: &[String]) -> HashMap<String, u64> {
     assert_eq!(lines[0], r"(?<host>\S+) (?<clock>\{.*?\}) (?<event>.*)");
     assert_eq!(lines[1], "", "one execution, so nothing divides it");
-    let mut clocks: HashMap<String, HashMap<String, u64>> = HashMap::new();
+    let mut noted: Vec<Noted> = Vec::new();
     let mut own: HashMap<String, u64> = HashMap::new();
     for line in &lines[2..] {
         let (host, rest) = line.split_once(' ').unwrap();
         let end = rest.find("} ").unwrap();
-        let (clock, event) = (&rest[..=end], &rest[end + 2..]);
-        assert!(!host.is_empty() && !event.is_empty(), "{line}");
-        let clock: HashMap<String, Value> = serde_json::from_str(clock).unwrap();
-        let clock: HashMap<_, _> = clock.into_iter().map(|(host, n)| (host, n.as_u64().unwrap())).collect();
-        let before = clocks.entry(host.to_owned()).or_default();
-        assert!(before.iter().all(|(host, n)| clock[host] >= *n), "nothing is forgotten: {line}");
+        let clock: BTreeMap<String, u64> = serde_json::from_str(&rest[..=end]).unwrap();
+        let (time, words) = rest[end + 2..].split_once("] ").unwrap();
+        assert!(!host.is_empty() && !words.is_empty() && time[1..].parse::<u64>().is_ok(), "{line}");
         let count = own.entry(host.to_owned()).or_default();
         *count += 1;
         assert_eq!(clock[host], *count, "own entries go up by 1: {line}");
         assert!(clock.iter().all(|(host, n)| own[host] >= *n), "nothing is known before it happened: {line}");
-        clocks.insert(host.to_owned(), clock);
+        let now = Noted { host: host.into(), clock, words: words.into() };
+        check_knowledge(&noted, &now);
+        noted.push(now);
     }
     own
+}
+
+/// A step knows what its host knew, what the sender of what it receives knew, and itself.
+#[track_caller]
+fn check_knowledge(noted: &[Noted], now: &Noted) {
+    let mut past =
+        noted.iter().rfind(|before| before.host == now.host).map_or_else(BTreeMap::new, |b| b.clock.clone());
+    *past.entry(now.host.clone()).or_default() += 1;
+    let number = |words: &str| words.split([' ', ':']).find_map(|word| word.parse::<u64>().ok());
+    let broadcast = |before: &&Noted| before.host == "service" && before.words.starts_with("event ");
+    let same_name = |before: &&Noted| now.host.starts_with(&*before.host) && before.host != now.host;
+    let asks = |before: &&Noted| before.words.starts_with("sends: ") || before.words.starts_with("asks to ");
+    let senders: Vec<&Noted> = match now.words.split_once(' ').unwrap_or_default() {
+        ("gets", _) | ("its", _) if now.words.contains(" event ") => {
+            noted.iter().filter(broadcast).filter(|b| number(&b.words) == number(&now.words)).collect()
+        }
+        ("has", "joined" | "left") | ("goes", "on") => noted.iter().filter(broadcast).collect(),
+        ("the", rest) if rest.starts_with("service receives") => noted.iter().filter(asks).collect(),
+        ("asks", rest) if rest.starts_with("to go on") => noted.iter().filter(same_name).collect(),
+        _ => {
+            assert_eq!(now.clock, past, "nothing is received: {now:?}");
+            return;
+        }
+    };
+    let knows = |sender: &&Noted| {
+        let mut known = past.clone();
+        for (host, n) in &sender.clock {
+            let entry = known.entry(host.clone()).or_default();
+            *entry = (*entry).max(*n);
+        }
+        known == now.clock
+    };
+    let alone = senders.is_empty() && now.words.starts_with("asks to go on") && now.clock == past;
+    assert!(alone || senders.iter().any(knows), "as much as was sent, and no more: {now:?}");
 }
 
 #[test]

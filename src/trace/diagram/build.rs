@@ -246,7 +246,10 @@ impl Builder {
         let file = step.line.file;
         let find = |this: &Self, sequence: u64| this.events.get(&(epoch, sequence)).copied();
         match step.act {
-            Act::JoinSent { .. } => self.lane(file, false).join = Some(point),
+            Act::JoinSent { .. } => {
+                self.lane(file, false).join = Some(point);
+                self.inherit(point, (epoch, who));
+            }
             Act::Connected { resumed, head, .. } => {
                 let join = self.lane(file, false).join.take();
                 let [joined, _] = self.members.get(&(epoch, who)).copied().unwrap_or_default();
@@ -276,6 +279,15 @@ impl Builder {
             _ => {}
         }
         self.own_events(file, epoch, who);
+    }
+
+    /// A process goes on as a participant that another one was.
+    fn inherit(&mut self, join: usize, member: (usize, Who)) {
+        let before = self.own.get(&member).and_then(|(_, lane)| *lane);
+        let Some(before) = before.filter(|lane| *lane != self.chart.points[join].lane) else { return };
+        if let Some(last) = self.chart.points.iter().rposition(|point| point.lane == before) {
+            self.chart.heirs.push(Arrow { from: last, to: join });
+        }
     }
 
     fn send(&mut self, point: usize, event: Option<EventPoints>) {

@@ -8,8 +8,11 @@ use super::{Chart, Moment, Point};
 pub(super) const ROW: f64 = 19.0;
 /// Above the first moment.
 pub(super) const TOP: f64 = 120.0;
-/// Left of the first lifeline: the time axis.
+/// Left of the first lifeline: the time axis, with times of so many digits,
 const LEFT: f64 = 58.0;
+const DIGITS: u32 = 5;
+/// and more room for each digit more.
+const DIGIT: f64 = 6.6;
 /// The transcript, right of the last lifeline.
 const TRANSCRIPT: f64 = 470.0;
 /// The key, at the bottom.
@@ -25,6 +28,8 @@ const ROWS_LEFT: usize = 20;
 
 /// Places for all that is in a chart.
 pub(super) struct Frame {
+    /// Where the times of the axis end.
+    pub(super) axis: f64,
     /// Of each lifeline.
     x: Vec<f64>,
     rows: BTreeMap<Moment, usize>,
@@ -47,29 +52,17 @@ impl Frame {
         // Two events are never so close that what is said of them does not fit between them.
         moments.extend(chart.events.iter().map(|event| (event.moment.0, event.moment.1.saturating_sub(1))));
         let rows: BTreeMap<Moment, usize> = moments.into_iter().zip(0..).collect();
+        let digits = rows.keys().filter_map(|moment| moment.1.checked_ilog10()).max().unwrap_or(0) + 1;
+        let left = LEFT + f64::from(digits.saturating_sub(DIGITS)) * DIGIT;
         let mut x = vec![0.0; lanes];
-        for (place, lane) in Self::columns(chart).into_iter().enumerate() {
-            x[lane] = LEFT + lane_width * (place as f64 + 0.5);
+        for (place, lane) in chart.columns().into_iter().enumerate() {
+            x[lane] = left + lane_width * (place as f64 + 0.5);
         }
-        let lanes_end = LEFT + lane_width * lanes as f64;
+        let lanes_end = left + lane_width * lanes as f64;
         let width = (lanes_end + TRANSCRIPT).max(KEY);
-        let mut frame = Self { x, rows, width, height: 0.0, lane_width, lanes_end };
+        let mut frame = Self { axis: left - 20.0, x, rows, width, height: 0.0, lane_width, lanes_end };
         frame.height = frame.row(frame.rows.len()) + BOTTOM;
         frame
-    }
-
-    /// Processes in the order in which they came, those of one name side by side.
-    fn columns(chart: &Chart) -> Vec<usize> {
-        let is_service = |lane: &usize| chart.lanes[*lane].service;
-        let (services, mut others): (Vec<_>, Vec<_>) = (0..chart.lanes.len()).partition(is_service);
-        let name = |lane: usize| chart.lanes.get(lane).map(|lane| &lane.name);
-        let arrival = |lane: usize| chart.events.iter().position(|event| name(event.author) == name(lane));
-        others.sort_by_cached_key(|lane| (arrival(*lane).unwrap_or(usize::MAX), name(*lane), *lane));
-        let mut half = others.len().div_ceil(2);
-        while half < others.len() && half > 0 && name(others[half]) == name(others[half - 1]) {
-            half += 1;
-        }
-        [&others[..half], &services, &others[half..]].concat()
     }
 
     /// The lifelines from left to right.

@@ -4,7 +4,10 @@ use super::Role;
 use crate::terminal::escaped;
 
 /// Half the width of the box that an event's time is in.
-pub(super) const BOX: f64 = 15.0;
+pub(super) fn half_box(time: u64) -> f64 {
+    let digits = time.checked_ilog10().unwrap_or(0) + 1;
+    (f64::from(digits) * 3.6).max(12.0) + 3.0
+}
 
 /// What the key of a picture explains.
 pub(super) const KEY: [(Role, &str); 8] = [
@@ -18,18 +21,19 @@ pub(super) const KEY: [(Role, &str); 8] = [
     (Role::Crash, "gone"),
 ];
 
-/// The mark of a role.
-pub(super) fn shape(role: Role, x: f64, y: f64) -> String {
+/// The mark of a role, at a time.
+pub(super) fn shape(role: Role, time: u64, x: f64, y: f64) -> String {
     match role {
         Role::Start => String::new(),
         Role::Stop => format!(r#"<path class="cap" d="M{:.1} {y:.1}h10"/>"#, x - 5.0),
         Role::Send => format!(r#"<circle class="dot" cx="{x:.1}" cy="{y:.1}" r="4.8"/>"#),
         Role::Receive | Role::Answer => format!(r#"<circle class="ring" cx="{x:.1}" cy="{y:.1}" r="3.2"/>"#),
         Role::Broadcast => {
-            let (left, top) = (x - BOX, y - 7.5);
+            let half = half_box(time);
+            let (left, top) = (x - half, y - 7.5);
             format!(
                 r#"<rect class="box" x="{left:.1}" y="{top:.1}" width="{:.1}" height="15" rx="4"/>"#,
-                BOX * 2.0
+                half * 2.0
             )
         }
         Role::Deliver => format!(r#"<circle class="dot" cx="{x:.1}" cy="{y:.1}" r="3.4"/>"#),

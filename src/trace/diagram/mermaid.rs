@@ -1,5 +1,6 @@
 //! A [Mermaid](https://mermaid.js.org) sequence diagram, which code hosts render.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::{Chart, Role};
@@ -16,16 +17,17 @@ pub fn text(chart: &Chart) -> String {
         // A String takes whatever is written to it.
         let _ = writeln!(text, "    {line}");
     };
-    for (index, lane) in chart.lanes.iter().enumerate() {
-        say(format!("participant P{index} as {}", escaped(&lane.name)));
+    for lane in chart.columns() {
+        say(format!("participant P{lane} as {}", escaped(&chart.lanes[lane].name)));
     }
+    let told = Told::by(chart);
     let mut order: Vec<usize> = (0..chart.points.len()).collect();
     order.sort_by_key(|index| (chart.points[*index].moment, *index));
     for index in order {
         let point = &chart.points[index];
         let lane = point.lane;
         match point.role {
-            Role::Broadcast => broadcast(chart, index, &mut say),
+            Role::Broadcast => broadcast(chart, index, &told, &mut say),
             Role::Crash => say(format!("Note over P{lane}: ✕ {}", escaped(&point.words))),
             Role::Break | Role::Resume | Role::Start if point.role != Role::Start || chart.lanes[lane].service => {
                 say(format!("Note over P{lane}: {}", escaped(&point.words)));
@@ -37,17 +39,41 @@ pub fn text(chart: &Chart) -> String {
     text
 }
 
-fn broadcast(chart: &Chart, index: usize, say: &mut impl FnMut(String)) {
+/// What the arrows tell, by where they begin and end.
+struct Told {
+    /// Of each event, the lifeline of whoever asked for it.
+    asked: HashMap<usize, usize>,
+    /// Of each broadcast, where it was delivered.
+    delivered: HashMap<usize, Vec<usize>>,
+}
+
+impl Told {
+    fn by(chart: &Chart) -> Self {
+        let mut told = Self { asked: HashMap::new(), delivered: HashMap::new() };
+        for arrow in &chart.arrows {
+            let (from, to) = (&chart.points[arrow.from], &chart.points[arrow.to]);
+            match (to.role, to.event) {
+                (Role::Receive, Some(event)) => drop(told.asked.insert(event, from.lane)),
+                (Role::Deliver, _) => told.delivered.entry(arrow.from).or_default().push(arrow.to),
+                _ => {}
+            }
+        }
+        told
+    }
+}
+
+fn broadcast(chart: &Chart, index: usize, told: &Told, say: &mut impl FnMut(String)) {
     let point = &chart.points[index];
     let (service, time) = (point.lane, point.moment.1);
-    let Some(event) = point.event.map(|event| &chart.events[event]) else { return };
-    if chart.lanes.get(event.author).is_some() && !event.expired {
+    let Some(place) = point.event else { return };
+    let event = &chart.events[place];
+    if let Some(writer) = told.asked.get(&place) {
         let what = match event.kind {
             Kind::Joined => "join".into(),
             Kind::Left => "leave".into(),
             Kind::Message => escaped(&event.content),
         };
-        say(format!("P{}->>P{service}: {} {what}", event.author, event.sent));
+        say(format!("P{writer}->>P{service}: {} {what}", event.sent));
     }
     let name = escaped(&event.name);
     let what = match event.kind {
@@ -56,15 +82,13 @@ fn broadcast(chart: &Chart, index: usize, say: &mut impl FnMut(String)) {
         Kind::Message => format!("{name}#58; {}", escaped(&event.content)),
     };
     say(format!("Note over P{service}: #91;{time}#93; {what}"));
-    for arrow in chart.arrows.iter().filter(|arrow| arrow.from == index) {
-        let to = &chart.points[arrow.to];
-        if to.role == Role::Deliver {
-            say(format!("P{service}-->>P{}: {time} → {}", to.lane, to.moment.1));
-        }
+    for to in told.delivered.get(&index).into_iter().flatten().map(|to| &chart.points[*to]) {
+        say(format!("P{service}-->>P{}: {time} → {}", to.lane, to.moment.1));
     }
     for other in &event.crossed {
+        let lane = |event: usize| told.asked.get(&event).copied().unwrap_or(service);
+        let both = [lane(place), lane(*other)];
         let other = &chart.events[*other];
-        let both = [event.author, other.author].map(|lane| lane.min(chart.lanes.len() - 1));
         let (from, to) = (both[0].min(both[1]), both[0].max(both[1]));
         say(format!("Note over P{from},P{to}: ⇄ #91;{}#93; and #91;{time}#93; crossed", other.moment.1));
     }

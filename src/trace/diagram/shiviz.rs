@@ -2,7 +2,7 @@
 //! is read, a line with the delimiter of executions (none: there is one), then `host {clock} event`.
 //!
 //! The vector clocks are derived from the chart: an event knows what came before it in its process, and, where
-//! it receives something, what the sender knew.
+//! it receives something, what the sender knew. A process that goes on for another knows what that one had kept.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write;
@@ -59,7 +59,7 @@ fn hosts(chart: &Chart) -> Vec<String> {
 
 fn senders(chart: &Chart) -> Vec<Vec<usize>> {
     let mut senders = vec![Vec::new(); chart.points.len()];
-    chart.arrows.iter().for_each(|arrow| senders[arrow.to].push(arrow.from));
+    chart.arrows.iter().chain(&chart.heirs).for_each(|arrow| senders[arrow.to].push(arrow.from));
     senders
 }
 
@@ -76,7 +76,7 @@ fn order(chart: &Chart, senders: &[Vec<usize>]) -> Vec<usize> {
         }
     }
     let mut receivers = vec![Vec::new(); chart.points.len()];
-    chart.arrows.iter().for_each(|arrow| receivers[arrow.from].push(arrow.to));
+    chart.arrows.iter().chain(&chart.heirs).for_each(|arrow| receivers[arrow.from].push(arrow.to));
     let key = |index: usize| (chart.points[index].moment, chart.points[index].lane, index);
     let mut ready: BTreeSet<_> = (0..chart.points.len()).filter(|index| missing[*index] == 0).map(key).collect();
     let mut order = Vec::new();

@@ -28,7 +28,7 @@ svg{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif
 text{font-size:12px}.title{font-size:17px;font-weight:600}\
 .axis,.time{font-size:9.5px;font-variant-numeric:tabular-nums}\
 .time{paint-order:stroke;stroke-width:3.5px;stroke-linejoin:round}\
-.before,.axis{text-anchor:end}.stamp{font-weight:600;font-variant-numeric:tabular-nums}\
+.nolog{font-size:9.5px;text-anchor:middle}.before,.axis{text-anchor:end}.stamp{font-weight:600;font-variant-numeric:tabular-nums}\
 .inbox{font-size:10px;font-weight:700;text-anchor:middle;font-variant-numeric:tabular-nums}\
 .name{font-size:12.5px;font-weight:600;text-anchor:middle;fill:currentColor}\
 .said{font-weight:600;fill:currentColor}.quiet{font-style:italic}\
@@ -100,7 +100,7 @@ impl Paper {
             sheet,
             "svg{{background:{paper}}}.paper,.ring,.inbox{{fill:{paper}}}.dot,.time,.off{{stroke:{paper}}}\
              text,.stamp{{fill:{ink}}}.c{{color:{ink}}}\
-             .sub,.axis,.time,.key,.quiet,.backhead{{fill:{soft}}}.life,.back,.epoch{{stroke:{soft}}}\
+             .sub,.axis,.time,.nolog,.key,.quiet,.backhead{{fill:{soft}}}.life,.back,.epoch{{stroke:{soft}}}\
              .guide,.gone{{stroke:{line}}}.bad{{stroke:{bad}}}.cross{{stroke:{mark}}}.crosstext{{fill:{mark}}}\
              .name,.said{{fill:currentColor}}.inbox{{fill:{paper}}}"
         );

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::frame::{Frame, ROW, TOP};
-use super::marks::{BOX, KEY, shape, short, width, xml};
+use super::marks::{KEY, half_box, shape, short, width, xml};
 use super::style::{COLOURS, sheet};
 use super::{Arrow, Chart, Happening, Point, Role};
 use crate::trace::record::Kind;
@@ -82,10 +82,10 @@ impl Picture<'_> {
     }
 
     fn axis(&mut self) {
-        let right = self.frame.transcript() - 40.0;
+        let (axis, right) = (self.frame.axis, self.frame.transcript() - 40.0);
         for event in &self.chart.events {
             let y = self.frame.y(event.moment);
-            draw!(self, r#"<path class="guide" d="M44 {y:.1}H{right:.1}"/>"#);
+            draw!(self, r#"<path class="guide" d="M{:.1} {y:.1}H{right:.1}"/>"#, axis + 6.0);
         }
         let mut epoch = None;
         for moment in self.frame.moments().collect::<Vec<_>>() {
@@ -98,9 +98,9 @@ impl Picture<'_> {
                     r#"<path class="epoch" d="M10 {line:.1}H{width:.1}"><title>a new journal</title></path>"#
                 );
             }
-            draw!(self, r#"<text class="axis" x="38" y="{:.1}">{}</text>"#, y + 3.5, moment.1);
+            draw!(self, r#"<text class="axis" x="{axis:.1}" y="{:.1}">{}</text>"#, y + 3.5, moment.1);
         }
-        draw!(self, r#"<text class="axis" x="38" y="{:.1}">time</text>"#, TOP - 16.0);
+        draw!(self, r#"<text class="axis" x="{axis:.1}" y="{:.1}">time</text>"#, TOP - 16.0);
     }
 
     fn lifelines(&mut self) {
@@ -197,7 +197,8 @@ impl Picture<'_> {
             };
             let colour = self.colour_of(begin.event.or(end.event));
             let ((x1, y1), (x2, y2)) = (self.frame.place(begin), self.frame.place(end));
-            let x1 = if begin.role == Role::Broadcast { x1 + BOX.copysign(x2 - x1) } else { x1 };
+            let x1 =
+                if begin.role == Role::Broadcast { x1 + half_box(begin.moment.1).copysign(x2 - x1) } else { x1 };
             let length = (x2 - x1).hypot(y2 - y1).max(1.0);
             let (dx, dy) = ((x2 - x1) / length, (y2 - y1) / length);
             let (tx, ty) = (x2 - dx * 5.0, y2 - dy * 5.0);
@@ -213,23 +214,12 @@ impl Picture<'_> {
         }
     }
 
-    /// From a process that was killed to the one that goes on as the same participant.
+    /// From a process that ended to the one that goes on as the same participant.
     fn returns(&mut self) {
-        for (index, point) in self.chart.points.iter().enumerate().filter(|(_, point)| point.role == Role::Crash) {
-            let name = &self.chart.lanes[point.lane].name;
-            let later = &self.chart.points[index + 1..];
-            let again =
-                later.iter().find(|next| next.lane != point.lane && self.chart.lanes[next.lane].name == *name);
-            let Some(again) = again else { continue };
-            let own = later.iter().filter(|next| next.lane == again.lane);
-            let first = own.clone().find(|next| matches!(next.role, Role::Answer | Role::Resume));
-            let (Some(Role::Resume), Some(send)) =
-                (first.map(|first| first.role), own.clone().find(|next| next.role == Role::Send))
-            else {
-                continue;
-            };
-            let ((x1, y1), (x2, y2)) = (self.frame.place(point), self.frame.place(send));
-            let (colour, turn) = (&self.lane_colour[point.lane], (x2 - x1) / 2.0);
+        for Arrow { from, to } in &self.chart.heirs {
+            let (begin, end) = (&self.chart.points[*from], &self.chart.points[*to]);
+            let ((x1, y1), (x2, y2)) = (self.frame.place(begin), self.frame.place(end));
+            let (colour, turn) = (&self.lane_colour[begin.lane], (x2 - x1) / 2.0);
             draw!(
                 self,
                 r#"<g class="{colour}"><path class="off2" d="M{x1:.1} {y1:.1}C{:.1} {y1:.1} {:.1} {y2:.1} {x2:.1} {y2:.1}"/></g>"#,
@@ -251,7 +241,11 @@ impl Picture<'_> {
             let colour = if own { self.lane_colour[point.lane].clone() } else { self.colour_of(point.event) };
             let words =
                 xml(&format!("{}: {} at {}", self.chart.lanes[point.lane].name, point.words, point.moment.1));
-            draw!(self, r#"<g class="{colour}"><title>{words}</title>{}"#, shape(point.role, x, y));
+            draw!(
+                self,
+                r#"<g class="{colour}"><title>{words}</title>{}"#,
+                shape(point.role, point.moment.1, x, y)
+            );
             let crossed = self.crossed(point);
             if crossed {
                 draw!(self, r#"<circle class="cross" cx="{x:.1}" cy="{y:.1}" r="8.5"/>"#);
@@ -339,15 +333,16 @@ impl Picture<'_> {
         let half = self.frame.lane_width.min(140.0) / 2.0 - 4.0;
         for (index, lane) in self.chart.lanes.iter().enumerate() {
             let (x, colour) = (self.frame.x(index), &self.lane_colour[index]);
-            let why = if lane.has_log { "" } else { " (no log)" };
-            let whole = format!("{}{why}", lane.name);
-            let name = short(&whole, (half * 2.0 / LETTER) as usize);
+            let name = short(&lane.name, (half * 2.0 / LETTER) as usize);
+            if !lane.has_log {
+                draw!(self, r#"<text class="nolog" x="{x:.1}" y="{:.1}">no log</text>"#, TOP - 19.0);
+            }
             for y in self.frame.names() {
                 let (left, top, width) = (x - half, y - 15.0, half * 2.0);
                 draw!(
                     self,
                     r#"<g class="{colour}"><title>{}</title><rect class="paper" x="{left:.1}" y="{top:.1}" width="{width:.1}" height="22" rx="11"/><rect class="pill" x="{left:.1}" y="{top:.1}" width="{width:.1}" height="22" rx="11"/><text class="name" x="{x:.1}" y="{:.1}">{name}</text></g>"#,
-                    xml(&whole),
+                    xml(&lane.name),
                     y + 0.5
                 );
             }
@@ -359,14 +354,17 @@ impl Picture<'_> {
         let mut x = 24.0;
         for (role, words) in KEY {
             let (wide, sample) = if role == Role::Broadcast {
-                (BOX, format!(r#"<text class="inbox" x="{:.1}" y="{:.1}">9</text>"#, x + BOX - 8.0, y - 0.4))
+                (
+                    half_box(9),
+                    format!(r#"<text class="inbox" x="{:.1}" y="{:.1}">9</text>"#, x + half_box(9) - 8.0, y - 0.4),
+                )
             } else {
                 (8.0, String::new())
             };
             draw!(
                 self,
                 r#"<g class="c">{}{sample}<text class="key" x="{:.1}" y="{y:.1}">{words}</text></g>"#,
-                shape(role, x + wide - 8.0, y - 4.0),
+                shape(role, 9, x + wide - 8.0, y - 4.0),
                 x + wide * 2.0 - 4.0
             );
             x += wide * 2.0 + 20.0 + words.chars().count() as f64 * 7.0;

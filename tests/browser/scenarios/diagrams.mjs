@@ -14,7 +14,7 @@ const EXAMPLE = process.env.CHITCHAT_EXAMPLE ?? "logs/example";
 
 const diagram = (folder, ...options) => {
   const logs = readdirSync(folder).filter((file) => file.endsWith(".jsonl")).map((file) => join(folder, file));
-  return execFileSync(process.env.CHITCHAT_BIN, ["diagram", ...logs, ...options], { encoding: "utf8" });
+  return execFileSync(process.env.CHITCHAT_BIN, ["diagram", ...logs, ...options], { encoding: "utf8", maxBuffer: 2 ** 28 });
 };
 
 /** Runs in the page: what cannot be read in a picture. */
