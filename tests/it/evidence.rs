@@ -84,10 +84,29 @@ fn what_the_walk_says_of_the_run_is_so() {
     assert_eq!(of("S4", "session_resumed").len(), 1);
 }
 
+/// The logs in a folder, in order.
+fn logs(folder: &Path) -> Vec<String> {
+    let mut logs: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    logs.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    logs.sort();
+    logs.iter().map(|path| path.to_str().unwrap().to_owned()).collect()
+}
+
 #[test]
-fn the_run_in_the_report_keeps_every_rule() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/run");
-    let logs = ["server", "client-alice", "client-xenia"].map(|name| folder.join(format!("{name}.jsonl")));
-    let arguments: Vec<_> = ["verify"].into_iter().chain(logs.iter().map(|log| log.to_str().unwrap())).collect();
-    Program::run(&arguments, &[]).succeeded();
+fn the_recorded_runs_keep_every_rule_and_their_pictures_are_what_is_drawn_of_them() {
+    for folder in ["logs/example", "docs/run"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let run = |subcommand: &str| {
+            let logs = logs(&folder);
+            let arguments: Vec<_> = [subcommand].into_iter().chain(logs.iter().map(String::as_str)).collect();
+            Program::run(&arguments, &[]).succeeded().output
+        };
+        run("verify");
+        let picture = fs::read_to_string(folder.join("diagram.svg")).unwrap();
+        assert!(
+            run("diagram").iter().eq(picture.lines()),
+            "{}: tests/record-example draws anew",
+            folder.display()
+        );
+    }
 }

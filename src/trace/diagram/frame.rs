@@ -32,6 +32,8 @@ pub(super) struct Frame {
     pub(super) axis: f64,
     /// Of each lifeline.
     x: Vec<f64>,
+    /// How far below an event stands what happens beside the clock: further where events are in boxes.
+    aside: Vec<f64>,
     rows: BTreeMap<Moment, usize>,
     /// The picture's size.
     pub(super) width: f64,
@@ -58,9 +60,10 @@ impl Frame {
         for (place, lane) in chart.columns().into_iter().enumerate() {
             x[lane] = left + lane_width * (place as f64 + 0.5);
         }
+        let aside = chart.lanes.iter().map(|lane| ROW * if lane.service { 0.8 } else { 0.55 }).collect();
         let lanes_end = left + lane_width * lanes as f64;
         let width = (lanes_end + TRANSCRIPT).max(KEY);
-        let mut frame = Self { axis: left - 20.0, x, rows, width, height: 0.0, lane_width, lanes_end };
+        let mut frame = Self { axis: left - 20.0, x, aside, rows, width, height: 0.0, lane_width, lanes_end };
         frame.height = frame.row(frame.rows.len()) + BOTTOM;
         frame
     }
@@ -103,7 +106,7 @@ impl Frame {
 
     /// A point's place: what happens beside the clock is a little below the event before it.
     pub(super) fn place(&self, point: &Point) -> (f64, f64) {
-        let aside = if point.role.is_aside() { ROW * 0.55 } else { 0.0 };
+        let aside = if point.role.is_aside() { self.aside[point.lane] } else { 0.0 };
         (self.x(point.lane), self.y(point.moment) + aside)
     }
 

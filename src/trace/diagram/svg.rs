@@ -114,9 +114,10 @@ impl Picture<'_> {
                 draw!(self, r#"<path class="life" d="M{x:.1} {from:.1}V{to:.1}"/>"#);
             }
             if self.chart.lanes[lane].service {
-                // One band for each process: between a crash and the next start there was none.
-                for process in own.chunk_by(|_, next| next.role != Role::Start) {
-                    self.band(lane, process.first(), process.last());
+                // One band for each process: between a crash and what the next one does there was none.
+                for (index, process) in own.chunk_by(|_, next| next.role != Role::Start).enumerate() {
+                    let begin = process.get(index.min(1)).or(process.first());
+                    self.band(lane, begin, process.last());
                 }
                 continue;
             }
