@@ -31,7 +31,8 @@ pub(super) struct Journal {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Say what is in a journal: its epoch, its events, their times, who is here.
+    /// Say what is in a journal: its epoch, its events, their times, who is here. Exits 1 where events are
+    /// missing.
     Info {
         /// The journal.
         file: PathBuf,
@@ -40,7 +41,8 @@ enum Command {
         json: bool,
     },
     /// Print all events as JSON Lines: the service's broadcast records, as `verify` reads them. The
-    /// timestamp is the time of recording. What could speak for a session is left out.
+    /// timestamp is the time of recording. What could speak for a session is left out. Exits 1 where events
+    /// are missing.
     Export {
         /// The journal.
         file: PathBuf,
@@ -199,7 +201,7 @@ async fn info(file: &Path, json: bool) -> Result<(), Failure> {
     } else {
         info.print(&mut output)?;
     }
-    Ok(())
+    Ok(journal.check_end()?)
 }
 
 impl Info {
@@ -304,7 +306,8 @@ async fn export(file: &Path) -> Result<(), Failure> {
         // The head was there when the journal was opened; a gap before it is found by the reading.
         after = page.last().map_or(head, |event| event.sequence);
     }
-    Ok(output.flush()?)
+    output.flush()?;
+    Ok(journal.check_end()?)
 }
 
 async fn check(file: &Path) -> Result<(), Failure> {

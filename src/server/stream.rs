@@ -5,6 +5,7 @@
 //! at the slot, and nobody else notices: the feed is not held, and what leaves its window is read from the
 //! journal later.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::feed::{Entry, FeedReader, Found};
 use super::vitals::Vitals;
 use crate::chat::{ParticipantId, Sequence};
-use crate::journal::{Epoch, History, JournalError};
+use crate::journal::{Epoch, History};
 use crate::record::record;
 use crate::wire::{Frame, Rejection};
 
@@ -128,6 +129,9 @@ impl Stream {
             Found::Behind => {
                 let head = self.context.reader.head();
                 let events = self.context.history.read(self.position, BATCH_EVENTS).await.map_err(unreadable)?;
+                if events.is_empty() {
+                    return Err(unreadable("it lacks events that have been told"));
+                }
                 // The journal may be a step ahead of what has been told.
                 let told = events.iter().take_while(|event| event.sequence <= head);
                 self.send(told.map(|event| Entry::from(&**event)).collect()).await
@@ -200,7 +204,7 @@ impl Stream {
     }
 }
 
-fn unreadable(error: JournalError) -> End {
+fn unreadable(error: impl fmt::Display) -> End {
     tracing::error!(%error, "a stream cannot read the journal");
     End::Rejected(Rejection::JournalUnavailable)
 }

@@ -51,6 +51,55 @@ async fn a_second_service_on_the_same_journal_is_refused_and_the_first_goes_on()
     assert_kept(&journal, &[&alice]);
 }
 
+#[tokio::test]
+async fn a_journal_with_a_second_name_is_refused_under_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, link, alias) =
+        (journal_in(&folder), folder.path().join("hard-link.db"), folder.path().join("alias.db"));
+    assert!(Service::start(&journal).await.stop().await.success());
+    fs::hard_link(&journal, &link).unwrap();
+    for name in [&journal, &link] {
+        let complaint = serve_in_vain(name);
+        assert!(complaint.contains("has 2 names"), "{complaint}");
+    }
+    fs::remove_file(&link).unwrap();
+    // A symbolic link is only another way to the one name.
+    std::os::unix::fs::symlink(&journal, &alias).unwrap();
+    let _service = Service::start(&alias).await;
+    let complaint = serve_in_vain(&journal);
+    assert!(complaint.contains("is in use by another process"), "{complaint}");
+}
+
+#[tokio::test]
+async fn what_is_no_journal_is_refused_and_gets_no_second_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (text, inside) = (folder.path().join("notes.txt"), folder.path().join("folder"));
+    fs::write(&text, "").unwrap();
+    fs::create_dir(&inside).unwrap();
+    for (path, why) in [(&text, "is an empty file"), (&inside, "it is not a file")] {
+        let complaint = serve_in_vain(path);
+        assert!(complaint.contains(why), "{complaint}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn a_journal_that_lost_its_end_is_looked_into_with_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal_in(&folder);
+    let service = Service::start(&journal).await;
+    let mut alice = Publisher::join(&service, "alice").await;
+    alice.publish().await.unwrap();
+    service.kill();
+    fs::remove_file(folder.path().join("chitchat.db-wal")).unwrap();
+    for command in ["info", "export", "check"] {
+        let output = chitchat(&["journal", command, &journal.to_string_lossy()]);
+        assert_eq!(output.status.code(), Some(1), "{command}: {output:?}");
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        assert!(complaint.contains("ends at event 0, but event 2 had been acknowledged"), "{complaint}");
+    }
+}
+
 /// A start that is expected to fail. Its complaint.
 fn serve_in_vain(journal: &Path) -> String {
     let logs = tempfile::tempdir().unwrap();

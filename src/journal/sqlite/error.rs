@@ -40,11 +40,19 @@ pub enum OpenFault {
     /// Zero bytes. No journal ever is: it is made under another name and renamed when it is whole.
     #[error("is an empty file, which no journal is; remove it to start a new conversation")]
     Empty,
+    /// It has hard links.
+    #[error(
+        "has {names} names (hard links), and a journal has one, by which the log beside it goes: remove the others"
+    )]
+    SeveralNames {
+        /// How many.
+        names: u64,
+    },
     /// Something else.
     #[error("is not a journal of Chit Chat: {0}")]
     NotAJournal(String),
     /// Made by a version of the program that this one does not know.
-    #[error("has schema version {found}, and this program knows versions 1 to {VERSION}")]
+    #[error("has schema version {found}, and the newest that this program knows is {VERSION}")]
     Version {
         /// The file's version.
         found: i64,

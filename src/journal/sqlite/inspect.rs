@@ -87,8 +87,16 @@ impl Inspected {
     /// # Errors
     /// [`OpenError`] with what is wrong.
     pub fn check(&self) -> Result<(), OpenError> {
-        open::check_shape(&self.connection, &self.head.epoch)
-            .and_then(|()| open::check_acknowledged(&self.connection, &self.head, self.acknowledged.as_ref()))
+        open::check_shape(&self.connection, &self.head.epoch).map_err(|fault| fault.at(&self.path))?;
+        self.check_end()
+    }
+
+    /// Looks whether it has everything that had been acknowledged, which is quickly done.
+    ///
+    /// # Errors
+    /// [`OpenError`] where it does not.
+    pub fn check_end(&self) -> Result<(), OpenError> {
+        open::check_acknowledged(&self.connection, &self.head, self.acknowledged.as_ref())
             .map_err(|fault| fault.at(&self.path))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _};
@@ -32,6 +33,11 @@ pub(super) fn for_writing(path: &Path, new_epoch: impl FnOnce() -> Epoch) -> Res
 }
 
 fn open_or_create(path: &Path, new_epoch: impl FnOnce() -> Epoch) -> Result<Opened, OpenFault> {
+    // What is no journal gets no second file beside it.
+    match check_file(path) {
+        Ok(()) | Err(OpenFault::Missing) => {}
+        Err(fault) => return Err(fault),
+    }
     let (head_file, acknowledged) = HeadFile::lock(path)?;
     match check_file(path) {
         Ok(()) => {}
@@ -62,11 +68,13 @@ fn open_or_create(path: &Path, new_epoch: impl FnOnce() -> Epoch) -> Result<Open
     Ok(Opened { path: path.to_owned(), head_file, connection, head })
 }
 
-/// A journal is a file with something in it.
+/// A journal is a file with something in it, and one name: by that go the lock and the log beside it, so two
+/// services that know it by two names would each overwrite what the other has recorded.
 pub(super) fn check_file(path: &Path) -> Result<(), OpenFault> {
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => Err(OpenFault::NotAJournal("it is not a file".into())),
         Ok(metadata) if metadata.len() == 0 => Err(OpenFault::Empty),
+        Ok(metadata) if metadata.nlink() > 1 => Err(OpenFault::SeveralNames { names: metadata.nlink() }),
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenFault::Missing),
         Err(error) => Err(error.into()),

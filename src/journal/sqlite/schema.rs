@@ -81,7 +81,9 @@ pub(super) fn identify(connection: &Connection) -> Result<i64, OpenFault> {
 }
 
 fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let ours = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name IN ('meta', 'event') ORDER BY name";
+    // A person may add an index for looking things up; a trigger would change what is recorded.
+    let ours = "SELECT sql FROM sqlite_schema WHERE type = 'trigger' OR type = 'table' AND name IN ('meta', 'event') \
+        ORDER BY name";
     connection.prepare(ours)?.query_map([], |row| row.get(0))?.collect()
 }
 

@@ -159,7 +159,14 @@ async fn a_file_that_is_no_journal_is_refused_and_left_alone() {
     let newer = Connection::open(folder.path().join("newer.db")).unwrap();
     newer.pragma_update(None, "user_version", 99).unwrap();
     drop(newer);
-    check("newer.db", "has schema version 99, and this program knows versions 1 to 1");
+    check("newer.db", "has schema version 99, and the newest that this program knows is 1");
+    drop(open(&folder.path().join("changed.db")).unwrap());
+    let changed = Connection::open(folder.path().join("changed.db")).unwrap();
+    changed.execute_batch("CREATE INDEX i ON event (kind)").unwrap();
+    drop(open(&folder.path().join("changed.db")).unwrap());
+    changed.execute_batch("CREATE TRIGGER t AFTER INSERT ON event BEGIN DELETE FROM event; END").unwrap();
+    drop(changed);
+    check("changed.db", "its tables are not those of a journal");
     fs::write(folder.path().join("orphan.db-wal"), "events").unwrap();
     check("orphan.db", "is missing, but");
 }

@@ -204,13 +204,13 @@ impl<'a> Writer<'a> {
 
 /// Which files are being written. SQLite would not notice that a name has come to mean another file, and
 /// what is written to a removed one is gone when the process ends.
-struct Files([(PathBuf, Option<FileId>); 2]);
+struct Files([(PathBuf, Option<FileId>); 3]);
 
 type FileId = (u64, u64);
 
 impl Files {
     fn at(path: &Path) -> Self {
-        Self([path.to_owned(), super::beside(path, "-wal")].map(|path| {
+        Self([path.to_owned(), super::beside(path, "-wal"), super::beside(path, "-head")].map(|path| {
             let id = id_of(&path).ok();
             (path, id)
         }))
