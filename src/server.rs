@@ -15,9 +15,11 @@ mod http;
 mod metrics;
 mod origin;
 mod page;
+mod places;
 mod presence;
 mod rates;
 mod readiness;
+mod refusals;
 mod secret;
 mod service;
 mod stream;
@@ -30,6 +32,7 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
@@ -42,7 +45,8 @@ pub use broadcast::record_recovered_broadcast;
 pub use config::{Config, Machine};
 pub use feed::FEED_WINDOW;
 pub use guard::Allowed;
-pub use rates::Rate;
+pub use rates::{READ_RATE, Rate};
+pub use refusals::REFUSALS_RECORDED;
 pub use secret::{Secret, SecretFault, WRONG_ATTEMPT_INTERVAL, WRONG_ATTEMPTS_BURST};
 pub use tls::{Tls, TlsError};
 
@@ -50,7 +54,7 @@ use engine::{Engine, EngineParts};
 use feed::Feed;
 use presence::Presence;
 use rates::Rates;
-use service::Service;
+use service::{PAGES_AT_A_TIME, Service};
 use stream::StreamContext;
 use vitals::Vitals;
 
@@ -158,7 +162,8 @@ fn compose(
     let (engine, handle) = Engine::new(parts);
     let rates = Rates::new(config.publish_rate, config.join_rate);
     let machine = config.machine;
-    let service = Service { engine: handle, reader, history, machine, rates, vitals: vitals.clone() };
+    let pages = Semaphore::new(PAGES_AT_A_TIME);
+    let service = Service { engine: handle, reader, history, machine, rates, pages, vitals: vitals.clone() };
     let (router, health) = http::router(service, config, &vitals);
     (engine, router, health)
 }

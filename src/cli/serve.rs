@@ -111,6 +111,11 @@ struct Limits {
         value_parser = clap::value_parser!(u32).range(1..))]
     connections_max: u32,
 
+    /// How many connections may be open at a time from one address. Further ones are closed.
+    #[arg(long, value_name = "N", env = "CHITCHAT_CONNECTIONS_PER_ADDRESS_MAX", default_value_t = 10_000,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    connections_per_address_max: u32,
+
     /// How many streams and requests may be open at a time on one HTTP/2 connection.
     #[arg(long, value_name = "N", env = "CHITCHAT_STREAMS_MAX", default_value_t = 128,
         value_parser = clap::value_parser!(u32).range(1..))]
@@ -177,7 +182,8 @@ fn survive_file_size_limit() -> io::Result<()> {
 
 impl Serve {
     pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
-        let config = self.config()?;
+        let mut config = self.config()?;
+        let fewer = network::fit_open_files(&mut config)?;
         let listener = TcpListener::bind(&self.listen)
             .await
             .map_err(|error| format!("cannot listen on {}: {error}", self.listen))?;
@@ -188,6 +194,10 @@ impl Serve {
         let destination = Destination { folder: &self.log_dir, file: LOG_FILE, level, stderr: true };
         let _records = record::install(&destination)?;
         network::warn_of_exposure(&listener, &config, self.tls_self_signed.then_some(&*self.log_dir));
+        if fewer {
+            let fit = config.connections_max;
+            tracing::warn!("at most {fit} connections fit into this process's limit on open files (ulimit -n)");
+        }
         let shutdown = CancellationToken::new();
         let (stop, reloads) = (shutdown.clone(), self.tls_cert.is_some());
         tokio::spawn(async move {
@@ -237,6 +247,7 @@ impl Serve {
             drain: limits.drain,
             participants_max: limits.participants_max as usize,
             connections_max: limits.connections_max as usize,
+            connections_per_address_max: limits.connections_per_address_max as usize,
             streams_max: limits.streams_max,
             request_time: limits.request_time,
             publish_rate: Rate { per_second: limits.publish_rate, burst: limits.publish_burst },
@@ -284,6 +295,7 @@ mod tests {
             "--drain",
             "--participants-max",
             "--connections-max",
+            "--connections-per-address-max",
             "--streams-max",
             "--publish-rate",
             "--publish-burst",
@@ -299,7 +311,7 @@ mod tests {
     }
 
     /// Times in milliseconds, and numbers.
-    fn limits_of(config: &Config) -> [u128; 15] {
+    fn limits_of(config: &Config) -> [u128; 16] {
         let (publish, join) = (config.publish_rate, config.join_rate);
         [
             config.grace.as_millis(),
@@ -312,6 +324,7 @@ mod tests {
             config.drain.as_millis(),
             config.participants_max as u128,
             config.connections_max as u128,
+            config.connections_per_address_max as u128,
             config.streams_max.into(),
             publish.per_second.into(),
             publish.burst.into(),

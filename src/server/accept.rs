@@ -17,7 +17,6 @@ use hyper_util::server::conn::auto;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +24,8 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::config::Config;
-use super::origin::Peer;
+use super::origin::{Peer, limited_address};
+use super::places::{Place, Places};
 use super::tls::Tls;
 use super::vitals::Vitals;
 
@@ -45,7 +45,7 @@ pub async fn serve(listener: TcpListener, router: Router, config: &Config, vital
         config,
         vitals,
         builder: Arc::new(builder(config)),
-        places: Arc::new(Semaphore::new(config.connections_max)),
+        places: Places::new(config.connections_max, config.connections_per_address_max),
         abandoned: abandoned.clone(),
     };
     let (connections, late) = (TaskTracker::new(), TaskTracker::new());
@@ -76,7 +76,7 @@ struct Door<'a> {
     config: &'a Config,
     vitals: &'a Vitals,
     builder: Arc<auto::Builder<TokioExecutor>>,
-    places: Arc<Semaphore>,
+    places: Places,
     /// Cuts off all connections.
     abandoned: CancellationToken,
 }
@@ -92,6 +92,10 @@ impl Door<'_> {
                     sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
+            };
+            let Some(place) = self.places.take(place, limited_address(remote)) else {
+                tracing::debug!(%remote, "too many connections from one address");
+                continue;
             };
             if let Err(error) = set_options(&stream, self.config) {
                 tracing::debug!(%remote, %error, "cannot set the options of a connection");
@@ -120,8 +124,8 @@ impl Door<'_> {
     }
 
     /// Waits for a place first: while there is none, connections wait in the system's backlog.
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-        let place = self.places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Place)> {
+        let place = self.places.wait().await?;
         let (stream, peer) = self.listener.accept().await?;
         Ok((stream, peer, place))
     }

@@ -30,6 +30,8 @@ pub struct Config {
     pub participants_max: usize,
     /// How many connections may be open at a time.
     pub connections_max: usize,
+    /// How many of them may come from one address, so that no single host can shut out all others.
+    pub connections_per_address_max: usize,
     /// How many requests and streams may be open at a time on one HTTP/2 connection.
     pub streams_max: u32,
     /// How fast a participant may publish.
@@ -59,6 +61,7 @@ impl Default for Config {
             drain: Duration::from_secs(5),
             participants_max: 10_000,
             connections_max: 20_000,
+            connections_per_address_max: 10_000,
             streams_max: 128,
             publish_rate: Rate { per_second: 20, burst: 60 },
             join_rate: Rate { per_second: 50, burst: 500 },

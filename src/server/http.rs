@@ -54,11 +54,12 @@ fn chat(service: Service, config: &Config, vitals: &Vitals) -> Router {
     let chat = ChitChatServiceServer::new(service).max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX);
     let mut routes = Router::new().route_service(&format!("/{SERVICE_NAME}/{{method}}"), chat);
     if let Some(secret) = &config.secret {
-        routes = routes.route_layer(middleware::from_fn_with_state(Gate::new(secret.clone()), secret::check));
+        let gate = Gate::new(secret.clone(), vitals.refusals.clone());
+        routes = routes.route_layer(middleware::from_fn_with_state(gate, secret::check));
     }
     routes
         .route_layer(middleware::from_fn(give_reason))
-        .route_layer(middleware::from_fn_with_state(vitals.metrics.clone(), note_refusals))
+        .route_layer(middleware::from_fn_with_state(vitals.clone(), note_refusals))
 }
 
 fn health_and_reflection(vitals: &Vitals) -> (Router, HealthReporter) {
@@ -143,14 +144,14 @@ async fn give_reason(request: Request, next: Next) -> Response {
 
 /// Counts refusals, and records those of bytes that never became a request: the service, which records all
 /// others, does not see them.
-async fn note_refusals(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+async fn note_refusals(State(vitals): State<Vitals>, request: Request, next: Next) -> Response {
     let origin = request.extensions().get::<Origin>().copied();
     let path = request.uri().path().to_owned();
     let response = next.run(request).await;
     if let Some(reason) = Status::from_header_map(response.headers()).as_ref().and_then(Reason::of) {
-        metrics.refusal(reason);
+        vitals.metrics.refusal(reason);
         if let (Some(origin), Reason::Malformed) = (origin, reason) {
-            origin.record_refusal(&path, None, reason);
+            vitals.refusals.record(&origin, &path, None, reason);
         }
     }
     response

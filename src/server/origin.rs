@@ -3,10 +3,6 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use crate::chat::ParticipantId;
-use crate::record::record;
-use crate::wire::Reason;
-
 /// The two ends of a connection, in the extensions of its requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
@@ -14,6 +10,14 @@ pub struct Peer {
     pub remote: SocketAddr,
     /// Ours.
     pub local: SocketAddr,
+}
+
+/// The address for which limits count: of an IPv6 address the network, all of which one host may use.
+pub fn limited_address(peer: SocketAddr) -> IpAddr {
+    match peer.ip().to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
 }
 
 /// Where a request came from, for the log records.
@@ -26,26 +30,9 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The address for which limits count: of an IPv6 address the network, all of which one host may use.
+    /// The address for which limits count.
     pub fn address(&self) -> IpAddr {
-        match self.peer.ip().to_canonical() {
-            IpAddr::V4(address) => address.into(),
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        }
-    }
-
-    /// Records that a request was refused, and why. Of a path, the last part is the method.
-    pub fn record_refusal(&self, path: &str, participant: Option<ParticipantId>, reason: Reason) {
-        record!(
-            INFO,
-            "server",
-            "request_refused",
-            method = path.rsplit('/').next(),
-            peer = %self.peer,
-            transport = %self.transport,
-            participant_id = participant.map(|id| id.to_string()),
-            reason = reason.as_str(),
-        );
+        limited_address(self.peer)
     }
 }
 

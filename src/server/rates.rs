@@ -1,4 +1,4 @@
-//! How fast one participant may publish, and how fast one address may join.
+//! How fast one participant may publish and read earlier events, and how fast one address may join.
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -13,6 +13,10 @@ use crate::wire::Rejection;
 /// When so many keys are remembered, those that have been quiet for a while are forgotten.
 const KEYS_REMEMBERED: usize = 20_000;
 
+/// How fast a participant may resume and list earlier events. Either costs more than it takes to ask for it: a
+/// resume is on record, and a page comes from the journal.
+pub const READ_RATE: Rate = Rate { per_second: 10, burst: 100 };
+
 /// So many a second, and so many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -26,12 +30,13 @@ pub struct Rate {
 pub struct Rates {
     publishes: Option<Limiter<ParticipantId>>,
     joins: Option<Limiter<IpAddr>>,
+    reads: Option<Limiter<ParticipantId>>,
 }
 
 impl Rates {
     /// These rates.
     pub fn new(publishes: Rate, joins: Rate) -> Self {
-        Self { publishes: Limiter::new(publishes), joins: Limiter::new(joins) }
+        Self { publishes: Limiter::new(publishes), joins: Limiter::new(joins), reads: Limiter::new(READ_RATE) }
     }
 
     /// Counts a publish.
@@ -40,6 +45,14 @@ impl Rates {
     /// [`Rejection::RateLimited`], with the time to wait.
     pub fn publish(&self, participant: ParticipantId) -> Result<(), Rejection> {
         self.publishes.as_ref().map_or(Ok(()), |limiter| limiter.count(&participant))
+    }
+
+    /// Counts a resume or a page of earlier events.
+    ///
+    /// # Errors
+    /// [`Rejection::RateLimited`], with the time to wait.
+    pub fn read(&self, participant: ParticipantId) -> Result<(), Rejection> {
+        self.reads.as_ref().map_or(Ok(()), |limiter| limiter.count(&participant))
     }
 
     /// Counts a join.
@@ -51,17 +64,22 @@ impl Rates {
     }
 }
 
-struct Limiter<K: Clone + Eq + Hash>(DefaultKeyedRateLimiter<K>);
+/// So many for each of many.
+pub struct Limiter<K: Clone + Eq + Hash>(DefaultKeyedRateLimiter<K>);
 
 impl<K: Clone + Eq + Hash> Limiter<K> {
     /// None where there is no limit.
-    fn new(rate: Rate) -> Option<Self> {
+    pub fn new(rate: Rate) -> Option<Self> {
         let quota = Quota::per_second(NonZeroU32::new(rate.per_second)?);
         let burst = NonZeroU32::new(rate.burst).unwrap_or(NonZeroU32::MIN);
         Some(Self(RateLimiter::keyed(quota.allow_burst(burst))))
     }
 
-    fn count(&self, key: &K) -> Result<(), Rejection> {
+    /// Counts one for a key.
+    ///
+    /// # Errors
+    /// [`Rejection::RateLimited`], with the time to wait.
+    pub fn count(&self, key: &K) -> Result<(), Rejection> {
         if self.0.len() > KEYS_REMEMBERED {
             self.0.retain_recent();
         }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::origin::Origin;
+use super::refusals::Refusals;
 use crate::wire::Rejection;
 
 /// How many wrong attempts an address may make at once.
@@ -65,12 +66,13 @@ impl fmt::Debug for Secret {
 pub struct Gate {
     secret: Secret,
     wrong: WrongAttempts,
+    refusals: Refusals,
 }
 
 impl Gate {
     /// A gate that opens to this secret.
-    pub fn new(secret: Secret) -> Arc<Self> {
-        Arc::new(Self { secret, wrong: WrongAttempts::default() })
+    pub fn new(secret: Secret, refusals: Refusals) -> Arc<Self> {
+        Arc::new(Self { secret, wrong: WrongAttempts::default(), refusals })
     }
 
     /// An address that guesses too fast is not even compared, so that guessing fast gains nothing.
@@ -121,7 +123,7 @@ pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) 
         Some(origin) => match gate.admit(origin, request.headers()) {
             Ok(()) => return next.run(request).await,
             Err(rejection) => {
-                origin.record_refusal(request.uri().path(), None, rejection.reason());
+                gate.refusals.record(origin, request.uri().path(), None, rejection.reason());
                 rejection
             }
         },

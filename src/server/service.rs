@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::vec;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, async_trait};
@@ -29,6 +29,8 @@ use crate::wire::{Frame, Rejection, pb};
 const PAGE_SIZE_DEFAULT: u32 = 100;
 /// How many events a page has at most.
 const PAGE_SIZE_MAX: u32 = 1000;
+/// How many pages are read at a time. The journal reads four for everybody.
+pub const PAGES_AT_A_TIME: usize = 2;
 
 /// The service behind every transport.
 pub struct Service {
@@ -42,6 +44,8 @@ pub struct Service {
     pub machine: Machine,
     /// How fast anybody may be.
     pub rates: Rates,
+    /// How many pages are read from the journal at a time, so that streams that are behind have their turn.
+    pub pages: Semaphore,
     /// How the service is.
     pub vitals: Vitals,
 }
@@ -64,7 +68,7 @@ impl Service {
     fn close<T>(&self, call: &Call, result: Result<T, Rejection>) -> Result<Response<T>, Status> {
         result.map(Response::new).map_err(|rejection| {
             let participant = call.session.and_then(|session| self.participant(session).ok());
-            call.origin.record_refusal(call.method, participant, rejection.reason());
+            self.vitals.refusals.record(&call.origin, call.method, participant, rejection.reason());
             rejection.into()
         })
     }
@@ -82,6 +86,10 @@ impl Service {
         match request.resume {
             Some(resume) => {
                 let session = token::key_of(&resume.session_token);
+                // What a resume without a session lacks, the engine says.
+                if let Ok(participant) = self.participant(session) {
+                    self.rates.read(participant)?;
+                }
                 let caller = Caller { token: resume.session_token.into(), session, origin };
                 self.engine.resume(caller, resume.epoch, Sequence(resume.after_sequence)).await
             }
@@ -125,17 +133,21 @@ impl Service {
         request: &pb::ListEventsRequest,
     ) -> Result<pb::ListEventsResponse, Rejection> {
         let conversation = self.reader.conversation();
-        conversation.participant(session)?;
+        self.rates.read(conversation.participant(session)?)?;
         let after = Sequence(request.after_sequence);
         conversation.check_position(after)?;
         let size = match request.page_size {
             0 => PAGE_SIZE_DEFAULT,
             size => size.min(PAGE_SIZE_MAX),
         };
-        let mut events = self.history.read(after, size as usize).await.map_err(|error: JournalError| {
+        let unreadable = |error: JournalError| {
             tracing::error!(%error, "a page cannot be read");
             Rejection::JournalUnavailable
-        })?;
+        };
+        // It is never closed.
+        let turn = self.pages.acquire().await;
+        let mut events = self.history.read(after, size as usize).await.map_err(unreadable)?;
+        drop(turn);
         // The journal may be a step ahead of what has been told.
         events.retain(|event| event.sequence <= conversation.head());
         let last = events.last().map_or(after, |event| event.sequence);

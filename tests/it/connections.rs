@@ -1,5 +1,6 @@
 //! Connections that say nothing, too little, or something else than the service speaks.
 
+use std::process::Command;
 use std::time::Duration;
 
 use chitchat::server::Config;
@@ -8,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::{Code, Status};
 
-use crate::support::{Participant, Server, Wire, soon};
+use crate::support::{Http1, Participant, Program, Server, Wire, soon};
 
 #[tokio::test]
 async fn a_connection_that_makes_no_request_in_time_is_closed() {
@@ -77,4 +78,35 @@ async fn one_connection_carries_no_more_streams_than_allowed() {
         alice.wire.publish(request).await.unwrap();
     }
     assert_eq!(alice.wire.streams_max(), 2);
+}
+
+#[tokio::test]
+async fn an_address_with_too_many_connections_gets_no_more_until_one_ends() {
+    let config = Config { connections_max: 100, connections_per_address_max: 2, ..Server::config() };
+    let server = Server::with(config).await;
+    let alice = Participant::arrive(server.address, "alice").await;
+    let bob = Participant::arrive(server.address, "bob").await;
+    for _ in 0..3 {
+        assert_eq!(Http1::connect(server.address).await.closed().await, "");
+    }
+    alice.publish("we two go on").await;
+    drop(bob);
+    // The place is free once the service has noticed.
+    let heard = async || {
+        let mut operator = Http1::connect(server.address).await;
+        operator.request("GET", "/healthz", &[("connection", "close")], b"").await;
+        operator.closed().await
+    };
+    while !heard().await.starts_with("HTTP/1.1 200 ") {}
+}
+
+#[test]
+fn a_service_with_few_open_files_says_how_many_connections_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut limited = Command::new("prlimit");
+    limited.args(["--nofile=100:100", env!("CARGO_BIN_EXE_chitchat"), "serve", "--listen", "127.0.0.1:0"]);
+    limited.args(["--journal", "memory", "--connections-max", "1000", "--log-dir"]).arg(folder.path());
+    let service = Program::of(limited, &[]);
+    service.notice("at most 36 connections fit into this process's limit on open files (ulimit -n)");
+    service.notice("server_started");
 }

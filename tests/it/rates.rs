@@ -1,11 +1,11 @@
 //! How fast one may publish and join, and that the client obeys.
 
 use chitchat::client::{self, Options, Update};
-use chitchat::server::{Config, Rate};
+use chitchat::server::{Config, READ_RATE, REFUSALS_RECORDED, Rate};
 use chitchat::wire::Reason;
 use tonic::Code;
 
-use crate::support::{Participant, Server, ServerProgram, refused, soon};
+use crate::support::{Figures, Participant, Server, ServerProgram, refused, soon};
 
 /// Slow enough that a test machine is faster.
 const ONE_A_SECOND: Rate = Rate { per_second: 1, burst: 3 };
@@ -83,4 +83,44 @@ fn whoever_pastes_many_lines_is_told_that_they_wait_and_all_arrive() {
     assert!(told.contains("faster than the service allows"), "{told}");
     let ended = alice.quit().succeeded();
     assert!(ended.errors.matches("RATE_LIMITED").count() < 10, "not for every line: {}", ended.errors);
+}
+
+#[tokio::test]
+async fn a_session_resumes_and_lists_no_faster_than_allowed_and_goes_on() {
+    let server = Server::start().await;
+    let alice = Participant::arrive(server.address, "alice").await;
+    let mut asked = 0;
+    let refusal = loop {
+        asked += 1;
+        if let Err(status) = alice.list(0, 1).await {
+            break refused::<()>(Err(status), Code::ResourceExhausted, "RATE_LIMITED");
+        }
+    };
+    assert!(asked > READ_RATE.burst && refusal.retry.is_some_and(|wait| !wait.is_zero()), "{asked}");
+    let resume = loop {
+        match alice.resume(server.address, 0).await {
+            Ok(_) => {}
+            Err(status) => break refused::<()>(Err(status), Code::ResourceExhausted, "RATE_LIMITED"),
+        }
+    };
+    assert!(resume.retry.is_some());
+    alice.publish("that is another matter").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_address_fills_the_log_with_its_refusals_and_all_are_counted() {
+    let server = ServerProgram::start(&[]);
+    let alice = Participant::arrive(server.address, "alice").await;
+    let many = 3 * REFUSALS_RECORDED.burst;
+    for _ in 0..many {
+        refused(alice.wire.publish(&alice.request("")).await, Code::InvalidArgument, "TEXT_EMPTY");
+    }
+    let counted = Figures::of(server.address).await.get("refusals_total{reason=\"TEXT_EMPTY\"}");
+    assert_eq!(counted, f64::from(many));
+    let recorded = || server.records().into_iter().filter(|record| record["event"] == "request_refused");
+    assert!(recorded().count() < many as usize, "not all of them");
+    // Once there is time for another record, it says how many had none.
+    while !recorded().any(|record| record["unrecorded"].is_u64()) {
+        refused(alice.wire.publish(&alice.request("")).await, Code::InvalidArgument, "TEXT_EMPTY");
+    }
 }

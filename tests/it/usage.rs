@@ -44,7 +44,14 @@ fn wrong_usage_exits_2_before_anything_starts() {
             check_wrong(&["serve", &format!("{option}={value}")], &[], option);
         }
     }
-    for option in ["--participants-max", "--connections-max", "--streams-max", "--publish-burst", "--join-burst"] {
+    for option in [
+        "--participants-max",
+        "--connections-max",
+        "--connections-per-address-max",
+        "--streams-max",
+        "--publish-burst",
+        "--join-burst",
+    ] {
         for value in ["0", "-1", "many", "4294967296"] {
             check_wrong(&["serve", &format!("{option}={value}")], &[], option);
         }
@@ -163,7 +170,7 @@ fn the_readme_has_a_line_for_every_limit_with_its_default() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let table = readme.split_once("### Limits").unwrap().1.split_once("\n\nA refusal").unwrap().0;
     let limits = limits_in_help();
-    assert_eq!(limits.len(), 15, "{limits:?}");
+    assert_eq!(limits.len(), 16, "{limits:?}");
     for (option, default) in limits {
         let row = table.lines().find(|row| row.contains(&format!("`--{option}`"))).expect(&option);
         let number = |text: &str| text.trim_end_matches('s').to_owned();

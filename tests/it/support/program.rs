@@ -89,11 +89,17 @@ impl Program {
     /// behind unless it is told to.
     pub fn start(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chitchat"));
+        command.args(arguments);
+        Self::of(command, settings)
+    }
+
+    /// A command that ends in such a process, as [`start`](Self::start) would start it.
+    pub fn of(mut command: Command, settings: &[(&str, &str)]) -> Self {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CHITCHAT_")) {
             command.env_remove(name);
         }
         command.env("CHITCHAT_JOURNAL", "memory");
-        command.args(arguments).envs(settings.iter().copied());
+        command.envs(settings.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let input = child.stdin.take();
