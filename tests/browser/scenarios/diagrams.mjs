@@ -94,9 +94,9 @@ export default {
   "the diagram of the example is legible, in light and dark": (world) => isLegible(world, diagram(EXAMPLE)),
 
   "diagrams of three, six and twelve participants are legible, and Mermaid renders them": async (world) => {
-    for (const [people, rounds] of [[3, 4], [6, 4], [12, 5]]) {
-      const run = folder();
-      await crowd(world, run, people, rounds);
+    const runs = [[3, 4], [6, 4], [12, 5]].map(([people, rounds]) => ({ people, rounds, run: folder() }));
+    await Promise.all(runs.map(({ people, rounds, run }) => crowd(world, run, people, rounds)));
+    for (const { people, rounds, run } of runs) {
       execFileSync(process.env.CHITCHAT_BIN, ["verify", ...readdirSync(run).map((file) => join(run, file))]);
       await isLegible(world, diagram(run));
       const texts = await (await mermaid(world)).render(diagram(run, "--format", "mermaid"));

@@ -4,9 +4,12 @@ import { Stage } from "./stage.mjs";
 const FULL = "128 characters are as many as a message may have, however many bytes they take: æøå is 3, and 😀 is 1. ";
 const LONGEST = FULL + "→".repeat(128 - [...FULL].length);
 
+/** Long enough for somebody who was killed to be started again on a slow machine, and no longer. */
+const GRACE = ["--grace", "8s"];
+
 /** What logs/example shows: a service, three command-line clients and a page. */
 export async function example(world, folder) {
-  const stage = await Stage.open(world, folder, ["--grace", "3s"]);
+  const stage = await Stage.open(world, folder, GRACE);
   for (const name of ["alice", "bob", "carol"]) await stage.joins(name);
   await stage.opens("dora");
   await stage.without("carol", () => stage.says("alice", "Hello! Carol is not reading now, and nobody waits for her."));
@@ -40,7 +43,7 @@ const CROWD = ["alice", "bob", "carol", "dora", "erik", "frida", "gustav", "hann
 
 /** As many participants as are wanted, who talk, talk past each other, get killed, come back and leave. */
 export async function crowd(world, folder, people, rounds) {
-  const stage = await Stage.open(world, folder, ["--grace", "3s"]);
+  const stage = await Stage.open(world, folder, GRACE);
   const names = CROWD.slice(0, people);
   for (const name of names) await stage.joins(name);
   for (let round = 1; round <= rounds; round += 1) {
