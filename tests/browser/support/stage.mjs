@@ -2,10 +2,21 @@
 //
 // Each step waits until everybody who is there has seen what it leads to. So what one step causes is in the logs
 // before the next begins, and a run that is played again looks the same.
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "./process.mjs";
+
+/** Holds a process: when this is done, none of its threads runs. */
+async function hold({ pid }) {
+  process.kill(pid, "SIGSTOP");
+  const stands = (thread) => {
+    const file = `/proc/${pid}/task/${thread}/stat`;
+    // A thread may have ended by itself.
+    return !existsSync(file) || / \(.*\) T /.test(readFileSync(file, "utf8"));
+  };
+  await until(`process ${pid} stands still`, () => readdirSync(`/proc/${pid}/task`).every(stands));
+}
 
 const count = (records, event) => records.filter((record) => record.event === event).length;
 
@@ -48,7 +59,7 @@ class Terminal extends Player {
   }
 
   hold() {
-    this.process.process.kill("SIGSTOP");
+    return hold(this.process.process);
   }
 
   go() {
@@ -138,7 +149,7 @@ export class Stage {
 
   /** All of them write before any has seen what the others wrote: the service is held until all have sent. */
   async cross(messages) {
-    this.server.process.kill("SIGSTOP");
+    await hold(this.server.process);
     for (const [name, text] of Object.entries(messages)) await this.player(name).say(text, "publish_sent");
     this.server.process.kill("SIGCONT");
     for (const text of Object.values(messages)) await this.all(text);
@@ -152,7 +163,7 @@ export class Stage {
   async without(name, meanwhile) {
     const away = this.player(name);
     this.players.delete(name);
-    away.hold();
+    await away.hold();
     await meanwhile();
     away.go();
     this.players.set(name, away);
