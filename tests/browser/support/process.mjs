@@ -24,13 +24,13 @@ export const UNLIMITED = ["--publish-rate", "0"];
 
 /** A server process. */
 export class Server {
-  static async start({ port = 0, journal = "memory", args = [], logs = mkdtempSync(join(tmpdir(), "chitchat-server-")) } = {}) {
+  static async start({ port = 0, journal = "memory", args = [], env = {}, logs = mkdtempSync(join(tmpdir(), "chitchat-server-")) } = {}) {
     const server = new Server();
     server.logs = logs;
     server.process = spawn(
       BIN,
       ["serve", "--listen", `127.0.0.1:${port}`, "--journal", journal, ...(args.includes("--grace") ? [] : ["--grace", "2s"]), "--log-dir", logs, ...args],
-      { stdio: ["ignore", "ignore", "pipe"] },
+      { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, ...env } },
     );
     server.said = "";
     server.process.stderr.on("data", (data) => (server.said += data));
@@ -57,12 +57,24 @@ export class Server {
     if (this.process.exitCode === null && this.process.signalCode === null) this.process.kill(signal);
     await this.exited;
   }
+
+  /** Holds the process, so that what is sent to it meanwhile waits together; or lets it go on. */
+  hold(held) {
+    this.process.kill(held ? "SIGSTOP" : "SIGCONT");
+  }
+
+  /** Stops in peace, held or not. */
+  stop() {
+    this.hold(false);
+    return this.kill("SIGTERM");
+  }
 }
 
 /** A `join --plain` process. */
 export class Plain {
   static start(name, url, { args = [], logs = mkdtempSync(join(tmpdir(), "chitchat-client-")) } = {}) {
     const plain = new Plain();
+    plain.logs = logs;
     plain.process = spawn(BIN, ["join", "--plain", "--name", name, "--server", url, "--log-dir", logs, ...args], {
       stdio: ["pipe", "pipe", "pipe"],
     });
@@ -87,7 +99,7 @@ export class Plain {
     return until(`the plain client shows ${pattern}; it shows\n${this.out}${this.err}`, () => this.lines.find((line) => pattern.test(line)));
   }
 
-  async kill() {
+  async stop() {
     if (this.process.exitCode === null && this.process.signalCode === null) this.process.kill("SIGKILL");
     await this.exited;
   }
@@ -104,6 +116,7 @@ export class Network {
       const far = net.connect(server.port, "127.0.0.1");
       const pair = [near, far];
       network.pairs.add(pair);
+      near.on("data", (request) => (pair.isStream ||= request.includes("ChitChatService/Join")));
       for (const [one, other] of [pair, [far, near]]) {
         one.on("error", () => other.destroy());
         one.on("close", () => {
@@ -135,6 +148,11 @@ export class Network {
   silence() {
     this.state = "silent";
     for (const pair of this.pairs) this.#silence(pair);
+  }
+
+  /** What the streams bring is held back, or let through; all other calls go on. */
+  holdStreams(held) {
+    for (const [near, far] of [...this.pairs].filter((pair) => pair.isStream)) held ? far.unpipe(near) : far.pipe(near);
   }
 
   /** New connections work again. */

@@ -102,11 +102,17 @@ export class Visitor {
   }
 
   /** The records of the page's log, as the download gives them. */
-  async log() {
-    const [download] = await Promise.all([
-      this.page.waitForEvent("download"),
-      this.page.locator("[data-command=download]:visible").click(),
-    ]);
+  log() {
+    return this.#download(() => this.page.locator("[data-command=download]:visible").click());
+  }
+
+  /** The same wherever the button is: what the page shows may be folded away. */
+  logAnyhow() {
+    return this.#download(() => this.page.evaluate(() => document.querySelector("[data-command=download]").click()));
+  }
+
+  async #download(press) {
+    const [download] = await Promise.all([this.page.waitForEvent("download"), press()]);
     const text = readFileSync(await download.path(), "utf8");
     return { name: download.suggestedFilename(), text, records: text.trimEnd().split("\n").map((line) => JSON.parse(line)) };
   }

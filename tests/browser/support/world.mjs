@@ -1,6 +1,7 @@
 // One browser for all scenarios, and for each scenario its own server, pages and processes.
 import { chromium } from "playwright-core";
 import { Network, Plain, Server } from "./process.mjs";
+import { gather, prove } from "./proof.mjs";
 import { Visitor } from "./visitor.mjs";
 
 /** How long anything on a page may take, in milliseconds. */
@@ -23,7 +24,10 @@ export class World {
     await this.browser.close();
   }
 
-  /** Runs one scenario, takes everything down again, and fails it on any console error. */
+  /**
+   * Runs one scenario, takes everything down again, and fails it on any console error, and where the logs of
+   * its service, its pages and its clients break a rule of the order.
+   */
   async scenario(run) {
     this.contexts = [];
     this.visitors = [];
@@ -33,14 +37,22 @@ export class World {
       await run(this);
       const errors = this.visitors.flatMap((visitor) => visitor.errors);
       if (errors.length > 0) throw new Error(`console errors:\n${errors.join("\n")}`);
+      const pages = await gather(this.visitors);
+      await this.#takeDown();
+      prove(pages, this.processes);
     } catch (error) {
       error.world = await this.#describe();
       throw error;
     } finally {
-      for (const context of this.contexts) await context.close();
-      for (const process of this.processes) await process.kill();
-      for (const network of this.networks) network.close();
+      await this.#takeDown();
     }
+  }
+
+  /** Pages first: a service that stops waits for nobody then, and its log says so. */
+  async #takeDown() {
+    for (const context of this.contexts.splice(0)) await context.close();
+    for (const process of this.processes) await process.stop();
+    for (const network of this.networks.splice(0)) network.close();
   }
 
   async server(options) {

@@ -1,0 +1,31 @@
+// What every scenario ends with: the logs of all that took part, and the verdict of `chitchat verify` on them.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** The logs of the pages that are still open, each downloaded into a file. A page that was closed took its log along. */
+export async function gather(visitors) {
+  const folder = mkdtempSync(join(tmpdir(), "chitchat-pages-"));
+  const files = [];
+  for (const visitor of visitors.filter(({ page }) => !page.isClosed() && page.url().startsWith("http"))) {
+    const { name, text } = await visitor.logAnyhow();
+    const file = join(folder, `${files.length}-${name}`);
+    writeFileSync(file, text);
+    files.push(file);
+  }
+  return files;
+}
+
+/** Fails where the logs break a rule: `chitchat verify` has to exit with 0. */
+export function prove(pages, processes) {
+  const own = processes.flatMap(({ logs }) =>
+    existsSync(logs) ? readdirSync(logs).filter((name) => name.endsWith(".jsonl")).map((name) => join(logs, name)) : [],
+  );
+  const logs = [...own, ...pages];
+  // A scenario that joins nobody has no conversation to prove.
+  if (pages.length === 0) return;
+  const { status, stdout, stderr } = spawnSync(process.env.CHITCHAT_BIN, ["verify", ...logs], { encoding: "utf8" });
+  assert.equal(status, 0, `chitchat verify exits with ${status} over ${logs.join(" ")}\n${stdout}${stderr}`);
+}
