@@ -155,34 +155,6 @@ test("what cannot be read is no snapshot", () => {
   assert.equal(fromSnapshot(null, ""), null);
 });
 
-test("a leave waits for the message before it, and says when it happened", () => {
-  const page = new Page();
-  const session = page.join();
-  page.feed({ type: "send", id: "m1", text: "bye" });
-  page.feed({ type: "leave" });
-  assert.equal(page.calls("leave").length, 0);
-  page.feed({ type: "published", id: "m1", sequence: 2n, logicalTime: 8n, session });
-  assert.equal(page.calls("leave")[0]?.time, 10n);
-  page.feed({ type: "left", sequence: 3n, logicalTime: 12n, session });
-  assert.deepEqual(page.state.farewell, { type: "left", logicalTime: 12n });
-  assert.equal(page.state.session, null);
-});
-
-test("a leave that nobody answers does not hold the user back", () => {
-  const page = new Page();
-  page.join();
-  page.feed({ type: "leave" });
-  page.wait(6_000);
-  assert.equal(page.state.phase.at, "out");
-});
-
-test("whoever is leaving does not come back by reloading", () => {
-  const page = new Page();
-  page.join();
-  page.feed({ type: "leave" });
-  assert.equal(fromSnapshot(toSnapshot(page.state), "")?.session, null);
-});
-
 test("every reason has words of its own kind, and none shows its code", () => {
   for (const reason of REASONS) {
     const words = inWords({ ...refusal(reason), message: "" });

@@ -69,6 +69,27 @@ export default {
     assert.equal(await bob.page.inputValue("#name"), "bob");
   },
 
+  "whoever leaves reads what came before it left, however late it arrives (V9)": async (world) => {
+    const server = await world.server();
+    const network = await world.network(server);
+    const alice = await world.visitor(network.url);
+    await alice.join("alice");
+    const bob = await world.visitor(server.url);
+    await bob.join("bob");
+    await alice.shows(/bob joined/);
+    network.holdStreams(true);
+    await bob.say("last words");
+    await bob.shows(/last words/);
+    await alice.page.click("#leave");
+    await until("the leave is acknowledged", async () => (await alice.logAnyhow()).records.some((r) => r.event === "leave_acknowledged"));
+    network.holdStreams(false);
+    await alice.reads("#farewell", /You left at logical time \d+\./);
+    const { records } = await alice.log();
+    const events = records.map(({ event, content }) => (event === "event_delivered" ? content : event));
+    assert.ok(events.includes("last words"), events.join("\n"));
+    assert.deepEqual(records.filter((record) => record.event === "disconnected").map((record) => record.reason), ["LEFT"]);
+  },
+
   "a reload resumes, and nobody notices": async (world) => {
     const server = await world.server();
     const alice = await world.visitor(server.url);

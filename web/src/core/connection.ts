@@ -176,7 +176,8 @@ function refused(state: State, failure: Failure, now: Moment): Step {
 /** Ends the membership on this side: the form again, with a word on why. */
 export function out(state: State, farewell: Farewell): Step {
   const outputs: Output[] = [{ do: "close" }, { do: "release" }];
-  const connected = state.phase.at === "online" || state.phase.at === "leaving";
+  const { phase } = state;
+  const connected = phase.at === "online" || (phase.at === "leaving" && phase.stream !== "broken");
   if (connected && state.session !== null) outputs.unshift(record("disconnected", { ...whose(state.session), reason: "LEFT" }));
   return step(
     {

@@ -3,7 +3,9 @@
 import { receive } from "./clock.js";
 import { ended, welcomed } from "./connection.js";
 import type { ChatEvent, Frame, Person } from "./event.js";
+import { leavingStreamEnded } from "./leaving.js";
 import { noteDelivered } from "./outbox.js";
+import type { Failure } from "./refusal.js";
 import { type Segment, type Session, type State, presentSegment, withClock, withSegment } from "./state.js";
 import { type Moment, type RecordFields, type Step, record, step } from "./step.js";
 
@@ -32,7 +34,8 @@ export function framed(state: State, frame: Frame, now: Moment): Step {
 
 /** A stream that breaks the contract is dropped; the next one resumes. */
 function garbled(state: State, message: string, now: Moment): Step {
-  return ended(state, { reason: null, network: true, message, figures: {}, retryAfterMs: null }, now);
+  const failure: Failure = { reason: null, network: true, message, figures: {}, retryAfterMs: null };
+  return state.phase.at === "leaving" ? leavingStreamEnded(state, failure) : ended(state, failure, now);
 }
 
 function delivered(state: State, session: Session, event: ChatEvent, now: Moment): Step {

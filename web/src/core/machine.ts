@@ -6,7 +6,7 @@
 import { WELCOME_WAIT_MS, claim, connectionTick, ended, join, silenceMax, slot, startAnew, wake } from "./connection.js";
 import { framed } from "./frames.js";
 import { earlierFailed, earlierLoaded, loadEarlier, refill } from "./history.js";
-import { LEAVE_PATIENCE_MS, LEAVE_WAIT_MS, leave, leaveFailed, leavingTick, left } from "./leaving.js";
+import { LEAVE_PATIENCE_MS, LEAVE_WAIT_MS, READ_ON_MS, leave, leaveFailed, leavingStreamEnded, leavingTick, left } from "./leaving.js";
 import { discard, enqueue, hurry, publishFailed, published, pump, sendAgain } from "./outbox.js";
 import type { State } from "./state.js";
 import { type Input, type Moment, type Step, step, then } from "./step.js";
@@ -50,7 +50,7 @@ function respond(state: State, input: Input, now: Moment): Step {
     case "leave":
       return leave(state, now);
     case "left":
-      return left(state, input.sequence, input.logicalTime, input.session);
+      return left(state, input.sequence, input.logicalTime, input.session, now);
     case "leave-failed":
       return leaveFailed(state, input.failure);
     case "load-earlier":
@@ -69,7 +69,7 @@ function streamEnded(state: State, failure: Parameters<typeof ended>[1], now: Mo
       return ended(state, failure, now);
     case "leaving":
       // The leave's own answer says how it went; a takeover makes it pointless.
-      return failure?.reason === "REPLACED" ? ended(state, failure, now) : step(state);
+      return failure?.reason === "REPLACED" ? ended(state, failure, now) : leavingStreamEnded(state, failure);
     case "out":
     case "claiming":
     case "waiting":
@@ -92,7 +92,7 @@ export function nextTick(state: State): number | null {
   const { phase } = state;
   if (phase.at === "offline") due.push(phase.retryAt);
   if (phase.at === "connecting") due.push(phase.since + WELCOME_WAIT_MS);
-  if (phase.at === "leaving") due.push(phase.since + (phase.sent ? LEAVE_WAIT_MS : LEAVE_PATIENCE_MS));
+  if (phase.at === "leaving") due.push(phase.since + (phase.left !== null ? READ_ON_MS : phase.sent ? LEAVE_WAIT_MS : LEAVE_PATIENCE_MS));
   if (phase.at === "online") {
     due.push(phase.lastFrameAt + silenceMax(state));
     for (const { progress } of state.outbox) {

@@ -28,7 +28,8 @@ export type Phase =
   | { readonly at: "connecting"; readonly tries: number; readonly since: number; readonly why: string | null }
   | { readonly at: "online"; readonly caughtUp: boolean; readonly lastFrameAt: number }
   | { readonly at: "offline"; readonly tries: number; readonly retryAt: number; readonly why: string }
-  | { readonly at: "leaving"; readonly sent: boolean; readonly since: number };
+  /** `stream` is what has become of it meanwhile; `left` is the time of the acknowledged Left. */
+  | { readonly at: "leaving"; readonly sent: boolean; readonly since: number; readonly stream: "open" | "ended" | "broken"; readonly left: LogicalTime | null };
 
 /** Why the user is at the join form, where there is something to say. */
 export type Farewell =

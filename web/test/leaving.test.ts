@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { READ_ON_MS } from "../src/core/leaving.js";
+import { nextTick } from "../src/core/machine.js";
+import { fromSnapshot, toSnapshot } from "../src/core/snapshot.js";
+import { LOST, Page, message } from "./support.js";
+
+test("a leave waits for the message before it, and says when it happened", () => {
+  const page = new Page();
+  const session = page.join();
+  page.feed({ type: "send", id: "m1", text: "bye" });
+  page.feed({ type: "leave" });
+  assert.equal(page.calls("leave").length, 0);
+  page.feed({ type: "published", id: "m1", sequence: 2n, logicalTime: 8n, session });
+  assert.equal(page.calls("leave")[0]?.time, 10n);
+  page.feed({ type: "left", sequence: 3n, logicalTime: 12n, session });
+  page.ended(null);
+  assert.deepEqual(page.state.farewell, { type: "left", logicalTime: 12n });
+  assert.equal(page.state.session, null);
+});
+
+test("a leave that nobody answers does not hold the user back", () => {
+  const page = new Page();
+  page.join();
+  page.feed({ type: "leave" });
+  page.wait(6_000);
+  assert.equal(page.state.phase.at, "out");
+});
+
+test("whoever is leaving does not come back by reloading", () => {
+  const page = new Page();
+  page.join();
+  page.feed({ type: "leave" });
+  assert.equal(fromSnapshot(toSnapshot(page.state), "")?.session, null);
+});
+
+/** A page whose leave has been acknowledged as event 4, while events 2 and 3 are still on their way. */
+function leftAsFour() {
+  const page = new Page();
+  const session = page.join();
+  page.feed({ type: "leave" });
+  page.feed({ type: "left", sequence: 4n, logicalTime: 12n, session });
+  return page;
+}
+
+test("whoever has left reads on to the end of the stream: what came before its Left is its own, too (V9)", () => {
+  const page = leftAsFour();
+  assert.equal(page.calls("close").length, 0);
+  page.event(2n, 8n, message());
+  page.event(3n, 10n, message());
+  assert.deepEqual(page.records("event_delivered").map((record) => record.sequence), [1n, 2n, 3n]);
+  page.ended(null);
+  assert.deepEqual(page.state.farewell, { type: "left", logicalTime: 12n });
+  assert.deepEqual(page.records("disconnected").map((record) => record.reason), ["LEFT"]);
+});
+
+test("a stream that ends before the answer to the leave is waited for no longer than that", () => {
+  const page = new Page();
+  const session = page.join();
+  page.feed({ type: "leave" });
+  page.ended(null);
+  assert.equal(page.state.phase.at, "leaving");
+  page.feed({ type: "left", sequence: 2n, logicalTime: 12n, session });
+  assert.equal(page.state.phase.at, "out");
+  assert.deepEqual(page.records("disconnected").map((record) => record.reason), ["LEFT"]);
+});
+
+test("a stream that does not end, or breaks, holds nobody back, and the log says that it was not read to its end", () => {
+  const slow = leftAsFour();
+  assert.equal(nextTick(slow.state), slow.at + READ_ON_MS);
+  slow.wait(READ_ON_MS);
+  const broken = leftAsFour();
+  broken.ended(LOST);
+  const gap = leftAsFour();
+  gap.event(3n, 10n, message());
+  for (const page of [slow, broken, gap]) {
+    assert.deepEqual(page.state.farewell, { type: "left", logicalTime: 12n });
+    assert.deepEqual(page.records("disconnected").map((record) => record.reason), ["CONNECTION_LOST"]);
+  }
+});
