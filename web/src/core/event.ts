@@ -36,6 +36,8 @@ export interface ChatEvent {
   readonly author: Person;
   /** The service's wall clock in milliseconds, for people only. */
   readonly recordedAt: number | null;
+  /** This page's own clock after it was delivered; null for what was listed later. */
+  readonly receipt: LogicalTime | null;
   /** What happened. */
   readonly kind: EventKind;
 }

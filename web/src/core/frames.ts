@@ -49,7 +49,7 @@ function delivered(state: State, session: Session, event: ChatEvent, now: Moment
     return garbled(state, "a gap in the sequence", now);
   }
   const clocked = withClock(state, receive(state.clock, event.logicalTime));
-  const shown = withSegment(clocked, appended(clocked, event, ownJoined));
+  const shown = withSegment(clocked, appended(clocked, { ...event, receipt: clocked.clock }, ownJoined));
   const next: State = {
     ...shown,
     position: event.sequence,

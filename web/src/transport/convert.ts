@@ -35,6 +35,7 @@ export function toEvent(event: Event): ChatEvent {
     content: event.content,
     author: { id: event.participant?.participantId ?? "", name: event.participant?.displayName ?? "" },
     recordedAt: event.recordedAt === undefined ? null : timestampMs(event.recordedAt),
+    receipt: null,
     kind: toKind(event),
   };
 }

@@ -1,0 +1,149 @@
+/**
+ * What could have caused what, as far as the events themselves tell: Lamport's "happened before" of the acts that
+ * led to them. The order of the service is finer, since it also puts one after the other what had nothing to do
+ * with each other.
+ *
+ * The past of an event is
+ *
+ * - of a message: everything up to its `seen_sequence`, which its writer had been delivered; its writer's own
+ *   earlier events; and what is in the past of those;
+ * - of a Left that was asked for: its participant's earlier events, and what is in their past;
+ * - of a Left because the connection was gone: everything before it. It is the service's own doing, and the service
+ *   knows all that it has put in order;
+ * - of a Joined: nothing that is known. Whoever joins does not say what they knew.
+ *
+ * Two messages crossed when neither is in the other's past and they have different writers: the later one in the
+ * order was written before its writer saw the earlier one. `chitchat diagram` marks the same ones, by the same
+ * `seen_sequence`.
+ */
+
+import type { ChatEvent } from "./event.js";
+
+/** The most messages that are named, of those that a message crossed. */
+export const CROSSED_NAMED = 6;
+
+/** How an event stands to another. */
+export type Relation = "same" | "past" | "future" | "concurrent";
+
+/** The messages that a message crossed. */
+export interface Crossed {
+  /** Earlier in the order, and not seen by its writer; the nearest first. */
+  readonly unseen: readonly ChatEvent[];
+  /** How many there are, named or not. */
+  readonly unseenCount: number;
+  /** Later in the order, by writers who had not seen it; the nearest first. */
+  readonly by: readonly ChatEvent[];
+  /** How many there are, named or not. */
+  readonly byCount: number;
+}
+
+interface Entry {
+  readonly event: ChatEvent;
+  /** Everything up to this sequence is in its past; and its author's own events. */
+  readonly known: bigint;
+  readonly unseen: ChatEvent[];
+  readonly by: ChatEvent[];
+  unseenCount: number;
+  byCount: number;
+}
+
+/** The causality of a stretch of the conversation, which is followed as it grows. */
+export class Causality {
+  #events: readonly ChatEvent[] = [];
+  readonly #entries = new Map<bigint, Entry>();
+  readonly #order: Entry[] = [];
+  /** What each author's newest event had in its past. */
+  readonly #knownBy = new Map<string, bigint>();
+
+  /** The causality of these events. */
+  static of(events: readonly ChatEvent[]): Causality {
+    const causality = new Causality();
+    causality.follow(events);
+    return causality;
+  }
+
+  /** The events, in order. */
+  get events(): readonly ChatEvent[] {
+    return this.#events;
+  }
+
+  /** Follows a stretch that has no gap. What has only grown at its end costs no more than what is new. */
+  follow(events: readonly ChatEvent[]): void {
+    const before = this.#events;
+    const grown = before.length <= events.length && before[0] === events[0] && before[before.length - 1] === events[before.length - 1];
+    this.#events = events;
+    if (!grown) {
+      this.#entries.clear();
+      this.#order.length = 0;
+      this.#knownBy.clear();
+    }
+    for (const event of events.slice(this.#order.length)) this.#add(event);
+  }
+
+  /** The event with this sequence, if it is in the stretch. */
+  event(sequence: bigint): ChatEvent | undefined {
+    return this.#entries.get(sequence)?.event;
+  }
+
+  /** Everything up to this sequence is in the past of the event; 0 for nothing that is known. */
+  known(event: ChatEvent): bigint {
+    return this.#entries.get(event.sequence)?.known ?? 0n;
+  }
+
+  /** Whether the first is in the past of the second. */
+  precedes(first: ChatEvent, second: ChatEvent): boolean {
+    if (first.sequence >= second.sequence) return false;
+    const own = first.author.id === second.author.id;
+    return own || first.sequence <= this.known(second);
+  }
+
+  /** How `other` stands to `event`. */
+  relation(other: ChatEvent, event: ChatEvent): Relation {
+    if (other.sequence === event.sequence) return "same";
+    if (this.precedes(other, event)) return "past";
+    return this.precedes(event, other) ? "future" : "concurrent";
+  }
+
+  /** The messages that this one crossed. */
+  crossed(event: ChatEvent): Crossed | null {
+    const entry = this.#entries.get(event.sequence);
+    return entry === undefined || entry.unseenCount + entry.byCount === 0 ? null : entry;
+  }
+
+  #add(event: ChatEvent): void {
+    const known = this.#knownOf(event);
+    const entry: Entry = { event, known, unseen: [], by: [], unseenCount: 0, byCount: 0 };
+    if (event.kind.type === "message") this.#cross(entry);
+    this.#knownBy.set(event.author.id, known);
+    this.#entries.set(event.sequence, entry);
+    this.#order.push(entry);
+  }
+
+  /** What an author has once known stays known, whatever a later message says. */
+  #knownOf({ author, kind, sequence }: ChatEvent): bigint {
+    const before = this.#knownBy.get(author.id) ?? 0n;
+    switch (kind.type) {
+      case "joined":
+        return 0n;
+      case "left":
+        return kind.disconnected ? sequence - 1n : before;
+      case "message": {
+        // Nobody has seen what came after.
+        const seen = kind.seenSequence < sequence ? kind.seenSequence : sequence - 1n;
+        return seen > before ? seen : before;
+      }
+    }
+  }
+
+  #cross(later: Entry): void {
+    for (let index = this.#order.length - 1; index >= 0; index -= 1) {
+      const earlier = this.#order[index];
+      if (earlier === undefined || earlier.event.sequence <= later.known) return;
+      if (earlier.event.kind.type !== "message" || earlier.event.author.id === later.event.author.id) continue;
+      later.unseenCount += 1;
+      earlier.byCount += 1;
+      if (later.unseen.length < CROSSED_NAMED) later.unseen.push(earlier.event);
+      if (earlier.by.length < CROSSED_NAMED) earlier.by.push(later.event);
+    }
+  }
+}

@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CROSSED_NAMED, Causality, type Relation } from "../src/core/causality.js";
+import type { ChatEvent, EventKind } from "../src/core/event.js";
+import { byWallClock } from "../src/core/wall.js";
+import { event, message } from "./support.js";
+
+const JOINED: EventKind = { type: "joined" };
+const LEFT: EventKind = { type: "left", disconnected: false };
+const GONE: EventKind = { type: "left", disconnected: true };
+
+/** A conversation: who did what, the sequence being the place. A number is a message, and what its writer had seen. */
+function conversation(...acts: [string, EventKind | number][]): ChatEvent[] {
+  return acts.map(([who, act], index) => {
+    const sequence = BigInt(index + 1);
+    return event(sequence, sequence * 2n + 1n, typeof act === "number" ? message(`m${sequence}`, 1n, BigInt(act)) : act, who);
+  });
+}
+
+/** The relations of all events to one, by sequence. */
+function check(events: ChatEvent[], sequence: number, expected: Partial<Record<Relation, number[]>>) {
+  const causality = Causality.of(events);
+  const chosen = events[sequence - 1]!;
+  const found: Partial<Record<Relation, number[]>> = {};
+  for (const other of events) (found[causality.relation(other, chosen)] ??= []).push(Number(other.sequence));
+  assert.deepEqual(found, { same: [sequence], ...expected });
+}
+
+const TWO: [string, EventKind | number][] = [["alice", JOINED], ["bob", JOINED]];
+
+test("what its writer had seen is the past of a message, and what was written knowing it is its future", () => {
+  const events = conversation(...TWO, ["alice", 2], ["bob", 3], ["alice", 4]);
+  check(events, 4, { past: [1, 2, 3], future: [5] });
+});
+
+test("messages written without knowledge of each other are concurrent, whatever their order (Lamport 1978)", () => {
+  const events = conversation(...TWO, ["alice", 2], ["bob", 2], ["alice", 4]);
+  check(events, 3, { past: [1, 2], future: [5], concurrent: [4] });
+  check(events, 4, { past: [1, 2], future: [5], concurrent: [3] });
+});
+
+test("an author's own earlier messages are in the past of the next, though it had not seen them delivered", () => {
+  const events = conversation(...TWO, ["bob", 2], ["alice", 2], ["alice", 2]);
+  check(events, 5, { past: [1, 2, 4], concurrent: [3] });
+});
+
+test("what an author has once seen stays in its past", () => {
+  const events = conversation(...TWO, ["bob", 2], ["alice", 3], ["alice", 0]);
+  check(events, 5, { past: [1, 2, 3, 4] });
+});
+
+test("nobody has seen what came after", () => {
+  const events = conversation(...TWO, ["alice", 99], ["bob", 2]);
+  check(events, 3, { past: [1, 2], concurrent: [4] });
+});
+
+test("a Joined has no past that is known", () => {
+  check(conversation(...TWO, ["alice", 2], ["carol", JOINED]), 4, { concurrent: [1, 2, 3] });
+});
+
+test("a Left that was asked for has its participant's own past", () => {
+  check(conversation(...TWO, ["alice", 2], ["bob", 3], ["alice", 3], ["bob", LEFT]), 6, { past: [1, 2, 3, 4], concurrent: [5] });
+});
+
+test("a Left because the connection was gone is the service's doing: all before it is its past", () => {
+  check(conversation(...TWO, ["alice", 2], ["bob", GONE]), 4, { past: [1, 2, 3] });
+});
+
+test("only messages of different writers cross, and both know of it", () => {
+  const events = conversation(...TWO, ["alice", 2], ["bob", 2], ["carol", JOINED], ["alice", 3]);
+  const causality = Causality.of(events);
+  const names = (of: number) => {
+    const crossed = causality.crossed(events[of - 1]!);
+    return crossed === null ? null : [crossed.unseen, crossed.by].map((some) => some.map(({ sequence }) => Number(sequence)));
+  };
+  assert.deepEqual(names(4), [[3], [6]]);
+  assert.deepEqual(names(3), [[], [4]]);
+  assert.deepEqual(names(6), [[4], []]);
+  assert.equal(names(5), null);
+});
+
+test("of very many that crossed, the nearest are named and all are counted", () => {
+  const many = Array.from({ length: 20 }, (): [string, number] => ["bob", 2]);
+  const events = conversation(...TWO, ...many, ["alice", 2]);
+  const crossed = Causality.of(events).crossed(events[22]!);
+  assert.equal(crossed?.unseenCount, 20);
+  assert.deepEqual(crossed?.unseen.map(({ sequence }) => Number(sequence)), [22, 21, 20, 19, 18, 17]);
+  assert.equal(crossed?.unseen.length, CROSSED_NAMED);
+});
+
+test("a conversation that grows, at either end, is followed", () => {
+  const events = conversation(...TWO, ["alice", 2], ["bob", 2]);
+  const causality = Causality.of(events.slice(2, 3));
+  causality.follow(events.slice(2));
+  assert.equal(causality.crossed(events[3]!)?.unseenCount, 1);
+  causality.follow(events);
+  assert.equal(causality.relation(events[0]!, events[3]!), "past");
+  assert.equal(causality.crossed(events[3]!)?.unseenCount, 1, "not counted twice");
+});
+
+/** The rows by wall clock, as sequences; a place is marked by the pair that it contradicts. */
+function walled(events: ChatEvent[], ...seconds: (number | null)[]) {
+  const timed = events.map((one, index) => ({ ...one, recordedAt: seconds[index] ?? null }));
+  return byWallClock(Causality.of(timed)).map(({ event: { sequence }, contradiction: found }) =>
+    found === null ? `${sequence}` : `${found.causal ? "cause" : "order"} ${found.earlier.sequence}<${found.later.sequence}: ${sequence}`,
+  );
+}
+
+test("a wall clock that agrees is not marked, and equal times keep the order", () => {
+  const events = conversation(...TWO, ["alice", 2], ["bob", 3]);
+  assert.deepEqual(walled(events, 1, 2, 3, 4), ["1", "2", "3", "4"]);
+  assert.deepEqual(walled(events, 1, 1, 1, 1), ["1", "2", "3", "4"]);
+  assert.deepEqual(walled(events, 1, null, 3, 4), ["1", "2", "3", "4"]);
+});
+
+test("a wall clock that was set back puts effects before causes, and that is marked once where it happens", () => {
+  const events = conversation(...TWO, ["alice", 2], ["bob", 3], ["alice", 4]);
+  assert.deepEqual(walled(events, 10, 11, 12, 3, 4), ["4", "5", "cause 1<5: 1", "2", "3"]);
+});
+
+test("a wall clock that only swaps what crossed contradicts the order, not causality", () => {
+  const events = conversation(...TWO, ["alice", 2], ["bob", 2]);
+  assert.deepEqual(walled(events, 1, 2, 5, 4), ["1", "2", "4", "order 3<4: 3"]);
+});
+
+test("of several contradictions at one place the one with causality is told", () => {
+  // Joined 3 may have known nothing of 1; message 4 had seen everything up to 2.
+  const events = conversation(...TWO, ["carol", JOINED], ["alice", 2]);
+  assert.deepEqual(walled(events, 7, 8, 1, 9), ["3", "order 1<3: 1", "2", "4"]);
+  assert.deepEqual(walled(events, 7, 8, 1, 2), ["3", "4", "cause 1<4: 1", "2"]);
+});

@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Causality } from "../src/core/causality.js";
+import { DRAWN_MAX, diagram, drawnEvents } from "../src/core/diagram.js";
+import type { ChatEvent, Person } from "../src/core/event.js";
+import { LIFELINES_MAX, columns, placed, shownPeople } from "../src/core/lifelines.js";
+import { event, message } from "./support.js";
+
+const person = (id: string): Person => ({ id, name: id });
+
+function drawn(events: ChatEvent[], room = 600) {
+  const causality = Causality.of(events);
+  const people = shownPeople(drawnEvents(causality), [], person("alice"));
+  return diagram({ causality, people, places: placed(new Map(), people), selfId: "alice", room });
+}
+
+test("a message is sent at its writer's time, received one before its own, and its receipt here is by this page's clock", () => {
+  const picture = drawn([
+    { ...event(1n, 3n, { type: "joined" }, "alice"), receipt: 5n },
+    { ...event(2n, 11n, message("m", 8n, 1n), "bob"), receipt: 12n },
+  ]);
+  assert.deepEqual(picture.rows.map(({ time }) => time), [3n, 5n, 8n, 10n, 11n, 12n]);
+  const { sending, broadcast, receipt } = picture.figures[1]!;
+  const [alice, bob] = ["alice", "bob"].map((id) => picture.lifelines.find((line) => line.person.id === id)!.x);
+  assert.deepEqual([sending?.from.x, sending?.from.time], [bob, 8n]);
+  assert.deepEqual([sending?.to.x, sending?.to.time], [picture.serviceX, 10n]);
+  assert.deepEqual([broadcast.x, broadcast.time], [picture.serviceX, 11n]);
+  assert.deepEqual([receipt?.x, receipt?.time], [alice, 12n]);
+});
+
+test("what the page cannot know is not drawn: when somebody asked to join, and a time that cannot be", () => {
+  const picture = drawn([
+    event(1n, 3n, { type: "joined" }, "alice"),
+    event(2n, 9n, message("", 0n, 0n), "bob"),
+    event(3n, 11n, message("m", 10n, 0n), "bob"),
+  ]);
+  assert.deepEqual(picture.rows.map(({ time }) => time), [3n, 9n, 11n]);
+  for (const { sending, receipt } of picture.figures) assert.deepEqual([sending, receipt], [null, null]);
+});
+
+test("a membership is bracketed where it begins and ends in the picture, and is open elsewhere", () => {
+  const picture = drawn([
+    event(5n, 13n, message("m", 8n, 4n), "alice"),
+    event(6n, 15n, { type: "joined" }, "bob"),
+    event(7n, 17n, { type: "left", disconnected: true }, "bob"),
+  ]);
+  const brackets = picture.lifelines.map(({ person: { id }, from, to, gone }) => [id, from !== null, to !== null, gone]);
+  assert.deepEqual(brackets, [["alice", false, false, false], ["bob", true, true, true]]);
+});
+
+test("messages that crossed are joined where they were sent", () => {
+  const picture = drawn([event(3n, 15n, message("a", 12n, 2n), "alice"), event(4n, 17n, message("b", 13n, 2n), "bob")]);
+  assert.deepEqual(picture.crossings.map(({ from, to }) => [from.time, to.time]), [[12n, 13n]]);
+  assert.deepEqual(picture.figures.map(({ crossed }) => crossed), [true, true]);
+});
+
+test("only the newest events are drawn, and never more lifelines than fit", () => {
+  const many = Array.from({ length: 500 }, (_, n) => event(BigInt(n + 1), BigInt(2 * n + 3), message("m", 1n, BigInt(n)), `p${n}`));
+  const picture = drawn(many);
+  assert.equal(picture.figures.length, DRAWN_MAX);
+  assert.equal(picture.before, 500 - DRAWN_MAX);
+  assert.equal(picture.lifelines.length, LIFELINES_MAX);
+  assert.ok(picture.lifelines.some((line) => line.person.id === "alice") && picture.lifelines.some((line) => line.person.id === "p499"));
+});
+
+test("whoever has a place keeps it while others come and go", () => {
+  const first = placed(new Map(), ["alice", "bob", "carol"].map(person));
+  assert.deepEqual(columns(first), ["carol", "alice", null, "bob"]);
+  const second = placed(first, ["alice", "carol", "dora"].map(person));
+  assert.deepEqual(columns(second), ["carol", "alice", null, "dora"]);
+});
+
+test("a wide picture keeps to its room, a narrow one is scrolled", () => {
+  const events = ["alice", "bob", "carol"].map((id, n) => event(BigInt(n + 1), BigInt(2 * n + 3), { type: "joined" }, id));
+  assert.ok(drawn(events, 500).width <= 500);
+  assert.ok(drawn(events, 100).width > 100);
+});
