@@ -14,7 +14,7 @@ import { recall, remember } from "./platform/storage.js";
 import { randomId } from "./platform/time.js";
 import { ChatClient } from "./transport/client.js";
 import { App } from "./view/app.js";
-import type { Commands } from "./view/commands.js";
+import type { Commands, Look } from "./view/commands.js";
 
 /** How much of the log survives a reload, in characters: well within what sessionStorage holds. */
 const LOG_KEPT = 2_000_000;
@@ -48,7 +48,7 @@ async function start(): Promise<void> {
     },
     state,
   );
-  const app = new App(commandsFor(driver), { name: state.name, secret, draft: recall("draft") ?? "" });
+  const app = new App(commandsFor(driver), { name: state.name, secret, draft: recall("draft") ?? "", look: toLook(recall("look")) });
   const render = () => app.render(driver.state, Date.now(), driver.log);
   let scheduled = false;
   // Many frames can come at once: they are shown together. A hidden tab gets no animation frames.
@@ -117,8 +117,14 @@ function commandsFor(driver: Driver): Commands {
     loadEarlier: () => driver.dispatch({ type: "load-earlier" }),
     retryNow: () => driver.dispatch({ type: "wake" }),
     downloadLog: () => download(driver),
+    keepLook: ({ wall, picture }) => void remember("look", [...(wall ? ["wall"] : []), ...(picture ? ["picture"] : [])].join(" ")),
     keepDraft: (text) => void remember("draft", text),
   };
+}
+
+function toLook(text: string | null): Look {
+  const words = (text ?? "").split(" ");
+  return { wall: words.includes("wall"), picture: words.includes("picture") };
 }
 
 function download(driver: Driver): void {

@@ -1,6 +1,6 @@
 // The processes under test, a network that can be cut, and waiting for conditions.
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,6 +17,17 @@ export async function until(what, condition, milliseconds = 15_000) {
     if (performance.now() > deadline) throw new Error(`waited in vain: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** An environment in which a process takes the wall clock to be off by so many seconds, and no other clock. */
+export function wallClockOff(seconds) {
+  const folder = readdirSync("/usr/lib").map((name) => `/usr/lib/${name}/faketime`).find((name) => existsSync(name));
+  if (!folder) throw new Error("libfaketime is not installed: tests/tools system");
+  return {
+    LD_PRELOAD: `${folder}/libfaketime.so.1`,
+    FAKETIME: `${seconds < 0 ? "" : "+"}${seconds}`,
+    FAKETIME_DONT_FAKE_MONOTONIC: "1",
+  };
 }
 
 /** The options that lift the limit on publishing. */

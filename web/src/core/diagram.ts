@@ -17,13 +17,13 @@ export const DRAWN_MAX = 60;
 /** Between two moments at which something happened, in pixels. */
 export const ROW = 19;
 /** Left of the first lifeline: the times. */
-const AXIS = 40;
+const AXIS = 36;
 /** Right of the last lifeline. */
-const MARGIN = 30;
+const MARGIN = 18;
 /** Above the first moment and below the last. */
 const PADDING = 18;
 /** The least and the most that a lifeline takes. */
-const LANE_MIN = 52;
+const LANE_MIN = 44;
 const LANE_MAX = 150;
 
 /** A point of a lifeline. */

@@ -7,6 +7,7 @@ const KEYS = {
   snapshot: "chitchat.session",
   secret: "chitchat.secret",
   draft: "chitchat.draft",
+  look: "chitchat.look",
   log: "chitchat.log",
 } as const;
 

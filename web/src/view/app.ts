@@ -3,14 +3,15 @@
 import type { Log } from "../core/log.js";
 import { RECORDS_MAX } from "../core/log.js";
 import { type State, presentSegment } from "../core/state.js";
-import type { Commands } from "./commands.js";
+import type { Commands, Look } from "./commands.js";
 import { Composer } from "./composer.js";
 import { byId, make, reconcile, safely, setText, show } from "./dom.js";
 import { Lobby, WAITING } from "./lobby.js";
 import { renderOutbox } from "./outbox.js";
 import { Palette } from "./palette.js";
+import { Picture } from "./picture.js";
 import { Scroll } from "./scroll.js";
-import { Transcript } from "./transcript.js";
+import { type Reading, Transcript } from "./transcript.js";
 import { arithmetic, status } from "./words.js";
 
 /** What a visit starts with. */
@@ -21,6 +22,8 @@ export interface Remembered {
   readonly secret: string;
   /** What was being written. */
   readonly draft: string;
+  /** How the page was looked at. */
+  readonly look: Look;
 }
 
 /** The page. */
@@ -31,6 +34,12 @@ export class App {
   readonly #lobby: Lobby;
   readonly #composer: Composer;
   readonly #transcript: Transcript;
+  readonly #picture: Picture;
+  readonly #order = byId<HTMLInputElement>("by-wall-clock");
+  #reading: Reading;
+  /** The segment that an event was chosen of. */
+  #chosenIn = 0;
+  #shown: { state: State; at: number; log: Log } | null = null;
   #screen: "none" | "lobby" | "room" = "none";
   #newest: bigint | null = null;
   #unseen = 0;
@@ -41,6 +50,15 @@ export class App {
     this.#lobby = new Lobby(commands, remembered.name, remembered.secret);
     this.#composer = new Composer(commands, remembered.draft, () => this.#scroll.toBottom());
     this.#transcript = new Transcript(byId("transcript"), this.#palette, commands);
+    this.#reading = { order: remembered.look.wall ? "wall" : "logical", chosen: null };
+    this.#picture = new Picture(this.#palette, remembered.look.picture, {
+      choose: (sequence) => this.#choose(sequence),
+      reveal: () => this.#reveal(),
+      toggled: () => this.#looked(),
+    });
+    this.#order.checked = remembered.look.wall;
+    this.#order.addEventListener("change", () => this.#looked());
+    byId("transcript").addEventListener("click", (event) => this.#clicked(event));
     byId("leave").addEventListener("click", () => commands.leave());
     byId("banner-button").addEventListener("click", () => commands.retryNow());
     for (const button of document.querySelectorAll("[data-command=download]")) {
@@ -59,6 +77,7 @@ export class App {
 
   /** Shows a state, as of a moment in milliseconds. */
   render(state: State, at: number, log: Log): void {
+    this.#shown = { state, at, log };
     // Whoever has something to read is in the room, connected or not.
     const room = state.phase.at !== "out" && state.segments.length + (state.session === null ? 0 : 1) > 0;
     this.#switchTo(room ? "room" : "lobby");
@@ -91,10 +110,53 @@ export class App {
     this.#logSize(log);
     this.#composer.render(state);
     show(byId("alone"), state.roster.length === 1 && (presentSegment(state)?.live.length ?? 0) <= 1);
+    const segment = presentSegment(state);
+    if (this.#chosenIn !== segment?.id && this.#reading.chosen !== null) this.#reading = { ...this.#reading, chosen: null };
+    setText(byId("axis"), this.#reading.order === "wall" ? "by wall clock" : "logical time");
     this.#scroll.around(() => {
-      this.#transcript.render(state);
+      this.#transcript.render(state, this.#reading);
       renderOutbox(byId("outbox"), state, at, this.#commands, this.#composer);
     }, this.#fresh(state));
+    const causality = segment === undefined ? null : this.#transcript.causality(segment);
+    if (segment === undefined || causality === null) return;
+    this.#picture.render({ state, segment, causality, chosen: this.#reading.chosen });
+  }
+
+  #again(): void {
+    if (this.#shown !== null) this.render(this.#shown.state, this.#shown.at, this.#shown.log);
+  }
+
+  #choose(sequence: bigint | null): void {
+    const segment = this.#shown === null ? undefined : presentSegment(this.#shown.state);
+    const known = segment === undefined ? null : this.#transcript.causality(segment);
+    const chosen = sequence === null ? null : (known?.event(sequence) ?? null);
+    if (chosen?.sequence === this.#reading.chosen?.sequence) return;
+    this.#chosenIn = segment?.id ?? 0;
+    this.#reading = { ...this.#reading, chosen };
+    this.#again();
+  }
+
+  /** Shows the chosen event in the transcript, without taking the focus there. */
+  #reveal(): void {
+    const { chosen } = this.#reading;
+    document.querySelector(`.segment:last-child .row[data-sequence="${chosen?.sequence}"]`)?.scrollIntoView({ block: "nearest" });
+  }
+
+  /** While the diagram is open, an event can be chosen in the transcript, too. A selection of text is not a choice. */
+  #clicked({ target }: MouseEvent): void {
+    const row = (target as Element).closest<HTMLElement>(".segment:last-child .row");
+    const sequence = row?.dataset["sequence"];
+    if (!this.#picture.isOpen || sequence === undefined || getSelection()?.isCollapsed === false) return;
+    this.#choose(this.#reading.chosen?.sequence === BigInt(sequence) ? null : BigInt(sequence));
+  }
+
+  /** The order was switched, or the diagram opened or closed. */
+  #looked(): void {
+    const picture = this.#picture.isOpen;
+    const order = this.#order.checked ? "wall" : "logical";
+    this.#commands.keepLook({ wall: order === "wall", picture });
+    this.#reading = { order, chosen: picture ? this.#reading.chosen : null };
+    this.#again();
   }
 
   #banner(state: State): void {

@@ -1,3 +1,11 @@
+/** How the page is looked at. */
+export interface Look {
+  /** Whether the transcript is ordered by wall clock. */
+  readonly wall: boolean;
+  /** Whether the diagram is open. */
+  readonly picture: boolean;
+}
+
 /** What the user can want. The view calls these and nothing else. */
 export interface Commands {
   /** Takes part under a name, with the access secret where one was asked for. */
@@ -16,6 +24,8 @@ export interface Commands {
   retryNow(): void;
   /** Hands the log to the user as a file. */
   downloadLog(): void;
+  /** Remembers how the page is looked at. */
+  keepLook(look: Look): void;
   /** Remembers what is being written. */
   keepDraft(text: string): void;
 }

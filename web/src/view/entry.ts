@@ -18,7 +18,7 @@ export interface Standing {
 const WALL_CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const WALL_CLOCK_FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
-/** Builds the list item for an event. It never changes afterwards. */
+/** Builds the list item for an event. What it says of the event never changes; what others make of it may: `marks.ts`. */
 export function entry(event: ChatEvent, standing: Standing): HTMLElement {
   const { kind } = event;
   const item = make("li", `row ${kind.type} ${standing.hue}`);

@@ -1,0 +1,196 @@
+// What could have caused what: in the transcript, in the diagram, and against the wall clock.
+import assert from "node:assert/strict";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { UNLIMITED, until, wallClockOff } from "../support/process.mjs";
+
+/** Two pages with the diagram open. */
+async function aliceAndBob(world, options) {
+  const server = await world.server(options);
+  const pages = [];
+  for (const name of ["alice", "bob"]) {
+    const visitor = await world.visitor(server.url);
+    await visitor.join(name);
+    await visitor.page.click("#toggle-picture");
+    pages.push(visitor);
+  }
+  await pages[0].shows(/bob joined/);
+  return [server, ...pages];
+}
+
+/** Both publish while the service is held, so that neither can have seen the other's message. */
+async function publishAtOnce(server, alice, bob) {
+  server.hold(true);
+  await Promise.all([alice.say("from alice"), bob.say("from bob")]);
+  for (const one of [alice, bob]) {
+    await until("the message is on its way", async () => (await one.log()).records.some((record) => record.event === "publish_sent"));
+  }
+  server.hold(false);
+  for (const one of [alice, bob]) {
+    await one.shows(/from alice$/);
+    await one.shows(/from bob$/);
+  }
+}
+
+const row = (visitor, text) => visitor.page.locator(`.segment:last-child .row:has(.text:text-is("${text}"))`);
+const sequenceOf = async (visitor, text) => row(visitor, text).getAttribute("data-sequence");
+const timeOf = async (visitor, text) => row(visitor, text).getAttribute("data-time");
+const order = (visitor) => visitor.page.locator(".segment:last-child .row .text").allInnerTexts();
+const classesOf = (visitor, text) => row(visitor, text).getAttribute("class");
+const focused = (visitor) => visitor.page.evaluate(() => document.activeElement.id);
+
+export default {
+  "two pages publish at once, and both show the two messages as concurrent": async (world) => {
+    const [server, alice, bob] = await aliceAndBob(world);
+    await publishAtOnce(server, alice, bob);
+    const texts = (await order(alice)).filter((text) => text.startsWith("from"));
+    const [first, second] = texts;
+    const name = (text) => text.replace("from ", "");
+    const times = [await timeOf(alice, first), await timeOf(alice, second)];
+    for (const one of [alice, bob]) {
+      // In the transcript, by words.
+      const notes = await Promise.all(texts.map((text) => row(one, text).locator(".crossed-text").innerText()));
+      assert.deepEqual(notes, [`not yet seen when ${name(second)} wrote at ${times[1]}`, `written before seeing ${name(first)}’s message at ${times[0]}`]);
+      // In the diagram, where they were sent.
+      await until("the diagram marks them", async () => (await one.page.locator(".plot .crossing").count()) === 1);
+      assert.equal(await one.page.locator(".plot .figure .crossed").count(), 2);
+      // And when one of them is chosen.
+      const [chosen, other] = [await sequenceOf(one, first), await sequenceOf(one, second)];
+      await one.page.click(`#figure-${chosen} .square`);
+      await one.page.waitForSelector(`#figure-${chosen}.is-same`);
+      await one.page.waitForSelector(`#figure-${other}.is-concurrent`);
+      assert.equal(await one.page.locator(`#figure-${other} .glyph`).textContent(), "⇄");
+      assert.match(await classesOf(one, second), /is-concurrent/);
+      await one.reads("#facts", new RegExp(`Concurrent with it: event ${other}, message of ${name(second)} at ${times[1]}\\.`));
+    }
+  },
+
+  "an event is chosen by keyboard, and its causes are said in words": async (world) => {
+    const [server, alice, bob] = await aliceAndBob(world);
+    await alice.say("question");
+    await bob.shows(/question/);
+    await bob.say("answer");
+    await alice.shows(/answer/);
+    await publishAtOnce(server, alice, bob);
+    const { page } = alice;
+    const chosen = () => page.evaluate(() => document.getElementById("picture-scroller").getAttribute("aria-activedescendant"));
+    const at = async (text) => `option-${await sequenceOf(alice, text)}`;
+    await until("all is drawn", async () => (await page.locator(".figure").count()) === 6);
+    await page.focus("#picture-scroller");
+    await page.keyboard.press("Home");
+    assert.equal(await chosen(), "option-1");
+    for (const text of ["bob", "question", "answer"]) {
+      await page.keyboard.press("ArrowDown");
+      if (text !== "bob") assert.equal(await chosen(), await at(text));
+    }
+    const [question, answer] = [await timeOf(alice, "question"), await timeOf(alice, "answer")];
+    await alice.reads("#facts-said", new RegExp(`^Event 4, message of bob at ${answer}, sent at \\d+ by its writer’s clock\\. In its past: everything up to event 3, message of alice at ${question}\\. Concurrent with it: nothing that is here\\. In its future: event 5, [^]*; event 6, [^]*\\.$`));
+    for (const [text, relation] of [["question", "past"], ["answer", "same"], ["from alice", "future"], ["from bob", "future"]]) {
+      assert.match(await classesOf(alice, text), new RegExp(`is-${relation}( |$)`), text);
+      assert.equal(await page.getAttribute(`#${await at(text)}`, "aria-selected"), String(relation === "same"));
+    }
+    // A joining says nothing of what was known, and what has nothing to do with it is concurrent.
+    await page.keyboard.press("ArrowUp");
+    await page.keyboard.press("ArrowUp");
+    await alice.reads("#facts-said", /^Event 2, joining of bob at \d+\. In its past: nothing that is known\./);
+    // What happens meanwhile neither speaks again, nor moves the choice or the focus.
+    const said = await page.innerText("#facts-said");
+    await bob.say("meanwhile");
+    await alice.reads("#facts", /and 1 more/);
+    assert.equal(await page.innerText("#facts-said"), said);
+    assert.equal(await chosen(), "option-2");
+    assert.equal(await focused(alice), "picture-scroller");
+    await page.keyboard.press("Escape");
+    assert.equal(await chosen(), null);
+    assert.equal(await page.locator(".row[class*=is-]").count(), 0);
+  },
+
+  "the diagram is opened and closed by a button that says so, and stays as it was across a reload": async (world) => {
+    const server = await world.server();
+    const alice = await world.visitor(server.url);
+    await alice.join("alice");
+    const expanded = () => alice.page.getAttribute("#toggle-picture", "aria-expanded");
+    assert.deepEqual([await expanded(), await alice.page.isVisible("#picture")], ["false", false]);
+    await alice.page.focus("#toggle-picture");
+    await alice.page.keyboard.press("Enter");
+    assert.deepEqual([await expanded(), await alice.page.isVisible("#picture")], ["true", true]);
+    assert.equal(await focused(alice), "toggle-picture");
+    await alice.page.waitForSelector("#figure-1");
+    await alice.page.reload();
+    await alice.online();
+    await alice.page.waitForSelector("#figure-1");
+    await alice.page.click("#toggle-picture");
+    await alice.page.reload();
+    await alice.online();
+    assert.deepEqual([await expanded(), await alice.page.isVisible("#picture")], ["false", false]);
+  },
+
+  "a flood is drawn in part, and never takes the focus from who writes": async (world) => {
+    const [server, alice, bob] = await aliceAndBob(world, { args: UNLIMITED });
+    await alice.page.focus("#text");
+    for (let n = 1; n <= 80; n += 1) await bob.say(`flood ${n}`);
+    await alice.page.keyboard.type("still mine");
+    await alice.shows(/flood 80$/);
+    await alice.reads("#picture-size", /^The newest 60 events$/);
+    assert.equal(await alice.page.locator(".figure").count(), 60);
+    assert.equal(await focused(alice), "text");
+    assert.equal(await alice.page.inputValue("#text"), "still mine");
+    assert.ok(server);
+  },
+
+  "the wall clock can put an effect before its cause, and the page says where": async (world) => {
+    const journal = join(mkdtempSync(join(tmpdir(), "chitchat-journal-")), "chitchat.db");
+    const args = ["--grace", "60s"];
+    const server = await world.server({ journal, args });
+    const alice = await world.visitor(server.url);
+    await alice.join("alice");
+    const bob = await world.visitor(server.url);
+    await bob.join("bob");
+    await alice.say("the cause");
+    await bob.shows(/the cause/);
+    alice.outage = bob.outage = true;
+    await server.kill();
+    await alice.reads("#status", /Offline/);
+    // The machine that takes over has a wall clock that is an hour slow.
+    await world.server({ journal, port: server.port, args, env: wallClockOff(-3600) });
+    await Promise.all([alice.online(), bob.online()]);
+    alice.outage = bob.outage = false;
+    await bob.say("the effect");
+    await alice.shows(/the effect/);
+
+    const logical = await order(alice);
+    assert.deepEqual(logical.slice(-2), ["the cause", "the effect"]);
+    assert.equal(await alice.page.locator(".contradiction").count(), 0);
+    await alice.page.check("#by-wall-clock");
+    await until("the order of the wall clock", async () => (await order(alice))[0] === "the effect");
+    assert.deepEqual(await order(alice), ["the effect", ...logical.slice(0, -1)]);
+    const marks = await alice.page.locator(".contradiction.causal").allInnerTexts();
+    assert.equal(marks.length, 1);
+    assert.match(marks[0], /^The wall clock contradicts causality: the message of bob at \d+ stands above the joining of alice at \d+, which is in its past\.$/);
+    // Only what is new is read aloud: not what was moved about.
+    const log = alice.page.getByRole("log");
+    assert.equal(await log.textContent(), "");
+    await bob.say("news");
+    await alice.shows(/news/);
+    assert.match(await log.textContent(), /^Logical time \d+ bob: news$/);
+
+    await alice.page.reload();
+    await alice.online();
+    await until("the choice survives", async () => (await order(alice)).join() === ["the effect", "news", ...logical.slice(0, -1)].join());
+    assert.equal(await alice.page.locator(".contradiction.causal").count(), 1);
+    await alice.page.uncheck("#by-wall-clock");
+    await until("the logical order again", async () => (await order(alice)).join() === [...logical, "news"].join());
+    assert.equal(await alice.page.locator(".contradiction").count(), 0);
+  },
+
+  "axe-core finds no violation in the diagram, nor in the order by wall clock": async (world) => {
+    const [server, alice, bob] = await aliceAndBob(world);
+    assert.deepEqual(await alice.violations(), [], "nothing is chosen");
+    await alice.page.setViewportSize({ width: 1200, height: 800 });
+    await publishAtOnce(server, alice, bob);
+    await alice.page.click(`#figure-${await sequenceOf(alice, "from bob")} .square`);
+    await alice.page.check("#by-wall-clock");
+    assert.deepEqual(await alice.violations(), [], "an event is chosen, in wall clock order");
+  },
+};

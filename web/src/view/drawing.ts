@@ -1,0 +1,105 @@
+/** From the layout of a diagram to the elements of a picture. */
+
+import { type Diagram, type Figure, type Lifeline, ROW, type Spot } from "../core/diagram.js";
+import { visible } from "../core/text.js";
+import { arrow, draw, round } from "./svg.js";
+import { titled } from "./facts.js";
+
+/** About how wide a character of a name is, in pixels. */
+const CHARACTER = 7;
+
+/** The class of a participant's colour. */
+export type Hue = (id: string) => string;
+
+/** The names above the lifelines. */
+export function heads(diagram: Diagram, hue: Hue, selfId: string): SVGElement[] {
+  const name = (x: number, text: string, look: string, self: boolean) => {
+    const wide = Math.min(diagram.laneWidth - 4, 120);
+    // A name that is a little too long is set closer, one that is much too long is cut.
+    const shown = shorten(visible(text), Math.max(4, Math.floor((wide - 2) / CHARACTER) + 1));
+    const closer = [...shown].length * CHARACTER > wide - 10 ? { textLength: wide - 8, lengthAdjust: "spacingAndGlyphs" } : {};
+    const pill = draw("rect", { class: self ? "pill self" : "pill", x: round(x - wide / 2), y: 5, width: wide, height: 22, rx: 11 });
+    return draw("g", { class: look }, draw("title", {}, visible(text)), pill, draw("text", { class: "head", x: round(x), y: 20, ...closer }, shown));
+  };
+  return [
+    draw("text", { class: "moment", x: 30, y: 20 }, "time"),
+    name(diagram.serviceX, diagram.laneWidth < 56 ? "serv." : "service", "service", false),
+    ...diagram.lifelines.map(({ person, x }) => name(x, person.name, hue(person.id), person.id === selfId)),
+  ];
+}
+
+function shorten(text: string, characters: number): string {
+  const all = [...text];
+  return all.length <= characters ? text : `${all.slice(0, characters - 1).join("")}…`;
+}
+
+/** What is behind the events: the times, the lifelines, the memberships, and what crossed. */
+export function ground(diagram: Diagram, hue: Hue): SVGElement[] {
+  const right = diagram.width - 12;
+  const times = diagram.rows.map(({ time, y }) => draw("text", { class: "moment", x: 30, y: y + 3.5 }, `${time}`));
+  const guides = diagram.figures.map(({ broadcast: { y } }) => draw("path", { class: "guide", d: `M36 ${y}H${right}` }));
+  const service = draw("g", { class: "service" }, life(diagram.serviceX, diagram), band(diagram.serviceX, 0, diagram.height));
+  return [
+    ...guides,
+    ...times,
+    service,
+    ...diagram.lifelines.map((line) => draw("g", { class: hue(line.person.id) }, ...lifeline(line, diagram))),
+    ...diagram.crossings.map(({ from, to }) =>
+      draw("path", { class: "crossing", d: `M${round(from.x)} ${from.y}L${round(to.x)} ${to.y}` }),
+    ),
+  ];
+}
+
+function lifeline({ x, from, to, gone }: Lifeline, diagram: Diagram): SVGElement[] {
+  const cap = (y: number) => draw("path", { class: "cap", d: `M${round(x - 10)} ${y}h20` });
+  const begin = from === null ? 0 : from - ROW * 0.3;
+  const end = to === null ? diagram.height : to + ROW * 0.3;
+  const parts: SVGElement[] = [life(x, diagram), band(x, begin, end)];
+  if (from !== null) parts.push(cap(begin));
+  if (to !== null) parts.push(gone ? draw("path", { class: "gone", d: `M${round(x - 5)} ${end - 5}l10 10m0 -10l-10 10` }) : cap(end));
+  return parts;
+}
+
+function life(x: number, diagram: Diagram): SVGElement {
+  return draw("path", { class: "life", d: `M${round(x)} 0V${diagram.height}` });
+}
+
+function band(x: number, from: number, to: number): SVGElement {
+  return draw("path", { class: "band", d: `M${round(x)} ${from}V${to}` });
+}
+
+/** One event: where it was sent, put in order and received here. */
+export function figure(figure: Figure, diagram: Diagram): SVGElement[] {
+  const { event, broadcast, sending, about, receipt } = figure;
+  const parts: SVGElement[] = [
+    draw("title", {}, `${titled(event)}: ${visible(event.content)}`),
+    // Where a click counts, and what shows which event is chosen.
+    draw("rect", { class: "here", x: 36, y: broadcast.y - ROW / 2, width: diagram.width - 48, height: ROW, rx: 5 }),
+  ];
+  if (about !== null) parts.push(draw("path", { class: "about", d: `M${round(about)} ${broadcast.y}H${round(broadcast.x)}` }));
+  if (sending !== null) {
+    parts.push(...arrow("send", sending.from, sending.to, 5));
+    parts.push(draw("circle", { class: "dot", cx: round(sending.from.x), cy: sending.from.y, r: 4.8 }));
+    if (figure.crossed) parts.push(draw("circle", { class: "crossed", cx: round(sending.from.x), cy: sending.from.y, r: 8.5 }));
+    const fromLeft = sending.from.x < sending.to.x;
+    parts.push(clock(sending.from, fromLeft), draw("circle", { class: "ring", cx: round(sending.to.x), cy: sending.to.y, r: 3.2 }));
+    parts.push(clock(sending.to, !fromLeft));
+  }
+  if (receipt !== null) {
+    parts.push(...arrow("tell", broadcast, receipt, 4));
+    parts.push(draw("circle", { class: "dot", cx: round(receipt.x), cy: receipt.y, r: 3.4 }), clock(receipt, receipt.x < broadcast.x));
+  }
+  parts.push(draw("rect", { class: "dot square", x: round(broadcast.x - 5), y: broadcast.y - 5, width: 10, height: 10, rx: 2 }));
+  parts.push(stamp(broadcast));
+  return parts;
+}
+
+/** The clock of a process, before or after its lifeline: where the arrow is not. */
+function clock({ x, y, time }: Spot, before: boolean): SVGElement {
+  return draw("text", { class: before ? "clock-time before" : "clock-time", x: round(before ? x - 11 : x + 11), y: y + 3.5 }, `${time}`);
+}
+
+/** An event's logical time, and how the event stands to the chosen one. */
+function stamp({ x, y, time }: Spot): SVGElement {
+  return draw("text", { class: "stamp", x: round(x + 10), y: y + 3.5 }, `${time}`, draw("tspan", { class: "glyph", dx: 3 }));
+}

@@ -1,0 +1,97 @@
+/** What is known of an event's causes, in words: nobody needs the picture. Pure: events in, words out. */
+
+import type { Causality, Crossed, Relation } from "../core/causality.js";
+import type { ChatEvent } from "../core/event.js";
+import { visible } from "../core/text.js";
+import type { Contradiction } from "../core/wall.js";
+
+/** How many events are named before the rest is counted. */
+const NAMED_MAX = 4;
+
+/** A sign for each relation, so that colour is not needed. */
+export const SIGN: Readonly<Record<Relation, string>> = { same: "●", past: "▲", future: "▼", concurrent: "⇄" };
+
+/** An event in a few words: "message of bob at 23". */
+export function titled(event: ChatEvent): string {
+  const name = visible(event.author.name);
+  switch (event.kind.type) {
+    case "joined":
+      return `joining of ${name} at ${event.logicalTime}`;
+    case "left":
+      return `leaving of ${name} at ${event.logicalTime}`;
+    case "message":
+      return `message of ${name} at ${event.logicalTime}`;
+  }
+}
+
+/** The same with its place in the order: "event 7, message of bob at 23". */
+export function placed(event: ChatEvent): string {
+  return `event ${event.sequence}, ${titled(event)}`;
+}
+
+/** One thing that is known of an event. */
+export interface Fact {
+  readonly relation: Relation;
+  readonly text: string;
+}
+
+/** What is known of an event. */
+export function facts(event: ChatEvent, causality: Causality): Fact[] {
+  const related: Record<Relation, ChatEvent[]> = { same: [], past: [], future: [], concurrent: [] };
+  for (const other of causality.events) related[causality.relation(other, event)].push(other);
+  return [
+    { relation: "same", text: `Event ${event.sequence}, ${titled(event)}${sending(event)}.` },
+    { relation: "past", text: past(event, causality, related.past) },
+    { relation: "concurrent", text: `Concurrent with it: ${listed(nearest(related.concurrent, event)) || "nothing that is here"}.` },
+    { relation: "future", text: `In its future: ${listed(related.future) || "nothing yet"}.` },
+  ];
+}
+
+function sending({ kind }: ChatEvent): string {
+  return kind.type === "message" && kind.sentLogicalTime > 0n ? `, sent at ${kind.sentLogicalTime} by its writer’s clock` : "";
+}
+
+function past(event: ChatEvent, causality: Causality, events: readonly ChatEvent[]): string {
+  if (event.kind.type === "joined") return "In its past: nothing that is known. Whoever joins does not say what they knew.";
+  if (event.kind.type === "left" && event.kind.disconnected) return "In its past: everything before it. It is the service’s own doing, because the connection was gone.";
+  const known = causality.known(event);
+  const own = events.filter(({ sequence }) => sequence > known);
+  const upTo = causality.event(known);
+  const parts = [
+    ...(known > 0n ? [`everything up to ${upTo === undefined ? `event ${known}` : placed(upTo)}`] : []),
+    ...(own.length > 0 ? [`${known > 0n ? "the writer’s own " : ""}${listed(own.reverse())}`] : []),
+  ];
+  return `In its past: ${parts.join(", and ") || "nothing that is known"}.`;
+}
+
+function nearest(events: ChatEvent[], to: ChatEvent): ChatEvent[] {
+  const distance = ({ sequence }: ChatEvent) => Number(sequence > to.sequence ? sequence - to.sequence : to.sequence - sequence);
+  return events.sort((a, b) => distance(a) - distance(b));
+}
+
+/** "a; b; c; and 2 more", the first of them named. */
+function listed(events: readonly ChatEvent[]): string {
+  return enumerated(events.slice(0, NAMED_MAX).map(placed), events.length, "; ");
+}
+
+function enumerated(named: readonly string[], count: number, between: string): string {
+  const more = count - named.length;
+  return more > 0 ? `${named.join(between)}${between}and ${more} more` : named.join(between);
+}
+
+/** What the transcript says of a message that crossed others. */
+export function crossing({ unseen, unseenCount, by, byCount }: Crossed): string {
+  const said: string[] = [];
+  const names = (events: readonly ChatEvent[], word: string) =>
+    events.slice(0, NAMED_MAX).map(({ author, logicalTime }) => `${visible(author.name)}${word} at ${logicalTime}`);
+  if (unseenCount > 0) said.push(`written before seeing ${enumerated(names(unseen, "’s message"), unseenCount, ", ")}`);
+  if (byCount > 0) said.push(`not yet seen when ${enumerated(names(by, " wrote"), byCount, ", ")}`);
+  return said.join("; ");
+}
+
+/** What the conversation by wall clock says where it is wrong. */
+export function contradiction({ causal, earlier, later }: Contradiction): string {
+  return causal
+    ? `The wall clock contradicts causality: the ${titled(later)} stands above the ${titled(earlier)}, which is in its past.`
+    : `The wall clock contradicts the order, though not causality: the ${titled(later)} stands above the ${titled(earlier)}.`;
+}

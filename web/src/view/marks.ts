@@ -1,0 +1,54 @@
+/** What the rows of the transcript say of causes: which messages crossed, and how each event stands to the chosen one. */
+
+import type { Causality, Crossed } from "../core/causality.js";
+import type { ChatEvent } from "../core/event.js";
+import { make, setText, spoken } from "./dom.js";
+import { SIGN, crossing } from "./facts.js";
+
+const RELATIONS = ["same", "past", "future", "concurrent"] as const;
+
+/** What rows that are new say from the beginning. */
+export function markNew(row: HTMLElement, event: ChatEvent, causality: Causality): void {
+  const crossed = causality.crossed(event);
+  if (crossed !== null) row.querySelector(".body")?.append(note(crossed));
+}
+
+/** Brings the rows of a list up to date. */
+export function mark(list: HTMLElement, causality: Causality, chosen: ChatEvent | null): void {
+  list.classList.toggle("choosing", chosen !== null);
+  for (const row of list.children) {
+    if (!(row instanceof HTMLElement) || row.dataset["sequence"] === undefined) continue;
+    const event = causality.event(BigInt(row.dataset["sequence"]));
+    if (event === undefined) continue;
+    markCrossed(row, causality.crossed(event));
+    const relation = chosen === null ? "" : causality.relation(event, chosen);
+    if ((row.dataset["relation"] ?? "") === relation) continue;
+    row.dataset["relation"] = relation;
+    for (const each of RELATIONS) row.classList.toggle(`is-${each}`, each === relation);
+  }
+}
+
+/** A message learns later that another crossed it. That is no news to be read aloud: the other one has said it. */
+function markCrossed(row: HTMLElement, crossed: Crossed | null): void {
+  const present = row.querySelector<HTMLElement>(".crossed-note");
+  if (crossed === null) return present?.remove();
+  const body = row.querySelector(".body");
+  if (present === null) {
+    const late = note(crossed);
+    late.setAttribute("aria-live", "off");
+    body?.append(late);
+    return;
+  }
+  const text = present.querySelector<HTMLElement>(".crossed-text");
+  const said = crossing(crossed);
+  if (text === null || text.textContent === said) return;
+  present.setAttribute("aria-live", "off");
+  setText(text, said);
+}
+
+function note(crossed: Crossed): HTMLElement {
+  const sign = make("span", "sign", `${SIGN.concurrent} `);
+  sign.setAttribute("aria-hidden", "true");
+  // Heard, it would run into the message without a pause.
+  return make("p", "crossed-note", spoken(". "), sign, make("span", "crossed-text", crossing(crossed)));
+}

@@ -1,0 +1,257 @@
+/** The panel that draws the conversation as it happens, and where an event can be chosen. */
+
+import type { Causality } from "../core/causality.js";
+import { type Diagram, type Figure, diagram, drawnEvents } from "../core/diagram.js";
+import type { ChatEvent } from "../core/event.js";
+import { type Places, placed, shownPeople } from "../core/lifelines.js";
+import type { Segment, State } from "../core/state.js";
+import { byId, make, reconcile, setText, show } from "./dom.js";
+import { figure, ground, heads } from "./drawing.js";
+import { SIGN, facts, placed as named } from "./facts.js";
+import type { Palette } from "./palette.js";
+import { draw } from "./svg.js";
+
+/** The least time between two drawings, in milliseconds: a busy conversation is not slowed by its picture. */
+const REDRAW_MS = 200;
+
+/** How far from the end still counts as the bottom, in CSS pixels. */
+const NEAR_PX = 30;
+
+/** What the panel tells the page. */
+export interface Wishes {
+  /** The user has chosen an event, or none. */
+  choose(sequence: bigint | null): void;
+  /** The user wants to see the chosen event in the transcript. */
+  reveal(): void;
+  /** The panel has been opened or closed. */
+  toggled(open: boolean): void;
+}
+
+/** What is to be drawn. */
+export interface View {
+  readonly state: State;
+  readonly segment: Segment;
+  readonly causality: Causality;
+  readonly chosen: ChatEvent | null;
+}
+
+/** The diagram's part of the page. */
+export class Picture {
+  readonly #panel = byId("picture");
+  readonly #toggle = byId<HTMLButtonElement>("toggle-picture");
+  readonly #scroller = byId("picture-scroller");
+  /** The events as a list, for those who hear the page: the picture itself says nothing to them. */
+  readonly #options = byId("picture-options");
+  readonly #heads = draw("svg", { class: "heads", "aria-hidden": "true" });
+  readonly #ground = draw("g", {});
+  readonly #figures = draw("g", {});
+  readonly #plot = draw("svg", { class: "plot", "aria-hidden": "true" }, this.#ground, this.#figures);
+  readonly #palette: Palette;
+  readonly #wishes: Wishes;
+  readonly #drawn = new Map<bigint, { readonly group: SVGGElement; readonly shape: string }>();
+  #view: View | null = null;
+  #diagram: Diagram | null = null;
+  #places: Places = new Map();
+  #shown: View | null = null;
+  #drawnAt = -Infinity;
+  #due: ReturnType<typeof setTimeout> | undefined;
+
+  /** Takes over the panel. */
+  constructor(palette: Palette, open: boolean, wishes: Wishes) {
+    this.#palette = palette;
+    this.#wishes = wishes;
+    this.#scroller.append(this.#heads, this.#plot);
+    this.#toggle.addEventListener("click", () => {
+      this.#open(!this.isOpen);
+      wishes.toggled(this.isOpen);
+    });
+    this.#scroller.addEventListener("keydown", (event) => this.#key(event));
+    this.#plot.addEventListener("click", (event) => {
+      const sequence = (event.target as Element).closest<SVGGElement>(".figure")?.dataset["sequence"];
+      if (sequence !== undefined) wishes.choose(BigInt(sequence));
+    });
+    new ResizeObserver(() => this.#draw(true)).observe(this.#scroller);
+    this.#open(open);
+  }
+
+  /** Whether the panel can be seen. */
+  get isOpen(): boolean {
+    return !this.#panel.hidden;
+  }
+
+  /** Draws what is new, at once or a little later. A closed panel costs nothing. */
+  render(view: View): void {
+    this.#view = view;
+    if (!this.isOpen || this.#due !== undefined) return;
+    const wait = this.#drawnAt + REDRAW_MS - performance.now();
+    if (wait <= 0 || this.#shown?.chosen !== view.chosen) return this.#draw(false);
+    this.#due = setTimeout(() => {
+      this.#due = undefined;
+      this.#draw(false);
+    }, wait);
+  }
+
+  #open(open: boolean): void {
+    show(this.#panel, open);
+    byId("room").classList.toggle("picture-open", open);
+    this.#toggle.setAttribute("aria-expanded", String(open));
+  }
+
+  #draw(resized: boolean): void {
+    const view = this.#view;
+    if (view === null || !this.isOpen) return;
+    const before = this.#shown;
+    const same = before !== null && before.segment === view.segment && before.state.roster === view.state.roster;
+    if (!same || resized) this.#lay(view);
+    if (!same || resized || before.chosen !== view.chosen) this.#relate(view, before?.chosen !== view.chosen, resized);
+    this.#shown = view;
+    this.#drawnAt = performance.now();
+  }
+
+  #lay({ state, segment, causality }: View): void {
+    const atEnd = this.#atEnd();
+    const self = state.session === null ? null : { id: segment.selfId, name: state.session.name };
+    const people = shownPeople(drawnEvents(causality), state.roster, self);
+    this.#places = placed(this.#places, people);
+    const room = this.#scroller.clientWidth;
+    const next = diagram({ causality, people, places: this.#places, selfId: segment.selfId, room });
+    const present = state.roster.slice(0, people.length).map((person) => person.id);
+    const hue = (id: string) => this.#palette.classOf(id, present);
+    for (const [svg, height] of [[this.#heads, 32], [this.#plot, next.height]] as const) {
+      svg.setAttribute("width", String(next.width));
+      svg.setAttribute("height", String(height));
+    }
+    this.#heads.replaceChildren(...heads(next, hue, segment.selfId));
+    this.#ground.replaceChildren(...ground(next, hue));
+    this.#figuresOf(next, hue);
+    reconcile(this.#options, next.figures, ({ event }) => `${event.sequence}`, ({ event }) => option(event));
+    if (next.figures.length > 0) this.#scroller.setAttribute("role", "listbox");
+    else this.#scroller.removeAttribute("role");
+    setText(byId("picture-size"), next.before > 0 ? `The newest ${next.figures.length} events` : "");
+    this.#settle(atEnd, next);
+    this.#diagram = next;
+  }
+
+  /** What stays the same is not touched. */
+  #figuresOf(next: Diagram, hue: (id: string) => string): void {
+    const kept = new Set<bigint>();
+    for (const one of next.figures) {
+      const { sequence, author } = one.event;
+      kept.add(sequence);
+      const shape = shapeOf(one, next) + hue(author.id);
+      if (this.#drawn.get(sequence)?.shape === shape) continue;
+      const known = this.#drawn.get(sequence)?.group;
+      const group = known ?? draw("g", { id: `figure-${sequence}`, "data-sequence": `${sequence}` });
+      group.setAttribute("class", `figure ${hue(author.id)}`);
+      group.replaceChildren(...figure(one, next));
+      this.#drawn.set(sequence, { group, shape });
+    }
+    for (const [sequence, { group }] of this.#drawn) {
+      if (kept.has(sequence)) continue;
+      group.remove();
+      this.#drawn.delete(sequence);
+    }
+    next.figures.forEach(({ event: { sequence } }, index) => {
+      const group = this.#drawn.get(sequence)?.group;
+      const there = this.#figures.children[index] ?? null;
+      if (group !== undefined && group !== there) this.#figures.insertBefore(group, there);
+    });
+  }
+
+  /** Colours the events, and signs them, by how they stand to the chosen one; and says it in words. */
+  #relate({ causality, chosen }: View, anew: boolean, resized: boolean): void {
+    this.#plot.classList.toggle("choosing", chosen !== null);
+    for (const [sequence, { group }] of this.#drawn) {
+      const event = causality.event(sequence);
+      const relation = chosen === null || event === undefined ? null : causality.relation(event, chosen);
+      for (const each of ["same", "past", "future", "concurrent"] as const) group.classList.toggle(`is-${each}`, each === relation);
+      byId(`option-${sequence}`).setAttribute("aria-selected", String(relation === "same"));
+      const glyph = group.querySelector(".glyph");
+      if (glyph !== null) glyph.textContent = relation === null ? "" : SIGN[relation];
+    }
+    if (chosen === null || !this.#drawn.has(chosen.sequence)) this.#scroller.removeAttribute("aria-activedescendant");
+    else this.#scroller.setAttribute("aria-activedescendant", `option-${chosen.sequence}`);
+    this.#say(chosen === null ? [] : facts(chosen, causality), anew);
+    if (chosen !== null && (anew || resized)) this.#bringIntoView(chosen.sequence);
+  }
+
+  #say(known: ReturnType<typeof facts>, anew: boolean): void {
+    show(byId("picture-help"), known.length === 0);
+    show(byId("facts"), known.length > 0);
+    reconcile(byId("facts"), known, ({ relation, text }) => `${relation} ${text}`, ({ relation, text }) => {
+      const sign = make("span", "sign", SIGN[relation]);
+      sign.setAttribute("aria-hidden", "true");
+      return make("li", `fact is-${relation}`, sign, make("span", "", text));
+    });
+    // Read aloud when the user has chosen, and not at each event that comes afterwards.
+    if (anew) setText(byId("facts-said"), known.map(({ text }) => text).join(" "));
+  }
+
+  #key(event: KeyboardEvent): void {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const events = this.#diagram?.figures.map((one) => one.event) ?? [];
+    const chosen = this.#view?.chosen ?? null;
+    const at = events.findIndex((one) => one.sequence === chosen?.sequence);
+    const last = events.length - 1;
+    const to: Readonly<Record<string, number>> = {
+      ArrowDown: at < 0 ? last : Math.min(at + 1, last),
+      ArrowRight: at < 0 ? last : Math.min(at + 1, last),
+      ArrowUp: at < 0 ? last : Math.max(at - 1, 0),
+      ArrowLeft: at < 0 ? last : Math.max(at - 1, 0),
+      Home: 0,
+      End: last,
+    };
+    const next = to[event.key];
+    if (next !== undefined) this.#wishes.choose(events[next]?.sequence ?? null);
+    else if (event.key === "Escape") this.#wishes.choose(null);
+    else if (event.key === "Enter" && chosen === null) this.#wishes.choose(events[last]?.sequence ?? null);
+    else if (event.key === "Enter") this.#wishes.reveal();
+    else return;
+    event.preventDefault();
+  }
+
+  #atEnd(): boolean {
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
+    return this.#diagram === null || scrollHeight - scrollTop - clientHeight < NEAR_PX;
+  }
+
+  /** Whoever is at the newest event stays there; for whoever looks further up nothing moves. */
+  #settle(atEnd: boolean, next: Diagram): void {
+    // What does not fit is scrolled sideways: the service and this page's own lifeline are in the middle.
+    if (this.#diagram?.width !== next.width) this.#scroller.scrollLeft = next.serviceX - next.laneWidth / 2 - this.#scroller.clientWidth / 2;
+    if (atEnd) {
+      this.#scroller.scrollTop = this.#scroller.scrollHeight;
+      return;
+    }
+    const anchor = next.figures[0];
+    const before = this.#diagram?.figures.find(({ event }) => event.sequence === anchor?.event.sequence);
+    if (anchor !== undefined && before !== undefined) this.#scroller.scrollTop += anchor.broadcast.y - before.broadcast.y;
+  }
+
+  #bringIntoView(sequence: bigint): void {
+    const found = this.#diagram?.figures.find(({ event }) => event.sequence === sequence);
+    if (found === undefined) return;
+    const { clientHeight, clientWidth, scrollTop, scrollLeft } = this.#scroller;
+    const writer = found.sending?.from.x ?? found.about ?? found.broadcast.x;
+    const [left, right] = [Math.min(writer, found.broadcast.x) - 30, Math.max(writer, found.broadcast.x) + 60];
+    if (left < scrollLeft || right > scrollLeft + clientWidth) this.#scroller.scrollLeft = (left + right - clientWidth) / 2;
+    const top = Math.min(found.broadcast.y, found.sending?.from.y ?? found.broadcast.y) - 30;
+    const bottom = Math.max(found.broadcast.y, found.receipt?.y ?? 0) + 80;
+    if (top < scrollTop) this.#scroller.scrollTop = top;
+    else if (bottom > scrollTop + clientHeight) this.#scroller.scrollTop = Math.min(top, bottom - clientHeight);
+  }
+}
+
+function option(event: ChatEvent): HTMLElement {
+  const item = make("li", "", named(event));
+  item.id = `option-${event.sequence}`;
+  item.setAttribute("role", "option");
+  item.setAttribute("aria-selected", "false");
+  return item;
+}
+
+/** All that the look of a figure depends on. */
+function shapeOf({ event, broadcast, sending, about, receipt, crossed }: Figure, { serviceX, width }: Diagram): string {
+  const at = (spot: { x: number; y: number } | null | undefined) => (spot == null ? "" : `${spot.x},${spot.y}`);
+  return [event.logicalTime, at(broadcast), at(sending?.from), at(sending?.to), about, at(receipt), crossed, serviceX, width].join(" ");
+}
