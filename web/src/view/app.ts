@@ -112,7 +112,7 @@ export class App {
     show(byId("alone"), state.roster.length === 1 && (presentSegment(state)?.live.length ?? 0) <= 1);
     const segment = presentSegment(state);
     if (this.#chosenIn !== segment?.id && this.#reading.chosen !== null) this.#reading = { ...this.#reading, chosen: null };
-    setText(byId("axis"), this.#reading.order === "wall" ? "by wall clock" : "logical time");
+    show(byId("ordered"), this.#reading.order === "wall");
     this.#scroll.around(() => {
       this.#transcript.render(state, this.#reading);
       renderOutbox(byId("outbox"), state, at, this.#commands, this.#composer);
