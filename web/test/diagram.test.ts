@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Causality } from "../src/core/causality.js";
-import { DRAWN_MAX, diagram, drawnEvents } from "../src/core/diagram.js";
+import { DRAWN_MAX, type Diagram, diagram, drawnEvents } from "../src/core/diagram.js";
 import type { ChatEvent, Person } from "../src/core/event.js";
 import { LIFELINES_MAX, columns, placed, shownPeople } from "../src/core/lifelines.js";
 import { event, message } from "./support.js";
 
 const person = (id: string): Person => ({ id, name: id });
 
-function drawn(events: ChatEvent[], room = 600) {
+function drawn(events: ChatEvent[], room = 600, before: Diagram | null = null) {
   const causality = Causality.of(events);
   const people = shownPeople(drawnEvents(causality), [], person("alice"));
-  return diagram({ causality, people, places: placed(new Map(), people), selfId: "alice", room });
+  return diagram({ causality, people, places: placed(new Map(), people), selfId: "alice", room, before });
 }
 
 test("a message is sent at its writer's time, received one before its own, and its receipt here is by this page's clock", () => {
@@ -61,6 +61,17 @@ test("only the newest events are drawn, and never more lifelines than fit", () =
   assert.equal(picture.before, 500 - DRAWN_MAX);
   assert.equal(picture.lifelines.length, LIFELINES_MAX);
   assert.ok(picture.lifelines.some((line) => line.person.id === "alice") && picture.lifelines.some((line) => line.person.id === "p499"));
+});
+
+test("what was drawn keeps its place while older events are no longer drawn", () => {
+  const talk = (n: number) => event(BigInt(n), BigInt(4 * n), message("m", BigInt(4 * n - 3), BigInt(n - 1)), "alice");
+  const events = Array.from({ length: DRAWN_MAX + 2 }, (_, n) => talk(n + 1));
+  const first = drawn(events.slice(0, -1));
+  const second = drawn(events, 600, first);
+  const place = ({ figures }: Diagram) => figures.find((one) => one.event.sequence === 30n)?.broadcast.y;
+  assert.equal(place(second), place(first));
+  assert.ok(second.top > first.top);
+  assert.equal(second.height, first.height);
 });
 
 test("whoever has a place keeps it while others come and go", () => {

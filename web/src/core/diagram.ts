@@ -22,6 +22,8 @@ const AXIS = 36;
 const MARGIN = 18;
 /** Above the first moment and below the last. */
 const PADDING = 18;
+/** No picture is further down than this: numbers stay small. */
+const TOP_MAX = 1_000_000;
 /** The least and the most that a lifeline takes. */
 const LANE_MIN = 44;
 const LANE_MAX = 150;
@@ -64,6 +66,8 @@ export interface Figure {
 export interface Diagram {
   readonly width: number;
   readonly height: number;
+  /** Where it begins: what was drawn before keeps its place while older events are no longer drawn. */
+  readonly top: number;
   readonly laneWidth: number;
   readonly serviceX: number;
   readonly lifelines: readonly Lifeline[];
@@ -86,6 +90,8 @@ export interface Scene {
   readonly selfId: string;
   /** How wide the picture may be, in pixels, before it has to be scrolled sideways. */
   readonly room: number;
+  /** What was drawn before, if anything. */
+  readonly before: Diagram | null;
 }
 
 /** The newest events. */
@@ -100,7 +106,7 @@ export function diagram(scene: Scene): Diagram {
   const laneWidth = Math.floor(Math.min(LANE_MAX, Math.max(LANE_MIN, (scene.room - AXIS - MARGIN) / across.length)));
   const x = new Map(across.map((id, index) => [id, AXIS + laneWidth * (index + 0.5)]));
   const serviceX = x.get(null)!;
-  const rows = moments(events, x);
+  const rows = moments(events, x, scene.before);
   const y = new Map(rows.map(({ time, y }) => [time, y]));
   const spot = (at: number, time: LogicalTime): Spot => ({ x: at, y: y.get(time) ?? 0, time });
   const selfX = x.get(scene.selfId) ?? null;
@@ -119,6 +125,7 @@ export function diagram(scene: Scene): Diagram {
   return {
     width: AXIS + laneWidth * across.length + MARGIN,
     height: PADDING * 2 + ROW * Math.max(0, rows.length - 1),
+    top: (rows[0]?.y ?? PADDING) - PADDING,
     laneWidth,
     serviceX,
     lifelines: scene.people.map((person) => lifeline(person, x.get(person.id)!, figures)),
@@ -136,7 +143,7 @@ function sentAt({ kind, logicalTime }: ChatEvent): LogicalTime | null {
 }
 
 /** Every moment at which something happened has a row, and the moments at which nothing did have none. */
-function moments(events: readonly ChatEvent[], x: ReadonlyMap<string | null, number>): { time: LogicalTime; y: number }[] {
+function moments(events: readonly ChatEvent[], x: ReadonlyMap<string | null, number>, before: Diagram | null): Diagram["rows"] {
   const times = new Set<LogicalTime>();
   for (const event of events) {
     times.add(event.logicalTime);
@@ -145,7 +152,11 @@ function moments(events: readonly ChatEvent[], x: ReadonlyMap<string | null, num
     if (event.receipt !== null) times.add(event.receipt);
   }
   const sorted = [...times].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
-  return sorted.map((time, row) => ({ time, y: PADDING + ROW * row }));
+  // Rows go at the top and come at the bottom: what is in the middle stays where it is.
+  const middle = Math.floor(sorted.length / 2);
+  const known = before?.rows.find(({ time }) => time === sorted[middle])?.y;
+  const first = known === undefined || known > TOP_MAX ? PADDING : known - ROW * middle;
+  return sorted.map((time, row) => ({ time, y: first + ROW * row }));
 }
 
 function lifeline(person: Person, x: number, figures: readonly Figure[]): Lifeline {

@@ -33,16 +33,16 @@ function shorten(text: string, characters: number): string {
   return all.length <= characters ? text : `${all.slice(0, characters - 1).join("")}…`;
 }
 
-/** What is behind the events: the times, the lifelines, the memberships, and what crossed. */
+/** A moment of the axis. */
+export function moment({ time, y }: Diagram["rows"][number]): SVGElement {
+  return draw("text", { class: "moment", x: 30, y: y + 3.5 }, `${time}`);
+}
+
+/** What is behind the events: the lifelines, the memberships, and what crossed. */
 export function ground(diagram: Diagram, hue: Hue): SVGElement[] {
-  const right = diagram.width - 12;
-  const times = diagram.rows.map(({ time, y }) => draw("text", { class: "moment", x: 30, y: y + 3.5 }, `${time}`));
-  const guides = diagram.figures.map(({ broadcast: { y } }) => draw("path", { class: "guide", d: `M36 ${y}H${right}` }));
-  const service = draw("g", { class: "service" }, life(diagram.serviceX, diagram), band(diagram.serviceX, 0, diagram.height));
+  const { serviceX, top, height } = diagram;
   return [
-    ...guides,
-    ...times,
-    service,
+    draw("g", { class: "service" }, life(serviceX, diagram), band(serviceX, top, top + height)),
     ...diagram.lifelines.map((line) => draw("g", { class: hue(line.person.id) }, ...lifeline(line, diagram))),
     ...diagram.crossings.map(({ from, to }) =>
       draw("path", { class: "crossing", d: `M${round(from.x)} ${from.y}L${round(to.x)} ${to.y}` }),
@@ -52,8 +52,8 @@ export function ground(diagram: Diagram, hue: Hue): SVGElement[] {
 
 function lifeline({ x, from, to, gone }: Lifeline, diagram: Diagram): SVGElement[] {
   const cap = (y: number) => draw("path", { class: "cap", d: `M${round(x - 10)} ${y}h20` });
-  const begin = from === null ? 0 : from - ROW * 0.3;
-  const end = to === null ? diagram.height : to + ROW * 0.3;
+  const begin = from === null ? diagram.top : from - ROW * 0.3;
+  const end = to === null ? diagram.top + diagram.height : to + ROW * 0.3;
   const parts: SVGElement[] = [life(x, diagram), band(x, begin, end)];
   if (from !== null) parts.push(cap(begin));
   if (to !== null) parts.push(gone ? draw("path", { class: "gone", d: `M${round(x - 5)} ${end - 5}l10 10m0 -10l-10 10` }) : cap(end));
@@ -61,7 +61,7 @@ function lifeline({ x, from, to, gone }: Lifeline, diagram: Diagram): SVGElement
 }
 
 function life(x: number, diagram: Diagram): SVGElement {
-  return draw("path", { class: "life", d: `M${round(x)} 0V${diagram.height}` });
+  return draw("path", { class: "life", d: `M${round(x)} ${diagram.top}V${diagram.top + diagram.height}` });
 }
 
 function band(x: number, from: number, to: number): SVGElement {
@@ -75,6 +75,7 @@ export function figure(figure: Figure, diagram: Diagram): SVGElement[] {
     draw("title", {}, `${titled(event)}: ${visible(event.content)}`),
     // Where a click counts, and what shows which event is chosen.
     draw("rect", { class: "here", x: 36, y: broadcast.y - ROW / 2, width: diagram.width - 48, height: ROW, rx: 5 }),
+    draw("path", { class: "guide", d: `M36 ${broadcast.y}H${diagram.width - 12}` }),
   ];
   if (about !== null) parts.push(draw("path", { class: "about", d: `M${round(about)} ${broadcast.y}H${round(broadcast.x)}` }));
   if (sending !== null) {

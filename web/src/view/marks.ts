@@ -2,7 +2,7 @@
 
 import type { Causality, Crossed } from "../core/causality.js";
 import type { ChatEvent } from "../core/event.js";
-import { make, setText, spoken } from "./dom.js";
+import { make, spoken } from "./dom.js";
 import { SIGN, crossing } from "./facts.js";
 
 const RELATIONS = ["same", "past", "future", "concurrent"] as const;
@@ -10,7 +10,9 @@ const RELATIONS = ["same", "past", "future", "concurrent"] as const;
 /** What rows that are new say from the beginning. */
 export function markNew(row: HTMLElement, event: ChatEvent, causality: Causality): void {
   const crossed = causality.crossed(event);
-  if (crossed !== null) row.querySelector(".body")?.append(note(crossed));
+  if (crossed === null) return;
+  row.dataset["crossed"] = keyOf(crossed);
+  row.querySelector(".body")?.append(note(crossed));
 }
 
 /** Brings the rows of a list up to date. */
@@ -30,20 +32,18 @@ export function mark(list: HTMLElement, causality: Causality, chosen: ChatEvent 
 
 /** A message learns later that another crossed it. That is no news to be read aloud: the other one has said it. */
 function markCrossed(row: HTMLElement, crossed: Crossed | null): void {
-  const present = row.querySelector<HTMLElement>(".crossed-note");
-  if (crossed === null) return present?.remove();
-  const body = row.querySelector(".body");
-  if (present === null) {
-    const late = note(crossed);
-    late.setAttribute("aria-live", "off");
-    body?.append(late);
-    return;
-  }
-  const text = present.querySelector<HTMLElement>(".crossed-text");
-  const said = crossing(crossed);
-  if (text === null || text.textContent === said) return;
-  present.setAttribute("aria-live", "off");
-  setText(text, said);
+  const key = crossed === null ? "" : keyOf(crossed);
+  if ((row.dataset["crossed"] ?? "") === key) return;
+  row.dataset["crossed"] = key;
+  row.querySelector(".crossed-note")?.remove();
+  if (crossed === null) return;
+  const late = note(crossed);
+  late.setAttribute("aria-live", "off");
+  row.querySelector(".body")?.append(late);
+}
+
+function keyOf({ unseenCount, byCount }: Crossed): string {
+  return `${unseenCount} ${byCount}`;
 }
 
 function note(crossed: Crossed): HTMLElement {

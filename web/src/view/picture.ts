@@ -6,7 +6,7 @@ import type { ChatEvent } from "../core/event.js";
 import { type Places, placed, shownPeople } from "../core/lifelines.js";
 import type { Segment, State } from "../core/state.js";
 import { byId, make, reconcile, setText, show } from "./dom.js";
-import { figure, ground, heads } from "./drawing.js";
+import { figure, ground, heads, moment } from "./drawing.js";
 import { SIGN, facts, placed as named } from "./facts.js";
 import type { Palette } from "./palette.js";
 import { draw } from "./svg.js";
@@ -44,14 +44,18 @@ export class Picture {
   readonly #options = byId("picture-options");
   readonly #heads = draw("svg", { class: "heads", "aria-hidden": "true" });
   readonly #ground = draw("g", {});
+  readonly #axis = draw("g", {});
   readonly #figures = draw("g", {});
-  readonly #plot = draw("svg", { class: "plot", "aria-hidden": "true" }, this.#ground, this.#figures);
+  readonly #sheet = draw("g", {}, this.#axis, this.#ground, this.#figures);
+  readonly #plot = draw("svg", { class: "plot", "aria-hidden": "true" }, this.#sheet);
   readonly #palette: Palette;
   readonly #wishes: Wishes;
   readonly #drawn = new Map<bigint, { readonly group: SVGGElement; readonly shape: string }>();
+  readonly #moments = new Map<bigint, { readonly text: SVGElement; readonly y: number }>();
   #view: View | null = null;
   #diagram: Diagram | null = null;
   #places: Places = new Map();
+  #names = "";
   #shown: View | null = null;
   #drawnAt = -Infinity;
   #due: ReturnType<typeof setTimeout> | undefined;
@@ -82,10 +86,11 @@ export class Picture {
   /** Draws what is new, at once or a little later. A closed panel costs nothing. */
   render(view: View): void {
     this.#view = view;
-    if (!this.isOpen || this.#due !== undefined) return;
+    if (!this.isOpen) return;
     const wait = this.#drawnAt + REDRAW_MS - performance.now();
+    // What the user does is answered at once.
     if (wait <= 0 || this.#shown?.chosen !== view.chosen) return this.#draw(false);
-    this.#due = setTimeout(() => {
+    this.#due ??= setTimeout(() => {
       this.#due = undefined;
       this.#draw(false);
     }, wait);
@@ -103,7 +108,8 @@ export class Picture {
     const before = this.#shown;
     const same = before !== null && before.segment === view.segment && before.state.roster === view.state.roster;
     if (!same || resized) this.#lay(view);
-    if (!same || resized || before.chosen !== view.chosen) this.#relate(view, before?.chosen !== view.chosen, resized);
+    // Where nothing is chosen, nothing has a relation to it.
+    if (view.chosen === null ? before?.chosen !== null : !same || resized || before?.chosen !== view.chosen) this.#relate(view, before?.chosen !== view.chosen, resized);
     this.#shown = view;
     this.#drawnAt = performance.now();
   }
@@ -114,15 +120,19 @@ export class Picture {
     const people = shownPeople(drawnEvents(causality), state.roster, self);
     this.#places = placed(this.#places, people);
     const room = this.#scroller.clientWidth;
-    const next = diagram({ causality, people, places: this.#places, selfId: segment.selfId, room });
+    const next = diagram({ causality, people, places: this.#places, selfId: segment.selfId, room, before: this.#diagram });
     const present = state.roster.slice(0, people.length).map((person) => person.id);
     const hue = (id: string) => this.#palette.classOf(id, present);
     for (const [svg, height] of [[this.#heads, 32], [this.#plot, next.height]] as const) {
       svg.setAttribute("width", String(next.width));
       svg.setAttribute("height", String(height));
     }
-    this.#heads.replaceChildren(...heads(next, hue, segment.selfId));
+    this.#sheet.setAttribute("transform", `translate(0 ${-next.top})`);
+    const names = [next.width, next.serviceX, ...next.lifelines.map(({ person, x }) => `${x} ${hue(person.id)} ${person.name}`)].join("\n");
+    if (names !== this.#names) this.#heads.replaceChildren(...heads(next, hue, segment.selfId));
+    this.#names = names;
     this.#ground.replaceChildren(...ground(next, hue));
+    this.#momentsOf(next);
     this.#figuresOf(next, hue);
     reconcile(this.#options, next.figures, ({ event }) => `${event.sequence}`, ({ event }) => option(event));
     if (next.figures.length > 0) this.#scroller.setAttribute("role", "listbox");
@@ -130,6 +140,23 @@ export class Picture {
     setText(byId("picture-size"), next.before > 0 ? `The newest ${next.figures.length} events` : "");
     this.#settle(atEnd, next);
     this.#diagram = next;
+  }
+
+  #momentsOf({ rows }: Diagram): void {
+    const kept = new Set(rows.map(({ time }) => time));
+    for (const [time, { text }] of this.#moments) {
+      if (kept.has(time)) continue;
+      text.remove();
+      this.#moments.delete(time);
+    }
+    for (const row of rows) {
+      const known = this.#moments.get(row.time);
+      if (known?.y === row.y) continue;
+      known?.text.remove();
+      const text = moment(row);
+      this.#axis.append(text);
+      this.#moments.set(row.time, { text, y: row.y });
+    }
   }
 
   /** What stays the same is not touched. */
@@ -225,18 +252,20 @@ export class Picture {
     }
     const anchor = next.figures[0];
     const before = this.#diagram?.figures.find(({ event }) => event.sequence === anchor?.event.sequence);
-    if (anchor !== undefined && before !== undefined) this.#scroller.scrollTop += anchor.broadcast.y - before.broadcast.y;
+    if (anchor === undefined || before === undefined || this.#diagram === null) return;
+    this.#scroller.scrollTop += anchor.broadcast.y - next.top - (before.broadcast.y - this.#diagram.top);
   }
 
   #bringIntoView(sequence: bigint): void {
+    const begin = this.#diagram?.top ?? 0;
     const found = this.#diagram?.figures.find(({ event }) => event.sequence === sequence);
     if (found === undefined) return;
     const { clientHeight, clientWidth, scrollTop, scrollLeft } = this.#scroller;
     const writer = found.sending?.from.x ?? found.about ?? found.broadcast.x;
     const [left, right] = [Math.min(writer, found.broadcast.x) - 30, Math.max(writer, found.broadcast.x) + 60];
     if (left < scrollLeft || right > scrollLeft + clientWidth) this.#scroller.scrollLeft = (left + right - clientWidth) / 2;
-    const top = Math.min(found.broadcast.y, found.sending?.from.y ?? found.broadcast.y) - 30;
-    const bottom = Math.max(found.broadcast.y, found.receipt?.y ?? 0) + 80;
+    const top = Math.min(found.broadcast.y, found.sending?.from.y ?? found.broadcast.y) - begin - 30;
+    const bottom = Math.max(found.broadcast.y, found.receipt?.y ?? 0) - begin + 80;
     if (top < scrollTop) this.#scroller.scrollTop = top;
     else if (bottom > scrollTop + clientHeight) this.#scroller.scrollTop = Math.min(top, bottom - clientHeight);
   }

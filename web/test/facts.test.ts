@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Causality } from "../src/core/causality.js";
+import { contradiction, crossing, facts } from "../src/view/facts.js";
+import { event, message } from "./support.js";
+
+const TALK = [
+  event(1n, 3n, { type: "joined" }, "alice"),
+  event(2n, 5n, { type: "joined" }, "bob"),
+  event(3n, 11n, message("a", 9n, 2n), "alice"),
+  event(4n, 13n, message("b", 9n, 2n), "bob"),
+  event(5n, 15n, message("c", 12n, 3n), "alice"),
+  event(6n, 17n, { type: "left", disconnected: true }, "bob"),
+];
+
+/** What is said of the event with this sequence. */
+function said(sequence: number, events = TALK) {
+  return facts(events[sequence - 1]!, Causality.of(events)).map(({ text }) => text);
+}
+
+test("what is known of a message's causes is said in words", () => {
+  assert.deepEqual(said(4), [
+    "Event 4, message of bob at 13, sent at 9 by its writer’s clock.",
+    "In its past: everything up to event 2, joining of bob at 5.",
+    "Concurrent with it: event 3, message of alice at 11; event 5, message of alice at 15.",
+    "In its future: event 6, leaving of bob at 17.",
+  ]);
+});
+
+test("what is not known is said to be so, and what the service did by itself", () => {
+  assert.equal(said(2)[1], "In its past: nothing that is known. Whoever joins does not say what they knew.");
+  assert.equal(said(6)[1], "In its past: everything before it. It is the service’s own doing, because the connection was gone.");
+  assert.equal(said(6)[2], "Concurrent with it: nothing that is here.");
+  assert.equal(said(6)[3], "In its future: nothing yet.");
+});
+
+test("a writer's own message that it had not seen delivered is its past, too", () => {
+  const events = [event(1n, 3n, message("a", 1n, 0n), "alice"), event(2n, 5n, message("b", 2n, 0n), "alice")];
+  assert.equal(said(2, events)[1], "In its past: event 1, message of alice at 3.");
+});
+
+test("of many events the nearest are named and the others counted", () => {
+  const many = Array.from({ length: 9 }, (_, n) => event(BigInt(n + 1), BigInt(2 * n + 3), message("m", 1n, 0n), `p${n}`));
+  assert.match(said(1, many)[2]!, /^Concurrent with it: event 2, [^;]*; event 3, [^;]*; event 4, [^;]*; event 5, [^;]*; and 4 more\.$/);
+});
+
+test("a message that crossed others says which, by whom and when", () => {
+  const causality = Causality.of(TALK);
+  const of = (sequence: number) => crossing(causality.crossed(TALK[sequence - 1]!)!);
+  assert.equal(of(4), "written before seeing alice’s message at 11; not yet seen when alice wrote at 15");
+  assert.equal(of(5), "written before seeing bob’s message at 13");
+});
+
+test("a name from others cannot reorder what is said", () => {
+  const sly = [event(1n, 3n, message("a", 1n, 0n), "a\u202eb"), event(2n, 5n, message("b", 1n, 0n), "bob")];
+  assert.match(said(2, sly)[2]!, /a\\u\{202e\}b/);
+});
+
+test("where the wall clock is wrong, the page says whether causality is hurt", () => {
+  const [, , earlier, later] = TALK as [never, never, (typeof TALK)[number], (typeof TALK)[number]];
+  assert.match(contradiction({ causal: true, earlier, later }), /^The wall clock contradicts causality: [^]* which is in its past\.$/);
+  assert.match(contradiction({ causal: false, earlier, later }), /^The wall clock contradicts the order, though not causality: /);
+});
