@@ -60,6 +60,7 @@ test("only the newest events are drawn, and never more lifelines than fit", () =
   assert.equal(picture.figures.length, DRAWN_MAX);
   assert.equal(picture.before, 500 - DRAWN_MAX);
   assert.equal(picture.lifelines.length, LIFELINES_MAX);
+  assert.equal(picture.absent, DRAWN_MAX - LIFELINES_MAX + 1, "alice has one without having done anything");
   assert.ok(picture.lifelines.some((line) => line.person.id === "alice") && picture.lifelines.some((line) => line.person.id === "p499"));
 });
 

@@ -126,6 +126,25 @@ export default {
     assert.deepEqual([await expanded(), await alice.page.isVisible("#picture")], ["false", false]);
   },
 
+  "a conversation that starts anew is drawn anew": async (world) => {
+    const server = await world.server();
+    const alice = await world.visitor(server.url);
+    await alice.join("alice");
+    await alice.page.click("#toggle-picture");
+    await alice.say("before");
+    await alice.shows(/before/);
+    await alice.page.click(".row:has(.text:text-is('before'))");
+    await alice.page.waitForSelector("#figure-2.is-same");
+    alice.outage = true;
+    await server.kill();
+    await world.server({ port: server.port });
+    await alice.reads(".segment:last-child .caption", /The conversation started anew/);
+    const joined = (await alice.shows(/alice joined/)).match(/\d+/)[0];
+    await until("the new conversation alone is drawn", async () => (await alice.page.locator(".figure").count()) === 1);
+    assert.deepEqual(await alice.page.locator("#picture-options li").allTextContents(), [`event 1, joining of alice at ${joined}`]);
+    assert.equal(await alice.page.locator("[class*=is-same]").count(), 0, "nothing is chosen any more");
+  },
+
   "a flood is drawn in part, and never takes the focus from who writes": async (world) => {
     const [server, alice, bob] = await aliceAndBob(world, { args: UNLIMITED });
     await alice.page.focus("#text");

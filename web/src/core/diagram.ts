@@ -78,6 +78,8 @@ export interface Diagram {
   readonly crossings: readonly { readonly from: Spot; readonly to: Spot; readonly sequences: readonly [bigint, bigint] }[];
   /** How many earlier events are known and not drawn. */
   readonly before: number;
+  /** How many of those who did something have no lifeline, for want of room. */
+  readonly absent: number;
 }
 
 /** What there is to draw. */
@@ -133,6 +135,7 @@ export function diagram(scene: Scene): Diagram {
     figures,
     crossings: crossings(figures, scene.causality),
     before: scene.causality.events.length - events.length,
+    absent: new Set(events.flatMap(({ author: { id } }) => (x.has(id) ? [] : [id]))).size,
   };
 }
 

@@ -113,10 +113,12 @@ export class App {
     const segment = presentSegment(state);
     if (this.#chosenIn !== segment?.id && this.#reading.chosen !== null) this.#reading = { ...this.#reading, chosen: null };
     show(byId("ordered"), this.#reading.order === "wall");
+    const fresh = this.#fresh(state);
     this.#scroll.around(() => {
       this.#transcript.render(state, this.#reading);
       renderOutbox(byId("outbox"), state, at, this.#commands, this.#composer);
-    }, this.#fresh(state));
+      return this.#transcript.endsWith(this.#newest) ? fresh : 0;
+    });
     const causality = segment === undefined ? null : this.#transcript.causality(segment);
     if (segment === undefined || causality === null) return;
     this.#picture.render({ state, segment, causality, chosen: this.#reading.chosen });

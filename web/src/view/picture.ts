@@ -86,7 +86,7 @@ export class Picture {
   /** Draws what is new, at once or a little later. A closed panel costs nothing. */
   render(view: View): void {
     this.#view = view;
-    if (!this.isOpen) return;
+    if (!this.isOpen || document.hidden) return;
     const wait = this.#drawnAt + REDRAW_MS - performance.now();
     // What the user does is answered at once.
     if (wait <= 0 || this.#shown?.chosen !== view.chosen) return this.#draw(false);
@@ -107,11 +107,21 @@ export class Picture {
     if (view === null || !this.isOpen) return;
     const before = this.#shown;
     const same = before !== null && before.segment === view.segment && before.state.roster === view.state.roster;
+    if (before?.segment.id !== view.segment.id) this.#clear();
     if (!same || resized) this.#lay(view);
     // Where nothing is chosen, nothing has a relation to it.
     if (view.chosen === null ? before?.chosen !== null : !same || resized || before?.chosen !== view.chosen) this.#relate(view, before?.chosen !== view.chosen, resized);
     this.#shown = view;
     this.#drawnAt = performance.now();
+  }
+
+  /** Another membership is another conversation, or another part of it: nothing of the last one stays. */
+  #clear(): void {
+    this.#drawn.clear();
+    this.#moments.clear();
+    this.#places = new Map();
+    this.#diagram = null;
+    for (const drawn of [this.#axis, this.#figures, this.#options]) drawn.replaceChildren();
   }
 
   #lay({ state, segment, causality }: View): void {
@@ -137,7 +147,7 @@ export class Picture {
     reconcile(this.#options, next.figures, ({ event }) => `${event.sequence}`, ({ event }) => option(event));
     if (next.figures.length > 0) this.#scroller.setAttribute("role", "listbox");
     else this.#scroller.removeAttribute("role");
-    setText(byId("picture-size"), next.before > 0 ? `The newest ${next.figures.length} events` : "");
+    setText(byId("picture-size"), sizeOf(next));
     this.#settle(atEnd, next);
     this.#diagram = next;
   }
@@ -269,6 +279,13 @@ export class Picture {
     if (top < scrollTop) this.#scroller.scrollTop = top;
     else if (bottom > scrollTop + clientHeight) this.#scroller.scrollTop = Math.min(top, bottom - clientHeight);
   }
+}
+
+/** What is not in the picture is said to be so. */
+function sizeOf({ before, figures, absent }: Diagram): string {
+  const events = before > 0 ? [`The newest ${figures.length} events`] : [];
+  const people = absent > 0 ? [`${absent} participants have no lifeline here`] : [];
+  return [...events, ...people].join("; ");
 }
 
 function option(event: ChatEvent): HTMLElement {

@@ -29,12 +29,12 @@ export class Scroll {
     }).observe(this.#scroller);
   }
 
-  /** Changes the transcript; `fresh` is how many new events the change appends. */
-  around(change: () => void, fresh: number): void {
+  /** Changes the transcript; the change says how many new events it has put at the end. */
+  around(change: () => number): void {
     const { scrollHeight, scrollTop } = this.#scroller;
     const firstBefore = this.#firstRow();
     const topBefore = firstBefore?.getBoundingClientRect().top ?? 0;
-    change();
+    const fresh = change();
     if (this.#following) {
       this.#jump();
     } else {

@@ -64,6 +64,12 @@ export class Transcript {
     return this.#sections.get(segment.id)?.causality ?? null;
   }
 
+  /** Whether the last row is this event's: by wall clock the newest need not be the last. */
+  endsWith(sequence: bigint | null): boolean {
+    const rows = this.#root.querySelectorAll<HTMLElement>(".segment:last-child .row");
+    return rows[rows.length - 1]?.dataset["sequence"] === `${sequence}`;
+  }
+
   /** Brings the page up to date. */
   render(state: State, reading: Reading): void {
     const { segments } = state;
