@@ -126,6 +126,22 @@ export default {
     assert.deepEqual([await expanded(), await alice.page.isVisible("#picture")], ["false", false]);
   },
 
+  "the newest stays in view when the window changes, in the transcript and in the diagram": async (world) => {
+    const [, alice, bob] = await aliceAndBob(world, { args: UNLIMITED });
+    for (let n = 1; n <= 25; n += 1) await bob.say(`line ${n}`);
+    await alice.shows(/line 25$/);
+    const left = (id) => alice.page.evaluate((id) => {
+      const { scrollHeight, scrollTop, clientHeight } = document.getElementById(id);
+      return Math.round(scrollHeight - scrollTop - clientHeight);
+    }, id);
+    for (const [width, height] of [[360, 700], [1440, 900], [800, 500], [320, 600]]) {
+      await alice.page.setViewportSize({ width, height });
+      for (const id of ["scroller", "picture-scroller"]) {
+        await until(`the end of #${id} is in view at ${width}`, async () => (await left(id)) <= 2);
+      }
+    }
+  },
+
   "a conversation that starts anew is drawn anew": async (world) => {
     const server = await world.server();
     const alice = await world.visitor(server.url);

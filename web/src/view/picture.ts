@@ -9,6 +9,7 @@ import { byId, make, reconcile, setText, show } from "./dom.js";
 import { figure, ground, heads, moment } from "./drawing.js";
 import { SIGN, facts, placed as named } from "./facts.js";
 import type { Palette } from "./palette.js";
+import { sizeOf } from "./scroll.js";
 import { draw } from "./svg.js";
 
 /** The least time between two drawings, in milliseconds: a busy conversation is not slowed by its picture. */
@@ -57,6 +58,9 @@ export class Picture {
   #places: Places = new Map();
   #names = "";
   #shown: View | null = null;
+  /** Whether the newest event is to stay in view. */
+  #following = true;
+  #size = "";
   #drawnAt = -Infinity;
   #due: ReturnType<typeof setTimeout> | undefined;
 
@@ -74,7 +78,13 @@ export class Picture {
       const sequence = (event.target as Element).closest<SVGGElement>(".figure")?.dataset["sequence"];
       if (sequence !== undefined) wishes.choose(BigInt(sequence));
     });
-    new ResizeObserver(() => this.#draw(true)).observe(this.#scroller);
+    this.#scroller.addEventListener("scroll", () => {
+      if (this.#size === sizeOf(this.#scroller)) this.#following = this.#atEnd();
+    }, { passive: true });
+    new ResizeObserver(() => {
+      this.#size = sizeOf(this.#scroller);
+      this.#draw(true);
+    }).observe(this.#scroller);
     this.#open(open);
   }
 
@@ -120,12 +130,12 @@ export class Picture {
     this.#drawn.clear();
     this.#moments.clear();
     this.#places = new Map();
+    this.#following = true;
     this.#diagram = null;
     for (const drawn of [this.#axis, this.#figures, this.#options]) drawn.replaceChildren();
   }
 
   #lay({ state, segment, causality }: View): void {
-    const atEnd = this.#atEnd();
     const self = state.session === null ? null : { id: segment.selfId, name: state.session.name };
     const people = shownPeople(drawnEvents(causality), state.roster, self);
     this.#places = placed(this.#places, people);
@@ -147,8 +157,8 @@ export class Picture {
     reconcile(this.#options, next.figures, ({ event }) => `${event.sequence}`, ({ event }) => option(event));
     if (next.figures.length > 0) this.#scroller.setAttribute("role", "listbox");
     else this.#scroller.removeAttribute("role");
-    setText(byId("picture-size"), sizeOf(next));
-    this.#settle(atEnd, next);
+    setText(byId("picture-size"), extentOf(next));
+    this.#settle(next);
     this.#diagram = next;
   }
 
@@ -249,14 +259,14 @@ export class Picture {
 
   #atEnd(): boolean {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
-    return this.#diagram === null || scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    return scrollHeight - scrollTop - clientHeight < NEAR_PX;
   }
 
   /** Whoever is at the newest event stays there; for whoever looks further up nothing moves. */
-  #settle(atEnd: boolean, next: Diagram): void {
+  #settle(next: Diagram): void {
     // What does not fit is scrolled sideways: the service and this page's own lifeline are in the middle.
     if (this.#diagram?.width !== next.width) this.#scroller.scrollLeft = next.serviceX - next.laneWidth / 2 - this.#scroller.clientWidth / 2;
-    if (atEnd) {
+    if (this.#following) {
       this.#scroller.scrollTop = this.#scroller.scrollHeight;
       return;
     }
@@ -282,7 +292,7 @@ export class Picture {
 }
 
 /** What is not in the picture is said to be so. */
-function sizeOf({ before, figures, absent }: Diagram): string {
+function extentOf({ before, figures, absent }: Diagram): string {
   const events = before > 0 ? [`The newest ${figures.length} events`] : [];
   const people = absent > 0 ? [`${absent} participants have no lifeline here`] : [];
   return [...events, ...people].join("; ");

@@ -11,10 +11,13 @@ export class Scroll {
   readonly #button = byId<HTMLButtonElement>("new-below");
   #below = 0;
   #following = true;
+  #size = "";
 
   /** Takes over the scroller. */
   constructor() {
     this.#scroller.addEventListener("scroll", () => {
+      // The browser's own scrolling when the size has changed is not the user's: see below.
+      if (this.#size !== sizeOf(this.#scroller)) return;
       this.#following = this.#atBottom();
       if (this.#following) this.#below = 0;
       this.#showButton();
@@ -25,6 +28,7 @@ export class Scroll {
     });
     // A phone's keyboard, a wrapped line or a turned screen change the height without a scroll.
     new ResizeObserver(() => {
+      this.#size = sizeOf(this.#scroller);
       if (this.#following) this.#jump();
     }).observe(this.#scroller);
   }
@@ -73,4 +77,9 @@ export class Scroll {
     if (this.#below > 0) setText(this.#button, `${this.#below} new below`);
     show(this.#button, this.#below > 0);
   }
+}
+
+/** How large the visible part is: it changes before what shows it is told. */
+export function sizeOf({ clientWidth, clientHeight }: HTMLElement): string {
+  return `${clientWidth} ${clientHeight}`;
 }
