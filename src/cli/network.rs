@@ -47,13 +47,14 @@ fn usual_port(uri: &Uri) -> Option<u16> {
 const FILES_BESIDE: usize = 64;
 
 /// Raises this process's limit on open files to what its connections need, as far as it may. Where that is not
-/// enough there are fewer connections, rather than no file left for the journal. Says whether that is so.
+/// enough there are fewer connections, rather than no file left for the journal. Says whether there may be more
+/// participants than connections because of that.
 pub(super) fn fit_open_files(config: &mut Config) -> io::Result<bool> {
     let wanted = config.connections_max.saturating_add(FILES_BESIDE);
     let (soft, _) = rlimit::Resource::NOFILE.get()?;
     let limit = if soft < wanted as u64 { rlimit::increase_nofile_limit(wanted as u64)? } else { soft };
     let room = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(FILES_BESIDE).max(1);
-    let fewer = room < config.connections_max;
+    let fewer = room < config.connections_max.min(config.participants_max);
     config.connections_max = config.connections_max.min(room);
     Ok(fewer)
 }
