@@ -1,5 +1,7 @@
 //! The log of a client or page: steps in program order.
 
+use foldhash::HashMap;
+
 use crate::trace::record::{Component, Kind, LineRef, Record, Text, Who, digest};
 
 use super::session::{Mark, Session};
@@ -113,6 +115,8 @@ pub struct Step<'r> {
 pub struct ClientLog {
     /// The session that the present process is in.
     current: Option<usize>,
+    /// The last session of each participant in each journal.
+    known: HashMap<(usize, Who), usize>,
     /// The process's clock, with the record that says so.
     pub clock: Option<Mark>,
     /// A request to join that has not been answered.
@@ -171,17 +175,18 @@ impl ClientLog {
                 sessions[current].who = Some(who);
                 Some(current)
             }
-            (_, who) => sessions
-                .iter()
-                .rposition(|s| s.file == line.file && s.journal == journal && s.who.is_some() && s.who == who),
+            (_, who) => who.and_then(|who| self.known.get(&(journal, who)).copied()),
         };
         let index = known.unwrap_or_else(|| {
             let whole = matches!(act, Act::Connected { resumed: false, .. });
             sessions.push(Session::new(journal, line, who, whole));
             sessions.len() - 1
         });
-        if who.is_some() && sessions[index].name.is_empty() {
-            sessions[index].name = Record::text(&record.display_name).into();
+        if let Some(who) = who {
+            self.known.insert((journal, who), index);
+            if sessions[index].name.is_empty() {
+                sessions[index].name = Record::text(&record.display_name).into();
+            }
         }
         if matches!(act, Act::Connected { .. }) || self.current.is_none() {
             self.current = Some(index);
