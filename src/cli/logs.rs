@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::terminal::notice;
-use crate::trace::record::{Component, LineRef, Record, RecordFault};
+use crate::trace::record::{Component, LineRef, Record};
 
 use block::{Line, Source, lines, open, text};
 
@@ -31,7 +31,7 @@ pub(super) enum LogError {
     },
     /// It is something else than a log.
     #[error("{}:{line} {fault}", path.display())]
-    Line { path: PathBuf, line: u32, fault: RecordFault },
+    Line { path: PathBuf, line: u32, fault: String },
     /// It has a line that cannot be one of a log.
     #[error("{}:{line} is not a log record: it is longer than {LINE_BYTES_MAX} bytes", path.display())]
     TooLong { path: PathBuf, line: u32 },
@@ -84,7 +84,9 @@ pub(super) fn component(path: &Path) -> Result<Component, LogError> {
             match line {
                 Line::Record(record) | Line::Torn(Some(record)) => return Ok(record.component),
                 Line::Torn(None) => {}
-                Line::Fault(fault) => return Err(LogError::Line { path: path.to_owned(), line: number, fault }),
+                Line::Fault(fault) => {
+                    return Err(LogError::Line { path: path.to_owned(), line: number, fault: fault.to_string() });
+                }
             }
             before = number;
         }

@@ -69,7 +69,7 @@ impl Crew<'_> {
                 return;
             }
             let place = self.files[block.place];
-            state.end = state.take(place, &block, lines, error);
+            state.end = state.take(place, &block, &lines, error);
             state.turn += 1;
             self.turned.notify_all();
         }
@@ -82,7 +82,7 @@ impl State<'_> {
         &mut self,
         (file, path): (u32, &Path),
         block: &Block,
-        lines: Vec<Line<'_>>,
+        lines: &[Line<'_>],
         error: Option<BlockError>,
     ) -> Option<Result<(), LogError>> {
         if self.file.replace(block.place) != Some(block.place) {
@@ -97,13 +97,14 @@ impl State<'_> {
                 Line::Torn(record) => {
                     torn = true;
                     self.sink.torn(at);
-                    record
+                    record.as_ref()
                 }
                 Line::Fault(fault) => {
-                    return Some(Err(LogError::Line { path: path.to_owned(), line: self.line, fault }));
+                    let (path, fault) = (path.to_owned(), fault.to_string());
+                    return Some(Err(LogError::Line { path, line: self.line, fault }));
                 }
             };
-            if record.is_some_and(|record| !self.sink.record(at, &record)) {
+            if record.is_some_and(|record| !self.sink.record(at, record)) {
                 return Some(Ok(()));
             }
         }
