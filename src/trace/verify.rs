@@ -1,8 +1,9 @@
 //! The rules V1 to V14 over the logs of all processes (DESIGN, Rules that `verify` checks).
 //!
-//! The service's records make the journal, which stays, at some hundred bytes an event. The records of the
-//! others are looked at one by one as they pass, against the journal and against what their session was like
-//! before: memory is bounded by the journal and by what is not settled. Every rule is one pass or a sort.
+//! The service's records make the journal, which stays, at some 170 bytes an event: what others tell of an event
+//! comes later, and so does what it is compared with. The records of the others are looked at one by one as they
+//! pass, against the journal and against what their session was like before, and are forgotten: of a session only
+//! what is not settled is kept. Every rule is one pass.
 
 mod journals;
 mod real_time;

@@ -134,3 +134,13 @@ pub(super) fn is_valid(kind: Kind, name: &str, content: &str, logical_time: u64)
     };
     content == format!("Participant {name} {went} Chit Chat at logical time {logical_time}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Entry;
+
+    #[test]
+    fn an_event_takes_as_many_bytes_as_is_said() {
+        assert_eq!(size_of::<Entry>(), 128);
+    }
+}
