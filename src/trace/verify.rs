@@ -206,6 +206,26 @@ mod tests {
     }
 
     #[test]
+    fn whoever_was_unplugged_is_not_told_and_that_is_no_violation_v14() {
+        let untold = |seconds: u64| {
+            let mistakes = crate::trace::gallery::mistakes();
+            let mistake = mistakes.iter().find(|mistake| mistake.rule == Rule::V14).unwrap();
+            let mut logs = mistake.made_in(&truthful()).unwrap();
+            let service = &mut logs.0[0].records;
+            let end = service.len() - 1;
+            let before = humantime::parse_rfc3339(service[end - 1]["timestamp"].as_str().unwrap()).unwrap();
+            let at = before + std::time::Duration::from_secs(seconds);
+            service[end]["timestamp"] = json!(humantime::format_rfc3339_micros(at).to_string());
+            logs.verify().unwrap()
+        };
+        assert_eq!(untold(60).violated(), [Rule::V14]);
+        // The service would not have noticed yet.
+        let report = untold(25);
+        assert_eq!(report.violated(), []);
+        assert!(gaps(&report, Rule::V14).contains("ended before it could get more"));
+    }
+
+    #[test]
     fn the_lines_of_several_processes_in_one_file_are_no_log() {
         let mut logs = truthful();
         let (carol, mut bob) = (logs.0.pop().unwrap(), logs.0.pop().unwrap());

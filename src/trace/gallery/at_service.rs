@@ -401,7 +401,7 @@ pub(super) fn never_told(logs: &mut Logs) -> Option<()> {
     let service = logs.service()?;
     let end = service.records.last()?.clone();
     let stopping = json!({
-        "timestamp": later(&end, 10), "level": "INFO", "component": "server", "event": "server_stopping",
+        "timestamp": later(&end, 60), "level": "INFO", "component": "server", "event": "server_stopping",
         "epoch": end["epoch"],
     });
     service.records.push(stopping);

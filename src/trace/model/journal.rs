@@ -57,7 +57,8 @@ pub struct Journal {
     /// Whether a log of the service is cut off, and nothing says yet what was lost by that.
     pub torn: bool,
     in_other_copy: bool,
-    server_at: i64,
+    /// When the service made its last record.
+    pub server_at: i64,
 }
 
 impl Journal {

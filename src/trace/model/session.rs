@@ -63,6 +63,8 @@ pub struct Session {
     pub broken: bool,
     /// The last record of the log that is its own.
     pub last: LineRef,
+    /// When that was.
+    pub last_at: i64,
     /// Whether its process ended in peace.
     pub stopped: bool,
 }
@@ -84,6 +86,7 @@ impl Session {
             offline: None,
             broken: false,
             last: line,
+            last_at: i64::MIN,
             stopped: false,
         }
     }
@@ -99,7 +102,7 @@ impl Session {
 
     pub(super) fn settle(&mut self, step: &Step<'_>) {
         let line = step.line;
-        self.last = line;
+        (self.last, self.last_at) = (line, step.at);
         self.stopped = step.act == Act::Stopped;
         match step.act {
             Act::JoinSent { sent, .. } | Act::LeaveSent { sent } => Mark::raise(&mut self.time, sent, line),

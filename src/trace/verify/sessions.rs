@@ -8,9 +8,10 @@ use crate::trace::report::{Rule, RuleReport};
 
 use super::real_time::v12_real_time;
 
-/// How long an event may have been on its way when the logs end, in microseconds. What was broadcast later
-/// than this before a stream or the logs end need not have arrived.
-const ON_ITS_WAY_MICROS: i64 = 250_000;
+/// How long an event may be on its way to a busy process, in microseconds.
+const ON_ITS_WAY_MICROS: i64 = 1_000_000;
+/// How long a participant may be gone before the service notices it, by its pings.
+const UNNOTICED_MICROS: i64 = 35_000_000;
 
 pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
     let mut by_journal: Vec<Vec<&Session>> = vec![Vec::new(); model.journals.len()];
@@ -123,9 +124,8 @@ fn v14_caught_up(journal: &Journal, session: &Session, rule: &mut RuleReport) {
         return;
     }
     let Some(missed) = journal.entry(got.max(who.0.saturating_sub(1)).saturating_add(1)) else { return };
-    let until = [session.offline, journal.link_ended(who)].into_iter().flatten().min().unwrap_or(journal.last_at);
     let title = session.title();
-    if missed.at.saturating_add(ON_ITS_WAY_MICROS) > until {
+    if !was_there(journal, session, who, missed.at) {
         let why = format!(
             "{title} has got {got} of {head} events: its connection, or its log, ended before it could get more"
         );
@@ -141,6 +141,16 @@ fn v14_caught_up(journal: &Journal, session: &Session, rule: &mut RuleReport) {
     let lines: Vec<LineRef> =
         [missed.line].into_iter().chain(session.position.map(|position| position.line)).collect();
     rule.violate(sentence, &lines);
+}
+
+/// Whether a participant was connected for long enough after an event to get it. Its own log can show that where
+/// its clock is the service's; otherwise the service would have noticed that it was gone.
+fn was_there(journal: &Journal, session: &Session, who: Who, at: i64) -> bool {
+    let near = journal.is_near(who);
+    let noticed = journal.link_ended(who).unwrap_or(if near { journal.last_at } else { journal.server_at });
+    let until = session.offline.filter(|_| near).map_or(noticed, |offline| offline.min(noticed));
+    let alive = near && at.saturating_add(ON_ITS_WAY_MICROS) <= session.last_at.min(until);
+    alive || at.saturating_add(UNNOTICED_MICROS) <= until
 }
 
 /// How many sessions without a log are named.
