@@ -73,12 +73,12 @@ impl Diagram {
     }
 
     fn draw(self) -> Result<(), Box<dyn Error>> {
-        let logs = logs::distinct(self.logs);
+        let logs = logs::inspect(self.logs)?;
         let mut drawing = Drawing { builder: Builder::new(), of_service: true };
-        let files: Vec<_> = (0..).zip(logs.iter().map(PathBuf::as_path)).collect();
+        let logs: Vec<_> = logs.iter().collect();
         for of_service in [true, false] {
             drawing.of_service = of_service;
-            logs::read(&files, &mut drawing)?;
+            logs::read(&logs, &mut drawing)?;
         }
         let chart = drawing.builder.finish();
         if chart.points.is_empty() {

@@ -29,6 +29,9 @@ pub(super) enum LogError {
         #[source]
         source: io::Error,
     },
+    /// A folder, or a pipe.
+    #[error("{} is no file, and a log has to be read more than once", path.display())]
+    NoFile { path: PathBuf },
     /// It is something else than a log.
     #[error("{}:{line} {fault}", path.display())]
     Line { path: PathBuf, line: u32, fault: String },
@@ -47,6 +50,47 @@ pub(super) enum LogError {
     Interleaved { path: PathBuf, line: u32 },
 }
 
+/// A file to be read.
+#[derive(Debug)]
+pub(super) struct Log {
+    /// By which it is known.
+    pub(super) number: u32,
+    pub(super) path: PathBuf,
+    /// Whose it is, by its first record.
+    pub(super) component: Component,
+    /// How much of it there was when reading began.
+    pub(super) bytes: u64,
+}
+
+/// Looks into files, each once: against itself a log would always agree. Says so where one is given twice.
+///
+/// The logs may still grow. An event is in the service's log before it is in any other, so the length of that
+/// one is looked up last, and of none more is read than was there then.
+pub(super) fn inspect(paths: Vec<PathBuf>) -> Result<Vec<Log>, LogError> {
+    let (mut logs, mut known) = (Vec::new(), HashSet::new());
+    for path in paths {
+        let file = metadata(&path)?;
+        if known.insert((file.dev(), file.ino())) {
+            let (number, component) = (logs.len() as u32, component(&path)?);
+            logs.push(Log { number, path, component, bytes: 0 });
+        } else {
+            notice(&format!("chitchat: {} is given twice, and read once", path.display()));
+        }
+    }
+    logs.sort_by_key(|log| log.component == Component::Server);
+    for log in &mut logs {
+        log.bytes = metadata(&log.path)?.len();
+    }
+    logs.sort_by_key(|log| log.number);
+    Ok(logs)
+}
+
+/// Of a file that can be read more than once.
+fn metadata(path: &Path) -> Result<fs::Metadata, LogError> {
+    let file = fs::metadata(path).map_err(|source| LogError::Read { path: path.to_owned(), source })?;
+    if file.is_file() { Ok(file) } else { Err(LogError::NoFile { path: path.to_owned() }) }
+}
+
 /// Takes what is read, in the order of the files and of their lines.
 pub(super) trait Sink: Send {
     /// Takes a record. Says whether to go on.
@@ -59,23 +103,9 @@ pub(super) trait Sink: Send {
     fn at(&mut self, _bytes: u64) {}
 }
 
-/// The same logs, each once: against itself a log would always agree. Says so where one is given twice.
-pub(super) fn distinct(logs: Vec<PathBuf>) -> Vec<PathBuf> {
-    let mut known = HashSet::new();
-    let mut is_new = |path: &PathBuf| {
-        // What cannot be looked up is found to be unreadable later on.
-        let is_new = fs::metadata(path).map_or(true, |file| known.insert((file.dev(), file.ino())));
-        if !is_new {
-            notice(&format!("chitchat: {} is given twice, and read once", path.display()));
-        }
-        is_new
-    };
-    logs.into_iter().filter(|path| is_new(path)).collect()
-}
-
 /// Whose log it is, by its first record.
-pub(super) fn component(path: &Path) -> Result<Component, LogError> {
-    let files = [(0, path)];
+fn component(path: &Path) -> Result<Component, LogError> {
+    let files = [(path, u64::MAX)];
     let mut source = Source::new(&files);
     let mut before = 0;
     while let Some(block) = source.next() {

@@ -11,12 +11,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::gallery;
-use super::logs::{self, LogError};
+use super::logs::{self, Log, LogError};
 use crate::terminal::{escaped, json_line, notice};
 use crate::trace::record::LineRef;
 use crate::trace::report::{Report, RuleReport, Verdict};
-
-use reading::Reading;
 
 /// Check from the logs of all processes that the order held. Exits 0 if every rule holds, 1 if one is
 /// violated, 2 if the logs cannot be used.
@@ -37,6 +35,7 @@ pub(super) struct Verify {
 
 /// What was read, and what it proves.
 struct Outcome {
+    logs: Vec<Log>,
     report: Report,
     /// The lines in which a process was killed while it wrote.
     torn: BTreeSet<LineRef>,
@@ -45,11 +44,11 @@ struct Outcome {
 }
 
 impl Verify {
-    pub(super) fn run(mut self) -> ExitCode {
+    pub(super) fn run(self) -> ExitCode {
         if self.gallery {
             return printed(gallery::print(&mut io::BufWriter::new(io::stdout().lock())), ExitCode::SUCCESS);
         }
-        self.logs = logs::distinct(self.logs);
+        let json = self.json;
         let outcome = match self.check() {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -57,23 +56,13 @@ impl Verify {
                 return ExitCode::from(2);
             }
         };
-        let shown = if self.json { self.print_json(&outcome) } else { self.print(&outcome) };
-        printed(shown, Self::verdict(&outcome.report))
+        let shown = if json { outcome.print_json() } else { outcome.print() };
+        printed(shown, outcome.verdict())
     }
 
-    fn verdict(report: &Report) -> ExitCode {
-        if !report.violated().is_empty() {
-            ExitCode::FAILURE
-        } else if report.journals == 0 {
-            notice("chitchat: no log of the service was given, so the order is not known and nothing is proved");
-            ExitCode::from(2)
-        } else {
-            ExitCode::SUCCESS
-        }
-    }
-
-    fn check(&self) -> Result<Outcome, LogError> {
-        let (report, torn) = Reading::of(&self.logs)?.finish()?;
+    fn check(self) -> Result<Outcome, LogError> {
+        let logs = logs::inspect(self.logs)?;
+        let (report, torn) = reading::check(&logs)?;
         let mut wanted: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
         for line in report.rules.iter().flat_map(|rule| &rule.violations).flat_map(|violation| &violation.lines) {
             wanted.entry(line.file).or_default().insert(line.line);
@@ -81,18 +70,31 @@ impl Verify {
         let mut evidence = BTreeMap::new();
         for (file, lines) in wanted {
             let lines: Vec<u32> = lines.into_iter().collect();
-            let texts = logs::fetch(&self.logs[file as usize], &lines)?;
+            let texts = logs::fetch(&logs[file as usize].path, &lines)?;
             evidence.extend(lines.into_iter().map(|line| LineRef { file, line }).zip(texts));
         }
-        Ok(Outcome { report, torn, evidence })
+        Ok(Outcome { logs, report, torn, evidence })
+    }
+}
+
+impl Outcome {
+    fn verdict(&self) -> ExitCode {
+        if !self.report.violated().is_empty() {
+            ExitCode::FAILURE
+        } else if self.report.journals == 0 {
+            notice("chitchat: no log of the service was given, so the order is not known and nothing is proved");
+            ExitCode::from(2)
+        } else {
+            ExitCode::SUCCESS
+        }
     }
 
     fn place(&self, line: LineRef) -> String {
-        format!("{}:{}", self.logs[line.file as usize].display(), line.line)
+        format!("{}:{}", self.logs[line.file as usize].path.display(), line.line)
     }
 
-    fn print(&self, outcome: &Outcome) -> io::Result<()> {
-        let Outcome { report, torn, .. } = outcome;
+    fn print(&self) -> io::Result<()> {
+        let Self { report, torn, .. } = self;
         let mut out = io::BufWriter::new(io::stdout().lock());
         writeln!(
             out,
@@ -108,7 +110,7 @@ impl Verify {
         }
         writeln!(out)?;
         for rule in &report.rules {
-            self.print_rule(&mut out, rule, outcome)?;
+            self.print_rule(&mut out, rule)?;
         }
         let (violated, unchecked) = (report.violated(), report.with(Verdict::NotCheckable));
         let list = |rules: &[_]| {
@@ -125,7 +127,7 @@ impl Verify {
         out.flush()
     }
 
-    fn print_rule(&self, out: &mut impl Write, rule: &RuleReport, outcome: &Outcome) -> io::Result<()> {
+    fn print_rule(&self, out: &mut impl Write, rule: &RuleReport) -> io::Result<()> {
         let what = match rule.verdict() {
             Verdict::Held => format!("held over {} records", rule.checked),
             Verdict::Violated => format!("VIOLATED, {} times", rule.violated),
@@ -139,16 +141,16 @@ impl Verify {
         for violation in &rule.violations {
             writeln!(out, "     * {}", escaped(&violation.sentence))?;
             for line in &violation.lines {
-                let text = outcome.evidence.get(line).map_or("", String::as_str);
+                let text = self.evidence.get(line).map_or("", String::as_str);
                 writeln!(out, "         {}  {}", escaped(&self.place(*line)), escaped(text))?;
             }
         }
         Ok(())
     }
 
-    fn print_json(&self, outcome: &Outcome) -> io::Result<()> {
-        let Outcome { report, torn, evidence } = outcome;
-        let place = |line: &LineRef| json!({"file": self.logs[line.file as usize].display().to_string(), "line": line.line});
+    fn print_json(&self) -> io::Result<()> {
+        let Self { report, torn, evidence, .. } = self;
+        let place = |line: &LineRef| json!({"file": self.logs[line.file as usize].path.display().to_string(), "line": line.line});
         let rules: Vec<Value> = report
             .rules
             .iter()

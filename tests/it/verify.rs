@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, TryRecvError};
+use std::thread;
 
 use chitchat::trace::gallery::{Log, Logs, mistakes, truthful};
 use chitchat::trace::report::Rule;
@@ -277,6 +279,30 @@ fn an_older_copy_of_a_log_and_a_session_that_went_on_elsewhere_violate_nothing_v
 }
 
 #[test]
+fn logs_that_still_grow_violate_nothing() {
+    let server = ServerProgram::start(&["--publish-rate", "0"]);
+    let (mut alice, bob) = (server.join("alice"), server.join("bob"));
+    let logs = files(server.log_folder());
+    let (stop, stopped) = mpsc::channel::<()>();
+    let talking = thread::spawn(move || {
+        for n in 0.. {
+            alice.program.type_line(format!("message {n}."));
+            alice.program.until(&format!("message {n}."));
+            if stopped.try_recv() != Err(TryRecvError::Empty) {
+                return alice;
+            }
+        }
+        alice
+    });
+    for _ in 0..10 {
+        bob.program.until("message");
+        verify(&logs, &[]).succeeded();
+    }
+    drop(stop);
+    talking.join().unwrap();
+}
+
+#[test]
 fn a_file_with_the_lines_of_several_processes_mixed_up_is_no_log() {
     let folder = TempDir::new().unwrap();
     let sorted = folder.path().join("sorted.jsonl");
@@ -301,6 +327,7 @@ fn what_is_no_log_exits_2() {
     let damaged = format!("{example}garbage\n{example}");
     for path in [
         folder.path().join("missing.jsonl"),
+        "/dev/null".into(),
         folder.path().to_owned(),
         file("empty", ""),
         file("prose", "not a log\n"),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Take};
 use std::path::Path;
 use std::slice;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ impl BlockError {
 
 /// The blocks of files, in order.
 pub(super) struct Source<'a> {
-    files: slice::Iter<'a, (u32, &'a Path)>,
+    files: slice::Iter<'a, (&'a Path, u64)>,
     open: Option<Box<dyn BufRead + Send>>,
     /// A line that has begun.
     begun: Vec<u8>,
@@ -82,16 +82,17 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(files: &'a [(u32, &'a Path)]) -> Self {
+    /// Of these files, and no more of each than so many bytes.
+    pub(super) fn new(files: &'a [(&'a Path, u64)]) -> Self {
         Self { files: files.iter(), open: None, begun: vec![], opened: 0, blocks: 0, read: Arc::default() }
     }
 
     /// The next block. After one with an error its file does not go on.
     pub(super) fn next(&mut self) -> Option<Block> {
         if self.open.is_none() {
-            let (_, path) = self.files.next()?;
+            let (path, bytes) = self.files.next()?;
             self.opened += 1;
-            let counted = |file| Counted { file, read: Arc::clone(&self.read) };
+            let counted = |file: File| Counted { file: file.take(*bytes), read: Arc::clone(&self.read) };
             match File::open(path).and_then(|file| unzipped(counted(file))) {
                 Ok(file) => self.open = Some(file),
                 Err(error) => return Some(self.block(Vec::new(), Some(BlockError::Read(error)))),
@@ -140,7 +141,7 @@ impl<'a> Source<'a> {
 
 /// A file that says how much of it has been read.
 struct Counted {
-    file: File,
+    file: Take<File>,
     read: Arc<AtomicU64>,
 }
 

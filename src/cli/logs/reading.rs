@@ -6,22 +6,22 @@
 //! memory.
 
 use std::num::NonZero;
-use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::block::{Block, BlockError, Line, Source, lines, text};
-use super::{LogError, Sink};
+use super::{Log, LogError, Sink};
 use crate::trace::record::LineRef;
 
 /// More would wait for their turn.
 const THREADS_MAX: usize = 8;
 
-/// Reads files, each with the number by which it is known, until `sink` wants no more.
-pub(in crate::cli) fn read(files: &[(u32, &Path)], sink: &mut dyn Sink) -> Result<(), LogError> {
+/// Reads logs until `sink` wants no more.
+pub(in crate::cli) fn read(logs: &[&Log], sink: &mut dyn Sink) -> Result<(), LogError> {
+    let files: Vec<_> = logs.iter().map(|log| (&*log.path, log.bytes)).collect();
     let state = State { sink, turn: 0, file: None, line: 0, end: None };
     let crew =
-        Crew { files, source: Mutex::new(Source::new(files)), state: Mutex::new(state), turned: Condvar::new() };
+        Crew { logs, source: Mutex::new(Source::new(&files)), state: Mutex::new(state), turned: Condvar::new() };
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
     thread::scope(|scope| {
         for _ in 1..threads {
@@ -35,7 +35,7 @@ pub(in crate::cli) fn read(files: &[(u32, &Path)], sink: &mut dyn Sink) -> Resul
 
 /// What the threads share.
 struct Crew<'a> {
-    files: &'a [(u32, &'a Path)],
+    logs: &'a [&'a Log],
     source: Mutex<Source<'a>>,
     state: Mutex<State<'a>>,
     turned: Condvar,
@@ -68,8 +68,8 @@ impl Crew<'_> {
             if state.end.is_some() {
                 return;
             }
-            let place = self.files[block.place];
-            state.end = state.take(place, &block, &lines, error);
+            let log = self.logs[block.place];
+            state.end = state.take(log, &block, &lines, error);
             state.turn += 1;
             self.turned.notify_all();
         }
@@ -80,11 +80,12 @@ impl State<'_> {
     /// Hands over a block. Says if that is the end.
     fn take(
         &mut self,
-        (file, path): (u32, &Path),
+        log: &Log,
         block: &Block,
         lines: &[Line<'_>],
         error: Option<BlockError>,
     ) -> Option<Result<(), LogError>> {
+        let (file, path) = (log.number, &*log.path);
         if self.file.replace(block.place) != Some(block.place) {
             self.line = 0;
         }

@@ -1,10 +1,8 @@
 //! Reads logs into the checker: the service's records first, and then those of the others.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
 
-use crate::cli::logs::{self, LogError, Sink};
+use crate::cli::logs::{self, Log, LogError, Sink};
 use crate::cli::progress::Progress;
 use crate::trace::record::{Component, LineRef, Record};
 use crate::trace::report::Report;
@@ -12,55 +10,35 @@ use crate::trace::verify::Checker;
 
 const MEGABYTE: u64 = 1_000_000;
 
-/// What is to be read.
-pub(super) struct Reading<'a> {
-    logs: Vec<(u32, &'a Path)>,
-    components: Vec<Component>,
+/// Reads all of them. Answers also with the lines that are cut off.
+pub(super) fn check(logs: &[Log]) -> Result<(Report, BTreeSet<LineRef>), LogError> {
+    let mut mixed = BTreeSet::new();
+    loop {
+        let pass = read(logs, mixed)?;
+        if pass.late.is_empty() {
+            return Ok((pass.checker.finish(), pass.torn));
+        }
+        mixed = &pass.mixed | &pass.late;
+    }
 }
 
-impl<'a> Reading<'a> {
-    /// Looks into each of the files.
-    pub(super) fn of(logs: &'a [PathBuf]) -> Result<Self, LogError> {
-        let logs: Vec<_> = (0..).zip(logs.iter().map(PathBuf::as_path)).collect();
-        let components = logs.iter().map(|(_, path)| logs::component(path)).collect::<Result<_, _>>()?;
-        Ok(Self { logs, components })
-    }
-
-    /// Reads all of them. Answers also with the lines that are cut off.
-    pub(super) fn finish(self) -> Result<(Report, BTreeSet<LineRef>), LogError> {
-        let mut mixed = BTreeSet::new();
-        loop {
-            let pass = self.read(mixed)?;
-            if pass.late.is_empty() {
-                return Ok((pass.checker.finish(), pass.torn));
-            }
-            mixed = &pass.mixed | &pass.late;
+/// Reads all of them. A file may hold the records of several processes, and of the service among them: if so it
+/// is read for each.
+fn read(logs: &[Log], mixed: BTreeSet<u32>) -> Result<Pass, LogError> {
+    let mut pass = Pass::new(mixed, logs.iter().map(|log| log.bytes).sum());
+    for of_service in [true, false] {
+        let wanted =
+            |log: &&Log| pass.mixed.contains(&log.number) || (log.component == Component::Server) == of_service;
+        let wanted: Vec<_> = logs.iter().filter(wanted).collect();
+        pass.of_service = of_service;
+        logs::read(&wanted, &mut pass)?;
+        if let Some(line) = pass.misfit {
+            let path = logs[line.file as usize].path.clone();
+            return Err(LogError::Interleaved { path, line: line.line });
         }
+        pass.read_before = pass.read;
     }
-
-    /// Reads all of them. A file may hold the records of several processes, and of the service among them: if
-    /// so it is read for each.
-    fn read(&self, mixed: BTreeSet<u32>) -> Result<Pass, LogError> {
-        let mut pass = Pass::new(mixed, self.bytes());
-        for of_service in [true, false] {
-            let wanted = |(file, _): &&(u32, &Path)| {
-                pass.mixed.contains(file) || (self.components[*file as usize] == Component::Server) == of_service
-            };
-            let files: Vec<_> = self.logs.iter().filter(wanted).copied().collect();
-            pass.of_service = of_service;
-            logs::read(&files, &mut pass)?;
-            if let Some(line) = pass.misfit {
-                let path = self.logs[line.file as usize].1.to_owned();
-                return Err(LogError::Interleaved { path, line: line.line });
-            }
-            pass.read_before = pass.read;
-        }
-        Ok(pass)
-    }
-
-    fn bytes(&self) -> u64 {
-        self.logs.iter().map(|(_, path)| fs::metadata(path).map_or(0, |file| file.len())).sum()
-    }
+    Ok(pass)
 }
 
 /// What comes of reading.
