@@ -16,6 +16,9 @@ use crate::terminal::{escaped, json_line, notice};
 use crate::trace::record::LineRef;
 use crate::trace::report::{Report, RuleReport, Verdict};
 
+/// How many lines that are cut off are named.
+const TORN_SHOWN: usize = 20;
+
 /// Check from the logs of all processes that the order held. Exits 0 if every rule holds, 1 if one is
 /// violated, 2 if the logs cannot be used.
 #[derive(Debug, Args)]
@@ -105,8 +108,11 @@ impl Outcome {
             report.epochs,
             report.sessions
         )?;
-        for line in torn {
+        for line in torn.iter().take(TORN_SHOWN) {
             writeln!(out, "cut off: {} ends in the middle of a record", escaped(&self.place(*line)))?;
+        }
+        if let Some(more @ 1..) = torn.len().checked_sub(TORN_SHOWN) {
+            writeln!(out, "cut off: {more} more")?;
         }
         writeln!(out)?;
         for rule in &report.rules {
