@@ -21,12 +21,12 @@ async function aliceAndBob(world, options) {
 
 /** Both publish while the service is held, so that neither can have seen the other's message. */
 async function publishAtOnce(server, alice, bob) {
-  server.hold(true);
+  await server.hold();
   await Promise.all([alice.say("from alice"), bob.say("from bob")]);
   for (const one of [alice, bob]) {
     await until("the message is on its way", async () => (await one.log()).records.some((record) => record.event === "publish_sent"));
   }
-  server.hold(false);
+  server.go();
   for (const one of [alice, bob]) {
     await one.shows(/from alice$/);
     await one.shows(/from bob$/);

@@ -30,6 +30,17 @@ export function wallClockOff(seconds) {
   };
 }
 
+/** Holds a process: when this is done, none of its threads runs. */
+async function hold({ pid }) {
+  process.kill(pid, "SIGSTOP");
+  const stands = (thread) => {
+    const file = `/proc/${pid}/task/${thread}/stat`;
+    // A thread may have ended by itself.
+    return !existsSync(file) || / \(.*\) T /.test(readFileSync(file, "utf8"));
+  };
+  await until(`process ${pid} stands still`, () => readdirSync(`/proc/${pid}/task`).every(stands));
+}
+
 /** The options that lift the limit on publishing. */
 export const UNLIMITED = ["--publish-rate", "0"];
 
@@ -69,15 +80,22 @@ export class Server {
     await this.exited;
   }
 
-  /** Holds the process, so that what is sent to it meanwhile waits together; or lets it go on. */
-  hold(held) {
-    this.process.kill(held ? "SIGSTOP" : "SIGCONT");
+  /** Holds the process, so that what is sent to it meanwhile waits together. */
+  hold() {
+    return hold(this.process);
   }
 
-  /** Stops in peace, held or not. */
-  stop() {
-    this.hold(false);
-    return this.kill("SIGTERM");
+  /** Lets it go on. */
+  go() {
+    this.process.kill("SIGCONT");
+  }
+
+  /** Stops in peace, held or not; a scenario that has failed may hold it again meanwhile. */
+  async stop() {
+    this.go();
+    const patience = setTimeout(() => this.process.kill("SIGKILL"), 15_000);
+    await this.kill("SIGTERM");
+    clearTimeout(patience);
   }
 }
 
@@ -108,6 +126,14 @@ export class Plain {
 
   shows(pattern) {
     return until(`the plain client shows ${pattern}; it shows\n${this.out}${this.err}`, () => this.lines.find((line) => pattern.test(line)));
+  }
+
+  hold() {
+    return hold(this.process);
+  }
+
+  go() {
+    this.process.kill("SIGCONT");
   }
 
   async stop() {

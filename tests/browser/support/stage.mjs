@@ -2,21 +2,10 @@
 //
 // Each step waits until everybody who is there has seen what it leads to. So what one step causes is in the logs
 // before the next begins, and a run that is played again looks the same.
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "./process.mjs";
-
-/** Holds a process: when this is done, none of its threads runs. */
-async function hold({ pid }) {
-  process.kill(pid, "SIGSTOP");
-  const stands = (thread) => {
-    const file = `/proc/${pid}/task/${thread}/stat`;
-    // A thread may have ended by itself.
-    return !existsSync(file) || / \(.*\) T /.test(readFileSync(file, "utf8"));
-  };
-  await until(`process ${pid} stands still`, () => readdirSync(`/proc/${pid}/task`).every(stands));
-}
 
 const count = (records, event) => records.filter((record) => record.event === event).length;
 
@@ -59,11 +48,11 @@ class Terminal extends Player {
   }
 
   hold() {
-    return hold(this.process.process);
+    return this.process.hold();
   }
 
   go() {
-    this.process.process.kill("SIGCONT");
+    this.process.go();
   }
 
   async leave() {
@@ -72,7 +61,7 @@ class Terminal extends Player {
   }
 
   kill() {
-    return this.process.kill();
+    return this.process.stop();
   }
 }
 
@@ -149,9 +138,9 @@ export class Stage {
 
   /** All of them write before any has seen what the others wrote: the service is held until all have sent. */
   async cross(messages) {
-    await hold(this.server.process);
+    await this.server.hold();
     for (const [name, text] of Object.entries(messages)) await this.player(name).say(text, "publish_sent");
-    this.server.process.kill("SIGCONT");
+    this.server.go();
     for (const text of Object.values(messages)) await this.all(text);
     for (const name of Object.keys(messages)) {
       const records = await this.player(name).records();
