@@ -13,10 +13,12 @@ mod serve;
 mod verify;
 
 use std::error::Error;
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::terminal::notice;
 
@@ -70,21 +72,37 @@ fn fail(error: &(dyn Error + 'static)) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Waits for a signal to end: SIGINT, SIGTERM, or SIGHUP, which comes when a terminal is closed.
-async fn interrupted(hangup_ends: bool) -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let hangup = async {
-        match hangup_ends {
-            true => signal(SignalKind::hangup())?.recv().await,
-            false => std::future::pending().await,
+/// Signals to end: SIGINT, SIGTERM, or SIGHUP, which comes when a terminal is closed. From its making on they
+/// end nothing by themselves.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+    /// None where a hangup means something else.
+    hangup: Option<Signal>,
+}
+
+impl Interrupts {
+    fn new(hangup_ends: bool) -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: hangup_ends.then(|| signal(SignalKind::hangup())).transpose()?,
+        })
+    }
+
+    /// Waits for the next.
+    async fn next(&mut self) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
         };
-        Ok(())
-    };
-    tokio::select! {
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
-        result = hangup => result,
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = hangup => {}
+        }
     }
 }
 

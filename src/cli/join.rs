@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
-use super::{interrupted, lines};
+use super::{Interrupts, lines};
 use crate::chat::DisplayName;
 use crate::client::{self, Chat, Event, LeaveError, Member, Options, PublishError, Update, Updates, show};
 use crate::client::{StateError, StateFile};
@@ -92,12 +92,14 @@ impl Join {
         let screen = Screen { json: self.json, name: self.name.as_str().to_owned() };
         options.state = self.state(&self.log_dir.join(&file), &screen);
         let (chat, updates) = client::join(options).await?;
+        // From here on there is something to leave.
+        let interrupts = Interrupts::new(true)?;
         screen.say(&here(chat.roster()));
         if io::stdin().is_terminal() {
             screen.say("type a message and press Enter; /quit leaves");
         }
         let stop = CancellationToken::new();
-        tokio::spawn(stop_on_signal(stop.clone()));
+        tokio::spawn(stop_on_signal(interrupts, stop.clone()));
         let talking = talk(chat, &screen, &stop);
         let showing = async {
             let shown = screen.show(updates).await;
@@ -134,13 +136,11 @@ impl Join {
 }
 
 /// The first signal to end leaves the conversation, the second does not wait for that.
-async fn stop_on_signal(stop: CancellationToken) {
-    if interrupted(true).await.is_ok() {
-        stop.cancel();
-        if interrupted(true).await.is_ok() {
-            std::process::exit(INTERRUPTED_TWICE);
-        }
-    }
+async fn stop_on_signal(mut interrupts: Interrupts, stop: CancellationToken) {
+    interrupts.next().await;
+    stop.cancel();
+    interrupts.next().await;
+    std::process::exit(INTERRUPTED_TWICE);
 }
 
 impl Join {

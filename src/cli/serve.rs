@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
 use super::progress::Progress;
-use super::{duration, interrupted, log_tail, network};
+use super::{Interrupts, duration, log_tail, network};
 use crate::chat::Conversation;
 use crate::journal::{self, Journal as _, MemoryJournal, RecoveryError, SqliteJournal};
 use crate::record::{self, Destination};
@@ -199,12 +199,11 @@ impl Serve {
             tracing::warn!("at most {fit} connections fit into this process's limit on open files (ulimit -n)");
         }
         let shutdown = CancellationToken::new();
-        let (stop, reloads) = (shutdown.clone(), self.tls_cert.is_some());
+        // With a certificate to read again, that is what a hangup means.
+        let (mut interrupts, stop) = (Interrupts::new(self.tls_cert.is_none())?, shutdown.clone());
         tokio::spawn(async move {
-            match interrupted(!reloads).await {
-                Ok(()) => stop.cancel(),
-                Err(error) => tracing::error!(%error, "signals cannot be received"),
-            }
+            interrupts.next().await;
+            stop.cancel();
         });
         survive_file_size_limit()?;
         let epoch = server::new_epoch(&config.machine);
