@@ -4,25 +4,22 @@
 //! The library emits records through `tracing` under one target; where they go is for the program to say,
 //! and [`install`] is what our own program says.
 
+mod file;
 mod newest;
 mod people;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::FileExt;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use sha2::{Digest, Sha256};
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-use crate::terminal::notice;
+use file::RecordFile;
 
 pub use newest::newest_broadcast;
 
@@ -67,6 +64,8 @@ pub struct Destination<'a> {
     pub folder: &'a Path,
     /// The file's name; see [`file_name`].
     pub file: &'a str,
+    /// What the process is, as its records say it.
+    pub component: &'static str,
     /// The least level of record that is kept in the file.
     pub level: Level,
     /// Whether people are shown the same on standard error.
@@ -80,21 +79,23 @@ pub struct RecordGuard(#[allow(dead_code, reason = "held for its drop")] Option<
 /// Sends this process's records to a file, and to standard error where that is wanted.
 ///
 /// The file is written record by record, without a buffer: what has been recorded outlives a killed
-/// process. Standard error may be a pipe that nobody reads, so it has a bounded buffer, and what
+/// process. What cannot be written, on a full disk, say, is lost; the file says so as soon as it can be
+/// written again (`records_lost`). Standard error may be a pipe that nobody reads, so it has a bounded buffer, and what
 /// overflows it is dropped there and only there.
 ///
 /// # Errors
 /// [`RecordError`].
 pub fn install(destination: &Destination<'_>) -> Result<RecordGuard, RecordError> {
     let path = destination.folder.join(destination.file);
-    let file = open(&path).map_err(|source| RecordError::File { path, source })?;
+    let file =
+        RecordFile::open(&path, destination.component).map_err(|source| RecordError::File { path, source })?;
     let json = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_target(false)
         .with_current_span(false)
         .with_span_list(false)
-        .with_writer(RecordFile { file, failed: AtomicBool::new(false) })
+        .with_writer(file)
         .with_filter(Targets::new().with_target(TARGET, destination.level));
 
     let (people, guard) = match destination.stderr.then(stderr_writer) {
@@ -110,57 +111,6 @@ pub fn install(destination: &Destination<'_>) -> Result<RecordGuard, RecordError
     };
     tracing_subscriber::registry().with(json).with(people).try_init()?;
     Ok(RecordGuard(guard))
-}
-
-/// The file of the records. Says once, on standard error, when records are lost: on a full disk, say.
-struct RecordFile {
-    file: File,
-    failed: AtomicBool,
-}
-
-impl Write for &RecordFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = (&self.file).write(bytes);
-        match &written {
-            Ok(_) => self.failed.store(false, Ordering::Relaxed),
-            Err(error) => {
-                if !self.failed.swap(true, Ordering::Relaxed) {
-                    notice(&format!("chitchat: the log cannot be written, and records are lost: {error}"));
-                }
-            }
-        }
-        written
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        (&self.file).flush()
-    }
-}
-
-impl<'a> MakeWriter<'a> for RecordFile {
-    type Writer = &'a RecordFile;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        self
-    }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
-    end_cut_line(&mut file)?;
-    Ok(file)
-}
-
-/// Ends the last line where a process was killed while it wrote that: it stays one bad line, and the next
-/// record is a line of its own.
-fn end_cut_line(file: &mut File) -> io::Result<()> {
-    let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(()) };
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, last)?;
-    if byte == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
 }
 
 fn stderr_writer() -> (NonBlocking, WorkerGuard) {

@@ -87,7 +87,13 @@ impl Join {
     pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
         let mut options = self.options()?;
         let file = record::file_name("client", self.name.as_str());
-        let destination = Destination { folder: &self.log_dir, file: &file, level: Level::INFO, stderr: false };
+        let destination = Destination {
+            folder: &self.log_dir,
+            file: &file,
+            component: "client",
+            level: Level::INFO,
+            stderr: false,
+        };
         let _records = record::install(&destination)?;
         let screen = Screen { json: self.json, name: self.name.as_str().to_owned() };
         options.state = self.state(&self.log_dir.join(&file), &screen);

@@ -191,7 +191,8 @@ impl Serve {
             LogLevel::Info => Level::INFO,
             LogLevel::Debug => Level::DEBUG,
         };
-        let destination = Destination { folder: &self.log_dir, file: LOG_FILE, level, stderr: true };
+        let destination =
+            Destination { folder: &self.log_dir, file: LOG_FILE, component: "server", level, stderr: true };
         let _records = record::install(&destination)?;
         network::warn_of_exposure(&listener, &config, self.tls_self_signed.then_some(&*self.log_dir));
         if fewer {
