@@ -31,7 +31,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::connection::parse_address;
 use crate::chat::{LogicalTime, Sequence};
-use crate::record;
+use crate::record::{self, record};
 
 /// The form of the file.
 const VERSION: u32 = 1;
@@ -125,13 +125,14 @@ impl StateFile {
     }
 
     /// Catches up with the log that this participant's client wrote: a client that was killed may have
-    /// recorded an event that its state does not know of. A log that is missing tells nothing.
+    /// recorded an event that its state does not know of. A log that is missing tells nothing. One that lacks
+    /// what the state knows of, since its disk was full, say, is told so by a record.
     ///
     /// # Errors
     /// A log that cannot be read.
     pub fn read_log(&self, log: &Path) -> io::Result<()> {
         let mut inner = self.shared.lock();
-        let Some(epoch) = inner.saved.as_ref().map(|saved| saved.epoch.clone()) else { return Ok(()) };
+        let Some(Saved { epoch, participant_id, .. }) = inner.saved.clone() else { return Ok(()) };
         let mut file = match File::open(log) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             file => file?,
@@ -142,12 +143,20 @@ impl StateFile {
         file.take(LOG_TAIL).read_to_end(&mut tail)?;
         // The first line may begin in the middle, and a line that was cut off records nothing.
         let records = tail.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+        let mut logged = Head::default();
         for record in records.filter(|record: &Logged| record.epoch == epoch) {
             // Nobody else of this name can have been delivered events of this epoch while the session lives.
             if record.event == "event_delivered" {
-                inner.head.position = inner.head.position.max(record.sequence);
+                logged.position = logged.position.max(record.sequence);
             }
-            inner.head.clock = inner.head.clock.max(record.local_time);
+            logged.clock = logged.clock.max(record.local_time);
+        }
+        let lost = inner.head.lost_in(logged, &participant_id);
+        inner.head.position = inner.head.position.max(logged.position);
+        inner.head.clock = inner.head.clock.max(logged.clock);
+        drop(inner);
+        if lost > 0 {
+            record!(WARN, "client", "records_lost", count = lost);
         }
         Ok(())
     }
@@ -176,6 +185,19 @@ pub(super) struct Head {
 }
 
 impl Head {
+    /// How many records a log lacks, at least, that ends with these; none where it is another log. A record is
+    /// written before the state is, so a log is behind only where something was lost. (Or where events were shown
+    /// again, which moves the clock and is not recorded, and the process was killed right then: the log then says
+    /// that it lacks a record, and nobody is accused for it.)
+    fn lost_in(self, logged: Self, participant_id: &str) -> u64 {
+        if logged.clock == 0 || (self.position <= logged.position && self.clock <= logged.clock) {
+            return 0;
+        }
+        // What it has been told begins with its join, and that is where its id is from.
+        let joined: u64 = participant_id.strip_prefix('p').and_then(|number| number.parse().ok()).unwrap_or(1);
+        self.position.saturating_sub(logged.position.max(joined.saturating_sub(1))).max(1)
+    }
+
     /// Always as long, and within the first page of the file: written in one piece or not at all.
     fn text(self) -> String {
         let Self { position, shown, clock } = self;
@@ -351,4 +373,21 @@ fn canonical(server: &str) -> String {
 fn digest(parts: &[&str]) -> String {
     let digest = Sha256::digest(parts.join("\n"));
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_is_behind_the_state_lacks_records() {
+        let at = |position, clock| Head { position, shown: 0, clock };
+        let check = |state: Head, logged, expected| assert_eq!(state.lost_in(logged, "p7"), expected);
+        check(at(12, 31), at(12, 31), 0);
+        check(at(12, 31), at(13, 33), 0);
+        check(at(12, 31), at(10, 25), 2);
+        check(at(12, 31), at(12, 30), 1);
+        check(at(12, 31), at(0, 3), 6);
+        check(at(12, 31), at(0, 0), 0);
+    }
 }
