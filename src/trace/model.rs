@@ -19,6 +19,9 @@ use foldhash::HashMap;
 
 use super::record::{Component, LineRef, Record};
 
+/// A record of records that were lost.
+const LOSS: &str = "records_lost";
+
 /// The journals of all epochs, and the sessions of all logs.
 #[derive(Debug, Default)]
 pub struct Model {
@@ -27,6 +30,8 @@ pub struct Model {
     by_epoch: HashMap<Box<str>, usize>,
     /// The journal that each file of the service is at.
     at: HashMap<u32, usize>,
+    /// How many records each file of the service lacks that may be of the next journal in it.
+    lost: HashMap<u32, u64>,
     /// All sessions: one for each participant and file that speaks of it as its own.
     pub sessions: Vec<Session>,
     logs: HashMap<u32, ClientLog>,
@@ -56,17 +61,34 @@ impl Model {
     /// Takes in a record of the service.
     pub fn server(&mut self, line: LineRef, record: &Record<'_>) {
         debug_assert_eq!(record.component, Component::Server);
+        if &*record.event == LOSS {
+            return self.lose(line.file, record.count.unwrap_or(1));
+        }
         let epoch = record.epoch.as_deref();
         let Some(index) = epoch.map(|epoch| self.journal(epoch)).or_else(|| self.at.get(&line.file).copied())
         else {
             return;
         };
-        if let Some(before) = self.at.insert(line.file, index)
-            && before != index
-        {
-            self.journals[before].process_ended();
+        let before = self.at.insert(line.file, index);
+        let lost = if self.lost.is_empty() { None } else { self.lost.remove(&line.file) };
+        if before != Some(index) {
+            if let Some(before) = before {
+                self.journals[before].process_ended();
+            }
+            if let Some(count) = lost {
+                self.journals[index].lose(line.file, count);
+            }
         }
         self.journals[index].take(line, record);
+    }
+
+    /// A record of a loss does not say of which journal they were: of the last one in the file, or of the next.
+    fn lose(&mut self, file: u32, count: u64) {
+        let lost = self.lost.entry(file).or_insert(0);
+        *lost = lost.saturating_add(count);
+        if let Some(index) = self.at.get(&file) {
+            self.journals[*index].lose(file, count);
+        }
     }
 
     /// Takes in a record of a client or page, and says what step it is. The caller [settles](Self::settle) the
@@ -84,7 +106,7 @@ impl Model {
         if let Some(session) = step.session {
             self.sessions[session].settle(step);
         }
-        self.logs.entry(step.line.file).or_default().settle(step);
+        self.logs.entry(step.line.file).or_default().settle(&mut self.sessions, step);
     }
 
     /// What the log of a step was like before it.

@@ -123,6 +123,11 @@ pub struct Record<'a> {
     pub reason: Option<Text<'a>>,
     pub first_sequence: Option<u64>,
     pub last_sequence: Option<u64>,
+    /// Of lost records: how many.
+    pub count: Option<u64>,
+    /// Whether the first record of the process is among them.
+    #[serde(default)]
+    pub from_start: bool,
     /// Microseconds since 1970, from `timestamp`.
     #[serde(skip)]
     pub at: i64,

@@ -5,6 +5,7 @@
 //! pass, against the journal and against what their session was like before, and are forgotten: of a session only
 //! what is not settled is kept. Every rule is one pass.
 
+mod holes;
 mod journals;
 mod real_time;
 mod sessions;
@@ -87,7 +88,7 @@ impl Checker {
             events: self.model.journals.iter().map(|journal| journal.known()).sum(),
             epochs: self.model.journals.len(),
             journals: self.model.journals.iter().filter(|journal| journal.is_known()).count(),
-            sessions: self.model.sessions.len(),
+            sessions: self.model.sessions.iter().filter(|session| !session.goes_on).count(),
             rules: self.rules,
         }
     }

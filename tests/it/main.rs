@@ -6,6 +6,7 @@
 //! | [`conversation`] | random commands against the rules of the state machine and a naive model |
 //! | [`recovery`] | a journal that fails for now or for good; a restart on the same journal |
 //! | [`journal`] | the journal in a file: restarts, damage, full and failing disks |
+//! | [`log_holes`] | logs on a disk that was full for a while |
 //! | [`log_tail`] | the service's log after a crash |
 //! | [`kill_loop`] | the service killed again and again under load |
 //! | [`far_behind`] | a reader that was away for longer than the feed reaches |
@@ -52,6 +53,7 @@ mod interruptions;
 mod journal;
 mod journal_support;
 mod kill_loop;
+mod log_holes;
 mod log_tail;
 mod logs;
 mod operators;

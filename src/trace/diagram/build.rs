@@ -238,6 +238,10 @@ impl Builder {
             self.connect(step, point, (epoch, who));
         } else if matches!(step.act, Act::JoinSent { .. }) {
             self.lane(file, false).join = Some(point);
+        } else if let Act::Delivered { sequence, .. } = step.act
+            && let Some(event) = self.events.get(&(epoch, sequence))
+        {
+            self.arrow(event.broadcast, point);
         }
     }
 
@@ -369,7 +373,7 @@ fn describe(step: &Step<'_>, record: &Record<'_>) -> Option<(Role, String)> {
         Act::Acknowledged { message: None, .. } => (Role::Answer, "has left".into()),
         Act::LeaveSent { .. } => (Role::Send, "asks to leave".into()),
         Act::Delivered { sequence, .. } => (Role::Deliver, format!("gets event {sequence}: {content}")),
-        Act::Disconnected { left: true } | Act::Other => return None,
+        Act::Disconnected { left: true } | Act::Lost { .. } | Act::Other => return None,
         Act::Disconnected { left: false } => (Role::Break, format!("loses its connection: {reason}")),
         Act::Stopped => (Role::Stop, "the process ends".into()),
     })

@@ -16,6 +16,19 @@ struct Copy {
     last: Option<(u64, LineRef)>,
     /// What the next sequence has to be at least, and at most; a restart may have found more than was logged.
     next: u64,
+    /// How many records it says it lacks, since the last that tells how far the journal is.
+    lost: u64,
+}
+
+impl Copy {
+    fn new(file: u32) -> Self {
+        Self { file, last: None, next: 1, lost: 0 }
+    }
+
+    /// Whether an event may be the next that it has: there is a hole no larger than it says.
+    fn has_room_before(&self, sequence: u64) -> bool {
+        sequence >= self.next && sequence - self.next <= self.lost
+    }
 }
 
 /// e(1) … e(n) of one epoch.
@@ -50,8 +63,10 @@ pub struct Journal {
     /// What the service handed to a participant's stream that lies outside its membership.
     pub strayed: Vec<(LineRef, Who, u64, u64)>,
     links: HashMap<Who, Link>,
-    /// When each process of the service ended that has.
+    /// When each process of the service ended that has, or its log had a hole.
     ends: Vec<i64>,
+    /// How many records the logs of the service say they lack.
+    pub lost: u64,
     /// The last timestamp that any log has for this epoch.
     pub last_at: i64,
     /// Whether a log of the service is cut off, and nothing says yet what was lost by that.
@@ -82,6 +97,7 @@ impl Journal {
             strayed: Vec::new(),
             links: HashMap::default(),
             ends: Vec::new(),
+            lost: 0,
             last_at: i64::MIN,
             torn: false,
             in_other_copy: false,
@@ -103,9 +119,14 @@ impl Journal {
     pub fn lookup(&self, sequence: u64) -> Lookup<'_> {
         match self.order.get(sequence) {
             Some(entry) => Lookup::Known(entry),
-            None if (1..=self.head).contains(&sequence) || self.torn || !self.is_known() => Lookup::Unrecorded,
+            None if (1..=self.head).contains(&sequence) || self.may_go_on() => Lookup::Unrecorded,
             None => Lookup::Nothing,
         }
+    }
+
+    /// Whether there may be events after the last one that is known.
+    fn may_go_on(&self) -> bool {
+        self.torn || !self.is_known() || self.copies.iter().any(|copy| copy.lost > 0)
     }
 
     /// e(sequence), where it is known.
@@ -155,11 +176,15 @@ impl Journal {
         self.links.get(&who).is_some_and(|link| link.loopback)
     }
 
-    /// When the service saw a participant's connection end; none where it is open or unknown.
+    /// When the service saw a participant's connection end, or saw it last; none where it is open or unknown.
     pub fn link_ended(&self, who: Who) -> Option<i64> {
-        let link = self.links.get(&who)?;
-        // No connection outlives its process.
-        link.ended.or_else(|| self.ends.get(link.process).copied())
+        let Some(link) = self.links.get(&who) else {
+            // It may be in a hole of the log.
+            return (self.lost > 0).then_some(i64::MIN);
+        };
+        // No connection outlives its process, and what became of it in a hole of the log nobody knows.
+        let process = self.ends.get(link.process).copied();
+        link.ended.into_iter().chain(process).min()
     }
 
     /// Fills in an event that the service's logs lack, from a delivery.
@@ -176,6 +201,17 @@ impl Journal {
 
     pub(super) fn process_ended(&mut self) {
         self.ends.push(self.server_at);
+    }
+
+    /// Records of a file were lost: so many.
+    pub(super) fn lose(&mut self, file: u32, count: u64) {
+        self.process_ended();
+        self.lost = self.lost.saturating_add(count);
+        // A line that is cut is one of them.
+        self.torn = false;
+        let index = self.copy(file);
+        let lost = &mut self.copies[index].lost;
+        *lost = lost.saturating_add(count);
     }
 
     pub(super) fn take(&mut self, line: LineRef, record: &Record<'_>) {
@@ -208,7 +244,7 @@ impl Journal {
         if let Some(index) = self.copies.iter().rposition(|copy| copy.file == file) {
             return index;
         }
-        self.copies.push(Copy { file, last: None, next: 1 });
+        self.copies.push(Copy::new(file));
         self.copies_met += 1;
         self.copies.len() - 1
     }
@@ -221,13 +257,13 @@ impl Journal {
         let index = self.copy(line.file);
         if sequence == 0 && self.copies[index].last.is_some() {
             // The same file holds another copy of the same journal.
-            self.copies.push(Copy { file: line.file, last: None, next: 1 });
+            self.copies.push(Copy::new(line.file));
             self.copies_met += 1;
             return;
         }
         let copy = &mut self.copies[index];
         self.starts.push(Start { line, sequence, logical_time, last: copy.last });
-        copy.next = sequence.saturating_add(1);
+        (copy.next, copy.lost) = (sequence.saturating_add(1), 0);
         self.head = self.head.max(sequence);
     }
 
@@ -237,12 +273,12 @@ impl Journal {
         let index = self.copy(line.file);
         let copy = &mut self.copies[index];
         self.in_other_copy = index > 0;
-        if stated != copy.next {
+        if stated != copy.next && !copy.has_room_before(stated) {
             let before = copy.last.map(|(_, line)| line);
             self.irregular.push(Irregular { line, before, expected: copy.next, stated });
         }
         copy.last = Some((stated, line));
-        copy.next = stated.saturating_add(1);
+        (copy.next, copy.lost) = (stated.saturating_add(1), 0);
         self.place(stated, entry);
     }
 
@@ -316,7 +352,7 @@ impl Journal {
         let (Some(first), Some(last)) = (record.first_sequence, record.last_sequence) else { return };
         let who = who(record);
         let Some((joined, left)) = self.members.get(&who).copied() else { return };
-        if first < joined || last > self.head() || left.is_some_and(|left| last >= left) {
+        if first < joined || (last > self.head() && !self.may_go_on()) || left.is_some_and(|left| last >= left) {
             self.strayed.push((line, who, first, last));
         }
     }

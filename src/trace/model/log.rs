@@ -76,6 +76,13 @@ pub enum Act<'r> {
     },
     /// The process ended in peace.
     Stopped,
+    /// Records are not in the log, as it says itself.
+    Lost {
+        /// How many.
+        count: u64,
+        /// Whether the process began in them.
+        from_start: bool,
+    },
     /// Anything else.
     Other,
 }
@@ -119,10 +126,14 @@ pub struct ClientLog {
     known: HashMap<(usize, Who), usize>,
     /// The process's clock, with the record that says so.
     pub clock: Option<Mark>,
+    /// The same before records were lost: it is the clock still, if the same session goes on after them.
+    clock_before: Option<Mark>,
+    /// How many records were lost before those of the session that comes next.
+    lost: u64,
+    /// The sessions that a process might go on with.
+    open: Vec<usize>,
     /// A request to join that has not been answered.
     pub join: Option<Mark>,
-    /// Whether the present process's beginning is in the file.
-    started: bool,
     /// When the last record was made.
     at: Option<i64>,
     /// The machine's clock was set back while a process ran.
@@ -141,8 +152,11 @@ impl ClientLog {
         record: &'r Record<'_>,
     ) -> Step<'r> {
         let (act, known) = (act(record), sessions.len());
+        if matches!(act, Act::Started | Act::Lost { from_start: true, .. }) {
+            (self.clock, self.clock_before, self.join, self.at) = (None, None, None, None);
+        }
         if act == Act::Started {
-            (self.current, self.clock, self.join, self.started, self.at) = (None, None, None, true, None);
+            (self.current, self.lost) = (None, 0);
         }
         self.set_back |= self.at.is_some_and(|at| record.at < at.saturating_sub(STEP_MICROS));
         self.at = Some(record.at);
@@ -171,19 +185,25 @@ impl ClientLog {
         let current = self.current.filter(|current| sessions[*current].journal == journal);
         let known = match (current, who) {
             (Some(current), None) => Some(current),
-            (Some(current), Some(who)) if sessions[current].who.is_none_or(|whose| whose == who) => {
-                sessions[current].who = Some(who);
-                Some(current)
-            }
-            (_, who) => who.and_then(|who| self.known.get(&(journal, who)).copied()),
+            (Some(current), Some(who)) if sessions[current].who.is_none_or(|whose| whose == who) => Some(current),
+            (_, who) => who
+                .and_then(|who| self.known.get(&(journal, who)).copied())
+                .filter(|known| sessions[*known].lost_after == 0),
         };
         let index = known.unwrap_or_else(|| {
             let whole = matches!(act, Act::Connected { resumed: false, .. });
-            sessions.push(Session::new(journal, line, who, whole));
-            sessions.len() - 1
+            sessions.push(Session::new(journal, line, None, whole));
+            let index = sessions.len() - 1;
+            sessions[index].lost_before = std::mem::take(&mut self.lost);
+            self.open.push(index);
+            index
         });
-        if let Some(who) = who {
-            self.known.insert((journal, who), index);
+        if let Some(whose) = who {
+            let before = self.known.insert((journal, whose), index);
+            if sessions[index].who.is_none() {
+                sessions[index].who = who;
+                self.go_on(sessions, before, index);
+            }
             if sessions[index].name.is_empty() {
                 sessions[index].name = Record::text(&record.display_name).into();
             }
@@ -194,13 +214,34 @@ impl ClientLog {
         index
     }
 
-    pub(super) fn settle(&mut self, step: &Step<'_>) {
+    /// A session that is known by now may be one that was interrupted by a hole in the log.
+    fn go_on(&mut self, sessions: &mut [Session], before: Option<usize>, index: usize) {
+        let (earlier, after) = sessions.split_at_mut(index);
+        let before = before.and_then(|before| earlier.get_mut(before)).filter(|before| before.lost_after > 0);
+        if let (Some(before), Some(session)) = (before, after.first_mut()) {
+            session.inherit(before);
+            if let Some(clock) = self.clock_before.take()
+                && self.clock.is_none_or(|now| now.value < clock.value)
+            {
+                self.clock = Some(clock);
+            }
+        }
+    }
+
+    pub(super) fn settle(&mut self, sessions: &mut [Session], step: &Step<'_>) {
         if let Some(value) = step.local {
             self.clock = Some(Mark { value, line: step.line });
         }
         match step.act {
             Act::JoinSent { sent, .. } => self.join = Some(Mark { value: sent, line: step.line }),
             Act::Connected { .. } => self.join = None,
+            Act::Lost { count, .. } => {
+                // What comes after it is read as if the log began there.
+                self.clock_before = self.clock.take().or(self.clock_before);
+                (self.current, self.join) = (None, None);
+                self.lost = self.lost.saturating_add(count);
+                self.open.drain(..).for_each(|session| sessions[session].lose(count));
+            }
             _ => {}
         }
     }
@@ -246,6 +287,7 @@ fn read<'r>(record: &'r Record<'_>) -> Option<Act<'r>> {
         },
         "disconnected" => Act::Disconnected { left: record.reason.as_deref() == Some("LEFT") },
         "client_stopped" => Act::Stopped,
+        super::LOSS => Act::Lost { count: record.count.unwrap_or(1), from_start: record.from_start },
         _ => return None,
     })
 }

@@ -67,6 +67,13 @@ pub struct Session {
     pub last_at: i64,
     /// Whether its process ended in peace.
     pub stopped: bool,
+    /// How many records are not in the log right before its first one here. Where it went on after them, that is
+    /// another session in the same file.
+    pub lost_before: u64,
+    /// How many are not in it right after its last one here.
+    pub lost_after: u64,
+    /// Whether another session in the file is this one after its loss.
+    pub goes_on: bool,
 }
 
 impl Session {
@@ -88,7 +95,39 @@ impl Session {
             last: line,
             last_at: i64::MIN,
             stopped: false,
+            lost_before: 0,
+            lost_after: 0,
+            goes_on: false,
         }
+    }
+
+    /// Goes on after a loss: what was known before is known still.
+    pub(super) fn inherit(&mut self, before: &mut Self) {
+        before.goes_on = true;
+        self.lost_before = self.lost_before.max(before.lost_after);
+        before.lost_after = self.lost_before;
+        for (mark, known) in [(&mut self.known, before.known), (&mut self.time, before.time)] {
+            if let Some(Mark { value, line }) = known {
+                Mark::raise(mark, value, line);
+            }
+        }
+        for (message, sent) in before.sent.drain() {
+            self.sent.insert(message, sent);
+        }
+    }
+
+    /// Records were lost that may be its own.
+    pub(super) fn lose(&mut self, count: u64) {
+        let is_over = self.stopped && self.left.is_some();
+        if !is_over {
+            self.lost_after = count.max(1);
+            self.whole = false;
+        }
+    }
+
+    /// Whether it is unknown how far it has come: that was lost.
+    pub fn is_unsure(&self) -> bool {
+        self.lost_after > 0 || (self.lost_before > 0 && self.position.is_none())
     }
 
     /// As people know it.
@@ -133,7 +172,7 @@ impl Session {
                 self.broken |= !left;
             }
             Act::Stopped => drop(self.offline.get_or_insert(step.at)),
-            Act::Started | Act::Other => {}
+            Act::Started | Act::Lost { .. } | Act::Other => {}
         }
     }
 }

@@ -7,6 +7,8 @@ use crate::trace::model::{Entry, Journal};
 use crate::trace::record::{Kind, LineRef, Who};
 use crate::trace::report::{Rule, RuleReport};
 
+use super::holes;
+
 pub(super) fn check(journal: &Journal, rules: &mut [RuleReport]) {
     if !journal.is_known() {
         let why = format!("no log of the service for epoch {} was given", journal.epoch);
@@ -23,6 +25,7 @@ pub(super) fn check(journal: &Journal, rules: &mut [RuleReport]) {
             rules[rule as usize].gap(why.clone());
         }
     }
+    holes::in_journal(journal, rules);
     v1_numbering(journal, &mut rules[Rule::V1 as usize]);
     v2_clock(journal, &mut rules[Rule::V2 as usize]);
     v5_no_duplicate(journal, &mut rules[Rule::V5 as usize]);
@@ -170,7 +173,11 @@ fn v8_membership(journal: &Journal, rule: &mut RuleReport) {
     let mut expected = 1;
     let mut whole = true;
     for (sequence, entry) in journal.entries() {
-        whole &= sequence == expected;
+        if sequence != expected {
+            // Whoever was here may have left meanwhile.
+            whole = false;
+            roster.names.clear();
+        }
         expected = sequence.saturating_add(1);
         rule.checked += 1;
         if entry.kind == Kind::Joined {

@@ -6,6 +6,7 @@ use crate::trace::model::{Journal, Model, Session};
 use crate::trace::record::{Kind, LineRef, Who};
 use crate::trace::report::{Rule, RuleReport};
 
+use super::holes;
 use super::real_time::v12_real_time;
 
 /// How long an event may be on its way to a busy process, in microseconds.
@@ -36,6 +37,7 @@ pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
             v12_real_time(journal, &mut rules[Rule::V12 as usize]);
         }
         without_logs(journal, sessions, rules);
+        holes::in_sessions(sessions, rules);
     }
 }
 
@@ -64,7 +66,7 @@ fn v9_until_the_leave(journal: &Journal, session: &Session, rule: &mut RuleRepor
         // It was killed, cut off or expired: nobody could have told it everything.
         return;
     };
-    if session.broken {
+    if session.broken || session.is_unsure() {
         return;
     }
     rule.checked += 1;
@@ -88,6 +90,11 @@ fn v11_was_sent(journal: &Journal, sessions: &[&Session], rule: &mut RuleReport)
     for (sequence, entry) in journal.entries().filter(|(_, entry)| entry.kind == Kind::Message) {
         if entry.sent_by_log {
             rule.checked += 1;
+            continue;
+        }
+        if entry.filled_in {
+            // When its send was looked at, it was not known yet.
+            rule.gap("whether messages were sent that only deliveries tell of".into());
             continue;
         }
         // A log that ends before the event may not have all of its writer's processes.
@@ -123,7 +130,10 @@ fn v14_caught_up(journal: &Journal, session: &Session, rule: &mut RuleReport) {
         rule.checked += 1;
         return;
     }
-    let Some(missed) = journal.entry(got.max(who.0.saturating_sub(1)).saturating_add(1)) else { return };
+    let next = got.max(who.0.saturating_sub(1)).saturating_add(1);
+    let Some(missed) = journal.entry(next).filter(|_| !session.is_unsure()) else {
+        return rule.gap(holes::unknown_how_far(session, next));
+    };
     let title = session.title();
     if !was_there(journal, session, who, missed.at) {
         let why = format!(

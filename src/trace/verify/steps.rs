@@ -30,9 +30,19 @@ impl<'a> View<'a> {
         Self { journal, session, step, becomes }
     }
 
-    /// Whether the step is the first try of a publish.
+    /// Whether the step is the first try of a publish. Where records were lost the first may be among them, but
+    /// the one that became the event came before all that followed from it.
     pub(super) fn is_first_try(&self) -> bool {
-        matches!(&self.step.act, Act::PublishSent { message, .. } if !self.session.sent.contains_key(message))
+        let Act::PublishSent { message, .. } = &self.step.act else { return false };
+        !self.session.sent.contains_key(message) && (self.session.lost_before == 0 || self.became_event())
+    }
+
+    /// Whether the step is the try of a publish that became an event.
+    fn became_event(&self) -> bool {
+        let (Act::PublishSent { sent, seen, .. }, Some((_, entry))) = (&self.step.act, self.becomes) else {
+            return false;
+        };
+        (entry.sent, entry.seen) == (*sent, *seen)
     }
 }
 
@@ -220,6 +230,10 @@ fn v9_begins_with_own_join(view: &View<'_>, rule: &mut RuleReport) {
     let View { journal, session, step, .. } = view;
     let Act::Delivered { sequence, kind, author, .. } = step.act else { return };
     if session.position.is_none() {
+        if session.lost_before > 0 {
+            // What was lost is said for all rules at once.
+            return;
+        }
         if !session.whole {
             return rule.gap(format!(
                 "the log of {} has no beginning, so what it was told first is unknown",
@@ -304,15 +318,10 @@ pub(super) struct Note {
 impl Note {
     pub(super) fn of(view: &View<'_>) -> Option<Self> {
         match view.step.act {
-            Act::PublishSent { sent, seen, .. } => {
-                let (sequence, entry) = view.becomes?;
+            Act::PublishSent { .. } => {
+                let (sequence, _) = view.becomes?;
                 let first_sent = view.is_first_try().then(|| real_time::sent_at(view.step));
-                Some(Self {
-                    sequence,
-                    explains: (entry.sent, entry.seen) == (sent, seen),
-                    first_sent,
-                    acknowledged: None,
-                })
+                Some(Self { sequence, explains: view.became_event(), first_sent, acknowledged: None })
             }
             Act::Acknowledged { message: Some(_), sequence, .. } => {
                 let own = view.journal.entry(sequence).is_some_and(|entry| Some(entry.who) == view.session.who);

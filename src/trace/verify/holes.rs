@@ -1,0 +1,220 @@
+//! Logs with holes that they speak of themselves (`records_lost`): nobody is accused of what was lost, and what
+//! cannot be checked for it is said. A hole that no record speaks of is a violation like any other.
+
+use crate::trace::model::{Journal, Session};
+use crate::trace::report::{Rule, RuleReport};
+
+/// What needs to know which events there are.
+const OF_EVENTS: [Rule; 7] = [Rule::V1, Rule::V2, Rule::V5, Rule::V6, Rule::V8, Rule::V11, Rule::V12];
+/// What needs to know who was connected, from where, and what was sent to whom.
+const OF_CONNECTIONS: [Rule; 3] = [Rule::V9, Rule::V12, Rule::V14];
+/// What needs the log of a session.
+const OF_SESSIONS: [Rule; 9] =
+    [Rule::V3, Rule::V4, Rule::V6, Rule::V7, Rule::V9, Rule::V10, Rule::V11, Rule::V12, Rule::V14];
+
+pub(super) fn in_journal(journal: &Journal, rules: &mut [RuleReport]) {
+    if journal.lost == 0 {
+        return;
+    }
+    let lost = format!("{} of the service were lost", records(journal.lost));
+    let told = journal.entries().filter(|(_, entry)| entry.filled_in).count() as u64;
+    let events = journal.missing().saturating_add(told);
+    if events > 0 {
+        let why = format!("{lost}, and with them those of {events} events of epoch {}", journal.epoch);
+        OF_EVENTS.iter().for_each(|rule| rules[*rule as usize].gap(why.clone()));
+        rules[Rule::V1 as usize].gap("what `chitchat journal export` prints, all events, was not given".into());
+    }
+    let why = format!("{lost}, and some may have told of connections and deliveries");
+    OF_CONNECTIONS.iter().for_each(|rule| rules[*rule as usize].gap(why.clone()));
+}
+
+pub(super) fn in_sessions(sessions: &[&Session], rules: &mut [RuleReport]) {
+    for session in sessions.iter().filter(|session| session.who.is_some()) {
+        let lost = session.lost_before.max(session.lost_after);
+        if lost > 0 {
+            let why = format!("{} of the log of {} were lost", records(lost), session.title());
+            OF_SESSIONS.iter().for_each(|rule| rules[*rule as usize].gap(why.clone()));
+        }
+    }
+}
+
+/// Why a session that has not got everything may not be judged.
+pub(super) fn unknown_how_far(session: &Session, next: u64) -> String {
+    let title = session.title();
+    if session.is_unsure() {
+        return format!("what {title} got in the end is unknown: its log lost records");
+    }
+    format!("whether {title} should have got event {next} is unknown: the event is in no log of the service")
+}
+
+fn records(count: u64) -> String {
+    if count == 1 { "1 record".into() } else { format!("{count} records") }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::trace::gallery::{Log, Logs, truthful};
+    use crate::trace::record::{LineRef, Record};
+    use crate::trace::report::{Report, Rule, Verdict};
+
+    fn loss(at: &Value, count: usize) -> Value {
+        let (timestamp, component) = (&at["timestamp"], &at["component"]);
+        json!({"timestamp": timestamp, "level": "WARN", "component": component, "event": "records_lost", "count": count})
+    }
+
+    /// Records of a log are lost, and the log says so.
+    fn lose(log: &mut Log, first: usize, count: usize) {
+        let lost = loss(&log.records[first], count);
+        log.records.splice(first..first + count, [lost]);
+    }
+
+    /// A log does not say any more what it lacks.
+    fn silence(logs: &mut Logs) {
+        logs.0.iter_mut().for_each(|log| log.records.retain(|record| record["event"] != "records_lost"));
+    }
+
+    fn gaps(report: &Report, rule: Rule) -> String {
+        report.rule(rule).gaps.join("; ")
+    }
+
+    /// Every way to lose some records in a row.
+    fn every_hole(file: usize, mut check: impl FnMut(usize, usize, Logs)) {
+        let whole = truthful();
+        let records = whole.0[file].records.len();
+        for first in 0..records {
+            for count in 1..=records - first {
+                let mut logs = whole.clone();
+                lose(&mut logs.0[file], first, count);
+                check(first, count, logs);
+            }
+        }
+    }
+
+    #[test]
+    fn no_hole_in_any_log_that_says_so_is_a_violation_and_none_is_passed_over() {
+        for file in 0..truthful().0.len() {
+            every_hole(file, |first, count, logs| {
+                let report = logs.verify().unwrap();
+                assert_eq!(
+                    report.violated(),
+                    [],
+                    "{count} records from {first} in {}: {report:#?}",
+                    logs.0[file].name
+                );
+                let said =
+                    |rule| gaps(&report, rule).contains(" lost") || gaps(&report, rule).contains("no log of");
+                assert!(said(Rule::V9), "{count} records from {first} in {}: {report:#?}", logs.0[file].name);
+            });
+        }
+    }
+
+    #[test]
+    fn events_that_a_hole_hides_make_a_violation_where_it_is_not_said_or_is_said_to_be_smaller_v1() {
+        let (mut hidden, mut few) = (0, 0);
+        every_hole(0, |first, count, mut logs| {
+            let is_broadcast = |record: &Value| record["event"].as_str().unwrap().ends_with("_broadcast");
+            let lost = truthful().0[0].records[first..first + count].iter().filter(|r| is_broadcast(r)).count();
+            let goes_on = logs.0[0].records[first..].iter().any(is_broadcast);
+            if lost == 0 || !goes_on || first == 0 {
+                return;
+            }
+            let mut smaller = logs.clone();
+            smaller.0[0].records[first]["count"] = json!(lost - 1);
+            assert!(smaller.verify().unwrap().violated().contains(&Rule::V1), "{count} from {first}");
+            few += 1;
+            silence(&mut logs);
+            assert!(logs.verify().unwrap().violated().contains(&Rule::V1), "{count} from {first}");
+            hidden += 1;
+        });
+        assert!(hidden > 50 && few > 50, "{hidden} {few}");
+    }
+
+    #[test]
+    fn deliveries_that_a_hole_hides_make_a_violation_where_it_is_not_said_v4() {
+        let mut logs = truthful();
+        let alice = &mut logs.0[1];
+        let delivered = alice.records.iter().position(|record| record["event"] == "event_delivered").unwrap();
+        lose(alice, delivered + 1, 6);
+        assert_eq!(logs.verify().unwrap().violated(), []);
+        silence(&mut logs);
+        assert!(logs.verify().unwrap().violated().contains(&Rule::V4));
+    }
+
+    #[test]
+    fn an_export_of_the_journal_heals_what_the_services_log_lost_v1_v2() {
+        let export = |logs: &Logs| {
+            let is_broadcast = |record: &&Value| record["event"].as_str().unwrap().ends_with("_broadcast");
+            let records = logs.0[0].records.iter().filter(is_broadcast).cloned().collect();
+            Log { name: "export.jsonl".into(), records }
+        };
+        let export = export(&truthful());
+        every_hole(0, |first, count, mut logs| {
+            logs.0.push(export.clone());
+            let report = logs.verify().unwrap();
+            for rule in [Rule::V1, Rule::V2, Rule::V5, Rule::V8] {
+                assert_eq!(report.rule(rule).verdict(), Verdict::Held);
+                assert_eq!(gaps(&report, rule), "", "{count} from {first}: {rule}");
+            }
+            assert_eq!(report.rule(Rule::V2).checked, truthful().verify().unwrap().rule(Rule::V2).checked);
+        });
+    }
+
+    #[test]
+    fn what_is_told_after_a_hole_is_held_to_what_was_known_before_it_v6_v7() {
+        let mut logs = truthful();
+        let alice = &mut logs.0[1].records;
+        let second = alice.iter().rposition(|record| record["event"] == "publish_sent").unwrap();
+        let at = loss(&alice[second], 1);
+        alice.insert(second, at);
+        assert_eq!(logs.verify().unwrap().violated(), []);
+        let send = &mut logs.0[1].records[second + 1];
+        (send["local_time"], send["sent_logical_time"]) = (json!(2), json!(2));
+        assert!(logs.verify().unwrap().violated().contains(&Rule::V7), "the clock of one process rises");
+    }
+
+    #[test]
+    fn no_count_makes_the_verifier_stumble() {
+        for count in [0, u64::MAX] {
+            every_hole(0, |first, _, mut logs| {
+                logs.0[0].records[first]["count"] = json!(count);
+                let report = logs.verify().unwrap();
+                assert!(report.events <= report.records);
+            });
+        }
+    }
+
+    #[test]
+    fn a_process_that_began_in_a_hole_has_a_clock_and_a_session_of_its_own_v7() {
+        // Alice's program is run again, and its first records are lost.
+        let mut logs = truthful();
+        let again = logs.0[2].records.split_off(0);
+        let mut lost = loss(&again[0], 3);
+        lost["from_start"] = json!(true);
+        logs.0[1].records.push(lost);
+        logs.0[1].records.extend(again.into_iter().skip(3));
+        logs.0.remove(2);
+        let report = logs.verify().unwrap();
+        assert_eq!(report.violated(), [], "{report:#?}");
+        assert_eq!(report.sessions, 3);
+    }
+
+    #[test]
+    fn a_log_with_a_hole_is_drawn() {
+        for file in 0..truthful().0.len() {
+            every_hole(file, |_, _, logs| {
+                let mut builder = crate::trace::diagram::Builder::new();
+                for (file, log) in (0..).zip(&logs.0) {
+                    for (line, record) in (1..).zip(&log.records) {
+                        let text = record.to_string();
+                        builder.take(LineRef { file, line }, &Record::parse(&text).unwrap()).unwrap();
+                    }
+                }
+                let chart = builder.finish();
+                assert!(!chart.points.is_empty());
+                assert!(crate::trace::diagram::svg::text(&chart).ends_with("</svg>\n"));
+            });
+        }
+    }
+}
