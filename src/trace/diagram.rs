@@ -124,6 +124,8 @@ pub struct Chart {
     pub heirs: Vec<Arrow>,
     /// The conversation, in order.
     pub events: Vec<Happening>,
+    /// How many records the logs lack, as they say themselves.
+    pub lost: u64,
 }
 
 /// Which part of a chart to show.
@@ -171,6 +173,7 @@ impl Chart {
             lanes: lanes.kept,
             points: points.kept,
             events: events.kept,
+            lost: self.lost,
         };
         for point in &mut chart.points {
             point.lane = lanes.place[point.lane].unwrap_or(0);

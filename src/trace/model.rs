@@ -19,9 +19,6 @@ use foldhash::HashMap;
 
 use super::record::{Component, LineRef, Record};
 
-/// A record of records that were lost.
-const LOSS: &str = "records_lost";
-
 /// The journals of all epochs, and the sessions of all logs.
 #[derive(Debug, Default)]
 pub struct Model {
@@ -61,8 +58,8 @@ impl Model {
     /// Takes in a record of the service.
     pub fn server(&mut self, line: LineRef, record: &Record<'_>) {
         debug_assert_eq!(record.component, Component::Server);
-        if &*record.event == LOSS {
-            return self.lose(line.file, record.count.unwrap_or(1));
+        if let Some(lost) = record.lost() {
+            return self.lose(line.file, lost);
         }
         let epoch = record.epoch.as_deref();
         let Some(index) = epoch.map(|epoch| self.journal(epoch)).or_else(|| self.at.get(&line.file).copied())

@@ -152,6 +152,11 @@ impl<'a> Record<'a> {
         matches!(&*self.event, "client_started" | "server_started")
     }
 
+    /// How many records were lost, where that is what it says.
+    pub fn lost(&self) -> Option<u64> {
+        (&*self.event == "records_lost").then(|| self.count.unwrap_or(1))
+    }
+
     /// An optional text, empty where there is none.
     pub fn text<'b>(text: &'b Option<Text<'a>>) -> &'b str {
         text.as_deref().unwrap_or_default()

@@ -59,6 +59,9 @@ impl Builder {
     /// # Errors
     /// [`Misfit`].
     pub fn take(&mut self, line: LineRef, record: &Record<'_>) -> Result<(), Misfit> {
+        if let Some(lost) = record.lost() {
+            self.chart.lost = self.chart.lost.saturating_add(lost);
+        }
         if record.component == crate::trace::record::Component::Server {
             if self.others_began {
                 return Err(Misfit::OutOfOrder);

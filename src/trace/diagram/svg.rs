@@ -75,9 +75,13 @@ impl Picture<'_> {
         draw!(self, "<style>{}</style>", sheet());
         draw!(self, r#"<rect class="paper" width="{width:.0}" height="{height:.0}"/>"#);
         draw!(self, r#"<text x="20" y="32" class="title">{events} events, {lanes} processes</text>"#);
+        let lost = match self.chart.lost {
+            0 => String::new(),
+            lost => format!("; {lost} records are missing: the logs lost them"),
+        };
         draw!(
             self,
-            r#"<text x="20" y="52" class="sub">Lamport time goes down; numbers are each process's own clock</text>"#
+            r#"<text x="20" y="52" class="sub">Lamport time goes down; numbers are each process's own clock{lost}</text>"#
         );
     }
 

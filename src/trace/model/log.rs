@@ -287,7 +287,7 @@ fn read<'r>(record: &'r Record<'_>) -> Option<Act<'r>> {
         },
         "disconnected" => Act::Disconnected { left: record.reason.as_deref() == Some("LEFT") },
         "client_stopped" => Act::Stopped,
-        super::LOSS => Act::Lost { count: record.count.unwrap_or(1), from_start: record.from_start },
+        "records_lost" => Act::Lost { count: record.lost()?, from_start: record.from_start },
         _ => return None,
     })
 }
