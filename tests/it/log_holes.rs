@@ -36,8 +36,14 @@ struct Service {
 impl Service {
     #[track_caller]
     fn start(logs: &Path, journal: &Path) -> Self {
+        Self::start_with(logs, journal, "info")
+    }
+
+    /// With records of this level and above.
+    #[track_caller]
+    fn start_with(logs: &Path, journal: &Path, level: &str) -> Self {
         let [folder, file] = [logs, journal].map(|path| path.to_str().unwrap());
-        let options = ["--listen", "127.0.0.1:0", "--publish-rate", "0", "--log-level", "info"];
+        let options = ["--listen", "127.0.0.1:0", "--publish-rate", "0", "--log-level", level];
         let arguments = [&["serve", "--log-dir", folder, "--journal", file], &options[..]].concat();
         let program = Program::start(&arguments, &[]);
         Self {
@@ -175,7 +181,7 @@ async fn a_log_disk_that_was_full_for_a_while_makes_no_liar_of_the_service_v1_v2
 async fn a_clients_log_that_lacks_records_says_so_and_accuses_nobody_v4_v9_v11_v14() {
     let (disk, folder) = (small_disk(), TempDir::new().unwrap());
     let mut server = ServerProgram::start(&["--publish-rate", "0"]);
-    let mut alice = join(&server, "alice", &disk, &folder);
+    let mut alice = join(server.address, "alice", &disk, &folder);
     let bob = Participant::arrive(server.address, "bob").await;
     bob.publish_many(MANY).await;
     alice.notice(LOST);
@@ -209,8 +215,8 @@ async fn a_clients_log_that_lacks_records_says_so_and_accuses_nobody_v4_v9_v11_v
 
 /// A client whose log is on the small disk, and whose session is not.
 #[track_caller]
-fn join(server: &ServerProgram, name: &str, disk: &SmallDisk, state: &TempDir) -> Program {
-    let url = format!("http://{}", server.address);
+fn join(address: SocketAddr, name: &str, disk: &SmallDisk, state: &TempDir) -> Program {
+    let url = format!("http://{address}");
     let (logs, state) = (disk.file(""), state.path().to_str().unwrap());
     let folders = ["--log-dir", logs.to_str().unwrap(), "--state-dir", state];
     let client =
@@ -223,14 +229,14 @@ fn join(server: &ServerProgram, name: &str, disk: &SmallDisk, state: &TempDir) -
 async fn a_client_that_is_killed_while_its_log_is_full_goes_on_and_the_log_says_what_it_lacks_v4_v9() {
     let (disk, folder) = (small_disk(), TempDir::new().unwrap());
     let mut server = ServerProgram::start(&["--publish-rate", "0", "--grace", "1min"]);
-    let alice = join(&server, "alice", &disk, &folder);
+    let alice = join(server.address, "alice", &disk, &folder);
     let bob = Participant::arrive(server.address, "bob").await;
     bob.publish_many(MANY).await;
     alice.notice(LOST);
     alice.until(&format!("{} of {MANY}", MANY - 1));
     drop(alice);
     disk.remount("size=2m");
-    let mut alice = join(&server, "alice", &disk, &folder);
+    let mut alice = join(server.address, "alice", &disk, &folder);
     bob.publish("are you there?").await;
     alice.until("are you there?");
     alice.end_of_input().succeeded();
@@ -269,7 +275,7 @@ async fn a_service_starts_though_its_log_ends_in_a_cut_line_on_a_full_disk() {
 async fn a_client_starts_though_its_log_ends_in_a_cut_line_on_a_full_disk_v7() {
     let (disk, folder) = (small_disk(), TempDir::new().unwrap());
     let mut server = ServerProgram::start(&["--publish-rate", "0"]);
-    let mut alice = join(&server, "alice", &disk, &folder);
+    let mut alice = join(server.address, "alice", &disk, &folder);
     for n in 0..5 {
         alice.type_line(format!("{n}"));
         alice.until(&format!("alice: {n}"));
@@ -277,7 +283,7 @@ async fn a_client_starts_though_its_log_ends_in_a_cut_line_on_a_full_disk_v7() {
     alice.end_of_input().succeeded();
     let ballast = cut_and_fill(&disk.file("client-alice.jsonl"), &disk);
     // It joins anew, with a clock that begins at 0.
-    let mut alice = join(&server, "alice", &disk, &folder);
+    let mut alice = join(server.address, "alice", &disk, &folder);
     alice.type_line("not on record");
     alice.until("not on record");
     fs::remove_file(ballast).unwrap();
@@ -289,6 +295,46 @@ async fn a_client_starts_though_its_log_ends_in_a_cut_line_on_a_full_disk_v7() {
     let losses: Vec<_> = whole_records(&log).into_iter().filter(is_loss).collect();
     assert_eq!((losses.len(), &losses[0]["from_start"]), (1, &true.into()));
     Verdicts::of(&[&service, &log]).accuse_nobody();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_of_all_logs_that_is_full_again_and_again_makes_nobody_a_liar_v1_to_v14() {
+    let (disk, folder) = (small_disk(), TempDir::new().unwrap());
+    let (logs, journal) = (disk.file("logs"), folder.path().join("chitchat.db"));
+    // With the records of all deliveries, which many tasks write at once.
+    let mut service = Service::start_with(&logs, &journal, "debug").serves();
+    let mut alice = join(service.address, "alice", &disk, &folder);
+    let bob = Participant::arrive(service.address, "bob").await;
+    for (round, size) in [(1, "256k"), (2, "512k"), (3, "1m")] {
+        for _ in 0..20 {
+            let has_room = fs::write(disk.file("probe"), [0; PAGE_BYTES as usize]).is_ok();
+            fs::remove_file(disk.file("probe")).unwrap();
+            if !has_room {
+                break;
+            }
+            bob.publish_many(MANY).await;
+        }
+        bob.publish_many(MANY).await;
+        service.program.notice(LOST);
+        alice.notice(LOST);
+        disk.remount(&format!("size={size}"));
+        alice.type_line(format!("there is space, {round}"));
+        alice.until(&format!("there is space, {round}"));
+        service.program.notice(AGAIN);
+        alice.notice(AGAIN);
+    }
+    alice.end_of_input().succeeded();
+    service.stop();
+    let (log, export) = (disk.file("client-alice.jsonl"), folder.path().join("export.jsonl"));
+    for log in [&log, &service.log] {
+        assert!(whole_records(log).iter().filter(|record| is_loss(record)).count() >= 3, "{}", log.display());
+    }
+    Verdicts::of(&[&service.log, &log]).accuse_nobody();
+    service.export(&export);
+    let verdicts = Verdicts::of(&[&service.log, &log, &export]).accuse_nobody();
+    for rule in [1, 2, 3, 5, 8] {
+        assert_eq!(verdicts.verdict(rule), "held", "V{rule}");
+    }
 }
 
 /// The recorded run: clients that are killed, come back, leave; messages that cross.
