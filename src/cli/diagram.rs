@@ -1,5 +1,6 @@
 //! `chitchat diagram`: logs → a space-time diagram.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
@@ -9,8 +10,8 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::logs::{self, Sink};
-use crate::terminal::notice;
-use crate::trace::diagram::{Builder, Part, mermaid, shiviz, svg};
+use crate::terminal::{escaped, notice};
+use crate::trace::diagram::{Builder, Chart, Part, mermaid, shiviz, svg};
 use crate::trace::record::{Component, LineRef, Record};
 
 /// Draw what happened from the logs of all processes: a lifeline each, messages as arrows, by logical time.
@@ -61,6 +62,22 @@ impl Sink for Drawing {
     }
 }
 
+/// The part of a chart that was asked for, if there is one.
+fn part(chart: &Chart, part: Part) -> Result<Chart, String> {
+    let names: BTreeSet<&str> =
+        chart.lanes.iter().filter(|lane| !lane.service).map(|lane| lane.name.as_str()).collect();
+    if let Some(nobody) = part.only.iter().find(|name| !names.contains(name.as_str())) {
+        let names: Vec<_> = names.into_iter().map(escaped).collect();
+        return Err(format!("nobody is called {:?} in these logs, but: {}", escaped(nobody), names.join(", ")));
+    }
+    let shown = chart.part(&part);
+    if shown.points.is_empty() {
+        let last = chart.points.iter().map(|point| point.moment.1).max().unwrap_or(0);
+        return Err(format!("nothing happened in that time: logical times go up to {last}"));
+    }
+    Ok(shown)
+}
+
 impl Diagram {
     pub(super) fn run(self) -> ExitCode {
         match self.draw() {
@@ -73,9 +90,16 @@ impl Diagram {
     }
 
     fn draw(self) -> Result<(), Box<dyn Error>> {
+        if let (Some(from), Some(to)) = (self.from, self.to)
+            && from > to
+        {
+            return Err(format!("--from {from} is after --to {to}").into());
+        }
         let logs = logs::inspect(self.logs)?;
         let mut drawing = Drawing { builder: Builder::new(), of_service: true };
-        let logs: Vec<_> = logs.iter().collect();
+        let mut logs: Vec<_> = logs.iter().collect();
+        // A service that went on with another log is one lifeline, from its beginning to its end.
+        logs.sort_by_key(|log| (log.component == Component::Server).then_some(log.begins));
         for of_service in [true, false] {
             drawing.of_service = of_service;
             logs::read(&logs, &mut drawing)?;
@@ -84,7 +108,7 @@ impl Diagram {
         if chart.points.is_empty() {
             return Err("the logs have no event to draw".into());
         }
-        let chart = chart.part(&Part { from: self.from, to: self.to, only: self.only });
+        let chart = part(&chart, Part { from: self.from, to: self.to, only: self.only })?;
         let text = match self.format {
             Format::Svg => svg::text(&chart),
             Format::Mermaid => mermaid::text(&chart),

@@ -58,6 +58,8 @@ pub(super) struct Log {
     pub(super) path: PathBuf,
     /// Whose it is, by its first record.
     pub(super) component: Component,
+    /// When it begins, in microseconds since 1970.
+    pub(super) begins: i64,
     /// How much of it there was when reading began.
     pub(super) bytes: u64,
 }
@@ -71,8 +73,8 @@ pub(super) fn inspect(paths: Vec<PathBuf>) -> Result<Vec<Log>, LogError> {
     for path in paths {
         let file = metadata(&path)?;
         if known.insert((file.dev(), file.ino())) {
-            let (number, component) = (logs.len() as u32, component(&path)?);
-            logs.push(Log { number, path, component, bytes: 0 });
+            let (number, (component, begins)) = (logs.len() as u32, beginning(&path)?);
+            logs.push(Log { number, path, component, begins, bytes: 0 });
         } else {
             notice(&format!("chitchat: {} is given twice, and read once", path.display()));
         }
@@ -103,8 +105,8 @@ pub(super) trait Sink: Send {
     fn at(&mut self, _bytes: u64) {}
 }
 
-/// Whose log it is, by its first record.
-fn component(path: &Path) -> Result<Component, LogError> {
+/// Whose log it is and when it begins, by its first record.
+fn beginning(path: &Path) -> Result<(Component, i64), LogError> {
     let files = [(path, u64::MAX)];
     let mut source = Source::new(&files);
     let mut before = 0;
@@ -112,7 +114,7 @@ fn component(path: &Path) -> Result<Component, LogError> {
         let text = text(&block.bytes);
         for (number, line) in (before + 1..).zip(lines(&text)) {
             match line {
-                Line::Record(record) | Line::Torn(Some(record)) => return Ok(record.component),
+                Line::Record(record) | Line::Torn(Some(record)) => return Ok((record.component, record.at)),
                 Line::Torn(None) => {}
                 Line::Fault(fault) => {
                     return Err(LogError::Line { path: path.to_owned(), line: number, fault: fault.to_string() });

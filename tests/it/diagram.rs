@@ -236,3 +236,38 @@ async fn breaks_resumes_and_other_processes_are_visible() {
     assert_eq!(count(&picture, ">alice</text>"), 4, "two processes, two lifelines");
     check_shiviz(&diagram(server.log_folder(), &["--format", "shiviz"]));
 }
+
+#[test]
+fn the_logs_of_a_service_that_went_on_with_another_are_one_lifeline_and_copies_add_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = fs::read_to_string(Path::new(EXAMPLE).join("server.jsonl")).unwrap();
+    let lines: Vec<_> = whole.split_inclusive('\n').collect();
+    let (first, second) = lines.split_at(lines.len() / 2);
+    for file in fs::read_dir(EXAMPLE).unwrap().map(|file| file.unwrap()) {
+        if file.file_name() != "server.jsonl" && file.path().extension().is_some_and(|e| e == "jsonl") {
+            fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+        }
+    }
+    let expected = example(&[]);
+    // Whichever is met first, and with the beginning given once more.
+    fs::write(folder.path().join("a.jsonl"), second.concat()).unwrap();
+    fs::write(folder.path().join("b.jsonl"), first.concat()).unwrap();
+    assert_eq!(diagram(folder.path(), &[]), expected);
+    fs::write(folder.path().join("c.jsonl"), &whole).unwrap();
+    assert_eq!(diagram(folder.path(), &[]), expected);
+}
+
+#[test]
+fn a_part_that_is_not_there_is_refused_with_what_is() {
+    for (options, why) in [
+        (&["--only", "nobody"][..], "nobody is called \"nobody\" in these logs, but: alice, bob, carol, dora"),
+        (&["--only", "alice", "--only", ""], "nobody is called \"\""),
+        (&["--from", "25", "--to", "15"], "--from 25 is after --to 15"),
+        (&["--from", "1000"], "nothing happened in that time: logical times go up to 4"),
+    ] {
+        let log = format!("{EXAMPLE}/server.jsonl");
+        let ended = Program::run(&[&["diagram", &log], options].concat(), &[]);
+        assert_eq!((ended.code, ended.output.len()), (Some(2), 0), "{ended:?}");
+        assert!(ended.errors.contains(why), "{}", ended.errors);
+    }
+}

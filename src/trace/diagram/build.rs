@@ -1,6 +1,6 @@
 //! From records to a chart.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Arrow, Chart, Happening, Lane, Moment, Point, Role};
 use crate::trace::model::{Act, Model, Step};
@@ -13,8 +13,11 @@ pub struct Builder {
     model: Model,
     chart: Chart,
     lanes: HashMap<u32, LaneState>,
-    /// The service's file that tells of each epoch; further copies are passed over.
+    /// The file on whose lifeline the service's side of each epoch is. Others may go on with it, or be copies: of
+    /// them only what is new is drawn.
     told_by: HashMap<usize, u32>,
+    /// Each start and stop of the service: epoch, when by the machine's clock, whether it is a start.
+    processes: HashSet<(usize, i64, bool)>,
     events: HashMap<(usize, u64), EventPoints>,
     by_message: HashMap<(usize, Who, u64), u64>,
     /// The Joined and the Left of each participant.
@@ -133,22 +136,20 @@ impl Builder {
 
     fn service(&mut self, line: LineRef, record: &Record<'_>) {
         let Some(epoch) = record.epoch.as_deref().map(|epoch| self.model.journal(epoch)) else { return };
-        if *self.told_by.entry(epoch).or_insert(line.file) != line.file {
-            return;
-        }
-        let time = record.logical_time.or_else(|| self.last_time(line.file)).unwrap_or(0);
+        let file = *self.told_by.entry(epoch).or_insert(line.file);
+        let time = record.logical_time.or_else(|| self.last_time(file)).unwrap_or(0);
         match &*record.event {
-            "server_started" => {
-                if let Some(LaneState { last: Some(last), stopped: false, .. }) = self.lanes.get(&line.file) {
+            "server_started" if self.processes.insert((epoch, record.at, true)) => {
+                if let Some(LaneState { last: Some(last), stopped: false, .. }) = self.lanes.get(&file) {
                     let moment = self.chart.points[*last].moment;
-                    self.put(line.file, true, moment, Role::Crash, "the service was killed".into());
+                    self.put(file, true, moment, Role::Crash, "the service was killed".into());
                 }
-                self.put(line.file, true, (epoch, time), Role::Start, "the service starts".into());
+                self.put(file, true, (epoch, time), Role::Start, "the service starts".into());
             }
-            "server_stopped" => {
-                self.put(line.file, true, (epoch, time), Role::Stop, "the service stops".into());
+            "server_stopped" if self.processes.insert((epoch, record.at, false)) => {
+                self.put(file, true, (epoch, time), Role::Stop, "the service stops".into());
             }
-            "join_broadcast" | "leave_broadcast" | "message_broadcast" => self.broadcast(epoch, line, record),
+            "join_broadcast" | "leave_broadcast" | "message_broadcast" => self.broadcast(epoch, file, record),
             _ => {}
         }
     }
@@ -157,7 +158,7 @@ impl Builder {
         Some(self.chart.points[self.lanes.get(&file)?.last?].moment.1)
     }
 
-    fn broadcast(&mut self, epoch: usize, line: LineRef, record: &Record<'_>) {
+    fn broadcast(&mut self, epoch: usize, file: u32, record: &Record<'_>) {
         let (Some(sequence), Some(time), Some(kind)) = (record.sequence, record.logical_time, record.kind) else {
             return;
         };
@@ -169,10 +170,10 @@ impl Builder {
         let event = self.chart.events.len();
         let receive = (!expired).then(|| {
             let words = format!("the service receives what {name} sent");
-            self.put(line.file, true, (epoch, time.saturating_sub(1)), Role::Receive, words)
+            self.put(file, true, (epoch, time.saturating_sub(1)), Role::Receive, words)
         });
         let broadcast =
-            self.put(line.file, true, (epoch, time), Role::Broadcast, format!("event {sequence}: {content}"));
+            self.put(file, true, (epoch, time), Role::Broadcast, format!("event {sequence}: {content}"));
         for point in receive.into_iter().chain([broadcast]) {
             self.chart.points[point].event = Some(event);
         }
