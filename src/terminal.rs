@@ -40,7 +40,7 @@ pub fn json_line(value: &impl Serialize) -> serde_json::Result<String> {
 
 /// Control characters (C0, DEL, C1), line and paragraph separators, and the marks, embeddings, overrides
 /// and isolates of the bidirectional algorithm (UAX 9, section 2).
-fn acts_on_terminal(c: char) -> bool {
+pub fn acts_on_terminal(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::{Chart, Role};
+use crate::terminal::acts_on_terminal;
 use crate::trace::record::Kind;
 
 /// How long a text code hosts render, in characters: what Mermaid takes where it is not told otherwise.
@@ -99,7 +100,7 @@ fn escaped(text: &str) -> String {
     let mut shown = String::new();
     for c in text.chars() {
         match c {
-            c if c.is_control() => shown.push('\u{fffd}'),
+            c if acts_on_terminal(c) => shown.push('\u{fffd}'),
             c if c.is_ascii_punctuation() && !".,!?'()-_/".contains(c) => {
                 let _ = write!(shown, "#{};", u32::from(c));
             }
@@ -125,7 +126,7 @@ mod tests {
         check("alice", "alice");
         check("a;b:c#d", "a#59;b#58;c#35;d");
         check("<b>", "#60;b#62;");
-        check("a\nb", "a\u{fffd}b");
+        check("a\nb\u{202e}c", "a\u{fffd}b\u{fffd}c");
         check("end", "#101;nd");
         check("", "#160;");
     }

@@ -10,6 +10,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::Chart;
+use crate::terminal::acts_on_terminal;
 
 /// How ShiViz is to read the lines.
 pub const REGEX: &str = r"(?<host>\S+) (?<clock>\{.*?\}) (?<event>.*)";
@@ -34,7 +35,8 @@ pub fn text(chart: &Chart) -> String {
         clocks[index] = clock.clone();
         let shown: serde_json::Map<String, Value> =
             clock.iter().map(|(lane, count)| (hosts[*lane].clone(), (*count).into())).collect();
-        let words: String = point.words.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        let words: String =
+            point.words.chars().map(|c| if acts_on_terminal(c) { '\u{fffd}' } else { c }).collect();
         // A String takes whatever is written to it.
         let _ = writeln!(log, "{} {} [{}] {words}", hosts[point.lane], Value::Object(shown), point.moment.1);
     }
