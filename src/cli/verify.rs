@@ -101,12 +101,12 @@ impl Outcome {
         let mut out = io::BufWriter::new(io::stdout().lock());
         writeln!(
             out,
-            "{} records in {} files: {} events in {} epochs, {} sessions with a log",
-            report.records,
-            self.logs.len(),
-            report.events,
-            report.epochs,
-            report.sessions
+            "{} in {}: {} in {}, {} with a log",
+            counted(report.records, "record"),
+            counted(self.logs.len() as u64, "file"),
+            counted(report.events, "event"),
+            counted(report.epochs as u64, "epoch"),
+            counted(report.sessions as u64, "session"),
         )?;
         for line in torn.iter().take(TORN_SHOWN) {
             writeln!(out, "cut off: {} ends in the middle of a record", escaped(&self.place(*line)))?;
@@ -135,8 +135,8 @@ impl Outcome {
 
     fn print_rule(&self, out: &mut impl Write, rule: &RuleReport) -> io::Result<()> {
         let what = match rule.verdict() {
-            Verdict::Held => format!("held over {} records", rule.checked),
-            Verdict::Violated => format!("VIOLATED, {} times", rule.violated),
+            Verdict::Held => format!("held over {}", counted(rule.checked, "record")),
+            Verdict::Violated => format!("VIOLATED, {}", counted(rule.violated, "time")),
             Verdict::NotCheckable => "not checkable".into(),
         };
         writeln!(out, "{:<4} {:<55} {what}", rule.rule.to_string(), rule.rule.title())?;
@@ -201,6 +201,11 @@ impl Outcome {
         });
         writeln!(io::stdout().lock(), "{}", json_line(&object).map_err(io::Error::other)?)
     }
+}
+
+/// So many of something, in words.
+fn counted(count: u64, of: &str) -> String {
+    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The exit code, also where whoever reads has heard enough.
