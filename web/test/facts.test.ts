@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Causality } from "../src/core/causality.js";
-import { contradiction, crossing, facts } from "../src/view/facts.js";
+import { SIGN, contradiction, crossing, facts } from "../src/view/facts.js";
 import { event, message } from "./support.js";
 
 const TALK = [
@@ -28,10 +28,35 @@ test("what is known of a message's causes is said in words", () => {
 });
 
 test("what is not known is said to be so, and what the service did by itself", () => {
-  assert.equal(said(2)[1], "In its past: nothing that is known. Whoever joins does not say what they knew.");
-  assert.equal(said(6)[1], "In its past: everything before it. It is the service’s own doing, because the connection was gone.");
-  assert.equal(said(6)[2], "Concurrent with it: nothing that is here.");
-  assert.equal(said(6)[3], "In its future: nothing yet.");
+  assert.deepEqual(said(2).slice(1), [
+    "In its past: nothing that is known.",
+    "Not known how they stand to it: event 1, joining of alice at 3. Whoever joins or leaves does not say what they had seen.",
+    "In its future: event 3, message of alice at 11; event 4, message of bob at 13; event 5, message of alice at 15; event 6, leaving of bob at 17.",
+  ]);
+  assert.deepEqual(said(6).slice(1), [
+    "In its past: everything before it. It is the service’s own doing, because the connection was gone.",
+    "In its future: nothing yet.",
+  ]);
+});
+
+test("a message that whoever left may have seen is not called concurrent with their leaving, on either side", () => {
+  const events = [...TALK.slice(0, 5), event(6n, 17n, { type: "left", disconnected: false }, "bob")];
+  assert.deepEqual(said(6, events).slice(1), [
+    "In its past: everything up to event 2, joining of bob at 5, and the participant’s own event 4, message of bob at 13.",
+    "Not known how they stand to it: event 5, message of alice at 15; event 3, message of alice at 11. Whoever joins or leaves does not say what they had seen.",
+    "In its future: nothing yet.",
+  ]);
+  assert.deepEqual(said(5, events).slice(2), [
+    "Concurrent with it: event 4, message of bob at 13.",
+    "Not known how they stand to it: event 6, leaving of bob at 17. Whoever joins or leaves does not say what they had seen.",
+    "In its future: nothing yet.",
+  ]);
+});
+
+test("each relation has a sign of its own, so that colour is not needed", () => {
+  const signs = Object.values(SIGN);
+  assert.equal(signs.length, 5);
+  assert.equal(new Set(signs).size, signs.length);
 });
 
 test("a writer's own message that it had not seen delivered is its past, too", () => {
@@ -58,6 +83,7 @@ test("a name from others cannot reorder what is said", () => {
 
 test("where the wall clock is wrong, the page says whether causality is hurt", () => {
   const [, , earlier, later] = TALK as [never, never, (typeof TALK)[number], (typeof TALK)[number]];
-  assert.match(contradiction({ causal: true, earlier, later }), /^The wall clock contradicts causality: [^]* which is in its past\.$/);
-  assert.match(contradiction({ causal: false, earlier, later }), /^The wall clock contradicts the order, though not causality: /);
+  assert.match(contradiction({ relation: "past", earlier, later }), /^The wall clock contradicts causality: [^]* which is in its past\.$/);
+  assert.match(contradiction({ relation: "concurrent", earlier, later }), /^The wall clock contradicts the order, though not causality: /);
+  assert.match(contradiction({ relation: "unknown", earlier, later }), /^The wall clock contradicts the order; whether also causality is not known: /);
 });

@@ -85,15 +85,16 @@ export default {
       if (text !== "bob") assert.equal(await chosen(), await at(text));
     }
     const [question, answer] = [await timeOf(alice, "question"), await timeOf(alice, "answer")];
-    await alice.reads("#facts-said", new RegExp(`^Event 4, message of bob at ${answer}, sent at \\d+ by its writer’s clock\\. In its past: everything up to event 3, message of alice at ${question}\\. Concurrent with it: nothing that is here\\. In its future: event 5, [^]*; event 6, [^]*\\.$`));
+    await alice.reads("#facts-said", new RegExp(`^Event 4, message of bob at ${answer}, sent at \\d+ by its writer’s clock\\. In its past: everything up to event 3, message of alice at ${question}\\. Concurrent with it: nothing that is known\\. In its future: event 5, [^]*; event 6, [^]*\\.$`));
     for (const [text, relation] of [["question", "past"], ["answer", "same"], ["from alice", "future"], ["from bob", "future"]]) {
       assert.match(await classesOf(alice, text), new RegExp(`is-${relation}( |$)`), text);
       assert.equal(await page.getAttribute(`#${await at(text)}`, "aria-selected"), String(relation === "same"));
     }
-    // A joining says nothing of what was known, and what has nothing to do with it is concurrent.
+    // A joining says nothing of what was known: not even what is concurrent with it.
     await page.keyboard.press("ArrowUp");
     await page.keyboard.press("ArrowUp");
-    await alice.reads("#facts-said", /^Event 2, joining of bob at \d+\. In its past: nothing that is known\./);
+    await alice.reads("#facts-said", /^Event 2, joining of bob at \d+\. In its past: nothing that is known\. Not known how they stand to it: event 1, joining of alice at \d+\. Whoever joins/);
+    await page.waitForSelector(".row.is-unknown[data-sequence='1']");
     // What happens meanwhile neither speaks again, nor moves the choice or the focus.
     const said = await page.innerText("#facts-said");
     await bob.say("meanwhile");
@@ -104,6 +105,39 @@ export default {
     await page.keyboard.press("Escape");
     assert.equal(await chosen(), null);
     assert.equal(await page.locator(".row[class*=is-]").count(), 0);
+  },
+
+  "what somebody saw before leaving, and knew when joining again, is said to be not known, and never concurrent": async (world) => {
+    const [server, alice, bob] = await aliceAndBob(world);
+    await publishAtOnce(server, alice, bob);
+    await bob.page.click("#leave");
+    await bob.page.waitForSelector("#name", { state: "visible" });
+    await bob.join("bob");
+    await alice.shows(/bob left/);
+    // Two joinings and two messages come before.
+    const [message, left, again] = [await sequenceOf(alice, "from alice"), 5, 6];
+    await bob.page.click(".segment:last-child .load");
+    for (const one of [alice, bob]) {
+      for (const sequence of [left, again]) await one.page.waitForSelector(`#figure-${sequence}`);
+    }
+    const chosen = async (one, sequence) => {
+      await one.page.click(`#figure-${sequence} .square`);
+      await one.page.waitForSelector(`#figure-${sequence}.is-same`);
+    };
+    // Bob's page had shown the message; his leaving does not tell alice so.
+    await chosen(alice, left);
+    await alice.page.waitForSelector(`#figure-${message}.is-unknown`);
+    assert.equal(await alice.page.locator(`#figure-${message} .glyph`).textContent(), "?");
+    assert.match(await classesOf(alice, "from alice"), /is-unknown/);
+    await alice.reads("#facts", new RegExp(`Not known how they stand to it: [^]*event ${message}, message of alice at \\d+[^]*Whoever joins or leaves does not say`));
+    assert.doesNotMatch(await alice.page.innerText("#facts"), /Concurrent/);
+    // Nor does his joining, on either page.
+    for (const one of [alice, bob]) {
+      await chosen(one, again);
+      for (const sequence of [left, message]) await one.page.waitForSelector(`#figure-${sequence}.is-unknown`);
+      assert.doesNotMatch(await one.page.innerText("#facts"), /Concurrent/);
+      assert.equal(await one.page.locator(".is-concurrent").count(), 0);
+    }
   },
 
   "the diagram is opened and closed by a button that says so, and stays as it was across a reload": async (world) => {

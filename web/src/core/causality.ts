@@ -10,11 +10,17 @@
  * - of a Left that was asked for: its participant's earlier events, and what is in their past;
  * - of a Left because the connection was gone: everything before it. It is the service's own doing, and the service
  *   knows all that it has put in order;
- * - of a Joined: nothing that is known. Whoever joins does not say what they knew.
+ * - of a Joined: nothing that is known.
  *
- * Two messages crossed when neither is in the other's past and they have different writers: the later one in the
- * order was written before its writer saw the earlier one. `chitchat diagram` marks the same ones, by the same
- * `seen_sequence`.
+ * Only messages say what their writers had seen. So only two messages are called concurrent: those of which neither
+ * is in the other's past. Whoever leaves may have seen more than they ever told, and whoever joins may have been here
+ * before, under another identity; how any other two events stand to each other, of which neither is known to be in
+ * the past of the other, is not known, and is said to be so.
+ *
+ * Two messages crossed when they are concurrent: the later one in the order was written before its writer saw the
+ * earlier one. `chitchat diagram` marks the same ones, as long as nobody says to have seen less than they said
+ * before. Where somebody does, it shows what was said, as evidence of a log should be; here, what they once knew
+ * they still know, or an event could be marked as past and as concurrent at once.
  */
 
 import type { ChatEvent } from "./event.js";
@@ -23,7 +29,7 @@ import type { ChatEvent } from "./event.js";
 export const CROSSED_NAMED = 6;
 
 /** How an event stands to another. */
-export type Relation = "same" | "past" | "future" | "concurrent";
+export type Relation = "same" | "past" | "future" | "concurrent" | "unknown";
 
 /** The messages that a message crossed. */
 export interface Crossed {
@@ -45,6 +51,11 @@ interface Entry {
   readonly by: ChatEvent[];
   unseenCount: number;
   byCount: number;
+}
+
+/** Whether an event tells what its author had been delivered. One that does not is never called concurrent. */
+export function saysWhatWasSeen({ kind }: ChatEvent): boolean {
+  return kind.type === "message";
 }
 
 /** The causality of a stretch of the conversation, which is followed as it grows. */
@@ -101,7 +112,8 @@ export class Causality {
   relation(other: ChatEvent, event: ChatEvent): Relation {
     if (other.sequence === event.sequence) return "same";
     if (this.precedes(other, event)) return "past";
-    return this.precedes(event, other) ? "future" : "concurrent";
+    if (this.precedes(event, other)) return "future";
+    return saysWhatWasSeen(other) && saysWhatWasSeen(event) ? "concurrent" : "unknown";
   }
 
   /** The messages that this one crossed. */
@@ -113,7 +125,7 @@ export class Causality {
   #add(event: ChatEvent): void {
     const known = this.#knownOf(event);
     const entry: Entry = { event, known, unseen: [], by: [], unseenCount: 0, byCount: 0 };
-    if (event.kind.type === "message") this.#cross(entry);
+    if (saysWhatWasSeen(event)) this.#cross(entry);
     this.#knownBy.set(event.author.id, known);
     this.#entries.set(event.sequence, entry);
     this.#order.push(entry);
@@ -139,7 +151,7 @@ export class Causality {
     for (let index = this.#order.length - 1; index >= 0; index -= 1) {
       const earlier = this.#order[index];
       if (earlier === undefined || earlier.event.sequence <= later.known) return;
-      if (earlier.event.kind.type !== "message" || earlier.event.author.id === later.event.author.id) continue;
+      if (!saysWhatWasSeen(earlier.event) || earlier.event.author.id === later.event.author.id) continue;
       later.unseenCount += 1;
       earlier.byCount += 1;
       if (later.unseen.length < CROSSED_NAMED) later.unseen.push(earlier.event);

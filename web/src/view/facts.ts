@@ -1,6 +1,6 @@
 /** What is known of an event's causes, in words: nobody needs the picture. Pure: events in, words out. */
 
-import type { Causality, Crossed, Relation } from "../core/causality.js";
+import { type Causality, type Crossed, type Relation, saysWhatWasSeen } from "../core/causality.js";
 import type { ChatEvent } from "../core/event.js";
 import { visible } from "../core/text.js";
 import type { Contradiction } from "../core/wall.js";
@@ -9,7 +9,10 @@ import type { Contradiction } from "../core/wall.js";
 const NAMED_MAX = 4;
 
 /** A sign for each relation, so that colour is not needed. */
-export const SIGN: Readonly<Record<Relation, string>> = { same: "●", past: "▲", future: "▼", concurrent: "⇄" };
+export const SIGN: Readonly<Record<Relation, string>> = { same: "●", past: "▲", future: "▼", concurrent: "⇄", unknown: "?" };
+
+/** All relations, for what is classed by them. */
+export const RELATIONS = Object.keys(SIGN) as readonly Relation[];
 
 /** An event in a few words: "message of bob at 23". */
 export function titled(event: ChatEvent): string {
@@ -37,12 +40,13 @@ export interface Fact {
 
 /** What is known of an event. */
 export function facts(event: ChatEvent, causality: Causality): Fact[] {
-  const related: Record<Relation, ChatEvent[]> = { same: [], past: [], future: [], concurrent: [] };
+  const related: Record<Relation, ChatEvent[]> = { same: [], past: [], future: [], concurrent: [], unknown: [] };
   for (const other of causality.events) related[causality.relation(other, event)].push(other);
   return [
     { relation: "same", text: `Event ${event.sequence}, ${titled(event)}${sending(event)}.` },
     { relation: "past", text: past(event, causality, related.past) },
-    { relation: "concurrent", text: `Concurrent with it: ${listed(nearest(related.concurrent, event)) || "nothing that is here"}.` },
+    ...concurrent(event, related.concurrent),
+    ...unknown(event, related.unknown),
     { relation: "future", text: `In its future: ${listed(related.future) || "nothing yet"}.` },
   ];
 }
@@ -52,16 +56,27 @@ function sending({ kind }: ChatEvent): string {
 }
 
 function past(event: ChatEvent, causality: Causality, events: readonly ChatEvent[]): string {
-  if (event.kind.type === "joined") return "In its past: nothing that is known. Whoever joins does not say what they knew.";
   if (event.kind.type === "left" && event.kind.disconnected) return "In its past: everything before it. It is the service’s own doing, because the connection was gone.";
   const known = causality.known(event);
   const own = events.filter(({ sequence }) => sequence > known);
   const upTo = causality.event(known);
   const parts = [
     ...(known > 0n ? [`everything up to ${upTo === undefined ? `event ${known}` : placed(upTo)}`] : []),
-    ...(own.length > 0 ? [`${known > 0n ? "the writer’s own " : ""}${listed(own.reverse())}`] : []),
+    ...(own.length > 0 ? [`${known > 0n ? `the ${event.kind.type === "message" ? "writer" : "participant"}’s own ` : ""}${listed(own.reverse())}`] : []),
   ];
   return `In its past: ${parts.join(", and ") || "nothing that is known"}.`;
+}
+
+/** Only messages can be known to be concurrent with anything: of others, not even that there is nothing is said. */
+function concurrent(event: ChatEvent, events: ChatEvent[]): Fact[] {
+  if (!saysWhatWasSeen(event)) return [];
+  return [{ relation: "concurrent", text: `Concurrent with it: ${listed(nearest(events, event)) || "nothing that is known"}.` }];
+}
+
+function unknown(event: ChatEvent, events: ChatEvent[]): Fact[] {
+  if (events.length === 0) return [];
+  const named = listed(nearest(events, event));
+  return [{ relation: "unknown", text: `Not known how they stand to it: ${named}. Whoever joins or leaves does not say what they had seen.` }];
 }
 
 function nearest(events: ChatEvent[], to: ChatEvent): ChatEvent[] {
@@ -90,8 +105,14 @@ export function crossing({ unseen, unseenCount, by, byCount }: Crossed): string 
 }
 
 /** What the conversation by wall clock says where it is wrong. */
-export function contradiction({ causal, earlier, later }: Contradiction): string {
-  return causal
-    ? `The wall clock contradicts causality: the ${titled(later)} stands above the ${titled(earlier)}, which is in its past.`
-    : `The wall clock contradicts the order, though not causality: the ${titled(later)} stands above the ${titled(earlier)}.`;
+export function contradiction({ relation, earlier, later }: Contradiction): string {
+  const pair = `the ${titled(later)} stands above the ${titled(earlier)}`;
+  switch (relation) {
+    case "past":
+      return `The wall clock contradicts causality: ${pair}, which is in its past.`;
+    case "concurrent":
+      return `The wall clock contradicts the order, though not causality: ${pair}.`;
+    case "unknown":
+      return `The wall clock contradicts the order; whether also causality is not known: ${pair}.`;
+  }
 }

@@ -3,9 +3,7 @@
 import type { Causality, Crossed } from "../core/causality.js";
 import type { ChatEvent } from "../core/event.js";
 import { make, spoken } from "./dom.js";
-import { SIGN, crossing } from "./facts.js";
-
-const RELATIONS = ["same", "past", "future", "concurrent"] as const;
+import { RELATIONS, SIGN, crossing } from "./facts.js";
 
 /** What rows that are new say from the beginning. */
 export function markNew(row: HTMLElement, event: ChatEvent, causality: Causality): void {

@@ -7,7 +7,7 @@ import { type Places, placed, shownPeople } from "../core/lifelines.js";
 import type { Segment, State } from "../core/state.js";
 import { byId, make, reconcile, setText, show } from "./dom.js";
 import { figure, ground, heads, moment } from "./drawing.js";
-import { SIGN, facts, placed as named } from "./facts.js";
+import { RELATIONS, SIGN, facts, placed as named } from "./facts.js";
 import type { Palette } from "./palette.js";
 import { sizeOf } from "./scroll.js";
 import { draw } from "./svg.js";
@@ -211,7 +211,7 @@ export class Picture {
     for (const [sequence, { group }] of this.#drawn) {
       const event = causality.event(sequence);
       const relation = chosen === null || event === undefined ? null : causality.relation(event, chosen);
-      for (const each of ["same", "past", "future", "concurrent"] as const) group.classList.toggle(`is-${each}`, each === relation);
+      for (const each of RELATIONS) group.classList.toggle(`is-${each}`, each === relation);
       byId(`option-${sequence}`).setAttribute("aria-selected", String(relation === "same"));
       const glyph = group.querySelector(".glyph");
       if (glyph !== null) glyph.textContent = relation === null ? "" : SIGN[relation];

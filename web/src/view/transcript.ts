@@ -188,7 +188,7 @@ export class Transcript {
       items,
       (item) => ("event" in item ? `${item.event.sequence}${item.continued ? "c" : ""}${earlier(item.event) ? "e" : ""}` : keyOf(item.contradiction)),
       (item) => {
-        if (!("event" in item)) return make("li", item.contradiction.causal ? "contradiction causal" : "contradiction", contradiction(item.contradiction));
+        if (!("event" in item)) return make("li", item.contradiction.relation === "past" ? "contradiction causal" : "contradiction", contradiction(item.contradiction));
         const { event, continued } = item;
         const hue = this.#palette.classOf(event.author.id, present);
         const row = entry(event, { hue, own: event.author.id === segment.selfId, earlier: earlier(event), continued });
@@ -206,8 +206,8 @@ function plain(events: readonly ChatEvent[]): WallRow[] {
   return events.map((event) => ({ event, contradiction: null }));
 }
 
-function keyOf({ causal, earlier, later }: Contradiction): string {
-  return `${causal ? "cause" : "order"} ${earlier.sequence} ${later.sequence}`;
+function keyOf({ relation, earlier, later }: Contradiction): string {
+  return `${relation} ${earlier.sequence} ${later.sequence}`;
 }
 
 /** A new event as it is read aloud where its row is no live region. */
