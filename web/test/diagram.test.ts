@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Causality } from "../src/core/causality.js";
-import { DRAWN_MAX, type Diagram, diagram, drawnEvents } from "../src/core/diagram.js";
+import { DRAWN_MAX, type Diagram, diagram, drawnEvents, paged } from "../src/core/diagram.js";
 import type { ChatEvent, Person } from "../src/core/event.js";
 import { LIFELINES_MAX, columns, placed, shownPeople } from "../src/core/lifelines.js";
 import { event, message } from "./support.js";
@@ -80,6 +80,18 @@ test("whoever has a place keeps it while others come and go", () => {
   assert.deepEqual(columns(first), ["carol", "alice", null, "bob"]);
   const second = placed(first, ["alice", "carol", "dora"].map(person));
   assert.deepEqual(columns(second), ["carol", "alice", null, "dora"]);
+});
+
+test("a page further is as far as can be seen at once, at least one event, and never beyond the ends", () => {
+  const { figures } = drawn(Array.from({ length: 10 }, (_, n) => event(BigInt(n + 1), BigInt(2 * n + 3), { type: "joined" }, "alice")));
+  const apart = figures[1]!.broadcast.y - figures[0]!.broadcast.y;
+  assert.equal(paged(figures, 0, 1, apart * 3), 3);
+  assert.equal(paged(figures, 3, 1, apart * 3.9), 6);
+  assert.equal(paged(figures, 6, -1, apart * 3), 3);
+  assert.equal(paged(figures, 3, 1, 1), 4);
+  assert.equal(paged(figures, 8, 1, apart * 3), 9);
+  assert.equal(paged(figures, 9, 1, apart * 3), 9);
+  assert.equal(paged(figures, 0, -1, apart * 3), 0);
 });
 
 test("a wide picture keeps to its room, a narrow one is scrolled", () => {

@@ -206,6 +206,40 @@ export default {
     assert.equal(await focused(alice), "text");
     assert.equal(await alice.page.inputValue("#text"), "still mine");
     assert.ok(server);
+    // A page of it is what can be seen at once, which depends on how much there is to say of the chosen one.
+    const chosen = () => alice.page.evaluate(() => Number(document.getElementById("picture-scroller").getAttribute("aria-activedescendant").slice("option-".length)));
+    await alice.page.focus("#picture-scroller");
+    await alice.page.keyboard.press("End");
+    const newest = await chosen();
+    await alice.page.keyboard.press("PageUp");
+    const further = await chosen();
+    assert.ok(further < newest - 1 && further > newest - 59, `from ${newest} to ${further}`);
+    await alice.page.keyboard.press("PageDown");
+    assert.ok((await chosen()) > further + 1, `from ${further} to ${await chosen()}`);
+  },
+
+  "names of the widest characters keep within their heads, and are cut with an ellipsis": async (world) => {
+    const server = await world.server();
+    const pages = [];
+    for (const name of ["alice", "W".repeat(8), "W".repeat(32)]) {
+      const visitor = await world.visitor(server.url);
+      await visitor.join(name);
+      pages.push(visitor);
+    }
+    const { page } = pages[0];
+    await page.click("#toggle-picture");
+    await page.waitForSelector("#figure-3");
+    for (const width of [1400, 1000, 360]) {
+      await page.setViewportSize({ width, height: 800 });
+      const heads = () => page.evaluate(() => [...document.querySelectorAll(".heads g")].map((head) => {
+        const [pill, name] = [".pill", ".head"].map((part) => head.querySelector(part).getBoundingClientRect());
+        return { within: name.left >= pill.left && name.right <= pill.right, text: head.querySelector(".head").textContent };
+      }));
+      await until(`all names are within their heads at ${width}`, async () => (await heads()).every(({ within }) => within));
+      const texts = (await heads()).map(({ text }) => text);
+      assert.ok(texts.includes("alice"), `${texts}`);
+      assert.ok(texts.some((text) => /^W+…$/.test(text)), `${texts}`);
+    }
   },
 
   "the wall clock can put an effect before its cause, and the page says where": async (world) => {

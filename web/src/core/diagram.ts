@@ -139,6 +139,14 @@ export function diagram(scene: Scene): Diagram {
   };
 }
 
+/** The figure that is a page further than this one, or back: the last that can be seen along with it in this height. */
+export function paged(figures: readonly Figure[], from: number, step: 1 | -1, height: number): number {
+  const start = figures[from]?.broadcast.y ?? 0;
+  let at = from;
+  while (figures[at + step] !== undefined && (at === from || Math.abs(figures[at + step]!.broadcast.y - start) <= height)) at += step;
+  return at;
+}
+
 /** When a message was sent, where its writer's clock can be believed: not one that a later kind of event lacks. */
 function sentAt({ kind, logicalTime }: ChatEvent): LogicalTime | null {
   if (kind.type !== "message" || kind.sentLogicalTime === 0n) return null;

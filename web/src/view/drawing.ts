@@ -5,8 +5,8 @@ import { visible } from "../core/text.js";
 import { arrow, draw, round } from "./svg.js";
 import { titled } from "./facts.js";
 
-/** About how wide a character of a name is, in pixels. */
-const CHARACTER = 7;
+/** How much wider than its room a name may be and is still set closer, rather than cut. */
+const CLOSER = 1.25;
 
 /** The class of a participant's colour. */
 export type Hue = (id: string) => string;
@@ -15,11 +15,8 @@ export type Hue = (id: string) => string;
 export function heads(diagram: Diagram, hue: Hue, selfId: string): SVGElement[] {
   const name = (x: number, text: string, look: string, self: boolean) => {
     const wide = Math.min(diagram.laneWidth - 4, 120);
-    // A name that is a little too long is set closer, one that is much too long is cut.
-    const shown = shorten(visible(text), Math.max(4, Math.floor((wide - 2) / CHARACTER) + 1));
-    const closer = [...shown].length * CHARACTER > wide - 10 ? { textLength: wide - 8, lengthAdjust: "spacingAndGlyphs" } : {};
     const pill = draw("rect", { class: self ? "pill self" : "pill", x: round(x - wide / 2), y: 5, width: wide, height: 22, rx: 11 });
-    return draw("g", { class: look }, draw("title", {}, visible(text)), pill, draw("text", { class: "head", x: round(x), y: 20, ...closer }, shown));
+    return draw("g", { class: look }, draw("title", {}, visible(text)), pill, draw("text", { class: "head", x: round(x), y: 20, "data-room": wide - 8 }, visible(text)));
   };
   return [
     draw("text", { class: "moment", x: 30, y: 20 }, "time"),
@@ -28,9 +25,21 @@ export function heads(diagram: Diagram, hue: Hue, selfId: string): SVGElement[] 
   ];
 }
 
-function shorten(text: string, characters: number): string {
-  const all = [...text];
-  return all.length <= characters ? text : `${all.slice(0, characters - 1).join("")}…`;
+/**
+ * Makes the names fit their pills, once they are in the page: only there is it known how wide each of them is. A name
+ * that is a little too long is set closer, one that is much too long is cut.
+ */
+export function fit(heads: SVGElement): void {
+  for (const head of heads.querySelectorAll<SVGTextElement>(".head")) {
+    const room = Number(head.dataset["room"]);
+    const all = [...(head.textContent ?? "")];
+    for (let kept = all.length - 1; kept > 0 && head.getComputedTextLength() > room * CLOSER; kept -= 1) {
+      head.textContent = `${all.slice(0, kept).join("")}…`;
+    }
+    if (head.getComputedTextLength() <= room) continue;
+    head.setAttribute("textLength", `${room}`);
+    head.setAttribute("lengthAdjust", "spacingAndGlyphs");
+  }
 }
 
 /** A moment of the axis. */

@@ -1,12 +1,12 @@
 /** The panel that draws the conversation as it happens, and where an event can be chosen. */
 
 import type { Causality } from "../core/causality.js";
-import { type Diagram, type Figure, diagram, drawnEvents } from "../core/diagram.js";
+import { type Diagram, type Figure, diagram, drawnEvents, paged } from "../core/diagram.js";
 import type { ChatEvent } from "../core/event.js";
 import { type Places, placed, shownPeople } from "../core/lifelines.js";
 import type { Segment, State } from "../core/state.js";
 import { byId, make, reconcile, setText, show } from "./dom.js";
-import { figure, ground, heads, moment } from "./drawing.js";
+import { figure, fit, ground, heads, moment } from "./drawing.js";
 import { RELATIONS, SIGN, facts, placed as named } from "./facts.js";
 import type { Palette } from "./palette.js";
 import { sizeOf } from "./scroll.js";
@@ -17,6 +17,9 @@ const REDRAW_MS = 200;
 
 /** How far from the end still counts as the bottom, in CSS pixels. */
 const NEAR_PX = 30;
+
+/** How high the names above the lifelines are, which stay in view, in CSS pixels. */
+const HEADS_PX = 32;
 
 /** What the panel tells the page. */
 export interface Wishes {
@@ -143,13 +146,16 @@ export class Picture {
     const next = diagram({ causality, people, places: this.#places, selfId: segment.selfId, room, before: this.#diagram });
     const present = state.roster.slice(0, people.length).map((person) => person.id);
     const hue = (id: string) => this.#palette.classOf(id, present);
-    for (const [svg, height] of [[this.#heads, 32], [this.#plot, next.height]] as const) {
+    for (const [svg, height] of [[this.#heads, HEADS_PX], [this.#plot, next.height]] as const) {
       svg.setAttribute("width", String(next.width));
       svg.setAttribute("height", String(height));
     }
     this.#sheet.setAttribute("transform", `translate(0 ${-next.top})`);
     const names = [next.width, next.serviceX, ...next.lifelines.map(({ person, x }) => `${x} ${hue(person.id)} ${person.name}`)].join("\n");
-    if (names !== this.#names) this.#heads.replaceChildren(...heads(next, hue, segment.selfId));
+    if (names !== this.#names) {
+      this.#heads.replaceChildren(...heads(next, hue, segment.selfId));
+      fit(this.#heads);
+    }
     this.#names = names;
     this.#ground.replaceChildren(...ground(next, hue));
     this.#momentsOf(next);
@@ -245,6 +251,8 @@ export class Picture {
       ArrowRight: at < 0 ? last : Math.min(at + 1, last),
       ArrowUp: at < 0 ? last : Math.max(at - 1, 0),
       ArrowLeft: at < 0 ? last : Math.max(at - 1, 0),
+      PageDown: at < 0 ? last : this.#page(at, 1),
+      PageUp: at < 0 ? last : this.#page(at, -1),
       Home: 0,
       End: last,
     };
@@ -255,6 +263,10 @@ export class Picture {
     else if (event.key === "Enter") this.#wishes.reveal();
     else return;
     event.preventDefault();
+  }
+
+  #page(from: number, step: 1 | -1): number {
+    return paged(this.#diagram?.figures ?? [], from, step, this.#scroller.clientHeight - HEADS_PX);
   }
 
   #atEnd(): boolean {
