@@ -13,7 +13,7 @@ mod session;
 pub use entry::{Entry, Fork, Irregular, Lookup, Moment, Start};
 pub use journal::Journal;
 pub use log::{Act, ClientLog, Step};
-pub use session::{Mark, Sent, Session};
+pub use session::{Mark, Sent, Session, Skip};
 
 use foldhash::HashMap;
 

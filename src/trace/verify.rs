@@ -226,6 +226,41 @@ mod tests {
         assert!(gaps(&report, Rule::V14).contains("ended before it could get more"));
     }
 
+    /// The first log that has them, with its deliveries put into this order, and what V4 says of it.
+    fn delivered_as(order: &[usize]) -> Vec<String> {
+        let mut logs = truthful();
+        let alice = &mut logs.0[1];
+        let whole = alice.clone();
+        let at: Vec<usize> = whole.deliveries();
+        let moments = ["timestamp", "local_time"];
+        for (to, from) in at.iter().zip(order) {
+            let moment = moments.map(|field| whole.records[*to][field].clone());
+            alice.records[*to] = whole.records[at[*from]].clone();
+            moments.iter().zip(moment).for_each(|(field, value)| alice.records[*to][*field] = value);
+        }
+        at[order.len()..].iter().rev().for_each(|gone| drop(alice.records.remove(*gone)));
+        let report = logs.verify().unwrap();
+        let v4 = report.rule(Rule::V4);
+        assert_eq!(v4.violated, v4.violations.len() as u64);
+        v4.violations.iter().map(|violation| violation.sentence.replace("alice (p1) got ", "")).collect()
+    }
+
+    #[test]
+    fn whatever_came_in_the_wrong_order_is_said_once_and_as_it_was_v4() {
+        let says = |order: &[usize], expected: &[&str]| assert_eq!(delivered_as(order), expected, "{order:?}");
+        says(&[0, 1, 2, 3, 4, 5], &[]);
+        says(&[0, 1, 3, 2, 4, 5], &["event 4 before event 3, which comes first in the order."]);
+        says(&[0, 1, 4, 2, 3, 5], &["event 5 before event 3, which comes first in the order."]);
+        says(&[0, 1, 3, 4, 5], &["event 4 right after event 2: the one event in between never arrived."]);
+        says(&[0, 1, 2, 1, 2, 3], &["event 2 after event 3: deliveries went back in the order."]);
+        says(&[0, 1, 1, 2], &["event 2 twice."]);
+        let late_and_never = [
+            "event 5 before event 3, which comes first in the order.",
+            "events 2 and 5, but event 4 in between never arrived.",
+        ];
+        says(&[0, 1, 4, 2, 5], &late_and_never);
+    }
+
     #[test]
     fn the_lines_of_several_processes_in_one_file_are_no_log() {
         let mut logs = truthful();

@@ -32,7 +32,7 @@ impl Log {
     }
 
     /// The places of all deliveries.
-    pub(super) fn deliveries(&self) -> Vec<usize> {
+    pub(in crate::trace) fn deliveries(&self) -> Vec<usize> {
         let delivered = |index: &usize| self.records[*index]["event"] == "event_delivered";
         (0..self.records.len()).filter(delivered).collect()
     }

@@ -1,5 +1,7 @@
 //! A session, as a log tells it.
 
+use std::collections::BTreeMap;
+
 use foldhash::HashMap;
 
 use crate::trace::record::{LineRef, Who};
@@ -32,6 +34,17 @@ pub struct Sent {
     pub at: i64,
 }
 
+/// Events that had not come when a later one came.
+#[derive(Clone, Copy, Debug)]
+pub struct Skip {
+    /// The last of them.
+    pub last: u64,
+    /// What had come before.
+    pub before: Mark,
+    /// What came instead.
+    pub after: Mark,
+}
+
 /// What a log has told of a session so far. What is settled is forgotten.
 #[derive(Debug)]
 pub struct Session {
@@ -47,8 +60,12 @@ pub struct Session {
     pub whole: bool,
     /// The first record of the session.
     pub begins: LineRef,
-    /// The last event delivered.
+    /// The event furthest on in the order that was delivered.
     pub position: Option<Mark>,
+    /// The last that was delivered: another one where deliveries went back.
+    pub latest: Option<Mark>,
+    /// Up to the position, what was not delivered, by the first of each row.
+    pub skipped: BTreeMap<u64, Skip>,
     /// The newest event that it knows of, by a delivery or an acknowledgement.
     pub known: Option<Mark>,
     /// The greatest time that it had delivered, been acknowledged or sent.
@@ -86,6 +103,8 @@ impl Session {
             whole,
             begins: line,
             position: None,
+            latest: None,
+            skipped: BTreeMap::new(),
             known: None,
             time: None,
             sent: HashMap::default(),
@@ -139,6 +158,35 @@ impl Session {
         }
     }
 
+    /// The row of events that was skipped when this one should have come, with the first of them.
+    pub fn skip(&self, sequence: u64) -> Option<(u64, Skip)> {
+        let (first, skip) = self.skipped.range(..=sequence).next_back()?;
+        (sequence <= skip.last).then_some((*first, *skip))
+    }
+
+    fn delivered(&mut self, now: Mark) {
+        self.latest = Some(now);
+        let before = match self.position {
+            Some(before) if before.value >= now.value => return self.came_late(now.value),
+            before => before,
+        };
+        self.position = Some(now);
+        if let Some(before) = before.filter(|before| now.value - before.value > 1) {
+            self.skipped.insert(before.value + 1, Skip { last: now.value - 1, before, after: now });
+        }
+    }
+
+    fn came_late(&mut self, sequence: u64) {
+        let Some((first, skip)) = self.skip(sequence) else { return };
+        self.skipped.remove(&first);
+        if first < sequence {
+            self.skipped.insert(first, Skip { last: sequence - 1, ..skip });
+        }
+        if sequence < skip.last {
+            self.skipped.insert(sequence + 1, skip);
+        }
+    }
+
     pub(super) fn settle(&mut self, step: &Step<'_>) {
         let line = step.line;
         (self.last, self.last_at) = (line, step.at);
@@ -164,7 +212,7 @@ impl Session {
             Act::Delivered { sequence, logical_time, .. } => {
                 Mark::raise(&mut self.time, logical_time, line);
                 Mark::raise(&mut self.known, sequence, line);
-                self.position = Some(Mark { value: sequence, line });
+                self.delivered(Mark { value: sequence, line });
                 self.broken = false;
             }
             Act::Disconnected { left } => {

@@ -1,4 +1,4 @@
-//! The rules that only whole logs can show: V9 (everything until the leave), V11 (every message was sent), V14.
+//! The rules that only whole logs can show: V4 (what never arrived), V9 (everything until the leave), V11 (every message was sent), V14.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -15,6 +15,7 @@ const ON_ITS_WAY_MICROS: i64 = 1_000_000;
 const UNNOTICED_MICROS: i64 = 35_000_000;
 
 pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
+    model.sessions.iter().for_each(|session| v4_never_arrived(session, &mut rules[Rule::V4 as usize]));
     let mut by_journal: Vec<Vec<&Session>> = vec![Vec::new(); model.journals.len()];
     model.sessions.iter().for_each(|session| by_journal[session.journal].push(session));
     let known = || model.journals.iter().zip(&by_journal).filter(|(journal, _)| journal.is_known());
@@ -58,6 +59,27 @@ fn furthest<'a>(sessions: impl Iterator<Item = &'a Session>) -> BTreeMap<Who, &'
 /// The last event that it got.
 fn reach(session: &Session) -> u64 {
     session.position.map_or(0, |position| position.value)
+}
+
+fn v4_never_arrived(session: &Session, rule: &mut RuleReport) {
+    for (first, skip) in &session.skipped {
+        let (who, before, after) = (session.title(), skip.before.value, skip.after.value);
+        // In a hole at the end it may have come, and too late.
+        let never = if session.lost_after > 0 { "did not arrive before it" } else { "never arrived" };
+        let sentence = || {
+            let count = skip.last - first + 1;
+            if count == after - before - 1 {
+                let events = if count == 1 { "the one event".into() } else { format!("{count} events") };
+                return format!(
+                    "{who} got event {after} right after event {before}: {events} in between {never}."
+                );
+            }
+            let events =
+                if count == 1 { format!("event {first}") } else { format!("events {first} to {}", skip.last) };
+            format!("{who} got events {before} and {after}, but {events} in between {never}.")
+        };
+        rule.violate(sentence, &[skip.before.line, skip.after.line]);
+    }
 }
 
 fn v9_until_the_leave(journal: &Journal, session: &Session, rule: &mut RuleReport) {

@@ -1,7 +1,7 @@
 //! The rules that can be checked on one step of a session, against the journal and against what the session
 //! was like before the step: V3, V4, V6, V7, V9 (its beginning), V10, V11 (what was sent).
 
-use crate::trace::model::{Act, ClientLog, Entry, Journal, Lookup, Model, Moment, Session, Step};
+use crate::trace::model::{Act, ClientLog, Entry, Journal, Lookup, Mark, Model, Moment, Session, Step};
 use crate::trace::record::Kind;
 use crate::trace::report::{Rule, RuleReport};
 
@@ -123,29 +123,28 @@ fn v3_agreement(view: &View<'_>, rule: &mut RuleReport) {
     }
 }
 
+/// What is skipped may come late; what never comes is said in the end.
 fn v4_continuity(view: &View<'_>, rule: &mut RuleReport) {
-    let (Act::Delivered { sequence, .. }, Some(last)) = (&view.step.act, view.session.position) else { return };
+    let View { session, step, .. } = view;
+    let (Act::Delivered { sequence, .. }, Some(newest)) = (&step.act, session.position) else { return };
     rule.checked += 1;
-    let (before, sequence) = (last.value, *sequence);
-    if before.checked_add(1) == Some(sequence) {
+    let sequence = *sequence;
+    let follows = |mark: Mark| mark.value.checked_add(1) == Some(sequence);
+    if sequence > newest.value || session.latest.is_some_and(follows) {
         return;
     }
-    let who = view.session.title();
+    let (who, newest_is) = (session.title(), newest.value);
+    if let Some((_, skip)) = session.skip(sequence) {
+        let early = skip.after.value;
+        let sentence =
+            || format!("{who} got event {early} before event {sequence}, which comes first in the order.");
+        return rule.violate(sentence, &[skip.after.line, step.line]);
+    }
     let sentence = || match sequence {
-        _ if sequence == before => format!("{who} got event {sequence} twice."),
-        _ if sequence < before => {
-            format!("{who} got event {sequence} after event {before}: deliveries went back in the order.")
-        }
-        _ => format!(
-            "{who} got event {sequence} right after event {before}: {} in between never arrived.",
-            events(sequence - before - 1)
-        ),
+        _ if sequence == newest_is => format!("{who} got event {sequence} twice."),
+        _ => format!("{who} got event {sequence} after event {newest_is}: deliveries went back in the order."),
     };
-    rule.violate(sentence, &[last.line, view.step.line]);
-}
-
-fn events(count: u64) -> String {
-    if count == 1 { "the one event".into() } else { format!("{count} events") }
+    rule.violate(sentence, &[newest.line, step.line]);
 }
 
 /// The event of a publish comes after all that the session knew when it first sent it.
