@@ -8,6 +8,7 @@
 mod holes;
 mod journals;
 mod real_time;
+mod seen;
 mod sessions;
 mod steps;
 

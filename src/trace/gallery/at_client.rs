@@ -84,6 +84,39 @@ pub(super) const MISTAKES: &[Mistake] = &[
         },
     },
     Mistake {
+        title: "A client says that it had seen less than it had",
+        explanation: "The position is noted when the user begins to write, and what comes until it is sent is left out: \
+                      an answer looks as if it had crossed its question.",
+        rule: Rule::V6,
+        apply: |logs| {
+            let event = logs.message(|event| number(event, "seen_sequence") > 3)?;
+            say_seen(logs, &event, number(&event, "seen_sequence") - 3);
+            Some(())
+        },
+    },
+    Mistake {
+        title: "A client says that it had seen what it had not",
+        explanation: "The newest event that a heartbeat names is taken for one that was shown: a message that crossed \
+                      looks like an answer.",
+        rule: Rule::V6,
+        apply: |logs| {
+            let crossed = |event: &Value| number(event, "seen_sequence") + 1 < number(event, "sequence");
+            let event = logs.message(crossed)?;
+            say_seen(logs, &event, number(&event, "sequence") - 1);
+            Some(())
+        },
+    },
+    Mistake {
+        title: "A client has seen the future",
+        explanation: "Nobody compares the position in the request with what there is, and a wrong counter goes through.",
+        rule: Rule::V6,
+        apply: |logs| {
+            let event = logs.message(|_| true)?;
+            say_seen(logs, &event, 5000);
+            Some(())
+        },
+    },
+    Mistake {
         title: "A message is stamped before the clock ticks",
         explanation: "A send is an event, too: the clock must step first, and then be read.",
         rule: Rule::V7,
@@ -210,6 +243,15 @@ pub(super) const MISTAKES: &[Mistake] = &[
         },
     },
 ];
+
+/// A publish says from the beginning, and to everybody, that its writer had seen so much.
+fn say_seen(logs: &mut Logs, event: &Value, seen: u64) {
+    for record in logs.0.iter_mut().flat_map(|log| &mut log.records) {
+        if record["message_id"] == event["message_id"] && record["seen_sequence"].is_u64() {
+            record["seen_sequence"] = json!(seen);
+        }
+    }
+}
 
 fn delivered_message(logs: &mut Logs) -> Option<&mut Value> {
     let is_message = |record: &&mut Value| record["event"] == "event_delivered" && record["kind"] == "message";

@@ -32,6 +32,8 @@ pub struct Sent {
     pub line: LineRef,
     /// When that was.
     pub at: i64,
+    /// What it said that its writer had seen.
+    pub seen: u64,
 }
 
 /// Events that had not come when a later one came.
@@ -197,9 +199,9 @@ impl Session {
                 Mark::raise(&mut self.time, logical_time, line);
                 self.offline = None;
             }
-            Act::PublishSent { message, sent, .. } => {
+            Act::PublishSent { message, sent, seen, .. } => {
                 Mark::raise(&mut self.time, sent, line);
-                self.sent.entry(message).or_insert(Sent { line, at: step.at });
+                self.sent.entry(message).or_insert(Sent { line, at: step.at, seen });
             }
             Act::Acknowledged { message, sequence, logical_time } => {
                 Mark::raise(&mut self.time, logical_time, line);

@@ -5,7 +5,7 @@ use crate::trace::model::{Act, ClientLog, Entry, Journal, Lookup, Mark, Model, M
 use crate::trace::record::Kind;
 use crate::trace::report::{Rule, RuleReport};
 
-use super::real_time;
+use super::{real_time, seen};
 
 /// A step and what it is looked at against.
 pub(super) struct View<'a> {
@@ -49,10 +49,11 @@ impl<'a> View<'a> {
 type Check = fn(&View<'_>, &mut RuleReport);
 
 /// What is asked of every step.
-pub(super) const CHECKS: [(Rule, Check); 7] = [
+pub(super) const CHECKS: [(Rule, Check); 8] = [
     (Rule::V3, v3_agreement),
     (Rule::V4, v4_continuity),
     (Rule::V6, v6_causal_order),
+    (Rule::V6, seen::v6_as_delivered),
     (Rule::V7, v7_clock_condition),
     (Rule::V9, v9_begins_with_own_join),
     (Rule::V10, v10_acknowledged_is_there),
