@@ -2,6 +2,7 @@
 //! one must be caught by the rule that names it. And they can be shown.
 
 mod at_client;
+mod at_request;
 mod at_restart;
 mod at_service;
 mod logs;
@@ -35,7 +36,8 @@ impl Mistake {
 
 /// All of them, in the order of the rules.
 pub fn mistakes() -> Vec<Mistake> {
-    let mut mistakes = [at_service::MISTAKES, at_restart::MISTAKES, at_client::MISTAKES].concat();
+    let mut mistakes =
+        [at_service::MISTAKES, at_request::MISTAKES, at_restart::MISTAKES, at_client::MISTAKES].concat();
     mistakes.sort_by_key(|mistake| mistake.rule);
     mistakes
 }

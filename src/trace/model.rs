@@ -12,7 +12,7 @@ mod session;
 
 pub use entry::{Entry, Fork, Irregular, Lookup, Moment, Start};
 pub use journal::Journal;
-pub use log::{Act, ClientLog, Step};
+pub use log::{Act, ClientLog, Particulars, Step};
 pub use session::{Mark, Sent, Session, Skip};
 
 use foldhash::HashMap;

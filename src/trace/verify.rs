@@ -9,6 +9,7 @@ mod holes;
 mod journals;
 mod real_time;
 mod seen;
+mod sent;
 mod sessions;
 mod steps;
 
@@ -107,7 +108,8 @@ impl Checker {
         let Self { model, rules, .. } = self;
         steps::v7_log(model.log(step.line.file), step, &mut rules[Rule::V7 as usize]);
         let Some(index) = step.session else { return };
-        let view = steps::View::new(model, index, step);
+        let join = model.log(step.line.file).join;
+        let view = steps::View::new(model, index, step, join);
         for (rule, check) in steps::CHECKS {
             check(&view, &mut rules[rule as usize]);
         }

@@ -36,6 +36,47 @@ pub(super) const MISTAKES: &[Mistake] = &[
         },
     },
     Mistake {
+        title: "The author's name of now, not of then",
+        explanation: "The name is looked up when the event is shown, and meanwhile somebody else is called that.",
+        rule: Rule::V3,
+        apply: |logs| {
+            delivered_message(logs)?["display_name"] = json!("mallory");
+            Some(())
+        },
+    },
+    Mistake {
+        title: "One recipient is told another view of the writer's",
+        explanation: "What the writer had seen is filled in for each stream: to one, a message crossed that to \
+                      others did not.",
+        rule: Rule::V3,
+        apply: |logs| {
+            let event = delivered_message(logs)?;
+            event["seen_sequence"] = json!(number(event, "seen_sequence") + 1);
+            Some(())
+        },
+    },
+    Mistake {
+        title: "The time of the send is not the writer's",
+        explanation: "It is taken from the receipt: on the way to one, the writer's clock was replaced by another.",
+        rule: Rule::V3,
+        apply: |logs| {
+            let event = delivered_message(logs)?;
+            event["sent_logical_time"] = json!(number(event, "logical_time") - 1);
+            Some(())
+        },
+    },
+    Mistake {
+        title: "Who left is said to have been cut off",
+        explanation: "Each stream finds its own reason for a leave, from what it sees of the connection.",
+        rule: Rule::V3,
+        apply: |logs| {
+            let left =
+                |record: &&mut Value| record["event"] == "event_delivered" && record["reason"] == "REQUESTED";
+            logs.others().find_map(|log| log.records.iter_mut().find(left))?["reason"] = json!("DISCONNECTED");
+            Some(())
+        },
+    },
+    Mistake {
         title: "An event that never happened",
         explanation: "A client is told something that is nowhere in the journal.",
         rule: Rule::V3,
@@ -80,39 +121,6 @@ pub(super) const MISTAKES: &[Mistake] = &[
             let (log, at) = three_deliveries(logs)?;
             let again = log.records[at[1]].clone();
             log.records.insert(at[1] + 1, again);
-            Some(())
-        },
-    },
-    Mistake {
-        title: "A client says that it had seen less than it had",
-        explanation: "The position is noted when the user begins to write, and what comes until it is sent is left out: \
-                      an answer looks as if it had crossed its question.",
-        rule: Rule::V6,
-        apply: |logs| {
-            let event = logs.message(|event| number(event, "seen_sequence") > 3)?;
-            say_seen(logs, &event, number(&event, "seen_sequence") - 3);
-            Some(())
-        },
-    },
-    Mistake {
-        title: "A client says that it had seen what it had not",
-        explanation: "The newest event that a heartbeat names is taken for one that was shown: a message that crossed \
-                      looks like an answer.",
-        rule: Rule::V6,
-        apply: |logs| {
-            let crossed = |event: &Value| number(event, "seen_sequence") + 1 < number(event, "sequence");
-            let event = logs.message(crossed)?;
-            say_seen(logs, &event, number(&event, "sequence") - 1);
-            Some(())
-        },
-    },
-    Mistake {
-        title: "A client has seen the future",
-        explanation: "Nobody compares the position in the request with what there is, and a wrong counter goes through.",
-        rule: Rule::V6,
-        apply: |logs| {
-            let event = logs.message(|_| true)?;
-            say_seen(logs, &event, 5000);
             Some(())
         },
     },
@@ -243,15 +251,6 @@ pub(super) const MISTAKES: &[Mistake] = &[
         },
     },
 ];
-
-/// A publish says from the beginning, and to everybody, that its writer had seen so much.
-fn say_seen(logs: &mut Logs, event: &Value, seen: u64) {
-    for record in logs.0.iter_mut().flat_map(|log| &mut log.records) {
-        if record["message_id"] == event["message_id"] && record["seen_sequence"].is_u64() {
-            record["seen_sequence"] = json!(seen);
-        }
-    }
-}
 
 fn delivered_message(logs: &mut Logs) -> Option<&mut Value> {
     let is_message = |record: &&mut Value| record["event"] == "event_delivered" && record["kind"] == "message";

@@ -3,6 +3,9 @@
 use crate::chat::{DisplayName, MessageText};
 use crate::trace::record::{Kind, LineRef, Who};
 
+/// The reason of a leave that its participant asked for.
+pub(super) const REQUESTED: &str = "REQUESTED";
+
 /// When something happened, by the record that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {

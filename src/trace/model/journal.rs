@@ -6,7 +6,7 @@ use foldhash::HashMap;
 
 use crate::trace::record::{Kind, LineRef, Record, Who, digest};
 
-use super::entry::{Entry, Fork, Irregular, Link, Lookup, Start, is_valid};
+use super::entry::{Entry, Fork, Irregular, Link, Lookup, REQUESTED, Start, is_valid};
 use super::order::Order;
 
 /// One copy of the journal: the records of one file.
@@ -158,6 +158,12 @@ impl Journal {
     pub fn title(&self, who: Who) -> String {
         let joined = self.members.get(&who).and_then(|(joined, _)| self.entry(*joined));
         joined.map_or_else(|| who.to_string(), |entry| format!("{} ({who})", self.name(entry.name)))
+    }
+
+    /// Where a participant joined.
+    pub fn joined(&self, who: Who) -> Option<(u64, &Entry)> {
+        let (joined, _) = *self.members.get(&who)?;
+        Some((joined, self.entry(joined)?))
     }
 
     /// Where a participant left.
@@ -330,7 +336,7 @@ impl Journal {
             message: if message.is_empty() { 0 } else { digest(message) },
             seen: record.seen_sequence.unwrap_or(0),
             valid: is_valid(kind, name, content, logical_time),
-            requested: record.reason.as_deref() == Some("REQUESTED"),
+            requested: record.reason.as_deref() == Some(REQUESTED),
             sent_by_log: false,
             first_sent: None,
             acknowledged: None,

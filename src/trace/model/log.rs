@@ -4,6 +4,7 @@ use foldhash::HashMap;
 
 use crate::trace::record::{Component, Kind, LineRef, Record, Text, Who, digest};
 
+use super::entry::REQUESTED;
 use super::session::{Mark, Session};
 
 /// What a participant's process did or met.
@@ -47,6 +48,11 @@ pub enum Act<'r> {
         /// Its time.
         logical_time: u64,
     },
+    /// The last try of a publish was refused, for a reason that leaves no doubt.
+    Refused {
+        /// Stands for the message id.
+        message: u64,
+    },
     /// It asked to leave.
     LeaveSent {
         /// The time in the request.
@@ -68,6 +74,8 @@ pub enum Act<'r> {
         text: &'r str,
         /// Stands for the message id; 0 for none.
         message: u64,
+        /// What else it says, where it does.
+        more: Particulars<'r>,
     },
     /// The stream is no more.
     Disconnected {
@@ -85,6 +93,31 @@ pub enum Act<'r> {
     },
     /// Anything else.
     Other,
+}
+
+/// What the record of a delivery may say beyond what every one says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Particulars<'r> {
+    /// The author's name.
+    pub name: Option<&'r str>,
+    /// Of a message: the time in its request.
+    pub sent: Option<u64>,
+    /// Of a message: what its writer had seen.
+    pub seen: Option<u64>,
+    /// Of a leave: whether it was asked for.
+    pub requested: Option<bool>,
+}
+
+impl<'r> Particulars<'r> {
+    fn of(record: &'r Record<'_>) -> Self {
+        let is = |kind| record.kind == Some(kind);
+        Self {
+            name: record.display_name.as_deref(),
+            sent: record.sent_logical_time.filter(|_| is(Kind::Message)),
+            seen: record.seen_sequence.filter(|_| is(Kind::Message)),
+            requested: record.reason.as_deref().filter(|_| is(Kind::Left)).map(|reason| reason == REQUESTED),
+        }
+    }
 }
 
 impl Act<'_> {
@@ -247,6 +280,22 @@ impl ClientLog {
     }
 }
 
+/// Whether a refusal for this reason says that nothing was done. Of others, that of a proxy say, nobody knows.
+fn is_certain(reason: &str) -> bool {
+    matches!(
+        reason,
+        "TEXT_EMPTY"
+            | "TEXT_TOO_LONG"
+            | "MESSAGE_ID_TOO_LONG"
+            | "MALFORMED"
+            | "SESSION_UNKNOWN"
+            | "SECRET_REQUIRED"
+            | "CLOCK_OUT_OF_RANGE"
+            | "SEQUENCE_OUT_OF_RANGE"
+            | "RATE_LIMITED"
+    )
+}
+
 fn act<'r>(record: &'r Record<'_>) -> Act<'r> {
     read(record).unwrap_or(Act::Other)
 }
@@ -275,6 +324,9 @@ fn read<'r>(record: &'r Record<'_>) -> Option<Act<'r>> {
         },
         "publish_acknowledged" => acknowledged(Some(hash(&record.message_id)))?,
         "leave_acknowledged" => acknowledged(None)?,
+        "publish_refused" if is_certain(Record::text(&record.reason)) => {
+            Act::Refused { message: hash(&record.message_id) }
+        }
         "leave_sent" => Act::LeaveSent { sent: record.sent_logical_time? },
         "event_delivered" => Act::Delivered {
             sequence: record.sequence?,
@@ -284,6 +336,7 @@ fn read<'r>(record: &'r Record<'_>) -> Option<Act<'r>> {
             content: digest(Record::text(&record.content)),
             text: Record::text(&record.content),
             message: hash(&record.message_id),
+            more: Particulars::of(record),
         },
         "disconnected" => Act::Disconnected { left: record.reason.as_deref() == Some("LEFT") },
         "client_stopped" => Act::Stopped,

@@ -34,6 +34,8 @@ pub struct Sent {
     pub at: i64,
     /// What it said that its writer had seen.
     pub seen: u64,
+    /// The time in its last try.
+    pub last_time: u64,
 }
 
 /// Events that had not come when a later one came.
@@ -201,7 +203,8 @@ impl Session {
             }
             Act::PublishSent { message, sent, seen, .. } => {
                 Mark::raise(&mut self.time, sent, line);
-                self.sent.entry(message).or_insert(Sent { line, at: step.at, seen });
+                self.sent.entry(message).or_insert(Sent { line, at: step.at, seen, last_time: sent }).last_time =
+                    sent;
             }
             Act::Acknowledged { message, sequence, logical_time } => {
                 Mark::raise(&mut self.time, logical_time, line);
@@ -222,7 +225,7 @@ impl Session {
                 self.broken |= !left;
             }
             Act::Stopped => drop(self.offline.get_or_insert(step.at)),
-            Act::Started | Act::Lost { .. } | Act::Other => {}
+            Act::Started | Act::Refused { .. } | Act::Lost { .. } | Act::Other => {}
         }
     }
 }

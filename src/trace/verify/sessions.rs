@@ -6,8 +6,8 @@ use crate::trace::model::{Journal, Model, Session};
 use crate::trace::record::{Kind, LineRef, Who};
 use crate::trace::report::{Rule, RuleReport};
 
-use super::holes;
 use super::real_time::v12_real_time;
+use super::{holes, sent};
 
 /// How long an event may be on its way to a busy process, in microseconds.
 const ON_ITS_WAY_MICROS: i64 = 1_000_000;
@@ -33,6 +33,7 @@ pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
         rules[Rule::V12 as usize].gap("the clock of a machine was set back while a process ran".into());
     }
     for (journal, sessions) in known() {
+        sessions.iter().for_each(|session| sent::v11_leave(journal, session, &mut rules[Rule::V11 as usize]));
         v11_was_sent(journal, sessions, &mut rules[Rule::V11 as usize]);
         if !model.is_set_back() {
             v12_real_time(journal, &mut rules[Rule::V12 as usize]);

@@ -1,33 +1,37 @@
 //! The rules that can be checked on one step of a session, against the journal and against what the session
 //! was like before the step: V3, V4, V6, V7, V9 (its beginning), V10, V11 (what was sent).
 
-use crate::trace::model::{Act, ClientLog, Entry, Journal, Lookup, Mark, Model, Moment, Session, Step};
+use crate::trace::model::{
+    Act, ClientLog, Entry, Journal, Lookup, Mark, Model, Moment, Particulars, Session, Step,
+};
 use crate::trace::record::Kind;
 use crate::trace::report::{Rule, RuleReport};
 
-use super::{real_time, seen};
+use super::{real_time, seen, sent};
 
 /// A step and what it is looked at against.
 pub(super) struct View<'a> {
     pub(super) journal: &'a Journal,
     pub(super) session: &'a Session,
     pub(super) step: &'a Step<'a>,
-    /// The event of the publish that this step sends, if it sends one that became an event.
+    /// The event of the publish that this step is of, if it is of one that became an event.
     pub(super) becomes: Option<(u64, &'a Entry)>,
+    /// The request to join that has not been answered, if there is one in the log.
+    pub(super) join: Option<Mark>,
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(model: &'a Model, session: usize, step: &'a Step<'a>) -> Self {
+    pub(super) fn new(model: &'a Model, session: usize, step: &'a Step<'a>, join: Option<Mark>) -> Self {
         let session = &model.sessions[session];
         let journal = model.journal_of(session);
         let becomes = match (&step.act, session.who) {
-            (Act::PublishSent { message, .. }, Some(who)) => {
+            (Act::PublishSent { message, .. } | Act::Refused { message }, Some(who)) => {
                 let sequence = journal.by_message.get(&(who, *message)).copied();
                 sequence.and_then(|sequence| Some((sequence, journal.entry(sequence)?)))
             }
             _ => None,
         };
-        Self { journal, session, step, becomes }
+        Self { journal, session, step, becomes, join }
     }
 
     /// Whether the step is the first try of a publish. Where records were lost the first may be among them, but
@@ -57,14 +61,34 @@ pub(super) const CHECKS: [(Rule, Check); 8] = [
     (Rule::V7, v7_clock_condition),
     (Rule::V9, v9_begins_with_own_join),
     (Rule::V10, v10_acknowledged_is_there),
-    (Rule::V11, v11_text_as_sent),
+    (Rule::V11, sent::v11_as_sent),
 ];
+
+/// What else a delivery tells that is not as it was broadcast: what it is, how it was, and how it came.
+fn differs(journal: &Journal, entry: &Entry, told: Particulars<'_>) -> Option<(&'static str, String, String)> {
+    if entry.filled_in {
+        // It was read from a delivery, which need not tell it.
+        return None;
+    }
+    let name = journal.name(entry.name);
+    let number = |what, was: u64, is: Option<u64>| {
+        is.filter(|is| *is != was).map(|is| (what, was.to_string(), is.to_string()))
+    };
+    let name = told.name.filter(|is| *is != name).map(|is| ("the name", name.into(), is.into()));
+    let reason = told.requested.filter(|is| *is != entry.requested).map(|is| {
+        let reason = |requested| if requested { "its wish" } else { "a lost connection" };
+        ("the reason", reason(entry.requested).into(), reason(is).into())
+    });
+    name.or_else(|| number("the time of its send", entry.sent, told.sent))
+        .or_else(|| number("a writer's view up to event", entry.seen, told.seen))
+        .or(reason)
+}
 
 fn v3_agreement(view: &View<'_>, rule: &mut RuleReport) {
     let View { journal, session, step, .. } = view;
     let who = || session.title();
     match step.act {
-        Act::Delivered { sequence, logical_time, kind, author, content, message, text } => {
+        Act::Delivered { sequence, logical_time, kind, author, content, message, text, more } => {
             let entry = match journal.lookup(sequence) {
                 Lookup::Known(entry) => entry,
                 Lookup::Unrecorded => return rule.unrecorded(sequence),
@@ -102,6 +126,11 @@ fn v3_agreement(view: &View<'_>, rule: &mut RuleReport) {
                         "{} got event {sequence} with another author, kind or message id than it was broadcast with.",
                         who()
                     )
+                };
+                rule.violate(sentence, &lines);
+            } else if let Some((what, was, is)) = differs(journal, entry, more) {
+                let sentence = || {
+                    format!("Event {sequence} was broadcast with {what} {was}, but {} got it with {is}.", who())
                 };
                 rule.violate(sentence, &lines);
             }
@@ -295,17 +324,6 @@ fn v10_acknowledged_is_there(view: &View<'_>, rule: &mut RuleReport) {
     }
 }
 
-fn v11_text_as_sent(view: &View<'_>, rule: &mut RuleReport) {
-    let View { session, step, .. } = view;
-    let (Act::PublishSent { content, .. }, Some((_, entry))) = (&step.act, view.becomes) else { return };
-    rule.checked += 1;
-    if entry.content != *content {
-        let title = session.title();
-        let sentence = || format!("{title} sent one text, and another was broadcast as its message.");
-        rule.violate(sentence, &[step.line, entry.line]);
-    }
-}
-
 /// What a step says of an event of its own participant, to be noted with the event.
 pub(super) struct Note {
     pub(super) sequence: u64,
@@ -322,6 +340,11 @@ impl Note {
                 let (sequence, _) = view.becomes?;
                 let first_sent = view.is_first_try().then(|| real_time::sent_at(view.step));
                 Some(Self { sequence, explains: view.became_event(), first_sent, acknowledged: None })
+            }
+            Act::LeaveSent { sent } => {
+                let (sequence, entry) = view.session.who.and_then(|who| view.journal.left(who))?;
+                let explains = entry.sent == sent;
+                Some(Self { sequence, explains, first_sent: None, acknowledged: None })
             }
             Act::Acknowledged { message: Some(_), sequence, .. } => {
                 let own = view.journal.entry(sequence).is_some_and(|entry| Some(entry.who) == view.session.who);

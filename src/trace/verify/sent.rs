@@ -1,0 +1,140 @@
+//! V11: what the service put into the order is what was asked of it, with the time that the request had.
+
+use crate::trace::model::{Act, Journal, Session};
+use crate::trace::report::RuleReport;
+
+use super::steps::View;
+
+pub(super) fn v11_as_sent(view: &View<'_>, rule: &mut RuleReport) {
+    match view.step.act {
+        Act::PublishSent { content, .. } => text(view, content, rule),
+        Act::Refused { message } => refusal(view, message, rule),
+        Act::Connected { resumed: false, .. } => join(view, rule),
+        _ => {}
+    }
+}
+
+fn text(view: &View<'_>, content: u64, rule: &mut RuleReport) {
+    let Some((_, entry)) = view.becomes else { return };
+    rule.checked += 1;
+    if entry.content != content {
+        let title = view.session.title();
+        let sentence = || format!("{title} sent one text, and another was broadcast as its message.");
+        rule.violate(sentence, &[view.step.line, entry.line]);
+    }
+}
+
+/// Another try of the same publish may have been accepted: each try has its own time, and that of the event is
+/// the time of the try that it is of.
+fn refusal(view: &View<'_>, message: u64, rule: &mut RuleReport) {
+    let Some(sent) = view.session.sent.get(&message).filter(|_| message != 0) else { return };
+    rule.checked += 1;
+    let Some((sequence, entry)) = view.becomes.filter(|(_, entry)| entry.sent == sent.last_time) else { return };
+    let title = view.session.title();
+    let sentence =
+        || format!("{title} was told that this message is refused, and yet it was broadcast as event {sequence}.");
+    rule.violate(sentence, &[view.step.line, entry.line]);
+}
+
+/// A Welcome answers the last request to join: a client gives up one before it makes another.
+fn join(view: &View<'_>, rule: &mut RuleReport) {
+    let joined = view.session.who.and_then(|who| view.journal.joined(who));
+    let (Some(request), Some((sequence, entry))) = (view.join, joined.filter(|(_, entry)| !entry.filled_in))
+    else {
+        return;
+    };
+    rule.checked += 1;
+    if entry.sent != request.value {
+        let (title, sent, stated) = (view.session.title(), request.value, entry.sent);
+        let sentence = || {
+            format!(
+                "{title} asked to join at time {sent}, but event {sequence}, its join, says that it was {stated}."
+            )
+        };
+        rule.violate(sentence, &[request.line, entry.line]);
+    }
+}
+
+/// A leave that is acknowledged was asked for by the log that has the answer, if that has all of the session.
+pub(super) fn v11_leave(journal: &Journal, session: &Session, rule: &mut RuleReport) {
+    let left = session.who.and_then(|who| journal.left(who));
+    let Some(answer) = session.left.filter(|_| session.whole && session.lost_before == 0) else { return };
+    let Some((sequence, entry)) = left.filter(|(_, entry)| entry.requested && !entry.filled_in) else { return };
+    rule.checked += 1;
+    if !entry.sent_by_log {
+        let (title, stated) = (session.title(), entry.sent);
+        let sentence = || {
+            format!(
+                "{title} left as event {sequence}, which says that it was asked for at time {stated}; but its log has no such request."
+            )
+        };
+        rule.violate(sentence, &[answer, entry.line]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::trace::gallery::{Logs, truthful};
+    use crate::trace::report::Rule;
+
+    /// Before a record in the log of somebody who joins, writes and leaves, there is one like it.
+    fn before(event: &str, change: impl Fn(&mut Value)) -> Logs {
+        let mut logs = truthful();
+        let bob = &mut logs.0[2].records;
+        let at = bob.iter().position(|record| record["event"] == event).unwrap();
+        let mut other = bob[at].clone();
+        other["local_time"] = Value::Null;
+        change(&mut other);
+        bob.insert(at, other);
+        logs
+    }
+
+    fn v11(logs: &Logs) -> Vec<String> {
+        let report = logs.verify().unwrap();
+        report.rule(Rule::V11).violations.iter().map(|violation| violation.sentence.clone()).collect()
+    }
+
+    #[test]
+    fn a_request_that_was_made_again_is_compared_by_the_time_of_the_try_that_was_answered_v11() {
+        for event in ["join_sent", "leave_sent"] {
+            // The first try is lost, and the clock has moved on when the second is made.
+            let logs = before(event, |first| {
+                first["sent_logical_time"] = json!(first["sent_logical_time"].as_u64().unwrap() - 1);
+            });
+            assert_eq!(v11(&logs), [""; 0], "{event}");
+        }
+    }
+
+    #[test]
+    fn a_try_that_was_refused_may_be_followed_by_one_that_is_accepted_v11() {
+        let refused = |record: &mut Value| {
+            record["event"] = json!("publish_refused");
+            record["reason"] = json!("RATE_LIMITED");
+            record["sent_logical_time"] = Value::Null;
+        };
+        let mut logs = before("publish_sent", refused);
+        let bob = &mut logs.0[2].records;
+        let at = bob.iter().position(|record| record["event"] == "publish_refused").unwrap();
+        // What was refused is an earlier try, at an earlier time.
+        let mut first = bob[at + 1].clone();
+        let known = bob[..at].iter().filter_map(|record| record["local_time"].as_u64()).max().unwrap();
+        assert_eq!(first["sent_logical_time"], json!(known + 1));
+        (first["sent_logical_time"], first["local_time"]) = (json!(known), Value::Null);
+        bob.insert(at, first);
+        assert_eq!(v11(&logs), [""; 0]);
+    }
+
+    #[test]
+    fn a_refusal_that_leaves_doubt_accuses_nobody_v11() {
+        for reason in ["UNCONFIRMED", "CONNECTION_LOST", "SHUTTING_DOWN", "JOURNAL_UNAVAILABLE", "502 Bad Gateway"]
+        {
+            let mut logs = truthful();
+            let bob = &mut logs.0[2].records;
+            let answer = bob.iter_mut().find(|record| record["event"] == "publish_acknowledged").unwrap();
+            (answer["event"], answer["reason"]) = (json!("publish_refused"), json!(reason));
+            assert_eq!(v11(&logs), [""; 0], "{reason}");
+        }
+    }
+}
