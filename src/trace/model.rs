@@ -9,11 +9,13 @@ mod journal;
 mod log;
 mod order;
 mod session;
+mod streams;
 
 pub use entry::{Entry, Fork, Irregular, Lookup, Moment, Start};
 pub use journal::Journal;
 pub use log::{Act, ClientLog, Particulars, Step};
 pub use session::{Mark, Sent, Session, Skip};
+pub use streams::Leap;
 
 use foldhash::HashMap;
 

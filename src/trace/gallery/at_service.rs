@@ -99,6 +99,24 @@ pub(super) const MISTAKES: &[Mistake] = &[
         },
     },
     Mistake {
+        title: "A stream begins after its own join",
+        explanation: "It is attached where the conversation ends, and by then that is one event further.",
+        rule: Rule::V4,
+        apply: |logs| {
+            let service = logs.service()?;
+            let connected = service.records.iter().find(|record| record["event"] == "client_connected")?;
+            let (who, first) = (connected["participant_id"].clone(), number(connected, "sequence") + 2);
+            // At the end, after all that it was handed: where it has got more, it gets this again.
+            let last = service.records.last()?;
+            let delivered = json!({
+                "timestamp": last["timestamp"], "level": "DEBUG", "component": "server", "event": "event_delivered",
+                "epoch": connected["epoch"], "participant_id": who, "first_sequence": first, "last_sequence": first,
+            });
+            service.records.push(delivered);
+            Some(())
+        },
+    },
+    Mistake {
         title: "A repeat is taken for a new message",
         explanation: "The answer was lost, the client sent again, and the service did not recognise the message id.",
         rule: Rule::V5,

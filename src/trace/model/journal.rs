@@ -8,6 +8,7 @@ use crate::trace::record::{Kind, LineRef, Record, Who, digest};
 
 use super::entry::{Entry, Fork, Irregular, Link, Lookup, REQUESTED, Start, is_valid};
 use super::order::Order;
+use super::streams::{Leap, Streams};
 
 /// One copy of the journal: the records of one file.
 #[derive(Debug)]
@@ -62,6 +63,7 @@ pub struct Journal {
     pub starts: Vec<Start>,
     /// What the service handed to a participant's stream that lies outside its membership.
     pub strayed: Vec<(LineRef, Who, u64, u64)>,
+    streams: Streams,
     links: HashMap<Who, Link>,
     /// When each process of the service ended that has, or its log had a hole.
     ends: Vec<i64>,
@@ -95,6 +97,7 @@ impl Journal {
             forks: Vec::new(),
             starts: Vec::new(),
             strayed: Vec::new(),
+            streams: Streams::default(),
             links: HashMap::default(),
             ends: Vec::new(),
             lost: 0,
@@ -160,6 +163,11 @@ impl Journal {
         joined.map_or_else(|| who.to_string(), |entry| format!("{} ({who})", self.name(entry.name)))
     }
 
+    /// Batches of streams that do not go on where one was.
+    pub fn leaps(&self) -> Vec<Leap> {
+        self.streams.leaps()
+    }
+
     /// Where a participant joined.
     pub fn joined(&self, who: Who) -> Option<(u64, &Entry)> {
         let (joined, _) = *self.members.get(&who)?;
@@ -215,6 +223,7 @@ impl Journal {
         self.lost = self.lost.saturating_add(count);
         // A line that is cut is one of them.
         self.torn = false;
+        self.streams.lose(file);
         let index = self.copy(file);
         let lost = &mut self.copies[index].lost;
         *lost = lost.saturating_add(count);
@@ -230,6 +239,9 @@ impl Journal {
                 let loopback = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
                 let link = Link { loopback, ended: None, process: self.ends.len() };
                 self.links.insert(who(record), link);
+                if let Some(after) = record.sequence {
+                    self.streams.begin(line, who(record), after);
+                }
             }
             "client_disconnected" => {
                 if let Some(link) = self.links.get_mut(&who(record)) {
@@ -257,6 +269,7 @@ impl Journal {
 
     fn started(&mut self, line: LineRef, record: &Record<'_>) {
         self.process_ended();
+        self.streams.start(line.file);
         // It has looked into its journal, and says where that ends.
         self.torn = false;
         let (sequence, logical_time) = (record.sequence.unwrap_or(0), record.logical_time.unwrap_or(0));
@@ -360,6 +373,8 @@ impl Journal {
         let Some((joined, left)) = self.members.get(&who).copied() else { return };
         if first < joined || (last > self.head() && !self.may_go_on()) || left.is_some_and(|left| last >= left) {
             self.strayed.push((line, who, first, last));
+        } else {
+            self.streams.batch(line, who, first, last);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The rules that the journal alone can break: V1, V2, V5, V8, V11 (valid texts and names), V13.
+//! The rules that the journal alone can break: V1, V2, V5, V8, V11 (valid texts and names), V13. And V4 and V9 as
+//! far as the service says itself what it handed to streams.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -28,6 +29,7 @@ pub(super) fn check(journal: &Journal, rules: &mut [RuleReport]) {
     holes::in_journal(journal, rules);
     v1_numbering(journal, &mut rules[Rule::V1 as usize]);
     v2_clock(journal, &mut rules[Rule::V2 as usize]);
+    v4_streams_go_on(journal, &mut rules[Rule::V4 as usize]);
     v5_no_duplicate(journal, &mut rules[Rule::V5 as usize]);
     v8_membership(journal, &mut rules[Rule::V8 as usize]);
     v9_stream_in_membership(journal, &mut rules[Rule::V9 as usize]);
@@ -104,6 +106,17 @@ fn v2_recovered(journal: &Journal, rule: &mut RuleReport) {
             };
             rule.violate(sentence, &[entry.line, start.line]);
         }
+    }
+}
+
+/// What was handed to a stream may never have arrived, so it is not counted: the rule holds over what did.
+fn v4_streams_go_on(journal: &Journal, rule: &mut RuleReport) {
+    for leap in journal.leaps() {
+        let (who, first, expected) = (journal.title(leap.who), leap.first, leap.expected.value);
+        let sentence = || {
+            format!("The stream of {who} was handed event {first} where event {expected} should have come next.")
+        };
+        rule.violate(sentence, &[leap.expected.line, leap.line]);
     }
 }
 
