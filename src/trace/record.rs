@@ -23,8 +23,16 @@ pub enum RecordFault {
     #[error("is not a log record: {0}")]
     Json(#[from] serde_json::Error),
     /// The timestamp cannot be read.
-    #[error("has a timestamp that is not RFC 3339: {0}")]
+    #[error("has a timestamp that is not RFC 3339 in UTC (it has to end in Z): {0}")]
     Timestamp(String),
+    /// What cannot be checked without it is not there.
+    #[error("is not a complete record: {event} without {field}")]
+    Incomplete {
+        /// What it is.
+        event: String,
+        /// What it lacks.
+        field: &'static str,
+    },
 }
 
 impl RecordFault {
@@ -144,7 +152,22 @@ impl<'a> Record<'a> {
         let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let micros = since.and_then(|since| i64::try_from(since.as_micros()).ok());
         record.at = micros.ok_or_else(|| RecordFault::Timestamp(record.timestamp.to_string()))?;
-        Ok(record)
+        match record.lacks() {
+            Some(field) => Err(RecordFault::Incomplete { event: record.event.to_string(), field }),
+            None => Ok(record),
+        }
+    }
+
+    /// The first field that is not there, though nothing can be said of such a record without it.
+    fn lacks(&self) -> Option<&'static str> {
+        let delivered = &*self.event == "event_delivered" && self.component != Component::Server;
+        let tells = delivered || (self.component == Component::Server && self.event.ends_with("_broadcast"));
+        let fields = [
+            ("sequence", self.sequence.is_some()),
+            ("logical_time", self.logical_time.is_some()),
+            ("kind", self.kind.is_some()),
+        ];
+        fields.into_iter().find(|(_, is_there)| tells && !is_there).map(|(field, _)| field)
     }
 
     /// Whether a process begins here.
@@ -200,6 +223,28 @@ mod tests {
         assert_eq!(Record::text(&record.content), "a\nb");
         assert_eq!(Who::of(Record::text(&record.participant_id)), Who(7));
         assert_eq!(record.sequence, None);
+    }
+
+    #[test]
+    fn a_record_that_lacks_what_it_is_checked_by_is_a_fault() {
+        let whole = serde_json::json!({"timestamp": "2026-01-01T00:00:00Z", "component": "client",
+            "event": "event_delivered", "sequence": 1, "logical_time": 2, "kind": "joined"});
+        assert!(Record::parse(&whole.to_string()).is_ok());
+        for (component, event) in [("client", "event_delivered"), ("server", "message_broadcast")] {
+            for field in ["sequence", "logical_time", "kind"] {
+                let mut record = whole.clone();
+                (record["component"], record["event"]) = (component.into(), event.into());
+                record[field] = serde_json::Value::Null;
+                let fault = Record::parse(&record.to_string()).unwrap_err().to_string();
+                assert_eq!(fault, format!("is not a complete record: {event} without {field}"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_of_another_zone_is_refused_for_that() {
+        let line = r#"{"timestamp":"2026-01-01T02:00:00+02:00","component":"client","event":"client_started"}"#;
+        assert!(Record::parse(line).unwrap_err().to_string().contains("in UTC (it has to end in Z)"));
     }
 
     #[test]
