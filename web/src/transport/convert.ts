@@ -22,6 +22,7 @@ export function toFrame(response: JoinResponse): Frame | null {
       return { type: "caught-up" };
     case "heartbeat":
       return { type: "heartbeat" };
+    case "presence":
     case undefined:
       return null;
   }

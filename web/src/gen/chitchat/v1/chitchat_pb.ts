@@ -23,7 +23,7 @@ import type { Message as Message$1 } from "@bufbuild/protobuf";
  * Describes the file chitchat/v1/chitchat.proto.
  */
 export const file_chitchat_v1_chitchat: GenFile = /*@__PURE__*/
-  fileDesc("ChpjaGl0Y2hhdC92MS9jaGl0Y2hhdC5wcm90bxILY2hpdGNoYXQudjEiYwoLSm9pblJlcXVlc3QSFAoMZGlzcGxheV9uYW1lGAEgASgJEhQKDGxvZ2ljYWxfdGltZRgCIAEoBBIoCgZyZXN1bWUYAyABKAsyGC5jaGl0Y2hhdC52MS5SZXN1bWVQb2ludCJLCgtSZXN1bWVQb2ludBIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEg0KBWVwb2NoGAIgASgJEhYKDmFmdGVyX3NlcXVlbmNlGAMgASgEIr4BCgxKb2luUmVzcG9uc2USJwoHd2VsY29tZRgBIAEoCzIULmNoaXRjaGF0LnYxLldlbGNvbWVIABIjCgVldmVudBgCIAEoCzISLmNoaXRjaGF0LnYxLkV2ZW50SAASKgoJY2F1Z2h0X3VwGAMgASgLMhUuY2hpdGNoYXQudjEuQ2F1Z2h0VXBIABIrCgloZWFydGJlYXQYBCABKAsyFi5jaGl0Y2hhdC52MS5IZWFydGJlYXRIAEIHCgVmcmFtZSKRAgoHV2VsY29tZRIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEhYKDnBhcnRpY2lwYW50X2lkGAIgASgJEg0KBWVwb2NoGAMgASgJEhUKDWhlYWRfc2VxdWVuY2UYBCABKAQSFAoMbG9naWNhbF90aW1lGAUgASgEEg8KB3Jlc3VtZWQYBiABKAgSLgoMcGFydGljaXBhbnRzGAcgAygLMhguY2hpdGNoYXQudjEuUGFydGljaXBhbnQSNQoSaGVhcnRiZWF0X2ludGVydmFsGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiMKBmxpbWl0cxgJIAEoCzITLmNoaXRjaGF0LnYxLkxpbWl0cyJCCgZMaW1pdHMSGwoTdGV4dF9jaGFyYWN0ZXJzX21heBgBIAEoDRIbChNuYW1lX2NoYXJhY3RlcnNfbWF4GAIgASgNIjsKC1BhcnRpY2lwYW50EhYKDnBhcnRpY2lwYW50X2lkGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCSIcCghDYXVnaHRVcBIQCghzZXF1ZW5jZRgBIAEoBCIiCglIZWFydGJlYXQSFQoNaGVhZF9zZXF1ZW5jZRgBIAEoBCKbAgoFRXZlbnQSEAoIc2VxdWVuY2UYASABKAQSFAoMbG9naWNhbF90aW1lGAIgASgEEg8KB2NvbnRlbnQYAyABKAkSLQoLcGFydGljaXBhbnQYBCABKAsyGC5jaGl0Y2hhdC52MS5QYXJ0aWNpcGFudBIvCgtyZWNvcmRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoGam9pbmVkGAYgASgLMhMuY2hpdGNoYXQudjEuSm9pbmVkSAASIQoEbGVmdBgHIAEoCzIRLmNoaXRjaGF0LnYxLkxlZnRIABInCgdtZXNzYWdlGAggASgLMhQuY2hpdGNoYXQudjEuTWVzc2FnZUgAQgYKBGtpbmQiCAoGSm9pbmVkIjAKBExlZnQSKAoGcmVhc29uGAEgASgOMhguY2hpdGNoYXQudjEuTGVhdmVSZWFzb24iTwoHTWVzc2FnZRISCgptZXNzYWdlX2lkGAEgASgJEhkKEXNlbnRfbG9naWNhbF90aW1lGAIgASgEEhUKDXNlZW5fc2VxdWVuY2UYAyABKAQidgoOUHVibGlzaFJlcXVlc3QSFQoNc2Vzc2lvbl90b2tlbhgBIAEoCRIMCgR0ZXh0GAIgASgJEhQKDGxvZ2ljYWxfdGltZRgDIAEoBBISCgptZXNzYWdlX2lkGAQgASgJEhUKDXNlZW5fc2VxdWVuY2UYBSABKAQiOQoPUHVibGlzaFJlc3BvbnNlEhAKCHNlcXVlbmNlGAEgASgEEhQKDGxvZ2ljYWxfdGltZRgCIAEoBCI7CgxMZWF2ZVJlcXVlc3QSFQoNc2Vzc2lvbl90b2tlbhgBIAEoCRIUCgxsb2dpY2FsX3RpbWUYAiABKAQiNwoNTGVhdmVSZXNwb25zZRIQCghzZXF1ZW5jZRgBIAEoBBIUCgxsb2dpY2FsX3RpbWUYAiABKAQiVQoRTGlzdEV2ZW50c1JlcXVlc3QSFQoNc2Vzc2lvbl90b2tlbhgBIAEoCRIWCg5hZnRlcl9zZXF1ZW5jZRgCIAEoBBIRCglwYWdlX3NpemUYAyABKA0iSgoSTGlzdEV2ZW50c1Jlc3BvbnNlEiIKBmV2ZW50cxgBIAMoCzISLmNoaXRjaGF0LnYxLkV2ZW50EhAKCGhhc19tb3JlGAIgASgIKmYKC0xlYXZlUmVhc29uEhwKGExFQVZFX1JFQVNPTl9VTlNQRUNJRklFRBAAEhoKFkxFQVZFX1JFQVNPTl9SRVFVRVNURUQQARIdChlMRUFWRV9SRUFTT05fRElTQ09OTkVDVEVEEAIypQIKD0NoaXRDaGF0U2VydmljZRI9CgRKb2luEhguY2hpdGNoYXQudjEuSm9pblJlcXVlc3QaGS5jaGl0Y2hhdC52MS5Kb2luUmVzcG9uc2UwARJECgdQdWJsaXNoEhsuY2hpdGNoYXQudjEuUHVibGlzaFJlcXVlc3QaHC5jaGl0Y2hhdC52MS5QdWJsaXNoUmVzcG9uc2USPgoFTGVhdmUSGS5jaGl0Y2hhdC52MS5MZWF2ZVJlcXVlc3QaGi5jaGl0Y2hhdC52MS5MZWF2ZVJlc3BvbnNlEk0KCkxpc3RFdmVudHMSHi5jaGl0Y2hhdC52MS5MaXN0RXZlbnRzUmVxdWVzdBofLmNoaXRjaGF0LnYxLkxpc3RFdmVudHNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChpjaGl0Y2hhdC92MS9jaGl0Y2hhdC5wcm90bxILY2hpdGNoYXQudjEiYwoLSm9pblJlcXVlc3QSFAoMZGlzcGxheV9uYW1lGAEgASgJEhQKDGxvZ2ljYWxfdGltZRgCIAEoBBIoCgZyZXN1bWUYAyABKAsyGC5jaGl0Y2hhdC52MS5SZXN1bWVQb2ludCJLCgtSZXN1bWVQb2ludBIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEg0KBWVwb2NoGAIgASgJEhYKDmFmdGVyX3NlcXVlbmNlGAMgASgEIukBCgxKb2luUmVzcG9uc2USJwoHd2VsY29tZRgBIAEoCzIULmNoaXRjaGF0LnYxLldlbGNvbWVIABIjCgVldmVudBgCIAEoCzISLmNoaXRjaGF0LnYxLkV2ZW50SAASKgoJY2F1Z2h0X3VwGAMgASgLMhUuY2hpdGNoYXQudjEuQ2F1Z2h0VXBIABIrCgloZWFydGJlYXQYBCABKAsyFi5jaGl0Y2hhdC52MS5IZWFydGJlYXRIABIpCghwcmVzZW5jZRgFIAEoCzIVLmNoaXRjaGF0LnYxLlByZXNlbmNlSABCBwoFZnJhbWUikQIKB1dlbGNvbWUSFQoNc2Vzc2lvbl90b2tlbhgBIAEoCRIWCg5wYXJ0aWNpcGFudF9pZBgCIAEoCRINCgVlcG9jaBgDIAEoCRIVCg1oZWFkX3NlcXVlbmNlGAQgASgEEhQKDGxvZ2ljYWxfdGltZRgFIAEoBBIPCgdyZXN1bWVkGAYgASgIEi4KDHBhcnRpY2lwYW50cxgHIAMoCzIYLmNoaXRjaGF0LnYxLlBhcnRpY2lwYW50EjUKEmhlYXJ0YmVhdF9pbnRlcnZhbBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIjCgZsaW1pdHMYCSABKAsyEy5jaGl0Y2hhdC52MS5MaW1pdHMiQgoGTGltaXRzEhsKE3RleHRfY2hhcmFjdGVyc19tYXgYASABKA0SGwoTbmFtZV9jaGFyYWN0ZXJzX21heBgCIAEoDSI7CgtQYXJ0aWNpcGFudBIWCg5wYXJ0aWNpcGFudF9pZBgBIAEoCRIUCgxkaXNwbGF5X25hbWUYAiABKAkiHAoIQ2F1Z2h0VXASEAoIc2VxdWVuY2UYASABKAQiIgoJSGVhcnRiZWF0EhUKDWhlYWRfc2VxdWVuY2UYASABKAQiNQoIUHJlc2VuY2USFgoOcGFydGljaXBhbnRfaWQYASABKAkSEQoJY29ubmVjdGVkGAIgASgIIpsCCgVFdmVudBIQCghzZXF1ZW5jZRgBIAEoBBIUCgxsb2dpY2FsX3RpbWUYAiABKAQSDwoHY29udGVudBgDIAEoCRItCgtwYXJ0aWNpcGFudBgEIAEoCzIYLmNoaXRjaGF0LnYxLlBhcnRpY2lwYW50Ei8KC3JlY29yZGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIlCgZqb2luZWQYBiABKAsyEy5jaGl0Y2hhdC52MS5Kb2luZWRIABIhCgRsZWZ0GAcgASgLMhEuY2hpdGNoYXQudjEuTGVmdEgAEicKB21lc3NhZ2UYCCABKAsyFC5jaGl0Y2hhdC52MS5NZXNzYWdlSABCBgoEa2luZCIICgZKb2luZWQiMAoETGVmdBIoCgZyZWFzb24YASABKA4yGC5jaGl0Y2hhdC52MS5MZWF2ZVJlYXNvbiJPCgdNZXNzYWdlEhIKCm1lc3NhZ2VfaWQYASABKAkSGQoRc2VudF9sb2dpY2FsX3RpbWUYAiABKAQSFQoNc2Vlbl9zZXF1ZW5jZRgDIAEoBCJ2Cg5QdWJsaXNoUmVxdWVzdBIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEgwKBHRleHQYAiABKAkSFAoMbG9naWNhbF90aW1lGAMgASgEEhIKCm1lc3NhZ2VfaWQYBCABKAkSFQoNc2Vlbl9zZXF1ZW5jZRgFIAEoBCI5Cg9QdWJsaXNoUmVzcG9uc2USEAoIc2VxdWVuY2UYASABKAQSFAoMbG9naWNhbF90aW1lGAIgASgEIjsKDExlYXZlUmVxdWVzdBIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEhQKDGxvZ2ljYWxfdGltZRgCIAEoBCI3Cg1MZWF2ZVJlc3BvbnNlEhAKCHNlcXVlbmNlGAEgASgEEhQKDGxvZ2ljYWxfdGltZRgCIAEoBCJVChFMaXN0RXZlbnRzUmVxdWVzdBIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEhYKDmFmdGVyX3NlcXVlbmNlGAIgASgEEhEKCXBhZ2Vfc2l6ZRgDIAEoDSJKChJMaXN0RXZlbnRzUmVzcG9uc2USIgoGZXZlbnRzGAEgAygLMhIuY2hpdGNoYXQudjEuRXZlbnQSEAoIaGFzX21vcmUYAiABKAgqZgoLTGVhdmVSZWFzb24SHAoYTEVBVkVfUkVBU09OX1VOU1BFQ0lGSUVEEAASGgoWTEVBVkVfUkVBU09OX1JFUVVFU1RFRBABEh0KGUxFQVZFX1JFQVNPTl9ESVNDT05ORUNURUQQAjKlAgoPQ2hpdENoYXRTZXJ2aWNlEj0KBEpvaW4SGC5jaGl0Y2hhdC52MS5Kb2luUmVxdWVzdBoZLmNoaXRjaGF0LnYxLkpvaW5SZXNwb25zZTABEkQKB1B1Ymxpc2gSGy5jaGl0Y2hhdC52MS5QdWJsaXNoUmVxdWVzdBocLmNoaXRjaGF0LnYxLlB1Ymxpc2hSZXNwb25zZRI+CgVMZWF2ZRIZLmNoaXRjaGF0LnYxLkxlYXZlUmVxdWVzdBoaLmNoaXRjaGF0LnYxLkxlYXZlUmVzcG9uc2USTQoKTGlzdEV2ZW50cxIeLmNoaXRjaGF0LnYxLkxpc3RFdmVudHNSZXF1ZXN0Gh8uY2hpdGNoYXQudjEuTGlzdEV2ZW50c1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Asks to take part, or to go on taking part.
@@ -139,6 +139,15 @@ export type JoinResponse = Message$1<"chitchat.v1.JoinResponse"> & {
      */
     value: Heartbeat;
     case: "heartbeat";
+  } | {
+    /**
+     * Sent whenever the stream of an active participant broke or is back. After CaughtUp it is also sent
+     * once for each participant whose stream is broken at that time.
+     *
+     * @generated from field: chitchat.v1.Presence presence = 5;
+     */
+    value: Presence;
+    case: "presence";
   } | { case: undefined; value?: undefined };
 };
 
@@ -326,6 +335,35 @@ export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
   messageDesc(file_chitchat_v1_chitchat, 7);
 
 /**
+ * Whether an active participant can be reached at the moment. A hint: not an event, in no log, no clock ticks.
+ * Changes that follow one another quickly may be merged into the last of them.
+ *
+ * @generated from message chitchat.v1.Presence
+ */
+export type Presence = Message$1<"chitchat.v1.Presence"> & {
+  /**
+   * The participant.
+   *
+   * @generated from field: string participant_id = 1;
+   */
+  participantId: string;
+
+  /**
+   * False while its stream is broken and its grace period runs, true once it has resumed.
+   *
+   * @generated from field: bool connected = 2;
+   */
+  connected: boolean;
+};
+
+/**
+ * Describes the message chitchat.v1.Presence.
+ * Use `create(PresenceSchema)` to create a new message.
+ */
+export const PresenceSchema: GenMessage<Presence> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_chitchat, 8);
+
+/**
  * One entry of the conversation. Every recipient is sent the same bytes.
  *
  * @generated from message chitchat.v1.Event
@@ -403,7 +441,7 @@ export type Event = Message$1<"chitchat.v1.Event"> & {
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 8);
+  messageDesc(file_chitchat_v1_chitchat, 9);
 
 /**
  * A participant takes part from here on.
@@ -418,7 +456,7 @@ export type Joined = Message$1<"chitchat.v1.Joined"> & {
  * Use `create(JoinedSchema)` to create a new message.
  */
 export const JoinedSchema: GenMessage<Joined> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 9);
+  messageDesc(file_chitchat_v1_chitchat, 10);
 
 /**
  * A participant is gone.
@@ -439,7 +477,7 @@ export type Left = Message$1<"chitchat.v1.Left"> & {
  * Use `create(LeftSchema)` to create a new message.
  */
 export const LeftSchema: GenMessage<Left> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 10);
+  messageDesc(file_chitchat_v1_chitchat, 11);
 
 /**
  * A participant published a message; its text is the event's content.
@@ -462,8 +500,8 @@ export type Message = Message$1<"chitchat.v1.Message"> & {
   sentLogicalTime: bigint;
 
   /**
-   * The last event that the sender had been delivered when it sent. Where it is smaller than the
-   * sequence of an earlier message, the two were written without knowledge of each other.
+   * The last event that the sender had been delivered when its user submitted the text. Where it is
+   * smaller than the sequence of an earlier message, the two were written without knowledge of each other.
    *
    * @generated from field: uint64 seen_sequence = 3;
    */
@@ -475,7 +513,7 @@ export type Message = Message$1<"chitchat.v1.Message"> & {
  * Use `create(MessageSchema)` to create a new message.
  */
 export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 11);
+  messageDesc(file_chitchat_v1_chitchat, 12);
 
 /**
  * Asks to publish one message.
@@ -514,7 +552,8 @@ export type PublishRequest = Message$1<"chitchat.v1.PublishRequest"> & {
   messageId: string;
 
   /**
-   * The last event that the sender has been delivered; 0 for none.
+   * The last event that the sender had been delivered when its user submitted the text; 0 for none. Waiting
+   * and retrying never raise it: the text was written before what arrives meanwhile.
    *
    * @generated from field: uint64 seen_sequence = 5;
    */
@@ -526,7 +565,7 @@ export type PublishRequest = Message$1<"chitchat.v1.PublishRequest"> & {
  * Use `create(PublishRequestSchema)` to create a new message.
  */
 export const PublishRequestSchema: GenMessage<PublishRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 12);
+  messageDesc(file_chitchat_v1_chitchat, 13);
 
 /**
  * The message has been accepted and is broadcast.
@@ -554,7 +593,7 @@ export type PublishResponse = Message$1<"chitchat.v1.PublishResponse"> & {
  * Use `create(PublishResponseSchema)` to create a new message.
  */
 export const PublishResponseSchema: GenMessage<PublishResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 13);
+  messageDesc(file_chitchat_v1_chitchat, 14);
 
 /**
  * Asks to leave.
@@ -582,7 +621,7 @@ export type LeaveRequest = Message$1<"chitchat.v1.LeaveRequest"> & {
  * Use `create(LeaveRequestSchema)` to create a new message.
  */
 export const LeaveRequestSchema: GenMessage<LeaveRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 14);
+  messageDesc(file_chitchat_v1_chitchat, 15);
 
 /**
  * The participant has left.
@@ -610,7 +649,7 @@ export type LeaveResponse = Message$1<"chitchat.v1.LeaveResponse"> & {
  * Use `create(LeaveResponseSchema)` to create a new message.
  */
 export const LeaveResponseSchema: GenMessage<LeaveResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 15);
+  messageDesc(file_chitchat_v1_chitchat, 16);
 
 /**
  * Asks for earlier events.
@@ -645,7 +684,7 @@ export type ListEventsRequest = Message$1<"chitchat.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 16);
+  messageDesc(file_chitchat_v1_chitchat, 17);
 
 /**
  * One page of events.
@@ -673,7 +712,7 @@ export type ListEventsResponse = Message$1<"chitchat.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 17);
+  messageDesc(file_chitchat_v1_chitchat, 18);
 
 /**
  * Why a participant is gone.
