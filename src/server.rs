@@ -4,6 +4,7 @@
 //! [`stream`] → wire. The socket, the configuration, the journal and the shutdown signal are handed in.
 
 mod accept;
+mod attachments;
 mod broadcast;
 mod config;
 mod deadline;
@@ -16,7 +17,6 @@ mod metrics;
 mod origin;
 mod page;
 mod places;
-mod presence;
 mod rates;
 mod readiness;
 mod refusals;
@@ -50,9 +50,9 @@ pub use refusals::REFUSALS_RECORDED;
 pub use secret::{Secret, SecretFault, WRONG_ATTEMPT_INTERVAL, WRONG_ATTEMPTS_BURST};
 pub use tls::{Tls, TlsError};
 
+use attachments::Attachments;
 use engine::{Engine, EngineParts};
 use feed::Feed;
-use presence::Presence;
 use rates::Rates;
 use service::{PAGES_AT_A_TIME, Service};
 use stream::StreamContext;
@@ -154,11 +154,11 @@ fn compose(
         stall: config.stall,
         vitals: vitals.clone(),
     };
-    let presence = Presence::new(context, config.grace, &conversation);
+    let attachments = Attachments::new(context, config.grace, &conversation);
     let (participants_max, now) = (config.participants_max, config.machine.now);
     let vitals = vitals.clone();
     let parts =
-        EngineParts { conversation, journal, feed, presence, participants_max, now, vitals: vitals.clone() };
+        EngineParts { conversation, journal, feed, attachments, participants_max, now, vitals: vitals.clone() };
     let (engine, handle) = Engine::new(parts);
     let rates = Rates::new(config.publish_rate, config.join_rate);
     let machine = config.machine;

@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use super::attachments::{Attach, Attachments};
 use super::broadcast::record_broadcast;
 use super::feed::Feed;
 use super::origin::Origin;
-use super::presence::{Attach, Presence};
 use super::stream::Delivery;
 use super::vitals::Vitals;
 use crate::chat::{
@@ -118,7 +118,7 @@ pub struct Engine {
     journal: Box<dyn Journal>,
     epoch: Epoch,
     feed: Feed,
-    presence: Presence,
+    attachments: Attachments,
     participants_max: usize,
     now: fn() -> SystemTime,
     vitals: Vitals,
@@ -135,7 +135,7 @@ pub struct EngineParts {
     /// Where it is told.
     pub feed: Feed,
     /// Who is attached.
-    pub presence: Presence,
+    pub attachments: Attachments,
     /// How many participants may be active at a time.
     pub participants_max: usize,
     /// The wall clock.
@@ -147,7 +147,7 @@ pub struct EngineParts {
 impl Engine {
     /// An engine and the way to it.
     pub fn new(parts: EngineParts) -> (Self, EngineHandle) {
-        let EngineParts { conversation, journal, feed, presence, participants_max, now, vitals } = parts;
+        let EngineParts { conversation, journal, feed, attachments, participants_max, now, vitals } = parts;
         let (sender, requests) = mpsc::channel(REQUESTS_WAITING);
         let epoch = journal.epoch();
         vitals.metrics.participants.set(conversation.active() as i64);
@@ -157,7 +157,7 @@ impl Engine {
             journal,
             epoch,
             feed,
-            presence,
+            attachments,
             participants_max,
             now,
             vitals,
@@ -179,7 +179,7 @@ impl Engine {
                         break;
                     }
                 }
-                participant = self.presence.next_expiry(), if !self.vitals.stopping.is_cancelled() => {
+                participant = self.attachments.next_expiry(), if !self.vitals.stopping.is_cancelled() => {
                     // The stop may have come during the wait. Sessions outlive it.
                     if self.vitals.stopping.is_cancelled() {
                         continue;
@@ -194,7 +194,7 @@ impl Engine {
             }
             self.process(&mut batch).await?;
         }
-        self.presence.finish().await;
+        self.attachments.finish().await;
         Ok(self.conversation)
     }
 
@@ -345,7 +345,7 @@ impl Engine {
     fn settle(&mut self, decided: Decided) -> Option<Answered> {
         match decided {
             Decided::Stream { attach, answer } => {
-                Some(Answered::Stream(answer, attach.map(|attach| self.presence.attach(*attach))))
+                Some(Answered::Stream(answer, attach.map(|attach| self.attachments.attach(*attach))))
             }
             Decided::Receipt { receipt, answer } => Some(Answered::Receipt(answer, receipt)),
             Decided::Expiry { .. } => None,
@@ -356,14 +356,14 @@ impl Engine {
         match decided {
             Decided::Stream { answer, .. } => drop(answer.send(Err(Rejection::JournalUnavailable))),
             Decided::Receipt { answer, .. } => drop(answer.send(Err(Rejection::JournalUnavailable))),
-            Decided::Expiry { participant } => self.presence.postpone(participant),
+            Decided::Expiry { participant } => self.attachments.postpone(participant),
         }
     }
 
     /// Before anybody is told, so that a record exists of everything that anybody has ever received.
     fn note_broadcast(&mut self, event: &Event) {
         if let EventKind::Left { reason } = event.kind {
-            self.presence.left(event.participant.id);
+            self.attachments.left(event.participant.id);
             if reason == LeaveReason::Disconnected {
                 record!(
                     INFO,
@@ -376,6 +376,6 @@ impl Engine {
             }
         }
         self.vitals.metrics.event(&event.kind);
-        record_broadcast(&self.epoch, event, self.presence.attached());
+        record_broadcast(&self.epoch, event, self.attachments.attached());
     }
 }

@@ -39,7 +39,7 @@ pub struct Attach {
 }
 
 /// The live side of the roster. The participants' stream tasks live here.
-pub struct Presence {
+pub struct Attachments {
     context: StreamContext,
     grace: Duration,
     streams: JoinSet<End>,
@@ -60,10 +60,10 @@ struct Serving {
     origin: Origin,
 }
 
-impl Presence {
+impl Attachments {
     /// Nobody attached. Whoever is on the roster already gets a fresh grace period.
     pub fn new(context: StreamContext, grace: Duration, conversation: &Conversation) -> Self {
-        let mut presence = Self {
+        let mut attachments = Self {
             context,
             grace,
             streams: JoinSet::new(),
@@ -73,9 +73,9 @@ impl Presence {
             waiting: HashMap::new(),
         };
         for (participant, _) in conversation.roster() {
-            presence.start_grace(participant, grace);
+            attachments.start_grace(participant, grace);
         }
-        presence
+        attachments
     }
 
     /// How many participants have a stream.
@@ -175,7 +175,7 @@ impl Presence {
                 End::Rejected(rejection) => rejection.reason().as_str(),
             },
         );
-        // Only the newest stream speaks for the participant's presence.
+        // Only the newest stream speaks for whether the participant is connected.
         if self.attached.get(&participant).is_some_and(|attached| attached.task == task) {
             self.attached.remove(&participant);
             // A service that stops keeps its sessions: after a restart the grace periods start anew.
