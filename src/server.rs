@@ -17,6 +17,7 @@ mod metrics;
 mod origin;
 mod page;
 mod places;
+mod presence;
 mod rates;
 mod readiness;
 mod refusals;
@@ -41,6 +42,7 @@ use crate::journal::{Epoch, Journal, JournalError, RecoveryError, recover};
 use crate::record::record;
 
 pub use accept::HEADER_LIST_BYTES_MAX;
+pub use attachments::PRESENCE_MERGE;
 pub use broadcast::record_recovered_broadcast;
 pub use config::{Config, Machine};
 pub use feed::FEED_WINDOW;
@@ -154,7 +156,7 @@ fn compose(
         stall: config.stall,
         vitals: vitals.clone(),
     };
-    let attachments = Attachments::new(context, config.grace, &conversation);
+    let attachments = Attachments::new(context, feed.clone(), config.grace, &conversation);
     let (participants_max, now) = (config.participants_max, config.machine.now);
     let vitals = vitals.clone();
     let parts =

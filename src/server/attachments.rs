@@ -1,15 +1,17 @@
 //! Who is attached by which stream, and whose grace period is running.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::{pending, poll_fn};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::time::{DelayQueue, delay_queue};
 
+use super::feed::Feed;
 use super::origin::Origin;
 use super::stream::{Delivery, End, Stream, StreamContext};
 use crate::chat::{Conversation, DisplayName, ParticipantId, Sequence};
@@ -18,6 +20,9 @@ use crate::wire::{Frame, Rejection, WelcomeParts};
 
 /// How soon an expiry is tried again that the journal would not record.
 const EXPIRY_RETRY: Duration = Duration::from_secs(1);
+/// After changes of presence have been told, for how long further ones are merged. A participant that comes and
+/// goes all the time, or ten thousand that go at once, wake each stream no more often than this.
+pub const PRESENCE_MERGE: Duration = Duration::from_millis(200);
 
 /// A stream to be attached.
 #[derive(Debug)]
@@ -41,12 +46,17 @@ pub struct Attach {
 /// The live side of the roster. The participants' stream tasks live here.
 pub struct Attachments {
     context: StreamContext,
+    feed: Feed,
     grace: Duration,
     streams: JoinSet<End>,
     serving: HashMap<Id, Serving>,
     attached: HashMap<ParticipantId, Attached>,
     graces: DelayQueue<ParticipantId>,
     waiting: HashMap<ParticipantId, delay_queue::Key>,
+    /// Who has lost its stream or is back, and has not been told of yet: the last state of each.
+    changes: BTreeMap<ParticipantId, bool>,
+    /// When the next changes may be told.
+    tell_at: Instant,
 }
 
 struct Attached {
@@ -62,19 +72,23 @@ struct Serving {
 
 impl Attachments {
     /// Nobody attached. Whoever is on the roster already gets a fresh grace period.
-    pub fn new(context: StreamContext, grace: Duration, conversation: &Conversation) -> Self {
+    pub fn new(context: StreamContext, feed: Feed, grace: Duration, conversation: &Conversation) -> Self {
         let mut attachments = Self {
             context,
+            feed,
             grace,
             streams: JoinSet::new(),
             serving: HashMap::new(),
             attached: HashMap::new(),
             graces: DelayQueue::new(),
             waiting: HashMap::new(),
+            changes: BTreeMap::new(),
+            tell_at: Instant::now(),
         };
         for (participant, _) in conversation.roster() {
             attachments.start_grace(participant, grace);
         }
+        attachments.feed.publish_presence(conversation.roster().map(|(participant, _)| (participant, false)));
         attachments
     }
 
@@ -116,7 +130,10 @@ impl Attachments {
         }
         self.serving.insert(task.id(), Serving { participant, display_name, origin });
         if let Some(older) = self.attached.insert(participant, Attached { task: task.id(), replace }) {
+            // It was connected all the time.
             older.replace.cancel();
+        } else if resumed {
+            self.note(participant, true);
         }
         Delivery { batches, end }
     }
@@ -142,6 +159,7 @@ impl Attachments {
                     self.waiting.remove(&participant);
                     return participant;
                 }
+                () = sleep_until(self.tell_at), if !self.changes.is_empty() => self.tell(),
                 else => pending().await,
             }
         }
@@ -181,8 +199,26 @@ impl Attachments {
             // A service that stops keeps its sessions: after a restart the grace periods start anew.
             if end != End::Rejected(Rejection::ShuttingDown) {
                 self.start_grace(participant, self.grace);
+                self.note(participant, false);
             }
         }
+    }
+
+    /// A participant has lost its stream or is back. Tells it at once, unless something was told just now.
+    fn note(&mut self, participant: ParticipantId, connected: bool) {
+        self.changes.insert(participant, connected);
+        if self.tell_at <= Instant::now() {
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        let changes = std::mem::take(&mut self.changes);
+        // A service that stops breaks all streams: that says nothing of the participants.
+        if !self.context.vitals.stopping.is_cancelled() {
+            self.feed.publish_presence(changes);
+        }
+        self.tell_at = Instant::now() + PRESENCE_MERGE;
     }
 
     fn start_grace(&mut self, participant: ParticipantId, grace: Duration) {

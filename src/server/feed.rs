@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use tokio::sync::watch;
 
+use super::presence::{PresenceCursor, PresenceLog};
 use crate::chat::{Conversation, Event, EventKind, ParticipantId, Sequence};
 use crate::journal::Committed;
 use crate::wire::Frame;
@@ -37,26 +38,46 @@ impl From<&Event> for Entry {
 struct Published {
     conversation: Conversation,
     window: VecDeque<Entry>,
+    presence: PresenceLog,
 }
 
-/// The writing end, held by the engine.
-#[derive(Debug)]
+/// The writing end, held by the engine and what it owns.
+#[derive(Clone, Debug)]
 pub struct Feed(watch::Sender<Published>);
 
 impl Feed {
     /// A feed that goes on from a recovered conversation.
     pub fn new(conversation: Conversation) -> Self {
-        Self(watch::Sender::new(Published { conversation, window: VecDeque::new() }))
+        let (window, presence) = (VecDeque::new(), PresenceLog::default());
+        Self(watch::Sender::new(Published { conversation, window, presence }))
     }
 
     /// Tells everybody: the batch, and the conversation after it. Each event is encoded here, once.
     pub fn publish(&self, committed: &Committed, conversation: Conversation) {
         let entries: Vec<Entry> = committed.events().iter().map(|event| Entry::from(&**event)).collect();
         self.0.send_modify(|published| {
+            for participant in entries.iter().filter_map(|entry| entry.left) {
+                published.presence.remove(participant);
+            }
             published.window.extend(entries);
             let surplus = published.window.len().saturating_sub(FEED_WINDOW);
             published.window.drain(..surplus);
             published.conversation = conversation;
+        });
+    }
+
+    /// Tells everybody who is connected and who is not. Of a participant that is not there, nothing is told.
+    pub fn publish_presence(&self, changes: impl IntoIterator<Item = (ParticipantId, bool)>) {
+        let encoded = |(participant, connected)| (participant, connected, Frame::presence(participant, connected));
+        let changes: Vec<_> = changes.into_iter().map(encoded).collect();
+        self.0.send_if_modified(|published| {
+            let mut modified = false;
+            for (participant, connected, frame) in changes {
+                if published.conversation.member(participant).is_some() {
+                    modified |= published.presence.set(participant, connected, frame);
+                }
+            }
+            modified
         });
     }
 
@@ -69,8 +90,13 @@ impl Feed {
 /// What a reader finds after its position.
 #[derive(Debug)]
 pub enum Found {
-    /// The next entries, in order, without a gap.
-    Entries(Vec<Entry>),
+    /// Something: entries, changes of presence, or both.
+    News {
+        /// The next entries, in order, without a gap.
+        entries: Vec<Entry>,
+        /// What follows them where they reach the newest event: who has lost its stream, and who is back.
+        presence: Vec<Frame>,
+    },
     /// Nothing new.
     Nothing,
     /// The position has left the window: the journal has what follows.
@@ -82,18 +108,27 @@ pub enum Found {
 pub struct FeedReader(watch::Receiver<Published>);
 
 impl FeedReader {
-    /// Up to `limit` entries after a position.
-    pub fn after(&mut self, position: Sequence, limit: usize) -> Found {
+    /// Up to `limit` entries after a position. Where they reach the newest event, so that the reader knows
+    /// everybody who is there and nobody who is not, changes of presence fill up what is left of the limit.
+    pub fn after(&mut self, position: Sequence, presence: &mut PresenceCursor, limit: usize) -> Found {
         let published = self.0.borrow_and_update();
-        if position >= published.conversation.head() {
-            return Found::Nothing;
+        let head = published.conversation.head();
+        if position >= head {
+            let presence = published.presence.read(presence, head, limit);
+            let nothing = presence.is_empty();
+            return if nothing { Found::Nothing } else { Found::News { entries: Vec::new(), presence } };
         }
         let first = published.window.front().map(|entry| entry.sequence);
         let Some(offset) = first.and_then(|first| (position.0 + 1).checked_sub(first.0)) else {
             return Found::Behind;
         };
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        Found::Entries(published.window.iter().skip(start).take(limit).cloned().collect())
+        let entries: Vec<_> = published.window.iter().skip(start).take(limit).cloned().collect();
+        let presence = match entries.last() {
+            Some(last) if last.sequence >= head => published.presence.read(presence, head, limit - entries.len()),
+            _ => Vec::new(),
+        };
+        Found::News { entries, presence }
     }
 
     /// Waits until something has been published since the last [`after`](Self::after). False once the feed
@@ -137,9 +172,13 @@ mod tests {
         feed
     }
 
+    fn nobody() -> PresenceCursor {
+        PresenceCursor::new(ParticipantId(Sequence(1)), Sequence(0))
+    }
+
     fn sequences(found: Found) -> Vec<u64> {
         match found {
-            Found::Entries(entries) => entries.iter().map(|entry| entry.sequence.0).collect(),
+            Found::News { entries, .. } => entries.iter().map(|entry| entry.sequence.0).collect(),
             other => panic!("{other:?}"),
         }
     }
@@ -147,16 +186,16 @@ mod tests {
     #[test]
     fn a_reader_gets_what_follows_its_position_and_no_more_than_it_asked_for() {
         let mut reader = feed_of(5).reader();
-        assert_eq!(sequences(reader.after(Sequence(0), 2)), [1, 2]);
-        assert_eq!(sequences(reader.after(Sequence(2), 9)), [3, 4, 5]);
-        assert!(matches!(reader.after(Sequence(5), 9), Found::Nothing));
+        assert_eq!(sequences(reader.after(Sequence(0), &mut nobody(), 2)), [1, 2]);
+        assert_eq!(sequences(reader.after(Sequence(2), &mut nobody(), 9)), [3, 4, 5]);
+        assert!(matches!(reader.after(Sequence(5), &mut nobody(), 9), Found::Nothing));
     }
 
     #[test]
     fn a_position_that_has_left_the_window_is_said_to_be_behind() {
         let window = FEED_WINDOW as u64;
         let mut reader = feed_of(window + 10).reader();
-        assert!(matches!(reader.after(Sequence(9), 1), Found::Behind));
-        assert_eq!(sequences(reader.after(Sequence(10), 1)), [11]);
+        assert!(matches!(reader.after(Sequence(9), &mut nobody(), 1), Found::Behind));
+        assert_eq!(sequences(reader.after(Sequence(10), &mut nobody(), 1)), [11]);
     }
 }

@@ -10,18 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::feed::{Entry, FeedReader, Found};
+use super::presence::PresenceCursor;
 use super::vitals::Vitals;
 use crate::chat::{ParticipantId, Sequence};
 use crate::journal::{Epoch, History};
 use crate::record::record;
 use crate::wire::{Frame, Rejection};
 
-/// How many events a stream takes at a time.
-const BATCH_EVENTS: usize = 256;
+/// How many events and changes of presence a stream takes at a time.
+const BATCH_FRAMES: usize = 256;
 
 /// What every stream needs.
 #[derive(Clone)]
@@ -68,6 +69,9 @@ pub struct Stream {
     position: Sequence,
     /// Where the replay is over; none once that has been said.
     catches_up_at: Option<Sequence>,
+    presence: PresenceCursor,
+    /// When it last handed something over.
+    handed_over: Instant,
     slot: mpsc::Sender<Vec<Frame>>,
 }
 
@@ -86,7 +90,9 @@ impl Stream {
         head: Sequence,
     ) -> (Self, mpsc::Receiver<Vec<Frame>>) {
         let (slot, batches) = mpsc::channel(1);
-        (Self { context, participant, position, catches_up_at: Some(head), slot }, batches)
+        let presence = PresenceCursor::new(participant, head);
+        let (catches_up_at, handed_over) = (Some(head), Instant::now());
+        (Self { context, participant, position, catches_up_at, presence, handed_over, slot }, batches)
     }
 
     /// Serves the stream until it ends, and says why to both sides.
@@ -124,17 +130,17 @@ impl Stream {
     }
 
     async fn step(&mut self) -> Result<More, End> {
-        match self.context.reader.after(self.position, BATCH_EVENTS) {
-            Found::Entries(entries) => self.send(entries).await,
+        match self.context.reader.after(self.position, &mut self.presence, BATCH_FRAMES) {
+            Found::News { entries, presence } => self.send(entries, presence).await,
             Found::Behind => {
                 let head = self.context.reader.head();
-                let events = self.context.history.read(self.position, BATCH_EVENTS).await.map_err(unreadable)?;
+                let events = self.context.history.read(self.position, BATCH_FRAMES).await.map_err(unreadable)?;
                 if events.is_empty() {
                     return Err(unreadable("it lacks events that have been told"));
                 }
                 // The journal may be a step ahead of what has been told.
                 let told = events.iter().take_while(|event| event.sequence <= head);
-                self.send(told.map(|event| Entry::from(&**event)).collect()).await
+                self.send(told.map(|event| Entry::from(&**event)).collect(), Vec::new()).await
             }
             Found::Nothing => {
                 let mut due = Vec::new();
@@ -142,7 +148,8 @@ impl Stream {
                 if !due.is_empty() {
                     return self.hand_over(due).await;
                 }
-                match timeout(self.context.heartbeat, self.context.reader.changed()).await {
+                let heartbeat_due = self.handed_over + self.context.heartbeat;
+                match timeout_at(heartbeat_due, self.context.reader.changed()).await {
                     Ok(true) => Ok(More::Yes),
                     Ok(false) => Err(End::Rejected(Rejection::ShuttingDown)),
                     Err(_) => self.hand_over(vec![Frame::heartbeat(self.position)]).await,
@@ -151,9 +158,10 @@ impl Stream {
         }
     }
 
-    /// Sends entries up to the participant's own Left, with the mark where the replay is over.
-    async fn send(&mut self, entries: Vec<Entry>) -> Result<More, End> {
-        let mut frames = Vec::with_capacity(entries.len() + 1);
+    /// Sends entries up to the participant's own Left, with the mark where the replay is over, and what
+    /// follows them.
+    async fn send(&mut self, entries: Vec<Entry>, presence: Vec<Frame>) -> Result<More, End> {
+        let mut frames = Vec::with_capacity(entries.len() + 1 + presence.len());
         let mut more = More::Yes;
         let first = self.position.next();
         for entry in entries {
@@ -166,6 +174,9 @@ impl Stream {
             frames.push(entry.frame);
         }
         self.note_caught_up(&mut frames);
+        if matches!(more, More::Yes) {
+            frames.extend(presence);
+        }
         if frames.is_empty() {
             return Ok(more);
         }
@@ -197,7 +208,10 @@ impl Stream {
     async fn hand_over(&mut self, frames: Vec<Frame>) -> Result<More, End> {
         let stall = self.context.stall;
         match timeout(stall, self.slot.send(frames)).await {
-            Ok(Ok(())) => Ok(More::Yes),
+            Ok(Ok(())) => {
+                self.handed_over = Instant::now();
+                Ok(More::Yes)
+            }
             Ok(Err(_)) => Err(End::Disconnected),
             Err(_) => Err(End::Rejected(Rejection::SlowConsumer { stall })),
         }

@@ -11,7 +11,7 @@ use super::pb::{self, join_response};
 use crate::chat::{Conversation, Event, NAME_CHARACTERS_MAX, ParticipantId, Sequence, TEXT_CHARACTERS_MAX};
 
 /// A `JoinResponse` in its encoded form. A clone shares the bytes, so every stream sends the same ones.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame(Bytes);
 
 /// What a Welcome says beside the state of the conversation.
@@ -69,6 +69,12 @@ impl Frame {
     /// The connection is alive.
     pub fn heartbeat(head: Sequence) -> Self {
         Self::new(join_response::Frame::Heartbeat(pb::Heartbeat { head_sequence: head.0 }))
+    }
+
+    /// A participant's stream broke or is back, the same for every recipient.
+    pub fn presence(participant: ParticipantId, connected: bool) -> Self {
+        let participant_id = participant.to_string();
+        Self::new(join_response::Frame::Presence(pb::Presence { participant_id, connected }))
     }
 }
 

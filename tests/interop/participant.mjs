@@ -63,7 +63,7 @@ export class Participant {
     const [kind, value] = frame;
     if (kind === "welcome") this.welcome = this.#received(value);
     if (kind === "event") this.position = BigInt(this.#received(value).sequence);
-    // caughtUp and heartbeat are not events: the clock stands still.
+    // caughtUp, heartbeat and presence are not events: the clock stands still.
     return frame;
   }
 

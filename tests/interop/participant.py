@@ -76,7 +76,7 @@ class Participant:
             case "event":
                 self.position = frame.event.sequence
                 self._received(frame.event.logical_time)
-            case "caught_up" | "heartbeat":
+            case "caught_up" | "heartbeat" | "presence":
                 pass  # Not events: the clock stands still.
         return frame
 

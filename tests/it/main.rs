@@ -10,6 +10,7 @@
 //! | [`log_tail`] | the service's log after a crash |
 //! | [`kill_loop`] | the service killed again and again under load |
 //! | [`far_behind`] | a reader that was away for longer than the feed reaches |
+//! | [`presence`] | who is connected, between the events |
 //! | [`processes`] | one service and its clients fed from pipes: joins, messages, leaves |
 //! | [`interruptions`] | clients killed, frozen, cut off; a service with another journal |
 //! | [`farewells`] | whoever wants to go can go |
@@ -57,6 +58,7 @@ mod log_holes;
 mod log_tail;
 mod logs;
 mod operators;
+mod presence;
 mod processes;
 mod rates;
 mod recovery;

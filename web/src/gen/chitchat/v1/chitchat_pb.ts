@@ -141,8 +141,9 @@ export type JoinResponse = Message$1<"chitchat.v1.JoinResponse"> & {
     case: "heartbeat";
   } | {
     /**
-     * Sent whenever the stream of an active participant broke or is back. After CaughtUp it is also sent
-     * once for each participant whose stream is broken at that time.
+     * Sent whenever the stream of another active participant broke or is back, and never before its Joined
+     * or after its Left. After CaughtUp it is also sent once for each whose stream is broken at that time:
+     * from each Welcome on, all others count as connected until then.
      *
      * @generated from field: chitchat.v1.Presence presence = 5;
      */
@@ -336,7 +337,8 @@ export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
 
 /**
  * Whether an active participant can be reached at the moment. A hint: not an event, in no log, no clock ticks.
- * Changes that follow one another quickly may be merged into the last of them.
+ * Changes that follow one another quickly may be merged into the last of them, also into one that tells nothing
+ * new. A service that stops reports nobody as broken.
  *
  * @generated from message chitchat.v1.Presence
  */
