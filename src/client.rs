@@ -24,6 +24,7 @@ mod driver;
 mod error;
 mod event;
 mod outgoing;
+mod roster;
 mod session;
 pub mod show;
 mod state;
@@ -107,6 +108,15 @@ pub enum Update {
         why: Reason,
         /// Who is here, in order of joining.
         roster: Vec<Member>,
+    },
+    /// Another participant has lost its connection and may come back, or is back. A hint: not an event, in no
+    /// log, and no clock ticks. After [`Back`](Self::Back), [`Continued`](Self::Continued) and
+    /// [`JoinedAnew`](Self::JoinedAnew) all count as connected until this says otherwise.
+    Presence {
+        /// Who.
+        participant: Member,
+        /// Whether it is connected now.
+        connected: bool,
     },
     /// The service asked to wait before the message is sent again.
     Waiting {

@@ -289,6 +289,12 @@ impl Screen {
                     self.say(&format!("joined anew, because the session was lost ({})", why.as_str()));
                     self.say(&here(&roster));
                 }
+                // For people only, who see it pass: a program that reads along waits for the events.
+                Update::Presence { participant, connected } if !self.json && io::stdout().is_terminal() => {
+                    let what = if connected { "is back" } else { "is reconnecting" };
+                    self.say(&format!("{} {what}", participant.display_name));
+                }
+                Update::Presence { .. } => {}
                 Update::Waiting { delay, why } => {
                     // Who pastes a hundred lines waits a hundred times for one reason.
                     let told = waiting.replace((why, Instant::now()));

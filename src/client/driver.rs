@@ -356,9 +356,10 @@ impl Driver {
                 let event: Event = self.session.deliver(event)?;
                 self.outbox.push_back(Update::Event(event));
             }
+            Some(Frame::Presence(presence)) => self.outbox.extend(self.session.presence(presence)),
             // Transport, not events: no clock ticks. A frame without content is of a kind that only a
             // later service knows.
-            Some(Frame::CaughtUp(_) | Frame::Heartbeat(_) | Frame::Presence(_)) | None => {}
+            Some(Frame::CaughtUp(_) | Frame::Heartbeat(_)) | None => {}
             Some(Frame::Welcome(_)) => return Err("a second Welcome came".into()),
         }
         Ok(())

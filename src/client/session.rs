@@ -6,10 +6,11 @@ use std::io;
 
 use tonic::Status;
 
-use super::Receipt;
 use super::error::JoinError;
 use super::event::{self, Event, Member, Particulars};
+use super::roster::Roster;
 use super::state::Shared;
+use super::{Receipt, Update};
 use crate::chat::{LamportClock, LogicalTime, Sequence};
 use crate::record::record;
 use crate::wire::{Reason, pb};
@@ -36,6 +37,7 @@ pub(super) struct Session {
     clock: LamportClock,
     display_name: String,
     membership: Option<Membership>,
+    roster: Roster,
     /// The last event that was delivered and recorded; 0 before the first.
     position: Sequence,
     /// The last event that came; behind the position where another process was killed before it showed all.
@@ -75,7 +77,17 @@ impl Session {
     pub(super) fn new(display_name: String) -> Self {
         record!(INFO, "client", "client_started", display_name);
         let (clock, zero) = (LamportClock::default(), Sequence(0));
-        Self { clock, display_name, membership: None, position: zero, cursor: zero, state: None, not_kept: None }
+        let roster = Roster::default();
+        Self {
+            clock,
+            display_name,
+            membership: None,
+            roster,
+            position: zero,
+            cursor: zero,
+            state: None,
+            not_kept: None,
+        }
     }
 
     /// One that goes on with the session in a state file, where there is one.
@@ -168,6 +180,7 @@ impl Session {
             self.keep(|state, _| state.begin(&participant_id, &epoch, &session_token, local_time));
         }
         self.display_name.clone_from(&me.display_name);
+        self.roster = Roster::new(&roster);
         self.membership = Some(Membership { token: session_token, epoch, me: me.clone() });
         let missed = head_sequence.saturating_sub(self.cursor.0);
         let heartbeat = welcome.heartbeat_interval.and_then(|interval| interval.try_into().ok());
@@ -198,12 +211,18 @@ impl Session {
         let epoch = self.epoch().unwrap_or_default();
         let event = event::read(event, epoch, local_time).ok_or("an event came without all of its parts")?;
         self.cursor = sequence;
+        self.roster.follow(&event);
         if sequence > self.position {
             self.position = sequence;
             record_delivery(&event);
         }
         self.save();
         Ok(event)
+    }
+
+    /// Takes in who is connected: no event, so no clock ticks and nothing is recorded.
+    pub(super) fn presence(&mut self, presence: pb::Presence) -> Option<Update> {
+        self.roster.presence(presence)
     }
 
     pub(super) fn publish_request(&mut self, text: &str, message_id: &str) -> pb::PublishRequest {

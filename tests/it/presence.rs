@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use chitchat::client::{self, Options, Update};
 use chitchat::server::{Config, PRESENCE_MERGE};
 use chitchat::wire::pb;
 use chitchat::wire::pb::join_response::Frame;
 use tonic::Code;
 
-use crate::support::{DurableServer, Participant, Server, Window, refused};
+use crate::support::{DurableServer, Participant, Proxy, Server, ServerProgram, Window, refused, soon};
 
 /// So long that no test would see the end of it.
 const FOR_EVER: Duration = Duration::from_secs(60 * 60);
@@ -211,4 +212,42 @@ async fn a_slow_reader_of_changes_costs_nobody_anything() {
         told.push(slow.frames.next().await.unwrap());
     }
     assert!(broken.iter().all(|frame| told.contains(frame)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_library_says_who_is_connected_and_no_clock_ticks_v7() {
+    let server = ServerProgram::start(&["--grace", "1h"]);
+    let proxy = Proxy::to(server.address).await;
+    let options = Options::new(format!("http://{}", server.address), "alice");
+    let (chat, mut updates) = client::join(options).await.unwrap();
+    let bob = server.join_by(proxy.address, "bob", "--plain");
+    let mut carol = server.join("carol");
+    let mut next = async || {
+        loop {
+            match soon(updates.next()).await.expect("another update") {
+                Update::Event(event) if event.content != "hello" => {}
+                update => return update,
+            }
+        }
+    };
+    proxy.cut();
+    for connected in [false, true] {
+        match next().await {
+            Update::Presence { participant, connected: told } => {
+                assert_eq!((participant.display_name.as_str(), told), ("bob", connected));
+            }
+            other => panic!("{other:?}"),
+        }
+        if !connected {
+            proxy.restore(server.address);
+        }
+    }
+    let receipt = chat.publish("hello").await.unwrap();
+    assert!(matches!(next().await, Update::Event(event) if event.sequence == receipt.sequence));
+    bob.program.signal("KILL");
+    assert!(matches!(next().await, Update::Presence { connected: false, .. }));
+    // A client in a pipe says nothing of it. When the server is dropped, `verify` looks at all logs.
+    carol.program.until("hello");
+    assert!(!carol.quit().errors.contains("bob is"));
+    assert!(server.records().iter().all(|record| !record["event"].as_str().unwrap().contains("presence")));
 }

@@ -1,0 +1,50 @@
+//! Who takes part, and who of them is connected, as far as this client has been told.
+
+use std::collections::HashMap;
+
+use super::Update;
+use super::event::{Event, Kind, Member};
+use crate::wire::pb;
+
+/// The participants by id. It begins anew with every Welcome: all count as connected until the service says
+/// otherwise.
+#[derive(Debug, Default)]
+pub(super) struct Roster(HashMap<String, Entry>);
+
+#[derive(Debug)]
+struct Entry {
+    display_name: String,
+    connected: bool,
+}
+
+impl Roster {
+    pub(super) fn new(members: &[Member]) -> Self {
+        let mut roster = Self::default();
+        members.iter().for_each(|member| roster.add(member));
+        roster
+    }
+
+    fn add(&mut self, member: &Member) {
+        let display_name = member.display_name.clone();
+        self.0.entry(member.participant_id.clone()).or_insert(Entry { display_name, connected: true });
+    }
+
+    /// Follows the joins and leaves.
+    pub(super) fn follow(&mut self, event: &Event) {
+        match event.kind {
+            Kind::Joined => self.add(&event.participant),
+            Kind::Left { .. } => drop(self.0.remove(&event.participant.participant_id)),
+            Kind::Message { .. } => {}
+        }
+    }
+
+    /// What a Presence frame tells that is not known. Nothing of a participant that is not here, and nothing
+    /// where changes were merged so that none is left.
+    pub(super) fn presence(&mut self, presence: pb::Presence) -> Option<Update> {
+        let pb::Presence { participant_id, connected } = presence;
+        let entry = self.0.get_mut(&participant_id).filter(|entry| entry.connected != connected)?;
+        entry.connected = connected;
+        let participant = Member { participant_id, display_name: entry.display_name.clone() };
+        Some(Update::Presence { participant, connected })
+    }
+}
