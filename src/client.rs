@@ -150,7 +150,8 @@ pub fn check_address(url: &str) -> Result<(), JoinError> {
 /// [`record::TARGET`](crate::record::TARGET).
 ///
 /// # Errors
-/// [`JoinError`]: nothing is tried twice before the participant has joined.
+/// [`JoinError`]: nothing is tried twice before the participant has joined, except that one with a session to go
+/// on with tries to reach the service for 30 s.
 pub async fn join(options: Options) -> Result<(Chat, Updates), JoinError> {
     let (updates_sender, updates) = mpsc::channel(UPDATES_WAITING);
     let (commands, commands_receiver) = mpsc::channel(COMMANDS_WAITING);

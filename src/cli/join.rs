@@ -25,6 +25,8 @@ use crate::wire::Reason;
 
 /// How long to go on showing events after the leave, where nobody may be looking.
 const SHOWING_TIME: Duration = Duration::from_secs(10);
+/// How long to try to join before the user is told that it takes time.
+const JOINING_QUIETLY: Duration = Duration::from_secs(3);
 /// For how long a reason to wait need not be told again.
 const WAITING_TOLD: Duration = Duration::from_secs(5);
 /// The exit code of a program that SIGINT ended.
@@ -97,7 +99,14 @@ impl Join {
         let _records = record::install(&destination)?;
         let screen = Screen { json: self.json, name: self.name.as_str().to_owned() };
         options.state = self.state(&self.log_dir.join(&file), &screen);
-        let (chat, updates) = client::join(options).await?;
+        let mut joining = pin!(client::join(options));
+        let (chat, updates) = match timeout(JOINING_QUIETLY, joining.as_mut()).await {
+            Ok(joined) => joined?,
+            Err(_) => {
+                screen.say("no answer yet; still trying");
+                joining.await?
+            }
+        };
         // From here on there is something to leave.
         let interrupts = Interrupts::new(true)?;
         screen.say(&here(chat.roster()));

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 use tonic::Status;
@@ -25,6 +25,11 @@ use crate::wire::{Reason, pb};
 const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause.
 const RECONNECT_LONGEST: Duration = Duration::from_secs(5);
+/// How long a stream has to last before the pauses are short again. A Welcome alone does not shorten them: a
+/// service can fail right after each.
+const STREAM_PROVEN: Duration = Duration::from_secs(1);
+/// How long a client with a kept session tries to reach the service before it gives up: the default grace period.
+const KEPT_SESSION_TRIED: Duration = Duration::from_secs(30);
 /// The longest that the client waits because the service asks it to.
 const WAIT_LONGEST: Duration = Duration::from_secs(60);
 /// How many updates the driver holds for a program that is busy, before it stops reading the stream.
@@ -58,6 +63,8 @@ pub(super) struct Driver {
     /// How many requests to resume were given up without an answer. Each may be on its way yet, and its late
     /// arrival replaces the stream that was opened after it.
     unanswered: u32,
+    /// The pauses before the next tries to reconnect.
+    delays: ExponentialBackoff,
 }
 
 impl Driver {
@@ -70,10 +77,12 @@ impl Driver {
         let state = options.state.as_ref().map(StateFile::share);
         let mut session = Session::resuming(options.display_name.clone(), state);
         let mut outbox = VecDeque::new();
-        let mut connected = connect(&options, &mut session).await;
+        let mut unanswered = 0;
+        let mut connected = connect_kept(&options, &mut session, &mut unanswered).await;
         if let Err(Failure::SessionOver(why)) = connected {
             session.disconnected(None, why.as_str());
             session.forget();
+            unanswered = 0;
             connected = connect(&options, &mut session).await;
             if refused_for(&connected, Reason::ClockOutOfRange) {
                 session.restart();
@@ -100,8 +109,9 @@ impl Driver {
             outbox.push_back(Update::Continued { missed: welcomed.missed });
         }
         let (options, outgoing) = (Arc::new(options), Outgoing::default());
-        let (held, link, unanswered) = (None, Some(link), 0);
-        let driver = Self { options, session, commands, updates, outbox, outgoing, held, link, unanswered };
+        let (held, link, delays) = (None, Some(link), backoff());
+        let driver =
+            Self { options, session, commands, updates, outbox, outgoing, held, link, unanswered, delays };
         Ok((driver, welcomed))
     }
 
@@ -115,8 +125,12 @@ impl Driver {
                     Err(gone) => break gone,
                 },
             };
+            let opened = Instant::now();
             if let Err(gone) = self.online(link).await {
                 break gone;
+            }
+            if opened.elapsed() >= STREAM_PROVEN {
+                self.delays = backoff();
             }
         };
         let reason = match gone {
@@ -167,6 +181,10 @@ impl Driver {
                             let delay = delay.min(WAIT_LONGEST);
                             self.outgoing.pause = Some(Instant::now() + delay);
                             self.outbox.push_back(Update::Waiting { delay, why });
+                            continue;
+                        }
+                        Progress::TryAgain(delay) => {
+                            self.outgoing.pause = Some(Instant::now() + delay.min(WAIT_LONGEST));
                             continue;
                         }
                         Progress::Broken(failure) => failure,
@@ -244,10 +262,9 @@ impl Driver {
 
     /// Opens another stream, for as long as it takes: resumes, or joins anew where that is refused.
     async fn reconnect(&mut self) -> Result<Link, Gone> {
-        let mut delays = backoff();
         let options = self.options.clone();
         let mut over = None;
-        let mut delay = delays.next().unwrap_or(RECONNECT_LONGEST);
+        let mut delay = self.next_delay();
         loop {
             self.meanwhile(sleep(delay)).await?;
             let opened = match self.meanwhile(dial(&options)).await? {
@@ -262,6 +279,7 @@ impl Driver {
             match opened {
                 Ok((stub, stream, welcome)) => {
                     let welcomed = self.session.welcome(welcome).map_err(Gone::Failed)?;
+                    self.outgoing.reconnected();
                     self.outbox.push_back(match over {
                         Some(why) if !welcomed.resumed => Update::JoinedAnew { why, roster: welcomed.roster },
                         _ => Update::Back,
@@ -276,7 +294,7 @@ impl Driver {
                     delay = Duration::ZERO;
                 }
                 Err(Failure::Lost { retry_after, .. }) => {
-                    delay = delays.next().unwrap_or(RECONNECT_LONGEST).max(retry_after.min(WAIT_LONGEST));
+                    delay = self.next_delay().max(retry_after.min(WAIT_LONGEST));
                 }
                 // Whoever joins anew may find its name taken by a try of its own that broke before the answer.
                 Err(Failure::Fatal(error)) if over.is_some() && error.reason() == Some(Reason::NameTaken) => {
@@ -290,11 +308,15 @@ impl Driver {
                     if over.is_some() && error.reason() == Some(Reason::ClockOutOfRange) =>
                 {
                     self.session.restart();
-                    delay = delays.next().unwrap_or(RECONNECT_LONGEST);
+                    delay = self.next_delay();
                 }
                 Err(Failure::Fatal(error)) => return Err(Gone::Failed(error)),
             }
         }
+    }
+
+    fn next_delay(&mut self) -> Duration {
+        self.delays.next().unwrap_or(RECONNECT_LONGEST)
     }
 
     /// Waits for something, and goes on listening to the user.
@@ -374,6 +396,30 @@ async fn connect(options: &Options, session: &mut Session) -> Result<(Link, Welc
     Ok((Link::new(stub, stream, welcomed.heartbeat), welcomed))
 }
 
+/// Connects for the first time. With a session that another process kept it tries on for a while: the service
+/// may be away, and the session outlives that.
+///
+/// Counts the requests that were given up without an answer, as a driver does.
+async fn connect_kept(
+    options: &Options,
+    session: &mut Session,
+    unanswered: &mut u32,
+) -> Result<(Link, Welcomed), Failure> {
+    let (give_up, mut delays) = (Instant::now() + KEPT_SESSION_TRIED, backoff());
+    loop {
+        let connected = connect(options, session).await;
+        // One that was never sent counts, too: a count that is too high costs one more resume, no session.
+        *unanswered += u32::from(session.is_kept() && matches!(&connected, Err(failure) if failure.is_silence()));
+        let delay = delays.next().unwrap_or(RECONNECT_LONGEST);
+        match connected {
+            Err(Failure::Lost { retry_after, .. }) if session.is_kept() && Instant::now() < give_up => {
+                sleep(delay.max(retry_after.min(WAIT_LONGEST))).await;
+            }
+            connected => return connected,
+        }
+    }
+}
+
 fn refused_for<T>(connected: &Result<T, Failure>, reason: Reason) -> bool {
     matches!(connected, Err(Failure::Fatal(error)) if error.reason() == Some(reason))
 }
@@ -392,7 +438,7 @@ async fn at(instant: Option<Instant>) {
     }
 }
 
-fn backoff() -> impl Iterator<Item = Duration> {
+fn backoff() -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_jitter()
         .with_min_delay(RECONNECT_FIRST)

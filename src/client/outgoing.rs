@@ -1,11 +1,12 @@
 //! What is on its way to the service: one message at a time, and in the end the leave.
 
+use std::error::Error;
 use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::Receipt;
 use super::connection::{Failure, Stub};
@@ -16,6 +17,9 @@ use crate::wire::{Reason, Rejection, pb, retry_delay};
 
 /// How long to wait before a message is sent again where the service names no time.
 const RETRY_SOON: Duration = Duration::from_millis(500);
+/// How often in a row a message can fail, for a reason that the service does not name, before the connection is
+/// given up. Each time the wait is twice as long: 7.5 s in all.
+const FAILURES_MAX: u32 = 4;
 
 /// A message that has not been answered.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub(super) struct Letter {
     id: String,
     /// Whether some try may have reached the service without its answer reaching us.
     uncertain: bool,
+    /// How often in a row it failed without a reason.
+    failures: u32,
     answer: oneshot::Sender<Result<Receipt, PublishError>>,
 }
 
@@ -61,6 +67,8 @@ pub(super) enum Progress {
     Next,
     /// The same message goes out again later.
     Wait(Duration, Reason),
+    /// The same, where the service gave no reason.
+    TryAgain(Duration),
     /// The connection or the session is of no more use.
     Broken(Failure),
 }
@@ -86,7 +94,7 @@ impl Outgoing {
             let _ = answer.send(Err(PublishError::Refused { reason, message }));
             return;
         }
-        self.letter = Some(Letter { text, id: new_message_id(), uncertain: false, answer });
+        self.letter = Some(Letter { text, id: new_message_id(), uncertain: false, failures: 0, answer });
     }
 
     /// Takes up the wish to leave.
@@ -114,6 +122,14 @@ impl Outgoing {
             return Some(Box::pin(async move { Landed::Leave(in_time(patience, stub.leave(request)).await) }));
         }
         None
+    }
+
+    /// Another connection is open. A message that failed on the last need not wait any more.
+    pub(super) fn reconnected(&mut self) {
+        if let Some(letter) = self.letter.as_mut().filter(|letter| letter.failures > 0) {
+            letter.failures = 0;
+            self.pause = None;
+        }
     }
 
     /// A request was on its way when the connection broke.
@@ -156,9 +172,16 @@ impl Outgoing {
                 Progress::Wait(retry_delay(&status).unwrap_or(RETRY_SOON), reason)
             }
             (_, failure @ Failure::SessionOver(_)) => Progress::Broken(failure),
-            (_, failure @ Failure::Lost { .. }) => {
+            (reason, failure @ Failure::Lost { .. }) => {
                 self.lost_sight();
-                Progress::Broken(failure)
+                match &mut self.letter {
+                    Some(letter) if reason.is_none() && is_answer(&status) && letter.failures < FAILURES_MAX => {
+                        let delay = RETRY_SOON * 2_u32.pow(letter.failures);
+                        letter.failures += 1;
+                        Progress::TryAgain(retry_delay(&status).unwrap_or_default().max(delay))
+                    }
+                    _ => Progress::Broken(failure),
+                }
             }
             (reason, Failure::Fatal(_)) => {
                 if let Some(letter) = self.letter.take() {
@@ -199,6 +222,11 @@ impl Farewell {
             let _ = answer.send(result);
         }
     }
+}
+
+/// Whether a status came from the other side. The others are made here, of a broken connection or of silence.
+fn is_answer(status: &Status) -> bool {
+    status.source().is_none() && status.code() != Code::DeadlineExceeded
 }
 
 async fn in_time<T>(

@@ -102,6 +102,11 @@ impl Session {
         Self { state, ..session }
     }
 
+    /// Whether there is a session to go on with.
+    pub(super) fn is_kept(&self) -> bool {
+        self.membership.is_some()
+    }
+
     /// Why the state is no longer kept, told once.
     pub(super) fn not_kept(&mut self) -> Option<String> {
         self.not_kept.take()

@@ -13,6 +13,7 @@
 //! | [`presence`] | who is connected, between the events |
 //! | [`processes`] | one service and its clients fed from pipes: joins, messages, leaves |
 //! | [`interruptions`] | clients killed, frozen, cut off; a service with another journal |
+//! | [`reconnects`] | pauses between tries, and how long a client tries |
 //! | [`farewells`] | whoever wants to go can go |
 //! | [`state`] | clients that are killed and started again go on as the same participant |
 //! | [`shutdown`] | the drain, and that it is bounded |
@@ -61,6 +62,7 @@ mod operators;
 mod presence;
 mod processes;
 mod rates;
+mod reconnects;
 mod recovery;
 mod secret;
 mod shutdown;
