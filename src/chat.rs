@@ -15,5 +15,7 @@ pub use clock::{CLOCK_LEAP_MAX, LamportClock, LogicalTime};
 pub use conversation::{Command, Conversation, Decision, Divergence, MESSAGE_IDS_REMEMBERED, Member, Receipt};
 pub use event::{Event, EventKind, LeaveReason, Participant, ParticipantId, Sequence, SessionKey};
 pub use message::{MESSAGE_ID_BYTES_MAX, MessageId, MessageText, TEXT_CHARACTERS_MAX};
-pub use name::{COMBINING_MARKS_MAX, DisplayName, NAME_CHARACTERS_MAX, NameFault, NameKey};
+pub use name::{
+    COMBINING_MARKS_MAX, DisplayName, NAME_CHARACTERS_GIVEN_MAX, NAME_CHARACTERS_MAX, NameFault, NameKey,
+};
 pub use refusal::Refusal;

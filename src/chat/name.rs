@@ -12,6 +12,11 @@ use super::Refusal;
 /// The longest display name, in characters (Unicode scalar values), once it has its RFC 8266 form.
 pub const NAME_CHARACTERS_MAX: usize = 32;
 
+/// The longest name as it is given, in characters, spaces included. No character of a valid name is composed of
+/// more than four (Unicode's canonical decompositions), so a longer one has spaces to spare or is invalid; it is
+/// refused before its RFC 8266 form is made, which can take milliseconds.
+pub const NAME_CHARACTERS_GIVEN_MAX: usize = 4 * NAME_CHARACTERS_MAX;
+
 /// The most combining marks that may follow one another in a name: more are stacked to deface a line.
 pub const COMBINING_MARKS_MAX: usize = 2;
 
@@ -48,6 +53,7 @@ impl DisplayName {
     /// # Errors
     /// [`Refusal::NameInvalid`] with the fault found first.
     pub fn parse(name: &str) -> Result<Self, Refusal> {
+        Self::check_length(name)?;
         let nickname = enforce(name)?;
         let characters = nickname.chars().count();
         let fault = if !nickname.chars().any(is_visible) {
@@ -60,6 +66,18 @@ impl DisplayName {
             return Ok(Self(nickname.into()));
         };
         Err(fault.into())
+    }
+
+    /// Refuses a name that is too long as it is given. [`parse`](Self::parse) does that, too: this is for a caller
+    /// that has to know before it spends time on the name.
+    ///
+    /// # Errors
+    /// [`Refusal::NameInvalid`].
+    pub fn check_length(name: &str) -> Result<(), Refusal> {
+        match name.chars().count() {
+            characters if characters > NAME_CHARACTERS_GIVEN_MAX => Err(NameFault::TooLong(characters).into()),
+            _ => Ok(()),
+        }
     }
 
     /// The name as people see it.
@@ -127,6 +145,7 @@ mod tests {
         check("e\u{301}", "é");
         check("../../etc/passwd", "../../etc/passwd");
         check(&"å".repeat(32), &"å".repeat(32));
+        check(&"α\u{313}\u{300}\u{345}".repeat(32), &"\u{1f82}".repeat(32));
     }
 
     #[test]
@@ -137,6 +156,8 @@ mod tests {
         check("\u{2800}", NameFault::NothingVisible);
         check("\u{301}", NameFault::NothingVisible);
         check(&"a".repeat(33), NameFault::TooLong(33));
+        check(&"\u{fdfa}".repeat(1360), NameFault::TooLong(1360));
+        check(&format!("a{}b", " ".repeat(NAME_CHARACTERS_GIVEN_MAX)), NameFault::TooLong(130));
         check("z\u{35c}\u{35d}\u{35e}", NameFault::CombiningMarks);
         check("a\u{7}", NameFault::Character(7));
         check("a\nb", NameFault::Character(0xA));

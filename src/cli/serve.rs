@@ -18,7 +18,7 @@ use super::{Interrupts, duration, log_tail, network};
 use crate::chat::Conversation;
 use crate::journal::{self, Journal as _, MemoryJournal, RecoveryError, SqliteJournal};
 use crate::record::{self, Destination};
-use crate::server::{self, Allowed, Config, Rate};
+use crate::server::{self, Allowed, Config, ProxyNetwork, Rate};
 
 /// The log's name in its folder.
 const LOG_FILE: &str = "server.jsonl";
@@ -58,7 +58,13 @@ pub(super) struct Serve {
     #[arg(long, value_name = "NAME", env = "CHITCHAT_ALLOW_HOST", value_delimiter = ',', value_parser = network::host)]
     allow_host: Vec<String>,
 
-    /// File with the secret that participants have to know, on one line.
+    /// Proxy, by address or network, that is believed where its clients come from: by X-Forwarded-For or the PROXY
+    /// protocol. Repeatable.
+    #[arg(long, value_name = "ADDRESS", env = "CHITCHAT_TRUST_PROXY", value_delimiter = ',')]
+    trust_proxy: Vec<ProxyNetwork>,
+
+    /// File with the secret that participants have to know, on one line: 16 to 1,024 characters. /metrics and
+    /// reflection ask for it, too.
     #[arg(long, value_name = "FILE", env = "CHITCHAT_SECRET_FILE")]
     secret_file: Option<PathBuf>,
 
@@ -253,6 +259,7 @@ impl Serve {
             publish_rate: Rate { per_second: limits.publish_rate, burst: limits.publish_burst },
             join_rate: Rate { per_second: limits.join_rate, burst: limits.join_burst },
             allowed: Allowed { origins: self.allow_origin.clone(), hosts },
+            trusted_proxies: self.trust_proxy.clone().into(),
             secret: self.secret_file.as_deref().map(network::secret).transpose()?,
             tls,
             ..Config::default()

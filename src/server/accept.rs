@@ -2,7 +2,10 @@
 //! there are, and pings them; this one does.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{
+    self,
+    ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset},
+};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,8 +27,10 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::config::Config;
+use super::forwarded::TrustedProxies;
 use super::origin::{Peer, limited_address};
-use super::places::{Place, Places};
+use super::places::{ConnectionLimits, Place};
+use super::proxy_protocol;
 use super::tls::Tls;
 use super::vitals::Vitals;
 
@@ -39,28 +44,28 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves connections until shutdown, then for at most the drain limit.
 pub async fn serve(listener: TcpListener, router: Router, config: &Config, vitals: &Vitals) {
     let abandoned = CancellationToken::new();
-    let door = Door {
+    let acceptor = Acceptor {
         listener,
         router,
         config,
         vitals,
         builder: Arc::new(builder(config)),
-        places: Places::new(config.connections_max, config.connections_per_address_max),
+        limits: ConnectionLimits::new(config.connections_max, config.connections_per_address_max),
         abandoned: abandoned.clone(),
     };
     let (connections, late) = (TaskTracker::new(), TaskTracker::new());
     tokio::select! {
         () = vitals.stopping.cancelled() => {}
-        never = door.keep_open(&connections) => match never {},
+        never = acceptor.accept_loop(&connections) => match never {},
     }
     connections.close();
     late.close();
     // Whoever comes during the drain is told of it, and is not waited for.
     let drained = tokio::select! {
         drained = timeout(config.drain, connections.wait()) => drained,
-        never = door.keep_open(&late) => match never {},
+        never = acceptor.accept_loop(&late) => match never {},
     };
-    drop(door);
+    drop(acceptor);
     if drained.is_err() {
         tracing::warn!(connections = connections.len(), "connections did not end in time and are cut off");
     }
@@ -70,62 +75,75 @@ pub async fn serve(listener: TcpListener, router: Router, config: &Config, vital
 }
 
 /// Where connections come in.
-struct Door<'a> {
+struct Acceptor<'a> {
     listener: TcpListener,
     router: Router,
     config: &'a Config,
     vitals: &'a Vitals,
     builder: Arc<auto::Builder<TokioExecutor>>,
-    places: Places,
+    limits: ConnectionLimits,
     /// Cuts off all connections.
     abandoned: CancellationToken,
 }
 
-impl Door<'_> {
+impl Acceptor<'_> {
     /// Accepts connections and serves each in a task of its own.
-    async fn keep_open(&self, connections: &TaskTracker) -> Infallible {
+    async fn accept_loop(&self, connections: &TaskTracker) -> Infallible {
+        let mut failing = false;
         loop {
-            let (stream, remote, place) = match self.accept().await {
-                Ok(accepted) => accepted,
+            match self.accept().await {
+                Ok((stream, remote, place)) => {
+                    failing = false;
+                    self.open(connections, stream, remote, place);
+                }
+                // Gone before it was accepted.
+                Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset | ConnectionRefused) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                    // Said once: others decide how long it lasts and how often it is tried.
+                    if !failing {
+                        tracing::warn!(%error, "cannot accept connections");
+                    }
+                    failing = true;
                     sleep(ACCEPT_PAUSE).await;
-                    continue;
                 }
-            };
-            let Some(place) = self.places.take(place, limited_address(remote)) else {
-                tracing::debug!(%remote, "too many connections from one address");
-                continue;
-            };
-            if let Err(error) = set_options(&stream, self.config) {
-                tracing::debug!(%remote, %error, "cannot set the options of a connection");
             }
-            // A connection whose own end has no address is gone already.
-            let Ok(local) = stream.local_addr() else { continue };
-            let connection = Connection {
-                peer: Peer { remote, local },
-                tls: self.config.tls.as_ref().map(Tls::acceptor),
-                router: self.router.clone(),
-                builder: self.builder.clone(),
-                first_request: self.config.first_request,
-                stopping: self.vitals.stopping.clone(),
-            };
-            let (abandoned, open) = (self.abandoned.clone(), self.vitals.metrics.connections.clone());
-            connections.spawn(async move {
-                open.inc();
-                tokio::select! {
-                    () = abandoned.cancelled() => {}
-                    () = connection.serve(stream) => {}
-                }
-                open.dec();
-                drop(place);
-            });
         }
+    }
+
+    fn open(&self, connections: &TaskTracker, stream: TcpStream, remote: SocketAddr, mut place: Place) {
+        // Of a proxy it is not the proxy's address that counts, and over HTTP one connection has many clients.
+        let proxy = self.config.trusted_proxies.contains(remote.ip());
+        if !proxy && !place.count_for(limited_address(remote.ip())) {
+            tracing::debug!(%remote, "too many connections from one address");
+            return;
+        }
+        if let Err(error) = set_options(&stream, self.config) {
+            tracing::debug!(%remote, %error, "cannot set the options of a connection");
+        }
+        let connection = Connection {
+            remote,
+            proxies: proxy.then(|| self.config.trusted_proxies.clone()),
+            tls: self.config.tls.as_ref().map(Tls::acceptor),
+            router: self.router.clone(),
+            builder: self.builder.clone(),
+            first_request: self.config.first_request,
+            stopping: self.vitals.stopping.clone(),
+            place,
+        };
+        let (abandoned, open) = (self.abandoned.clone(), self.vitals.metrics.connections.clone());
+        connections.spawn(async move {
+            open.inc();
+            tokio::select! {
+                () = abandoned.cancelled() => {}
+                () = connection.serve(stream) => {}
+            }
+            open.dec();
+        });
     }
 
     /// Waits for a place first: while there is none, connections wait in the system's backlog.
     async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Place)> {
-        let place = self.places.wait().await?;
+        let place = self.limits.wait().await?;
         let (stream, peer) = self.listener.accept().await?;
         Ok((stream, peer, place))
     }
@@ -162,32 +180,55 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
 }
 
 struct Connection {
-    peer: Peer,
+    /// The other end; where the PROXY protocol names another client, that client.
+    remote: SocketAddr,
+    /// Whom to trust to be a proxy, where the other end is one.
+    proxies: Option<TrustedProxies>,
     tls: Option<TlsAcceptor>,
     router: Router,
     builder: Arc<auto::Builder<TokioExecutor>>,
     first_request: Duration,
     stopping: CancellationToken,
+    /// Held for as long as the connection lives.
+    place: Place,
 }
 
 impl Connection {
     async fn serve(mut self, stream: TcpStream) {
+        let Some(proxies) = self.proxies.take() else { return self.serve_client(stream).await };
+        let proxy = self.remote;
+        match timeout(self.first_request, proxy_protocol::accept(stream)).await {
+            Ok(Ok((client, stream))) => {
+                if let Some(client) = client.filter(|client| !proxies.contains(client.ip()))
+                    && !self.place.count_for(limited_address(client.ip()))
+                {
+                    tracing::debug!(%client, %proxy, "too many connections from one address");
+                    return;
+                }
+                self.remote = client.unwrap_or(proxy);
+                self.serve_client(stream).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%proxy, %error, "a proxy's connection cannot be used"),
+            Err(_) => tracing::debug!(%proxy, "a proxy's connection said nothing in time"),
+        }
+    }
+
+    async fn serve_client(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let Some(tls) = self.tls.take() else { return self.serve_http(stream).await };
         match timeout(self.first_request, tls.accept(stream)).await {
             Ok(Ok(stream)) => self.serve_http(stream).await,
-            Ok(Err(error)) => tracing::debug!(peer = %self.peer.remote, %error, "a TLS handshake failed"),
-            Err(_) => tracing::debug!(peer = %self.peer.remote, "a TLS handshake took too long"),
+            Ok(Err(error)) => tracing::debug!(peer = %self.remote, %error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!(peer = %self.remote, "a TLS handshake took too long"),
         }
     }
 
     async fn serve_http(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let Self { peer, tls: _, router, builder, first_request, stopping } = self;
-        let remote = peer.remote;
+        let Self { remote, router, builder, first_request, stopping, place: _place, .. } = self;
         let requested = CancellationToken::new();
         let first = requested.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             first.cancel();
-            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(Peer(remote));
             let router = router.clone();
             async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
         });

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::forwarded::TrustedProxies;
 use super::guard::Allowed;
 use super::rates::Rate;
 use super::secret::Secret;
@@ -40,6 +41,8 @@ pub struct Config {
     pub join_rate: Rate,
     /// The names and origins that browsers may use beyond this machine's own.
     pub allowed: Allowed,
+    /// The proxies that are believed where a client comes from.
+    pub trusted_proxies: TrustedProxies,
     /// What callers have to know to take part.
     pub secret: Option<Secret>,
     /// The certificate, where connections are encrypted.
@@ -66,6 +69,7 @@ impl Default for Config {
             publish_rate: Rate { per_second: 20, burst: 60 },
             join_rate: Rate { per_second: 50, burst: 500 },
             allowed: Allowed::default(),
+            trusted_proxies: TrustedProxies::default(),
             secret: None,
             tls: None,
             machine: Machine::default(),

@@ -1,19 +1,30 @@
-//! Who may speak to the service from a browser, and under which name: the Origin check, the Host check
+//! Which pages may use the service from a browser, and under which names: the Origin check, the Host check
 //! against DNS rebinding, and CORS.
+//!
+//! A proxy that sends its own name for the backend as Host, as nginx's `proxy_pass` alone does, hides the name
+//! that the browser used. Then the browser's word counts that the page has the same origin as the request
+//! (`Sec-Fetch-Site`, which no script can set), together with the Origin's host, which has to be a name that the
+//! service answers to: a page that had its own name pointed here has another one.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header, uri::Authority};
-use tonic::Status;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::origin::Peer;
+use super::origin::{Origin, Proxied};
+use super::refusals::{Claims, answer};
+use super::vitals::Vitals;
+use crate::wire::Rejection;
+
+/// The name that the browser used, as a proxy tells it.
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// How the page that makes a request is related to what it asks, as the browser tells it.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// How long a browser may remember the answer to a preflight.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(10 * 60);
@@ -27,27 +38,17 @@ pub struct Allowed {
     pub hosts: Vec<String>,
 }
 
-/// Turns away whoever comes under a wrong name or from a wrong origin. CORS alone only hides the answer
-/// from a foreign page; the request would have been executed.
-pub async fn check(State(allowed): State<Arc<Allowed>>, request: Request, next: Next) -> Response {
-    let authority = match authority(&request) {
-        Ok(authority) => authority,
-        Err(why) => return refuse(&request, StatusCode::BAD_REQUEST, why),
-    };
-    let local = request.extensions().get::<Peer>().map(|peer| peer.local.ip().to_canonical());
-    if let Some(authority) = &authority
-        && !allowed.knows_host(authority.host(), local)
-    {
-        let why = "this service does not answer to that host name; see --allow-host";
-        return refuse(&request, StatusCode::MISDIRECTED_REQUEST, why);
+/// What the check needs.
+pub type Guard = Arc<(Allowed, Vitals)>;
+
+/// Refuses requests under a wrong name or from a wrong origin. CORS alone only hides the answer from a foreign
+/// page; the request would have been executed.
+pub async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let (allowed, vitals) = &*guard;
+    match allowed.check(&request) {
+        Ok(()) => next.run(request).await,
+        Err(rejection) => refuse(vitals, &request, rejection),
     }
-    if let Some(origin) = request.headers().get(header::ORIGIN)
-        && !allowed.knows_origin(origin, authority.as_ref())
-    {
-        let why = "pages of that origin may not use this service; see --allow-origin";
-        return refuse(&request, StatusCode::FORBIDDEN, why);
-    }
-    next.run(request).await
 }
 
 /// Lets pages of the allowed origins read the answers.
@@ -64,68 +65,84 @@ pub fn cors(allowed: &Allowed) -> CorsLayer {
 }
 
 impl Allowed {
-    fn knows_host(&self, host: &str, local: Option<IpAddr>) -> bool {
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        let host = host.strip_suffix('.').unwrap_or(&host);
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            // A number is no name that somebody could have pointed here.
-            let ip = ip.to_canonical();
-            if ip.is_loopback() || Some(ip) == local {
-                return true;
-            }
+    fn check(&self, request: &Request) -> Result<(), Rejection> {
+        let names = names(request)?;
+        if !names.iter().all(|name| self.knows_host(name.host())) {
+            return Err(Rejection::HostNotAllowed);
         }
-        host == "localhost" || host.ends_with(".localhost") || self.hosts.iter().any(|allowed| allowed == host)
+        let same_origin = request.headers().get(SEC_FETCH_SITE).is_some_and(|site| site == "same-origin");
+        match request.headers().get(header::ORIGIN) {
+            Some(origin) if !self.knows_origin(origin, &names, same_origin) => Err(Rejection::OriginNotAllowed),
+            _ => Ok(()),
+        }
     }
 
-    /// A page's own origin has the host and port by which it speaks to us.
-    fn knows_origin(&self, origin: &HeaderValue, authority: Option<&Authority>) -> bool {
+    /// A number is not a name that somebody could have pointed here.
+    fn knows_host(&self, host: &str) -> bool {
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        let host = host.strip_suffix('.').unwrap_or(&host);
+        host.parse::<IpAddr>().is_ok()
+            || host == "localhost"
+            || host.ends_with(".localhost")
+            || self.hosts.iter().any(|allowed| allowed == host)
+    }
+
+    /// A page's own origin has a host and port under which it addresses us, or the browser says that it has.
+    fn knows_origin(&self, origin: &HeaderValue, names: &[Authority], same_origin: bool) -> bool {
         if self.origins.contains(origin) {
             return true;
         }
         let Some(uri) = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok()) else { return false };
-        match (uri.scheme_str(), uri.authority(), authority) {
-            (Some(scheme @ ("http" | "https")), Some(origin), Some(own)) => {
-                let usual = if scheme == "http" { 80 } else { 443 };
-                let port = |authority: &Authority| authority.port_u16().unwrap_or(usual);
-                let alone = uri.path() == "/" && uri.query().is_none() && !origin.as_str().contains('@');
-                alone && origin.host().eq_ignore_ascii_case(own.host()) && port(origin) == port(own)
-            }
-            _ => false,
-        }
+        let (Some(scheme @ ("http" | "https")), Some(origin)) = (uri.scheme_str(), uri.authority()) else {
+            return false;
+        };
+        let usual = if scheme == "http" { 80 } else { 443 };
+        let port = |authority: &Authority| authority.port_u16().unwrap_or(usual);
+        let alone = uri.path() == "/" && uri.query().is_none() && !origin.as_str().contains('@');
+        let own = |name: &Authority| origin.host().eq_ignore_ascii_case(name.host()) && port(origin) == port(name);
+        alone && (names.iter().any(own) || same_origin && self.knows_host(origin.host()))
     }
 }
 
-/// The name under which the service is spoken to: :authority, or Host.
-fn authority(request: &Request) -> Result<Option<Authority>, &'static str> {
-    if let Some(authority) = request.uri().authority() {
-        return Ok(Some(authority.clone()));
-    }
+/// The names under which the service is addressed: :authority or Host, and the one that a trusted proxy names.
+fn names(request: &Request) -> Result<Vec<Authority>, Rejection> {
+    let malformed = |why: &str| Rejection::Malformed(why.to_owned());
+    let mut names = Vec::new();
     let mut hosts = request.headers().get_all(header::HOST).into_iter();
-    match (hosts.next(), hosts.next()) {
-        (None, _) => Ok(None),
-        (Some(host), None) => {
-            Authority::try_from(host.as_bytes()).map(Some).map_err(|_| "the Host header names no host")
+    match (request.uri().authority(), hosts.next(), hosts.next()) {
+        (Some(authority), ..) => names.push(authority.clone()),
+        (None, None, _) => {}
+        (None, Some(host), None) => {
+            let host = Authority::try_from(host.as_bytes());
+            names.push(host.map_err(|_| malformed("the Host header names no host"))?);
         }
-        (Some(_), Some(_)) => Err("there is more than one Host header"),
+        (None, Some(_), Some(_)) => return Err(malformed("there is more than one Host header")),
     }
+    if request.extensions().get::<Proxied>().is_some()
+        && let Some(forwarded) = request.headers().get_all(X_FORWARDED_HOST).into_iter().next_back()
+    {
+        // Each proxy appends the name that it was addressed by.
+        let last = forwarded.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
+        let host = Authority::try_from(last.trim_ascii());
+        names.push(host.map_err(|_| malformed("the X-Forwarded-Host header names no host"))?);
+    }
+    Ok(names)
 }
 
-/// Whoever speaks gRPC is told in gRPC as well.
-fn refuse(request: &Request, code: StatusCode, why: &'static str) -> Response {
-    let header = |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let remote = request.extensions().get::<Peer>().map(|peer| tracing::field::display(peer.remote));
-    let authority = request.uri().authority().map(tracing::field::display);
-    let (host, origin) = (header(header::HOST), header(header::ORIGIN));
-    tracing::info!(peer = remote, authority, host = host.as_deref(), origin = origin.as_deref(), "{why}");
-    match request.headers().get(header::CONTENT_TYPE) {
-        Some(grpc) if grpc.as_bytes().starts_with(b"application/grpc") => {
-            let mut response = Status::permission_denied(why).into_http::<Body>();
-            response.headers_mut().insert(header::CONTENT_TYPE, grpc.clone());
-            *response.status_mut() = code;
-            response
-        }
-        _ => (code, format!("{why}\n")).into_response(),
+fn refuse(vitals: &Vitals, request: &Request, rejection: Rejection) -> Response {
+    let code = match rejection {
+        Rejection::HostNotAllowed => StatusCode::MISDIRECTED_REQUEST,
+        Rejection::OriginNotAllowed => StatusCode::FORBIDDEN,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    vitals.metrics.refusal(rejection.reason());
+    if let Some(origin) = request.extensions().get::<Origin>() {
+        let header = |name| request.headers().get(name).map(HeaderValue::as_bytes);
+        let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+        let claims = Claims { host: authority.or(header(header::HOST)), origin: header(header::ORIGIN) };
+        vitals.refusals.record_claims(origin, request.uri().path(), None, rejection.reason(), claims);
     }
+    answer(request, code, code, rejection)
 }
 
 #[cfg(test)]
@@ -133,36 +150,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_this_machine_and_allowed_ones_are_answered_to() {
+    fn only_names_of_this_machine_numbers_and_allowed_names_are_answered_to() {
         let allowed = Allowed { hosts: vec!["chat.example".into()], ..Allowed::default() };
-        let local = Some("192.0.2.7".parse().unwrap());
         for host in [
             "localhost",
             "LOCALHOST.",
             "a.localhost",
             "127.0.0.1",
-            "127.9.9.9",
             "[::1]",
             "192.0.2.7",
+            "[2001:db8::7]",
             "Chat.Example",
         ] {
-            assert!(allowed.knows_host(host, local), "{host}");
+            assert!(allowed.knows_host(host), "{host}");
         }
         for host in
-            ["evil.example", "192.0.2.8", "127.0.0.1.evil.example", "localhost.evil.example", "chat.example.evil"]
+            ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "chat.example.evil", "192.0.2"]
         {
-            assert!(!allowed.knows_host(host, local), "{host}");
+            assert!(!allowed.knows_host(host), "{host}");
         }
+    }
+
+    fn knows(origin: &'static str, names: &[&'static str], same_origin: bool) -> bool {
+        let origins = vec![HeaderValue::from_static("https://friend.example")];
+        let allowed = Allowed { origins, hosts: vec!["chat.example".into()] };
+        let names: Vec<_> = names.iter().copied().map(Authority::from_static).collect();
+        allowed.knows_origin(&HeaderValue::from_static(origin), &names, same_origin)
     }
 
     #[test]
     fn only_the_own_origin_and_allowed_ones_may_use_the_service() {
-        let origins = vec![HeaderValue::from_static("https://friend.example")];
-        let allowed = Allowed { origins, ..Allowed::default() };
-        let own = Authority::from_static("localhost:50051");
-        let check = |origin: &'static str| allowed.knows_origin(&HeaderValue::from_static(origin), Some(&own));
+        let own = ["localhost:50051"];
         for origin in ["http://localhost:50051", "https://localhost:50051", "https://friend.example"] {
-            assert!(check(origin), "{origin}");
+            assert!(knows(origin, &own, false), "{origin}");
         }
         for origin in [
             "null",
@@ -173,7 +193,20 @@ mod tests {
             "http://friend.example",
             "ftp://localhost:50051",
         ] {
-            assert!(!check(origin), "{origin}");
+            assert!(!knows(origin, &own, false), "{origin}");
+        }
+        assert!(knows("https://chat.example", &["127.0.0.1:50051", "chat.example"], false), "the forwarded name");
+    }
+
+    #[test]
+    fn behind_a_proxy_that_hides_the_name_the_browsers_word_counts_and_the_name_has_to_be_known() {
+        let backend = ["127.0.0.1:50051"];
+        for origin in ["http://127.0.0.1:8080", "http://localhost:8080", "http://[::1]", "https://chat.example"] {
+            assert!(knows(origin, &backend, true), "{origin}");
+            assert!(!knows(origin, &backend, false), "{origin}: a page of another origin");
+        }
+        for origin in ["http://evil.example:8080", "http://evil.example", "null", "", "http://u@localhost:8080"] {
+            assert!(!knows(origin, &backend, true), "{origin}");
         }
     }
 }

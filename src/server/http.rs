@@ -9,17 +9,20 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::json;
+use tonic::codec::CompressionEncoding;
 use tonic::{Code, Status};
 use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
 
 use super::config::Config;
-use super::metrics::{Metrics, OPEN_METRICS};
-use super::origin::{Origin, Peer, Transport};
+use super::forwarded::TrustedProxies;
+use super::guard::Guard;
+use super::metrics::{Format, Metrics};
+use super::origin::{Origin, Peer, Proxied, Transport};
 use super::readiness::Readiness;
-use super::secret::{self, Gate};
+use super::secret::{self, SecretAuth};
 use super::service::Service;
 use super::vitals::Vitals;
 use super::{deadline, drain, guard, page};
@@ -28,58 +31,92 @@ use crate::wire::service::FILE_DESCRIPTOR_SET;
 use crate::wire::service::chit_chat_service_server::{ChitChatServiceServer, SERVICE_NAME};
 use crate::wire::{Reason, Rejection};
 
+/// What every response says: browsers keep to its type, and pages of other origins cannot embed it or hold on to
+/// a window with it.
+const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// What a gRPC-Web response says to proxies: pass it on as it comes, and do not change it.
+const UNBUFFERED: [(HeaderName, HeaderValue); 2] = [
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
+];
+
+/// What can be asked of the page and by operators.
+const READ_METHODS: &str = "GET, HEAD, OPTIONS";
+
 /// All routes, and where to say how the service is. What is checked for everybody lies outermost.
 pub fn router(service: Service, config: &Config, vitals: &Vitals) -> (Router, HealthReporter) {
-    let allowed = Arc::new(config.allowed.clone());
-    let (endless, reporter) = health_and_reflection(vitals);
-    let operators = Router::new()
+    let auth = config.secret.clone().map(|secret| SecretAuth::new(secret, vitals.clone()));
+    let (endless, reporter) = health_and_reflection(vitals, auth.as_ref());
+    let metrics = Router::new().route("/metrics", get(measure).with_state(vitals.metrics.clone()));
+    let readable = Router::new()
         .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
         .route("/readyz", get(ready).with_state(vitals.readiness.clone()))
-        .route("/metrics", get(measure).with_state(vitals.metrics.clone()));
-    let router = chat(service, config, vitals)
+        .merge(ask_for_secret(metrics, auth.as_ref()))
+        .merge(page::routes())
+        .route_layer(middleware::from_fn(answer_options));
+    let router = chat(service, auth.as_ref(), vitals)
         .merge(endless)
         .route_layer(middleware::from_fn_with_state(config.request_time, deadline::keep))
         .route_layer(GrpcWebLayer::new())
+        .route_layer(middleware::from_fn(forbid_buffering))
         .route_layer(middleware::from_fn(only_grpc))
-        .route_layer(guard::cors(&allowed))
-        .merge(operators)
-        .merge(page::routes())
-        .fallback(nothing_here.layer(guard::cors(&allowed)))
-        .layer(middleware::from_fn_with_state(allowed, guard::check))
-        .layer(middleware::from_fn(note_origin));
+        .route_layer(guard::cors(&config.allowed))
+        .merge(readable)
+        .fallback(nothing_here.layer(guard::cors(&config.allowed)))
+        .layer(middleware::from_fn_with_state(Guard::new((config.allowed.clone(), vitals.clone())), guard::check))
+        .layer(middleware::from_fn_with_state(config.trusted_proxies.clone(), note_origin))
+        .layer(middleware::from_fn(add_security_headers));
     (router, reporter)
 }
 
-fn chat(service: Service, config: &Config, vitals: &Vitals) -> Router {
-    let chat = ChitChatServiceServer::new(service).max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX);
-    let mut routes = Router::new().route_service(&format!("/{SERVICE_NAME}/{{method}}"), chat);
-    if let Some(secret) = &config.secret {
-        let gate = Gate::new(secret.clone(), vitals.refusals.clone());
-        routes = routes.route_layer(middleware::from_fn_with_state(gate, secret::check));
-    }
-    routes
+fn chat(service: Service, auth: Option<&Arc<SecretAuth>>, vitals: &Vitals) -> Router {
+    let chat = ChitChatServiceServer::new(service)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX);
+    let routes = Router::new()
+        .route_service(&format!("/{SERVICE_NAME}/{{method}}"), chat)
         .route_layer(middleware::from_fn(give_reason))
-        .route_layer(middleware::from_fn_with_state(vitals.clone(), note_refusals))
+        .route_layer(middleware::from_fn_with_state(vitals.clone(), note_refusals));
+    ask_for_secret(routes, auth)
 }
 
-fn health_and_reflection(vitals: &Vitals) -> (Router, HealthReporter) {
+/// Requires the access secret for all of these routes, where there is one.
+fn ask_for_secret(routes: Router, auth: Option<&Arc<SecretAuth>>) -> Router {
+    match auth {
+        Some(auth) => routes.route_layer(middleware::from_fn_with_state(auth.clone(), secret::check)),
+        None => routes,
+    }
+}
+
+/// What others need to know whether the service works is open; what tells more is behind the secret.
+fn health_and_reflection(vitals: &Vitals, auth: Option<&Arc<SecretAuth>>) -> (Router, HealthReporter) {
     let (reporter, health) = tonic_health::server::health_reporter();
+    let health =
+        health.accept_compressed(CompressionEncoding::Gzip).max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let (v1, v1alpha) = (reflection().build_v1(), reflection().build_v1alpha());
-    let routes = Router::new()
-        .route_service("/grpc.health.v1.Health/{method}", health.clone())
+    let made = "the descriptors were made by the compiler";
+    let v1 = reflection().build_v1().expect(made).accept_compressed(CompressionEncoding::Gzip);
+    let v1alpha = reflection().build_v1alpha().expect(made).accept_compressed(CompressionEncoding::Gzip);
+    let reflection = Router::new()
         .route_service(
             "/grpc.reflection.v1.ServerReflection/{method}",
-            v1.expect("the descriptors were made by the compiler"),
+            v1.max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX),
         )
         .route_service(
             "/grpc.reflection.v1alpha.ServerReflection/{method}",
-            v1alpha.expect("the descriptors were made by the compiler"),
-        )
+            v1alpha.max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX),
+        );
+    let routes = ask_for_secret(reflection, auth)
+        .route_service("/grpc.health.v1.Health/{method}", health.clone())
         .route_layer(middleware::from_fn_with_state(vitals.stopping.clone(), drain::end_at_shutdown))
         // Has an end of its own, and is to say NOT_SERVING meanwhile.
         .route_service("/grpc.health.v1.Health/Check", health);
@@ -93,25 +130,63 @@ async fn ready(State(readiness): State<Readiness>) -> Response {
     }
 }
 
-async fn measure(State(metrics): State<Metrics>) -> Response {
-    match metrics.encode() {
-        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+async fn measure(State(metrics): State<Metrics>, headers: HeaderMap) -> Response {
+    let format = Format::negotiate(&headers);
+    match metrics.encode(format) {
+        Ok(text) => {
+            let headers = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept")];
+            (headers, text).into_response()
+        }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
 /// Says where a request comes from, in its extensions. gRPC-Web is known by the type alone: its case and
 /// its parameters, such as a charset, say nothing.
-async fn note_origin(mut request: Request, next: Next) -> Response {
+async fn note_origin(State(proxies): State<TrustedProxies>, mut request: Request, next: Next) -> Response {
     let content_type = content_type(&request);
     let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
     let essence = essence.trim_ascii().to_ascii_lowercase();
     let transport = Transport::of(&essence);
-    if let Some(Peer { remote, .. }) = request.extensions().get::<Peer>().copied() {
-        request.extensions_mut().insert(Origin { peer: remote, transport });
+    if let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() {
+        let client = proxies.client(peer, request.headers());
+        request.extensions_mut().insert(Origin { peer: client, transport });
+        if proxies.contains(peer.ip()) {
+            request.extensions_mut().insert(Proxied);
+        }
     }
     if let (Transport::GrpcWeb, Ok(essence)) = (transport, HeaderValue::try_from(essence)) {
         request.headers_mut().insert(header::CONTENT_TYPE, essence);
+    }
+    next.run(request).await
+}
+
+async fn add_security_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    set_headers(&mut response, SECURITY_HEADERS);
+    response
+}
+
+/// A proxy that gathers a response before it passes it on, as nginx does by default, would never pass on a stream.
+async fn forbid_buffering(request: Request, next: Next) -> Response {
+    let web = request.extensions().get::<Origin>().is_some_and(|origin| origin.transport == Transport::GrpcWeb);
+    let mut response = next.run(request).await;
+    if web {
+        set_headers(&mut response, UNBUFFERED);
+    }
+    response
+}
+
+fn set_headers<const N: usize>(response: &mut Response, headers: [(HeaderName, HeaderValue); N]) {
+    for (name, value) in headers {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// Load balancers ask by OPTIONS whether somebody is there.
+async fn answer_options(request: Request, next: Next) -> Response {
+    if request.method() == Method::OPTIONS {
+        return (StatusCode::NO_CONTENT, [(header::ALLOW, READ_METHODS)]).into_response();
     }
     next.run(request).await
 }
@@ -128,13 +203,14 @@ async fn only_grpc(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// What the framework refuses before the codec sees it, a broken frame or one that is far too large, it
-/// refuses without a reason of ours.
+/// What the framework refuses before the codec sees it, a broken frame or one that is far too large, also when it
+/// is unpacked, it refuses without a reason of ours.
 async fn give_reason(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     match Status::from_header_map(response.headers()) {
         Some(status)
-            if matches!(status.code(), Code::OutOfRange | Code::Internal) && Reason::of(&status).is_none() =>
+            if matches!(status.code(), Code::OutOfRange | Code::Internal | Code::ResourceExhausted)
+                && Reason::of(&status).is_none() =>
         {
             Status::from(Rejection::Malformed(status.message().to_owned())).into_http()
         }

@@ -1,8 +1,9 @@
-//! What operators can measure, as OpenMetrics. Labels have few values: never one per participant.
+//! What operators can measure, as Prometheus text or OpenMetrics. Labels have few values: never one per participant.
 
 use std::fmt;
 use std::sync::Arc;
 
+use http::{HeaderMap, header};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -13,8 +14,70 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::chat::EventKind;
 use crate::wire::Reason;
 
-/// The content type of the text.
-pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// How the figures are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The text format of Prometheus, which every program reads that reads figures at all.
+    Text,
+    /// OpenMetrics 1.0, for those who ask for it.
+    OpenMetrics,
+}
+
+impl Format {
+    /// The format that suits a request best. One that is content with anything, or asks for something else, gets
+    /// the older one.
+    pub fn negotiate(headers: &HeaderMap) -> Self {
+        let (mut text, mut open_metrics) = (Preference::default(), Preference::default());
+        let lines = headers.get_all(header::ACCEPT).into_iter().filter_map(|line| line.to_str().ok());
+        for (range, quality) in lines.flat_map(|line| line.split(',')).filter_map(parse_range) {
+            match range.as_str() {
+                "application/openmetrics-text" => open_metrics.note(quality, 2),
+                "application/*" => open_metrics.note(quality, 1),
+                "text/plain" => text.note(quality, 2),
+                "text/*" => text.note(quality, 1),
+                "*/*" => text.note(quality, 0),
+                _ => {}
+            }
+        }
+        if open_metrics.quality > 0.0 && open_metrics.quality >= text.quality {
+            Self::OpenMetrics
+        } else {
+            Self::Text
+        }
+    }
+
+    /// The content type of the text.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// How much a type is wanted, by the most specific range that it is in.
+#[derive(Default)]
+struct Preference {
+    quality: f32,
+    specificity: u8,
+}
+
+impl Preference {
+    fn note(&mut self, quality: f32, specificity: u8) {
+        if specificity > self.specificity || specificity == self.specificity && quality > self.quality {
+            *self = Self { quality, specificity };
+        }
+    }
+}
+
+/// A media range and its weight (RFC 9110, section 12.5.1).
+fn parse_range(range: &str) -> Option<(String, f32)> {
+    let mut parts = range.split(';').map(str::trim);
+    let media = parts.next()?.to_ascii_lowercase();
+    let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+    let quality = weight.map_or(Some(1.0), |weight| weight.parse().ok())?;
+    (0.0..=1.0).contains(&quality).then_some((media, quality))
+}
 
 /// Bounds of the histograms of time, in seconds.
 const SECONDS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 1.0, 10.0];
@@ -111,9 +174,77 @@ impl Metrics {
     ///
     /// # Errors
     /// None that a `String` can cause.
-    pub fn encode(&self) -> Result<String, fmt::Error> {
+    pub fn encode(&self, format: Format) -> Result<String, fmt::Error> {
         let mut encoded = String::new();
         text::encode(&mut encoded, &self.registry)?;
-        Ok(encoded)
+        Ok(match format {
+            Format::OpenMetrics => encoded,
+            Format::Text => without_open_metrics(&encoded),
+        })
+    }
+}
+
+/// The same figures in the text format of Prometheus, version 0.0.4: there a counter's family is named like its
+/// samples, with `_total`, and a family has no unit.
+fn without_open_metrics(encoded: &str) -> String {
+    let mut plain = String::with_capacity(encoded.len());
+    let mut lines = encoded.lines().peekable();
+    while let Some(line) = lines.next() {
+        let Some(said) = line.strip_prefix("# ") else {
+            plain.extend([line, "\n"]);
+            continue;
+        };
+        let Some(help) = said.strip_prefix("HELP ") else { continue };
+        let Some(kind) = lines.next_if(|next| next.starts_with("# TYPE ")) else { continue };
+        let (name, help) = help.split_once(' ').unwrap_or((help, ""));
+        let kind = kind.rsplit(' ').next().unwrap_or_default();
+        let suffix = if kind == "counter" { "_total" } else { "" };
+        plain.push_str(&format!("# HELP {name}{suffix} {help}\n# TYPE {name}{suffix} {kind}\n"));
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_format_is_the_one_that_is_wanted_most() {
+        let check = |accept: &'static str, expected| {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(Format::negotiate(&headers), expected, "{accept:?}");
+        };
+        for accept in [
+            "application/openmetrics-text",
+            "Application/OpenMetrics-Text; version=1.0.0",
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;\
+             version=0.0.1;q=0.4,text/plain;version=1.0.0;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+            "text/plain, application/openmetrics-text",
+            "application/openmetrics-text;q=0.2, text/plain;q=0.1, */*",
+            "application/*",
+            "text/plain;q=0, application/openmetrics-text;q=0.001",
+        ] {
+            check(accept, Format::OpenMetrics);
+        }
+        for accept in [
+            "",
+            "*/*",
+            "text/plain",
+            "text/plain;version=0.0.4;q=1,*/*;q=0.1",
+            "text/*",
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "application/json",
+            "application/openmetrics-text;q=0",
+            "application/openmetrics-text;q=0.5, text/plain;q=0.6",
+            "application/openmetrics-text;q=0.5, */*",
+            "application/openmetrics-text;q=NaN",
+            "application/openmetrics-text;q=2",
+            ";;,,q=1;",
+        ] {
+            check(accept, Format::Text);
+        }
+        assert_eq!(Format::negotiate(&HeaderMap::new()), Format::Text);
     }
 }

@@ -3,18 +3,42 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// The two ends of a connection, in the extensions of its requests.
+/// The other end of a connection, in the extensions of its requests; where the PROXY protocol names another
+/// client, that client.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer {
-    /// Theirs.
-    pub remote: SocketAddr,
-    /// Ours.
-    pub local: SocketAddr,
+pub struct Peer(pub SocketAddr);
+
+/// In the extensions of a request that came through a trusted proxy: its `X-Forwarded-` headers count.
+#[derive(Clone, Copy, Debug)]
+pub struct Proxied;
+
+/// A client's address. A proxy that speaks HTTP does not tell the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress {
+    /// The address.
+    pub ip: IpAddr,
+    /// The port, where it is known.
+    pub port: Option<u16>,
+}
+
+impl From<SocketAddr> for ClientAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self { ip: address.ip(), port: Some(address.port()) }
+    }
+}
+
+impl fmt::Display for ClientAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => SocketAddr::new(self.ip, port).fmt(f),
+            None => self.ip.fmt(f),
+        }
+    }
 }
 
 /// The address for which limits count: of an IPv6 address the network, all of which one host may use.
-pub fn limited_address(peer: SocketAddr) -> IpAddr {
-    match peer.ip().to_canonical() {
+pub fn limited_address(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
@@ -23,8 +47,8 @@ pub fn limited_address(peer: SocketAddr) -> IpAddr {
 /// Where a request came from, for the log records.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
-    /// The other end of the connection.
-    pub peer: SocketAddr,
+    /// The client, as far as it is known: behind a proxy that is not trusted, the proxy.
+    pub peer: ClientAddress,
     /// How it speaks.
     pub transport: Transport,
 }
@@ -32,7 +56,7 @@ pub struct Origin {
 impl Origin {
     /// The address for which limits count.
     pub fn address(&self) -> IpAddr {
-        limited_address(self.peer)
+        limited_address(self.peer.ip)
     }
 }
 
@@ -43,12 +67,20 @@ pub enum Transport {
     Grpc,
     /// gRPC-Web, over HTTP/1.1 or HTTP/2.
     GrpcWeb,
+    /// HTTP alone: the page, and what operators ask for.
+    Http,
 }
 
 impl Transport {
     /// By a request's content type.
     pub fn of(content_type: &[u8]) -> Self {
-        if content_type.starts_with(b"application/grpc-web") { Self::GrpcWeb } else { Self::Grpc }
+        if content_type.starts_with(b"application/grpc-web") {
+            Self::GrpcWeb
+        } else if content_type.starts_with(b"application/grpc") {
+            Self::Grpc
+        } else {
+            Self::Http
+        }
     }
 }
 
@@ -57,6 +89,7 @@ impl fmt::Display for Transport {
         f.write_str(match self {
             Self::Grpc => "grpc",
             Self::GrpcWeb => "grpc-web",
+            Self::Http => "http",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Places for connections: so many in all, and so many for one address.
+//! How many connections may be open: in all, and from one address.
 
 use std::collections::HashMap;
 use std::io;
@@ -7,27 +7,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The places that are taken. Clones share them.
+/// The connections that are open. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct ConnectionLimits {
     all: Arc<Semaphore>,
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
     per_address_max: usize,
 }
 
-/// A place in the whole.
-pub type Place = OwnedSemaphorePermit;
-
-/// A place of an address, given back when it is dropped.
+/// One connection of all. It no longer counts when it is dropped.
 #[derive(Debug)]
-pub struct AddressPlace {
-    places: Places,
-    address: IpAddr,
-    _place: Place,
+pub struct Place {
+    limits: ConnectionLimits,
+    /// Where it counts for an address.
+    address: Option<IpAddr>,
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Places {
-    /// So many in all, and so many for one address.
+impl ConnectionLimits {
+    /// At most `max` in all, and `per_address_max` for one address.
     pub fn new(max: usize, per_address_max: usize) -> Self {
         Self { all: Arc::new(Semaphore::new(max)), by_address: Arc::default(), per_address_max }
     }
@@ -37,19 +35,8 @@ impl Places {
     /// # Errors
     /// None, since the places are never closed.
     pub async fn wait(&self) -> io::Result<Place> {
-        self.all.clone().acquire_owned().await.map_err(io::Error::other)
-    }
-
-    /// Gives a place to an address, unless it has as many as one may have.
-    pub fn take(&self, place: Place, address: IpAddr) -> Option<AddressPlace> {
-        let mut taken = self.taken();
-        let count = taken.entry(address).or_default();
-        if *count >= self.per_address_max {
-            return None;
-        }
-        *count += 1;
-        drop(taken);
-        Some(AddressPlace { places: self.clone(), address, _place: place })
+        let permit = self.all.clone().acquire_owned().await.map_err(io::Error::other)?;
+        Ok(Place { limits: self.clone(), address: None, _permit: permit })
     }
 
     /// The counts are whole also where a holder of the lock has panicked.
@@ -58,13 +45,32 @@ impl Places {
     }
 }
 
-impl Drop for AddressPlace {
+impl Place {
+    /// Counts this connection for an address, once, unless that has as many as one may have.
+    pub fn count_for(&mut self, address: IpAddr) -> bool {
+        if self.address.is_some() {
+            return false;
+        }
+        let mut taken = self.limits.taken();
+        let count = taken.entry(address).or_default();
+        if *count >= self.limits.per_address_max {
+            return false;
+        }
+        *count += 1;
+        drop(taken);
+        self.address = Some(address);
+        true
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.places.taken();
-        if let Some(count) = taken.get_mut(&self.address) {
+        let Some(address) = self.address else { return };
+        let mut taken = self.limits.taken();
+        if let Some(count) = taken.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
-                taken.remove(&self.address);
+                taken.remove(&address);
             }
         }
     }
@@ -76,17 +82,23 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_has_no_more_places_than_one_may_have_and_gives_them_back() {
-        let places = Places::new(5, 2);
+        let limits = ConnectionLimits::new(5, 2);
         let [here, there] = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse::<IpAddr>().unwrap());
         let mut held = Vec::new();
         for address in [here, here, there] {
-            held.push(places.take(places.wait().await.unwrap(), address).expect("a place"));
+            let mut place = limits.wait().await.unwrap();
+            assert!(place.count_for(address), "a place");
+            held.push(place);
         }
-        assert!(places.take(places.wait().await.unwrap(), here).is_none());
-        assert_eq!(places.all.available_permits(), 2, "who is turned away takes no place");
+        let mut refused = limits.wait().await.unwrap();
+        assert!(!refused.count_for(here));
+        drop(refused);
+        assert_eq!(limits.all.available_permits(), 2, "a refused connection takes no place");
         held.remove(0);
-        held.push(places.take(places.wait().await.unwrap(), here).expect("a place"));
+        let mut place = limits.wait().await.unwrap();
+        assert!(place.count_for(here), "a place");
+        held.push(place);
         drop(held);
-        assert!(places.taken().is_empty(), "nothing is kept of an address that has gone");
+        assert!(limits.taken().is_empty(), "nothing is kept of an address that has gone");
     }
 }

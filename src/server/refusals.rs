@@ -1,19 +1,28 @@
-//! Refused requests, on record. A refusal costs whoever provokes it nothing, so that no address can have the
-//! disk, which is the journal's too, filled with its refusals: what comes faster is counted only.
+//! Refused requests, on record. Refusals are free to provoke, and the log's disk is the journal's too, so their
+//! records are limited by rate for each address, and by length; all refusals are counted.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use tonic::Status;
+
 use super::origin::Origin;
 use super::rates::{Limiter, Rate};
 use crate::chat::ParticipantId;
 use crate::record::record;
-use crate::wire::Reason;
+use crate::wire::{Reason, Rejection};
 
 /// How many refusals of an address are recorded.
 pub const REFUSALS_RECORDED: Rate = Rate { per_second: 5, burst: 100 };
+
+/// How much is recorded of each text that a refused caller chose, such as its Origin, in bytes.
+pub const CLAIM_BYTES_RECORDED: usize = 256;
 
 /// The records of refusals. Clones share the limit.
 #[derive(Clone)]
@@ -35,9 +44,30 @@ impl fmt::Debug for Refusals {
     }
 }
 
+/// What a request said of itself, for the record of its refusal.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Claims<'a> {
+    /// The name under which it addressed the service.
+    pub host: Option<&'a [u8]>,
+    /// The page that it came from.
+    pub origin: Option<&'a [u8]>,
+}
+
 impl Refusals {
     /// Records that a request was refused, and why. Of a path, the last part is the method.
     pub fn record(&self, origin: &Origin, path: &str, participant: Option<ParticipantId>, reason: Reason) {
+        self.record_claims(origin, path, participant, reason, Claims::default());
+    }
+
+    /// Records that a request was refused, why, and what it said of itself.
+    pub fn record_claims(
+        &self,
+        origin: &Origin,
+        path: &str,
+        participant: Option<ParticipantId>,
+        reason: Reason,
+        claims: Claims<'_>,
+    ) {
         let too_many = |limiter: &Limiter<IpAddr>| limiter.count(&origin.address()).is_err();
         if self.recorded.as_ref().as_ref().is_some_and(too_many) {
             self.unrecorded.fetch_add(1, Ordering::Relaxed);
@@ -48,12 +78,55 @@ impl Refusals {
             INFO,
             "server",
             "request_refused",
-            method = path.rsplit('/').next(),
+            method = path.rsplit('/').next().map(|method| cut(method.as_bytes())),
             peer = %origin.peer,
             transport = %origin.transport,
             participant_id = participant.map(|id| id.to_string()),
             reason = reason.as_str(),
+            host = claims.host.map(cut),
+            origin = claims.origin.map(cut),
             unrecorded = (unrecorded > 0).then_some(unrecorded),
         );
+    }
+}
+
+/// The beginning of a text that the caller chose.
+fn cut(text: &[u8]) -> String {
+    let mut kept = String::from_utf8_lossy(&text[..text.len().min(CLAIM_BYTES_RECORDED)]).into_owned();
+    if text.len() > CLAIM_BYTES_RECORDED {
+        kept.push('…');
+    }
+    kept
+}
+
+/// Tells a caller why it is refused: in gRPC, under one HTTP status, where it speaks gRPC, and as a line of text,
+/// under another, where it does not.
+pub fn answer(request: &Request, grpc: StatusCode, plain: StatusCode, rejection: Rejection) -> Response {
+    match request.headers().get(header::CONTENT_TYPE) {
+        Some(content_type) if content_type.as_bytes().starts_with(b"application/grpc") => {
+            let mut response = Status::from(rejection).into_http::<Body>();
+            response.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
+            *response.status_mut() = grpc;
+            response
+        }
+        _ => {
+            let mut response = (plain, format!("{rejection}\n")).into_response();
+            if plain == StatusCode::UNAUTHORIZED {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            response
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_claim_the_beginning_is_recorded() {
+        assert_eq!(cut(b"http://evil.example"), "http://evil.example");
+        let long = cut("æ".repeat(4096).as_bytes());
+        assert!(long.starts_with('æ') && long.ends_with('…') && long.len() < CLAIM_BYTES_RECORDED + 8, "{long}");
     }
 }

@@ -1,31 +1,33 @@
-//! The access secret: who does not know it does not get in, and cannot try fast.
+//! The access secret: a caller that does not know it does not get in.
+//!
+//! The right secret passes at once, however often others of the same address guess wrong: behind NAT or a proxy
+//! one address has many users. So guessing is not slowed by the limit on wrong secrets, which bounds only what
+//! they write and which tells clients with an old secret to wait. What protects is the secret's length: guesses
+//! cannot be made fast enough to find [`SECRET_CHARACTERS_MIN`] random characters.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tokio::time::Instant;
-use tonic::Status;
 
 use super::origin::Origin;
-use super::refusals::Refusals;
+use super::rates::{Limiter, Rate};
+use super::refusals::answer;
+use super::vitals::Vitals;
 use crate::wire::Rejection;
 
-/// How many wrong attempts an address may make at once.
-pub const WRONG_ATTEMPTS_BURST: u32 = 5;
-/// How long it then takes until it may make another.
-pub const WRONG_ATTEMPT_INTERVAL: Duration = Duration::from_secs(1);
-/// When so many addresses are remembered, those whose attempts are long past are forgotten.
-const ADDRESSES_REMEMBERED: usize = 10_000;
+/// The shortest secret, in characters. 16 random characters of Base64 have 96 bits.
+pub const SECRET_CHARACTERS_MIN: usize = 16;
+/// The longest secret, in characters. A longer guess is wrong without being hashed.
+pub const SECRET_CHARACTERS_MAX: usize = 1024;
+/// How fast an address may be told that its secret is wrong. Faster guesses are told to wait.
+pub const WRONG_SECRETS: Rate = Rate { per_second: 1, burst: 5 };
 
 /// A secret that is never shown. Only its digest is kept, so a comparison takes the same time for every
 /// guess of every length.
@@ -34,7 +36,10 @@ pub struct Secret([u8; 32]);
 
 /// A secret that cannot be one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a secret is one line of at least one visible ASCII character, without spaces")]
+#[error(
+    "a secret is one line of {SECRET_CHARACTERS_MIN} to {SECRET_CHARACTERS_MAX} visible ASCII characters, without \
+     spaces; `openssl rand -base64 24` makes one"
+)]
 pub struct SecretFault;
 
 impl Secret {
@@ -44,13 +49,17 @@ impl Secret {
     /// [`SecretFault`].
     pub fn parse(text: &str) -> Result<Self, SecretFault> {
         let text = text.trim_end_matches(['\r', '\n']);
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let fits = (SECRET_CHARACTERS_MIN..=SECRET_CHARACTERS_MAX).contains(&text.len());
+        if !fits || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(SecretFault);
         }
         Ok(Self(Sha256::digest(text).into()))
     }
 
     fn is(&self, guess: &[u8]) -> bool {
+        if guess.len() > SECRET_CHARACTERS_MAX {
+            return false;
+        }
         let guess: [u8; 32] = Sha256::digest(guess).into();
         self.0.ct_eq(&guess).into()
     }
@@ -62,74 +71,50 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Guards the conversation by a secret.
-pub struct Gate {
+/// Asks for a secret.
+pub struct SecretAuth {
     secret: Secret,
-    wrong: WrongAttempts,
-    refusals: Refusals,
+    wrong: Option<Limiter<IpAddr>>,
+    vitals: Vitals,
 }
 
-impl Gate {
-    /// A gate that opens to this secret.
-    pub fn new(secret: Secret, refusals: Refusals) -> Arc<Self> {
-        Arc::new(Self { secret, wrong: WrongAttempts::default(), refusals })
+impl SecretAuth {
+    /// Lets this secret pass.
+    pub fn new(secret: Secret, vitals: Vitals) -> Arc<Self> {
+        Arc::new(Self { secret, wrong: Limiter::new(WRONG_SECRETS), vitals })
     }
 
-    /// An address that guesses too fast is not even compared, so that guessing fast gains nothing.
     fn admit(&self, origin: &Origin, headers: &HeaderMap) -> Result<(), Rejection> {
-        let (address, now) = (origin.address(), Instant::now());
-        if let Some(retry_after) = self.wrong.wait(address, now) {
-            return Err(Rejection::RateLimited { retry_after });
-        }
-        let guess = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-        match guess {
+        match headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer ")) {
             Some(guess) if self.secret.is(guess) => Ok(()),
             Some(_) => {
-                self.wrong.note(address, now);
+                self.wrong.as_ref().map_or(Ok(()), |wrong| wrong.count(&origin.address()))?;
                 Err(Rejection::SecretRequired)
             }
-            // Whoever did not know that there is a secret has not guessed.
+            // A request without a secret is not a guess.
             None => Err(Rejection::SecretRequired),
         }
     }
 }
 
-/// Wrong attempts by address, as a leaky bucket: each fills it by an interval, and time empties it. (A rate
-/// limiter from a library cannot be asked whether it would refuse without counting the question.)
-#[derive(Debug, Default)]
-struct WrongAttempts(Mutex<HashMap<IpAddr, Instant>>);
-
-impl WrongAttempts {
-    /// How long this address has to wait; nothing where it may try.
-    fn wait(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        let empty_at = *self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&address)?;
-        let fill = empty_at.saturating_duration_since(now);
-        fill.checked_sub((WRONG_ATTEMPTS_BURST - 1) * WRONG_ATTEMPT_INTERVAL).filter(|wait| !wait.is_zero())
-    }
-
-    fn note(&self, address: IpAddr, now: Instant) {
-        let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if attempts.len() >= ADDRESSES_REMEMBERED {
-            attempts.retain(|_, empty_at| *empty_at > now);
-        }
-        let empty_at = attempts.entry(address).or_insert(now);
-        *empty_at = (*empty_at).max(now) + WRONG_ATTEMPT_INTERVAL;
-    }
-}
-
-/// Lets only those pass who know the secret.
-pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+/// Lets requests with the secret pass, and refuses all others.
+pub async fn check(State(auth): State<Arc<SecretAuth>>, request: Request, next: Next) -> Response {
     let rejection = match request.extensions().get::<Origin>() {
-        Some(origin) => match gate.admit(origin, request.headers()) {
+        Some(origin) => match auth.admit(origin, request.headers()) {
             Ok(()) => return next.run(request).await,
             Err(rejection) => {
-                gate.refusals.record(origin, request.uri().path(), None, rejection.reason());
+                auth.vitals.refusals.record(origin, request.uri().path(), None, rejection.reason());
+                auth.vitals.metrics.refusal(rejection.reason());
                 rejection
             }
         },
         None => Rejection::SecretRequired,
     };
-    Status::from(rejection).into_http::<Body>()
+    let code = match rejection {
+        Rejection::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::UNAUTHORIZED,
+    };
+    answer(&request, StatusCode::OK, code, rejection)
 }
 
 #[cfg(test)]
@@ -137,29 +122,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_one_line_that_fits_a_header() {
-        for text in ["s3cret", "s3cret\n", "s3cret\r\n", "a-b_c.d~e+f/g="] {
+    fn a_secret_is_one_line_that_fits_a_header_and_cannot_be_guessed() {
+        let longest = "x".repeat(SECRET_CHARACTERS_MAX);
+        for text in
+            ["sixteen-letters!", "sixteen-letters!\n", "sixteen-letters!\r\n", "a-b_c.d~e+f/g=h:i", &longest]
+        {
             assert!(Secret::parse(text).is_ok(), "{text:?}");
         }
-        for text in ["", "\n", "two words", "two\nlines", "æ", "tab\t"] {
+        let longer = format!("{longest}x");
+        for text in
+            ["", "\n", "fifteen-letters", "two words of text", "two\nlines-of-text", "æøåæøåæøåæøåæøåæ", &longer]
+        {
             assert_eq!(Secret::parse(text).unwrap_err(), SecretFault, "{text:?}");
         }
-        assert_eq!(format!("{:?}", Secret::parse("s3cret").unwrap()), "Secret(…)");
-    }
-
-    #[test]
-    fn wrong_attempts_of_an_address_are_slowed_and_no_other_address_is() {
-        let (wrong, mut now) = (WrongAttempts::default(), Instant::now());
-        let [guesser, other] = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse::<IpAddr>().unwrap());
-        for _ in 0..WRONG_ATTEMPTS_BURST {
-            assert_eq!(wrong.wait(guesser, now), None);
-            wrong.note(guesser, now);
-        }
-        assert_eq!(wrong.wait(guesser, now), Some(WRONG_ATTEMPT_INTERVAL));
-        assert_eq!(wrong.wait(other, now), None);
-        now += WRONG_ATTEMPT_INTERVAL;
-        assert_eq!(wrong.wait(guesser, now), None);
-        wrong.note(guesser, now);
-        assert_eq!(wrong.wait(guesser, now), Some(WRONG_ATTEMPT_INTERVAL));
+        let secret = Secret::parse("sixteen-letters!").unwrap();
+        assert_eq!(format!("{secret:?}"), "Secret(…)");
+        assert!(secret.is(b"sixteen-letters!") && !secret.is(b"sixteen-letters") && !secret.is(longer.as_bytes()));
     }
 }

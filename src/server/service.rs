@@ -94,8 +94,10 @@ impl Service {
                 self.engine.resume(caller, resume.epoch, Sequence(resume.after_sequence)).await
             }
             None => {
-                let display_name = DisplayName::parse(&request.display_name)?;
+                // Counted before its form is made, which takes longer than asking for it.
+                DisplayName::check_length(&request.display_name)?;
                 self.rates.join(origin.address())?;
+                let display_name = DisplayName::parse(&request.display_name)?;
                 let token = token::new_token((self.machine.random)());
                 let caller = Caller { session: token::key_of(&token), token: token.into(), origin };
                 self.engine.join(caller, display_name, LogicalTime(request.logical_time)).await

@@ -32,6 +32,12 @@ pub enum Rejection {
     /// The access secret is missing or wrong.
     #[error("the access secret that this service asks for is missing or wrong")]
     SecretRequired,
+    /// A name under which the service is not to be addressed.
+    #[error("this service does not answer to that host name; see --allow-host")]
+    HostNotAllowed,
+    /// A page of another origin.
+    #[error("pages of that origin may not use this service; see --allow-origin")]
+    OriginNotAllowed,
     /// Too many in too short a time.
     #[error("too fast; try again in {} ms", .retry_after.as_millis().max(1))]
     RateLimited {
@@ -74,6 +80,8 @@ pub enum Reason {
     NameTaken,
     SessionUnknown,
     SecretRequired,
+    HostNotAllowed,
+    OriginNotAllowed,
     EpochChanged,
     ClockOutOfRange,
     SequenceOutOfRange,
@@ -87,7 +95,7 @@ pub enum Reason {
 
 impl Reason {
     /// The table of the design: every reason with its name and its status code.
-    const TABLE: [(Reason, &'static str, Code); 17] = [
+    const TABLE: [(Reason, &'static str, Code); 19] = [
         (Reason::TextEmpty, "TEXT_EMPTY", Code::InvalidArgument),
         (Reason::TextTooLong, "TEXT_TOO_LONG", Code::InvalidArgument),
         (Reason::NameInvalid, "NAME_INVALID", Code::InvalidArgument),
@@ -96,6 +104,8 @@ impl Reason {
         (Reason::NameTaken, "NAME_TAKEN", Code::AlreadyExists),
         (Reason::SessionUnknown, "SESSION_UNKNOWN", Code::Unauthenticated),
         (Reason::SecretRequired, "SECRET_REQUIRED", Code::Unauthenticated),
+        (Reason::HostNotAllowed, "HOST_NOT_ALLOWED", Code::PermissionDenied),
+        (Reason::OriginNotAllowed, "ORIGIN_NOT_ALLOWED", Code::PermissionDenied),
         (Reason::EpochChanged, "EPOCH_CHANGED", Code::FailedPrecondition),
         (Reason::ClockOutOfRange, "CLOCK_OUT_OF_RANGE", Code::OutOfRange),
         (Reason::SequenceOutOfRange, "SEQUENCE_OUT_OF_RANGE", Code::OutOfRange),
@@ -149,6 +159,8 @@ impl Rejection {
             Self::Malformed(_) => Reason::Malformed,
             Self::EpochChanged { .. } => Reason::EpochChanged,
             Self::SecretRequired => Reason::SecretRequired,
+            Self::HostNotAllowed => Reason::HostNotAllowed,
+            Self::OriginNotAllowed => Reason::OriginNotAllowed,
             Self::RateLimited { .. } => Reason::RateLimited,
             Self::ConversationFull { .. } => Reason::ConversationFull,
             Self::SlowConsumer { .. } => Reason::SlowConsumer,
@@ -248,6 +260,8 @@ mod tests {
             Rejection::Malformed("no".into()),
             Rejection::EpochChanged { epoch: "e".into() },
             Rejection::SecretRequired,
+            Rejection::HostNotAllowed,
+            Rejection::OriginNotAllowed,
             Rejection::RateLimited { retry_after: Duration::from_millis(250) },
             Rejection::ConversationFull { participants_max: 3 },
             Rejection::SlowConsumer { stall: Duration::from_secs(30) },

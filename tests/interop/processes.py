@@ -38,9 +38,9 @@ class ServiceTest(unittest.TestCase):
         self.addCleanup(self.stop, self.server)
         self.address = self.wait_for(self.server, lambda: self.records("server.jsonl", "server_started"))[0]["address"]
 
-    def participant(self, display_name: str) -> Participant:
-        """A participant over a connection of its own; it has not joined yet."""
-        channel = grpc.insecure_channel(self.address)
+    def participant(self, display_name: str, **options) -> Participant:
+        """A participant over a connection of its own, with these options; it has not joined yet."""
+        channel = grpc.insecure_channel(self.address, **options)
         self.addCleanup(channel.close)
         return Participant(channel, display_name, timeout=DEADLINE_SECONDS)
 

@@ -66,6 +66,26 @@ class GrpcioTest(ServiceTest):
             self.assertEqual((event.sequence, event.logical_time),
                              (acknowledged.sequence, acknowledged.logical_time))
 
+    def test_requests_may_be_compressed(self):
+        alice = self.participant("alice", compression=grpc.Compression.Gzip)
+        alice.join()
+        alice.next_event()
+        for text in ("a" * 128, "short"):
+            alice.publish(text)
+            self.assertEqual(alice.next_event().content, text)
+        self.refused(grpc.StatusCode.INVALID_ARGUMENT, "TEXT_TOO_LONG",
+                     {"characters": "4000", "characters_max": "128"}, lambda: alice.publish("a" * 4000))
+        # Once unpacked it is larger than any request may be.
+        with self.assertRaises(grpc.RpcError) as refusal:
+            alice.publish("a" * 1_000_000)
+        self.assertEqual(why(refusal.exception).reason, "MALFORMED")
+
+    def test_encodings_that_are_not_known_are_refused(self):
+        alice = self.participant("alice", compression=grpc.Compression.Deflate)
+        with self.assertRaises(grpc.RpcError) as refusal:
+            alice.join()
+        self.assertEqual(refusal.exception.code(), grpc.StatusCode.UNIMPLEMENTED)
+
     def test_everyone_gets_the_same_events_at_times_by_lamports_rule(self):
         alice = self.participant("alice")
         alice.join()

@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use chitchat::server::{Allowed, Config};
+use chitchat::server::{Allowed, CLAIM_BYTES_RECORDED, Config, REFUSALS_RECORDED};
 use chitchat::wire::pb;
 use http::{HeaderValue, Request, StatusCode, Version};
 use tonic::Code;
 
-use crate::support::{BINARY, Http1, Participant, Server, ServerProgram, Web, Wire, refused};
+use crate::support::{BINARY, Figures, Http1, Participant, Server, ServerProgram, Web, Wire, refused};
 
 const PUBLISH: &str = "/chitchat.v1.ChitChatService/Publish";
 const FRIEND: &str = "https://friend.example";
@@ -116,8 +116,7 @@ async fn statuses(address: SocketAddr, host: &str, path: &str) -> [StatusCode; 2
 async fn a_forged_host_is_refused_on_every_route_and_every_protocol() {
     let server = server().await;
     for path in PATHS {
-        for host in ["evil.example", "evil.example:50051", "127.0.0.1.evil.example", "192.0.2.1", "localhost.evil"]
-        {
+        for host in ["evil.example", "evil.example:50051", "127.0.0.1.evil.example", "192.0.2", "localhost.evil"] {
             let misdirected = [StatusCode::MISDIRECTED_REQUEST; 2];
             assert_eq!(statuses(server.address, host, path).await, misdirected, "{host}{path}");
         }
@@ -135,9 +134,69 @@ async fn a_forged_host_is_refused_on_every_route_and_every_protocol() {
 async fn the_names_of_this_machine_and_the_allowed_ones_are_answered_to() {
     let server = server().await;
     let port = server.address.port();
-    for host in ["localhost", "127.0.0.1", "[::1]", "LocalHost", "chat.example", "Chat.Example"] {
+    // A number is not a name that somebody could have pointed here: it is what NAT and port mappings show.
+    for host in [
+        "localhost",
+        "127.0.0.1",
+        "[::1]",
+        "LocalHost",
+        "chat.example",
+        "Chat.Example",
+        "192.0.2.1",
+        "[2001:db8::1]",
+    ] {
         for host in [host.to_owned(), format!("{host}:{port}")] {
             assert_eq!(statuses(server.address, &host, "/readyz").await, [StatusCode::OK; 2], "{host}");
+        }
+    }
+}
+
+/// Every refusal by Host or Origin is free to provoke.
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_by_host_and_origin_are_counted_and_do_not_fill_the_log() {
+    let mut server = ServerProgram::start(&[]);
+    let long = format!("http://{}", "o".repeat(7_000));
+    let many = 2 * REFUSALS_RECORDED.burst;
+    let mut stranger = Http1::connect(server.address).await;
+    for _ in 0..many {
+        let answer = stranger.ask("GET", "/healthz", &[("host", "evil.example")], b"").await;
+        assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST);
+        let answer = stranger.ask("POST", PUBLISH, &[("origin", &long), ("content-type", BINARY)], b"").await;
+        assert_eq!((answer.status, answer.header("grpc-status")), (StatusCode::FORBIDDEN, "7"));
+    }
+    let figures = Figures::of(server.address).await;
+    for reason in ["HOST_NOT_ALLOWED", "ORIGIN_NOT_ALLOWED"] {
+        assert_eq!(figures.get(&format!("refusals_total{{reason=\"{reason}\"}}")), f64::from(many), "{reason}");
+    }
+    let records: Vec<_> =
+        server.records().into_iter().filter(|record| record["event"] == "request_refused").collect();
+    assert!(records.len() < many as usize, "{} records of {}", records.len(), 2 * many);
+    let first = |reason: &str| records.iter().find(|record| record["reason"] == reason).unwrap();
+    assert_eq!(first("HOST_NOT_ALLOWED")["host"], "evil.example");
+    let origin = first("ORIGIN_NOT_ALLOWED")["origin"].as_str().unwrap();
+    assert!(origin.starts_with("http://ooo") && origin.len() <= CLAIM_BYTES_RECORDED + '…'.len_utf8(), "{origin}");
+    // Standard error has the same lines and no other.
+    let said = server.stop("TERM").succeeded().errors;
+    assert!(said.lines().count() < many as usize && said.lines().all(|line| line.len() < 1_024), "{said}");
+}
+
+#[tokio::test]
+async fn every_response_says_that_browsers_keep_to_its_type_and_its_origin() {
+    let server = server().await;
+    for path in PATHS {
+        let method = if path.contains(".v1.") { "POST" } else { "GET" };
+        for headers in [&[("content-type", BINARY)][..], &[("host", "evil.example")]] {
+            let mut connection = Http1::connect(server.address).await;
+            connection.request(method, path, headers, b"").await;
+            let (_, headers) = connection.head().await;
+            for (name, value) in [
+                ("x-content-type-options", "nosniff"),
+                ("cross-origin-resource-policy", "same-origin"),
+                ("cross-origin-opener-policy", "same-origin"),
+            ] {
+                let said: Vec<_> = headers.get_all(name).into_iter().collect();
+                assert_eq!(said, [value], "{name} of {path}");
+            }
         }
     }
 }

@@ -44,6 +44,9 @@ async fn a_browser_is_a_full_participant_whichever_way_it_speaks_s1_s4_s5_s6() {
         let mut stream = web.call("Join", &join).await;
         let framing = if web.content_type == TEXT { TEXT } else { BINARY };
         assert_eq!((stream.http, stream.header("content-type")), (StatusCode::OK, framing), "{way}");
+        // Proxies that gather a response would never pass on this one.
+        assert_eq!(stream.header("x-accel-buffering"), "no", "{way}");
+        assert_eq!(stream.header("cache-control"), "no-cache, no-transform", "{way}");
         let session_token = welcome(&mut stream).await.session_token;
         assert_eq!(event(&mut stream).await, alice.event().await, "{way}: the same joined event for both");
 

@@ -29,6 +29,8 @@
 //! | [`wire_stream`] | heartbeats, slow readers, the end of a stream |
 //! | [`rates`] | how fast one may publish and join |
 //! | [`grpc_web`] | gRPC-Web over HTTP/1.1 and HTTP/2, byte by byte |
+//! | [`compression`] | requests that are compressed |
+//! | [`forwarded`] | clients behind a proxy that the service trusts |
 //! | [`browsers`] | origins, host names, and the page |
 //! | [`deadlines`] | `grpc-timeout`, and requests that come drop by drop |
 //! | [`operators`] | `/healthz`, `/readyz`, `/metrics`, `grpc.health.v1` |
@@ -41,6 +43,7 @@
 #![allow(clippy::print_stderr, reason = "a long test says how far it is")]
 
 mod browsers;
+mod compression;
 mod connections;
 mod conversation;
 mod crowd;
@@ -49,6 +52,7 @@ mod diagram;
 mod evidence;
 mod far_behind;
 mod farewells;
+mod forwarded;
 mod grpc_web;
 mod hostile;
 mod interruptions;

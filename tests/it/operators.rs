@@ -33,13 +33,29 @@ async fn each_endpoint_answers_in_its_own_type_and_nothing_else_is_there() {
     for (path, content_type, text) in [
         ("/healthz", "application/json", r#"{"status":"ok"}"#),
         ("/readyz", "application/json", r#"{"status":"ready"}"#),
-        ("/metrics", "application/openmetrics-text; version=1.0.0; charset=utf-8", "# EOF\n"),
+        ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "\n"),
     ] {
         let answer = operator.ask("GET", path, &[], b"").await;
         assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, content_type), "{path}");
         assert!(answer.text().ends_with(text), "{path}: {}", answer.text());
         assert_eq!(operator.ask("HEAD", path, &[], b"").await.status, StatusCode::OK, "{path}");
         assert_eq!(operator.ask("POST", path, &[], b"").await.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+    }
+    // As load balancers do.
+    for path in ["/", "/healthz", "/readyz", "/metrics"] {
+        let answer = Http1::connect(server.address).await.ask("OPTIONS", path, &[], b"").await;
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (StatusCode::NO_CONTENT, "GET, HEAD, OPTIONS"),
+            "{path}"
+        );
+        assert_eq!(operator.ask("HEAD", path, &[], b"").await.status, StatusCode::OK, "{path}");
+    }
+    for request in ["OPTIONS / HTTP/1.0\r\n\r\n", "OPTIONS /healthz HTTP/1.0\r\n\r\n"] {
+        let mut balancer = Http1::connect(server.address).await;
+        balancer.say(request).await;
+        let heard = balancer.closed().await;
+        assert!(heard.starts_with("HTTP/1.0 204"), "{request:?}: {heard}");
     }
     for path in ["/healthz/", "/health", "/metrics/x", "/index.html", "/../healthz", "/%2e%2e/etc/passwd"] {
         assert_eq!(operator.ask("GET", path, &[], b"").await.status, StatusCode::NOT_FOUND, "{path}");
@@ -126,6 +142,47 @@ async fn the_figures_follow_what_happens() {
     Figures::when(server.address, |figures| figures.get("connections") == 1.0).await;
 }
 
+/// The rules of the text format of Prometheus, version 0.0.4, that concern counters, gauges and histograms.
+#[tokio::test]
+async fn the_text_of_the_figures_is_what_prometheus_reads() {
+    let server = Server::start().await;
+    let alice = Participant::arrive(server.address, "alice").await;
+    refused(alice.wire.publish(&alice.request("")).await, Code::InvalidArgument, "TEXT_EMPTY");
+    let mut operator = Http1::connect(server.address).await;
+    let answer =
+        operator.ask("GET", "/metrics", &[("accept", "text/plain;version=0.0.4;q=1,*/*;q=0.1")], b"").await;
+    let content_type = "text/plain; version=0.0.4; charset=utf-8";
+    assert_eq!((answer.header("content-type"), answer.header("vary")), (content_type, "accept"));
+    let (mut family, mut kind, mut families) = (String::new(), String::new(), 0);
+    for line in answer.text().lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            families += 1;
+            family = help.split_once(' ').unwrap().0.to_owned();
+        } else if let Some(said) = line.strip_prefix("# TYPE ") {
+            let (name, said) = said.split_once(' ').unwrap();
+            assert_eq!(name, family, "{line}");
+            kind = said.to_owned();
+        } else {
+            let (sample, figure) = line.rsplit_once(' ').unwrap();
+            figure.parse::<f64>().unwrap();
+            let name = sample.split('{').next().unwrap();
+            let suffix = name.strip_prefix(&*family).unwrap_or_else(|| panic!("{line} is not of {family}"));
+            match kind.as_str() {
+                "counter" => assert!(suffix.is_empty() && name.ends_with("_total"), "{line}"),
+                "gauge" => assert!(suffix.is_empty(), "{line}"),
+                "histogram" => assert!(["_bucket", "_sum", "_count"].contains(&suffix), "{line}"),
+                other => panic!("{other}: {line}"),
+            }
+        }
+    }
+    assert_eq!(families, 8, "{}", answer.text());
+    // The figures are the same in either format.
+    let samples =
+        |text: &str| text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
+    let open = operator.ask("GET", "/metrics", &[("accept", "application/openmetrics-text")], b"").await;
+    assert_eq!(samples(answer.text()), samples(open.text()));
+}
+
 /// The rules of OpenMetrics 1.0 that concern counters, gauges and histograms.
 #[tokio::test]
 async fn the_text_of_the_figures_is_open_metrics() {
@@ -133,7 +190,9 @@ async fn the_text_of_the_figures_is_open_metrics() {
     let alice = Participant::arrive(server.address, "alice").await;
     alice.publish("hello").await;
     refused(alice.wire.publish(&alice.request("")).await, Code::InvalidArgument, "TEXT_EMPTY");
-    let answer = Http1::get(server.address, "/metrics").await;
+    let accept = [("accept", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5")];
+    let answer = Http1::connect(server.address).await.ask("GET", "/metrics", &accept, b"").await;
+    assert_eq!(answer.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
     let text = answer.text().strip_suffix("# EOF\n").expect("the text ends with # EOF");
     let (mut family, mut kind, mut bucket) = (String::new(), String::new(), 0.0);
     let mut families = Vec::new();

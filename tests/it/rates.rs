@@ -1,11 +1,12 @@
 //! How fast one may publish and join, and that the client obeys.
 
+use chitchat::chat::NAME_CHARACTERS_GIVEN_MAX;
 use chitchat::client::{self, Options, Update};
 use chitchat::server::{Config, READ_RATE, REFUSALS_RECORDED, Rate};
 use chitchat::wire::Reason;
 use tonic::Code;
 
-use crate::support::{Figures, Participant, Server, ServerProgram, refused, soon};
+use crate::support::{Figures, Participant, Server, ServerProgram, Wire, refused, soon};
 
 /// Slow enough that a test machine is faster.
 const ONE_A_SECOND: Rate = Rate { per_second: 1, burst: 3 };
@@ -69,6 +70,26 @@ async fn an_address_from_which_too_many_join_is_told_when_to_try_again() {
     };
     assert!(refusal.retry.is_some_and(|wait| !wait.is_zero()));
     alice.resume(server.address, 0).await.expect("a resume is no join");
+}
+
+/// The RFC 8266 form of such a name takes a good deal longer to make than the request.
+#[tokio::test]
+async fn a_name_that_is_refused_is_counted_before_time_is_spent_on_it() {
+    let server = Server::with(Config { join_rate: ONE_A_SECOND, ..Server::config() }).await;
+    let wire = Wire::connect(server.address).await;
+    let join = |name: String| {
+        let request = chitchat::wire::pb::JoinRequest { display_name: name, ..Default::default() };
+        let wire = &wire;
+        async move { Reason::of(&wire.join(&request).await.next().await.unwrap_err()) }
+    };
+    let ligature = |count| "\u{fdfa}".repeat(count);
+    let mut refused = 0;
+    while join(ligature(NAME_CHARACTERS_GIVEN_MAX)).await == Some(Reason::NameInvalid) {
+        refused += 1;
+    }
+    assert!(refused >= ONE_A_SECOND.burst, "{refused}");
+    // One that is too long as it is given costs nothing, and is told so however often it comes.
+    assert_eq!(join(ligature(NAME_CHARACTERS_GIVEN_MAX + 1)).await, Some(Reason::NameInvalid));
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn certificates_that_are_of_no_use_are_refused_at_the_start() {
 fn whoever_listens_beyond_this_machine_is_warned_of_what_others_can_do() {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
-    fs::write(&secret, "s3cret").unwrap();
+    fs::write(&secret, "a-long-s3cret-indeed").unwrap();
     let safe = ["--tls-self-signed", "--secret-file", secret.to_str().unwrap()];
     for (listen, options, warned) in
         [("0.0.0.0:0", &[][..], true), ("0.0.0.0:0", &safe, false), ("127.0.0.1:0", &[], false)]

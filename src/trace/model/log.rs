@@ -290,6 +290,8 @@ fn is_certain(reason: &str) -> bool {
             | "MALFORMED"
             | "SESSION_UNKNOWN"
             | "SECRET_REQUIRED"
+            | "HOST_NOT_ALLOWED"
+            | "ORIGIN_NOT_ALLOWED"
             | "CLOCK_OUT_OF_RANGE"
             | "SEQUENCE_OUT_OF_RANGE"
             | "RATE_LIMITED"

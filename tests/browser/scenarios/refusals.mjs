@@ -52,7 +52,7 @@ export default {
 
   "a conversation that asks for a secret says so, and takes the right one": async (world) => {
     const file = join(mkdtempSync(join(tmpdir(), "chitchat-secret-")), "secret");
-    writeFileSync(file, "open-sesame\n");
+    writeFileSync(file, "open-sesame-of-16\n");
     const server = await world.server({ args: ["--secret-file", file] });
     const alice = await world.visitor(server.url);
     assert.equal(await alice.page.isVisible("#secret"), false);
@@ -65,7 +65,7 @@ export default {
     await alice.page.press("#secret", "Enter");
     await alice.reads("#secret-problem", /not the right one/);
     await until("the form is ready again", () => alice.page.isEnabled("#join"));
-    await alice.page.fill("#secret", "open-sesame");
+    await alice.page.fill("#secret", "open-sesame-of-16");
     await alice.page.press("#secret", "Enter");
     await alice.online();
     await alice.say("inside");

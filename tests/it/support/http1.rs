@@ -77,7 +77,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         let (status, headers) = self.head().await;
         let length = headers.get("content-length").map(|length| length.to_str().unwrap().parse().unwrap());
         let body = match length {
-            _ if method == "HEAD" || status == StatusCode::NOT_MODIFIED => Bytes::new(),
+            _ if method == "HEAD" || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status) => {
+                Bytes::new()
+            }
             Some(length) => self.bytes(length).await,
             None => {
                 let mut body = BytesMut::new();

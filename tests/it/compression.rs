@@ -1,0 +1,92 @@
+//! Requests that are compressed, as some clients send them.
+
+use std::io::Write;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use chitchat::wire::pb;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::Version;
+use prost::Message;
+use tonic::{Code, Status};
+
+use crate::support::{BINARY, Participant, Server, TEXT, Web, refused};
+
+const GZIP: [(&str, &str); 1] = [("grpc-encoding", "gzip")];
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// The gRPC frame around a compressed message.
+fn frame(compressed: &[u8]) -> Bytes {
+    let mut framed = BytesMut::new();
+    framed.put_u8(1);
+    framed.put_u32(compressed.len() as u32);
+    framed.put_slice(compressed);
+    framed.freeze()
+}
+
+#[tokio::test]
+async fn a_compressed_request_is_read_and_its_answer_is_not_compressed() {
+    let server = Server::start().await;
+    let mut alice = Participant::arrive(server.address, "alice").await;
+    let wire = alice.wire.with("grpc-encoding", "gzip").with("grpc-accept-encoding", "gzip");
+    let body = frame(&gzip(&alice.request("hello").encode_to_vec()));
+    // `call_with` reads frames that are not compressed, and no other.
+    wire.call_with::<pb::PublishResponse>("Publish", body.clone()).await.unwrap();
+    alice.hears("hello").await;
+    wire.publish(&alice.request("as it is")).await.expect("the encoding is named, and not used");
+    alice.hears("as it is").await;
+    for (version, content_type) in
+        [(Version::HTTP_11, BINARY), (Version::HTTP_2, BINARY), (Version::HTTP_11, TEXT)]
+    {
+        let web = Web { version, content_type, headers: &GZIP, ..Web::new(server.address) };
+        let mut answer = web.send("Publish", &body).await;
+        answer.message::<pb::PublishResponse>().await;
+        assert_eq!(answer.end().await.code(), Code::Ok, "{version:?} {content_type}");
+        alice.hears("hello").await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_large_once_unpacked_is_refused_like_any_other() {
+    let server = Server::start().await;
+    let alice = Participant::arrive(server.address, "alice").await;
+    let wire = alice.wire.with("grpc-encoding", "gzip");
+    // The last is 64 MiB, in 64 KiB.
+    for size in [8 << 10, 128 << 10, 64 << 20] {
+        let body = frame(&gzip(&vec![0; size]));
+        let answer = wire.call_with::<pb::PublishResponse>("Publish", body.clone()).await;
+        refused(answer, Code::InvalidArgument, "MALFORMED");
+        let web = Web { headers: &GZIP, ..Web::new(server.address) };
+        let end = web.send("Publish", &body).await.end().await;
+        refused::<()>(Err(end), Code::InvalidArgument, "MALFORMED");
+    }
+    for body in [frame(b"not gzip"), frame(&gzip(b"\x0a\x05ab")), frame(&gzip(&[7; 100])[..20])] {
+        let answer = wire.call_with::<pb::PublishResponse>("Publish", body).await;
+        refused(answer, Code::InvalidArgument, "MALFORMED");
+    }
+    // A compressed message whose compression no header names.
+    let answer = alice.wire.call_with::<pb::PublishResponse>("Publish", frame(&gzip(b""))).await;
+    refused(answer, Code::InvalidArgument, "MALFORMED");
+    alice.publish("still here").await;
+}
+
+#[tokio::test]
+async fn an_encoding_that_is_not_known_is_unimplemented_and_the_known_ones_are_named() {
+    let server = Server::start().await;
+    let alice = Participant::arrive(server.address, "alice").await;
+    for path in ["/chitchat.v1.ChitChatService/Publish", "/grpc.health.v1.Health/Check"] {
+        for encoding in ["deflate", "zstd", "nonsense", ""] {
+            let wire = alice.wire.with("grpc-encoding", encoding);
+            let (_, headers, _) = wire.post(path, "application/grpc", frame(b"")).await;
+            let status = Status::from_header_map(&headers).expect("a refusal");
+            assert_eq!(status.code(), Code::Unimplemented, "{path} {encoding:?}");
+            let known = headers["grpc-accept-encoding"].to_str().unwrap();
+            assert!(known.split(',').any(|known| known.trim() == "gzip"), "{known}");
+        }
+    }
+}
