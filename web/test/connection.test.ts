@@ -7,7 +7,7 @@ import { SLEEP_MIN_MS, SleepWatch } from "../src/core/sleep.js";
 import { fromSnapshot, toSnapshot } from "../src/core/snapshot.js";
 import { presentSegment } from "../src/core/state.js";
 import { folderOf } from "../src/platform/place.js";
-import { status } from "../src/view/words.js";
+import { progress, status } from "../src/view/words.js";
 import { LOST, Page, event, message, refusal } from "./support.js";
 
 test("without a free connection the page waits, and joins when it gets one", () => {
@@ -67,6 +67,7 @@ test("a heartbeat that is late, or a message without an answer, casts doubt long
   page.wait(1);
   assert.equal(missing(), "answer");
   assert.deepEqual(status(page.state, page.at), { tone: "busy", text: "No answer from the service", count: " for 3 s" });
+  assert.equal(progress(page.state.outbox[0]!, page.state, page.at), "No answer yet");
   page.feed({ type: "publish-failed", id: "m1", failure: LOST, session });
   assert.equal(missing(), "answer", "a try that failed without an answer answers nothing");
   page.wait(1_000);

@@ -1,7 +1,7 @@
 /** What the page says about its own state. Pure: state and time in, words out. */
 
 import type { ClockStep } from "../core/clock.js";
-import { doubt } from "../core/doubt.js";
+import { ANSWER_WAIT_MS, doubt } from "../core/doubt.js";
 import { inWords } from "../core/refusal.js";
 import { type AnewCause, type Outgoing, type State, presentSegment } from "../core/state.js";
 import { characters } from "../core/text.js";
@@ -103,7 +103,8 @@ export function progress(message: Outgoing, state: State, at: number): string {
       return inWords(how.failure) + wait;
     }
     case "sending":
-      return how.tries > 0 ? "Sending again…" : online ? "" : "No answer yet";
+      if (how.tries > 0) return "Sending again…";
+      return online && at - how.since < ANSWER_WAIT_MS ? "" : "No answer yet";
     case "accepted":
       return online ? "" : "Accepted: shown once you are online";
     case "delivered":
