@@ -28,7 +28,7 @@
 //! | [`rates`] | how fast one may publish and join |
 //! | [`grpc_web`] | gRPC-Web over HTTP/1.1 and HTTP/2, byte by byte |
 //! | [`browsers`] | origins, host names, and the page |
-//! | [`compression`] | the page, in every coding that a browser may accept |
+//! | [`page`] | the page's files, in every coding that a browser may accept |
 //! | [`deadlines`] | `grpc-timeout`, and requests that come drop by drop |
 //! | [`operators`] | `/healthz`, `/readyz`, `/metrics`, `grpc.health.v1` |
 //! | [`tls`] | certificates, their reload, and who trusts them |
@@ -40,7 +40,6 @@
 #![allow(clippy::print_stderr, reason = "a long test says how far it is")]
 
 mod browsers;
-mod compression;
 mod connections;
 mod conversation;
 mod crowd;
@@ -59,6 +58,7 @@ mod log_holes;
 mod log_tail;
 mod logs;
 mod operators;
+mod page;
 mod processes;
 mod rates;
 mod recovery;

@@ -59,6 +59,23 @@ export default {
     await bob.reads(".row", /second[^]*written before seeing bob’s message/);
   },
 
+  // V6, across a reload while messages wait: the log goes on in the same file, under another client_started.
+  "what waits across a reload is still of its Enter": async (world) => {
+    const { alice, bob, release } = await heldBack(world);
+    alice.outage = true;
+    await alice.say("first");
+    await alice.say("second");
+    await bob.say("meanwhile");
+    await alice.shows(/\] bob: meanwhile$/);
+    await alice.page.reload();
+    await alice.online();
+    await alice.shows(/\] bob: meanwhile$/);
+    release();
+    await bob.shows(/\] alice: second$/);
+    const records = await recordsOf(alice, "second");
+    assert.deepEqual(records.map((record) => [record.event, record.seen_sequence]), [["publish_queued", 2], ["publish_sent", 2], ["event_delivered", 2]]);
+  },
+
   // V6, across an outage and a reload.
   "a message that was written offline knows nothing of what came before it was sent": async (world) => {
     const server = await world.server({ args: ["--grace", "60s"] });

@@ -120,12 +120,12 @@ export interface State {
   readonly position: bigint | null;
   /** Who is here. */
   readonly roster: readonly Person[];
+  /** The ids of the participants whose connections are broken at the moment. */
+  readonly unreachable: ReadonlySet<string>;
   /** The sequence that `roster` was true at when the stream was opened. */
   readonly rosterAsOf: bigint;
   /** What the service will accept. */
   readonly limits: Limits;
-  /** The ids of those whose stream is broken at the moment, as far as the stream says: a hint, and no event. */
-  readonly unreachable: ReadonlySet<string>;
   /** How long a healthy stream can be quiet, in milliseconds. */
   readonly heartbeatMs: number;
   /** The user's own messages that are not yet part of the transcript, in order. */
@@ -149,8 +149,8 @@ export const INITIAL: State = {
   attempt: 0,
   position: null,
   roster: [],
-  rosterAsOf: 0n,
   unreachable: new Set(),
+  rosterAsOf: 0n,
   limits: { text: 128, name: 32 },
   heartbeatMs: 15_000,
   outbox: [],
