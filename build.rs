@@ -2,12 +2,24 @@
 //!
 //! Two passes over one descriptor set. The first makes the messages and the client. The second makes the
 //! server, for which `JoinResponse` is our own `Frame`: bytes that were encoded once and go to every stream.
+//!
+//! Compresses the page's files, too, so that the service only has to send them.
 
-use std::{env, error::Error, fs, path::PathBuf};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::{env, error::Error, fs};
 
+use brotli::CompressorWriter;
+use flate2::{Compression, write::GzEncoder};
 use prost::Message;
 
 const PROTO: &str = "proto/chitchat/v1/chitchat.proto";
+
+/// The files that the service sends to a browser, as `src/server/page.rs` embeds them.
+const PAGE: [&str; 4] = ["index.html", "dist/app.js", "dist/style.css", "icon.svg"];
+
+/// The highest quality that brotli has, and the largest window that every decoder takes.
+const BROTLI: (u32, u32) = (11, 22);
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
@@ -31,5 +43,30 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut reflected = descriptors;
     reflected.file.iter_mut().for_each(|file| file.source_code_info = None);
     fs::write(out.join("descriptors.bin"), reflected.encode_to_vec())?;
+    PAGE.iter().try_for_each(|file| compress(file, &out.join("web").join(file)))
+}
+
+/// Writes a file of the page beside the generated code as `.br` and as `.gz`.
+fn compress(file: &str, to: &Path) -> Result<(), Box<dyn Error>> {
+    let from = Path::new("web").join(file);
+    println!("cargo:rerun-if-changed={}", from.display());
+    let plain = fs::read(&from)?;
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let (quality, window) = BROTLI;
+    let mut brotli = CompressorWriter::new(Vec::new(), plain.len().max(1), quality, window);
+    brotli.write_all(&plain)?;
+    fs::write(with(to, "br"), brotli.into_inner())?;
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(&plain)?;
+    fs::write(with(to, "gz"), gzip.finish()?)?;
     Ok(())
+}
+
+fn with(path: &Path, extension: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
 }

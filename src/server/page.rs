@@ -1,5 +1,7 @@
 //! The page: one more participant, in a browser. It is embedded, so that running it needs nothing else.
 
+mod coding;
+
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
@@ -7,35 +9,64 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{HeaderValue, StatusCode, header};
 
+use coding::Coding;
+
 /// The page does what its own script does, and nothing else.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// A file of the page in one coding.
+#[derive(Clone)]
+struct Representation {
+    coding: Coding,
+    bytes: &'static [u8],
+    etag: HeaderValue,
+}
+
+/// A file of the page in every coding. The build has compressed it: see `build.rs`.
+macro_rules! file {
+    ($path:literal) => {
+        [
+            (Coding::Identity, include_bytes!(concat!("../../web/", $path)) as &[u8]),
+            (Coding::Gzip, include_bytes!(concat!(env!("OUT_DIR"), "/web/", $path, ".gz"))),
+            (Coding::Brotli, include_bytes!(concat!(env!("OUT_DIR"), "/web/", $path, ".br"))),
+        ]
+    };
+}
+
 /// The routes of the page and of its parts.
 pub fn routes() -> Router {
-    let asset = |content_type: &'static str, bytes: &'static [u8]| {
-        let etag = etag(bytes);
-        get(move |request: Request| async move { serve(&request, content_type, bytes, &etag) })
+    let asset = |content_type: &'static str, file: [(Coding, &'static [u8]); 3]| {
+        let file = file.map(|(coding, bytes)| Representation { coding, bytes, etag: etag(bytes) });
+        get(move |request: Request| async move { serve(&request, content_type, &file) })
     };
     Router::new()
-        .route("/", asset("text/html; charset=utf-8", include_bytes!("../../web/index.html")))
-        .route("/app.js", asset("text/javascript; charset=utf-8", include_bytes!("../../web/dist/app.js")))
-        .route("/style.css", asset("text/css; charset=utf-8", include_bytes!("../../web/dist/style.css")))
-        .route("/icon.svg", asset("image/svg+xml", include_bytes!("../../web/icon.svg")))
+        .route("/", asset("text/html; charset=utf-8", file!("index.html")))
+        .route("/app.js", asset("text/javascript; charset=utf-8", file!("dist/app.js")))
+        .route("/style.css", asset("text/css; charset=utf-8", file!("dist/style.css")))
+        .route("/icon.svg", asset("image/svg+xml", file!("icon.svg")))
         .layer(middleware::from_fn(protect))
 }
 
 /// A browser asks each time whether its copy is still good: the parts of a page belong together.
-fn serve(request: &Request, content_type: &'static str, bytes: &'static [u8], etag: &HeaderValue) -> Response {
+fn serve(request: &Request, content_type: &'static str, file: &[Representation]) -> Response {
+    // A cache on the way keeps the codings apart.
+    let vary = (header::VARY, HeaderValue::from_static("accept-encoding"));
+    let coding = coding::choose(request.headers());
+    let Some(chosen) = file.iter().find(|representation| Some(representation.coding) == coding) else {
+        return (StatusCode::NOT_ACCEPTABLE, [vary], "There is this in br, gzip and identity.\n").into_response();
+    };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        (header::ETAG, etag.clone()),
+        (header::ETAG, chosen.etag.clone()),
+        vary,
     ];
-    if knows(request, etag) {
+    if knows(request, &chosen.etag) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    (headers, bytes).into_response()
+    let content_encoding = chosen.coding.header().map(|name| [(header::CONTENT_ENCODING, name)]);
+    (headers, content_encoding, chosen.bytes).into_response()
 }
 
 /// Whether the copy that the browser has is this one. A proxy on the way may have marked the tag as weak.

@@ -32,6 +32,7 @@
 //! | [`compression`] | requests that are compressed |
 //! | [`forwarded`] | clients behind a proxy that the service trusts |
 //! | [`browsers`] | origins, host names, and the page |
+//! | [`page`] | the page's files, in every coding that a browser may accept |
 //! | [`deadlines`] | `grpc-timeout`, and requests that come drop by drop |
 //! | [`operators`] | `/healthz`, `/readyz`, `/metrics`, `grpc.health.v1` |
 //! | [`tls`] | certificates, their reload, and who trusts them |
@@ -63,6 +64,7 @@ mod log_holes;
 mod log_tail;
 mod logs;
 mod operators;
+mod page;
 mod presence;
 mod processes;
 mod rates;

@@ -162,7 +162,7 @@ export class Driver {
     clearTimeout(this.#timer);
     const due = nextTick(this.#state);
     if (due === null) return;
-    this.#timer = setTimeout(() => this.dispatch({ type: "tick" }), Math.min(TIMER_MAX_MS, Math.max(0, due - Date.now())));
+    this.#timer = setTimeout(() => this.dispatch({ type: "tick" }), Math.min(TIMER_MAX_MS, Math.max(0, due - now().at)));
   }
 }
 

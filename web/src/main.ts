@@ -3,21 +3,23 @@
  * service -> transport -> state machine -> view; what the user wants goes back as a command.
  */
 
+import { doubt } from "./core/doubt.js";
 import { Log, fileName } from "./core/log.js";
 import { fromSnapshot } from "./core/snapshot.js";
 import { INITIAL, type State } from "./core/state.js";
 import { Driver } from "./driver.js";
 import { browserLocks } from "./platform/locks.js";
 import { SessionLock } from "./platform/session-lock.js";
+import { folderOf } from "./platform/place.js";
 import { Slots } from "./platform/slots.js";
 import { recall, remember } from "./platform/storage.js";
-import { randomId } from "./platform/time.js";
+import { hasSlept, now, randomId } from "./platform/time.js";
 import { ChatClient } from "./transport/client.js";
 import { App } from "./view/app.js";
 import type { Commands, Look } from "./view/commands.js";
 
-/** How much of the log survives a reload, in characters: well within what sessionStorage holds. */
-const LOG_KEPT = 2_000_000;
+/** How much of the log survives a reload, in characters: well within what sessionStorage holds, or else less. */
+const LOG_KEPT = [2_000_000, 500_000, 100_000];
 
 /** How often what counts seconds is shown anew, in milliseconds. */
 const REPAINT_MS = 500;
@@ -40,7 +42,7 @@ async function start(): Promise<void> {
 
   const driver = new Driver(
     {
-      client: new ChatClient(location.origin),
+      client: new ChatClient(location.origin + folderOf(location.pathname)),
       slots: new Slots(locks, sharesConnection()),
       lock,
       log,
@@ -49,7 +51,7 @@ async function start(): Promise<void> {
     state,
   );
   const app = new App(commandsFor(driver), { name: state.name, secret, draft: recall("draft") ?? "", look: toLook(recall("look")) });
-  const render = () => app.render(driver.state, Date.now(), driver.log);
+  const render = () => app.render(driver.state, now().at, driver.log);
   let scheduled = false;
   // Many frames can come at once: they are shown together. A hidden tab gets no animation frames.
   function schedule(): void {
@@ -65,6 +67,14 @@ async function start(): Promise<void> {
   if (state.session !== null) driver.dispatch({ type: "go-on" });
   render();
   listen(driver, schedule);
+  document.getElementById("starting")?.remove();
+}
+
+/** Parts of the page that do not belong together, for instance, are not left to look like a page that loads for ever. */
+function failed(error: unknown): never {
+  const notice = document.getElementById("starting");
+  if (notice !== null) notice.textContent = "Chit Chat could not start. Please reload the page.";
+  throw error;
 }
 
 /** Whether all calls to the service share one connection, as they do over HTTP/2 and later. */
@@ -75,24 +85,26 @@ function sharesConnection(): boolean {
 
 /** What the browser tells the page about itself. */
 function listen(driver: Driver, schedule: () => void): void {
+  const wake = () => driver.dispatch({ type: hasSlept() ? "slept" : "wake" });
   setInterval(() => {
+    if (hasSlept()) driver.dispatch({ type: "slept" });
     if (counts(driver.state)) schedule();
   }, REPAINT_MS);
-  addEventListener("online", () => driver.dispatch({ type: "wake" }));
+  addEventListener("online", wake);
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) {
       // A browser may end a hidden tab without a word.
-      remember("log", driver.log.toStored(LOG_KEPT));
+      keepLog(driver);
       return;
     }
     remember("log", "");
     driver.dispatch({ type: "tick" });
-    driver.dispatch({ type: "wake" });
+    wake();
     schedule();
   });
   addEventListener("pagehide", () => {
     driver.stop();
-    remember("log", driver.log.toStored(LOG_KEPT));
+    keepLog(driver);
   });
   // A page that comes back from the browser's cache has given up its stream and its locks.
   addEventListener("pageshow", (event) => {
@@ -100,9 +112,14 @@ function listen(driver: Driver, schedule: () => void): void {
   });
 }
 
+/** Keeps the newest part of the log for which there is room. */
+function keepLog({ log }: Driver): void {
+  LOG_KEPT.find((characters) => remember("log", log.toStored(characters)));
+}
+
 /** Whether something on the page changes by the second. */
 function counts(state: State): boolean {
-  if (state.phase.at === "offline") return true;
+  if (state.phase.at === "offline" || doubt(state, now().at) !== null) return true;
   if (state.phase.at === "out") return state.farewell?.type === "refused" && state.farewell.retryAt > 0;
   return state.outbox.some(({ progress }) => progress.at === "queued" && progress.retryAt > 0);
 }
@@ -136,4 +153,4 @@ function download(driver: Driver): void {
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
-void start();
+start().catch(failed);

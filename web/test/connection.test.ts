@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ANSWER_WAIT_MS, HEARTBEAT_LATE_MS, doubt } from "../src/core/doubt.js";
 import { nextTick } from "../src/core/machine.js";
 import { REASONS, inWords } from "../src/core/refusal.js";
+import { SLEEP_MIN_MS, SleepWatch } from "../src/core/sleep.js";
 import { fromSnapshot, toSnapshot } from "../src/core/snapshot.js";
-import { LOST, Page, message, refusal } from "./support.js";
+import { presentSegment } from "../src/core/state.js";
+import { folderOf } from "../src/platform/place.js";
+import { progress, status } from "../src/view/words.js";
+import { LOST, Page, event, message, refusal } from "./support.js";
 
 test("without a free connection the page waits, and joins when it gets one", () => {
   const page = new Page();
@@ -43,6 +48,115 @@ test("silence breaks the stream, a heartbeat does not let it come to that", () =
   assert.equal(page.state.phase.at, "online");
   page.wait(1);
   assert.equal(page.state.phase.at, "offline");
+});
+
+test("a heartbeat that is late, or a message without an answer, casts doubt long before the stream breaks", () => {
+  const page = new Page();
+  const session = page.join();
+  const missing = () => doubt(page.state, page.at)?.missing ?? null;
+  page.wait(15_000 + HEARTBEAT_LATE_MS - 1);
+  assert.equal(missing(), null);
+  page.wait(1);
+  assert.equal(missing(), "frame");
+  assert.deepEqual(status(page.state, page.at), { tone: "busy", text: "Nothing heard from the service", count: " for 17 s" });
+  page.frame({ type: "heartbeat" });
+  assert.equal(missing(), null);
+  page.feed({ type: "send", id: "m1", text: "hello?" });
+  page.wait(ANSWER_WAIT_MS - 1);
+  assert.equal(missing(), null);
+  page.wait(1);
+  assert.equal(missing(), "answer");
+  assert.deepEqual(status(page.state, page.at), { tone: "busy", text: "No answer from the service", count: " for 3 s" });
+  assert.equal(progress(page.state.outbox[0]!, page.state, page.at), "No answer yet");
+  page.feed({ type: "publish-failed", id: "m1", failure: LOST, session });
+  assert.equal(missing(), "answer", "a try that failed without an answer answers nothing");
+  page.wait(1_000);
+  page.feed({ type: "publish-failed", id: "m1", failure: refusal("RATE_LIMITED"), session });
+  assert.equal(missing(), null, "a refusal is an answer");
+});
+
+test("a machine that has slept resumes at once, though by the page's clock no time has passed", () => {
+  const page = new Page();
+  page.join();
+  page.feed({ type: "slept" });
+  assert.equal(page.state.phase.at, "connecting");
+  assert.deepEqual(page.outputs.slice(-4).map((output) => (output.do === "record" ? output.event : output.do)), ["disconnected", "close", "join_sent", "open"]);
+  assert.equal(page.calls("open")[1]?.session?.token, "token-p1");
+  page.feed({ type: "slept" });
+  assert.equal(page.calls("open").length, 3, "a try that was under way may be as dead");
+});
+
+test("a first join that a sleep interrupts is waited for, and whoever has not joined stays out", () => {
+  const page = new Page();
+  page.feed({ type: "slept" });
+  assert.equal(page.state.phase.at, "out");
+  page.feed({ type: "join", name: "alice", secret: "" });
+  page.feed({ type: "slot", granted: true });
+  page.feed({ type: "slept" });
+  assert.equal(page.calls("open").length, 1);
+});
+
+test("the machine has slept when the wall clock ran ahead, not when it was set back or both went on", () => {
+  const watch = new SleepWatch(1_000_000, 50);
+  assert.equal(watch.slept(1_060_000, 60_050), false, "a hidden tab is looked after once a minute");
+  assert.equal(watch.slept(1_060_000 + SLEEP_MIN_MS, 60_050), true);
+  assert.equal(watch.slept(1_060_000 + SLEEP_MIN_MS, 60_050), false, "once is enough");
+  assert.equal(watch.slept(0, 60_100), false, "set back");
+  assert.equal(watch.slept(500, 60_600), false);
+});
+
+test("who cannot be reached is known until they can, or have left, or the stream begins anew", () => {
+  const page = new Page();
+  page.join("alice", { head: 4n });
+  const before = page.state.clock;
+  const records = page.outputs.filter((output) => output.do === "record").length;
+  const presence = (participantId: string, connected: boolean) => page.frame({ type: "presence", participantId, connected });
+  presence("p2", false);
+  presence("p3", false);
+  presence("p3", true);
+  presence("p4", true);
+  assert.deepEqual([...page.state.unreachable], ["p2"]);
+  assert.equal(page.state.clock, before);
+  assert.equal(page.outputs.filter((output) => output.do === "record").length, records);
+  page.event(5n, 20n, { type: "left", disconnected: true }, "p2");
+  assert.deepEqual([...page.state.unreachable], []);
+  presence("p5", false);
+  page.ended(LOST);
+  assert.deepEqual([...page.state.unreachable], ["p5"]);
+  page.wait(500);
+  page.resumed(5n, 20n);
+  assert.deepEqual([...page.state.unreachable], []);
+});
+
+test("a frame of a later service is a sign of life, and nothing else", () => {
+  const page = new Page();
+  page.feed({ type: "join", name: "alice", secret: "" });
+  page.feed({ type: "slot", granted: true });
+  page.frame({ type: "unknown" });
+  assert.equal(page.state.phase.at, "connecting");
+  page.welcome();
+  page.wait(30_000);
+  page.frame({ type: "unknown" });
+  page.wait(30_000);
+  assert.equal(page.state.phase.at, "online");
+});
+
+test("the last page of what came before is there on joining, once, untold by clock and log", () => {
+  const page = new Page();
+  page.join("alice", { head: 80n, time: 200n });
+  assert.deepEqual(page.calls("list").map(({ after, count }) => [after, count]), [[29n, 50]]);
+  const { clock } = page.state;
+  const earlier = Array.from({ length: 50 }, (_, index) => event(BigInt(30 + index), BigInt(90 + 2 * index), message()));
+  page.feed({ type: "earlier", segment: 1, events: earlier });
+  const segment = presentSegment(page.state)!;
+  assert.equal(segment.past.length, 50);
+  assert.equal(segment.joinedAt, 80n, "what is before this is marked as earlier");
+  assert.equal(page.state.clock, clock);
+  assert.equal(page.records("event_delivered").length, 1);
+  page.ended(LOST);
+  page.wait(500);
+  page.resumed(80n, 200n);
+  assert.equal(page.calls("list").length, 1);
 });
 
 test("an event that was delivered before is ignored, and a gap breaks the stream", () => {
@@ -152,7 +266,21 @@ test("a reload resumes with the clock, the position and the unsent messages", ()
 test("what cannot be read is no snapshot", () => {
   assert.equal(fromSnapshot("{", ""), null);
   assert.equal(fromSnapshot('{"version":2}', ""), null);
+  const page = new Page();
+  page.join();
+  const stored = JSON.parse(toSnapshot(page.state)) as Record<string, unknown>;
+  assert.ok(fromSnapshot(JSON.stringify(stored), "") !== null);
+  const damages = [{ name: 7 }, { clock: null }, { clock: "x" }, { position: {} }, { session: undefined }, { session: {} }, { outbox: null }, { outbox: [{}] }];
+  for (const damage of damages) assert.equal(fromSnapshot(JSON.stringify({ ...stored, ...damage }), ""), null, JSON.stringify(damage));
   assert.equal(fromSnapshot(null, ""), null);
+});
+
+test("the service is the folder of the page", () => {
+  const check = (path: string, expected: string) => assert.equal(folderOf(path), expected);
+  check("/", "");
+  check("/index.html", "");
+  check("/chat/", "/chat");
+  check("/a/b/", "/a/b");
 });
 
 test("every reason has words of its own kind, and none shows its code", () => {

@@ -116,7 +116,6 @@ export default {
     await alice.shows(/bob left/);
     // Two joinings and two messages come before.
     const [message, left, again] = [await sequenceOf(alice, "from alice"), 5, 6];
-    await bob.page.click(".segment:last-child .load");
     for (const one of [alice, bob]) {
       for (const sequence of [left, again]) await one.page.waitForSelector(`#figure-${sequence}`);
     }

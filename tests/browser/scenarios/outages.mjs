@@ -195,7 +195,6 @@ export default {
     network.restore();
     await alice.reads(".segment:last-child .caption", /You joined anew[^]*session had ended/);
     await carol.shows(/alice joined/);
-    await alice.page.click(".segment:last-child >> text=Load earlier");
     await alice.reads(".segment:last-child .row.earlier", /Participant alice left/);
   },
 };

@@ -3,10 +3,10 @@
 import { backoff } from "./backoff.js";
 import { receive, tick } from "./clock.js";
 import type { Welcome } from "./event.js";
-import { settleOutbox } from "./outbox.js";
+import { carryOver, settleOutbox } from "./outbox.js";
 import { type Failure, inWords, logReason } from "./refusal.js";
 import { type AnewCause, type Farewell, type Phase, type Segment, type Session, type State, withClock } from "./state.js";
-import { type Moment, type Output, type Step, record, step, whose } from "./step.js";
+import { type Moment, type Output, type Step, record, step, then, whose } from "./step.js";
 
 /** How long an opened stream may take to welcome this page, in milliseconds. */
 export const WELCOME_WAIT_MS = 15_000;
@@ -18,7 +18,8 @@ export function join(state: State, name: string, secret: string): Step {
   // to show what follows as its continuation.
   const session = state.session?.name === name ? state.session : null;
   const segments = session !== null || state.anew !== null ? state.segments : [];
-  return claim({ ...state, name, secret, session, segments, farewell: null });
+  const kept = session === null ? { session, position: null, outbox: settleOutbox(state.outbox, "held") } : {};
+  return claim({ ...state, ...kept, name, secret, segments, farewell: null });
 }
 
 /** Asks the browser for one of its connections. */
@@ -66,6 +67,8 @@ export function welcomed(state: State, welcome: Welcome, now: Moment): Step {
     phase: { at: "online", caughtUp: false, lastFrameAt: now.at },
     roster: welcome.roster,
     rosterAsOf: welcome.head,
+    // The service says anew, after the replay, who cannot be reached.
+    unreachable: new Set(),
     limits: welcome.limits,
     heartbeatMs: welcome.heartbeatMs,
     segments: welcome.resumed && clocked.segments.length > 0 ? clocked.segments : begin(clocked, session),
@@ -75,7 +78,8 @@ export function welcomed(state: State, welcome: Welcome, now: Moment): Step {
     farewell: null,
   };
   const fields = { ...whose(session), sequence: welcome.head, logical_time: welcome.logicalTime, local_time: welcomedState.clock, transport: "grpc-web" };
-  return step(welcomedState, record(welcome.resumed ? "resumed" : "connected", fields));
+  if (welcome.resumed) return step(welcomedState, record("resumed", fields));
+  return then(step(welcomedState, record("connected", fields)), (s) => carryOver(s, session));
 }
 
 /** The transcript with a new segment for a new membership, or for one that a reload had interrupted. */
@@ -187,11 +191,17 @@ export function out(state: State, farewell: Farewell): Step {
       anew: null,
       position: null,
       roster: [],
+      unreachable: new Set(),
       outbox: settleOutbox(state.outbox, "held"),
       farewell,
     },
     ...outputs,
   );
+}
+
+/** A failure that the page has found out by itself. */
+function noSignOfLife(message: string): Failure {
+  return { reason: null, network: true, message, figures: {}, retryAfterMs: null };
 }
 
 /** How long the stream can be silent before it counts as broken, in milliseconds. */
@@ -202,7 +212,7 @@ export function silenceMax(state: State): number {
 /** Time has passed: a retry is due, or a silence has lasted too long. */
 export function connectionTick(state: State, now: Moment): Step {
   const { phase } = state;
-  const silent: Failure = { reason: null, network: true, message: "no sign of life", figures: {}, retryAfterMs: null };
+  const silent = noSignOfLife("no sign of life");
   if (phase.at === "offline" && now.at >= phase.retryAt) return open(state, phase.tries, now);
   if (phase.at === "connecting" && now.at >= phase.since + WELCOME_WAIT_MS) return ended(state, silent, now);
   if (phase.at === "online" && now.at >= phase.lastFrameAt + silenceMax(state)) return ended(state, silent, now);
@@ -212,6 +222,15 @@ export function connectionTick(state: State, now: Moment): Step {
 /** Something suggests that a try would succeed now: do not wait for the retry to be due. */
 export function wake(state: State, now: Moment): Step {
   return state.phase.at === "offline" ? open(state, state.phase.tries, now) : step(state);
+}
+
+/**
+ * The machine was asleep, and a stream may have died meanwhile without a word: it is opened anew at once, rather than
+ * given the time to prove its silence. Nobody else notices a resume.
+ */
+export function slept(state: State, now: Moment): Step {
+  const suspect = state.session !== null && (state.phase.at === "online" || state.phase.at === "connecting");
+  return then(suspect ? ended(state, noSignOfLife("the machine was asleep"), now) : step(state), (s) => wake(s, now));
 }
 
 /** A granted connection opens the stream; a refused one makes the page wait for one. */

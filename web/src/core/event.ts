@@ -20,7 +20,7 @@ export type EventKind =
       readonly messageId: string;
       /** The sender's clock when it sent. */
       readonly sentLogicalTime: LogicalTime;
-      /** The last event that the sender had been delivered when it sent. */
+      /** The last event that the sender had been delivered when its user submitted the text. */
       readonly seenSequence: bigint;
     };
 
@@ -77,4 +77,7 @@ export type Frame =
   | { readonly type: "welcome"; readonly welcome: Welcome }
   | { readonly type: "event"; readonly event: ChatEvent }
   | { readonly type: "caught-up" }
-  | { readonly type: "heartbeat" };
+  | { readonly type: "heartbeat" }
+  | { readonly type: "presence"; readonly participantId: string; readonly connected: boolean }
+  /** A kind that only a later service knows: a sign of life all the same. */
+  | { readonly type: "unknown" };

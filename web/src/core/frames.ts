@@ -16,13 +16,17 @@ export const EVENTS_MAX = 1_500;
 export function framed(state: State, frame: Frame, now: Moment): Step {
   const { phase, session } = state;
   if (phase.at === "connecting") {
+    if (frame.type === "unknown") return step(state);
     return frame.type === "welcome" ? welcomed(state, frame.welcome, now) : garbled(state, "a frame before the welcome", now);
   }
   if ((phase.at !== "online" && phase.at !== "leaving") || session === null) return step(state);
   const alive: State = phase.at === "online" ? { ...state, phase: { ...phase, lastFrameAt: now.at } } : state;
   switch (frame.type) {
     case "heartbeat":
+    case "unknown":
       return step(alive);
+    case "presence":
+      return step({ ...alive, unreachable: withPresence(state.unreachable, frame.participantId, frame.connected) });
     case "caught-up":
       return step(alive.phase.at === "online" ? { ...alive, phase: { ...alive.phase, caughtUp: true } } : alive);
     case "event":
@@ -54,6 +58,7 @@ function delivered(state: State, session: Session, event: ChatEvent, now: Moment
     ...shown,
     position: event.sequence,
     roster: event.sequence > state.rosterAsOf ? withChange(state.roster, event) : state.roster,
+    unreachable: event.kind.type === "left" ? withPresence(state.unreachable, event.author.id, true) : state.unreachable,
     outbox: noteDelivered(shown.outbox, event, session),
   };
   return step(next, record("event_delivered", deliveredFields(session, event, next.clock)));
@@ -70,6 +75,15 @@ function appended(state: State, event: ChatEvent, ownJoined: boolean): Partial<S
     live: live.slice(Math.max(0, excess - past.length)),
     ...(ownJoined ? { joinedAt: event.sequence } : {}),
   };
+}
+
+/** Whoever has left is nobody to reach, and so is not in the set. */
+function withPresence(unreachable: ReadonlySet<string>, id: string, connected: boolean): ReadonlySet<string> {
+  if (unreachable.has(id) !== connected) return unreachable;
+  const changed = new Set(unreachable);
+  if (connected) changed.delete(id);
+  else changed.add(id);
+  return changed;
 }
 
 function withChange(roster: readonly Person[], event: ChatEvent): readonly Person[] {

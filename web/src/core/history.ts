@@ -1,4 +1,7 @@
-/** Earlier events, on demand. They were not delivered to this membership: no clock ticks for them. */
+/**
+ * Earlier events: the newest of them on joining, the others on demand. They were not delivered to this membership:
+ * no clock ticks for them, and the log does not call them delivered.
+ */
 
 import type { ChatEvent } from "./event.js";
 import type { Failure } from "./refusal.js";

@@ -3,7 +3,7 @@
  * on nothing else, so every rule about clocks, resuming and retrying can be tested without a browser.
  */
 
-import { WELCOME_WAIT_MS, claim, connectionTick, ended, join, silenceMax, slot, startAnew, wake } from "./connection.js";
+import { WELCOME_WAIT_MS, claim, connectionTick, ended, join, silenceMax, slept, slot, startAnew, wake } from "./connection.js";
 import { framed } from "./frames.js";
 import { earlierFailed, earlierLoaded, loadEarlier, refill } from "./history.js";
 import { LEAVE_PATIENCE_MS, LEAVE_WAIT_MS, READ_ON_MS, leave, leaveFailed, leavingStreamEnded, leavingTick, left } from "./leaving.js";
@@ -14,8 +14,11 @@ import { type Input, type Moment, type Step, step, then } from "./step.js";
 /** Takes one step. */
 export function advance(state: State, input: Input, now: Moment): Step {
   const wasOnline = state.phase.at === "online";
+  const hadJoined = state.position !== null;
   return [
     (s: State) => (!wasOnline && s.phase.at === "online" ? then(step(hurry(s)), refill) : step(s)),
+    // What was said before the page's own join, as far as it fits the screen: nobody joins into the void.
+    (s: State) => (!hadJoined && s.position !== null ? loadEarlier(s) : step(s)),
     (s: State) => leavingTick(s, now),
     (s: State) => pump(s, now),
   ].reduce(then, respond(state, input, now));
@@ -37,6 +40,8 @@ function respond(state: State, input: Input, now: Moment): Step {
       return connectionTick(state, now);
     case "wake":
       return wake(state, now);
+    case "slept":
+      return slept(state, now);
     case "send":
       return enqueue(state, input.id, input.text);
     case "send-again":
@@ -86,7 +91,7 @@ function afterPublishFailed(state: State, input: Extract<Input, { type: "publish
   return then({ ...failed, outputs: [...failed.outputs, { do: "close" }] }, (s) => startAnew(s, "SESSION_UNKNOWN", now));
 }
 
-/** When the machine next wants a tick, in milliseconds of the wall clock; null for never. */
+/** When the machine next wants a tick, in milliseconds of the monotonic clock; null for never. */
 export function nextTick(state: State): number | null {
   const due: number[] = [];
   const { phase } = state;

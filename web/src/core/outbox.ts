@@ -8,24 +8,52 @@ import { receive, tick } from "./clock.js";
 import type { ChatEvent } from "./event.js";
 import { type Failure, logReason } from "./refusal.js";
 import { type Outgoing, type Progress, type Session, type State, withClock } from "./state.js";
-import { type Moment, type Step, record, step, whose } from "./step.js";
+import { type Moment, type Output, type Step, record, step, whose } from "./step.js";
 
 /** How long to wait after RATE_LIMITED where the service does not say, in milliseconds. */
 export const RATE_LIMIT_WAIT_MS = 1_000;
 
-const FRESH: Progress = { at: "queued", retryAt: 0, tries: 0, failure: null };
+type Sending = Extract<Progress, { at: "sending" }>;
 
-/** The user has sent a message: it waits for its turn. */
+const FRESH: Progress = { at: "queued", retryAt: 0, tries: 0, failure: null, since: null };
+
+/**
+ * The user has submitted a message: it waits for its turn. What its writer had seen is fixed here: neither the wait
+ * nor a retry raises it, since the text was written before what arrives meanwhile.
+ */
 export function enqueue(state: State, id: string, text: string): Step {
-  return step({ ...state, outbox: [...state.outbox, { id, text, doubt: false, progress: FRESH }] });
+  const message = submitted(state, id, text);
+  return step({ ...state, outbox: [...state.outbox, message] }, ...noteQueued(state.session, [message]));
 }
 
-/** The user wants a message to be sent that the page would not send by itself. It is a new message. */
+/** The user submits a message again that the page would not send by itself. It is a new one, written with today's view. */
 export function sendAgain(state: State, id: string, newId: string): Step {
-  const outbox = state.outbox.map((message) =>
-    message.id === id && isAtRest(message) ? { ...message, id: newId, doubt: false, progress: FRESH } : message,
+  const old = find(state, id);
+  if (old === undefined || !isAtRest(old)) return step(state);
+  const message = submitted(state, newId, old.text);
+  const outbox = state.outbox.map((one) => (one === old ? message : one));
+  return step({ ...state, outbox }, ...noteQueued(state.session, [message]));
+}
+
+function submitted(state: State, id: string, text: string): Outgoing {
+  return { id, text, seen: state.position ?? 0n, doubt: false, progress: FRESH };
+}
+
+/**
+ * A new session takes over what waits, and what was written while there was none. Nothing had been delivered to it
+ * when that was written, and what an earlier session had seen counts in that one's sequence: so it had seen nothing.
+ */
+export function carryOver(state: State, session: Session): Step {
+  const outbox = state.outbox.map((message) => (message.progress.at === "queued" ? { ...message, seen: 0n } : message));
+  return step({ ...state, outbox }, ...noteQueued(session, outbox.filter(({ progress }) => progress.at === "queued")));
+}
+
+/** A message is submitted to a session; without one it is noted as soon as there is one. */
+function noteQueued(session: Session | null, messages: readonly Outgoing[]): Output[] {
+  if (session === null) return [];
+  return messages.map(({ id, text, seen }) =>
+    record("publish_queued", { ...whose(session), message_id: id, seen_sequence: seen, content: text }),
   );
-  return step({ ...state, outbox });
 }
 
 /** The user does not want a message any more. One that is on its way cannot be called back. */
@@ -46,12 +74,12 @@ export function neverSent(message: Outgoing): boolean {
 
 /** Sends the next message whose turn it is. */
 export function pump(state: State, now: Moment): Step {
-  const { session, position } = state;
-  if (state.phase.at !== "online" || session === null || position === null) return step(state);
+  const { session } = state;
+  if (state.phase.at !== "online" || session === null || state.position === null) return step(state);
   if (inFlight(state.outbox)) return step(state);
   const next = state.outbox.find((message) => message.progress.at === "queued");
   if (next === undefined || next.progress.at !== "queued" || next.progress.retryAt > now.at) return step(state);
-  const sending: Outgoing = { ...next, progress: { at: "sending", tries: next.progress.tries } };
+  const sending: Outgoing = { ...next, progress: { at: "sending", tries: next.progress.tries, since: next.progress.since ?? now.at } };
   const clocked = withClock(state, tick(state.clock));
   return step(
     replace(clocked, sending),
@@ -59,11 +87,11 @@ export function pump(state: State, now: Moment): Step {
       ...whose(session),
       message_id: next.id,
       sent_logical_time: clocked.clock,
-      seen_sequence: position,
+      seen_sequence: next.seen,
       local_time: clocked.clock,
       content: next.text,
     }),
-    { do: "publish", id: next.id, text: next.text, time: clocked.clock, seen: position, session },
+    { do: "publish", id: next.id, text: next.text, time: clocked.clock, seen: next.seen, session },
   );
 }
 
@@ -102,11 +130,12 @@ export function publishFailed(state: State, id: string, failure: Failure, sessio
   if (message === undefined) return step(state, ...said);
   if (message.progress.at === "delivered") return step(without(state, id), ...said);
   if (message.progress.at === "unconfirmed" && !unknown && !message.doubt) {
-    // The membership ended while this was on its way, and now it is known not to have arrived.
-    return step(replace(state, { ...message, progress: state.session === null ? { at: "held" } : FRESH }), ...said);
+    // The membership ended while this was on its way, and now it is known not to have arrived. It was written for a
+    // conversation that has moved on: whether to submit it to this one is for the user to say.
+    return step(replace(state, { ...message, progress: { at: "held" } }), ...said);
   }
   if (message.progress.at !== "sending") return step(replace(state, { ...message, doubt: message.doubt || unknown }), ...said);
-  return step(replace(state, afterFailure(message, message.progress.tries, failure, unknown, now)), ...said);
+  return step(replace(state, afterFailure(message, message.progress, failure, unknown, now)), ...said);
 }
 
 /** Whether a failed publish may have been accepted all the same. */
@@ -114,11 +143,11 @@ function isUnknown(failure: Failure): boolean {
   return failure.network || failure.reason === "SHUTTING_DOWN" || failure.reason === "JOURNAL_UNAVAILABLE";
 }
 
-function afterFailure(message: Outgoing, tries: number, failure: Failure, unknown: boolean, now: Moment): Outgoing {
+function afterFailure(message: Outgoing, { tries, since }: Sending, failure: Failure, unknown: boolean, now: Moment): Outgoing {
   const again = (wait: number): Outgoing => ({
     ...message,
     doubt: message.doubt || unknown,
-    progress: { at: "queued", retryAt: now.at + wait, tries: tries + 1, failure },
+    progress: { at: "queued", retryAt: now.at + wait, tries: tries + 1, failure, since: unknown ? since : null },
   });
   if (unknown) return again(Math.max(backoff(tries, now.chance), failure.retryAfterMs ?? 0));
   if (failure.reason === "RATE_LIMITED") return again(failure.retryAfterMs ?? RATE_LIMIT_WAIT_MS);
@@ -130,7 +159,7 @@ function afterFailure(message: Outgoing, tries: number, failure: Failure, unknow
 export function hurry(state: State): State {
   const outbox = state.outbox.map((message) =>
     message.progress.at === "queued" && message.progress.failure?.reason !== "RATE_LIMITED"
-      ? { ...message, progress: { ...message.progress, retryAt: 0 } }
+      ? { ...message, progress: { ...message.progress, retryAt: 0, since: null } }
       : message,
   );
   return { ...state, outbox };

@@ -8,7 +8,16 @@ interface Stored {
   readonly clock: string;
   readonly position: string | null;
   readonly session: { readonly token: string; readonly participantId: string; readonly name: string; readonly epoch: string } | null;
-  readonly outbox: readonly { readonly id: string; readonly text: string; readonly doubt: boolean; readonly rest: "queued" | "held" | "unconfirmed" }[];
+  readonly outbox: readonly StoredMessage[];
+}
+
+interface StoredMessage {
+  readonly id: string;
+  readonly text: string;
+  /** Absent from what an earlier version of the page has stored. */
+  readonly seen?: string;
+  readonly doubt: boolean;
+  readonly rest: "queued" | "held" | "unconfirmed";
 }
 
 /** The part of the state to keep. The access secret is kept apart from it. */
@@ -22,7 +31,8 @@ export function toSnapshot(state: State): string {
     session: state.phase.at === "leaving" ? null : state.session,
     outbox: state.outbox.flatMap((message) => {
       const kept = toRest(message.progress);
-      return kept === null ? [] : [{ id: message.id, text: message.text, doubt: message.doubt || kept.doubt, rest: kept.rest }];
+      const { id, text, seen, doubt } = message;
+      return kept === null ? [] : [{ id, text, seen: seen.toString(), doubt: doubt || kept.doubt, rest: kept.rest }];
     }),
   };
   return JSON.stringify(stored);
@@ -49,8 +59,8 @@ function toRest(progress: Progress): { rest: "queued" | "held" | "unconfirmed"; 
 export function fromSnapshot(text: string | null, secret: string): State | null {
   if (text === null) return null;
   try {
-    const stored = JSON.parse(text) as Stored;
-    if (stored.version !== 1) return null;
+    const stored: unknown = JSON.parse(text);
+    if (!isStored(stored)) return null;
     return {
       ...INITIAL,
       name: stored.name,
@@ -62,6 +72,7 @@ export function fromSnapshot(text: string | null, secret: string): State | null 
       outbox: stored.outbox.map((message): Outgoing => ({
         id: message.id,
         text: message.text,
+        seen: BigInt(message.seen ?? stored.position ?? 0),
         doubt: message.doubt,
         progress: message.rest === "queued" ? fresh(stored.session !== null) : { at: message.rest },
       })),
@@ -71,6 +82,15 @@ export function fromSnapshot(text: string | null, secret: string): State | null 
   }
 }
 
+/** Whether this is what this version of the page stores: another one may have been here before a reload. */
+function isStored(value: unknown): value is Stored {
+  const { version, name, clock, position, session, outbox } = value as Partial<Stored>;
+  const texts = (...some: unknown[]) => some.every((one) => typeof one === "string");
+  const belongs = session === null || (session !== undefined && texts(session.token, session.participantId, session.name, session.epoch));
+  const messages = Array.isArray(outbox) && outbox.every((message: Partial<StoredMessage>) => texts(message.id, message.text, message.rest));
+  return version === 1 && texts(name, clock, position ?? "") && belongs && messages;
+}
+
 function fresh(takesPart: boolean): Progress {
-  return takesPart ? { at: "queued", retryAt: 0, tries: 0, failure: null } : { at: "held" };
+  return takesPart ? { at: "queued", retryAt: 0, tries: 0, failure: null, since: null } : { at: "held" };
 }

@@ -40,10 +40,13 @@ export type Farewell =
 
 /** How far a message of the user's own has come. */
 export type Progress =
-  /** To be sent, not before `retryAt`; `failure` says why an earlier try did not do. */
-  | { readonly at: "queued"; readonly retryAt: number; readonly tries: number; readonly failure: Failure | null }
+  /**
+   * To be sent, not before `retryAt`; `failure` says why an earlier try did not do. `since` is when the first try was
+   * made that has had no answer.
+   */
+  | { readonly at: "queued"; readonly retryAt: number; readonly tries: number; readonly failure: Failure | null; readonly since: number | null }
   /** On its way: at most one message is. */
-  | { readonly at: "sending"; readonly tries: number }
+  | { readonly at: "sending"; readonly tries: number; readonly since: number }
   /** Acknowledged, and not yet seen in the stream. */
   | { readonly at: "accepted"; readonly sequence: bigint }
   /** Seen in the stream, and not yet acknowledged. */
@@ -61,6 +64,8 @@ export interface Outgoing {
   readonly id: string;
   /** What the user wrote. */
   readonly text: string;
+  /** The last event that the session had been delivered when the user submitted the text; 0 for none. */
+  readonly seen: bigint;
   /** Whether a try was made whose outcome is unknown. */
   readonly doubt: boolean;
   /** How far it has come. */
@@ -115,6 +120,8 @@ export interface State {
   readonly position: bigint | null;
   /** Who is here. */
   readonly roster: readonly Person[];
+  /** The ids of the participants whose connections are broken at the moment. */
+  readonly unreachable: ReadonlySet<string>;
   /** The sequence that `roster` was true at when the stream was opened. */
   readonly rosterAsOf: bigint;
   /** What the service will accept. */
@@ -142,6 +149,7 @@ export const INITIAL: State = {
   attempt: 0,
   position: null,
   roster: [],
+  unreachable: new Set(),
   rosterAsOf: 0n,
   limits: { text: 128, name: 32 },
   heartbeatMs: 15_000,

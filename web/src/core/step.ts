@@ -7,7 +7,7 @@ import type { Session, State } from "./state.js";
 
 /** The moment of a step, handed in: the machine has no clock and no dice of its own. */
 export interface Moment {
-  /** Milliseconds of the wall clock. */
+  /** Milliseconds of the monotonic clock: it is never set, and starts anew with each load of the page. */
   readonly at: number;
   /** A random number from 0 to 1. */
   readonly chance: number;
@@ -22,6 +22,7 @@ export type Input =
   | { readonly type: "ended"; readonly attempt: number; readonly failure: Failure | null }
   | { readonly type: "tick" }
   | { readonly type: "wake" }
+  | { readonly type: "slept" }
   | { readonly type: "send"; readonly id: string; readonly text: string }
   | { readonly type: "published"; readonly id: string; readonly sequence: bigint; readonly logicalTime: LogicalTime; readonly session: Session }
   | { readonly type: "publish-failed"; readonly id: string; readonly failure: Failure; readonly session: Session }
@@ -59,6 +60,7 @@ export type RecordEvent =
   | "disconnected"
   | "client_stopped"
   | "join_sent"
+  | "publish_queued"
   | "publish_sent"
   | "publish_acknowledged"
   | "publish_refused"

@@ -12,12 +12,25 @@ export interface Locks {
   take(name: string, patienceMs: number): Promise<Release | null>;
 }
 
-/** The locks that this browser offers. */
+/** Where tabs cannot agree, each does as if it were alone. */
+const ALONE: Release = () => undefined;
+
+/**
+ * The locks that this browser offers, to all pages of the origin: the connections that they are for are the origin's,
+ * too, whatever prefix a service is under.
+ */
 export function browserLocks(): Locks {
   const manager = (navigator as { locks?: LockManager }).locks;
   if (manager !== undefined) return new WebLocks(manager);
-  return typeof BroadcastChannel === "undefined" ? { take: async () => () => undefined } : new ChannelLocks();
+  try {
+    return new ChannelLocks();
+  } catch {
+    return { take: async () => ALONE };
+  }
 }
+
+/** What a request for a lock fails with that was waited for long enough. */
+const WAITED: ReadonlySet<string> = new Set(["AbortError", "TimeoutError"]);
 
 class WebLocks implements Locks {
   readonly #manager: LockManager;
@@ -35,7 +48,9 @@ class WebLocks implements Locks {
         // The lock is kept until the promise of this callback settles.
         return new Promise<void>((release) => answer(release));
       });
-      held.catch(() => answer(null));
+      // Anything but the end of the patience means that the browser has no locks for this page: it may have been told
+      // to store nothing.
+      held.catch((error: unknown) => answer(error instanceof DOMException && WAITED.has(error.name) ? null : ALONE));
     });
   }
 }

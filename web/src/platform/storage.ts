@@ -3,6 +3,8 @@
  * copies it: see `session-lock.ts`. Where the browser refuses to store, nothing is remembered.
  */
 
+import { folderOf } from "./place.js";
+
 const KEYS = {
   snapshot: "chitchat.session",
   secret: "chitchat.secret",
@@ -11,25 +13,34 @@ const KEYS = {
   log: "chitchat.log",
 } as const;
 
+/** Services of one origin, each under its prefix, share the storage but not what is in it. At the root it has no suffix. */
+function keyOf(what: Memory): string {
+  return `${KEYS[what]}${folderOf(location.pathname)}`;
+}
+
 /** The things that are remembered. */
 export type Memory = keyof typeof KEYS;
 
 /** What is remembered, or null. */
 export function recall(what: Memory): string | null {
   try {
-    return sessionStorage.getItem(KEYS[what]);
+    return sessionStorage.getItem(keyOf(what));
   } catch {
     return null;
   }
 }
 
-/** Remembers something; an empty text forgets it. Returns whether the browser did as told. */
+/**
+ * Remembers something; an empty text forgets it. Returns whether the browser did as told. What is out of date is
+ * forgotten where the storage is full: an old snapshot would have the page use clock readings a second time.
+ */
 export function remember(what: Memory, text: string): boolean {
   try {
-    if (text === "") sessionStorage.removeItem(KEYS[what]);
-    else sessionStorage.setItem(KEYS[what], text);
+    if (text === "") sessionStorage.removeItem(keyOf(what));
+    else sessionStorage.setItem(keyOf(what), text);
     return true;
   } catch {
+    if (text !== "") remember(what, "");
     return false;
   }
 }

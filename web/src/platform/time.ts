@@ -1,13 +1,24 @@
-/** The machine's clock and dice, which the pure modules are handed. */
+/**
+ * The machine's clocks and dice, which the pure modules are handed. Every delay is measured by the monotonic clock,
+ * since the wall clock can be set: it is for the log's timestamps only, and to notice that the machine has slept.
+ */
 
+import { SleepWatch } from "../core/sleep.js";
 import type { Moment } from "../core/step.js";
 
 /** How far the two clocks of the browser may be apart before the coarse one is believed, in milliseconds. */
 const DRIFT_MAX_MS = 20;
 
-/** The present moment. */
+/** The present moment. It counts from the page's load, so it means nothing to another load of the page. */
 export function now(): Moment {
-  return { at: Date.now(), chance: Math.random() };
+  return { at: performance.now(), chance: Math.random() };
+}
+
+const watch = new SleepWatch(Date.now(), performance.now());
+
+/** Whether the machine has slept since this was last asked. */
+export function hasSlept(): boolean {
+  return watch.slept(Date.now(), performance.now());
 }
 
 /**

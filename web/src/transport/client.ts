@@ -41,8 +41,7 @@ export class ChatClient {
     const resume = session === null ? {} : { resume: { sessionToken: session.token, epoch: session.epoch, afterSequence: after } };
     const options = { headers: authorization(secret), signal };
     for await (const response of this.#client.join({ displayName: name, logicalTime: time, ...resume }, options)) {
-      const frame = toFrame(response);
-      if (frame !== null) onFrame(frame);
+      onFrame(toFrame(response));
     }
   }
 

@@ -10,8 +10,8 @@ import { ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_detail
 /** The error domain of the service. */
 const DOMAIN = "chitchat";
 
-/** One frame, or null for one of a kind that a later service may send. */
-export function toFrame(response: JoinResponse): Frame | null {
+/** One frame. */
+export function toFrame(response: JoinResponse): Frame {
   const { frame } = response;
   switch (frame.case) {
     case "welcome":
@@ -23,8 +23,9 @@ export function toFrame(response: JoinResponse): Frame | null {
     case "heartbeat":
       return { type: "heartbeat" };
     case "presence":
+      return { type: "presence", participantId: frame.value.participantId, connected: frame.value.connected };
     case undefined:
-      return null;
+      return { type: "unknown" };
   }
 }
 

@@ -27,8 +27,8 @@ export class Composer {
       this.#changed();
     });
     this.#text.addEventListener("keydown", (event) => {
-      // Shift+Enter breaks the line, and Enter that ends the input of a composed character is not ours.
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      // Shift+Enter breaks the line, and an Enter that ends a composition belongs to the input method.
+      if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return;
       event.preventDefault();
       this.#submit();
     });
@@ -84,4 +84,12 @@ export class Composer {
     this.#commands.send(text);
     this.#onSent();
   }
+}
+
+/** The `keyCode` of every key that an input method has taken. */
+const TAKEN_BY_INPUT_METHOD = 229;
+
+/** Safari ends the composition before it reports the key that ended it, so `isComposing` is false there. */
+function isComposing(event: KeyboardEvent): boolean {
+  return event.isComposing || event.keyCode === TAKEN_BY_INPUT_METHOD;
 }

@@ -1,6 +1,7 @@
 /** What the page says about its own state. Pure: state and time in, words out. */
 
 import type { ClockStep } from "../core/clock.js";
+import { ANSWER_WAIT_MS, doubt } from "../core/doubt.js";
 import { inWords } from "../core/refusal.js";
 import { type AnewCause, type Outgoing, type State, presentSegment } from "../core/state.js";
 import { characters } from "../core/text.js";
@@ -31,6 +32,11 @@ export function status(state: State, at: number): Status {
     case "leaving":
       return { tone: "busy", text: "Leaving…", count: "" };
     case "online": {
+      const overdue = doubt(state, at);
+      if (overdue !== null) {
+        const text = overdue.missing === "answer" ? "No answer from the service" : "Nothing heard from the service";
+        return { tone: "busy", text, count: ` for ${Math.floor((at - overdue.since) / 1000)} s` };
+      }
       if (!phase.caughtUp) return { tone: "busy", text: "Catching up…", count: "" };
       const cause = presentSegment(state)?.cause ?? null;
       return { tone: "good", text: cause === null ? "Online" : `Online, joined anew: ${because(cause)}`, count: "" };
@@ -65,7 +71,7 @@ export function causeDetail(cause: AnewCause): string {
     case "EPOCH_CHANGED":
       return "The service began a new journal, and you joined it under your name. What is above belongs to the earlier conversation.";
     case "SESSION_UNKNOWN":
-      return "Your session had ended, because you were away for too long. What was said meanwhile can be loaded.";
+      return "Your session had ended, because you were away for too long. What was said meanwhile is marked as earlier.";
     case "SEQUENCE_OUT_OF_RANGE":
       return "The service had forgotten part of what is above.";
   }
@@ -97,7 +103,8 @@ export function progress(message: Outgoing, state: State, at: number): string {
       return inWords(how.failure) + wait;
     }
     case "sending":
-      return how.tries > 0 ? "Sending again…" : online ? "" : "No answer yet";
+      if (how.tries > 0) return "Sending again…";
+      return online && at - how.since < ANSWER_WAIT_MS ? "" : "No answer yet";
     case "accepted":
       return online ? "" : "Accepted: shown once you are online";
     case "delivered":

@@ -1,0 +1,118 @@
+//! The page's files go out compressed, each coding with a tag of its own; answers to calls never do.
+
+use std::io::Read;
+
+use chitchat::wire::pb;
+use flate2::read::GzDecoder;
+use http::{StatusCode, Version};
+use tonic::Code;
+
+use crate::support::{Http1, Participant, Server, Web};
+
+const FILES: [&str; 4] = ["/", "/app.js", "/style.css", "/icon.svg"];
+const CODINGS: [&str; 3] = ["br", "gzip", "identity"];
+
+fn decode(coding: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::new();
+    match coding {
+        "br" => brotli::Decompressor::new(bytes, 4096).read_to_end(&mut decoded).unwrap(),
+        "gzip" => GzDecoder::new(bytes).read_to_end(&mut decoded).unwrap(),
+        _ => return bytes.to_vec(),
+    };
+    decoded
+}
+
+/// Each file is the same in every coding, and says which it is and that another request may get another.
+#[tokio::test]
+async fn files_are_the_same_in_every_coding() {
+    let server = Server::start().await;
+    let mut browser = Http1::connect(server.address).await;
+    for path in FILES {
+        let plain = browser.ask("GET", path, &[], b"").await;
+        assert_eq!((plain.header("content-encoding"), plain.header("vary")), ("", "accept-encoding"), "{path}");
+        for coding in CODINGS {
+            let accepted = [("accept-encoding", coding)];
+            let answer = browser.ask("GET", path, &accepted, b"").await;
+            assert_eq!((answer.status, answer.header("vary")), (StatusCode::OK, "accept-encoding"));
+            let stated = if coding == "identity" { "" } else { coding };
+            assert_eq!(answer.header("content-encoding"), stated, "{path}");
+            assert_eq!(answer.header("content-type"), plain.header("content-type"), "{path}");
+            assert!(decode(coding, &answer.body) == plain.body, "{path} {coding}");
+            assert!(coding == "identity" || answer.body.len() < plain.body.len(), "{path} {coding}");
+
+            let head = browser.ask("HEAD", path, &accepted, b"").await;
+            assert_eq!(head.headers.get("etag"), answer.headers.get("etag"), "{path} {coding}");
+            assert_eq!(head.header("content-encoding"), stated, "{path} {coding}");
+            assert_eq!(head.header("content-length"), answer.body.len().to_string(), "{path} {coding}");
+        }
+    }
+}
+
+/// The whole page takes less than a third of its size, by either coding.
+#[tokio::test]
+async fn the_page_is_small() {
+    let server = Server::start().await;
+    let mut browser = Http1::connect(server.address).await;
+    let mut sizes = [0, 0, 0];
+    for path in FILES {
+        for (coding, size) in CODINGS.iter().zip(&mut sizes) {
+            *size += browser.ask("GET", path, &[("accept-encoding", coding)], b"").await.body.len();
+        }
+    }
+    let [brotli, gzip, plain] = sizes;
+    assert!(brotli < gzip && gzip * 3 < plain, "{sizes:?}");
+}
+
+/// A copy is good for its own coding only.
+#[tokio::test]
+async fn a_tag_is_of_one_coding() {
+    let server = Server::start().await;
+    let mut browser = Http1::connect(server.address).await;
+    for path in FILES {
+        for coding in CODINGS {
+            let tag =
+                browser.ask("GET", path, &[("accept-encoding", coding)], b"").await.header("etag").to_owned();
+            for other in CODINGS {
+                let headers = [("accept-encoding", other), ("if-none-match", tag.as_str())];
+                let answer = browser.ask("GET", path, &headers, b"").await;
+                let expected = if other == coding { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+                assert_eq!(answer.status, expected, "{path}: the copy is {coding}, and {other} is accepted");
+                assert_eq!(
+                    (answer.header("vary"), answer.header("cache-control")),
+                    ("accept-encoding", "no-cache")
+                );
+            }
+        }
+    }
+}
+
+/// A client that refuses everything there is gets no file, and is told what there is.
+#[tokio::test]
+async fn nothing_acceptable() {
+    let server = Server::start().await;
+    let mut browser = Http1::connect(server.address).await;
+    for accepted in ["identity;q=0", "*;q=0", "zstd, *;q=0"] {
+        let answer = browser.ask("GET", "/", &[("accept-encoding", accepted)], b"").await;
+        assert_eq!((answer.status, answer.header("vary")), (StatusCode::NOT_ACCEPTABLE, "accept-encoding"));
+        assert!(answer.text().contains("br, gzip"), "{accepted}: {}", answer.text());
+        assert!(!answer.header("content-security-policy").is_empty(), "{accepted}");
+    }
+}
+
+/// An event is encoded once for all streams: no call's answer is compressed, whatever the browser accepts.
+#[tokio::test]
+async fn calls_are_not_compressed() {
+    let server = Server::start().await;
+    let alice = Participant::arrive(server.address, "alice").await;
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let headers = [("accept-encoding", "gzip, deflate, br, zstd")];
+        let web = Web { version, headers: &headers, ..Web::new(server.address) };
+        let mut answer = web.call("Publish", &alice.request(&"hello ".repeat(20))).await;
+        assert_eq!(answer.header("content-encoding"), "", "{version:?}");
+        answer.message::<pb::PublishResponse>().await;
+        assert_eq!(answer.end().await.code(), Code::Ok);
+    }
+    let operators =
+        Http1::connect(server.address).await.ask("GET", "/readyz", &[("accept-encoding", "br")], b"").await;
+    assert_eq!(operators.header("content-encoding"), "");
+}
