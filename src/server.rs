@@ -5,6 +5,7 @@
 
 mod accept;
 mod broadcast;
+mod budget;
 mod config;
 mod deadline;
 mod drain;
@@ -20,12 +21,15 @@ mod presence;
 mod rates;
 mod readiness;
 mod refusals;
+mod request_charge;
+mod response_body;
 mod secret;
 mod service;
 mod stream;
 mod tls;
 mod token;
 mod vitals;
+mod watchdog;
 
 use std::io;
 use std::net::SocketAddr;
@@ -107,7 +111,7 @@ pub async fn run_recovered(
     let (address, start) = (listener.local_addr()?, conversation.clone());
     // Follows `shutdown`, once that is on record: what it leads to is recorded after it.
     let stopping = CancellationToken::new();
-    let vitals = Vitals::new(stopping.clone());
+    let vitals = Vitals::new(&config, stopping.clone());
     let (engine, router, health) = compose(&config, journal, conversation, &vitals);
     vitals.readiness.tell(&health).await;
     record_state("server_started", &epoch, &start, Some(address));

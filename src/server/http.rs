@@ -22,7 +22,7 @@ use super::readiness::Readiness;
 use super::secret::{self, Gate};
 use super::service::Service;
 use super::vitals::Vitals;
-use super::{deadline, drain, guard, page};
+use super::{deadline, drain, guard, page, request_charge};
 use crate::wire::codec::REQUEST_BYTES_BUFFERED_MAX;
 use crate::wire::service::FILE_DESCRIPTOR_SET;
 use crate::wire::service::chit_chat_service_server::{ChitChatServiceServer, SERVICE_NAME};
@@ -38,6 +38,7 @@ pub fn router(service: Service, config: &Config, vitals: &Vitals) -> (Router, He
         .route("/metrics", get(measure).with_state(vitals.metrics.clone()));
     let router = chat(service, config, vitals)
         .merge(endless)
+        .route_layer(middleware::from_fn_with_state(vitals.budgets.clone(), request_charge::charge))
         .route_layer(middleware::from_fn_with_state(config.request_time, deadline::keep))
         .route_layer(GrpcWebLayer::new())
         .route_layer(middleware::from_fn(only_grpc))
