@@ -24,7 +24,6 @@ pub struct Builder {
     members: HashMap<(usize, Who), [Option<EventPoints>; 2]>,
     /// The events of each participant, and its lifeline once that is known.
     own: HashMap<(usize, Who), (Vec<usize>, Option<usize>)>,
-    seen: Vec<(usize, u64)>,
     others_began: bool,
 }
 
@@ -100,7 +99,7 @@ impl Builder {
             }
         }
         self.without_log();
-        self.find_crossings();
+        self.chart.mark_crossings();
         self.chart
     }
 
@@ -187,7 +186,6 @@ impl Builder {
             Kind::Left => member[1] = Some(points),
             Kind::Message => {}
         }
-        self.seen.push((epoch, record.seen_sequence.unwrap_or(u64::MAX)));
         if let Some(id) = record.message_id.as_deref() {
             self.by_message.entry((epoch, who, digest(id))).or_insert(sequence);
         }
@@ -200,7 +198,10 @@ impl Builder {
             name: name.into(),
             content: content.into(),
             expired,
+            seen: record.seen_sequence.filter(|seen| *seen > 0),
             crossed: Vec::new(),
+            crossed_more: 0,
+            was_crossed: false,
         });
     }
 
@@ -338,24 +339,6 @@ impl Builder {
             let point = self.chart.points.len();
             self.chart.points.push(Point { lane, moment, role: Role::Send, words, event: Some(points.event) });
             self.arrow(point, receive);
-        }
-    }
-
-    /// Two messages crossed where the writer of the later one had not seen the earlier one.
-    fn find_crossings(&mut self) {
-        let events = &mut self.chart.events;
-        for later in 0..events.len() {
-            let (epoch, seen) = self.seen[later];
-            if events[later].kind != Kind::Message {
-                continue;
-            }
-            let crossed = (0..later)
-                .rev()
-                .take_while(|earlier| events[*earlier].moment.0 == epoch && events[*earlier].sequence > seen);
-            let others = crossed.filter(|earlier| {
-                events[*earlier].kind == Kind::Message && events[*earlier].author != events[later].author
-            });
-            events[later].crossed = others.collect();
         }
     }
 }

@@ -284,8 +284,8 @@ impl Picture<'_> {
     /// Whether a point is the send of a message that crossed another.
     fn crossed(&self, point: &Point) -> bool {
         let Some(event) = point.event.filter(|_| point.role == Role::Send) else { return false };
-        let other = |later: &Happening| later.crossed.contains(&event);
-        !self.chart.events[event].crossed.is_empty() || self.chart.events.iter().any(other)
+        let event = &self.chart.events[event];
+        event.was_crossed || !event.crossed.is_empty()
     }
 
     fn transcript(&mut self) {
@@ -322,8 +322,11 @@ impl Picture<'_> {
             }
             if !crossed.is_empty() {
                 let unseen: Vec<_> =
-                    crossed.iter().rev().take(6).map(|moment| format!("[{}]", moment.1)).collect();
-                let more = if crossed.len() > 6 { " …" } else { "" };
+                    crossed.iter().rev().map(|moment| format!("[{}]", moment.1)).collect();
+                let more = match event.crossed_more {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
                 draw!(
                     self,
                     r#"<text class="crosstext" x="{x:.1}" y="{:.1}">⇄ written before seeing {}{more}</text>"#,
