@@ -14,6 +14,8 @@ pub mod svg;
 
 pub use build::Builder;
 
+use std::collections::HashMap;
+
 use super::record::Kind;
 
 /// A lifeline.
@@ -160,8 +162,12 @@ impl Chart {
         let is_service = |lane: &usize| self.lanes[*lane].service;
         let (services, mut others): (Vec<_>, Vec<_>) = (0..self.lanes.len()).partition(is_service);
         let name = |lane: usize| self.lanes.get(lane).map(|lane| &lane.name);
-        let arrival = |lane: usize| self.events.iter().position(|event| name(event.author) == name(lane));
-        others.sort_by_cached_key(|lane| (arrival(*lane).unwrap_or(usize::MAX), name(*lane), *lane));
+        let mut arrivals = HashMap::new();
+        for (index, event) in self.events.iter().enumerate() {
+            arrivals.entry(name(event.author)).or_insert(index);
+        }
+        let arrival = |lane: usize| arrivals.get(&name(lane)).copied().unwrap_or(usize::MAX);
+        others.sort_by_cached_key(|lane| (arrival(*lane), name(*lane), *lane));
         let mut half = others.len().div_ceil(2);
         while half < others.len() && half > 0 && name(others[half]) == name(others[half - 1]) {
             half += 1;

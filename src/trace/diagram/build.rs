@@ -13,6 +13,8 @@ pub struct Builder {
     model: Model,
     chart: Chart,
     lanes: HashMap<u32, LaneState>,
+    /// The last point of each lifeline.
+    newest: HashMap<usize, usize>,
     /// The file on whose lifeline the service's side of each epoch is. Others may go on with it, or be copies: of
     /// them only what is new is drawn.
     told_by: HashMap<usize, u32>,
@@ -83,12 +85,13 @@ impl Builder {
     pub fn finish(mut self) -> Chart {
         let crashed: Vec<_> =
             self.lanes.values().filter(|lane| !lane.stopped).filter_map(|lane| lane.last).collect();
+        let expired: HashSet<usize> =
+            self.chart.events.iter().filter(|event| event.expired).map(|event| event.author).collect();
         for last in crashed {
             let Point { lane, moment, .. } = self.chart.points[last];
             let service = self.chart.lanes[lane].service;
             let words = "its log ends here";
-            let gone = self.chart.events.iter().any(|event| event.author == lane && event.expired);
-            if gone || service {
+            if service || expired.contains(&lane) {
                 self.chart.points.push(Point {
                     lane,
                     moment,
@@ -124,6 +127,7 @@ impl Builder {
         let lane = self.lane(file, service);
         (lane.last, lane.stopped) = (Some(point), role == Role::Stop);
         let lane = lane.lane;
+        self.newest.insert(lane, point);
         self.chart.points.push(Point { lane, moment, role, words, event: None });
         point
     }
@@ -294,8 +298,8 @@ impl Builder {
     fn inherit(&mut self, join: usize, member: (usize, Who)) {
         let before = self.own.get(&member).and_then(|(_, lane)| *lane);
         let Some(before) = before.filter(|lane| *lane != self.chart.points[join].lane) else { return };
-        if let Some(last) = self.chart.points.iter().rposition(|point| point.lane == before) {
-            self.chart.heirs.push(Arrow { from: last, to: join });
+        if let Some(last) = self.newest.get(&before) {
+            self.chart.heirs.push(Arrow { from: *last, to: join });
         }
     }
 

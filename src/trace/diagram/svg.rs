@@ -109,10 +109,11 @@ impl Picture<'_> {
 
     fn lifelines(&mut self) {
         let bottom = self.frame.bottom();
-        for lane in 0..self.chart.lanes.len() {
+        let mut points = vec![Vec::new(); self.chart.lanes.len()];
+        self.chart.points.iter().for_each(|point| points[point.lane].push(point.clone()));
+        for (lane, own) in points.into_iter().enumerate() {
             let x = self.frame.x(lane);
             draw!(self, r#"<path class="gone" d="M{x:.1} {:.1}V{bottom:.1}"/>"#, TOP - 14.0);
-            let own: Vec<Point> = self.chart.points.iter().filter(|point| point.lane == lane).cloned().collect();
             if let [first, .., last] = &own[..] {
                 let (from, to) = (self.frame.place(first).1 - 14.0, self.frame.place(last).1);
                 draw!(self, r#"<path class="life" d="M{x:.1} {from:.1}V{to:.1}"/>"#);
@@ -321,8 +322,7 @@ impl Picture<'_> {
                 );
             }
             if !crossed.is_empty() {
-                let unseen: Vec<_> =
-                    crossed.iter().rev().map(|moment| format!("[{}]", moment.1)).collect();
+                let unseen: Vec<_> = crossed.iter().rev().map(|moment| format!("[{}]", moment.1)).collect();
                 let more = match event.crossed_more {
                     0 => String::new(),
                     more => format!(" and {more} more"),
