@@ -46,6 +46,7 @@ use crate::record::record;
 
 pub use accept::HEADER_LIST_BYTES_MAX;
 pub use broadcast::record_recovered_broadcast;
+pub use budget::CONNECTION_BYTES;
 pub use config::{Config, Machine};
 pub use feed::FEED_WINDOW;
 pub use guard::Allowed;

@@ -126,21 +126,30 @@ impl ConnectionWatch {
         response
     }
 
+    /// Resets the responses that are stuck. Closes the connection if that cannot help: bytes that no response's
+    /// task has any more, and a socket that takes nothing, so that not even a reset can be sent.
     fn sweep(&self) {
         if self.waiting.bytes.load(Ordering::Relaxed) == 0 {
             return;
         }
-        if self.watchdog.is_stuck(&self.waiting) {
-            self.watchdog.resets.inc();
-            return self.close.cancel();
-        }
         let responses: Vec<_> = lock(&self.responses).values().filter_map(Weak::upgrade).collect();
-        for response in responses.iter().filter(|response| self.watchdog.is_stuck(&response.waiting)) {
-            self.watchdog.resets.inc();
+        let stuck = responses.iter().filter(|response| self.watchdog.is_stuck(&response.waiting));
+        let (mut helped, mut hopeless) = (false, false);
+        for response in stuck {
             match response.task.as_ref().and_then(|task| task.get()) {
-                Some(task) => task.abort(),
-                None => self.close.cancel(),
+                Some(task) if !task.is_finished() => {
+                    task.abort();
+                    // The reset has as long to be sent as the bytes had to be taken.
+                    response.waiting.since_millis.store(self.watchdog.now_millis(), Ordering::Release);
+                    self.watchdog.resets.inc();
+                    helped = true;
+                }
+                _ => hopeless = true,
             }
+        }
+        if hopeless || !helped && self.watchdog.is_stuck(&self.waiting) {
+            self.watchdog.resets.inc();
+            self.close.cancel();
         }
     }
 }

@@ -39,6 +39,7 @@
 #![allow(clippy::print_stderr, reason = "a long test says how far it is")]
 
 mod browsers;
+mod budgets;
 mod connections;
 mod conversation;
 mod crowd;
