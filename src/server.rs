@@ -6,6 +6,7 @@
 mod accept;
 mod attachments;
 mod broadcast;
+mod budget;
 mod config;
 mod deadline;
 mod drain;
@@ -23,12 +24,15 @@ mod proxy_protocol;
 mod rates;
 mod readiness;
 mod refusals;
+mod request_charge;
+mod response_body;
 mod secret;
 mod service;
 mod stream;
 mod tls;
 mod token;
 mod vitals;
+mod watchdog;
 
 use std::io;
 use std::net::SocketAddr;
@@ -46,6 +50,7 @@ use crate::record::record;
 pub use accept::HEADER_LIST_BYTES_MAX;
 pub use attachments::PRESENCE_MERGE;
 pub use broadcast::record_recovered_broadcast;
+pub use budget::CONNECTION_BYTES;
 pub use config::{Config, Machine};
 pub use feed::FEED_WINDOW;
 pub use forwarded::{PROXY_HOPS_MAX, ProxyNetwork, ProxyNetworkFault, TrustedProxies};
@@ -113,7 +118,7 @@ pub async fn run_recovered(
     let (address, start) = (listener.local_addr()?, conversation.clone());
     // Follows `shutdown`, once that is on record: what it leads to is recorded after it.
     let stopping = CancellationToken::new();
-    let vitals = Vitals::new(stopping.clone());
+    let vitals = Vitals::new(&config, stopping.clone());
     let (engine, router, health) = compose(&config, journal, conversation, &vitals);
     vitals.readiness.tell(&health).await;
     record_state("server_started", &epoch, &start, Some(address));

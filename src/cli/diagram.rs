@@ -112,7 +112,8 @@ impl Diagram {
         let text = match self.format {
             Format::Svg => svg::text(&chart),
             Format::Mermaid => mermaid::text(&chart),
-            Format::Shiviz => shiviz::text(&chart),
+            Format::Shiviz => shiviz::text(&chart)
+                .ok_or("this run has too many processes for ShiViz: choose a part with --from, --to or --only")?,
         };
         let characters = text.chars().count();
         if matches!(self.format, Format::Mermaid) && characters > mermaid::CHARACTERS_MAX {

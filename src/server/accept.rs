@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,21 +24,29 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::ServiceExt;
 
+use super::budget::{AddressBudget, MemoryBudgets};
 use super::config::Config;
 use super::forwarded::TrustedProxies;
 use super::origin::{Peer, limited_address};
 use super::places::{ConnectionLimits, Place};
 use super::proxy_protocol;
+use super::request_charge::Charged;
+use super::response_body::WatchedBody;
 use super::tls::Tls;
 use super::vitals::Vitals;
+use super::watchdog::{ConnectionWatch, StreamExecutor, Watchdog};
 
 /// The largest header list of a request, in bytes.
 pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
 /// How many bytes of one HTTP/2 stream can wait to be sent. What does not fit stays in the feed.
 const SEND_BUFFER_BYTES: usize = 32 * 1024;
+/// How many bytes of requests can wait to be read: of one HTTP/2 stream, and of a connection. A request has
+/// a few KiB at most.
+const STREAM_WINDOW_BYTES: u32 = 32 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024;
 /// How long to wait when the system cannot give another socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -50,10 +59,17 @@ pub async fn serve(listener: TcpListener, router: Router, config: &Config, vital
         config,
         vitals,
         builder: Arc::new(builder(config)),
-        limits: ConnectionLimits::new(config.connections_max, config.connections_per_address_max),
+        limits: ConnectionLimits::new(
+            config.connections_max,
+            config.connections_per_address_max,
+            vitals.budgets.clone(),
+        ),
+        watchdog: Watchdog::new(config.stall, vitals.metrics.responses_reset.clone()),
         abandoned: abandoned.clone(),
     };
     let (connections, late) = (TaskTracker::new(), TaskTracker::new());
+    let watchdog = acceptor.watchdog.clone();
+    let _watching = AbortOnDropHandle::new(tokio::spawn(async move { watchdog.run().await }));
     tokio::select! {
         () = vitals.stopping.cancelled() => {}
         never = acceptor.accept_loop(&connections) => match never {},
@@ -80,8 +96,9 @@ struct Acceptor<'a> {
     router: Router,
     config: &'a Config,
     vitals: &'a Vitals,
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    builder: Arc<auto::Builder<StreamExecutor>>,
     limits: ConnectionLimits,
+    watchdog: Watchdog,
     /// Cuts off all connections.
     abandoned: CancellationToken,
 }
@@ -114,14 +131,17 @@ impl Acceptor<'_> {
         // Of a proxy it is not the proxy's address that counts, and over HTTP one connection has many clients.
         let proxy = self.config.trusted_proxies.contains(remote.ip());
         if !proxy && !place.count_for(limited_address(remote.ip())) {
-            tracing::debug!(%remote, "too many connections from one address");
+            tracing::debug!(%remote, "too many connections from one address, or too much memory in use for it");
             return;
         }
         if let Err(error) = set_options(&stream, self.config) {
             tracing::debug!(%remote, %error, "cannot set the options of a connection");
         }
+        let closed = CancellationToken::new();
         let connection = Connection {
             remote,
+            budgets: self.vitals.budgets.clone(),
+            watch: self.watchdog.connection(closed.clone()),
             proxies: proxy.then(|| self.config.trusted_proxies.clone()),
             tls: self.config.tls.as_ref().map(Tls::acceptor),
             router: self.router.clone(),
@@ -135,6 +155,7 @@ impl Acceptor<'_> {
             open.inc();
             tokio::select! {
                 () = abandoned.cancelled() => {}
+                () = closed.cancelled() => tracing::debug!(%remote, "a peer takes nothing"),
                 () = connection.serve(stream) => {}
             }
             open.dec();
@@ -161,8 +182,8 @@ fn set_options(stream: &TcpStream, config: &Config) -> io::Result<()> {
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(time).with_interval(interval))
 }
 
-fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn builder(config: &Config) -> auto::Builder<StreamExecutor> {
+    let mut builder = auto::Builder::new(StreamExecutor);
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -175,6 +196,8 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
         .keep_alive_timeout(config.ping_timeout)
         .max_concurrent_streams(config.streams_max)
         .max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(SEND_BUFFER_BYTES);
     builder
 }
@@ -184,13 +207,28 @@ struct Connection {
     remote: SocketAddr,
     /// Whom to trust to be a proxy, where the other end is one.
     proxies: Option<TrustedProxies>,
+    budgets: MemoryBudgets,
+    watch: Arc<ConnectionWatch>,
     tls: Option<TlsAcceptor>,
     router: Router,
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    builder: Arc<auto::Builder<StreamExecutor>>,
     first_request: Duration,
     stopping: CancellationToken,
     /// Held for as long as the connection lives.
     place: Place,
+}
+
+/// Watches what the transport takes of a response, at the expense of the address that it is for.
+fn watched(
+    mut response: Response,
+    watch: &Arc<ConnectionWatch>,
+    connection: Arc<AddressBudget>,
+) -> Response<WatchedBody> {
+    let (budget, overhead) = match response.extensions_mut().remove() {
+        Some(Charged { budget, overhead }) => (budget, Some(overhead)),
+        None => (connection, None),
+    };
+    response.map(|body| WatchedBody::new(body, watch.response(budget), overhead))
 }
 
 impl Connection {
@@ -223,14 +261,18 @@ impl Connection {
     }
 
     async fn serve_http(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let Self { remote, router, builder, first_request, stopping, place: _place, .. } = self;
+        let Self { remote, budgets, watch, router, builder, first_request, stopping, place: _place, .. } = self;
+        let budget = budgets.of(limited_address(remote.ip()));
         let requested = CancellationToken::new();
         let first = requested.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             first.cancel();
             request.extensions_mut().insert(Peer(remote));
-            let router = router.clone();
-            async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+            let (router, watch, budget) = (router.clone(), watch.clone(), budget.clone());
+            async move {
+                let response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+                Ok::<_, Infallible>(watched(response, &watch, budget))
+            }
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let mut silent = pin!(timeout(first_request, requested.cancelled()));

@@ -33,6 +33,9 @@ pub struct Config {
     pub connections_max: usize,
     /// How many of them may come from one address, so that no single host can shut out all others.
     pub connections_per_address_max: usize,
+    /// How many bytes the service holds at most for one address: what it has read of requests, what has not been
+    /// taken of responses, and what its connections need.
+    pub memory_per_address_max: usize,
     /// How many requests and streams may be open at a time on one HTTP/2 connection.
     pub streams_max: u32,
     /// How fast a participant may publish.
@@ -65,6 +68,7 @@ impl Default for Config {
             participants_max: 10_000,
             connections_max: 20_000,
             connections_per_address_max: 10_000,
+            memory_per_address_max: 64 * 1024 * 1024,
             streams_max: 128,
             publish_rate: Rate { per_second: 20, burst: 60 },
             join_rate: Rate { per_second: 50, burst: 500 },

@@ -25,7 +25,7 @@ use super::readiness::Readiness;
 use super::secret::{self, SecretAuth};
 use super::service::Service;
 use super::vitals::Vitals;
-use super::{deadline, drain, guard, page};
+use super::{deadline, drain, guard, page, request_charge};
 use crate::wire::codec::REQUEST_BYTES_BUFFERED_MAX;
 use crate::wire::service::FILE_DESCRIPTOR_SET;
 use crate::wire::service::chit_chat_service_server::{ChitChatServiceServer, SERVICE_NAME};
@@ -69,6 +69,7 @@ pub fn router(service: Service, config: &Config, vitals: &Vitals) -> (Router, He
         .merge(readable)
         .fallback(nothing_here.layer(guard::cors(&config.allowed)))
         .layer(middleware::from_fn_with_state(Guard::new((config.allowed.clone(), vitals.clone())), guard::check))
+        .layer(middleware::from_fn_with_state(vitals.clone(), request_charge::charge))
         .layer(middleware::from_fn_with_state(config.trusted_proxies.clone(), note_origin))
         .layer(middleware::from_fn(add_security_headers));
     (router, reporter)

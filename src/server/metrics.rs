@@ -92,6 +92,10 @@ pub struct Metrics {
     pub participants: Gauge,
     /// Open connections.
     pub connections: Gauge,
+    /// Bytes of requests and responses, and of connections, that are charged to addresses.
+    pub held_bytes: Gauge,
+    /// Responses that nobody took, and that were reset.
+    pub responses_reset: Counter,
     /// Events handed to streams.
     pub deliveries: Counter,
     /// From a Publish's arrival to its answer.
@@ -117,12 +121,16 @@ struct ReasonLabel {
 impl Default for Metrics {
     fn default() -> Self {
         let (participants, connections, deliveries) = (Gauge::default(), Gauge::default(), Counter::default());
+        let (held_bytes, responses_reset) = (Gauge::default(), Counter::default());
         let (events, refusals) = (Family::default(), Family::default());
         let [publish_seconds, commit_seconds] = [(); 2].map(|()| Histogram::new(SECONDS));
         let feed_lag = Histogram::new(EVENTS);
         let mut registry = Registry::with_prefix("chitchat");
         registry.register("participants", "Active participants", participants.clone());
         registry.register("connections", "Open connections", connections.clone());
+        registry.register_with_unit("held", "Charged to addresses", Unit::Bytes, held_bytes.clone());
+        let help = "Responses that were reset because nobody took them";
+        registry.register("responses_reset", help, responses_reset.clone());
         registry.register("events", "Events of the conversation, by kind", events.clone());
         registry.register("deliveries", "Events handed to streams", deliveries.clone());
         registry.register("refusals", "Refused requests, by reason", refusals.clone());
@@ -143,6 +151,8 @@ impl Default for Metrics {
             registry: Arc::new(registry),
             participants,
             connections,
+            held_bytes,
+            responses_reset,
             deliveries,
             publish_seconds,
             commit_seconds,

@@ -1,4 +1,4 @@
-//! How many connections may be open: in all, and from one address.
+//! How many connections may be open: in all, and from one address, as far as its budget of memory goes.
 
 use std::collections::HashMap;
 use std::io;
@@ -7,12 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::budget::{CONNECTION_BYTES, MemoryBudgets, Reservation};
+
 /// The connections that are open. Clones share them.
 #[derive(Clone, Debug)]
 pub struct ConnectionLimits {
     all: Arc<Semaphore>,
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
     per_address_max: usize,
+    budgets: MemoryBudgets,
 }
 
 /// One connection of all. It no longer counts when it is dropped.
@@ -21,13 +24,15 @@ pub struct Place {
     limits: ConnectionLimits,
     /// Where it counts for an address.
     address: Option<IpAddr>,
+    /// What it is charged there.
+    charge: Option<Reservation>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl ConnectionLimits {
     /// At most `max` in all, and `per_address_max` for one address.
-    pub fn new(max: usize, per_address_max: usize) -> Self {
-        Self { all: Arc::new(Semaphore::new(max)), by_address: Arc::default(), per_address_max }
+    pub fn new(max: usize, per_address_max: usize, budgets: MemoryBudgets) -> Self {
+        Self { all: Arc::new(Semaphore::new(max)), by_address: Arc::default(), per_address_max, budgets }
     }
 
     /// Waits for a place.
@@ -36,7 +41,7 @@ impl ConnectionLimits {
     /// None, since the places are never closed.
     pub async fn wait(&self) -> io::Result<Place> {
         let permit = self.all.clone().acquire_owned().await.map_err(io::Error::other)?;
-        Ok(Place { limits: self.clone(), address: None, _permit: permit })
+        Ok(Place { limits: self.clone(), address: None, charge: None, _permit: permit })
     }
 
     /// The counts are whole also where a holder of the lock has panicked.
@@ -46,11 +51,13 @@ impl ConnectionLimits {
 }
 
 impl Place {
-    /// Counts this connection for an address, once, unless that has as many as one may have.
+    /// Counts this connection for an address, once, unless that has as many as one may have, or has used up its
+    /// budget of memory.
     pub fn count_for(&mut self, address: IpAddr) -> bool {
         if self.address.is_some() {
             return false;
         }
+        let Ok(charge) = self.limits.budgets.of(address).reserve(CONNECTION_BYTES) else { return false };
         let mut taken = self.limits.taken();
         let count = taken.entry(address).or_default();
         if *count >= self.limits.per_address_max {
@@ -58,7 +65,7 @@ impl Place {
         }
         *count += 1;
         drop(taken);
-        self.address = Some(address);
+        (self.address, self.charge) = (Some(address), Some(charge));
         true
     }
 }
@@ -78,11 +85,13 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use prometheus_client::metrics::gauge::Gauge;
+
     use super::*;
 
     #[tokio::test]
     async fn an_address_has_no_more_places_than_one_may_have_and_gives_them_back() {
-        let limits = ConnectionLimits::new(5, 2);
+        let limits = ConnectionLimits::new(5, 2, MemoryBudgets::new(usize::MAX, Gauge::default()));
         let [here, there] = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse::<IpAddr>().unwrap());
         let mut held = Vec::new();
         for address in [here, here, there] {

@@ -2,6 +2,8 @@
 
 use tokio_util::sync::CancellationToken;
 
+use super::budget::MemoryBudgets;
+use super::config::Config;
 use super::metrics::Metrics;
 use super::readiness::Readiness;
 use super::refusals::Refusals;
@@ -13,6 +15,8 @@ pub struct Vitals {
     pub metrics: Metrics,
     /// Whom it refused something.
     pub refusals: Refusals,
+    /// What it holds for whom.
+    pub budgets: MemoryBudgets,
     /// Whether it can be used.
     pub readiness: Readiness,
     /// Cancelled when it begins to stop.
@@ -21,9 +25,11 @@ pub struct Vitals {
 
 impl Vitals {
     /// A service that works, until `stopping` is cancelled.
-    pub fn new(stopping: CancellationToken) -> Self {
+    pub fn new(config: &Config, stopping: CancellationToken) -> Self {
+        let metrics = Metrics::default();
         Self {
-            metrics: Metrics::default(),
+            budgets: MemoryBudgets::new(config.memory_per_address_max, metrics.held_bytes.clone()),
+            metrics,
             refusals: Refusals::default(),
             readiness: Readiness::new(stopping.clone()),
             stopping,

@@ -14,6 +14,8 @@ pub mod svg;
 
 pub use build::Builder;
 
+use std::collections::HashMap;
+
 use super::record::Kind;
 
 /// A lifeline.
@@ -88,6 +90,12 @@ pub struct Arrow {
     pub to: usize,
 }
 
+/// How many of the messages that a message crossed are shown.
+pub const CROSSINGS_SHOWN: usize = 6;
+/// How many events before a message are searched for messages that it crossed. A writer who had seen nothing for
+/// longer crossed everything, and a picture of every such pair would grow with the square of the conversation.
+pub const CROSSINGS_SEARCHED: usize = 500;
+
 /// An entry of the conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Happening {
@@ -107,8 +115,15 @@ pub struct Happening {
     pub content: String,
     /// Whether nobody asked for it: a participant that was gone.
     pub expired: bool,
-    /// The earlier messages that its writer had not seen: neither was written with knowledge of the other.
+    /// The last event that the writer of a message had seen. None where nobody told: so simple clients send 0.
+    pub seen: Option<u64>,
+    /// The nearest earlier messages that its writer had not seen, at most [`CROSSINGS_SHOWN`]: neither message was
+    /// written with knowledge of the other.
     pub crossed: Vec<usize>,
+    /// How many more there are among the [`CROSSINGS_SEARCHED`] events before it.
+    pub crossed_more: usize,
+    /// Whether some later message was written before its writer had seen this one.
+    pub was_crossed: bool,
 }
 
 /// Everything that a picture shows.
@@ -147,8 +162,12 @@ impl Chart {
         let is_service = |lane: &usize| self.lanes[*lane].service;
         let (services, mut others): (Vec<_>, Vec<_>) = (0..self.lanes.len()).partition(is_service);
         let name = |lane: usize| self.lanes.get(lane).map(|lane| &lane.name);
-        let arrival = |lane: usize| self.events.iter().position(|event| name(event.author) == name(lane));
-        others.sort_by_cached_key(|lane| (arrival(*lane).unwrap_or(usize::MAX), name(*lane), *lane));
+        let mut arrivals = HashMap::new();
+        for (index, event) in self.events.iter().enumerate() {
+            arrivals.entry(name(event.author)).or_insert(index);
+        }
+        let arrival = |lane: usize| arrivals.get(&name(lane)).copied().unwrap_or(usize::MAX);
+        others.sort_by_cached_key(|lane| (arrival(*lane), name(*lane), *lane));
         let mut half = others.len().div_ceil(2);
         while half < others.len() && half > 0 && name(others[half]) == name(others[half - 1]) {
             half += 1;
@@ -180,10 +199,34 @@ impl Chart {
             point.event = point.event.and_then(|event| events.place[event]);
         }
         for event in &mut chart.events {
+            (event.crossed_more, event.was_crossed) = (0, false);
+            event.crossed.clear();
             event.author = lanes.place.get(event.author).copied().flatten().unwrap_or(usize::MAX);
-            event.crossed = event.crossed.iter().filter_map(|other| events.place[*other]).collect();
         }
+        chart.mark_crossings();
         chart
+    }
+
+    /// Two messages crossed if the writer of the later one had not seen the earlier one.
+    fn mark_crossings(&mut self) {
+        for later in 0..self.events.len() {
+            let event = &self.events[later];
+            let (author, epoch) = (event.author, event.moment.0);
+            let Some(seen) = event.seen.filter(|_| event.kind == Kind::Message) else { continue };
+            let unseen = (0..later).rev().take(CROSSINGS_SEARCHED).take_while(|earlier| {
+                let earlier = &self.events[*earlier];
+                earlier.moment.0 == epoch && earlier.sequence > seen
+            });
+            let is_crossed = |earlier: &usize| {
+                let earlier = &self.events[*earlier];
+                earlier.kind == Kind::Message && earlier.author != author
+            };
+            let mut crossed: Vec<usize> = unseen.filter(is_crossed).collect();
+            crossed.iter().for_each(|earlier| self.events[*earlier].was_crossed = true);
+            let more = crossed.len().saturating_sub(CROSSINGS_SHOWN);
+            crossed.truncate(CROSSINGS_SHOWN);
+            (self.events[later].crossed, self.events[later].crossed_more) = (crossed, more);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ pub const REQUEST_BYTES_MAX: usize = 4 * 1024;
 
 /// How much of a request tonic may take in before the codec sees it. More than [`REQUEST_BYTES_MAX`], so
 /// that a request that is somewhat too large gets our answer, with reason and figures.
-pub const REQUEST_BYTES_BUFFERED_MAX: usize = 16 * REQUEST_BYTES_MAX;
+pub const REQUEST_BYTES_BUFFERED_MAX: usize = 4 * REQUEST_BYTES_MAX;
 
 /// What tonic reserves for a stream at first; an event is seldom longer.
 const BUFFER_BYTES: usize = 512;

@@ -271,3 +271,49 @@ fn a_part_that_is_not_there_is_refused_with_what_is() {
         assert!(ended.errors.contains(why), "{}", ended.errors);
     }
 }
+
+/// A service's log of messages by three writers, each of which says that its writer had seen `seen`.
+fn unseen_messages(messages: u64, seen: u64) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let record = |sequence: u64| {
+        let joined = sequence <= 3;
+        let writer = if joined { sequence } else { sequence % 3 + 1 };
+        let (event, kind) = if joined { ("join_broadcast", "joined") } else { ("message_broadcast", "message") };
+        let mut record = serde_json::json!({
+            "timestamp": format!("2026-11-25T10:{:02}:{:02}.000000Z", sequence / 60 % 60, sequence % 60),
+            "level": "INFO", "component": "server", "event": event, "epoch": "e", "kind": kind,
+            "participant_id": format!("p{writer}"), "display_name": format!("writer {writer}"),
+            "sequence": sequence, "logical_time": 2 * sequence, "sent_logical_time": 0, "content": "text",
+        });
+        if !joined {
+            record["message_id"] = sequence.to_string().into();
+            record["seen_sequence"] = seen.into();
+        }
+        record.to_string()
+    };
+    let log: Vec<_> = (1..=3 + messages).map(record).collect();
+    fs::write(folder.path().join("server.jsonl"), log.join("\n")).unwrap();
+    folder
+}
+
+/// A writer that had seen nothing for long crossed everything: the nearest are drawn, and the others counted, so
+/// that the picture grows with the run and not with its square.
+#[test]
+fn crossings_are_bounded() {
+    let folder = unseen_messages(1_500, 3);
+    let picture = diagram(folder.path(), &[]);
+    let drawn = count(&picture, "<path class=\"cross\"");
+    assert!(drawn > 1_500 && drawn <= 6 * 1_500, "{drawn}");
+    // Of the 500 events before it a third are the writer's own.
+    let counted = count(&picture, "and 327 more") + count(&picture, "and 328 more");
+    assert!(counted >= 1_000, "{counted}");
+}
+
+/// A message with seen_sequence 0 does not tell what its writer had seen, and is not said to have crossed any.
+#[test]
+fn zero_is_not_told() {
+    let folder = unseen_messages(30, 0);
+    let picture = diagram(folder.path(), &[]);
+    assert_eq!(count(&picture, "<path class=\"cross\""), 0);
+    assert_eq!(count(&picture, "written before seeing"), 0);
+}

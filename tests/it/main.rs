@@ -38,12 +38,14 @@
 //! | [`tls`] | certificates, their reload, and who trusts them |
 //! | [`secret`] | the access secret, and that guessing is slow |
 //! | [`hostile`] | what never ends, what is too much, and a thousand at once |
+//! | [`budgets`] | memory that an address may use: untaken responses, half requests, connections |
 //! | [`connections`] | connections that say nothing or something else |
 //! | [`support`] | servers, programs and a client that speaks bytes |
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, reason = "a long test says how far it is")]
 
 mod browsers;
+mod budgets;
 mod compression;
 mod connections;
 mod conversation;

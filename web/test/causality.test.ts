@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CROSSED_NAMED, Causality, type Relation } from "../src/core/causality.js";
+import { CROSSED_NAMED, CROSSINGS_SEARCHED, Causality, type Relation } from "../src/core/causality.js";
 import type { ChatEvent, EventKind } from "../src/core/event.js";
 import { byWallClock } from "../src/core/wall.js";
 import { event, message } from "./support.js";
@@ -160,6 +160,19 @@ test("where the wall clock puts a Left before what its participant may have seen
   // 4 is newer than the Joined above, and concurrent with 2; the Joined is the one to be told.
   const mixed = conversation(["alice", JOINED], ["alice", 1], ["carol", JOINED], ["bob", 1]);
   assert.deepEqual(walled(mixed, 1, 9, 2, 3), ["1", "3", "4", "unknown 2<3: 2"]);
+});
+
+test("a message whose writer did not tell what it had seen is not called concurrent with any", () => {
+  const events = conversation(...TWO, ["alice", 0], ["bob", 2]);
+  check(events, 3, { past: [1], unknown: [2, 4] });
+  const causality = Causality.of(events);
+  assert.deepEqual([events[2]!, events[3]!].map((one) => causality.crossed(one)), [null, null]);
+});
+
+test("of a long conversation only the newest events are searched for what a message crossed", () => {
+  const many = Array.from({ length: CROSSINGS_SEARCHED + 100 }, (): [string, number] => ["bob", 2]);
+  const events = conversation(...TWO, ...many, ["alice", 2]);
+  assert.equal(Causality.of(events).crossed(events.at(-1)!)?.unseenCount, CROSSINGS_SEARCHED);
 });
 
 test("an author who says to have seen less than before crosses nothing that it had seen", () => {

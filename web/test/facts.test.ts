@@ -30,7 +30,7 @@ test("what is known of a message's causes is said in words", () => {
 test("what is not known is said to be so, and what the service did by itself", () => {
   assert.deepEqual(said(2).slice(1), [
     "In its past: nothing that is known.",
-    "Not known how they stand to it: event 1, joining of alice at 3. Whoever joins or leaves does not say what they had seen.",
+    "Not known how they stand to it: event 1, joining of alice at 3. Joins, leaves and messages without seen_sequence do not tell what their senders had seen.",
     "In its future: event 3, message of alice at 11; event 4, message of bob at 13; event 5, message of alice at 15; event 6, leaving of bob at 17.",
   ]);
   assert.deepEqual(said(6).slice(1), [
@@ -43,12 +43,12 @@ test("a message that whoever left may have seen is not called concurrent with th
   const events = [...TALK.slice(0, 5), event(6n, 17n, { type: "left", disconnected: false }, "bob")];
   assert.deepEqual(said(6, events).slice(1), [
     "In its past: everything up to event 2, joining of bob at 5, and the participant’s own event 4, message of bob at 13.",
-    "Not known how they stand to it: event 5, message of alice at 15; event 3, message of alice at 11. Whoever joins or leaves does not say what they had seen.",
+    "Not known how they stand to it: event 5, message of alice at 15; event 3, message of alice at 11. Joins, leaves and messages without seen_sequence do not tell what their senders had seen.",
     "In its future: nothing yet.",
   ]);
   assert.deepEqual(said(5, events).slice(2), [
     "Concurrent with it: event 4, message of bob at 13.",
-    "Not known how they stand to it: event 6, leaving of bob at 17. Whoever joins or leaves does not say what they had seen.",
+    "Not known how they stand to it: event 6, leaving of bob at 17. Joins, leaves and messages without seen_sequence do not tell what their senders had seen.",
     "In its future: nothing yet.",
   ]);
 });
@@ -65,8 +65,8 @@ test("a writer's own message that it had not seen delivered is its past, too", (
 });
 
 test("of many events the nearest are named and the others counted", () => {
-  const many = Array.from({ length: 9 }, (_, n) => event(BigInt(n + 1), BigInt(2 * n + 3), message("m", 1n, 0n), `p${n}`));
-  assert.match(said(1, many)[2]!, /^Concurrent with it: event 2, [^;]*; event 3, [^;]*; event 4, [^;]*; event 5, [^;]*; and 4 more\.$/);
+  const many = Array.from({ length: 9 }, (_, n) => event(BigInt(n + 2), BigInt(2 * n + 3), message("m", 1n, 1n), `p${n}`));
+  assert.match(said(1, many)[2]!, /^Concurrent with it: event 3, [^;]*; event 4, [^;]*; event 5, [^;]*; event 6, [^;]*; and 4 more\.$/);
 });
 
 test("a message that crossed others says which, by whom and when", () => {

@@ -13,6 +13,8 @@ pub struct Builder {
     model: Model,
     chart: Chart,
     lanes: HashMap<u32, LaneState>,
+    /// The last point of each lifeline.
+    newest: HashMap<usize, usize>,
     /// The file on whose lifeline the service's side of each epoch is. Others may go on with it, or be copies: of
     /// them only what is new is drawn.
     told_by: HashMap<usize, u32>,
@@ -24,7 +26,6 @@ pub struct Builder {
     members: HashMap<(usize, Who), [Option<EventPoints>; 2]>,
     /// The events of each participant, and its lifeline once that is known.
     own: HashMap<(usize, Who), (Vec<usize>, Option<usize>)>,
-    seen: Vec<(usize, u64)>,
     others_began: bool,
 }
 
@@ -84,12 +85,13 @@ impl Builder {
     pub fn finish(mut self) -> Chart {
         let crashed: Vec<_> =
             self.lanes.values().filter(|lane| !lane.stopped).filter_map(|lane| lane.last).collect();
+        let expired: HashSet<usize> =
+            self.chart.events.iter().filter(|event| event.expired).map(|event| event.author).collect();
         for last in crashed {
             let Point { lane, moment, .. } = self.chart.points[last];
             let service = self.chart.lanes[lane].service;
             let words = "its log ends here";
-            let gone = self.chart.events.iter().any(|event| event.author == lane && event.expired);
-            if gone || service {
+            if service || expired.contains(&lane) {
                 self.chart.points.push(Point {
                     lane,
                     moment,
@@ -100,7 +102,7 @@ impl Builder {
             }
         }
         self.without_log();
-        self.find_crossings();
+        self.chart.mark_crossings();
         self.chart
     }
 
@@ -125,6 +127,7 @@ impl Builder {
         let lane = self.lane(file, service);
         (lane.last, lane.stopped) = (Some(point), role == Role::Stop);
         let lane = lane.lane;
+        self.newest.insert(lane, point);
         self.chart.points.push(Point { lane, moment, role, words, event: None });
         point
     }
@@ -187,7 +190,6 @@ impl Builder {
             Kind::Left => member[1] = Some(points),
             Kind::Message => {}
         }
-        self.seen.push((epoch, record.seen_sequence.unwrap_or(u64::MAX)));
         if let Some(id) = record.message_id.as_deref() {
             self.by_message.entry((epoch, who, digest(id))).or_insert(sequence);
         }
@@ -200,7 +202,10 @@ impl Builder {
             name: name.into(),
             content: content.into(),
             expired,
+            seen: record.seen_sequence.filter(|seen| *seen > 0),
             crossed: Vec::new(),
+            crossed_more: 0,
+            was_crossed: false,
         });
     }
 
@@ -293,8 +298,8 @@ impl Builder {
     fn inherit(&mut self, join: usize, member: (usize, Who)) {
         let before = self.own.get(&member).and_then(|(_, lane)| *lane);
         let Some(before) = before.filter(|lane| *lane != self.chart.points[join].lane) else { return };
-        if let Some(last) = self.chart.points.iter().rposition(|point| point.lane == before) {
-            self.chart.heirs.push(Arrow { from: last, to: join });
+        if let Some(last) = self.newest.get(&before) {
+            self.chart.heirs.push(Arrow { from: *last, to: join });
         }
     }
 
@@ -338,24 +343,6 @@ impl Builder {
             let point = self.chart.points.len();
             self.chart.points.push(Point { lane, moment, role: Role::Send, words, event: Some(points.event) });
             self.arrow(point, receive);
-        }
-    }
-
-    /// Two messages crossed where the writer of the later one had not seen the earlier one.
-    fn find_crossings(&mut self) {
-        let events = &mut self.chart.events;
-        for later in 0..events.len() {
-            let (epoch, seen) = self.seen[later];
-            if events[later].kind != Kind::Message {
-                continue;
-            }
-            let crossed = (0..later)
-                .rev()
-                .take_while(|earlier| events[*earlier].moment.0 == epoch && events[*earlier].sequence > seen);
-            let others = crossed.filter(|earlier| {
-                events[*earlier].kind == Kind::Message && events[*earlier].author != events[later].author
-            });
-            events[later].crossed = others.collect();
         }
     }
 }

@@ -25,6 +25,8 @@ const ROWS_NAMED: usize = 48;
 const NAMES: f64 = 40.0;
 /// unless the end, where they are anyway, is nearer than this.
 const ROWS_LEFT: usize = 20;
+/// How many names are shown again at most: with very many lifelines that would grow with the square of the run.
+const NAMES_REPEATED_MAX: usize = 20_000;
 
 /// Places for all that is in a chart.
 pub(super) struct Frame {
@@ -92,7 +94,8 @@ impl Frame {
 
     /// How often the names are shown between top and bottom.
     fn names_between(&self) -> usize {
-        self.rows.len().saturating_sub(ROWS_LEFT) / ROWS_NAMED
+        let wanted = self.rows.len().saturating_sub(ROWS_LEFT) / ROWS_NAMED;
+        wanted.min(NAMES_REPEATED_MAX / self.x.len().max(1))
     }
 
     /// Where names are shown.

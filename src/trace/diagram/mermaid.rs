@@ -93,6 +93,9 @@ fn broadcast(chart: &Chart, index: usize, told: &Told, say: &mut impl FnMut(Stri
         let (from, to) = (both[0].min(both[1]), both[0].max(both[1]));
         say(format!("Note over P{from},P{to}: ⇄ #91;{}#93; and #91;{time}#93; crossed", other.moment.1));
     }
+    if event.crossed_more > 0 {
+        say(format!("Note over P{service}: ⇄ #91;{time}#93; crossed {} more", event.crossed_more));
+    }
 }
 
 /// Text that Mermaid takes for text: what could be syntax is written by its number.

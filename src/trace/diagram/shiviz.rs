@@ -4,7 +4,7 @@
 //! The vector clocks are derived from the chart: an event knows what came before it in its process, and, where
 //! it receives something, what the sender knew. A process that goes on for another knows what that one had kept.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 
 use serde_json::Value;
@@ -15,8 +15,13 @@ use crate::terminal::acts_on_terminal;
 /// How ShiViz is to read the lines.
 pub const REGEX: &str = r"(?<host>\S+) (?<clock>\{.*?\}) (?<event>.*)";
 
-/// The log.
-pub fn text(chart: &Chart) -> String {
+/// The most entries that the vector clocks of a log may have together. They grow with the square of the number of
+/// processes, and ShiViz draws far fewer.
+pub const CLOCK_ENTRIES_MAX: usize = 2_000_000;
+
+/// The log. None if its clocks would have more than [`CLOCK_ENTRIES_MAX`] entries.
+pub fn text(chart: &Chart) -> Option<String> {
+    let mut entries = 0;
     let hosts = hosts(chart);
     let mut clocks: Vec<BTreeMap<usize, u64>> = vec![BTreeMap::new(); chart.points.len()];
     let mut now: Vec<BTreeMap<usize, u64>> = vec![BTreeMap::new(); chart.lanes.len()];
@@ -32,6 +37,10 @@ pub fn text(chart: &Chart) -> String {
             }
         }
         *clock.entry(point.lane).or_insert(0) += 1;
+        entries += clock.len();
+        if entries > CLOCK_ENTRIES_MAX {
+            return None;
+        }
         clocks[index] = clock.clone();
         let shown: serde_json::Map<String, Value> =
             clock.iter().map(|(lane, count)| (hosts[*lane].clone(), (*count).into())).collect();
@@ -40,7 +49,7 @@ pub fn text(chart: &Chart) -> String {
         // A String takes whatever is written to it.
         let _ = writeln!(log, "{} {} [{}] {words}", hosts[point.lane], Value::Object(shown), point.moment.1);
     }
-    log
+    Some(log)
 }
 
 /// A name for each lifeline, without spaces and braces, and no name twice.
@@ -48,11 +57,18 @@ fn hosts(chart: &Chart) -> Vec<String> {
     let mut taken = HashSet::new();
     let plain = |c: char| if c.is_whitespace() || c.is_control() || "{}\"\\".contains(c) { '_' } else { c };
     let mut hosts = Vec::new();
+    let mut counts: HashMap<String, usize> = HashMap::new();
     for lane in &chart.lanes {
         let name: String = lane.name.chars().map(plain).collect();
         let name = if name.is_empty() { "unnamed".into() } else { name };
-        let numbered = (2..).map(|n| format!("{name}-{n}"));
-        let free = [name.clone()].into_iter().chain(numbered).find(|name| !taken.contains(name)).unwrap_or(name);
+        let count = counts.entry(name.clone()).or_insert(0);
+        let free = loop {
+            *count += 1;
+            let free = if *count == 1 { name.clone() } else { format!("{name}-{count}") };
+            if !taken.contains(&free) {
+                break free;
+            }
+        };
         taken.insert(free.clone());
         hosts.push(free);
     }

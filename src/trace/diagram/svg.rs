@@ -109,10 +109,11 @@ impl Picture<'_> {
 
     fn lifelines(&mut self) {
         let bottom = self.frame.bottom();
-        for lane in 0..self.chart.lanes.len() {
+        let mut points = vec![Vec::new(); self.chart.lanes.len()];
+        self.chart.points.iter().for_each(|point| points[point.lane].push(point.clone()));
+        for (lane, own) in points.into_iter().enumerate() {
             let x = self.frame.x(lane);
             draw!(self, r#"<path class="gone" d="M{x:.1} {:.1}V{bottom:.1}"/>"#, TOP - 14.0);
-            let own: Vec<Point> = self.chart.points.iter().filter(|point| point.lane == lane).cloned().collect();
             if let [first, .., last] = &own[..] {
                 let (from, to) = (self.frame.place(first).1 - 14.0, self.frame.place(last).1);
                 draw!(self, r#"<path class="life" d="M{x:.1} {from:.1}V{to:.1}"/>"#);
@@ -284,8 +285,8 @@ impl Picture<'_> {
     /// Whether a point is the send of a message that crossed another.
     fn crossed(&self, point: &Point) -> bool {
         let Some(event) = point.event.filter(|_| point.role == Role::Send) else { return false };
-        let other = |later: &Happening| later.crossed.contains(&event);
-        !self.chart.events[event].crossed.is_empty() || self.chart.events.iter().any(other)
+        let event = &self.chart.events[event];
+        event.was_crossed || !event.crossed.is_empty()
     }
 
     fn transcript(&mut self) {
@@ -321,9 +322,11 @@ impl Picture<'_> {
                 );
             }
             if !crossed.is_empty() {
-                let unseen: Vec<_> =
-                    crossed.iter().rev().take(6).map(|moment| format!("[{}]", moment.1)).collect();
-                let more = if crossed.len() > 6 { " …" } else { "" };
+                let unseen: Vec<_> = crossed.iter().rev().map(|moment| format!("[{}]", moment.1)).collect();
+                let more = match event.crossed_more {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
                 draw!(
                     self,
                     r#"<text class="crosstext" x="{x:.1}" y="{:.1}">⇄ written before seeing {}{more}</text>"#,

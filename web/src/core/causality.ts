@@ -12,8 +12,8 @@
  *   knows all that it has put in order;
  * - of a Joined: nothing that is known.
  *
- * Only messages say what their writers had seen. So only two messages are called concurrent: those of which neither
- * is in the other's past. Whoever leaves may have seen more than they ever told, and whoever joins may have been here
+ * Only messages say what their writers had seen, and not all do. So only two messages that do are called concurrent:
+ * those of which neither is in the other's past. Whoever leaves may have seen more than they ever told, and whoever joins may have been here
  * before, under another identity; how any other two events stand to each other, of which neither is known to be in
  * the past of the other, is not known, and is said to be so.
  *
@@ -28,6 +28,12 @@ import type { ChatEvent } from "./event.js";
 /** The most messages that are named, of those that a message crossed. */
 export const CROSSED_NAMED = 6;
 
+/**
+ * How many events before a message are searched for messages that it crossed. A writer who had seen nothing for
+ * longer crossed everything, and every such pair would cost with the square of the conversation.
+ */
+export const CROSSINGS_SEARCHED = 500;
+
 /** How an event stands to another. */
 export type Relation = "same" | "past" | "future" | "concurrent" | "unknown";
 
@@ -35,7 +41,7 @@ export type Relation = "same" | "past" | "future" | "concurrent" | "unknown";
 export interface Crossed {
   /** Earlier in the order, and not seen by its writer; the nearest first. */
   readonly unseen: readonly ChatEvent[];
-  /** How many there are, named or not. */
+  /** How many there are among the events that are searched, named or not. */
   readonly unseenCount: number;
   /** Later in the order, by writers who had not seen it; the nearest first. */
   readonly by: readonly ChatEvent[];
@@ -53,9 +59,12 @@ interface Entry {
   byCount: number;
 }
 
-/** Whether an event tells what its author had been delivered. One that does not is never called concurrent. */
+/**
+ * Whether an event tells what its author had been delivered. One that does not is never called concurrent: a join or
+ * a leave, or a message of a simple client, which leaves `seen_sequence` at 0.
+ */
 export function saysWhatWasSeen({ kind }: ChatEvent): boolean {
-  return kind.type === "message";
+  return kind.type === "message" && kind.seenSequence > 0n;
 }
 
 /** The causality of a stretch of the conversation, which is followed as it grows. */
@@ -148,7 +157,8 @@ export class Causality {
   }
 
   #cross(later: Entry): void {
-    for (let index = this.#order.length - 1; index >= 0; index -= 1) {
+    const last = this.#order.length - 1;
+    for (let index = last; index >= 0 && index > last - CROSSINGS_SEARCHED; index -= 1) {
       const earlier = this.#order[index];
       if (earlier === undefined || earlier.event.sequence <= later.known) return;
       if (!saysWhatWasSeen(earlier.event) || earlier.event.author.id === later.event.author.id) continue;

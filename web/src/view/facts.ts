@@ -76,7 +76,7 @@ function concurrent(event: ChatEvent, events: ChatEvent[]): Fact[] {
 function unknown(event: ChatEvent, events: ChatEvent[]): Fact[] {
   if (events.length === 0) return [];
   const named = listed(nearest(events, event));
-  return [{ relation: "unknown", text: `Not known how they stand to it: ${named}. Whoever joins or leaves does not say what they had seen.` }];
+  return [{ relation: "unknown", text: `Not known how they stand to it: ${named}. Joins, leaves and messages without seen_sequence do not tell what their senders had seen.` }];
 }
 
 function nearest(events: ChatEvent[], to: ChatEvent): ChatEvent[] {

@@ -1,0 +1,98 @@
+//! What a request and its response cost the address that they are for.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use http_body::{Frame, SizeHint};
+use tonic::Status;
+
+use super::budget::{AddressBudget, Overdrawn, Reservation};
+use super::origin::Origin;
+use super::refusals;
+use super::vitals::Vitals;
+use crate::wire::Rejection;
+
+/// What an open request is charged, in bytes, beside its headers and its body: about what serving it takes.
+const REQUEST_BYTES: usize = 4 * 1024;
+/// What HTTP/2 counts for each header beside its name and value (RFC 9113, 6.5.2).
+const HEADER_BYTES: usize = 32;
+/// When an address whose budget is used up should try again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Whom a response is charged to; in its extensions.
+#[derive(Clone, Debug)]
+pub struct Charged {
+    /// The budget for what the transport has not taken.
+    pub budget: Arc<AddressBudget>,
+    /// What the request costs until its response has ended.
+    pub overhead: Arc<Reservation>,
+}
+
+/// Charges a request to its address: what serving it takes until its response has ended, and its body for as
+/// long as it is read and answered.
+pub async fn charge(State(vitals): State<Vitals>, request: Request, next: Next) -> Response {
+    let Some(origin) = request.extensions().get::<Origin>().copied() else { return next.run(request).await };
+    let budget = vitals.budgets.of(origin.address());
+    let reserved = budget.reserve(REQUEST_BYTES + header_bytes(request.headers()));
+    let (Ok(overhead), Ok(body)) = (reserved, budget.reserve(0)) else {
+        let rejection = overdrawn();
+        vitals.metrics.refusal(rejection.reason());
+        vitals.refusals.record(&origin, request.uri().path(), None, rejection.reason());
+        return refusals::answer(&request, StatusCode::OK, StatusCode::TOO_MANY_REQUESTS, rejection);
+    };
+    let body = Arc::new(Mutex::new(body));
+    let request = request.map(|inner| Body::new(ChargedBody { inner, charge: body.clone() }));
+    let mut response = next.run(request).await;
+    drop(body);
+    response.extensions_mut().insert(Charged { budget, overhead: overhead.into() });
+    response
+}
+
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES).sum()
+}
+
+fn overdrawn() -> Rejection {
+    Rejection::RateLimited { retry_after: RETRY_AFTER }
+}
+
+/// A request's body that is charged as it is read.
+struct ChargedBody {
+    inner: Body,
+    charge: Arc<Mutex<Reservation>>,
+}
+
+impl http_body::Body for ChargedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx)?);
+        if let Some(data) = frame.as_ref().and_then(Frame::data_ref) {
+            // The sum is right even if a holder of the lock has panicked.
+            let mut charge = self.charge.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(Overdrawn) = charge.grow(data.len()) {
+                return Poll::Ready(Some(Err(axum::Error::new(Status::from(overdrawn())))));
+            }
+        }
+        Poll::Ready(frame.map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,253 @@
+//! Finds responses that nobody takes, and ends them.
+//!
+//! HTTP/2 has no answer to a peer that keeps a stream's window closed and answers every ping: what was handed to
+//! the transport would stay for as long as the connection lives. So every response counts what the transport
+//! has not taken, and one that has waited too long without progress is reset: its stream over HTTP/2, its
+//! connection over HTTP/1.1. A connection of which nothing at all is taken is closed.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::Waker;
+use std::time::Duration;
+
+use hyper::rt::Executor;
+use prometheus_client::metrics::counter::Counter;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::budget::{AddressBudget, Overdrawn};
+
+/// How long after the stall limit a response is reset. A stream that was ended with SLOW_CONSUMER has this
+/// time to deliver its status.
+const RESET_DELAY: Duration = Duration::from_secs(5);
+/// How often responses are looked at, at most.
+const SWEEP_INTERVAL_MAX: Duration = Duration::from_secs(1);
+
+/// Watches the responses of all connections. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Watchdog {
+    connections: Arc<Mutex<HashMap<u64, Weak<ConnectionWatch>>>>,
+    next: Arc<AtomicU64>,
+    started: Instant,
+    /// How long a response may wait without progress.
+    patience: Duration,
+    resets: Counter,
+}
+
+impl Watchdog {
+    /// Resets what has been stuck for the stall limit and [`RESET_DELAY`]; `resets` counts it.
+    pub fn new(stall: Duration, resets: Counter) -> Self {
+        let patience = stall.saturating_add(RESET_DELAY.min(stall));
+        Self { connections: Arc::default(), next: Arc::default(), started: Instant::now(), patience, resets }
+    }
+
+    /// Watches a new connection. `close` is cancelled to close it.
+    pub fn connection(&self, close: CancellationToken) -> Arc<ConnectionWatch> {
+        let key = self.next.fetch_add(1, Ordering::Relaxed);
+        let watch = Arc::new(ConnectionWatch {
+            key,
+            watchdog: self.clone(),
+            close,
+            waiting: Waiting::default(),
+            responses: Mutex::default(),
+            next: AtomicU64::new(0),
+        });
+        lock(&self.connections).insert(key, Arc::downgrade(&watch));
+        watch
+    }
+
+    /// Looks after all connections, for as long as it is polled.
+    pub async fn run(&self) {
+        let mut ticks = interval((self.patience / 4).clamp(Duration::from_millis(1), SWEEP_INTERVAL_MAX));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let connections: Vec<_> = lock(&self.connections).values().filter_map(Weak::upgrade).collect();
+            connections.iter().for_each(|connection| connection.sweep());
+        }
+    }
+
+    fn now_millis(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn is_stuck(&self, waiting: &Waiting) -> bool {
+        let patience = u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX);
+        // The time first: bytes that are handed over in between carry a later one.
+        let since = waiting.since_millis.load(Ordering::Acquire);
+        waiting.bytes.load(Ordering::Acquire) > 0 && self.now_millis().saturating_sub(since) > patience
+    }
+}
+
+/// Bytes that wait to be taken, and since when nothing was taken of them.
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: AtomicUsize,
+    since_millis: AtomicU64,
+}
+
+impl Waiting {
+    fn add(&self, bytes: usize, now_millis: u64) {
+        if self.bytes.fetch_add(bytes, Ordering::AcqRel) == 0 {
+            self.since_millis.store(now_millis, Ordering::Release);
+        }
+    }
+
+    /// Says how many bytes are left.
+    fn take(&self, bytes: usize, now_millis: u64) -> usize {
+        self.since_millis.store(now_millis, Ordering::Release);
+        self.bytes.fetch_sub(bytes, Ordering::AcqRel) - bytes
+    }
+}
+
+/// The responses of one connection.
+#[derive(Debug)]
+pub struct ConnectionWatch {
+    key: u64,
+    watchdog: Watchdog,
+    close: CancellationToken,
+    /// Of all responses together, those included whose last bytes wait in the transport alone.
+    waiting: Waiting,
+    responses: Mutex<HashMap<u64, Weak<ResponseWatch>>>,
+    next: AtomicU64,
+}
+
+impl ConnectionWatch {
+    /// Watches a response. Called in the task that serves the request: over HTTP/2 that is a task of the
+    /// stream alone, and resetting the response ends that task.
+    pub fn response(self: &Arc<Self>, budget: Arc<AddressBudget>) -> Arc<ResponseWatch> {
+        let key = self.next.fetch_add(1, Ordering::Relaxed);
+        let task = STREAM_TASK.try_with(Arc::clone).ok();
+        let (waiting, waker) = (Waiting::default(), Mutex::default());
+        let response = Arc::new(ResponseWatch { key, task, waiting, waker, budget, connection: self.clone() });
+        lock(&self.responses).insert(key, Arc::downgrade(&response));
+        response
+    }
+
+    /// Resets the responses that are stuck. Closes the connection if that cannot help: bytes that no response's
+    /// task has any more, and a socket that takes nothing, so that not even a reset can be sent.
+    fn sweep(&self) {
+        if self.waiting.bytes.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let responses: Vec<_> = lock(&self.responses).values().filter_map(Weak::upgrade).collect();
+        let stuck = responses.iter().filter(|response| self.watchdog.is_stuck(&response.waiting));
+        let (mut helped, mut hopeless) = (false, false);
+        for response in stuck {
+            match response.task.as_ref().and_then(|task| task.get()) {
+                Some(task) if !task.is_finished() => {
+                    task.abort();
+                    // The reset has as long to be sent as the bytes had to be taken.
+                    response.waiting.since_millis.store(self.watchdog.now_millis(), Ordering::Release);
+                    self.watchdog.resets.inc();
+                    helped = true;
+                }
+                _ => hopeless = true,
+            }
+        }
+        if hopeless || !helped && self.watchdog.is_stuck(&self.waiting) {
+            self.watchdog.resets.inc();
+            self.close.cancel();
+        }
+    }
+}
+
+impl Drop for ConnectionWatch {
+    fn drop(&mut self) {
+        lock(&self.watchdog.connections).remove(&self.key);
+    }
+}
+
+/// What of one response the transport has not taken.
+#[derive(Debug)]
+pub struct ResponseWatch {
+    key: u64,
+    /// The HTTP/2 stream's own task. None over HTTP/1.1, where a response is the connection's only one.
+    task: Option<Arc<OnceLock<AbortHandle>>>,
+    waiting: Waiting,
+    waker: Mutex<Option<Waker>>,
+    budget: Arc<AddressBudget>,
+    connection: Arc<ConnectionWatch>,
+}
+
+impl ResponseWatch {
+    /// How many bytes wait to be taken.
+    pub fn waiting(&self) -> usize {
+        self.waiting.bytes.load(Ordering::Acquire)
+    }
+
+    /// Counts bytes that wait from now on.
+    ///
+    /// # Errors
+    /// [`Overdrawn`] if the address has used up its budget. A response of which everything has been taken
+    /// may always have some, so that it does not pay for the others of its address.
+    pub fn hold(&self, bytes: usize) -> Result<(), Overdrawn> {
+        if let Err(overdrawn) = self.budget.charge(bytes) {
+            if self.waiting() > 0 {
+                return Err(overdrawn);
+            }
+            self.budget.charge_regardless(bytes);
+        }
+        let now = self.connection.watchdog.now_millis();
+        self.connection.waiting.add(bytes, now);
+        self.waiting.add(bytes, now);
+        Ok(())
+    }
+
+    /// Counts bytes that were taken, or are not needed any more.
+    pub fn release(&self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        let now = self.connection.watchdog.now_millis();
+        self.connection.waiting.take(bytes, now);
+        let left = self.waiting.take(bytes, now);
+        self.budget.refund(bytes);
+        if left == 0
+            && let Some(waker) = lock(&self.waker).take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// Wakes the task when everything has been taken. To be called before [`waiting`](Self::waiting) is asked.
+    pub fn wake_when_taken(&self, waker: &Waker) {
+        *lock(&self.waker) = Some(waker.clone());
+    }
+}
+
+impl Drop for ResponseWatch {
+    fn drop(&mut self) {
+        lock(&self.connection.responses).remove(&self.key);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What they guard is whole between any two statements.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+tokio::task_local! {
+    /// The task that serves the HTTP/2 stream of the current request.
+    static STREAM_TASK: Arc<OnceLock<AbortHandle>>;
+}
+
+/// Runs each HTTP/2 stream in a task that can be aborted from outside. A stream whose task ends early is reset
+/// (CANCEL), and what it has in the transport's buffers is freed.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamExecutor;
+
+impl<F> Executor<F> for StreamExecutor
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, future: F) {
+        let handle = Arc::new(OnceLock::new());
+        let task = tokio::spawn(STREAM_TASK.scope(handle.clone(), future));
+        // It is set once.
+        let _ = handle.set(task.abort_handle());
+    }
+}

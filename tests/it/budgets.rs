@@ -1,0 +1,138 @@
+//! Nobody's unread responses, half requests or idle connections use up the memory of the others.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chitchat::server::{CONNECTION_BYTES, Config, Rate};
+use chitchat::wire::pb;
+use prost::Message;
+use tonic::Code;
+
+use crate::support::{Figures, Http1, Participant, Server, Window, Wire, frame, refused, soon};
+
+const NO_LIMIT: Rate = Rate { per_second: 0, burst: 1 };
+const LIST_EVENTS: &str = "/chitchat.v1.ChitChatService/ListEvents";
+
+/// A service that waits for a peer that takes nothing for `stall`, and a participant who has written many
+/// messages of 512 bytes.
+async fn talkative(stall: Duration) -> (Server, Participant) {
+    let config = Config { stall, publish_rate: NO_LIMIT, ..Server::config() };
+    let server = Server::with(config).await;
+    let alice = Participant::arrive(server.address, "alice").await;
+    let text = "\u{1F600}".repeat(128);
+    for _ in 0..100 {
+        alice.publish(&text).await;
+    }
+    (server, alice)
+}
+
+/// A page of events whose HTTP/2 stream has a closed window is reset when nothing of it has been taken for the stall
+/// limit, though the connection answers every ping; the connection and its other requests are not harmed.
+#[tokio::test]
+async fn an_untaken_page_is_reset() {
+    let (server, mut alice) = talkative(Duration::from_millis(200)).await;
+    let quiet = Figures::of(server.address).await.get("held_bytes");
+    let hoarder = Wire::connect_with(server.address, Window::Bytes(100)).await;
+    let page = pb::ListEventsRequest {
+        session_token: alice.welcome.session_token.clone(),
+        after_sequence: 0,
+        page_size: 1000,
+    };
+    let request = hoarder.request(LIST_EVENTS, "application/grpc");
+    let (_, _, mut body) = hoarder.send(request, frame(&page.encode_to_vec())).await;
+    // What was taken is not given back, so that the window stays closed.
+    let reset = soon(async {
+        loop {
+            match body.data().await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return error.reason(),
+                None => panic!("the page came whole"),
+            }
+        }
+    });
+    assert_eq!(reset.await, Some(h2::Reason::CANCEL));
+    let connection = CONNECTION_BYTES as f64;
+    let figures = Figures::when(server.address, |figures| figures.get("held_bytes") <= quiet + connection).await;
+    assert_eq!(figures.get("responses_reset_total"), 1.0);
+    // The same connection can still be used for what is small.
+    let leave = pb::LeaveRequest { session_token: alice.welcome.session_token.clone(), logical_time: 1000 };
+    hoarder.leave(&leave).await.unwrap();
+    soon(async { while alice.frames.next().await.is_ok() {} }).await;
+}
+
+/// A stream whose client takes nothing gives back its memory after the stall limit, and whoever reads is not affected.
+#[tokio::test]
+async fn an_untaken_stream_is_reset() {
+    let (server, alice) = talkative(Duration::from_millis(200)).await;
+    let quiet = Figures::of(server.address).await.get("held_bytes");
+    let request = pb::JoinRequest { resume: Some(alice.resume_point(1)), ..Default::default() };
+    let replacing = Wire::connect_with(server.address, Window::Bytes(0)).await;
+    let mut frames = replacing.join(&request).await;
+    soon(async { while frames.next().await.is_ok() {} }).await;
+    drop(replacing);
+    Figures::when(server.address, |figures| figures.get("held_bytes") <= quiet).await;
+    let mut alice = alice.resume(server.address, 1).await.unwrap();
+    assert_eq!(alice.event().await.sequence, 2);
+}
+
+/// Requests whose bodies never come to an end are charged to their address: beyond its budget further requests are
+/// refused with RATE_LIMITED, and as soon as the half ones are over, they are served again.
+#[tokio::test]
+async fn half_requests_are_charged() {
+    let budget = 6 * CONNECTION_BYTES;
+    let server = Server::with(Config { memory_per_address_max: budget, ..Server::config() }).await;
+    let mut alice = Participant::arrive(server.address, "alice").await;
+    let hoarder = Wire::connect(server.address).await;
+    let mut half = Vec::new();
+    for _ in 0..100 {
+        let request = hoarder.request("/chitchat.v1.ChitChatService/Publish", "application/grpc");
+        let (_, mut sending) = hoarder.begin(request).await;
+        // The head of a message of 4,000 bytes, and less than all of it. It may be refused already.
+        let _ = sending.send_data(Bytes::from([&[0, 0, 0, 0x0f, 0xa0][..], &[0; 3000]].concat()), false);
+        half.push(sending);
+    }
+    let publish = |session_token: &str, n: u64| pb::PublishRequest {
+        session_token: session_token.into(),
+        text: "hello".into(),
+        logical_time: n,
+        ..Default::default()
+    };
+    let token = alice.welcome.session_token.clone();
+    let refusal = soon(async {
+        loop {
+            match alice.wire.publish(&publish(&token, 10)).await {
+                Ok(_) => {}
+                refusal => return refused(refusal, Code::ResourceExhausted, "RATE_LIMITED"),
+            }
+        }
+    });
+    drop(refusal.await);
+    drop(half);
+    drop(hoarder);
+    soon(async { while alice.wire.publish(&publish(&token, 20)).await.is_err() {} }).await;
+    alice.hears("hello").await;
+}
+
+/// An address whose connections use up its budget gets no further one; it gets one when another has ended.
+#[tokio::test]
+async fn connections_are_charged() {
+    let server = Server::with(Config { memory_per_address_max: 2 * CONNECTION_BYTES, ..Server::config() }).await;
+    let mut first = Http1::connect(server.address).await;
+    let mut second = Http1::connect(server.address).await;
+    for socket in [&mut first, &mut second] {
+        assert_eq!(socket.ask("GET", "/healthz", &[], b"").await.status, 200);
+    }
+    assert_eq!(Http1::connect(server.address).await.closed().await, "");
+    drop(first);
+    let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    soon(async {
+        loop {
+            let mut third = Http1::connect(server.address).await;
+            third.say(request).await;
+            if third.closed().await.starts_with("HTTP/1.1 200 ") {
+                break;
+            }
+        }
+    })
+    .await;
+}
