@@ -39,7 +39,7 @@ pub struct Watchdog {
 impl Watchdog {
     /// Resets what has been stuck for the stall limit and [`RESET_DELAY`]; `resets` counts it.
     pub fn new(stall: Duration, resets: Counter) -> Self {
-        let patience = stall.saturating_add(RESET_DELAY.min(stall));
+        let patience = stall.saturating_add(RESET_DELAY);
         Self { connections: Arc::default(), next: Arc::default(), started: Instant::now(), patience, resets }
     }
 
