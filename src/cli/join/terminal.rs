@@ -26,8 +26,6 @@ struct Typing {
     handled: usize,
     /// Something was written after a line was typed that is not handled yet: the line is further up, somewhere.
     is_covered: bool,
-    /// Something was written since the last line was handled: the next may be shown in pieces.
-    is_split: bool,
 }
 
 impl Terminal {
@@ -61,7 +59,6 @@ impl Terminal {
     pub(super) fn write<T>(&self, write: impl FnOnce() -> T) -> T {
         let mut typing = self.lock();
         let written = write();
-        typing.is_split = true;
         typing.is_covered |= typing.read > typing.handled || is_waiting(io::stdin());
         written
     }
@@ -72,16 +69,15 @@ impl Terminal {
         typing.handled += 1;
         let is_covered = typing.is_covered;
         typing.is_covered &= typing.read > typing.handled || is_waiting(io::stdin());
-        let is_split = std::mem::take(&mut typing.is_split);
         let Ok(text) = &line.text else { return };
         if !replace || is_covered || !line.is_newest || typing.read > typing.handled || !echoes() {
             return;
         }
         let columns = tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_col));
-        if let Some(rows) = rows(text, columns, is_split) {
+        if fits_one_row(text, columns) {
             let mut output = io::stdout().lock();
             // A terminal that cannot be written to is noticed by the next event.
-            let _ = write!(output, "\r\x1b[{rows}A\x1b[J").and_then(|()| output.flush());
+            let _ = write!(output, "\r\x1b[1A\x1b[J").and_then(|()| output.flush());
         }
     }
 }
@@ -98,19 +94,12 @@ fn echoes() -> bool {
     tcgetattr(io::stdin()).is_ok_and(|attributes| attributes.local_modes.contains(modes))
 }
 
-/// How many rows a typed line takes up; none where that is not certain: terminals do not agree on the width of all
-/// characters, nor on where the cursor is after a full row.
-fn rows(text: &str, columns: usize, is_split: bool) -> Option<usize> {
-    if text.contains(char::is_control) {
-        return None;
-    }
+/// Whether a typed line certainly takes up one row: of longer ones it is not known where they begin, as something may have
+/// been shown while they were typed, and terminals do not agree on the width of all characters.
+fn fits_one_row(text: &str, columns: usize) -> bool {
     // No character is wider than two.
     let widest: usize = text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
-    if widest < columns {
-        return Some(1);
-    }
-    let is_certain = columns > 0 && text.is_ascii() && !is_split && widest % columns != 0;
-    is_certain.then(|| widest / columns + 1)
+    widest < columns && !text.contains(char::is_control)
 }
 
 #[cfg(test)]
@@ -118,18 +107,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_typed_line_is_erased_only_where_its_rows_are_certain() {
-        let check = |text: &str, columns, split, expected| {
-            assert_eq!(rows(text, columns, split), expected, "{text:?} in {columns}");
+    fn a_typed_line_is_erased_only_where_it_certainly_is_one_row() {
+        let check = |text: &str, columns, expected| {
+            assert_eq!(fits_one_row(text, columns), expected, "{text:?} in {columns}");
         };
-        check("", 80, true, Some(1));
-        check("hello", 80, true, Some(1));
-        check("hello", 0, false, None);
-        check("hello", 5, false, None);
-        check("hello!", 5, false, Some(2));
-        check("hello!", 5, true, None);
-        check("a\tb", 80, false, None);
-        check("漢字", 5, false, Some(1));
-        check("漢字", 4, false, None);
+        check("", 80, true);
+        check("hello", 80, true);
+        check("hello", 0, false);
+        check("hello", 5, false);
+        check("hello", 6, true);
+        check("a\tb", 80, false);
+        check("漢字", 5, true);
+        check("漢字", 4, false);
     }
 }
