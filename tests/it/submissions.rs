@@ -1,11 +1,12 @@
 //! What is submitted is sent or reported, and says what its writer had seen when it was submitted (V6, S3).
 
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use chitchat::chat::Sequence;
 use chitchat::client::{self, Kind, Options, PublishError, Update, Updates};
 
-use crate::support::{Participant, Proxy, Server, ServerProgram, soon};
+use crate::support::{DEADLINE, Participant, Proxy, Server, ServerProgram, soon};
 
 /// Takes updates up to a message with this content, and answers with what its writer had seen.
 async fn until_message(updates: &mut Updates, content: &str) -> u64 {
@@ -213,6 +214,50 @@ fn history_is_shown_and_not_delivered() {
     assert!(dave.program.line().contains("Participant dave joined"), "a pipe has live events only");
 }
 
+/// A message on its way when the user waits no longer may have arrived, and that is what is said (S3).
+#[test]
+fn what_is_on_its_way_is_not_called_not_sent() {
+    let server = ServerProgram::start(&[]);
+    let mut bob = server.join("bob");
+    bob.program.line();
+    server.program.signal("STOP");
+    bob.program.type_line("on its way");
+    bob.program.type_line("behind it");
+    let start = Instant::now();
+    while !bob.records().iter().any(|record| record["event"] == "publish_sent") {
+        assert!(start.elapsed() < DEADLINE);
+        std::thread::yield_now();
+    }
+    bob.program.signal("INT");
+    bob.program.notice("2 messages are not acknowledged yet");
+    bob.program.signal("INT");
+    let ended = bob.program.end();
+    server.program.signal("CONT");
+    let expected = "* may or may not have been delivered: on its way\n* not sent: behind it";
+    assert!(ended.errors.contains(expected), "{}", ended.errors);
+    assert_eq!(ended.code, Some(130));
+}
+
+/// After a join anew in the same conversation, what was missed is shown as new.
+#[test]
+fn what_is_new_since_the_session_was_lost_is_marked() {
+    let server = ServerProgram::start(&["--grace", "500ms", "--ping", "200ms", "--ping-timeout", "300ms"]);
+    let mut alice = server.join("alice");
+    let url = format!("http://{}", server.address);
+    let bob = server.join_at(&url, "bob", &["--plain", "--history", "20"]);
+    bob.program.until("Participant bob joined");
+    bob.program.signal("STOP");
+    alice.program.until("Participant bob left");
+    alice.program.type_line("meanwhile");
+    alice.program.until("meanwhile");
+    bob.program.signal("CONT");
+    bob.program.notice("* new since you left:");
+    let lines = bob.program.lines(3);
+    assert!(lines[0].starts_with("earlier [") && lines[0].contains("Participant bob left"), "{lines:?}");
+    assert!(lines[1].starts_with("earlier [") && lines[1].ends_with("] alice: meanwhile"), "{lines:?}");
+    assert!(lines[2].contains("] Participant bob joined"), "{lines:?}");
+}
+
 /// A client that was offline says for how long, and what it missed.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_missed_is_counted() {
@@ -246,8 +291,6 @@ mod terminal {
     use rustix::termios::{Winsize, tcsetwinsize};
 
     use super::*;
-    use crate::support::DEADLINE;
-
     const COLUMNS: usize = 60;
 
     struct Terminal {

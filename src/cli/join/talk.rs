@@ -165,6 +165,9 @@ impl<'a> Talk<'a> {
             Err(PublishError::Unconfirmed) => {
                 self.screen.say(&format!("may or may not have been delivered: {}", shortened(&text)));
             }
+            Err(PublishError::Refused { message, .. }) if text.is_empty() => {
+                self.screen.say(&format!("refused: {message}"));
+            }
             Err(PublishError::Refused { message, .. }) => {
                 self.screen.say(&format!("refused: {message}: {}", shortened(&text)));
             }
