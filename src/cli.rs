@@ -46,7 +46,7 @@ enum Command {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(serve) => run(async { serve.run().await.map(|()| ExitCode::SUCCESS) }),
-        Command::Join(join) => run(async { join.run().await.map(|()| ExitCode::SUCCESS) }),
+        Command::Join(join) => run(join.run()),
         Command::Journal(journal) => run(journal.run()),
         Command::Verify(verify) => verify.run(),
         Command::Diagram(diagram) => diagram.run(),

@@ -16,19 +16,23 @@
 //! ```
 //!
 //! Data flows one way: wire → [`session`] (the Lamport clock, the position, the log records) → updates; what
-//! the user wants goes back as a command to the [`driver`], which keeps the connection, resumes it, and
-//! sends one publish at a time.
+//! the user wants goes back to the [`driver`], which keeps the connection, resumes it, and sends one publish
+//! at a time. What they share is in [`shared`].
 
 mod connection;
 mod driver;
 mod error;
 mod event;
+mod listing;
 mod outgoing;
 mod roster;
 mod session;
+mod shared;
 pub mod show;
 mod state;
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -36,15 +40,15 @@ use tokio::sync::{mpsc, oneshot};
 use crate::chat::{LogicalTime, Sequence};
 use crate::wire::Reason;
 
-pub use error::{JoinError, LeaveError, PublishError};
+pub use error::{JoinError, LeaveError, ListError, PublishError};
 pub use event::{Event, Kind, Member};
 pub use state::{StateError, StateFile};
 
 use driver::{Command, Driver};
+use listing::ListRequest;
+use shared::SharedSession;
 use state::Shared;
 
-/// How many updates can wait for the program; the stream waits with them.
-const UPDATES_WAITING: usize = 256;
 /// How many commands can wait for the connection.
 const COMMANDS_WAITING: usize = 64;
 
@@ -90,11 +94,16 @@ pub enum Update {
         why: String,
     },
     /// The session goes on; what was missed follows.
-    Back,
+    Back {
+        /// How long it was offline.
+        after: Duration,
+        /// What happened meanwhile.
+        missed: Missed,
+    },
     /// The session that another process began goes on here; what was missed follows.
     Continued {
-        /// How many events that is.
-        missed: u64,
+        /// What happened meanwhile.
+        missed: Missed,
     },
     /// The state file cannot be written any more, and is gone where it could be removed: should this
     /// process be killed, the next one joins anew.
@@ -129,6 +138,16 @@ pub enum Update {
     Ended(JoinError),
 }
 
+/// What happened while a participant was not connected. What it did itself, and is told only now, does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// How many events that is.
+    pub events: u64,
+    /// How many of them are messages; none where they are too many to wait for the last before this is said. Its
+    /// own events are counted then, too.
+    pub messages: Option<u64>,
+}
+
 /// Where a message ended up in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
@@ -153,19 +172,20 @@ pub fn check_address(url: &str) -> Result<(), JoinError> {
 /// [`JoinError`]: nothing is tried twice before the participant has joined, except that one with a session to go
 /// on with tries to reach the service for 30 s.
 pub async fn join(options: Options) -> Result<(Chat, Updates), JoinError> {
-    let (updates_sender, updates) = mpsc::channel(UPDATES_WAITING);
     let (commands, commands_receiver) = mpsc::channel(COMMANDS_WAITING);
     let state = options.state.as_ref().map(StateFile::share);
-    let (driver, welcome) = Driver::join(options, commands_receiver, updates_sender.clone()).await?;
+    let (driver, shared, welcome) = Driver::join(options, commands_receiver).await?;
+    let watched = shared.clone();
     tokio::spawn(async move {
         if let Err(failed) = tokio::spawn(driver.run()).await {
-            // Whoever looks on is told, even of a fault of our own. Nobody looking is no fault.
-            let _ = updates_sender.send(Update::Ended(JoinError::Failed(failed.to_string()))).await;
+            // The program is told even of a fault of our own.
+            let reason = failed.to_string();
+            watched.end(Some(Update::Ended(JoinError::Failed(reason.clone()))), Some(reason));
         }
     });
     Ok((
-        Chat { commands, me: welcome.me, roster: welcome.roster },
-        Updates { updates, state, joined: 1, given: None },
+        Chat { commands, shared: shared.clone(), me: welcome.me, roster: welcome.roster },
+        Updates { shared, state, joined: 1, given: None },
     ))
 }
 
@@ -173,6 +193,7 @@ pub async fn join(options: Options) -> Result<(Chat, Updates), JoinError> {
 #[derive(Clone, Debug)]
 pub struct Chat {
     commands: mpsc::Sender<Command>,
+    shared: SharedSession,
     me: Member,
     roster: Vec<Member>,
 }
@@ -188,34 +209,82 @@ impl Chat {
         &self.roster
     }
 
-    /// Publishes a message, and waits for as long as it takes to know what became of it. Messages are sent
-    /// one at a time, in the order in which they were given.
+    /// Publishes a message; awaiting it waits for as long as it takes to know what became of it. Messages are sent
+    /// one at a time, in the order of the calls. Up to 1,024 wait to be sent; with more, the order is that in which
+    /// the calls are first awaited.
+    ///
+    /// What its writer had seen is fixed by this very call, and neither waiting nor retrying raises it: the last event
+    /// that the program has [taken](Updates::next).
     ///
     /// # Errors
     /// [`PublishError`].
-    pub async fn publish(&self, text: impl Into<String>) -> Result<Receipt, PublishError> {
+    pub fn publish(&self, text: impl Into<String>) -> Publishing {
         let (answer, answered) = oneshot::channel();
-        let publish = Command::Publish { text: text.into(), answer };
-        self.commands.send(publish).await.map_err(|_| PublishError::Ended)?;
-        answered.await.map_err(|_| PublishError::Ended)?
+        let publish = self.shared.submit(text.into(), answer);
+        let waiting = publish.and_then(|publish| self.shared.try_enqueue(publish));
+        let shared = self.shared.clone();
+        Publishing(Box::pin(async move {
+            if let Some(publish) = waiting {
+                shared.enqueue_later(publish).await;
+            }
+            answered.await.map_err(|_| PublishError::Ended)?
+        }))
     }
 
-    /// Leaves, after what was given to publish before. The updates end when everything up to the end has
-    /// been delivered.
+    /// Lists the last events before one: those right before the own join are what was said before. Touches no clock,
+    /// is not recorded, and delivers nothing, so [`Event::local_time`] is 0. At most 1,000, in order.
+    ///
+    /// # Errors
+    /// [`ListError`].
+    pub async fn list_before(&self, sequence: Sequence, count: u32) -> Result<Vec<Event>, ListError> {
+        let (answer, answered) = oneshot::channel();
+        let list = Command::List(ListRequest { before: sequence, count, answer });
+        self.commands.send(list).await.map_err(|_| ListError::Ended)?;
+        answered.await.map_err(|_| ListError::Ended)?
+    }
+
+    /// Leaves, after what was published before is acknowledged: it gives up when for [`Options::patience`] nothing
+    /// is. The updates end when everything up to the end has been delivered.
     ///
     /// # Errors
     /// [`LeaveError`].
     pub async fn leave(self) -> Result<Receipt, LeaveError> {
         let (answer, answered) = oneshot::channel();
+        self.shared.leaving();
         self.commands.send(Command::Leave { answer: Some(answer) }).await.map_err(|_| LeaveError::Ended)?;
         answered.await.map_err(|_| LeaveError::Ended)?
     }
+
+    /// Ends without waiting for any answer: what is not acknowledged resolves as not sent or unconfirmed.
+    pub(crate) async fn give_up(&self) {
+        self.shared.leaving();
+        // Where nobody listens, it has ended.
+        let _ = self.commands.send(Command::GiveUp).await;
+    }
 }
 
-/// What happens to a participant, in order.
+/// A message on its way: resolves to what became of it. It is sent even if this is dropped, unless too many wait.
+#[must_use = "whether the message is delivered is known only when this is awaited"]
+pub struct Publishing(Pin<Box<dyn Future<Output = Result<Receipt, PublishError>> + Send>>);
+
+impl std::fmt::Debug for Publishing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Publishing")
+    }
+}
+
+impl Future for Publishing {
+    type Output = Result<Receipt, PublishError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+/// What happens to a participant, in order. Where this is dropped, its participant stays and is delivered on.
 #[derive(Debug)]
 pub struct Updates {
-    updates: mpsc::Receiver<Update>,
+    shared: SharedSession,
     state: Option<Shared>,
     /// The membership that the updates speak of, counted from 1.
     joined: u64,
@@ -224,19 +293,26 @@ pub struct Updates {
 }
 
 impl Updates {
-    /// The next update; none once the participant has left or could not go on. A program that does not ask
-    /// holds up its own stream, and nobody else's. Who asks has dealt with the update before: after a crash
-    /// it does not come again.
+    /// The next update; none once the participant has left or could not go on. An event is delivered, and recorded,
+    /// when this returns it: only then have messages that are published been written in its knowledge. A program that
+    /// does not call this holds up its own stream, and nobody else's. Calling it acknowledges the previous update:
+    /// after a crash it is not delivered again.
     pub async fn next(&mut self) -> Option<Update> {
         if let (Some(sequence), Some(state)) = (self.given.take(), &self.state) {
             state.shown(self.joined, sequence);
         }
-        let update = self.updates.recv().await;
+        let update = self.shared.next().await;
         match &update {
             Some(Update::Event(event)) => self.given = Some(event.sequence),
             Some(Update::JoinedAnew { .. }) => self.joined += 1,
             _ => {}
         }
         update
+    }
+}
+
+impl Drop for Updates {
+    fn drop(&mut self) {
+        self.shared.unread();
     }
 }

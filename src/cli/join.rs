@@ -1,39 +1,51 @@
 //! `chitchat join`: one message a line in, one event a line out.
 
+mod roster;
+mod screen;
+mod talk;
+mod terminal;
+
 use std::error::Error;
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::time::{Duration, Instant, SystemTime};
+use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
-use super::{Interrupts, lines};
+use super::Interrupts;
+use super::lines::Lines;
 use crate::chat::DisplayName;
-use crate::client::{self, Chat, Event, LeaveError, Member, Options, PublishError, Update, Updates, show};
-use crate::client::{StateError, StateFile};
+use crate::client::{self, Options, StateError, StateFile};
 use crate::record::{self, Destination};
 use crate::server::Secret;
-use crate::terminal;
-use crate::wire::Reason;
 
-/// How long to go on showing events after the leave, where nobody may be looking.
+use screen::Screen;
+use talk::{Stop, Talk, Talked};
+
+pub(super) use terminal::Terminal;
+
+/// How long to go on showing events after the leave, to somebody who may not be looking.
 const SHOWING_TIME: Duration = Duration::from_secs(10);
 /// How long to try to join before the user is told that it takes time.
 const JOINING_QUIETLY: Duration = Duration::from_secs(3);
-/// For how long a reason to wait need not be told again.
-const WAITING_TOLD: Duration = Duration::from_secs(5);
+/// How long a second signal leaves for saying what became of the lines that wait.
+const REPORTING_TIME: Duration = Duration::from_secs(1);
+/// The exit code where some lines were not delivered, or may not have been.
+const PARTLY: u8 = 3;
 /// The exit code of a program that SIGINT ended.
-const INTERRUPTED_TWICE: i32 = 130;
+const INTERRUPTED_TWICE: u8 = 130;
 
-/// What a user types to leave.
-const QUIT: &str = "/quit";
+/// How many earlier events are shown on a terminal.
+const HISTORY_ON_TERMINAL: u32 = 20;
+/// How many can be: a page of the service's.
+const HISTORY_MAX: i64 = 1000;
 
 /// Join the conversation: type a message and press Enter; /quit or the end of input leaves.
 #[derive(Debug, Args)]
@@ -75,6 +87,12 @@ pub(super) struct Join {
     /// Like --plain, printing one JSON object a line, with the field names of the log records.
     #[arg(long, env = "CHITCHAT_JSON", value_parser = BoolishValueParser::new())]
     json: bool,
+
+    /// How many earlier events to show on joining, 0 to 1000. By default, 20 where the output is a terminal and none
+    /// where it is not. They are marked as earlier: with --json by "earlier": true.
+    #[arg(long, value_name = "N", env = "CHITCHAT_HISTORY",
+        value_parser = clap::value_parser!(u32).range(0..=HISTORY_MAX))]
+    history: Option<u32>,
 }
 
 fn display_name(name: &str) -> Result<DisplayName, String> {
@@ -86,7 +104,7 @@ fn server(url: &str) -> Result<String, String> {
 }
 
 impl Join {
-    pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
+    pub(super) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
         let mut options = self.options()?;
         let file = record::file_name("client", self.name.as_str());
         let destination = Destination {
@@ -97,7 +115,7 @@ impl Join {
             stderr: false,
         };
         let _records = record::install(&destination)?;
-        let screen = Screen { json: self.json, name: self.name.as_str().to_owned() };
+        let screen = Screen::new(self.json, self.name.as_str());
         options.state = self.state(&self.log_dir.join(&file), &screen);
         let mut joining = pin!(client::join(options));
         let (chat, updates) = match timeout(JOINING_QUIETLY, joining.as_mut()).await {
@@ -109,31 +127,40 @@ impl Join {
         };
         // From here on there is something to leave.
         let interrupts = Interrupts::new(true)?;
-        screen.say(&here(chat.roster()));
-        if io::stdin().is_terminal() {
-            screen.say("type a message and press Enter; /quit leaves");
+        screen.has_joined(chat.me(), chat.roster());
+        let is_typed = io::stdin().is_terminal();
+        if is_typed {
+            screen.say("type a message and press Enter; /quit leaves, /help says more");
         }
-        let stop = CancellationToken::new();
+        let history = match self.history {
+            Some(history) => history,
+            None if io::stdout().is_terminal() => HISTORY_ON_TERMINAL,
+            None => 0,
+        };
+        let (stop, ready) = (Stop::default(), CancellationToken::new());
         tokio::spawn(stop_on_signal(interrupts, stop.clone()));
-        let talking = talk(chat, &screen, &stop);
+        let lines = Lines::of(io::stdin(), screen.terminal())?;
+        let talking = Talk::new(chat.clone(), &screen, lines, is_typed).run(&stop, &ready);
         let showing = async {
-            let shown = screen.show(updates).await;
-            // Whoever cannot be shown anything any more leaves; so does one that could not go on.
-            stop.cancel();
+            let shown = screen.show(updates, &chat, history, &ready).await;
+            // Without anybody to show events to it leaves; and it may not have been able to go on.
+            stop.gently.cancel();
             shown
         };
         tokio::pin!(talking, showing);
-        tokio::select! {
-            shown = showing.as_mut() => {
-                let talked = talking.await;
-                shown.and(talked)
-            }
+        let (talked, shown) = tokio::select! {
+            shown = showing.as_mut() => (talking.await, shown),
             talked = talking.as_mut() => {
                 // What came before the leave is still to be shown, if anybody looks.
-                let shown = timeout(SHOWING_TIME, showing).await.unwrap_or(Ok(()));
-                talked.and(shown)
+                let patience = if matches!(talked, Ok(Talked::GaveUp)) { REPORTING_TIME } else { SHOWING_TIME };
+                (talked, timeout(patience, showing).await.unwrap_or(Ok(())))
             }
-        }
+        };
+        shown.and(talked).map(|talked| match talked {
+            Talked::GaveUp => INTERRUPTED_TWICE.into(),
+            Talked::Partly if !is_typed => PARTLY.into(),
+            Talked::Partly | Talked::AllDelivered => ExitCode::SUCCESS,
+        })
     }
 
     fn options(&self) -> Result<Options, Box<dyn Error>> {
@@ -150,12 +177,15 @@ impl Join {
     }
 }
 
-/// The first signal to end leaves the conversation, the second does not wait for that.
-async fn stop_on_signal(mut interrupts: Interrupts, stop: CancellationToken) {
+/// The first signal leaves the conversation once what was typed is acknowledged, the second waits for no answer.
+async fn stop_on_signal(mut interrupts: Interrupts, stop: Stop) {
     interrupts.next().await;
-    stop.cancel();
+    stop.gently.cancel();
     interrupts.next().await;
-    std::process::exit(INTERRUPTED_TWICE);
+    stop.at_once.cancel();
+    // Where not even that can be said, a terminal is stopped, say.
+    tokio::time::sleep(2 * REPORTING_TIME).await;
+    std::process::exit(INTERRUPTED_TWICE.into());
 }
 
 impl Join {
@@ -187,145 +217,5 @@ impl Join {
                 None
             }
         }
-    }
-}
-
-/// Sends what the user types, a line at a time, until the user leaves.
-async fn talk(chat: Chat, screen: &Screen, stop: &CancellationToken) -> Result<(), Box<dyn Error>> {
-    let mut lines = lines::of(tokio::io::stdin());
-    let mut ahead = None;
-    loop {
-        let line = match ahead.take() {
-            Some(line) => line,
-            None => tokio::select! {
-                biased;
-                // What has been typed is not passed over without a word.
-                line = lines.recv() => line.transpose()?,
-                () = stop.cancelled() => break,
-            },
-        };
-        let text = match line {
-            Some(Ok(text)) if text != QUIT => text,
-            Some(Err(fault)) => {
-                screen.refused(&fault.to_string());
-                continue;
-            }
-            None | Some(Ok(_)) => break,
-        };
-        let mut publishing = pin!(chat.publish(&*text));
-        let published = loop {
-            tokio::select! {
-                published = publishing.as_mut() => break published,
-                () = stop.cancelled() => break Err(PublishError::Ended),
-                // A line is read ahead, so that a user who waits for the connection can still leave.
-                line = lines.recv(), if ahead.is_none() => match line.transpose()? {
-                    Some(Ok(line)) if line == QUIT => break Err(PublishError::Ended),
-                    line => ahead = Some(line),
-                },
-            }
-        };
-        match published {
-            Ok(_) => {}
-            Err(PublishError::Ended) => {
-                screen.refused(&format!("left before it was acknowledged: {text}"));
-                break;
-            }
-            Err(error) => screen.refused(&format!("{error}: {text}")),
-        }
-    }
-    match chat.leave().await {
-        Ok(_) | Err(LeaveError::Ended) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn waiting_for(why: Reason, delay: Duration) -> String {
-    let what = match why {
-        Reason::RateLimited => "faster than the service allows",
-        Reason::JournalUnavailable => "the service cannot record anything now",
-        other => other.as_str(),
-    };
-    // Whole milliseconds, and never too few.
-    let delay = Duration::from_millis(delay.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(u64::MAX));
-    format!("{what} ({}): messages wait, trying again in {}", why.as_str(), humantime::format_duration(delay))
-}
-
-fn here(roster: &[Member]) -> String {
-    let names: Vec<_> = roster.iter().map(|member| member.display_name.as_str()).collect();
-    format!("here: {}", names.join(", "))
-}
-
-/// Events go to standard output, everything else to standard error.
-struct Screen {
-    json: bool,
-    /// Who the user is.
-    name: String,
-}
-
-impl Screen {
-    /// Shows updates until there are no more.
-    async fn show(&self, mut updates: Updates) -> Result<(), Box<dyn Error>> {
-        let mut output = tokio::io::stdout();
-        let mut waiting = None;
-        while let Some(update) = updates.next().await {
-            match update {
-                Update::Event(event) => {
-                    let mut line = self.line(&event)?;
-                    line.push('\n');
-                    let written = async {
-                        output.write_all(line.as_bytes()).await?;
-                        output.flush().await
-                    };
-                    match written.await {
-                        Ok(()) => {}
-                        // Whoever read along has gone, as `head` does.
-                        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-                        Err(error) => return Err(error.into()),
-                    }
-                }
-                Update::Offline { why } => self.say(&format!("offline ({why}); trying again, messages wait")),
-                Update::Back => self.say("back; nothing was missed"),
-                Update::Continued { missed: 1 } => self.say(&format!("back as {}; 1 event was missed", self.name)),
-                Update::Continued { missed } => {
-                    self.say(&format!("back as {}; {missed} events were missed", self.name));
-                }
-                Update::NotKept { why } => {
-                    self.say(&format!(
-                        "the session is not kept any more ({why}): should this client be killed, it joins anew"
-                    ));
-                }
-                Update::JoinedAnew { why, roster } => {
-                    self.say(&format!("joined anew, because the session was lost ({})", why.as_str()));
-                    self.say(&here(&roster));
-                }
-                // For people only, who see it pass: a program that reads along waits for the events.
-                Update::Presence { participant, connected } if !self.json && io::stdout().is_terminal() => {
-                    let what = if connected { "is back" } else { "is reconnecting" };
-                    self.say(&format!("{} {what}", participant.display_name));
-                }
-                Update::Presence { .. } => {}
-                Update::Waiting { delay, why } => {
-                    // Who pastes a hundred lines waits a hundred times for one reason.
-                    let told = waiting.replace((why, Instant::now()));
-                    if told.is_none_or(|(before, at)| before != why || at.elapsed() > WAITING_TOLD) {
-                        self.say(&waiting_for(why, delay));
-                    }
-                }
-                Update::Ended(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    fn line(&self, event: &Event) -> serde_json::Result<String> {
-        if self.json { show::json(event, SystemTime::now()) } else { Ok(show::plain(event)) }
-    }
-
-    fn say(&self, notice: &str) {
-        terminal::notice(&format!("* {notice}"));
-    }
-
-    fn refused(&self, why: &str) {
-        terminal::notice(&format!("* not sent: {why}"));
     }
 }

@@ -1,16 +1,29 @@
 //! Lines of standard input, each a message.
 
-use std::io;
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread;
 
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, BufReader};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, ioctl_fionread};
 use tokio::sync::mpsc;
+
+use super::join::Terminal;
 
 /// The longest line that is read as one, in bytes. No message is nearly as long; a longer line is passed
 /// over, so that no input can fill the memory.
 pub(super) const LINE_BYTES_MAX: usize = 16 * 1024;
+/// How much is read at a time.
+const CHUNK_BYTES: usize = 8 * 1024;
+/// How much is read after [`Lines::stop`] at most: what a pipe holds.
+const PIPE_BYTES: usize = 64 * 1024;
+/// What some programs put in front of UTF-8 (U+FEFF).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A line that cannot be a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum LineFault {
     /// More than [`LINE_BYTES_MAX`] bytes.
     #[error("the line is longer than {LINE_BYTES_MAX} bytes")]
@@ -18,73 +31,216 @@ pub(super) enum LineFault {
     /// Not UTF-8.
     #[error("the line is not valid UTF-8")]
     NotUtf8,
+    /// The beginning of a line whose end had not come when the reading was stopped.
+    #[error("the line has no end")]
+    Unfinished(String),
 }
 
 /// A line, or why it cannot be a message.
-pub(super) type Line = Result<String, LineFault>;
-
-/// The lines of an input, read by a task of its own, so that waiting for one can be given up without losing it.
-pub(super) fn of(input: impl AsyncRead + Send + Unpin + 'static) -> mpsc::Receiver<io::Result<Line>> {
-    let (sender, lines) = mpsc::channel(1);
-    tokio::spawn(async move {
-        let mut input = BufReader::new(input);
-        while let Some(line) = next(&mut input).await.transpose() {
-            let failed = line.is_err();
-            if sender.send(line).await.is_err() || failed {
-                break;
-            }
-        }
-    });
-    lines
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) text: Result<String, LineFault>,
+    /// Nothing had come after it when it was read.
+    pub(super) is_newest: bool,
 }
 
-/// Reads the next line, without its end; none at the end of input.
-async fn next(input: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Line>> {
-    let mut line = Vec::new();
-    let mut too_long = false;
-    loop {
-        let chunk = input.fill_buf().await?;
-        if chunk.is_empty() {
-            if line.is_empty() && !too_long {
-                return Ok(None);
+/// The lines of an input, read by a thread of its own.
+pub(super) struct Lines {
+    lines: mpsc::Receiver<io::Result<Line>>,
+    /// Dropped to stop the thread.
+    running: Option<UnixStream>,
+}
+
+impl Lines {
+    /// Reads an input. One that is a terminal counts its lines there.
+    pub(super) fn of(
+        input: impl Read + AsFd + Send + 'static,
+        terminal: Option<Arc<Terminal>>,
+    ) -> io::Result<Self> {
+        let (sender, lines) = mpsc::channel(1);
+        let (running, stopped) = UnixStream::pair()?;
+        let reader = Reader { input, stopped, terminal, splitter: Splitter::default() };
+        thread::Builder::new().name("lines".into()).spawn(move || reader.run(&sender))?;
+        Ok(Self { lines, running: Some(running) })
+    }
+
+    /// The next line; none at the end. Can be given up without losing one.
+    pub(super) async fn next(&mut self) -> io::Result<Option<Line>> {
+        self.lines.recv().await.transpose()
+    }
+
+    /// Reads on only to the end of what has been written by now.
+    pub(super) fn stop(&mut self) {
+        self.running = None;
+    }
+}
+
+/// What waits to be read.
+enum Ready {
+    Input,
+    /// The reading was stopped, with this many bytes to go.
+    Stopped(usize),
+}
+
+struct Reader<I> {
+    input: I,
+    stopped: UnixStream,
+    terminal: Option<Arc<Terminal>>,
+    splitter: Splitter,
+}
+
+impl<I: Read + AsFd> Reader<I> {
+    fn run(mut self, lines: &mpsc::Sender<io::Result<Line>>) {
+        let mut left = None;
+        loop {
+            if left.is_none() {
+                match self.wait() {
+                    Ok(Ready::Input) => {}
+                    Ok(Ready::Stopped(bytes)) => left = Some(bytes),
+                    Err(error) => return drop(lines.blocking_send(Err(error))),
+                }
             }
-            break;
-        }
-        let end = chunk.iter().position(|byte| *byte == b'\n');
-        let taken = end.unwrap_or(chunk.len());
-        too_long |= line.len() + taken > LINE_BYTES_MAX;
-        if !too_long {
-            line.extend_from_slice(&chunk[..taken]);
-        }
-        input.consume(end.map_or(taken, |end| end + 1));
-        if end.is_some() {
-            break;
+            let (batch, bytes) = match left {
+                Some(0) => (self.splitter.unfinished().into_iter().collect(), 0),
+                _ => match self.read(left.unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES)) {
+                    Ok(read) => read,
+                    Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {
+                        continue;
+                    }
+                    Err(error) => return drop(lines.blocking_send(Err(error))),
+                },
+            };
+            for line in batch {
+                if lines.blocking_send(Ok(line)).is_err() {
+                    return;
+                }
+            }
+            if bytes == 0 {
+                return;
+            }
+            left = left.map(|left| left.saturating_sub(bytes));
         }
     }
-    if too_long {
-        return Ok(Some(Err(LineFault::TooLong)));
+
+    fn wait(&self) -> io::Result<Ready> {
+        loop {
+            let mut both = [PollFd::new(&self.input, PollFlags::IN), PollFd::new(&self.stopped, PollFlags::IN)];
+            match poll(&mut both, None) {
+                Err(Errno::INTR) => continue,
+                polled => polled?,
+            };
+            if !both[1].revents().is_empty() {
+                let waiting = ioctl_fionread(&self.input).unwrap_or(0);
+                return Ok(Ready::Stopped(usize::try_from(waiting).unwrap_or(PIPE_BYTES).min(PIPE_BYTES)));
+            }
+            if !both[0].revents().is_empty() {
+                return Ok(Ready::Input);
+            }
+        }
     }
-    if line.last() == Some(&b'\r') {
-        line.pop();
+
+    /// Reads once. Answers with the lines that ended by it, and how many bytes it was; none at the end of input.
+    fn read(&mut self, bytes: usize) -> io::Result<(Vec<Line>, usize)> {
+        let mut chunk = [0; CHUNK_BYTES];
+        let terminal = self.terminal.clone();
+        let mut read = || -> io::Result<(Vec<Line>, usize)> {
+            let bytes = self.input.read(&mut chunk[..bytes])?;
+            if bytes == 0 {
+                return Ok((self.splitter.end().into_iter().collect(), 0));
+            }
+            let mut lines = self.splitter.feed(&chunk[..bytes]);
+            if let Some(newest) = lines.last_mut() {
+                newest.is_newest = self.splitter.line.is_empty() && !is_waiting(&self.input);
+            }
+            Ok((lines, bytes))
+        };
+        match terminal {
+            Some(terminal) => terminal.counting_lines(read),
+            None => read(),
+        }
     }
-    Ok(Some(String::from_utf8(line).map_err(|_| LineFault::NotUtf8)))
+}
+
+/// Whether an input can be read without waiting.
+pub(super) fn is_waiting(input: impl AsFd) -> bool {
+    let mut input = [PollFd::new(&input, PollFlags::IN)];
+    poll(&mut input, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
+}
+
+/// Cuts bytes into lines.
+#[derive(Debug, Default)]
+struct Splitter {
+    line: Vec<u8>,
+    is_too_long: bool,
+    has_begun: bool,
+}
+
+impl Splitter {
+    fn feed(&mut self, mut bytes: &[u8]) -> Vec<Line> {
+        let mut lines = Vec::new();
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            self.put(&bytes[..end]);
+            lines.push(self.cut());
+            bytes = &bytes[end + 1..];
+        }
+        self.put(bytes);
+        lines
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.is_too_long |= self.line.len() + bytes.len() > LINE_BYTES_MAX;
+        if !self.is_too_long {
+            self.line.extend_from_slice(bytes);
+        }
+    }
+
+    /// The line is complete.
+    fn cut(&mut self) -> Line {
+        let mut line = std::mem::take(&mut self.line);
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
+        if std::mem::take(&mut self.is_too_long) {
+            return Line { text: Err(LineFault::TooLong), is_newest: false };
+        }
+        if is_first && line.starts_with(BYTE_ORDER_MARK) {
+            line.drain(..BYTE_ORDER_MARK.len());
+        }
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        Line { text: String::from_utf8(line).map_err(|_| LineFault::NotUtf8), is_newest: false }
+    }
+
+    /// The last line, at the end of input: it needs no end of its own.
+    fn end(&mut self) -> Option<Line> {
+        let is_there = !self.line.is_empty() || self.is_too_long;
+        is_there.then(|| self.cut()).filter(|line| line.text.as_deref() != Ok(""))
+    }
+
+    /// What has come of a line whose end has not.
+    fn unfinished(&mut self) -> Option<Line> {
+        let line = self.end()?;
+        let text = line.text.and_then(|text| Err(LineFault::Unfinished(text)));
+        Some(Line { text, is_newest: false })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn every_line_is_read_or_its_fault_is_told() {
+    fn lines(input: &[u8]) -> Vec<Result<String, LineFault>> {
+        let mut splitter = Splitter::default();
+        let mut lines: Vec<_> = input.chunks(7).flat_map(|chunk| splitter.feed(chunk)).collect();
+        lines.extend(splitter.end());
+        lines.into_iter().map(|line| line.text).collect()
+    }
+
+    #[test]
+    fn every_line_is_read_or_its_fault_is_told() {
         let long = "x".repeat(LINE_BYTES_MAX + 1);
         let mut input = Vec::from("one\ntwo\r\n\n\u{e6}\n".as_bytes());
         input.extend_from_slice(b"\xff\n");
         input.extend_from_slice(format!("{long}\nlast").as_bytes());
-        let mut input = BufReader::with_capacity(7, &*input);
-        let mut lines = Vec::new();
-        while let Some(line) = next(&mut input).await.unwrap() {
-            lines.push(line);
-        }
         let expected = [
             Ok("one".into()),
             Ok("two".into()),
@@ -94,6 +250,34 @@ mod tests {
             Err(LineFault::TooLong),
             Ok("last".into()),
         ];
-        assert_eq!(lines, expected);
+        assert_eq!(lines(&input), expected);
+    }
+
+    #[test]
+    fn marks_at_the_start_and_at_the_end_are_no_text() {
+        let check = |input: &[u8], expected: &[&str]| {
+            let expected: Vec<_> = expected.iter().map(|line| Ok((*line).to_owned())).collect();
+            assert_eq!(lines(input), expected);
+        };
+        check(b"\xef\xbb\xbfone\r\ntwo\r", &["one", "two"]);
+        check(b"one\n\xef\xbb\xbftwo", &["one", "\u{feff}two"]);
+        check(b"\xef\xbb\xbf", &[]);
+        check(b"\r", &[]);
+        check(b"\r\n", &[""]);
+        check(b"", &[]);
+    }
+
+    #[tokio::test]
+    async fn what_was_written_before_the_stop_is_read_and_the_rest_of_a_line_is_told() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let mut lines = Lines::of(reader, None).unwrap();
+        std::io::Write::write_all(&mut writer, b"one\ntwo\nthr").unwrap();
+        lines.stop();
+        let mut read = Vec::new();
+        while let Some(line) = lines.next().await.unwrap() {
+            read.push(line.text);
+        }
+        let expected = [Ok("one".into()), Ok("two".into()), Err(LineFault::Unfinished("thr".into()))];
+        assert_eq!(read, expected, "though the other end is still open");
     }
 }

@@ -1,7 +1,6 @@
 //! The task that keeps a participant connected: it reads the stream, sends what is to be sent, and when the
 //! connection breaks, makes another and goes on.
 
-use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +11,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tonic::Status;
 
 use super::connection::{Failure, Link, dial, open};
-use super::error::{JoinError, LeaveError, PublishError};
-use super::event::Event;
-use super::outgoing::{Flight, Outgoing, Progress};
+use super::error::{JoinError, LeaveError};
+use super::listing::ListRequest;
+use super::outgoing::{Flight, Outgoing, Progress, Reply};
 use super::session::{Session, Welcomed};
+use super::shared::SharedSession;
 use super::state::StateFile;
 use super::{Options, Receipt, Update};
 use crate::wire::pb::join_response::Frame;
@@ -32,18 +32,20 @@ const STREAM_PROVEN: Duration = Duration::from_secs(1);
 const KEPT_SESSION_TRIED: Duration = Duration::from_secs(30);
 /// The longest that the client waits because the service asks it to.
 const WAIT_LONGEST: Duration = Duration::from_secs(60);
-/// How many updates the driver holds for a program that is busy, before it stops reading the stream.
-const OUTBOX: usize = 64;
 
-/// What a user wants.
+/// What a user wants, besides publishing.
 #[derive(Debug)]
 pub(super) enum Command {
-    Publish { text: String, answer: oneshot::Sender<Result<Receipt, PublishError>> },
-    Leave { answer: Option<oneshot::Sender<Result<Receipt, LeaveError>>> },
+    Leave {
+        answer: Option<oneshot::Sender<Result<Receipt, LeaveError>>>,
+    },
+    /// To wait no longer for what has not been answered.
+    GiveUp,
+    List(ListRequest),
 }
 
 /// Why the driver stops.
-enum Gone {
+enum Exit {
     /// The participant has left, or gave up waiting to hear that it has.
     Left,
     /// It could not go on.
@@ -52,14 +54,14 @@ enum Gone {
 
 pub(super) struct Driver {
     options: Arc<Options>,
-    session: Session,
+    shared: SharedSession,
     commands: mpsc::Receiver<Command>,
-    updates: mpsc::Sender<Update>,
-    outbox: VecDeque<Update>,
     outgoing: Outgoing,
-    /// A wish to publish that waits for the message before it.
-    held: Option<Command>,
+    /// A wish to read earlier events.
+    list: Option<ListRequest>,
     link: Option<Link>,
+    /// Since when there is no stream.
+    offline: Instant,
     /// How many requests to resume were given up without an answer. Each may be on its way yet, and its late
     /// arrival replaces the stream that was opened after it.
     unanswered: u32,
@@ -72,14 +74,13 @@ impl Driver {
     pub(super) async fn join(
         options: Options,
         commands: mpsc::Receiver<Command>,
-        updates: mpsc::Sender<Update>,
-    ) -> Result<(Self, Welcomed), JoinError> {
+    ) -> Result<(Self, SharedSession, Welcomed), JoinError> {
         let state = options.state.as_ref().map(StateFile::share);
         let mut session = Session::resuming(options.display_name.clone(), state);
-        let mut outbox = VecDeque::new();
-        let mut unanswered = 0;
+        let (mut over, mut unanswered) = (None, 0);
         let mut connected = connect_kept(&options, &mut session, &mut unanswered).await;
         if let Err(Failure::SessionOver(why)) = connected {
+            over = Some(why);
             session.disconnected(None, why.as_str());
             session.forget();
             unanswered = 0;
@@ -87,9 +88,6 @@ impl Driver {
             if refused_for(&connected, Reason::ClockOutOfRange) {
                 session.restart();
                 connected = connect(&options, &mut session).await;
-            }
-            if let Ok((_, welcomed)) = &connected {
-                outbox.push_back(Update::JoinedAnew { why, roster: welcomed.roster.clone() });
             }
         }
         let (link, welcomed) = match connected {
@@ -105,89 +103,82 @@ impl Driver {
                 return Err(error);
             }
         };
-        if welcomed.resumed {
-            outbox.push_back(Update::Continued { missed: welcomed.missed });
+        let shared = SharedSession::new(session);
+        if let Some(why) = over {
+            shared.push(Update::JoinedAnew { why, roster: welcomed.roster.clone() });
         }
-        let (options, outgoing) = (Arc::new(options), Outgoing::default());
-        let (held, link, delays) = (None, Some(link), backoff());
-        let driver =
-            Self { options, session, commands, updates, outbox, outgoing, held, link, unanswered, delays };
-        Ok((driver, welcomed))
+        if welcomed.resumed {
+            shared.resumed(None, welcomed.missed);
+        }
+        let (outgoing, options) = (Outgoing::new(options.patience), Arc::new(options));
+        let (list, link, offline) = (None, Some(link), Instant::now());
+        let driver = Self {
+            options,
+            shared: shared.clone(),
+            commands,
+            outgoing,
+            list,
+            link,
+            offline,
+            unanswered,
+            delays: backoff(),
+        };
+        Ok((driver, shared, welcomed))
     }
 
     /// Works until the participant has left or cannot go on.
     pub(super) async fn run(mut self) {
-        let gone = loop {
+        let exit = loop {
             let link = match self.link.take() {
                 Some(link) => link,
                 None => match self.reconnect().await {
                     Ok(link) => link,
-                    Err(gone) => break gone,
+                    Err(exit) => break exit,
                 },
             };
             let opened = Instant::now();
-            if let Err(gone) = self.online(link).await {
-                break gone;
+            if let Err(exit) = self.online(link).await {
+                break exit;
             }
             if opened.elapsed() >= STREAM_PROVEN {
                 self.delays = backoff();
             }
+            self.offline = Instant::now();
         };
-        let reason = match gone {
-            Gone::Left => None,
-            Gone::Failed(error) => {
-                let reason = error.as_record();
-                self.outbox.push_back(Update::Ended(error));
-                Some(reason)
-            }
-        };
-        self.session.stopped(reason.as_deref());
         self.outgoing.close();
-        for update in self.outbox {
-            if self.updates.send(update).await.is_err() {
-                break;
+        match exit {
+            Exit::Left => self.shared.end(None, None),
+            Exit::Failed(error) => {
+                let reason = error.as_record();
+                self.shared.end(Some(Update::Ended(error)), Some(reason));
             }
         }
     }
 
     /// Serves an open stream. Returns when it is lost, so that another is opened.
-    async fn online(&mut self, mut link: Link) -> Result<(), Gone> {
+    async fn online(&mut self, mut link: Link) -> Result<(), Exit> {
         let mut flight: Option<Flight> = None;
         // The stream of a participant that has left ends, and may do so before the answer to its Leave comes.
         let mut complete = false;
         loop {
             if complete && flight.is_none() {
-                return Err(Gone::Left);
+                return Err(Exit::Left);
             }
-            if flight.is_none() {
-                flight = self.outgoing.depart(&mut self.session, &link.stub, self.options.patience);
-            }
-            if let Some(why) = self.session.not_kept() {
-                self.outbox.push_back(Update::NotKept { why });
-            }
-            let room = self.outbox.len() < OUTBOX;
+            self.send_next(&mut flight, &link);
+            let room = self.shared.has_room();
             if !room {
-                // It is not the service that is silent.
+                // We are applying backpressure, so the silence is ours.
                 link.heard = Instant::now();
             }
+            let shared = self.shared.clone();
             let (pause, deadline) = (self.outgoing.pause, self.deadline());
             let failure = tokio::select! {
                 biased;
-                landed = resolve(&mut flight) => {
+                reply = resolve(&mut flight) => {
                     flight = None;
-                    match self.outgoing.land(landed, &mut self.session) {
-                        Progress::Next => continue,
-                        Progress::Wait(delay, why) => {
-                            let delay = delay.min(WAIT_LONGEST);
-                            self.outgoing.pause = Some(Instant::now() + delay);
-                            self.outbox.push_back(Update::Waiting { delay, why });
-                            continue;
-                        }
-                        Progress::TryAgain(delay) => {
-                            self.outgoing.pause = Some(Instant::now() + delay.min(WAIT_LONGEST));
-                            continue;
-                        }
-                        Progress::Broken(failure) => failure,
+                    match self.on_reply(reply) {
+                        Some(failure) => failure,
+                        None => continue,
                     }
                 }
                 frame = link.stream.message(), if room && !complete => match frame {
@@ -204,22 +195,63 @@ impl Driver {
                     }
                     Err(status) => self.ended(status),
                 },
+                () = shared.taken(), if !room => continue,
+                () = shared.submitted(), if flight.is_none() => continue,
                 () = self.attend() => continue,
                 () = at(pause) => {
                     self.outgoing.pause = None;
                     continue;
                 }
-                () = at(deadline) => return Err(Gone::Left),
+                () = at(deadline) => {
+                    if flight.is_some() {
+                        self.outgoing.mark_outcome_unknown();
+                    }
+                    return Err(Exit::Left);
+                }
                 () = sleep_until(link.heard + link.silence), if !complete => Failure::lost("the service has fallen silent"),
             };
             if flight.is_some() {
-                self.outgoing.lost_sight();
+                self.outgoing.mark_outcome_unknown();
             }
             return self.broken(failure);
         }
     }
 
-    /// The service has ended the stream. Whoever took over may be this very client, by a request that it had
+    /// Sends what is next, where nothing is on its way.
+    fn send_next(&mut self, flight: &mut Option<Flight>, link: &Link) {
+        let mut state = self.shared.lock();
+        if flight.is_none() {
+            *flight = self.outgoing.send_next(&mut state, &link.stub);
+        }
+        if let Some(list) = self.list.take() {
+            let read = list.send(&link.stub, state.session.token(), self.shared.clone(), self.options.patience);
+            tokio::spawn(read);
+        }
+        let not_kept = state.session.not_kept();
+        drop(state);
+        if let Some(why) = not_kept {
+            self.shared.push(Update::NotKept { why });
+        }
+    }
+
+    fn on_reply(&mut self, reply: Reply) -> Option<Failure> {
+        let progress = self.outgoing.on_reply(reply, &mut self.shared.lock().session);
+        match progress {
+            Progress::Next => return None,
+            Progress::Broken(failure) => return Some(failure),
+            Progress::Wait(delay, why) => {
+                let delay = delay.min(WAIT_LONGEST);
+                self.outgoing.pause = Some(Instant::now() + delay);
+                self.shared.push(Update::Waiting { delay, why });
+            }
+            Progress::TryAgain(delay) => {
+                self.outgoing.pause = Some(Instant::now() + delay.min(WAIT_LONGEST));
+            }
+        }
+        None
+    }
+
+    /// The service has ended the stream. The one that replaced it may be this client's own, by a request that it had
     /// given up.
     fn ended(&mut self, status: Status) -> Failure {
         if self.unanswered > 0 && Reason::of(&status) == Some(Reason::Replaced) {
@@ -231,37 +263,40 @@ impl Driver {
     }
 
     /// A stream is no more: says so, and settles whether another may be tried.
-    fn broken(&mut self, failure: Failure) -> Result<(), Gone> {
+    fn broken(&mut self, failure: Failure) -> Result<(), Exit> {
         match failure {
             Failure::Lost { why, status, .. } => {
-                self.session.disconnected(status.as_ref(), &why);
-                self.outbox.push_back(Update::Offline { why });
+                self.shared.lock().session.disconnected(status.as_ref(), &why);
+                self.shared.push(Update::Offline { why });
                 Ok(())
             }
             Failure::SessionOver(reason) => {
-                self.session.disconnected(None, reason.as_str());
+                self.shared.lock().session.disconnected(None, reason.as_str());
                 self.session_over()
             }
             Failure::Fatal(error) => {
-                self.session.disconnected(None, error.reason().map_or("REFUSED", Reason::as_str));
-                Err(Gone::Failed(error))
+                let reason = error.reason().map_or("REFUSED", Reason::as_str);
+                self.shared.lock().session.disconnected(None, reason);
+                Err(Exit::Failed(error))
             }
         }
     }
 
-    /// Whoever was leaving has left.
-    fn session_over(&mut self) -> Result<(), Gone> {
-        if let Some(farewell) = &mut self.outgoing.farewell {
-            farewell.say(Err(LeaveError::Ended));
-            self.session.over();
-            return Err(Gone::Left);
+    /// A participant that was leaving has left.
+    fn session_over(&mut self) -> Result<(), Exit> {
+        let mut state = self.shared.lock();
+        state.deliver_all();
+        if let Some(leave) = &mut self.outgoing.leave {
+            leave.resolve(Err(LeaveError::Ended));
+            state.session.over();
+            return Err(Exit::Left);
         }
-        self.outgoing.session_over(&self.session);
+        self.outgoing.session_over(&state.session);
         Ok(())
     }
 
     /// Opens another stream, for as long as it takes: resumes, or joins anew where that is refused.
-    async fn reconnect(&mut self) -> Result<Link, Gone> {
+    async fn reconnect(&mut self) -> Result<Link, Exit> {
         let options = self.options.clone();
         let mut over = None;
         let mut delay = self.next_delay();
@@ -269,7 +304,7 @@ impl Driver {
             self.meanwhile(sleep(delay)).await?;
             let opened = match self.meanwhile(dial(&options)).await? {
                 Ok(mut stub) => {
-                    let request = self.session.join_request();
+                    let request = self.shared.lock().session.join_request();
                     let opened = self.meanwhile(open(&mut stub, request, options.patience)).await?;
                     self.unanswered += u32::from(matches!(&opened, Err(failure) if failure.is_silence()));
                     opened.map(|(stream, welcome)| (stub, stream, welcome))
@@ -278,28 +313,30 @@ impl Driver {
             };
             match opened {
                 Ok((stub, stream, welcome)) => {
-                    let welcomed = self.session.welcome(welcome).map_err(Gone::Failed)?;
+                    let welcomed = self.shared.lock().session.welcome(welcome).map_err(Exit::Failed)?;
                     self.outgoing.reconnected();
-                    self.outbox.push_back(match over {
-                        Some(why) if !welcomed.resumed => Update::JoinedAnew { why, roster: welcomed.roster },
-                        _ => Update::Back,
-                    });
+                    match over {
+                        Some(why) if !welcomed.resumed => {
+                            self.shared.push(Update::JoinedAnew { why, roster: welcomed.roster });
+                        }
+                        _ => self.shared.resumed(Some(self.offline.elapsed()), welcomed.missed),
+                    }
                     return Ok(Link::new(stub, stream, welcomed.heartbeat));
                 }
                 Err(Failure::SessionOver(reason)) => {
                     over = Some(reason);
                     self.session_over()?;
-                    self.session.forget();
+                    self.shared.lock().session.forget();
                     self.unanswered = 0;
                     delay = Duration::ZERO;
                 }
                 Err(Failure::Lost { retry_after, .. }) => {
                     delay = self.next_delay().max(retry_after.min(WAIT_LONGEST));
                 }
-                // Whoever joins anew may find its name taken by a try of its own that broke before the answer.
+                // The name may have been taken by a try of our own that broke before the answer.
                 Err(Failure::Fatal(error)) if over.is_some() && error.reason() == Some(Reason::NameTaken) => {
                     if delay < RECONNECT_LONGEST {
-                        self.outbox.push_back(Update::Offline { why: error.to_string() });
+                        self.shared.push(Update::Offline { why: error.to_string() });
                     }
                     delay = RECONNECT_LONGEST;
                 }
@@ -307,10 +344,10 @@ impl Driver {
                 Err(Failure::Fatal(error))
                     if over.is_some() && error.reason() == Some(Reason::ClockOutOfRange) =>
                 {
-                    self.session.restart();
+                    self.shared.lock().session.restart();
                     delay = self.next_delay();
                 }
-                Err(Failure::Fatal(error)) => return Err(Gone::Failed(error)),
+                Err(Failure::Fatal(error)) => return Err(Exit::Failed(error)),
             }
         }
     }
@@ -320,65 +357,46 @@ impl Driver {
     }
 
     /// Waits for something, and goes on listening to the user.
-    async fn meanwhile<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Gone> {
+    async fn meanwhile<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Exit> {
         let mut future = pin!(future);
         loop {
             let deadline = self.deadline();
             tokio::select! {
                 output = future.as_mut() => return Ok(output),
                 () = self.attend() => {}
-                () = at(deadline) => return Err(Gone::Left),
+                () = at(deadline) => return Err(Exit::Left),
             }
         }
     }
 
     /// When to stop waiting to hear that the participant has left.
     fn deadline(&self) -> Option<Instant> {
-        self.outgoing.farewell.as_ref().map(|farewell| farewell.deadline)
+        self.outgoing.leave.as_ref().map(|leave| leave.deadline)
     }
 
-    /// One thing for the user: an update out, or a command in.
-    ///
-    /// The wish to leave is taken up at any time, also while a message waits for the connection.
+    /// One wish of the user's, which is taken up at any time, also while a message waits for the connection.
     async fn attend(&mut self) {
-        if self.outgoing.is_idle()
-            && let Some(held) = self.held.take()
-        {
-            return self.take_up(held);
-        }
-        let listening = self.held.is_none() && self.outgoing.farewell.is_none();
-        let command = tokio::select! {
-            permit = self.updates.reserve(), if !self.outbox.is_empty() => {
-                match (permit, self.outbox.pop_front()) {
-                    (Ok(permit), Some(update)) => permit.send(update),
-                    // Nobody looks at the updates any more: that holds up nothing.
-                    _ => self.outbox.clear(),
-                }
-                return;
-            }
-            command = self.commands.recv(), if listening => command,
-            else => std::future::pending().await,
-        };
-        self.take_up(command.unwrap_or(Command::Leave { answer: None }));
-    }
-
-    fn take_up(&mut self, command: Command) {
-        match command {
-            Command::Leave { answer } => self.outgoing.leave(answer, self.options.patience),
-            Command::Publish { text, answer } if self.outgoing.is_idle() => {
-                self.outgoing.publish(text, &self.session, answer);
-            }
-            publish @ Command::Publish { .. } => self.held = Some(publish),
+        match self.commands.recv().await {
+            Some(Command::Leave { answer }) => self.outgoing.leave(answer),
+            Some(Command::GiveUp) => self.outgoing.give_up(),
+            // A newer wish replaces an older one, which is told so.
+            Some(Command::List(list)) => self.list = Some(list),
+            // Nobody can speak any more.
+            None if self.outgoing.leave.is_none() => self.outgoing.leave(None),
+            None => std::future::pending().await,
         }
     }
 
     fn receive(&mut self, response: pb::JoinResponse) -> Result<(), String> {
         match response.frame {
             Some(Frame::Event(event)) => {
-                let event: Event = self.session.deliver(event)?;
-                self.outbox.push_back(Update::Event(event));
+                let event = self.shared.lock().session.receive(event)?;
+                self.shared.push(Update::Event(event));
             }
-            Some(Frame::Presence(presence)) => self.outbox.extend(self.session.presence(presence)),
+            Some(Frame::Presence(presence)) => {
+                let update = self.shared.lock().session.presence(presence);
+                update.into_iter().for_each(|update| self.shared.push(update));
+            }
             // Transport, not events: no clock ticks. A frame without content is of a kind that only a
             // later service knows.
             Some(Frame::CaughtUp(_) | Frame::Heartbeat(_)) | None => {}
@@ -424,7 +442,7 @@ fn refused_for<T>(connected: &Result<T, Failure>, reason: Reason) -> bool {
     matches!(connected, Err(Failure::Fatal(error)) if error.reason() == Some(reason))
 }
 
-async fn resolve(flight: &mut Option<Flight>) -> super::outgoing::Landed {
+async fn resolve(flight: &mut Option<Flight>) -> Reply {
     match flight {
         Some(flight) => flight.await,
         None => std::future::pending().await,

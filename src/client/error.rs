@@ -90,9 +90,25 @@ pub enum PublishError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeaveError {
     /// The service did not answer in time; it will notice by itself once the grace period is over.
-    #[error("the service could not be told; it will announce the leave when the grace period is over")]
+    #[error("could not reach the service; the others will see you leave when the grace period ends")]
     Unacknowledged,
     /// The participant had left, or could not go on.
+    #[error("no longer in the conversation")]
+    Ended,
+}
+
+/// Earlier events that could not be listed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListError {
+    /// The service refused, or did not answer.
+    #[error("{message}")]
+    Failed {
+        /// Why, where the service gave a reason that we know.
+        reason: Option<Reason>,
+        /// Why, for people.
+        message: String,
+    },
+    /// The participant has left or could not go on, or a newer request took the place of this one.
     #[error("no longer in the conversation")]
     Ended,
 }

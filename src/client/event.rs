@@ -23,7 +23,7 @@ pub struct Event {
     pub sequence: Sequence,
     /// The Lamport time of the broadcast, the same for everybody.
     pub logical_time: LogicalTime,
-    /// This client's own clock after the delivery.
+    /// This client's own clock after the delivery; 0 for an earlier event that was only listed.
     pub local_time: LogicalTime,
     /// What to display.
     pub content: String,
@@ -51,7 +51,7 @@ pub enum Kind {
         message_id: String,
         /// The sender's clock when it sent.
         sent_logical_time: LogicalTime,
-        /// The last event that the sender had been delivered when it sent.
+        /// The last event that the sender had been delivered when its text was submitted.
         seen_sequence: Sequence,
     },
 }

@@ -12,8 +12,8 @@ use super::Receipt;
 use super::connection::{Failure, Stub};
 use super::error::{LeaveError, PublishError};
 use super::session::Session;
-use crate::chat::MessageText;
-use crate::wire::{Reason, Rejection, pb, retry_delay};
+use super::shared::{PendingPublish, State};
+use crate::wire::{Reason, pb, retry_delay};
 
 /// How long to wait before a message is sent again where the service names no time.
 const RETRY_SOON: Duration = Duration::from_millis(500);
@@ -21,42 +21,32 @@ const RETRY_SOON: Duration = Duration::from_millis(500);
 /// given up. Each time the wait is twice as long: 7.5 s in all.
 const FAILURES_MAX: u32 = 4;
 
-/// A message that has not been answered.
-#[derive(Debug)]
-pub(super) struct Letter {
-    text: String,
-    id: String,
-    /// Whether some try may have reached the service without its answer reaching us.
-    uncertain: bool,
-    /// How often in a row it failed without a reason.
-    failures: u32,
-    answer: oneshot::Sender<Result<Receipt, PublishError>>,
-}
-
 /// The wish to leave.
 #[derive(Debug)]
-pub(super) struct Farewell {
+pub(super) struct PendingLeave {
     answer: Option<oneshot::Sender<Result<Receipt, LeaveError>>>,
-    /// When to give up.
+    /// When to give up. Each message that is answered before the leave moves it.
     pub(super) deadline: Instant,
     /// The service has answered; what is left is to read the stream to its end.
-    pub(super) acknowledged: bool,
+    acknowledged: bool,
 }
 
-/// Everything that has not been answered.
-#[derive(Debug, Default)]
+/// Everything that has not been answered, but for the messages that wait for their turn.
+#[derive(Debug)]
 pub(super) struct Outgoing {
-    letter: Option<Letter>,
-    pub(super) farewell: Option<Farewell>,
+    publish: Option<PendingPublish>,
+    pub(super) leave: Option<PendingLeave>,
     /// The service asked for patience until then.
     pub(super) pause: Option<Instant>,
+    /// How long an answer may take.
+    patience: Duration,
 }
 
 /// A request on its way.
-pub(super) type Flight = Pin<Box<dyn Future<Output = Landed> + Send>>;
+pub(super) type Flight = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
 /// The service's answer.
-pub(super) enum Landed {
+pub(super) enum Reply {
     Publish(Result<pb::PublishResponse, Status>),
     Leave(Result<pb::LeaveResponse, Status>),
 }
@@ -74,91 +64,88 @@ pub(super) enum Progress {
 }
 
 impl Outgoing {
-    /// Whether another wish can be taken up.
-    pub(super) fn is_idle(&self) -> bool {
-        self.letter.is_none() && self.farewell.is_none()
-    }
-
-    /// Takes up a message. What can never be valid is refused here and not sent.
-    pub(super) fn publish(
-        &mut self,
-        text: String,
-        session: &Session,
-        answer: oneshot::Sender<Result<Receipt, PublishError>>,
-    ) {
-        if let Err(refusal) = MessageText::parse(text.as_str()) {
-            let rejection = Rejection::from(refusal);
-            session.publish_refused(None, &text, Some(rejection.reason()), "");
-            let (reason, message) = (Some(rejection.reason()), rejection.to_string());
-            // Whoever asked may have lost interest.
-            let _ = answer.send(Err(PublishError::Refused { reason, message }));
-            return;
-        }
-        self.letter = Some(Letter { text, id: new_message_id(), uncertain: false, failures: 0, answer });
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { publish: None, leave: None, pause: None, patience }
     }
 
     /// Takes up the wish to leave.
-    pub(super) fn leave(
-        &mut self,
-        answer: Option<oneshot::Sender<Result<Receipt, LeaveError>>>,
-        patience: Duration,
-    ) {
-        let deadline = Instant::now() + patience;
-        self.farewell.get_or_insert(Farewell { answer, deadline, acknowledged: false });
+    pub(super) fn leave(&mut self, answer: Option<oneshot::Sender<Result<Receipt, LeaveError>>>) {
+        let deadline = Instant::now() + self.patience;
+        self.leave.get_or_insert(PendingLeave { answer, deadline, acknowledged: false });
+    }
+
+    /// Waits no longer for any answer.
+    pub(super) fn give_up(&mut self) {
+        self.leave(None);
+        if let Some(leave) = &mut self.leave {
+            leave.deadline = Instant::now();
+        }
     }
 
     /// Sends what is next, if anything is.
-    pub(super) fn depart(&mut self, session: &mut Session, stub: &Stub, patience: Duration) -> Option<Flight> {
+    pub(super) fn send_next(&mut self, state: &mut State, stub: &Stub) -> Option<Flight> {
         if self.pause.is_some() {
             return None;
         }
-        let mut stub = stub.clone();
-        if let Some(letter) = &self.letter {
-            let request = session.publish_request(&letter.text, &letter.id);
-            return Some(Box::pin(async move { Landed::Publish(in_time(patience, stub.publish(request)).await) }));
+        let (mut stub, patience) = (stub.clone(), self.patience);
+        if self.publish.is_none() {
+            self.publish = state.next_publish();
         }
-        if self.farewell.as_ref().is_some_and(|farewell| !farewell.acknowledged) {
-            let request = session.leave_request();
-            return Some(Box::pin(async move { Landed::Leave(in_time(patience, stub.leave(request)).await) }));
+        if let Some(publish) = &self.publish {
+            let request = state.session.publish_request(&publish.text, &publish.id, publish.view);
+            return Some(Box::pin(async move { Reply::Publish(in_time(patience, stub.publish(request)).await) }));
+        }
+        if self.leave.as_ref().is_some_and(|leave| !leave.acknowledged) {
+            state.close();
+            let request = state.session.leave_request();
+            return Some(Box::pin(async move { Reply::Leave(in_time(patience, stub.leave(request)).await) }));
         }
         None
     }
 
     /// Another connection is open. A message that failed on the last need not wait any more.
     pub(super) fn reconnected(&mut self) {
-        if let Some(letter) = self.letter.as_mut().filter(|letter| letter.failures > 0) {
-            letter.failures = 0;
+        if let Some(publish) = self.publish.as_mut().filter(|publish| publish.failures > 0) {
+            publish.failures = 0;
             self.pause = None;
         }
     }
 
-    /// A request was on its way when the connection broke.
-    pub(super) fn lost_sight(&mut self) {
-        if let Some(letter) = &mut self.letter {
-            letter.uncertain = true;
+    /// The connection broke, or was given up, while a request was on its way.
+    pub(super) fn mark_outcome_unknown(&mut self) {
+        if let Some(publish) = &mut self.publish {
+            publish.outcome_unknown = true;
         }
     }
 
     /// Takes in an answer.
-    pub(super) fn land(&mut self, landed: Landed, session: &mut Session) -> Progress {
-        match landed {
-            Landed::Publish(Ok(response)) => {
-                if let Some(letter) = self.letter.take() {
-                    let receipt = session.published(&letter.id, &response);
-                    let _ = letter.answer.send(Ok(receipt));
+    pub(super) fn on_reply(&mut self, reply: Reply, session: &mut Session) -> Progress {
+        match reply {
+            Reply::Publish(Ok(response)) => {
+                if let Some(publish) = self.publish.take() {
+                    let receipt = session.published(&publish.id, &response);
+                    self.resolve(publish, Ok(receipt));
                 }
                 Progress::Next
             }
-            Landed::Publish(Err(status)) => self.publish_failed(status, session),
-            Landed::Leave(Ok(response)) => {
+            Reply::Publish(Err(status)) => self.publish_failed(status, session),
+            Reply::Leave(Ok(response)) => {
                 let receipt = session.left(&response);
-                if let Some(farewell) = &mut self.farewell {
-                    farewell.acknowledged = true;
-                    farewell.say(Ok(receipt));
+                if let Some(leave) = &mut self.leave {
+                    leave.acknowledged = true;
+                    leave.resolve(Ok(receipt));
                 }
                 Progress::Next
             }
-            Landed::Leave(Err(status)) => Progress::Broken(Failure::of(status, true)),
+            Reply::Leave(Err(status)) => Progress::Broken(Failure::of(status, true)),
+        }
+    }
+
+    /// A message has its answer: the service listens, so the leave behind it may wait for the next one.
+    fn resolve(&mut self, publish: PendingPublish, result: Result<Receipt, PublishError>) {
+        publish.resolve(result);
+        if let Some(leave) = &mut self.leave {
+            leave.deadline = leave.deadline.max(Instant::now() + self.patience);
         }
     }
 
@@ -167,27 +154,27 @@ impl Outgoing {
         match (reason, Failure::of(status.clone(), reason == Some(Reason::SessionUnknown))) {
             (Some(reason @ (Reason::RateLimited | Reason::JournalUnavailable)), _) => {
                 if reason == Reason::JournalUnavailable {
-                    self.lost_sight();
+                    self.mark_outcome_unknown();
                 }
                 Progress::Wait(retry_delay(&status).unwrap_or(RETRY_SOON), reason)
             }
             (_, failure @ Failure::SessionOver(_)) => Progress::Broken(failure),
             (reason, failure @ Failure::Lost { .. }) => {
-                self.lost_sight();
-                match &mut self.letter {
-                    Some(letter) if reason.is_none() && is_answer(&status) && letter.failures < FAILURES_MAX => {
-                        let delay = RETRY_SOON * 2_u32.pow(letter.failures);
-                        letter.failures += 1;
+                self.mark_outcome_unknown();
+                match &mut self.publish {
+                    Some(publish) if reason.is_none() && is_answer(&status) && publish.failures < FAILURES_MAX => {
+                        let delay = RETRY_SOON * 2_u32.pow(publish.failures);
+                        publish.failures += 1;
                         Progress::TryAgain(retry_delay(&status).unwrap_or_default().max(delay))
                     }
                     _ => Progress::Broken(failure),
                 }
             }
             (reason, Failure::Fatal(_)) => {
-                if let Some(letter) = self.letter.take() {
-                    session.publish_refused(Some(&letter.id), &letter.text, reason, status.message());
+                if let Some(publish) = self.publish.take() {
+                    session.publish_refused(Some(&publish.id), &publish.text, reason, status.message());
                     let message = status.message().to_owned();
-                    let _ = letter.answer.send(Err(PublishError::Refused { reason, message }));
+                    self.resolve(publish, Err(PublishError::Refused { reason, message }));
                 }
                 Progress::Next
             }
@@ -195,30 +182,31 @@ impl Outgoing {
     }
 
     /// The session is over. A message that may have been published under it is not sent again under the
-    /// next: that could be a second message, and whoever wrote it is to decide.
+    /// next: that could be a second message, so its writer has to decide.
     pub(super) fn session_over(&mut self, session: &Session) {
-        if let Some(letter) = self.letter.take_if(|letter| letter.uncertain) {
-            session.publish_refused(Some(&letter.id), &letter.text, None, "UNCONFIRMED");
-            let _ = letter.answer.send(Err(PublishError::Unconfirmed));
+        if let Some(publish) = self.publish.take_if(|publish| publish.outcome_unknown) {
+            session.publish_refused(Some(&publish.id), &publish.text, None, "UNCONFIRMED");
+            self.resolve(publish, Err(PublishError::Unconfirmed));
         }
         self.pause = None;
     }
 
     /// Nothing more will be sent.
     pub(super) fn close(mut self) {
-        if let Some(letter) = self.letter.take() {
-            let error = if letter.uncertain { PublishError::Unconfirmed } else { PublishError::Ended };
-            let _ = letter.answer.send(Err(error));
+        if let Some(publish) = self.publish.take() {
+            let error = if publish.outcome_unknown { PublishError::Unconfirmed } else { PublishError::Ended };
+            publish.resolve(Err(error));
         }
-        if let Some(mut farewell) = self.farewell.take() {
-            farewell.say(Err(LeaveError::Unacknowledged));
+        if let Some(mut leave) = self.leave.take() {
+            leave.resolve(Err(LeaveError::Unacknowledged));
         }
     }
 }
 
-impl Farewell {
-    pub(super) fn say(&mut self, result: Result<Receipt, LeaveError>) {
+impl PendingLeave {
+    pub(super) fn resolve(&mut self, result: Result<Receipt, LeaveError>) {
         if let Some(answer) = self.answer.take() {
+            // The caller may have lost interest.
             let _ = answer.send(result);
         }
     }
@@ -229,7 +217,7 @@ fn is_answer(status: &Status) -> bool {
     status.source().is_none() && status.code() != Code::DeadlineExceeded
 }
 
-async fn in_time<T>(
+pub(super) async fn in_time<T>(
     patience: Duration,
     call: impl Future<Output = Result<tonic::Response<T>, Status>>,
 ) -> Result<T, Status> {
@@ -237,10 +225,4 @@ async fn in_time<T>(
         Ok(answer) => answer.map(tonic::Response::into_inner),
         Err(_) => Err(Status::deadline_exceeded("the service did not answer in time")),
     }
-}
-
-fn new_message_id() -> String {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-    format!("{:032x}", u128::from_le_bytes(bytes))
 }

@@ -38,13 +38,24 @@ pub(super) struct Session {
     display_name: String,
     membership: Option<Membership>,
     roster: Roster,
+    /// How many memberships this process has begun.
+    memberships: u64,
     /// The last event that was delivered and recorded; 0 before the first.
     position: Sequence,
-    /// The last event that came; behind the position where another process was killed before it showed all.
+    /// The last event that came. It may wait for the program to take it; and where another process was killed
+    /// before it showed all that it recorded, it is behind the position.
     cursor: Sequence,
     state: Option<Shared>,
     /// Why the state is no longer kept.
     not_kept: Option<String>,
+}
+
+/// What the writer of a message had been delivered when it was submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct View {
+    /// The membership that it is of: to another it says nothing.
+    membership: u64,
+    seen: Sequence,
 }
 
 /// One membership, from its Welcome.
@@ -76,15 +87,14 @@ impl Session {
     /// A participant that has not joined.
     pub(super) fn new(display_name: String) -> Self {
         record!(INFO, "client", "client_started", display_name);
-        let (clock, zero) = (LamportClock::default(), Sequence(0));
-        let roster = Roster::default();
         Self {
-            clock,
+            clock: LamportClock::default(),
             display_name,
             membership: None,
-            roster,
-            position: zero,
-            cursor: zero,
+            roster: Roster::default(),
+            memberships: 0,
+            position: Sequence(0),
+            cursor: Sequence(0),
             state: None,
             not_kept: None,
         }
@@ -181,6 +191,7 @@ impl Session {
         if resumed {
             self.save();
         } else {
+            self.memberships += 1;
             (self.position, self.cursor) = (Sequence(0), Sequence(0));
             self.keep(|state, _| state.begin(&participant_id, &epoch, &session_token, local_time));
         }
@@ -195,8 +206,8 @@ impl Session {
     /// Begins again with a clock at 0, as another process would.
     pub(super) fn restart(&mut self) {
         self.stopped(None);
-        let state = self.state.take();
-        *self = Self { state, ..Self::new(std::mem::take(&mut self.display_name)) };
+        let (state, memberships) = (self.state.take(), self.memberships);
+        *self = Self { state, memberships, ..Self::new(std::mem::take(&mut self.display_name)) };
     }
 
     /// The session is over, though the participant did not leave: the next join is a new one.
@@ -205,23 +216,15 @@ impl Session {
         (self.position, self.cursor) = (Sequence(0), Sequence(0));
     }
 
-    /// Takes in an event: each is to follow the last.
-    pub(super) fn deliver(&mut self, event: pb::Event) -> Result<Event, String> {
+    /// Takes in an event, to be [delivered](Self::deliver): each is to follow the last.
+    pub(super) fn receive(&mut self, event: pb::Event) -> Result<Event, String> {
         let first = self.cursor == Sequence(0);
         if !first && event.sequence != self.cursor.next().0 {
             return Err(format!("event {} came after event {}", event.sequence, self.cursor));
         }
-        let sequence = Sequence(event.sequence);
-        let local_time = self.clock.receive(LogicalTime(event.logical_time));
-        let epoch = self.epoch().unwrap_or_default();
-        let event = event::read(event, epoch, local_time).ok_or("an event came without all of its parts")?;
-        self.cursor = sequence;
+        let event = self.read(event).ok_or("an event came without all of its parts")?;
+        self.cursor = event.sequence;
         self.roster.follow(&event);
-        if sequence > self.position {
-            self.position = sequence;
-            record_delivery(&event);
-        }
-        self.save();
         Ok(event)
     }
 
@@ -230,14 +233,37 @@ impl Session {
         self.roster.presence(presence)
     }
 
-    pub(super) fn publish_request(&mut self, text: &str, message_id: &str) -> pb::PublishRequest {
+    /// An event as it is before its delivery.
+    pub(super) fn read(&self, event: pb::Event) -> Option<Event> {
+        event::read(event, self.epoch().unwrap_or_default(), LogicalTime(0))
+    }
+
+    /// Gives an event to the program (IR2). One that another process has recorded is not recorded again.
+    pub(super) fn deliver(&mut self, event: &mut Event) {
+        event.local_time = self.clock.receive(event.logical_time);
+        if event.sequence > self.position {
+            self.position = event.sequence;
+            record_delivery(event);
+        }
+        self.save();
+    }
+
+    /// A message is submitted: what its writer has been delivered by now is fixed, whenever it is sent.
+    pub(super) fn publish_queued(&self, text: &str, message_id: &str) -> View {
+        own_record!(self, "publish_queued", message_id, seen_sequence = self.position.0, content = text,);
+        View { membership: self.memberships, seen: self.position }
+    }
+
+    pub(super) fn publish_request(&mut self, text: &str, message_id: &str, view: View) -> pb::PublishRequest {
+        // As the new participant that it has become meanwhile, its writer had been delivered nothing.
+        let seen = if view.membership == self.memberships { view.seen } else { Sequence(0) };
         let sent = self.clock.tick();
         own_record!(
             self,
             "publish_sent",
             message_id,
             sent_logical_time = sent.0,
-            seen_sequence = self.position.0,
+            seen_sequence = seen.0,
             local_time = sent.0,
             content = text,
         );
@@ -247,7 +273,7 @@ impl Session {
             text: text.to_owned(),
             logical_time: sent.0,
             message_id: message_id.to_owned(),
-            seen_sequence: self.position.0,
+            seen_sequence: seen.0,
         }
     }
 
@@ -297,7 +323,7 @@ impl Session {
         Receipt { sequence: Sequence(sequence), logical_time: LogicalTime(logical_time) }
     }
 
-    fn token(&self) -> String {
+    pub(super) fn token(&self) -> String {
         self.membership.as_ref().map(|membership| membership.token.clone()).unwrap_or_default()
     }
 
@@ -305,7 +331,7 @@ impl Session {
         self.membership.as_ref().map(|membership| membership.epoch.as_str())
     }
 
-    fn participant_id(&self) -> Option<&str> {
+    pub(super) fn participant_id(&self) -> Option<&str> {
         self.membership.as_ref().map(|membership| membership.me.participant_id.as_str())
     }
 }

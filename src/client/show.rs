@@ -21,25 +21,40 @@ pub fn plain(event: &Event) -> String {
 /// # Errors
 /// None that a string can cause.
 pub fn json(event: &Event, now: SystemTime) -> serde_json::Result<String> {
-    let Particulars { message_id, sent_logical_time, seen_sequence, reason } = event.kind.particulars();
-    json_line(&Line {
-        timestamp: humantime::format_rfc3339_micros(now).to_string(),
-        level: "INFO",
-        component: "client",
-        event: "event_delivered",
-        epoch: &event.epoch,
-        participant_id: &event.participant.participant_id,
-        display_name: &event.participant.display_name,
-        sequence: event.sequence.0,
-        logical_time: event.logical_time.0,
-        local_time: event.local_time.0,
-        kind: event.kind.as_str(),
-        content: &event.content,
-        message_id,
-        sent_logical_time,
-        seen_sequence,
-        reason,
-    })
+    json_line(&Line::of(event, now))
+}
+
+/// The same for an earlier event that was only listed: it is no delivery, and says so by `"earlier":true`.
+///
+/// # Errors
+/// None that a string can cause.
+pub fn earlier_json(event: &Event, now: SystemTime) -> serde_json::Result<String> {
+    json_line(&Line { event: "event_listed", local_time: None, earlier: true, ..Line::of(event, now) })
+}
+
+impl<'a> Line<'a> {
+    fn of(event: &'a Event, now: SystemTime) -> Self {
+        let Particulars { message_id, sent_logical_time, seen_sequence, reason } = event.kind.particulars();
+        Self {
+            timestamp: humantime::format_rfc3339_micros(now).to_string(),
+            level: "INFO",
+            component: "client",
+            event: "event_delivered",
+            epoch: &event.epoch,
+            participant_id: &event.participant.participant_id,
+            display_name: &event.participant.display_name,
+            sequence: event.sequence.0,
+            logical_time: event.logical_time.0,
+            local_time: Some(event.local_time.0),
+            kind: event.kind.as_str(),
+            content: &event.content,
+            message_id,
+            sent_logical_time,
+            seen_sequence,
+            reason,
+            earlier: false,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -53,7 +68,8 @@ struct Line<'a> {
     display_name: &'a str,
     sequence: u64,
     logical_time: u64,
-    local_time: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local_time: Option<u64>,
     kind: &'a str,
     content: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,6 +80,8 @@ struct Line<'a> {
     seen_sequence: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    earlier: bool,
 }
 
 #[cfg(test)]

@@ -11,6 +11,9 @@ mod truthful;
 pub use logs::{Log, Logs};
 pub use truthful::truthful;
 
+#[cfg(test)]
+pub(in crate::trace) use truthful::LATE;
+
 use super::report::Rule;
 
 /// One mistake.

@@ -13,7 +13,7 @@ mod streams;
 
 pub use entry::{Entry, Fork, Irregular, Lookup, Moment, Start};
 pub use journal::Journal;
-pub use log::{Act, ClientLog, Particulars, Step};
+pub use log::{Act, ClientLog, Particulars, Queued, Step};
 pub use session::{Mark, Sent, Session, Skip};
 pub use streams::Leap;
 

@@ -108,8 +108,9 @@ impl Checker {
         let Self { model, rules, .. } = self;
         steps::v7_log(model.log(step.line.file), step, &mut rules[Rule::V7 as usize]);
         let Some(index) = step.session else { return };
-        let join = model.log(step.line.file).join;
-        let view = steps::View::new(model, index, step, join);
+        let log = model.log(step.line.file);
+        let (join, queued) = (log.join, log.queued(&step.act));
+        let view = steps::View { join, queued, ..steps::View::new(model, index, step) };
         for (rule, check) in steps::CHECKS {
             check(&view, &mut rules[rule as usize]);
         }

@@ -139,7 +139,7 @@ async fn a_client_goes_on_when_a_request_arrives_that_it_had_given_up_and_ends_w
     proxy.swallow(2).await;
     proxy.restore(server.address);
     assert!(matches!(next_notice(&mut updates).await, Update::Offline { .. }));
-    assert!(matches!(next_notice(&mut updates).await, Update::Back));
+    assert!(matches!(next_notice(&mut updates).await, Update::Back { .. }));
 
     // What the network swallowed arrives after all: the same request by another connection.
     let mut resumed = 0;
@@ -149,7 +149,7 @@ async fn a_client_goes_on_when_a_request_arrives_that_it_had_given_up_and_ends_w
         let request = pb::JoinRequest { resume: Some(resume), ..Default::default() };
         let _late = Participant::open(server.address, &request, Window::default()).await.unwrap();
         match next_notice(&mut updates).await {
-            Update::Offline { .. } => assert!(matches!(next_notice(&mut updates).await, Update::Back)),
+            Update::Offline { .. } => assert!(matches!(next_notice(&mut updates).await, Update::Back { .. })),
             Update::Ended(error) => break error,
             other => panic!("{other:?}"),
         }

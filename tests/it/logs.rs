@@ -34,11 +34,11 @@ async fn every_process_records_what_happens_with_its_identifiers_t2_s7() {
     bob.program.type_line("hello");
     alice.program.until("hello");
     bob.program.type_line("x".repeat(129));
-    bob.program.notice("* not sent");
+    bob.program.notice("* refused: ");
     let eve = Participant::join(server.address, "eve").await;
     eve.wire.publish(&eve.request("")).await.unwrap_err();
     eve.leave().await.unwrap();
-    bob.quit().succeeded();
+    assert_eq!(bob.quit().code, Some(3), "a line was refused");
     alice.quit().succeeded();
     server.stop("TERM").succeeded();
 
@@ -82,6 +82,7 @@ async fn every_process_records_what_happens_with_its_identifiers_t2_s7() {
     check_fields(&of_bob, "client_started", &["display_name"]);
     check_fields(&of_bob, "join_sent", &["display_name", "sent_logical_time", "local_time"]);
     check_fields(&of_bob, "connected", &position);
+    check_fields(&of_bob, "publish_queued", &[&who[..], &message, &["content"]].concat());
     check_fields(
         &of_bob,
         "publish_sent",

@@ -16,6 +16,7 @@
 //! | [`reconnects`] | pauses between tries, and how long a client tries |
 //! | [`farewells`] | whoever wants to go can go |
 //! | [`state`] | clients that are killed and started again go on as the same participant |
+//! | [`submissions`] | lines and messages from their submission to what became of them; typing on a terminal |
 //! | [`shutdown`] | the drain, and that it is bounded |
 //! | [`crowd`] | twenty at once have one transcript; the client library |
 //! | [`terminal`] | nothing reaches a terminal raw; `--json` |
@@ -75,6 +76,7 @@ mod recovery;
 mod secret;
 mod shutdown;
 mod state;
+mod submissions;
 mod support;
 mod terminal;
 mod tls;

@@ -97,13 +97,13 @@ fn a_refused_line_is_reported_and_the_chat_goes_on_s3() {
     let Client { mut program, .. } = server.join("alice");
     program.line();
     program.type_line("");
-    program.notice("* not sent: ");
+    program.notice("* refused: ");
     program.type_line("å".repeat(129));
-    assert!(program.notice("* not sent: ").contains("129"));
+    assert!(program.notice("* refused: ").contains("129"));
     program.type_line(b"\xff\xfe");
-    program.notice("* not sent: ");
+    program.notice("* refused: ");
     program.type_line("x".repeat(100_000));
-    program.notice("* not sent: ");
+    program.notice("* refused: ");
     let longest = "å".repeat(128);
     program.type_line(&longest);
     assert!(program.line().ends_with(&format!("] alice: {longest}")), "nothing else was published");

@@ -86,7 +86,7 @@ fn a_client_that_is_killed_and_started_again_goes_on_and_nobody_notices_v4_v7() 
     }
 
     let mut bob = server.join("bob");
-    assert_eq!(bob.program.notice("* back"), "* back as bob; 5 events were missed");
+    assert_eq!(bob.program.notice("* back"), "* back as bob; 5 messages while you were away");
     for text in &missed {
         assert!(bob.program.line().ends_with(text));
     }
@@ -156,7 +156,7 @@ fn what_was_recorded_and_not_shown_is_shown_and_not_recorded_again_v4() {
     set(&path, "position", 4);
     set(&path, "clock", 6);
     let mut bob = server.join("bob");
-    assert!(bob.program.notice("* back").contains("; 2 events were missed"));
+    assert!(bob.program.notice("* back").contains("; 2 messages while you were away"));
     assert!(bob.program.line().ends_with("two"));
     assert!(bob.program.line().ends_with("three"));
     bob.program.type_line("four");
@@ -256,7 +256,7 @@ async fn a_client_goes_on_also_where_the_service_was_killed_too_v4() {
     alice.program.type_line("meanwhile");
     alice.program.until("meanwhile");
     let bob = second.start_client(proxy.address, "bob", &keep);
-    assert_eq!(bob.notice("* back"), "* back as bob; 2 events were missed");
+    assert_eq!(bob.notice("* back"), "* back as bob; 2 events (1 message) while you were away");
     assert!(bob.line().contains("Participant alice joined"));
     assert!(bob.line().ends_with("meanwhile"));
 }

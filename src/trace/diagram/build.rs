@@ -364,7 +364,11 @@ fn describe(step: &Step<'_>, record: &Record<'_>) -> Option<(Role, String)> {
         Act::Acknowledged { message: None, .. } => (Role::Answer, "has left".into()),
         Act::LeaveSent { .. } => (Role::Send, "asks to leave".into()),
         Act::Delivered { sequence, .. } => (Role::Deliver, format!("gets event {sequence}: {content}")),
-        Act::Disconnected { left: true } | Act::Refused { .. } | Act::Lost { .. } | Act::Other => return None,
+        Act::PublishQueued { .. }
+        | Act::Disconnected { left: true }
+        | Act::Refused { .. }
+        | Act::Lost { .. }
+        | Act::Other => return None,
         Act::Disconnected { left: false } => (Role::Break, format!("loses its connection: {reason}")),
         Act::Stopped => (Role::Stop, "the process ends".into()),
     })

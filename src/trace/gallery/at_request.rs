@@ -31,6 +31,26 @@ pub(super) const MISTAKES: &[Mistake] = &[
         },
     },
     Mistake {
+        title: "A message that waited says what came meanwhile",
+        explanation: "What its writer had seen is taken when the message goes out at last, and not when it was written: on a \
+                      bad network no two messages ever cross.",
+        rule: Rule::V6,
+        apply: |logs| {
+            let waited = logs.others().find_map(|log| waited(log));
+            let (id, seen) = match waited {
+                Some(waited) => waited,
+                None => submitted_before(logs.others().find(|log| log.find("publish_sent").is_some())?)?,
+            };
+            for record in logs.0.iter_mut().flat_map(|log| &mut log.records) {
+                let is_told = record["message_id"] == id && record["seen_sequence"].is_u64();
+                if is_told && record["event"] != "publish_queued" {
+                    record["seen_sequence"] = json!(seen);
+                }
+            }
+            Some(())
+        },
+    },
+    Mistake {
         title: "A client has seen the future",
         explanation: "Nobody compares the position in the request with what there is, and a wrong counter goes through.",
         rule: Rule::V6,
@@ -65,6 +85,34 @@ pub(super) const MISTAKES: &[Mistake] = &[
         },
     },
 ];
+
+/// A message that was sent when more had been delivered than when it was submitted, and how much.
+fn waited(log: &Log) -> Option<(Value, u64)> {
+    let (mut delivered, mut queued) = (0, Vec::new());
+    for record in &log.records {
+        match record["event"].as_str() {
+            Some("event_delivered") => delivered = number(record, "sequence"),
+            Some("publish_queued") => queued.push((record["message_id"].clone(), delivered)),
+            Some("publish_sent") if queued.contains(&(record["message_id"].clone(), delivered)) => {}
+            Some("publish_sent") if queued.iter().any(|(id, _)| *id == record["message_id"]) => {
+                return Some((record["message_id"].clone(), delivered));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Where none waited, the first is as if it had been submitted before something came.
+fn submitted_before(log: &mut Log) -> Option<(Value, u64)> {
+    let at = log.find("publish_sent")?;
+    let mut queued = log.records[at].clone();
+    queued["event"] = json!("publish_queued");
+    (queued["sent_logical_time"], queued["local_time"]) = (Value::Null, Value::Null);
+    let said = (queued["message_id"].clone(), number(&queued, "seen_sequence") + 1);
+    log.records.insert(at, queued);
+    Some(said)
+}
 
 /// A publish says from the beginning, and to everybody, that its writer had seen so much.
 fn say_seen(logs: &mut Logs, event: &Value, seen: u64) {

@@ -1,5 +1,5 @@
-//! A small run, as the processes would record it: three participants, two messages that cross, a leave, and
-//! a service that stops in the end.
+//! A small run, as the processes would record it: three participants, two messages that cross, one that waits for the
+//! network and is sent twice, a leave, and a service that stops in the end.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -14,6 +14,9 @@ const BEGINS_MICROS: u64 = 1_767_254_400_000_000;
 /// How much time passes from one record to the next.
 const STEP_MICROS: u64 = 50_000;
 
+/// What waits for the network.
+pub(in crate::trace) const LATE: &str = "I asked that first.";
+
 /// The logs of that run.
 pub fn truthful() -> Logs {
     let mut run = Run::new();
@@ -25,6 +28,13 @@ pub fn truthful() -> Logs {
     run.accept(carol, one);
     run.accept(bob, two);
     run.publish(bob, "We cannot know, but the order does.");
+    let late = run.submit(bob, LATE);
+    run.publish(alice, "Is Bob still here?");
+    // The first try is lost on its way.
+    run.send_on(bob, &late);
+    run.publish(carol, "He will be back.");
+    let late = run.send_on(bob, &late);
+    run.accept(bob, late);
     run.leave(carol);
     run.publish(alice, "Carol is gone.");
     run.publish(bob, "I go, too.");
@@ -50,8 +60,15 @@ struct Run {
     people: Vec<Person>,
 }
 
+/// What a person has written.
+struct Draft {
+    text: &'static str,
+    id: String,
+    seen: u64,
+}
+
 /// What a person has sent and the service has not received.
-struct Letter {
+struct Request {
     text: &'static str,
     id: String,
     sent: LogicalTime,
@@ -159,19 +176,37 @@ impl Run {
         person
     }
 
-    fn send(&mut self, person: usize, text: &'static str) -> Letter {
-        let sent = self.people[person].clock.tick();
+    fn submit(&mut self, person: usize, text: &'static str) -> Draft {
         let (seen, count) = (self.people[person].position, self.people[person].records.len());
         let id = format!("{}-{count}", self.people[person].name);
+        let mut queued =
+            json!({"event": "publish_queued", "message_id": id, "seen_sequence": seen, "content": text});
+        for (field, value) in [("epoch", EPOCH), ("participant_id", &self.people[person].id)] {
+            queued[field] = json!(value);
+        }
+        queued["display_name"] = json!(self.people[person].name);
+        let queued = self.stamp("client", queued);
+        self.people[person].records.push(queued);
+        Draft { text, id, seen }
+    }
+
+    fn send_on(&mut self, person: usize, draft: &Draft) -> Request {
+        let Draft { text, ref id, seen } = *draft;
+        let sent = self.people[person].clock.tick();
         self.say(
             person,
             json!({"event": "publish_sent", "message_id": id, "sent_logical_time": sent.0, "seen_sequence": seen, "content": text}),
         );
-        Letter { text, id, sent, seen }
+        Request { text, id: id.clone(), sent, seen }
     }
 
-    fn accept(&mut self, person: usize, letter: Letter) {
-        let Letter { text, id, sent, seen } = letter;
+    fn send(&mut self, person: usize, text: &'static str) -> Request {
+        let draft = self.submit(person, text);
+        self.send_on(person, &draft)
+    }
+
+    fn accept(&mut self, person: usize, request: Request) {
+        let Request { text, id, sent, seen } = request;
         let more = json!({"content": text, "message_id": id, "seen_sequence": seen});
         let (sequence, time) = self.broadcast(person, "message", sent, more);
         self.acknowledge(person, "publish_acknowledged", json!(id), sequence, time);
@@ -183,8 +218,8 @@ impl Run {
     }
 
     fn publish(&mut self, person: usize, text: &'static str) {
-        let letter = self.send(person, text);
-        self.accept(person, letter);
+        let request = self.send(person, text);
+        self.accept(person, request);
     }
 
     fn leave(&mut self, person: usize) {

@@ -28,13 +28,20 @@ pub enum Act<'r> {
         /// That event's time.
         logical_time: u64,
     },
+    /// A text was submitted: what its writer had been delivered is fixed, whenever it is sent.
+    PublishQueued {
+        /// Stands for the message id.
+        message: u64,
+        /// The last event delivered before.
+        seen: u64,
+    },
     /// Send(message_id, t, seen, text).
     PublishSent {
         /// Stands for the message id.
         message: u64,
         /// t.
         sent: u64,
-        /// The last event delivered before.
+        /// The last event delivered before the text was submitted.
         seen: u64,
         /// Stands for the text.
         content: u64,
@@ -125,7 +132,11 @@ impl Act<'_> {
     fn is_own(&self) -> bool {
         matches!(
             self,
-            Self::JoinSent { .. } | Self::PublishSent { .. } | Self::Acknowledged { .. } | Self::LeaveSent { .. }
+            Self::JoinSent { .. }
+                | Self::PublishQueued { .. }
+                | Self::PublishSent { .. }
+                | Self::Acknowledged { .. }
+                | Self::LeaveSent { .. }
         )
     }
 }
@@ -167,10 +178,30 @@ pub struct ClientLog {
     open: Vec<usize>,
     /// A request to join that has not been answered.
     pub join: Option<Mark>,
+    /// What was submitted and has not been acknowledged, by what stands for the message id.
+    queued: HashMap<u64, Queued>,
     /// When the last record was made.
     at: Option<i64>,
     /// The machine's clock was set back while a process ran.
     pub set_back: bool,
+}
+
+/// A text that was submitted.
+#[derive(Clone, Copy, Debug)]
+pub struct Queued {
+    /// What its writer had been delivered, by the record.
+    pub seen: u64,
+    /// The record.
+    pub line: LineRef,
+    /// The participant that it was submitted as, and its journal; none where there was none at the time.
+    member: Option<(usize, Who)>,
+}
+
+impl Queued {
+    /// Whether it was submitted as this session's participant.
+    pub fn is_of(&self, session: &Session) -> bool {
+        session.who.is_some_and(|who| self.member == Some((session.journal, who)))
+    }
 }
 
 /// Less than this is no step of a clock, in microseconds: records of one process may overtake each other a little.
@@ -190,6 +221,7 @@ impl ClientLog {
         }
         if act == Act::Started {
             (self.current, self.lost) = (None, 0);
+            self.queued.clear();
         }
         self.set_back |= self.at.is_some_and(|at| record.at < at.saturating_sub(STEP_MICROS));
         self.at = Some(record.at);
@@ -204,6 +236,12 @@ impl ClientLog {
         let is_of_another = act.is_own() && session.is_some_and(is_known) && before.is_some() && session != before;
         let (at, component, local) = (record.at, record.component, record.local_time);
         Step { line, at, component, session, local, act, is_of_another }
+    }
+
+    /// The record by which a text was submitted, of a send of it.
+    pub fn queued(&self, act: &Act<'_>) -> Option<Queued> {
+        let (Act::PublishQueued { message, .. } | Act::PublishSent { message, .. }) = act else { return None };
+        self.queued.get(message).copied()
     }
 
     fn session(
@@ -268,6 +306,17 @@ impl ClientLog {
         match step.act {
             Act::JoinSent { sent, .. } => self.join = Some(Mark { value: sent, line: step.line }),
             Act::Connected { .. } => self.join = None,
+            Act::PublishQueued { message, seen } => {
+                let session = step.session.and_then(|session| sessions.get(session));
+                let member = session.and_then(|session| Some((session.journal, session.who?)));
+                let queued = Queued { seen, line: step.line, member };
+                // The first fixes it. As another participant it may be submitted again.
+                let first = self.queued.entry(message).or_insert(queued);
+                if first.member != member {
+                    *first = queued;
+                }
+            }
+            Act::Acknowledged { message: Some(message), .. } => drop(self.queued.remove(&message)),
             Act::Lost { count, .. } => {
                 // What comes after it is read as if the log began there.
                 self.clock_before = self.clock.take().or(self.clock_before);
@@ -318,6 +367,7 @@ fn read<'r>(record: &'r Record<'_>) -> Option<Act<'r>> {
         "join_sent" => Act::JoinSent { sent: record.sent_logical_time?, resume: record.sequence },
         "connected" => connected(false)?,
         "resumed" => connected(true)?,
+        "publish_queued" => Act::PublishQueued { message: hash(&record.message_id), seen: record.seen_sequence? },
         "publish_sent" => Act::PublishSent {
             message: hash(&record.message_id),
             sent: record.sent_logical_time?,

@@ -225,7 +225,7 @@ impl Session {
                 self.broken |= !left;
             }
             Act::Stopped => drop(self.offline.get_or_insert(step.at)),
-            Act::Started | Act::Refused { .. } | Act::Lost { .. } | Act::Other => {}
+            Act::Started | Act::PublishQueued { .. } | Act::Refused { .. } | Act::Lost { .. } | Act::Other => {}
         }
     }
 }

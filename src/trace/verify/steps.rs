@@ -2,7 +2,7 @@
 //! was like before the step: V3, V4, V6, V7, V9 (its beginning), V10, V11 (what was sent).
 
 use crate::trace::model::{
-    Act, ClientLog, Entry, Journal, Lookup, Mark, Model, Moment, Particulars, Session, Step,
+    Act, ClientLog, Entry, Journal, Lookup, Mark, Model, Moment, Particulars, Queued, Session, Step,
 };
 use crate::trace::record::Kind;
 use crate::trace::report::{Rule, RuleReport};
@@ -18,10 +18,12 @@ pub(super) struct View<'a> {
     pub(super) becomes: Option<(u64, &'a Entry)>,
     /// The request to join that has not been answered, if there is one in the log.
     pub(super) join: Option<Mark>,
+    /// Of a send, or of a text that is submitted again: the record by which it was submitted.
+    pub(super) queued: Option<Queued>,
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(model: &'a Model, session: usize, step: &'a Step<'a>, join: Option<Mark>) -> Self {
+    pub(super) fn new(model: &'a Model, session: usize, step: &'a Step<'a>) -> Self {
         let session = &model.sessions[session];
         let journal = model.journal_of(session);
         let becomes = match (&step.act, session.who) {
@@ -31,7 +33,7 @@ impl<'a> View<'a> {
             }
             _ => None,
         };
-        Self { journal, session, step, becomes, join }
+        Self { journal, session, step, becomes, join: None, queued: None }
     }
 
     /// Whether the step is the first try of a publish. Where records were lost the first may be among them, but

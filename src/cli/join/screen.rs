@@ -1,0 +1,289 @@
+//! What the user is shown: events on standard output, everything else on standard error.
+
+use std::error::Error;
+use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use super::roster::Roster;
+use super::terminal::Terminal;
+use crate::chat::Sequence;
+use crate::cli::lines::Line;
+use crate::client::{Chat, Event, Member, Missed, Update, Updates, show};
+use crate::terminal::notice;
+use crate::wire::Reason;
+
+/// For how long a reason to wait need not be told again.
+const WAITING_TOLD: Duration = Duration::from_secs(5);
+
+const HELP: [&str; 4] = [
+    "/who    lists who is here",
+    "/quit   leaves, as does Ctrl-C or Ctrl-D",
+    "/help   shows this",
+    "//text  sends a message that begins with a slash",
+];
+
+/// Where events and notices go.
+pub(super) struct Screen {
+    json: bool,
+    /// Who the user is.
+    name: String,
+    terminal: Option<Arc<Terminal>>,
+    roster: Mutex<Roster>,
+    is_online: AtomicBool,
+}
+
+/// How far the showing has come.
+#[derive(Default)]
+struct Shown {
+    /// The journal and position of the last event.
+    last: Option<(String, Sequence)>,
+    /// The next event is the own join.
+    begins: bool,
+    /// Why the user was told to wait, and when.
+    waiting: Option<(Reason, Instant)>,
+}
+
+impl Screen {
+    pub(super) fn new(json: bool, name: &str) -> Self {
+        let terminal = Terminal::new().map(Arc::new);
+        let (roster, is_online) = (Mutex::default(), AtomicBool::new(true));
+        Self { json, name: name.into(), terminal, roster, is_online }
+    }
+
+    /// The terminal, where both typing and reading happens on it.
+    pub(super) fn terminal(&self) -> Option<Arc<Terminal>> {
+        self.terminal.clone()
+    }
+
+    /// The user takes part.
+    pub(super) fn has_joined(&self, me: &Member, roster: &[Member]) {
+        self.roster().is_me(&me.participant_id);
+        self.here(roster);
+    }
+
+    fn here(&self, roster: &[Member]) {
+        self.roster().begin(roster);
+        let names = self.roster().names(false);
+        self.say(&format!("here: {names}"));
+    }
+
+    /// Lists who is here.
+    pub(super) fn who(&self) {
+        let names = self.roster().names(true);
+        self.say(&format!("here: {names}"));
+    }
+
+    pub(super) fn help(&self) {
+        HELP.iter().for_each(|line| self.say(line));
+    }
+
+    fn roster(&self) -> MutexGuard<'_, Roster> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A line was typed. A message is replaced by its event, unless it has to wait for the connection.
+    pub(super) fn typed(&self, line: &Line, is_message: bool) {
+        if let Some(terminal) = &self.terminal {
+            let replace = is_message && !self.json && self.is_online.load(Ordering::Relaxed);
+            terminal.handled(line, replace);
+        }
+    }
+
+    /// Shows updates until there are no more. It is ready when the first has been shown.
+    pub(super) async fn show(
+        &self,
+        mut updates: Updates,
+        chat: &Chat,
+        history: u32,
+        ready: &CancellationToken,
+    ) -> Result<(), Box<dyn Error>> {
+        let mut shown = Shown { begins: true, ..Shown::default() };
+        while let Some(update) = updates.next().await {
+            match update {
+                Update::Event(event) => {
+                    if std::mem::take(&mut shown.begins) {
+                        self.roster().is_me(&event.participant.participant_id);
+                        if history > 0 && !self.earlier(&event, &shown, chat, history).await? {
+                            return Ok(());
+                        }
+                    }
+                    self.roster().take(&event);
+                    let line =
+                        if self.json { show::json(&event, SystemTime::now())? } else { show::plain(&event) };
+                    shown.last = Some((event.epoch, event.sequence));
+                    if !self.print(line).await? {
+                        return Ok(());
+                    }
+                }
+                Update::Ended(error) => return Err(error.into()),
+                Update::JoinedAnew { why, roster } => {
+                    self.is_online.store(true, Ordering::Relaxed);
+                    shown.begins = true;
+                    self.say(&format!("joined anew, because the session was lost ({})", why.as_str()));
+                    self.here(&roster);
+                    continue;
+                }
+                Update::Continued { missed } => {
+                    shown.begins = false;
+                    self.say(&format!("back as {}; {}", self.name, while_away(missed)));
+                }
+                other => self.notice(other, &mut shown),
+            }
+            ready.cancel();
+        }
+        Ok(())
+    }
+
+    /// What is only told.
+    fn notice(&self, update: Update, shown: &mut Shown) {
+        match update {
+            Update::Offline { why } => {
+                self.is_online.store(false, Ordering::Relaxed);
+                self.say(&format!("offline ({why}); trying again, messages wait"));
+            }
+            Update::Back { after, missed } => {
+                self.is_online.store(true, Ordering::Relaxed);
+                self.say(&format!("back after {}; {}", rounded(after), while_away(missed)));
+            }
+            // For people only, who see it pass: a program that reads along waits for the events.
+            Update::Presence { participant, connected } if !self.json && io::stdout().is_terminal() => {
+                let what = if connected { "is back" } else { "is reconnecting" };
+                self.say(&format!("{} {what}", participant.display_name));
+            }
+            Update::NotKept { why } => self.say(&format!(
+                "the session is not kept any more ({why}): should this client be killed, it joins anew"
+            )),
+            Update::Waiting { delay, why } => {
+                // After a hundred pasted lines the client waits a hundred times for one reason.
+                let told = shown.waiting.replace((why, Instant::now()));
+                if told.is_none_or(|(before, at)| before != why || at.elapsed() > WAITING_TOLD) {
+                    self.say(&waiting_for(why, delay));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Shows what happened before the own join, marked as such. False where nobody reads any more.
+    async fn earlier(
+        &self,
+        joined: &Event,
+        shown: &Shown,
+        chat: &Chat,
+        history: u32,
+    ) -> Result<bool, Box<dyn Error>> {
+        let events = match chat.list_before(joined.sequence, history).await {
+            Ok(events) => events,
+            Err(error) => {
+                self.say(&format!("cannot show what happened before: {error}"));
+                return Ok(true);
+            }
+        };
+        let left = shown.last.as_ref().filter(|(epoch, _)| *epoch == joined.epoch);
+        let mut is_new = false;
+        for event in events {
+            // What was shown before the session was lost is not shown again.
+            if left.is_some_and(|(_, last)| event.sequence <= *last) {
+                continue;
+            }
+            if left.is_some() && !std::mem::replace(&mut is_new, true) {
+                self.say("new since you left:");
+            }
+            let line = if self.json {
+                show::earlier_json(&event, SystemTime::now())?
+            } else {
+                format!("earlier {}", show::plain(&event))
+            };
+            if !self.print(line).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Prints a line. False where nobody reads any more, as after `head`.
+    async fn print(&self, mut line: String) -> io::Result<bool> {
+        line.push('\n');
+        let terminal = self.terminal.clone();
+        let written = spawn_blocking(move || {
+            let write = || {
+                let mut output = io::stdout().lock();
+                output.write_all(line.as_bytes()).and_then(|()| output.flush())
+            };
+            match terminal {
+                Some(terminal) => terminal.write(write),
+                None => write(),
+            }
+        });
+        match written.await.map_err(io::Error::other)? {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            written => written.map(|()| true),
+        }
+    }
+
+    /// Tells the user something that is no event.
+    pub(super) fn say(&self, text: &str) {
+        let write = || notice(&format!("* {text}"));
+        match &self.terminal {
+            Some(terminal) => terminal.write(write),
+            None => write(),
+        }
+    }
+}
+
+fn while_away(missed: Missed) -> String {
+    let count = |count: u64, what: &str| match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    };
+    match missed {
+        Missed { events: 0, .. } => "nothing was missed".into(),
+        Missed { events, messages: Some(messages) } if messages == events => {
+            format!("{} while you were away", count(messages, "message"))
+        }
+        Missed { events, messages: Some(messages @ 1..) } => {
+            format!("{} ({}) while you were away", count(events, "event"), count(messages, "message"))
+        }
+        Missed { events, .. } => format!("{} while you were away", count(events, "event")),
+    }
+}
+
+fn rounded(time: Duration) -> String {
+    match time.as_secs() {
+        0 => "less than 1 s".into(),
+        seconds @ 1..120 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds / 60),
+    }
+}
+
+fn waiting_for(why: Reason, delay: Duration) -> String {
+    let what = match why {
+        Reason::RateLimited => "faster than the service allows",
+        Reason::JournalUnavailable => "the service cannot record anything now",
+        other => other.as_str(),
+    };
+    // Whole milliseconds, and never too few.
+    let delay = Duration::from_millis(delay.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(u64::MAX));
+    format!("{what} ({}): messages wait, trying again in {}", why.as_str(), humantime::format_duration(delay))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_missed_is_counted_in_words() {
+        let check = |events, messages, expected| assert_eq!(while_away(Missed { events, messages }), expected);
+        check(0, Some(0), "nothing was missed");
+        check(1, Some(1), "1 message while you were away");
+        check(2, Some(2), "2 messages while you were away");
+        check(3, Some(1), "3 events (1 message) while you were away");
+        check(1, Some(0), "1 event while you were away");
+        check(5000, None, "5000 events while you were away");
+    }
+}

@@ -1,0 +1,252 @@
+//! What the user types: messages and commands, and what becomes of each message.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::future;
+use std::ops::ControlFlow;
+
+use tokio_util::sync::CancellationToken;
+
+use super::screen::Screen;
+use crate::cli::lines::{Line, LineFault, Lines};
+use crate::client::{Chat, LeaveError, PublishError, Publishing, Receipt};
+
+/// How many messages can wait to be acknowledged; then no more lines are read. The client library lets a few more wait.
+const MESSAGES_WAITING: usize = 1000;
+/// How many lines that were not sent are repeated. More are counted.
+const NOT_SENT_SHOWN: usize = 20;
+/// How much of a line is repeated, in characters.
+const LINE_SHOWN: usize = 200;
+
+/// What a user types to leave.
+const QUIT: &str = "/quit";
+
+/// When to stop.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stop {
+    /// Leave, once what was typed is acknowledged.
+    pub(super) gently: CancellationToken,
+    /// Wait for no answer.
+    pub(super) at_once: CancellationToken,
+}
+
+/// What became of all lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Talked {
+    AllDelivered,
+    /// Some were refused or not sent, or it is unknown whether they were delivered.
+    Partly,
+    /// The user did not wait for it.
+    GaveUp,
+}
+
+/// What a line means.
+#[derive(Debug, PartialEq, Eq)]
+enum Input<'a> {
+    Message(&'a str),
+    Quit,
+    Help,
+    Who,
+    Unknown(&'a str),
+}
+
+/// Reads a line. In a pipe everything but `/quit` is a message.
+fn parse(line: &str, is_typed: bool) -> Input<'_> {
+    if !is_typed {
+        return if line == QUIT { Input::Quit } else { Input::Message(line) };
+    }
+    match line.strip_prefix('/') {
+        None => Input::Message(line),
+        Some(escaped) if escaped.starts_with('/') => Input::Message(escaped),
+        Some(command) => match command.trim_end() {
+            "quit" => Input::Quit,
+            "help" => Input::Help,
+            "who" => Input::Who,
+            _ => Input::Unknown(line),
+        },
+    }
+}
+
+pub(super) struct Talk<'a> {
+    chat: Chat,
+    screen: &'a Screen,
+    lines: Lines,
+    /// Whether the lines come from a terminal.
+    is_typed: bool,
+    /// The messages that have not been answered, in the order in which they are sent.
+    waiting: VecDeque<(String, Publishing)>,
+    is_partly: bool,
+    not_sent: usize,
+}
+
+impl<'a> Talk<'a> {
+    pub(super) fn new(chat: Chat, screen: &'a Screen, lines: Lines, is_typed: bool) -> Self {
+        Self { chat, screen, lines, is_typed, waiting: VecDeque::new(), is_partly: false, not_sent: 0 }
+    }
+
+    /// Sends what the user types, until the user leaves.
+    pub(super) async fn run(mut self, stop: &Stop, ready: &CancellationToken) -> Result<Talked, Box<dyn Error>> {
+        tokio::select! {
+            () = ready.cancelled() => {}
+            () = stop.gently.cancelled() => {}
+        }
+        let read = self.talk(stop).await;
+        let gave_up = self.leave(stop).await?;
+        read?;
+        let shown = self.not_sent.saturating_sub(NOT_SENT_SHOWN);
+        if shown > 0 {
+            self.screen.say(&format!("not sent: {shown} more"));
+        }
+        Ok(match (gave_up, self.is_partly) {
+            (true, _) => Talked::GaveUp,
+            (_, true) => Talked::Partly,
+            _ => Talked::AllDelivered,
+        })
+    }
+
+    async fn talk(&mut self, stop: &Stop) -> Result<(), Box<dyn Error>> {
+        let has_quit = loop {
+            let has_room = self.waiting.len() < MESSAGES_WAITING;
+            tokio::select! {
+                biased;
+                result = next_answer(&mut self.waiting) => self.answered(result),
+                line = self.lines.next(), if has_room => match line? {
+                    None => return Ok(()),
+                    Some(line) => if self.take(line).is_break() {
+                        break true;
+                    }
+                },
+                () = stop.gently.cancelled() => break false,
+            }
+        };
+        // What has been typed is not passed over without a word: before a signal it counts, behind /quit it does not.
+        self.lines.stop();
+        while let Some(line) = self.lines.next().await? {
+            match &line.text {
+                Ok(text) if has_quit || self.waiting.len() >= MESSAGES_WAITING => self.not_sent(text),
+                _ => drop(self.take(line)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Deals with a line.
+    fn take(&mut self, line: Line) -> ControlFlow<()> {
+        let input = line.text.as_deref().map(|text| parse(text, self.is_typed));
+        self.screen.typed(&line, matches!(input, Ok(Input::Message(_))));
+        match input {
+            Ok(Input::Message(text)) => {
+                let text = text.to_owned();
+                let publishing = self.chat.publish(&*text);
+                self.waiting.push_back((text, publishing));
+            }
+            Ok(Input::Quit) => return ControlFlow::Break(()),
+            Ok(Input::Help) => self.screen.help(),
+            Ok(Input::Who) => self.screen.who(),
+            Ok(Input::Unknown(line)) => {
+                self.screen.say(&format!(
+                    "refused: there is no command {}; /help lists them, and /{line} sends it as a message",
+                    line.split_whitespace().next().unwrap_or(line),
+                ));
+            }
+            Err(LineFault::Unfinished(text)) => self.not_sent(&text.clone()),
+            Err(fault) => {
+                self.is_partly = true;
+                self.screen.say(&format!("refused: {fault}"));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn answered(&mut self, (text, result): (String, Result<Receipt, PublishError>)) {
+        match result {
+            Ok(_) => return,
+            Err(PublishError::Ended) => return self.not_sent(&text),
+            Err(PublishError::Unconfirmed) => {
+                self.screen.say(&format!("may or may not have been delivered: {}", shortened(&text)));
+            }
+            Err(PublishError::Refused { message, .. }) if text.is_empty() => {
+                self.screen.say(&format!("refused: {message}"));
+            }
+            Err(PublishError::Refused { message, .. }) => {
+                self.screen.say(&format!("refused: {message}: {}", shortened(&text)));
+            }
+        }
+        self.is_partly = true;
+    }
+
+    fn not_sent(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        self.is_partly = true;
+        self.not_sent += 1;
+        if self.not_sent <= NOT_SENT_SHOWN {
+            self.screen.say(&format!("not sent: {}", shortened(text)));
+        }
+    }
+
+    /// Leaves once everything is answered. Says whether the user did not want to wait for that.
+    async fn leave(&mut self, stop: &Stop) -> Result<bool, Box<dyn Error>> {
+        if (self.is_typed || stop.gently.is_cancelled()) && !self.waiting.is_empty() {
+            let count = self.waiting.len();
+            let messages = if count == 1 { "1 message is".into() } else { format!("{count} messages are") };
+            self.screen.say(&format!("{messages} not acknowledged yet; Ctrl-C leaves without waiting"));
+        }
+        let (mut gave_up, mut left) = (false, None);
+        let mut leaving = Box::pin(self.chat.clone().leave());
+        while left.is_none() || !self.waiting.is_empty() {
+            tokio::select! {
+                biased;
+                result = next_answer(&mut self.waiting) => self.answered(result),
+                result = &mut leaving, if left.is_none() => left = Some(result),
+                () = stop.at_once.cancelled(), if !gave_up => {
+                    gave_up = true;
+                    self.chat.give_up().await;
+                }
+            }
+        }
+        match left {
+            Some(Err(error)) if error != LeaveError::Ended && !gave_up => Err(error.into()),
+            _ => Ok(gave_up),
+        }
+    }
+}
+
+/// The answer to the first message that waits. Those behind it wait for it, too.
+async fn next_answer(waiting: &mut VecDeque<(String, Publishing)>) -> (String, Result<Receipt, PublishError>) {
+    let Some((_, publishing)) = waiting.front_mut() else { return future::pending().await };
+    let result = publishing.await;
+    let text = waiting.pop_front().map(|(text, _)| text).unwrap_or_default();
+    (text, result)
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LINE_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_for_those_who_type_and_two_slashes_send_one() {
+        let check = |line, typed, piped| {
+            assert_eq!(parse(line, true), typed, "{line} on a terminal");
+            assert_eq!(parse(line, false), piped, "{line} in a pipe");
+        };
+        check("hello /who", Input::Message("hello /who"), Input::Message("hello /who"));
+        check("/quit", Input::Quit, Input::Quit);
+        check("/quit ", Input::Quit, Input::Message("/quit "));
+        check("/help", Input::Help, Input::Message("/help"));
+        check("/who", Input::Who, Input::Message("/who"));
+        check("/nick bob", Input::Unknown("/nick bob"), Input::Message("/nick bob"));
+        check("/", Input::Unknown("/"), Input::Message("/"));
+        check("//x", Input::Message("/x"), Input::Message("//x"));
+        check("//quit", Input::Message("/quit"), Input::Message("//quit"));
+        check("", Input::Message(""), Input::Message(""));
+    }
+}

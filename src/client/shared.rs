@@ -1,0 +1,369 @@
+//! What the [driver](super::driver) and the program's two handles share: the session, the updates that wait for the
+//! program, and the messages that wait for the connection.
+//!
+//! Everything here happens under one short lock, so a message's view and the deliveries before it have one order, in
+//! the session and in its log. An event is delivered, and recorded, at the moment when the program takes it: what the
+//! program has not taken yet it has not seen.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::error::PublishError;
+use super::event::{Event, Kind};
+use super::session::{Session, View};
+use super::{Missed, Receipt, Update};
+use crate::chat::{LogicalTime, MessageText};
+use crate::wire::Rejection;
+
+/// How many updates can wait for the program; the stream waits with them.
+const UPDATES_WAITING: usize = 256;
+/// Of how many missed events the client waits for the last, to say how many of them are messages.
+const MISSED_COUNTED: u64 = 200;
+/// How many messages can wait to be sent. More wait in the calls that publish them.
+pub(super) const PUBLISHES_WAITING: usize = 1024;
+
+/// A message that has not been answered.
+#[derive(Debug)]
+pub(super) struct PendingPublish {
+    pub(super) text: String,
+    pub(super) id: String,
+    /// What its writer had been delivered when it was submitted.
+    pub(super) view: View,
+    /// Some try may have reached the service without its answer reaching us.
+    pub(super) outcome_unknown: bool,
+    /// How often in a row it failed without a reason.
+    pub(super) failures: u32,
+    answer: oneshot::Sender<Result<Receipt, PublishError>>,
+    /// Its place among [`PUBLISHES_WAITING`].
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl PendingPublish {
+    /// Tells the program, which may have lost interest, and makes room.
+    pub(super) fn resolve(self, result: Result<Receipt, PublishError>) {
+        drop(self.place);
+        let _ = self.answer.send(result);
+    }
+}
+
+/// How the participant's story ends.
+#[derive(Debug)]
+enum End {
+    NotYet,
+    /// The driver has stopped, for this reason if it could not go on; the program has not taken all updates.
+    Stopped(Option<String>),
+    /// The program has all there is, and that is recorded.
+    Recorded,
+}
+
+/// What was missed arrives, to be counted before the program learns of any of it.
+#[derive(Debug)]
+struct Replay {
+    after: Option<Duration>,
+    count: u64,
+    events: Vec<Event>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) session: Session,
+    updates: VecDeque<Update>,
+    replay: Option<Replay>,
+    /// The program has dropped its updates.
+    is_unread: bool,
+    publishes: VecDeque<PendingPublish>,
+    /// Nothing more can be submitted.
+    is_leaving: bool,
+    /// The leave is on its way: nothing more is sent.
+    is_closed: bool,
+    end: End,
+}
+
+impl State {
+    /// Puts in an update for the program.
+    pub(super) fn push(&mut self, update: Update) {
+        match (&mut self.replay, update) {
+            (Some(replay), Update::Event(event)) => {
+                replay.events.push(event);
+                if replay.events.len() as u64 == replay.count {
+                    self.end_replay();
+                }
+            }
+            (_, update) => {
+                self.end_replay();
+                self.put(update);
+            }
+        }
+    }
+
+    /// A stream goes on with the session, and this many missed events come first.
+    pub(super) fn resumed(&mut self, after: Option<Duration>, missed: u64) {
+        self.end_replay();
+        let replay = Replay { after, count: missed, events: Vec::new() };
+        self.replay = Some(replay);
+        if missed == 0 || missed > MISSED_COUNTED {
+            self.end_replay();
+        }
+    }
+
+    /// Tells the program what it missed, and then all of it that has come.
+    fn end_replay(&mut self) {
+        let Some(Replay { after, count, events }) = self.replay.take() else { return };
+        let me = self.session.participant_id().map(str::to_owned);
+        let others = || events.iter().filter(|event| Some(&event.participant.participant_id) != me.as_ref());
+        let missed = if events.len() as u64 == count {
+            let messages = others().filter(|event| matches!(event.kind, Kind::Message { .. })).count() as u64;
+            Missed { events: others().count() as u64, messages: Some(messages) }
+        } else {
+            Missed { events: count, messages: None }
+        };
+        self.put(match after {
+            Some(after) => Update::Back { after, missed },
+            None => Update::Continued { missed },
+        });
+        events.into_iter().for_each(|event| self.put(Update::Event(event)));
+    }
+
+    fn put(&mut self, mut update: Update) {
+        if self.is_unread {
+            // Nobody takes it, so it is delivered here.
+            return self.deliver(&mut update);
+        }
+        // A connection that breaks again and again is told of once, to a program that does not look.
+        while self.updates.len() >= 2 * UPDATES_WAITING
+            && matches!(
+                self.updates.back(),
+                Some(
+                    Update::Offline { .. }
+                        | Update::Back { .. }
+                        | Update::Waiting { .. }
+                        | Update::Presence { .. }
+                )
+            )
+        {
+            self.updates.pop_back();
+        }
+        self.updates.push_back(update);
+    }
+
+    fn deliver(&mut self, update: &mut Update) {
+        // A clock that has received anything is past 0.
+        if let Update::Event(event) = update
+            && event.local_time == LogicalTime(0)
+        {
+            self.session.deliver(event);
+        }
+    }
+
+    /// The membership is over. What waits for the program was told to the participant of that membership, so it is
+    /// recorded before another one begins.
+    pub(super) fn deliver_all(&mut self) {
+        self.end_replay();
+        let mut updates = std::mem::take(&mut self.updates);
+        updates.iter_mut().for_each(|update| self.deliver(update));
+        self.updates = updates;
+    }
+
+    fn take(&mut self) -> Option<Update> {
+        let mut update = self.updates.pop_front();
+        if let Some(update) = &mut update {
+            self.deliver(update);
+        }
+        self.record_end();
+        update
+    }
+
+    fn record_end(&mut self) {
+        if self.updates.is_empty()
+            && let End::Stopped(reason) = &self.end
+        {
+            self.session.stopped(reason.as_deref());
+            self.end = End::Recorded;
+        }
+    }
+
+    /// The next message that is to be sent.
+    pub(super) fn next_publish(&mut self) -> Option<PendingPublish> {
+        self.publishes.pop_front()
+    }
+
+    /// From now on nothing more is sent. What comes too late is told so.
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
+        self.publishes.drain(..).for_each(|publish| publish.resolve(Err(PublishError::Ended)));
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct SharedSession(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    state: Mutex<State>,
+    places: Arc<Semaphore>,
+    /// An update has come.
+    came: Notify,
+    /// The program has taken one.
+    taken: Notify,
+    /// There is a message to send.
+    submitted: Notify,
+}
+
+impl SharedSession {
+    pub(super) fn new(session: Session) -> Self {
+        let state = State {
+            session,
+            updates: VecDeque::new(),
+            replay: None,
+            is_unread: false,
+            publishes: VecDeque::new(),
+            is_leaving: false,
+            is_closed: false,
+            end: End::NotYet,
+        };
+        Self(Arc::new(Parts {
+            state: Mutex::new(state),
+            places: Arc::new(Semaphore::new(PUBLISHES_WAITING)),
+            came: Notify::new(),
+            taken: Notify::new(),
+            submitted: Notify::new(),
+        }))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts in an update for the program.
+    pub(super) fn push(&self, update: Update) {
+        self.lock().push(update);
+        self.0.came.notify_one();
+    }
+
+    /// See [`State::resumed`].
+    pub(super) fn resumed(&self, after: Option<Duration>, missed: u64) {
+        self.lock().resumed(after, missed);
+        self.0.came.notify_one();
+    }
+
+    /// Whether the stream can be read on.
+    pub(super) fn has_room(&self) -> bool {
+        self.lock().updates.len() < UPDATES_WAITING
+    }
+
+    /// Waits until the program takes an update.
+    pub(super) async fn taken(&self) {
+        self.0.taken.notified().await;
+    }
+
+    /// The next update for the program; none once there will be no more.
+    pub(super) async fn next(&self) -> Option<Update> {
+        loop {
+            {
+                let mut state = self.lock();
+                if let Some(update) = state.take() {
+                    self.0.taken.notify_one();
+                    return Some(update);
+                }
+                if !matches!(state.end, End::NotYet) {
+                    return None;
+                }
+            }
+            self.0.came.notified().await;
+        }
+    }
+
+    /// The program takes no more updates: what waits, and what is still to come, is delivered all the same.
+    pub(super) fn unread(&self) {
+        let mut state = self.lock();
+        state.is_unread = true;
+        state.deliver_all();
+        state.updates.clear();
+        state.record_end();
+        self.0.taken.notify_one();
+    }
+
+    /// The driver has stopped. The program takes what there is.
+    pub(super) fn end(&self, last: Option<Update>, reason: Option<String>) {
+        let mut state = self.lock();
+        state.close();
+        state.end_replay();
+        last.into_iter().for_each(|update| state.put(update));
+        state.end = End::Stopped(reason);
+        state.record_end();
+        self.0.places.close();
+        self.0.came.notify_one();
+    }
+
+    /// A message is submitted: here its view is fixed, and here it gets its id. None where it can never be sent, which
+    /// is answered at once.
+    pub(super) fn submit(
+        &self,
+        text: String,
+        answer: oneshot::Sender<Result<Receipt, PublishError>>,
+    ) -> Option<PendingPublish> {
+        let state = self.lock();
+        if state.is_leaving || state.is_closed {
+            let _ = answer.send(Err(PublishError::Ended));
+            return None;
+        }
+        if let Err(refusal) = MessageText::parse(text.as_str()) {
+            let rejection = Rejection::from(refusal);
+            state.session.publish_refused(None, &text, Some(rejection.reason()), "");
+            let (reason, message) = (Some(rejection.reason()), rejection.to_string());
+            let _ = answer.send(Err(PublishError::Refused { reason, message }));
+            return None;
+        }
+        let id = new_message_id();
+        let view = state.session.publish_queued(&text, &id);
+        Some(PendingPublish { text, id, view, outcome_unknown: false, failures: 0, answer, place: None })
+    }
+
+    /// Lets a message wait for its turn. It comes back where there is no room.
+    pub(super) fn try_enqueue(&self, publish: PendingPublish) -> Option<PendingPublish> {
+        match self.0.places.clone().try_acquire_owned() {
+            Ok(place) => {
+                self.enqueue(publish, place);
+                None
+            }
+            Err(_) => Some(publish),
+        }
+    }
+
+    /// Lets a message wait for its turn, once there is room.
+    pub(super) async fn enqueue_later(&self, publish: PendingPublish) {
+        match self.0.places.clone().acquire_owned().await {
+            Ok(place) => self.enqueue(publish, place),
+            Err(_) => publish.resolve(Err(PublishError::Ended)),
+        }
+    }
+
+    fn enqueue(&self, mut publish: PendingPublish, place: OwnedSemaphorePermit) {
+        publish.place = Some(place);
+        let mut state = self.lock();
+        if state.is_closed {
+            return publish.resolve(Err(PublishError::Ended));
+        }
+        state.publishes.push_back(publish);
+        self.0.submitted.notify_one();
+    }
+
+    /// Waits until there is a message to send.
+    pub(super) async fn submitted(&self) {
+        self.0.submitted.notified().await;
+    }
+
+    /// From now on nothing more can be submitted; what was, is still sent.
+    pub(super) fn leaving(&self) {
+        self.lock().is_leaving = true;
+    }
+}
+
+fn new_message_id() -> String {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    format!("{:032x}", u128::from_le_bytes(bytes))
+}

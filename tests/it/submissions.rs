@@ -1,0 +1,456 @@
+//! What is submitted is sent or reported, and says what its writer had seen when it was submitted (V6, S3).
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use chitchat::chat::Sequence;
+use chitchat::client::{self, Kind, Options, PublishError, Update, Updates};
+
+use crate::support::{DEADLINE, Participant, Proxy, Server, ServerProgram, soon};
+
+/// Takes updates up to a message with this content, and answers with what its writer had seen.
+async fn until_message(updates: &mut Updates, content: &str) -> u64 {
+    loop {
+        match soon(updates.next()).await.expect("another update") {
+            Update::Event(event) if event.content == content => match event.kind {
+                Kind::Message { seen_sequence, .. } => return seen_sequence.0,
+                kind => panic!("{kind:?}"),
+            },
+            _ => {}
+        }
+    }
+}
+
+/// A message that was written before others and could be sent only after them says that they crossed (V6).
+#[tokio::test]
+async fn a_view_is_that_of_the_call() {
+    let server = Server::start().await;
+    let proxy = Proxy::to(server.address).await;
+    let url = format!("http://{}", proxy.address);
+    let (alice, mut updates) = client::join(Options::new(url, "alice")).await.unwrap();
+    let bob = Participant::arrive(server.address, "bob").await;
+    bob.publish("before").await;
+    until_message(&mut updates, "before").await;
+    proxy.cut();
+    while !matches!(soon(updates.next()).await, Some(Update::Offline { .. })) {}
+    let late = alice.publish("late");
+    let later = alice.publish("later");
+    for text in ["meanwhile", "and more"] {
+        bob.publish(text).await;
+    }
+    proxy.restore(server.address);
+    // All is delivered before either can have been sent.
+    for (publishing, text) in [(late, "late"), (later, "later")] {
+        soon(publishing).await.unwrap();
+        assert_eq!(until_message(&mut updates, text).await, 3, "{text}");
+    }
+}
+
+/// What waits for the program has not been delivered to it (V6).
+#[tokio::test]
+async fn a_view_is_what_the_program_has_taken() {
+    let server = Server::start().await;
+    let (alice, mut updates) = client::join(Options::new(server.url(), "alice")).await.unwrap();
+    let bob = Participant::arrive(server.address, "bob").await;
+    bob.publish("question").await;
+    until_message(&mut updates, "question").await;
+    bob.publish("another").await;
+    // Its own answer comes after the second question, which is thus there and not taken.
+    soon(alice.publish("answer")).await.unwrap();
+    let receipt = soon(alice.publish("answer again")).await.unwrap();
+    assert_eq!(receipt.sequence, Sequence(6));
+    assert_eq!(until_message(&mut updates, "answer").await, 3);
+    assert_eq!(until_message(&mut updates, "answer again").await, 3);
+}
+
+/// In another membership an old view says nothing (V6).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_of_a_membership_that_is_over_is_none() {
+    let server = ServerProgram::start(&[]);
+    let proxy = Proxy::to(server.address).await;
+    let mut alice = server.join_by(proxy.address, "alice", "--plain");
+    alice.program.line();
+    proxy.cut();
+    alice.program.notice("* offline");
+    alice.program.type_text([&b"\xff\n"[..], b"for another day\n"].concat());
+    alice.program.notice("not valid UTF-8");
+    let next = ServerProgram::start(&[]);
+    proxy.restore(next.address);
+    alice.program.until("for another day");
+    let sent = next.records().into_iter().find(|record| record["event"] == "message_broadcast").unwrap();
+    assert_eq!(sent["seen_sequence"], 0);
+}
+
+/// After a leave nothing more is submitted, and what was submitted before is sent (S3).
+#[tokio::test]
+async fn a_leave_waits_for_what_was_submitted() {
+    let server = Server::start().await;
+    let (alice, mut updates) = client::join(Options::new(server.url(), "alice")).await.unwrap();
+    let publishing: Vec<_> = (0..50).map(|n| alice.publish(n.to_string())).collect();
+    let late = alice.clone();
+    let leaving = alice.leave();
+    let reading = async { while updates.next().await.is_some() {} };
+    let (left, ()) = soon(async { tokio::join!(leaving, reading) }).await;
+    left.unwrap();
+    for publishing in publishing {
+        publishing.await.unwrap();
+    }
+    assert_eq!(late.publish("too late").await, Err(PublishError::Ended));
+}
+
+/// Earlier events are listed before the own join, and no clock is touched.
+#[tokio::test]
+async fn earlier_events_are_listed() {
+    let server = Server::start().await;
+    let bob = Participant::arrive(server.address, "bob").await;
+    for n in 0..5 {
+        bob.publish(&n.to_string()).await;
+    }
+    let (alice, _updates) = client::join(Options::new(server.url(), "alice")).await.unwrap();
+    let contents = |count| {
+        let alice = alice.clone();
+        async move {
+            let events = soon(alice.list_before(Sequence(7), count)).await.unwrap();
+            events.into_iter().map(|event| (event.sequence.0, event.content)).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(contents(2).await, [(5, "3".into()), (6, "4".into())]);
+    assert_eq!(contents(1000).await.len(), 6);
+    assert_eq!(contents(0).await, []);
+}
+
+/// A pipe's lines before `/quit` are all sent, however busy the machine is (S3).
+#[test]
+fn twenty_pipes_lose_no_line() {
+    let server = ServerProgram::start(&[]);
+    let mut reader = server.join("reader");
+    let names: Vec<_> = (0..20).map(|n| format!("pipe {n}")).collect();
+    let mut pipes: Vec<_> =
+        names.iter().map(|name| server.start_client(server.address, name, &["--plain"])).collect();
+    for (name, pipe) in names.iter().zip(&mut pipes) {
+        pipe.type_text(format!("{name} one\n{name} two\n{name} three\n/quit\n"));
+    }
+    for pipe in &mut pipes {
+        let ended = pipe.end().succeeded();
+        assert!(!ended.errors.contains("not sent") && !ended.errors.contains("delivered"), "{ended:?}");
+    }
+    reader.quit().succeeded();
+    let said: Vec<_> =
+        server.records().into_iter().filter(|record| record["event"] == "message_broadcast").collect();
+    for name in &names {
+        let lines: Vec<_> = said.iter().filter(|record| record["display_name"] == **name).collect();
+        let lines: Vec<_> = lines.iter().map(|record| record["content"].as_str().unwrap()).collect();
+        assert_eq!(lines, ["one", "two", "three"].map(|line| format!("{name} {line}")));
+    }
+}
+
+/// A line that was written right before the signal is sent, or is said not to be (S3).
+#[test]
+fn a_line_right_before_a_signal_is_sent() {
+    let server = ServerProgram::start(&[]);
+    for round in 0..10 {
+        let mut bob = server.join(&format!("bob {round}"));
+        bob.program.line();
+        bob.program.type_text(format!("last words {round}\nunfin"));
+        bob.program.signal("INT");
+        let ended = bob.program.end();
+        assert!(ended.errors.contains("* not sent: unfin"), "{ended:?}");
+        assert_eq!(ended.code, Some(3));
+        let mut said = server.records().into_iter().filter(|record| record["event"] == "message_broadcast");
+        assert_eq!(said.next_back().unwrap()["content"], format!("last words {round}"));
+    }
+}
+
+/// More lines than the service takes at once are all sent before the leave (S3).
+#[test]
+fn a_hundred_pasted_lines_are_all_sent() {
+    let server = ServerProgram::start(&["--publish-rate", "50", "--publish-burst", "10"]);
+    let lines: String = (0..100).map(|n| format!("line {n}\n")).collect();
+    let mut bob = server.start_client(server.address, "bob", &["--plain"]);
+    bob.type_text(lines);
+    let ended = bob.end_of_input().succeeded();
+    let shown = ended.output.iter().filter(|line| line.contains("] bob: line "));
+    assert_eq!(shown.count(), 100);
+}
+
+/// What is behind `/quit` in a pipe is not sent, and that is said, also by the exit code (S3).
+#[test]
+fn lines_behind_quit_are_not_sent() {
+    let server = ServerProgram::start(&[]);
+    let mut bob = server.start_client(server.address, "bob", &["--plain"]);
+    bob.type_text("\u{feff}one\r\n/who\n/quit\ntwo\nthree\n");
+    let ended = bob.end_of_input();
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.errors.contains("* not sent: two\n* not sent: three"), "{}", ended.errors);
+    let said: Vec<_> = ended.output.iter().filter_map(|line| line.split_once("] bob: ")).collect();
+    assert_eq!(said.iter().map(|(_, text)| *text).collect::<Vec<_>>(), ["one", "/who"]);
+}
+
+/// Earlier events are shown where that is asked for, marked as such and not logged (S7).
+#[test]
+fn history_is_shown_and_not_delivered() {
+    let server = ServerProgram::start(&[]);
+    let mut alice = server.join("alice");
+    alice.program.type_line("before");
+    alice.program.until("before");
+    let url = format!("http://{}", server.address);
+    let mut bob = server.join_at(&url, "bob", &["--plain", "--history", "20"]);
+    let lines = bob.program.lines(3);
+    assert!(
+        lines[0].starts_with("earlier [") && lines[0].ends_with("joined Chit Chat at logical time 3"),
+        "{lines:?}"
+    );
+    assert!(lines[1].starts_with("earlier [") && lines[1].ends_with("] alice: before"), "{lines:?}");
+    assert!(lines[2].contains("] Participant bob joined"), "{lines:?}");
+    bob.quit().succeeded();
+    let delivered = bob.records().into_iter().filter(|record| record["event"] == "event_delivered");
+    assert_eq!(delivered.map(|record| record["sequence"].as_u64().unwrap()).collect::<Vec<_>>(), [3]);
+
+    let carol = server.join_at(&url, "carol", &["--json", "--history", "1"]);
+    let object: serde_json::Value = serde_json::from_str(&carol.program.line()).unwrap();
+    assert_eq!((&object["earlier"], &object["event"]), (&true.into(), &"event_listed".into()));
+    assert!(object["local_time"].is_null());
+    let dave = server.join("dave");
+    assert!(dave.program.line().contains("Participant dave joined"), "a pipe has live events only");
+}
+
+/// A message on its way when the user waits no longer may have arrived, and that is what is said (S3).
+#[test]
+fn what_is_on_its_way_is_not_called_not_sent() {
+    let server = ServerProgram::start(&[]);
+    let mut bob = server.join("bob");
+    bob.program.line();
+    server.program.signal("STOP");
+    bob.program.type_line("on its way");
+    bob.program.type_line("behind it");
+    let start = Instant::now();
+    while !bob.records().iter().any(|record| record["event"] == "publish_sent") {
+        assert!(start.elapsed() < DEADLINE);
+        std::thread::yield_now();
+    }
+    bob.program.signal("INT");
+    bob.program.notice("2 messages are not acknowledged yet");
+    bob.program.signal("INT");
+    let ended = bob.program.end();
+    server.program.signal("CONT");
+    let expected = "* may or may not have been delivered: on its way\n* not sent: behind it";
+    assert!(ended.errors.contains(expected), "{}", ended.errors);
+    assert_eq!(ended.code, Some(130));
+}
+
+/// After a join anew in the same conversation, what was missed is shown as new.
+#[test]
+fn what_is_new_since_the_session_was_lost_is_marked() {
+    let server = ServerProgram::start(&["--grace", "500ms", "--ping", "200ms", "--ping-timeout", "300ms"]);
+    let mut alice = server.join("alice");
+    let url = format!("http://{}", server.address);
+    let bob = server.join_at(&url, "bob", &["--plain", "--history", "20"]);
+    bob.program.until("Participant bob joined");
+    bob.program.signal("STOP");
+    alice.program.until("Participant bob left");
+    alice.program.type_line("meanwhile");
+    alice.program.until("meanwhile");
+    bob.program.signal("CONT");
+    bob.program.notice("* new since you left:");
+    let lines = bob.program.lines(3);
+    assert!(lines[0].starts_with("earlier [") && lines[0].contains("Participant bob left"), "{lines:?}");
+    assert!(lines[1].starts_with("earlier [") && lines[1].ends_with("] alice: meanwhile"), "{lines:?}");
+    assert!(lines[2].contains("] Participant bob joined"), "{lines:?}");
+}
+
+/// A client that was offline says for how long, and what it missed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_missed_is_counted() {
+    let server = ServerProgram::start(&[]);
+    let proxy = Proxy::to(server.address).await;
+    let alice = server.join_by(proxy.address, "alice", "--plain");
+    let bob = Participant::arrive(server.address, "bob").await;
+    alice.program.until("bob joined");
+    for (texts, expected) in
+        [(&["one", "two"][..], "; 2 messages while you were away"), (&[], "; nothing was missed")]
+    {
+        proxy.cut();
+        alice.program.notice("* offline");
+        for text in texts {
+            bob.publish(text).await;
+        }
+        proxy.restore(server.address);
+        let back = alice.program.notice("* back after ");
+        assert!(back.ends_with(expected), "{back}");
+    }
+}
+
+/// A program that reads from a terminal, and one line of what is on it.
+mod terminal {
+    use std::fs::File;
+    use std::io::{Read, Write};
+    use std::os::fd::OwnedFd;
+    use std::sync::mpsc::{self, Receiver};
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::{Winsize, tcsetwinsize};
+
+    use super::*;
+    const COLUMNS: usize = 60;
+
+    struct Terminal {
+        keys: File,
+        output: Receiver<Vec<u8>>,
+        rows: Vec<String>,
+        row: usize,
+        child: std::process::Child,
+        pending: Vec<u8>,
+    }
+
+    impl Terminal {
+        fn start(server: &ServerProgram, name: &str, options: &[&str]) -> Self {
+            let main: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+            grantpt(&main).unwrap();
+            unlockpt(&main).unwrap();
+            let path = ptsname(&main, Vec::new()).unwrap().into_string().unwrap();
+            let size = Winsize { ws_row: 50, ws_col: COLUMNS as u16, ws_xpixel: 0, ws_ypixel: 0 };
+            tcsetwinsize(&main, size).unwrap();
+            let end = File::options().read(true).write(true).open(path).unwrap();
+            let other = || Stdio::from(end.try_clone().unwrap());
+            let child = Command::new(env!("CARGO_BIN_EXE_chitchat"))
+                .args(["join", "--name", name, "--server", &format!("http://{}", server.address), "--log-dir"])
+                .arg(server.log_folder())
+                .args(options)
+                .env("TERM", "xterm")
+                .stdin(other())
+                .stdout(other())
+                .stderr(other())
+                .spawn()
+                .unwrap();
+            drop(end);
+            let keys = File::from(main);
+            let mut reading = keys.try_clone().unwrap();
+            let (sender, output) = mpsc::channel();
+            std::thread::spawn(move || {
+                let mut bytes = [0; 4096];
+                while let Ok(count @ 1..) = reading.read(&mut bytes) {
+                    if sender.send(bytes[..count].to_vec()).is_err() {
+                        break;
+                    }
+                }
+            });
+            Self { keys, output, rows: vec![String::new()], row: 0, child, pending: vec![] }
+        }
+
+        fn press(&mut self, keys: &str) {
+            self.keys.write_all(keys.as_bytes()).unwrap();
+        }
+
+        /// Shows what the terminal gets, until there is a row with this text on it.
+        fn until(&mut self, text: &str) {
+            while !self.rows.iter().any(|row| row.contains(text)) {
+                let bytes =
+                    self.output.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("no {text:?}: {:#?}", self.rows));
+                self.pending.extend(bytes);
+                self.show();
+            }
+        }
+
+        /// Rows, line ends, "up", and "clear to the end": all that the program uses.
+        fn show(&mut self) {
+            let text = String::from_utf8(std::mem::take(&mut self.pending)).expect("whole characters");
+            let mut rest = text.as_str();
+            while let Some(c) = rest.chars().next() {
+                rest = &rest[c.len_utf8()..];
+                match c {
+                    '\r' => {}
+                    '\n' => self.down(),
+                    '\x1b' => {
+                        let end = rest.find(|c: char| c.is_ascii_alphabetic()).expect("a whole sequence");
+                        match (&rest[1..end], &rest[end..=end]) {
+                            (up, "A") => self.row -= up.parse::<usize>().unwrap(),
+                            ("", "J") => {
+                                self.rows.truncate(self.row);
+                                self.rows.push(String::new());
+                            }
+                            other => panic!("{other:?}"),
+                        }
+                        rest = &rest[end + 1..];
+                    }
+                    c => {
+                        if self.rows[self.row].chars().count() == COLUMNS {
+                            self.down();
+                        }
+                        self.rows[self.row].push(c);
+                    }
+                }
+            }
+        }
+
+        fn down(&mut self) {
+            self.row += 1;
+            if self.row == self.rows.len() {
+                self.rows.push(String::new());
+            }
+        }
+
+        fn count(&self, text: &str) -> usize {
+            self.rows.iter().filter(|row| row.contains(text)).count()
+        }
+    }
+
+    impl Drop for Terminal {
+        fn drop(&mut self) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+
+    /// Commands are commands on a terminal, and what is not one is refused (S3).
+    #[test]
+    fn commands_are_not_sent() {
+        let server = ServerProgram::start(&[]);
+        let _alice = server.join("alice");
+        let mut bob = Terminal::start(&server, "bob", &[]);
+        bob.until("earlier [3] Participant alice joined");
+        bob.until("[5] Participant bob joined");
+        bob.press("/who\n");
+        bob.until("* here: alice, bob (you)");
+        bob.press("/help\n");
+        bob.until("* /who ");
+        bob.press("/nick rob\n");
+        bob.until("refused: there is no command /nick");
+        bob.press("//x\n");
+        bob.until("] bob: /x");
+        bob.press("/quit\n");
+        while bob.output.recv_timeout(DEADLINE).is_ok() {}
+        let said = server.records().into_iter().filter(|record| record["event"] == "message_broadcast");
+        assert_eq!(said.map(|record| record["content"].clone()).collect::<Vec<_>>(), ["/x"]);
+    }
+
+    /// A message that was typed is on the screen once, and nothing else is erased (S7).
+    #[test]
+    fn a_typed_message_is_shown_once() {
+        let server = ServerProgram::start(&["--publish-rate", "0"]);
+        let mut alice = server.join("alice");
+        let mut bob = Terminal::start(&server, "bob", &["--history", "0"]);
+        bob.until("] Participant bob joined");
+        let mut once = 0;
+        for n in 0..20 {
+            alice.program.type_line(format!("between {n}!"));
+            bob.until(&format!("alice: between {n}!"));
+            bob.press(&format!("short {n}.\n"));
+            bob.until(&format!("] bob: short {n}."));
+            // Where a line of ours came at the same moment, the typed one stays.
+            let shown = bob.count(&format!("short {n}."));
+            assert!((1..=2).contains(&shown), "{shown}: {:#?}", bob.rows);
+            once += usize::from(shown == 1);
+        }
+        assert!(once > 0, "{:#?}", bob.rows);
+        // Of a long line it is not certain where it begins, so that it stays.
+        let long = format!("{}wrapped.", "long ".repeat(14));
+        bob.press(&format!("{long}\n"));
+        bob.until("] bob: long ");
+        bob.press("/who\n");
+        bob.until("(you)");
+        assert_eq!(bob.count(" wrapped."), 2, "{:#?}", bob.rows);
+        for n in 0..20 {
+            assert_eq!(bob.count(&format!("alice: between {n}!")), 1, "{:#?}", bob.rows);
+        }
+    }
+}
