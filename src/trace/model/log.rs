@@ -221,7 +221,6 @@ impl ClientLog {
         }
         if act == Act::Started {
             (self.current, self.lost) = (None, 0);
-            self.queued.clear();
         }
         self.set_back |= self.at.is_some_and(|at| record.at < at.saturating_sub(STEP_MICROS));
         self.at = Some(record.at);
