@@ -6,7 +6,7 @@
 import { World } from "./support/world.mjs";
 
 const scenarios = [];
-for (const file of ["conversation", "behaviour", "outages", "refusals", "tabs", "looks", "causes", "diagrams"]) {
+for (const file of ["conversation", "behaviour", "outages", "refusals", "tabs", "looks", "causes", "diagrams", "reading"]) {
   scenarios.push(...Object.entries((await import(`./scenarios/${file}.mjs`)).default));
 }
 const wanted = process.argv[2] ?? "";

@@ -7,6 +7,7 @@ import { doubt } from "./core/doubt.js";
 import { Log, fileName } from "./core/log.js";
 import { fromSnapshot } from "./core/snapshot.js";
 import { INITIAL, type State } from "./core/state.js";
+import type { Input } from "./core/step.js";
 import { Driver } from "./driver.js";
 import { browserLocks } from "./platform/locks.js";
 import { SessionLock } from "./platform/session-lock.js";
@@ -23,6 +24,9 @@ const LOG_KEPT = [2_000_000, 500_000, 100_000];
 
 /** How often what counts seconds is shown anew, in milliseconds. */
 const REPAINT_MS = 500;
+
+/** The least time between two renderings, in milliseconds: what comes in between is shown together. */
+const RENDER_MS = 100;
 
 /** How soon a tab that nobody looks at is brought up to date, in milliseconds. */
 const HIDDEN_MS = 250;
@@ -50,19 +54,35 @@ async function start(): Promise<void> {
     },
     state,
   );
-  const app = new App(commandsFor(driver), { name: state.name, secret, draft: recall("draft") ?? "", look: toLook(recall("look")) });
+  const app = new App(commandsFor(driver, () => hurry()), { name: state.name, secret, draft: recall("draft") ?? "", look: toLook(recall("look")) });
   const render = () => app.render(driver.state, now().at, driver.log);
   let scheduled = false;
+  let renderedAt = -Infinity;
+  let hurry = () => {};
   // Many frames can come at once: they are shown together. A hidden tab gets no animation frames.
   function schedule(): void {
     if (scheduled) return;
     scheduled = true;
-    const run = () => {
-      if (scheduled) render();
-      scheduled = false;
+    const soon = () => {
+      hurry = () => {};
+      const late = setTimeout(run, HIDDEN_MS);
+      const frame = requestAnimationFrame(run);
+      function run(): void {
+        clearTimeout(late);
+        cancelAnimationFrame(frame);
+        scheduled = false;
+        renderedAt = performance.now();
+        render();
+      }
     };
-    requestAnimationFrame(run);
-    setTimeout(run, HIDDEN_MS);
+    const wait = renderedAt + RENDER_MS - performance.now();
+    if (wait <= 0) return soon();
+    const waiting = setTimeout(soon, wait);
+    // What the user does is answered at once.
+    hurry = () => {
+      clearTimeout(waiting);
+      soon();
+    };
   }
   if (state.session !== null) driver.dispatch({ type: "go-on" });
   render();
@@ -124,15 +144,19 @@ function counts(state: State): boolean {
   return state.outbox.some(({ progress }) => progress.at === "queued" && progress.retryAt > 0);
 }
 
-function commandsFor(driver: Driver): Commands {
+function commandsFor(driver: Driver, hurry: () => void): Commands {
+  const dispatch = (input: Input) => {
+    driver.dispatch(input);
+    hurry();
+  };
   return {
-    join: (name, secret) => driver.dispatch({ type: "join", name, secret }),
-    leave: () => driver.dispatch({ type: "leave" }),
-    send: (text) => driver.dispatch({ type: "send", id: randomId(), text }),
-    sendAgain: (id) => driver.dispatch({ type: "send-again", id, newId: randomId() }),
-    discard: (id) => driver.dispatch({ type: "discard", id }),
-    loadEarlier: () => driver.dispatch({ type: "load-earlier" }),
-    retryNow: () => driver.dispatch({ type: "wake" }),
+    join: (name, secret) => dispatch({ type: "join", name, secret }),
+    leave: () => dispatch({ type: "leave" }),
+    send: (text) => dispatch({ type: "send", id: randomId(), text }),
+    sendAgain: (id) => dispatch({ type: "send-again", id, newId: randomId() }),
+    discard: (id) => dispatch({ type: "discard", id }),
+    loadEarlier: () => dispatch({ type: "load-earlier" }),
+    retryNow: () => dispatch({ type: "wake" }),
     downloadLog: () => download(driver),
     keepLook: ({ wall, picture }) => void remember("look", [...(wall ? ["wall"] : []), ...(picture ? ["picture"] : [])].join(" ")),
     keepDraft: (text) => void remember("draft", text),

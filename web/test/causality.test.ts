@@ -179,3 +179,19 @@ test("an author who says to have seen less than before crosses nothing that it h
   const events = conversation(...TWO, ["bob", 2], ["alice", 3], ["alice", 0]);
   assert.equal(Causality.of(events).crossed(events[4]!), null);
 });
+
+test("what has changed are the new events, and those that they crossed", () => {
+  const talk = [
+    event(1n, 3n, { type: "joined" }, "alice"),
+    event(2n, 5n, { type: "joined" }, "bob"),
+    event(3n, 9n, message("a", 7n, 2n), "alice"),
+    event(4n, 11n, message("b", 7n, 2n), "bob"),
+  ];
+  const causality = Causality.of(talk.slice(0, 3));
+  assert.deepEqual([...causality.takeChanged()], [1n, 2n, 3n]);
+  assert.deepEqual([...causality.takeChanged()], []);
+  causality.follow(talk);
+  assert.deepEqual(new Set(causality.takeChanged()), new Set([3n, 4n]));
+  causality.follow(talk.slice(1));
+  assert.deepEqual(new Set(causality.takeChanged()), new Set([2n, 3n, 4n]), "without its first event it is another stretch");
+});

@@ -74,6 +74,8 @@ export class Causality {
   readonly #order: Entry[] = [];
   /** What each author's newest event had in its past. */
   readonly #knownBy = new Map<string, bigint>();
+  /** The events that are new, or of which it has become known that another crossed them. */
+  #changed = new Set<bigint>();
 
   /** The causality of these events. */
   static of(events: readonly ChatEvent[]): Causality {
@@ -98,6 +100,13 @@ export class Causality {
       this.#knownBy.clear();
     }
     for (const event of events.slice(this.#order.length)) this.#add(event);
+  }
+
+  /** The sequences of the events of which something else is known than at the last call. */
+  takeChanged(): ReadonlySet<bigint> {
+    const changed = this.#changed;
+    this.#changed = new Set();
+    return changed;
   }
 
   /** The event with this sequence, if it is in the stretch. */
@@ -138,6 +147,7 @@ export class Causality {
     this.#knownBy.set(event.author.id, known);
     this.#entries.set(event.sequence, entry);
     this.#order.push(entry);
+    this.#changed.add(event.sequence);
   }
 
   /** What an author has once known stays known, whatever a later message says. */
@@ -164,6 +174,7 @@ export class Causality {
       if (!saysWhatWasSeen(earlier.event) || earlier.event.author.id === later.event.author.id) continue;
       later.unseenCount += 1;
       earlier.byCount += 1;
+      this.#changed.add(earlier.event.sequence);
       if (later.unseen.length < CROSSED_NAMED) later.unseen.push(earlier.event);
       if (earlier.by.length < CROSSED_NAMED) earlier.by.push(later.event);
     }

@@ -5,12 +5,13 @@ import { RECORDS_MAX } from "../core/log.js";
 import { type State, presentSegment } from "../core/state.js";
 import type { Commands, Look } from "./commands.js";
 import { Composer } from "./composer.js";
-import { byId, make, reconcile, safely, setText, show } from "./dom.js";
+import { byId, setText, show } from "./dom.js";
 import { Lobby, WAITING } from "./lobby.js";
 import { renderOutbox } from "./outbox.js";
-import { Palette } from "./palette.js";
+import { People } from "./people.js";
 import { Picture } from "./picture.js";
 import { Scroll } from "./scroll.js";
+import { Tabs } from "./tabs.js";
 import { type Reading, Transcript } from "./transcript.js";
 import { arithmetic, status } from "./words.js";
 
@@ -28,13 +29,14 @@ export interface Remembered {
 
 /** The page. */
 export class App {
-  readonly #palette = new Palette();
+  readonly #people = new People();
   readonly #scroll = new Scroll();
   readonly #commands: Commands;
   readonly #lobby: Lobby;
   readonly #composer: Composer;
   readonly #transcript: Transcript;
   readonly #picture: Picture;
+  readonly #tabs: Tabs;
   readonly #order = byId<HTMLInputElement>("by-wall-clock");
   #reading: Reading;
   /** The segment that an event was chosen of. */
@@ -43,18 +45,24 @@ export class App {
   #screen: "none" | "lobby" | "room" = "none";
   #newest: bigint | null = null;
   #unseen = 0;
+  /** How many events are new since another region than the conversation is shown. */
+  #elsewhere = 0;
 
   /** Takes over the document. */
   constructor(commands: Commands, remembered: Remembered) {
     this.#commands = commands;
     this.#lobby = new Lobby(commands, remembered.name, remembered.secret);
     this.#composer = new Composer(commands, remembered.draft, () => this.#scroll.toBottom());
-    this.#transcript = new Transcript(byId("transcript"), this.#palette, commands);
+    this.#transcript = new Transcript(byId("transcript"), commands);
     this.#reading = { order: remembered.look.wall ? "wall" : "logical", chosen: null };
-    this.#picture = new Picture(this.#palette, remembered.look.picture, {
+    this.#picture = new Picture(remembered.look.picture, {
       choose: (sequence) => this.#choose(sequence),
       reveal: () => this.#reveal(),
       toggled: () => this.#looked(),
+    });
+    this.#tabs = new Tabs((shown) => {
+      this.#picture.arrange(shown === null ? null : shown === "picture");
+      this.#again();
     });
     this.#order.checked = remembered.look.wall;
     this.#order.addEventListener("change", () => this.#looked());
@@ -88,13 +96,18 @@ export class App {
   #switchTo(screen: "lobby" | "room"): void {
     if (screen === this.#screen) return;
     const first = this.#screen === "none";
+    // Hiding what has the focus loses it, though not at once.
+    const lost = document.activeElement === document.body || byId("room").contains(document.activeElement);
     this.#screen = screen;
     show(byId("lobby"), screen === "lobby");
     show(byId("room"), screen === "room");
-    if (screen === "room") this.#scroll.toBottom();
+    if (screen === "room") {
+      this.#tabs.select("talk");
+      this.#scroll.toBottom();
+    }
     // The first focus of a visit is where the user starts; later ones follow what the user did.
     if (screen === "room") this.#composer.focus();
-    else if (first || document.activeElement === document.body) this.#lobby.focus();
+    else if (first || lost) this.#lobby.focus();
   }
 
   #room(state: State, at: number, log: Log): void {
@@ -106,7 +119,7 @@ export class App {
     setText(byId("clock-step"), arithmetic(state.clockStep));
     byId<HTMLButtonElement>("leave").disabled = state.phase.at === "leaving";
     this.#banner(state);
-    this.#people(state);
+    this.#people.render(state);
     this.#logSize(log);
     this.#composer.render(state);
     show(byId("alone"), state.roster.length === 1 && (presentSegment(state)?.live.length ?? 0) <= 1);
@@ -114,10 +127,12 @@ export class App {
     if (this.#chosenIn !== segment?.id && this.#reading.chosen !== null) this.#reading = { ...this.#reading, chosen: null };
     show(byId("ordered"), this.#reading.order === "wall");
     const fresh = this.#fresh(state);
+    this.#elsewhere = this.#tabs.shown === null || this.#tabs.shown === "talk" ? 0 : this.#elsewhere + fresh;
+    this.#tabs.setNew(this.#elsewhere);
     this.#scroll.around(() => {
       this.#transcript.render(state, this.#reading);
       renderOutbox(byId("outbox"), state, at, this.#commands, this.#composer);
-      return this.#transcript.endsWith(this.#newest) ? fresh : 0;
+      return this.#transcript.endsWith(segment, this.#newest) ? fresh : 0;
     });
     const causality = segment === undefined ? null : this.#transcript.causality(segment);
     if (segment === undefined || causality === null) return;
@@ -141,11 +156,15 @@ export class App {
   /** Shows the chosen event in the transcript, without taking the focus there. */
   #reveal(): void {
     const { chosen } = this.#reading;
-    document.querySelector(`.segment:last-child .row[data-sequence="${chosen?.sequence}"]`)?.scrollIntoView({ block: "nearest" });
+    const segment = this.#shown === null ? undefined : presentSegment(this.#shown.state);
+    if (segment === undefined || chosen === null) return;
+    if (this.#tabs.shown !== null) this.#tabs.select("talk");
+    this.#transcript.row(segment, chosen.sequence)?.scrollIntoView({ block: "nearest" });
   }
 
   /** While the diagram is open, an event can be chosen in the transcript, too. A selection of text is not a choice. */
   #clicked({ target }: MouseEvent): void {
+    if ((target as Element).closest("a") !== null) return;
     const row = (target as Element).closest<HTMLElement>(".segment:last-child .row");
     const sequence = row?.dataset["sequence"];
     if (!this.#picture.isOpen || sequence === undefined || getSelection()?.isCollapsed === false) return;
@@ -154,7 +173,7 @@ export class App {
 
   /** The order was switched, or the diagram opened or closed. */
   #looked(): void {
-    const picture = this.#picture.isOpen;
+    const picture = this.#picture.isWanted;
     const order = this.#order.checked ? "wall" : "logical";
     this.#commands.keepLook({ wall: order === "wall", picture });
     this.#reading = { order, chosen: picture ? this.#reading.chosen : null };
@@ -173,21 +192,6 @@ export class App {
     byId("banner-button").setAttribute("aria-disabled", String(trying));
   }
 
-  #people(state: State): void {
-    const ids = state.roster.map((person) => person.id);
-    const self = state.session?.participantId;
-    setText(byId("here-count"), String(state.roster.length));
-    setText(byId("here-title"), `Here now: ${state.roster.length}`);
-    reconcile(byId("people"), state.roster, (person) => person.id, (person) => {
-      const swatch = make("span", "node");
-      swatch.setAttribute("aria-hidden", "true");
-      const name = make("span", "name", ...safely(person.name));
-      name.dir = "auto";
-      const you = person.id === self ? [make("span", "you", "you")] : [];
-      return make("li", this.#palette.classOf(person.id, ids), swatch, name, ...you);
-    });
-  }
-
   #logSize(log: Log): void {
     const cut = log.dropped > 0 ? ` The oldest ${log.dropped} are no longer kept (at most ${RECORDS_MAX}).` : "";
     setText(byId("log-size"), `${log.lines.length} records of what this tab sent and received.${cut}`);
@@ -200,7 +204,7 @@ export class App {
     const seen = this.#newest;
     this.#newest = newest;
     if (newest === null) return 0;
-    const fresh = seen === null || newest < seen ? live.length : live.filter((event) => event.sequence > seen).length;
+    const fresh = seen === null || newest < seen ? live.length : Math.min(live.length, Number(newest - seen));
     if (document.hidden) this.#unseen += fresh;
     this.#title();
     return fresh;

@@ -4,15 +4,13 @@ import { type Diagram, type Figure, type Lifeline, ROW, type Spot } from "../cor
 import { visible } from "../core/text.js";
 import { arrow, draw, round } from "./svg.js";
 import { titled } from "./facts.js";
+import { hueOf } from "./palette.js";
 
 /** How much wider than its room a name may be and is still set closer, rather than cut. */
 const CLOSER = 1.25;
 
-/** The class of a participant's colour. */
-export type Hue = (id: string) => string;
-
 /** The names above the lifelines. */
-export function heads(diagram: Diagram, hue: Hue, selfId: string): SVGElement[] {
+export function heads(diagram: Diagram, selfId: string): SVGElement[] {
   const name = (x: number, text: string, look: string, self: boolean) => {
     const wide = Math.min(diagram.laneWidth - 4, 120);
     const pill = draw("rect", { class: self ? "pill self" : "pill", x: round(x - wide / 2), y: 5, width: wide, height: 22, rx: 11 });
@@ -21,7 +19,7 @@ export function heads(diagram: Diagram, hue: Hue, selfId: string): SVGElement[] 
   return [
     draw("text", { class: "moment", x: 30, y: 20 }, "time"),
     name(diagram.serviceX, diagram.laneWidth < 56 ? "serv." : "service", "service", false),
-    ...diagram.lifelines.map(({ person, x }) => name(x, person.name, hue(person.id), person.id === selfId)),
+    ...diagram.lifelines.map(({ person, x }) => name(x, person.name, hueOf(person.name), person.id === selfId)),
   ];
 }
 
@@ -48,11 +46,11 @@ export function moment({ time, y }: Diagram["rows"][number]): SVGElement {
 }
 
 /** What is behind the events: the lifelines, the memberships, and what crossed. */
-export function ground(diagram: Diagram, hue: Hue): SVGElement[] {
+export function ground(diagram: Diagram): SVGElement[] {
   const { serviceX, top, height } = diagram;
   return [
     draw("g", { class: "service" }, life(serviceX, diagram), band(serviceX, top, top + height)),
-    ...diagram.lifelines.map((line) => draw("g", { class: hue(line.person.id) }, ...lifeline(line, diagram))),
+    ...diagram.lifelines.map((line) => draw("g", { class: hueOf(line.person.name) }, ...lifeline(line, diagram))),
     ...diagram.crossings.map(({ from, to }) =>
       draw("path", { class: "crossing", d: `M${round(from.x)} ${from.y}L${round(to.x)} ${to.y}` }),
     ),

@@ -1,27 +1,18 @@
 /** One event of the transcript. */
 
 import type { ChatEvent } from "../core/event.js";
-import { make, safely, spoken } from "./dom.js";
-
-/** How an event stands among the others. */
-export interface Standing {
-  /** The class of its author's colour. */
-  readonly hue: string;
-  /** Whether this page's user is its author. */
-  readonly own: boolean;
-  /** Whether it happened before this page joined. */
-  readonly earlier: boolean;
-  /** Whether it follows another message of the same author, whose name need not be shown again. */
-  readonly continued: boolean;
-}
+import { linked, listItem, make, safely, spoken } from "./dom.js";
+import type { EventItem } from "./items.js";
+import { hueOf } from "./palette.js";
 
 const WALL_CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const WALL_CLOCK_FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 /** Builds the list item for an event. What it says of the event never changes; what others make of it may: `marks.ts`. */
-export function entry(event: ChatEvent, standing: Standing): HTMLElement {
+export function entry(standing: EventItem): HTMLElement {
+  const { event } = standing;
   const { kind } = event;
-  const item = make("li", `row ${kind.type} ${standing.hue}`);
+  const item = listItem(`row ${kind.type} ${hueOf(event.author.name)}`);
   item.classList.toggle("own", standing.own);
   item.classList.toggle("earlier", standing.earlier);
   item.classList.toggle("continued", standing.continued);
@@ -33,17 +24,17 @@ export function entry(event: ChatEvent, standing: Standing): HTMLElement {
   return item;
 }
 
-function message(event: ChatEvent, standing: Standing): HTMLElement {
+function message(event: ChatEvent, standing: EventItem): HTMLElement {
   const name = make("b", "name", ...safely(event.author.name));
   name.dir = "auto";
   const who = make("p", standing.continued ? "who vh" : "who", name, ...(standing.own ? you() : []), ...wallClock(event));
-  const text = make("p", "text", ...safely(event.content));
+  const text = make("p", "text", ...linked(event.content));
   text.dir = "auto";
   return make("div", "body", who, text);
 }
 
 /** The sentence is the service's; the name in it is set in bold, and nothing is added or left out. */
-function membership(event: ChatEvent, standing: Standing): HTMLElement {
+function membership(event: ChatEvent, standing: EventItem): HTMLElement {
   const at = event.content.indexOf(event.author.name);
   const sentence = make("p", "text");
   if (at < 0 || event.author.name === "") {

@@ -1,6 +1,6 @@
 /** What the rows of the transcript say of causes: which messages crossed, and how each event stands to the chosen one. */
 
-import type { Causality, Crossed } from "../core/causality.js";
+import type { Causality, Crossed, Relation } from "../core/causality.js";
 import type { ChatEvent } from "../core/event.js";
 import { make, spoken } from "./dom.js";
 import { RELATIONS, SIGN, crossing } from "./facts.js";
@@ -13,19 +13,17 @@ export function markNew(row: HTMLElement, event: ChatEvent, causality: Causality
   row.querySelector(".body")?.append(note(crossed));
 }
 
-/** Brings the rows of a list up to date. */
-export function mark(list: HTMLElement, causality: Causality, chosen: ChatEvent | null): void {
-  list.classList.toggle("choosing", chosen !== null);
-  for (const row of list.children) {
-    if (!(row instanceof HTMLElement) || row.dataset["sequence"] === undefined) continue;
-    const event = causality.event(BigInt(row.dataset["sequence"]));
-    if (event === undefined) continue;
-    markCrossed(row, causality.crossed(event));
-    const relation = chosen === null ? "" : causality.relation(event, chosen);
-    if ((row.dataset["relation"] ?? "") === relation) continue;
-    row.dataset["relation"] = relation;
-    for (const each of RELATIONS) row.classList.toggle(`is-${each}`, each === relation);
-  }
+/** Brings a row up to date. */
+export function mark(row: HTMLElement, event: ChatEvent, causality: Causality, chosen: ChatEvent | null): void {
+  markCrossed(row, causality.crossed(event));
+  relate(row, chosen === null ? "" : causality.relation(event, chosen));
+}
+
+/** Colours an element, and signs it, by a relation to the chosen event. */
+export function relate(element: HTMLElement, relation: Relation | ""): void {
+  if ((element.dataset["relation"] ?? "") === relation) return;
+  element.dataset["relation"] = relation;
+  for (const each of RELATIONS) element.classList.toggle(`is-${each}`, each === relation);
 }
 
 /** A message learns later that another crossed it. That is no news to be read aloud: the other one has said it. */

@@ -1,39 +1,23 @@
-/** A colour for each participant: the same through a visit, and different from those beside it. */
+/** A colour for each name: the same on every page, whatever the order in which people join. */
 
-/** How many colours there are: `.hue-0` to `.hue-9` in the style sheet. */
-export const HUES = 10;
+/** How many colours there are: `.hue-0` to `.hue-15` in colours.css. */
+export const HUES = 16;
 
-/** Colours that were given out. */
-export class Palette {
-  readonly #given = new Map<string, number>();
+/** Where the hash begins: one of many, under which the names of the documentation's examples get unlike colours. */
+const BASIS = 2166180429;
 
-  /** The class of a participant's colour. It is as unlike those of `present` as can be. */
-  classOf(id: string, present: readonly string[]): string {
-    const known = this.#given.get(id);
-    if (known !== undefined) return `hue-${known}`;
-    const taken = present.flatMap((other) => this.#given.get(other) ?? []);
-    const wish = hash(id) % HUES;
-    // The wish, unless another colour is further from those that are taken.
-    let hue = wish;
-    for (let turn = 1; turn < HUES; turn += 1) {
-      const other = (wish + turn) % HUES;
-      if (distance(other, taken) > distance(hue, taken)) hue = other;
-    }
-    this.#given.set(id, hue);
-    return `hue-${hue}`;
-  }
+/** The class of a name's colour. */
+export function hueOf(name: string): string {
+  return `hue-${hash(name) % HUES}`;
 }
 
-/** How far a colour is, round the circle, from the nearest of others. */
-function distance(hue: number, others: readonly number[]): number {
-  const apart = (other: number) => Math.min((hue - other + HUES) % HUES, (other - hue + HUES) % HUES);
-  return others.length === 0 ? 0 : Math.min(...others.map(apart));
-}
-
+/** FNV-1a, with its bits mixed once more: similar names get unlike colours. */
 function hash(text: string): number {
-  let value = 2166136261;
+  let value = BASIS;
   for (let index = 0; index < text.length; index += 1) {
     value = Math.imul(value ^ text.charCodeAt(index), 16777619);
   }
-  return value >>> 0;
+  value = Math.imul(value ^ (value >>> 15), 0x2c1b3c6d);
+  value = Math.imul(value ^ (value >>> 12), 0x297a2d39);
+  return (value ^ (value >>> 15)) >>> 0;
 }

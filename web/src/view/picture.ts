@@ -5,10 +5,10 @@ import { type Diagram, type Figure, diagram, drawnEvents, paged } from "../core/
 import type { ChatEvent } from "../core/event.js";
 import { type Places, placed, shownPeople } from "../core/lifelines.js";
 import type { Segment, State } from "../core/state.js";
-import { byId, make, reconcile, setText, show } from "./dom.js";
+import { byId, empty, make, reconcile, setText, show } from "./dom.js";
 import { figure, fit, ground, heads, moment } from "./drawing.js";
 import { RELATIONS, SIGN, facts, placed as named } from "./facts.js";
-import type { Palette } from "./palette.js";
+import { hueOf } from "./palette.js";
 import { sizeOf } from "./scroll.js";
 import { draw } from "./svg.js";
 
@@ -52,7 +52,6 @@ export class Picture {
   readonly #figures = draw("g", {});
   readonly #sheet = draw("g", {}, this.#axis, this.#ground, this.#figures);
   readonly #plot = draw("svg", { class: "plot", "aria-hidden": "true" }, this.#sheet);
-  readonly #palette: Palette;
   readonly #wishes: Wishes;
   readonly #drawn = new Map<bigint, { readonly group: SVGGElement; readonly shape: string }>();
   readonly #moments = new Map<bigint, { readonly text: SVGElement; readonly y: number }>();
@@ -64,16 +63,17 @@ export class Picture {
   /** Whether the newest event is to stay in view. */
   #following = true;
   #size = "";
+  #wanted: boolean;
   #drawnAt = -Infinity;
   #due: ReturnType<typeof setTimeout> | undefined;
 
   /** Takes over the panel. */
-  constructor(palette: Palette, open: boolean, wishes: Wishes) {
-    this.#palette = palette;
+  constructor(open: boolean, wishes: Wishes) {
     this.#wishes = wishes;
     this.#scroller.append(this.#heads, this.#plot);
     this.#toggle.addEventListener("click", () => {
-      this.#open(!this.isOpen);
+      this.#wanted = !this.isOpen;
+      this.#open(this.#wanted);
       wishes.toggled(this.isOpen);
     });
     this.#scroller.addEventListener("keydown", (event) => this.#key(event));
@@ -88,6 +88,7 @@ export class Picture {
       this.#size = sizeOf(this.#scroller);
       this.#draw(true);
     }).observe(this.#scroller);
+    this.#wanted = open;
     this.#open(open);
   }
 
@@ -107,6 +108,16 @@ export class Picture {
       this.#due = undefined;
       this.#draw(false);
     }, wait);
+  }
+
+  /** Whether the panel is open where there are no tabs. */
+  get isWanted(): boolean {
+    return this.#wanted;
+  }
+
+  /** Shows or hides the panel as a tab wants it; with null, as the user last wanted it. */
+  arrange(open: boolean | null): void {
+    if (this.isOpen !== (open ?? this.#wanted)) this.#open(open ?? this.#wanted);
   }
 
   #open(open: boolean): void {
@@ -135,7 +146,8 @@ export class Picture {
     this.#places = new Map();
     this.#following = true;
     this.#diagram = null;
-    for (const drawn of [this.#axis, this.#figures, this.#options]) drawn.replaceChildren();
+    for (const drawn of [this.#axis, this.#figures]) drawn.replaceChildren();
+    empty(this.#options);
   }
 
   #lay({ state, segment, causality }: View): void {
@@ -144,22 +156,22 @@ export class Picture {
     this.#places = placed(this.#places, people);
     const room = this.#scroller.clientWidth;
     const next = diagram({ causality, people, places: this.#places, selfId: segment.selfId, room, before: this.#diagram });
-    const present = state.roster.slice(0, people.length).map((person) => person.id);
-    const hue = (id: string) => this.#palette.classOf(id, present);
     for (const [svg, height] of [[this.#heads, HEADS_PX], [this.#plot, next.height]] as const) {
       svg.setAttribute("width", String(next.width));
       svg.setAttribute("height", String(height));
     }
     this.#sheet.setAttribute("transform", `translate(0 ${-next.top})`);
-    const names = [next.width, next.serviceX, ...next.lifelines.map(({ person, x }) => `${x} ${hue(person.id)} ${person.name}`)].join("\n");
+    // Sorted by place: the order of lifelines follows the latest authors, and fitting a name costs a layout.
+    const across = next.lifelines.map(({ person, x }) => `${x} ${person.name}`).sort();
+    const names = [next.width, next.serviceX, ...across].join("\n");
     if (names !== this.#names) {
-      this.#heads.replaceChildren(...heads(next, hue, segment.selfId));
+      this.#heads.replaceChildren(...heads(next, segment.selfId));
       fit(this.#heads);
     }
     this.#names = names;
-    this.#ground.replaceChildren(...ground(next, hue));
+    this.#ground.replaceChildren(...ground(next));
     this.#momentsOf(next);
-    this.#figuresOf(next, hue);
+    this.#figuresOf(next);
     reconcile(this.#options, next.figures, ({ event }) => `${event.sequence}`, ({ event }) => option(event));
     if (next.figures.length > 0) this.#scroller.setAttribute("role", "listbox");
     else this.#scroller.removeAttribute("role");
@@ -186,16 +198,16 @@ export class Picture {
   }
 
   /** What stays the same is not touched. */
-  #figuresOf(next: Diagram, hue: (id: string) => string): void {
+  #figuresOf(next: Diagram): void {
     const kept = new Set<bigint>();
     for (const one of next.figures) {
       const { sequence, author } = one.event;
       kept.add(sequence);
-      const shape = shapeOf(one, next) + hue(author.id);
+      const shape = shapeOf(one, next) + hueOf(author.name);
       if (this.#drawn.get(sequence)?.shape === shape) continue;
       const known = this.#drawn.get(sequence)?.group;
       const group = known ?? draw("g", { id: `figure-${sequence}`, "data-sequence": `${sequence}` });
-      group.setAttribute("class", `figure ${hue(author.id)}`);
+      group.setAttribute("class", `figure ${hueOf(author.name)}`);
       group.replaceChildren(...figure(one, next));
       this.#drawn.set(sequence, { group, shape });
     }

@@ -1,4 +1,4 @@
-/** Keeps the newest event in view for whoever is at the bottom, and leaves everybody else in peace. */
+/** Keeps the newest event in view for a reader at the bottom, and what is read in its place for all others. */
 
 import { byId, setText, show } from "./dom.js";
 
@@ -12,12 +12,15 @@ export class Scroll {
   #below = 0;
   #following = true;
   #size = "";
+  /** Where the last jump to the bottom ended. */
+  #jumpedTo = -1;
 
   /** Takes over the scroller. */
   constructor() {
     this.#scroller.addEventListener("scroll", () => {
-      // The browser's own scrolling when the size has changed is not the user's: see below.
-      if (this.#size !== sizeOf(this.#scroller)) return;
+      // Neither the browser's own scrolling when the size has changed is the user's, nor is a jump.
+      if (this.#size !== sizeOf(this.#scroller) || this.#scroller.scrollTop === this.#jumpedTo) return;
+      this.#jumpedTo = -1;
       this.#following = this.#atBottom();
       if (this.#following) this.#below = 0;
       this.#showButton();
@@ -26,29 +29,29 @@ export class Scroll {
       this.toBottom();
       this.#scroller.focus({ preventScroll: true });
     });
-    // A phone's keyboard, a wrapped line or a turned screen change the height without a scroll.
-    new ResizeObserver(() => {
+    // A phone's keyboard, a wrapped line or a turned screen change the height without a scroll; and rows that come, or
+    // come near for the first time, change that of the content. By now it is laid out: to look at it costs nothing.
+    const resized = new ResizeObserver(() => {
       this.#size = sizeOf(this.#scroller);
       if (this.#following) this.#jump();
-    }).observe(this.#scroller);
+    });
+    resized.observe(this.#scroller);
+    resized.observe(byId("column"));
   }
 
   /** Changes the transcript; the change says how many new events it has put at the end. */
   around(change: () => number): void {
-    const { scrollHeight, scrollTop } = this.#scroller;
-    const firstBefore = this.#firstRow();
-    const topBefore = firstBefore?.getBoundingClientRect().top ?? 0;
-    const fresh = change();
     if (this.#following) {
-      this.#jump();
-    } else {
-      this.#below += fresh;
-      // What was put in above pushes down what the user reads: scroll along with it.
-      const moved = firstBefore?.isConnected === true ? firstBefore.getBoundingClientRect().top - topBefore : 0;
-      if (this.#scroller.scrollTop === scrollTop && this.#scroller.scrollHeight !== scrollHeight) {
-        this.#scroller.scrollTop += moved;
-      }
+      change();
+      return;
     }
+    const { scrollHeight, scrollTop } = this.#scroller;
+    const firstBefore = this.#scroller.querySelector(".segment:last-child .row");
+    const topBefore = firstBefore?.getBoundingClientRect().top ?? 0;
+    this.#below += change();
+    // What was put in above pushes down what the user reads: scroll along with it, unless the browser does.
+    const moved = firstBefore?.isConnected === true ? firstBefore.getBoundingClientRect().top - topBefore : 0;
+    if (this.#scroller.scrollTop === scrollTop && this.#scroller.scrollHeight !== scrollHeight) this.#scroller.scrollTop += moved;
     this.#showButton();
   }
 
@@ -60,10 +63,6 @@ export class Scroll {
     this.#showButton();
   }
 
-  #firstRow(): Element | null {
-    return this.#scroller.querySelector(".segment:last-child .row");
-  }
-
   #atBottom(): boolean {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
     return scrollHeight - scrollTop - clientHeight < NEAR_PX;
@@ -71,6 +70,7 @@ export class Scroll {
 
   #jump(): void {
     this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#jumpedTo = this.#scroller.scrollTop;
   }
 
   #showButton(): void {

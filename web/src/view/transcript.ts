@@ -11,12 +11,14 @@ import { inWords } from "../core/refusal.js";
 import type { Segment, State } from "../core/state.js";
 import { visible } from "../core/text.js";
 import type { Commands } from "./commands.js";
-import { button, make, reconcile, setText, show } from "./dom.js";
+import { copyLines } from "./copy.js";
+import { button, empty, itemList, listItem, make, reconcile, setText, show } from "./dom.js";
 import { entry } from "./entry.js";
-import type { Palette } from "./palette.js";
-import { type Contradiction, type WallRow, byWallClock } from "../core/wall.js";
+import { type WallRow, byWallClock } from "../core/wall.js";
 import { contradiction, crossing } from "./facts.js";
-import { mark, markNew } from "./marks.js";
+import { Fold } from "./fold.js";
+import { type FoldItem, type Item, grouped, items, lastEvent } from "./items.js";
+import { mark, markNew, relate } from "./marks.js";
 import { causeDetail, causeTitle } from "./words.js";
 
 /** What the transcript is ordered by. */
@@ -37,25 +39,34 @@ interface Section {
   readonly problem: HTMLElement;
   readonly past: HTMLElement;
   readonly walled: HTMLElement;
+  /** What happens within a fold, for those who hear the page. */
+  readonly aside: HTMLElement;
   log: HTMLElement;
   live: HTMLElement;
+  /** The rows that have been built, by sequence. */
+  readonly rows: Map<bigint, HTMLElement>;
+  /** The folds, by key. */
+  readonly folds: Map<string, { readonly fold: Fold; item: FoldItem }>;
+  /** The event of the last row. */
+  last: bigint | null;
   shown: Segment | null;
   reading: Reading | null;
-  /** By wall clock: up to which event new ones have been read aloud. */
+  /** The event that its rows are marked by. */
+  chosen: ChatEvent | null;
+  /** Up to which event new ones have been read aloud, where their rows do not do it. */
   said: bigint;
 }
 
 /** The transcript's part of the page. */
 export class Transcript {
   readonly #root: HTMLElement;
-  readonly #palette: Palette;
   readonly #commands: Commands;
   readonly #sections = new Map<number, Section>();
 
   /** Shows the transcript in `root`. */
-  constructor(root: HTMLElement, palette: Palette, commands: Commands) {
+  constructor(root: HTMLElement, commands: Commands) {
     this.#root = root;
-    this.#palette = palette;
+    copyLines(root);
     this.#commands = commands;
   }
 
@@ -65,9 +76,18 @@ export class Transcript {
   }
 
   /** Whether the last row is this event's: by wall clock the newest need not be the last. */
-  endsWith(sequence: bigint | null): boolean {
-    const rows = this.#root.querySelectorAll<HTMLElement>(".segment:last-child .row");
-    return rows[rows.length - 1]?.dataset["sequence"] === `${sequence}`;
+  endsWith(segment: Segment | undefined, sequence: bigint | null): boolean {
+    return sequence !== null && segment !== undefined && this.#sections.get(segment.id)?.last === sequence;
+  }
+
+  /** The row of an event of the present membership. The fold that it may be in is opened. */
+  row(segment: Segment, sequence: bigint): HTMLElement | null {
+    const section = this.#sections.get(segment.id);
+    if (section === undefined) return null;
+    for (const { fold, item } of section.folds.values()) {
+      if (item.rows.some(({ event }) => event.sequence === sequence)) fold.open();
+    }
+    return section.rows.get(sequence) ?? null;
   }
 
   /** Brings the page up to date. */
@@ -99,23 +119,29 @@ export class Transcript {
         if (section.load.getAttribute("aria-disabled") !== "true") this.#commands.loadEarlier();
       }),
       problem: make("p", "problem"),
-      past: make("ol", "rows past"),
-      walled: make("ol", "rows walled"),
+      past: itemList("rows past"),
+      walled: itemList("rows walled"),
       log: make("div", "log"),
-      live: make("ol", "rows live"),
+      live: itemList("rows live"),
+      aside: make("div", "vh"),
+      rows: new Map(),
+      folds: new Map(),
+      last: null,
       shown: null,
       reading: null,
+      chosen: null,
       said: 0n,
     };
     section.problem.setAttribute("role", "alert");
     // What is loaded on demand stays outside the log: only what happens now is announced.
+    section.aside.setAttribute("aria-live", "polite");
     section.past.setAttribute("aria-label", "Earlier");
     section.walled.setAttribute("aria-label", "Conversation by wall clock");
     if (segment.cause !== null) {
       section.caption.append(make("h2", "", causeTitle(segment.cause)), make("p", "fine", causeDetail(segment.cause)));
       section.root.classList.add("anew");
     }
-    section.root.append(section.caption, make("div", "load-line", section.load, section.problem), section.past, section.walled, section.log);
+    section.root.append(section.caption, make("div", "load-line", section.load, section.problem), section.past, section.walled, section.log, section.aside);
     this.#sections.set(segment.id, section);
     return section;
   }
@@ -129,21 +155,37 @@ export class Transcript {
     setText(section.load, segment.loading ? "Loading…" : "Load earlier");
     setText(section.problem, segment.problem === null ? "" : inWords(segment.problem));
     section.root.classList.toggle("ended", !present);
-    if (section.shown !== segment) section.causality.follow([...segment.past, ...segment.live]);
     const reordered = section.reading?.order !== reading.order;
     if (reordered) this.#reorder(section, segment, reading.order);
     section.log.setAttribute("aria-busy", String(present && state.phase.at === "online" && !state.phase.caughtUp));
     if (!present) section.log.removeAttribute("role");
     if (section.shown !== segment || reordered) {
-      const people = state.roster.map((person) => person.id);
-      if (reading.order === "wall") this.#byWallClock(section, segment, people);
-      else this.#byLogicalTime(section, segment, people);
+      section.causality.follow([...segment.past, ...segment.live]);
+      if (reading.order === "wall") this.#byWallClock(section, segment);
+      else this.#byLogicalTime(section, segment);
     }
     if (section.shown === segment && section.reading === reading) return;
     section.shown = segment;
     section.reading = reading;
-    const chosen = present ? reading.chosen : null;
-    for (const list of [section.past, section.live, section.walled]) mark(list, section.causality, chosen);
+    this.#mark(section, present ? reading.chosen : null, reordered);
+  }
+
+  /** Brings up to date what the rows say of causes. Where the same event is chosen as before, most rows stay as they are. */
+  #mark(section: Section, chosen: ChatEvent | null, reordered: boolean): void {
+    const changed = section.causality.takeChanged();
+    const all = section.chosen !== chosen || reordered;
+    section.chosen = chosen;
+    if (all) for (const list of [section.past, section.live, section.walled]) list.classList.toggle("choosing", chosen !== null);
+    for (const sequence of all ? section.rows.keys() : changed) {
+      const row = section.rows.get(sequence);
+      const event = section.causality.event(sequence);
+      if (row !== undefined && event !== undefined) mark(row, event, section.causality, chosen);
+    }
+    if (chosen === null && !all) return;
+    for (const { fold, item } of section.folds.values()) {
+      fold.relate(item.rows.map(({ event }) => (chosen === null ? "" : section.causality.relation(event, chosen))));
+      if (item.rows.some(({ event }) => event.sequence === chosen?.sequence)) fold.open();
+    }
   }
 
   /** Begins a live region that has announced nothing: what is moved about is not news. */
@@ -151,63 +193,115 @@ export class Transcript {
     const log = make("div", order === "wall" ? "log vh" : "log");
     log.setAttribute("role", "log");
     log.setAttribute("aria-label", order === "wall" ? "New events" : "Conversation, as it happens");
-    section.live = make("ol", order === "wall" ? "news" : "rows live");
+    section.live = order === "wall" ? make("ol", "news") : itemList("rows live");
     log.append(section.live);
     section.log.replaceWith(log);
     section.log = log;
     section.said = segment.live[segment.live.length - 1]?.sequence ?? 0n;
     for (const list of [section.past, section.walled]) {
-      list.replaceChildren();
+      empty(list);
       show(list, false);
+    }
+    section.rows.clear();
+    section.folds.clear();
+  }
+
+  #byLogicalTime(section: Section, segment: Segment): void {
+    const past = items(plain(segment.past), null, segment);
+    const live = items(plain(segment.live), segment.past[segment.past.length - 1] ?? null, segment);
+    this.#show(section, section.past, past);
+    this.#show(section, section.live, live);
+    this.#settle(section, segment, [...past, ...live]);
+    // A row speaks for itself, by being in the log; what is within a fold does not.
+    const folded = live.flatMap((item) => (item.type === "fold" ? item.rows.map(({ event }) => event) : []));
+    this.#say(section, segment, section.aside, folded);
+  }
+
+  #byWallClock(section: Section, segment: Segment): void {
+    const rows = items(byWallClock(section.causality), null, segment);
+    this.#show(section, section.walled, rows);
+    this.#settle(section, segment, rows);
+    this.#say(section, segment, section.live, segment.live);
+  }
+
+  /** Reads new ones of these events aloud. */
+  #say(section: Section, segment: Segment, where: HTMLElement, events: readonly ChatEvent[]): void {
+    const news = events.filter((event) => event.sequence > section.said);
+    section.said = segment.live[segment.live.length - 1]?.sequence ?? section.said;
+    if (news.length === 0) return;
+    const tag = where === section.aside ? "p" : "li";
+    where.replaceChildren(...news.map((event) => make(tag, "", announced(event, section.causality))));
+  }
+
+  #show(section: Section, list: HTMLElement, all: readonly Item[]): void {
+    show(list, all.length > 0);
+    const groups = grouped(all);
+    reconcile(list, groups, ({ key }) => key, group);
+    groups.forEach(({ items }, index) => {
+      reconcile(list.children[index] as HTMLElement, items, ({ key }) => key, (item) => this.#element(section, item));
+    });
+  }
+
+  #element(section: Section, item: Item): HTMLElement {
+    switch (item.type) {
+      case "event": {
+        const row = entry(item);
+        markNew(row, item.event, section.causality);
+        if (section.chosen !== null) relate(row, section.causality.relation(item.event, section.chosen));
+        section.rows.set(item.event.sequence, row);
+        return row;
+      }
+      case "fold": {
+        const fold = new Fold(item, (inner) => this.#element(section, inner));
+        section.folds.set(item.key, { fold, item });
+        return fold.root;
+      }
+      case "day":
+        return dayDivider(item.at);
+      case "contradiction":
+        return listItem(item.contradiction.relation === "past" ? "contradiction causal" : "contradiction", contradiction(item.contradiction));
     }
   }
 
-  #byLogicalTime(section: Section, segment: Segment, people: readonly string[]): void {
-    this.#rows(section, section.past, plain(segment.past), null, segment, people);
-    this.#rows(section, section.live, plain(segment.live), segment.past[segment.past.length - 1] ?? null, segment, people);
-  }
-
-  #byWallClock(section: Section, segment: Segment, people: readonly string[]): void {
-    this.#rows(section, section.walled, byWallClock(section.causality), null, segment, people);
-    const news = segment.live.filter((event) => event.sequence > section.said);
-    if (news.length === 0) return;
-    section.said = news[news.length - 1]!.sequence;
-    section.live.replaceChildren(...news.map((event) => make("li", "", announced(event, section.causality))));
-  }
-
-  #rows(section: Section, list: HTMLElement, rows: readonly WallRow[], before: ChatEvent | null, segment: Segment, present: readonly string[]): void {
-    const earlier = (event: ChatEvent) => segment.joinedAt !== null && event.sequence < segment.joinedAt;
-    const items = rows.flatMap((row, index): Item[] => {
-      const previous = index === 0 ? before : (rows[index - 1]?.event ?? null);
-      const place: Item[] = row.contradiction === null ? [] : [{ contradiction: row.contradiction }];
-      return [...place, { event: row.event, continued: place.length === 0 && follows(row.event, previous) }];
-    });
-    show(list, items.length > 0);
-    reconcile(
-      list,
-      items,
-      (item) => ("event" in item ? `${item.event.sequence}${item.continued ? "c" : ""}${earlier(item.event) ? "e" : ""}` : keyOf(item.contradiction)),
-      (item) => {
-        if (!("event" in item)) return make("li", item.contradiction.relation === "past" ? "contradiction causal" : "contradiction", contradiction(item.contradiction));
-        const { event, continued } = item;
-        const hue = this.#palette.classOf(event.author.id, present);
-        const row = entry(event, { hue, own: event.author.id === segment.selfId, earlier: earlier(event), continued });
-        markNew(row, event, section.causality);
-        return row;
-      },
-    );
+  /** Lets folds grow, opens those that a contradiction speaks of, and forgets what is no longer shown. */
+  #settle(section: Section, { past, live }: Segment, all: readonly Item[]): void {
+    const spokenOf = new Set(all.flatMap((item) => (item.type === "contradiction" ? [item.contradiction.earlier, item.contradiction.later] : [])));
+    const keys = new Set<string>();
+    for (const item of all) {
+      const known = item.type === "fold" ? section.folds.get(item.key) : undefined;
+      if (known === undefined || item.type !== "fold") continue;
+      keys.add(item.key);
+      known.item = item;
+      known.fold.update(item);
+      if (spokenOf.size > 0 && item.rows.some(({ event }) => spokenOf.has(event))) known.fold.open();
+    }
+    for (const key of section.folds.keys()) if (!keys.has(key)) section.folds.delete(key);
+    section.last = lastEvent(all[all.length - 1])?.sequence ?? null;
+    if (section.rows.size <= past.length + live.length) return;
+    for (const [sequence, row] of section.rows) if (!row.isConnected) section.rows.delete(sequence);
   }
 }
 
-/** What a list holds: events, and places where the wall clock is wrong. */
-type Item = { readonly event: ChatEvent; readonly continued: boolean } | { readonly contradiction: Contradiction };
+function group(): HTMLElement {
+  const element = make("div", "group");
+  element.setAttribute("role", "none");
+  return element;
+}
 
 function plain(events: readonly ChatEvent[]): WallRow[] {
   return events.map((event) => ({ event, contradiction: null }));
 }
 
-function keyOf({ relation, earlier, later }: Contradiction): string {
-  return `${relation} ${earlier.sequence} ${later.sequence}`;
+const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+
+/** Where another day begins, by the reader's own calendar. It is no event, and is not read aloud as one. */
+function dayDivider(at: number): HTMLElement {
+  const moment = new Date(at);
+  const day = make("time", "", DAY.format(moment));
+  day.dateTime = `${moment.getFullYear()}-${String(moment.getMonth() + 1).padStart(2, "0")}-${String(moment.getDate()).padStart(2, "0")}`;
+  const divider = listItem("day", day);
+  divider.setAttribute("aria-live", "off");
+  return divider;
 }
 
 /** A new event as it is read aloud where its row is no live region. */
@@ -215,13 +309,4 @@ function announced(event: ChatEvent, causality: Causality): string {
   const crossed = causality.crossed(event);
   const who = event.kind.type === "message" ? `${event.author.name}: ` : "";
   return visible(`Logical time ${event.logicalTime} ${who}${event.content}${crossed === null ? "" : `. ${crossing(crossed)}`}`);
-}
-
-/** How long a run of messages of one author may pause and still need its name only once, in milliseconds. */
-const PAUSE_MS = 5 * 60_000;
-
-function follows(event: ChatEvent, previous: ChatEvent | null): boolean {
-  if (previous === null) return false;
-  if (event.kind.type !== "message" || previous.kind.type !== "message") return false;
-  return event.author.id === previous.author.id && (event.recordedAt ?? 0) - (previous.recordedAt ?? 0) < PAUSE_MS;
 }
