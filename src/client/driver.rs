@@ -6,11 +6,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use backon::ExponentialBackoff;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 use tonic::Status;
 
+use super::connect::{RECONNECT_LONGEST, WAIT_LONGEST, backoff, connect, refused_for};
 use super::connection::{Failure, Link, dial, open};
 use super::error::{JoinError, LeaveError, PublishError};
 use super::event::Event;
@@ -21,17 +22,9 @@ use super::{Options, Receipt, Update};
 use crate::wire::pb::join_response::Frame;
 use crate::wire::{Reason, pb};
 
-/// The first pause before a new connection is tried; each further one is twice as long, jittered.
-const RECONNECT_FIRST: Duration = Duration::from_millis(100);
-/// The longest pause.
-const RECONNECT_LONGEST: Duration = Duration::from_secs(5);
 /// How long a stream has to last before the pauses are short again. A Welcome alone does not shorten them: a
 /// service can fail right after each.
 const STREAM_PROVEN: Duration = Duration::from_secs(1);
-/// How long a client with a kept session tries to reach the service before it gives up: the default grace period.
-const KEPT_SESSION_TRIED: Duration = Duration::from_secs(30);
-/// The longest that the client waits because the service asks it to.
-const WAIT_LONGEST: Duration = Duration::from_secs(60);
 /// How many updates the driver holds for a program that is busy, before it stops reading the stream.
 const OUTBOX: usize = 64;
 
@@ -78,15 +71,15 @@ impl Driver {
         let mut session = Session::resuming(options.display_name.clone(), state);
         let mut outbox = VecDeque::new();
         let mut unanswered = 0;
-        let mut connected = connect_kept(&options, &mut session, &mut unanswered).await;
+        let mut connected = connect(&options, &mut session, &mut unanswered).await;
         if let Err(Failure::SessionOver(why)) = connected {
             session.disconnected(None, why.as_str());
             session.forget();
             unanswered = 0;
-            connected = connect(&options, &mut session).await;
+            connected = connect(&options, &mut session, &mut unanswered).await;
             if refused_for(&connected, Reason::ClockOutOfRange) {
                 session.restart();
-                connected = connect(&options, &mut session).await;
+                connected = connect(&options, &mut session, &mut unanswered).await;
             }
             if let Ok((_, welcomed)) = &connected {
                 outbox.push_back(Update::JoinedAnew { why, roster: welcomed.roster.clone() });
@@ -96,8 +89,10 @@ impl Driver {
             Ok(connected) => connected,
             Err(failure) => {
                 let error = match failure {
-                    Failure::Fatal(error) => error,
-                    Failure::Lost { status: Some(status), .. } => JoinError::refused(&status),
+                    Failure::Fatal(error) | Failure::Mismatch(error) => error,
+                    Failure::Lost { status: Some(status), .. } if Reason::of(&status).is_some() => {
+                        JoinError::refused(&status)
+                    }
                     Failure::Lost { why, .. } => JoinError::Unreachable { address: options.server, why },
                     Failure::SessionOver(reason) => JoinError::Protocol(reason.as_str().into()),
                 };
@@ -242,7 +237,7 @@ impl Driver {
                 self.session.disconnected(None, reason.as_str());
                 self.session_over()
             }
-            Failure::Fatal(error) => {
+            Failure::Fatal(error) | Failure::Mismatch(error) => {
                 self.session.disconnected(None, error.reason().map_or("REFUSED", Reason::as_str));
                 Err(Gone::Failed(error))
             }
@@ -296,6 +291,7 @@ impl Driver {
                 Err(Failure::Lost { retry_after, .. }) => {
                     delay = self.next_delay().max(retry_after.min(WAIT_LONGEST));
                 }
+                Err(Failure::Mismatch(_)) => delay = self.next_delay(),
                 // Whoever joins anew may find its name taken by a try of its own that broke before the answer.
                 Err(Failure::Fatal(error)) if over.is_some() && error.reason() == Some(Reason::NameTaken) => {
                     if delay < RECONNECT_LONGEST {
@@ -388,42 +384,6 @@ impl Driver {
     }
 }
 
-async fn connect(options: &Options, session: &mut Session) -> Result<(Link, Welcomed), Failure> {
-    // Dialled before the request is made: what is never sent is no event of the clock.
-    let mut stub = dial(options).await?;
-    let (stream, welcome) = open(&mut stub, session.join_request(), options.patience).await?;
-    let welcomed = session.welcome(welcome).map_err(Failure::Fatal)?;
-    Ok((Link::new(stub, stream, welcomed.heartbeat), welcomed))
-}
-
-/// Connects for the first time. With a session that another process kept it tries on for a while: the service
-/// may be away, and the session outlives that.
-///
-/// Counts the requests that were given up without an answer, as a driver does.
-async fn connect_kept(
-    options: &Options,
-    session: &mut Session,
-    unanswered: &mut u32,
-) -> Result<(Link, Welcomed), Failure> {
-    let (give_up, mut delays) = (Instant::now() + KEPT_SESSION_TRIED, backoff());
-    loop {
-        let connected = connect(options, session).await;
-        // One that was never sent counts, too: a count that is too high costs one more resume, no session.
-        *unanswered += u32::from(session.is_kept() && matches!(&connected, Err(failure) if failure.is_silence()));
-        let delay = delays.next().unwrap_or(RECONNECT_LONGEST);
-        match connected {
-            Err(Failure::Lost { retry_after, .. }) if session.is_kept() && Instant::now() < give_up => {
-                sleep(delay.max(retry_after.min(WAIT_LONGEST))).await;
-            }
-            connected => return connected,
-        }
-    }
-}
-
-fn refused_for<T>(connected: &Result<T, Failure>, reason: Reason) -> bool {
-    matches!(connected, Err(Failure::Fatal(error)) if error.reason() == Some(reason))
-}
-
 async fn resolve(flight: &mut Option<Flight>) -> super::outgoing::Landed {
     match flight {
         Some(flight) => flight.await,
@@ -436,13 +396,4 @@ async fn at(instant: Option<Instant>) {
         Some(instant) => sleep_until(instant).await,
         None => std::future::pending().await,
     }
-}
-
-fn backoff() -> ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_jitter()
-        .with_min_delay(RECONNECT_FIRST)
-        .with_max_delay(RECONNECT_LONGEST)
-        .without_max_times()
-        .build()
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use tonic::{Code, Status};
 
 use super::Receipt;
-use super::connection::{Failure, Stub};
+use super::connection::{Failure, Stub, words};
 use super::error::{LeaveError, PublishError};
 use super::session::Session;
 use crate::chat::MessageText;
@@ -183,10 +183,10 @@ impl Outgoing {
                     _ => Progress::Broken(failure),
                 }
             }
-            (reason, Failure::Fatal(_)) => {
+            (reason, Failure::Fatal(_) | Failure::Mismatch(_)) => {
                 if let Some(letter) = self.letter.take() {
                     session.publish_refused(Some(&letter.id), &letter.text, reason, status.message());
-                    let message = status.message().to_owned();
+                    let message = words(&status);
                     let _ = letter.answer.send(Err(PublishError::Refused { reason, message }));
                 }
                 Progress::Next
