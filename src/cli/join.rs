@@ -1,9 +1,7 @@
 //! `chitchat join`: one message a line in, one event a line out.
 
 use std::error::Error;
-use std::fs;
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,25 +10,19 @@ use clap::builder::BoolishValueParser;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::Level;
 
-use super::{Interrupts, lines};
+use super::access::{Access, display_name, say};
+use super::lines;
+use super::signals::{Hangup, Interrupts, stop_on_signal};
 use crate::chat::DisplayName;
-use crate::client::{self, Chat, Event, LeaveError, Member, Options, PublishError, Update, Updates, show};
-use crate::client::{StateError, StateFile};
-use crate::record::{self, Destination};
-use crate::server::Secret;
+use crate::client::{Chat, Event, LeaveError, Member, PublishError, Update, Updates, show};
 use crate::terminal;
 use crate::wire::Reason;
 
 /// How long to go on showing events after the leave, where nobody may be looking.
 const SHOWING_TIME: Duration = Duration::from_secs(10);
-/// How long to try to join before the user is told that it takes time.
-const JOINING_QUIETLY: Duration = Duration::from_secs(3);
 /// For how long a reason to wait need not be told again.
 const WAITING_TOLD: Duration = Duration::from_secs(5);
-/// The exit code of a program that SIGINT ended.
-const INTERRUPTED_TWICE: i32 = 130;
 
 /// What a user types to leave.
 const QUIT: &str = "/quit";
@@ -38,35 +30,16 @@ const QUIT: &str = "/quit";
 /// Join the conversation: type a message and press Enter; /quit or the end of input leaves.
 #[derive(Debug, Args)]
 pub(super) struct Join {
-    /// What the others shall call you: at most 32 characters, unlike the name of anyone who is here.
-    #[arg(long, env = "CHITCHAT_NAME", value_parser = display_name)]
-    name: DisplayName,
+    /// Your name, as with --name.
+    #[arg(value_name = "NAME", value_parser = display_name, conflicts_with = "name")]
+    positional_name: Option<DisplayName>,
 
-    /// The service to join.
-    #[arg(long, value_name = "URL", env = "CHITCHAT_SERVER", default_value = "http://127.0.0.1:50051",
-        value_parser = server)]
-    server: String,
+    /// What the others see you called: at most 32 characters, unlike the name of any participant.
+    #[arg(short, long, env = "CHITCHAT_NAME", value_parser = display_name, required_unless_present = "positional_name")]
+    name: Option<DisplayName>,
 
-    /// File with the secret that the service asks for, on one line.
-    #[arg(long, value_name = "FILE", env = "CHITCHAT_SECRET_FILE")]
-    secret_file: Option<PathBuf>,
-
-    /// File with a certificate to trust beside the system's, in PEM, for an https:// service.
-    #[arg(long, value_name = "FILE", env = "CHITCHAT_CA")]
-    ca: Option<PathBuf>,
-
-    /// Folder for the log, client-NAME.jsonl. Made where it is missing, appended to where it exists.
-    #[arg(long, value_name = "FOLDER", env = "CHITCHAT_LOG_DIR", default_value = "logs")]
-    log_dir: PathBuf,
-
-    /// Folder that keeps the session, so that a client that was killed goes on as the same participant when it
-    /// is started again within the grace period. By default, sessions/ in the folder for the log.
-    #[arg(long, value_name = "FOLDER", env = "CHITCHAT_STATE_DIR")]
-    state_dir: Option<PathBuf>,
-
-    /// Do not go on with a session that was kept. Until its grace period is over, it still holds its name.
-    #[arg(long, env = "CHITCHAT_FRESH", value_parser = BoolishValueParser::new())]
-    fresh: bool,
+    #[command(flatten)]
+    access: Access,
 
     /// Read one message a line and print one event a line. The number in front is its logical time.
     #[arg(long, env = "CHITCHAT_PLAIN", conflicts_with = "json", value_parser = BoolishValueParser::new())]
@@ -77,38 +50,13 @@ pub(super) struct Join {
     json: bool,
 }
 
-fn display_name(name: &str) -> Result<DisplayName, String> {
-    DisplayName::parse(name).map_err(|refusal| refusal.to_string())
-}
-
-fn server(url: &str) -> Result<String, String> {
-    client::check_address(url).map(|()| url.to_owned()).map_err(|error| error.to_string())
-}
-
 impl Join {
     pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
-        let mut options = self.options()?;
-        let file = record::file_name("client", self.name.as_str());
-        let destination = Destination {
-            folder: &self.log_dir,
-            file: &file,
-            component: "client",
-            level: Level::INFO,
-            stderr: false,
-        };
-        let _records = record::install(&destination)?;
-        let screen = Screen { json: self.json, name: self.name.as_str().to_owned() };
-        options.state = self.state(&self.log_dir.join(&file), &screen);
-        let mut joining = pin!(client::join(options));
-        let (chat, updates) = match timeout(JOINING_QUIETLY, joining.as_mut()).await {
-            Ok(joined) => joined?,
-            Err(_) => {
-                screen.say("no answer yet; still trying");
-                joining.await?
-            }
-        };
+        let name = self.positional_name.or(self.name).ok_or("a client needs a --name")?;
+        let screen = Screen { json: self.json, name: name.as_str().to_owned() };
+        let (chat, updates) = self.access.join(&name).await?;
         // From here on there is something to leave.
-        let interrupts = Interrupts::new(true)?;
+        let interrupts = Interrupts::new(Hangup::Ends)?;
         screen.say(&here(chat.roster()));
         if io::stdin().is_terminal() {
             screen.say("type a message and press Enter; /quit leaves");
@@ -132,59 +80,6 @@ impl Join {
                 // What came before the leave is still to be shown, if anybody looks.
                 let shown = timeout(SHOWING_TIME, showing).await.unwrap_or(Ok(()));
                 talked.and(shown)
-            }
-        }
-    }
-
-    fn options(&self) -> Result<Options, Box<dyn Error>> {
-        let read =
-            |path: &PathBuf| fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()));
-        let mut options = Options::new(&*self.server, self.name.as_str());
-        options.certificate_authority = self.ca.as_ref().map(read).transpose()?;
-        if let Some(path) = &self.secret_file {
-            let secret = String::from_utf8_lossy(&read(path)?).trim_end_matches(['\r', '\n']).to_owned();
-            Secret::parse(&secret).map_err(|fault| format!("{}: {fault}", path.display()))?;
-            options.secret = Some(secret);
-        }
-        Ok(options)
-    }
-}
-
-/// The first signal to end leaves the conversation, the second does not wait for that.
-async fn stop_on_signal(mut interrupts: Interrupts, stop: CancellationToken) {
-    interrupts.next().await;
-    stop.cancel();
-    interrupts.next().await;
-    std::process::exit(INTERRUPTED_TWICE);
-}
-
-impl Join {
-    /// The kept session of this name at this service; none where it cannot be kept, which is no reason not
-    /// to chat. By default it is beside the log, since the two speak of one another: the session goes on
-    /// where that log ends. But it is in a folder of its own, since logs are given away and a session's
-    /// token must not be.
-    fn state(&self, log: &Path, screen: &Screen) -> Option<StateFile> {
-        let beside_the_log = || self.log_dir.join("sessions");
-        let folder = self.state_dir.clone().unwrap_or_else(beside_the_log);
-        let fresh = || StateFile::fresh(&folder, &self.server, self.name.as_str());
-        let opened = if self.fresh { fresh() } else { StateFile::open(&folder, &self.server, self.name.as_str()) };
-        let opened = match opened {
-            Err(error @ StateError::Unusable { .. }) => {
-                screen.say(&format!("{error}; joining anew"));
-                fresh()
-            }
-            opened => opened,
-        };
-        match opened {
-            Ok(state) => {
-                if let Err(error) = state.read_log(log) {
-                    screen.say(&format!("cannot read {}: {error}; an event may be in it twice", log.display()));
-                }
-                Some(state)
-            }
-            Err(error) => {
-                screen.say(&format!("{error}; this client does not keep its own"));
-                None
             }
         }
     }
@@ -322,7 +217,7 @@ impl Screen {
     }
 
     fn say(&self, notice: &str) {
-        terminal::notice(&format!("* {notice}"));
+        say(notice);
     }
 
     fn refused(&self, why: &str) {
