@@ -1,26 +1,30 @@
 //! The command line: options → library call.
 
+mod access;
 mod diagram;
 mod gallery;
 mod join;
 mod journal;
 mod lines;
+mod listen;
 mod log_tail;
 mod logs;
 mod network;
 mod progress;
+mod send;
 mod serve;
+mod settings;
+mod signals;
 mod verify;
 
 use std::error::Error;
-use std::io;
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::terminal::notice;
+use crate::terminal::{self, notice};
 
 /// A chat whose order of events can be seen and proved.
 ///
@@ -37,20 +41,48 @@ struct Cli {
 enum Command {
     Serve(Box<serve::Serve>),
     Join(join::Join),
+    Send(send::Send),
     Journal(journal::Journal),
     Verify(verify::Verify),
     Diagram(diagram::Diagram),
 }
 
+/// Not everything that was asked for was done, and not nothing.
+const PARTLY: u8 = 3;
+/// Wrong usage.
+const USAGE: u8 = 2;
+
 /// Parses the command line and runs it. Wrong usage exits 2 before anything starts, a failure exits 1.
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Serve(serve) => run(async { serve.run().await.map(|()| ExitCode::SUCCESS) }),
-        Command::Join(join) => run(join.run()),
-        Command::Journal(journal) => run(journal.run()),
-        Command::Verify(verify) => verify.run(),
-        Command::Diagram(diagram) => diagram.run(),
-    }
+    let code = match parse() {
+        Ok(Command::Serve(serve)) => run(async { serve.run().await.map(|()| ExitCode::SUCCESS) }),
+        Ok(Command::Join(join)) => run(join.run()),
+        Ok(Command::Send(send)) => run(send.run()),
+        Ok(Command::Journal(journal)) => run(journal.run()),
+        Ok(Command::Verify(verify)) => verify.run(),
+        Ok(Command::Diagram(diagram)) => diagram.run(),
+        Err(code) => code,
+    };
+    terminal::flush();
+    code
+}
+
+/// The command that is asked for; or, with nothing to run, the exit code.
+fn parse() -> Result<Command, ExitCode> {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let command = settings::with_environment(Cli::command(), &arguments);
+    let parsed = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map(|cli| cli.command).map_err(|error| {
+        if error.use_stderr() {
+            let text = error.render();
+            let text = if terminal::has_colours() { text.ansi().to_string() } else { text.to_string() };
+            terminal::write_stderr(text.into_bytes());
+        } else {
+            // If the reader of a help text has closed the pipe, it has read enough.
+            drop(error.print());
+        }
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
+    })
 }
 
 fn run(program: impl Future<Output = Result<ExitCode, Box<dyn Error>>>) -> ExitCode {
@@ -72,50 +104,83 @@ fn fail(error: &(dyn Error + 'static)) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Signals to end: SIGINT, SIGTERM, or SIGHUP, which comes when a terminal is closed. From its making on they
-/// end nothing by themselves.
-struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
-    /// None where a hangup means something else.
-    hangup: Option<Signal>,
-}
-
-impl Interrupts {
-    fn new(hangup_ends: bool) -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: hangup_ends.then(|| signal(SignalKind::hangup())).transpose()?,
-        })
-    }
-
-    /// Waits for the next.
-    async fn next(&mut self) {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = hangup => {}
-        }
-    }
-}
-
-/// The longest time that an option takes. More would be a slip, and could not be counted on by every timer.
+/// The longest time that an option takes. Longer is a typo, and overflows some timers.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A length of time such as `30s`, `500ms` or `2min`: more than nothing, at most [`LONGEST`].
+/// A length of time such as `30s`, `500ms` or `2min`: greater than zero, at most [`LONGEST`].
 fn duration(text: &str) -> Result<Duration, String> {
     let duration =
         humantime::parse_duration(text).map_err(|error| format!("{error} (for example 30s or 500ms)"))?;
     match duration {
-        Duration::ZERO => Err("must be more than nothing".into()),
+        Duration::ZERO => Err("must be greater than zero".into()),
         duration if duration > LONGEST => Err("must be at most a day".into()),
         duration => Ok(duration),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn each_argument(command: &clap::Command, see: &mut dyn FnMut(&clap::Command, &clap::Arg)) {
+        command.get_arguments().for_each(|argument| see(command, argument));
+        command.get_subcommands().for_each(|sub| each_argument(sub, see));
+    }
+
+    /// One environment variable means one thing: the option of the same name, with the same values and the
+    /// same default, in every subcommand that has it.
+    #[test]
+    fn a_variable_has_one_meaning() {
+        let mut meanings = BTreeMap::new();
+        each_argument(&Cli::command(), &mut |command, argument| {
+            let Some(variable) = argument.get_env().map(|name| name.to_string_lossy().into_owned()) else {
+                return;
+            };
+            let option = argument.get_long().expect("a variable stands for an option");
+            assert_eq!(variable, format!("CHITCHAT_{}", option.to_uppercase().replace('-', "_")));
+            let meaning = format!(
+                "{option} {:?} {:?} {:?} {:?} {:?}",
+                argument.get_short(),
+                argument.get_value_names(),
+                argument.get_num_args(),
+                argument.get_default_values(),
+                argument.get_help().map(|help| help.to_string()),
+            );
+            let (first, known) =
+                meanings.entry(variable).or_insert_with(|| (command.get_name().to_owned(), meaning.clone()));
+            let both = [first.as_str(), command.get_name()];
+            assert!(*known == meaning || SAME_THING.contains(&(option, both)), "{both:?}: {known} and {meaning}");
+        });
+        assert!(meanings.len() > 30);
+    }
+
+    /// Options whose help says more in one of two subcommands, about one and the same thing.
+    const SAME_THING: [(&str, [&str; 2]); 4] = [
+        ("log-dir", ["serve", "join"]),
+        ("log-dir", ["serve", "send"]),
+        ("secret-file", ["serve", "join"]),
+        ("secret-file", ["serve", "send"]),
+    ];
+
+    /// An option that has a short form has it in every subcommand, and no other option has that.
+    #[test]
+    fn a_short_option_has_one_meaning() {
+        let (mut of_long, mut of_short) = (BTreeMap::new(), BTreeMap::new());
+        each_argument(&Cli::command(), &mut |command, argument| {
+            let Some(long) = argument.get_long() else { return };
+            let short = argument.get_short();
+            assert_eq!(*of_long.entry(long.to_owned()).or_insert(short), short, "{} {long}", command.get_name());
+            if let Some(short) = short {
+                assert_eq!(*of_short.entry(short).or_insert(long.to_owned()), long);
+            }
+        });
+        assert!(of_short.len() >= 3);
+    }
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
     }
 }

@@ -19,6 +19,7 @@
 //! the user wants goes back to the [`driver`], which keeps the connection, resumes it, and sends one publish
 //! at a time. What they share is in [`shared`].
 
+mod connect;
 mod connection;
 mod driver;
 mod error;
@@ -62,6 +63,8 @@ pub struct Options {
     pub secret: Option<String>,
     /// A certificate in PEM that is trusted beside the system's, for `https://`.
     pub certificate_authority: Option<Vec<u8>>,
+    /// For how long a service that cannot be reached yet is tried again.
+    pub wait: Duration,
     /// How long a connection, a stream's first frame or an answer may take.
     pub patience: Duration,
     /// Where the session is kept, so that another process can go on with it should this one be killed. A
@@ -70,13 +73,14 @@ pub struct Options {
 }
 
 impl Options {
-    /// No secret, the system's certificates, the usual patience, nothing kept.
+    /// No secret, the system's certificates, no second try, the usual patience, nothing kept.
     pub fn new(server: impl Into<String>, display_name: impl Into<String>) -> Self {
         Self {
             server: server.into(),
             display_name: display_name.into(),
             secret: None,
             certificate_authority: None,
+            wait: Duration::ZERO,
             patience: Duration::from_secs(10),
             state: None,
         }
@@ -170,7 +174,7 @@ pub fn check_address(url: &str) -> Result<(), JoinError> {
 ///
 /// # Errors
 /// [`JoinError`]: nothing is tried twice before the participant has joined, except that one with a session to go
-/// on with tries to reach the service for 30 s.
+/// on with tries to reach the service for 30 s, and others for as long as [`Options::wait`] says.
 pub async fn join(options: Options) -> Result<(Chat, Updates), JoinError> {
     let (commands, commands_receiver) = mpsc::channel(COMMANDS_WAITING);
     let state = options.state.as_ref().map(StateFile::share);

@@ -8,17 +8,18 @@ mod file;
 mod newest;
 mod people;
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+use crate::terminal;
 use file::RecordFile;
 
 pub use newest::newest_broadcast;
@@ -72,49 +73,57 @@ pub struct Destination<'a> {
     pub stderr: bool,
 }
 
-/// Keeps standard error's writer alive; flushes it when dropped.
-#[derive(Debug)]
-pub struct RecordGuard(#[allow(dead_code, reason = "held for its drop")] Option<WorkerGuard>);
+/// The log of this process.
+#[derive(Clone)]
+pub struct RecordLog(Arc<RecordFile>);
+
+impl std::fmt::Debug for RecordLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RecordLog(…)")
+    }
+}
+
+impl RecordLog {
+    /// Goes on in the file that has the log's name now, if that is another one than before. By itself the log
+    /// does so soon after it was renamed.
+    pub fn reopen(&self) {
+        self.0.reopen();
+    }
+}
 
 /// Sends this process's records to a file, and to standard error where that is wanted.
 ///
 /// The file is written record by record, without a buffer: what has been recorded outlives a killed
 /// process. What cannot be written, on a full disk, say, is lost; the file says so as soon as it can be
-/// written again (`records_lost`). Standard error may be a pipe that nobody reads, so it has a bounded buffer, and what
-/// overflows it is dropped there and only there.
+/// written again (`records_lost`). Standard error may be a pipe that nobody reads: see [`terminal::flush`].
+///
+/// A log that is renamed, by logrotate say, goes on in a new file, and each record is whole in one of them.
 ///
 /// # Errors
 /// [`RecordError`].
-pub fn install(destination: &Destination<'_>) -> Result<RecordGuard, RecordError> {
+pub fn install(destination: &Destination<'_>) -> Result<RecordLog, RecordError> {
     let path = destination.folder.join(destination.file);
     let file =
         RecordFile::open(&path, destination.component).map_err(|source| RecordError::File { path, source })?;
+    let file = Arc::new(file);
     let json = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_target(false)
         .with_current_span(false)
         .with_span_list(false)
-        .with_writer(file)
+        .with_writer(Arc::clone(&file))
         .with_filter(Targets::new().with_target(TARGET, destination.level));
 
-    let (people, guard) = match destination.stderr.then(stderr_writer) {
-        Some((writer, guard)) => {
-            let layer = tracing_subscriber::fmt::layer()
-                .event_format(people::ForPeople)
-                .with_ansi(io::stderr().is_terminal())
-                .with_writer(writer)
-                .with_filter(Targets::new().with_target("chitchat", LevelFilter::INFO));
-            (Some(layer), Some(guard))
-        }
-        None => (None, None),
-    };
+    let people = destination.stderr.then(|| {
+        tracing_subscriber::fmt::layer()
+            .event_format(people::ForPeople)
+            .with_ansi(terminal::has_colours())
+            .with_writer(|| terminal::Stderr)
+            .with_filter(Targets::new().with_target("chitchat", LevelFilter::INFO))
+    });
     tracing_subscriber::registry().with(json).with(people).try_init()?;
-    Ok(RecordGuard(guard))
-}
-
-fn stderr_writer() -> (NonBlocking, WorkerGuard) {
-    NonBlockingBuilder::default().lossy(true).finish(io::stderr())
+    Ok(RecordLog(file))
 }
 
 /// How many bytes a display name may take in a file name: file systems allow some 255 for all of it.

@@ -122,6 +122,7 @@ pub async fn run_recovered(
     let (engine, router, health) = compose(&config, journal, conversation, &vitals);
     vitals.readiness.tell(&health).await;
     record_state("server_started", &epoch, &start, Some(address));
+    config.started.cancel();
     drop(start);
     let abort = shutdown.clone();
     let engine = tokio::spawn(async move {

@@ -1,11 +1,17 @@
-//! What somebody else wrote never reaches a terminal raw.
+//! What somebody else wrote never reaches a terminal raw; and a terminal that shows nothing stops nobody.
+
+mod stderr;
 
 use std::borrow::Cow;
+use std::env;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _};
 
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
+
+pub use stderr::flush;
+pub(crate) use stderr::{Stderr, write as write_stderr};
 
 /// Text that a terminal shows as text: control characters, escapes and what reorders a line become visible.
 pub fn escaped(text: &str) -> Cow<'_, str> {
@@ -23,9 +29,20 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Writes a line to standard error, safe to show. Where nobody can read it, there is nobody to tell.
+/// Writes a line to standard error, safe to show. Never waits for a reader; see [`flush`].
 pub fn notice(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", escaped(text));
+    stderr::write(format!("{}\n", escaped(text)).into_bytes());
+}
+
+/// Whether standard error is a terminal that knows control sequences.
+pub(crate) fn is_lively() -> bool {
+    io::stderr().is_terminal()
+        && env::var_os("TERM").is_some_and(|terminal| !terminal.is_empty() && terminal != "dumb")
+}
+
+/// Whether standard error shall have colours: a user can say no with `NO_COLOR` (<https://no-color.org>).
+pub(crate) fn has_colours() -> bool {
+    is_lively() && env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
 }
 
 /// A JSON object on one line, safe to show: JSON itself demands that only some of these be escaped.

@@ -6,10 +6,7 @@ mod talk;
 mod terminal;
 
 use std::error::Error;
-use std::fs;
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,14 +14,12 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::Level;
 
-use super::Interrupts;
+use super::PARTLY;
+use super::access::{Access, display_name};
 use super::lines::Lines;
+use super::signals::{Hangup, INTERRUPTED_TWICE, Interrupts};
 use crate::chat::DisplayName;
-use crate::client::{self, Options, StateError, StateFile};
-use crate::record::{self, Destination};
-use crate::server::Secret;
 
 use screen::Screen;
 use talk::{Stop, Talk, Talked};
@@ -33,14 +28,8 @@ pub(super) use terminal::Terminal;
 
 /// How long to go on showing events after the leave, to somebody who may not be looking.
 const SHOWING_TIME: Duration = Duration::from_secs(10);
-/// How long to try to join before the user is told that it takes time.
-const JOINING_QUIETLY: Duration = Duration::from_secs(3);
 /// How long a second signal leaves for saying what became of the lines that wait.
 const REPORTING_TIME: Duration = Duration::from_secs(1);
-/// The exit code where some lines were not delivered, or may not have been.
-const PARTLY: u8 = 3;
-/// The exit code of a program that SIGINT ended.
-const INTERRUPTED_TWICE: u8 = 130;
 
 /// How many earlier events are shown on a terminal.
 const HISTORY_ON_TERMINAL: u32 = 20;
@@ -50,35 +39,16 @@ const HISTORY_MAX: i64 = 1000;
 /// Join the conversation: type a message and press Enter; /quit or the end of input leaves.
 #[derive(Debug, Args)]
 pub(super) struct Join {
-    /// What the others shall call you: at most 32 characters, unlike the name of anyone who is here.
-    #[arg(long, env = "CHITCHAT_NAME", value_parser = display_name)]
-    name: DisplayName,
+    /// Your name, as with --name.
+    #[arg(value_name = "NAME", value_parser = display_name, conflicts_with = "name")]
+    positional_name: Option<DisplayName>,
 
-    /// The service to join.
-    #[arg(long, value_name = "URL", env = "CHITCHAT_SERVER", default_value = "http://127.0.0.1:50051",
-        value_parser = server)]
-    server: String,
+    /// What the others see you called: at most 32 characters, unlike the name of any participant.
+    #[arg(short, long, env = "CHITCHAT_NAME", value_parser = display_name, required_unless_present = "positional_name")]
+    name: Option<DisplayName>,
 
-    /// File with the secret that the service asks for, on one line.
-    #[arg(long, value_name = "FILE", env = "CHITCHAT_SECRET_FILE")]
-    secret_file: Option<PathBuf>,
-
-    /// File with a certificate to trust beside the system's, in PEM, for an https:// service.
-    #[arg(long, value_name = "FILE", env = "CHITCHAT_CA")]
-    ca: Option<PathBuf>,
-
-    /// Folder for the log, client-NAME.jsonl. Made where it is missing, appended to where it exists.
-    #[arg(long, value_name = "FOLDER", env = "CHITCHAT_LOG_DIR", default_value = "logs")]
-    log_dir: PathBuf,
-
-    /// Folder that keeps the session, so that a client that was killed goes on as the same participant when it
-    /// is started again within the grace period. By default, sessions/ in the folder for the log.
-    #[arg(long, value_name = "FOLDER", env = "CHITCHAT_STATE_DIR")]
-    state_dir: Option<PathBuf>,
-
-    /// Do not go on with a session that was kept. Until its grace period is over, it still holds its name.
-    #[arg(long, env = "CHITCHAT_FRESH", value_parser = BoolishValueParser::new())]
-    fresh: bool,
+    #[command(flatten)]
+    access: Access,
 
     /// Read one message a line and print one event a line. The number in front is its logical time.
     #[arg(long, env = "CHITCHAT_PLAIN", conflicts_with = "json", value_parser = BoolishValueParser::new())]
@@ -95,38 +65,13 @@ pub(super) struct Join {
     history: Option<u32>,
 }
 
-fn display_name(name: &str) -> Result<DisplayName, String> {
-    DisplayName::parse(name).map_err(|refusal| refusal.to_string())
-}
-
-fn server(url: &str) -> Result<String, String> {
-    client::check_address(url).map(|()| url.to_owned()).map_err(|error| error.to_string())
-}
-
 impl Join {
     pub(super) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
-        let mut options = self.options()?;
-        let file = record::file_name("client", self.name.as_str());
-        let destination = Destination {
-            folder: &self.log_dir,
-            file: &file,
-            component: "client",
-            level: Level::INFO,
-            stderr: false,
-        };
-        let _records = record::install(&destination)?;
-        let screen = Screen::new(self.json, self.name.as_str());
-        options.state = self.state(&self.log_dir.join(&file), &screen);
-        let mut joining = pin!(client::join(options));
-        let (chat, updates) = match timeout(JOINING_QUIETLY, joining.as_mut()).await {
-            Ok(joined) => joined?,
-            Err(_) => {
-                screen.say("no answer yet; still trying");
-                joining.await?
-            }
-        };
+        let name = self.positional_name.or(self.name).ok_or("a client needs a --name")?;
+        let screen = Screen::new(self.json, name.as_str());
+        let (chat, updates) = self.access.join(&name).await?;
         // From here on there is something to leave.
-        let interrupts = Interrupts::new(true)?;
+        let interrupts = Interrupts::new(Hangup::Ends)?;
         screen.has_joined(chat.me(), chat.roster());
         let is_typed = io::stdin().is_terminal();
         if is_typed {
@@ -138,7 +83,7 @@ impl Join {
             None => 0,
         };
         let (stop, ready) = (Stop::default(), CancellationToken::new());
-        tokio::spawn(stop_on_signal(interrupts, stop.clone()));
+        tokio::spawn(leave_on_signal(interrupts, stop.clone()));
         let lines = Lines::of(io::stdin(), screen.terminal())?;
         let talking = Talk::new(chat.clone(), &screen, lines, is_typed).run(&stop, &ready);
         let showing = async {
@@ -162,60 +107,16 @@ impl Join {
             Talked::Partly | Talked::AllDelivered => ExitCode::SUCCESS,
         })
     }
-
-    fn options(&self) -> Result<Options, Box<dyn Error>> {
-        let read =
-            |path: &PathBuf| fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()));
-        let mut options = Options::new(&*self.server, self.name.as_str());
-        options.certificate_authority = self.ca.as_ref().map(read).transpose()?;
-        if let Some(path) = &self.secret_file {
-            let secret = String::from_utf8_lossy(&read(path)?).trim_end_matches(['\r', '\n']).to_owned();
-            Secret::parse(&secret).map_err(|fault| format!("{}: {fault}", path.display()))?;
-            options.secret = Some(secret);
-        }
-        Ok(options)
-    }
 }
 
 /// The first signal leaves the conversation once what was typed is acknowledged, the second waits for no answer.
-async fn stop_on_signal(mut interrupts: Interrupts, stop: Stop) {
+async fn leave_on_signal(mut interrupts: Interrupts, stop: Stop) {
     interrupts.next().await;
     stop.gently.cancel();
     interrupts.next().await;
     stop.at_once.cancel();
-    // Where not even that can be said, a terminal is stopped, say.
+    // Not even a report is possible where a terminal is stopped, for instance.
     tokio::time::sleep(2 * REPORTING_TIME).await;
+    crate::terminal::flush();
     std::process::exit(INTERRUPTED_TWICE.into());
-}
-
-impl Join {
-    /// The kept session of this name at this service; none where it cannot be kept, which is no reason not
-    /// to chat. By default it is beside the log, since the two speak of one another: the session goes on
-    /// where that log ends. But it is in a folder of its own, since logs are given away and a session's
-    /// token must not be.
-    fn state(&self, log: &Path, screen: &Screen) -> Option<StateFile> {
-        let beside_the_log = || self.log_dir.join("sessions");
-        let folder = self.state_dir.clone().unwrap_or_else(beside_the_log);
-        let fresh = || StateFile::fresh(&folder, &self.server, self.name.as_str());
-        let opened = if self.fresh { fresh() } else { StateFile::open(&folder, &self.server, self.name.as_str()) };
-        let opened = match opened {
-            Err(error @ StateError::Unusable { .. }) => {
-                screen.say(&format!("{error}; joining anew"));
-                fresh()
-            }
-            opened => opened,
-        };
-        match opened {
-            Ok(state) => {
-                if let Err(error) = state.read_log(log) {
-                    screen.say(&format!("cannot read {}: {error}; an event may be in it twice", log.display()));
-                }
-                Some(state)
-            }
-            Err(error) => {
-                screen.say(&format!("{error}; this client does not keep its own"));
-                None
-            }
-        }
-    }
 }

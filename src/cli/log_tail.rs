@@ -2,7 +2,9 @@
 //! it: a process that was killed in between has left durable events without the record of their broadcast.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use tokio::task::spawn_blocking;
 
@@ -23,7 +25,7 @@ pub(super) async fn complete(log: PathBuf, journal: &SqliteJournal, head: Sequen
     let (name, epoch) = (log.display().to_string(), journal.epoch());
     let searched = {
         let epoch = epoch.clone();
-        spawn_blocking(move || newest_broadcast(&log, epoch.as_str())).await?
+        spawn_blocking(move || newest_in_pieces(&log, epoch.as_str())).await?
     };
     let Some(newest) = searched.map_err(|error| format!("cannot read the log {name}: {error}"))? else {
         let journal = journal.path().display();
@@ -41,4 +43,48 @@ pub(super) async fn complete(log: PathBuf, journal: &SqliteJournal, head: Sequen
         last = page.last().map_or(head, |event| event.sequence);
     }
     Ok(())
+}
+
+/// The event of the last broadcast record of an epoch in a log. Right after a rotation it is in a piece that was
+/// renamed.
+fn newest_in_pieces(log: &Path, epoch: &str) -> io::Result<Option<Sequence>> {
+    let newest = newest_broadcast(log, epoch)?;
+    if newest.is_some() {
+        return Ok(newest);
+    }
+    let is_piece = |path: &PathBuf| {
+        let names = [path, log].map(|path| path.file_name().unwrap_or_default().to_string_lossy());
+        names[0].starts_with(&*names[1]) && *path != log && path.is_file()
+    };
+    let mut newest = None;
+    for piece in fs::read_dir(log.parent().unwrap_or(Path::new(".")))? {
+        let piece = piece?.path();
+        if is_piece(&piece) {
+            newest = newest.max(newest_broadcast(&piece, epoch)?);
+        }
+    }
+    Ok(newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_rotation_the_last_broadcast_is_in_another_piece() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("server.jsonl");
+        let write = |name: &str, sequence: u64| {
+            let text = format!("{{\"event\":\"join_broadcast\",\"epoch\":\"a\",\"sequence\":{sequence}}}\n");
+            fs::write(folder.path().join(name), text).unwrap();
+        };
+        fs::write(&log, "").unwrap();
+        assert_eq!(newest_in_pieces(&log, "a").unwrap(), None);
+        write("server.jsonl.2", 3);
+        write("server.jsonl.1", 7);
+        write("another.jsonl.1", 9);
+        assert_eq!(newest_in_pieces(&log, "a").unwrap(), Some(Sequence(7)));
+        write("server.jsonl", 8);
+        assert_eq!(newest_in_pieces(&log, "a").unwrap(), Some(Sequence(8)));
+    }
 }

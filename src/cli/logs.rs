@@ -2,12 +2,14 @@
 
 mod block;
 mod reading;
+mod rotated;
 
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, BufRead, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::terminal::notice;
 use crate::trace::record::{Component, LineRef, Record};
@@ -30,7 +32,7 @@ pub(super) enum LogError {
         source: io::Error,
     },
     /// A folder, or a pipe.
-    #[error("{} is no file, and a log has to be read more than once", path.display())]
+    #[error("{} is not a regular file, and a log has to be read more than once", path.display())]
     NoFile { path: PathBuf },
     /// It is something else than a log.
     #[error("{}:{line} {fault}", path.display())]
@@ -50,18 +52,43 @@ pub(super) enum LogError {
     Interleaved { path: PathBuf, line: u32 },
 }
 
-/// A file to be read.
+/// A log to be read: a file, or the pieces of one that was rotated, which are read like one file.
 #[derive(Debug)]
 pub(super) struct Log {
     /// By which it is known.
     pub(super) number: u32,
-    pub(super) path: PathBuf,
     /// Whose it is, by its first record.
     pub(super) component: Component,
     /// When it begins, in microseconds since 1970.
     pub(super) begins: i64,
+    /// The oldest first.
+    pub(super) pieces: Vec<Piece>,
+}
+
+/// A file with records of a log.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) path: PathBuf,
     /// How much of it there was when reading began.
     pub(super) bytes: u64,
+    /// How many lines the pieces before it have, once that is known.
+    pub(super) lines_before: AtomicU32,
+}
+
+impl Log {
+    /// How much of it there was when reading began.
+    pub(super) fn bytes(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.bytes).sum()
+    }
+
+    /// Where a line of the log is: in which file, and which line of that.
+    pub(super) fn place(&self, line: u32) -> (&Path, u32) {
+        let found = self.pieces.iter().rev().find_map(|piece| {
+            let number = line.checked_sub(piece.lines_before.load(Ordering::Relaxed))?;
+            (number > 0).then_some((&*piece.path, number))
+        });
+        found.unwrap_or_else(|| (Path::new(""), line))
+    }
 }
 
 /// Looks into files, each once: against itself a log would always agree. Says so where one is given twice.
@@ -69,19 +96,27 @@ pub(super) struct Log {
 /// The logs may still grow. An event is in the service's log before it is in any other, so the length of that
 /// one is looked up last, and of none more is read than was there then.
 pub(super) fn inspect(paths: Vec<PathBuf>) -> Result<Vec<Log>, LogError> {
-    let (mut logs, mut known) = (Vec::new(), HashSet::new());
+    let (mut files, mut known, mut empty) = (Vec::new(), HashSet::new(), Vec::new());
     for path in paths {
         let file = metadata(&path)?;
-        if known.insert((file.dev(), file.ino())) {
-            let (number, (component, begins)) = (logs.len() as u32, beginning(&path)?);
-            logs.push(Log { number, path, component, begins, bytes: 0 });
-        } else {
+        if !known.insert((file.dev(), file.ino())) {
             notice(&format!("chitchat: {} is given twice, and read once", path.display()));
+        } else if let Some(first) = first_record(&path)? {
+            files.push((path, first));
+        } else {
+            empty.push(path);
         }
     }
+    // A log that was rotated just now is an empty file, and its records are in the other pieces.
+    if let Some(path) =
+        empty.into_iter().find(|path| !files.iter().any(|(other, _)| rotated::is_piece(other, path)))
+    {
+        return Err(LogError::Empty { path });
+    }
+    let mut logs = rotated::join(files);
     logs.sort_by_key(|log| log.component == Component::Server);
-    for log in &mut logs {
-        log.bytes = metadata(&log.path)?.len();
+    for piece in logs.iter_mut().flat_map(|log| &mut log.pieces) {
+        piece.bytes = metadata(&piece.path)?.len();
     }
     logs.sort_by_key(|log| log.number);
     Ok(logs)
@@ -105,8 +140,22 @@ pub(super) trait Sink: Send {
     fn at(&mut self, _bytes: u64) {}
 }
 
-/// Whose log it is and when it begins, by its first record.
-fn beginning(path: &Path) -> Result<(Component, i64), LogError> {
+/// What the first record of a file says.
+#[derive(Clone, Copy, Debug)]
+struct First {
+    component: Component,
+    /// When that was, in microseconds since 1970.
+    at: i64,
+}
+
+impl First {
+    fn of(record: &Record<'_>) -> Self {
+        Self { component: record.component, at: record.at }
+    }
+}
+
+/// Looks up the first record of a file, if it has any.
+fn first_record(path: &Path) -> Result<Option<First>, LogError> {
     let files = [(path, u64::MAX)];
     let mut source = Source::new(&files);
     let mut before = 0;
@@ -114,7 +163,7 @@ fn beginning(path: &Path) -> Result<(Component, i64), LogError> {
         let text = text(&block.bytes);
         for (number, line) in (before + 1..).zip(lines(&text)) {
             match line {
-                Line::Record(record) | Line::Torn(Some(record)) => return Ok((record.component, record.at)),
+                Line::Record(record) | Line::Torn(Some(record)) => return Ok(Some(First::of(&record))),
                 Line::Torn(None) => {}
                 Line::Fault(fault) => {
                     return Err(LogError::Line { path: path.to_owned(), line: number, fault: fault.to_string() });
@@ -124,13 +173,23 @@ fn beginning(path: &Path) -> Result<(Component, i64), LogError> {
         }
         block.error.map_or(Ok(()), |error| Err(error.at(path, before + 1)))?;
     }
-    Err(LogError::Empty { path: path.to_owned() })
+    Ok(None)
 }
 
 /// Fetches lines of a log, by number and in order.
-pub(super) fn fetch(path: &Path, lines: &[u32]) -> Result<Vec<String>, LogError> {
+pub(super) fn fetch(log: &Log, lines: &[u32]) -> Result<Vec<String>, LogError> {
+    let mut found = Vec::new();
+    let places: Vec<_> = lines.iter().map(|line| log.place(*line)).collect();
+    for of_a_file in places.chunk_by(|(path, _), (next, _)| path == next) {
+        let lines: Vec<u32> = of_a_file.iter().map(|(_, line)| *line).collect();
+        fetch_from(of_a_file[0].0, &lines, &mut found)?;
+    }
+    Ok(found)
+}
+
+fn fetch_from(path: &Path, lines: &[u32], found: &mut Vec<String>) -> Result<(), LogError> {
     let fault = |source| LogError::Read { path: path.to_owned(), source };
-    let (mut log, mut bytes, mut found) = (open(path).map_err(fault)?, Vec::new(), Vec::new());
+    let (mut log, mut bytes) = (open(path).map_err(fault)?, Vec::new());
     let last = lines.last().copied().unwrap_or(0);
     for line in 1..=last {
         bytes.clear();
@@ -139,5 +198,5 @@ pub(super) fn fetch(path: &Path, lines: &[u32]) -> Result<Vec<String>, LogError>
             found.push(String::from_utf8_lossy(&bytes).trim_end().to_owned());
         }
     }
-    Ok(found)
+    Ok(())
 }

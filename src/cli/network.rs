@@ -1,6 +1,7 @@
 //! What the options of `serve` say about names, secrets and certificates.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -8,12 +9,12 @@ use std::path::Path;
 use http::uri::Authority;
 use http::{HeaderValue, Uri};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio_rustls::rustls::pki_types::pem;
 
-use crate::server::{Config, Secret, Tls};
+use crate::server::{Config, Secret, Tls, TlsError};
 
 /// The file in the log folder that a self-signed certificate is written to.
-const SELF_SIGNED_FILE: &str = "self-signed.pem";
+pub(super) const SELF_SIGNED_FILE: &str = "self-signed.pem";
 
 /// The names for which a self-signed certificate is good, beside those that the service answers to.
 const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -78,26 +79,38 @@ fn bare(host: &str) -> String {
     host.strip_suffix('.').map(str::to_owned).unwrap_or(host)
 }
 
-/// Reads the secret that participants have to know.
+/// Reads the access secret.
 pub(super) fn secret(path: &Path) -> Result<Secret, Box<dyn Error>> {
-    let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    Ok(Secret::parse(&text).map_err(|fault| format!("{}: {fault}", path.display()))?)
+    let told = |fault: &dyn Display| format!("--secret-file: {}: {fault}", path.display());
+    let text = fs::read(path).map_err(|error| told(&error))?;
+    Ok(Secret::parse(&String::from_utf8_lossy(&text)).map_err(|fault| told(&fault))?)
 }
 
-/// TLS by files, which are read again on SIGHUP.
-pub(super) fn tls_from_files(certificate: &Path, key: &Path) -> Result<Tls, Box<dyn Error>> {
-    let tls = Tls::from_files(certificate, key)?;
-    let (reloaded, certificate, key) = (tls.clone(), certificate.to_owned(), key.to_owned());
-    let mut hangups = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while hangups.recv().await.is_some() {
-            match reloaded.reload(&certificate, &key) {
-                Ok(()) => tracing::info!("new connections get the certificate as it is now"),
-                Err(error) => tracing::error!(%error, "the certificate stays as it was"),
+/// TLS by files.
+pub(super) fn tls_from_files(certificate: &Path, key: &Path) -> Result<Tls, String> {
+    Tls::from_files(certificate, key).map_err(|error| tls_fault(&error, certificate, key))
+}
+
+/// What is wrong with a certificate or a key, and in which option.
+pub(super) fn tls_fault(error: &TlsError, certificate: &Path, key: &Path) -> String {
+    match error {
+        TlsError::File { path, source } => {
+            let (option, what) =
+                if path == key { ("--tls-key", "private key") } else { ("--tls-cert", "certificate") };
+            let path = path.display();
+            match source {
+                pem::Error::Io(error) => format!("{option}: cannot read {path}: {error}"),
+                pem::Error::NoItemsFound => format!("{option}: {path} has no {what} in PEM"),
+                _ => format!("{option}: {path} is not in PEM"),
             }
         }
-    });
-    Ok(tls)
+        TlsError::NoCertificate(path) => format!("--tls-cert: {} has no certificate in PEM", path.display()),
+        _ => format!(
+            "--tls-cert, --tls-key: the certificate in {} cannot be used with the key in {}",
+            certificate.display(),
+            key.display()
+        ),
+    }
 }
 
 /// TLS for trying out.

@@ -1,7 +1,8 @@
 //! One calm line on a terminal that says how far something long is.
 
-use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
+
+use crate::terminal;
 
 /// What takes less is not worth a line.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -10,7 +11,7 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// How many events go by between two looks at the clock.
 const STRIDE: u64 = 1024;
 
-/// The line, on standard error. Where that is no terminal there is none.
+/// The line, on standard error. There is none if that is not a terminal, or one that cannot take a line back.
 #[derive(Debug)]
 pub(super) struct Progress {
     what: &'static str,
@@ -28,7 +29,7 @@ impl Progress {
 
     /// Of something that is counted in this unit.
     pub(super) fn of(what: &'static str, total: u64, unit: &'static str) -> Self {
-        let due = io::stderr().is_terminal().then(|| Instant::now() + PATIENCE);
+        let due = terminal::is_lively().then(|| Instant::now() + PATIENCE);
         Self { what, unit, total, due, shown: false }
     }
 
@@ -46,7 +47,7 @@ impl Progress {
         if now >= due {
             let percent = done.saturating_mul(100) / self.total.max(1);
             let (what, total, unit) = (self.what, self.total, self.unit);
-            let _ = write!(io::stderr(), "\r{what} {done} of {total} {unit}, {percent} %\x1b[K");
+            terminal::write_stderr(format!("\r{what} {done} of {total} {unit}, {percent} %\x1b[K").into());
             (self.due, self.shown) = (Some(now + INTERVAL), true);
         }
     }
@@ -56,7 +57,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.shown {
-            let _ = write!(io::stderr(), "\r\x1b[K");
+            terminal::write_stderr(b"\r\x1b[K".to_vec());
         }
     }
 }

@@ -2,35 +2,42 @@
 
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use http::HeaderValue;
-use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
 use super::progress::Progress;
-use super::{Interrupts, duration, log_tail, network};
+use super::signals::{Hangup, Interrupts, Reloads};
+use super::{duration, listen, log_tail, network};
 use crate::chat::Conversation;
-use crate::journal::{self, Journal as _, MemoryJournal, RecoveryError, SqliteJournal};
-use crate::record::{self, Destination};
-use crate::server::{self, Allowed, Config, ProxyNetwork, Rate};
+use crate::journal::sqlite::{OpenError, OpenFault};
+use crate::journal::{self, Epoch, Journal as _, MemoryJournal, RecoveryError, SqliteJournal};
+use crate::record::{self, Destination, RecordLog};
+use crate::server::{self, Allowed, Config, ProxyNetwork, Rate, Tls};
+use crate::terminal::notice;
 
 /// The log's name in its folder.
 const LOG_FILE: &str = "server.jsonl";
 /// The word for a journal that is no file. A file of that name is `./memory`.
 const MEMORY: &str = "memory";
+/// How long to wait for a journal that another process holds, and how long between two tries.
+const JOURNAL_PATIENCE: Duration = Duration::from_secs(1);
+const JOURNAL_PAUSE: Duration = Duration::from_millis(50);
 
 /// Run the service until it is interrupted (SIGINT, SIGTERM).
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     /// Where to listen. Port 0 takes any free port; the log says which.
     #[arg(long, value_name = "HOST:PORT", env = "CHITCHAT_LISTEN", default_value = "127.0.0.1:50051",
-        value_parser = host_and_port)]
+        value_parser = listen::host_and_port)]
     listen: String,
 
     /// File that keeps the conversation. Made where it is missing, gone on with where it exists. `memory`
@@ -38,7 +45,8 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FILE | memory", env = "CHITCHAT_JOURNAL", default_value = "chitchat.db")]
     journal: PathBuf,
 
-    /// Folder for the log, server.jsonl. Made where it is missing, appended to where it exists.
+    /// Folder for the log, server.jsonl. Made where it is missing, appended to where it exists. SIGHUP and SIGUSR1
+    /// reopen the log.
     #[arg(long, value_name = "FOLDER", env = "CHITCHAT_LOG_DIR", default_value = "logs")]
     log_dir: PathBuf,
 
@@ -68,7 +76,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FILE", env = "CHITCHAT_SECRET_FILE")]
     secret_file: Option<PathBuf>,
 
-    /// File with the certificate chain for TLS, in PEM. SIGHUP reads it and the key again.
+    /// File with the certificate chain for TLS, in PEM. SIGHUP and SIGUSR1 read it and the key again.
     #[arg(long, value_name = "FILE", env = "CHITCHAT_TLS_CERT", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
 
@@ -78,7 +86,7 @@ pub(super) struct Serve {
 
     /// Encrypt with a certificate made just now, for trying out. It is written to LOG_DIR/self-signed.pem,
     /// for `chitchat join --ca`.
-    #[arg(long, env = "CHITCHAT_TLS_SELF_SIGNED", conflicts_with = "tls_cert",
+    #[arg(long, env = "CHITCHAT_TLS_SELF_SIGNED", conflicts_with_all = ["tls_cert", "tls_key"],
         value_parser = BoolishValueParser::new())]
     tls_self_signed: bool,
 
@@ -162,11 +170,20 @@ enum LogLevel {
     Debug,
 }
 
-/// What can be looked up when it is listened on.
-fn host_and_port(address: &str) -> Result<String, &'static str> {
-    match address.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(address.to_owned()),
-        _ => Err("it should look like 127.0.0.1:50051"),
+/// Reopens the log and reads the certificate again at each signal for that.
+async fn reload(mut reloads: Reloads, records: RecordLog, tls: Option<Tls>, files: Option<(PathBuf, PathBuf)>) {
+    loop {
+        reloads.next().await;
+        records.reopen();
+        if let (Some(tls), Some((certificate, key))) = (&tls, &files) {
+            match tls.reload(certificate, key) {
+                Ok(()) => tracing::info!("new connections get the certificate as it is now"),
+                Err(error) => {
+                    let error = network::tls_fault(&error, certificate, key);
+                    tracing::error!("the certificate stays as it was: {error}");
+                }
+            }
+        }
     }
 }
 
@@ -186,33 +203,57 @@ fn survive_file_size_limit() -> io::Result<()> {
     signal(SignalKind::from_raw(SIGXFSZ)).map(drop)
 }
 
+/// Opens the journal. One that another process holds may be that of a service that is just ending.
+async fn open_journal(path: PathBuf, epoch: Epoch) -> Result<SqliteJournal, Box<dyn Error>> {
+    let deadline = Instant::now() + JOURNAL_PATIENCE;
+    loop {
+        let (path, epoch) = (path.clone(), epoch.clone());
+        match spawn_blocking(move || SqliteJournal::open(&path, || epoch)).await? {
+            Err(OpenError { fault: OpenFault::InUse, .. }) if Instant::now() < deadline => {
+                sleep(JOURNAL_PAUSE).await;
+            }
+            opened => return Ok(opened.map_err(|error| format!("--journal: {error}"))?),
+        }
+    }
+}
+
 impl Serve {
     pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
+        // From here on these end nothing.
+        let reloads = Reloads::new(Hangup::Reloads)?;
         let mut config = self.config()?;
         let fewer = network::fit_open_files(&mut config)?;
-        let listener = TcpListener::bind(&self.listen)
-            .await
-            .map_err(|error| format!("cannot listen on {}: {error}", self.listen))?;
+        let listener = listen::bind(&self.listen).await?;
         let level = match self.log_level {
             LogLevel::Info => Level::INFO,
             LogLevel::Debug => Level::DEBUG,
         };
         let destination =
             Destination { folder: &self.log_dir, file: LOG_FILE, component: "server", level, stderr: true };
-        let _records = record::install(&destination)?;
+        let records = record::install(&destination).map_err(|error| format!("--log-dir: {error}"))?;
+        tokio::spawn(reload(
+            reloads,
+            records,
+            config.tls.clone(),
+            self.tls_cert.clone().zip(self.tls_key.clone()),
+        ));
         network::warn_of_exposure(&listener, &config, self.tls_self_signed.then_some(&*self.log_dir));
         if fewer {
             let fit = config.connections_max;
             tracing::warn!("at most {fit} connections fit into this process's limit on open files (ulimit -n)");
         }
         let shutdown = CancellationToken::new();
-        // With a certificate to read again, that is what a hangup means.
-        let (mut interrupts, stop) = (Interrupts::new(self.tls_cert.is_none())?, shutdown.clone());
+        let (mut interrupts, stop) = (Interrupts::new(Hangup::Reloads)?, shutdown.clone());
         tokio::spawn(async move {
             interrupts.next().await;
             stop.cancel();
         });
         survive_file_size_limit()?;
+        let (started, invitation) = (config.started.clone(), self.invitation(listener.local_addr()?));
+        tokio::spawn(async move {
+            started.cancelled().await;
+            notice(&invitation.to_string());
+        });
         let epoch = server::new_epoch(&config.machine);
         if self.journal == Path::new(MEMORY) {
             let journal = MemoryJournal::new(epoch);
@@ -220,10 +261,10 @@ impl Serve {
         }
         let (path, log) = (self.journal, self.log_dir.join(LOG_FILE));
         let recovering = async {
-            let journal = spawn_blocking(move || SqliteJournal::open(&path, || epoch)).await??;
+            let journal = open_journal(path, epoch).await?;
             let conversation = recover(&journal)
                 .await
-                .map_err(|error| format!("cannot go on with {}: {error}", journal.path().display()))?;
+                .map_err(|error| format!("--journal: cannot go on with {}: {error}", journal.path().display()))?;
             log_tail::complete(log, &journal, conversation.head()).await?;
             Ok::<_, Box<dyn Error>>((journal, conversation))
         };
@@ -232,6 +273,17 @@ impl Serve {
             () = shutdown.cancelled() => return Ok(()),
         };
         Ok(server::run_recovered(listener, config, Box::new(journal), conversation, shutdown).await?)
+    }
+
+    fn invitation(&self, bound: SocketAddr) -> listen::Invitation {
+        listen::Invitation {
+            listen: self.listen.clone(),
+            name: self.allow_host.first().cloned(),
+            bound,
+            encrypted: self.tls_cert.is_some() || self.tls_self_signed,
+            ca: self.tls_self_signed.then(|| self.log_dir.join(network::SELF_SIGNED_FILE)),
+            secret_file: self.secret_file.clone(),
+        }
     }
 
     fn config(&self) -> Result<Config, Box<dyn Error>> {

@@ -32,7 +32,7 @@ pub(super) struct Verify {
     gallery: bool,
 
     /// Print one JSON object instead of text.
-    #[arg(long, env = "CHITCHAT_JSON")]
+    #[arg(long)]
     json: bool,
 }
 
@@ -73,7 +73,7 @@ impl Verify {
         let mut evidence = BTreeMap::new();
         for (file, lines) in wanted {
             let lines: Vec<u32> = lines.into_iter().collect();
-            let texts = logs::fetch(&logs[file as usize].path, &lines)?;
+            let texts = logs::fetch(&logs[file as usize], &lines)?;
             evidence.extend(lines.into_iter().map(|line| LineRef { file, line }).zip(texts));
         }
         Ok(Outcome { logs, report, torn, evidence })
@@ -93,7 +93,8 @@ impl Outcome {
     }
 
     fn place(&self, line: LineRef) -> String {
-        format!("{}:{}", self.logs[line.file as usize].path.display(), line.line)
+        let (path, line) = self.logs[line.file as usize].place(line.line);
+        format!("{}:{line}", path.display())
     }
 
     fn print(&self) -> io::Result<()> {
@@ -103,7 +104,7 @@ impl Outcome {
             out,
             "{} in {}: {} in {}, {} with a log",
             counted(report.records, "record"),
-            counted(self.logs.len() as u64, "file"),
+            counted(self.logs.iter().map(|log| log.pieces.len() as u64).sum(), "file"),
             counted(report.events, "event"),
             counted(report.epochs as u64, "epoch"),
             counted(report.sessions as u64, "session"),
@@ -156,7 +157,10 @@ impl Outcome {
 
     fn print_json(&self) -> io::Result<()> {
         let Self { report, torn, evidence, .. } = self;
-        let place = |line: &LineRef| json!({"file": self.logs[line.file as usize].path.display().to_string(), "line": line.line});
+        let place = |line: &LineRef| {
+            let (path, line) = self.logs[line.file as usize].place(line.line);
+            json!({"file": path.display().to_string(), "line": line})
+        };
         let rules: Vec<Value> = report
             .rules
             .iter()

@@ -1,5 +1,9 @@
 //! The connection to the service: dialling, opening the stream, and what a failure means.
 
+mod address;
+mod dialer;
+mod explain;
+
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
@@ -14,6 +18,9 @@ use super::error::JoinError;
 use crate::wire::pb::chit_chat_service_client::ChitChatServiceClient;
 use crate::wire::pb::join_response::Frame;
 use crate::wire::{Reason, pb, retry_delay};
+
+pub(super) use address::parse_address;
+use dialer::{Dialer, FirstBytes};
 
 /// How a certificate in PEM begins.
 const PEM_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
@@ -30,8 +37,49 @@ const HEARTBEAT_ASSUMED: Duration = Duration::from_secs(15);
 const HEARTBEAT_SHORTEST: Duration = Duration::from_secs(1);
 const HEARTBEAT_LONGEST: Duration = Duration::from_secs(60 * 60 * 24);
 
-/// A generated client over one connection.
-pub(super) type Stub = ChitChatServiceClient<InterceptedService<Channel, Credentials>>;
+/// A client of the service over one connection.
+#[derive(Clone)]
+pub(super) struct Stub {
+    client: ChitChatServiceClient<InterceptedService<Channel, Credentials>>,
+    address: String,
+    encrypted: bool,
+    first: FirstBytes,
+}
+
+/// The answer to a request.
+type Answer<T> = Result<tonic::Response<T>, Status>;
+
+impl Stub {
+    pub(super) async fn publish(&mut self, request: pb::PublishRequest) -> Answer<pb::PublishResponse> {
+        self.client.publish(request).await
+    }
+
+    pub(super) async fn leave(&mut self, request: pb::LeaveRequest) -> Answer<pb::LeaveResponse> {
+        self.client.leave(request).await
+    }
+
+    pub(super) async fn list_events(&mut self, request: pb::ListEventsRequest) -> Answer<pb::ListEventsResponse> {
+        self.client.list_events(request).await
+    }
+
+    /// What it means that a stream could not be opened.
+    fn failure(&self, status: Status, has_session: bool) -> Failure {
+        if Reason::of(&status).is_none() {
+            if let Some(why) = explain::mismatch(self.encrypted, &self.first.get()) {
+                return mismatch(&self.address, why.into());
+            }
+            if explain::is_of_another_service(&status) {
+                let why = explain::of_status(&status);
+                return mismatch(&self.address, format!("this is not a Chit Chat service ({why})"));
+            }
+        }
+        Failure::of(status, has_session)
+    }
+}
+
+fn mismatch(address: &str, why: String) -> Failure {
+    Failure::Mismatch(JoinError::Mismatch { address: address.to_owned(), why })
+}
 
 /// Adds the access secret to every request.
 #[derive(Clone)]
@@ -81,6 +129,9 @@ pub(super) enum Failure {
     Lost { why: String, status: Option<Status>, retry_after: Duration },
     /// The service does not know the session any more.
     SessionOver(Reason),
+    /// What answered is no service that can be joined in this way. A participant that has joined tries again:
+    /// something else may stand in for its service for a while.
+    Mismatch(JoinError),
     /// Trying again would not help.
     Fatal(JoinError),
 }
@@ -115,23 +166,13 @@ impl Failure {
                 | Code::ResourceExhausted,
             )
             | (Some(_), Code::Unavailable | Code::ResourceExhausted) => Self::Lost {
-                why: status.message().to_owned(),
+                why: explain::of_status(&status),
                 retry_after: retry_delay(&status).unwrap_or_default(),
                 status: Some(status),
             },
             _ => Self::Fatal(JoinError::refused(&status)),
         }
     }
-}
-
-/// Reads the URL of a service.
-pub(super) fn parse_address(address: &str) -> Result<http::Uri, JoinError> {
-    let invalid = |why: String| JoinError::Address { address: address.to_owned(), why };
-    let uri: http::Uri = address.parse().map_err(|error: http::uri::InvalidUri| invalid(error.to_string()))?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.authority().is_none() {
-        return Err(invalid("it should look like http://127.0.0.1:50051".into()));
-    }
-    Ok(uri)
 }
 
 /// Connects. The address is checked, and the connection made, before anything is sent.
@@ -141,25 +182,37 @@ pub(super) async fn dial(options: &Options) -> Result<Stub, Failure> {
     let encrypted = uri.scheme_str() == Some("https");
     let mut endpoint = Endpoint::from(uri);
     if encrypted {
+        let unusable = |why: &str| Failure::Fatal(JoinError::Tls(why.to_owned()));
         let mut tls = ClientTlsConfig::new().with_native_roots();
         if let Some(pem) = &options.certificate_authority {
             if !pem.windows(PEM_CERTIFICATE.len()).any(|window| window == PEM_CERTIFICATE) {
-                return Err(Failure::Fatal(JoinError::Tls("there is no certificate in the file to trust".into())));
+                return Err(unusable("there is no certificate in PEM in the file to trust"));
             }
             tls = tls.ca_certificate(Certificate::from_pem(pem));
         }
-        endpoint = endpoint.tls_config(tls).map_err(|error| Failure::Fatal(JoinError::Tls(innermost(&error))))?;
+        let faulty =
+            |_| unusable("the certificates to trust, the system's or the one in the file, cannot be used");
+        endpoint = endpoint.tls_config(tls).map_err(faulty)?;
     }
+    let first = FirstBytes::default();
     let channel = endpoint
         .connect_timeout(options.patience)
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(PING)
         .keep_alive_timeout(PING_TIMEOUT)
         .keep_alive_while_idle(true)
-        .connect()
+        .connect_with_connector(Dialer { first: first.clone() })
         .await
-        .map_err(|error| Failure::lost(innermost(&error)))?;
-    Ok(Stub::new(InterceptedService::new(channel, credentials)))
+        .map_err(|error| match explain::mismatch(encrypted, &first.get()) {
+            Some(why) => mismatch(&options.server, why.into()),
+            None => Failure::lost(explain::of_error(&error)),
+        })?;
+    let client = ChitChatServiceClient::new(InterceptedService::new(channel, credentials));
+    Ok(Stub { client, address: options.server.clone(), encrypted, first })
+}
+
+/// What a status says, in words for people.
+pub(super) fn words(status: &Status) -> String {
+    explain::of_status(status)
 }
 
 /// Opens a stream and waits for its Welcome.
@@ -170,19 +223,14 @@ pub(super) async fn open(
 ) -> Result<(Streaming<pb::JoinResponse>, pb::Welcome), Failure> {
     let has_session = request.resume.is_some();
     let opening = async {
-        let mut stream = stub.join(request).await?.into_inner();
+        let mut stream = stub.client.join(request).await?.into_inner();
         let first = stream.message().await?;
         Ok((stream, first.and_then(|response| response.frame)))
     };
     match timeout(patience, opening).await {
         Err(_) => Err(Failure::lost("the service did not answer in time")),
-        Ok(Err(status)) => Err(Failure::of(status, has_session)),
+        Ok(Err(status)) => Err(stub.failure(status, has_session)),
         Ok(Ok((stream, Some(Frame::Welcome(welcome))))) => Ok((stream, welcome)),
         Ok(Ok(_)) => Err(Failure::Fatal(JoinError::Protocol("a stream began without a Welcome".into()))),
     }
-}
-
-/// The cause at the bottom of an error: "connection refused" says more than "transport error".
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| error.source()).last().unwrap_or(error).to_string()
 }

@@ -5,11 +5,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use backon::ExponentialBackoff;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 use tonic::Status;
 
+use super::connect::{RECONNECT_LONGEST, WAIT_LONGEST, backoff, connect, refused_for};
 use super::connection::{Failure, Link, dial, open};
 use super::error::{JoinError, LeaveError};
 use super::listing::ListRequest;
@@ -21,17 +22,9 @@ use super::{Options, Receipt, Update};
 use crate::wire::pb::join_response::Frame;
 use crate::wire::{Reason, pb};
 
-/// The first pause before a new connection is tried; each further one is twice as long, jittered.
-const RECONNECT_FIRST: Duration = Duration::from_millis(100);
-/// The longest pause.
-const RECONNECT_LONGEST: Duration = Duration::from_secs(5);
 /// How long a stream has to last before the pauses are short again. A Welcome alone does not shorten them: a
 /// service can fail right after each.
 const STREAM_PROVEN: Duration = Duration::from_secs(1);
-/// How long a client with a kept session tries to reach the service before it gives up: the default grace period.
-const KEPT_SESSION_TRIED: Duration = Duration::from_secs(30);
-/// The longest that the client waits because the service asks it to.
-const WAIT_LONGEST: Duration = Duration::from_secs(60);
 
 /// What a user wants, besides publishing.
 #[derive(Debug)]
@@ -78,24 +71,26 @@ impl Driver {
         let state = options.state.as_ref().map(StateFile::share);
         let mut session = Session::resuming(options.display_name.clone(), state);
         let (mut over, mut unanswered) = (None, 0);
-        let mut connected = connect_kept(&options, &mut session, &mut unanswered).await;
+        let mut connected = connect(&options, &mut session, &mut unanswered).await;
         if let Err(Failure::SessionOver(why)) = connected {
             over = Some(why);
             session.disconnected(None, why.as_str());
             session.forget();
             unanswered = 0;
-            connected = connect(&options, &mut session).await;
+            connected = connect(&options, &mut session, &mut unanswered).await;
             if refused_for(&connected, Reason::ClockOutOfRange) {
                 session.restart();
-                connected = connect(&options, &mut session).await;
+                connected = connect(&options, &mut session, &mut unanswered).await;
             }
         }
         let (link, welcomed) = match connected {
             Ok(connected) => connected,
             Err(failure) => {
                 let error = match failure {
-                    Failure::Fatal(error) => error,
-                    Failure::Lost { status: Some(status), .. } => JoinError::refused(&status),
+                    Failure::Fatal(error) | Failure::Mismatch(error) => error,
+                    Failure::Lost { status: Some(status), .. } if Reason::of(&status).is_some() => {
+                        JoinError::refused(&status)
+                    }
                     Failure::Lost { why, .. } => JoinError::Unreachable { address: options.server, why },
                     Failure::SessionOver(reason) => JoinError::Protocol(reason.as_str().into()),
                 };
@@ -274,7 +269,7 @@ impl Driver {
                 self.shared.lock().session.disconnected(None, reason.as_str());
                 self.session_over()
             }
-            Failure::Fatal(error) => {
+            Failure::Fatal(error) | Failure::Mismatch(error) => {
                 let reason = error.reason().map_or("REFUSED", Reason::as_str);
                 self.shared.lock().session.disconnected(None, reason);
                 Err(Exit::Failed(error))
@@ -333,6 +328,7 @@ impl Driver {
                 Err(Failure::Lost { retry_after, .. }) => {
                     delay = self.next_delay().max(retry_after.min(WAIT_LONGEST));
                 }
+                Err(Failure::Mismatch(_)) => delay = self.next_delay(),
                 // The name may have been taken by a try of our own that broke before the answer.
                 Err(Failure::Fatal(error)) if over.is_some() && error.reason() == Some(Reason::NameTaken) => {
                     if delay < RECONNECT_LONGEST {
@@ -406,42 +402,6 @@ impl Driver {
     }
 }
 
-async fn connect(options: &Options, session: &mut Session) -> Result<(Link, Welcomed), Failure> {
-    // Dialled before the request is made: what is never sent is no event of the clock.
-    let mut stub = dial(options).await?;
-    let (stream, welcome) = open(&mut stub, session.join_request(), options.patience).await?;
-    let welcomed = session.welcome(welcome).map_err(Failure::Fatal)?;
-    Ok((Link::new(stub, stream, welcomed.heartbeat), welcomed))
-}
-
-/// Connects for the first time. With a session that another process kept it tries on for a while: the service
-/// may be away, and the session outlives that.
-///
-/// Counts the requests that were given up without an answer, as a driver does.
-async fn connect_kept(
-    options: &Options,
-    session: &mut Session,
-    unanswered: &mut u32,
-) -> Result<(Link, Welcomed), Failure> {
-    let (give_up, mut delays) = (Instant::now() + KEPT_SESSION_TRIED, backoff());
-    loop {
-        let connected = connect(options, session).await;
-        // One that was never sent counts, too: a count that is too high costs one more resume, no session.
-        *unanswered += u32::from(session.is_kept() && matches!(&connected, Err(failure) if failure.is_silence()));
-        let delay = delays.next().unwrap_or(RECONNECT_LONGEST);
-        match connected {
-            Err(Failure::Lost { retry_after, .. }) if session.is_kept() && Instant::now() < give_up => {
-                sleep(delay.max(retry_after.min(WAIT_LONGEST))).await;
-            }
-            connected => return connected,
-        }
-    }
-}
-
-fn refused_for<T>(connected: &Result<T, Failure>, reason: Reason) -> bool {
-    matches!(connected, Err(Failure::Fatal(error)) if error.reason() == Some(reason))
-}
-
 async fn resolve(flight: &mut Option<Flight>) -> Reply {
     match flight {
         Some(flight) => flight.await,
@@ -454,13 +414,4 @@ async fn at(instant: Option<Instant>) {
         Some(instant) => sleep_until(instant).await,
         None => std::future::pending().await,
     }
-}
-
-fn backoff() -> ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_jitter()
-        .with_min_delay(RECONNECT_FIRST)
-        .with_max_delay(RECONNECT_LONGEST)
-        .without_max_times()
-        .build()
 }

@@ -2,6 +2,7 @@
 
 use tonic::{Code, Status};
 
+use super::connection::words;
 use crate::wire::Reason;
 
 /// A participant that could not join, or could not go on.
@@ -21,6 +22,14 @@ pub enum JoinError {
         /// Where.
         address: String,
         /// What happened.
+        why: String,
+    },
+    /// What answers there is no service that can be joined in this way.
+    #[error("{address}: {why}")]
+    Mismatch {
+        /// Where.
+        address: String,
+        /// What it is, or how to reach it.
         why: String,
     },
     /// The access secret cannot travel in a header.
@@ -50,7 +59,7 @@ pub enum JoinError {
 impl JoinError {
     /// The service's no, as it said it.
     pub(super) fn refused(status: &Status) -> Self {
-        Self::Refused { reason: Reason::of(status), code: status.code(), message: status.message().to_owned() }
+        Self::Refused { reason: Reason::of(status), code: status.code(), message: words(status) }
     }
 
     /// The reason's name where there is one, otherwise the error itself.

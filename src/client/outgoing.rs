@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use tonic::{Code, Status};
 
 use super::Receipt;
-use super::connection::{Failure, Stub};
+use super::connection::{Failure, Stub, words};
 use super::error::{LeaveError, PublishError};
 use super::session::Session;
 use super::shared::{PendingPublish, State};
@@ -170,10 +170,10 @@ impl Outgoing {
                     _ => Progress::Broken(failure),
                 }
             }
-            (reason, Failure::Fatal(_)) => {
+            (reason, Failure::Fatal(_) | Failure::Mismatch(_)) => {
                 if let Some(publish) = self.publish.take() {
                     session.publish_refused(Some(&publish.id), &publish.text, reason, status.message());
-                    let message = status.message().to_owned();
+                    let message = words(&status);
                     self.resolve(publish, Err(PublishError::Refused { reason, message }));
                 }
                 Progress::Next

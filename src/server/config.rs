@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use tokio_util::sync::CancellationToken;
+
 use super::forwarded::TrustedProxies;
 use super::guard::Allowed;
 use super::rates::Rate;
@@ -52,6 +54,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// The wall clock and the randomness of the machine.
     pub machine: Machine,
+    /// Cancelled by the service when it has started.
+    pub started: CancellationToken,
 }
 
 impl Default for Config {
@@ -77,6 +81,7 @@ impl Default for Config {
             secret: None,
             tls: None,
             machine: Machine::default(),
+            started: CancellationToken::new(),
         }
     }
 }

@@ -21,6 +21,9 @@
 //! | [`crowd`] | twenty at once have one transcript; the client library |
 //! | [`terminal`] | nothing reaches a terminal raw; `--json` |
 //! | [`diagram`] | pictures of real runs, and text for other tools |
+//! | [`scripts`] | `chitchat send`, waiting for a service, the environment, the words for failures |
+//! | [`signals`] | signals, pipes that nobody reads, terminals without colours |
+//! | [`rotation`] | logs that are rotated while their processes write |
 //! | [`evidence`] | what is said of the recorded run is what its logs say |
 //! | [`logs`] | the records of all processes, and no secret in them |
 //! | [`usage`] | the command line, its refusals and exit codes |
@@ -73,8 +76,11 @@ mod processes;
 mod rates;
 mod reconnects;
 mod recovery;
+mod rotation;
+mod scripts;
 mod secret;
 mod shutdown;
+mod signals;
 mod state;
 mod submissions;
 mod support;

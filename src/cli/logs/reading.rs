@@ -6,11 +6,12 @@
 //! memory.
 
 use std::num::NonZero;
+use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::block::{Block, BlockError, Line, Source, lines, text};
-use super::{Log, LogError, Sink};
+use super::{Log, LogError, Piece, Sink};
 use crate::trace::record::LineRef;
 
 /// More would wait for their turn.
@@ -18,10 +19,11 @@ const THREADS_MAX: usize = 8;
 
 /// Reads logs until `sink` wants no more.
 pub(in crate::cli) fn read(logs: &[&Log], sink: &mut dyn Sink) -> Result<(), LogError> {
-    let files: Vec<_> = logs.iter().map(|log| (&*log.path, log.bytes)).collect();
+    let pieces: Vec<_> = logs.iter().flat_map(|log| log.pieces.iter().map(|piece| (*log, piece))).collect();
+    let files: Vec<_> = pieces.iter().map(|(_, piece)| (&*piece.path, piece.bytes)).collect();
     let state = State { sink, turn: 0, file: None, line: 0, end: None };
-    let crew =
-        Crew { logs, source: Mutex::new(Source::new(&files)), state: Mutex::new(state), turned: Condvar::new() };
+    let (source, state) = (Mutex::new(Source::new(&files)), Mutex::new(state));
+    let crew = Crew { pieces: &pieces, source, state, turned: Condvar::new() };
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
     thread::scope(|scope| {
         for _ in 1..threads {
@@ -35,7 +37,8 @@ pub(in crate::cli) fn read(logs: &[&Log], sink: &mut dyn Sink) -> Result<(), Log
 
 /// What the threads share.
 struct Crew<'a> {
-    logs: &'a [&'a Log],
+    /// Of each file that is read, the log that it is a piece of.
+    pieces: &'a [(&'a Log, &'a Piece)],
     source: Mutex<Source<'a>>,
     state: Mutex<State<'a>>,
     turned: Condvar,
@@ -46,7 +49,7 @@ struct State<'a> {
     sink: &'a mut dyn Sink,
     /// The block whose records come next.
     turn: u64,
-    /// The file of the last block, and how many lines of it have been taken.
+    /// The file of the last block, and how many lines of its log have been taken.
     file: Option<usize>,
     line: u32,
     /// Nothing more is to be read: an error, or the sink has had enough.
@@ -68,8 +71,9 @@ impl Crew<'_> {
             if state.end.is_some() {
                 return;
             }
-            let log = self.logs[block.place];
-            state.end = state.take(log, &block, &lines, error);
+            state.begin(self.pieces, block.place);
+            let (log, piece) = self.pieces[block.place];
+            state.end = state.take(log, piece, &block, &lines, error);
             state.turn += 1;
             self.turned.notify_all();
         }
@@ -77,18 +81,30 @@ impl Crew<'_> {
 }
 
 impl State<'_> {
+    /// A block of this file comes next. The lines of a log are counted over all its pieces.
+    fn begin(&mut self, pieces: &[(&Log, &Piece)], file: usize) {
+        let before = self.file.replace(file);
+        if before == Some(file) {
+            return;
+        }
+        let (log, piece) = pieces[file];
+        if before.is_none_or(|before| pieces[before].0.number != log.number) {
+            self.line = 0;
+        }
+        piece.lines_before.store(self.line, Ordering::Relaxed);
+    }
+
     /// Hands over a block. Says if that is the end.
     fn take(
         &mut self,
         log: &Log,
+        piece: &Piece,
         block: &Block,
         lines: &[Line<'_>],
         error: Option<BlockError>,
     ) -> Option<Result<(), LogError>> {
-        let (file, path) = (log.number, &*log.path);
-        if self.file.replace(block.place) != Some(block.place) {
-            self.line = 0;
-        }
+        let (file, path) = (log.number, &*piece.path);
+        let lines_before = piece.lines_before.load(Ordering::Relaxed);
         let mut torn = false;
         for line in lines {
             self.line += 1;
@@ -102,7 +118,7 @@ impl State<'_> {
                 }
                 Line::Fault(fault) => {
                     let (path, fault) = (path.to_owned(), fault.to_string());
-                    return Some(Err(LogError::Line { path, line: self.line, fault }));
+                    return Some(Err(LogError::Line { path, line: self.line - lines_before, fault }));
                 }
             };
             if record.is_some_and(|record| !self.sink.record(at, record)) {
@@ -118,7 +134,7 @@ impl State<'_> {
                 self.sink.torn(LineRef { file, line: self.line + 1 });
                 None
             }
-            Some(error) => Some(Err(error.at(path, self.line + 1))),
+            Some(error) => Some(Err(error.at(path, self.line - lines_before + 1))),
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn check(logs: &[Log]) -> Result<(Report, BTreeSet<LineRef>), LogErro
 /// Reads all of them. A file may hold the records of several processes, and of the service among them: if so it
 /// is read for each.
 fn read(logs: &[Log], mixed: BTreeSet<u32>) -> Result<Pass, LogError> {
-    let mut pass = Pass::new(mixed, logs.iter().map(|log| log.bytes).sum());
+    let mut pass = Pass::new(mixed, logs.iter().map(Log::bytes).sum());
     for of_service in [true, false] {
         let wanted =
             |log: &&Log| pass.mixed.contains(&log.number) || (log.component == Component::Server) == of_service;
@@ -33,8 +33,8 @@ fn read(logs: &[Log], mixed: BTreeSet<u32>) -> Result<Pass, LogError> {
         pass.of_service = of_service;
         logs::read(&wanted, &mut pass)?;
         if let Some(line) = pass.misfit {
-            let path = logs[line.file as usize].path.clone();
-            return Err(LogError::Interleaved { path, line: line.line });
+            let (path, line) = logs[line.file as usize].place(line.line);
+            return Err(LogError::Interleaved { path: path.to_owned(), line });
         }
         pass.read_before = pass.read;
     }

@@ -1,0 +1,172 @@
+//! The options of every client: which service it joins, and where it keeps what.
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::BoolishValueParser;
+use tokio::time::sleep;
+use tracing::Level;
+
+use super::duration;
+use super::signals::{Hangup, Reloads};
+use crate::chat::DisplayName;
+use crate::client::{self, Chat, JoinError, Options, StateError, StateFile, Updates};
+use crate::record::{self, Destination};
+use crate::server::Secret;
+use crate::terminal::notice;
+use crate::wire::Reason;
+
+/// How long to try to join before the user is told that it takes time.
+const JOINING_QUIETLY: Duration = Duration::from_secs(3);
+
+#[derive(Debug, Args)]
+pub(super) struct Access {
+    /// The service to join.
+    #[arg(short, long, value_name = "URL", env = "CHITCHAT_SERVER", default_value = "http://127.0.0.1:50051",
+        value_parser = server)]
+    server: String,
+
+    /// How long to try where the service cannot be reached, because it has not started yet, say. By default the
+    /// first failure counts.
+    #[arg(long, value_name = "TIME", env = "CHITCHAT_WAIT", value_parser = duration)]
+    wait: Option<Duration>,
+
+    /// File with the access secret, on one line.
+    #[arg(long, value_name = "FILE", env = "CHITCHAT_SECRET_FILE")]
+    secret_file: Option<PathBuf>,
+
+    /// File with a certificate to trust beside the system's, in PEM, for an https:// service.
+    #[arg(long, value_name = "FILE", env = "CHITCHAT_CA")]
+    ca: Option<PathBuf>,
+
+    /// Folder for the log, client-NAME.jsonl. Made where it is missing, appended to where it exists.
+    #[arg(long, value_name = "FOLDER", env = "CHITCHAT_LOG_DIR", default_value = "logs")]
+    log_dir: PathBuf,
+
+    /// Folder that keeps the session, so that a client that was killed goes on as the same participant when it
+    /// is started again within the grace period. By default, sessions/ in the folder for the log.
+    #[arg(long, value_name = "FOLDER", env = "CHITCHAT_STATE_DIR")]
+    state_dir: Option<PathBuf>,
+
+    /// Do not go on with a session that was kept. Until its grace period is over, it still holds its name.
+    #[arg(long, env = "CHITCHAT_FRESH", value_parser = BoolishValueParser::new())]
+    fresh: bool,
+}
+
+/// A display name.
+pub(super) fn display_name(name: &str) -> Result<DisplayName, String> {
+    DisplayName::parse(name).map_err(|refusal| refusal.to_string())
+}
+
+fn server(url: &str) -> Result<String, String> {
+    client::check_address(url).map(|()| url.to_owned()).map_err(|error| match error {
+        JoinError::Address { why, .. } => why,
+        error => error.to_string(),
+    })
+}
+
+/// A notice of a client's, to people.
+pub(super) fn say(text: &str) {
+    notice(&format!("* {text}"));
+}
+
+impl Access {
+    /// How long a service may be out of reach.
+    pub(super) fn wait(&self) -> Duration {
+        self.wait.unwrap_or_default()
+    }
+
+    /// Opens the log and joins.
+    pub(super) async fn join(&self, name: &DisplayName) -> Result<(Chat, Updates), Box<dyn Error>> {
+        let mut options = self.options(name)?;
+        let file = record::file_name("client", name.as_str());
+        let level = Level::INFO;
+        let destination =
+            Destination { folder: &self.log_dir, file: &file, component: "client", level, stderr: false };
+        let records = record::install(&destination).map_err(|error| format!("--log-dir: {error}"))?;
+        let mut reloads = Reloads::new(Hangup::Ends)?;
+        tokio::spawn(async move {
+            loop {
+                reloads.next().await;
+                records.reopen();
+            }
+        });
+        options.state = self.state(name, &self.log_dir.join(&file));
+        let joining = client::join(options);
+        tokio::pin!(joining);
+        let joined = tokio::select! {
+            joined = joining.as_mut() => joined,
+            () = sleep(JOINING_QUIETLY) => {
+                say("no answer yet; still trying");
+                joining.await
+            }
+        };
+        joined.map_err(|error| self.explain(error).into())
+    }
+
+    fn options(&self, name: &DisplayName) -> Result<Options, Box<dyn Error>> {
+        let read = |option: &str, path: &PathBuf| {
+            fs::read(path).map_err(|error| format!("{option}: cannot read {}: {error}", path.display()))
+        };
+        let mut options = Options::new(&*self.server, name.as_str());
+        options.wait = self.wait();
+        options.certificate_authority = self.ca.as_ref().map(|path| read("--ca", path)).transpose()?;
+        if let Some(path) = &self.secret_file {
+            let secret =
+                String::from_utf8_lossy(&read("--secret-file", path)?).trim_end_matches(['\r', '\n']).to_owned();
+            Secret::parse(&secret).map_err(|fault| format!("--secret-file: {}: {fault}", path.display()))?;
+            options.secret = Some(secret);
+        }
+        Ok(options)
+    }
+
+    /// Why it could not join, and by which option that may be mended.
+    fn explain(&self, error: JoinError) -> String {
+        match (error, &self.secret_file, &self.ca) {
+            (JoinError::Unreachable { address, why }, ..) => format!("--server: cannot reach {address}: {why}"),
+            (JoinError::Mismatch { address, why }, ..) => format!("--server: {address}: {why}"),
+            (error, Some(path), _) if error.reason() == Some(Reason::SecretRequired) => {
+                format!("--secret-file: the service does not accept the access secret in {}", path.display())
+            }
+            (error, None, _) if error.reason() == Some(Reason::SecretRequired) => {
+                "the service asks for its access secret: name the file that has it with --secret-file".into()
+            }
+            (error, ..) if error.reason() == Some(Reason::NameTaken) => format!("--name: {error}"),
+            (JoinError::Tls(why), _, Some(path)) => format!("--ca: {}: {why}", path.display()),
+            (error, ..) => error.to_string(),
+        }
+    }
+
+    /// The kept session of this name at this service; none where it cannot be kept, which is no reason not
+    /// to chat. By default it is beside the log, since the two speak of one another: the session goes on
+    /// where that log ends. But it is in a folder of its own, since logs are given away and a session's
+    /// token must not be.
+    fn state(&self, name: &DisplayName, log: &Path) -> Option<StateFile> {
+        let beside_the_log = || self.log_dir.join("sessions");
+        let folder = self.state_dir.clone().unwrap_or_else(beside_the_log);
+        let fresh = || StateFile::fresh(&folder, &self.server, name.as_str());
+        let opened = if self.fresh { fresh() } else { StateFile::open(&folder, &self.server, name.as_str()) };
+        let opened = match opened {
+            Err(error @ StateError::Unusable { .. }) => {
+                say(&format!("{error}; joining anew"));
+                fresh()
+            }
+            opened => opened,
+        };
+        match opened {
+            Ok(state) => {
+                if let Err(error) = state.read_log(log) {
+                    say(&format!("cannot read {}: {error}; an event may be in it twice", log.display()));
+                }
+                Some(state)
+            }
+            Err(error) => {
+                say(&format!("{error}; this client does not keep its own"));
+                None
+            }
+        }
+    }
+}

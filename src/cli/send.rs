@@ -1,0 +1,217 @@
+//! `chitchat send`: joins, publishes, leaves; for scripts.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::access::{Access, display_name, say};
+use super::lines::{LineFault, Lines};
+use super::signals::{Hangup, Interrupts, stop_on_signal};
+use super::{PARTLY, USAGE};
+use crate::chat::{DisplayName, MessageText};
+use crate::client::{Chat, LeaveError, PublishError, Update, Updates};
+use crate::terminal::notice;
+
+/// How long a connection that breaks between two messages may stay away, unless --wait is longer.
+const OFFLINE_TIME: Duration = Duration::from_secs(10);
+
+/// Publish messages and leave again, for scripts. Exits 0 if the service has acknowledged all of them, 3 if
+/// only some, 1 if none.
+#[derive(Debug, Args)]
+pub(super) struct Send {
+    /// What the others see you called: at most 32 characters, unlike the name of any participant.
+    #[arg(short, long, env = "CHITCHAT_NAME", value_parser = display_name)]
+    name: DisplayName,
+
+    #[command(flatten)]
+    access: Access,
+
+    /// The messages. `-` stands for standard input, one message a line, and so does no TEXT on a pipe.
+    #[arg(value_name = "TEXT", value_parser = text)]
+    texts: Vec<Text>,
+}
+
+/// Where messages come from.
+#[derive(Clone, Debug)]
+enum Text {
+    Message(String),
+    Input,
+}
+
+fn text(text: &str) -> Result<Text, String> {
+    match text {
+        "-" => Ok(Text::Input),
+        text => {
+            MessageText::parse(text).map(|_| Text::Message(text.to_owned())).map_err(|refusal| refusal.to_string())
+        }
+    }
+}
+
+/// The messages in their order.
+struct Messages {
+    texts: VecDeque<Text>,
+    input: Option<Lines>,
+}
+
+impl Messages {
+    /// The next one, or why a line cannot be one.
+    async fn next(&mut self) -> io::Result<Option<Result<String, LineFault>>> {
+        loop {
+            match self.texts.front() {
+                None => return Ok(None),
+                Some(Text::Message(text)) => {
+                    let message = text.clone();
+                    self.texts.pop_front();
+                    return Ok(Some(Ok(message)));
+                }
+                Some(Text::Input) => {
+                    let lines = match &mut self.input {
+                        Some(lines) => lines,
+                        none => none.insert(Lines::of(io::stdin(), None)?),
+                    };
+                    match lines.next().await? {
+                        Some(line) => return Ok(Some(line.text)),
+                        None => drop(self.texts.pop_front()),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What became of the messages.
+#[derive(Debug, Default)]
+struct Outcome {
+    acknowledged: u64,
+    /// Not acknowledged, or not even sent.
+    failed: u64,
+}
+
+impl Outcome {
+    fn code(&self) -> ExitCode {
+        match self {
+            Self { failed: 0, .. } => ExitCode::SUCCESS,
+            Self { acknowledged: 0, .. } => ExitCode::FAILURE,
+            _ => ExitCode::from(PARTLY),
+        }
+    }
+
+    fn fail(&mut self, why: &str) {
+        self.failed += 1;
+        say(why);
+    }
+}
+
+impl Send {
+    pub(super) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
+        let mut texts = VecDeque::from(self.texts);
+        if texts.is_empty() {
+            if io::stdin().is_terminal() {
+                notice("chitchat: nothing to send: give a TEXT, or pipe lines in");
+                return Ok(ExitCode::from(USAGE));
+            }
+            texts.push_back(Text::Input);
+        }
+        let mut messages = Messages { texts, input: None };
+        // Without anything to send there is no need to join.
+        let Some(first) = messages.next().await? else { return Ok(ExitCode::SUCCESS) };
+        let (chat, updates) = self.access.join(&self.name).await?;
+        let stop = CancellationToken::new();
+        tokio::spawn(stop_on_signal(Interrupts::new(Hangup::Ends)?, stop.clone()));
+        tokio::spawn(watch(updates, self.access.wait().max(OFFLINE_TIME), stop.clone()));
+        let mut outcome = Outcome::default();
+        publish(&chat, first, &mut messages, &mut outcome, &stop).await?;
+        match chat.leave().await {
+            Ok(_) => {}
+            // Why it could not go on has been said.
+            Err(LeaveError::Ended) => outcome.failed = outcome.failed.max(1),
+            Err(error) => outcome.fail(&error.to_string()),
+        }
+        Ok(outcome.code())
+    }
+}
+
+/// Publishes one message after the other until there are no more, or until it is to stop.
+async fn publish(
+    chat: &Chat,
+    first: Result<String, LineFault>,
+    messages: &mut Messages,
+    outcome: &mut Outcome,
+    stop: &CancellationToken,
+) -> io::Result<()> {
+    let mut next = Some(first);
+    while let Some(line) = next.take() {
+        match line {
+            Err(fault) => outcome.fail(&format!("not sent: {fault}")),
+            Ok(text) => {
+                let mut publishing = chat.publish(&*text);
+                let published = tokio::select! {
+                    published = &mut publishing => published,
+                    () = stop.cancelled() => {
+                        chat.give_up().await;
+                        publishing.await
+                    }
+                };
+                match published {
+                    Ok(_) => outcome.acknowledged += 1,
+                    Err(PublishError::Refused { message, .. }) => {
+                        outcome.fail(&format!("refused: {message}: {text}"));
+                    }
+                    Err(PublishError::Unconfirmed) => {
+                        outcome.fail(&format!("may or may not have been delivered: {text}"));
+                    }
+                    Err(PublishError::Ended) => {
+                        outcome.fail(&format!("not sent: {text}"));
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        next = tokio::select! {
+            next = messages.next() => next?,
+            () = stop.cancelled() => {
+                outcome.fail("left before the end of the input");
+                return Ok(());
+            }
+        };
+    }
+    Ok(())
+}
+
+/// Looks after the connection: one that stays away for too long ends everything.
+async fn watch(mut updates: Updates, patience: Duration, stop: CancellationToken) {
+    let mut deadline = None;
+    loop {
+        let over = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let update = tokio::select! {
+            update = updates.next() => update,
+            () = over => {
+                say("the service stays out of reach");
+                stop.cancel();
+                deadline = None;
+                continue;
+            }
+        };
+        match update {
+            None => return stop.cancel(),
+            Some(Update::Offline { why }) => {
+                say(&format!("offline ({why}); trying again for {}", humantime::format_duration(patience)));
+                deadline.get_or_insert(Instant::now() + patience);
+            }
+            Some(Update::Back { .. } | Update::JoinedAnew { .. }) => deadline = None,
+            Some(Update::Ended(error)) => say(&error.to_string()),
+            Some(_) => {}
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What a failure means, in the words of people who know networks and have never seen this program's libraries.
+
+use std::error::Error;
+use std::io;
+use std::iter::successors;
+
+use tokio_rustls::rustls::{self, CertificateError};
+use tonic::{Code, Status};
+
+use super::dialer::DialError;
+use crate::wire::Reason;
+
+/// Which protocol a service speaks, where that is another than it was taken for.
+pub(super) fn mismatch(encrypted: bool, first: &[u8]) -> Option<&'static str> {
+    // A TLS record: its kind, and the major version.
+    let tls = matches!(first, [0x14..=0x17, 3, ..]);
+    // The frame with which an HTTP/2 server begins has the type SETTINGS or, at its end, GOAWAY.
+    let http2 = matches!(first, [0, _, _, 4 | 7, ..]);
+    let http1 = first.starts_with(b"HTTP/1");
+    let wants_tls = http1 && [&b"HTTPS"[..], b"SSL-enabled"].iter().any(|hint| contains(first, hint));
+    match (encrypted, first.is_empty()) {
+        (_, true) => None,
+        (true, _) if tls => None,
+        (true, _) if http1 || http2 => Some("this service speaks plain HTTP: use http://"),
+        (false, _) if tls || wants_tls => Some("this service speaks TLS: use https://"),
+        (false, _) if http2 => None,
+        (false, _) if http1 => {
+            Some("this is not a Chit Chat service, or a proxy that cannot speak HTTP/2 is before it")
+        }
+        _ => Some("this is not a Chit Chat service: it does not speak HTTP/2"),
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// Why something local failed, by the errors that led to it.
+pub(super) fn of_error(error: &(dyn Error + 'static)) -> String {
+    if let Some(dial) = causes(error).find_map(|error| error.downcast_ref::<DialError>()) {
+        return dial.to_string();
+    }
+    if let Some(tls) = causes(error).find_map(tls_error) {
+        return of_tls(tls);
+    }
+    match causes(error).find_map(|error| error.downcast_ref::<io::Error>()) {
+        Some(error) => of_io(error),
+        None => "the connection was lost".into(),
+    }
+}
+
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    successors(Some(error), |error: &&'e (dyn Error + 'static)| (*error).source())
+}
+
+/// An error of TLS is wrapped into one of I/O that does not name it as its source.
+fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.downcast_ref().or_else(|| wrapped?.downcast_ref())
+}
+
+fn of_tls(error: &rustls::Error) -> String {
+    let rustls::Error::InvalidCertificate(fault) = error else {
+        return "TLS could not be agreed on with this service".into();
+    };
+    let what = match fault {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired",
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "is not valid yet: look at this machine's clock"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "is for another name"
+        }
+        CertificateError::Revoked => "has been revoked",
+        CertificateError::UnknownIssuer => {
+            "is from an authority that this machine does not trust; --ca names a file with one to trust"
+        }
+        _ => "cannot be used",
+    };
+    format!("its certificate {what}")
+}
+
+/// Why a connection could not be made or broke.
+pub(super) fn of_io(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused: no service listens there".into(),
+        io::ErrorKind::TimedOut => "no answer in time".into(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
+            "the connection was reset".into()
+        }
+        io::ErrorKind::UnexpectedEof => "the connection was closed".into(),
+        io::ErrorKind::HostUnreachable => "no route to that host".into(),
+        io::ErrorKind::NetworkUnreachable => "the network cannot be reached".into(),
+        // What the operating system says is about the network; what a library says is not.
+        _ if error.raw_os_error().is_some() => error.to_string(),
+        _ => "the connection was lost".into(),
+    }
+}
+
+/// How the text of a status begins that was made of an HTTP status.
+const OF_HTTP: &str = "grpc-status header missing, mapped from HTTP status code ";
+/// The same of an answer without any status.
+const OF_NOTHING: &str = "protocol error: ";
+
+/// A status for people: what the service said, or why there is no answer of it.
+pub(super) fn of_status(status: &Status) -> String {
+    if Reason::of(status).is_some() {
+        return status.message().to_owned();
+    }
+    if status.source().is_some() {
+        return of_error(status);
+    }
+    let text = status.message();
+    if let Some(code) = text.strip_prefix(OF_HTTP) {
+        return format!("HTTP status {code} in place of an answer");
+    }
+    match status.code() {
+        _ if text.starts_with(OF_NOTHING) => "the answer has no end; a proxy may have cut it off".into(),
+        Code::Unavailable if text.is_empty() => "the service is unavailable".into(),
+        _ if text.is_empty() => "the service gives no reason".into(),
+        _ => text.to_owned(),
+    }
+}
+
+/// Whether a status comes from something else than this service.
+pub(super) fn is_of_another_service(status: &Status) -> bool {
+    let reachable = [" 502", " 503", " 504"].iter().all(|gateway| !status.message().ends_with(gateway));
+    let no_grpc = status.message().starts_with(OF_HTTP) && reachable;
+    Reason::of(status).is_none() && (status.code() == Code::Unimplemented || no_grpc)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_of_another_kind_is_known_by_its_first_bytes() {
+        let check = |encrypted, first: &[u8], expected: Option<&str>| {
+            let found = mismatch(encrypted, first);
+            assert!(found.is_some() == expected.is_some(), "{first:?}: {found:?}");
+            assert!(found.unwrap_or_default().contains(expected.unwrap_or_default()), "{first:?}: {found:?}");
+        };
+        let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0];
+        check(false, &[], None);
+        check(true, &[], None);
+        check(false, &settings, None);
+        check(true, &[0x16, 3, 3, 0], None);
+        check(true, &settings, Some("http://"));
+        check(true, b"HTTP/1.1 400 Bad Request", Some("http://"));
+        check(false, &[0x15, 3, 3, 0, 2, 2, 70], Some("https://"));
+        check(false, b"HTTP/1.1 400 Bad Request\r\n\r\nsent to HTTPS port", Some("https://"));
+        check(false, b"HTTP/1.1 400 Bad Request", Some("not a Chit Chat service"));
+        check(false, b"SSH-2.0-OpenSSH", Some("not a Chit Chat service"));
+        check(true, b"220 mail", Some("not a Chit Chat service"));
+    }
+}

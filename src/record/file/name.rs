@@ -1,0 +1,54 @@
+//! The name of a log, under which there may be another file by now.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often the process checks whether the file still has its name, in milliseconds. Until then, records go to
+/// the renamed file.
+const LOOK_INTERVAL_MILLIS: u64 = 100;
+/// How long a file can be missing before another is made: the program that renamed it may be about to do that.
+const MISSING_TIME: Duration = Duration::from_secs(1);
+
+/// The file's name, and when the process last checked it.
+pub(super) struct Name {
+    pub(super) path: PathBuf,
+    since: Instant,
+    looked_at_millis: AtomicU64,
+    /// Since when no file has the name.
+    missing: Mutex<Option<Instant>>,
+}
+
+impl Name {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, since: Instant::now(), looked_at_millis: AtomicU64::new(0), missing: Mutex::default() }
+    }
+
+    /// Whether it is time to look again. Of all threads that ask at a time, one is told so.
+    pub(super) fn is_due(&self) -> bool {
+        let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let before = self.looked_at_millis.load(Ordering::Relaxed);
+        let due = now.saturating_sub(before) >= LOOK_INTERVAL_MILLIS;
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        due && self.looked_at_millis.compare_exchange(before, now, set, fetch).is_ok()
+    }
+
+    /// Whether another file, or for some time none, has the name.
+    pub(super) fn is_of_another(&self, file: &File) -> bool {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        match fs::metadata(&self.path) {
+            Ok(now) => {
+                *missing = None;
+                file.metadata().is_ok_and(|mine| (mine.dev(), mine.ino()) != (now.dev(), now.ino()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                missing.get_or_insert_with(Instant::now).elapsed() >= MISSING_TIME
+            }
+            Err(_) => false,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Standard error, written by a thread of its own: where it is a pipe that nobody reads, or a terminal that
+//! is stopped, only that thread waits.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// How many bytes can wait to be written. What comes when they are full is dropped, and counted.
+const WAITING_BYTES_MAX: usize = 1 << 20;
+/// How long the end of the process waits for what has not been written.
+const FLUSH_TIME: Duration = Duration::from_secs(1);
+
+static WAITING: Waiting = Waiting::new();
+static WRITER: Once = Once::new();
+
+/// What waits to be written.
+struct Waiting {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    texts: VecDeque<Vec<u8>>,
+    /// How many bytes these are.
+    bytes: usize,
+    /// How many texts were dropped since the last one that was written.
+    dropped: u64,
+    /// Whether a text is being written.
+    writing: bool,
+}
+
+impl Waiting {
+    const fn new() -> Self {
+        let state = State { texts: VecDeque::new(), bytes: 0, dropped: 0, writing: false };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a text, or drops it, and then all others until everything that waits has been written. Never
+    /// waits for a reader.
+    fn push(&self, text: Vec<u8>) {
+        let mut state = self.lock();
+        if state.dropped > 0 || state.bytes + text.len() > WAITING_BYTES_MAX {
+            state.dropped += 1;
+            return;
+        }
+        state.bytes += text.len();
+        state.texts.push_back(text);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Writes all texts that come, in order, for as long as the process lives.
+    fn write_to(&self, mut output: impl Write) {
+        loop {
+            let state = self.changed.wait_while(self.lock(), |state| state.texts.is_empty());
+            let mut state = state.unwrap_or_else(PoisonError::into_inner);
+            let Some(text) = state.texts.pop_front() else { continue };
+            state.bytes -= text.len();
+            state.writing = true;
+            // What was dropped came after everything that waits now.
+            let dropped = if state.texts.is_empty() { std::mem::take(&mut state.dropped) } else { 0 };
+            drop(state);
+            // If nobody can read it, nobody can be told.
+            let _ = output.write_all(&text);
+            if dropped > 0 {
+                let _ = writeln!(output, "chitchat: {dropped} lines are left out here: they came too fast");
+            }
+            self.lock().writing = false;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits until everything is written, for at most this long.
+    fn flush(&self, limit: Duration) {
+        let unwritten = |state: &mut State| !state.texts.is_empty() || state.writing;
+        drop(self.changed.wait_timeout_while(self.lock(), limit, unwritten));
+    }
+}
+
+/// Writes a text as it is to standard error, soon.
+pub(crate) fn write(text: Vec<u8>) {
+    WRITER.call_once(|| {
+        // Without another thread there are no notices, and no other harm.
+        drop(thread::Builder::new().name("stderr".into()).spawn(|| WAITING.write_to(io::stderr())));
+    });
+    WAITING.push(text);
+}
+
+/// Waits until standard error has everything, or for a second if nobody reads it: what a process does last.
+pub fn flush() {
+    if WRITER.is_completed() {
+        WAITING.flush(FLUSH_TIME);
+    }
+}
+
+/// Standard error for writers of whole lines.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        write(text.to_vec());
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+
+    use super::*;
+
+    static PIPE: Waiting = Waiting::new();
+
+    /// Nobody reads at first: nothing waits for that, what does not fit is dropped, and the rest is in order.
+    #[test]
+    fn a_writer_never_waits_and_what_was_dropped_is_counted() {
+        let (reader, writer) = io::pipe().unwrap();
+        thread::spawn(|| PIPE.write_to(writer));
+        let lines = 3 * WAITING_BYTES_MAX / 100;
+        for number in 0..lines {
+            PIPE.push(format!("{number:>99}\n").into());
+        }
+        PIPE.flush(Duration::from_millis(1));
+        assert!(PIPE.lock().dropped > 0 && PIPE.lock().bytes <= WAITING_BYTES_MAX);
+        let mut read = BufReader::new(reader).lines().map(Result::unwrap);
+        let shown = read.by_ref().take_while(|line| !line.contains("left out")).enumerate();
+        let shown = shown.map(|(number, line)| assert_eq!(line.trim(), number.to_string())).count();
+        assert!(shown < lines);
+        PIPE.push(b"after\n".to_vec());
+        assert_eq!(read.next().unwrap(), "after");
+    }
+}

@@ -1,0 +1,109 @@
+//! Logs that are rotated while their processes write: no record is lost or torn, and the pieces prove the order.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::{Client, Program, ServerProgram, records};
+
+fn piece(log: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from(format!("{}{suffix}", log.display()))
+}
+
+/// As logrotate does with `create`, with `nocreate` and a signal, and with `copytruncate`. The logs are checked when
+/// the service is dropped.
+#[test]
+fn logs_are_rotated_under_a_conversation() {
+    let mut server = ServerProgram::start(&[]);
+    let log = server.log_folder().join("server.jsonl");
+    let (mut ann, mut bob) = (server.join("ann"), server.join("bob"));
+    let mut said = 0;
+    let mut talk = |ann: &mut Client, bob: &Client, until: &dyn Fn() -> bool| loop {
+        said += 1;
+        ann.program.type_line(format!("number {said}"));
+        bob.program.until(&format!("ann: number {said}"));
+        if until() {
+            break;
+        }
+    };
+    let grown = |log: &Path| fs::metadata(log).is_ok_and(|log| log.len() > 0);
+    talk(&mut ann, &bob, &|| said_enough(&log, 5));
+
+    fs::rename(&log, piece(&log, ".1")).unwrap();
+    fs::write(&log, "").unwrap();
+    talk(&mut ann, &bob, &|| grown(&log));
+
+    fs::rename(&log, piece(&log, ".2")).unwrap();
+    server.program.signal("HUP");
+    talk(&mut ann, &bob, &|| grown(&log));
+
+    fs::rename(&log, piece(&log, ".3")).unwrap();
+    server.program.signal("USR1");
+    talk(&mut ann, &bob, &|| grown(&log));
+
+    // Nobody talks meanwhile: a copy is no moment, and what is written in between would be in neither.
+    fs::copy(&log, piece(&log, ".4")).unwrap();
+    fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(0).unwrap();
+    talk(&mut ann, &bob, &|| grown(&log));
+
+    let (of_ann, of_bob) = (ann.log.clone(), bob.log.clone());
+    for (number, log) in [&of_ann, &of_bob, &of_ann].into_iter().enumerate() {
+        fs::rename(log, piece(log, &format!("-{number}"))).unwrap();
+        talk(&mut ann, &bob, &|| grown(log));
+    }
+    ann.quit().succeeded();
+    bob.program.until("ann left");
+    bob.quit().succeeded();
+    server.stop("TERM").succeeded();
+
+    let broadcasts: Vec<u64> = [".1", ".2", ".3", ".4", ""]
+        .iter()
+        .flat_map(|suffix| records(&piece(&log, suffix)))
+        .filter(|record| record["event"].as_str().unwrap().ends_with("_broadcast"))
+        .map(|record| record["sequence"].as_u64().unwrap())
+        .collect();
+    assert!(broadcasts.iter().copied().eq(1..=broadcasts.len() as u64), "{broadcasts:?}");
+    assert_eq!(broadcasts.len(), said + 4);
+}
+
+fn said_enough(log: &Path, messages: usize) -> bool {
+    records(log).iter().filter(|record| record["event"] == "message_broadcast").count() >= messages
+}
+
+/// Wherever the log of a real run is cut into two pieces, even between a request and its answer, the pieces prove
+/// what the whole does.
+#[test]
+fn two_pieces_prove_what_the_whole_log_proves() {
+    let example = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/logs/example"));
+    let logs: Vec<_> = fs::read_dir(example).unwrap().map(|file| file.unwrap().path()).collect();
+    let logs: Vec<_> =
+        logs.iter().filter(|log| log.extension().is_some_and(|extension| extension == "jsonl")).collect();
+    let verify = |logs: &[PathBuf]| {
+        let logs = logs.iter().map(|log| log.to_str().unwrap());
+        let mut output =
+            Program::run(&["verify"].into_iter().chain(logs).collect::<Vec<_>>(), &[]).succeeded().output;
+        // How many files there are.
+        output.remove(0);
+        output
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let copy = |log: &Path| folder.path().join(log.file_name().unwrap());
+    let all: Vec<_> = logs.iter().map(|log| copy(log)).collect();
+    for log in &logs {
+        fs::copy(log, copy(log)).unwrap();
+    }
+    let whole = verify(&all);
+    for log in &all {
+        let text = fs::read_to_string(log).unwrap();
+        let lines: Vec<_> = text.split_inclusive('\n').collect();
+        let older = piece(log, ".1");
+        for cut in 1..=lines.len() {
+            fs::write(&older, lines[..cut].concat()).unwrap();
+            fs::write(log, lines[cut..].concat()).unwrap();
+            // The newer one comes first, as a shell has them.
+            let pieces = [&all[..], std::slice::from_ref(&older)].concat();
+            assert_eq!(verify(&pieces), whole, "{} is cut after line {cut}", log.display());
+        }
+        fs::remove_file(older).unwrap();
+        fs::write(log, text).unwrap();
+    }
+}

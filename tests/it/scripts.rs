@@ -1,0 +1,324 @@
+//! `chitchat send` and what scripts rely on: exit codes, waiting, the environment, errors that name the thing.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::path::Path;
+use std::thread;
+
+use socket2::{Domain, Socket, Type};
+
+use crate::support::{Ended, KeyPair, Program, ServerProgram};
+
+/// A port that is taken, and at which nobody listens.
+struct Nobody(Socket);
+
+impl Nobody {
+    fn new() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        Self(socket)
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.0.local_addr().unwrap().as_socket().unwrap())
+    }
+}
+
+/// Runs `send` as ci, with this as its standard input.
+fn send(server: &ServerProgram, arguments: &[&str], input: &str) -> Ended {
+    let url = format!("http://{}", server.address);
+    let folder = server.log_folder().to_str().unwrap();
+    let options = ["send", "-n", "ci", "-s", &url, "--log-dir", folder];
+    let mut program = Program::start(&[&options, arguments].concat(), &[]);
+    program.type_text(input);
+    program.end_of_input()
+}
+
+/// Each TEXT is one message, and `-` stands for the lines of standard input.
+#[test]
+fn send_publishes_texts_and_lines_in_order_and_leaves() {
+    let server = ServerProgram::start(&[]);
+    let reader = server.join("reader");
+    let ended = send(&server, &["one", "-", "two words"], "first line\nsecond line").succeeded();
+    assert_eq!((ended.output.len(), ended.errors), (0, String::new()));
+    send(&server, &[], "only a pipe\n").succeeded();
+    let shown: Vec<_> =
+        reader.program.lines(10).into_iter().map(|line| line.split_once("] ").unwrap().1.to_owned()).collect();
+    let expected = [
+        "Participant ci joined",
+        "ci: one",
+        "ci: first line",
+        "ci: second line",
+        "ci: two words",
+        "Participant ci left",
+    ];
+    assert!(shown[1..7].iter().zip(expected).all(|(line, start)| line.starts_with(start)), "{shown:?}");
+    assert!(shown[8].ends_with("ci: only a pipe") && shown[9].starts_with("Participant ci left"), "{shown:?}");
+    assert!(server.log_folder().join("client-ci.jsonl").exists());
+}
+
+/// 0: everything was acknowledged; 3: some; 1: nothing; 2: wrong usage, and then nothing was sent.
+#[test]
+fn send_exits_by_what_was_acknowledged() {
+    let server = ServerProgram::start(&[]);
+    let long = "x".repeat(129);
+    let check = |arguments: &[&str], input: &str, code: i32| {
+        let ended = send(&server, arguments, input);
+        assert_eq!(ended.code, Some(code), "{arguments:?} {input:?}: {ended:?}");
+    };
+    check(&["done"], "", 0);
+    check(&[], "", 0);
+    check(&["good", "-"], &format!("{long}\n"), 3);
+    check(&["-"], &format!("{long}\n\n"), 1);
+    check(&["good", &long], "", 2);
+    check(&["good", ""], "", 2);
+    check(&["--wait", "soon", "good"], "", 2);
+    let messages = server.records().iter().filter(|record| record["event"] == "message_broadcast").count();
+    assert_eq!(messages, 2);
+    let taken = server.join("ci");
+    check(&["done"], "", 1);
+    drop(taken);
+}
+
+/// A script may start before its service does.
+#[test]
+fn wait_outlasts_a_service_that_starts_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = Nobody::new();
+    let (url, logs) = (nobody.url(), folder.path().to_str().unwrap());
+    let mut clients = [&["send", "-n", "ci", "hello"][..], &["join", "bob"]].map(|command| {
+        Program::start(&[command, &["-s", &url, "--wait", "1min", "--log-dir", logs]].concat(), &[])
+    });
+    clients.iter().for_each(|client| drop(client.notice("no answer yet; still trying")));
+    drop(nobody);
+    let _server = ServerProgram::start_on(url.trim_start_matches("http://"), &[]);
+    clients.iter_mut().for_each(|client| drop(client.end_of_input().succeeded()));
+
+    let ended = Program::run(
+        &["send", "-n", "ci", "-s", &Nobody::new().url(), "--wait", "1s", "--log-dir", logs, "hello"],
+        &[],
+    );
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.errors.contains("cannot reach"), "{ended:?}");
+}
+
+/// `join NAME` is `join --name NAME`; a name that is given counts more than one in the environment.
+#[test]
+fn a_name_can_be_given_in_three_ways() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = Nobody::new();
+    let (url, logs) = (nobody.url(), folder.path().to_str().unwrap());
+    for name in [&["ann"][..], &["-n", "ann"], &["--name", "ann"]] {
+        let ended =
+            Program::run(&[&["join", "-s", &url, "--log-dir", logs], name].concat(), &[("CHITCHAT_NAME", "bob")]);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        std::fs::remove_file(folder.path().join("client-ann.jsonl")).unwrap();
+    }
+    let ended = Program::run(&["join", "ann", "--name", "bob", "-s", &url, "--log-dir", logs], &[]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+}
+
+/// The variables that the help of a subcommand names.
+fn variables(subcommand: &str) -> BTreeSet<String> {
+    let help = Program::run(&[subcommand, "--help"], &[]).succeeded().output.join("\n");
+    help.split("[env: ").skip(1).map(|text| text.split(['=', ']']).next().unwrap().to_owned()).collect()
+}
+
+/// A variable that is empty counts as unset, for every option of every subcommand.
+#[test]
+fn an_empty_variable_is_one_that_is_not_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = Nobody::new();
+    let (url, logs) = (nobody.url(), folder.path().to_str().unwrap());
+    let mut seen = 0;
+    for (arguments, code) in [
+        (&["serve", "--listen", "192.0.2.1:1"][..], 1),
+        (&["join", "ann", "-s", &url, "--log-dir", logs], 1),
+        (&["send", "-n", "ann", "-s", &url, "--log-dir", logs, "hello"], 1),
+        (&["verify", "nothing.jsonl"], 2),
+        (&["diagram", "nothing.jsonl"], 2),
+    ] {
+        let variables = variables(arguments[0]);
+        seen += variables.len();
+        let settings: Vec<_> = variables.iter().map(|name| (&**name, "")).collect();
+        let ended = Program::run(arguments, &settings);
+        assert_eq!(ended.code, Some(code), "{arguments:?}: {ended:?}");
+        assert!(!ended.errors.contains("--help"), "no usage is wrong: {ended:?}");
+    }
+    assert!(seen > 40, "{seen}");
+}
+
+/// A setting for all clients does not forbid what one of them is asked to do.
+#[test]
+fn an_option_counts_more_than_a_variable_that_contradicts_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = Nobody::new();
+    let (url, logs) = (nobody.url(), folder.path().to_str().unwrap());
+    let check = |arguments: &[&str], variable: &str, code: i32| {
+        let ended = Program::run(arguments, &[(variable, "1")]);
+        assert_eq!(ended.code, Some(code), "{arguments:?} {variable}: {ended:?}");
+    };
+    check(&["join", "ann", "-s", &url, "--log-dir", logs, "--plain"], "CHITCHAT_JSON", 1);
+    check(&["join", "ann", "-s", &url, "--log-dir", logs, "--json"], "CHITCHAT_PLAIN", 1);
+    check(&["serve", "--tls-cert", "no", "--tls-key", "no"], "CHITCHAT_TLS_SELF_SIGNED", 1);
+    check(&["verify", "--gallery"], "CHITCHAT_JSON", 0);
+}
+
+/// A service that sends this when somebody has spoken, and hangs up.
+fn stranger(answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(answer).and_then(|()| stream.shutdown(Shutdown::Write));
+            // With something unread the end would be a reset, which takes the answer with it.
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    });
+    address.to_string()
+}
+
+/// Words of libraries, which mean nothing to people.
+const LIBRARIES: [&str; 14] = [
+    "transport",
+    "h2",
+    "rustls",
+    "InvalidContentType",
+    "hyper",
+    "tonic",
+    "grpc-status",
+    "PEM(",
+    "UnknownIssuer",
+    "webpki",
+    "stream did not",
+    "tokio",
+    "Io(",
+    "Status",
+];
+
+/// An error names the option and says what is wrong in the words of networks and files.
+#[track_caller]
+fn check_words(arguments: &[&str], named: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = Program::run(arguments, &[("CHITCHAT_LOG_DIR", folder.path().to_str().unwrap())]);
+    assert!(ended.code != Some(0) && ended.output.is_empty(), "{arguments:?}: {ended:?}");
+    assert!(named.iter().all(|text| ended.errors.contains(text)), "{arguments:?}: {}", ended.errors);
+    assert!(!LIBRARIES.iter().any(|text| ended.errors.contains(text)), "{arguments:?}: {}", ended.errors);
+}
+
+#[test]
+fn a_failure_to_join_names_the_option_and_what_to_do() {
+    let keys = tempfile::tempdir().unwrap();
+    let (pair, other) = (KeyPair::make(keys.path(), "pair"), KeyPair::make(keys.path(), "other"));
+    let file = |name: &str, text: &[u8]| {
+        let path = keys.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (secret, wrong) =
+        (file("secret", b"a-long-s3cret-of-24-chars\n"), file("wrong", b"a-guess-of-16-or-more"));
+    let nobody = Nobody::new();
+    let plain = ServerProgram::start(&["--secret-file", &secret]);
+    let tls = ServerProgram::start(&pair.options());
+    let (by_http, by_https) = (format!("http://{}", tls.address), format!("https://{}", tls.address));
+    let send = |server: &str, options: &[&str], named: &[&str]| {
+        check_words(&[&["send", "-n", "a", "hello", "-s", server], options].concat(), named);
+    };
+    send(&nobody.url(), &[], &["--server", "connection refused"]);
+    send("http://nowhere.invalid:1", &[], &["--server", "nowhere.invalid cannot be resolved"]);
+    send(&by_http, &[], &["--server", "use https://"]);
+    send(&format!("https://{}", plain.address), &[], &["--server", "use http://"]);
+    send(&by_https, &[], &["--ca", "authority"]);
+    send(&by_https, &["--ca", other.certificate.to_str().unwrap()], &["certificate"]);
+    send(&by_https, &["--ca", &secret], &["--ca", "certificate"]);
+    send(&by_https, &["--ca", "missing"], &["--ca", "missing"]);
+    send(&format!("http://{}", plain.address), &[], &["--secret-file"]);
+    send(&format!("http://{}", plain.address), &["--secret-file", &wrong], &["--secret-file", "does not accept"]);
+    for faulty in [file("empty", b""), file("binary", b"\xff\xfe"), file("two", b"a b"), "missing".into()] {
+        send(&nobody.url(), &["--secret-file", &faulty], &["--secret-file", &faulty]);
+    }
+    for answer in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], b"SSH-2.0-OpenSSH\r\n", b"<html>"] {
+        send(&format!("http://{}", stranger(answer)), &[], &["--server", "not a Chit Chat service"]);
+    }
+    send(&format!("https://{}", stranger(b"HTTP/1.1 400 Bad Request\r\n\r\n")), &[], &["--server", "use http://"]);
+    send(&format!("http://{}", stranger(b"")), &[], &["--server", "connection was"]);
+    let other_grpc = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let other_grpc: &'static [u8] = Box::leak(Box::new(other_grpc));
+    send(&format!("http://{}", stranger(other_grpc)), &[], &["--server", "connection was"]);
+}
+
+#[test]
+fn a_service_that_cannot_start_names_the_option() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str, text: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (text, empty) = (path("text", b"hello, this is text"), path("empty", b""));
+    let certificate = KeyPair::make(folder.path(), "a");
+    let [cert, key] = [&certificate.certificate, &certificate.key].map(|path| path.to_str().unwrap());
+    let serve = |options: &[&str], named: &[&str]| {
+        check_words(&[&["serve", "--listen", "127.0.0.1:0"], options].concat(), named);
+    };
+    serve(&["--tls-cert", &text, "--tls-key", key], &["--tls-cert", &text, "no certificate"]);
+    serve(&["--tls-cert", cert, "--tls-key", cert], &["--tls-key", cert, "no private key"]);
+    serve(&["--tls-cert", "missing", "--tls-key", key], &["--tls-cert", "missing"]);
+    serve(&["--tls-cert", cert, "--tls-key", "missing"], &["--tls-key", "missing"]);
+    serve(&["--secret-file", &empty], &["--secret-file", &empty]);
+    serve(&["--secret-file", "missing"], &["--secret-file", "missing"]);
+    serve(&["--journal", &text], &["--journal", &text]);
+    serve(&["--journal", "missing/a.db"], &["--journal", "missing/a.db"]);
+    serve(&["--log-dir", &text], &["--log-dir", &text]);
+    for (listen, named) in [("192.0.2.1:1", "no such address"), ("nowhere.invalid:1", "cannot be resolved")] {
+        check_words(&["serve", "--listen", listen], &["--listen", listen, named]);
+    }
+    for (listen, named) in
+        [(":1", "no host"), ("127.0.0.1:99999", "99999"), ("::1:1", "brackets"), ("http://a:1", "URL")]
+    {
+        check_words(&["serve", "--listen", listen], &["--listen", named]);
+    }
+    for arguments in
+        [["verify", &text], ["verify", &empty], ["verify", "missing"], ["diagram", &text], ["diagram", "missing"]]
+    {
+        check_words(&arguments, &[arguments[1]]);
+    }
+    assert!(Path::new(&text).exists());
+}
+
+/// What a service invites people with can be run as it stands.
+#[test]
+fn the_invitation_works_as_it_is_printed() {
+    let keys = tempfile::tempdir().unwrap();
+    let secret = keys.path().join("a secret");
+    std::fs::write(&secret, "a-long-s3cret-of-24-chars\n").unwrap();
+    let server =
+        ServerProgram::start_on("[::]:0", &["--tls-self-signed", "--secret-file", secret.to_str().unwrap()]);
+    let invitation = server.program.notice("Open ");
+    assert!(invitation.contains(&format!("https://[::1]:{} in a browser", server.address.port())), "{invitation}");
+    let command = invitation.split_once("chitchat join NAME").unwrap().1;
+    let mut shell = std::process::Command::new("sh");
+    let logs = server.log_folder().display();
+    shell
+        .arg("-c")
+        .arg(format!("exec '{}' send -n ci hello --log-dir '{logs}' {command}", env!("CARGO_BIN_EXE_chitchat")));
+    Program::of(shell, &[]).end_of_input().succeeded();
+}
+
+/// A service that is replaced may take a moment to end: its address is free soon.
+#[test]
+fn a_service_waits_for_its_address() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let mut service =
+        Program::start(&["serve", "--listen", &address, "--log-dir", folder.path().to_str().unwrap()], &[]);
+    service.notice("is in use by another process; trying again");
+    drop(taken);
+    service.notice("Open ");
+    service.signal("TERM");
+    service.end().succeeded();
+}
