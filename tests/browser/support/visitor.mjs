@@ -10,8 +10,9 @@ const OUTAGE = /^Failed to load resource: net::ERR_/;
 
 /** A user at a page. */
 export class Visitor {
-  constructor(page) {
+  constructor(page, download) {
     this.page = page;
+    this.download = download;
     this.errors = [];
     this.outage = false;
     page.on("console", (message) => {
@@ -112,8 +113,7 @@ export class Visitor {
   }
 
   async #download(press) {
-    const [download] = await Promise.all([this.page.waitForEvent("download"), press()]);
-    const text = readFileSync(await download.path(), "utf8");
-    return { name: download.suggestedFilename(), text, records: text.trimEnd().split("\n").map((line) => JSON.parse(line)) };
+    const { name, text } = await this.download(this.page, press);
+    return { name, text, records: text.trimEnd().split("\n").map((line) => JSON.parse(line)) };
   }
 }
