@@ -5,8 +5,8 @@ import { until } from "./process.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** The browser's own lines about a connection that failed: expected while a test breaks connections. */
-const OUTAGE = /^Failed to load resource: net::ERR_/;
+/** The browser's own lines about a connection that failed, directly or behind a proxy: expected while a test breaks connections. */
+const OUTAGE = /^Failed to load resource: (net::ERR_|the server responded with a status of 50[234] )/;
 
 /** A user at a page. */
 export class Visitor {

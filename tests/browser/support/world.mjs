@@ -2,6 +2,7 @@
 import { launch, PLAIN_HOST } from "./browsers.mjs";
 import { Network, Plain, Server } from "./process.mjs";
 import { gather, prove } from "./proof.mjs";
+import { Proxy } from "./proxies.mjs";
 import { Visitor } from "./visitor.mjs";
 
 export { PLAIN_HOST };
@@ -59,6 +60,13 @@ export class World {
     const network = await Network.to(server);
     this.networks.push(network);
     return network;
+  }
+
+  /** A reverse proxy in front of a service, by its name in PROXIES. */
+  async proxy(server, name) {
+    const proxy = await Proxy.to(server, name);
+    this.processes.push(proxy);
+    return proxy;
   }
 
   plain(name, url, options) {
