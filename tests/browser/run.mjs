@@ -3,12 +3,13 @@
 //   CHITCHAT_BIN=target/debug/chitchat node run.mjs [--browser NAME] [--set NAME] [part of a scenario's name]
 //
 // Each scenario has a server of its own. Nothing sleeps: everything waits for a condition.
+import { readdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { World } from "./support/world.mjs";
 
+const FILES = readdirSync(new URL("scenarios", import.meta.url)).map((name) => name.replace(/\.mjs$/, ""));
 /** Which files of scenarios are run together. Each file is also a set of its own. */
-const ALL = ["conversation", "outages", "refusals", "tabs", "looks", "causes", "diagrams"];
-const SETS = { all: ALL, main: ["conversation", "outages", "refusals"] };
+const SETS = { all: FILES.filter((name) => name !== "proxies"), main: ["conversation", "outages", "refusals"] };
 
 const { values, positionals } = parseArgs({
   options: { browser: { type: "string", default: "chromium" }, set: { type: "string", default: "all" } },

@@ -40,10 +40,13 @@ export default {
   },
 
   "a rate limit is obeyed, shown, and costs no message": async (world) => {
-    const server = await world.server({ args: ["--publish-rate", "1", "--publish-burst", "3"] });
+    const server = await world.server({ args: ["--publish-rate", "1", "--publish-burst", "1"] });
     const alice = await world.visitor(server.url);
     await alice.join("alice");
+    // However slowly they are typed, they arrive together.
+    await server.hold();
     for (let n = 1; n <= 5; n += 1) await alice.say(`hurry ${n}`);
+    server.go();
     await alice.reads(".pending", /That was too much at once\. Trying again/);
     await alice.shows(/hurry 5$/);
     const said = (await alice.transcript()).filter((line) => /hurry/.test(line)).map((line) => line.at(-1));

@@ -1,14 +1,11 @@
 // One browser for all scenarios, and for each scenario its own server, pages and processes.
 import { launch, PLAIN_HOST } from "./browsers.mjs";
-import { Network, Plain, Server } from "./process.mjs";
+import { Network, PATIENCE_MS, Plain, Server } from "./process.mjs";
 import { gather, prove } from "./proof.mjs";
 import { Proxy } from "./proxies.mjs";
 import { Visitor } from "./visitor.mjs";
 
 export { PLAIN_HOST };
-
-/** How long anything on a page may take, in milliseconds. */
-const PATIENCE_MS = 15_000;
 
 export class World {
   static async start(browser = "chromium") {
