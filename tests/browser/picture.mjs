@@ -18,7 +18,7 @@ async function picture(world, folder, file) {
   await page.setViewportSize({ width: 1200, height: 720 });
   await page.click("#toggle-picture");
   const chosen = page.locator(".segment:last-child .row", { hasText: "And if two messages crossed" });
-  await page.click(`#figure-${await chosen.getAttribute("data-sequence")}`);
+  await page.click(`#figure-${await chosen.getAttribute("data-sequence")} .square`);
   await page.waitForSelector(".plot .is-same");
   await page.mouse.move(0, 0);
   await page.screenshot({ path: file, animations: "disabled" });
