@@ -1,19 +1,29 @@
-// The browser test: real pages in a real Chromium, a real server and a real `join` process.
+// The browser test: real pages in a real browser, a real server and a real `join` process.
 //
-//   CHITCHAT_BIN=target/debug/chitchat node run.mjs [part of a scenario's name]
+//   CHITCHAT_BIN=target/debug/chitchat node run.mjs [--browser NAME] [--set NAME] [part of a scenario's name]
 //
 // Each scenario has a server of its own. Nothing sleeps: everything waits for a condition.
+import { readdirSync } from "node:fs";
+import { parseArgs } from "node:util";
 import { World } from "./support/world.mjs";
 
+const FILES = readdirSync(new URL("scenarios", import.meta.url)).map((name) => name.replace(/\.mjs$/, ""));
+/** Which files of scenarios are run together. Each file is also a set of its own. */
+const SETS = { all: FILES.filter((name) => name !== "proxies"), main: ["conversation", "outages", "refusals"] };
+
+const { values, positionals } = parseArgs({
+  options: { browser: { type: "string", default: "chromium" }, set: { type: "string", default: "all" } },
+  allowPositionals: true,
+});
 const scenarios = [];
-for (const file of ["conversation", "behaviour", "outages", "refusals", "tabs", "looks", "causes", "diagrams", "reading"]) {
+for (const file of SETS[values.set] ?? [values.set]) {
   scenarios.push(...Object.entries((await import(`./scenarios/${file}.mjs`)).default));
 }
-const wanted = process.argv[2] ?? "";
+const wanted = positionals[0] ?? "";
 
 let passed = 0;
 let failed = 0;
-const world = await World.start();
+const world = await World.start(values.browser);
 for (const [name, run] of scenarios) {
   if (!name.includes(wanted)) continue;
   const started = performance.now();

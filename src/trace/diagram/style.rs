@@ -23,8 +23,9 @@ const HUES: [(u32, u32); COLOURS] = [
     (298, 2),
 ];
 
+// No `system-ui`: on a machine with few fonts it may be monospaced, and wider than the places.
 const SHAPES: &str = "\
-svg{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif}\
+svg{font-family:-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif}\
 text{font-size:12px}.title{font-size:17px;font-weight:600}\
 .axis,.time{font-size:9.5px;font-variant-numeric:tabular-nums}\
 .time{paint-order:stroke;stroke-width:3.5px;stroke-linejoin:round}\

@@ -40,7 +40,7 @@ export default {
   },
 
   "a page that is closed is announced as left": async (world) => {
-    const server = await world.server();
+    const server = await world.server({ args: ["--grace", "1s"] });
     const alice = await world.visitor(server.url);
     await alice.join("alice");
     const bob = await world.visitor(server.url);

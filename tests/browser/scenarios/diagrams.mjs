@@ -21,7 +21,13 @@ const diagram = (folder, ...options) => {
 function illegible() {
   const found = [];
   const { width, height } = document.documentElement.viewBox.baseVal;
-  const texts = [...document.querySelectorAll("text")].map((text) => ({ text, said: text.textContent, box: text.getBBox() }));
+  // The letters' own height, from ascenders to descenders. A text's box has the line's, in which fonts differ by a third.
+  const boxOf = (text) => {
+    const { x, width } = text.getBBox();
+    const size = parseFloat(getComputedStyle(text).fontSize);
+    return { x, width, y: text.getStartPositionOfChar(0).y - 0.8 * size, height: 1.05 * size };
+  };
+  const texts = [...document.querySelectorAll("text")].map((text) => ({ text, said: text.textContent, box: boxOf(text) }));
   const canvas = document.createElementNS("http://www.w3.org/1999/xhtml", "canvas").getContext("2d", { willReadFrequently: true });
   const channels = (colour) => {
     canvas.fillStyle = colour;
@@ -45,7 +51,7 @@ function illegible() {
       if (ratio < 4.5) found.push(`"${part.textContent}" has a contrast of ${ratio.toFixed(2)} only`);
     }
   }
-  // A pixel of overlap is the white above and below the letters.
+  // Less than a pixel of overlap is not seen.
   const overlap = (a, b) =>
     Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x) > 1 && Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y) > 1;
   texts.forEach((one, index) => {

@@ -62,7 +62,7 @@ export default {
     alice.outage = true;
     await alice.reads("#status", /Offline|Reconnecting/);
     network.restore();
-    await alice.page.waitForSelector('#status[data-tone="good"]', { timeout: 40_000 });
+    await alice.online();
     await alice.say("heard again");
     await alice.shows(/heard again/);
   },

@@ -40,10 +40,13 @@ export default {
   },
 
   "a rate limit is obeyed, shown, and costs no message": async (world) => {
-    const server = await world.server({ args: ["--publish-rate", "1", "--publish-burst", "3"] });
+    const server = await world.server({ args: ["--publish-rate", "1", "--publish-burst", "1"] });
     const alice = await world.visitor(server.url);
     await alice.join("alice");
+    // However slowly they are typed, they arrive together.
+    await server.hold();
     for (let n = 1; n <= 5; n += 1) await alice.say(`hurry ${n}`);
+    server.go();
     await alice.reads(".pending", /That was too much at once\. Trying again/);
     await alice.shows(/hurry 5$/);
     const said = (await alice.transcript()).filter((line) => /hurry/.test(line)).map((line) => line.at(-1));
@@ -78,21 +81,26 @@ export default {
 
   "what a refused message was stays, to be changed or dropped": async (world) => {
     const server = await world.server();
-    const alice = await world.visitor(server.url);
-    await alice.join("alice");
+    const context = await world.profile();
     // A page that counts wrongly: the service has the last word.
-    await alice.page.context().route("**/Publish", async (route) => {
-      const body = Buffer.from(route.request().postDataBuffer());
-      const text = Buffer.from("too long");
-      const at = body.indexOf(text);
-      if (at < 0) return route.continue();
-      const longer = Buffer.from("x".repeat(129));
-      const head = Buffer.from([0x12, 0x81, 0x01]);
-      const message = Buffer.concat([body.subarray(5, at - 2), head, longer, body.subarray(at + text.length)]);
-      const frame = Buffer.alloc(5);
-      frame.writeUInt32BE(message.length, 1);
-      return route.continue({ postData: Buffer.concat([frame, message]) });
+    await context.addInitScript(() => {
+      const { fetch } = window;
+      const text = new TextEncoder().encode("too long");
+      window.fetch = async (request, options) => {
+        const body = new Uint8Array(options?.body ?? 0);
+        const at = body.findIndex((_, start) => text.every((byte, index) => body[start + index] === byte));
+        if (at < 0) return fetch(request, options);
+        // The field's key and length, then its text.
+        const longer = [0x12, 0x81, 0x01, ...new Array(129).fill(0x78)];
+        const message = [...body.slice(5, at - 2), ...longer, ...body.slice(at + text.length)];
+        const frame = new Uint8Array(5 + message.length);
+        new DataView(frame.buffer).setUint32(1, message.length);
+        frame.set(message, 5);
+        return fetch(request, { ...options, body: frame });
+      };
     });
+    const alice = await world.visitor(server.url, context);
+    await alice.join("alice");
     await alice.say("too long");
     await alice.reads(".pending.refused", /too long[^]*Refused\. This message is too long/);
     await alice.say("fine");

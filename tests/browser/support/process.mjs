@@ -8,8 +8,11 @@ import { join } from "node:path";
 const BIN = process.env.CHITCHAT_BIN;
 if (!BIN) throw new Error("CHITCHAT_BIN must name the chitchat binary");
 
+/** How long anything may take, in milliseconds. Far more than it does, so that a busy machine fails no scenario. */
+export const PATIENCE_MS = 60_000;
+
 /** Waits until `condition` returns something truthy, and returns that. */
-export async function until(what, condition, milliseconds = 15_000) {
+export async function until(what, condition, milliseconds = PATIENCE_MS) {
   const deadline = performance.now() + milliseconds;
   for (;;) {
     const result = await condition();
@@ -44,14 +47,14 @@ async function hold({ pid }) {
 /** The options that lift the limit on publishing. */
 export const UNLIMITED = ["--publish-rate", "0"];
 
-/** A server process. */
+/** A server process. Its grace period is long, so that nobody who reloads on a busy machine leaves. */
 export class Server {
   static async start({ port = 0, journal = "memory", args = [], env = {}, logs = mkdtempSync(join(tmpdir(), "chitchat-server-")) } = {}) {
     const server = new Server();
     server.logs = logs;
     server.process = spawn(
       BIN,
-      ["serve", "--listen", `127.0.0.1:${port}`, "--journal", journal, ...(args.includes("--grace") ? [] : ["--grace", "2s"]), "--log-dir", logs, ...args],
+      ["serve", "--listen", `127.0.0.1:${port}`, "--journal", journal, ...(args.includes("--grace") ? [] : ["--grace", "60s"]), "--log-dir", logs, ...args],
       { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, ...env } },
     );
     server.said = "";
@@ -93,7 +96,7 @@ export class Server {
   /** Stops in peace, held or not; a scenario that has failed may hold it again meanwhile. */
   async stop() {
     this.go();
-    const patience = setTimeout(() => this.process.kill("SIGKILL"), 15_000);
+    const patience = setTimeout(() => this.process.kill("SIGKILL"), PATIENCE_MS);
     await this.kill("SIGTERM");
     clearTimeout(patience);
   }

@@ -5,13 +5,14 @@ import { until } from "./process.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** The browser's own lines about a connection that failed: expected while a test breaks connections. */
-const OUTAGE = /^Failed to load resource: net::ERR_/;
+/** The browser's own lines about a connection that failed, directly or behind a proxy: expected while a test breaks connections. */
+const OUTAGE = /^Failed to load resource: (net::ERR_|the server responded with a status of 50[234] )/;
 
 /** A user at a page. */
 export class Visitor {
-  constructor(page) {
+  constructor(page, download) {
     this.page = page;
+    this.download = download;
     this.errors = [];
     this.outage = false;
     page.on("console", (message) => {
@@ -112,8 +113,7 @@ export class Visitor {
   }
 
   async #download(press) {
-    const [download] = await Promise.all([this.page.waitForEvent("download"), press()]);
-    const text = readFileSync(await download.path(), "utf8");
-    return { name: download.suggestedFilename(), text, records: text.trimEnd().split("\n").map((line) => JSON.parse(line)) };
+    const { name, text } = await this.download(this.page, press);
+    return { name, text, records: text.trimEnd().split("\n").map((line) => JSON.parse(line)) };
   }
 }

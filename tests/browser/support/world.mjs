@@ -1,23 +1,15 @@
 // One browser for all scenarios, and for each scenario its own server, pages and processes.
-import { chromium } from "playwright-core";
-import { Network, Plain, Server } from "./process.mjs";
+import { launch, PLAIN_HOST } from "./browsers.mjs";
+import { Network, PATIENCE_MS, Plain, Server } from "./process.mjs";
 import { gather, prove } from "./proof.mjs";
+import { Proxy } from "./proxies.mjs";
 import { Visitor } from "./visitor.mjs";
 
-/** How long anything on a page may take, in milliseconds. */
-const PATIENCE_MS = 15_000;
-
-/** A name of this machine that the browser does not trust as it trusts loopback: no secure context. */
-export const PLAIN_HOST = "chitchat.test";
+export { PLAIN_HOST };
 
 export class World {
-  static async start() {
-    const world = new World();
-    world.browser = await chromium.launch({
-      executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-      args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", `--host-resolver-rules=MAP ${PLAIN_HOST} 127.0.0.1`],
-    });
-    return world;
+  static async start(browser = "chromium") {
+    return Object.assign(new World(), { browserName: browser }, await launch(browser));
   }
 
   async stop() {
@@ -67,6 +59,13 @@ export class World {
     return network;
   }
 
+  /** A reverse proxy in front of a service, by its name in PROXIES. */
+  async proxy(server, name) {
+    const proxy = await Proxy.to(server, name);
+    this.processes.push(proxy);
+    return proxy;
+  }
+
   plain(name, url, options) {
     const plain = Plain.start(name, url, options);
     this.processes.push(plain);
@@ -83,14 +82,14 @@ export class World {
 
   /** A page, in a profile of its own unless one is given. */
   async visitor(url, context) {
-    const visitor = new Visitor(await (context ?? (await this.profile())).newPage());
+    const visitor = new Visitor(await (context ?? (await this.profile())).newPage(), this.download);
     this.visitors.push(visitor);
     return visitor.open(url);
   }
 
   /** Looks after a page that opened by itself. */
   adopt(page) {
-    const visitor = new Visitor(page);
+    const visitor = new Visitor(page, this.download);
     this.visitors.push(visitor);
     return visitor;
   }

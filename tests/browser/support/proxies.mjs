@@ -1,0 +1,108 @@
+// Reverse proxies, each a real process with the configuration that docs/proxies has for it.
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { until } from "./process.mjs";
+
+const SERVICE = "127.0.0.1:50051";
+
+/** For each proxy: the file in docs/proxies, what a test puts in place of its addresses, and how it is started. */
+export const PROXIES = {
+  nginx: {
+    file: "nginx.conf",
+    addresses: ({ page, grpc }) => [["listen 8080;", `listen ${page};`], ["listen 8081 http2;", `listen ${grpc} http2;`]],
+    command(folder, configuration) {
+      // As Debian's nginx.conf does, but without a path that belongs to root.
+      const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${folder}/${name};`);
+      const main = join(folder, "main.conf");
+      writeFileSync(main, `daemon off; pid ${folder}/pid; events {} http { access_log off; ${paths.join(" ")} include ${configuration}; }\n`);
+      return ["/usr/sbin/nginx", "-e", "stderr", "-c", main];
+    },
+  },
+  haproxy: {
+    file: "haproxy.cfg",
+    addresses: ({ page }) => [["bind :8080", `bind ${page}`]],
+    command: (_folder, configuration) => ["/usr/sbin/haproxy", "-db", "-f", configuration],
+  },
+  caddy: {
+    file: "Caddyfile",
+    addresses: ({ page }) => [[":8080 {", `:${page.split(":")[1]} {\n\tbind 127.0.0.1`]],
+    command: (_folder, configuration) => ["target/browser/venv/bin/caddy", "run", "--adapter", "caddyfile", "--config", configuration],
+  },
+};
+
+/** The text of a proxy's configuration, as docs/proxies has it. */
+export const configuration = (name) => readFileSync(join("docs/proxies", PROXIES[name].file), "utf8");
+
+/** A free port below those that the system gives to connections by itself, so that it stays free while a proxy restarts. */
+async function freePort() {
+  for (;;) {
+    const port = 15_000 + Math.floor(Math.random() * 15_000);
+    const listener = net.createServer();
+    const free = await new Promise((resolve) => listener.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true)));
+    if (!free) continue;
+    await new Promise((resolve) => listener.close(resolve));
+    return port;
+  }
+}
+
+const answers = (address) =>
+  new Promise((resolve) => {
+    const socket = net.connect(Number(address.split(":")[1]), "127.0.0.1");
+    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    socket.once("connect", () => socket.destroy());
+  });
+
+/** A proxy in front of a service. */
+export class Proxy {
+  static async to(server, name) {
+    const proxy = new Proxy();
+    const page = `127.0.0.1:${await freePort()}`;
+    // nginx alone needs another port for HTTP/2 without TLS.
+    const grpc = name === "nginx" ? `127.0.0.1:${await freePort()}` : page;
+    proxy.logs = mkdtempSync(join(tmpdir(), `chitchat-${name}-`));
+    proxy.said = "";
+    proxy.url = `http://${page}`;
+    proxy.grpcUrl = `http://${grpc}`;
+    proxy.addresses = [...new Set([page, grpc])];
+    let text = configuration(name);
+    for (const [from, to] of [...PROXIES[name].addresses({ page, grpc }), [SERVICE, server.address]]) {
+      if (!text.includes(from)) throw new Error(`docs/proxies/${PROXIES[name].file} does not have "${from}"`);
+      text = text.replaceAll(from, to);
+    }
+    const file = join(proxy.logs, PROXIES[name].file);
+    writeFileSync(file, text);
+    proxy.command = PROXIES[name].command(proxy.logs, file);
+    await proxy.start();
+    return proxy;
+  }
+
+  async start() {
+    const home = join(this.logs, "home");
+    mkdirSync(home, { recursive: true });
+    const [program, ...args] = this.command;
+    this.process = spawn(program, args, {
+      stdio: ["ignore", "pipe", "pipe"],
+      // A process group of its own, since nginx has workers; and for Caddy folders and a control socket of its own.
+      detached: true,
+      env: { PATH: process.env.PATH, HOME: home, CADDY_ADMIN: `unix/${this.logs}/admin` },
+    });
+    for (const output of [this.process.stdout, this.process.stderr]) output.on("data", (data) => (this.said += data));
+    this.exited = new Promise((resolve) => this.process.on("exit", resolve));
+    this.process.on("error", (error) => (this.said += error.message));
+    await until("the proxy starts", async () => {
+      if (this.process.pid === undefined || this.process.exitCode !== null) throw new Error(`the proxy ended:\n${this.said}`);
+      return (await Promise.all(this.addresses.map(answers))).every(Boolean);
+    });
+  }
+
+  /** Kills all of its processes, so that every connection through it breaks at once. */
+  async stop() {
+    if (this.process.pid === undefined || this.process.exitCode !== null || this.process.signalCode !== null) return;
+    process.kill(-this.process.pid, "SIGKILL");
+    await this.exited;
+    await until("its port is closed", async () => !(await Promise.all(this.addresses.map(answers))).some(Boolean));
+  }
+}
