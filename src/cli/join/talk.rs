@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::error::Error;
 use std::future;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::screen::Screen;
@@ -13,6 +15,8 @@ use crate::client::{Chat, LeaveError, PublishError, Publishing, Receipt};
 
 /// How many messages can wait to be acknowledged; then no more lines are read. The client library lets a few more wait.
 const MESSAGES_WAITING: usize = 1000;
+/// How long the first line waits for the own join to be shown.
+const FIRST_SHOWN_TIME: Duration = Duration::from_secs(1);
 /// How many lines that were not sent are repeated. More are counted.
 const NOT_SENT_SHOWN: usize = 20;
 /// How much of a line is repeated, in characters.
@@ -89,6 +93,8 @@ impl<'a> Talk<'a> {
         tokio::select! {
             () = ready.cancelled() => {}
             () = stop.gently.cancelled() => {}
+            // An output that takes nothing does not hold up the input.
+            () = sleep(FIRST_SHOWN_TIME) => {}
         }
         let read = self.talk(stop).await;
         let gave_up = self.leave(stop).await?;
