@@ -1,33 +1,32 @@
 //! The end of the log after a crash. An event is recorded in the journal first and in the log right after
 //! it: a process that was killed in between has left durable events without the record of their broadcast.
 
-use std::error::Error;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tokio::task::spawn_blocking;
-
 use crate::chat::Sequence;
-use crate::journal::{Journal as _, SqliteJournal};
+use crate::journal::{Epoch, Journal as _, JournalError, SqliteJournal};
 use crate::record::newest_broadcast;
 use crate::server::record_recovered_broadcast;
 
 /// How many events are read at a time.
 const PAGE: usize = 1024;
 
+/// The newest event of an epoch in the log at a path.
+pub(super) fn newest(log: &Path, epoch: &Epoch) -> io::Result<Option<Sequence>> {
+    newest_in_pieces(log, epoch.as_str())
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", log.display())))
+}
+
 /// Records the events up to the head of the journal that the log lacks at its end. A log that has no record
 /// of this journal is another log, and stays that.
-pub(super) async fn complete(log: PathBuf, journal: &SqliteJournal, head: Sequence) -> Result<(), Box<dyn Error>> {
+pub(super) async fn complete(log: &Path, journal: &SqliteJournal, head: Sequence) -> Result<(), JournalError> {
     if head == Sequence(0) {
         return Ok(());
     }
-    let (name, epoch) = (log.display().to_string(), journal.epoch());
-    let searched = {
-        let epoch = epoch.clone();
-        spawn_blocking(move || newest_in_pieces(&log, epoch.as_str())).await?
-    };
-    let Some(newest) = searched.map_err(|error| format!("cannot read the log {name}: {error}"))? else {
+    let (name, epoch) = (log.display(), journal.epoch());
+    let Some(newest) = journal.logged_at_open() else {
         let journal = journal.path().display();
         tracing::warn!("{name} begins after event {head}; `chitchat journal export {journal}` has all events");
         return Ok(());
@@ -45,7 +44,7 @@ pub(super) async fn complete(log: PathBuf, journal: &SqliteJournal, head: Sequen
     Ok(())
 }
 
-/// The event of the last broadcast record of an epoch in a log. Right after a rotation it is in a piece that was
+/// The event of the last broadcast record of an epoch in the log at a path. Right after a rotation it is in a piece that was
 /// renamed.
 fn newest_in_pieces(log: &Path, epoch: &str) -> io::Result<Option<Sequence>> {
     let newest = newest_broadcast(log, epoch)?;

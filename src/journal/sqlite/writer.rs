@@ -36,10 +36,14 @@ pub(super) struct Start {
     pub(super) head: Head,
 }
 
-/// The journal's file is no longer where it was opened.
+/// Somebody else has changed a file of the journal.
 #[derive(Debug, thiserror::Error)]
-#[error("the file {} has been removed or replaced while it was in use", .0.display())]
-struct Displaced(PathBuf);
+enum Meddling {
+    #[error("the file {} has been removed or replaced while it was in use", .0.display())]
+    Displaced(PathBuf),
+    #[error("the file {} has been emptied or cut while it was in use", .0.display())]
+    Cut(PathBuf),
+}
 
 /// The batch does not follow what is recorded.
 #[derive(Debug, thiserror::Error)]
@@ -149,7 +153,9 @@ impl<'a> Writer<'a> {
 
     fn append(&mut self, events: &[Arc<Event>]) -> Result<(), JournalError> {
         self.files.check()?;
-        match self.transaction(events) {
+        let appended = self.transaction(events);
+        self.files.measure();
+        match appended {
             Ok(head) => self.head = head,
             Err(error) => {
                 // Most errors have rolled back already. Where that cannot be done, nobody knows what is there.
@@ -202,36 +208,63 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Which files are being written. SQLite would not notice that a name has come to mean another file, and
-/// what is written to a removed one is gone when the process ends.
-struct Files([(PathBuf, Option<FileId>); 3]);
+/// Which files are being written, and how long they are. SQLite would not notice that a name has come to mean another
+/// file, or that a file has been emptied; and what is written to a removed one is gone when the process ends.
+struct Files([Watched; 3]);
+
+/// Which of them is the log.
+const LOG: usize = 1;
+
+struct Watched {
+    path: PathBuf,
+    /// None until there is such a file.
+    id: Option<FileId>,
+    /// Nobody but the writer makes it shorter.
+    bytes: u64,
+}
 
 type FileId = (u64, u64);
 
 impl Files {
     fn at(path: &Path) -> Self {
-        Self([path.to_owned(), super::beside(path, "-wal"), super::beside(path, "-head")].map(|path| {
-            let id = id_of(&path).ok();
-            (path, id)
-        }))
+        let watched =
+            ["", "-wal", "-head"].map(|ending| Watched { path: super::beside(path, ending), id: None, bytes: 0 });
+        let mut files = Self(watched);
+        for file in &mut files.0 {
+            file.id = fs::metadata(&file.path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        }
+        files.measure();
+        files
     }
 
     fn check(&mut self) -> Result<(), JournalError> {
-        for (path, known) in &mut self.0 {
-            match (id_of(path), &known) {
-                (Ok(id), None) => *known = Some(id),
-                (Ok(id), Some(known)) if id == *known => {}
-                (Err(error), None) if error.kind() == io::ErrorKind::NotFound => {}
-                (Err(error), _) if error.kind() != io::ErrorKind::NotFound => {
+        for file in &mut self.0 {
+            let fatal = |meddling| Err(JournalError::Fatal(Box::new(meddling)));
+            match fs::metadata(&file.path) {
+                Ok(metadata) => {
+                    let id = (metadata.dev(), metadata.ino());
+                    if *file.id.get_or_insert(id) != id {
+                        return fatal(Meddling::Displaced(file.path.clone()));
+                    }
+                    if metadata.len() < file.bytes {
+                        return fatal(Meddling::Cut(file.path.clone()));
+                    }
+                }
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(JournalError::Unavailable(error.into()));
                 }
-                _ => return Err(JournalError::Fatal(Box::new(Displaced(path.clone())))),
+                Err(_) if file.id.is_some() => return fatal(Meddling::Displaced(file.path.clone())),
+                Err(_) => {}
             }
         }
         Ok(())
     }
-}
 
-fn id_of(path: &Path) -> io::Result<FileId> {
-    fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
+    /// The log becomes shorter when it begins again; the other files only grow.
+    fn measure(&mut self) {
+        for (index, file) in self.0.iter_mut().enumerate() {
+            let bytes = super::size_of(&file.path).unwrap_or(file.bytes);
+            file.bytes = if index == LOG { bytes } else { file.bytes.max(bytes) };
+        }
+    }
 }
