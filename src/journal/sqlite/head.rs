@@ -19,9 +19,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::error::OpenFault;
-use super::row::Chain;
 use crate::chat::Sequence;
-use crate::journal::Epoch;
+use crate::journal::{Chain, Epoch};
 
 /// More than any head file has, in bytes.
 const BYTES_MAX: u64 = 1024;

@@ -9,10 +9,9 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::error::{OpenError, OpenFault};
 use super::head::{Head, HeadFile};
-use super::row::Chain;
 use super::{beside, connect, history, mounts, schema, size_of};
 use crate::chat::Sequence;
-use crate::journal::{Epoch, JournalError};
+use crate::journal::{Chain, Epoch, JournalError};
 
 /// How many events are looked at together.
 const PAGE: usize = 1024;

@@ -15,7 +15,7 @@ use super::head::{Head, HeadFile};
 use super::row::{self, INSERT};
 use super::schema;
 use crate::chat::Event;
-use crate::journal::{Committed, JournalError};
+use crate::journal::{Committed, JournalError, Recorded};
 
 /// After so many commits or events the log is taken over into the main file, so that it stays at a few MiB.
 const CHECKPOINT_COMMITS: u32 = 1024;
@@ -134,12 +134,12 @@ impl<'a> Writer<'a> {
 
     fn work(&mut self, requests: &mut mpsc::Receiver<Append>) -> End {
         while let Some(Append { events, answer }) = requests.blocking_recv() {
-            let appended = self.append(&events);
+            let appended = self.append(events);
             let fatal = matches!(appended, Err(JournalError::Fatal(_)));
             self.commits += 1;
-            self.events += events.len();
+            self.events += appended.as_ref().map_or(0, |committed| committed.events().len());
             // Whoever asked may be gone; what is recorded stays recorded.
-            let _ = answer.send(appended.map(|()| Committed::promise(events)));
+            let _ = answer.send(appended);
             if fatal {
                 return End::Told;
             }
@@ -151,12 +151,12 @@ impl<'a> Writer<'a> {
         End::Closed
     }
 
-    fn append(&mut self, events: &[Arc<Event>]) -> Result<(), JournalError> {
+    fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Committed, JournalError> {
         self.files.check()?;
         let appended = self.transaction(events);
         self.files.measure();
-        match appended {
-            Ok(head) => self.head = head,
+        let recorded = match appended {
+            Ok(recorded) => recorded,
             Err(error) => {
                 // Most errors have rolled back already. Where that cannot be done, nobody knows what is there.
                 if !self.connection.is_autocommit() {
@@ -164,32 +164,36 @@ impl<'a> Writer<'a> {
                 }
                 return Err(error);
             }
+        };
+        if let Some(last) = recorded.last() {
+            (self.head.sequence, self.head.chain) = (last.sequence, last.chain);
         }
         self.recorded = true;
         if let Err(error) = self.head_file.write(&self.head) {
             // The events themselves are on the disk. Only the second witness of that is missing.
             tracing::warn!(%error, "the newest position could not be noted beside the journal");
         }
-        Ok(())
+        Ok(Committed::promise(recorded))
     }
 
-    fn transaction(&mut self, events: &[Arc<Event>]) -> Result<Head, JournalError> {
+    fn transaction(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Recorded>, JournalError> {
         self.begin.execute([]).map_err(classify)?;
-        let mut head = self.head.clone();
+        let (mut head, mut chain) = (self.head.sequence, self.head.chain);
+        let mut recorded = Vec::with_capacity(events.len());
         for event in events {
-            if event.sequence != head.sequence.next() {
-                let out_of_order = OutOfOrder { found: event.sequence.0, head: head.sequence.0 };
+            if event.sequence != head.next() {
+                let out_of_order = OutOfOrder { found: event.sequence.0, head: head.0 };
                 return Err(JournalError::Fatal(Box::new(out_of_order)));
             }
-            head.sequence = event.sequence;
-            head.chain = head.chain.with(event);
-            row::insert(&mut self.insert, event, head.chain).map_err(classify)?;
+            (head, chain) = (event.sequence, chain.with(&event));
+            row::insert(&mut self.insert, &event, chain).map_err(classify)?;
+            recorded.push(Recorded { event, chain });
         }
-        if events.is_empty() {
+        if recorded.is_empty() {
             schema::rewrite_version(self.connection).map_err(classify)?;
         }
         self.commit.execute([]).map_err(classify)?;
-        Ok(head)
+        Ok(recorded)
     }
 
     fn checkpoint_if_due(&mut self) -> Result<(), JournalError> {

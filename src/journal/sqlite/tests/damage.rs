@@ -35,7 +35,7 @@ fn start(path: &Path, files: &Files) -> Result<Vec<Arc<Event>>, String> {
         .map_err(|error| error.to_string())?;
     let mut conversation = Conversation::new();
     events.iter().try_for_each(|event| conversation.replay(event)).map_err(|error| error.to_string())?;
-    Ok(events)
+    Ok(events.into_iter().map(|recorded| recorded.event).collect())
 }
 
 /// The files of a journal that was closed, and those of one whose process was killed: some events in the
