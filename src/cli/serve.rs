@@ -260,13 +260,13 @@ impl Serve {
             let journal = MemoryJournal::new(epoch);
             return Ok(server::run(listener, config, Box::new(journal), shutdown).await?);
         }
-        let (path, log) = (self.journal, self.log_dir.join(LOG_FILE));
+        let (path, log, now) = (self.journal, self.log_dir.join(LOG_FILE), config.machine.now);
         let recovering = async {
-            let journal = open_journal(path, log.clone(), epoch).await?;
-            let conversation = recover(&journal)
+            let mut journal = open_journal(path, log.clone(), epoch).await?;
+            let mut conversation = recover(&journal)
                 .await
                 .map_err(|error| format!("--journal: cannot go on with {}: {error}", journal.path().display()))?;
-            log_tail::complete(&log, &journal, conversation.head()).await?;
+            log_tail::complete(&log, &mut journal, &mut conversation, now()).await?;
             Ok::<_, Box<dyn Error>>((journal, conversation))
         };
         let (journal, conversation) = tokio::select! {

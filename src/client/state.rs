@@ -4,13 +4,14 @@
 //! is one JSON object whose head has a fixed width, so that the position can be written over in place:
 //!
 //! ```json
-//! {"position":                  12,"shown":                  12,"clock":                  31,"chain":                   7,
+//! {"position":                  12,"shown":                  12,"clock":                  31,
+//! "chained":                  12,"chain":                 917,
 //! "version":1,"server":"http://127.0.0.1:50051","display_name":"alice", …}
 //! ```
 //!
 //! `position` is the last event that was recorded in the log, `shown` the last that the program has dealt
-//! with: it has asked for the next; `chain` is that event's chain hash as a number, 0 where it is not known. The stream goes on after `shown`; what comes again up to `position` is
-//! given to the program and not recorded. So what a `kill -9` can do is bounded by single system calls:
+//! with: it has asked for the next; `chain` is the chain hash of the event `chained`, as a number. The stream goes on
+//! after `shown`; what comes again up to `position` is given to the program and not recorded. So what a `kill -9` can do is bounded by single system calls:
 //!
 //! - between the record of an event and the write of `position`: the log is one event ahead, and
 //!   [`StateFile::read_log`] finds that out, so the log has each event once;
@@ -186,6 +187,9 @@ pub(super) struct Head {
     pub(super) position: u64,
     pub(super) shown: u64,
     pub(super) clock: u64,
+    /// The event that `chain` is of; a resume after another names none.
+    #[serde(default)]
+    chained: u64,
     #[serde(default)]
     chain: u64,
 }
@@ -206,13 +210,13 @@ impl Head {
 
     /// The chain hash of the last event that was shown; empty where it is not known.
     pub(super) fn chain_hash(self) -> Vec<u8> {
-        if self.chain == 0 { Vec::new() } else { self.chain.to_be_bytes().to_vec() }
+        if self.shown > 0 && self.chained == self.shown { self.chain.to_be_bytes().to_vec() } else { Vec::new() }
     }
 
     /// Always as long, and within the first page of the file: written in one piece or not at all.
     fn text(self) -> String {
-        let (text, chain) = (self.text_without_chain(), self.chain);
-        format!("{text}\"chain\":{chain:>20},\n")
+        let (text, Self { chained, chain, .. }) = (self.text_without_chain(), self);
+        format!("{text}\n\"chained\":{chained:>20},\"chain\":{chain:>20},\n")
     }
 
     /// The form before there was a chain.
@@ -362,7 +366,8 @@ impl Shared {
 
     /// An event has come, with its chain hash.
     pub(super) fn came(&self, sequence: Sequence, chain_hash: &[u8]) {
-        let chain = chain_hash.try_into().map_or(0, u64::from_be_bytes);
+        // A service of another kind may have none, or one that does not fit.
+        let Ok(chain) = chain_hash.try_into().map(u64::from_be_bytes) else { return };
         let mut inner = self.lock();
         if inner.unshown.len() == UNSHOWN_MAX {
             inner.unshown.pop_front();
@@ -376,9 +381,8 @@ impl Shared {
         let mut inner = self.lock();
         if inner.joined == joined && inner.saved.is_some() {
             inner.head.shown = sequence.0;
-            inner.head.chain = 0;
             while let Some((came, chain)) = inner.unshown.front().copied().filter(|(came, _)| *came <= sequence) {
-                inner.head.chain = if came == sequence { chain } else { 0 };
+                (inner.head.chained, inner.head.chain) = (came.0, chain);
                 inner.unshown.pop_front();
             }
             drop(inner.save());

@@ -13,6 +13,7 @@
 mod backup;
 mod connect;
 mod error;
+mod fork;
 mod head;
 mod history;
 mod inspect;
@@ -38,6 +39,7 @@ use crate::chat::{Event, Sequence};
 
 pub use backup::{BackupError, BackupProgress};
 pub use error::{Damage, Fault, OpenError, OpenFault};
+pub use fork::Fork;
 pub use inspect::{Inspected, Summary};
 
 use history::SqliteHistory;
@@ -50,6 +52,7 @@ pub struct SqliteJournal {
     epoch: Epoch,
     head: Sequence,
     logged: Option<Sequence>,
+    fork: Option<Fork>,
     history: Arc<SqliteHistory>,
     /// None once the journal is being closed.
     requests: Option<mpsc::Sender<Append>>,
@@ -72,7 +75,8 @@ impl SqliteJournal {
     }
 
     /// Opens it like [`open`](Self::open), and compares it with the service's log: `logged` looks up the newest
-    /// event of an epoch there.
+    /// event of an epoch there. A log that is ahead of the journal makes it go on as a new epoch: see
+    /// [`fork`](Self::fork).
     ///
     /// # Errors
     /// [`OpenError`]; whatever was there is then as it was.
@@ -81,7 +85,8 @@ impl SqliteJournal {
         new_epoch: impl FnOnce() -> Epoch,
         logged: impl FnOnce(&Epoch) -> io::Result<Option<Sequence>>,
     ) -> Result<Self, OpenError> {
-        let Opened { path, head_file, connection, head, logged } = open::for_writing(path, new_epoch, logged)?;
+        let Opened { path, head_file, connection, head, logged, fork } =
+            open::for_writing(path, new_epoch, logged)?;
         let (epoch, sequence) = (head.epoch.clone(), head.sequence);
         // The engine waits for each batch, so there is never a second one.
         let (requests, arriving) = mpsc::channel(1);
@@ -96,6 +101,7 @@ impl SqliteJournal {
             epoch,
             head: sequence,
             logged,
+            fork,
             requests: Some(requests),
             writer: Some(writer),
         })
@@ -111,7 +117,12 @@ impl SqliteJournal {
         self.head
     }
 
-    /// The newest event that the service's log had when the journal was opened.
+    /// Why this epoch has begun just now, though the journal has events: it is an older copy.
+    pub fn fork(&self) -> Option<&Fork> {
+        self.fork.as_ref()
+    }
+
+    /// The newest event of this epoch that the service's log had when the journal was opened.
     pub fn logged_at_open(&self) -> Option<Sequence> {
         self.logged
     }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`conversation`] | random commands against the rules of the state machine and a naive model |
 //! | [`recovery`] | a journal that fails for now or for good; a restart on the same journal |
+//! | [`restored_backup`] | a backup in the place of the journal |
 //! | [`journal`] | the journal in a file: restarts, damage, full and failing disks |
 //! | [`journal_places`] | mounts of a journal, copies and backups of it |
 //! | [`log_holes`] | logs on a disk that was full for a while |
@@ -78,6 +79,7 @@ mod processes;
 mod rates;
 mod reconnects;
 mod recovery;
+mod restored_backup;
 mod rotation;
 mod scripts;
 mod secret;

@@ -11,7 +11,7 @@ use tonic::Code;
 use crate::support::{Fault, FaultyJournal, Participant, Server, Window, refused};
 
 /// A service on the record of another, as after a restart.
-async fn restart_on(events: &[Recorded], config: Config) -> Server {
+pub async fn restart_on(events: &[Recorded], config: Config) -> Server {
     let mut journal = MemoryJournal::new(Epoch::new("test"));
     journal.append(events.iter().map(|recorded| recorded.event.clone()).collect()).await.unwrap();
     Server::on(Box::new(journal), config).await

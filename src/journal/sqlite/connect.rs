@@ -11,8 +11,8 @@ use rusqlite::{Connection, OpenFlags};
 const BUSY_WAIT: Duration = Duration::from_secs(1);
 
 /// How large the log stays after it has been taken over into the main file. A long read can make it grow far beyond:
-/// it is cut to this when it begins again from the start. 1,024 commits come to less.
-pub(super) const LOG_BYTES_KEPT: i64 = 16 << 20;
+/// it is cut to this when it begins again from the start. 1,024 commits of a few events each come to less.
+pub(super) const LOG_BYTES_KEPT: i64 = 8 << 20;
 
 /// The one connection that writes. The file must exist.
 pub(super) fn for_writing(path: &Path) -> rusqlite::Result<Connection> {

@@ -96,7 +96,7 @@ pub enum OpenFault {
     /// It lacks events that had been acknowledged.
     #[error(
         "is damaged: it ends at event {head}, but event {acknowledged} had been acknowledged; \
-         keep all its files and restore a backup of them"
+         move its files away, and restore a backup in their place"
     )]
     Shortened {
         /// The newest event that is there.

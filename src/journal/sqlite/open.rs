@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::error::{OpenError, OpenFault};
+use super::fork::{self, Fork};
 use super::head::{Head, HeadFile};
 use super::{beside, connect, history, mounts, schema, size_of};
 use crate::chat::Sequence;
@@ -24,6 +25,21 @@ pub(super) struct Opened {
     pub(super) head: Head,
     /// The newest event of its epoch that the service's log has.
     pub(super) logged: Option<Sequence>,
+    /// Why its epoch has just begun, where that is so.
+    pub(super) fork: Option<Fork>,
+}
+
+impl Opened {
+    /// The log has more events of the epoch than the journal: the journal is an older copy, from a backup.
+    fn begin_epoch(&mut self, epoch: Epoch, logged: Sequence) -> Result<(), OpenFault> {
+        let reader = connect::for_reading(&self.path)?;
+        let head = fork::begin_epoch(&mut self.connection, &reader, &self.head, epoch)?;
+        self.head_file.write(&head)?;
+        let previous = std::mem::replace(&mut self.head, head).epoch;
+        self.fork = Some(Fork { previous, logged, after: self.head.sequence });
+        self.logged = None;
+        Ok(())
+    }
 }
 
 /// Opens the journal at a path, or makes a new one where there is none. `logged` looks up the newest event of an
@@ -35,12 +51,12 @@ pub(super) fn for_writing(
 ) -> Result<Opened, OpenError> {
     // One file has one lock, whatever links lead to it.
     let path = resolve(path).map_err(|fault| fault.at(path))?;
-    open_or_create(&path, new_epoch, logged).map_err(|fault| fault.at(&path))
+    open_or_create(&path, new_epoch(), logged).map_err(|fault| fault.at(&path))
 }
 
 fn open_or_create(
     path: &Path,
-    new_epoch: impl FnOnce() -> Epoch,
+    new_epoch: Epoch,
     logged: impl FnOnce(&Epoch) -> io::Result<Option<Sequence>>,
 ) -> Result<Opened, OpenFault> {
     for ending in ["", "-wal", "-head", "-shm"] {
@@ -65,7 +81,7 @@ fn open_or_create(
             if acknowledged.as_ref().is_some_and(|head| head.sequence > Sequence(0)) {
                 tracing::warn!(path = %path.display(), "the journal is gone; a new one is begun");
             }
-            create(path, &mut head_file, new_epoch())?;
+            create(path, &mut head_file, new_epoch.clone())?;
             true
         }
         Err(fault) => return Err(fault),
@@ -88,7 +104,11 @@ fn open_or_create(
     // From here on the file is written to.
     schema::migrate(&mut connection, version)?;
     use_log(&connection, path)?;
-    Ok(Opened { path: path.to_owned(), head_file, connection, head, logged })
+    let mut opened = Opened { path: path.to_owned(), head_file, connection, head, logged, fork: None };
+    if let Some(logged) = logged.filter(|logged| *logged > opened.head.sequence) {
+        opened.begin_epoch(new_epoch, logged)?;
+    }
+    Ok(opened)
 }
 
 /// A journal is a file with something in it, and one name: by that go the lock and the log beside it, so two

@@ -122,3 +122,28 @@ async fn a_backup_that_fails() {
         fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert!(files.into_iter().all(|name| !name.starts_with("copy")));
 }
+
+/// A log that is ahead of the journal makes it go on as another epoch, once, with the events that it has.
+#[tokio::test]
+async fn a_journal_that_is_behind_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("j.db");
+    let events = conversation(3_000);
+    let first = open(&path).unwrap().epoch();
+    append_all(&mut open(&path).unwrap(), &events[..2_500], 500).await;
+    let start = |new: &'static str, logged| {
+        SqliteJournal::open_with_log(&path, || Epoch::new(new), move |_| Ok(Some(Sequence(logged)))).unwrap()
+    };
+    for logged in [2_499, 2_500] {
+        assert_eq!(start("none", logged).fork(), None);
+    }
+    let forked = start("second", 2_501);
+    let fork = forked.fork().unwrap().clone();
+    assert_eq!((fork.previous, fork.logged, fork.after), (first, Sequence(2_501), Sequence(2_500)));
+    drop(forked);
+    let mut journal = open(&path).unwrap();
+    assert_eq!((journal.epoch().as_str(), journal.fork()), ("second", None));
+    append_all(&mut journal, &events[2_500..], 500).await;
+    assert_eq!(read_all(&*journal.history()).await.unwrap(), events);
+    Inspected::open(&path).unwrap().check().unwrap();
+}
