@@ -115,11 +115,15 @@ async fn a_backup_that_is_killed() {
     for _ in 0..50 {
         alice.publish().await.unwrap();
     }
-    for pause in 0..20 {
+    let unfinished = elsewhere.path().join("chitchat.db-new");
+    for bytes in (0..40).step_by(2).map(|pages| pages * 4096) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chitchat"));
         let mut child = command.args(["journal", "backup"]).args([&journal, &copy]).spawn().unwrap();
-        tokio::time::sleep(std::time::Duration::from_millis(2 * pause)).await;
-        child.kill().unwrap();
+        let has_come_so_far = || fs::metadata(&unfinished).is_ok_and(|file| file.len() >= bytes);
+        while !has_come_so_far() && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        let _ = child.kill();
         child.wait().unwrap();
         if copy.exists() {
             assert_kept(&copy, &[&alice]);

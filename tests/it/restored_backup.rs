@@ -52,7 +52,7 @@ async fn a_resume_across_a_fork() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_that_is_behind_its_log() {
     let mut server = DurableServer::start(&[]);
-    let mut alice = server.join("alice");
+    let alice = server.join("alice");
     let bob = Participant::arrive(server.address, "bob").await;
     bob.publish("kept").await;
     alice.program.until("kept");

@@ -8,8 +8,6 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
@@ -24,9 +22,6 @@ use crate::journal::JournalError;
 /// How many pages are copied, and how many events checked, between two reports of progress.
 const PAGES: i32 = 1024;
 const EVENTS: usize = 1024;
-/// How often, and for how long at a time, to wait for a lock on the source.
-const BUSY_TRIES: u32 = 100;
-const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// A backup that could not be made. There is no file of its name.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +122,6 @@ impl Inspected {
             fault => at_source(fault),
         };
         let backup = Backup::new(source, target).map_err(failed)?;
-        let mut busy = 0;
         loop {
             match backup.step(PAGES).map_err(failed)? {
                 StepResult::Done => break,
@@ -137,10 +131,7 @@ impl Inspected {
                     let left = u64::try_from(progress.remaining).unwrap_or_default();
                     on_progress(BackupProgress::Copied { pages: total.saturating_sub(left), total });
                 }
-                _ if busy < BUSY_TRIES => {
-                    busy += 1;
-                    thread::sleep(BUSY_PAUSE);
-                }
+                // SQLite has waited for the lock.
                 _ => return Err(at_source(OpenFault::InUse)),
             }
         }
