@@ -53,7 +53,7 @@ async fn main() -> Result<()> {
     let before = service.resident_bytes()?;
     let started = Instant::now();
     let Welcome { session_token, epoch, .. } = away;
-    let resume = Some(ResumePoint { session_token, epoch, after_sequence: 1 });
+    let resume = Some(ResumePoint { session_token, epoch, after_sequence: 1, ..Default::default() });
     let (mut stream, welcome) = join(client, JoinRequest { resume, ..Default::default() }).await?;
     let (head, mut last, mut time, mut largest) = (events + 2, 1, 0, before);
     assert_eq!(welcome.head_sequence, head);

@@ -3,17 +3,20 @@
 //! Persist, then tell: [`Journal::append`] is the only way to a [`Committed`] batch, and only a committed
 //! batch can be given to the feed.
 
+mod chain;
 mod memory;
 mod recovery;
 pub mod sqlite;
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::chat::{Event, Sequence};
 
+pub use chain::Chain;
 pub use memory::MemoryJournal;
 pub use recovery::{RecoveryError, recover};
 pub use sqlite::SqliteJournal;
@@ -64,21 +67,38 @@ pub trait History: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`JournalError`].
-    async fn read(&self, after: Sequence, limit: usize) -> Result<Vec<Arc<Event>>, JournalError>;
+    async fn read(&self, after: Sequence, limit: usize) -> Result<Vec<Recorded>, JournalError>;
+}
+
+/// An event as a journal has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The event.
+    pub event: Arc<Event>,
+    /// Its chain: two journals that agree on it agree on all events up to this one.
+    pub chain: Chain,
+}
+
+impl Deref for Recorded {
+    type Target = Event;
+
+    fn deref(&self) -> &Event {
+        &self.event
+    }
 }
 
 /// A batch that a journal has recorded: it can be told.
 #[derive(Debug)]
-pub struct Committed(Vec<Arc<Event>>);
+pub struct Committed(Vec<Recorded>);
 
 impl Committed {
     /// For implementations of [`Journal`] only: the promise that these events are recorded.
-    pub fn promise(events: Vec<Arc<Event>>) -> Self {
+    pub fn promise(events: Vec<Recorded>) -> Self {
         Self(events)
     }
 
     /// The events, in order.
-    pub fn events(&self) -> &[Arc<Event>] {
+    pub fn events(&self) -> &[Recorded] {
         &self.0
     }
 }

@@ -161,7 +161,7 @@ fn compose(
     let context = StreamContext {
         reader: reader.clone(),
         history: history.clone(),
-        epoch,
+        epoch: epoch.clone(),
         heartbeat: config.heartbeat,
         stall: config.stall,
         vitals: vitals.clone(),
@@ -175,7 +175,8 @@ fn compose(
     let rates = Rates::new(config.publish_rate, config.join_rate);
     let machine = config.machine;
     let pages = Semaphore::new(PAGES_AT_A_TIME);
-    let service = Service { engine: handle, reader, history, machine, rates, pages, vitals: vitals.clone() };
+    let service =
+        Service { engine: handle, reader, history, epoch, machine, rates, pages, vitals: vitals.clone() };
     let (router, health) = http::router(service, config, &vitals);
     (engine, router, health)
 }

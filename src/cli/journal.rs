@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::progress::Progress;
 use crate::chat::{Conversation, Event, EventKind, LeaveReason, Sequence};
-use crate::journal::sqlite::{Inspected, OpenError, OpenFault, Summary};
+use crate::journal::sqlite::{BackupError, BackupProgress, Inspected, OpenError, OpenFault, Summary};
 use crate::journal::{History, JournalError, RecoveryError, recover};
 use crate::terminal::{escaped, json_line, notice};
 
@@ -47,6 +47,15 @@ enum Command {
         /// The journal.
         file: PathBuf,
     },
+    /// Copy a journal to a new file, also while a service writes it. The copy is complete, checked and on the disk when
+    /// the command ends, and a service can be started on it. It replaces no file, and a copy that fails leaves none.
+    /// Exits 1 where the journal is damaged, 2 where it cannot be read or the copy not be written.
+    Backup {
+        /// The journal.
+        file: PathBuf,
+        /// The copy.
+        copy: PathBuf,
+    },
     /// Look for damage and replay all events. Exit 0: whole; 1: damaged, with the position; 2: no journal.
     Check {
         /// The journal.
@@ -59,6 +68,7 @@ impl Journal {
         let done = match &self.command {
             Command::Info { file, json } => info(file, *json).await,
             Command::Export { file } => export(file).await,
+            Command::Backup { file, copy } => backup(file, copy),
             Command::Check { file } => check(file).await,
         };
         match done {
@@ -96,6 +106,15 @@ impl From<OpenError> for Failure {
         match error.fault {
             OpenFault::Damaged(_) | OpenFault::Shortened { .. } => Self::Damaged(error.to_string()),
             _ => Self::Unusable(error.to_string()),
+        }
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::Source(error) => error.into(),
+            error => Self::Unusable(error.to_string()),
         }
     }
 }
@@ -316,6 +335,31 @@ async fn check(file: &Path) -> Result<(), Failure> {
     let conversation = replay(file, "checking", &journal, |_| {}).await?;
     let (events, time, active) = (conversation.head(), conversation.logical_time(), conversation.active());
     writeln!(io::stdout(), "whole: {events} events up to logical time {time}, {active} participants here")?;
+    Ok(())
+}
+
+fn backup(file: &Path, copy: &Path) -> Result<(), Failure> {
+    let journal = Inspected::open(file)?;
+    match journal.check_end() {
+        Err(error) if matches!(error.fault, OpenFault::Alone { .. }) => {
+            notice(&format!("chitchat: {} stands alone, so it may lack its newest events", file.display()));
+        }
+        checked => checked?,
+    }
+    let (mut copying, mut checking) = (None, None);
+    let made = journal.backup(copy, |progress| match progress {
+        BackupProgress::Copied { pages, total } => {
+            copying.get_or_insert_with(|| Progress::of("copying", total, "pages")).reached(pages);
+        }
+        BackupProgress::Checked { events, total } => {
+            copying = None;
+            checking.get_or_insert_with(|| Progress::new("checking", total)).reached(events);
+        }
+    });
+    drop((copying, checking));
+    let conversation = made?;
+    let (events, time, copy) = (conversation.head(), conversation.logical_time(), copy.display().to_string());
+    writeln!(io::stdout(), "{}: {events} events up to logical time {time}", escaped(&copy))?;
     Ok(())
 }
 

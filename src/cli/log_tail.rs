@@ -1,41 +1,49 @@
-//! The end of the log after a crash. An event is recorded in the journal first and in the log right after
-//! it: a process that was killed in between has left durable events without the record of their broadcast.
+//! The end of the log when a service starts. An event is recorded in the journal first and in the log right after
+//! it: a process that was killed in between has left durable events without the record of their broadcast. And a
+//! journal that was restored from a backup lacks events that are in the log.
 
-use std::error::Error;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use tokio::task::spawn_blocking;
-
-use crate::chat::Sequence;
-use crate::journal::{Journal as _, SqliteJournal};
-use crate::record::newest_broadcast;
+use crate::chat::{Command, Conversation, Decision, Sequence};
+use crate::journal::sqlite::Fork;
+use crate::journal::{Epoch, Journal as _, JournalError, SqliteJournal};
+use crate::record::{newest_broadcast, record};
 use crate::server::record_recovered_broadcast;
 
 /// How many events are read at a time.
 const PAGE: usize = 1024;
 
-/// Records the events up to the head of the journal that the log lacks at its end. A log that has no record
-/// of this journal is another log, and stays that.
-pub(super) async fn complete(log: PathBuf, journal: &SqliteJournal, head: Sequence) -> Result<(), Box<dyn Error>> {
+/// The newest event of an epoch in the log at a path.
+pub(super) fn newest(log: &Path, epoch: &Epoch) -> io::Result<Option<Sequence>> {
+    newest_in_pieces(log, epoch.as_str())
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", log.display())))
+}
+
+/// Makes log and journal agree before the service starts: records the events that the log lacks at its end, or where the
+/// log was ahead, that a new epoch has begun. A log that has no record of this journal is another log, and stays that.
+pub(super) async fn complete(
+    log: &Path,
+    journal: &mut SqliteJournal,
+    conversation: &mut Conversation,
+    now: SystemTime,
+) -> Result<(), JournalError> {
+    let (name, epoch, head) = (log.display(), journal.epoch(), conversation.head());
+    if let Some(fork) = journal.fork().cloned() {
+        return begin_epoch(log, &fork, journal, conversation, now).await;
+    }
     if head == Sequence(0) {
         return Ok(());
     }
-    let (name, epoch) = (log.display().to_string(), journal.epoch());
-    let searched = {
-        let epoch = epoch.clone();
-        spawn_blocking(move || newest_in_pieces(&log, epoch.as_str())).await?
-    };
-    let Some(newest) = searched.map_err(|error| format!("cannot read the log {name}: {error}"))? else {
+    let Some(mut last) = journal.logged_at_open() else {
         let journal = journal.path().display();
         tracing::warn!("{name} begins after event {head}; `chitchat journal export {journal}` has all events");
         return Ok(());
     };
-    if newest > head {
-        tracing::warn!("{name} has event {newest}, and the journal ends with event {head}");
-    }
-    let (history, mut last) = (journal.history(), newest);
+    let history = journal.history();
     while last < head {
         let page = history.read(last, PAGE).await?;
         page.iter().for_each(|event| record_recovered_broadcast(&epoch, event));
@@ -45,7 +53,42 @@ pub(super) async fn complete(log: PathBuf, journal: &SqliteJournal, head: Sequen
     Ok(())
 }
 
-/// The event of the last broadcast record of an epoch in a log. Right after a rotation it is in a piece that was
+/// Says what was cut, and ends all sessions: they are of the epoch before, so none of them can go on.
+async fn begin_epoch(
+    log: &Path,
+    fork: &Fork,
+    journal: &mut SqliteJournal,
+    conversation: &mut Conversation,
+    now: SystemTime,
+) -> Result<(), JournalError> {
+    let (epoch, Fork { previous, logged, after }) = (journal.epoch(), fork);
+    record!(
+        WARN,
+        "server",
+        "epoch_changed",
+        epoch = %epoch,
+        previous_epoch = %previous,
+        sequence = after.0,
+        logical_time = conversation.logical_time().0,
+        last_sequence = logged.0,
+        "the journal ends with event {after}, but the log {} has event {logged} of its epoch {previous}: the journal is \
+         an older copy. It goes on as epoch {epoch}, without the events after {after}; all participants have to join anew",
+        log.display(),
+    );
+    let participants: Vec<_> = conversation.roster().map(|(participant, _)| participant).collect();
+    let left = participants.into_iter().filter_map(|participant| {
+        match conversation.apply(Command::Expire { participant }, now) {
+            Ok(Decision::Happened(event)) => Some(Arc::new(event)),
+            // Everybody on the roster can leave.
+            Ok(Decision::Repeated(_)) | Err(_) => None,
+        }
+    });
+    let committed = journal.append(left.collect()).await?;
+    committed.events().iter().for_each(|event| record_recovered_broadcast(&epoch, event));
+    Ok(())
+}
+
+/// The event of the last broadcast record of an epoch in the log at a path. Right after a rotation it is in a piece that was
 /// renamed.
 fn newest_in_pieces(log: &Path, epoch: &str) -> io::Result<Option<Sequence>> {
     let newest = newest_broadcast(log, epoch)?;

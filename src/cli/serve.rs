@@ -204,11 +204,12 @@ fn survive_file_size_limit() -> io::Result<()> {
 }
 
 /// Opens the journal. One that another process holds may be that of a service that is just ending.
-async fn open_journal(path: PathBuf, epoch: Epoch) -> Result<SqliteJournal, Box<dyn Error>> {
+async fn open_journal(path: PathBuf, log: PathBuf, epoch: Epoch) -> Result<SqliteJournal, Box<dyn Error>> {
     let deadline = Instant::now() + JOURNAL_PATIENCE;
     loop {
-        let (path, epoch) = (path.clone(), epoch.clone());
-        match spawn_blocking(move || SqliteJournal::open(&path, || epoch)).await? {
+        let (path, log, epoch) = (path.clone(), log.clone(), epoch.clone());
+        let open = move || SqliteJournal::open_with_log(&path, || epoch, |epoch| log_tail::newest(&log, epoch));
+        match spawn_blocking(open).await? {
             Err(OpenError { fault: OpenFault::InUse, .. }) if Instant::now() < deadline => {
                 sleep(JOURNAL_PAUSE).await;
             }
@@ -259,13 +260,13 @@ impl Serve {
             let journal = MemoryJournal::new(epoch);
             return Ok(server::run(listener, config, Box::new(journal), shutdown).await?);
         }
-        let (path, log) = (self.journal, self.log_dir.join(LOG_FILE));
+        let (path, log, now) = (self.journal, self.log_dir.join(LOG_FILE), config.machine.now);
         let recovering = async {
-            let journal = open_journal(path, epoch).await?;
-            let conversation = recover(&journal)
+            let mut journal = open_journal(path, log.clone(), epoch).await?;
+            let mut conversation = recover(&journal)
                 .await
                 .map_err(|error| format!("--journal: cannot go on with {}: {error}", journal.path().display()))?;
-            log_tail::complete(log, &journal, conversation.head()).await?;
+            log_tail::complete(&log, &mut journal, &mut conversation, now()).await?;
             Ok::<_, Box<dyn Error>>((journal, conversation))
         };
         let (journal, conversation) = tokio::select! {

@@ -45,6 +45,8 @@ pub(super) struct Session {
     /// The last event that came. It may wait for the program to take it; and where another process was killed
     /// before it showed all that it recorded, it is behind the position.
     cursor: Sequence,
+    /// That event's chain hash; empty where it is not known.
+    chain_hash: Vec<u8>,
     state: Option<Shared>,
     /// Why the state is no longer kept.
     not_kept: Option<String>,
@@ -95,6 +97,7 @@ impl Session {
             memberships: 0,
             position: Sequence(0),
             cursor: Sequence(0),
+            chain_hash: Vec::new(),
             state: None,
             not_kept: None,
         }
@@ -108,6 +111,7 @@ impl Session {
             session.membership = Some(Membership { token: saved.session_token, epoch: saved.epoch, me });
             session.clock = LamportClock::starting_at(LogicalTime(head.clock));
             (session.position, session.cursor) = (Sequence(head.position), Sequence(head.shown));
+            session.chain_hash = head.chain_hash();
         }
         Self { state, ..session }
     }
@@ -157,6 +161,7 @@ impl Session {
             session_token: membership.token.clone(),
             epoch: membership.epoch.clone(),
             after_sequence: self.cursor.0,
+            chain_hash: self.chain_hash.clone(),
         });
         own_record!(
             self,
@@ -192,7 +197,7 @@ impl Session {
             self.save();
         } else {
             self.memberships += 1;
-            (self.position, self.cursor) = (Sequence(0), Sequence(0));
+            (self.position, self.cursor, self.chain_hash) = (Sequence(0), Sequence(0), Vec::new());
             self.keep(|state, _| state.begin(&participant_id, &epoch, &session_token, local_time));
         }
         self.display_name.clone_from(&me.display_name);
@@ -213,7 +218,7 @@ impl Session {
     /// The session is over, though the participant did not leave: the next join is a new one.
     pub(super) fn forget(&mut self) {
         self.membership = None;
-        (self.position, self.cursor) = (Sequence(0), Sequence(0));
+        (self.position, self.cursor, self.chain_hash) = (Sequence(0), Sequence(0), Vec::new());
     }
 
     /// Takes in an event, to be [delivered](Self::deliver): each is to follow the last.
@@ -222,8 +227,12 @@ impl Session {
         if !first && event.sequence != self.cursor.next().0 {
             return Err(format!("event {} came after event {}", event.sequence, self.cursor));
         }
+        let chain_hash = event.chain_hash.clone();
         let event = self.read(event).ok_or("an event came without all of its parts")?;
-        self.cursor = event.sequence;
+        if let Some(state) = &self.state {
+            state.came(event.sequence, &chain_hash);
+        }
+        (self.cursor, self.chain_hash) = (event.sequence, chain_hash);
         self.roster.follow(&event);
         Ok(event)
     }

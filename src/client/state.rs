@@ -5,12 +5,13 @@
 //!
 //! ```json
 //! {"position":                  12,"shown":                  12,"clock":                  31,
+//! "chained":                  12,"chain":                 917,
 //! "version":1,"server":"http://127.0.0.1:50051","display_name":"alice", …}
 //! ```
 //!
 //! `position` is the last event that was recorded in the log, `shown` the last that the program has dealt
-//! with: it has asked for the next. The stream goes on after `shown`; what comes again up to `position` is
-//! given to the program and not recorded. So what a `kill -9` can do is bounded by single system calls:
+//! with: it has asked for the next; `chain` is the chain hash of the event `chained`, as a number. The stream goes on
+//! after `shown`; what comes again up to `position` is given to the program and not recorded. So what a `kill -9` can do is bounded by single system calls:
 //!
 //! - between the record of an event and the write of `position`: the log is one event ahead, and
 //!   [`StateFile::read_log`] finds that out, so the log has each event once;
@@ -20,6 +21,7 @@
 //! Nothing is synced to the disk. The page cache outlives the process, and a participant whose machine lost
 //! power has mostly lost its grace period too; otherwise an older position makes events appear again.
 
+use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
@@ -37,6 +39,8 @@ use crate::record::{self, record};
 const VERSION: u32 = 1;
 /// No state file is longer.
 const BYTES_MAX: u64 = 64 * 1024;
+/// How many chain hashes wait for their events to be shown. A program that looks at its updates is never as far behind.
+const UNSHOWN_MAX: usize = 1024;
 /// How much of the end of a log is read. The log is ahead of the state by one record, of 2 KiB at most.
 const LOG_TAIL: u64 = 64 * 1024;
 
@@ -114,8 +118,9 @@ impl StateFile {
             Err(TryLockError::Error(source)) => return Err(failed(&lock_path)(source)),
         }
         let (head, saved) = (Head::default(), None);
-        let inner =
-            Inner { path, lock, server, display_name: display_name.into(), file: None, head, saved, joined: 0 };
+        let display_name = display_name.into();
+        let (file, unshown, joined) = (None, VecDeque::new(), 0);
+        let inner = Inner { path, lock, server, display_name, file, head, saved, unshown, joined };
         Ok(Self { shared: Shared(Arc::new(Mutex::new(inner))) })
     }
 
@@ -182,6 +187,11 @@ pub(super) struct Head {
     pub(super) position: u64,
     pub(super) shown: u64,
     pub(super) clock: u64,
+    /// The event that `chain` is of; a resume after another names none.
+    #[serde(default)]
+    chained: u64,
+    #[serde(default)]
+    chain: u64,
 }
 
 impl Head {
@@ -198,10 +208,21 @@ impl Head {
         self.position.saturating_sub(logged.position.max(joined.saturating_sub(1))).max(1)
     }
 
+    /// The chain hash of the last event that was shown; empty where it is not known.
+    pub(super) fn chain_hash(self) -> Vec<u8> {
+        if self.shown > 0 && self.chained == self.shown { self.chain.to_be_bytes().to_vec() } else { Vec::new() }
+    }
+
     /// Always as long, and within the first page of the file: written in one piece or not at all.
     fn text(self) -> String {
-        let Self { position, shown, clock } = self;
-        format!("{{\"position\":{position:>20},\"shown\":{shown:>20},\"clock\":{clock:>20},\n")
+        let (text, Self { chained, chain, .. }) = (self.text_without_chain(), self);
+        format!("{text}\n\"chained\":{chained:>20},\"chain\":{chain:>20},\n")
+    }
+
+    /// The form before there was a chain.
+    fn text_without_chain(self) -> String {
+        let Self { position, shown, clock, .. } = self;
+        format!("{{\"position\":{position:>20},\"shown\":{shown:>20},\"clock\":{clock:>20},")
     }
 }
 
@@ -225,6 +246,8 @@ struct Inner {
     file: Option<File>,
     head: Head,
     saved: Option<Saved>,
+    /// The chains of events that came and have not been shown: as many as the driver holds for the program.
+    unshown: VecDeque<(Sequence, u64)>,
     /// How many memberships it has held for this process.
     joined: u64,
 }
@@ -249,7 +272,9 @@ impl Inner {
         let damaged = |error: serde_json::Error| unusable(format!("it is damaged ({error})"));
         let head: Head = serde_json::from_slice(&bytes).map_err(damaged)?;
         let saved: Saved = serde_json::from_slice(&bytes).map_err(damaged)?;
-        if !bytes.starts_with(head.text().as_bytes()) || head.shown > head.position {
+        let is_current = bytes.starts_with(head.text().as_bytes());
+        let is_older = bytes.starts_with(format!("{}\n", head.text_without_chain()).as_bytes());
+        if !(is_current || is_older) || head.shown > head.position {
             return Err(unusable("it is damaged".into()));
         }
         if saved.version != VERSION {
@@ -258,8 +283,13 @@ impl Inner {
         if (&saved.server, &saved.display_name) != (&self.server, &self.display_name) {
             return Err(unusable("it is another participant's".into()));
         }
-        (self.file, self.head, self.saved, self.joined) = (Some(file), head, Some(saved), 1);
-        Ok(())
+        (self.file, self.head, self.joined) = (Some(file), head, 1);
+        if is_current {
+            self.saved = Some(saved);
+            return Ok(());
+        }
+        let path = self.path.clone();
+        self.replace(saved).map_err(|source| StateError::Io { path, source })
     }
 
     /// A file of its own beside it takes its place, so no reader and no crash finds half a session.
@@ -314,7 +344,8 @@ impl Shared {
     pub(super) fn begin(&self, id: &str, epoch: &str, token: &str, clock: LogicalTime) -> io::Result<()> {
         let mut inner = self.lock();
         inner.joined += 1;
-        inner.head = Head { position: 0, shown: 0, clock: clock.0 };
+        inner.head = Head { clock: clock.0, ..Head::default() };
+        inner.unshown.clear();
         let saved = Saved {
             version: VERSION,
             server: inner.server.clone(),
@@ -333,12 +364,27 @@ impl Shared {
         inner.save()
     }
 
+    /// An event has come, with its chain hash.
+    pub(super) fn came(&self, sequence: Sequence, chain_hash: &[u8]) {
+        // A service of another kind may have none, or one that does not fit.
+        let Ok(chain) = chain_hash.try_into().map(u64::from_be_bytes) else { return };
+        let mut inner = self.lock();
+        if inner.unshown.len() == UNSHOWN_MAX {
+            inner.unshown.pop_front();
+        }
+        inner.unshown.push_back((sequence, chain));
+    }
+
     /// The program has dealt with an event of its n-th membership. Should it not be written, the event is
     /// shown again; and the next [`save`](Self::save) tells why.
     pub(super) fn shown(&self, joined: u64, sequence: Sequence) {
         let mut inner = self.lock();
         if inner.joined == joined && inner.saved.is_some() {
             inner.head.shown = sequence.0;
+            while let Some((came, chain)) = inner.unshown.front().copied().filter(|(came, _)| *came <= sequence) {
+                (inner.head.chained, inner.head.chain) = (came.0, chain);
+                inner.unshown.pop_front();
+            }
             drop(inner.save());
         }
     }
@@ -381,7 +427,7 @@ mod tests {
 
     #[test]
     fn a_log_that_is_behind_the_state_lacks_records() {
-        let at = |position, clock| Head { position, shown: 0, clock };
+        let at = |position, clock| Head { position, clock, ..Head::default() };
         let check = |state: Head, logged, expected| assert_eq!(state.lost_in(logged, "p7"), expected);
         check(at(12, 31), at(12, 31), 0);
         check(at(12, 31), at(13, 33), 0);

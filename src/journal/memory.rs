@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 
-use super::{Committed, Epoch, History, Journal, JournalError};
+use super::{Chain, Committed, Epoch, History, Journal, JournalError, Recorded};
 use crate::chat::{Event, Sequence};
 
 /// The journal in memory.
@@ -15,7 +15,7 @@ pub struct MemoryJournal {
 }
 
 #[derive(Debug, Default)]
-struct MemoryHistory(RwLock<Vec<Arc<Event>>>);
+struct MemoryHistory(RwLock<Vec<Recorded>>);
 
 impl MemoryJournal {
     /// An empty journal.
@@ -32,8 +32,15 @@ impl Journal for MemoryJournal {
 
     async fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Committed, JournalError> {
         // A poisoned lock still guards whole events: extending by clones of pointers does not stop half-way.
-        self.events.0.write().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&events);
-        Ok(Committed::promise(events))
+        let mut recorded = self.events.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut chain = recorded.last().map_or_else(|| Chain::of(&self.epoch), |last| last.chain);
+        let linked = events.into_iter().map(|event| {
+            chain = chain.with(&event);
+            Recorded { event, chain }
+        });
+        let linked: Vec<_> = linked.collect();
+        recorded.extend_from_slice(&linked);
+        Ok(Committed::promise(linked))
     }
 
     fn history(&self) -> Arc<dyn History> {
@@ -43,7 +50,7 @@ impl Journal for MemoryJournal {
 
 #[async_trait]
 impl History for MemoryHistory {
-    async fn read(&self, after: Sequence, limit: usize) -> Result<Vec<Arc<Event>>, JournalError> {
+    async fn read(&self, after: Sequence, limit: usize) -> Result<Vec<Recorded>, JournalError> {
         let events = self.0.read().unwrap_or_else(PoisonError::into_inner);
         // Sequences have no gap and start at 1, so the event after position n is at index n.
         let start = usize::try_from(after.0).unwrap_or(usize::MAX).min(events.len());

@@ -10,11 +10,14 @@
 //! in the middle or at the end. What it cannot: an end that was lost together with the head file, because
 //! then nothing is left that knows of it; and a forgery.
 
+mod backup;
 mod connect;
 mod error;
+mod fork;
 mod head;
 mod history;
 mod inspect;
+mod mounts;
 mod open;
 mod row;
 mod schema;
@@ -34,7 +37,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Committed, Epoch, History, Journal, JournalError};
 use crate::chat::{Event, Sequence};
 
+pub use backup::{BackupError, BackupProgress};
 pub use error::{Damage, Fault, OpenError, OpenFault};
+pub use fork::Fork;
 pub use inspect::{Inspected, Summary};
 
 use history::SqliteHistory;
@@ -46,6 +51,8 @@ pub struct SqliteJournal {
     path: PathBuf,
     epoch: Epoch,
     head: Sequence,
+    logged: Option<Sequence>,
+    fork: Option<Fork>,
     history: Arc<SqliteHistory>,
     /// None once the journal is being closed.
     requests: Option<mpsc::Sender<Append>>,
@@ -64,7 +71,22 @@ impl SqliteJournal {
     /// # Errors
     /// [`OpenError`]; whatever was there is then as it was.
     pub fn open(path: &Path, new_epoch: impl FnOnce() -> Epoch) -> Result<Self, OpenError> {
-        let Opened { path, head_file, connection, head } = open::for_writing(path, new_epoch)?;
+        Self::open_with_log(path, new_epoch, |_| Ok(None))
+    }
+
+    /// Opens it like [`open`](Self::open), and compares it with the service's log: `logged` looks up the newest
+    /// event of an epoch there. A log that is ahead of the journal makes it go on as a new epoch: see
+    /// [`fork`](Self::fork).
+    ///
+    /// # Errors
+    /// [`OpenError`]; whatever was there is then as it was.
+    pub fn open_with_log(
+        path: &Path,
+        new_epoch: impl FnOnce() -> Epoch,
+        logged: impl FnOnce(&Epoch) -> io::Result<Option<Sequence>>,
+    ) -> Result<Self, OpenError> {
+        let Opened { path, head_file, connection, head, logged, fork } =
+            open::for_writing(path, new_epoch, logged)?;
         let (epoch, sequence) = (head.epoch.clone(), head.sequence);
         // The engine waits for each batch, so there is never a second one.
         let (requests, arriving) = mpsc::channel(1);
@@ -78,6 +100,8 @@ impl SqliteJournal {
             path,
             epoch,
             head: sequence,
+            logged,
+            fork,
             requests: Some(requests),
             writer: Some(writer),
         })
@@ -91,6 +115,16 @@ impl SqliteJournal {
     /// The newest event when it was opened.
     pub fn head_at_open(&self) -> Sequence {
         self.head
+    }
+
+    /// Why this epoch has begun just now, though the journal has events: it is an older copy.
+    pub fn fork(&self) -> Option<&Fork> {
+        self.fork.as_ref()
+    }
+
+    /// The newest event of this epoch that the service's log had when the journal was opened.
+    pub fn logged_at_open(&self) -> Option<Sequence> {
+        self.logged
     }
 }
 

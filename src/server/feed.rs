@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use tokio::sync::watch;
 
 use super::presence::{PresenceCursor, PresenceLog};
-use crate::chat::{Conversation, Event, EventKind, ParticipantId, Sequence};
-use crate::journal::Committed;
+use crate::chat::{Conversation, EventKind, ParticipantId, Sequence};
+use crate::journal::{Committed, Recorded};
 use crate::wire::Frame;
 
 /// How many events the window holds: a few MiB at most.
@@ -26,8 +26,8 @@ pub struct Entry {
     pub left: Option<ParticipantId>,
 }
 
-impl From<&Event> for Entry {
-    fn from(event: &Event) -> Self {
+impl From<&Recorded> for Entry {
+    fn from(event: &Recorded) -> Self {
         let left = matches!(event.kind, EventKind::Left { .. }).then_some(event.participant.id);
         Self { sequence: event.sequence, frame: Frame::event(event), left }
     }
@@ -54,7 +54,7 @@ impl Feed {
 
     /// Tells everybody: the batch, and the conversation after it. Each event is encoded here, once.
     pub fn publish(&self, committed: &Committed, conversation: Conversation) {
-        let entries: Vec<Entry> = committed.events().iter().map(|event| Entry::from(&**event)).collect();
+        let entries: Vec<Entry> = committed.events().iter().map(Entry::from).collect();
         self.0.send_modify(|published| {
             for participant in entries.iter().filter_map(|entry| entry.left) {
                 published.presence.remove(participant);
@@ -155,6 +155,7 @@ mod tests {
 
     use super::*;
     use crate::chat::{Command, Decision, DisplayName, LogicalTime, SessionKey};
+    use crate::journal::{Chain, Epoch};
 
     fn feed_of(joins: u64) -> Feed {
         let mut conversation = Conversation::new();
@@ -167,7 +168,11 @@ mod tests {
             let Ok(Decision::Happened(event)) = conversation.apply(join, SystemTime::UNIX_EPOCH) else {
                 panic!("the join was not accepted")
             };
-            feed.publish(&Committed::promise(vec![Arc::new(event)]), conversation.clone());
+            let chain = Chain::of(&Epoch::new("test"));
+            feed.publish(
+                &Committed::promise(vec![Recorded { event: Arc::new(event), chain }]),
+                conversation.clone(),
+            );
         }
         feed
     }

@@ -21,7 +21,7 @@ use super::vitals::Vitals;
 use crate::chat::{
     Command, DisplayName, LogicalTime, MessageId, MessageText, ParticipantId, Sequence, SessionKey,
 };
-use crate::journal::{History, JournalError};
+use crate::journal::{Epoch, History, JournalError};
 use crate::wire::service::chit_chat_service_server::ChitChatService;
 use crate::wire::{Frame, Rejection, pb};
 
@@ -40,6 +40,8 @@ pub struct Service {
     pub reader: FeedReader,
     /// Earlier events.
     pub history: Arc<dyn History>,
+    /// The journal's id.
+    pub epoch: Epoch,
     /// For new session tokens.
     pub machine: Machine,
     /// How fast anybody may be.
@@ -89,6 +91,7 @@ impl Service {
                 // What a resume without a session lacks, the engine says.
                 if let Ok(participant) = self.participant(session) {
                     self.rates.read(participant)?;
+                    self.check_chain(&resume).await?;
                 }
                 let caller = Caller { token: resume.session_token.into(), session, origin };
                 self.engine.resume(caller, resume.epoch, Sequence(resume.after_sequence)).await
@@ -102,6 +105,23 @@ impl Service {
                 let caller = Caller { session: token::key_of(&token), token: token.into(), origin };
                 self.engine.join(caller, display_name, LogicalTime(request.logical_time)).await
             }
+        }
+    }
+
+    /// A journal may have another event at the position than the caller was given, though it is of the same epoch: it
+    /// was restored from a backup, and went on.
+    async fn check_chain(&self, resume: &pb::ResumePoint) -> Result<(), Rejection> {
+        let after = Sequence(resume.after_sequence);
+        if resume.chain_hash.is_empty() || after == Sequence(0) {
+            return Ok(());
+        }
+        let event = self.history.read(after.previous(), 1).await.map_err(unreadable)?;
+        // What else there is to refuse, the engine says.
+        match event.first() {
+            Some(event) if event.chain.as_bytes() != resume.chain_hash => {
+                Err(Rejection::EpochChanged { epoch: self.epoch.to_string() })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -142,10 +162,6 @@ impl Service {
             0 => PAGE_SIZE_DEFAULT,
             size => size.min(PAGE_SIZE_MAX),
         };
-        let unreadable = |error: JournalError| {
-            tracing::error!(%error, "a page cannot be read");
-            Rejection::JournalUnavailable
-        };
         // It is never closed.
         let turn = self.pages.acquire().await;
         let mut events = self.history.read(after, size as usize).await.map_err(unreadable)?;
@@ -155,9 +171,14 @@ impl Service {
         let last = events.last().map_or(after, |event| event.sequence);
         Ok(pb::ListEventsResponse {
             has_more: last < conversation.head(),
-            events: events.iter().map(|event| pb::Event::from(&**event)).collect(),
+            events: events.iter().map(pb::Event::from).collect(),
         })
     }
+}
+
+fn unreadable(error: JournalError) -> Rejection {
+    tracing::error!(%error, "earlier events cannot be read");
+    Rejection::JournalUnavailable
 }
 
 #[async_trait]

@@ -140,7 +140,7 @@ impl Stream {
                 }
                 // The journal may be a step ahead of what has been told.
                 let told = events.iter().take_while(|event| event.sequence <= head);
-                self.send(told.map(|event| Entry::from(&**event)).collect(), Vec::new()).await
+                self.send(told.map(Entry::from).collect(), Vec::new()).await
             }
             Found::Nothing => {
                 let mut due = Vec::new();

@@ -11,7 +11,7 @@ mod order;
 mod session;
 mod streams;
 
-pub use entry::{Entry, Fork, Irregular, Lookup, Moment, Start};
+pub use entry::{Entry, Fork, Irregular, Lookup, Moment, Previous, Start};
 pub use journal::Journal;
 pub use log::{Act, ClientLog, Particulars, Queued, Step};
 pub use session::{Mark, Sent, Session, Skip};

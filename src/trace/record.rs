@@ -129,6 +129,8 @@ pub struct Record<'a> {
     pub peer: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub reason: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub previous_epoch: Option<Text<'a>>,
     pub first_sequence: Option<u64>,
     pub last_sequence: Option<u64>,
     /// Of lost records: how many.

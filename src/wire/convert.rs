@@ -1,12 +1,13 @@
 //! Between the generated messages and the domain. Requests are parsed where they
 //! are served, by the domain's own constructors.
 
-use crate::chat::{Event, EventKind, LeaveReason};
+use crate::chat::{EventKind, LeaveReason};
+use crate::journal::Recorded;
 
 use super::pb::{self, event::Kind};
 
-impl From<&Event> for pb::Event {
-    fn from(event: &Event) -> Self {
+impl From<&Recorded> for pb::Event {
+    fn from(event: &Recorded) -> Self {
         let kind = match &event.kind {
             EventKind::Joined { .. } => Kind::Joined(pb::Joined {}),
             EventKind::Left { reason } => Kind::Left(pb::Left { reason: pb::LeaveReason::from(*reason).into() }),
@@ -26,6 +27,7 @@ impl From<&Event> for pb::Event {
             }),
             recorded_at: Some(event.recorded_at.into()),
             kind: Some(kind),
+            chain_hash: event.chain.as_bytes().to_vec(),
         }
     }
 }

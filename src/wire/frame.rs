@@ -8,7 +8,8 @@ use tonic::codec::EncodeBuf;
 
 use super::codec::Encode;
 use super::pb::{self, join_response};
-use crate::chat::{Conversation, Event, NAME_CHARACTERS_MAX, ParticipantId, Sequence, TEXT_CHARACTERS_MAX};
+use crate::chat::{Conversation, NAME_CHARACTERS_MAX, ParticipantId, Sequence, TEXT_CHARACTERS_MAX};
+use crate::journal::Recorded;
 
 /// A `JoinResponse` in its encoded form. A clone shares the bytes, so every stream sends the same ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl Frame {
     }
 
     /// One event, the same for every recipient.
-    pub fn event(event: &Event) -> Self {
+    pub fn event(event: &Recorded) -> Self {
         Self::new(join_response::Frame::Event(event.into()))
     }
 

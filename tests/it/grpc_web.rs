@@ -103,6 +103,7 @@ async fn a_browser_whose_connection_breaks_resumes_without_a_gap_v4() {
         session_token: welcomed.session_token,
         epoch: welcomed.epoch,
         after_sequence: joined.sequence,
+        chain_hash: joined.chain_hash,
     };
     let mut stream = web.call("Join", &pb::JoinRequest { resume: Some(resume), ..Default::default() }).await;
     assert!(welcome(&mut stream).await.resumed);

@@ -144,8 +144,12 @@ async fn a_client_goes_on_when_a_request_arrives_that_it_had_given_up_and_ends_w
     // What the network swallowed arrives after all: the same request by another connection.
     let mut resumed = 0;
     let ended = loop {
-        let resume =
-            pb::ResumePoint { session_token: session_token.clone(), epoch: epoch.clone(), after_sequence: 1 };
+        let resume = pb::ResumePoint {
+            session_token: session_token.clone(),
+            epoch: epoch.clone(),
+            after_sequence: 1,
+            ..Default::default()
+        };
         let request = pb::JoinRequest { resume: Some(resume), ..Default::default() };
         let _late = Participant::open(server.address, &request, Window::default()).await.unwrap();
         match next_notice(&mut updates).await {

@@ -7,7 +7,7 @@ use std::process::Command;
 use http::StatusCode;
 use tokio::sync::OnceCell;
 
-use crate::journal_support::{Publisher, Service, SmallDisk, assert_kept, chitchat, export, until};
+use crate::journal_support::{Publisher, Service, SmallDisk, assert_kept, chitchat, export, serve_in_vain, until};
 
 fn journal_in(folder: &tempfile::TempDir) -> PathBuf {
     folder.path().join("chitchat.db")
@@ -98,15 +98,6 @@ async fn a_journal_that_lost_its_end_is_looked_into_with_a_warning() {
         let complaint = String::from_utf8(output.stderr).unwrap();
         assert!(complaint.contains("ends at event 0, but event 2 had been acknowledged"), "{complaint}");
     }
-}
-
-/// A start that is expected to fail. Its complaint.
-fn serve_in_vain(journal: &Path) -> String {
-    let logs = tempfile::tempdir().unwrap();
-    let (logs, journal) = (logs.path().to_string_lossy(), journal.to_string_lossy());
-    let output = chitchat(&["serve", "--listen", "127.0.0.1:0", "--log-dir", &logs, "--journal", &journal]);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    String::from_utf8(output.stderr).unwrap()
 }
 
 #[tokio::test]

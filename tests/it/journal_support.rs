@@ -35,6 +35,15 @@ pub fn chitchat(arguments: &[&str]) -> Output {
     command.args(arguments).output().expect("the program runs")
 }
 
+/// A start that is expected to fail. Its complaint.
+pub fn serve_in_vain(journal: &Path) -> String {
+    let logs = tempfile::tempdir().unwrap();
+    let (logs, journal) = (logs.path().to_string_lossy(), journal.to_string_lossy());
+    let output = chitchat(&["serve", "--listen", "127.0.0.1:0", "--log-dir", &logs, "--journal", &journal]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
 /// A service process. Killed when it is dropped.
 pub struct Service {
     child: Child,

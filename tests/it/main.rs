@@ -5,7 +5,9 @@
 //! |---|---|
 //! | [`conversation`] | random commands against the rules of the state machine and a naive model |
 //! | [`recovery`] | a journal that fails for now or for good; a restart on the same journal |
+//! | [`restored_backup`] | a backup in the place of the journal |
 //! | [`journal`] | the journal in a file: restarts, damage, full and failing disks |
+//! | [`journal_places`] | mounts of a journal, copies and backups of it |
 //! | [`log_holes`] | logs on a disk that was full for a while |
 //! | [`log_tail`] | the service's log after a crash |
 //! | [`kill_loop`] | the service killed again and again under load |
@@ -64,6 +66,7 @@ mod grpc_web;
 mod hostile;
 mod interruptions;
 mod journal;
+mod journal_places;
 mod journal_support;
 mod kill_loop;
 mod log_holes;
@@ -76,6 +79,7 @@ mod processes;
 mod rates;
 mod reconnects;
 mod recovery;
+mod restored_backup;
 mod rotation;
 mod scripts;
 mod secret;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chitchat::chat::{Conversation, Sequence};
-use chitchat::journal::{Epoch, Journal, MemoryJournal, recover};
+use chitchat::journal::{Epoch, Journal, MemoryJournal, Recorded, recover};
 use chitchat::server::{Config, ServerError};
 use chitchat::wire::pb;
 use tonic::Code;
@@ -11,9 +11,9 @@ use tonic::Code;
 use crate::support::{Fault, FaultyJournal, Participant, Server, Window, refused};
 
 /// A service on the record of another, as after a restart.
-async fn restart_on(events: &[std::sync::Arc<chitchat::chat::Event>], config: Config) -> Server {
+pub async fn restart_on(events: &[Recorded], config: Config) -> Server {
     let mut journal = MemoryJournal::new(Epoch::new("test"));
-    journal.append(events.to_vec()).await.unwrap();
+    journal.append(events.iter().map(|recorded| recorded.event.clone()).collect()).await.unwrap();
     Server::on(Box::new(journal), config).await
 }
 
@@ -121,7 +121,7 @@ async fn a_damaged_journal_is_found_and_the_service_does_not_start() {
     assert_eq!(Conversation::new().head(), Sequence(0));
 
     let mut damaged = events.clone();
-    std::sync::Arc::make_mut(&mut damaged[1]).logical_time.0 += 1;
+    std::sync::Arc::make_mut(&mut damaged[1].event).logical_time.0 += 1;
     for events in [damaged, events[1..].to_vec(), [&events[..], &events[..]].concat()] {
         let server = restart_on(&events, Server::config()).await;
         assert!(matches!(server.ends().await, Err(ServerError::Recovery(_))));

@@ -113,6 +113,7 @@ async fn a_resume_within_the_grace_period_misses_nothing_and_is_seen_by_nobody_v
         session_token: welcome.session_token.clone(),
         epoch: welcome.epoch.clone(),
         after_sequence: last,
+        ..Default::default()
     };
     let mut bob = try_resume(&server, resume).await.unwrap();
     assert_eq!((bob.welcome.resumed, bob.welcome.head_sequence, bob.welcome.logical_time), (true, 7, 15));

@@ -90,7 +90,7 @@ export class Page {
 
 /** An event. */
 export function event(sequence: bigint, time: bigint, kind: EventKind, id = "p9", content = `event ${sequence}`): ChatEvent {
-  return { sequence, logicalTime: time, content, author: { id, name: id }, recordedAt: null, receipt: null, kind };
+  return { sequence, logicalTime: time, content, author: { id, name: id }, recordedAt: null, receipt: null, chainHash: `${sequence}`, kind };
 }
 
 /** A message of somebody. */

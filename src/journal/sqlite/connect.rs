@@ -10,6 +10,10 @@ use rusqlite::{Connection, OpenFlags};
 /// shell. The engine waits meanwhile.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
 
+/// How large the log stays after it has been taken over into the main file. A long read can make it grow far beyond:
+/// it is cut to this when it begins again from the start. 1,024 commits of a few events each come to less.
+pub(super) const LOG_BYTES_KEPT: i64 = 8 << 20;
+
 /// The one connection that writes. The file must exist.
 pub(super) fn for_writing(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -17,7 +21,7 @@ pub(super) fn for_writing(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     // SQLite's own checkpoints would take place inside a commit, and keep their errors to themselves.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     Ok(connection)
 }
 

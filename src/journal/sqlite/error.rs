@@ -37,6 +37,39 @@ pub enum OpenFault {
         /// The write-ahead log that was left behind.
         wal: PathBuf,
     },
+    /// It, or a file beside it, is mounted by itself.
+    #[error(
+        "cannot be used safely: {} is a mount point by itself, so the files beside it do not belong to it. \
+         Mount the folder that the journal is in instead", mounted.display()
+    )]
+    MountPoint {
+        /// Which file.
+        mounted: PathBuf,
+    },
+    /// A symbolic link that leads into a folder that is not there: a volume that is not mounted, say.
+    #[error(
+        "is a symbolic link to {}, whose folder does not exist: mount the volume that it is on, or remove the link",
+        target.display()
+    )]
+    DanglingLink {
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// The main file without the files beside it, and no log to say where it should end.
+    #[error(
+        "has {events} events, but it stands alone, and a copy of a running journal's main file lacks the newest ones. \
+         Copy it with its -wal and -head files, or use a copy made by `chitchat journal backup`. \
+         To go on with just these events, make a journal of them: chitchat journal backup {} NEW-FILE", path.display()
+    )]
+    Alone {
+        /// The file.
+        path: PathBuf,
+        /// How many events it has.
+        events: Sequence,
+    },
+    /// The service's log cannot be read, which may know of events that the journal lacks.
+    #[error("cannot be compared with the log beside it: {0}")]
+    Log(#[source] io::Error),
     /// Zero bytes. No journal ever is: it is made under another name and renamed when it is whole.
     #[error("is an empty file, which no journal is; remove it to start a new conversation")]
     Empty,
@@ -63,7 +96,7 @@ pub enum OpenFault {
     /// It lacks events that had been acknowledged.
     #[error(
         "is damaged: it ends at event {head}, but event {acknowledged} had been acknowledged; \
-         keep all its files and restore a backup of them"
+         move its files away, and restore a backup in their place"
     )]
     Shortened {
         /// The newest event that is there.

@@ -7,8 +7,9 @@
 //! without fsync, which costs a microsecond: it can lag behind the journal, but never be ahead of what the
 //! journal has put on the disk. It is a check, not a record: without it, or with a torn one, a journal opens.
 //!
-//! The lock is on this file rather than on SQLite's own, because other processes shall be able to read the
-//! journal meanwhile, and because closing any second handle on a database file would drop SQLite's locks.
+//! SQLite's own locks would not do, because other processes shall be able to read the journal meanwhile. The journal's
+//! main file is locked too, by the kind of lock that SQLite does not use: it may have another name elsewhere, by a
+//! mount, with another head file beside it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
@@ -18,9 +19,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::error::OpenFault;
-use super::row::Chain;
 use crate::chat::Sequence;
-use crate::journal::Epoch;
+use crate::journal::{Chain, Epoch};
 
 /// More than any head file has, in bytes.
 const BYTES_MAX: u64 = 1024;
@@ -87,6 +87,9 @@ fn path_beside(journal: &Path) -> PathBuf {
 #[derive(Debug)]
 pub(super) struct HeadFile {
     file: File,
+    /// The main file, open for its lock. To close it drops all of SQLite's locks on it in this process, so it is closed
+    /// after every connection.
+    journal: Option<File>,
     /// Whether the file has the length of its line yet.
     sized: bool,
 }
@@ -105,7 +108,20 @@ impl HeadFile {
             Err(TryLockError::Error(error)) => return Err(named(error).into()),
         }
         let head = read(&file).map_err(named)?;
-        Ok((Self { file, sized: false }, head))
+        Ok((Self { file, journal: None, sized: false }, head))
+    }
+
+    /// Takes the lock on the main file itself, where the system keeps such locks apart from SQLite's.
+    pub(super) fn lock_journal(&mut self, journal: &Path) -> Result<(), OpenFault> {
+        if cfg!(target_os = "linux") {
+            let file = File::open(journal)?;
+            match file.try_lock() {
+                Ok(()) => self.journal = Some(file),
+                Err(TryLockError::WouldBlock) => return Err(OpenFault::InUse),
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Makes the file say that everything up to this position may be promised.

@@ -9,9 +9,9 @@ use tokio::sync::Semaphore;
 
 use super::connect;
 use super::error::{Damage, Fault, classify};
-use super::row::{Chain, Decoder, SELECT, chain_of, sequence_of};
-use crate::chat::{Event, Sequence};
-use crate::journal::{Epoch, History, JournalError};
+use super::row::{Decoder, SELECT, chain_of, sequence_of};
+use crate::chat::Sequence;
+use crate::journal::{Chain, Epoch, History, JournalError, Recorded};
 
 /// How many pages are read at a time. Further readers wait: more would only compete for the same disk.
 const READERS: usize = 4;
@@ -52,7 +52,7 @@ impl SqliteHistory {
 
 #[async_trait]
 impl History for SqliteHistory {
-    async fn read(&self, after: Sequence, limit: usize) -> Result<Vec<Arc<Event>>, JournalError> {
+    async fn read(&self, after: Sequence, limit: usize) -> Result<Vec<Recorded>, JournalError> {
         let closed = |_| JournalError::Unavailable(Closed.into());
         let permit = self.permits.clone().acquire_owned().await.map_err(closed)?;
         let readers = self.readers.clone();
@@ -65,7 +65,7 @@ impl History for SqliteHistory {
 }
 
 impl Readers {
-    fn read(&self, after: Sequence, limit: usize) -> Result<Vec<Arc<Event>>, JournalError> {
+    fn read(&self, after: Sequence, limit: usize) -> Result<Vec<Recorded>, JournalError> {
         let idle = match &mut *self.idle() {
             Some(idle) => idle.pop(),
             None => return Err(JournalError::Unavailable(Closed.into())),
@@ -90,7 +90,7 @@ pub(super) fn page(
     epoch: &Epoch,
     after: Sequence,
     limit: usize,
-) -> Result<Vec<Arc<Event>>, JournalError> {
+) -> Result<Vec<Recorded>, JournalError> {
     // The event before the page comes along, for its chain.
     let before = usize::from(after > Sequence(0));
     let rows_max = i64::try_from(limit.saturating_add(before)).unwrap_or(i64::MAX);
@@ -111,7 +111,7 @@ pub(super) fn page(
     let mut decoder = Decoder::after(after, chain);
     let mut events = Vec::new();
     while let Some(row) = rows.next().map_err(classify)? {
-        events.push(Arc::new(decoder.decode(row)?));
+        events.push(decoder.decode(row)?);
     }
     Ok(events)
 }

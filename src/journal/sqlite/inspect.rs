@@ -77,6 +77,14 @@ impl Inspected {
         })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Its events.
     pub fn history(&self) -> Arc<dyn History> {
         self.history.clone()
@@ -94,9 +102,10 @@ impl Inspected {
     /// Looks whether it has everything that had been acknowledged, which is quickly done.
     ///
     /// # Errors
-    /// [`OpenError`] where it does not.
+    /// [`OpenError`] where it does not, or where nothing tells.
     pub fn check_end(&self) -> Result<(), OpenError> {
         open::check_acknowledged(&self.connection, &self.head, self.acknowledged.as_ref())
+            .and_then(|()| open::check_company(&self.connection, &self.path, &self.head))
             .map_err(|fault| fault.at(&self.path))
     }
 }

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::error::{OpenError, OpenFault};
+use super::fork::{self, Fork};
 use super::head::{Head, HeadFile};
-use super::row::Chain;
-use super::{beside, connect, history, schema};
+use super::{beside, connect, history, mounts, schema, size_of};
 use crate::chat::Sequence;
-use crate::journal::{Epoch, JournalError};
+use crate::journal::{Chain, Epoch, JournalError};
 
 /// How many events are looked at together.
 const PAGE: usize = 1024;
@@ -23,36 +23,70 @@ pub(super) struct Opened {
     pub(super) head_file: HeadFile,
     pub(super) connection: Connection,
     pub(super) head: Head,
+    /// The newest event of its epoch that the service's log has.
+    pub(super) logged: Option<Sequence>,
+    /// Why its epoch has just begun, where that is so.
+    pub(super) fork: Option<Fork>,
 }
 
-/// Opens the journal at a path, or makes a new one where there is none.
-pub(super) fn for_writing(path: &Path, new_epoch: impl FnOnce() -> Epoch) -> Result<Opened, OpenError> {
+impl Opened {
+    /// The log has more events of the epoch than the journal: the journal is an older copy, from a backup.
+    fn begin_epoch(&mut self, epoch: Epoch, logged: Sequence) -> Result<(), OpenFault> {
+        let reader = connect::for_reading(&self.path)?;
+        let head = fork::begin_epoch(&mut self.connection, &reader, &self.head, epoch)?;
+        self.head_file.write(&head)?;
+        let previous = std::mem::replace(&mut self.head, head).epoch;
+        self.fork = Some(Fork { previous, logged, after: self.head.sequence });
+        self.logged = None;
+        Ok(())
+    }
+}
+
+/// Opens the journal at a path, or makes a new one where there is none. `logged` looks up the newest event of an
+/// epoch that the service's log has.
+pub(super) fn for_writing(
+    path: &Path,
+    new_epoch: impl FnOnce() -> Epoch,
+    logged: impl FnOnce(&Epoch) -> io::Result<Option<Sequence>>,
+) -> Result<Opened, OpenError> {
     // One file has one lock, whatever links lead to it.
-    let path = resolve(path).map_err(|error| OpenFault::from(error).at(path))?;
-    open_or_create(&path, new_epoch).map_err(|fault| fault.at(&path))
+    let path = resolve(path).map_err(|fault| fault.at(path))?;
+    open_or_create(&path, new_epoch(), logged).map_err(|fault| fault.at(&path))
 }
 
-fn open_or_create(path: &Path, new_epoch: impl FnOnce() -> Epoch) -> Result<Opened, OpenFault> {
+fn open_or_create(
+    path: &Path,
+    new_epoch: Epoch,
+    logged: impl FnOnce(&Epoch) -> io::Result<Option<Sequence>>,
+) -> Result<Opened, OpenFault> {
+    for ending in ["", "-wal", "-head", "-shm"] {
+        let mounted = beside(path, ending);
+        if mounts::is_mount_point(&mounted)? {
+            return Err(OpenFault::MountPoint { mounted });
+        }
+    }
     // What is no journal gets no second file beside it.
     match check_file(path) {
         Ok(()) | Err(OpenFault::Missing) => {}
         Err(fault) => return Err(fault),
     }
-    let (head_file, acknowledged) = HeadFile::lock(path)?;
-    match check_file(path) {
-        Ok(()) => {}
+    let (mut head_file, acknowledged) = HeadFile::lock(path)?;
+    let is_new = match check_file(path) {
+        Ok(()) => false,
         Err(OpenFault::Missing) => {
             let wal = beside(path, "-wal");
             if fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0) {
                 return Err(OpenFault::Orphaned { wal });
             }
-            if acknowledged.is_some() {
+            if acknowledged.as_ref().is_some_and(|head| head.sequence > Sequence(0)) {
                 tracing::warn!(path = %path.display(), "the journal is gone; a new one is begun");
             }
-            create(path, &new_epoch())?;
+            create(path, &mut head_file, new_epoch.clone())?;
+            true
         }
         Err(fault) => return Err(fault),
-    }
+    };
+    head_file.lock_journal(path)?;
     let mut connection = connect::for_writing(path)?;
     let version = schema::identify(&connection)?;
     if connection.is_readonly("main")? {
@@ -62,10 +96,19 @@ fn open_or_create(path: &Path, new_epoch: impl FnOnce() -> Epoch) -> Result<Open
     check_shape(&connection, &epoch)?;
     let head = head(&connection, epoch)?;
     check_acknowledged(&connection, &head, acknowledged.as_ref())?;
+    // A log can be long, and knows nothing of an epoch that has just begun.
+    let logged = if is_new { None } else { logged(&head.epoch).map_err(OpenFault::Log)? };
+    if logged.is_none() {
+        check_company(&connection, path, &head)?;
+    }
     // From here on the file is written to.
     schema::migrate(&mut connection, version)?;
     use_log(&connection, path)?;
-    Ok(Opened { path: path.to_owned(), head_file, connection, head })
+    let mut opened = Opened { path: path.to_owned(), head_file, connection, head, logged, fork: None };
+    if let Some(logged) = logged.filter(|logged| *logged > opened.head.sequence) {
+        opened.begin_epoch(new_epoch, logged)?;
+    }
+    Ok(opened)
 }
 
 /// A journal is a file with something in it, and one name: by that go the lock and the log beside it, so two
@@ -126,6 +169,9 @@ pub(super) fn check_acknowledged(
         // Nobody knows, or it is about another journal, whose place this one has taken.
         return Ok(());
     };
+    if acknowledged.sequence == Sequence(0) {
+        return Ok(());
+    }
     if acknowledged.sequence > head.sequence {
         return Err(OpenFault::Shortened { head: head.sequence, acknowledged: acknowledged.sequence });
     }
@@ -138,6 +184,16 @@ pub(super) fn check_acknowledged(
     }
     let sequence = acknowledged.sequence;
     Err(OpenFault::Damaged(format!("event {sequence} is not the one that had been acknowledged")))
+}
+
+/// A main file that a log belongs to lacks what is in that log, and without the log and the head file nothing
+/// shows that. A copy that SQLite made with VACUUM INTO, or `chitchat journal backup`, needs neither: it has no log.
+pub(super) fn check_company(connection: &Connection, path: &Path, head: &Head) -> Result<(), OpenFault> {
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode == "wal" && size_of(&beside(path, "-wal"))? == 0 && size_of(&beside(path, "-head"))? == 0 {
+        return Err(OpenFault::Alone { path: path.to_owned(), events: head.sequence });
+    }
+    Ok(())
 }
 
 /// Writes to a log first, from which a commit that was cut short is dropped as a whole.
@@ -156,11 +212,11 @@ fn use_log(connection: &Connection, path: &Path) -> Result<(), OpenFault> {
 
 /// Makes a journal under another name and gives it its own when it is whole and on the disk, so that a
 /// journal is never half made.
-fn create(path: &Path, epoch: &Epoch) -> Result<(), OpenFault> {
+fn create(path: &Path, head_file: &mut HeadFile, epoch: Epoch) -> Result<(), OpenFault> {
     let unfinished = beside(path, "-new");
     remove_if_there(&unfinished)?;
     let mut connection = connect::for_creating(&unfinished)?;
-    schema::create(&mut connection, epoch)?;
+    schema::create(&mut connection, &epoch)?;
     let _mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     connect::keep_log_on_close(&connection, false)?;
     connection.close().map_err(|(_, error)| error)?;
@@ -168,6 +224,8 @@ fn create(path: &Path, epoch: &Epoch) -> Result<(), OpenFault> {
     // Nobody's: the main file that they belonged to is gone, and the log is empty.
     remove_if_there(&beside(path, "-wal"))?;
     remove_if_there(&beside(path, "-shm"))?;
+    // Before the journal has its name: one that is in use never stands alone.
+    head_file.write(&Head { chain: Chain::of(&epoch), epoch, sequence: Sequence(0) })?;
     fs::rename(&unfinished, path)?;
     // The name is in the folder, and the head file's too.
     File::open(folder_of(path))?.sync_all()?;
@@ -181,17 +239,28 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The absolute path without links, of a file that may not exist yet.
-pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
-    match fs::canonicalize(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-            Ok(fs::canonicalize(folder_of(path))?.join(name))
+/// The absolute path without links, of a file that may not exist yet. A link to a missing file leads to where that
+/// file will be made.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf, OpenFault> {
+    let mut file = path.to_owned();
+    loop {
+        match fs::canonicalize(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            resolved => return Ok(resolved?),
         }
-        resolved => resolved,
+        if let Ok(target) = fs::read_link(&file) {
+            file = folder_of(&file).join(target);
+            continue;
+        }
+        let name = file.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename))?;
+        return match fs::canonicalize(folder_of(&file)) {
+            Ok(folder) => Ok(folder.join(name)),
+            Err(_) if file != path => Err(OpenFault::DanglingLink { target: file }),
+            Err(error) => Err(error.into()),
+        };
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -1,20 +1,19 @@
 //! An event as a row, and back.
 
 use std::collections::HashMap;
-use std::fmt::{self, Write as _};
 use std::str;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, Statement, params};
-use sha2::{Digest, Sha256};
 
 use super::error::{Damage, Fault};
 use crate::chat::{
     DisplayName, Event, EventKind, LeaveReason, LogicalTime, MessageId, MessageText, Participant, ParticipantId,
     Sequence, SessionKey,
 };
-use crate::journal::Epoch;
+use crate::journal::chain::{bytes_of, hex, readable};
+use crate::journal::{Chain, Recorded};
 
 /// Puts one event into the table: the order of [`insert`].
 pub(super) const INSERT: &str = "INSERT INTO event (sequence, logical_time, sent_logical_time, recorded_at, kind, \
@@ -26,104 +25,8 @@ pub(super) const SELECT: &str = "SELECT sequence, logical_time, sent_logical_tim
     participant_id, display_name, session_digest, text, message_id, seen_sequence, reason, chain \
     FROM event WHERE sequence >= ?1 ORDER BY sequence LIMIT ?2";
 
-/// The last instant that has a readable form: 9999-12-31T23:59:59Z and the nanoseconds after it.
-const LATEST_SECONDS: u64 = 253_402_300_799;
-
 /// How many names a decoder remembers.
 const NAMES_REMEMBERED: usize = 1024;
-
-/// What an event and all events before it come to: the start of SHA-256(chain of the event before, event),
-/// for the first event of SHA-256(epoch).
-///
-/// SQLite notices damage to the shape of its file, but a changed bit in a text is a text too. A chain is
-/// there against accidents: whoever can write the file can write chains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Chain([u8; 8]);
-
-impl Chain {
-    /// Before the first event.
-    pub(super) fn of(epoch: &Epoch) -> Self {
-        let mut hash = Sha256::new_with_prefix(b"chitchat journal\0");
-        hash.update(epoch.as_str());
-        Self::ending(hash)
-    }
-
-    /// After one more event. Every part has a fixed length or says its length, so that no two different
-    /// events read the same.
-    pub(super) fn with(self, event: &Event) -> Self {
-        let mut hash = Sha256::new_with_prefix(self.0);
-        let mut number = |n: u64| hash.update(n.to_le_bytes());
-        let at = readable(event.recorded_at).duration_since(UNIX_EPOCH).unwrap_or_default();
-        number(event.sequence.0);
-        number(event.logical_time.0);
-        number(event.sent_logical_time.0);
-        number(at.as_secs());
-        number(at.subsec_nanos().into());
-        number(event.participant.id.0.0);
-        let text = |hash: &mut Sha256, text: &str| {
-            hash.update((text.len() as u64).to_le_bytes());
-            hash.update(text);
-        };
-        text(&mut hash, event.participant.display_name.as_str());
-        match &event.kind {
-            EventKind::Joined { session } => {
-                hash.update([0]);
-                hash.update(session.0);
-            }
-            EventKind::Left { reason } => hash.update([1, *reason as u8]),
-            EventKind::Message { text: written, message_id, seen } => {
-                hash.update([2]);
-                hash.update(seen.0.to_le_bytes());
-                text(&mut hash, message_id.as_ref().map_or("", |id| id.as_str()));
-                text(&mut hash, written.as_str());
-            }
-        }
-        Self::ending(hash)
-    }
-
-    /// Reads what [`fmt::Display`] writes.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        bytes_of(text).map(Self)
-    }
-
-    fn ending(hash: Sha256) -> Self {
-        let mut start = [0; 8];
-        start.copy_from_slice(&hash.finalize()[..8]);
-        Self(start)
-    }
-}
-
-impl fmt::Display for Chain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn bytes_of<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != 2 * N || !digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, digits) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(bytes)
-}
-
-/// A clock that was never set must not stop the conversation: no rule depends on this time, and what lies
-/// outside the years 1970 to 9999 has no readable form.
-fn readable(at: SystemTime) -> SystemTime {
-    at.clamp(UNIX_EPOCH, UNIX_EPOCH + Duration::new(LATEST_SECONDS, 999_999_999))
-}
 
 /// Puts an event into the table, by a statement of [`INSERT`].
 pub(super) fn insert(statement: &mut Statement<'_>, event: &Event, chain: Chain) -> rusqlite::Result<()> {
@@ -183,7 +86,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Damage`] where it is not what was recorded after the one before.
-    pub(super) fn decode(&mut self, row: &Row<'_>) -> Result<Event, Damage> {
+    pub(super) fn decode(&mut self, row: &Row<'_>) -> Result<Recorded, Damage> {
         let sequence = self.sequence.next();
         let damaged = |fault| Damage { sequence, fault };
         if number(row, 0, "sequence").map_err(damaged)? != sequence.0 {
@@ -195,7 +98,7 @@ impl Decoder {
             return Err(damaged(Fault::Chain));
         }
         (self.sequence, self.chain) = (sequence, chain);
-        Ok(event)
+        Ok(Recorded { event: Arc::new(event), chain })
     }
 
     fn event(&mut self, row: &Row<'_>, sequence: Sequence) -> Result<Event, Fault> {

@@ -1,5 +1,6 @@
 //! The journal file as a whole: what comes back, what is refused, what is never lost without a word.
 
+mod copies;
 mod damage;
 mod support;
 
@@ -57,7 +58,8 @@ async fn pages_have_what_was_asked_for_and_no_more() {
         (u64::MAX, usize::MAX, 20..20),
         (0, usize::MAX, 0..20),
     ] {
-        assert_eq!(history.read(Sequence(after), limit).await.unwrap(), events[expected], "{limit} after {after}");
+        let page = history.read(Sequence(after), limit).await.unwrap();
+        assert!(page.iter().map(|recorded| &recorded.event).eq(&events[expected]), "{limit} after {after}");
     }
     drop(journal);
     assert!(matches!(history.read(Sequence(0), 1).await, Err(JournalError::Unavailable(_))));
@@ -122,6 +124,15 @@ async fn a_file_that_is_removed_or_written_by_somebody_else_stops_the_journal() 
         assert!(matches!(error, JournalError::Fatal(_)), "{error}");
         assert!(error.to_string().contains("removed or replaced"), "{error}");
     }
+    for ending in ["", "-wal"] {
+        let path = folder.path().join(format!("emptied{ending}.db"));
+        let mut journal = open(&path).unwrap();
+        append_all(&mut journal, &events[..2], 1).await;
+        fs::write(beside(&path, ending), "").unwrap();
+        let error = journal.append(events[2..3].to_vec()).await.unwrap_err();
+        assert!(matches!(error, JournalError::Fatal(_)), "{error}");
+        assert!(error.to_string().contains("emptied or cut"), "{error}");
+    }
     let path = folder.path().join("written.db");
     let mut journal = open(&path).unwrap();
     append_all(&mut journal, &events[..2], 1).await;
@@ -130,6 +141,28 @@ async fn a_file_that_is_removed_or_written_by_somebody_else_stops_the_journal() 
     Connection::open(&path).unwrap().execute(copy, []).unwrap();
     let error = journal.append(events[2..3].to_vec()).await.unwrap_err();
     assert!(matches!(error, JournalError::Fatal(_)), "{error}");
+}
+
+/// A log that grew during a long read is cut when it begins again from the start.
+#[tokio::test]
+async fn a_log_that_grew_shrinks_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("j.db");
+    let mut journal = open(&path).unwrap();
+    let events = conversation(90_010);
+    let log_bytes = || size_of(&beside(&path, "-wal")).unwrap();
+    let reader = Connection::open(&path).unwrap();
+    append_all(&mut journal, &events[..10], 10).await;
+    reader.execute_batch("BEGIN; SELECT count(*) FROM event").unwrap();
+    append_all(&mut journal, &events[10..70_000], 10_000).await;
+    let grown = log_bytes();
+    assert!(grown > connect::LOG_BYTES_KEPT as u64, "{grown}");
+    reader.execute_batch("COMMIT").unwrap();
+    append_all(&mut journal, &events[70_000..90_000], 10_000).await;
+    append_all(&mut journal, &events[90_000..], 10).await;
+    assert!(log_bytes() <= connect::LOG_BYTES_KEPT as u64, "{}", log_bytes());
+    drop(journal);
+    assert_eq!(open(&path).unwrap().head_at_open(), Sequence(90_010));
 }
 
 #[tokio::test]

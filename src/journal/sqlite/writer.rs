@@ -15,7 +15,7 @@ use super::head::{Head, HeadFile};
 use super::row::{self, INSERT};
 use super::schema;
 use crate::chat::Event;
-use crate::journal::{Committed, JournalError};
+use crate::journal::{Committed, JournalError, Recorded};
 
 /// After so many commits or events the log is taken over into the main file, so that it stays at a few MiB.
 const CHECKPOINT_COMMITS: u32 = 1024;
@@ -36,10 +36,14 @@ pub(super) struct Start {
     pub(super) head: Head,
 }
 
-/// The journal's file is no longer where it was opened.
+/// Somebody else has changed a file of the journal.
 #[derive(Debug, thiserror::Error)]
-#[error("the file {} has been removed or replaced while it was in use", .0.display())]
-struct Displaced(PathBuf);
+enum Meddling {
+    #[error("the file {} has been removed or replaced while it was in use", .0.display())]
+    Displaced(PathBuf),
+    #[error("the file {} has been emptied or cut while it was in use", .0.display())]
+    Cut(PathBuf),
+}
 
 /// The batch does not follow what is recorded.
 #[derive(Debug, thiserror::Error)]
@@ -130,12 +134,12 @@ impl<'a> Writer<'a> {
 
     fn work(&mut self, requests: &mut mpsc::Receiver<Append>) -> End {
         while let Some(Append { events, answer }) = requests.blocking_recv() {
-            let appended = self.append(&events);
+            let appended = self.append(events);
             let fatal = matches!(appended, Err(JournalError::Fatal(_)));
             self.commits += 1;
-            self.events += events.len();
+            self.events += appended.as_ref().map_or(0, |committed| committed.events().len());
             // Whoever asked may be gone; what is recorded stays recorded.
-            let _ = answer.send(appended.map(|()| Committed::promise(events)));
+            let _ = answer.send(appended);
             if fatal {
                 return End::Told;
             }
@@ -147,10 +151,12 @@ impl<'a> Writer<'a> {
         End::Closed
     }
 
-    fn append(&mut self, events: &[Arc<Event>]) -> Result<(), JournalError> {
+    fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Committed, JournalError> {
         self.files.check()?;
-        match self.transaction(events) {
-            Ok(head) => self.head = head,
+        let appended = self.transaction(events);
+        self.files.measure();
+        let recorded = match appended {
+            Ok(recorded) => recorded,
             Err(error) => {
                 // Most errors have rolled back already. Where that cannot be done, nobody knows what is there.
                 if !self.connection.is_autocommit() {
@@ -158,32 +164,36 @@ impl<'a> Writer<'a> {
                 }
                 return Err(error);
             }
+        };
+        if let Some(last) = recorded.last() {
+            (self.head.sequence, self.head.chain) = (last.sequence, last.chain);
         }
         self.recorded = true;
         if let Err(error) = self.head_file.write(&self.head) {
             // The events themselves are on the disk. Only the second witness of that is missing.
             tracing::warn!(%error, "the newest position could not be noted beside the journal");
         }
-        Ok(())
+        Ok(Committed::promise(recorded))
     }
 
-    fn transaction(&mut self, events: &[Arc<Event>]) -> Result<Head, JournalError> {
+    fn transaction(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Recorded>, JournalError> {
         self.begin.execute([]).map_err(classify)?;
-        let mut head = self.head.clone();
+        let (mut head, mut chain) = (self.head.sequence, self.head.chain);
+        let mut recorded = Vec::with_capacity(events.len());
         for event in events {
-            if event.sequence != head.sequence.next() {
-                let out_of_order = OutOfOrder { found: event.sequence.0, head: head.sequence.0 };
+            if event.sequence != head.next() {
+                let out_of_order = OutOfOrder { found: event.sequence.0, head: head.0 };
                 return Err(JournalError::Fatal(Box::new(out_of_order)));
             }
-            head.sequence = event.sequence;
-            head.chain = head.chain.with(event);
-            row::insert(&mut self.insert, event, head.chain).map_err(classify)?;
+            (head, chain) = (event.sequence, chain.with(&event));
+            row::insert(&mut self.insert, &event, chain).map_err(classify)?;
+            recorded.push(Recorded { event, chain });
         }
-        if events.is_empty() {
+        if recorded.is_empty() {
             schema::rewrite_version(self.connection).map_err(classify)?;
         }
         self.commit.execute([]).map_err(classify)?;
-        Ok(head)
+        Ok(recorded)
     }
 
     fn checkpoint_if_due(&mut self) -> Result<(), JournalError> {
@@ -202,36 +212,63 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Which files are being written. SQLite would not notice that a name has come to mean another file, and
-/// what is written to a removed one is gone when the process ends.
-struct Files([(PathBuf, Option<FileId>); 3]);
+/// Which files are being written, and how long they are. SQLite would not notice that a name has come to mean another
+/// file, or that a file has been emptied; and what is written to a removed one is gone when the process ends.
+struct Files([Watched; 3]);
+
+/// Which of them is the log.
+const LOG: usize = 1;
+
+struct Watched {
+    path: PathBuf,
+    /// None until there is such a file.
+    id: Option<FileId>,
+    /// Nobody but the writer makes it shorter.
+    bytes: u64,
+}
 
 type FileId = (u64, u64);
 
 impl Files {
     fn at(path: &Path) -> Self {
-        Self([path.to_owned(), super::beside(path, "-wal"), super::beside(path, "-head")].map(|path| {
-            let id = id_of(&path).ok();
-            (path, id)
-        }))
+        let watched =
+            ["", "-wal", "-head"].map(|ending| Watched { path: super::beside(path, ending), id: None, bytes: 0 });
+        let mut files = Self(watched);
+        for file in &mut files.0 {
+            file.id = fs::metadata(&file.path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        }
+        files.measure();
+        files
     }
 
     fn check(&mut self) -> Result<(), JournalError> {
-        for (path, known) in &mut self.0 {
-            match (id_of(path), &known) {
-                (Ok(id), None) => *known = Some(id),
-                (Ok(id), Some(known)) if id == *known => {}
-                (Err(error), None) if error.kind() == io::ErrorKind::NotFound => {}
-                (Err(error), _) if error.kind() != io::ErrorKind::NotFound => {
+        for file in &mut self.0 {
+            let fatal = |meddling| Err(JournalError::Fatal(Box::new(meddling)));
+            match fs::metadata(&file.path) {
+                Ok(metadata) => {
+                    let id = (metadata.dev(), metadata.ino());
+                    if *file.id.get_or_insert(id) != id {
+                        return fatal(Meddling::Displaced(file.path.clone()));
+                    }
+                    if metadata.len() < file.bytes {
+                        return fatal(Meddling::Cut(file.path.clone()));
+                    }
+                }
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(JournalError::Unavailable(error.into()));
                 }
-                _ => return Err(JournalError::Fatal(Box::new(Displaced(path.clone())))),
+                Err(_) if file.id.is_some() => return fatal(Meddling::Displaced(file.path.clone())),
+                Err(_) => {}
             }
         }
         Ok(())
     }
-}
 
-fn id_of(path: &Path) -> io::Result<FileId> {
-    fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
+    /// The log becomes shorter when it begins again; the other files only grow.
+    fn measure(&mut self) {
+        for (index, file) in self.0.iter_mut().enumerate() {
+            let bytes = super::size_of(&file.path).unwrap_or(file.bytes);
+            file.bytes = if index == LOG { bytes } else { file.bytes.max(bytes) };
+        }
+    }
 }

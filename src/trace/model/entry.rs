@@ -92,6 +92,17 @@ pub struct Fork {
     pub other: LineRef,
 }
 
+/// The epoch before, where a service found its journal to be an older copy and went on as this epoch.
+#[derive(Clone, Debug)]
+pub struct Previous {
+    /// Which.
+    pub epoch: Box<str>,
+    /// The last event of it that the log had.
+    pub last: u64,
+    /// The event after which this epoch goes on.
+    pub after: u64,
+}
+
 /// A process of the service that went on with this journal.
 #[derive(Clone, Debug)]
 pub struct Start {

@@ -6,7 +6,7 @@ use foldhash::HashMap;
 
 use crate::trace::record::{Kind, LineRef, Record, Who, digest};
 
-use super::entry::{Entry, Fork, Irregular, Link, Lookup, REQUESTED, Start, is_valid};
+use super::entry::{Entry, Fork, Irregular, Link, Lookup, Previous, REQUESTED, Start, is_valid};
 use super::order::Order;
 use super::streams::{Leap, Streams};
 
@@ -61,6 +61,8 @@ pub struct Journal {
     pub forks: Vec<Fork>,
     /// Every start of the service on this journal.
     pub starts: Vec<Start>,
+    /// The epochs that it goes on from.
+    pub previous: Vec<Previous>,
     /// What the service handed to a participant's stream that lies outside its membership.
     pub strayed: Vec<(LineRef, Who, u64, u64)>,
     streams: Streams,
@@ -96,6 +98,7 @@ impl Journal {
             repeated: Vec::new(),
             forks: Vec::new(),
             starts: Vec::new(),
+            previous: Vec::new(),
             strayed: Vec::new(),
             streams: Streams::default(),
             links: HashMap::default(),
@@ -233,6 +236,11 @@ impl Journal {
         self.touch(record.at);
         match &*record.event {
             "server_started" => self.started(line, record),
+            "epoch_changed" => {
+                let (last, after) = (record.last_sequence.unwrap_or(0), record.sequence.unwrap_or(0));
+                self.previous.push(Previous { epoch: Record::text(&record.previous_epoch).into(), last, after });
+                self.started(line, record);
+            }
             "join_broadcast" | "leave_broadcast" | "message_broadcast" => self.broadcast(line, record),
             "client_connected" => {
                 let peer = record.peer.as_deref().and_then(|peer| peer.parse::<SocketAddr>().ok());

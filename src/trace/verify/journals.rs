@@ -261,6 +261,13 @@ fn v13_prefix(journal: &Journal, rule: &mut RuleReport) {
             rule.violate(sentence, &[line, start.line]);
         }
     }
+    for previous in &journal.previous {
+        rule.gap(format!(
+            "an older copy of the journal was put in its place: epoch {} was recorded up to event {}, and epoch {} goes on \
+             after event {}",
+            previous.epoch, previous.last, journal.epoch, previous.after
+        ));
+    }
     if journal.compared == 0 && journal.starts.iter().all(|start| start.last.is_none()) {
         rule.gap(format!(
             "there is one copy of the journal of epoch {}, and nothing to compare it with",

@@ -50,7 +50,7 @@ impl Participant {
     /// Where to go on after a position.
     pub fn resume_point(&self, after_sequence: u64) -> pb::ResumePoint {
         let pb::Welcome { session_token, epoch, .. } = self.welcome.clone();
-        pb::ResumePoint { session_token, epoch, after_sequence }
+        pb::ResumePoint { session_token, epoch, after_sequence, ..Default::default() }
     }
 
     /// Opens another stream of the same session, over another connection.

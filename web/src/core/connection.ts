@@ -44,7 +44,7 @@ export function open(state: State, tries: number, now: Moment): Step {
       local_time: opened.clock,
       ...(session === null ? {} : { sequence: opened.position ?? 0n }),
     }),
-    { do: "open", attempt: opened.attempt, name: opened.name, time: opened.clock, session, after: opened.position ?? 0n },
+    { do: "open", attempt: opened.attempt, name: opened.name, time: opened.clock, session, after: opened.position ?? 0n, chainHash: opened.chainHash },
   );
 }
 

@@ -38,6 +38,8 @@ export interface ChatEvent {
   readonly recordedAt: number | null;
   /** This page's own clock after it was delivered; null for what was listed later. */
   readonly receipt: LogicalTime | null;
+  /** The service's checksum over this event and all before it. */
+  readonly chainHash: string;
   /** What happened. */
   readonly kind: EventKind;
 }

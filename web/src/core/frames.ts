@@ -57,6 +57,7 @@ function delivered(state: State, session: Session, event: ChatEvent, now: Moment
   const next: State = {
     ...shown,
     position: event.sequence,
+    chainHash: event.chainHash,
     roster: event.sequence > state.rosterAsOf ? withChange(state.roster, event) : state.roster,
     unreachable: event.kind.type === "left" ? withPresence(state.unreachable, event.author.id, true) : state.unreachable,
     outbox: noteDelivered(shown.outbox, event, session),

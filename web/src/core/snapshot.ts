@@ -7,6 +7,7 @@ interface Stored {
   readonly name: string;
   readonly clock: string;
   readonly position: string | null;
+  readonly chainHash?: string;
   readonly session: { readonly token: string; readonly participantId: string; readonly name: string; readonly epoch: string } | null;
   readonly outbox: readonly StoredMessage[];
 }
@@ -27,6 +28,7 @@ export function toSnapshot(state: State): string {
     name: state.name,
     clock: state.clock.toString(),
     position: state.position?.toString() ?? null,
+    chainHash: state.chainHash,
     // Whoever is leaving does not come back by reloading.
     session: state.phase.at === "leaving" ? null : state.session,
     outbox: state.outbox.flatMap((message) => {
@@ -68,6 +70,7 @@ export function fromSnapshot(text: string | null, secret: string): State | null 
       secretWanted: secret !== "",
       clock: BigInt(stored.clock),
       position: stored.position === null ? null : BigInt(stored.position),
+      chainHash: stored.chainHash ?? "",
       session: stored.session,
       outbox: stored.outbox.map((message): Outgoing => ({
         id: message.id,

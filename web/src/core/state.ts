@@ -118,6 +118,8 @@ export interface State {
   readonly attempt: number;
   /** The last sequence delivered in this membership; null before the first. */
   readonly position: bigint | null;
+  /** The chain hash of that event; empty where it is not known. */
+  readonly chainHash: string;
   /** Who is here. */
   readonly roster: readonly Person[];
   /** The ids of the participants whose connections are broken at the moment. */
@@ -148,6 +150,7 @@ export const INITIAL: State = {
   anew: null,
   attempt: 0,
   position: null,
+  chainHash: "",
   roster: [],
   unreachable: new Set(),
   rosterAsOf: 0n,

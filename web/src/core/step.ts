@@ -72,7 +72,7 @@ export type RecordEvent =
 export type Output =
   | { readonly do: "claim" }
   | { readonly do: "release" }
-  | { readonly do: "open"; readonly attempt: number; readonly name: string; readonly time: LogicalTime; readonly session: Session | null; readonly after: bigint }
+  | { readonly do: "open"; readonly attempt: number; readonly name: string; readonly time: LogicalTime; readonly session: Session | null; readonly after: bigint; readonly chainHash: string }
   | { readonly do: "close" }
   | { readonly do: "publish"; readonly id: string; readonly text: string; readonly time: LogicalTime; readonly seen: bigint; readonly session: Session }
   | { readonly do: "leave"; readonly time: LogicalTime; readonly session: Session }

@@ -7,7 +7,7 @@ import type { LogicalTime } from "../core/clock.js";
 import type { ChatEvent, Frame } from "../core/event.js";
 import type { Session } from "../core/state.js";
 import { ChitChatService, LeaveRequestSchema } from "../gen/chitchat/v1/chitchat_pb.js";
-import { toEvent, toFrame } from "./convert.js";
+import { fromHex, toEvent, toFrame } from "./convert.js";
 
 /** How long a call other than the stream may take, in milliseconds. */
 const CALL_WAIT_MS = 10_000;
@@ -33,12 +33,13 @@ export class ChatClient {
 
   /** Opens the stream and hands over each frame, until it ends. */
   async join(
-    request: { name: string; time: LogicalTime; session: Session | null; after: bigint; secret: string },
+    request: { name: string; time: LogicalTime; session: Session | null; after: bigint; chainHash: string; secret: string },
     signal: AbortSignal,
     onFrame: (frame: Frame) => void,
   ): Promise<void> {
     const { name, time, session, after, secret } = request;
-    const resume = session === null ? {} : { resume: { sessionToken: session.token, epoch: session.epoch, afterSequence: after } };
+    const position = { afterSequence: after, chainHash: fromHex(request.chainHash) };
+    const resume = session === null ? {} : { resume: { sessionToken: session.token, epoch: session.epoch, ...position } };
     const options = { headers: authorization(secret), signal };
     for await (const response of this.#client.join({ displayName: name, logicalTime: time, ...resume }, options)) {
       onFrame(toFrame(response));

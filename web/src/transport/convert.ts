@@ -38,8 +38,18 @@ export function toEvent(event: Event): ChatEvent {
     author: { id: event.participant?.participantId ?? "", name: event.participant?.displayName ?? "" },
     recordedAt: event.recordedAt === undefined ? null : timestampMs(event.recordedAt),
     receipt: null,
+    chainHash: toHex(event.chainHash),
     kind: toKind(event),
   };
+}
+
+function toHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The bytes that a chain hash stands for. */
+export function fromHex(text: string): Uint8Array {
+  return Uint8Array.from(text.match(/../g) ?? [], (digits) => Number.parseInt(digits, 16));
 }
 
 function toKind({ kind }: Event): EventKind {
