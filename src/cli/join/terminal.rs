@@ -22,7 +22,7 @@ pub(in crate::cli) struct Terminal(Mutex<Typing>);
 struct Typing {
     /// How many lines were read.
     read: usize,
-    /// How many of them were shown to [`Terminal::replace`], or are commands.
+    /// How many of them were shown to [`Terminal::handled`], or are commands.
     handled: usize,
     /// Something was written after a line was typed that is not handled yet: the line is further up, somewhere.
     is_covered: bool,
