@@ -53,11 +53,16 @@ impl Readiness {
         }
     }
 
-    /// Keeps `grpc.health.v1` up to date, until the shutdown has been told.
+    /// Keeps `grpc.health.v1` up to date, from a service that was told to be ready until the shutdown has been told.
+    /// Watchers are told changes only.
     pub async fn report(&self, reporter: HealthReporter) {
         let mut journal_works = self.journal_works.subscribe();
+        let mut told_ready = true;
         loop {
-            self.tell(&reporter).await;
+            let is_ready = self.obstacle().is_none();
+            if std::mem::replace(&mut told_ready, is_ready) != is_ready {
+                self.tell(&reporter).await;
+            }
             if self.shutdown.is_cancelled() {
                 return;
             }
