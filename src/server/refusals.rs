@@ -49,6 +49,8 @@ impl fmt::Debug for Refusals {
 pub struct Claims<'a> {
     /// The name under which it addressed the service.
     pub host: Option<&'a [u8]>,
+    /// The name that a trusted proxy says the browser used.
+    pub forwarded_host: Option<&'a [u8]>,
     /// The page that it came from.
     pub origin: Option<&'a [u8]>,
 }
@@ -84,6 +86,7 @@ impl Refusals {
             participant_id = participant.map(|id| id.to_string()),
             reason = reason.as_str(),
             host = claims.host.map(cut),
+            forwarded_host = claims.forwarded_host.map(cut),
             origin = claims.origin.map(cut),
             unrecorded = (unrecorded > 0).then_some(unrecorded),
         );
