@@ -29,12 +29,16 @@ pub(super) fn origin(text: &str) -> Result<HeaderValue, String> {
         (true, Some(host)) if host.port_u16().is_some_and(|port| Some(port) == usual_port(&uri)) => {
             Err("leave out the port: browsers do so where it is the usual one".into())
         }
+        (true, Some(host)) if host.host().contains('*') => Err(NO_WILDCARDS.into()),
         (true, Some(_)) if uri.path() == "/" && !text.ends_with('/') && uri.query().is_none() => {
             HeaderValue::from_str(&text.to_ascii_lowercase()).map_err(|_| wrong.into())
         }
         _ => Err(wrong.into()),
     }
 }
+
+/// A pattern would be compared as it is written, and never match.
+const NO_WILDCARDS: &str = "patterns are not supported: name each host, such as chat.example";
 
 fn usual_port(uri: &Uri) -> Option<u16> {
     match uri.scheme_str() {
@@ -65,6 +69,9 @@ pub(super) fn host(text: &str) -> Result<String, String> {
     let authority: Authority = text.parse().map_err(|_| "is not a host name")?;
     if authority.port().is_some() || authority.as_str() != authority.host() {
         return Err("should be a name alone, without a port".into());
+    }
+    if authority.host().contains('*') {
+        return Err(NO_WILDCARDS.into());
     }
     Ok(bare(authority.host()))
 }
@@ -161,6 +168,7 @@ mod tests {
             "https://a:443",
             "ftp://a",
             "https://u@a",
+            "https://*.example",
         ] {
             assert!(origin(text).is_err(), "{text}");
         }
@@ -170,7 +178,7 @@ mod tests {
     fn a_host_is_a_name_alone() {
         assert_eq!(host("Chat.Example"), Ok("chat.example".into()));
         assert_eq!(host("[::1]"), Ok("::1".into()));
-        for text in ["", "a:1", "a/b", "u@a", "a b"] {
+        for text in ["", "a:1", "a/b", "u@a", "a b", "*", "*.example"] {
             assert!(host(text).is_err(), "{text}");
         }
         assert_eq!(host_of("chat.example:50051"), Some("chat.example".into()));

@@ -3,7 +3,7 @@
 //! `Forwarded` (RFC 7239) is not read: most proxies set the one header and pass the other on as it came, so a
 //! service that reads both believes whichever the client wrote.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use http::{HeaderMap, HeaderName};
@@ -30,9 +30,21 @@ impl FromStr for ProxyNetwork {
     type Err = ProxyNetworkFault;
 
     fn from_str(text: &str) -> Result<Self, ProxyNetworkFault> {
-        let address = |text: &str| text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
-        text.parse().or_else(|_| address(text)).map(Self).map_err(|_| ProxyNetworkFault)
+        let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        network.map(|network| Self(to_canonical(network))).map_err(|_| ProxyNetworkFault)
     }
+}
+
+/// A network of IPv4 as such, also where it is written in IPv6: addresses are compared in that form.
+fn to_canonical(network: IpNet) -> IpNet {
+    let mapped = match (network, network.addr().to_canonical()) {
+        (IpNet::V6(_), IpAddr::V4(address)) => network
+            .prefix_len()
+            .checked_sub(Ipv6Addr::BITS as u8 - Ipv4Addr::BITS as u8)
+            .and_then(|prefix_len| IpNet::new(address.into(), prefix_len).ok()),
+        _ => None,
+    };
+    mapped.unwrap_or(network)
 }
 
 /// The proxies whose word counts. None by default.
@@ -89,7 +101,7 @@ fn parse_hop(hop: &[u8]) -> Option<ClientAddress> {
         Some(port) => Some(port.parse().ok()?),
         None => None,
     };
-    Some(ClientAddress { ip: address.parse().ok()?, port })
+    Some(ClientAddress { ip: address.parse::<IpAddr>().ok()?.to_canonical(), port })
 }
 
 #[cfg(test)]
@@ -123,6 +135,14 @@ mod tests {
         {
             assert_eq!(trusted().contains(address.parse().unwrap()), known, "{address}");
         }
+    }
+
+    #[test]
+    fn ipv4_written_in_ipv6_is_ipv4() {
+        let network: ProxyNetwork = "::ffff:10.0.0.0/104".parse().unwrap();
+        assert_eq!(Ok(network), "10.0.0.0/8".parse());
+        assert_eq!("::ffff:10.0.0.1".parse::<ProxyNetwork>(), "10.0.0.1".parse());
+        assert_eq!(client("127.0.0.1:4711", &["::ffff:192.0.2.1, ::ffff:10.0.0.1"]), "192.0.2.1");
     }
 
     #[test]

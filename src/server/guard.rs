@@ -118,15 +118,19 @@ fn names(request: &Request) -> Result<Vec<Authority>, Rejection> {
         }
         (None, Some(_), Some(_)) => return Err(malformed("there is more than one Host header")),
     }
-    if request.extensions().get::<Proxied>().is_some()
-        && let Some(forwarded) = request.headers().get_all(X_FORWARDED_HOST).into_iter().next_back()
-    {
+    if let Some(forwarded) = forwarded_host(request) {
         // Each proxy appends the name that it was addressed by.
-        let last = forwarded.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
+        let last = forwarded.rsplit(|byte| *byte == b',').next().unwrap_or_default();
         let host = Authority::try_from(last.trim_ascii());
         names.push(host.map_err(|_| malformed("the X-Forwarded-Host header names no host"))?);
     }
     Ok(names)
+}
+
+/// What a trusted proxy says of the name that the browser used.
+fn forwarded_host(request: &Request) -> Option<&[u8]> {
+    request.extensions().get::<Proxied>()?;
+    request.headers().get_all(X_FORWARDED_HOST).into_iter().next_back().map(HeaderValue::as_bytes)
 }
 
 fn refuse(vitals: &Vitals, request: &Request, rejection: Rejection) -> Response {
@@ -139,7 +143,11 @@ fn refuse(vitals: &Vitals, request: &Request, rejection: Rejection) -> Response 
     if let Some(origin) = request.extensions().get::<Origin>() {
         let header = |name| request.headers().get(name).map(HeaderValue::as_bytes);
         let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
-        let claims = Claims { host: authority.or(header(header::HOST)), origin: header(header::ORIGIN) };
+        let claims = Claims {
+            host: authority.or(header(header::HOST)),
+            forwarded_host: forwarded_host(request),
+            origin: header(header::ORIGIN),
+        };
         vitals.refusals.record_claims(origin, request.uri().path(), None, rejection.reason(), claims);
     }
     answer(request, code, code, rejection)

@@ -25,7 +25,7 @@ use super::readiness::Readiness;
 use super::secret::{self, SecretAuth};
 use super::service::Service;
 use super::vitals::Vitals;
-use super::{deadline, drain, guard, page, request_charge};
+use super::{deadline, drain, guard, page, refusals, request_charge};
 use crate::wire::codec::REQUEST_BYTES_BUFFERED_MAX;
 use crate::wire::service::FILE_DESCRIPTOR_SET;
 use crate::wire::service::chit_chat_service_server::{ChitChatServiceServer, SERVICE_NAME};
@@ -45,6 +45,11 @@ const UNBUFFERED: [(HeaderName, HeaderValue); 2] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
 ];
 
+/// Why a call was refused, percent-encoded.
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+/// How long it is at most, in bytes. Proxies and clients give up on an answer with long headers.
+const GRPC_MESSAGE_BYTES_MAX: usize = 1024;
+
 /// What can be asked of the page and by operators.
 const READ_METHODS: &str = "GET, HEAD, OPTIONS";
 
@@ -62,6 +67,7 @@ pub fn router(service: Service, config: &Config, vitals: &Vitals) -> (Router, He
     let router = chat(service, auth.as_ref(), vitals)
         .merge(endless)
         .route_layer(middleware::from_fn_with_state(config.request_time, deadline::keep))
+        .route_layer(middleware::from_fn(shorten_message))
         .route_layer(GrpcWebLayer::new())
         .route_layer(middleware::from_fn(forbid_buffering))
         .route_layer(middleware::from_fn(only_grpc))
@@ -234,10 +240,24 @@ async fn note_refusals(State(vitals): State<Vitals>, request: Request, next: Nex
     response
 }
 
-/// Whoever speaks gRPC is told so in gRPC.
+/// The framework quotes a header that it does not understand, however long that is.
+async fn shorten_message(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let Some(message) = response.headers().get(GRPC_MESSAGE).map(HeaderValue::as_bytes) else { return response };
+    if message.len() > GRPC_MESSAGE_BYTES_MAX {
+        let kept = &message[..GRPC_MESSAGE_BYTES_MAX];
+        // `%2B` is one character, and is kept whole or not at all.
+        let end = kept.iter().rposition(|byte| *byte == b'%').filter(|at| at + 3 > kept.len());
+        if let Ok(short) = HeaderValue::from_bytes(&kept[..end.unwrap_or(kept.len())]) {
+            response.headers_mut().insert(GRPC_MESSAGE, short);
+        }
+    }
+    response
+}
+
+/// A gRPC client gets its answer in gRPC.
 async fn nothing_here(request: Request) -> Response {
-    let content_type = content_type(&request);
-    if content_type.as_bytes().starts_with(b"application/grpc") {
+    if let Some(content_type) = refusals::grpc_content_type(&request) {
         let mut response = Status::unimplemented("there is no such service here").into_http::<Body>();
         response.headers_mut().insert(header::CONTENT_TYPE, content_type);
         return response;

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use tonic::Status;
 
-use super::origin::Origin;
+use super::origin::{Origin, Transport};
 use super::rates::{Limiter, Rate};
 use crate::chat::ParticipantId;
 use crate::record::record;
@@ -49,6 +49,8 @@ impl fmt::Debug for Refusals {
 pub struct Claims<'a> {
     /// The name under which it addressed the service.
     pub host: Option<&'a [u8]>,
+    /// The name that a trusted proxy says the browser used.
+    pub forwarded_host: Option<&'a [u8]>,
     /// The page that it came from.
     pub origin: Option<&'a [u8]>,
 }
@@ -84,6 +86,7 @@ impl Refusals {
             participant_id = participant.map(|id| id.to_string()),
             reason = reason.as_str(),
             host = claims.host.map(cut),
+            forwarded_host = claims.forwarded_host.map(cut),
             origin = claims.origin.map(cut),
             unrecorded = (unrecorded > 0).then_some(unrecorded),
         );
@@ -102,20 +105,30 @@ fn cut(text: &[u8]) -> String {
 /// Tells a caller why it is refused: in gRPC, under one HTTP status, where it speaks gRPC, and as a line of text,
 /// under another, where it does not.
 pub fn answer(request: &Request, grpc: StatusCode, plain: StatusCode, rejection: Rejection) -> Response {
-    match request.headers().get(header::CONTENT_TYPE) {
-        Some(content_type) if content_type.as_bytes().starts_with(b"application/grpc") => {
+    match grpc_content_type(request) {
+        Some(content_type) => {
             let mut response = Status::from(rejection).into_http::<Body>();
-            response.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
+            response.headers_mut().insert(header::CONTENT_TYPE, content_type);
             *response.status_mut() = grpc;
             response
         }
-        _ => {
+        None => {
             let mut response = (plain, format!("{rejection}\n")).into_response();
             if plain == StatusCode::UNAUTHORIZED {
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             response
         }
+    }
+}
+
+/// The content type of an answer without a body to a gRPC request; none where the request is not gRPC. It is never
+/// the request's own, which can be of any length: proxies give up on an answer with long headers.
+pub fn grpc_content_type(request: &Request) -> Option<HeaderValue> {
+    match Transport::of(request.headers().get(header::CONTENT_TYPE)?.as_bytes()) {
+        Transport::Grpc => Some(HeaderValue::from_static("application/grpc")),
+        Transport::GrpcWeb => Some(HeaderValue::from_static("application/grpc-web+proto")),
+        Transport::Http => None,
     }
 }
 

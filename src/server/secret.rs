@@ -85,7 +85,7 @@ impl SecretAuth {
     }
 
     fn admit(&self, origin: &Origin, headers: &HeaderMap) -> Result<(), Rejection> {
-        match headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer ")) {
+        match headers.get(header::AUTHORIZATION).and_then(|value| parse_bearer(value.as_bytes())) {
             Some(guess) if self.secret.is(guess) => Ok(()),
             Some(_) => {
                 self.wrong.as_ref().map_or(Ok(()), |wrong| wrong.count(&origin.address()))?;
@@ -95,6 +95,12 @@ impl SecretAuth {
             None => Err(Rejection::SecretRequired),
         }
     }
+}
+
+/// What follows the scheme. The case of a scheme says nothing (RFC 9110, section 11.1).
+fn parse_bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, guess) = value.split_at_checked(b"Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then_some(guess.trim_ascii_start())
 }
 
 /// Lets requests with the secret pass, and refuses all others.

@@ -151,6 +151,22 @@ async fn the_names_of_this_machine_and_the_allowed_ones_are_answered_to() {
     }
 }
 
+/// Proxies give up on an answer with long headers: nginx on one of more than 4 KiB.
+#[tokio::test]
+async fn a_refusal_does_not_repeat_the_content_type() {
+    let server = server().await;
+    for (begin, expected) in
+        [("application/grpc-web+", "application/grpc-web+proto"), ("application/grpc+", "application/grpc")]
+    {
+        let long = begin.to_owned() + &"x".repeat(9_000);
+        for (host, path) in [("evil.example", PUBLISH), ("localhost", "/nothing/Here")] {
+            let headers = [("host", host), ("content-type", &*long)];
+            let answer = Http1::connect(server.address).await.ask("POST", path, &headers, b"").await;
+            assert_eq!(answer.header("content-type"), expected, "{host}{path}");
+        }
+    }
+}
+
 /// Every refusal by Host or Origin is free to provoke.
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_by_host_and_origin_are_counted_and_do_not_fill_the_log() {

@@ -80,13 +80,17 @@ async fn an_encoding_that_is_not_known_is_unimplemented_and_the_known_ones_are_n
     let server = Server::start().await;
     let alice = Participant::arrive(server.address, "alice").await;
     for path in ["/chitchat.v1.ChitChatService/Publish", "/grpc.health.v1.Health/Check"] {
-        for encoding in ["deflate", "zstd", "nonsense", ""] {
+        let long = "%".repeat(9_000);
+        for encoding in ["deflate", "zstd", "nonsense", "", &long] {
             let wire = alice.wire.with("grpc-encoding", encoding);
             let (_, headers, _) = wire.post(path, "application/grpc", frame(b"")).await;
             let status = Status::from_header_map(&headers).expect("a refusal");
             assert_eq!(status.code(), Code::Unimplemented, "{path} {encoding:?}");
             let known = headers["grpc-accept-encoding"].to_str().unwrap();
             assert!(known.split(',').any(|known| known.trim() == "gzip"), "{known}");
+            let message = headers["grpc-message"].as_bytes();
+            assert!(message.len() <= 1_024, "a refusal that repeats {} bytes of the request", message.len());
+            assert_eq!(message.ends_with(b"%25"), encoding == long, "{message:?}");
         }
     }
 }

@@ -76,6 +76,17 @@ async fn a_client_that_is_not_a_trusted_proxy_is_not_believed() {
     }
 }
 
+/// An operator has to see which name to allow.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_record_of_a_refusal_has_the_forwarded_name() {
+    let server = ServerProgram::start(&["--trust-proxy", "127.0.0.1"]);
+    let headers = [("host", "localhost"), ("x-forwarded-host", "chat.example")];
+    let answer = Http1::connect(server.address).await.ask("GET", "/healthz", &headers, b"").await;
+    assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST);
+    let refusal = server.records().into_iter().find(|record| record["event"] == "request_refused").unwrap();
+    assert_eq!((&refusal["host"], &refusal["forwarded_host"]), (&"localhost".into(), &"chat.example".into()));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn records_name_the_client_and_not_the_proxy() {
     let server = ServerProgram::start(&["--trust-proxy", "127.0.0.1,::1"]);

@@ -54,6 +54,11 @@ async fn only_who_knows_the_secret_takes_part() {
 
     let mut alice = Participant::over(wire.with(RIGHT[0].0, RIGHT[0].1), &newcomer("alice")).await.unwrap();
     alice.hears("Participant alice joined Chit Chat at logical time 3").await;
+    for authorization in ["bearer a-long-s3cret-indeed", "BEARER  a-long-s3cret-indeed"] {
+        let wire = wire.with("authorization", authorization);
+        wire.publish(&alice.request("hello")).await.expect("the case of the scheme says nothing");
+        alice.hears("hello").await;
+    }
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let web = Web { version, headers: &RIGHT, ..Web::new(server.address) };
         let mut answer = web.call("Publish", &alice.request("hello")).await;
