@@ -6,8 +6,9 @@ use std::io;
 
 use tonic::Status;
 
-use super::error::JoinError;
-use super::event::{self, Event, Member, Particulars};
+use super::check::{self, Greeting, ProtocolFault};
+use super::event::{Event, Kind, Member, Particulars};
+use super::receipts::{Receipts, check_receipt};
 use super::roster::Roster;
 use super::state::Shared;
 use super::{Receipt, Update};
@@ -47,6 +48,15 @@ pub(super) struct Session {
     cursor: Sequence,
     /// That event's chain hash; empty where it is not known.
     chain_hash: Vec<u8>,
+    /// What the next event has to be later than: that event's time, or that of the request to join.
+    before: LogicalTime,
+    /// When the newest request to join or to leave was sent.
+    asked: LogicalTime,
+    /// The newest event when the stream was opened, as its Welcome says.
+    head: Sequence,
+    /// A heartbeat came though there are events that did not.
+    is_lagging: bool,
+    receipts: Receipts,
     state: Option<Shared>,
     /// Why the state is no longer kept.
     not_kept: Option<String>,
@@ -98,6 +108,11 @@ impl Session {
             position: Sequence(0),
             cursor: Sequence(0),
             chain_hash: Vec::new(),
+            before: LogicalTime(0),
+            asked: LogicalTime(0),
+            head: Sequence(0),
+            is_lagging: false,
+            receipts: Receipts::default(),
             state: None,
             not_kept: None,
         }
@@ -157,6 +172,7 @@ impl Session {
     /// A request to join, or to go on where there is a membership.
     pub(super) fn join_request(&mut self) -> pb::JoinRequest {
         let sent = self.clock.tick();
+        self.asked = sent;
         let resume = self.membership.as_ref().map(|membership| pb::ResumePoint {
             session_token: membership.token.clone(),
             epoch: membership.epoch.clone(),
@@ -174,38 +190,61 @@ impl Session {
         pb::JoinRequest { display_name: self.display_name.clone(), logical_time: sent.0, resume }
     }
 
+    /// Checks the Welcome of a stream against what it was asked for and what this participant knows.
+    pub(super) fn check(&self, welcome: pb::Welcome) -> Result<Greeting, ProtocolFault> {
+        let greeting = check::welcome(welcome)?;
+        if !greeting.resumed {
+            return Ok(greeting);
+        }
+        let is_same = |membership: &Membership| {
+            membership.epoch == greeting.epoch && membership.me.participant_id == greeting.me.participant_id
+        };
+        if !self.membership.as_ref().is_some_and(is_same) {
+            return Err(ProtocolFault::OtherSession);
+        }
+        let (head, position) = (greeting.head, self.position.max(self.cursor));
+        if head < position {
+            return Err(ProtocolFault::Behind { head, position });
+        }
+        Ok(greeting)
+    }
+
     /// Takes in the Welcome of a stream.
-    pub(super) fn welcome(&mut self, welcome: pb::Welcome) -> Result<Welcomed, JoinError> {
-        let pb::Welcome { session_token, participant_id, epoch, head_sequence, logical_time, resumed, .. } =
-            welcome;
-        let roster: Vec<Member> = welcome.participants.into_iter().map(Member::from).collect();
-        let me = roster.iter().find(|member| member.participant_id == participant_id).cloned();
-        let me = me.ok_or_else(|| JoinError::Protocol("the roster lacks this participant".into()))?;
-        let local_time = self.clock.receive(LogicalTime(logical_time));
+    pub(super) fn welcome(&mut self, greeting: Greeting) -> Welcomed {
+        let Greeting { token, epoch, me, head, logical_time, resumed, roster, heartbeat } = greeting;
+        let local_time = self.clock.receive(logical_time);
         record!(
             INFO,
             "client",
             if resumed { "resumed" } else { "connected" },
             epoch,
-            participant_id,
+            participant_id = me.participant_id,
             display_name = me.display_name,
-            sequence = head_sequence,
-            logical_time,
+            sequence = head.0,
+            logical_time = logical_time.0,
             local_time = local_time.0,
         );
         if resumed {
             self.save();
+            self.receipts.reconnected();
         } else {
             self.memberships += 1;
-            (self.position, self.cursor, self.chain_hash) = (Sequence(0), Sequence(0), Vec::new());
-            self.keep(|state, _| state.begin(&participant_id, &epoch, &session_token, local_time));
+            self.begin();
+            self.before = self.asked;
+            self.keep(|state, _| state.begin(&me.participant_id, &epoch, &token, local_time));
         }
+        (self.head, self.is_lagging) = (head, false);
         self.display_name.clone_from(&me.display_name);
         self.roster = Roster::new(&roster);
-        self.membership = Some(Membership { token: session_token, epoch, me: me.clone() });
-        let missed = head_sequence.saturating_sub(self.cursor.0);
-        let heartbeat = welcome.heartbeat_interval.and_then(|interval| interval.try_into().ok());
-        Ok(Welcomed { me, roster, resumed, heartbeat, missed })
+        self.membership = Some(Membership { token, epoch, me: me.clone() });
+        let missed = head.0.saturating_sub(self.cursor.0);
+        Welcomed { me, roster, resumed, heartbeat, missed }
+    }
+
+    /// Nothing of a membership has come yet.
+    fn begin(&mut self) {
+        (self.position, self.cursor, self.chain_hash) = (Sequence(0), Sequence(0), Vec::new());
+        (self.before, self.receipts) = (LogicalTime(0), Receipts::default());
     }
 
     /// Begins again with a clock at 0, as another process would.
@@ -218,23 +257,73 @@ impl Session {
     /// The session is over, though the participant did not leave: the next join is a new one.
     pub(super) fn forget(&mut self) {
         self.membership = None;
-        (self.position, self.cursor, self.chain_hash) = (Sequence(0), Sequence(0), Vec::new());
+        self.begin();
     }
 
-    /// Takes in an event, to be [delivered](Self::deliver): each is to follow the last.
-    pub(super) fn receive(&mut self, event: pb::Event) -> Result<Event, String> {
-        let first = self.cursor == Sequence(0);
-        if !first && event.sequence != self.cursor.next().0 {
-            return Err(format!("event {} came after event {}", event.sequence, self.cursor));
+    /// Takes in an event, to be [delivered](Self::deliver). One that cannot be true is refused: the clock does not
+    /// tick for it, and the program does not get it.
+    pub(super) fn receive(&mut self, event: pb::Event) -> Result<Event, ProtocolFault> {
+        let (sequence, expected) = (event.sequence, self.expected());
+        let accepted = self.accept(event);
+        if let Err(fault) = &accepted {
+            own_record!(
+                self,
+                "event_refused",
+                sequence,
+                expected_sequence = expected.map(|expected| expected.0),
+                reason = %fault,
+            );
         }
+        accepted
+    }
+
+    /// The sequence of the next event; none before the first of a membership.
+    fn expected(&self) -> Option<Sequence> {
+        (self.cursor > Sequence(0)).then(|| self.cursor.next())
+    }
+
+    fn accept(&mut self, event: pb::Event) -> Result<Event, ProtocolFault> {
         let chain_hash = event.chain_hash.clone();
-        let event = self.read(event).ok_or("an event came without all of its parts")?;
-        if let Some(state) = &self.state {
-            state.came(event.sequence, &chain_hash);
+        let expected = self.expected();
+        let event = check::event(event, expected, self.before, self.epoch().unwrap_or_default())?;
+        let is_own = self.participant_id() == Some(&event.participant.participant_id);
+        if expected.is_none() && !(is_own && matches!(event.kind, Kind::Joined)) {
+            return Err(ProtocolFault::FirstEvent);
         }
-        (self.cursor, self.chain_hash) = (event.sequence, chain_hash);
-        self.roster.follow(&event);
+        let own_id = event.kind.particulars().message_id.filter(|_| is_own);
+        let Event { sequence, logical_time, .. } = event;
+        self.receipts.came(Receipt { sequence, logical_time }, own_id)?;
+        self.roster.follow(&event)?;
+        if let Some(state) = &self.state {
+            state.came(sequence, &chain_hash);
+        }
+        (self.cursor, self.chain_hash, self.before) = (sequence, chain_hash, logical_time);
+        self.is_lagging = false;
         Ok(event)
+    }
+
+    /// The replay is over: everything that the Welcome promised has come.
+    pub(super) fn caught_up(&self, sequence: Sequence) -> Result<(), ProtocolFault> {
+        let (position, head) = (self.cursor, self.head);
+        if sequence == position && position >= head {
+            Ok(())
+        } else {
+            Err(ProtocolFault::CaughtUp { sequence, position, head })
+        }
+    }
+
+    /// A heartbeat says how far the conversation is. Events may be on their way behind it, but not behind two.
+    pub(super) fn heartbeat(&mut self, head: Sequence) -> Result<(), ProtocolFault> {
+        let position = self.cursor;
+        if head < position {
+            return Err(ProtocolFault::Behind { head, position });
+        }
+        let is_behind = head > position || position == Sequence(0);
+        if is_behind && self.is_lagging {
+            return Err(ProtocolFault::Withheld { position });
+        }
+        self.is_lagging = is_behind;
+        Ok(())
     }
 
     /// Takes in who is connected: no event, so no clock ticks and nothing is recorded.
@@ -242,9 +331,24 @@ impl Session {
         self.roster.presence(presence)
     }
 
-    /// An event as it is before its delivery.
-    pub(super) fn read(&self, event: pb::Event) -> Option<Event> {
-        event::read(event, self.epoch().unwrap_or_default(), LogicalTime(0))
+    /// Reads a page of earlier events: those after one, at most so many.
+    pub(super) fn read_page(
+        &self,
+        events: Vec<pb::Event>,
+        after: Sequence,
+        count: u32,
+    ) -> Result<Vec<Event>, ProtocolFault> {
+        if events.len() > count as usize {
+            return Err(ProtocolFault::Page);
+        }
+        let (mut expected, mut before) = (after.next(), LogicalTime(0));
+        let epoch = self.epoch().unwrap_or_default();
+        let read = events.into_iter().map(|event| {
+            let event = check::event(event, Some(expected), before, epoch)?;
+            (expected, before) = (expected.next(), event.logical_time);
+            Ok(event)
+        });
+        read.collect()
     }
 
     /// Gives an event to the program (IR2). One that another process has recorded is not recorded again.
@@ -277,6 +381,7 @@ impl Session {
             content = text,
         );
         self.save();
+        self.receipts.sent(message_id, sent);
         pb::PublishRequest {
             session_token: self.token(),
             text: text.to_owned(),
@@ -286,8 +391,15 @@ impl Session {
         }
     }
 
-    pub(super) fn published(&mut self, message_id: &str, response: &pb::PublishResponse) -> Receipt {
-        self.acknowledged("publish_acknowledged", Some(message_id), response.sequence, response.logical_time)
+    pub(super) fn published(
+        &mut self,
+        message_id: &str,
+        response: &pb::PublishResponse,
+    ) -> Result<Receipt, ProtocolFault> {
+        let receipt = receipt(response.sequence, response.logical_time);
+        self.receipts.acknowledged(message_id, receipt, self.cursor)?;
+        self.acknowledged("publish_acknowledged", Some(message_id), receipt);
+        Ok(receipt)
     }
 
     pub(super) fn publish_refused(&self, message_id: Option<&str>, text: &str, reason: Option<Reason>, why: &str) {
@@ -304,13 +416,16 @@ impl Session {
         let sent = self.clock.tick();
         own_record!(self, "leave_sent", sent_logical_time = sent.0, local_time = sent.0,);
         self.save();
+        self.asked = sent;
         pb::LeaveRequest { session_token: self.token(), logical_time: sent.0 }
     }
 
-    pub(super) fn left(&mut self, response: &pb::LeaveResponse) -> Receipt {
-        let receipt = self.acknowledged("leave_acknowledged", None, response.sequence, response.logical_time);
+    pub(super) fn left(&mut self, response: &pb::LeaveResponse) -> Result<Receipt, ProtocolFault> {
+        let receipt = receipt(response.sequence, response.logical_time);
+        check_receipt(receipt, self.asked)?;
+        self.acknowledged("leave_acknowledged", None, receipt);
         self.over();
-        receipt
+        Ok(receipt)
     }
 
     pub(super) fn disconnected(&self, status: Option<&Status>, why: &str) {
@@ -325,11 +440,11 @@ impl Session {
         own_record!(self, "client_stopped", reason);
     }
 
-    fn acknowledged(&mut self, what: &str, message_id: Option<&str>, sequence: u64, logical_time: u64) -> Receipt {
-        let local_time = self.clock.receive(LogicalTime(logical_time));
-        own_record!(self, what, message_id, sequence, logical_time, local_time = local_time.0,);
+    fn acknowledged(&mut self, what: &str, message_id: Option<&str>, receipt: Receipt) {
+        let Receipt { sequence, logical_time } = receipt;
+        let local_time = self.clock.receive(logical_time).0;
+        own_record!(self, what, message_id, sequence = sequence.0, logical_time = logical_time.0, local_time,);
         self.save();
-        Receipt { sequence: Sequence(sequence), logical_time: LogicalTime(logical_time) }
     }
 
     pub(super) fn token(&self) -> String {
@@ -343,6 +458,10 @@ impl Session {
     pub(super) fn participant_id(&self) -> Option<&str> {
         self.membership.as_ref().map(|membership| membership.me.participant_id.as_str())
     }
+}
+
+fn receipt(sequence: u64, logical_time: u64) -> Receipt {
+    Receipt { sequence: Sequence(sequence), logical_time: LogicalTime(logical_time) }
 }
 
 /// S7 ii: the content and its logical time.
