@@ -19,6 +19,7 @@
 //! the user wants goes back to the [`driver`], which keeps the connection, resumes it, and sends one publish
 //! at a time. What they share is in [`shared`].
 
+mod check;
 mod connect;
 mod connection;
 mod driver;
@@ -26,6 +27,7 @@ mod error;
 mod event;
 mod listing;
 mod outgoing;
+mod receipts;
 mod roster;
 mod session;
 mod shared;
@@ -41,6 +43,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::chat::{LogicalTime, Sequence};
 use crate::wire::Reason;
 
+pub use check::ProtocolFault;
 pub use error::{JoinError, LeaveError, ListError, PublishError};
 pub use event::{Event, Kind, Member};
 pub use state::{StateError, StateFile};

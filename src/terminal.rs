@@ -62,20 +62,31 @@ pub fn acts_on_terminal(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// A line of JSON, safe to show. Outside its strings JSON has only printable ASCII, so an escape can replace the
+/// character wherever it stands. Only the line feed at the end is no part of the JSON, and stays.
+pub(crate) fn safe_json(line: &str) -> Cow<'_, str> {
+    let json = line.strip_suffix('\n').unwrap_or(line);
+    if !json.contains(acts_on_terminal) {
+        return Cow::Borrowed(line);
+    }
+    let mut safe = String::with_capacity(line.len() + 16);
+    for c in json.chars() {
+        if acts_on_terminal(c) {
+            // All of them lie in the basic plane, so one escape each will do. A String takes all.
+            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+        } else {
+            safe.push(c);
+        }
+    }
+    safe.push_str(&line[json.len()..]);
+    Cow::Owned(safe)
+}
+
 struct SafeOnTerminals;
 
 impl Formatter for SafeOnTerminals {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        let mut safe = String::with_capacity(fragment.len());
-        for c in fragment.chars() {
-            if acts_on_terminal(c) {
-                // All of them lie in the basic plane, so one escape each will do. A String takes all.
-                let _ = write!(safe, "\\u{:04x}", u32::from(c));
-            } else {
-                safe.push(c);
-            }
-        }
-        writer.write_all(safe.as_bytes())
+        writer.write_all(safe_json(fragment).as_bytes())
     }
 }
 
@@ -92,6 +103,24 @@ mod tests {
         check("a\nb\tc\r", "a\\nb\\tc\\r");
         check("\u{7f}\u{9b}31m", "\\u{7f}\\u{9b}31m");
         check("a\u{202e}b\u{2069}c\u{2028}d", "a\\u{202e}b\\u{2069}c\\u{2028}d");
+    }
+
+    /// The page's log is escaped alike: web/test/text.test.ts reads the same cases.
+    #[test]
+    fn a_line_of_a_log_is_safe_to_show() {
+        #[derive(serde::Deserialize)]
+        struct Case {
+            text: String,
+            json: String,
+        }
+        let cases: Vec<Case> = serde_json::from_str(include_str!("../web/test/cases/safe-json.json")).unwrap();
+        for Case { text, json } in cases {
+            let raw = serde_json::to_string(&text).unwrap();
+            assert_eq!(safe_json(&raw), json);
+            assert_eq!(safe_json(&format!("{raw}\n")), format!("{json}\n"));
+            assert_eq!(json_line(&text).unwrap(), json);
+            assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod convert;
 mod frame;
 mod rejection;
 
+pub use convert::{duration, time};
 pub use frame::{Frame, WelcomeParts};
 pub use rejection::{DOMAIN, Reason, Rejection, retry_delay};
 

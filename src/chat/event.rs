@@ -9,10 +9,10 @@ use super::{DisplayName, LogicalTime, MessageId, MessageText};
 pub struct Sequence(pub u64);
 
 impl Sequence {
-    /// The position after this one.
+    /// The position after this one; the largest stays itself.
     #[must_use]
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 
     /// The position before this one; 0 stays 0.

@@ -59,7 +59,7 @@ async fn connect_once(
     let opened = open(&mut stub, session.join_request(), options.patience).await;
     *asked |= matches!(&opened, Err(failure) if failure.is_silence());
     let (stream, welcome) = opened?;
-    let welcomed = session.welcome(welcome).map_err(Failure::Fatal)?;
+    let welcomed = session.welcome(session.check(welcome).map_err(Failure::Protocol)?);
     Ok((Link::new(stub, stream, welcomed.heartbeat), welcomed))
 }
 

@@ -14,6 +14,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 
 use super::Options;
+use super::check::ProtocolFault;
 use super::error::JoinError;
 use crate::wire::pb::chit_chat_service_client::ChitChatServiceClient;
 use crate::wire::pb::join_response::Frame;
@@ -132,6 +133,8 @@ pub(super) enum Failure {
     /// What answered is no service that can be joined in this way. A participant that has joined tries again:
     /// something else may stand in for its service for a while.
     Mismatch(JoinError),
+    /// It said what cannot be true. A participant that has joined tries again, ever more rarely.
+    Protocol(ProtocolFault),
     /// Trying again would not help.
     Fatal(JoinError),
 }
@@ -163,7 +166,9 @@ impl Failure {
                 | Code::Cancelled
                 | Code::Aborted
                 | Code::DeadlineExceeded
-                | Code::ResourceExhausted,
+                | Code::ResourceExhausted
+                // Of a service, this always comes with a reason; without one, a frame was too large to be read.
+                | Code::OutOfRange,
             )
             | (Some(_), Code::Unavailable | Code::ResourceExhausted) => Self::Lost {
                 why: explain::of_status(&status),
@@ -231,6 +236,6 @@ pub(super) async fn open(
         Err(_) => Err(Failure::lost("the service did not answer in time")),
         Ok(Err(status)) => Err(stub.failure(status, has_session)),
         Ok(Ok((stream, Some(Frame::Welcome(welcome))))) => Ok((stream, welcome)),
-        Ok(Ok(_)) => Err(Failure::Fatal(JoinError::Protocol("a stream began without a Welcome".into()))),
+        Ok(Ok(_)) => Err(Failure::Protocol(ProtocolFault::NoWelcome)),
     }
 }

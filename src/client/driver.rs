@@ -1,17 +1,20 @@
 //! The task that keeps a participant connected: it reads the stream, sends what is to be sent, and when the
 //! connection breaks, makes another and goes on.
 
+mod reconnect;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::ExponentialBackoff;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 
+use super::check::ProtocolFault;
 use super::connect::{RECONNECT_LONGEST, WAIT_LONGEST, backoff, connect, refused_for};
-use super::connection::{Failure, Link, dial, open};
+use super::connection::{Failure, Link};
 use super::error::{JoinError, LeaveError};
 use super::listing::ListRequest;
 use super::outgoing::{Flight, Outgoing, Progress, Reply};
@@ -19,6 +22,7 @@ use super::session::{Session, Welcomed};
 use super::shared::SharedSession;
 use super::state::StateFile;
 use super::{Options, Receipt, Update};
+use crate::chat::Sequence;
 use crate::wire::pb::join_response::Frame;
 use crate::wire::{Reason, pb};
 
@@ -60,6 +64,8 @@ pub(super) struct Driver {
     unanswered: u32,
     /// The pauses before the next tries to reconnect.
     delays: ExponentialBackoff,
+    /// The last stream was dropped over what the service said in it.
+    has_refused: bool,
 }
 
 impl Driver {
@@ -70,7 +76,7 @@ impl Driver {
     ) -> Result<(Self, SharedSession, Welcomed), JoinError> {
         let state = options.state.as_ref().map(StateFile::share);
         let mut session = Session::resuming(options.display_name.clone(), state);
-        let (mut over, mut unanswered) = (None, 0);
+        let (mut over, mut unanswered, was_kept) = (None, 0, session.is_kept());
         let mut connected = connect(&options, &mut session, &mut unanswered).await;
         if let Err(Failure::SessionOver(why)) = connected {
             over = Some(why);
@@ -92,14 +98,18 @@ impl Driver {
                         JoinError::refused(&status)
                     }
                     Failure::Lost { why, .. } => JoinError::Unreachable { address: options.server, why },
-                    Failure::SessionOver(reason) => JoinError::Protocol(reason.as_str().into()),
+                    Failure::Protocol(fault) => JoinError::Protocol(fault),
+                    // Without a session to go on with, no failure means this.
+                    Failure::SessionOver(reason) => JoinError::Failed(reason.as_str().into()),
                 };
                 session.stopped(Some(&error.as_record()));
                 return Err(error);
             }
         };
         let shared = SharedSession::new(session);
-        if let Some(why) = over {
+        if was_kept && !welcomed.resumed {
+            // It may also have begun another membership without saying so.
+            let why = over.unwrap_or(Reason::SessionUnknown);
             shared.push(Update::JoinedAnew { why, roster: welcomed.roster.clone() });
         }
         if welcomed.resumed {
@@ -117,6 +127,7 @@ impl Driver {
             offline,
             unanswered,
             delays: backoff(),
+            has_refused: false,
         };
         Ok((driver, shared, welcomed))
     }
@@ -135,9 +146,11 @@ impl Driver {
             if let Err(exit) = self.online(link).await {
                 break exit;
             }
-            if opened.elapsed() >= STREAM_PROVEN {
+            // A service that breaks the protocol now and then is asked ever more rarely, too.
+            if opened.elapsed() >= STREAM_PROVEN && !self.has_refused {
                 self.delays = backoff();
             }
+            self.has_refused = false;
             self.offline = Instant::now();
         };
         self.outgoing.close();
@@ -181,7 +194,7 @@ impl Driver {
                         link.heard = Instant::now();
                         match self.receive(frame) {
                             Ok(()) => continue,
-                            Err(why) => Failure::lost(why),
+                            Err(fault) => Failure::Protocol(fault),
                         }
                     }
                     Ok(None) => {
@@ -265,6 +278,13 @@ impl Driver {
                 self.shared.push(Update::Offline { why });
                 Ok(())
             }
+            Failure::Protocol(fault) => {
+                self.has_refused = true;
+                let why = in_words(&fault);
+                self.shared.lock().session.disconnected(None, &why);
+                self.shared.push(Update::Offline { why });
+                Ok(())
+            }
             Failure::SessionOver(reason) => {
                 self.shared.lock().session.disconnected(None, reason.as_str());
                 self.session_over()
@@ -288,64 +308,6 @@ impl Driver {
         }
         self.outgoing.session_over(&state.session);
         Ok(())
-    }
-
-    /// Opens another stream, for as long as it takes: resumes, or joins anew where that is refused.
-    async fn reconnect(&mut self) -> Result<Link, Exit> {
-        let options = self.options.clone();
-        let mut over = None;
-        let mut delay = self.next_delay();
-        loop {
-            self.meanwhile(sleep(delay)).await?;
-            let opened = match self.meanwhile(dial(&options)).await? {
-                Ok(mut stub) => {
-                    let request = self.shared.lock().session.join_request();
-                    let opened = self.meanwhile(open(&mut stub, request, options.patience)).await?;
-                    self.unanswered += u32::from(matches!(&opened, Err(failure) if failure.is_silence()));
-                    opened.map(|(stream, welcome)| (stub, stream, welcome))
-                }
-                Err(failure) => Err(failure),
-            };
-            match opened {
-                Ok((stub, stream, welcome)) => {
-                    let welcomed = self.shared.lock().session.welcome(welcome).map_err(Exit::Failed)?;
-                    self.outgoing.reconnected();
-                    match over {
-                        Some(why) if !welcomed.resumed => {
-                            self.shared.push(Update::JoinedAnew { why, roster: welcomed.roster });
-                        }
-                        _ => self.shared.resumed(Some(self.offline.elapsed()), welcomed.missed),
-                    }
-                    return Ok(Link::new(stub, stream, welcomed.heartbeat));
-                }
-                Err(Failure::SessionOver(reason)) => {
-                    over = Some(reason);
-                    self.session_over()?;
-                    self.shared.lock().session.forget();
-                    self.unanswered = 0;
-                    delay = Duration::ZERO;
-                }
-                Err(Failure::Lost { retry_after, .. }) => {
-                    delay = self.next_delay().max(retry_after.min(WAIT_LONGEST));
-                }
-                Err(Failure::Mismatch(_)) => delay = self.next_delay(),
-                // The name may have been taken by a try of our own that broke before the answer.
-                Err(Failure::Fatal(error)) if over.is_some() && error.reason() == Some(Reason::NameTaken) => {
-                    if delay < RECONNECT_LONGEST {
-                        self.shared.push(Update::Offline { why: error.to_string() });
-                    }
-                    delay = RECONNECT_LONGEST;
-                }
-                // A new journal's clock begins anew. A clock that is too far ahead of it does so, too.
-                Err(Failure::Fatal(error))
-                    if over.is_some() && error.reason() == Some(Reason::ClockOutOfRange) =>
-                {
-                    self.shared.lock().session.restart();
-                    delay = self.next_delay();
-                }
-                Err(Failure::Fatal(error)) => return Err(Exit::Failed(error)),
-            }
-        }
     }
 
     fn next_delay(&mut self) -> Duration {
@@ -383,7 +345,7 @@ impl Driver {
         }
     }
 
-    fn receive(&mut self, response: pb::JoinResponse) -> Result<(), String> {
+    fn receive(&mut self, response: pb::JoinResponse) -> Result<(), ProtocolFault> {
         match response.frame {
             Some(Frame::Event(event)) => {
                 let event = self.shared.lock().session.receive(event)?;
@@ -393,13 +355,24 @@ impl Driver {
                 let update = self.shared.lock().session.presence(presence);
                 update.into_iter().for_each(|update| self.shared.push(update));
             }
-            // Transport, not events: no clock ticks. A frame without content is of a kind that only a
-            // later service knows.
-            Some(Frame::CaughtUp(_) | Frame::Heartbeat(_)) | None => {}
-            Some(Frame::Welcome(_)) => return Err("a second Welcome came".into()),
+            // Transport, not events: no clock ticks.
+            Some(Frame::CaughtUp(caught_up)) => {
+                self.shared.lock().session.caught_up(Sequence(caught_up.sequence))?;
+            }
+            Some(Frame::Heartbeat(heartbeat)) => {
+                self.shared.lock().session.heartbeat(Sequence(heartbeat.head_sequence))?;
+            }
+            // A kind of frame that only a later service knows.
+            None => {}
+            Some(Frame::Welcome(_)) => return Err(ProtocolFault::SecondWelcome),
         }
         Ok(())
     }
+}
+
+/// Why a stream was dropped, for people.
+fn in_words(fault: &ProtocolFault) -> String {
+    format!("the service broke the protocol: {fault}")
 }
 
 async fn resolve(flight: &mut Option<Flight>) -> Reply {

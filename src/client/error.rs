@@ -2,6 +2,7 @@
 
 use tonic::{Code, Status};
 
+use super::check::ProtocolFault;
 use super::connection::words;
 use crate::wire::Reason;
 
@@ -53,7 +54,7 @@ pub enum JoinError {
     Failed(String),
     /// The service said something that it never should.
     #[error("the service broke the protocol: {0}")]
-    Protocol(String),
+    Protocol(ProtocolFault),
 }
 
 impl JoinError {
@@ -117,6 +118,9 @@ pub enum ListError {
         /// Why, for people.
         message: String,
     },
+    /// The events that came cannot be those that were asked for.
+    #[error("the service broke the protocol: {0}")]
+    Protocol(ProtocolFault),
     /// The participant has left or could not go on, or a newer request took the place of this one.
     #[error("no longer in the conversation")]
     Ended,

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use crate::chat::{LeaveReason, LogicalTime, Sequence};
-use crate::wire::pb;
+use crate::wire::{pb, time};
 
 /// A participant, as everybody knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -119,7 +119,7 @@ pub(super) fn read(event: pb::Event, epoch: &str, local_time: LogicalTime) -> Op
         local_time,
         content: event.content,
         participant: event.participant?.into(),
-        recorded_at: event.recorded_at.and_then(|at| SystemTime::try_from(at).ok()),
+        recorded_at: event.recorded_at.and_then(time),
         kind,
     })
 }

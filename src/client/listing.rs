@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::connection::Stub;
+use super::connection::{Stub, words};
 use super::error::ListError;
 use super::event::Event;
 use super::outgoing::in_time;
@@ -44,13 +44,10 @@ impl ListRequest {
             // The caller may have lost interest.
             let _ = self.answer.send(match page {
                 Ok(page) => {
-                    let state = shared.lock();
-                    let events = page.events.into_iter().filter_map(|event| state.session.read(event));
-                    Ok(events.filter(|event| event.sequence < self.before).collect())
+                    let read = shared.lock().session.read_page(page.events, Sequence(after_sequence), page_size);
+                    read.map_err(ListError::Protocol)
                 }
-                Err(status) => {
-                    Err(ListError::Failed { reason: Reason::of(&status), message: status.message().to_owned() })
-                }
+                Err(status) => Err(ListError::Failed { reason: Reason::of(&status), message: words(&status) }),
             });
         }
     }

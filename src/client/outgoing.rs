@@ -123,20 +123,28 @@ impl Outgoing {
         match reply {
             Reply::Publish(Ok(response)) => {
                 if let Some(publish) = self.publish.take() {
-                    let receipt = session.published(&publish.id, &response);
-                    self.resolve(publish, Ok(receipt));
+                    match session.published(&publish.id, &response) {
+                        Ok(receipt) => self.resolve(publish, Ok(receipt)),
+                        Err(fault) => {
+                            self.publish = Some(publish);
+                            self.mark_outcome_unknown();
+                            return Progress::Broken(Failure::Protocol(fault));
+                        }
+                    }
                 }
                 Progress::Next
             }
             Reply::Publish(Err(status)) => self.publish_failed(status, session),
-            Reply::Leave(Ok(response)) => {
-                let receipt = session.left(&response);
-                if let Some(leave) = &mut self.leave {
-                    leave.acknowledged = true;
-                    leave.resolve(Ok(receipt));
+            Reply::Leave(Ok(response)) => match session.left(&response) {
+                Ok(receipt) => {
+                    if let Some(leave) = &mut self.leave {
+                        leave.acknowledged = true;
+                        leave.resolve(Ok(receipt));
+                    }
+                    Progress::Next
                 }
-                Progress::Next
-            }
+                Err(fault) => Progress::Broken(Failure::Protocol(fault)),
+            },
             Reply::Leave(Err(status)) => Progress::Broken(Failure::of(status, true)),
         }
     }
@@ -170,10 +178,10 @@ impl Outgoing {
                     _ => Progress::Broken(failure),
                 }
             }
-            (reason, Failure::Fatal(_) | Failure::Mismatch(_)) => {
+            (reason, Failure::Fatal(_) | Failure::Mismatch(_) | Failure::Protocol(_)) => {
                 if let Some(publish) = self.publish.take() {
-                    session.publish_refused(Some(&publish.id), &publish.text, reason, status.message());
                     let message = words(&status);
+                    session.publish_refused(Some(&publish.id), &publish.text, reason, &message);
                     self.resolve(publish, Err(PublishError::Refused { reason, message }));
                 }
                 Progress::Next

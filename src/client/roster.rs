@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Update;
+use super::check::{ProtocolFault, ROSTER_MAX};
 use super::event::{Event, Kind, Member};
 use crate::wire::pb;
 
@@ -30,12 +31,14 @@ impl Roster {
     }
 
     /// Follows the joins and leaves.
-    pub(super) fn follow(&mut self, event: &Event) {
+    pub(super) fn follow(&mut self, event: &Event) -> Result<(), ProtocolFault> {
         match event.kind {
+            Kind::Joined if self.0.len() == ROSTER_MAX => return Err(ProtocolFault::Roster),
             Kind::Joined => self.add(&event.participant),
             Kind::Left { .. } => drop(self.0.remove(&event.participant.participant_id)),
             Kind::Message { .. } => {}
         }
+        Ok(())
     }
 
     /// What a Presence frame tells that is not known. Nothing of a participant that is not here, and nothing

@@ -6,8 +6,9 @@ use std::io;
 
 use tonic::Status;
 
-use super::error::JoinError;
-use super::event::{self, Event, Member, Particulars};
+use super::check::ProtocolFault;
+use super::event::{Event, Member, Particulars};
+use super::receipts::{Receipts, check_receipt};
 use super::roster::Roster;
 use super::state::Shared;
 use super::{Receipt, Update};
@@ -30,6 +31,8 @@ macro_rules! own_record {
     };
 }
 
+mod incoming;
+
 /// The state of one participant's client. What is recorded is kept in the state file, if there is one, before
 /// anything else happens; there is no other I/O here.
 #[derive(Debug)]
@@ -47,6 +50,15 @@ pub(super) struct Session {
     cursor: Sequence,
     /// That event's chain hash; empty where it is not known.
     chain_hash: Vec<u8>,
+    /// What the next event has to be later than: that event's time, or that of the request to join.
+    before: LogicalTime,
+    /// When the newest request to join or to leave was sent.
+    asked: LogicalTime,
+    /// The newest event when the stream was opened, as its Welcome says.
+    head: Sequence,
+    /// A heartbeat came though there are events that did not.
+    is_lagging: bool,
+    receipts: Receipts,
     state: Option<Shared>,
     /// Why the state is no longer kept.
     not_kept: Option<String>,
@@ -98,6 +110,11 @@ impl Session {
             position: Sequence(0),
             cursor: Sequence(0),
             chain_hash: Vec::new(),
+            before: LogicalTime(0),
+            asked: LogicalTime(0),
+            head: Sequence(0),
+            is_lagging: false,
+            receipts: Receipts::default(),
             state: None,
             not_kept: None,
         }
@@ -157,6 +174,7 @@ impl Session {
     /// A request to join, or to go on where there is a membership.
     pub(super) fn join_request(&mut self) -> pb::JoinRequest {
         let sent = self.clock.tick();
+        self.asked = sent;
         let resume = self.membership.as_ref().map(|membership| pb::ResumePoint {
             session_token: membership.token.clone(),
             epoch: membership.epoch.clone(),
@@ -174,40 +192,6 @@ impl Session {
         pb::JoinRequest { display_name: self.display_name.clone(), logical_time: sent.0, resume }
     }
 
-    /// Takes in the Welcome of a stream.
-    pub(super) fn welcome(&mut self, welcome: pb::Welcome) -> Result<Welcomed, JoinError> {
-        let pb::Welcome { session_token, participant_id, epoch, head_sequence, logical_time, resumed, .. } =
-            welcome;
-        let roster: Vec<Member> = welcome.participants.into_iter().map(Member::from).collect();
-        let me = roster.iter().find(|member| member.participant_id == participant_id).cloned();
-        let me = me.ok_or_else(|| JoinError::Protocol("the roster lacks this participant".into()))?;
-        let local_time = self.clock.receive(LogicalTime(logical_time));
-        record!(
-            INFO,
-            "client",
-            if resumed { "resumed" } else { "connected" },
-            epoch,
-            participant_id,
-            display_name = me.display_name,
-            sequence = head_sequence,
-            logical_time,
-            local_time = local_time.0,
-        );
-        if resumed {
-            self.save();
-        } else {
-            self.memberships += 1;
-            (self.position, self.cursor, self.chain_hash) = (Sequence(0), Sequence(0), Vec::new());
-            self.keep(|state, _| state.begin(&participant_id, &epoch, &session_token, local_time));
-        }
-        self.display_name.clone_from(&me.display_name);
-        self.roster = Roster::new(&roster);
-        self.membership = Some(Membership { token: session_token, epoch, me: me.clone() });
-        let missed = head_sequence.saturating_sub(self.cursor.0);
-        let heartbeat = welcome.heartbeat_interval.and_then(|interval| interval.try_into().ok());
-        Ok(Welcomed { me, roster, resumed, heartbeat, missed })
-    }
-
     /// Begins again with a clock at 0, as another process would.
     pub(super) fn restart(&mut self) {
         self.stopped(None);
@@ -215,36 +199,21 @@ impl Session {
         *self = Self { state, memberships, ..Self::new(std::mem::take(&mut self.display_name)) };
     }
 
+    /// Nothing of a membership has come yet.
+    fn begin(&mut self) {
+        (self.position, self.cursor, self.chain_hash) = (Sequence(0), Sequence(0), Vec::new());
+        (self.before, self.receipts) = (LogicalTime(0), Receipts::default());
+    }
+
     /// The session is over, though the participant did not leave: the next join is a new one.
     pub(super) fn forget(&mut self) {
         self.membership = None;
-        (self.position, self.cursor, self.chain_hash) = (Sequence(0), Sequence(0), Vec::new());
-    }
-
-    /// Takes in an event, to be [delivered](Self::deliver): each is to follow the last.
-    pub(super) fn receive(&mut self, event: pb::Event) -> Result<Event, String> {
-        let first = self.cursor == Sequence(0);
-        if !first && event.sequence != self.cursor.next().0 {
-            return Err(format!("event {} came after event {}", event.sequence, self.cursor));
-        }
-        let chain_hash = event.chain_hash.clone();
-        let event = self.read(event).ok_or("an event came without all of its parts")?;
-        if let Some(state) = &self.state {
-            state.came(event.sequence, &chain_hash);
-        }
-        (self.cursor, self.chain_hash) = (event.sequence, chain_hash);
-        self.roster.follow(&event);
-        Ok(event)
+        self.begin();
     }
 
     /// Takes in who is connected: no event, so no clock ticks and nothing is recorded.
     pub(super) fn presence(&mut self, presence: pb::Presence) -> Option<Update> {
         self.roster.presence(presence)
-    }
-
-    /// An event as it is before its delivery.
-    pub(super) fn read(&self, event: pb::Event) -> Option<Event> {
-        event::read(event, self.epoch().unwrap_or_default(), LogicalTime(0))
     }
 
     /// Gives an event to the program (IR2). One that another process has recorded is not recorded again.
@@ -277,6 +246,7 @@ impl Session {
             content = text,
         );
         self.save();
+        self.receipts.sent(message_id, sent);
         pb::PublishRequest {
             session_token: self.token(),
             text: text.to_owned(),
@@ -286,8 +256,15 @@ impl Session {
         }
     }
 
-    pub(super) fn published(&mut self, message_id: &str, response: &pb::PublishResponse) -> Receipt {
-        self.acknowledged("publish_acknowledged", Some(message_id), response.sequence, response.logical_time)
+    pub(super) fn published(
+        &mut self,
+        message_id: &str,
+        response: &pb::PublishResponse,
+    ) -> Result<Receipt, ProtocolFault> {
+        let receipt = receipt(response.sequence, response.logical_time);
+        self.receipts.acknowledged(message_id, receipt, self.cursor)?;
+        self.acknowledged("publish_acknowledged", Some(message_id), receipt);
+        Ok(receipt)
     }
 
     pub(super) fn publish_refused(&self, message_id: Option<&str>, text: &str, reason: Option<Reason>, why: &str) {
@@ -304,13 +281,16 @@ impl Session {
         let sent = self.clock.tick();
         own_record!(self, "leave_sent", sent_logical_time = sent.0, local_time = sent.0,);
         self.save();
+        self.asked = sent;
         pb::LeaveRequest { session_token: self.token(), logical_time: sent.0 }
     }
 
-    pub(super) fn left(&mut self, response: &pb::LeaveResponse) -> Receipt {
-        let receipt = self.acknowledged("leave_acknowledged", None, response.sequence, response.logical_time);
+    pub(super) fn left(&mut self, response: &pb::LeaveResponse) -> Result<Receipt, ProtocolFault> {
+        let receipt = receipt(response.sequence, response.logical_time);
+        check_receipt(receipt, self.asked)?;
+        self.acknowledged("leave_acknowledged", None, receipt);
         self.over();
-        receipt
+        Ok(receipt)
     }
 
     pub(super) fn disconnected(&self, status: Option<&Status>, why: &str) {
@@ -325,11 +305,11 @@ impl Session {
         own_record!(self, "client_stopped", reason);
     }
 
-    fn acknowledged(&mut self, what: &str, message_id: Option<&str>, sequence: u64, logical_time: u64) -> Receipt {
-        let local_time = self.clock.receive(LogicalTime(logical_time));
-        own_record!(self, what, message_id, sequence, logical_time, local_time = local_time.0,);
+    fn acknowledged(&mut self, what: &str, message_id: Option<&str>, receipt: Receipt) {
+        let Receipt { sequence, logical_time } = receipt;
+        let local_time = self.clock.receive(logical_time).0;
+        own_record!(self, what, message_id, sequence = sequence.0, logical_time = logical_time.0, local_time,);
         self.save();
-        Receipt { sequence: Sequence(sequence), logical_time: LogicalTime(logical_time) }
     }
 
     pub(super) fn token(&self) -> String {
@@ -343,6 +323,10 @@ impl Session {
     pub(super) fn participant_id(&self) -> Option<&str> {
         self.membership.as_ref().map(|membership| membership.me.participant_id.as_str())
     }
+}
+
+fn receipt(sequence: u64, logical_time: u64) -> Receipt {
+    Receipt { sequence: Sequence(sequence), logical_time: LogicalTime(logical_time) }
 }
 
 /// S7 ii: the content and its logical time.

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::terminal::notice;
+use crate::terminal::{notice, safe_json};
 use name::Name;
 
 /// Each record is one write at the end of the file, and many threads can write at a time. Only while records are
@@ -221,10 +221,14 @@ impl<F: Appended> RecordFile<F> {
 }
 
 impl Write for &RecordFile {
-    /// Takes a whole record, always: what becomes of it is said in the file.
+    /// Takes a whole record, always: what becomes of it is said in the file. JSON allows most of the characters that
+    /// act on a terminal to stand raw in a string; here they are escaped, so that `cat` shows a log safely.
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
         self.look();
-        self.take(record);
+        match std::str::from_utf8(record) {
+            Ok(line) => self.take(safe_json(line).as_bytes()),
+            Err(_) => self.take(record),
+        }
         Ok(record.len())
     }
 

@@ -1,6 +1,8 @@
 //! Between the generated messages and the domain. Requests are parsed where they
 //! are served, by the domain's own constructors.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use crate::chat::{EventKind, LeaveReason};
 use crate::journal::Recorded;
 
@@ -32,11 +34,44 @@ impl From<&Recorded> for pb::Event {
     }
 }
 
+/// The last second of the year 9999, where the contract's timestamps and durations end.
+const SECONDS_MAX: u64 = 253_402_300_799;
+
+/// A duration of the contract, where it is valid and not negative. The conversion of the generated types panics on
+/// some of the others.
+pub fn duration(duration: prost_types::Duration) -> Option<Duration> {
+    let seconds = u64::try_from(duration.seconds).ok().filter(|seconds| *seconds <= SECONDS_MAX)?;
+    let nanos = u32::try_from(duration.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Duration::new(seconds, nanos))
+}
+
+/// A time of the contract since 1970, where it is valid.
+pub fn time(time: prost_types::Timestamp) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(duration(prost_types::Duration { seconds: time.seconds, nanos: time.nanos })?)
+}
+
 impl From<LeaveReason> for pb::LeaveReason {
     fn from(reason: LeaveReason) -> Self {
         match reason {
             LeaveReason::Requested => Self::Requested,
             LeaveReason::Disconnected => Self::Disconnected,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_valid_duration_is_none() {
+        let read = |seconds, nanos| duration(prost_types::Duration { seconds, nanos });
+        assert_eq!(read(15, 500_000_000), Some(Duration::from_millis(15_500)));
+        for (seconds, nanos) in
+            [(-1, 0), (0, -1), (0, 1_000_000_000), (i64::MIN, 0), (i64::MIN, i32::MIN), (i64::MAX, i32::MAX)]
+        {
+            assert_eq!(read(seconds, nanos), None);
+            assert_eq!(time(prost_types::Timestamp { seconds, nanos }), None);
         }
     }
 }

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use prost::Message;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt};
+use tonic_types::{ErrorDetails, RetryInfo, StatusExt};
 
+use super::convert::duration;
 use crate::chat::{MESSAGE_ID_BYTES_MAX, NAME_CHARACTERS_MAX, Refusal, TEXT_CHARACTERS_MAX};
 
 /// The domain of every `google.rpc.ErrorInfo` of this service.
@@ -141,7 +143,10 @@ impl Reason {
 
 /// How long the service asks the caller to wait before it tries again.
 pub fn retry_delay(status: &Status) -> Option<Duration> {
-    status.get_details_retry_info()?.retry_delay
+    // Read by hand: what the library reads, it converts, and some delays make that panic.
+    let details = tonic_types::pb::Status::decode(status.details()).ok()?.details;
+    let info = details.iter().find(|detail| detail.type_url == RetryInfo::TYPE_URL)?;
+    tonic_types::pb::RetryInfo::decode(&*info.value).ok()?.retry_delay.and_then(duration)
 }
 
 impl Rejection {

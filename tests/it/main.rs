@@ -16,6 +16,7 @@
 //! | [`processes`] | one service and its clients fed from pipes: joins, messages, leaves |
 //! | [`interruptions`] | clients killed, frozen, cut off; a service with another journal |
 //! | [`reconnects`] | pauses between tries, and how long a client tries |
+//! | [`lies`] | a service that breaks the protocol, or says what cannot be true |
 //! | [`farewells`] | whoever wants to go can go |
 //! | [`state`] | clients that are killed and started again go on as the same participant |
 //! | [`submissions`] | lines and messages from their submission to what became of them; typing on a terminal |
@@ -69,6 +70,7 @@ mod journal;
 mod journal_places;
 mod journal_support;
 mod kill_loop;
+mod lies;
 mod log_holes;
 mod log_tail;
 mod logs;

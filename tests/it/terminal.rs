@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::support::{Participant, Program, ServerProgram};
+use crate::support::{Participant, Program, ServerProgram, records};
 
 /// Clears a screen, changes a colour or a title, moves the cursor, hides or turns text around.
 const HOSTILE: [&str; 8] = [
@@ -45,6 +45,16 @@ async fn nothing_that_acts_on_a_terminal_is_shown_raw_s7() {
         assert!(shown.contains("] eve: "), "{shown}");
         let object: Value = serde_json::from_str(&object).unwrap();
         assert_eq!(object["content"], text, "JSON gives it back byte for byte");
+    }
+    for log in [&server.log_folder().join("server.jsonl"), &plain.log, &json.log] {
+        let lines = std::fs::read_to_string(log).unwrap();
+        for line in lines.lines() {
+            assert!(!line.contains(acts_on_terminal), "{}: {line:?}", log.display());
+        }
+        let records = records(log);
+        for text in HOSTILE {
+            assert!(records.iter().any(|record| record["content"] == text), "{}: {text:?}", log.display());
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 /** A service that exists only as the inputs that it would cause. */
 
+import { sentence } from "../src/core/check.js";
 import type { ChatEvent, EventKind } from "../src/core/event.js";
 import { advance } from "../src/core/machine.js";
 import type { Failure, Reason } from "../src/core/refusal.js";
@@ -68,7 +69,7 @@ export class Page {
   }
 
   /** The stream brings an event. */
-  event(sequence: bigint, time: bigint, kind: EventKind, id = "p9", content = `event ${sequence}`): readonly Output[] {
+  event(sequence: bigint, time: bigint, kind: EventKind, id = "p9", content?: string): readonly Output[] {
     return this.frame({ type: "event", event: event(sequence, time, kind, id, content) });
   }
 
@@ -89,8 +90,9 @@ export class Page {
 }
 
 /** An event. */
-export function event(sequence: bigint, time: bigint, kind: EventKind, id = "p9", content = `event ${sequence}`): ChatEvent {
-  return { sequence, logicalTime: time, content, author: { id, name: id }, recordedAt: null, receipt: null, chainHash: `${sequence}`, kind };
+export function event(sequence: bigint, time: bigint, kind: EventKind, id = "p9", content?: string): ChatEvent {
+  const event = { sequence, logicalTime: time, content: "", author: { id, name: id }, recordedAt: null, receipt: null, chainHash: `${sequence}`, kind };
+  return { ...event, content: content ?? (kind.type === "message" ? `event ${sequence}` : sentence(event)) };
 }
 
 /** A message of somebody. */

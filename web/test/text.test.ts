@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fileName, Log, RECORDS_MAX, toLine, toTimestamp } from "../src/core/log.js";
+import { fileName, Log, RECORDS_MAX, safeJson, toLine, toTimestamp } from "../src/core/log.js";
 import { characters, visible, wellFormed } from "../src/core/text.js";
 import { backoff, RETRY_MAX_MS } from "../src/core/backoff.js";
+import cases from "./cases/safe-json.json";
 
 test("characters are Unicode scalar values", () => {
   const check = (text: string, expected: number) => assert.equal(characters(text), expected, JSON.stringify(text));
@@ -37,6 +38,13 @@ test("a log line has the names of the design, exact numbers and six digits of a 
     line,
     '{"timestamp":"1970-01-01T00:00:00.000000Z","level":"INFO","component":"browser","event":"event_delivered","sequence":9223372036854775809,"content":"a\\"b\\n"}',
   );
+});
+
+test("a log line is safe to show, as those of the other processes are (src/terminal.rs reads the same cases)", () => {
+  for (const { text, json } of cases) {
+    assert.equal(safeJson(text), json);
+    assert.equal(JSON.parse(json), text);
+  }
 });
 
 test("the log is bounded, says how much it dropped, and survives being stored", () => {

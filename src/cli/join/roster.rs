@@ -2,6 +2,9 @@
 
 use crate::client::{Event, Kind, Member};
 
+/// How many names are listed at a time.
+const NAMES_MAX: usize = 100;
+
 /// The active participants, in order of joining, and which of them the user is.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
@@ -30,12 +33,34 @@ impl Roster {
         }
     }
 
-    /// The names, separated by commas; with the user marked.
+    /// The names, separated by commas; with the user marked. Of many, the first, and how many more there are.
     pub(super) fn names(&self, mark: bool) -> String {
         let name = |member: &Member| match member.participant_id == self.me {
             true if mark => format!("{} (you)", member.display_name),
             _ => member.display_name.clone(),
         };
-        self.members.iter().map(name).collect::<Vec<_>>().join(", ")
+        let names = self.members.iter().take(NAMES_MAX).map(name).collect::<Vec<_>>().join(", ");
+        match self.members.len().saturating_sub(NAMES_MAX) {
+            0 => names,
+            more => format!("{names} and {more} more"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_names_the_first_are_listed() {
+        let member = |n: usize| Member { participant_id: format!("p{n}"), display_name: format!("n{n}") };
+        let names = |count: usize| {
+            let mut roster = Roster::default();
+            roster.begin(&(0..count).map(member).collect::<Vec<_>>());
+            roster.names(false)
+        };
+        assert_eq!(names(3), "n0, n1, n2");
+        assert!(names(NAMES_MAX).ends_with(&format!(", n{}", NAMES_MAX - 1)));
+        assert!(names(NAMES_MAX + 7).ends_with(&format!(", n{} and 7 more", NAMES_MAX - 1)));
     }
 }

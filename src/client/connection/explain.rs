@@ -102,8 +102,21 @@ const OF_HTTP: &str = "grpc-status header missing, mapped from HTTP status code 
 /// The same of an answer without any status.
 const OF_NOTHING: &str = "protocol error: ";
 
+/// How much of what a service says is repeated, in characters: a status can fill a screen.
+const WORDS_MAX: usize = 300;
+/// How the text of a status begins that was made of a frame that is too large.
+const OF_SIZE: &str = "Error, decoded message length too large";
+
 /// A status for people: what the service said, or why there is no answer of it.
 pub(super) fn of_status(status: &Status) -> String {
+    let text = in_full(status);
+    match text.char_indices().nth(WORDS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+fn in_full(status: &Status) -> String {
     if Reason::of(status).is_some() {
         return status.message().to_owned();
     }
@@ -115,6 +128,7 @@ pub(super) fn of_status(status: &Status) -> String {
         return format!("HTTP status {code} in place of an answer");
     }
     match status.code() {
+        Code::OutOfRange if text.starts_with(OF_SIZE) => "the answer is larger than any of a service".into(),
         _ if text.starts_with(OF_NOTHING) => "the answer has no end; a proxy may have cut it off".into(),
         Code::Unavailable if text.is_empty() => "the service is unavailable".into(),
         _ if text.is_empty() => "the service gives no reason".into(),

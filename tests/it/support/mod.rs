@@ -6,6 +6,7 @@
 mod durable;
 mod figures;
 mod http1;
+mod impostor;
 mod journal;
 mod logs;
 mod participant;
@@ -22,6 +23,7 @@ use std::time::Duration;
 pub use durable::DurableServer;
 pub use figures::Figures;
 pub use http1::Http1;
+pub use impostor::{Call, Impostor, put, trailers};
 pub use journal::{Fault, FaultyJournal};
 pub use logs::{Record, records};
 pub use participant::Participant;

@@ -8,6 +8,9 @@ import { type Failure, inWords, logReason } from "./refusal.js";
 import { type AnewCause, type Farewell, type Phase, type Segment, type Session, type State, withClock } from "./state.js";
 import { type Moment, type Output, type Step, record, step, then, whose } from "./step.js";
 
+/** How long a stream has to last before the pauses are short again, in milliseconds. */
+export const STREAM_PROVEN_MS = 1_000;
+
 /** How long an opened stream may take to welcome this page, in milliseconds. */
 export const WELCOME_WAIT_MS = 15_000;
 
@@ -64,7 +67,7 @@ export function welcomed(state: State, welcome: Welcome, now: Moment): Step {
     ...clocked,
     session,
     name: session.name,
-    phase: { at: "online", caughtUp: false, lastFrameAt: now.at },
+    phase: { at: "online", caughtUp: false, lastFrameAt: now.at, since: now.at, tries: state.phase.at === "connecting" ? state.phase.tries : 0 },
     roster: welcome.roster,
     rosterAsOf: welcome.head,
     // The service says anew, after the replay, who cannot be reached.
@@ -110,7 +113,7 @@ export function ended(state: State, failure: Failure | null, now: Moment): Step 
     reason: logReason(failure),
   });
   const goesOn = (next: Step): Step => ({ state: next.state, outputs: [said, { do: "close" }, ...next.outputs] });
-  const tries = phase.at === "connecting" ? phase.tries : 0;
+  const tries = triesBefore(phase, failure, now);
   const retry = () => goesOn(offline(state, failure, tries, now));
   switch (failure.reason) {
     case "SESSION_UNKNOWN":
@@ -138,6 +141,17 @@ export function ended(state: State, failure: Failure | null, now: Moment): Step 
     case null:
       return session === null && state.anew === null ? goesOn(refused(state, failure, now)) : retry();
   }
+}
+
+/**
+ * How many tries the next pause follows. A stream that has lasted begins them anew, unless it was dropped over what the
+ * service said in it: a service can fail, or lie, right after each welcome.
+ */
+function triesBefore(phase: Phase, failure: Failure, now: Moment): number {
+  if (phase.at === "connecting") return phase.tries;
+  if (phase.at !== "online") return 0;
+  const lasted = now.at >= phase.since + STREAM_PROVEN_MS && (failure.network || failure.reason !== null);
+  return lasted ? 0 : phase.tries;
 }
 
 /** Joins anew under the same name, because the membership cannot go on. */

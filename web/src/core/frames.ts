@@ -1,13 +1,14 @@
 /** What the stream brings. */
 
+import { faultOfEvent, faultOfWelcome } from "./check.js";
 import { receive } from "./clock.js";
 import { ended, welcomed } from "./connection.js";
 import type { ChatEvent, Frame, Person } from "./event.js";
 import { leavingStreamEnded } from "./leaving.js";
 import { noteDelivered } from "./outbox.js";
-import type { Failure } from "./refusal.js";
+import { broken } from "./refusal.js";
 import { type Segment, type Session, type State, presentSegment, withClock, withSegment } from "./state.js";
-import { type Moment, type RecordFields, type Step, record, step } from "./step.js";
+import { type Moment, type RecordFields, type Step, record, step, whose } from "./step.js";
 
 /** The most events of one membership that are kept. */
 export const EVENTS_MAX = 1_500;
@@ -17,7 +18,9 @@ export function framed(state: State, frame: Frame, now: Moment): Step {
   const { phase, session } = state;
   if (phase.at === "connecting") {
     if (frame.type === "unknown") return step(state);
-    return frame.type === "welcome" ? welcomed(state, frame.welcome, now) : garbled(state, "a frame before the welcome", now);
+    if (frame.type !== "welcome") return garbled(state, "a frame before the welcome", now);
+    const fault = faultOfWelcome(frame.welcome, session, state.position);
+    return fault === null ? welcomed(state, frame.welcome, now) : garbled(state, fault, now);
   }
   if ((phase.at !== "online" && phase.at !== "leaving") || session === null) return step(state);
   const alive: State = phase.at === "online" ? { ...state, phase: { ...phase, lastFrameAt: now.at } } : state;
@@ -38,19 +41,19 @@ export function framed(state: State, frame: Frame, now: Moment): Step {
 
 /** A stream that breaks the contract is dropped; the next one resumes. */
 function garbled(state: State, message: string, now: Moment): Step {
-  const failure: Failure = { reason: null, network: true, message, figures: {}, retryAfterMs: null };
+  const failure = broken(message);
   return state.phase.at === "leaving" ? leavingStreamEnded(state, failure) : ended(state, failure, now);
 }
 
 function delivered(state: State, session: Session, event: ChatEvent, now: Moment): Step {
   const ownJoined = event.kind.type === "joined" && event.author.id === session.participantId;
-  if (state.position === null) {
-    // A membership begins with its own Joined.
-    if (!ownJoined) return step(state);
-  } else if (event.sequence <= state.position) {
-    return step(state);
-  } else if (event.sequence !== state.position + 1n) {
-    return garbled(state, "a gap in the sequence", now);
+  if (state.position !== null && event.sequence <= state.position) return step(state);
+  const fault = faultInStream(state, event, ownJoined);
+  if (fault !== null) {
+    const expected = state.position === null ? {} : { expected_sequence: state.position + 1n };
+    const refused = record("event_refused", { ...whose(session), sequence: event.sequence, ...expected, reason: fault });
+    const next = garbled(state, fault, now);
+    return { state: next.state, outputs: [refused, ...next.outputs] };
   }
   const clocked = withClock(state, receive(state.clock, event.logicalTime));
   const shown = withSegment(clocked, appended(clocked, { ...event, receipt: clocked.clock }, ownJoined));
@@ -63,6 +66,15 @@ function delivered(state: State, session: Session, event: ChatEvent, now: Moment
     outbox: noteDelivered(shown.outbox, event, session),
   };
   return step(next, record("event_delivered", deliveredFields(session, event, next.clock)));
+}
+
+/** Why an event is not the one that is due; null where it is. */
+function faultInStream(state: State, event: ChatEvent, ownJoined: boolean): string | null {
+  // A membership begins with its own Joined.
+  if (state.position === null && !ownJoined) return "a first event that is not the own join";
+  if (state.position !== null && event.sequence !== state.position + 1n) return "a gap in the sequence";
+  const live = state.position === null ? [] : (presentSegment(state)?.live ?? []);
+  return faultOfEvent(event, live[live.length - 1]?.logicalTime ?? 0n);
 }
 
 /** The segment with one more event. Beyond the bound its oldest third goes, and can be loaded again. */

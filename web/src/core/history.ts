@@ -3,6 +3,7 @@
  * no clock ticks for them, and the log does not call them delivered.
  */
 
+import { credible } from "./check.js";
 import type { ChatEvent } from "./event.js";
 import type { Failure } from "./refusal.js";
 import { type Segment, type State, presentSegment, withSegment } from "./state.js";
@@ -57,7 +58,7 @@ export function earlierLoaded(state: State, id: number, events: readonly ChatEve
   const segment = presentSegment(state);
   if (segment === undefined || segment.id !== id || state.position === null) return step(state);
   const first = edge(segment, state.position);
-  const fresh = events.filter((event) => event.sequence < first && event.sequence > segment.floor);
+  const fresh = credible(events).filter((event) => event.sequence < first && event.sequence > segment.floor);
   const own = fresh.find((event) => event.kind.type === "joined" && event.author.id === segment.selfId);
   return step(
     withSegment(state, {

@@ -16,9 +16,17 @@ export function toLine(micros: number, event: RecordEvent, fields: RecordFields)
   for (const [name, value] of Object.entries(fields)) {
     if (value === undefined) continue;
     // A uint64 as a JSON number with all its digits.
-    parts.push(`"${name}":${typeof value === "bigint" ? value.toString() : JSON.stringify(value)}`);
+    parts.push(`"${name}":${typeof value === "bigint" ? value.toString() : safeJson(value)}`);
   }
   return `{${parts.join(",")}}`;
+}
+
+/** What acts on a terminal and may stand raw in JSON: DEL, C1 controls, separators of lines, bidirectional marks. */
+const ACTS_ON_TERMINAL = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** A text as JSON that a terminal shows safely: the downloaded log may be read with `cat`. */
+export function safeJson(text: string): string {
+  return JSON.stringify(text).replace(ACTS_ON_TERMINAL, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** RFC 3339 in UTC with six digits of a second. */

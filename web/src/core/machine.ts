@@ -3,13 +3,17 @@
  * on nothing else, so every rule about clocks, resuming and retrying can be tested without a browser.
  */
 
+import { isCredible } from "./check.js";
 import { WELCOME_WAIT_MS, claim, connectionTick, ended, join, silenceMax, slept, slot, startAnew, wake } from "./connection.js";
 import { framed } from "./frames.js";
 import { earlierFailed, earlierLoaded, loadEarlier, refill } from "./history.js";
 import { LEAVE_PATIENCE_MS, LEAVE_WAIT_MS, READ_ON_MS, leave, leaveFailed, leavingStreamEnded, leavingTick, left } from "./leaving.js";
 import { discard, enqueue, hurry, publishFailed, published, pump, sendAgain } from "./outbox.js";
+import { broken } from "./refusal.js";
 import type { State } from "./state.js";
 import { type Input, type Moment, type Step, step, then } from "./step.js";
+
+const FALSE_ANSWER = "a sequence or time that is not credible";
 
 /** Takes one step. */
 export function advance(state: State, input: Input, now: Moment): Step {
@@ -49,12 +53,17 @@ function respond(state: State, input: Input, now: Moment): Step {
     case "discard":
       return discard(state, input.id);
     case "published":
+      // Nobody knows what such an answer means, so the message is sent again.
+      if (!isCredible(input.sequence, input.logicalTime)) {
+        return publishFailed(state, input.id, { ...broken(FALSE_ANSWER), network: true }, input.session, now);
+      }
       return published(state, input.id, input.sequence, input.logicalTime, input.session);
     case "publish-failed":
       return afterPublishFailed(state, input, now);
     case "leave":
       return leave(state, now);
     case "left":
+      if (!isCredible(input.sequence, input.logicalTime)) return leaveFailed(state, broken(FALSE_ANSWER));
       return left(state, input.sequence, input.logicalTime, input.session, now);
     case "leave-failed":
       return leaveFailed(state, input.failure);

@@ -38,6 +38,11 @@ export interface Failure {
   readonly retryAfterMs: number | null;
 }
 
+/** What the service said cannot be true. */
+export function broken(message: string): Failure {
+  return { reason: null, network: false, message, figures: {}, retryAfterMs: null };
+}
+
 /** The name of a failure in the log. */
 export function logReason(failure: Failure): string {
   return failure.reason ?? (failure.network ? "CONNECTION_LOST" : failure.message);

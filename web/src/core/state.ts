@@ -26,7 +26,8 @@ export type Phase =
   | { readonly at: "waiting" }
   /** `why` is what the page was offline for, if it was. */
   | { readonly at: "connecting"; readonly tries: number; readonly since: number; readonly why: string | null }
-  | { readonly at: "online"; readonly caughtUp: boolean; readonly lastFrameAt: number }
+  /** `tries` is how many were made before, of which the pauses go on where this stream does not last. */
+  | { readonly at: "online"; readonly caughtUp: boolean; readonly lastFrameAt: number; readonly since: number; readonly tries: number }
   | { readonly at: "offline"; readonly tries: number; readonly retryAt: number; readonly why: string }
   /** `stream` is what has become of it meanwhile; `left` is the time of the acknowledged Left. */
   | { readonly at: "leaving"; readonly sent: boolean; readonly since: number; readonly stream: "open" | "ended" | "broken"; readonly left: LogicalTime | null };

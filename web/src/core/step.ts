@@ -41,6 +41,7 @@ export interface RecordFields {
   readonly participant_id?: string;
   readonly display_name?: string;
   readonly sequence?: bigint;
+  readonly expected_sequence?: bigint;
   readonly logical_time?: bigint;
   readonly local_time?: bigint;
   readonly sent_logical_time?: bigint;
@@ -66,7 +67,8 @@ export type RecordEvent =
   | "publish_refused"
   | "leave_sent"
   | "leave_acknowledged"
-  | "event_delivered";
+  | "event_delivered"
+  | "event_refused";
 
 /** Something to be done: a call, a line of the log, a claim on one of the browser's connections. */
 export type Output =

@@ -2,13 +2,17 @@
 
 import { type Duration, timestampMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { ChatEvent, EventKind, Frame, Welcome } from "../core/event.js";
+import { credibleHeartbeat, credibleWait } from "../core/check.js";
+import type { ChatEvent, EventKind, Frame, Person, Welcome } from "../core/event.js";
 import { type Failure, REASONS, type Reason } from "../core/refusal.js";
 import { type Event, type JoinResponse, LeaveReason, type Welcome as WireWelcome } from "../gen/chitchat/v1/chitchat_pb.js";
 import { ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.js";
 
 /** The error domain of the service. */
 const DOMAIN = "chitchat";
+
+/** The furthest from 1970 that a date of JavaScript can be, in milliseconds. */
+const DATE_MAX_MS = 8.64e15;
 
 /** One frame. */
 export function toFrame(response: JoinResponse): Frame {
@@ -35,12 +39,24 @@ export function toEvent(event: Event): ChatEvent {
     sequence: event.sequence,
     logicalTime: event.logicalTime,
     content: event.content,
-    author: { id: event.participant?.participantId ?? "", name: event.participant?.displayName ?? "" },
-    recordedAt: event.recordedAt === undefined ? null : timestampMs(event.recordedAt),
+    author: toAuthor(event),
+    recordedAt: toWallClock(event),
     receipt: null,
     chainHash: toHex(event.chainHash),
     kind: toKind(event),
   };
+}
+
+/** Who did it. What has no kind was done by nobody, and is refused for that. */
+function toAuthor({ participant, kind }: Event): Person {
+  if (participant === undefined || kind.case === undefined) return { id: "", name: "" };
+  return { id: participant.participantId, name: participant.displayName };
+}
+
+/** The wall clock, where it is one that can be shown. */
+function toWallClock({ recordedAt }: Event): number | null {
+  const at = recordedAt === undefined ? Number.NaN : timestampMs(recordedAt);
+  return Math.abs(at) <= DATE_MAX_MS ? at : null;
 }
 
 function toHex(bytes: Uint8Array): string {
@@ -63,7 +79,6 @@ function toKind({ kind }: Event): EventKind {
       return { type: "message", messageId, sentLogicalTime, seenSequence };
     }
     case undefined:
-      // A kind that only a later service knows: its content is still what to display.
       return { type: "message", messageId: "", sentLogicalTime: 0n, seenSequence: 0n };
   }
 }
@@ -77,7 +92,7 @@ function toWelcome(welcome: WireWelcome): Welcome {
     logicalTime: welcome.logicalTime,
     resumed: welcome.resumed,
     roster: welcome.participants.map((person) => ({ id: person.participantId, name: person.displayName })),
-    heartbeatMs: toMillis(welcome.heartbeatInterval) || 15_000,
+    heartbeatMs: credibleHeartbeat(toMillis(welcome.heartbeatInterval)),
     limits: {
       text: welcome.limits?.textCharactersMax || 128,
       name: welcome.limits?.nameCharactersMax || 32,
@@ -100,7 +115,7 @@ export function toFailure(thrown: unknown): Failure {
     network: reason === null && !FINAL.has(error.code),
     message: error.rawMessage,
     figures: info?.metadata ?? {},
-    retryAfterMs: retry === undefined ? null : Math.ceil(toMillis(retry.retryDelay)),
+    retryAfterMs: retry === undefined ? null : credibleWait(toMillis(retry.retryDelay)),
   };
 }
 

@@ -1,0 +1,513 @@
+//! A client under a service that lies: it shows nothing false, its clock and its log stay true, and it asks again ever
+//! more rarely.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chitchat::chat::{LogicalTime, Sequence};
+use chitchat::client::{
+    self, Chat, JoinError, ListError, Options, ProtocolFault as Fault, PublishError, StateFile, Update, Updates,
+};
+use chitchat::wire::pb::join_response::Frame;
+use chitchat::wire::{Reason, Rejection, pb};
+use h2::SendStream;
+use prost::Message as _;
+use tokio::time::Instant;
+use tonic::Status;
+
+use crate::support::{Call, Impostor, Program, put, records, soon};
+
+const MAX: u64 = u64::MAX;
+
+fn person(id: &str, name: &str) -> pb::Participant {
+    pb::Participant { participant_id: id.into(), display_name: name.into() }
+}
+
+/// What a service says that has alice, and in which alice's own join is event 5.
+fn truth(head: u64, time: u64, resumed: bool) -> pb::Welcome {
+    pb::Welcome {
+        session_token: "token".into(),
+        participant_id: "p5".into(),
+        epoch: "epoch".into(),
+        head_sequence: head,
+        logical_time: time,
+        resumed,
+        participants: vec![person("p1", "bob"), person("p5", "alice")],
+        ..Default::default()
+    }
+}
+
+fn response(welcome: pb::Welcome) -> pb::JoinResponse {
+    pb::JoinResponse { frame: Some(Frame::Welcome(welcome)) }
+}
+
+fn joined(sequence: u64, time: u64, id: &str, name: &str) -> pb::Event {
+    pb::Event {
+        sequence,
+        logical_time: time,
+        content: format!("Participant {name} joined Chit Chat at logical time {time}"),
+        participant: Some(person(id, name)),
+        kind: Some(pb::event::Kind::Joined(pb::Joined {})),
+        ..Default::default()
+    }
+}
+
+fn said(message: pb::Message, sequence: u64, time: u64) -> pb::Event {
+    pb::Event {
+        sequence,
+        logical_time: time,
+        content: "hello".into(),
+        participant: Some(person("p1", "bob")),
+        kind: Some(pb::event::Kind::Message(message)),
+        ..Default::default()
+    }
+}
+
+/// A message of bob's.
+fn message(sequence: u64, time: u64) -> pb::Event {
+    said(pb::Message::default(), sequence, time)
+}
+
+/// Alice's own message.
+fn own(message_id: &str, sequence: u64, time: u64) -> pb::Event {
+    let message = pb::Message { message_id: message_id.into(), ..Default::default() };
+    pb::Event { participant: Some(person("p5", "alice")), ..said(message, sequence, time) }
+}
+
+/// Lets alice join: a true Welcome, its own join and the end of the replay.
+async fn join(service: &mut Impostor) -> (Chat, Updates, SendStream<Bytes>) {
+    let joining = tokio::spawn(client::join(Options::new(&*service.url, "alice")));
+    let mut stream = service.call("Join").await.send(&response(truth(5, 10, false)));
+    let caught_up = Frame::CaughtUp(pb::CaughtUp { sequence: 5 });
+    put(&mut stream, [Frame::Event(joined(5, 10, "p5", "alice")), caught_up]);
+    let (chat, mut updates) = soon(joining).await.unwrap().unwrap();
+    assert_eq!(event(&mut updates).await, 5);
+    (chat, updates, stream)
+}
+
+/// The sequence of the next update, which is an event.
+async fn event(updates: &mut Updates) -> u64 {
+    match soon(updates.next()).await {
+        Some(Update::Event(event)) => event.sequence.0,
+        other => panic!("no event: {other:?}"),
+    }
+}
+
+/// The next update says that the stream was dropped over this.
+async fn refused(updates: &mut Updates, fault: &Fault) {
+    match soon(updates.next()).await {
+        Some(Update::Offline { why }) => assert!(why.ends_with(&fault.to_string()), "{why:?} for {fault:?}"),
+        other => panic!("{other:?} for {fault:?}"),
+    }
+}
+
+/// The client resumes after event 6, and its clock has received nothing later than 13.
+async fn resumes(call: &mut Call) {
+    let request: pb::JoinRequest = call.request().await;
+    assert_eq!(request.resume.unwrap().after_sequence, 6);
+    assert!((14..40).contains(&request.logical_time), "{}", request.logical_time);
+}
+
+/// Each of these frames contradicts the contract, or what came before: alice's join as event 5 at 10 and bob's
+/// message as event 6 at 13.
+fn stream_lies() -> Vec<(Frame, Fault)> {
+    let (five, six, seven) = (Sequence(5), Sequence(6), Sequence(7));
+    let out_of_order = |sequence| Fault::Order { sequence: Sequence(sequence), expected: seven };
+    let time = |time, before| Fault::Time {
+        sequence: seven,
+        logical_time: LogicalTime(time),
+        before: LogicalTime(before),
+    };
+    let content = |content: &str| pb::Event { content: content.into(), ..message(7, 15) };
+    let by = |author| pb::Event { participant: Some(author), ..message(7, 15) };
+    let tells = |sent_logical_time, seen_sequence| {
+        said(pb::Message { sent_logical_time, seen_sequence, ..Default::default() }, 7, 15)
+    };
+    let events = [
+        (message(8, 15), out_of_order(8)),
+        (message(6, 15), out_of_order(6)),
+        (message(5, 15), out_of_order(5)),
+        (message(0, 15), out_of_order(0)),
+        (message(MAX, 15), Fault::Number(MAX)),
+        (message(7, 13), time(13, 13)),
+        (message(7, 0), time(0, 13)),
+        (message(7, MAX), Fault::Number(MAX)),
+        (message(7, MAX / 2 + 1), Fault::Number(MAX / 2 + 1)),
+        (tells(15, 0), time(15, 15)),
+        (tells(MAX, 0), time(15, MAX)),
+        (tells(0, 7), Fault::Seen(seven)),
+        (tells(0, MAX), Fault::Seen(seven)),
+        (content(""), Fault::Content(seven)),
+        (content(&"a".repeat(129)), Fault::Content(seven)),
+        (content(&"a".repeat(3 << 20)), Fault::Content(seven)),
+        (own(&"m".repeat(65), 7, 15), Fault::Content(seven)),
+        (by(person("", "bob")), Fault::Text("id of a participant")),
+        (by(person("p1", "")), Fault::Text("name of a participant")),
+        (by(person("p1", &"b".repeat(33))), Fault::Text("name of a participant")),
+        (by(person(&"p".repeat(3 << 20), "bob")), Fault::Text("id of a participant")),
+        (pb::Event { participant: None, ..message(7, 15) }, Fault::Incomplete(seven)),
+        (pb::Event { kind: None, ..message(7, 15) }, Fault::Incomplete(seven)),
+        (pb::Event { content: "[15] bob: forged".into(), ..joined(7, 15, "p7", "carol") }, Fault::Content(seven)),
+        (pb::Event { chain_hash: vec![0; 1 << 20], ..message(7, 15) }, Fault::Text("chain hash")),
+    ];
+    let caught_up = |sequence| {
+        let fault = Fault::CaughtUp { sequence: Sequence(sequence), position: six, head: five };
+        (Frame::CaughtUp(pb::CaughtUp { sequence }), fault)
+    };
+    let behind = Fault::Behind { head: five, position: six };
+    let mut lies: Vec<_> = events.into_iter().map(|(event, fault)| (Frame::Event(event), fault)).collect();
+    lies.extend([caught_up(5), caught_up(7), caught_up(MAX)]);
+    lies.push((Frame::Heartbeat(pb::Heartbeat { head_sequence: 5 }), behind));
+    lies.push((Frame::Welcome(truth(6, 13, false)), Fault::SecondWelcome));
+    lies
+}
+
+#[tokio::test]
+async fn a_lie_in_the_stream_is_not_shown_and_the_stream_is_resumed_before_it() {
+    for (lie, fault) in stream_lies() {
+        let mut service = Impostor::start().await;
+        let (_chat, mut updates, mut stream) = join(&mut service).await;
+        put(&mut stream, [Frame::Event(message(6, 13)), lie]);
+        assert_eq!(event(&mut updates).await, 6);
+        refused(&mut updates, &fault).await;
+        let mut call = service.call("Join").await;
+        resumes(&mut call).await;
+        let mut stream = call.send(&response(truth(7, 15, true)));
+        put(&mut stream, [Frame::Event(message(7, 15))]);
+        assert!(matches!(soon(updates.next()).await, Some(Update::Back { .. })), "{fault:?}");
+        assert_eq!(event(&mut updates).await, 7, "{fault:?}");
+    }
+}
+
+/// V9: a membership begins with its own join, and that is later than the request.
+#[tokio::test]
+async fn a_first_event_that_is_not_the_own_join_is_refused() {
+    let not_first = Fault::FirstEvent;
+    let early = Fault::Time { sequence: Sequence(5), logical_time: LogicalTime(1), before: LogicalTime(1) };
+    let lies = [
+        (joined(4, 8, "p4", "carol"), not_first.clone()),
+        (own("m", 5, 10), not_first),
+        (joined(0, 10, "p5", "alice"), Fault::Number(0)),
+        (joined(MAX, 10, "p5", "alice"), Fault::Number(MAX)),
+        (joined(5, 1, "p5", "alice"), early),
+    ];
+    for (lie, fault) in lies {
+        let mut service = Impostor::start().await;
+        let joining = tokio::spawn(client::join(Options::new(&*service.url, "alice")));
+        let mut stream = service.call("Join").await.send(&response(truth(5, 10, false)));
+        put(&mut stream, [Frame::Event(lie)]);
+        let (_chat, mut updates) = soon(joining).await.unwrap().unwrap();
+        refused(&mut updates, &fault).await;
+        let request: pb::JoinRequest = service.call("Join").await.request().await;
+        assert_eq!(request.resume.unwrap().after_sequence, 0);
+    }
+}
+
+/// Welcomes that no service can send. Of the first are those that also a resume refuses.
+fn welcome_lies(resumed: bool) -> Vec<(pb::Welcome, Fault)> {
+    let truth = || truth(6, 13, resumed);
+    let crowd = |count: usize| (0..count).map(|n| person(&format!("p{n}"), "bob"));
+    let roster = |participants: Vec<pb::Participant>| pb::Welcome { participants, ..truth() };
+    vec![
+        (roster(vec![]), Fault::NotInRoster),
+        (roster(vec![person("p1", "bob")]), Fault::NotInRoster),
+        (roster(vec![person("p5", "alice"), person("p5", "bob")]), Fault::Roster),
+        (roster(crowd(200_000).collect()), Fault::Roster),
+        (roster(vec![pb::Participant::default(); 1_000_000]), Fault::Roster),
+        (roster(vec![person("p5", "alice"), person("", "bob")]), Fault::Text("id of a participant")),
+        (roster(vec![person("p5", &"a".repeat(3 << 20))]), Fault::Text("name of a participant")),
+        (pb::Welcome { session_token: String::new(), ..truth() }, Fault::Text("session token")),
+        (pb::Welcome { session_token: "t".repeat(1 << 20), ..truth() }, Fault::Text("session token")),
+        (pb::Welcome { epoch: String::new(), ..truth() }, Fault::Text("epoch")),
+        (pb::Welcome { head_sequence: MAX, ..truth() }, Fault::Number(MAX)),
+        (pb::Welcome { logical_time: MAX, ..truth() }, Fault::Number(MAX)),
+    ]
+}
+
+#[tokio::test]
+async fn a_welcome_that_cannot_be_true_is_a_typed_error() {
+    let mut lies = welcome_lies(false);
+    lies.push((truth(5, 10, true), Fault::OtherSession));
+    for (lie, fault) in lies {
+        let mut service = Impostor::start().await;
+        let joining = tokio::spawn(client::join(Options::new(&*service.url, "alice")));
+        let mut call = service.call("Join").await;
+        let _stream = call.send(&response(lie));
+        assert_eq!(soon(joining).await.unwrap().unwrap_err(), JoinError::Protocol(fault));
+    }
+    let mut service = Impostor::start().await;
+    let joining = tokio::spawn(client::join(Options::new(&*service.url, "alice")));
+    let no_welcome = pb::JoinResponse { frame: Some(Frame::Event(message(1, 3))) };
+    let _stream = service.call("Join").await.send(&no_welcome);
+    assert_eq!(soon(joining).await.unwrap().unwrap_err(), JoinError::Protocol(Fault::NoWelcome));
+}
+
+#[tokio::test]
+async fn a_resume_that_is_answered_with_a_lie_is_tried_again() {
+    let mut service = Impostor::start().await;
+    let (_chat, mut updates, mut stream) = join(&mut service).await;
+    put(&mut stream, [Frame::Event(message(6, 13))]);
+    assert_eq!(event(&mut updates).await, 6);
+    drop(stream);
+    assert!(matches!(soon(updates.next()).await, Some(Update::Offline { .. })));
+    let behind = Fault::Behind { head: Sequence(5), position: Sequence(6) };
+    let lies = [
+        (pb::Welcome { epoch: "another".into(), ..truth(6, 13, true) }, Fault::OtherSession),
+        (pb::Welcome { participant_id: "p1".into(), ..truth(6, 13, true) }, Fault::OtherSession),
+        (truth(5, 10, true), behind),
+        (pb::Welcome { logical_time: MAX, ..truth(6, 13, true) }, Fault::Number(MAX)),
+        (pb::Welcome { participants: vec![], ..truth(6, 13, true) }, Fault::NotInRoster),
+    ];
+    for (lie, fault) in lies {
+        let mut call = service.call("Join").await;
+        resumes(&mut call).await;
+        let _stream = call.send(&response(lie));
+        refused(&mut updates, &fault).await;
+    }
+    let mut call = service.call("Join").await;
+    resumes(&mut call).await;
+    let _stream = call.send(&response(truth(6, 13, true)));
+    assert!(matches!(soon(updates.next()).await, Some(Update::Back { .. })));
+}
+
+/// What the service lets fall under the table is not called "nothing was missed".
+#[tokio::test]
+async fn a_new_membership_in_answer_to_a_resume_is_said_to_be_one() {
+    let mut service = Impostor::start().await;
+    let (chat, mut updates, stream) = join(&mut service).await;
+    let publishing = tokio::spawn(chat.publish("hello"));
+    let _unanswered = service.call("Publish").await;
+    drop(stream);
+    assert!(matches!(soon(updates.next()).await, Some(Update::Offline { .. })));
+    let mut stream = service.call("Join").await.send(&response(truth(8, 20, false)));
+    put(&mut stream, [Frame::Event(joined(8, 20, "p5", "alice"))]);
+    match soon(updates.next()).await {
+        Some(Update::JoinedAnew { why, .. }) => assert_eq!(why, Reason::SessionUnknown),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(soon(publishing).await.unwrap(), Err(PublishError::Unconfirmed));
+    assert_eq!(event(&mut updates).await, 8);
+}
+
+/// The same of a session that another process kept.
+#[tokio::test]
+async fn a_new_membership_in_answer_to_a_kept_session_is_said_to_be_one() {
+    let (mut service, folder) = (Impostor::start().await, tempfile::tempdir().unwrap());
+    let options = |url: &str| Options {
+        state: Some(StateFile::open(folder.path(), url, "alice").unwrap()),
+        ..Options::new(url, "alice")
+    };
+    let killed = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let joining = killed.spawn(client::join(options(&service.url)));
+    let stream = service.call("Join").await.send(&response(truth(5, 10, false)));
+    let kept = soon(joining).await.unwrap().unwrap();
+    tokio::task::spawn_blocking(move || killed.shutdown_timeout(crate::support::DEADLINE)).await.unwrap();
+    drop((kept, stream));
+    let joining = tokio::spawn(client::join(options(&service.url)));
+    let _stream = service.call("Join").await.send(&response(truth(8, 20, false)));
+    let (_chat, mut updates) = soon(joining).await.unwrap().unwrap();
+    assert!(matches!(soon(updates.next()).await, Some(Update::JoinedAnew { why: Reason::SessionUnknown, .. })));
+}
+
+/// Missed events that were promised and never come do not keep a program waiting.
+#[tokio::test]
+async fn events_that_are_withheld_are_noticed() {
+    for end in [vec![7, 7], vec![]] {
+        let mut service = Impostor::start().await;
+        let (_chat, mut updates, stream) = join(&mut service).await;
+        drop(stream);
+        assert!(matches!(soon(updates.next()).await, Some(Update::Offline { .. })));
+        let mut stream = service.call("Join").await.send(&response(truth(7, 15, true)));
+        put(&mut stream, [Frame::Event(message(6, 13))]);
+        let fault = if end.is_empty() {
+            put(&mut stream, [Frame::CaughtUp(pb::CaughtUp { sequence: 6 })]);
+            Fault::CaughtUp { sequence: Sequence(6), position: Sequence(6), head: Sequence(7) }
+        } else {
+            put(
+                &mut stream,
+                end.into_iter().map(|head_sequence| Frame::Heartbeat(pb::Heartbeat { head_sequence })),
+            );
+            Fault::Withheld { position: Sequence(6) }
+        };
+        assert!(matches!(soon(updates.next()).await, Some(Update::Back { .. })));
+        assert_eq!(event(&mut updates).await, 6);
+        refused(&mut updates, &fault).await;
+    }
+}
+
+/// The stream that contradicts an acknowledgement is dropped, and the message keeps its id.
+#[tokio::test]
+async fn an_acknowledgement_that_cannot_be_true_is_not_believed() {
+    let seven = |acknowledged| Fault::Acknowledgement { acknowledged: Sequence(acknowledged) };
+    let early = Fault::Time { sequence: Sequence(7), logical_time: LogicalTime(1), before: LogicalTime(15) };
+    let lies = [
+        (0, 17, Fault::Number(0)),
+        (MAX, 17, Fault::Number(MAX)),
+        (7, MAX, Fault::Number(MAX)),
+        (6, 17, seven(6)),
+    ];
+    let lies = lies.into_iter().chain([(7, 1, early)]);
+    for (sequence, logical_time, fault) in lies {
+        let mut service = Impostor::start().await;
+        let (chat, mut updates, mut stream) = join(&mut service).await;
+        put(&mut stream, [Frame::Event(message(6, 13))]);
+        assert_eq!(event(&mut updates).await, 6);
+        let publishing = tokio::spawn(chat.publish("hello"));
+        let mut call = service.call("Publish").await;
+        let first: pb::PublishRequest = call.request().await;
+        assert_eq!(first.logical_time, 15);
+        call.answer(&pb::PublishResponse { sequence, logical_time });
+        refused(&mut updates, &fault).await;
+        let _stream = service.call("Join").await.send(&response(truth(6, 13, true)));
+        let mut call = service.call("Publish").await;
+        let again: pb::PublishRequest = call.request().await;
+        assert_eq!((&again.message_id, again.seen_sequence), (&first.message_id, first.seen_sequence));
+        call.answer(&pb::PublishResponse { sequence: 7, logical_time: 19 });
+        assert_eq!(soon(publishing).await.unwrap().unwrap().sequence, Sequence(7));
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_contradicts_an_acknowledgement_is_refused() {
+    let another = |_: &str| message(6, 13);
+    let at_another_time = |id: &str| own(id, 6, 14);
+    let cases: [fn(&str) -> pb::Event; 2] = [another, at_another_time];
+    for lie in cases {
+        let mut service = Impostor::start().await;
+        let (chat, mut updates, mut stream) = join(&mut service).await;
+        let publishing = tokio::spawn(chat.publish("hello"));
+        let mut call = service.call("Publish").await;
+        let request: pb::PublishRequest = call.request().await;
+        call.answer(&pb::PublishResponse { sequence: 6, logical_time: 17 });
+        soon(publishing).await.unwrap().unwrap();
+        put(&mut stream, [Frame::Event(lie(&request.message_id))]);
+        refused(&mut updates, &Fault::Acknowledgement { acknowledged: Sequence(6) }).await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_earlier_events_that_cannot_be_true_is_a_typed_error() {
+    let order = |sequence, expected| Fault::Order { sequence: Sequence(sequence), expected: Sequence(expected) };
+    let early = Fault::Time { sequence: Sequence(3), logical_time: LogicalTime(4), before: LogicalTime(6) };
+    let lies = [
+        (vec![message(1, 3), message(3, 7)], order(3, 2)),
+        (vec![message(2, 3)], order(2, 1)),
+        (vec![message(MAX, 3)], Fault::Number(MAX)),
+        (vec![message(1, 3), message(2, 6), message(3, 4)], early),
+        ((1..=5).map(|n| message(n, 2 * n)).collect(), Fault::Page),
+        (vec![pb::Event { content: "a".repeat(1 << 20), ..message(1, 3) }], Fault::Content(Sequence(1))),
+    ];
+    let mut service = Impostor::start().await;
+    let (chat, _updates, _stream) = join(&mut service).await;
+    for (events, fault) in lies {
+        let asking = chat.clone();
+        let listing = tokio::spawn(async move { asking.list_before(Sequence(5), 10).await });
+        service.call("ListEvents").await.answer(&pb::ListEventsResponse { events, has_more: true });
+        assert_eq!(soon(listing).await.unwrap().unwrap_err(), ListError::Protocol(fault));
+    }
+    let listing = tokio::spawn(async move { chat.list_before(Sequence(5), 10).await });
+    let events = (1..=4).map(|n| message(n, 2 * n)).collect();
+    service.call("ListEvents").await.answer(&pb::ListEventsResponse { events, has_more: true });
+    assert_eq!(soon(listing).await.unwrap().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn no_service_makes_a_client_wait_for_years() {
+    let mut service = Impostor::start().await;
+    let (chat, mut updates, _stream) = join(&mut service).await;
+    let _publishing = tokio::spawn(chat.publish("hello"));
+    let status = Status::from(Rejection::RateLimited { retry_after: Duration::from_secs(60 * 60 * 24 * 366) });
+    service.call("Publish").await.fail(&status);
+    match soon(updates.next()).await {
+        Some(Update::Waiting { delay, why }) => {
+            assert!(delay <= Duration::from_secs(60), "{delay:?}");
+            assert_eq!(why, Reason::RateLimited);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn any_duration_and_any_wall_clock_is_survived() {
+    for (seconds, nanos) in
+        [(0, 0), (-1, 0), (3_000_000_000, 0), (i64::MAX, i32::MAX), (i64::MIN, i32::MIN), (i64::MIN, i32::MAX)]
+    {
+        let mut service = Impostor::start().await;
+        let joining = tokio::spawn(client::join(Options::new(&*service.url, "alice")));
+        let heartbeat_interval = Some(prost_types::Duration { seconds, nanos });
+        let welcome = pb::Welcome { heartbeat_interval, ..truth(5, 10, false) };
+        let mut stream = service.call("Join").await.send(&response(welcome));
+        let recorded_at = Some(prost_types::Timestamp { seconds, nanos });
+        put(&mut stream, [Frame::Event(pb::Event { recorded_at, ..joined(5, 10, "p5", "alice") })]);
+        let (_chat, mut updates) = soon(joining).await.unwrap().unwrap();
+        assert_eq!(event(&mut updates).await, 5);
+    }
+}
+
+/// A delay that is no valid one, as bytes of a status: a message is tried again all the same.
+#[tokio::test]
+async fn any_delay_that_a_refusal_asks_for_is_survived() {
+    for (seconds, nanos) in [(i64::MIN, i32::MIN), (i64::MAX, i32::MAX), (-1, 0)] {
+        let mut service = Impostor::start().await;
+        let (chat, mut updates, _stream) = join(&mut service).await;
+        let publishing = tokio::spawn(chat.publish("hello"));
+        let honest = Status::from(Rejection::RateLimited { retry_after: Duration::ZERO });
+        let mut details = tonic_types::pb::Status::decode(honest.details()).unwrap();
+        let retry = tonic_types::pb::RetryInfo { retry_delay: Some(prost_types::Duration { seconds, nanos }) };
+        details.details.retain(|detail| !detail.type_url.ends_with("RetryInfo"));
+        let type_url = "type.googleapis.com/google.rpc.RetryInfo".into();
+        details.details.push(prost_types::Any { type_url, value: retry.encode_to_vec() });
+        let status = Status::with_details(honest.code(), "wait", details.encode_to_vec().into());
+        service.call("Publish").await.fail(&status);
+        assert!(matches!(soon(updates.next()).await, Some(Update::Waiting { why: Reason::RateLimited, .. })));
+        service.call("Publish").await.answer(&pb::PublishResponse { sequence: 6, logical_time: 20 });
+        soon(publishing).await.unwrap().unwrap();
+    }
+}
+
+/// A service that lies right after each Welcome is not asked in a hot loop.
+#[tokio::test]
+async fn a_service_that_lies_again_and_again_is_asked_ever_more_rarely() {
+    let mut service = Impostor::start().await;
+    let (_chat, _updates, mut stream) = join(&mut service).await;
+    let mut pause = Duration::from_millis(100);
+    for n in 0..5 {
+        let lied = Instant::now();
+        put(&mut stream, [Frame::Event(message(MAX, 13))]);
+        let mut call = service.call("Join").await;
+        assert!(call.arrived.duration_since(lied) >= pause, "no sooner than {pause:?} after lie {n}");
+        stream = call.send(&response(truth(5, 10, true)));
+        pause *= 2;
+    }
+}
+
+/// S7, and the log: what is refused is recorded with what was due, and neither shown nor delivered.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_terminal_shows_no_lie_and_the_log_says_what_was_refused() {
+    let (mut service, logs) = (Impostor::start().await, tempfile::tempdir().unwrap());
+    let folder = logs.path().to_str().unwrap();
+    let program = Program::start(&["join", "alice", "--server", &service.url, "--log-dir", folder], &[]);
+    let crowd = (6..20_000).map(|n| person(&format!("p{n}"), "somebody with a rather long name"));
+    let mut welcome = truth(5, 10, false);
+    welcome.participants.extend(crowd);
+    let mut stream = service.call("Join").await.send(&response(welcome));
+    let forged = pb::Event { content: "a".repeat(3 << 20), ..message(6, 13) };
+    put(&mut stream, [Frame::Event(joined(5, 10, "p5", "alice")), Frame::Event(forged)]);
+    assert_eq!(program.line(), "[10] Participant alice joined Chit Chat at logical time 10");
+    let here = program.notice("here: ");
+    assert!(here.len() < 10_000 && here.ends_with("more"), "{} bytes", here.len());
+    program.notice("the service broke the protocol");
+    // A text without end, in place of a stream.
+    service.call("Join").await.fail(&Status::unavailable("z".repeat(8_000)));
+    let mut stream = service.call("Join").await.send(&response(truth(6, 13, true)));
+    put(&mut stream, [Frame::Event(message(6, 13)), Frame::Event(message(9, 20))]);
+    assert_eq!(program.line(), "[13] bob: hello");
+    program.notice("event 9 came where event 7 was due");
+    let records = records(&logs.path().join("client-alice.jsonl"));
+    let refused: Vec<_> = records.iter().filter(|record| record["event"] == "event_refused").collect();
+    assert_eq!(refused.len(), 2);
+    assert_eq!((&refused[0]["sequence"], &refused[0]["expected_sequence"]), (&6.into(), &6.into()));
+    assert_eq!((&refused[1]["sequence"], &refused[1]["expected_sequence"]), (&9.into(), &7.into()));
+    let delivered = records.iter().filter(|record| record["event"] == "event_delivered");
+    assert_eq!(delivered.map(|record| record["sequence"].as_u64().unwrap()).collect::<Vec<_>>(), [5, 6]);
+}
