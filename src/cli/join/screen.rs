@@ -23,7 +23,7 @@ const WAITING_TOLD: Duration = Duration::from_secs(5);
 const HELP: [&str; 4] = [
     "/who    lists who is here",
     "/quit   leaves, as does Ctrl-C or Ctrl-D",
-    "/help   shows this",
+    "/help   lists these commands",
     "//text  sends a message that begins with a slash",
 ];
 
@@ -124,7 +124,7 @@ impl Screen {
                 Update::JoinedAnew { why, roster } => {
                     self.is_online.store(true, Ordering::Relaxed);
                     shown.begins = true;
-                    self.say(&format!("joined anew, because the session was lost ({})", why.as_str()));
+                    self.say(&format!("joined anew: {} ({})", loss(why), why.as_str()));
                     self.here(&roster);
                     continue;
                 }
@@ -156,7 +156,7 @@ impl Screen {
                 self.say(&format!("{} {what}", participant.display_name));
             }
             Update::NotKept { why } => self.say(&format!(
-                "the session is not kept any more ({why}): should this client be killed, it joins anew"
+                "cannot keep the session any longer ({why}): if this client is killed, it will join anew"
             )),
             Update::Waiting { delay, why } => {
                 // After a hundred pasted lines the client waits a hundred times for one reason.
@@ -222,7 +222,9 @@ impl Screen {
         });
         match written.await.map_err(io::Error::other)? {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-            written => written.map(|()| true),
+            written => written.map(|()| true).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
+            }),
         }
     }
 
@@ -233,6 +235,14 @@ impl Screen {
             Some(terminal) => terminal.write(write),
             None => write(),
         }
+    }
+}
+
+fn loss(why: Reason) -> &'static str {
+    match why {
+        Reason::SessionUnknown => "the service had ended the session",
+        Reason::EpochChanged => "the service has a different conversation now",
+        _ => "the session was lost",
     }
 }
 
@@ -263,13 +273,13 @@ fn rounded(time: Duration) -> String {
 
 fn waiting_for(why: Reason, delay: Duration) -> String {
     let what = match why {
-        Reason::RateLimited => "faster than the service allows",
-        Reason::JournalUnavailable => "the service cannot record anything now",
+        Reason::RateLimited => "sending faster than the service allows",
+        Reason::JournalUnavailable => "the service cannot record events at the moment",
         other => other.as_str(),
     };
     // Whole milliseconds, and never too few.
     let delay = Duration::from_millis(delay.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(u64::MAX));
-    format!("{what} ({}): messages wait, trying again in {}", why.as_str(), humantime::format_duration(delay))
+    format!("{what} ({}): messages wait, next try in {}", why.as_str(), humantime::format_duration(delay))
 }
 
 #[cfg(test)]
