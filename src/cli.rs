@@ -20,6 +20,7 @@ mod verify;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::io;
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -100,6 +101,11 @@ fn run(program: impl Future<Output = Result<ExitCode, Box<dyn Error>>>) -> ExitC
         Ok(code) => code,
         Err(error) => fail(&*error),
     }
+}
+
+/// An error of standard output, named.
+fn of_output(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
 }
 
 fn fail(error: &(dyn Error + 'static)) -> ExitCode {

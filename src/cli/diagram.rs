@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::logs::{self, Sink};
-use super::number;
+use super::{number, of_output};
 use crate::terminal::{escaped, notice};
 use crate::trace::diagram::{Builder, Chart, Part, mermaid, shiviz, svg};
 use crate::trace::record::{Component, LineRef, Record};
@@ -129,7 +129,7 @@ impl Diagram {
                 fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
             }
             None => match io::stdout().lock().write_all(text.as_bytes()) {
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(of_output(error).into()),
                 _ => {}
             },
         }

@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::of_output;
 use super::progress::Progress;
 use crate::chat::{Conversation, Event, EventKind, LeaveReason, Sequence};
 use crate::journal::sqlite::{BackupError, BackupProgress, Inspected, OpenError, OpenFault, Summary};
@@ -79,7 +80,7 @@ impl Journal {
             }
             // Whoever reads the output has seen enough.
             Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-            Err(Failure::Output(error)) => Err(error.into()),
+            Err(Failure::Output(error)) => Err(of_output(error).into()),
         }
     }
 }

@@ -13,7 +13,8 @@ use super::roster::Roster;
 use super::terminal::Terminal;
 use crate::chat::Sequence;
 use crate::cli::lines::Line;
-use crate::client::{Chat, Event, Member, Missed, Update, Updates, show};
+use crate::cli::of_output;
+use crate::client::{Chat, Member, Missed, Update, Updates, show};
 use crate::terminal::notice;
 use crate::wire::Reason;
 
@@ -108,7 +109,9 @@ impl Screen {
                 Update::Event(event) => {
                     if std::mem::take(&mut shown.begins) {
                         self.roster().is_me(&event.participant.participant_id);
-                        if history > 0 && !self.earlier(&event, &shown, chat, history).await? {
+                        let left = shown.last.as_ref().filter(|(epoch, _)| *epoch == event.epoch);
+                        let left = left.map(|(_, sequence)| *sequence);
+                        if !self.earlier(event.sequence, left, chat, history).await? {
                             return Ok(());
                         }
                     }
@@ -128,8 +131,11 @@ impl Screen {
                     self.here(&roster);
                     continue;
                 }
-                Update::Continued { missed } => {
+                Update::Continued { after, missed } => {
                     shown.begins = false;
+                    if !self.earlier(Sequence(after.0.saturating_add(1)), None, chat, history).await? {
+                        return Ok(());
+                    }
                     self.say(&format!("back as {}; {}", self.name, while_away(missed)));
                 }
                 other => self.notice(other, &mut shown),
@@ -169,26 +175,29 @@ impl Screen {
         }
     }
 
-    /// Shows what happened before the own join, marked as such. False where nobody reads any more.
+    /// Shows what happened before an event, marked as such, from the last one that was shown in this conversation. False
+    /// where nobody reads any more.
     async fn earlier(
         &self,
-        joined: &Event,
-        shown: &Shown,
+        before: Sequence,
+        left: Option<Sequence>,
         chat: &Chat,
         history: u32,
     ) -> Result<bool, Box<dyn Error>> {
-        let events = match chat.list_before(joined.sequence, history).await {
+        if history == 0 {
+            return Ok(true);
+        }
+        let events = match chat.list_before(before, history).await {
             Ok(events) => events,
             Err(error) => {
                 self.say(&format!("cannot show what happened before: {error}"));
                 return Ok(true);
             }
         };
-        let left = shown.last.as_ref().filter(|(epoch, _)| *epoch == joined.epoch);
         let mut is_new = false;
         for event in events {
             // What was shown before the session was lost is not shown again.
-            if left.is_some_and(|(_, last)| event.sequence <= *last) {
+            if left.is_some_and(|last| event.sequence <= last) {
                 continue;
             }
             if left.is_some() && !std::mem::replace(&mut is_new, true) {
@@ -222,9 +231,7 @@ impl Screen {
         });
         match written.await.map_err(io::Error::other)? {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-            written => written.map(|()| true).map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
-            }),
+            written => written.map(|()| true).map_err(of_output),
         }
     }
 
