@@ -19,7 +19,11 @@ mod verify;
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::fmt::Display;
+use std::io;
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -99,6 +103,11 @@ fn run(program: impl Future<Output = Result<ExitCode, Box<dyn Error>>>) -> ExitC
     }
 }
 
+/// An error of standard output, named.
+fn of_output(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
+}
+
 fn fail(error: &(dyn Error + 'static)) -> ExitCode {
     notice(&format!("chitchat: {error}"));
     ExitCode::FAILURE
@@ -109,12 +118,32 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A length of time such as `30s`, `500ms` or `2min`: greater than zero, at most [`LONGEST`].
 fn duration(text: &str) -> Result<Duration, String> {
-    let duration =
-        humantime::parse_duration(text).map_err(|error| format!("{error} (for example 30s or 500ms)"))?;
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| "should be a time with its unit, such as 500ms, 30s or 2min".to_owned())?;
     match duration {
         Duration::ZERO => Err("must be greater than zero".into()),
         duration if duration > LONGEST => Err("must be at most a day".into()),
         duration => Ok(duration),
+    }
+}
+
+/// A parser of whole numbers in a range.
+fn number<N>(range: RangeInclusive<N>) -> impl Fn(&str) -> Result<N, String> + Clone
+where
+    N: Clone + Display + FromStr + PartialOrd,
+{
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| format!("should be a whole number from {} to {}", range.start(), range.end()))
+    }
+}
+
+/// A yes or a no, as an environment variable has it.
+fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
+        "false" | "f" | "no" | "n" | "off" | "0" => Ok(false),
+        _ => Err("should be true or false".into()),
     }
 }
 

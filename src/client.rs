@@ -109,6 +109,8 @@ pub enum Update {
     },
     /// The session that another process began goes on here; what was missed follows.
     Continued {
+        /// The last event that was delivered before. What can be listed up to there was said before.
+        after: Sequence,
         /// What happened meanwhile.
         missed: Missed,
     },

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::BoolishValueParser;
 use tokio::time::sleep;
 use tracing::Level;
 
-use super::duration;
 use super::signals::{Hangup, Reloads};
+use super::{duration, switch};
 use crate::chat::DisplayName;
 use crate::client::{self, Chat, JoinError, Options, StateError, StateFile, Updates};
 use crate::record::{self, Destination};
@@ -29,8 +28,8 @@ pub(super) struct Access {
         value_parser = server)]
     server: String,
 
-    /// How long to try where the service cannot be reached, because it has not started yet, say. By default the
-    /// first failure counts.
+    /// How long to keep trying to reach the service, for example while it starts. By default, the first failure
+    /// counts.
     #[arg(long, value_name = "TIME", env = "CHITCHAT_WAIT", value_parser = duration)]
     wait: Option<Duration>,
 
@@ -38,21 +37,21 @@ pub(super) struct Access {
     #[arg(long, value_name = "FILE", env = "CHITCHAT_SECRET_FILE")]
     secret_file: Option<PathBuf>,
 
-    /// File with a certificate to trust beside the system's, in PEM, for an https:// service.
+    /// File with a certificate to trust in addition to the system's, in PEM, for an https:// service.
     #[arg(long, value_name = "FILE", env = "CHITCHAT_CA")]
     ca: Option<PathBuf>,
 
-    /// Folder for the log, client-NAME.jsonl. Made where it is missing, appended to where it exists.
+    /// Folder for the log, client-NAME.jsonl. Created if missing; an existing log is appended to.
     #[arg(long, value_name = "FOLDER", env = "CHITCHAT_LOG_DIR", default_value = "logs")]
     log_dir: PathBuf,
 
-    /// Folder that keeps the session, so that a client that was killed goes on as the same participant when it
-    /// is started again within the grace period. By default, sessions/ in the folder for the log.
+    /// Folder that keeps the session, so that a client that was killed and is started again within the grace period
+    /// resumes as the same participant. By default, sessions/ in the log folder.
     #[arg(long, value_name = "FOLDER", env = "CHITCHAT_STATE_DIR")]
     state_dir: Option<PathBuf>,
 
-    /// Do not go on with a session that was kept. Until its grace period is over, it still holds its name.
-    #[arg(long, env = "CHITCHAT_FRESH", value_parser = BoolishValueParser::new())]
+    /// Join anew instead of resuming a kept session. Until its grace period ends, that session still holds its name.
+    #[arg(long, env = "CHITCHAT_FRESH", value_parser = switch)]
     fresh: bool,
 }
 
@@ -159,12 +158,12 @@ impl Access {
         match opened {
             Ok(state) => {
                 if let Err(error) = state.read_log(log) {
-                    say(&format!("cannot read {}: {error}; an event may be in it twice", log.display()));
+                    say(&format!("cannot read {}: {error}; an event may be logged twice", log.display()));
                 }
                 Some(state)
             }
             Err(error) => {
-                say(&format!("{error}; this client does not keep its own"));
+                say(&format!("{error}; if this client is killed, it will join anew"));
                 None
             }
         }

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::logs::{self, Sink};
+use super::{number, of_output};
 use crate::terminal::{escaped, notice};
 use crate::trace::diagram::{Builder, Chart, Part, mermaid, shiviz, svg};
 use crate::trace::record::{Component, LineRef, Record};
@@ -30,11 +31,11 @@ pub(super) struct Diagram {
     output: Option<PathBuf>,
 
     /// Show nothing before this logical time.
-    #[arg(long, value_name = "TIME", env = "CHITCHAT_FROM")]
+    #[arg(long, value_name = "TIME", env = "CHITCHAT_FROM", value_parser = number(0..=u64::MAX))]
     from: Option<u64>,
 
     /// Show nothing after this logical time.
-    #[arg(long, value_name = "TIME", env = "CHITCHAT_TO")]
+    #[arg(long, value_name = "TIME", env = "CHITCHAT_TO", value_parser = number(0..=u64::MAX))]
     to: Option<u64>,
 
     /// Beside the service, show only the participants with these names.
@@ -128,7 +129,7 @@ impl Diagram {
                 fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
             }
             None => match io::stdout().lock().write_all(text.as_bytes()) {
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(of_output(error).into()),
                 _ => {}
             },
         }

@@ -11,14 +11,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::BoolishValueParser;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::PARTLY;
 use super::access::{Access, display_name};
 use super::lines::Lines;
 use super::signals::{Hangup, INTERRUPTED_TWICE, Interrupts};
+use super::{PARTLY, number, switch};
 use crate::chat::DisplayName;
 
 use screen::Screen;
@@ -34,34 +33,34 @@ const REPORTING_TIME: Duration = Duration::from_secs(1);
 /// How many earlier events are shown on a terminal.
 const HISTORY_ON_TERMINAL: u32 = 20;
 /// How many can be: a page of the service's.
-const HISTORY_MAX: i64 = 1000;
+const HISTORY_MAX: u32 = 1000;
 
 /// Join the conversation: type a message and press Enter; /quit or the end of input leaves.
 #[derive(Debug, Args)]
 pub(super) struct Join {
-    /// Your name, as with --name.
-    #[arg(value_name = "NAME", value_parser = display_name, conflicts_with = "name")]
+    /// What the others see you called, as with --name.
+    #[arg(value_name = "NAME", value_parser = display_name, conflicts_with = "name", required_unless_present = "name")]
     positional_name: Option<DisplayName>,
 
     /// What the others see you called: at most 32 characters, unlike the name of any participant.
-    #[arg(short, long, env = "CHITCHAT_NAME", value_parser = display_name, required_unless_present = "positional_name")]
+    #[arg(short, long, env = "CHITCHAT_NAME", value_parser = display_name)]
     name: Option<DisplayName>,
 
     #[command(flatten)]
     access: Access,
 
     /// Read one message a line and print one event a line. The number in front is its logical time.
-    #[arg(long, env = "CHITCHAT_PLAIN", conflicts_with = "json", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "CHITCHAT_PLAIN", conflicts_with = "json", value_parser = switch)]
     plain: bool,
 
     /// Like --plain, printing one JSON object a line, with the field names of the log records.
-    #[arg(long, env = "CHITCHAT_JSON", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "CHITCHAT_JSON", value_parser = switch)]
     json: bool,
 
-    /// How many earlier events to show on joining, 0 to 1000. By default, 20 where the output is a terminal and none
-    /// where it is not. They are marked as earlier: with --json by "earlier": true.
+    /// How many earlier events to show on joining, 0 to 1000. By default, 20 on a terminal and none elsewhere. They are
+    /// marked as earlier; with --json, by "earlier": true.
     #[arg(long, value_name = "N", env = "CHITCHAT_HISTORY",
-        value_parser = clap::value_parser!(u32).range(0..=HISTORY_MAX))]
+        value_parser = number(0..=HISTORY_MAX))]
     history: Option<u32>,
 }
 
@@ -75,7 +74,7 @@ impl Join {
         screen.has_joined(chat.me(), chat.roster());
         let is_typed = io::stdin().is_terminal();
         if is_typed {
-            screen.say("type a message and press Enter; /quit leaves, /help says more");
+            screen.say("type a message and press Enter; /quit leaves, /help lists the commands");
         }
         let history = match self.history {
             Some(history) => history,
@@ -111,9 +110,9 @@ impl Join {
 
 /// The first signal leaves the conversation once what was typed is acknowledged, the second waits for no answer.
 async fn leave_on_signal(mut interrupts: Interrupts, stop: Stop) {
-    interrupts.next().await;
+    interrupts.first().await;
     stop.gently.cancel();
-    interrupts.next().await;
+    interrupts.second().await;
     stop.at_once.cancel();
     // Not even a report is possible where a terminal is stopped, for instance.
     tokio::time::sleep(2 * REPORTING_TIME).await;

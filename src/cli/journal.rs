@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::of_output;
 use super::progress::Progress;
 use crate::chat::{Conversation, Event, EventKind, LeaveReason, Sequence};
 use crate::journal::sqlite::{BackupError, BackupProgress, Inspected, OpenError, OpenFault, Summary};
@@ -22,7 +23,7 @@ const PAGE: usize = 1024;
 /// The exit code for a file of which nothing can be said.
 const UNUSABLE: u8 = 2;
 
-/// Look at a journal file: nothing is changed, and a service may be writing it meanwhile.
+/// Inspect or back up a journal, also while a service writes it. The journal is not changed.
 #[derive(Debug, Args)]
 pub(super) struct Journal {
     #[command(subcommand)]
@@ -31,8 +32,7 @@ pub(super) struct Journal {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Say what is in a journal: its epoch, its events, their times, who is here. Exits 1 where events are
-    /// missing.
+    /// Show what a journal holds: its epoch, its events, their times, and who is here. Exits 1 if events are missing.
     Info {
         /// The journal.
         file: PathBuf,
@@ -41,15 +41,15 @@ enum Command {
         json: bool,
     },
     /// Print all events as JSON Lines: the service's broadcast records, as `verify` reads them. The
-    /// timestamp is the time of recording. What could speak for a session is left out. Exits 1 where events
-    /// are missing.
+    /// timestamp is the time of recording. Nothing is printed by which a session could be
+    /// used. Exits 1 if events are missing.
     Export {
         /// The journal.
         file: PathBuf,
     },
     /// Copy a journal to a new file, also while a service writes it. The copy is complete, checked and on the disk when
     /// the command ends, and a service can be started on it. It replaces no file, and a copy that fails leaves none.
-    /// Exits 1 where the journal is damaged, 2 where it cannot be read or the copy not be written.
+    /// Exits 1 if the journal is damaged, 2 if it cannot be read or the copy cannot be written.
     Backup {
         /// The journal.
         file: PathBuf,
@@ -80,7 +80,7 @@ impl Journal {
             }
             // Whoever reads the output has seen enough.
             Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-            Err(Failure::Output(error)) => Err(error.into()),
+            Err(Failure::Output(error)) => Err(of_output(error).into()),
         }
     }
 }
@@ -334,7 +334,7 @@ async fn check(file: &Path) -> Result<(), Failure> {
     journal.check()?;
     let conversation = replay(file, "checking", &journal, |_| {}).await?;
     let (events, time, active) = (conversation.head(), conversation.logical_time(), conversation.active());
-    writeln!(io::stdout(), "whole: {events} events up to logical time {time}, {active} participants here")?;
+    writeln!(io::stdout(), "whole: {events} events up to logical time {time}, {active} here")?;
     Ok(())
 }
 

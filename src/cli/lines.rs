@@ -5,10 +5,12 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionread};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::join::Terminal;
 
@@ -19,6 +21,8 @@ pub(super) const LINE_BYTES_MAX: usize = 16 * 1024;
 const CHUNK_BYTES: usize = 8 * 1024;
 /// How much is read after [`Lines::stop`] at most: what a pipe holds.
 const PIPE_BYTES: usize = 64 * 1024;
+/// How long [`Lines::next`] waits after [`Lines::stop`]: what has been written is there at once, unless a read blocks.
+const STOPPED_READ_TIME: Duration = Duration::from_secs(1);
 /// What some programs put in front of UTF-8 (U+FEFF).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -65,8 +69,17 @@ impl Lines {
     }
 
     /// The next line; none at the end. Can be given up without losing one.
+    ///
+    /// A process that was in the background when its terminal had input blocks in a read once it is in the foreground
+    /// again. So after [`stop`](Self::stop) a read that takes long counts as the end.
     pub(super) async fn next(&mut self) -> io::Result<Option<Line>> {
-        self.lines.recv().await.transpose()
+        let next = match self.running {
+            Some(_) => self.lines.recv().await,
+            None => timeout(STOPPED_READ_TIME, self.lines.recv()).await.unwrap_or_default(),
+        };
+        let explained =
+            |error: io::Error| io::Error::new(error.kind(), format!("cannot read standard input: {error}"));
+        next.transpose().map_err(explained)
     }
 
     /// Reads on only to the end of what has been written by now.
@@ -279,5 +292,31 @@ mod tests {
         }
         let expected = [Ok("one".into()), Ok("two".into()), Err(LineFault::Unfinished("thr".into()))];
         assert_eq!(read, expected, "though the other end is still open");
+    }
+
+    /// An input that seems to have something to read, and then blocks.
+    struct Blocking(UnixStream, std::sync::mpsc::Receiver<()>);
+
+    impl Read for Blocking {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            self.1.recv().map(|()| 0).map_err(io::Error::other)
+        }
+    }
+
+    impl AsFd for Blocking {
+        fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+    }
+
+    /// A signal is heard also while a read blocks, as on a terminal after `bg` and `fg`.
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_blocks_does_not_hold_up_the_stop() {
+        let (input, mut other) = UnixStream::pair().unwrap();
+        io::Write::write_all(&mut other, b"somebody else will read this\n").unwrap();
+        let (_blocks, reads) = std::sync::mpsc::channel();
+        let mut lines = Lines::of(Blocking(input, reads), None).unwrap();
+        lines.stop();
+        assert_eq!(lines.next().await.unwrap(), None);
     }
 }

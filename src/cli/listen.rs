@@ -25,8 +25,8 @@ pub(super) fn host_and_port(address: &str) -> Result<String, String> {
         return Err("there is whitespace in it".into());
     }
     let (host, port) = address.rsplit_once(':').ok_or(EXAMPLE)?;
-    if host.is_empty() {
-        return Err(format!("it has no host; 0.0.0.0:{port} listens on all addresses"));
+    if host.is_empty() || host == "*" {
+        return Err(format!("it has no host name or address; 0.0.0.0:{port} listens on all addresses"));
     }
     if host.contains('/') || host.contains('@') {
         return Err(format!("it is an address, not a URL; {EXAMPLE}"));
@@ -34,7 +34,9 @@ pub(super) fn host_and_port(address: &str) -> Result<String, String> {
     if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
         return Err("an IPv6 address needs brackets, as in [::1]:50051".into());
     }
-    port.parse::<u16>().map_err(|_| format!("{port:?} is not a port; ports are 0 to 65535"))?;
+    if !port.bytes().all(|byte| byte.is_ascii_digit()) || port.parse::<u16>().is_err() {
+        return Err(format!("{port:?} is not a port; ports are 0 to 65535"));
+    }
     Ok(address.to_owned())
 }
 

@@ -72,7 +72,7 @@ async fn begin_epoch(
         logical_time = conversation.logical_time().0,
         last_sequence = logged.0,
         "the journal ends with event {after}, but the log {} has event {logged} of its epoch {previous}: the journal is \
-         an older copy. It goes on as epoch {epoch}, without the events after {after}; all participants have to join anew",
+         an older copy. The conversation continues as epoch {epoch} without the events after {after}, and all participants must join anew",
         log.display(),
     );
     let participants: Vec<_> = conversation.roster().map(|(participant, _)| participant).collect();

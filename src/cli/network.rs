@@ -89,7 +89,8 @@ fn bare(host: &str) -> String {
 /// Reads the access secret.
 pub(super) fn secret(path: &Path) -> Result<Secret, Box<dyn Error>> {
     let told = |fault: &dyn Display| format!("--secret-file: {}: {fault}", path.display());
-    let text = fs::read(path).map_err(|error| told(&error))?;
+    let text =
+        fs::read(path).map_err(|error| format!("--secret-file: cannot read {}: {error}", path.display()))?;
     Ok(Secret::parse(&String::from_utf8_lossy(&text)).map_err(|fault| told(&fault))?)
 }
 
@@ -132,18 +133,18 @@ pub(super) fn tls_self_signed(hosts: &[String], folder: &Path) -> Result<Tls, Bo
     Ok(tls)
 }
 
-/// Whoever listens beyond this machine should know what others can see, and whom they can trust.
+/// An operator who listens beyond this machine should know what others can see, and whom clients can trust.
 pub(super) fn warn_of_exposure(listener: &TcpListener, config: &Config, self_signed: Option<&Path>) {
     if let Some(folder) = self_signed {
         let path = folder.join(SELF_SIGNED_FILE);
-        tracing::warn!("nobody vouches for this certificate; clients trust it with --ca {}", path.display());
+        tracing::warn!("this certificate is self-signed: clients need --ca {}", path.display());
     }
     let beyond = listener.local_addr().is_ok_and(|address| !address.ip().to_canonical().is_loopback());
     if beyond && config.tls.is_none() {
-        tracing::warn!("other machines can connect, and nothing is encrypted: see --tls-cert");
+        tracing::warn!("other machines can connect, and connections are not encrypted: see --tls-cert");
     }
     if beyond && config.secret.is_none() {
-        tracing::warn!("other machines can connect, and anybody there can take part: see --secret-file");
+        tracing::warn!("other machines can connect, and anybody can join: see --secret-file");
     }
 }
 

@@ -83,6 +83,24 @@ impl Messages {
             }
         }
     }
+
+    /// How many are left, of an input those that have been written by now.
+    async fn count_rest(mut self) -> io::Result<u64> {
+        if let Some(input) = &mut self.input {
+            input.stop();
+        }
+        let mut count = 0;
+        loop {
+            match self.texts.front() {
+                // What has not been opened is not looked into.
+                Some(Text::Input) if self.input.is_none() => drop(self.texts.pop_front()),
+                _ => match self.next().await? {
+                    Some(_) => count += 1,
+                    None => return Ok(count),
+                },
+            }
+        }
+    }
 }
 
 /// What became of the messages.
@@ -106,6 +124,15 @@ impl Outcome {
         self.failed += 1;
         say(why);
     }
+
+    /// None of what is left is sent.
+    async fn fail_rest(&mut self, messages: Messages) -> io::Result<()> {
+        match messages.count_rest().await? {
+            0 => {}
+            count => self.fail(&format!("not sent: {count} more")),
+        }
+        Ok(())
+    }
 }
 
 impl Send {
@@ -126,12 +153,12 @@ impl Send {
         tokio::spawn(stop_on_signal(Interrupts::new(Hangup::Ends)?, stop.clone()));
         tokio::spawn(watch(updates, self.access.wait().max(OFFLINE_TIME), stop.clone()));
         let mut outcome = Outcome::default();
-        publish(&chat, first, &mut messages, &mut outcome, &stop).await?;
+        publish(&chat, first, messages, &mut outcome, &stop).await?;
         match chat.leave().await {
-            Ok(_) => {}
-            // Why it could not go on has been said.
-            Err(LeaveError::Ended) => outcome.failed = outcome.failed.max(1),
-            Err(error) => outcome.fail(&error.to_string()),
+            // Why it ended has been said.
+            Ok(_) | Err(LeaveError::Ended) => {}
+            // Whether the messages were acknowledged is known all the same.
+            Err(error) => say(&error.to_string()),
         }
         Ok(outcome.code())
     }
@@ -141,7 +168,7 @@ impl Send {
 async fn publish(
     chat: &Chat,
     first: Result<String, LineFault>,
-    messages: &mut Messages,
+    mut messages: Messages,
     outcome: &mut Outcome,
     stop: &CancellationToken,
 ) -> io::Result<()> {
@@ -160,6 +187,9 @@ async fn publish(
                 };
                 match published {
                     Ok(_) => outcome.acknowledged += 1,
+                    Err(PublishError::Refused { message, .. }) if text.is_empty() => {
+                        outcome.fail(&format!("refused: {message}"));
+                    }
                     Err(PublishError::Refused { message, .. }) => {
                         outcome.fail(&format!("refused: {message}: {text}"));
                     }
@@ -168,7 +198,7 @@ async fn publish(
                     }
                     Err(PublishError::Ended) => {
                         outcome.fail(&format!("not sent: {text}"));
-                        return Ok(());
+                        return outcome.fail_rest(messages).await;
                     }
                 }
             }
@@ -176,8 +206,8 @@ async fn publish(
         next = tokio::select! {
             next = messages.next() => next?,
             () = stop.cancelled() => {
-                outcome.fail("left before the end of the input");
-                return Ok(());
+                outcome.fail("stopped before the end of the messages");
+                return outcome.fail_rest(messages).await;
             }
         };
     }
@@ -197,7 +227,7 @@ async fn watch(mut updates: Updates, patience: Duration, stop: CancellationToken
         let update = tokio::select! {
             update = updates.next() => update,
             () = over => {
-                say("the service stays out of reach");
+                say("the service cannot be reached");
                 stop.cancel();
                 deadline = None;
                 continue;

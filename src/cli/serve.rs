@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use http::HeaderValue;
 use tokio::task::spawn_blocking;
@@ -16,7 +15,7 @@ use tracing::Level;
 
 use super::progress::Progress;
 use super::signals::{Hangup, Interrupts, Reloads};
-use super::{duration, listen, log_tail, network};
+use super::{duration, listen, log_tail, network, number, switch};
 use crate::chat::Conversation;
 use crate::journal::sqlite::{OpenError, OpenFault};
 use crate::journal::{self, Epoch, Journal as _, MemoryJournal, RecoveryError, SqliteJournal};
@@ -40,21 +39,21 @@ pub(super) struct Serve {
         value_parser = listen::host_and_port)]
     listen: String,
 
-    /// File that keeps the conversation. Made where it is missing, gone on with where it exists. `memory`
-    /// keeps the conversation for as long as the process lives.
+    /// File that keeps the conversation. Created if missing; an existing conversation continues. `memory` keeps it only
+    /// until the process ends.
     #[arg(long, value_name = "FILE | memory", env = "CHITCHAT_JOURNAL", default_value = "chitchat.db")]
     journal: PathBuf,
 
-    /// Folder for the log, server.jsonl. Made where it is missing, appended to where it exists. SIGHUP and SIGUSR1
-    /// reopen the log.
+    /// Folder for the log, server.jsonl. Created if missing; an existing log is appended to. SIGHUP and SIGUSR1 reopen
+    /// the log.
     #[arg(long, value_name = "FOLDER", env = "CHITCHAT_LOG_DIR", default_value = "logs")]
     log_dir: PathBuf,
 
-    /// The least level of record that server.jsonl keeps. `info` leaves out the deliveries.
+    /// The lowest level of records that server.jsonl keeps. `info` leaves out the deliveries.
     #[arg(long, value_name = "LEVEL", env = "CHITCHAT_LOG_LEVEL", default_value = "debug")]
     log_level: LogLevel,
 
-    /// How long a participant whose connection broke may take to come back before it has left.
+    /// How long a participant whose connection broke has to reconnect before it counts as having left.
     #[arg(long, value_name = "TIME", env = "CHITCHAT_GRACE", default_value = "30s", value_parser = duration)]
     grace: Duration,
 
@@ -62,17 +61,17 @@ pub(super) struct Serve {
     #[arg(long, value_name = "URL", env = "CHITCHAT_ALLOW_ORIGIN", value_delimiter = ',', value_parser = network::origin)]
     allow_origin: Vec<HeaderValue>,
 
-    /// Host name by which the service may be spoken to, beyond this machine's own. Repeatable.
+    /// Host name by which clients may reach the service, in addition to this machine's own. Repeatable.
     #[arg(long, value_name = "NAME", env = "CHITCHAT_ALLOW_HOST", value_delimiter = ',', value_parser = network::host)]
     allow_host: Vec<String>,
 
-    /// Proxy, by address or network, that is believed where its clients come from: by X-Forwarded-For or the PROXY
+    /// Proxy, by address or network, that is trusted to pass on its clients' addresses, by X-Forwarded-For or the PROXY
     /// protocol. Repeatable.
     #[arg(long, value_name = "ADDRESS", env = "CHITCHAT_TRUST_PROXY", value_delimiter = ',')]
     trust_proxy: Vec<ProxyNetwork>,
 
-    /// File with the secret that participants have to know, on one line: 16 to 1,024 characters. /metrics and
-    /// reflection ask for it, too.
+    /// File with the secret that participants must know, on one line: 16 to 1,024 characters. /metrics and reflection
+    /// require it, too.
     #[arg(long, value_name = "FILE", env = "CHITCHAT_SECRET_FILE")]
     secret_file: Option<PathBuf>,
 
@@ -84,10 +83,10 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FILE", env = "CHITCHAT_TLS_KEY", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
-    /// Encrypt with a certificate made just now, for trying out. It is written to LOG_DIR/self-signed.pem,
-    /// for `chitchat join --ca`.
+    /// Encrypt with a new self-signed certificate, for trying out. It is written to LOG_DIR/self-signed.pem, for
+    /// `chitchat join --ca`.
     #[arg(long, env = "CHITCHAT_TLS_SELF_SIGNED", conflicts_with_all = ["tls_cert", "tls_key"],
-        value_parser = BoolishValueParser::new())]
+        value_parser = switch)]
     tls_self_signed: bool,
 
     #[command(flatten)]
@@ -99,40 +98,42 @@ pub(super) struct Serve {
 struct Limits {
     /// How many participants may be active at a time.
     #[arg(long, value_name = "N", env = "CHITCHAT_PARTICIPANTS_MAX", default_value_t = 10_000,
-        value_parser = clap::value_parser!(u32).range(1..))]
+        value_parser = number(1..=u32::MAX))]
     participants_max: u32,
 
     /// How many messages a second a participant may publish; 0 for no limit.
-    #[arg(long, value_name = "N", env = "CHITCHAT_PUBLISH_RATE", default_value_t = 20)]
+    #[arg(long, value_name = "N", env = "CHITCHAT_PUBLISH_RATE", default_value_t = 20,
+        value_parser = number(0..=u32::MAX))]
     publish_rate: u32,
 
     /// How many messages a participant may publish at once, after a pause.
     #[arg(long, value_name = "N", env = "CHITCHAT_PUBLISH_BURST", default_value_t = 60,
-        value_parser = clap::value_parser!(u32).range(1..))]
+        value_parser = number(1..=u32::MAX))]
     publish_burst: u32,
 
     /// How many participants a second may join from one address; 0 for no limit.
-    #[arg(long, value_name = "N", env = "CHITCHAT_JOIN_RATE", default_value_t = 50)]
+    #[arg(long, value_name = "N", env = "CHITCHAT_JOIN_RATE", default_value_t = 50,
+        value_parser = number(0..=u32::MAX))]
     join_rate: u32,
 
     /// How many participants may join from one address at once, after a pause.
     #[arg(long, value_name = "N", env = "CHITCHAT_JOIN_BURST", default_value_t = 500,
-        value_parser = clap::value_parser!(u32).range(1..))]
+        value_parser = number(1..=u32::MAX))]
     join_burst: u32,
 
     /// How many connections may be open at a time. Further ones wait.
     #[arg(long, value_name = "N", env = "CHITCHAT_CONNECTIONS_MAX", default_value_t = 20_000,
-        value_parser = clap::value_parser!(u32).range(1..))]
+        value_parser = number(1..=u32::MAX))]
     connections_max: u32,
 
     /// How many connections may be open at a time from one address. Further ones are closed.
     #[arg(long, value_name = "N", env = "CHITCHAT_CONNECTIONS_PER_ADDRESS_MAX", default_value_t = 10_000,
-        value_parser = clap::value_parser!(u32).range(1..))]
+        value_parser = number(1..=u32::MAX))]
     connections_per_address_max: u32,
 
     /// How many streams and requests may be open at a time on one HTTP/2 connection.
     #[arg(long, value_name = "N", env = "CHITCHAT_STREAMS_MAX", default_value_t = 128,
-        value_parser = clap::value_parser!(u32).range(1..))]
+        value_parser = number(1..=u32::MAX))]
     streams_max: u32,
 
     /// How long a stream may take nothing before it is closed; its participant can resume.
@@ -177,10 +178,10 @@ async fn reload(mut reloads: Reloads, records: RecordLog, tls: Option<Tls>, file
         records.reopen();
         if let (Some(tls), Some((certificate, key))) = (&tls, &files) {
             match tls.reload(certificate, key) {
-                Ok(()) => tracing::info!("new connections get the certificate as it is now"),
+                Ok(()) => tracing::info!("the certificate was reloaded; new connections use it"),
                 Err(error) => {
                     let error = network::tls_fault(&error, certificate, key);
-                    tracing::error!("the certificate stays as it was: {error}");
+                    tracing::error!("the certificate cannot be reloaded, and the old one stays in use: {error}");
                 }
             }
         }
@@ -246,7 +247,7 @@ impl Serve {
         let shutdown = CancellationToken::new();
         let (mut interrupts, stop) = (Interrupts::new(Hangup::Reloads)?, shutdown.clone());
         tokio::spawn(async move {
-            interrupts.next().await;
+            interrupts.first().await;
             stop.cancel();
         });
         survive_file_size_limit()?;
@@ -265,7 +266,7 @@ impl Serve {
             let mut journal = open_journal(path, log.clone(), epoch).await?;
             let mut conversation = recover(&journal)
                 .await
-                .map_err(|error| format!("--journal: cannot go on with {}: {error}", journal.path().display()))?;
+                .map_err(|error| format!("--journal: cannot recover {}: {error}", journal.path().display()))?;
             log_tail::complete(&log, &mut journal, &mut conversation, now()).await?;
             Ok::<_, Box<dyn Error>>((journal, conversation))
         };

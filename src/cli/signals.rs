@@ -37,21 +37,30 @@ impl Interrupts {
         })
     }
 
-    /// Waits for the next.
-    pub(super) async fn next(&mut self) {
+    /// Waits for the first.
+    pub(super) async fn first(&mut self) {
         tokio::select! {
             () = received(&mut self.interrupt) => {}
             () = received(&mut self.terminate) => {}
             () = received(&mut self.hangup) => {}
         }
     }
+
+    /// Waits for one more, by which a user says not to wait. SIGHUP never says that: it comes twice where a terminal
+    /// is closed, from the kernel and from the shell.
+    pub(super) async fn second(&mut self) {
+        tokio::select! {
+            () = received(&mut self.interrupt) => {}
+            () = received(&mut self.terminate) => {}
+        }
+    }
 }
 
 /// The first signal to end leaves the conversation, the second does not wait for that.
 pub(super) async fn stop_on_signal(mut interrupts: Interrupts, stop: CancellationToken) {
-    interrupts.next().await;
+    interrupts.first().await;
     stop.cancel();
-    interrupts.next().await;
+    interrupts.second().await;
     terminal::flush();
     std::process::exit(INTERRUPTED_TWICE.into());
 }

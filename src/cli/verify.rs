@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::gallery;
 use super::logs::{self, Log, LogError};
+use super::{gallery, of_output};
 use crate::terminal::{escaped, json_line, notice};
 use crate::trace::record::LineRef;
 use crate::trace::report::{Report, RuleReport, Verdict};
@@ -216,7 +216,7 @@ fn counted(count: u64, of: &str) -> String {
 fn printed(result: io::Result<()>, code: ExitCode) -> ExitCode {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            notice(&format!("chitchat: cannot print: {error}"));
+            notice(&format!("chitchat: {}", of_output(error)));
             ExitCode::from(2)
         }
         _ => code,

@@ -191,7 +191,7 @@ pub(super) async fn dial(options: &Options) -> Result<Stub, Failure> {
         let mut tls = ClientTlsConfig::new().with_native_roots();
         if let Some(pem) = &options.certificate_authority {
             if !pem.windows(PEM_CERTIFICATE.len()).any(|window| window == PEM_CERTIFICATE) {
-                return Err(unusable("there is no certificate in PEM in the file to trust"));
+                return Err(unusable("the file has no certificate in PEM"));
             }
             tls = tls.ca_certificate(Certificate::from_pem(pem));
         }

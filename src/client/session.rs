@@ -320,6 +320,12 @@ impl Session {
         self.membership.as_ref().map(|membership| membership.epoch.as_str())
     }
 
+    /// The last event that was received.
+    pub(super) fn cursor(&self) -> Sequence {
+        self.cursor
+    }
+
+    /// The id of the participant.
     pub(super) fn participant_id(&self) -> Option<&str> {
         self.membership.as_ref().map(|membership| membership.me.participant_id.as_str())
     }

@@ -15,7 +15,7 @@ use super::error::PublishError;
 use super::event::{Event, Kind};
 use super::session::{Session, View};
 use super::{Missed, Receipt, Update};
-use crate::chat::{LogicalTime, MessageText};
+use crate::chat::{LogicalTime, MessageText, Sequence};
 use crate::wire::Rejection;
 
 /// How many updates can wait for the program; the stream waits with them.
@@ -120,9 +120,12 @@ impl State {
         } else {
             Missed { events: count, messages: None }
         };
+        let before = |event: &Event| Sequence(event.sequence.0.saturating_sub(1));
         self.put(match after {
             Some(after) => Update::Back { after, missed },
-            None => Update::Continued { missed },
+            None => {
+                Update::Continued { after: events.first().map_or_else(|| self.session.cursor(), before), missed }
+            }
         });
         events.into_iter().for_each(|event| self.put(Update::Event(event)));
     }

@@ -96,7 +96,7 @@ impl RecordFile {
             Err(error) => {
                 let path = self.name.path.display();
                 return notice(&format!(
-                    "chitchat: cannot reopen the log {path}, and go on in the old file: {error}"
+                    "chitchat: cannot reopen the log {path}, and keep writing to the old file: {error}"
                 ));
             }
         };

@@ -53,7 +53,7 @@ pub enum Rejection {
         participants_max: usize,
     },
     /// The stream's reader took nothing for the stall limit.
-    #[error("the stream took nothing for {} s; resume to go on", .stall.as_secs_f32())]
+    #[error("the stream took nothing for {} s; resume to continue", .stall.as_secs_f32())]
     SlowConsumer {
         /// The stall limit.
         stall: Duration,
@@ -62,7 +62,7 @@ pub enum Rejection {
     #[error("another stream of this session took over")]
     Replaced,
     /// The service is stopping.
-    #[error("the service is shutting down; try again, and resume")]
+    #[error("the service is shutting down")]
     ShuttingDown,
     /// The journal cannot be written or read now. What was asked may or may not come to pass: ask again,
     /// with the same message id.

@@ -30,6 +30,21 @@ async fn a_second_signal_ends_a_client_that_cannot_leave() {
     assert!(ended.errors.contains("* not sent: this one waits"), "{}", ended.errors);
 }
 
+/// A terminal that is closed sends SIGHUP twice: from the kernel and from the shell. What was typed is still sent (S3).
+#[test]
+fn two_hangups_are_not_two_interrupts() {
+    let server = ServerProgram::start(&["--publish-rate", "10", "--publish-burst", "1"]);
+    let mut alice = server.join("alice");
+    let lines: String = (0..30).map(|n| format!("line {n}\n")).collect();
+    alice.program.type_text(lines);
+    alice.program.until("alice: line 0");
+    alice.program.signal("HUP");
+    alice.program.notice("not acknowledged yet");
+    alice.program.signal("HUP");
+    let ended = alice.program.end().succeeded();
+    assert!(ended.output.last().unwrap().ends_with("alice: line 29"), "{ended:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn quit_is_heard_while_a_message_waits_and_what_was_not_sent_is_said() {
     let server = ServerProgram::start(&[]);

@@ -76,7 +76,7 @@ async fn what_is_no_journal_is_refused_and_gets_no_second_file() {
     let (text, inside) = (folder.path().join("notes.txt"), folder.path().join("folder"));
     fs::write(&text, "").unwrap();
     fs::create_dir(&inside).unwrap();
-    for (path, why) in [(&text, "is an empty file"), (&inside, "it is not a file")] {
+    for (path, why) in [(&text, "is an empty file"), (&inside, "it is not a regular file")] {
         let complaint = serve_in_vain(path);
         assert!(complaint.contains(why), "{complaint}");
     }

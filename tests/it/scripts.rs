@@ -5,10 +5,11 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::path::Path;
 use std::thread;
+use std::time::Instant;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::support::{Ended, KeyPair, Program, ServerProgram};
+use crate::support::{DEADLINE, Ended, KeyPair, Program, ServerProgram, records};
 
 /// A port that is taken, and at which nobody listens.
 struct Nobody(Socket);
@@ -71,6 +72,11 @@ fn send_exits_by_what_was_acknowledged() {
     check(&[], "", 0);
     check(&["good", "-"], &format!("{long}\n"), 3);
     check(&["-"], &format!("{long}\n\n"), 1);
+    let ended = send(&server, &["-"], "\n");
+    assert!(
+        ended.errors.ends_with("at least one character"),
+        "nothing is repeated where there is nothing: {ended:?}"
+    );
     check(&["good", &long], "", 2);
     check(&["good", ""], "", 2);
     check(&["--wait", "soon", "good"], "", 2);
@@ -79,6 +85,42 @@ fn send_exits_by_what_was_acknowledged() {
     let taken = server.join("ci");
     check(&["done"], "", 1);
     drop(taken);
+}
+
+/// A `send` of the lines of a pipe, of which one is acknowledged before the service is killed.
+fn one_then_killed(server: &mut ServerProgram) -> Program {
+    let url = format!("http://{}", server.address);
+    let folder = server.log_folder().to_str().unwrap();
+    let mut ci = Program::start(&["send", "-n", "ci", "-s", &url, "--log-dir", folder], &[]);
+    ci.type_line("one");
+    let log = server.log_folder().join("client-ci.jsonl");
+    let start = Instant::now();
+    while !(log.exists() && records(&log).iter().any(|record| record["event"] == "publish_acknowledged")) {
+        assert!(start.elapsed() < DEADLINE);
+        thread::yield_now();
+    }
+    server.stop("KILL");
+    ci.notice("* offline");
+    ci
+}
+
+/// The exit code is about messages: a leave that the service did not see makes no difference (S3).
+#[test]
+fn a_leave_without_an_answer_fails_no_message() {
+    let mut server = ServerProgram::start(&[]);
+    let ended = one_then_killed(&mut server).end_of_input().succeeded();
+    assert!(ended.errors.contains("* could not reach the service"), "{ended:?}");
+}
+
+/// What is left when a service does not come back is counted (S3).
+#[test]
+fn what_is_left_of_the_input_is_not_called_sent() {
+    let mut server = ServerProgram::start(&[]);
+    let mut ci = one_then_killed(&mut server);
+    ci.type_text("two\nthree\nfour");
+    let ended = ci.end_of_input();
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.errors.ends_with("* not sent: two\n* not sent: 2 more"), "{ended:?}");
 }
 
 /// A script may start before its service does.
@@ -182,7 +224,11 @@ fn stranger(answer: &'static [u8]) -> String {
 }
 
 /// Words of libraries, which mean nothing to people.
-const LIBRARIES: [&str; 14] = [
+const LIBRARIES: [&str; 18] = [
+    "invalid digit",
+    "a boolean",
+    "expected number",
+    "os error 21",
     "transport",
     "h2",
     "rustls",
@@ -287,6 +333,49 @@ fn a_service_that_cannot_start_names_the_option() {
         check_words(&arguments, &[arguments[1]]);
     }
     assert!(Path::new(&text).exists());
+}
+
+/// A value that an option cannot take is answered with what it can take.
+#[test]
+fn a_wrong_value_is_answered_with_the_right_ones() {
+    for (option, wrong) in [
+        ("--grace", &["5", "soon", "1 fortnight"][..]),
+        ("--publish-rate", &["x", "0.5", "-1", "4294967296"]),
+        ("--streams-max", &["x", "0"]),
+    ] {
+        for value in wrong {
+            check_words(&["serve", &format!("{option}={value}")], &[option, "should be a "]);
+        }
+    }
+    for value in ["x", "1001"] {
+        check_words(&["join", "a", &format!("--history={value}")], &["--history", "from 0 to 1000"]);
+    }
+    check_words(&["diagram", "nothing.jsonl", "--from=x"], &["--from", "whole number"]);
+    check_words(&["serve", "--listen", "127.0.0.1:+80"], &["--listen", "+80"]);
+    check_words(&["serve", "--listen", "*:80"], &["--listen", "0.0.0.0:80"]);
+    for (variable, subcommand) in [("CHITCHAT_JSON", &["join", "a"][..]), ("CHITCHAT_TLS_SELF_SIGNED", &["serve"])]
+    {
+        let ended = Program::run(subcommand, &[(variable, "maybe")]);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.errors.contains("should be true or false"), "{ended:?}");
+    }
+}
+
+/// An input or output that fails is named (S3).
+#[test]
+fn a_stream_that_fails_is_named() {
+    let server = ServerProgram::start(&[]);
+    let check = |redirection: &str, named: &str| {
+        let mut shell = std::process::Command::new("sh");
+        let (program, logs) = (env!("CARGO_BIN_EXE_chitchat"), server.log_folder().display());
+        let command = format!("'{program}' join a -s http://{} --log-dir '{logs}' {redirection}", server.address);
+        shell.arg("-c").arg(command);
+        let ended = Program::of(shell, &[]).end_of_input();
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.errors.contains(named), "{ended:?}");
+    };
+    check("</", "cannot read standard input: ");
+    check("</dev/null >/dev/full", "cannot write to standard output: ");
 }
 
 /// What a service invites people with can be run as it stands.

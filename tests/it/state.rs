@@ -69,6 +69,27 @@ fn check_log(records: &[Record], deliveries: usize) {
     assert!(numbers(records, None, "local_time").is_sorted_by(|a, b| a < b), "rises strictly (V7)");
 }
 
+/// What was said before is shown also to a client that goes on with a session: its screen may be another one (S7).
+#[test]
+fn a_session_that_goes_on_has_a_history_too() {
+    let server = ServerProgram::start(&[]);
+    let mut alice = server.join("alice");
+    let url = format!("http://{}", server.address);
+    let mut bob = server.join_at(&url, "bob", &["--plain", "--history", "20"]);
+    alice.program.type_line("before");
+    bob.program.until("alice: before");
+    wait_for_shown(&sessions(&server), 3);
+    kill(&mut bob);
+    alice.program.type_line("meanwhile");
+    alice.program.until("alice: meanwhile");
+    let mut bob = server.join_at(&url, "bob", &["--plain", "--history", "2"]);
+    let lines = bob.program.lines(3);
+    assert!(lines[0].starts_with("earlier [") && lines[0].contains("Participant bob joined"), "{lines:?}");
+    assert!(lines[1].starts_with("earlier [") && lines[1].ends_with("alice: before"), "{lines:?}");
+    assert!(lines[2].starts_with('[') && lines[2].ends_with("alice: meanwhile"), "{lines:?}");
+    assert!(bob.quit().succeeded().errors.contains("* back as bob; 1 message while you were away"));
+}
+
 #[test]
 fn a_client_that_is_killed_and_started_again_goes_on_and_nobody_notices_v4_v7() {
     let server = ServerProgram::start(&[]);

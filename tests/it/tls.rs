@@ -99,13 +99,13 @@ async fn a_new_certificate_is_for_new_connections_and_open_streams_go_on() {
             None => fs::remove_file(&pair.key).unwrap(),
         }
         server.program.signal("HUP");
-        server.program.notice("the certificate stays as it was");
+        server.program.notice("the certificate cannot be reloaded");
         connect_tls(server.address, &first, &["h2"]).await.unwrap();
     }
 
     let second = KeyPair::make(folder.path(), "server");
     server.program.signal("HUP");
-    server.program.notice("new connections get the certificate as it is now");
+    server.program.notice("the certificate was reloaded");
     assert!(connect_tls(server.address, &first, &["h2"]).await.is_err());
     let stream = connect_tls(server.address, &second.der(), &["h2"]).await.unwrap();
     assert_eq!(stream.get_ref().1.peer_certificates().unwrap(), [second.der()]);
@@ -158,7 +158,7 @@ fn whoever_listens_beyond_this_machine_is_warned_of_what_others_can_do() {
         [("0.0.0.0:0", &[][..], true), ("0.0.0.0:0", &safe, false), ("127.0.0.1:0", &[], false)]
     {
         let server = ServerProgram::start_on(listen, options);
-        for warning in ["nothing is encrypted", "anybody there can take part"] {
+        for warning in ["connections are not encrypted", "anybody can join"] {
             let said = server.notices.iter().any(|notice| notice.contains(warning));
             assert_eq!(said, warned, "{listen} {options:?}: {:?}", server.notices);
         }

@@ -77,7 +77,7 @@ fn wrong_usage_exits_2_before_anything_starts() {
     for proxy in ["localhost", "10.0.0.0/33", "*", "127.0.0.1:80", ""] {
         check_wrong(&["serve", "--trust-proxy", proxy], &[], "--trust-proxy");
     }
-    check_wrong(&["join"], &[], "--name");
+    check_wrong(&["join"], &[], "not provided:\n  <NAME>");
     for name in ["", " ", "a\nb", "\u{202e}a", &"a".repeat(33)] {
         check_wrong(&["join", "--name", name], &[], "--name");
     }

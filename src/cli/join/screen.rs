@@ -13,7 +13,8 @@ use super::roster::Roster;
 use super::terminal::Terminal;
 use crate::chat::Sequence;
 use crate::cli::lines::Line;
-use crate::client::{Chat, Event, Member, Missed, Update, Updates, show};
+use crate::cli::of_output;
+use crate::client::{Chat, Member, Missed, Update, Updates, show};
 use crate::terminal::notice;
 use crate::wire::Reason;
 
@@ -23,7 +24,7 @@ const WAITING_TOLD: Duration = Duration::from_secs(5);
 const HELP: [&str; 4] = [
     "/who    lists who is here",
     "/quit   leaves, as does Ctrl-C or Ctrl-D",
-    "/help   shows this",
+    "/help   lists these commands",
     "//text  sends a message that begins with a slash",
 ];
 
@@ -108,7 +109,9 @@ impl Screen {
                 Update::Event(event) => {
                     if std::mem::take(&mut shown.begins) {
                         self.roster().is_me(&event.participant.participant_id);
-                        if history > 0 && !self.earlier(&event, &shown, chat, history).await? {
+                        let left = shown.last.as_ref().filter(|(epoch, _)| *epoch == event.epoch);
+                        let left = left.map(|(_, sequence)| *sequence);
+                        if !self.earlier(event.sequence, left, chat, history).await? {
                             return Ok(());
                         }
                     }
@@ -124,12 +127,15 @@ impl Screen {
                 Update::JoinedAnew { why, roster } => {
                     self.is_online.store(true, Ordering::Relaxed);
                     shown.begins = true;
-                    self.say(&format!("joined anew, because the session was lost ({})", why.as_str()));
+                    self.say(&format!("joined anew: {} ({})", loss(why), why.as_str()));
                     self.here(&roster);
                     continue;
                 }
-                Update::Continued { missed } => {
+                Update::Continued { after, missed } => {
                     shown.begins = false;
+                    if !self.earlier(Sequence(after.0.saturating_add(1)), None, chat, history).await? {
+                        return Ok(());
+                    }
                     self.say(&format!("back as {}; {}", self.name, while_away(missed)));
                 }
                 other => self.notice(other, &mut shown),
@@ -156,7 +162,7 @@ impl Screen {
                 self.say(&format!("{} {what}", participant.display_name));
             }
             Update::NotKept { why } => self.say(&format!(
-                "the session is not kept any more ({why}): should this client be killed, it joins anew"
+                "cannot keep the session any longer ({why}): if this client is killed, it will join anew"
             )),
             Update::Waiting { delay, why } => {
                 // After a hundred pasted lines the client waits a hundred times for one reason.
@@ -169,26 +175,29 @@ impl Screen {
         }
     }
 
-    /// Shows what happened before the own join, marked as such. False where nobody reads any more.
+    /// Shows what happened before an event, marked as such, from the last one that was shown in this conversation. False
+    /// where nobody reads any more.
     async fn earlier(
         &self,
-        joined: &Event,
-        shown: &Shown,
+        before: Sequence,
+        left: Option<Sequence>,
         chat: &Chat,
         history: u32,
     ) -> Result<bool, Box<dyn Error>> {
-        let events = match chat.list_before(joined.sequence, history).await {
+        if history == 0 {
+            return Ok(true);
+        }
+        let events = match chat.list_before(before, history).await {
             Ok(events) => events,
             Err(error) => {
                 self.say(&format!("cannot show what happened before: {error}"));
                 return Ok(true);
             }
         };
-        let left = shown.last.as_ref().filter(|(epoch, _)| *epoch == joined.epoch);
         let mut is_new = false;
         for event in events {
             // What was shown before the session was lost is not shown again.
-            if left.is_some_and(|(_, last)| event.sequence <= *last) {
+            if left.is_some_and(|last| event.sequence <= last) {
                 continue;
             }
             if left.is_some() && !std::mem::replace(&mut is_new, true) {
@@ -222,7 +231,7 @@ impl Screen {
         });
         match written.await.map_err(io::Error::other)? {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-            written => written.map(|()| true),
+            written => written.map(|()| true).map_err(of_output),
         }
     }
 
@@ -233,6 +242,14 @@ impl Screen {
             Some(terminal) => terminal.write(write),
             None => write(),
         }
+    }
+}
+
+fn loss(why: Reason) -> &'static str {
+    match why {
+        Reason::SessionUnknown => "the service had ended the session",
+        Reason::EpochChanged => "the service has a different conversation now",
+        _ => "the session was lost",
     }
 }
 
@@ -263,13 +280,13 @@ fn rounded(time: Duration) -> String {
 
 fn waiting_for(why: Reason, delay: Duration) -> String {
     let what = match why {
-        Reason::RateLimited => "faster than the service allows",
-        Reason::JournalUnavailable => "the service cannot record anything now",
+        Reason::RateLimited => "sending faster than the service allows",
+        Reason::JournalUnavailable => "the service cannot record events at the moment",
         other => other.as_str(),
     };
     // Whole milliseconds, and never too few.
     let delay = Duration::from_millis(delay.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(u64::MAX));
-    format!("{what} ({}): messages wait, trying again in {}", why.as_str(), humantime::format_duration(delay))
+    format!("{what} ({}): messages wait, next try in {}", why.as_str(), humantime::format_duration(delay))
 }
 
 #[cfg(test)]

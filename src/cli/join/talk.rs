@@ -17,6 +17,8 @@ use crate::client::{Chat, LeaveError, PublishError, Publishing, Receipt};
 const MESSAGES_WAITING: usize = 1000;
 /// How long the first line waits for the own join to be shown.
 const FIRST_SHOWN_TIME: Duration = Duration::from_secs(1);
+/// How long the user waits for a leave without being told why.
+const LEAVING_QUIETLY: Duration = Duration::from_secs(1);
 /// How many lines that were not sent are repeated. More are counted.
 const NOT_SENT_SHOWN: usize = 20;
 /// How much of a line is repeated, in characters.
@@ -151,7 +153,7 @@ impl<'a> Talk<'a> {
             Ok(Input::Who) => self.screen.who(),
             Ok(Input::Unknown(line)) => {
                 self.screen.say(&format!(
-                    "refused: there is no command {}; /help lists them, and /{line} sends it as a message",
+                    "refused: there is no command {}; /help lists the commands, and /{line} sends it as a message",
                     line.split_whitespace().next().unwrap_or(line),
                 ));
             }
@@ -192,15 +194,21 @@ impl<'a> Talk<'a> {
         }
     }
 
+    /// Says why the leave takes time, to a user who can end it.
+    fn say_what_waits(&self) {
+        let messages = match self.waiting.len() {
+            0 => return,
+            1 => "1 message is".into(),
+            count => format!("{count} messages are"),
+        };
+        self.screen.say(&format!("{messages} not acknowledged yet; Ctrl-C leaves without waiting"));
+    }
+
     /// Leaves once everything is answered. Says whether the user did not want to wait for that.
     async fn leave(&mut self, stop: &Stop) -> Result<bool, Box<dyn Error>> {
-        if (self.is_typed || stop.gently.is_cancelled()) && !self.waiting.is_empty() {
-            let count = self.waiting.len();
-            let messages = if count == 1 { "1 message is".into() } else { format!("{count} messages are") };
-            self.screen.say(&format!("{messages} not acknowledged yet; Ctrl-C leaves without waiting"));
-        }
-        let (mut gave_up, mut left) = (false, None);
+        let (mut gave_up, mut left, mut is_told) = (false, None, false);
         let mut leaving = Box::pin(self.chat.clone().leave());
+        let mut quietly = Box::pin(sleep(LEAVING_QUIETLY));
         while left.is_none() || !self.waiting.is_empty() {
             tokio::select! {
                 biased;
@@ -209,6 +217,12 @@ impl<'a> Talk<'a> {
                 () = stop.at_once.cancelled(), if !gave_up => {
                     gave_up = true;
                     self.chat.give_up().await;
+                }
+                () = &mut quietly, if !is_told => {
+                    is_told = true;
+                    if self.is_typed || stop.gently.is_cancelled() {
+                        self.say_what_waits();
+                    }
                 }
             }
         }

@@ -43,7 +43,8 @@ fn parse(address: &str) -> Result<Uri, String> {
     if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
         return Err("an IPv6 address needs brackets, as in http://[::1]:50051".into());
     }
-    if let Some(port) = port.filter(|port| !matches!(port.parse::<u16>(), Ok(1..))) {
+    let is_port = |port: &str| !port.starts_with('+') && matches!(port.parse::<u16>(), Ok(1..));
+    if let Some(port) = port.filter(|port| !is_port(port)) {
         return Err(format!("{port:?} is not a port; ports are 1 to 65535"));
     }
     let wrong = |_| format!("{host} is not a host name");
@@ -88,6 +89,7 @@ mod tests {
             ("http://a:", "port"),
             ("http://a:b", "port"),
             ("http://a:-1", "port"),
+            ("http://a:+1", "port"),
             ("http://a:1/chat", "/chat"),
             ("http://a:1?x=1", "?x=1"),
             ("http://a:1/?x", "/?x"),

@@ -25,7 +25,7 @@ pub(super) fn mismatch(encrypted: bool, first: &[u8]) -> Option<&'static str> {
         (false, _) if tls || wants_tls => Some("this service speaks TLS: use https://"),
         (false, _) if http2 => None,
         (false, _) if http1 => {
-            Some("this is not a Chit Chat service, or a proxy that cannot speak HTTP/2 is before it")
+            Some("this is not a Chit Chat service, or it is behind a proxy that does not speak HTTP/2")
         }
         _ => Some("this is not a Chit Chat service: it does not speak HTTP/2"),
     }
@@ -66,7 +66,7 @@ fn of_tls(error: &rustls::Error) -> String {
     let what = match fault {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired",
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "is not valid yet: look at this machine's clock"
+            "is not valid yet: check this machine's clock"
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "is for another name"
@@ -125,11 +125,11 @@ fn in_full(status: &Status) -> String {
     }
     let text = status.message();
     if let Some(code) = text.strip_prefix(OF_HTTP) {
-        return format!("HTTP status {code} in place of an answer");
+        return format!("HTTP status {code} instead of an answer");
     }
     match status.code() {
-        Code::OutOfRange if text.starts_with(OF_SIZE) => "the answer is larger than any of a service".into(),
-        _ if text.starts_with(OF_NOTHING) => "the answer has no end; a proxy may have cut it off".into(),
+        Code::OutOfRange if text.starts_with(OF_SIZE) => "the answer is larger than a service of this kind sends".into(),
+        _ if text.starts_with(OF_NOTHING) => "the answer was cut off, perhaps by a proxy".into(),
         Code::Unavailable if text.is_empty() => "the service is unavailable".into(),
         _ if text.is_empty() => "the service gives no reason".into(),
         _ => text.to_owned(),

@@ -59,7 +59,7 @@ pub enum OpenFault {
     #[error(
         "has {events} events, but it stands alone, and a copy of a running journal's main file lacks the newest ones. \
          Copy it with its -wal and -head files, or use a copy made by `chitchat journal backup`. \
-         To go on with just these events, make a journal of them: chitchat journal backup {} NEW-FILE", path.display()
+         To continue with only these events, make a journal of them: chitchat journal backup {} NEW-FILE", path.display()
     )]
     Alone {
         /// The file.
@@ -71,18 +71,16 @@ pub enum OpenFault {
     #[error("cannot be compared with the log beside it: {0}")]
     Log(#[source] io::Error),
     /// Zero bytes. No journal ever is: it is made under another name and renamed when it is whole.
-    #[error("is an empty file, which no journal is; remove it to start a new conversation")]
+    #[error("is an empty file, which is not a journal: remove it to start a new conversation")]
     Empty,
     /// It has hard links.
-    #[error(
-        "has {names} names (hard links), and a journal has one, by which the log beside it goes: remove the others"
-    )]
+    #[error("has {names} names (hard links), but the log beside a journal belongs to one name: remove the others")]
     SeveralNames {
         /// How many.
         names: u64,
     },
     /// Something else.
-    #[error("is not a journal of Chit Chat: {0}")]
+    #[error("is not a Chit Chat journal: {0}")]
     NotAJournal(String),
     /// Made by a version of the program that this one does not know.
     #[error("has schema version {found}, and the newest that this program knows is {VERSION}")]
@@ -134,7 +132,7 @@ impl OpenFault {
 impl From<rusqlite::Error> for OpenFault {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => Self::NotAJournal(error.to_string()),
+            Some(ErrorCode::NotADatabase) => Self::NotAJournal("it is not an SQLite database".into()),
             // A table or a column that is not there, or not what it should be, is damage too.
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown) => Self::damaged(&error.to_string()),
             Some(ErrorCode::ReadOnly) => Self::ReadOnly,

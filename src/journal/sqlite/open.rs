@@ -115,7 +115,7 @@ fn open_or_create(
 /// services that know it by two names would each overwrite what the other has recorded.
 pub(super) fn check_file(path: &Path) -> Result<(), OpenFault> {
     match fs::metadata(path) {
-        Ok(metadata) if !metadata.is_file() => Err(OpenFault::NotAJournal("it is not a file".into())),
+        Ok(metadata) if !metadata.is_file() => Err(OpenFault::NotAJournal("it is not a regular file".into())),
         Ok(metadata) if metadata.len() == 0 => Err(OpenFault::Empty),
         Ok(metadata) if metadata.nlink() > 1 => Err(OpenFault::SeveralNames { names: metadata.nlink() }),
         Ok(_) => Ok(()),

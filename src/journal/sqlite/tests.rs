@@ -178,11 +178,11 @@ async fn a_file_that_is_no_journal_is_refused_and_left_alone() {
     fs::write(folder.path().join("empty.db"), "").unwrap();
     check("empty.db", "is an empty file");
     fs::write(folder.path().join("prose.db"), "It was a dark and stormy night. ".repeat(200)).unwrap();
-    check("prose.db", "is not a journal of Chit Chat");
+    check("prose.db", "is not a Chit Chat journal");
     fs::write(folder.path().join("short.db"), "SQLite format 3\0").unwrap();
-    check("short.db", "is not a journal of Chit Chat");
+    check("short.db", "is not a Chit Chat journal");
     fs::create_dir(folder.path().join("folder.db")).unwrap();
-    check("folder.db", "is not a journal of Chit Chat: it is not a file");
+    check("folder.db", "is not a Chit Chat journal: it is not a regular file");
     let foreign = Connection::open(folder.path().join("foreign.db")).unwrap();
     foreign.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (1)").unwrap();
     check("foreign.db", "it is a SQLite database of another kind");
