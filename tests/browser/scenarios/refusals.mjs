@@ -31,7 +31,7 @@ export default {
     await alice.reads("#remaining", /^125 left$/);
     await alice.say("😀".repeat(129));
     await alice.reads("#remaining", /^1 too many$/);
-    await alice.reads("#send-problem", /at most 128 characters: 1 too many/);
+    await alice.reads("#send-problem", /^A message has at most 128 characters\.$/);
     await alice.say("");
     await alice.reads("#send-problem", /Write something first/);
     await alice.say("😀".repeat(128));
