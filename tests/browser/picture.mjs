@@ -11,13 +11,13 @@ async function picture(world, folder, file) {
   await stage.opens("alice");
   for (const name of ["bob", "carol"]) await stage.joins(name);
   await stage.says("bob", "Does the number in front of a message mean anything?");
-  await stage.says("alice", "What could have caused an event has a smaller one.");
-  await stage.cross({ carol: "And if two messages crossed on the way?", alice: "We can see even more than that." });
-  await stage.says("bob", "Then neither caused the other.");
+  await stage.says("alice", "Yes: all of its causes have smaller numbers.");
+  await stage.cross({ carol: "So a smaller number means that it came first?", alice: "But a smaller number alone proves nothing." });
+  await stage.says("bob", "Neither of you had seen the other’s message.");
   const { page } = stage.player("alice").visitor;
-  await page.setViewportSize({ width: 1200, height: 720 });
+  await page.setViewportSize({ width: 1200, height: 760 });
   await page.click("#toggle-picture");
-  const chosen = page.locator(".segment:last-child .row", { hasText: "And if two messages crossed" });
+  const chosen = page.locator(".segment:last-child .row", { hasText: "So a smaller number" });
   await page.click(`#figure-${await chosen.getAttribute("data-sequence")} .square`);
   await page.waitForSelector(".plot .is-same");
   await page.mouse.move(0, 0);

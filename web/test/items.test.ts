@@ -53,6 +53,17 @@ test("a fold says how many joined and left, when, and the names, each once", () 
   assert.equal(fold([2, 3, 4, 5, 6, 7].map((n) => joined(n, `p${n}`))), "6 joined at 5 to 15: p2, p3, p4, p5 and 2 more");
 });
 
+test("in a long run of one author the name is repeated, and stays where it is when history is loaded above", () => {
+  const named = (from: number, to: number) => {
+    const run = Array.from({ length: to - from + 1 }, (_, index) => said(from + index, "a", NOON));
+    return of(run).flatMap((item) => (item.type === "event" && !item.continued ? [Number(item.sequence)] : []));
+  };
+  assert.deepEqual(named(1, 4), [1]);
+  assert.deepEqual(named(8, 12), [8], "a short run has its name once");
+  assert.deepEqual(named(1, 33), [1, 10, 20, 30]);
+  assert.deepEqual(named(13, 33), [13, 20, 30]);
+});
+
 test("each local day begins with a divider, and an author's name stands again below it", () => {
   const found = of([said(1, "a", NOON), said(2, "a", NOON + 1), said(3, "a", NOON + 12 * HOUR), said(4, "a", null), said(5, "a", NOON + 13 * HOUR)]);
   assert.deepEqual(types(found), ["day", "event", "event", "day", "event", "event", "event"]);

@@ -224,7 +224,7 @@ export default {
     await visitor.page.route("**/app.js", (route) => route.abort());
     await visitor.page.reload();
     await starting();
-    await visitor.reads("#starting", /please reload/);
+    await visitor.reads("#starting", /Please reload/);
     await visitor.page.unroute("**/app.js");
     // The document of one version with the script of another.
     await visitor.page.route(`${server.url}/`, async (route) => {

@@ -31,6 +31,22 @@ export default {
     assert.deepEqual(await alice.violations(), [], "offline, with the side open");
   },
 
+  "in the colours that the system forces, the lamp and the rail of times are still there": async (world) => {
+    const server = await world.server();
+    const alice = await world.visitor(server.url);
+    await alice.join("alice");
+    await alice.say("hello");
+    await alice.shows(/hello/);
+    await alice.page.emulateMedia({ forcedColors: "active" });
+    const invisible = await alice.page.evaluate(() => {
+      const ground = getComputedStyle(document.body).backgroundColor;
+      return [[".lamp", null], [".row .node", null], [".row", "::before"], [".day", "::before"], [".day", "::after"]].filter(
+        ([part, pseudo]) => getComputedStyle(document.querySelector(part), pseudo).backgroundColor === ground,
+      );
+    });
+    assert.deepEqual(invisible, []);
+  },
+
   "everything can be done by keyboard": async (world) => {
     const server = await world.server();
     const { page, ...rest } = await world.visitor(server.url);

@@ -18,7 +18,7 @@ export default {
     await alice.reads("#status", /Offline: retrying in \d+ s/);
     await alice.reads("#banner", /cannot be reached/);
     await alice.say("written while offline");
-    await alice.reads(".pending", /written while offline[^]*Unsent: goes out as soon as you are online/);
+    await alice.reads(".pending", /written while offline[^]*Not sent yet: will be sent once you are online/);
     carol.say("said meanwhile");
     await carol.shows(/said meanwhile/);
     network.restore();
@@ -193,7 +193,7 @@ export default {
     network.cut();
     await carol.shows(/alice left/);
     network.restore();
-    await alice.reads(".segment:last-child .caption", /You joined anew[^]*session had ended/);
+    await alice.reads(".segment:last-child .caption", /You joined anew[^]*session ended/);
     await carol.shows(/alice joined/);
     await alice.reads(".segment:last-child .row.earlier", /Participant alice left/);
   },

@@ -209,6 +209,10 @@ export default {
     assert.deepEqual(seen, [["tab-side", "side"], ["tab-picture", "picture"], ["tab-talk", "talk"]]);
     assert.equal(await page.innerText("#tab-talk"), "Conversation");
     const wrong = async (what) => assert.deepEqual((await page.evaluate(() => window.axe.run())).violations.map(({ id, nodes }) => `${what}: ${id} ${nodes.map(({ target }) => target)}`), []);
+    const besideThePeople = () => page.evaluate(() => {
+      const [people, clock, order] = ["#people", "#side section:nth-child(2)", "#order-title"].map((part) => document.querySelector(part).getBoundingClientRect());
+      return order.left > people.left && order.top < clock.bottom + 40;
+    });
     await alice.violations();
     for (const [width, height] of [[640, 360], [320, 256]]) {
       await page.setViewportSize({ width, height });
@@ -216,6 +220,7 @@ export default {
         await page.click(`#tab-${tab}`);
         await wrong(`${tab} at ${width} by ${height}`);
         assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, `${tab} at ${width}`);
+        if (tab === "side" && width === 640) assert.ok(await besideThePeople(), "the order and the log are reached without scrolling past everybody");
       }
     }
     // The diagram leads back to the conversation, where the event is.
@@ -228,6 +233,51 @@ export default {
     await page.setViewportSize({ width: 1200, height: 800 });
     await until("all is shown again but the diagram", async () => (await shown()).join() === "talk,side");
     assert.equal(await page.getAttribute("#side", "role"), null);
+  },
+
+  "a row that is brought into view stands clear of the axis label, and no row shines through it": async (world) => {
+    const server = await world.server({ args: UNLIMITED });
+    const alice = await world.visitor(server.url);
+    const { page } = alice;
+    await alice.join("alice");
+    for (let n = 1; n <= 30; n += 1) await alice.say(`line ${n}`);
+    await alice.shows(/line 30$/);
+    await page.click("#toggle-picture");
+    await page.waitForSelector("#figure-31");
+    await page.focus("#picture-scroller");
+    await page.keyboard.press("Home");
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    const clear = () => page.evaluate(() => {
+      const [label, row] = [".axis", ".row.is-same"].map((part) => document.querySelector(part).getBoundingClientRect());
+      return row.top >= label.bottom;
+    });
+    await until("the row is in sight", clear);
+    const ground = await page.evaluate(() => {
+      const { backgroundColor, backgroundImage, opacity } = getComputedStyle(document.querySelector(".axis"));
+      return { backgroundImage, opacity, same: backgroundColor === getComputedStyle(document.body).backgroundColor };
+    });
+    assert.deepEqual(ground, { backgroundImage: "none", opacity: "1", same: true });
+  },
+
+  "loading what came before moves nothing that is read, at the very top either": async (world) => {
+    const server = await world.server({ args: UNLIMITED });
+    const bob = world.plain("bob", server.url);
+    for (let n = 1; n <= 150; n += 1) bob.say(`line ${n}`);
+    await bob.shows(/line 150$/);
+    const alice = await world.visitor(server.url);
+    const { page } = alice;
+    await alice.join("alice");
+    const first = () => page.locator(".row").first().getAttribute("data-sequence");
+    const before = await first();
+    const top = () => page.evaluate((sequence) => document.querySelector(`.row[data-sequence="${sequence}"]`).getBoundingClientRect().top, before);
+    await page.evaluate(() => (document.getElementById("scroller").scrollTop = 0));
+    await until("the reader is at the top", () => page.evaluate(() => document.getElementById("scroller").scrollTop === 0));
+    await page.locator(".load").focus();
+    const place = await top();
+    await page.keyboard.press("Enter");
+    await until("more is shown", async () => (await first()) !== before);
+    await until(`the row is where it was, ${place}`, async () => Math.abs((await top()) - place) <= 2);
   },
 
   "a participant whose connection broke is marked in words, and announced": async (world) => {

@@ -12,7 +12,7 @@ export default {
       const tab = await world.visitor(server.url, context);
       await tab.ask(`tab ${n}`);
       if (n <= 4) await tab.online();
-      else await tab.reads("#farewell", /Close or leave Chit Chat in another tab/);
+      else await tab.reads("#farewell", /Close Chit Chat or leave it in another tab/);
       tabs.push(tab);
     }
     await tabs[0].say("can you all hear me?");
@@ -57,7 +57,7 @@ export default {
       const tab = await world.visitor(url, context);
       await tab.ask(`tab ${n}`);
       if (n <= 4) await tab.online();
-      else await tab.reads("#farewell", /Close or leave Chit Chat in another tab/);
+      else await tab.reads("#farewell", /Close Chit Chat or leave it in another tab/);
       tabs.push(tab);
     }
     assert.equal(await tabs[0].page.evaluate(() => isSecureContext), false);

@@ -8,6 +8,9 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 /** The browser's own lines about a connection that failed, directly or behind a proxy: expected while a test breaks connections. */
 const OUTAGE = /^Failed to load resource: (net::ERR_|the server responded with a status of 50[234] )/;
 
+/** Chromium's remark that a header for secure origins does nothing over plain HTTP, where a proxy may yet add TLS. */
+const NO_OPENER_POLICY = /^The Cross-Origin-Opener-Policy header has been ignored, because the URL's origin was untrustworthy/;
+
 /** A user at a page. */
 export class Visitor {
   constructor(page, download) {
@@ -17,7 +20,7 @@ export class Visitor {
     this.outage = false;
     page.on("console", (message) => {
       if (message.type() !== "error" && message.type() !== "warning") return;
-      if (this.outage && OUTAGE.test(message.text())) return;
+      if (NO_OPENER_POLICY.test(message.text()) || (this.outage && OUTAGE.test(message.text()))) return;
       this.errors.push(`${message.type()}: ${message.text()}`);
     });
     page.on("pageerror", (error) => this.errors.push(error.stack));

@@ -1,4 +1,4 @@
-/** What can go wrong with a call, and how it is said to people. */
+/** What can go wrong with a call, and the words for it. */
 
 /** The reasons of the contract, which come as google.rpc.ErrorInfo of the domain "chitchat". */
 export const REASONS = [
@@ -48,7 +48,7 @@ export function logReason(failure: Failure): string {
   return failure.reason ?? (failure.network ? "CONNECTION_LOST" : failure.message);
 }
 
-/** Says in plain words why something was refused. A wait is said by whoever counts it down. */
+/** Says in plain words why something was refused. The caller adds the wait, which it counts down. */
 export function inWords(failure: Failure): string {
   switch (failure.reason) {
     case "TEXT_EMPTY":
@@ -65,7 +65,7 @@ export function inWords(failure: Failure): string {
     case "SESSION_UNKNOWN":
       return "You are no longer part of the conversation.";
     case "SECRET_REQUIRED":
-      return "This conversation asks for an access secret.";
+      return "This conversation requires an access secret.";
     case "EPOCH_CHANGED":
       return "The conversation has started anew.";
     case "CLOCK_OUT_OF_RANGE":
@@ -73,11 +73,11 @@ export function inWords(failure: Failure): string {
     case "SEQUENCE_OUT_OF_RANGE":
       return "This page has seen more of the conversation than the service remembers.";
     case "RATE_LIMITED":
-      return "That was too much at once.";
+      return "Too many requests at once.";
     case "CONVERSATION_FULL":
       return `The conversation is full${count(failure, "participants", (_, max) => `: at most ${max} can take part at a time`)}.`;
     case "SLOW_CONSUMER":
-      return "This page was too slow to take what was sent to it.";
+      return "This page was too slow to receive what was sent to it.";
     case "REPLACED":
       return "Another tab or window has taken over this session.";
     case "SHUTTING_DOWN":
@@ -87,7 +87,7 @@ export function inWords(failure: Failure): string {
     case null:
       return failure.network
         ? "The service cannot be reached."
-        : `The service’s answer makes no sense to this page${because(failure.message)}`;
+        : `This page does not understand the service’s answer${because(failure.message)}`;
   }
 }
 

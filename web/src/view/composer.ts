@@ -76,8 +76,8 @@ export class Composer {
     const text = wellFormed(this.#text.value);
     this.focus();
     if (text === "") return setText(this.#problem, "Write something first.");
-    const { over, text: excess } = remaining(text, this.#max);
-    if (over) return setText(this.#problem, `A message has at most ${this.#max} characters: ${excess}.`);
+    // By how many it is too long is shown beside it.
+    if (remaining(text, this.#max).over) return setText(this.#problem, `A message has at most ${this.#max} characters.`);
     setText(this.#problem, "");
     this.#text.value = "";
     this.#changed();

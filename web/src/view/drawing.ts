@@ -25,14 +25,15 @@ export function heads(diagram: Diagram, selfId: string): SVGElement[] {
 
 /**
  * Makes the names fit their pills, once they are in the page: only there is it known how wide each of them is. A name
- * that is a little too long is set closer, one that is much too long is cut.
+ * that is a little too long is set closer. One that is much too long is cut in the middle: "person11" and "person12" stay apart.
  */
 export function fit(heads: SVGElement): void {
   for (const head of heads.querySelectorAll<SVGTextElement>(".head")) {
     const room = Number(head.dataset["room"]);
     const all = [...(head.textContent ?? "")];
     for (let kept = all.length - 1; kept > 0 && head.getComputedTextLength() > room * CLOSER; kept -= 1) {
-      head.textContent = `${all.slice(0, kept).join("")}…`;
+      const tail = Math.floor(kept / 2);
+      head.textContent = `${all.slice(0, kept - tail).join("")}…${all.slice(all.length - tail).join("")}`;
     }
     if (head.getComputedTextLength() <= room) continue;
     head.setAttribute("textLength", `${room}`);

@@ -8,26 +8,29 @@ import type { Contradiction } from "../core/wall.js";
 /** How many events are named before the rest is counted. */
 const NAMED_MAX = 4;
 
+/** The same for each of the two lists that stand in a row of the transcript. */
+const CROSSED_NAMED_MAX = 2;
+
 /** A sign for each relation, so that colour is not needed. */
 export const SIGN: Readonly<Record<Relation, string>> = { same: "●", past: "▲", future: "▼", concurrent: "⇄", unknown: "?" };
 
 /** All relations, for what is classed by them. */
 export const RELATIONS = Object.keys(SIGN) as readonly Relation[];
 
-/** An event in a few words: "message of bob at 23". */
+/** An event in a few words: "bob’s message at 23". */
 export function titled(event: ChatEvent): string {
   const name = visible(event.author.name);
   switch (event.kind.type) {
     case "joined":
-      return `joining of ${name} at ${event.logicalTime}`;
+      return `${name}’s join at ${event.logicalTime}`;
     case "left":
-      return `leaving of ${name} at ${event.logicalTime}`;
+      return `${name}’s leave at ${event.logicalTime}`;
     case "message":
-      return `message of ${name} at ${event.logicalTime}`;
+      return `${name}’s message at ${event.logicalTime}`;
   }
 }
 
-/** The same with its place in the order: "event 7, message of bob at 23". */
+/** The same with its place in the order: "event 7, bob’s message at 23". */
 export function placed(event: ChatEvent): string {
   return `event ${event.sequence}, ${titled(event)}`;
 }
@@ -51,32 +54,32 @@ export function facts(event: ChatEvent, causality: Causality): Fact[] {
   ];
 }
 
-function sending({ kind }: ChatEvent): string {
-  return kind.type === "message" && kind.sentLogicalTime > 0n ? `, sent at ${kind.sentLogicalTime} by its writer’s clock` : "";
+function sending({ kind, author }: ChatEvent): string {
+  return kind.type === "message" && kind.sentLogicalTime > 0n ? `, sent at ${kind.sentLogicalTime} by ${visible(author.name)}’s clock` : "";
 }
 
 function past(event: ChatEvent, causality: Causality, events: readonly ChatEvent[]): string {
-  if (event.kind.type === "left" && event.kind.disconnected) return "In its past: everything before it. It is the service’s own doing, because the connection was gone.";
+  if (event.kind.type === "left" && event.kind.disconnected) return "In its past: everything before it. The service announced it, because the connection was lost.";
   const known = causality.known(event);
   const own = events.filter(({ sequence }) => sequence > known);
   const upTo = causality.event(known);
   const parts = [
     ...(known > 0n ? [`everything up to ${upTo === undefined ? `event ${known}` : placed(upTo)}`] : []),
-    ...(own.length > 0 ? [`${known > 0n ? `the ${event.kind.type === "message" ? "writer" : "participant"}’s own ` : ""}${listed(own.reverse())}`] : []),
+    ...(own.length > 0 ? [listed(own.reverse())] : []),
   ];
-  return `In its past: ${parts.join(", and ") || "nothing that is known"}.`;
+  return `In its past: ${parts.join(", and ") || "nothing known"}.`;
 }
 
 /** Only messages can be known to be concurrent with anything: of others, not even that there is nothing is said. */
 function concurrent(event: ChatEvent, events: ChatEvent[]): Fact[] {
   if (!saysWhatWasSeen(event)) return [];
-  return [{ relation: "concurrent", text: `Concurrent with it: ${listed(nearest(events, event)) || "nothing that is known"}.` }];
+  return [{ relation: "concurrent", text: `Concurrent with it: ${listed(nearest(events, event)) || "nothing known"}.` }];
 }
 
 function unknown(event: ChatEvent, events: ChatEvent[]): Fact[] {
   if (events.length === 0) return [];
   const named = listed(nearest(events, event));
-  return [{ relation: "unknown", text: `Not known how they stand to it: ${named}. Joins, leaves and messages without seen_sequence do not tell what their senders had seen.` }];
+  return [{ relation: "unknown", text: `Relation unknown: ${named}. Joins, leaves and messages without seen_sequence do not say what their senders had seen.` }];
 }
 
 function nearest(events: ChatEvent[], to: ChatEvent): ChatEvent[] {
@@ -98,7 +101,7 @@ function enumerated(named: readonly string[], count: number, between: string): s
 export function crossing({ unseen, unseenCount, by, byCount }: Crossed): string {
   const said: string[] = [];
   const names = (events: readonly ChatEvent[], word: string) =>
-    events.slice(0, NAMED_MAX).map(({ author, logicalTime }) => `${visible(author.name)}${word} at ${logicalTime}`);
+    events.slice(0, CROSSED_NAMED_MAX).map(({ author, logicalTime }) => `${visible(author.name)}${word} at ${logicalTime}`);
   if (unseenCount > 0) said.push(`written before seeing ${enumerated(names(unseen, "’s message"), unseenCount, ", ")}`);
   if (byCount > 0) said.push(`not yet seen when ${enumerated(names(by, " wrote"), byCount, ", ")}`);
   return said.join("; ");
@@ -106,13 +109,13 @@ export function crossing({ unseen, unseenCount, by, byCount }: Crossed): string 
 
 /** What the conversation by wall clock says where it is wrong. */
 export function contradiction({ relation, earlier, later }: Contradiction): string {
-  const pair = `the ${titled(later)} stands above the ${titled(earlier)}`;
+  const pair = `${titled(later)} stands above ${titled(earlier)}`;
   switch (relation) {
     case "past":
       return `The wall clock contradicts causality: ${pair}, which is in its past.`;
     case "concurrent":
       return `The wall clock contradicts the order, though not causality: ${pair}.`;
     case "unknown":
-      return `The wall clock contradicts the order; whether also causality is not known: ${pair}.`;
+      return `The wall clock contradicts the order, and perhaps causality: ${pair}.`;
   }
 }

@@ -10,6 +10,12 @@ export const FOLDED_MIN = 4;
 /** How long a run of messages of one author may pause and still need its name only once, in milliseconds. */
 const PAUSE_MS = 5 * 60_000;
 
+/** How many messages of one author in a row need the name only once. */
+const RUN_MAX = 5;
+
+/** In a longer run the name is repeated at each multiple of this sequence, so that it stays in sight. */
+const NAMED_EVERY = 10n;
+
 /** An event, and how it stands among the others. */
 export interface EventItem {
   readonly type: "event";
@@ -45,6 +51,7 @@ export function items(rows: readonly WallRow[], before: ChatEvent | null, segmen
   const days = new Days(before?.recordedAt ?? null);
   let run: EventItem[] = [];
   let previous = before;
+  let streak = 0;
   const endRun = () => {
     if (run.length >= FOLDED_MIN) found.push({ type: "fold", key: `fold ${run[0]!.sequence}`, sequence: run[0]!.sequence, rows: run });
     else found.push(...run);
@@ -58,7 +65,10 @@ export function items(rows: readonly WallRow[], before: ChatEvent | null, segmen
     if (contradiction !== null) found.push({ type: "contradiction", key: keyOf(contradiction), sequence, contradiction });
     const own = event.author.id === segment.selfId;
     const earlier = segment.joinedAt !== null && sequence < segment.joinedAt;
-    const continued = !newDay && contradiction === null && follows(event, previous);
+    const together = !newDay && contradiction === null && follows(event, previous);
+    streak = together ? streak + 1 : 0;
+    // By sequence: so names stay where they are when history is loaded above them.
+    const continued = together && !(streak >= RUN_MAX && sequence % NAMED_EVERY === 0n);
     const item: EventItem = { type: "event", key: `${sequence}${continued ? "c" : ""}${earlier ? "e" : ""}`, sequence, event, own, earlier, continued };
     if (event.kind.type !== "message" && !own) {
       run.push(item);

@@ -11,8 +11,8 @@ import { seconds } from "./words.js";
 
 /** Why a tab waits, and what to do about it. */
 export const WAITING =
-  `This browser already has ${SLOTS} tabs connected. Over plain HTTP it has only six connections to one service for all ` +
-  "its tabs, so this one waits rather than freeze them. Close or leave Chit Chat in another tab, and this one goes on by itself.";
+  `This browser already has ${SLOTS} tabs connected. Over plain HTTP all tabs share six connections to a service, so this ` +
+  "one waits rather than freeze the others. Close Chit Chat or leave it in another tab, and this one connects by itself.";
 
 const VISIBLE_ASCII = /^[\x21-\x7e]*$/;
 
@@ -83,7 +83,7 @@ export class Lobby {
     const words = failure === null ? "" : inWords(failure);
     this.#complain(this.#name, this.#nameProblem, ofName ? words : "");
     const wrong = farewell?.type === "refused" && farewell.secretGiven;
-    this.#complain(this.#secret, this.#secretProblem, ofSecret ? (wrong ? "This access secret is not the right one." : words) : "");
+    this.#complain(this.#secret, this.#secretProblem, ofSecret ? (wrong ? "This access secret is wrong." : words) : "");
     setText(this.#problem, ofName || ofSecret ? "" : words);
     if (failure !== null) this.focus();
   }
@@ -104,7 +104,7 @@ export class Lobby {
     if (fault !== "") return this.#name.focus();
     const secret = this.#secret.value.trim();
     // It travels in a header, which holds nothing else.
-    const unfit = VISIBLE_ASCII.test(secret) ? "" : "An access secret consists of letters, digits and signs of ASCII, without spaces.";
+    const unfit = VISIBLE_ASCII.test(secret) ? "" : "An access secret has only ASCII letters, digits and symbols, and no spaces.";
     this.#complain(this.#secret, this.#secretProblem, unfit);
     if (unfit !== "") return this.#secret.focus();
     this.#commands.join(name, secret);
@@ -115,12 +115,12 @@ function goodbye(farewell: Farewell | null): string {
   switch (farewell?.type) {
     case "left":
       return farewell.logicalTime === null
-        ? "You have left. The service did not confirm it; the others see you leave once the grace period has passed."
+        ? "You have left. The service did not confirm it; the others will see you leave when the grace period ends."
         : `You left at logical time ${farewell.logicalTime}.`;
     case "ended":
-      return "Your part in the conversation has ended.";
+      return "You are no longer part of the conversation.";
     case "replaced":
-      return "Another tab or window has taken over this session, so it has ended here. You can join anew, under another name.";
+      return "Another tab or window has taken over this session, so it has ended here. You can join again under another name.";
     case "refused":
     case undefined:
       return "";

@@ -46,11 +46,13 @@ export class Scroll {
       return;
     }
     const { scrollHeight, scrollTop } = this.#scroller;
-    const firstBefore = this.#scroller.querySelector(".segment:last-child .row");
-    const topBefore = firstBefore?.getBoundingClientRect().top ?? 0;
+    const first = this.#scroller.querySelector<HTMLElement>(".segment:last-child .row");
+    const before = first?.getBoundingClientRect().top ?? 0;
     this.#below += change();
-    // What was put in above pushes down what the user reads: scroll along with it, unless the browser does.
-    const moved = firstBefore?.isConnected === true ? firstBefore.getBoundingClientRect().top - topBefore : 0;
+    // What was put in above pushes down what the user reads: scroll along with it, unless the browser does. The row may
+    // have been built anew: below a message of the same author it needs no name.
+    const now = this.#scroller.querySelector(`.segment:last-child .row[data-sequence="${first?.dataset["sequence"]}"]`);
+    const moved = now === null ? 0 : now.getBoundingClientRect().top - before;
     if (this.#scroller.scrollTop === scrollTop && this.#scroller.scrollHeight !== scrollHeight) this.#scroller.scrollTop += moved;
     this.#showButton();
   }

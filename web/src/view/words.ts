@@ -51,7 +51,7 @@ function because(cause: AnewCause): string {
     case "SESSION_UNKNOWN":
       return "your session had ended";
     case "SEQUENCE_OUT_OF_RANGE":
-      return "the service had forgotten part of the conversation";
+      return "the service no longer has part of the conversation";
   }
 }
 
@@ -71,9 +71,9 @@ export function causeDetail(cause: AnewCause): string {
     case "EPOCH_CHANGED":
       return "The service began a new journal, and you joined it under your name. What is above belongs to the earlier conversation.";
     case "SESSION_UNKNOWN":
-      return "Your session had ended, because you were away for too long. What was said meanwhile is marked as earlier.";
+      return "Your session ended because you were away for too long. What you missed is marked as earlier.";
     case "SEQUENCE_OUT_OF_RANGE":
-      return "The service had forgotten part of what is above.";
+      return "The service no longer has part of what is above.";
   }
 }
 
@@ -97,8 +97,8 @@ export function progress(message: Outgoing, state: State, at: number): string {
   const online = state.phase.at === "online";
   switch (how.at) {
     case "queued": {
-      if (how.failure === null) return online ? "" : "Unsent: goes out as soon as you are online";
-      if (!online) return message.doubt ? "No answer yet: tried again as soon as you are online" : "Unsent: goes out as soon as you are online";
+      if (how.failure === null) return online ? "" : "Not sent yet: will be sent once you are online";
+      if (!online) return message.doubt ? "No answer yet: will be sent again once you are online" : "Not sent yet: will be sent once you are online";
       const wait = how.retryAt > at ? ` Trying again in ${seconds(how.retryAt - at)} s.` : " Trying again.";
       return inWords(how.failure) + wait;
     }
