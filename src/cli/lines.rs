@@ -310,7 +310,7 @@ mod tests {
     }
 
     /// A signal is heard also while a read blocks, as on a terminal after `bg` and `fg`.
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_read_that_blocks_does_not_hold_up_the_stop() {
         let (input, mut other) = UnixStream::pair().unwrap();
         io::Write::write_all(&mut other, b"somebody else will read this\n").unwrap();

@@ -409,6 +409,12 @@ mod terminal {
         let mut bob = Terminal::start(&server, "bob", &[]);
         bob.until("earlier [3] Participant alice joined");
         bob.until("[5] Participant bob joined");
+        let row = |text: &str| bob.rows.iter().position(|row| row.contains(text)).unwrap();
+        assert!(
+            row("* type a message") < row("earlier ["),
+            "in order, also across the two outputs: {:#?}",
+            bob.rows
+        );
         bob.press("/who\n");
         bob.until("* here: alice, bob (you)");
         bob.press("/help\n");

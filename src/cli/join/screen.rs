@@ -237,7 +237,14 @@ impl Screen {
 
     /// Tells the user something that is no event.
     pub(super) fn say(&self, text: &str) {
-        let write = || notice(&format!("* {text}"));
+        let write = || {
+            notice(&format!("* {text}"));
+            // Another thread writes it. On a terminal it is there before the next event, and before a typed line is
+            // replaced.
+            if io::stderr().is_terminal() {
+                crate::terminal::flush();
+            }
+        };
         match &self.terminal {
             Some(terminal) => terminal.write(write),
             None => write(),
