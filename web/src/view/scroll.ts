@@ -14,6 +14,8 @@ export class Scroll {
   #size = "";
   /** Where the last jump to the bottom ended. */
   #jumpedTo = -1;
+  /** The row that stays in its place until the user scrolls: what was put in above may turn out higher than estimated. */
+  #held: { readonly sequence: string; readonly top: number } | null = null;
 
   /** Takes over the scroller. */
   constructor() {
@@ -21,6 +23,7 @@ export class Scroll {
       // Neither the browser's own scrolling when the size has changed is the user's, nor is a jump.
       if (this.#size !== sizeOf(this.#scroller) || this.#scroller.scrollTop === this.#jumpedTo) return;
       this.#jumpedTo = -1;
+      this.#held = null;
       this.#following = this.#atBottom();
       if (this.#following) this.#below = 0;
       this.#showButton();
@@ -34,6 +37,7 @@ export class Scroll {
     const resized = new ResizeObserver(() => {
       this.#size = sizeOf(this.#scroller);
       if (this.#following) this.#jump();
+      else this.#hold();
     });
     resized.observe(this.#scroller);
     resized.observe(byId("column"));
@@ -51,9 +55,11 @@ export class Scroll {
     this.#below += change();
     // What was put in above pushes down what the user reads: scroll along with it, unless the browser does. The row may
     // have been built anew: below a message of the same author it needs no name.
-    const now = this.#scroller.querySelector(`.segment:last-child .row[data-sequence="${first?.dataset["sequence"]}"]`);
-    const moved = now === null ? 0 : now.getBoundingClientRect().top - before;
-    if (this.#scroller.scrollTop === scrollTop && this.#scroller.scrollHeight !== scrollHeight) this.#scroller.scrollTop += moved;
+    const changed = this.#scroller.scrollTop === scrollTop && this.#scroller.scrollHeight !== scrollHeight;
+    if (changed && first !== null) {
+      this.#held = { sequence: first.dataset["sequence"] ?? "", top: before };
+      this.#hold();
+    }
     this.#showButton();
   }
 
@@ -63,6 +69,15 @@ export class Scroll {
     this.#below = 0;
     this.#jump();
     this.#showButton();
+  }
+
+  #hold(): void {
+    const row = this.#held === null ? null : this.#scroller.querySelector(`.segment:last-child .row[data-sequence="${this.#held.sequence}"]`);
+    if (row === null || this.#held === null) return;
+    const moved = row.getBoundingClientRect().top - this.#held.top;
+    if (Math.abs(moved) < 1) return;
+    this.#scroller.scrollTop += moved;
+    this.#jumpedTo = this.#scroller.scrollTop;
   }
 
   #atBottom(): boolean {
