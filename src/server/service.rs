@@ -90,7 +90,7 @@ impl Service {
                 let session = token::key_of(&resume.session_token);
                 // What a resume without a session lacks, the engine says.
                 if let Ok(participant) = self.participant(session) {
-                    self.rates.read(participant)?;
+                    self.rates.read(participant, origin.address())?;
                     self.check_chain(&resume).await?;
                 }
                 let caller = Caller { token: resume.session_token.into(), session, origin };
@@ -127,6 +127,7 @@ impl Service {
 
     async fn accept(
         &self,
+        origin: Origin,
         session: SessionKey,
         request: pb::PublishRequest,
     ) -> Result<pb::PublishResponse, Rejection> {
@@ -138,7 +139,7 @@ impl Service {
             seen: Sequence(request.seen_sequence),
             sent: LogicalTime(request.logical_time),
         };
-        self.rates.publish(self.participant(session)?)?;
+        self.rates.publish(self.participant(session)?, origin.address())?;
         let receipt = self.engine.act(command).await?;
         Ok(pb::PublishResponse { sequence: receipt.sequence.0, logical_time: receipt.logical_time.0 })
     }
@@ -151,11 +152,12 @@ impl Service {
 
     async fn page(
         &self,
+        origin: Origin,
         session: SessionKey,
         request: &pb::ListEventsRequest,
     ) -> Result<pb::ListEventsResponse, Rejection> {
         let conversation = self.reader.conversation();
-        self.rates.read(conversation.participant(session)?)?;
+        self.rates.read(conversation.participant(session)?, origin.address())?;
         let after = Sequence(request.after_sequence);
         conversation.check_position(after)?;
         let size = match request.page_size {
@@ -201,7 +203,7 @@ impl ChitChatService for Service {
         let request = request.into_inner();
         let session = token::key_of(&request.session_token);
         let arrived = Instant::now();
-        let published = self.accept(session, request).await;
+        let published = self.accept(call.origin, session, request).await;
         self.vitals.metrics.publish_seconds.observe(arrived.elapsed().as_secs_f64());
         self.close(&Call { session: Some(session), ..call }, published)
     }
@@ -220,7 +222,7 @@ impl ChitChatService for Service {
     ) -> Result<Response<pb::ListEventsResponse>, Status> {
         let call = self.open("ListEvents", &request)?;
         let session = token::key_of(&request.get_ref().session_token);
-        let page = self.page(session, request.get_ref()).await;
+        let page = self.page(call.origin, session, request.get_ref()).await;
         self.close(&Call { session: Some(session), ..call }, page)
     }
 }

@@ -3,20 +3,19 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use chitchat::server::{CONNECTION_BYTES, Config, Rate};
+use chitchat::server::{CONNECTION_BYTES, Config};
 use chitchat::wire::pb;
 use prost::Message;
 use tonic::Code;
 
 use crate::support::{Figures, Http1, Participant, Server, Window, Wire, frame, refused, soon};
 
-const NO_LIMIT: Rate = Rate { per_second: 0, burst: 1 };
 const LIST_EVENTS: &str = "/chitchat.v1.ChitChatService/ListEvents";
 
 /// A service that waits for a peer that takes nothing for `stall`, and a participant who has written many
 /// messages of 512 bytes.
 async fn talkative(stall: Duration) -> (Server, Participant) {
-    let config = Config { stall, publish_rate: NO_LIMIT, ..Server::config() };
+    let config = Config { stall, ..Server::config() };
     let server = Server::with(config).await;
     let alice = Participant::arrive(server.address, "alice").await;
     let text = "\u{1F600}".repeat(128);
