@@ -59,7 +59,8 @@ fn header_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES).sum()
 }
 
-fn overdrawn() -> Rejection {
+/// The address has used up its budget.
+pub fn overdrawn() -> Rejection {
     Rejection::RateLimited { retry_after: RETRY_AFTER }
 }
 

@@ -2,6 +2,7 @@
 //! of all.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 
 use crate::chat::ParticipantId;
@@ -35,8 +36,8 @@ impl ParticipantShares {
     /// Counts a participant for an address, unless it counts for one already. The journal keeps no addresses, so
     /// after a restart a participant counts for the first that it resumes from, even beyond the share of that.
     pub fn assign(&mut self, participant: ParticipantId, address: IpAddr) {
-        if !self.address_of.contains_key(&participant) {
-            self.address_of.insert(participant, address);
+        if let Entry::Vacant(unassigned) = self.address_of.entry(participant) {
+            unassigned.insert(address);
             *self.counts.entry(address).or_default() += 1;
         }
     }
