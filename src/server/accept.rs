@@ -272,13 +272,12 @@ impl Connection {
         let service = service_fn(move |mut request: Request<Incoming>| {
             first.cancel();
             request.extensions_mut().insert(Peer(remote));
-            let admitted = request_charge::admit(&vitals, &trusted, remote, &mut request);
-            let router = admitted.map(|()| router.clone());
-            let (watch, budget) = (watch.clone(), budget.clone());
+            let refusal = request_charge::admit(&vitals, &trusted, remote, &mut request);
+            let (router, watch, budget) = (router.clone(), watch.clone(), budget.clone());
             async move {
-                let response = match router {
-                    Ok(router) => router.oneshot(request).await.unwrap_or_else(|never| match never {}),
-                    Err(refusal) => refusal,
+                let response = match refusal {
+                    Some(refusal) => refusal,
+                    None => router.oneshot(request).await.unwrap_or_else(|never| match never {}),
                 };
                 Ok::<_, Infallible>(watched(response, &watch, budget))
             }

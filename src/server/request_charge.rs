@@ -40,22 +40,20 @@ pub struct Charged {
 }
 
 /// Charges a request to its address, for what serving it takes until its response has ended. To be called as soon as
-/// its headers are there: what waits to be served takes memory, too.
-///
-/// # Errors
-/// The refusal, if the address has used up its budget.
+/// its headers are there: what waits to be served takes memory, too. The refusal, if the address has used up its
+/// budget.
 pub fn admit(
     context: &Vitals,
     proxies: &TrustedProxies,
     peer: SocketAddr,
     request: &mut hyper::Request<Incoming>,
-) -> Result<(), Response> {
+) -> Option<Response> {
     let client = proxies.client(peer, request.headers());
     let budget = context.budgets.of(limited_address(client.ip));
     match budget.reserve(REQUEST_BYTES + header_bytes(request.headers())) {
         Ok(overhead) => {
             request.extensions_mut().insert(Charged { budget, overhead: overhead.into() });
-            Ok(())
+            None
         }
         Err(Overdrawn) => {
             let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
@@ -65,7 +63,7 @@ pub fn admit(
             context.refusals.record(&origin, request.uri().path(), None, rejection.reason());
             let mut refusal = refusals::answer(request, StatusCode::OK, StatusCode::TOO_MANY_REQUESTS, rejection);
             set_security_headers(&mut refusal);
-            Err(refusal)
+            Some(refusal)
         }
     }
 }
