@@ -41,13 +41,8 @@ async fn measure(reading: usize, stalled: usize, messages: usize) -> Result<()> 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}", listener.local_addr()?);
     let shutdown = CancellationToken::new();
-    let unlimited = Rate { per_second: 0, burst: 1 };
-    let config = Config {
-        drain: Duration::from_millis(100),
-        publish_rate: unlimited,
-        join_rate: unlimited,
-        ..Config::default()
-    };
+    let (drain, publish_rate) = (Duration::from_millis(100), Rate::UNLIMITED);
+    let config = Config { drain, publish_rate, ..Config::default() }.without_address_limits();
     let journal = Box::new(MemoryJournal::new(server::new_epoch(&config.machine)));
     let server = tokio::spawn(server::run(listener, config, journal, shutdown.clone()));
 

@@ -117,6 +117,8 @@ impl Service {
                 "127.0.0.1:0",
                 "--publish-rate",
                 "0",
+                "--address-limits",
+                "off",
                 "--grace",
                 "1h",
                 "--log-level",

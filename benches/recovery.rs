@@ -172,8 +172,9 @@ async fn through_the_service(path: &Path, publishers: usize) -> Result<()> {
     let address = format!("http://{}", listener.local_addr()?);
     let shutdown = CancellationToken::new();
     // Nobody leaves for want of a stream, and nobody is held back.
-    let publish_rate = Rate { per_second: 0, burst: 1 };
-    let config = Config { grace: Duration::from_secs(3600), publish_rate, ..Config::default() };
+    let publish_rate = Rate::UNLIMITED;
+    let config =
+        Config { grace: Duration::from_secs(3600), publish_rate, ..Config::default() }.without_address_limits();
     let service = tokio::spawn(server::run(listener, config, Box::new(open(path)?), shutdown.clone()));
     let mut tasks = JoinSet::new();
     for n in 0..publishers {

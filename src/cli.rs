@@ -5,6 +5,7 @@ mod diagram;
 mod gallery;
 mod join;
 mod journal;
+mod limits;
 mod lines;
 mod listen;
 mod log_tail;

@@ -28,6 +28,7 @@ mod request_charge;
 mod response_body;
 mod secret;
 mod service;
+mod shares;
 mod stream;
 mod tls;
 mod token;
@@ -66,6 +67,7 @@ use engine::{Engine, EngineParts};
 use feed::Feed;
 use rates::Rates;
 use service::{PAGES_AT_A_TIME, Service};
+use shares::ParticipantShares;
 use stream::StreamContext;
 use vitals::Vitals;
 
@@ -168,11 +170,20 @@ fn compose(
     };
     let attachments = Attachments::new(context, feed.clone(), config.grace, &conversation);
     let (participants_max, now) = (config.participants_max, config.machine.now);
+    let shares = ParticipantShares::new(config.participants_per_address_max);
     let vitals = vitals.clone();
-    let parts =
-        EngineParts { conversation, journal, feed, attachments, participants_max, now, vitals: vitals.clone() };
+    let parts = EngineParts {
+        conversation,
+        journal,
+        feed,
+        attachments,
+        participants_max,
+        shares,
+        now,
+        vitals: vitals.clone(),
+    };
     let (engine, handle) = Engine::new(parts);
-    let rates = Rates::new(config.publish_rate, config.join_rate);
+    let rates = Rates::new(config);
     let machine = config.machine;
     let pages = Semaphore::new(PAGES_AT_A_TIME);
     let service =

@@ -13,14 +13,15 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
+use super::limits::Limits;
 use super::progress::Progress;
 use super::signals::{Hangup, Interrupts, Reloads};
-use super::{duration, listen, log_tail, network, number, switch};
+use super::{duration, listen, log_tail, network, switch};
 use crate::chat::Conversation;
 use crate::journal::sqlite::{OpenError, OpenFault};
 use crate::journal::{self, Epoch, Journal as _, MemoryJournal, RecoveryError, SqliteJournal};
 use crate::record::{self, Destination, RecordLog};
-use crate::server::{self, Allowed, Config, ProxyNetwork, Rate, Tls};
+use crate::server::{self, Allowed, Config, ProxyNetwork, Tls};
 use crate::terminal::notice;
 
 /// The log's name in its folder.
@@ -91,78 +92,6 @@ pub(super) struct Serve {
 
     #[command(flatten)]
     limits: Limits,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Limits")]
-struct Limits {
-    /// How many participants may be active at a time.
-    #[arg(long, value_name = "N", env = "CHITCHAT_PARTICIPANTS_MAX", default_value_t = 10_000,
-        value_parser = number(1..=u32::MAX))]
-    participants_max: u32,
-
-    /// How many messages a second a participant may publish; 0 for no limit.
-    #[arg(long, value_name = "N", env = "CHITCHAT_PUBLISH_RATE", default_value_t = 20,
-        value_parser = number(0..=u32::MAX))]
-    publish_rate: u32,
-
-    /// How many messages a participant may publish at once, after a pause.
-    #[arg(long, value_name = "N", env = "CHITCHAT_PUBLISH_BURST", default_value_t = 60,
-        value_parser = number(1..=u32::MAX))]
-    publish_burst: u32,
-
-    /// How many participants a second may join from one address; 0 for no limit.
-    #[arg(long, value_name = "N", env = "CHITCHAT_JOIN_RATE", default_value_t = 50,
-        value_parser = number(0..=u32::MAX))]
-    join_rate: u32,
-
-    /// How many participants may join from one address at once, after a pause.
-    #[arg(long, value_name = "N", env = "CHITCHAT_JOIN_BURST", default_value_t = 500,
-        value_parser = number(1..=u32::MAX))]
-    join_burst: u32,
-
-    /// How many connections may be open at a time. Further ones wait.
-    #[arg(long, value_name = "N", env = "CHITCHAT_CONNECTIONS_MAX", default_value_t = 20_000,
-        value_parser = number(1..=u32::MAX))]
-    connections_max: u32,
-
-    /// How many connections may be open at a time from one address. Further ones are closed.
-    #[arg(long, value_name = "N", env = "CHITCHAT_CONNECTIONS_PER_ADDRESS_MAX", default_value_t = 10_000,
-        value_parser = number(1..=u32::MAX))]
-    connections_per_address_max: u32,
-
-    /// How many streams and requests may be open at a time on one HTTP/2 connection.
-    #[arg(long, value_name = "N", env = "CHITCHAT_STREAMS_MAX", default_value_t = 128,
-        value_parser = number(1..=u32::MAX))]
-    streams_max: u32,
-
-    /// How long a stream may take nothing before it is closed; its participant can resume.
-    #[arg(long, value_name = "TIME", env = "CHITCHAT_STALL", default_value = "30s", value_parser = duration)]
-    stall: Duration,
-
-    /// How long a stream can be quiet before a heartbeat is sent in it.
-    #[arg(long, value_name = "TIME", env = "CHITCHAT_HEARTBEAT", default_value = "15s", value_parser = duration)]
-    heartbeat: Duration,
-
-    /// How often a connection is pinged, to find a frozen or unplugged peer.
-    #[arg(long, value_name = "TIME", env = "CHITCHAT_PING", default_value = "20s", value_parser = duration)]
-    ping: Duration,
-
-    /// How long the answer to a ping may take.
-    #[arg(long, value_name = "TIME", env = "CHITCHAT_PING_TIMEOUT", default_value = "10s", value_parser = duration)]
-    ping_timeout: Duration,
-
-    /// How long a new connection may take to make its first request.
-    #[arg(long, value_name = "TIME", env = "CHITCHAT_FIRST_REQUEST", default_value = "10s", value_parser = duration)]
-    first_request: Duration,
-
-    /// How long a request may take to be made in full and answered.
-    #[arg(long, value_name = "TIME", env = "CHITCHAT_REQUEST_TIME", default_value = "30s", value_parser = duration)]
-    request_time: Duration,
-
-    /// How long open connections may take to end when the service stops.
-    #[arg(long, value_name = "TIME", env = "CHITCHAT_DRAIN", default_value = "5s", value_parser = duration)]
-    drain: Duration,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -289,7 +218,6 @@ impl Serve {
     }
 
     fn config(&self) -> Result<Config, Box<dyn Error>> {
-        let limits = &self.limits;
         let mut hosts = self.allow_host.clone();
         hosts.extend(network::host_of(&self.listen));
         let tls = match (&self.tls_cert, &self.tls_key) {
@@ -299,98 +227,11 @@ impl Serve {
         };
         Ok(Config {
             grace: self.grace,
-            heartbeat: limits.heartbeat,
-            stall: limits.stall,
-            ping: limits.ping,
-            ping_timeout: limits.ping_timeout,
-            first_request: limits.first_request,
-            drain: limits.drain,
-            participants_max: limits.participants_max as usize,
-            connections_max: limits.connections_max as usize,
-            connections_per_address_max: limits.connections_per_address_max as usize,
-            streams_max: limits.streams_max,
-            request_time: limits.request_time,
-            publish_rate: Rate { per_second: limits.publish_rate, burst: limits.publish_burst },
-            join_rate: Rate { per_second: limits.join_rate, burst: limits.join_burst },
             allowed: Allowed { origins: self.allow_origin.clone(), hosts },
             trusted_proxies: self.trust_proxy.clone().into(),
             secret: self.secret_file.as_deref().map(network::secret).transpose()?,
             tls,
-            ..Config::default()
+            ..self.limits.config()
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        serve: Serve,
-    }
-
-    fn config(options: &[&str]) -> Config {
-        Line::try_parse_from([&["chitchat"], options].concat()).unwrap().serve.config().unwrap()
-    }
-
-    #[test]
-    fn without_options_every_limit_has_its_default() {
-        assert_eq!(limits_of(&config(&[])), limits_of(&Config::default()));
-    }
-
-    #[test]
-    fn every_limit_has_an_option_of_its_own() {
-        let defaults = limits_of(&Config::default());
-        let flags = [
-            "--grace",
-            "--heartbeat",
-            "--stall",
-            "--ping",
-            "--ping-timeout",
-            "--first-request",
-            "--request-time",
-            "--drain",
-            "--participants-max",
-            "--connections-max",
-            "--connections-per-address-max",
-            "--streams-max",
-            "--publish-rate",
-            "--publish-burst",
-            "--join-rate",
-            "--join-burst",
-        ];
-        for (index, flag) in flags.into_iter().enumerate() {
-            let (value, expected) = if index < 8 { ("7777ms", 7777) } else { ("7777", 7777) };
-            let mut wanted = defaults;
-            wanted[index] = expected;
-            assert_eq!(limits_of(&config(&[flag, value])), wanted, "{flag}");
-        }
-    }
-
-    /// Times in milliseconds, and numbers.
-    fn limits_of(config: &Config) -> [u128; 16] {
-        let (publish, join) = (config.publish_rate, config.join_rate);
-        [
-            config.grace.as_millis(),
-            config.heartbeat.as_millis(),
-            config.stall.as_millis(),
-            config.ping.as_millis(),
-            config.ping_timeout.as_millis(),
-            config.first_request.as_millis(),
-            config.request_time.as_millis(),
-            config.drain.as_millis(),
-            config.participants_max as u128,
-            config.connections_max as u128,
-            config.connections_per_address_max as u128,
-            config.streams_max.into(),
-            publish.per_second.into(),
-            publish.burst.into(),
-            join.per_second.into(),
-            join.burst.into(),
-        ]
     }
 }

@@ -27,13 +27,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::ServiceExt;
 
-use super::budget::{AddressBudget, MemoryBudgets};
+use super::budget::AddressBudget;
 use super::config::Config;
 use super::forwarded::TrustedProxies;
 use super::origin::{Peer, limited_address};
 use super::places::{ConnectionLimits, Place};
 use super::proxy_protocol;
-use super::request_charge::Charged;
+use super::request_charge::{self, Charged};
 use super::response_body::WatchedBody;
 use super::tls::Tls;
 use super::vitals::Vitals;
@@ -140,7 +140,8 @@ impl Acceptor<'_> {
         let closed = CancellationToken::new();
         let connection = Connection {
             remote,
-            budgets: self.vitals.budgets.clone(),
+            vitals: self.vitals.clone(),
+            trusted: self.config.trusted_proxies.clone(),
             watch: self.watchdog.connection(closed.clone()),
             proxies: proxy.then(|| self.config.trusted_proxies.clone()),
             tls: self.config.tls.as_ref().map(Tls::acceptor),
@@ -207,7 +208,8 @@ struct Connection {
     remote: SocketAddr,
     /// Whom to trust to be a proxy, where the other end is one.
     proxies: Option<TrustedProxies>,
-    budgets: MemoryBudgets,
+    vitals: Vitals,
+    trusted: TrustedProxies,
     watch: Arc<ConnectionWatch>,
     tls: Option<TlsAcceptor>,
     router: Router,
@@ -261,16 +263,22 @@ impl Connection {
     }
 
     async fn serve_http(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let Self { remote, budgets, watch, router, builder, first_request, stopping, place: _place, .. } = self;
-        let budget = budgets.of(limited_address(remote.ip()));
+        let Self {
+            remote, vitals, trusted, watch, router, builder, first_request, stopping, place: _place, ..
+        } = self;
+        let budget = vitals.budgets.of(limited_address(remote.ip()));
         let requested = CancellationToken::new();
         let first = requested.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             first.cancel();
             request.extensions_mut().insert(Peer(remote));
+            let refusal = request_charge::admit(&vitals, &trusted, remote, &mut request);
             let (router, watch, budget) = (router.clone(), watch.clone(), budget.clone());
             async move {
-                let response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+                let response = match refusal {
+                    Some(refusal) => refusal,
+                    None => router.oneshot(request).await.unwrap_or_else(|never| match never {}),
+                };
                 Ok::<_, Infallible>(watched(response, &watch, budget))
             }
         });

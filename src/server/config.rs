@@ -31,6 +31,8 @@ pub struct Config {
     pub drain: Duration,
     /// How many participants may be active at a time.
     pub participants_max: usize,
+    /// How many of them may have joined from one address.
+    pub participants_per_address_max: usize,
     /// How many connections may be open at a time.
     pub connections_max: usize,
     /// How many of them may come from one address, so that no single host can shut out all others.
@@ -42,8 +44,12 @@ pub struct Config {
     pub streams_max: u32,
     /// How fast a participant may publish.
     pub publish_rate: Rate,
+    /// How fast all participants of one address together may publish.
+    pub publish_per_address_rate: Rate,
     /// How fast an address may join; a resume is no join.
     pub join_rate: Rate,
+    /// How fast all participants of one address together may resume and list earlier events.
+    pub read_per_address_rate: Rate,
     /// The names and origins that browsers may use beyond this machine's own.
     pub allowed: Allowed,
     /// The proxies that are believed where a client comes from.
@@ -70,18 +76,36 @@ impl Default for Config {
             request_time: Duration::from_secs(30),
             drain: Duration::from_secs(5),
             participants_max: 10_000,
+            participants_per_address_max: 200,
             connections_max: 20_000,
-            connections_per_address_max: 10_000,
+            connections_per_address_max: 500,
             memory_per_address_max: 64 * 1024 * 1024,
             streams_max: 128,
             publish_rate: Rate { per_second: 20, burst: 60 },
+            publish_per_address_rate: Rate { per_second: 100, burst: 500 },
             join_rate: Rate { per_second: 50, burst: 500 },
+            read_per_address_rate: Rate { per_second: 50, burst: 1000 },
             allowed: Allowed::default(),
             trusted_proxies: TrustedProxies::default(),
             secret: None,
             tls: None,
             machine: Machine::default(),
             started: CancellationToken::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Without the limits by address: for a service behind a gateway that does this itself, and for load tests.
+    pub fn without_address_limits(self) -> Self {
+        Self {
+            participants_per_address_max: usize::MAX,
+            connections_per_address_max: usize::MAX,
+            memory_per_address_max: usize::MAX,
+            publish_per_address_rate: Rate::UNLIMITED,
+            join_rate: Rate::UNLIMITED,
+            read_per_address_rate: Rate::UNLIMITED,
+            ..self
         }
     }
 }

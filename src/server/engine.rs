@@ -11,6 +11,7 @@ use super::attachments::{Attach, Attachments};
 use super::broadcast::record_broadcast;
 use super::feed::Feed;
 use super::origin::Origin;
+use super::shares::ParticipantShares;
 use super::stream::Delivery;
 use super::vitals::Vitals;
 use crate::chat::{
@@ -120,6 +121,7 @@ pub struct Engine {
     feed: Feed,
     attachments: Attachments,
     participants_max: usize,
+    shares: ParticipantShares,
     now: fn() -> SystemTime,
     vitals: Vitals,
     /// When to ask the journal again, while it cannot record.
@@ -138,6 +140,8 @@ pub struct EngineParts {
     pub attachments: Attachments,
     /// How many participants may be active at a time.
     pub participants_max: usize,
+    /// How many of them each address has.
+    pub shares: ParticipantShares,
     /// The wall clock.
     pub now: fn() -> SystemTime,
     /// How the service is.
@@ -147,7 +151,8 @@ pub struct EngineParts {
 impl Engine {
     /// An engine and the way to it.
     pub fn new(parts: EngineParts) -> (Self, EngineHandle) {
-        let EngineParts { conversation, journal, feed, attachments, participants_max, now, vitals } = parts;
+        let EngineParts { conversation, journal, feed, attachments, participants_max, shares, now, vitals } =
+            parts;
         let (sender, requests) = mpsc::channel(REQUESTS_WAITING);
         let epoch = journal.epoch();
         vitals.metrics.participants.set(conversation.active() as i64);
@@ -159,6 +164,7 @@ impl Engine {
             feed,
             attachments,
             participants_max,
+            shares,
             now,
             vitals,
             probe_at: Instant::now(),
@@ -308,10 +314,13 @@ impl Engine {
             return Err(Rejection::ConversationFull { participants_max: self.participants_max });
         }
         let Caller { token, session, origin } = caller;
+        self.shares.check(origin.address())?;
         let command = Command::Join { display_name: display_name.clone(), session, sent };
         let receipt = self.apply(command, events)?;
+        let participant = self.conversation.participant(session)?;
+        self.shares.assign(participant, origin.address());
         Ok(Attach {
-            participant: self.conversation.participant(session)?,
+            participant,
             display_name,
             token,
             origin,
@@ -322,7 +331,7 @@ impl Engine {
     }
 
     /// A resume changes nothing in the conversation and touches no clock.
-    fn resume(&self, caller: Caller, epoch: &str, after: Sequence) -> Result<Attach, Rejection> {
+    fn resume(&mut self, caller: Caller, epoch: &str, after: Sequence) -> Result<Attach, Rejection> {
         if epoch != self.epoch.as_str() {
             return Err(Rejection::EpochChanged { epoch: self.epoch.to_string() });
         }
@@ -330,6 +339,7 @@ impl Engine {
         let participant = self.conversation.participant(session)?;
         self.conversation.check_position(after)?;
         let member = self.conversation.member(participant).ok_or(crate::chat::Refusal::SessionUnknown)?;
+        self.shares.assign(participant, origin.address());
         Ok(Attach {
             participant,
             display_name: member.display_name.clone(),
@@ -354,7 +364,14 @@ impl Engine {
 
     fn give_up(&mut self, decided: Decided) {
         match decided {
-            Decided::Stream { answer, .. } => drop(answer.send(Err(Rejection::JournalUnavailable))),
+            Decided::Stream { attach, answer } => {
+                if let Ok(attach) = attach
+                    && !attach.resumed
+                {
+                    self.shares.release(attach.participant);
+                }
+                drop(answer.send(Err(Rejection::JournalUnavailable)));
+            }
             Decided::Receipt { answer, .. } => drop(answer.send(Err(Rejection::JournalUnavailable))),
             Decided::Expiry { participant } => self.attachments.postpone(participant),
         }
@@ -364,6 +381,7 @@ impl Engine {
     fn note_broadcast(&mut self, event: &Event) {
         if let EventKind::Left { reason } = event.kind {
             self.attachments.left(event.participant.id);
+            self.shares.release(event.participant.id);
             if reason == LeaveReason::Disconnected {
                 record!(
                     INFO,

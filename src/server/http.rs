@@ -75,7 +75,7 @@ pub fn router(service: Service, config: &Config, vitals: &Vitals) -> (Router, He
         .merge(readable)
         .fallback(nothing_here.layer(guard::cors(&config.allowed)))
         .layer(middleware::from_fn_with_state(Guard::new((config.allowed.clone(), vitals.clone())), guard::check))
-        .layer(middleware::from_fn_with_state(vitals.clone(), request_charge::charge))
+        .layer(middleware::from_fn(request_charge::charge))
         .layer(middleware::from_fn_with_state(config.trusted_proxies.clone(), note_origin))
         .layer(middleware::from_fn(add_security_headers));
     (router, reporter)
@@ -170,8 +170,13 @@ async fn note_origin(State(proxies): State<TrustedProxies>, mut request: Request
 
 async fn add_security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    set_headers(&mut response, SECURITY_HEADERS);
+    set_security_headers(&mut response);
     response
+}
+
+/// Says what every response says.
+pub fn set_security_headers(response: &mut Response) {
+    set_headers(response, SECURITY_HEADERS);
 }
 
 /// A proxy that gathers a response before it passes it on, as nginx does by default, would never pass on a stream.

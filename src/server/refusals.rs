@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
-use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use tonic::Status;
 
 use super::origin::{Origin, Transport};
@@ -104,7 +103,7 @@ fn cut(text: &[u8]) -> String {
 
 /// Tells a caller why it is refused: in gRPC, under one HTTP status, where it speaks gRPC, and as a line of text,
 /// under another, where it does not.
-pub fn answer(request: &Request, grpc: StatusCode, plain: StatusCode, rejection: Rejection) -> Response {
+pub fn answer<B>(request: &Request<B>, grpc: StatusCode, plain: StatusCode, rejection: Rejection) -> Response {
     match grpc_content_type(request) {
         Some(content_type) => {
             let mut response = Status::from(rejection).into_http::<Body>();
@@ -124,7 +123,7 @@ pub fn answer(request: &Request, grpc: StatusCode, plain: StatusCode, rejection:
 
 /// The content type of an answer without a body to a gRPC request; none where the request is not gRPC. It is never
 /// the request's own, which can be of any length: proxies give up on an answer with long headers.
-pub fn grpc_content_type(request: &Request) -> Option<HeaderValue> {
+pub fn grpc_content_type<B>(request: &Request<B>) -> Option<HeaderValue> {
     match Transport::of(request.headers().get(header::CONTENT_TYPE)?.as_bytes()) {
         Transport::Grpc => Some(HeaderValue::from_static("application/grpc")),
         Transport::GrpcWeb => Some(HeaderValue::from_static("application/grpc-web+proto")),

@@ -1,28 +1,32 @@
 //! What a request and its response cost the address that they are for.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
 use tonic::Status;
 
 use super::budget::{AddressBudget, Overdrawn, Reservation};
-use super::origin::Origin;
+use super::forwarded::TrustedProxies;
+use super::http::set_security_headers;
+use super::origin::{Origin, Transport, limited_address};
 use super::refusals;
 use super::vitals::Vitals;
 use crate::wire::Rejection;
 
 /// What an open request is charged, in bytes, beside its headers and its body: about what serving it takes.
-const REQUEST_BYTES: usize = 4 * 1024;
-/// What HTTP/2 counts for each header beside its name and value (RFC 9113, 6.5.2).
-const HEADER_BYTES: usize = 32;
+const REQUEST_BYTES: usize = 16 * 1024;
+/// What a header takes beside its name and value: its entry in the map, and what was allocated to make it.
+const HEADER_BYTES: usize = 128;
 /// When an address whose budget is used up should try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -35,23 +39,44 @@ pub struct Charged {
     pub overhead: Arc<Reservation>,
 }
 
-/// Charges a request to its address: what serving it takes until its response has ended, and its body for as
-/// long as it is read and answered.
-pub async fn charge(State(vitals): State<Vitals>, request: Request, next: Next) -> Response {
-    let Some(origin) = request.extensions().get::<Origin>().copied() else { return next.run(request).await };
-    let budget = vitals.budgets.of(origin.address());
-    let reserved = budget.reserve(REQUEST_BYTES + header_bytes(request.headers()));
-    let (Ok(overhead), Ok(body)) = (reserved, budget.reserve(0)) else {
-        let rejection = overdrawn();
-        vitals.metrics.refusal(rejection.reason());
-        vitals.refusals.record(&origin, request.uri().path(), None, rejection.reason());
-        return refusals::answer(&request, StatusCode::OK, StatusCode::TOO_MANY_REQUESTS, rejection);
-    };
+/// Charges a request to its address, for what serving it takes until its response has ended. To be called as soon as
+/// its headers are there: what waits to be served takes memory, too. The refusal, if the address has used up its
+/// budget.
+pub fn admit(
+    context: &Vitals,
+    proxies: &TrustedProxies,
+    peer: SocketAddr,
+    request: &mut hyper::Request<Incoming>,
+) -> Option<Response> {
+    let client = proxies.client(peer, request.headers());
+    let budget = context.budgets.of(limited_address(client.ip));
+    match budget.reserve(REQUEST_BYTES + header_bytes(request.headers())) {
+        Ok(overhead) => {
+            request.extensions_mut().insert(Charged { budget, overhead: overhead.into() });
+            None
+        }
+        Err(Overdrawn) => {
+            let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+            let origin = Origin { peer: client, transport: Transport::of(content_type.unwrap_or_default()) };
+            let rejection = overdrawn();
+            context.metrics.refusal(rejection.reason());
+            context.refusals.record(&origin, request.uri().path(), None, rejection.reason());
+            let mut refusal = refusals::answer(request, StatusCode::OK, StatusCode::TOO_MANY_REQUESTS, rejection);
+            set_security_headers(&mut refusal);
+            Some(refusal)
+        }
+    }
+}
+
+/// Charges the body of a request for as long as it is read and answered.
+pub async fn charge(request: Request, next: Next) -> Response {
+    let Some(charged) = request.extensions().get::<Charged>().cloned() else { return next.run(request).await };
+    let Ok(body) = charged.budget.reserve(0) else { return Status::from(overdrawn()).into_http() };
     let body = Arc::new(Mutex::new(body));
     let request = request.map(|inner| Body::new(ChargedBody { inner, charge: body.clone() }));
     let mut response = next.run(request).await;
     drop(body);
-    response.extensions_mut().insert(Charged { budget, overhead: overhead.into() });
+    response.extensions_mut().insert(charged);
     response
 }
 
@@ -59,7 +84,8 @@ fn header_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES).sum()
 }
 
-fn overdrawn() -> Rejection {
+/// The address has used up its budget.
+pub fn overdrawn() -> Rejection {
     Rejection::RateLimited { retry_after: RETRY_AFTER }
 }
 

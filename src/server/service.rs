@@ -10,11 +10,13 @@ use tokio::time::Instant;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, async_trait};
 
+use super::budget::{Overdrawn, Reservation};
 use super::config::Machine;
 use super::engine::{Caller, EngineHandle};
 use super::feed::FeedReader;
 use super::origin::Origin;
 use super::rates::Rates;
+use super::request_charge::overdrawn;
 use super::stream::Delivery;
 use super::token;
 use super::vitals::Vitals;
@@ -52,6 +54,11 @@ pub struct Service {
     pub vitals: Vitals,
 }
 
+/// What an event of a page is charged before the page is made, in bytes: about what one of 128 characters takes.
+const EVENT_BYTES: usize = 768;
+/// What a participant on the roster of a Welcome is charged before the Welcome is made, in bytes.
+const ROSTER_ENTRY_BYTES: usize = 64;
+
 /// Who asks for what, for the record of a refusal.
 struct Call {
     method: &'static str,
@@ -83,29 +90,43 @@ impl Service {
         if self.vitals.stopping.is_cancelled() { Err(Rejection::ShuttingDown) } else { Ok(()) }
     }
 
-    async fn attach(&self, origin: Origin, request: pb::JoinRequest) -> Result<Delivery, Rejection> {
+    /// Charges an address for an answer that is yet to be made. Without that, answers would be made and held
+    /// however little of its budget the address has left.
+    fn charge(&self, origin: Origin, bytes: usize) -> Result<Reservation, Rejection> {
+        self.vitals.budgets.of(origin.address()).reserve(bytes).map_err(|Overdrawn| overdrawn())
+    }
+
+    async fn attach(&self, origin: Origin, request: pb::JoinRequest) -> Result<JoinStream, Rejection> {
         self.check_open()?;
         match request.resume {
             Some(resume) => {
                 let session = token::key_of(&resume.session_token);
                 // What a resume without a session lacks, the engine says.
                 if let Ok(participant) = self.participant(session) {
-                    self.rates.read(participant)?;
+                    self.rates.read(participant, origin.address())?;
                     self.check_chain(&resume).await?;
                 }
+                let charge = self.charge_welcome(origin)?;
                 let caller = Caller { token: resume.session_token.into(), session, origin };
-                self.engine.resume(caller, resume.epoch, Sequence(resume.after_sequence)).await
+                let delivery = self.engine.resume(caller, resume.epoch, Sequence(resume.after_sequence)).await?;
+                Ok(JoinStream::new(delivery, charge))
             }
             None => {
                 // Counted before its form is made, which takes longer than asking for it.
                 DisplayName::check_length(&request.display_name)?;
                 self.rates.join(origin.address())?;
                 let display_name = DisplayName::parse(&request.display_name)?;
+                let charge = self.charge_welcome(origin)?;
                 let token = token::new_token((self.machine.random)());
                 let caller = Caller { session: token::key_of(&token), token: token.into(), origin };
-                self.engine.join(caller, display_name, LogicalTime(request.logical_time)).await
+                let delivery = self.engine.join(caller, display_name, LogicalTime(request.logical_time)).await?;
+                Ok(JoinStream::new(delivery, charge))
             }
         }
+    }
+
+    fn charge_welcome(&self, origin: Origin) -> Result<Reservation, Rejection> {
+        self.charge(origin, self.reader.conversation().active() * ROSTER_ENTRY_BYTES)
     }
 
     /// A journal may have another event at the position than the caller was given, though it is of the same epoch: it
@@ -127,6 +148,7 @@ impl Service {
 
     async fn accept(
         &self,
+        origin: Origin,
         session: SessionKey,
         request: pb::PublishRequest,
     ) -> Result<pb::PublishResponse, Rejection> {
@@ -138,7 +160,7 @@ impl Service {
             seen: Sequence(request.seen_sequence),
             sent: LogicalTime(request.logical_time),
         };
-        self.rates.publish(self.participant(session)?)?;
+        self.rates.publish(self.participant(session)?, origin.address())?;
         let receipt = self.engine.act(command).await?;
         Ok(pb::PublishResponse { sequence: receipt.sequence.0, logical_time: receipt.logical_time.0 })
     }
@@ -151,17 +173,20 @@ impl Service {
 
     async fn page(
         &self,
+        origin: Origin,
         session: SessionKey,
         request: &pb::ListEventsRequest,
     ) -> Result<pb::ListEventsResponse, Rejection> {
         let conversation = self.reader.conversation();
-        self.rates.read(conversation.participant(session)?)?;
+        self.rates.read(conversation.participant(session)?, origin.address())?;
         let after = Sequence(request.after_sequence);
         conversation.check_position(after)?;
         let size = match request.page_size {
             0 => PAGE_SIZE_DEFAULT,
             size => size.min(PAGE_SIZE_MAX),
         };
+        let after_all = usize::try_from(conversation.head().0 - after.0).unwrap_or(usize::MAX);
+        let _charge = self.charge(origin, after_all.min(size as usize) * EVENT_BYTES)?;
         // It is never closed.
         let turn = self.pages.acquire().await;
         let mut events = self.history.read(after, size as usize).await.map_err(unreadable)?;
@@ -190,7 +215,7 @@ impl ChitChatService for Service {
         let request = request.into_inner();
         call.session = request.resume.as_ref().map(|resume| token::key_of(&resume.session_token));
         let delivery = self.attach(call.origin, request).await;
-        self.close(&call, delivery.map(JoinStream::from))
+        self.close(&call, delivery)
     }
 
     async fn publish(
@@ -201,7 +226,7 @@ impl ChitChatService for Service {
         let request = request.into_inner();
         let session = token::key_of(&request.session_token);
         let arrived = Instant::now();
-        let published = self.accept(session, request).await;
+        let published = self.accept(call.origin, session, request).await;
         self.vitals.metrics.publish_seconds.observe(arrived.elapsed().as_secs_f64());
         self.close(&Call { session: Some(session), ..call }, published)
     }
@@ -220,7 +245,7 @@ impl ChitChatService for Service {
     ) -> Result<Response<pb::ListEventsResponse>, Status> {
         let call = self.open("ListEvents", &request)?;
         let session = token::key_of(&request.get_ref().session_token);
-        let page = self.page(session, request.get_ref()).await;
+        let page = self.page(call.origin, session, request.get_ref()).await;
         self.close(&Call { session: Some(session), ..call }, page)
     }
 }
@@ -231,11 +256,13 @@ pub struct JoinStream {
     batch: vec::IntoIter<Frame>,
     /// Taken once it has been asked: the stream is over then.
     end: Option<oneshot::Receiver<Result<(), Rejection>>>,
+    /// For the Welcome, until the transport has it and it is charged for what it is.
+    charge: Option<Reservation>,
 }
 
-impl From<Delivery> for JoinStream {
-    fn from(Delivery { batches, end }: Delivery) -> Self {
-        Self { batches, batch: Vec::new().into_iter(), end: Some(end) }
+impl JoinStream {
+    fn new(Delivery { batches, end }: Delivery, charge: Reservation) -> Self {
+        Self { batches, batch: Vec::new().into_iter(), end: Some(end), charge: Some(charge) }
     }
 }
 
@@ -245,6 +272,7 @@ impl Stream for JoinStream {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             if let Some(frame) = self.batch.next() {
+                self.charge = None;
                 return Poll::Ready(Some(Ok(frame)));
             }
             match ready!(self.batches.poll_recv(cx)) {

@@ -23,6 +23,9 @@ use crate::wire::{Frame, Rejection};
 
 /// How many events and changes of presence a stream takes at a time.
 const BATCH_FRAMES: usize = 256;
+/// How many it takes from the journal at a time. These it holds alone, up to 650 bytes each, for as long as its
+/// client takes nothing; what it takes from the feed it shares with all others.
+const BATCH_FRAMES_OF_JOURNAL: usize = 64;
 
 /// What every stream needs.
 #[derive(Clone)]
@@ -134,7 +137,8 @@ impl Stream {
             Found::News { entries, presence } => self.send(entries, presence).await,
             Found::Behind => {
                 let head = self.context.reader.head();
-                let events = self.context.history.read(self.position, BATCH_FRAMES).await.map_err(unreadable)?;
+                let events = self.context.history.read(self.position, BATCH_FRAMES_OF_JOURNAL).await;
+                let events = events.map_err(unreadable)?;
                 if events.is_empty() {
                     return Err(unreadable("it lacks events that have been told"));
                 }

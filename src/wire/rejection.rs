@@ -52,6 +52,15 @@ pub enum Rejection {
         /// How many may be active at a time.
         participants_max: usize,
     },
+    /// As many participants as one address may have.
+    #[error(
+        "your address has its share of the places: at most {participants_per_address_max} participants at a time; \
+         see --participants-per-address-max"
+    )]
+    ShareTaken {
+        /// How many may be active at a time from one address.
+        participants_per_address_max: usize,
+    },
     /// The stream's reader took nothing for the stall limit.
     #[error("the stream took nothing for {} s; resume to continue", .stall.as_secs_f32())]
     SlowConsumer {
@@ -167,7 +176,7 @@ impl Rejection {
             Self::HostNotAllowed => Reason::HostNotAllowed,
             Self::OriginNotAllowed => Reason::OriginNotAllowed,
             Self::RateLimited { .. } => Reason::RateLimited,
-            Self::ConversationFull { .. } => Reason::ConversationFull,
+            Self::ConversationFull { .. } | Self::ShareTaken { .. } => Reason::ConversationFull,
             Self::SlowConsumer { .. } => Reason::SlowConsumer,
             Self::Replaced => Reason::Replaced,
             Self::ShuttingDown => Reason::ShuttingDown,
@@ -195,6 +204,9 @@ impl Rejection {
             Self::ConversationFull { participants_max } => {
                 vec![("participants_max", participants_max.to_string())]
             }
+            Self::ShareTaken { participants_per_address_max } => {
+                vec![("participants_per_address_max", participants_per_address_max.to_string())]
+            }
             Self::SlowConsumer { stall } => vec![("stall_milliseconds", stall.as_millis().to_string())],
             _ => Vec::new(),
         }
@@ -213,7 +225,10 @@ impl Rejection {
 
     fn retry_delay(&self) -> Option<Duration> {
         match self {
-            Self::ConversationFull { .. } | Self::JournalUnavailable | Self::ShuttingDown => Some(RETRY_SOON),
+            Self::ConversationFull { .. }
+            | Self::ShareTaken { .. }
+            | Self::JournalUnavailable
+            | Self::ShuttingDown => Some(RETRY_SOON),
             Self::SlowConsumer { .. } => Some(Duration::ZERO),
             Self::RateLimited { retry_after } => Some(*retry_after),
             _ => None,
@@ -269,6 +284,7 @@ mod tests {
             Rejection::OriginNotAllowed,
             Rejection::RateLimited { retry_after: Duration::from_millis(250) },
             Rejection::ConversationFull { participants_max: 3 },
+            Rejection::ShareTaken { participants_per_address_max: 2 },
             Rejection::SlowConsumer { stall: Duration::from_secs(30) },
             Rejection::Replaced,
             Rejection::ShuttingDown,

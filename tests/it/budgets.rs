@@ -3,20 +3,19 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use chitchat::server::{CONNECTION_BYTES, Config, Rate};
-use chitchat::wire::pb;
+use chitchat::server::{CONNECTION_BYTES, Config};
+use chitchat::wire::pb::{self, join_response::Frame::Welcome};
 use prost::Message;
 use tonic::Code;
 
-use crate::support::{Figures, Http1, Participant, Server, Window, Wire, frame, refused, soon};
+use crate::support::{DurableServer, Figures, Http1, Participant, Server, Window, Wire, frame, refused, soon};
 
-const NO_LIMIT: Rate = Rate { per_second: 0, burst: 1 };
 const LIST_EVENTS: &str = "/chitchat.v1.ChitChatService/ListEvents";
 
 /// A service that waits for a peer that takes nothing for `stall`, and a participant who has written many
 /// messages of 512 bytes.
 async fn talkative(stall: Duration) -> (Server, Participant) {
-    let config = Config { stall, publish_rate: NO_LIMIT, ..Server::config() };
+    let config = Config { stall, ..Server::config() };
     let server = Server::with(config).await;
     let alice = Participant::arrive(server.address, "alice").await;
     let text = "\u{1F600}".repeat(128);
@@ -137,4 +136,59 @@ async fn connections_are_charged() {
         }
     })
     .await;
+}
+
+/// An address that has used up its budget gets no page and no stream, each of which would be made before it is known how
+/// much of it is taken; another address gets both.
+#[tokio::test]
+async fn answers_are_charged_before_they_are_made() {
+    // Two connections, and room for less than a page of 1,000 events of 128 characters.
+    let memory_per_address_max = 2 * CONNECTION_BYTES + 64 * 1024;
+    let config = Config { memory_per_address_max, ..Server::config() };
+    let server = Server::with(config).await;
+    let alice = Participant::arrive(server.address, "alice").await;
+    for _ in 0..150 {
+        alice.publish("hello").await;
+    }
+    refused(alice.list(0, 1000).await, Code::ResourceExhausted, "RATE_LIMITED");
+    assert_eq!(alice.list(0, 20).await.unwrap().events.len(), 20, "a page that fits");
+}
+
+/// Pages that nobody takes, asked for by many sessions of one address, add no more to the memory of the service than the
+/// budget of the address and what it takes to make some pages; others are served meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_of_untaken_pages() {
+    const MIB: u64 = 1 << 20;
+    let options = ["--memory-per-address-max", "8", "--publish-rate", "0", "--publish-per-address-rate", "0"];
+    let server = DurableServer::start(
+        &[&options[..], &["--trust-proxy", "127.0.0.1", "--grace", "10min", "--stall", "10min"]].concat(),
+    );
+    let alice = Participant::arrive(server.address, "alice").await;
+    let text = "\u{1F600}".repeat(128);
+    for _ in 0..600 {
+        alice.publish(&text).await;
+    }
+    let before = server.resident_bytes();
+    let (mut hoarders, mut refusals) = (Vec::new(), 0);
+    for n in 0..10 {
+        let wire = Wire::connect_with(server.address, Window::Bytes(0)).await.with("x-forwarded-for", "192.0.2.1");
+        let join = pb::JoinRequest { display_name: format!("hoarder {n}"), ..Default::default() };
+        hoarders.push((wire, alice.wire.join(&join).await, Vec::new()));
+    }
+    for (wire, frames, bodies) in &mut hoarders {
+        let Ok(Welcome(welcome)) = frames.next().await else { panic!("a stream begins with its Welcome") };
+        let session_token = welcome.session_token;
+        let page = pb::ListEventsRequest { session_token, after_sequence: 0, page_size: 1000 };
+        for _ in 0..40 {
+            let request = wire.request(LIST_EVENTS, "application/grpc");
+            let (_, headers, body) = wire.send(request, frame(&page.encode_to_vec())).await;
+            refusals += u32::from(headers.contains_key("grpc-status"));
+            bodies.push(body);
+        }
+    }
+    assert!(refusals > 0);
+    let grown = server.resident_bytes().saturating_sub(before);
+    assert!(grown < (8 + 32) * MIB, "{} MiB", grown / MIB);
+    alice.publish("hello").await;
+    assert!(!alice.list(0, 1000).await.unwrap().events.is_empty());
 }

@@ -200,7 +200,7 @@ fn the_mermaid_text_tells_who_sent_and_who_got_what() {
 
 #[test]
 fn a_text_that_code_hosts_would_not_render_is_said_to_be_too_long() {
-    let server = ServerProgram::start(&["--publish-rate", "0"]);
+    let server = ServerProgram::start(&["--publish-rate", "0", "--address-limits", "off"]);
     let mut eve = server.join("eve");
     for n in 0..180 {
         eve.program.type_line(format!("{n:0128}"));

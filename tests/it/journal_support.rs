@@ -63,7 +63,18 @@ impl Service {
         let logs = tempfile::tempdir().expect("a folder for logs");
         let stderr = std::fs::File::create(logs.path().join("stderr")).expect("a file for standard error");
         let child = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "info", "--publish-rate", "0", "--log-dir"])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--log-level",
+                "info",
+                "--publish-rate",
+                "0",
+                "--address-limits",
+                "off",
+                "--log-dir",
+            ])
             .arg(logs.path())
             .arg("--journal")
             .arg(journal)

@@ -43,7 +43,8 @@ impl Service {
     #[track_caller]
     fn start_with(logs: &Path, journal: &Path, level: &str) -> Self {
         let [folder, file] = [logs, journal].map(|path| path.to_str().unwrap());
-        let options = ["--listen", "127.0.0.1:0", "--publish-rate", "0", "--log-level", level];
+        let options =
+            ["--listen", "127.0.0.1:0", "--publish-rate", "0", "--address-limits", "off", "--log-level", level];
         let arguments = [&["serve", "--log-dir", folder, "--journal", file], &options[..]].concat();
         let program = Program::start(&arguments, &[]);
         Self {
@@ -180,7 +181,7 @@ async fn a_log_disk_that_was_full_for_a_while_makes_no_liar_of_the_service_v1_v2
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clients_log_that_lacks_records_says_so_and_accuses_nobody_v4_v9_v11_v14() {
     let (disk, folder) = (small_disk(), TempDir::new().unwrap());
-    let mut server = ServerProgram::start(&["--publish-rate", "0"]);
+    let mut server = ServerProgram::start(&["--publish-rate", "0", "--address-limits", "off"]);
     let mut alice = join(server.address, "alice", &disk, &folder);
     let bob = Participant::arrive(server.address, "bob").await;
     bob.publish_many(MANY).await;
@@ -228,7 +229,7 @@ fn join(address: SocketAddr, name: &str, disk: &SmallDisk, state: &TempDir) -> P
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_is_killed_while_its_log_is_full_goes_on_and_the_log_says_what_it_lacks_v4_v9() {
     let (disk, folder) = (small_disk(), TempDir::new().unwrap());
-    let mut server = ServerProgram::start(&["--publish-rate", "0", "--grace", "1min"]);
+    let mut server = ServerProgram::start(&["--publish-rate", "0", "--address-limits", "off", "--grace", "1min"]);
     let alice = join(server.address, "alice", &disk, &folder);
     let bob = Participant::arrive(server.address, "bob").await;
     bob.publish_many(MANY).await;
@@ -274,7 +275,7 @@ async fn a_service_starts_though_its_log_ends_in_a_cut_line_on_a_full_disk() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_starts_though_its_log_ends_in_a_cut_line_on_a_full_disk_v7() {
     let (disk, folder) = (small_disk(), TempDir::new().unwrap());
-    let mut server = ServerProgram::start(&["--publish-rate", "0"]);
+    let mut server = ServerProgram::start(&["--publish-rate", "0", "--address-limits", "off"]);
     let mut alice = join(server.address, "alice", &disk, &folder);
     for n in 0..5 {
         alice.type_line(format!("{n}"));

@@ -35,6 +35,7 @@
 //! | [`wire_publish`] | Publish, Leave and ListEvents, byte by byte |
 //! | [`wire_stream`] | heartbeats, slow readers, the end of a stream |
 //! | [`rates`] | how fast one may publish and join |
+//! | [`addresses`] | what all participants of one address may have together |
 //! | [`grpc_web`] | gRPC-Web over HTTP/1.1 and HTTP/2, byte by byte |
 //! | [`compression`] | requests that are compressed |
 //! | [`forwarded`] | clients behind a proxy that the service trusts |
@@ -51,6 +52,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, reason = "a long test says how far it is")]
 
+mod addresses;
 mod browsers;
 mod budgets;
 mod compression;

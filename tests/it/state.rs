@@ -131,7 +131,7 @@ fn a_client_that_is_killed_and_started_again_goes_on_and_nobody_notices_v4_v7() 
 
 #[test]
 fn a_client_that_is_killed_again_and_again_under_load_records_every_event_once_v4_v5() {
-    let server = ServerProgram::start(&["--publish-rate", "0"]);
+    let server = ServerProgram::start(&["--publish-rate", "0", "--address-limits", "off"]);
     let mut alice = server.join("alice");
     let mut shown = Vec::new();
     for round in 0..10 {

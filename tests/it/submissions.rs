@@ -432,7 +432,7 @@ mod terminal {
     /// A message that was typed is on the screen once, and nothing else is erased (S7).
     #[test]
     fn a_typed_message_is_shown_once() {
-        let server = ServerProgram::start(&["--publish-rate", "0"]);
+        let server = ServerProgram::start(&["--publish-rate", "0", "--address-limits", "off"]);
         let mut alice = server.join("alice");
         let mut bob = Terminal::start(&server, "bob", &["--history", "0"]);
         bob.until("] Participant bob joined");

@@ -46,22 +46,27 @@ fn wrong_usage_exits_2_before_anything_starts() {
     }
     for option in [
         "--participants-max",
+        "--participants-per-address-max",
         "--connections-max",
         "--connections-per-address-max",
+        "--memory-per-address-max",
         "--streams-max",
         "--publish-burst",
+        "--publish-per-address-burst",
         "--join-burst",
+        "--read-per-address-burst",
     ] {
         for value in ["0", "-1", "many", "4294967296"] {
             check_wrong(&["serve", &format!("{option}={value}")], &[], option);
         }
     }
-    for option in ["--publish-rate", "--join-rate"] {
+    for option in ["--publish-rate", "--publish-per-address-rate", "--join-rate", "--read-per-address-rate"] {
         for value in ["-1", "many", "0.5", "4294967296"] {
             check_wrong(&["serve", &format!("{option}={value}")], &[], option);
         }
     }
     check_wrong(&["serve", "--log-level", "loud"], &[], "--log-level");
+    check_wrong(&["serve", "--address-limits", "perhaps"], &[], "--address-limits");
     for address in ["nonsense", "127.0.0.1", "127.0.0.1:port", "127.0.0.1:65536", ""] {
         check_wrong(&["serve", "--listen", address], &[], "--listen");
     }
@@ -173,7 +178,7 @@ fn the_readme_has_a_line_for_every_limit_with_its_default() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let table = readme.split_once("### Limits").unwrap().1.split_once("\n\nA refusal").unwrap().0;
     let limits = limits_in_help();
-    assert_eq!(limits.len(), 16, "{limits:?}");
+    assert_eq!(limits.len(), 23, "{limits:?}");
     for (option, default) in limits {
         let row = table.lines().find(|row| row.contains(&format!("`--{option}`"))).expect(&option);
         let number = |text: &str| text.trim_end_matches('s').to_owned();

@@ -280,7 +280,7 @@ fn an_older_copy_of_a_log_and_a_session_that_went_on_elsewhere_violate_nothing_v
 
 #[test]
 fn logs_that_still_grow_violate_nothing() {
-    let server = ServerProgram::start(&["--publish-rate", "0"]);
+    let server = ServerProgram::start(&["--publish-rate", "0", "--address-limits", "off"]);
     let (mut alice, bob) = (server.join("alice"), server.join("bob"));
     let logs = files(server.log_folder());
     let (stop, stopped) = mpsc::channel::<()>();

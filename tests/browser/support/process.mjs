@@ -45,7 +45,7 @@ async function hold({ pid }) {
 }
 
 /** The options that lift the limit on publishing. */
-export const UNLIMITED = ["--publish-rate", "0"];
+export const UNLIMITED = ["--publish-rate", "0", "--address-limits", "off"];
 
 /** A server process. Its grace period is long, so that nobody who reloads on a busy machine leaves. */
 export class Server {

@@ -23,11 +23,15 @@ impl Server {
         Self::with(Self::config()).await
     }
 
-    /// The defaults, but for a short drain.
+    /// The defaults, but for a short drain, and as many messages and joins a second as a test has.
     pub fn config() -> Config {
-        let unlimited = Rate { per_second: 0, burst: 1 };
-        let drain = Duration::from_millis(200);
-        Config { drain, publish_rate: unlimited, join_rate: unlimited, ..Config::default() }
+        Config {
+            drain: Duration::from_millis(200),
+            publish_rate: Rate::UNLIMITED,
+            publish_per_address_rate: Rate::UNLIMITED,
+            join_rate: Rate::UNLIMITED,
+            ..Config::default()
+        }
     }
 
     pub async fn with(config: Config) -> Self {
