@@ -128,7 +128,9 @@ fn in_full(status: &Status) -> String {
         return format!("HTTP status {code} instead of an answer");
     }
     match status.code() {
-        Code::OutOfRange if text.starts_with(OF_SIZE) => "the answer is larger than a service of this kind sends".into(),
+        Code::OutOfRange if text.starts_with(OF_SIZE) => {
+            "the answer is larger than a service of this kind sends".into()
+        }
         _ if text.starts_with(OF_NOTHING) => "the answer was cut off, perhaps by a proxy".into(),
         Code::Unavailable if text.is_empty() => "the service is unavailable".into(),
         _ if text.is_empty() => "the service gives no reason".into(),
