@@ -134,6 +134,35 @@ mod tests {
         logs
     }
 
+    /// What a client refused was not delivered: it neither breaks a rule nor fills a gap.
+    #[test]
+    fn a_refused_event_is_no_delivery_v4() {
+        let mut logs = truthful();
+        let expected = logs.verify().unwrap();
+        let alice = &mut logs.0[1];
+        let deliveries = alice.deliveries();
+        let refused = |delivery: &Value| {
+            let mut record = delivery.clone();
+            let due = record["sequence"].as_u64().unwrap() + 1;
+            record["event"] = json!("event_refused");
+            (record["sequence"], record["expected_sequence"]) = (json!(u64::MAX), json!(due));
+            record["reason"] = json!("it came out of order");
+            for field in ["logical_time", "local_time", "kind", "content"] {
+                record[field] = Value::Null;
+            }
+            record
+        };
+        for at in deliveries.iter().rev() {
+            alice.records.insert(at + 1, refused(&alice.records[*at]));
+        }
+        let report = logs.verify().unwrap();
+        assert_eq!(report.violated(), []);
+        assert_eq!(report.rule(Rule::V4).checked, expected.rule(Rule::V4).checked);
+        let mut gap = truthful();
+        gap.0[1].records[deliveries[3]]["event"] = json!("event_refused");
+        assert!(gap.verify().unwrap().violated().contains(&Rule::V4));
+    }
+
     fn gaps(report: &Report, rule: Rule) -> String {
         report.rule(rule).gaps.join("; ")
     }
