@@ -1,5 +1,5 @@
 // The browsers that the page is tried in: Debian's own, which nobody has patched for tests.
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium, firefox } from "playwright-core";
@@ -33,10 +33,11 @@ const BROWSERS = {
     });
     browser.on("disconnected", () => rmSync(folder, { recursive: true, force: true }));
     // Playwright overlooks the downloads of this Firefox, whose events name none. So we watch the folder, one download at
-    // a time. Firefox reserves the name with an empty file and writes NAME.part before it renames that.
+    // a time. Firefox writes to files with names of its own, reserves the right name with an empty file, and renames in
+    // the end; a file can be gone between two looks at it.
     const saved = () => {
-      const files = readdirSync(folder);
-      return files.length === 1 && readFileSync(join(folder, files[0]), "utf8") !== "" && files[0];
+      const name = readdirSync(folder).find((name) => /^browser-.*\.jsonl$/.test(name));
+      return name !== undefined && (statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0) > 0 && name;
     };
     let last = Promise.resolve();
     const download = (_page, press) => {
