@@ -1,7 +1,7 @@
 //! Generates the gRPC code from `proto/`, without protoc.
 //!
 //! Two passes over one descriptor set. The first makes the messages and the client. The second makes the
-//! server, for which `JoinResponse` is our own `Frame`: bytes that were encoded once and go to every stream.
+//! server, with a codec of our own.
 //!
 //! Compresses the page's files, too, so that the service only has to send them.
 
@@ -35,7 +35,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_transport(false)
         .codec_path("crate::wire::codec::ServerCodec")
         .extern_path(".chitchat.v1", "crate::wire::pb")
-        .extern_path(".chitchat.v1.JoinResponse", "crate::wire::Frame")
         .out_dir(server)
         .compile_fds(descriptors.clone())?;
 

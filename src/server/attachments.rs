@@ -5,7 +5,6 @@ use std::future::{pending, poll_fn};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +12,8 @@ use tokio_util::time::{DelayQueue, delay_queue};
 
 use super::feed::Feed;
 use super::origin::Origin;
-use super::stream::{Delivery, End, Stream, StreamContext};
+use super::slot::Delivery;
+use super::stream::{End, Stream, StreamContext};
 use crate::chat::{Conversation, DisplayName, ParticipantId, Sequence};
 use crate::record::record;
 use crate::wire::{Frame, Rejection, WelcomeParts};
@@ -101,8 +101,7 @@ impl Attachments {
     pub fn attach(&mut self, attach: Attach) -> Delivery {
         let Attach { participant, display_name, token, origin, position, resumed, conversation } = attach;
         self.end_grace(participant);
-        let (end_sender, end) = oneshot::channel();
-        let (stream, batches) = Stream::new(self.context.clone(), participant, position, conversation.head());
+        let (stream, delivery) = Stream::new(self.context.clone(), participant, position, conversation.head());
         let replace = CancellationToken::new();
         let (epoch, heartbeat) = (self.context.epoch.clone(), self.context.heartbeat);
         let replaced = replace.clone();
@@ -112,7 +111,7 @@ impl Attachments {
                 WelcomeParts { session_token: &token, participant, epoch: epoch.as_str(), resumed, heartbeat };
             let welcome = Frame::welcome(&parts, &conversation);
             drop(conversation);
-            stream.run(welcome, replaced, end_sender).await
+            stream.run(welcome, replaced).await
         });
         let events: &[_] = if resumed { &["client_connected", "session_resumed"] } else { &["client_connected"] };
         for event in events {
@@ -135,7 +134,7 @@ impl Attachments {
         } else if resumed {
             self.note(participant, true);
         }
-        Delivery { batches, end }
+        delivery
     }
 
     /// Forgets a participant that has left. Its stream ends by itself when it comes to the Left event.

@@ -12,7 +12,7 @@ use super::broadcast::record_broadcast;
 use super::feed::Feed;
 use super::origin::Origin;
 use super::shares::ParticipantShares;
-use super::stream::Delivery;
+use super::slot::Delivery;
 use super::vitals::Vitals;
 use crate::chat::{
     Command, Conversation, Decision, DisplayName, Event, EventKind, LeaveReason, LogicalTime, ParticipantId,

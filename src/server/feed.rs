@@ -12,6 +12,10 @@ use crate::chat::{Conversation, EventKind, ParticipantId, Sequence};
 use crate::journal::{Committed, Recorded};
 use crate::wire::Frame;
 
+/// How many bytes of events a stream takes at a time, unless one event alone has more. It is also what a stream
+/// that takes nothing holds.
+pub const BATCH_BYTES_MAX: usize = 16 * 1024;
+
 /// How many events the window holds: a few MiB at most.
 pub const FEED_WINDOW: usize = 4096;
 
@@ -103,12 +107,22 @@ pub enum Found {
     Behind,
 }
 
+/// The first entries, as many as have [`BATCH_BYTES_MAX`] together, and at least one.
+pub fn within_batch(entries: impl Iterator<Item = Entry>) -> impl Iterator<Item = Entry> {
+    let mut bytes = 0;
+    entries.take_while(move |entry| {
+        let first = bytes == 0;
+        bytes += entry.frame.size();
+        first || bytes <= BATCH_BYTES_MAX
+    })
+}
+
 /// A reading end of the feed.
 #[derive(Clone, Debug)]
 pub struct FeedReader(watch::Receiver<Published>);
 
 impl FeedReader {
-    /// Up to `limit` entries after a position. Where they reach the newest event, so that the reader knows
+    /// Up to `limit` entries after a position, and no more than [`within_batch`] allows. Where they reach the newest event, so that the reader knows
     /// everybody who is there and nobody who is not, changes of presence fill up what is left of the limit.
     pub fn after(&mut self, position: Sequence, presence: &mut PresenceCursor, limit: usize) -> Found {
         let published = self.0.borrow_and_update();
@@ -123,7 +137,7 @@ impl FeedReader {
             return Found::Behind;
         };
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let entries: Vec<_> = published.window.iter().skip(start).take(limit).cloned().collect();
+        let entries: Vec<_> = within_batch(published.window.iter().skip(start).take(limit).cloned()).collect();
         let presence = match entries.last() {
             Some(last) if last.sequence >= head => published.presence.read(presence, head, limit - entries.len()),
             _ => Vec::new(),

@@ -25,7 +25,7 @@ use super::readiness::Readiness;
 use super::secret::{self, SecretAuth};
 use super::service::Service;
 use super::vitals::Vitals;
-use super::{deadline, drain, guard, page, refusals, request_charge};
+use super::{deadline, drain, guard, join_body, page, refusals, request_charge};
 use crate::wire::codec::REQUEST_BYTES_BUFFERED_MAX;
 use crate::wire::service::FILE_DESCRIPTOR_SET;
 use crate::wire::service::chit_chat_service_server::{ChitChatServiceServer, SERVICE_NAME};
@@ -87,6 +87,7 @@ fn chat(service: Service, auth: Option<&Arc<SecretAuth>>, vitals: &Vitals) -> Ro
         .max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX);
     let routes = Router::new()
         .route_service(&format!("/{SERVICE_NAME}/{{method}}"), chat)
+        .route_layer(middleware::from_fn(join_body::replace_body))
         .route_layer(middleware::from_fn(give_reason))
         .route_layer(middleware::from_fn_with_state(vitals.clone(), note_refusals));
     ask_for_secret(routes, auth)

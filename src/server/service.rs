@@ -1,23 +1,20 @@
 //! The gRPC service: a thin adapter. It parses, asks the engine or the journal, and maps the result.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::vec;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tokio_stream::Stream;
+use tokio_stream::Empty;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::budget::{Overdrawn, Reservation};
 use super::config::Machine;
 use super::engine::{Caller, EngineHandle};
 use super::feed::FeedReader;
+use super::join_body::{Handover, JoinBody};
 use super::origin::Origin;
 use super::rates::Rates;
 use super::request_charge::overdrawn;
-use super::stream::Delivery;
 use super::token;
 use super::vitals::Vitals;
 use crate::chat::{
@@ -25,7 +22,7 @@ use crate::chat::{
 };
 use crate::journal::{Epoch, History, JournalError};
 use crate::wire::service::chit_chat_service_server::ChitChatService;
-use crate::wire::{Frame, Rejection, pb};
+use crate::wire::{Rejection, pb};
 
 /// How many events a page has where the request names no number.
 const PAGE_SIZE_DEFAULT: u32 = 100;
@@ -96,7 +93,7 @@ impl Service {
         self.vitals.budgets.of(origin.address()).reserve(bytes).map_err(|Overdrawn| overdrawn())
     }
 
-    async fn attach(&self, origin: Origin, request: pb::JoinRequest) -> Result<JoinStream, Rejection> {
+    async fn attach(&self, origin: Origin, request: pb::JoinRequest) -> Result<JoinBody, Rejection> {
         self.check_open()?;
         match request.resume {
             Some(resume) => {
@@ -109,7 +106,7 @@ impl Service {
                 let charge = self.charge_welcome(origin)?;
                 let caller = Caller { token: resume.session_token.into(), session, origin };
                 let delivery = self.engine.resume(caller, resume.epoch, Sequence(resume.after_sequence)).await?;
-                Ok(JoinStream::new(delivery, charge))
+                Ok(JoinBody::new(delivery, charge))
             }
             None => {
                 // Counted before its form is made, which takes longer than asking for it.
@@ -120,7 +117,7 @@ impl Service {
                 let token = token::new_token((self.machine.random)());
                 let caller = Caller { session: token::key_of(&token), token: token.into(), origin };
                 let delivery = self.engine.join(caller, display_name, LogicalTime(request.logical_time)).await?;
-                Ok(JoinStream::new(delivery, charge))
+                Ok(JoinBody::new(delivery, charge))
             }
         }
     }
@@ -208,14 +205,18 @@ fn unreadable(error: JournalError) -> Rejection {
 
 #[async_trait]
 impl ChitChatService for Service {
-    type JoinStream = JoinStream;
+    /// The real stream is handed over to [`join_body`](super::join_body).
+    type JoinStream = Empty<Result<pb::JoinResponse, Status>>;
 
-    async fn join(&self, request: Request<pb::JoinRequest>) -> Result<Response<JoinStream>, Status> {
+    async fn join(&self, request: Request<pb::JoinRequest>) -> Result<Response<Self::JoinStream>, Status> {
         let mut call = self.open("Join", &request)?;
         let request = request.into_inner();
         call.session = request.resume.as_ref().map(|resume| token::key_of(&resume.session_token));
-        let delivery = self.attach(call.origin, request).await;
-        self.close(&call, delivery)
+        let body = self.attach(call.origin, request).await;
+        let body = self.close(&call, body)?.into_inner();
+        let mut response = Response::new(tokio_stream::empty());
+        response.extensions_mut().insert(Handover::new(body));
+        Ok(response)
     }
 
     async fn publish(
@@ -247,46 +248,5 @@ impl ChitChatService for Service {
         let session = token::key_of(&request.get_ref().session_token);
         let page = self.page(call.origin, session, request.get_ref()).await;
         self.close(&Call { session: Some(session), ..call }, page)
-    }
-}
-
-/// A delivery as a response body: the batches frame by frame, then the status.
-pub struct JoinStream {
-    batches: mpsc::Receiver<Vec<Frame>>,
-    batch: vec::IntoIter<Frame>,
-    /// Taken once it has been asked: the stream is over then.
-    end: Option<oneshot::Receiver<Result<(), Rejection>>>,
-    /// For the Welcome, until the transport has it and it is charged for what it is.
-    charge: Option<Reservation>,
-}
-
-impl JoinStream {
-    fn new(Delivery { batches, end }: Delivery, charge: Reservation) -> Self {
-        Self { batches, batch: Vec::new().into_iter(), end: Some(end), charge: Some(charge) }
-    }
-}
-
-impl Stream for JoinStream {
-    type Item = Result<Frame, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            if let Some(frame) = self.batch.next() {
-                self.charge = None;
-                return Poll::Ready(Some(Ok(frame)));
-            }
-            match ready!(self.batches.poll_recv(cx)) {
-                Some(batch) => self.batch = batch.into_iter(),
-                None => {
-                    let end = self.end.take().map(|mut end| end.try_recv());
-                    let rejection = match end {
-                        None | Some(Ok(Ok(()))) => return Poll::Ready(None),
-                        Some(Ok(Err(rejection))) => rejection,
-                        Some(Err(_)) => Rejection::ShuttingDown,
-                    };
-                    return Poll::Ready(Some(Err(rejection.into())));
-                }
-            }
-        }
     }
 }

@@ -9,12 +9,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::feed::{Entry, FeedReader, Found};
+use super::feed::{Entry, FeedReader, Found, within_batch};
 use super::presence::PresenceCursor;
+use super::slot::{self, Delivery, Sender};
 use super::vitals::Vitals;
 use crate::chat::{ParticipantId, Sequence};
 use crate::journal::{Epoch, History};
@@ -44,16 +44,6 @@ pub struct StreamContext {
     pub vitals: Vitals,
 }
 
-/// The connection's side of a stream.
-#[derive(Debug)]
-pub struct Delivery {
-    /// Frames in order, a batch at a time.
-    pub batches: mpsc::Receiver<Vec<Frame>>,
-    /// Why the batches ended: Ok where the participant has left, and nothing where the stream's task was cut
-    /// off with the service.
-    pub end: oneshot::Receiver<Result<(), Rejection>>,
-}
-
 /// Why a stream ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -75,7 +65,7 @@ pub struct Stream {
     presence: PresenceCursor,
     /// When it last handed something over.
     handed_over: Instant,
-    slot: mpsc::Sender<Vec<Frame>>,
+    slot: Sender,
 }
 
 /// Whether there is more to come.
@@ -91,30 +81,24 @@ impl Stream {
         participant: ParticipantId,
         position: Sequence,
         head: Sequence,
-    ) -> (Self, mpsc::Receiver<Vec<Frame>>) {
-        let (slot, batches) = mpsc::channel(1);
+    ) -> (Self, Delivery) {
+        let (slot, delivery) = slot::new();
         let presence = PresenceCursor::new(participant, head);
         let (catches_up_at, handed_over) = (Some(head), Instant::now());
-        (Self { context, participant, position, catches_up_at, presence, handed_over, slot }, batches)
+        (Self { context, participant, position, catches_up_at, presence, handed_over, slot }, delivery)
     }
 
     /// Serves the stream until it ends, and says why to both sides.
-    pub async fn run(
-        mut self,
-        welcome: Frame,
-        replaced: CancellationToken,
-        end: oneshot::Sender<Result<(), Rejection>>,
-    ) -> End {
-        let (slot, shutdown) = (self.slot.clone(), self.context.vitals.stopping.clone());
+    pub async fn run(mut self, welcome: Frame, replaced: CancellationToken) -> End {
+        let (closed, shutdown) = (self.slot.closed(), self.context.vitals.stopping.clone());
         let ended = tokio::select! {
             biased;
-            () = slot.closed() => End::Disconnected,
+            () = closed => End::Disconnected,
             () = replaced.cancelled() => End::Rejected(Rejection::Replaced),
             () = shutdown.cancelled() => End::Rejected(Rejection::ShuttingDown),
             ended = self.deliver(welcome) => ended,
         };
-        // The other side may be gone, and then nobody needs to know.
-        let _ = end.send(match &ended {
+        self.slot.end(match &ended {
             End::Rejected(rejection) => Err(rejection.clone()),
             End::Left | End::Disconnected => Ok(()),
         });
@@ -144,7 +128,10 @@ impl Stream {
                 }
                 // The journal may be a step ahead of what has been told.
                 let told = events.iter().take_while(|event| event.sequence <= head);
-                self.send(told.map(Entry::from).collect(), Vec::new()).await
+                let entries = within_batch(told.map(Entry::from)).collect();
+                // What does not fit is read again: a stream that waits holds no more than its batch.
+                drop(events);
+                self.send(entries, Vec::new()).await
             }
             Found::Nothing => {
                 let mut due = Vec::new();
@@ -216,7 +203,7 @@ impl Stream {
                 self.handed_over = Instant::now();
                 Ok(More::Yes)
             }
-            Ok(Err(_)) => Err(End::Disconnected),
+            Ok(Err(slot::Closed)) => Err(End::Disconnected),
             Err(_) => Err(End::Rejected(Rejection::SlowConsumer { stall })),
         }
     }

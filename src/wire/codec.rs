@@ -1,5 +1,5 @@
-//! The server's codec. Unlike the stock one it takes messages that are encoded already, answers bytes that
-//! are no message with INVALID_ARGUMENT, and reserves little memory for a stream.
+//! The server's codec. Unlike the stock one it answers bytes that are no message with INVALID_ARGUMENT, and
+//! reserves little memory for a stream.
 
 use std::marker::PhantomData;
 
@@ -22,19 +22,6 @@ const BUFFER_BYTES: usize = 512;
 /// How many bytes of messages that are ready tonic gathers into one DATA frame.
 const YIELD_BYTES: usize = 32 * 1024;
 
-/// A message that can be put on the wire.
-pub trait Encode: Send + 'static {
-    /// Writes the encoded message.
-    fn encode_to(&self, buffer: &mut EncodeBuf<'_>);
-}
-
-impl<M: Message + 'static> Encode for M {
-    fn encode_to(&self, buffer: &mut EncodeBuf<'_>) {
-        // An EncodeBuf grows, and shortage of space is the only error there is.
-        self.encode(buffer).expect("a growing buffer has room");
-    }
-}
-
 /// Encodes `T` and decodes `U`.
 #[derive(Debug)]
 pub struct ServerCodec<T, U>(PhantomData<(T, U)>);
@@ -45,7 +32,7 @@ impl<T, U> Default for ServerCodec<T, U> {
     }
 }
 
-impl<T: Encode, U: Message + Default + Send + 'static> Codec for ServerCodec<T, U> {
+impl<T: Message + 'static, U: Message + Default + Send + 'static> Codec for ServerCodec<T, U> {
     type Encode = T;
     type Decode = U;
     type Encoder = Self;
@@ -60,12 +47,13 @@ impl<T: Encode, U: Message + Default + Send + 'static> Codec for ServerCodec<T, 
     }
 }
 
-impl<T: Encode, U> Encoder for ServerCodec<T, U> {
+impl<T: Message, U> Encoder for ServerCodec<T, U> {
     type Item = T;
     type Error = Status;
 
     fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        item.encode_to(buffer);
+        // An EncodeBuf grows, and shortage of space is the only error there is.
+        item.encode(buffer).expect("a growing buffer has room");
         Ok(())
     }
 

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
 use prost::Message;
-use tonic::codec::EncodeBuf;
 
-use super::codec::Encode;
 use super::pb::{self, join_response};
 use crate::chat::{Conversation, NAME_CHARACTERS_MAX, ParticipantId, Sequence, TEXT_CHARACTERS_MAX};
 use crate::journal::Recorded;
 
-/// A `JoinResponse` in its encoded form. A clone shares the bytes, so every stream sends the same ones.
+/// How many bytes precede a message in a gRPC stream: whether it is compressed, and its length.
+const PREFIX_BYTES: usize = 5;
+
+/// A `JoinResponse` as it is sent: encoded, behind gRPC's prefix. A clone shares the bytes, so every stream sends the
+/// same ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame(Bytes);
 
@@ -32,7 +34,19 @@ pub struct WelcomeParts<'a> {
 
 impl Frame {
     fn new(frame: join_response::Frame) -> Self {
-        Self(pb::JoinResponse { frame: Some(frame) }.encode_to_vec().into())
+        let message = pb::JoinResponse { frame: Some(frame) };
+        let length = message.encoded_len();
+        let mut bytes = Vec::with_capacity(PREFIX_BYTES + length);
+        // Not compressed.
+        bytes.put_u8(0);
+        bytes.put_u32(length.try_into().expect("a message is smaller than 4 GiB"));
+        message.encode(&mut bytes).expect("a growing buffer has room");
+        Self(bytes.into())
+    }
+
+    /// How many bytes are sent for it.
+    pub fn size(&self) -> usize {
+        self.0.len()
     }
 
     /// One event, the same for every recipient.
@@ -79,9 +93,9 @@ impl Frame {
     }
 }
 
-impl Encode for Frame {
-    fn encode_to(&self, buffer: &mut EncodeBuf<'_>) {
-        buffer.put_slice(&self.0);
+impl From<Frame> for Bytes {
+    fn from(frame: Frame) -> Self {
+        frame.0
     }
 }
 
@@ -90,9 +104,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_is_the_encoded_response() {
-        let Frame(bytes) = Frame::caught_up(Sequence(300));
+    fn a_frame_is_the_encoded_response_behind_its_length() {
+        let Frame(mut bytes) = Frame::caught_up(Sequence(300));
+        let message = bytes.split_off(PREFIX_BYTES);
+        assert_eq!(bytes[..], [0, 0, 0, 0, message.len() as u8]);
         let frame = Some(join_response::Frame::CaughtUp(pb::CaughtUp { sequence: 300 }));
-        assert_eq!(pb::JoinResponse::decode(bytes), Ok(pb::JoinResponse { frame }));
+        assert_eq!(pb::JoinResponse::decode(message), Ok(pb::JoinResponse { frame }));
     }
 }
