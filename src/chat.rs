@@ -6,13 +6,15 @@
 
 mod clock;
 mod conversation;
+mod dedup;
 mod event;
 mod message;
 mod name;
 mod refusal;
 
 pub use clock::{CLOCK_LEAP_MAX, LamportClock, LogicalTime};
-pub use conversation::{Command, Conversation, Decision, Divergence, MESSAGE_IDS_REMEMBERED, Member, Receipt};
+pub use conversation::{Command, Conversation, Decision, Divergence, Member, Receipt};
+pub use dedup::MESSAGE_IDS_REMEMBERED;
 pub use event::{Event, EventKind, LeaveReason, Participant, ParticipantId, Sequence, SessionKey};
 pub use message::{MESSAGE_ID_BYTES_MAX, MessageId, MessageText, TEXT_CHARACTERS_MAX};
 pub use name::{

@@ -49,6 +49,7 @@ use tonic_health::server::HealthReporter;
 use crate::chat::Conversation;
 use crate::journal::{Epoch, Journal, JournalError, RecoveryError, recover};
 use crate::record::record;
+use crate::wire::PARTICIPANTS_MAX;
 
 pub use accept::HEADER_LIST_BYTES_MAX;
 pub use attachments::PRESENCE_MERGE;
@@ -171,7 +172,7 @@ fn compose(
         vitals: vitals.clone(),
     };
     let attachments = Attachments::new(context, feed.clone(), config.grace, &conversation);
-    let (participants_max, now) = (config.participants_max, config.machine.now);
+    let (participants_max, now) = (config.participants_max.min(PARTICIPANTS_MAX), config.machine.now);
     let shares = ParticipantShares::new(config.participants_per_address_max);
     let vitals = vitals.clone();
     let parts = EngineParts {

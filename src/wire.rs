@@ -1,5 +1,5 @@
-//! The rim: generated code, conversion to and from the domain, errors to status, and the codec that lets an
-//! event be encoded once for everybody.
+//! The rim: generated code, conversion to and from the domain, errors to status, the codec, and the frames of a
+//! stream, encoded once for everybody.
 
 pub mod codec;
 mod convert;
@@ -7,7 +7,7 @@ mod frame;
 mod rejection;
 
 pub use convert::{duration, time};
-pub use frame::{Frame, WelcomeParts};
+pub use frame::{Frame, PARTICIPANTS_MAX, WelcomeParts};
 pub use rejection::{DOMAIN, Reason, Rejection, retry_delay};
 
 /// The messages and the client of `proto/chitchat/v1/chitchat.proto`, as generated.
@@ -16,7 +16,7 @@ pub mod pb {
     tonic::include_proto!("chitchat.v1");
 }
 
-/// The server of the same service, as generated: it speaks [`Frame`] where the proto says `JoinResponse`.
+/// The server of the same service, as generated.
 #[allow(missing_docs)]
 pub mod service {
     include!(concat!(env!("OUT_DIR"), "/server/chitchat.v1.rs"));

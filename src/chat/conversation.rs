@@ -9,15 +9,13 @@
 
 use std::time::SystemTime;
 
-use rpds::{QueueSync, RedBlackTreeMapSync as Map};
+use rpds::RedBlackTreeMapSync as Map;
 
+use super::dedup::DedupWindow;
 use super::{
     DisplayName, Event, EventKind, LamportClock, LeaveReason, LogicalTime, MessageId, MessageText, NameKey,
     Participant, ParticipantId, Refusal, Sequence, SessionKey,
 };
-
-/// How many message ids of each session are remembered, so that their repeats are found.
-pub const MESSAGE_IDS_REMEMBERED: usize = 1024;
 
 /// What somebody asks of the conversation.
 #[derive(Clone, Debug)]
@@ -99,27 +97,7 @@ pub struct Member {
     pub display_name: DisplayName,
     /// The session that speaks for it.
     pub session: SessionKey,
-    remembered: Remembered,
-}
-
-/// The last [`MESSAGE_IDS_REMEMBERED`] publishes of a session that had a message id.
-#[derive(Clone, Debug, Default)]
-struct Remembered {
-    receipts: Map<MessageId, Receipt>,
-    oldest_first: QueueSync<MessageId>,
-}
-
-impl Remembered {
-    fn insert(&mut self, id: MessageId, receipt: Receipt) {
-        self.receipts.insert_mut(id.clone(), receipt);
-        self.oldest_first.enqueue_mut(id);
-        if self.oldest_first.len() > MESSAGE_IDS_REMEMBERED
-            && let Some(oldest) = self.oldest_first.peek().cloned()
-        {
-            self.receipts.remove_mut(&oldest);
-            self.oldest_first.dequeue_mut();
-        }
-    }
+    published: DedupWindow,
 }
 
 /// The state of the conversation after its newest event.
@@ -261,7 +239,7 @@ impl Conversation {
     }
 
     fn receipt(&self, participant: ParticipantId, id: Option<&MessageId>) -> Option<Receipt> {
-        self.members.get(&participant)?.remembered.receipts.get(id?).copied()
+        self.members.get(&participant)?.published.receipt(id?)
     }
 
     fn next_time(&self, sent: LogicalTime) -> Result<LogicalTime, Refusal> {
@@ -283,7 +261,7 @@ impl Conversation {
                 let display_name = event.participant.display_name.clone();
                 self.by_name.insert_mut(display_name.key(), id);
                 self.by_session.insert_mut(*session, id);
-                let member = Member { display_name, session: *session, remembered: Remembered::default() };
+                let member = Member { display_name, session: *session, published: DedupWindow::default() };
                 self.members.insert_mut(id, member);
             }
             EventKind::Left { .. } => {
@@ -295,7 +273,7 @@ impl Conversation {
             }
             EventKind::Message { message_id: Some(message_id), .. } => {
                 if let Some(member) = self.members.get_mut(&id) {
-                    member.remembered.insert(message_id.clone(), Receipt::from(event));
+                    member.published.insert(message_id, Receipt::from(event));
                 }
             }
             EventKind::Message { message_id: None, .. } => {}

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::{duration, number};
 use crate::server::{Config, Rate};
+use crate::wire::PARTICIPANTS_MAX;
 
 /// Bytes in a MiB.
 const MIB: usize = 1024 * 1024;
@@ -16,7 +17,7 @@ const MIB: usize = 1024 * 1024;
 pub(super) struct Limits {
     /// How many participants may be active at a time.
     #[arg(long, value_name = "N", env = "CHITCHAT_PARTICIPANTS_MAX", default_value_t = 10_000,
-        value_parser = number(1..=u32::MAX))]
+        value_parser = participants)]
     participants_max: u32,
 
     /// How many participants may be active at a time that have joined from one address.
@@ -154,6 +155,18 @@ impl Limits {
             Switch::On => config,
             Switch::Off => config.without_address_limits(),
         }
+    }
+}
+
+/// A Welcome lists all participants, so their number is bounded by the largest message that clients accept.
+fn participants(text: &str) -> Result<u32, String> {
+    match text.parse::<u32>().map_err(|error| error.to_string())? {
+        0 => Err("must be greater than zero".to_owned()),
+        number if number as usize > PARTICIPANTS_MAX => Err(format!(
+            "must be at most {PARTICIPANTS_MAX}: a participant is sent the list of all others in one message, and \
+             clients accept no more than 4 MiB"
+        )),
+        number => Ok(number),
     }
 }
 

@@ -29,7 +29,8 @@ pub struct Config {
     pub request_time: Duration,
     /// How long open connections may take to end at shutdown.
     pub drain: Duration,
-    /// How many participants may be active at a time.
+    /// How many participants may be active at a time; no more than
+    /// [`PARTICIPANTS_MAX`](crate::wire::PARTICIPANTS_MAX) are.
     pub participants_max: usize,
     /// How many of them may have joined from one address.
     pub participants_per_address_max: usize,

@@ -12,6 +12,19 @@ use crate::journal::Recorded;
 /// How many bytes precede a message in a gRPC stream: whether it is compressed, and its length.
 const PREFIX_BYTES: usize = 5;
 
+/// The largest message that gRPC clients accept unless they are configured otherwise.
+const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What a Welcome has at most beside its roster: less than 300 bytes today.
+const WELCOME_HEAD_BYTES_MAX: usize = 1024;
+/// The largest id of a participant: "p" and a sequence.
+const PARTICIPANT_ID_BYTES_MAX: usize = 1 + 20;
+/// The largest entry of a roster: the id and a name of four-byte characters, each field with its tag and its length,
+/// which for a name and for the whole takes two bytes.
+const ROSTER_ENTRY_BYTES_MAX: usize = 3 + (2 + PARTICIPANT_ID_BYTES_MAX) + (3 + 4 * NAME_CHARACTERS_MAX);
+
+/// The most participants whose Welcome every client accepts, whatever their names are: it lists them all.
+pub const PARTICIPANTS_MAX: usize = (MESSAGE_BYTES_MAX - WELCOME_HEAD_BYTES_MAX) / ROSTER_ENTRY_BYTES_MAX;
+
 /// A `JoinResponse` as it is sent: encoded, behind gRPC's prefix. A clone shares the bytes, so every stream sends the
 /// same ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +115,31 @@ impl From<Frame> for Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_largest_welcome_has_little_less_than_clients_accept() {
+        let participant = pb::Participant {
+            participant_id: ParticipantId(Sequence(u64::MAX)).to_string(),
+            display_name: char::MAX.to_string().repeat(NAME_CHARACTERS_MAX),
+        };
+        let size = |participants| {
+            let welcome = pb::Welcome {
+                session_token: "x".repeat(128),
+                participant_id: participant.participant_id.clone(),
+                epoch: "x".repeat(128),
+                head_sequence: u64::MAX,
+                logical_time: u64::MAX,
+                resumed: true,
+                participants: vec![participant.clone(); participants],
+                heartbeat_interval: prost_types::Duration::try_from(Duration::MAX / 4).ok(),
+                limits: Some(pb::Limits { text_characters_max: u32::MAX, name_characters_max: u32::MAX }),
+            };
+            pb::JoinResponse { frame: Some(join_response::Frame::Welcome(welcome)) }.encoded_len()
+        };
+        assert!(size(0) <= WELCOME_HEAD_BYTES_MAX, "{}", size(0));
+        assert!(size(PARTICIPANTS_MAX) <= MESSAGE_BYTES_MAX, "{}", size(PARTICIPANTS_MAX));
+        assert!(size(PARTICIPANTS_MAX + 10) > MESSAGE_BYTES_MAX, "{}", size(PARTICIPANTS_MAX + 10));
+    }
 
     #[test]
     fn a_frame_is_the_encoded_response_behind_its_length() {

@@ -96,6 +96,8 @@ fn wrong_usage_exits_2_before_anything_starts() {
 fn a_wrong_setting_in_the_environment_is_wrong_usage_too() {
     check_wrong(&["serve"], &[("CHITCHAT_GRACE", "soon")], "--grace");
     check_wrong(&["serve"], &[("CHITCHAT_PARTICIPANTS_MAX", "0")], "--participants-max");
+    // Beyond that a Welcome, which lists all participants, could be larger than clients accept.
+    check_wrong(&["serve"], &[("CHITCHAT_PARTICIPANTS_MAX", "26709")], "at most 26708");
     check_wrong(&["join"], &[("CHITCHAT_NAME", "a\u{7}")], "--name");
     check_wrong(&["join"], &[("CHITCHAT_NAME", "alice"), ("CHITCHAT_SERVER", "nonsense")], "--server");
 }

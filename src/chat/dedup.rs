@@ -1,0 +1,122 @@
+//! The last message ids of a session, by which a repeated publish is found.
+
+use std::collections::VecDeque;
+use std::iter::once;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::{MessageId, Receipt};
+
+/// How many message ids of each session are remembered, so that their repeats are found.
+pub const MESSAGE_IDS_REMEMBERED: usize = 1024;
+
+/// How many entries a chunk has at most: with what comes before them they fill 1 KiB.
+const CHUNK_ENTRIES: usize = 31;
+
+/// The last [`MESSAGE_IDS_REMEMBERED`] publishes of a session that had a message id, in 34 bytes each.
+///
+/// A clone shares the chunks, and an insertion copies only the newest one. The search is linear, which for so few
+/// entries is cheaper than the memory that an index would take.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DedupWindow {
+    /// Oldest first. All but the last are full.
+    chunks: VecDeque<Arc<[Entry]>>,
+    /// How many entries of the first chunk are no longer remembered.
+    expired: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    key: Key,
+    receipt: Receipt,
+}
+
+/// A message id as it is remembered: the first half of its SHA-256 digest.
+///
+/// Two ids with the same key count as the same id, so the second publish gets the receipt of the first and is not
+/// delivered. Only the participant itself chooses the ids of its session: one that spends the 2⁶⁴ digests that a
+/// collision takes loses its own message and harms nobody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key([u8; 16]);
+
+impl From<&MessageId> for Key {
+    fn from(id: &MessageId) -> Self {
+        let digest: [u8; 32] = Sha256::digest(id.as_str()).into();
+        let mut key = [0; 16];
+        key.copy_from_slice(&digest[..16]);
+        Self(key)
+    }
+}
+
+impl DedupWindow {
+    /// The receipt of the publish that had this id, if it is remembered.
+    pub fn receipt(&self, id: &MessageId) -> Option<Receipt> {
+        let key = Key::from(id);
+        let entries = self.chunks.iter().flat_map(|chunk| chunk.iter()).skip(self.expired);
+        entries.into_iter().find(|entry| entry.key == key).map(|entry| entry.receipt)
+    }
+
+    /// Remembers a publish, and forgets the oldest one if there are too many.
+    pub fn insert(&mut self, id: &MessageId, receipt: Receipt) {
+        let entry = Entry { key: id.into(), receipt };
+        match self.chunks.back_mut() {
+            Some(newest) if newest.len() < CHUNK_ENTRIES => {
+                *newest = newest.iter().copied().chain(once(entry)).collect();
+            }
+            _ => self.chunks.push_back([entry].into()),
+        }
+        if self.len() > MESSAGE_IDS_REMEMBERED {
+            self.expired += 1;
+        }
+        if self.expired == CHUNK_ENTRIES {
+            self.chunks.pop_front();
+            self.expired = 0;
+        }
+    }
+
+    fn len(&self) -> usize {
+        let newest = self.chunks.back().map_or(0, |chunk| chunk.len());
+        self.chunks.len().saturating_sub(1) * CHUNK_ENTRIES + newest - self.expired
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::{LogicalTime, Sequence};
+
+    fn id(number: u64) -> MessageId {
+        MessageId::parse(format!("{number:064}")).unwrap().unwrap()
+    }
+
+    fn receipt(number: u64) -> Receipt {
+        Receipt { sequence: Sequence(number), logical_time: LogicalTime(2 * number) }
+    }
+
+    #[test]
+    fn exactly_the_last_ids_are_remembered_and_a_clone_is_not_changed() {
+        let remembered = MESSAGE_IDS_REMEMBERED as u64;
+        let mut window = DedupWindow::default();
+        for number in 1..=3 * remembered {
+            let before = window.clone();
+            window.insert(&id(number), receipt(number));
+            assert_eq!(before.receipt(&id(number)), None);
+            let oldest = number.saturating_sub(remembered) + 1;
+            for known in [oldest, number.midpoint(oldest), number] {
+                assert_eq!(window.receipt(&id(known)), Some(receipt(known)), "{known} of {number}");
+            }
+            assert_eq!(window.receipt(&id(oldest - 1)), None, "before {oldest} of {number}");
+        }
+        assert_eq!(window.len(), MESSAGE_IDS_REMEMBERED);
+    }
+
+    #[test]
+    fn an_id_takes_little_memory_however_long_it_is() {
+        let mut window = DedupWindow::default();
+        (0..5000).for_each(|number| window.insert(&id(number), receipt(number)));
+        let chunks: usize = window.chunks.iter().map(|chunk| size_of_val(&**chunk) + 2 * size_of::<usize>()).sum();
+        let bytes = chunks + window.chunks.capacity() * size_of::<Arc<[Entry]>>();
+        assert!(bytes <= 36 * MESSAGE_IDS_REMEMBERED, "{bytes}");
+    }
+}
