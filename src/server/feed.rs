@@ -122,8 +122,9 @@ pub fn within_batch(entries: impl Iterator<Item = Entry>) -> impl Iterator<Item 
 pub struct FeedReader(watch::Receiver<Published>);
 
 impl FeedReader {
-    /// Up to `limit` entries after a position, and no more than [`within_batch`] allows. Where they reach the newest event, so that the reader knows
-    /// everybody who is there and nobody who is not, changes of presence fill up what is left of the limit.
+    /// Up to `limit` entries after a position, and no more than [`within_batch`] allows. Where they reach the newest
+    /// event, so that the reader knows everybody who is there and nobody who is not, changes of presence fill up what
+    /// is left of the limit.
     pub fn after(&mut self, position: Sequence, presence: &mut PresenceCursor, limit: usize) -> Found {
         let published = self.0.borrow_and_update();
         let head = published.conversation.head();

@@ -23,9 +23,9 @@ use crate::wire::{Frame, Rejection};
 
 /// How many events and changes of presence a stream takes at a time.
 const BATCH_FRAMES: usize = 256;
-/// How many it takes from the journal at a time. These it holds alone, up to 650 bytes each, for as long as its
-/// client takes nothing; what it takes from the feed it shares with all others.
-const BATCH_FRAMES_OF_JOURNAL: usize = 64;
+/// How many events a stream reads from the journal at a time. It holds them alone while its client takes nothing, so it
+/// keeps what fits into one batch of bytes and reads the rest again.
+const JOURNAL_EVENTS: usize = 64;
 
 /// What every stream needs.
 #[derive(Clone)]
@@ -121,15 +121,14 @@ impl Stream {
             Found::News { entries, presence } => self.send(entries, presence).await,
             Found::Behind => {
                 let head = self.context.reader.head();
-                let events = self.context.history.read(self.position, BATCH_FRAMES_OF_JOURNAL).await;
-                let events = events.map_err(unreadable)?;
+                let events = self.context.history.read(self.position, JOURNAL_EVENTS).await.map_err(unreadable)?;
                 if events.is_empty() {
                     return Err(unreadable("it lacks events that have been told"));
                 }
                 // The journal may be a step ahead of what has been told.
                 let told = events.iter().take_while(|event| event.sequence <= head);
                 let entries = within_batch(told.map(Entry::from)).collect();
-                // What does not fit is read again: a stream that waits holds no more than its batch.
+                // While it waits, a stream holds no more than its batch.
                 drop(events);
                 self.send(entries, Vec::new()).await
             }
