@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -15,6 +16,9 @@ use crate::wire::Rejection;
 
 /// When this many keys are remembered, those that have been quiet for a while are forgotten.
 const KEYS_REMEMBERED: usize = 20_000;
+
+/// The shortest wait that a refusal names.
+const RETRY_AFTER_MIN: Duration = Duration::from_millis(1);
 
 /// How fast a participant may resume and list earlier events. Either costs more than it takes to ask for it: a
 /// resume is on record, and a page comes from the journal.
@@ -121,8 +125,22 @@ impl<K: Clone + Eq + Hash> Limiter<K> {
             self.search_at.store(KEYS_REMEMBERED.max(2 * self.keys.len()), Ordering::Relaxed);
         }
         self.keys.check_key(key).map_err(|not_until| {
-            let retry_after = not_until.wait_time_from(DefaultClock::default().now());
-            Rejection::RateLimited { retry_after }
+            // By now the wait may be over.
+            let wait = not_until.wait_time_from(DefaultClock::default().now());
+            Rejection::RateLimited { retry_after: wait.max(RETRY_AFTER_MIN) }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However soon the next request would be allowed, a refusal names a time to wait.
+    #[test]
+    fn refusals_name_a_wait() {
+        let limiter = Limiter::new(Rate { per_second: 2000, burst: 1 }).unwrap();
+        let refusal = std::iter::repeat_with(|| limiter.count(&())).find_map(Result::err);
+        assert_eq!(refusal, Some(Rejection::RateLimited { retry_after: RETRY_AFTER_MIN }));
     }
 }
