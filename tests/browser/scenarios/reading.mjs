@@ -269,6 +269,8 @@ export default {
     const { page } = alice;
     await alice.join("alice");
     const first = () => page.locator(".row").first().getAttribute("data-sequence");
+    // The page loads the last screen of what came before its own join by itself.
+    await until("the history is shown", async () => Number(await first()) < 152);
     const before = await first();
     const top = () => page.evaluate((sequence) => document.querySelector(`.row[data-sequence="${sequence}"]`).getBoundingClientRect().top, before);
     await page.evaluate(() => (document.getElementById("scroller").scrollTop = 0));
