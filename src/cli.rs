@@ -21,7 +21,7 @@ mod verify;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Write as _};
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -78,13 +78,13 @@ fn parse() -> Result<Command, ExitCode> {
     let command = settings::with_environment(Cli::command(), &arguments);
     let parsed = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map(|cli| cli.command).map_err(|error| {
+        let text = error.render();
+        let shown = |colours: bool| if colours { text.ansi().to_string() } else { text.to_string() };
         if error.use_stderr() {
-            let text = error.render();
-            let text = if terminal::has_colours() { text.ansi().to_string() } else { text.to_string() };
-            terminal::write_stderr(text.into_bytes());
+            terminal::write_stderr(shown(terminal::has_colours()).into_bytes());
         } else {
             // If the reader of a help text has closed the pipe, it has read enough.
-            drop(error.print());
+            drop(io::stdout().write_all(shown(terminal::output_has_colours()).as_bytes()));
         }
         ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
     })

@@ -5,7 +5,7 @@ mod stderr;
 use std::borrow::Cow;
 use std::env;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal as _};
+use std::io;
 
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
@@ -36,13 +36,25 @@ pub fn notice(text: &str) {
 
 /// Whether standard error is a terminal that knows control sequences.
 pub(crate) fn is_lively() -> bool {
-    io::stderr().is_terminal()
-        && env::var_os("TERM").is_some_and(|terminal| !terminal.is_empty() && terminal != "dumb")
+    is_lively_terminal(&io::stderr())
 }
 
 /// Whether standard error shall have colours: a user can say no with `NO_COLOR` (<https://no-color.org>).
 pub(crate) fn has_colours() -> bool {
-    is_lively() && env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
+    is_lively() && wants_colours()
+}
+
+/// Whether standard output shall have colours.
+pub(crate) fn output_has_colours() -> bool {
+    is_lively_terminal(&io::stdout()) && wants_colours()
+}
+
+fn is_lively_terminal(stream: &impl io::IsTerminal) -> bool {
+    stream.is_terminal() && env::var_os("TERM").is_some_and(|terminal| !terminal.is_empty() && terminal != "dumb")
+}
+
+fn wants_colours() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
 }
 
 /// A JSON object on one line, safe to show: JSON itself demands that only some of these be escaped.

@@ -140,7 +140,8 @@ async fn a_full_standard_output_lets_a_client_leave() {
 fn shown(settings: &[(&str, &str)], arguments: &str) -> String {
     let mut script = Command::new("script");
     script.args(["-qec", &format!("'{}' {arguments}", env!("CARGO_BIN_EXE_chitchat")), "/dev/null"]);
-    script.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+    // Some libraries take a machine of continuous integration for a terminal with colours.
+    script.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").env("CI", "true");
     let ended = Program::of(script, settings).end_of_input();
     ended.output.join("\n")
 }
