@@ -140,7 +140,7 @@ impl Access {
     }
 
     /// The kept session of this name at this service; none where it cannot be kept, which is no reason not
-    /// to chat. By default it is beside the log, since the two speak of one another: the session goes on
+    /// to chat. By default it is beside the log, since each refers to the other: the session continues
     /// where that log ends. But it is in a folder of its own, since logs are given away and a session's
     /// token must not be.
     fn state(&self, name: &DisplayName, log: &Path) -> Option<StateFile> {

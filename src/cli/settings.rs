@@ -15,7 +15,7 @@ pub(super) fn with_environment(command: Command, arguments: &[OsString]) -> Comm
         if is_empty { argument.env(None::<&str>) } else { argument }
     });
     let without = each_argument(command.clone(), &|_, argument| argument.env(None::<&str>).required(false));
-    // What is wrong with the options is said by the parser that counts.
+    // The real parser reports what is wrong with the options.
     match without.ignore_errors(true).try_get_matches_from(arguments) {
         Ok(given) => without_contradicted(command, &given),
         Err(_) => command,

@@ -25,7 +25,7 @@ pub enum ProtocolFault {
     /// The first frame of a stream is something else.
     #[error("a stream began without a Welcome")]
     NoWelcome,
-    /// A Welcome where a stream goes on.
+    /// A Welcome to a stream that resumes.
     #[error("a second Welcome came")]
     SecondWelcome,
     /// The Welcome says nothing of this participant.
@@ -219,7 +219,7 @@ fn identifier(text: &str, what: &'static str) -> Result<(), ProtocolFault> {
     }
 }
 
-/// Whether a text has at least one character and at most so many.
+/// Whether a text has at least one character and at most the limit.
 fn is_short(text: &str, characters_max: usize) -> bool {
     !text.is_empty() && text.chars().nth(characters_max).is_none()
 }

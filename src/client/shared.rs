@@ -99,7 +99,7 @@ impl State {
         }
     }
 
-    /// A stream goes on with the session, and this many missed events come first.
+    /// A stream resumes the session, and this many missed events come first.
     pub(super) fn resumed(&mut self, after: Option<Duration>, missed: u64) {
         self.end_replay();
         let replay = Replay { after, count: missed, events: Vec::new() };

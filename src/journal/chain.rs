@@ -16,7 +16,7 @@ const LATEST_SECONDS: u64 = 253_402_300_799;
 /// for the first event of SHA-256(epoch).
 ///
 /// SQLite notices damage to the shape of its file, but a changed bit in a text is a text too. A chain is
-/// there against accidents: whoever can write the file can write chains.
+/// there against accidents: anybody who can write the file can write chains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain([u8; 8]);
 

@@ -20,7 +20,7 @@ pub(super) fn is_piece(a: &Path, b: &Path) -> bool {
     name(a).is_some_and(|name_of_a| Some(name_of_a) == name(b))
 }
 
-/// Makes logs of files. A file goes on with an earlier one if it has the same name but for the rotation. One that
+/// Makes logs of files. A file continues an earlier one if it has the same name but for the rotation. One that
 /// begins at the same time as another is not a piece but a copy.
 pub(super) fn join(files: Vec<(PathBuf, First)>) -> Vec<Log> {
     let mut in_time: Vec<_> = files.into_iter().zip(0..).collect();

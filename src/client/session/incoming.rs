@@ -127,7 +127,7 @@ impl Session {
         Ok(())
     }
 
-    /// Reads a page of earlier events: those after one, at most so many.
+    /// Reads a page of earlier events: those after a position, up to a limit.
     pub(in crate::client) fn read_page(
         &self,
         events: Vec<pb::Event>,

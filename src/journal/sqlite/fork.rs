@@ -1,4 +1,4 @@
-//! A journal that goes on as another epoch, since an older copy of it has taken its place: what was recorded after the
+//! A journal that continues as another epoch, since an older copy of it has taken its place: what was recorded after the
 //! copy was made is known to others, and the numbers would be given out a second time.
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -19,7 +19,7 @@ pub struct Fork {
     pub previous: Epoch,
     /// The newest event of that epoch in the log.
     pub logged: Sequence,
-    /// The event after which the journal goes on in its new epoch.
+    /// The event after which the journal continues in its new epoch.
     pub after: Sequence,
 }
 
