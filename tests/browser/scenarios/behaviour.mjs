@@ -238,7 +238,7 @@ export default {
     await visitor.page.unroute(`${server.url}/`);
     await visitor.page.reload();
     await visitor.join("alice");
-    assert.equal(await visitor.page.locator("#starting").count(), 0);
+    await visitor.counts("#starting", 0);
   },
 
   "the page comes compressed": async (world) => {

@@ -53,8 +53,8 @@ export default {
       const notes = await Promise.all(texts.map((text) => row(one, text).locator(".crossed-text").innerText()));
       assert.deepEqual(notes, [`not yet seen when ${name(second)} wrote at ${times[1]}`, `written before seeing ${name(first)}’s message at ${times[0]}`]);
       // In the diagram, where they were sent.
-      await until("the diagram marks them", async () => (await one.page.locator(".plot .crossing").count()) === 1);
-      assert.equal(await one.page.locator(".plot .figure .crossed").count(), 2);
+      await one.counts(".plot .crossing", 1);
+      await one.counts(".plot .figure .crossed", 2);
       // And when one of them is chosen.
       const [chosen, other] = [await sequenceOf(one, first), await sequenceOf(one, second)];
       await one.page.click(`#figure-${chosen} .square`);
@@ -76,7 +76,7 @@ export default {
     const { page } = alice;
     const chosen = () => page.evaluate(() => document.getElementById("picture-scroller").getAttribute("aria-activedescendant"));
     const at = async (text) => `option-${await sequenceOf(alice, text)}`;
-    await until("all is drawn", async () => (await page.locator(".figure").count()) === 6);
+    await alice.counts(".figure", 6);
     await page.focus("#picture-scroller");
     await page.keyboard.press("Home");
     assert.equal(await chosen(), "option-1");
@@ -104,7 +104,7 @@ export default {
     assert.equal(await focused(alice), "picture-scroller");
     await page.keyboard.press("Escape");
     assert.equal(await chosen(), null);
-    assert.equal(await page.locator(".row[class*=is-]").count(), 0);
+    await alice.counts(".row[class*=is-]", 0);
   },
 
   "what somebody saw before leaving, and knew when joining again, is said to be not known, and never concurrent": async (world) => {
@@ -135,7 +135,7 @@ export default {
       await chosen(one, again);
       for (const sequence of [left, message]) await one.page.waitForSelector(`#figure-${sequence}.is-unknown`);
       assert.doesNotMatch(await one.page.innerText("#facts"), /Concurrent/);
-      assert.equal(await one.page.locator(".is-concurrent").count(), 0);
+      await one.counts(".is-concurrent", 0);
     }
   },
 
@@ -189,9 +189,9 @@ export default {
     await world.server({ port: server.port });
     await alice.reads(".segment:last-child .caption", /The conversation started anew/);
     const joined = (await alice.shows(/alice joined/)).match(/\d+/)[0];
-    await until("the new conversation alone is drawn", async () => (await alice.page.locator(".figure").count()) === 1);
+    await alice.counts(".figure", 1);
     assert.deepEqual(await alice.page.locator("#picture-options li").allTextContents(), [`event 1, alice’s join at ${joined}`]);
-    assert.equal(await alice.page.locator("[class*=is-same]").count(), 0, "nothing is chosen any more");
+    await alice.counts("[class*=is-same]", 0);
   },
 
   "a flood is drawn in part, and never takes the focus from who writes": async (world) => {
@@ -201,7 +201,7 @@ export default {
     await alice.page.keyboard.type("still mine");
     await alice.shows(/flood 80$/);
     await alice.reads("#picture-size", /^The newest 60 events$/);
-    assert.equal(await alice.page.locator(".figure").count(), 60);
+    await alice.counts(".figure", 60);
     assert.equal(await focused(alice), "text");
     assert.equal(await alice.page.inputValue("#text"), "still mine");
     assert.ok(server);
@@ -264,7 +264,7 @@ export default {
 
     const logical = await order(alice);
     assert.deepEqual(logical.slice(-2), ["the cause", "the effect"]);
-    assert.equal(await alice.page.locator(".contradiction").count(), 0);
+    await alice.counts(".contradiction", 0);
     await alice.page.check("#by-wall-clock");
     await until("the order of the wall clock", async () => (await order(alice))[0] === "the effect");
     assert.deepEqual(await order(alice), ["the effect", ...logical.slice(0, -1)]);
@@ -281,10 +281,10 @@ export default {
     await alice.page.reload();
     await alice.online();
     await until("the choice survives", async () => (await order(alice)).join() === ["the effect", "news", ...logical.slice(0, -1)].join());
-    assert.equal(await alice.page.locator(".contradiction.causal").count(), 1);
+    await alice.counts(".contradiction.causal", 1);
     await alice.page.uncheck("#by-wall-clock");
     await until("the logical order again", async () => (await order(alice)).join() === [...logical, "news"].join());
-    assert.equal(await alice.page.locator(".contradiction").count(), 0);
+    await alice.counts(".contradiction", 0);
   },
 
   "axe-core finds no violation in the diagram, nor in the order by wall clock": async (world) => {

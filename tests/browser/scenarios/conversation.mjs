@@ -124,9 +124,9 @@ export default {
     const bob = await world.visitor(server.url);
     await bob.join("bob");
     const clock = await bob.page.innerText("#clock");
-    await until("a page of earlier events", async () => (await bob.page.locator(".row.earlier").count()) === 50);
+    await bob.counts(".row.earlier", 50);
     await bob.page.click("text=Load earlier");
-    await until("all earlier events", async () => (await bob.page.locator(".row.earlier").count()) === 61);
+    await bob.counts(".row.earlier", 61);
     assert.equal(await bob.page.locator("text=Load earlier").isVisible(), false);
     assert.equal(await bob.page.innerText("#clock"), clock, "listing touches no clock");
     const sequences = await bob.page.locator(".row").evaluateAll((rows) => rows.map((row) => Number(row.dataset.sequence)));

@@ -32,7 +32,7 @@ export default {
     assert.equal(lines.filter((line) => /written while offline/.test(line)).length, 1);
     await carol.shows(/written while offline/);
     assert.deepEqual(carol.lines.slice(-2), lines.slice(-2));
-    assert.equal(await alice.page.locator(".pending").count(), 0);
+    await alice.counts(".pending", 0);
     assert.equal(carol.lines.filter((line) => /alice (joined|left)/.test(line)).length, 0);
   },
 
@@ -88,7 +88,7 @@ export default {
     await alice.page.context().unrouteAll({ behavior: "ignoreErrors" });
     await alice.online();
     await alice.shows(/only once/);
-    await until("nothing is left unsent", async () => (await alice.page.locator(".pending").count()) === 0);
+    await alice.counts(".pending", 0);
     await alice.say("and now this");
     await carol.shows(/and now this/);
     assert.equal(carol.lines.filter((line) => /only once/.test(line)).length, 1);
@@ -144,7 +144,7 @@ export default {
     await alice.page.context().unrouteAll({ behavior: "ignoreErrors" });
     await alice.page.click("text=Send again");
     await alice.shows(/\] alice: perhaps$/);
-    assert.equal(await alice.page.locator(".pending").count(), 0);
+    await alice.counts(".pending", 0);
   },
 
   "a server that is killed and comes back with its journal is resumed, and nothing is lost or doubled": async (world) => {
@@ -168,7 +168,7 @@ export default {
     const lines = await bob.transcript();
     assert.deepEqual((await alice.transcript()).slice(-lines.length), lines);
     assert.equal(lines.length, 3, "bob joined, and two messages");
-    assert.equal(await alice.page.locator(".segment").count(), 1);
+    await alice.counts(".segment", 1);
   },
 
   "a server that shuts down and comes back is resumed or joined anew, in words": async (world) => {

@@ -150,7 +150,7 @@ export default {
     // It grows while it is open, and the focus stays.
     crowd[4].say("/quit");
     await alice.reads(".fold summary", /^5 joined, 1 left at /);
-    assert.equal(await page.locator(".fold .row:visible").count(), 6);
+    await alice.counts(".fold .row:visible", 6);
     assert.equal(await page.evaluate(() => document.activeElement.tagName), "SUMMARY");
     assert.deepEqual(await sequences(alice, ".row"), [1, 2, 3, 4, 5, 6, 7, 8]);
     assert.deepEqual(await alice.violations(), []);
@@ -297,7 +297,7 @@ export default {
     assert.deepEqual(await alice.violations(), []);
     network.restore();
     await alice.reads("#people-said", /^bob is back\.$/);
-    assert.equal(await alice.page.locator("#people .away").count(), 0);
+    await alice.counts("#people .away", 0);
     await bob.online();
   },
 

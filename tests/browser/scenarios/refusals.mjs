@@ -107,7 +107,7 @@ export default {
     await alice.shows(/fine/);
     await alice.page.click(".pending.refused >> text=Edit");
     assert.equal(await alice.page.inputValue("#text"), "too long");
-    assert.equal(await alice.page.locator(".pending").count(), 0);
+    await alice.counts(".pending", 0);
   },
 
   "text from others never acts on the page": async (world) => {
@@ -118,7 +118,7 @@ export default {
     await bob.join("bob");
     await bob.say('<img src=x onerror="document.title=1"><script>1</script>');
     await alice.shows(/bob: <img src=x onerror=/);
-    assert.equal(await alice.page.locator("#transcript img, #transcript script").count(), 0);
+    await alice.counts("#transcript img, #transcript script", 0);
     await bob.say("a\u202ecba\u0007\u001b[31m");
     await alice.shows(/bob: a\\u\{202e\}cba\\u\{7\}\\u\{1b\}\[31m$/);
   },

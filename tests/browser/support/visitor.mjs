@@ -64,6 +64,11 @@ export class Visitor {
     );
   }
 
+  /** Waits until the page has so many of something: it draws a change in its next frame, not at the click. */
+  counts(selector, wanted) {
+    return until(`the page has ${wanted} of ${selector}`, async () => (await this.page.locator(selector).count()) === wanted);
+  }
+
   /** The present conversation as a plain client would print it; what came before the page's own join apart. */
   transcript() {
     return this.page.evaluate(() =>
