@@ -15,6 +15,7 @@ mod feed;
 mod forwarded;
 mod guard;
 mod http;
+mod ingress;
 mod join_body;
 mod metrics;
 mod origin;

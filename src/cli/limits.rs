@@ -82,8 +82,19 @@ pub(super) struct Limits {
         value_parser = number(1..=u32::MAX))]
     memory_per_address_max: u32,
 
+    /// How many KiB a second are read from one address; 0 for no limit. A request counts 2 KiB more, a connection 8.
+    /// What is sent faster waits.
+    #[arg(long, value_name = "KIB", env = "CHITCHAT_INGRESS_PER_ADDRESS_RATE", default_value_t = 2048,
+        value_parser = number(0..=u32::MAX))]
+    ingress_per_address_rate: u32,
+
+    /// How many KiB are read from one address at once, after a pause.
+    #[arg(long, value_name = "KIB", env = "CHITCHAT_INGRESS_PER_ADDRESS_BURST", default_value_t = 8192,
+        value_parser = number(1..=u32::MAX))]
+    ingress_per_address_burst: u32,
+
     /// Whether the limits for each address hold: joins, participants, publishes, resumes and pages, connections,
-    /// memory. `off` is for a gateway in front that has such limits itself, and for load tests.
+    /// memory, ingress. `off` is for a gateway in front that has such limits itself, and for load tests.
     #[arg(long, value_name = "SWITCH", env = "CHITCHAT_ADDRESS_LIMITS", default_value = "on")]
     address_limits: Switch,
 
@@ -144,6 +155,7 @@ impl Limits {
             connections_max: self.connections_max as usize,
             connections_per_address_max: self.connections_per_address_max as usize,
             memory_per_address_max: (self.memory_per_address_max as usize).saturating_mul(MIB),
+            ingress_per_address_rate: rate(self.ingress_per_address_rate, self.ingress_per_address_burst),
             streams_max: self.streams_max,
             publish_rate: rate(self.publish_rate, self.publish_burst),
             publish_per_address_rate: rate(self.publish_per_address_rate, self.publish_per_address_burst),
@@ -187,9 +199,10 @@ mod tests {
     }
 
     /// Every limit of a service, by its option: times in milliseconds, and numbers.
-    fn limits_of(config: &Config) -> [(&'static str, u128); 21] {
+    fn limits_of(config: &Config) -> [(&'static str, u128); 23] {
         let (publish, of_address) = (config.publish_rate, config.publish_per_address_rate);
-        let (join, read) = (config.join_rate, config.read_per_address_rate);
+        let (join, read, ingress) =
+            (config.join_rate, config.read_per_address_rate, config.ingress_per_address_rate);
         [
             ("--heartbeat", config.heartbeat.as_millis()),
             ("--stall", config.stall.as_millis()),
@@ -203,6 +216,8 @@ mod tests {
             ("--connections-max", config.connections_max as u128),
             ("--connections-per-address-max", config.connections_per_address_max as u128),
             ("--memory-per-address-max", config.memory_per_address_max as u128),
+            ("--ingress-per-address-rate", ingress.per_second.into()),
+            ("--ingress-per-address-burst", ingress.burst.into()),
             ("--streams-max", config.streams_max.into()),
             ("--publish-rate", publish.per_second.into()),
             ("--publish-burst", publish.burst.into()),

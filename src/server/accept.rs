@@ -30,6 +30,7 @@ use tower::ServiceExt;
 use super::budget::AddressBudget;
 use super::config::Config;
 use super::forwarded::TrustedProxies;
+use super::ingress::{Pace, Paced};
 use super::origin::{Peer, limited_address};
 use super::places::{ConnectionLimits, Place};
 use super::proxy_protocol;
@@ -149,6 +150,7 @@ impl Acceptor<'_> {
             builder: self.builder.clone(),
             first_request: self.config.first_request,
             stopping: self.vitals.stopping.clone(),
+            pace: (!proxy).then(|| self.vitals.ingress.connection(limited_address(remote.ip()))).flatten(),
             place,
         };
         let (abandoned, open) = (self.abandoned.clone(), self.vitals.metrics.connections.clone());
@@ -216,6 +218,8 @@ struct Connection {
     builder: Arc<auto::Builder<StreamExecutor>>,
     first_request: Duration,
     stopping: CancellationToken,
+    /// How fast it is read; a proxy's, which many share, without limit.
+    pace: Option<Arc<Pace>>,
     /// Held for as long as the connection lives.
     place: Place,
 }
@@ -239,11 +243,13 @@ impl Connection {
         let proxy = self.remote;
         match timeout(self.first_request, proxy_protocol::accept(stream)).await {
             Ok(Ok((client, stream))) => {
-                if let Some(client) = client.filter(|client| !proxies.contains(client.ip()))
-                    && !self.place.count_for(limited_address(client.ip()))
-                {
-                    tracing::debug!(%client, %proxy, "too many connections from one address");
-                    return;
+                if let Some(client) = client.filter(|client| !proxies.contains(client.ip())) {
+                    let address = limited_address(client.ip());
+                    if !self.place.count_for(address) {
+                        tracing::debug!(%client, %proxy, "too many connections from one address");
+                        return;
+                    }
+                    self.pace = self.vitals.ingress.connection(address);
                 }
                 self.remote = client.unwrap_or(proxy);
                 self.serve_client(stream).await;
@@ -254,6 +260,7 @@ impl Connection {
     }
 
     async fn serve_client(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let stream = Paced::new(stream, self.pace.clone());
         let Some(tls) = self.tls.take() else { return self.serve_http(stream).await };
         match timeout(self.first_request, tls.accept(stream)).await {
             Ok(Ok(stream)) => self.serve_http(stream).await,
@@ -264,7 +271,17 @@ impl Connection {
 
     async fn serve_http(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let Self {
-            remote, vitals, trusted, watch, router, builder, first_request, stopping, place: _place, ..
+            remote,
+            vitals,
+            trusted,
+            watch,
+            router,
+            builder,
+            first_request,
+            stopping,
+            pace,
+            place: _place,
+            ..
         } = self;
         let budget = vitals.budgets.of(limited_address(remote.ip()));
         let requested = CancellationToken::new();
@@ -272,12 +289,12 @@ impl Connection {
         let service = service_fn(move |mut request: Request<Incoming>| {
             first.cancel();
             request.extensions_mut().insert(Peer(remote));
-            let refusal = request_charge::admit(&vitals, &trusted, remote, &mut request);
+            let admitted = request_charge::admit(&vitals, &trusted, remote, pace.as_deref(), request);
             let (router, watch, budget) = (router.clone(), watch.clone(), budget.clone());
             async move {
-                let response = match refusal {
-                    Some(refusal) => refusal,
-                    None => router.oneshot(request).await.unwrap_or_else(|never| match never {}),
+                let response = match admitted {
+                    Ok(request) => router.oneshot(request).await.unwrap_or_else(|never| match never {}),
+                    Err(refusal) => *refusal,
                 };
                 Ok::<_, Infallible>(watched(response, &watch, budget))
             }

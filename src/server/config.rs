@@ -41,6 +41,10 @@ pub struct Config {
     /// How many bytes the service holds at most for one address: what it has read of requests, what has not been
     /// taken of responses, and what its connections need.
     pub memory_per_address_max: usize,
+    /// How fast the service reads from one address, in KiB. A request counts
+    /// [`REQUEST_COST_BYTES`](super::ingress::REQUEST_COST_BYTES) more, a connection
+    /// [`CONNECTION_COST_BYTES`](super::ingress::CONNECTION_COST_BYTES).
+    pub ingress_per_address_rate: Rate,
     /// How many requests and streams may be open at a time on one HTTP/2 connection.
     pub streams_max: u32,
     /// How fast a participant may publish.
@@ -81,6 +85,7 @@ impl Default for Config {
             connections_max: 20_000,
             connections_per_address_max: 500,
             memory_per_address_max: 64 * 1024 * 1024,
+            ingress_per_address_rate: Rate { per_second: 2048, burst: 8192 },
             streams_max: 128,
             publish_rate: Rate { per_second: 20, burst: 60 },
             publish_per_address_rate: Rate { per_second: 100, burst: 500 },
@@ -103,6 +108,7 @@ impl Config {
             participants_per_address_max: usize::MAX,
             connections_per_address_max: usize::MAX,
             memory_per_address_max: usize::MAX,
+            ingress_per_address_rate: Rate::UNLIMITED,
             publish_per_address_rate: Rate::UNLIMITED,
             join_rate: Rate::UNLIMITED,
             read_per_address_rate: Rate::UNLIMITED,

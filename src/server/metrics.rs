@@ -96,6 +96,8 @@ pub struct Metrics {
     pub held_bytes: Gauge,
     /// Responses that nobody took, and that were reset.
     pub responses_reset: Counter,
+    /// Reads from connections that waited because their address sends too fast.
+    pub reads_delayed: Counter,
     /// Events handed to streams.
     pub deliveries: Counter,
     /// From a Publish's arrival to its answer.
@@ -121,7 +123,8 @@ struct ReasonLabel {
 impl Default for Metrics {
     fn default() -> Self {
         let (participants, connections, deliveries) = (Gauge::default(), Gauge::default(), Counter::default());
-        let (held_bytes, responses_reset) = (Gauge::default(), Counter::default());
+        let held_bytes = Gauge::default();
+        let [responses_reset, reads_delayed] = [(); 2].map(|()| Counter::default());
         let (events, refusals) = (Family::default(), Family::default());
         let [publish_seconds, commit_seconds] = [(); 2].map(|()| Histogram::new(SECONDS));
         let feed_lag = Histogram::new(EVENTS);
@@ -131,6 +134,8 @@ impl Default for Metrics {
         registry.register_with_unit("held", "Charged to addresses", Unit::Bytes, held_bytes.clone());
         let help = "Responses that were reset because nobody took them";
         registry.register("responses_reset", help, responses_reset.clone());
+        let help = "Reads from connections that waited because their address sends too fast";
+        registry.register("reads_delayed", help, reads_delayed.clone());
         registry.register("events", "Events of the conversation, by kind", events.clone());
         registry.register("deliveries", "Events handed to streams", deliveries.clone());
         registry.register("refusals", "Refused requests, by reason", refusals.clone());
@@ -153,6 +158,7 @@ impl Default for Metrics {
             connections,
             held_bytes,
             responses_reset,
+            reads_delayed,
             deliveries,
             publish_seconds,
             commit_seconds,

@@ -18,6 +18,7 @@ use tonic::Status;
 use super::budget::{AddressBudget, Overdrawn, Reservation};
 use super::forwarded::TrustedProxies;
 use super::http::set_security_headers;
+use super::ingress::{Pace, REQUEST_COST_BYTES};
 use super::origin::{Origin, Transport, limited_address};
 use super::refusals;
 use super::vitals::Vitals;
@@ -39,31 +40,45 @@ pub struct Charged {
     pub overhead: Arc<Reservation>,
 }
 
-/// Charges a request to its address, for what serving it takes until its response has ended. To be called as soon as
-/// its headers are there: what waits to be served takes memory, too. The refusal, if the address has used up its
-/// budget.
+/// Counts a request for its address, and charges it for what serving it takes until its response has ended. To be
+/// called as soon as its headers are there: what waits to be served takes memory, too. `pace` is the connection's; a
+/// proxy's has none.
+///
+/// # Errors
+/// The refusal, if the address has used up its budget of memory, or sends too much through a proxy.
 pub fn admit(
     context: &Vitals,
     proxies: &TrustedProxies,
     peer: SocketAddr,
-    request: &mut hyper::Request<Incoming>,
-) -> Option<Response> {
+    pace: Option<&Pace>,
+    mut request: hyper::Request<Incoming>,
+) -> Result<hyper::Request<Incoming>, Box<Response>> {
     let client = proxies.client(peer, request.headers());
-    let budget = context.budgets.of(limited_address(client.ip));
-    match budget.reserve(REQUEST_BYTES + header_bytes(request.headers())) {
+    let address = limited_address(client.ip);
+    let budget = context.budgets.of(address);
+    let counted = match pace {
+        Some(pace) => {
+            pace.count(REQUEST_COST_BYTES);
+            Ok(())
+        }
+        None => {
+            context.ingress.count_proxied(address).map_err(|retry_after| Rejection::RateLimited { retry_after })
+        }
+    };
+    let bytes = REQUEST_BYTES + header_bytes(request.headers());
+    match counted.and_then(|()| budget.reserve(bytes).map_err(|Overdrawn| overdrawn())) {
         Ok(overhead) => {
             request.extensions_mut().insert(Charged { budget, overhead: overhead.into() });
-            None
+            Ok(request)
         }
-        Err(Overdrawn) => {
+        Err(rejection) => {
             let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
             let origin = Origin { peer: client, transport: Transport::of(content_type.unwrap_or_default()) };
-            let rejection = overdrawn();
             context.metrics.refusal(rejection.reason());
             context.refusals.record(&origin, request.uri().path(), None, rejection.reason());
-            let mut refusal = refusals::answer(request, StatusCode::OK, StatusCode::TOO_MANY_REQUESTS, rejection);
+            let mut refusal = refusals::answer(&request, StatusCode::OK, StatusCode::TOO_MANY_REQUESTS, rejection);
             set_security_headers(&mut refusal);
-            Some(refusal)
+            Err(refusal.into())
         }
     }
 }

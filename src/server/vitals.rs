@@ -4,6 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::budget::MemoryBudgets;
 use super::config::Config;
+use super::ingress::IngressLimits;
 use super::metrics::Metrics;
 use super::readiness::Readiness;
 use super::refusals::Refusals;
@@ -17,6 +18,8 @@ pub struct Vitals {
     pub refusals: Refusals,
     /// What it holds for whom.
     pub budgets: MemoryBudgets,
+    /// How fast it reads from whom.
+    pub ingress: IngressLimits,
     /// Whether it can be used.
     pub readiness: Readiness,
     /// Cancelled when it begins to stop.
@@ -29,6 +32,7 @@ impl Vitals {
         let metrics = Metrics::default();
         Self {
             budgets: MemoryBudgets::new(config.memory_per_address_max, metrics.held_bytes.clone()),
+            ingress: IngressLimits::new(config.ingress_per_address_rate, metrics.reads_delayed.clone()),
             metrics,
             refusals: Refusals::default(),
             readiness: Readiness::new(stopping.clone()),

@@ -143,6 +143,22 @@ async fn reads_of_an_address() {
     resume(&server, THERE, &carol).await.unwrap();
 }
 
+/// A proxy's connection has many clients, so it cannot be made to wait: an address that makes too many requests through
+/// it is refused, and told when to come back.
+#[tokio::test]
+async fn requests_of_an_address_through_a_proxy() {
+    let ingress_per_address_rate = Rate { per_second: 1, burst: 16 };
+    let server = Server::with(Config { ingress_per_address_rate, ..config() }).await;
+    let alice = join(&server, HERE, "alice").await.unwrap();
+    let mut refusal = None;
+    while refusal.is_none() {
+        refusal = alice.list(0, 1).await.err();
+    }
+    let refusal = refused::<()>(Err(refusal.unwrap()), Code::ResourceExhausted, "RATE_LIMITED");
+    assert!(refusal.retry.is_some_and(|wait| !wait.is_zero()));
+    join(&server, THERE, "bob").await.unwrap();
+}
+
 /// `--address-limits off` leaves the limits that hold for everybody, and no other.
 #[tokio::test(flavor = "multi_thread")]
 async fn address_limits_off() {
@@ -156,6 +172,8 @@ async fn address_limits_off() {
         ["--read-per-address-rate", "1"],
         ["--read-per-address-burst", "1"],
         ["--memory-per-address-max", "1"],
+        ["--ingress-per-address-rate", "1"],
+        ["--ingress-per-address-burst", "1"],
         ["--participants-max", "30"],
         ["--address-limits", "off"],
     ];

@@ -1,11 +1,14 @@
 //! Nobody's unread responses, half requests or idle connections use up the memory of the others.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chitchat::server::{CONNECTION_BYTES, Config};
+use chitchat::server::{CONNECTION_BYTES, Config, Rate};
 use chitchat::wire::pb::{self, join_response::Frame::Welcome};
+use http::StatusCode;
 use prost::Message;
+use tokio::net::TcpSocket;
 use tonic::Code;
 
 use crate::support::{DurableServer, Figures, Http1, Participant, Server, Window, Wire, frame, refused, soon};
@@ -191,4 +194,42 @@ async fn memory_of_untaken_pages() {
     assert!(grown < (8 + 32) * MIB, "{} MiB", grown / MIB);
     alice.publish("hello").await;
     assert!(!alice.list(0, 1000).await.unwrap().events.is_empty());
+}
+
+/// What an address sends too fast waits in TCP: none of it is refused or lost, and another address is served
+/// meanwhile.
+#[tokio::test]
+async fn a_flood_waits_and_others_do_not() {
+    let ingress_per_address_rate = Rate { per_second: 64, burst: 64 };
+    let server = Server::with(Config { ingress_per_address_rate, ..Server::config() }).await;
+    let elsewhere = async || {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        soon(socket.connect(server.address)).await.unwrap()
+    };
+    let mut flood = Http1::connect(server.address).await;
+    let request = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    flood.say(request.repeat(100)).await;
+    for _ in 0..100 {
+        let (status, headers) = flood.head().await;
+        assert_eq!(status, StatusCode::OK);
+        flood.bytes(headers["content-length"].to_str().unwrap().parse().unwrap()).await;
+    }
+    // The service has counted 200 KiB for these.
+    let mut late = pin!(flood.ask("GET", "/healthz", &[], b""));
+    let mut bystander = Http1::over(elsewhere().await);
+    loop {
+        tokio::select! {
+            answer = late.as_mut() => panic!("an answer at once: {answer:?}"),
+            figures = bystander.ask("GET", "/metrics", &[], b"") => {
+                if figures.text().contains("\nchitchat_reads_delayed_total 1\n") {
+                    break;
+                }
+            }
+        }
+    }
+    let request = pb::JoinRequest { display_name: "bob".into(), logical_time: 1, resume: None };
+    let bob = Participant::over(Wire::over(elsewhere().await, Window::default()).await, &request).await.unwrap();
+    bob.publish("not held up").await;
+    assert_eq!(late.await.status, StatusCode::OK);
 }

@@ -50,6 +50,7 @@ fn wrong_usage_exits_2_before_anything_starts() {
         "--connections-max",
         "--connections-per-address-max",
         "--memory-per-address-max",
+        "--ingress-per-address-burst",
         "--streams-max",
         "--publish-burst",
         "--publish-per-address-burst",
@@ -60,7 +61,13 @@ fn wrong_usage_exits_2_before_anything_starts() {
             check_wrong(&["serve", &format!("{option}={value}")], &[], option);
         }
     }
-    for option in ["--publish-rate", "--publish-per-address-rate", "--join-rate", "--read-per-address-rate"] {
+    for option in [
+        "--publish-rate",
+        "--publish-per-address-rate",
+        "--join-rate",
+        "--read-per-address-rate",
+        "--ingress-per-address-rate",
+    ] {
         for value in ["-1", "many", "0.5", "4294967296"] {
             check_wrong(&["serve", &format!("{option}={value}")], &[], option);
         }
@@ -180,7 +187,7 @@ fn the_readme_has_a_line_for_every_limit_with_its_default() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let table = readme.split_once("### Limits").unwrap().1.split_once("\n\nA refusal").unwrap().0;
     let limits = limits_in_help();
-    assert_eq!(limits.len(), 23, "{limits:?}");
+    assert_eq!(limits.len(), 25, "{limits:?}");
     for (option, default) in limits {
         let row = table.lines().find(|row| row.contains(&format!("`--{option}`"))).expect(&option);
         let number = |text: &str| text.trim_end_matches('s').to_owned();

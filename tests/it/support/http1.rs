@@ -132,7 +132,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         }
     }
 
-    async fn bytes(&mut self, count: usize) -> Bytes {
+    /// So many bytes of a body.
+    pub async fn bytes(&mut self, count: usize) -> Bytes {
         while self.buffer.len() < count {
             self.more().await;
         }

@@ -1,0 +1,313 @@
+//! How fast the service reads from one address. Whatever a flood is made of, reading it slowly is the one answer
+//! that costs nothing: TCP makes the sender wait.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::rates::Rate;
+
+/// What a request counts beside its bytes: about what serving one costs that is refused.
+pub const REQUEST_COST_BYTES: usize = 2 * 1024;
+/// What a new connection counts: about what a TLS handshake costs.
+pub const CONNECTION_COST_BYTES: usize = 8 * 1024;
+
+/// The most bytes that are read at once from an address that has to wait, so that its connections take turns.
+const TURN_BYTES_MAX: usize = 4 * 1024;
+/// When this many addresses are remembered, those that owe nothing are forgotten.
+const ADDRESSES_REMEMBERED: usize = 20_000;
+
+/// The limits of all addresses. Clones share them.
+#[derive(Clone, Debug)]
+pub struct IngressLimits {
+    /// None where there is no limit.
+    limits: Option<Arc<Limits>>,
+}
+
+#[derive(Debug)]
+struct Limits {
+    /// In KiB.
+    rate: Rate,
+    started: Instant,
+    by_address: Mutex<Addresses>,
+    /// Reads that had to wait.
+    delayed: Counter,
+}
+
+#[derive(Debug)]
+struct Addresses {
+    accounts: HashMap<IpAddr, Arc<Account>>,
+    /// How many there may be before the idle ones are looked for: twice what was left the last time, since the
+    /// search goes through all.
+    search_at: usize,
+}
+
+/// What one address has sent, as the generic cell rate algorithm counts it (ITU-T I.371).
+#[derive(Debug)]
+struct Account {
+    /// When everything so far would have been sent at the rate that is allowed, in nanoseconds since the start.
+    paid_at: AtomicU64,
+}
+
+impl IngressLimits {
+    /// `rate` is in KiB; `delayed` counts the reads that had to wait.
+    pub fn new(rate: Rate, delayed: Counter) -> Self {
+        let by_address = Mutex::new(Addresses { accounts: HashMap::new(), search_at: ADDRESSES_REMEMBERED });
+        let limits = Limits { rate, started: Instant::now(), by_address, delayed };
+        Self { limits: (rate.per_second > 0).then(|| Arc::new(limits)) }
+    }
+
+    /// The pace of a new connection from an address. None where there is no limit.
+    pub fn connection(&self, address: IpAddr) -> Option<Arc<Pace>> {
+        let limits = self.limits.clone()?;
+        let pace = Pace { account: limits.account(address), limits, due: AtomicU64::new(0) };
+        pace.count(CONNECTION_COST_BYTES);
+        Some(Arc::new(pace))
+    }
+
+    /// Counts a request that came through a proxy, whose connection many addresses share: it cannot be made to wait.
+    ///
+    /// # Errors
+    /// How long the address has to wait, where it has used up what it may send; the request is not counted then.
+    pub fn count_proxied(&self, address: IpAddr) -> Result<(), Duration> {
+        let Some(limits) = &self.limits else { return Ok(()) };
+        let (account, now) = (limits.account(address), limits.now());
+        match account.paid_at.load(Ordering::Relaxed).checked_sub(now) {
+            None | Some(0) => {
+                limits.count(&account, REQUEST_COST_BYTES);
+                Ok(())
+            }
+            Some(wait) => Err(Duration::from_nanos(wait)),
+        }
+    }
+}
+
+impl Limits {
+    fn account(&self, address: IpAddr) -> Arc<Account> {
+        // The map is whole even if a holder of the lock has panicked.
+        let mut addresses = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if addresses.accounts.len() >= addresses.search_at {
+            let now = self.now();
+            let owes = |account: &Arc<Account>| {
+                account.paid_at.load(Ordering::Relaxed) > now.saturating_sub(self.burst())
+            };
+            addresses.accounts.retain(|_, account| Arc::strong_count(account) > 1 || owes(account));
+            addresses.search_at = ADDRESSES_REMEMBERED.max(2 * addresses.accounts.len());
+        }
+        let fresh = || Arc::new(Account { paid_at: AtomicU64::new(0) });
+        addresses.accounts.entry(address).or_insert_with(fresh).clone()
+    }
+
+    /// Counts bytes, and says when they are paid for.
+    fn count(&self, account: &Account, bytes: usize) -> u64 {
+        let (earliest, cost) = (self.now().saturating_sub(self.burst()), self.nanos(bytes as u64));
+        let paid_at = |before: u64| before.max(earliest).saturating_add(cost);
+        let add = |before| Some(paid_at(before));
+        let before = account.paid_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        paid_at(before.unwrap_or_else(|unchanged| unchanged))
+    }
+
+    fn burst(&self) -> u64 {
+        self.nanos(u64::from(self.rate.burst) * 1024)
+    }
+
+    /// How long it takes to send bytes at the rate that is allowed.
+    fn nanos(&self, bytes: u64) -> u64 {
+        bytes.saturating_mul(1_000_000_000 / 1024) / u64::from(self.rate.per_second.max(1))
+    }
+
+    fn now(&self) -> u64 {
+        // Since the start, plus a burst: at the start everybody may send one.
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX).saturating_add(self.burst())
+    }
+
+    fn instant(&self, nanos: u64) -> Instant {
+        self.started + Duration::from_nanos(nanos.saturating_sub(self.burst()))
+    }
+}
+
+/// How fast one connection is read.
+#[derive(Debug)]
+pub struct Pace {
+    account: Arc<Account>,
+    limits: Arc<Limits>,
+    /// When what this connection has sent is paid for.
+    due: AtomicU64,
+}
+
+impl Pace {
+    /// Counts bytes, or what stands for them. The connection is read again when they are paid for.
+    pub fn count(&self, bytes: usize) {
+        self.due.fetch_max(self.limits.count(&self.account, bytes), Ordering::Relaxed);
+    }
+
+    /// When this connection is to be read again, if not yet.
+    fn wait_until(&self) -> Option<Instant> {
+        let due = self.due.load(Ordering::Relaxed);
+        (due > self.limits.now()).then(|| self.limits.instant(due))
+    }
+
+    fn is_address_waiting(&self) -> bool {
+        self.account.paid_at.load(Ordering::Relaxed) > self.limits.now()
+    }
+}
+
+/// A connection that is read at the pace of its address.
+#[derive(Debug)]
+pub struct Paced<T> {
+    inner: T,
+    pace: Option<Arc<Pace>>,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl<T> Paced<T> {
+    /// Reads at a pace, or without limit.
+    pub fn new(inner: T, pace: Option<Arc<Pace>>) -> Self {
+        Self { inner, pace, pause: None }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { inner, pace, pause } = self.get_mut();
+        let Some(pace) = pace else { return Pin::new(inner).poll_read(cx, buffer) };
+        loop {
+            if let Some(pause) = pause {
+                ready!(pause.as_mut().poll(cx));
+            }
+            *pause = pace.wait_until().map(|due| Box::pin(sleep_until(due)));
+            if pause.is_none() {
+                break;
+            }
+            pace.limits.delayed.inc();
+        }
+        let before = buffer.filled().len();
+        if pace.is_address_waiting() {
+            let mut turn = ReadBuf::new(buffer.initialize_unfilled_to(buffer.remaining().min(TURN_BYTES_MAX)));
+            ready!(Pin::new(inner).poll_read(cx, &mut turn))?;
+            let read = turn.filled().len();
+            buffer.advance(read);
+        } else {
+            ready!(Pin::new(inner).poll_read(cx, buffer))?;
+        }
+        pace.count(buffer.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Paced<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    const KIB: usize = 1024;
+
+    fn limits(per_second: u32, burst: u32) -> IngressLimits {
+        IngressLimits::new(Rate { per_second, burst }, Counter::default())
+    }
+
+    fn address(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
+    /// A burst is read at once, the rest at the rate, over however many connections; another address does not wait.
+    #[tokio::test]
+    async fn pace_of_an_address() {
+        let limits = limits(1024, 128);
+        let started = Instant::now();
+        let mut reads = Vec::new();
+        for _ in 0..2 {
+            let (mut sender, receiver) = duplex(256 * KIB);
+            sender.write_all(&[0; 152 * KIB]).await.unwrap();
+            let mut paced = Paced::new(receiver, limits.connection(address(1)));
+            reads.push(tokio::spawn(async move {
+                for _ in 0..38 {
+                    paced.read_exact(&mut [0; 4 * KIB]).await.unwrap();
+                }
+                drop(sender);
+            }));
+        }
+        for read in reads {
+            read.await.unwrap();
+        }
+        // Two connections and 304 KiB count 320 KiB, of which 128 need not wait, nor need the last turns.
+        assert!(started.elapsed() >= Duration::from_millis(184 * 1000 / 1024), "{:?}", started.elapsed());
+        assert!(limits.connection(address(2)).unwrap().wait_until().is_none());
+        assert!(limits.limits.unwrap().delayed.get() > 0);
+    }
+
+    /// Requests count beside their bytes, whichever way they come.
+    #[tokio::test]
+    async fn requests_count() {
+        // Slow enough that no time passes meanwhile.
+        let limits = limits(1, 16);
+        let pace = limits.connection(address(1)).unwrap();
+        for _ in 0..4 {
+            assert_eq!(pace.wait_until(), None);
+            pace.count(REQUEST_COST_BYTES);
+        }
+        // A connection and four requests are 16 KiB.
+        assert_eq!(limits.count_proxied(address(1)), Ok(()));
+        let wait = limits.count_proxied(address(1)).unwrap_err();
+        assert!(wait <= Duration::from_secs(2), "{wait:?}");
+        assert_eq!(pace.wait_until(), None, "what others sent counts when this one is read again");
+        pace.count(KIB);
+        assert!(pace.wait_until().is_some());
+        assert_eq!(limits.count_proxied(address(2)), Ok(()));
+    }
+
+    /// Without a limit nothing is counted; addresses that are idle are forgotten, those that have sent something
+    /// lately are not.
+    #[tokio::test]
+    async fn addresses_are_forgotten() {
+        assert!(IngressLimits::new(Rate::UNLIMITED, Counter::default()).connection(address(1)).is_none());
+        let limits = limits(1, 16);
+        drop(limits.connection(address(1)));
+        let limits = limits.limits.unwrap();
+        let open = limits.account(address(2));
+        limits.account(address(3));
+        limits.by_address.lock().unwrap().search_at = 0;
+        limits.account(address(4));
+        let addresses = limits.by_address.lock().unwrap();
+        let mut left: Vec<_> = addresses.accounts.keys().copied().collect();
+        left.sort();
+        assert_eq!(left, [1, 2, 4].map(address));
+        drop(open);
+    }
+}
