@@ -19,7 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -48,6 +48,8 @@ const SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// a few KiB at most.
 const STREAM_WINDOW_BYTES: u32 = 32 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024;
+/// How long a connection whose TLS handshake has failed may take to close in good order.
+const LINGER: Duration = Duration::from_secs(1);
 /// How long to wait when the system cannot give another socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -224,6 +226,14 @@ struct Connection {
     place: Place,
 }
 
+/// Closes a connection so that its peer can read what it was sent last, such as a TLS alert: closing a socket that has
+/// unread bytes resets the connection, and the reset overtakes what is on its way.
+async fn close_gracefully(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+    Ok(())
+}
+
 /// Watches what the transport takes of a response, at the expense of the address that it is for.
 fn watched(
     mut response: Response,
@@ -262,9 +272,12 @@ impl Connection {
     async fn serve_client(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let stream = Paced::new(stream, self.pace.clone());
         let Some(tls) = self.tls.take() else { return self.serve_http(stream).await };
-        match timeout(self.first_request, tls.accept(stream)).await {
+        match timeout(self.first_request, tls.accept(stream).into_fallible()).await {
             Ok(Ok(stream)) => self.serve_http(stream).await,
-            Ok(Err(error)) => tracing::debug!(peer = %self.remote, %error, "a TLS handshake failed"),
+            Ok(Err((error, stream))) => {
+                tracing::debug!(peer = %self.remote, %error, "a TLS handshake failed");
+                let _ = timeout(LINGER, close_gracefully(stream)).await;
+            }
             Err(_) => tracing::debug!(peer = %self.remote, "a TLS handshake took too long"),
         }
     }
