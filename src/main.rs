@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-/// The C library's allocator keeps hundreds of megabytes that a crowd has used once; this one returns them to
-/// the system within a second.
+/// Returns memory that a crowd or an attack has used to the system some seconds later, in threads of its own: other
+/// allocators do so only when the same thread allocates again, or never.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     chitchat::cli::main()

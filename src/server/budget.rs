@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use prometheus_client::metrics::gauge::Gauge;
 
 /// What an open connection is charged, in bytes: about what its buffers take where it is idle.
-pub const CONNECTION_BYTES: usize = 48 * 1024;
+pub const CONNECTION_BYTES: usize = 64 * 1024;
 
 /// The budgets of all addresses that the service holds something for. Clones share them.
 #[derive(Clone, Debug)]

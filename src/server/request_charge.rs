@@ -25,7 +25,7 @@ use super::vitals::Vitals;
 use crate::wire::Rejection;
 
 /// What an open request is charged, in bytes, beside its headers and its body: about what serving it takes.
-const REQUEST_BYTES: usize = 16 * 1024;
+const REQUEST_BYTES: usize = 32 * 1024;
 /// What a header takes beside its name and value: its entry in the map, and what was allocated to make it.
 const HEADER_BYTES: usize = 128;
 /// When an address whose budget is used up should try again.

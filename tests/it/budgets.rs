@@ -146,7 +146,7 @@ async fn connections_are_charged() {
 #[tokio::test]
 async fn answers_are_charged_before_they_are_made() {
     // Two connections, and room for less than a page of 1,000 events of 128 characters.
-    let memory_per_address_max = 2 * CONNECTION_BYTES + 64 * 1024;
+    let memory_per_address_max = 2 * CONNECTION_BYTES + 112 * 1024;
     let config = Config { memory_per_address_max, ..Server::config() };
     let server = Server::with(config).await;
     let alice = Participant::arrive(server.address, "alice").await;

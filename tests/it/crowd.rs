@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chitchat::client::{self, Event, Kind, LeaveError, Options, PublishError, Receipt, Update, Updates};
-use chitchat::wire::Reason;
+use chitchat::wire::{Reason, pb};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::support::{Proxy, Server, check_transcript, soon};
+use crate::support::{DurableServer, Proxy, Server, Wire, check_transcript, soon};
 
 const PARTICIPANTS: usize = 20;
 const MESSAGES: usize = 200;
@@ -158,4 +158,42 @@ async fn a_refused_message_or_name_has_its_reason() {
     }
     let taken = client::join(Options::new(server.url(), "ALICE")).await.unwrap_err();
     assert_eq!(taken.reason(), Some(Reason::NameTaken));
+}
+
+/// Memory for each participant does not grow with their number: what a stream keeps is its own, not a list of all.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_of_a_participant_is_flat() {
+    const FEW: usize = 200;
+    const MANY: usize = 800;
+    let server = DurableServer::start(&["--address-limits", "off"]);
+    let mut streams = JoinSet::new();
+    let mut join = async |numbers: std::ops::Range<usize>| {
+        let mut wires = Vec::new();
+        for n in numbers {
+            if n % 100 == 0 {
+                wires.push(Wire::connect(server.address).await);
+            }
+            let request = pb::JoinRequest { display_name: format!("participant {n}"), ..Default::default() };
+            let mut frames = wires.last().unwrap().join(&request).await;
+            frames.next().await.unwrap();
+            let wire = wires.last().unwrap().clone();
+            streams.spawn(async move {
+                while frames.next().await.is_ok() {}
+                drop(wire);
+            });
+        }
+    };
+    let empty = server.resident_bytes();
+    join(0..FEW).await;
+    let first = server.resident_bytes().saturating_sub(empty) as usize / FEW;
+    join(FEW..MANY).await;
+    // What a burst of joins has left in buffers goes away.
+    let further = || server.resident_bytes().saturating_sub(empty + (first * FEW) as u64) as usize / (MANY - FEW);
+    soon(async {
+        while 2 * further() > 3 * first {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    println!("KiB for each participant: {} of {FEW}, {} of the next", first / 1024, further() / 1024);
 }
