@@ -23,6 +23,20 @@ export default {
     await other.join("å".repeat(32));
   },
 
+  "a conversation without a place for one more says whose places are taken": async (world) => {
+    for (const [option, words] of [
+      ["--participants-max", /^The conversation is full: at most 1 can take part at a time\./],
+      ["--participants-per-address-max", /^All places for your address are taken: at most 1 at a time\./],
+    ]) {
+      const server = await world.server({ args: [option, "1"] });
+      const alice = await world.visitor(server.url);
+      await alice.join("alice");
+      const bob = await world.visitor(server.url);
+      await bob.ask("bob");
+      await bob.reads("#join-problem", words);
+    }
+  },
+
   "the composer counts as the service does": async (world) => {
     const server = await world.server();
     const alice = await world.visitor(server.url);

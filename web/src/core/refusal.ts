@@ -75,7 +75,7 @@ export function inWords(failure: Failure): string {
     case "RATE_LIMITED":
       return "Too many requests at once.";
     case "CONVERSATION_FULL":
-      return `The conversation is full${count(failure, "participants", (_, max) => `: at most ${max} can take part at a time`)}.`;
+      return full(failure);
     case "SLOW_CONSUMER":
       return "This page was too slow to receive what was sent to it.";
     case "REPLACED":
@@ -89,6 +89,12 @@ export function inWords(failure: Failure): string {
         ? "The service cannot be reached."
         : `This page does not understand the service’s answer${because(failure.message)}`;
   }
+}
+
+/** Of all places, or of those that one address may have. */
+function full(failure: Failure): string {
+  const share = count(failure, "participants_per_address", (_, max) => `All places for your address are taken: at most ${max} at a time.`);
+  return share || `The conversation is full${count(failure, "participants", (_, max) => `: at most ${max} can take part at a time`)}.`;
 }
 
 /** Says a limit, where the service named it. */
