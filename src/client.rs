@@ -174,7 +174,7 @@ pub fn check_address(url: &str) -> Result<(), JoinError> {
     connection::parse_address(url).map(drop)
 }
 
-/// Joins the conversation. Records of all that follows are emitted as the design says, under
+/// Joins the conversation. Everything that follows is recorded (specification, chapter 9) under the target
 /// [`record::TARGET`](crate::record::TARGET).
 ///
 /// # Errors

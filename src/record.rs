@@ -1,5 +1,5 @@
 //! Log records: JSON Lines in a file, from which the order of events can be proved afterwards, and the
-//! same for people on standard error (DESIGN, Log records).
+//! same for people on standard error (specification, chapter 9).
 //!
 //! The library emits records through `tracing` under one target; where they go is for the program to say,
 //! and [`install`] is what our own program says.

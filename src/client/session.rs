@@ -335,7 +335,7 @@ fn receipt(sequence: u64, logical_time: u64) -> Receipt {
     Receipt { sequence: Sequence(sequence), logical_time: LogicalTime(logical_time) }
 }
 
-/// S7 ii: the content and its logical time.
+/// S7 (ii): the content and its logical time.
 fn record_delivery(event: &Event) {
     let Particulars { message_id, sent_logical_time, seen_sequence, reason } = event.kind.particulars();
     record!(

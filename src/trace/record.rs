@@ -1,4 +1,4 @@
-//! One log record, as its line says it (DESIGN, Log records). Fields that nobody here needs are ignored.
+//! One log record, as its line says it (specification, chapter 9). Fields that nobody here needs are ignored.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -102,7 +102,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 
 /// A log record: what its fields say, unjudged.
 #[derive(Clone, Debug, serde::Deserialize)]
-#[allow(missing_docs, reason = "the design names the fields")]
+#[allow(missing_docs, reason = "the specification, chapter 9, has the fields")]
 pub struct Record<'a> {
     #[serde(borrow)]
     pub timestamp: Text<'a>,

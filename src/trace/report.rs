@@ -9,7 +9,7 @@ pub const SHOWN_MAX: usize = 5;
 /// How many reasons why something could not be checked are shown; the rest are counted.
 const GAPS_MAX: usize = 20;
 
-/// A rule of the design (Rules that `verify` checks).
+/// A rule of the specification's chapter 8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(usize)]
 #[allow(missing_docs, reason = "`title` says it")]

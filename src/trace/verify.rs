@@ -1,4 +1,4 @@
-//! The rules V1 to V14 over the logs of all processes (DESIGN, Rules that `verify` checks).
+//! The rules V1 to V14 over the logs of all processes (specification, chapter 8).
 //!
 //! The service's records make the journal, which stays, at some 170 bytes an event: what others tell of an event
 //! comes later, and so does what it is compared with. The records of the others are looked at one by one as they

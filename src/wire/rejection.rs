@@ -1,4 +1,4 @@
-//! The one place where errors become gRPC status, and status becomes a reason again (DESIGN, Errors).
+//! The one place where errors become gRPC status, and status becomes a reason again (specification, chapter 7).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -81,7 +81,7 @@ pub enum Rejection {
 
 /// The stable names of the rejections: the `reason` of an `ErrorInfo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the names are the documentation: see the table of errors in the design")]
+#[allow(missing_docs, reason = "the names are the documentation: see the table in the specification, chapter 7")]
 pub enum Reason {
     TextEmpty,
     TextTooLong,
@@ -105,7 +105,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The table of the design: every reason with its name and its status code.
+    /// The table of the specification's chapter 7: every reason with its name and its status code.
     const TABLE: [(Reason, &'static str, Code); 19] = [
         (Reason::TextEmpty, "TEXT_EMPTY", Code::InvalidArgument),
         (Reason::TextTooLong, "TEXT_TOO_LONG", Code::InvalidArgument),

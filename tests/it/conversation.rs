@@ -1,4 +1,4 @@
-//! Properties of the state machine over random commands, against the rules of the design and against a
+//! Properties of the state machine over random commands, against the specification's rules and against a
 //! model that is as naive as can be (V1, V2, V5, V8, V11).
 
 mod commands;

@@ -1,5 +1,5 @@
 //! Integration tests: real processes, real sockets, hand-made bytes. Every test is named by its outcome and
-//! cites the rule of the design that it checks (S3, V5 …).
+//! cites the rule of docs/specification.md that it checks (S3, V5 …).
 //!
 //! | module | what it shows |
 //! |---|---|

@@ -135,7 +135,7 @@ export default {
     assert.deepEqual(delivered.map((record) => record.sequence), [62], "what was listed was not delivered");
   },
 
-  "the log has the names of the design and no secret": async (world) => {
+  "the log has the names of the specification and no secret": async (world) => {
     const server = await world.server();
     const alice = await world.visitor(server.url);
     await alice.join("alice");

@@ -245,7 +245,7 @@ impl Refused {
     }
 }
 
-/// Checks that an answer is this refusal of the design's table.
+/// Checks that an answer is this refusal of the specification's table (chapter 7).
 #[track_caller]
 pub fn refused<T>(answer: Result<T, Status>, code: Code, reason: &str) -> Refused {
     let status = answer.err().unwrap_or_else(|| panic!("{reason} was to be refused"));

@@ -1,4 +1,4 @@
-/** The log: one JSON object a line, bounded, by the names that the design fixes. */
+/** The log: one JSON object a line, bounded (specification, chapter 9). */
 
 import type { RecordEvent, RecordFields } from "./step.js";
 

@@ -35,7 +35,7 @@ export type Input =
   | { readonly type: "earlier"; readonly segment: number; readonly events: readonly ChatEvent[] }
   | { readonly type: "earlier-failed"; readonly segment: number; readonly failure: Failure };
 
-/** The fields of a log record, by the names that the design fixes. */
+/** The fields of a log record (specification, chapter 9). */
 export interface RecordFields {
   readonly epoch?: string;
   readonly participant_id?: string;
