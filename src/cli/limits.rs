@@ -89,7 +89,7 @@ pub(super) struct Limits {
     ingress_per_address_rate: u32,
 
     /// How many KiB are read from one address at once, after a pause.
-    #[arg(long, value_name = "KIB", env = "CHITCHAT_INGRESS_PER_ADDRESS_BURST", default_value_t = 8192,
+    #[arg(long, value_name = "KIB", env = "CHITCHAT_INGRESS_PER_ADDRESS_BURST", default_value_t = 4096,
         value_parser = number(1..=u32::MAX))]
     ingress_per_address_burst: u32,
 

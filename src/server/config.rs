@@ -85,7 +85,7 @@ impl Default for Config {
             connections_max: 20_000,
             connections_per_address_max: 500,
             memory_per_address_max: 64 * 1024 * 1024,
-            ingress_per_address_rate: Rate { per_second: 2048, burst: 8192 },
+            ingress_per_address_rate: Rate { per_second: 2048, burst: 4096 },
             streams_max: 128,
             publish_rate: Rate { per_second: 20, burst: 60 },
             publish_per_address_rate: Rate { per_second: 100, burst: 500 },

@@ -21,8 +21,9 @@ pub const REQUEST_COST_BYTES: usize = 2 * 1024;
 /// What a new connection counts: about what a TLS handshake costs.
 pub const CONNECTION_COST_BYTES: usize = 8 * 1024;
 
-/// The most bytes that are read at once from an address that has to wait, so that its connections take turns.
-const TURN_BYTES_MAX: usize = 4 * 1024;
+/// The most bytes that are read at once from an address that has to wait. Few, since what a turn costs is known only
+/// when it is read, and each of hundreds of connections may have a turn that was due before the debt grew.
+const TURN_BYTES_MAX: usize = 256;
 /// When this many addresses are remembered, those that owe nothing are forgotten.
 const ADDRESSES_REMEMBERED: usize = 20_000;
 
