@@ -2,6 +2,7 @@
 
 mod access;
 mod diagram;
+mod exit_codes;
 mod gallery;
 mod join;
 mod journal;
@@ -10,6 +11,7 @@ mod lines;
 mod listen;
 mod log_tail;
 mod logs;
+mod manual;
 mod network;
 mod progress;
 mod send;
@@ -50,12 +52,9 @@ enum Command {
     Journal(journal::Journal),
     Verify(verify::Verify),
     Diagram(diagram::Diagram),
+    Completions(manual::Completions),
+    Man(manual::Manual),
 }
-
-/// Not everything that was asked for was done, and not nothing.
-const PARTLY: u8 = 3;
-/// Wrong usage.
-const USAGE: u8 = 2;
 
 /// Parses the command line and runs it. Wrong usage exits 2 before anything starts, a failure exits 1.
 pub fn main() -> ExitCode {
@@ -66,6 +65,8 @@ pub fn main() -> ExitCode {
         Ok(Command::Journal(journal)) => run(journal.run()),
         Ok(Command::Verify(verify)) => verify.run(),
         Ok(Command::Diagram(diagram)) => diagram.run(),
+        Ok(Command::Completions(completions)) => printed(completions.print(Cli::command()), ExitCode::SUCCESS),
+        Ok(Command::Man(manual)) => printed(manual.print(Cli::command()), ExitCode::SUCCESS),
         Err(code) => code,
     };
     terminal::flush();
@@ -86,7 +87,7 @@ fn parse() -> Result<Command, ExitCode> {
             // If the reader of a help text has closed the pipe, it has read enough.
             drop(io::stdout().write_all(shown(terminal::output_has_colours()).as_bytes()));
         }
-        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit_codes::USAGE))
     })
 }
 
@@ -109,9 +110,20 @@ fn of_output(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
 }
 
+/// The exit code, also where the reader of a pipe has closed it.
+fn printed(result: io::Result<()>, code: ExitCode) -> ExitCode {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            notice(&format!("chitchat: {}", of_output(error)));
+            ExitCode::from(exit_codes::USAGE)
+        }
+        _ => code,
+    }
+}
+
 fn fail(error: &(dyn Error + 'static)) -> ExitCode {
     notice(&format!("chitchat: {error}"));
-    ExitCode::FAILURE
+    ExitCode::from(exit_codes::FAILURE)
 }
 
 /// The longest time that an option takes. Longer is a typo, and overflows some timers.

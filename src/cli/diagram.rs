@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use super::exit_codes::USAGE;
 use super::logs::{self, Sink};
 use super::{number, of_output};
 use crate::terminal::{escaped, notice};
@@ -85,7 +86,7 @@ impl Diagram {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 notice(&format!("chitchat: {error}"));
-                ExitCode::from(2)
+                ExitCode::from(USAGE)
             }
         }
     }

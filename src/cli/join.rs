@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::{Access, display_name};
 use super::lines::Lines;
-use super::signals::{Hangup, INTERRUPTED_TWICE, Interrupts};
-use super::{PARTLY, number, switch};
+use super::exit_codes::{INTERRUPTED_TWICE, PARTLY};
+use super::signals::{Hangup, Interrupts};
+use super::{number, switch};
 use crate::chat::DisplayName;
 
 use screen::Screen;

@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::exit_codes::USAGE;
 use super::of_output;
 use super::progress::Progress;
 use crate::chat::{Conversation, Event, EventKind, LeaveReason, Sequence};
@@ -20,8 +21,6 @@ use crate::terminal::{escaped, json_line, notice};
 
 /// How many events are read at a time.
 const PAGE: usize = 1024;
-/// The exit code for a file of which nothing can be said.
-const UNUSABLE: u8 = 2;
 
 /// Inspect or back up a journal, also while a service writes it. The journal is not changed.
 #[derive(Debug, Args)]
@@ -76,7 +75,7 @@ impl Journal {
             Err(Failure::Damaged(why)) => Err(why.into()),
             Err(Failure::Unusable(why)) => {
                 notice(&format!("chitchat: {why}"));
-                Ok(ExitCode::from(UNUSABLE))
+                Ok(ExitCode::from(USAGE))
             }
             // Whoever reads the output has seen enough.
             Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::access::{Access, display_name, say};
 use super::lines::{LineFault, Lines};
 use super::signals::{Hangup, Interrupts, stop_on_signal};
-use super::{PARTLY, USAGE};
+use super::exit_codes::{FAILURE, PARTLY, USAGE};
 use crate::chat::{DisplayName, MessageText};
 use crate::client::{Chat, LeaveError, PublishError, Update, Updates};
 use crate::terminal::notice;
@@ -115,7 +115,7 @@ impl Outcome {
     fn code(&self) -> ExitCode {
         match self {
             Self { failed: 0, .. } => ExitCode::SUCCESS,
-            Self { acknowledged: 0, .. } => ExitCode::FAILURE,
+            Self { acknowledged: 0, .. } => ExitCode::from(FAILURE),
             _ => ExitCode::from(PARTLY),
         }
     }

@@ -6,10 +6,8 @@ use std::sync::OnceLock;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::exit_codes::INTERRUPTED_TWICE;
 use crate::terminal;
-
-/// The exit code of a program that SIGINT ended.
-pub(super) const INTERRUPTED_TWICE: u8 = 130;
 
 /// Of what ends, which signal ends the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

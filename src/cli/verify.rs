@@ -10,8 +10,9 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::exit_codes::{FAILURE, USAGE};
 use super::logs::{self, Log, LogError};
-use super::{gallery, of_output};
+use super::{gallery, printed};
 use crate::terminal::{escaped, json_line, notice};
 use crate::trace::record::LineRef;
 use crate::trace::report::{Report, RuleReport, Verdict};
@@ -56,7 +57,7 @@ impl Verify {
             Ok(outcome) => outcome,
             Err(error) => {
                 notice(&format!("chitchat: {error}"));
-                return ExitCode::from(2);
+                return ExitCode::from(USAGE);
             }
         };
         let shown = if json { outcome.print_json() } else { outcome.print() };
@@ -83,10 +84,10 @@ impl Verify {
 impl Outcome {
     fn verdict(&self) -> ExitCode {
         if !self.report.violated().is_empty() {
-            ExitCode::FAILURE
+            ExitCode::from(FAILURE)
         } else if self.report.journals == 0 {
             notice("chitchat: no log of the service was given, so the order is not known and nothing is proved");
-            ExitCode::from(2)
+            ExitCode::from(USAGE)
         } else {
             ExitCode::SUCCESS
         }
@@ -210,15 +211,4 @@ impl Outcome {
 /// So many of something, in words.
 fn counted(count: u64, of: &str) -> String {
     format!("{count} {of}{}", if count == 1 { "" } else { "s" })
-}
-
-/// The exit code, also where whoever reads has heard enough.
-fn printed(result: io::Result<()>, code: ExitCode) -> ExitCode {
-    match result {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            notice(&format!("chitchat: {}", of_output(error)));
-            ExitCode::from(2)
-        }
-        _ => code,
-    }
 }

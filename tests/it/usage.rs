@@ -166,6 +166,27 @@ fn help_and_version_are_there_for_everything() {
     }
 }
 
+/// Completions and the manual page are made from the options, so they have them all.
+#[test]
+fn completions_and_the_manual_have_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let commands = ["serve", "join", "send", "journal", "verify", "diagram"];
+    for arguments in [
+        &["man"][..],
+        &["completions", "bash"],
+        &["completions", "zsh"],
+        &["completions", "fish"],
+        &["completions", "elvish"],
+        &["completions", "powershell"],
+    ] {
+        let text = run(folder.path(), arguments, &[]).succeeded().output.join("\n").replace('\\', "");
+        for word in commands.into_iter().chain(["ingress-per-address-rate", "secret-file", "gallery"]) {
+            assert!(text.contains(word), "{arguments:?}: {word}");
+        }
+    }
+    check_wrong(&["completions", "tcsh"], &[], "tcsh");
+}
+
 /// The options for limits with their defaults, as `serve --help` has them.
 fn limits_in_help() -> BTreeMap<String, String> {
     let folder = tempfile::tempdir().unwrap();

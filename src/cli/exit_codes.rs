@@ -1,0 +1,10 @@
+//! The exit codes of all commands. What each means for each command: specification, chapter 10.
+
+/// What was asked for could not be done; `verify`: a rule is broken.
+pub(super) const FAILURE: u8 = 1;
+/// Wrong usage. For the commands that read files: nothing can be said of what was given.
+pub(super) const USAGE: u8 = 2;
+/// Not everything that was asked for was done, and not nothing: some messages were refused.
+pub(super) const PARTLY: u8 = 3;
+/// The user interrupted the program twice, as a shell reports a program that SIGINT ended.
+pub(super) const INTERRUPTED_TWICE: u8 = 130;
