@@ -6,7 +6,6 @@
 mod accept;
 mod attachments;
 mod broadcast;
-mod budget;
 mod config;
 mod deadline;
 mod drain;
@@ -14,9 +13,9 @@ mod engine;
 mod feed;
 mod forwarded;
 mod guard;
-mod http;
 mod ingress;
 mod join_body;
+mod memory;
 mod metrics;
 mod origin;
 mod page;
@@ -28,6 +27,7 @@ mod readiness;
 mod refusals;
 mod request_charge;
 mod response_body;
+mod router;
 mod secret;
 mod service;
 mod shares;
@@ -55,11 +55,11 @@ use crate::wire::PARTICIPANTS_MAX;
 pub use accept::HEADER_LIST_BYTES_MAX;
 pub use attachments::PRESENCE_MERGE;
 pub use broadcast::record_recovered_broadcast;
-pub use budget::CONNECTION_BYTES;
 pub use config::{Config, Machine};
 pub use feed::FEED_WINDOW;
 pub use forwarded::{PROXY_HOPS_MAX, ProxyNetwork, ProxyNetworkFault, TrustedProxies};
 pub use guard::Allowed;
+pub use memory::CONNECTION_BYTES;
 pub use proxy_protocol::PROXY_HEADER_BYTES_MAX;
 pub use rates::{READ_RATE, Rate};
 pub use refusals::{CLAIM_BYTES_RECORDED, REFUSALS_RECORDED};
@@ -192,7 +192,7 @@ fn compose(
     let pages = Semaphore::new(PAGES_AT_A_TIME);
     let service =
         Service { engine: handle, reader, history, epoch, machine, rates, pages, vitals: vitals.clone() };
-    let (router, health) = http::router(service, config, &vitals);
+    let (router, health) = router::router(service, config, &vitals);
     (engine, router, health)
 }
 

@@ -27,10 +27,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::ServiceExt;
 
-use super::budget::AddressBudget;
 use super::config::Config;
 use super::forwarded::TrustedProxies;
 use super::ingress::{Pace, Paced};
+use super::memory::AddressBudget;
 use super::origin::{Peer, limited_address};
 use super::places::{ConnectionLimits, Place};
 use super::proxy_protocol;

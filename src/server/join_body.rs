@@ -18,7 +18,7 @@ use http::HeaderMap;
 use http_body::Frame;
 use tonic::Status;
 
-use super::budget::Reservation;
+use super::memory::Reservation;
 use super::slot::Delivery;
 
 /// A stream on its way from the service to the response; in its extensions, which only hold what can be cloned.
@@ -104,7 +104,7 @@ mod tests {
     use http_body::Body as _;
     use prometheus_client::metrics::gauge::Gauge;
 
-    use super::super::budget::MemoryBudgets;
+    use super::super::memory::MemoryBudgets;
     use super::super::slot;
     use super::*;
     use crate::chat::Sequence;

@@ -15,12 +15,12 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tonic::Status;
 
-use super::budget::{AddressBudget, Overdrawn, Reservation};
 use super::forwarded::TrustedProxies;
-use super::http::set_security_headers;
 use super::ingress::{Pace, REQUEST_COST_BYTES};
+use super::memory::{AddressBudget, Overdrawn, Reservation};
 use super::origin::{Origin, Transport, limited_address};
 use super::refusals;
+use super::router::set_security_headers;
 use super::vitals::Vitals;
 use crate::wire::Rejection;
 

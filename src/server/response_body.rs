@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
-use super::budget::{Overdrawn, Reservation};
+use super::memory::{Overdrawn, Reservation};
 use super::watchdog::ResponseWatch;
 
 /// The most bytes that are handed to the transport in one piece.

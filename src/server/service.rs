@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use tokio_stream::Empty;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::budget::{Overdrawn, Reservation};
 use super::config::Machine;
 use super::engine::{Caller, EngineHandle};
 use super::feed::FeedReader;
 use super::join_body::{Handover, JoinBody};
+use super::memory::{Overdrawn, Reservation};
 use super::origin::Origin;
 use super::rates::Rates;
 use super::request_charge::overdrawn;

@@ -2,9 +2,9 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::budget::MemoryBudgets;
 use super::config::Config;
 use super::ingress::IngressLimits;
+use super::memory::MemoryBudgets;
 use super::metrics::Metrics;
 use super::readiness::Readiness;
 use super::refusals::Refusals;

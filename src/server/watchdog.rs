@@ -17,7 +17,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::budget::{AddressBudget, Overdrawn};
+use super::memory::{AddressBudget, Overdrawn};
 
 /// How long after the stall limit a response is reset. A stream that was ended with SLOW_CONSUMER has this
 /// time to deliver its status.
