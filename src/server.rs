@@ -1,42 +1,24 @@
 //! The service process: how its parts are put together.
 //!
-//! Data flows one way: wire → validated types → [`engine`] (the one writer) → journal → [`feed`] →
-//! [`stream`] → wire. The socket, the configuration, the journal and the shutdown signal are handed in.
+//! Data flows one way: wire → validated types → [`engine`](core::engine) (the one writer) → journal →
+//! [`feed`](core::feed) → [`stream`](core::stream) → wire. The socket, the configuration, the journal and the shutdown
+//! signal are handed in.
+//!
+//! | folder | what is in it |
+//! |---|---|
+//! | [`core`](self::core) | the conversation and each participant's stream |
+//! | [`edge`] | connections |
+//! | [`http`](self::http) | requests: routes, checks, the page |
+//! | [`budget`] | memory that is held for an address |
+//! | [`ops`] | metrics, readiness, rates, records of refusals |
 
-mod accept;
-mod attachments;
-mod broadcast;
+mod budget;
 mod config;
-mod deadline;
-mod drain;
-mod engine;
-mod feed;
-mod forwarded;
-mod guard;
-mod ingress;
-mod join_body;
-mod memory;
-mod metrics;
-mod origin;
-mod page;
-mod places;
-mod presence;
-mod proxy_protocol;
-mod rates;
-mod readiness;
-mod refusals;
-mod request_charge;
-mod response_body;
-mod router;
-mod secret;
+mod core;
+mod edge;
+mod http;
+mod ops;
 mod service;
-mod shares;
-mod slot;
-mod stream;
-mod tls;
-mod token;
-mod vitals;
-mod watchdog;
 
 use std::io;
 use std::net::SocketAddr;
@@ -52,28 +34,28 @@ use crate::journal::{Epoch, Journal, JournalError, RecoveryError, recover};
 use crate::record::record;
 use crate::wire::PARTICIPANTS_MAX;
 
-pub use accept::HEADER_LIST_BYTES_MAX;
-pub use attachments::PRESENCE_MERGE;
-pub use broadcast::record_recovered_broadcast;
+pub use self::core::attachments::PRESENCE_MERGE;
+pub use self::core::broadcast::record_recovered_broadcast;
+pub use self::core::feed::FEED_WINDOW;
+pub use self::http::guard::Allowed;
+pub use self::http::secret::{SECRET_CHARACTERS_MAX, SECRET_CHARACTERS_MIN, Secret, SecretFault, WRONG_SECRETS};
+pub use budget::memory::CONNECTION_BYTES;
 pub use config::{Config, Machine};
-pub use feed::FEED_WINDOW;
-pub use forwarded::{PROXY_HOPS_MAX, ProxyNetwork, ProxyNetworkFault, TrustedProxies};
-pub use guard::Allowed;
-pub use memory::CONNECTION_BYTES;
-pub use proxy_protocol::PROXY_HEADER_BYTES_MAX;
-pub use rates::{READ_RATE, Rate};
-pub use refusals::{CLAIM_BYTES_RECORDED, REFUSALS_RECORDED};
-pub use secret::{SECRET_CHARACTERS_MAX, SECRET_CHARACTERS_MIN, Secret, SecretFault, WRONG_SECRETS};
-pub use tls::{Tls, TlsError};
+pub use edge::accept::HEADER_LIST_BYTES_MAX;
+pub use edge::forwarded::{PROXY_HOPS_MAX, ProxyNetwork, ProxyNetworkFault, TrustedProxies};
+pub use edge::proxy_protocol::PROXY_HEADER_BYTES_MAX;
+pub use edge::tls::{Tls, TlsError};
+pub use ops::rates::{READ_RATE, Rate};
+pub use ops::refusals::{CLAIM_BYTES_RECORDED, REFUSALS_RECORDED};
 
-use attachments::Attachments;
-use engine::{Engine, EngineParts};
-use feed::Feed;
-use rates::Rates;
+use self::core::attachments::Attachments;
+use self::core::engine::{Engine, EngineParts};
+use self::core::feed::Feed;
+use self::core::shares::ParticipantShares;
+use self::core::stream::StreamContext;
+use ops::rates::Rates;
+use ops::vitals::Vitals;
 use service::{PAGES_AT_A_TIME, Service};
-use shares::ParticipantShares;
-use stream::StreamContext;
-use vitals::Vitals;
 
 /// A service that cannot start or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -141,7 +123,7 @@ pub async fn run_recovered(
         record!(INFO, "server", "server_stopping", epoch = %epoch);
         stopping.cancel();
     };
-    tokio::join!(accept::serve(listener, router, &config, &vitals), vitals.readiness.report(health), stop);
+    tokio::join!(edge::accept::serve(listener, router, &config, &vitals), vitals.readiness.report(health), stop);
     match engine.await.map_err(io::Error::other)? {
         Ok(conversation) => {
             record_state("server_stopped", &epoch, &conversation, None);
@@ -192,7 +174,7 @@ fn compose(
     let pages = Semaphore::new(PAGES_AT_A_TIME);
     let service =
         Service { engine: handle, reader, history, epoch, machine, rates, pages, vitals: vitals.clone() };
-    let (router, health) = router::router(service, config, &vitals);
+    let (router, health) = self::http::router::router(service, config, &vitals);
     (engine, router, health)
 }
 

@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
-use super::forwarded::TrustedProxies;
-use super::guard::Allowed;
-use super::rates::Rate;
-use super::secret::Secret;
-use super::tls::Tls;
+use super::edge::forwarded::TrustedProxies;
+use super::edge::tls::Tls;
+use super::http::guard::Allowed;
+use super::http::secret::Secret;
+use super::ops::rates::Rate;
 
 /// How the service runs.
 #[derive(Clone, Debug)]
@@ -42,8 +42,8 @@ pub struct Config {
     /// taken of responses, and what its connections need.
     pub memory_per_address_max: usize,
     /// How fast the service reads from one address, in KiB. A request counts
-    /// [`REQUEST_COST_BYTES`](super::ingress::REQUEST_COST_BYTES) more, a connection
-    /// [`CONNECTION_COST_BYTES`](super::ingress::CONNECTION_COST_BYTES).
+    /// [`REQUEST_COST_BYTES`](super::edge::ingress::REQUEST_COST_BYTES) more, a connection
+    /// [`CONNECTION_COST_BYTES`](super::edge::ingress::CONNECTION_COST_BYTES).
     pub ingress_per_address_rate: Rate,
     /// How many requests and streams may be open at a time on one HTTP/2 connection.
     pub streams_max: u32,

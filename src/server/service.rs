@@ -7,16 +7,16 @@ use tokio::time::Instant;
 use tokio_stream::Empty;
 use tonic::{Request, Response, Status, async_trait};
 
+use super::budget::memory::{Overdrawn, Reservation};
+use super::budget::request_charge::overdrawn;
 use super::config::Machine;
-use super::engine::{Caller, EngineHandle};
-use super::feed::FeedReader;
-use super::join_body::{Handover, JoinBody};
-use super::memory::{Overdrawn, Reservation};
-use super::origin::Origin;
-use super::rates::Rates;
-use super::request_charge::overdrawn;
-use super::token;
-use super::vitals::Vitals;
+use super::core::engine::{Caller, EngineHandle};
+use super::core::feed::FeedReader;
+use super::core::join_body::{Handover, JoinBody};
+use super::core::token;
+use super::edge::origin::Origin;
+use super::ops::rates::Rates;
+use super::ops::vitals::Vitals;
 use crate::chat::{
     Command, DisplayName, LogicalTime, MessageId, MessageText, ParticipantId, Sequence, SessionKey,
 };
@@ -205,7 +205,7 @@ fn unreadable(error: JournalError) -> Rejection {
 
 #[async_trait]
 impl ChitChatService for Service {
-    /// The real stream is handed over to [`join_body`](super::join_body).
+    /// The real stream is handed over to [`join_body`](super::core::join_body).
     type JoinStream = Empty<Result<pb::JoinResponse, Status>>;
 
     async fn join(&self, request: Request<pb::JoinRequest>) -> Result<Response<Self::JoinStream>, Status> {

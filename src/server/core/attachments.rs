@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::time::{DelayQueue, delay_queue};
 
 use super::feed::Feed;
-use super::origin::Origin;
 use super::slot::Delivery;
 use super::stream::{End, Stream, StreamContext};
 use crate::chat::{Conversation, DisplayName, ParticipantId, Sequence};
 use crate::record::record;
+use crate::server::edge::origin::Origin;
 use crate::wire::{Frame, Rejection, WelcomeParts};
 
 /// How soon an expiry is tried again that the journal would not record.

@@ -16,10 +16,10 @@ use http::{HeaderMap, StatusCode, header};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::origin::Origin;
-use super::rates::{Limiter, Rate};
-use super::refusals::answer;
-use super::vitals::Vitals;
+use crate::server::edge::origin::Origin;
+use crate::server::ops::rates::{Limiter, Rate};
+use crate::server::ops::refusals::answer;
+use crate::server::ops::vitals::Vitals;
 use crate::wire::Rejection;
 
 /// The shortest secret, in characters. 16 random characters of Base64 have 96 bits.

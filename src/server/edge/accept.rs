@@ -27,18 +27,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::ServiceExt;
 
-use super::config::Config;
 use super::forwarded::TrustedProxies;
 use super::ingress::{Pace, Paced};
-use super::memory::AddressBudget;
 use super::origin::{Peer, limited_address};
 use super::places::{ConnectionLimits, Place};
 use super::proxy_protocol;
-use super::request_charge::{self, Charged};
-use super::response_body::WatchedBody;
 use super::tls::Tls;
-use super::vitals::Vitals;
-use super::watchdog::{ConnectionWatch, StreamExecutor, Watchdog};
+use crate::server::budget::memory::AddressBudget;
+use crate::server::budget::request_charge::{self, Charged};
+use crate::server::budget::response_body::WatchedBody;
+use crate::server::budget::watchdog::{ConnectionWatch, StreamExecutor, Watchdog};
+use crate::server::config::Config;
+use crate::server::ops::vitals::Vitals;
 
 /// The largest header list of a request, in bytes.
 pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;

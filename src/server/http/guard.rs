@@ -16,9 +16,9 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header, uri::Authority};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::origin::{Origin, Proxied};
-use super::refusals::{Claims, answer};
-use super::vitals::Vitals;
+use crate::server::edge::origin::{Origin, Proxied};
+use crate::server::ops::refusals::{Claims, answer};
+use crate::server::ops::vitals::Vitals;
 use crate::wire::Rejection;
 
 /// The name that the browser used, as a proxy tells it.

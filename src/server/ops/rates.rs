@@ -10,8 +10,8 @@ use std::time::Duration;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-use super::config::Config;
 use crate::chat::ParticipantId;
+use crate::server::config::Config;
 use crate::wire::Rejection;
 
 /// When this many keys are remembered, those that have been quiet for a while are forgotten.

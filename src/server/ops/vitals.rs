@@ -2,12 +2,12 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::config::Config;
-use super::ingress::IngressLimits;
-use super::memory::MemoryBudgets;
 use super::metrics::Metrics;
 use super::readiness::Readiness;
 use super::refusals::Refusals;
+use crate::server::budget::memory::MemoryBudgets;
+use crate::server::config::Config;
+use crate::server::edge::ingress::IngressLimits;
 
 /// Shared by all parts of one service. Clones share the state.
 #[derive(Clone, Debug)]

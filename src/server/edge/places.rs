@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::memory::{CONNECTION_BYTES, MemoryBudgets, Reservation};
+use crate::server::budget::memory::{CONNECTION_BYTES, MemoryBudgets, Reservation};
 
 /// The connections that are open. Clones share them.
 #[derive(Clone, Debug)]

@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 use super::feed::{Entry, FeedReader, Found, within_batch};
 use super::presence::PresenceCursor;
 use super::slot::{self, Delivery, Sender};
-use super::vitals::Vitals;
 use crate::chat::{ParticipantId, Sequence};
 use crate::journal::{Epoch, History};
 use crate::record::record;
+use crate::server::ops::vitals::Vitals;
 use crate::wire::{Frame, Rejection};
 
 /// How many events and changes of presence a stream takes at a time.

@@ -10,16 +10,16 @@ use tokio::time::{Instant, sleep_until};
 use super::attachments::{Attach, Attachments};
 use super::broadcast::record_broadcast;
 use super::feed::Feed;
-use super::origin::Origin;
 use super::shares::ParticipantShares;
 use super::slot::Delivery;
-use super::vitals::Vitals;
 use crate::chat::{
     Command, Conversation, Decision, DisplayName, Event, EventKind, LeaveReason, LogicalTime, ParticipantId,
     Receipt, Sequence, SessionKey,
 };
 use crate::journal::{Committed, Epoch, Journal, JournalError};
 use crate::record::record;
+use crate::server::edge::origin::Origin;
+use crate::server::ops::vitals::Vitals;
 use crate::wire::Rejection;
 
 /// How many requests are decided and committed together.

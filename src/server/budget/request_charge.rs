@@ -15,13 +15,13 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tonic::Status;
 
-use super::forwarded::TrustedProxies;
-use super::ingress::{Pace, REQUEST_COST_BYTES};
 use super::memory::{AddressBudget, Overdrawn, Reservation};
-use super::origin::{Origin, Transport, limited_address};
-use super::refusals;
-use super::router::set_security_headers;
-use super::vitals::Vitals;
+use crate::server::edge::forwarded::TrustedProxies;
+use crate::server::edge::ingress::{Pace, REQUEST_COST_BYTES};
+use crate::server::edge::origin::{Origin, Transport, limited_address};
+use crate::server::http::router::set_security_headers;
+use crate::server::ops::refusals;
+use crate::server::ops::vitals::Vitals;
 use crate::wire::Rejection;
 
 /// What an open request is charged, in bytes, beside its headers and its body: about what serving it takes.

@@ -1,0 +1,11 @@
+//! Memory: what the service holds for an address, from the bytes of a request to the response that it has not taken.
+//!
+//! Invariants:
+//! - What is held is charged first; a request that exceeds its address's budget is refused, not queued.
+//! - Every charge is an owned value, and dropping it refunds it.
+//! - A response that nobody takes is reset, and refunded (specification, D4).
+
+pub mod memory;
+pub mod request_charge;
+pub mod response_body;
+pub mod watchdog;

@@ -1,0 +1,13 @@
+//! Requests: the routes of the one port, the checks that every request passes, and the page.
+//!
+//! Invariants:
+//! - Host and Origin are checked before anything else runs, on every route (specification, chapter 12).
+//! - With an access secret, only the page and the health checks work without it (A12).
+//! - Every request has a deadline, and no response holds up a shutdown.
+
+pub mod deadline;
+pub mod drain;
+pub mod guard;
+pub mod page;
+pub mod router;
+pub mod secret;
