@@ -45,7 +45,8 @@ pub use edge::accept::HEADER_LIST_BYTES_MAX;
 pub use edge::forwarded::{PROXY_HOPS_MAX, ProxyNetwork, ProxyNetworkFault, TrustedProxies};
 pub use edge::proxy_protocol::PROXY_HEADER_BYTES_MAX;
 pub use edge::tls::{Tls, TlsError};
-pub use ops::rates::{READ_RATE, Rate};
+pub use ops::limiter::Rate;
+pub use ops::rates::READ_RATE;
 pub use ops::refusals::{CLAIM_BYTES_RECORDED, REFUSALS_RECORDED};
 
 use self::core::attachments::Attachments;
@@ -106,7 +107,7 @@ pub async fn run_recovered(
     let (address, start) = (listener.local_addr()?, conversation.clone());
     // Follows `shutdown`, once that is on record: what it leads to is recorded after it.
     let stopping = CancellationToken::new();
-    let vitals = Vitals::new(&config, stopping.clone());
+    let vitals = Vitals::new(config.memory_per_address_max, config.ingress_per_address_rate, stopping.clone());
     let (engine, router, health) = compose(&config, journal, conversation, &vitals);
     vitals.readiness.tell(&health).await;
     record_state("server_started", &epoch, &start, Some(address));

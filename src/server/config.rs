@@ -8,7 +8,7 @@ use super::edge::forwarded::TrustedProxies;
 use super::edge::tls::Tls;
 use super::http::guard::Allowed;
 use super::http::secret::Secret;
-use super::ops::rates::Rate;
+use super::ops::limiter::Rate;
 
 /// How the service runs.
 #[derive(Clone, Debug)]

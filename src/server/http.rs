@@ -8,6 +8,7 @@
 pub mod deadline;
 pub mod drain;
 pub mod guard;
+pub mod headers;
 pub mod page;
 pub mod router;
 pub mod secret;

@@ -5,6 +5,7 @@
 //! - Whatever is kept for each address or participant is bounded, and forgotten when it is idle.
 //! - Every refusal is counted; its log record is rate-limited (specification, G10).
 
+pub mod limiter;
 pub mod metrics;
 pub mod rates;
 pub mod readiness;

@@ -19,7 +19,7 @@ use super::memory::{AddressBudget, Overdrawn, Reservation};
 use crate::server::edge::forwarded::TrustedProxies;
 use crate::server::edge::ingress::{Pace, REQUEST_COST_BYTES};
 use crate::server::edge::origin::{Origin, Transport, limited_address};
-use crate::server::http::router::set_security_headers;
+use crate::server::http::headers::set_security_headers;
 use crate::server::ops::refusals;
 use crate::server::ops::vitals::Vitals;
 use crate::wire::Rejection;

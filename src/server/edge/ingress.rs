@@ -14,7 +14,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::server::ops::rates::Rate;
+use crate::server::ops::limiter::Rate;
 
 /// What a request counts beside its bytes: about what serving one costs that is refused.
 pub const REQUEST_COST_BYTES: usize = 2 * 1024;

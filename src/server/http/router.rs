@@ -9,7 +9,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 use tonic::codec::CompressionEncoding;
 use tonic::{Code, Status};
@@ -18,7 +18,7 @@ use tonic_web::GrpcWebLayer;
 
 use super::guard::Guard;
 use super::secret::{self, SecretAuth};
-use super::{deadline, drain, guard, page};
+use super::{deadline, drain, guard, headers, page};
 use crate::server::budget::request_charge;
 use crate::server::config::Config;
 use crate::server::core::join_body;
@@ -33,25 +33,6 @@ use crate::wire::codec::REQUEST_BYTES_BUFFERED_MAX;
 use crate::wire::service::FILE_DESCRIPTOR_SET;
 use crate::wire::service::chit_chat_service_server::{ChitChatServiceServer, SERVICE_NAME};
 use crate::wire::{Reason, Rejection};
-
-/// What every response says: browsers keep to its type, and pages of other origins cannot embed it or hold on to
-/// a window with it.
-const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-];
-
-/// What a gRPC-Web response says to proxies: pass it on as it comes, and do not change it.
-const UNBUFFERED: [(HeaderName, HeaderValue); 2] = [
-    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-    (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
-];
-
-/// Why a call was refused, percent-encoded.
-const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
-/// How long it is at most, in bytes. Proxies and clients give up on an answer with long headers.
-const GRPC_MESSAGE_BYTES_MAX: usize = 1024;
 
 /// What can be asked of the page and by operators.
 const READ_METHODS: &str = "GET, HEAD, OPTIONS";
@@ -70,9 +51,9 @@ pub fn router(service: Service, config: &Config, vitals: &Vitals) -> (Router, He
     let router = chat(service, auth.as_ref(), vitals)
         .merge(endless)
         .route_layer(middleware::from_fn_with_state(config.request_time, deadline::keep))
-        .route_layer(middleware::from_fn(shorten_message))
+        .route_layer(middleware::from_fn(headers::shorten_message))
         .route_layer(GrpcWebLayer::new())
-        .route_layer(middleware::from_fn(forbid_buffering))
+        .route_layer(middleware::from_fn(headers::forbid_buffering))
         .route_layer(middleware::from_fn(only_grpc))
         .route_layer(guard::cors(&config.allowed))
         .merge(readable)
@@ -80,7 +61,7 @@ pub fn router(service: Service, config: &Config, vitals: &Vitals) -> (Router, He
         .layer(middleware::from_fn_with_state(Guard::new((config.allowed.clone(), vitals.clone())), guard::check))
         .layer(middleware::from_fn(request_charge::charge))
         .layer(middleware::from_fn_with_state(config.trusted_proxies.clone(), note_origin))
-        .layer(middleware::from_fn(add_security_headers));
+        .layer(middleware::from_fn(headers::add_security_headers));
     (router, reporter)
 }
 
@@ -172,33 +153,6 @@ async fn note_origin(State(proxies): State<TrustedProxies>, mut request: Request
     next.run(request).await
 }
 
-async fn add_security_headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    set_security_headers(&mut response);
-    response
-}
-
-/// Says what every response says.
-pub fn set_security_headers(response: &mut Response) {
-    set_headers(response, SECURITY_HEADERS);
-}
-
-/// A proxy that gathers a response before it passes it on, as nginx does by default, would never pass on a stream.
-async fn forbid_buffering(request: Request, next: Next) -> Response {
-    let web = request.extensions().get::<Origin>().is_some_and(|origin| origin.transport == Transport::GrpcWeb);
-    let mut response = next.run(request).await;
-    if web {
-        set_headers(&mut response, UNBUFFERED);
-    }
-    response
-}
-
-fn set_headers<const N: usize>(response: &mut Response, headers: [(HeaderName, HeaderValue); N]) {
-    for (name, value) in headers {
-        response.headers_mut().insert(name, value);
-    }
-}
-
 /// Load balancers ask by OPTIONS whether somebody is there.
 async fn answer_options(request: Request, next: Next) -> Response {
     if request.method() == Method::OPTIONS {
@@ -244,21 +198,6 @@ async fn note_refusals(State(vitals): State<Vitals>, request: Request, next: Nex
         vitals.metrics.refusal(reason);
         if let (Some(origin), Reason::Malformed) = (origin, reason) {
             vitals.refusals.record(&origin, &path, None, reason);
-        }
-    }
-    response
-}
-
-/// The framework quotes a header that it does not understand, however long that is.
-async fn shorten_message(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let Some(message) = response.headers().get(GRPC_MESSAGE).map(HeaderValue::as_bytes) else { return response };
-    if message.len() > GRPC_MESSAGE_BYTES_MAX {
-        let kept = &message[..GRPC_MESSAGE_BYTES_MAX];
-        // `%2B` is one character, and is kept whole or not at all.
-        let end = kept.iter().rposition(|byte| *byte == b'%').filter(|at| at + 3 > kept.len());
-        if let Ok(short) = HeaderValue::from_bytes(&kept[..end.unwrap_or(kept.len())]) {
-            response.headers_mut().insert(GRPC_MESSAGE, short);
         }
     }
     response

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::server::edge::origin::Origin;
-use crate::server::ops::rates::{Limiter, Rate};
+use crate::server::ops::limiter::{Limiter, Rate};
 use crate::server::ops::refusals::answer;
 use crate::server::ops::vitals::Vitals;
 use crate::wire::Rejection;

@@ -1,42 +1,16 @@
 //! How fast a participant, and all participants of an address together, may publish and read earlier events, and how
 //! fast an address may join.
 
-use std::hash::Hash;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-
+use super::limiter::{Limiter, Rate};
 use crate::chat::ParticipantId;
 use crate::server::config::Config;
 use crate::wire::Rejection;
 
-/// When this many keys are remembered, those that have been quiet for a while are forgotten.
-const KEYS_REMEMBERED: usize = 20_000;
-
-/// The shortest wait that a refusal names.
-const RETRY_AFTER_MIN: Duration = Duration::from_millis(1);
-
 /// How fast a participant may resume and list earlier events. Either costs more than it takes to ask for it: a
 /// resume is on record, and a page comes from the journal.
 pub const READ_RATE: Rate = Rate { per_second: 10, burst: 100 };
-
-/// A number a second, and a number at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// How many a second; 0 for no limit.
-    pub per_second: u32,
-    /// How many at once, after a pause; at least 1.
-    pub burst: u32,
-}
-
-impl Rate {
-    /// No limit.
-    pub const UNLIMITED: Self = Self { per_second: 0, burst: 1 };
-}
 
 /// The rates of one service.
 pub struct Rates {
@@ -95,52 +69,5 @@ impl SharedLimit {
     fn count(&self, participant: ParticipantId, address: IpAddr) -> Result<(), Rejection> {
         self.of_participant.as_ref().map_or(Ok(()), |limiter| limiter.count(&participant))?;
         self.of_address.as_ref().map_or(Ok(()), |limiter| limiter.count(&address))
-    }
-}
-
-/// A limit for each of many keys.
-pub struct Limiter<K: Clone + Eq + Hash> {
-    keys: DefaultKeyedRateLimiter<K>,
-    /// How many keys there may be before the quiet ones are looked for. Twice what was left the last time, since
-    /// the search goes through all.
-    search_at: AtomicUsize,
-}
-
-impl<K: Clone + Eq + Hash> Limiter<K> {
-    /// None where there is no limit.
-    pub fn new(rate: Rate) -> Option<Self> {
-        let quota = Quota::per_second(NonZeroU32::new(rate.per_second)?);
-        let burst = NonZeroU32::new(rate.burst).unwrap_or(NonZeroU32::MIN);
-        let keys = RateLimiter::keyed(quota.allow_burst(burst));
-        Some(Self { keys, search_at: AtomicUsize::new(KEYS_REMEMBERED) })
-    }
-
-    /// Counts one for a key.
-    ///
-    /// # Errors
-    /// [`Rejection::RateLimited`], with the time to wait.
-    pub fn count(&self, key: &K) -> Result<(), Rejection> {
-        if self.keys.len() > self.search_at.load(Ordering::Relaxed) {
-            self.keys.retain_recent();
-            self.search_at.store(KEYS_REMEMBERED.max(2 * self.keys.len()), Ordering::Relaxed);
-        }
-        self.keys.check_key(key).map_err(|not_until| {
-            // By now the wait may be over.
-            let wait = not_until.wait_time_from(DefaultClock::default().now());
-            Rejection::RateLimited { retry_after: wait.max(RETRY_AFTER_MIN) }
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// However soon the next request would be allowed, a refusal names a time to wait.
-    #[test]
-    fn refusals_name_a_wait() {
-        let limiter = Limiter::new(Rate { per_second: 2000, burst: 1 }).unwrap();
-        let refusal = std::iter::repeat_with(|| limiter.count(&())).find_map(Result::err);
-        assert_eq!(refusal, Some(Rejection::RateLimited { retry_after: RETRY_AFTER_MIN }));
     }
 }

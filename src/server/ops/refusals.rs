@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Request, StatusCode, header};
 use tonic::Status;
 
-use super::rates::{Limiter, Rate};
+use super::limiter::{Limiter, Rate};
 use crate::chat::ParticipantId;
 use crate::record::record;
 use crate::server::edge::origin::{Origin, Transport};

@@ -2,11 +2,11 @@
 
 use tokio_util::sync::CancellationToken;
 
+use super::limiter::Rate;
 use super::metrics::Metrics;
 use super::readiness::Readiness;
 use super::refusals::Refusals;
 use crate::server::budget::memory::MemoryBudgets;
-use crate::server::config::Config;
 use crate::server::edge::ingress::IngressLimits;
 
 /// Shared by all parts of one service. Clones share the state.
@@ -27,12 +27,17 @@ pub struct Vitals {
 }
 
 impl Vitals {
-    /// A service that works, until `stopping` is cancelled.
-    pub fn new(config: &Config, stopping: CancellationToken) -> Self {
+    /// A service that works, until `stopping` is cancelled. It holds at most `memory_per_address_max` bytes for an
+    /// address, and reads `ingress_per_address_rate` KiB from it.
+    pub fn new(
+        memory_per_address_max: usize,
+        ingress_per_address_rate: Rate,
+        stopping: CancellationToken,
+    ) -> Self {
         let metrics = Metrics::default();
         Self {
-            budgets: MemoryBudgets::new(config.memory_per_address_max, metrics.held_bytes.clone()),
-            ingress: IngressLimits::new(config.ingress_per_address_rate, metrics.reads_delayed.clone()),
+            budgets: MemoryBudgets::new(memory_per_address_max, metrics.held_bytes.clone()),
+            ingress: IngressLimits::new(ingress_per_address_rate, metrics.reads_delayed.clone()),
             metrics,
             refusals: Refusals::default(),
             readiness: Readiness::new(stopping.clone()),
