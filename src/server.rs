@@ -40,7 +40,7 @@ pub use self::core::feed::FEED_WINDOW;
 pub use self::http::guard::Allowed;
 pub use self::http::secret::{SECRET_CHARACTERS_MAX, SECRET_CHARACTERS_MIN, Secret, SecretFault, WRONG_SECRETS};
 pub use budget::memory::CONNECTION_BYTES;
-pub use config::{Config, Machine};
+pub use config::{Config, Environment};
 pub use edge::accept::HEADER_LIST_BYTES_MAX;
 pub use edge::forwarded::{PROXY_HOPS_MAX, ProxyNetwork, ProxyNetworkFault, TrustedProxies};
 pub use edge::proxy_protocol::PROXY_HEADER_BYTES_MAX;
@@ -54,8 +54,8 @@ use self::core::engine::{Engine, EngineParts};
 use self::core::feed::Feed;
 use self::core::shares::ParticipantShares;
 use self::core::stream::StreamContext;
+use ops::context::ServerContext;
 use ops::rates::Rates;
-use ops::vitals::Vitals;
 use service::{PAGES_AT_A_TIME, Service};
 
 /// A service that cannot start or cannot go on.
@@ -72,9 +72,9 @@ pub enum ServerError {
     Listener(#[from] io::Error),
 }
 
-/// A new epoch from the machine's randomness.
-pub fn new_epoch(machine: &Machine) -> Epoch {
-    Epoch::new(format!("{:016x}", (machine.random)() as u64))
+/// A new epoch from the randomness of the environment.
+pub fn new_epoch(environment: &Environment) -> Epoch {
+    Epoch::new(format!("{:016x}", (environment.random)() as u64))
 }
 
 /// Recovers the conversation from a journal and goes on with it: see [`run_recovered`].
@@ -107,9 +107,10 @@ pub async fn run_recovered(
     let (address, start) = (listener.local_addr()?, conversation.clone());
     // Follows `shutdown`, once that is on record: what it leads to is recorded after it.
     let stopping = CancellationToken::new();
-    let vitals = Vitals::new(config.memory_per_address_max, config.ingress_per_address_rate, stopping.clone());
-    let (engine, router, health) = compose(&config, journal, conversation, &vitals);
-    vitals.readiness.tell(&health).await;
+    let context =
+        ServerContext::new(config.memory_per_address_max, config.ingress_per_address_rate, stopping.clone());
+    let (engine, router, health) = compose(&config, journal, conversation, &context);
+    context.readiness.tell(&health).await;
     record_state("server_started", &epoch, &start, Some(address));
     config.started.cancel();
     drop(start);
@@ -124,7 +125,7 @@ pub async fn run_recovered(
         record!(INFO, "server", "server_stopping", epoch = %epoch);
         stopping.cancel();
     };
-    tokio::join!(edge::accept::serve(listener, router, &config, &vitals), vitals.readiness.report(health), stop);
+    tokio::join!(edge::accept::serve(listener, router, &config, &context), context.readiness.report(health), stop);
     match engine.await.map_err(io::Error::other)? {
         Ok(conversation) => {
             record_state("server_stopped", &epoch, &conversation, None);
@@ -142,23 +143,23 @@ fn compose(
     config: &Config,
     journal: Box<dyn Journal>,
     conversation: Conversation,
-    vitals: &Vitals,
+    context: &ServerContext,
 ) -> (Engine, Router, HealthReporter) {
     let (epoch, history) = (journal.epoch(), journal.history());
     let feed = Feed::new(conversation.clone());
     let reader = feed.reader();
-    let context = StreamContext {
+    let stream_context = StreamContext {
         reader: reader.clone(),
         history: history.clone(),
         epoch: epoch.clone(),
         heartbeat: config.heartbeat,
         stall: config.stall,
-        vitals: vitals.clone(),
+        server: context.clone(),
     };
-    let attachments = Attachments::new(context, feed.clone(), config.grace, &conversation);
-    let (participants_max, now) = (config.participants_max.min(PARTICIPANTS_MAX), config.machine.now);
+    let attachments = Attachments::new(stream_context, feed.clone(), config.grace, &conversation);
+    let (participants_max, now) = (config.participants_max.min(PARTICIPANTS_MAX), config.environment.now);
     let shares = ParticipantShares::new(config.participants_per_address_max);
-    let vitals = vitals.clone();
+    let context = context.clone();
     let parts = EngineParts {
         conversation,
         journal,
@@ -167,15 +168,15 @@ fn compose(
         participants_max,
         shares,
         now,
-        vitals: vitals.clone(),
+        context: context.clone(),
     };
     let (engine, handle) = Engine::new(parts);
     let rates = Rates::new(config);
-    let machine = config.machine;
+    let environment = config.environment;
     let pages = Semaphore::new(PAGES_AT_A_TIME);
     let service =
-        Service { engine: handle, reader, history, epoch, machine, rates, pages, vitals: vitals.clone() };
-    let (router, health) = self::http::router::router(service, config, &vitals);
+        Service { engine: handle, reader, history, epoch, environment, rates, pages, context: context.clone() };
+    let (router, health) = self::http::router::router(service, config, &context);
     (engine, router, health)
 }
 

@@ -64,7 +64,7 @@ pub struct Config {
     /// The certificate, where connections are encrypted.
     pub tls: Option<Tls>,
     /// The wall clock and the randomness of the machine.
-    pub machine: Machine,
+    pub environment: Environment,
     /// Cancelled by the service when it has started.
     pub started: CancellationToken,
 }
@@ -95,7 +95,7 @@ impl Default for Config {
             trusted_proxies: TrustedProxies::default(),
             secret: None,
             tls: None,
-            machine: Machine::default(),
+            environment: Environment::default(),
             started: CancellationToken::new(),
         }
     }
@@ -119,14 +119,14 @@ impl Config {
 
 /// What only the machine can give, handed in so that a test can hand in something else.
 #[derive(Clone, Copy, Debug)]
-pub struct Machine {
+pub struct Environment {
     /// The wall clock, for `recorded_at`.
     pub now: fn() -> SystemTime,
     /// 128 unpredictable bits, for session tokens and epochs.
     pub random: fn() -> u128,
 }
 
-impl Default for Machine {
+impl Default for Environment {
     fn default() -> Self {
         Self { now: SystemTime::now, random: operating_system_random }
     }

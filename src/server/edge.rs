@@ -6,9 +6,9 @@
 //! - A flood is read more slowly; nothing of it is queued.
 
 pub mod accept;
+pub mod connection_limits;
 pub mod forwarded;
 pub mod ingress;
 pub mod origin;
-pub mod places;
 pub mod proxy_protocol;
 pub mod tls;

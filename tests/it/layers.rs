@@ -27,10 +27,10 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// know the conversation.
 const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["edge::forwarded", "edge::tls", "http::guard", "http::secret", "ops::limiter"]),
-    ("core", &["budget::memory", "edge::origin", "ops::vitals"]),
+    ("core", &["budget::memory", "edge::origin", "ops::context"]),
     (
         "budget",
-        &["edge::forwarded", "edge::ingress", "edge::origin", "http::headers", "ops::refusals", "ops::vitals"],
+        &["edge::forwarded", "edge::ingress", "edge::origin", "http::headers", "ops::refusals", "ops::context"],
     ),
     ("ops", &["budget::memory", "config", "edge::ingress", "edge::origin"]),
     (
@@ -42,7 +42,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "budget::watchdog",
             "config",
             "ops::limiter",
-            "ops::vitals",
+            "ops::context",
         ],
     ),
     (
@@ -57,7 +57,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "ops::metrics",
             "ops::readiness",
             "ops::refusals",
-            "ops::vitals",
+            "ops::context",
             "service",
         ],
     ),
@@ -73,7 +73,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "core::token",
             "edge::origin",
             "ops::rates",
-            "ops::vitals",
+            "ops::context",
         ],
     ),
 ];

@@ -20,8 +20,8 @@ use crate::server::edge::forwarded::TrustedProxies;
 use crate::server::edge::ingress::{Pace, REQUEST_COST_BYTES};
 use crate::server::edge::origin::{Origin, Transport, limited_address};
 use crate::server::http::headers::set_security_headers;
+use crate::server::ops::context::ServerContext;
 use crate::server::ops::refusals;
-use crate::server::ops::vitals::Vitals;
 use crate::wire::Rejection;
 
 /// What an open request is charged, in bytes, beside its headers and its body: about what serving it takes.
@@ -47,7 +47,7 @@ pub struct Charged {
 /// # Errors
 /// The refusal, if the address has used up its budget of memory, or sends too much through a proxy.
 pub fn admit(
-    context: &Vitals,
+    context: &ServerContext,
     proxies: &TrustedProxies,
     peer: SocketAddr,
     pace: Option<&Pace>,

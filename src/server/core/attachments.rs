@@ -214,7 +214,7 @@ impl Attachments {
     fn tell(&mut self) {
         let changes = std::mem::take(&mut self.changes);
         // A service that stops breaks all streams: that says nothing of the participants.
-        if !self.context.vitals.stopping.is_cancelled() {
+        if !self.context.server.stopping.is_cancelled() {
             self.feed.publish_presence(changes);
         }
         self.tell_at = Instant::now() + PRESENCE_MERGE;

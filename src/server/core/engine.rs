@@ -19,7 +19,7 @@ use crate::chat::{
 use crate::journal::{Committed, Epoch, Journal, JournalError};
 use crate::record::record;
 use crate::server::edge::origin::Origin;
-use crate::server::ops::vitals::Vitals;
+use crate::server::ops::context::ServerContext;
 use crate::wire::Rejection;
 
 /// How many requests are decided and committed together.
@@ -123,7 +123,7 @@ pub struct Engine {
     participants_max: usize,
     shares: ParticipantShares,
     now: fn() -> SystemTime,
-    vitals: Vitals,
+    context: ServerContext,
     /// When to ask the journal again, while it cannot record.
     probe_at: Instant,
 }
@@ -144,18 +144,18 @@ pub struct EngineParts {
     pub shares: ParticipantShares,
     /// The wall clock.
     pub now: fn() -> SystemTime,
-    /// How the service is.
-    pub vitals: Vitals,
+    /// What all parts of the service share.
+    pub context: ServerContext,
 }
 
 impl Engine {
     /// An engine and the way to it.
     pub fn new(parts: EngineParts) -> (Self, EngineHandle) {
-        let EngineParts { conversation, journal, feed, attachments, participants_max, shares, now, vitals } =
+        let EngineParts { conversation, journal, feed, attachments, participants_max, shares, now, context } =
             parts;
         let (sender, requests) = mpsc::channel(REQUESTS_WAITING);
         let epoch = journal.epoch();
-        vitals.metrics.participants.set(conversation.active() as i64);
+        context.metrics.participants.set(conversation.active() as i64);
         let engine = Self {
             requests,
             conversation,
@@ -166,7 +166,7 @@ impl Engine {
             participants_max,
             shares,
             now,
-            vitals,
+            context,
             probe_at: Instant::now(),
         };
         (engine, EngineHandle(sender))
@@ -185,15 +185,15 @@ impl Engine {
                         break;
                     }
                 }
-                participant = self.attachments.next_expiry(), if !self.vitals.stopping.is_cancelled() => {
+                participant = self.attachments.next_expiry(), if !self.context.stopping.is_cancelled() => {
                     // The stop may have come during the wait. Sessions outlive it.
-                    if self.vitals.stopping.is_cancelled() {
+                    if self.context.stopping.is_cancelled() {
                         continue;
                     }
                     batch.push(Request::Expire { participant });
                 }
                 // Who sends requests only to a service that is ready would never find out that it is again.
-                () = sleep_until(self.probe_at), if !self.vitals.readiness.journal_works() => {
+                () = sleep_until(self.probe_at), if !self.context.readiness.journal_works() => {
                     self.append(Vec::new()).await?;
                     continue;
                 }
@@ -236,7 +236,7 @@ impl Engine {
         }
         if !committed.events().is_empty() {
             self.feed.publish(&committed, self.conversation.clone());
-            self.vitals.metrics.participants.set(self.conversation.active() as i64);
+            self.context.metrics.participants.set(self.conversation.active() as i64);
         }
         // Whoever asked may be gone by now, and then nobody needs the answer: a stream that nobody
         // receives finds that out by itself.
@@ -253,8 +253,8 @@ impl Engine {
     async fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Option<Committed>, JournalError> {
         let handed_over = Instant::now();
         let appended = self.journal.append(events).await;
-        self.vitals.metrics.commit_seconds.observe(handed_over.elapsed().as_secs_f64());
-        let worked = self.vitals.readiness.set_journal_works(appended.is_ok());
+        self.context.metrics.commit_seconds.observe(handed_over.elapsed().as_secs_f64());
+        let worked = self.context.readiness.set_journal_works(appended.is_ok());
         match appended {
             Ok(committed) => {
                 if !worked {
@@ -393,7 +393,7 @@ impl Engine {
                 );
             }
         }
-        self.vitals.metrics.event(&event.kind);
+        self.context.metrics.event(&event.kind);
         record_broadcast(&self.epoch, event, self.attachments.attached());
     }
 }

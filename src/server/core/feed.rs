@@ -104,7 +104,7 @@ pub enum Found {
     /// Nothing new.
     Nothing,
     /// The position has left the window: the journal has what follows.
-    Behind,
+    Lagged,
 }
 
 /// The first entries, as many as have [`BATCH_BYTES_MAX`] together, and at least one.
@@ -135,7 +135,7 @@ impl FeedReader {
         }
         let first = published.window.front().map(|entry| entry.sequence);
         let Some(offset) = first.and_then(|first| (position.0 + 1).checked_sub(first.0)) else {
-            return Found::Behind;
+            return Found::Lagged;
         };
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
         let entries: Vec<_> = within_batch(published.window.iter().skip(start).take(limit).cloned()).collect();
@@ -215,7 +215,7 @@ mod tests {
     fn a_position_that_has_left_the_window_is_said_to_be_behind() {
         let window = FEED_WINDOW as u64;
         let mut reader = feed_of(window + 10).reader();
-        assert!(matches!(reader.after(Sequence(9), &mut nobody(), 1), Found::Behind));
+        assert!(matches!(reader.after(Sequence(9), &mut nobody(), 1), Found::Lagged));
         assert_eq!(sequences(reader.after(Sequence(10), &mut nobody(), 1)), [11]);
     }
 }

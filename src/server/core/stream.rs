@@ -18,7 +18,7 @@ use super::slot::{self, Delivery, Sender};
 use crate::chat::{ParticipantId, Sequence};
 use crate::journal::{Epoch, History};
 use crate::record::record;
-use crate::server::ops::vitals::Vitals;
+use crate::server::ops::context::ServerContext;
 use crate::wire::{Frame, Rejection};
 
 /// How many events and changes of presence a stream takes at a time.
@@ -40,8 +40,8 @@ pub struct StreamContext {
     pub heartbeat: Duration,
     /// How long it may take nothing.
     pub stall: Duration,
-    /// How the service is.
-    pub vitals: Vitals,
+    /// What all parts of the service share.
+    pub server: ServerContext,
 }
 
 /// Why a stream ended.
@@ -90,7 +90,7 @@ impl Stream {
 
     /// Serves the stream until it ends, and says why to both sides.
     pub async fn run(mut self, welcome: Frame, replaced: CancellationToken) -> End {
-        let (closed, shutdown) = (self.slot.closed(), self.context.vitals.stopping.clone());
+        let (closed, shutdown) = (self.slot.closed(), self.context.server.stopping.clone());
         let ended = tokio::select! {
             biased;
             () = closed => End::Disconnected,
@@ -119,7 +119,7 @@ impl Stream {
     async fn step(&mut self) -> Result<More, End> {
         match self.context.reader.after(self.position, &mut self.presence, BATCH_FRAMES) {
             Found::News { entries, presence } => self.send(entries, presence).await,
-            Found::Behind => {
+            Found::Lagged => {
                 let head = self.context.reader.head();
                 let events = self.context.history.read(self.position, JOURNAL_EVENTS).await.map_err(unreadable)?;
                 if events.is_empty() {
@@ -173,8 +173,8 @@ impl Stream {
         self.hand_over(frames).await?;
         if self.position >= first {
             let (delivered, head) = (self.position.0 - first.0 + 1, self.context.reader.head());
-            self.context.vitals.metrics.deliveries.inc_by(delivered);
-            self.context.vitals.metrics.feed_lag.observe(head.0.saturating_sub(self.position.0) as f64);
+            self.context.server.metrics.deliveries.inc_by(delivered);
+            self.context.server.metrics.feed_lag.observe(head.0.saturating_sub(self.position.0) as f64);
             record!(
                 DEBUG,
                 "server",

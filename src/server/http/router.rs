@@ -24,10 +24,10 @@ use crate::server::config::Config;
 use crate::server::core::join_body;
 use crate::server::edge::forwarded::TrustedProxies;
 use crate::server::edge::origin::{Origin, Peer, Proxied, Transport};
+use crate::server::ops::context::ServerContext;
 use crate::server::ops::metrics::{Format, Metrics};
 use crate::server::ops::readiness::Readiness;
 use crate::server::ops::refusals;
-use crate::server::ops::vitals::Vitals;
 use crate::server::service::Service;
 use crate::wire::codec::REQUEST_BYTES_BUFFERED_MAX;
 use crate::wire::service::FILE_DESCRIPTOR_SET;
@@ -37,18 +37,18 @@ use crate::wire::{Reason, Rejection};
 /// What can be asked of the page and by operators.
 const READ_METHODS: &str = "GET, HEAD, OPTIONS";
 
-/// All routes, and where to say how the service is. What is checked for everybody lies outermost.
-pub fn router(service: Service, config: &Config, vitals: &Vitals) -> (Router, HealthReporter) {
-    let auth = config.secret.clone().map(|secret| SecretAuth::new(secret, vitals.clone()));
-    let (endless, reporter) = health_and_reflection(vitals, auth.as_ref());
-    let metrics = Router::new().route("/metrics", get(measure).with_state(vitals.metrics.clone()));
+/// All routes, and the reporter of grpc.health.v1. Checks that apply to every request are the outermost layers.
+pub fn router(service: Service, config: &Config, context: &ServerContext) -> (Router, HealthReporter) {
+    let auth = config.secret.clone().map(|secret| SecretAuth::new(secret, context.clone()));
+    let (endless, reporter) = health_and_reflection(context, auth.as_ref());
+    let metrics = Router::new().route("/metrics", get(measure).with_state(context.metrics.clone()));
     let readable = Router::new()
         .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
-        .route("/readyz", get(ready).with_state(vitals.readiness.clone()))
+        .route("/readyz", get(ready).with_state(context.readiness.clone()))
         .merge(ask_for_secret(metrics, auth.as_ref()))
         .merge(page::routes())
         .route_layer(middleware::from_fn(answer_options));
-    let router = chat(service, auth.as_ref(), vitals)
+    let router = chat(service, auth.as_ref(), context)
         .merge(endless)
         .route_layer(middleware::from_fn_with_state(config.request_time, deadline::keep))
         .route_layer(middleware::from_fn(headers::shorten_message))
@@ -58,14 +58,14 @@ pub fn router(service: Service, config: &Config, vitals: &Vitals) -> (Router, He
         .route_layer(guard::cors(&config.allowed))
         .merge(readable)
         .fallback(nothing_here.layer(guard::cors(&config.allowed)))
-        .layer(middleware::from_fn_with_state(Guard::new((config.allowed.clone(), vitals.clone())), guard::check))
+        .layer(middleware::from_fn_with_state(Guard::new((config.allowed.clone(), context.clone())), guard::check))
         .layer(middleware::from_fn(request_charge::charge))
         .layer(middleware::from_fn_with_state(config.trusted_proxies.clone(), note_origin))
         .layer(middleware::from_fn(headers::add_security_headers));
     (router, reporter)
 }
 
-fn chat(service: Service, auth: Option<&Arc<SecretAuth>>, vitals: &Vitals) -> Router {
+fn chat(service: Service, auth: Option<&Arc<SecretAuth>>, context: &ServerContext) -> Router {
     let chat = ChitChatServiceServer::new(service)
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX);
@@ -73,7 +73,7 @@ fn chat(service: Service, auth: Option<&Arc<SecretAuth>>, vitals: &Vitals) -> Ro
         .route_service(&format!("/{SERVICE_NAME}/{{method}}"), chat)
         .route_layer(middleware::from_fn(join_body::replace_body))
         .route_layer(middleware::from_fn(give_reason))
-        .route_layer(middleware::from_fn_with_state(vitals.clone(), note_refusals));
+        .route_layer(middleware::from_fn_with_state(context.clone(), note_refusals));
     ask_for_secret(routes, auth)
 }
 
@@ -86,7 +86,7 @@ fn ask_for_secret(routes: Router, auth: Option<&Arc<SecretAuth>>) -> Router {
 }
 
 /// What others need to know whether the service works is open; what tells more is behind the secret.
-fn health_and_reflection(vitals: &Vitals, auth: Option<&Arc<SecretAuth>>) -> (Router, HealthReporter) {
+fn health_and_reflection(context: &ServerContext, auth: Option<&Arc<SecretAuth>>) -> (Router, HealthReporter) {
     let (reporter, health) = tonic_health::server::health_reporter();
     let health =
         health.accept_compressed(CompressionEncoding::Gzip).max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX);
@@ -109,7 +109,7 @@ fn health_and_reflection(vitals: &Vitals, auth: Option<&Arc<SecretAuth>>) -> (Ro
         );
     let routes = ask_for_secret(reflection, auth)
         .route_service("/grpc.health.v1.Health/{method}", health.clone())
-        .route_layer(middleware::from_fn_with_state(vitals.stopping.clone(), drain::end_at_shutdown))
+        .route_layer(middleware::from_fn_with_state(context.stopping.clone(), drain::end_at_shutdown))
         // Has an end of its own, and is to say NOT_SERVING meanwhile.
         .route_service("/grpc.health.v1.Health/Check", health);
     (routes, reporter)
@@ -190,14 +190,14 @@ async fn give_reason(request: Request, next: Next) -> Response {
 
 /// Counts refusals, and records those of bytes that never became a request: the service, which records all
 /// others, does not see them.
-async fn note_refusals(State(vitals): State<Vitals>, request: Request, next: Next) -> Response {
+async fn note_refusals(State(context): State<ServerContext>, request: Request, next: Next) -> Response {
     let origin = request.extensions().get::<Origin>().copied();
     let path = request.uri().path().to_owned();
     let response = next.run(request).await;
     if let Some(reason) = Status::from_header_map(response.headers()).as_ref().and_then(Reason::of) {
-        vitals.metrics.refusal(reason);
+        context.metrics.refusal(reason);
         if let (Some(origin), Reason::Malformed) = (origin, reason) {
-            vitals.refusals.record(&origin, &path, None, reason);
+            context.refusals.record(&origin, &path, None, reason);
         }
     }
     response

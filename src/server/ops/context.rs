@@ -1,4 +1,4 @@
-//! How the service is: what it is measured by, whether it can be used, whether it is stopping.
+//! What all parts of one running service share: its limits, its metrics, and whether it works or stops.
 
 use tokio_util::sync::CancellationToken;
 
@@ -9,16 +9,16 @@ use super::refusals::Refusals;
 use crate::server::budget::memory::MemoryBudgets;
 use crate::server::edge::ingress::IngressLimits;
 
-/// Shared by all parts of one service. Clones share the state.
+/// The shared state of one service. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Vitals {
+pub struct ServerContext {
     /// What operators can measure.
     pub metrics: Metrics,
-    /// Whom it refused something.
+    /// The records of refusals.
     pub refusals: Refusals,
-    /// What it holds for whom.
+    /// The memory that is held for each address.
     pub budgets: MemoryBudgets,
-    /// How fast it reads from whom.
+    /// How fast it reads from each address.
     pub ingress: IngressLimits,
     /// Whether it can be used.
     pub readiness: Readiness,
@@ -26,8 +26,8 @@ pub struct Vitals {
     pub stopping: CancellationToken,
 }
 
-impl Vitals {
-    /// A service that works, until `stopping` is cancelled. It holds at most `memory_per_address_max` bytes for an
+impl ServerContext {
+    /// The context of a service that works, until `stopping` is cancelled. It holds at most `memory_per_address_max` bytes for an
     /// address, and reads `ingress_per_address_rate` KiB from it.
     pub fn new(
         memory_per_address_max: usize,
