@@ -21,7 +21,7 @@ pub const FEED_WINDOW: usize = 4096;
 
 /// One event, ready to be sent.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct FeedEntry {
     /// Its position.
     pub sequence: Sequence,
     /// Its encoded form, which all streams share.
@@ -30,7 +30,7 @@ pub struct Entry {
     pub left: Option<ParticipantId>,
 }
 
-impl From<&Recorded> for Entry {
+impl From<&Recorded> for FeedEntry {
     fn from(event: &Recorded) -> Self {
         let left = matches!(event.kind, EventKind::Left { .. }).then_some(event.participant.id);
         Self { sequence: event.sequence, frame: Frame::event(event), left }
@@ -41,7 +41,7 @@ impl From<&Recorded> for Entry {
 #[derive(Debug)]
 struct Published {
     conversation: Conversation,
-    window: VecDeque<Entry>,
+    window: VecDeque<FeedEntry>,
     presence: PresenceLog,
 }
 
@@ -58,7 +58,7 @@ impl Feed {
 
     /// Tells everybody: the batch, and the conversation after it. Each event is encoded here, once.
     pub fn publish(&self, committed: &Committed, conversation: Conversation) {
-        let entries: Vec<Entry> = committed.events().iter().map(Entry::from).collect();
+        let entries: Vec<FeedEntry> = committed.events().iter().map(FeedEntry::from).collect();
         self.0.send_modify(|published| {
             for participant in entries.iter().filter_map(|entry| entry.left) {
                 published.presence.remove(participant);
@@ -97,7 +97,7 @@ pub enum Found {
     /// Something: entries, changes of presence, or both.
     News {
         /// The next entries, in order, without a gap.
-        entries: Vec<Entry>,
+        entries: Vec<FeedEntry>,
         /// What follows them where they reach the newest event: who has lost its stream, and who is back.
         presence: Vec<Frame>,
     },
@@ -108,7 +108,7 @@ pub enum Found {
 }
 
 /// The first entries, as many as have [`BATCH_BYTES_MAX`] together, and at least one.
-pub fn within_batch(entries: impl Iterator<Item = Entry>) -> impl Iterator<Item = Entry> {
+pub fn within_batch(entries: impl Iterator<Item = FeedEntry>) -> impl Iterator<Item = FeedEntry> {
     let mut bytes = 0;
     entries.take_while(move |entry| {
         let first = bytes == 0;

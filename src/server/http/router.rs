@@ -25,7 +25,7 @@ use crate::server::core::join_body;
 use crate::server::edge::forwarded::TrustedProxies;
 use crate::server::edge::origin::{Origin, Peer, Proxied, Transport};
 use crate::server::ops::context::ServerContext;
-use crate::server::ops::metrics::{Format, Metrics};
+use crate::server::ops::metrics::{ExpositionFormat, Metrics};
 use crate::server::ops::readiness::Readiness;
 use crate::server::ops::refusals;
 use crate::server::service::Service;
@@ -123,7 +123,7 @@ async fn ready(State(readiness): State<Readiness>) -> Response {
 }
 
 async fn measure(State(metrics): State<Metrics>, headers: HeaderMap) -> Response {
-    let format = Format::negotiate(&headers);
+    let format = ExpositionFormat::negotiate(&headers);
     match metrics.encode(format) {
         Ok(text) => {
             let headers = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept")];
