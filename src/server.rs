@@ -6,9 +6,9 @@
 //!
 //! | folder | what is in it |
 //! |---|---|
-//! | [`core`](self::core) | the conversation and each participant's stream |
+//! | [`core`] | the conversation and each participant's stream |
 //! | [`edge`] | connections |
-//! | [`http`](self::http) | requests: routes, checks, the page |
+//! | [`http`] | requests: routes, checks, the page |
 //! | [`budget`] | memory that is held for an address |
 //! | [`ops`] | metrics, readiness, rates, records of refusals |
 

@@ -1,7 +1,7 @@
 //! Requests: the routes of the one port, the checks that every request passes, and the page.
 //!
 //! Invariants:
-//! - Host and Origin are checked before anything else runs, on every route (specification, chapter 12).
+//! - Host and Origin are checked before any handler runs, on every route (specification, H3 and H4).
 //! - With an access secret, only the page and the health checks work without it (A12).
 //! - Every request has a deadline, and no response holds up a shutdown.
 
