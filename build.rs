@@ -15,7 +15,7 @@ use prost::Message;
 
 const PROTO: &str = "proto/chitchat/v1/chitchat.proto";
 
-/// The files that the service sends to a browser, as `src/server/page.rs` embeds them.
+/// The files that the service sends to a browser, as `src/server/http/page.rs` embeds them.
 const PAGE: [&str; 4] = ["index.html", "dist/app.js", "dist/style.css", "icon.svg"];
 
 /// The highest quality that brotli has, and the largest window that every decoder takes.

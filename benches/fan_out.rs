@@ -43,7 +43,7 @@ async fn measure(reading: usize, stalled: usize, messages: usize) -> Result<()> 
     let shutdown = CancellationToken::new();
     let (drain, publish_rate) = (Duration::from_millis(100), Rate::UNLIMITED);
     let config = Config { drain, publish_rate, ..Config::default() }.without_address_limits();
-    let journal = Box::new(MemoryJournal::new(server::new_epoch(&config.machine)));
+    let journal = Box::new(MemoryJournal::new(server::new_epoch(&config.environment)));
     let server = tokio::spawn(server::run(listener, config, journal, shutdown.clone()));
 
     // Held and never read again.

@@ -19,6 +19,7 @@
 //! | [`record`], [`terminal`] | log records; what may reach a terminal | write a secret; write received text raw |
 //! | [`cli`] | the command line: options → a call of the library | anything that a test could not call |
 //!
+//! Which module may use which is a table in `tests/it/layers.rs`; `docs/architecture.md` is the map of the code.
 //! Numbers such as S3, V5 or D12 in comments and tests are rules of `docs/specification.md`.
 //!
 //! What holds throughout: events have one order, and it is the journal's. Nobody is told of an event that is not

@@ -1,42 +1,24 @@
 //! The service process: how its parts are put together.
 //!
-//! Data flows one way: wire → validated types → [`engine`] (the one writer) → journal → [`feed`] →
-//! [`stream`] → wire. The socket, the configuration, the journal and the shutdown signal are handed in.
+//! Data flows one way: wire → validated types → [`engine`](core::engine) (the one writer) → journal →
+//! [`feed`](core::feed) → [`stream`](core::stream) → wire. The socket, the configuration, the journal and the shutdown
+//! signal are handed in.
+//!
+//! | folder | what is in it |
+//! |---|---|
+//! | [`core`] | the conversation and each participant's stream |
+//! | [`edge`] | connections |
+//! | [`http`] | requests: routes, checks, the page |
+//! | [`budget`] | memory that is held for an address |
+//! | [`ops`] | metrics, readiness, rates, records of refusals |
 
-mod accept;
-mod attachments;
-mod broadcast;
 mod budget;
 mod config;
-mod deadline;
-mod drain;
-mod engine;
-mod feed;
-mod forwarded;
-mod guard;
+mod core;
+mod edge;
 mod http;
-mod ingress;
-mod join_body;
-mod metrics;
-mod origin;
-mod page;
-mod places;
-mod presence;
-mod proxy_protocol;
-mod rates;
-mod readiness;
-mod refusals;
-mod request_charge;
-mod response_body;
-mod secret;
+mod ops;
 mod service;
-mod shares;
-mod slot;
-mod stream;
-mod tls;
-mod token;
-mod vitals;
-mod watchdog;
 
 use std::io;
 use std::net::SocketAddr;
@@ -52,28 +34,29 @@ use crate::journal::{Epoch, Journal, JournalError, RecoveryError, recover};
 use crate::record::record;
 use crate::wire::PARTICIPANTS_MAX;
 
-pub use accept::HEADER_LIST_BYTES_MAX;
-pub use attachments::PRESENCE_MERGE;
-pub use broadcast::record_recovered_broadcast;
-pub use budget::CONNECTION_BYTES;
-pub use config::{Config, Machine};
-pub use feed::FEED_WINDOW;
-pub use forwarded::{PROXY_HOPS_MAX, ProxyNetwork, ProxyNetworkFault, TrustedProxies};
-pub use guard::Allowed;
-pub use proxy_protocol::PROXY_HEADER_BYTES_MAX;
-pub use rates::{READ_RATE, Rate};
-pub use refusals::{CLAIM_BYTES_RECORDED, REFUSALS_RECORDED};
-pub use secret::{SECRET_CHARACTERS_MAX, SECRET_CHARACTERS_MIN, Secret, SecretFault, WRONG_SECRETS};
-pub use tls::{Tls, TlsError};
+pub use self::core::attachments::PRESENCE_MERGE;
+pub use self::core::broadcast::record_recovered_broadcast;
+pub use self::core::feed::FEED_WINDOW;
+pub use self::http::guard::Allowed;
+pub use self::http::secret::{SECRET_CHARACTERS_MAX, SECRET_CHARACTERS_MIN, Secret, SecretFault, WRONG_SECRETS};
+pub use budget::memory::CONNECTION_BYTES;
+pub use config::{Config, Environment};
+pub use edge::accept::HEADER_LIST_BYTES_MAX;
+pub use edge::forwarded::{PROXY_HOPS_MAX, ProxyNetwork, ProxyNetworkFault, TrustedProxies};
+pub use edge::proxy_protocol::PROXY_HEADER_BYTES_MAX;
+pub use edge::tls::{Tls, TlsError};
+pub use ops::limiter::Rate;
+pub use ops::rates::READ_RATE;
+pub use ops::refusals::{CLAIM_BYTES_RECORDED, REFUSALS_RECORDED};
 
-use attachments::Attachments;
-use engine::{Engine, EngineParts};
-use feed::Feed;
-use rates::Rates;
+use self::core::attachments::Attachments;
+use self::core::engine::{Engine, EngineParts};
+use self::core::feed::Feed;
+use self::core::shares::ParticipantShares;
+use self::core::stream::StreamContext;
+use ops::context::ServerContext;
+use ops::rates::Rates;
 use service::{PAGES_AT_A_TIME, Service};
-use shares::ParticipantShares;
-use stream::StreamContext;
-use vitals::Vitals;
 
 /// A service that cannot start or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -89,9 +72,9 @@ pub enum ServerError {
     Listener(#[from] io::Error),
 }
 
-/// A new epoch from the machine's randomness.
-pub fn new_epoch(machine: &Machine) -> Epoch {
-    Epoch::new(format!("{:016x}", (machine.random)() as u64))
+/// A new epoch from the randomness of the environment.
+pub fn new_epoch(environment: &Environment) -> Epoch {
+    Epoch::new(format!("{:016x}", (environment.random)() as u64))
 }
 
 /// Recovers the conversation from a journal and goes on with it: see [`run_recovered`].
@@ -124,9 +107,10 @@ pub async fn run_recovered(
     let (address, start) = (listener.local_addr()?, conversation.clone());
     // Follows `shutdown`, once that is on record: what it leads to is recorded after it.
     let stopping = CancellationToken::new();
-    let vitals = Vitals::new(&config, stopping.clone());
-    let (engine, router, health) = compose(&config, journal, conversation, &vitals);
-    vitals.readiness.tell(&health).await;
+    let context =
+        ServerContext::new(config.memory_per_address_max, config.ingress_per_address_rate, stopping.clone());
+    let (engine, router, health) = compose(&config, journal, conversation, &context);
+    context.readiness.tell(&health).await;
     record_state("server_started", &epoch, &start, Some(address));
     config.started.cancel();
     drop(start);
@@ -141,7 +125,7 @@ pub async fn run_recovered(
         record!(INFO, "server", "server_stopping", epoch = %epoch);
         stopping.cancel();
     };
-    tokio::join!(accept::serve(listener, router, &config, &vitals), vitals.readiness.report(health), stop);
+    tokio::join!(edge::accept::serve(listener, router, &config, &context), context.readiness.report(health), stop);
     match engine.await.map_err(io::Error::other)? {
         Ok(conversation) => {
             record_state("server_stopped", &epoch, &conversation, None);
@@ -159,23 +143,23 @@ fn compose(
     config: &Config,
     journal: Box<dyn Journal>,
     conversation: Conversation,
-    vitals: &Vitals,
+    context: &ServerContext,
 ) -> (Engine, Router, HealthReporter) {
     let (epoch, history) = (journal.epoch(), journal.history());
     let feed = Feed::new(conversation.clone());
     let reader = feed.reader();
-    let context = StreamContext {
+    let stream_context = StreamContext {
         reader: reader.clone(),
         history: history.clone(),
         epoch: epoch.clone(),
         heartbeat: config.heartbeat,
         stall: config.stall,
-        vitals: vitals.clone(),
+        server: context.clone(),
     };
-    let attachments = Attachments::new(context, feed.clone(), config.grace, &conversation);
-    let (participants_max, now) = (config.participants_max.min(PARTICIPANTS_MAX), config.machine.now);
+    let attachments = Attachments::new(stream_context, feed.clone(), config.grace, &conversation);
+    let (participants_max, now) = (config.participants_max.min(PARTICIPANTS_MAX), config.environment.now);
     let shares = ParticipantShares::new(config.participants_per_address_max);
-    let vitals = vitals.clone();
+    let context = context.clone();
     let parts = EngineParts {
         conversation,
         journal,
@@ -184,15 +168,15 @@ fn compose(
         participants_max,
         shares,
         now,
-        vitals: vitals.clone(),
+        context: context.clone(),
     };
     let (engine, handle) = Engine::new(parts);
     let rates = Rates::new(config);
-    let machine = config.machine;
+    let environment = config.environment;
     let pages = Semaphore::new(PAGES_AT_A_TIME);
     let service =
-        Service { engine: handle, reader, history, epoch, machine, rates, pages, vitals: vitals.clone() };
-    let (router, health) = http::router(service, config, &vitals);
+        Service { engine: handle, reader, history, epoch, environment, rates, pages, context: context.clone() };
+    let (router, health) = self::http::router::router(service, config, &context);
     (engine, router, health)
 }
 

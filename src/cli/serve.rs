@@ -185,12 +185,12 @@ impl Serve {
             started.cancelled().await;
             notice(&invitation.to_string());
         });
-        let epoch = server::new_epoch(&config.machine);
+        let epoch = server::new_epoch(&config.environment);
         if self.journal == Path::new(MEMORY) {
             let journal = MemoryJournal::new(epoch);
             return Ok(server::run(listener, config, Box::new(journal), shutdown).await?);
         }
-        let (path, log, now) = (self.journal, self.log_dir.join(LOG_FILE), config.machine.now);
+        let (path, log, now) = (self.journal, self.log_dir.join(LOG_FILE), config.environment.now);
         let recovering = async {
             let mut journal = open_journal(path, log.clone(), epoch).await?;
             let mut conversation = recover(&journal)

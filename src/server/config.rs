@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
-use super::forwarded::TrustedProxies;
-use super::guard::Allowed;
-use super::rates::Rate;
-use super::secret::Secret;
-use super::tls::Tls;
+use super::edge::forwarded::TrustedProxies;
+use super::edge::tls::Tls;
+use super::http::guard::Allowed;
+use super::http::secret::Secret;
+use super::ops::limiter::Rate;
 
 /// How the service runs.
 #[derive(Clone, Debug)]
@@ -42,8 +42,8 @@ pub struct Config {
     /// taken of responses, and what its connections need.
     pub memory_per_address_max: usize,
     /// How fast the service reads from one address, in KiB. A request counts
-    /// [`REQUEST_COST_BYTES`](super::ingress::REQUEST_COST_BYTES) more, a connection
-    /// [`CONNECTION_COST_BYTES`](super::ingress::CONNECTION_COST_BYTES).
+    /// [`REQUEST_COST_BYTES`](super::edge::ingress::REQUEST_COST_BYTES) more, a connection
+    /// [`CONNECTION_COST_BYTES`](super::edge::ingress::CONNECTION_COST_BYTES).
     pub ingress_per_address_rate: Rate,
     /// How many requests and streams may be open at a time on one HTTP/2 connection.
     pub streams_max: u32,
@@ -64,7 +64,7 @@ pub struct Config {
     /// The certificate, where connections are encrypted.
     pub tls: Option<Tls>,
     /// The wall clock and the randomness of the machine.
-    pub machine: Machine,
+    pub environment: Environment,
     /// Cancelled by the service when it has started.
     pub started: CancellationToken,
 }
@@ -95,7 +95,7 @@ impl Default for Config {
             trusted_proxies: TrustedProxies::default(),
             secret: None,
             tls: None,
-            machine: Machine::default(),
+            environment: Environment::default(),
             started: CancellationToken::new(),
         }
     }
@@ -119,14 +119,14 @@ impl Config {
 
 /// What only the machine can give, handed in so that a test can hand in something else.
 #[derive(Clone, Copy, Debug)]
-pub struct Machine {
+pub struct Environment {
     /// The wall clock, for `recorded_at`.
     pub now: fn() -> SystemTime,
     /// 128 unpredictable bits, for session tokens and epochs.
     pub random: fn() -> u128,
 }
 
-impl Default for Machine {
+impl Default for Environment {
     fn default() -> Self {
         Self { now: SystemTime::now, random: operating_system_random }
     }

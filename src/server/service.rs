@@ -7,16 +7,16 @@ use tokio::time::Instant;
 use tokio_stream::Empty;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::budget::{Overdrawn, Reservation};
-use super::config::Machine;
-use super::engine::{Caller, EngineHandle};
-use super::feed::FeedReader;
-use super::join_body::{Handover, JoinBody};
-use super::origin::Origin;
-use super::rates::Rates;
-use super::request_charge::overdrawn;
-use super::token;
-use super::vitals::Vitals;
+use super::budget::memory::{Overdrawn, Reservation};
+use super::budget::request_charge::overdrawn;
+use super::config::Environment;
+use super::core::engine::{Caller, EngineHandle};
+use super::core::feed::FeedReader;
+use super::core::join_body::{Handover, JoinBody};
+use super::core::token;
+use super::edge::origin::Origin;
+use super::ops::context::ServerContext;
+use super::ops::rates::Rates;
 use crate::chat::{
     Command, DisplayName, LogicalTime, MessageId, MessageText, ParticipantId, Sequence, SessionKey,
 };
@@ -42,13 +42,13 @@ pub struct Service {
     /// The journal's id.
     pub epoch: Epoch,
     /// For new session tokens.
-    pub machine: Machine,
+    pub environment: Environment,
     /// How fast anybody may be.
     pub rates: Rates,
     /// How many pages are read from the journal at a time, so that streams that are behind have their turn.
     pub pages: Semaphore,
-    /// How the service is.
-    pub vitals: Vitals,
+    /// What all parts of the service share.
+    pub context: ServerContext,
 }
 
 /// What an event of a page is charged before the page is made, in bytes: about what one of 128 characters takes.
@@ -63,6 +63,7 @@ struct Call {
     session: Option<SessionKey>,
 }
 
+/// What each RPC does. The methods of the gRPC trait below have the same names: they call these, and record refusals.
 impl Service {
     fn open<T>(&self, method: &'static str, request: &Request<T>) -> Result<Call, Status> {
         let origin = request.extensions().get::<Origin>().copied();
@@ -74,7 +75,7 @@ impl Service {
     fn close<T>(&self, call: &Call, result: Result<T, Rejection>) -> Result<Response<T>, Status> {
         result.map(Response::new).map_err(|rejection| {
             let participant = call.session.and_then(|session| self.participant(session).ok());
-            self.vitals.refusals.record(&call.origin, call.method, participant, rejection.reason());
+            self.context.refusals.record(&call.origin, call.method, participant, rejection.reason());
             rejection.into()
         })
     }
@@ -84,13 +85,13 @@ impl Service {
     }
 
     fn check_open(&self) -> Result<(), Rejection> {
-        if self.vitals.stopping.is_cancelled() { Err(Rejection::ShuttingDown) } else { Ok(()) }
+        if self.context.stopping.is_cancelled() { Err(Rejection::ShuttingDown) } else { Ok(()) }
     }
 
     /// Charges an address for an answer that is yet to be made. Without that, answers would be made and held
     /// however little of its budget the address has left.
     fn charge(&self, origin: Origin, bytes: usize) -> Result<Reservation, Rejection> {
-        self.vitals.budgets.of(origin.address()).reserve(bytes).map_err(|Overdrawn| overdrawn())
+        self.context.budgets.of(origin.address()).reserve(bytes).map_err(|Overdrawn| overdrawn())
     }
 
     async fn attach(&self, origin: Origin, request: pb::JoinRequest) -> Result<JoinBody, Rejection> {
@@ -114,7 +115,7 @@ impl Service {
                 self.rates.join(origin.address())?;
                 let display_name = DisplayName::parse(&request.display_name)?;
                 let charge = self.charge_welcome(origin)?;
-                let token = token::new_token((self.machine.random)());
+                let token = token::new_token((self.environment.random)());
                 let caller = Caller { session: token::key_of(&token), token: token.into(), origin };
                 let delivery = self.engine.join(caller, display_name, LogicalTime(request.logical_time)).await?;
                 Ok(JoinBody::new(delivery, charge))
@@ -143,7 +144,7 @@ impl Service {
         }
     }
 
-    async fn accept(
+    async fn publish(
         &self,
         origin: Origin,
         session: SessionKey,
@@ -162,13 +163,13 @@ impl Service {
         Ok(pb::PublishResponse { sequence: receipt.sequence.0, logical_time: receipt.logical_time.0 })
     }
 
-    async fn dismiss(&self, session: SessionKey, sent: LogicalTime) -> Result<pb::LeaveResponse, Rejection> {
+    async fn leave(&self, session: SessionKey, sent: LogicalTime) -> Result<pb::LeaveResponse, Rejection> {
         self.check_open()?;
         let receipt = self.engine.act(Command::Leave { session, sent }).await?;
         Ok(pb::LeaveResponse { sequence: receipt.sequence.0, logical_time: receipt.logical_time.0 })
     }
 
-    async fn page(
+    async fn list_events(
         &self,
         origin: Origin,
         session: SessionKey,
@@ -205,7 +206,7 @@ fn unreadable(error: JournalError) -> Rejection {
 
 #[async_trait]
 impl ChitChatService for Service {
-    /// The real stream is handed over to [`join_body`](super::join_body).
+    /// The real stream is handed over to [`join_body`](super::core::join_body).
     type JoinStream = Empty<Result<pb::JoinResponse, Status>>;
 
     async fn join(&self, request: Request<pb::JoinRequest>) -> Result<Response<Self::JoinStream>, Status> {
@@ -227,8 +228,8 @@ impl ChitChatService for Service {
         let request = request.into_inner();
         let session = token::key_of(&request.session_token);
         let arrived = Instant::now();
-        let published = self.accept(call.origin, session, request).await;
-        self.vitals.metrics.publish_seconds.observe(arrived.elapsed().as_secs_f64());
+        let published = self.publish(call.origin, session, request).await;
+        self.context.metrics.publish_seconds.observe(arrived.elapsed().as_secs_f64());
         self.close(&Call { session: Some(session), ..call }, published)
     }
 
@@ -236,7 +237,7 @@ impl ChitChatService for Service {
         let call = self.open("Leave", &request)?;
         let request = request.into_inner();
         let session = token::key_of(&request.session_token);
-        let left = self.dismiss(session, LogicalTime(request.logical_time)).await;
+        let left = self.leave(session, LogicalTime(request.logical_time)).await;
         self.close(&Call { session: Some(session), ..call }, left)
     }
 
@@ -246,7 +247,7 @@ impl ChitChatService for Service {
     ) -> Result<Response<pb::ListEventsResponse>, Status> {
         let call = self.open("ListEvents", &request)?;
         let session = token::key_of(&request.get_ref().session_token);
-        let page = self.page(call.origin, session, request.get_ref()).await;
+        let page = self.list_events(call.origin, session, request.get_ref()).await;
         self.close(&Call { session: Some(session), ..call }, page)
     }
 }

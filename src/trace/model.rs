@@ -9,12 +9,14 @@ mod journal;
 mod log;
 mod order;
 mod session;
+mod step;
 mod streams;
 
 pub use entry::{Entry, Fork, Irregular, Lookup, Moment, Previous, Start};
 pub use journal::Journal;
-pub use log::{Act, ClientLog, Particulars, Queued, Step};
+pub use log::{ClientLog, Queued};
 pub use session::{Mark, Sent, Session, Skip};
+pub use step::{Act, Particulars, Step};
 pub use streams::Leap;
 
 use foldhash::HashMap;

@@ -12,10 +12,12 @@ mod seen;
 mod sent;
 mod sessions;
 mod steps;
+mod view;
 
 use super::model::{Act, Model, Step};
 use super::record::{Component, LineRef, Record};
 use super::report::{Report, Rule, RuleReport};
+use view::View;
 
 /// A record that came when it could not be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -110,7 +112,7 @@ impl Checker {
         let Some(index) = step.session else { return };
         let log = model.log(step.line.file);
         let (join, queued) = (log.join, log.queued(&step.act));
-        let view = steps::View { join, queued, ..steps::View::new(model, index, step) };
+        let view = View { join, queued, ..View::new(model, index, step) };
         for (rule, check) in steps::CHECKS {
             check(&view, &mut rules[rule as usize]);
         }

@@ -27,6 +27,7 @@
 //! | [`scripts`] | `chitchat send`, waiting for a service, the environment, the words for failures |
 //! | [`signals`] | signals, pipes that nobody reads, terminals without colours |
 //! | [`rotation`] | logs that are rotated while their processes write |
+//! | [`layers`] | which module of the sources may use which |
 //! | [`evidence`] | what is said of the recorded run is what its logs say |
 //! | [`logs`] | the records of all processes, and no secret in them |
 //! | [`usage`] | the command line, its refusals and exit codes |
@@ -72,6 +73,7 @@ mod journal;
 mod journal_places;
 mod journal_support;
 mod kill_loop;
+mod layers;
 mod lies;
 mod log_holes;
 mod log_tail;

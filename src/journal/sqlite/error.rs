@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
-use super::schema::VERSION;
 use crate::chat::Sequence;
 use crate::journal::JournalError;
 
@@ -83,10 +82,12 @@ pub enum OpenFault {
     #[error("is not a Chit Chat journal: {0}")]
     NotAJournal(String),
     /// Made by a version of the program that this one does not know.
-    #[error("has schema version {found}, and the newest that this program knows is {VERSION}")]
+    #[error("has schema version {found}, and the newest that this program knows is {newest}")]
     Version {
         /// The file's version.
         found: i64,
+        /// The newest version that this program knows.
+        newest: i64,
     },
     /// Something in it contradicts itself.
     #[error("is damaged: {0}")]

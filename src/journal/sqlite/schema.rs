@@ -69,7 +69,7 @@ pub(super) fn identify(connection: &Connection) -> Result<i64, OpenFault> {
     }
     let found = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if !(1..=VERSION).contains(&found) {
-        return Err(OpenFault::Version { found });
+        return Err(OpenFault::Version { found, newest: VERSION });
     }
     // A bit that changed in a rule of a table would come to light only when an event breaks the new rule.
     let mut model = Connection::open_in_memory()?;
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(version, 2);
         assert_eq!(epoch(&connection).unwrap(), Epoch::new("e"));
         connection.execute("UPDATE meta SET motto = 'persist, then tell'", []).unwrap();
-        assert!(matches!(identify(&connection), Err(OpenFault::Version { found: 2 })));
+        assert!(matches!(identify(&connection), Err(OpenFault::Version { found: 2, newest: VERSION })));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use foldhash::HashMap;
 
 use crate::trace::record::{LineRef, Who};
 
-use super::log::{Act, Step};
+use super::step::{Act, Step};
 
 /// A position or a time, with the record that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use crate::trace::model::{Act, Mark, Queued};
 use crate::trace::report::RuleReport;
 
-use super::steps::View;
+use super::view::View;
 
 pub(super) fn v6_as_delivered(view: &View<'_>, rule: &mut RuleReport) {
     match (&view.step.act, view.queued) {

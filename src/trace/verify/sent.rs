@@ -3,7 +3,7 @@
 use crate::trace::model::{Act, Journal, Session};
 use crate::trace::report::RuleReport;
 
-use super::steps::View;
+use super::view::View;
 
 pub(super) fn v11_as_sent(view: &View<'_>, rule: &mut RuleReport) {
     match view.step.act {

@@ -1,56 +1,12 @@
 //! The rules that can be checked on one step of a session, against the journal and against what the session
 //! was like before the step: V3, V4, V6, V7, V9 (its beginning), V10, V11 (what was sent).
 
-use crate::trace::model::{
-    Act, ClientLog, Entry, Journal, Lookup, Mark, Model, Moment, Particulars, Queued, Session, Step,
-};
+use crate::trace::model::{Act, ClientLog, Entry, Journal, Lookup, Mark, Moment, Particulars, Step};
 use crate::trace::record::Kind;
 use crate::trace::report::{Rule, RuleReport};
 
+use super::view::View;
 use super::{real_time, seen, sent};
-
-/// A step and what it is looked at against.
-pub(super) struct View<'a> {
-    pub(super) journal: &'a Journal,
-    pub(super) session: &'a Session,
-    pub(super) step: &'a Step<'a>,
-    /// The event of the publish that this step is of, if it is of one that became an event.
-    pub(super) becomes: Option<(u64, &'a Entry)>,
-    /// The request to join that has not been answered, if there is one in the log.
-    pub(super) join: Option<Mark>,
-    /// Of a send, or of a text that is submitted again: the record by which it was submitted.
-    pub(super) queued: Option<Queued>,
-}
-
-impl<'a> View<'a> {
-    pub(super) fn new(model: &'a Model, session: usize, step: &'a Step<'a>) -> Self {
-        let session = &model.sessions[session];
-        let journal = model.journal_of(session);
-        let becomes = match (&step.act, session.who) {
-            (Act::PublishSent { message, .. } | Act::Refused { message }, Some(who)) => {
-                let sequence = journal.by_message.get(&(who, *message)).copied();
-                sequence.and_then(|sequence| Some((sequence, journal.entry(sequence)?)))
-            }
-            _ => None,
-        };
-        Self { journal, session, step, becomes, join: None, queued: None }
-    }
-
-    /// Whether the step is the first try of a publish. Where records were lost the first may be among them, but
-    /// the one that became the event came before all that followed from it.
-    pub(super) fn is_first_try(&self) -> bool {
-        let Act::PublishSent { message, .. } = &self.step.act else { return false };
-        !self.session.sent.contains_key(message) && (self.session.lost_before == 0 || self.became_event())
-    }
-
-    /// Whether the step is the try of a publish that became an event.
-    fn became_event(&self) -> bool {
-        let (Act::PublishSent { sent, seen, .. }, Some((_, entry))) = (&self.step.act, self.becomes) else {
-            return false;
-        };
-        (entry.sent, entry.seen) == (*sent, *seen)
-    }
-}
 
 type Check = fn(&View<'_>, &mut RuleReport);
 

@@ -35,7 +35,7 @@ impl Server {
     }
 
     pub async fn with(config: Config) -> Self {
-        let epoch = server::new_epoch(&config.machine);
+        let epoch = server::new_epoch(&config.environment);
         Self::on(Box::new(MemoryJournal::new(epoch)), config).await
     }
 

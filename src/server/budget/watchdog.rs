@@ -17,7 +17,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::budget::{AddressBudget, Overdrawn};
+use super::memory::{AddressBudget, Overdrawn};
 
 /// How long after the stall limit a response is reset. A stream that was ended with SLOW_CONSUMER has this
 /// time to deliver its status.
@@ -50,7 +50,7 @@ impl Watchdog {
             key,
             watchdog: self.clone(),
             close,
-            waiting: Waiting::default(),
+            untaken: Untaken::default(),
             responses: Mutex::default(),
             next: AtomicU64::new(0),
         });
@@ -73,22 +73,22 @@ impl Watchdog {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn is_stuck(&self, waiting: &Waiting) -> bool {
+    fn is_stuck(&self, untaken: &Untaken) -> bool {
         let patience = u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX);
         // The time first: bytes that are handed over in between carry a later one.
-        let since = waiting.since_millis.load(Ordering::Acquire);
-        waiting.bytes.load(Ordering::Acquire) > 0 && self.now_millis().saturating_sub(since) > patience
+        let since = untaken.since_millis.load(Ordering::Acquire);
+        untaken.bytes.load(Ordering::Acquire) > 0 && self.now_millis().saturating_sub(since) > patience
     }
 }
 
 /// Bytes that wait to be taken, and since when nothing was taken of them.
 #[derive(Debug, Default)]
-struct Waiting {
+struct Untaken {
     bytes: AtomicUsize,
     since_millis: AtomicU64,
 }
 
-impl Waiting {
+impl Untaken {
     fn add(&self, bytes: usize, now_millis: u64) {
         if self.bytes.fetch_add(bytes, Ordering::AcqRel) == 0 {
             self.since_millis.store(now_millis, Ordering::Release);
@@ -109,7 +109,7 @@ pub struct ConnectionWatch {
     watchdog: Watchdog,
     close: CancellationToken,
     /// Of all responses together, those included whose last bytes wait in the transport alone.
-    waiting: Waiting,
+    untaken: Untaken,
     responses: Mutex<HashMap<u64, Weak<ResponseWatch>>>,
     next: AtomicU64,
 }
@@ -120,8 +120,8 @@ impl ConnectionWatch {
     pub fn response(self: &Arc<Self>, budget: Arc<AddressBudget>) -> Arc<ResponseWatch> {
         let key = self.next.fetch_add(1, Ordering::Relaxed);
         let task = STREAM_TASK.try_with(Arc::clone).ok();
-        let (waiting, waker) = (Waiting::default(), Mutex::default());
-        let response = Arc::new(ResponseWatch { key, task, waiting, waker, budget, connection: self.clone() });
+        let (untaken, waker) = (Untaken::default(), Mutex::default());
+        let response = Arc::new(ResponseWatch { key, task, untaken, waker, budget, connection: self.clone() });
         lock(&self.responses).insert(key, Arc::downgrade(&response));
         response
     }
@@ -129,25 +129,25 @@ impl ConnectionWatch {
     /// Resets the responses that are stuck. Closes the connection if that cannot help: bytes that no response's
     /// task has any more, and a socket that takes nothing, so that not even a reset can be sent.
     fn sweep(&self) {
-        if self.waiting.bytes.load(Ordering::Relaxed) == 0 {
+        if self.untaken.bytes.load(Ordering::Relaxed) == 0 {
             return;
         }
         let responses: Vec<_> = lock(&self.responses).values().filter_map(Weak::upgrade).collect();
-        let stuck = responses.iter().filter(|response| self.watchdog.is_stuck(&response.waiting));
+        let stuck = responses.iter().filter(|response| self.watchdog.is_stuck(&response.untaken));
         let (mut helped, mut hopeless) = (false, false);
         for response in stuck {
             match response.task.as_ref().and_then(|task| task.get()) {
                 Some(task) if !task.is_finished() => {
                     task.abort();
                     // The reset has as long to be sent as the bytes had to be taken.
-                    response.waiting.since_millis.store(self.watchdog.now_millis(), Ordering::Release);
+                    response.untaken.since_millis.store(self.watchdog.now_millis(), Ordering::Release);
                     self.watchdog.resets.inc();
                     helped = true;
                 }
                 _ => hopeless = true,
             }
         }
-        if hopeless || !helped && self.watchdog.is_stuck(&self.waiting) {
+        if hopeless || !helped && self.watchdog.is_stuck(&self.untaken) {
             self.watchdog.resets.inc();
             self.close.cancel();
         }
@@ -166,7 +166,7 @@ pub struct ResponseWatch {
     key: u64,
     /// The HTTP/2 stream's own task. None over HTTP/1.1, where a response is the connection's only one.
     task: Option<Arc<OnceLock<AbortHandle>>>,
-    waiting: Waiting,
+    untaken: Untaken,
     waker: Mutex<Option<Waker>>,
     budget: Arc<AddressBudget>,
     connection: Arc<ConnectionWatch>,
@@ -174,8 +174,8 @@ pub struct ResponseWatch {
 
 impl ResponseWatch {
     /// How many bytes wait to be taken.
-    pub fn waiting(&self) -> usize {
-        self.waiting.bytes.load(Ordering::Acquire)
+    pub fn untaken(&self) -> usize {
+        self.untaken.bytes.load(Ordering::Acquire)
     }
 
     /// Counts bytes that wait from now on.
@@ -185,14 +185,14 @@ impl ResponseWatch {
     /// may always have some, so that it does not pay for the others of its address.
     pub fn hold(&self, bytes: usize) -> Result<(), Overdrawn> {
         if let Err(overdrawn) = self.budget.charge(bytes) {
-            if self.waiting() > 0 {
+            if self.untaken() > 0 {
                 return Err(overdrawn);
             }
             self.budget.charge_regardless(bytes);
         }
         let now = self.connection.watchdog.now_millis();
-        self.connection.waiting.add(bytes, now);
-        self.waiting.add(bytes, now);
+        self.connection.untaken.add(bytes, now);
+        self.untaken.add(bytes, now);
         Ok(())
     }
 
@@ -202,8 +202,8 @@ impl ResponseWatch {
             return;
         }
         let now = self.connection.watchdog.now_millis();
-        self.connection.waiting.take(bytes, now);
-        let left = self.waiting.take(bytes, now);
+        self.connection.untaken.take(bytes, now);
+        let left = self.untaken.take(bytes, now);
         self.budget.refund(bytes);
         if left == 0
             && let Some(waker) = lock(&self.waker).take()
@@ -212,7 +212,7 @@ impl ResponseWatch {
         }
     }
 
-    /// Wakes the task when everything has been taken. To be called before [`waiting`](Self::waiting) is asked.
+    /// Wakes the task when everything has been taken. To be called before [`untaken`](Self::untaken) is asked.
     pub fn wake_when_taken(&self, waker: &Waker) {
         *lock(&self.waker) = Some(waker.clone());
     }

@@ -16,10 +16,10 @@ use http::{HeaderMap, StatusCode, header};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::origin::Origin;
-use super::rates::{Limiter, Rate};
-use super::refusals::answer;
-use super::vitals::Vitals;
+use crate::server::edge::origin::Origin;
+use crate::server::ops::context::ServerContext;
+use crate::server::ops::limiter::{Limiter, Rate};
+use crate::server::ops::refusals::answer;
 use crate::wire::Rejection;
 
 /// The shortest secret, in characters. 16 random characters of Base64 have 96 bits.
@@ -75,13 +75,13 @@ impl fmt::Debug for Secret {
 pub struct SecretAuth {
     secret: Secret,
     wrong: Option<Limiter<IpAddr>>,
-    vitals: Vitals,
+    context: ServerContext,
 }
 
 impl SecretAuth {
     /// Lets this secret pass.
-    pub fn new(secret: Secret, vitals: Vitals) -> Arc<Self> {
-        Arc::new(Self { secret, wrong: Limiter::new(WRONG_SECRETS), vitals })
+    pub fn new(secret: Secret, context: ServerContext) -> Arc<Self> {
+        Arc::new(Self { secret, wrong: Limiter::new(WRONG_SECRETS), context })
     }
 
     fn admit(&self, origin: &Origin, headers: &HeaderMap) -> Result<(), Rejection> {
@@ -109,8 +109,8 @@ pub async fn check(State(auth): State<Arc<SecretAuth>>, request: Request, next: 
         Some(origin) => match auth.admit(origin, request.headers()) {
             Ok(()) => return next.run(request).await,
             Err(rejection) => {
-                auth.vitals.refusals.record(origin, request.uri().path(), None, rejection.reason());
-                auth.vitals.metrics.refusal(rejection.reason());
+                auth.context.refusals.record(origin, request.uri().path(), None, rejection.reason());
+                auth.context.metrics.refusal(rejection.reason());
                 rejection
             }
         },

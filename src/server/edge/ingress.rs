@@ -14,7 +14,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::rates::Rate;
+use crate::server::ops::limiter::Rate;
 
 /// What a request counts beside its bytes: about what serving one costs that is refused.
 pub const REQUEST_COST_BYTES: usize = 2 * 1024;
@@ -31,11 +31,12 @@ const ADDRESSES_REMEMBERED: usize = 20_000;
 #[derive(Clone, Debug)]
 pub struct IngressLimits {
     /// None where there is no limit.
-    limits: Option<Arc<Limits>>,
+    shaper: Option<Arc<TrafficShaper>>,
 }
 
+/// Delays what an address sends beyond its rate.
 #[derive(Debug)]
-struct Limits {
+struct TrafficShaper {
     /// In KiB.
     rate: Rate,
     started: Instant,
@@ -63,14 +64,14 @@ impl IngressLimits {
     /// `rate` is in KiB; `delayed` counts the reads that had to wait.
     pub fn new(rate: Rate, delayed: Counter) -> Self {
         let by_address = Mutex::new(Addresses { accounts: HashMap::new(), search_at: ADDRESSES_REMEMBERED });
-        let limits = Limits { rate, started: Instant::now(), by_address, delayed };
-        Self { limits: (rate.per_second > 0).then(|| Arc::new(limits)) }
+        let shaper = TrafficShaper { rate, started: Instant::now(), by_address, delayed };
+        Self { shaper: (rate.per_second > 0).then(|| Arc::new(shaper)) }
     }
 
     /// The pace of a new connection from an address. None where there is no limit.
     pub fn connection(&self, address: IpAddr) -> Option<Arc<Pace>> {
-        let limits = self.limits.clone()?;
-        let pace = Pace { account: limits.account(address), limits, due: AtomicU64::new(0) };
+        let shaper = self.shaper.clone()?;
+        let pace = Pace { account: shaper.account(address), shaper, due: AtomicU64::new(0) };
         pace.count(CONNECTION_COST_BYTES);
         Some(Arc::new(pace))
     }
@@ -80,11 +81,11 @@ impl IngressLimits {
     /// # Errors
     /// How long the address has to wait, where it has used up what it may send; the request is not counted then.
     pub fn count_proxied(&self, address: IpAddr) -> Result<(), Duration> {
-        let Some(limits) = &self.limits else { return Ok(()) };
-        let (account, now) = (limits.account(address), limits.now());
+        let Some(shaper) = &self.shaper else { return Ok(()) };
+        let (account, now) = (shaper.account(address), shaper.now());
         match account.paid_at.load(Ordering::Relaxed).checked_sub(now) {
             None | Some(0) => {
-                limits.count(&account, REQUEST_COST_BYTES);
+                shaper.count(&account, REQUEST_COST_BYTES);
                 Ok(())
             }
             Some(wait) => Err(Duration::from_nanos(wait)),
@@ -92,7 +93,7 @@ impl IngressLimits {
     }
 }
 
-impl Limits {
+impl TrafficShaper {
     fn account(&self, address: IpAddr) -> Arc<Account> {
         // The map is whole even if a holder of the lock has panicked.
         let mut addresses = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
@@ -140,7 +141,7 @@ impl Limits {
 #[derive(Debug)]
 pub struct Pace {
     account: Arc<Account>,
-    limits: Arc<Limits>,
+    shaper: Arc<TrafficShaper>,
     /// When what this connection has sent is paid for.
     due: AtomicU64,
 }
@@ -148,17 +149,17 @@ pub struct Pace {
 impl Pace {
     /// Counts bytes, or what stands for them. The connection is read again when they are paid for.
     pub fn count(&self, bytes: usize) {
-        self.due.fetch_max(self.limits.count(&self.account, bytes), Ordering::Relaxed);
+        self.due.fetch_max(self.shaper.count(&self.account, bytes), Ordering::Relaxed);
     }
 
     /// When this connection is to be read again, if not yet.
     fn wait_until(&self) -> Option<Instant> {
         let due = self.due.load(Ordering::Relaxed);
-        (due > self.limits.now()).then(|| self.limits.instant(due))
+        (due > self.shaper.now()).then(|| self.shaper.instant(due))
     }
 
     fn is_address_waiting(&self) -> bool {
-        self.account.paid_at.load(Ordering::Relaxed) > self.limits.now()
+        self.account.paid_at.load(Ordering::Relaxed) > self.shaper.now()
     }
 }
 
@@ -189,7 +190,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
             if pause.is_none() {
                 break;
             }
-            pace.limits.delayed.inc();
+            pace.shaper.delayed.inc();
         }
         let before = buffer.filled().len();
         if pace.is_address_waiting() {
@@ -270,7 +271,7 @@ mod tests {
         // Two connections and 304 KiB count 320 KiB, of which 128 need not wait, nor need the last turns.
         assert!(started.elapsed() >= Duration::from_millis(184 * 1000 / 1024), "{:?}", started.elapsed());
         assert!(limits.connection(address(2)).unwrap().wait_until().is_none());
-        assert!(limits.limits.unwrap().delayed.get() > 0);
+        assert!(limits.shaper.unwrap().delayed.get() > 0);
     }
 
     /// Requests count beside their bytes, whichever way they come.
@@ -300,7 +301,7 @@ mod tests {
         assert!(IngressLimits::new(Rate::UNLIMITED, Counter::default()).connection(address(1)).is_none());
         let limits = limits(1, 16);
         drop(limits.connection(address(1)));
-        let limits = limits.limits.unwrap();
+        let limits = limits.shaper.unwrap();
         let open = limits.account(address(2));
         limits.account(address(3));
         limits.by_address.lock().unwrap().search_at = 0;

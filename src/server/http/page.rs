@@ -27,7 +27,7 @@ struct Representation {
 macro_rules! file {
     ($path:literal) => {
         [
-            (Coding::Identity, include_bytes!(concat!("../../web/", $path)) as &[u8]),
+            (Coding::Identity, include_bytes!(concat!("../../../web/", $path)) as &[u8]),
             (Coding::Gzip, include_bytes!(concat!(env!("OUT_DIR"), "/web/", $path, ".gz"))),
             (Coding::Brotli, include_bytes!(concat!(env!("OUT_DIR"), "/web/", $path, ".br"))),
         ]

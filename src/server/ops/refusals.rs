@@ -11,10 +11,10 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Request, StatusCode, header};
 use tonic::Status;
 
-use super::origin::{Origin, Transport};
-use super::rates::{Limiter, Rate};
+use super::limiter::{Limiter, Rate};
 use crate::chat::ParticipantId;
 use crate::record::record;
+use crate::server::edge::origin::{Origin, Transport};
 use crate::wire::{Reason, Rejection};
 
 /// How many refusals of an address are recorded.

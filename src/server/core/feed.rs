@@ -21,7 +21,7 @@ pub const FEED_WINDOW: usize = 4096;
 
 /// One event, ready to be sent.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct FeedEntry {
     /// Its position.
     pub sequence: Sequence,
     /// Its encoded form, which all streams share.
@@ -30,7 +30,7 @@ pub struct Entry {
     pub left: Option<ParticipantId>,
 }
 
-impl From<&Recorded> for Entry {
+impl From<&Recorded> for FeedEntry {
     fn from(event: &Recorded) -> Self {
         let left = matches!(event.kind, EventKind::Left { .. }).then_some(event.participant.id);
         Self { sequence: event.sequence, frame: Frame::event(event), left }
@@ -41,7 +41,7 @@ impl From<&Recorded> for Entry {
 #[derive(Debug)]
 struct Published {
     conversation: Conversation,
-    window: VecDeque<Entry>,
+    window: VecDeque<FeedEntry>,
     presence: PresenceLog,
 }
 
@@ -58,7 +58,7 @@ impl Feed {
 
     /// Tells everybody: the batch, and the conversation after it. Each event is encoded here, once.
     pub fn publish(&self, committed: &Committed, conversation: Conversation) {
-        let entries: Vec<Entry> = committed.events().iter().map(Entry::from).collect();
+        let entries: Vec<FeedEntry> = committed.events().iter().map(FeedEntry::from).collect();
         self.0.send_modify(|published| {
             for participant in entries.iter().filter_map(|entry| entry.left) {
                 published.presence.remove(participant);
@@ -97,18 +97,18 @@ pub enum Found {
     /// Something: entries, changes of presence, or both.
     News {
         /// The next entries, in order, without a gap.
-        entries: Vec<Entry>,
+        entries: Vec<FeedEntry>,
         /// What follows them where they reach the newest event: who has lost its stream, and who is back.
         presence: Vec<Frame>,
     },
     /// Nothing new.
     Nothing,
     /// The position has left the window: the journal has what follows.
-    Behind,
+    Lagged,
 }
 
 /// The first entries, as many as have [`BATCH_BYTES_MAX`] together, and at least one.
-pub fn within_batch(entries: impl Iterator<Item = Entry>) -> impl Iterator<Item = Entry> {
+pub fn within_batch(entries: impl Iterator<Item = FeedEntry>) -> impl Iterator<Item = FeedEntry> {
     let mut bytes = 0;
     entries.take_while(move |entry| {
         let first = bytes == 0;
@@ -135,7 +135,7 @@ impl FeedReader {
         }
         let first = published.window.front().map(|entry| entry.sequence);
         let Some(offset) = first.and_then(|first| (position.0 + 1).checked_sub(first.0)) else {
-            return Found::Behind;
+            return Found::Lagged;
         };
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
         let entries: Vec<_> = within_batch(published.window.iter().skip(start).take(limit).cloned()).collect();
@@ -215,7 +215,7 @@ mod tests {
     fn a_position_that_has_left_the_window_is_said_to_be_behind() {
         let window = FEED_WINDOW as u64;
         let mut reader = feed_of(window + 10).reader();
-        assert!(matches!(reader.after(Sequence(9), &mut nobody(), 1), Found::Behind));
+        assert!(matches!(reader.after(Sequence(9), &mut nobody(), 1), Found::Lagged));
         assert_eq!(sequences(reader.after(Sequence(10), &mut nobody(), 1)), [11]);
     }
 }

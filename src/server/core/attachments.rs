@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::time::{DelayQueue, delay_queue};
 
 use super::feed::Feed;
-use super::origin::Origin;
 use super::slot::Delivery;
-use super::stream::{End, Stream, StreamContext};
+use super::stream::{Stream, StreamContext, StreamEnd};
 use crate::chat::{Conversation, DisplayName, ParticipantId, Sequence};
 use crate::record::record;
+use crate::server::edge::origin::Origin;
 use crate::wire::{Frame, Rejection, WelcomeParts};
 
 /// How soon an expiry is tried again that the journal would not record.
@@ -48,7 +48,7 @@ pub struct Attachments {
     context: StreamContext,
     feed: Feed,
     grace: Duration,
-    streams: JoinSet<End>,
+    streams: JoinSet<StreamEnd>,
     serving: HashMap<Id, Serving>,
     attached: HashMap<ParticipantId, Attached>,
     graces: DelayQueue<ParticipantId>,
@@ -171,10 +171,10 @@ impl Attachments {
         }
     }
 
-    fn ended(&mut self, ended: Result<(Id, End), JoinError>) {
+    fn ended(&mut self, ended: Result<(Id, StreamEnd), JoinError>) {
         let (task, end) = ended.unwrap_or_else(|error| {
             tracing::error!(%error, "a stream's task has failed");
-            (error.id(), End::Disconnected)
+            (error.id(), StreamEnd::Disconnected)
         });
         let Some(Serving { participant, display_name, origin }) = self.serving.remove(&task) else { return };
         record!(
@@ -187,16 +187,16 @@ impl Attachments {
             peer = %origin.peer,
             transport = %origin.transport,
             reason = match &end {
-                End::Left => "LEFT",
-                End::Disconnected => "DISCONNECTED",
-                End::Rejected(rejection) => rejection.reason().as_str(),
+                StreamEnd::Left => "LEFT",
+                StreamEnd::Disconnected => "DISCONNECTED",
+                StreamEnd::Rejected(rejection) => rejection.reason().as_str(),
             },
         );
         // Only the newest stream speaks for whether the participant is connected.
         if self.attached.get(&participant).is_some_and(|attached| attached.task == task) {
             self.attached.remove(&participant);
             // A service that stops keeps its sessions: after a restart the grace periods start anew.
-            if end != End::Rejected(Rejection::ShuttingDown) {
+            if end != StreamEnd::Rejected(Rejection::ShuttingDown) {
                 self.start_grace(participant, self.grace);
                 self.note(participant, false);
             }
@@ -214,7 +214,7 @@ impl Attachments {
     fn tell(&mut self) {
         let changes = std::mem::take(&mut self.changes);
         // A service that stops breaks all streams: that says nothing of the participants.
-        if !self.context.vitals.stopping.is_cancelled() {
+        if !self.context.server.stopping.is_cancelled() {
             self.feed.publish_presence(changes);
         }
         self.tell_at = Instant::now() + PRESENCE_MERGE;

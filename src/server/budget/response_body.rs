@@ -9,11 +9,11 @@ use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
-use super::budget::{Overdrawn, Reservation};
+use super::memory::{Overdrawn, Reservation};
 use super::watchdog::ResponseWatch;
 
 /// The most bytes that are handed to the transport in one piece.
-const PIECE_BYTES_MAX: usize = 16 * 1024;
+const CHUNK_BYTES_MAX: usize = 16 * 1024;
 /// How many bytes may be left to the transport when the response ends. Beyond that its end waits, so that
 /// the stream can still be reset.
 const LEFT_BEHIND_BYTES_MAX: usize = 4 * 1024;
@@ -24,14 +24,14 @@ pub struct WatchedBody {
     inner: Body,
     watch: Arc<ResponseWatch>,
     /// What is left of a longer piece.
-    rest: Piece,
-    end: End,
+    rest: BodyChunk,
+    end: BodyEnd,
     /// Charged until the response has ended.
     _overhead: Option<Arc<Reservation>>,
 }
 
 #[derive(Debug)]
-enum End {
+enum BodyEnd {
     /// The inner body has more.
     Open,
     /// It has none, and ends with these.
@@ -41,48 +41,48 @@ enum End {
 impl WatchedBody {
     /// Watches a body.
     pub fn new(inner: Body, watch: Arc<ResponseWatch>, overhead: Option<Arc<Reservation>>) -> Self {
-        let rest = Piece { bytes: Bytes::new(), watch: watch.clone() };
-        Self { inner, watch, rest, end: End::Open, _overhead: overhead }
+        let rest = BodyChunk { bytes: Bytes::new(), watch: watch.clone() };
+        Self { inner, watch, rest, end: BodyEnd::Open, _overhead: overhead }
     }
 
-    fn next_piece(&mut self) -> Piece {
-        let bytes = self.rest.bytes.split_to(self.rest.bytes.len().min(PIECE_BYTES_MAX));
-        Piece { bytes, watch: self.watch.clone() }
+    fn next_chunk(&mut self) -> BodyChunk {
+        let bytes = self.rest.bytes.split_to(self.rest.bytes.len().min(CHUNK_BYTES_MAX));
+        BodyChunk { bytes, watch: self.watch.clone() }
     }
 
     /// Whether so little waits that the transport may have it alone.
     fn may_end(&self, cx: &Context<'_>) -> bool {
-        if self.watch.waiting() <= LEFT_BEHIND_BYTES_MAX {
+        if self.watch.untaken() <= LEFT_BEHIND_BYTES_MAX {
             return true;
         }
         self.watch.wake_when_taken(cx.waker());
-        self.watch.waiting() <= LEFT_BEHIND_BYTES_MAX
+        self.watch.untaken() <= LEFT_BEHIND_BYTES_MAX
     }
 }
 
 impl http_body::Body for WatchedBody {
-    type Data = Piece;
+    type Data = BodyChunk;
     type Error = axum::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Piece>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<BodyChunk>, axum::Error>>> {
         loop {
             if !self.rest.bytes.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(self.next_piece()))));
+                return Poll::Ready(Some(Ok(Frame::data(self.next_chunk()))));
             }
-            if matches!(self.end, End::Trailers(_)) {
+            if matches!(self.end, BodyEnd::Trailers(_)) {
                 if !self.may_end(cx) {
                     return Poll::Pending;
                 }
-                let End::Trailers(trailers) = std::mem::replace(&mut self.end, End::Trailers(None)) else {
+                let BodyEnd::Trailers(trailers) = std::mem::replace(&mut self.end, BodyEnd::Trailers(None)) else {
                     return Poll::Ready(None);
                 };
                 return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
             }
             match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
-                None => self.end = End::Trailers(None),
+                None => self.end = BodyEnd::Trailers(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(bytes) => {
@@ -92,15 +92,15 @@ impl http_body::Body for WatchedBody {
                         }
                         self.rest.bytes = bytes;
                     }
-                    Err(frame) => self.end = End::Trailers(frame.into_trailers().ok()),
+                    Err(frame) => self.end = BodyEnd::Trailers(frame.into_trailers().ok()),
                 },
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        let inner = matches!(self.end, End::Trailers(None)) || self.inner.is_end_stream();
-        inner && self.rest.bytes.is_empty() && self.watch.waiting() <= LEFT_BEHIND_BYTES_MAX
+        let inner = matches!(self.end, BodyEnd::Trailers(None)) || self.inner.is_end_stream();
+        inner && self.rest.bytes.is_empty() && self.watch.untaken() <= LEFT_BEHIND_BYTES_MAX
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -116,12 +116,12 @@ impl http_body::Body for WatchedBody {
 
 /// Bytes that the transport writes. What it has written, and what it drops, counts as taken.
 #[derive(Debug)]
-pub struct Piece {
+pub struct BodyChunk {
     bytes: Bytes,
     watch: Arc<ResponseWatch>,
 }
 
-impl Buf for Piece {
+impl Buf for BodyChunk {
     fn remaining(&self) -> usize {
         self.bytes.remaining()
     }
@@ -136,7 +136,7 @@ impl Buf for Piece {
     }
 }
 
-impl Drop for Piece {
+impl Drop for BodyChunk {
     fn drop(&mut self) {
         self.watch.release(self.bytes.len());
     }

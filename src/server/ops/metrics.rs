@@ -16,14 +16,14 @@ use crate::wire::Reason;
 
 /// How the figures are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum ExpositionFormat {
     /// The text format of Prometheus, which every program reads that reads figures at all.
     Text,
     /// OpenMetrics 1.0, for those who ask for it.
     OpenMetrics,
 }
 
-impl Format {
+impl ExpositionFormat {
     /// The format that suits a request best. One that is content with anything, or asks for something else, gets
     /// the older one.
     pub fn negotiate(headers: &HeaderMap) -> Self {
@@ -190,12 +190,12 @@ impl Metrics {
     ///
     /// # Errors
     /// None that a `String` can cause.
-    pub fn encode(&self, format: Format) -> Result<String, fmt::Error> {
+    pub fn encode(&self, format: ExpositionFormat) -> Result<String, fmt::Error> {
         let mut encoded = String::new();
         text::encode(&mut encoded, &self.registry)?;
         Ok(match format {
-            Format::OpenMetrics => encoded,
-            Format::Text => without_open_metrics(&encoded),
+            ExpositionFormat::OpenMetrics => encoded,
+            ExpositionFormat::Text => without_open_metrics(&encoded),
         })
     }
 }
@@ -230,7 +230,7 @@ mod tests {
     fn the_format_is_the_one_that_is_wanted_most() {
         let check = |accept: &'static str, expected| {
             let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
-            assert_eq!(Format::negotiate(&headers), expected, "{accept:?}");
+            assert_eq!(ExpositionFormat::negotiate(&headers), expected, "{accept:?}");
         };
         for accept in [
             "application/openmetrics-text",
@@ -242,7 +242,7 @@ mod tests {
             "application/*",
             "text/plain;q=0, application/openmetrics-text;q=0.001",
         ] {
-            check(accept, Format::OpenMetrics);
+            check(accept, ExpositionFormat::OpenMetrics);
         }
         for accept in [
             "",
@@ -259,8 +259,8 @@ mod tests {
             "application/openmetrics-text;q=2",
             ";;,,q=1;",
         ] {
-            check(accept, Format::Text);
+            check(accept, ExpositionFormat::Text);
         }
-        assert_eq!(Format::negotiate(&HeaderMap::new()), Format::Text);
+        assert_eq!(ExpositionFormat::negotiate(&HeaderMap::new()), ExpositionFormat::Text);
     }
 }

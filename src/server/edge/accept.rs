@@ -27,18 +27,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::ServiceExt;
 
-use super::budget::AddressBudget;
-use super::config::Config;
+use super::connection_limits::{ConnectionLimits, ConnectionPermit};
 use super::forwarded::TrustedProxies;
 use super::ingress::{Pace, Paced};
 use super::origin::{Peer, limited_address};
-use super::places::{ConnectionLimits, Place};
 use super::proxy_protocol;
-use super::request_charge::{self, Charged};
-use super::response_body::WatchedBody;
 use super::tls::Tls;
-use super::vitals::Vitals;
-use super::watchdog::{ConnectionWatch, StreamExecutor, Watchdog};
+use crate::server::budget::memory::AddressBudget;
+use crate::server::budget::request_charge::{self, Charged};
+use crate::server::budget::response_body::WatchedBody;
+use crate::server::budget::watchdog::{ConnectionWatch, StreamExecutor, Watchdog};
+use crate::server::config::Config;
+use crate::server::ops::context::ServerContext;
 
 /// The largest header list of a request, in bytes.
 pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
@@ -54,27 +54,27 @@ const LINGER: Duration = Duration::from_secs(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves connections until shutdown, then for at most the drain limit.
-pub async fn serve(listener: TcpListener, router: Router, config: &Config, vitals: &Vitals) {
+pub async fn serve(listener: TcpListener, router: Router, config: &Config, context: &ServerContext) {
     let abandoned = CancellationToken::new();
     let acceptor = Acceptor {
         listener,
         router,
         config,
-        vitals,
+        context,
         builder: Arc::new(builder(config)),
         limits: ConnectionLimits::new(
             config.connections_max,
             config.connections_per_address_max,
-            vitals.budgets.clone(),
+            context.budgets.clone(),
         ),
-        watchdog: Watchdog::new(config.stall, vitals.metrics.responses_reset.clone()),
+        watchdog: Watchdog::new(config.stall, context.metrics.responses_reset.clone()),
         abandoned: abandoned.clone(),
     };
     let (connections, late) = (TaskTracker::new(), TaskTracker::new());
     let watchdog = acceptor.watchdog.clone();
     let _watching = AbortOnDropHandle::new(tokio::spawn(async move { watchdog.run().await }));
     tokio::select! {
-        () = vitals.stopping.cancelled() => {}
+        () = context.stopping.cancelled() => {}
         never = acceptor.accept_loop(&connections) => match never {},
     }
     connections.close();
@@ -98,7 +98,7 @@ struct Acceptor<'a> {
     listener: TcpListener,
     router: Router,
     config: &'a Config,
-    vitals: &'a Vitals,
+    context: &'a ServerContext,
     builder: Arc<auto::Builder<StreamExecutor>>,
     limits: ConnectionLimits,
     watchdog: Watchdog,
@@ -112,9 +112,9 @@ impl Acceptor<'_> {
         let mut failing = false;
         loop {
             match self.accept().await {
-                Ok((stream, remote, place)) => {
+                Ok((stream, remote, permit)) => {
                     failing = false;
-                    self.open(connections, stream, remote, place);
+                    self.open(connections, stream, remote, permit);
                 }
                 // Gone before it was accepted.
                 Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset | ConnectionRefused) => {}
@@ -130,10 +130,16 @@ impl Acceptor<'_> {
         }
     }
 
-    fn open(&self, connections: &TaskTracker, stream: TcpStream, remote: SocketAddr, mut place: Place) {
+    fn open(
+        &self,
+        connections: &TaskTracker,
+        stream: TcpStream,
+        remote: SocketAddr,
+        mut permit: ConnectionPermit,
+    ) {
         // Of a proxy it is not the proxy's address that counts, and over HTTP one connection has many clients.
         let proxy = self.config.trusted_proxies.contains(remote.ip());
-        if !proxy && !place.count_for(limited_address(remote.ip())) {
+        if !proxy && !permit.count_for(limited_address(remote.ip())) {
             tracing::debug!(%remote, "too many connections from one address, or too much memory in use for it");
             return;
         }
@@ -143,7 +149,7 @@ impl Acceptor<'_> {
         let closed = CancellationToken::new();
         let connection = Connection {
             remote,
-            vitals: self.vitals.clone(),
+            context: self.context.clone(),
             trusted: self.config.trusted_proxies.clone(),
             watch: self.watchdog.connection(closed.clone()),
             proxies: proxy.then(|| self.config.trusted_proxies.clone()),
@@ -151,11 +157,11 @@ impl Acceptor<'_> {
             router: self.router.clone(),
             builder: self.builder.clone(),
             first_request: self.config.first_request,
-            stopping: self.vitals.stopping.clone(),
-            pace: (!proxy).then(|| self.vitals.ingress.connection(limited_address(remote.ip()))).flatten(),
-            place,
+            stopping: self.context.stopping.clone(),
+            pace: (!proxy).then(|| self.context.ingress.connection(limited_address(remote.ip()))).flatten(),
+            permit,
         };
-        let (abandoned, open) = (self.abandoned.clone(), self.vitals.metrics.connections.clone());
+        let (abandoned, open) = (self.abandoned.clone(), self.context.metrics.connections.clone());
         connections.spawn(async move {
             open.inc();
             tokio::select! {
@@ -167,11 +173,11 @@ impl Acceptor<'_> {
         });
     }
 
-    /// Waits for a place first: while there is none, connections wait in the system's backlog.
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Place)> {
-        let place = self.limits.wait().await?;
+    /// Waits for a permit first: while there is none, connections wait in the system's backlog.
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, ConnectionPermit)> {
+        let permit = self.limits.wait().await?;
         let (stream, peer) = self.listener.accept().await?;
-        Ok((stream, peer, place))
+        Ok((stream, peer, permit))
     }
 }
 
@@ -212,7 +218,7 @@ struct Connection {
     remote: SocketAddr,
     /// Whom to trust to be a proxy, where the other end is one.
     proxies: Option<TrustedProxies>,
-    vitals: Vitals,
+    context: ServerContext,
     trusted: TrustedProxies,
     watch: Arc<ConnectionWatch>,
     tls: Option<TlsAcceptor>,
@@ -223,7 +229,7 @@ struct Connection {
     /// How fast it is read; a proxy's, which many share, without limit.
     pace: Option<Arc<Pace>>,
     /// Held for as long as the connection lives.
-    place: Place,
+    permit: ConnectionPermit,
 }
 
 /// Closes a connection so that its peer can read what it was sent last, such as a TLS alert: closing a socket that has
@@ -255,11 +261,11 @@ impl Connection {
             Ok(Ok((client, stream))) => {
                 if let Some(client) = client.filter(|client| !proxies.contains(client.ip())) {
                     let address = limited_address(client.ip());
-                    if !self.place.count_for(address) {
+                    if !self.permit.count_for(address) {
                         tracing::debug!(%client, %proxy, "too many connections from one address");
                         return;
                     }
-                    self.pace = self.vitals.ingress.connection(address);
+                    self.pace = self.context.ingress.connection(address);
                 }
                 self.remote = client.unwrap_or(proxy);
                 self.serve_client(stream).await;
@@ -285,7 +291,7 @@ impl Connection {
     async fn serve_http(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let Self {
             remote,
-            vitals,
+            context,
             trusted,
             watch,
             router,
@@ -293,16 +299,16 @@ impl Connection {
             first_request,
             stopping,
             pace,
-            place: _place,
+            permit: _permit,
             ..
         } = self;
-        let budget = vitals.budgets.of(limited_address(remote.ip()));
+        let budget = context.budgets.of(limited_address(remote.ip()));
         let requested = CancellationToken::new();
         let first = requested.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             first.cancel();
             request.extensions_mut().insert(Peer(remote));
-            let admitted = request_charge::admit(&vitals, &trusted, remote, pace.as_deref(), request);
+            let admitted = request_charge::admit(&context, &trusted, remote, pace.as_deref(), request);
             let (router, watch, budget) = (router.clone(), watch.clone(), budget.clone());
             async move {
                 let response = match admitted {

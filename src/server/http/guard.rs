@@ -16,9 +16,9 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header, uri::Authority};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::origin::{Origin, Proxied};
-use super::refusals::{Claims, answer};
-use super::vitals::Vitals;
+use crate::server::edge::origin::{Origin, Proxied};
+use crate::server::ops::context::ServerContext;
+use crate::server::ops::refusals::{Claims, answer};
 use crate::wire::Rejection;
 
 /// The name that the browser used, as a proxy tells it.
@@ -39,15 +39,15 @@ pub struct Allowed {
 }
 
 /// What the check needs.
-pub type Guard = Arc<(Allowed, Vitals)>;
+pub type Guard = Arc<(Allowed, ServerContext)>;
 
 /// Refuses requests under a wrong name or from a wrong origin. CORS alone only hides the answer from a foreign
 /// page; the request would have been executed.
 pub async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let (allowed, vitals) = &*guard;
+    let (allowed, context) = &*guard;
     match allowed.check(&request) {
         Ok(()) => next.run(request).await,
-        Err(rejection) => refuse(vitals, &request, rejection),
+        Err(rejection) => refuse(context, &request, rejection),
     }
 }
 
@@ -133,13 +133,13 @@ fn forwarded_host(request: &Request) -> Option<&[u8]> {
     request.headers().get_all(X_FORWARDED_HOST).into_iter().next_back().map(HeaderValue::as_bytes)
 }
 
-fn refuse(vitals: &Vitals, request: &Request, rejection: Rejection) -> Response {
+fn refuse(context: &ServerContext, request: &Request, rejection: Rejection) -> Response {
     let code = match rejection {
         Rejection::HostNotAllowed => StatusCode::MISDIRECTED_REQUEST,
         Rejection::OriginNotAllowed => StatusCode::FORBIDDEN,
         _ => StatusCode::BAD_REQUEST,
     };
-    vitals.metrics.refusal(rejection.reason());
+    context.metrics.refusal(rejection.reason());
     if let Some(origin) = request.extensions().get::<Origin>() {
         let header = |name| request.headers().get(name).map(HeaderValue::as_bytes);
         let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
@@ -148,7 +148,7 @@ fn refuse(vitals: &Vitals, request: &Request, rejection: Rejection) -> Response 
             forwarded_host: forwarded_host(request),
             origin: header(header::ORIGIN),
         };
-        vitals.refusals.record_claims(origin, request.uri().path(), None, rejection.reason(), claims);
+        context.refusals.record_claims(origin, request.uri().path(), None, rejection.reason(), claims);
     }
     answer(request, code, code, rejection)
 }

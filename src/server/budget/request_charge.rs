@@ -15,13 +15,13 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tonic::Status;
 
-use super::budget::{AddressBudget, Overdrawn, Reservation};
-use super::forwarded::TrustedProxies;
-use super::http::set_security_headers;
-use super::ingress::{Pace, REQUEST_COST_BYTES};
-use super::origin::{Origin, Transport, limited_address};
-use super::refusals;
-use super::vitals::Vitals;
+use super::memory::{AddressBudget, Overdrawn, Reservation};
+use crate::server::edge::forwarded::TrustedProxies;
+use crate::server::edge::ingress::{Pace, REQUEST_COST_BYTES};
+use crate::server::edge::origin::{Origin, Transport, limited_address};
+use crate::server::http::headers::set_security_headers;
+use crate::server::ops::context::ServerContext;
+use crate::server::ops::refusals;
 use crate::wire::Rejection;
 
 /// What an open request is charged, in bytes, beside its headers and its body: about what serving it takes.
@@ -47,7 +47,7 @@ pub struct Charged {
 /// # Errors
 /// The refusal, if the address has used up its budget of memory, or sends too much through a proxy.
 pub fn admit(
-    context: &Vitals,
+    context: &ServerContext,
     proxies: &TrustedProxies,
     peer: SocketAddr,
     pace: Option<&Pace>,

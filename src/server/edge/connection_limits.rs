@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::budget::{CONNECTION_BYTES, MemoryBudgets, Reservation};
+use crate::server::budget::memory::{CONNECTION_BYTES, MemoryBudgets, Reservation};
 
 /// The connections that are open. Clones share them.
 #[derive(Clone, Debug)]
@@ -18,15 +18,15 @@ pub struct ConnectionLimits {
     budgets: MemoryBudgets,
 }
 
-/// One connection of all. It no longer counts when it is dropped.
+/// Permission to have one connection open. The connection no longer counts once this is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct ConnectionPermit {
     limits: ConnectionLimits,
     /// Where it counts for an address.
     address: Option<IpAddr>,
     /// What it is charged there.
     charge: Option<Reservation>,
-    _permit: OwnedSemaphorePermit,
+    _all: OwnedSemaphorePermit,
 }
 
 impl ConnectionLimits {
@@ -35,13 +35,13 @@ impl ConnectionLimits {
         Self { all: Arc::new(Semaphore::new(max)), by_address: Arc::default(), per_address_max, budgets }
     }
 
-    /// Waits for a place.
+    /// Waits until one more connection may be open.
     ///
     /// # Errors
-    /// None, since the places are never closed.
-    pub async fn wait(&self) -> io::Result<Place> {
+    /// None, since the semaphore is never closed.
+    pub async fn wait(&self) -> io::Result<ConnectionPermit> {
         let permit = self.all.clone().acquire_owned().await.map_err(io::Error::other)?;
-        Ok(Place { limits: self.clone(), address: None, charge: None, _permit: permit })
+        Ok(ConnectionPermit { limits: self.clone(), address: None, charge: None, _all: permit })
     }
 
     /// The counts are whole also where a holder of the lock has panicked.
@@ -50,7 +50,7 @@ impl ConnectionLimits {
     }
 }
 
-impl Place {
+impl ConnectionPermit {
     /// Counts this connection for an address, once, unless that has as many as one may have, or has used up its
     /// budget of memory.
     pub fn count_for(&mut self, address: IpAddr) -> bool {
@@ -70,7 +70,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let Some(address) = self.address else { return };
         let mut taken = self.limits.taken();
@@ -89,24 +89,25 @@ mod tests {
 
     use super::*;
 
+    /// An address has no more connections than one may have, and each that ends makes room for another.
     #[tokio::test]
-    async fn an_address_has_no_more_places_than_one_may_have_and_gives_them_back() {
+    async fn permits_of_an_address() {
         let limits = ConnectionLimits::new(5, 2, MemoryBudgets::new(usize::MAX, Gauge::default()));
         let [here, there] = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse::<IpAddr>().unwrap());
         let mut held = Vec::new();
         for address in [here, here, there] {
-            let mut place = limits.wait().await.unwrap();
-            assert!(place.count_for(address), "a place");
-            held.push(place);
+            let mut permit = limits.wait().await.unwrap();
+            assert!(permit.count_for(address), "there is room");
+            held.push(permit);
         }
         let mut refused = limits.wait().await.unwrap();
         assert!(!refused.count_for(here));
         drop(refused);
-        assert_eq!(limits.all.available_permits(), 2, "a refused connection takes no place");
+        assert_eq!(limits.all.available_permits(), 2, "a refused connection holds no permit");
         held.remove(0);
-        let mut place = limits.wait().await.unwrap();
-        assert!(place.count_for(here), "a place");
-        held.push(place);
+        let mut permit = limits.wait().await.unwrap();
+        assert!(permit.count_for(here), "there is room");
+        held.push(permit);
         drop(held);
         assert!(limits.taken().is_empty(), "nothing is kept of an address that has gone");
     }

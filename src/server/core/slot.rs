@@ -26,7 +26,7 @@ pub struct Delivery(Arc<Mutex<Slot>>);
 
 /// The connection is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Closed;
+pub struct ConnectionClosed;
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -47,8 +47,8 @@ impl Sender {
     /// Waits until the slot is empty, and puts a batch into it.
     ///
     /// # Errors
-    /// [`Closed`].
-    pub async fn send(&self, frames: Vec<Frame>) -> Result<(), Closed> {
+    /// [`ConnectionClosed`].
+    pub async fn send(&self, frames: Vec<Frame>) -> Result<(), ConnectionClosed> {
         poll_fn(|cx| {
             let mut slot = lock(&self.0);
             if slot.frames.is_empty() || slot.closed {
@@ -60,7 +60,7 @@ impl Sender {
         .await;
         let mut slot = lock(&self.0);
         if slot.closed {
-            return Err(Closed);
+            return Err(ConnectionClosed);
         }
         slot.frames = frames.into();
         wake(slot, |slot| &mut slot.receiver);
@@ -230,6 +230,6 @@ mod tests {
         sender.send(beats(1..2)).await.unwrap();
         let second = async { tokio::join!(sender.send(beats(2..3)), sender.closed()).0 };
         let (second, ()) = tokio::join!(second, async { drop(delivery) });
-        assert_eq!(second, Err(Closed));
+        assert_eq!(second, Err(ConnectionClosed));
     }
 }

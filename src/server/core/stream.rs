@@ -12,13 +12,13 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::feed::{Entry, FeedReader, Found, within_batch};
+use super::feed::{FeedEntry, FeedReader, Found, within_batch};
 use super::presence::PresenceCursor;
 use super::slot::{self, Delivery, Sender};
-use super::vitals::Vitals;
 use crate::chat::{ParticipantId, Sequence};
 use crate::journal::{Epoch, History};
 use crate::record::record;
+use crate::server::ops::context::ServerContext;
 use crate::wire::{Frame, Rejection};
 
 /// How many events and changes of presence a stream takes at a time.
@@ -40,13 +40,13 @@ pub struct StreamContext {
     pub heartbeat: Duration,
     /// How long it may take nothing.
     pub stall: Duration,
-    /// How the service is.
-    pub vitals: Vitals,
+    /// What all parts of the service share.
+    pub server: ServerContext,
 }
 
 /// Why a stream ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum StreamEnd {
     /// The participant has left.
     Left,
     /// The connection is gone.
@@ -89,37 +89,37 @@ impl Stream {
     }
 
     /// Serves the stream until it ends, and says why to both sides.
-    pub async fn run(mut self, welcome: Frame, replaced: CancellationToken) -> End {
-        let (closed, shutdown) = (self.slot.closed(), self.context.vitals.stopping.clone());
+    pub async fn run(mut self, welcome: Frame, replaced: CancellationToken) -> StreamEnd {
+        let (closed, shutdown) = (self.slot.closed(), self.context.server.stopping.clone());
         let ended = tokio::select! {
             biased;
-            () = closed => End::Disconnected,
-            () = replaced.cancelled() => End::Rejected(Rejection::Replaced),
-            () = shutdown.cancelled() => End::Rejected(Rejection::ShuttingDown),
+            () = closed => StreamEnd::Disconnected,
+            () = replaced.cancelled() => StreamEnd::Rejected(Rejection::Replaced),
+            () = shutdown.cancelled() => StreamEnd::Rejected(Rejection::ShuttingDown),
             ended = self.deliver(welcome) => ended,
         };
         self.slot.end(match &ended {
-            End::Rejected(rejection) => Err(rejection.clone()),
-            End::Left | End::Disconnected => Ok(()),
+            StreamEnd::Rejected(rejection) => Err(rejection.clone()),
+            StreamEnd::Left | StreamEnd::Disconnected => Ok(()),
         });
         ended
     }
 
-    async fn deliver(&mut self, welcome: Frame) -> End {
+    async fn deliver(&mut self, welcome: Frame) -> StreamEnd {
         let mut step = self.hand_over(vec![welcome]).await;
         loop {
             match step {
                 Ok(More::Yes) => step = self.step().await,
-                Ok(More::No) => return End::Left,
+                Ok(More::No) => return StreamEnd::Left,
                 Err(end) => return end,
             }
         }
     }
 
-    async fn step(&mut self) -> Result<More, End> {
+    async fn step(&mut self) -> Result<More, StreamEnd> {
         match self.context.reader.after(self.position, &mut self.presence, BATCH_FRAMES) {
             Found::News { entries, presence } => self.send(entries, presence).await,
-            Found::Behind => {
+            Found::Lagged => {
                 let head = self.context.reader.head();
                 let events = self.context.history.read(self.position, JOURNAL_EVENTS).await.map_err(unreadable)?;
                 if events.is_empty() {
@@ -127,7 +127,7 @@ impl Stream {
                 }
                 // The journal may be a step ahead of what has been told.
                 let told = events.iter().take_while(|event| event.sequence <= head);
-                let entries = within_batch(told.map(Entry::from)).collect();
+                let entries = within_batch(told.map(FeedEntry::from)).collect();
                 // While it waits, a stream holds no more than its batch.
                 drop(events);
                 self.send(entries, Vec::new()).await
@@ -141,7 +141,7 @@ impl Stream {
                 let heartbeat_due = self.handed_over + self.context.heartbeat;
                 match timeout_at(heartbeat_due, self.context.reader.changed()).await {
                     Ok(true) => Ok(More::Yes),
-                    Ok(false) => Err(End::Rejected(Rejection::ShuttingDown)),
+                    Ok(false) => Err(StreamEnd::Rejected(Rejection::ShuttingDown)),
                     Err(_) => self.hand_over(vec![Frame::heartbeat(self.position)]).await,
                 }
             }
@@ -150,7 +150,7 @@ impl Stream {
 
     /// Sends entries up to the participant's own Left, with the mark where the replay is over, and what
     /// follows them.
-    async fn send(&mut self, entries: Vec<Entry>, presence: Vec<Frame>) -> Result<More, End> {
+    async fn send(&mut self, entries: Vec<FeedEntry>, presence: Vec<Frame>) -> Result<More, StreamEnd> {
         let mut frames = Vec::with_capacity(entries.len() + 1 + presence.len());
         let mut more = More::Yes;
         let first = self.position.next();
@@ -173,8 +173,8 @@ impl Stream {
         self.hand_over(frames).await?;
         if self.position >= first {
             let (delivered, head) = (self.position.0 - first.0 + 1, self.context.reader.head());
-            self.context.vitals.metrics.deliveries.inc_by(delivered);
-            self.context.vitals.metrics.feed_lag.observe(head.0.saturating_sub(self.position.0) as f64);
+            self.context.server.metrics.deliveries.inc_by(delivered);
+            self.context.server.metrics.feed_lag.observe(head.0.saturating_sub(self.position.0) as f64);
             record!(
                 DEBUG,
                 "server",
@@ -195,20 +195,20 @@ impl Stream {
         }
     }
 
-    async fn hand_over(&mut self, frames: Vec<Frame>) -> Result<More, End> {
+    async fn hand_over(&mut self, frames: Vec<Frame>) -> Result<More, StreamEnd> {
         let stall = self.context.stall;
         match timeout(stall, self.slot.send(frames)).await {
             Ok(Ok(())) => {
                 self.handed_over = Instant::now();
                 Ok(More::Yes)
             }
-            Ok(Err(slot::Closed)) => Err(End::Disconnected),
-            Err(_) => Err(End::Rejected(Rejection::SlowConsumer { stall })),
+            Ok(Err(slot::ConnectionClosed)) => Err(StreamEnd::Disconnected),
+            Err(_) => Err(StreamEnd::Rejected(Rejection::SlowConsumer { stall })),
         }
     }
 }
 
-fn unreadable(error: impl fmt::Display) -> End {
+fn unreadable(error: impl fmt::Display) -> StreamEnd {
     tracing::error!(%error, "a stream cannot read the journal");
-    End::Rejected(Rejection::JournalUnavailable)
+    StreamEnd::Rejected(Rejection::JournalUnavailable)
 }

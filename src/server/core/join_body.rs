@@ -18,8 +18,8 @@ use http::HeaderMap;
 use http_body::Frame;
 use tonic::Status;
 
-use super::budget::Reservation;
 use super::slot::Delivery;
+use crate::server::budget::memory::Reservation;
 
 /// A stream on its way from the service to the response; in its extensions, which only hold what can be cloned.
 #[derive(Clone, Debug)]
@@ -104,10 +104,10 @@ mod tests {
     use http_body::Body as _;
     use prometheus_client::metrics::gauge::Gauge;
 
-    use super::super::budget::MemoryBudgets;
     use super::super::slot;
     use super::*;
     use crate::chat::Sequence;
+    use crate::server::budget::memory::MemoryBudgets;
     use crate::wire::{self, Rejection};
 
     fn poll(body: &mut JoinBody) -> Poll<Option<Frame<Bytes>>> {

@@ -10,21 +10,21 @@ use tokio::time::{Instant, sleep_until};
 use super::attachments::{Attach, Attachments};
 use super::broadcast::record_broadcast;
 use super::feed::Feed;
-use super::origin::Origin;
 use super::shares::ParticipantShares;
 use super::slot::Delivery;
-use super::vitals::Vitals;
 use crate::chat::{
     Command, Conversation, Decision, DisplayName, Event, EventKind, LeaveReason, LogicalTime, ParticipantId,
     Receipt, Sequence, SessionKey,
 };
 use crate::journal::{Committed, Epoch, Journal, JournalError};
 use crate::record::record;
+use crate::server::edge::origin::Origin;
+use crate::server::ops::context::ServerContext;
 use crate::wire::Rejection;
 
 /// How many requests are decided and committed together.
 const BATCH_REQUESTS: usize = 256;
-/// How many requests can wait for the engine; whoever comes then waits at the door.
+/// How many requests can wait for the engine. Senders wait when the queue is full.
 const REQUESTS_WAITING: usize = 1024;
 /// How often a journal that could not record is asked whether it can again, where nobody else asks.
 const JOURNAL_PROBE: Duration = Duration::from_secs(1);
@@ -40,19 +40,19 @@ pub struct Caller {
     pub origin: Origin,
 }
 
-type Answer<T> = oneshot::Sender<Result<T, Rejection>>;
+type Responder<T> = oneshot::Sender<Result<T, Rejection>>;
 
-enum Request {
-    Join { caller: Caller, display_name: DisplayName, sent: LogicalTime, answer: Answer<Delivery> },
-    Resume { caller: Caller, epoch: String, after: Sequence, answer: Answer<Delivery> },
-    Act { command: Command, answer: Answer<Receipt> },
+enum EngineRequest {
+    Join { caller: Caller, display_name: DisplayName, sent: LogicalTime, responder: Responder<Delivery> },
+    Resume { caller: Caller, epoch: String, after: Sequence, responder: Responder<Delivery> },
+    Act { command: Command, responder: Responder<Receipt> },
     Expire { participant: ParticipantId },
 }
 
-impl Request {
+impl EngineRequest {
     fn is_abandoned(&self) -> bool {
         match self {
-            Self::Join { answer, .. } | Self::Resume { answer, .. } => answer.is_closed(),
+            Self::Join { responder, .. } | Self::Resume { responder, .. } => responder.is_closed(),
             Self::Act { .. } | Self::Expire { .. } => false,
         }
     }
@@ -60,20 +60,20 @@ impl Request {
 
 /// A request with its result, to be answered once the batch is recorded.
 enum Decided {
-    Stream { attach: Result<Box<Attach>, Rejection>, answer: Answer<Delivery> },
-    Receipt { receipt: Result<Receipt, Rejection>, answer: Answer<Receipt> },
+    Stream { attach: Result<Box<Attach>, Rejection>, responder: Responder<Delivery> },
+    Receipt { receipt: Result<Receipt, Rejection>, responder: Responder<Receipt> },
     Expiry { participant: ParticipantId },
 }
 
 /// An answer whose time has come.
 enum Answered {
-    Stream(Answer<Delivery>, Result<Delivery, Rejection>),
-    Receipt(Answer<Receipt>, Result<Receipt, Rejection>),
+    Stream(Responder<Delivery>, Result<Delivery, Rejection>),
+    Receipt(Responder<Receipt>, Result<Receipt, Rejection>),
 }
 
 /// The way to the engine.
 #[derive(Clone)]
-pub struct EngineHandle(mpsc::Sender<Request>);
+pub struct EngineHandle(mpsc::Sender<EngineRequest>);
 
 impl EngineHandle {
     /// Joins, and starts the participant's stream.
@@ -86,7 +86,7 @@ impl EngineHandle {
         display_name: DisplayName,
         sent: LogicalTime,
     ) -> Result<Delivery, Rejection> {
-        self.ask(|answer| Request::Join { caller, display_name, sent, answer }).await
+        self.ask(|responder| EngineRequest::Join { caller, display_name, sent, responder }).await
     }
 
     /// Starts the stream of an existing session, after a position.
@@ -94,7 +94,7 @@ impl EngineHandle {
     /// # Errors
     /// [`Rejection`].
     pub async fn resume(&self, caller: Caller, epoch: String, after: Sequence) -> Result<Delivery, Rejection> {
-        self.ask(|answer| Request::Resume { caller, epoch, after, answer }).await
+        self.ask(|responder| EngineRequest::Resume { caller, epoch, after, responder }).await
     }
 
     /// Publishes or leaves.
@@ -102,19 +102,19 @@ impl EngineHandle {
     /// # Errors
     /// [`Rejection`].
     pub async fn act(&self, command: Command) -> Result<Receipt, Rejection> {
-        self.ask(|answer| Request::Act { command, answer }).await
+        self.ask(|responder| EngineRequest::Act { command, responder }).await
     }
 
-    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, Rejection> {
-        let (answer, answered) = oneshot::channel();
-        self.0.send(request(answer)).await.map_err(|_| Rejection::ShuttingDown)?;
-        answered.await.unwrap_or(Err(Rejection::ShuttingDown))
+    async fn ask<T>(&self, request: impl FnOnce(Responder<T>) -> EngineRequest) -> Result<T, Rejection> {
+        let (responder, response) = oneshot::channel();
+        self.0.send(request(responder)).await.map_err(|_| Rejection::ShuttingDown)?;
+        response.await.unwrap_or(Err(Rejection::ShuttingDown))
     }
 }
 
 /// The owner of the conversation.
 pub struct Engine {
-    requests: mpsc::Receiver<Request>,
+    requests: mpsc::Receiver<EngineRequest>,
     conversation: Conversation,
     journal: Box<dyn Journal>,
     epoch: Epoch,
@@ -123,7 +123,7 @@ pub struct Engine {
     participants_max: usize,
     shares: ParticipantShares,
     now: fn() -> SystemTime,
-    vitals: Vitals,
+    context: ServerContext,
     /// When to ask the journal again, while it cannot record.
     probe_at: Instant,
 }
@@ -144,18 +144,18 @@ pub struct EngineParts {
     pub shares: ParticipantShares,
     /// The wall clock.
     pub now: fn() -> SystemTime,
-    /// How the service is.
-    pub vitals: Vitals,
+    /// What all parts of the service share.
+    pub context: ServerContext,
 }
 
 impl Engine {
     /// An engine and the way to it.
     pub fn new(parts: EngineParts) -> (Self, EngineHandle) {
-        let EngineParts { conversation, journal, feed, attachments, participants_max, shares, now, vitals } =
+        let EngineParts { conversation, journal, feed, attachments, participants_max, shares, now, context } =
             parts;
         let (sender, requests) = mpsc::channel(REQUESTS_WAITING);
         let epoch = journal.epoch();
-        vitals.metrics.participants.set(conversation.active() as i64);
+        context.metrics.participants.set(conversation.active() as i64);
         let engine = Self {
             requests,
             conversation,
@@ -166,7 +166,7 @@ impl Engine {
             participants_max,
             shares,
             now,
-            vitals,
+            context,
             probe_at: Instant::now(),
         };
         (engine, EngineHandle(sender))
@@ -185,15 +185,15 @@ impl Engine {
                         break;
                     }
                 }
-                participant = self.attachments.next_expiry(), if !self.vitals.stopping.is_cancelled() => {
+                participant = self.attachments.next_expiry(), if !self.context.stopping.is_cancelled() => {
                     // The stop may have come during the wait. Sessions outlive it.
-                    if self.vitals.stopping.is_cancelled() {
+                    if self.context.stopping.is_cancelled() {
                         continue;
                     }
-                    batch.push(Request::Expire { participant });
+                    batch.push(EngineRequest::Expire { participant });
                 }
                 // Who sends requests only to a service that is ready would never find out that it is again.
-                () = sleep_until(self.probe_at), if !self.vitals.readiness.journal_works() => {
+                () = sleep_until(self.probe_at), if !self.context.readiness.journal_works() => {
                     self.append(Vec::new()).await?;
                     continue;
                 }
@@ -204,7 +204,7 @@ impl Engine {
         Ok(self.conversation)
     }
 
-    async fn process(&mut self, batch: &mut Vec<Request>) -> Result<(), JournalError> {
+    async fn process(&mut self, batch: &mut Vec<EngineRequest>) -> Result<(), JournalError> {
         let before = self.conversation.clone();
         let mut events = Vec::new();
         let mut decided = Vec::with_capacity(batch.len());
@@ -227,23 +227,23 @@ impl Engine {
                 return appended.map(drop);
             }
         };
-        let mut answers = Vec::with_capacity(decided.len());
+        let mut replies = Vec::with_capacity(decided.len());
         for (decided, event) in decided {
-            answers.extend(self.settle(decided));
+            replies.extend(self.settle(decided));
             if let Some(event) = event {
                 self.note_broadcast(&event);
             }
         }
         if !committed.events().is_empty() {
             self.feed.publish(&committed, self.conversation.clone());
-            self.vitals.metrics.participants.set(self.conversation.active() as i64);
+            self.context.metrics.participants.set(self.conversation.active() as i64);
         }
         // Whoever asked may be gone by now, and then nobody needs the answer: a stream that nobody
         // receives finds that out by itself.
-        for answer in answers {
-            match answer {
-                Answered::Stream(answer, result) => drop(answer.send(result)),
-                Answered::Receipt(answer, result) => drop(answer.send(result)),
+        for reply in replies {
+            match reply {
+                Answered::Stream(responder, result) => drop(responder.send(result)),
+                Answered::Receipt(responder, result) => drop(responder.send(result)),
             }
         }
         Ok(())
@@ -253,8 +253,8 @@ impl Engine {
     async fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Option<Committed>, JournalError> {
         let handed_over = Instant::now();
         let appended = self.journal.append(events).await;
-        self.vitals.metrics.commit_seconds.observe(handed_over.elapsed().as_secs_f64());
-        let worked = self.vitals.readiness.set_journal_works(appended.is_ok());
+        self.context.metrics.commit_seconds.observe(handed_over.elapsed().as_secs_f64());
+        let worked = self.context.readiness.set_journal_works(appended.is_ok());
         match appended {
             Ok(committed) => {
                 if !worked {
@@ -274,17 +274,19 @@ impl Engine {
         }
     }
 
-    fn decide(&mut self, request: Request, events: &mut Vec<Arc<Event>>) -> Decided {
+    fn decide(&mut self, request: EngineRequest, events: &mut Vec<Arc<Event>>) -> Decided {
         match request {
-            Request::Join { caller, display_name, sent, answer } => {
+            EngineRequest::Join { caller, display_name, sent, responder } => {
                 let attach = self.join(caller, display_name, sent, events).map(Box::new);
-                Decided::Stream { attach, answer }
+                Decided::Stream { attach, responder }
             }
-            Request::Resume { caller, epoch, after, answer } => {
-                Decided::Stream { attach: self.resume(caller, &epoch, after).map(Box::new), answer }
+            EngineRequest::Resume { caller, epoch, after, responder } => {
+                Decided::Stream { attach: self.resume(caller, &epoch, after).map(Box::new), responder }
             }
-            Request::Act { command, answer } => Decided::Receipt { receipt: self.apply(command, events), answer },
-            Request::Expire { participant } => {
+            EngineRequest::Act { command, responder } => {
+                Decided::Receipt { receipt: self.apply(command, events), responder }
+            }
+            EngineRequest::Expire { participant } => {
                 // A participant that left in the same batch has nothing to expire.
                 let _ = self.apply(Command::Expire { participant }, events);
                 Decided::Expiry { participant }
@@ -354,25 +356,25 @@ impl Engine {
 
     fn settle(&mut self, decided: Decided) -> Option<Answered> {
         match decided {
-            Decided::Stream { attach, answer } => {
-                Some(Answered::Stream(answer, attach.map(|attach| self.attachments.attach(*attach))))
+            Decided::Stream { attach, responder } => {
+                Some(Answered::Stream(responder, attach.map(|attach| self.attachments.attach(*attach))))
             }
-            Decided::Receipt { receipt, answer } => Some(Answered::Receipt(answer, receipt)),
+            Decided::Receipt { receipt, responder } => Some(Answered::Receipt(responder, receipt)),
             Decided::Expiry { .. } => None,
         }
     }
 
     fn give_up(&mut self, decided: Decided) {
         match decided {
-            Decided::Stream { attach, answer } => {
+            Decided::Stream { attach, responder } => {
                 if let Ok(attach) = attach
                     && !attach.resumed
                 {
                     self.shares.release(attach.participant);
                 }
-                drop(answer.send(Err(Rejection::JournalUnavailable)));
+                drop(responder.send(Err(Rejection::JournalUnavailable)));
             }
-            Decided::Receipt { answer, .. } => drop(answer.send(Err(Rejection::JournalUnavailable))),
+            Decided::Receipt { responder, .. } => drop(responder.send(Err(Rejection::JournalUnavailable))),
             Decided::Expiry { participant } => self.attachments.postpone(participant),
         }
     }
@@ -393,7 +395,7 @@ impl Engine {
                 );
             }
         }
-        self.vitals.metrics.event(&event.kind);
+        self.context.metrics.event(&event.kind);
         record_broadcast(&self.epoch, event, self.attachments.attached());
     }
 }

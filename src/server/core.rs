@@ -1,0 +1,22 @@
+//! The conversation while it happens: the engine decides and records, the feed keeps what was committed, and each
+//! participant's stream reads the feed.
+//!
+//! The two halves of a stream are here together: [`stream`] is the task that fills a [`slot`], and [`join_body`]
+//! is the response body that empties it.
+//!
+//! Invariants:
+//! - The [`engine`] alone changes the conversation and appends to the journal.
+//! - Nothing is delivered or acknowledged before it is in the journal (specification, D1 and J5).
+//! - A stream is a position in the feed, not a queue, so no reader delays another (T1, D4).
+//! - Nothing here knows a route, a header or a socket.
+
+pub mod attachments;
+pub mod broadcast;
+pub mod engine;
+pub mod feed;
+pub mod join_body;
+pub mod presence;
+pub mod shares;
+pub mod slot;
+pub mod stream;
+pub mod token;

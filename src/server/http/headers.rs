@@ -1,0 +1,70 @@
+//! The headers of responses that do not depend on the route.
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderName, HeaderValue, header};
+
+use crate::server::edge::origin::{Origin, Transport};
+
+/// What every response says: browsers keep to its type, and pages of other origins cannot embed it or hold on to
+/// a window with it.
+const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// What a gRPC-Web response says to proxies: pass it on as it comes, and do not change it.
+const UNBUFFERED: [(HeaderName, HeaderValue); 2] = [
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
+];
+
+/// Why a call was refused, percent-encoded.
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+/// How long it is at most, in bytes. Proxies and clients give up on an answer with long headers.
+const GRPC_MESSAGE_BYTES_MAX: usize = 1024;
+
+/// Sets the headers that every response has (H1).
+pub async fn add_security_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    set_security_headers(&mut response);
+    response
+}
+
+/// Sets the headers that every response has (H1), also of one that is made outside the routes.
+pub fn set_security_headers(response: &mut Response) {
+    set_headers(response, SECURITY_HEADERS);
+}
+
+/// A proxy that gathers a response before it passes it on, as nginx does by default, would never pass on a stream.
+pub async fn forbid_buffering(request: Request, next: Next) -> Response {
+    let web = request.extensions().get::<Origin>().is_some_and(|origin| origin.transport == Transport::GrpcWeb);
+    let mut response = next.run(request).await;
+    if web {
+        set_headers(&mut response, UNBUFFERED);
+    }
+    response
+}
+
+fn set_headers<const N: usize>(response: &mut Response, headers: [(HeaderName, HeaderValue); N]) {
+    for (name, value) in headers {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// The framework quotes a header that it does not understand, however long that is.
+pub async fn shorten_message(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let Some(message) = response.headers().get(GRPC_MESSAGE).map(HeaderValue::as_bytes) else { return response };
+    if message.len() > GRPC_MESSAGE_BYTES_MAX {
+        let kept = &message[..GRPC_MESSAGE_BYTES_MAX];
+        // `%2B` is one character, and is kept whole or not at all.
+        let end = kept.iter().rposition(|byte| *byte == b'%').filter(|at| at + 3 > kept.len());
+        if let Ok(short) = HeaderValue::from_bytes(&kept[..end.unwrap_or(kept.len())]) {
+            response.headers_mut().insert(GRPC_MESSAGE, short);
+        }
+    }
+    response
+}

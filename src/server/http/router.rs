@@ -1,0 +1,218 @@
+//! Where HTTP and gRPC meet: the routes of the one port.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::handler::Handler;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde_json::json;
+use tonic::codec::CompressionEncoding;
+use tonic::{Code, Status};
+use tonic_health::server::HealthReporter;
+use tonic_web::GrpcWebLayer;
+
+use super::guard::Guard;
+use super::secret::{self, SecretAuth};
+use super::{deadline, drain, guard, headers, page};
+use crate::server::budget::request_charge;
+use crate::server::config::Config;
+use crate::server::core::join_body;
+use crate::server::edge::forwarded::TrustedProxies;
+use crate::server::edge::origin::{Origin, Peer, Proxied, Transport};
+use crate::server::ops::context::ServerContext;
+use crate::server::ops::metrics::{ExpositionFormat, Metrics};
+use crate::server::ops::readiness::Readiness;
+use crate::server::ops::refusals;
+use crate::server::service::Service;
+use crate::wire::codec::REQUEST_BYTES_BUFFERED_MAX;
+use crate::wire::service::FILE_DESCRIPTOR_SET;
+use crate::wire::service::chit_chat_service_server::{ChitChatServiceServer, SERVICE_NAME};
+use crate::wire::{Reason, Rejection};
+
+/// What can be asked of the page and by operators.
+const READ_METHODS: &str = "GET, HEAD, OPTIONS";
+
+/// All routes, and the reporter of grpc.health.v1. Checks that apply to every request are the outermost layers.
+pub fn router(service: Service, config: &Config, context: &ServerContext) -> (Router, HealthReporter) {
+    let auth = config.secret.clone().map(|secret| SecretAuth::new(secret, context.clone()));
+    let (endless, reporter) = health_and_reflection(context, auth.as_ref());
+    let metrics = Router::new().route("/metrics", get(measure).with_state(context.metrics.clone()));
+    let readable = Router::new()
+        .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
+        .route("/readyz", get(ready).with_state(context.readiness.clone()))
+        .merge(ask_for_secret(metrics, auth.as_ref()))
+        .merge(page::routes())
+        .route_layer(middleware::from_fn(answer_options));
+    let router = chat(service, auth.as_ref(), context)
+        .merge(endless)
+        .route_layer(middleware::from_fn_with_state(config.request_time, deadline::keep))
+        .route_layer(middleware::from_fn(headers::shorten_message))
+        .route_layer(GrpcWebLayer::new())
+        .route_layer(middleware::from_fn(headers::forbid_buffering))
+        .route_layer(middleware::from_fn(only_grpc))
+        .route_layer(guard::cors(&config.allowed))
+        .merge(readable)
+        .fallback(nothing_here.layer(guard::cors(&config.allowed)))
+        .layer(middleware::from_fn_with_state(Guard::new((config.allowed.clone(), context.clone())), guard::check))
+        .layer(middleware::from_fn(request_charge::charge))
+        .layer(middleware::from_fn_with_state(config.trusted_proxies.clone(), note_origin))
+        .layer(middleware::from_fn(headers::add_security_headers));
+    (router, reporter)
+}
+
+fn chat(service: Service, auth: Option<&Arc<SecretAuth>>, context: &ServerContext) -> Router {
+    let chat = ChitChatServiceServer::new(service)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX);
+    let routes = Router::new()
+        .route_service(&format!("/{SERVICE_NAME}/{{method}}"), chat)
+        .route_layer(middleware::from_fn(join_body::replace_body))
+        .route_layer(middleware::from_fn(give_reason))
+        .route_layer(middleware::from_fn_with_state(context.clone(), note_refusals));
+    ask_for_secret(routes, auth)
+}
+
+/// Requires the access secret for all of these routes, where there is one.
+fn ask_for_secret(routes: Router, auth: Option<&Arc<SecretAuth>>) -> Router {
+    match auth {
+        Some(auth) => routes.route_layer(middleware::from_fn_with_state(auth.clone(), secret::check)),
+        None => routes,
+    }
+}
+
+/// What others need to know whether the service works is open; what tells more is behind the secret.
+fn health_and_reflection(context: &ServerContext, auth: Option<&Arc<SecretAuth>>) -> (Router, HealthReporter) {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let health =
+        health.accept_compressed(CompressionEncoding::Gzip).max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let made = "the descriptors were made by the compiler";
+    let v1 = reflection().build_v1().expect(made).accept_compressed(CompressionEncoding::Gzip);
+    let v1alpha = reflection().build_v1alpha().expect(made).accept_compressed(CompressionEncoding::Gzip);
+    let reflection = Router::new()
+        .route_service(
+            "/grpc.reflection.v1.ServerReflection/{method}",
+            v1.max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX),
+        )
+        .route_service(
+            "/grpc.reflection.v1alpha.ServerReflection/{method}",
+            v1alpha.max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX),
+        );
+    let routes = ask_for_secret(reflection, auth)
+        .route_service("/grpc.health.v1.Health/{method}", health.clone())
+        .route_layer(middleware::from_fn_with_state(context.stopping.clone(), drain::end_at_shutdown))
+        // Has an end of its own, and is to say NOT_SERVING meanwhile.
+        .route_service("/grpc.health.v1.Health/Check", health);
+    (routes, reporter)
+}
+
+async fn ready(State(readiness): State<Readiness>) -> Response {
+    match readiness.obstacle() {
+        None => Json(json!({ "status": "ready" })).into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": why }))).into_response(),
+    }
+}
+
+async fn measure(State(metrics): State<Metrics>, headers: HeaderMap) -> Response {
+    let format = ExpositionFormat::negotiate(&headers);
+    match metrics.encode(format) {
+        Ok(text) => {
+            let headers = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept")];
+            (headers, text).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Says where a request comes from, in its extensions. gRPC-Web is known by the type alone: its case and
+/// its parameters, such as a charset, say nothing.
+async fn note_origin(State(proxies): State<TrustedProxies>, mut request: Request, next: Next) -> Response {
+    let content_type = content_type(&request);
+    let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    let essence = essence.trim_ascii().to_ascii_lowercase();
+    let transport = Transport::of(&essence);
+    if let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() {
+        let client = proxies.client(peer, request.headers());
+        request.extensions_mut().insert(Origin { peer: client, transport });
+        if proxies.contains(peer.ip()) {
+            request.extensions_mut().insert(Proxied);
+        }
+    }
+    if let (Transport::GrpcWeb, Ok(essence)) = (transport, HeaderValue::try_from(essence)) {
+        request.headers_mut().insert(header::CONTENT_TYPE, essence);
+    }
+    next.run(request).await
+}
+
+/// Load balancers ask by OPTIONS whether somebody is there.
+async fn answer_options(request: Request, next: Next) -> Response {
+    if request.method() == Method::OPTIONS {
+        return (StatusCode::NO_CONTENT, [(header::ALLOW, READ_METHODS)]).into_response();
+    }
+    next.run(request).await
+}
+
+/// The framework would take the body of a foreign page's form, which a browser sends without asking first,
+/// for a call.
+async fn only_grpc(request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
+    }
+    if !content_type(&request).as_bytes().starts_with(b"application/grpc") {
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Here gRPC and gRPC-Web are spoken.\n").into_response();
+    }
+    next.run(request).await
+}
+
+/// What the framework refuses before the codec sees it, a broken frame or one that is far too large, also when it
+/// is unpacked, it refuses without a reason of ours.
+async fn give_reason(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    match Status::from_header_map(response.headers()) {
+        Some(status)
+            if matches!(status.code(), Code::OutOfRange | Code::Internal | Code::ResourceExhausted)
+                && Reason::of(&status).is_none() =>
+        {
+            Status::from(Rejection::Malformed(status.message().to_owned())).into_http()
+        }
+        _ => response,
+    }
+}
+
+/// Counts refusals, and records those of bytes that never became a request: the service, which records all
+/// others, does not see them.
+async fn note_refusals(State(context): State<ServerContext>, request: Request, next: Next) -> Response {
+    let origin = request.extensions().get::<Origin>().copied();
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    if let Some(reason) = Status::from_header_map(response.headers()).as_ref().and_then(Reason::of) {
+        context.metrics.refusal(reason);
+        if let (Some(origin), Reason::Malformed) = (origin, reason) {
+            context.refusals.record(&origin, &path, None, reason);
+        }
+    }
+    response
+}
+
+/// A gRPC client gets its answer in gRPC.
+async fn nothing_here(request: Request) -> Response {
+    if let Some(content_type) = refusals::grpc_content_type(&request) {
+        let mut response = Status::unimplemented("there is no such service here").into_http::<Body>();
+        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        return response;
+    }
+    (StatusCode::NOT_FOUND, "There is nothing here.\n").into_response()
+}
+
+fn content_type(request: &Request) -> HeaderValue {
+    request.headers().get(header::CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static(""))
+}

@@ -1,0 +1,13 @@
+//! Operations: metrics, readiness, rate limits and the records of refusals, and the [`context`] that share them.
+//!
+//! Invariants:
+//! - A metric's labels have few values: never one for each participant or address.
+//! - Whatever is kept for each address or participant is bounded, and forgotten when it is idle.
+//! - Every refusal is counted; its log record is rate-limited (specification, G10).
+
+pub mod context;
+pub mod limiter;
+pub mod metrics;
+pub mod rates;
+pub mod readiness;
+pub mod refusals;

@@ -1,0 +1,47 @@
+//! What all parts of one running service share: its limits, its metrics, and whether it works or stops.
+
+use tokio_util::sync::CancellationToken;
+
+use super::limiter::Rate;
+use super::metrics::Metrics;
+use super::readiness::Readiness;
+use super::refusals::Refusals;
+use crate::server::budget::memory::MemoryBudgets;
+use crate::server::edge::ingress::IngressLimits;
+
+/// The shared state of one service. Clones share it.
+#[derive(Clone, Debug)]
+pub struct ServerContext {
+    /// What operators can measure.
+    pub metrics: Metrics,
+    /// The records of refusals.
+    pub refusals: Refusals,
+    /// The memory that is held for each address.
+    pub budgets: MemoryBudgets,
+    /// How fast it reads from each address.
+    pub ingress: IngressLimits,
+    /// Whether it can be used.
+    pub readiness: Readiness,
+    /// Cancelled when it begins to stop.
+    pub stopping: CancellationToken,
+}
+
+impl ServerContext {
+    /// The context of a service that works, until `stopping` is cancelled. It holds at most `memory_per_address_max` bytes for an
+    /// address, and reads `ingress_per_address_rate` KiB from it.
+    pub fn new(
+        memory_per_address_max: usize,
+        ingress_per_address_rate: Rate,
+        stopping: CancellationToken,
+    ) -> Self {
+        let metrics = Metrics::default();
+        Self {
+            budgets: MemoryBudgets::new(memory_per_address_max, metrics.held_bytes.clone()),
+            ingress: IngressLimits::new(ingress_per_address_rate, metrics.reads_delayed.clone()),
+            metrics,
+            refusals: Refusals::default(),
+            readiness: Readiness::new(stopping.clone()),
+            stopping,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! One record of a client or page as a step: what the process did or met.
+
+use crate::trace::record::{Component, Kind, LineRef, Record, Text, Who, digest};
+
+use super::entry::REQUESTED;
+
+/// What a participant's process did or met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act<'r> {
+    /// The process began.
+    Started,
+    /// It asked to join, or to go on after a position.
+    JoinSent {
+        /// The time in the request.
+        sent: u64,
+        /// Where it goes on, if it does.
+        resume: Option<u64>,
+    },
+    /// A stream has begun.
+    Connected {
+        /// Whether a session goes on.
+        resumed: bool,
+        /// The newest event by the Welcome.
+        head: u64,
+        /// That event's time.
+        logical_time: u64,
+    },
+    /// A text was submitted: what its writer had been delivered is fixed, whenever it is sent.
+    PublishQueued {
+        /// Stands for the message id.
+        message: u64,
+        /// The last event delivered before.
+        seen: u64,
+    },
+    /// Send(message_id, t, seen, text).
+    PublishSent {
+        /// Stands for the message id.
+        message: u64,
+        /// t.
+        sent: u64,
+        /// The last event delivered before the text was submitted.
+        seen: u64,
+        /// Stands for the text.
+        content: u64,
+    },
+    /// Ack(message_id, sequence, L); of a leave where there is no message.
+    Acknowledged {
+        /// Stands for the message id.
+        message: Option<u64>,
+        /// Where the event is.
+        sequence: u64,
+        /// Its time.
+        logical_time: u64,
+    },
+    /// The last try of a publish was refused, for a reason that leaves no doubt.
+    Refused {
+        /// Stands for the message id.
+        message: u64,
+    },
+    /// It asked to leave.
+    LeaveSent {
+        /// The time in the request.
+        sent: u64,
+    },
+    /// Deliver(sequence, L, content).
+    Delivered {
+        /// The event's position.
+        sequence: u64,
+        /// Its time.
+        logical_time: u64,
+        /// What happened.
+        kind: Kind,
+        /// Whose event it is.
+        author: Who,
+        /// Stands for the content.
+        content: u64,
+        /// What people see.
+        text: &'r str,
+        /// Stands for the message id; 0 for none.
+        message: u64,
+        /// What else it says, where it does.
+        more: Particulars<'r>,
+    },
+    /// The stream is no more.
+    Disconnected {
+        /// Because the participant has left.
+        left: bool,
+    },
+    /// The process ended in peace.
+    Stopped,
+    /// Records are not in the log, as it says itself.
+    Lost {
+        /// How many.
+        count: u64,
+        /// Whether the process began in them.
+        from_start: bool,
+    },
+    /// Anything else.
+    Other,
+}
+
+/// What the record of a delivery may say beyond what every one says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Particulars<'r> {
+    /// The author's name.
+    pub name: Option<&'r str>,
+    /// Of a message: the time in its request.
+    pub sent: Option<u64>,
+    /// Of a message: what its writer had seen.
+    pub seen: Option<u64>,
+    /// Of a leave: whether it was asked for.
+    pub requested: Option<bool>,
+}
+
+impl<'r> Particulars<'r> {
+    fn of(record: &'r Record<'_>) -> Self {
+        let is = |kind| record.kind == Some(kind);
+        Self {
+            name: record.display_name.as_deref(),
+            sent: record.sent_logical_time.filter(|_| is(Kind::Message)),
+            seen: record.seen_sequence.filter(|_| is(Kind::Message)),
+            requested: record.reason.as_deref().filter(|_| is(Kind::Left)).map(|reason| reason == REQUESTED),
+        }
+    }
+}
+
+impl Act<'_> {
+    /// Whether only the participant that the process is can do this, and by it begins no session.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(
+            self,
+            Self::JoinSent { .. }
+                | Self::PublishQueued { .. }
+                | Self::PublishSent { .. }
+                | Self::Acknowledged { .. }
+                | Self::LeaveSent { .. }
+        )
+    }
+}
+
+/// One record of a client or page, in its context.
+#[derive(Clone, Debug)]
+pub struct Step<'r> {
+    /// Where it stands.
+    pub line: LineRef,
+    /// Microseconds since 1970.
+    pub at: i64,
+    /// Whose log it is.
+    pub component: Component,
+    /// Whose step it is; none before a process has a session.
+    pub session: Option<usize>,
+    /// The process's own clock after it.
+    pub local: Option<u64>,
+    /// What happened.
+    pub act: Act<'r>,
+    /// It is of another participant than the process is, though that has not begun another session: the file
+    /// has the lines of several processes, and none of them in an order of its own.
+    pub is_of_another: bool,
+}
+
+/// Whether a refusal for this reason says that nothing was done. Of others, that of a proxy say, nobody knows.
+fn is_certain(reason: &str) -> bool {
+    matches!(
+        reason,
+        "TEXT_EMPTY"
+            | "TEXT_TOO_LONG"
+            | "MESSAGE_ID_TOO_LONG"
+            | "MALFORMED"
+            | "SESSION_UNKNOWN"
+            | "SECRET_REQUIRED"
+            | "HOST_NOT_ALLOWED"
+            | "ORIGIN_NOT_ALLOWED"
+            | "CLOCK_OUT_OF_RANGE"
+            | "SEQUENCE_OUT_OF_RANGE"
+            | "RATE_LIMITED"
+    )
+}
+
+/// What a record says was done or met.
+pub(super) fn act<'r>(record: &'r Record<'_>) -> Act<'r> {
+    read(record).unwrap_or(Act::Other)
+}
+
+fn read<'r>(record: &'r Record<'_>) -> Option<Act<'r>> {
+    let hash = |text: &Option<Text<'_>>| match Record::text(text) {
+        "" => 0,
+        text => digest(text),
+    };
+    let connected = |resumed| -> Option<Act<'r>> {
+        Some(Act::Connected { resumed, head: record.sequence?, logical_time: record.logical_time? })
+    };
+    let acknowledged = |message| -> Option<Act<'r>> {
+        Some(Act::Acknowledged { message, sequence: record.sequence?, logical_time: record.logical_time? })
+    };
+    Some(match &*record.event {
+        "client_started" => Act::Started,
+        "join_sent" => Act::JoinSent { sent: record.sent_logical_time?, resume: record.sequence },
+        "connected" => connected(false)?,
+        "resumed" => connected(true)?,
+        "publish_queued" => Act::PublishQueued { message: hash(&record.message_id), seen: record.seen_sequence? },
+        "publish_sent" => Act::PublishSent {
+            message: hash(&record.message_id),
+            sent: record.sent_logical_time?,
+            seen: record.seen_sequence.unwrap_or(0),
+            content: digest(Record::text(&record.content)),
+        },
+        "publish_acknowledged" => acknowledged(Some(hash(&record.message_id)))?,
+        "leave_acknowledged" => acknowledged(None)?,
+        "publish_refused" if is_certain(Record::text(&record.reason)) => {
+            Act::Refused { message: hash(&record.message_id) }
+        }
+        "leave_sent" => Act::LeaveSent { sent: record.sent_logical_time? },
+        "event_delivered" => Act::Delivered {
+            sequence: record.sequence?,
+            logical_time: record.logical_time?,
+            kind: record.kind?,
+            author: Who::of(Record::text(&record.participant_id)),
+            content: digest(Record::text(&record.content)),
+            text: Record::text(&record.content),
+            message: hash(&record.message_id),
+            more: Particulars::of(record),
+        },
+        "disconnected" => Act::Disconnected { left: record.reason.as_deref() == Some("LEFT") },
+        "client_stopped" => Act::Stopped,
+        "records_lost" => Act::Lost { count: record.lost()?, from_start: record.from_start },
+        _ => return None,
+    })
+}

@@ -1,0 +1,46 @@
+//! What a rule sees of a step: the step, its session as it was before, and the journal.
+
+use crate::trace::model::{Act, Entry, Journal, Mark, Model, Queued, Session, Step};
+
+/// A step and what it is looked at against.
+pub(super) struct View<'a> {
+    pub(super) journal: &'a Journal,
+    pub(super) session: &'a Session,
+    pub(super) step: &'a Step<'a>,
+    /// The event of the publish that this step is of, if it is of one that became an event.
+    pub(super) becomes: Option<(u64, &'a Entry)>,
+    /// The request to join that has not been answered, if there is one in the log.
+    pub(super) join: Option<Mark>,
+    /// Of a send, or of a text that is submitted again: the record by which it was submitted.
+    pub(super) queued: Option<Queued>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(model: &'a Model, session: usize, step: &'a Step<'a>) -> Self {
+        let session = &model.sessions[session];
+        let journal = model.journal_of(session);
+        let becomes = match (&step.act, session.who) {
+            (Act::PublishSent { message, .. } | Act::Refused { message }, Some(who)) => {
+                let sequence = journal.by_message.get(&(who, *message)).copied();
+                sequence.and_then(|sequence| Some((sequence, journal.entry(sequence)?)))
+            }
+            _ => None,
+        };
+        Self { journal, session, step, becomes, join: None, queued: None }
+    }
+
+    /// Whether the step is the first try of a publish. Where records were lost the first may be among them, but
+    /// the one that became the event came before all that followed from it.
+    pub(super) fn is_first_try(&self) -> bool {
+        let Act::PublishSent { message, .. } = &self.step.act else { return false };
+        !self.session.sent.contains_key(message) && (self.session.lost_before == 0 || self.became_event())
+    }
+
+    /// Whether the step is the try of a publish that became an event.
+    pub(super) fn became_event(&self) -> bool {
+        let (Act::PublishSent { sent, seen, .. }, Some((_, entry))) = (&self.step.act, self.becomes) else {
+            return false;
+        };
+        (entry.sent, entry.seen) == (*sent, *seen)
+    }
+}
