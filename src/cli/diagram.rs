@@ -13,7 +13,7 @@ use super::logs::{self, Sink};
 use super::{number, of_output};
 use crate::terminal::{escaped, notice};
 use crate::trace::diagram::{Builder, Chart, Part, mermaid, shiviz, svg};
-use crate::trace::record::{Component, LineRef, Record};
+use crate::trace::record::{Component, LineRef, LogRecord};
 
 /// Draw what happened from the logs of all processes: a lifeline each, messages as arrows, by logical time.
 #[derive(Debug, Args)]
@@ -57,7 +57,7 @@ struct Drawing {
 }
 
 impl Sink for Drawing {
-    fn record(&mut self, line: LineRef, record: &Record<'_>) -> bool {
+    fn record(&mut self, line: LineRef, record: &LogRecord<'_>) -> bool {
         let now = (record.component == Component::Server) == self.of_service;
         !now || self.builder.take(line, record).is_ok()
     }

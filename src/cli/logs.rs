@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::terminal::notice;
-use crate::trace::record::{Component, LineRef, Record};
+use crate::trace::record::{Component, LineRef, LogRecord};
 
 use block::{Line, Source, lines, open, text};
 
@@ -131,7 +131,7 @@ fn metadata(path: &Path) -> Result<fs::Metadata, LogError> {
 /// Takes what is read, in the order of the files and of their lines.
 pub(super) trait Sink: Send {
     /// Takes a record. Says whether to go on.
-    fn record(&mut self, line: LineRef, record: &Record<'_>) -> bool;
+    fn record(&mut self, line: LineRef, record: &LogRecord<'_>) -> bool;
 
     /// A process was killed while it wrote this line.
     fn torn(&mut self, _line: LineRef) {}
@@ -149,7 +149,7 @@ struct First {
 }
 
 impl First {
-    fn of(record: &Record<'_>) -> Self {
+    fn of(record: &LogRecord<'_>) -> Self {
         Self { component: record.component, at: record.at }
     }
 }

@@ -141,9 +141,9 @@ impl Outcome {
             Verdict::NotCheckable => "not checkable".into(),
         };
         writeln!(out, "{:<4} {:<55} {what}", rule.rule.to_string(), rule.rule.title())?;
-        for gap in &rule.gaps {
+        for caveat in &rule.caveats {
             let because = if rule.verdict() == Verdict::NotCheckable { "because" } else { "except that" };
-            writeln!(out, "       {because} {}", escaped(gap))?;
+            writeln!(out, "       {because} {}", escaped(caveat))?;
         }
         for violation in &rule.violations {
             writeln!(out, "     * {}", escaped(&violation.sentence))?;
@@ -189,7 +189,7 @@ impl Outcome {
                     "records": rule.checked,
                     "violated": rule.violated,
                     "violations": violations,
-                    "gaps": rule.gaps,
+                    "gaps": rule.caveats,
                 })
             })
             .collect();

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 
 use super::{LINE_BYTES_MAX, LogError};
-use crate::trace::record::{Record, RecordFault};
+use crate::trace::record::{LogRecord, RecordFault};
 
 /// How much is read at a time.
 const BLOCK_BYTES: usize = 1 << 18;
@@ -161,15 +161,15 @@ pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
 /// What a line of a log is.
 #[derive(Debug)]
 pub(super) enum Line<'a> {
-    Record(Record<'a>),
+    Record(LogRecord<'a>),
     /// A record that is cut off, and the record of the next process, if it follows on the same line.
-    Torn(Option<Record<'a>>),
+    Torn(Option<LogRecord<'a>>),
     Fault(RecordFault),
 }
 
 /// The lines of a block.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
-    text.split_inclusive('\n').map(|line| match Record::parse(line.trim_end()) {
+    text.split_inclusive('\n').map(|line| match LogRecord::parse(line.trim_end()) {
         Ok(record) => Line::Record(record),
         Err(fault) => behind_the_tear(line, fault),
     })
@@ -179,7 +179,7 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
 /// record follows on the same line, or that line was ended first.
 fn behind_the_tear(line: &str, fault: RecordFault) -> Line<'_> {
     let begins = line.rfind(RECORD_BEGINS).filter(|at| *at > 0);
-    if let Some(record) = begins.and_then(|at| Record::parse(line[at..].trim_end()).ok()) {
+    if let Some(record) = begins.and_then(|at| LogRecord::parse(line[at..].trim_end()).ok()) {
         return Line::Torn(Some(record));
     }
     let ended = line.ends_with('\n');
