@@ -14,7 +14,7 @@ use super::terminal::Terminal;
 use crate::chat::Sequence;
 use crate::cli::lines::Line;
 use crate::cli::of_output;
-use crate::client::{Chat, Member, Missed, Update, Updates, show};
+use crate::client::{Chat, Missed, ParticipantInfo, Update, Updates, show};
 use crate::terminal::notice;
 use crate::wire::Reason;
 
@@ -62,12 +62,12 @@ impl Screen {
     }
 
     /// The user takes part.
-    pub(super) fn has_joined(&self, me: &Member, roster: &[Member]) {
+    pub(super) fn has_joined(&self, me: &ParticipantInfo, roster: &[ParticipantInfo]) {
         self.roster().is_me(&me.participant_id);
         self.here(roster);
     }
 
-    fn here(&self, roster: &[Member]) {
+    fn here(&self, roster: &[ParticipantInfo]) {
         self.roster().begin(roster);
         let names = self.roster().names(false);
         self.say(&format!("here: {names}"));
