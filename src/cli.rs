@@ -1,6 +1,7 @@
 //! The command line: options → library call.
 
 mod access;
+mod backfill;
 mod diagram;
 mod gallery;
 mod join;
@@ -8,7 +9,6 @@ mod journal;
 mod limits;
 mod lines;
 mod listen;
-mod log_tail;
 mod logs;
 mod network;
 mod progress;
@@ -39,17 +39,17 @@ use crate::terminal::{self, notice};
 #[command(version, max_term_width = 100, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    Serve(Box<serve::Serve>),
-    Join(join::Join),
-    Send(send::Send),
-    Journal(journal::Journal),
-    Verify(verify::Verify),
-    Diagram(diagram::Diagram),
+enum CliCommand {
+    Serve(Box<serve::ServeArgs>),
+    Join(join::JoinArgs),
+    Send(send::SendArgs),
+    Journal(journal::JournalArgs),
+    Verify(verify::VerifyArgs),
+    Diagram(diagram::DiagramArgs),
 }
 
 /// Not everything that was asked for was done, and not nothing.
@@ -60,12 +60,12 @@ const USAGE: u8 = 2;
 /// Parses the command line and runs it. Wrong usage exits 2 before anything starts, a failure exits 1.
 pub fn main() -> ExitCode {
     let code = match parse() {
-        Ok(Command::Serve(serve)) => run(async { serve.run().await.map(|()| ExitCode::SUCCESS) }),
-        Ok(Command::Join(join)) => run(join.run()),
-        Ok(Command::Send(send)) => run(send.run()),
-        Ok(Command::Journal(journal)) => run(journal.run()),
-        Ok(Command::Verify(verify)) => verify.run(),
-        Ok(Command::Diagram(diagram)) => diagram.run(),
+        Ok(CliCommand::Serve(serve)) => run(async { serve.run().await.map(|()| ExitCode::SUCCESS) }),
+        Ok(CliCommand::Join(join)) => run(join.run()),
+        Ok(CliCommand::Send(send)) => run(send.run()),
+        Ok(CliCommand::Journal(journal)) => run(journal.run()),
+        Ok(CliCommand::Verify(verify)) => verify.run(),
+        Ok(CliCommand::Diagram(diagram)) => diagram.run(),
         Err(code) => code,
     };
     terminal::flush();
@@ -73,7 +73,7 @@ pub fn main() -> ExitCode {
 }
 
 /// The command that is asked for; or, with nothing to run, the exit code.
-fn parse() -> Result<Command, ExitCode> {
+fn parse() -> Result<CliCommand, ExitCode> {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let command = settings::with_environment(Cli::command(), &arguments);
     let parsed = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));

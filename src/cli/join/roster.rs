@@ -1,4 +1,4 @@
-//! Who is here, kept up to date from joins and leaves.
+//! The list of participants that the user is shown, kept up to date from joins and leaves.
 
 use crate::client::{Event, Kind, ParticipantInfo};
 
@@ -7,12 +7,12 @@ const NAMES_MAX: usize = 100;
 
 /// The active participants, in order of joining, and which of them the user is.
 #[derive(Debug, Default)]
-pub(super) struct Roster {
+pub(super) struct RosterDisplay {
     members: Vec<ParticipantInfo>,
     me: String,
 }
 
-impl Roster {
+impl RosterDisplay {
     /// Begins with the roster of a Welcome.
     pub(super) fn begin(&mut self, members: &[ParticipantInfo]) {
         self.members = members.to_vec();
@@ -55,7 +55,7 @@ mod tests {
     fn of_many_names_the_first_are_listed() {
         let member = |n: usize| ParticipantInfo { participant_id: format!("p{n}"), display_name: format!("n{n}") };
         let names = |count: usize| {
-            let mut roster = Roster::default();
+            let mut roster = RosterDisplay::default();
             roster.begin(&(0..count).map(member).collect::<Vec<_>>());
             roster.names(false)
         };
