@@ -17,7 +17,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chitchat::trace::record::{LineRef, Record};
+use chitchat::trace::record::{LineRef, LogRecord};
 use chitchat::trace::verify::Checker;
 
 /// How often the memory is looked at.
@@ -55,7 +55,7 @@ fn rules(logs: &[PathBuf]) -> Result<f64, Box<dyn Error>> {
             if log.read_line(&mut text)? == 0 {
                 break;
             }
-            checker.take(LineRef { file, line }, &Record::parse(&text)?)?;
+            checker.take(LineRef { file, line }, &LogRecord::parse(&text)?)?;
         }
     }
     let report = checker.finish();

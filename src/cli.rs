@@ -1,6 +1,7 @@
 //! The command line: options → library call.
 
 mod access;
+mod backfill;
 mod diagram;
 mod exit_codes;
 mod gallery;
@@ -9,7 +10,6 @@ mod journal;
 mod limits;
 mod lines;
 mod listen;
-mod log_tail;
 mod logs;
 mod manual;
 mod network;
@@ -41,32 +41,32 @@ use crate::terminal::{self, notice};
 #[command(version, max_term_width = 100, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    Serve(Box<serve::Serve>),
-    Join(join::Join),
-    Send(send::Send),
-    Journal(journal::Journal),
-    Verify(verify::Verify),
-    Diagram(diagram::Diagram),
-    Completions(manual::Completions),
-    Man(manual::Manual),
+enum CliCommand {
+    Serve(Box<serve::ServeArgs>),
+    Join(join::JoinArgs),
+    Send(send::SendArgs),
+    Journal(journal::JournalArgs),
+    Verify(verify::VerifyArgs),
+    Diagram(diagram::DiagramArgs),
+    Completions(manual::CompletionsArgs),
+    Man(manual::ManArgs),
 }
 
 /// Parses the command line and runs it. Wrong usage exits 2 before anything starts, a failure exits 1.
 pub fn main() -> ExitCode {
     let code = match parse() {
-        Ok(Command::Serve(serve)) => run(async { serve.run().await.map(|()| ExitCode::SUCCESS) }),
-        Ok(Command::Join(join)) => run(join.run()),
-        Ok(Command::Send(send)) => run(send.run()),
-        Ok(Command::Journal(journal)) => run(journal.run()),
-        Ok(Command::Verify(verify)) => verify.run(),
-        Ok(Command::Diagram(diagram)) => diagram.run(),
-        Ok(Command::Completions(completions)) => printed(completions.print(Cli::command()), ExitCode::SUCCESS),
-        Ok(Command::Man(manual)) => printed(manual.print(Cli::command()), ExitCode::SUCCESS),
+        Ok(CliCommand::Serve(serve)) => run(async { serve.run().await.map(|()| ExitCode::SUCCESS) }),
+        Ok(CliCommand::Join(join)) => run(join.run()),
+        Ok(CliCommand::Send(send)) => run(send.run()),
+        Ok(CliCommand::Journal(journal)) => run(journal.run()),
+        Ok(CliCommand::Verify(verify)) => verify.run(),
+        Ok(CliCommand::Diagram(diagram)) => diagram.run(),
+        Ok(CliCommand::Completions(completions)) => printed(completions.print(Cli::command()), ExitCode::SUCCESS),
+        Ok(CliCommand::Man(manual)) => printed(manual.print(Cli::command()), ExitCode::SUCCESS),
         Err(code) => code,
     };
     terminal::flush();
@@ -74,7 +74,7 @@ pub fn main() -> ExitCode {
 }
 
 /// The command that is asked for; or, with nothing to run, the exit code.
-fn parse() -> Result<Command, ExitCode> {
+fn parse() -> Result<CliCommand, ExitCode> {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let command = settings::with_environment(Cli::command(), &arguments);
     let parsed = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));

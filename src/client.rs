@@ -40,18 +40,19 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::chat::{LogicalTime, Sequence};
+use crate::chat::Sequence;
 use crate::wire::Reason;
 
+pub use crate::chat::Receipt;
 pub use check::ProtocolFault;
 pub use error::{JoinError, LeaveError, ListError, PublishError};
-pub use event::{Event, Kind, Member};
+pub use event::{Event, Kind, ParticipantInfo};
 pub use state::{StateError, StateFile};
 
-use driver::{Command, Driver};
+use driver::{Driver, DriverCommand};
 use listing::ListRequest;
 use shared::SharedSession;
-use state::Shared;
+use state::StateHandle;
 
 /// How many commands can wait for the connection.
 const COMMANDS_WAITING: usize = 64;
@@ -125,14 +126,14 @@ pub enum Update {
         /// SESSION_UNKNOWN or EPOCH_CHANGED, or SEQUENCE_OUT_OF_RANGE.
         why: Reason,
         /// Who is here, in order of joining.
-        roster: Vec<Member>,
+        roster: Vec<ParticipantInfo>,
     },
     /// Another participant has lost its connection and may come back, or is back. A hint: not an event, in no
     /// log, and no clock ticks. After [`Back`](Self::Back), [`Continued`](Self::Continued) and
     /// [`JoinedAnew`](Self::JoinedAnew) all count as connected until this says otherwise.
     Presence {
         /// Who.
-        participant: Member,
+        participant: ParticipantInfo,
         /// Whether it is connected now.
         connected: bool,
     },
@@ -155,15 +156,6 @@ pub struct Missed {
     /// How many of them are messages; none where they are too many to wait for the last before this is said. Its
     /// own events are counted then, too.
     pub messages: Option<u64>,
-}
-
-/// Where a message ended up in the order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// Its event's position.
-    pub sequence: Sequence,
-    /// Its event's time.
-    pub logical_time: LogicalTime,
 }
 
 /// Checks a service's URL without connecting to it.
@@ -201,20 +193,20 @@ pub async fn join(options: Options) -> Result<(Chat, Updates), JoinError> {
 /// A participant's voice. Its clones speak for the same participant; when the last is dropped, it leaves.
 #[derive(Clone, Debug)]
 pub struct Chat {
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<DriverCommand>,
     shared: SharedSession,
-    me: Member,
-    roster: Vec<Member>,
+    me: ParticipantInfo,
+    roster: Vec<ParticipantInfo>,
 }
 
 impl Chat {
     /// Who joined. After [`Update::JoinedAnew`] the participant has another id.
-    pub fn me(&self) -> &Member {
+    pub fn me(&self) -> &ParticipantInfo {
         &self.me
     }
 
     /// Who was here when it joined, in order of joining, itself included.
-    pub fn roster(&self) -> &[Member] {
+    pub fn roster(&self) -> &[ParticipantInfo] {
         &self.roster
     }
 
@@ -247,7 +239,7 @@ impl Chat {
     /// [`ListError`].
     pub async fn list_before(&self, sequence: Sequence, count: u32) -> Result<Vec<Event>, ListError> {
         let (answer, answered) = oneshot::channel();
-        let list = Command::List(ListRequest { before: sequence, count, answer });
+        let list = DriverCommand::List(ListRequest { before: sequence, count, answer });
         self.commands.send(list).await.map_err(|_| ListError::Ended)?;
         answered.await.map_err(|_| ListError::Ended)?
     }
@@ -260,7 +252,7 @@ impl Chat {
     pub async fn leave(self) -> Result<Receipt, LeaveError> {
         let (answer, answered) = oneshot::channel();
         self.shared.leaving();
-        self.commands.send(Command::Leave { answer: Some(answer) }).await.map_err(|_| LeaveError::Ended)?;
+        self.commands.send(DriverCommand::Leave { answer: Some(answer) }).await.map_err(|_| LeaveError::Ended)?;
         answered.await.map_err(|_| LeaveError::Ended)?
     }
 
@@ -268,7 +260,7 @@ impl Chat {
     pub(crate) async fn give_up(&self) {
         self.shared.leaving();
         // Where nobody listens, it has ended.
-        let _ = self.commands.send(Command::GiveUp).await;
+        let _ = self.commands.send(DriverCommand::GiveUp).await;
     }
 }
 
@@ -294,7 +286,7 @@ impl Future for Publishing {
 #[derive(Debug)]
 pub struct Updates {
     shared: SharedSession,
-    state: Option<Shared>,
+    state: Option<StateHandle>,
     /// The membership that the updates speak of, counted from 1.
     joined: u64,
     /// The event that the program has and may not have dealt with.

@@ -1,4 +1,4 @@
-//! The durable, ordered record from which all state can be rebuilt.
+//! The durable, ordered log of events from which all state can be rebuilt.
 //!
 //! Persist, then tell: [`Journal::append`] is the only way to a [`Committed`] batch, and only a committed
 //! batch can be given to the feed.
@@ -49,11 +49,11 @@ pub trait Journal: Send + 'static {
     /// Which journal this is.
     fn epoch(&self) -> Epoch;
 
-    /// Records a batch, all of it or nothing. When this returns, it is as durable as this journal makes it.
-    /// An empty batch leaves no trace, and yet finds out whether the journal can record.
+    /// Appends a batch, all of it or nothing. When this returns, it is as durable as this journal makes it. An empty
+    /// batch writes nothing; it probes whether the journal is writable.
     ///
     /// # Errors
-    /// [`JournalError`]: nothing of the batch has been recorded, or, where it is fatal, nobody knows.
+    /// [`JournalError`]: nothing of the batch has been appended or, if the error is fatal, that is unknown.
     async fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Committed, JournalError>;
 
     /// The reading side, which any number of readers share.
@@ -67,19 +67,19 @@ pub trait History: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`JournalError`].
-    async fn read(&self, after: Sequence, limit: usize) -> Result<Vec<Recorded>, JournalError>;
+    async fn read(&self, after: Sequence, limit: usize) -> Result<Vec<JournalEvent>, JournalError>;
 }
 
-/// An event as a journal has it.
+/// An event in a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
+pub struct JournalEvent {
     /// The event.
     pub event: Arc<Event>,
     /// Its chain: two journals that agree on it agree on all events up to this one.
     pub chain: Chain,
 }
 
-impl Deref for Recorded {
+impl Deref for JournalEvent {
     type Target = Event;
 
     fn deref(&self) -> &Event {
@@ -87,18 +87,18 @@ impl Deref for Recorded {
     }
 }
 
-/// A batch that a journal has recorded: it can be told.
+/// A batch that a journal has committed: it can be broadcast.
 #[derive(Debug)]
-pub struct Committed(Vec<Recorded>);
+pub struct Committed(Vec<JournalEvent>);
 
 impl Committed {
-    /// For implementations of [`Journal`] only: the promise that these events are recorded.
-    pub fn promise(events: Vec<Recorded>) -> Self {
+    /// For implementations of [`Journal`] only: takes the caller's word that these events are committed.
+    pub fn assume_committed(events: Vec<JournalEvent>) -> Self {
         Self(events)
     }
 
     /// The events, in order.
-    pub fn events(&self) -> &[Recorded] {
+    pub fn events(&self) -> &[JournalEvent] {
         &self.0
     }
 }

@@ -4,8 +4,8 @@
 //! clock, no configuration and no hash order in it, so the same commands over a replicated log would give
 //! the same conversation everywhere.
 //!
-//! A conversation is built from persistent trees: a clone costs a few pointers and shares the rest. Whoever
-//! must be able to go back, or to look on while it changes, keeps a clone.
+//! A conversation is built from persistent trees: a clone costs a few pointers and shares the rest. To roll back, or
+//! to read while it changes, keep a clone.
 
 use std::time::SystemTime;
 

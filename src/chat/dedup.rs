@@ -21,13 +21,13 @@ const CHUNK_ENTRIES: usize = 31;
 #[derive(Clone, Debug, Default)]
 pub(super) struct DedupWindow {
     /// Oldest first. All but the last are full.
-    chunks: VecDeque<Arc<[Entry]>>,
+    chunks: VecDeque<Arc<[DedupEntry]>>,
     /// How many entries of the first chunk are no longer remembered.
     expired: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct DedupEntry {
     key: Key,
     receipt: Receipt,
 }
@@ -59,7 +59,7 @@ impl DedupWindow {
 
     /// Remembers a publish, and forgets the oldest one if there are too many.
     pub fn insert(&mut self, id: &MessageId, receipt: Receipt) {
-        let entry = Entry { key: id.into(), receipt };
+        let entry = DedupEntry { key: id.into(), receipt };
         match self.chunks.back_mut() {
             Some(newest) if newest.len() < CHUNK_ENTRIES => {
                 *newest = newest.iter().copied().chain(once(entry)).collect();
@@ -116,7 +116,7 @@ mod tests {
         let mut window = DedupWindow::default();
         (0..5000).for_each(|number| window.insert(&id(number), receipt(number)));
         let chunks: usize = window.chunks.iter().map(|chunk| size_of_val(&**chunk) + 2 * size_of::<usize>()).sum();
-        let bytes = chunks + window.chunks.capacity() * size_of::<Arc<[Entry]>>();
+        let bytes = chunks + window.chunks.capacity() * size_of::<Arc<[DedupEntry]>>();
         assert!(bytes <= 36 * MESSAGE_IDS_REMEMBERED, "{bytes}");
     }
 }

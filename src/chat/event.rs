@@ -1,4 +1,4 @@
-//! What happened: the entries of the conversation.
+//! The events of the conversation.
 
 use std::{fmt, time::SystemTime};
 
@@ -59,7 +59,7 @@ pub struct Participant {
     pub display_name: DisplayName,
 }
 
-/// One entry of the conversation. With its session key it is all that a replay needs.
+/// One event of the conversation. With its session key it is all that a replay needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The position in the conversation.

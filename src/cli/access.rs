@@ -22,7 +22,7 @@ use crate::wire::Reason;
 const JOINING_QUIETLY: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Args)]
-pub(super) struct Access {
+pub(super) struct AccessArgs {
     /// The service to join.
     #[arg(short, long, value_name = "URL", env = "CHITCHAT_SERVER", default_value = "http://127.0.0.1:50051",
         value_parser = server)]
@@ -72,7 +72,7 @@ pub(super) fn say(text: &str) {
     notice(&format!("* {text}"));
 }
 
-impl Access {
+impl AccessArgs {
     /// How long a service may be out of reach.
     pub(super) fn wait(&self) -> Duration {
         self.wait.unwrap_or_default()

@@ -14,18 +14,18 @@ use super::logs::{self, Sink};
 use super::{number, of_output};
 use crate::terminal::{escaped, notice};
 use crate::trace::diagram::{Builder, Chart, Part, mermaid, shiviz, svg};
-use crate::trace::record::{Component, LineRef, Record};
+use crate::trace::record::{Component, LineRef, LogRecord};
 
 /// Draw what happened from the logs of all processes: a lifeline each, messages as arrows, by logical time.
 #[derive(Debug, Args)]
-pub(super) struct Diagram {
+pub(super) struct DiagramArgs {
     /// Logs of service, clients and browsers, in any order, plain or gzip.
     #[arg(value_name = "LOG", required = true)]
     logs: Vec<PathBuf>,
 
     /// A picture for browsers, a text that code hosts render, or a log for the ShiViz tool.
     #[arg(long, env = "CHITCHAT_FORMAT", value_enum, default_value = "svg")]
-    format: Format,
+    format: DiagramFormat,
 
     /// Write to this file instead of standard output.
     #[arg(short, long, value_name = "FILE", env = "CHITCHAT_OUTPUT")]
@@ -45,7 +45,7 @@ pub(super) struct Diagram {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
+enum DiagramFormat {
     Svg,
     Mermaid,
     Shiviz,
@@ -58,7 +58,7 @@ struct Drawing {
 }
 
 impl Sink for Drawing {
-    fn record(&mut self, line: LineRef, record: &Record<'_>) -> bool {
+    fn record(&mut self, line: LineRef, record: &LogRecord<'_>) -> bool {
         let now = (record.component == Component::Server) == self.of_service;
         !now || self.builder.take(line, record).is_ok()
     }
@@ -80,7 +80,7 @@ fn part(chart: &Chart, part: Part) -> Result<Chart, String> {
     Ok(shown)
 }
 
-impl Diagram {
+impl DiagramArgs {
     pub(super) fn run(self) -> ExitCode {
         match self.draw() {
             Ok(()) => ExitCode::SUCCESS,
@@ -112,13 +112,13 @@ impl Diagram {
         }
         let chart = part(&chart, Part { from: self.from, to: self.to, only: self.only })?;
         let text = match self.format {
-            Format::Svg => svg::text(&chart),
-            Format::Mermaid => mermaid::text(&chart),
-            Format::Shiviz => shiviz::text(&chart)
+            DiagramFormat::Svg => svg::text(&chart),
+            DiagramFormat::Mermaid => mermaid::text(&chart),
+            DiagramFormat::Shiviz => shiviz::text(&chart)
                 .ok_or("this run has too many processes for ShiViz: choose a part with --from, --to or --only")?,
         };
         let characters = text.chars().count();
-        if matches!(self.format, Format::Mermaid) && characters > mermaid::CHARACTERS_MAX {
+        if matches!(self.format, DiagramFormat::Mermaid) && characters > mermaid::CHARACTERS_MAX {
             notice(&format!(
                 "chitchat: these are {characters} characters, and code hosts render {} at most: choose a part \
                  with --from, --to or --only",

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use crate::terminal::escaped;
-use crate::trace::gallery::{Log, Logs, mistakes, truthful};
+use crate::trace::gallery::{JsonLog, Logs, mistakes, truthful};
 
 /// How many changed records of a mistake are shown.
 const CHANGES_SHOWN: usize = 8;
@@ -67,7 +67,7 @@ fn print_verdict(out: &mut impl Write, logs: &Logs, named: crate::trace::report:
 
 fn print_changes(out: &mut impl Write, truth: &Logs, logs: &Logs) -> io::Result<()> {
     let mut changes = Vec::new();
-    let nothing = Log { name: String::new(), records: Vec::new() };
+    let nothing = JsonLog { name: String::new(), records: Vec::new() };
     for (index, log) in logs.0.iter().enumerate() {
         let before = truth.0.get(index).unwrap_or(&nothing);
         let gone = surplus(&before.records, &log.records);

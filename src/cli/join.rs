@@ -1,8 +1,8 @@
 //! `chitchat join`: one message a line in, one event a line out.
 
+mod input;
 mod roster;
 mod screen;
-mod talk;
 mod terminal;
 
 use std::error::Error;
@@ -14,15 +14,15 @@ use clap::Args;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::access::{Access, display_name};
-use super::lines::Lines;
+use super::access::{AccessArgs, display_name};
 use super::exit_codes::{INTERRUPTED_TWICE, PARTLY};
+use super::lines::Lines;
 use super::signals::{Hangup, Interrupts};
 use super::{number, switch};
 use crate::chat::DisplayName;
 
+use input::{InputLoop, InputOutcome, Stop};
 use screen::Screen;
-use talk::{Stop, Talk, Talked};
 
 pub(super) use terminal::Terminal;
 
@@ -38,7 +38,7 @@ const HISTORY_MAX: u32 = 1000;
 
 /// Join the conversation: type a message and press Enter; /quit or the end of input leaves.
 #[derive(Debug, Args)]
-pub(super) struct Join {
+pub(super) struct JoinArgs {
     /// What the others see you called, as with --name.
     #[arg(value_name = "NAME", value_parser = display_name, conflicts_with = "name", required_unless_present = "name")]
     positional_name: Option<DisplayName>,
@@ -48,7 +48,7 @@ pub(super) struct Join {
     name: Option<DisplayName>,
 
     #[command(flatten)]
-    access: Access,
+    access: AccessArgs,
 
     /// Read one message a line and print one event a line. The number in front is its logical time.
     #[arg(long, env = "CHITCHAT_PLAIN", conflicts_with = "json", value_parser = switch)]
@@ -65,7 +65,7 @@ pub(super) struct Join {
     history: Option<u32>,
 }
 
-impl Join {
+impl JoinArgs {
     pub(super) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
         let name = self.positional_name.or(self.name).ok_or("a client needs a --name")?;
         let screen = Screen::new(self.json, name.as_str());
@@ -85,26 +85,26 @@ impl Join {
         let (stop, ready) = (Stop::default(), CancellationToken::new());
         tokio::spawn(leave_on_signal(interrupts, stop.clone()));
         let lines = Lines::of(io::stdin(), screen.terminal())?;
-        let talking = Talk::new(chat.clone(), &screen, lines, is_typed).run(&stop, &ready);
+        let reading = InputLoop::new(chat.clone(), &screen, lines, is_typed).run(&stop, &ready);
         let showing = async {
             let shown = screen.show(updates, &chat, history, &ready).await;
             // Without anybody to show events to it leaves; and it may not have been able to go on.
             stop.gently.cancel();
             shown
         };
-        tokio::pin!(talking, showing);
-        let (talked, shown) = tokio::select! {
-            shown = showing.as_mut() => (talking.await, shown),
-            talked = talking.as_mut() => {
+        tokio::pin!(reading, showing);
+        let (outcome, shown) = tokio::select! {
+            shown = showing.as_mut() => (reading.await, shown),
+            outcome = reading.as_mut() => {
                 // What came before the leave is still to be shown, if anybody looks.
-                let patience = if matches!(talked, Ok(Talked::GaveUp)) { REPORTING_TIME } else { SHOWING_TIME };
-                (talked, timeout(patience, showing).await.unwrap_or(Ok(())))
+                let patience = if matches!(outcome, Ok(InputOutcome::GaveUp)) { REPORTING_TIME } else { SHOWING_TIME };
+                (outcome, timeout(patience, showing).await.unwrap_or(Ok(())))
             }
         };
-        shown.and(talked).map(|talked| match talked {
-            Talked::GaveUp => INTERRUPTED_TWICE.into(),
-            Talked::Partly if !is_typed => PARTLY.into(),
-            Talked::Partly | Talked::AllDelivered => ExitCode::SUCCESS,
+        shown.and(outcome).map(|outcome| match outcome {
+            InputOutcome::GaveUp => INTERRUPTED_TWICE.into(),
+            InputOutcome::Partly if !is_typed => PARTLY.into(),
+            InputOutcome::Partly | InputOutcome::AllDelivered => ExitCode::SUCCESS,
         })
     }
 }

@@ -15,7 +15,7 @@ use super::exit_codes::USAGE;
 use super::of_output;
 use super::progress::Progress;
 use crate::chat::{Conversation, Event, EventKind, LeaveReason, Sequence};
-use crate::journal::sqlite::{BackupError, BackupProgress, Inspected, OpenError, OpenFault, Summary};
+use crate::journal::sqlite::{BackupError, BackupProgress, OpenError, OpenFault, ReadOnlyJournal, Summary};
 use crate::journal::{History, JournalError, RecoveryError, recover};
 use crate::terminal::{escaped, json_line, notice};
 
@@ -24,13 +24,13 @@ const PAGE: usize = 1024;
 
 /// Inspect or back up a journal, also while a service writes it. The journal is not changed.
 #[derive(Debug, Args)]
-pub(super) struct Journal {
+pub(super) struct JournalArgs {
     #[command(subcommand)]
-    command: Command,
+    command: JournalCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum JournalCommand {
     /// Show what a journal holds: its epoch, its events, their times, and who is here. Exits 1 if events are missing.
     Info {
         /// The journal.
@@ -62,30 +62,30 @@ enum Command {
     },
 }
 
-impl Journal {
+impl JournalArgs {
     pub(super) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
         let done = match &self.command {
-            Command::Info { file, json } => info(file, *json).await,
-            Command::Export { file } => export(file).await,
-            Command::Backup { file, copy } => backup(file, copy),
-            Command::Check { file } => check(file).await,
+            JournalCommand::Info { file, json } => info(file, *json).await,
+            JournalCommand::Export { file } => export(file).await,
+            JournalCommand::Backup { file, copy } => backup(file, copy),
+            JournalCommand::Check { file } => check(file).await,
         };
         match done {
             Ok(()) => Ok(ExitCode::SUCCESS),
-            Err(Failure::Damaged(why)) => Err(why.into()),
-            Err(Failure::Unusable(why)) => {
+            Err(CommandError::Damaged(why)) => Err(why.into()),
+            Err(CommandError::Unusable(why)) => {
                 notice(&format!("chitchat: {why}"));
                 Ok(ExitCode::from(USAGE))
             }
-            // Whoever reads the output has seen enough.
-            Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-            Err(Failure::Output(error)) => Err(of_output(error).into()),
+            // The reader of the output has closed it.
+            Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+            Err(CommandError::Output(error)) => Err(of_output(error).into()),
         }
     }
 }
 
-/// Why a command ends early.
-enum Failure {
+/// Why a command failed.
+enum CommandError {
     /// A journal that is not whole.
     Damaged(String),
     /// No journal, or one that cannot be read.
@@ -94,13 +94,13 @@ enum Failure {
     Output(io::Error),
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for CommandError {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
     }
 }
 
-impl From<OpenError> for Failure {
+impl From<OpenError> for CommandError {
     fn from(error: OpenError) -> Self {
         match error.fault {
             OpenFault::Damaged(_) | OpenFault::Shortened { .. } => Self::Damaged(error.to_string()),
@@ -109,7 +109,7 @@ impl From<OpenError> for Failure {
     }
 }
 
-impl From<BackupError> for Failure {
+impl From<BackupError> for CommandError {
     fn from(error: BackupError) -> Self {
         match error {
             BackupError::Source(error) => error.into(),
@@ -118,17 +118,19 @@ impl From<BackupError> for Failure {
     }
 }
 
-fn unreadable(file: &Path, error: &JournalError) -> Failure {
+fn unreadable(file: &Path, error: &JournalError) -> CommandError {
     match error {
-        JournalError::Unavailable(why) => Failure::Unusable(format!("{} cannot be read: {why}", file.display())),
-        JournalError::Fatal(why) => Failure::Damaged(format!("{} is damaged: {why}", file.display())),
+        JournalError::Unavailable(why) => {
+            CommandError::Unusable(format!("{} cannot be read: {why}", file.display()))
+        }
+        JournalError::Fatal(why) => CommandError::Damaged(format!("{} is damaged: {why}", file.display())),
     }
 }
 
-fn unrecoverable(file: &Path, error: RecoveryError) -> Failure {
+fn unrecoverable(file: &Path, error: RecoveryError) -> CommandError {
     match error {
         RecoveryError::Journal(error) => unreadable(file, &error),
-        RecoveryError::Diverged(why) => Failure::Damaged(format!("{} is damaged: {why}", file.display())),
+        RecoveryError::Diverged(why) => CommandError::Damaged(format!("{} is damaged: {why}", file.display())),
     }
 }
 
@@ -136,9 +138,9 @@ fn unrecoverable(file: &Path, error: RecoveryError) -> Failure {
 async fn replay(
     file: &Path,
     what: &'static str,
-    journal: &Inspected,
+    journal: &ReadOnlyJournal,
     mut on_event: impl FnMut(&Event),
-) -> Result<Conversation, Failure> {
+) -> Result<Conversation, CommandError> {
     let mut progress = Progress::new(what, journal.summary()?.head.0);
     let on_event = |event: &Event| {
         progress.at(event.sequence.0);
@@ -164,17 +166,17 @@ struct Info {
     chain: Option<String>,
     file_bytes: u64,
     log_bytes: u64,
-    participants: Vec<Participant>,
+    participants: Vec<ParticipantJson>,
 }
 
 #[derive(Serialize)]
-struct Participant {
+struct ParticipantJson {
     participant_id: String,
     display_name: String,
 }
 
-async fn info(file: &Path, json: bool) -> Result<(), Failure> {
-    let journal = Inspected::open(file)?;
+async fn info(file: &Path, json: bool) -> Result<(), CommandError> {
+    let journal = ReadOnlyJournal::open(file)?;
     let Summary { epoch, head, chain, schema_version, file_bytes, log_bytes } = journal.summary()?;
     let (mut first, mut last, mut counts) = (None, None, [0; 3]);
     let conversation = replay(file, "reading", &journal, |event| {
@@ -207,7 +209,7 @@ async fn info(file: &Path, json: bool) -> Result<(), Failure> {
         log_bytes,
         participants: conversation
             .roster()
-            .map(|(id, member)| Participant {
+            .map(|(id, member)| ParticipantJson {
                 participant_id: id.to_string(),
                 display_name: member.display_name.to_string(),
             })
@@ -239,16 +241,16 @@ impl Info {
         row("size", &format_args!("{} bytes, and {} in the log beside it", self.file_bytes, self.log_bytes))?;
         row("schema", &self.schema_version)?;
         row("participants", &self.participants.len())?;
-        for Participant { participant_id, display_name } in &self.participants {
+        for ParticipantJson { participant_id, display_name } in &self.participants {
             writeln!(output, "  {participant_id:<12}{}", escaped(display_name))?;
         }
         Ok(())
     }
 }
 
-/// An event as the record of its broadcast.
+/// An event in the form of its broadcast record.
 #[derive(Serialize)]
-struct Record<'a> {
+struct BroadcastRecord<'a> {
     timestamp: String,
     level: &'static str,
     component: &'static str,
@@ -270,7 +272,7 @@ struct Record<'a> {
     reason: Option<&'static str>,
 }
 
-impl<'a> Record<'a> {
+impl<'a> BroadcastRecord<'a> {
     fn of(event: &'a Event, epoch: &'a str) -> Self {
         let (name, kind) = match event.kind {
             EventKind::Joined { .. } => ("join_broadcast", "joined"),
@@ -309,8 +311,8 @@ impl<'a> Record<'a> {
     }
 }
 
-async fn export(file: &Path) -> Result<(), Failure> {
-    let journal = Inspected::open(file)?;
+async fn export(file: &Path) -> Result<(), CommandError> {
+    let journal = ReadOnlyJournal::open(file)?;
     let Summary { epoch, head, .. } = journal.summary()?;
     // A page at a time, each its own short read: a slow pipe holds neither memory nor the journal's log.
     let history: Arc<dyn History> = journal.history();
@@ -319,7 +321,7 @@ async fn export(file: &Path) -> Result<(), Failure> {
     while after < head {
         let page = history.read(after, PAGE).await.map_err(|error| unreadable(file, &error))?;
         for event in page.iter().take_while(|event| event.sequence <= head) {
-            writeln!(output, "{}", line(&Record::of(event, epoch.as_str()))?)?;
+            writeln!(output, "{}", line(&BroadcastRecord::of(event, epoch.as_str()))?)?;
         }
         // The head was there when the journal was opened; a gap before it is found by the reading.
         after = page.last().map_or(head, |event| event.sequence);
@@ -328,8 +330,8 @@ async fn export(file: &Path) -> Result<(), Failure> {
     Ok(journal.check_end()?)
 }
 
-async fn check(file: &Path) -> Result<(), Failure> {
-    let journal = Inspected::open(file)?;
+async fn check(file: &Path) -> Result<(), CommandError> {
+    let journal = ReadOnlyJournal::open(file)?;
     journal.check()?;
     let conversation = replay(file, "checking", &journal, |_| {}).await?;
     let (events, time, active) = (conversation.head(), conversation.logical_time(), conversation.active());
@@ -337,8 +339,8 @@ async fn check(file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn backup(file: &Path, copy: &Path) -> Result<(), Failure> {
-    let journal = Inspected::open(file)?;
+fn backup(file: &Path, copy: &Path) -> Result<(), CommandError> {
+    let journal = ReadOnlyJournal::open(file)?;
     match journal.check_end() {
         Err(error) if matches!(error.fault, OpenFault::Alone { .. }) => {
             notice(&format!("chitchat: {} stands alone, so it may lack its newest events", file.display()));

@@ -14,7 +14,7 @@ const MIB: usize = 1024 * 1024;
 /// The options, one for each limit.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
-pub(super) struct Limits {
+pub(super) struct LimitArgs {
     /// How many participants may be active at a time.
     #[arg(long, value_name = "N", env = "CHITCHAT_PARTICIPANTS_MAX", default_value_t = 10_000,
         value_parser = participants)]
@@ -138,7 +138,7 @@ enum Switch {
     Off,
 }
 
-impl Limits {
+impl LimitArgs {
     /// A service with these limits, and the defaults in everything else.
     pub(super) fn config(&self) -> Config {
         let rate = |per_second, burst| Rate { per_second, burst };
@@ -189,13 +189,13 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Line {
+    struct TestCli {
         #[command(flatten)]
-        limits: Limits,
+        limits: LimitArgs,
     }
 
     fn config(options: &[&str]) -> Config {
-        Line::try_parse_from([&["chitchat"], options].concat()).unwrap().limits.config()
+        TestCli::try_parse_from([&["chitchat"], options].concat()).unwrap().limits.config()
     }
 
     /// Every limit of a service, by its option: times in milliseconds, and numbers.

@@ -40,9 +40,9 @@ pub(super) enum LineFault {
     Unfinished(String),
 }
 
-/// A line, or why it cannot be a message.
+/// A line of the input, or why it cannot be a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct InputLine {
     pub(super) text: Result<String, LineFault>,
     /// Nothing had come after it when it was read.
     pub(super) is_newest: bool,
@@ -50,7 +50,7 @@ pub(super) struct Line {
 
 /// The lines of an input, read by a thread of its own.
 pub(super) struct Lines {
-    lines: mpsc::Receiver<io::Result<Line>>,
+    lines: mpsc::Receiver<io::Result<InputLine>>,
     /// Dropped to stop the thread.
     running: Option<UnixStream>,
 }
@@ -72,7 +72,7 @@ impl Lines {
     ///
     /// A process that was in the background when its terminal had input blocks in a read once it is in the foreground
     /// again. So after [`stop`](Self::stop) a read that takes long counts as the end.
-    pub(super) async fn next(&mut self) -> io::Result<Option<Line>> {
+    pub(super) async fn next(&mut self) -> io::Result<Option<InputLine>> {
         let next = match self.running {
             Some(_) => self.lines.recv().await,
             None => timeout(STOPPED_READ_TIME, self.lines.recv()).await.unwrap_or_default(),
@@ -103,7 +103,7 @@ struct Reader<I> {
 }
 
 impl<I: Read + AsFd> Reader<I> {
-    fn run(mut self, lines: &mpsc::Sender<io::Result<Line>>) {
+    fn run(mut self, lines: &mpsc::Sender<io::Result<InputLine>>) {
         let mut left = None;
         loop {
             if left.is_none() {
@@ -153,10 +153,10 @@ impl<I: Read + AsFd> Reader<I> {
     }
 
     /// Reads once. Answers with the lines that ended by it, and how many bytes it was; none at the end of input.
-    fn read(&mut self, bytes: usize) -> io::Result<(Vec<Line>, usize)> {
+    fn read(&mut self, bytes: usize) -> io::Result<(Vec<InputLine>, usize)> {
         let mut chunk = [0; CHUNK_BYTES];
         let terminal = self.terminal.clone();
-        let mut read = || -> io::Result<(Vec<Line>, usize)> {
+        let mut read = || -> io::Result<(Vec<InputLine>, usize)> {
             let bytes = self.input.read(&mut chunk[..bytes])?;
             if bytes == 0 {
                 return Ok((self.splitter.end().into_iter().collect(), 0));
@@ -189,7 +189,7 @@ struct Splitter {
 }
 
 impl Splitter {
-    fn feed(&mut self, mut bytes: &[u8]) -> Vec<Line> {
+    fn feed(&mut self, mut bytes: &[u8]) -> Vec<InputLine> {
         let mut lines = Vec::new();
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             self.put(&bytes[..end]);
@@ -208,11 +208,11 @@ impl Splitter {
     }
 
     /// The line is complete.
-    fn cut(&mut self) -> Line {
+    fn cut(&mut self) -> InputLine {
         let mut line = std::mem::take(&mut self.line);
         let is_first = !std::mem::replace(&mut self.has_begun, true);
         if std::mem::take(&mut self.is_too_long) {
-            return Line { text: Err(LineFault::TooLong), is_newest: false };
+            return InputLine { text: Err(LineFault::TooLong), is_newest: false };
         }
         if is_first && line.starts_with(BYTE_ORDER_MARK) {
             line.drain(..BYTE_ORDER_MARK.len());
@@ -220,20 +220,20 @@ impl Splitter {
         if line.last() == Some(&b'\r') {
             line.pop();
         }
-        Line { text: String::from_utf8(line).map_err(|_| LineFault::NotUtf8), is_newest: false }
+        InputLine { text: String::from_utf8(line).map_err(|_| LineFault::NotUtf8), is_newest: false }
     }
 
     /// The last line, at the end of input: it needs no end of its own.
-    fn end(&mut self) -> Option<Line> {
+    fn end(&mut self) -> Option<InputLine> {
         let is_there = !self.line.is_empty() || self.is_too_long;
         is_there.then(|| self.cut()).filter(|line| line.text.as_deref() != Ok(""))
     }
 
     /// What has come of a line whose end has not.
-    fn unfinished(&mut self) -> Option<Line> {
+    fn unfinished(&mut self) -> Option<InputLine> {
         let line = self.end()?;
         let text = line.text.and_then(|text| Err(LineFault::Unfinished(text)));
-        Some(Line { text, is_newest: false })
+        Some(InputLine { text, is_newest: false })
     }
 }
 

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::terminal::notice;
-use crate::trace::record::{Component, LineRef, Record};
+use crate::trace::record::{Component, LineRef, LogRecord};
 
-use block::{Line, Source, lines, open, text};
+use block::{LogLine, Source, lines, open, text};
 
 pub(super) use reading::read;
 
@@ -52,40 +52,40 @@ pub(super) enum LogError {
     Interleaved { path: PathBuf, line: u32 },
 }
 
-/// A log to be read: a file, or the pieces of one that was rotated, which are read like one file.
+/// A log to be read: a file, or the segments of one that was rotated, which are read like one file.
 #[derive(Debug)]
 pub(super) struct Log {
-    /// By which it is known.
+    /// Identifies it.
     pub(super) number: u32,
     /// Whose it is, by its first record.
     pub(super) component: Component,
     /// When it begins, in microseconds since 1970.
     pub(super) begins: i64,
     /// The oldest first.
-    pub(super) pieces: Vec<Piece>,
+    pub(super) segments: Vec<LogSegment>,
 }
 
-/// A file with records of a log.
+/// One file of a log: rotation cuts a log into segments.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(super) struct LogSegment {
     pub(super) path: PathBuf,
     /// How much of it there was when reading began.
     pub(super) bytes: u64,
-    /// How many lines the pieces before it have, once that is known.
+    /// How many lines the segments before it have, once that is known.
     pub(super) lines_before: AtomicU32,
 }
 
 impl Log {
     /// How much of it there was when reading began.
     pub(super) fn bytes(&self) -> u64 {
-        self.pieces.iter().map(|piece| piece.bytes).sum()
+        self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
     /// Where a line of the log is: in which file, and which line of that.
     pub(super) fn place(&self, line: u32) -> (&Path, u32) {
-        let found = self.pieces.iter().rev().find_map(|piece| {
-            let number = line.checked_sub(piece.lines_before.load(Ordering::Relaxed))?;
-            (number > 0).then_some((&*piece.path, number))
+        let found = self.segments.iter().rev().find_map(|segment| {
+            let number = line.checked_sub(segment.lines_before.load(Ordering::Relaxed))?;
+            (number > 0).then_some((&*segment.path, number))
         });
         found.unwrap_or_else(|| (Path::new(""), line))
     }
@@ -107,16 +107,16 @@ pub(super) fn inspect(paths: Vec<PathBuf>) -> Result<Vec<Log>, LogError> {
             empty.push(path);
         }
     }
-    // A log that was rotated just now is an empty file, and its records are in the other pieces.
+    // A log that was rotated just now is an empty file, and its records are in the other segments.
     if let Some(path) =
-        empty.into_iter().find(|path| !files.iter().any(|(other, _)| rotated::is_piece(other, path)))
+        empty.into_iter().find(|path| !files.iter().any(|(other, _)| rotated::is_segment(other, path)))
     {
         return Err(LogError::Empty { path });
     }
     let mut logs = rotated::join(files);
     logs.sort_by_key(|log| log.component == Component::Server);
-    for piece in logs.iter_mut().flat_map(|log| &mut log.pieces) {
-        piece.bytes = metadata(&piece.path)?.len();
+    for segment in logs.iter_mut().flat_map(|log| &mut log.segments) {
+        segment.bytes = metadata(&segment.path)?.len();
     }
     logs.sort_by_key(|log| log.number);
     Ok(logs)
@@ -128,10 +128,10 @@ fn metadata(path: &Path) -> Result<fs::Metadata, LogError> {
     if file.is_file() { Ok(file) } else { Err(LogError::NoFile { path: path.to_owned() }) }
 }
 
-/// Takes what is read, in the order of the files and of their lines.
+/// Receives what is read, in the order of the files and of their lines.
 pub(super) trait Sink: Send {
     /// Takes a record. Says whether to go on.
-    fn record(&mut self, line: LineRef, record: &Record<'_>) -> bool;
+    fn record(&mut self, line: LineRef, record: &LogRecord<'_>) -> bool;
 
     /// A process was killed while it wrote this line.
     fn torn(&mut self, _line: LineRef) {}
@@ -149,7 +149,7 @@ struct First {
 }
 
 impl First {
-    fn of(record: &Record<'_>) -> Self {
+    fn of(record: &LogRecord<'_>) -> Self {
         Self { component: record.component, at: record.at }
     }
 }
@@ -163,9 +163,9 @@ fn first_record(path: &Path) -> Result<Option<First>, LogError> {
         let text = text(&block.bytes);
         for (number, line) in (before + 1..).zip(lines(&text)) {
             match line {
-                Line::Record(record) | Line::Torn(Some(record)) => return Ok(Some(First::of(&record))),
-                Line::Torn(None) => {}
-                Line::Fault(fault) => {
+                LogLine::Record(record) | LogLine::Torn(Some(record)) => return Ok(Some(First::of(&record))),
+                LogLine::Torn(None) => {}
+                LogLine::Fault(fault) => {
                     return Err(LogError::Line { path: path.to_owned(), line: number, fault: fault.to_string() });
                 }
             }

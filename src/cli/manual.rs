@@ -9,12 +9,12 @@ use clap_complete::Shell;
 ///
 /// For bash, for example: `chitchat completions bash > /etc/bash_completion.d/chitchat`
 #[derive(Debug, Args)]
-pub(super) struct Completions {
+pub(super) struct CompletionsArgs {
     /// The shell.
     shell: Shell,
 }
 
-impl Completions {
+impl CompletionsArgs {
     pub(super) fn print(&self, mut command: Command) -> io::Result<()> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, "chitchat", &mut script);
@@ -26,9 +26,9 @@ impl Completions {
 ///
 /// It has all commands. For a package: `chitchat man > chitchat.1`
 #[derive(Debug, Args)]
-pub(super) struct Manual {}
+pub(super) struct ManArgs {}
 
-impl Manual {
+impl ManArgs {
     pub(super) fn print(&self, command: Command) -> io::Result<()> {
         let mut page = Vec::new();
         let mut command = command.disable_help_subcommand(true);

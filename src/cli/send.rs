@@ -10,10 +10,10 @@ use clap::Args;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::access::{Access, display_name, say};
+use super::access::{AccessArgs, display_name, say};
+use super::exit_codes::{FAILURE, PARTLY, USAGE};
 use super::lines::{LineFault, Lines};
 use super::signals::{Hangup, Interrupts, stop_on_signal};
-use super::exit_codes::{FAILURE, PARTLY, USAGE};
 use crate::chat::{DisplayName, MessageText};
 use crate::client::{Chat, LeaveError, PublishError, Update, Updates};
 use crate::terminal::notice;
@@ -24,38 +24,38 @@ const OFFLINE_TIME: Duration = Duration::from_secs(10);
 /// Publish messages and leave again, for scripts. Exits 0 if the service has acknowledged all of them, 3 if
 /// only some, 1 if none.
 #[derive(Debug, Args)]
-pub(super) struct Send {
+pub(super) struct SendArgs {
     /// What the others see you called: at most 32 characters, unlike the name of any participant.
     #[arg(short, long, env = "CHITCHAT_NAME", value_parser = display_name)]
     name: DisplayName,
 
     #[command(flatten)]
-    access: Access,
+    access: AccessArgs,
 
     /// The messages. `-` stands for standard input, one message a line, and so does no TEXT on a pipe.
     #[arg(value_name = "TEXT", value_parser = text)]
-    texts: Vec<Text>,
+    sources: Vec<MessageSource>,
 }
 
-/// Where messages come from.
+/// Where a message comes from: an argument, or standard input.
 #[derive(Clone, Debug)]
-enum Text {
+enum MessageSource {
     Message(String),
     Input,
 }
 
-fn text(text: &str) -> Result<Text, String> {
+fn text(text: &str) -> Result<MessageSource, String> {
     match text {
-        "-" => Ok(Text::Input),
-        text => {
-            MessageText::parse(text).map(|_| Text::Message(text.to_owned())).map_err(|refusal| refusal.to_string())
-        }
+        "-" => Ok(MessageSource::Input),
+        text => MessageText::parse(text)
+            .map(|_| MessageSource::Message(text.to_owned()))
+            .map_err(|refusal| refusal.to_string()),
     }
 }
 
 /// The messages in their order.
 struct Messages {
-    texts: VecDeque<Text>,
+    sources: VecDeque<MessageSource>,
     input: Option<Lines>,
 }
 
@@ -63,21 +63,21 @@ impl Messages {
     /// The next one, or why a line cannot be one.
     async fn next(&mut self) -> io::Result<Option<Result<String, LineFault>>> {
         loop {
-            match self.texts.front() {
+            match self.sources.front() {
                 None => return Ok(None),
-                Some(Text::Message(text)) => {
+                Some(MessageSource::Message(text)) => {
                     let message = text.clone();
-                    self.texts.pop_front();
+                    self.sources.pop_front();
                     return Ok(Some(Ok(message)));
                 }
-                Some(Text::Input) => {
+                Some(MessageSource::Input) => {
                     let lines = match &mut self.input {
                         Some(lines) => lines,
                         none => none.insert(Lines::of(io::stdin(), None)?),
                     };
                     match lines.next().await? {
                         Some(line) => return Ok(Some(line.text)),
-                        None => drop(self.texts.pop_front()),
+                        None => drop(self.sources.pop_front()),
                     }
                 }
             }
@@ -91,9 +91,9 @@ impl Messages {
         }
         let mut count = 0;
         loop {
-            match self.texts.front() {
+            match self.sources.front() {
                 // What has not been opened is not looked into.
-                Some(Text::Input) if self.input.is_none() => drop(self.texts.pop_front()),
+                Some(MessageSource::Input) if self.input.is_none() => drop(self.sources.pop_front()),
                 _ => match self.next().await? {
                     Some(_) => count += 1,
                     None => return Ok(count),
@@ -103,15 +103,15 @@ impl Messages {
     }
 }
 
-/// What became of the messages.
+/// How many messages were acknowledged, and how many were not.
 #[derive(Debug, Default)]
-struct Outcome {
+struct SendOutcome {
     acknowledged: u64,
     /// Not acknowledged, or not even sent.
     failed: u64,
 }
 
-impl Outcome {
+impl SendOutcome {
     fn code(&self) -> ExitCode {
         match self {
             Self { failed: 0, .. } => ExitCode::SUCCESS,
@@ -135,24 +135,24 @@ impl Outcome {
     }
 }
 
-impl Send {
+impl SendArgs {
     pub(super) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
-        let mut texts = VecDeque::from(self.texts);
-        if texts.is_empty() {
+        let mut sources = VecDeque::from(self.sources);
+        if sources.is_empty() {
             if io::stdin().is_terminal() {
                 notice("chitchat: nothing to send: give a TEXT, or pipe lines in");
                 return Ok(ExitCode::from(USAGE));
             }
-            texts.push_back(Text::Input);
+            sources.push_back(MessageSource::Input);
         }
-        let mut messages = Messages { texts, input: None };
+        let mut messages = Messages { sources, input: None };
         // Without anything to send there is no need to join.
         let Some(first) = messages.next().await? else { return Ok(ExitCode::SUCCESS) };
         let (chat, updates) = self.access.join(&self.name).await?;
         let stop = CancellationToken::new();
         tokio::spawn(stop_on_signal(Interrupts::new(Hangup::Ends)?, stop.clone()));
         tokio::spawn(watch(updates, self.access.wait().max(OFFLINE_TIME), stop.clone()));
-        let mut outcome = Outcome::default();
+        let mut outcome = SendOutcome::default();
         publish(&chat, first, messages, &mut outcome, &stop).await?;
         match chat.leave().await {
             // Why it ended has been said.
@@ -169,7 +169,7 @@ async fn publish(
     chat: &Chat,
     first: Result<String, LineFault>,
     mut messages: Messages,
-    outcome: &mut Outcome,
+    outcome: &mut SendOutcome,
     stop: &CancellationToken,
 ) -> io::Result<()> {
     let mut next = Some(first);

@@ -13,10 +13,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
-use super::limits::Limits;
+use super::limits::LimitArgs;
 use super::progress::Progress;
 use super::signals::{Hangup, Interrupts, Reloads};
-use super::{duration, listen, log_tail, network, switch};
+use super::{backfill, duration, listen, network, switch};
 use crate::chat::Conversation;
 use crate::journal::sqlite::{OpenError, OpenFault};
 use crate::journal::{self, Epoch, Journal as _, MemoryJournal, RecoveryError, SqliteJournal};
@@ -34,7 +34,7 @@ const JOURNAL_PAUSE: Duration = Duration::from_millis(50);
 
 /// Run the service until it is interrupted (SIGINT, SIGTERM).
 #[derive(Debug, Args)]
-pub(super) struct Serve {
+pub(super) struct ServeArgs {
     /// Where to listen. Port 0 takes any free port; the log says which.
     #[arg(long, value_name = "HOST:PORT", env = "CHITCHAT_LISTEN", default_value = "127.0.0.1:50051",
         value_parser = listen::host_and_port)]
@@ -91,7 +91,7 @@ pub(super) struct Serve {
     tls_self_signed: bool,
 
     #[command(flatten)]
-    limits: Limits,
+    limits: LimitArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -138,7 +138,8 @@ async fn open_journal(path: PathBuf, log: PathBuf, epoch: Epoch) -> Result<Sqlit
     let deadline = Instant::now() + JOURNAL_PATIENCE;
     loop {
         let (path, log, epoch) = (path.clone(), log.clone(), epoch.clone());
-        let open = move || SqliteJournal::open_with_log(&path, || epoch, |epoch| log_tail::newest(&log, epoch));
+        let open =
+            move || SqliteJournal::open_with_log(&path, || epoch, |epoch| backfill::newest_logged(&log, epoch));
         match spawn_blocking(open).await? {
             Err(OpenError { fault: OpenFault::InUse, .. }) if Instant::now() < deadline => {
                 sleep(JOURNAL_PAUSE).await;
@@ -148,7 +149,7 @@ async fn open_journal(path: PathBuf, log: PathBuf, epoch: Epoch) -> Result<Sqlit
     }
 }
 
-impl Serve {
+impl ServeArgs {
     pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
         // From here on these end nothing.
         let reloads = Reloads::new(Hangup::Reloads)?;
@@ -196,7 +197,7 @@ impl Serve {
             let mut conversation = recover(&journal)
                 .await
                 .map_err(|error| format!("--journal: cannot recover {}: {error}", journal.path().display()))?;
-            log_tail::complete(&log, &mut journal, &mut conversation, now()).await?;
+            backfill::record_missing_events(&log, &mut journal, &mut conversation, now()).await?;
             Ok::<_, Box<dyn Error>>((journal, conversation))
         };
         let (journal, conversation) = tokio::select! {

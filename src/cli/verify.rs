@@ -23,7 +23,7 @@ const TORN_SHOWN: usize = 20;
 /// Check from the logs of all processes that the order held. Exits 0 if every rule holds, 1 if one is
 /// violated, 2 if the logs cannot be used.
 #[derive(Debug, Args)]
-pub(super) struct Verify {
+pub(super) struct VerifyArgs {
     /// Logs of service, clients and browsers, in any order, plain or gzip.
     #[arg(value_name = "LOG", required_unless_present = "gallery")]
     logs: Vec<PathBuf>,
@@ -37,8 +37,8 @@ pub(super) struct Verify {
     json: bool,
 }
 
-/// What was read, and what it proves.
-struct Outcome {
+/// The logs that were read, and what they prove.
+struct Verification {
     logs: Vec<Log>,
     report: Report,
     /// The lines in which a process was killed while it wrote.
@@ -47,24 +47,24 @@ struct Outcome {
     evidence: BTreeMap<LineRef, String>,
 }
 
-impl Verify {
+impl VerifyArgs {
     pub(super) fn run(self) -> ExitCode {
         if self.gallery {
             return printed(gallery::print(&mut io::BufWriter::new(io::stdout().lock())), ExitCode::SUCCESS);
         }
         let json = self.json;
-        let outcome = match self.check() {
-            Ok(outcome) => outcome,
+        let verification = match self.check() {
+            Ok(verification) => verification,
             Err(error) => {
                 notice(&format!("chitchat: {error}"));
                 return ExitCode::from(USAGE);
             }
         };
-        let shown = if json { outcome.print_json() } else { outcome.print() };
-        printed(shown, outcome.verdict())
+        let shown = if json { verification.print_json() } else { verification.print() };
+        printed(shown, verification.verdict())
     }
 
-    fn check(self) -> Result<Outcome, LogError> {
+    fn check(self) -> Result<Verification, LogError> {
         let logs = logs::inspect(self.logs)?;
         let (report, torn) = reading::check(&logs)?;
         let mut wanted: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
@@ -77,11 +77,11 @@ impl Verify {
             let texts = logs::fetch(&logs[file as usize], &lines)?;
             evidence.extend(lines.into_iter().map(|line| LineRef { file, line }).zip(texts));
         }
-        Ok(Outcome { logs, report, torn, evidence })
+        Ok(Verification { logs, report, torn, evidence })
     }
 }
 
-impl Outcome {
+impl Verification {
     fn verdict(&self) -> ExitCode {
         if !self.report.violated().is_empty() {
             ExitCode::from(FAILURE)
@@ -105,7 +105,7 @@ impl Outcome {
             out,
             "{} in {}: {} in {}, {} with a log",
             counted(report.records, "record"),
-            counted(self.logs.iter().map(|log| log.pieces.len() as u64).sum(), "file"),
+            counted(self.logs.iter().map(|log| log.segments.len() as u64).sum(), "file"),
             counted(report.events, "event"),
             counted(report.epochs as u64, "epoch"),
             counted(report.sessions as u64, "session"),
@@ -142,9 +142,9 @@ impl Outcome {
             Verdict::NotCheckable => "not checkable".into(),
         };
         writeln!(out, "{:<4} {:<55} {what}", rule.rule.to_string(), rule.rule.title())?;
-        for gap in &rule.gaps {
+        for caveat in &rule.caveats {
             let because = if rule.verdict() == Verdict::NotCheckable { "because" } else { "except that" };
-            writeln!(out, "       {because} {}", escaped(gap))?;
+            writeln!(out, "       {because} {}", escaped(caveat))?;
         }
         for violation in &rule.violations {
             writeln!(out, "     * {}", escaped(&violation.sentence))?;
@@ -190,7 +190,7 @@ impl Outcome {
                     "records": rule.checked,
                     "violated": rule.violated,
                     "violations": violations,
-                    "gaps": rule.gaps,
+                    "gaps": rule.caveats,
                 })
             })
             .collect();

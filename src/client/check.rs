@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::event::{Event, Kind, Member};
+use super::event::{Event, Kind, ParticipantInfo};
 use crate::chat::{LogicalTime, MESSAGE_ID_BYTES_MAX, NAME_CHARACTERS_MAX, Sequence, TEXT_CHARACTERS_MAX};
 use crate::wire::{duration, pb};
 
@@ -110,19 +110,19 @@ pub enum ProtocolFault {
 
 /// A Welcome that has been checked.
 #[derive(Debug)]
-pub(super) struct Greeting {
+pub(super) struct CheckedWelcome {
     pub(super) token: String,
     pub(super) epoch: String,
-    pub(super) me: Member,
+    pub(super) me: ParticipantInfo,
     pub(super) head: Sequence,
     pub(super) logical_time: LogicalTime,
     pub(super) resumed: bool,
-    pub(super) roster: Vec<Member>,
+    pub(super) roster: Vec<ParticipantInfo>,
     pub(super) heartbeat: Option<Duration>,
 }
 
 /// Checks what a Welcome says by itself.
-pub(super) fn welcome(welcome: pb::Welcome) -> Result<Greeting, ProtocolFault> {
+pub(super) fn welcome(welcome: pb::Welcome) -> Result<CheckedWelcome, ProtocolFault> {
     identifier(&welcome.session_token, "session token")?;
     identifier(&welcome.epoch, "epoch")?;
     let (head, logical_time) = (number(welcome.head_sequence)?, number(welcome.logical_time)?);
@@ -135,7 +135,7 @@ pub(super) fn welcome(welcome: pb::Welcome) -> Result<Greeting, ProtocolFault> {
         return Err(ProtocolFault::Roster);
     }
     let me = roster.iter().find(|member| member.participant_id == welcome.participant_id).cloned();
-    Ok(Greeting {
+    Ok(CheckedWelcome {
         token: welcome.session_token,
         epoch: welcome.epoch,
         me: me.ok_or(ProtocolFault::NotInRoster)?,
@@ -204,7 +204,7 @@ fn content(event: &Event) -> Option<ProtocolFault> {
 }
 
 /// A participant as everybody may know it.
-fn participant(participant: pb::Participant) -> Result<Member, ProtocolFault> {
+fn participant(participant: pb::Participant) -> Result<ParticipantInfo, ProtocolFault> {
     identifier(&participant.participant_id, "id of a participant")?;
     if !is_short(&participant.display_name, NAME_CHARACTERS_MAX) {
         return Err(ProtocolFault::Text("name of a participant"));

@@ -48,18 +48,21 @@ pub(super) struct Stub {
 }
 
 /// The answer to a request.
-type Answer<T> = Result<tonic::Response<T>, Status>;
+type RpcResult<T> = Result<tonic::Response<T>, Status>;
 
 impl Stub {
-    pub(super) async fn publish(&mut self, request: pb::PublishRequest) -> Answer<pb::PublishResponse> {
+    pub(super) async fn publish(&mut self, request: pb::PublishRequest) -> RpcResult<pb::PublishResponse> {
         self.client.publish(request).await
     }
 
-    pub(super) async fn leave(&mut self, request: pb::LeaveRequest) -> Answer<pb::LeaveResponse> {
+    pub(super) async fn leave(&mut self, request: pb::LeaveRequest) -> RpcResult<pb::LeaveResponse> {
         self.client.leave(request).await
     }
 
-    pub(super) async fn list_events(&mut self, request: pb::ListEventsRequest) -> Answer<pb::ListEventsResponse> {
+    pub(super) async fn list_events(
+        &mut self,
+        request: pb::ListEventsRequest,
+    ) -> RpcResult<pb::ListEventsResponse> {
         self.client.list_events(request).await
     }
 

@@ -17,7 +17,7 @@ use super::connect::{RECONNECT_LONGEST, WAIT_LONGEST, backoff, connect, refused_
 use super::connection::{Failure, Link};
 use super::error::{JoinError, LeaveError};
 use super::listing::ListRequest;
-use super::outgoing::{Flight, Outgoing, Progress, Reply};
+use super::outgoing::{InFlightRequest, Outgoing, Reply, ReplyOutcome};
 use super::session::{Session, Welcomed};
 use super::shared::SharedSession;
 use super::state::StateFile;
@@ -30,9 +30,9 @@ use crate::wire::{Reason, pb};
 /// service can fail right after each.
 const STREAM_PROVEN: Duration = Duration::from_secs(1);
 
-/// What a user wants, besides publishing.
+/// What the program asks of the driver, besides publishing.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(super) enum DriverCommand {
     Leave {
         answer: Option<oneshot::Sender<Result<Receipt, LeaveError>>>,
     },
@@ -52,7 +52,7 @@ enum Exit {
 pub(super) struct Driver {
     options: Arc<Options>,
     shared: SharedSession,
-    commands: mpsc::Receiver<Command>,
+    commands: mpsc::Receiver<DriverCommand>,
     outgoing: Outgoing,
     /// A wish to read earlier events.
     list: Option<ListRequest>,
@@ -72,7 +72,7 @@ impl Driver {
     /// Joins for the first time, or goes on with the session of a process that is no more.
     pub(super) async fn join(
         options: Options,
-        commands: mpsc::Receiver<Command>,
+        commands: mpsc::Receiver<DriverCommand>,
     ) -> Result<(Self, SharedSession, Welcomed), JoinError> {
         let state = options.state.as_ref().map(StateFile::share);
         let mut session = Session::resuming(options.display_name.clone(), state);
@@ -165,14 +165,14 @@ impl Driver {
 
     /// Serves an open stream. Returns when it is lost, so that another is opened.
     async fn online(&mut self, mut link: Link) -> Result<(), Exit> {
-        let mut flight: Option<Flight> = None;
+        let mut in_flight: Option<InFlightRequest> = None;
         // The stream of a participant that has left ends, and may do so before the answer to its Leave comes.
         let mut complete = false;
         loop {
-            if complete && flight.is_none() {
+            if complete && in_flight.is_none() {
                 return Err(Exit::Left);
             }
-            self.send_next(&mut flight, &link);
+            self.send_next(&mut in_flight, &link);
             let room = self.shared.has_room();
             if !room {
                 // We are applying backpressure, so the silence is ours.
@@ -182,8 +182,8 @@ impl Driver {
             let (pause, deadline) = (self.outgoing.pause, self.deadline());
             let failure = tokio::select! {
                 biased;
-                reply = resolve(&mut flight) => {
-                    flight = None;
+                reply = resolve(&mut in_flight) => {
+                    in_flight = None;
                     match self.on_reply(reply) {
                         Some(failure) => failure,
                         None => continue,
@@ -204,21 +204,21 @@ impl Driver {
                     Err(status) => self.ended(status),
                 },
                 () = shared.taken(), if !room => continue,
-                () = shared.submitted(), if flight.is_none() => continue,
+                () = shared.submitted(), if in_flight.is_none() => continue,
                 () = self.attend() => continue,
                 () = at(pause) => {
                     self.outgoing.pause = None;
                     continue;
                 }
                 () = at(deadline) => {
-                    if flight.is_some() {
+                    if in_flight.is_some() {
                         self.outgoing.mark_outcome_unknown();
                     }
                     return Err(Exit::Left);
                 }
                 () = sleep_until(link.heard + link.silence), if !complete => Failure::lost("the service has fallen silent"),
             };
-            if flight.is_some() {
+            if in_flight.is_some() {
                 self.outgoing.mark_outcome_unknown();
             }
             return self.broken(failure);
@@ -226,10 +226,10 @@ impl Driver {
     }
 
     /// Sends what is next, where nothing is on its way.
-    fn send_next(&mut self, flight: &mut Option<Flight>, link: &Link) {
+    fn send_next(&mut self, in_flight: &mut Option<InFlightRequest>, link: &Link) {
         let mut state = self.shared.lock();
-        if flight.is_none() {
-            *flight = self.outgoing.send_next(&mut state, &link.stub);
+        if in_flight.is_none() {
+            *in_flight = self.outgoing.send_next(&mut state, &link.stub);
         }
         if let Some(list) = self.list.take() {
             let read = list.send(&link.stub, state.session.token(), self.shared.clone(), self.options.patience);
@@ -243,16 +243,16 @@ impl Driver {
     }
 
     fn on_reply(&mut self, reply: Reply) -> Option<Failure> {
-        let progress = self.outgoing.on_reply(reply, &mut self.shared.lock().session);
-        match progress {
-            Progress::Next => return None,
-            Progress::Broken(failure) => return Some(failure),
-            Progress::Wait(delay, why) => {
+        let outcome = self.outgoing.on_reply(reply, &mut self.shared.lock().session);
+        match outcome {
+            ReplyOutcome::Next => return None,
+            ReplyOutcome::Broken(failure) => return Some(failure),
+            ReplyOutcome::Wait(delay, why) => {
                 let delay = delay.min(WAIT_LONGEST);
                 self.outgoing.pause = Some(Instant::now() + delay);
                 self.shared.push(Update::Waiting { delay, why });
             }
-            Progress::TryAgain(delay) => {
+            ReplyOutcome::TryAgain(delay) => {
                 self.outgoing.pause = Some(Instant::now() + delay.min(WAIT_LONGEST));
             }
         }
@@ -335,10 +335,10 @@ impl Driver {
     /// One wish of the user's, which is taken up at any time, also while a message waits for the connection.
     async fn attend(&mut self) {
         match self.commands.recv().await {
-            Some(Command::Leave { answer }) => self.outgoing.leave(answer),
-            Some(Command::GiveUp) => self.outgoing.give_up(),
+            Some(DriverCommand::Leave { answer }) => self.outgoing.leave(answer),
+            Some(DriverCommand::GiveUp) => self.outgoing.give_up(),
             // A newer wish replaces an older one, which is told so.
-            Some(Command::List(list)) => self.list = Some(list),
+            Some(DriverCommand::List(list)) => self.list = Some(list),
             // Nobody can speak any more.
             None if self.outgoing.leave.is_none() => self.outgoing.leave(None),
             None => std::future::pending().await,
@@ -375,9 +375,9 @@ fn in_words(fault: &ProtocolFault) -> String {
     format!("the service broke the protocol: {fault}")
 }
 
-async fn resolve(flight: &mut Option<Flight>) -> Reply {
-    match flight {
-        Some(flight) => flight.await,
+async fn resolve(in_flight: &mut Option<InFlightRequest>) -> Reply {
+    match in_flight {
+        Some(in_flight) => in_flight.await,
         None => std::future::pending().await,
     }
 }

@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use crate::chat::{LeaveReason, LogicalTime, Sequence};
 use crate::wire::{pb, time};
 
-/// A participant, as everybody knows it.
+/// What everybody knows of a participant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Member {
+pub struct ParticipantInfo {
     /// Unique within the epoch.
     pub participant_id: String,
     /// Unique among the active participants.
@@ -28,7 +28,7 @@ pub struct Event {
     /// What to display.
     pub content: String,
     /// Who joined, left or wrote.
-    pub participant: Member,
+    pub participant: ParticipantInfo,
     /// The service's wall clock, for people only.
     pub recorded_at: Option<SystemTime>,
     /// What happened.
@@ -56,9 +56,9 @@ pub enum Kind {
     },
 }
 
-/// What of an event only some kinds have, for records and lines.
+/// The fields that only some kinds of event have, for log records and JSON lines.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Particulars<'a> {
+pub(super) struct KindFields<'a> {
     pub(super) message_id: Option<&'a str>,
     pub(super) sent_logical_time: Option<u64>,
     pub(super) seen_sequence: Option<u64>,
@@ -66,11 +66,11 @@ pub(super) struct Particulars<'a> {
 }
 
 impl Kind {
-    pub(super) fn particulars(&self) -> Particulars<'_> {
+    pub(super) fn fields(&self) -> KindFields<'_> {
         match self {
-            Self::Joined => Particulars::default(),
-            Self::Left { reason } => Particulars { reason: Some(reason), ..Particulars::default() },
-            Self::Message { message_id, sent_logical_time, seen_sequence } => Particulars {
+            Self::Joined => KindFields::default(),
+            Self::Left { reason } => KindFields { reason: Some(reason), ..KindFields::default() },
+            Self::Message { message_id, sent_logical_time, seen_sequence } => KindFields {
                 message_id: Some(message_id),
                 sent_logical_time: Some(sent_logical_time.0),
                 seen_sequence: Some(seen_sequence.0),
@@ -89,7 +89,7 @@ impl Kind {
     }
 }
 
-impl From<pb::Participant> for Member {
+impl From<pb::Participant> for ParticipantInfo {
     fn from(participant: pb::Participant) -> Self {
         Self { participant_id: participant.participant_id, display_name: participant.display_name }
     }

@@ -12,7 +12,7 @@ use super::Receipt;
 use super::connection::{Failure, Stub, words};
 use super::error::{LeaveError, PublishError};
 use super::session::Session;
-use super::shared::{PendingPublish, State};
+use super::shared::{PendingPublish, SessionState};
 use crate::wire::{Reason, pb, retry_delay};
 
 /// How long to wait before a message is sent again where the service names no time.
@@ -42,8 +42,8 @@ pub(super) struct Outgoing {
     patience: Duration,
 }
 
-/// A request on its way.
-pub(super) type Flight = Pin<Box<dyn Future<Output = Reply> + Send>>;
+/// A request on its way, resolving to its reply.
+pub(super) type InFlightRequest = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
 /// The service's answer.
 pub(super) enum Reply {
@@ -51,9 +51,9 @@ pub(super) enum Reply {
     Leave(Result<pb::LeaveResponse, Status>),
 }
 
-/// What an answer led to.
-pub(super) enum Progress {
-    /// Go on with whatever is next.
+/// What to do after a reply.
+pub(super) enum ReplyOutcome {
+    /// Continue with the next request.
     Next,
     /// The same message goes out again later.
     Wait(Duration, Reason),
@@ -83,7 +83,7 @@ impl Outgoing {
     }
 
     /// Sends what is next, if anything is.
-    pub(super) fn send_next(&mut self, state: &mut State, stub: &Stub) -> Option<Flight> {
+    pub(super) fn send_next(&mut self, state: &mut SessionState, stub: &Stub) -> Option<InFlightRequest> {
         if self.pause.is_some() {
             return None;
         }
@@ -92,7 +92,7 @@ impl Outgoing {
             self.publish = state.next_publish();
         }
         if let Some(publish) = &self.publish {
-            let request = state.session.publish_request(&publish.text, &publish.id, publish.view);
+            let request = state.session.publish_request(&publish.text, &publish.id, publish.context);
             return Some(Box::pin(async move { Reply::Publish(in_time(patience, stub.publish(request)).await) }));
         }
         if self.leave.as_ref().is_some_and(|leave| !leave.acknowledged) {
@@ -119,7 +119,7 @@ impl Outgoing {
     }
 
     /// Takes in an answer.
-    pub(super) fn on_reply(&mut self, reply: Reply, session: &mut Session) -> Progress {
+    pub(super) fn on_reply(&mut self, reply: Reply, session: &mut Session) -> ReplyOutcome {
         match reply {
             Reply::Publish(Ok(response)) => {
                 if let Some(publish) = self.publish.take() {
@@ -128,11 +128,11 @@ impl Outgoing {
                         Err(fault) => {
                             self.publish = Some(publish);
                             self.mark_outcome_unknown();
-                            return Progress::Broken(Failure::Protocol(fault));
+                            return ReplyOutcome::Broken(Failure::Protocol(fault));
                         }
                     }
                 }
-                Progress::Next
+                ReplyOutcome::Next
             }
             Reply::Publish(Err(status)) => self.publish_failed(status, session),
             Reply::Leave(Ok(response)) => match session.left(&response) {
@@ -141,11 +141,11 @@ impl Outgoing {
                         leave.acknowledged = true;
                         leave.resolve(Ok(receipt));
                     }
-                    Progress::Next
+                    ReplyOutcome::Next
                 }
-                Err(fault) => Progress::Broken(Failure::Protocol(fault)),
+                Err(fault) => ReplyOutcome::Broken(Failure::Protocol(fault)),
             },
-            Reply::Leave(Err(status)) => Progress::Broken(Failure::of(status, true)),
+            Reply::Leave(Err(status)) => ReplyOutcome::Broken(Failure::of(status, true)),
         }
     }
 
@@ -157,25 +157,25 @@ impl Outgoing {
         }
     }
 
-    fn publish_failed(&mut self, status: Status, session: &Session) -> Progress {
+    fn publish_failed(&mut self, status: Status, session: &Session) -> ReplyOutcome {
         let reason = Reason::of(&status);
         match (reason, Failure::of(status.clone(), reason == Some(Reason::SessionUnknown))) {
             (Some(reason @ (Reason::RateLimited | Reason::JournalUnavailable)), _) => {
                 if reason == Reason::JournalUnavailable {
                     self.mark_outcome_unknown();
                 }
-                Progress::Wait(retry_delay(&status).unwrap_or(RETRY_SOON), reason)
+                ReplyOutcome::Wait(retry_delay(&status).unwrap_or(RETRY_SOON), reason)
             }
-            (_, failure @ Failure::SessionOver(_)) => Progress::Broken(failure),
+            (_, failure @ Failure::SessionOver(_)) => ReplyOutcome::Broken(failure),
             (reason, failure @ Failure::Lost { .. }) => {
                 self.mark_outcome_unknown();
                 match &mut self.publish {
                     Some(publish) if reason.is_none() && is_answer(&status) && publish.failures < FAILURES_MAX => {
                         let delay = RETRY_SOON * 2_u32.pow(publish.failures);
                         publish.failures += 1;
-                        Progress::TryAgain(retry_delay(&status).unwrap_or_default().max(delay))
+                        ReplyOutcome::TryAgain(retry_delay(&status).unwrap_or_default().max(delay))
                     }
-                    _ => Progress::Broken(failure),
+                    _ => ReplyOutcome::Broken(failure),
                 }
             }
             (reason, Failure::Fatal(_) | Failure::Mismatch(_) | Failure::Protocol(_)) => {
@@ -184,7 +184,7 @@ impl Outgoing {
                     session.publish_refused(Some(&publish.id), &publish.text, reason, &message);
                     self.resolve(publish, Err(PublishError::Refused { reason, message }));
                 }
-                Progress::Next
+                ReplyOutcome::Next
             }
         }
     }

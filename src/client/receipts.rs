@@ -12,14 +12,14 @@ const COMPARED_MAX: usize = 1024;
 /// The messages of one membership. Nothing of this is kept for another process.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
-    in_flight: Option<InFlight>,
+    in_flight: Option<InFlightPublish>,
     /// Acknowledged, and not yet seen in the stream; in order.
     acknowledged: VecDeque<(String, Receipt)>,
 }
 
 /// The message that waits for its answer: there is one at a time.
 #[derive(Debug)]
-struct InFlight {
+struct InFlightPublish {
     id: String,
     /// When it was first sent.
     sent: LogicalTime,
@@ -31,7 +31,7 @@ impl Receipts {
     /// A message is sent, for the first time or again.
     pub(super) fn sent(&mut self, id: &str, sent: LogicalTime) {
         if self.in_flight.as_ref().is_none_or(|message| message.id != id) {
-            self.in_flight = Some(InFlight { id: id.to_owned(), sent, event: None });
+            self.in_flight = Some(InFlightPublish { id: id.to_owned(), sent, event: None });
         }
     }
 

@@ -4,30 +4,30 @@ use std::collections::HashMap;
 
 use super::Update;
 use super::check::{ProtocolFault, ROSTER_MAX};
-use super::event::{Event, Kind, Member};
+use super::event::{Event, Kind, ParticipantInfo};
 use crate::wire::pb;
 
 /// The participants by id. It begins anew with every Welcome: all count as connected until the service says
 /// otherwise.
 #[derive(Debug, Default)]
-pub(super) struct Roster(HashMap<String, Entry>);
+pub(super) struct Roster(HashMap<String, RosterEntry>);
 
 #[derive(Debug)]
-struct Entry {
+struct RosterEntry {
     display_name: String,
     connected: bool,
 }
 
 impl Roster {
-    pub(super) fn new(members: &[Member]) -> Self {
+    pub(super) fn new(members: &[ParticipantInfo]) -> Self {
         let mut roster = Self::default();
         members.iter().for_each(|member| roster.add(member));
         roster
     }
 
-    fn add(&mut self, member: &Member) {
+    fn add(&mut self, member: &ParticipantInfo) {
         let display_name = member.display_name.clone();
-        self.0.entry(member.participant_id.clone()).or_insert(Entry { display_name, connected: true });
+        self.0.entry(member.participant_id.clone()).or_insert(RosterEntry { display_name, connected: true });
     }
 
     /// Follows the joins and leaves.
@@ -47,7 +47,7 @@ impl Roster {
         let pb::Presence { participant_id, connected } = presence;
         let entry = self.0.get_mut(&participant_id).filter(|entry| entry.connected != connected)?;
         entry.connected = connected;
-        let participant = Member { participant_id, display_name: entry.display_name.clone() };
+        let participant = ParticipantInfo { participant_id, display_name: entry.display_name.clone() };
         Some(Update::Presence { participant, connected })
     }
 }

@@ -7,10 +7,10 @@ use std::io;
 use tonic::Status;
 
 use super::check::ProtocolFault;
-use super::event::{Event, Member, Particulars};
+use super::event::{Event, KindFields, ParticipantInfo};
 use super::receipts::{Receipts, check_receipt};
 use super::roster::Roster;
-use super::state::Shared;
+use super::state::StateHandle;
 use super::{Receipt, Update};
 use crate::chat::{LamportClock, LogicalTime, Sequence};
 use crate::record::record;
@@ -59,15 +59,15 @@ pub(super) struct Session {
     /// A heartbeat came though there are events that did not.
     is_lagging: bool,
     receipts: Receipts,
-    state: Option<Shared>,
+    state: Option<StateHandle>,
     /// Why the state is no longer kept.
     not_kept: Option<String>,
 }
 
-/// What the writer of a message had been delivered when it was submitted.
+/// The causal context of a message: what its writer had been delivered when it was submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct View {
-    /// The membership that it is of: to another it says nothing.
+pub(super) struct CausalContext {
+    /// The membership that it belongs to: it means nothing in another.
     membership: u64,
     seen: Sequence,
 }
@@ -76,7 +76,7 @@ pub(super) struct View {
 struct Membership {
     token: String,
     epoch: String,
-    me: Member,
+    me: ParticipantInfo,
 }
 
 impl fmt::Debug for Membership {
@@ -89,8 +89,8 @@ impl fmt::Debug for Membership {
 /// What a Welcome told.
 #[derive(Debug)]
 pub(super) struct Welcomed {
-    pub(super) me: Member,
-    pub(super) roster: Vec<Member>,
+    pub(super) me: ParticipantInfo,
+    pub(super) roster: Vec<ParticipantInfo>,
     pub(super) resumed: bool,
     pub(super) heartbeat: Option<std::time::Duration>,
     /// How many events there are that have not come.
@@ -121,14 +121,17 @@ impl Session {
     }
 
     /// One that goes on with the session in a state file, where there is one.
-    pub(super) fn resuming(display_name: String, state: Option<Shared>) -> Self {
+    pub(super) fn resuming(display_name: String, state: Option<StateHandle>) -> Self {
         let mut session = Self::new(display_name);
-        if let Some((saved, head)) = state.as_ref().and_then(Shared::session) {
-            let me = Member { participant_id: saved.participant_id, display_name: session.display_name.clone() };
+        if let Some((saved, header)) = state.as_ref().and_then(StateHandle::session) {
+            let me = ParticipantInfo {
+                participant_id: saved.participant_id,
+                display_name: session.display_name.clone(),
+            };
             session.membership = Some(Membership { token: saved.session_token, epoch: saved.epoch, me });
-            session.clock = LamportClock::starting_at(LogicalTime(head.clock));
-            (session.position, session.cursor) = (Sequence(head.position), Sequence(head.shown));
-            session.chain_hash = head.chain_hash();
+            session.clock = LamportClock::starting_at(LogicalTime(header.clock));
+            (session.position, session.cursor) = (Sequence(header.position), Sequence(header.shown));
+            session.chain_hash = header.chain_hash();
         }
         Self { state, ..session }
     }
@@ -143,7 +146,7 @@ impl Session {
         self.not_kept.take()
     }
 
-    fn keep(&mut self, written: impl FnOnce(&Shared, &Self) -> io::Result<()>) {
+    fn keep(&mut self, written: impl FnOnce(&StateHandle, &Self) -> io::Result<()>) {
         if let Some(state) = self.state.take() {
             match written(&state, self) {
                 Ok(()) => self.state = Some(state),
@@ -226,15 +229,20 @@ impl Session {
         self.save();
     }
 
-    /// A message is submitted: what its writer has been delivered by now is fixed, whenever it is sent.
-    pub(super) fn publish_queued(&self, text: &str, message_id: &str) -> View {
+    /// A message is submitted: this fixes its causal context, whenever it is sent.
+    pub(super) fn publish_queued(&self, text: &str, message_id: &str) -> CausalContext {
         own_record!(self, "publish_queued", message_id, seen_sequence = self.position.0, content = text,);
-        View { membership: self.memberships, seen: self.position }
+        CausalContext { membership: self.memberships, seen: self.position }
     }
 
-    pub(super) fn publish_request(&mut self, text: &str, message_id: &str, view: View) -> pb::PublishRequest {
+    pub(super) fn publish_request(
+        &mut self,
+        text: &str,
+        message_id: &str,
+        context: CausalContext,
+    ) -> pb::PublishRequest {
         // As the new participant that it has become meanwhile, its writer had been delivered nothing.
-        let seen = if view.membership == self.memberships { view.seen } else { Sequence(0) };
+        let seen = if context.membership == self.memberships { context.seen } else { Sequence(0) };
         let sent = self.clock.tick();
         own_record!(
             self,
@@ -337,7 +345,7 @@ fn receipt(sequence: u64, logical_time: u64) -> Receipt {
 
 /// S7 (ii): the content and its logical time.
 fn record_delivery(event: &Event) {
-    let Particulars { message_id, sent_logical_time, seen_sequence, reason } = event.kind.particulars();
+    let KindFields { message_id, sent_logical_time, seen_sequence, reason } = event.kind.fields();
     record!(
         INFO,
         "client",

@@ -1,7 +1,7 @@
 //! What the [driver](super::driver) and the program's two handles share: the session, the updates that wait for the
 //! program, and the messages that wait for the connection.
 //!
-//! Everything here happens under one short lock, so a message's view and the deliveries before it have one order, in
+//! Everything here happens under one short lock, so a message's causal context and the deliveries before it have one order, in
 //! the session and in its log. An event is delivered, and recorded, at the moment when the program takes it: what the
 //! program has not taken yet it has not seen.
 
@@ -13,7 +13,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::error::PublishError;
 use super::event::{Event, Kind};
-use super::session::{Session, View};
+use super::session::{CausalContext, Session};
 use super::{Missed, Receipt, Update};
 use crate::chat::{LogicalTime, MessageText, Sequence};
 use crate::wire::Rejection;
@@ -31,7 +31,7 @@ pub(super) struct PendingPublish {
     pub(super) text: String,
     pub(super) id: String,
     /// What its writer had been delivered when it was submitted.
-    pub(super) view: View,
+    pub(super) context: CausalContext,
     /// Some try may have reached the service without its answer reaching us.
     pub(super) outcome_unknown: bool,
     /// How often in a row it failed without a reason.
@@ -49,13 +49,13 @@ impl PendingPublish {
     }
 }
 
-/// How the participant's story ends.
+/// Whether the driver and the program are still at work.
 #[derive(Debug)]
-enum End {
-    NotYet,
+enum Lifecycle {
+    Running,
     /// The driver has stopped, for this reason if it could not go on; the program has not taken all updates.
     Stopped(Option<String>),
-    /// The program has all there is, and that is recorded.
+    /// The program has taken all updates, and the end is in the log.
     Recorded,
 }
 
@@ -68,7 +68,7 @@ struct Replay {
 }
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct SessionState {
     pub(super) session: Session,
     updates: VecDeque<Update>,
     replay: Option<Replay>,
@@ -79,10 +79,10 @@ pub(super) struct State {
     is_leaving: bool,
     /// The leave is on its way: nothing more is sent.
     is_closed: bool,
-    end: End,
+    lifecycle: Lifecycle,
 }
 
-impl State {
+impl SessionState {
     /// Puts in an update for the program.
     pub(super) fn push(&mut self, update: Update) {
         match (&mut self.replay, update) {
@@ -181,10 +181,10 @@ impl State {
 
     fn record_end(&mut self) {
         if self.updates.is_empty()
-            && let End::Stopped(reason) = &self.end
+            && let Lifecycle::Stopped(reason) = &self.lifecycle
         {
             self.session.stopped(reason.as_deref());
-            self.end = End::Recorded;
+            self.lifecycle = Lifecycle::Recorded;
         }
     }
 
@@ -205,7 +205,7 @@ pub(super) struct SharedSession(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
-    state: Mutex<State>,
+    state: Mutex<SessionState>,
     places: Arc<Semaphore>,
     /// An update has come.
     came: Notify,
@@ -217,7 +217,7 @@ struct Parts {
 
 impl SharedSession {
     pub(super) fn new(session: Session) -> Self {
-        let state = State {
+        let state = SessionState {
             session,
             updates: VecDeque::new(),
             replay: None,
@@ -225,7 +225,7 @@ impl SharedSession {
             publishes: VecDeque::new(),
             is_leaving: false,
             is_closed: false,
-            end: End::NotYet,
+            lifecycle: Lifecycle::Running,
         };
         Self(Arc::new(Parts {
             state: Mutex::new(state),
@@ -236,7 +236,7 @@ impl SharedSession {
         }))
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, SessionState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -246,7 +246,7 @@ impl SharedSession {
         self.0.came.notify_one();
     }
 
-    /// See [`State::resumed`].
+    /// See [`SessionState::resumed`].
     pub(super) fn resumed(&self, after: Option<Duration>, missed: u64) {
         self.lock().resumed(after, missed);
         self.0.came.notify_one();
@@ -271,7 +271,7 @@ impl SharedSession {
                     self.0.taken.notify_one();
                     return Some(update);
                 }
-                if !matches!(state.end, End::NotYet) {
+                if !matches!(state.lifecycle, Lifecycle::Running) {
                     return None;
                 }
             }
@@ -295,14 +295,14 @@ impl SharedSession {
         state.close();
         state.end_replay();
         last.into_iter().for_each(|update| state.put(update));
-        state.end = End::Stopped(reason);
+        state.lifecycle = Lifecycle::Stopped(reason);
         state.record_end();
         self.0.places.close();
         self.0.came.notify_one();
     }
 
-    /// A message is submitted: here its view is fixed, and here it gets its id. None where it can never be sent, which
-    /// is answered at once.
+    /// Submits a message: fixes its causal context and gives it its id. None where it can never be sent, which is
+    /// answered at once.
     pub(super) fn submit(
         &self,
         text: String,
@@ -321,8 +321,8 @@ impl SharedSession {
             return None;
         }
         let id = new_message_id();
-        let view = state.session.publish_queued(&text, &id);
-        Some(PendingPublish { text, id, view, outcome_unknown: false, failures: 0, answer, place: None })
+        let context = state.session.publish_queued(&text, &id);
+        Some(PendingPublish { text, id, context, outcome_unknown: false, failures: 0, answer, place: None })
     }
 
     /// Lets a message wait for its turn. It comes back where there is no room.

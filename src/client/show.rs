@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::event::{Event, Kind, Particulars};
+use super::event::{Event, Kind, KindFields};
 use crate::terminal::{escaped, json_line};
 
 /// A line for people: `[9] alice: hello`, the number being the event's logical time.
@@ -21,7 +21,7 @@ pub fn plain(event: &Event) -> String {
 /// # Errors
 /// None that a string can cause.
 pub fn json(event: &Event, now: SystemTime) -> serde_json::Result<String> {
-    json_line(&Line::of(event, now))
+    json_line(&EventJson::of(event, now))
 }
 
 /// The same for an earlier event that was only listed: it is no delivery, and says so by `"earlier":true`.
@@ -29,12 +29,12 @@ pub fn json(event: &Event, now: SystemTime) -> serde_json::Result<String> {
 /// # Errors
 /// None that a string can cause.
 pub fn earlier_json(event: &Event, now: SystemTime) -> serde_json::Result<String> {
-    json_line(&Line { event: "event_listed", local_time: None, earlier: true, ..Line::of(event, now) })
+    json_line(&EventJson { event: "event_listed", local_time: None, earlier: true, ..EventJson::of(event, now) })
 }
 
-impl<'a> Line<'a> {
+impl<'a> EventJson<'a> {
     fn of(event: &'a Event, now: SystemTime) -> Self {
-        let Particulars { message_id, sent_logical_time, seen_sequence, reason } = event.kind.particulars();
+        let KindFields { message_id, sent_logical_time, seen_sequence, reason } = event.kind.fields();
         Self {
             timestamp: humantime::format_rfc3339_micros(now).to_string(),
             level: "INFO",
@@ -57,8 +57,9 @@ impl<'a> Line<'a> {
     }
 }
 
+/// The JSON object for one event.
 #[derive(Serialize)]
-struct Line<'a> {
+struct EventJson<'a> {
     timestamp: String,
     level: &'a str,
     component: &'a str,
@@ -88,7 +89,7 @@ struct Line<'a> {
 mod tests {
     use super::*;
     use crate::chat::{LogicalTime, Sequence};
-    use crate::client::Member;
+    use crate::client::ParticipantInfo;
 
     fn message(content: &str) -> Event {
         Event {
@@ -97,7 +98,7 @@ mod tests {
             logical_time: LogicalTime(9),
             local_time: LogicalTime(10),
             content: content.into(),
-            participant: Member { participant_id: "p1".into(), display_name: "alice".into() },
+            participant: ParticipantInfo { participant_id: "p1".into(), display_name: "alice".into() },
             recorded_at: None,
             kind: Kind::Message {
                 message_id: "m".into(),

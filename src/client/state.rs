@@ -1,7 +1,7 @@
 //! A session that outlives its process: what a participant needs to go on where it was killed.
 //!
 //! One file a service and name, in a folder that is its owner's alone, since the session's token is in it. It
-//! is one JSON object whose head has a fixed width, so that the position can be written over in place:
+//! is one JSON object whose header has a fixed width, so that the position can be written over in place:
 //!
 //! ```json
 //! {"position":                  12,"shown":                  12,"clock":                  31,
@@ -74,7 +74,7 @@ pub enum StateError {
 
 /// The state file of one participant, held for this process alone for as long as it lives.
 pub struct StateFile {
-    shared: Shared,
+    shared: StateHandle,
 }
 
 impl std::fmt::Debug for StateFile {
@@ -117,11 +117,11 @@ impl StateFile {
             Err(TryLockError::WouldBlock) => return Err(StateError::InUse { path }),
             Err(TryLockError::Error(source)) => return Err(failed(&lock_path)(source)),
         }
-        let (head, saved) = (Head::default(), None);
+        let (header, saved) = (StateHeader::default(), None);
         let display_name = display_name.into();
         let (file, unshown, joined) = (None, VecDeque::new(), 0);
-        let inner = Inner { path, lock, server, display_name, file, head, saved, unshown, joined };
-        Ok(Self { shared: Shared(Arc::new(Mutex::new(inner))) })
+        let inner = Inner { path, lock, server, display_name, file, header, saved, unshown, joined };
+        Ok(Self { shared: StateHandle(Arc::new(Mutex::new(inner))) })
     }
 
     /// Whether there is a session to go on with.
@@ -137,7 +137,7 @@ impl StateFile {
     /// A log that cannot be read.
     pub fn read_log(&self, log: &Path) -> io::Result<()> {
         let mut inner = self.shared.lock();
-        let Some(Saved { epoch, participant_id, .. }) = inner.saved.clone() else { return Ok(()) };
+        let Some(SavedSession { epoch, participant_id, .. }) = inner.saved.clone() else { return Ok(()) };
         let mut file = match File::open(log) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             file => file?,
@@ -148,7 +148,7 @@ impl StateFile {
         file.take(LOG_TAIL).read_to_end(&mut tail)?;
         // The first line may begin in the middle, and a line that was cut off records nothing.
         let records = tail.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-        let mut logged = Head::default();
+        let mut logged = StateHeader::default();
         for record in records.filter(|record: &Logged| record.epoch == epoch) {
             // Nobody else of this name can have been delivered events of this epoch while the session lives.
             if record.event == "event_delivered" {
@@ -156,9 +156,9 @@ impl StateFile {
             }
             logged.clock = logged.clock.max(record.local_time);
         }
-        let lost = inner.head.lost_in(logged, &participant_id);
-        inner.head.position = inner.head.position.max(logged.position);
-        inner.head.clock = inner.head.clock.max(logged.clock);
+        let lost = inner.header.lost_in(logged, &participant_id);
+        inner.header.position = inner.header.position.max(logged.position);
+        inner.header.clock = inner.header.clock.max(logged.clock);
         drop(inner);
         if lost > 0 {
             record!(WARN, "client", "records_lost", count = lost);
@@ -166,8 +166,8 @@ impl StateFile {
         Ok(())
     }
 
-    pub(super) fn share(&self) -> Shared {
-        Shared(self.shared.0.clone())
+    pub(super) fn share(&self) -> StateHandle {
+        StateHandle(self.shared.0.clone())
     }
 }
 
@@ -181,9 +181,9 @@ struct Logged {
     local_time: u64,
 }
 
-/// What changes with every event, at the head of the file.
+/// What changes with every event, at the beginning of the file.
 #[derive(Clone, Copy, Default, Deserialize)]
-pub(super) struct Head {
+pub(super) struct StateHeader {
     pub(super) position: u64,
     pub(super) shown: u64,
     pub(super) clock: u64,
@@ -194,7 +194,7 @@ pub(super) struct Head {
     chain: u64,
 }
 
-impl Head {
+impl StateHeader {
     /// How many records a log lacks, at least, that ends with these; none where it is another log. A record is
     /// written before the state is, so a log is behind only where something was lost. (Or where events were shown
     /// again, which moves the clock and is not recorded, and the process was killed right then: the log then says
@@ -228,7 +228,7 @@ impl Head {
 
 /// The session. It is secret, so it has no Debug.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Saved {
+pub(super) struct SavedSession {
     version: u32,
     server: String,
     display_name: String,
@@ -244,8 +244,8 @@ struct Inner {
     display_name: String,
     /// There is one while there is a session in it.
     file: Option<File>,
-    head: Head,
-    saved: Option<Saved>,
+    header: StateHeader,
+    saved: Option<SavedSession>,
     /// The chains of events that came and have not been shown: as many as the driver holds for the program.
     unshown: VecDeque<(Sequence, u64)>,
     /// How many memberships it has held for this process.
@@ -270,11 +270,11 @@ impl Inner {
         let mut bytes = Vec::new();
         (&file).take(BYTES_MAX).read_to_end(&mut bytes).map_err(|error| unusable(error.to_string()))?;
         let damaged = |error: serde_json::Error| unusable(format!("it is damaged ({error})"));
-        let head: Head = serde_json::from_slice(&bytes).map_err(damaged)?;
-        let saved: Saved = serde_json::from_slice(&bytes).map_err(damaged)?;
-        let is_current = bytes.starts_with(head.text().as_bytes());
-        let is_older = bytes.starts_with(format!("{}\n", head.text_without_chain()).as_bytes());
-        if !(is_current || is_older) || head.shown > head.position {
+        let header: StateHeader = serde_json::from_slice(&bytes).map_err(damaged)?;
+        let saved: SavedSession = serde_json::from_slice(&bytes).map_err(damaged)?;
+        let is_current = bytes.starts_with(header.text().as_bytes());
+        let is_older = bytes.starts_with(format!("{}\n", header.text_without_chain()).as_bytes());
+        if !(is_current || is_older) || header.shown > header.position {
             return Err(unusable("it is damaged".into()));
         }
         if saved.version != VERSION {
@@ -283,7 +283,7 @@ impl Inner {
         if (&saved.server, &saved.display_name) != (&self.server, &self.display_name) {
             return Err(unusable("it is another participant's".into()));
         }
-        (self.file, self.head, self.joined) = (Some(file), head, 1);
+        (self.file, self.header, self.joined) = (Some(file), header, 1);
         if is_current {
             self.saved = Some(saved);
             return Ok(());
@@ -293,7 +293,7 @@ impl Inner {
     }
 
     /// A file of its own beside it takes its place, so no reader and no crash finds half a session.
-    fn replace(&mut self, saved: Saved) -> io::Result<()> {
+    fn replace(&mut self, saved: SavedSession) -> io::Result<()> {
         let new = self.path.with_extension("new");
         match fs::remove_file(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -302,14 +302,14 @@ impl Inner {
         let mut file = private().create_new(true).write(true).open(&new)?;
         let json = serde_json::to_string(&saved)?;
         let rest = json.strip_prefix('{').unwrap_or(&json);
-        file.write_all(format!("{}{rest}\n", self.head.text()).as_bytes())?;
+        file.write_all(format!("{}{rest}\n", self.header.text()).as_bytes())?;
         fs::rename(&new, &self.path)?;
         (self.file, self.saved) = (Some(file), Some(saved));
         Ok(())
     }
 
     fn save(&self) -> io::Result<()> {
-        self.file.as_ref().map_or(Ok(()), |file| file.write_all_at(self.head.text().as_bytes(), 0))
+        self.file.as_ref().map_or(Ok(()), |file| file.write_all_at(self.header.text().as_bytes(), 0))
     }
 
     fn remove(&mut self) -> io::Result<()> {
@@ -318,35 +318,35 @@ impl Inner {
     }
 }
 
-/// The state, for the session that writes it and the updates that tell what has been shown. Its lock is
-/// held for one short write.
+/// The state, shared by the session that writes it and the updates that know what has been shown. Its lock is held
+/// for one short write.
 #[derive(Clone)]
-pub(super) struct Shared(Arc<Mutex<Inner>>);
+pub(super) struct StateHandle(Arc<Mutex<Inner>>);
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for StateHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Shared")
+        f.write_str("StateHandle")
     }
 }
 
-impl Shared {
+impl StateHandle {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The session to go on with.
-    pub(super) fn session(&self) -> Option<(Saved, Head)> {
+    pub(super) fn session(&self) -> Option<(SavedSession, StateHeader)> {
         let inner = self.lock();
-        inner.saved.clone().map(|saved| (saved, inner.head))
+        inner.saved.clone().map(|saved| (saved, inner.header))
     }
 
     /// Another membership begins.
     pub(super) fn begin(&self, id: &str, epoch: &str, token: &str, clock: LogicalTime) -> io::Result<()> {
         let mut inner = self.lock();
         inner.joined += 1;
-        inner.head = Head { clock: clock.0, ..Head::default() };
+        inner.header = StateHeader { clock: clock.0, ..StateHeader::default() };
         inner.unshown.clear();
-        let saved = Saved {
+        let saved = SavedSession {
             version: VERSION,
             server: inner.server.clone(),
             display_name: inner.display_name.clone(),
@@ -360,7 +360,7 @@ impl Shared {
     /// What has been recorded.
     pub(super) fn save(&self, position: Sequence, clock: LogicalTime) -> io::Result<()> {
         let mut inner = self.lock();
-        (inner.head.position, inner.head.clock) = (position.0, clock.0);
+        (inner.header.position, inner.header.clock) = (position.0, clock.0);
         inner.save()
     }
 
@@ -380,9 +380,9 @@ impl Shared {
     pub(super) fn shown(&self, joined: u64, sequence: Sequence) {
         let mut inner = self.lock();
         if inner.joined == joined && inner.saved.is_some() {
-            inner.head.shown = sequence.0;
+            inner.header.shown = sequence.0;
             while let Some((came, chain)) = inner.unshown.front().copied().filter(|(came, _)| *came <= sequence) {
-                (inner.head.chained, inner.head.chain) = (came.0, chain);
+                (inner.header.chained, inner.header.chain) = (came.0, chain);
                 inner.unshown.pop_front();
             }
             drop(inner.save());
@@ -427,8 +427,8 @@ mod tests {
 
     #[test]
     fn a_log_that_is_behind_the_state_lacks_records() {
-        let at = |position, clock| Head { position, clock, ..Head::default() };
-        let check = |state: Head, logged, expected| assert_eq!(state.lost_in(logged, "p7"), expected);
+        let at = |position, clock| StateHeader { position, clock, ..StateHeader::default() };
+        let check = |state: StateHeader, logged, expected| assert_eq!(state.lost_in(logged, "p7"), expected);
         check(at(12, 31), at(12, 31), 0);
         check(at(12, 31), at(13, 33), 0);
         check(at(12, 31), at(10, 25), 2);

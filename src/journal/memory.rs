@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 
-use super::{Chain, Committed, Epoch, History, Journal, JournalError, Recorded};
+use super::{Chain, Committed, Epoch, History, Journal, JournalError, JournalEvent};
 use crate::chat::{Event, Sequence};
 
 /// The journal in memory.
@@ -15,7 +15,7 @@ pub struct MemoryJournal {
 }
 
 #[derive(Debug, Default)]
-struct MemoryHistory(RwLock<Vec<Recorded>>);
+struct MemoryHistory(RwLock<Vec<JournalEvent>>);
 
 impl MemoryJournal {
     /// An empty journal.
@@ -36,11 +36,11 @@ impl Journal for MemoryJournal {
         let mut chain = recorded.last().map_or_else(|| Chain::of(&self.epoch), |last| last.chain);
         let linked = events.into_iter().map(|event| {
             chain = chain.with(&event);
-            Recorded { event, chain }
+            JournalEvent { event, chain }
         });
         let linked: Vec<_> = linked.collect();
         recorded.extend_from_slice(&linked);
-        Ok(Committed::promise(linked))
+        Ok(Committed::assume_committed(linked))
     }
 
     fn history(&self) -> Arc<dyn History> {
@@ -50,7 +50,7 @@ impl Journal for MemoryJournal {
 
 #[async_trait]
 impl History for MemoryHistory {
-    async fn read(&self, after: Sequence, limit: usize) -> Result<Vec<Recorded>, JournalError> {
+    async fn read(&self, after: Sequence, limit: usize) -> Result<Vec<JournalEvent>, JournalError> {
         let events = self.0.read().unwrap_or_else(PoisonError::into_inner);
         // Sequences have no gap and start at 1, so the event after position n is at index n.
         let start = usize::try_from(after.0).unwrap_or(usize::MAX).min(events.len());

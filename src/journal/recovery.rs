@@ -21,7 +21,7 @@ pub enum RecoveryError {
 /// found and never becomes a silently different conversation.
 ///
 /// # Errors
-/// [`RecoveryError`], with the position where the record contradicts itself.
+/// [`RecoveryError`], with the position where the journal contradicts itself.
 pub async fn recover(
     history: &dyn History,
     mut on_event: impl FnMut(&Event),

@@ -4,7 +4,7 @@
 //! - One thread writes; a batch is one transaction, on the disk (WAL, synchronous=FULL) before it is told.
 //! - Readers have connections of their own and see what is committed. Other processes can read too.
 //! - Every event carries a checksum over itself and all before it (`chain`), and the newest position that
-//!   was promised is noted in a second file ([`head`]), which is also the lock.
+//!   was acknowledged is noted in a second file ([`head`]), which is also the lock.
 //!
 //! What a start finds out: any damage to the shape of the file, any changed value, any event that is missing
 //! in the middle or at the end. What it cannot: an end that was lost together with the head file, because
@@ -40,11 +40,11 @@ use crate::chat::{Event, Sequence};
 pub use backup::{BackupError, BackupProgress};
 pub use error::{Damage, Fault, OpenError, OpenFault};
 pub use fork::Fork;
-pub use inspect::{Inspected, Summary};
+pub use inspect::{ReadOnlyJournal, Summary};
 
 use history::SqliteHistory;
 use open::Opened;
-use writer::{Append, Start};
+use writer::{Append, WriterParts};
 
 /// The journal in a file.
 pub struct SqliteJournal {
@@ -90,10 +90,10 @@ impl SqliteJournal {
         let (epoch, sequence) = (head.epoch.clone(), head.sequence);
         // The engine waits for each batch, so there is never a second one.
         let (requests, arriving) = mpsc::channel(1);
-        let start = Start { path: path.clone(), head_file, connection, head };
+        let parts = WriterParts { path: path.clone(), head_file, connection, head };
         let writer = thread::Builder::new()
             .name("journal".into())
-            .spawn(move || writer::run(start, arriving))
+            .spawn(move || writer::run(parts, arriving))
             .map_err(|error| OpenFault::from(error).at(&path))?;
         Ok(Self {
             history: Arc::new(SqliteHistory::new(path.clone(), epoch.clone())),

@@ -29,17 +29,17 @@ pub(super) struct RecordFile<F = File> {
     began: AtomicBool,
     /// Whether the last write failed.
     failing: AtomicBool,
-    debt: Mutex<Debt>,
+    lost: Mutex<LostRecords>,
 }
 
-/// What is to be put right when the file can be written again.
+/// Records that are not in the file, to be reported there when it can be written again.
 #[derive(Debug, Default)]
-struct Debt {
-    /// How many records were lost: all that are not whole to the end of the line, since what another thread was
+struct LostRecords {
+    /// How many: all that are not whole to the end of the line, since what another thread was
     /// about to write could be behind them.
-    lost: u64,
-    /// Whether people have been told.
-    told: bool,
+    count: u64,
+    /// Whether a notice has been printed.
+    reported: bool,
 }
 
 /// What the file is for this: more than a file only in tests.
@@ -100,14 +100,14 @@ impl RecordFile {
                 ));
             }
         };
-        let mut debt = self.lock();
+        let mut lost = self.lock();
         // No record is on its way to the old file any more, and the next goes to the new one.
         let mut file = self.file.write().unwrap_or_else(PoisonError::into_inner);
         *file = opened;
         drop(file);
         // What the old file lacks, the new one says.
-        if let Err(error) = self.put_right(&mut debt) {
-            self.fail(&mut debt, &error);
+        if let Err(error) = self.repair(&mut lost) {
+            self.fail(&mut lost, &error);
         }
     }
 
@@ -128,14 +128,14 @@ impl<F: Appended> RecordFile<F> {
     /// Where a process was killed while it wrote the last line, that is ended: it stays one bad line, and the
     /// next record is a line of its own. What cannot be done now is done with the next record.
     fn over(file: F, path: &Path, component: &'static str) -> Self {
-        let (began, failing, debt) = (AtomicBool::new(false), AtomicBool::new(false), Mutex::default());
+        let (began, failing, lost) = (AtomicBool::new(false), AtomicBool::new(false), Mutex::default());
         let (file, name) = (RwLock::new(file), Name::new(path.to_owned()));
-        let file = Self { file, name, component, began, failing, debt };
-        let mut debt = file.lock();
-        if let Err(error) = file.put_right(&mut debt) {
-            file.fail(&mut debt, &error);
+        let file = Self { file, name, component, began, failing, lost };
+        let mut lost = file.lock();
+        if let Err(error) = file.repair(&mut lost) {
+            file.fail(&mut lost, &error);
         }
-        drop(debt);
+        drop(lost);
         file
     }
 
@@ -155,11 +155,11 @@ impl<F: Appended> RecordFile<F> {
             }
             return;
         }
-        let mut debt = self.lock();
-        let written = self.put_right(&mut debt).and_then(|()| self.append(record));
+        let mut lost = self.lock();
+        let written = self.repair(&mut lost).and_then(|()| self.append(record));
         match written {
             Ok(()) => self.began.store(true, Ordering::Relaxed),
-            Err(error) => self.lose(&mut debt, &error),
+            Err(error) => self.lose(&mut lost, &error),
         }
     }
 
@@ -176,17 +176,17 @@ impl<F: Appended> RecordFile<F> {
         }
     }
 
-    /// Ends a cut line, and says what was lost.
-    fn put_right(&self, debt: &mut Debt) -> io::Result<()> {
+    /// Ends a cut line, and writes the record of the loss.
+    fn repair(&self, lost: &mut LostRecords) -> io::Result<()> {
         // One that cannot be looked at may still take records.
         let mut text = if self.file().is_cut().unwrap_or(false) { "\n".to_owned() } else { String::new() };
-        if debt.lost > 0 {
+        if lost.count > 0 {
             let loss = Loss {
                 timestamp: humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
                 level: "WARN",
                 component: self.component,
                 event: "records_lost",
-                count: debt.lost,
+                count: lost.count,
                 from_start: !self.began.load(Ordering::Relaxed),
             };
             text.push_str(&serde_json::to_string(&loss)?);
@@ -195,28 +195,28 @@ impl<F: Appended> RecordFile<F> {
         if !text.is_empty() {
             self.append(text.as_bytes())?;
         }
-        if debt.lost > 0 {
-            notice(&format!("chitchat: the log is written again; {} records are not in it", debt.lost));
+        if lost.count > 0 {
+            notice(&format!("chitchat: the log is written again; {} records are not in it", lost.count));
         }
-        *debt = Debt::default();
+        *lost = LostRecords::default();
         self.failing.store(false, Ordering::Release);
         Ok(())
     }
 
-    fn lose(&self, debt: &mut Debt, error: &io::Error) {
-        debt.lost += 1;
-        self.fail(debt, error);
+    fn lose(&self, lost: &mut LostRecords, error: &io::Error) {
+        lost.count += 1;
+        self.fail(lost, error);
     }
 
-    fn fail(&self, debt: &mut Debt, error: &io::Error) {
+    fn fail(&self, lost: &mut LostRecords, error: &io::Error) {
         self.failing.store(true, Ordering::Release);
-        if !std::mem::replace(&mut debt.told, true) {
+        if !std::mem::replace(&mut lost.reported, true) {
             notice(&format!("chitchat: the log cannot be written, and records are lost: {error}"));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Debt> {
-        self.debt.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, LostRecords> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

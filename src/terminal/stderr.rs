@@ -8,20 +8,20 @@ use std::thread;
 use std::time::Duration;
 
 /// How many bytes can wait to be written. What comes when they are full is dropped, and counted.
-const WAITING_BYTES_MAX: usize = 1 << 20;
+const BUFFER_BYTES_MAX: usize = 1 << 20;
 /// How long the end of the process waits for what has not been written.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 
-static WAITING: Waiting = Waiting::new();
+static BUFFER: StderrBuffer = StderrBuffer::new();
 static WRITER: Once = Once::new();
 
-/// What waits to be written.
-struct Waiting {
-    state: Mutex<State>,
+/// Texts that wait to be written to standard error.
+struct StderrBuffer {
+    state: Mutex<BufferState>,
     changed: Condvar,
 }
 
-struct State {
+struct BufferState {
     texts: VecDeque<Vec<u8>>,
     /// How many bytes these are.
     bytes: usize,
@@ -31,13 +31,13 @@ struct State {
     writing: bool,
 }
 
-impl Waiting {
+impl StderrBuffer {
     const fn new() -> Self {
-        let state = State { texts: VecDeque::new(), bytes: 0, dropped: 0, writing: false };
+        let state = BufferState { texts: VecDeque::new(), bytes: 0, dropped: 0, writing: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BufferState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -45,7 +45,7 @@ impl Waiting {
     /// waits for a reader.
     fn push(&self, text: Vec<u8>) {
         let mut state = self.lock();
-        if state.dropped > 0 || state.bytes + text.len() > WAITING_BYTES_MAX {
+        if state.dropped > 0 || state.bytes + text.len() > BUFFER_BYTES_MAX {
             state.dropped += 1;
             return;
         }
@@ -78,7 +78,7 @@ impl Waiting {
 
     /// Waits until everything is written, for at most this long.
     fn flush(&self, limit: Duration) {
-        let unwritten = |state: &mut State| !state.texts.is_empty() || state.writing;
+        let unwritten = |state: &mut BufferState| !state.texts.is_empty() || state.writing;
         drop(self.changed.wait_timeout_while(self.lock(), limit, unwritten));
     }
 }
@@ -87,15 +87,15 @@ impl Waiting {
 pub(crate) fn write(text: Vec<u8>) {
     WRITER.call_once(|| {
         // Without another thread there are no notices, and no other harm.
-        drop(thread::Builder::new().name("stderr".into()).spawn(|| WAITING.write_to(io::stderr())));
+        drop(thread::Builder::new().name("stderr".into()).spawn(|| BUFFER.write_to(io::stderr())));
     });
-    WAITING.push(text);
+    BUFFER.push(text);
 }
 
 /// Waits until standard error has everything, or for a second if nobody reads it: what a process does last.
 pub fn flush() {
     if WRITER.is_completed() {
-        WAITING.flush(FLUSH_TIME);
+        BUFFER.flush(FLUSH_TIME);
     }
 }
 
@@ -120,19 +120,19 @@ mod tests {
 
     use super::*;
 
-    static PIPE: Waiting = Waiting::new();
+    static PIPE: StderrBuffer = StderrBuffer::new();
 
     /// Nobody reads at first: nothing waits for that, what does not fit is dropped, and the rest is in order.
     #[test]
     fn a_writer_never_waits_and_what_was_dropped_is_counted() {
         let (reader, writer) = io::pipe().unwrap();
         thread::spawn(|| PIPE.write_to(writer));
-        let lines = 3 * WAITING_BYTES_MAX / 100;
+        let lines = 3 * BUFFER_BYTES_MAX / 100;
         for number in 0..lines {
             PIPE.push(format!("{number:>99}\n").into());
         }
         PIPE.flush(Duration::from_millis(1));
-        assert!(PIPE.lock().dropped > 0 && PIPE.lock().bytes <= WAITING_BYTES_MAX);
+        assert!(PIPE.lock().dropped > 0 && PIPE.lock().bytes <= BUFFER_BYTES_MAX);
         let mut read = BufReader::new(reader).lines().map(Result::unwrap);
         let shown = read.by_ref().take_while(|line| !line.contains("left out")).enumerate();
         let shown = shown.map(|(number, line)| assert_eq!(line.trim(), number.to_string())).count();

@@ -5,7 +5,7 @@
 //! chart looks like is up to [`svg`], [`mermaid`] and [`shiviz`].
 
 mod build;
-mod frame;
+mod layout;
 mod marks;
 pub mod mermaid;
 pub mod shiviz;
@@ -16,7 +16,7 @@ pub use build::Builder;
 
 use std::collections::HashMap;
 
-use super::record::Kind;
+use super::record::LoggedKind;
 
 /// A lifeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,9 +96,9 @@ pub const CROSSINGS_SHOWN: usize = 6;
 /// longer crossed everything, and a picture of every such pair would grow with the square of the conversation.
 pub const CROSSINGS_SEARCHED: usize = 500;
 
-/// An entry of the conversation.
+/// An event of the conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Happening {
+pub struct ChartEvent {
     /// When it was broadcast.
     pub moment: Moment,
     /// Its position in the order.
@@ -106,7 +106,7 @@ pub struct Happening {
     /// The time in the request.
     pub sent: u64,
     /// What happened.
-    pub kind: Kind,
+    pub kind: LoggedKind,
     /// The lifeline of whoever joined, left or wrote.
     pub author: usize,
     /// What it is called.
@@ -135,10 +135,10 @@ pub struct Chart {
     pub points: Vec<Point>,
     /// The arrows.
     pub arrows: Vec<Arrow>,
-    /// From the end of a process to the request of the one that goes on for it, with what it had kept.
-    pub heirs: Vec<Arrow>,
+    /// From the end of a process to the join request of the process that continues its session.
+    pub continuations: Vec<Arrow>,
     /// The conversation, in order.
-    pub events: Vec<Happening>,
+    pub events: Vec<ChartEvent>,
     /// How many records the logs lack, as they say themselves.
     pub lost: u64,
 }
@@ -180,15 +180,15 @@ impl Chart {
     pub fn part(&self, part: &Part) -> Self {
         let lane_shown = |lane: &Lane| lane.service || part.only.is_empty() || part.only.contains(&lane.name);
         let in_time = |time: u64| part.from.is_none_or(|from| time >= from) && part.to.is_none_or(|to| time <= to);
-        let lanes = Kept::of(&self.lanes, lane_shown);
-        let events = Kept::of(&self.events, |event| in_time(event.moment.1));
+        let lanes = Filtered::of(&self.lanes, lane_shown);
+        let events = Filtered::of(&self.events, |event| in_time(event.moment.1));
         let shown = |point: &Point| in_time(point.moment.1) && lanes.place[point.lane].is_some();
-        let points = Kept::of(&self.points, shown);
+        let points = Filtered::of(&self.points, shown);
         let arrow = |arrow: &Arrow| Some(Arrow { from: points.place[arrow.from]?, to: points.place[arrow.to]? });
         let arrows = |all: &[Arrow]| all.iter().filter_map(arrow).collect();
         let mut chart = Self {
             arrows: arrows(&self.arrows),
-            heirs: arrows(&self.heirs),
+            continuations: arrows(&self.continuations),
             lanes: lanes.kept,
             points: points.kept,
             events: events.kept,
@@ -212,14 +212,14 @@ impl Chart {
         for later in 0..self.events.len() {
             let event = &self.events[later];
             let (author, epoch) = (event.author, event.moment.0);
-            let Some(seen) = event.seen.filter(|_| event.kind == Kind::Message) else { continue };
+            let Some(seen) = event.seen.filter(|_| event.kind == LoggedKind::Message) else { continue };
             let unseen = (0..later).rev().take(CROSSINGS_SEARCHED).take_while(|earlier| {
                 let earlier = &self.events[*earlier];
                 earlier.moment.0 == epoch && earlier.sequence > seen
             });
             let is_crossed = |earlier: &usize| {
                 let earlier = &self.events[*earlier];
-                earlier.kind == Kind::Message && earlier.author != author
+                earlier.kind == LoggedKind::Message && earlier.author != author
             };
             let mut crossed: Vec<usize> = unseen.filter(is_crossed).collect();
             crossed.iter().for_each(|earlier| self.events[*earlier].was_crossed = true);
@@ -230,13 +230,13 @@ impl Chart {
     }
 }
 
-/// What is kept of a list, and where it has gone.
-struct Kept<T> {
+/// The elements of a list that are kept, and the new index of each.
+struct Filtered<T> {
     kept: Vec<T>,
     place: Vec<Option<usize>>,
 }
 
-impl<T: Clone> Kept<T> {
+impl<T: Clone> Filtered<T> {
     fn of(all: &[T], keep: impl Fn(&T) -> bool) -> Self {
         let (mut kept, mut place) = (Vec::new(), Vec::new());
         for one in all {

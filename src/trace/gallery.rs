@@ -8,7 +8,7 @@ mod at_service;
 mod logs;
 mod truthful;
 
-pub use logs::{Log, Logs};
+pub use logs::{JsonLog, Logs};
 pub use truthful::truthful;
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The causal model: what the records of all processes say happened, and in which order each process says it.
 //!
-//! The service's records make a [`Journal`] an epoch: e(1) … e(n), 128 bytes an event, and 30 to 60 more for where
-//! its message id is found; no text. The records of the others become [`Step`]s of [`Session`]s, in program order,
-//! one at a time: a step is looked at and forgotten, and of a session only what is not settled is kept.
+//! The service's records make one [`LoggedJournal`] per epoch: e(1) … e(n), at 128 bytes an event and 30 to 60 more for
+//! the index of its message id, without its text. The records of the others become [`Step`]s of [`LoggedSession`]s, in
+//! program order, one at a time: a step is checked and dropped, and a session keeps only what is not settled.
 
-mod entry;
+mod event;
 mod journal;
 mod log;
 mod order;
@@ -12,29 +12,29 @@ mod session;
 mod step;
 mod streams;
 
-pub use entry::{Entry, Fork, Irregular, Lookup, Moment, Previous, Start};
-pub use journal::Journal;
+pub use event::{CopyConflict, Irregular, LoggedEvent, Lookup, PreviousEpoch, ServiceStart, WallTime};
+pub use journal::LoggedJournal;
 pub use log::{ClientLog, Queued};
-pub use session::{Mark, Sent, Session, Skip};
-pub use step::{Act, Particulars, Step};
-pub use streams::Leap;
+pub use session::{LoggedSession, Mark, Sent, Skip};
+pub use step::{Act, DeliveryDetails, Step};
+pub use streams::StreamGap;
 
 use foldhash::HashMap;
 
-use super::record::{Component, LineRef, Record};
+use super::record::{Component, LineRef, LogRecord};
 
 /// The journals of all epochs, and the sessions of all logs.
 #[derive(Debug, Default)]
 pub struct Model {
     /// In the order in which they were met.
-    pub journals: Vec<Journal>,
+    pub journals: Vec<LoggedJournal>,
     by_epoch: HashMap<Box<str>, usize>,
     /// The journal that each file of the service is at.
     at: HashMap<u32, usize>,
     /// How many records each file of the service lacks that may be of the next journal in it.
     lost: HashMap<u32, u64>,
     /// All sessions: one for each participant and file that speaks of it as its own.
-    pub sessions: Vec<Session>,
+    pub sessions: Vec<LoggedSession>,
     logs: HashMap<u32, ClientLog>,
     /// The epoch of the last record, which is mostly that of the next.
     last_epoch: usize,
@@ -52,7 +52,7 @@ impl Model {
             return self.last_epoch;
         }
         self.last_epoch = self.by_epoch.get(epoch).copied().unwrap_or_else(|| {
-            self.journals.push(Journal::new(epoch));
+            self.journals.push(LoggedJournal::new(epoch));
             self.by_epoch.insert(epoch.into(), self.journals.len() - 1);
             self.journals.len() - 1
         });
@@ -60,7 +60,7 @@ impl Model {
     }
 
     /// Takes in a record of the service.
-    pub fn server(&mut self, line: LineRef, record: &Record<'_>) {
+    pub fn server(&mut self, line: LineRef, record: &LogRecord<'_>) {
         debug_assert_eq!(record.component, Component::Server);
         if let Some(lost) = record.lost() {
             return self.lose(line.file, lost);
@@ -94,7 +94,7 @@ impl Model {
 
     /// Takes in a record of a client or page, and says what step it is. The caller [settles](Self::settle) the
     /// step when it has looked at it: until then the session is as it was before.
-    pub fn client<'r>(&mut self, line: LineRef, record: &'r Record<'_>) -> Step<'r> {
+    pub fn client<'r>(&mut self, line: LineRef, record: &'r LogRecord<'_>) -> Step<'r> {
         let journal = record.epoch.as_deref().map(|epoch| self.journal(epoch));
         if let Some(journal) = journal {
             self.journals[journal].touch(record.at);
@@ -121,7 +121,7 @@ impl Model {
     }
 
     /// The journal that a session belongs to.
-    pub fn journal_of(&self, session: &Session) -> &Journal {
+    pub fn journal_of(&self, session: &LoggedSession) -> &LoggedJournal {
         &self.journals[session.journal]
     }
 

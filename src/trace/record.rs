@@ -54,10 +54,10 @@ pub enum Component {
     Browser,
 }
 
-/// What kind of event a record speaks of.
+/// The kind of the event in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum LoggedKind {
     /// Somebody joined.
     Joined,
     /// Somebody left.
@@ -66,11 +66,11 @@ pub enum Kind {
     Message,
 }
 
-/// Text that is borrowed from its line where it can be.
+/// A string that is borrowed from its line where it can be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Text<'a>(Cow<'a, str>);
+pub struct CowStr<'a>(Cow<'a, str>);
 
-impl std::ops::Deref for Text<'_> {
+impl std::ops::Deref for CowStr<'_> {
     type Target = str;
 
     fn deref(&self) -> &str {
@@ -78,22 +78,22 @@ impl std::ops::Deref for Text<'_> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for CowStr<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct AsText;
         impl<'de> Visitor<'de> for AsText {
-            type Value = Text<'de>;
+            type Value = CowStr<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string")
             }
 
             fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Borrowed(text)))
+                Ok(CowStr(Cow::Borrowed(text)))
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
+                Ok(CowStr(Cow::Owned(text.to_owned())))
             }
         }
         deserializer.deserialize_str(AsText)
@@ -103,34 +103,34 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 /// A log record: what its fields say, unjudged.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[allow(missing_docs, reason = "the specification, chapter 9, has the fields")]
-pub struct Record<'a> {
+pub struct LogRecord<'a> {
     #[serde(borrow)]
-    pub timestamp: Text<'a>,
+    pub timestamp: CowStr<'a>,
     pub component: Component,
     #[serde(borrow)]
-    pub event: Text<'a>,
+    pub event: CowStr<'a>,
     #[serde(borrow, default)]
-    pub epoch: Option<Text<'a>>,
+    pub epoch: Option<CowStr<'a>>,
     #[serde(borrow, default)]
-    pub participant_id: Option<Text<'a>>,
+    pub participant_id: Option<CowStr<'a>>,
     #[serde(borrow, default)]
-    pub display_name: Option<Text<'a>>,
+    pub display_name: Option<CowStr<'a>>,
     pub sequence: Option<u64>,
     pub logical_time: Option<u64>,
     pub local_time: Option<u64>,
     pub sent_logical_time: Option<u64>,
     pub seen_sequence: Option<u64>,
     #[serde(borrow, default)]
-    pub message_id: Option<Text<'a>>,
-    pub kind: Option<Kind>,
+    pub message_id: Option<CowStr<'a>>,
+    pub kind: Option<LoggedKind>,
     #[serde(borrow, default)]
-    pub content: Option<Text<'a>>,
+    pub content: Option<CowStr<'a>>,
     #[serde(borrow, default)]
-    pub peer: Option<Text<'a>>,
+    pub peer: Option<CowStr<'a>>,
     #[serde(borrow, default)]
-    pub reason: Option<Text<'a>>,
+    pub reason: Option<CowStr<'a>>,
     #[serde(borrow, default)]
-    pub previous_epoch: Option<Text<'a>>,
+    pub previous_epoch: Option<CowStr<'a>>,
     pub first_sequence: Option<u64>,
     pub last_sequence: Option<u64>,
     /// Of lost records: how many.
@@ -143,7 +143,7 @@ pub struct Record<'a> {
     pub at: i64,
 }
 
-impl<'a> Record<'a> {
+impl<'a> LogRecord<'a> {
     /// Reads one line.
     ///
     /// # Errors
@@ -183,7 +183,7 @@ impl<'a> Record<'a> {
     }
 
     /// An optional text, empty where there is none.
-    pub fn text<'b>(text: &'b Option<Text<'a>>) -> &'b str {
+    pub fn text<'b>(text: &'b Option<CowStr<'a>>) -> &'b str {
         text.as_deref().unwrap_or_default()
     }
 }
@@ -220,10 +220,10 @@ mod tests {
     fn a_record_is_read_and_what_is_not_known_is_ignored() {
         let line = r#"{"timestamp":"1970-01-01T00:00:01.000002Z","level":"INFO","component":"client",
             "event":"publish_sent","participant_id":"p7","content":"a\nb","recipients":3,"new":{"x":[1]}}"#;
-        let record = Record::parse(line).unwrap();
+        let record = LogRecord::parse(line).unwrap();
         assert_eq!((record.at, record.component), (1_000_002, Component::Client));
-        assert_eq!(Record::text(&record.content), "a\nb");
-        assert_eq!(Who::of(Record::text(&record.participant_id)), Who(7));
+        assert_eq!(LogRecord::text(&record.content), "a\nb");
+        assert_eq!(Who::of(LogRecord::text(&record.participant_id)), Who(7));
         assert_eq!(record.sequence, None);
     }
 
@@ -231,13 +231,13 @@ mod tests {
     fn a_record_that_lacks_what_it_is_checked_by_is_a_fault() {
         let whole = serde_json::json!({"timestamp": "2026-01-01T00:00:00Z", "component": "client",
             "event": "event_delivered", "sequence": 1, "logical_time": 2, "kind": "joined"});
-        assert!(Record::parse(&whole.to_string()).is_ok());
+        assert!(LogRecord::parse(&whole.to_string()).is_ok());
         for (component, event) in [("client", "event_delivered"), ("server", "message_broadcast")] {
             for field in ["sequence", "logical_time", "kind"] {
                 let mut record = whole.clone();
                 (record["component"], record["event"]) = (component.into(), event.into());
                 record[field] = serde_json::Value::Null;
-                let fault = Record::parse(&record.to_string()).unwrap_err().to_string();
+                let fault = LogRecord::parse(&record.to_string()).unwrap_err().to_string();
                 assert_eq!(fault, format!("is not a complete record: {event} without {field}"));
             }
         }
@@ -246,13 +246,13 @@ mod tests {
     #[test]
     fn a_time_of_another_zone_is_refused_for_that() {
         let line = r#"{"timestamp":"2026-01-01T02:00:00+02:00","component":"client","event":"client_started"}"#;
-        assert!(Record::parse(line).unwrap_err().to_string().contains("in UTC (it has to end in Z)"));
+        assert!(LogRecord::parse(line).unwrap_err().to_string().contains("in UTC (it has to end in Z)"));
     }
 
     #[test]
     fn a_line_that_is_no_record_is_a_fault() {
         for line in ["", "{", "[]", "{}", r#"{"timestamp":"x","component":"client","event":"e"}"#] {
-            assert!(Record::parse(line).is_err(), "{line}");
+            assert!(LogRecord::parse(line).is_err(), "{line}");
         }
     }
 }

@@ -6,8 +6,8 @@ use super::record::LineRef;
 
 /// How many violations of a rule are shown in full; the rest are counted.
 pub const SHOWN_MAX: usize = 5;
-/// How many reasons why something could not be checked are shown; the rest are counted.
-const GAPS_MAX: usize = 20;
+/// How many caveats of a rule are shown; the rest are counted.
+const CAVEATS_MAX: usize = 20;
 
 /// A rule of the specification's chapter 8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,9 +118,9 @@ pub struct RuleReport {
     pub violations: Vec<Violation>,
     /// How many there are.
     pub violated: u64,
-    /// What could not be checked, and why: the first of it.
-    pub gaps: Vec<String>,
-    more_gaps: u64,
+    /// What could not be checked, and why: the first caveats.
+    pub caveats: Vec<String>,
+    more_caveats: u64,
     /// The first event that no log of the service has, and how often there was one.
     unrecorded: Option<(u64, u64)>,
 }
@@ -132,8 +132,8 @@ impl RuleReport {
             checked: 0,
             violations: Vec::new(),
             violated: 0,
-            gaps: Vec::new(),
-            more_gaps: 0,
+            caveats: Vec::new(),
+            more_caveats: 0,
             unrecorded: None,
         }
     }
@@ -165,22 +165,22 @@ impl RuleReport {
     pub(super) fn close(&mut self) {
         if let Some((first, times)) = self.unrecorded.take() {
             let more = if times > 1 { format!(", and {} more like it", times - 1) } else { String::new() };
-            self.gaps.push(format!("e({first}) is in no log of the service{more}"));
+            self.caveats.push(format!("e({first}) is in no log of the service{more}"));
         }
-        if self.more_gaps > 0 {
-            self.gaps.push(format!("and {} more like these", self.more_gaps));
+        if self.more_caveats > 0 {
+            self.caveats.push(format!("and {} more like these", self.more_caveats));
         }
     }
 
     /// Notes what could not be checked, once.
-    pub(super) fn gap(&mut self, why: String) {
-        if self.gaps.contains(&why) {
+    pub(super) fn caveat(&mut self, why: String) {
+        if self.caveats.contains(&why) {
             return;
         }
-        if self.gaps.len() < GAPS_MAX {
-            self.gaps.push(why);
+        if self.caveats.len() < CAVEATS_MAX {
+            self.caveats.push(why);
         } else {
-            self.more_gaps += 1;
+            self.more_caveats += 1;
         }
     }
 }

@@ -11,17 +11,17 @@ mod real_time;
 mod seen;
 mod sent;
 mod sessions;
+mod step_context;
 mod steps;
-mod view;
 
 use super::model::{Act, Model, Step};
-use super::record::{Component, LineRef, Record};
+use super::record::{Component, LineRef, LogRecord};
 use super::report::{Report, Rule, RuleReport};
-use view::View;
+use step_context::StepContext;
 
-/// A record that came when it could not be judged.
+/// Records that cannot be checked in the order in which they are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Misfit {
+pub enum InputError {
     /// The journal has to be known first.
     #[error("a record of the service came after records of others")]
     OutOfOrder,
@@ -54,12 +54,12 @@ impl Checker {
     /// Takes in one record. Those of a file come in its order, and those of the service before all others.
     ///
     /// # Errors
-    /// [`Misfit`], after which this checker is of no more use.
-    pub fn take(&mut self, line: LineRef, record: &Record<'_>) -> Result<(), Misfit> {
+    /// [`InputError`], after which this checker is of no more use.
+    pub fn take(&mut self, line: LineRef, record: &LogRecord<'_>) -> Result<(), InputError> {
         self.records += 1;
         if record.component == Component::Server {
             if self.others_began {
-                return Err(Misfit::OutOfOrder);
+                return Err(InputError::OutOfOrder);
             }
             self.model.server(line, record);
             return Ok(());
@@ -67,7 +67,7 @@ impl Checker {
         self.others_began = true;
         let step = self.model.client(line, record);
         if step.is_of_another {
-            return Err(Misfit::Interleaved);
+            return Err(InputError::Interleaved);
         }
         self.complete_journal(&step, record);
         self.look_at(&step);
@@ -98,7 +98,7 @@ impl Checker {
     }
 
     /// What the service has no record of is taken from the first that it was delivered to.
-    fn complete_journal(&mut self, step: &Step<'_>, record: &Record<'_>) {
+    fn complete_journal(&mut self, step: &Step<'_>, record: &LogRecord<'_>) {
         let (Act::Delivered { sequence, .. }, Some(session)) = (&step.act, step.session) else { return };
         let journal = &mut self.model.journals[self.model.sessions[session].journal];
         if matches!(journal.lookup(*sequence), super::model::Lookup::Unrecorded) {
@@ -112,11 +112,11 @@ impl Checker {
         let Some(index) = step.session else { return };
         let log = model.log(step.line.file);
         let (join, queued) = (log.join, log.queued(&step.act));
-        let view = View { join, queued, ..View::new(model, index, step) };
+        let context = StepContext { join, queued, ..StepContext::new(model, index, step) };
         for (rule, check) in steps::CHECKS {
-            check(&view, &mut rules[rule as usize]);
+            check(&context, &mut rules[rule as usize]);
         }
-        if let Some(note) = steps::Note::of(&view) {
+        if let Some(note) = steps::EventNote::of(&context) {
             note.put(&mut model.journals[model.sessions[index].journal]);
         }
     }
@@ -126,7 +126,7 @@ impl Checker {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::Misfit;
+    use super::InputError;
     use crate::trace::gallery::{Logs, truthful};
     use crate::trace::report::{Report, Rule, Verdict};
 
@@ -165,8 +165,8 @@ mod tests {
         assert!(gap.verify().unwrap().violated().contains(&Rule::V4));
     }
 
-    fn gaps(report: &Report, rule: Rule) -> String {
-        report.rule(rule).gaps.join("; ")
+    fn caveats(report: &Report, rule: Rule) -> String {
+        report.rule(rule).caveats.join("; ")
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
         logs.0[0].records.remove(0);
         let report = logs.verify().unwrap();
         assert_eq!(report.violated(), [], "{:#?}", report.rules);
-        assert!(gaps(&report, Rule::V1).contains("begins in the middle, with event 1099511627777"));
+        assert!(caveats(&report, Rule::V1).contains("begins in the middle, with event 1099511627777"));
         assert!(report.rule(Rule::V3).checked > 20);
     }
 
@@ -238,7 +238,7 @@ mod tests {
         }
         let report = logs.verify().unwrap();
         assert_eq!((report.violated(), report.rule(Rule::V12).verdict()), (vec![], Verdict::NotCheckable));
-        assert!(gaps(&report, Rule::V12).contains("set back"));
+        assert!(caveats(&report, Rule::V12).contains("set back"));
     }
 
     #[test]
@@ -258,7 +258,7 @@ mod tests {
         // The service would not have noticed yet.
         let report = untold(25);
         assert_eq!(report.violated(), []);
-        assert!(gaps(&report, Rule::V14).contains("ended before it could get more"));
+        assert!(caveats(&report, Rule::V14).contains("ended before it could get more"));
     }
 
     /// The first log that has them, with its deliveries put into this order, and what V4 says of it.
@@ -303,6 +303,6 @@ mod tests {
         bob.records.extend(carol.records);
         bob.records.sort_by_key(|record| record["timestamp"].as_str().map(str::to_owned));
         logs.0.push(bob);
-        assert_eq!(logs.verify().unwrap_err(), Misfit::Interleaved);
+        assert_eq!(logs.verify().unwrap_err(), InputError::Interleaved);
     }
 }

@@ -4,12 +4,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::chat::{EventKind, LeaveReason};
-use crate::journal::Recorded;
+use crate::journal::JournalEvent;
 
 use super::pb::{self, event::Kind};
 
-impl From<&Recorded> for pb::Event {
-    fn from(event: &Recorded) -> Self {
+impl From<&JournalEvent> for pb::Event {
+    fn from(event: &JournalEvent) -> Self {
         let kind = match &event.kind {
             EventKind::Joined { .. } => Kind::Joined(pb::Joined {}),
             EventKind::Left { reason } => Kind::Left(pb::Left { reason: pb::LeaveReason::from(*reason).into() }),

@@ -7,7 +7,7 @@ use prost::Message;
 
 use super::pb::{self, join_response};
 use crate::chat::{Conversation, NAME_CHARACTERS_MAX, ParticipantId, Sequence, TEXT_CHARACTERS_MAX};
-use crate::journal::Recorded;
+use crate::journal::JournalEvent;
 
 /// How many bytes precede a message in a gRPC stream: whether it is compressed, and its length.
 const PREFIX_BYTES: usize = 5;
@@ -63,7 +63,7 @@ impl Frame {
     }
 
     /// One event, the same for every recipient.
-    pub fn event(event: &Recorded) -> Self {
+    pub fn event(event: &JournalEvent) -> Self {
         Self::new(join_response::Frame::Event(event.into()))
     }
 

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use chitchat::trace::gallery::{Log, Logs};
+use chitchat::trace::gallery::{JsonLog, Logs};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -344,12 +344,12 @@ fn example() -> Logs {
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
     files.sort();
-    let log = |path: &PathBuf| Log::parse(path.to_str().unwrap(), &fs::read_to_string(path).unwrap()).unwrap();
+    let log = |path: &PathBuf| JsonLog::parse(path.to_str().unwrap(), &fs::read_to_string(path).unwrap()).unwrap();
     Logs(files.iter().map(log).collect())
 }
 
 /// Takes records out of a log, and says so as the writer does.
-fn lose(log: &mut Log, at: usize, count: usize) {
+fn lose(log: &mut JsonLog, at: usize, count: usize) {
     let at = at % log.records.len();
     let end = (at + count).min(log.records.len());
     let (next, lost) = (&log.records[at], &log.records[at..end]);

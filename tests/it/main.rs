@@ -9,7 +9,7 @@
 //! | [`journal`] | the journal in a file: restarts, damage, full and failing disks |
 //! | [`journal_places`] | mounts of a journal, copies and backups of it |
 //! | [`log_holes`] | logs on a disk that was full for a while |
-//! | [`log_tail`] | the service's log after a crash |
+//! | [`backfill`] | the service's log after a crash |
 //! | [`kill_loop`] | the service killed again and again under load |
 //! | [`far_behind`] | a reader that was away for longer than the feed reaches |
 //! | [`presence`] | who is connected, between the events |
@@ -17,7 +17,7 @@
 //! | [`interruptions`] | clients killed, frozen, cut off; a service with another journal |
 //! | [`reconnects`] | pauses between tries, and how long a client tries |
 //! | [`lies`] | a service that breaks the protocol, or says what cannot be true |
-//! | [`farewells`] | whoever wants to go can go |
+//! | [`leaving`] | every client can leave, whatever it or the service is doing |
 //! | [`state`] | clients that are killed and started again go on as the same participant |
 //! | [`submissions`] | lines and messages from their submission to what became of them; typing on a terminal |
 //! | [`shutdown`] | the drain, and that it is bounded |
@@ -54,6 +54,7 @@
 #![allow(clippy::print_stderr, reason = "a long test says how far it is")]
 
 mod addresses;
+mod backfill;
 mod browsers;
 mod budgets;
 mod compression;
@@ -64,7 +65,6 @@ mod deadlines;
 mod diagram;
 mod evidence;
 mod far_behind;
-mod farewells;
 mod forwarded;
 mod grpc_web;
 mod hostile;
@@ -74,9 +74,9 @@ mod journal_places;
 mod journal_support;
 mod kill_loop;
 mod layers;
+mod leaving;
 mod lies;
 mod log_holes;
-mod log_tail;
 mod logs;
 mod operators;
 mod page;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chitchat::chat::{Conversation, Sequence};
-use chitchat::journal::{Epoch, Journal, MemoryJournal, Recorded, recover};
+use chitchat::journal::{Epoch, Journal, JournalEvent, MemoryJournal, recover};
 use chitchat::server::{Config, ServerError};
 use chitchat::wire::pb;
 use tonic::Code;
@@ -11,7 +11,7 @@ use tonic::Code;
 use crate::support::{Fault, FaultyJournal, Participant, Server, Window, refused};
 
 /// A service on the record of another, as after a restart.
-pub async fn restart_on(events: &[Recorded], config: Config) -> Server {
+pub async fn restart_on(events: &[JournalEvent], config: Config) -> Server {
     let mut journal = MemoryJournal::new(Epoch::new("test"));
     journal.append(events.iter().map(|recorded| recorded.event.clone()).collect()).await.unwrap();
     Server::on(Box::new(journal), config).await

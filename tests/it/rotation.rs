@@ -1,11 +1,11 @@
-//! Logs that are rotated while their processes write: no record is lost or torn, and the pieces prove the order.
+//! Logs that are rotated while their processes write: no record is lost or torn, and the segments prove the order.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::{Client, Program, ServerProgram, records};
 
-fn piece(log: &Path, suffix: &str) -> PathBuf {
+fn segment(log: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", log.display()))
 }
 
@@ -28,26 +28,26 @@ fn logs_are_rotated_under_a_conversation() {
     let grown = |log: &Path| fs::metadata(log).is_ok_and(|log| log.len() > 0);
     talk(&mut ann, &bob, &|| said_enough(&log, 5));
 
-    fs::rename(&log, piece(&log, ".1")).unwrap();
+    fs::rename(&log, segment(&log, ".1")).unwrap();
     fs::write(&log, "").unwrap();
     talk(&mut ann, &bob, &|| grown(&log));
 
-    fs::rename(&log, piece(&log, ".2")).unwrap();
+    fs::rename(&log, segment(&log, ".2")).unwrap();
     server.program.signal("HUP");
     talk(&mut ann, &bob, &|| grown(&log));
 
-    fs::rename(&log, piece(&log, ".3")).unwrap();
+    fs::rename(&log, segment(&log, ".3")).unwrap();
     server.program.signal("USR1");
     talk(&mut ann, &bob, &|| grown(&log));
 
     // Nobody talks meanwhile: a copy is no moment, and what is written in between would be in neither.
-    fs::copy(&log, piece(&log, ".4")).unwrap();
+    fs::copy(&log, segment(&log, ".4")).unwrap();
     fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(0).unwrap();
     talk(&mut ann, &bob, &|| grown(&log));
 
     let (of_ann, of_bob) = (ann.log.clone(), bob.log.clone());
     for (number, log) in [&of_ann, &of_bob, &of_ann].into_iter().enumerate() {
-        fs::rename(log, piece(log, &format!("-{number}"))).unwrap();
+        fs::rename(log, segment(log, &format!("-{number}"))).unwrap();
         talk(&mut ann, &bob, &|| grown(log));
     }
     ann.quit().succeeded();
@@ -57,7 +57,7 @@ fn logs_are_rotated_under_a_conversation() {
 
     let broadcasts: Vec<u64> = [".1", ".2", ".3", ".4", ""]
         .iter()
-        .flat_map(|suffix| records(&piece(&log, suffix)))
+        .flat_map(|suffix| records(&segment(&log, suffix)))
         .filter(|record| record["event"].as_str().unwrap().ends_with("_broadcast"))
         .map(|record| record["sequence"].as_u64().unwrap())
         .collect();
@@ -69,7 +69,7 @@ fn said_enough(log: &Path, messages: usize) -> bool {
     records(log).iter().filter(|record| record["event"] == "message_broadcast").count() >= messages
 }
 
-/// Wherever the log of a real run is cut into two pieces, even between a request and its answer, the pieces prove
+/// Wherever the log of a real run is cut into two segments, even between a request and its answer, the segments prove
 /// what the whole does.
 #[test]
 fn two_pieces_prove_what_the_whole_log_proves() {
@@ -95,13 +95,13 @@ fn two_pieces_prove_what_the_whole_log_proves() {
     for log in &all {
         let text = fs::read_to_string(log).unwrap();
         let lines: Vec<_> = text.split_inclusive('\n').collect();
-        let older = piece(log, ".1");
+        let older = segment(log, ".1");
         for cut in 1..=lines.len() {
             fs::write(&older, lines[..cut].concat()).unwrap();
             fs::write(log, lines[cut..].concat()).unwrap();
             // The newer one comes first, as a shell has them.
-            let pieces = [&all[..], std::slice::from_ref(&older)].concat();
-            assert_eq!(verify(&pieces), whole, "{} is cut after line {cut}", log.display());
+            let segments = [&all[..], std::slice::from_ref(&older)].concat();
+            assert_eq!(verify(&segments), whole, "{} is cut after line {cut}", log.display());
         }
         fs::remove_file(older).unwrap();
         fs::write(log, text).unwrap();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, TryRecvError};
 use std::thread;
 
-use chitchat::trace::gallery::{Log, Logs, mistakes, truthful};
+use chitchat::trace::gallery::{JsonLog, Logs, mistakes, truthful};
 use chitchat::trace::report::Rule;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -24,7 +24,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn read(folder: &Path) -> Logs {
-    let log = |path: PathBuf| Log::parse(path.display().to_string(), &fs::read_to_string(&path).unwrap()).unwrap();
+    let log =
+        |path: PathBuf| JsonLog::parse(path.display().to_string(), &fs::read_to_string(&path).unwrap()).unwrap();
     Logs(files(folder).into_iter().map(log).collect())
 }
 

@@ -1,20 +1,20 @@
-//! Who is here, kept up to date from joins and leaves.
+//! The list of participants that the user is shown, kept up to date from joins and leaves.
 
-use crate::client::{Event, Kind, Member};
+use crate::client::{Event, Kind, ParticipantInfo};
 
 /// How many names are listed at a time.
 const NAMES_MAX: usize = 100;
 
 /// The active participants, in order of joining, and which of them the user is.
 #[derive(Debug, Default)]
-pub(super) struct Roster {
-    members: Vec<Member>,
+pub(super) struct RosterDisplay {
+    members: Vec<ParticipantInfo>,
     me: String,
 }
 
-impl Roster {
+impl RosterDisplay {
     /// Begins with the roster of a Welcome.
-    pub(super) fn begin(&mut self, members: &[Member]) {
+    pub(super) fn begin(&mut self, members: &[ParticipantInfo]) {
         self.members = members.to_vec();
     }
 
@@ -25,7 +25,7 @@ impl Roster {
 
     /// Takes in an event. The roster of a Welcome may know of it already.
     pub(super) fn take(&mut self, event: &Event) {
-        let same = |member: &Member| member.participant_id == event.participant.participant_id;
+        let same = |member: &ParticipantInfo| member.participant_id == event.participant.participant_id;
         match event.kind {
             Kind::Joined if !self.members.iter().any(same) => self.members.push(event.participant.clone()),
             Kind::Left { .. } => self.members.retain(|member| !same(member)),
@@ -35,7 +35,7 @@ impl Roster {
 
     /// The names, separated by commas; with the user marked. Of many, the first, and how many more there are.
     pub(super) fn names(&self, mark: bool) -> String {
-        let name = |member: &Member| match member.participant_id == self.me {
+        let name = |member: &ParticipantInfo| match member.participant_id == self.me {
             true if mark => format!("{} (you)", member.display_name),
             _ => member.display_name.clone(),
         };
@@ -53,9 +53,9 @@ mod tests {
 
     #[test]
     fn of_many_names_the_first_are_listed() {
-        let member = |n: usize| Member { participant_id: format!("p{n}"), display_name: format!("n{n}") };
+        let member = |n: usize| ParticipantInfo { participant_id: format!("p{n}"), display_name: format!("n{n}") };
         let names = |count: usize| {
-            let mut roster = Roster::default();
+            let mut roster = RosterDisplay::default();
             roster.begin(&(0..count).map(member).collect::<Vec<_>>());
             roster.names(false)
         };

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use super::roster::Roster;
+use super::roster::RosterDisplay;
 use super::terminal::Terminal;
 use crate::chat::Sequence;
-use crate::cli::lines::Line;
+use crate::cli::lines::InputLine;
 use crate::cli::of_output;
-use crate::client::{Chat, Member, Missed, Update, Updates, show};
+use crate::client::{Chat, Missed, ParticipantInfo, Update, Updates, show};
 use crate::terminal::notice;
 use crate::wire::Reason;
 
@@ -34,7 +34,7 @@ pub(super) struct Screen {
     /// Who the user is.
     name: String,
     terminal: Option<Arc<Terminal>>,
-    roster: Mutex<Roster>,
+    roster: Mutex<RosterDisplay>,
     is_online: AtomicBool,
 }
 
@@ -62,12 +62,12 @@ impl Screen {
     }
 
     /// The user takes part.
-    pub(super) fn has_joined(&self, me: &Member, roster: &[Member]) {
+    pub(super) fn has_joined(&self, me: &ParticipantInfo, roster: &[ParticipantInfo]) {
         self.roster().is_me(&me.participant_id);
         self.here(roster);
     }
 
-    fn here(&self, roster: &[Member]) {
+    fn here(&self, roster: &[ParticipantInfo]) {
         self.roster().begin(roster);
         let names = self.roster().names(false);
         self.say(&format!("here: {names}"));
@@ -83,12 +83,12 @@ impl Screen {
         HELP.iter().for_each(|line| self.say(line));
     }
 
-    fn roster(&self) -> MutexGuard<'_, Roster> {
+    fn roster(&self) -> MutexGuard<'_, RosterDisplay> {
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A line was typed. A message is replaced by its event, unless it has to wait for the connection.
-    pub(super) fn typed(&self, line: &Line, is_message: bool) {
+    pub(super) fn typed(&self, line: &InputLine, is_message: bool) {
         if let Some(terminal) = &self.terminal {
             let replace = is_message && !self.json && self.is_online.load(Ordering::Relaxed);
             terminal.handled(line, replace);

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::termios::{LocalModes, isatty, tcgetattr, tcgetwinsize};
 
-use crate::cli::lines::{Line, is_waiting};
+use crate::cli::lines::{InputLine, is_waiting};
 
 /// Standard input and output, where both are one terminal.
 #[derive(Debug)]
@@ -47,8 +47,8 @@ impl Terminal {
     /// Reads lines, which must not wait.
     pub(in crate::cli) fn counting_lines(
         &self,
-        read: impl FnOnce() -> io::Result<(Vec<Line>, usize)>,
-    ) -> io::Result<(Vec<Line>, usize)> {
+        read: impl FnOnce() -> io::Result<(Vec<InputLine>, usize)>,
+    ) -> io::Result<(Vec<InputLine>, usize)> {
         let mut typing = self.lock();
         let read = read();
         typing.read += read.as_ref().map_or(0, |(lines, _)| lines.len());
@@ -64,7 +64,7 @@ impl Terminal {
     }
 
     /// A line is dealt with. Where it is to be replaced it is erased, if it is certain where it is.
-    pub(super) fn handled(&self, line: &Line, replace: bool) {
+    pub(super) fn handled(&self, line: &InputLine, replace: bool) {
         let mut typing = self.lock();
         typing.handled += 1;
         let is_covered = typing.is_covered;

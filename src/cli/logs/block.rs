@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 
 use super::{LINE_BYTES_MAX, LogError};
-use crate::trace::record::{Record, RecordFault};
+use crate::trace::record::{LogRecord, RecordFault};
 
 /// How much is read at a time.
 const BLOCK_BYTES: usize = 1 << 18;
@@ -158,32 +158,32 @@ pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
-/// What a line of a log is.
+/// A line of a log, parsed.
 #[derive(Debug)]
-pub(super) enum Line<'a> {
-    Record(Record<'a>),
+pub(super) enum LogLine<'a> {
+    Record(LogRecord<'a>),
     /// A record that is cut off, and the record of the next process, if it follows on the same line.
-    Torn(Option<Record<'a>>),
+    Torn(Option<LogRecord<'a>>),
     Fault(RecordFault),
 }
 
 /// The lines of a block.
-pub(super) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
-    text.split_inclusive('\n').map(|line| match Record::parse(line.trim_end()) {
-        Ok(record) => Line::Record(record),
-        Err(fault) => behind_the_tear(line, fault),
+pub(super) fn lines(text: &str) -> impl Iterator<Item = LogLine<'_>> {
+    text.split_inclusive('\n').map(|line| match LogRecord::parse(line.trim_end()) {
+        Ok(record) => LogLine::Record(record),
+        Err(fault) => after_torn_record(line, fault),
     })
 }
 
 /// A process that was killed leaves half a record. If another process went on in the same file, its first
 /// record follows on the same line, or that line was ended first.
-fn behind_the_tear(line: &str, fault: RecordFault) -> Line<'_> {
+fn after_torn_record(line: &str, fault: RecordFault) -> LogLine<'_> {
     let begins = line.rfind(RECORD_BEGINS).filter(|at| *at > 0);
-    if let Some(record) = begins.and_then(|at| Record::parse(line[at..].trim_end()).ok()) {
-        return Line::Torn(Some(record));
+    if let Some(record) = begins.and_then(|at| LogRecord::parse(line[at..].trim_end()).ok()) {
+        return LogLine::Torn(Some(record));
     }
     let ended = line.ends_with('\n');
     let half =
         || fault.is_half() && (line.starts_with(RECORD_BEGINS) || RECORD_BEGINS.starts_with(line.trim_end()));
-    if !ended || half() { Line::Torn(None) } else { Line::Fault(fault) }
+    if !ended || half() { LogLine::Torn(None) } else { LogLine::Fault(fault) }
 }

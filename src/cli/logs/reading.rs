@@ -1,17 +1,16 @@
 //! Reading on several threads, with the records in order all the same.
 //!
-//! Making a record of a line takes longer than looking at the record. So each thread fetches a block, parses it
-//! by itself, waits until it is that block's turn, and then hands over the records. Whoever takes them sees one
-//! record after the other, as if a single thread had read; and of the files no more than a block a thread is in
-//! memory.
+//! Parsing a line takes longer than checking its record. So each thread fetches a block, parses it, waits for the block's
+//! turn, and then hands its records over. The sink sees one record after the other, as if a single thread had read, and
+//! memory holds no more than one block per thread.
 
 use std::num::NonZero;
 use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use super::block::{Block, BlockError, Line, Source, lines, text};
-use super::{Log, LogError, Piece, Sink};
+use super::block::{Block, BlockError, LogLine, Source, lines, text};
+use super::{Log, LogError, LogSegment, Sink};
 use crate::trace::record::LineRef;
 
 /// More would wait for their turn.
@@ -19,33 +18,34 @@ const THREADS_MAX: usize = 8;
 
 /// Reads logs until `sink` wants no more.
 pub(in crate::cli) fn read(logs: &[&Log], sink: &mut dyn Sink) -> Result<(), LogError> {
-    let pieces: Vec<_> = logs.iter().flat_map(|log| log.pieces.iter().map(|piece| (*log, piece))).collect();
-    let files: Vec<_> = pieces.iter().map(|(_, piece)| (&*piece.path, piece.bytes)).collect();
-    let state = State { sink, turn: 0, file: None, line: 0, end: None };
-    let (source, state) = (Mutex::new(Source::new(&files)), Mutex::new(state));
-    let crew = Crew { pieces: &pieces, source, state, turned: Condvar::new() };
+    let segments: Vec<_> =
+        logs.iter().flat_map(|log| log.segments.iter().map(|segment| (*log, segment))).collect();
+    let files: Vec<_> = segments.iter().map(|(_, segment)| (&*segment.path, segment.bytes)).collect();
+    let ordered = OrderedSink { sink, turn: 0, file: None, line: 0, end: None };
+    let (source, ordered) = (Mutex::new(Source::new(&files)), Mutex::new(ordered));
+    let workers = OrderedWorkers { segments: &segments, source, ordered, turned: Condvar::new() };
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
     thread::scope(|scope| {
         for _ in 1..threads {
-            scope.spawn(|| crew.work());
+            scope.spawn(|| workers.work());
         }
-        crew.work();
+        workers.work();
     });
-    let state = crew.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    state.end.unwrap_or(Ok(()))
+    let ordered = workers.ordered.into_inner().unwrap_or_else(PoisonError::into_inner);
+    ordered.end.unwrap_or(Ok(()))
 }
 
-/// What the threads share.
-struct Crew<'a> {
-    /// Of each file that is read, the log that it is a piece of.
-    pieces: &'a [(&'a Log, &'a Piece)],
+/// Threads that parse blocks in parallel and hand them over in order: what they share.
+struct OrderedWorkers<'a> {
+    /// Of each file that is read, the log that it is a segment of.
+    segments: &'a [(&'a Log, &'a LogSegment)],
     source: Mutex<Source<'a>>,
-    state: Mutex<State<'a>>,
+    ordered: Mutex<OrderedSink<'a>>,
     turned: Condvar,
 }
 
-/// What belongs to the thread whose turn it is.
-struct State<'a> {
+/// The sink, and how far it is: used by the thread whose turn it is.
+struct OrderedSink<'a> {
     sink: &'a mut dyn Sink,
     /// The block whose records come next.
     turn: u64,
@@ -56,67 +56,67 @@ struct State<'a> {
     end: Option<Result<(), LogError>>,
 }
 
-impl Crew<'_> {
+impl OrderedWorkers<'_> {
     fn work(&self) {
-        let _alarm = Alarm(self);
+        let _guard = PanicGuard(self);
         loop {
             let Some(mut block) = lock(&self.source).next() else { return };
             let error = block.error.take();
             let text = text(&block.bytes);
-            let lines: Vec<Line<'_>> = lines(&text).collect();
+            let lines: Vec<LogLine<'_>> = lines(&text).collect();
             let turn = self
                 .turned
-                .wait_while(lock(&self.state), |state| state.turn != block.number && state.end.is_none());
-            let mut state = turn.unwrap_or_else(PoisonError::into_inner);
-            if state.end.is_some() {
+                .wait_while(lock(&self.ordered), |ordered| ordered.turn != block.number && ordered.end.is_none());
+            let mut ordered = turn.unwrap_or_else(PoisonError::into_inner);
+            if ordered.end.is_some() {
                 return;
             }
-            state.begin(self.pieces, block.place);
-            let (log, piece) = self.pieces[block.place];
-            state.end = state.take(log, piece, &block, &lines, error);
-            state.turn += 1;
+            ordered.begin(self.segments, block.place);
+            let (log, segment) = self.segments[block.place];
+            ordered.end = ordered.take(log, segment, &block, &lines, error);
+            ordered.turn += 1;
             self.turned.notify_all();
         }
     }
 }
 
-impl State<'_> {
-    /// A block of this file comes next. The lines of a log are counted over all its pieces.
-    fn begin(&mut self, pieces: &[(&Log, &Piece)], file: usize) {
+impl OrderedSink<'_> {
+    /// A block of this file comes next. The lines of a log are counted over all its segments.
+    fn begin(&mut self, segments: &[(&Log, &LogSegment)], file: usize) {
         let before = self.file.replace(file);
         if before == Some(file) {
             return;
         }
-        let (log, piece) = pieces[file];
-        if before.is_none_or(|before| pieces[before].0.number != log.number) {
+        let (log, segment) = segments[file];
+        if before.is_none_or(|before| segments[before].0.number != log.number) {
             self.line = 0;
         }
-        piece.lines_before.store(self.line, Ordering::Relaxed);
+        segment.lines_before.store(self.line, Ordering::Relaxed);
     }
 
     /// Hands over a block. Says if that is the end.
     fn take(
         &mut self,
         log: &Log,
-        piece: &Piece,
+        segment: &LogSegment,
         block: &Block,
-        lines: &[Line<'_>],
+        lines: &[LogLine<'_>],
         error: Option<BlockError>,
     ) -> Option<Result<(), LogError>> {
-        let (file, path) = (log.number, &*piece.path);
-        let lines_before = piece.lines_before.load(Ordering::Relaxed);
+        let (file, path) = (log.number, &*segment.path);
+        let lines_before = segment.lines_before.load(Ordering::Relaxed);
         let mut torn = false;
         for line in lines {
             self.line += 1;
             let at = LineRef { file, line: self.line };
             let record = match line {
-                Line::Record(record) => Some(record),
-                Line::Torn(record) => {
+                LogLine::Record(record) => Some(record),
+                LogLine::Torn(record) => {
                     torn = true;
                     self.sink.torn(at);
                     record.as_ref()
                 }
-                Line::Fault(fault) => {
+                LogLine::Fault(fault) => {
                     let (path, fault) = (path.to_owned(), fault.to_string());
                     return Some(Err(LogError::Line { path, line: self.line - lines_before, fault }));
                 }
@@ -139,19 +139,19 @@ impl State<'_> {
     }
 }
 
-/// Ends the waiting of the others should a thread panic.
-struct Alarm<'a, 'c>(&'a Crew<'c>);
+/// Wakes the other threads, and ends them, if one panics.
+struct PanicGuard<'a, 'c>(&'a OrderedWorkers<'c>);
 
-impl Drop for Alarm<'_, '_> {
+impl Drop for PanicGuard<'_, '_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            lock(&self.0.state).end = Some(Ok(()));
+            lock(&self.0.ordered).end = Some(Ok(()));
             self.0.turned.notify_all();
         }
     }
 }
 
-/// A thread that panicked ends them all, so what it left half done is of no matter.
+/// A thread that panicked ends them all, so what it left half done does not matter.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

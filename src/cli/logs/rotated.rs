@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
 
-use super::{First, Log, Piece};
+use super::{First, Log, LogSegment};
 
 /// How the name of a log ends; what follows it a rotation has added.
 const EXTENSION: &str = ".jsonl";
@@ -15,34 +15,34 @@ fn name(path: &Path) -> Option<(&Path, &str)> {
     Some((path.parent()?, &file[..end]))
 }
 
-/// Whether two files are pieces of one log, by their names.
-pub(super) fn is_piece(a: &Path, b: &Path) -> bool {
+/// Whether two files are segments of one log, by their names.
+pub(super) fn is_segment(a: &Path, b: &Path) -> bool {
     name(a).is_some_and(|name_of_a| Some(name_of_a) == name(b))
 }
 
 /// Makes logs of files. A file continues an earlier one if it has the same name but for the rotation. One that
-/// begins at the same time as another is not a piece but a copy.
+/// begins at the same time as another is not a segment but a copy.
 pub(super) fn join(files: Vec<(PathBuf, First)>) -> Vec<Log> {
     let mut in_time: Vec<_> = files.into_iter().zip(0..).collect();
     in_time.sort_by_key(|((_, first), number)| (first.at, *number));
-    // Each with the time at which its newest piece begins.
+    // Each with the time at which its newest segment begins.
     let mut logs: Vec<(Log, i64)> = Vec::new();
     for ((path, first), number) in in_time {
         let goes_on = |(log, newest): &&mut (Log, i64)| {
-            log.component == first.component && *newest < first.at && is_piece(&log.pieces[0].path, &path)
+            log.component == first.component && *newest < first.at && is_segment(&log.segments[0].path, &path)
         };
         let before = logs.iter_mut().filter(goes_on).max_by_key(|(_, newest)| *newest);
         let is_first = before.is_none();
         let lines_before = AtomicU32::new(if is_first { 0 } else { u32::MAX });
-        let piece = Piece { path, bytes: 0, lines_before };
+        let segment = LogSegment { path, bytes: 0, lines_before };
         match before {
             Some((log, newest)) => {
-                log.pieces.push(piece);
+                log.segments.push(segment);
                 *newest = first.at;
             }
             None => {
-                let (component, begins, pieces) = (first.component, first.at, vec![piece]);
-                logs.push((Log { number, component, begins, pieces }, first.at));
+                let (component, begins, segments) = (first.component, first.at, vec![segment]);
+                logs.push((Log { number, component, begins, segments }, first.at));
             }
         }
     }
@@ -69,8 +69,10 @@ mod tests {
             file("l/client-a.jsonl.bak", 10),
             file("l/notes", 40),
         ]);
-        let paths: Vec<Vec<_>> =
-            logs.iter().map(|log| log.pieces.iter().map(|piece| piece.path.to_str().unwrap()).collect()).collect();
+        let paths: Vec<Vec<_>> = logs
+            .iter()
+            .map(|log| log.segments.iter().map(|segment| segment.path.to_str().unwrap()).collect())
+            .collect();
         assert_eq!(
             paths,
             [

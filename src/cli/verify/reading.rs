@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::cli::logs::{self, Log, LogError, Sink};
 use crate::cli::progress::Progress;
-use crate::trace::record::{Component, LineRef, Record};
+use crate::trace::record::{Component, LineRef, LogRecord};
 use crate::trace::report::Report;
 use crate::trace::verify::Checker;
 
@@ -32,7 +32,7 @@ fn read(logs: &[Log], mixed: BTreeSet<u32>) -> Result<Pass, LogError> {
         let wanted: Vec<_> = logs.iter().filter(wanted).collect();
         pass.of_service = of_service;
         logs::read(&wanted, &mut pass)?;
-        if let Some(line) = pass.misfit {
+        if let Some(line) = pass.interleaved {
             let (path, line) = logs[line.file as usize].place(line.line);
             return Err(LogError::Interleaved { path: path.to_owned(), line });
         }
@@ -50,8 +50,8 @@ struct Pass {
     mixed: BTreeSet<u32>,
     /// Files that began as another's, and then had records of the service, which have to come first.
     late: BTreeSet<u32>,
-    /// A record that has no place in the order of its file.
-    misfit: Option<LineRef>,
+    /// A record that belongs to another process than the records before it.
+    interleaved: Option<LineRef>,
     progress: Progress,
     read: u64,
     read_before: u64,
@@ -65,7 +65,7 @@ impl Pass {
             of_service: true,
             mixed,
             late: BTreeSet::new(),
-            misfit: None,
+            interleaved: None,
             progress: Progress::of("read", bytes / MEGABYTE, "MB"),
             read: 0,
             read_before: 0,
@@ -74,11 +74,11 @@ impl Pass {
 }
 
 impl Sink for Pass {
-    fn record(&mut self, line: LineRef, record: &Record<'_>) -> bool {
+    fn record(&mut self, line: LineRef, record: &LogRecord<'_>) -> bool {
         let of_service = record.component == Component::Server;
         if of_service == self.of_service {
             let fits = self.checker.take(line, record).is_ok();
-            self.misfit = (!fits).then_some(line);
+            self.interleaved = (!fits).then_some(line);
             return fits;
         }
         if self.of_service {

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::{Driver, Exit, in_words};
 use crate::client::Update;
-use crate::client::check::Greeting;
+use crate::client::check::CheckedWelcome;
 use crate::client::connect::{RECONNECT_LONGEST, WAIT_LONGEST};
 use crate::client::connection::{Failure, Link, dial, open};
 use crate::wire::Reason;
@@ -25,16 +25,16 @@ impl Driver {
                     let opened = self.meanwhile(open(&mut stub, request, options.patience)).await?;
                     self.unanswered += u32::from(matches!(&opened, Err(failure) if failure.is_silence()));
                     opened.and_then(|(stream, welcome)| {
-                        let greeting = self.shared.lock().session.check(welcome).map_err(Failure::Protocol)?;
-                        Ok((stub, stream, greeting))
+                        let welcome = self.shared.lock().session.check(welcome).map_err(Failure::Protocol)?;
+                        Ok((stub, stream, welcome))
                     })
                 }
                 Err(failure) => Err(failure),
             };
             match opened {
-                Ok((stub, stream, greeting)) => {
-                    let heartbeat = greeting.heartbeat;
-                    self.welcome(greeting, over)?;
+                Ok((stub, stream, welcome)) => {
+                    let heartbeat = welcome.heartbeat;
+                    self.welcome(welcome, over)?;
                     return Ok(Link::new(stub, stream, heartbeat));
                 }
                 Err(Failure::SessionOver(reason)) => {
@@ -74,13 +74,13 @@ impl Driver {
     }
 
     /// Takes in the Welcome of another stream, and tells the program.
-    fn welcome(&mut self, greeting: Greeting, mut over: Option<Reason>) -> Result<(), Exit> {
-        if !greeting.resumed && over.is_none() {
+    fn welcome(&mut self, welcome: CheckedWelcome, mut over: Option<Reason>) -> Result<(), Exit> {
+        if !welcome.resumed && over.is_none() {
             // A service that begins another membership where one was to be resumed has forgotten that one.
             over = Some(Reason::SessionUnknown);
             self.session_over()?;
         }
-        let welcomed = self.shared.lock().session.welcome(greeting);
+        let welcomed = self.shared.lock().session.welcome(welcome);
         self.outgoing.reconnected();
         match over {
             Some(why) => self.shared.push(Update::JoinedAnew { why, roster: welcomed.roster }),

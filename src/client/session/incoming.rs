@@ -3,7 +3,7 @@
 use super::{Membership, Session, Welcomed};
 use crate::chat::{LogicalTime, Sequence};
 use crate::client::Receipt;
-use crate::client::check::{self, Greeting, ProtocolFault};
+use crate::client::check::{self, CheckedWelcome, ProtocolFault};
 use crate::client::event::{Event, Kind};
 use crate::client::roster::Roster;
 use crate::record::record;
@@ -11,27 +11,27 @@ use crate::wire::pb;
 
 impl Session {
     /// Checks the Welcome of a stream against what it was asked for and what this participant knows.
-    pub(in crate::client) fn check(&self, welcome: pb::Welcome) -> Result<Greeting, ProtocolFault> {
-        let greeting = check::welcome(welcome)?;
-        if !greeting.resumed {
-            return Ok(greeting);
+    pub(in crate::client) fn check(&self, welcome: pb::Welcome) -> Result<CheckedWelcome, ProtocolFault> {
+        let welcome = check::welcome(welcome)?;
+        if !welcome.resumed {
+            return Ok(welcome);
         }
         let is_same = |membership: &Membership| {
-            membership.epoch == greeting.epoch && membership.me.participant_id == greeting.me.participant_id
+            membership.epoch == welcome.epoch && membership.me.participant_id == welcome.me.participant_id
         };
         if !self.membership.as_ref().is_some_and(is_same) {
             return Err(ProtocolFault::OtherSession);
         }
-        let (head, position) = (greeting.head, self.position.max(self.cursor));
+        let (head, position) = (welcome.head, self.position.max(self.cursor));
         if head < position {
             return Err(ProtocolFault::Behind { head, position });
         }
-        Ok(greeting)
+        Ok(welcome)
     }
 
     /// Takes in the Welcome of a stream.
-    pub(in crate::client) fn welcome(&mut self, greeting: Greeting) -> Welcomed {
-        let Greeting { token, epoch, me, head, logical_time, resumed, roster, heartbeat } = greeting;
+    pub(in crate::client) fn welcome(&mut self, welcome: CheckedWelcome) -> Welcomed {
+        let CheckedWelcome { token, epoch, me, head, logical_time, resumed, roster, heartbeat } = welcome;
         let local_time = self.clock.receive(logical_time);
         record!(
             INFO,
@@ -91,7 +91,7 @@ impl Session {
         if expected.is_none() && !(is_own && matches!(event.kind, Kind::Joined)) {
             return Err(ProtocolFault::FirstEvent);
         }
-        let own_id = event.kind.particulars().message_id.filter(|_| is_own);
+        let own_id = event.kind.fields().message_id.filter(|_| is_own);
         let Event { sequence, logical_time, .. } = event;
         self.receipts.came(Receipt { sequence, logical_time }, own_id)?;
         self.roster.follow(&event)?;

@@ -14,7 +14,7 @@ use rusqlite::backup::{Backup, StepResult};
 
 use super::error::{OpenError, OpenFault};
 use super::head::Head;
-use super::inspect::Inspected;
+use super::inspect::ReadOnlyJournal;
 use super::{beside, connect, history, open, schema};
 use crate::chat::{Conversation, Sequence};
 use crate::journal::JournalError;
@@ -81,7 +81,7 @@ impl Drop for Unfinished {
     }
 }
 
-impl Inspected {
+impl ReadOnlyJournal {
     /// Copies the journal as it is now to a new file, checks the copy, and returns the conversation in it.
     ///
     /// # Errors

@@ -100,7 +100,7 @@ pub enum OpenFault {
     Shortened {
         /// The newest event that is there.
         head: Sequence,
-        /// The newest event that somebody was promised.
+        /// The newest event that had been acknowledged.
         acknowledged: Sequence,
     },
     /// It cannot be written.

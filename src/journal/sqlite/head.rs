@@ -1,11 +1,11 @@
 //! The small file beside a journal, `chitchat.db-head`: the lock by which one service at a time writes the
-//! journal, and the newest position that anybody was promised.
+//! journal, and the newest position that has been acknowledged.
 //!
 //! SQLite ends its log at the last commit that it finds whole. So a log that lost its end, or a bit in the
 //! middle, reads like a log that never got further, and acknowledged events would be gone without a word.
 //! This file is the second witness. It is written after a commit and before the answer, in place and
 //! without fsync, which costs a microsecond: it can lag behind the journal, but never be ahead of what the
-//! journal has put on the disk. It is a check, not a record: without it, or with a torn one, a journal opens.
+//! journal has put on the disk. It is a check, not a source: without it, or with a torn one, a journal opens.
 //!
 //! SQLite's own locks would not do, because other processes shall be able to read the journal meanwhile. The journal's
 //! main file is locked too, by the kind of lock that SQLite does not use: it may have another name elsewhere, by a
@@ -30,7 +30,7 @@ const BYTES_MAX: u64 = 1024;
 pub(super) struct Head {
     /// Of which journal.
     pub(super) epoch: Epoch,
-    /// The newest event that somebody was promised.
+    /// The newest event that has been acknowledged.
     pub(super) sequence: Sequence,
     /// Its chain.
     pub(super) chain: Chain,

@@ -9,9 +9,9 @@ use tokio::sync::Semaphore;
 
 use super::connect;
 use super::error::{Damage, Fault, classify};
-use super::row::{Decoder, SELECT, chain_of, sequence_of};
+use super::row::{RowDecoder, SELECT, chain_of, sequence_of};
 use crate::chat::Sequence;
-use crate::journal::{Chain, Epoch, History, JournalError, Recorded};
+use crate::journal::{Chain, Epoch, History, JournalError, JournalEvent};
 
 /// How many pages are read at a time. Further readers wait: more would only compete for the same disk.
 const READERS: usize = 4;
@@ -35,7 +35,7 @@ struct Readers {
 /// The journal has been closed.
 #[derive(Debug, thiserror::Error)]
 #[error("it is closed")]
-struct Closed;
+struct HistoryClosed;
 
 impl SqliteHistory {
     pub(super) fn new(path: PathBuf, epoch: Epoch) -> Self {
@@ -52,8 +52,8 @@ impl SqliteHistory {
 
 #[async_trait]
 impl History for SqliteHistory {
-    async fn read(&self, after: Sequence, limit: usize) -> Result<Vec<Recorded>, JournalError> {
-        let closed = |_| JournalError::Unavailable(Closed.into());
+    async fn read(&self, after: Sequence, limit: usize) -> Result<Vec<JournalEvent>, JournalError> {
+        let closed = |_| JournalError::Unavailable(HistoryClosed.into());
         let permit = self.permits.clone().acquire_owned().await.map_err(closed)?;
         let readers = self.readers.clone();
         let reading = tokio::task::spawn_blocking(move || {
@@ -65,10 +65,10 @@ impl History for SqliteHistory {
 }
 
 impl Readers {
-    fn read(&self, after: Sequence, limit: usize) -> Result<Vec<Recorded>, JournalError> {
+    fn read(&self, after: Sequence, limit: usize) -> Result<Vec<JournalEvent>, JournalError> {
         let idle = match &mut *self.idle() {
             Some(idle) => idle.pop(),
-            None => return Err(JournalError::Unavailable(Closed.into())),
+            None => return Err(JournalError::Unavailable(HistoryClosed.into())),
         };
         let connection = idle.map_or_else(|| connect::for_reading(&self.path), Ok).map_err(classify)?;
         // A connection that has failed is not used again.
@@ -90,7 +90,7 @@ pub(super) fn page(
     epoch: &Epoch,
     after: Sequence,
     limit: usize,
-) -> Result<Vec<Recorded>, JournalError> {
+) -> Result<Vec<JournalEvent>, JournalError> {
     // The event before the page comes along, for its chain.
     let before = usize::from(after > Sequence(0));
     let rows_max = i64::try_from(limit.saturating_add(before)).unwrap_or(i64::MAX);
@@ -108,7 +108,7 @@ pub(super) fn page(
             Some(row) => chain_of(row).map_err(|fault| Damage { sequence: after, fault })?,
         }
     };
-    let mut decoder = Decoder::after(after, chain);
+    let mut decoder = RowDecoder::after(after, chain);
     let mut events = Vec::new();
     while let Some(row) = rows.next().map_err(classify)? {
         events.push(decoder.decode(row)?);

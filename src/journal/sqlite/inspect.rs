@@ -1,4 +1,4 @@
-//! Looking at a journal without writing it, also while a service does.
+//! Reading a journal without writing it, also while a service does.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use super::{beside, connect, open, schema, size_of};
 use crate::chat::Sequence;
 use crate::journal::{Epoch, History};
 
-/// A journal that is being looked at. It takes no lock and writes nothing to the journal.
-pub struct Inspected {
+/// A journal opened for reading only. It takes no lock and writes nothing to the journal.
+pub struct ReadOnlyJournal {
     path: PathBuf,
     connection: Connection,
     /// As of the opening, and read before the journal was: a service that writes meanwhile is ahead of it.
@@ -41,16 +41,16 @@ pub struct Summary {
     pub log_bytes: u64,
 }
 
-impl Inspected {
-    /// Opens a journal to look at it.
+impl ReadOnlyJournal {
+    /// Opens a journal for reading.
     ///
     /// # Errors
     /// [`OpenError`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        Self::look_at(path).map_err(|fault| fault.at(path))
+        Self::open_path(path).map_err(|fault| fault.at(path))
     }
 
-    fn look_at(path: &Path) -> Result<Self, OpenFault> {
+    fn open_path(path: &Path) -> Result<Self, OpenFault> {
         open::check_file(path)?;
         let path = open::resolve(path)?;
         let acknowledged = Head::beside(&path)?;
@@ -105,13 +105,16 @@ impl Inspected {
     /// [`OpenError`] where it does not, or where nothing tells.
     pub fn check_end(&self) -> Result<(), OpenError> {
         open::check_acknowledged(&self.connection, &self.head, self.acknowledged.as_ref())
-            .and_then(|()| open::check_company(&self.connection, &self.path, &self.head))
+            .and_then(|()| open::check_companion_files(&self.connection, &self.path, &self.head))
             .map_err(|fault| fault.at(&self.path))
     }
 }
 
-impl fmt::Debug for Inspected {
+impl fmt::Debug for ReadOnlyJournal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inspected").field("path", &self.path).field("head", &self.head).finish_non_exhaustive()
+        f.debug_struct("ReadOnlyJournal")
+            .field("path", &self.path)
+            .field("head", &self.head)
+            .finish_non_exhaustive()
     }
 }

@@ -99,7 +99,7 @@ fn open_or_create(
     // A log can be long, and knows nothing of an epoch that has just begun.
     let logged = if is_new { None } else { logged(&head.epoch).map_err(OpenFault::Log)? };
     if logged.is_none() {
-        check_company(&connection, path, &head)?;
+        check_companion_files(&connection, path, &head)?;
     }
     // From here on the file is written to.
     schema::migrate(&mut connection, version)?;
@@ -159,7 +159,7 @@ pub(super) fn head(connection: &Connection, epoch: Epoch) -> Result<Head, OpenFa
     Ok(Head { epoch, sequence, chain })
 }
 
-/// Everything that anybody was promised must be there, and be the same.
+/// Everything that has been acknowledged must be there, unchanged.
 pub(super) fn check_acknowledged(
     connection: &Connection,
     head: &Head,
@@ -188,7 +188,7 @@ pub(super) fn check_acknowledged(
 
 /// A main file that a log belongs to lacks what is in that log, and without the log and the head file nothing
 /// shows that. A copy that SQLite made with VACUUM INTO, or `chitchat journal backup`, needs neither: it has no log.
-pub(super) fn check_company(connection: &Connection, path: &Path, head: &Head) -> Result<(), OpenFault> {
+pub(super) fn check_companion_files(connection: &Connection, path: &Path, head: &Head) -> Result<(), OpenFault> {
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     if mode == "wal" && size_of(&beside(path, "-wal"))? == 0 && size_of(&beside(path, "-head"))? == 0 {
         return Err(OpenFault::Alone { path: path.to_owned(), events: head.sequence });

@@ -13,14 +13,14 @@ use crate::chat::{
     Sequence, SessionKey,
 };
 use crate::journal::chain::{bytes_of, hex, readable};
-use crate::journal::{Chain, Recorded};
+use crate::journal::{Chain, JournalEvent};
 
 /// Puts one event into the table: the order of [`insert`].
 pub(super) const INSERT: &str = "INSERT INTO event (sequence, logical_time, sent_logical_time, recorded_at, kind, \
     participant_id, display_name, session_digest, text, message_id, seen_sequence, reason, chain) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
-/// Events from a position on, that one included: the order of [`Decoder`].
+/// Events from a position on, that one included: the order of [`RowDecoder`].
 pub(super) const SELECT: &str = "SELECT sequence, logical_time, sent_logical_time, recorded_at, kind, \
     participant_id, display_name, session_digest, text, message_id, seen_sequence, reason, chain \
     FROM event WHERE sequence >= ?1 ORDER BY sequence LIMIT ?2";
@@ -69,14 +69,14 @@ fn name_of(reason: LeaveReason) -> &'static str {
 }
 
 /// Turns rows into events again, and holds every one to its chain.
-pub(super) struct Decoder {
+pub(super) struct RowDecoder {
     chain: Chain,
     sequence: Sequence,
     /// Names that have passed their rules already; most rows name somebody who was named before.
     names: HashMap<Box<str>, DisplayName>,
 }
 
-impl Decoder {
+impl RowDecoder {
     /// A decoder of what follows a position that has this chain.
     pub(super) fn after(sequence: Sequence, chain: Chain) -> Self {
         Self { chain, sequence, names: HashMap::new() }
@@ -86,7 +86,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Damage`] where it is not what was recorded after the one before.
-    pub(super) fn decode(&mut self, row: &Row<'_>) -> Result<Recorded, Damage> {
+    pub(super) fn decode(&mut self, row: &Row<'_>) -> Result<JournalEvent, Damage> {
         let sequence = self.sequence.next();
         let damaged = |fault| Damage { sequence, fault };
         if number(row, 0, "sequence").map_err(damaged)? != sequence.0 {
@@ -98,7 +98,7 @@ impl Decoder {
             return Err(damaged(Fault::Chain));
         }
         (self.sequence, self.chain) = (sequence, chain);
-        Ok(Recorded { event: Arc::new(event), chain })
+        Ok(JournalEvent { event: Arc::new(event), chain })
     }
 
     fn event(&mut self, row: &Row<'_>, sequence: Sequence) -> Result<Event, Fault> {

@@ -294,16 +294,16 @@ async fn a_clock_that_is_far_off_does_not_stop_the_conversation() {
 async fn a_journal_can_be_looked_at_while_it_is_written_and_when_it_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("j.db");
-    assert!(matches!(Inspected::open(&path).unwrap_err().fault, OpenFault::Missing));
+    assert!(matches!(ReadOnlyJournal::open(&path).unwrap_err().fault, OpenFault::Missing));
     let events = conversation(25);
     let mut journal = open(&path).unwrap();
     append_all(&mut journal, &events, 5).await;
     let look = async || {
-        let inspected = Inspected::open(&path).unwrap();
-        inspected.check().unwrap();
-        let summary = inspected.summary().unwrap();
+        let read_only = ReadOnlyJournal::open(&path).unwrap();
+        read_only.check().unwrap();
+        let summary = read_only.summary().unwrap();
         assert_eq!((summary.head, summary.schema_version), (Sequence(25), 1));
-        assert_eq!(read_all(&*inspected.history()).await.unwrap(), events);
+        assert_eq!(read_all(&*read_only.history()).await.unwrap(), events);
         summary.chain
     };
     let chain = look().await;

@@ -15,7 +15,7 @@ use super::head::{Head, HeadFile};
 use super::row::{self, INSERT};
 use super::schema;
 use crate::chat::Event;
-use crate::journal::{Committed, JournalError, Recorded};
+use crate::journal::{Committed, JournalError, JournalEvent};
 
 /// After so many commits or events the log is taken over into the main file, so that it stays at a few MiB.
 const CHECKPOINT_COMMITS: u32 = 1024;
@@ -27,8 +27,8 @@ pub(super) struct Append {
     pub(super) answer: oneshot::Sender<Result<Committed, JournalError>>,
 }
 
-/// What the thread is given.
-pub(super) struct Start {
+/// What the writer's thread is given.
+pub(super) struct WriterParts {
     pub(super) path: PathBuf,
     pub(super) head_file: HeadFile,
     pub(super) connection: Connection,
@@ -36,9 +36,9 @@ pub(super) struct Start {
     pub(super) head: Head,
 }
 
-/// Somebody else has changed a file of the journal.
+/// Another process has changed a file of the journal.
 #[derive(Debug, thiserror::Error)]
-enum Meddling {
+enum ExternalChange {
     #[error("the file {} has been removed or replaced while it was in use", .0.display())]
     Displaced(PathBuf),
     #[error("the file {} has been emptied or cut while it was in use", .0.display())]
@@ -53,36 +53,36 @@ struct OutOfOrder {
     head: u64,
 }
 
-/// How the writer's work ended.
-enum End {
+/// Why the writer stopped.
+enum WriterExit {
     /// Nobody can send any more.
     Closed,
-    /// Whoever asked last has been told that there is no going on.
-    Told,
-    /// There is no going on, and somebody has yet to be told.
+    /// It cannot continue, and the last caller has been told.
+    Reported,
+    /// It cannot continue, and the next caller has to be told.
     Failed(JournalError),
 }
 
-/// Records batches until nobody can send any more, or until going on would be a risk.
-pub(super) fn run(start: Start, mut requests: mpsc::Receiver<Append>) {
+/// Commits batches until all senders are gone, or until continuing would risk what is committed.
+pub(super) fn run(parts: WriterParts, mut requests: mpsc::Receiver<Append>) {
     // Variables go in reverse order: the lock in the head file outlives the connection, also in a panic.
-    let Start { path, mut head_file, connection, head } = start;
-    let (end, recorded) = match Writer::new(&path, &connection, &mut head_file, head) {
+    let WriterParts { path, mut head_file, connection, head } = parts;
+    let (exit, recorded) = match Writer::new(&path, &connection, &mut head_file, head) {
         Ok(mut writer) => (writer.work(&mut requests), writer.recorded),
-        Err(error) => (End::Failed(classify(error)), false),
+        Err(error) => (WriterExit::Failed(classify(error)), false),
     };
-    match end {
+    match exit {
         // A journal that nothing was added to was perhaps never looked through either, or found damaged:
         // it stays as it is.
-        End::Closed if recorded => {
+        WriterExit::Closed if recorded => {
             let closed = keep_log_on_close(&connection, false)
                 .and_then(|()| connection.close().map_err(|(_, error)| error));
             if let Err(error) = closed {
                 tracing::warn!(%error, "the journal's log stays beside it");
             }
         }
-        End::Closed | End::Told => {}
-        End::Failed(error) => {
+        WriterExit::Closed | WriterExit::Reported => {}
+        WriterExit::Failed(error) => {
             tracing::error!(%error, "the journal's writer stops");
             if let Some(Append { answer, .. }) = requests.blocking_recv() {
                 let _ = answer.send(Err(error));
@@ -98,7 +98,7 @@ struct Writer<'a> {
     commit: Statement<'a>,
     rollback: Statement<'a>,
     checkpoint: Statement<'a>,
-    files: Files,
+    files: WatchedFiles,
     head_file: &'a mut HeadFile,
     /// Where the journal ends.
     head: Head,
@@ -123,7 +123,7 @@ impl<'a> Writer<'a> {
             commit: connection.prepare("COMMIT")?,
             rollback: connection.prepare("ROLLBACK")?,
             checkpoint: connection.prepare("PRAGMA wal_checkpoint(PASSIVE)")?,
-            files: Files::at(path),
+            files: WatchedFiles::at(path),
             head_file,
             head,
             recorded: false,
@@ -132,7 +132,7 @@ impl<'a> Writer<'a> {
         })
     }
 
-    fn work(&mut self, requests: &mut mpsc::Receiver<Append>) -> End {
+    fn work(&mut self, requests: &mut mpsc::Receiver<Append>) -> WriterExit {
         while let Some(Append { events, answer }) = requests.blocking_recv() {
             let appended = self.append(events);
             let fatal = matches!(appended, Err(JournalError::Fatal(_)));
@@ -141,14 +141,14 @@ impl<'a> Writer<'a> {
             // Whoever asked may be gone; what is recorded stays recorded.
             let _ = answer.send(appended);
             if fatal {
-                return End::Told;
+                return WriterExit::Reported;
             }
             // After the answer: nobody has to wait for it who does not come during it.
             if let Err(error) = self.checkpoint_if_due() {
-                return End::Failed(error);
+                return WriterExit::Failed(error);
             }
         }
-        End::Closed
+        WriterExit::Closed
     }
 
     fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Committed, JournalError> {
@@ -173,10 +173,10 @@ impl<'a> Writer<'a> {
             // The events themselves are on the disk. Only the second witness of that is missing.
             tracing::warn!(%error, "the newest position could not be noted beside the journal");
         }
-        Ok(Committed::promise(recorded))
+        Ok(Committed::assume_committed(recorded))
     }
 
-    fn transaction(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Recorded>, JournalError> {
+    fn transaction(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<JournalEvent>, JournalError> {
         self.begin.execute([]).map_err(classify)?;
         let (mut head, mut chain) = (self.head.sequence, self.head.chain);
         let mut recorded = Vec::with_capacity(events.len());
@@ -187,7 +187,7 @@ impl<'a> Writer<'a> {
             }
             (head, chain) = (event.sequence, chain.with(&event));
             row::insert(&mut self.insert, &event, chain).map_err(classify)?;
-            recorded.push(Recorded { event, chain });
+            recorded.push(JournalEvent { event, chain });
         }
         if recorded.is_empty() {
             schema::rewrite_version(self.connection).map_err(classify)?;
@@ -214,7 +214,7 @@ impl<'a> Writer<'a> {
 
 /// Which files are being written, and how long they are. SQLite would not notice that a name has come to mean another
 /// file, or that a file has been emptied; and what is written to a removed one is gone when the process ends.
-struct Files([Watched; 3]);
+struct WatchedFiles([Watched; 3]);
 
 /// Which of them is the log.
 const LOG: usize = 1;
@@ -229,7 +229,7 @@ struct Watched {
 
 type FileId = (u64, u64);
 
-impl Files {
+impl WatchedFiles {
     fn at(path: &Path) -> Self {
         let watched =
             ["", "-wal", "-head"].map(|ending| Watched { path: super::beside(path, ending), id: None, bytes: 0 });
@@ -243,21 +243,21 @@ impl Files {
 
     fn check(&mut self) -> Result<(), JournalError> {
         for file in &mut self.0 {
-            let fatal = |meddling| Err(JournalError::Fatal(Box::new(meddling)));
+            let fatal = |change| Err(JournalError::Fatal(Box::new(change)));
             match fs::metadata(&file.path) {
                 Ok(metadata) => {
                     let id = (metadata.dev(), metadata.ino());
                     if *file.id.get_or_insert(id) != id {
-                        return fatal(Meddling::Displaced(file.path.clone()));
+                        return fatal(ExternalChange::Displaced(file.path.clone()));
                     }
                     if metadata.len() < file.bytes {
-                        return fatal(Meddling::Cut(file.path.clone()));
+                        return fatal(ExternalChange::Cut(file.path.clone()));
                     }
                 }
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(JournalError::Unavailable(error.into()));
                 }
-                Err(_) if file.id.is_some() => return fatal(Meddling::Displaced(file.path.clone())),
+                Err(_) if file.id.is_some() => return fatal(ExternalChange::Displaced(file.path.clone())),
                 Err(_) => {}
             }
         }

@@ -154,7 +154,7 @@ fn of_every_thread_the_records_are_in_order_and_no_gap_is_without_a_loss_that_is
 }
 
 /// Threads write while the file is renamed again and again: every record is whole in one piece, those of a
-/// thread are in order over all pieces, and none is lost.
+/// thread are in order over all segments, and none is lost.
 #[test]
 fn a_renamed_file_goes_on_in_a_new_one_and_no_record_is_lost_or_torn() {
     const THREADS: usize = 4;
@@ -162,7 +162,7 @@ fn a_renamed_file_goes_on_in_a_new_one_and_no_record_is_lost_or_torn() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("server.jsonl");
     let file = RecordFile::open(&path, "server").unwrap();
-    let pieces = std::thread::scope(|scope| {
+    let segments = std::thread::scope(|scope| {
         let writers: Vec<_> = (0..THREADS)
             .map(|thread| {
                 let mut file = &file;
@@ -174,18 +174,18 @@ fn a_renamed_file_goes_on_in_a_new_one_and_no_record_is_lost_or_torn() {
                 })
             })
             .collect();
-        let mut pieces = 0;
+        let mut segments = 0;
         while writers.iter().any(|writer| !writer.is_finished()) {
-            pieces += 1;
-            fs::rename(&path, folder.path().join(format!("server.jsonl.{pieces}"))).unwrap();
+            segments += 1;
+            fs::rename(&path, folder.path().join(format!("server.jsonl.{segments}"))).unwrap();
             file.reopen();
         }
-        pieces
+        segments
     });
-    let text: String = (1..=pieces)
-        .map(|piece| fs::read_to_string(folder.path().join(format!("server.jsonl.{piece}"))).unwrap())
+    let text: String = (1..=segments)
+        .map(|segment| fs::read_to_string(folder.path().join(format!("server.jsonl.{segment}"))).unwrap())
         .chain([fs::read_to_string(&path).unwrap()])
-        .inspect(|piece| assert!(piece.is_empty() || piece.ends_with('\n')))
+        .inspect(|segment| assert!(segment.is_empty() || segment.ends_with('\n')))
         .collect();
     let mut next = [0; THREADS];
     for line in text.lines() {

@@ -215,7 +215,7 @@ impl Engine {
             decided.push((decision, events.get(known).cloned()));
         }
         let committed = if events.is_empty() {
-            Committed::promise(Vec::new())
+            Committed::assume_committed(Vec::new())
         } else {
             let appended = self.append(events).await;
             if let Ok(Some(committed)) = appended {

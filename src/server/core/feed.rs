@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::presence::{PresenceCursor, PresenceLog};
 use crate::chat::{Conversation, EventKind, ParticipantId, Sequence};
-use crate::journal::{Committed, Recorded};
+use crate::journal::{Committed, JournalEvent};
 use crate::wire::Frame;
 
 /// How many bytes of events a stream takes at a time, unless one event alone has more. It is also what a stream
@@ -30,8 +30,8 @@ pub struct FeedEntry {
     pub left: Option<ParticipantId>,
 }
 
-impl From<&Recorded> for FeedEntry {
-    fn from(event: &Recorded) -> Self {
+impl From<&JournalEvent> for FeedEntry {
+    fn from(event: &JournalEvent) -> Self {
         let left = matches!(event.kind, EventKind::Left { .. }).then_some(event.participant.id);
         Self { sequence: event.sequence, frame: Frame::event(event), left }
     }
@@ -185,7 +185,7 @@ mod tests {
             };
             let chain = Chain::of(&Epoch::new("test"));
             feed.publish(
-                &Committed::promise(vec![Recorded { event: Arc::new(event), chain }]),
+                &Committed::assume_committed(vec![JournalEvent { event: Arc::new(event), chain }]),
                 conversation.clone(),
             );
         }

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Arrow, Chart, Happening, Lane, Moment, Point, Role};
+use super::{Arrow, Chart, ChartEvent, Lane, Moment, Point, Role};
 use crate::trace::model::{Act, Model, Step};
-use crate::trace::record::{Kind, LineRef, Record, Who, digest};
-use crate::trace::verify::Misfit;
+use crate::trace::record::{LineRef, LogRecord, LoggedKind, Who, digest};
+use crate::trace::verify::InputError;
 
 /// Reads records into a [`Chart`]: those of the service before all others.
 #[derive(Debug, Default)]
@@ -61,14 +61,14 @@ impl Builder {
     /// Takes in a record.
     ///
     /// # Errors
-    /// [`Misfit`].
-    pub fn take(&mut self, line: LineRef, record: &Record<'_>) -> Result<(), Misfit> {
+    /// [`InputError`].
+    pub fn take(&mut self, line: LineRef, record: &LogRecord<'_>) -> Result<(), InputError> {
         if let Some(lost) = record.lost() {
             self.chart.lost = self.chart.lost.saturating_add(lost);
         }
         if record.component == crate::trace::record::Component::Server {
             if self.others_began {
-                return Err(Misfit::OutOfOrder);
+                return Err(InputError::OutOfOrder);
             }
             self.model.server(line, record);
             self.service(line, record);
@@ -137,7 +137,7 @@ impl Builder {
         self.chart.arrows.push(Arrow { from, to });
     }
 
-    fn service(&mut self, line: LineRef, record: &Record<'_>) {
+    fn service(&mut self, line: LineRef, record: &LogRecord<'_>) {
         let Some(epoch) = record.epoch.as_deref().map(|epoch| self.model.journal(epoch)) else { return };
         let file = *self.told_by.entry(epoch).or_insert(line.file);
         let time = record.logical_time.or_else(|| self.last_time(file)).unwrap_or(0);
@@ -161,15 +161,15 @@ impl Builder {
         Some(self.chart.points[self.lanes.get(&file)?.last?].moment.1)
     }
 
-    fn broadcast(&mut self, epoch: usize, file: u32, record: &Record<'_>) {
+    fn broadcast(&mut self, epoch: usize, file: u32, record: &LogRecord<'_>) {
         let (Some(sequence), Some(time), Some(kind)) = (record.sequence, record.logical_time, record.kind) else {
             return;
         };
         if self.events.contains_key(&(epoch, sequence)) {
             return;
         }
-        let (name, content) = (Record::text(&record.display_name), Record::text(&record.content));
-        let expired = kind == Kind::Left && record.reason.as_deref() == Some("DISCONNECTED");
+        let (name, content) = (LogRecord::text(&record.display_name), LogRecord::text(&record.content));
+        let expired = kind == LoggedKind::Left && record.reason.as_deref() == Some("DISCONNECTED");
         let event = self.chart.events.len();
         let receive = (!expired).then(|| {
             let words = format!("the service receives what {name} sent");
@@ -180,20 +180,20 @@ impl Builder {
         for point in receive.into_iter().chain([broadcast]) {
             self.chart.points[point].event = Some(event);
         }
-        let who = Who::of(Record::text(&record.participant_id));
+        let who = Who::of(LogRecord::text(&record.participant_id));
         let points = EventPoints { event, receive, broadcast, who };
         self.events.insert((epoch, sequence), points);
         self.own.entry((epoch, who)).or_default().0.push(event);
         let member = self.members.entry((epoch, who)).or_default();
         match kind {
-            Kind::Joined => member[0] = Some(points),
-            Kind::Left => member[1] = Some(points),
-            Kind::Message => {}
+            LoggedKind::Joined => member[0] = Some(points),
+            LoggedKind::Left => member[1] = Some(points),
+            LoggedKind::Message => {}
         }
         if let Some(id) = record.message_id.as_deref() {
             self.by_message.entry((epoch, who, digest(id))).or_insert(sequence);
         }
-        self.chart.events.push(Happening {
+        self.chart.events.push(ChartEvent {
             moment: (epoch, time),
             sequence,
             sent: record.sent_logical_time.unwrap_or(0),
@@ -209,7 +209,7 @@ impl Builder {
         });
     }
 
-    fn other(&mut self, step: &Step<'_>, record: &Record<'_>) {
+    fn other(&mut self, step: &Step<'_>, record: &LogRecord<'_>) {
         let file = step.line.file;
         let epoch = step.session.map(|session| self.model.sessions[session].journal);
         let who = step.session.and_then(|session| self.model.sessions[session].who);
@@ -219,7 +219,7 @@ impl Builder {
         state.epoch = epoch;
         let lane = state.lane;
         if !matches!(step.act, Act::Delivered { .. }) && self.chart.lanes[lane].name.is_empty() {
-            self.chart.lanes[lane].name = Record::text(&record.display_name).into();
+            self.chart.lanes[lane].name = LogRecord::text(&record.display_name).into();
         }
         let time = step.local.or_else(|| self.last_time(file)).unwrap_or(0);
         let Some((role, words)) = describe(step, record) else { return };
@@ -233,7 +233,7 @@ impl Builder {
             let lane = self.lane(file, false);
             lane.epoch = epoch;
             let lane = lane.lane;
-            self.chart.lanes[lane].name = Record::text(&record.display_name).into();
+            self.chart.lanes[lane].name = LogRecord::text(&record.display_name).into();
         }
         let point = self.put(file, false, (epoch, time), role, words);
         if fresh {
@@ -261,7 +261,7 @@ impl Builder {
         match step.act {
             Act::JoinSent { .. } => {
                 self.lane(file, false).join = Some(point);
-                self.inherit(point, (epoch, who));
+                self.continue_from(point, (epoch, who));
             }
             Act::Connected { resumed, head, .. } => {
                 let join = self.lane(file, false).join.take();
@@ -294,12 +294,12 @@ impl Builder {
         self.own_events(file, epoch, who);
     }
 
-    /// A process goes on as a participant that another one was.
-    fn inherit(&mut self, join: usize, member: (usize, Who)) {
+    /// A process continues the session of an earlier process.
+    fn continue_from(&mut self, join: usize, member: (usize, Who)) {
         let before = self.own.get(&member).and_then(|(_, lane)| *lane);
         let Some(before) = before.filter(|lane| *lane != self.chart.points[join].lane) else { return };
         if let Some(last) = self.newest.get(&before) {
-            self.chart.heirs.push(Arrow { from: *last, to: join });
+            self.chart.continuations.push(Arrow { from: *last, to: join });
         }
     }
 
@@ -348,9 +348,9 @@ impl Builder {
 }
 
 /// What a step is in a picture, if anything.
-fn describe(step: &Step<'_>, record: &Record<'_>) -> Option<(Role, String)> {
-    let content = Record::text(&record.content);
-    let reason = Record::text(&record.reason);
+fn describe(step: &Step<'_>, record: &LogRecord<'_>) -> Option<(Role, String)> {
+    let content = LogRecord::text(&record.content);
+    let reason = LogRecord::text(&record.reason);
     Some(match &step.act {
         Act::Started => (Role::Start, "the process starts".into()),
         Act::JoinSent { resume: None, .. } => (Role::Send, "asks to join".into()),

@@ -5,9 +5,9 @@ use std::fmt::Write;
 
 use super::{Chart, Role};
 use crate::terminal::acts_on_terminal;
-use crate::trace::record::Kind;
+use crate::trace::record::LoggedKind;
 
-/// How long a text code hosts render, in characters: what Mermaid takes where it is not told otherwise.
+/// How long a text code hosts render, in characters: what Mermaid takes where it is not configured otherwise.
 pub const CHARACTERS_MAX: usize = 50_000;
 
 /// The diagram. Mermaid's arrows are level, so an event is shown when it is broadcast: what was sent, with the
@@ -21,14 +21,14 @@ pub fn text(chart: &Chart) -> String {
     for lane in chart.columns() {
         say(format!("participant P{lane} as {}", escaped(&chart.lanes[lane].name)));
     }
-    let told = Told::by(chart);
+    let arrows = ArrowIndex::by(chart);
     let mut order: Vec<usize> = (0..chart.points.len()).collect();
     order.sort_by_key(|index| (chart.points[*index].moment, *index));
     for index in order {
         let point = &chart.points[index];
         let lane = point.lane;
         match point.role {
-            Role::Broadcast => broadcast(chart, index, &told, &mut say),
+            Role::Broadcast => broadcast(chart, index, &arrows, &mut say),
             Role::Crash => say(format!("Note over P{lane}: ✕ {}", escaped(&point.words))),
             Role::Break | Role::Resume | Role::Start if point.role != Role::Start || chart.lanes[lane].service => {
                 say(format!("Note over P{lane}: {}", escaped(&point.words)));
@@ -40,54 +40,54 @@ pub fn text(chart: &Chart) -> String {
     text
 }
 
-/// What the arrows tell, by where they begin and end.
-struct Told {
-    /// Of each event, the lifeline of whoever asked for it.
+/// The arrows, by where they begin and end.
+struct ArrowIndex {
+    /// Of each event, the lifeline that asked for it.
     asked: HashMap<usize, usize>,
     /// Of each broadcast, where it was delivered.
     delivered: HashMap<usize, Vec<usize>>,
 }
 
-impl Told {
+impl ArrowIndex {
     fn by(chart: &Chart) -> Self {
-        let mut told = Self { asked: HashMap::new(), delivered: HashMap::new() };
+        let mut arrows = Self { asked: HashMap::new(), delivered: HashMap::new() };
         for arrow in &chart.arrows {
             let (from, to) = (&chart.points[arrow.from], &chart.points[arrow.to]);
             match (to.role, to.event) {
-                (Role::Receive, Some(event)) => drop(told.asked.insert(event, from.lane)),
-                (Role::Deliver, _) => told.delivered.entry(arrow.from).or_default().push(arrow.to),
+                (Role::Receive, Some(event)) => drop(arrows.asked.insert(event, from.lane)),
+                (Role::Deliver, _) => arrows.delivered.entry(arrow.from).or_default().push(arrow.to),
                 _ => {}
             }
         }
-        told
+        arrows
     }
 }
 
-fn broadcast(chart: &Chart, index: usize, told: &Told, say: &mut impl FnMut(String)) {
+fn broadcast(chart: &Chart, index: usize, arrows: &ArrowIndex, say: &mut impl FnMut(String)) {
     let point = &chart.points[index];
     let (service, time) = (point.lane, point.moment.1);
     let Some(place) = point.event else { return };
     let event = &chart.events[place];
-    if let Some(writer) = told.asked.get(&place) {
+    if let Some(writer) = arrows.asked.get(&place) {
         let what = match event.kind {
-            Kind::Joined => "join".into(),
-            Kind::Left => "leave".into(),
-            Kind::Message => escaped(&event.content),
+            LoggedKind::Joined => "join".into(),
+            LoggedKind::Left => "leave".into(),
+            LoggedKind::Message => escaped(&event.content),
         };
         say(format!("P{writer}->>P{service}: {} {what}", event.sent));
     }
     let name = escaped(&event.name);
     let what = match event.kind {
-        Kind::Joined => format!("{name} joined"),
-        Kind::Left => format!("{name} left"),
-        Kind::Message => format!("{name}#58; {}", escaped(&event.content)),
+        LoggedKind::Joined => format!("{name} joined"),
+        LoggedKind::Left => format!("{name} left"),
+        LoggedKind::Message => format!("{name}#58; {}", escaped(&event.content)),
     };
     say(format!("Note over P{service}: #91;{time}#93; {what}"));
-    for to in told.delivered.get(&index).into_iter().flatten().map(|to| &chart.points[*to]) {
+    for to in arrows.delivered.get(&index).into_iter().flatten().map(|to| &chart.points[*to]) {
         say(format!("P{service}-->>P{}: {time} → {}", to.lane, to.moment.1));
     }
     for other in &event.crossed {
-        let lane = |event: usize| told.asked.get(&event).copied().unwrap_or(service);
+        let lane = |event: usize| arrows.asked.get(&event).copied().unwrap_or(service);
         let both = [lane(place), lane(*other)];
         let other = &chart.events[*other];
         let (from, to) = (both[0].min(both[1]), both[0].max(both[1]));

@@ -77,7 +77,7 @@ fn hosts(chart: &Chart) -> Vec<String> {
 
 fn senders(chart: &Chart) -> Vec<Vec<usize>> {
     let mut senders = vec![Vec::new(); chart.points.len()];
-    chart.arrows.iter().chain(&chart.heirs).for_each(|arrow| senders[arrow.to].push(arrow.from));
+    chart.arrows.iter().chain(&chart.continuations).for_each(|arrow| senders[arrow.to].push(arrow.from));
     senders
 }
 
@@ -94,7 +94,7 @@ fn order(chart: &Chart, senders: &[Vec<usize>]) -> Vec<usize> {
         }
     }
     let mut receivers = vec![Vec::new(); chart.points.len()];
-    chart.arrows.iter().chain(&chart.heirs).for_each(|arrow| receivers[arrow.from].push(arrow.to));
+    chart.arrows.iter().chain(&chart.continuations).for_each(|arrow| receivers[arrow.from].push(arrow.to));
     let key = |index: usize| (chart.points[index].moment, chart.points[index].lane, index);
     let mut ready: BTreeSet<_> = (0..chart.points.len()).filter(|index| missing[*index] == 0).map(key).collect();
     let mut order = Vec::new();

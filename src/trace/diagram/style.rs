@@ -1,7 +1,7 @@
 //! How a picture looks: the style sheet, light and dark.
 //!
-//! It has no variable of CSS, since programs that make print of pictures know none: what takes the colour of
-//! somebody says `currentColor`, and all other colours are said once for light paper and once for dark.
+//! No CSS variables: SVG-to-PDF converters ignore them. What has a participant's colour says `currentColor`; all other
+//! colours are listed twice, for a light and for a dark background.
 
 use std::fmt::Write;
 
@@ -44,22 +44,22 @@ text{font-size:12px}.title{font-size:17px;font-weight:600}\
 .cross{stroke-width:1.6;fill:none}.crosstext{font-size:10.5px;font-weight:600}\
 .epoch{stroke-width:1;stroke-dasharray:8 4}";
 
-/// The colours of one kind of paper.
-struct Paper {
+/// The colours on a light or on a dark background.
+struct Theme {
     paper: &'static str,
     ink: &'static str,
     soft: &'static str,
     line: &'static str,
     bad: &'static str,
     mark: &'static str,
-    /// Of somebody's colour, in per cent.
+    /// Of participants' colours, in per cent.
     saturation: u32,
     lightness: u32,
     /// Whether hues that look bright are made darker.
     darken: bool,
 }
 
-const LIGHT: Paper = Paper {
+const LIGHT: Theme = Theme {
     paper: "#ffffff",
     ink: "#1c1f24",
     soft: "#626975",
@@ -71,7 +71,7 @@ const LIGHT: Paper = Paper {
     darken: true,
 };
 
-const DARK: Paper = Paper {
+const DARK: Theme = Theme {
     paper: "#14171c",
     ink: "#e7e9ee",
     soft: "#98a1b0",
@@ -93,7 +93,7 @@ pub(super) fn sheet() -> String {
     sheet
 }
 
-impl Paper {
+impl Theme {
     fn write(&self, sheet: &mut String) {
         let Self { paper, ink, soft, line, bad, mark, saturation, lightness, darken } = self;
         // A String takes whatever is written to it.

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use super::frame::{Frame, ROW, TOP};
+use super::layout::{Layout, ROW, TOP};
 use super::marks::{KEY, half_box, shape, short, width, xml};
 use super::style::{COLOURS, sheet};
-use super::{Arrow, Chart, Happening, Point, Role};
-use crate::trace::record::Kind;
+use super::{Arrow, Chart, ChartEvent, Point, Role};
+use crate::trace::record::LoggedKind;
 
 /// How many letters of a name and its message the transcript shows.
 const LINE_SHOWN: usize = 54;
@@ -17,13 +17,13 @@ const LETTER: f64 = 9.2;
 
 /// The picture.
 pub fn text(chart: &Chart) -> String {
-    let frame = Frame::of(chart);
-    let mut picture = Picture { lane_colour: colours(chart, &frame), frame, chart, out: String::new() };
+    let layout = Layout::of(chart);
+    let mut picture = Picture { lane_colour: colours(chart, &layout), layout, chart, out: String::new() };
     picture.open();
     picture.axis();
     picture.lifelines();
     picture.arrows();
-    picture.returns();
+    picture.continuations();
     picture.points();
     picture.transcript();
     picture.names();
@@ -33,10 +33,10 @@ pub fn text(chart: &Chart) -> String {
 }
 
 /// A class for each lifeline, from left to right. Lifelines of one name have one colour.
-fn colours(chart: &Chart, frame: &Frame) -> Vec<String> {
+fn colours(chart: &Chart, layout: &Layout) -> Vec<String> {
     let mut names: Vec<&str> = Vec::new();
     let mut colours = vec![String::from("c"); chart.lanes.len()];
-    for lane in frame.left_to_right().into_iter().filter(|lane| !chart.lanes[*lane].service) {
+    for lane in layout.left_to_right().into_iter().filter(|lane| !chart.lanes[*lane].service) {
         let name = &chart.lanes[lane].name;
         let place = names.iter().position(|other| other == name).unwrap_or_else(|| {
             names.push(name);
@@ -48,7 +48,7 @@ fn colours(chart: &Chart, frame: &Frame) -> Vec<String> {
 }
 
 struct Picture<'a> {
-    frame: Frame,
+    layout: Layout,
     chart: &'a Chart,
     out: String,
     lane_colour: Vec<String>,
@@ -63,7 +63,7 @@ macro_rules! draw {
 
 impl Picture<'_> {
     fn open(&mut self) {
-        let Frame { width, height, .. } = self.frame;
+        let Layout { width, height, .. } = self.layout;
         draw!(
             self,
             r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0}" height="{height:.0}" viewBox="0 0 {width:.0} {height:.0}" role="img" aria-labelledby="t d">"#
@@ -86,16 +86,16 @@ impl Picture<'_> {
     }
 
     fn axis(&mut self) {
-        let (axis, right) = (self.frame.axis, self.frame.transcript() - 40.0);
+        let (axis, right) = (self.layout.axis, self.layout.transcript() - 40.0);
         for event in &self.chart.events {
-            let y = self.frame.y(event.moment);
+            let y = self.layout.y(event.moment);
             draw!(self, r#"<path class="guide" d="M{:.1} {y:.1}H{right:.1}"/>"#, axis + 6.0);
         }
         let mut epoch = None;
-        for moment in self.frame.moments().collect::<Vec<_>>() {
-            let y = self.frame.y(moment);
+        for moment in self.layout.moments().collect::<Vec<_>>() {
+            let y = self.layout.y(moment);
             if epoch.replace(moment.0).is_some_and(|before| before != moment.0) {
-                let width = self.frame.width;
+                let width = self.layout.width;
                 let line = y - ROW * 0.5;
                 draw!(
                     self,
@@ -108,14 +108,14 @@ impl Picture<'_> {
     }
 
     fn lifelines(&mut self) {
-        let bottom = self.frame.bottom();
+        let bottom = self.layout.bottom();
         let mut points = vec![Vec::new(); self.chart.lanes.len()];
         self.chart.points.iter().for_each(|point| points[point.lane].push(point.clone()));
         for (lane, own) in points.into_iter().enumerate() {
-            let x = self.frame.x(lane);
+            let x = self.layout.x(lane);
             draw!(self, r#"<path class="gone" d="M{x:.1} {:.1}V{bottom:.1}"/>"#, TOP - 14.0);
             if let [first, .., last] = &own[..] {
-                let (from, to) = (self.frame.place(first).1 - 14.0, self.frame.place(last).1);
+                let (from, to) = (self.layout.place(first).1 - 14.0, self.layout.place(last).1);
                 draw!(self, r#"<path class="life" d="M{x:.1} {from:.1}V{to:.1}"/>"#);
             }
             if self.chart.lanes[lane].service {
@@ -143,7 +143,7 @@ impl Picture<'_> {
         let mut open = None;
         for point in own.iter().filter(|point| !point.role.is_aside() || point.role == Role::Crash) {
             match kind(point) {
-                Some(Kind::Joined) if open.is_none() => open = Some(bands.len()),
+                Some(LoggedKind::Joined) if open.is_none() => open = Some(bands.len()),
                 _ if bands.is_empty() && open.is_none() && point.role != Role::Send => open = Some(0),
                 _ => {}
             }
@@ -152,7 +152,7 @@ impl Picture<'_> {
                 Some(band) => band.1 = point,
                 None => bands.push((point, point)),
             }
-            if kind(point) == Some(Kind::Left) && point.role == Role::Answer || point.role == Role::Crash {
+            if kind(point) == Some(LoggedKind::Left) && point.role == Role::Answer || point.role == Role::Crash {
                 open = None;
             }
         }
@@ -160,14 +160,14 @@ impl Picture<'_> {
     }
 
     /// Whether an event is that of a process, or of another one of the same name that it goes on for.
-    fn is_of(&self, event: &Happening, lane: usize) -> bool {
+    fn is_of(&self, event: &ChartEvent, lane: usize) -> bool {
         let name = |lane: usize| self.chart.lanes.get(lane).map(|lane| &lane.name);
         name(event.author) == name(lane)
     }
 
     fn band(&mut self, lane: usize, begin: Option<&Point>, end: Option<&Point>) {
         let (Some(begin), Some(end)) = (begin, end) else { return };
-        let ((x, from), (_, to)) = (self.frame.place(begin), self.frame.place(end));
+        let ((x, from), (_, to)) = (self.layout.place(begin), self.layout.place(end));
         let (from, to) = (from - 7.0, to + 7.0);
         let colour = &self.lane_colour[lane];
         draw!(self, r#"<g class="{colour}"><path class="band" d="M{x:.1} {from:.1}V{to:.1}"/>"#);
@@ -178,8 +178,8 @@ impl Picture<'_> {
     fn offline(&mut self, lane: usize, own: &[Point]) {
         for (index, point) in own.iter().enumerate().filter(|(_, point)| point.role == Role::Break) {
             let back = own[index..].iter().find(|point| matches!(point.role, Role::Resume | Role::Answer));
-            let (x, from) = self.frame.place(point);
-            let to = back.map_or(from + ROW, |back| self.frame.place(back).1);
+            let (x, from) = self.layout.place(point);
+            let to = back.map_or(from + ROW, |back| self.layout.place(back).1);
             let colour = &self.lane_colour[lane];
             draw!(
                 self,
@@ -202,7 +202,7 @@ impl Picture<'_> {
                 _ => ("tell", "tellhead"),
             };
             let colour = self.colour_of(begin.event.or(end.event));
-            let ((x1, y1), (x2, y2)) = (self.frame.place(begin), self.frame.place(end));
+            let ((x1, y1), (x2, y2)) = (self.layout.place(begin), self.layout.place(end));
             let x1 =
                 if begin.role == Role::Broadcast { x1 + half_box(begin.moment.1).copysign(x2 - x1) } else { x1 };
             let length = (x2 - x1).hypot(y2 - y1).max(1.0);
@@ -220,11 +220,11 @@ impl Picture<'_> {
         }
     }
 
-    /// From a process that ended to the one that goes on as the same participant.
-    fn returns(&mut self) {
-        for Arrow { from, to } in &self.chart.heirs {
+    /// From a process that ended to the one that continues its session.
+    fn continuations(&mut self) {
+        for Arrow { from, to } in &self.chart.continuations {
             let (begin, end) = (&self.chart.points[*from], &self.chart.points[*to]);
-            let ((x1, y1), (x2, y2)) = (self.frame.place(begin), self.frame.place(end));
+            let ((x1, y1), (x2, y2)) = (self.layout.place(begin), self.layout.place(end));
             let (colour, turn) = (&self.lane_colour[begin.lane], (x2 - x1) / 2.0);
             draw!(
                 self,
@@ -238,10 +238,10 @@ impl Picture<'_> {
     fn points(&mut self) {
         let mut came_from = vec![None; self.chart.points.len()];
         for arrow in &self.chart.arrows {
-            came_from[arrow.to] = Some(self.frame.place(&self.chart.points[arrow.from]).0);
+            came_from[arrow.to] = Some(self.layout.place(&self.chart.points[arrow.from]).0);
         }
         for (index, point) in self.chart.points.iter().enumerate() {
-            let (x, y) = self.frame.place(point);
+            let (x, y) = self.layout.place(point);
             let own = matches!(point.role, Role::Send | Role::Lost | Role::Answer | Role::Resume)
                 || point.event.is_none();
             let colour = if own { self.lane_colour[point.lane].clone() } else { self.colour_of(point.event) };
@@ -263,7 +263,7 @@ impl Picture<'_> {
 
     /// A point's time: where the arrows are not.
     fn time(&mut self, point: &Point, crossed: bool, came_from: Option<f64>) {
-        let ((x, y), time) = (self.frame.place(point), point.moment.1);
+        let ((x, y), time) = (self.layout.place(point), point.moment.1);
         if point.role.is_aside() {
             return;
         }
@@ -279,7 +279,7 @@ impl Picture<'_> {
     }
 
     fn service_x(&self) -> f64 {
-        self.chart.lanes.iter().position(|lane| lane.service).map_or(0.0, |lane| self.frame.x(lane))
+        self.chart.lanes.iter().position(|lane| lane.service).map_or(0.0, |lane| self.layout.x(lane))
     }
 
     /// Whether a point is the send of a message that crossed another.
@@ -290,18 +290,18 @@ impl Picture<'_> {
     }
 
     fn transcript(&mut self) {
-        let x = self.frame.transcript();
+        let x = self.layout.transcript();
         for (index, event) in self.chart.events.iter().enumerate() {
-            let y = self.frame.y(event.moment);
+            let y = self.layout.y(event.moment);
             let colour = self.colour_of(Some(index));
             let time = event.moment.1;
             let room = LINE_SHOWN - width(&event.name).min(NAME_SHOWN);
             let (name, content) = (short(&event.name, NAME_SHOWN), short(&event.content, room));
             let said = match (event.kind, event.expired) {
-                (Kind::Message, _) => format!(r#"<tspan class="said {colour}">{name}:</tspan> {content}"#),
-                (Kind::Joined, _) => format!(r#"<tspan class="quiet">{name} joined</tspan>"#),
-                (Kind::Left, false) => format!(r#"<tspan class="quiet">{name} left</tspan>"#),
-                (Kind::Left, true) => {
+                (LoggedKind::Message, _) => format!(r#"<tspan class="said {colour}">{name}:</tspan> {content}"#),
+                (LoggedKind::Joined, _) => format!(r#"<tspan class="quiet">{name} joined</tspan>"#),
+                (LoggedKind::Left, false) => format!(r#"<tspan class="quiet">{name} left</tspan>"#),
+                (LoggedKind::Left, true) => {
                     format!(r#"<tspan class="quiet">{name} left: its connection was gone</tspan>"#)
                 }
             };
@@ -312,7 +312,7 @@ impl Picture<'_> {
             );
             let crossed: Vec<_> = event.crossed.iter().map(|other| self.chart.events[*other].moment).collect();
             for (depth, other) in crossed.iter().enumerate() {
-                let from = self.frame.y(*other);
+                let from = self.layout.y(*other);
                 let out = x - 10.0 - 5.0 * (depth.min(4) as f64 + 1.0);
                 draw!(
                     self,
@@ -338,14 +338,14 @@ impl Picture<'_> {
     }
 
     fn names(&mut self) {
-        let half = self.frame.lane_width.min(140.0) / 2.0 - 4.0;
+        let half = self.layout.lane_width.min(140.0) / 2.0 - 4.0;
         for (index, lane) in self.chart.lanes.iter().enumerate() {
-            let (x, colour) = (self.frame.x(index), &self.lane_colour[index]);
+            let (x, colour) = (self.layout.x(index), &self.lane_colour[index]);
             let name = short(&lane.name, (half * 2.0 / LETTER) as usize);
             if !lane.has_log {
                 draw!(self, r#"<text class="nolog" x="{x:.1}" y="{:.1}">no log</text>"#, TOP - 19.0);
             }
-            for y in self.frame.names() {
+            for y in self.layout.names() {
                 let (left, top, width) = (x - half, y - 15.0, half * 2.0);
                 draw!(
                     self,
@@ -358,7 +358,7 @@ impl Picture<'_> {
     }
 
     fn key(&mut self) {
-        let y = self.frame.height - 20.0;
+        let y = self.layout.height - 20.0;
         let mut x = 24.0;
         for (role, words) in KEY {
             let (wide, sample) = if role == Role::Broadcast {
@@ -380,10 +380,10 @@ impl Picture<'_> {
     }
 }
 
-fn sentence(event: &Happening) -> String {
+fn sentence(event: &ChartEvent) -> String {
     let time = event.moment.1;
     match event.kind {
-        Kind::Message => format!("[{time}] {}: {}", event.name, event.content),
+        LoggedKind::Message => format!("[{time}] {}: {}", event.name, event.content),
         _ => format!("[{time}] {}", event.content),
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Mistake;
-use super::logs::{Log, Logs, number};
+use super::logs::{JsonLog, Logs, number};
 use crate::trace::report::Rule;
 
 pub(super) const MISTAKES: &[Mistake] = &[
@@ -194,8 +194,9 @@ pub(super) const MISTAKES: &[Mistake] = &[
         rule: Rule::V9,
         apply: |logs| {
             let first = logs.journal().into_iter().next()?;
-            let began_later =
-                |log: &Log| log.deliveries().first().is_some_and(|at| number(&log.records[*at], "sequence") == 2);
+            let began_later = |log: &JsonLog| {
+                log.deliveries().first().is_some_and(|at| number(&log.records[*at], "sequence") == 2)
+            };
             let log = logs.others().find(|log| began_later(log))?;
             let at = *log.deliveries().first()?;
             let mut earlier = log.records[at].clone();
@@ -226,7 +227,8 @@ pub(super) const MISTAKES: &[Mistake] = &[
         rule: Rule::V9,
         apply: |logs| {
             let last = logs.journal().pop()?;
-            let left = |log: &Log| log.find("leave_acknowledged").map(|at| number(&log.records[at], "sequence"));
+            let left =
+                |log: &JsonLog| log.find("leave_acknowledged").map(|at| number(&log.records[at], "sequence"));
             let log = logs.others().find(|log| left(log).is_some_and(|left| left < number(&last, "sequence")))?;
             let at = log.find("leave_acknowledged")?;
             let mut told = last.clone();
@@ -258,7 +260,7 @@ fn delivered_message(logs: &mut Logs) -> Option<&mut Value> {
 }
 
 /// A log with at least three deliveries, and the places of all of them.
-pub(super) fn three_deliveries(logs: &mut Logs) -> Option<(&mut Log, Vec<usize>)> {
+pub(super) fn three_deliveries(logs: &mut Logs) -> Option<(&mut JsonLog, Vec<usize>)> {
     let log = logs.others().find(|log| log.deliveries().len() > 2)?;
     let at = log.deliveries();
     Some((log, at))

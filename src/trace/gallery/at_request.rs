@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Mistake;
-use super::logs::{Log, Logs, number};
+use super::logs::{JsonLog, Logs, number};
 use crate::trace::report::Rule;
 
 pub(super) const MISTAKES: &[Mistake] = &[
@@ -87,7 +87,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
 ];
 
 /// A message that was sent when more had been delivered than when it was submitted, and how much.
-fn waited(log: &Log) -> Option<(Value, u64)> {
+fn waited(log: &JsonLog) -> Option<(Value, u64)> {
     let (mut delivered, mut queued) = (0, Vec::new());
     for record in &log.records {
         match record["event"].as_str() {
@@ -104,7 +104,7 @@ fn waited(log: &Log) -> Option<(Value, u64)> {
 }
 
 /// Where none waited, the first is as if it had been submitted before something came.
-fn submitted_before(log: &mut Log) -> Option<(Value, u64)> {
+fn submitted_before(log: &mut JsonLog) -> Option<(Value, u64)> {
     let at = log.find("publish_sent")?;
     let mut queued = log.records[at].clone();
     queued["event"] = json!("publish_queued");
@@ -126,7 +126,7 @@ fn say_seen(logs: &mut Logs, event: &Value, seen: u64) {
 /// What has no log to tell of it may be as it says, so it is one that a log tells of.
 fn other_send_time(logs: &mut Logs, kind: &str) -> Option<()> {
     let what = if kind == "left" { "leave_acknowledged" } else { "connected" };
-    let told = |log: &mut Log| log.find(what).map(|at| log.records[at]["participant_id"].clone());
+    let told = |log: &mut JsonLog| log.find(what).map(|at| log.records[at]["participant_id"].clone());
     let who = logs.others().find_map(told)?;
     let event =
         logs.journal().into_iter().find(|event| event["kind"] == kind && event["participant_id"] == who)?;

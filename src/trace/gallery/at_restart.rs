@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Mistake;
 use super::at_client::three_deliveries;
 use super::at_service::never_told;
-use super::logs::{Log, Logs, is_broadcast, later, number};
+use super::logs::{JsonLog, Logs, is_broadcast, later, number};
 use crate::trace::report::Rule;
 
 pub(super) const MISTAKES: &[Mistake] = &[
@@ -79,7 +79,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         explanation: "A replica applied something else, or a backup was written to after it was made.",
         rule: Rule::V13,
         apply: |logs| {
-            let mut copy = Log { name: "server-copy.jsonl".into(), records: logs.service()?.records.clone() };
+            let mut copy = JsonLog { name: "server-copy.jsonl".into(), records: logs.service()?.records.clone() };
             let message = copy.records.iter_mut().find(|record| record["event"] == "message_broadcast")?;
             message["content"] = json!("Good-bye");
             logs.0.push(copy);
@@ -91,7 +91,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         explanation: "It gets the messages in the right order, and gives them times of its own.",
         rule: Rule::V13,
         apply: |logs| {
-            let mut copy = Log { name: "server-copy.jsonl".into(), records: logs.service()?.records.clone() };
+            let mut copy = JsonLog { name: "server-copy.jsonl".into(), records: logs.service()?.records.clone() };
             let message = copy.records.iter_mut().find(|record| record["event"] == "message_broadcast")?;
             message["logical_time"] = json!(number(message, "logical_time") + 1);
             logs.0.push(copy);
@@ -161,7 +161,7 @@ fn broadcast_again(logs: &mut Logs, event: &Value, sequence: u64) -> Option<()> 
 }
 
 /// The stream breaks and is resumed before a record.
-fn break_before(log: &mut Log, at: usize) -> Option<()> {
+fn break_before(log: &mut JsonLog, at: usize) -> Option<()> {
     let before = log.records[at.checked_sub(1)?].clone();
     let welcome = log.records[log.find("connected")?].clone();
     let own = |event: &str| {

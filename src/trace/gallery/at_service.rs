@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Mistake;
-use super::logs::{Log, Logs, is_broadcast, later, number};
+use super::logs::{JsonLog, Logs, is_broadcast, later, number};
 use crate::trace::report::Rule;
 
 pub(super) const MISTAKES: &[Mistake] = &[
@@ -164,7 +164,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         rule: Rule::V6,
         apply: |logs| {
             let find =
-                |log: &mut Log| log.find("leave_acknowledged").map(|at| number(&log.records[at], "sequence"));
+                |log: &mut JsonLog| log.find("leave_acknowledged").map(|at| number(&log.records[at], "sequence"));
             let left = logs.others().find_map(find)?;
             logs.exchange(left - 1, left);
             Some(())
@@ -407,7 +407,7 @@ pub(super) fn never_told(logs: &mut Logs) -> Option<()> {
     let last = number(&first_leave, "sequence") - 1;
     logs.end_before(last + 1, |_| false);
     let author = logs.journal().pop()?["participant_id"].clone();
-    let own = |log: &Log| {
+    let own = |log: &JsonLog| {
         log.records
             .iter()
             .find_map(|record| (record["event"] == "connected").then(|| record["participant_id"].clone()))

@@ -1,21 +1,21 @@
-//! Logs that can be changed.
+//! Logs as JSON values, which can be changed.
 
 use serde_json::{Value, json};
 
-use crate::trace::record::{LineRef, Record};
+use crate::trace::record::{LineRef, LogRecord};
 use crate::trace::report::Report;
-use crate::trace::verify::{Checker, Misfit};
+use crate::trace::verify::{Checker, InputError};
 
-/// One file of records.
+/// One log file, a JSON value per record.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Log {
+pub struct JsonLog {
     /// Its name.
     pub name: String,
     /// Its records, one a line.
     pub records: Vec<Value>,
 }
 
-impl Log {
+impl JsonLog {
     /// A log by its lines; none where one of them is no JSON.
     pub fn parse(name: impl Into<String>, text: &str) -> Option<Self> {
         let records = text.lines().map(|line| serde_json::from_str(line).ok()).collect::<Option<_>>()?;
@@ -45,7 +45,7 @@ impl Log {
 
 /// The logs of all processes of a run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Logs(pub Vec<Log>);
+pub struct Logs(pub Vec<JsonLog>);
 
 /// What makes an event this event and no other, its position and times apart.
 const PAYLOAD: [&str; 7] =
@@ -55,14 +55,14 @@ impl Logs {
     /// Checks the rules.
     ///
     /// # Errors
-    /// [`Misfit`], such as a log that holds the records of the service and of others.
-    pub fn verify(&self) -> Result<Report, Misfit> {
+    /// [`InputError`], such as a log that holds the records of the service and of others.
+    pub fn verify(&self) -> Result<Report, InputError> {
         let mut checker = Checker::new();
         for of_service in [true, false] {
             for (file, log) in (0..).zip(&self.0).filter(|(_, log)| log.is_of_service() == of_service) {
                 for (line, record) in (1..).zip(&log.records) {
                     let text = record.to_string();
-                    match Record::parse(&text) {
+                    match LogRecord::parse(&text) {
                         Ok(record) => checker.take(LineRef { file, line }, &record)?,
                         Err(_) => checker.torn(file),
                     }
@@ -77,11 +77,11 @@ impl Logs {
         self.0.get(line.file as usize)?.records.get(line.line.checked_sub(1)? as usize)
     }
 
-    pub(super) fn service(&mut self) -> Option<&mut Log> {
+    pub(super) fn service(&mut self) -> Option<&mut JsonLog> {
         self.0.iter_mut().find(|log| log.is_of_service())
     }
 
-    pub(super) fn others(&mut self) -> impl Iterator<Item = &mut Log> {
+    pub(super) fn others(&mut self) -> impl Iterator<Item = &mut JsonLog> {
         self.0.iter_mut().filter(|log| !log.is_of_service())
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::logs::{Log, Logs};
+use super::logs::{JsonLog, Logs};
 use crate::chat::{LamportClock, LogicalTime};
 
 const EPOCH: &str = "00c0ffee00c0ffee";
@@ -67,8 +67,8 @@ struct Draft {
     seen: u64,
 }
 
-/// What a person has sent and the service has not received.
-struct Request {
+/// A publish request that a person has sent and the service has not received.
+struct SentPublish {
     text: &'static str,
     id: String,
     sent: LogicalTime,
@@ -190,23 +190,23 @@ impl Run {
         Draft { text, id, seen }
     }
 
-    fn send_on(&mut self, person: usize, draft: &Draft) -> Request {
+    fn send_on(&mut self, person: usize, draft: &Draft) -> SentPublish {
         let Draft { text, ref id, seen } = *draft;
         let sent = self.people[person].clock.tick();
         self.say(
             person,
             json!({"event": "publish_sent", "message_id": id, "sent_logical_time": sent.0, "seen_sequence": seen, "content": text}),
         );
-        Request { text, id: id.clone(), sent, seen }
+        SentPublish { text, id: id.clone(), sent, seen }
     }
 
-    fn send(&mut self, person: usize, text: &'static str) -> Request {
+    fn send(&mut self, person: usize, text: &'static str) -> SentPublish {
         let draft = self.submit(person, text);
         self.send_on(person, &draft)
     }
 
-    fn accept(&mut self, person: usize, request: Request) {
-        let Request { text, id, sent, seen } = request;
+    fn accept(&mut self, person: usize, request: SentPublish) {
+        let SentPublish { text, id, sent, seen } = request;
         let more = json!({"content": text, "message_id": id, "seen_sequence": seen});
         let (sequence, time) = self.broadcast(person, "message", sent, more);
         self.acknowledge(person, "publish_acknowledged", json!(id), sequence, time);
@@ -242,13 +242,11 @@ impl Run {
         self.note(json!({"event": "server_stopping"}));
         self.note(json!({"event": "server_stopped"}));
         let tidy = |records: Vec<Value>| -> Vec<Value> { records.into_iter().map(without_nulls).collect() };
-        let mut logs = vec![Log { name: "server.jsonl".into(), records: tidy(self.service) }];
-        logs.extend(
-            self.people.into_iter().map(|person| Log {
-                name: format!("client-{}.jsonl", person.name),
-                records: tidy(person.records),
-            }),
-        );
+        let mut logs = vec![JsonLog { name: "server.jsonl".into(), records: tidy(self.service) }];
+        logs.extend(self.people.into_iter().map(|person| JsonLog {
+            name: format!("client-{}.jsonl", person.name),
+            records: tidy(person.records),
+        }));
         Logs(logs)
     }
 }

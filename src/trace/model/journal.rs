@@ -4,15 +4,18 @@ use std::net::SocketAddr;
 
 use foldhash::HashMap;
 
-use crate::trace::record::{Kind, LineRef, Record, Who, digest};
+use crate::trace::record::{LineRef, LogRecord, LoggedKind, Who, digest};
 
-use super::entry::{Entry, Fork, Irregular, Link, Lookup, Previous, REQUESTED, Start, is_valid};
+use super::event::{
+    CopyConflict, Irregular, LoggedConnection, LoggedEvent, Lookup, PreviousEpoch, REQUESTED, ServiceStart,
+    is_valid,
+};
 use super::order::Order;
-use super::streams::{Leap, Streams};
+use super::streams::{StreamGap, Streams};
 
 /// One copy of the journal: the records of one file.
 #[derive(Debug)]
-struct Copy {
+struct JournalCopy {
     file: u32,
     last: Option<(u64, LineRef)>,
     /// What the next sequence has to be at least, and at most; a restart may have found more than was logged.
@@ -21,7 +24,7 @@ struct Copy {
     lost: u64,
 }
 
-impl Copy {
+impl JournalCopy {
     fn new(file: u32) -> Self {
         Self { file, last: None, next: 1, lost: 0 }
     }
@@ -34,19 +37,19 @@ impl Copy {
 
 /// e(1) … e(n) of one epoch.
 #[derive(Debug)]
-pub struct Journal {
+pub struct LoggedJournal {
     /// Its random id.
     pub epoch: Box<str>,
     order: Order,
     head: u64,
-    copies: Vec<Copy>,
+    copies: Vec<JournalCopy>,
     /// How many copies speak of it.
     pub copies_met: usize,
     /// How many events of further copies were compared.
     pub compared: u64,
     /// How many broadcast records there are.
     pub broadcasts: u64,
-    /// Names, as entries refer to them.
+    /// Names, to which events refer by index.
     pub names: Vec<Box<str>>,
     name_index: HashMap<Box<str>, u32>,
     /// The Joined and Left of each participant.
@@ -58,15 +61,15 @@ pub struct Journal {
     /// V5's evidence.
     pub repeated: Vec<(u64, u64)>,
     /// V13's evidence.
-    pub forks: Vec<Fork>,
+    pub conflicts: Vec<CopyConflict>,
     /// Every start of the service on this journal.
-    pub starts: Vec<Start>,
+    pub starts: Vec<ServiceStart>,
     /// The epochs that it goes on from.
-    pub previous: Vec<Previous>,
+    pub previous: Vec<PreviousEpoch>,
     /// What the service handed to a participant's stream that lies outside its membership.
     pub strayed: Vec<(LineRef, Who, u64, u64)>,
     streams: Streams,
-    links: HashMap<Who, Link>,
+    connections: HashMap<Who, LoggedConnection>,
     /// When each process of the service ended that has, or its log had a hole.
     ends: Vec<i64>,
     /// How many records the logs of the service say they lack.
@@ -80,7 +83,7 @@ pub struct Journal {
     pub server_at: i64,
 }
 
-impl Journal {
+impl LoggedJournal {
     pub(super) fn new(epoch: &str) -> Self {
         Self {
             epoch: epoch.into(),
@@ -96,12 +99,12 @@ impl Journal {
             by_message: HashMap::default(),
             irregular: Vec::new(),
             repeated: Vec::new(),
-            forks: Vec::new(),
+            conflicts: Vec::new(),
             starts: Vec::new(),
             previous: Vec::new(),
             strayed: Vec::new(),
             streams: Streams::default(),
-            links: HashMap::default(),
+            connections: HashMap::default(),
             ends: Vec::new(),
             lost: 0,
             last_at: i64::MIN,
@@ -124,7 +127,7 @@ impl Journal {
     /// e(sequence).
     pub fn lookup(&self, sequence: u64) -> Lookup<'_> {
         match self.order.get(sequence) {
-            Some(entry) => Lookup::Known(entry),
+            Some(event) => Lookup::Known(event),
             None if (1..=self.head).contains(&sequence) || self.may_go_on() => Lookup::Unrecorded,
             None => Lookup::Nothing,
         }
@@ -136,12 +139,12 @@ impl Journal {
     }
 
     /// e(sequence), where it is known.
-    pub fn entry(&self, sequence: u64) -> Option<&Entry> {
+    pub fn event(&self, sequence: u64) -> Option<&LoggedEvent> {
         self.order.get(sequence)
     }
 
     /// All events that are known, in order.
-    pub fn entries(&self) -> impl DoubleEndedIterator<Item = (u64, &Entry)> {
+    pub fn events(&self) -> impl DoubleEndedIterator<Item = (u64, &LoggedEvent)> {
         self.order.iter()
     }
 
@@ -155,60 +158,60 @@ impl Journal {
         self.head - self.order.known()
     }
 
-    /// A name as an entry refers to it.
+    /// A name as an event refers to it.
     pub fn name(&self, index: u32) -> &str {
         self.names.get(index as usize).map_or("?", |name| name)
     }
 
     /// A participant, as people know it.
     pub fn title(&self, who: Who) -> String {
-        let joined = self.members.get(&who).and_then(|(joined, _)| self.entry(*joined));
-        joined.map_or_else(|| who.to_string(), |entry| format!("{} ({who})", self.name(entry.name)))
+        let joined = self.members.get(&who).and_then(|(joined, _)| self.event(*joined));
+        joined.map_or_else(|| who.to_string(), |event| format!("{} ({who})", self.name(event.name)))
     }
 
-    /// Batches of streams that do not go on where one was.
-    pub fn leaps(&self) -> Vec<Leap> {
-        self.streams.leaps()
+    /// Batches that continue no stream of their participant.
+    pub fn stream_gaps(&self) -> Vec<StreamGap> {
+        self.streams.stream_gaps()
     }
 
     /// Where a participant joined.
-    pub fn joined(&self, who: Who) -> Option<(u64, &Entry)> {
+    pub fn joined(&self, who: Who) -> Option<(u64, &LoggedEvent)> {
         let (joined, _) = *self.members.get(&who)?;
-        Some((joined, self.entry(joined)?))
+        Some((joined, self.event(joined)?))
     }
 
     /// Where a participant left.
-    pub fn left(&self, who: Who) -> Option<(u64, &Entry)> {
+    pub fn left(&self, who: Who) -> Option<(u64, &LoggedEvent)> {
         let left = self.members.get(&who)?.1?;
-        Some((left, self.entry(left)?))
+        Some((left, self.event(left)?))
     }
 
-    /// What a log of its writer says of an event is noted with it.
-    pub fn entry_mut(&mut self, sequence: u64) -> Option<&mut Entry> {
+    /// An event, to note on it what its writer's log says.
+    pub fn event_mut(&mut self, sequence: u64) -> Option<&mut LoggedEvent> {
         self.order.get_mut(sequence)
     }
 
     /// Whether a participant is on the service's own machine, as far as is known.
     pub fn is_near(&self, who: Who) -> bool {
-        self.links.get(&who).is_some_and(|link| link.loopback)
+        self.connections.get(&who).is_some_and(|connection| connection.loopback)
     }
 
     /// When the service saw a participant's connection end, or saw it last; none where it is open or unknown.
-    pub fn link_ended(&self, who: Who) -> Option<i64> {
-        let Some(link) = self.links.get(&who) else {
+    pub fn connection_ended(&self, who: Who) -> Option<i64> {
+        let Some(connection) = self.connections.get(&who) else {
             // It may be in a hole of the log.
             return (self.lost > 0).then_some(i64::MIN);
         };
         // No connection outlives its process, and what became of it in a hole of the log nobody knows.
-        let process = self.ends.get(link.process).copied();
-        link.ended.into_iter().chain(process).min()
+        let process = self.ends.get(connection.process).copied();
+        connection.ended.into_iter().chain(process).min()
     }
 
     /// Fills in an event that the service's logs lack, from a delivery.
-    pub fn fill_in(&mut self, sequence: u64, line: LineRef, record: &Record<'_>) {
-        if let Some(entry) = self.read(line, record) {
+    pub fn fill_in(&mut self, sequence: u64, line: LineRef, record: &LogRecord<'_>) {
+        if let Some(event) = self.read(line, record) {
             self.in_other_copy = false;
-            self.place(sequence, Entry { filled_in: true, ..entry });
+            self.place(sequence, LoggedEvent { filled_in: true, ..event });
         }
     }
 
@@ -232,28 +235,32 @@ impl Journal {
         *lost = lost.saturating_add(count);
     }
 
-    pub(super) fn take(&mut self, line: LineRef, record: &Record<'_>) {
+    pub(super) fn take(&mut self, line: LineRef, record: &LogRecord<'_>) {
         self.touch(record.at);
         match &*record.event {
             "server_started" => self.started(line, record),
             "epoch_changed" => {
                 let (last, after) = (record.last_sequence.unwrap_or(0), record.sequence.unwrap_or(0));
-                self.previous.push(Previous { epoch: Record::text(&record.previous_epoch).into(), last, after });
+                self.previous.push(PreviousEpoch {
+                    epoch: LogRecord::text(&record.previous_epoch).into(),
+                    last,
+                    after,
+                });
                 self.started(line, record);
             }
             "join_broadcast" | "leave_broadcast" | "message_broadcast" => self.broadcast(line, record),
             "client_connected" => {
                 let peer = record.peer.as_deref().and_then(|peer| peer.parse::<SocketAddr>().ok());
                 let loopback = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
-                let link = Link { loopback, ended: None, process: self.ends.len() };
-                self.links.insert(who(record), link);
+                let connection = LoggedConnection { loopback, ended: None, process: self.ends.len() };
+                self.connections.insert(who(record), connection);
                 if let Some(after) = record.sequence {
                     self.streams.begin(line, who(record), after);
                 }
             }
             "client_disconnected" => {
-                if let Some(link) = self.links.get_mut(&who(record)) {
-                    link.ended = Some(record.at);
+                if let Some(connection) = self.connections.get_mut(&who(record)) {
+                    connection.ended = Some(record.at);
                 }
             }
             "event_delivered" => self.delivered(line, record),
@@ -270,12 +277,12 @@ impl Journal {
         if let Some(index) = self.copies.iter().rposition(|copy| copy.file == file) {
             return index;
         }
-        self.copies.push(Copy::new(file));
+        self.copies.push(JournalCopy::new(file));
         self.copies_met += 1;
         self.copies.len() - 1
     }
 
-    fn started(&mut self, line: LineRef, record: &Record<'_>) {
+    fn started(&mut self, line: LineRef, record: &LogRecord<'_>) {
         self.process_ended();
         self.streams.start(line.file);
         // It has looked into its journal, and says where that ends.
@@ -284,18 +291,18 @@ impl Journal {
         let index = self.copy(line.file);
         if sequence == 0 && self.copies[index].last.is_some() {
             // The same file holds another copy of the same journal.
-            self.copies.push(Copy::new(line.file));
+            self.copies.push(JournalCopy::new(line.file));
             self.copies_met += 1;
             return;
         }
         let copy = &mut self.copies[index];
-        self.starts.push(Start { line, sequence, logical_time, last: copy.last });
+        self.starts.push(ServiceStart { line, sequence, logical_time, last: copy.last });
         (copy.next, copy.lost) = (sequence.saturating_add(1), 0);
         self.head = self.head.max(sequence);
     }
 
-    fn broadcast(&mut self, line: LineRef, record: &Record<'_>) {
-        let (Some(stated), Some(entry)) = (record.sequence, self.read(line, record)) else { return };
+    fn broadcast(&mut self, line: LineRef, record: &LogRecord<'_>) {
+        let (Some(stated), Some(event)) = (record.sequence, self.read(line, record)) else { return };
         self.broadcasts += 1;
         let index = self.copy(line.file);
         let copy = &mut self.copies[index];
@@ -306,46 +313,46 @@ impl Journal {
         }
         copy.last = Some((stated, line));
         (copy.next, copy.lost) = (stated.saturating_add(1), 0);
-        self.place(stated, entry);
+        self.place(stated, event);
     }
 
-    fn place(&mut self, sequence: u64, entry: Entry) {
+    fn place(&mut self, sequence: u64, event: LoggedEvent) {
         if sequence == 0 {
             return;
         }
         if let Some(known) = self.order.get(sequence) {
             if self.in_other_copy {
                 self.compared += 1;
-                if !known.same_event(&entry) {
-                    self.forks.push(Fork { sequence, one: known.line, other: entry.line });
+                if !known.same_event(&event) {
+                    self.conflicts.push(CopyConflict { sequence, one: known.line, other: event.line });
                 }
             }
             return;
         }
-        match entry.kind {
-            Kind::Joined => drop(self.members.entry(entry.who).or_insert((sequence, None))),
-            Kind::Left => {
-                self.members.entry(entry.who).or_insert((0, None)).1.get_or_insert(sequence);
+        match event.kind {
+            LoggedKind::Joined => drop(self.members.entry(event.who).or_insert((sequence, None))),
+            LoggedKind::Left => {
+                self.members.entry(event.who).or_insert((0, None)).1.get_or_insert(sequence);
             }
-            Kind::Message if entry.message != 0 => {
-                if let Some(first) = self.by_message.get(&(entry.who, entry.message)) {
+            LoggedKind::Message if event.message != 0 => {
+                if let Some(first) = self.by_message.get(&(event.who, event.message)) {
                     self.repeated.push((*first, sequence));
                 } else {
-                    self.by_message.insert((entry.who, entry.message), sequence);
+                    self.by_message.insert((event.who, event.message), sequence);
                 }
             }
-            Kind::Message => {}
+            LoggedKind::Message => {}
         }
         self.head = self.head.max(sequence);
-        self.order.insert(sequence, entry);
+        self.order.insert(sequence, event);
     }
 
-    fn read(&mut self, line: LineRef, record: &Record<'_>) -> Option<Entry> {
+    fn read(&mut self, line: LineRef, record: &LogRecord<'_>) -> Option<LoggedEvent> {
         let kind = record.kind?;
-        let (name, content) = (Record::text(&record.display_name), Record::text(&record.content));
+        let (name, content) = (LogRecord::text(&record.display_name), LogRecord::text(&record.content));
         let logical_time = record.logical_time?;
-        let message = Record::text(&record.message_id);
-        Some(Entry {
+        let message = LogRecord::text(&record.message_id);
+        Some(LoggedEvent {
             line,
             at: record.at,
             logical_time,
@@ -375,7 +382,7 @@ impl Journal {
         index
     }
 
-    fn delivered(&mut self, line: LineRef, record: &Record<'_>) {
+    fn delivered(&mut self, line: LineRef, record: &LogRecord<'_>) {
         let (Some(first), Some(last)) = (record.first_sequence, record.last_sequence) else { return };
         let who = who(record);
         let Some((joined, left)) = self.members.get(&who).copied() else { return };
@@ -387,6 +394,6 @@ impl Journal {
     }
 }
 
-fn who(record: &Record<'_>) -> Who {
-    Who::of(Record::text(&record.participant_id))
+fn who(record: &LogRecord<'_>) -> Who {
+    Who::of(LogRecord::text(&record.participant_id))
 }

@@ -2,9 +2,9 @@
 
 use foldhash::HashMap;
 
-use crate::trace::record::{LineRef, Record, Who};
+use crate::trace::record::{LineRef, LogRecord, Who};
 
-use super::session::{Mark, Session};
+use super::session::{LoggedSession, Mark};
 use super::step::{Act, Step, act};
 
 /// A file of steps: one process after another.
@@ -45,21 +45,21 @@ pub struct Queued {
 
 impl Queued {
     /// Whether it was submitted as this session's participant.
-    pub fn is_of(&self, session: &Session) -> bool {
+    pub fn is_of(&self, session: &LoggedSession) -> bool {
         session.who.is_some_and(|who| self.member == Some((session.journal, who)))
     }
 }
 
-/// Less than this is no step of a clock, in microseconds: records of one process may overtake each other a little.
+/// Clock jitter below this is ignored, in microseconds: records of one process may be slightly out of order.
 const STEP_MICROS: i64 = 100_000;
 
 impl ClientLog {
     pub(super) fn step<'r>(
         &mut self,
-        sessions: &mut Vec<Session>,
+        sessions: &mut Vec<LoggedSession>,
         journal: Option<usize>,
         line: LineRef,
-        record: &'r Record<'_>,
+        record: &'r LogRecord<'_>,
     ) -> Step<'r> {
         let (act, known) = (act(record), sessions.len());
         if matches!(act, Act::Started | Act::Lost { from_start: true, .. }) {
@@ -91,12 +91,12 @@ impl ClientLog {
 
     fn session(
         &mut self,
-        sessions: &mut Vec<Session>,
+        sessions: &mut Vec<LoggedSession>,
         journal: usize,
         who: Option<Who>,
         line: LineRef,
         act: &Act<'_>,
-        record: &Record<'_>,
+        record: &LogRecord<'_>,
     ) -> usize {
         let current = self.current.filter(|current| sessions[*current].journal == journal);
         let known = match (current, who) {
@@ -108,7 +108,7 @@ impl ClientLog {
         };
         let index = known.unwrap_or_else(|| {
             let whole = matches!(act, Act::Connected { resumed: false, .. });
-            sessions.push(Session::new(journal, line, None, whole));
+            sessions.push(LoggedSession::new(journal, line, None, whole));
             let index = sessions.len() - 1;
             sessions[index].lost_before = std::mem::take(&mut self.lost);
             self.open.push(index);
@@ -121,7 +121,7 @@ impl ClientLog {
                 self.go_on(sessions, before, index);
             }
             if sessions[index].name.is_empty() {
-                sessions[index].name = Record::text(&record.display_name).into();
+                sessions[index].name = LogRecord::text(&record.display_name).into();
             }
         }
         if matches!(act, Act::Connected { .. }) || self.current.is_none() {
@@ -131,11 +131,11 @@ impl ClientLog {
     }
 
     /// A session that is known by now may be one that was interrupted by a hole in the log.
-    fn go_on(&mut self, sessions: &mut [Session], before: Option<usize>, index: usize) {
+    fn go_on(&mut self, sessions: &mut [LoggedSession], before: Option<usize>, index: usize) {
         let (earlier, after) = sessions.split_at_mut(index);
         let before = before.and_then(|before| earlier.get_mut(before)).filter(|before| before.lost_after > 0);
         if let (Some(before), Some(session)) = (before, after.first_mut()) {
-            session.inherit(before);
+            session.carry_over(before);
             if let Some(clock) = self.clock_before.take()
                 && self.clock.is_none_or(|now| now.value < clock.value)
             {
@@ -144,7 +144,7 @@ impl ClientLog {
         }
     }
 
-    pub(super) fn settle(&mut self, sessions: &mut [Session], step: &Step<'_>) {
+    pub(super) fn settle(&mut self, sessions: &mut [LoggedSession], step: &Step<'_>) {
         if let Some(value) = step.local {
             self.clock = Some(Mark { value, line: step.line });
         }

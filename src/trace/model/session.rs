@@ -51,7 +51,7 @@ pub struct Skip {
 
 /// What a log has told of a session so far. What is settled is forgotten.
 #[derive(Debug)]
-pub struct Session {
+pub struct LoggedSession {
     /// Whose log.
     pub file: u32,
     /// The journal, by its place in the model.
@@ -97,7 +97,7 @@ pub struct Session {
     pub goes_on: bool,
 }
 
-impl Session {
+impl LoggedSession {
     pub(super) fn new(journal: usize, line: LineRef, who: Option<Who>, whole: bool) -> Self {
         Self {
             file: line.file,
@@ -124,8 +124,8 @@ impl Session {
         }
     }
 
-    /// Goes on after a loss: what was known before is known still.
-    pub(super) fn inherit(&mut self, before: &mut Self) {
+    /// Continues a session after lost records: what was known before them is still known.
+    pub(super) fn carry_over(&mut self, before: &mut Self) {
         before.goes_on = true;
         self.lost_before = self.lost_before.max(before.lost_after);
         before.lost_after = self.lost_before;

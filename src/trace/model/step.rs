@@ -1,8 +1,8 @@
 //! One record of a client or page as a step: what the process did or met.
 
-use crate::trace::record::{Component, Kind, LineRef, Record, Text, Who, digest};
+use crate::trace::record::{Component, CowStr, LineRef, LogRecord, LoggedKind, Who, digest};
 
-use super::entry::REQUESTED;
+use super::event::REQUESTED;
 
 /// What a participant's process did or met.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub enum Act<'r> {
         /// Its time.
         logical_time: u64,
         /// What happened.
-        kind: Kind,
+        kind: LoggedKind,
         /// Whose event it is.
         author: Who,
         /// Stands for the content.
@@ -78,8 +78,8 @@ pub enum Act<'r> {
         text: &'r str,
         /// Stands for the message id; 0 for none.
         message: u64,
-        /// What else it says, where it does.
-        more: Particulars<'r>,
+        /// Its optional fields.
+        more: DeliveryDetails<'r>,
     },
     /// The stream is no more.
     Disconnected {
@@ -99,9 +99,9 @@ pub enum Act<'r> {
     Other,
 }
 
-/// What the record of a delivery may say beyond what every one says.
+/// The optional fields of a delivery's record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Particulars<'r> {
+pub struct DeliveryDetails<'r> {
     /// The author's name.
     pub name: Option<&'r str>,
     /// Of a message: the time in its request.
@@ -112,14 +112,14 @@ pub struct Particulars<'r> {
     pub requested: Option<bool>,
 }
 
-impl<'r> Particulars<'r> {
-    fn of(record: &'r Record<'_>) -> Self {
+impl<'r> DeliveryDetails<'r> {
+    fn of(record: &'r LogRecord<'_>) -> Self {
         let is = |kind| record.kind == Some(kind);
         Self {
             name: record.display_name.as_deref(),
-            sent: record.sent_logical_time.filter(|_| is(Kind::Message)),
-            seen: record.seen_sequence.filter(|_| is(Kind::Message)),
-            requested: record.reason.as_deref().filter(|_| is(Kind::Left)).map(|reason| reason == REQUESTED),
+            sent: record.sent_logical_time.filter(|_| is(LoggedKind::Message)),
+            seen: record.seen_sequence.filter(|_| is(LoggedKind::Message)),
+            requested: record.reason.as_deref().filter(|_| is(LoggedKind::Left)).map(|reason| reason == REQUESTED),
         }
     }
 }
@@ -177,12 +177,12 @@ fn is_certain(reason: &str) -> bool {
 }
 
 /// What a record says was done or met.
-pub(super) fn act<'r>(record: &'r Record<'_>) -> Act<'r> {
+pub(super) fn act<'r>(record: &'r LogRecord<'_>) -> Act<'r> {
     read(record).unwrap_or(Act::Other)
 }
 
-fn read<'r>(record: &'r Record<'_>) -> Option<Act<'r>> {
-    let hash = |text: &Option<Text<'_>>| match Record::text(text) {
+fn read<'r>(record: &'r LogRecord<'_>) -> Option<Act<'r>> {
+    let hash = |text: &Option<CowStr<'_>>| match LogRecord::text(text) {
         "" => 0,
         text => digest(text),
     };
@@ -202,11 +202,11 @@ fn read<'r>(record: &'r Record<'_>) -> Option<Act<'r>> {
             message: hash(&record.message_id),
             sent: record.sent_logical_time?,
             seen: record.seen_sequence.unwrap_or(0),
-            content: digest(Record::text(&record.content)),
+            content: digest(LogRecord::text(&record.content)),
         },
         "publish_acknowledged" => acknowledged(Some(hash(&record.message_id)))?,
         "leave_acknowledged" => acknowledged(None)?,
-        "publish_refused" if is_certain(Record::text(&record.reason)) => {
+        "publish_refused" if is_certain(LogRecord::text(&record.reason)) => {
             Act::Refused { message: hash(&record.message_id) }
         }
         "leave_sent" => Act::LeaveSent { sent: record.sent_logical_time? },
@@ -214,11 +214,11 @@ fn read<'r>(record: &'r Record<'_>) -> Option<Act<'r>> {
             sequence: record.sequence?,
             logical_time: record.logical_time?,
             kind: record.kind?,
-            author: Who::of(Record::text(&record.participant_id)),
-            content: digest(Record::text(&record.content)),
-            text: Record::text(&record.content),
+            author: Who::of(LogRecord::text(&record.participant_id)),
+            content: digest(LogRecord::text(&record.content)),
+            text: LogRecord::text(&record.content),
             message: hash(&record.message_id),
-            more: Particulars::of(record),
+            more: DeliveryDetails::of(record),
         },
         "disconnected" => Act::Disconnected { left: record.reason.as_deref() == Some("LEFT") },
         "client_stopped" => Act::Stopped,

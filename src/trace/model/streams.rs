@@ -1,4 +1,4 @@
-//! What the service handed to each stream, by its own records: a stream goes on where its last batch ended.
+//! What the service handed to each stream, by its own records: each batch continues where the last one ended.
 
 use std::collections::HashSet;
 
@@ -8,9 +8,9 @@ use crate::trace::record::{LineRef, Who};
 
 use super::session::Mark;
 
-/// A batch that goes on where no stream of its participant was.
+/// A batch that continues no stream of its participant: events are missing before it, or repeated in it.
 #[derive(Clone, Copy, Debug)]
-pub struct Leap {
+pub struct StreamGap {
     /// Whose stream it was handed to.
     pub who: Who,
     /// The first event in it.
@@ -21,37 +21,37 @@ pub struct Leap {
     pub expected: Mark,
 }
 
-/// So many of one participant are enough to tell.
-const LOOSE_MAX: usize = 64;
+/// How many of them are kept for each participant. More would show nothing new.
+const UNMATCHED_MAX: usize = 64;
 
 /// The streams of one participant. A stream that was replaced may hand over a last batch after the new one began,
-/// and a record does not say of which it is: so each batch has to go on where one of them was.
+/// and a record does not say to which it belongs: so each batch has to continue one of them.
 #[derive(Debug, Default)]
-struct Places {
+struct ParticipantStreams {
     /// What comes next in each.
     next: Vec<Mark>,
-    /// Batches that fit nowhere yet: the first one may be recorded before its stream is.
-    loose: Vec<(u64, Mark)>,
+    /// Batches that continue none of them yet: the first one may be recorded before its stream is.
+    unmatched: Vec<(u64, Mark)>,
 }
 
-impl Places {
+impl ParticipantStreams {
     fn put(&mut self, first: u64, last: Mark) {
         let follows = Mark { value: last.value.saturating_add(1), line: last.line };
         if let Some(place) = self.next.iter_mut().rev().find(|place| place.value == first) {
             *place = follows;
         } else if let Some((_, end)) =
-            self.loose.iter_mut().find(|(_, end)| end.value.checked_add(1) == Some(first))
+            self.unmatched.iter_mut().find(|(_, end)| end.value.checked_add(1) == Some(first))
         {
             // What follows from it stands and falls with it. Its line is that of the first.
             end.value = last.value;
-        } else if self.loose.len() < LOOSE_MAX {
-            self.loose.push((first, last));
+        } else if self.unmatched.len() < UNMATCHED_MAX {
+            self.unmatched.push((first, last));
         }
     }
 
     fn begin(&mut self, next: Mark) {
         self.next.push(next);
-        for (first, last) in std::mem::take(&mut self.loose) {
+        for (first, last) in std::mem::take(&mut self.unmatched) {
             self.put(first, last);
         }
     }
@@ -62,14 +62,14 @@ impl Places {
 pub(super) struct Streams {
     /// The files that tell of all streams since their service started.
     whole: HashSet<u32>,
-    of: HashMap<Who, Places>,
-    leaps: Vec<Leap>,
+    of: HashMap<Who, ParticipantStreams>,
+    stream_gaps: Vec<StreamGap>,
 }
 
 impl Streams {
     /// A service starts: the streams of the one before are no more.
     pub(super) fn start(&mut self, file: u32) {
-        self.leaps = self.leaps();
+        self.stream_gaps = self.stream_gaps();
         self.of.clear();
         self.whole.insert(file);
     }
@@ -94,20 +94,20 @@ impl Streams {
         }
     }
 
-    /// What fitted nowhere. A participant of which no stream is known tells nothing.
-    pub(super) fn leaps(&self) -> Vec<Leap> {
-        let mut leaps = self.leaps.clone();
-        for (who, places) in &self.of {
-            let Some(expected) = places.next.last().copied() else { continue };
-            leaps.extend(places.loose.iter().map(|(first, last)| Leap {
+    /// The batches that continue no stream. A participant without a known stream has none.
+    pub(super) fn stream_gaps(&self) -> Vec<StreamGap> {
+        let mut gaps = self.stream_gaps.clone();
+        for (who, streams) in &self.of {
+            let Some(expected) = streams.next.last().copied() else { continue };
+            gaps.extend(streams.unmatched.iter().map(|(first, last)| StreamGap {
                 who: *who,
                 first: *first,
                 line: last.line,
                 expected,
             }));
         }
-        leaps.sort_unstable_by_key(|leap| leap.line);
-        leaps
+        gaps.sort_unstable_by_key(|gap| gap.line);
+        gaps
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
         LineRef { file: 0, line }
     }
 
-    fn leaps(steps: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    fn gaps(steps: &[(u64, u64)]) -> Vec<(u64, u64)> {
         let mut streams = Streams::default();
         streams.start(0);
         for (at, (first, last)) in (2..).zip(steps) {
@@ -130,17 +130,17 @@ mod tests {
                 _ => streams.batch(line(at), WHO, *first, *last),
             }
         }
-        streams.leaps().iter().map(|leap| (leap.expected.value, leap.first)).collect()
+        streams.stream_gaps().iter().map(|gap| (gap.expected.value, gap.first)).collect()
     }
 
     #[test]
     fn a_batch_goes_on_where_a_stream_of_its_participant_was_v4() {
-        assert_eq!(leaps(&[(2, 0), (3, 3), (4, 9), (10, 10)]), []);
-        assert_eq!(leaps(&[(3, 4), (5, 5), (2, 0), (6, 6)]), [], "recorded before the stream is");
-        assert_eq!(leaps(&[(2, 0), (3, 5), (5, 0), (6, 7), (6, 8), (9, 9)]), [], "the replaced one is late");
-        assert_eq!(leaps(&[(2, 0), (3, 5), (7, 8), (9, 9)]), [(6, 7)], "a gap");
-        assert_eq!(leaps(&[(2, 0), (3, 5), (5, 8)]), [(6, 5)], "an overlap");
-        assert_eq!(leaps(&[(7, 8), (9, 9)]), [], "no stream is known");
+        assert_eq!(gaps(&[(2, 0), (3, 3), (4, 9), (10, 10)]), []);
+        assert_eq!(gaps(&[(3, 4), (5, 5), (2, 0), (6, 6)]), [], "recorded before the stream is");
+        assert_eq!(gaps(&[(2, 0), (3, 5), (5, 0), (6, 7), (6, 8), (9, 9)]), [], "the replaced one is late");
+        assert_eq!(gaps(&[(2, 0), (3, 5), (7, 8), (9, 9)]), [(6, 7)], "a gap");
+        assert_eq!(gaps(&[(2, 0), (3, 5), (5, 8)]), [(6, 5)], "an overlap");
+        assert_eq!(gaps(&[(7, 8), (9, 9)]), [], "no stream is known");
     }
 
     #[test]
@@ -153,9 +153,9 @@ mod tests {
         streams.start(0);
         streams.batch(line(6), WHO, 12, 12);
         streams.begin(line(7), WHO, 11);
-        assert!(streams.leaps().is_empty());
+        assert!(streams.stream_gaps().is_empty());
         streams.batch(line(8), WHO, 14, 14);
         streams.start(0);
-        assert_eq!(streams.leaps().len(), 1);
+        assert_eq!(streams.stream_gaps().len(), 1);
     }
 }

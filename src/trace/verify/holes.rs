@@ -1,7 +1,7 @@
 //! Logs with holes that they speak of themselves (`records_lost`): nobody is accused of what was lost, and what
 //! cannot be checked for it is said. A hole that no record speaks of is a violation like any other.
 
-use crate::trace::model::{Journal, Session};
+use crate::trace::model::{LoggedJournal, LoggedSession};
 use crate::trace::report::{Rule, RuleReport};
 
 /// What needs to know which events there are.
@@ -12,34 +12,34 @@ const OF_CONNECTIONS: [Rule; 3] = [Rule::V9, Rule::V12, Rule::V14];
 const OF_SESSIONS: [Rule; 9] =
     [Rule::V3, Rule::V4, Rule::V6, Rule::V7, Rule::V9, Rule::V10, Rule::V11, Rule::V12, Rule::V14];
 
-pub(super) fn in_journal(journal: &Journal, rules: &mut [RuleReport]) {
+pub(super) fn in_journal(journal: &LoggedJournal, rules: &mut [RuleReport]) {
     if journal.lost == 0 {
         return;
     }
     let lost = format!("{} of the service were lost", records(journal.lost));
-    let told = journal.entries().filter(|(_, entry)| entry.filled_in).count() as u64;
+    let told = journal.events().filter(|(_, event)| event.filled_in).count() as u64;
     let events = journal.missing().saturating_add(told);
     if events > 0 {
         let why = format!("{lost}, and with them those of {events} events of epoch {}", journal.epoch);
-        OF_EVENTS.iter().for_each(|rule| rules[*rule as usize].gap(why.clone()));
-        rules[Rule::V1 as usize].gap("what `chitchat journal export` prints, all events, was not given".into());
+        OF_EVENTS.iter().for_each(|rule| rules[*rule as usize].caveat(why.clone()));
+        rules[Rule::V1 as usize].caveat("what `chitchat journal export` prints, all events, was not given".into());
     }
     let why = format!("{lost}, and some may have told of connections and deliveries");
-    OF_CONNECTIONS.iter().for_each(|rule| rules[*rule as usize].gap(why.clone()));
+    OF_CONNECTIONS.iter().for_each(|rule| rules[*rule as usize].caveat(why.clone()));
 }
 
-pub(super) fn in_sessions(sessions: &[&Session], rules: &mut [RuleReport]) {
+pub(super) fn in_sessions(sessions: &[&LoggedSession], rules: &mut [RuleReport]) {
     for session in sessions.iter().filter(|session| session.who.is_some()) {
         let lost = session.lost_before.max(session.lost_after);
         if lost > 0 {
             let why = format!("{} of the log of {} were lost", records(lost), session.title());
-            OF_SESSIONS.iter().for_each(|rule| rules[*rule as usize].gap(why.clone()));
+            OF_SESSIONS.iter().for_each(|rule| rules[*rule as usize].caveat(why.clone()));
         }
     }
 }
 
 /// Why a session that has not got everything may not be judged.
-pub(super) fn unknown_how_far(session: &Session, next: u64) -> String {
+pub(super) fn unknown_how_far(session: &LoggedSession, next: u64) -> String {
     let title = session.title();
     if session.is_unsure() {
         return format!("what {title} got in the end is unknown: its log lost records");
@@ -55,8 +55,8 @@ fn records(count: u64) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::trace::gallery::{Log, Logs, truthful};
-    use crate::trace::record::{LineRef, Record};
+    use crate::trace::gallery::{JsonLog, Logs, truthful};
+    use crate::trace::record::{LineRef, LogRecord};
     use crate::trace::report::{Report, Rule, Verdict};
 
     fn loss(at: &Value, count: usize) -> Value {
@@ -65,7 +65,7 @@ mod tests {
     }
 
     /// Records of a log are lost, and the log says so.
-    fn lose(log: &mut Log, first: usize, count: usize) {
+    fn lose(log: &mut JsonLog, first: usize, count: usize) {
         let lost = loss(&log.records[first], count);
         log.records.splice(first..first + count, [lost]);
     }
@@ -75,8 +75,8 @@ mod tests {
         logs.0.iter_mut().for_each(|log| log.records.retain(|record| record["event"] != "records_lost"));
     }
 
-    fn gaps(report: &Report, rule: Rule) -> String {
-        report.rule(rule).gaps.join("; ")
+    fn caveats(report: &Report, rule: Rule) -> String {
+        report.rule(rule).caveats.join("; ")
     }
 
     /// Every way to lose some records in a row.
@@ -103,8 +103,9 @@ mod tests {
                     "{count} records from {first} in {}: {report:#?}",
                     logs.0[file].name
                 );
-                let said =
-                    |rule| gaps(&report, rule).contains(" lost") || gaps(&report, rule).contains("no log of");
+                let said = |rule| {
+                    caveats(&report, rule).contains(" lost") || caveats(&report, rule).contains("no log of")
+                };
                 assert!(said(Rule::V9), "{count} records from {first} in {}: {report:#?}", logs.0[file].name);
             });
         }
@@ -147,7 +148,7 @@ mod tests {
         let export = |logs: &Logs| {
             let is_broadcast = |record: &&Value| record["event"].as_str().unwrap().ends_with("_broadcast");
             let records = logs.0[0].records.iter().filter(is_broadcast).cloned().collect();
-            Log { name: "export.jsonl".into(), records }
+            JsonLog { name: "export.jsonl".into(), records }
         };
         let export = export(&truthful());
         every_hole(0, |first, count, mut logs| {
@@ -155,7 +156,7 @@ mod tests {
             let report = logs.verify().unwrap();
             for rule in [Rule::V1, Rule::V2, Rule::V5, Rule::V8] {
                 assert_eq!(report.rule(rule).verdict(), Verdict::Held);
-                assert_eq!(gaps(&report, rule), "", "{count} from {first}: {rule}");
+                assert_eq!(caveats(&report, rule), "", "{count} from {first}: {rule}");
             }
             assert_eq!(report.rule(Rule::V2).checked, truthful().verify().unwrap().rule(Rule::V2).checked);
         });
@@ -232,7 +233,7 @@ mod tests {
                 for (file, log) in (0..).zip(&logs.0) {
                     for (line, record) in (1..).zip(&log.records) {
                         let text = record.to_string();
-                        builder.take(LineRef { file, line }, &Record::parse(&text).unwrap()).unwrap();
+                        builder.take(LineRef { file, line }, &LogRecord::parse(&text).unwrap()).unwrap();
                     }
                 }
                 let chart = builder.finish();

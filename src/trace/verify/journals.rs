@@ -4,16 +4,19 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::chat::{DisplayName, NameKey};
-use crate::trace::model::{Entry, Journal};
-use crate::trace::record::{Kind, LineRef, Who};
+use crate::trace::model::{LoggedEvent, LoggedJournal};
+use crate::trace::record::{LineRef, LoggedKind, Who};
 use crate::trace::report::{Rule, RuleReport};
 
 use super::holes;
 
-pub(super) fn check(journal: &Journal, rules: &mut [RuleReport]) {
+pub(super) fn check(journal: &LoggedJournal, rules: &mut [RuleReport]) {
     if !journal.is_known() {
         let why = format!("no log of the service for epoch {} was given", journal.epoch);
-        Rule::ALL.iter().filter(|rule| **rule != Rule::V7).for_each(|rule| rules[*rule as usize].gap(why.clone()));
+        Rule::ALL
+            .iter()
+            .filter(|rule| **rule != Rule::V7)
+            .for_each(|rule| rules[*rule as usize].caveat(why.clone()));
         return;
     }
     let missing = journal.missing();
@@ -23,7 +26,7 @@ pub(super) fn check(journal: &Journal, rules: &mut [RuleReport]) {
             journal.epoch
         );
         for rule in [Rule::V1, Rule::V2, Rule::V8] {
-            rules[rule as usize].gap(why.clone());
+            rules[rule as usize].caveat(why.clone());
         }
     }
     holes::in_journal(journal, rules);
@@ -37,13 +40,13 @@ pub(super) fn check(journal: &Journal, rules: &mut [RuleReport]) {
     v13_prefix(journal, &mut rules[Rule::V13 as usize]);
 }
 
-fn v1_numbering(journal: &Journal, rule: &mut RuleReport) {
+fn v1_numbering(journal: &LoggedJournal, rule: &mut RuleReport) {
     rule.checked += journal.broadcasts;
     let with_start: HashSet<u32> = journal.starts.iter().map(|start| start.line.file).collect();
     for found in &journal.irregular {
         let (expected, stated) = (found.expected, found.stated);
         if found.before.is_none() && stated > expected && !with_start.contains(&found.line.file) {
-            rule.gap(format!("a log of the service begins in the middle, with event {stated}"));
+            rule.caveat(format!("a log of the service begins in the middle, with event {stated}"));
             continue;
         }
         let sentence = || match stated {
@@ -59,25 +62,25 @@ fn v1_numbering(journal: &Journal, rule: &mut RuleReport) {
     }
 }
 
-fn v2_clock(journal: &Journal, rule: &mut RuleReport) {
+fn v2_clock(journal: &LoggedJournal, rule: &mut RuleReport) {
     let recovered: HashMap<u64, (u64, LineRef)> =
         journal.starts.iter().map(|start| (start.sequence, (start.logical_time, start.line))).collect();
     let mut before: Option<(u64, u64, LineRef)> = None;
-    for (sequence, entry) in journal.entries() {
+    for (sequence, event) in journal.events() {
         let previous = match before.filter(|(last, ..)| *last == sequence - 1) {
             Some((_, time, line)) => Some((time, Some(line))),
             None if sequence == 1 => Some((0, None)),
             None => recovered.get(&(sequence - 1)).map(|(time, line)| (*time, Some(*line))),
         };
-        before = Some((sequence, entry.logical_time, entry.line));
+        before = Some((sequence, event.logical_time, event.line));
         // A delivery tells the time in the request of messages alone.
-        let Some((time, line)) = previous.filter(|_| !entry.filled_in || entry.kind == Kind::Message) else {
+        let Some((time, line)) = previous.filter(|_| !event.filled_in || event.kind == LoggedKind::Message) else {
             continue;
         };
         rule.checked += 1;
-        let right = time.max(entry.sent).saturating_add(2);
-        if entry.logical_time != right {
-            let (stated, sent, i) = (entry.logical_time, entry.sent, sequence);
+        let right = time.max(event.sent).saturating_add(2);
+        if event.logical_time != right {
+            let (stated, sent, i) = (event.logical_time, event.sent, sequence);
             let sentence = || {
                 format!(
                     "Event {i} has logical time {stated}, but max(L({}), t({i})) + 2 = max({time}, {sent}) + 2 = {right}: \
@@ -85,7 +88,7 @@ fn v2_clock(journal: &Journal, rule: &mut RuleReport) {
                     i - 1
                 )
             };
-            let lines: Vec<_> = line.into_iter().chain([entry.line]).collect();
+            let lines: Vec<_> = line.into_iter().chain([event.line]).collect();
             rule.violate(sentence, &lines);
         }
     }
@@ -93,37 +96,37 @@ fn v2_clock(journal: &Journal, rule: &mut RuleReport) {
 }
 
 /// A restarted service goes on with the time at which its journal ends.
-fn v2_recovered(journal: &Journal, rule: &mut RuleReport) {
+fn v2_recovered(journal: &LoggedJournal, rule: &mut RuleReport) {
     for start in &journal.starts {
-        let Some(entry) = journal.entry(start.sequence) else { continue };
+        let Some(event) = journal.event(start.sequence) else { continue };
         rule.checked += 1;
-        if entry.logical_time != start.logical_time {
-            let (i, was, is) = (start.sequence, entry.logical_time, start.logical_time);
+        if event.logical_time != start.logical_time {
+            let (i, was, is) = (start.sequence, event.logical_time, start.logical_time);
             let sentence = || {
                 format!(
                     "The service started again after event {i} with its clock at {is}, but that event has time {was}."
                 )
             };
-            rule.violate(sentence, &[entry.line, start.line]);
+            rule.violate(sentence, &[event.line, start.line]);
         }
     }
 }
 
 /// What was handed to a stream may never have arrived, so it is not counted: the rule holds over what did.
-fn v4_streams_go_on(journal: &Journal, rule: &mut RuleReport) {
-    for leap in journal.leaps() {
-        let (who, first, expected) = (journal.title(leap.who), leap.first, leap.expected.value);
+fn v4_streams_go_on(journal: &LoggedJournal, rule: &mut RuleReport) {
+    for gap in journal.stream_gaps() {
+        let (who, first, expected) = (journal.title(gap.who), gap.first, gap.expected.value);
         let sentence = || {
             format!("The stream of {who} was handed event {first} where event {expected} should have come next.")
         };
-        rule.violate(sentence, &[leap.expected.line, leap.line]);
+        rule.violate(sentence, &[gap.expected.line, gap.line]);
     }
 }
 
-fn v5_no_duplicate(journal: &Journal, rule: &mut RuleReport) {
-    rule.checked += journal.entries().filter(|(_, entry)| entry.kind == Kind::Message).count() as u64;
+fn v5_no_duplicate(journal: &LoggedJournal, rule: &mut RuleReport) {
+    rule.checked += journal.events().filter(|(_, event)| event.kind == LoggedKind::Message).count() as u64;
     for (first, second) in &journal.repeated {
-        let (Some(one), Some(two)) = (journal.entry(*first), journal.entry(*second)) else { continue };
+        let (Some(one), Some(two)) = (journal.event(*first), journal.event(*second)) else { continue };
         let who = journal.title(one.who);
         let sentence = || {
             format!(
@@ -135,57 +138,57 @@ fn v5_no_duplicate(journal: &Journal, rule: &mut RuleReport) {
     }
 }
 
-/// Who is here, while the journal is read.
+/// Who is active and who has left, while the journal is read.
 #[derive(Default)]
-struct Roster {
+struct MembershipTracker {
     active: HashMap<Who, (LineRef, Option<NameKey>)>,
     gone: HashMap<Who, LineRef>,
     names: BTreeMap<NameKey, (Who, LineRef)>,
     keys: HashMap<u32, Option<NameKey>>,
 }
 
-impl Roster {
-    fn key(&mut self, journal: &Journal, name: u32) -> Option<NameKey> {
+impl MembershipTracker {
+    fn key(&mut self, journal: &LoggedJournal, name: u32) -> Option<NameKey> {
         let parse = || DisplayName::parse(journal.name(name)).ok().map(|name| name.key());
         self.keys.entry(name).or_insert_with(parse).clone()
     }
 
-    fn join(&mut self, journal: &Journal, entry: &Entry, rule: &mut RuleReport) {
-        let who = journal.title(entry.who);
+    fn join(&mut self, journal: &LoggedJournal, event: &LoggedEvent, rule: &mut RuleReport) {
+        let who = journal.title(event.who);
         if let Some(line) =
-            self.active.get(&entry.who).map(|(line, _)| *line).or(self.gone.get(&entry.who).copied())
+            self.active.get(&event.who).map(|(line, _)| *line).or(self.gone.get(&event.who).copied())
         {
-            rule.violate(|| format!("{who} joined twice: a participant is one membership."), &[line, entry.line]);
+            rule.violate(|| format!("{who} joined twice: a participant is one membership."), &[line, event.line]);
         }
-        let key = self.key(journal, entry.name);
+        let key = self.key(journal, event.name);
         if let Some(key) = &key
-            && let Some((holder, line)) = self.names.get(key).filter(|(holder, _)| *holder != entry.who)
+            && let Some((holder, line)) = self.names.get(key).filter(|(holder, _)| *holder != event.who)
         {
-            let (name, holder) = (journal.name(entry.name), journal.title(*holder));
+            let (name, holder) = (journal.name(event.name), journal.title(*holder));
             let sentence = || format!("{name} joined while {holder}, whose name looks the same, was still here.");
-            rule.violate(sentence, &[*line, entry.line]);
+            rule.violate(sentence, &[*line, event.line]);
         }
         if let Some(key) = &key {
-            self.names.insert(key.clone(), (entry.who, entry.line));
+            self.names.insert(key.clone(), (event.who, event.line));
         }
-        self.active.insert(entry.who, (entry.line, key));
+        self.active.insert(event.who, (event.line, key));
     }
 
-    fn leave(&mut self, entry: &Entry) {
-        if let Some((_, Some(key))) = self.active.remove(&entry.who)
-            && self.names.get(&key).is_some_and(|(holder, _)| *holder == entry.who)
+    fn leave(&mut self, event: &LoggedEvent) {
+        if let Some((_, Some(key))) = self.active.remove(&event.who)
+            && self.names.get(&key).is_some_and(|(holder, _)| *holder == event.who)
         {
             self.names.remove(&key);
         }
-        self.gone.insert(entry.who, entry.line);
+        self.gone.insert(event.who, event.line);
     }
 }
 
-fn v8_membership(journal: &Journal, rule: &mut RuleReport) {
-    let mut roster = Roster::default();
+fn v8_membership(journal: &LoggedJournal, rule: &mut RuleReport) {
+    let mut roster = MembershipTracker::default();
     let mut expected = 1;
     let mut whole = true;
-    for (sequence, entry) in journal.entries() {
+    for (sequence, event) in journal.events() {
         if sequence != expected {
             // Whoever was here may have left meanwhile.
             whole = false;
@@ -193,26 +196,26 @@ fn v8_membership(journal: &Journal, rule: &mut RuleReport) {
         }
         expected = sequence.saturating_add(1);
         rule.checked += 1;
-        if entry.kind == Kind::Joined {
-            roster.join(journal, entry, rule);
+        if event.kind == LoggedKind::Joined {
+            roster.join(journal, event, rule);
             continue;
         }
-        let does = if entry.kind == Kind::Left { "left" } else { "wrote" };
-        let who = journal.title(entry.who);
-        if let Some(left) = roster.gone.get(&entry.who) {
+        let does = if event.kind == LoggedKind::Left { "left" } else { "wrote" };
+        let who = journal.title(event.who);
+        if let Some(left) = roster.gone.get(&event.who) {
             let sentence = || format!("{who} {does} as event {sequence}, but it had left before.");
-            rule.violate(sentence, &[*left, entry.line]);
-        } else if !roster.active.contains_key(&entry.who) && whole {
+            rule.violate(sentence, &[*left, event.line]);
+        } else if !roster.active.contains_key(&event.who) && whole {
             let sentence = || format!("{who} {does} as event {sequence}, but it had never joined.");
-            rule.violate(sentence, &[entry.line]);
+            rule.violate(sentence, &[event.line]);
         }
-        if entry.kind == Kind::Left {
-            roster.leave(entry);
+        if event.kind == LoggedKind::Left {
+            roster.leave(event);
         }
     }
 }
 
-fn v9_stream_in_membership(journal: &Journal, rule: &mut RuleReport) {
+fn v9_stream_in_membership(journal: &LoggedJournal, rule: &mut RuleReport) {
     for (line, who, first, last) in &journal.strayed {
         let who = journal.title(*who);
         let sentence = || {
@@ -222,30 +225,30 @@ fn v9_stream_in_membership(journal: &Journal, rule: &mut RuleReport) {
     }
 }
 
-fn v11_valid(journal: &Journal, rule: &mut RuleReport) {
-    for (sequence, entry) in journal.entries() {
+fn v11_valid(journal: &LoggedJournal, rule: &mut RuleReport) {
+    for (sequence, event) in journal.events() {
         rule.checked += 1;
-        if !entry.valid {
-            let sentence = || match entry.kind {
-                Kind::Message => {
+        if !event.valid {
+            let sentence = || match event.kind {
+                LoggedKind::Message => {
                     format!("Event {sequence} has a text that is empty or longer than 128 characters.")
                 }
                 _ => format!(
                     "Event {sequence} has a name that is not valid, or not the sentence for a join or leave."
                 ),
             };
-            rule.violate(sentence, &[entry.line]);
+            rule.violate(sentence, &[event.line]);
         }
     }
 }
 
-fn v13_prefix(journal: &Journal, rule: &mut RuleReport) {
+fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
     rule.checked += journal.compared;
-    for fork in &journal.forks {
-        let i = fork.sequence;
+    for conflict in &journal.conflicts {
+        let i = conflict.sequence;
         let sentence =
             || format!("Two copies of the journal disagree about event {i}, so neither is a prefix of the other.");
-        rule.violate(sentence, &[fork.one, fork.other]);
+        rule.violate(sentence, &[conflict.one, conflict.other]);
     }
     for start in &journal.starts {
         let Some((last, line)) = start.last else { continue };
@@ -262,14 +265,14 @@ fn v13_prefix(journal: &Journal, rule: &mut RuleReport) {
         }
     }
     for previous in &journal.previous {
-        rule.gap(format!(
+        rule.caveat(format!(
             "an older copy of the journal was put in its place: epoch {} was recorded up to event {}, and epoch {} goes on \
              after event {}",
             previous.epoch, previous.last, journal.epoch, previous.after
         ));
     }
     if journal.compared == 0 && journal.starts.iter().all(|start| start.last.is_none()) {
-        rule.gap(format!(
+        rule.caveat(format!(
             "there is one copy of the journal of epoch {}, and nothing to compare it with",
             journal.epoch
         ));

@@ -7,21 +7,21 @@
 
 use std::collections::HashMap;
 
-use crate::trace::model::{Journal, Moment, Step};
-use crate::trace::record::{Component, Kind, Who};
+use crate::trace::model::{LoggedJournal, Step, WallTime};
+use crate::trace::record::{Component, LoggedKind, Who};
 use crate::trace::report::RuleReport;
 
 /// How far apart two times have to be where a page recorded one of them.
 const PAGE_CLOCK_MICROS: i64 = 200;
 
 /// When a publish was sent, at the earliest.
-pub(super) fn sent_at(step: &Step<'_>) -> Moment {
-    Moment { at: step.at.saturating_sub(uncertainty(step)), line: step.line }
+pub(super) fn sent_at(step: &Step<'_>) -> WallTime {
+    WallTime { at: step.at.saturating_sub(uncertainty(step)), line: step.line }
 }
 
 /// When a publish was acknowledged, at the latest.
-pub(super) fn acknowledged_at(step: &Step<'_>) -> Moment {
-    Moment { at: step.at.saturating_add(uncertainty(step)), line: step.line }
+pub(super) fn acknowledged_at(step: &Step<'_>) -> WallTime {
+    WallTime { at: step.at.saturating_add(uncertainty(step)), line: step.line }
 }
 
 fn uncertainty(step: &Step<'_>) -> i64 {
@@ -30,18 +30,18 @@ fn uncertainty(step: &Step<'_>) -> i64 {
 
 /// Goes through the order from its end. What is sent has to be sent before everything later in the order was
 /// acknowledged; the first of those acknowledgements is enough to look at.
-pub(super) fn v12_real_time(journal: &Journal, rule: &mut RuleReport) {
+pub(super) fn v12_real_time(journal: &LoggedJournal, rule: &mut RuleReport) {
     // By machine: none for the service's own, otherwise one for each participant.
-    let mut first: HashMap<Option<Who>, (Moment, u64)> = HashMap::new();
+    let mut first: HashMap<Option<Who>, (WallTime, u64)> = HashMap::new();
     let mut overtaken = Vec::new();
-    for (sequence, entry) in journal.entries().rev().filter(|(_, entry)| entry.kind == Kind::Message) {
-        let machine = (!journal.is_near(entry.who)).then_some(entry.who);
-        if let Some(sent) = entry.first_sent {
+    for (sequence, event) in journal.events().rev().filter(|(_, event)| event.kind == LoggedKind::Message) {
+        let machine = (!journal.is_near(event.who)).then_some(event.who);
+        if let Some(sent) = event.first_sent {
             rule.checked += 1;
             let before = first.get(&machine).filter(|(acknowledged, _)| acknowledged.at < sent.at);
-            overtaken.extend(before.map(|(acknowledged, of)| (sequence, sent, *acknowledged, *of, entry.line)));
+            overtaken.extend(before.map(|(acknowledged, of)| (sequence, sent, *acknowledged, *of, event.line)));
         }
-        if let Some(acknowledged) = entry.acknowledged
+        if let Some(acknowledged) = event.acknowledged
             && first.get(&machine).is_none_or(|(earliest, _)| acknowledged.at < earliest.at)
         {
             first.insert(machine, (acknowledged, sequence));

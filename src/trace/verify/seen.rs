@@ -4,23 +4,23 @@
 use crate::trace::model::{Act, Mark, Queued};
 use crate::trace::report::RuleReport;
 
-use super::view::View;
+use super::step_context::StepContext;
 
-pub(super) fn v6_as_delivered(view: &View<'_>, rule: &mut RuleReport) {
-    match (&view.step.act, view.queued) {
-        (Act::PublishSent { seen, .. }, Some(queued)) => as_queued(view, *seen, queued, rule),
-        (Act::PublishQueued { seen, .. }, None) => at_once(view, *seen, None, "when it submitted this", rule),
+pub(super) fn v6_as_delivered(context: &StepContext<'_>, rule: &mut RuleReport) {
+    match (&context.step.act, context.queued) {
+        (Act::PublishSent { seen, .. }, Some(queued)) => as_queued(context, *seen, queued, rule),
+        (Act::PublishQueued { seen, .. }, None) => at_once(context, *seen, None, "when it submitted this", rule),
         (Act::PublishSent { message, seen, .. }, None) => {
-            let first = view.session.sent.get(message).map(|first| first.seen);
+            let first = context.session.sent.get(message).map(|first| first.seen);
             // A log from before there were records of what is submitted; or that one was lost, or it is.
-            let least = if view.session.lost_before > 0 { Some(0) } else { first };
-            at_once(view, *seen, least, "in this send", rule);
+            let least = if context.session.lost_before > 0 { Some(0) } else { first };
+            at_once(context, *seen, least, "in this send", rule);
         }
         (Act::PublishQueued { seen, .. }, Some(queued)) => {
-            if queued.is_of(view.session) {
-                as_queued(view, *seen, queued, rule);
+            if queued.is_of(context.session) {
+                as_queued(context, *seen, queued, rule);
             } else {
-                at_once(view, *seen, Some(0), "when it submitted this", rule);
+                at_once(context, *seen, Some(0), "when it submitted this", rule);
             }
         }
         _ => {}
@@ -29,12 +29,12 @@ pub(super) fn v6_as_delivered(view: &View<'_>, rule: &mut RuleReport) {
 
 /// What is said at one moment is what had been delivered by then. A further try may say the same again, or what has
 /// come since, where nothing else says when it was submitted.
-fn at_once(view: &View<'_>, seen: u64, least: Option<u64>, moment: &str, rule: &mut RuleReport) {
-    let session = view.session;
-    let Some(delivered) = delivered(view) else { return };
+fn at_once(context: &StepContext<'_>, seen: u64, least: Option<u64>, moment: &str, rule: &mut RuleReport) {
+    let session = context.session;
+    let Some(delivered) = delivered(context) else { return };
     rule.checked += 1;
     let least = least.map_or(delivered, |least| least.min(delivered));
-    if (least..=delivered).contains(&seen) || (delivered == 0 && seen < own_join(view)) {
+    if (least..=delivered).contains(&seen) || (delivered == 0 && seen < own_join(context)) {
         return;
     }
     let who = session.title();
@@ -47,25 +47,25 @@ fn at_once(view: &View<'_>, seen: u64, least: Option<u64>, moment: &str, rule: &
         format!("{who} said {moment} that it {said}, {was}: which messages crossed can no longer be told.")
     };
     let last = session.position.map(|Mark { line, .. }| line).unwrap_or(session.begins);
-    rule.violate(sentence, &[last, view.step.line]);
+    rule.violate(sentence, &[last, context.step.line]);
 }
 
 /// What was seen is fixed when the text is submitted. Sent as another participant, after a join anew, it can be seen as
 /// written in knowledge of nothing that this one was delivered, or of its own join at most.
-fn as_queued(view: &View<'_>, seen: u64, queued: Queued, rule: &mut RuleReport) {
+fn as_queued(context: &StepContext<'_>, seen: u64, queued: Queued, rule: &mut RuleReport) {
     rule.checked += 1;
-    let is_same = queued.is_of(view.session);
-    if (is_same && seen == queued.seen) || (!is_same && seen <= own_join(view)) {
+    let is_same = queued.is_of(context.session);
+    if (is_same && seen == queued.seen) || (!is_same && seen <= own_join(context)) {
         return;
     }
-    let (who, then, now) = (view.session.title(), had_seen(queued.seen), had_seen(seen));
+    let (who, then, now) = (context.session.title(), had_seen(queued.seen), had_seen(seen));
     let sentence = || {
         format!(
             "{who} {then} when it submitted this message, but this record says that it {now}: waiting and trying again \
              show its writer nothing, and which messages crossed can no longer be told."
         )
     };
-    rule.violate(sentence, &[queued.line, view.step.line]);
+    rule.violate(sentence, &[queued.line, context.step.line]);
 }
 
 fn had_seen(seen: u64) -> String {
@@ -76,13 +76,13 @@ fn had_seen(seen: u64) -> String {
 }
 
 /// The event of the participant's own join, by its id.
-fn own_join(view: &View<'_>) -> u64 {
-    view.session.who.map_or(0, |who| who.0)
+fn own_join(context: &StepContext<'_>) -> u64 {
+    context.session.who.map_or(0, |who| who.0)
 }
 
 /// The last event that the session had been delivered; 0 for none, and none where the log does not say.
-fn delivered(view: &View<'_>) -> Option<u64> {
-    let session = view.session;
+fn delivered(context: &StepContext<'_>) -> Option<u64> {
+    let session = context.session;
     match session.position {
         Some(position) => Some(position.value),
         None => (session.whole && session.lost_before == 0).then_some(0),

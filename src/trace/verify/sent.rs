@@ -1,74 +1,76 @@
 //! V11: what the service put into the order is what was asked of it, with the time that the request had.
 
-use crate::trace::model::{Act, Journal, Session};
+use crate::trace::model::{Act, LoggedJournal, LoggedSession};
 use crate::trace::report::RuleReport;
 
-use super::view::View;
+use super::step_context::StepContext;
 
-pub(super) fn v11_as_sent(view: &View<'_>, rule: &mut RuleReport) {
-    match view.step.act {
-        Act::PublishSent { content, .. } => text(view, content, rule),
-        Act::Refused { message } => refusal(view, message, rule),
-        Act::Connected { resumed: false, .. } => join(view, rule),
+pub(super) fn v11_as_sent(context: &StepContext<'_>, rule: &mut RuleReport) {
+    match context.step.act {
+        Act::PublishSent { content, .. } => text(context, content, rule),
+        Act::Refused { message } => refusal(context, message, rule),
+        Act::Connected { resumed: false, .. } => join(context, rule),
         _ => {}
     }
 }
 
-fn text(view: &View<'_>, content: u64, rule: &mut RuleReport) {
-    let Some((_, entry)) = view.becomes else { return };
+fn text(context: &StepContext<'_>, content: u64, rule: &mut RuleReport) {
+    let Some((_, event)) = context.becomes else { return };
     rule.checked += 1;
-    if entry.content != content {
-        let title = view.session.title();
+    if event.content != content {
+        let title = context.session.title();
         let sentence = || format!("{title} sent one text, and another was broadcast as its message.");
-        rule.violate(sentence, &[view.step.line, entry.line]);
+        rule.violate(sentence, &[context.step.line, event.line]);
     }
 }
 
 /// Another try of the same publish may have been accepted: each try has its own time, and that of the event is
 /// the time of the try that it is of.
-fn refusal(view: &View<'_>, message: u64, rule: &mut RuleReport) {
-    let Some(sent) = view.session.sent.get(&message).filter(|_| message != 0) else { return };
+fn refusal(context: &StepContext<'_>, message: u64, rule: &mut RuleReport) {
+    let Some(sent) = context.session.sent.get(&message).filter(|_| message != 0) else { return };
     rule.checked += 1;
-    let Some((sequence, entry)) = view.becomes.filter(|(_, entry)| entry.sent == sent.last_time) else { return };
-    let title = view.session.title();
+    let Some((sequence, event)) = context.becomes.filter(|(_, event)| event.sent == sent.last_time) else {
+        return;
+    };
+    let title = context.session.title();
     let sentence =
         || format!("{title} was told that this message is refused, and yet it was broadcast as event {sequence}.");
-    rule.violate(sentence, &[view.step.line, entry.line]);
+    rule.violate(sentence, &[context.step.line, event.line]);
 }
 
 /// A Welcome answers the last request to join: a client gives up one before it makes another.
-fn join(view: &View<'_>, rule: &mut RuleReport) {
-    let joined = view.session.who.and_then(|who| view.journal.joined(who));
-    let (Some(request), Some((sequence, entry))) = (view.join, joined.filter(|(_, entry)| !entry.filled_in))
+fn join(context: &StepContext<'_>, rule: &mut RuleReport) {
+    let joined = context.session.who.and_then(|who| context.journal.joined(who));
+    let (Some(request), Some((sequence, event))) = (context.join, joined.filter(|(_, event)| !event.filled_in))
     else {
         return;
     };
     rule.checked += 1;
-    if entry.sent != request.value {
-        let (title, sent, stated) = (view.session.title(), request.value, entry.sent);
+    if event.sent != request.value {
+        let (title, sent, stated) = (context.session.title(), request.value, event.sent);
         let sentence = || {
             format!(
                 "{title} asked to join at time {sent}, but event {sequence}, its join, says that it was {stated}."
             )
         };
-        rule.violate(sentence, &[request.line, entry.line]);
+        rule.violate(sentence, &[request.line, event.line]);
     }
 }
 
 /// A leave that is acknowledged was asked for by the log that has the answer, if that has all of the session.
-pub(super) fn v11_leave(journal: &Journal, session: &Session, rule: &mut RuleReport) {
+pub(super) fn v11_leave(journal: &LoggedJournal, session: &LoggedSession, rule: &mut RuleReport) {
     let left = session.who.and_then(|who| journal.left(who));
     let Some(answer) = session.left.filter(|_| session.whole && session.lost_before == 0) else { return };
-    let Some((sequence, entry)) = left.filter(|(_, entry)| entry.requested && !entry.filled_in) else { return };
+    let Some((sequence, event)) = left.filter(|(_, event)| event.requested && !event.filled_in) else { return };
     rule.checked += 1;
-    if !entry.sent_by_log {
-        let (title, stated) = (session.title(), entry.sent);
+    if !event.sent_by_log {
+        let (title, stated) = (session.title(), event.sent);
         let sentence = || {
             format!(
                 "{title} left as event {sequence}, which says that it was asked for at time {stated}; but its log has no such request."
             )
         };
-        rule.violate(sentence, &[answer, entry.line]);
+        rule.violate(sentence, &[answer, event.line]);
     }
 }
 

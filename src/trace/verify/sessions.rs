@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::trace::model::{Journal, Model, Session};
-use crate::trace::record::{Kind, LineRef, Who};
+use crate::trace::model::{LoggedJournal, LoggedSession, Model};
+use crate::trace::record::{LineRef, LoggedKind, Who};
 use crate::trace::report::{Rule, RuleReport};
 
 use super::real_time::v12_real_time;
@@ -16,7 +16,7 @@ const UNNOTICED_MICROS: i64 = 35_000_000;
 
 pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
     model.sessions.iter().for_each(|session| v4_never_arrived(session, &mut rules[Rule::V4 as usize]));
-    let mut by_journal: Vec<Vec<&Session>> = vec![Vec::new(); model.journals.len()];
+    let mut by_journal: Vec<Vec<&LoggedSession>> = vec![Vec::new(); model.journals.len()];
     model.sessions.iter().for_each(|session| by_journal[session.journal].push(session));
     let known = || model.journals.iter().zip(&by_journal).filter(|(journal, _)| journal.is_known());
     for (journal, sessions) in known() {
@@ -26,11 +26,11 @@ pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
         }
     }
     let v14 = &mut rules[Rule::V14 as usize];
-    if v14.checked == 0 && v14.violated == 0 && v14.gaps.is_empty() {
-        v14.gap("nobody with a log was still taking part when the logs end".into());
+    if v14.checked == 0 && v14.violated == 0 && v14.caveats.is_empty() {
+        v14.caveat("nobody with a log was still taking part when the logs end".into());
     }
     if model.is_set_back() {
-        rules[Rule::V12 as usize].gap("the clock of a machine was set back while a process ran".into());
+        rules[Rule::V12 as usize].caveat("the clock of a machine was set back while a process ran".into());
     }
     for (journal, sessions) in known() {
         sessions.iter().for_each(|session| sent::v11_leave(journal, session, &mut rules[Rule::V11 as usize]));
@@ -45,8 +45,8 @@ pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
 
 /// Of each participant the session that got furthest: it may have gone on with another log, and a log may be an
 /// older copy of another.
-fn furthest<'a>(sessions: impl Iterator<Item = &'a Session>) -> BTreeMap<Who, &'a Session> {
-    let mut furthest: BTreeMap<Who, &Session> = BTreeMap::new();
+fn furthest<'a>(sessions: impl Iterator<Item = &'a LoggedSession>) -> BTreeMap<Who, &'a LoggedSession> {
+    let mut furthest: BTreeMap<Who, &LoggedSession> = BTreeMap::new();
     for session in sessions {
         let Some(who) = session.who else { continue };
         let best = furthest.entry(who).or_insert(session);
@@ -58,11 +58,11 @@ fn furthest<'a>(sessions: impl Iterator<Item = &'a Session>) -> BTreeMap<Who, &'
 }
 
 /// The last event that it got.
-fn reach(session: &Session) -> u64 {
+fn reach(session: &LoggedSession) -> u64 {
     session.position.map_or(0, |position| position.value)
 }
 
-fn v4_never_arrived(session: &Session, rule: &mut RuleReport) {
+fn v4_never_arrived(session: &LoggedSession, rule: &mut RuleReport) {
     for (first, skip) in &session.skipped {
         let (who, before, after) = (session.title(), skip.before.value, skip.after.value);
         // In a hole at the end it may have come, and too late.
@@ -83,8 +83,8 @@ fn v4_never_arrived(session: &Session, rule: &mut RuleReport) {
     }
 }
 
-fn v9_until_the_leave(journal: &Journal, session: &Session, rule: &mut RuleReport) {
-    let Some((left, entry)) = session.who.and_then(|who| journal.left(who)) else { return };
+fn v9_until_the_leave(journal: &LoggedJournal, session: &LoggedSession, rule: &mut RuleReport) {
+    let Some((left, event)) = session.who.and_then(|who| journal.left(who)) else { return };
     let Some(acknowledged) = session.left.filter(|_| session.offline.is_some()) else {
         // It was killed, cut off or expired: nobody could have told it everything.
         return;
@@ -102,27 +102,27 @@ fn v9_until_the_leave(journal: &Journal, session: &Session, rule: &mut RuleRepor
             )
         };
         let lines: Vec<LineRef> =
-            session.position.map(|position| position.line).into_iter().chain([acknowledged, entry.line]).collect();
+            session.position.map(|position| position.line).into_iter().chain([acknowledged, event.line]).collect();
         rule.violate(sentence, &lines);
     }
 }
 
-fn v11_was_sent(journal: &Journal, sessions: &[&Session], rule: &mut RuleReport) {
+fn v11_was_sent(journal: &LoggedJournal, sessions: &[&LoggedSession], rule: &mut RuleReport) {
     let whole = furthest(sessions.iter().copied().filter(|session| session.whole));
     let mut untold = HashMap::new();
-    for (sequence, entry) in journal.entries().filter(|(_, entry)| entry.kind == Kind::Message) {
-        if entry.sent_by_log {
+    for (sequence, event) in journal.events().filter(|(_, event)| event.kind == LoggedKind::Message) {
+        if event.sent_by_log {
             rule.checked += 1;
             continue;
         }
-        if entry.filled_in {
+        if event.filled_in {
             // When its send was looked at, it was not known yet.
-            rule.gap("whether messages were sent that only deliveries tell of".into());
+            rule.caveat("whether messages were sent that only deliveries tell of".into());
             continue;
         }
         // A log that ends before the event may not have all of its writer's processes.
-        let Some(session) = whole.get(&entry.who).filter(|session| reach(session) >= sequence) else {
-            *untold.entry(entry.who).or_insert(0_u64) += 1;
+        let Some(session) = whole.get(&event.who).filter(|session| reach(session) >= sequence) else {
+            *untold.entry(event.who).or_insert(0_u64) += 1;
             continue;
         };
         rule.checked += 1;
@@ -131,21 +131,21 @@ fn v11_was_sent(journal: &Journal, sessions: &[&Session], rule: &mut RuleReport)
             format!(
                 "Event {sequence} is a message of {who}, but its log has no such send: none with that message id, time \
              {} and view of the conversation up to event {}.",
-                entry.sent, entry.seen
+                event.sent, event.seen
             )
         };
-        rule.violate(sentence, &[entry.line]);
+        rule.violate(sentence, &[event.line]);
     }
     let mut untold: Vec<_> = untold.into_iter().collect();
     untold.sort_unstable();
     for (who, count) in untold.into_iter().take(SESSIONS_NAMED) {
         let who = journal.title(who);
-        rule.gap(format!("whether {who} sent {count} of its messages: its whole log was not given"));
+        rule.caveat(format!("whether {who} sent {count} of its messages: its whole log was not given"));
     }
 }
 
 /// Events that the session lacks are excused where it was not there to get them.
-fn v14_caught_up(journal: &Journal, session: &Session, rule: &mut RuleReport) {
+fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut RuleReport) {
     let head = journal.head();
     let Some(who) = session.who.filter(|who| journal.left(*who).is_none()) else { return };
     let got = reach(session);
@@ -154,15 +154,15 @@ fn v14_caught_up(journal: &Journal, session: &Session, rule: &mut RuleReport) {
         return;
     }
     let next = got.max(who.0.saturating_sub(1)).saturating_add(1);
-    let Some(missed) = journal.entry(next).filter(|_| !session.is_unsure()) else {
-        return rule.gap(holes::unknown_how_far(session, next));
+    let Some(missed) = journal.event(next).filter(|_| !session.is_unsure()) else {
+        return rule.caveat(holes::unknown_how_far(session, next));
     };
     let title = session.title();
     if !was_there(journal, session, who, missed.at) {
         let why = format!(
             "{title} has got {got} of {head} events: its connection, or its log, ended before it could get more"
         );
-        return rule.gap(why);
+        return rule.caveat(why);
     }
     rule.checked += 1;
     let sentence = || {
@@ -178,9 +178,9 @@ fn v14_caught_up(journal: &Journal, session: &Session, rule: &mut RuleReport) {
 
 /// Whether a participant was connected for long enough after an event to get it. Its own log can show that where
 /// its clock is the service's; otherwise the service would have noticed that it was gone.
-fn was_there(journal: &Journal, session: &Session, who: Who, at: i64) -> bool {
+fn was_there(journal: &LoggedJournal, session: &LoggedSession, who: Who, at: i64) -> bool {
     let near = journal.is_near(who);
-    let noticed = journal.link_ended(who).unwrap_or(if near { journal.last_at } else { journal.server_at });
+    let noticed = journal.connection_ended(who).unwrap_or(if near { journal.last_at } else { journal.server_at });
     let until = session.offline.filter(|_| near).map_or(noticed, |offline| offline.min(noticed));
     let alive = near && at.saturating_add(ON_ITS_WAY_MICROS) <= session.last_at.min(until);
     alive || at.saturating_add(UNNOTICED_MICROS) <= until
@@ -190,7 +190,7 @@ fn was_there(journal: &Journal, session: &Session, who: Who, at: i64) -> bool {
 const SESSIONS_NAMED: usize = 20;
 
 /// Says whose logs are missing or cut off.
-fn without_logs(journal: &Journal, sessions: &[&Session], rules: &mut [RuleReport]) {
+fn without_logs(journal: &LoggedJournal, sessions: &[&LoggedSession], rules: &mut [RuleReport]) {
     let known: HashSet<Who> = sessions.iter().filter_map(|session| session.who).collect();
     let mut absent: Vec<_> = journal.members.keys().filter(|who| !known.contains(who)).copied().collect();
     absent.sort_unstable();
@@ -202,6 +202,6 @@ fn without_logs(journal: &Journal, sessions: &[&Session], rules: &mut [RuleRepor
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let why = format!("no log of {}{more} was given", names.join(", "));
     for rule in [Rule::V3, Rule::V4, Rule::V6, Rule::V7, Rule::V9, Rule::V10, Rule::V12, Rule::V14] {
-        rules[rule as usize].gap(why.clone());
+        rules[rule as usize].caveat(why.clone());
     }
 }

@@ -1,14 +1,16 @@
 //! The rules that can be checked on one step of a session, against the journal and against what the session
 //! was like before the step: V3, V4, V6, V7, V9 (its beginning), V10, V11 (what was sent).
 
-use crate::trace::model::{Act, ClientLog, Entry, Journal, Lookup, Mark, Moment, Particulars, Step};
-use crate::trace::record::Kind;
+use crate::trace::model::{
+    Act, ClientLog, DeliveryDetails, LoggedEvent, LoggedJournal, Lookup, Mark, Step, WallTime,
+};
+use crate::trace::record::LoggedKind;
 use crate::trace::report::{Rule, RuleReport};
 
-use super::view::View;
+use super::step_context::StepContext;
 use super::{real_time, seen, sent};
 
-type Check = fn(&View<'_>, &mut RuleReport);
+type Check = fn(&StepContext<'_>, &mut RuleReport);
 
 /// What is asked of every step.
 pub(super) const CHECKS: [(Rule, Check); 8] = [
@@ -23,32 +25,36 @@ pub(super) const CHECKS: [(Rule, Check); 8] = [
 ];
 
 /// What else a delivery tells that is not as it was broadcast: what it is, how it was, and how it came.
-fn differs(journal: &Journal, entry: &Entry, told: Particulars<'_>) -> Option<(&'static str, String, String)> {
-    if entry.filled_in {
+fn differs(
+    journal: &LoggedJournal,
+    event: &LoggedEvent,
+    told: DeliveryDetails<'_>,
+) -> Option<(&'static str, String, String)> {
+    if event.filled_in {
         // It was read from a delivery, which need not tell it.
         return None;
     }
-    let name = journal.name(entry.name);
+    let name = journal.name(event.name);
     let number = |what, was: u64, is: Option<u64>| {
         is.filter(|is| *is != was).map(|is| (what, was.to_string(), is.to_string()))
     };
     let name = told.name.filter(|is| *is != name).map(|is| ("the name", name.into(), is.into()));
-    let reason = told.requested.filter(|is| *is != entry.requested).map(|is| {
+    let reason = told.requested.filter(|is| *is != event.requested).map(|is| {
         let reason = |requested| if requested { "its wish" } else { "a lost connection" };
-        ("the reason", reason(entry.requested).into(), reason(is).into())
+        ("the reason", reason(event.requested).into(), reason(is).into())
     });
-    name.or_else(|| number("the time of its send", entry.sent, told.sent))
-        .or_else(|| number("a writer's view up to event", entry.seen, told.seen))
+    name.or_else(|| number("the time of its send", event.sent, told.sent))
+        .or_else(|| number("a writer's view up to event", event.seen, told.seen))
         .or(reason)
 }
 
-fn v3_agreement(view: &View<'_>, rule: &mut RuleReport) {
-    let View { journal, session, step, .. } = view;
+fn v3_agreement(context: &StepContext<'_>, rule: &mut RuleReport) {
+    let StepContext { journal, session, step, .. } = context;
     let who = || session.title();
     match step.act {
         Act::Delivered { sequence, logical_time, kind, author, content, message, text, more } => {
-            let entry = match journal.lookup(sequence) {
-                Lookup::Known(entry) => entry,
+            let event = match journal.lookup(sequence) {
+                Lookup::Known(event) => event,
                 Lookup::Unrecorded => return rule.unrecorded(sequence),
                 Lookup::Nothing => {
                     let n = journal.head();
@@ -62,9 +68,9 @@ fn v3_agreement(view: &View<'_>, rule: &mut RuleReport) {
                 }
             };
             rule.checked += 1;
-            let lines = [entry.line, step.line];
-            if entry.logical_time != logical_time {
-                let stated = entry.logical_time;
+            let lines = [event.line, step.line];
+            if event.logical_time != logical_time {
+                let stated = event.logical_time;
                 let sentence = || {
                     format!(
                         "Event {sequence} was broadcast with logical time {stated}, but {} got it with {logical_time}: \
@@ -73,12 +79,12 @@ fn v3_agreement(view: &View<'_>, rule: &mut RuleReport) {
                     )
                 };
                 rule.violate(sentence, &lines);
-            } else if entry.content != content {
+            } else if event.content != content {
                 let sentence = || {
                     format!("{} got another content for event {sequence} than the one that was broadcast.", who())
                 };
                 rule.violate(sentence, &lines);
-            } else if (entry.kind, entry.who, entry.message) != (kind, author, message) {
+            } else if (event.kind, event.who, event.message) != (kind, author, message) {
                 let sentence = || {
                     format!(
                         "{} got event {sequence} with another author, kind or message id than it was broadcast with.",
@@ -86,7 +92,7 @@ fn v3_agreement(view: &View<'_>, rule: &mut RuleReport) {
                     )
                 };
                 rule.violate(sentence, &lines);
-            } else if let Some((what, was, is)) = differs(journal, entry, more) {
+            } else if let Some((what, was, is)) = differs(journal, event, more) {
                 let sentence = || {
                     format!("Event {sequence} was broadcast with {what} {was}, but {} got it with {is}.", who())
                 };
@@ -94,17 +100,17 @@ fn v3_agreement(view: &View<'_>, rule: &mut RuleReport) {
             }
         }
         Act::Connected { head, logical_time, .. } if head > 0 => {
-            let Some(entry) = journal.entry(head) else { return };
+            let Some(event) = journal.event(head) else { return };
             rule.checked += 1;
-            if entry.logical_time != logical_time {
-                let stated = entry.logical_time;
+            if event.logical_time != logical_time {
+                let stated = event.logical_time;
                 let sentence = || {
                     format!(
                         "The Welcome told {} that event {head} has time {logical_time}, but it was broadcast with {stated}.",
                         who()
                     )
                 };
-                rule.violate(sentence, &[entry.line, step.line]);
+                rule.violate(sentence, &[event.line, step.line]);
             }
         }
         _ => {}
@@ -112,8 +118,8 @@ fn v3_agreement(view: &View<'_>, rule: &mut RuleReport) {
 }
 
 /// What is skipped may come late; what never comes is said in the end.
-fn v4_continuity(view: &View<'_>, rule: &mut RuleReport) {
-    let View { session, step, .. } = view;
+fn v4_continuity(context: &StepContext<'_>, rule: &mut RuleReport) {
+    let StepContext { session, step, .. } = context;
     let (Act::Delivered { sequence, .. }, Some(newest)) = (&step.act, session.position) else { return };
     rule.checked += 1;
     let sequence = *sequence;
@@ -136,11 +142,11 @@ fn v4_continuity(view: &View<'_>, rule: &mut RuleReport) {
 }
 
 /// The event of a publish comes after all that the session knew when it first sent it.
-fn v6_causal_order(view: &View<'_>, rule: &mut RuleReport) {
-    let View { session, step, .. } = view;
+fn v6_causal_order(context: &StepContext<'_>, rule: &mut RuleReport) {
+    let StepContext { session, step, .. } = context;
     match step.act {
-        Act::PublishSent { .. } if view.is_first_try() => {
-            let Some((sequence, entry)) = view.becomes else { return };
+        Act::PublishSent { .. } if context.is_first_try() => {
+            let Some((sequence, event)) = context.becomes else { return };
             rule.checked += 1;
             let Some(known) = session.known.filter(|known| known.value >= sequence) else { return };
             let (title, cause) = (session.title(), known.value);
@@ -150,7 +156,7 @@ fn v6_causal_order(view: &View<'_>, rule: &mut RuleReport) {
                  it; but it became event {sequence}, before its own cause."
                 )
             };
-            rule.violate(sentence, &[known.line, step.line, entry.line]);
+            rule.violate(sentence, &[known.line, step.line, event.line]);
         }
         Act::Acknowledged { message: None, sequence, .. } => {
             rule.checked += 1;
@@ -195,26 +201,26 @@ pub(super) fn v7_log(log: &ClientLog, step: &Step<'_>, rule: &mut RuleReport) {
 }
 
 /// A send is later than everything that its session knew.
-fn v7_clock_condition(view: &View<'_>, rule: &mut RuleReport) {
-    let (Act::PublishSent { sent, .. } | Act::LeaveSent { sent } | Act::JoinSent { sent, .. }) = view.step.act
+fn v7_clock_condition(context: &StepContext<'_>, rule: &mut RuleReport) {
+    let (Act::PublishSent { sent, .. } | Act::LeaveSent { sent } | Act::JoinSent { sent, .. }) = context.step.act
     else {
         return;
     };
     rule.checked += 1;
-    if let Some(time) = view.session.time.filter(|time| time.value >= sent) {
-        let (who, before) = (view.session.title(), time.value);
+    if let Some(time) = context.session.time.filter(|time| time.value >= sent) {
+        let (who, before) = (context.session.title(), time.value);
         let sentence = || {
             format!(
                 "{who} stamped what it sent with {sent}, though it had seen or sent time {before} before: an effect \
              must have a greater time than its cause (Lamport's clock condition)."
             )
         };
-        rule.violate(sentence, &[time.line, view.step.line]);
+        rule.violate(sentence, &[time.line, context.step.line]);
     }
 }
 
-fn v9_begins_with_own_join(view: &View<'_>, rule: &mut RuleReport) {
-    let View { journal, session, step, .. } = view;
+fn v9_begins_with_own_join(context: &StepContext<'_>, rule: &mut RuleReport) {
+    let StepContext { journal, session, step, .. } = context;
     let Act::Delivered { sequence, kind, author, .. } = step.act else { return };
     if session.position.is_none() {
         if session.lost_before > 0 {
@@ -222,13 +228,13 @@ fn v9_begins_with_own_join(view: &View<'_>, rule: &mut RuleReport) {
             return;
         }
         if !session.whole {
-            return rule.gap(format!(
+            return rule.caveat(format!(
                 "the log of {} has no beginning, so what it was told first is unknown",
                 session.title()
             ));
         }
         rule.checked += 1;
-        if kind != Kind::Joined || session.who != Some(author) {
+        if kind != LoggedKind::Joined || session.who != Some(author) {
             let who = session.title();
             let sentence =
                 || format!("The first event that {who} got was event {sequence}, and not its own join.");
@@ -238,19 +244,19 @@ fn v9_begins_with_own_join(view: &View<'_>, rule: &mut RuleReport) {
     }
     rule.checked += 1;
     let left = session.who.and_then(|who| journal.left(who));
-    if let Some((left, entry)) = left.filter(|(left, _)| sequence >= *left) {
+    if let Some((left, event)) = left.filter(|(left, _)| sequence >= *left) {
         let who = session.title();
         let sentence = || format!("{who} got event {sequence} though it had left as event {left}.");
-        rule.violate(sentence, &[entry.line, step.line]);
+        rule.violate(sentence, &[event.line, step.line]);
     }
 }
 
-fn v10_acknowledged_is_there(view: &View<'_>, rule: &mut RuleReport) {
-    let View { journal, session, step, .. } = view;
+fn v10_acknowledged_is_there(context: &StepContext<'_>, rule: &mut RuleReport) {
+    let StepContext { journal, session, step, .. } = context;
     let Act::Acknowledged { message, sequence, logical_time } = step.act else { return };
     let who = || session.title();
-    let entry = match journal.lookup(sequence) {
-        Lookup::Known(entry) => entry,
+    let event = match journal.lookup(sequence) {
+        Lookup::Known(event) => event,
         Lookup::Unrecorded => return rule.unrecorded(sequence),
         Lookup::Nothing => {
             let n = journal.head();
@@ -264,11 +270,11 @@ fn v10_acknowledged_is_there(view: &View<'_>, rule: &mut RuleReport) {
         }
     };
     rule.checked += 1;
-    let same = session.who == Some(entry.who)
-        && entry.logical_time == logical_time
+    let same = session.who == Some(event.who)
+        && event.logical_time == logical_time
         && match message {
-            Some(message) => entry.kind == Kind::Message && entry.message == message,
-            None => entry.kind == Kind::Left,
+            Some(message) => event.kind == LoggedKind::Message && event.message == message,
+            None => event.kind == LoggedKind::Left,
         };
     if !same {
         let sentence = || {
@@ -278,46 +284,47 @@ fn v10_acknowledged_is_there(view: &View<'_>, rule: &mut RuleReport) {
                 who()
             )
         };
-        rule.violate(sentence, &[entry.line, step.line]);
+        rule.violate(sentence, &[event.line, step.line]);
     }
 }
 
-/// What a step says of an event of its own participant, to be noted with the event.
-pub(super) struct Note {
+/// What a step says of an event of its own participant, to be noted on the event.
+pub(super) struct EventNote {
     pub(super) sequence: u64,
     /// This try of the publish is the one that became the event.
     pub(super) explains: bool,
-    pub(super) first_sent: Option<Moment>,
-    pub(super) acknowledged: Option<Moment>,
+    pub(super) first_sent: Option<WallTime>,
+    pub(super) acknowledged: Option<WallTime>,
 }
 
-impl Note {
-    pub(super) fn of(view: &View<'_>) -> Option<Self> {
-        match view.step.act {
+impl EventNote {
+    pub(super) fn of(context: &StepContext<'_>) -> Option<Self> {
+        match context.step.act {
             Act::PublishSent { .. } => {
-                let (sequence, _) = view.becomes?;
-                let first_sent = view.is_first_try().then(|| real_time::sent_at(view.step));
-                Some(Self { sequence, explains: view.became_event(), first_sent, acknowledged: None })
+                let (sequence, _) = context.becomes?;
+                let first_sent = context.is_first_try().then(|| real_time::sent_at(context.step));
+                Some(Self { sequence, explains: context.became_event(), first_sent, acknowledged: None })
             }
             Act::LeaveSent { sent } => {
-                let (sequence, entry) = view.session.who.and_then(|who| view.journal.left(who))?;
-                let explains = entry.sent == sent;
+                let (sequence, event) = context.session.who.and_then(|who| context.journal.left(who))?;
+                let explains = event.sent == sent;
                 Some(Self { sequence, explains, first_sent: None, acknowledged: None })
             }
             Act::Acknowledged { message: Some(_), sequence, .. } => {
-                let own = view.journal.entry(sequence).is_some_and(|entry| Some(entry.who) == view.session.who);
-                let acknowledged = Some(real_time::acknowledged_at(view.step));
+                let own =
+                    context.journal.event(sequence).is_some_and(|event| Some(event.who) == context.session.who);
+                let acknowledged = Some(real_time::acknowledged_at(context.step));
                 own.then_some(Self { sequence, explains: false, first_sent: None, acknowledged })
             }
             _ => None,
         }
     }
 
-    pub(super) fn put(self, journal: &mut Journal) {
-        if let Some(entry) = journal.entry_mut(self.sequence) {
-            entry.sent_by_log |= self.explains;
-            entry.first_sent = entry.first_sent.or(self.first_sent);
-            entry.acknowledged = entry.acknowledged.or(self.acknowledged);
+    pub(super) fn put(self, journal: &mut LoggedJournal) {
+        if let Some(event) = journal.event_mut(self.sequence) {
+            event.sent_by_log |= self.explains;
+            event.first_sent = event.first_sent.or(self.first_sent);
+            event.acknowledged = event.acknowledged.or(self.acknowledged);
         }
     }
 }

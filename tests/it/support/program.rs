@@ -262,7 +262,7 @@ impl Drop for ServerProgram {
 /// show why.
 pub fn check_logs(folder: &Path) {
     let logs: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
-    // Also the pieces of one that was rotated.
+    // Also the segments of one that was rotated.
     let logs = logs.iter().filter(|path| path.to_str().is_some_and(|path| path.contains(".jsonl")));
     let mut arguments = vec!["verify"];
     arguments.extend(logs.map(|path| path.to_str().unwrap()));

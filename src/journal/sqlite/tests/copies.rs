@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use super::super::backup::{BackupError, BackupProgress};
-use super::super::{Inspected, OpenFault, SqliteJournal, beside};
+use super::super::{OpenFault, ReadOnlyJournal, SqliteJournal, beside};
 use super::support::{append_all, conversation, open, read_all};
 use crate::chat::Sequence;
 use crate::journal::{Epoch, Journal as _};
@@ -46,7 +46,7 @@ async fn a_main_file_alone() {
         for _ in 0..2 {
             assert!(alone(events)(&open(&copy).unwrap_err().fault));
         }
-        assert!(alone(events)(&Inspected::open(&copy).unwrap().check().unwrap_err().fault));
+        assert!(alone(events)(&ReadOnlyJournal::open(&copy).unwrap().check().unwrap_err().fault));
         if events == 0 {
             append_all(&mut journal, &[], 1).await;
             drop(std::mem::replace(&mut journal, open(&folder.path().join("other.db")).unwrap()));
@@ -70,10 +70,10 @@ async fn a_backup_of_a_journal_in_use() {
     let mut journal = open(&path).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     append_all(&mut journal, &events[..2_900], 29).await;
-    let inspected = Inspected::open(&path).unwrap();
+    let read_only = ReadOnlyJournal::open(&path).unwrap();
     append_all(&mut journal, &events[2_900..2_950], 5).await;
     let mut last = None;
-    let copied = inspected.backup(&copy, |progress| last = Some(progress)).unwrap();
+    let copied = read_only.backup(&copy, |progress| last = Some(progress)).unwrap();
     assert_eq!(copied.head(), Sequence(2_950));
     assert_eq!(last, Some(BackupProgress::Checked { events: 2_950, total: 2_950 }));
     append_all(&mut journal, &events[2_950..], 5).await;
@@ -93,7 +93,7 @@ async fn a_backup_that_fails() {
     let folder = tempfile::tempdir().unwrap();
     let (path, copy) = (folder.path().join("j.db"), folder.path().join("copy.db"));
     append_all(&mut open(&path).unwrap(), &conversation(40), 40).await;
-    let backup = |copy: &std::path::Path| Inspected::open(&path).unwrap().backup(copy, |_| {});
+    let backup = |copy: &std::path::Path| ReadOnlyJournal::open(&path).unwrap().backup(copy, |_| {});
     for ending in ["", "-wal", "-head"] {
         fs::write(beside(&copy, ending), "mine").unwrap();
         let error = backup(&copy).unwrap_err();
@@ -145,5 +145,5 @@ async fn a_journal_that_is_behind_its_log() {
     assert_eq!((journal.epoch().as_str(), journal.fork()), ("second", None));
     append_all(&mut journal, &events[2_500..], 500).await;
     assert_eq!(read_all(&*journal.history()).await.unwrap(), events);
-    Inspected::open(&path).unwrap().check().unwrap();
+    ReadOnlyJournal::open(&path).unwrap().check().unwrap();
 }

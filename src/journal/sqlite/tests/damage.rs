@@ -6,22 +6,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::{Inspected, beside, history, open as opening};
+use super::super::{ReadOnlyJournal, beside, history, open as opening};
 use super::support::{append_all, conversation, open};
 use crate::chat::{Conversation, Event, Sequence};
 use crate::journal::Epoch;
 
 /// The files of a journal, by the ends of their names.
-type Files = BTreeMap<&'static str, Vec<u8>>;
+type FileContents = BTreeMap<&'static str, Vec<u8>>;
 
 const ALL: [&str; 3] = ["", "-wal", "-head"];
 
-fn files_of(path: &Path) -> Files {
+fn files_of(path: &Path) -> FileContents {
     ALL.into_iter().filter_map(|ending| Some((ending, fs::read(beside(path, ending)).ok()?))).collect()
 }
 
 /// A start from these files: all events, or why it is refused.
-fn start(path: &Path, files: &Files) -> Result<Vec<Arc<Event>>, String> {
+fn start(path: &Path, files: &FileContents) -> Result<Vec<Arc<Event>>, String> {
     let _ = fs::remove_file(beside(path, "-shm"));
     for ending in ALL {
         match files.get(ending) {
@@ -40,7 +40,7 @@ fn start(path: &Path, files: &Files) -> Result<Vec<Arc<Event>>, String> {
 
 /// The files of a journal that was closed, and those of one whose process was killed: some events in the
 /// main file, the last ones in the log.
-async fn journals(folder: &Path, events: &[Arc<Event>]) -> (Files, Files) {
+async fn journals(folder: &Path, events: &[Arc<Event>]) -> (FileContents, FileContents) {
     let (path, half) = (folder.join("j.db"), events.len() / 2);
     append_all(&mut open(&path).unwrap(), &events[..half], half).await;
     let mut journal = open(&path).unwrap();
@@ -61,7 +61,7 @@ struct Tally {
 }
 
 /// Starts from each of many variants of some files, and holds every start to the rule.
-fn check(path: &Path, expected: &[Arc<Event>], variants: impl Iterator<Item = (String, Files)>) -> Tally {
+fn check(path: &Path, expected: &[Arc<Event>], variants: impl Iterator<Item = (String, FileContents)>) -> Tally {
     let mut tally = Tally::default();
     for (what, files) in variants {
         match start(path, &files) {
@@ -79,7 +79,11 @@ fn check(path: &Path, expected: &[Arc<Event>], variants: impl Iterator<Item = (S
     tally
 }
 
-fn cuts<'a>(files: &'a Files, ending: &'static str, step: usize) -> impl Iterator<Item = (String, Files)> + 'a {
+fn cuts<'a>(
+    files: &'a FileContents,
+    ending: &'static str,
+    step: usize,
+) -> impl Iterator<Item = (String, FileContents)> + 'a {
     (0..files[ending].len()).step_by(step).map(move |end| {
         let mut cut = files.clone();
         cut.insert(ending, files[ending][..end].to_vec());
@@ -87,7 +91,11 @@ fn cuts<'a>(files: &'a Files, ending: &'static str, step: usize) -> impl Iterato
     })
 }
 
-fn flips<'a>(files: &'a Files, ending: &'static str, step: usize) -> impl Iterator<Item = (String, Files)> + 'a {
+fn flips<'a>(
+    files: &'a FileContents,
+    ending: &'static str,
+    step: usize,
+) -> impl Iterator<Item = (String, FileContents)> + 'a {
     (0..files[ending].len() * 8).step_by(step).map(move |bit| {
         let mut flipped = files.clone();
         flipped.entry(ending).and_modify(|bytes| bytes[bit / 8] ^= 1 << (bit % 8));
@@ -107,8 +115,8 @@ async fn every(step_of_cuts: usize, step_of_bits: usize) {
     let (closed, killed) = journals(folder.path(), &events).await;
     start(&path, &closed).unwrap();
     let copy = folder.path().join("copy.db");
-    Inspected::open(&path).unwrap().backup(&copy, |_| {}).unwrap();
-    let backup = Files::from([("", fs::read(&copy).unwrap())]);
+    ReadOnlyJournal::open(&path).unwrap().backup(&copy, |_| {}).unwrap();
+    let backup = FileContents::from([("", fs::read(&copy).unwrap())]);
     start(&path, &backup).unwrap();
 
     for files in [&closed, &backup] {

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::screen::Screen;
-use crate::cli::lines::{Line, LineFault, Lines};
+use crate::cli::lines::{InputLine, LineFault, Lines};
 use crate::client::{Chat, LeaveError, PublishError, Publishing, Receipt};
 
 /// How many messages can wait to be acknowledged; then no more lines are read. The client library lets a few more wait.
@@ -36,9 +36,9 @@ pub(super) struct Stop {
     pub(super) at_once: CancellationToken,
 }
 
-/// What became of all lines.
+/// What became of the lines that the user typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Talked {
+pub(super) enum InputOutcome {
     AllDelivered,
     /// Some were refused or not sent, or it is unknown whether they were delivered.
     Partly,
@@ -73,7 +73,7 @@ fn parse(line: &str, is_typed: bool) -> Input<'_> {
     }
 }
 
-pub(super) struct Talk<'a> {
+pub(super) struct InputLoop<'a> {
     chat: Chat,
     screen: &'a Screen,
     lines: Lines,
@@ -85,20 +85,24 @@ pub(super) struct Talk<'a> {
     not_sent: usize,
 }
 
-impl<'a> Talk<'a> {
+impl<'a> InputLoop<'a> {
     pub(super) fn new(chat: Chat, screen: &'a Screen, lines: Lines, is_typed: bool) -> Self {
         Self { chat, screen, lines, is_typed, waiting: VecDeque::new(), is_partly: false, not_sent: 0 }
     }
 
     /// Sends what the user types, until the user leaves.
-    pub(super) async fn run(mut self, stop: &Stop, ready: &CancellationToken) -> Result<Talked, Box<dyn Error>> {
+    pub(super) async fn run(
+        mut self,
+        stop: &Stop,
+        ready: &CancellationToken,
+    ) -> Result<InputOutcome, Box<dyn Error>> {
         tokio::select! {
             () = ready.cancelled() => {}
             () = stop.gently.cancelled() => {}
             // An output that takes nothing does not hold up the input.
             () = sleep(FIRST_SHOWN_TIME) => {}
         }
-        let read = self.talk(stop).await;
+        let read = self.read_lines(stop).await;
         let gave_up = self.leave(stop).await?;
         read?;
         let shown = self.not_sent.saturating_sub(NOT_SENT_SHOWN);
@@ -106,13 +110,13 @@ impl<'a> Talk<'a> {
             self.screen.say(&format!("not sent: {shown} more"));
         }
         Ok(match (gave_up, self.is_partly) {
-            (true, _) => Talked::GaveUp,
-            (_, true) => Talked::Partly,
-            _ => Talked::AllDelivered,
+            (true, _) => InputOutcome::GaveUp,
+            (_, true) => InputOutcome::Partly,
+            _ => InputOutcome::AllDelivered,
         })
     }
 
-    async fn talk(&mut self, stop: &Stop) -> Result<(), Box<dyn Error>> {
+    async fn read_lines(&mut self, stop: &Stop) -> Result<(), Box<dyn Error>> {
         let has_quit = loop {
             let has_room = self.waiting.len() < MESSAGES_WAITING;
             tokio::select! {
@@ -139,7 +143,7 @@ impl<'a> Talk<'a> {
     }
 
     /// Deals with a line.
-    fn take(&mut self, line: Line) -> ControlFlow<()> {
+    fn take(&mut self, line: InputLine) -> ControlFlow<()> {
         let input = line.text.as_deref().map(|text| parse(text, self.is_typed));
         self.screen.typed(&line, matches!(input, Ok(Input::Message(_))));
         match input {

@@ -29,7 +29,7 @@ const ROWS_LEFT: usize = 20;
 const NAMES_REPEATED_MAX: usize = 20_000;
 
 /// Places for all that is in a chart.
-pub(super) struct Frame {
+pub(super) struct Layout {
     /// Where the times of the axis end.
     pub(super) axis: f64,
     /// Of each lifeline.
@@ -46,7 +46,7 @@ pub(super) struct Frame {
     lanes_end: f64,
 }
 
-impl Frame {
+impl Layout {
     /// The service in the middle, so that no arrow has to go far; time goes down. Every moment at which something
     /// happened has a row, and the moments at which nothing did have none.
     pub(super) fn of(chart: &Chart) -> Self {
@@ -65,9 +65,9 @@ impl Frame {
         let aside = chart.lanes.iter().map(|lane| ROW * if lane.service { 0.8 } else { 0.55 }).collect();
         let lanes_end = left + lane_width * lanes as f64;
         let width = (lanes_end + TRANSCRIPT).max(KEY);
-        let mut frame = Self { axis: left - 20.0, x, aside, rows, width, height: 0.0, lane_width, lanes_end };
-        frame.height = frame.row(frame.rows.len()) + BOTTOM;
-        frame
+        let mut layout = Self { axis: left - 20.0, x, aside, rows, width, height: 0.0, lane_width, lanes_end };
+        layout.height = layout.row(layout.rows.len()) + BOTTOM;
+        layout
     }
 
     /// The lifelines from left to right.

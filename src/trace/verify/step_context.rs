@@ -1,28 +1,28 @@
 //! What a rule sees of a step: the step, its session as it was before, and the journal.
 
-use crate::trace::model::{Act, Entry, Journal, Mark, Model, Queued, Session, Step};
+use crate::trace::model::{Act, LoggedEvent, LoggedJournal, LoggedSession, Mark, Model, Queued, Step};
 
-/// A step and what it is looked at against.
-pub(super) struct View<'a> {
-    pub(super) journal: &'a Journal,
-    pub(super) session: &'a Session,
+/// A step and what it is checked against.
+pub(super) struct StepContext<'a> {
+    pub(super) journal: &'a LoggedJournal,
+    pub(super) session: &'a LoggedSession,
     pub(super) step: &'a Step<'a>,
     /// The event of the publish that this step is of, if it is of one that became an event.
-    pub(super) becomes: Option<(u64, &'a Entry)>,
+    pub(super) becomes: Option<(u64, &'a LoggedEvent)>,
     /// The request to join that has not been answered, if there is one in the log.
     pub(super) join: Option<Mark>,
     /// Of a send, or of a text that is submitted again: the record by which it was submitted.
     pub(super) queued: Option<Queued>,
 }
 
-impl<'a> View<'a> {
+impl<'a> StepContext<'a> {
     pub(super) fn new(model: &'a Model, session: usize, step: &'a Step<'a>) -> Self {
         let session = &model.sessions[session];
         let journal = model.journal_of(session);
         let becomes = match (&step.act, session.who) {
             (Act::PublishSent { message, .. } | Act::Refused { message }, Some(who)) => {
                 let sequence = journal.by_message.get(&(who, *message)).copied();
-                sequence.and_then(|sequence| Some((sequence, journal.entry(sequence)?)))
+                sequence.and_then(|sequence| Some((sequence, journal.event(sequence)?)))
             }
             _ => None,
         };
@@ -38,9 +38,9 @@ impl<'a> View<'a> {
 
     /// Whether the step is the try of a publish that became an event.
     pub(super) fn became_event(&self) -> bool {
-        let (Act::PublishSent { sent, seen, .. }, Some((_, entry))) = (&self.step.act, self.becomes) else {
+        let (Act::PublishSent { sent, seen, .. }, Some((_, event))) = (&self.step.act, self.becomes) else {
             return false;
         };
-        (entry.sent, entry.seen) == (*sent, *seen)
+        (event.sent, event.seen) == (*sent, *seen)
     }
 }

@@ -1,4 +1,4 @@
-//! A user who wants to go can go, whatever else is the matter (S6).
+//! Every client can leave, whatever it or the service is doing (S6).
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};

@@ -1,6 +1,6 @@
-//! The end of the log when a service starts. An event is recorded in the journal first and in the log right after
-//! it: a process that was killed in between has left durable events without the record of their broadcast. And a
-//! journal that was restored from a backup lacks events that are in the log.
+//! Backfill: brings the service's log up to its journal at a start. An event is appended to the journal first, and its
+//! broadcast record to the log right after. A process that was killed in between leaves durable events without a log
+//! record. And a journal that was restored from a backup lacks events that are in the log.
 
 use std::fs;
 use std::io;
@@ -18,14 +18,15 @@ use crate::server::record_recovered_broadcast;
 const PAGE: usize = 1024;
 
 /// The newest event of an epoch in the log at a path.
-pub(super) fn newest(log: &Path, epoch: &Epoch) -> io::Result<Option<Sequence>> {
-    newest_in_pieces(log, epoch.as_str())
+pub(super) fn newest_logged(log: &Path, epoch: &Epoch) -> io::Result<Option<Sequence>> {
+    newest_in_segments(log, epoch.as_str())
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", log.display())))
 }
 
-/// Makes log and journal agree before the service starts: records the events that the log lacks at its end, or where the
-/// log was ahead, that a new epoch has begun. A log that has no record of this journal is another log, and stays that.
-pub(super) async fn complete(
+/// Makes log and journal agree before the service starts: writes the log records that are missing at the end or, if the
+/// log is ahead of the journal, the record that a new epoch has begun. A log without a record of this journal belongs to
+/// another one, and is left alone.
+pub(super) async fn record_missing_events(
     log: &Path,
     journal: &mut SqliteJournal,
     conversation: &mut Conversation,
@@ -88,22 +89,22 @@ async fn begin_epoch(
     Ok(())
 }
 
-/// The event of the last broadcast record of an epoch in the log at a path. Right after a rotation it is in a piece that was
-/// renamed.
-fn newest_in_pieces(log: &Path, epoch: &str) -> io::Result<Option<Sequence>> {
+/// The event of the last broadcast record of an epoch in the log at a path. Right after a rotation that record is in a
+/// segment that was renamed.
+fn newest_in_segments(log: &Path, epoch: &str) -> io::Result<Option<Sequence>> {
     let newest = newest_broadcast(log, epoch)?;
     if newest.is_some() {
         return Ok(newest);
     }
-    let is_piece = |path: &PathBuf| {
+    let is_segment = |path: &PathBuf| {
         let names = [path, log].map(|path| path.file_name().unwrap_or_default().to_string_lossy());
         names[0].starts_with(&*names[1]) && *path != log && path.is_file()
     };
     let mut newest = None;
-    for piece in fs::read_dir(log.parent().unwrap_or(Path::new(".")))? {
-        let piece = piece?.path();
-        if is_piece(&piece) {
-            newest = newest.max(newest_broadcast(&piece, epoch)?);
+    for segment in fs::read_dir(log.parent().unwrap_or(Path::new(".")))? {
+        let segment = segment?.path();
+        if is_segment(&segment) {
+            newest = newest.max(newest_broadcast(&segment, epoch)?);
         }
     }
     Ok(newest)
@@ -122,12 +123,12 @@ mod tests {
             fs::write(folder.path().join(name), text).unwrap();
         };
         fs::write(&log, "").unwrap();
-        assert_eq!(newest_in_pieces(&log, "a").unwrap(), None);
+        assert_eq!(newest_in_segments(&log, "a").unwrap(), None);
         write("server.jsonl.2", 3);
         write("server.jsonl.1", 7);
         write("another.jsonl.1", 9);
-        assert_eq!(newest_in_pieces(&log, "a").unwrap(), Some(Sequence(7)));
+        assert_eq!(newest_in_segments(&log, "a").unwrap(), Some(Sequence(7)));
         write("server.jsonl", 8);
-        assert_eq!(newest_in_pieces(&log, "a").unwrap(), Some(Sequence(8)));
+        assert_eq!(newest_in_segments(&log, "a").unwrap(), Some(Sequence(8)));
     }
 }

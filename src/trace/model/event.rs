@@ -1,23 +1,23 @@
-//! An event of the journal, and what there is to say of its records.
+//! Events of the journal as log records state them, and what is wrong with those records.
 
 use crate::chat::{DisplayName, MessageText};
-use crate::trace::record::{Kind, LineRef, Who};
+use crate::trace::record::{LineRef, LoggedKind, Who};
 
 /// The reason of a leave that its participant asked for.
 pub(super) const REQUESTED: &str = "REQUESTED";
 
 /// When something happened, by the record that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub struct WallTime {
     /// Microseconds since 1970.
     pub at: i64,
     /// The record.
     pub line: LineRef,
 }
 
-/// An event, without its text.
+/// An event as its log record states it, without its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct LoggedEvent {
     /// The broadcast record, or where the service has none, a delivery.
     pub line: LineRef,
     /// Microseconds since 1970.
@@ -31,7 +31,7 @@ pub struct Entry {
     /// Its name, by its place in the journal's list.
     pub name: u32,
     /// What happened.
-    pub kind: Kind,
+    pub kind: LoggedKind,
     /// Stands for the content.
     pub content: u64,
     /// Stands for the message id; 0 for none.
@@ -45,14 +45,14 @@ pub struct Entry {
     /// Whether a log of its writer has a send of it.
     pub sent_by_log: bool,
     /// When its writer sent it first.
-    pub first_sent: Option<Moment>,
+    pub first_sent: Option<WallTime>,
     /// When its writer was first told that it is in the order.
-    pub acknowledged: Option<Moment>,
+    pub acknowledged: Option<WallTime>,
     /// Whether it is known from a delivery alone, as the service's logs lack it.
     pub filled_in: bool,
 }
 
-impl Entry {
+impl LoggedEvent {
     pub(super) fn same_event(&self, other: &Self) -> bool {
         (self.logical_time, self.sent, self.who, self.name, self.kind, self.content, self.message, self.seen)
             == (
@@ -81,9 +81,9 @@ pub struct Irregular {
     pub stated: u64,
 }
 
-/// Two copies of the journal that differ.
+/// Two copies of the journal that state different events at one position.
 #[derive(Clone, Debug)]
-pub struct Fork {
+pub struct CopyConflict {
     /// At which position.
     pub sequence: u64,
     /// What one says.
@@ -94,7 +94,7 @@ pub struct Fork {
 
 /// The epoch before, where a service found its journal to be an older copy and went on as this epoch.
 #[derive(Clone, Debug)]
-pub struct Previous {
+pub struct PreviousEpoch {
     /// Which.
     pub epoch: Box<str>,
     /// The last event of it that the log had.
@@ -105,7 +105,7 @@ pub struct Previous {
 
 /// A process of the service that went on with this journal.
 #[derive(Clone, Debug)]
-pub struct Start {
+pub struct ServiceStart {
     /// Its record.
     pub line: LineRef,
     /// The last event that it found.
@@ -118,7 +118,7 @@ pub struct Start {
 
 /// What the service knows of a participant's connection.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Link {
+pub(super) struct LoggedConnection {
     /// Whether it comes from the service's own machine.
     pub loopback: bool,
     /// When it ended; none while it is open, or until its process ends.
@@ -131,7 +131,7 @@ pub(super) struct Link {
 #[derive(Clone, Copy, Debug)]
 pub enum Lookup<'a> {
     /// This.
-    Known(&'a Entry),
+    Known(&'a LoggedEvent),
     /// It happened, but the given logs of the service have no record of it.
     Unrecorded,
     /// No such event.
@@ -139,22 +139,22 @@ pub enum Lookup<'a> {
 }
 
 /// Whether a text or name is valid, and the sentence of S5 or S6 is that.
-pub(super) fn is_valid(kind: Kind, name: &str, content: &str, logical_time: u64) -> bool {
+pub(super) fn is_valid(kind: LoggedKind, name: &str, content: &str, logical_time: u64) -> bool {
     let went = match kind {
-        Kind::Message => return MessageText::parse(content).is_ok(),
-        Kind::Joined if DisplayName::parse(name).is_ok_and(|parsed| parsed.as_str() == name) => "joined",
-        Kind::Joined => return false,
-        Kind::Left => "left",
+        LoggedKind::Message => return MessageText::parse(content).is_ok(),
+        LoggedKind::Joined if DisplayName::parse(name).is_ok_and(|parsed| parsed.as_str() == name) => "joined",
+        LoggedKind::Joined => return false,
+        LoggedKind::Left => "left",
     };
     content == format!("Participant {name} {went} Chit Chat at logical time {logical_time}")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Entry;
+    use super::LoggedEvent;
 
     #[test]
     fn an_event_takes_as_many_bytes_as_is_said() {
-        assert_eq!(size_of::<Entry>(), 128);
+        assert_eq!(size_of::<LoggedEvent>(), 128);
     }
 }
