@@ -52,6 +52,8 @@ impl<T: Message, U> Encoder for ServerCodec<T, U> {
     type Error = Status;
 
     fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        // Exactly as much as is needed: a buffer that doubles would hold up to twice what an untaken page is charged.
+        buffer.reserve(item.encoded_len());
         // An EncodeBuf grows, and shortage of space is the only error there is.
         item.encode(buffer).expect("a growing buffer has room");
         Ok(())
