@@ -78,7 +78,7 @@ pub(super) struct LimitArgs {
 
     /// How much memory, in MiB, one address may use: for its connections, its requests, and what it has not taken of
     /// its responses.
-    #[arg(long, value_name = "MIB", env = "CHITCHAT_MEMORY_PER_ADDRESS_MAX", default_value_t = 64,
+    #[arg(long, value_name = "MIB", env = "CHITCHAT_MEMORY_PER_ADDRESS_MAX", default_value_t = 60,
         value_parser = number(1..=u32::MAX))]
     memory_per_address_max: u32,
 

@@ -84,7 +84,7 @@ impl Default for Config {
             participants_per_address_max: 200,
             connections_max: 20_000,
             connections_per_address_max: 500,
-            memory_per_address_max: 64 * 1024 * 1024,
+            memory_per_address_max: 60 * 1024 * 1024,
             ingress_per_address_rate: Rate { per_second: 2048, burst: 4096 },
             streams_max: 128,
             publish_rate: Rate { per_second: 20, burst: 60 },
