@@ -167,7 +167,7 @@ pub fn check_address(url: &str) -> Result<(), JoinError> {
 }
 
 /// Joins the conversation. Everything that follows is recorded (specification, chapter 9) under the target
-/// [`record::TARGET`](crate::record::TARGET).
+/// [`log::TARGET`](crate::log::TARGET).
 ///
 /// # Errors
 /// [`JoinError`]: nothing is tried twice before the participant has joined, except that one with a session to go

@@ -16,7 +16,7 @@
 //! | [`server`] | engine, feed, streams, and the one port | hold a lock while it waits; keep a queue for a slow reader |
 //! | [`client`] | a participant: the connection with resume, the session | lose a message without saying so |
 //! | [`trace`] | what the logs prove, and their picture | I/O, async, the machine's clock |
-//! | [`record`], [`terminal`] | log records; what may reach a terminal | write a secret; write received text raw |
+//! | [`log`], [`terminal`] | log records; what may reach a terminal | write a secret; write received text raw |
 //! | [`cli`] | the command line: options → a call of the library | anything that a test could not call |
 //!
 //! Which module may use which is a table in `tests/it/layers.rs`; `docs/architecture.md` is the map of the code.
@@ -29,7 +29,7 @@ pub mod chat;
 pub mod cli;
 pub mod client;
 pub mod journal;
-pub mod record;
+pub mod log;
 pub mod server;
 pub mod terminal;
 pub mod trace;

@@ -1,18 +1,25 @@
 //! Log records: JSON Lines in a file, from which the order of events can be proved afterwards, and the
 //! same for people on standard error (specification, chapter 9).
 //!
-//! The library emits records through `tracing` under one target; where they go is for the program to say,
-//! and [`install`] is what our own program says.
+//! [`Record`] is the one place that says which records there are and what they hold; [`LogRecord`] is how any of them is
+//! read. The library emits records through `tracing` under one target, each as the line that it will be in the field
+//! `record`. The program decides where they go: ours calls [`install`].
 
 mod file;
+mod format;
+mod line;
+mod name;
 mod newest;
 mod people;
+mod record;
+mod run;
+#[cfg(test)]
+mod schema;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -22,24 +29,18 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use crate::terminal;
 use file::RecordFile;
 
+pub use line::{CowStr, LogRecord, RecordFault};
+pub use name::file_name;
+pub(crate) use name::safe_name;
 pub use newest::newest_broadcast;
+pub use record::{
+    About, Broadcast, ClientRecord, Component, Delivered, LoggedKind, Loss, Record, RecordBody, ServerRecord,
+    Severity, StreamBegun, Text, WelcomeDetails, timestamp,
+};
+pub use run::RunId;
 
 /// The target of all records, and of nothing else.
 pub const TARGET: &str = "chitchat::record";
-
-/// Emits one record: `record!(INFO, "server", "server_started", epoch = %epoch, …)`.
-macro_rules! record {
-    ($level:ident, $component:expr, $event:expr $(, $($fields:tt)*)?) => {
-        tracing::event!(
-            target: $crate::record::TARGET,
-            tracing::Level::$level,
-            component = $component,
-            event = $event,
-            $($($fields)*)?
-        )
-    };
-}
-pub(crate) use record;
 
 /// A log that cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +67,7 @@ pub struct Destination<'a> {
     /// The file's name; see [`file_name`].
     pub file: &'a str,
     /// What the process is, as its records say it.
-    pub component: &'static str,
+    pub component: Component,
     /// The least level of record that is kept in the file.
     pub level: Level,
     /// Whether people are shown the same on standard error.
@@ -107,11 +108,7 @@ pub fn install(destination: &Destination<'_>) -> Result<RecordLog, RecordError> 
         RecordFile::open(&path, destination.component).map_err(|source| RecordError::File { path, source })?;
     let file = Arc::new(file);
     let json = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_target(false)
-        .with_current_span(false)
-        .with_span_list(false)
+        .event_format(format::JsonLine)
         .with_writer(Arc::clone(&file))
         .with_filter(Targets::new().with_target(TARGET, destination.level));
 
@@ -124,63 +121,4 @@ pub fn install(destination: &Destination<'_>) -> Result<RecordLog, RecordError> 
     });
     tracing_subscriber::registry().with(json).with(people).try_init()?;
     Ok(RecordLog(file))
-}
-
-/// How many bytes a display name may take in a file name: file systems allow some 255 for all of it.
-const NAME_BYTES_MAX: usize = 128;
-/// How many bytes of a longer one are kept, before what tells it from others like it.
-const NAME_BYTES_KEPT: usize = 96;
-
-/// A safe file name for the records of a client with this display name: every character that some file
-/// system or shell could take for something else is written as `%` and its UTF-8 bytes in hexadecimal. A
-/// name that becomes too long by that is cut, and ends with a digest. So different names stay different.
-pub fn file_name(component: &str, display_name: &str) -> String {
-    format!("{component}-{}.jsonl", safe_name(display_name))
-}
-
-/// The part of a file's name that stands for a display name.
-pub(crate) fn safe_name(display_name: &str) -> String {
-    let mut name = String::new();
-    for (index, c) in display_name.chars().enumerate() {
-        let plain = c.is_alphanumeric() || c == '_' || c == '-' || (c == '.' && index > 0);
-        if plain {
-            name.push(c);
-        } else {
-            let mut utf8 = [0; 4];
-            name.extend(c.encode_utf8(&mut utf8).bytes().map(|byte| format!("%{byte:02X}")));
-        }
-    }
-    if name.len() > NAME_BYTES_MAX {
-        let digest = Sha256::digest(display_name);
-        let kept = (0..=NAME_BYTES_KEPT).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
-        name.truncate(kept);
-        name.push('~');
-        name.extend(digest.iter().take(8).map(|byte| format!("{byte:02x}")));
-    }
-    name
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_of_any_characters_makes_a_safe_file_name_of_its_own() {
-        let check = |name: &str, expected: &str| assert_eq!(file_name("client", name), expected);
-        check("alice", "client-alice.jsonl");
-        check("Åse Ø", "client-Åse%20Ø.jsonl");
-        check("../../etc/passwd", "client-%2E.%2F..%2Fetc%2Fpasswd.jsonl");
-        check("a%20b", "client-a%2520b.jsonl");
-        check("😀", "client-%F0%9F%98%80.jsonl");
-        check(&"李".repeat(32), &format!("client-{}.jsonl", "李".repeat(32)));
-        check("nul:*?\"<>|\\", "client-nul%3A%2A%3F%22%3C%3E%7C%5C.jsonl");
-    }
-
-    #[test]
-    fn a_long_name_makes_a_file_name_that_file_systems_take_and_that_is_its_own() {
-        let smile = "😀".repeat(31);
-        let [a, b] = ["😀", "🙂"].map(|last| file_name("client", &format!("{smile}{last}")));
-        assert_ne!(a, b);
-        assert!(a.len() < 200 && b.len() < 200, "{a} {b}");
-    }
 }

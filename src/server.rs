@@ -22,6 +22,7 @@ mod service;
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -31,7 +32,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::chat::Conversation;
 use crate::journal::{Epoch, Journal, JournalError, RecoveryError, recover};
-use crate::record::record;
+use crate::log::{About, ServerRecord};
 use crate::wire::PARTICIPANTS_MAX;
 
 pub use self::core::attachments::PRESENCE_MERGE;
@@ -111,7 +112,7 @@ pub async fn run_recovered(
         ServerContext::new(config.memory_per_address_max, config.ingress_per_address_rate, stopping.clone());
     let (engine, router, health) = compose(&config, journal, conversation, &context);
     context.readiness.tell(&health).await;
-    record_state("server_started", &epoch, &start, Some(address));
+    record_start(&config, &epoch, &start, address);
     config.started.cancel();
     drop(start);
     let abort = shutdown.clone();
@@ -122,17 +123,20 @@ pub async fn run_recovered(
     });
     let stop = async {
         shutdown.cancelled().await;
-        record!(INFO, "server", "server_stopping", epoch = %epoch);
+        ServerRecord::ServerStopping { about: About::epoch(epoch.as_str()) }.emit();
         stopping.cancel();
     };
     tokio::join!(edge::accept::serve(listener, router, &config, &context), context.readiness.report(health), stop);
     match engine.await.map_err(io::Error::other)? {
         Ok(conversation) => {
-            record_state("server_stopped", &epoch, &conversation, None);
+            let (sequence, logical_time) = (Some(conversation.head().0), Some(conversation.logical_time().0));
+            let about = About::epoch(epoch.as_str());
+            ServerRecord::ServerStopped { about, sequence, logical_time, reason: None }.emit();
             Ok(())
         }
         Err(error) => {
-            record!(INFO, "server", "server_stopped", epoch = %epoch, reason = "JOURNAL_FAILED");
+            let (about, reason) = (About::epoch(epoch.as_str()), Some("JOURNAL_FAILED".into()));
+            ServerRecord::ServerStopped { about, sequence: None, logical_time: None, reason }.emit();
             Err(error.into())
         }
     }
@@ -180,14 +184,18 @@ fn compose(
     (engine, router, health)
 }
 
-fn record_state(what: &str, epoch: &Epoch, conversation: &Conversation, address: Option<SocketAddr>) {
-    record!(
-        INFO,
-        "server",
-        what,
-        address = address.map(tracing::field::display),
-        epoch = %epoch,
-        sequence = conversation.head().0,
-        logical_time = conversation.logical_time().0,
-    );
+fn record_start(config: &Config, epoch: &Epoch, conversation: &Conversation, address: SocketAddr) {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    ServerRecord::ServerStarted {
+        about: About::epoch(epoch.as_str()),
+        address: address.to_string().into(),
+        sequence: conversation.head().0,
+        logical_time: conversation.logical_time().0,
+        version: env!("CARGO_PKG_VERSION").into(),
+        grace_ms: millis(config.grace),
+        ping_ms: millis(config.ping),
+        ping_timeout_ms: millis(config.ping_timeout),
+        stall_ms: millis(config.stall),
+    }
+    .emit();
 }

@@ -13,7 +13,7 @@ use super::signals::{Hangup, Reloads};
 use super::{duration, switch};
 use crate::chat::DisplayName;
 use crate::client::{self, Chat, JoinError, Options, StateError, StateFile, Updates};
-use crate::record::{self, Destination};
+use crate::log::{self, Component, Destination};
 use crate::server::Secret;
 use crate::terminal::notice;
 use crate::wire::Reason;
@@ -81,11 +81,11 @@ impl AccessArgs {
     /// Opens the log and joins.
     pub(super) async fn join(&self, name: &DisplayName) -> Result<(Chat, Updates), Box<dyn Error>> {
         let mut options = self.options(name)?;
-        let file = record::file_name("client", name.as_str());
+        let file = log::file_name("client", name.as_str());
         let level = Level::INFO;
         let destination =
-            Destination { folder: &self.log_dir, file: &file, component: "client", level, stderr: false };
-        let records = record::install(&destination).map_err(|error| format!("--log-dir: {error}"))?;
+            Destination { folder: &self.log_dir, file: &file, component: Component::Client, level, stderr: false };
+        let records = log::install(&destination).map_err(|error| format!("--log-dir: {error}"))?;
         let mut reloads = Reloads::new(Hangup::Ends)?;
         tokio::spawn(async move {
             loop {

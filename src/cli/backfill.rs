@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use crate::chat::{Command, Conversation, Decision, Sequence};
 use crate::journal::sqlite::Fork;
 use crate::journal::{Epoch, Journal as _, JournalError, SqliteJournal};
-use crate::record::{newest_broadcast, record};
+use crate::log::{About, ServerRecord, newest_broadcast};
 use crate::server::record_recovered_broadcast;
 
 /// How many events are read at a time.
@@ -63,19 +63,21 @@ async fn begin_epoch(
     now: SystemTime,
 ) -> Result<(), JournalError> {
     let (epoch, Fork { previous, logged, after }) = (journal.epoch(), fork);
-    record!(
-        WARN,
-        "server",
-        "epoch_changed",
-        epoch = %epoch,
-        previous_epoch = %previous,
-        sequence = after.0,
-        logical_time = conversation.logical_time().0,
-        last_sequence = logged.0,
-        "the journal ends with event {after}, but the log {} has event {logged} of its epoch {previous}: the journal is \
-         an older copy. The conversation continues as epoch {epoch} without the events after {after}, and all participants must join anew",
-        log.display(),
+    let message = format!(
+        "the journal ends with event {after}, but the log {} has event {logged} of its epoch {previous}: the journal is an \
+         older copy. The conversation continues as epoch {epoch} without the events after {after}, and all participants \
+         must join anew",
+        log.display()
     );
+    ServerRecord::EpochChanged {
+        about: About::epoch(epoch.as_str()),
+        previous_epoch: previous.to_string().into(),
+        sequence: after.0,
+        logical_time: conversation.logical_time().0,
+        last_sequence: logged.0,
+        message: message.into(),
+    }
+    .emit();
     let participants: Vec<_> = conversation.roster().map(|(participant, _)| participant).collect();
     let left = participants.into_iter().filter_map(|participant| {
         match conversation.apply(Command::Expire { participant }, now) {
@@ -119,7 +121,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("server.jsonl");
         let write = |name: &str, sequence: u64| {
-            let text = format!("{{\"event\":\"join_broadcast\",\"epoch\":\"a\",\"sequence\":{sequence}}}\n");
+            let text = format!(
+                "{{\"timestamp\":\"2026-01-01T00:00:00Z\",\"component\":\"server\",\"event\":\"join_broadcast\",\"epoch\":\"a\",\
+                 \"sequence\":{sequence},\"logical_time\":1,\"kind\":\"joined\"}}\n"
+            );
             fs::write(folder.path().join(name), text).unwrap();
         };
         fs::write(&log, "").unwrap();

@@ -6,7 +6,6 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -14,9 +13,10 @@ use serde::Serialize;
 use super::exit_codes::USAGE;
 use super::of_output;
 use super::progress::Progress;
-use crate::chat::{Conversation, Event, EventKind, LeaveReason, Sequence};
+use crate::chat::{Conversation, Event, EventKind, Sequence};
 use crate::journal::sqlite::{BackupError, BackupProgress, OpenError, OpenFault, ReadOnlyJournal, Summary};
 use crate::journal::{History, JournalError, RecoveryError, recover};
+use crate::log::{Broadcast, Component, Record, RecordBody, ServerRecord, timestamp};
 use crate::terminal::{escaped, json_line, notice};
 
 /// How many events are read at a time.
@@ -118,7 +118,7 @@ impl From<BackupError> for CommandError {
     }
 }
 
-fn unreadable(file: &Path, error: &JournalError) -> CommandError {
+fn untimestamp(file: &Path, error: &JournalError) -> CommandError {
     match error {
         JournalError::Unavailable(why) => {
             CommandError::Unusable(format!("{} cannot be read: {why}", file.display()))
@@ -129,7 +129,7 @@ fn unreadable(file: &Path, error: &JournalError) -> CommandError {
 
 fn unrecoverable(file: &Path, error: RecoveryError) -> CommandError {
     match error {
-        RecoveryError::Journal(error) => unreadable(file, &error),
+        RecoveryError::Journal(error) => untimestamp(file, &error),
         RecoveryError::Diverged(why) => CommandError::Damaged(format!("{} is damaged: {why}", file.display())),
     }
 }
@@ -201,8 +201,8 @@ async fn info(file: &Path, json: bool) -> Result<(), CommandError> {
         messages,
         sequence: conversation.head().0,
         logical_time: conversation.logical_time().0,
-        first_recorded_at: first.map(readable),
-        last_recorded_at: last.map(readable),
+        first_recorded_at: first.map(timestamp),
+        last_recorded_at: last.map(timestamp),
         // Of the head when it was opened; a service may have gone on since.
         chain: (conversation.head() == head).then_some(chain),
         file_bytes,
@@ -248,69 +248,6 @@ impl Info {
     }
 }
 
-/// An event in the form of its broadcast record.
-#[derive(Serialize)]
-struct BroadcastRecord<'a> {
-    timestamp: String,
-    level: &'static str,
-    component: &'static str,
-    event: &'static str,
-    epoch: &'a str,
-    participant_id: String,
-    display_name: &'a str,
-    sequence: u64,
-    logical_time: u64,
-    local_time: u64,
-    sent_logical_time: u64,
-    kind: &'static str,
-    content: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seen_sequence: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-}
-
-impl<'a> BroadcastRecord<'a> {
-    fn of(event: &'a Event, epoch: &'a str) -> Self {
-        let (name, kind) = match event.kind {
-            EventKind::Joined { .. } => ("join_broadcast", "joined"),
-            EventKind::Left { .. } => ("leave_broadcast", "left"),
-            EventKind::Message { .. } => ("message_broadcast", "message"),
-        };
-        let (message_id, seen_sequence) = match &event.kind {
-            EventKind::Message { message_id, seen, .. } => {
-                (message_id.as_ref().map(|id| id.as_str()), Some(seen.0))
-            }
-            _ => (None, None),
-        };
-        let reason = match event.kind {
-            EventKind::Left { reason: LeaveReason::Requested } => Some("REQUESTED"),
-            EventKind::Left { reason: LeaveReason::Disconnected } => Some("DISCONNECTED"),
-            _ => None,
-        };
-        Self {
-            timestamp: readable(event.recorded_at),
-            level: "INFO",
-            component: "server",
-            event: name,
-            epoch,
-            participant_id: event.participant.id.to_string(),
-            display_name: event.participant.display_name.as_str(),
-            sequence: event.sequence.0,
-            logical_time: event.logical_time.0,
-            local_time: event.logical_time.0,
-            sent_logical_time: event.sent_logical_time.0,
-            kind,
-            content: event.content(),
-            message_id,
-            seen_sequence,
-            reason,
-        }
-    }
-}
-
 async fn export(file: &Path) -> Result<(), CommandError> {
     let journal = ReadOnlyJournal::open(file)?;
     let Summary { epoch, head, .. } = journal.summary()?;
@@ -319,9 +256,14 @@ async fn export(file: &Path) -> Result<(), CommandError> {
     let mut output = BufWriter::new(io::stdout().lock());
     let mut after = Sequence(0);
     while after < head {
-        let page = history.read(after, PAGE).await.map_err(|error| unreadable(file, &error))?;
+        let page = history.read(after, PAGE).await.map_err(|error| untimestamp(file, &error))?;
         for event in page.iter().take_while(|event| event.sequence <= head) {
-            writeln!(output, "{}", line(&BroadcastRecord::of(event, epoch.as_str()))?)?;
+            let record = ServerRecord::broadcast(Broadcast::of(epoch.as_str(), event), event);
+            let (timestamp, level, component) =
+                (timestamp(event.recorded_at), record.severity(), Component::Server);
+            // No process made it, so it has no run.
+            let record = Record { timestamp, level, component, body: RecordBody::Server(record), run: None };
+            writeln!(output, "{}", line(&record)?)?;
         }
         // The head was there when the journal was opened; a gap before it is found by the reading.
         after = page.last().map_or(head, |event| event.sequence);
@@ -362,10 +304,6 @@ fn backup(file: &Path, copy: &Path) -> Result<(), CommandError> {
     let (events, time, copy) = (conversation.head(), conversation.logical_time(), copy.display().to_string());
     writeln!(io::stdout(), "{}: {events} events up to logical time {time}", escaped(&copy))?;
     Ok(())
-}
-
-fn readable(at: SystemTime) -> String {
-    humantime::format_rfc3339_micros(at).to_string()
 }
 
 fn line(value: &impl Serialize) -> io::Result<String> {

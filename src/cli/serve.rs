@@ -20,7 +20,7 @@ use super::{backfill, duration, listen, network, switch};
 use crate::chat::Conversation;
 use crate::journal::sqlite::{OpenError, OpenFault};
 use crate::journal::{self, Epoch, Journal as _, MemoryJournal, RecoveryError, SqliteJournal};
-use crate::record::{self, Destination, RecordLog};
+use crate::log::{self, Component, Destination, RecordLog};
 use crate::server::{self, Allowed, Config, ProxyNetwork, Tls};
 use crate::terminal::notice;
 
@@ -160,9 +160,14 @@ impl ServeArgs {
             LogLevel::Info => Level::INFO,
             LogLevel::Debug => Level::DEBUG,
         };
-        let destination =
-            Destination { folder: &self.log_dir, file: LOG_FILE, component: "server", level, stderr: true };
-        let records = record::install(&destination).map_err(|error| format!("--log-dir: {error}"))?;
+        let destination = Destination {
+            folder: &self.log_dir,
+            file: LOG_FILE,
+            component: Component::Server,
+            level,
+            stderr: true,
+        };
+        let records = log::install(&destination).map_err(|error| format!("--log-dir: {error}"))?;
         tokio::spawn(reload(
             reloads,
             records,

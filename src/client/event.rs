@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use crate::chat::{LeaveReason, LogicalTime, Sequence};
+use crate::log::LoggedKind;
 use crate::wire::{pb, time};
 
 /// What everybody knows of a participant.
@@ -80,11 +81,11 @@ impl Kind {
     }
 
     /// Its name in the log records.
-    pub fn as_str(&self) -> &'static str {
+    pub(super) fn logged(&self) -> LoggedKind {
         match self {
-            Self::Joined => "joined",
-            Self::Left { .. } => "left",
-            Self::Message { .. } => "message",
+            Self::Joined => LoggedKind::Joined,
+            Self::Left { .. } => LoggedKind::Left,
+            Self::Message { .. } => LoggedKind::Message,
         }
     }
 }

@@ -13,23 +13,8 @@ use super::roster::Roster;
 use super::state::StateHandle;
 use super::{Receipt, Update};
 use crate::chat::{LamportClock, LogicalTime, Sequence};
-use crate::record::record;
+use crate::log::{About, ClientRecord, Delivered};
 use crate::wire::{Reason, pb};
-
-/// A record of what this participant itself did or met.
-macro_rules! own_record {
-    ($session:expr, $event:expr $(, $($fields:tt)*)?) => {
-        record!(
-            INFO,
-            "client",
-            $event,
-            epoch = $session.epoch(),
-            participant_id = $session.participant_id(),
-            display_name = $session.display_name,
-            $($($fields)*)?
-        )
-    };
-}
 
 mod incoming;
 
@@ -100,7 +85,8 @@ pub(super) struct Welcomed {
 impl Session {
     /// A participant that has not joined.
     pub(super) fn new(display_name: String) -> Self {
-        record!(INFO, "client", "client_started", display_name);
+        let about = About { display_name: Some(display_name.as_str().into()), ..About::default() };
+        ClientRecord::ClientStarted { about }.emit();
         Self {
             clock: LamportClock::default(),
             display_name,
@@ -184,13 +170,13 @@ impl Session {
             after_sequence: self.cursor.0,
             chain_hash: self.chain_hash.clone(),
         });
-        own_record!(
-            self,
-            "join_sent",
-            sequence = resume.as_ref().map(|resume| resume.after_sequence),
-            sent_logical_time = sent.0,
-            local_time = sent.0,
-        );
+        ClientRecord::JoinSent {
+            about: self.about(),
+            sequence: resume.as_ref().map(|resume| resume.after_sequence),
+            sent_logical_time: sent.0,
+            local_time: sent.0,
+        }
+        .emit();
         self.save();
         pb::JoinRequest { display_name: self.display_name.clone(), logical_time: sent.0, resume }
     }
@@ -231,7 +217,13 @@ impl Session {
 
     /// A message is submitted: this fixes its causal context, whenever it is sent.
     pub(super) fn publish_queued(&self, text: &str, message_id: &str) -> CausalContext {
-        own_record!(self, "publish_queued", message_id, seen_sequence = self.position.0, content = text,);
+        ClientRecord::PublishQueued {
+            about: self.about(),
+            message_id: message_id.into(),
+            seen_sequence: self.position.0,
+            content: text.into(),
+        }
+        .emit();
         CausalContext { membership: self.memberships, seen: self.position }
     }
 
@@ -244,15 +236,15 @@ impl Session {
         // As the new participant that it has become meanwhile, its writer had been delivered nothing.
         let seen = if context.membership == self.memberships { context.seen } else { Sequence(0) };
         let sent = self.clock.tick();
-        own_record!(
-            self,
-            "publish_sent",
-            message_id,
-            sent_logical_time = sent.0,
-            seen_sequence = seen.0,
-            local_time = sent.0,
-            content = text,
-        );
+        ClientRecord::PublishSent {
+            about: self.about(),
+            message_id: message_id.into(),
+            sent_logical_time: sent.0,
+            seen_sequence: seen.0,
+            local_time: sent.0,
+            content: text.into(),
+        }
+        .emit();
         self.save();
         self.receipts.sent(message_id, sent);
         pb::PublishRequest {
@@ -271,23 +263,23 @@ impl Session {
     ) -> Result<Receipt, ProtocolFault> {
         let receipt = receipt(response.sequence, response.logical_time);
         self.receipts.acknowledged(message_id, receipt, self.cursor)?;
-        self.acknowledged("publish_acknowledged", Some(message_id), receipt);
+        self.acknowledged(Some(message_id), receipt);
         Ok(receipt)
     }
 
     pub(super) fn publish_refused(&self, message_id: Option<&str>, text: &str, reason: Option<Reason>, why: &str) {
-        own_record!(
-            self,
-            "publish_refused",
-            message_id,
-            content = text,
-            reason = reason.map_or(why, |reason| reason.as_str()),
-        );
+        ClientRecord::PublishRefused {
+            about: self.about(),
+            message_id: message_id.map(Into::into),
+            content: Some(text.into()),
+            reason: reason.map_or(why, |reason| reason.as_str()).into(),
+        }
+        .emit();
     }
 
     pub(super) fn leave_request(&mut self) -> pb::LeaveRequest {
         let sent = self.clock.tick();
-        own_record!(self, "leave_sent", sent_logical_time = sent.0, local_time = sent.0,);
+        ClientRecord::LeaveSent { about: self.about(), sent_logical_time: sent.0, local_time: sent.0 }.emit();
         self.save();
         self.asked = sent;
         pb::LeaveRequest { session_token: self.token(), logical_time: sent.0 }
@@ -296,28 +288,42 @@ impl Session {
     pub(super) fn left(&mut self, response: &pb::LeaveResponse) -> Result<Receipt, ProtocolFault> {
         let receipt = receipt(response.sequence, response.logical_time);
         check_receipt(receipt, self.asked)?;
-        self.acknowledged("leave_acknowledged", None, receipt);
+        self.acknowledged(None, receipt);
         self.over();
         Ok(receipt)
     }
 
     pub(super) fn disconnected(&self, status: Option<&Status>, why: &str) {
-        own_record!(
-            self,
-            "disconnected",
-            reason = status.and_then(Reason::of).map_or(why, |reason| reason.as_str()),
-        );
+        let reason = status.and_then(Reason::of).map_or(why, |reason| reason.as_str()).into();
+        ClientRecord::Disconnected { about: self.about(), reason }.emit();
     }
 
     pub(super) fn stopped(&self, reason: Option<&str>) {
-        own_record!(self, "client_stopped", reason);
+        ClientRecord::ClientStopped { about: self.about(), reason: reason.map(Into::into) }.emit();
     }
 
-    fn acknowledged(&mut self, what: &str, message_id: Option<&str>, receipt: Receipt) {
-        let Receipt { sequence, logical_time } = receipt;
+    /// The time of an answer moves the clock.
+    fn acknowledged(&mut self, message_id: Option<&str>, receipt: Receipt) {
+        let Receipt { sequence: Sequence(sequence), logical_time } = receipt;
         let local_time = self.clock.receive(logical_time).0;
-        own_record!(self, what, message_id, sequence = sequence.0, logical_time = logical_time.0, local_time,);
+        let (about, logical_time) = (self.about(), logical_time.0);
+        match message_id.map(Into::into) {
+            Some(message_id) => {
+                ClientRecord::PublishAcknowledged { about, message_id, sequence, logical_time, local_time }
+            }
+            None => ClientRecord::LeaveAcknowledged { about, sequence, logical_time, local_time },
+        }
+        .emit();
         self.save();
+    }
+
+    /// What the records of its own steps are about.
+    fn about(&self) -> About<'_> {
+        About {
+            epoch: self.epoch().map(Into::into),
+            participant_id: self.participant_id().map(Into::into),
+            display_name: Some(self.display_name.as_str().into()),
+        }
     }
 
     pub(super) fn token(&self) -> String {
@@ -345,22 +351,24 @@ fn receipt(sequence: u64, logical_time: u64) -> Receipt {
 
 /// S7 (ii): the content and its logical time.
 fn record_delivery(event: &Event) {
+    ClientRecord::EventDelivered(delivered(event)).emit();
+}
+
+/// An event, as its record has it.
+pub(super) fn delivered(event: &Event) -> Delivered<'_> {
     let KindFields { message_id, sent_logical_time, seen_sequence, reason } = event.kind.fields();
-    record!(
-        INFO,
-        "client",
-        "event_delivered",
-        epoch = event.epoch,
-        participant_id = event.participant.participant_id,
-        display_name = event.participant.display_name,
-        sequence = event.sequence.0,
-        logical_time = event.logical_time.0,
-        local_time = event.local_time.0,
-        kind = event.kind.as_str(),
-        content = event.content,
-        message_id,
+    let ParticipantInfo { participant_id, display_name } = &event.participant;
+    Delivered {
+        about: About::epoch(&*event.epoch).participant(participant_id, &**display_name),
+        sequence: event.sequence.0,
+        logical_time: event.logical_time.0,
+        local_time: Some(event.local_time.0),
+        kind: event.kind.logged(),
+        content: event.content.as_str().into(),
+        message_id: message_id.map(Into::into),
         sent_logical_time,
         seen_sequence,
-        reason,
-    );
+        reason: reason.map(Into::into),
+        earlier: false,
+    }
 }

@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
-use serde::Serialize;
-
-use super::event::{Event, Kind, KindFields};
+use super::event::{Event, Kind};
+use super::session::delivered;
+use crate::log::{ClientRecord, Component, Delivered, Record, RecordBody, RunId, timestamp};
 use crate::terminal::{escaped, json_line};
 
 /// A line for people: `[9] alice: hello`, the number being the event's logical time.
@@ -16,12 +16,12 @@ pub fn plain(event: &Event) -> String {
     }
 }
 
-/// One JSON object, with the field names of the log records.
+/// One JSON object: the record of the delivery.
 ///
 /// # Errors
 /// None that a string can cause.
 pub fn json(event: &Event, now: SystemTime) -> serde_json::Result<String> {
-    json_line(&EventJson::of(event, now))
+    record(ClientRecord::EventDelivered(delivered(event)), now)
 }
 
 /// The same for an earlier event that was only listed: it is no delivery, and says so by `"earlier":true`.
@@ -29,60 +29,13 @@ pub fn json(event: &Event, now: SystemTime) -> serde_json::Result<String> {
 /// # Errors
 /// None that a string can cause.
 pub fn earlier_json(event: &Event, now: SystemTime) -> serde_json::Result<String> {
-    json_line(&EventJson { event: "event_listed", local_time: None, earlier: true, ..EventJson::of(event, now) })
+    record(ClientRecord::EventListed(Delivered { local_time: None, earlier: true, ..delivered(event) }), now)
 }
 
-impl<'a> EventJson<'a> {
-    fn of(event: &'a Event, now: SystemTime) -> Self {
-        let KindFields { message_id, sent_logical_time, seen_sequence, reason } = event.kind.fields();
-        Self {
-            timestamp: humantime::format_rfc3339_micros(now).to_string(),
-            level: "INFO",
-            component: "client",
-            event: "event_delivered",
-            epoch: &event.epoch,
-            participant_id: &event.participant.participant_id,
-            display_name: &event.participant.display_name,
-            sequence: event.sequence.0,
-            logical_time: event.logical_time.0,
-            local_time: Some(event.local_time.0),
-            kind: event.kind.as_str(),
-            content: &event.content,
-            message_id,
-            sent_logical_time,
-            seen_sequence,
-            reason,
-            earlier: false,
-        }
-    }
-}
-
-/// The JSON object for one event.
-#[derive(Serialize)]
-struct EventJson<'a> {
-    timestamp: String,
-    level: &'a str,
-    component: &'a str,
-    event: &'a str,
-    epoch: &'a str,
-    participant_id: &'a str,
-    display_name: &'a str,
-    sequence: u64,
-    logical_time: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    local_time: Option<u64>,
-    kind: &'a str,
-    content: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sent_logical_time: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seen_sequence: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    earlier: bool,
+fn record(record: ClientRecord<'_>, now: SystemTime) -> serde_json::Result<String> {
+    let (level, run) = (record.severity(), Some(RunId::of_this_process()));
+    let (component, body) = (Component::Client, RecordBody::Client(record));
+    json_line(&Record { timestamp: timestamp(now), level, component, body, run })
 }
 
 #[cfg(test)]
@@ -117,12 +70,13 @@ mod tests {
     #[test]
     fn json_has_the_fields_of_the_log_record() {
         let line = json(&message("hello"), SystemTime::UNIX_EPOCH).unwrap();
+        let run = format!(r#","run":"{}"}}"#, RunId::of_this_process());
         let expected = concat!(
             r#"{"timestamp":"1970-01-01T00:00:00.000000Z","level":"INFO","component":"client","#,
             r#""event":"event_delivered","epoch":"e","participant_id":"p1","display_name":"alice","#,
             r#""sequence":2,"logical_time":9,"local_time":10,"kind":"message","content":"hello","#,
-            r#""message_id":"m","sent_logical_time":7,"seen_sequence":1}"#,
+            r#""message_id":"m","sent_logical_time":7,"seen_sequence":1"#,
         );
-        assert_eq!(line, expected);
+        assert_eq!(line, format!("{expected}{run}"));
     }
 }

@@ -33,7 +33,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::connection::parse_address;
 use crate::chat::{LogicalTime, Sequence};
-use crate::record::{self, record};
+use crate::log::{ClientRecord, LogRecord, Loss, safe_name};
 
 /// The form of the file.
 const VERSION: u32 = 1;
@@ -101,7 +101,7 @@ impl StateFile {
     /// [`StateError::InUse`], [`StateError::Io`].
     pub fn fresh(folder: &Path, server: &str, display_name: &str) -> Result<Self, StateError> {
         let server = canonical(server);
-        let stem = format!("{}-{}", record::safe_name(display_name), digest(&[&server, display_name]));
+        let stem = format!("{}-{}", safe_name(display_name), digest(&[&server, display_name]));
         let path = folder.join(format!("{stem}.json"));
         let lock_path = folder.join(format!("{stem}.lock"));
         let failed = |path: &Path| {
@@ -147,21 +147,22 @@ impl StateFile {
         let mut tail = Vec::new();
         file.take(LOG_TAIL).read_to_end(&mut tail)?;
         // The first line may begin in the middle, and a line that was cut off records nothing.
-        let records = tail.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+        let lines = tail.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+        let records = lines.filter_map(|line| LogRecord::parse(line).ok());
         let mut logged = StateHeader::default();
-        for record in records.filter(|record: &Logged| record.epoch == epoch) {
+        for record in records.filter(|record| record.epoch.as_deref() == Some(&*epoch)) {
             // Nobody else of this name can have been delivered events of this epoch while the session lives.
-            if record.event == "event_delivered" {
-                logged.position = logged.position.max(record.sequence);
+            if &*record.event == "event_delivered" {
+                logged.position = logged.position.max(record.sequence.unwrap_or(0));
             }
-            logged.clock = logged.clock.max(record.local_time);
+            logged.clock = logged.clock.max(record.local_time.unwrap_or(0));
         }
         let lost = inner.header.lost_in(logged, &participant_id);
         inner.header.position = inner.header.position.max(logged.position);
         inner.header.clock = inner.header.clock.max(logged.clock);
         drop(inner);
         if lost > 0 {
-            record!(WARN, "client", "records_lost", count = lost);
+            ClientRecord::RecordsLost(Loss { count: lost, from_start: false }).emit();
         }
         Ok(())
     }
@@ -169,16 +170,6 @@ impl StateFile {
     pub(super) fn share(&self) -> StateHandle {
         StateHandle(self.shared.0.clone())
     }
-}
-
-#[derive(Deserialize)]
-struct Logged {
-    epoch: String,
-    event: String,
-    #[serde(default)]
-    sequence: u64,
-    #[serde(default)]
-    local_time: u64,
 }
 
 /// What changes with every event, at the beginning of the file.

@@ -11,9 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::SystemTime;
 
-use serde::Serialize;
-
-use crate::terminal::{notice, safe_json};
+use super::{ClientRecord, Component, Loss, Record, RecordBody, RunId, ServerRecord, Severity, timestamp};
+use crate::terminal::{json_line, notice};
 use name::Name;
 
 /// Each record is one write at the end of the file, and many threads can write at a time. Only while records are
@@ -24,7 +23,7 @@ use name::Name;
 pub(super) struct RecordFile<F = File> {
     file: RwLock<F>,
     name: Name,
-    component: &'static str,
+    component: Component,
     /// Whether a record of this process is in the file.
     began: AtomicBool,
     /// Whether the last write failed.
@@ -65,23 +64,9 @@ impl Appended for File {
     }
 }
 
-/// The record of a loss.
-#[derive(Serialize)]
-struct Loss {
-    timestamp: String,
-    level: &'static str,
-    component: &'static str,
-    event: &'static str,
-    /// How many records.
-    count: u64,
-    /// Whether the first record of the process is among them.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    from_start: bool,
-}
-
 impl RecordFile {
     /// Opens the file, and makes it and its folder where they are missing.
-    pub(super) fn open(path: &Path, component: &'static str) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, component: Component) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
@@ -127,7 +112,7 @@ fn appending(path: &Path) -> io::Result<File> {
 impl<F: Appended> RecordFile<F> {
     /// Where a process was killed while it wrote the last line, that is ended: it stays one bad line, and the
     /// next record is a line of its own. What cannot be done now is done with the next record.
-    fn over(file: F, path: &Path, component: &'static str) -> Self {
+    fn over(file: F, path: &Path, component: Component) -> Self {
         let (began, failing, lost) = (AtomicBool::new(false), AtomicBool::new(false), Mutex::default());
         let (file, name) = (RwLock::new(file), Name::new(path.to_owned()));
         let file = Self { file, name, component, began, failing, lost };
@@ -181,15 +166,19 @@ impl<F: Appended> RecordFile<F> {
         // One that cannot be looked at may still take records.
         let mut text = if self.file().is_cut().unwrap_or(false) { "\n".to_owned() } else { String::new() };
         if lost.count > 0 {
-            let loss = Loss {
-                timestamp: humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
-                level: "WARN",
-                component: self.component,
-                event: "records_lost",
-                count: lost.count,
-                from_start: !self.began.load(Ordering::Relaxed),
+            let loss = Loss { count: lost.count, from_start: !self.began.load(Ordering::Relaxed) };
+            let body = match self.component {
+                Component::Server => RecordBody::Server(ServerRecord::RecordsLost(loss)),
+                Component::Client | Component::Browser => RecordBody::Client(ClientRecord::RecordsLost(loss)),
             };
-            text.push_str(&serde_json::to_string(&loss)?);
+            let record = Record {
+                timestamp: timestamp(SystemTime::now()),
+                level: Severity::Warn,
+                component: self.component,
+                body,
+                run: Some(RunId::of_this_process()),
+            };
+            text.push_str(&json_line(&record)?);
             text.push('\n');
         }
         if !text.is_empty() {
@@ -221,14 +210,10 @@ impl<F: Appended> RecordFile<F> {
 }
 
 impl Write for &RecordFile {
-    /// Takes a whole record, always: what becomes of it is said in the file. JSON allows most of the characters that
-    /// act on a terminal to stand raw in a string; here they are escaped, so that `cat` shows a log safely.
+    /// Takes a whole record, always: what becomes of it is said in the file.
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
         self.look();
-        match std::str::from_utf8(record) {
-            Ok(line) => self.take(safe_json(line).as_bytes()),
-            Err(_) => self.take(record),
-        }
+        self.take(record);
         Ok(record.len())
     }
 

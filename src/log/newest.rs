@@ -5,22 +5,13 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use serde::Deserialize;
-
+use super::LogRecord;
 use crate::chat::Sequence;
 
 /// How much is read at a time.
 const BLOCK_BYTES: u64 = 64 * 1024;
 /// No record is this long: what is longer is none.
 const LINE_BYTES_MAX: usize = 1024 * 1024;
-
-/// What tells the record of a broadcast.
-#[derive(Deserialize)]
-struct Broadcast {
-    event: String,
-    epoch: String,
-    sequence: u64,
-}
 
 /// The event of the last broadcast record of an epoch in a server's log; none if it has no such record.
 /// The file is read from its end, for as far as it takes.
@@ -54,9 +45,9 @@ pub fn newest_broadcast(log: &Path, epoch: &str) -> io::Result<Option<Sequence>>
 }
 
 fn broadcast_of(line: &[u8], of_epoch: &str) -> Option<Sequence> {
-    let Broadcast { event, epoch, sequence } = serde_json::from_slice(line).ok()?;
-    let found = epoch == of_epoch && event.ends_with("_broadcast");
-    found.then_some(Sequence(sequence))
+    let record = LogRecord::parse(std::str::from_utf8(line).ok()?).ok()?;
+    let found = record.epoch.as_deref() == Some(of_epoch) && record.event.ends_with("_broadcast");
+    record.sequence.filter(|_| found).map(Sequence)
 }
 
 #[cfg(test)]
@@ -71,7 +62,10 @@ mod tests {
     }
 
     fn line(event: &str, epoch: &str, sequence: u64) -> String {
-        format!("{{\"event\":\"{event}\",\"epoch\":\"{epoch}\",\"sequence\":{sequence}}}\n")
+        format!(
+            "{{\"timestamp\":\"2026-01-01T00:00:00Z\",\"component\":\"server\",\"event\":\"{event}\",\"epoch\":\"{epoch}\",\
+             \"sequence\":{sequence},\"logical_time\":1,\"kind\":\"message\"}}\n"
+        )
     }
 
     #[test]

@@ -3,17 +3,24 @@
 use std::fmt::{self, Debug, Write};
 use std::time::SystemTime;
 
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::TARGET;
 use crate::terminal::escaped;
 
 /// What the file alone keeps: it is for the proof, or is said already.
-const LEFT_OUT: [&str; 8] = [
+const LEFT_OUT: [&str; 12] = [
+    "timestamp",
+    "level",
     "component",
+    "run",
+    "participant_ids",
     "kind",
     "local_time",
     "message_id",
@@ -34,6 +41,10 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
+        if event.metadata().target() == TARGET {
+            let line = fields.take("record").unwrap_or_default();
+            fields = serde_json::from_str(&line).unwrap_or_default();
+        }
         let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let time_of_day = now.get(11..23).unwrap_or(&now);
         let (dim, loud, plain) = match (writer.has_ansi_escapes(), *event.metadata().level()) {
@@ -52,7 +63,7 @@ where
         }
         let (name, content) = (fields.take("display_name"), fields.take("content"));
         // Joined and left say in their content who it is.
-        let written = fields.0.iter().any(|(field, value)| *field == "kind" && value == "message");
+        let written = fields.0.iter().any(|(field, value)| field == "kind" && value == "message");
         match (name, content) {
             (Some(name), Some(content)) if written => write!(writer, "{name}: {content}  ")?,
             (_, Some(content)) => write!(writer, "{content}  ")?,
@@ -63,7 +74,7 @@ where
             write!(writer, "{message}  ")?;
         }
         write!(writer, "{plain}{dim}")?;
-        for (field, value) in fields.0.iter().filter(|(field, _)| !LEFT_OUT.contains(field)) {
+        for (field, value) in fields.0.iter().filter(|(field, _)| !LEFT_OUT.contains(&&**field)) {
             write!(writer, "{field} {value}  ")?;
         }
         writeln!(writer, "{plain}")
@@ -72,18 +83,20 @@ where
 
 /// The fields of a record, in order, safe to show.
 #[derive(Default)]
-struct Fields(Vec<(&'static str, String)>);
+struct Fields(Vec<(String, String)>);
 
 impl Fields {
     fn take(&mut self, name: &str) -> Option<String> {
-        let index = self.0.iter().position(|(field, _)| *field == name)?;
+        let index = self.0.iter().position(|(field, _)| field == name)?;
         Some(self.0.remove(index).1)
     }
 }
 
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.push((field.name(), escaped(value).into_owned()));
+        // A record is read before it is shown.
+        let text = if field.name() == "record" { value.to_owned() } else { escaped(value).into_owned() };
+        self.0.push((field.name().to_owned(), text));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
@@ -91,5 +104,28 @@ impl Visit for Fields {
         // A String takes whatever is written to it.
         let _ = write!(text, "{value:?}");
         self.record_str(field, &text);
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a record")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Fields::default();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    let text = value.as_str().map_or_else(|| value.to_string(), |text| escaped(text).into_owned());
+                    fields.0.push((name, text));
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(InOrder)
     }
 }

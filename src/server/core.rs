@@ -12,6 +12,7 @@
 
 pub mod attachments;
 pub mod broadcast;
+pub mod deliveries;
 pub mod engine;
 pub mod feed;
 pub mod join_body;

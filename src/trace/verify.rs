@@ -296,8 +296,27 @@ mod tests {
         says(&[0, 1, 4, 2, 5], &late_and_never);
     }
 
+    /// Each line says whose it is, so that they need not stand together.
     #[test]
-    fn the_lines_of_several_processes_in_one_file_are_no_log() {
+    fn the_lines_of_several_runs_may_be_mixed_in_one_file() {
+        let mut logs = truthful();
+        for (run, log) in logs.0.iter_mut().enumerate() {
+            log.records.iter_mut().for_each(|record| record["run"] = json!(format!("r{run}")));
+        }
+        let expected = logs.verify().unwrap();
+        let (carol, mut bob) = (logs.0.pop().unwrap(), logs.0.pop().unwrap());
+        bob.records.extend(carol.records);
+        bob.records.sort_by_key(|record| record["timestamp"].as_str().map(str::to_owned));
+        logs.0.push(bob);
+        let report = logs.verify().unwrap();
+        assert_eq!(report.violated(), []);
+        for (mixed, apart) in report.rules.iter().zip(&expected.rules) {
+            assert_eq!(mixed.checked, apart.checked, "{:?}", mixed.rule);
+        }
+    }
+
+    #[test]
+    fn the_lines_of_several_processes_without_a_run_in_one_file_are_no_log() {
         let mut logs = truthful();
         let (carol, mut bob) = (logs.0.pop().unwrap(), logs.0.pop().unwrap());
         bob.records.extend(carol.records);

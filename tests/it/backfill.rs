@@ -43,6 +43,7 @@ async fn a_log_that_lacks_its_end_after_a_crash_is_completed_from_the_journal_v1
         let mut found = found.as_object().unwrap().clone();
         assert_eq!(found.remove("recovered"), recovered.then_some(true.into()), "{event}");
         assert_eq!(found.remove("recipients").is_some(), !recovered, "{event}");
+        assert!(found.remove("run").is_some(), "an export alone is of no run: {event}");
         let mut event = event.as_object().unwrap().clone();
         // The time of the record is not that of the event.
         for record in [&mut found, &mut event] {

@@ -13,12 +13,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("journal", &["chat"]),
     // The wire form of an event is made from the journal's row, because it carries the row's chain hash.
     ("wire", &["chat", "journal"]),
-    // Pure functions only: how text of others is escaped.
-    ("trace", &["chat", "terminal"]),
-    ("record", &["chat", "terminal"]),
-    ("server", &["chat", "journal", "record", "wire"]),
-    ("client", &["chat", "record", "terminal", "wire"]),
-    ("cli", &["chat", "client", "journal", "record", "server", "terminal", "trace", "wire"]),
+    ("log", &["chat", "terminal"]),
+    // Types and pure functions only: what a record says, and how text of others is escaped.
+    ("trace", &["chat", "log", "terminal"]),
+    ("server", &["chat", "journal", "log", "wire"]),
+    ("client", &["chat", "log", "terminal", "wire"]),
+    ("cli", &["chat", "client", "journal", "log", "server", "terminal", "trace", "wire"]),
     ("main", &["cli"]),
 ];
 

@@ -53,6 +53,8 @@ async fn every_process_records_what_happens_with_its_identifiers_t2_s7() {
                 if record["event"] == "event_delivered" && component == "server" { "DEBUG" } else { "INFO" };
             assert_eq!(record["level"], level, "{record}");
             assert!(record["event"].is_string());
+            assert_eq!(record["run"], records[0]["run"], "one start of one process");
+            assert_eq!(record["run"].as_str().map(str::len), Some(16), "{record}");
         }
         // What one task records is in its order. Of two tasks, either may be the first to write.
         let by_one_task =
@@ -74,7 +76,7 @@ async fn every_process_records_what_happens_with_its_identifiers_t2_s7() {
         check_fields(&of_server, event, &broadcast);
     }
     check_fields(&of_server, "message_broadcast", &[&broadcast[..], &message].concat());
-    check_fields(&of_server, "event_delivered", &["epoch", "participant_id", "first_sequence", "last_sequence"]);
+    check_fields(&of_server, "event_delivered", &["epoch", "participant_ids", "first_sequence", "last_sequence"]);
     check_fields(&of_server, "request_refused", &["participant_id", "peer", "transport", "reason"]);
     for event in ["server_started", "server_stopping", "server_stopped"] {
         check_fields(&of_server, event, &["epoch"]);

@@ -87,6 +87,12 @@ fn the_recorded_example_keeps_every_rule_and_every_mistake_in_it_is_caught() {
     check_every_mistake_is_caught(&read(Path::new(EXAMPLE)), "the example");
 }
 
+/// Without `run`, and with a record for each delivery of the service.
+#[test]
+fn the_logs_of_version_1_still_verify_g3() {
+    verify(&files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/logs/v1"))), &[]).succeeded();
+}
+
 #[test]
 fn a_run_of_the_program_keeps_every_rule_and_every_mistake_in_it_is_caught() {
     let (server, logs) = a_run();

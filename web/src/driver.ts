@@ -7,11 +7,11 @@ import { Log, toLine } from "./core/log.js";
 import { advance, nextTick } from "./core/machine.js";
 import { toSnapshot } from "./core/snapshot.js";
 import type { State } from "./core/state.js";
-import { type Input, type Output, type RecordEvent, type RecordFields, whose } from "./core/step.js";
+import { type Input, type LogRecord, type Output, whose } from "./core/step.js";
 import type { SessionLock } from "./platform/session-lock.js";
 import type { Slots } from "./platform/slots.js";
 import { remember } from "./platform/storage.js";
-import { now, nowMicros } from "./platform/time.js";
+import { now, nowMicros, randomId } from "./platform/time.js";
 import type { ChatClient } from "./transport/client.js";
 import { toFailure } from "./transport/convert.js";
 
@@ -24,6 +24,8 @@ export class Driver {
   readonly #slots: Slots;
   readonly #lock: SessionLock;
   readonly #onChange: () => void;
+  /** Identifies this load of the page in its records. */
+  readonly #run = randomId();
   /** The log of this tab. */
   readonly log: Log;
   #state: State;
@@ -46,7 +48,7 @@ export class Driver {
     this.#onChange = parts.onChange;
     this.#state = state;
     this.#secret = state.secret;
-    this.record("client_started", state.name === "" ? {} : { display_name: state.name });
+    this.record({ event: "client_started", fields: state.name === "" ? {} : { display_name: state.name } });
   }
 
   /** The present state. */
@@ -68,8 +70,8 @@ export class Driver {
   }
 
   /** Adds a line to the log. */
-  record(event: RecordEvent, fields: RecordFields): void {
-    this.log.push(toLine(nowMicros(), event, fields));
+  record(record: LogRecord): void {
+    this.log.push(toLine(nowMicros(), this.#run, record));
   }
 
   /**
@@ -83,10 +85,10 @@ export class Driver {
     const leaving = phase.at === "leaving" && !phase.sent;
     if (session !== null && (leaving || !this.#remembers)) {
       const time = clock + 1n;
-      this.record("leave_sent", { ...whose(session), sent_logical_time: time, local_time: time });
+      this.record({ event: "leave_sent", fields: { ...whose(session), sent_logical_time: time, local_time: time } });
       this.#client.leaveInPassing(session, time, secret);
     }
-    this.record("client_stopped", session === null ? {} : whose(session));
+    this.record({ event: "client_stopped", fields: session === null ? {} : whose(session) });
     this.#stopped = true;
     clearTimeout(this.#timer);
     this.#stream?.abort();
@@ -129,7 +131,7 @@ export class Driver {
         );
         break;
       case "record":
-        this.record(output.event, output.fields);
+        this.record(output.record);
         break;
     }
   }

@@ -80,7 +80,7 @@ test("a machine that has slept resumes at once, though by the page's clock no ti
   page.join();
   page.feed({ type: "slept" });
   assert.equal(page.state.phase.at, "connecting");
-  assert.deepEqual(page.outputs.slice(-4).map((output) => (output.do === "record" ? output.event : output.do)), ["disconnected", "close", "join_sent", "open"]);
+  assert.deepEqual(page.outputs.slice(-4).map((output) => (output.do === "record" ? output.record.event : output.do)), ["disconnected", "close", "join_sent", "open"]);
   assert.equal(page.calls("open")[1]?.session?.token, "token-p1");
   page.feed({ type: "slept" });
   assert.equal(page.calls("open").length, 3, "a try that was under way may be as dead");

@@ -5,7 +5,8 @@ import type { ChatEvent, EventKind } from "../src/core/event.js";
 import { advance } from "../src/core/machine.js";
 import type { Failure, Reason } from "../src/core/refusal.js";
 import { INITIAL, type Session, type State } from "../src/core/state.js";
-import type { Input, Output, RecordFields } from "../src/core/step.js";
+import type { RecordEvent, RecordFields } from "../src/core/record.js";
+import type { Input, Output } from "../src/core/step.js";
 
 /** The page under test, with everything that it has put out. */
 export class Page {
@@ -79,8 +80,8 @@ export class Page {
   }
 
   /** The records of the log with this event name. */
-  records(name: string): RecordFields[] {
-    return this.outputs.flatMap((output) => (output.do === "record" && output.event === name ? [output.fields] : []));
+  records<E extends RecordEvent>(name: E): RecordFields[E][] {
+    return this.outputs.flatMap((output) => (output.do === "record" && output.record.event === name ? [output.record.fields as RecordFields[E]] : []));
   }
 
   /** The calls of this kind. */

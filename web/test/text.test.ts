@@ -33,10 +33,11 @@ test("controls and bidirectional overrides are shown escaped, line feed and tab 
 
 test("a log line has the names of the design, exact numbers and six digits of a second", () => {
   assert.equal(toTimestamp(Date.UTC(2026, 10, 22, 6, 34, 44, 123) * 1000 + 7), "2026-11-22T06:34:44.123007Z");
-  const line = toLine(0, "event_delivered", { sequence: (1n << 63n) + 1n, content: 'a"b\n' });
+  const fields = { message_id: "m", seen_sequence: (1n << 63n) + 1n, content: 'a"b\n' };
+  const line = toLine(0, "r", { event: "publish_queued", fields });
   assert.equal(
     line,
-    '{"timestamp":"1970-01-01T00:00:00.000000Z","level":"INFO","component":"browser","event":"event_delivered","sequence":9223372036854775809,"content":"a\\"b\\n"}',
+    '{"timestamp":"1970-01-01T00:00:00.000000Z","level":"INFO","component":"browser","event":"publish_queued","message_id":"m","seen_sequence":9223372036854775809,"content":"a\\"b\\n","run":"r"}',
   );
 });
 

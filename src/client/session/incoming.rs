@@ -6,7 +6,7 @@ use crate::client::Receipt;
 use crate::client::check::{self, CheckedWelcome, ProtocolFault};
 use crate::client::event::{Event, Kind};
 use crate::client::roster::Roster;
-use crate::record::record;
+use crate::log::{About, ClientRecord, WelcomeDetails};
 use crate::wire::pb;
 
 impl Session {
@@ -33,17 +33,15 @@ impl Session {
     pub(in crate::client) fn welcome(&mut self, welcome: CheckedWelcome) -> Welcomed {
         let CheckedWelcome { token, epoch, me, head, logical_time, resumed, roster, heartbeat } = welcome;
         let local_time = self.clock.receive(logical_time);
-        record!(
-            INFO,
-            "client",
-            if resumed { "resumed" } else { "connected" },
-            epoch,
-            participant_id = me.participant_id,
-            display_name = me.display_name,
-            sequence = head.0,
-            logical_time = logical_time.0,
-            local_time = local_time.0,
-        );
+        let record = WelcomeDetails {
+            about: About::epoch(&*epoch).participant(&me.participant_id, &*me.display_name),
+            sequence: head.0,
+            logical_time: logical_time.0,
+            local_time: local_time.0,
+            transport: None,
+        };
+        let record = if resumed { ClientRecord::Resumed(record) } else { ClientRecord::Connected(record) };
+        record.emit();
         if resumed {
             self.save();
             self.receipts.reconnected();
@@ -67,13 +65,13 @@ impl Session {
         let (sequence, expected) = (event.sequence, self.expected());
         let accepted = self.accept(event);
         if let Err(fault) = &accepted {
-            own_record!(
-                self,
-                "event_refused",
+            ClientRecord::EventRefused {
+                about: self.about(),
                 sequence,
-                expected_sequence = expected.map(|expected| expected.0),
-                reason = %fault,
-            );
+                expected_sequence: expected.map(|expected| expected.0),
+                reason: fault.to_string().into(),
+            }
+            .emit();
         }
         accepted
     }

@@ -34,7 +34,7 @@ impl Appended for Disk {
     }
 }
 
-fn over(disk: Disk, component: &'static str) -> RecordFile<Disk> {
+fn over(disk: Disk, component: Component) -> RecordFile<Disk> {
     RecordFile::over(disk, Path::new(""), component)
 }
 
@@ -45,6 +45,7 @@ fn record(file: &RecordFile<Disk>, text: &str) {
 fn loss(line: &str) -> Value {
     let mut loss: Value = serde_json::from_str(line).unwrap();
     let timestamp = loss.as_object_mut().unwrap().remove("timestamp").unwrap();
+    assert_eq!(loss.as_object_mut().unwrap().remove("run"), Some(json!(RunId::of_this_process().to_string())));
     assert!(line.starts_with("{\"timestamp\":\""), "as every record: {line}");
     let timestamp = timestamp.as_str().unwrap();
     assert_eq!((timestamp.len(), humantime::parse_rfc3339(timestamp).is_ok()), (27, true));
@@ -53,7 +54,7 @@ fn loss(line: &str) -> Value {
 
 #[test]
 fn what_was_lost_is_said_before_anything_else_and_on_a_line_of_its_own() {
-    let file = over(Disk::with("", 9), "server");
+    let file = over(Disk::with("", 9), Component::Server);
     for text in ["first", "second", "third"] {
         record(&file, text);
     }
@@ -72,7 +73,7 @@ fn what_was_lost_is_said_before_anything_else_and_on_a_line_of_its_own() {
 
 #[test]
 fn a_loss_that_cannot_be_said_in_one_piece_is_said_again() {
-    let file = over(Disk::with("", 6), "client");
+    let file = over(Disk::with("", 6), Component::Client);
     record(&file, "first");
     record(&file, "second");
     file.file().has_room(20);
@@ -86,7 +87,7 @@ fn a_loss_that_cannot_be_said_in_one_piece_is_said_again() {
 
 #[test]
 fn a_process_whose_first_record_is_lost_says_that() {
-    let file = over(Disk::with("cut", 0), "client");
+    let file = over(Disk::with("cut", 0), Component::Client);
     record(&file, "first");
     file.file().has_room(1000);
     record(&file, "second");
@@ -97,10 +98,10 @@ fn a_process_whose_first_record_is_lost_says_that() {
 
 #[test]
 fn a_cut_line_is_ended_at_once_or_with_the_first_record_that_can_be_written() {
-    let file = over(Disk::with("cut", 1000), "client");
+    let file = over(Disk::with("cut", 1000), Component::Client);
     record(&file, "first");
     assert_eq!(file.file().lines(), ["cut\n", "first\n"]);
-    let file = over(Disk::with("cut", 0), "client");
+    let file = over(Disk::with("cut", 0), Component::Client);
     file.file().has_room(1000);
     record(&file, "first");
     assert_eq!(file.file().lines(), ["cut\n", "first\n"], "nothing was lost");
@@ -111,7 +112,7 @@ fn a_cut_line_is_ended_at_once_or_with_the_first_record_that_can_be_written() {
 fn of_every_thread_the_records_are_in_order_and_no_gap_is_without_a_loss_that_is_said() {
     const THREADS: usize = 4;
     const RECORDS: usize = 2000;
-    let file = over(Disk::with("", 100), "server");
+    let file = over(Disk::with("", 100), Component::Server);
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let file = &file;
@@ -161,7 +162,7 @@ fn a_renamed_file_goes_on_in_a_new_one_and_no_record_is_lost_or_torn() {
     const RECORDS: usize = 3000;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("server.jsonl");
-    let file = RecordFile::open(&path, "server").unwrap();
+    let file = RecordFile::open(&path, Component::Server).unwrap();
     let segments = std::thread::scope(|scope| {
         let writers: Vec<_> = (0..THREADS)
             .map(|thread| {
@@ -202,7 +203,7 @@ fn a_renamed_file_goes_on_in_a_new_one_and_no_record_is_lost_or_torn() {
 fn a_rename_is_noticed_with_the_records_that_follow() {
     let folder = tempfile::tempdir().unwrap();
     let (path, moved) = (folder.path().join("a.jsonl"), folder.path().join("a.jsonl.1"));
-    let file = RecordFile::open(&path, "client").unwrap();
+    let file = RecordFile::open(&path, Component::Client).unwrap();
     let mut records = 0;
     for create in [false, true] {
         fs::rename(&path, &moved).unwrap();

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::time::{DelayQueue, delay_queue};
 
+use super::deliveries::{DELIVERIES_RECORDED, DeliveredUpTo, DeliveryRecords};
 use super::feed::Feed;
 use super::slot::Delivery;
 use super::stream::{Stream, StreamContext, StreamEnd};
 use crate::chat::{Conversation, DisplayName, ParticipantId, Sequence};
-use crate::record::record;
+use crate::log::{About, ServerRecord, StreamBegun};
 use crate::server::edge::origin::Origin;
 use crate::wire::{Frame, Rejection, WelcomeParts};
 
@@ -49,6 +50,8 @@ pub struct Attachments {
     feed: Feed,
     grace: Duration,
     streams: JoinSet<StreamEnd>,
+    deliveries: DeliveryRecords,
+    record_deliveries: Interval,
     serving: HashMap<Id, Serving>,
     attached: HashMap<ParticipantId, Attached>,
     graces: DelayQueue<ParticipantId>,
@@ -73,11 +76,16 @@ struct Serving {
 impl Attachments {
     /// Nobody attached. Whoever is on the roster already gets a fresh grace period.
     pub fn new(context: StreamContext, feed: Feed, grace: Duration, conversation: &Conversation) -> Self {
+        let deliveries = DeliveryRecords::new(context.epoch.clone());
+        let mut record_deliveries = interval(DELIVERIES_RECORDED);
+        record_deliveries.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut attachments = Self {
             context,
             feed,
             grace,
             streams: JoinSet::new(),
+            deliveries,
+            record_deliveries,
             serving: HashMap::new(),
             attached: HashMap::new(),
             graces: DelayQueue::new(),
@@ -101,7 +109,9 @@ impl Attachments {
     pub fn attach(&mut self, attach: Attach) -> Delivery {
         let Attach { participant, display_name, token, origin, position, resumed, conversation } = attach;
         self.end_grace(participant);
-        let (stream, delivery) = Stream::new(self.context.clone(), participant, position, conversation.head());
+        let delivered = DeliveredUpTo::new(position);
+        let (stream, delivery) =
+            Stream::new(self.context.clone(), participant, position, conversation.head(), delivered.clone());
         let replace = CancellationToken::new();
         let (epoch, heartbeat) = (self.context.epoch.clone(), self.context.heartbeat);
         let replaced = replace.clone();
@@ -113,20 +123,17 @@ impl Attachments {
             drop(conversation);
             stream.run(welcome, replaced).await
         });
-        let events: &[_] = if resumed { &["client_connected", "session_resumed"] } else { &["client_connected"] };
-        for event in events {
-            record!(
-                INFO,
-                "server",
-                event,
-                epoch = %self.context.epoch,
-                participant_id = %participant,
-                display_name = %display_name,
-                peer = %origin.peer,
-                transport = %origin.transport,
-                sequence = position.0,
-            );
+        let begun = StreamBegun {
+            about: About::epoch(self.context.epoch.as_str()).participant(participant, display_name.as_str()),
+            peer: origin.peer.to_string().into(),
+            transport: origin.transport.to_string().into(),
+            sequence: position.0,
+        };
+        ServerRecord::ClientConnected(begun.clone()).emit();
+        if resumed {
+            ServerRecord::SessionResumed(begun).emit();
         }
+        self.deliveries.begin(task.id(), participant, delivered);
         self.serving.insert(task.id(), Serving { participant, display_name, origin });
         if let Some(older) = self.attached.insert(participant, Attached { task: task.id(), replace }) {
             // It was connected all the time.
@@ -159,6 +166,7 @@ impl Attachments {
                     return participant;
                 }
                 () = sleep_until(self.tell_at), if !self.changes.is_empty() => self.tell(),
+                _ = self.record_deliveries.tick(), if !self.serving.is_empty() => self.deliveries.record(),
                 else => pending().await,
             }
         }
@@ -177,21 +185,19 @@ impl Attachments {
             (error.id(), StreamEnd::Disconnected)
         });
         let Some(Serving { participant, display_name, origin }) = self.serving.remove(&task) else { return };
-        record!(
-            INFO,
-            "server",
-            "client_disconnected",
-            epoch = %self.context.epoch,
-            participant_id = %participant,
-            display_name = %display_name,
-            peer = %origin.peer,
-            transport = %origin.transport,
-            reason = match &end {
+        self.deliveries.end(task);
+        ServerRecord::ClientDisconnected {
+            about: About::epoch(self.context.epoch.as_str()).participant(participant, display_name.as_str()),
+            peer: origin.peer.to_string().into(),
+            transport: origin.transport.to_string().into(),
+            reason: match &end {
                 StreamEnd::Left => "LEFT",
                 StreamEnd::Disconnected => "DISCONNECTED",
                 StreamEnd::Rejected(rejection) => rejection.reason().as_str(),
-            },
-        );
+            }
+            .into(),
+        }
+        .emit();
         // Only the newest stream speaks for whether the participant is connected.
         if self.attached.get(&participant).is_some_and(|attached| attached.task == task) {
             self.attached.remove(&participant);

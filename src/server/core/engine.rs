@@ -17,7 +17,7 @@ use crate::chat::{
     Receipt, Sequence, SessionKey,
 };
 use crate::journal::{Committed, Epoch, Journal, JournalError};
-use crate::record::record;
+use crate::log::{About, ServerRecord};
 use crate::server::edge::origin::Origin;
 use crate::server::ops::context::ServerContext;
 use crate::wire::Rejection;
@@ -385,14 +385,7 @@ impl Engine {
             self.attachments.left(event.participant.id);
             self.shares.release(event.participant.id);
             if reason == LeaveReason::Disconnected {
-                record!(
-                    INFO,
-                    "server",
-                    "session_expired",
-                    epoch = %self.epoch,
-                    participant_id = %event.participant.id,
-                    display_name = %event.participant.display_name,
-                );
+                ServerRecord::SessionExpired { about: About::author(self.epoch.as_str(), event) }.emit();
             }
         }
         self.context.metrics.event(&event.kind);

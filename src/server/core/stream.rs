@@ -12,12 +12,12 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::deliveries::DeliveredUpTo;
 use super::feed::{FeedEntry, FeedReader, Found, within_batch};
 use super::presence::PresenceCursor;
 use super::slot::{self, Delivery, Sender};
 use crate::chat::{ParticipantId, Sequence};
 use crate::journal::{Epoch, History};
-use crate::record::record;
 use crate::server::ops::context::ServerContext;
 use crate::wire::{Frame, Rejection};
 
@@ -60,6 +60,7 @@ pub struct Stream {
     context: StreamContext,
     participant: ParticipantId,
     position: Sequence,
+    delivered: DeliveredUpTo,
     /// Where the replay is over; none once that has been said.
     catches_up_at: Option<Sequence>,
     presence: PresenceCursor,
@@ -81,11 +82,12 @@ impl Stream {
         participant: ParticipantId,
         position: Sequence,
         head: Sequence,
+        delivered: DeliveredUpTo,
     ) -> (Self, Delivery) {
         let (slot, delivery) = slot::new();
         let presence = PresenceCursor::new(participant, head);
         let (catches_up_at, handed_over) = (Some(head), Instant::now());
-        (Self { context, participant, position, catches_up_at, presence, handed_over, slot }, delivery)
+        (Self { context, participant, position, delivered, catches_up_at, presence, handed_over, slot }, delivery)
     }
 
     /// Serves the stream until it ends, and says why to both sides.
@@ -175,15 +177,7 @@ impl Stream {
             let (delivered, head) = (self.position.0 - first.0 + 1, self.context.reader.head());
             self.context.server.metrics.deliveries.inc_by(delivered);
             self.context.server.metrics.feed_lag.observe(head.0.saturating_sub(self.position.0) as f64);
-            record!(
-                DEBUG,
-                "server",
-                "event_delivered",
-                epoch = %self.context.epoch,
-                participant_id = %self.participant,
-                first_sequence = first.0,
-                last_sequence = self.position.0,
-            );
+            self.delivered.set(self.position);
         }
         Ok(more)
     }

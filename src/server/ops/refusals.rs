@@ -13,7 +13,7 @@ use tonic::Status;
 
 use super::limiter::{Limiter, Rate};
 use crate::chat::ParticipantId;
-use crate::record::record;
+use crate::log::{About, ServerRecord};
 use crate::server::edge::origin::{Origin, Transport};
 use crate::wire::{Reason, Rejection};
 
@@ -75,20 +75,19 @@ impl Refusals {
             return;
         }
         let unrecorded = self.unrecorded.swap(0, Ordering::Relaxed);
-        record!(
-            INFO,
-            "server",
-            "request_refused",
-            method = path.rsplit('/').next().map(|method| cut(method.as_bytes())),
-            peer = %origin.peer,
-            transport = %origin.transport,
-            participant_id = participant.map(|id| id.to_string()),
-            reason = reason.as_str(),
-            host = claims.host.map(cut),
-            forwarded_host = claims.forwarded_host.map(cut),
-            origin = claims.origin.map(cut),
-            unrecorded = (unrecorded > 0).then_some(unrecorded),
-        );
+        let about = About { participant_id: participant.map(|id| id.to_string().into()), ..About::default() };
+        ServerRecord::RequestRefused {
+            about,
+            method: path.rsplit('/').next().map(|method| cut(method.as_bytes()).into()),
+            peer: origin.peer.to_string().into(),
+            transport: origin.transport.to_string().into(),
+            reason: reason.as_str().into(),
+            host: claims.host.map(|host| cut(host).into()),
+            forwarded_host: claims.forwarded_host.map(|host| cut(host).into()),
+            origin: claims.origin.map(|origin| cut(origin).into()),
+            unrecorded: (unrecorded > 0).then_some(unrecorded),
+        }
+        .emit();
     }
 }
 

@@ -232,7 +232,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
             let log = logs.others().find(|log| left(log).is_some_and(|left| left < number(&last, "sequence")))?;
             let at = log.find("leave_acknowledged")?;
             let mut told = last.clone();
-            for field in ["timestamp", "component"] {
+            for field in ["timestamp", "component", "run"] {
                 told[field] = log.records[at][field].clone();
             }
             told["event"] = json!("event_delivered");

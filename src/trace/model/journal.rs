@@ -384,7 +384,14 @@ impl LoggedJournal {
 
     fn delivered(&mut self, line: LineRef, record: &LogRecord<'_>) {
         let (Some(first), Some(last)) = (record.first_sequence, record.last_sequence) else { return };
-        let who = who(record);
+        // Of version 1, a record is of one stream.
+        let one = record.participant_id.as_deref().into_iter();
+        for who in one.chain(record.participant_ids.iter().map(|id| &**id)).map(Who::of) {
+            self.delivered_to(line, who, first, last);
+        }
+    }
+
+    fn delivered_to(&mut self, line: LineRef, who: Who, first: u64, last: u64) {
         let Some((joined, left)) = self.members.get(&who).copied() else { return };
         if first < joined || (last > self.head() && !self.may_go_on()) || left.is_some_and(|left| last >= left) {
             self.strayed.push((line, who, first, last));

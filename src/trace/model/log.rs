@@ -2,7 +2,7 @@
 
 use foldhash::HashMap;
 
-use crate::trace::record::{LineRef, LogRecord, Who};
+use crate::trace::record::{LineRef, LogRecord, Who, digest};
 
 use super::session::{LoggedSession, Mark};
 use super::step::{Act, Step, act};
@@ -30,6 +30,19 @@ pub struct ClientLog {
     at: Option<i64>,
     /// The machine's clock was set back while a process ran.
     pub set_back: bool,
+    /// The run of the last record: a number that stands for its id, 0 where it has none.
+    run: u64,
+    /// Where the other runs in the file are, if their lines are mixed.
+    runs: HashMap<u64, RunState>,
+}
+
+/// What is known of one start of a process. Sessions outlive it.
+#[derive(Debug, Default)]
+struct RunState {
+    current: Option<usize>,
+    clock: Option<Mark>,
+    join: Option<Mark>,
+    at: Option<i64>,
 }
 
 /// A text that was submitted.
@@ -61,6 +74,7 @@ impl ClientLog {
         line: LineRef,
         record: &'r LogRecord<'_>,
     ) -> Step<'r> {
+        self.turn_to(record.run.as_deref().map_or(0, digest));
         let (act, known) = (act(record), sessions.len());
         if matches!(act, Act::Started | Act::Lost { from_start: true, .. }) {
             (self.clock, self.clock_before, self.join, self.at) = (None, None, None, None);
@@ -81,6 +95,20 @@ impl ClientLog {
         let is_of_another = act.is_own() && session.is_some_and(is_known) && before.is_some() && session != before;
         let (at, component, local) = (record.at, record.component, record.local_time);
         Step { line, at, component, session, local, act, is_of_another }
+    }
+
+    /// The next record is of this run.
+    fn turn_to(&mut self, run: u64) {
+        // A record of the loss of others may be the first one of its process.
+        if run == self.run || self.run == 0 {
+            self.run = run;
+            return;
+        }
+        let next = self.runs.remove(&run).unwrap_or_default();
+        let before = RunState { current: self.current, clock: self.clock, join: self.join, at: self.at };
+        self.runs.insert(self.run, before);
+        (self.run, self.current, self.clock) = (run, next.current, next.clock);
+        (self.join, self.at) = (next.join, next.at);
     }
 
     /// The record by which a text was submitted, of a send of it.

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use chitchat::record::file_name;
+use chitchat::log::file_name;
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 

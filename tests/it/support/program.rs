@@ -231,7 +231,7 @@ impl ServerProgram {
     pub fn join_at(&self, url: &str, name: &str, options: &[&str]) -> Client {
         let program = self.start_client_at(url, name, options);
         program.notice("* here: ");
-        Client { program, log: self.folder.path().join(chitchat::record::file_name("client", name)) }
+        Client { program, log: self.folder.path().join(chitchat::log::file_name("client", name)) }
     }
 
     /// A client that may or may not come to join.

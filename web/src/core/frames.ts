@@ -6,9 +6,10 @@ import { ended, welcomed } from "./connection.js";
 import type { ChatEvent, Frame, Person } from "./event.js";
 import { leavingStreamEnded } from "./leaving.js";
 import { noteDelivered } from "./outbox.js";
+import type { RecordFields } from "./record.js";
 import { broken } from "./refusal.js";
 import { type Segment, type Session, type State, presentSegment, withClock, withSegment } from "./state.js";
-import { type Moment, type RecordFields, type Step, record, step, whose } from "./step.js";
+import { type Moment, type Step, record, step, whose } from "./step.js";
 
 /** The most events of one membership that are kept. */
 export const EVENTS_MAX = 1_500;
@@ -110,7 +111,7 @@ function withChange(roster: readonly Person[], event: ChatEvent): readonly Perso
   }
 }
 
-function deliveredFields(session: Session, event: ChatEvent, clock: bigint): RecordFields {
+function deliveredFields(session: Session, event: ChatEvent, clock: bigint): RecordFields["event_delivered"] {
   return {
     epoch: session.epoch,
     participant_id: event.author.id,

@@ -1,22 +1,22 @@
 /** The log: one JSON object a line, bounded (specification, chapter 9). */
 
-import type { RecordEvent, RecordFields } from "./step.js";
+import type { LogRecord } from "./step.js";
 
 /** The most records that are kept. */
 export const RECORDS_MAX = 20_000;
 
-/** Formats one record. `micros` is the wall clock in microseconds since 1970. */
-export function toLine(micros: number, event: RecordEvent, fields: RecordFields): string {
+/** Formats one record. `micros` is the wall clock in microseconds since 1970; `run` identifies this load of the page. */
+export function toLine(micros: number, run: string, { event, fields }: LogRecord): string {
   const parts = [
     `"timestamp":"${toTimestamp(micros)}"`,
     `"level":"INFO"`,
     `"component":"browser"`,
     `"event":${JSON.stringify(event)}`,
   ];
-  for (const [name, value] of Object.entries(fields)) {
+  for (const [name, value] of Object.entries<string | bigint | boolean | undefined>({ ...fields, run })) {
     if (value === undefined) continue;
     // A uint64 as a JSON number with all its digits.
-    parts.push(`"${name}":${typeof value === "bigint" ? value.toString() : safeJson(value)}`);
+    parts.push(`"${name}":${typeof value === "string" ? safeJson(value) : value.toString()}`);
   }
   return `{${parts.join(",")}}`;
 }

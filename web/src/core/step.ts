@@ -2,6 +2,7 @@
 
 import type { LogicalTime } from "./clock.js";
 import type { ChatEvent, Frame } from "./event.js";
+import type { RecordEvent, RecordFields } from "./record.js";
 import type { Failure } from "./refusal.js";
 import type { Session, State } from "./state.js";
 
@@ -35,40 +36,8 @@ export type Input =
   | { readonly type: "earlier"; readonly segment: number; readonly events: readonly ChatEvent[] }
   | { readonly type: "earlier-failed"; readonly segment: number; readonly failure: Failure };
 
-/** The fields of a log record (specification, chapter 9). */
-export interface RecordFields {
-  readonly epoch?: string;
-  readonly participant_id?: string;
-  readonly display_name?: string;
-  readonly sequence?: bigint;
-  readonly expected_sequence?: bigint;
-  readonly logical_time?: bigint;
-  readonly local_time?: bigint;
-  readonly sent_logical_time?: bigint;
-  readonly seen_sequence?: bigint;
-  readonly message_id?: string;
-  readonly kind?: string;
-  readonly content?: string;
-  readonly transport?: string;
-  readonly reason?: string;
-}
-
-/** The events of the log. */
-export type RecordEvent =
-  | "client_started"
-  | "connected"
-  | "resumed"
-  | "disconnected"
-  | "client_stopped"
-  | "join_sent"
-  | "publish_queued"
-  | "publish_sent"
-  | "publish_acknowledged"
-  | "publish_refused"
-  | "leave_sent"
-  | "leave_acknowledged"
-  | "event_delivered"
-  | "event_refused";
+/** A record of the log (specification, chapter 9). */
+export type LogRecord = { readonly [E in RecordEvent]: { readonly event: E; readonly fields: RecordFields[E] } }[RecordEvent];
 
 /** Something to be done: a call, a line of the log, a claim on one of the browser's connections. */
 export type Output =
@@ -79,7 +48,7 @@ export type Output =
   | { readonly do: "publish"; readonly id: string; readonly text: string; readonly time: LogicalTime; readonly seen: bigint; readonly session: Session }
   | { readonly do: "leave"; readonly time: LogicalTime; readonly session: Session }
   | { readonly do: "list"; readonly segment: number; readonly after: bigint; readonly count: number; readonly session: Session }
-  | { readonly do: "record"; readonly event: RecordEvent; readonly fields: RecordFields };
+  | { readonly do: "record"; readonly record: LogRecord };
 
 /** A new state, and what is to be done, in order. */
 export interface Step {
@@ -99,11 +68,11 @@ export function then(first: Step, next: (state: State) => Step): Step {
 }
 
 /** A line of the log. */
-export function record(event: RecordEvent, fields: RecordFields): Output {
-  return { do: "record", event, fields };
+export function record<E extends RecordEvent>(event: E, fields: RecordFields[E]): Output {
+  return { do: "record", record: { event, fields } as LogRecord };
 }
 
 /** The fields that say whose membership a record is about. */
-export function whose(session: Session): RecordFields {
+export function whose(session: Session): { readonly epoch: string; readonly participant_id: string; readonly display_name: string } {
   return { epoch: session.epoch, participant_id: session.participantId, display_name: session.name };
 }

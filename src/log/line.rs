@@ -1,0 +1,207 @@
+//! A log record of any kind, as its line says it. This is how logs are read: one flat type, without a judgement and
+//! without a copy, since a verifier reads millions of them. Fields that nobody here needs are ignored.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::UNIX_EPOCH;
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+use super::{Component, LoggedKind};
+
+/// A line that is not a log record.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordFault {
+    /// Not a JSON object with the fields that every record has.
+    #[error("is not a log record: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The timestamp cannot be read.
+    #[error("has a timestamp that is not RFC 3339 in UTC (it has to end in Z): {0}")]
+    Timestamp(String),
+    /// What cannot be checked without it is not there.
+    #[error("is not a complete record: {event} without {field}")]
+    Incomplete {
+        /// What it is.
+        event: String,
+        /// What it lacks.
+        field: &'static str,
+    },
+}
+
+impl RecordFault {
+    /// Whether the line is the beginning of what may have been a record.
+    pub fn is_half(&self) -> bool {
+        matches!(self, Self::Json(error) if error.is_eof())
+    }
+}
+
+/// A string that is borrowed from its line where it can be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CowStr<'a>(Cow<'a, str>);
+
+impl std::ops::Deref for CowStr<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for CowStr<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AsText;
+        impl<'de> Visitor<'de> for AsText {
+            type Value = CowStr<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(CowStr(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(CowStr(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(AsText)
+    }
+}
+
+/// A log record: what its fields say, unjudged.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[allow(missing_docs, reason = "the specification, chapter 9, has the fields")]
+pub struct LogRecord<'a> {
+    #[serde(borrow)]
+    pub timestamp: CowStr<'a>,
+    pub component: Component,
+    #[serde(borrow)]
+    pub event: CowStr<'a>,
+    #[serde(borrow, default)]
+    pub epoch: Option<CowStr<'a>>,
+    #[serde(borrow, default)]
+    pub participant_id: Option<CowStr<'a>>,
+    #[serde(borrow, default)]
+    pub display_name: Option<CowStr<'a>>,
+    pub sequence: Option<u64>,
+    pub logical_time: Option<u64>,
+    pub local_time: Option<u64>,
+    pub sent_logical_time: Option<u64>,
+    pub seen_sequence: Option<u64>,
+    #[serde(borrow, default)]
+    pub message_id: Option<CowStr<'a>>,
+    pub kind: Option<LoggedKind>,
+    #[serde(borrow, default)]
+    pub content: Option<CowStr<'a>>,
+    #[serde(borrow, default)]
+    pub peer: Option<CowStr<'a>>,
+    #[serde(borrow, default)]
+    pub reason: Option<CowStr<'a>>,
+    #[serde(borrow, default)]
+    pub previous_epoch: Option<CowStr<'a>>,
+    pub first_sequence: Option<u64>,
+    pub last_sequence: Option<u64>,
+    #[serde(borrow, default)]
+    pub participant_ids: Vec<CowStr<'a>>,
+    #[serde(borrow, default)]
+    pub run: Option<CowStr<'a>>,
+    /// Of lost records: how many.
+    pub count: Option<u64>,
+    /// Whether the first record of the process is among them.
+    #[serde(default)]
+    pub from_start: bool,
+    /// Microseconds since 1970, from `timestamp`.
+    #[serde(skip)]
+    pub at: i64,
+}
+
+impl<'a> LogRecord<'a> {
+    /// Reads one line.
+    ///
+    /// # Errors
+    /// [`RecordFault`].
+    pub fn parse(line: &'a str) -> Result<Self, RecordFault> {
+        let mut record: Self = serde_json::from_str(line)?;
+        let time = humantime::parse_rfc3339(&record.timestamp).ok();
+        let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let micros = since.and_then(|since| i64::try_from(since.as_micros()).ok());
+        record.at = micros.ok_or_else(|| RecordFault::Timestamp(record.timestamp.to_string()))?;
+        match record.lacks() {
+            Some(field) => Err(RecordFault::Incomplete { event: record.event.to_string(), field }),
+            None => Ok(record),
+        }
+    }
+
+    /// The first field that is not there, though nothing can be said of such a record without it.
+    fn lacks(&self) -> Option<&'static str> {
+        let delivered = &*self.event == "event_delivered" && self.component != Component::Server;
+        let tells = delivered || (self.component == Component::Server && self.event.ends_with("_broadcast"));
+        let fields = [
+            ("sequence", self.sequence.is_some()),
+            ("logical_time", self.logical_time.is_some()),
+            ("kind", self.kind.is_some()),
+        ];
+        fields.into_iter().find(|(_, is_there)| tells && !is_there).map(|(field, _)| field)
+    }
+
+    /// Whether a process begins here.
+    pub fn is_start(&self) -> bool {
+        matches!(&*self.event, "client_started" | "server_started")
+    }
+
+    /// How many records were lost, where that is what it says.
+    pub fn lost(&self) -> Option<u64> {
+        (&*self.event == "records_lost").then(|| self.count.unwrap_or(1))
+    }
+
+    /// An optional text, empty where there is none.
+    pub fn text<'b>(text: &'b Option<CowStr<'a>>) -> &'b str {
+        text.as_deref().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_and_what_is_not_known_is_ignored() {
+        let line = r#"{"timestamp":"1970-01-01T00:00:01.000002Z","level":"INFO","component":"client",
+            "event":"publish_sent","participant_id":"p7","content":"a\nb","recipients":3,"new":{"x":[1]}}"#;
+        let record = LogRecord::parse(line).unwrap();
+        assert_eq!((record.at, record.component), (1_000_002, Component::Client));
+        assert_eq!(LogRecord::text(&record.content), "a\nb");
+        assert_eq!(LogRecord::text(&record.participant_id), "p7");
+        assert_eq!(record.sequence, None);
+    }
+
+    #[test]
+    fn a_record_that_lacks_what_it_is_checked_by_is_a_fault() {
+        let whole = serde_json::json!({"timestamp": "2026-01-01T00:00:00Z", "component": "client",
+            "event": "event_delivered", "sequence": 1, "logical_time": 2, "kind": "joined"});
+        assert!(LogRecord::parse(&whole.to_string()).is_ok());
+        for (component, event) in [("client", "event_delivered"), ("server", "message_broadcast")] {
+            for field in ["sequence", "logical_time", "kind"] {
+                let mut record = whole.clone();
+                (record["component"], record["event"]) = (component.into(), event.into());
+                record[field] = serde_json::Value::Null;
+                let fault = LogRecord::parse(&record.to_string()).unwrap_err().to_string();
+                assert_eq!(fault, format!("is not a complete record: {event} without {field}"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_of_another_zone_is_refused_for_that() {
+        let line = r#"{"timestamp":"2026-01-01T02:00:00+02:00","component":"client","event":"client_started"}"#;
+        assert!(LogRecord::parse(line).unwrap_err().to_string().contains("in UTC (it has to end in Z)"));
+    }
+
+    #[test]
+    fn a_line_that_is_no_record_is_a_fault() {
+        for line in ["", "{", "[]", "{}", r#"{"timestamp":"x","component":"client","event":"e"}"#] {
+            assert!(LogRecord::parse(line).is_err(), "{line}");
+        }
+    }
+}

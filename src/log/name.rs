@@ -1,0 +1,62 @@
+//! Names of log files.
+
+use sha2::{Digest, Sha256};
+
+/// How many bytes a display name may take in a file name: file systems allow some 255 for all of it.
+const NAME_BYTES_MAX: usize = 128;
+/// How many bytes of a longer one are kept, before what tells it from others like it.
+const NAME_BYTES_KEPT: usize = 96;
+
+/// A safe file name for the records of a client with this display name: every character that some file
+/// system or shell could take for something else is written as `%` and its UTF-8 bytes in hexadecimal. A
+/// name that becomes too long by that is cut, and ends with a digest. So different names stay different.
+pub fn file_name(component: &str, display_name: &str) -> String {
+    format!("{component}-{}.jsonl", safe_name(display_name))
+}
+
+/// The part of a file's name that stands for a display name.
+pub(crate) fn safe_name(display_name: &str) -> String {
+    let mut name = String::new();
+    for (index, c) in display_name.chars().enumerate() {
+        let plain = c.is_alphanumeric() || c == '_' || c == '-' || (c == '.' && index > 0);
+        if plain {
+            name.push(c);
+        } else {
+            let mut utf8 = [0; 4];
+            name.extend(c.encode_utf8(&mut utf8).bytes().map(|byte| format!("%{byte:02X}")));
+        }
+    }
+    if name.len() > NAME_BYTES_MAX {
+        let digest = Sha256::digest(display_name);
+        let kept = (0..=NAME_BYTES_KEPT).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
+        name.truncate(kept);
+        name.push('~');
+        name.extend(digest.iter().take(8).map(|byte| format!("{byte:02x}")));
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_any_characters_makes_a_safe_file_name_of_its_own() {
+        let check = |name: &str, expected: &str| assert_eq!(file_name("client", name), expected);
+        check("alice", "client-alice.jsonl");
+        check("Åse Ø", "client-Åse%20Ø.jsonl");
+        check("../../etc/passwd", "client-%2E.%2F..%2Fetc%2Fpasswd.jsonl");
+        check("a%20b", "client-a%2520b.jsonl");
+        check("😀", "client-%F0%9F%98%80.jsonl");
+        check(&"李".repeat(32), &format!("client-{}.jsonl", "李".repeat(32)));
+        check("nul:*?\"<>|\\", "client-nul%3A%2A%3F%22%3C%3E%7C%5C.jsonl");
+    }
+
+    #[test]
+    fn a_long_name_makes_a_file_name_that_file_systems_take_and_that_is_its_own() {
+        let smile = "😀".repeat(31);
+        let [a, b] = ["😀", "🙂"].map(|last| file_name("client", &format!("{smile}{last}")));
+        assert_ne!(a, b);
+        assert!(a.len() < 200 && b.len() < 200, "{a} {b}");
+    }
+}

@@ -1,0 +1,165 @@
+//! The log records (specification, chapter 9): every kind with its fields, in one place for all that write them, and
+//! the source of the published schema and of the page's types.
+
+mod client;
+mod server;
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use tracing::Level;
+
+use super::{RunId, TARGET};
+use crate::chat::{Event, EventKind};
+use crate::terminal::json_line;
+
+pub use client::{ClientRecord, Delivered, WelcomeDetails};
+pub use server::{Broadcast, ServerRecord, StreamBegun};
+
+/// A text of a record.
+pub type Text<'a> = Cow<'a, str>;
+
+/// Whose log a record is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Component {
+    /// The service.
+    Server,
+    /// A client program.
+    Client,
+    /// The page.
+    Browser,
+}
+
+/// The kind of the event in a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum LoggedKind {
+    /// Somebody joined.
+    Joined,
+    /// Somebody left.
+    Left,
+    /// Somebody wrote.
+    Message,
+}
+
+/// How much a record matters to people who watch a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Severity {
+    /// Something may be wrong.
+    Warn,
+    /// What happened.
+    Info,
+    /// What is kept for the proof.
+    Debug,
+}
+
+/// One line of a log.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Record<'a> {
+    /// When it was made: RFC 3339 in UTC, with microseconds.
+    pub timestamp: String,
+    /// How much it matters.
+    pub level: Severity,
+    /// Whose it is.
+    pub component: Component,
+    /// What happened.
+    #[serde(flatten)]
+    pub body: RecordBody<'a>,
+    /// The start of the process that made it; none where the record is made from a journal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+}
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum RecordBody<'a> {
+    /// In the service's log.
+    Server(ServerRecord<'a>),
+    /// In a client's log.
+    Client(ClientRecord<'a>),
+}
+
+/// What most records have in common: the journal, and the participant that the record is about. That is the author of an
+/// event, and otherwise the process's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct About<'a> {
+    /// The journal that sequences count in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Text<'a>>,
+    /// The participant, such as `p7`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub participant_id: Option<Text<'a>>,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<Text<'a>>,
+}
+
+/// Records that are not in the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Loss {
+    /// How many.
+    pub count: u64,
+    /// Whether the first record of the process is among them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_start: bool,
+}
+
+impl From<&EventKind> for LoggedKind {
+    fn from(kind: &EventKind) -> Self {
+        match kind {
+            EventKind::Joined { .. } => Self::Joined,
+            EventKind::Left { .. } => Self::Left,
+            EventKind::Message { .. } => Self::Message,
+        }
+    }
+}
+
+impl<'a> About<'a> {
+    /// A journal.
+    pub fn epoch(epoch: impl Into<Text<'a>>) -> Self {
+        Self { epoch: Some(epoch.into()), ..Self::default() }
+    }
+
+    /// A participant in it.
+    pub fn participant(self, id: impl ToString, display_name: impl Into<Text<'a>>) -> Self {
+        Self { participant_id: Some(id.to_string().into()), display_name: Some(display_name.into()), ..self }
+    }
+
+    /// The author of an event, in an epoch.
+    pub fn author(epoch: &'a str, event: &'a Event) -> Self {
+        Self::epoch(epoch).participant(event.participant.id, event.participant.display_name.as_str())
+    }
+}
+
+/// The timestamp of a record that is made at this time.
+pub fn timestamp(at: SystemTime) -> String {
+    humantime::format_rfc3339_micros(at).to_string()
+}
+
+/// Hands a record to the log, as the line that it will be. Nothing is made of it where nobody keeps it.
+fn emit(component: Component, level: Severity, body: RecordBody<'_>) {
+    let enabled = match level {
+        Severity::Warn => tracing::enabled!(target: TARGET, Level::WARN, record),
+        Severity::Info => tracing::enabled!(target: TARGET, Level::INFO, record),
+        Severity::Debug => tracing::enabled!(target: TARGET, Level::DEBUG, record),
+    };
+    if !enabled {
+        return;
+    }
+    let run = Some(RunId::of_this_process());
+    let record = Record { timestamp: timestamp(SystemTime::now()), level, component, body, run };
+    // Texts and numbers always have a form in JSON.
+    let Ok(line) = json_line(&record) else { return };
+    match level {
+        Severity::Warn => tracing::event!(target: TARGET, Level::WARN, record = line),
+        Severity::Info => tracing::event!(target: TARGET, Level::INFO, record = line),
+        Severity::Debug => tracing::event!(target: TARGET, Level::DEBUG, record = line),
+    }
+}

@@ -1,0 +1,218 @@
+//! The records of a client and of the page.
+
+use serde::{Deserialize, Serialize};
+
+use super::{About, Component, LoggedKind, Loss, RecordBody, Severity, Text, emit};
+
+/// A record of a client or of the page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum ClientRecord<'a> {
+    /// The process, or the page, begins.
+    ClientStarted {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+    },
+    /// A join or a resume is sent.
+    JoinSent {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// Of a resume: the event after which it continues.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sequence: Option<u64>,
+        /// The clock in the request.
+        sent_logical_time: u64,
+        /// The process's clock after it.
+        local_time: u64,
+    },
+    /// A Welcome came, of a new session.
+    Connected(WelcomeDetails<'a>),
+    /// A Welcome came, of a session that continues.
+    Resumed(WelcomeDetails<'a>),
+    /// A stream was lost, or dropped by the client.
+    Disconnected {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// Why.
+        reason: Text<'a>,
+    },
+    /// A text was submitted.
+    PublishQueued {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// The sender's id for it.
+        message_id: Text<'a>,
+        /// The last event that its writer had been delivered.
+        seen_sequence: u64,
+        /// The text.
+        content: Text<'a>,
+    },
+    /// A publish is sent, for the first time or again.
+    PublishSent {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// The sender's id for it.
+        message_id: Text<'a>,
+        /// The clock in the request.
+        sent_logical_time: u64,
+        /// The last event that its writer had been delivered.
+        seen_sequence: u64,
+        /// The process's clock after it.
+        local_time: u64,
+        /// The text.
+        content: Text<'a>,
+    },
+    /// The response to a publish came.
+    PublishAcknowledged {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// The sender's id for it.
+        message_id: Text<'a>,
+        /// The event's position.
+        sequence: u64,
+        /// The event's time.
+        logical_time: u64,
+        /// The process's clock after it.
+        local_time: u64,
+    },
+    /// A publish was refused, by the service or by the client itself.
+    PublishRefused {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// The sender's id for it, where it has one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message_id: Option<Text<'a>>,
+        /// The text, where it is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        content: Option<Text<'a>>,
+        /// Why.
+        reason: Text<'a>,
+    },
+    /// A leave is sent.
+    LeaveSent {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// The clock in the request.
+        sent_logical_time: u64,
+        /// The process's clock after it.
+        local_time: u64,
+    },
+    /// The response to a leave came.
+    LeaveAcknowledged {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// The event's position.
+        sequence: u64,
+        /// The event's time.
+        logical_time: u64,
+        /// The process's clock after it.
+        local_time: u64,
+    },
+    /// An event was delivered.
+    EventDelivered(Delivered<'a>),
+    /// An earlier event was listed, which is no delivery. Only `join --json` has it.
+    EventListed(Delivered<'a>),
+    /// An event cannot be true.
+    EventRefused {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// Its position.
+        sequence: u64,
+        /// The one that was due; absent before the first delivery.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expected_sequence: Option<u64>,
+        /// Why, in words.
+        reason: Text<'a>,
+    },
+    /// The process, or the page, ends in an orderly way.
+    ClientStopped {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// Why it failed, where it did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<Text<'a>>,
+    },
+    /// Records could not be written.
+    RecordsLost(Loss),
+}
+
+/// What a Welcome says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct WelcomeDetails<'a> {
+    /// Whose stream it begins.
+    #[serde(flatten)]
+    pub about: About<'a>,
+    /// The newest event.
+    pub sequence: u64,
+    /// That event's time.
+    pub logical_time: u64,
+    /// The process's clock after it.
+    pub local_time: u64,
+    /// Of the page: `grpc-web`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport: Option<Text<'a>>,
+}
+
+/// An event, as it came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Delivered<'a> {
+    /// The author.
+    #[serde(flatten)]
+    pub about: About<'a>,
+    /// Its position.
+    pub sequence: u64,
+    /// Its time.
+    pub logical_time: u64,
+    /// The process's clock after it; absent where it was only listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_time: Option<u64>,
+    /// What happened.
+    pub kind: LoggedKind,
+    /// What people read.
+    pub content: Text<'a>,
+    /// Of a message: the sender's id for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<Text<'a>>,
+    /// Of a message: the clock in the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_logical_time: Option<u64>,
+    /// Of a message: the last event that its writer had been delivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen_sequence: Option<u64>,
+    /// Of a leave: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Text<'a>>,
+    /// `true`: it was only listed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub earlier: bool,
+}
+
+impl ClientRecord<'_> {
+    /// How much it matters.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::RecordsLost(_) => Severity::Warn,
+            _ => Severity::Info,
+        }
+    }
+
+    /// Writes it to the log of this process.
+    pub fn emit(self) {
+        let severity = self.severity();
+        emit(Component::Client, severity, RecordBody::Client(self));
+    }
+}

@@ -1,0 +1,246 @@
+//! The records of the service.
+
+use serde::{Deserialize, Serialize};
+
+use super::{About, Component, LoggedKind, Loss, RecordBody, Severity, Text, emit};
+use crate::chat::{Event, EventKind};
+
+/// A record of the service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum ServerRecord<'a> {
+    /// The journal is recovered, and requests are about to be served.
+    ServerStarted {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// Where it listens.
+        address: Text<'a>,
+        /// The newest event.
+        sequence: u64,
+        /// That event's time.
+        logical_time: u64,
+        /// The program's version.
+        version: Text<'a>,
+        /// How long a participant without a stream stays, in milliseconds.
+        grace_ms: u64,
+        /// How often a connection is asked for a sign of life, in milliseconds.
+        ping_ms: u64,
+        /// How long it may take to give one, in milliseconds.
+        ping_timeout_ms: u64,
+        /// How long a stream may take nothing, in milliseconds.
+        stall_ms: u64,
+    },
+    /// The shutdown begins.
+    ServerStopping {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+    },
+    /// The shutdown is over.
+    ServerStopped {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// The newest event; absent after a failure.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sequence: Option<u64>,
+        /// That event's time.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        logical_time: Option<u64>,
+        /// Why it failed, where it did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<Text<'a>>,
+    },
+    /// A stream begins.
+    ClientConnected(StreamBegun<'a>),
+    /// A stream of a session that continues; right after `client_connected`.
+    SessionResumed(StreamBegun<'a>),
+    /// A stream has ended.
+    ClientDisconnected {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// The client's address.
+        peer: Text<'a>,
+        /// `grpc` or `grpc-web`.
+        transport: Text<'a>,
+        /// Why.
+        reason: Text<'a>,
+    },
+    /// A grace period is over.
+    SessionExpired {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+    },
+    /// Somebody joined: the event is in the journal and about to be sent.
+    JoinBroadcast(Broadcast<'a>),
+    /// Somebody left.
+    LeaveBroadcast(Broadcast<'a>),
+    /// Somebody wrote.
+    MessageBroadcast(Broadcast<'a>),
+    /// Events were handed to streams that moved over the same range within a second. A log of version 1 has a record for
+    /// each stream, with `participant_id` in place of `participant_ids`.
+    EventDelivered {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// The first of the events.
+        first_sequence: u64,
+        /// The last of them.
+        last_sequence: u64,
+        /// The participants whose streams they are.
+        participant_ids: Vec<String>,
+    },
+    /// A request was refused.
+    RequestRefused {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// The last part of its path.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        method: Option<Text<'a>>,
+        /// The client's address.
+        peer: Text<'a>,
+        /// `grpc`, `grpc-web` or `http`.
+        transport: Text<'a>,
+        /// Why.
+        reason: Text<'a>,
+        /// The name under which it addressed the service.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        host: Option<Text<'a>>,
+        /// The name that a trusted proxy says the browser used.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        forwarded_host: Option<Text<'a>>,
+        /// The page that it came from.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        origin: Option<Text<'a>>,
+        /// How many refusals since the last record have none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unrecorded: Option<u64>,
+    },
+    /// The journal is an older copy than the log, and a new epoch continues from it.
+    EpochChanged {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// The epoch before.
+        previous_epoch: Text<'a>,
+        /// The event after which the new epoch continues.
+        sequence: u64,
+        /// That event's time.
+        logical_time: u64,
+        /// The last event of the epoch before that is in the log.
+        last_sequence: u64,
+        /// The same in words.
+        message: Text<'a>,
+    },
+    /// Records could not be written.
+    RecordsLost(Loss),
+}
+
+/// A stream, as it begins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct StreamBegun<'a> {
+    /// Whose it is.
+    #[serde(flatten)]
+    pub about: About<'a>,
+    /// The client's address.
+    pub peer: Text<'a>,
+    /// `grpc` or `grpc-web`.
+    pub transport: Text<'a>,
+    /// The event after which it begins.
+    pub sequence: u64,
+}
+
+/// An event, as the service sends it to all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Broadcast<'a> {
+    /// The author.
+    #[serde(flatten)]
+    pub about: About<'a>,
+    /// Its position.
+    pub sequence: u64,
+    /// Its time.
+    pub logical_time: u64,
+    /// The service's clock: the same.
+    pub local_time: u64,
+    /// The clock in the request.
+    pub sent_logical_time: u64,
+    /// What happened.
+    pub kind: LoggedKind,
+    /// What people read.
+    pub content: Text<'a>,
+    /// Of a message: the sender's id for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<Text<'a>>,
+    /// Of a message: the last event that its writer had been delivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen_sequence: Option<u64>,
+    /// Of a leave: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Text<'a>>,
+    /// The streams that were open; absent where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipients: Option<u64>,
+    /// `true`: the record was made by a start of the service, for an event whose own was missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<bool>,
+}
+
+impl ServerRecord<'_> {
+    /// How much it matters.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::EventDelivered { .. } => Severity::Debug,
+            Self::EpochChanged { .. } | Self::RecordsLost(_) => Severity::Warn,
+            _ => Severity::Info,
+        }
+    }
+
+    /// The record of a broadcast, by what happened.
+    pub fn broadcast<'a>(broadcast: Broadcast<'a>, event: &Event) -> ServerRecord<'a> {
+        match event.kind {
+            EventKind::Joined { .. } => ServerRecord::JoinBroadcast(broadcast),
+            EventKind::Left { .. } => ServerRecord::LeaveBroadcast(broadcast),
+            EventKind::Message { .. } => ServerRecord::MessageBroadcast(broadcast),
+        }
+    }
+
+    /// Writes it to the log of this process.
+    pub fn emit(self) {
+        let severity = self.severity();
+        emit(Component::Server, severity, RecordBody::Server(self));
+    }
+}
+
+impl<'a> Broadcast<'a> {
+    /// What an event's record says of it alone.
+    pub fn of(epoch: &'a str, event: &'a Event) -> Self {
+        let (message_id, seen_sequence, reason) = match &event.kind {
+            EventKind::Joined { .. } => (None, None, None),
+            EventKind::Left { reason } => (None, None, Some(reason.as_str().into())),
+            EventKind::Message { message_id, seen, .. } => {
+                (message_id.as_ref().map(|id| id.as_str().into()), Some(seen.0), None)
+            }
+        };
+        Self {
+            about: About::author(epoch, event),
+            sequence: event.sequence.0,
+            logical_time: event.logical_time.0,
+            local_time: event.logical_time.0,
+            sent_logical_time: event.sent_logical_time.0,
+            kind: LoggedKind::from(&event.kind),
+            content: event.content().into(),
+            message_id,
+            seen_sequence,
+            reason,
+            recipients: None,
+            recovered: None,
+        }
+    }
+}
