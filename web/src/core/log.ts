@@ -7,12 +7,7 @@ export const RECORDS_MAX = 20_000;
 
 /** Formats one record. `micros` is the wall clock in microseconds since 1970. */
 export function toLine(micros: number, event: RecordEvent, fields: RecordFields): string {
-  const parts = [
-    `"timestamp":"${toTimestamp(micros)}"`,
-    `"level":"INFO"`,
-    `"component":"browser"`,
-    `"event":${JSON.stringify(event)}`,
-  ];
+  const parts = [`"timestamp":"${toTimestamp(micros)}"`, `"level":"INFO"`, `"component":"browser"`, `"event":${JSON.stringify(event)}`];
   for (const [name, value] of Object.entries(fields)) {
     if (value === undefined) continue;
     // A uint64 as a JSON number with all its digits.

@@ -98,8 +98,7 @@ export class Lobby {
     if (this.#join.disabled) return;
     const name = wellFormed(this.#name.value).trim();
     const long = characters(name) - this.#max;
-    const fault =
-      name === "" ? "Please enter a name." : long > 0 ? `A name has at most ${this.#max} characters: ${long} too many.` : "";
+    const fault = name === "" ? "Please enter a name." : long > 0 ? `A name has at most ${this.#max} characters: ${long} too many.` : "";
     this.#complain(this.#name, this.#nameProblem, fault);
     if (fault !== "") return this.#name.focus();
     const secret = this.#secret.value.trim();
