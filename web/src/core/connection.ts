@@ -155,6 +155,9 @@ export function ended(state: State, failure: Failure | null, now: Moment): Step 
     case "TEXT_TOO_LONG":
     case "MESSAGE_ID_TOO_LONG":
       return goesOn(refused(state, failure, now));
+    // An operator, or a proxy on the way, can mend this while the session is kept.
+    case "HOST_NOT_ALLOWED":
+    case "ORIGIN_NOT_ALLOWED":
     case "SLOW_CONSUMER":
     case "SHUTTING_DOWN":
     case "JOURNAL_UNAVAILABLE":
