@@ -117,7 +117,7 @@ mod tests {
         check("a\u{202e}b\u{2069}c\u{2028}d", "a\\u{202e}b\\u{2069}c\\u{2028}d");
     }
 
-    /// The page's log is escaped alike: web/test/text.test.ts reads the same cases.
+    /// The page's log is escaped alike: web/test/text.test.ts reads the same vectors.
     #[test]
     fn a_line_of_a_log_is_safe_to_show() {
         #[derive(serde::Deserialize)]
@@ -125,7 +125,7 @@ mod tests {
             text: String,
             json: String,
         }
-        let cases: Vec<Case> = serde_json::from_str(include_str!("../web/test/cases/safe-json.json")).unwrap();
+        let cases: Vec<Case> = serde_json::from_str(include_str!("../tests/vectors/safe_json.json")).unwrap();
         for Case { text, json } in cases {
             let raw = serde_json::to_string(&text).unwrap();
             assert_eq!(safe_json(&raw), json);

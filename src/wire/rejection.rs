@@ -128,6 +128,11 @@ impl Reason {
         (Reason::JournalUnavailable, "JOURNAL_UNAVAILABLE", Code::Unavailable),
     ];
 
+    /// Every reason, in the order of the specification's chapter 7.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::TABLE.into_iter().map(|(reason, ..)| reason)
+    }
+
     fn row(self) -> (Reason, &'static str, Code) {
         // The table is in the order of the enum; a test holds it to that.
         Self::TABLE[self as usize]

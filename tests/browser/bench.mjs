@@ -37,19 +37,27 @@ function publishing(publishers, rate) {
 /** Runs in the page: notes the time from each key press to its frame, and the tasks that are long. */
 function watch() {
   window.bench = { keys: [], tasks: [] };
-  addEventListener("keydown", ({ timeStamp }) => {
-    requestAnimationFrame(() => {
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => window.bench.keys.push(performance.now() - timeStamp);
-      port2.postMessage(null);
-    });
-  }, { capture: true });
-  new PerformanceObserver((list) => window.bench.tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: "longtask" });
+  addEventListener(
+    "keydown",
+    ({ timeStamp }) => {
+      requestAnimationFrame(() => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = () => window.bench.keys.push(performance.now() - timeStamp);
+        port2.postMessage(null);
+      });
+    },
+    { capture: true },
+  );
+  new PerformanceObserver((list) => window.bench.tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({
+    type: "longtask",
+  });
 }
 
 /** The sequence of the newest message that is shown. */
 function newest(page) {
-  return page.evaluate(() => Number(document.querySelector(".segment:last-child .log .group:last-child > :last-child")?.dataset.sequence ?? 0));
+  return page.evaluate(() =>
+    Number(document.querySelector(".segment:last-child .log .group:last-child > :last-child")?.dataset.sequence ?? 0),
+  );
 }
 
 async function metrics(session) {

@@ -24,11 +24,19 @@ function chosen(record, conditions) {
 }
 
 function lines(folder, [, file, conditions, fields]) {
-  const records = readFileSync(join(folder, FOLDER, file), "utf8").trimEnd().split("\n").map((line) => JSON.parse(line));
+  const records = readFileSync(join(folder, FOLDER, file), "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
   const wanted = conditions.trim().split(/\s+/);
   const quoted = records.flatMap((record, index) => {
     if (!chosen(record, wanted)) return [];
-    const part = Object.fromEntries(fields.split(/\s+/).filter((field) => field in record).map((field) => [field, record[field]]));
+    const part = Object.fromEntries(
+      fields
+        .split(/\s+/)
+        .filter((field) => field in record)
+        .map((field) => [field, record[field]]),
+    );
     return `- [\`${file}:${index + 1}\`](${FOLDER}/${file}#L${index + 1}) ${code(JSON.stringify(part))}`;
   });
   if (quoted.length === 0) throw new Error(`${file} has no record with ${wanted.join(", ")}`);

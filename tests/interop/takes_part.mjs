@@ -7,9 +7,7 @@ import { Participant } from "./participant.mjs";
 import { DEADLINE_MS, serve } from "./service.mjs";
 
 // 128 characters, none of them ASCII: two to four bytes each, and some that join with their neighbours.
-const LONGEST_TEXT = [..."æøåßñЖλאשلم漢字かな한글ไทย😀👩🏽‍🚀é\u0301\u202e\u200b\u{10ffff}".padEnd(400, "😀")]
-  .slice(0, 128)
-  .join("");
+const LONGEST_TEXT = [..."æøåßñЖλאשلم漢字かな한글ไทย😀👩🏽‍🚀é\u0301\u202e\u200b\u{10ffff}".padEnd(400, "😀")].slice(0, 128).join("");
 
 /**
  * Tests a library.
@@ -40,7 +38,10 @@ export function takesPart(name, connect, refusal) {
 
   checks("joins, publishes, receives and leaves", async (joined) => {
     const alice = await joined("ålice");
-    assert.deepEqual(alice.welcome.participants.map((member) => member.displayName), ["ålice"]);
+    assert.deepEqual(
+      alice.welcome.participants.map((member) => member.displayName),
+      ["ålice"],
+    );
     // Joined with t = 1: received at 2, broadcast at 3; ticks for the Welcome and for the event.
     assert.deepEqual([BigInt(alice.welcome.logicalTime), alice.clock], [3n, 5n]);
     const bob = await joined("bob");
@@ -55,12 +56,15 @@ export function takesPart(name, connect, refusal) {
     const byBob = await events(bob, 2);
     assert.equal(await bob.nextEvent(), undefined); // The stream ended well, without the own Left.
     assert.deepEqual(byAlice.slice(1, 3), byBob);
-    assert.deepEqual(byAlice.map((event) => event.content), [
-      `Participant bob joined Chit Chat at logical time ${byAlice[0].logicalTime}`,
-      LONGEST_TEXT,
-      "two",
-      `Participant bob left Chit Chat at logical time ${byAlice[3].logicalTime}`,
-    ]);
+    assert.deepEqual(
+      byAlice.map((event) => event.content),
+      [
+        `Participant bob joined Chit Chat at logical time ${byAlice[0].logicalTime}`,
+        LONGEST_TEXT,
+        "two",
+        `Participant bob left Chit Chat at logical time ${byAlice[3].logicalTime}`,
+      ],
+    );
     assert.deepEqual(Buffer.from(byBob[0].content), Buffer.from(LONGEST_TEXT));
     assert.deepEqual(byAlice.slice(1).map(position), [acknowledged, second, left].map(position));
     assert.ok(byAlice.every((event, index) => index === 0 || event.logicalTime > byAlice[index - 1].logicalTime));
@@ -71,7 +75,7 @@ export function takesPart(name, connect, refusal) {
 
   checks("is told why it is refused", async (joined) => {
     const alice = await joined("alice");
-    await refused(alice.publish(LONGEST_TEXT + "æ"), "INVALID_ARGUMENT", "TEXT_TOO_LONG");
+    await refused(alice.publish(`${LONGEST_TEXT}æ`), "INVALID_ARGUMENT", "TEXT_TOO_LONG");
     await refused(joined("ALICE"), "ALREADY_EXISTS", "NAME_TAKEN"); // On a stream.
     await alice.leave();
     await refused(alice.publish("still here?"), "UNAUTHENTICATED", "SESSION_UNKNOWN");
@@ -91,7 +95,10 @@ export function takesPart(name, connect, refusal) {
     assert.equal((await alice.nextFrame())[0], "caughtUp");
     await alice.publish("three");
     const byAlice = [...missed, ...(await events(alice, 1))];
-    assert.deepEqual(byAlice.map((event) => event.content), ["one", "two", "three"]);
+    assert.deepEqual(
+      byAlice.map((event) => event.content),
+      ["one", "two", "three"],
+    );
     assert.deepEqual(await events(bob, 3), byAlice);
     await Promise.all([alice.leave(), bob.leave()]);
   });

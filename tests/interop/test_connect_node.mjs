@@ -32,11 +32,7 @@ function refusal(error) {
   return { code: Code[error.code].replaceAll(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase(), info };
 }
 
-takesPart(
-  "connect-node by gRPC",
-  (test, address) => wire(createGrpcTransport(http2(test, `http://${address}`))),
-  refusal,
-);
+takesPart("connect-node by gRPC", (test, address) => wire(createGrpcTransport(http2(test, `http://${address}`))), refusal);
 takesPart(
   "connect-node by gRPC-Web over HTTP/1.1",
   (_test, address) => wire(createGrpcWebTransport({ baseUrl: `http://${address}`, httpVersion: "1.1" })),

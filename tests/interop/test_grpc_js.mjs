@@ -19,9 +19,7 @@ function connect(test, address) {
   const client = new ChitChatService(address, grpc.credentials.createInsecure());
   test.after(() => client.close());
   const unary = (method) => (request) =>
-    new Promise((resolve, reject) =>
-      client[method](request, (error, reply) => (error ? reject(error) : resolve(reply))),
-    );
+    new Promise((resolve, reject) => client[method](request, (error, reply) => (error ? reject(error) : resolve(reply))));
   return {
     async *join(request, signal) {
       const stream = client.join(request);

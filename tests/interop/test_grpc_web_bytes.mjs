@@ -67,7 +67,10 @@ async function opened(call, options) {
   // The stream goes on, with the first frames here already.
   assert.deepEqual([messages.length, trailers, ended], [3, undefined, false]);
   const frames = messages.map((bytes) => fromBinary(pb.JoinResponseSchema, bytes).frame);
-  assert.deepEqual(frames.map((frame) => frame.case), ["welcome", "event", "caughtUp"]);
+  assert.deepEqual(
+    frames.map((frame) => frame.case),
+    ["welcome", "event", "caughtUp"],
+  );
   assert.equal(frames[1].value.content, "Participant åse joined Chit Chat at logical time 3");
   return { ...stream, token: frames[0].value.sessionToken };
 }
@@ -90,7 +93,10 @@ function errorInfo({ details }) {
   return details.details.map((detail) => anyUnpack(detail, ErrorInfoSchema)).find(Boolean);
 }
 
-for (const [name, type] of [["binary", BINARY], ["text", TEXT]]) {
+for (const [name, type] of [
+  ["binary", BINARY],
+  ["text", TEXT],
+]) {
   checks(`${name}: takes part, and has the first frames before the stream ends`, async (call) => {
     const stream = await opened(call, { type });
     assert.equal(stream.headers["content-type"], type);

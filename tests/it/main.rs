@@ -31,6 +31,7 @@
 //! | [`evidence`] | what is said of the recorded run is what its logs say |
 //! | [`logs`] | the records of all processes, and no secret in them |
 //! | [`usage`] | the command line, its refusals and exit codes |
+//! | [`vectors`] | what the service and the page agree on, as data that both read |
 //! | [`verify`] | the rules over the logs of real runs, and every mistake caught (V1 to V14) |
 //! | [`wire_join`] | Join and resume, byte by byte |
 //! | [`wire_publish`] | Publish, Leave and ListEvents, byte by byte |
@@ -97,6 +98,7 @@ mod support;
 mod terminal;
 mod tls;
 mod usage;
+mod vectors;
 mod verify;
 mod wire_join;
 mod wire_publish;

@@ -3,7 +3,7 @@
  * calls, timers and storage are here; every decision is in the machine.
  */
 
-import { Log, toLine } from "./core/log.js";
+import { type Log, toLine } from "./core/log.js";
 import { advance, nextTick } from "./core/machine.js";
 import { toSnapshot } from "./core/snapshot.js";
 import type { State } from "./core/state.js";
@@ -37,10 +37,7 @@ export class Driver {
   #stopped = false;
 
   /** Starts from a state that was remembered or is new. */
-  constructor(
-    parts: { client: ChatClient; slots: Slots; lock: SessionLock; log: Log; onChange: () => void },
-    state: State,
-  ) {
+  constructor(parts: { client: ChatClient; slots: Slots; lock: SessionLock; log: Log; onChange: () => void }, state: State) {
     this.#client = parts.client;
     this.#slots = parts.slots;
     this.#lock = parts.lock;

@@ -54,7 +54,10 @@ async function start(): Promise<void> {
     },
     state,
   );
-  const app = new App(commandsFor(driver, () => hurry()), { name: state.name, secret, draft: recall("draft") ?? "", look: toLook(recall("look")) });
+  const app = new App(
+    commandsFor(driver, () => hurry()),
+    { name: state.name, secret, draft: recall("draft") ?? "", look: toLook(recall("look")) },
+  );
   const render = () => app.render(driver.state, now().at, driver.log);
   let scheduled = false;
   let renderedAt = -Infinity;

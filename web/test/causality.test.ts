@@ -26,7 +26,10 @@ function check(events: ChatEvent[], sequence: number, expected: Partial<Record<R
   assert.deepEqual(found, { same: [sequence], ...expected });
 }
 
-const TWO: [string, EventKind | number][] = [["alice", JOINED], ["bob", JOINED]];
+const TWO: [string, EventKind | number][] = [
+  ["alice", JOINED],
+  ["bob", JOINED],
+];
 
 test("what its writer had seen is the past of a message, and what was written knowing it is its future", () => {
   const events = conversation(...TWO, ["alice", 2], ["bob", 3], ["alice", 4]);
@@ -73,7 +76,18 @@ test("a Left that was asked for has its participant's own past, and what they sa
 });
 
 test("only two messages are ever called concurrent, and each relation is the other's, turned round", () => {
-  const acts: [string, EventKind | number][] = [...TWO, ["alice", 2], ["bob", 2], ["carol", JOINED], ["alice", 3], ["bob", LEFT], ["dora", JOINED], ["carol", 5], ["dora", GONE], ["alice", 8]];
+  const acts: [string, EventKind | number][] = [
+    ...TWO,
+    ["alice", 2],
+    ["bob", 2],
+    ["carol", JOINED],
+    ["alice", 3],
+    ["bob", LEFT],
+    ["dora", JOINED],
+    ["carol", 5],
+    ["dora", GONE],
+    ["alice", 8],
+  ];
   const events = conversation(...acts);
   const causality = Causality.of(events);
   const turned: Record<Relation, Relation> = { same: "same", past: "future", future: "past", concurrent: "concurrent", unknown: "unknown" };
@@ -108,7 +122,10 @@ test("of very many that crossed, the nearest are named and all are counted", () 
   const events = conversation(...TWO, ...many, ["alice", 2]);
   const crossed = Causality.of(events).crossed(events[22]!);
   assert.equal(crossed?.unseenCount, 20);
-  assert.deepEqual(crossed?.unseen.map(({ sequence }) => Number(sequence)), [22, 21, 20, 19, 18, 17]);
+  assert.deepEqual(
+    crossed?.unseen.map(({ sequence }) => Number(sequence)),
+    [22, 21, 20, 19, 18, 17],
+  );
   assert.equal(crossed?.unseen.length, CROSSED_NAMED);
 });
 
@@ -166,7 +183,10 @@ test("a message whose writer did not tell what it had seen is not called concurr
   const events = conversation(...TWO, ["alice", 0], ["bob", 2]);
   check(events, 3, { past: [1], unknown: [2, 4] });
   const causality = Causality.of(events);
-  assert.deepEqual([events[2]!, events[3]!].map((one) => causality.crossed(one)), [null, null]);
+  assert.deepEqual(
+    [events[2]!, events[3]!].map((one) => causality.crossed(one)),
+    [null, null],
+  );
 });
 
 test("of a long conversation only the newest events are searched for what a message crossed", () => {

@@ -36,7 +36,10 @@ test("a lie in the stream is neither shown nor received, the log says what was d
     page.frame({ type: "event", event: lie });
     assert.equal(page.state.phase.at, "offline");
     assert.equal(page.state.clock, clock);
-    assert.deepEqual(presentSegment(page.state)?.live.map(({ sequence }) => sequence), [1n, 2n]);
+    assert.deepEqual(
+      presentSegment(page.state)?.live.map(({ sequence }) => sequence),
+      [1n, 2n],
+    );
     const refused = page.records("event_refused").map(({ sequence, expected_sequence }) => [sequence, expected_sequence]);
     assert.deepEqual(refused, [[lie.sequence, 3n]]);
     page.wait(500);
@@ -51,12 +54,25 @@ test("a membership begins with the page's own join", () => {
   page.frame({ type: "welcome", welcome: truth(5n, 9n, false) });
   page.event(4n, 7n, { type: "joined" }, "p9");
   assert.equal(page.state.phase.at, "offline");
-  assert.deepEqual(page.records("event_refused").map(({ sequence }) => sequence), [4n]);
+  assert.deepEqual(
+    page.records("event_refused").map(({ sequence }) => sequence),
+    [4n],
+  );
 });
 
 function truth(head: bigint, time: bigint, resumed: boolean): Welcome {
   const roster = [{ id: "p1", name: "alice" }];
-  return { token: "token-p1", participantId: "p1", epoch: "e1", head, logicalTime: time, resumed, roster, heartbeatMs: 15_000, limits: { text: 128, name: 32 } };
+  return {
+    token: "token-p1",
+    participantId: "p1",
+    epoch: "e1",
+    head,
+    logicalTime: time,
+    resumed,
+    roster,
+    heartbeatMs: 15_000,
+    limits: { text: 128, name: 32 },
+  };
 }
 
 test("a welcome that cannot be true resumes nothing", () => {
@@ -97,7 +113,12 @@ test("a service that lies right after each welcome is asked ever more rarely", (
 });
 
 test("an answer that cannot be true acknowledges nothing", () => {
-  for (const [sequence, logicalTime] of [[0n, 9n], [MAX, 9n], [2n, MAX], [2n, 0n]] as const) {
+  for (const [sequence, logicalTime] of [
+    [0n, 9n],
+    [MAX, 9n],
+    [2n, MAX],
+    [2n, 0n],
+  ] as const) {
     const page = new Page();
     const session = page.join();
     page.feed({ type: "send", id: "m1", text: "hello" });

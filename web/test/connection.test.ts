@@ -80,7 +80,10 @@ test("a machine that has slept resumes at once, though by the page's clock no ti
   page.join();
   page.feed({ type: "slept" });
   assert.equal(page.state.phase.at, "connecting");
-  assert.deepEqual(page.outputs.slice(-4).map((output) => (output.do === "record" ? output.record.event : output.do)), ["disconnected", "close", "join_sent", "open"]);
+  assert.deepEqual(
+    page.outputs.slice(-4).map((output) => (output.do === "record" ? output.record.event : output.do)),
+    ["disconnected", "close", "join_sent", "open"],
+  );
   assert.equal(page.calls("open")[1]?.session?.token, "token-p1");
   page.feed({ type: "slept" });
   assert.equal(page.calls("open").length, 3, "a try that was under way may be as dead");
@@ -144,7 +147,10 @@ test("a frame of a later service is a sign of life, and nothing else", () => {
 test("the last page of what came before is there on joining, once, untold by clock and log", () => {
   const page = new Page();
   page.join("alice", { head: 80n, time: 200n });
-  assert.deepEqual(page.calls("list").map(({ after, count }) => [after, count]), [[29n, 50]]);
+  assert.deepEqual(
+    page.calls("list").map(({ after, count }) => [after, count]),
+    [[29n, 50]],
+  );
   const { clock } = page.state;
   const earlier = Array.from({ length: 50 }, (_, index) => event(BigInt(30 + index), BigInt(90 + 2 * index), message()));
   page.feed({ type: "earlier", segment: 1, events: earlier });
@@ -188,7 +194,13 @@ test("another epoch starts the conversation anew, apart from the earlier one", (
   assert.equal(open?.session, null);
   assert.equal(open?.name, "alice");
   page.welcome({ epoch: "e2", id: "p1" });
-  assert.deepEqual(page.state.segments.map(({ epoch, cause, floor }) => [epoch, cause, floor]), [["e1", null, 0n], ["e2", "EPOCH_CHANGED", 0n]]);
+  assert.deepEqual(
+    page.state.segments.map(({ epoch, cause, floor }) => [epoch, cause, floor]),
+    [
+      ["e1", null, 0n],
+      ["e2", "EPOCH_CHANGED", 0n],
+    ],
+  );
   assert.equal(page.state.clock, 9n, "the clock goes on");
 });
 
@@ -260,7 +272,10 @@ test("a reload resumes with the clock, the position and the unsent messages", ()
   assert.equal(reloaded.calls("open")[0]?.time, page.state.clock + 1n);
   reloaded.resumed(1n, 3n);
   assert.equal(reloaded.calls("publish")[0]?.id, "m1");
-  assert.deepEqual(reloaded.calls("list").map(({ after, count }) => [after, count]), [[0n, 1]]);
+  assert.deepEqual(
+    reloaded.calls("list").map(({ after, count }) => [after, count]),
+    [[0n, 1]],
+  );
 });
 
 test("what cannot be read is no snapshot", () => {
@@ -270,7 +285,16 @@ test("what cannot be read is no snapshot", () => {
   page.join();
   const stored = JSON.parse(toSnapshot(page.state)) as Record<string, unknown>;
   assert.ok(fromSnapshot(JSON.stringify(stored), "") !== null);
-  const damages = [{ name: 7 }, { clock: null }, { clock: "x" }, { position: {} }, { session: undefined }, { session: {} }, { outbox: null }, { outbox: [{}] }];
+  const damages = [
+    { name: 7 },
+    { clock: null },
+    { clock: "x" },
+    { position: {} },
+    { session: undefined },
+    { session: {} },
+    { outbox: null },
+    { outbox: [{}] },
+  ];
   for (const damage of damages) assert.equal(fromSnapshot(JSON.stringify({ ...stored, ...damage }), ""), null, JSON.stringify(damage));
   assert.equal(fromSnapshot(null, ""), null);
 });
@@ -295,9 +319,15 @@ test("the roster follows the events after the welcome, and no others", () => {
   const page = new Page();
   page.join("alice", { head: 4n });
   page.event(5n, 20n, { type: "joined" }, "p2");
-  assert.deepEqual(page.state.roster.map((p) => p.id), ["p1", "p2"]);
+  assert.deepEqual(
+    page.state.roster.map((p) => p.id),
+    ["p1", "p2"],
+  );
   page.event(6n, 24n, { type: "left", disconnected: true }, "p2");
-  assert.deepEqual(page.state.roster.map((p) => p.id), ["p1"]);
+  assert.deepEqual(
+    page.state.roster.map((p) => p.id),
+    ["p1"],
+  );
 });
 
 test("neither the session token nor the secret is ever logged", () => {

@@ -19,7 +19,10 @@ test("a message is sent at its writer's time, received one before its own, and i
     { ...event(1n, 3n, { type: "joined" }, "alice"), receipt: 5n },
     { ...event(2n, 11n, message("m", 8n, 1n), "bob"), receipt: 12n },
   ]);
-  assert.deepEqual(picture.rows.map(({ time }) => time), [3n, 5n, 8n, 10n, 11n, 12n]);
+  assert.deepEqual(
+    picture.rows.map(({ time }) => time),
+    [3n, 5n, 8n, 10n, 11n, 12n],
+  );
   const { sending, broadcast, receipt } = picture.figures[1]!;
   const [alice, bob] = ["alice", "bob"].map((id) => picture.lifelines.find((line) => line.person.id === id)!.x);
   assert.deepEqual([sending?.from.x, sending?.from.time], [bob, 8n]);
@@ -34,7 +37,10 @@ test("what the page cannot know is not drawn: when somebody asked to join, and a
     event(2n, 9n, message("", 0n, 0n), "bob"),
     event(3n, 11n, message("m", 10n, 0n), "bob"),
   ]);
-  assert.deepEqual(picture.rows.map(({ time }) => time), [3n, 9n, 11n]);
+  assert.deepEqual(
+    picture.rows.map(({ time }) => time),
+    [3n, 9n, 11n],
+  );
   for (const { sending, receipt } of picture.figures) assert.deepEqual([sending, receipt], [null, null]);
 });
 
@@ -45,13 +51,22 @@ test("a membership is bracketed where it begins and ends in the picture, and is 
     event(7n, 17n, { type: "left", disconnected: true }, "bob"),
   ]);
   const brackets = picture.lifelines.map(({ person: { id }, from, to, gone }) => [id, from !== null, to !== null, gone]);
-  assert.deepEqual(brackets, [["alice", false, false, false], ["bob", true, true, true]]);
+  assert.deepEqual(brackets, [
+    ["alice", false, false, false],
+    ["bob", true, true, true],
+  ]);
 });
 
 test("messages that crossed are joined where they were sent", () => {
   const picture = drawn([event(3n, 15n, message("a", 12n, 2n), "alice"), event(4n, 17n, message("b", 13n, 2n), "bob")]);
-  assert.deepEqual(picture.crossings.map(({ from, to }) => [from.time, to.time]), [[12n, 13n]]);
-  assert.deepEqual(picture.figures.map(({ crossed }) => crossed), [true, true]);
+  assert.deepEqual(
+    picture.crossings.map(({ from, to }) => [from.time, to.time]),
+    [[12n, 13n]],
+  );
+  assert.deepEqual(
+    picture.figures.map(({ crossed }) => crossed),
+    [true, true],
+  );
 });
 
 test("only the newest events are drawn, and never more lifelines than fit", () => {

@@ -13,7 +13,10 @@ const HOUR = 3_600_000;
 
 const joined = (sequence: number, id: string) => event(BigInt(sequence), BigInt(2 * sequence + 1), { type: "joined" }, id);
 const left = (sequence: number, id: string) => event(BigInt(sequence), BigInt(2 * sequence + 1), { type: "left", disconnected: false }, id);
-const said = (sequence: number, id: string, at: number | null = null) => ({ ...event(BigInt(sequence), BigInt(2 * sequence + 1), message(), id), recordedAt: at });
+const said = (sequence: number, id: string, at: number | null = null) => ({
+  ...event(BigInt(sequence), BigInt(2 * sequence + 1), message(), id),
+  recordedAt: at,
+});
 const rows = (events: readonly ChatEvent[]) => events.map((event) => ({ event, contradiction: null }));
 const of = (events: readonly ChatEvent[], before: ChatEvent | null = null) => items(rows(events), before, SEGMENT);
 const types = (found: readonly Item[]) => found.map((item) => (item.type === "fold" ? `fold of ${item.rows.length}` : item.type));
@@ -24,14 +27,23 @@ test("a run of joins and leaves is folded, and what is in it stays in order", ()
   assert.deepEqual(types(found), ["event", "fold of 4", "event"]);
   const [, fold] = found;
   assert.ok(fold?.type === "fold");
-  assert.deepEqual(fold.rows.map((row) => row.event), run);
+  assert.deepEqual(
+    fold.rows.map((row) => row.event),
+    run,
+  );
   assert.equal(lastEvent(fold), run[3]);
   assert.equal(fold.key, "fold 2", "it keeps its key while it grows");
 });
 
 test("a short run is not folded, nor is what this page's user does", () => {
   assert.deepEqual(types(of([joined(2, "a"), joined(3, "b"), joined(4, "c")])), ["event", "event", "event"]);
-  assert.deepEqual(types(of([joined(2, "a"), joined(3, "b"), joined(4, "me"), joined(5, "c"), joined(6, "d")])), ["event", "event", "event", "event", "event"]);
+  assert.deepEqual(types(of([joined(2, "a"), joined(3, "b"), joined(4, "me"), joined(5, "c"), joined(6, "d")])), [
+    "event",
+    "event",
+    "event",
+    "event",
+    "event",
+  ]);
 });
 
 test("a run ends where the wall clock is wrong", () => {
@@ -65,7 +77,13 @@ test("in a long run of one author the name is repeated, and stays where it is wh
 });
 
 test("each local day begins with a divider, and an author's name stands again below it", () => {
-  const found = of([said(1, "a", NOON), said(2, "a", NOON + 1), said(3, "a", NOON + 12 * HOUR), said(4, "a", null), said(5, "a", NOON + 13 * HOUR)]);
+  const found = of([
+    said(1, "a", NOON),
+    said(2, "a", NOON + 1),
+    said(3, "a", NOON + 12 * HOUR),
+    said(4, "a", null),
+    said(5, "a", NOON + 13 * HOUR),
+  ]);
   assert.deepEqual(types(found), ["day", "event", "event", "day", "event", "event", "event"]);
   const continued = found.flatMap((item) => (item.type === "event" ? [item.continued] : []));
   assert.deepEqual(continued.slice(0, 3), [false, true, false]);
@@ -83,12 +101,18 @@ test("items are grouped by sequence, so that groups stay when items come and go 
 
 test("what was before this page joined is marked so", () => {
   const found = items(rows([said(1, "a"), said(2, "b")]), null, { selfId: "me", joinedAt: 2n });
-  assert.deepEqual(found.map((item) => item.type === "event" && item.earlier), [true, false]);
+  assert.deepEqual(
+    found.map((item) => item.type === "event" && item.earlier),
+    [true, false],
+  );
 });
 
 test("a copied event is one line, and shows what it escapes", () => {
   assert.equal(line("9", "alice", "hello"), "[9] alice: hello");
-  assert.equal(line("5", null, "Participant alice joined Chit Chat at logical time 5"), "[5] Participant alice joined Chit Chat at logical time 5");
+  assert.equal(
+    line("5", null, "Participant alice joined Chit Chat at logical time 5"),
+    "[5] Participant alice joined Chit Chat at logical time 5",
+  );
   assert.equal(line("9", "a\u202eb", "one\ntwo"), "[9] a\\u{202e}b: one\\ntwo");
 });
 

@@ -48,10 +48,16 @@ test("whoever has left reads on to the end of the stream: what came before its L
   assert.equal(page.calls("close").length, 0);
   page.event(2n, 8n, message());
   page.event(3n, 10n, message());
-  assert.deepEqual(page.records("event_delivered").map((record) => record.sequence), [1n, 2n, 3n]);
+  assert.deepEqual(
+    page.records("event_delivered").map((record) => record.sequence),
+    [1n, 2n, 3n],
+  );
   page.ended(null);
   assert.deepEqual(page.state.farewell, { type: "left", logicalTime: 12n });
-  assert.deepEqual(page.records("disconnected").map((record) => record.reason), ["LEFT"]);
+  assert.deepEqual(
+    page.records("disconnected").map((record) => record.reason),
+    ["LEFT"],
+  );
 });
 
 test("a stream that ends before the answer to the leave is waited for no longer than that", () => {
@@ -62,7 +68,10 @@ test("a stream that ends before the answer to the leave is waited for no longer 
   assert.equal(page.state.phase.at, "leaving");
   page.feed({ type: "left", sequence: 2n, logicalTime: 12n, session });
   assert.equal(page.state.phase.at, "out");
-  assert.deepEqual(page.records("disconnected").map((record) => record.reason), ["LEFT"]);
+  assert.deepEqual(
+    page.records("disconnected").map((record) => record.reason),
+    ["LEFT"],
+  );
 });
 
 test("a stream that does not end, or breaks, holds nobody back, and the log says that it was not read to its end", () => {
@@ -76,6 +85,9 @@ test("a stream that does not end, or breaks, holds nobody back, and the log says
   for (const page of [slow, broken, gap]) {
     assert.deepEqual(page.state.farewell, { type: "left", logicalTime: 12n });
     const reason = page === gap ? "a gap in the sequence" : "CONNECTION_LOST";
-    assert.deepEqual(page.records("disconnected").map((record) => record.reason), [reason]);
+    assert.deepEqual(
+      page.records("disconnected").map((record) => record.reason),
+      [reason],
+    );
   }
 });

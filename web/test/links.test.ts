@@ -10,9 +10,29 @@ function linksIn(text: string): string[] {
 }
 
 test("addresses of the web are links, and nothing else is", () => {
-  assert.deepEqual(linksIn("see https://example.org/a?b=c#d and HTTP://EXAMPLE.ORG"), ["https://example.org/a?b=c#d", "HTTP://EXAMPLE.ORG"]);
-  assert.deepEqual(linksIn("http://127.0.0.1:50051/ http://[::1]:8080/x http://localhost"), ["http://127.0.0.1:50051/", "http://[::1]:8080/x", "http://localhost"]);
-  for (const text of ["", "example.org", "www.example.org", "javascript:alert(1)", "data:text/html,x", "ftp://example.org", "xhttps://example.org", "https://", "http:// a", "https://...", "https:///x", "https://a b"]) {
+  assert.deepEqual(linksIn("see https://example.org/a?b=c#d and HTTP://EXAMPLE.ORG"), [
+    "https://example.org/a?b=c#d",
+    "HTTP://EXAMPLE.ORG",
+  ]);
+  assert.deepEqual(linksIn("http://127.0.0.1:50051/ http://[::1]:8080/x http://localhost"), [
+    "http://127.0.0.1:50051/",
+    "http://[::1]:8080/x",
+    "http://localhost",
+  ]);
+  for (const text of [
+    "",
+    "example.org",
+    "www.example.org",
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "ftp://example.org",
+    "xhttps://example.org",
+    "https://",
+    "http:// a",
+    "https://...",
+    "https:///x",
+    "https://a b",
+  ]) {
     assert.deepEqual(linksIn(text), text === "https://a b" ? ["https://a"] : [], text);
   }
 });
@@ -25,19 +45,43 @@ test("the punctuation of the sentence is no part of an address, and balanced bra
   check("(see https://example.org/a_(b)).", "https://example.org/a_(b)");
   check("[a](https://example.org/a), {https://example.org/b}", "https://example.org/a", "https://example.org/b");
   check("[https://example.org](https://example.com)", "https://example.org", "https://example.com");
-  check("<https://example.org> \"https://example.com\" ‘https://example.net’", "https://example.org", "https://example.com", "https://example.net");
+  check(
+    '<https://example.org> "https://example.com" ‘https://example.net’',
+    "https://example.org",
+    "https://example.com",
+    "https://example.net",
+  );
   check("（https://example.org/a）、https://example.com。", "https://example.org/a", "https://example.com");
   check("https://example.org/a\nhttps://example.com/b", "https://example.org/a", "https://example.com/b");
 });
 
 test("an address with what cannot be seen, or with what reorders it, is no link", () => {
-  for (const hidden of ["\u202e", "\u2066", "\u200b", "\u200d", "\u00ad", "\u0007", "\u2028", "\ufeff", "\u2800", "\u3164", "\u{e0061}", "\ue000"]) {
+  for (const hidden of [
+    "\u202e",
+    "\u2066",
+    "\u200b",
+    "\u200d",
+    "\u00ad",
+    "\u0007",
+    "\u2028",
+    "\ufeff",
+    "\u2800",
+    "\u3164",
+    "\u{e0061}",
+    "\ue000",
+  ]) {
     assert.deepEqual(linksIn(`https://example.org/${hidden}gpj.exe`), [], hidden.codePointAt(0)?.toString(16));
   }
 });
 
 test("an address that leads elsewhere than it seems to is no link", () => {
-  for (const text of ["https://bank.example@other.example", "https://user:word@other.example/", "https://bank.example\\@other.example", "https://bank.example%2F.other.example", "https://exa%mple"]) {
+  for (const text of [
+    "https://bank.example@other.example",
+    "https://user:word@other.example/",
+    "https://bank.example\\@other.example",
+    "https://bank.example%2F.other.example",
+    "https://exa%mple",
+  ]) {
     assert.deepEqual(linksIn(text), [], text);
   }
 });

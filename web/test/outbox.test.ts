@@ -12,9 +12,15 @@ function sent(texts: string[]) {
 
 test("one message is on its way at a time, in the order of writing", () => {
   const { page, session } = sent(["a", "b"]);
-  assert.deepEqual(page.calls("publish").map((call) => call.text), ["a"]);
+  assert.deepEqual(
+    page.calls("publish").map((call) => call.text),
+    ["a"],
+  );
   page.feed({ type: "published", id: "m1", sequence: 2n, logicalTime: 8n, session });
-  assert.deepEqual(page.calls("publish").map((call) => call.text), ["a", "b"]);
+  assert.deepEqual(
+    page.calls("publish").map((call) => call.text),
+    ["a", "b"],
+  );
 });
 
 test("a message that got no answer is sent again under the same id, with a later time", () => {
@@ -31,7 +37,10 @@ test("an event that comes before its acknowledgement is shown once", () => {
   page.event(2n, 8n, message("m1"), "p1", "a");
   assert.equal(page.calls("publish").length, 1, "the answer is still awaited");
   page.feed({ type: "published", id: "m1", sequence: 2n, logicalTime: 8n, session });
-  assert.deepEqual(page.state.outbox.map((m) => m.id), ["m2"]);
+  assert.deepEqual(
+    page.state.outbox.map((m) => m.id),
+    ["m2"],
+  );
   assert.equal(page.calls("publish").length, 2);
 });
 
@@ -61,9 +70,15 @@ test("RATE_LIMITED waits as long as the service says", () => {
 test("a refused message stays until the user has dealt with it, and holds up nothing", () => {
   const { page, session } = sent(["a", "b"]);
   page.feed({ type: "publish-failed", id: "m1", failure: refusal("TEXT_TOO_LONG"), session });
-  assert.deepEqual(page.state.outbox.map((m) => m.progress.at), ["refused", "sending"]);
+  assert.deepEqual(
+    page.state.outbox.map((m) => m.progress.at),
+    ["refused", "sending"],
+  );
   page.feed({ type: "discard", id: "m1" });
-  assert.deepEqual(page.state.outbox.map((m) => m.id), ["m2"]);
+  assert.deepEqual(
+    page.state.outbox.map((m) => m.id),
+    ["m2"],
+  );
 });
 
 test("what is written while offline is unsent, and goes out on the resume", () => {
@@ -82,7 +97,10 @@ test("when the session is lost, a message without an answer is for the user to j
   page.feed({ type: "publish-failed", id: "m1", failure: LOST, session });
   page.ended(refusal("SESSION_UNKNOWN"));
   page.welcome({ id: "p2", head: 5n, time: 30n });
-  assert.deepEqual(page.state.outbox.map((m) => m.progress.at), ["unconfirmed", "sending"]);
+  assert.deepEqual(
+    page.state.outbox.map((m) => m.progress.at),
+    ["unconfirmed", "sending"],
+  );
   assert.equal(page.calls("publish").at(-1)?.session.participantId, "p2");
   page.feed({ type: "send-again", id: "m1", newId: "m9" });
   assert.equal(page.state.outbox[0]?.id, "m9");
@@ -118,10 +136,19 @@ test("what a writer had seen is fixed at Enter: waiting for one's turn does not 
   const { page, session } = sent(["a", "b"]);
   page.event(2n, 8n, message("", 0n, 0n));
   page.feed({ type: "published", id: "m1", sequence: 3n, logicalTime: 10n, session });
-  assert.deepEqual(page.calls("publish").map(({ id, seen }) => [id, seen]), [["m1", 1n], ["m2", 1n]]);
+  assert.deepEqual(
+    page.calls("publish").map(({ id, seen }) => [id, seen]),
+    [
+      ["m1", 1n],
+      ["m2", 1n],
+    ],
+  );
   const [first, second] = page.calls("publish");
   assert.ok(second!.time > first!.time, "the time is that of the sending");
-  assert.deepEqual(page.records("publish_sent").map((record) => record.seen_sequence), [1n, 1n]);
+  assert.deepEqual(
+    page.records("publish_sent").map((record) => record.seen_sequence),
+    [1n, 1n],
+  );
 });
 
 test("a retry and an outage do not raise what a writer had seen (V6)", () => {
@@ -135,7 +162,14 @@ test("a retry and an outage do not raise what a writer had seen (V6)", () => {
   page.resumed(4n, 20n);
   page.event(3n, 16n, message());
   page.feed({ type: "published", id: "m1", sequence: 4n, logicalTime: 20n, session });
-  assert.deepEqual(page.calls("publish").map(({ id, seen }) => [id, seen]), [["m1", 1n], ["m1", 1n], ["m2", 2n]]);
+  assert.deepEqual(
+    page.calls("publish").map(({ id, seen }) => [id, seen]),
+    [
+      ["m1", 1n],
+      ["m1", 1n],
+      ["m2", 2n],
+    ],
+  );
 });
 
 test("a submission is in the log at Enter, with what had been seen, whose it is and its text", () => {
@@ -157,11 +191,18 @@ test("a reload keeps what a writer had seen, and does not submit again", () => {
   reloaded.feed({ type: "go-on" });
   reloaded.feed({ type: "slot", granted: true });
   reloaded.resumed(2n, 8n);
-  assert.deepEqual(reloaded.calls("publish").map(({ id, seen }) => [id, seen]), [["m1", 1n]]);
+  assert.deepEqual(
+    reloaded.calls("publish").map(({ id, seen }) => [id, seen]),
+    [["m1", 1n]],
+  );
   assert.equal(reloaded.records("publish_queued").length, 0);
   const older = stored.replaceAll(/"seen":"\d+",/g, "");
   assert.ok(older !== stored);
-  assert.deepEqual(fromSnapshot(older, "")!.outbox.map(({ seen }) => seen), [2n, 2n], "an earlier version did not store it");
+  assert.deepEqual(
+    fromSnapshot(older, "")!.outbox.map(({ seen }) => seen),
+    [2n, 2n],
+    "an earlier version did not store it",
+  );
 });
 
 test("a new session has seen nothing of what was written before it, and notes what it takes over", () => {
@@ -176,10 +217,20 @@ test("a new session has seen nothing of what was written before it, and notes wh
   page.welcome({ id: "p1", epoch: "e2", head: 7n, time: 40n });
   const { session } = page.state;
   page.feed({ type: "published", id: "m1", sequence: 8n, logicalTime: 44n, session: session! });
-  assert.deepEqual(page.calls("publish").map(({ id, seen }) => [id, seen]), [["m1", 0n], ["m2", 0n]]);
+  assert.deepEqual(
+    page.calls("publish").map(({ id, seen }) => [id, seen]),
+    [
+      ["m1", 0n],
+      ["m2", 0n],
+    ],
+  );
   assert.deepEqual(
     page.records("publish_queued").map((record) => [record.epoch, record.message_id, record.seen_sequence]),
-    [["e1", "m1", 2n], ["e2", "m1", 0n], ["e2", "m2", 0n]],
+    [
+      ["e1", "m1", 2n],
+      ["e2", "m1", 0n],
+      ["e2", "m2", 0n],
+    ],
   );
 });
 
@@ -188,7 +239,17 @@ test("what is submitted before the page's own Joined has come has seen nothing",
   page.feed({ type: "join", name: "alice", secret: "" });
   page.feed({ type: "slot", granted: true });
   const roster = [{ id: "p1", name: "alice" }];
-  const welcome = { token: "t", participantId: "p1", epoch: "e1", head: 5n, logicalTime: 9n, resumed: false, roster, heartbeatMs: 15_000, limits: { text: 128, name: 32 } };
+  const welcome = {
+    token: "t",
+    participantId: "p1",
+    epoch: "e1",
+    head: 5n,
+    logicalTime: 9n,
+    resumed: false,
+    roster,
+    heartbeatMs: 15_000,
+    limits: { text: 128, name: 32 },
+  };
   page.frame({ type: "welcome", welcome });
   page.feed({ type: "send", id: "m1", text: "early" });
   assert.equal(page.records("publish_queued")[0]?.seen_sequence, 0n);
@@ -201,8 +262,20 @@ test("what is sent again by the user is a new message, written with what has bee
   page.ended(refusal("SESSION_UNKNOWN"));
   page.welcome({ id: "p2", head: 5n, time: 30n });
   page.feed({ type: "send-again", id: "m1", newId: "m9" });
-  assert.deepEqual(page.calls("publish").map(({ id, seen }) => [id, seen]), [["m1", 1n], ["m9", 5n]]);
-  assert.deepEqual(page.records("publish_queued").map((record) => [record.message_id, record.seen_sequence]), [["m1", 1n], ["m9", 5n]]);
+  assert.deepEqual(
+    page.calls("publish").map(({ id, seen }) => [id, seen]),
+    [
+      ["m1", 1n],
+      ["m9", 5n],
+    ],
+  );
+  assert.deepEqual(
+    page.records("publish_queued").map((record) => [record.message_id, record.seen_sequence]),
+    [
+      ["m1", 1n],
+      ["m9", 5n],
+    ],
+  );
 });
 
 test("what is known not to have reached a session that has ended waits for the user", () => {

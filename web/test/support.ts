@@ -44,7 +44,17 @@ export class Page {
     const roster = [{ id, name: this.state.name }];
     this.frame({
       type: "welcome",
-      welcome: { token: `token-${id}`, participantId: id, epoch, head, logicalTime: time, resumed: false, roster, heartbeatMs: 15_000, limits: { text: 128, name: 32 } },
+      welcome: {
+        token: `token-${id}`,
+        participantId: id,
+        epoch,
+        head,
+        logicalTime: time,
+        resumed: false,
+        roster,
+        heartbeatMs: 15_000,
+        limits: { text: 128, name: 32 },
+      },
     });
     this.event(head, time, { type: "joined" }, id);
     this.frame({ type: "caught-up" });
@@ -60,7 +70,17 @@ export class Page {
     const roster = [{ id: session.participantId, name: session.name }];
     this.frame({
       type: "welcome",
-      welcome: { token: session.token, participantId: session.participantId, epoch: session.epoch, head, logicalTime: time, resumed: true, roster, heartbeatMs: 15_000, limits: { text: 128, name: 32 } },
+      welcome: {
+        token: session.token,
+        participantId: session.participantId,
+        epoch: session.epoch,
+        head,
+        logicalTime: time,
+        resumed: true,
+        roster,
+        heartbeatMs: 15_000,
+        limits: { text: 128, name: 32 },
+      },
     });
   }
 
@@ -81,7 +101,9 @@ export class Page {
 
   /** The records of the log with this event name. */
   records<E extends RecordEvent>(name: E): RecordFields[E][] {
-    return this.outputs.flatMap((output) => (output.do === "record" && output.record.event === name ? [output.record.fields as RecordFields[E]] : []));
+    return this.outputs.flatMap((output) =>
+      output.do === "record" && output.record.event === name ? [output.record.fields as RecordFields[E]] : [],
+    );
   }
 
   /** The calls of this kind. */
@@ -92,7 +114,16 @@ export class Page {
 
 /** An event. */
 export function event(sequence: bigint, time: bigint, kind: EventKind, id = "p9", content?: string): ChatEvent {
-  const event = { sequence, logicalTime: time, content: "", author: { id, name: id }, recordedAt: null, receipt: null, chainHash: `${sequence}`, kind };
+  const event = {
+    sequence,
+    logicalTime: time,
+    content: "",
+    author: { id, name: id },
+    recordedAt: null,
+    receipt: null,
+    chainHash: `${sequence}`,
+    kind,
+  };
   return { ...event, content: content ?? (kind.type === "message" ? `event ${sequence}` : sentence(event)) };
 }
 

@@ -51,12 +51,15 @@ export default {
     await bob.shows(/\] alice: third$/);
     const [meanwhile, second, third] = await Promise.all(["meanwhile", "second", "third"].map((text) => recordsOf(alice, text)));
     const [queued, , delivered] = second;
-    assert.deepEqual(second.map(({ event }) => event), ["publish_queued", "publish_sent", "event_delivered"]);
+    assert.deepEqual(
+      second.map(({ event }) => event),
+      ["publish_queued", "publish_sent", "event_delivered"],
+    );
     assert.equal(queued.seen_sequence, 2, "both had joined");
     assert.equal(delivered.seen_sequence, 2);
     assert.equal(queued.message_id, delivered.message_id);
     assert.equal(third[0].seen_sequence, meanwhile[0].sequence);
-    await bob.reads(".row", /second[^]*written before seeing bob’s message/);
+    await bob.reads(".row", /second[\s\S]*written before seeing bob’s message/);
   },
 
   // V6, across a reload while messages wait: the log goes on in the same file, under another client_started.
@@ -73,7 +76,14 @@ export default {
     release();
     await bob.shows(/\] alice: second$/);
     const records = await recordsOf(alice, "second");
-    assert.deepEqual(records.map((record) => [record.event, record.seen_sequence]), [["publish_queued", 2], ["publish_sent", 2], ["event_delivered", 2]]);
+    assert.deepEqual(
+      records.map((record) => [record.event, record.seen_sequence]),
+      [
+        ["publish_queued", 2],
+        ["publish_sent", 2],
+        ["event_delivered", 2],
+      ],
+    );
   },
 
   // V6, across an outage and a reload.
@@ -94,7 +104,14 @@ export default {
     await alice.page.reload();
     await alice.shows(/\] alice: written offline$/);
     const records = await recordsOf(alice, "written offline");
-    assert.deepEqual(records.map((record) => [record.event, record.seen_sequence]), [["publish_queued", 2], ["publish_sent", 2], ["event_delivered", 2]]);
+    assert.deepEqual(
+      records.map((record) => [record.event, record.seen_sequence]),
+      [
+        ["publish_queued", 2],
+        ["publish_sent", 2],
+        ["event_delivered", 2],
+      ],
+    );
     assert.equal(records[2].sequence, 4);
   },
 
@@ -232,7 +249,7 @@ export default {
       await route.fulfill({ response, body: (await response.text()).replace('id="composer"', "") });
     });
     await visitor.page.reload();
-    await visitor.reads("#starting", /could not start[^]*reload/);
+    await visitor.reads("#starting", /could not start[\s\S]*reload/);
     assert.equal(visitor.errors.length, 1, "the reason is in the console");
     visitor.errors = [];
     await visitor.page.unroute(`${server.url}/`);
@@ -251,6 +268,9 @@ export default {
     );
     const sum = (field) => sizes.reduce((total, size) => total + size[field], 0);
     assert.ok(sum("encodedBodySize") * 3 < sum("decodedBodySize"), JSON.stringify(sizes));
-    assert.ok(sizes.some(({ name }) => name.endsWith("/app.js")), JSON.stringify(sizes));
+    assert.ok(
+      sizes.some(({ name }) => name.endsWith("/app.js")),
+      JSON.stringify(sizes),
+    );
   },
 };

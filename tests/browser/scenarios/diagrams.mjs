@@ -13,7 +13,9 @@ const MERMAID = createRequire(import.meta.url).resolve("mermaid/dist/mermaid.min
 const EXAMPLE = process.env.CHITCHAT_EXAMPLE ?? "logs/example";
 
 const diagram = (folder, ...options) => {
-  const logs = readdirSync(folder).filter((file) => file.endsWith(".jsonl")).map((file) => join(folder, file));
+  const logs = readdirSync(folder)
+    .filter((file) => file.endsWith(".jsonl"))
+    .map((file) => join(folder, file));
   return execFileSync(process.env.CHITCHAT_BIN, ["diagram", ...logs, ...options], { encoding: "utf8", maxBuffer: 2 ** 28 });
 };
 
@@ -57,7 +59,11 @@ function illegible() {
   texts.forEach((one, index) => {
     for (const other of texts.slice(index + 1)) if (overlap(one.box, other.box)) found.push(`"${one.said}" lies on "${other.said}"`);
   });
-  const names = [...document.querySelectorAll(".name")].map((name) => [name.textContent, name.getBBox(), name.parentNode.querySelector("rect").getBBox()]);
+  const names = [...document.querySelectorAll(".name")].map((name) => [
+    name.textContent,
+    name.getBBox(),
+    name.parentNode.querySelector("rect").getBBox(),
+  ]);
   for (const [name, box, pill] of names) if (box.width > pill.width) found.push(`"${name}" is wider than its place`);
   return { found, texts: texts.length };
 }
@@ -100,7 +106,11 @@ export default {
   "the diagram of the example is legible, in light and dark": (world) => isLegible(world, diagram(EXAMPLE)),
 
   "diagrams of three, six and twelve participants are legible, and Mermaid renders them": async (world) => {
-    const runs = [[3, 4], [6, 4], [12, 5]].map(([people, rounds]) => ({ people, rounds, run: folder() }));
+    const runs = [
+      [3, 4],
+      [6, 4],
+      [12, 5],
+    ].map(([people, rounds]) => ({ people, rounds, run: folder() }));
     await Promise.all(runs.map(({ people, rounds, run }) => crowd(world, run, people, rounds)));
     for (const { people, rounds, run } of runs) {
       execFileSync(process.env.CHITCHAT_BIN, ["verify", ...readdirSync(run).map((file) => join(run, file))]);
@@ -115,14 +125,29 @@ export default {
     const text = diagram(EXAMPLE, "--format", "mermaid");
     const { render } = await mermaid(world);
     const texts = await render(text);
-    for (const part of ["service", "alice", "join", "leave"]) assert.ok(texts.includes(part) || texts.some((text) => text.endsWith(` ${part}`)), part);
-    for (const broken of [text.replace("sequenceDiagram", "sequence"), text.replace("->>P0:", "->>"), text.replaceAll("Note over", "Note above")]) {
+    for (const part of ["service", "alice", "join", "leave"])
+      assert.ok(texts.includes(part) || texts.some((text) => text.endsWith(` ${part}`)), part);
+    for (const broken of [
+      text.replace("sequenceDiagram", "sequence"),
+      text.replace("->>P0:", "->>"),
+      text.replaceAll("Note over", "Note above"),
+    ]) {
       await assert.rejects(render(broken), /Parse error|No diagram type detected|UnknownDiagramError/);
     }
   },
 
   "whatever people write is text to Mermaid and to the picture": async (world) => {
-    const said = ["end", "; end # %% ::", "<b>bold</b> & \"quoted\" `code` ${x}", "A->>B: no arrow", "{{braces}} [brackets] (round) | pipe", "𝒜 æøå 😀 日本語 #35; #amp;", "%%{init: {}}%%", "\\n -- *"];
+    const said = [
+      "end",
+      "; end # %% ::",
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: it is text, and has to stay text.
+      '<b>bold</b> & "quoted" `code` ${x}',
+      "A->>B: no arrow",
+      "{{braces}} [brackets] (round) | pipe",
+      "𝒜 æøå 😀 日本語 #35; #amp;",
+      "%%{init: {}}%%",
+      "\\n -- *",
+    ];
     const run = folder();
     const server = await world.server({ logs: run });
     const eve = world.plain("end; <eve> #1", server.url, { logs: run });
@@ -136,6 +161,10 @@ export default {
     await isLegible(world, diagram(run));
     const texts = (await (await mermaid(world)).render(diagram(run, "--format", "mermaid"))).map((text) => text.replaceAll("\u00a0", " "));
     assert.ok(texts.includes("end; <eve> #1"), "the name");
-    for (const text of said) assert.ok(texts.some((shown) => shown.endsWith(` ${text}`)), `${text} in\n${texts.join("\n")}`);
+    for (const text of said)
+      assert.ok(
+        texts.some((shown) => shown.endsWith(` ${text}`)),
+        `${text} in\n${texts.join("\n")}`,
+      );
   },
 };

@@ -40,9 +40,13 @@ export default {
     await alice.page.emulateMedia({ forcedColors: "active" });
     const invisible = await alice.page.evaluate(() => {
       const ground = getComputedStyle(document.body).backgroundColor;
-      return [[".lamp", null], [".row .node", null], [".row", "::before"], [".day", "::before"], [".day", "::after"]].filter(
-        ([part, pseudo]) => getComputedStyle(document.querySelector(part), pseudo).backgroundColor === ground,
-      );
+      return [
+        [".lamp", null],
+        [".row .node", null],
+        [".row", "::before"],
+        [".day", "::before"],
+        [".day", "::after"],
+      ].filter(([part, pseudo]) => getComputedStyle(document.querySelector(part), pseudo).backgroundColor === ground);
     });
     assert.deepEqual(invisible, []);
   },

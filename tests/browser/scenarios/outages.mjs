@@ -18,7 +18,7 @@ export default {
     await alice.reads("#status", /Offline: retrying in \d+ s/);
     await alice.reads("#banner", /cannot be reached/);
     await alice.say("written while offline");
-    await alice.reads(".pending", /written while offline[^]*Not sent yet: will be sent once you are online/);
+    await alice.reads(".pending", /written while offline[\s\S]*Not sent yet: will be sent once you are online/);
     carol.say("said meanwhile");
     await carol.shows(/said meanwhile/);
     network.restore();
@@ -101,7 +101,7 @@ export default {
     alice.outage = true;
     await alice.page.context().route("**/Publish", (route) => route.abort());
     await alice.say("stuck");
-    await alice.reads(".pending", /stuck[^]*Trying again/);
+    await alice.reads(".pending", /stuck[\s\S]*Trying again/);
     await alice.page.reload();
     await alice.online();
     await alice.reads(".pending", /stuck/);
@@ -137,10 +137,10 @@ export default {
     alice.outage = true;
     await alice.page.context().route("**/Publish", (route) => route.abort());
     await alice.say("perhaps");
-    await alice.reads(".pending", /perhaps[^]*Trying again/);
+    await alice.reads(".pending", /perhaps[\s\S]*Trying again/);
     await server.kill();
     await world.server({ port: server.port });
-    await alice.reads(".pending.unconfirmed", /perhaps[^]*Not confirmed: may or may not have been delivered/);
+    await alice.reads(".pending.unconfirmed", /perhaps[\s\S]*Not confirmed: may or may not have been delivered/);
     await alice.page.context().unrouteAll({ behavior: "ignoreErrors" });
     await alice.page.click("text=Send again");
     await alice.shows(/\] alice: perhaps$/);
@@ -193,7 +193,7 @@ export default {
     network.cut();
     await carol.shows(/alice left/);
     network.restore();
-    await alice.reads(".segment:last-child .caption", /You joined anew[^]*session ended/);
+    await alice.reads(".segment:last-child .caption", /You joined anew[\s\S]*session ended/);
     await carol.shows(/alice joined/);
     await alice.reads(".segment:last-child .row.earlier", /Participant alice left/);
   },

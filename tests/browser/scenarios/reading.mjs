@@ -26,14 +26,17 @@ async function aliceAndCrowd(world, options) {
 
 /** What the page puts on the clipboard when the text from one row to another is selected and copied. */
 function copied(visitor, from, to) {
-  return visitor.page.evaluate(([from, to]) => {
-    const text = (wanted) => [...document.querySelectorAll(".row .text")].find(({ textContent }) => textContent === wanted);
-    getSelection().setBaseAndExtent(text(from), 0, text(to), text(to).childNodes.length);
-    const data = new DataTransfer();
-    const event = new ClipboardEvent("copy", { clipboardData: data, bubbles: true, cancelable: true });
-    text(from).dispatchEvent(event);
-    return event.defaultPrevented ? data.getData("text/plain") : null;
-  }, [from, to]);
+  return visitor.page.evaluate(
+    ([from, to]) => {
+      const text = (wanted) => [...document.querySelectorAll(".row .text")].find(({ textContent }) => textContent === wanted);
+      getSelection().setBaseAndExtent(text(from), 0, text(to), text(to).childNodes.length);
+      const data = new DataTransfer();
+      const event = new ClipboardEvent("copy", { clipboardData: data, bubbles: true, cancelable: true });
+      text(from).dispatchEvent(event);
+      return event.defaultPrevented ? data.getData("text/plain") : null;
+    },
+    [from, to],
+  );
 }
 
 export default {
@@ -45,13 +48,18 @@ export default {
     await alice.say(text);
     await alice.shows(/other\.example\.$/);
     assert.equal(await alice.page.locator(".row .text").last().textContent(), text, "the text is as it was written");
-    const links = await alice.page.locator(".row a").evaluateAll((links) => links.map(({ href, rel, target, dataset }) => ({ href, rel, target, host: dataset.host })));
+    const links = await alice.page
+      .locator(".row a")
+      .evaluateAll((links) => links.map(({ href, rel, target, dataset }) => ({ href, rel, target, host: dataset.host })));
     const safe = { rel: "noopener noreferrer", target: "_blank" };
     assert.deepEqual(links, [
       { href: "https://example.org/a_(b)", ...safe, host: undefined },
       { href: "https://xn--pple-43d.example/", ...safe, host: "xn--pple-43d.example" },
     ]);
-    assert.match(await alice.page.locator("a.elsewhere").evaluate((link) => getComputedStyle(link, "::after").content), /xn--pple-43d\.example/);
+    assert.match(
+      await alice.page.locator("a.elsewhere").evaluate((link) => getComputedStyle(link, "::after").content),
+      /xn--pple-43d\.example/,
+    );
     assert.deepEqual(await alice.violations(), []);
   },
 
@@ -77,13 +85,14 @@ export default {
       await visitor.page.click("#toggle-picture");
       pages.push(visitor);
     }
-    const colours = ({ page }) => page.evaluate(() => {
-      const of = (selector, name) => {
-        const element = [...document.querySelectorAll(selector)].find(({ textContent }) => textContent === name);
-        return element && getComputedStyle(element)[element instanceof SVGElement ? "fill" : "color"];
-      };
-      return ["alice", "bob", "carol"].map((name) => [of("#people .name", name), of(".heads .head", name)]);
-    });
+    const colours = ({ page }) =>
+      page.evaluate(() => {
+        const of = (selector, name) => {
+          const element = [...document.querySelectorAll(selector)].find(({ textContent }) => textContent === name);
+          return element && getComputedStyle(element)[element instanceof SVGElement ? "fill" : "color"];
+        };
+        return ["alice", "bob", "carol"].map((name) => [of("#people .name", name), of(".heads .head", name)]);
+      });
     for (const one of pages) await until("all are drawn", async () => (await colours(one)).flat().every(Boolean));
     const [first, ...others] = await Promise.all(pages.map(colours));
     for (const other of others) assert.deepEqual(other, first);
@@ -101,7 +110,9 @@ export default {
         const luminance = (colour) => {
           canvas.fillStyle = colour;
           canvas.fillRect(0, 0, 1, 1);
-          const parts = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map((value) => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+          const parts = [...canvas.getImageData(0, 0, 1, 1).data]
+            .slice(0, 3)
+            .map((value) => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4));
           return parts.reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
         };
         const style = getComputedStyle(document.documentElement);
@@ -125,7 +136,9 @@ export default {
     await alice.join("alice");
     await alice.say("today");
     await alice.shows(/today$/);
-    const today = await alice.page.evaluate(() => new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" }).format());
+    const today = await alice.page.evaluate(() =>
+      new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" }).format(),
+    );
     const dividers = () => alice.page.locator(".segment:last-child .day").allInnerTexts();
     assert.deepEqual(await dividers(), [today]);
     assert.equal(await alice.page.getByRole("log").locator(".day").getAttribute("aria-live"), "off");
@@ -206,21 +219,38 @@ export default {
         await alice.reads("#tab-talk", /1 new/);
       }
     }
-    assert.deepEqual(seen, [["tab-side", "side"], ["tab-picture", "picture"], ["tab-talk", "talk"]]);
+    assert.deepEqual(seen, [
+      ["tab-side", "side"],
+      ["tab-picture", "picture"],
+      ["tab-talk", "talk"],
+    ]);
     assert.equal(await page.innerText("#tab-talk"), "Conversation");
-    const wrong = async (what) => assert.deepEqual((await page.evaluate(() => window.axe.run())).violations.map(({ id, nodes }) => `${what}: ${id} ${nodes.map(({ target }) => target)}`), []);
-    const besideThePeople = () => page.evaluate(() => {
-      const [people, clock, order] = ["#people", "#side section:nth-child(2)", "#order-title"].map((part) => document.querySelector(part).getBoundingClientRect());
-      return order.left > people.left && order.top < clock.bottom + 40;
-    });
+    const wrong = async (what) =>
+      assert.deepEqual(
+        (await page.evaluate(() => window.axe.run())).violations.map(
+          ({ id, nodes }) => `${what}: ${id} ${nodes.map(({ target }) => target)}`,
+        ),
+        [],
+      );
+    const besideThePeople = () =>
+      page.evaluate(() => {
+        const [people, clock, order] = ["#people", "#side section:nth-child(2)", "#order-title"].map((part) =>
+          document.querySelector(part).getBoundingClientRect(),
+        );
+        return order.left > people.left && order.top < clock.bottom + 40;
+      });
     await alice.violations();
-    for (const [width, height] of [[640, 360], [320, 256]]) {
+    for (const [width, height] of [
+      [640, 360],
+      [320, 256],
+    ]) {
       await page.setViewportSize({ width, height });
       for (const tab of ["talk", "side", "picture"]) {
         await page.click(`#tab-${tab}`);
         await wrong(`${tab} at ${width} by ${height}`);
         assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, `${tab} at ${width}`);
-        if (tab === "side" && width === 640) assert.ok(await besideThePeople(), "the order and the log are reached without scrolling past everybody");
+        if (tab === "side" && width === 640)
+          assert.ok(await besideThePeople(), "the order and the log are reached without scrolling past everybody");
       }
     }
     // The diagram leads back to the conversation, where the event is.
@@ -248,10 +278,11 @@ export default {
     await page.keyboard.press("Home");
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("Enter");
-    const clear = () => page.evaluate(() => {
-      const [label, row] = [".axis", ".row.is-same"].map((part) => document.querySelector(part).getBoundingClientRect());
-      return row.top >= label.bottom;
-    });
+    const clear = () =>
+      page.evaluate(() => {
+        const [label, row] = [".axis", ".row.is-same"].map((part) => document.querySelector(part).getBoundingClientRect());
+        return row.top >= label.bottom;
+      });
     await until("the row is in sight", clear);
     const ground = await page.evaluate(() => {
       const { backgroundColor, backgroundImage, opacity } = getComputedStyle(document.querySelector(".axis"));
@@ -272,7 +303,8 @@ export default {
     // The page loads the last screen of what came before its own join by itself.
     await until("the history is shown", async () => Number(await first()) < 152);
     const before = await first();
-    const top = () => page.evaluate((sequence) => document.querySelector(`.row[data-sequence="${sequence}"]`).getBoundingClientRect().top, before);
+    const top = () =>
+      page.evaluate((sequence) => document.querySelector(`.row[data-sequence="${sequence}"]`).getBoundingClientRect().top, before);
     await page.evaluate(() => (document.getElementById("scroller").scrollTop = 0));
     await until("the reader is at the top", () => page.evaluate(() => document.getElementById("scroller").scrollTop === 0));
     await page.locator(".load").focus();
@@ -307,23 +339,26 @@ export default {
     await alice.join("alice");
     const bob = world.plain("bob", server.url);
     const flood = (from, to) => {
-      for (let n = from; n <= to; n += 1) bob.say(`flood ${n}${n % 7 === 0 ? " and more words, so that it takes several lines of the page".repeat(2) : ""}`);
+      for (let n = from; n <= to; n += 1)
+        bob.say(`flood ${n}${n % 7 === 0 ? " and more words, so that it takes several lines of the page".repeat(2) : ""}`);
     };
     flood(1, 200);
     await alice.shows(/flood 200$/);
-    const end = () => alice.page.evaluate(() => {
-      const { scrollHeight, scrollTop, clientHeight } = document.getElementById("scroller");
-      return Math.round(scrollHeight - scrollTop - clientHeight);
-    });
+    const end = () =>
+      alice.page.evaluate(() => {
+        const { scrollHeight, scrollTop, clientHeight } = document.getElementById("scroller");
+        return Math.round(scrollHeight - scrollTop - clientHeight);
+      });
     await until("the end is in view", async () => (await end()) <= 2);
     await alice.page.hover("#scroller");
     await alice.page.mouse.wheel(0, -2_000);
     await until("it is scrolled", async () => (await end()) > 500);
-    const read = () => alice.page.evaluate(() => {
-      const { left, top, width, height } = document.getElementById("scroller").getBoundingClientRect();
-      const seen = document.elementFromPoint(left + width / 2, top + height / 2).closest(".row");
-      return [seen?.dataset.sequence, Math.round(seen?.getBoundingClientRect().top)];
-    });
+    const read = () =>
+      alice.page.evaluate(() => {
+        const { left, top, width, height } = document.getElementById("scroller").getBoundingClientRect();
+        const seen = document.elementFromPoint(left + width / 2, top + height / 2).closest(".row");
+        return [seen?.dataset.sequence, Math.round(seen?.getBoundingClientRect().top)];
+      });
     await until("it stands still", async () => (await read())[0] !== undefined && `${await read()}` === `${await read()}`);
     const place = await read();
     flood(201, 240);

@@ -116,7 +116,7 @@ export default {
     const alice = await world.visitor(server.url, context);
     await alice.join("alice");
     await alice.say("too long");
-    await alice.reads(".pending.refused", /too long[^]*Refused\. This message is too long/);
+    await alice.reads(".pending.refused", /too long[\s\S]*Refused\. This message is too long/);
     await alice.say("fine");
     await alice.shows(/fine/);
     await alice.page.click(".pending.refused >> text=Edit");

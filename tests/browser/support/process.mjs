@@ -24,7 +24,9 @@ export async function until(what, condition, milliseconds = PATIENCE_MS) {
 
 /** An environment in which a process takes the wall clock to be off by so many seconds, and no other clock. */
 export function wallClockOff(seconds) {
-  const folder = readdirSync("/usr/lib").map((name) => `/usr/lib/${name}/faketime`).find((name) => existsSync(name));
+  const folder = readdirSync("/usr/lib")
+    .map((name) => `/usr/lib/${name}/faketime`)
+    .find((name) => existsSync(name));
   if (!folder) throw new Error("libfaketime is not installed: tests/tools system");
   return {
     LD_PRELOAD: `${folder}/libfaketime.so.1`,
@@ -54,7 +56,17 @@ export class Server {
     server.logs = logs;
     server.process = spawn(
       BIN,
-      ["serve", "--listen", `127.0.0.1:${port}`, "--journal", journal, ...(args.includes("--grace") ? [] : ["--grace", "60s"]), "--log-dir", logs, ...args],
+      [
+        "serve",
+        "--listen",
+        `127.0.0.1:${port}`,
+        "--journal",
+        journal,
+        ...(args.includes("--grace") ? [] : ["--grace", "60s"]),
+        "--log-dir",
+        logs,
+        ...args,
+      ],
       { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, ...env } },
     );
     server.said = "";
@@ -64,7 +76,10 @@ export class Server {
     server.address = await until("the server starts", () => {
       if (server.process.exitCode !== null) throw new Error(`the server ended:\n${server.said}`);
       if (!existsSync(file)) return null;
-      const records = readFileSync(file, "utf8").split("\n").slice(0, -1).map((line) => JSON.parse(line));
+      const records = readFileSync(file, "utf8")
+        .split("\n")
+        .slice(0, -1)
+        .map((line) => JSON.parse(line));
       return records.find((record) => record.event === "server_started")?.address;
     });
     return server;
@@ -128,7 +143,9 @@ export class Plain {
   }
 
   shows(pattern) {
-    return until(`the plain client shows ${pattern}; it shows\n${this.out}${this.err}`, () => this.lines.find((line) => pattern.test(line)));
+    return until(`the plain client shows ${pattern}; it shows\n${this.out}${this.err}`, () =>
+      this.lines.find((line) => pattern.test(line)),
+    );
   }
 
   hold() {

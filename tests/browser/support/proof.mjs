@@ -21,7 +21,11 @@ export async function gather(visitors) {
 /** Fails where the logs break a rule: `chitchat verify` has to exit with 0. */
 export function prove(pages, processes) {
   const own = processes.flatMap(({ logs }) =>
-    existsSync(logs) ? readdirSync(logs).filter((name) => name.endsWith(".jsonl")).map((name) => join(logs, name)) : [],
+    existsSync(logs)
+      ? readdirSync(logs)
+          .filter((name) => name.endsWith(".jsonl"))
+          .map((name) => join(logs, name))
+      : [],
   );
   const logs = [...own, ...pages];
   // A scenario that joins nobody has no conversation to prove.

@@ -12,12 +12,18 @@ const SERVICE = "127.0.0.1:50051";
 export const PROXIES = {
   nginx: {
     file: "nginx.conf",
-    addresses: ({ page, grpc }) => [["listen 8080;", `listen ${page};`], ["listen 8081 http2;", `listen ${grpc} http2;`]],
+    addresses: ({ page, grpc }) => [
+      ["listen 8080;", `listen ${page};`],
+      ["listen 8081 http2;", `listen ${grpc} http2;`],
+    ],
     command(folder, configuration) {
       // As Debian's nginx.conf does, but without a path that belongs to root.
       const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${folder}/${name};`);
       const main = join(folder, "main.conf");
-      writeFileSync(main, `daemon off; pid ${folder}/pid; events {} http { access_log off; ${paths.join(" ")} include ${configuration}; }\n`);
+      writeFileSync(
+        main,
+        `daemon off; pid ${folder}/pid; events {} http { access_log off; ${paths.join(" ")} include ${configuration}; }\n`,
+      );
       return ["/usr/sbin/nginx", "-e", "stderr", "-c", main];
     },
   },
@@ -41,7 +47,9 @@ async function freePort() {
   for (;;) {
     const port = 15_000 + Math.floor(Math.random() * 15_000);
     const listener = net.createServer();
-    const free = await new Promise((resolve) => listener.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true)));
+    const free = await new Promise((resolve) =>
+      listener.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true)),
+    );
     if (!free) continue;
     await new Promise((resolve) => listener.close(resolve));
     return port;
@@ -56,9 +64,9 @@ const answers = (address) =>
   });
 
 /** A proxy in front of a service. */
-export class Proxy {
+export class ReverseProxy {
   static async to(server, name) {
-    const proxy = new Proxy();
+    const proxy = new ReverseProxy();
     const page = `127.0.0.1:${await freePort()}`;
     // nginx alone needs another port for HTTP/2 without TLS.
     const grpc = name === "nginx" ? `127.0.0.1:${await freePort()}` : page;

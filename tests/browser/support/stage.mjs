@@ -197,5 +197,8 @@ export class Stage {
 
 function recordsOf(file) {
   if (!existsSync(file)) return [];
-  return readFileSync(file, "utf8").split("\n").slice(0, -1).map((line) => JSON.parse(line));
+  return readFileSync(file, "utf8")
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => JSON.parse(line));
 }

@@ -55,13 +55,10 @@ export class Visitor {
 
   /** Waits until an element has a text. */
   reads(selector, pattern) {
-    return until(
-      `${selector} reads ${pattern}`,
-      async () => {
-        const texts = await this.page.locator(selector).allInnerTexts();
-        return texts.find((text) => pattern.test(text));
-      },
-    );
+    return until(`${selector} reads ${pattern}`, async () => {
+      const texts = await this.page.locator(selector).allInnerTexts();
+      return texts.find((text) => pattern.test(text));
+    });
   }
 
   /** Waits until the page has so many of something: it draws a change in its next frame, not at the click. */
@@ -122,6 +119,13 @@ export class Visitor {
 
   async #download(press) {
     const { name, text } = await this.download(this.page, press);
-    return { name, text, records: text.trimEnd().split("\n").map((line) => JSON.parse(line)) };
+    return {
+      name,
+      text,
+      records: text
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line)),
+    };
   }
 }

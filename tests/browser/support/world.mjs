@@ -2,7 +2,7 @@
 import { launch, PLAIN_HOST } from "./browsers.mjs";
 import { Network, PATIENCE_MS, Plain, Server } from "./process.mjs";
 import { gather, prove } from "./proof.mjs";
-import { Proxy } from "./proxies.mjs";
+import { ReverseProxy } from "./proxies.mjs";
 import { Visitor } from "./visitor.mjs";
 
 export { PLAIN_HOST };
@@ -61,7 +61,7 @@ export class World {
 
   /** A reverse proxy in front of a service, by its name in PROXIES. */
   async proxy(server, name) {
-    const proxy = await Proxy.to(server, name);
+    const proxy = await ReverseProxy.to(server, name);
     this.processes.push(proxy);
     return proxy;
   }

@@ -47,7 +47,15 @@ export function open(state: State, tries: number, now: Moment): Step {
       local_time: opened.clock,
       ...(session === null ? {} : { sequence: opened.position ?? 0n }),
     }),
-    { do: "open", attempt: opened.attempt, name: opened.name, time: opened.clock, session, after: opened.position ?? 0n, chainHash: opened.chainHash },
+    {
+      do: "open",
+      attempt: opened.attempt,
+      name: opened.name,
+      time: opened.clock,
+      session,
+      after: opened.position ?? 0n,
+      chainHash: opened.chainHash,
+    },
   );
 }
 
@@ -67,7 +75,13 @@ export function welcomed(state: State, welcome: Welcome, now: Moment): Step {
     ...clocked,
     session,
     name: session.name,
-    phase: { at: "online", caughtUp: false, lastFrameAt: now.at, since: now.at, tries: state.phase.at === "connecting" ? state.phase.tries : 0 },
+    phase: {
+      at: "online",
+      caughtUp: false,
+      lastFrameAt: now.at,
+      since: now.at,
+      tries: state.phase.at === "connecting" ? state.phase.tries : 0,
+    },
     roster: welcome.roster,
     rosterAsOf: welcome.head,
     // The service says anew, after the replay, who cannot be reached.
@@ -80,7 +94,13 @@ export function welcomed(state: State, welcome: Welcome, now: Moment): Step {
     secretWanted: clocked.secretWanted && clocked.secret !== "",
     farewell: null,
   };
-  const fields = { ...whose(session), sequence: welcome.head, logical_time: welcome.logicalTime, local_time: welcomedState.clock, transport: "grpc-web" };
+  const fields = {
+    ...whose(session),
+    sequence: welcome.head,
+    logical_time: welcome.logicalTime,
+    local_time: welcomedState.clock,
+    transport: "grpc-web",
+  };
   if (welcome.resumed) return step(welcomedState, record("resumed", fields));
   return then(step(welcomedState, record("connected", fields)), (s) => carryOver(s, session));
 }
@@ -135,6 +155,9 @@ export function ended(state: State, failure: Failure | null, now: Moment): Step 
     case "TEXT_TOO_LONG":
     case "MESSAGE_ID_TOO_LONG":
       return goesOn(refused(state, failure, now));
+    // An operator, or a proxy on the way, can mend this while the session is kept.
+    case "HOST_NOT_ALLOWED":
+    case "ORIGIN_NOT_ALLOWED":
     case "SLOW_CONSUMER":
     case "SHUTTING_DOWN":
     case "JOURNAL_UNAVAILABLE":

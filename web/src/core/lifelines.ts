@@ -37,6 +37,9 @@ export function placed(before: Places, people: readonly Person[]): Places {
 /** The places from left to right; null is the service's. */
 export function columns(places: Places): (string | null)[] {
   const side = (odd: number) =>
-    [...places].filter(([, place]) => place % 2 === odd).sort(([, a], [, b]) => a - b).map(([id]) => id);
+    [...places]
+      .filter(([, place]) => place % 2 === odd)
+      .sort(([, a], [, b]) => a - b)
+      .map(([id]) => id);
   return [...side(0).reverse(), null, ...side(1)];
 }

@@ -1,5 +1,6 @@
 /** The log: one JSON object a line, bounded (specification, chapter 9). */
 
+import { sha256 } from "./sha256.js";
 import type { LogRecord } from "./step.js";
 
 /** The most records that are kept. */
@@ -7,12 +8,7 @@ export const RECORDS_MAX = 20_000;
 
 /** Formats one record. `micros` is the wall clock in microseconds since 1970; `run` identifies this load of the page. */
 export function toLine(micros: number, run: string, { event, fields }: LogRecord): string {
-  const parts = [
-    `"timestamp":"${toTimestamp(micros)}"`,
-    `"level":"INFO"`,
-    `"component":"browser"`,
-    `"event":${JSON.stringify(event)}`,
-  ];
+  const parts = [`"timestamp":"${toTimestamp(micros)}"`, `"level":"INFO"`, `"component":"browser"`, `"event":${JSON.stringify(event)}`];
   for (const [name, value] of Object.entries<string | bigint | boolean | undefined>({ ...fields, run })) {
     if (value === undefined) continue;
     // A uint64 as a JSON number with all its digits.
@@ -89,9 +85,14 @@ export class Log {
   }
 }
 
+/** How many bytes a display name may take in a file name, and how many of a longer one are kept. */
+const NAME_BYTES_MAX = 128;
+const NAME_BYTES_KEPT = 96;
+
 /**
  * The name of the file, as the service and the other clients make theirs: what a file system or a shell
  * could take for something else is written as `%` and its UTF-8 bytes, so that different names stay different.
+ * A name that becomes too long by that is cut, and ends with a digest.
  */
 export function fileName(name: string): string {
   const safe = Array.from(name, (character, index) => {
@@ -99,5 +100,14 @@ export function fileName(name: string): string {
     const bytes = Array.from(new TextEncoder().encode(character));
     return bytes.map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
   });
-  return `browser-${safe.join("")}.jsonl`;
+  return `browser-${shortened(safe.join(""), name)}.jsonl`;
+}
+
+function shortened(safe: string, name: string): string {
+  const bytes = new TextEncoder().encode(safe);
+  if (bytes.length <= NAME_BYTES_MAX) return safe;
+  let end = NAME_BYTES_KEPT;
+  // Not within a character: its later bytes begin with the bits 10.
+  while ((bytes[end]! & 0xc0) === 0x80) end -= 1;
+  return `${new TextDecoder().decode(bytes.subarray(0, end))}~${sha256(new TextEncoder().encode(name)).slice(0, 16)}`;
 }

@@ -45,7 +45,13 @@ function submitted(state: State, id: string, text: string): Outgoing {
  */
 export function carryOver(state: State, session: Session): Step {
   const outbox = state.outbox.map((message) => (message.progress.at === "queued" ? { ...message, seen: 0n } : message));
-  return step({ ...state, outbox }, ...noteQueued(session, outbox.filter(({ progress }) => progress.at === "queued")));
+  return step(
+    { ...state, outbox },
+    ...noteQueued(
+      session,
+      outbox.filter(({ progress }) => progress.at === "queued"),
+    ),
+  );
 }
 
 /** A message is submitted to a session; without one it is noted as soon as there is one. */
@@ -113,9 +119,7 @@ export function published(state: State, id: string, sequence: bigint, logicalTim
   const message = find(clocked, id);
   if (message === undefined) return step(clocked, said);
   const shown =
-    message.progress.at !== "sending" ||
-    clocked.session?.participantId !== session.participantId ||
-    sequence <= (clocked.position ?? 0n);
+    message.progress.at !== "sending" || clocked.session?.participantId !== session.participantId || sequence <= (clocked.position ?? 0n);
   return step(shown ? without(clocked, id) : replace(clocked, { ...message, progress: { at: "accepted", sequence } }), said);
 }
 
@@ -124,9 +128,7 @@ export function publishFailed(state: State, id: string, failure: Failure, sessio
   const message = find(state, id);
   const unknown = isUnknown(failure);
   const text = message === undefined ? {} : { content: message.text };
-  const said = unknown
-    ? []
-    : [record("publish_refused", { ...whose(session), message_id: id, ...text, reason: logReason(failure) })];
+  const said = unknown ? [] : [record("publish_refused", { ...whose(session), message_id: id, ...text, reason: logReason(failure) })];
   if (message === undefined) return step(state, ...said);
   if (message.progress.at === "delivered") return step(without(state, id), ...said);
   if (message.progress.at === "unconfirmed" && !unknown && !message.doubt) {

@@ -10,6 +10,8 @@ export const REASONS = [
   "NAME_TAKEN",
   "SESSION_UNKNOWN",
   "SECRET_REQUIRED",
+  "HOST_NOT_ALLOWED",
+  "ORIGIN_NOT_ALLOWED",
   "EPOCH_CHANGED",
   "CLOCK_OUT_OF_RANGE",
   "SEQUENCE_OUT_OF_RANGE",
@@ -66,6 +68,10 @@ export function inWords(failure: Failure): string {
       return "You are no longer part of the conversation.";
     case "SECRET_REQUIRED":
       return "This conversation requires an access secret.";
+    case "HOST_NOT_ALLOWED":
+      return "The service does not answer to this page’s host name. Its operator can allow it with --allow-host.";
+    case "ORIGIN_NOT_ALLOWED":
+      return "The service does not accept pages from this address. Its operator can allow it with --allow-origin.";
     case "EPOCH_CHANGED":
       return "The conversation has started anew.";
     case "CLOCK_OUT_OF_RANGE":

@@ -72,13 +72,15 @@ export function fromSnapshot(text: string | null, secret: string): State | null 
       position: stored.position === null ? null : BigInt(stored.position),
       chainHash: stored.chainHash ?? "",
       session: stored.session,
-      outbox: stored.outbox.map((message): Outgoing => ({
-        id: message.id,
-        text: message.text,
-        seen: BigInt(message.seen ?? stored.position ?? 0),
-        doubt: message.doubt,
-        progress: message.rest === "queued" ? fresh(stored.session !== null) : { at: message.rest },
-      })),
+      outbox: stored.outbox.map(
+        (message): Outgoing => ({
+          id: message.id,
+          text: message.text,
+          seen: BigInt(message.seen ?? stored.position ?? 0),
+          doubt: message.doubt,
+          progress: message.rest === "queued" ? fresh(stored.session !== null) : { at: message.rest },
+        }),
+      ),
     };
   } catch {
     return null;
@@ -90,7 +92,8 @@ function isStored(value: unknown): value is Stored {
   const { version, name, clock, position, session, outbox } = value as Partial<Stored>;
   const texts = (...some: unknown[]) => some.every((one) => typeof one === "string");
   const belongs = session === null || (session !== undefined && texts(session.token, session.participantId, session.name, session.epoch));
-  const messages = Array.isArray(outbox) && outbox.every((message: Partial<StoredMessage>) => texts(message.id, message.text, message.rest));
+  const messages =
+    Array.isArray(outbox) && outbox.every((message: Partial<StoredMessage>) => texts(message.id, message.text, message.rest));
   return version === 1 && texts(name, clock, position ?? "") && belongs && messages;
 }
 

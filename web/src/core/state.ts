@@ -30,7 +30,13 @@ export type Phase =
   | { readonly at: "online"; readonly caughtUp: boolean; readonly lastFrameAt: number; readonly since: number; readonly tries: number }
   | { readonly at: "offline"; readonly tries: number; readonly retryAt: number; readonly why: string }
   /** `stream` is what has become of it meanwhile; `left` is the time of the acknowledged Left. */
-  | { readonly at: "leaving"; readonly sent: boolean; readonly since: number; readonly stream: "open" | "ended" | "broken"; readonly left: LogicalTime | null };
+  | {
+      readonly at: "leaving";
+      readonly sent: boolean;
+      readonly since: number;
+      readonly stream: "open" | "ended" | "broken";
+      readonly left: LogicalTime | null;
+    };
 
 /** Why the user is at the join form, where there is something to say. */
 export type Farewell =
@@ -45,7 +51,13 @@ export type Progress =
    * To be sent, not before `retryAt`; `failure` says why an earlier try did not do. `since` is when the first try was
    * made that has had no answer.
    */
-  | { readonly at: "queued"; readonly retryAt: number; readonly tries: number; readonly failure: Failure | null; readonly since: number | null }
+  | {
+      readonly at: "queued";
+      readonly retryAt: number;
+      readonly tries: number;
+      readonly failure: Failure | null;
+      readonly since: number | null;
+    }
   /** On its way: at most one message is. */
   | { readonly at: "sending"; readonly tries: number; readonly since: number }
   /** Acknowledged, and not yet seen in the stream. */

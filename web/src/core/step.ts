@@ -25,7 +25,13 @@ export type Input =
   | { readonly type: "wake" }
   | { readonly type: "slept" }
   | { readonly type: "send"; readonly id: string; readonly text: string }
-  | { readonly type: "published"; readonly id: string; readonly sequence: bigint; readonly logicalTime: LogicalTime; readonly session: Session }
+  | {
+      readonly type: "published";
+      readonly id: string;
+      readonly sequence: bigint;
+      readonly logicalTime: LogicalTime;
+      readonly session: Session;
+    }
   | { readonly type: "publish-failed"; readonly id: string; readonly failure: Failure; readonly session: Session }
   | { readonly type: "send-again"; readonly id: string; readonly newId: string }
   | { readonly type: "discard"; readonly id: string }
@@ -43,9 +49,24 @@ export type LogRecord = { readonly [E in RecordEvent]: { readonly event: E; read
 export type Output =
   | { readonly do: "claim" }
   | { readonly do: "release" }
-  | { readonly do: "open"; readonly attempt: number; readonly name: string; readonly time: LogicalTime; readonly session: Session | null; readonly after: bigint; readonly chainHash: string }
+  | {
+      readonly do: "open";
+      readonly attempt: number;
+      readonly name: string;
+      readonly time: LogicalTime;
+      readonly session: Session | null;
+      readonly after: bigint;
+      readonly chainHash: string;
+    }
   | { readonly do: "close" }
-  | { readonly do: "publish"; readonly id: string; readonly text: string; readonly time: LogicalTime; readonly seen: bigint; readonly session: Session }
+  | {
+      readonly do: "publish";
+      readonly id: string;
+      readonly text: string;
+      readonly time: LogicalTime;
+      readonly seen: bigint;
+      readonly session: Session;
+    }
   | { readonly do: "leave"; readonly time: LogicalTime; readonly session: Session }
   | { readonly do: "list"; readonly segment: number; readonly after: bigint; readonly count: number; readonly session: Session }
   | { readonly do: "record"; readonly record: LogRecord };

@@ -7,8 +7,7 @@ const LONE_SURROGATE = /\p{Surrogate}/gu;
  * What must never act on the page by itself: C0 and C1 controls but for line feed and tab, the line and
  * paragraph separators, and the marks, embeddings, overrides and isolates that reorder bidirectional text.
  */
-const UNSAFE =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
+const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
 
 /** A stretch of text, and whether it stands for a character that is shown escaped. */
 export interface Piece {
@@ -49,5 +48,7 @@ export function pieces(text: string): Piece[] {
 
 /** The text with every unsafe character escaped, for places that hold plain text only. */
 export function visible(text: string): string {
-  return pieces(text).map((piece) => piece.text).join("");
+  return pieces(text)
+    .map((piece) => piece.text)
+    .join("");
 }

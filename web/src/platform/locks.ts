@@ -40,8 +40,7 @@ class WebLocks implements Locks {
   }
 
   take(name: string, patienceMs: number): Promise<Release | null> {
-    const options: LockOptions =
-      patienceMs === 0 ? { ifAvailable: true } : { signal: AbortSignal.timeout(patienceMs) };
+    const options: LockOptions = patienceMs === 0 ? { ifAvailable: true } : { signal: AbortSignal.timeout(patienceMs) };
     return new Promise((answer) => {
       const held = this.#manager.request(name, options, (lock) => {
         if (lock === null) return answer(null);

@@ -47,10 +47,7 @@ export class ChatClient {
   }
 
   /** Publishes a message. */
-  publish(
-    message: { id: string; text: string; time: LogicalTime; seen: bigint; session: Session },
-    secret: string,
-  ): Promise<Stamped> {
+  publish(message: { id: string; text: string; time: LogicalTime; seen: bigint; session: Session }, secret: string): Promise<Stamped> {
     const { id, text, time, seen, session } = message;
     const request = { sessionToken: session.token, text, logicalTime: time, messageId: id, seenSequence: seen };
     return this.#client.publish(request, callOptions(secret));

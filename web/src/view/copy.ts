@@ -22,7 +22,9 @@ export function copyLines(root: HTMLElement): void {
 
 /** The rows of which some text is selected, in logical order. */
 function selectedRows(root: HTMLElement, selection: Selection): HTMLElement[] {
-  const ranges = Array.from({ length: selection.rangeCount }, (_, index) => selection.getRangeAt(index)).filter((range) => range.intersectsNode(root));
+  const ranges = Array.from({ length: selection.rangeCount }, (_, index) => selection.getRangeAt(index)).filter((range) =>
+    range.intersectsNode(root),
+  );
   if (ranges.length === 0) return [];
   const sections = [...root.children].map((section) =>
     [...section.querySelectorAll<HTMLElement>(".row")].filter((row) => ranges.some((range) => isWithin(row, range))).sort(bySequence),

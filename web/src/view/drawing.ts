@@ -14,7 +14,13 @@ export function heads(diagram: Diagram, selfId: string): SVGElement[] {
   const name = (x: number, text: string, look: string, self: boolean) => {
     const wide = Math.min(diagram.laneWidth - 4, 120);
     const pill = draw("rect", { class: self ? "pill self" : "pill", x: round(x - wide / 2), y: 5, width: wide, height: 22, rx: 11 });
-    return draw("g", { class: look }, draw("title", {}, visible(text)), pill, draw("text", { class: "head", x: round(x), y: 20, "data-room": wide - 8 }, visible(text)));
+    return draw(
+      "g",
+      { class: look },
+      draw("title", {}, visible(text)),
+      pill,
+      draw("text", { class: "head", x: round(x), y: 20, "data-room": wide - 8 }, visible(text)),
+    );
   };
   return [
     draw("text", { class: "moment", x: 30, y: 20 }, "time"),

@@ -59,7 +59,8 @@ function sending({ kind, author }: ChatEvent): string {
 }
 
 function past(event: ChatEvent, causality: Causality, events: readonly ChatEvent[]): string {
-  if (event.kind.type === "left" && event.kind.disconnected) return "In its past: everything before it. The service announced it, because the connection was lost.";
+  if (event.kind.type === "left" && event.kind.disconnected)
+    return "In its past: everything before it. The service announced it, because the connection was lost.";
   const known = causality.known(event);
   const own = events.filter(({ sequence }) => sequence > known);
   const upTo = causality.event(known);
@@ -79,7 +80,12 @@ function concurrent(event: ChatEvent, events: ChatEvent[]): Fact[] {
 function unknown(event: ChatEvent, events: ChatEvent[]): Fact[] {
   if (events.length === 0) return [];
   const named = listed(nearest(events, event));
-  return [{ relation: "unknown", text: `Relation unknown: ${named}. Joins, leaves and messages without seen_sequence do not say what their senders had seen.` }];
+  return [
+    {
+      relation: "unknown",
+      text: `Relation unknown: ${named}. Joins, leaves and messages without seen_sequence do not say what their senders had seen.`,
+    },
+  ];
 }
 
 function nearest(events: ChatEvent[], to: ChatEvent): ChatEvent[] {

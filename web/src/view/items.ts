@@ -69,7 +69,15 @@ export function items(rows: readonly WallRow[], before: ChatEvent | null, segmen
     streak = together ? streak + 1 : 0;
     // By sequence: so names stay where they are when history is loaded above them.
     const continued = together && !(streak >= RUN_MAX && sequence % NAMED_EVERY === 0n);
-    const item: EventItem = { type: "event", key: `${sequence}${continued ? "c" : ""}${earlier ? "e" : ""}`, sequence, event, own, earlier, continued };
+    const item: EventItem = {
+      type: "event",
+      key: `${sequence}${continued ? "c" : ""}${earlier ? "e" : ""}`,
+      sequence,
+      event,
+      own,
+      earlier,
+      continued,
+    };
     if (event.kind.type !== "message" && !own) {
       run.push(item);
     } else {

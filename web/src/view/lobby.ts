@@ -1,8 +1,8 @@
 /** The join form, and why the user is here. */
 
+import { type NameFault, nameFault, nickname } from "../core/name.js";
 import { inWords } from "../core/refusal.js";
 import type { Farewell, State } from "../core/state.js";
-import { characters, wellFormed } from "../core/text.js";
 import { SLOTS } from "../platform/slots.js";
 import type { Commands } from "./commands.js";
 import { byId, setText, show } from "./dom.js";
@@ -96,10 +96,8 @@ export class Lobby {
 
   #submit(): void {
     if (this.#join.disabled) return;
-    const name = wellFormed(this.#name.value).trim();
-    const long = characters(name) - this.#max;
-    const fault =
-      name === "" ? "Please enter a name." : long > 0 ? `A name has at most ${this.#max} characters: ${long} too many.` : "";
+    const name = nickname(this.#name.value);
+    const fault = inPlainWords(nameFault(this.#name.value, this.#max), this.#max);
     this.#complain(this.#name, this.#nameProblem, fault);
     if (fault !== "") return this.#name.focus();
     const secret = this.#secret.value.trim();
@@ -108,6 +106,21 @@ export class Lobby {
     this.#complain(this.#secret, this.#secretProblem, unfit);
     if (unfit !== "") return this.#secret.focus();
     this.#commands.join(name, secret);
+  }
+}
+
+function inPlainWords(fault: NameFault | null, max: number): string {
+  switch (fault?.type) {
+    case "nothing-visible":
+      return "Please enter a name.";
+    case "too-long":
+      return `A name has at most ${max} characters: ${fault.characters - max} too many.`;
+    case "combining-marks":
+      return "A name has at most two combining marks in a row.";
+    case "character":
+      return `The character U+${fault.codePoint.toString(16).toUpperCase().padStart(4, "0")} cannot be part of a name.`;
+    case undefined:
+      return "";
   }
 }
 

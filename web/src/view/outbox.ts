@@ -18,7 +18,12 @@ export interface Desk {
 export function renderOutbox(list: HTMLElement, state: State, at: number, commands: Commands, desk: Desk | null): void {
   const shown = state.outbox.filter((message) => message.progress.at !== "delivered");
   show(list, shown.length > 0);
-  reconcile(list, shown, (message) => `${message.id}-${shape(message)}`, (message) => build(message, commands, desk));
+  reconcile(
+    list,
+    shown,
+    (message) => `${message.id}-${shape(message)}`,
+    (message) => build(message, commands, desk),
+  );
   for (const [index, message] of shown.entries()) {
     const said = list.children[index]?.querySelector<HTMLElement>(".said");
     if (said instanceof HTMLElement) setText(said, progress(message, state, at));

@@ -23,8 +23,17 @@ export class People {
     setText(byId("here-count"), String(roster.length));
     setText(byId("here-title"), `Here now: ${roster.length}`);
     const away = ({ id }: Person) => unreachable.has(id) && id !== self;
-    reconcile(byId("people"), roster, (person) => `${person.id}${away(person) ? " away" : ""}${person.id === self ? " self" : ""}`, (person) => item(person, person.id === self, away(person)));
-    const said = change(roster.filter(({ id }) => id !== self), this.#unreachable, unreachable);
+    reconcile(
+      byId("people"),
+      roster,
+      (person) => `${person.id}${away(person) ? " away" : ""}${person.id === self ? " self" : ""}`,
+      (person) => item(person, person.id === self, away(person)),
+    );
+    const said = change(
+      roster.filter(({ id }) => id !== self),
+      this.#unreachable,
+      unreachable,
+    );
     if (said !== "") setText(byId("people-said"), said);
     this.#roster = roster;
     this.#unreachable = unreachable;

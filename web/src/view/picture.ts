@@ -81,9 +81,13 @@ export class Picture {
       const sequence = (event.target as Element).closest<SVGGElement>(".figure")?.dataset["sequence"];
       if (sequence !== undefined) wishes.choose(BigInt(sequence));
     });
-    this.#scroller.addEventListener("scroll", () => {
-      if (this.#size === sizeOf(this.#scroller)) this.#following = this.#atEnd();
-    }, { passive: true });
+    this.#scroller.addEventListener(
+      "scroll",
+      () => {
+        if (this.#size === sizeOf(this.#scroller)) this.#following = this.#atEnd();
+      },
+      { passive: true },
+    );
     new ResizeObserver(() => {
       this.#size = sizeOf(this.#scroller);
       this.#draw(true);
@@ -134,7 +138,8 @@ export class Picture {
     if (before?.segment.id !== view.segment.id) this.#clear();
     if (!same || resized) this.#lay(view);
     // Where nothing is chosen, nothing has a relation to it.
-    if (view.chosen === null ? before?.chosen !== null : !same || resized || before?.chosen !== view.chosen) this.#relate(view, before?.chosen !== view.chosen, resized);
+    if (view.chosen === null ? before?.chosen !== null : !same || resized || before?.chosen !== view.chosen)
+      this.#relate(view, before?.chosen !== view.chosen, resized);
     this.#shown = view;
     this.#drawnAt = performance.now();
   }
@@ -156,7 +161,10 @@ export class Picture {
     this.#places = placed(this.#places, people);
     const room = this.#scroller.clientWidth;
     const next = diagram({ causality, people, places: this.#places, selfId: segment.selfId, room, before: this.#diagram });
-    for (const [svg, height] of [[this.#heads, HEADS_PX], [this.#plot, next.height]] as const) {
+    for (const [svg, height] of [
+      [this.#heads, HEADS_PX],
+      [this.#plot, next.height],
+    ] as const) {
       svg.setAttribute("width", String(next.width));
       svg.setAttribute("height", String(height));
     }
@@ -172,7 +180,12 @@ export class Picture {
     this.#ground.replaceChildren(...ground(next));
     this.#momentsOf(next);
     this.#figuresOf(next);
-    reconcile(this.#options, next.figures, ({ event }) => `${event.sequence}`, ({ event }) => option(event));
+    reconcile(
+      this.#options,
+      next.figures,
+      ({ event }) => `${event.sequence}`,
+      ({ event }) => option(event),
+    );
     if (next.figures.length > 0) this.#scroller.setAttribute("role", "listbox");
     else this.#scroller.removeAttribute("role");
     setText(byId("picture-size"), extentOf(next));
@@ -243,11 +256,16 @@ export class Picture {
   #say(known: ReturnType<typeof facts>, anew: boolean): void {
     show(byId("picture-help"), known.length === 0);
     show(byId("facts"), known.length > 0);
-    reconcile(byId("facts"), known, ({ relation, text }) => `${relation} ${text}`, ({ relation, text }) => {
-      const sign = make("span", "sign", SIGN[relation]);
-      sign.setAttribute("aria-hidden", "true");
-      return make("li", `fact is-${relation}`, sign, make("span", "", text));
-    });
+    reconcile(
+      byId("facts"),
+      known,
+      ({ relation, text }) => `${relation} ${text}`,
+      ({ relation, text }) => {
+        const sign = make("span", "sign", SIGN[relation]);
+        sign.setAttribute("aria-hidden", "true");
+        return make("li", `fact is-${relation}`, sign, make("span", "", text));
+      },
+    );
     // Read aloud when the user has chosen, and not at each event that comes afterwards.
     if (anew) setText(byId("facts-said"), known.map(({ text }) => text).join(" "));
   }
@@ -289,7 +307,8 @@ export class Picture {
   /** Whoever is at the newest event stays there; for whoever looks further up nothing moves. */
   #settle(next: Diagram): void {
     // What does not fit is scrolled sideways: the service and this page's own lifeline are in the middle.
-    if (this.#diagram?.width !== next.width) this.#scroller.scrollLeft = next.serviceX - next.laneWidth / 2 - this.#scroller.clientWidth / 2;
+    if (this.#diagram?.width !== next.width)
+      this.#scroller.scrollLeft = next.serviceX - next.laneWidth / 2 - this.#scroller.clientWidth / 2;
     if (this.#following) {
       this.#scroller.scrollTop = this.#scroller.scrollHeight;
       return;

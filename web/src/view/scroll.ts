@@ -19,15 +19,19 @@ export class Scroll {
 
   /** Takes over the scroller. */
   constructor() {
-    this.#scroller.addEventListener("scroll", () => {
-      // Neither the browser's own scrolling when the size has changed is the user's, nor is a jump.
-      if (this.#size !== sizeOf(this.#scroller) || this.#scroller.scrollTop === this.#jumpedTo) return;
-      this.#jumpedTo = -1;
-      this.#held = null;
-      this.#following = this.#atBottom();
-      if (this.#following) this.#below = 0;
-      this.#showButton();
-    }, { passive: true });
+    this.#scroller.addEventListener(
+      "scroll",
+      () => {
+        // Neither the browser's own scrolling when the size has changed is the user's, nor is a jump.
+        if (this.#size !== sizeOf(this.#scroller) || this.#scroller.scrollTop === this.#jumpedTo) return;
+        this.#jumpedTo = -1;
+        this.#held = null;
+        this.#following = this.#atBottom();
+        if (this.#following) this.#below = 0;
+        this.#showButton();
+      },
+      { passive: true },
+    );
     this.#button.addEventListener("click", () => {
       this.toBottom();
       this.#scroller.focus({ preventScroll: true });
@@ -72,7 +76,8 @@ export class Scroll {
   }
 
   #hold(): void {
-    const row = this.#held === null ? null : this.#scroller.querySelector(`.segment:last-child .row[data-sequence="${this.#held.sequence}"]`);
+    const row =
+      this.#held === null ? null : this.#scroller.querySelector(`.segment:last-child .row[data-sequence="${this.#held.sequence}"]`);
     if (row === null || this.#held === null) return;
     const moved = row.getBoundingClientRect().top - this.#held.top;
     if (Math.abs(moved) < 1) return;

@@ -141,7 +141,14 @@ export class Transcript {
       section.caption.append(make("h2", "", causeTitle(segment.cause)), make("p", "fine", causeDetail(segment.cause)));
       section.root.classList.add("anew");
     }
-    section.root.append(section.caption, make("div", "load-line", section.load, section.problem), section.past, section.walled, section.log, section.aside);
+    section.root.append(
+      section.caption,
+      make("div", "load-line", section.load, section.problem),
+      section.past,
+      section.walled,
+      section.log,
+      section.aside,
+    );
     this.#sections.set(segment.id, section);
     return section;
   }
@@ -238,7 +245,12 @@ export class Transcript {
     const groups = grouped(all);
     reconcile(list, groups, ({ key }) => key, group);
     groups.forEach(({ items }, index) => {
-      reconcile(list.children[index] as HTMLElement, items, ({ key }) => key, (item) => this.#element(section, item));
+      reconcile(
+        list.children[index] as HTMLElement,
+        items,
+        ({ key }) => key,
+        (item) => this.#element(section, item),
+      );
     });
   }
 
@@ -259,13 +271,18 @@ export class Transcript {
       case "day":
         return dayDivider(item.at);
       case "contradiction":
-        return listItem(item.contradiction.relation === "past" ? "contradiction causal" : "contradiction", contradiction(item.contradiction));
+        return listItem(
+          item.contradiction.relation === "past" ? "contradiction causal" : "contradiction",
+          contradiction(item.contradiction),
+        );
     }
   }
 
   /** Lets folds grow, opens those that a contradiction speaks of, and forgets what is no longer shown. */
   #settle(section: Section, { past, live }: Segment, all: readonly Item[]): void {
-    const spokenOf = new Set(all.flatMap((item) => (item.type === "contradiction" ? [item.contradiction.earlier, item.contradiction.later] : [])));
+    const spokenOf = new Set(
+      all.flatMap((item) => (item.type === "contradiction" ? [item.contradiction.earlier, item.contradiction.later] : [])),
+    );
     const keys = new Set<string>();
     for (const item of all) {
       const known = item.type === "fold" ? section.folds.get(item.key) : undefined;

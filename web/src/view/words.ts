@@ -98,7 +98,8 @@ export function progress(message: Outgoing, state: State, at: number): string {
   switch (how.at) {
     case "queued": {
       if (how.failure === null) return online ? "" : "Not sent yet: will be sent once you are online";
-      if (!online) return message.doubt ? "No answer yet: will be sent again once you are online" : "Not sent yet: will be sent once you are online";
+      if (!online)
+        return message.doubt ? "No answer yet: will be sent again once you are online" : "Not sent yet: will be sent once you are online";
       const wait = how.retryAt > at ? ` Trying again in ${seconds(how.retryAt - at)} s.` : " Trying again.";
       return inWords(how.failure) + wait;
     }

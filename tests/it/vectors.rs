@@ -1,0 +1,197 @@
+//! What the service and the page must agree on, as data: `web/test/vectors.test.ts` reads the same files
+//! (tests/vectors/README.md).
+
+use std::time::{Duration, SystemTime};
+
+use chitchat::chat::{
+    DisplayName, Event, EventKind, LamportClock, LeaveReason, LogicalTime, MessageText, NameFault, Participant,
+    ParticipantId, Refusal, Sequence, SessionKey,
+};
+use chitchat::log::file_name;
+use chitchat::terminal::acts_on_terminal;
+use chitchat::wire::{Reason, Rejection};
+use serde_json::Value;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// The vectors of a file.
+macro_rules! vectors {
+    ($file:literal) => {
+        serde_json::from_str::<Value>(include_str!(concat!("../vectors/", $file))).unwrap()
+    };
+}
+
+fn each(vectors: &Value) -> impl Iterator<Item = &Value> {
+    vectors.as_array().unwrap().iter()
+}
+
+fn text<'v>(vector: &'v Value, field: &str) -> &'v str {
+    vector[field].as_str().unwrap_or_else(|| panic!("{field} in {vector}"))
+}
+
+fn number(vector: &Value, field: &str) -> u64 {
+    text(vector, field).parse().unwrap()
+}
+
+/// The text of a field, as often as `times` says.
+fn repeated(vector: &Value, field: &str, times: &str) -> String {
+    let times = vector[times].as_u64().map_or(1, |times| usize::try_from(times).unwrap());
+    text(vector, field).repeat(times)
+}
+
+#[test]
+fn clock_steps_l1_l2() {
+    for vector in each(&vectors!("clock.json")) {
+        let mut clock = LamportClock::starting_at(LogicalTime(number(vector, "start")));
+        for step in each(&vector["steps"]) {
+            let now = match text(step, "do") {
+                "send" => clock.tick(),
+                "receive" => clock.receive(LogicalTime(number(step, "time"))),
+                other => panic!("{other}"),
+            };
+            assert_eq!(now, LogicalTime(number(step, "after")), "{vector}: {step}");
+        }
+    }
+}
+
+#[test]
+fn texts_s3() {
+    for vector in each(&vectors!("texts.json")) {
+        let given = repeated(vector, "text", "times");
+        let characters = usize::try_from(vector["characters"].as_u64().unwrap()).unwrap();
+        assert_eq!(given.chars().count(), characters, "{vector}");
+        let fault = MessageText::parse(given).err().map(|refusal| Rejection::from(refusal).reason().as_str());
+        assert_eq!(fault, vector["fault"].as_str(), "{vector}");
+    }
+}
+
+#[test]
+fn names_n1_to_n4() {
+    for vector in each(&vectors!("names.json")) {
+        match DisplayName::parse(&repeated(vector, "given", "times")) {
+            Ok(name) => assert_eq!(name.as_str(), repeated(vector, "kept", "kept_times"), "{vector}"),
+            Err(refusal) => assert_eq!(refusal.to_string(), text(vector, "fault"), "{vector}"),
+        }
+    }
+}
+
+/// Of all of Unicode.
+#[test]
+fn unsafe_characters_c5() {
+    let vectors = vectors!("unsafe_characters.json");
+    let code = |digits: &Value| u32::from_str_radix(digits.as_str().unwrap(), 16).unwrap();
+    let ranges: Vec<_> = each(&vectors["ranges"]).map(|range| code(&range[0])..=code(&range[1])).collect();
+    for c in '\0'..=char::MAX {
+        let expected = ranges.iter().any(|range| range.contains(&u32::from(c)));
+        assert_eq!(acts_on_terminal(c), expected, "U+{:04X}", u32::from(c));
+    }
+    for shown in each(&vectors["shown_by_a_page"]).map(code) {
+        assert!(ranges.iter().any(|range| range.contains(&shown)), "U+{shown:04X} is safe anyhow");
+    }
+}
+
+#[test]
+fn log_file_names_g2() {
+    for vector in each(&vectors!("file_names.json")) {
+        let name = repeated(vector, "name", "times");
+        for component in ["client", "browser"] {
+            assert_eq!(file_name(component, &name), format!("{component}-{}", text(vector, "file")));
+        }
+    }
+}
+
+/// Every reason, in the order of the specification's chapter 7.
+#[test]
+fn refusals() {
+    let vectors = vectors!("refusals.json");
+    let mut named: Vec<&str> = Vec::new();
+    for vector in each(&vectors) {
+        let reason = text(vector, "reason");
+        if named.last() != Some(&reason) {
+            named.push(reason);
+        }
+        let status = Status::from(rejection(vector));
+        assert_eq!(Reason::of(&status).map(Reason::as_str), Some(reason), "{vector}");
+        assert_eq!(status.message(), text(vector, "service"), "{vector}");
+        assert_eq!(status.code(), code(text(vector, "code")), "{vector}");
+        let figures = status.get_details_error_info().unwrap().metadata;
+        assert_eq!(serde_json::to_value(figures).unwrap(), vector["figures"], "{vector}");
+    }
+    assert_eq!(named, Reason::all().map(Reason::as_str).collect::<Vec<_>>());
+}
+
+/// The rejection that a vector is about, with its figures.
+fn rejection(vector: &Value) -> Rejection {
+    let figure = |name: &str| number(&vector["figures"], name);
+    let size = |name: &str| usize::try_from(figure(name)).unwrap();
+    match text(vector, "reason") {
+        "TEXT_EMPTY" => Refusal::TextEmpty.into(),
+        "TEXT_TOO_LONG" => Refusal::TextTooLong { characters: size("characters") }.into(),
+        "NAME_INVALID" => Refusal::NameInvalid(NameFault::CombiningMarks).into(),
+        "MESSAGE_ID_TOO_LONG" => Refusal::MessageIdTooLong { bytes: size("bytes") }.into(),
+        "MALFORMED" => Rejection::Malformed("no session".into()),
+        "NAME_TAKEN" => Refusal::NameTaken.into(),
+        "SESSION_UNKNOWN" => Refusal::SessionUnknown.into(),
+        "SECRET_REQUIRED" => Rejection::SecretRequired,
+        "HOST_NOT_ALLOWED" => Rejection::HostNotAllowed,
+        "ORIGIN_NOT_ALLOWED" => Rejection::OriginNotAllowed,
+        "EPOCH_CHANGED" => Rejection::EpochChanged { epoch: text(&vector["figures"], "epoch").into() },
+        "CLOCK_OUT_OF_RANGE" => {
+            let [time, latest] = ["logical_time", "logical_time_max"].map(|name| LogicalTime(figure(name)));
+            Refusal::ClockOutOfRange { time, latest }.into()
+        }
+        "SEQUENCE_OUT_OF_RANGE" => {
+            let [sequence, head] = ["sequence", "head_sequence"].map(|name| Sequence(figure(name)));
+            Refusal::SequenceOutOfRange { sequence, head }.into()
+        }
+        "RATE_LIMITED" => Rejection::RateLimited { retry_after: Duration::from_millis(250) },
+        "CONVERSATION_FULL" if vector["figures"]["participants_max"].is_null() => {
+            Rejection::ShareTaken { participants_per_address_max: size("participants_per_address_max") }
+        }
+        "CONVERSATION_FULL" => Rejection::ConversationFull { participants_max: size("participants_max") },
+        "SLOW_CONSUMER" => Rejection::SlowConsumer { stall: Duration::from_millis(figure("stall_milliseconds")) },
+        "REPLACED" => Rejection::Replaced,
+        "SHUTTING_DOWN" => Rejection::ShuttingDown,
+        "JOURNAL_UNAVAILABLE" => Rejection::JournalUnavailable,
+        other => panic!("the service has no reason {other}"),
+    }
+}
+
+/// A status code by the name that the specification uses.
+fn code(name: &str) -> Code {
+    (0..=16)
+        .map(Code::from_i32)
+        .find(|code| format!("{code:?}") == camel(name))
+        .unwrap_or_else(|| panic!("{name}"))
+}
+
+fn camel(name: &str) -> String {
+    let word = |word: &str| word[..1].to_owned() + &word[1..].to_lowercase();
+    name.split('_').map(word).collect()
+}
+
+#[test]
+fn sentences_s5_s6() {
+    for vector in each(&vectors!("memberships.json")) {
+        let kind = match text(vector, "kind") {
+            "joined" => EventKind::Joined { session: SessionKey([0; 32]) },
+            _ => EventKind::Left { reason: leave_reason(text(vector, "reason")) },
+        };
+        let name = DisplayName::parse(text(vector, "name")).unwrap();
+        let logical_time = LogicalTime(number(vector, "logical_time"));
+        let event = Event {
+            sequence: Sequence(7),
+            logical_time,
+            sent_logical_time: LogicalTime(0),
+            recorded_at: SystemTime::UNIX_EPOCH,
+            participant: Participant { id: ParticipantId(Sequence(1)), display_name: name },
+            kind,
+        };
+        assert_eq!(event.content(), text(vector, "sentence"));
+    }
+}
+
+fn leave_reason(name: &str) -> LeaveReason {
+    let reasons = [LeaveReason::Requested, LeaveReason::Disconnected];
+    reasons.into_iter().find(|reason| reason.as_str() == name).unwrap()
+}

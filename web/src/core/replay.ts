@@ -1,0 +1,167 @@
+/**
+ * A recorded run: the events of the conversation, and when each participant received them, from the logs of the service
+ * and of participants. The service's records come first; without its log, what participants were delivered is as good.
+ */
+
+import type { LogicalTime } from "./clock.js";
+import type { ChatEvent, EventKind, Person } from "./event.js";
+import { type LogRecord, toRecord } from "./replay-log.js";
+
+/** A log that was read. */
+export interface LogFile {
+  readonly name: string;
+  /** How many of its lines are log records. */
+  readonly records: number;
+  /** How many are not, and the first of them, counted from 1; null where there is none. */
+  readonly strange: number;
+  readonly firstStrange: number | null;
+}
+
+/** What the logs tell of one epoch. */
+export interface Conversation {
+  readonly epoch: string;
+  /** In the order of the service. */
+  readonly events: readonly ChatEvent[];
+  /** How many events there must have been between the first and the last that no log has. */
+  readonly missing: number;
+  /** The participants whose logs say when they received what: by their ids, the clock after each delivery, by sequence. */
+  readonly receipts: ReadonlyMap<string, ReadonlyMap<number, LogicalTime>>;
+  /** The participants that have such a log, in the order of joining. */
+  readonly readers: readonly Person[];
+}
+
+/** A recorded run. */
+export interface Run {
+  readonly files: readonly LogFile[];
+  /** One for each journal that the logs speak of, the earliest first. Those without any event are left out. */
+  readonly conversations: readonly Conversation[];
+}
+
+interface Draft {
+  readonly at: number;
+  readonly events: Map<number, ChatEvent>;
+  readonly receipts: Map<string, Map<number, LogicalTime>>;
+  readonly people: Map<string, Person>;
+}
+
+const BROADCASTS: ReadonlySet<string> = new Set(["join_broadcast", "message_broadcast", "leave_broadcast"]);
+
+/** Puts a run together, line by line. */
+export class RunBuilder {
+  readonly #drafts = new Map<string, Draft>();
+  readonly #files: LogFile[] = [];
+
+  /** Begins a log. The segments of a rotated log count as logs of their own, each with its records. */
+  file(name: string): LogReader {
+    const reader = new LogReader((record, owner) => this.#take(record, owner));
+    this.#readers.push({ name, reader });
+    return reader;
+  }
+
+  readonly #readers: { readonly name: string; readonly reader: LogReader }[] = [];
+
+  /** What all the logs tell. */
+  finish(): Run {
+    for (const { name, reader } of this.#readers.splice(0)) this.#files.push({ name, ...reader.counts });
+    const drafts = [...this.#drafts].filter(([, { events }]) => events.size > 0).sort(([, a], [, b]) => a.at - b.at);
+    return { files: this.#files, conversations: drafts.map(([epoch, draft]) => conversation(epoch, draft)) };
+  }
+
+  #take(record: LogRecord, owner: string): void {
+    const delivered = record.event === "event_delivered" && record.component !== "server";
+    if ((!delivered && !BROADCASTS.has(record.event)) || record.sequence === 0) return;
+    const draft = this.#draft(record);
+    const known = draft.events.get(record.sequence);
+    const event = delivered && known !== undefined ? known : toEvent(record, draft.people);
+    if (event === null) return;
+    // What the service says counts more than what somebody was delivered.
+    if (event !== known) draft.events.set(record.sequence, event);
+    if (!delivered || owner === "") return;
+    let receipts = draft.receipts.get(owner);
+    if (receipts === undefined) draft.receipts.set(owner, (receipts = new Map()));
+    receipts.set(record.sequence, record.localTime);
+  }
+
+  #draft({ epoch, at }: LogRecord): Draft {
+    const known = this.#drafts.get(epoch);
+    if (known !== undefined) return known;
+    const draft: Draft = { at, events: new Map(), receipts: new Map(), people: new Map() };
+    this.#drafts.set(epoch, draft);
+    return draft;
+  }
+}
+
+/** Reads one log. */
+export class LogReader {
+  readonly #take: (record: LogRecord, owner: string) => void;
+  /** Whose log it is at this point: a process may take part under one identity after another. */
+  #owner = "";
+  #line = 0;
+  #records = 0;
+  #strange = 0;
+  #firstStrange: number | null = null;
+
+  constructor(take: (record: LogRecord, owner: string) => void) {
+    this.#take = take;
+  }
+
+  /** Takes the next line. Empty lines are no records, and not strange either. */
+  line(line: string): void {
+    this.#line += 1;
+    if (line.trim() === "") return;
+    const record = toRecord(line);
+    if (record === null) {
+      this.#strange += 1;
+      this.#firstStrange ??= this.#line;
+      return;
+    }
+    this.#records += 1;
+    if (record.event === "connected" || record.event === "resumed") this.#owner = record.participantId;
+    // The first segment of a rotated log may be missing: what a process publishes is its own.
+    else if (this.#owner === "" && record.event.startsWith("publish_")) this.#owner = record.participantId;
+    this.#take(record, this.#owner);
+  }
+
+  /** What it has read. */
+  get counts(): Omit<LogFile, "name"> {
+    return { records: this.#records, strange: this.#strange, firstStrange: this.#firstStrange };
+  }
+}
+
+function toEvent(record: LogRecord, people: Map<string, Person>): ChatEvent | null {
+  const kind = toKind(record);
+  if (kind === null) return null;
+  let author = people.get(record.participantId);
+  if (author === undefined) people.set(record.participantId, (author = { id: record.participantId, name: record.name }));
+  return {
+    sequence: BigInt(record.sequence),
+    logicalTime: record.logicalTime,
+    content: record.content,
+    author,
+    recordedAt: record.at,
+    receipt: null,
+    chainHash: "",
+    kind,
+  };
+}
+
+function toKind({ kind, reason, messageId, sentLogicalTime, seenSequence }: LogRecord): EventKind | null {
+  switch (kind) {
+    case "joined":
+      return { type: "joined" };
+    case "left":
+      return { type: "left", disconnected: reason === "DISCONNECTED" };
+    case "message":
+      return { type: "message", messageId, sentLogicalTime, seenSequence };
+    default:
+      return null;
+  }
+}
+
+function conversation(epoch: string, { events, receipts, people }: Draft): Conversation {
+  const sequences = Float64Array.from(events.keys()).sort();
+  const ordered = Array.from(sequences, (sequence) => events.get(sequence)!);
+  const [first = 0, last = -1] = [sequences[0], sequences[sequences.length - 1]];
+  const readers = [...people.values()].filter(({ id }) => receipts.has(id));
+  return { epoch, events: ordered, missing: last - first + 1 - ordered.length, receipts, readers };
+}

@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Causality } from "../src/core/causality.js";
+import { toLine } from "../src/core/log.js";
+import type { RecordEvent } from "../src/core/record.js";
+import type { LogRecord } from "../src/core/step.js";
+import { RunBuilder } from "../src/core/replay.js";
+import { toRecord } from "../src/core/replay-log.js";
+import { toHash, toPlace } from "../src/core/replay-place.js";
+import { Replay, WINDOW } from "../src/core/replay-view.js";
+import { hasEarlier } from "../src/core/history.js";
+
+const AT = "2026-11-26T03:21:39.140965Z";
+
+/** A record of the service. */
+function broadcast(sequence: number, kind: string, more: Record<string, unknown> = {}): string {
+  const event = { joined: "join_broadcast", left: "leave_broadcast" }[kind] ?? "message_broadcast";
+  const fields = {
+    epoch: "e1",
+    participant_id: "p1",
+    display_name: "alice",
+    sequence,
+    logical_time: 3 * sequence,
+    kind,
+    content: `${kind} ${sequence}`,
+  };
+  return JSON.stringify({ timestamp: AT, component: "server", event, ...fields, ...more });
+}
+
+/** The run that some logs tell of, each a list of lines. */
+function runOf(logs: Record<string, string[]>) {
+  const builder = new RunBuilder();
+  for (const [name, lines] of Object.entries(logs)) {
+    const reader = builder.file(name);
+    for (const line of lines) reader.line(line);
+  }
+  return builder.finish();
+}
+
+/** A record as the page writes it, of some of its fields. */
+const line = (event: RecordEvent, fields: object) => toLine(0, "r", { event, fields } as LogRecord);
+
+test("a line that is no record is counted and skipped, whatever it is", () => {
+  const strange = [
+    "not JSON",
+    "[1]",
+    "null",
+    "7",
+    '"text"',
+    "{}",
+    '{"event":"x"}',
+    `{"timestamp":"soon","component":"server","event":"x"}`,
+    broadcast(2, "message").slice(0, 40),
+  ];
+  const { files, conversations } = runOf({ "server.jsonl": [broadcast(1, "joined"), "", ...strange, broadcast(2, "message"), ""] });
+  assert.deepEqual(files, [{ name: "server.jsonl", records: 2, strange: strange.length, firstStrange: 3 }]);
+  assert.deepEqual(
+    conversations.map(({ events }) => events.map(({ content }) => content)),
+    [["joined 1", "message 2"]],
+  );
+  const none = runOf({ "notes.txt": ["hello"] });
+  assert.deepEqual(none.conversations, []);
+});
+
+test("numbers of 64 bits keep all their digits, and texts that look like them stay texts", () => {
+  const content = '"logical_time":1234567890123456789,';
+  const text = line("event_delivered", { sequence: 7n, logical_time: (1n << 63n) - 1n, local_time: (1n << 53n) + 1n, content });
+  const record = toRecord(text);
+  assert.deepEqual(
+    [record?.sequence, record?.logicalTime, record?.localTime, record?.content],
+    [7, (1n << 63n) - 1n, (1n << 53n) + 1n, content],
+  );
+});
+
+test("an event is what the service says, in its order, and participants say when they received it", () => {
+  const delivered = (sequence: number, local: bigint, author = "p1") =>
+    line("event_delivered", {
+      epoch: "e1",
+      participant_id: author,
+      display_name: "x",
+      sequence: BigInt(sequence),
+      logical_time: 1n,
+      local_time: local,
+      kind: "message",
+      content: "other",
+    });
+  const { conversations } = runOf({
+    "client-bob.jsonl": [
+      line("connected", { epoch: "e1", participant_id: "p2", sequence: 2n, local_time: 4n }),
+      delivered(2, 8n),
+      delivered(3, 12n),
+      delivered(5, 20n),
+    ],
+    "server.jsonl": [
+      broadcast(3, "left", { reason: "DISCONNECTED" }),
+      broadcast(1, "joined"),
+      broadcast(2, "joined", { participant_id: "p2", display_name: "bob" }),
+    ],
+  });
+  const [one] = conversations;
+  assert.deepEqual(
+    one?.events.map(({ sequence, content }) => [sequence, content]),
+    [
+      [1n, "joined 1"],
+      [2n, "joined 2"],
+      [3n, "left 3"],
+      [5n, "other"],
+    ],
+  );
+  assert.equal(one?.missing, 1);
+  assert.deepEqual(one?.events[2]?.kind, { type: "left", disconnected: true });
+  assert.deepEqual(
+    [...one!.receipts.get("p2")!],
+    [
+      [2, 8n],
+      [3, 12n],
+      [5, 20n],
+    ],
+  );
+  assert.deepEqual(one?.readers, [{ id: "p2", name: "bob" }]);
+});
+
+test("each epoch is a conversation of its own, in the order of time", () => {
+  const { conversations } = runOf({
+    "server.jsonl": [
+      broadcast(1, "joined", { epoch: "e2", timestamp: "2026-11-27T00:00:00Z" }),
+      broadcast(1, "joined"),
+      broadcast(2, "message"),
+    ],
+  });
+  assert.deepEqual(
+    conversations.map(({ epoch, events }) => [epoch, events.length]),
+    [
+      ["e1", 2],
+      ["e2", 1],
+    ],
+  );
+});
+
+test("a moment shows what had happened, to whom, and who was here", () => {
+  const many = Array.from({ length: 400 }, (_, index) => broadcast(index + 1, "message", { participant_id: "p9", display_name: "zoe" }));
+  const { conversations } = runOf({
+    "server.jsonl": [...many, broadcast(401, "joined"), broadcast(402, "left"), broadcast(404, "message")],
+  });
+  const replay = new Replay(conversations[0]!, 1);
+  const at = (index: number, earlier = 0) => replay.state({ index, reader: "", earlier });
+  const shown = (index: number, earlier = 0) => at(index, earlier).segments[0]!.past.map(({ sequence }) => Number(sequence));
+  assert.deepEqual(shown(0), [1]);
+  assert.equal(shown(379).length >= WINDOW && shown(379).length < 2 * WINDOW, true);
+  assert.equal(shown(379).at(-1), 380);
+  assert.deepEqual([hasEarlier(at(379)), hasEarlier(at(20)), shown(379, 1_000)[0]], [true, false, 1]);
+  assert.deepEqual(
+    [399, 400, 401].map((index) => at(index).roster.map(({ name }) => name)),
+    [[], ["alice"], []],
+  );
+  assert.deepEqual(
+    [1n, 380n, 403n, 404n, 999n].map((sequence) => replay.indexOf(sequence)),
+    [0, 379, 401, 402, 402],
+  );
+});
+
+test("the events of a reader are the same objects at each moment, so that what is shown only grows", () => {
+  const delivered = line("event_delivered", {
+    epoch: "e1",
+    participant_id: "p1",
+    sequence: 1n,
+    logical_time: 3n,
+    local_time: 5n,
+    kind: "joined",
+    content: "joined 1",
+  });
+  const { conversations } = runOf({
+    "server.jsonl": [broadcast(1, "joined"), broadcast(2, "message", { sent_logical_time: 4, seen_sequence: 1 })],
+    "browser-alice.jsonl": [line("connected", { epoch: "e1", participant_id: "p1" }), delivered],
+  });
+  const replay = new Replay(conversations[0]!, 1);
+  const [first, second] = [0, 1].map((index) => replay.state({ index, reader: "p1", earlier: 0 }).segments[0]!);
+  assert.deepEqual(
+    second!.past.map(({ receipt }) => receipt),
+    [5n, null],
+  );
+  assert.ok(first!.past[0] === second!.past[0]);
+  assert.equal(Causality.of(second!.past).precedes(second!.past[0]!, second!.past[1]!), true);
+});
+
+test("an address names a run and an event", () => {
+  const check = (hash: string, run: string, event: bigint | null) => assert.deepEqual(toPlace(hash), { run, event });
+  check("#run=example&event=11", "example", 11n);
+  check("#run", "", null);
+  check("#run&event=7", "", 7n);
+  check("#run=example&event=x", "example", null);
+  assert.deepEqual([toPlace(""), toPlace("#"), toPlace("#other=1")], [null, null, null]);
+  for (const hash of ["#run=example&event=11", "#run", "#run&event=7", "#run=example"]) assert.equal(toHash(toPlace(hash)!), hash);
+});
