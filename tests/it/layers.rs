@@ -18,7 +18,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("record", &["chat", "terminal"]),
     ("server", &["chat", "journal", "record", "wire"]),
     ("client", &["chat", "record", "terminal", "wire"]),
-    ("cli", &["chat", "client", "journal", "record", "server", "terminal", "trace", "wire"]),
+    ("load", &["chat", "wire"]),
+    ("cli", &["chat", "client", "journal", "load", "record", "server", "terminal", "trace", "wire"]),
     ("main", &["cli"]),
 ];
 
