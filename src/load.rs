@@ -92,25 +92,29 @@ pub enum Phase {
 /// Is told the phase, how much of it is done, and how much there is.
 pub type Progress<'a> = &'a mut (dyn FnMut(Phase, u64, u64) + Send);
 
-/// What came of a run.
+/// What a run has shown.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct Measured {
     /// The figures.
     pub summary: Summary,
     /// Why the first stream that ended too early did so.
     pub first_end: Option<Arc<CallFailure>>,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What it has shown, or why it could not be made. Wrong deliveries are no error: the [`Summary`] has them.
+    pub measured: Result<Measured, LoadError>,
     /// Why the first participant that could not leave could not: it leaves when the grace period is over.
     pub first_failed_leave: Option<CallFailure>,
 }
 
 /// Makes a run. Tells `progress` how far it is. Whatever becomes of it, those who have joined
-/// leave.
-///
-/// # Errors
-/// [`LoadError`]: it could not be made. One that was made and showed wrong deliveries is a [`Summary`].
-pub async fn run(plan: Plan, service: Service, id: u32, progress: Progress<'_>) -> Result<Outcome, LoadError> {
+/// leave. `id` tells the run from others at the same service.
+pub async fn run(plan: Plan, service: Service, id: u32, progress: Progress<'_>) -> Outcome {
     let mut crowd = Crowd::new(Run::new(plan, id), service);
     let measured = crowd.measure(progress).await;
     let first_failed_leave = crowd.leave(progress).await;
-    measured.map(|(summary, first_end)| Outcome { summary, first_end, first_failed_leave })
+    Outcome { measured, first_failed_leave }
 }

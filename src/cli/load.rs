@@ -131,28 +131,25 @@ impl LoadArgs {
         })
         .await;
         drop(shown);
-        let outcome = outcome?;
-        if let Some(end) = &outcome.first_end {
-            notice(&format!("chitchat: a stream ended before the run did: {end}"));
-        }
         if let Some(failure) = &outcome.first_failed_leave {
             notice(&format!(
                 "chitchat: a participant could not leave, and will when its grace period ends: {failure}"
             ));
         }
-        let line = json_line(&outcome.summary)?;
+        let measured = outcome.measured?;
+        if let Some(end) = &measured.first_end {
+            notice(&format!("chitchat: a stream ended before the run did: {end}"));
+        }
+        let summary = measured.summary;
+        let line = json_line(&summary)?;
         io::stdout().write_all(format!("{line}\n").as_bytes()).map_err(of_output)?;
-        if outcome.summary.is_right() {
+        if summary.is_right() {
             return Ok(ExitCode::SUCCESS);
         }
-        let faults = outcome.summary.faults;
+        let faults = summary.faults;
         notice(&format!(
             "chitchat: of {} deliveries, {} are missing, {} doubled, {} out of order, {} altered",
-            outcome.summary.deliveries_expected,
-            faults.missing,
-            faults.doubled,
-            faults.out_of_order,
-            faults.altered
+            summary.deliveries_expected, faults.missing, faults.doubled, faults.out_of_order, faults.altered
         ));
         Ok(ExitCode::from(FAILURE))
     }

@@ -1,7 +1,7 @@
 //! The course of a run: all join, some publish, everybody leaves.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
@@ -15,7 +15,7 @@ use super::process::WatchedProcess;
 use super::reader::ReaderOutcome;
 use super::run::Run;
 use super::summary::{Latencies, ServerUse, Summary, per_second, rounded};
-use super::{Phase, Progress};
+use super::{Measured, Phase, Progress};
 
 /// How often the coordinator looks whether the slowest reader is there.
 const LOOK: Duration = Duration::from_millis(5);
@@ -40,9 +40,6 @@ struct Published {
     cpu: Option<[Duration; 2]>,
 }
 
-/// The figures, and why the first stream that ended too early did so.
-type Measured = (Summary, Option<Arc<CallFailure>>);
-
 /// What a task returns. A task that panics has the run panic.
 fn returned<T>(task: Result<T, JoinError>) -> T {
     task.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
@@ -62,7 +59,7 @@ impl Crowd {
         self.began = Instant::now();
         self.join(progress).await?;
         let joined = self.began.elapsed();
-        let last_join = self.participants.iter().map(|one| one.reader.position()).max().unwrap_or(0);
+        let last_join = self.participants.iter().map(|participant| participant.joined_at).max().unwrap_or(0);
         self.wait_for(last_join, &mut |_| {}).await;
         let caught_up = self.began.elapsed();
         sleep(self.run.plan.settle).await;
@@ -105,11 +102,22 @@ impl Crowd {
                 progress(Phase::Delivering, crowd.deliveries(), total);
             }
         };
+        let mut failed = None;
         while !publishing.is_empty() {
             tokio::select! {
-                Some(ended) = publishing.join_next() => returned(ended)?,
+                Some(ended) = publishing.join_next() => {
+                    if let Err(error) = returned(ended) {
+                        failed.get_or_insert(error);
+                        // The others wait for their answers: a service takes many requests that are called off at once
+                        // for an attack, and closes the connection.
+                        next.store(plan.messages, Ordering::Relaxed);
+                    }
+                }
                 () = sleep(REPORT) => report(self),
             }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         let acknowledged = Instant::now();
         self.wait_for(self.run.last_acknowledged(), &mut report).await;
@@ -187,7 +195,7 @@ impl Crowd {
             streams_ended: ended.len() as u64,
             server: used.map(|(memory, cpu)| ServerUse::new(cpu, memory, plan, deliveries)),
         };
-        (summary, ended.into_iter().next())
+        Measured { summary, first_end: ended.into_iter().next() }
     }
 
     /// Everybody leaves. First all streams are given up, so that nobody is sent that the others have left. Answers why

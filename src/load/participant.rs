@@ -32,7 +32,7 @@ pub struct Participant {
     /// Its Lamport clock.
     clock: AtomicU64,
     /// The newest event when it joined.
-    joined_at: u64,
+    pub joined_at: u64,
     _task: AbortOnDropHandle<()>,
 }
 
