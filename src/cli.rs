@@ -10,6 +10,7 @@ mod journal;
 mod limits;
 mod lines;
 mod listen;
+mod load;
 mod logs;
 mod manual;
 mod network;
@@ -49,6 +50,7 @@ enum CliCommand {
     Serve(Box<serve::ServeArgs>),
     Join(join::JoinArgs),
     Send(send::SendArgs),
+    Load(load::LoadArgs),
     Journal(journal::JournalArgs),
     Verify(verify::VerifyArgs),
     Diagram(diagram::DiagramArgs),
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
         Ok(CliCommand::Serve(serve)) => run(async { serve.run().await.map(|()| ExitCode::SUCCESS) }),
         Ok(CliCommand::Join(join)) => run(join.run()),
         Ok(CliCommand::Send(send)) => run(send.run()),
+        Ok(CliCommand::Load(load)) => run(load.run()),
         Ok(CliCommand::Journal(journal)) => run(journal.run()),
         Ok(CliCommand::Verify(verify)) => verify.run(),
         Ok(CliCommand::Diagram(diagram)) => diagram.run(),
@@ -199,10 +202,11 @@ mod tests {
     }
 
     /// Options whose help says more in one of two subcommands, about one and the same thing.
-    const SAME_THING: [(&str, [&str; 2]); 4] = [
+    const SAME_THING: [(&str, [&str; 2]); 5] = [
         ("log-dir", ["serve", "join"]),
         ("log-dir", ["serve", "send"]),
         ("secret-file", ["serve", "join"]),
+        ("secret-file", ["serve", "load"]),
         ("secret-file", ["serve", "send"]),
     ];
 

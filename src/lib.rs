@@ -15,6 +15,7 @@
 //! | [`journal`] | the durable, ordered record; persist, then tell | know who listens |
 //! | [`server`] | engine, feed, streams, and the one port | hold a lock while it waits; keep a queue for a slow reader |
 //! | [`client`] | a participant: the connection with resume, the session | lose a message without saying so |
+//! | [`load`] | load against a running service, with every delivery checked | more for a delivery than it must |
 //! | [`trace`] | what the logs prove, and their picture | I/O, async, the machine's clock |
 //! | [`log`], [`terminal`] | log records; what may reach a terminal | write a secret; write received text raw |
 //! | [`cli`] | the command line: options → a call of the library | anything that a test could not call |
@@ -29,6 +30,7 @@ pub mod chat;
 pub mod cli;
 pub mod client;
 pub mod journal;
+pub mod load;
 pub mod log;
 pub mod server;
 pub mod terminal;

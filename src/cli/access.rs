@@ -60,7 +60,8 @@ pub(super) fn display_name(name: &str) -> Result<DisplayName, String> {
     DisplayName::parse(name).map_err(|refusal| refusal.to_string())
 }
 
-fn server(url: &str) -> Result<String, String> {
+/// The URL of a service.
+pub(super) fn server(url: &str) -> Result<String, String> {
     client::check_address(url).map(|()| url.to_owned()).map_err(|error| match error {
         JoinError::Address { why, .. } => why,
         error => error.to_string(),

@@ -18,7 +18,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("trace", &["chat", "log", "terminal"]),
     ("server", &["chat", "journal", "log", "wire"]),
     ("client", &["chat", "log", "terminal", "wire"]),
-    ("cli", &["chat", "client", "journal", "log", "server", "terminal", "trace", "wire"]),
+    ("load", &["chat", "wire"]),
+    ("cli", &["chat", "client", "journal", "load", "log", "server", "terminal", "trace", "wire"]),
     ("main", &["cli"]),
 ];
 

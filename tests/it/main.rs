@@ -11,6 +11,7 @@
 //! | [`log_holes`] | logs on a disk that was full for a while |
 //! | [`backfill`] | the service's log after a crash |
 //! | [`kill_loop`] | the service killed again and again under load |
+//! | [`load`] | `chitchat load`: deliveries counted, wrong ones found, limits named |
 //! | [`far_behind`] | a reader that was away for longer than the feed reaches |
 //! | [`presence`] | who is connected, between the events |
 //! | [`processes`] | one service and its clients fed from pipes: joins, messages, leaves |
@@ -77,6 +78,7 @@ mod kill_loop;
 mod layers;
 mod leaving;
 mod lies;
+mod load;
 mod log_holes;
 mod logs;
 mod operators;

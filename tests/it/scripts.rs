@@ -178,6 +178,7 @@ fn an_empty_variable_is_one_that_is_not_set() {
         (&["serve", "--listen", "192.0.2.1:1"][..], 1),
         (&["join", "ann", "-s", &url, "--log-dir", logs], 1),
         (&["send", "-n", "ann", "-s", &url, "--log-dir", logs, "hello"], 1),
+        (&["load", "-s", &url], 1),
         (&["verify", "nothing.jsonl"], 2),
         (&["diagram", "nothing.jsonl"], 2),
     ] {

@@ -99,6 +99,31 @@ fn wrong_usage_exits_2_before_anything_starts() {
     check_wrong(&["join", "--name", "alice", "--plain", "--json"], &[], "--json");
 }
 
+/// A load is for a service on this machine, unless its operator insists.
+#[test]
+fn a_load_on_others_is_wrong_usage() {
+    for server in ["http://192.0.2.1:50051", "http://[2001:db8::1]:50051"] {
+        check_wrong(&["load", "--server", server], &[], "--yes-really");
+    }
+    check_wrong(&["load", "--server", "https://127.0.0.1:50051"], &[], "--server");
+    check_wrong(&["load", "--participants", "2", "--publishers", "3"], &[], "--publishers");
+    for (option, values) in [
+        ("--participants", ["0", "26709"]),
+        ("--messages", ["-1", "10000001"]),
+        ("--publishers", ["0", "many"]),
+        ("--in-flight", ["0", "101"]),
+        ("--text-characters", ["0", "129"]),
+        ("--joins-in-parallel", ["0", "4097"]),
+        ("--interval", ["0s", "5"]),
+        ("--settle", ["0s", "soon"]),
+        ("--server-pid", ["-1", "chitchat"]),
+    ] {
+        for value in values {
+            check_wrong(&["load", &format!("{option}={value}")], &[], option);
+        }
+    }
+}
+
 #[test]
 fn a_wrong_setting_in_the_environment_is_wrong_usage_too() {
     check_wrong(&["serve"], &[("CHITCHAT_GRACE", "soon")], "--grace");
@@ -159,6 +184,7 @@ fn help_and_version_are_there_for_everything() {
         (&["--help"][..], "join"),
         (&["serve", "--help"], "--participants-max"),
         (&["join", "--help"], "--json"),
+        (&["load", "--help"], "--in-flight"),
         (&["--version"], env!("CARGO_PKG_VERSION")),
     ] {
         let ended = run(folder.path(), arguments, &[]).succeeded();
@@ -170,7 +196,7 @@ fn help_and_version_are_there_for_everything() {
 #[test]
 fn completions_and_the_manual_have_every_command() {
     let folder = tempfile::tempdir().unwrap();
-    let commands = ["serve", "join", "send", "journal", "verify", "diagram"];
+    let commands = ["serve", "join", "send", "load", "journal", "verify", "diagram"];
     for arguments in [
         &["man"][..],
         &["completions", "bash"],

@@ -1,0 +1,120 @@
+//! Bounded load against a running service: participants join, some publish, all read, and every delivery is checked.
+//!
+//! A reader has a connection and a task of its own, as a real one would, and does as little as can be for a delivery:
+//! it looks at the sequence and the message id, and decodes one message of 64. So ten thousand fit beside the service
+//! on two processors, and what is measured is the service.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `crowd` | the course of a run: all join, some publish, everybody leaves |
+//! | [`run`] | what all tasks share: the plan, the messages, latencies |
+//! | `participant` | joins, publishes, leaves |
+//! | [`reader`] | the task of a connection |
+//! | [`connection`] | gRPC over HTTP/2 |
+//! | [`scan`], [`check`] | fields of a frame without decoding it; order and content of what came |
+//! | [`process`] | the service's processor time and memory |
+//! | [`summary`], [`error`] | how it ended |
+
+pub mod check;
+pub mod connection;
+mod crowd;
+pub mod error;
+mod participant;
+pub mod process;
+pub mod reader;
+pub mod run;
+pub mod scan;
+pub mod summary;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connection::Service;
+use crowd::Crowd;
+use error::{CallFailure, LoadError};
+use process::WatchedProcess;
+use run::Run;
+use summary::Summary;
+
+/// What a run does.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How many join, each on a connection of its own.
+    pub participants: usize,
+    /// How many of them publish: the first ones.
+    pub publishers: usize,
+    /// How many publishes each publisher has under way at a time.
+    pub in_flight: usize,
+    /// How many messages are published in all.
+    pub messages: u64,
+    /// A publish is due every so often, all publishers together; without it, as soon as there is room.
+    pub interval: Option<Duration>,
+    /// How many characters a message has: 1 to 128.
+    pub text_characters: usize,
+    /// How many join at a time.
+    pub joins_in_parallel: usize,
+    /// Whether participants keep their streams. Without them nothing is delivered, and publishing is measured alone.
+    pub streams: bool,
+    /// How long to wait between the last join and the first publish, until memory is what it is at rest.
+    pub settle: Duration,
+    /// The process of the service, if it is to be watched.
+    pub server: Option<WatchedProcess>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            participants: 10,
+            publishers: 1,
+            in_flight: 1,
+            messages: 50,
+            interval: None,
+            text_characters: 64,
+            joins_in_parallel: 64,
+            streams: true,
+            settle: Duration::ZERO,
+            server: None,
+        }
+    }
+}
+
+/// What a run is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// So many of the participants have joined.
+    Joining,
+    /// So many of the deliveries have been made.
+    Delivering,
+    /// So many of the participants have left.
+    Leaving,
+}
+
+/// Is told the phase, how much of it is done, and how much there is.
+pub type Progress<'a> = &'a mut (dyn FnMut(Phase, u64, u64) + Send);
+
+/// What a run has shown.
+#[derive(Debug)]
+pub struct Measured {
+    /// The figures.
+    pub summary: Summary,
+    /// Why the first stream that ended too early did so.
+    pub first_end: Option<Arc<CallFailure>>,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What it has shown, or why it could not be made. Wrong deliveries are no error: the [`Summary`] has them.
+    pub measured: Result<Measured, LoadError>,
+    /// Why the first participant that could not leave could not: it leaves when the grace period is over.
+    pub first_failed_leave: Option<CallFailure>,
+}
+
+/// Makes a run. Tells `progress` how far it is. Whatever becomes of it, those who have joined
+/// leave. `id` tells the run from others at the same service.
+pub async fn run(plan: Plan, service: Service, id: u32, progress: Progress<'_>) -> Outcome {
+    let mut crowd = Crowd::new(Run::new(plan, id), service);
+    let measured = crowd.measure(progress).await;
+    let first_failed_leave = crowd.leave(progress).await;
+    Outcome { measured, first_failed_leave }
+}

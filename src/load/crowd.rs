@@ -1,0 +1,261 @@
+//! The course of a run: all join, some publish, everybody leaves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep};
+
+use super::check::Faults;
+use super::connection::Service;
+use super::error::{CallFailure, LoadError};
+use super::participant::{PATIENCE, Participant};
+use super::process::WatchedProcess;
+use super::reader::ReaderOutcome;
+use super::run::Run;
+use super::summary::{Latencies, ServerUse, Summary, per_second, rounded};
+use super::{Measured, Phase, Progress};
+
+/// How often the coordinator looks whether the slowest reader is there.
+const LOOK: Duration = Duration::from_millis(5);
+/// How often it says how far it is, which takes a look at all readers.
+const REPORT: Duration = Duration::from_millis(500);
+/// How many leave at a time.
+const LEAVES_IN_PARALLEL: usize = 256;
+
+/// All participants of a run.
+pub struct Crowd {
+    run: Arc<Run>,
+    service: Arc<Service>,
+    /// In the order of their numbers once all have joined.
+    participants: Vec<Arc<Participant>>,
+    began: Instant,
+}
+
+/// When publishing began and ended, and the processor time of the service before and after.
+struct Published {
+    first: Instant,
+    acknowledged: Instant,
+    cpu: Option<[Duration; 2]>,
+}
+
+/// What a task returns. A task that panics has the run panic.
+fn returned<T>(task: Result<T, JoinError>) -> T {
+    task.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+impl Crowd {
+    /// Nobody yet.
+    pub fn new(run: Run, service: Service) -> Self {
+        Self { run: Arc::new(run), service: Arc::new(service), participants: Vec::new(), began: Instant::now() }
+    }
+
+    /// All join, publish and read.
+    pub async fn measure(&mut self, progress: Progress<'_>) -> Result<Measured, LoadError> {
+        let server = self.run.plan.server;
+        let resident = || server.map(WatchedProcess::resident_kib).transpose();
+        let before = resident()?;
+        self.began = Instant::now();
+        self.join(progress).await?;
+        let joined = self.began.elapsed();
+        let last_join = self.participants.iter().map(|participant| participant.joined_at).max().unwrap_or(0);
+        self.wait_for(last_join, &mut |_| {}).await;
+        let caught_up = self.began.elapsed();
+        sleep(self.run.plan.settle).await;
+        let memory = before.zip(resident()?).map(|(before, after)| [before, after]);
+        let published = self.publish(progress).await?;
+        Ok(self.summarize([joined, caught_up], memory, &published))
+    }
+
+    async fn join(&mut self, progress: Progress<'_>) -> Result<(), LoadError> {
+        let total = self.run.plan.participants;
+        let (mut joining, mut next) = (JoinSet::new(), 0);
+        loop {
+            while next < total && joining.len() < self.run.plan.joins_in_parallel {
+                joining.spawn(Participant::join(Arc::clone(&self.run), Arc::clone(&self.service), next));
+                next += 1;
+            }
+            let Some(joined) = joining.join_next().await else { break };
+            self.participants.push(Arc::new(returned(joined)?));
+            progress(Phase::Joining, self.participants.len() as u64, total as u64);
+        }
+        self.participants.sort_unstable_by_key(|participant| participant.index);
+        Ok(())
+    }
+
+    /// Publishes everything, and waits until everybody has it or no more comes.
+    async fn publish(&self, progress: Progress<'_>) -> Result<Published, LoadError> {
+        let plan = &self.run.plan;
+        let cpu = || plan.server.map(WatchedProcess::cpu).transpose();
+        let (cpu_before, first, next) = (cpu()?, Instant::now(), Arc::new(AtomicU64::new(0)));
+        let mut publishing = JoinSet::new();
+        for publisher in self.participants.iter().take(plan.publishers) {
+            for _ in 0..plan.in_flight {
+                let (publisher, next) = (Arc::clone(publisher), Arc::clone(&next));
+                publishing.spawn(async move { publisher.publish(&next, first).await });
+            }
+        }
+        let (streams, total) = (plan.streams, self.deliveries_expected());
+        let mut report = |crowd: &Self| {
+            if streams {
+                progress(Phase::Delivering, crowd.deliveries(), total);
+            }
+        };
+        let mut failed = None;
+        while !publishing.is_empty() {
+            tokio::select! {
+                Some(ended) = publishing.join_next() => {
+                    if let Err(error) = returned(ended) {
+                        failed.get_or_insert(error);
+                        // The others wait for their answers: a service takes many requests that are called off at once
+                        // for an attack, and closes the connection.
+                        next.store(plan.messages, Ordering::Relaxed);
+                    }
+                }
+                () = sleep(REPORT) => report(self),
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let acknowledged = Instant::now();
+        self.wait_for(self.run.last_acknowledged(), &mut report).await;
+        let cpu = cpu_before.zip(cpu()?).map(|(before, after)| [before, after]);
+        Ok(Published { first, acknowledged, cpu })
+    }
+
+    /// Waits until all readers have everything up to this sequence, or until for a while nothing has come.
+    async fn wait_for(&self, sequence: u64, report: &mut (dyn FnMut(&Self) + Send)) {
+        if !self.run.plan.streams {
+            return;
+        }
+        // Readers that are there stay there, so that only the first that is not must be looked at.
+        let (mut slowest, mut last) = (0, (0, 0));
+        let (mut progressed, mut reported) = (Instant::now(), Instant::now());
+        while let Some(participant) = self.participants.get(slowest) {
+            let position = participant.reader.position();
+            if position >= sequence || participant.reader.has_ended() {
+                slowest += 1;
+                continue;
+            }
+            let now = Instant::now();
+            if last != (slowest, position) {
+                (last, progressed) = ((slowest, position), now);
+            } else if now.duration_since(progressed) > PATIENCE {
+                return;
+            }
+            if now.duration_since(reported) > REPORT {
+                reported = now;
+                report(self);
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    fn deliveries(&self) -> u64 {
+        self.participants.iter().map(|participant| participant.reader.messages()).sum()
+    }
+
+    fn deliveries_expected(&self) -> u64 {
+        let plan = &self.run.plan;
+        if plan.streams { plan.participants as u64 * plan.messages } else { 0 }
+    }
+
+    fn summarize(&self, joins: [Duration; 2], memory: Option<[u64; 2]>, published: &Published) -> Measured {
+        let (plan, last) = (&self.run.plan, self.run.last_acknowledged());
+        let readers: Vec<ReaderOutcome> = match plan.streams {
+            true => self.participants.iter().map(|participant| participant.reader.outcome(last)).collect(),
+            false => Vec::new(),
+        };
+        let mut faults = compare(&readers, plan.messages);
+        faults.altered += self.participants.first().map_or(0, |first| first.reader.misplaced());
+        let deliveries = readers.iter().map(|reader| reader.transcript.messages()).sum();
+        let last_delivery = readers.iter().filter_map(|reader| reader.last_message_at).max();
+        let delivering = last_delivery.map_or(Duration::ZERO, |last| last.duration_since(published.first));
+        let publishing = published.acknowledged.duration_since(published.first);
+        let ended: Vec<_> = readers.iter().filter_map(|reader| reader.ended.clone()).collect();
+        let used = memory.zip(published.cpu);
+        let summary = Summary {
+            participants: plan.participants,
+            publishers: plan.publishers,
+            in_flight: plan.in_flight,
+            interval_ms: plan.interval.map(|interval| rounded(interval.as_secs_f64() * 1e3)),
+            text_characters: plan.text_characters,
+            messages: plan.messages,
+            join_seconds: rounded(joins[0].as_secs_f64()),
+            caught_up_seconds: rounded(joins[1].as_secs_f64()),
+            deliveries,
+            deliveries_expected: self.deliveries_expected(),
+            deliveries_per_second: per_second(deliveries, delivering),
+            publishes_per_second: per_second(plan.messages, publishing),
+            publish_ms: Latencies::of(&self.run.publish_latencies()),
+            delivery_ms: Latencies::of(&self.run.delivery_latencies()),
+            faults,
+            streams_ended: ended.len() as u64,
+            server: used.map(|(memory, cpu)| ServerUse::new(cpu, memory, plan, deliveries)),
+        };
+        Measured { summary, first_end: ended.into_iter().next() }
+    }
+
+    /// Everybody leaves. First all streams are given up, so that nobody is sent that the others have left. Answers why
+    /// the first that could not leave could not.
+    pub async fn leave(&self, progress: Progress<'_>) -> Option<CallFailure> {
+        self.participants.iter().for_each(|participant| participant.reader.stop());
+        let (mut leaving, mut failed) = (JoinSet::new(), None);
+        for (left, participant) in self.participants.iter().enumerate() {
+            if leaving.len() >= LEAVES_IN_PARALLEL {
+                failed = failed.or(leaving.join_next().await.and_then(returned));
+            }
+            let participant = Arc::clone(participant);
+            leaving.spawn(async move { participant.leave().await.err() });
+            progress(Phase::Leaving, left as u64 + 1, self.participants.len() as u64);
+        }
+        while let Some(left) = leaving.join_next().await {
+            failed = failed.or(returned(left));
+        }
+        failed
+    }
+}
+
+/// The faults of all readers: each its own, and how it differs from the first.
+fn compare(readers: &[ReaderOutcome], messages: u64) -> Faults {
+    let mut faults = Faults::default();
+    let Some(first) = readers.first() else { return faults };
+    for reader in readers {
+        faults.add(&reader.faults);
+        let transcript = reader.transcript;
+        // The same message under another number is one too many, though the numbers are in order.
+        faults.doubled += transcript.messages().saturating_sub(messages);
+        // One that lacks something is counted already.
+        let is_comparable = transcript.messages() == first.transcript.messages();
+        faults.altered += u64::from(is_comparable && transcript != first.transcript);
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Transcript;
+    use super::*;
+
+    fn reader(frames: &[&str], faults: Faults) -> ReaderOutcome {
+        let mut transcript = Transcript::default();
+        frames.iter().for_each(|frame| transcript.push(frame.as_bytes()));
+        ReaderOutcome { transcript, faults, last_message_at: None, ended: None }
+    }
+
+    /// Everybody gets the same bytes in the same order (S4): a reader that got others is found, whatever its numbers.
+    #[test]
+    fn readers_are_compared() {
+        let none = Faults::default();
+        let check = |readers: &[ReaderOutcome], expected| assert_eq!(compare(readers, 2), expected);
+        check(&[], none);
+        check(&[reader(&["a", "b"], none), reader(&["a", "b"], none)], none);
+        check(&[reader(&["a", "b"], none), reader(&["b", "a"], none)], Faults { altered: 1, ..none });
+        check(&[reader(&["a", "b"], none), reader(&["a", "x"], none)], Faults { altered: 1, ..none });
+        let lacking = Faults { missing: 1, ..none };
+        check(&[reader(&["a", "b"], none), reader(&["a"], lacking)], lacking);
+        check(&[reader(&["a", "b", "b"], none)], Faults { doubled: 1, ..none });
+    }
+}

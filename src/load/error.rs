@@ -1,0 +1,125 @@
+//! Why a run could not be made, and what to do about it.
+
+use std::io;
+use std::sync::Arc;
+
+use tonic::{Code, Status};
+
+use super::process::ProcessError;
+use super::scan::Malformed;
+use crate::wire::Reason;
+
+/// A run that did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// No connection.
+    #[error("cannot connect to {address}: {source}{}", open_files_advice(.source))]
+    Connect {
+        /// Where to.
+        address: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A call failed.
+    #[error("{call} {number}: {failure}")]
+    Call {
+        /// Which call: `join`, `publish` or `leave`.
+        call: &'static str,
+        /// The how many-th of its kind, from 1.
+        number: u64,
+        /// What became of it.
+        failure: CallFailure,
+    },
+    /// A stream ended before its Welcome.
+    #[error("a stream ended as it began: {0}")]
+    Stream(Arc<CallFailure>),
+    /// The service's process cannot be watched.
+    #[error("--server-pid: {0}")]
+    Process(#[from] ProcessError),
+}
+
+/// What became of a call that was not answered with success.
+#[derive(Debug, thiserror::Error)]
+pub enum CallFailure {
+    /// The service refused it.
+    #[error("refused: {}{}", .0.message(), advice(.0))]
+    Refused(Box<Status>),
+    /// The connection ended.
+    #[error(
+        "the service closed the connection ({0}). It takes 500 connections from one address unless it is started with \
+         --address-limits off, and 20,000 in all (--connections-max)"
+    )]
+    Closed(#[from] h2::Error),
+    /// What came is no answer of this service.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// Neither yes nor no.
+    #[error("no answer within {} s", .0.as_secs())]
+    TimedOut(std::time::Duration),
+}
+
+impl From<Status> for CallFailure {
+    fn from(status: Status) -> Self {
+        Self::Refused(Box::new(status))
+    }
+}
+
+/// What the operator of the service has to set for a load that a limit refuses.
+fn advice(status: &Status) -> &'static str {
+    match Reason::of(status) {
+        Some(Reason::RateLimited) => {
+            ". The service limits how fast one may join and publish: for a load test start it with --address-limits \
+             off and --publish-rate 0"
+        }
+        Some(Reason::ConversationFull) => {
+            ". The service limits participants: for a load test start it with --address-limits off, and with \
+             --participants-max as high as needed"
+        }
+        Some(Reason::SessionUnknown) => {
+            ". Without streams the participants leave when the grace period is over: start the service with a \
+             --grace that is longer than the run"
+        }
+        Some(Reason::SecretRequired) => ". Name the file that has it with --secret-file",
+        Some(Reason::SlowConsumer) => ". This machine does not read as fast as the service sends",
+        None if status.code() == Code::Unimplemented => ". Is this a Chit Chat service?",
+        _ => "",
+    }
+}
+
+fn open_files_advice(error: &io::Error) -> &'static str {
+    // EMFILE and ENFILE on Linux, macOS and the BSDs.
+    match error.raw_os_error() {
+        Some(23 | 24) => ". Raise the limit on open files with ulimit -n, or take fewer --participants",
+        _ if error.kind() == io::ErrorKind::AddrNotAvailable => {
+            ". No local port is left: take fewer --participants, or widen net.ipv4.ip_local_port_range"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::wire::Rejection;
+
+    /// A limit that refuses is answered with the option that lifts it.
+    #[test]
+    fn a_refusal_names_what_to_set() {
+        let words = |rejection: Rejection| {
+            let failure = CallFailure::from(Status::from(rejection));
+            LoadError::Call { call: "join", number: 201, failure }.to_string()
+        };
+        let limited = words(Rejection::RateLimited { retry_after: Duration::from_secs(1) });
+        assert!(limited.starts_with("join 201: refused: too fast"), "{limited}");
+        assert!(limited.contains("--address-limits off and --publish-rate 0"), "{limited}");
+        let full = words(Rejection::ShareTaken { participants_per_address_max: 200 });
+        assert!(full.contains("--address-limits off") && full.contains("--participants-max"), "{full}");
+        assert!(words(Rejection::SecretRequired).contains("--secret-file"));
+        let source = io::Error::from_raw_os_error(24);
+        let connect = LoadError::Connect { address: "a".into(), source }.to_string();
+        assert!(connect.contains("ulimit -n"), "{connect}");
+    }
+}
