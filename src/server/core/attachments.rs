@@ -112,7 +112,7 @@ impl Attachments {
         let delivered = DeliveredUpTo::new(position);
         let (stream, delivery) =
             Stream::new(self.context.clone(), participant, position, conversation.head(), delivered.clone());
-        let replace = CancellationToken::new();
+        let replace = self.context.server.stopping.child_token();
         let (epoch, heartbeat) = (self.context.epoch.clone(), self.context.heartbeat);
         let replaced = replace.clone();
         let task = self.streams.spawn(async move {

@@ -6,10 +6,11 @@
 //! journal later.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::deliveries::DeliveredUpTo;
@@ -66,6 +67,7 @@ pub struct Stream {
     presence: PresenceCursor,
     /// When it last handed something over.
     handed_over: Instant,
+    heartbeat: Pin<Box<Sleep>>,
     slot: Sender,
 }
 
@@ -87,17 +89,33 @@ impl Stream {
         let (slot, delivery) = slot::new();
         let presence = PresenceCursor::new(participant, head);
         let (catches_up_at, handed_over) = (Some(head), Instant::now());
-        (Self { context, participant, position, delivered, catches_up_at, presence, handed_over, slot }, delivery)
+        let heartbeat = Box::pin(sleep(context.heartbeat));
+        (
+            Self {
+                context,
+                participant,
+                position,
+                delivered,
+                catches_up_at,
+                presence,
+                handed_over,
+                heartbeat,
+                slot,
+            },
+            delivery,
+        )
     }
 
-    /// Serves the stream until it ends, and says why to both sides.
-    pub async fn run(mut self, welcome: Frame, replaced: CancellationToken) -> StreamEnd {
-        let (closed, shutdown) = (self.slot.closed(), self.context.server.stopping.clone());
+    /// Serves the stream until it ends, and says why to both sides. It is cut off when another stream replaces it and,
+    /// as the token is a child of that, when the service stops: one token, because each is asked at every wake-up.
+    pub async fn run(mut self, welcome: Frame, cut_off: CancellationToken) -> StreamEnd {
+        let (closed, stopping) = (self.slot.closed(), self.context.server.stopping.clone());
         let ended = tokio::select! {
             biased;
             () = closed => StreamEnd::Disconnected,
-            () = replaced.cancelled() => StreamEnd::Rejected(Rejection::Replaced),
-            () = shutdown.cancelled() => StreamEnd::Rejected(Rejection::ShuttingDown),
+            () = cut_off.cancelled() => StreamEnd::Rejected(
+                if stopping.is_cancelled() { Rejection::ShuttingDown } else { Rejection::Replaced },
+            ),
             ended = self.deliver(welcome) => ended,
         };
         self.slot.end(match &ended {
@@ -140,12 +158,28 @@ impl Stream {
                 if !due.is_empty() {
                     return self.hand_over(due).await;
                 }
-                let heartbeat_due = self.handed_over + self.context.heartbeat;
-                match timeout_at(heartbeat_due, self.context.reader.changed()).await {
-                    Ok(true) => Ok(More::Yes),
-                    Ok(false) => Err(StreamEnd::Rejected(Rejection::ShuttingDown)),
-                    Err(_) => self.hand_over(vec![Frame::heartbeat(self.position)]).await,
+                self.wait().await
+            }
+        }
+    }
+
+    /// Waits for news, or for the time of a heartbeat. The timer stays armed through the events of a lively
+    /// conversation: when it fires, it is set to where the last of them has moved the heartbeat.
+    async fn wait(&mut self) -> Result<More, StreamEnd> {
+        let due = self.handed_over + self.context.heartbeat;
+        tokio::select! {
+            biased;
+            changed = self.context.reader.changed() => match changed {
+                true => Ok(More::Yes),
+                false => Err(StreamEnd::Rejected(Rejection::ShuttingDown)),
+            },
+            () = self.heartbeat.as_mut() => {
+                if Instant::now() >= due {
+                    self.heartbeat.as_mut().reset(Instant::now() + self.context.heartbeat);
+                    return self.hand_over(vec![Frame::heartbeat(self.position)]).await;
                 }
+                self.heartbeat.as_mut().reset(due);
+                Ok(More::Yes)
             }
         }
     }
