@@ -150,7 +150,8 @@ fn compose(
     context: &ServerContext,
 ) -> (Engine, Router, HealthReporter) {
     let (epoch, history) = (journal.epoch(), journal.history());
-    let feed = Feed::new(conversation.clone());
+    let (feed, fan_out) = Feed::new(conversation.clone());
+    tokio::spawn(fan_out.run());
     let reader = feed.reader();
     let stream_context = StreamContext {
         reader: reader.clone(),

@@ -2,10 +2,16 @@
 //!
 //! There is no queue per stream: a stream is a position. What it has not yet taken lies here once, encoded,
 //! for everybody; what has left this window, it reads from the journal.
+//!
+//! The streams are woken in slices. If all were woken at once, a publisher would wait in the run queue behind a thousand
+//! of them; so it is served in between, and streams whose turn comes later find several events at once.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::watch;
+use tokio::task::yield_now;
 
 use super::presence::{PresenceCursor, PresenceLog};
 use crate::chat::{Conversation, EventKind, ParticipantId, Sequence};
@@ -45,21 +51,65 @@ struct Published {
     presence: PresenceLog,
 }
 
+/// Into how many slices the streams are divided.
+const SLICES: usize = 64;
+
 /// The writing end, held by the engine and what it owns.
 #[derive(Clone, Debug)]
-pub struct Feed(watch::Sender<Published>);
+pub struct Feed {
+    published: watch::Sender<Published>,
+    /// Tells the [`FanOut`] that there is something new.
+    changes: watch::Sender<()>,
+    slices: Slices,
+}
+
+/// Where a reader can wait: each gets the next slice in turn.
+#[derive(Clone, Debug)]
+struct Slices {
+    receivers: Arc<[watch::Receiver<()>]>,
+    next: Arc<AtomicUsize>,
+}
+
+impl Slices {
+    fn next(&self) -> watch::Receiver<()> {
+        self.receivers[self.next.fetch_add(1, Ordering::Relaxed) % self.receivers.len()].clone()
+    }
+}
+
+/// Wakes the readers of a feed, one slice after another.
+#[derive(Debug)]
+pub struct FanOut {
+    changes: watch::Receiver<()>,
+    slices: Vec<watch::Sender<()>>,
+}
+
+impl FanOut {
+    /// Works until the feed is closed, which the readers then find out.
+    pub async fn run(mut self) {
+        while self.changes.changed().await.is_ok() {
+            for slice in self.slices.iter().filter(|slice| slice.receiver_count() > 1) {
+                slice.send_replace(());
+                yield_now().await;
+            }
+        }
+    }
+}
 
 impl Feed {
-    /// A feed that goes on from a recovered conversation.
-    pub fn new(conversation: Conversation) -> Self {
+    /// A feed that continues a recovered conversation, and what wakes its readers.
+    pub fn new(conversation: Conversation) -> (Self, FanOut) {
         let (window, presence) = (VecDeque::new(), PresenceLog::default());
-        Self(watch::Sender::new(Published { conversation, window, presence }))
+        let published = watch::Sender::new(Published { conversation, window, presence });
+        let (changes, changed) = watch::channel(());
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..SLICES).map(|_| watch::channel(())).unzip();
+        let slices = Slices { receivers: receivers.into(), next: Arc::default() };
+        (Self { published, changes, slices }, FanOut { changes: changed, slices: senders })
     }
 
     /// Tells everybody: the batch, and the conversation after it. Each event is encoded here, once.
     pub fn publish(&self, committed: &Committed, conversation: Conversation) {
         let entries: Vec<FeedEntry> = committed.events().iter().map(FeedEntry::from).collect();
-        self.0.send_modify(|published| {
+        self.published.send_modify(|published| {
             for participant in entries.iter().filter_map(|entry| entry.left) {
                 published.presence.remove(participant);
             }
@@ -68,13 +118,14 @@ impl Feed {
             published.window.drain(..surplus);
             published.conversation = conversation;
         });
+        self.changes.send_replace(());
     }
 
     /// Tells everybody who is connected and who is not. Of a participant that is not there, nothing is told.
     pub fn publish_presence(&self, changes: impl IntoIterator<Item = (ParticipantId, bool)>) {
         let encoded = |(participant, connected)| (participant, connected, Frame::presence(participant, connected));
         let changes: Vec<_> = changes.into_iter().map(encoded).collect();
-        self.0.send_if_modified(|published| {
+        let modified = self.published.send_if_modified(|published| {
             let mut modified = false;
             for (participant, connected, frame) in changes {
                 if published.conversation.member(participant).is_some() {
@@ -83,11 +134,18 @@ impl Feed {
             }
             modified
         });
+        if modified {
+            self.changes.send_replace(());
+        }
     }
 
     /// A reader of this feed.
     pub fn reader(&self) -> FeedReader {
-        FeedReader(self.0.subscribe())
+        FeedReader {
+            published: self.published.subscribe(),
+            woken: self.slices.next(),
+            slices: self.slices.clone(),
+        }
     }
 }
 
@@ -117,16 +175,28 @@ pub fn within_batch(entries: impl Iterator<Item = FeedEntry>) -> impl Iterator<I
     })
 }
 
-/// A reading end of the feed.
-#[derive(Clone, Debug)]
-pub struct FeedReader(watch::Receiver<Published>);
+/// A reading end of the feed. A clone is another reader, in another slice.
+#[derive(Debug)]
+pub struct FeedReader {
+    published: watch::Receiver<Published>,
+    woken: watch::Receiver<()>,
+    slices: Slices,
+}
+
+impl Clone for FeedReader {
+    fn clone(&self) -> Self {
+        Self { published: self.published.clone(), woken: self.slices.next(), slices: self.slices.clone() }
+    }
+}
 
 impl FeedReader {
     /// Up to `limit` entries after a position, and no more than [`within_batch`] allows. Where they reach the newest
     /// event, so that the reader knows everybody who is there and nobody who is not, changes of presence fill up what
     /// is left of the limit.
     pub fn after(&mut self, position: Sequence, presence: &mut PresenceCursor, limit: usize) -> Found {
-        let published = self.0.borrow_and_update();
+        // Before it looks: what is published after that wakes it again.
+        self.woken.mark_unchanged();
+        let published = self.published.borrow();
         let head = published.conversation.head();
         if position >= head {
             let presence = published.presence.read(presence, head, limit);
@@ -149,17 +219,17 @@ impl FeedReader {
     /// Waits until something has been published since the last [`after`](Self::after). False once the feed
     /// is closed.
     pub async fn changed(&mut self) -> bool {
-        self.0.changed().await.is_ok()
+        self.woken.changed().await.is_ok()
     }
 
     /// The newest committed event.
     pub fn head(&self) -> Sequence {
-        self.0.borrow().conversation.head()
+        self.published.borrow().conversation.head()
     }
 
     /// The conversation as of the newest committed event.
     pub fn conversation(&self) -> Conversation {
-        self.0.borrow().conversation.clone()
+        self.published.borrow().conversation.clone()
     }
 }
 
@@ -174,7 +244,7 @@ mod tests {
 
     fn feed_of(joins: u64) -> Feed {
         let mut conversation = Conversation::new();
-        let feed = Feed::new(conversation.clone());
+        let (feed, _) = Feed::new(conversation.clone());
         for n in 0..joins {
             let display_name = DisplayName::parse(&format!("name {n}")).unwrap();
             let mut session = [0; 32];
@@ -217,5 +287,26 @@ mod tests {
         let mut reader = feed_of(window + 10).reader();
         assert!(matches!(reader.after(Sequence(9), &mut nobody(), 1), Found::Lagged));
         assert_eq!(sequences(reader.after(Sequence(10), &mut nobody(), 1)), [11]);
+    }
+
+    /// A feed is closed when nothing holds its writing end any more.
+    #[tokio::test]
+    async fn every_reader_is_woken_once_there_is_news_and_when_the_feed_is_closed() {
+        let (feed, fan_out) = Feed::new(Conversation::new());
+        let fan_out = tokio::spawn(fan_out.run());
+        let first = feed.reader();
+        let mut readers: Vec<_> = (0..3 * SLICES).map(|_| first.clone()).collect();
+        for reader in &mut readers {
+            assert!(matches!(reader.after(Sequence(0), &mut nobody(), 1), Found::Nothing));
+        }
+        feed.changes.send_replace(());
+        for reader in &mut readers {
+            assert!(reader.changed().await);
+        }
+        drop(feed);
+        for reader in &mut readers {
+            assert!(!reader.changed().await);
+        }
+        fan_out.await.unwrap();
     }
 }
