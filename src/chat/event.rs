@@ -121,12 +121,20 @@ pub enum LeaveReason {
 }
 
 impl LeaveReason {
-    /// Its name in the log records.
+    /// Every reason.
+    pub const ALL: [Self; 2] = [Self::Requested, Self::Disconnected];
+
+    /// Its name in log records and journals: that of the API's `LeaveReason`, without the prefix.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Requested => "REQUESTED",
             Self::Disconnected => "DISCONNECTED",
         }
+    }
+
+    /// The reason of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
     }
 }
 
