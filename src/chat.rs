@@ -13,9 +13,9 @@ mod name;
 mod refusal;
 
 pub use clock::{CLOCK_LEAP_MAX, LamportClock, LogicalTime};
-pub use conversation::{Command, Conversation, Decision, Divergence, Member, Receipt};
+pub use conversation::{Command, Conversation, Decision, Divergence, Member};
 pub use dedup::MESSAGE_IDS_REMEMBERED;
-pub use event::{Event, EventKind, LeaveReason, Participant, ParticipantId, Sequence, SessionKey};
+pub use event::{Event, EventKind, LeaveReason, Participant, ParticipantId, Receipt, Sequence, SessionKey};
 pub use message::{MESSAGE_ID_BYTES_MAX, MessageId, MessageText, TEXT_CHARACTERS_MAX};
 pub use name::{
     COMBINING_MARKS_MAX, DisplayName, NAME_CHARACTERS_GIVEN_MAX, NAME_CHARACTERS_MAX, NameFault, NameKey,

@@ -150,3 +150,18 @@ impl Event {
         format!("Participant {name} {went} Chit Chat at logical time {time}")
     }
 }
+
+/// Where in the order a command ended up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The event's position.
+    pub sequence: Sequence,
+    /// The event's time.
+    pub logical_time: LogicalTime,
+}
+
+impl From<&Event> for Receipt {
+    fn from(event: &Event) -> Self {
+        Self { sequence: event.sequence, logical_time: event.logical_time }
+    }
+}
