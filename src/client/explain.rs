@@ -7,7 +7,7 @@ use std::iter::successors;
 use tokio_rustls::rustls::{self, CertificateError};
 use tonic::{Code, Status};
 
-use super::dialer::DialError;
+use super::connection::DialError;
 use crate::wire::Reason;
 
 /// Which protocol a service speaks, where that is another than it was taken for.
