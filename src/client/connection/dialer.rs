@@ -45,7 +45,7 @@ pub(in crate::client) enum DialError {
         source: io::Error,
     },
     /// No address of the host takes a connection.
-    #[error("{}", crate::client::explain::of_io(.0))]
+    #[error("{0}")]
     Connect(#[source] io::Error),
 }
 
