@@ -193,7 +193,8 @@ impl Rejection {
         }
     }
 
-    fn retry_delay(&self) -> Option<Duration> {
+    /// After which time it makes sense to try again, where it does.
+    pub fn retry_delay(&self) -> Option<Duration> {
         match self {
             Self::ConversationFull { .. }
             | Self::ShareTaken { .. }
