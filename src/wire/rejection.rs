@@ -17,10 +17,10 @@ pub const DOMAIN: &str = "chitchat";
 /// When to try again where nothing better is known.
 const RETRY_SOON: Duration = Duration::from_secs(1);
 
-/// Everything for which the service turns somebody away.
+/// Every reason for which the service refuses a request or ends a stream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// The conversation said no.
+    /// The conversation refused the command.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// Bytes that are not the message, or a message without a part that it must have.
@@ -35,25 +35,25 @@ pub enum Rejection {
     /// The access secret is missing or wrong.
     #[error("the access secret that this service asks for is missing or wrong")]
     SecretRequired,
-    /// A name under which the service is not to be addressed.
+    /// The request addresses the service by a name that it does not answer to.
     #[error("this service does not answer to that host name; see --allow-host")]
     HostNotAllowed,
-    /// A page of another origin.
+    /// A page of an origin that is not allowed.
     #[error("pages of that origin may not use this service; see --allow-origin")]
     OriginNotAllowed,
-    /// Too many in too short a time.
+    /// Too many requests in too short a time, or too much memory held.
     #[error("too fast; try again in {} ms", .retry_after.as_millis().max(1))]
     RateLimited {
-        /// When it will do.
+        /// How long to wait before trying again.
         retry_after: Duration,
     },
-    /// As many participants as may be.
+    /// The most participants are active already.
     #[error("the conversation is full: at most {participants_max} participants at a time")]
     ConversationFull {
         /// How many may be active at a time.
         participants_max: usize,
     },
-    /// As many participants as one address may have.
+    /// The address has the most participants that one address may have.
     #[error(
         "your address has its share of the places: at most {participants_per_address_max} participants at a time; \
          see --participants-per-address-max"
@@ -74,8 +74,8 @@ pub enum Rejection {
     /// The service is stopping.
     #[error("the service is shutting down")]
     ShuttingDown,
-    /// The journal cannot be written or read now. What was asked may or may not come to pass: ask again,
-    /// with the same message id.
+    /// The journal cannot be written or read now. The request may or may not take effect: try again, with the
+    /// same message id.
     #[error("the journal is unavailable; try again")]
     JournalUnavailable,
 }
@@ -129,7 +129,7 @@ pub fn retry_delay(status: &Status) -> Option<Duration> {
 }
 
 impl Rejection {
-    /// Its stable name.
+    /// The stable name.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Refused(Refusal::TextEmpty) => Reason::TextEmpty,
