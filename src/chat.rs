@@ -8,16 +8,20 @@ mod clock;
 mod conversation;
 mod dedup;
 mod event;
+mod limits;
 mod message;
 mod name;
 mod refusal;
+mod sequence;
 
 pub use clock::{CLOCK_LEAP_MAX, LamportClock, LogicalTime};
-pub use conversation::{Command, Conversation, Decision, Divergence, Member, Receipt};
+pub use conversation::{Command, Conversation, Decision, Divergence, Member};
 pub use dedup::MESSAGE_IDS_REMEMBERED;
-pub use event::{Event, EventKind, LeaveReason, Participant, ParticipantId, Sequence, SessionKey};
-pub use message::{MESSAGE_ID_BYTES_MAX, MessageId, MessageText, TEXT_CHARACTERS_MAX};
-pub use name::{
-    COMBINING_MARKS_MAX, DisplayName, NAME_CHARACTERS_GIVEN_MAX, NAME_CHARACTERS_MAX, NameFault, NameKey,
+pub use event::{Event, EventKind, LeaveReason, Participant, ParticipantId, Receipt, SessionKey};
+pub use limits::{
+    COMBINING_MARKS_MAX, MESSAGE_ID_BYTES_MAX, NAME_CHARACTERS_GIVEN_MAX, NAME_CHARACTERS_MAX, TEXT_CHARACTERS_MAX,
 };
-pub use refusal::Refusal;
+pub use message::{MessageId, MessageText};
+pub use name::{DisplayName, NameKey};
+pub use refusal::{NameFault, Refusal};
+pub use sequence::Sequence;

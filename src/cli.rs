@@ -58,6 +58,18 @@ enum CliCommand {
     Man(manual::ManArgs),
 }
 
+impl CliCommand {
+    /// What the parser cannot check, since it depends on the value of another option.
+    fn check(self) -> Result<Self, clap::Error> {
+        match &self {
+            Self::Join(join) => join.access.check()?,
+            Self::Send(send) => send.access.check()?,
+            _ => {}
+        }
+        Ok(self)
+    }
+}
+
 /// Parses the command line and runs it. Wrong usage exits 2 before anything starts, a failure exits 1.
 pub fn main() -> ExitCode {
     let code = match parse() {
@@ -81,7 +93,7 @@ fn parse() -> Result<CliCommand, ExitCode> {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let command = settings::with_environment(Cli::command(), &arguments);
     let parsed = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
-    parsed.map(|cli| cli.command).map_err(|error| {
+    parsed.and_then(|cli| cli.command.check()).map_err(|error| {
         let text = error.render();
         let shown = |colours: bool| if colours { text.ansi().to_string() } else { text.to_string() };
         if error.use_stderr() {

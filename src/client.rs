@@ -25,6 +25,7 @@ mod connection;
 mod driver;
 mod error;
 mod event;
+mod explain;
 mod listing;
 mod outgoing;
 mod receipts;

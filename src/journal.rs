@@ -1,6 +1,6 @@
 //! The durable, ordered log of events from which all state can be rebuilt.
 //!
-//! Persist, then tell: [`Journal::append`] is the only way to a [`Committed`] batch, and only a committed
+//! Persist, then publish: [`Journal::append`] is the only way to a [`Committed`] batch, and only a committed
 //! batch can be given to the feed.
 
 mod chain;

@@ -1,4 +1,4 @@
-//! The rim: generated code, conversion to and from the domain, errors to status, the codec, and the frames of a
+//! The boundary to the network: generated code, conversion to and from the domain, errors to status, the codec, and the frames of a
 //! stream, encoded once for everybody.
 
 pub mod codec;

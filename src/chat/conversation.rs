@@ -14,7 +14,7 @@ use rpds::RedBlackTreeMapSync as Map;
 use super::dedup::DedupWindow;
 use super::{
     DisplayName, Event, EventKind, LamportClock, LeaveReason, LogicalTime, MessageId, MessageText, NameKey,
-    Participant, ParticipantId, Refusal, Sequence, SessionKey,
+    Participant, ParticipantId, Receipt, Refusal, Sequence, SessionKey,
 };
 
 /// What somebody asks of the conversation.
@@ -63,21 +63,6 @@ pub enum Decision {
     Happened(Event),
     /// It had happened before: the first answer again, and nobody is told.
     Repeated(Receipt),
-}
-
-/// Where in the order a command ended up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// The event's position.
-    pub sequence: Sequence,
-    /// The event's time.
-    pub logical_time: LogicalTime,
-}
-
-impl From<&Event> for Receipt {
-    fn from(event: &Event) -> Self {
-        Self { sequence: event.sequence, logical_time: event.logical_time }
-    }
 }
 
 /// A recorded event that does not follow from the events before it.

@@ -2,31 +2,7 @@
 
 use std::{fmt, time::SystemTime};
 
-use super::{DisplayName, LogicalTime, MessageId, MessageText};
-
-/// An event's position in the conversation: 1, 2, 3 … with no gap. 0 stands before the first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sequence(pub u64);
-
-impl Sequence {
-    /// The position after this one; the largest stays itself.
-    #[must_use]
-    pub fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
-    }
-
-    /// The position before this one; 0 stays 0.
-    #[must_use]
-    pub fn previous(self) -> Self {
-        Self(self.0.saturating_sub(1))
-    }
-}
-
-impl fmt::Display for Sequence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+use super::{DisplayName, LogicalTime, MessageId, MessageText, Sequence};
 
 /// Names one membership, uniquely within an epoch: the position of its Joined event. It needs no
 /// randomness, so the state machine can give it out and a replay gives it out again.
@@ -121,12 +97,20 @@ pub enum LeaveReason {
 }
 
 impl LeaveReason {
-    /// Its name in the log records.
+    /// Every reason.
+    pub const ALL: [Self; 2] = [Self::Requested, Self::Disconnected];
+
+    /// Its name in log records and journals: that of the API's `LeaveReason`, without the prefix.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Requested => "REQUESTED",
             Self::Disconnected => "DISCONNECTED",
         }
+    }
+
+    /// The reason of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
     }
 }
 
@@ -140,5 +124,20 @@ impl Event {
         };
         let (name, time) = (&self.participant.display_name, self.logical_time);
         format!("Participant {name} {went} Chit Chat at logical time {time}")
+    }
+}
+
+/// Where in the order a command ended up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The event's position.
+    pub sequence: Sequence,
+    /// The event's time.
+    pub logical_time: LogicalTime,
+}
+
+impl From<&Event> for Receipt {
+    fn from(event: &Event) -> Self {
+        Self { sequence: event.sequence, logical_time: event.logical_time }
     }
 }

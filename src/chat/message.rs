@@ -2,13 +2,7 @@
 
 use std::fmt;
 
-use super::Refusal;
-
-/// The longest message, in characters: Unicode scalar values, so "æøå" is 3 (S3).
-pub const TEXT_CHARACTERS_MAX: usize = 128;
-
-/// The longest message id, in bytes.
-pub const MESSAGE_ID_BYTES_MAX: usize = 64;
+use super::{MESSAGE_ID_BYTES_MAX, Refusal, TEXT_CHARACTERS_MAX};
 
 /// The text of a message: 1 to [`TEXT_CHARACTERS_MAX`] characters, otherwise unrestricted (S3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

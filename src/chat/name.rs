@@ -7,18 +7,7 @@ use precis_profiles::precis_core::profile::PrecisFastInvocation;
 use unicode_normalization::char::is_combining_mark;
 use unicode_security::confusable_detection::skeleton;
 
-use super::Refusal;
-
-/// The longest display name, in characters (Unicode scalar values), once it has its RFC 8266 form.
-pub const NAME_CHARACTERS_MAX: usize = 32;
-
-/// The longest name as it is given, in characters, spaces included. No character of a valid name is composed of
-/// more than four (Unicode's canonical decompositions), so a longer one has spaces to spare or is invalid; it is
-/// refused before its RFC 8266 form is made, which can take milliseconds.
-pub const NAME_CHARACTERS_GIVEN_MAX: usize = 4 * NAME_CHARACTERS_MAX;
-
-/// The most combining marks that may follow one another in a name: more are stacked to deface a line.
-pub const COMBINING_MARKS_MAX: usize = 2;
+use super::{COMBINING_MARKS_MAX, NAME_CHARACTERS_GIVEN_MAX, NAME_CHARACTERS_MAX, NameFault, Refusal};
 
 /// Looks like a space and is classed as a symbol: braille with no dot raised.
 const BRAILLE_BLANK: char = '\u{2800}';
@@ -26,26 +15,6 @@ const BRAILLE_BLANK: char = '\u{2800}';
 /// What people call a participant: an RFC 8266 nickname with something visible in it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DisplayName(Arc<str>);
-
-/// Why a name is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NameFault {
-    /// Nothing in it, or nothing that can be seen.
-    #[error("a name needs at least one visible character")]
-    NothingVisible,
-    /// More than [`NAME_CHARACTERS_MAX`] characters.
-    #[error("a name has at most {NAME_CHARACTERS_MAX} characters, and this one has {0}")]
-    TooLong(usize),
-    /// More than [`COMBINING_MARKS_MAX`] combining marks in a row.
-    #[error("a name has at most {COMBINING_MARKS_MAX} combining marks in a row")]
-    CombiningMarks,
-    /// A character that RFC 8266 does not allow in a nickname, such as a control character.
-    #[error("the character U+{0:04X} is not allowed in a name")]
-    Character(u32),
-    /// The name has no stable RFC 8266 form.
-    #[error("the name is not a valid nickname by RFC 8266")]
-    Nickname,
-}
 
 impl DisplayName {
     /// Accepts a valid name in its RFC 8266 form: spaces trimmed and collapsed, NFKC.

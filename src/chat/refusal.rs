@@ -1,6 +1,8 @@
 //! Why the conversation says no.
 
-use super::{LogicalTime, NameFault, Sequence};
+use super::{
+    COMBINING_MARKS_MAX, LogicalTime, MESSAGE_ID_BYTES_MAX, NAME_CHARACTERS_MAX, Sequence, TEXT_CHARACTERS_MAX,
+};
 
 /// A command that the conversation refuses. A refusal changes nothing and touches no clock.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -8,8 +10,8 @@ pub enum Refusal {
     /// A message of no characters.
     #[error("a message needs at least one character")]
     TextEmpty,
-    /// A message of more than [`TEXT_CHARACTERS_MAX`](super::TEXT_CHARACTERS_MAX) characters.
-    #[error("a message has at most {max} characters, and this one has {characters}", max = super::TEXT_CHARACTERS_MAX)]
+    /// A message of more than [`TEXT_CHARACTERS_MAX`] characters.
+    #[error("a message has at most {TEXT_CHARACTERS_MAX} characters, and this one has {characters}")]
     TextTooLong {
         /// How many it has.
         characters: usize,
@@ -20,8 +22,8 @@ pub enum Refusal {
     /// An active participant has that name, or one that looks the same.
     #[error("a participant with that name, or one that looks the same, is already here")]
     NameTaken,
-    /// A message id of more than [`MESSAGE_ID_BYTES_MAX`](super::MESSAGE_ID_BYTES_MAX) bytes.
-    #[error("a message id has at most {max} bytes, and this one has {bytes}", max = super::MESSAGE_ID_BYTES_MAX)]
+    /// A message id of more than [`MESSAGE_ID_BYTES_MAX`] bytes.
+    #[error("a message id has at most {MESSAGE_ID_BYTES_MAX} bytes, and this one has {bytes}")]
     MessageIdTooLong {
         /// How many it has.
         bytes: usize,
@@ -45,4 +47,24 @@ pub enum Refusal {
         /// The newest event.
         head: Sequence,
     },
+}
+
+/// Why a name is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameFault {
+    /// Nothing in it, or nothing that can be seen.
+    #[error("a name needs at least one visible character")]
+    NothingVisible,
+    /// More than [`NAME_CHARACTERS_MAX`] characters.
+    #[error("a name has at most {NAME_CHARACTERS_MAX} characters, and this one has {0}")]
+    TooLong(usize),
+    /// More than [`COMBINING_MARKS_MAX`] combining marks in a row.
+    #[error("a name has at most {COMBINING_MARKS_MAX} combining marks in a row")]
+    CombiningMarks,
+    /// A character that RFC 8266 does not allow in a nickname, such as a control character.
+    #[error("the character U+{0:04X} is not allowed in a name")]
+    Character(u32),
+    /// The name has no stable RFC 8266 form.
+    #[error("the name is not a valid nickname by RFC 8266")]
+    Nickname,
 }

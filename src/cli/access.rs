@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use clap::error::ErrorKind;
 use tokio::time::sleep;
 use tracing::Level;
 
@@ -37,7 +38,7 @@ pub(super) struct AccessArgs {
     #[arg(long, value_name = "FILE", env = "CHITCHAT_SECRET_FILE")]
     secret_file: Option<PathBuf>,
 
-    /// File with a certificate to trust in addition to the system's, in PEM, for an https:// service.
+    /// File with a certificate to trust in addition to the system's, in PEM. Only for an https:// service.
     #[arg(long, value_name = "FILE", env = "CHITCHAT_CA")]
     ca: Option<PathBuf>,
 
@@ -74,6 +75,17 @@ pub(super) fn say(text: &str) {
 }
 
 impl AccessArgs {
+    /// Refuses a certificate to trust where there is no TLS: its user believes that the connection is encrypted.
+    pub(super) fn check(&self) -> Result<(), clap::Error> {
+        let scheme = self.server.split_once("://").map_or("", |(scheme, _)| scheme);
+        let is_encrypted = scheme.eq_ignore_ascii_case("https");
+        if self.ca.is_some() && !is_encrypted {
+            let text = format!("--ca is for an https:// service, and --server is {}\n", self.server);
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
+        }
+        Ok(())
+    }
+
     /// How long a service may be out of reach.
     pub(super) fn wait(&self) -> Duration {
         self.wait.unwrap_or_default()

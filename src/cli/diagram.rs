@@ -39,7 +39,8 @@ pub(super) struct DiagramArgs {
     #[arg(long, value_name = "TIME", env = "CHITCHAT_TO", value_parser = number(0..=u64::MAX))]
     to: Option<u64>,
 
-    /// Beside the service, show only the participants with these names.
+    /// Show only the service and the participants with this name. Can be repeated. The environment variable has one
+    /// name, since names can contain commas.
     #[arg(long, value_name = "NAME", env = "CHITCHAT_ONLY")]
     only: Vec<String>,
 }

@@ -48,7 +48,7 @@ pub(super) struct JoinArgs {
     name: Option<DisplayName>,
 
     #[command(flatten)]
-    access: AccessArgs,
+    pub(super) access: AccessArgs,
 
     /// Read one message a line and print one event a line. The number in front is its logical time.
     #[arg(long, env = "CHITCHAT_PLAIN", conflicts_with = "json", value_parser = switch)]

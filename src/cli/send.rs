@@ -30,7 +30,7 @@ pub(super) struct SendArgs {
     name: DisplayName,
 
     #[command(flatten)]
-    access: AccessArgs,
+    pub(super) access: AccessArgs,
 
     /// The messages. `-` stands for standard input, one message a line, and so does no TEXT on a pipe.
     #[arg(value_name = "TEXT", value_parser = text)]

@@ -2,7 +2,6 @@
 
 mod address;
 mod dialer;
-mod explain;
 
 use std::time::Duration;
 
@@ -16,11 +15,13 @@ use tonic::{Code, Request, Status, Streaming};
 use super::Options;
 use super::check::ProtocolFault;
 use super::error::JoinError;
+use super::explain;
 use crate::wire::pb::chit_chat_service_client::ChitChatServiceClient;
 use crate::wire::pb::join_response::Frame;
 use crate::wire::{Reason, pb, retry_delay};
 
 pub(super) use address::parse_address;
+pub(super) use dialer::DialError;
 use dialer::{Dialer, FirstBytes};
 
 /// How a certificate in PEM begins.
@@ -216,11 +217,6 @@ pub(super) async fn dial(options: &Options) -> Result<Stub, Failure> {
         })?;
     let client = ChitChatServiceClient::new(InterceptedService::new(channel, credentials));
     Ok(Stub { client, address: options.server.clone(), encrypted, first })
-}
-
-/// What a status says, in words for people.
-pub(super) fn words(status: &Status) -> String {
-    explain::of_status(status)
 }
 
 /// Opens a stream and waits for its Welcome.

@@ -3,7 +3,7 @@
 use tonic::{Code, Status};
 
 use super::check::ProtocolFault;
-use super::connection::words;
+use super::explain;
 use crate::wire::Reason;
 
 /// A participant that could not join, or could not go on.
@@ -60,7 +60,7 @@ pub enum JoinError {
 impl JoinError {
     /// The service's no, as it said it.
     pub(super) fn refused(status: &Status) -> Self {
-        Self::Refused { reason: Reason::of(status), code: status.code(), message: words(status) }
+        Self::Refused { reason: Reason::of(status), code: status.code(), message: explain::of_status(status) }
     }
 
     /// The reason's name where there is one, otherwise the error itself.

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::chat::{LeaveReason, LogicalTime, Sequence};
+use crate::chat::{LogicalTime, Sequence};
 use crate::log::LoggedKind;
 use crate::wire::{pb, time};
 
@@ -100,13 +100,7 @@ impl From<pb::Participant> for ParticipantInfo {
 pub(super) fn read(event: pb::Event, epoch: &str, local_time: LogicalTime) -> Option<Event> {
     let kind = match event.kind? {
         pb::event::Kind::Joined(_) => Kind::Joined,
-        pb::event::Kind::Left(left) => Kind::Left {
-            reason: match left.reason() {
-                pb::LeaveReason::Requested => LeaveReason::Requested.as_str(),
-                pb::LeaveReason::Disconnected => LeaveReason::Disconnected.as_str(),
-                pb::LeaveReason::Unspecified => "UNSPECIFIED",
-            },
-        },
+        pb::event::Kind::Left(left) => Kind::Left { reason: left.reason().as_str() },
         pb::event::Kind::Message(message) => Kind::Message {
             message_id: message.message_id,
             sent_logical_time: LogicalTime(message.sent_logical_time),

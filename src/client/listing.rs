@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::connection::{Stub, words};
+use super::connection::Stub;
 use super::error::ListError;
 use super::event::Event;
+use super::explain;
 use super::outgoing::in_time;
 use super::shared::SharedSession;
 use crate::chat::Sequence;
@@ -47,7 +48,9 @@ impl ListRequest {
                     let read = shared.lock().session.read_page(page.events, Sequence(after_sequence), page_size);
                     read.map_err(ListError::Protocol)
                 }
-                Err(status) => Err(ListError::Failed { reason: Reason::of(&status), message: words(&status) }),
+                Err(status) => {
+                    Err(ListError::Failed { reason: Reason::of(&status), message: explain::of_status(&status) })
+                }
             });
         }
     }

@@ -9,8 +9,9 @@ use tokio::time::{Instant, timeout};
 use tonic::{Code, Status};
 
 use super::Receipt;
-use super::connection::{Failure, Stub, words};
+use super::connection::{Failure, Stub};
 use super::error::{LeaveError, PublishError};
+use super::explain;
 use super::session::Session;
 use super::shared::{PendingPublish, SessionState};
 use crate::wire::{Reason, pb, retry_delay};
@@ -180,7 +181,7 @@ impl Outgoing {
             }
             (reason, Failure::Fatal(_) | Failure::Mismatch(_) | Failure::Protocol(_)) => {
                 if let Some(publish) = self.publish.take() {
-                    let message = words(&status);
+                    let message = explain::of_status(&status);
                     session.publish_refused(Some(&publish.id), &publish.text, reason, &message);
                     self.resolve(publish, Err(PublishError::Refused { reason, message }));
                 }

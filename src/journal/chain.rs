@@ -28,7 +28,7 @@ impl Chain {
         Self::ending(hash)
     }
 
-    /// After one more event. Every part has a fixed length or says its length, so that no two different
+    /// After one more event. Every part has a fixed length or is preceded by its length, so that no two different
     /// events read the same.
     pub fn with(self, event: &Event) -> Self {
         let mut hash = Sha256::new_with_prefix(self.0);

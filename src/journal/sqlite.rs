@@ -1,14 +1,13 @@
 //! A journal in a SQLite file: durable when [`append`](Journal::append) returns, readable by a person with
 //! the `sqlite3` shell, and whole or refused.
 //!
-//! - One thread writes; a batch is one transaction, on the disk (WAL, synchronous=FULL) before it is told.
+//! - One thread writes; a batch is one transaction, on the disk (WAL, synchronous=FULL) before it is published.
 //! - Readers have connections of their own and see what is committed. Other processes can read too.
 //! - Every event carries a checksum over itself and all before it (`chain`), and the newest position that
 //!   was acknowledged is noted in a second file ([`head`]), which is also the lock.
 //!
-//! What a start finds out: any damage to the shape of the file, any changed value, any event that is missing
-//! in the middle or at the end. What it cannot: an end that was lost together with the head file, because
-//! then nothing is left that knows of it; and a forgery.
+//! A start detects any damage to the structure of the file, any changed value, and any event that is missing in the
+//! middle or at the end. It cannot detect an end that was lost together with the head file, nor a forgery.
 
 mod backup;
 mod connect;
@@ -69,17 +68,17 @@ impl SqliteJournal {
     /// which takes a second or two for a million events: not for an async thread.
     ///
     /// # Errors
-    /// [`OpenError`]; whatever was there is then as it was.
+    /// [`OpenError`]; the existing file is left unchanged.
     pub fn open(path: &Path, new_epoch: impl FnOnce() -> Epoch) -> Result<Self, OpenError> {
         Self::open_with_log(path, new_epoch, |_| Ok(None))
     }
 
     /// Opens it like [`open`](Self::open), and compares it with the service's log: `logged` looks up the newest
-    /// event of an epoch there. A log that is ahead of the journal makes it go on as a new epoch: see
+    /// event of an epoch there. If the log is ahead of the journal, the journal continues in a new epoch: see
     /// [`fork`](Self::fork).
     ///
     /// # Errors
-    /// [`OpenError`]; whatever was there is then as it was.
+    /// [`OpenError`]; the existing file is left unchanged.
     pub fn open_with_log(
         path: &Path,
         new_epoch: impl FnOnce() -> Epoch,
@@ -168,7 +167,7 @@ impl fmt::Debug for SqliteJournal {
     }
 }
 
-/// The file beside a journal whose name ends differently: `chitchat.db` → `chitchat.db-wal`.
+/// The companion file of a journal whose name has another ending: `chitchat.db` → `chitchat.db-wal`.
 fn beside(journal: &Path, ending: &str) -> PathBuf {
     let mut path = journal.as_os_str().to_owned();
     path.push(ending);

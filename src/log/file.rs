@@ -68,7 +68,7 @@ impl RecordFile {
     /// Opens the file, and makes it and its folder where they are missing.
     pub(super) fn open(path: &Path, component: Component) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
+            create_folder(folder)?;
         }
         Ok(Self::over(appending(path)?, path, component))
     }
@@ -102,6 +102,15 @@ impl RecordFile {
             self.reopen();
         }
     }
+}
+
+/// Creates a folder where it is missing. The system's error for a file in its place says that a file exists, which
+/// does not help anybody who wants it to exist.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder).map_err(|error| match folder.exists() && !folder.is_dir() {
+        true => io::Error::new(io::ErrorKind::NotADirectory, format!("{} is not a folder", folder.display())),
+        false => error,
+    })
 }
 
 /// Opens a file to write at its end.

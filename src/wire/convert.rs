@@ -59,9 +59,28 @@ impl From<LeaveReason> for pb::LeaveReason {
     }
 }
 
+impl pb::LeaveReason {
+    /// The name in log records, such as `REQUESTED`: without the prefix.
+    pub fn as_str(self) -> &'static str {
+        let name = self.as_str_name();
+        name.strip_prefix("LEAVE_REASON_").unwrap_or(name)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The domain knows no generated types, and its names are those of the API (specification, chapter 6).
+    #[test]
+    fn leave_reasons() {
+        let all: Vec<_> = (1..).map_while(|number| pb::LeaveReason::try_from(number).ok()).collect();
+        assert_eq!(all, LeaveReason::ALL.map(pb::LeaveReason::from));
+        assert_eq!(
+            all.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(),
+            LeaveReason::ALL.map(LeaveReason::as_str)
+        );
+    }
 
     #[test]
     fn what_is_no_valid_duration_is_none() {

@@ -14,7 +14,7 @@ const PREFIX_BYTES: usize = 5;
 
 /// The largest message that gRPC clients accept unless they are configured otherwise.
 const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// What a Welcome has at most beside its roster: less than 300 bytes today.
+/// The most bytes of a Welcome without its roster: less than 300 today.
 const WELCOME_HEAD_BYTES_MAX: usize = 1024;
 /// The largest id of a participant: "p" and a sequence.
 const PARTICIPANT_ID_BYTES_MAX: usize = 1 + 20;
@@ -22,7 +22,7 @@ const PARTICIPANT_ID_BYTES_MAX: usize = 1 + 20;
 /// which for a name and for the whole takes two bytes.
 const ROSTER_ENTRY_BYTES_MAX: usize = 3 + (2 + PARTICIPANT_ID_BYTES_MAX) + (3 + 4 * NAME_CHARACTERS_MAX);
 
-/// The most participants whose Welcome every client accepts, whatever their names are: it lists them all.
+/// The most participants for which every client accepts the Welcome, which lists them all, however long their names.
 pub const PARTICIPANTS_MAX: usize = (MESSAGE_BYTES_MAX - WELCOME_HEAD_BYTES_MAX) / ROSTER_ENTRY_BYTES_MAX;
 
 /// A `JoinResponse` as it is sent: encoded, behind gRPC's prefix. A clone shares the bytes, so every stream sends the
@@ -30,7 +30,7 @@ pub const PARTICIPANTS_MAX: usize = (MESSAGE_BYTES_MAX - WELCOME_HEAD_BYTES_MAX)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame(Bytes);
 
-/// What a Welcome says beside the state of the conversation.
+/// The parts of a Welcome that are not the state of the conversation.
 #[derive(Clone, Debug)]
 pub struct WelcomeParts<'a> {
     /// The session's secret.
@@ -39,7 +39,7 @@ pub struct WelcomeParts<'a> {
     pub participant: ParticipantId,
     /// The journal's id.
     pub epoch: &'a str,
-    /// Whether an existing session goes on.
+    /// Whether an existing session is resumed.
     pub resumed: bool,
     /// How long the stream can be quiet before a heartbeat comes.
     pub heartbeat: Duration,

@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, RetryInfo, StatusExt};
 
 use super::convert::duration;
+pub use super::pb::ErrorReason as Reason;
 use crate::chat::{MESSAGE_ID_BYTES_MAX, NAME_CHARACTERS_MAX, Refusal, TEXT_CHARACTERS_MAX};
 
 /// The domain of every `google.rpc.ErrorInfo` of this service.
@@ -16,10 +17,10 @@ pub const DOMAIN: &str = "chitchat";
 /// When to try again where nothing better is known.
 const RETRY_SOON: Duration = Duration::from_secs(1);
 
-/// Everything for which the service turns somebody away.
+/// Every reason for which the service refuses a request or ends a stream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// The conversation said no.
+    /// The conversation refused the command.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// Bytes that are not the message, or a message without a part that it must have.
@@ -34,25 +35,25 @@ pub enum Rejection {
     /// The access secret is missing or wrong.
     #[error("the access secret that this service asks for is missing or wrong")]
     SecretRequired,
-    /// A name under which the service is not to be addressed.
+    /// The request addresses the service by a name that it does not answer to.
     #[error("this service does not answer to that host name; see --allow-host")]
     HostNotAllowed,
-    /// A page of another origin.
+    /// A page of an origin that is not allowed.
     #[error("pages of that origin may not use this service; see --allow-origin")]
     OriginNotAllowed,
-    /// Too many in too short a time.
+    /// Too many requests in too short a time, or too much memory held.
     #[error("too fast; try again in {} ms", .retry_after.as_millis().max(1))]
     RateLimited {
-        /// When it will do.
+        /// How long to wait before trying again.
         retry_after: Duration,
     },
-    /// As many participants as may be.
+    /// The most participants are active already.
     #[error("the conversation is full: at most {participants_max} participants at a time")]
     ConversationFull {
         /// How many may be active at a time.
         participants_max: usize,
     },
-    /// As many participants as one address may have.
+    /// The address has the most participants that one address may have.
     #[error(
         "your address has its share of the places: at most {participants_per_address_max} participants at a time; \
          see --participants-per-address-max"
@@ -73,85 +74,49 @@ pub enum Rejection {
     /// The service is stopping.
     #[error("the service is shutting down")]
     ShuttingDown,
-    /// The journal cannot be written or read now. What was asked may or may not come to pass: ask again,
-    /// with the same message id.
+    /// The journal cannot be written or read now. The request may or may not take effect: try again, with the
+    /// same message id.
     #[error("the journal is unavailable; try again")]
     JournalUnavailable,
 }
 
-/// The stable names of the rejections: the `reason` of an `ErrorInfo`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the names are the documentation: see the table in the specification, chapter 7")]
-pub enum Reason {
-    TextEmpty,
-    TextTooLong,
-    NameInvalid,
-    MessageIdTooLong,
-    Malformed,
-    NameTaken,
-    SessionUnknown,
-    SecretRequired,
-    HostNotAllowed,
-    OriginNotAllowed,
-    EpochChanged,
-    ClockOutOfRange,
-    SequenceOutOfRange,
-    RateLimited,
-    ConversationFull,
-    SlowConsumer,
-    Replaced,
-    ShuttingDown,
-    JournalUnavailable,
-}
-
 impl Reason {
-    /// The table of the specification's chapter 7: every reason with its name and its status code.
-    const TABLE: [(Reason, &'static str, Code); 19] = [
-        (Reason::TextEmpty, "TEXT_EMPTY", Code::InvalidArgument),
-        (Reason::TextTooLong, "TEXT_TOO_LONG", Code::InvalidArgument),
-        (Reason::NameInvalid, "NAME_INVALID", Code::InvalidArgument),
-        (Reason::MessageIdTooLong, "MESSAGE_ID_TOO_LONG", Code::InvalidArgument),
-        (Reason::Malformed, "MALFORMED", Code::InvalidArgument),
-        (Reason::NameTaken, "NAME_TAKEN", Code::AlreadyExists),
-        (Reason::SessionUnknown, "SESSION_UNKNOWN", Code::Unauthenticated),
-        (Reason::SecretRequired, "SECRET_REQUIRED", Code::Unauthenticated),
-        (Reason::HostNotAllowed, "HOST_NOT_ALLOWED", Code::PermissionDenied),
-        (Reason::OriginNotAllowed, "ORIGIN_NOT_ALLOWED", Code::PermissionDenied),
-        (Reason::EpochChanged, "EPOCH_CHANGED", Code::FailedPrecondition),
-        (Reason::ClockOutOfRange, "CLOCK_OUT_OF_RANGE", Code::OutOfRange),
-        (Reason::SequenceOutOfRange, "SEQUENCE_OUT_OF_RANGE", Code::OutOfRange),
-        (Reason::RateLimited, "RATE_LIMITED", Code::ResourceExhausted),
-        (Reason::ConversationFull, "CONVERSATION_FULL", Code::ResourceExhausted),
-        (Reason::SlowConsumer, "SLOW_CONSUMER", Code::ResourceExhausted),
-        (Reason::Replaced, "REPLACED", Code::Aborted),
-        (Reason::ShuttingDown, "SHUTTING_DOWN", Code::Unavailable),
-        (Reason::JournalUnavailable, "JOURNAL_UNAVAILABLE", Code::Unavailable),
-    ];
+    /// What all names of the generated enum begin with, and an `ErrorInfo` leaves out.
+    const PREFIX: &str = "ERROR_REASON_";
 
-    /// Every reason, in the order of the specification's chapter 7.
+    /// Every reason that a refusal can have, in the order of the specification's chapter 7.
     pub fn all() -> impl Iterator<Item = Self> {
-        Self::TABLE.into_iter().map(|(reason, ..)| reason)
+        (1..).map_while(|number| Self::try_from(number).ok())
     }
 
-    fn row(self) -> (Reason, &'static str, Code) {
-        // The table is in the order of the enum; a test holds it to that.
-        Self::TABLE[self as usize]
-    }
-
-    /// The name, as it stands in an `ErrorInfo` and in the log records.
+    /// The name in an `ErrorInfo` and in log records, such as `TEXT_TOO_LONG`.
     pub fn as_str(self) -> &'static str {
-        self.row().1
+        let name = self.as_str_name();
+        name.strip_prefix(Self::PREFIX).unwrap_or(name)
     }
 
     /// The status code that goes with it.
     pub fn code(self) -> Code {
-        self.row().2
+        match self {
+            Self::TextEmpty | Self::TextTooLong | Self::NameInvalid | Self::MessageIdTooLong | Self::Malformed => {
+                Code::InvalidArgument
+            }
+            Self::NameTaken => Code::AlreadyExists,
+            Self::SessionUnknown | Self::SecretRequired => Code::Unauthenticated,
+            Self::HostNotAllowed | Self::OriginNotAllowed => Code::PermissionDenied,
+            Self::EpochChanged => Code::FailedPrecondition,
+            Self::ClockOutOfRange | Self::SequenceOutOfRange => Code::OutOfRange,
+            Self::RateLimited | Self::ConversationFull | Self::SlowConsumer => Code::ResourceExhausted,
+            Self::Replaced => Code::Aborted,
+            Self::ShuttingDown | Self::JournalUnavailable => Code::Unavailable,
+            Self::Unspecified => Code::Unknown,
+        }
     }
 
-    /// The reason that a status of this service carries.
+    /// The reason that a status of this service carries. None for a reason that this program does not know.
     pub fn of(status: &Status) -> Option<Self> {
         let info = status.get_details_error_info().filter(|info| info.domain == DOMAIN)?;
-        Self::TABLE.into_iter().find(|(_, name, _)| *name == info.reason).map(|(reason, ..)| reason)
+        Self::all().find(|reason| reason.as_str() == info.reason)
     }
 }
 
@@ -164,7 +129,7 @@ pub fn retry_delay(status: &Status) -> Option<Duration> {
 }
 
 impl Rejection {
-    /// Its stable name.
+    /// The stable name.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Refused(Refusal::TextEmpty) => Reason::TextEmpty,
@@ -228,7 +193,8 @@ impl Rejection {
         }
     }
 
-    fn retry_delay(&self) -> Option<Duration> {
+    /// After which time it makes sense to try again, where it does.
+    pub fn retry_delay(&self) -> Option<Duration> {
         match self {
             Self::ConversationFull { .. }
             | Self::ShareTaken { .. }
@@ -261,13 +227,6 @@ impl From<Rejection> for Status {
 mod tests {
     use super::*;
     use crate::chat::{LogicalTime, NameFault, Sequence};
-
-    #[test]
-    fn the_table_of_reasons_is_in_the_order_of_the_enum() {
-        for (index, (reason, name, _)) in Reason::TABLE.into_iter().enumerate() {
-            assert_eq!((reason as usize, reason.as_str()), (index, name));
-        }
-    }
 
     #[test]
     fn a_rejection_is_known_again_by_its_status_with_its_figures() {

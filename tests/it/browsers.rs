@@ -38,6 +38,18 @@ fn preflight(origin: &str) -> [(&str, &str); 3] {
     ]
 }
 
+/// A gRPC path answers OPTIONS, so a refusal of another method lists it (H2).
+#[tokio::test]
+async fn allowed_methods() {
+    let server = server().await;
+    for path in [PUBLISH, "/grpc.health.v1.Health/Check"] {
+        let answer = Http1::get(server.address, path).await;
+        assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST, OPTIONS"));
+        let preflight = Http1::connect(server.address).await.ask("OPTIONS", path, &[], b"").await;
+        assert_eq!(preflight.status, StatusCode::OK, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_preflight_from_an_allowed_origin_is_answered_and_from_another_refused() {
     let server = server().await;

@@ -256,6 +256,32 @@ fn check_words(arguments: &[&str], named: &[&str]) {
     assert!(!LIBRARIES.iter().any(|text| ended.errors.contains(text)), "{arguments:?}: {}", ended.errors);
 }
 
+/// A log folder that is something else is named, and not in the words of the system (C6).
+#[test]
+fn log_folder_is_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log");
+    std::fs::write(&file, "").unwrap();
+    let (file, url) = (file.to_str().unwrap(), Nobody::new().url());
+    let named = ["--log-dir", file, "is not a folder"];
+    check_words(&["send", "-n", "a", "hello", "-s", &url, "--log-dir", file], &named);
+    check_words(&["serve", "--journal", "memory", "--listen", "127.0.0.1:0", "--log-dir", file], &named);
+}
+
+/// A certificate to trust has no effect on a connection without TLS, so it is wrong usage (C1).
+#[test]
+fn certificate_without_tls() {
+    let url = Nobody::new().url();
+    for command in [&["send", "-n", "a", "hello"][..], &["join", "-n", "a"]] {
+        let by_option = Program::run(&[command, &["-s", &url, "--ca", "ca.pem"]].concat(), &[]);
+        let by_variable = Program::run(&[command, &["-s", &url]].concat(), &[("CHITCHAT_CA", "ca.pem")]);
+        for ended in [by_option, by_variable] {
+            assert_eq!((ended.code, &*ended.output), (Some(2), &[][..]), "{ended:?}");
+            assert!(["--ca", "https://"].iter().all(|text| ended.errors.contains(text)), "{ended:?}");
+        }
+    }
+}
+
 #[test]
 fn a_failure_to_join_names_the_option_and_what_to_do() {
     let keys = tempfile::tempdir().unwrap();

@@ -94,6 +94,21 @@ async fn the_page_and_the_state_of_the_service_are_open_and_what_tells_more_asks
     assert_eq!((status, Status::from_header_map(&headers).map(|status| status.code())), (StatusCode::OK, None));
 }
 
+/// A refusal for a rate says over HTTP, too, when to try again: in whole seconds, at least one (H7, E3).
+#[tokio::test]
+async fn retry_after() {
+    let server = guarded().await;
+    let mut operator = Http1::connect(server.address).await;
+    let slowed = loop {
+        let refusal = operator.ask("GET", "/metrics", &[("authorization", "Bearer wrong")], b"").await;
+        if refusal.status != StatusCode::UNAUTHORIZED {
+            break refusal;
+        }
+        assert_eq!(refusal.header("retry-after"), "", "another secret helps, waiting does not");
+    };
+    assert_eq!((slowed.status, slowed.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "1"));
+}
+
 /// Behind NAT or a proxy many people have one address: none of them may lock out the others.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_secrets_are_slowed_and_never_the_right_one_of_the_same_address() {

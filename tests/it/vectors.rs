@@ -1,6 +1,7 @@
 //! What the service and the page must agree on, as data: `web/test/vectors.test.ts` reads the same files
 //! (tests/vectors/README.md).
 
+use std::fs;
 use std::time::{Duration, SystemTime};
 
 use chitchat::chat::{
@@ -120,6 +121,36 @@ fn refusals() {
     assert_eq!(named, Reason::all().map(Reason::as_str).collect::<Vec<_>>());
 }
 
+/// The tables of reasons in the specification (chapters 6 and 7) have exactly the names of the enums in `proto/`, in
+/// their order, and the status codes that the service sends. What clients do is said of existing reasons.
+#[test]
+fn reasons_in_the_specification() {
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/specification.md")).unwrap();
+    let table = |head: &str| {
+        let (_, rows) = text.split_once(head).unwrap_or_else(|| panic!("there is no table {head}"));
+        let rows = rows.lines().skip(2).take_while(|line| line.starts_with('|'));
+        rows.map(|row| row.split('|').map(str::trim).skip(1).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    let reasons = table("| reason | status code | when |");
+    let reasons: Vec<_> = reasons.iter().map(|row| (row[0].trim_matches('`'), code(row[1]))).collect();
+    assert_eq!(reasons, Reason::all().map(|reason| (reason.as_str(), reason.code())).collect::<Vec<_>>());
+
+    let leave = table("| leave reason (proto `LeaveReason`");
+    let leave: Vec<_> = leave.iter().map(|row| row[0].trim_matches('`')).collect();
+    assert_eq!(leave, LeaveReason::ALL.map(LeaveReason::as_str));
+
+    for row in table("| reason | what a client does |") {
+        let is_part_of_name = |c: char| c.is_ascii_uppercase() || "_…".contains(c);
+        for name in row[0].split(|c| !is_part_of_name(c)).filter(|name| name.len() > 1) {
+            let is_meant = |reason: Reason| match name.strip_suffix('…') {
+                Some(start) => reason.as_str().starts_with(start),
+                None => reason.as_str() == name,
+            };
+            assert!(Reason::all().any(is_meant), "{name}");
+        }
+    }
+}
+
 /// The rejection that a vector is about, with its figures.
 fn rejection(vector: &Value) -> Rejection {
     let figure = |name: &str| number(&vector["figures"], name);
@@ -175,7 +206,7 @@ fn sentences_s5_s6() {
     for vector in each(&vectors!("memberships.json")) {
         let kind = match text(vector, "kind") {
             "joined" => EventKind::Joined { session: SessionKey([0; 32]) },
-            _ => EventKind::Left { reason: leave_reason(text(vector, "reason")) },
+            _ => EventKind::Left { reason: LeaveReason::parse(text(vector, "reason")).unwrap() },
         };
         let name = DisplayName::parse(text(vector, "name")).unwrap();
         let logical_time = LogicalTime(number(vector, "logical_time"));
@@ -189,9 +220,4 @@ fn sentences_s5_s6() {
         };
         assert_eq!(event.content(), text(vector, "sentence"));
     }
-}
-
-fn leave_reason(name: &str) -> LeaveReason {
-    let reasons = [LeaveReason::Requested, LeaveReason::Disconnected];
-    reasons.into_iter().find(|reason| reason.as_str() == name).unwrap()
 }

@@ -36,7 +36,7 @@ impl FirstBytes {
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DialError {
+pub(in crate::client) enum DialError {
     /// The name of the host leads nowhere.
     #[error("the host name {host} cannot be resolved")]
     Name {
@@ -45,7 +45,7 @@ pub(super) enum DialError {
         source: io::Error,
     },
     /// No address of the host takes a connection.
-    #[error("{}", super::explain::of_io(.0))]
+    #[error("{0}")]
     Connect(#[source] io::Error),
 }
 

@@ -1,6 +1,6 @@
 //! A copy of a journal, made while a service may be writing it.
 //!
-//! The copy is one file without a log, so nothing beside it is needed for a start. It gets its name when it is
+//! The copy is one file without a log, so a start needs no other file. It gets its name when it is
 //! complete, checked and on the disk; until then it is called `NAME-new`.
 
 use std::error::Error;
@@ -23,7 +23,7 @@ use crate::journal::JournalError;
 const PAGES: i32 = 1024;
 const EVENTS: usize = 1024;
 
-/// A backup that could not be made. There is no file of its name.
+/// A backup that could not be made. No file of its name is left.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
@@ -148,7 +148,7 @@ impl ReadOnlyJournal {
 }
 
 impl Unfinished {
-    /// Makes it, with the permissions of the journal. One that a killed backup has left behind is used again.
+    /// Creates it, with the permissions of the journal. One that a killed backup left behind is reused.
     fn make(copy: &Path, source: &Path) -> Result<Self, BackupError> {
         let failed = |error: io::Error| unwritable(copy, error.into());
         let path = beside(copy, "-new");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-/// How long to wait for somebody else's lock, such as that of a person who tries something in the sqlite3
+/// How long to wait for another process's lock, such as that of a person who tries something in the sqlite3
 /// shell. The engine waits meanwhile.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
 
@@ -25,7 +25,8 @@ pub(super) fn for_writing(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// One that only reads, beside whoever writes. It changes nothing, also when it is the last to close.
+/// A connection that only reads, while another process may write. It changes nothing, even when it is the last to
+/// close.
 pub(super) fn for_reading(path: &Path) -> rusqlite::Result<Connection> {
     open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
 }
@@ -39,7 +40,7 @@ pub(super) fn for_creating(path: &Path) -> rusqlite::Result<Connection> {
 fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_WAIT)?;
-    // The file may be damaged or foreign: closing it again shall leave it, and the log beside it, as found.
+    // The file may be damaged or foreign: closing it must leave it and its write-ahead log as they were.
     keep_log_on_close(&connection, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;

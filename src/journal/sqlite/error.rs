@@ -30,13 +30,13 @@ pub enum OpenFault {
     /// There is no such file.
     #[error("does not exist")]
     Missing,
-    /// Its file is gone, but what it had not yet taken over from the log beside it is still there.
+    /// The main file is gone, but its write-ahead log is still there, with events.
     #[error("is missing, but {} is there: put the missing file back, or remove both", wal.display())]
     Orphaned {
         /// The write-ahead log that was left behind.
         wal: PathBuf,
     },
-    /// It, or a file beside it, is mounted by itself.
+    /// It, or one of its companion files, is a mount point.
     #[error(
         "cannot be used safely: {} is a mount point by itself, so the files beside it do not belong to it. \
          Mount the folder that the journal is in instead", mounted.display()
@@ -54,7 +54,7 @@ pub enum OpenFault {
         /// Where it leads.
         target: PathBuf,
     },
-    /// The main file without the files beside it, and no log to say where it should end.
+    /// The main file without its companion files, and no log to say where it should end.
     #[error(
         "has {events} events, but it stands alone, and a copy of a running journal's main file lacks the newest ones. \
          Copy it with its -wal and -head files, or use a copy made by `chitchat journal backup`. \
@@ -78,7 +78,7 @@ pub enum OpenFault {
         /// How many.
         names: u64,
     },
-    /// Something else.
+    /// A file that is not a journal.
     #[error("is not a Chit Chat journal: {0}")]
     NotAJournal(String),
     /// Made by a version of the program that this one does not know.
@@ -106,10 +106,10 @@ pub enum OpenFault {
     /// It cannot be written.
     #[error("is read-only")]
     ReadOnly,
-    /// The operating system says no.
+    /// An error of the operating system.
     #[error("cannot be opened: {0}")]
     Io(#[from] io::Error),
-    /// SQLite says no.
+    /// An error of SQLite.
     #[error("cannot be opened: {0}")]
     Sqlite(#[source] rusqlite::Error),
 }
@@ -179,11 +179,11 @@ impl From<Damage> for JournalError {
 )]
 struct NotSynced(#[source] rusqlite::Error);
 
-/// Whether a journal can go on after an error of SQLite. The transaction must be known to be rolled back.
+/// Whether a journal can be used after an error of SQLite. The transaction must be known to be rolled back.
 ///
 /// After a failed fsync the kernel may have dropped the pages it could not write and report success the
-/// next time, so that a retry would promise what is not on the disk. There is no going on from that, nor
-/// from anything that is not on the list of the known passing troubles.
+/// next time, so that a retry would acknowledge what is not on the disk. That is fatal, and so is every
+/// error that is not on the list of those known to pass.
 pub(super) fn classify(error: rusqlite::Error) -> JournalError {
     let (code, extended) = match error.sqlite_error() {
         Some(error) => (error.code, error.extended_code),

@@ -1,5 +1,5 @@
-//! A journal that continues as another epoch, since an older copy of it has taken its place: what was recorded after the
-//! copy was made is known to others, and the numbers would be given out a second time.
+//! A journal that was replaced by an older copy of itself continues in another epoch: events that were recorded after
+//! the copy was made have been delivered, and their sequences must not be used again.
 
 use rusqlite::{Connection, TransactionBehavior};
 

@@ -1,15 +1,15 @@
-//! The small file beside a journal, `chitchat.db-head`: the lock by which one service at a time writes the
+//! The small file next to a journal, `chitchat.db-head`: the lock by which one service at a time writes the
 //! journal, and the newest position that has been acknowledged.
 //!
 //! SQLite ends its log at the last commit that it finds whole. So a log that lost its end, or a bit in the
-//! middle, reads like a log that never got further, and acknowledged events would be gone without a word.
-//! This file is the second witness. It is written after a commit and before the answer, in place and
+//! middle, reads like a log that never got further, and acknowledged events would be lost unnoticed.
+//! This file is the cross-check. It is written after a commit and before the answer, in place and
 //! without fsync, which costs a microsecond: it can lag behind the journal, but never be ahead of what the
 //! journal has put on the disk. It is a check, not a source: without it, or with a torn one, a journal opens.
 //!
-//! SQLite's own locks would not do, because other processes shall be able to read the journal meanwhile. The journal's
-//! main file is locked too, by the kind of lock that SQLite does not use: it may have another name elsewhere, by a
-//! mount, with another head file beside it.
+//! SQLite's own locks cannot serve as this lock, because other processes must be able to read the journal meanwhile. The
+//! journal's main file is locked, too, by the kind of lock that SQLite does not use: by a mount it may have another
+//! name, with another head file next to it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
@@ -59,7 +59,7 @@ impl Head {
         })
     }
 
-    /// What the file beside a journal says; none where there is none, or none that is whole.
+    /// The content of the file; none if it is missing or torn.
     pub(super) fn beside(journal: &Path) -> io::Result<Option<Self>> {
         match File::open(path_beside(journal)) {
             Ok(file) => read(&file),

@@ -1,4 +1,4 @@
-//! Reading, beside the writer: a few connections of their own, used off the async threads.
+//! Reading, concurrently with the writer: a few connections of their own, used off the async threads.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ pub(super) struct SqliteHistory {
     permits: Arc<Semaphore>,
 }
 
-/// The connections that nobody uses just now.
+/// The idle connections.
 #[derive(Debug)]
 struct Readers {
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! Reading a journal without writing it, also while a service does.
+//! Reading a journal without writing to it, also while a service does.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub struct ReadOnlyJournal {
     history: Arc<SqliteHistory>,
 }
 
-/// What can be said of a journal without reading it through.
+/// What is known of a journal without reading all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// Which journal it is.
@@ -37,7 +37,7 @@ pub struct Summary {
     pub schema_version: i64,
     /// The size of the main file, in bytes.
     pub file_bytes: u64,
-    /// The size of the log beside it, in bytes.
+    /// The size of its write-ahead log, in bytes.
     pub log_bytes: u64,
 }
 
@@ -61,7 +61,7 @@ impl ReadOnlyJournal {
         Ok(Self { path, connection, acknowledged, head, schema_version, history })
     }
 
-    /// What can be said without reading it through.
+    /// What is known without reading all of it.
     ///
     /// # Errors
     /// [`OpenError`] where the files' sizes cannot be had.
@@ -99,10 +99,10 @@ impl ReadOnlyJournal {
         self.check_end()
     }
 
-    /// Looks whether it has everything that had been acknowledged, which is quickly done.
+    /// Checks whether it has everything that was acknowledged. That is quick.
     ///
     /// # Errors
-    /// [`OpenError`] where it does not, or where nothing tells.
+    /// [`OpenError`] if it does not, or if that cannot be known.
     pub fn check_end(&self) -> Result<(), OpenError> {
         open::check_acknowledged(&self.connection, &self.head, self.acknowledged.as_ref())
             .and_then(|()| open::check_companion_files(&self.connection, &self.path, &self.head))

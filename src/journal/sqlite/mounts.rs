@@ -1,12 +1,12 @@
-//! Which files are mount points. What SQLite and the lock put beside such a file lies beside the mount, and not beside
-//! the file: another mount of it, in another container say, knows nothing of it.
+//! Which files are mount points. The files that SQLite and the lock create next to such a file are next to the mount
+//! and not next to the mounted file, so another mount of it, say in another container, does not see them.
 
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
-/// The mounts that this process sees. Linux alone tells.
+/// The mounts that this process sees. Known on Linux only.
 const MOUNTS: &str = "/proc/self/mountinfo";
 
 /// Whether a file is a mount point, by its absolute path without links.

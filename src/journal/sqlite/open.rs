@@ -1,4 +1,4 @@
-//! Opening a journal file: making it, knowing it, and looking for damage, before anything is written.
+//! Opening a journal file: creating it, or recognizing it and looking for damage before anything is written.
 
 use std::fs::{self, File};
 use std::io;
@@ -25,7 +25,7 @@ pub(super) struct Opened {
     pub(super) head: Head,
     /// The newest event of its epoch that the service's log has.
     pub(super) logged: Option<Sequence>,
-    /// Why its epoch has just begun, where that is so.
+    /// Why its epoch has just begun, if it has.
     pub(super) fork: Option<Fork>,
 }
 
@@ -49,7 +49,7 @@ pub(super) fn for_writing(
     new_epoch: impl FnOnce() -> Epoch,
     logged: impl FnOnce(&Epoch) -> io::Result<Option<Sequence>>,
 ) -> Result<Opened, OpenError> {
-    // One file has one lock, whatever links lead to it.
+    // One file has one lock, under all links to it.
     let path = resolve(path).map_err(|fault| fault.at(path))?;
     open_or_create(&path, new_epoch(), logged).map_err(|fault| fault.at(&path))
 }
@@ -65,7 +65,7 @@ fn open_or_create(
             return Err(OpenFault::MountPoint { mounted });
         }
     }
-    // What is no journal gets no second file beside it.
+    // Nothing is created next to a file that is not a journal.
     match check_file(path) {
         Ok(()) | Err(OpenFault::Missing) => {}
         Err(fault) => return Err(fault),
@@ -96,7 +96,7 @@ fn open_or_create(
     check_shape(&connection, &epoch)?;
     let head = head(&connection, epoch)?;
     check_acknowledged(&connection, &head, acknowledged.as_ref())?;
-    // A log can be long, and knows nothing of an epoch that has just begun.
+    // A log can be long, and has no events of an epoch that has just begun.
     let logged = if is_new { None } else { logged(&head.epoch).map_err(OpenFault::Log)? };
     if logged.is_none() {
         check_companion_files(&connection, path, &head)?;
@@ -111,8 +111,8 @@ fn open_or_create(
     Ok(opened)
 }
 
-/// A journal is a file with something in it, and one name: by that go the lock and the log beside it, so two
-/// services that know it by two names would each overwrite what the other has recorded.
+/// A journal is a regular file that is not empty and has one name. The names of its lock and its write-ahead log follow
+/// from that name, so two services that open it by two names would overwrite each other's events.
 pub(super) fn check_file(path: &Path) -> Result<(), OpenFault> {
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => Err(OpenFault::NotAJournal("it is not a regular file".into())),
@@ -166,7 +166,7 @@ pub(super) fn check_acknowledged(
     acknowledged: Option<&Head>,
 ) -> Result<(), OpenFault> {
     let Some(acknowledged) = acknowledged.filter(|acknowledged| acknowledged.epoch == head.epoch) else {
-        // Nobody knows, or it is about another journal, whose place this one has taken.
+        // Unknown, or from another journal that this one has replaced.
         return Ok(());
     };
     if acknowledged.sequence == Sequence(0) {
@@ -204,7 +204,7 @@ fn use_log(connection: &Connection, path: &Path) -> Result<(), OpenFault> {
     }
     // A copy that was made by SQLite's VACUUM INTO, say. But then it has no log of its own.
     if fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0) {
-        return Err(OpenFault::Damaged("it does not know of the log beside it".into()));
+        return Err(OpenFault::Damaged("it does not belong to the log next to it".into()));
     }
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode == "wal" { Ok(()) } else { Err(OpenFault::Damaged(format!("its journal mode stays {mode}"))) }
@@ -221,7 +221,7 @@ fn create(path: &Path, head_file: &mut HeadFile, epoch: Epoch) -> Result<(), Ope
     connect::keep_log_on_close(&connection, false)?;
     connection.close().map_err(|(_, error)| error)?;
     File::open(&unfinished)?.sync_all()?;
-    // Nobody's: the main file that they belonged to is gone, and the log is empty.
+    // Leftovers: the main file that they belonged to is gone, and the log is empty.
     remove_if_there(&beside(path, "-wal"))?;
     remove_if_there(&beside(path, "-shm"))?;
     // Before the journal has its name: one that is in use never stands alone.

@@ -32,7 +32,7 @@ const NAMES_REMEMBERED: usize = 1024;
 pub(super) fn insert(statement: &mut Statement<'_>, event: &Event, chain: Chain) -> rusqlite::Result<()> {
     let (kind, session, text, message_id, seen, reason) = match &event.kind {
         EventKind::Joined { session } => ("joined", Some(hex(&session.0)), None, None, None, None),
-        EventKind::Left { reason } => ("left", None, None, None, None, Some(name_of(*reason))),
+        EventKind::Left { reason } => ("left", None, None, None, None, Some(reason.as_str())),
         EventKind::Message { text, message_id, seen } => {
             let message_id = message_id.as_ref().map(|id| id.as_str());
             ("message", None, Some(text.as_str()), message_id, Some(integer(seen.0)?), None)
@@ -59,13 +59,6 @@ pub(super) fn insert(statement: &mut Statement<'_>, event: &Event, chain: Chain)
 /// SQLite's integers end at 2^63 - 1. No honest clock comes near: one event moves it by 2^20 at most.
 fn integer(n: u64) -> rusqlite::Result<i64> {
     i64::try_from(n).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
-}
-
-fn name_of(reason: LeaveReason) -> &'static str {
-    match reason {
-        LeaveReason::Requested => "REQUESTED",
-        LeaveReason::Disconnected => "DISCONNECTED",
-    }
 }
 
 /// Turns rows into events again, and holds every one to its chain.
@@ -144,11 +137,10 @@ fn kind(row: &Row<'_>) -> Result<EventKind, Fault> {
             let session = bytes_of(string(row, 7, "session_digest")?).ok_or(Fault::Column("session_digest"))?;
             Ok(EventKind::Joined { session: SessionKey(session) })
         }
-        "left" => match string(row, 11, "reason")? {
-            "REQUESTED" => Ok(EventKind::Left { reason: LeaveReason::Requested }),
-            "DISCONNECTED" => Ok(EventKind::Left { reason: LeaveReason::Disconnected }),
-            _ => Err(Fault::Column("reason")),
-        },
+        "left" => {
+            let reason = LeaveReason::parse(string(row, 11, "reason")?).ok_or(Fault::Column("reason"))?;
+            Ok(EventKind::Left { reason })
+        }
         "message" => {
             let text = MessageText::parse(string(row, 8, "text")?).map_err(|_| Fault::Column("text"))?;
             let message_id = match row.get_ref(9) {

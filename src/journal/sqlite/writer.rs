@@ -138,7 +138,7 @@ impl<'a> Writer<'a> {
             let fatal = matches!(appended, Err(JournalError::Fatal(_)));
             self.commits += 1;
             self.events += appended.as_ref().map_or(0, |committed| committed.events().len());
-            // Whoever asked may be gone; what is recorded stays recorded.
+            // The caller may be gone; what is recorded stays recorded.
             let _ = answer.send(appended);
             if fatal {
                 return WriterExit::Reported;

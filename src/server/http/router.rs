@@ -36,6 +36,8 @@ use crate::wire::{Reason, Rejection};
 
 /// What can be asked of the page and by operators.
 const READ_METHODS: &str = "GET, HEAD, OPTIONS";
+/// What can be asked of a gRPC path: a call, and a CORS preflight.
+const CALL_METHODS: &str = "POST, OPTIONS";
 
 /// All routes, and the reporter of grpc.health.v1. Checks that apply to every request are the outermost layers.
 pub fn router(service: Service, config: &Config, context: &ServerContext) -> (Router, HealthReporter) {
@@ -165,7 +167,7 @@ async fn answer_options(request: Request, next: Next) -> Response {
 /// for a call.
 async fn only_grpc(request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
-        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, CALL_METHODS)]).into_response();
     }
     if !content_type(&request).as_bytes().starts_with(b"application/grpc") {
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Here gRPC and gRPC-Web are spoken.\n").into_response();

@@ -111,7 +111,13 @@ pub fn answer<B>(request: &Request<B>, grpc: StatusCode, plain: StatusCode, reje
             response
         }
         None => {
+            let retry_delay = rejection.retry_delay();
             let mut response = (plain, format!("{rejection}\n")).into_response();
+            if let Some(delay) = retry_delay {
+                // Whole seconds: rounded up, so that nobody comes back too early.
+                let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            }
             if plain == StatusCode::UNAUTHORIZED {
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }

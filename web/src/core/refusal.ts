@@ -1,30 +1,17 @@
 /** What can go wrong with a call, and the words for it. */
 
-/** The reasons of the contract, which come as google.rpc.ErrorInfo of the domain "chitchat". */
-export const REASONS = [
-  "TEXT_EMPTY",
-  "TEXT_TOO_LONG",
-  "NAME_INVALID",
-  "MESSAGE_ID_TOO_LONG",
-  "MALFORMED",
-  "NAME_TAKEN",
-  "SESSION_UNKNOWN",
-  "SECRET_REQUIRED",
-  "HOST_NOT_ALLOWED",
-  "ORIGIN_NOT_ALLOWED",
-  "EPOCH_CHANGED",
-  "CLOCK_OUT_OF_RANGE",
-  "SEQUENCE_OUT_OF_RANGE",
-  "RATE_LIMITED",
-  "CONVERSATION_FULL",
-  "SLOW_CONSUMER",
-  "REPLACED",
-  "SHUTTING_DOWN",
-  "JOURNAL_UNAVAILABLE",
-] as const;
+import { ErrorReason } from "../gen/chitchat/v1/chitchat_pb.js";
 
-/** A reason of the contract. */
-export type Reason = (typeof REASONS)[number];
+/** A reason of the contract, which comes as google.rpc.ErrorInfo of the domain "chitchat". */
+export type Reason = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;
+
+/** Every reason of the contract, in its order. */
+export const REASONS: readonly Reason[] = Object.keys(ErrorReason).filter(isReason);
+
+/** A generated enum maps its names to numbers, and its numbers to names, too. */
+function isReason(key: string): key is Reason {
+  return Number.isNaN(Number(key)) && key !== "UNSPECIFIED";
+}
 
 /** A call that did not succeed. */
 export interface Failure {

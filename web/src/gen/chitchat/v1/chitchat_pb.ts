@@ -4,8 +4,8 @@
 // before it sends Join, Publish or Leave it does C := C + 1 and puts C into the request (IR1, IR2a);
 // on a reply, a Welcome or an event with time L it does C := max(C, L) + 1 (IR2b).
 //
-// A refusal is a gRPC status with google.rpc.ErrorInfo: domain "chitchat", a stable reason, and its
-// figures as metadata; BadRequest or RetryInfo come with it where they apply.
+// A refusal is a gRPC status with google.rpc.ErrorInfo: domain "chitchat", a reason of ErrorReason without
+// its prefix, and its figures as metadata; BadRequest or RetryInfo come with it where they apply.
 //
 // Where the server asks for an access secret, it travels as metadata "authorization: Bearer SECRET".
 
@@ -23,16 +23,16 @@ import type { Message as Message$1 } from "@bufbuild/protobuf";
  * Describes the file chitchat/v1/chitchat.proto.
  */
 export const file_chitchat_v1_chitchat: GenFile = /*@__PURE__*/
-  fileDesc("ChpjaGl0Y2hhdC92MS9jaGl0Y2hhdC5wcm90bxILY2hpdGNoYXQudjEiYwoLSm9pblJlcXVlc3QSFAoMZGlzcGxheV9uYW1lGAEgASgJEhQKDGxvZ2ljYWxfdGltZRgCIAEoBBIoCgZyZXN1bWUYAyABKAsyGC5jaGl0Y2hhdC52MS5SZXN1bWVQb2ludCJfCgtSZXN1bWVQb2ludBIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEg0KBWVwb2NoGAIgASgJEhYKDmFmdGVyX3NlcXVlbmNlGAMgASgEEhIKCmNoYWluX2hhc2gYBCABKAwi6QEKDEpvaW5SZXNwb25zZRInCgd3ZWxjb21lGAEgASgLMhQuY2hpdGNoYXQudjEuV2VsY29tZUgAEiMKBWV2ZW50GAIgASgLMhIuY2hpdGNoYXQudjEuRXZlbnRIABIqCgljYXVnaHRfdXAYAyABKAsyFS5jaGl0Y2hhdC52MS5DYXVnaHRVcEgAEisKCWhlYXJ0YmVhdBgEIAEoCzIWLmNoaXRjaGF0LnYxLkhlYXJ0YmVhdEgAEikKCHByZXNlbmNlGAUgASgLMhUuY2hpdGNoYXQudjEuUHJlc2VuY2VIAEIHCgVmcmFtZSKRAgoHV2VsY29tZRIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEhYKDnBhcnRpY2lwYW50X2lkGAIgASgJEg0KBWVwb2NoGAMgASgJEhUKDWhlYWRfc2VxdWVuY2UYBCABKAQSFAoMbG9naWNhbF90aW1lGAUgASgEEg8KB3Jlc3VtZWQYBiABKAgSLgoMcGFydGljaXBhbnRzGAcgAygLMhguY2hpdGNoYXQudjEuUGFydGljaXBhbnQSNQoSaGVhcnRiZWF0X2ludGVydmFsGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiMKBmxpbWl0cxgJIAEoCzITLmNoaXRjaGF0LnYxLkxpbWl0cyJCCgZMaW1pdHMSGwoTdGV4dF9jaGFyYWN0ZXJzX21heBgBIAEoDRIbChNuYW1lX2NoYXJhY3RlcnNfbWF4GAIgASgNIjsKC1BhcnRpY2lwYW50EhYKDnBhcnRpY2lwYW50X2lkGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCSIcCghDYXVnaHRVcBIQCghzZXF1ZW5jZRgBIAEoBCIiCglIZWFydGJlYXQSFQoNaGVhZF9zZXF1ZW5jZRgBIAEoBCI1CghQcmVzZW5jZRIWCg5wYXJ0aWNpcGFudF9pZBgBIAEoCRIRCgljb25uZWN0ZWQYAiABKAgirwIKBUV2ZW50EhAKCHNlcXVlbmNlGAEgASgEEhQKDGxvZ2ljYWxfdGltZRgCIAEoBBIPCgdjb250ZW50GAMgASgJEi0KC3BhcnRpY2lwYW50GAQgASgLMhguY2hpdGNoYXQudjEuUGFydGljaXBhbnQSLwoLcmVjb3JkZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiUKBmpvaW5lZBgGIAEoCzITLmNoaXRjaGF0LnYxLkpvaW5lZEgAEiEKBGxlZnQYByABKAsyES5jaGl0Y2hhdC52MS5MZWZ0SAASJwoHbWVzc2FnZRgIIAEoCzIULmNoaXRjaGF0LnYxLk1lc3NhZ2VIABISCgpjaGFpbl9oYXNoGAkgASgMQgYKBGtpbmQiCAoGSm9pbmVkIjAKBExlZnQSKAoGcmVhc29uGAEgASgOMhguY2hpdGNoYXQudjEuTGVhdmVSZWFzb24iTwoHTWVzc2FnZRISCgptZXNzYWdlX2lkGAEgASgJEhkKEXNlbnRfbG9naWNhbF90aW1lGAIgASgEEhUKDXNlZW5fc2VxdWVuY2UYAyABKAQidgoOUHVibGlzaFJlcXVlc3QSFQoNc2Vzc2lvbl90b2tlbhgBIAEoCRIMCgR0ZXh0GAIgASgJEhQKDGxvZ2ljYWxfdGltZRgDIAEoBBISCgptZXNzYWdlX2lkGAQgASgJEhUKDXNlZW5fc2VxdWVuY2UYBSABKAQiOQoPUHVibGlzaFJlc3BvbnNlEhAKCHNlcXVlbmNlGAEgASgEEhQKDGxvZ2ljYWxfdGltZRgCIAEoBCI7CgxMZWF2ZVJlcXVlc3QSFQoNc2Vzc2lvbl90b2tlbhgBIAEoCRIUCgxsb2dpY2FsX3RpbWUYAiABKAQiNwoNTGVhdmVSZXNwb25zZRIQCghzZXF1ZW5jZRgBIAEoBBIUCgxsb2dpY2FsX3RpbWUYAiABKAQiVQoRTGlzdEV2ZW50c1JlcXVlc3QSFQoNc2Vzc2lvbl90b2tlbhgBIAEoCRIWCg5hZnRlcl9zZXF1ZW5jZRgCIAEoBBIRCglwYWdlX3NpemUYAyABKA0iSgoSTGlzdEV2ZW50c1Jlc3BvbnNlEiIKBmV2ZW50cxgBIAMoCzISLmNoaXRjaGF0LnYxLkV2ZW50EhAKCGhhc19tb3JlGAIgASgIKmYKC0xlYXZlUmVhc29uEhwKGExFQVZFX1JFQVNPTl9VTlNQRUNJRklFRBAAEhoKFkxFQVZFX1JFQVNPTl9SRVFVRVNURUQQARIdChlMRUFWRV9SRUFTT05fRElTQ09OTkVDVEVEEAIypQIKD0NoaXRDaGF0U2VydmljZRI9CgRKb2luEhguY2hpdGNoYXQudjEuSm9pblJlcXVlc3QaGS5jaGl0Y2hhdC52MS5Kb2luUmVzcG9uc2UwARJECgdQdWJsaXNoEhsuY2hpdGNoYXQudjEuUHVibGlzaFJlcXVlc3QaHC5jaGl0Y2hhdC52MS5QdWJsaXNoUmVzcG9uc2USPgoFTGVhdmUSGS5jaGl0Y2hhdC52MS5MZWF2ZVJlcXVlc3QaGi5jaGl0Y2hhdC52MS5MZWF2ZVJlc3BvbnNlEk0KCkxpc3RFdmVudHMSHi5jaGl0Y2hhdC52MS5MaXN0RXZlbnRzUmVxdWVzdBofLmNoaXRjaGF0LnYxLkxpc3RFdmVudHNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChpjaGl0Y2hhdC92MS9jaGl0Y2hhdC5wcm90bxILY2hpdGNoYXQudjEiYwoLSm9pblJlcXVlc3QSFAoMZGlzcGxheV9uYW1lGAEgASgJEhQKDGxvZ2ljYWxfdGltZRgCIAEoBBIoCgZyZXN1bWUYAyABKAsyGC5jaGl0Y2hhdC52MS5SZXN1bWVQb2ludCJfCgtSZXN1bWVQb2ludBIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEg0KBWVwb2NoGAIgASgJEhYKDmFmdGVyX3NlcXVlbmNlGAMgASgEEhIKCmNoYWluX2hhc2gYBCABKAwi6QEKDEpvaW5SZXNwb25zZRInCgd3ZWxjb21lGAEgASgLMhQuY2hpdGNoYXQudjEuV2VsY29tZUgAEiMKBWV2ZW50GAIgASgLMhIuY2hpdGNoYXQudjEuRXZlbnRIABIqCgljYXVnaHRfdXAYAyABKAsyFS5jaGl0Y2hhdC52MS5DYXVnaHRVcEgAEisKCWhlYXJ0YmVhdBgEIAEoCzIWLmNoaXRjaGF0LnYxLkhlYXJ0YmVhdEgAEikKCHByZXNlbmNlGAUgASgLMhUuY2hpdGNoYXQudjEuUHJlc2VuY2VIAEIHCgVmcmFtZSKRAgoHV2VsY29tZRIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEhYKDnBhcnRpY2lwYW50X2lkGAIgASgJEg0KBWVwb2NoGAMgASgJEhUKDWhlYWRfc2VxdWVuY2UYBCABKAQSFAoMbG9naWNhbF90aW1lGAUgASgEEg8KB3Jlc3VtZWQYBiABKAgSLgoMcGFydGljaXBhbnRzGAcgAygLMhguY2hpdGNoYXQudjEuUGFydGljaXBhbnQSNQoSaGVhcnRiZWF0X2ludGVydmFsGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiMKBmxpbWl0cxgJIAEoCzITLmNoaXRjaGF0LnYxLkxpbWl0cyJCCgZMaW1pdHMSGwoTdGV4dF9jaGFyYWN0ZXJzX21heBgBIAEoDRIbChNuYW1lX2NoYXJhY3RlcnNfbWF4GAIgASgNIjsKC1BhcnRpY2lwYW50EhYKDnBhcnRpY2lwYW50X2lkGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCSIcCghDYXVnaHRVcBIQCghzZXF1ZW5jZRgBIAEoBCIiCglIZWFydGJlYXQSFQoNaGVhZF9zZXF1ZW5jZRgBIAEoBCI1CghQcmVzZW5jZRIWCg5wYXJ0aWNpcGFudF9pZBgBIAEoCRIRCgljb25uZWN0ZWQYAiABKAgirwIKBUV2ZW50EhAKCHNlcXVlbmNlGAEgASgEEhQKDGxvZ2ljYWxfdGltZRgCIAEoBBIPCgdjb250ZW50GAMgASgJEi0KC3BhcnRpY2lwYW50GAQgASgLMhguY2hpdGNoYXQudjEuUGFydGljaXBhbnQSLwoLcmVjb3JkZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiUKBmpvaW5lZBgGIAEoCzITLmNoaXRjaGF0LnYxLkpvaW5lZEgAEiEKBGxlZnQYByABKAsyES5jaGl0Y2hhdC52MS5MZWZ0SAASJwoHbWVzc2FnZRgIIAEoCzIULmNoaXRjaGF0LnYxLk1lc3NhZ2VIABISCgpjaGFpbl9oYXNoGAkgASgMQgYKBGtpbmQiCAoGSm9pbmVkIjAKBExlZnQSKAoGcmVhc29uGAEgASgOMhguY2hpdGNoYXQudjEuTGVhdmVSZWFzb24iTwoHTWVzc2FnZRISCgptZXNzYWdlX2lkGAEgASgJEhkKEXNlbnRfbG9naWNhbF90aW1lGAIgASgEEhUKDXNlZW5fc2VxdWVuY2UYAyABKAQidgoOUHVibGlzaFJlcXVlc3QSFQoNc2Vzc2lvbl90b2tlbhgBIAEoCRIMCgR0ZXh0GAIgASgJEhQKDGxvZ2ljYWxfdGltZRgDIAEoBBISCgptZXNzYWdlX2lkGAQgASgJEhUKDXNlZW5fc2VxdWVuY2UYBSABKAQiOQoPUHVibGlzaFJlc3BvbnNlEhAKCHNlcXVlbmNlGAEgASgEEhQKDGxvZ2ljYWxfdGltZRgCIAEoBCI7CgxMZWF2ZVJlcXVlc3QSFQoNc2Vzc2lvbl90b2tlbhgBIAEoCRIUCgxsb2dpY2FsX3RpbWUYAiABKAQiNwoNTGVhdmVSZXNwb25zZRIQCghzZXF1ZW5jZRgBIAEoBBIUCgxsb2dpY2FsX3RpbWUYAiABKAQiVQoRTGlzdEV2ZW50c1JlcXVlc3QSFQoNc2Vzc2lvbl90b2tlbhgBIAEoCRIWCg5hZnRlcl9zZXF1ZW5jZRgCIAEoBBIRCglwYWdlX3NpemUYAyABKA0iSgoSTGlzdEV2ZW50c1Jlc3BvbnNlEiIKBmV2ZW50cxgBIAMoCzISLmNoaXRjaGF0LnYxLkV2ZW50EhAKCGhhc19tb3JlGAIgASgIKmYKC0xlYXZlUmVhc29uEhwKGExFQVZFX1JFQVNPTl9VTlNQRUNJRklFRBAAEhoKFkxFQVZFX1JFQVNPTl9SRVFVRVNURUQQARIdChlMRUFWRV9SRUFTT05fRElTQ09OTkVDVEVEEAIqowUKC0Vycm9yUmVhc29uEhwKGEVSUk9SX1JFQVNPTl9VTlNQRUNJRklFRBAAEhsKF0VSUk9SX1JFQVNPTl9URVhUX0VNUFRZEAESHgoaRVJST1JfUkVBU09OX1RFWFRfVE9PX0xPTkcQAhIdChlFUlJPUl9SRUFTT05fTkFNRV9JTlZBTElEEAMSJAogRVJST1JfUkVBU09OX01FU1NBR0VfSURfVE9PX0xPTkcQBBIaChZFUlJPUl9SRUFTT05fTUFMRk9STUVEEAUSGwoXRVJST1JfUkVBU09OX05BTUVfVEFLRU4QBhIgChxFUlJPUl9SRUFTT05fU0VTU0lPTl9VTktOT1dOEAcSIAocRVJST1JfUkVBU09OX1NFQ1JFVF9SRVFVSVJFRBAIEiEKHUVSUk9SX1JFQVNPTl9IT1NUX05PVF9BTExPV0VEEAkSIwofRVJST1JfUkVBU09OX09SSUdJTl9OT1RfQUxMT1dFRBAKEh4KGkVSUk9SX1JFQVNPTl9FUE9DSF9DSEFOR0VEEAsSIwofRVJST1JfUkVBU09OX0NMT0NLX09VVF9PRl9SQU5HRRAMEiYKIkVSUk9SX1JFQVNPTl9TRVFVRU5DRV9PVVRfT0ZfUkFOR0UQDRIdChlFUlJPUl9SRUFTT05fUkFURV9MSU1JVEVEEA4SIgoeRVJST1JfUkVBU09OX0NPTlZFUlNBVElPTl9GVUxMEA8SHgoaRVJST1JfUkVBU09OX1NMT1dfQ09OU1VNRVIQEBIZChVFUlJPUl9SRUFTT05fUkVQTEFDRUQQERIeChpFUlJPUl9SRUFTT05fU0hVVFRJTkdfRE9XThASEiQKIEVSUk9SX1JFQVNPTl9KT1VSTkFMX1VOQVZBSUxBQkxFEBMypQIKD0NoaXRDaGF0U2VydmljZRI9CgRKb2luEhguY2hpdGNoYXQudjEuSm9pblJlcXVlc3QaGS5jaGl0Y2hhdC52MS5Kb2luUmVzcG9uc2UwARJECgdQdWJsaXNoEhsuY2hpdGNoYXQudjEuUHVibGlzaFJlcXVlc3QaHC5jaGl0Y2hhdC52MS5QdWJsaXNoUmVzcG9uc2USPgoFTGVhdmUSGS5jaGl0Y2hhdC52MS5MZWF2ZVJlcXVlc3QaGi5jaGl0Y2hhdC52MS5MZWF2ZVJlc3BvbnNlEk0KCkxpc3RFdmVudHMSHi5jaGl0Y2hhdC52MS5MaXN0RXZlbnRzUmVxdWVzdBofLmNoaXRjaGF0LnYxLkxpc3RFdmVudHNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
- * Asks to take part, or to go on taking part.
+ * Asks to take part, or to continue a session.
  *
  * @generated from message chitchat.v1.JoinRequest
  */
 export type JoinRequest = Message$1<"chitchat.v1.JoinRequest"> & {
   /**
-   * What people shall call the participant: an RFC 8266 nickname of 1 to 32 characters, unlike (by
+   * What people call the participant: an RFC 8266 nickname of 1 to 32 characters, unlike (by
    * look and by case) that of every active participant. Ignored on a resume.
    *
    * @generated from field: string display_name = 1;
@@ -82,7 +82,7 @@ export type ResumePoint = Message$1<"chitchat.v1.ResumePoint"> & {
   epoch: string;
 
   /**
-   * The last sequence that was received; the stream goes on with the next. 0 for none.
+   * The last sequence that was received; the stream continues with the next. 0 for none.
    *
    * @generated from field: uint64 after_sequence = 3;
    */
@@ -209,7 +209,7 @@ export type Welcome = Message$1<"chitchat.v1.Welcome"> & {
   logicalTime: bigint;
 
   /**
-   * Whether an existing session goes on, rather than a new one starting.
+   * True if an existing session continues, false if a new one starts.
    *
    * @generated from field: bool resumed = 6;
    */
@@ -718,7 +718,7 @@ export type ListEventsResponse = Message$1<"chitchat.v1.ListEventsResponse"> & {
   events: Event[];
 
   /**
-   * Whether the conversation goes on after the last of them.
+   * Whether the conversation has further events after the last of them.
    *
    * @generated from field: bool has_more = 2;
    */
@@ -733,7 +733,7 @@ export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PUR
   messageDesc(file_chitchat_v1_chitchat, 18);
 
 /**
- * Why a participant is gone.
+ * Why a participant is gone. Logs and journals have these names without the prefix.
  *
  * @generated from enum chitchat.v1.LeaveReason
  */
@@ -767,7 +767,165 @@ export const LeaveReasonSchema: GenEnum<LeaveReason> = /*@__PURE__*/
   enumDesc(file_chitchat_v1_chitchat, 0);
 
 /**
+ * Why a call was refused or a stream ended: the reason of the google.rpc.ErrorInfo, which is the name without its
+ * prefix. A client treats a reason that it does not know by its status code.
+ *
+ * @generated from enum chitchat.v1.ErrorReason
+ */
+export enum ErrorReason {
+  /**
+   * Not used.
+   *
+   * @generated from enum value: ERROR_REASON_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * INVALID_ARGUMENT: the message has no character.
+   *
+   * @generated from enum value: ERROR_REASON_TEXT_EMPTY = 1;
+   */
+  TEXT_EMPTY = 1,
+
+  /**
+   * INVALID_ARGUMENT: the message has more characters than Limits.text_characters_max.
+   *
+   * @generated from enum value: ERROR_REASON_TEXT_TOO_LONG = 2;
+   */
+  TEXT_TOO_LONG = 2,
+
+  /**
+   * INVALID_ARGUMENT: the display name breaks a rule for names.
+   *
+   * @generated from enum value: ERROR_REASON_NAME_INVALID = 3;
+   */
+  NAME_INVALID = 3,
+
+  /**
+   * INVALID_ARGUMENT: the message id has more than 64 bytes.
+   *
+   * @generated from enum value: ERROR_REASON_MESSAGE_ID_TOO_LONG = 4;
+   */
+  MESSAGE_ID_TOO_LONG = 4,
+
+  /**
+   * INVALID_ARGUMENT: the bytes are not the request message, contain invalid UTF-8, or are too many.
+   *
+   * @generated from enum value: ERROR_REASON_MALFORMED = 5;
+   */
+  MALFORMED = 5,
+
+  /**
+   * ALREADY_EXISTS: an active participant has that name, or one that looks the same.
+   *
+   * @generated from enum value: ERROR_REASON_NAME_TAKEN = 6;
+   */
+  NAME_TAKEN = 6,
+
+  /**
+   * UNAUTHENTICATED: the session never existed, has left, or has expired.
+   *
+   * @generated from enum value: ERROR_REASON_SESSION_UNKNOWN = 7;
+   */
+  SESSION_UNKNOWN = 7,
+
+  /**
+   * UNAUTHENTICATED: the access secret is missing or wrong.
+   *
+   * @generated from enum value: ERROR_REASON_SECRET_REQUIRED = 8;
+   */
+  SECRET_REQUIRED = 8,
+
+  /**
+   * PERMISSION_DENIED: the service does not answer to that host name.
+   *
+   * @generated from enum value: ERROR_REASON_HOST_NOT_ALLOWED = 9;
+   */
+  HOST_NOT_ALLOWED = 9,
+
+  /**
+   * PERMISSION_DENIED: pages of that origin may not use the service.
+   *
+   * @generated from enum value: ERROR_REASON_ORIGIN_NOT_ALLOWED = 10;
+   */
+  ORIGIN_NOT_ALLOWED = 10,
+
+  /**
+   * FAILED_PRECONDITION: the resume names another journal, or an event that this journal does not have.
+   *
+   * @generated from enum value: ERROR_REASON_EPOCH_CHANGED = 11;
+   */
+  EPOCH_CHANGED = 11,
+
+  /**
+   * OUT_OF_RANGE: the logical time is too far ahead of the service's clock.
+   *
+   * @generated from enum value: ERROR_REASON_CLOCK_OUT_OF_RANGE = 12;
+   */
+  CLOCK_OUT_OF_RANGE = 12,
+
+  /**
+   * OUT_OF_RANGE: the sequence is after the newest event.
+   *
+   * @generated from enum value: ERROR_REASON_SEQUENCE_OUT_OF_RANGE = 13;
+   */
+  SEQUENCE_OUT_OF_RANGE = 13,
+
+  /**
+   * RESOURCE_EXHAUSTED: too many requests, or too much memory held, for a session or an address.
+   *
+   * @generated from enum value: ERROR_REASON_RATE_LIMITED = 14;
+   */
+  RATE_LIMITED = 14,
+
+  /**
+   * RESOURCE_EXHAUSTED: no more participants can be active, or none from this address.
+   *
+   * @generated from enum value: ERROR_REASON_CONVERSATION_FULL = 15;
+   */
+  CONVERSATION_FULL = 15,
+
+  /**
+   * RESOURCE_EXHAUSTED: the stream was not read for too long. The session can be resumed.
+   *
+   * @generated from enum value: ERROR_REASON_SLOW_CONSUMER = 16;
+   */
+  SLOW_CONSUMER = 16,
+
+  /**
+   * ABORTED: a resume of the same session took over the stream.
+   *
+   * @generated from enum value: ERROR_REASON_REPLACED = 17;
+   */
+  REPLACED = 17,
+
+  /**
+   * UNAVAILABLE: the service is stopping. The session can be resumed after its restart.
+   *
+   * @generated from enum value: ERROR_REASON_SHUTTING_DOWN = 18;
+   */
+  SHUTTING_DOWN = 18,
+
+  /**
+   * UNAVAILABLE: the journal cannot be written or read now. The request may or may not take effect.
+   *
+   * @generated from enum value: ERROR_REASON_JOURNAL_UNAVAILABLE = 19;
+   */
+  JOURNAL_UNAVAILABLE = 19,
+}
+
+/**
+ * Describes the enum chitchat.v1.ErrorReason.
+ */
+export const ErrorReasonSchema: GenEnum<ErrorReason> = /*@__PURE__*/
+  enumDesc(file_chitchat_v1_chitchat, 1);
+
+/**
  * One conversation that participants join, publish messages to, and leave.
+ *
+ * Every call can be refused with MALFORMED, SECRET_REQUIRED, HOST_NOT_ALLOWED or ORIGIN_NOT_ALLOWED, and with
+ * RATE_LIMITED when the caller's address has used up its memory budget or has sent too many wrong secrets. Each
+ * method lists the reasons of its own.
  *
  * @generated from service chitchat.v1.ChitChatService
  */
@@ -776,12 +934,13 @@ export const ChitChatService: GenService<{
    * Opens the participant's stream: one Welcome, then events in order, for as long as it takes part.
    *
    * Without a resume point it is a new participant, and everybody is sent its Joined event, the
-   * newcomer included. With one, it continues an existing session after the given sequence and nobody
-   * else notices. The stream ends with OK once the participant has left.
+   * newcomer included. With one, it continues an existing session after the given sequence, invisibly to
+   * the others. The stream ends with OK once the participant has left.
    *
-   * Refused with NAME_INVALID, NAME_TAKEN, CLOCK_OUT_OF_RANGE, CONVERSATION_FULL; on a resume with
-   * EPOCH_CHANGED, SESSION_UNKNOWN, SEQUENCE_OUT_OF_RANGE. A running stream is ended with REPLACED,
-   * SLOW_CONSUMER or SHUTTING_DOWN.
+   * Refused with RATE_LIMITED, SHUTTING_DOWN, JOURNAL_UNAVAILABLE; a new participant also with NAME_INVALID,
+   * NAME_TAKEN, CLOCK_OUT_OF_RANGE, CONVERSATION_FULL; a resume also with EPOCH_CHANGED, SESSION_UNKNOWN,
+   * SEQUENCE_OUT_OF_RANGE. A running stream is ended with REPLACED, SLOW_CONSUMER, SHUTTING_DOWN or
+   * JOURNAL_UNAVAILABLE.
    *
    * @generated from rpc chitchat.v1.ChitChatService.Join
    */
@@ -794,7 +953,7 @@ export const ChitChatService: GenService<{
    * Publishes one message to everybody, the sender included.
    *
    * Refused with TEXT_EMPTY, TEXT_TOO_LONG, MESSAGE_ID_TOO_LONG, SESSION_UNKNOWN,
-   * CLOCK_OUT_OF_RANGE, SEQUENCE_OUT_OF_RANGE, RATE_LIMITED, JOURNAL_UNAVAILABLE.
+   * CLOCK_OUT_OF_RANGE, SEQUENCE_OUT_OF_RANGE, RATE_LIMITED, SHUTTING_DOWN, JOURNAL_UNAVAILABLE.
    *
    * @generated from rpc chitchat.v1.ChitChatService.Publish
    */
@@ -806,7 +965,7 @@ export const ChitChatService: GenService<{
   /**
    * Leaves at once: all who remain are sent the Left event, and the session is over.
    *
-   * Refused with SESSION_UNKNOWN, CLOCK_OUT_OF_RANGE, JOURNAL_UNAVAILABLE.
+   * Refused with SESSION_UNKNOWN, CLOCK_OUT_OF_RANGE, SHUTTING_DOWN, JOURNAL_UNAVAILABLE.
    *
    * @generated from rpc chitchat.v1.ChitChatService.Leave
    */
@@ -818,7 +977,7 @@ export const ChitChatService: GenService<{
   /**
    * Lists earlier events, in order, a page at a time. Touches no clock.
    *
-   * Refused with SESSION_UNKNOWN, SEQUENCE_OUT_OF_RANGE, JOURNAL_UNAVAILABLE.
+   * Refused with SESSION_UNKNOWN, SEQUENCE_OUT_OF_RANGE, RATE_LIMITED, JOURNAL_UNAVAILABLE.
    *
    * @generated from rpc chitchat.v1.ChitChatService.ListEvents
    */

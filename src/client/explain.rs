@@ -7,7 +7,7 @@ use std::iter::successors;
 use tokio_rustls::rustls::{self, CertificateError};
 use tonic::{Code, Status};
 
-use super::dialer::DialError;
+use super::connection::DialError;
 use crate::wire::Reason;
 
 /// Which protocol a service speaks, where that is another than it was taken for.
@@ -37,7 +37,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 
 /// Why something local failed, by the errors that led to it.
 pub(super) fn of_error(error: &(dyn Error + 'static)) -> String {
-    if let Some(dial) = causes(error).find_map(|error| error.downcast_ref::<DialError>()) {
+    if let Some(dial @ DialError::Name { .. }) = causes(error).find_map(|error| error.downcast_ref()) {
         return dial.to_string();
     }
     if let Some(tls) = causes(error).find_map(tls_error) {
