@@ -27,6 +27,8 @@ const ICONS = {
 export interface PlayerWishes {
   /** To go to an event. `steady` is false while it is on its way: by dragging, or by playing. */
   go(index: number, steady: boolean): void;
+  /** Whether what a step leads to is read aloud elsewhere. */
+  explained(): boolean;
   /** A link to the present event. */
   link(): void;
 }
@@ -56,8 +58,9 @@ export class Player {
     const last = events.length - 1;
     const to = (index: () => number) => () => {
       this.pause();
-      wishes.go(Math.min(last, Math.max(0, index())), true);
-      setText(this.#said, sentence(this.#events[this.#index]!));
+      const target = Math.min(last, Math.max(0, index()));
+      wishes.go(target, true);
+      setText(this.#said, wishes.explained() ? "" : sentence(this.#events[target]!));
     };
     const first = iconButton(
       "first",
@@ -231,7 +234,7 @@ function marks(events: readonly ChatEvent[]): SVGElement {
     const part = events.slice(Math.floor((at * events.length) / count), Math.floor(((at + 1) * events.length) / count));
     const messages = part.filter(({ kind }) => kind.type === "message").length;
     const height = 3 + (7 * messages) / part.length;
-    svg.append(draw("rect", { class: hueOf(mostFrequent(part)), x: at - 0.3, y: 10 - height, width: 0.6, height }));
+    svg.append(draw("rect", { class: hueOf(mostFrequent(part)), x: at - 0.2, y: 10 - height, width: 0.4, height }));
   }
   return svg;
 }

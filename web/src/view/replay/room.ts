@@ -77,7 +77,11 @@ export class ReplayRoom {
     this.#replay = new Replay(conversation, shown.conversation + 1);
     const reader = conversation.readers[0]?.id ?? "";
     this.#cursor = { index: shown.event === null ? 0 : this.#replay.indexOf(shown.event), reader, earlier: 0 };
-    this.#player = new Player(conversation.events, { go: (index, steady) => this.#go(index, steady), link: () => this.#link() });
+    this.#player = new Player(conversation.events, {
+      go: (index, steady) => this.#go(index, steady),
+      explained: () => this.#picture.isOpen,
+      link: () => this.#link(),
+    });
     arrange(shown, this.#player.root);
     this.#scroll = new Scroll();
     this.#transcript = new Transcript(byId("transcript"), { ...NOTHING, loadEarlier: () => this.#loadEarlier() });
@@ -144,7 +148,9 @@ export class ReplayRoom {
     };
     if (this.#moved) {
       change();
-      if (order === "wall") this.#transcript.row(segment, event.sequence)?.scrollIntoView({ block: "nearest" });
+      // That opens the fold that it may be in, unless it merely passes by.
+      const row = this.#steady || order === "wall" ? this.#transcript.row(segment, event.sequence) : null;
+      if (order === "wall") row?.scrollIntoView({ block: "nearest" });
       else this.#scroll.toBottom();
     } else {
       this.#scroll.around(change);
