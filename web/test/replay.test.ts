@@ -3,11 +3,11 @@ import { test } from "node:test";
 import { Causality } from "../src/core/causality.js";
 import { toLine } from "../src/core/log.js";
 import type { RecordEvent } from "../src/core/record.js";
-import type { LogRecord } from "../src/core/step.js";
+import type { LogRecord as OwnRecord } from "../src/core/step.js";
 import { RunBuilder } from "../src/core/replay.js";
-import { toRecord } from "../src/core/replay-log.js";
+import { LogRecord } from "../src/core/replay-log.js";
 import { toHash, toPlace } from "../src/core/replay-place.js";
-import { Replay, WINDOW } from "../src/core/replay-view.js";
+import { GLANCE, Replay, WINDOW } from "../src/core/replay-view.js";
 import { hasEarlier } from "../src/core/history.js";
 
 const AT = "2026-11-26T03:21:39.140965Z";
@@ -38,7 +38,7 @@ function runOf(logs: Record<string, string[]>) {
 }
 
 /** A record as the page writes it, of some of its fields. */
-const line = (event: RecordEvent, fields: object) => toLine(0, "r", { event, fields } as LogRecord);
+const line = (event: RecordEvent, fields: object) => toLine(0, "r", { event, fields } as OwnRecord);
 
 test("a line that is no record is counted and skipped, whatever it is", () => {
   const strange = [
@@ -65,9 +65,9 @@ test("a line that is no record is counted and skipped, whatever it is", () => {
 test("numbers of 64 bits keep all their digits, and texts that look like them stay texts", () => {
   const content = '"logical_time":1234567890123456789,';
   const text = line("event_delivered", { sequence: 7n, logical_time: (1n << 63n) - 1n, local_time: (1n << 53n) + 1n, content });
-  const record = toRecord(text);
+  const record = LogRecord.of(text);
   assert.deepEqual(
-    [record?.sequence, record?.logicalTime, record?.localTime, record?.content],
+    [record?.sequence, record?.number("logical_time"), record?.number("local_time"), record?.text("content")],
     [7, (1n << 63n) - 1n, (1n << 53n) + 1n, content],
   );
 });
@@ -143,12 +143,14 @@ test("a moment shows what had happened, to whom, and who was here", () => {
     "server.jsonl": [...many, broadcast(401, "joined"), broadcast(402, "left"), broadcast(404, "message")],
   });
   const replay = new Replay(conversations[0]!, 1);
-  const at = (index: number, earlier = 0) => replay.state({ index, reader: "", earlier });
+  const at = (index: number, earlier = 0) => replay.state({ index, reader: "", glance: false, earlier });
   const shown = (index: number, earlier = 0) => at(index, earlier).segments[0]!.past.map(({ sequence }) => Number(sequence));
   assert.deepEqual(shown(0), [1]);
   assert.equal(shown(379).length >= WINDOW && shown(379).length < 2 * WINDOW, true);
   assert.equal(shown(379).at(-1), 380);
   assert.deepEqual([hasEarlier(at(379)), hasEarlier(at(20)), shown(379, 1_000)[0]], [true, false, 1]);
+  const passing = replay.state({ index: 379, reader: "", glance: true, earlier: 0 }).segments[0]!.past;
+  assert.deepEqual([passing.length, passing.at(-1)?.sequence], [GLANCE, 380n]);
   assert.deepEqual(
     [399, 400, 401].map((index) => at(index).roster.map(({ name }) => name)),
     [[], ["alice"], []],
@@ -174,7 +176,7 @@ test("the events of a reader are the same objects at each moment, so that what i
     "browser-alice.jsonl": [line("connected", { epoch: "e1", participant_id: "p1" }), delivered],
   });
   const replay = new Replay(conversations[0]!, 1);
-  const [first, second] = [0, 1].map((index) => replay.state({ index, reader: "p1", earlier: 0 }).segments[0]!);
+  const [first, second] = [0, 1].map((index) => replay.state({ index, reader: "p1", glance: false, earlier: 0 }).segments[0]!);
   assert.deepEqual(
     second!.past.map(({ receipt }) => receipt),
     [5n, null],

@@ -5,7 +5,7 @@
 
 import type { LogicalTime } from "./clock.js";
 import type { ChatEvent, EventKind, Person } from "./event.js";
-import { type LogRecord, toRecord } from "./replay-log.js";
+import { LogRecord } from "./replay-log.js";
 
 /** A log that was read. */
 export interface LogFile {
@@ -79,13 +79,14 @@ export class RunBuilder {
     if (!delivered || owner === "") return;
     let receipts = draft.receipts.get(owner);
     if (receipts === undefined) draft.receipts.set(owner, (receipts = new Map()));
-    receipts.set(record.sequence, record.localTime);
+    receipts.set(record.sequence, record.number("local_time"));
   }
 
-  #draft({ epoch, at }: LogRecord): Draft {
+  #draft(record: LogRecord): Draft {
+    const epoch = record.text("epoch");
     const known = this.#drafts.get(epoch);
     if (known !== undefined) return known;
-    const draft: Draft = { at, events: new Map(), receipts: new Map(), people: new Map() };
+    const draft: Draft = { at: record.at, events: new Map(), receipts: new Map(), people: new Map() };
     this.#drafts.set(epoch, draft);
     return draft;
   }
@@ -109,16 +110,16 @@ export class LogReader {
   line(line: string): void {
     this.#line += 1;
     if (line.trim() === "") return;
-    const record = toRecord(line);
+    const record = LogRecord.of(line);
     if (record === null) {
       this.#strange += 1;
       this.#firstStrange ??= this.#line;
       return;
     }
     this.#records += 1;
-    if (record.event === "connected" || record.event === "resumed") this.#owner = record.participantId;
+    if (record.event === "connected" || record.event === "resumed") this.#owner = record.text("participant_id");
     // The first segment of a rotated log may be missing: what a process publishes is its own.
-    else if (this.#owner === "" && record.event.startsWith("publish_")) this.#owner = record.participantId;
+    else if (this.#owner === "" && record.event.startsWith("publish_")) this.#owner = record.text("participant_id");
     this.#take(record, this.#owner);
   }
 
@@ -131,12 +132,16 @@ export class LogReader {
 function toEvent(record: LogRecord, people: Map<string, Person>): ChatEvent | null {
   const kind = toKind(record);
   if (kind === null) return null;
-  let author = people.get(record.participantId);
-  if (author === undefined) people.set(record.participantId, (author = { id: record.participantId, name: record.name }));
+  const id = record.text("participant_id");
+  let author = people.get(id);
+  if (author === undefined) {
+    author = { id, name: record.text("display_name") };
+    people.set(id, author);
+  }
   return {
     sequence: BigInt(record.sequence),
-    logicalTime: record.logicalTime,
-    content: record.content,
+    logicalTime: record.number("logical_time"),
+    content: record.text("content"),
     author,
     recordedAt: record.at,
     receipt: null,
@@ -145,14 +150,19 @@ function toEvent(record: LogRecord, people: Map<string, Person>): ChatEvent | nu
   };
 }
 
-function toKind({ kind, reason, messageId, sentLogicalTime, seenSequence }: LogRecord): EventKind | null {
-  switch (kind) {
+function toKind(record: LogRecord): EventKind | null {
+  switch (record.text("kind")) {
     case "joined":
       return { type: "joined" };
     case "left":
-      return { type: "left", disconnected: reason === "DISCONNECTED" };
+      return { type: "left", disconnected: record.text("reason") === "DISCONNECTED" };
     case "message":
-      return { type: "message", messageId, sentLogicalTime, seenSequence };
+      return {
+        type: "message",
+        messageId: record.text("message_id"),
+        sentLogicalTime: record.number("sent_logical_time"),
+        seenSequence: record.number("seen_sequence"),
+      };
     default:
       return null;
   }

@@ -3,7 +3,7 @@
 import type { ChatEvent } from "../../core/event.js";
 import type { Run } from "../../core/replay.js";
 import { toHash } from "../../core/replay-place.js";
-import { type Cursor, EARLIER, Replay } from "../../core/replay-view.js";
+import { type Cursor, EARLIER, GLANCE, Replay } from "../../core/replay-view.js";
 import type { Commands } from "../commands.js";
 import { byId, make, setText, show } from "../dom.js";
 import { People } from "../people.js";
@@ -76,7 +76,7 @@ export class ReplayRoom {
     const conversation = shown.run.conversations[shown.conversation]!;
     this.#replay = new Replay(conversation, shown.conversation + 1);
     const reader = conversation.readers[0]?.id ?? "";
-    this.#cursor = { index: shown.event === null ? 0 : this.#replay.indexOf(shown.event), reader, earlier: 0 };
+    this.#cursor = { index: shown.event === null ? 0 : this.#replay.indexOf(shown.event), reader, glance: false, earlier: 0 };
     this.#player = new Player(conversation.events, {
       go: (index, steady) => this.#go(index, steady),
       explained: () => this.#picture.isOpen,
@@ -116,7 +116,9 @@ export class ReplayRoom {
     this.#picked = null;
     if (same) return;
     this.#moved = true;
-    this.#become({ ...this.#cursor, index, earlier: 0 });
+    // Rows that are left again at once need not all be built.
+    const glance = !steady && Math.abs(index - this.#cursor.index) > GLANCE;
+    this.#become({ ...this.#cursor, index, glance, earlier: 0 });
   }
 
   #become(cursor: Cursor): void {
