@@ -76,7 +76,29 @@ async fn the_page_is_small() {
     assert!(brotli < gzip && gzip * 3 < plain, "{sizes:?}");
     assert!(brotli <= PAGE_BYTES_MAX, "{sizes:?}");
     let page = browser.ask("GET", "/", &[], b"").await;
-    assert!(REPLAY.iter().all(|path| !page.text().contains(&path[1..])), "the replay is loaded only where a run is opened");
+    assert!(
+        REPLAY.iter().all(|path| !page.text().contains(&path[1..])),
+        "the replay is loaded only where a run is opened"
+    );
+}
+
+/// All logs of the example are there to be replayed, as they are.
+#[tokio::test]
+async fn the_example() {
+    let server = Server::start().await;
+    let mut browser = Http1::connect(server.address).await;
+    let mut logs = 0;
+    for entry in std::fs::read_dir("logs/example").unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "jsonl") {
+            continue;
+        }
+        let address = format!("/example/{}", path.file_name().unwrap().to_str().unwrap());
+        assert!(REPLAY.contains(&address.as_str()), "{address}");
+        assert!(browser.ask("GET", &address, &[], b"").await.body == std::fs::read(&path).unwrap(), "{address}");
+        logs += 1;
+    }
+    assert_eq!(logs, REPLAY.iter().filter(|path| path.starts_with("/example/")).count());
 }
 
 /// A copy is good for its own coding only.
