@@ -135,6 +135,11 @@ class Replays {
   }
 }
 
+/** The first wall clock of a log. */
+function begin(text: string): string {
+  return /"timestamp":"([^"]+)"/.exec(text.slice(0, 4_096))?.[1] ?? "";
+}
+
 /** Reads logs line by line, and lets the page have its turn in between. */
 async function read(sources: readonly Source[], progress: (name: string, share: number) => void): Promise<Run> {
   const builder = new RunBuilder();
@@ -144,6 +149,7 @@ async function read(sources: readonly Source[], progress: (name: string, share: 
     texts.push({ name, text: await read() });
   }
   // Whose log a segment of a rotated one is, only the segment before it may say.
+  texts.sort((a, b) => begin(a.text).localeCompare(begin(b.text)));
   const total = Math.max(
     1,
     texts.reduce((sum, { text }) => sum + text.length, 0),

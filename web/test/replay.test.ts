@@ -120,6 +120,31 @@ test("an event is what the service says, in its order, and participants say when
   assert.deepEqual(one?.readers, [{ id: "p2", name: "bob" }]);
 });
 
+test("processes that share a file are told apart by their runs, and what was listed later was not received", () => {
+  const of = (run: string, event: RecordEvent | "event_listed", fields: object) =>
+    toLine(0, run, { event, fields: { epoch: "e1", kind: "message", content: "x", participant_id: "p1", ...fields } } as OwnRecord);
+  const { conversations } = runOf({
+    "all.jsonl": [
+      of("r1", "connected", { participant_id: "p1" }),
+      of("r2", "connected", { participant_id: "p2" }),
+      of("r1", "event_delivered", { sequence: 5n, local_time: 7n }),
+      of("r2", "event_delivered", { participant_id: "p2", sequence: 6n, local_time: 9n }),
+      of("r2", "event_listed", { sequence: 4n, earlier: true }),
+    ],
+  });
+  assert.deepEqual(
+    conversations[0]!.events.map(({ sequence }) => sequence),
+    [4n, 5n, 6n],
+  );
+  assert.deepEqual(
+    [...conversations[0]!.receipts].map(([id, receipts]) => [id, [...receipts]]),
+    [
+      ["p1", [[5, 7n]]],
+      ["p2", [[6, 9n]]],
+    ],
+  );
+});
+
 test("each epoch is a conversation of its own, in the order of time", () => {
   const { conversations } = runOf({
     "server.jsonl": [
