@@ -76,6 +76,7 @@ class Replays {
 
   /** Takes the document back to what it was before a run was shown. */
   #reset(): void {
+    this.#room?.close();
     document.getElementById("room")?.replaceWith(this.#room0.cloneNode(true));
     const lobby = document.getElementById("lobby");
     if (lobby === null) document.getElementById("room")!.before(this.#lobby0.cloneNode(true));
@@ -130,8 +131,12 @@ class Replays {
   /** The user has changed the address, or followed a link. */
   #followAddress(): void {
     const place = toPlace(location.hash);
-    if (place === null || place.event === null || this.#room === null || place.run !== this.#name) return location.reload();
-    this.#room.goTo(place.event);
+    if (place === null) return location.reload();
+    const same = this.#room !== null && place.run === this.#name;
+    if (same && place.event !== null) this.#room?.goTo(place.event);
+    else if (place.run === "") this.#choose();
+    else if (same) this.#room?.goTo(0n);
+    else void this.#openNamed(place.run);
   }
 }
 

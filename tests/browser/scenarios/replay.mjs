@@ -68,6 +68,12 @@ export default {
     // An address that is typed is followed; one that is about no event begins anew.
     await page.evaluate(() => (location.hash = "#run=example&event=7"));
     await isAt(visitor, 7);
+    await page.evaluate(() => (location.hash = "#run=example"));
+    await isAt(visitor, 1);
+    await page.click("text=Open other logs");
+    await page.waitForSelector(".run-chooser");
+    await page.click("text=Open the example");
+    await isAt(visitor, 1);
   },
 
   "a replay plays to its end, pauses, and begins again from the end": async (world) => {

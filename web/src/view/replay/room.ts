@@ -68,6 +68,7 @@ export class ReplayRoom {
   #steady = true;
   #frame = 0;
   #moved = true;
+  #closed = false;
   #address: ReturnType<typeof setTimeout> | undefined;
 
   /** Takes over the document. `onOther` is called for another conversation of the run. */
@@ -110,6 +111,15 @@ export class ReplayRoom {
     this.#go(this.#replay.indexOf(sequence), true);
   }
 
+  /** Stops whatever would still change the document or the address. */
+  close(): void {
+    this.#closed = true;
+    this.#player.pause();
+    this.#picture.stop();
+    cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#address);
+  }
+
   #go(index: number, steady: boolean): void {
     const same = index === this.#cursor.index && steady === this.#steady;
     this.#steady = steady;
@@ -135,6 +145,7 @@ export class ReplayRoom {
   }
 
   #draw(): void {
+    if (this.#closed) return;
     const state = this.#replay.state(this.#cursor);
     const segment = state.segments[0]!;
     const event = this.#replay.event(this.#cursor);
