@@ -7,6 +7,7 @@ import type { LogRecord as OwnRecord } from "../src/core/step.js";
 import { RunBuilder } from "../src/core/replay.js";
 import { LogRecord } from "../src/core/replay-log.js";
 import { toHash, toPlace } from "../src/core/replay-place.js";
+import { Vectors } from "../src/core/replay-vector.js";
 import { GLANCE, Replay, WINDOW } from "../src/core/replay-view.js";
 import { hasEarlier } from "../src/core/history.js";
 
@@ -218,4 +219,30 @@ test("an address names a run and an event", () => {
   check("#run=example&event=x", "example", null);
   assert.deepEqual([toPlace(""), toPlace("#"), toPlace("#other=1")], [null, null, null]);
   for (const hash of ["#run=example&event=11", "#run", "#run&event=7", "#run=example"]) assert.equal(toHash(toPlace(hash)!), hash);
+});
+
+test("vectors are ordered exactly where one event could have caused the other, and tell apart what Lamport's times do not", () => {
+  const message = (sequence: number, who: string, seen: number) =>
+    broadcast(sequence, "message", { participant_id: who, display_name: who, sent_logical_time: 1, seen_sequence: seen });
+  const joins = ["a", "b", "c"].map((who, index) => broadcast(index + 1, "joined", { participant_id: who, display_name: who }));
+  const talk = [message(4, "a", 3), message(5, "b", 3), message(6, "c", 5), message(7, "a", 4), message(8, "b", 7)];
+  const { events } = runOf({ "server.jsonl": [...joins, ...talk] }).conversations[0]!;
+  const vectors = new Vectors(events);
+  const counts = (sequence: number) =>
+    Object.fromEntries(vectors.of(events[sequence - 1]!).map(({ person, events }) => [person.id, events]));
+  assert.deepEqual([counts(1), counts(5), counts(6)], [{ a: 1 }, { a: 1, b: 2, c: 1 }, { a: 2, b: 2, c: 2 }]);
+  assert.deepEqual(counts(8), { a: 3, b: 3, c: 2 });
+  const causality = Causality.of(events);
+  for (const first of events) {
+    for (const second of events) {
+      if (first === second || first.sequence > second.sequence) continue;
+      assert.equal(vectors.precedes(first, second), causality.precedes(first, second), `${first.sequence} and ${second.sequence}`);
+      assert.equal(vectors.precedes(second, first), false);
+    }
+  }
+  assert.deepEqual(
+    events.map((event) => vectors.indistinct(event, 9)?.sequence ?? null),
+    [null, null, null, null, 4n, null, 6n, null],
+  );
+  assert.equal(vectors.indistinct(events[6]!, 0), null);
 });

@@ -98,6 +98,8 @@ export default {
     await visitor.reads("#facts", /Event 7, bob’s message at 19[\s\S]*Concurrent with it: event 6, dora’s message at 17/);
     await visitor.counts(".figure", 7);
     await visitor.counts(".figure .tell", 7);
+    await visitor.reads(".vector-counts", /^alice 2\s+bob 2\s+carol 1\s+dora 1\s*$/);
+    await visitor.reads(".vector-lesson", /times, 17 and 19, do not tell whether dora’s message at 17 could have caused this\./);
     await visitor.reads("#clock-step", /received 19\s+clock after it: 20/);
     await page.selectOption('[name="reader"]', { label: "dora" });
     await visitor.reads("#clock-title", /dora’s Lamport clock/);

@@ -2,8 +2,11 @@
 
 import type { ChatEvent, Person } from "../../core/event.js";
 import type { Conversation, LogFile, Run } from "../../core/replay.js";
+import { Vectors } from "../../core/replay-vector.js";
 import { visible } from "../../core/text.js";
-import { byId, make, setText } from "../dom.js";
+import { byId, make, safely, setText } from "../dom.js";
+import { titled } from "../facts.js";
+import { hueOf } from "../palette.js";
 
 /** What the user can choose here. */
 export interface AboutWishes {
@@ -18,6 +21,9 @@ export class About {
   readonly #readers: readonly Person[];
   readonly #title = byId("clock-title");
   readonly #clock = byId("clock-step");
+  readonly #vectors: Vectors;
+  readonly #vector = make("p", "vector-counts");
+  readonly #lesson = make("p", "vector-lesson");
 
   /** Takes over the panel beside the conversation. */
   constructor(run: Run, shown: Conversation, reader: string, wishes: AboutWishes) {
@@ -29,6 +35,8 @@ export class About {
     const readers = picker("reader", "Received by", options, reader, (value) => wishes.reader(value));
     byId("clock-title").nextElementSibling?.nextElementSibling?.remove();
     byId("clock-title").before(readers);
+    this.#vectors = new Vectors(shown.events);
+    byId("order-title").parentElement?.before(make("section", "vector", make("h2", "", "Vector clock"), this.#vector, this.#lesson));
     const several = run.conversations.length > 1;
     const epochs = run.conversations.map(({ epoch, events }, index): [string, string] => [
       `${index}`,
@@ -52,6 +60,13 @@ export class About {
 
   /** Shows what an event did to the reader's clock. */
   show(event: ChatEvent, reader: string): void {
+    const vector = this.#vectors.of(event);
+    const counts = vector
+      .slice(0, COUNTS_MAX)
+      .map(({ person, events }) => make("span", hueOf(person.name), make("b", "name", ...safely(person.name)), ` ${events}`));
+    const more = vector.length > COUNTS_MAX ? [`and ${vector.length - COUNTS_MAX} more`] : [];
+    this.#vector.replaceChildren(...counts.flatMap((count) => [count, " "]), ...more);
+    setText(this.#lesson, lesson(event, this.#vectors.indistinct(event, SEARCHED)));
     const person = this.#readers.find(({ id }) => id === reader);
     this.#title.hidden = person === undefined;
     this.#clock.hidden = person === undefined;
@@ -59,6 +74,18 @@ export class About {
     setText(this.#title, `${visible(person.name)}’s Lamport clock`);
     setText(this.#clock, event.receipt === null ? "not received" : `received ${event.logicalTime}\nclock after it: ${event.receipt}`);
   }
+}
+
+/** The most entries of a vector that are shown. */
+const COUNTS_MAX = 12;
+
+/** How many events before an event are searched for one that it crossed. */
+const SEARCHED = 500;
+
+/** What the vectors tell of two events, and Lamport's times do not. */
+function lesson(event: ChatEvent, other: ChatEvent | null): string {
+  if (other === null) return "";
+  return `Lamport’s times, ${other.logicalTime} and ${event.logicalTime}, do not tell whether ${titled(other)} could have caused this. The vectors do: each has an entry that is larger, so the two are concurrent.`;
 }
 
 /** "1 line", "2 lines". */
