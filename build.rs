@@ -16,7 +16,19 @@ use prost::Message;
 const PROTO: &str = "proto/chitchat/v1/chitchat.proto";
 
 /// The files that the service sends to a browser, as `src/server/http/page.rs` embeds them.
-const PAGE: [&str; 4] = ["index.html", "dist/app.js", "dist/style.css", "icon.svg"];
+const PAGE: [&str; 11] = [
+    "web/index.html",
+    "web/dist/app.js",
+    "web/dist/style.css",
+    "web/icon.svg",
+    "web/dist/replay.js",
+    "web/dist/replay-style.css",
+    "logs/example/server.jsonl",
+    "logs/example/client-alice.jsonl",
+    "logs/example/client-bob.jsonl",
+    "logs/example/client-carol.jsonl",
+    "logs/example/browser-dora.jsonl",
+];
 
 /// The highest quality that brotli has, and the largest window that every decoder takes.
 const BROTLI: (u32, u32) = (11, 22);
@@ -42,14 +54,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut reflected = descriptors;
     reflected.file.iter_mut().for_each(|file| file.source_code_info = None);
     fs::write(out.join("descriptors.bin"), reflected.encode_to_vec())?;
-    PAGE.iter().try_for_each(|file| compress(file, &out.join("web").join(file)))
+    PAGE.iter().try_for_each(|file| compress(file, &out.join("page").join(file)))
 }
 
 /// Writes a file of the page beside the generated code as `.br` and as `.gz`.
 fn compress(file: &str, to: &Path) -> Result<(), Box<dyn Error>> {
-    let from = Path::new("web").join(file);
+    let from = Path::new(file);
     println!("cargo:rerun-if-changed={}", from.display());
-    let plain = fs::read(&from)?;
+    let plain = fs::read(from)?;
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder)?;
     }

@@ -3,9 +3,8 @@
 // icon.svg need no building and are embedded as they are.
 import { build } from "esbuild";
 
-await build({
+const options = {
   absWorkingDir: import.meta.dirname,
-  entryPoints: { app: "src/main.ts", style: "style.css" },
   outdir: "dist",
   bundle: true,
   format: "esm",
@@ -14,4 +13,7 @@ await build({
   legalComments: "none",
   charset: "utf8",
   logLevel: "warning",
-});
+};
+// Two bundles rather than one that is split: the first has one name and one request, and nothing in it is for replays.
+await build({ ...options, entryPoints: { app: "src/main.ts", style: "style.css" }, external: ["./replay.js"] });
+await build({ ...options, entryPoints: { replay: "src/replay.ts", "replay-style": "replay.css" } });

@@ -9,7 +9,20 @@ use tonic::Code;
 
 use crate::support::{Http1, Participant, Server, Web};
 
+/// What a browser loads with the page.
 const FILES: [&str; 4] = ["/", "/app.js", "/style.css", "/icon.svg"];
+/// What it loads once a recorded run is opened.
+const REPLAY: [&str; 7] = [
+    "/replay.js",
+    "/replay-style.css",
+    "/example/server.jsonl",
+    "/example/client-alice.jsonl",
+    "/example/client-bob.jsonl",
+    "/example/client-carol.jsonl",
+    "/example/browser-dora.jsonl",
+];
+/// The most that the page may weigh, in bytes as they are sent: it grows by decision, not by accident.
+const PAGE_BYTES_MAX: usize = 72_000;
 const CODINGS: [&str; 3] = ["br", "gzip", "identity"];
 
 fn decode(coding: &str, bytes: &[u8]) -> Vec<u8> {
@@ -27,7 +40,7 @@ fn decode(coding: &str, bytes: &[u8]) -> Vec<u8> {
 async fn files_are_the_same_in_every_coding() {
     let server = Server::start().await;
     let mut browser = Http1::connect(server.address).await;
-    for path in FILES {
+    for path in FILES.into_iter().chain(REPLAY) {
         let plain = browser.ask("GET", path, &[], b"").await;
         assert_eq!((plain.header("content-encoding"), plain.header("vary")), ("", "accept-encoding"), "{path}");
         for coding in CODINGS {
@@ -61,6 +74,31 @@ async fn the_page_is_small() {
     }
     let [brotli, gzip, plain] = sizes;
     assert!(brotli < gzip && gzip * 3 < plain, "{sizes:?}");
+    assert!(brotli <= PAGE_BYTES_MAX, "{sizes:?}");
+    let page = browser.ask("GET", "/", &[], b"").await;
+    assert!(
+        REPLAY.iter().all(|path| !page.text().contains(&path[1..])),
+        "the replay is loaded only where a run is opened"
+    );
+}
+
+/// All logs of the example are there to be replayed, as they are.
+#[tokio::test]
+async fn the_example() {
+    let server = Server::start().await;
+    let mut browser = Http1::connect(server.address).await;
+    let mut logs = 0;
+    for entry in std::fs::read_dir("logs/example").unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "jsonl") {
+            continue;
+        }
+        let address = format!("/example/{}", path.file_name().unwrap().to_str().unwrap());
+        assert!(REPLAY.contains(&address.as_str()), "{address}");
+        assert!(browser.ask("GET", &address, &[], b"").await.body == std::fs::read(&path).unwrap(), "{address}");
+        logs += 1;
+    }
+    assert_eq!(logs, REPLAY.iter().filter(|path| path.starts_with("/example/")).count());
 }
 
 /// A copy is good for its own coding only.
@@ -68,7 +106,7 @@ async fn the_page_is_small() {
 async fn a_tag_is_of_one_coding() {
     let server = Server::start().await;
     let mut browser = Http1::connect(server.address).await;
-    for path in FILES {
+    for path in FILES.into_iter().chain(REPLAY) {
         for coding in CODINGS {
             let tag =
                 browser.ask("GET", path, &[("accept-encoding", coding)], b"").await.header("etag").to_owned();

@@ -5,6 +5,7 @@
 
 import { doubt } from "./core/doubt.js";
 import { Log, fileName } from "./core/log.js";
+import { toPlace } from "./core/replay-place.js";
 import { fromSnapshot } from "./core/snapshot.js";
 import { INITIAL, type State } from "./core/state.js";
 import type { Input } from "./core/step.js";
@@ -17,6 +18,7 @@ import { recall, remember } from "./platform/storage.js";
 import { hasSlept, now, randomId } from "./platform/time.js";
 import { ChatClient } from "./transport/client.js";
 import { App } from "./view/app.js";
+import { byId } from "./view/dom.js";
 import type { Commands, Look } from "./view/commands.js";
 
 /** How much of the log survives a reload, in characters: well within what sessionStorage holds, or else less. */
@@ -32,6 +34,7 @@ const RENDER_MS = 100;
 const HIDDEN_MS = 250;
 
 async function start(): Promise<void> {
+  if (toPlace(location.hash) !== null) return openRun([]);
   const locks = browserLocks();
   const lock = new SessionLock(locks);
   const secret = recall("secret") ?? "";
@@ -58,7 +61,9 @@ async function start(): Promise<void> {
     commandsFor(driver, () => hurry()),
     { name: state.name, secret, draft: recall("draft") ?? "", look: toLook(recall("look")) },
   );
-  const render = () => app.render(driver.state, now().at, driver.log);
+  const render = () => {
+    if (!replaying) app.render(driver.state, now().at, driver.log);
+  };
   let scheduled = false;
   let renderedAt = -Infinity;
   let hurry = () => {};
@@ -90,7 +95,40 @@ async function start(): Promise<void> {
   if (state.session !== null) driver.dispatch({ type: "go-on" });
   render();
   listen(driver, schedule);
+  watchForRuns(driver);
   document.getElementById("starting")?.remove();
+}
+
+/** Whether a recorded run has taken the place of the chat. */
+let replaying = false;
+
+/** Replays logs, or the run that the address names. The part of the page that can is loaded now. */
+async function openRun(files: readonly File[]): Promise<void> {
+  const { open } = await import("./replay.js");
+  replaying = true;
+  await open(files);
+  document.getElementById("starting")?.remove();
+}
+
+/** Opens logs that are dropped onto the join form, and runs that its links lead to. Nobody is taken out of a conversation. */
+function watchForRuns(driver: Driver): void {
+  const idle = () => !replaying && driver.state.phase.at === "out" && driver.state.session === null && !byId("lobby").hidden;
+  const leave = (files: readonly File[]) => {
+    driver.stop();
+    openRun(files).catch(() => location.reload());
+  };
+  addEventListener("hashchange", () => {
+    if (idle() && toPlace(location.hash) !== null) leave([]);
+  });
+  document.addEventListener("dragover", (event) => {
+    if (idle() && event.dataTransfer?.types.includes("Files")) event.preventDefault();
+  });
+  document.addEventListener("drop", (event) => {
+    const files = [...(event.dataTransfer?.files ?? [])];
+    if (files.length === 0 || !idle()) return;
+    event.preventDefault();
+    leave(files);
+  });
 }
 
 /** Parts of the page that do not belong together, for instance, are not left to look like a page that loads for ever. */

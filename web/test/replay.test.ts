@@ -3,11 +3,12 @@ import { test } from "node:test";
 import { Causality } from "../src/core/causality.js";
 import { toLine } from "../src/core/log.js";
 import type { RecordEvent } from "../src/core/record.js";
-import type { LogRecord } from "../src/core/step.js";
+import type { LogRecord as OwnRecord } from "../src/core/step.js";
 import { RunBuilder } from "../src/core/replay.js";
-import { toRecord } from "../src/core/replay-log.js";
+import { LogRecord } from "../src/core/replay-log.js";
 import { toHash, toPlace } from "../src/core/replay-place.js";
-import { Replay, WINDOW } from "../src/core/replay-view.js";
+import { Vectors } from "../src/core/replay-vector.js";
+import { GLANCE, Replay, WINDOW } from "../src/core/replay-view.js";
 import { hasEarlier } from "../src/core/history.js";
 
 const AT = "2026-11-26T03:21:39.140965Z";
@@ -38,7 +39,7 @@ function runOf(logs: Record<string, string[]>) {
 }
 
 /** A record as the page writes it, of some of its fields. */
-const line = (event: RecordEvent, fields: object) => toLine(0, "r", { event, fields } as LogRecord);
+const line = (event: RecordEvent, fields: object) => toLine(0, "r", { event, fields } as OwnRecord);
 
 test("a line that is no record is counted and skipped, whatever it is", () => {
   const strange = [
@@ -65,9 +66,9 @@ test("a line that is no record is counted and skipped, whatever it is", () => {
 test("numbers of 64 bits keep all their digits, and texts that look like them stay texts", () => {
   const content = '"logical_time":1234567890123456789,';
   const text = line("event_delivered", { sequence: 7n, logical_time: (1n << 63n) - 1n, local_time: (1n << 53n) + 1n, content });
-  const record = toRecord(text);
+  const record = LogRecord.of(text);
   assert.deepEqual(
-    [record?.sequence, record?.logicalTime, record?.localTime, record?.content],
+    [record?.sequence, record?.number("logical_time"), record?.number("local_time"), record?.text("content")],
     [7, (1n << 63n) - 1n, (1n << 53n) + 1n, content],
   );
 });
@@ -120,6 +121,31 @@ test("an event is what the service says, in its order, and participants say when
   assert.deepEqual(one?.readers, [{ id: "p2", name: "bob" }]);
 });
 
+test("processes that share a file are told apart by their runs, and what was listed later was not received", () => {
+  const of = (run: string, event: RecordEvent | "event_listed", fields: object) =>
+    toLine(0, run, { event, fields: { epoch: "e1", kind: "message", content: "x", participant_id: "p1", ...fields } } as OwnRecord);
+  const { conversations } = runOf({
+    "all.jsonl": [
+      of("r1", "connected", { participant_id: "p1" }),
+      of("r2", "connected", { participant_id: "p2" }),
+      of("r1", "event_delivered", { sequence: 5n, local_time: 7n }),
+      of("r2", "event_delivered", { participant_id: "p2", sequence: 6n, local_time: 9n }),
+      of("r2", "event_listed", { sequence: 4n, earlier: true }),
+    ],
+  });
+  assert.deepEqual(
+    conversations[0]!.events.map(({ sequence }) => sequence),
+    [4n, 5n, 6n],
+  );
+  assert.deepEqual(
+    [...conversations[0]!.receipts].map(([id, receipts]) => [id, [...receipts]]),
+    [
+      ["p1", [[5, 7n]]],
+      ["p2", [[6, 9n]]],
+    ],
+  );
+});
+
 test("each epoch is a conversation of its own, in the order of time", () => {
   const { conversations } = runOf({
     "server.jsonl": [
@@ -143,12 +169,14 @@ test("a moment shows what had happened, to whom, and who was here", () => {
     "server.jsonl": [...many, broadcast(401, "joined"), broadcast(402, "left"), broadcast(404, "message")],
   });
   const replay = new Replay(conversations[0]!, 1);
-  const at = (index: number, earlier = 0) => replay.state({ index, reader: "", earlier });
+  const at = (index: number, earlier = 0) => replay.state({ index, reader: "", glance: false, earlier });
   const shown = (index: number, earlier = 0) => at(index, earlier).segments[0]!.past.map(({ sequence }) => Number(sequence));
   assert.deepEqual(shown(0), [1]);
   assert.equal(shown(379).length >= WINDOW && shown(379).length < 2 * WINDOW, true);
   assert.equal(shown(379).at(-1), 380);
   assert.deepEqual([hasEarlier(at(379)), hasEarlier(at(20)), shown(379, 1_000)[0]], [true, false, 1]);
+  const passing = replay.state({ index: 379, reader: "", glance: true, earlier: 0 }).segments[0]!.past;
+  assert.deepEqual([passing.length, passing.at(-1)?.sequence], [GLANCE, 380n]);
   assert.deepEqual(
     [399, 400, 401].map((index) => at(index).roster.map(({ name }) => name)),
     [[], ["alice"], []],
@@ -174,7 +202,7 @@ test("the events of a reader are the same objects at each moment, so that what i
     "browser-alice.jsonl": [line("connected", { epoch: "e1", participant_id: "p1" }), delivered],
   });
   const replay = new Replay(conversations[0]!, 1);
-  const [first, second] = [0, 1].map((index) => replay.state({ index, reader: "p1", earlier: 0 }).segments[0]!);
+  const [first, second] = [0, 1].map((index) => replay.state({ index, reader: "p1", glance: false, earlier: 0 }).segments[0]!);
   assert.deepEqual(
     second!.past.map(({ receipt }) => receipt),
     [5n, null],
@@ -191,4 +219,30 @@ test("an address names a run and an event", () => {
   check("#run=example&event=x", "example", null);
   assert.deepEqual([toPlace(""), toPlace("#"), toPlace("#other=1")], [null, null, null]);
   for (const hash of ["#run=example&event=11", "#run", "#run&event=7", "#run=example"]) assert.equal(toHash(toPlace(hash)!), hash);
+});
+
+test("vectors are ordered exactly where one event could have caused the other, and tell apart what Lamport's times do not", () => {
+  const message = (sequence: number, who: string, seen: number) =>
+    broadcast(sequence, "message", { participant_id: who, display_name: who, sent_logical_time: 1, seen_sequence: seen });
+  const joins = ["a", "b", "c"].map((who, index) => broadcast(index + 1, "joined", { participant_id: who, display_name: who }));
+  const talk = [message(4, "a", 3), message(5, "b", 3), message(6, "c", 5), message(7, "a", 4), message(8, "b", 7)];
+  const { events } = runOf({ "server.jsonl": [...joins, ...talk] }).conversations[0]!;
+  const vectors = new Vectors(events);
+  const counts = (sequence: number) =>
+    Object.fromEntries(vectors.of(events[sequence - 1]!).map(({ person, events }) => [person.id, events]));
+  assert.deepEqual([counts(1), counts(5), counts(6)], [{ a: 1 }, { a: 1, b: 2, c: 1 }, { a: 2, b: 2, c: 2 }]);
+  assert.deepEqual(counts(8), { a: 3, b: 3, c: 2 });
+  const causality = Causality.of(events);
+  for (const first of events) {
+    for (const second of events) {
+      if (first === second || first.sequence > second.sequence) continue;
+      assert.equal(vectors.precedes(first, second), causality.precedes(first, second), `${first.sequence} and ${second.sequence}`);
+      assert.equal(vectors.precedes(second, first), false);
+    }
+  }
+  assert.deepEqual(
+    events.map((event) => vectors.indistinct(event, 9)?.sequence ?? null),
+    [null, null, null, null, 4n, null, 6n, null],
+  );
+  assert.equal(vectors.indistinct(events[6]!, 0), null);
 });

@@ -27,9 +27,9 @@ struct Representation {
 macro_rules! file {
     ($path:literal) => {
         [
-            (Coding::Identity, include_bytes!(concat!("../../../web/", $path)) as &[u8]),
-            (Coding::Gzip, include_bytes!(concat!(env!("OUT_DIR"), "/web/", $path, ".gz"))),
-            (Coding::Brotli, include_bytes!(concat!(env!("OUT_DIR"), "/web/", $path, ".br"))),
+            (Coding::Identity, include_bytes!(concat!("../../../", $path)) as &[u8]),
+            (Coding::Gzip, include_bytes!(concat!(env!("OUT_DIR"), "/page/", $path, ".gz"))),
+            (Coding::Brotli, include_bytes!(concat!(env!("OUT_DIR"), "/page/", $path, ".br"))),
         ]
     };
 }
@@ -40,11 +40,23 @@ pub fn routes() -> Router {
         let file = file.map(|(coding, bytes)| Representation { coding, bytes, etag: etag(bytes) });
         get(move |request: Request| async move { serve(&request, content_type, &file) })
     };
+    const HTML: &str = "text/html; charset=utf-8";
+    const SCRIPT: &str = "text/javascript; charset=utf-8";
+    const STYLE: &str = "text/css; charset=utf-8";
+    const LOG: &str = "application/jsonl";
     Router::new()
-        .route("/", asset("text/html; charset=utf-8", file!("index.html")))
-        .route("/app.js", asset("text/javascript; charset=utf-8", file!("dist/app.js")))
-        .route("/style.css", asset("text/css; charset=utf-8", file!("dist/style.css")))
-        .route("/icon.svg", asset("image/svg+xml", file!("icon.svg")))
+        .route("/", asset(HTML, file!("web/index.html")))
+        .route("/app.js", asset(SCRIPT, file!("web/dist/app.js")))
+        .route("/style.css", asset(STYLE, file!("web/dist/style.css")))
+        .route("/icon.svg", asset("image/svg+xml", file!("web/icon.svg")))
+        // The replay of recorded runs, which is loaded only where one is opened, and the run that ships with it.
+        .route("/replay.js", asset(SCRIPT, file!("web/dist/replay.js")))
+        .route("/replay-style.css", asset(STYLE, file!("web/dist/replay-style.css")))
+        .route("/example/server.jsonl", asset(LOG, file!("logs/example/server.jsonl")))
+        .route("/example/client-alice.jsonl", asset(LOG, file!("logs/example/client-alice.jsonl")))
+        .route("/example/client-bob.jsonl", asset(LOG, file!("logs/example/client-bob.jsonl")))
+        .route("/example/client-carol.jsonl", asset(LOG, file!("logs/example/client-carol.jsonl")))
+        .route("/example/browser-dora.jsonl", asset(LOG, file!("logs/example/browser-dora.jsonl")))
         .layer(middleware::from_fn(protect))
 }
 

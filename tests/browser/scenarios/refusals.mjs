@@ -15,7 +15,10 @@ export default {
     await other.reads("#name-problem", /has this name already/);
     assert.equal(await other.page.getAttribute("#name", "aria-invalid"), "true");
     await other.ask("a\u202eb");
-    await other.reads("#name-problem", /cannot be used/);
+    await other.reads("#name-problem", /U\+202E cannot be part of a name/);
+    // Of characters that are not assigned only the service knows.
+    await other.ask("a\u0378b");
+    await other.reads("#name-problem", /cannot be used: the character U\+0378 is not allowed/);
     await other.ask("   ");
     await other.reads("#name-problem", /enter a name/);
     await other.ask("å".repeat(33));

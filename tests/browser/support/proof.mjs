@@ -10,6 +10,8 @@ export async function gather(visitors) {
   const folder = mkdtempSync(join(tmpdir(), "chitchat-pages-"));
   const files = [];
   for (const visitor of visitors.filter(({ page }) => !page.isClosed() && page.url().startsWith("http"))) {
+    // A page that replays a run takes part in none.
+    if (/#run/.test(visitor.page.url())) continue;
     const { name, text } = await visitor.logAnyhow();
     const file = join(folder, `${files.length}-${name}`);
     writeFileSync(file, text);

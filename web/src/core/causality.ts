@@ -67,6 +67,24 @@ export function saysWhatWasSeen({ kind }: ChatEvent): boolean {
   return kind.type === "message" && kind.seenSequence > 0n;
 }
 
+/**
+ * Up to which sequence everything is in the past of an event; `before` is the same of its author's event before it. What
+ * an author has once known stays known, whatever a later message says.
+ */
+export function knownOf({ kind, sequence }: ChatEvent, before: bigint): bigint {
+  switch (kind.type) {
+    case "joined":
+      return 0n;
+    case "left":
+      return kind.disconnected ? sequence - 1n : before;
+    case "message": {
+      // Nobody has seen what came after.
+      const seen = kind.seenSequence < sequence ? kind.seenSequence : sequence - 1n;
+      return seen > before ? seen : before;
+    }
+  }
+}
+
 /** The causality of a stretch of the conversation, which is followed as it grows. */
 export class Causality {
   #events: readonly ChatEvent[] = [];
@@ -141,29 +159,13 @@ export class Causality {
   }
 
   #add(event: ChatEvent): void {
-    const known = this.#knownOf(event);
+    const known = knownOf(event, this.#knownBy.get(event.author.id) ?? 0n);
     const entry: Entry = { event, known, unseen: [], by: [], unseenCount: 0, byCount: 0 };
     if (saysWhatWasSeen(event)) this.#cross(entry);
     this.#knownBy.set(event.author.id, known);
     this.#entries.set(event.sequence, entry);
     this.#order.push(entry);
     this.#changed.add(event.sequence);
-  }
-
-  /** What an author has once known stays known, whatever a later message says. */
-  #knownOf({ author, kind, sequence }: ChatEvent): bigint {
-    const before = this.#knownBy.get(author.id) ?? 0n;
-    switch (kind.type) {
-      case "joined":
-        return 0n;
-      case "left":
-        return kind.disconnected ? sequence - 1n : before;
-      case "message": {
-        // Nobody has seen what came after.
-        const seen = kind.seenSequence < sequence ? kind.seenSequence : sequence - 1n;
-        return seen > before ? seen : before;
-      }
-    }
   }
 
   #cross(later: Entry): void {

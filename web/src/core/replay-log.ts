@@ -3,26 +3,49 @@
  * Nothing is checked here, which `chitchat verify` does. A line that is no log record is counted, and skipped.
  */
 
-/** A record, with the fields that a replay needs. */
-export interface LogRecord {
+/** A record, with the fields that a replay needs. Each is read when it is asked for: of most records, few are. */
+export class LogRecord {
+  readonly #fields: Readonly<Record<string, unknown>>;
+  /** What happened; never empty. */
   readonly event: string;
   /** "server", "client" or "browser". */
   readonly component: string;
   /** The wall clock of its process, in milliseconds since 1970. */
   readonly at: number;
-  readonly epoch: string;
-  readonly participantId: string;
-  readonly name: string;
-  /** 0 where the record has none, as for all numbers. */
-  readonly sequence: number;
-  readonly logicalTime: bigint;
-  readonly localTime: bigint;
-  readonly sentLogicalTime: bigint;
-  readonly seenSequence: bigint;
-  readonly messageId: string;
-  readonly kind: string;
-  readonly content: string;
-  readonly reason: string;
+
+  private constructor(fields: Readonly<Record<string, unknown>>, event: string, component: string, at: number) {
+    this.#fields = fields;
+    this.event = event;
+    this.component = component;
+    this.at = at;
+  }
+
+  /** The record of a line; null where it is none. */
+  static of(line: string): LogRecord | null {
+    const fields = parsed(line);
+    if (fields === null) return null;
+    const { event, component, timestamp } = fields as { event?: unknown; component?: unknown; timestamp?: unknown };
+    if (typeof event !== "string" || typeof component !== "string" || typeof timestamp !== "string") return null;
+    const at = Date.parse(timestamp);
+    return event === "" || component === "" || Number.isNaN(at) ? null : new LogRecord(fields, event, component, at);
+  }
+
+  /** A text; empty where the record has none. */
+  text(name: "epoch" | "participant_id" | "display_name" | "message_id" | "kind" | "content" | "reason" | "run"): string {
+    const value = this.#fields[name];
+    return typeof value === "string" ? value : "";
+  }
+
+  /** A whole number; 0 where the record has none. */
+  number(name: "logical_time" | "local_time" | "sent_logical_time" | "seen_sequence"): bigint {
+    return toNumber(this.#fields[name]);
+  }
+
+  /** Its event's place in the conversation; 0 where the record has none. */
+  get sequence(): number {
+    const value = this.#fields["sequence"];
+    return typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : 0;
+  }
 }
 
 /**
@@ -30,33 +53,6 @@ export interface LogRecord {
  * matches is a field.
  */
 const LARGE = /(?<!\\)"([a-z_]*(?:time|sequence))":(\d{16,20})(?=[,}])/g;
-
-/** The record of a line; null where it is none. */
-export function toRecord(line: string): LogRecord | null {
-  const fields = parsed(line);
-  if (fields === null) return null;
-  const text = (name: string) => (typeof fields[name] === "string" ? (fields[name] as string) : "");
-  const number = (name: string) => toNumber(fields[name]);
-  const at = Date.parse(text("timestamp"));
-  if (text("event") === "" || text("component") === "" || Number.isNaN(at)) return null;
-  return {
-    event: text("event"),
-    component: text("component"),
-    at,
-    epoch: text("epoch"),
-    participantId: text("participant_id"),
-    name: text("display_name"),
-    sequence: Number(number("sequence")),
-    logicalTime: number("logical_time"),
-    localTime: number("local_time"),
-    sentLogicalTime: number("sent_logical_time"),
-    seenSequence: number("seen_sequence"),
-    messageId: text("message_id"),
-    kind: text("kind"),
-    content: text("content"),
-    reason: text("reason"),
-  };
-}
 
 function parsed(line: string): Record<string, unknown> | null {
   try {

@@ -7,6 +7,9 @@ import { INITIAL, type Segment, type State } from "./state.js";
 /** How many events are shown at least, if there are so many: what came before can be asked for. */
 export const WINDOW = 100;
 
+/** How many are shown of a moment that merely passes by. */
+export const GLANCE = 20;
+
 /** The window moves by this many events at a time, so that most steps only add a row. */
 const STRIDE = 50;
 
@@ -19,6 +22,8 @@ export interface Cursor {
   readonly index: number;
   /** Whose receipts are shown: a participant's id, or empty for nobody's. */
   readonly reader: string;
+  /** Whether the moment merely passes by, as while the slider is dragged far. */
+  readonly glance: boolean;
   /** How many events before the window were asked for. */
   readonly earlier: number;
 }
@@ -58,8 +63,9 @@ export class Replay {
 
   /** What the views show. Nothing of it is new to somebody who listens: that is said apart. */
   state(cursor: Cursor): State {
-    const { index, reader, earlier } = cursor;
-    const from = Math.max(0, Math.floor((index + 1 - WINDOW) / STRIDE) * STRIDE - earlier);
+    const { index, reader, glance, earlier } = cursor;
+    const start = glance ? index + 1 - GLANCE : Math.floor((index + 1 - WINDOW) / STRIDE) * STRIDE - earlier;
+    const from = Math.max(0, start);
     const past = Array.from({ length: index + 1 - from }, (_, offset) => this.#event(from + offset, reader));
     const { events, epoch, readers } = this.conversation;
     const segment: Segment = {

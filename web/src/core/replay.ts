@@ -5,7 +5,7 @@
 
 import type { LogicalTime } from "./clock.js";
 import type { ChatEvent, EventKind, Person } from "./event.js";
-import { type LogRecord, toRecord } from "./replay-log.js";
+import { LogRecord } from "./replay-log.js";
 
 /** A log that was read. */
 export interface LogFile {
@@ -46,29 +46,32 @@ interface Draft {
 
 const BROADCASTS: ReadonlySet<string> = new Set(["join_broadcast", "message_broadcast", "leave_broadcast"]);
 
+const DELIVERIES: ReadonlySet<string> = new Set(["event_delivered", "event_listed"]);
+
 /** Puts a run together, line by line. */
 export class RunBuilder {
   readonly #drafts = new Map<string, Draft>();
-  readonly #files: LogFile[] = [];
+  readonly #readers: { readonly name: string; readonly reader: LogReader }[] = [];
+  /** Whose the records are of each process, by its run: it may take part under one identity after another. */
+  readonly #owners = new Map<string, string>();
 
-  /** Begins a log. The segments of a rotated log count as logs of their own, each with its records. */
+  /** Begins a log. The segments of a rotated log are logs of their own, which have to come in the order of time. */
   file(name: string): LogReader {
-    const reader = new LogReader((record, owner) => this.#take(record, owner));
+    const reader = new LogReader((record) => this.#take(record, name));
     this.#readers.push({ name, reader });
     return reader;
   }
 
-  readonly #readers: { readonly name: string; readonly reader: LogReader }[] = [];
-
   /** What all the logs tell. */
   finish(): Run {
-    for (const { name, reader } of this.#readers.splice(0)) this.#files.push({ name, ...reader.counts });
+    const files = this.#readers.map(({ name, reader }) => ({ name, ...reader.counts }));
     const drafts = [...this.#drafts].filter(([, { events }]) => events.size > 0).sort(([, a], [, b]) => a.at - b.at);
-    return { files: this.#files, conversations: drafts.map(([epoch, draft]) => conversation(epoch, draft)) };
+    return { files, conversations: drafts.map(([epoch, draft]) => conversation(epoch, draft)) };
   }
 
-  #take(record: LogRecord, owner: string): void {
-    const delivered = record.event === "event_delivered" && record.component !== "server";
+  #take(record: LogRecord, file: string): void {
+    if (record.component !== "server") this.#own(record, file);
+    const delivered = record.component !== "server" && DELIVERIES.has(record.event);
     if ((!delivered && !BROADCASTS.has(record.event)) || record.sequence === 0) return;
     const draft = this.#draft(record);
     const known = draft.events.get(record.sequence);
@@ -76,16 +79,29 @@ export class RunBuilder {
     if (event === null) return;
     // What the service says counts more than what somebody was delivered.
     if (event !== known) draft.events.set(record.sequence, event);
-    if (!delivered || owner === "") return;
+    const owner = this.#owners.get(runOf(record, file));
+    const time = record.number("local_time");
+    // What was listed later was not received.
+    if (!delivered || owner === undefined || time === 0n) return;
     let receipts = draft.receipts.get(owner);
     if (receipts === undefined) draft.receipts.set(owner, (receipts = new Map()));
-    receipts.set(record.sequence, record.localTime);
+    receipts.set(record.sequence, time);
   }
 
-  #draft({ epoch, at }: LogRecord): Draft {
+  /** Finds out whose records a process writes from here on. */
+  #own(record: LogRecord, file: string): void {
+    const { event } = record;
+    const run = runOf(record, file);
+    // The first segment of a rotated log may be missing: what a process publishes is its own.
+    const says = event === "connected" || event === "resumed" || (event.startsWith("publish_") && !this.#owners.has(run));
+    if (says && record.text("participant_id") !== "") this.#owners.set(run, record.text("participant_id"));
+  }
+
+  #draft(record: LogRecord): Draft {
+    const epoch = record.text("epoch");
     const known = this.#drafts.get(epoch);
     if (known !== undefined) return known;
-    const draft: Draft = { at, events: new Map(), receipts: new Map(), people: new Map() };
+    const draft: Draft = { at: record.at, events: new Map(), receipts: new Map(), people: new Map() };
     this.#drafts.set(epoch, draft);
     return draft;
   }
@@ -93,15 +109,14 @@ export class RunBuilder {
 
 /** Reads one log. */
 export class LogReader {
-  readonly #take: (record: LogRecord, owner: string) => void;
-  /** Whose log it is at this point: a process may take part under one identity after another. */
-  #owner = "";
+  readonly #take: (record: LogRecord) => void;
   #line = 0;
   #records = 0;
   #strange = 0;
   #firstStrange: number | null = null;
 
-  constructor(take: (record: LogRecord, owner: string) => void) {
+  /** Hands each record on. */
+  constructor(take: (record: LogRecord) => void) {
     this.#take = take;
   }
 
@@ -109,17 +124,14 @@ export class LogReader {
   line(line: string): void {
     this.#line += 1;
     if (line.trim() === "") return;
-    const record = toRecord(line);
+    const record = LogRecord.of(line);
     if (record === null) {
       this.#strange += 1;
       this.#firstStrange ??= this.#line;
       return;
     }
     this.#records += 1;
-    if (record.event === "connected" || record.event === "resumed") this.#owner = record.participantId;
-    // The first segment of a rotated log may be missing: what a process publishes is its own.
-    else if (this.#owner === "" && record.event.startsWith("publish_")) this.#owner = record.participantId;
-    this.#take(record, this.#owner);
+    this.#take(record);
   }
 
   /** What it has read. */
@@ -128,15 +140,24 @@ export class LogReader {
   }
 }
 
+/** The run of a process that a record belongs to. Logs of version 1 do not say: there a file has one process at a time. */
+function runOf(record: LogRecord, file: string): string {
+  return record.text("run") || `file ${file}`;
+}
+
 function toEvent(record: LogRecord, people: Map<string, Person>): ChatEvent | null {
   const kind = toKind(record);
   if (kind === null) return null;
-  let author = people.get(record.participantId);
-  if (author === undefined) people.set(record.participantId, (author = { id: record.participantId, name: record.name }));
+  const id = record.text("participant_id");
+  let author = people.get(id);
+  if (author === undefined) {
+    author = { id, name: record.text("display_name") };
+    people.set(id, author);
+  }
   return {
     sequence: BigInt(record.sequence),
-    logicalTime: record.logicalTime,
-    content: record.content,
+    logicalTime: record.number("logical_time"),
+    content: record.text("content"),
     author,
     recordedAt: record.at,
     receipt: null,
@@ -145,14 +166,19 @@ function toEvent(record: LogRecord, people: Map<string, Person>): ChatEvent | nu
   };
 }
 
-function toKind({ kind, reason, messageId, sentLogicalTime, seenSequence }: LogRecord): EventKind | null {
-  switch (kind) {
+function toKind(record: LogRecord): EventKind | null {
+  switch (record.text("kind")) {
     case "joined":
       return { type: "joined" };
     case "left":
-      return { type: "left", disconnected: reason === "DISCONNECTED" };
+      return { type: "left", disconnected: record.text("reason") === "DISCONNECTED" };
     case "message":
-      return { type: "message", messageId, sentLogicalTime, seenSequence };
+      return {
+        type: "message",
+        messageId: record.text("message_id"),
+        sentLogicalTime: record.number("sent_logical_time"),
+        seenSequence: record.number("seen_sequence"),
+      };
     default:
       return null;
   }

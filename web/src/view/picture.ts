@@ -65,6 +65,10 @@ export class Picture {
   #size = "";
   #wanted: boolean;
   #drawnAt = -Infinity;
+  readonly #resized = new ResizeObserver(() => {
+    this.#size = sizeOf(this.#scroller);
+    this.#draw(true);
+  });
   #due: ReturnType<typeof setTimeout> | undefined;
 
   /** Takes over the panel. */
@@ -88,10 +92,7 @@ export class Picture {
       },
       { passive: true },
     );
-    new ResizeObserver(() => {
-      this.#size = sizeOf(this.#scroller);
-      this.#draw(true);
-    }).observe(this.#scroller);
+    this.#resized.observe(this.#scroller);
     this.#wanted = open;
     this.#open(open);
   }
@@ -112,6 +113,13 @@ export class Picture {
       this.#due = undefined;
       this.#draw(false);
     }, wait);
+  }
+
+  /** Draws no more: the panel is being taken out of the page. */
+  stop(): void {
+    this.#resized.disconnect();
+    clearTimeout(this.#due);
+    this.#view = null;
   }
 
   /** Whether the panel is open where there are no tabs. */

@@ -1,0 +1,121 @@
+/** Beside a replay: whose clock is shown, and what the logs were. */
+
+import type { ChatEvent, Person } from "../../core/event.js";
+import type { Conversation, LogFile, Run } from "../../core/replay.js";
+import { Vectors } from "../../core/replay-vector.js";
+import { visible } from "../../core/text.js";
+import { byId, make, safely, setText } from "../dom.js";
+import { titled } from "../facts.js";
+import { hueOf } from "../palette.js";
+
+/** What the user can choose here. */
+export interface AboutWishes {
+  /** Another participant's receipts; empty for nobody's. */
+  reader(id: string): void;
+  /** Another conversation of the run. */
+  conversation(index: number): void;
+}
+
+/** The panel. */
+export class About {
+  readonly #readers: readonly Person[];
+  readonly #title = byId("clock-title");
+  readonly #clock = byId("clock-step");
+  readonly #vectors: Vectors;
+  readonly #vector = make("p", "vector-counts");
+  readonly #lesson = make("p", "vector-lesson");
+
+  /** Takes over the panel beside the conversation. */
+  constructor(run: Run, shown: Conversation, reader: string, wishes: AboutWishes) {
+    this.#readers = shown.readers;
+    const options: readonly (readonly [string, string])[] = [
+      ["", "nobody"],
+      ...shown.readers.map(({ id, name }) => [id, visible(name)] as const),
+    ];
+    const readers = picker("reader", "Received by", options, reader, (value) => wishes.reader(value));
+    byId("clock-title").nextElementSibling?.nextElementSibling?.remove();
+    byId("clock-title").before(readers);
+    this.#vectors = new Vectors(shown.events);
+    byId("order-title").parentElement?.before(make("section", "vector", make("h2", "", "Vector clock"), this.#vector, this.#lesson));
+    const several = run.conversations.length > 1;
+    const epochs = run.conversations.map(({ epoch, events }, index): [string, string] => [
+      `${index}`,
+      `${epoch || "unknown"}, ${counted(events.length, "event")}`,
+    ]);
+    const conversations = several
+      ? [picker("epoch", "Epoch", epochs, `${run.conversations.indexOf(shown)}`, (value) => wishes.conversation(Number(value)))]
+      : [];
+    const logs = byId("log-title");
+    setText(logs, "Logs");
+    const list = make("ul", "run-files", ...run.files.map(listed));
+    const missing =
+      shown.missing > 0
+        ? [make("p", "fine", `${counted(shown.missing, "event")} in between ${shown.missing === 1 ? "is" : "are"} in no log.`)]
+        : [];
+    const others = make("a", "", "Open other logs");
+    others.href = "#run";
+    logs.parentElement?.replaceChildren(logs, ...conversations, list, ...missing, others);
+    logs.parentElement?.classList.add("run-logs");
+  }
+
+  /** Shows what an event did to the reader's clock. */
+  show(event: ChatEvent, reader: string): void {
+    const vector = this.#vectors.of(event);
+    const counts = vector
+      .slice(0, COUNTS_MAX)
+      .map(({ person, events }) => make("span", hueOf(person.name), make("b", "name", ...safely(person.name)), ` ${events}`));
+    const more = vector.length > COUNTS_MAX ? [`and ${vector.length - COUNTS_MAX} more`] : [];
+    this.#vector.replaceChildren(...counts.flatMap((count) => [count, " "]), ...more);
+    setText(this.#lesson, lesson(event, this.#vectors.indistinct(event, SEARCHED)));
+    const person = this.#readers.find(({ id }) => id === reader);
+    this.#title.hidden = person === undefined;
+    this.#clock.hidden = person === undefined;
+    if (person === undefined) return;
+    setText(this.#title, `${visible(person.name)}’s Lamport clock`);
+    setText(this.#clock, event.receipt === null ? "not received" : `received ${event.logicalTime}\nclock after it: ${event.receipt}`);
+  }
+}
+
+/** The most entries of a vector that are shown. */
+const COUNTS_MAX = 12;
+
+/** How many events before an event are searched for one that it crossed. */
+const SEARCHED = 500;
+
+/** What the vectors tell of two events, and Lamport's times do not. */
+function lesson(event: ChatEvent, other: ChatEvent | null): string {
+  if (other === null) return "";
+  return `Lamport’s times, ${other.logicalTime} and ${event.logicalTime}, do not tell whether ${titled(other)} could have caused this. The vectors do: each has an entry that is larger, so the two are concurrent.`;
+}
+
+/** "1 line", "2 lines". */
+export function counted(count: number, noun: string): string {
+  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** What is said of lines that are no records: nothing, if there are none. */
+export function strangeness({ strange, firstStrange }: LogFile): string {
+  if (strange === 0) return "";
+  return strange === 1
+    ? `line ${firstStrange} is no log record`
+    : `${strange.toLocaleString("en")} lines are no log records, the first of them line ${firstStrange}`;
+}
+
+function listed(file: LogFile): HTMLElement {
+  const strange = strangeness(file);
+  const note = strange === "" ? [] : [make("span", "strange", `; ${strange}`)];
+  return make("li", "", make("span", "run-file", visible(file.name)), " ", make("span", "fine", counted(file.records, "record")), ...note);
+}
+
+function picker(
+  name: string,
+  label: string,
+  options: readonly (readonly [string, string])[],
+  chosen: string,
+  change: (value: string) => void,
+): HTMLElement {
+  const select = make("select", "", ...options.map(([value, text]) => new Option(text, value, value === chosen, value === chosen)));
+  select.name = name;
+  select.addEventListener("change", () => change(select.value));
+  return make("label", "picker", make("span", "", label), select);
+}

@@ -1,0 +1,260 @@
+/** A recorded run in the page's own room: the same conversation and the same diagram, with controls in place of the composer. */
+
+import type { ChatEvent } from "../../core/event.js";
+import type { Run } from "../../core/replay.js";
+import { toHash } from "../../core/replay-place.js";
+import { type Cursor, EARLIER, GLANCE, Replay } from "../../core/replay-view.js";
+import type { Commands } from "../commands.js";
+import { byId, make, setText, show } from "../dom.js";
+import { People } from "../people.js";
+import { Picture } from "../picture.js";
+import { Scroll } from "../scroll.js";
+import { Tabs } from "../tabs.js";
+import { Transcript } from "../transcript.js";
+import { About, counted, strangeness } from "./about.js";
+import { Player } from "./player.js";
+
+/** How soon after the last step the address of the page follows, in milliseconds: browsers limit how often it may. */
+const ADDRESS_MS = 250;
+
+/** How long what has been done is told on the button that did it, in milliseconds. */
+const COPIED_MS = 2_000;
+
+/** From this width on the diagram is open from the beginning. */
+const WIDE = "(min-width: 60rem)";
+
+const NOTHING: Commands = {
+  join: () => {},
+  leave: () => {},
+  send: () => {},
+  sendAgain: () => {},
+  discard: () => {},
+  loadEarlier: () => {},
+  retryNow: () => {},
+  downloadLog: () => {},
+  keepLook: () => {},
+  keepDraft: () => {},
+};
+
+/** What the room shows. */
+export interface Shown {
+  readonly run: Run;
+  /** Which conversation of the run. */
+  readonly conversation: number;
+  /** The run's name in addresses; empty for logs that the user opened. */
+  readonly name: string;
+  /** What people call it. */
+  readonly title: string;
+  /** The event to begin with. */
+  readonly event: bigint | null;
+}
+
+/** The room. */
+export class ReplayRoom {
+  readonly #shown: Shown;
+  readonly #replay: Replay;
+  readonly #people = new People();
+  readonly #scroll: Scroll;
+  readonly #transcript: Transcript;
+  readonly #picture: Picture;
+  readonly #tabs: Tabs;
+  readonly #player: Player;
+  readonly #about: About;
+  readonly #order = byId<HTMLInputElement>("by-wall-clock");
+  #cursor: Cursor;
+  /** The event that was chosen; null for the one that the replay is at. */
+  #picked: bigint | null = null;
+  /** Whether the replay stands, rather than being dragged or played. */
+  #steady = true;
+  #frame = 0;
+  #moved = true;
+  #closed = false;
+  #address: ReturnType<typeof setTimeout> | undefined;
+
+  /** Takes over the document. `onOther` is called for another conversation of the run. */
+  constructor(shown: Shown, onOther: (conversation: number) => void) {
+    this.#shown = shown;
+    const conversation = shown.run.conversations[shown.conversation]!;
+    this.#replay = new Replay(conversation, shown.conversation + 1);
+    const reader = conversation.readers[0]?.id ?? "";
+    this.#cursor = { index: shown.event === null ? 0 : this.#replay.indexOf(shown.event), reader, glance: false, earlier: 0 };
+    this.#player = new Player(conversation.events, {
+      go: (index, steady) => this.#go(index, steady),
+      explained: () => this.#picture.isOpen,
+      link: () => this.#link(),
+    });
+    arrange(shown, this.#player.root);
+    this.#scroll = new Scroll();
+    this.#transcript = new Transcript(byId("transcript"), { ...NOTHING, loadEarlier: () => this.#loadEarlier() });
+    this.#about = new About(shown.run, conversation, reader, {
+      reader: (id) => this.#become({ ...this.#cursor, reader: id }),
+      conversation: onOther,
+    });
+    this.#picture = new Picture(matchMedia(WIDE).matches, {
+      choose: (sequence) => this.#choose(sequence),
+      reveal: () => this.#reveal(),
+      toggled: () => this.#draw(),
+    });
+    this.#tabs = new Tabs((region) => {
+      this.#picture.arrange(region === null ? null : region === "picture");
+      this.#soon();
+    });
+    this.#order.addEventListener("change", () => this.#draw());
+    byId("transcript").addEventListener("click", (event) => this.#clicked(event));
+    this.#draw();
+    this.#player.slider.focus({ preventScroll: true });
+  }
+
+  /** Goes to the event with this sequence. */
+  goTo(sequence: bigint): void {
+    this.#player.pause();
+    this.#go(this.#replay.indexOf(sequence), true);
+  }
+
+  /** Stops whatever would still change the document or the address. */
+  close(): void {
+    this.#closed = true;
+    this.#player.pause();
+    this.#picture.stop();
+    cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#address);
+  }
+
+  #go(index: number, steady: boolean): void {
+    const same = index === this.#cursor.index && steady === this.#steady;
+    this.#steady = steady;
+    this.#picked = null;
+    if (same) return;
+    this.#moved = true;
+    // Rows that are left again at once need not all be built.
+    const glance = !steady && Math.abs(index - this.#cursor.index) > GLANCE;
+    this.#become({ ...this.#cursor, index, glance, earlier: 0 });
+  }
+
+  #become(cursor: Cursor): void {
+    this.#cursor = cursor;
+    this.#soon();
+    clearTimeout(this.#address);
+    this.#address = setTimeout(() => history.replaceState(history.state, "", this.#hash), ADDRESS_MS);
+  }
+
+  /** Shows the newest of several moves in one frame. */
+  #soon(): void {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = requestAnimationFrame(() => this.#draw());
+  }
+
+  #draw(): void {
+    if (this.#closed) return;
+    const state = this.#replay.state(this.#cursor);
+    const segment = state.segments[0]!;
+    const event = this.#replay.event(this.#cursor);
+    const chosen = this.#chosen(segment.past, event);
+    this.#player.show(this.#cursor.index);
+    this.#about.show(event, this.#cursor.reader);
+    this.#people.render(state);
+    const order = this.#order.checked ? "wall" : "logical";
+    show(byId("ordered"), order === "wall");
+    const change = () => {
+      this.#transcript.render(state, { order, chosen });
+      return 0;
+    };
+    if (this.#moved) {
+      change();
+      // That opens the fold that it may be in, unless it merely passes by.
+      const row = this.#steady || order === "wall" ? this.#transcript.row(segment, event.sequence) : null;
+      if (order === "wall") row?.scrollIntoView({ block: "nearest" });
+      else this.#scroll.toBottom();
+    } else {
+      this.#scroll.around(change);
+    }
+    this.#moved = false;
+    const causality = this.#transcript.causality(segment);
+    if (causality !== null) this.#picture.render({ state, segment, causality, chosen });
+  }
+
+  /** On its way the replay chooses nothing: what is past and what is concurrent would flicker. */
+  #chosen(events: readonly ChatEvent[], present: ChatEvent): ChatEvent | null {
+    if (this.#picked !== null) return events.find(({ sequence }) => sequence === this.#picked) ?? null;
+    return this.#steady && this.#picture.isOpen ? present : null;
+  }
+
+  #choose(sequence: bigint | null): void {
+    this.#player.pause();
+    this.#steady = true;
+    this.#picked = sequence;
+    this.#draw();
+  }
+
+  #clicked({ target }: MouseEvent): void {
+    if ((target as Element).closest("a, summary, button") !== null) return;
+    const sequence = (target as Element).closest<HTMLElement>(".row")?.dataset["sequence"];
+    if (!this.#picture.isOpen || sequence === undefined || getSelection()?.isCollapsed === false) return;
+    this.#choose(this.#picked === BigInt(sequence) ? null : BigInt(sequence));
+  }
+
+  #reveal(): void {
+    if (this.#tabs.shown !== null) this.#tabs.select("talk");
+    const segment = this.#replay.state(this.#cursor).segments[0]!;
+    const sequence = this.#picked ?? this.#replay.event(this.#cursor).sequence;
+    this.#transcript.row(segment, sequence)?.scrollIntoView({ block: "nearest" });
+  }
+
+  #loadEarlier(): void {
+    this.#cursor = { ...this.#cursor, earlier: this.#cursor.earlier + EARLIER };
+    this.#draw();
+  }
+
+  get #hash(): string {
+    return toHash({ run: this.#shown.name, event: this.#replay.event(this.#cursor).sequence });
+  }
+
+  /** Puts the address of the event into the address bar, and into the clipboard where there is one. */
+  #link(): void {
+    history.replaceState(history.state, "", this.#hash);
+    const told = (text: string) => {
+      const link = this.#player.root.querySelector<HTMLElement>(".player-link")!;
+      setText(link, text);
+      this.#player.say(text === "Copied" ? "The address of this event is copied." : "The address of this event is in the address bar.");
+      setTimeout(() => setText(link, "Link"), COPIED_MS);
+    };
+    // Without a secure context there is no clipboard.
+    const copied = (navigator.clipboard as Clipboard | undefined)?.writeText(location.href) ?? Promise.reject(new Error("no clipboard"));
+    copied.then(
+      () => told("Copied"),
+      () => told("See address bar"),
+    );
+  }
+}
+
+/** Makes the room of a conversation one of a replay: what has no meaning in it goes. */
+function arrange({ title, run, conversation }: Shown, player: HTMLElement): void {
+  const room = byId("room");
+  room.classList.add("replaying");
+  byId("lobby").remove();
+  show(room, true);
+  document.title = `${title}: Chit Chat`;
+  byId("status").replaceWith(make("p", "status run-title", make("span", "run-word", "Recorded run "), make("b", "", title)));
+  const close = make("a", "button quiet", "Close");
+  close.href = "./";
+  byId("leave").replaceWith(close);
+  for (const id of ["alone", "outbox"]) byId(id).remove();
+  room.querySelector(".clock")?.remove();
+  byId("composer").replaceWith(player);
+  setText(
+    byId("picture-help"),
+    "Logical time runs downwards. Choose an event, with the pointer or the arrow keys, to see what could have caused it.",
+  );
+  byId("tab-side").textContent = "About";
+  const toggle = byId("toggle-side");
+  toggle.addEventListener("click", () => toggle.setAttribute("aria-expanded", String(room.classList.toggle("side-open"))));
+  const strange = run.files.flatMap((file) => (file.strange > 0 ? [`${file.name}: ${strangeness(file)}.`] : []));
+  const { missing } = run.conversations[conversation]!;
+  const notes = [
+    ...strange,
+    ...(missing > 0 ? [`${counted(missing, "event")} in between ${missing === 1 ? "is" : "are"} in no log.`] : []),
+  ];
+  setText(byId("banner-text"), notes.join(" "));
+  show(byId("banner"), notes.length > 0);
+  show(byId("banner-button"), false);
+}
