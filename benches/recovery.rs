@@ -2,6 +2,7 @@
 //!
 //! `cargo bench --bench recovery [EVENTS]`, one million unless told otherwise. The journal lies in the
 //! folder for temporary files (TMPDIR): what is measured is that disk's fsync as much as this program.
+//! `cargo bench --bench recovery -- write FILE EVENTS` does nothing but write a journal.
 //!
 //! Publishing is measured twice: straight through the journal, a batch being what so many publishers have
 //! under way; and through the service in this process over gRPC on the loopback, each publisher with one
@@ -35,6 +36,12 @@ const MEASURE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [write, path, events] = &arguments[..]
+        && write == "write"
+    {
+        return record(Path::new(path), events.parse()?).await.map(drop);
+    }
     let events = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(EVENTS);
     let folder = tempfile::tempdir()?;
     recovery(&folder.path().join("recovery.db"), events).await?;
@@ -97,7 +104,8 @@ impl Talk {
     }
 }
 
-async fn recovery(path: &Path, events: u64) -> Result<()> {
+/// Writes a journal of so many events.
+async fn record(path: &Path, events: u64) -> Result<Talk> {
     let mut talk = Talk::new();
     let mut journal = open(path)?;
     let mut recorded = 0;
@@ -120,6 +128,11 @@ async fn recovery(path: &Path, events: u64) -> Result<()> {
         per_second(events, deciding),
         bytes / events.max(1),
     );
+    Ok(talk)
+}
+
+async fn recovery(path: &Path, events: u64) -> Result<()> {
+    let talk = record(path, events).await?;
     let started = Instant::now();
     let journal = open(path)?;
     let opened = started.elapsed();
