@@ -255,7 +255,7 @@ fn watched(
 
 impl Connection {
     async fn serve(mut self, stream: TcpStream) {
-        let Some(proxies) = self.proxies.take() else { return self.serve_client(stream).await };
+        let Some(proxies) = self.proxies.take() else { return Box::pin(self.serve_client(stream)).await };
         let proxy = self.remote;
         match timeout(self.first_request, proxy_protocol::accept(stream)).await {
             Ok(Ok((client, stream))) => {
@@ -268,7 +268,7 @@ impl Connection {
                     self.pace = self.context.ingress.connection(address);
                 }
                 self.remote = client.unwrap_or(proxy);
-                self.serve_client(stream).await;
+                Box::pin(self.serve_client(stream)).await;
             }
             Ok(Err(error)) => tracing::debug!(%proxy, %error, "a proxy's connection cannot be used"),
             Err(_) => tracing::debug!(%proxy, "a proxy's connection said nothing in time"),
@@ -277,9 +277,10 @@ impl Connection {
 
     async fn serve_client(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let stream = Paced::new(stream, self.pace.clone());
-        let Some(tls) = self.tls.take() else { return self.serve_http(stream).await };
+        // Boxed, so that a connection takes the memory of its own kind and not of the largest.
+        let Some(tls) = self.tls.take() else { return Box::pin(self.serve_http(stream)).await };
         match timeout(self.first_request, tls.accept(stream).into_fallible()).await {
-            Ok(Ok(stream)) => self.serve_http(stream).await,
+            Ok(Ok(stream)) => Box::pin(self.serve_http(stream)).await,
             Ok(Err((error, stream))) => {
                 tracing::debug!(peer = %self.remote, %error, "a TLS handshake failed");
                 let _ = timeout(LINGER, close_gracefully(stream)).await;
