@@ -1,8 +1,8 @@
-//! The domain: what a conversation is and how it goes on. Pure: no I/O, no async, no clock of the machine,
+//! The domain: what a conversation is and how it develops. Pure: no I/O, no async, no clock of the machine,
 //! no generated types; every result is a function of its arguments alone.
 //!
-//! Values are parsed once and then trusted: whoever holds a [`MessageText`] or a [`DisplayName`] holds a
-//! valid one. [`Conversation`] is the state machine that decides; nothing else does.
+//! Values are parsed once and then trusted: a [`MessageText`] or a [`DisplayName`] is always
+//! valid. [`Conversation`] is the state machine that decides; nothing else does.
 
 mod clock;
 mod conversation;

@@ -32,7 +32,7 @@ mod receipts;
 mod roster;
 mod session;
 mod shared;
-pub mod show;
+pub(crate) mod show;
 mod state;
 
 use std::pin::Pin;
@@ -58,22 +58,22 @@ use state::StateHandle;
 /// How many commands can wait for the connection.
 const COMMANDS_WAITING: usize = 64;
 
-/// Where to join, and as whom.
+/// The service to join, and how.
 pub struct Options {
     /// The service's URL.
     pub server: String,
-    /// What people shall call the participant.
+    /// What people call the participant.
     pub display_name: String,
-    /// What the service asks its participants to know, where it asks.
+    /// The access secret, if the service requires one.
     pub secret: Option<String>,
-    /// A certificate in PEM that is trusted beside the system's, for `https://`.
+    /// A certificate in PEM that is trusted in addition to the system's, for `https://`.
     pub certificate_authority: Option<Vec<u8>>,
-    /// For how long a service that cannot be reached yet is tried again.
+    /// How long to keep trying if the service cannot be reached.
     pub wait: Duration,
     /// How long a connection, a stream's first frame or an answer may take.
     pub patience: Duration,
-    /// Where the session is kept, so that another process can go on with it should this one be killed. A
-    /// message that had not been answered by then is not kept.
+    /// Where the session is kept, so that another process can resume it if this one is killed. Messages that are
+    /// unanswered by then are not kept.
     pub state: Option<StateFile>,
 }
 
@@ -102,38 +102,38 @@ pub enum Update {
         /// What was lost, for people.
         why: String,
     },
-    /// The session goes on; what was missed follows.
+    /// The session is resumed; the missed events follow.
     Back {
         /// How long it was offline.
         after: Duration,
         /// What happened meanwhile.
         missed: Missed,
     },
-    /// The session that another process began goes on here; what was missed follows.
+    /// The session of an earlier process is resumed; the missed events follow.
     Continued {
         /// The last event that was delivered before. What can be listed up to there was said before.
         after: Sequence,
         /// What happened meanwhile.
         missed: Missed,
     },
-    /// The state file cannot be written any more, and is gone where it could be removed: should this
-    /// process be killed, the next one joins anew.
+    /// The state file can no longer be written, and is removed if possible: if this process is killed, the next one
+    /// joins as a new participant.
     NotKept {
         /// Why not.
         why: String,
     },
-    /// The session could not go on, so this is a new participant with the same name.
+    /// The session could not be resumed, so this is a new participant with the same name.
     JoinedAnew {
         /// SESSION_UNKNOWN or EPOCH_CHANGED, or SEQUENCE_OUT_OF_RANGE.
         why: Reason,
-        /// Who is here, in order of joining.
+        /// The active participants, in order of joining.
         roster: Vec<ParticipantInfo>,
     },
     /// Another participant has lost its connection and may come back, or is back. A hint: not an event, in no
     /// log, and no clock ticks. After [`Back`](Self::Back), [`Continued`](Self::Continued) and
     /// [`JoinedAnew`](Self::JoinedAnew) all count as connected until this says otherwise.
     Presence {
-        /// Who.
+        /// The other participant.
         participant: ParticipantInfo,
         /// Whether it is connected now.
         connected: bool,
@@ -145,17 +145,17 @@ pub enum Update {
         /// RATE_LIMITED, for instance.
         why: Reason,
     },
-    /// The participant could not go on. Nothing follows.
+    /// The participant failed. Nothing follows.
     Ended(JoinError),
 }
 
-/// What happened while a participant was not connected. What it did itself, and is told only now, does not count.
+/// What happened while a participant was not connected. Its own events, which it receives only now, do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missed {
     /// How many events that is.
     pub events: u64,
-    /// How many of them are messages; none where they are too many to wait for the last before this is said. Its
-    /// own events are counted then, too.
+    /// How many of them are messages. None if there are too many to count them first; then the participant's own
+    /// events are included in `events`.
     pub messages: Option<u64>,
 }
 
@@ -171,8 +171,8 @@ pub fn check_address(url: &str) -> Result<(), JoinError> {
 /// [`log::TARGET`](crate::log::TARGET).
 ///
 /// # Errors
-/// [`JoinError`]: nothing is tried twice before the participant has joined, except that one with a session to go
-/// on with tries to reach the service for 30 s, and others for as long as [`Options::wait`] says.
+/// [`JoinError`]: nothing is tried twice before the participant has joined, except that a client with a
+/// session to resume tries to reach the service for 30 s, and others for as long as [`Options::wait`] says.
 pub async fn join(options: Options) -> Result<(Chat, Updates), JoinError> {
     let (commands, commands_receiver) = mpsc::channel(COMMANDS_WAITING);
     let state = options.state.as_ref().map(StateFile::share);
@@ -180,7 +180,7 @@ pub async fn join(options: Options) -> Result<(Chat, Updates), JoinError> {
     let watched = shared.clone();
     tokio::spawn(async move {
         if let Err(failed) = tokio::spawn(driver.run()).await {
-            // The program is told even of a fault of our own.
+            // Even a panic of the driver is reported to the program.
             let reason = failed.to_string();
             watched.end(Some(Update::Ended(JoinError::Failed(reason.clone()))), Some(reason));
         }
@@ -191,7 +191,7 @@ pub async fn join(options: Options) -> Result<(Chat, Updates), JoinError> {
     ))
 }
 
-/// A participant's voice. Its clones speak for the same participant; when the last is dropped, it leaves.
+/// A handle to publish and leave. Its clones are for the same participant, which leaves when the last is dropped.
 #[derive(Clone, Debug)]
 pub struct Chat {
     commands: mpsc::Sender<DriverCommand>,
@@ -201,12 +201,12 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// Who joined. After [`Update::JoinedAnew`] the participant has another id.
+    /// The participant. After [`Update::JoinedAnew`] the participant has another id.
     pub fn me(&self) -> &ParticipantInfo {
         &self.me
     }
 
-    /// Who was here when it joined, in order of joining, itself included.
+    /// The participants that were active when it joined, in order of joining, itself included.
     pub fn roster(&self) -> &[ParticipantInfo] {
         &self.roster
     }
@@ -260,7 +260,7 @@ impl Chat {
     /// Ends without waiting for any answer: what is not acknowledged resolves as not sent or unconfirmed.
     pub(crate) async fn give_up(&self) {
         self.shared.leaving();
-        // Where nobody listens, it has ended.
+        // If the driver is gone, the participant has ended already.
         let _ = self.commands.send(DriverCommand::GiveUp).await;
     }
 }
@@ -283,21 +283,21 @@ impl Future for Publishing {
     }
 }
 
-/// What happens to a participant, in order. Where this is dropped, its participant stays and is delivered on.
+/// What happens to a participant, in order. If this is dropped, the participant stays, and events are still delivered.
 #[derive(Debug)]
 pub struct Updates {
     shared: SharedSession,
     state: Option<StateHandle>,
     /// The membership that the updates speak of, counted from 1.
     joined: u64,
-    /// The event that the program has and may not have dealt with.
+    /// The event that the program took last, and has not acknowledged yet.
     given: Option<Sequence>,
 }
 
 impl Updates {
-    /// The next update; none once the participant has left or could not go on. An event is delivered, and recorded,
+    /// The next update; none once the participant has left or failed. An event is delivered, and recorded,
     /// when this returns it: only then have messages that are published been written in its knowledge. A program that
-    /// does not call this holds up its own stream, and nobody else's. Calling it acknowledges the previous update:
+    /// does not call this delays only its own stream. Calling it acknowledges the previous update:
     /// after a crash it is not delivered again.
     pub async fn next(&mut self) -> Option<Update> {
         if let (Some(sequence), Some(state)) = (self.given.take(), &self.state) {

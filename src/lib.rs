@@ -11,11 +11,11 @@
 //! | module | what it is | and what it never does |
 //! |---|---|---|
 //! | [`chat`] | the domain: clock, values that are parsed once, the state machine | I/O, async, the machine's clock, generated types |
-//! | [`wire`] | the rim: generated code, conversion, errors to status, events encoded once | decide anything |
-//! | [`journal`] | the durable, ordered record; persist, then tell | know who listens |
+//! | [`wire`] | the boundary to the network: generated code, conversion, errors to status, events encoded once | decide anything |
+//! | [`journal`] | the durable, ordered sequence of events; persist, then publish | know who listens |
 //! | [`server`] | engine, feed, streams, and the one port | hold a lock while it waits; keep a queue for a slow reader |
 //! | [`client`] | a participant: the connection with resume, the session | lose a message without saying so |
-//! | [`load`] | load against a running service, with every delivery checked | more for a delivery than it must |
+//! | `load` | load against a running service, with every delivery checked | more for a delivery than it must |
 //! | [`trace`] | what the logs prove, and their picture | I/O, async, the machine's clock |
 //! | [`log`], [`terminal`] | log records; what may reach a terminal | write a secret; write received text raw |
 //! | [`cli`] | the command line: options → a call of the library | anything that a test could not call |
@@ -23,14 +23,14 @@
 //! Which module may use which is a table in `tests/it/layers.rs`; `docs/architecture.md` is the map of the code.
 //! Numbers such as S3, V5 or D12 in comments and tests are rules of `docs/specification.md`.
 //!
-//! What holds throughout: events have one order, and it is the journal's. Nobody is told of an event that is not
-//! recorded. The result of a command depends on nothing but the commands before it.
+//! Throughout: events have one order, which is that of the journal. No event is delivered before it is recorded. The
+//! result of a command depends on nothing but the commands before it.
 
 pub mod chat;
 pub mod cli;
 pub mod client;
 pub mod journal;
-pub mod load;
+pub(crate) mod load;
 pub mod log;
 pub mod server;
 pub mod terminal;

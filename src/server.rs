@@ -59,16 +59,16 @@ use ops::context::ServerContext;
 use ops::rates::Rates;
 use service::{PAGES_AT_A_TIME, Service};
 
-/// A service that cannot start or cannot go on.
+/// A service that cannot start, or has failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The conversation cannot be rebuilt.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
-    /// The journal failed for good.
+    /// The journal failed, and cannot be used again.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The listening socket is of no use.
+    /// The listening socket failed.
     #[error("the listening socket failed: {0}")]
     Listener(#[from] io::Error),
 }
@@ -78,7 +78,7 @@ pub fn new_epoch(environment: &Environment) -> Epoch {
     Epoch::new(format!("{:016x}", (environment.random)() as u64))
 }
 
-/// Recovers the conversation from a journal and goes on with it: see [`run_recovered`].
+/// Recovers the conversation from a journal and serves it: see [`run_recovered`].
 ///
 /// # Errors
 /// [`ServerError`].
@@ -106,7 +106,7 @@ pub async fn run_recovered(
 ) -> Result<(), ServerError> {
     let epoch = journal.epoch();
     let (address, start) = (listener.local_addr()?, conversation.clone());
-    // Follows `shutdown`, once that is on record: what it leads to is recorded after it.
+    // Cancelled after `shutdown`, once that is logged, so that its consequences are logged after it.
     let stopping = CancellationToken::new();
     let context =
         ServerContext::new(config.memory_per_address_max, config.ingress_per_address_rate, stopping.clone());
@@ -117,7 +117,7 @@ pub async fn run_recovered(
     drop(start);
     let abort = shutdown.clone();
     let engine = tokio::spawn(async move {
-        // However it ends, nothing goes on without the one writer.
+        // However the engine ends, the service stops: nothing works without it.
         let _abort = abort.drop_guard();
         engine.run().await
     });

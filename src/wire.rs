@@ -18,7 +18,7 @@ pub mod pb {
 
 /// The server of the same service, as generated.
 #[allow(missing_docs)]
-pub mod service {
+pub(crate) mod service {
     include!(concat!(env!("OUT_DIR"), "/server/chitchat.v1.rs"));
 
     /// The same as data, for reflection.

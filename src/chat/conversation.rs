@@ -22,7 +22,7 @@ use super::{
 pub enum Command {
     /// A new participant.
     Join {
-        /// What people shall call it.
+        /// What people call it.
         display_name: DisplayName,
         /// The session that will speak for it; never used before.
         session: SessionKey,
@@ -31,9 +31,9 @@ pub enum Command {
     },
     /// A message to everybody.
     Publish {
-        /// Who writes.
+        /// The session of the writer.
         session: SessionKey,
-        /// What.
+        /// The text of the message.
         text: MessageText,
         /// The sender's own id for it.
         message_id: Option<MessageId>,
@@ -42,21 +42,21 @@ pub enum Command {
         /// The sender's clock as it sent.
         sent: LogicalTime,
     },
-    /// A participant goes.
+    /// A participant leaves.
     Leave {
-        /// Who.
+        /// The session that leaves.
         session: SessionKey,
         /// The sender's clock as it sent.
         sent: LogicalTime,
     },
     /// A participant's grace period is over. Nobody sent it, so it carries no time.
     Expire {
-        /// Who.
+        /// The participant whose grace period is over.
         participant: ParticipantId,
     },
 }
 
-/// What a command came to.
+/// The outcome of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// It happened, and everybody is to be told.

@@ -62,7 +62,7 @@ pub enum EventKind {
     },
     /// The participant is gone.
     Left {
-        /// Why.
+        /// The reason.
         reason: LeaveReason,
     },
     /// The participant published a message.

@@ -19,7 +19,7 @@ use crate::server::Secret;
 use crate::terminal::notice;
 use crate::wire::Reason;
 
-/// How long to try to join before the user is told that it takes time.
+/// How long to try to join before the user is told that it is taking long.
 const JOINING_QUIETLY: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Args)]
@@ -75,7 +75,7 @@ pub(super) fn say(text: &str) {
 }
 
 impl AccessArgs {
-    /// Refuses a certificate to trust where there is no TLS: its user believes that the connection is encrypted.
+    /// Refuses a certificate to trust for a connection without TLS: a user who gives one expects encryption.
     pub(super) fn check(&self) -> Result<(), clap::Error> {
         let scheme = self.server.split_once("://").map_or("", |(scheme, _)| scheme);
         let is_encrypted = scheme.eq_ignore_ascii_case("https");
@@ -135,7 +135,7 @@ impl AccessArgs {
         Ok(options)
     }
 
-    /// Why it could not join, and by which option that may be mended.
+    /// Why it could not join, and which option may fix that.
     fn explain(&self, error: JoinError) -> String {
         match (error, &self.secret_file, &self.ca) {
             (JoinError::Unreachable { address, why }, ..) => format!("--server: cannot reach {address}: {why}"),
@@ -152,10 +152,9 @@ impl AccessArgs {
         }
     }
 
-    /// The kept session of this name at this service; none where it cannot be kept, which is no reason not
-    /// to chat. By default it is beside the log, since each refers to the other: the session continues
-    /// where that log ends. But it is in a folder of its own, since logs are given away and a session's
-    /// token must not be.
+    /// The kept session of this name at this service; none if it cannot be kept, which must not prevent chatting. By
+    /// default it is in the log folder, since each refers to the other: the session continues where that log ends. It
+    /// has a subfolder of its own, since logs are shared and a session's token must not be.
     fn state(&self, name: &DisplayName, log: &Path) -> Option<StateFile> {
         let beside_the_log = || self.log_dir.join("sessions");
         let folder = self.state_dir.clone().unwrap_or_else(beside_the_log);

@@ -54,7 +54,7 @@ pub(super) async fn record_missing_events(
     Ok(())
 }
 
-/// Says what was cut, and ends all sessions: they are of the epoch before, so none of them can go on.
+/// Reports what was cut, and ends all sessions: they belong to the previous epoch, so none can be resumed.
 async fn begin_epoch(
     log: &Path,
     fork: &Fork,

@@ -101,7 +101,7 @@ impl DiagramArgs {
         let logs = logs::inspect(self.logs)?;
         let mut drawing = Drawing { builder: Builder::new(), of_service: true };
         let mut logs: Vec<_> = logs.iter().collect();
-        // A service that went on with another log is one lifeline, from its beginning to its end.
+        // A service that continued in another log is one lifeline, from its beginning to its end.
         logs.sort_by_key(|log| (log.component == Component::Server).then_some(log.begins));
         for of_service in [true, false] {
             drawing.of_service = of_service;

@@ -26,7 +26,7 @@ use screen::Screen;
 
 pub(super) use terminal::Terminal;
 
-/// How long to go on showing events after the leave, to somebody who may not be looking.
+/// How long events are still shown after the leave, in case the output is not read.
 const SHOWING_TIME: Duration = Duration::from_secs(10);
 /// How long a second signal leaves for saying what became of the lines that wait.
 const REPORTING_TIME: Duration = Duration::from_secs(1);
@@ -88,7 +88,7 @@ impl JoinArgs {
         let reading = InputLoop::new(chat.clone(), &screen, lines, is_typed).run(&stop, &ready);
         let showing = async {
             let shown = screen.show(updates, &chat, history, &ready).await;
-            // Without anybody to show events to it leaves; and it may not have been able to go on.
+            // If events can no longer be shown, or the participant has failed, it leaves.
             stop.gently.cancel();
             shown
         };
@@ -96,7 +96,7 @@ impl JoinArgs {
         let (outcome, shown) = tokio::select! {
             shown = showing.as_mut() => (reading.await, shown),
             outcome = reading.as_mut() => {
-                // What came before the leave is still to be shown, if anybody looks.
+                // Events from before the leave are still shown, if the output is read.
                 let patience = if matches!(outcome, Ok(InputOutcome::GaveUp)) { REPORTING_TIME } else { SHOWING_TIME };
                 (outcome, timeout(patience, showing).await.unwrap_or(Ok(())))
             }

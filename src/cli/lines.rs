@@ -44,7 +44,7 @@ impl Lines {
         Ok(Self { lines, running: Some(running) })
     }
 
-    /// The next line; none at the end. Can be given up without losing one.
+    /// The next line; none at the end. Cancel-safe: no line is lost.
     ///
     /// A process that was in the background when its terminal had input blocks in a read once it is in the foreground
     /// again. So after [`stop`](Self::stop) a read that takes long counts as the end.
@@ -183,7 +183,7 @@ mod tests {
         }
     }
 
-    /// A signal is heard also while a read blocks, as on a terminal after `bg` and `fg`.
+    /// A signal is handled while a read blocks, too, as on a terminal after `bg` and `fg`.
     #[tokio::test]
     async fn a_read_that_blocks_does_not_hold_up_the_stop() {
         let (input, mut other) = UnixStream::pair().unwrap();

@@ -1,4 +1,4 @@
-//! Where the service listens, and how others get there.
+//! The address that the service listens on, and how to reach it.
 
 use std::fmt::{self, Display};
 use std::io;
@@ -73,11 +73,11 @@ fn fault(error: &io::Error) -> String {
 
 /// What people need to take part.
 pub(super) struct Invitation {
-    /// Where the service was told to listen.
+    /// The address of `--listen`.
     pub(super) listen: String,
-    /// By which name else it can be spoken to.
+    /// Another name under which it can be reached.
     pub(super) name: Option<String>,
-    /// Where it listens.
+    /// The address that it listens on.
     pub(super) bound: SocketAddr,
     pub(super) encrypted: bool,
     /// The certificate that clients have to trust.

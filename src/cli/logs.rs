@@ -130,7 +130,7 @@ fn metadata(path: &Path) -> Result<fs::Metadata, LogError> {
 
 /// Receives what is read, in the order of the files and of their lines.
 pub(super) trait Sink: Send {
-    /// Takes a record. Says whether to go on.
+    /// Takes a record. Returns whether to continue.
     fn record(&mut self, line: LineRef, record: &LogRecord<'_>) -> bool;
 
     /// A process was killed while it wrote this line.

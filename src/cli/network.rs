@@ -16,7 +16,7 @@ use crate::server::{Config, Secret, Tls, TlsError};
 /// The file in the log folder that a self-signed certificate is written to.
 pub(super) const SELF_SIGNED_FILE: &str = "self-signed.pem";
 
-/// The names for which a self-signed certificate is good, beside those that the service answers to.
+/// The names in a self-signed certificate, in addition to those that the service answers to.
 const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// An origin as browsers send it: scheme, host, and port where it is not the usual one.
@@ -48,7 +48,7 @@ fn usual_port(uri: &Uri) -> Option<u16> {
     }
 }
 
-/// How many open files a service needs beside its connections: journal, logs, and what the runtime uses.
+/// How many open files a service needs in addition to its connections: journal, logs, and what the runtime uses.
 const FILES_BESIDE: usize = 64;
 
 /// Raises this process's limit on open files to what its connections need, as far as it may. Where that is not

@@ -146,7 +146,7 @@ impl SendArgs {
             sources.push_back(MessageSource::Input);
         }
         let mut messages = Messages { sources, input: None };
-        // Without anything to send there is no need to join.
+        // With nothing to send there is no need to join.
         let Some(first) = messages.next().await? else { return Ok(ExitCode::SUCCESS) };
         let (chat, updates) = self.access.join(&self.name).await?;
         let stop = CancellationToken::new();
@@ -164,7 +164,7 @@ impl SendArgs {
     }
 }
 
-/// Publishes one message after the other until there are no more, or until it is to stop.
+/// Publishes one message after the other, until there are no more or it is stopped.
 async fn publish(
     chat: &Chat,
     first: Result<String, LineFault>,

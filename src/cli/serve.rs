@@ -26,7 +26,7 @@ use crate::terminal::notice;
 
 /// The log's name in its folder.
 const LOG_FILE: &str = "server.jsonl";
-/// The word for a journal that is no file. A file of that name is `./memory`.
+/// The value for a journal that is not a file. A file of that name is `./memory`.
 const MEMORY: &str = "memory";
 /// How long to wait for a journal that another process holds, and how long between two tries.
 const JOURNAL_PATIENCE: Duration = Duration::from_secs(1);
@@ -129,7 +129,7 @@ fn survive_file_size_limit() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     /// The same number on Linux, macOS and the BSDs.
     const SIGXFSZ: i32 = 25;
-    // The handler stays, whatever becomes of the stream of its signals.
+    // The handler stays installed, even if the stream of its signals is dropped.
     signal(SignalKind::from_raw(SIGXFSZ)).map(drop)
 }
 

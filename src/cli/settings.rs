@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
-/// The command line with the environment as it shall count:
+/// The command line with the environment variables that apply:
 ///
 /// - a variable that is empty counts as unset, since unit files and compose files can only empty one;
 /// - an option that is given counts more than a variable, also where the two exclude one another.

@@ -100,7 +100,7 @@ fn unless_ignored(kind: SignalKind) -> io::Result<Option<Signal>> {
     if ignored_at_start() & bit == 0 { signal(kind).map(Some) } else { Ok(None) }
 }
 
-/// The signals that were ignored when the process began, a bit each; only Linux tells without unsafe code.
+/// The signals that were ignored when the process began, a bit each; only Linux shows them without unsafe code.
 fn ignored_at_start() -> u64 {
     // Handling a signal changes the answer, so the first answer counts.
     static IGNORED: OnceLock<u64> = OnceLock::new();

@@ -1,7 +1,7 @@
-//! Whether what a service says can be true. A client believes nothing that breaks the contract or contradicts what it
-//! was told before. It drops the stream instead, so neither its user nor its clock learns of it.
+//! Checks frames and answers of the service. A client accepts nothing that breaks the contract or contradicts what it
+//! received before. It drops the stream instead, so such data reaches neither its user nor its clock.
 //!
-//! A service could lie within these rules, to each participant in another way. Only the logs of several participants
+//! A service could lie within these rules, differently to each participant. Only the logs of several participants
 //! show that (`chitchat verify`).
 
 use std::collections::HashSet;
@@ -11,7 +11,7 @@ use super::event::{Event, Kind, ParticipantInfo};
 use crate::chat::{LogicalTime, MESSAGE_ID_BYTES_MAX, NAME_CHARACTERS_MAX, Sequence, TEXT_CHARACTERS_MAX};
 use crate::wire::{duration, pb};
 
-/// The largest sequence and time that is believed. A journal stores 63 bits of each, and what a client adds to them
+/// The largest sequence and time that is accepted. A journal stores 63 bits of each, and what a client adds to them
 /// stays within 64.
 const NUMBER_MAX: u64 = i64::MAX as u64;
 /// The longest token, epoch, participant id or chain hash, in bytes.
@@ -28,7 +28,7 @@ pub enum ProtocolFault {
     /// A Welcome to a stream that resumes.
     #[error("a second Welcome came")]
     SecondWelcome,
-    /// The Welcome says nothing of this participant.
+    /// The roster of the Welcome lacks this participant.
     #[error("the roster lacks this participant")]
     NotInRoster,
     /// The roster has too many participants, or one of them twice.

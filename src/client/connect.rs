@@ -19,8 +19,8 @@ const KEPT_SESSION_TRIED: Duration = Duration::from_secs(30);
 /// The longest that the client waits because the service asks it to.
 pub(super) const WAIT_LONGEST: Duration = Duration::from_secs(60);
 
-/// Connects for the first time; tries again for as long as the options say where the service is out of reach. With
-/// a session that another process kept it tries on for a while in any case: the session outlives that.
+/// Connects for the first time; while the service cannot be reached, tries again for as long as the options say. With
+/// a session that another process kept, it always tries for a while, since the session survives a short outage.
 ///
 /// Counts the requests to resume that were given up without an answer, as a driver does.
 pub(super) async fn connect(
@@ -48,13 +48,13 @@ pub(super) async fn connect(
     }
 }
 
-/// Connects and opens a stream. Says if a request was sent to which no answer came.
+/// Connects and opens a stream. Also returns whether a request was sent and never answered.
 async fn connect_once(
     options: &Options,
     session: &mut Session,
     asked: &mut bool,
 ) -> Result<(Link, Welcomed), Failure> {
-    // Dialled before the request is made: what is never sent is no event of the clock.
+    // Dialled before the request is made: a request that is never sent must not advance the clock.
     let mut stub = dial(options).await?;
     let opened = open(&mut stub, session.join_request(), options.patience).await;
     *asked |= matches!(&opened, Err(failure) if failure.is_silence());

@@ -35,7 +35,7 @@ const SILENCE_MARGIN: Duration = Duration::from_secs(5);
 /// The heartbeat that is assumed where a Welcome names none.
 const HEARTBEAT_ASSUMED: Duration = Duration::from_secs(15);
 
-/// What a service may say of its heartbeat and be believed.
+/// The range of heartbeat intervals that are accepted from a service.
 const HEARTBEAT_SHORTEST: Duration = Duration::from_secs(1);
 const HEARTBEAT_LONGEST: Duration = Duration::from_secs(60 * 60 * 24);
 
@@ -130,14 +130,14 @@ impl Link {
 /// Why a stream could not be opened, or ended.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The connection is no more; another may do.
+    /// The connection is lost; another may work.
     Lost { why: String, status: Option<Status>, retry_after: Duration },
-    /// The service does not know the session any more.
+    /// The service no longer knows the session.
     SessionOver(Reason),
-    /// What answered is no service that can be joined in this way. A participant that has joined tries again:
-    /// something else may stand in for its service for a while.
+    /// The peer is not a Chit Chat service, or must be reached in another way. A participant that has joined tries
+    /// again: something else, such as a proxy, may answer for its service for a while.
     Mismatch(JoinError),
-    /// It said what cannot be true. A participant that has joined tries again, ever more rarely.
+    /// The service broke the protocol. A participant that has joined tries again, at growing intervals.
     Protocol(ProtocolFault),
     /// Trying again would not help.
     Fatal(JoinError),
@@ -148,12 +148,12 @@ impl Failure {
         Self::Lost { why: why.into(), status: None, retry_after: Duration::ZERO }
     }
 
-    /// Whether the service has not said anything, so that it may not even have been asked yet.
+    /// Whether the service has not answered, so that it may not have received the request.
     pub(super) fn is_silence(&self) -> bool {
         matches!(self, Self::Lost { status, .. } if status.as_ref().and_then(Reason::of).is_none())
     }
 
-    /// What a status means for a participant that has joined or, without a session, would join.
+    /// What a status means for a participant that has joined (with a session) or that wants to join.
     pub(super) fn of(status: Status, has_session: bool) -> Self {
         let reason = Reason::of(&status);
         match (reason, status.code()) {
@@ -171,7 +171,7 @@ impl Failure {
                 | Code::Aborted
                 | Code::DeadlineExceeded
                 | Code::ResourceExhausted
-                // Of a service, this always comes with a reason; without one, a frame was too large to be read.
+                // The service always sends this with a reason; without one, a frame was too large to be read.
                 | Code::OutOfRange,
             )
             | (Some(_), Code::Unavailable | Code::ResourceExhausted) => Self::Lost {

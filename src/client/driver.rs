@@ -1,5 +1,5 @@
-//! The task that keeps a participant connected: it reads the stream, sends what is to be sent, and when the
-//! connection breaks, makes another and goes on.
+//! The task that keeps a participant connected: it reads the stream, sends what is waiting, and reconnects when the
+//! connection breaks.
 
 mod reconnect;
 
@@ -30,13 +30,13 @@ use crate::wire::{Reason, pb};
 /// service can fail right after each.
 const STREAM_PROVEN: Duration = Duration::from_secs(1);
 
-/// What the program asks of the driver, besides publishing.
+/// Commands of the program to the driver. Publishing has a queue of its own.
 #[derive(Debug)]
 pub(super) enum DriverCommand {
     Leave {
         answer: Option<oneshot::Sender<Result<Receipt, LeaveError>>>,
     },
-    /// To wait no longer for what has not been answered.
+    /// Stop waiting for answers.
     GiveUp,
     List(ListRequest),
 }
@@ -45,7 +45,7 @@ pub(super) enum DriverCommand {
 enum Exit {
     /// The participant has left, or gave up waiting to hear that it has.
     Left,
-    /// It could not go on.
+    /// It failed for good.
     Failed(JoinError),
 }
 
@@ -54,10 +54,10 @@ pub(super) struct Driver {
     shared: SharedSession,
     commands: mpsc::Receiver<DriverCommand>,
     outgoing: Outgoing,
-    /// A wish to read earlier events.
+    /// A request to list earlier events.
     list: Option<ListRequest>,
     link: Option<Link>,
-    /// Since when there is no stream.
+    /// When the last stream was lost.
     offline: Instant,
     /// How many requests to resume were given up without an answer. Each may be on its way yet, and its late
     /// arrival replaces the stream that was opened after it.
@@ -69,7 +69,7 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    /// Joins for the first time, or goes on with the session of a process that is no more.
+    /// Joins for the first time, or resumes the session of a process that has ended.
     pub(super) async fn join(
         options: Options,
         commands: mpsc::Receiver<DriverCommand>,
@@ -99,7 +99,7 @@ impl Driver {
                     }
                     Failure::Lost { why, .. } => JoinError::Unreachable { address: options.server, why },
                     Failure::Protocol(fault) => JoinError::Protocol(fault),
-                    // Without a session to go on with, no failure means this.
+                    // Only a session that was to be resumed can fail like this.
                     Failure::SessionOver(reason) => JoinError::Failed(reason.as_str().into()),
                 };
                 session.stopped(Some(&error.as_record()));
@@ -132,7 +132,7 @@ impl Driver {
         Ok((driver, shared, welcomed))
     }
 
-    /// Works until the participant has left or cannot go on.
+    /// Runs until the participant has left, or has failed for good.
     pub(super) async fn run(mut self) {
         let exit = loop {
             let link = match self.link.take() {
@@ -146,7 +146,7 @@ impl Driver {
             if let Err(exit) = self.online(link).await {
                 break exit;
             }
-            // A service that breaks the protocol now and then is asked ever more rarely, too.
+            // The pauses grow, too, for a service that breaks the protocol now and then.
             if opened.elapsed() >= STREAM_PROVEN && !self.has_refused {
                 self.delays = backoff();
             }
@@ -270,7 +270,7 @@ impl Driver {
         Failure::of(status, true)
     }
 
-    /// A stream is no more: says so, and settles whether another may be tried.
+    /// A stream has ended: reports that, and decides whether to try another.
     fn broken(&mut self, failure: Failure) -> Result<(), Exit> {
         match failure {
             Failure::Lost { why, status, .. } => {
@@ -314,7 +314,7 @@ impl Driver {
         self.delays.next().unwrap_or(RECONNECT_LONGEST)
     }
 
-    /// Waits for something, and goes on listening to the user.
+    /// Waits for something, and takes the program's commands meanwhile.
     async fn meanwhile<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Exit> {
         let mut future = pin!(future);
         loop {
@@ -332,14 +332,14 @@ impl Driver {
         self.outgoing.leave.as_ref().map(|leave| leave.deadline)
     }
 
-    /// One wish of the user's, which is taken up at any time, also while a message waits for the connection.
+    /// Takes one command of the program. This can happen at any time, also while a message waits for the connection.
     async fn attend(&mut self) {
         match self.commands.recv().await {
             Some(DriverCommand::Leave { answer }) => self.outgoing.leave(answer),
             Some(DriverCommand::GiveUp) => self.outgoing.give_up(),
-            // A newer wish replaces an older one, which is told so.
+            // A newer request replaces an older one, which fails.
             Some(DriverCommand::List(list)) => self.list = Some(list),
-            // Nobody can speak any more.
+            // All handles have been dropped.
             None if self.outgoing.leave.is_none() => self.outgoing.leave(None),
             None => std::future::pending().await,
         }
@@ -362,7 +362,7 @@ impl Driver {
             Some(Frame::Heartbeat(heartbeat)) => {
                 self.shared.lock().session.heartbeat(Sequence(heartbeat.head_sequence))?;
             }
-            // A kind of frame that only a later service knows.
+            // A frame of a kind that a later version has added (A11).
             None => {}
             Some(Frame::Welcome(_)) => return Err(ProtocolFault::SecondWelcome),
         }

@@ -6,7 +6,7 @@ use super::check::ProtocolFault;
 use super::explain;
 use crate::wire::Reason;
 
-/// A participant that could not join, or could not go on.
+/// A participant that could not join, or that failed later.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JoinError {
     /// Not the URL of a service.
@@ -17,18 +17,18 @@ pub enum JoinError {
         /// What is wrong with it.
         why: String,
     },
-    /// Nobody answers there.
+    /// The service cannot be reached.
     #[error("cannot reach {address}: {why}")]
     Unreachable {
-        /// Where.
+        /// The address.
         address: String,
         /// What happened.
         why: String,
     },
-    /// What answers there is no service that can be joined in this way.
+    /// The peer is not a Chit Chat service, or must be reached in another way.
     #[error("{address}: {why}")]
     Mismatch {
-        /// Where.
+        /// The address.
         address: String,
         /// What it is, or how to reach it.
         why: String,
@@ -36,10 +36,10 @@ pub enum JoinError {
     /// The access secret cannot travel in a header.
     #[error("the access secret is not one line of visible ASCII characters")]
     Secret,
-    /// The certificate that shall be trusted cannot be used.
+    /// The certificate to trust cannot be used.
     #[error("TLS cannot be used: {0}")]
     Tls(String),
-    /// The service said no.
+    /// The service refused.
     #[error("{message}")]
     Refused {
         /// Why, where the service gave a reason that we know.
@@ -52,13 +52,13 @@ pub enum JoinError {
     /// The client itself failed.
     #[error("the client failed: {0}")]
     Failed(String),
-    /// The service said something that it never should.
+    /// The service broke the protocol.
     #[error("the service broke the protocol: {0}")]
     Protocol(ProtocolFault),
 }
 
 impl JoinError {
-    /// The service's no, as it said it.
+    /// A refusal, in the service's words.
     pub(super) fn refused(status: &Status) -> Self {
         Self::Refused { reason: Reason::of(status), code: status.code(), message: explain::of_status(status) }
     }
@@ -80,7 +80,7 @@ impl JoinError {
 /// A message that has not been published, or may not have been.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
-    /// The service, or this client in its place, said no. Nobody has been sent the message.
+    /// Refused by the service, or by this client in its place. The message has not been delivered to anybody.
     #[error("{message}")]
     Refused {
         /// Why, where the service gave a reason that we know.
@@ -91,7 +91,7 @@ pub enum PublishError {
     /// It was sent, and the session was lost before an answer came: it may or may not have been published.
     #[error("the session was lost before the answer came: the message may or may not have been delivered")]
     Unconfirmed,
-    /// The participant has left or could not go on; the message was not sent.
+    /// The participant has left or failed; the message was not sent.
     #[error("no longer in the conversation")]
     Ended,
 }
@@ -102,7 +102,7 @@ pub enum LeaveError {
     /// The service did not answer in time; it will notice by itself once the grace period is over.
     #[error("could not reach the service; the others will see you leave when the grace period ends")]
     Unacknowledged,
-    /// The participant had left, or could not go on.
+    /// The participant had left, or had failed.
     #[error("no longer in the conversation")]
     Ended,
 }
@@ -121,7 +121,7 @@ pub enum ListError {
     /// The events that came cannot be those that were asked for.
     #[error("the service broke the protocol: {0}")]
     Protocol(ProtocolFault),
-    /// The participant has left or could not go on, or a newer request took the place of this one.
+    /// The participant has left or failed, or a newer request replaced this one.
     #[error("no longer in the conversation")]
     Ended,
 }

@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 use super::connection::DialError;
 use crate::wire::Reason;
 
-/// Which protocol a service speaks, where that is another than it was taken for.
+/// The protocol that a peer really speaks, if it is not the expected one.
 pub(super) fn mismatch(encrypted: bool, first: &[u8]) -> Option<&'static str> {
     // A TLS record: its kind, and the major version.
     let tls = matches!(first, [0x14..=0x17, 3, ..]);
@@ -35,7 +35,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// Why something local failed, by the errors that led to it.
+/// Why a connection failed, by the error's causes.
 pub(super) fn of_error(error: &(dyn Error + 'static)) -> String {
     if let Some(dial @ DialError::Name { .. }) = causes(error).find_map(|error| error.downcast_ref()) {
         return dial.to_string();
@@ -99,15 +99,15 @@ pub(super) fn of_io(error: &io::Error) -> String {
 
 /// How the text of a status begins that was made of an HTTP status.
 const OF_HTTP: &str = "grpc-status header missing, mapped from HTTP status code ";
-/// The same of an answer without any status.
+/// The same for an answer without any status.
 const OF_NOTHING: &str = "protocol error: ";
 
-/// How much of what a service says is repeated, in characters: a status can fill a screen.
+/// How much of a service's message is shown, in characters: it could fill a screen.
 const WORDS_MAX: usize = 300;
 /// How the text of a status begins that was made of a frame that is too large.
 const OF_SIZE: &str = "Error, decoded message length too large";
 
-/// A status for people: what the service said, or why there is no answer of it.
+/// A status for people: the service's message, or why there is no answer.
 pub(super) fn of_status(status: &Status) -> String {
     let text = in_full(status);
     match text.char_indices().nth(WORDS_MAX) {
@@ -138,7 +138,7 @@ fn in_full(status: &Status) -> String {
     }
 }
 
-/// Whether a status comes from something else than this service.
+/// Whether a status comes from something other than a Chit Chat service.
 pub(super) fn is_of_another_service(status: &Status) -> bool {
     let reachable = [" 502", " 503", " 504"].iter().all(|gateway| !status.message().ends_with(gateway));
     let no_grpc = status.message().starts_with(OF_HTTP) && reachable;

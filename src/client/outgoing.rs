@@ -104,7 +104,7 @@ impl Outgoing {
         None
     }
 
-    /// Another connection is open. A message that failed on the last need not wait any more.
+    /// Another connection is open. A message that failed on the last one is sent at once.
     pub(super) fn reconnected(&mut self) {
         if let Some(publish) = self.publish.as_mut().filter(|publish| publish.failures > 0) {
             publish.failures = 0;

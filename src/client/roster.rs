@@ -1,4 +1,4 @@
-//! Who takes part, and who of them is connected, as far as this client has been told.
+//! The participants, and which of them are connected, as far as this client knows.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use super::check::{ProtocolFault, ROSTER_MAX};
 use super::event::{Event, Kind, ParticipantInfo};
 use crate::wire::pb;
 
-/// The participants by id. It begins anew with every Welcome: all count as connected until the service says
+/// The participants by id. It is reset by every Welcome: all count as connected until the service says
 /// otherwise.
 #[derive(Debug, Default)]
 pub(super) struct Roster(HashMap<String, RosterEntry>);
@@ -41,8 +41,8 @@ impl Roster {
         Ok(())
     }
 
-    /// What a Presence frame tells that is not known. Nothing of a participant that is not here, and nothing
-    /// where changes were merged so that none is left.
+    /// What a Presence frame changes. None for a participant that is not active, and none if merged changes cancel each
+    /// other out.
     pub(super) fn presence(&mut self, presence: pb::Presence) -> Option<Update> {
         let pb::Presence { participant_id, connected } = presence;
         let entry = self.0.get_mut(&participant_id).filter(|entry| entry.connected != connected)?;

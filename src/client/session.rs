@@ -1,5 +1,5 @@
-//! What a participant knows: its clock, who it is, how far it has come. Everything that the rules of the
-//! clock speak of passes through here, and is recorded here.
+//! The state of a participant: its clock, its identity, its position. Every step to which a clock rule applies passes
+//! through here, and is logged here.
 
 use std::fmt;
 use std::io;
@@ -71,7 +71,7 @@ impl fmt::Debug for Membership {
     }
 }
 
-/// What a Welcome told.
+/// The content of a Welcome.
 #[derive(Debug)]
 pub(super) struct Welcomed {
     pub(super) me: ParticipantInfo,
@@ -106,7 +106,7 @@ impl Session {
         }
     }
 
-    /// One that goes on with the session in a state file, where there is one.
+    /// A participant that resumes the session in a state file, if there is one.
     pub(super) fn resuming(display_name: String, state: Option<StateHandle>) -> Self {
         let mut session = Self::new(display_name);
         if let Some((saved, header)) = state.as_ref().and_then(StateHandle::session) {
@@ -122,12 +122,12 @@ impl Session {
         Self { state, ..session }
     }
 
-    /// Whether there is a session to go on with.
+    /// Whether there is a session to resume.
     pub(super) fn is_kept(&self) -> bool {
         self.membership.is_some()
     }
 
-    /// Why the state is no longer kept, told once.
+    /// Why the state is no longer kept; returned once.
     pub(super) fn not_kept(&mut self) -> Option<String> {
         self.not_kept.take()
     }
@@ -138,7 +138,7 @@ impl Session {
                 Ok(()) => self.state = Some(state),
                 Err(error) => {
                     self.not_kept = Some(error.to_string());
-                    // Nothing more can be done: where it is not gone, the log tells what it does not know.
+                    // Nothing more can be done. If the file is still there, the log has what it lacks.
                     drop(state.remove());
                 }
             }
@@ -146,21 +146,21 @@ impl Session {
     }
 
     fn save(&mut self) {
-        // Until another session begins, the file tells of the last one.
+        // Until another session begins, the file describes the last one.
         if self.membership.is_some() {
             self.keep(|state, session| state.save(session.position, session.clock.now()));
         }
     }
 
-    /// The participant has left: nobody is to go on with its session.
+    /// The participant has left: its session must not be resumed.
     pub(super) fn over(&mut self) {
         if let Some(state) = self.state.take() {
-            // One that stays is refused by the service.
+            // If the file cannot be removed, the service refuses the session.
             drop(state.remove());
         }
     }
 
-    /// A request to join, or to go on where there is a membership.
+    /// A request to join, or to resume an existing membership.
     pub(super) fn join_request(&mut self) -> pb::JoinRequest {
         let sent = self.clock.tick();
         self.asked = sent;
@@ -181,7 +181,7 @@ impl Session {
         pb::JoinRequest { display_name: self.display_name.clone(), logical_time: sent.0, resume }
     }
 
-    /// Begins again with a clock at 0, as another process would.
+    /// Restarts with a clock at 0, as another process would.
     pub(super) fn restart(&mut self) {
         self.stopped(None);
         let (state, memberships) = (self.state.take(), self.memberships);
@@ -200,7 +200,7 @@ impl Session {
         self.begin();
     }
 
-    /// Takes in who is connected: no event, so no clock ticks and nothing is recorded.
+    /// Applies a Presence. It is not an event: no clock tick and no log record.
     pub(super) fn presence(&mut self, presence: pb::Presence) -> Option<Update> {
         self.roster.presence(presence)
     }

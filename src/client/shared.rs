@@ -42,7 +42,7 @@ pub(super) struct PendingPublish {
 }
 
 impl PendingPublish {
-    /// Tells the program, which may have lost interest, and makes room.
+    /// Answers the program, which may no longer wait, and makes room.
     pub(super) fn resolve(self, result: Result<Receipt, PublishError>) {
         drop(self.place);
         let _ = self.answer.send(result);
@@ -53,7 +53,7 @@ impl PendingPublish {
 #[derive(Debug)]
 enum Lifecycle {
     Running,
-    /// The driver has stopped, for this reason if it could not go on; the program has not taken all updates.
+    /// The driver has stopped, with this reason if it failed; the program has not taken all updates.
     Stopped(Option<String>),
     /// The program has taken all updates, and the end is in the log.
     Recorded,
@@ -109,7 +109,7 @@ impl SessionState {
         }
     }
 
-    /// Tells the program what it missed, and then all of it that has come.
+    /// Reports to the program how much it missed, followed by those of the missed events that have arrived.
     fn end_replay(&mut self) {
         let Some(Replay { after, count, events }) = self.replay.take() else { return };
         let me = self.session.participant_id().map(str::to_owned);
@@ -132,10 +132,10 @@ impl SessionState {
 
     fn put(&mut self, mut update: Update) {
         if self.is_unread {
-            // Nobody takes it, so it is delivered here.
+            // The program takes no more updates, so the event is delivered here.
             return self.deliver(&mut update);
         }
-        // A connection that breaks again and again is told of once, to a program that does not look.
+        // If the connection breaks again and again while the program takes no updates, it is reported once.
         while self.updates.len() >= 2 * UPDATES_WAITING
             && matches!(
                 self.updates.back(),
@@ -161,8 +161,8 @@ impl SessionState {
         }
     }
 
-    /// The membership is over. What waits for the program was told to the participant of that membership, so it is
-    /// recorded before another one begins.
+    /// The membership is over. The updates that wait for the program belong to it, so they are recorded before another
+    /// one begins.
     pub(super) fn deliver_all(&mut self) {
         self.end_replay();
         let mut updates = std::mem::take(&mut self.updates);
@@ -193,7 +193,7 @@ impl SessionState {
         self.publishes.pop_front()
     }
 
-    /// From now on nothing more is sent. What comes too late is told so.
+    /// From now on nothing more is sent. Messages that come too late fail.
     pub(super) fn close(&mut self) {
         self.is_closed = true;
         self.publishes.drain(..).for_each(|publish| publish.resolve(Err(PublishError::Ended)));
@@ -325,7 +325,7 @@ impl SharedSession {
         Some(PendingPublish { text, id, context, outcome_unknown: false, failures: 0, answer, place: None })
     }
 
-    /// Lets a message wait for its turn. It comes back where there is no room.
+    /// Queues a message. It is returned if the queue is full.
     pub(super) fn try_enqueue(&self, publish: PendingPublish) -> Option<PendingPublish> {
         match self.0.places.clone().try_acquire_owned() {
             Ok(place) => {
@@ -336,7 +336,7 @@ impl SharedSession {
         }
     }
 
-    /// Lets a message wait for its turn, once there is room.
+    /// Queues a message as soon as there is room.
     pub(super) async fn enqueue_later(&self, publish: PendingPublish) {
         match self.0.places.clone().acquire_owned().await {
             Ok(place) => self.enqueue(publish, place),

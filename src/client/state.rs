@@ -1,4 +1,4 @@
-//! A session that outlives its process: what a participant needs to go on where it was killed.
+//! A session that outlives its process: what a client needs to resume after it was killed.
 //!
 //! One file a service and name, in a folder that is its owner's alone, since the session's token is in it. It
 //! is one JSON object whose header has a fixed width, so that the position can be written over in place:
@@ -109,7 +109,7 @@ impl StateFile {
             move |source| StateError::Io { path, source }
         };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed(folder))?;
-        // Never removed: a lock on a file that has been unlinked keeps nobody out.
+        // Never removed: a lock on an unlinked file excludes no other process.
         let lock = private().create(true).write(true).truncate(false).open(&lock_path);
         let lock = lock.map_err(failed(&lock_path))?;
         match lock.try_lock() {
@@ -124,14 +124,14 @@ impl StateFile {
         Ok(Self { shared: StateHandle(Arc::new(Mutex::new(inner))) })
     }
 
-    /// Whether there is a session to go on with.
+    /// Whether there is a session to resume.
     pub fn has_session(&self) -> bool {
         self.shared.lock().saved.is_some()
     }
 
     /// Catches up with the log that this participant's client wrote: a client that was killed may have
-    /// recorded an event that its state does not know of. A log that is missing tells nothing. One that lacks
-    /// what the state knows of, since its disk was full, say, is told so by a record.
+    /// recorded an event that its state does not know of. A missing log is ignored. If the log lacks
+    /// events that the state knows of, because its disk was full, say, a record in it says so.
     ///
     /// # Errors
     /// A log that cannot be read.
@@ -151,7 +151,7 @@ impl StateFile {
         let records = lines.filter_map(|line| LogRecord::parse(line).ok());
         let mut logged = StateHeader::default();
         for record in records.filter(|record| record.epoch.as_deref() == Some(&*epoch)) {
-            // Nobody else of this name can have been delivered events of this epoch while the session lives.
+            // While the session lives, no other participant of this name can have events of this epoch.
             if &*record.event == "event_delivered" {
                 logged.position = logged.position.max(record.sequence.unwrap_or(0));
             }
@@ -194,7 +194,7 @@ impl StateHeader {
         if logged.clock == 0 || (self.position <= logged.position && self.clock <= logged.clock) {
             return 0;
         }
-        // What it has been told begins with its join, and that is where its id is from.
+        // Its events begin with its own join, which its id is derived from.
         let joined: u64 = participant_id.strip_prefix('p').and_then(|number| number.parse().ok()).unwrap_or(1);
         self.position.saturating_sub(logged.position.max(joined.saturating_sub(1))).max(1)
     }
@@ -204,7 +204,7 @@ impl StateHeader {
         if self.shown > 0 && self.chained == self.shown { self.chain.to_be_bytes().to_vec() } else { Vec::new() }
     }
 
-    /// Always as long, and within the first page of the file: written in one piece or not at all.
+    /// Always as long, and within the first page of the file: so that a write is all or nothing.
     fn text(self) -> String {
         let (text, Self { chained, chain, .. }) = (self.text_without_chain(), self);
         format!("{text}\n\"chained\":{chained:>20},\"chain\":{chain:>20},\n")
@@ -283,7 +283,7 @@ impl Inner {
         self.replace(saved).map_err(|source| StateError::Io { path, source })
     }
 
-    /// A file of its own beside it takes its place, so no reader and no crash finds half a session.
+    /// Written to a temporary file, which then replaces the old one: neither a reader nor a crash finds half a session.
     fn replace(&mut self, saved: SavedSession) -> io::Result<()> {
         let new = self.path.with_extension("new");
         match fs::remove_file(&new) {
@@ -325,7 +325,7 @@ impl StateHandle {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The session to go on with.
+    /// The session to resume.
     pub(super) fn session(&self) -> Option<(SavedSession, StateHeader)> {
         let inner = self.lock();
         inner.saved.clone().map(|saved| (saved, inner.header))

@@ -3,7 +3,7 @@
 //! Invariants:
 //! - What is held is charged first; a request that exceeds its address's budget is refused, not queued.
 //! - Every charge is an owned value, and dropping it refunds it.
-//! - A response that nobody takes is reset, and refunded (specification, D4).
+//! - A response that is not read is reset, and refunded (specification, D4).
 
 pub mod memory;
 pub mod request_charge;

@@ -51,7 +51,7 @@ pub struct Config {
     pub publish_rate: Rate,
     /// How fast all participants of one address together may publish.
     pub publish_per_address_rate: Rate,
-    /// How fast an address may join; a resume is no join.
+    /// How fast an address may join; a resume does not count.
     pub join_rate: Rate,
     /// How fast all participants of one address together may resume and list earlier events.
     pub read_per_address_rate: Rate,

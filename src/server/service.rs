@@ -1,4 +1,4 @@
-//! The gRPC service: a thin adapter. It parses, asks the engine or the journal, and maps the result.
+//! The gRPC service: a thin adapter. It parses a request, passes it to the engine or the journal, and maps the result.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::wire::{Rejection, pb};
 const PAGE_SIZE_DEFAULT: u32 = 100;
 /// How many events a page has at most.
 const PAGE_SIZE_MAX: u32 = 1000;
-/// How many pages are read at a time. The journal reads four for everybody.
+/// How many pages are read at a time. The journal has four readers in all.
 pub const PAGES_AT_A_TIME: usize = 2;
 
 /// The service behind every transport.
@@ -43,7 +43,7 @@ pub struct Service {
     pub epoch: Epoch,
     /// For new session tokens.
     pub environment: Environment,
-    /// How fast anybody may be.
+    /// Rate limits of participants and addresses.
     pub rates: Rates,
     /// How many pages are read from the journal at a time, so that streams that are behind have their turn.
     pub pages: Semaphore,
@@ -56,7 +56,7 @@ const EVENT_BYTES: usize = 768;
 /// What a participant on the roster of a Welcome is charged before the Welcome is made, in bytes.
 const ROSTER_ENTRY_BYTES: usize = 64;
 
-/// Who asks for what, for the record of a refusal.
+/// The caller and the method, for the record of a refusal.
 struct Call {
     method: &'static str,
     origin: Origin,
@@ -88,8 +88,8 @@ impl Service {
         if self.context.stopping.is_cancelled() { Err(Rejection::ShuttingDown) } else { Ok(()) }
     }
 
-    /// Charges an address for an answer that is yet to be made. Without that, answers would be made and held
-    /// however little of its budget the address has left.
+    /// Charges an address for an answer before it is made. Otherwise answers would be made and held even if the
+    /// address has used up its budget.
     fn charge(&self, origin: Origin, bytes: usize) -> Result<Reservation, Rejection> {
         self.context.budgets.of(origin.address()).reserve(bytes).map_err(|Overdrawn| overdrawn())
     }
@@ -99,7 +99,7 @@ impl Service {
         match request.resume {
             Some(resume) => {
                 let session = token::key_of(&resume.session_token);
-                // What a resume without a session lacks, the engine says.
+                // A resume with an unknown session is refused by the engine.
                 if let Ok(participant) = self.participant(session) {
                     self.rates.read(participant, origin.address())?;
                     self.check_chain(&resume).await?;
@@ -110,7 +110,7 @@ impl Service {
                 Ok(JoinBody::new(delivery, charge))
             }
             None => {
-                // Counted before its form is made, which takes longer than asking for it.
+                // Counted before the name is normalized, which costs more than sending it does.
                 DisplayName::check_length(&request.display_name)?;
                 self.rates.join(origin.address())?;
                 let display_name = DisplayName::parse(&request.display_name)?;
@@ -127,15 +127,15 @@ impl Service {
         self.charge(origin, self.reader.conversation().active() * ROSTER_ENTRY_BYTES)
     }
 
-    /// A journal may have another event at the position than the caller was given, though it is of the same epoch: it
-    /// was restored from a backup, and went on.
+    /// Refuses a resume if the journal has another event at its position. That happens within one epoch, too, when the
+    /// journal was restored from a backup and then grew differently.
     async fn check_chain(&self, resume: &pb::ResumePoint) -> Result<(), Rejection> {
         let after = Sequence(resume.after_sequence);
         if resume.chain_hash.is_empty() || after == Sequence(0) {
             return Ok(());
         }
         let event = self.history.read(after.previous(), 1).await.map_err(unreadable)?;
-        // What else there is to refuse, the engine says.
+        // All other refusals are the engine's.
         match event.first() {
             Some(event) if event.chain.as_bytes() != resume.chain_hash => {
                 Err(Rejection::EpochChanged { epoch: self.epoch.to_string() })
@@ -185,11 +185,11 @@ impl Service {
         };
         let after_all = usize::try_from(conversation.head().0 - after.0).unwrap_or(usize::MAX);
         let _charge = self.charge(origin, after_all.min(size as usize) * EVENT_BYTES)?;
-        // It is never closed.
+        // The semaphore is never closed, so this cannot fail.
         let turn = self.pages.acquire().await;
         let mut events = self.history.read(after, size as usize).await.map_err(unreadable)?;
         drop(turn);
-        // The journal may be a step ahead of what has been told.
+        // The journal may be a batch ahead of the feed.
         events.retain(|event| event.sequence <= conversation.head());
         let last = events.last().map_or(after, |event| event.sequence);
         Ok(pb::ListEventsResponse {

@@ -17,7 +17,7 @@ use crate::client::{Chat, LeaveError, PublishError, Publishing, Receipt};
 const MESSAGES_WAITING: usize = 1000;
 /// How long the first line waits for the own join to be shown.
 const FIRST_SHOWN_TIME: Duration = Duration::from_secs(1);
-/// How long the user waits for a leave without being told why.
+/// How long a leave may take before a notice says why.
 const LEAVING_QUIETLY: Duration = Duration::from_secs(1);
 /// How many lines that were not sent are repeated. More are counted.
 const NOT_SENT_SHOWN: usize = 20;

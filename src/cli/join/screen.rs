@@ -18,7 +18,7 @@ use crate::client::{Chat, Missed, ParticipantInfo, Update, Updates, show};
 use crate::terminal::notice;
 use crate::wire::Reason;
 
-/// For how long a reason to wait need not be told again.
+/// For how long the same reason to wait is not shown again.
 const WAITING_TOLD: Duration = Duration::from_secs(5);
 
 const HELP: [&str; 4] = [
@@ -31,7 +31,7 @@ const HELP: [&str; 4] = [
 /// Where events and notices go.
 pub(super) struct Screen {
     json: bool,
-    /// Who the user is.
+    /// The user's own participant.
     name: String,
     terminal: Option<Arc<Terminal>>,
     roster: Mutex<RosterDisplay>,
@@ -45,7 +45,7 @@ struct Shown {
     last: Option<(String, Sequence)>,
     /// The next event is the own join.
     begins: bool,
-    /// Why the user was told to wait, and when.
+    /// The last reason to wait that was shown, and when.
     waiting: Option<(Reason, Instant)>,
 }
 
@@ -73,7 +73,7 @@ impl Screen {
         self.say(&format!("here: {names}"));
     }
 
-    /// Lists who is here.
+    /// Lists the participants.
     pub(super) fn who(&self) {
         let names = self.roster().names(true);
         self.say(&format!("here: {names}"));
@@ -145,7 +145,7 @@ impl Screen {
         Ok(())
     }
 
-    /// What is only told.
+    /// Shows an update that is not an event.
     fn notice(&self, update: Update, shown: &mut Shown) {
         match update {
             Update::Offline { why } => {
@@ -156,7 +156,7 @@ impl Screen {
                 self.is_online.store(true, Ordering::Relaxed);
                 self.say(&format!("back after {}; {}", rounded(after), while_away(missed)));
             }
-            // For people only, who see it pass: a program that reads along waits for the events.
+            // For people only. A program that reads the output needs the events alone.
             Update::Presence { participant, connected } if !self.json && io::stdout().is_terminal() => {
                 let what = if connected { "is back" } else { "is reconnecting" };
                 self.say(&format!("{} {what}", participant.display_name));
@@ -215,7 +215,7 @@ impl Screen {
         Ok(true)
     }
 
-    /// Prints a line. False where nobody reads any more, as after `head`.
+    /// Prints a line. False if the output has no reader any longer, as with `| head`.
     async fn print(&self, mut line: String) -> io::Result<bool> {
         line.push('\n');
         let terminal = self.terminal.clone();
@@ -235,7 +235,7 @@ impl Screen {
         }
     }
 
-    /// Tells the user something that is no event.
+    /// Shows a notice, which is not an event.
     pub(super) fn say(&self, text: &str) {
         let write = || {
             notice(&format!("* {text}"));

@@ -63,7 +63,7 @@ impl Terminal {
         written
     }
 
-    /// A line is dealt with. Where it is to be replaced it is erased, if it is certain where it is.
+    /// A line has been handled. If it is to be replaced, it is erased, provided that its position is certain.
     pub(super) fn handled(&self, line: &InputLine, replace: bool) {
         let mut typing = self.lock();
         typing.handled += 1;

@@ -4,8 +4,8 @@ use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// The longest line that is read as one, in bytes. No message is nearly as long; a longer line is passed
-/// over, so that no input can fill the memory.
+/// The longest line that is read as one, in bytes. No message is nearly as long; a longer line is
+/// skipped, so that no input can fill the memory.
 pub(in crate::cli) const LINE_BYTES_MAX: usize = 16 * 1024;
 /// What some programs put in front of UTF-8 (U+FEFF).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

@@ -15,7 +15,7 @@ use crate::trace::record::{LogRecord, RecordFault};
 
 /// How much is read at a time.
 const BLOCK_BYTES: usize = 1 << 18;
-/// How every record begins: that is how one is found behind a torn one.
+/// How every record begins, by which one is found after a torn one.
 const RECORD_BEGINS: &str = "{\"timestamp\":\"";
 
 /// Opens a log.
@@ -47,7 +47,7 @@ pub(super) struct Block {
     pub(super) read: u64,
 }
 
-/// Why a file does not go on.
+/// Why no more of a file can be read.
 #[derive(Debug)]
 pub(super) enum BlockError {
     /// It cannot be read.
@@ -59,7 +59,7 @@ pub(super) enum BlockError {
 }
 
 impl BlockError {
-    /// The same, for whoever is told of it.
+    /// The same, for people.
     pub(super) fn at(self, path: &Path, line: u32) -> LogError {
         let path = path.to_owned();
         match self {
@@ -87,7 +87,7 @@ impl<'a> Source<'a> {
         Self { files: files.iter(), open: None, begun: vec![], opened: 0, blocks: 0, read: Arc::default() }
     }
 
-    /// The next block. After one with an error its file does not go on.
+    /// The next block. A block with an error is the last of its file.
     pub(super) fn next(&mut self) -> Option<Block> {
         if self.open.is_none() {
             let (path, bytes) = self.files.next()?;
@@ -153,7 +153,7 @@ impl Read for Counted {
     }
 }
 
-/// A block's text. What is not UTF-8 can only be where a record is torn, or no log at all.
+/// A block's text. Only a torn record, or a file that is not a log, is not UTF-8.
 pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
@@ -175,7 +175,7 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = LogLine<'_>> {
     })
 }
 
-/// A process that was killed leaves half a record. If another process went on in the same file, its first
+/// A process that was killed leaves half a record. If another process continued in the same file, its first
 /// record follows on the same line, or that line was ended first.
 fn after_torn_record(line: &str, fault: RecordFault) -> LogLine<'_> {
     let begins = line.rfind(RECORD_BEGINS).filter(|at| *at > 0);

@@ -1,4 +1,4 @@
-//! Connects by TCP, and remembers how the service began to speak: from that a failure can be explained.
+//! Connects by TCP, and keeps the first bytes of the service's answer, from which a failure can be explained.
 
 use std::io;
 use std::pin::Pin;
@@ -82,7 +82,7 @@ async fn connect(uri: &Uri) -> Result<TcpStream, DialError> {
     for address in addresses {
         match TcpStream::connect(address).await.and_then(not_to_itself) {
             Ok(stream) => {
-                // Messages are small, and somebody waits for each.
+                // Messages are small and must not be delayed.
                 stream.set_nodelay(true).map_err(DialError::Connect)?;
                 return Ok(stream);
             }

@@ -12,7 +12,7 @@ use crate::client::connection::{Failure, Link, dial, open};
 use crate::wire::Reason;
 
 impl Driver {
-    /// Opens another stream, for as long as it takes: resumes, or joins anew where that is refused.
+    /// Opens another stream, for as long as it takes: resumes, or joins as a new participant if that is refused.
     pub(super) async fn reconnect(&mut self) -> Result<Link, Exit> {
         let options = self.options.clone();
         let mut over = None;
@@ -61,7 +61,7 @@ impl Driver {
                     }
                     delay = RECONNECT_LONGEST;
                 }
-                // A new journal's clock begins anew. A clock that is too far ahead of it does so, too.
+                // A new journal's clock starts at 0. If ours is too far ahead of it, it restarts at 0, too (L6).
                 Err(Failure::Fatal(error))
                     if over.is_some() && error.reason() == Some(Reason::ClockOutOfRange) =>
                 {
@@ -73,7 +73,7 @@ impl Driver {
         }
     }
 
-    /// Takes in the Welcome of another stream, and tells the program.
+    /// Applies the Welcome of another stream, and reports it to the program.
     fn welcome(&mut self, welcome: CheckedWelcome, mut over: Option<Reason>) -> Result<(), Exit> {
         if !welcome.resumed && over.is_none() {
             // A service that begins another membership where one was to be resumed has forgotten that one.

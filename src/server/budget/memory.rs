@@ -21,7 +21,7 @@ pub struct MemoryBudgets {
     held: Gauge,
 }
 
-/// The budget of one address. It is forgotten when nothing is held for the address any more.
+/// The budget of one address. It is dropped when no more bytes are held for the address.
 #[derive(Debug)]
 pub struct AddressBudget {
     address: IpAddr,

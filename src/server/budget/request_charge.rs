@@ -24,9 +24,9 @@ use crate::server::ops::context::ServerContext;
 use crate::server::ops::refusals;
 use crate::wire::Rejection;
 
-/// What an open request is charged, in bytes, beside its headers and its body: about what serving it takes.
+/// What an open request is charged, in bytes, in addition to its headers and body: about what serving it takes.
 const REQUEST_BYTES: usize = 32 * 1024;
-/// What a header takes beside its name and value: its entry in the map, and what was allocated to make it.
+/// What a header takes in addition to its name and value: its entry in the map, and what was allocated to make it.
 const HEADER_BYTES: usize = 128;
 /// When an address whose budget is used up should try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);

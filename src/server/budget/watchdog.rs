@@ -1,9 +1,9 @@
-//! Finds responses that nobody takes, and ends them.
+//! Finds responses that are not read, and ends them.
 //!
 //! HTTP/2 has no answer to a peer that keeps a stream's window closed and answers every ping: what was handed to
 //! the transport would stay for as long as the connection lives. So every response counts what the transport
 //! has not taken, and one that has waited too long without progress is reset: its stream over HTTP/2, its
-//! connection over HTTP/1.1. A connection of which nothing at all is taken is closed.
+//! connection over HTTP/1.1. A connection that takes no bytes is closed.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -126,8 +126,8 @@ impl ConnectionWatch {
         response
     }
 
-    /// Resets the responses that are stuck. Closes the connection if that cannot help: bytes that no response's
-    /// task has any more, and a socket that takes nothing, so that not even a reset can be sent.
+    /// Resets the responses that are stuck. Closes the connection if a reset cannot help: the bytes have left every
+    /// response's task, and the socket takes nothing, so that not even a reset can be sent.
     fn sweep(&self) {
         if self.untaken.bytes.load(Ordering::Relaxed) == 0 {
             return;
@@ -196,7 +196,7 @@ impl ResponseWatch {
         Ok(())
     }
 
-    /// Counts bytes that were taken, or are not needed any more.
+    /// Counts bytes that were taken, or are no longer needed.
     pub fn release(&self, bytes: usize) {
         if bytes == 0 {
             return;

@@ -1,4 +1,4 @@
-//! Who is attached by which stream, and whose grace period is running.
+//! The stream or the running grace period of each participant.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::{pending, poll_fn};
@@ -21,7 +21,7 @@ use crate::wire::{Frame, Rejection, WelcomeParts};
 
 /// How soon an expiry is tried again that the journal would not record.
 const EXPIRY_RETRY: Duration = Duration::from_secs(1);
-/// After changes of presence have been told, for how long further ones are merged. A participant that comes and
+/// For how long further presence changes are merged after some have been published. A participant that comes and
 /// goes all the time, or ten thousand that go at once, wake each stream no more often than this.
 pub const PRESENCE_MERGE: Duration = Duration::from_millis(200);
 
@@ -36,9 +36,9 @@ pub struct Attach {
     pub token: Arc<str>,
     /// Where the stream comes from.
     pub origin: Origin,
-    /// The last event that it does not need any more.
+    /// The last event that the client already has.
     pub position: Sequence,
-    /// Whether an existing session goes on.
+    /// Whether an existing session is resumed.
     pub resumed: bool,
     /// The conversation as the Welcome describes it.
     pub conversation: Conversation,
@@ -56,9 +56,9 @@ pub struct Attachments {
     attached: HashMap<ParticipantId, Attached>,
     graces: DelayQueue<ParticipantId>,
     waiting: HashMap<ParticipantId, delay_queue::Key>,
-    /// Who has lost its stream or is back, and has not been told of yet: the last state of each.
+    /// Presence changes that are not published yet: whether each participant is connected now.
     changes: BTreeMap<ParticipantId, bool>,
-    /// When the next changes may be told.
+    /// When the next changes may be published.
     tell_at: Instant,
 }
 
@@ -74,7 +74,7 @@ struct Serving {
 }
 
 impl Attachments {
-    /// Nobody attached. Whoever is on the roster already gets a fresh grace period.
+    /// No streams yet. Every participant on the roster gets a fresh grace period.
     pub fn new(context: StreamContext, feed: Feed, grace: Duration, conversation: &Conversation) -> Self {
         let deliveries = DeliveryRecords::new(context.epoch.clone());
         let mut record_deliveries = interval(DELIVERIES_RECORDED);
@@ -198,10 +198,10 @@ impl Attachments {
             .into(),
         }
         .emit();
-        // Only the newest stream speaks for whether the participant is connected.
+        // Only the newest stream decides whether the participant is connected.
         if self.attached.get(&participant).is_some_and(|attached| attached.task == task) {
             self.attached.remove(&participant);
-            // A service that stops keeps its sessions: after a restart the grace periods start anew.
+            // A service that stops keeps its sessions: after a restart the grace periods start again.
             if end != StreamEnd::Rejected(Rejection::ShuttingDown) {
                 self.start_grace(participant, self.grace);
                 self.note(participant, false);
@@ -209,7 +209,7 @@ impl Attachments {
         }
     }
 
-    /// A participant has lost its stream or is back. Tells it at once, unless something was told just now.
+    /// A participant has lost its stream or is back. Publishes that at once, unless a change was published just now.
     fn note(&mut self, participant: ParticipantId, connected: bool) {
         self.changes.insert(participant, connected);
         if self.tell_at <= Instant::now() {

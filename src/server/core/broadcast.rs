@@ -12,7 +12,7 @@ pub(super) fn record_broadcast(epoch: &Epoch, event: &Event, recipients: usize) 
 }
 
 /// Records an event whose record is missing because an earlier process ended between the commit and the
-/// record. How many streams it was sent to, if any, is not known any more.
+/// record. The number of streams that it was sent to is no longer known.
 pub fn record_recovered_broadcast(epoch: &Epoch, event: &Event) {
     let broadcast = Broadcast { recovered: Some(true), ..Broadcast::of(epoch.as_str(), event) };
     ServerRecord::broadcast(broadcast, event).emit();

@@ -1,5 +1,5 @@
 //! The one writer. It drains what has arrived, decides, appends the whole batch to the journal in one
-//! commit, then tells the feed, then answers. Persist, then tell.
+//! commit, then publishes it to the feed, then answers. Persist, then publish.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -26,7 +26,7 @@ use crate::wire::Rejection;
 const BATCH_REQUESTS: usize = 256;
 /// How many requests can wait for the engine. Senders wait when the queue is full.
 const REQUESTS_WAITING: usize = 1024;
-/// How often a journal that could not record is asked whether it can again, where nobody else asks.
+/// How often a journal that failed is probed, so that the service recovers without waiting for a request.
 const JOURNAL_PROBE: Duration = Duration::from_secs(1);
 
 /// Who makes a request: a session's secret, and its digest.
@@ -124,7 +124,7 @@ pub struct Engine {
     shares: ParticipantShares,
     now: fn() -> SystemTime,
     context: ServerContext,
-    /// When to ask the journal again, while it cannot record.
+    /// When to probe the journal, while it cannot be written.
     probe_at: Instant,
 }
 
@@ -132,11 +132,11 @@ pub struct Engine {
 pub struct EngineParts {
     /// The conversation as recovered from the journal.
     pub conversation: Conversation,
-    /// Where it goes on.
+    /// The journal that it was recovered from, and that new events are appended to.
     pub journal: Box<dyn Journal>,
-    /// Where it is told.
+    /// Where committed events are published.
     pub feed: Feed,
-    /// Who is attached.
+    /// The participants' streams and grace periods.
     pub attachments: Attachments,
     /// How many participants may be active at a time.
     pub participants_max: usize,
@@ -192,7 +192,7 @@ impl Engine {
                     }
                     batch.push(EngineRequest::Expire { participant });
                 }
-                // Who sends requests only to a service that is ready would never find out that it is again.
+                // Without this probe a load balancer never learns that the service has recovered.
                 () = sleep_until(self.probe_at), if !self.context.readiness.journal_works() => {
                     self.append(Vec::new()).await?;
                     continue;
@@ -208,7 +208,7 @@ impl Engine {
         let before = self.conversation.clone();
         let mut events = Vec::new();
         let mut decided = Vec::with_capacity(batch.len());
-        // Whoever does not wait for its stream any more shall not have one: it would stand in the way of the next.
+        // A caller that no longer waits gets no stream: it would replace the stream of the caller's next request.
         for request in batch.drain(..).filter(|request| !request.is_abandoned()) {
             let known = events.len();
             let decision = self.decide(request, &mut events);
@@ -221,7 +221,7 @@ impl Engine {
             if let Ok(Some(committed)) = appended {
                 committed
             } else {
-                // As if the batch had never come. Even its refusals may rest on what did not happen.
+                // Roll back the whole batch, its refusals included: they may rest on events that did not happen.
                 self.conversation = before;
                 decided.into_iter().for_each(|(decided, _)| self.give_up(decided));
                 return appended.map(drop);
@@ -238,8 +238,8 @@ impl Engine {
             self.feed.publish(&committed, self.conversation.clone());
             self.context.metrics.participants.set(self.conversation.active() as i64);
         }
-        // Whoever asked may be gone by now, and then nobody needs the answer: a stream that nobody
-        // receives finds that out by itself.
+        // The caller may be gone by now. Then the answer is dropped, and a stream ends once it finds that it has no
+        // reader.
         for reply in replies {
             match reply {
                 Answered::Stream(responder, result) => drop(responder.send(result)),
@@ -249,7 +249,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Records a batch. None where that cannot be done now; an error where it never can again.
+    /// Writes a batch to the journal. None if that fails for now, an error if it can never succeed again.
     async fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Option<Committed>, JournalError> {
         let handed_over = Instant::now();
         let appended = self.journal.append(events).await;
@@ -264,7 +264,7 @@ impl Engine {
             }
             Err(error) => {
                 let fatal = matches!(error, JournalError::Fatal(_));
-                // Once, however often it is tried meanwhile.
+                // Logged once, however many retries fail.
                 if worked || fatal {
                     tracing::error!(%error, "a batch was not recorded");
                 }
@@ -379,7 +379,7 @@ impl Engine {
         }
     }
 
-    /// Before anybody is told, so that a record exists of everything that anybody has ever received.
+    /// Called before the event is published, so that everything that was ever received is on record.
     fn note_broadcast(&mut self, event: &Event) {
         if let EventKind::Left { reason } = event.kind {
             self.attachments.left(event.participant.id);

@@ -43,7 +43,7 @@ impl From<&JournalEvent> for FeedEntry {
     }
 }
 
-/// What everybody may see: what has been committed, and nothing else.
+/// What has been committed, and nothing else.
 #[derive(Debug)]
 struct Published {
     conversation: Conversation,
@@ -106,7 +106,7 @@ impl Feed {
         (Self { published, changes, slices }, FanOut { changes: changed, slices: senders })
     }
 
-    /// Tells everybody: the batch, and the conversation after it. Each event is encoded here, once.
+    /// Publishes a batch to all streams, with the conversation after it. Each event is encoded here, once.
     pub fn publish(&self, committed: &Committed, conversation: Conversation) {
         let entries: Vec<FeedEntry> = committed.events().iter().map(FeedEntry::from).collect();
         self.published.send_modify(|published| {
@@ -121,7 +121,7 @@ impl Feed {
         self.changes.send_replace(());
     }
 
-    /// Tells everybody who is connected and who is not. Of a participant that is not there, nothing is told.
+    /// Publishes who is connected and who is not. Changes of a participant that is not active are ignored.
     pub fn publish_presence(&self, changes: impl IntoIterator<Item = (ParticipantId, bool)>) {
         let encoded = |(participant, connected)| (participant, connected, Frame::presence(participant, connected));
         let changes: Vec<_> = changes.into_iter().map(encoded).collect();
@@ -156,7 +156,7 @@ pub enum Found {
     News {
         /// The next entries, in order, without a gap.
         entries: Vec<FeedEntry>,
-        /// What follows them where they reach the newest event: who has lost its stream, and who is back.
+        /// The presence changes that follow them, if they reach the newest event.
         presence: Vec<Frame>,
     },
     /// Nothing new.

@@ -2,7 +2,7 @@
 //!
 //! The framework's own body would copy each frame into a buffer of the stream, which keeps the size of the largest
 //! frame it ever had: that of the Welcome, which grows with the number of participants. So the service answers with
-//! an empty stream, hands the real one over beside it, and [`replace_body`] puts it in its place.
+//! an empty stream, hands the real one over in the response's extensions, and [`replace_body`] puts it in its place.
 
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -211,7 +211,7 @@ mod tests {
             let (sender, mut delivery) = new();
             sender.send(beats(1..3)).await.unwrap();
             sender.end(end.clone());
-            // Nobody has polled.
+            // Not polled yet.
             assert_eq!(lock(&delivery.0).frames.len(), if delivered { 2 } else { 0 }, "{end:?}");
             if delivered {
                 assert_eq!(poll(&mut delivery), Poll::Ready(Ok(joined(beats(1..3)).into())), "{end:?}");

@@ -62,7 +62,7 @@ pub struct Stream {
     participant: ParticipantId,
     position: Sequence,
     delivered: DeliveredUpTo,
-    /// Where the replay is over; none once that has been said.
+    /// The position at which the replay ends; none once CaughtUp has been sent.
     catches_up_at: Option<Sequence>,
     presence: PresenceCursor,
     /// When it last handed something over.
@@ -78,7 +78,7 @@ enum More {
 }
 
 impl Stream {
-    /// A stream that goes on after `position` and is caught up at `head`.
+    /// A stream that continues after `position` and is caught up at `head`.
     pub fn new(
         context: StreamContext,
         participant: ParticipantId,
@@ -145,7 +145,7 @@ impl Stream {
                 if events.is_empty() {
                     return Err(unreadable("it lacks events that have been told"));
                 }
-                // The journal may be a step ahead of what has been told.
+                // The journal may be a batch ahead of the feed.
                 let told = events.iter().take_while(|event| event.sequence <= head);
                 let entries = within_batch(told.map(FeedEntry::from)).collect();
                 // While it waits, a stream holds no more than its batch.

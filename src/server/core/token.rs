@@ -10,7 +10,7 @@ pub fn new_token(random: u128) -> String {
 }
 
 /// The digest by which the service knows a token again. It finds no token from a digest, and comparing
-/// digests tells nothing about how much of a guess was right.
+/// digests reveals nothing about how much of a guess was right.
 pub fn key_of(token: &str) -> SessionKey {
     SessionKey(Sha256::digest(token).into())
 }

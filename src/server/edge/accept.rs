@@ -79,7 +79,7 @@ pub async fn serve(listener: TcpListener, router: Router, config: &Config, conte
     }
     connections.close();
     late.close();
-    // Whoever comes during the drain is told of it, and is not waited for.
+    // Connections that arrive during the drain are answered with SHUTTING_DOWN, and are not waited for.
     let drained = tokio::select! {
         drained = timeout(config.drain, connections.wait()) => drained,
         never = acceptor.accept_loop(&late) => match never {},
@@ -321,7 +321,7 @@ impl Connection {
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let mut silent = pin!(timeout(first_request, requested.cancelled()));
-        // Whoever comes during the drain gets one answer.
+        // A connection that arrives during the drain gets one answer.
         let late = stopping.is_cancelled();
         let (mut watched, mut draining) = (true, false);
         loop {

@@ -1,4 +1,4 @@
-//! The client behind a trusted proxy that speaks HTTP, by `X-Forwarded-For`.
+//! The client behind a trusted HTTP proxy, by `X-Forwarded-For`.
 //!
 //! `Forwarded` (RFC 7239) is not read: most proxies set the one header and pass the other on as it came, so a
 //! service that reads both believes whichever the client wrote.
@@ -74,7 +74,7 @@ impl TrustedProxies {
             if !self.contains(client.ip) {
                 break;
             }
-            // A trusted proxy that does not say who called it is as far as we know.
+            // A trusted proxy that does not name its caller counts as the client.
             let Some(hop) = parse_hop(hop) else { break };
             client = hop;
         }

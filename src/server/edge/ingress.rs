@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::server::ops::limiter::Rate;
 
-/// What a request counts beside its bytes: about what serving one costs that is refused.
+/// What a request counts in addition to its bytes: about what refusing one costs.
 pub const REQUEST_COST_BYTES: usize = 2 * 1024;
 /// What a new connection counts: about what a TLS handshake costs.
 pub const CONNECTION_COST_BYTES: usize = 8 * 1024;
@@ -274,7 +274,7 @@ mod tests {
         assert!(limits.shaper.unwrap().delayed.get() > 0);
     }
 
-    /// Requests count beside their bytes, whichever way they come.
+    /// Requests count in addition to their bytes, over every transport.
     #[tokio::test]
     async fn requests_count() {
         // Slow enough that no time passes meanwhile.

@@ -12,7 +12,7 @@ pub struct Peer(pub SocketAddr);
 #[derive(Clone, Copy, Debug)]
 pub struct Proxied;
 
-/// A client's address. A proxy that speaks HTTP does not tell the port.
+/// A client's address. An HTTP proxy does not forward the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress {
     /// The address.
@@ -49,7 +49,7 @@ pub fn limited_address(address: IpAddr) -> IpAddr {
 pub struct Origin {
     /// The client, as far as it is known: behind a proxy that is not trusted, the proxy.
     pub peer: ClientAddress,
-    /// How it speaks.
+    /// Its transport.
     pub transport: Transport,
 }
 
@@ -60,7 +60,7 @@ impl Origin {
     }
 }
 
-/// How a client speaks to the service.
+/// The protocol between a client and the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// gRPC over HTTP/2.

@@ -1,4 +1,4 @@
-//! TLS by rustls: HTTP/2 and HTTP/1.1 by ALPN, and certificates that can be replaced while streams go on.
+//! TLS by rustls: HTTP/2 and HTTP/1.1 by ALPN, and certificates that can be replaced while streams stay open.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub enum TlsError {
     /// A file that cannot be read, or is not PEM.
     #[error("cannot read {}: {source}", path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Why not.
         #[source]
@@ -36,7 +36,7 @@ pub enum TlsError {
     SelfSigned(#[from] rcgen::Error),
 }
 
-/// The certificate of today. New connections get the newest one; open ones keep theirs.
+/// The current certificate. New connections get the newest one; open ones keep theirs.
 #[derive(Clone)]
 pub struct Tls(watch::Sender<TlsAcceptor>);
 
@@ -58,7 +58,7 @@ impl Tls {
         Ok(())
     }
 
-    /// A certificate for trying out that nobody vouches for, and its PEM for the clients that shall trust it.
+    /// A self-signed certificate for trying things out, and its PEM for the clients that are to trust it.
     ///
     /// # Errors
     /// [`TlsError`].

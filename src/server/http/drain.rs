@@ -16,7 +16,7 @@ use tonic::Status;
 use crate::wire::Rejection;
 
 /// Ends a gRPC response with SHUTTING_DOWN when the shutdown begins. The request ends, too: a caller that
-/// could go on asking would keep the connection open.
+/// could keep sending would keep the connection open.
 pub async fn end_at_shutdown(State(shutdown): State<CancellationToken>, request: Request, next: Next) -> Response {
     if shutdown.is_cancelled() {
         return Status::from(Rejection::ShuttingDown).into_http();

@@ -21,9 +21,9 @@ use crate::server::ops::context::ServerContext;
 use crate::server::ops::refusals::{Claims, answer};
 use crate::wire::Rejection;
 
-/// The name that the browser used, as a proxy tells it.
+/// The name that the browser used, as forwarded by a proxy.
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// How the page that makes a request is related to what it asks, as the browser tells it.
+/// How the origin of a request's page relates to the requested one, as the browser states it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// How long a browser may remember the answer to a preflight.
@@ -77,7 +77,7 @@ impl Allowed {
         }
     }
 
-    /// A number is not a name that somebody could have pointed here.
+    /// An IP address, unlike a name, cannot be pointed here by a foreign DNS server.
     fn knows_host(&self, host: &str) -> bool {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
         let host = host.strip_suffix('.').unwrap_or(&host);

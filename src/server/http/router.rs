@@ -1,4 +1,4 @@
-//! Where HTTP and gRPC meet: the routes of the one port.
+//! The routes of the one port, for HTTP and gRPC.
 
 use std::sync::Arc;
 
@@ -34,9 +34,9 @@ use crate::wire::service::FILE_DESCRIPTOR_SET;
 use crate::wire::service::chit_chat_service_server::{ChitChatServiceServer, SERVICE_NAME};
 use crate::wire::{Reason, Rejection};
 
-/// What can be asked of the page and by operators.
+/// The methods of the page and of the operators' paths.
 const READ_METHODS: &str = "GET, HEAD, OPTIONS";
-/// What can be asked of a gRPC path: a call, and a CORS preflight.
+/// The methods of a gRPC path: a call, and a CORS preflight.
 const CALL_METHODS: &str = "POST, OPTIONS";
 
 /// All routes, and the reporter of grpc.health.v1. Checks that apply to every request are the outermost layers.
@@ -87,7 +87,7 @@ fn ask_for_secret(routes: Router, auth: Option<&Arc<SecretAuth>>) -> Router {
     }
 }
 
-/// What others need to know whether the service works is open; what tells more is behind the secret.
+/// Health is public, since load balancers need it. Reflection requires the access secret.
 fn health_and_reflection(context: &ServerContext, auth: Option<&Arc<SecretAuth>>) -> (Router, HealthReporter) {
     let (reporter, health) = tonic_health::server::health_reporter();
     let health =
@@ -112,7 +112,7 @@ fn health_and_reflection(context: &ServerContext, auth: Option<&Arc<SecretAuth>>
     let routes = ask_for_secret(reflection, auth)
         .route_service("/grpc.health.v1.Health/{method}", health.clone())
         .route_layer(middleware::from_fn_with_state(context.stopping.clone(), drain::end_at_shutdown))
-        // Has an end of its own, and is to say NOT_SERVING meanwhile.
+        // Ends by itself, and must answer NOT_SERVING during the drain.
         .route_service("/grpc.health.v1.Health/Check", health);
     (routes, reporter)
 }
@@ -135,8 +135,8 @@ async fn measure(State(metrics): State<Metrics>, headers: HeaderMap) -> Response
     }
 }
 
-/// Says where a request comes from, in its extensions. gRPC-Web is known by the type alone: its case and
-/// its parameters, such as a charset, say nothing.
+/// Puts the origin of a request into its extensions. gRPC-Web is recognized by the media type alone, without regard to
+/// its case and its parameters, such as a charset.
 async fn note_origin(State(proxies): State<TrustedProxies>, mut request: Request, next: Next) -> Response {
     let content_type = content_type(&request);
     let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
@@ -155,7 +155,7 @@ async fn note_origin(State(proxies): State<TrustedProxies>, mut request: Request
     next.run(request).await
 }
 
-/// Load balancers ask by OPTIONS whether somebody is there.
+/// Some load balancers probe with OPTIONS.
 async fn answer_options(request: Request, next: Next) -> Response {
     if request.method() == Method::OPTIONS {
         return (StatusCode::NO_CONTENT, [(header::ALLOW, READ_METHODS)]).into_response();
@@ -163,8 +163,7 @@ async fn answer_options(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// The framework would take the body of a foreign page's form, which a browser sends without asking first,
-/// for a call.
+/// The framework would accept the body of a foreign page's form, which a browser sends without a preflight, as a call.
 async fn only_grpc(request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, CALL_METHODS)]).into_response();
@@ -175,8 +174,8 @@ async fn only_grpc(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// What the framework refuses before the codec sees it, a broken frame or one that is far too large, also when it
-/// is unpacked, it refuses without a reason of ours.
+/// The framework refuses broken frames, and frames that are far too large, before the codec sees them. Such a refusal
+/// has no `ErrorInfo`: this adds it.
 async fn give_reason(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     match Status::from_header_map(response.headers()) {
@@ -190,8 +189,7 @@ async fn give_reason(request: Request, next: Next) -> Response {
     }
 }
 
-/// Counts refusals, and records those of bytes that never became a request: the service, which records all
-/// others, does not see them.
+/// Counts refusals, and records those of bytes that never became a request. The service records all others.
 async fn note_refusals(State(context): State<ServerContext>, request: Request, next: Next) -> Response {
     let origin = request.extensions().get::<Origin>().copied();
     let path = request.uri().path().to_owned();

@@ -26,7 +26,7 @@ use crate::wire::Rejection;
 pub const SECRET_CHARACTERS_MIN: usize = 16;
 /// The longest secret, in characters. A longer guess is wrong without being hashed.
 pub const SECRET_CHARACTERS_MAX: usize = 1024;
-/// How fast an address may be told that its secret is wrong. Faster guesses are told to wait.
+/// How fast wrong secrets from one address are answered with SECRET_REQUIRED. Faster ones get RATE_LIMITED.
 pub const WRONG_SECRETS: Rate = Rate { per_second: 1, burst: 5 };
 
 /// A secret that is never shown. Only its digest is kept, so a comparison takes the same time for every

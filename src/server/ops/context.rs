@@ -1,4 +1,4 @@
-//! What all parts of one running service share: its limits, its metrics, and whether it works or stops.
+//! What all parts of one running service share: its limits, its metrics, and whether it is ready or stopping.
 
 use tokio_util::sync::CancellationToken;
 

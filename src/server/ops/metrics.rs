@@ -17,9 +17,9 @@ use crate::wire::Reason;
 /// How the figures are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpositionFormat {
-    /// The text format of Prometheus, which every program reads that reads figures at all.
+    /// The text format of Prometheus, which every metrics collector understands.
     Text,
-    /// OpenMetrics 1.0, for those who ask for it.
+    /// OpenMetrics 1.0, if the request prefers it.
     OpenMetrics,
 }
 
@@ -94,7 +94,7 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Bytes of requests and responses, and of connections, that are charged to addresses.
     pub held_bytes: Gauge,
-    /// Responses that nobody took, and that were reset.
+    /// Responses that were reset because they were not read.
     pub responses_reset: Counter,
     /// Reads from connections that waited because their address sends too fast.
     pub reads_delayed: Counter,

@@ -53,8 +53,7 @@ impl Readiness {
         }
     }
 
-    /// Keeps `grpc.health.v1` up to date, from a service that was told to be ready until the shutdown has been told.
-    /// Watchers are told changes only.
+    /// Keeps `grpc.health.v1` up to date until it has reported the shutdown. Watchers get changes only.
     pub async fn report(&self, reporter: HealthReporter) {
         let mut journal_works = self.journal_works.subscribe();
         let mut told_ready = true;

@@ -100,8 +100,8 @@ fn cut(text: &[u8]) -> String {
     kept
 }
 
-/// Tells a caller why it is refused: in gRPC, under one HTTP status, where it speaks gRPC, and as a line of text,
-/// under another, where it does not.
+/// The answer to a refused caller: in gRPC, with the HTTP status `grpc`, if it speaks gRPC, and otherwise as a line
+/// of text with the HTTP status `plain`.
 pub fn answer<B>(request: &Request<B>, grpc: StatusCode, plain: StatusCode, rejection: Rejection) -> Response {
     match grpc_content_type(request) {
         Some(content_type) => {
@@ -114,7 +114,7 @@ pub fn answer<B>(request: &Request<B>, grpc: StatusCode, plain: StatusCode, reje
             let retry_delay = rejection.retry_delay();
             let mut response = (plain, format!("{rejection}\n")).into_response();
             if let Some(delay) = retry_delay {
-                // Whole seconds: rounded up, so that nobody comes back too early.
+                // Whole seconds, rounded up, so that a retry is never too early.
                 let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
             }
