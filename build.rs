@@ -13,7 +13,9 @@ use brotli::CompressorWriter;
 use flate2::{Compression, write::GzEncoder};
 use prost::Message;
 
-const PROTO: &str = "proto/chitchat/v1/chitchat.proto";
+const PROTO: [&str; 2] = ["proto/chitchat/v1/chitchat.proto", "proto/chitchat/v1/lab.proto"];
+/// The end of the name of the file that only `chitchat lab` serves.
+const LAB: &str = "/lab.proto";
 
 /// The files that the service sends to a browser, as `src/server/http/page.rs` embeds them.
 const PAGE: [&str; 11] = [
@@ -36,7 +38,7 @@ const BROTLI: (u32, u32) = (11, 22);
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    let descriptors = protox::compile([PROTO], ["proto"])?;
+    let descriptors = protox::compile(PROTO, ["proto"])?;
 
     tonic_prost_build::configure().build_server(false).build_transport(false).compile_fds(descriptors.clone())?;
 
@@ -53,6 +55,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // For reflection, without the comments.
     let mut reflected = descriptors;
     reflected.file.iter_mut().for_each(|file| file.source_code_info = None);
+    fs::write(out.join("lab_descriptors.bin"), reflected.encode_to_vec())?;
+    reflected.file.retain(|file| !file.name().ends_with(LAB));
     fs::write(out.join("descriptors.bin"), reflected.encode_to_vec())?;
     PAGE.iter().try_for_each(|file| compress(file, &out.join("page").join(file)))
 }

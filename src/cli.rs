@@ -4,9 +4,11 @@ mod access;
 mod backfill;
 mod diagram;
 mod exit_codes;
+mod fault;
 mod gallery;
 mod join;
 mod journal;
+mod lab;
 mod limits;
 mod lines;
 mod listen;
@@ -48,6 +50,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum CliCommand {
     Serve(Box<serve::ServeArgs>),
+    Lab(Box<lab::LabArgs>),
+    Fault(fault::FaultArgs),
     Join(join::JoinArgs),
     Send(send::SendArgs),
     Load(load::LoadArgs),
@@ -73,7 +77,9 @@ impl CliCommand {
 /// Parses the command line and runs it. Wrong usage exits 2 before anything starts, a failure exits 1.
 pub fn main() -> ExitCode {
     let code = match parse() {
-        Ok(CliCommand::Serve(serve)) => run(async { serve.run().await.map(|()| ExitCode::SUCCESS) }),
+        Ok(CliCommand::Serve(serve)) => run(async { serve.run(None).await.map(|()| ExitCode::SUCCESS) }),
+        Ok(CliCommand::Lab(lab)) => run(async { lab.run().await.map(|()| ExitCode::SUCCESS) }),
+        Ok(CliCommand::Fault(fault)) => run(fault.run()),
         Ok(CliCommand::Join(join)) => run(join.run()),
         Ok(CliCommand::Send(send)) => run(send.run()),
         Ok(CliCommand::Load(load)) => run(load.run()),

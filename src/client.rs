@@ -26,6 +26,7 @@ mod driver;
 mod error;
 mod event;
 mod explain;
+pub mod lab;
 mod listing;
 mod outgoing;
 mod receipts;
@@ -137,6 +138,12 @@ pub enum Update {
         participant: ParticipantInfo,
         /// Whether it is connected now.
         connected: bool,
+    },
+    /// A teacher's lab does something to this participant, or has stopped doing so (`chitchat lab`). A hint: no event,
+    /// and no clock ticks.
+    Lab {
+        /// What it does, in the service's words, such as `deliveries held`; empty where it has ended.
+        faults: String,
     },
     /// The service asked to wait before the message is sent again.
     Waiting {

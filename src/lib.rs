@@ -30,7 +30,7 @@ pub mod chat;
 pub mod cli;
 pub mod client;
 pub mod journal;
-pub(crate) mod load;
+pub mod load;
 pub mod log;
 pub mod server;
 pub mod terminal;

@@ -10,6 +10,7 @@
 //! | [`edge`] | connections |
 //! | [`http`] | requests: routes, checks, the page |
 //! | [`budget`] | memory that is held for an address |
+//! | [`lab`] | faults by hand, in `chitchat lab` only |
 //! | [`ops`] | metrics, readiness, rates, records of refusals |
 
 mod budget;
@@ -17,6 +18,7 @@ mod config;
 mod core;
 mod edge;
 mod http;
+mod lab;
 mod ops;
 mod service;
 
@@ -41,11 +43,13 @@ pub use self::core::feed::FEED_WINDOW;
 pub use self::http::guard::Allowed;
 pub use self::http::secret::{SECRET_CHARACTERS_MAX, SECRET_CHARACTERS_MIN, Secret, SecretFault, WRONG_SECRETS};
 pub use budget::memory::CONNECTION_BYTES;
-pub use config::{Config, Environment};
+pub use config::{Config, Environment, LabConfig};
 pub use edge::accept::HEADER_LIST_BYTES_MAX;
 pub use edge::forwarded::{PROXY_HOPS_MAX, ProxyNetwork, ProxyNetworkFault, TrustedProxies};
 pub use edge::proxy_protocol::PROXY_HEADER_BYTES_MAX;
 pub use edge::tls::{Tls, TlsError};
+pub use lab::faults::{DELAY_MAX, FAULT_TIME_MAX, WRITER_STOP_MAX};
+pub use lab::queues::PUBLISHES_HELD_MAX;
 pub use ops::limiter::Rate;
 pub use ops::rates::READ_RATE;
 pub use ops::refusals::{CLAIM_BYTES_RECORDED, REFUSALS_RECORDED};
@@ -55,6 +59,9 @@ use self::core::engine::{Engine, EngineParts};
 use self::core::feed::Feed;
 use self::core::shares::ParticipantShares;
 use self::core::stream::StreamContext;
+use lab::control::Lab;
+use lab::service::LabApi;
+use lab::writer::StoppableJournal;
 use ops::context::ServerContext;
 use ops::rates::Rates;
 use service::{PAGES_AT_A_TIME, Service};
@@ -110,7 +117,7 @@ pub async fn run_recovered(
     let stopping = CancellationToken::new();
     let context =
         ServerContext::new(config.memory_per_address_max, config.ingress_per_address_rate, stopping.clone());
-    let (engine, router, health) = compose(&config, journal, conversation, &context);
+    let Composed { engine, router, health, lab } = compose(&config, journal, conversation, &context);
     context.readiness.tell(&health).await;
     record_start(&config, &epoch, &start, address);
     config.started.cancel();
@@ -126,7 +133,13 @@ pub async fn run_recovered(
         ServerRecord::ServerStopping { about: About::epoch(epoch.as_str()) }.emit();
         stopping.cancel();
     };
-    tokio::join!(edge::accept::serve(listener, router, &config, &context), context.readiness.report(health), stop);
+    let keep_lab = async {
+        if let Some(lab) = lab {
+            lab.keep(&context.stopping).await;
+        }
+    };
+    let accept = edge::accept::serve(listener, router, &config, &context);
+    tokio::join!(accept, context.readiness.report(health), keep_lab, stop);
     match engine.await.map_err(io::Error::other)? {
         Ok(conversation) => {
             let (sequence, logical_time) = (Some(conversation.head().0), Some(conversation.logical_time().0));
@@ -142,17 +155,30 @@ pub async fn run_recovered(
     }
 }
 
+/// The parts of a service, put together.
+struct Composed {
+    engine: Engine,
+    router: Router,
+    health: HealthReporter,
+    lab: Option<Lab>,
+}
+
 /// Puts the parts together.
 fn compose(
     config: &Config,
     journal: Box<dyn Journal>,
     conversation: Conversation,
     context: &ServerContext,
-) -> (Engine, Router, HealthReporter) {
+) -> Composed {
     let (epoch, history) = (journal.epoch(), journal.history());
     let (feed, fan_out) = Feed::new(conversation.clone());
     tokio::spawn(fan_out.run());
     let reader = feed.reader();
+    let lab = config.lab.as_ref().map(|_| Lab::new(reader.clone(), epoch.clone(), config.environment.random));
+    let journal = match &lab {
+        Some(lab) => Box::new(StoppableJournal::new(journal, lab, context.stopping.clone())),
+        None => journal,
+    };
     let stream_context = StreamContext {
         reader: reader.clone(),
         history: history.clone(),
@@ -160,6 +186,7 @@ fn compose(
         heartbeat: config.heartbeat,
         stall: config.stall,
         server: context.clone(),
+        lab: lab.clone(),
     };
     let attachments = Attachments::new(stream_context, feed.clone(), config.grace, &conversation);
     let (participants_max, now) = (config.participants_max.min(PARTICIPANTS_MAX), config.environment.now);
@@ -179,10 +206,20 @@ fn compose(
     let rates = Rates::new(config);
     let environment = config.environment;
     let pages = Semaphore::new(PAGES_AT_A_TIME);
-    let service =
-        Service { engine: handle, reader, history, epoch, environment, rates, pages, context: context.clone() };
-    let (router, health) = self::http::router::router(service, config, &context);
-    (engine, router, health)
+    let api = lab.clone().zip(config.lab.as_ref()).map(|(lab, config)| LabApi::new(lab, config.key.clone()));
+    let service = Service {
+        engine: handle,
+        reader,
+        history,
+        epoch,
+        environment,
+        rates,
+        pages,
+        context: context.clone(),
+        lab: lab.clone(),
+    };
+    let (router, health) = self::http::router::router(service, api, config, &context);
+    Composed { engine, router, health, lab }
 }
 
 fn record_start(config: &Config, epoch: &Epoch, conversation: &Conversation, address: SocketAddr) {

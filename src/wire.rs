@@ -10,6 +10,9 @@ pub use convert::{duration, time};
 pub use frame::{Frame, PARTICIPANTS_MAX, WelcomeParts};
 pub use rejection::{DOMAIN, Reason, Rejection, retry_delay};
 
+/// The metadata that carries the lab's key.
+pub const LAB_KEY: &str = "lab-key";
+
 /// The messages and the client of `proto/chitchat/v1/chitchat.proto`, as generated.
 #[allow(missing_docs)]
 pub mod pb {
@@ -21,6 +24,8 @@ pub mod pb {
 pub(crate) mod service {
     include!(concat!(env!("OUT_DIR"), "/server/chitchat.v1.rs"));
 
-    /// The same as data, for reflection.
+    /// The service as data, for reflection, without the lab.
     pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+    /// The same with the lab.
+    pub const LAB_FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/lab_descriptors.bin"));
 }

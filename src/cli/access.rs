@@ -22,17 +22,13 @@ use crate::wire::Reason;
 /// How long to try to join before the user is told that it is taking long.
 const JOINING_QUIETLY: Duration = Duration::from_secs(3);
 
+/// The options of everything that connects to a service.
 #[derive(Debug, Args)]
-pub(super) struct AccessArgs {
+pub(super) struct ConnectArgs {
     /// The service to join.
     #[arg(short, long, value_name = "URL", env = "CHITCHAT_SERVER", default_value = "http://127.0.0.1:50051",
         value_parser = server)]
     server: String,
-
-    /// How long to keep trying to reach the service, for example while it starts. By default, the first failure
-    /// counts.
-    #[arg(long, value_name = "TIME", env = "CHITCHAT_WAIT", value_parser = duration)]
-    wait: Option<Duration>,
 
     /// File with the access secret, on one line.
     #[arg(long, value_name = "FILE", env = "CHITCHAT_SECRET_FILE")]
@@ -41,6 +37,17 @@ pub(super) struct AccessArgs {
     /// File with a certificate to trust in addition to the system's, in PEM. Only for an https:// service.
     #[arg(long, value_name = "FILE", env = "CHITCHAT_CA")]
     ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AccessArgs {
+    #[command(flatten)]
+    connect: ConnectArgs,
+
+    /// How long to keep trying to reach the service, for example while it starts. By default, the first failure
+    /// counts.
+    #[arg(long, value_name = "TIME", env = "CHITCHAT_WAIT", value_parser = duration)]
+    wait: Option<Duration>,
 
     /// Folder for the log, client-NAME.jsonl. Created if missing; an existing log is appended to.
     #[arg(long, value_name = "FOLDER", env = "CHITCHAT_LOG_DIR", default_value = "logs")]
@@ -74,7 +81,7 @@ pub(super) fn say(text: &str) {
     notice(&format!("* {text}"));
 }
 
-impl AccessArgs {
+impl ConnectArgs {
     /// Refuses a certificate to trust for a connection without TLS: a user who gives one expects encryption.
     pub(super) fn check(&self) -> Result<(), clap::Error> {
         let scheme = self.server.split_once("://").map_or("", |(scheme, _)| scheme);
@@ -86,6 +93,46 @@ impl AccessArgs {
         Ok(())
     }
 
+    /// How to reach the service, for a participant of this name where there is one.
+    pub(super) fn options(&self, name: &str) -> Result<Options, Box<dyn Error>> {
+        let read = |option: &str, path: &PathBuf| {
+            fs::read(path).map_err(|error| format!("{option}: cannot read {}: {error}", path.display()))
+        };
+        let mut options = Options::new(&*self.server, name);
+        options.certificate_authority = self.ca.as_ref().map(|path| read("--ca", path)).transpose()?;
+        if let Some(path) = &self.secret_file {
+            let secret =
+                String::from_utf8_lossy(&read("--secret-file", path)?).trim_end_matches(['\r', '\n']).to_owned();
+            Secret::parse(&secret).map_err(|fault| format!("--secret-file: {}: {fault}", path.display()))?;
+            options.secret = Some(secret);
+        }
+        Ok(options)
+    }
+
+    /// Why it could not join, and by which option that may be mended.
+    pub(super) fn explain(&self, error: JoinError) -> String {
+        match (error, &self.secret_file, &self.ca) {
+            (JoinError::Unreachable { address, why }, ..) => format!("--server: cannot reach {address}: {why}"),
+            (JoinError::Mismatch { address, why }, ..) => format!("--server: {address}: {why}"),
+            (error, Some(path), _) if error.reason() == Some(Reason::SecretRequired) => {
+                format!("--secret-file: the service does not accept the access secret in {}", path.display())
+            }
+            (error, None, _) if error.reason() == Some(Reason::SecretRequired) => {
+                "the service asks for its access secret: name the file that has it with --secret-file".into()
+            }
+            (error, ..) if error.reason() == Some(Reason::NameTaken) => format!("--name: {error}"),
+            (JoinError::Tls(why), _, Some(path)) => format!("--ca: {}: {why}", path.display()),
+            (error, ..) => error.to_string(),
+        }
+    }
+}
+
+impl AccessArgs {
+    /// Refuses options that contradict each other.
+    pub(super) fn check(&self) -> Result<(), clap::Error> {
+        self.connect.check()
+    }
+
     /// How long a service may be out of reach.
     pub(super) fn wait(&self) -> Duration {
         self.wait.unwrap_or_default()
@@ -93,7 +140,8 @@ impl AccessArgs {
 
     /// Opens the log and joins.
     pub(super) async fn join(&self, name: &DisplayName) -> Result<(Chat, Updates), Box<dyn Error>> {
-        let mut options = self.options(name)?;
+        let mut options = self.connect.options(name.as_str())?;
+        options.wait = self.wait();
         let file = log::file_name("client", name.as_str());
         let level = Level::INFO;
         let destination =
@@ -116,40 +164,7 @@ impl AccessArgs {
                 joining.await
             }
         };
-        joined.map_err(|error| self.explain(error).into())
-    }
-
-    fn options(&self, name: &DisplayName) -> Result<Options, Box<dyn Error>> {
-        let read = |option: &str, path: &PathBuf| {
-            fs::read(path).map_err(|error| format!("{option}: cannot read {}: {error}", path.display()))
-        };
-        let mut options = Options::new(&*self.server, name.as_str());
-        options.wait = self.wait();
-        options.certificate_authority = self.ca.as_ref().map(|path| read("--ca", path)).transpose()?;
-        if let Some(path) = &self.secret_file {
-            let secret =
-                String::from_utf8_lossy(&read("--secret-file", path)?).trim_end_matches(['\r', '\n']).to_owned();
-            Secret::parse(&secret).map_err(|fault| format!("--secret-file: {}: {fault}", path.display()))?;
-            options.secret = Some(secret);
-        }
-        Ok(options)
-    }
-
-    /// Why it could not join, and which option may fix that.
-    fn explain(&self, error: JoinError) -> String {
-        match (error, &self.secret_file, &self.ca) {
-            (JoinError::Unreachable { address, why }, ..) => format!("--server: cannot reach {address}: {why}"),
-            (JoinError::Mismatch { address, why }, ..) => format!("--server: {address}: {why}"),
-            (error, Some(path), _) if error.reason() == Some(Reason::SecretRequired) => {
-                format!("--secret-file: the service does not accept the access secret in {}", path.display())
-            }
-            (error, None, _) if error.reason() == Some(Reason::SecretRequired) => {
-                "the service asks for its access secret: name the file that has it with --secret-file".into()
-            }
-            (error, ..) if error.reason() == Some(Reason::NameTaken) => format!("--name: {error}"),
-            (JoinError::Tls(why), _, Some(path)) => format!("--ca: {}: {why}", path.display()),
-            (error, ..) => error.to_string(),
-        }
+        joined.map_err(|error| self.connect.explain(error).into())
     }
 
     /// The kept session of this name at this service; none if it cannot be kept, which must not prevent chatting. By
@@ -158,8 +173,9 @@ impl AccessArgs {
     fn state(&self, name: &DisplayName, log: &Path) -> Option<StateFile> {
         let beside_the_log = || self.log_dir.join("sessions");
         let folder = self.state_dir.clone().unwrap_or_else(beside_the_log);
-        let fresh = || StateFile::fresh(&folder, &self.server, name.as_str());
-        let opened = if self.fresh { fresh() } else { StateFile::open(&folder, &self.server, name.as_str()) };
+        let fresh = || StateFile::fresh(&folder, &self.connect.server, name.as_str());
+        let opened =
+            if self.fresh { fresh() } else { StateFile::open(&folder, &self.connect.server, name.as_str()) };
         let opened = match opened {
             Err(error @ StateError::Unusable { .. }) => {
                 say(&format!("{error}; joining anew"));

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -71,7 +71,16 @@ fn fault(error: &io::Error) -> String {
     }
 }
 
+/// This machine's address in its network. Connecting a UDP socket sends nothing; it only chooses the address that
+/// packets would come from.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
+}
+
 /// What people need to take part.
+#[derive(Clone)]
 pub(super) struct Invitation {
     /// The address of `--listen`.
     pub(super) listen: String,
@@ -86,7 +95,21 @@ pub(super) struct Invitation {
 }
 
 impl Invitation {
-    fn url(&self) -> String {
+    /// Where the service can be reached from other machines; none where it listens on this one only.
+    pub(super) fn network_url(&self) -> Option<String> {
+        let ip = self.bound.ip();
+        if ip.is_loopback() {
+            return None;
+        }
+        if !ip.is_unspecified() {
+            return Some(self.url());
+        }
+        let own = Self { bound: SocketAddr::new(own_address()?, self.bound.port()), ..self.clone() };
+        Some(own.url())
+    }
+
+    /// Where the service can be reached from this machine.
+    pub(super) fn url(&self) -> String {
         let scheme = if self.encrypted { "https" } else { "http" };
         let named = network::host_of(&self.listen).filter(|host| host.parse::<IpAddr>().is_err());
         let host = match (named, &self.name, self.bound.ip()) {

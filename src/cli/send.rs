@@ -240,6 +240,7 @@ async fn watch(mut updates: Updates, patience: Duration, stop: CancellationToken
                 deadline.get_or_insert(Instant::now() + patience);
             }
             Some(Update::Back { .. } | Update::JoinedAnew { .. }) => deadline = None,
+            Some(Update::Lab { faults }) if !faults.is_empty() => say(&format!("the lab: {faults}")),
             Some(Update::Ended(error)) => say(&error.to_string()),
             Some(_) => {}
         }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
+use super::lab::invitation::LabInvitation;
 use super::limits::LimitArgs;
 use super::progress::Progress;
 use super::signals::{Hangup, Interrupts, Reloads};
@@ -26,6 +27,8 @@ use crate::terminal::notice;
 
 /// The log's name in its folder.
 const LOG_FILE: &str = "server.jsonl";
+/// The journal of `serve` unless another is named.
+const JOURNAL_DEFAULT: &str = "chitchat.db";
 /// The value for a journal that is not a file. A file of that name is `./memory`.
 const MEMORY: &str = "memory";
 /// How long to wait for a journal that another process holds, and how long between two tries.
@@ -41,9 +44,9 @@ pub(super) struct ServeArgs {
     listen: String,
 
     /// File that keeps the conversation. Created if missing; an existing conversation continues. `memory` keeps it only
-    /// until the process ends.
-    #[arg(long, value_name = "FILE | memory", env = "CHITCHAT_JOURNAL", default_value = "chitchat.db")]
-    journal: PathBuf,
+    /// until the process ends. By default chitchat.db, and for `lab` memory.
+    #[arg(long, value_name = "FILE | memory", env = "CHITCHAT_JOURNAL")]
+    journal: Option<PathBuf>,
 
     /// Folder for the log, server.jsonl. Created if missing; an existing log is appended to. SIGHUP and SIGUSR1 reopen
     /// the log.
@@ -150,10 +153,16 @@ async fn open_journal(path: PathBuf, log: PathBuf, epoch: Epoch) -> Result<Sqlit
 }
 
 impl ServeArgs {
-    pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
+    /// Serves. With a lab, `lab` is what people need to know to use it.
+    pub(super) async fn run(self, lab: Option<LabInvitation>) -> Result<(), Box<dyn Error>> {
         // From here on these end nothing.
         let reloads = Reloads::new(Hangup::Reloads)?;
         let mut config = self.config()?;
+        config.lab = lab.as_ref().map(LabInvitation::config);
+        let journal = self.journal.clone().unwrap_or_else(|| {
+            let default = if lab.is_some() { MEMORY } else { JOURNAL_DEFAULT };
+            PathBuf::from(default)
+        });
         let fewer = network::fit_open_files(&mut config)?;
         let listener = listen::bind(&self.listen).await?;
         let level = match self.log_level {
@@ -190,13 +199,16 @@ impl ServeArgs {
         tokio::spawn(async move {
             started.cancelled().await;
             notice(&invitation.to_string());
+            if let Some(lab) = lab {
+                lab.show(&invitation);
+            }
         });
         let epoch = server::new_epoch(&config.environment);
-        if self.journal == Path::new(MEMORY) {
+        if journal == Path::new(MEMORY) {
             let journal = MemoryJournal::new(epoch);
             return Ok(server::run(listener, config, Box::new(journal), shutdown).await?);
         }
-        let (path, log, now) = (self.journal, self.log_dir.join(LOG_FILE), config.environment.now);
+        let (path, log, now) = (journal, self.log_dir.join(LOG_FILE), config.environment.now);
         let recovering = async {
             let mut journal = open_journal(path, log.clone(), epoch).await?;
             let mut conversation = recover(&journal)

@@ -184,8 +184,31 @@ impl Failure {
     }
 }
 
-/// Connects. The address is checked, and the connection made, before anything is sent.
+/// A connection that adds the access secret to every request.
+pub(super) type SecretChannel = InterceptedService<Channel, Credentials>;
+
+/// Connects, to take part.
 pub(super) async fn dial(options: &Options) -> Result<Stub, Failure> {
+    let first = FirstBytes::default();
+    let (channel, encrypted) = connect_channel(options, &first).await?;
+    let client = ChitChatServiceClient::new(channel);
+    Ok(Stub { client, address: options.server.clone(), encrypted, first })
+}
+
+/// Connects, to use the lab.
+pub(super) async fn dial_lab(options: &Options) -> Result<SecretChannel, JoinError> {
+    match connect_channel(options, &FirstBytes::default()).await {
+        Ok((channel, _)) => Ok(channel),
+        Err(Failure::Fatal(error) | Failure::Mismatch(error)) => Err(error),
+        Err(Failure::Lost { why, .. }) => Err(JoinError::Unreachable { address: options.server.clone(), why }),
+        Err(Failure::Protocol(fault)) => Err(JoinError::Protocol(fault)),
+        Err(Failure::SessionOver(reason)) => Err(JoinError::Failed(reason.as_str().into())),
+    }
+}
+
+/// Connects, and says whether the connection is encrypted. The address is checked, and the connection made, before
+/// anything is sent.
+async fn connect_channel(options: &Options, first: &FirstBytes) -> Result<(SecretChannel, bool), Failure> {
     let uri = parse_address(&options.server).map_err(Failure::Fatal)?;
     let credentials = Credentials::new(options.secret.as_deref())?;
     let encrypted = uri.scheme_str() == Some("https");
@@ -203,7 +226,6 @@ pub(super) async fn dial(options: &Options) -> Result<Stub, Failure> {
             |_| unusable("the certificates to trust, the system's or the one in the file, cannot be used");
         endpoint = endpoint.tls_config(tls).map_err(faulty)?;
     }
-    let first = FirstBytes::default();
     let channel = endpoint
         .connect_timeout(options.patience)
         .http2_keep_alive_interval(PING)
@@ -215,8 +237,7 @@ pub(super) async fn dial(options: &Options) -> Result<Stub, Failure> {
             Some(why) => mismatch(&options.server, why.into()),
             None => Failure::lost(explain::of_error(&error)),
         })?;
-    let client = ChitChatServiceClient::new(InterceptedService::new(channel, credentials));
-    Ok(Stub { client, address: options.server.clone(), encrypted, first })
+    Ok((InterceptedService::new(channel, credentials), encrypted))
 }
 
 /// Opens a stream and waits for its Welcome.

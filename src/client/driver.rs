@@ -362,6 +362,7 @@ impl Driver {
             Some(Frame::Heartbeat(heartbeat)) => {
                 self.shared.lock().session.heartbeat(Sequence(heartbeat.head_sequence))?;
             }
+            Some(Frame::LabNotice(notice)) => self.shared.push(Update::Lab { faults: notice.faults }),
             // A frame of a kind that a later version has added (A11).
             None => {}
             Some(Frame::Welcome(_)) => return Err(ProtocolFault::SecondWelcome),

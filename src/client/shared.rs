@@ -144,6 +144,7 @@ impl SessionState {
                         | Update::Back { .. }
                         | Update::Waiting { .. }
                         | Update::Presence { .. }
+                        | Update::Lab { .. }
                 )
             )
         {

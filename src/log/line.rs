@@ -100,6 +100,9 @@ pub struct LogRecord<'a> {
     pub reason: Option<CowStr<'a>>,
     #[serde(borrow, default)]
     pub previous_epoch: Option<CowStr<'a>>,
+    /// What a lab does, in words.
+    #[serde(borrow, default)]
+    pub faults: Option<CowStr<'a>>,
     pub first_sequence: Option<u64>,
     pub last_sequence: Option<u64>,
     #[serde(borrow, default)]

@@ -61,6 +61,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// What callers have to know to take part.
     pub secret: Option<Secret>,
+    /// The lab, in a service that has one.
+    pub lab: Option<LabConfig>,
     /// The certificate, where connections are encrypted.
     pub tls: Option<Tls>,
     /// The wall clock and the randomness of the machine.
@@ -94,6 +96,7 @@ impl Default for Config {
             allowed: Allowed::default(),
             trusted_proxies: TrustedProxies::default(),
             secret: None,
+            lab: None,
             tls: None,
             environment: Environment::default(),
             started: CancellationToken::new(),
@@ -115,6 +118,13 @@ impl Config {
             ..self
         }
     }
+}
+
+/// Who may use the lab.
+#[derive(Clone, Debug, Default)]
+pub struct LabConfig {
+    /// What callers have to know; none where everybody may.
+    pub key: Option<Secret>,
 }
 
 /// What only the machine can give, handed in so that a test can hand in something else.

@@ -15,6 +15,8 @@ use super::core::feed::FeedReader;
 use super::core::join_body::{Handover, JoinBody};
 use super::core::token;
 use super::edge::origin::Origin;
+use super::lab::control::Lab;
+use super::lab::queues::Pass;
 use super::ops::context::ServerContext;
 use super::ops::rates::Rates;
 use crate::chat::{
@@ -49,6 +51,8 @@ pub struct Service {
     pub pages: Semaphore,
     /// What all parts of the service share.
     pub context: ServerContext,
+    /// The lab, in a service that has one.
+    pub lab: Option<Lab>,
 }
 
 /// What an event of a page is charged before the page is made, in bytes: about what one of 128 characters takes.
@@ -159,12 +163,22 @@ impl Service {
             sent: LogicalTime(request.logical_time),
         };
         self.rates.publish(self.participant(session)?, origin.address())?;
+        let _pass = self.pass_lab(session).await?;
         let receipt = self.engine.act(command).await?;
         Ok(pb::PublishResponse { sequence: receipt.sequence.0, logical_time: receipt.logical_time.0 })
     }
 
+    /// Waits until the lab, where there is one, lets a request pass.
+    async fn pass_lab(&self, session: SessionKey) -> Result<Option<Pass>, Rejection> {
+        match &self.lab {
+            Some(lab) => lab.admit(self.participant(session)?, &self.context.stopping).await,
+            None => Ok(None),
+        }
+    }
+
     async fn leave(&self, session: SessionKey, sent: LogicalTime) -> Result<pb::LeaveResponse, Rejection> {
         self.check_open()?;
+        let _pass = self.pass_lab(session).await?;
         let receipt = self.engine.act(Command::Leave { session, sent }).await?;
         Ok(pb::LeaveResponse { sequence: receipt.sequence.0, logical_time: receipt.logical_time.0 })
     }

@@ -8,11 +8,13 @@ mod build;
 mod layout;
 mod marks;
 pub mod mermaid;
+mod shades;
 pub mod shiviz;
 mod style;
 pub mod svg;
 
 pub use build::Builder;
+pub use shades::Shade;
 
 use std::collections::HashMap;
 
@@ -139,6 +141,8 @@ pub struct Chart {
     pub continuations: Vec<Arrow>,
     /// The conversation, in order.
     pub events: Vec<ChartEvent>,
+    /// The faults of a lab, in the order in which they were set.
+    pub shades: Vec<Shade>,
     /// How many records the logs lack, as they say themselves.
     pub lost: u64,
 }
@@ -180,6 +184,10 @@ impl Chart {
     pub fn part(&self, part: &Part) -> Self {
         let lane_shown = |lane: &Lane| lane.service || part.only.is_empty() || part.only.contains(&lane.name);
         let in_time = |time: u64| part.from.is_none_or(|from| time >= from) && part.to.is_none_or(|to| time <= to);
+        let shown_in_time = |shade: &Shade| {
+            part.to.is_none_or(|to| shade.from.1 <= to)
+                && part.from.zip(shade.to).is_none_or(|(from, end)| end.1 >= from)
+        };
         let lanes = Filtered::of(&self.lanes, lane_shown);
         let events = Filtered::of(&self.events, |event| in_time(event.moment.1));
         let shown = |point: &Point| in_time(point.moment.1) && lanes.place[point.lane].is_some();
@@ -192,6 +200,7 @@ impl Chart {
             lanes: lanes.kept,
             points: points.kept,
             events: events.kept,
+            shades: self.shades.iter().filter(|shade| shown_in_time(shade)).cloned().collect(),
             lost: self.lost,
         };
         for point in &mut chart.points {

@@ -6,6 +6,7 @@
 
 mod event;
 mod journal;
+mod lab;
 mod log;
 mod order;
 mod session;

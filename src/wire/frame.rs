@@ -104,6 +104,11 @@ impl Frame {
         let participant_id = participant.to_string();
         Self::new(join_response::Frame::Presence(pb::Presence { participant_id, connected }))
     }
+
+    /// What the lab does to the stream's participant, in words; empty for nothing.
+    pub fn lab_notice(faults: String) -> Self {
+        Self::new(join_response::Frame::LabNotice(pb::LabNotice { faults }))
+    }
 }
 
 impl From<Frame> for Bytes {

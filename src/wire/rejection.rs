@@ -78,6 +78,29 @@ pub enum Rejection {
     /// same message id.
     #[error("the journal is unavailable; try again")]
     JournalUnavailable,
+    /// The lab holds as many publishes of the participant as it holds of one.
+    #[error("the lab holds {publishes_held_max} publishes of this participant already; try again later")]
+    HeldByLab {
+        /// How many it holds at most.
+        publishes_held_max: usize,
+    },
+    /// The lab broke the stream.
+    #[error("the lab broke this stream; resume to continue")]
+    LabDisconnected,
+    /// The lab's key is missing or wrong.
+    #[error("the lab's key is missing or wrong: `chitchat lab` prints it when it starts; see --lab-key")]
+    LabKeyRequired,
+    /// Nobody of that name takes part.
+    #[error("no active participant is called {0}")]
+    NameUnknown(String),
+    /// A fault that cannot be set.
+    #[error("{why}")]
+    FaultInvalid {
+        /// The request's field that is at fault.
+        field: &'static str,
+        /// What it should be.
+        why: String,
+    },
 }
 
 impl Reason {
@@ -103,12 +126,14 @@ impl Reason {
             }
             Self::NameTaken => Code::AlreadyExists,
             Self::SessionUnknown | Self::SecretRequired => Code::Unauthenticated,
-            Self::HostNotAllowed | Self::OriginNotAllowed => Code::PermissionDenied,
+            Self::HostNotAllowed | Self::OriginNotAllowed | Self::LabKeyRequired => Code::PermissionDenied,
             Self::EpochChanged => Code::FailedPrecondition,
             Self::ClockOutOfRange | Self::SequenceOutOfRange => Code::OutOfRange,
             Self::RateLimited | Self::ConversationFull | Self::SlowConsumer => Code::ResourceExhausted,
             Self::Replaced => Code::Aborted,
-            Self::ShuttingDown | Self::JournalUnavailable => Code::Unavailable,
+            Self::ShuttingDown | Self::JournalUnavailable | Self::LabDisconnected => Code::Unavailable,
+            Self::NameUnknown => Code::NotFound,
+            Self::FaultInvalid => Code::InvalidArgument,
             Self::Unspecified => Code::Unknown,
         }
     }
@@ -145,12 +170,16 @@ impl Rejection {
             Self::SecretRequired => Reason::SecretRequired,
             Self::HostNotAllowed => Reason::HostNotAllowed,
             Self::OriginNotAllowed => Reason::OriginNotAllowed,
-            Self::RateLimited { .. } => Reason::RateLimited,
+            Self::RateLimited { .. } | Self::HeldByLab { .. } => Reason::RateLimited,
             Self::ConversationFull { .. } | Self::ShareTaken { .. } => Reason::ConversationFull,
             Self::SlowConsumer { .. } => Reason::SlowConsumer,
             Self::Replaced => Reason::Replaced,
             Self::ShuttingDown => Reason::ShuttingDown,
             Self::JournalUnavailable => Reason::JournalUnavailable,
+            Self::LabDisconnected => Reason::LabDisconnected,
+            Self::LabKeyRequired => Reason::LabKeyRequired,
+            Self::NameUnknown(_) => Reason::NameUnknown,
+            Self::FaultInvalid { .. } => Reason::FaultInvalid,
         }
     }
 
@@ -177,6 +206,9 @@ impl Rejection {
             Self::ShareTaken { participants_per_address_max } => {
                 vec![("participants_per_address_max", participants_per_address_max.to_string())]
             }
+            Self::HeldByLab { publishes_held_max } => {
+                vec![("publishes_held_max", publishes_held_max.to_string())]
+            }
             Self::SlowConsumer { stall } => vec![("stall_milliseconds", stall.as_millis().to_string())],
             _ => Vec::new(),
         }
@@ -189,6 +221,8 @@ impl Rejection {
             Self::Refused(Refusal::NameInvalid(_) | Refusal::NameTaken) => Some("display_name"),
             Self::Refused(Refusal::MessageIdTooLong { .. }) => Some("message_id"),
             Self::Refused(Refusal::ClockOutOfRange { .. }) => Some("logical_time"),
+            Self::NameUnknown(_) => Some("display_name"),
+            Self::FaultInvalid { field, .. } => Some(field),
             _ => None,
         }
     }
@@ -199,8 +233,9 @@ impl Rejection {
             Self::ConversationFull { .. }
             | Self::ShareTaken { .. }
             | Self::JournalUnavailable
+            | Self::HeldByLab { .. }
             | Self::ShuttingDown => Some(RETRY_SOON),
-            Self::SlowConsumer { .. } => Some(Duration::ZERO),
+            Self::SlowConsumer { .. } | Self::LabDisconnected => Some(Duration::ZERO),
             Self::RateLimited { retry_after } => Some(*retry_after),
             _ => None,
         }
@@ -253,6 +288,11 @@ mod tests {
             Rejection::Replaced,
             Rejection::ShuttingDown,
             Rejection::JournalUnavailable,
+            Rejection::HeldByLab { publishes_held_max: 16 },
+            Rejection::LabDisconnected,
+            Rejection::LabKeyRequired,
+            Rejection::NameUnknown("nobody".into()),
+            Rejection::FaultInvalid { field: "duration", why: "too long".into() },
         ] {
             let status = Status::from(rejection.clone());
             assert_eq!(Reason::of(&status), Some(rejection.reason()), "{rejection:?}");

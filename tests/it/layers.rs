@@ -27,8 +27,10 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// request, the memory that it may take and the shared context; only the gRPC adapter and the body of a Join's response
 /// know the conversation.
 const ROOMS: &[(&str, &[&str])] = &[
+    // Faults by hand stand in front of the conversation, and read where it is.
+    ("lab", &["core::feed", "http::secret"]),
     ("config", &["edge::forwarded", "edge::tls", "http::guard", "http::secret", "ops::limiter"]),
-    ("core", &["budget::memory", "edge::origin", "ops::context"]),
+    ("core", &["budget::memory", "edge::origin", "lab::control", "lab::gate", "ops::context"]),
     (
         "budget",
         &["edge::forwarded", "edge::ingress", "edge::origin", "http::headers", "ops::refusals", "ops::context"],
@@ -54,6 +56,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "core::join_body",
             "edge::forwarded",
             "edge::origin",
+            "lab::service",
             "ops::limiter",
             "ops::metrics",
             "ops::readiness",
@@ -73,6 +76,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "core::join_body",
             "core::token",
             "edge::origin",
+            "lab::control",
+            "lab::queues",
             "ops::rates",
             "ops::context",
         ],

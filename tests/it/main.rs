@@ -28,6 +28,8 @@
 //! | [`scripts`] | `chitchat send`, waiting for a service, the environment, the words for failures |
 //! | [`signals`] | signals, pipes that nobody reads, terminals without colours |
 //! | [`rotation`] | logs that are rotated while their processes write |
+//! | [`lab`] | faults by hand, each set and ended, by bytes |
+//! | [`lab_runs`] | the lab as a program: its key, its command, random faults over real clients |
 //! | [`layers`] | which module of the sources may use which |
 //! | [`evidence`] | what is said of the recorded run is what its logs say |
 //! | [`logs`] | the records of all processes, and no secret in them |
@@ -75,6 +77,8 @@ mod journal;
 mod journal_places;
 mod journal_support;
 mod kill_loop;
+mod lab;
+mod lab_runs;
 mod layers;
 mod leaving;
 mod lies;

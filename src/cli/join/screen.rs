@@ -161,6 +161,8 @@ impl Screen {
                 let what = if connected { "is back" } else { "is reconnecting" };
                 self.say(&format!("{} {what}", participant.display_name));
             }
+            Update::Lab { faults } if faults.is_empty() => self.say("the lab has ended its faults"),
+            Update::Lab { faults } => self.say(&format!("the lab: {faults}")),
             Update::NotKept { why } => self.say(&format!(
                 "cannot keep the session any longer ({why}): if this client is killed, it will join anew"
             )),

@@ -94,6 +94,18 @@ pub enum ServerRecord<'a> {
         /// The participants whose streams they are.
         participant_ids: Vec<String>,
     },
+    /// The faults that a lab sets on a participant, or on the writer, have changed.
+    FaultChanged {
+        /// Whom it is about.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// The first event that the change applies to.
+        sequence: u64,
+        /// What is in force now, in words; empty for nothing.
+        faults: Text<'a>,
+        /// `SET`, `DISCONNECTED`, `RELEASED`, `CLEARED` or `EXPIRED`.
+        reason: Text<'a>,
+    },
     /// A request was refused.
     RequestRefused {
         /// Whom it is about.

@@ -222,6 +222,14 @@ impl FeedReader {
         self.woken.changed().await.is_ok()
     }
 
+    /// The newest committed event, and whether a participant is on the roster as of it. What is published later counts
+    /// as [`changed`](Self::changed).
+    pub fn look(&mut self, participant: ParticipantId) -> (Sequence, bool) {
+        self.woken.mark_unchanged();
+        let published = self.published.borrow();
+        (published.conversation.head(), published.conversation.member(participant).is_some())
+    }
+
     /// The newest committed event.
     pub fn head(&self) -> Sequence {
         self.published.borrow().conversation.head()

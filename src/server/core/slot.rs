@@ -80,11 +80,11 @@ impl Sender {
         })
     }
 
-    /// There is no more to come: Ok where the participant has left. A stream that was replaced, or whose connection
-    /// takes nothing, does not deliver the rest: its client resumes after what it has.
+    /// There is no more to come: Ok where the participant has left. A stream that was replaced, that the lab broke, or
+    /// whose connection takes nothing, does not deliver the rest: its client resumes after what it has.
     pub fn end(self, end: Result<(), Rejection>) {
         let mut slot = lock(&self.0);
-        if matches!(end, Err(Rejection::Replaced | Rejection::SlowConsumer { .. })) {
+        if matches!(end, Err(Rejection::Replaced | Rejection::LabDisconnected | Rejection::SlowConsumer { .. })) {
             slot.frames = VecDeque::new();
         }
         slot.end = Some(end);

@@ -19,6 +19,8 @@ use super::presence::PresenceCursor;
 use super::slot::{self, Delivery, Sender};
 use crate::chat::{ParticipantId, Sequence};
 use crate::journal::{Epoch, History};
+use crate::server::lab::control::Lab;
+use crate::server::lab::gate::{Passage, StreamGate};
 use crate::server::ops::context::ServerContext;
 use crate::wire::{Frame, Rejection};
 
@@ -43,6 +45,8 @@ pub struct StreamContext {
     pub stall: Duration,
     /// What all parts of the service share.
     pub server: ServerContext,
+    /// Faults for this participant, in a service that has a lab.
+    pub lab: Option<Lab>,
 }
 
 /// Why a stream ended.
@@ -69,6 +73,8 @@ pub struct Stream {
     handed_over: Instant,
     heartbeat: Pin<Box<Sleep>>,
     slot: Sender,
+    /// None without a lab.
+    gate: Option<StreamGate>,
 }
 
 /// Whether there is more to come.
@@ -89,6 +95,7 @@ impl Stream {
         let (slot, delivery) = slot::new();
         let presence = PresenceCursor::new(participant, head);
         let (catches_up_at, handed_over) = (Some(head), Instant::now());
+        let gate = context.lab.as_ref().map(|lab| StreamGate::new(lab, participant));
         let heartbeat = Box::pin(sleep(context.heartbeat));
         (
             Self {
@@ -101,6 +108,7 @@ impl Stream {
                 handed_over,
                 heartbeat,
                 slot,
+                gate,
             },
             delivery,
         )
@@ -126,22 +134,68 @@ impl Stream {
     }
 
     async fn deliver(&mut self, welcome: Frame) -> StreamEnd {
+        if self.gate.is_some()
+            && let Err(end) = self.wait_while_silent().await
+        {
+            return end;
+        }
         let mut step = self.hand_over(vec![welcome]).await;
         loop {
             match step {
-                Ok(More::Yes) => step = self.step().await,
+                Ok(More::Yes) if self.gate.is_some() => step = self.gated_step().await,
+                Ok(More::Yes) => step = self.step(BATCH_FRAMES).await,
                 Ok(More::No) => return StreamEnd::Left,
                 Err(end) => return end,
             }
         }
     }
 
-    async fn step(&mut self) -> Result<More, StreamEnd> {
-        match self.context.reader.after(self.position, &mut self.presence, BATCH_FRAMES) {
+    /// What the lab lets pass now. It does not touch a participant that has left.
+    fn look(&mut self) -> Passage {
+        let (head, is_active) = self.context.reader.look(self.participant);
+        match &mut self.gate {
+            Some(gate) if is_active => gate.look(self.position, head, Instant::now()),
+            _ => Passage::Open,
+        }
+    }
+
+    /// The Welcome, too, is lost on a broken network.
+    async fn wait_while_silent(&mut self) -> Result<More, StreamEnd> {
+        while self.gate.as_mut().is_some_and(StreamGate::is_silent) {
+            self.context.reader.look(self.participant);
+            self.wait_silently().await?;
+        }
+        Ok(More::Yes)
+    }
+
+    /// A step as far as the lab lets pass. While the lab holds something back the stream waits here and not at the
+    /// slot, so its reader does not count as stalled.
+    async fn gated_step(&mut self) -> Result<More, StreamEnd> {
+        match self.look() {
+            Passage::Open => self.step(BATCH_FRAMES).await,
+            Passage::UpTo(limit) if limit > self.position => {
+                let most = usize::try_from(limit.0 - self.position.0).unwrap_or(BATCH_FRAMES);
+                self.step(most.min(BATCH_FRAMES)).await
+            }
+            Passage::UpTo(_) => self.idle().await,
+            Passage::Silent => self.wait_silently().await,
+            Passage::Notice(frame) => self.hand_over(vec![frame]).await,
+            Passage::Broken => Err(StreamEnd::Rejected(Rejection::LabDisconnected)),
+        }
+    }
+
+    /// Takes what follows the position, up to so many events.
+    async fn step(&mut self, most: usize) -> Result<More, StreamEnd> {
+        match self.context.reader.after(self.position, &mut self.presence, most) {
             Found::News { entries, presence } => self.send(entries, presence).await,
             Found::Lagged => {
                 let head = self.context.reader.head();
-                let events = self.context.history.read(self.position, JOURNAL_EVENTS).await.map_err(unreadable)?;
+                let events = self
+                    .context
+                    .history
+                    .read(self.position, JOURNAL_EVENTS.min(most))
+                    .await
+                    .map_err(unreadable)?;
                 if events.is_empty() {
                     return Err(unreadable("it lacks events that have been told"));
                 }
@@ -152,15 +206,18 @@ impl Stream {
                 drop(events);
                 self.send(entries, Vec::new()).await
             }
-            Found::Nothing => {
-                let mut due = Vec::new();
-                self.note_caught_up(&mut due);
-                if !due.is_empty() {
-                    return self.hand_over(due).await;
-                }
-                self.wait().await
-            }
+            Found::Nothing => self.idle().await,
         }
+    }
+
+    /// Waits for news, and sends what is due without them.
+    async fn idle(&mut self) -> Result<More, StreamEnd> {
+        let mut due = Vec::new();
+        self.note_caught_up(&mut due);
+        if !due.is_empty() {
+            return self.hand_over(due).await;
+        }
+        self.wait().await
     }
 
     /// Waits for news, or for the time of a heartbeat. The timer stays armed through the events of a lively
@@ -173,6 +230,7 @@ impl Stream {
                 true => Ok(More::Yes),
                 false => Err(StreamEnd::Rejected(Rejection::ShuttingDown)),
             },
+            () = gate_changed(&mut self.gate), if self.gate.is_some() => Ok(More::Yes),
             () = self.heartbeat.as_mut() => {
                 if Instant::now() >= due {
                     self.heartbeat.as_mut().reset(Instant::now() + self.context.heartbeat);
@@ -181,6 +239,17 @@ impl Stream {
                 self.heartbeat.as_mut().reset(due);
                 Ok(More::Yes)
             }
+        }
+    }
+
+    /// Waits for news without any heartbeat.
+    async fn wait_silently(&mut self) -> Result<More, StreamEnd> {
+        tokio::select! {
+            is_open = self.context.reader.changed() => match is_open {
+                true => Ok(More::Yes),
+                false => Err(StreamEnd::Rejected(Rejection::ShuttingDown)),
+            },
+            () = gate_changed(&mut self.gate) => Ok(More::Yes),
         }
     }
 
@@ -233,6 +302,14 @@ impl Stream {
             Ok(Err(slot::ConnectionClosed)) => Err(StreamEnd::Disconnected),
             Err(_) => Err(StreamEnd::Rejected(Rejection::SlowConsumer { stall })),
         }
+    }
+}
+
+/// Waits until the lab lets something else pass; without a lab, for ever.
+async fn gate_changed(gate: &mut Option<StreamGate>) {
+    match gate {
+        Some(gate) => gate.changed().await,
+        None => std::future::pending().await,
     }
 }
 

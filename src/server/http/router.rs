@@ -24,14 +24,16 @@ use crate::server::config::Config;
 use crate::server::core::join_body;
 use crate::server::edge::forwarded::TrustedProxies;
 use crate::server::edge::origin::{Origin, Peer, Proxied, Transport};
+use crate::server::lab::service::LabApi;
 use crate::server::ops::context::ServerContext;
 use crate::server::ops::metrics::{ExpositionFormat, Metrics};
 use crate::server::ops::readiness::Readiness;
 use crate::server::ops::refusals;
 use crate::server::service::Service;
 use crate::wire::codec::REQUEST_BYTES_BUFFERED_MAX;
-use crate::wire::service::FILE_DESCRIPTOR_SET;
 use crate::wire::service::chit_chat_service_server::{ChitChatServiceServer, SERVICE_NAME};
+use crate::wire::service::lab_service_server::{LabServiceServer, SERVICE_NAME as LAB_SERVICE_NAME};
+use crate::wire::service::{FILE_DESCRIPTOR_SET, LAB_FILE_DESCRIPTOR_SET};
 use crate::wire::{Reason, Rejection};
 
 /// The methods of the page and of the operators' paths.
@@ -40,9 +42,14 @@ const READ_METHODS: &str = "GET, HEAD, OPTIONS";
 const CALL_METHODS: &str = "POST, OPTIONS";
 
 /// All routes, and the reporter of grpc.health.v1. Checks that apply to every request are the outermost layers.
-pub fn router(service: Service, config: &Config, context: &ServerContext) -> (Router, HealthReporter) {
+pub fn router(
+    service: Service,
+    lab: Option<LabApi>,
+    config: &Config,
+    context: &ServerContext,
+) -> (Router, HealthReporter) {
     let auth = config.secret.clone().map(|secret| SecretAuth::new(secret, context.clone()));
-    let (endless, reporter) = health_and_reflection(context, auth.as_ref());
+    let (endless, reporter) = health_and_reflection(context, auth.as_ref(), lab.is_some());
     let metrics = Router::new().route("/metrics", get(measure).with_state(context.metrics.clone()));
     let readable = Router::new()
         .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
@@ -50,7 +57,7 @@ pub fn router(service: Service, config: &Config, context: &ServerContext) -> (Ro
         .merge(ask_for_secret(metrics, auth.as_ref()))
         .merge(page::routes())
         .route_layer(middleware::from_fn(answer_options));
-    let router = chat(service, auth.as_ref(), context)
+    let router = chat(service, lab, auth.as_ref(), context)
         .merge(endless)
         .route_layer(middleware::from_fn_with_state(config.request_time, deadline::keep))
         .route_layer(middleware::from_fn(headers::shorten_message))
@@ -67,13 +74,20 @@ pub fn router(service: Service, config: &Config, context: &ServerContext) -> (Ro
     (router, reporter)
 }
 
-fn chat(service: Service, auth: Option<&Arc<SecretAuth>>, context: &ServerContext) -> Router {
+fn chat(service: Service, lab: Option<LabApi>, auth: Option<&Arc<SecretAuth>>, context: &ServerContext) -> Router {
     let chat = ChitChatServiceServer::new(service)
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX);
-    let routes = Router::new()
+    let mut routes = Router::new()
         .route_service(&format!("/{SERVICE_NAME}/{{method}}"), chat)
-        .route_layer(middleware::from_fn(join_body::replace_body))
+        .route_layer(middleware::from_fn(join_body::replace_body));
+    if let Some(lab) = lab {
+        let lab = LabServiceServer::new(lab)
+            .accept_compressed(CompressionEncoding::Gzip)
+            .max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX);
+        routes = routes.route_service(&format!("/{LAB_SERVICE_NAME}/{{method}}"), lab);
+    }
+    let routes = routes
         .route_layer(middleware::from_fn(give_reason))
         .route_layer(middleware::from_fn_with_state(context.clone(), note_refusals));
     ask_for_secret(routes, auth)
@@ -88,13 +102,18 @@ fn ask_for_secret(routes: Router, auth: Option<&Arc<SecretAuth>>) -> Router {
 }
 
 /// Health is public, since load balancers need it. Reflection requires the access secret.
-fn health_and_reflection(context: &ServerContext, auth: Option<&Arc<SecretAuth>>) -> (Router, HealthReporter) {
+fn health_and_reflection(
+    context: &ServerContext,
+    auth: Option<&Arc<SecretAuth>>,
+    has_lab: bool,
+) -> (Router, HealthReporter) {
+    let descriptors = if has_lab { LAB_FILE_DESCRIPTOR_SET } else { FILE_DESCRIPTOR_SET };
     let (reporter, health) = tonic_health::server::health_reporter();
     let health =
         health.accept_compressed(CompressionEncoding::Gzip).max_decoding_message_size(REQUEST_BYTES_BUFFERED_MAX);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(descriptors)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let made = "the descriptors were made by the compiler";

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Arrow, Chart, ChartEvent, Lane, Moment, Point, Role};
+use super::{Arrow, Chart, ChartEvent, Lane, Moment, Point, Role, shades};
 use crate::trace::model::{Act, Model, Step};
 use crate::trace::record::{LineRef, LogRecord, LoggedKind, Who, digest};
 use crate::trace::verify::InputError;
@@ -147,12 +147,15 @@ impl Builder {
                     let moment = self.chart.points[*last].moment;
                     self.put(file, true, moment, Role::Crash, "the service was killed".into());
                 }
+                shades::end_all(&mut self.chart.shades, (epoch, time));
                 self.put(file, true, (epoch, time), Role::Start, "the service starts".into());
             }
             "server_stopped" if self.processes.insert((epoch, record.at, false)) => {
+                shades::end_all(&mut self.chart.shades, (epoch, time));
                 self.put(file, true, (epoch, time), Role::Stop, "the service stops".into());
             }
             "join_broadcast" | "leave_broadcast" | "message_broadcast" => self.broadcast(epoch, file, record),
+            "fault_changed" if file == line.file => shades::take(&mut self.chart.shades, (epoch, time), record),
             _ => {}
         }
     }

@@ -87,6 +87,11 @@ impl Layout {
         self.row(self.rows.get(&moment).copied().unwrap_or(0))
     }
 
+    /// The place of the last moment that is shown up to this one; that of the first where it is before all.
+    pub(super) fn y_up_to(&self, moment: Moment) -> f64 {
+        self.row(self.rows.range(..=moment).next_back().map_or(0, |(_, row)| *row))
+    }
+
     fn row(&self, row: usize) -> f64 {
         let named = (row / ROWS_NAMED).min(self.names_between());
         TOP + ROW * row as f64 + NAMES * named as f64

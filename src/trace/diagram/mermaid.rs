@@ -24,8 +24,14 @@ pub fn text(chart: &Chart) -> String {
     let arrows = ArrowIndex::by(chart);
     let mut order: Vec<usize> = (0..chart.points.len()).collect();
     order.sort_by_key(|index| (chart.points[*index].moment, *index));
+    let mut shades = chart.shades.iter().peekable();
     for index in order {
         let point = &chart.points[index];
+        while let Some(shade) = shades.next_if(|shade| shade.from < point.moment) {
+            for lane in shade.lanes(chart) {
+                say(format!("Note over P{lane}: the lab, {}", escaped(&shade.words)));
+            }
+        }
         let lane = point.lane;
         match point.role {
             Role::Broadcast => broadcast(chart, index, &arrows, &mut say),

@@ -42,7 +42,8 @@ text{font-size:12px}.title{font-size:17px;font-weight:600}\
 .dot{fill:currentColor;stroke-width:1.2}.box{fill:currentColor}.ring{stroke:currentColor;stroke-width:1.6}\
 .pill{fill:currentColor;fill-opacity:.13}.bad{stroke-width:2.4;stroke-linecap:round;fill:none}\
 .cross{stroke-width:1.6;fill:none}.crosstext{font-size:10.5px;font-weight:600}\
-.epoch{stroke-width:1;stroke-dasharray:8 4}";
+.epoch{stroke-width:1;stroke-dasharray:8 4}\
+.fault{fill-opacity:.16}.faulttext{font-size:9px;paint-order:stroke;stroke-width:3px;stroke-linejoin:round}";
 
 /// The colours on a light or on a dark background.
 struct Theme {
@@ -102,7 +103,7 @@ impl Theme {
             "svg{{background:{paper}}}.paper,.ring,.inbox{{fill:{paper}}}.dot,.time,.off{{stroke:{paper}}}\
              text,.stamp{{fill:{ink}}}.c{{color:{ink}}}\
              .sub,.axis,.time,.nolog,.key,.quiet,.backhead{{fill:{soft}}}.life,.back,.epoch{{stroke:{soft}}}\
-             .guide,.gone{{stroke:{line}}}.bad{{stroke:{bad}}}.cross{{stroke:{mark}}}.crosstext{{fill:{mark}}}\
+             .guide,.gone{{stroke:{line}}}.bad{{stroke:{bad}}}.cross{{stroke:{mark}}}.crosstext,.fault,.faulttext{{fill:{mark}}}.faulttext{{stroke:{paper}}}\
              .name,.said{{fill:currentColor}}.inbox{{fill:{paper}}}"
         );
         for (index, (hue, darker)) in HUES.iter().enumerate() {

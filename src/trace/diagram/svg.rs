@@ -12,6 +12,8 @@ use crate::trace::record::LoggedKind;
 const LINE_SHOWN: usize = 54;
 /// How many letters of a name the transcript shows.
 const NAME_SHOWN: usize = 16;
+/// How wide the shade of a fault is.
+const SHADE: f64 = 30.0;
 /// How wide a letter of a lifeline's name is at most, in most fonts.
 const LETTER: f64 = 9.2;
 
@@ -21,6 +23,7 @@ pub fn text(chart: &Chart) -> String {
     let mut picture = Picture { lane_colour: colours(chart, &layout), layout, chart, out: String::new() };
     picture.open();
     picture.axis();
+    picture.shades();
     picture.lifelines();
     picture.arrows();
     picture.continuations();
@@ -130,6 +133,27 @@ impl Picture<'_> {
                 self.band(lane, Some(begin), Some(end));
             }
             self.offline(lane, &own);
+        }
+    }
+
+    /// Where a lab's faults were in force.
+    fn shades(&mut self) {
+        for shade in &self.chart.shades {
+            let from = self.layout.y_up_to(shade.from) + ROW * 0.4;
+            let to = shade.to.map_or(self.layout.bottom() - ROW, |to| self.layout.y_up_to(to) + ROW * 0.6);
+            for lane in shade.lanes(self.chart) {
+                let (left, height) = (self.layout.x(lane) - SHADE / 2.0, (to - from).max(ROW));
+                let words = xml(&format!("{}, by the lab: {}", shade.name, shade.words));
+                draw!(
+                    self,
+                    r#"<g><title>{words}</title><rect class="fault" x="{left:.1}" y="{from:.1}" width="{SHADE}" height="{height:.1}"/>"#
+                );
+                for (line, words) in shade.words.split(", ").enumerate() {
+                    let (x, y) = (left + SHADE + 3.0, from + 9.0 + 10.0 * line as f64);
+                    draw!(self, r#"<text class="faulttext" x="{x:.1}" y="{y:.1}">{}</text>"#, xml(words));
+                }
+                self.out.push_str("</g>\n");
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use super::event::{
     CopyConflict, Irregular, LoggedConnection, LoggedEvent, Lookup, PreviousEpoch, REQUESTED, ServiceStart,
     is_valid,
 };
+use super::lab::HeldBack;
 use super::order::Order;
 use super::streams::{StreamGap, Streams};
 
@@ -70,6 +71,7 @@ pub struct LoggedJournal {
     pub strayed: Vec<(LineRef, Who, u64, u64)>,
     streams: Streams,
     connections: HashMap<Who, LoggedConnection>,
+    held_back: HeldBack,
     /// When each process of the service ended that has, or its log had a hole.
     ends: Vec<i64>,
     /// How many records the logs of the service say they lack.
@@ -105,6 +107,7 @@ impl LoggedJournal {
             strayed: Vec::new(),
             streams: Streams::default(),
             connections: HashMap::default(),
+            held_back: HeldBack::default(),
             ends: Vec::new(),
             lost: 0,
             last_at: i64::MIN,
@@ -207,6 +210,11 @@ impl LoggedJournal {
         connection.ended.into_iter().chain(process).min()
     }
 
+    /// Since when no lab holds a participant's deliveries back; none where one does.
+    pub fn free_since(&self, who: Who) -> Option<i64> {
+        self.held_back.free_since(who)
+    }
+
     /// Fills in an event that the service's logs lack, from a delivery.
     pub fn fill_in(&mut self, sequence: u64, line: LineRef, record: &LogRecord<'_>) {
         if let Some(event) = self.read(line, record) {
@@ -263,6 +271,7 @@ impl LoggedJournal {
                     connection.ended = Some(record.at);
                 }
             }
+            "fault_changed" => self.held_back.take(who(record), record),
             "event_delivered" => self.delivered(line, record),
             "server_stopping" => {
                 self.server_at = record.at;
@@ -284,6 +293,7 @@ impl LoggedJournal {
 
     fn started(&mut self, line: LineRef, record: &LogRecord<'_>) {
         self.process_ended();
+        self.held_back.started(record.at);
         self.streams.start(line.file);
         // It has looked into its journal, and says where that ends.
         self.torn = false;

@@ -158,7 +158,12 @@ fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut Ru
         return rule.caveat(holes::unknown_how_far(session, next));
     };
     let title = session.title();
-    if !was_there(journal, session, who, missed.at) {
+    let Some(free_since) = journal.free_since(who) else {
+        return rule.caveat(format!(
+            "{title} has got {got} of {head} events: the lab held the rest back when the logs end"
+        ));
+    };
+    if !was_there(journal, session, who, missed.at.max(free_since)) {
         let why = format!(
             "{title} has got {got} of {head} events: its connection, or its log, ended before it could get more"
         );

@@ -194,8 +194,13 @@ impl ServerProgram {
     }
 
     pub fn start_on(listen: &str, options: &[&str]) -> Self {
+        Self::start_command("serve", listen, options)
+    }
+
+    /// A service by another command than `serve`.
+    pub fn start_command(command: &str, listen: &str, options: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
-        let mut arguments = vec!["serve", "--listen", listen, "--log-dir", folder.path().to_str().unwrap()];
+        let mut arguments = vec![command, "--listen", listen, "--log-dir", folder.path().to_str().unwrap()];
         arguments.extend(options);
         let program = Program::start(&arguments, &[]);
         // The record is in the file before it is on standard error.

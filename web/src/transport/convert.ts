@@ -28,6 +28,7 @@ export function toFrame(response: JoinResponse): Frame {
       return { type: "heartbeat" };
     case "presence":
       return { type: "presence", participantId: frame.value.participantId, connected: frame.value.connected };
+    case "labNotice":
     case undefined:
       return { type: "unknown" };
   }

@@ -1,0 +1,71 @@
+//! What a lab tells people when it starts.
+
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+
+use crate::cli::listen::Invitation;
+use crate::server::{LabConfig, Secret, SecretFault};
+use crate::terminal::{self, notice};
+
+/// What people need to use the lab.
+pub(in crate::cli) struct LabInvitation {
+    /// None where everybody may use it.
+    key: Option<String>,
+    secret: Option<Secret>,
+}
+
+impl LabInvitation {
+    /// For a lab with this key, or with none for everybody.
+    pub(in crate::cli) fn new(key: Option<String>) -> Result<Self, SecretFault> {
+        let secret = key.as_deref().map(Secret::parse).transpose()?;
+        Ok(Self { key, secret })
+    }
+
+    /// The same for the service.
+    pub(in crate::cli) fn config(&self) -> LabConfig {
+        LabConfig { key: self.secret.clone() }
+    }
+
+    /// Tells people: the teacher's URL, the command, and for phones a QR code of the address where it can be reached
+    /// from the network. The code leaves out the key: it is for everybody.
+    pub(in crate::cli) fn show(&self, invitation: &Invitation) {
+        let url = invitation.url();
+        let option = match &self.key {
+            Some(key) => {
+                notice(&format!("Teacher, with the lab's key: {url}/#lab-key={key}"));
+                format!(" --lab-key {key}")
+            }
+            None => String::new(),
+        };
+        notice(&format!("Set faults with: chitchat fault --server {url}{option} NAME --hold deliveries"));
+        if let Some(code) = invitation.network_url().and_then(|url| qr_code(&url)) {
+            terminal::write_stderr(code.into_bytes());
+        }
+    }
+}
+
+/// A QR code as text, with the URL below it. None where the URL is too long for one.
+fn qr_code(url: &str) -> Option<String> {
+    let code = QrCode::new(url).ok()?;
+    let code = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
+    Some(format!("{code}\n{url}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// C12: the code is square, and has a margin.
+    #[test]
+    fn a_qr_code_is_a_square_of_half_blocks() {
+        let code = qr_code("http://192.0.2.1:50051").unwrap();
+        let lines: Vec<&str> = code.lines().collect();
+        let (url, rows) = lines.split_last().unwrap();
+        assert_eq!(*url, "http://192.0.2.1:50051");
+        let width = rows[0].chars().count();
+        assert!(rows.iter().all(|row| row.chars().count() == width));
+        assert_eq!(rows.len(), width.div_ceil(2));
+        assert!(rows[0].chars().all(|c| c == '\u{2588}'), "the margin is light: {:?}", rows[0]);
+        assert!(code.chars().all(|c| " \n\u{2580}\u{2584}\u{2588}".contains(c) || c.is_ascii()));
+    }
+}

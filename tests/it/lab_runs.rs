@@ -1,0 +1,214 @@
+//! The lab as a program: its key, its command, and faults over real clients, judged by `chitchat verify`.
+
+use std::path::Path;
+
+use crate::support::{Client, Ended, Program, ServerProgram};
+
+/// A service with a lab, and its key.
+struct Lab {
+    server: ServerProgram,
+    key: String,
+}
+
+impl Lab {
+    fn start(options: &[&str]) -> Self {
+        let server = ServerProgram::start_command("lab", "127.0.0.1:0", options);
+        let line = server.program.notice("lab-key=");
+        let key = line.split_once("lab-key=").unwrap().1.trim().to_owned();
+        Self { server, key }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.server.address)
+    }
+
+    fn run(&self, key: &str, arguments: &[&str]) -> Ended {
+        let url = self.url();
+        Program::run(&[&["fault", "--server", &url, "--lab-key", key], arguments].concat(), &[])
+    }
+
+    /// Runs `chitchat fault`, which succeeds.
+    #[track_caller]
+    fn fault(&self, arguments: &[&str]) -> Vec<String> {
+        self.run(&self.key, arguments).succeeded().output
+    }
+}
+
+/// K7, C12: the key is printed in the teacher's URL, needed for every call, and in no log; nothing listens on the
+/// network, so there is no QR code.
+#[test]
+fn key() {
+    let lab = Lab::start(&[]);
+    let _alice = lab.server.join("alice");
+    for (key, named) in [("wrong", "--lab-key"), (&lab.key, "NAME: no active participant is called bob")] {
+        let ended = lab.run(key, &["bob", "--pause"]);
+        assert_eq!((ended.code, ended.errors.contains(named)), (Some(1), true), "{ended:?}");
+    }
+    assert_eq!(lab.fault(&["--list"]), ["alice: no fault"]);
+    let log = std::fs::read_to_string(lab.server.log_folder().join("server.jsonl")).unwrap();
+    assert!(!log.contains(&lab.key));
+}
+
+/// K7: with --lab-open there is no key; `fault` at a service of `serve` says that there is no lab.
+#[test]
+fn open_lab_and_no_lab() {
+    let open = ServerProgram::start_command("lab", "127.0.0.1:0", &["--lab-open"]);
+    let url = format!("http://{}", open.address);
+    let line = open.program.notice("Set faults with: ");
+    assert!(!line.contains("--lab-key"), "{line}");
+    Program::run(&["fault", "--server", &url, "--clear"], &[]).succeeded();
+    let plain = ServerProgram::start(&[]);
+    let url = format!("http://{}", plain.address);
+    let ended = Program::run(&["fault", "--server", &url, "--clear"], &[]);
+    assert!(ended.code == Some(1) && ended.errors.contains("has no lab"), "{ended:?}");
+}
+
+/// C12: a service that can be reached from the network shows a QR code.
+#[test]
+fn qr_code() {
+    let lab = ServerProgram::start_command("lab", "0.0.0.0:0", &["--lab-open"]);
+    lab.program.notice("\u{2588}\u{2588}\u{2588}\u{2588}\u{2588}");
+}
+
+/// C1: wrong values are refused before anything is asked, and the option is named.
+#[test]
+fn wrong_options() {
+    for (arguments, named) in [
+        (&["fault"][..], "NAME"),
+        (&["fault", "alice", "--hold", "everything"], "--hold"),
+        (&["fault", "alice", "--cut", "none"], "--cut"),
+        (&["fault", "alice", "--delay", "31s"], "--delay"),
+        (&["fault", "alice", "--jitter", "soon"], "--jitter"),
+        (&["fault", "alice", "--pause", "--for", "11min"], "--for"),
+        (&["fault", "alice", "--for", "1s"], "--hold"),
+        (&["fault", "alice", "--release", "0"], "--release"),
+        (&["fault", "alice", "--release", "all", "--pause"], "--release"),
+        (&["fault", "alice", "--stop-writer", "1s"], "--stop-writer"),
+        (&["fault", "--stop-writer", "2min"], "--stop-writer"),
+        (&["fault", "--clear", "--pause", "alice"], "--clear"),
+    ] {
+        let ended = Program::run(arguments, &[]);
+        assert!(ended.code == Some(2) && ended.errors.contains(named), "{arguments:?}: {ended:?}");
+    }
+}
+
+/// K2, G1: who is held sees it; the log says who, what and from which event on.
+#[test]
+fn a_held_client_is_told_and_the_change_is_recorded() {
+    let lab = Lab::start(&[]);
+    let (mut alice, mut bob) = (lab.server.join("alice"), lab.server.join("bob"));
+    alice.program.until("bob joined");
+    let lines = lab.fault(&["alice", "--hold", "deliveries", "--for", "5min"]);
+    assert!(lines[0].starts_with("alice: deliveries held, ends in "), "{lines:?}");
+    alice.program.notice("the lab: deliveries held");
+    bob.program.type_line("hello");
+    bob.program.until("hello");
+    let lines = lab.fault(&["--list"]);
+    assert!(lines[0].ends_with("1 deliveries held"), "{lines:?}");
+    lab.fault(&["alice", "--release", "1"]);
+    alice.program.until("hello");
+    lab.fault(&["--clear"]);
+    alice.program.notice("the lab has ended its faults");
+    let records = lab.server.records();
+    let changes: Vec<_> = records.iter().filter(|record| record["event"] == "fault_changed").collect();
+    let told = |n: usize| ["display_name", "faults", "reason"].map(|field| changes[n][field].as_str().unwrap());
+    assert_eq!(told(0), ["alice", "deliveries held", "SET"]);
+    assert_eq!(told(1), ["alice", "deliveries held", "RELEASED"]);
+    assert_eq!(told(2), ["alice", "", "CLEARED"]);
+    assert_eq!((changes[0]["sequence"].as_u64(), changes[2]["sequence"].as_u64()), (Some(3), Some(4)));
+    // The picture shades alice's lifeline, once, and names the fault.
+    for (format, shade) in [
+        ("svg", "<g><title>alice, by the lab: deliveries held</title><rect class=\"fault\""),
+        ("mermaid", ": the lab, deliveries held"),
+    ] {
+        let diagram = [&["diagram", "--format", format][..], &logs(lab.server.log_folder())].concat();
+        let picture = Program::run(&diagram, &[]).succeeded().output.join("\n");
+        assert_eq!(picture.matches(shade).count(), 1, "{picture}");
+    }
+    assert_eq!((alice.quit().code, bob.quit().code), (Some(0), Some(0)));
+}
+
+/// K1, V14: logs that end while a participant is held are no violation, and say why.
+#[test]
+fn logs_that_end_during_a_hold() {
+    let lab = Lab::start(&[]);
+    let (mut alice, mut bob) = (lab.server.join("alice"), lab.server.join("bob"));
+    alice.program.until("bob joined");
+    lab.fault(&["alice", "--hold", "deliveries", "--for", "10min"]);
+    alice.program.notice("the lab: deliveries held");
+    bob.program.type_line("hello");
+    bob.program.until("hello");
+    let arguments = [&["verify"][..], &logs(lab.server.log_folder())].concat();
+    let ended = Program::run(&arguments, &[]).succeeded();
+    let output = ended.output.join("\n");
+    assert!(output.contains("alice (p1) has got 2 of 3 events: the lab held"), "{output}");
+    lab.fault(&["--clear"]);
+    alice.program.until("hello");
+    assert_eq!((alice.quit().code, bob.quit().code), (Some(0), Some(0)));
+}
+
+/// The logs in a folder.
+fn logs(folder: &Path) -> Vec<&'static str> {
+    let logs = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path().display().to_string());
+    logs.filter(|path| path.ends_with(".jsonl")).map(|path| &*path.leak()).collect()
+}
+
+/// A sequence of choices that looks random and is the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        // Knuth's MMIX generator.
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) as usize % sides
+    }
+}
+
+/// K1, V1 to V14: whatever mix of faults, with a client that is killed and resumes in between: when they have ended
+/// everybody has everything, once and in order.
+#[test]
+fn random_faults() {
+    const FAULTS: [&[&str]; 10] = [
+        &["--hold", "deliveries"],
+        &["--hold", "publishes"],
+        &["--hold", "both", "--delay", "10ms"],
+        &["--cut", "deliveries"],
+        &["--cut", "publishes"],
+        &["--delay", "20ms", "--jitter", "40ms"],
+        &["--delay", "30ms", "--delay-of", "publishes", "--disconnect"],
+        &["--pause"],
+        &["--disconnect"],
+        &["--release", "1"],
+    ];
+    let names = ["alice", "bob", "carol"];
+    for seed in 1..=3 {
+        let (lab, mut dice) = (Lab::start(&[]), Dice(seed));
+        let mut clients: Vec<Client> = names.iter().map(|name| lab.server.join(name)).collect();
+        for round in 0..12 {
+            let whom = dice.roll(names.len());
+            let fault = FAULTS[dice.roll(FAULTS.len())];
+            let time: &[&str] = if fault[0] == "--release" { &[] } else { &["--for", "300ms"] };
+            lab.fault(&[&[names[whom]], fault, time].concat());
+            for (client, name) in clients.iter_mut().zip(names) {
+                client.program.type_line(format!("{name} {round}"));
+            }
+            if dice.roll(6) == 0 {
+                let killed = dice.roll(names.len());
+                clients[killed].program.signal("KILL");
+                clients[killed].program.end();
+                clients[killed] = lab.server.join(names[killed]);
+            }
+        }
+        lab.fault(&["--clear"]);
+        // Each sees the last words of all: what came before them has come, in order, or verify will say so.
+        for client in &mut clients {
+            client.program.type_line("done");
+        }
+        for client in &clients {
+            for _ in names {
+                client.program.until(": done");
+            }
+        }
+        assert!(clients.iter_mut().all(|client| client.quit().code == Some(0)));
+    }
+}
