@@ -21,7 +21,7 @@ pub mod pb {
 
 /// The server of the same service, as generated.
 #[allow(missing_docs)]
-pub(crate) mod service {
+pub mod service {
     include!(concat!(env!("OUT_DIR"), "/server/chitchat.v1.rs"));
 
     /// The service as data, for reflection, without the lab.
