@@ -34,7 +34,7 @@ impl Lab {
     }
 }
 
-/// K7, C12: the key is printed in the teacher's URL, needed for every call, and in no log; nothing listens on the
+/// K7, C13: the key is printed in the teacher's URL, needed for every call, and in no log; nothing listens on the
 /// network, so there is no QR code.
 #[test]
 fn key() {
@@ -63,7 +63,7 @@ fn open_lab_and_no_lab() {
     assert!(ended.code == Some(1) && ended.errors.contains("has no lab"), "{ended:?}");
 }
 
-/// C12: a service that can be reached from the network shows a QR code.
+/// C13: a service that can be reached from the network shows a QR code.
 #[test]
 fn qr_code() {
     let lab = ServerProgram::start_command("lab", "0.0.0.0:0", &["--lab-open"]);

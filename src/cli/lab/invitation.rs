@@ -55,7 +55,7 @@ fn qr_code(url: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// C12: the code is square, and has a margin.
+    /// C13: the code is square, and has a margin.
     #[test]
     fn a_qr_code_is_a_square_of_half_blocks() {
         let code = qr_code("http://192.0.2.1:50051").unwrap();

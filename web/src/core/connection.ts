@@ -154,6 +154,9 @@ export function ended(state: State, failure: Failure | null, now: Moment): Step 
     case "TEXT_EMPTY":
     case "TEXT_TOO_LONG":
     case "MESSAGE_ID_TOO_LONG":
+    case "LAB_KEY_REQUIRED":
+    case "NAME_UNKNOWN":
+    case "FAULT_INVALID":
       return goesOn(refused(state, failure, now));
     // An operator, or a proxy on the way, can mend this while the session is kept.
     case "HOST_NOT_ALLOWED":
@@ -161,6 +164,7 @@ export function ended(state: State, failure: Failure | null, now: Moment): Step 
     case "SLOW_CONSUMER":
     case "SHUTTING_DOWN":
     case "JOURNAL_UNAVAILABLE":
+    case "LAB_DISCONNECTED":
     case null:
       return session === null && state.anew === null ? goesOn(refused(state, failure, now)) : retry();
   }

@@ -77,6 +77,14 @@ export function inWords(failure: Failure): string {
       return "The service is shutting down.";
     case "JOURNAL_UNAVAILABLE":
       return "The service cannot store anything at the moment.";
+    case "LAB_DISCONNECTED":
+      return "The teacher’s lab broke the connection.";
+    case "LAB_KEY_REQUIRED":
+      return "The lab requires its key.";
+    case "NAME_UNKNOWN":
+      return "Nobody here has that name.";
+    case "FAULT_INVALID":
+      return `The lab cannot do this${because(failure.message)}`;
     case null:
       return failure.network
         ? "The service cannot be reached."

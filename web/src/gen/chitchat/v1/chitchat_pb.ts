@@ -23,7 +23,7 @@ import type { Message as Message$1 } from "@bufbuild/protobuf";
  * Describes the file chitchat/v1/chitchat.proto.
  */
 export const file_chitchat_v1_chitchat: GenFile = /*@__PURE__*/
-  fileDesc("ChpjaGl0Y2hhdC92MS9jaGl0Y2hhdC5wcm90bxILY2hpdGNoYXQudjEiYwoLSm9pblJlcXVlc3QSFAoMZGlzcGxheV9uYW1lGAEgASgJEhQKDGxvZ2ljYWxfdGltZRgCIAEoBBIoCgZyZXN1bWUYAyABKAsyGC5jaGl0Y2hhdC52MS5SZXN1bWVQb2ludCJfCgtSZXN1bWVQb2ludBIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEg0KBWVwb2NoGAIgASgJEhYKDmFmdGVyX3NlcXVlbmNlGAMgASgEEhIKCmNoYWluX2hhc2gYBCABKAwi6QEKDEpvaW5SZXNwb25zZRInCgd3ZWxjb21lGAEgASgLMhQuY2hpdGNoYXQudjEuV2VsY29tZUgAEiMKBWV2ZW50GAIgASgLMhIuY2hpdGNoYXQudjEuRXZlbnRIABIqCgljYXVnaHRfdXAYAyABKAsyFS5jaGl0Y2hhdC52MS5DYXVnaHRVcEgAEisKCWhlYXJ0YmVhdBgEIAEoCzIWLmNoaXRjaGF0LnYxLkhlYXJ0YmVhdEgAEikKCHByZXNlbmNlGAUgASgLMhUuY2hpdGNoYXQudjEuUHJlc2VuY2VIAEIHCgVmcmFtZSKRAgoHV2VsY29tZRIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEhYKDnBhcnRpY2lwYW50X2lkGAIgASgJEg0KBWVwb2NoGAMgASgJEhUKDWhlYWRfc2VxdWVuY2UYBCABKAQSFAoMbG9naWNhbF90aW1lGAUgASgEEg8KB3Jlc3VtZWQYBiABKAgSLgoMcGFydGljaXBhbnRzGAcgAygLMhguY2hpdGNoYXQudjEuUGFydGljaXBhbnQSNQoSaGVhcnRiZWF0X2ludGVydmFsGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiMKBmxpbWl0cxgJIAEoCzITLmNoaXRjaGF0LnYxLkxpbWl0cyJCCgZMaW1pdHMSGwoTdGV4dF9jaGFyYWN0ZXJzX21heBgBIAEoDRIbChNuYW1lX2NoYXJhY3RlcnNfbWF4GAIgASgNIjsKC1BhcnRpY2lwYW50EhYKDnBhcnRpY2lwYW50X2lkGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCSIcCghDYXVnaHRVcBIQCghzZXF1ZW5jZRgBIAEoBCIiCglIZWFydGJlYXQSFQoNaGVhZF9zZXF1ZW5jZRgBIAEoBCI1CghQcmVzZW5jZRIWCg5wYXJ0aWNpcGFudF9pZBgBIAEoCRIRCgljb25uZWN0ZWQYAiABKAgirwIKBUV2ZW50EhAKCHNlcXVlbmNlGAEgASgEEhQKDGxvZ2ljYWxfdGltZRgCIAEoBBIPCgdjb250ZW50GAMgASgJEi0KC3BhcnRpY2lwYW50GAQgASgLMhguY2hpdGNoYXQudjEuUGFydGljaXBhbnQSLwoLcmVjb3JkZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiUKBmpvaW5lZBgGIAEoCzITLmNoaXRjaGF0LnYxLkpvaW5lZEgAEiEKBGxlZnQYByABKAsyES5jaGl0Y2hhdC52MS5MZWZ0SAASJwoHbWVzc2FnZRgIIAEoCzIULmNoaXRjaGF0LnYxLk1lc3NhZ2VIABISCgpjaGFpbl9oYXNoGAkgASgMQgYKBGtpbmQiCAoGSm9pbmVkIjAKBExlZnQSKAoGcmVhc29uGAEgASgOMhguY2hpdGNoYXQudjEuTGVhdmVSZWFzb24iTwoHTWVzc2FnZRISCgptZXNzYWdlX2lkGAEgASgJEhkKEXNlbnRfbG9naWNhbF90aW1lGAIgASgEEhUKDXNlZW5fc2VxdWVuY2UYAyABKAQidgoOUHVibGlzaFJlcXVlc3QSFQoNc2Vzc2lvbl90b2tlbhgBIAEoCRIMCgR0ZXh0GAIgASgJEhQKDGxvZ2ljYWxfdGltZRgDIAEoBBISCgptZXNzYWdlX2lkGAQgASgJEhUKDXNlZW5fc2VxdWVuY2UYBSABKAQiOQoPUHVibGlzaFJlc3BvbnNlEhAKCHNlcXVlbmNlGAEgASgEEhQKDGxvZ2ljYWxfdGltZRgCIAEoBCI7CgxMZWF2ZVJlcXVlc3QSFQoNc2Vzc2lvbl90b2tlbhgBIAEoCRIUCgxsb2dpY2FsX3RpbWUYAiABKAQiNwoNTGVhdmVSZXNwb25zZRIQCghzZXF1ZW5jZRgBIAEoBBIUCgxsb2dpY2FsX3RpbWUYAiABKAQiVQoRTGlzdEV2ZW50c1JlcXVlc3QSFQoNc2Vzc2lvbl90b2tlbhgBIAEoCRIWCg5hZnRlcl9zZXF1ZW5jZRgCIAEoBBIRCglwYWdlX3NpemUYAyABKA0iSgoSTGlzdEV2ZW50c1Jlc3BvbnNlEiIKBmV2ZW50cxgBIAMoCzISLmNoaXRjaGF0LnYxLkV2ZW50EhAKCGhhc19tb3JlGAIgASgIKmYKC0xlYXZlUmVhc29uEhwKGExFQVZFX1JFQVNPTl9VTlNQRUNJRklFRBAAEhoKFkxFQVZFX1JFQVNPTl9SRVFVRVNURUQQARIdChlMRUFWRV9SRUFTT05fRElTQ09OTkVDVEVEEAIqowUKC0Vycm9yUmVhc29uEhwKGEVSUk9SX1JFQVNPTl9VTlNQRUNJRklFRBAAEhsKF0VSUk9SX1JFQVNPTl9URVhUX0VNUFRZEAESHgoaRVJST1JfUkVBU09OX1RFWFRfVE9PX0xPTkcQAhIdChlFUlJPUl9SRUFTT05fTkFNRV9JTlZBTElEEAMSJAogRVJST1JfUkVBU09OX01FU1NBR0VfSURfVE9PX0xPTkcQBBIaChZFUlJPUl9SRUFTT05fTUFMRk9STUVEEAUSGwoXRVJST1JfUkVBU09OX05BTUVfVEFLRU4QBhIgChxFUlJPUl9SRUFTT05fU0VTU0lPTl9VTktOT1dOEAcSIAocRVJST1JfUkVBU09OX1NFQ1JFVF9SRVFVSVJFRBAIEiEKHUVSUk9SX1JFQVNPTl9IT1NUX05PVF9BTExPV0VEEAkSIwofRVJST1JfUkVBU09OX09SSUdJTl9OT1RfQUxMT1dFRBAKEh4KGkVSUk9SX1JFQVNPTl9FUE9DSF9DSEFOR0VEEAsSIwofRVJST1JfUkVBU09OX0NMT0NLX09VVF9PRl9SQU5HRRAMEiYKIkVSUk9SX1JFQVNPTl9TRVFVRU5DRV9PVVRfT0ZfUkFOR0UQDRIdChlFUlJPUl9SRUFTT05fUkFURV9MSU1JVEVEEA4SIgoeRVJST1JfUkVBU09OX0NPTlZFUlNBVElPTl9GVUxMEA8SHgoaRVJST1JfUkVBU09OX1NMT1dfQ09OU1VNRVIQEBIZChVFUlJPUl9SRUFTT05fUkVQTEFDRUQQERIeChpFUlJPUl9SRUFTT05fU0hVVFRJTkdfRE9XThASEiQKIEVSUk9SX1JFQVNPTl9KT1VSTkFMX1VOQVZBSUxBQkxFEBMypQIKD0NoaXRDaGF0U2VydmljZRI9CgRKb2luEhguY2hpdGNoYXQudjEuSm9pblJlcXVlc3QaGS5jaGl0Y2hhdC52MS5Kb2luUmVzcG9uc2UwARJECgdQdWJsaXNoEhsuY2hpdGNoYXQudjEuUHVibGlzaFJlcXVlc3QaHC5jaGl0Y2hhdC52MS5QdWJsaXNoUmVzcG9uc2USPgoFTGVhdmUSGS5jaGl0Y2hhdC52MS5MZWF2ZVJlcXVlc3QaGi5jaGl0Y2hhdC52MS5MZWF2ZVJlc3BvbnNlEk0KCkxpc3RFdmVudHMSHi5jaGl0Y2hhdC52MS5MaXN0RXZlbnRzUmVxdWVzdBofLmNoaXRjaGF0LnYxLkxpc3RFdmVudHNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChpjaGl0Y2hhdC92MS9jaGl0Y2hhdC5wcm90bxILY2hpdGNoYXQudjEiYwoLSm9pblJlcXVlc3QSFAoMZGlzcGxheV9uYW1lGAEgASgJEhQKDGxvZ2ljYWxfdGltZRgCIAEoBBIoCgZyZXN1bWUYAyABKAsyGC5jaGl0Y2hhdC52MS5SZXN1bWVQb2ludCJfCgtSZXN1bWVQb2ludBIVCg1zZXNzaW9uX3Rva2VuGAEgASgJEg0KBWVwb2NoGAIgASgJEhYKDmFmdGVyX3NlcXVlbmNlGAMgASgEEhIKCmNoYWluX2hhc2gYBCABKAwilwIKDEpvaW5SZXNwb25zZRInCgd3ZWxjb21lGAEgASgLMhQuY2hpdGNoYXQudjEuV2VsY29tZUgAEiMKBWV2ZW50GAIgASgLMhIuY2hpdGNoYXQudjEuRXZlbnRIABIqCgljYXVnaHRfdXAYAyABKAsyFS5jaGl0Y2hhdC52MS5DYXVnaHRVcEgAEisKCWhlYXJ0YmVhdBgEIAEoCzIWLmNoaXRjaGF0LnYxLkhlYXJ0YmVhdEgAEikKCHByZXNlbmNlGAUgASgLMhUuY2hpdGNoYXQudjEuUHJlc2VuY2VIABIsCgpsYWJfbm90aWNlGAYgASgLMhYuY2hpdGNoYXQudjEuTGFiTm90aWNlSABCBwoFZnJhbWUikQIKB1dlbGNvbWUSFQoNc2Vzc2lvbl90b2tlbhgBIAEoCRIWCg5wYXJ0aWNpcGFudF9pZBgCIAEoCRINCgVlcG9jaBgDIAEoCRIVCg1oZWFkX3NlcXVlbmNlGAQgASgEEhQKDGxvZ2ljYWxfdGltZRgFIAEoBBIPCgdyZXN1bWVkGAYgASgIEi4KDHBhcnRpY2lwYW50cxgHIAMoCzIYLmNoaXRjaGF0LnYxLlBhcnRpY2lwYW50EjUKEmhlYXJ0YmVhdF9pbnRlcnZhbBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIjCgZsaW1pdHMYCSABKAsyEy5jaGl0Y2hhdC52MS5MaW1pdHMiQgoGTGltaXRzEhsKE3RleHRfY2hhcmFjdGVyc19tYXgYASABKA0SGwoTbmFtZV9jaGFyYWN0ZXJzX21heBgCIAEoDSI7CgtQYXJ0aWNpcGFudBIWCg5wYXJ0aWNpcGFudF9pZBgBIAEoCRIUCgxkaXNwbGF5X25hbWUYAiABKAkiHAoIQ2F1Z2h0VXASEAoIc2VxdWVuY2UYASABKAQiIgoJSGVhcnRiZWF0EhUKDWhlYWRfc2VxdWVuY2UYASABKAQiNQoIUHJlc2VuY2USFgoOcGFydGljaXBhbnRfaWQYASABKAkSEQoJY29ubmVjdGVkGAIgASgIIhsKCUxhYk5vdGljZRIOCgZmYXVsdHMYASABKAkirwIKBUV2ZW50EhAKCHNlcXVlbmNlGAEgASgEEhQKDGxvZ2ljYWxfdGltZRgCIAEoBBIPCgdjb250ZW50GAMgASgJEi0KC3BhcnRpY2lwYW50GAQgASgLMhguY2hpdGNoYXQudjEuUGFydGljaXBhbnQSLwoLcmVjb3JkZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiUKBmpvaW5lZBgGIAEoCzITLmNoaXRjaGF0LnYxLkpvaW5lZEgAEiEKBGxlZnQYByABKAsyES5jaGl0Y2hhdC52MS5MZWZ0SAASJwoHbWVzc2FnZRgIIAEoCzIULmNoaXRjaGF0LnYxLk1lc3NhZ2VIABISCgpjaGFpbl9oYXNoGAkgASgMQgYKBGtpbmQiCAoGSm9pbmVkIjAKBExlZnQSKAoGcmVhc29uGAEgASgOMhguY2hpdGNoYXQudjEuTGVhdmVSZWFzb24iTwoHTWVzc2FnZRISCgptZXNzYWdlX2lkGAEgASgJEhkKEXNlbnRfbG9naWNhbF90aW1lGAIgASgEEhUKDXNlZW5fc2VxdWVuY2UYAyABKAQidgoOUHVibGlzaFJlcXVlc3QSFQoNc2Vzc2lvbl90b2tlbhgBIAEoCRIMCgR0ZXh0GAIgASgJEhQKDGxvZ2ljYWxfdGltZRgDIAEoBBISCgptZXNzYWdlX2lkGAQgASgJEhUKDXNlZW5fc2VxdWVuY2UYBSABKAQiOQoPUHVibGlzaFJlc3BvbnNlEhAKCHNlcXVlbmNlGAEgASgEEhQKDGxvZ2ljYWxfdGltZRgCIAEoBCI7CgxMZWF2ZVJlcXVlc3QSFQoNc2Vzc2lvbl90b2tlbhgBIAEoCRIUCgxsb2dpY2FsX3RpbWUYAiABKAQiNwoNTGVhdmVSZXNwb25zZRIQCghzZXF1ZW5jZRgBIAEoBBIUCgxsb2dpY2FsX3RpbWUYAiABKAQiVQoRTGlzdEV2ZW50c1JlcXVlc3QSFQoNc2Vzc2lvbl90b2tlbhgBIAEoCRIWCg5hZnRlcl9zZXF1ZW5jZRgCIAEoBBIRCglwYWdlX3NpemUYAyABKA0iSgoSTGlzdEV2ZW50c1Jlc3BvbnNlEiIKBmV2ZW50cxgBIAMoCzISLmNoaXRjaGF0LnYxLkV2ZW50EhAKCGhhc19tb3JlGAIgASgIKmYKC0xlYXZlUmVhc29uEhwKGExFQVZFX1JFQVNPTl9VTlNQRUNJRklFRBAAEhoKFkxFQVZFX1JFQVNPTl9SRVFVRVNURUQQARIdChlMRUFWRV9SRUFTT05fRElTQ09OTkVDVEVEEAIqqAYKC0Vycm9yUmVhc29uEhwKGEVSUk9SX1JFQVNPTl9VTlNQRUNJRklFRBAAEhsKF0VSUk9SX1JFQVNPTl9URVhUX0VNUFRZEAESHgoaRVJST1JfUkVBU09OX1RFWFRfVE9PX0xPTkcQAhIdChlFUlJPUl9SRUFTT05fTkFNRV9JTlZBTElEEAMSJAogRVJST1JfUkVBU09OX01FU1NBR0VfSURfVE9PX0xPTkcQBBIaChZFUlJPUl9SRUFTT05fTUFMRk9STUVEEAUSGwoXRVJST1JfUkVBU09OX05BTUVfVEFLRU4QBhIgChxFUlJPUl9SRUFTT05fU0VTU0lPTl9VTktOT1dOEAcSIAocRVJST1JfUkVBU09OX1NFQ1JFVF9SRVFVSVJFRBAIEiEKHUVSUk9SX1JFQVNPTl9IT1NUX05PVF9BTExPV0VEEAkSIwofRVJST1JfUkVBU09OX09SSUdJTl9OT1RfQUxMT1dFRBAKEh4KGkVSUk9SX1JFQVNPTl9FUE9DSF9DSEFOR0VEEAsSIwofRVJST1JfUkVBU09OX0NMT0NLX09VVF9PRl9SQU5HRRAMEiYKIkVSUk9SX1JFQVNPTl9TRVFVRU5DRV9PVVRfT0ZfUkFOR0UQDRIdChlFUlJPUl9SRUFTT05fUkFURV9MSU1JVEVEEA4SIgoeRVJST1JfUkVBU09OX0NPTlZFUlNBVElPTl9GVUxMEA8SHgoaRVJST1JfUkVBU09OX1NMT1dfQ09OU1VNRVIQEBIZChVFUlJPUl9SRUFTT05fUkVQTEFDRUQQERIeChpFUlJPUl9SRUFTT05fU0hVVFRJTkdfRE9XThASEiQKIEVSUk9SX1JFQVNPTl9KT1VSTkFMX1VOQVZBSUxBQkxFEBMSIQodRVJST1JfUkVBU09OX0xBQl9ESVNDT05ORUNURUQQFBIhCh1FUlJPUl9SRUFTT05fTEFCX0tFWV9SRVFVSVJFRBAVEh0KGUVSUk9SX1JFQVNPTl9OQU1FX1VOS05PV04QFhIeChpFUlJPUl9SRUFTT05fRkFVTFRfSU5WQUxJRBAXMqUCCg9DaGl0Q2hhdFNlcnZpY2USPQoESm9pbhIYLmNoaXRjaGF0LnYxLkpvaW5SZXF1ZXN0GhkuY2hpdGNoYXQudjEuSm9pblJlc3BvbnNlMAESRAoHUHVibGlzaBIbLmNoaXRjaGF0LnYxLlB1Ymxpc2hSZXF1ZXN0GhwuY2hpdGNoYXQudjEuUHVibGlzaFJlc3BvbnNlEj4KBUxlYXZlEhkuY2hpdGNoYXQudjEuTGVhdmVSZXF1ZXN0GhouY2hpdGNoYXQudjEuTGVhdmVSZXNwb25zZRJNCgpMaXN0RXZlbnRzEh4uY2hpdGNoYXQudjEuTGlzdEV2ZW50c1JlcXVlc3QaHy5jaGl0Y2hhdC52MS5MaXN0RXZlbnRzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Asks to take part, or to continue a session.
@@ -157,6 +157,14 @@ export type JoinResponse = Message$1<"chitchat.v1.JoinResponse"> & {
      */
     value: Presence;
     case: "presence";
+  } | {
+    /**
+     * Only from `chitchat lab`: sent whenever the lab changes what it does to this participant.
+     *
+     * @generated from field: chitchat.v1.LabNotice lab_notice = 6;
+     */
+    value: LabNotice;
+    case: "labNotice";
   } | { case: undefined; value?: undefined };
 };
 
@@ -374,6 +382,27 @@ export const PresenceSchema: GenMessage<Presence> = /*@__PURE__*/
   messageDesc(file_chitchat_v1_chitchat, 8);
 
 /**
+ * What a teacher's lab does to the participant that this stream belongs to. Not an event: no clock ticks.
+ *
+ * @generated from message chitchat.v1.LabNotice
+ */
+export type LabNotice = Message$1<"chitchat.v1.LabNotice"> & {
+  /**
+   * The lab's faults in words, such as "deliveries held, publishes delayed"; empty once they have ended.
+   *
+   * @generated from field: string faults = 1;
+   */
+  faults: string;
+};
+
+/**
+ * Describes the message chitchat.v1.LabNotice.
+ * Use `create(LabNoticeSchema)` to create a new message.
+ */
+export const LabNoticeSchema: GenMessage<LabNotice> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_chitchat, 9);
+
+/**
  * One entry of the conversation. Every recipient is sent the same bytes.
  *
  * @generated from message chitchat.v1.Event
@@ -459,7 +488,7 @@ export type Event = Message$1<"chitchat.v1.Event"> & {
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 9);
+  messageDesc(file_chitchat_v1_chitchat, 10);
 
 /**
  * A participant takes part from here on.
@@ -474,7 +503,7 @@ export type Joined = Message$1<"chitchat.v1.Joined"> & {
  * Use `create(JoinedSchema)` to create a new message.
  */
 export const JoinedSchema: GenMessage<Joined> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 10);
+  messageDesc(file_chitchat_v1_chitchat, 11);
 
 /**
  * A participant is gone.
@@ -495,7 +524,7 @@ export type Left = Message$1<"chitchat.v1.Left"> & {
  * Use `create(LeftSchema)` to create a new message.
  */
 export const LeftSchema: GenMessage<Left> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 11);
+  messageDesc(file_chitchat_v1_chitchat, 12);
 
 /**
  * A participant published a message; its text is the event's content.
@@ -531,7 +560,7 @@ export type Message = Message$1<"chitchat.v1.Message"> & {
  * Use `create(MessageSchema)` to create a new message.
  */
 export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 12);
+  messageDesc(file_chitchat_v1_chitchat, 13);
 
 /**
  * Asks to publish one message.
@@ -583,7 +612,7 @@ export type PublishRequest = Message$1<"chitchat.v1.PublishRequest"> & {
  * Use `create(PublishRequestSchema)` to create a new message.
  */
 export const PublishRequestSchema: GenMessage<PublishRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 13);
+  messageDesc(file_chitchat_v1_chitchat, 14);
 
 /**
  * The message has been accepted and is broadcast.
@@ -611,7 +640,7 @@ export type PublishResponse = Message$1<"chitchat.v1.PublishResponse"> & {
  * Use `create(PublishResponseSchema)` to create a new message.
  */
 export const PublishResponseSchema: GenMessage<PublishResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 14);
+  messageDesc(file_chitchat_v1_chitchat, 15);
 
 /**
  * Asks to leave.
@@ -639,7 +668,7 @@ export type LeaveRequest = Message$1<"chitchat.v1.LeaveRequest"> & {
  * Use `create(LeaveRequestSchema)` to create a new message.
  */
 export const LeaveRequestSchema: GenMessage<LeaveRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 15);
+  messageDesc(file_chitchat_v1_chitchat, 16);
 
 /**
  * The participant has left.
@@ -667,7 +696,7 @@ export type LeaveResponse = Message$1<"chitchat.v1.LeaveResponse"> & {
  * Use `create(LeaveResponseSchema)` to create a new message.
  */
 export const LeaveResponseSchema: GenMessage<LeaveResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 16);
+  messageDesc(file_chitchat_v1_chitchat, 17);
 
 /**
  * Asks for earlier events.
@@ -702,7 +731,7 @@ export type ListEventsRequest = Message$1<"chitchat.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 17);
+  messageDesc(file_chitchat_v1_chitchat, 18);
 
 /**
  * One page of events.
@@ -730,7 +759,7 @@ export type ListEventsResponse = Message$1<"chitchat.v1.ListEventsResponse"> & {
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_chitchat, 18);
+  messageDesc(file_chitchat_v1_chitchat, 19);
 
 /**
  * Why a participant is gone. Logs and journals have these names without the prefix.
@@ -912,6 +941,34 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_JOURNAL_UNAVAILABLE = 19;
    */
   JOURNAL_UNAVAILABLE = 19,
+
+  /**
+   * UNAVAILABLE: a teacher's lab broke the stream. The session can be resumed at once.
+   *
+   * @generated from enum value: ERROR_REASON_LAB_DISCONNECTED = 20;
+   */
+  LAB_DISCONNECTED = 20,
+
+  /**
+   * PERMISSION_DENIED: the lab's key is missing or wrong.
+   *
+   * @generated from enum value: ERROR_REASON_LAB_KEY_REQUIRED = 21;
+   */
+  LAB_KEY_REQUIRED = 21,
+
+  /**
+   * NOT_FOUND: the lab knows no active participant of that name.
+   *
+   * @generated from enum value: ERROR_REASON_NAME_UNKNOWN = 22;
+   */
+  NAME_UNKNOWN = 22,
+
+  /**
+   * INVALID_ARGUMENT: the lab is asked for no fault, or for a time out of range.
+   *
+   * @generated from enum value: ERROR_REASON_FAULT_INVALID = 23;
+   */
+  FAULT_INVALID = 23,
 }
 
 /**
