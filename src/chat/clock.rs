@@ -27,7 +27,7 @@ pub struct LamportClock {
 }
 
 impl LamportClock {
-    /// A clock that goes on from `now`.
+    /// A clock that continues from `now`.
     pub fn starting_at(now: LogicalTime) -> Self {
         Self { now }
     }

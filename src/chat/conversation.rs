@@ -61,7 +61,7 @@ pub enum Command {
 pub enum Decision {
     /// It happened, and everybody is to be told.
     Happened(Event),
-    /// It had happened before: the first answer again, and nobody is told.
+    /// A repeat: the receipt of the first time, and no event.
     Repeated(Receipt),
 }
 

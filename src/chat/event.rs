@@ -15,7 +15,7 @@ impl fmt::Display for ParticipantId {
     }
 }
 
-/// What the domain knows of a session's secret token: a digest. Whoever reads the state or the journal
+/// What the domain knows of a session's secret token: a digest. A reader of the state or the journal
 /// learns no token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey(pub [u8; 32]);

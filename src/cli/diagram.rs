@@ -39,7 +39,7 @@ pub(super) struct DiagramArgs {
     #[arg(long, value_name = "TIME", env = "CHITCHAT_TO", value_parser = number(0..=u64::MAX))]
     to: Option<u64>,
 
-    /// Show only the service and the participants with this name. Can be repeated. The environment variable has one
+    /// Show only the service and the participants with this name. Repeatable. The environment variable has one
     /// name, since names can contain commas.
     #[arg(long, value_name = "NAME", env = "CHITCHAT_ONLY")]
     only: Vec<String>,

@@ -39,11 +39,11 @@ const HISTORY_MAX: u32 = 1000;
 /// Join the conversation: type a message and press Enter; /quit or the end of input leaves.
 #[derive(Debug, Args)]
 pub(super) struct JoinArgs {
-    /// What the others see you called, as with --name.
+    /// Your display name, as with --name.
     #[arg(value_name = "NAME", value_parser = display_name, conflicts_with = "name", required_unless_present = "name")]
     positional_name: Option<DisplayName>,
 
-    /// What the others see you called: at most 32 characters, unlike the name of any participant.
+    /// Your display name: at most 32 characters, and not in use by another participant.
     #[arg(short, long, env = "CHITCHAT_NAME", value_parser = display_name)]
     name: Option<DisplayName>,
 

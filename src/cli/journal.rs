@@ -31,7 +31,7 @@ pub(super) struct JournalArgs {
 
 #[derive(Debug, Subcommand)]
 enum JournalCommand {
-    /// Show what a journal holds: its epoch, its events, their times, and who is here. Exits 1 if events are missing.
+    /// Show what a journal holds: its epoch, its events, their times, and the active participants. Exits 1 if events are missing.
     Info {
         /// The journal.
         file: PathBuf,
@@ -40,14 +40,14 @@ enum JournalCommand {
         json: bool,
     },
     /// Print all events as JSON Lines: the service's broadcast records, as `verify` reads them. The
-    /// timestamp is the time of recording. Nothing is printed by which a session could be
-    /// used. Exits 1 if events are missing.
+    /// timestamp is the time of recording. No session token is printed.
+    /// Exits 1 if events are missing.
     Export {
         /// The journal.
         file: PathBuf,
     },
     /// Copy a journal to a new file, also while a service writes it. The copy is complete, checked and on the disk when
-    /// the command ends, and a service can be started on it. It replaces no file, and a copy that fails leaves none.
+    /// the command ends, and a service can be started on it. It never replaces a file, and a copy that fails leaves none.
     /// Exits 1 if the journal is damaged, 2 if it cannot be read or the copy cannot be written.
     Backup {
         /// The journal.
@@ -238,7 +238,7 @@ impl Info {
         if let Some(chain) = &self.chain {
             row("chain", chain)?;
         }
-        row("size", &format_args!("{} bytes, and {} in the log beside it", self.file_bytes, self.log_bytes))?;
+        row("size", &format_args!("{} bytes, and {} in its write-ahead log", self.file_bytes, self.log_bytes))?;
         row("schema", &self.schema_version)?;
         row("participants", &self.participants.len())?;
         for ParticipantJson { participant_id, display_name } in &self.participants {

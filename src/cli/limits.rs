@@ -20,7 +20,7 @@ pub(super) struct LimitArgs {
         value_parser = participants)]
     participants_max: u32,
 
-    /// How many participants may be active at a time that have joined from one address.
+    /// How many participants that joined from one address may be active at a time.
     #[arg(long, value_name = "N", env = "CHITCHAT_PARTICIPANTS_PER_ADDRESS_MAX", default_value_t = 200,
         value_parser = number(1..=u32::MAX))]
     participants_per_address_max: u32,
@@ -76,14 +76,14 @@ pub(super) struct LimitArgs {
         value_parser = number(1..=u32::MAX))]
     connections_per_address_max: u32,
 
-    /// How much memory, in MiB, one address may use: for its connections, its requests, and what it has not taken of
-    /// its responses.
+    /// How much memory, in MiB, one address may use: for its connections, its requests, and the unread part of its
+    /// responses.
     #[arg(long, value_name = "MIB", env = "CHITCHAT_MEMORY_PER_ADDRESS_MAX", default_value_t = 60,
         value_parser = number(1..=u32::MAX))]
     memory_per_address_max: u32,
 
     /// How many KiB a second are read from one address; 0 for no limit. A request counts 2 KiB more, a connection 8.
-    /// What is sent faster waits.
+    /// Faster senders wait.
     #[arg(long, value_name = "KIB", env = "CHITCHAT_INGRESS_PER_ADDRESS_RATE", default_value_t = 2048,
         value_parser = number(0..=u32::MAX))]
     ingress_per_address_rate: u32,
@@ -103,7 +103,7 @@ pub(super) struct LimitArgs {
         value_parser = number(1..=u32::MAX))]
     streams_max: u32,
 
-    /// How long a stream may take nothing before it is closed; its participant can resume.
+    /// How long a stream may go unread before it is closed; its participant can resume.
     #[arg(long, value_name = "TIME", env = "CHITCHAT_STALL", default_value = "30s", value_parser = duration)]
     stall: Duration,
 

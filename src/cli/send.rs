@@ -25,7 +25,7 @@ const OFFLINE_TIME: Duration = Duration::from_secs(10);
 /// only some, 1 if none.
 #[derive(Debug, Args)]
 pub(super) struct SendArgs {
-    /// What the others see you called: at most 32 characters, unlike the name of any participant.
+    /// Your display name: at most 32 characters, and not in use by another participant.
     #[arg(short, long, env = "CHITCHAT_NAME", value_parser = display_name)]
     name: DisplayName,
 

@@ -87,7 +87,7 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "FILE", env = "CHITCHAT_TLS_KEY", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
-    /// Encrypt with a new self-signed certificate, for trying out. It is written to LOG_DIR/self-signed.pem, for
+    /// Encrypt with a new self-signed certificate, for trying things out. It is written to LOG_DIR/self-signed.pem, for
     /// `chitchat join --ca`.
     #[arg(long, env = "CHITCHAT_TLS_SELF_SIGNED", conflicts_with_all = ["tls_cert", "tls_key"],
         value_parser = switch)]

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! `position` is the last event that was recorded in the log, `shown` the last that the program has dealt
-//! with: it has asked for the next; `chain` is the chain hash of the event `chained`, as a number. The stream goes on
+//! with: it has asked for the next; `chain` is the chain hash of the event `chained`, as a number. The stream continues
 //! after `shown`; what comes again up to `position` is given to the program and not recorded. So what a `kill -9` can do is bounded by single system calls:
 //!
 //! - between the record of an event and the write of `position`: the log is one event ahead, and

@@ -28,7 +28,7 @@ const EVENTS: usize = 1024;
 #[non_exhaustive]
 pub enum BackupError {
     /// A file is in the way.
-    #[error("{} exists already, and a backup replaces nothing", .0.display())]
+    #[error("{} exists already, and a backup never replaces a file", .0.display())]
     Exists(PathBuf),
     /// Another process is making a backup of this name.
     #[error("another backup to {} is under way", .0.display())]

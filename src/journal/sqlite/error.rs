@@ -38,7 +38,7 @@ pub enum OpenFault {
     },
     /// It, or one of its companion files, is a mount point.
     #[error(
-        "cannot be used safely: {} is a mount point by itself, so the files beside it do not belong to it. \
+        "cannot be used safely: {} is a mount point by itself, so the files next to it do not belong to it. \
          Mount the folder that the journal is in instead", mounted.display()
     )]
     MountPoint {
@@ -66,14 +66,14 @@ pub enum OpenFault {
         /// How many events it has.
         events: Sequence,
     },
-    /// The service's log cannot be read, which may know of events that the journal lacks.
-    #[error("cannot be compared with the log beside it: {0}")]
+    /// The service's log, which may have events that the journal lacks, cannot be read.
+    #[error("cannot be compared with the service's log: {0}")]
     Log(#[source] io::Error),
-    /// Zero bytes. No journal ever is: it is made under another name and renamed when it is whole.
+    /// Zero bytes. A journal never has that size: it is created under another name and renamed when it is complete.
     #[error("is an empty file, which is not a journal: remove it to start a new conversation")]
     Empty,
     /// It has hard links.
-    #[error("has {names} names (hard links), but the log beside a journal belongs to one name: remove the others")]
+    #[error("has {names} names (hard links), but the files of a journal belong to one name: remove the others")]
     SeveralNames {
         /// How many.
         names: u64,
