@@ -111,7 +111,7 @@ pub async fn run_recovered(
         ServerContext::new(config.memory_per_address_max, config.ingress_per_address_rate, stopping.clone());
     let (engine, router, health) = compose(&config, journal, conversation, &context);
     context.readiness.tell(&health).await;
-    record_state("server_started", &epoch, &start, Some(address));
+    record_start(&epoch, &start, address, &config);
     config.started.cancel();
     drop(start);
     let abort = shutdown.clone();
@@ -128,7 +128,7 @@ pub async fn run_recovered(
     tokio::join!(edge::accept::serve(listener, router, &config, &context), context.readiness.report(health), stop);
     match engine.await.map_err(io::Error::other)? {
         Ok(conversation) => {
-            record_state("server_stopped", &epoch, &conversation, None);
+            record_stop(&epoch, &conversation);
             Ok(())
         }
         Err(error) => {
@@ -180,12 +180,30 @@ fn compose(
     (engine, router, health)
 }
 
-fn record_state(what: &str, epoch: &Epoch, conversation: &Conversation, address: Option<SocketAddr>) {
+/// The limits are part of it: `verify` needs them to judge who was away for too long (V14, V15).
+fn record_start(epoch: &Epoch, conversation: &Conversation, address: SocketAddr, config: &Config) {
+    let milliseconds = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     record!(
         INFO,
         "server",
-        what,
-        address = address.map(tracing::field::display),
+        "server_started",
+        version = env!("CARGO_PKG_VERSION"),
+        address = %address,
+        epoch = %epoch,
+        sequence = conversation.head().0,
+        logical_time = conversation.logical_time().0,
+        grace_ms = milliseconds(config.grace),
+        ping_ms = milliseconds(config.ping),
+        ping_timeout_ms = milliseconds(config.ping_timeout),
+        stall_ms = milliseconds(config.stall),
+    );
+}
+
+fn record_stop(epoch: &Epoch, conversation: &Conversation) {
+    record!(
+        INFO,
+        "server",
+        "server_stopped",
         epoch = %epoch,
         sequence = conversation.head().0,
         logical_time = conversation.logical_time().0,

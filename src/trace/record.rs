@@ -138,6 +138,21 @@ pub struct LogRecord<'a> {
     /// Whether the first record of the process is among them.
     #[serde(default)]
     pub from_start: bool,
+    /// Whether a start of the service made the record of a broadcast, later than the broadcast.
+    #[serde(default)]
+    pub recovered: bool,
+    /// Of an event that was refused: the one that was due.
+    pub expected_sequence: Option<u64>,
+    /// Of a broadcast: how many streams were open.
+    pub recipients: Option<u64>,
+    /// The start of the process that made the record.
+    #[serde(borrow, default)]
+    pub run: Option<CowStr<'a>>,
+    /// Of a start of the service: its limits, in milliseconds.
+    pub grace_ms: Option<u64>,
+    pub ping_ms: Option<u64>,
+    pub ping_timeout_ms: Option<u64>,
+    pub stall_ms: Option<u64>,
     /// Microseconds since 1970, from `timestamp`.
     #[serde(skip)]
     pub at: i64,

@@ -107,6 +107,19 @@ pub struct Violation {
     pub lines: Vec<LineRef>,
 }
 
+/// A log that speaks of an event after the last one in the service's logs. Whether that is lost, or the service's log was
+/// copied before it happened, only the whole can show.
+#[derive(Clone, Debug)]
+pub(super) struct BeyondClaim {
+    /// Whose, by its place in the model.
+    pub(super) session: usize,
+    pub(super) sequence: u64,
+    /// Microseconds since 1970, by the clock of its process.
+    pub(super) at: i64,
+    pub(super) line: LineRef,
+    pub(super) sentence: String,
+}
+
 /// What is known of one rule.
 #[derive(Clone, Debug)]
 pub struct RuleReport {
@@ -123,6 +136,8 @@ pub struct RuleReport {
     more_caveats: u64,
     /// The first event that no log of the service has, and how often there was one.
     unrecorded: Option<(u64, u64)>,
+    /// The first of each session.
+    pub(super) beyond: Vec<BeyondClaim>,
 }
 
 impl RuleReport {
@@ -135,6 +150,7 @@ impl RuleReport {
             caveats: Vec::new(),
             more_caveats: 0,
             unrecorded: None,
+            beyond: Vec::new(),
         }
     }
 
@@ -159,6 +175,15 @@ impl RuleReport {
     /// Notes that an event is spoken of that no log of the service has.
     pub(super) fn unrecorded(&mut self, sequence: u64) {
         self.unrecorded.get_or_insert((sequence, 0)).1 += 1;
+    }
+
+    /// Notes that a log speaks of an event after the end of the service's logs.
+    pub(super) fn beyond(&mut self, claim: impl FnOnce() -> BeyondClaim, session: usize) {
+        if self.beyond.last().is_none_or(|last| last.session != session)
+            && !self.beyond.iter().any(|known| known.session == session)
+        {
+            self.beyond.push(claim());
+        }
     }
 
     /// Sums up what was noted.

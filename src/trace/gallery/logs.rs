@@ -164,3 +164,16 @@ pub(super) fn later(record: &Value, seconds: u64) -> Value {
     let later = time.map(|time| time + std::time::Duration::from_secs(seconds));
     json!(later.map(|time| humantime::format_rfc3339_micros(time).to_string()))
 }
+
+/// When a record was made, in microseconds since 1970.
+pub(super) fn micros(record: &Value) -> u64 {
+    let time = record["timestamp"].as_str().and_then(|time| humantime::parse_rfc3339(time).ok());
+    let since = time.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    since.map_or(0, |since| since.as_micros() as u64)
+}
+
+/// A timestamp so many microseconds earlier.
+pub(super) fn earlier(record: &Value, by: u64) -> Value {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_micros(micros(record).saturating_sub(by));
+    json!(humantime::format_rfc3339_micros(time).to_string())
+}

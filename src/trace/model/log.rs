@@ -2,8 +2,9 @@
 
 use foldhash::HashMap;
 
-use crate::trace::record::{LineRef, LogRecord, Who};
+use crate::trace::record::{LineRef, LogRecord, Who, digest};
 
+use super::clock::ProcessClock;
 use super::session::{LoggedSession, Mark};
 use super::step::{Act, Step, act};
 
@@ -24,12 +25,18 @@ pub struct ClientLog {
     open: Vec<usize>,
     /// A request to join that has not been answered.
     pub join: Option<Mark>,
+    /// When that was made.
+    pub join_at: i64,
     /// What was submitted and has not been acknowledged, by what stands for the message id.
     queued: HashMap<u64, Queued>,
-    /// When the last record was made.
-    at: Option<i64>,
-    /// The machine's clock was set back while a process ran.
-    pub set_back: bool,
+    /// The machine's clock as each of its processes read it.
+    pub processes: Vec<ProcessClock>,
+    /// The start of the program that made the last record, where records say that.
+    run: Option<u64>,
+    /// Those before it.
+    past_runs: Vec<u64>,
+    /// The present process has not had an answer to a request to join.
+    is_new: bool,
 }
 
 /// A text that was submitted.
@@ -50,9 +57,6 @@ impl Queued {
     }
 }
 
-/// Clock jitter below this is ignored, in microseconds: records of one process may be slightly out of order.
-const STEP_MICROS: i64 = 100_000;
-
 impl ClientLog {
     pub(super) fn step<'r>(
         &mut self,
@@ -63,13 +67,15 @@ impl ClientLog {
     ) -> Step<'r> {
         let (act, known) = (act(record), sessions.len());
         if matches!(act, Act::Started | Act::Lost { from_start: true, .. }) {
-            (self.clock, self.clock_before, self.join, self.at) = (None, None, None, None);
+            (self.clock, self.clock_before, self.join) = (None, None, None);
         }
-        if act == Act::Started {
-            (self.current, self.lost) = (None, 0);
+        let is_mixed = self.is_of_past_run(record) || (self.is_new && matches!(act, Act::Delivered { .. }));
+        match act {
+            Act::Started => (self.current, self.lost, self.is_new) = (None, 0, true),
+            Act::Connected { .. } | Act::Lost { .. } => self.is_new = false,
+            _ => {}
         }
-        self.set_back |= self.at.is_some_and(|at| record.at < at.saturating_sub(STEP_MICROS));
-        self.at = Some(record.at);
+        self.read_clock(line, &act, record.at);
         // Of a delivery the participant is the author; of everything else it is the log's own.
         let own = if matches!(act, Act::Delivered { .. }) { None } else { record.participant_id.as_deref() };
         let before = self.current;
@@ -78,9 +84,30 @@ impl ClientLog {
             (None, _) => None,
         };
         let is_known = |session| session < known;
-        let is_of_another = act.is_own() && session.is_some_and(is_known) && before.is_some() && session != before;
+        let is_of_another =
+            is_mixed || act.is_own() && session.is_some_and(is_known) && before.is_some() && session != before;
         let (at, component, local) = (record.at, record.component, record.local_time);
         Step { line, at, component, session, local, act, is_of_another }
+    }
+
+    /// Whether a record is of a start of the program that another one has followed already.
+    fn is_of_past_run(&mut self, record: &LogRecord<'_>) -> bool {
+        let Some(run) = record.run.as_deref().map(digest) else { return false };
+        if self.run != Some(run) {
+            self.past_runs.extend(self.run.replace(run));
+        }
+        self.past_runs.contains(&run)
+    }
+
+    fn read_clock(&mut self, line: LineRef, act: &Act<'_>, at: i64) {
+        match self.processes.last_mut() {
+            Some(clock) if !matches!(act, Act::Started | Act::Lost { from_start: true, .. }) => clock.at(at),
+            Some(before) => {
+                let clock = before.next(line.line, at);
+                self.processes.push(clock);
+            }
+            None => self.processes.push(ProcessClock::new(line.line, at)),
+        }
     }
 
     /// The record by which a text was submitted, of a send of it.
@@ -149,7 +176,9 @@ impl ClientLog {
             self.clock = Some(Mark { value, line: step.line });
         }
         match step.act {
-            Act::JoinSent { sent, .. } => self.join = Some(Mark { value: sent, line: step.line }),
+            Act::JoinSent { sent, .. } => {
+                (self.join, self.join_at) = (Some(Mark { value: sent, line: step.line }), step.at);
+            }
             Act::Connected { .. } => self.join = None,
             Act::PublishQueued { message, seen } => {
                 let session = step.session.and_then(|session| sessions.get(session));

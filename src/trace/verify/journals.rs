@@ -1,10 +1,10 @@
 //! The rules that the journal alone can break: V1, V2, V5, V8, V11 (valid texts and names), V13. And V4 and V9 as
 //! far as the service says itself what it handed to streams.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::chat::{DisplayName, NameKey};
-use crate::trace::model::{LoggedEvent, LoggedJournal};
+use crate::trace::model::{Handed, LoggedEvent, LoggedJournal, ServiceRun, ServiceStart};
 use crate::trace::record::{LineRef, LoggedKind, Who};
 use crate::trace::report::{Rule, RuleReport};
 
@@ -42,13 +42,13 @@ pub(super) fn check(journal: &LoggedJournal, rules: &mut [RuleReport]) {
 
 fn v1_numbering(journal: &LoggedJournal, rule: &mut RuleReport) {
     rule.checked += journal.broadcasts;
-    let with_start: HashSet<u32> = journal.starts.iter().map(|start| start.line.file).collect();
+    for run in journal.runs.iter().filter(|run| run.start.is_none()) {
+        if let Some(first) = run.first.filter(|first| *first > 1 && journal.event(*first - 1).is_none()) {
+            rule.caveat(format!("a log of the service begins in the middle, with event {first}"));
+        }
+    }
     for found in &journal.irregular {
         let (expected, stated) = (found.expected, found.stated);
-        if found.before.is_none() && stated > expected && !with_start.contains(&found.line.file) {
-            rule.caveat(format!("a log of the service begins in the middle, with event {stated}"));
-            continue;
-        }
         let sentence = || match stated {
             _ if stated > expected => {
                 format!("Event {stated} came where event {expected} should be: the numbering has a gap.")
@@ -64,7 +64,7 @@ fn v1_numbering(journal: &LoggedJournal, rule: &mut RuleReport) {
 
 fn v2_clock(journal: &LoggedJournal, rule: &mut RuleReport) {
     let recovered: HashMap<u64, (u64, LineRef)> =
-        journal.starts.iter().map(|start| (start.sequence, (start.logical_time, start.line))).collect();
+        journal.starts().map(|start| (start.sequence, (start.logical_time, start.line))).collect();
     let mut before: Option<(u64, u64, LineRef)> = None;
     for (sequence, event) in journal.events() {
         let previous = match before.filter(|(last, ..)| *last == sequence - 1) {
@@ -97,7 +97,7 @@ fn v2_clock(journal: &LoggedJournal, rule: &mut RuleReport) {
 
 /// A restarted service goes on with the time at which its journal ends.
 fn v2_recovered(journal: &LoggedJournal, rule: &mut RuleReport) {
-    for start in &journal.starts {
+    for start in journal.starts() {
         let Some(event) = journal.event(start.sequence) else { continue };
         rule.checked += 1;
         if event.logical_time != start.logical_time {
@@ -216,12 +216,22 @@ fn v8_membership(journal: &LoggedJournal, rule: &mut RuleReport) {
 }
 
 fn v9_stream_in_membership(journal: &LoggedJournal, rule: &mut RuleReport) {
-    for (line, who, first, last) in &journal.strayed {
-        let who = journal.title(*who);
-        let sentence = || {
-            format!("{who} was sent events {first} to {last}, which are not all between its join and its leave.")
+    for (who, handed) in journal.strayed() {
+        let Handed { line, first, last } = handed;
+        let (title, head) = (journal.title(who), journal.head());
+        let (joined, left) = (journal.joined(who), journal.left(who));
+        let events = if first == last { format!("event {first}") } else { format!("events {first} to {last}") };
+        let (sentence, shown) = match (joined, left) {
+            (Some((joined, event)), _) if first < joined => {
+                (format!("{title} was sent {events}, but it joined only as event {joined}."), Some(event.line))
+            }
+            (_, Some((left, event))) if last >= left => {
+                (format!("{title} was sent {events}, but it had left as event {left}."), Some(event.line))
+            }
+            _ => (format!("{title} was sent {events}, but the journal ends with event {head}."), None),
         };
-        rule.violate(sentence, &[*line]);
+        let lines: Vec<_> = shown.into_iter().chain([line]).collect();
+        rule.violate(|| sentence, &lines);
     }
 }
 
@@ -242,6 +252,25 @@ fn v11_valid(journal: &LoggedJournal, rule: &mut RuleReport) {
     }
 }
 
+/// Every start after another run in the same file, whichever comes first in it, with the last event recorded before.
+fn restarts(journal: &LoggedJournal) -> Vec<(u64, LineRef, ServiceStart)> {
+    let mut runs: Vec<&ServiceRun> = journal.runs.iter().collect();
+    runs.sort_by_key(|run| (run.file, run.place()));
+    let mut restarts = Vec::new();
+    for of_a_file in runs.chunk_by(|one, next| one.file == next.file) {
+        let mut before: Option<(u64, LineRef)> = None;
+        // Runs at one place are copies of each other.
+        for copies in of_a_file.chunk_by(|one, next| one.place() == next.place()) {
+            let started = copies.iter().filter_map(|run| run.start);
+            restarts.extend(
+                before.into_iter().flat_map(|(last, line)| started.clone().map(move |start| (last, line, start))),
+            );
+            before = copies.iter().filter_map(|run| run.last).chain(before).max();
+        }
+    }
+    restarts
+}
+
 fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
     rule.checked += journal.compared;
     for conflict in &journal.conflicts {
@@ -250,8 +279,9 @@ fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
             || format!("Two copies of the journal disagree about event {i}, so neither is a prefix of the other.");
         rule.violate(sentence, &[conflict.one, conflict.other]);
     }
-    for start in &journal.starts {
-        let Some((last, line)) = start.last else { continue };
+    let restarts = restarts(journal);
+    for (last, line, start) in &restarts {
+        let (last, line) = (*last, *line);
         rule.checked += 1;
         if start.sequence < last {
             let found = start.sequence;
@@ -271,7 +301,7 @@ fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
             previous.epoch, previous.last, journal.epoch, previous.after
         ));
     }
-    if journal.compared == 0 && journal.starts.iter().all(|start| start.last.is_none()) {
+    if journal.compared == 0 && restarts.is_empty() {
         rule.caveat(format!(
             "there is one copy of the journal of epoch {}, and nothing to compare it with",
             journal.epoch

@@ -56,7 +56,7 @@ fn v3_agreement(context: &StepContext<'_>, rule: &mut RuleReport) {
             let event = match journal.lookup(sequence) {
                 Lookup::Known(event) => event,
                 Lookup::Unrecorded => return rule.unrecorded(sequence),
-                Lookup::Nothing => {
+                beyond @ (Lookup::Nothing | Lookup::Beyond) => {
                     let n = journal.head();
                     let sentence = || {
                         format!(
@@ -64,7 +64,10 @@ fn v3_agreement(context: &StepContext<'_>, rule: &mut RuleReport) {
                             who()
                         )
                     };
-                    return rule.violate(sentence, &[step.line]);
+                    return match beyond {
+                        Lookup::Nothing => rule.violate(sentence, &[step.line]),
+                        _ => context.beyond(sequence, rule, sentence),
+                    };
                 }
             };
             rule.checked += 1;
@@ -258,7 +261,7 @@ fn v10_acknowledged_is_there(context: &StepContext<'_>, rule: &mut RuleReport) {
     let event = match journal.lookup(sequence) {
         Lookup::Known(event) => event,
         Lookup::Unrecorded => return rule.unrecorded(sequence),
-        Lookup::Nothing => {
+        beyond @ (Lookup::Nothing | Lookup::Beyond) => {
             let n = journal.head();
             let sentence = || {
                 format!(
@@ -266,7 +269,10 @@ fn v10_acknowledged_is_there(context: &StepContext<'_>, rule: &mut RuleReport) {
                     who()
                 )
             };
-            return rule.violate(sentence, &[step.line]);
+            return match beyond {
+                Lookup::Nothing => rule.violate(sentence, &[step.line]),
+                _ => context.beyond(sequence, rule, sentence),
+            };
         }
     };
     rule.checked += 1;
