@@ -28,11 +28,12 @@ pub enum Rule {
     V12,
     V13,
     V14,
+    V15,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::V1,
         Self::V2,
         Self::V3,
@@ -47,6 +48,7 @@ impl Rule {
         Self::V12,
         Self::V13,
         Self::V14,
+        Self::V15,
     ];
 
     /// What it demands, in a few words.
@@ -66,6 +68,7 @@ impl Rule {
             Self::V12 => "real time: acknowledged before sent is before",
             Self::V13 => "prefix: copies of the journal agree",
             Self::V14 => "everyone caught up",
+            Self::V15 => "farewell: who vanished leaves, and nobody else",
         }
     }
 }
@@ -213,7 +216,7 @@ impl RuleReport {
 /// What is known of all rules.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// V1 to V14.
+    /// V1 to V15.
     pub rules: Vec<RuleReport>,
     /// How many records were read.
     pub records: u64,

@@ -1,4 +1,4 @@
-//! The rules V1 to V14 over the logs of all processes (specification, chapter 8).
+//! The rules V1 to V15 over the logs of all processes (specification, chapter 8).
 //!
 //! The service's records make the journal, which stays, at some 170 bytes an event: what others tell of an event
 //! comes later, and so does what it is compared with. The records of the others are looked at one by one as they
@@ -324,7 +324,7 @@ mod tests {
             let report = logs.verify().unwrap();
             assert_eq!(report.violated(), [], "cut at {at}: {report:#?}");
         }
-        let mut logs = whole.clone();
+        let mut logs = whole;
         let last = logs.0[0].records.iter().rposition(|record| record["event"] == "message_broadcast").unwrap();
         logs.0[0].records.truncate(last);
         let report = logs.verify().unwrap();
@@ -401,6 +401,45 @@ mod tests {
             "events 2 and 5, but event 4 in between never arrived.",
         ];
         says(&[0, 1, 4, 2, 5], &late_and_never);
+    }
+
+    /// What is said of some mistakes, word for word: it names what differs, and nothing that is right.
+    #[test]
+    fn sentences_name_what_differs_v6_v10_v11() {
+        let first = |rule: Rule, logs: &Logs| {
+            let report = logs.verify().unwrap();
+            report.rule(rule).violations.first().map(|violation| violation.sentence.clone()).unwrap_or_default()
+        };
+        let made = |title: &str| {
+            let mistakes = crate::trace::gallery::mistakes();
+            let mistake = mistakes.iter().find(|mistake| mistake.title == title).unwrap();
+            mistake.made_in(&truthful()).unwrap()
+        };
+        assert_eq!(
+            first(Rule::V10, &made("The acknowledgement tells another time")),
+            "alice (p1) was told in the answer that event 4 has time 10, but it was broadcast with 11."
+        );
+        assert_eq!(
+            first(Rule::V11, &made("What the writer had seen is made up")),
+            "Event 4 states that alice (p1) sent it at time 9 with a view up to event 2, but no send of it in the log of \
+             alice (p1) has both."
+        );
+        let mut logs = truthful();
+        let bob = &mut logs.0[2].records;
+        let at = bob.iter().position(|record| record["event"] == "leave_acknowledged").unwrap();
+        let (left, time) = (bob[at]["sequence"].clone(), bob[at]["logical_time"].clone());
+        let mut told = bob.iter().rfind(|record| record["event"] == "event_delivered").unwrap().clone();
+        (told["sequence"], told["logical_time"]) = (left.clone(), time);
+        bob.insert(at, told);
+        assert_eq!(
+            first(Rule::V6, &logs),
+            format!("bob (p2) was told event {left}, its own leave, before that was acknowledged.")
+        );
+        let mut alone = truthful();
+        alone.0.remove(1);
+        let report = alone.verify().unwrap();
+        let notes = caveats(&report, Rule::V11);
+        assert!(notes.contains("it is unknown whether alice (p1) sent 4 of its messages: its whole"), "{notes}");
     }
 
     #[test]

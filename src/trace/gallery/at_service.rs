@@ -388,7 +388,48 @@ pub(super) const MISTAKES: &[Mistake] = &[
         rule: Rule::V14,
         apply: never_told,
     },
+    Mistake {
+        title: "Somebody who vanished never leaves",
+        explanation: "The broken stream is noticed and nothing follows from it: to everybody else a ghost is still here.",
+        rule: Rule::V15,
+        apply: |logs| {
+            let left = logs.journal().into_iter().find(|event| event["kind"] == "left")?;
+            logs.end_before(number(&left, "sequence"), |_| false);
+            let service = logs.service()?;
+            state_grace(service)?;
+            let end = service.records.last()?.clone();
+            let record = |event: &str, seconds| {
+                json!({"timestamp": later(&end, seconds), "level": "INFO", "component": "server", "event": event,
+                    "epoch": end["epoch"]})
+            };
+            let mut gone = record("client_disconnected", 1);
+            (gone["participant_id"], gone["reason"]) = (left["participant_id"].clone(), json!("DISCONNECTED"));
+            service.records.extend([gone, record("server_stopping", 60)]);
+            Some(())
+        },
+    },
+    Mistake {
+        title: "Somebody who is connected is announced as gone",
+        explanation: "The timer of an old connection is not stopped when a new one takes its place, and ends the session.",
+        rule: Rule::V15,
+        apply: |logs| {
+            let left = logs.journal().into_iter().find(|event| event["reason"] == "REQUESTED")?;
+            logs.everywhere(number(&left, "sequence"), |record| {
+                if record["reason"].is_string() {
+                    record["reason"] = json!("DISCONNECTED");
+                }
+            });
+            state_grace(logs.service()?)
+        },
+    },
 ];
+
+/// Where the service is of a version that did not say how long its grace period is, it does.
+fn state_grace(service: &mut JsonLog) -> Option<()> {
+    let start = service.find("server_started")?;
+    service.records[start]["grace_ms"] = json!(30_000);
+    Some(())
+}
 
 /// A message was sent, and acknowledged, before the one was sent that precedes it in the order.
 fn acknowledged_on_receipt(logs: &mut Logs) -> Option<()> {

@@ -110,8 +110,12 @@ pub struct PreviousEpoch {
 pub(super) struct LoggedConnection {
     /// When it began.
     pub began: i64,
-    /// When it ended; none while it is open, or until its process ends.
-    pub ended: Option<i64>,
+    /// The record of that.
+    pub line: LineRef,
+    /// How many of its streams are open: for a moment two, when one is replaced.
+    pub open: u32,
+    /// When the last of them ended, with the record; none while one is open, or until its process ends.
+    pub ended: Option<WallTime>,
     /// By which process of the service, counted from 0.
     pub process: usize,
     /// The last event that was handed to it.

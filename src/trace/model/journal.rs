@@ -5,11 +5,15 @@ use foldhash::HashMap;
 use crate::trace::record::{LineRef, LogRecord, LoggedKind, Who, digest};
 
 use super::event::{
-    CopyConflict, Irregular, LoggedConnection, LoggedEvent, Lookup, PreviousEpoch, REQUESTED, is_valid,
+    CopyConflict, Irregular, LoggedConnection, LoggedEvent, Lookup, PreviousEpoch, REQUESTED, WallTime, is_valid,
 };
 use super::order::Order;
+use super::presence::{Farewell, Farewells};
 use super::run::{ServiceRun, ServiceStart};
 use super::streams::{StreamGap, Streams};
+
+/// How many batches for ended streams are kept. More would show nothing new.
+const AFTER_END_MAX: usize = 64;
 
 /// e(1) … e(n) of one epoch.
 #[derive(Debug)]
@@ -41,9 +45,12 @@ pub struct LoggedJournal {
     pub previous: Vec<PreviousEpoch>,
     /// The first and the last event that the service handed to each participant, with the ranges they were in.
     handed: HashMap<Who, HandedRange>,
+    /// What the service handed to streams that had ended, with the records of that.
+    pub after_end: Vec<(Who, Handed, LineRef)>,
     /// Whether the service recorded what it handed to streams.
     pub tells_deliveries: bool,
     streams: Streams,
+    farewells: Farewells,
     connections: HashMap<Who, LoggedConnection>,
     /// When each process of the service ended that has, or its log had a hole.
     ends: Vec<i64>,
@@ -75,8 +82,10 @@ impl LoggedJournal {
             conflicts: Vec::new(),
             previous: Vec::new(),
             handed: HashMap::default(),
+            after_end: Vec::new(),
             tells_deliveries: false,
             streams: Streams::default(),
+            farewells: Farewells::default(),
             connections: HashMap::default(),
             ends: Vec::new(),
             lost: 0,
@@ -174,6 +183,16 @@ impl LoggedJournal {
         Some((left, self.event(left)?))
     }
 
+    /// Over how many participants it was looked at whether they left when they should have, and what was wrong.
+    pub fn farewells(&self) -> (u64, Vec<Farewell>) {
+        self.farewells.found(&self.members)
+    }
+
+    /// Whether a start of the service does not say how long the grace period is.
+    pub fn is_without_grace(&self) -> bool {
+        self.farewells.is_without_grace()
+    }
+
     /// An event, to note on it what its writer's log says.
     pub fn event_mut(&mut self, sequence: u64) -> Option<&mut LoggedEvent> {
         self.order.get_mut(sequence)
@@ -192,7 +211,9 @@ impl LoggedJournal {
         };
         // No connection outlives its process, and what became of it in a hole of the log nobody knows.
         let process = self.ends.get(connection.process).copied();
-        connection.ended.into_iter().chain(process).min()
+        // Another file may go on, but what it lacks of this process is unknown.
+        let run = self.runs.iter().rfind(|run| run.has(connection.line)).map(|run| run.ends);
+        connection.ended.map(|ended| ended.at).into_iter().chain(process).chain(run).min()
     }
 
     /// Fills in an event that the service's logs lack, from a delivery.
@@ -217,6 +238,7 @@ impl LoggedJournal {
         // A line that is cut is one of them.
         self.torn = false;
         self.streams.lose(file);
+        self.farewells.lose();
         if let Some(run) = self.runs.iter_mut().rfind(|run| run.file == file) {
             run.lose(count);
         }
@@ -239,7 +261,11 @@ impl LoggedJournal {
             "client_connected" => self.connected(line, record),
             "client_disconnected" => {
                 if let Some(connection) = self.connections.get_mut(&who(record)) {
-                    connection.ended = Some(record.at);
+                    connection.open = connection.open.saturating_sub(1);
+                    if connection.open == 0 {
+                        connection.ended = Some(WallTime { at: record.at, line });
+                        self.streams.end(who(record));
+                    }
                 }
             }
             "event_delivered" => self.delivered(line, record),
@@ -255,6 +281,7 @@ impl LoggedJournal {
             }
             _ => {}
         }
+        self.farewells.take(line, record, &self.members);
         let run = self.run(line, record);
         run.ends = run.ends.max(record.at);
         self.server_at = record.at;
@@ -274,7 +301,12 @@ impl LoggedJournal {
         self.streams.start(line.file);
         // It has looked into its journal, and says where that ends.
         self.torn = false;
-        self.runs.push(ServiceRun::started(line, record));
+        self.farewells.end(&self.members);
+        let run = ServiceRun::started(line, record);
+        if let Some(start) = run.start.filter(|_| &*record.event == "server_started") {
+            self.farewells.start(start);
+        }
+        self.runs.push(run);
         self.head = self.head.max(record.sequence.unwrap_or(0));
     }
 
@@ -282,7 +314,11 @@ impl LoggedJournal {
         let who = who(record);
         let after = record.sequence;
         let process = self.ends.len();
-        let connection = LoggedConnection { began: record.at, ended: None, process, handed: after.unwrap_or(0) };
+        let mut connection =
+            LoggedConnection { began: record.at, line, open: 1, ended: None, process, handed: after.unwrap_or(0) };
+        if let Some(known) = self.connections.get(&who).filter(|known| known.process == process) {
+            connection.open = known.open.saturating_add(1);
+        }
         if self.connections.get(&who).is_none_or(|known| known.began <= record.at) {
             self.connections.insert(who, connection);
         }
@@ -382,6 +418,12 @@ impl LoggedJournal {
         self.handed.entry(who).or_insert_with(|| HandedRange::new(line, first, last)).add(line, first, last);
         if let Some(connection) = self.connections.get_mut(&who) {
             connection.handed = connection.handed.max(last);
+            let ended = connection.ended.filter(|_| connection.process == self.ends.len());
+            if let Some(ended) =
+                ended.filter(|ended| ended.line.file == line.file && self.after_end.len() < AFTER_END_MAX)
+            {
+                self.after_end.push((who, Handed { line, first, last }, ended.line));
+            }
         }
         self.streams.batch(line, who, first, last);
     }

@@ -4,11 +4,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::chat::{DisplayName, NameKey};
-use crate::trace::model::{Handed, LoggedEvent, LoggedJournal, ServiceRun, ServiceStart};
+use crate::trace::model::{Farewell, FarewellFault, Handed, LoggedEvent, LoggedJournal, ServiceRun, ServiceStart};
 use crate::trace::record::{LineRef, LoggedKind, Who};
 use crate::trace::report::{Rule, RuleReport};
 
 use super::holes;
+
+/// A request with a time further ahead of the service's clock is refused (L5).
+const CLOCK_LEAP_MAX: u64 = 1 << 20;
 
 pub(super) fn check(journal: &LoggedJournal, rules: &mut [RuleReport]) {
     if !journal.is_known() {
@@ -36,8 +39,10 @@ pub(super) fn check(journal: &LoggedJournal, rules: &mut [RuleReport]) {
     v5_no_duplicate(journal, &mut rules[Rule::V5 as usize]);
     v8_membership(journal, &mut rules[Rule::V8 as usize]);
     v9_stream_in_membership(journal, &mut rules[Rule::V9 as usize]);
+    v9_after_the_end(journal, &mut rules[Rule::V9 as usize]);
     v11_valid(journal, &mut rules[Rule::V11 as usize]);
     v13_prefix(journal, &mut rules[Rule::V13 as usize]);
+    v15_farewell(journal, &mut rules[Rule::V15 as usize]);
 }
 
 fn v1_numbering(journal: &LoggedJournal, rule: &mut RuleReport) {
@@ -78,6 +83,18 @@ fn v2_clock(journal: &LoggedJournal, rule: &mut RuleReport) {
             continue;
         };
         rule.checked += 1;
+        if event.sent > time.saturating_add(CLOCK_LEAP_MAX) {
+            let (sent, i) = (event.sent, sequence);
+            let sentence = || {
+                format!(
+                    "Event {i} was accepted with time {sent} in its request, more than 2^20 after L({}) = {time}: such a \
+                     request is refused, so that nobody can use up the clock.",
+                    i - 1
+                )
+            };
+            let lines: Vec<_> = line.into_iter().chain([event.line]).collect();
+            rule.violate(sentence, &lines);
+        }
         let right = time.max(event.sent).saturating_add(2);
         if event.logical_time != right {
             let (stated, sent, i) = (event.logical_time, event.sent, sequence);
@@ -235,6 +252,16 @@ fn v9_stream_in_membership(journal: &LoggedJournal, rule: &mut RuleReport) {
     }
 }
 
+/// What the service recorded as handed to a stream that had ended by its own records.
+fn v9_after_the_end(journal: &LoggedJournal, rule: &mut RuleReport) {
+    for (who, Handed { line, first, last }, ended) in &journal.after_end {
+        let who = journal.title(*who);
+        let events = if first == last { format!("event {first}") } else { format!("events {first} to {last}") };
+        let sentence = || format!("{who} was sent {events} after its stream had ended.");
+        rule.violate(sentence, &[*ended, *line]);
+    }
+}
+
 fn v11_valid(journal: &LoggedJournal, rule: &mut RuleReport) {
     for (sequence, event) in journal.events() {
         rule.checked += 1;
@@ -249,6 +276,35 @@ fn v11_valid(journal: &LoggedJournal, rule: &mut RuleReport) {
             };
             rule.violate(sentence, &[event.line]);
         }
+    }
+}
+
+/// By the clock of the service alone.
+fn v15_farewell(journal: &LoggedJournal, rule: &mut RuleReport) {
+    let (checked, faults) = journal.farewells();
+    rule.checked += checked;
+    if journal.is_without_grace() {
+        rule.caveat(
+            "the service's log does not say how long its grace period is: it is of an older version".into(),
+        );
+    } else if checked == 0 {
+        rule.caveat("no log of the service begins with a start and has a stream after it".into());
+    }
+    for Farewell { who, fault, after, since, line } in faults {
+        let (who, seconds) = (journal.title(who), after / 1_000_000);
+        let sentence = || match fault {
+            FarewellFault::Connected => format!("{who} left as disconnected, although its stream was open."),
+            FarewellFault::Early => format!(
+                "{who} left as disconnected {seconds} s after its stream had ended, before its grace period was over."
+            ),
+            FarewellFault::Late => {
+                format!("{who} left {seconds} s after its stream had ended, long after its grace period was over.")
+            }
+            FarewellFault::Never => format!(
+                "The stream of {who} had ended, it did not come back, and {seconds} s later it had still not left."
+            ),
+        };
+        rule.violate(sentence, &[since, line]);
     }
 }
 

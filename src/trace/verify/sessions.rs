@@ -42,6 +42,9 @@ pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
     }
     for (journal, sessions) in known() {
         sessions.iter().for_each(|session| sent::v11_leave(journal, session, &mut rules[Rule::V11 as usize]));
+        for session in furthest(sessions.iter().copied()).into_values() {
+            sent::v11_unasked(model, journal, session, &mut rules[Rule::V11 as usize]);
+        }
         v11_was_sent(journal, sessions, &mut rules[Rule::V11 as usize]);
         v12_real_time(model, journal, &mut rules[Rule::V12 as usize]);
         without_logs(journal, sessions, rules);
@@ -152,7 +155,7 @@ fn v11_was_sent(journal: &LoggedJournal, sessions: &[&LoggedSession], rule: &mut
         }
         if event.filled_in {
             // When its send was looked at, it was not known yet.
-            rule.caveat("whether messages were sent that only deliveries tell of".into());
+            rule.caveat("it is unknown whether messages were sent that only deliveries tell of".into());
             continue;
         }
         // A log that ends before the event may not have all of its writer's processes.
@@ -162,6 +165,17 @@ fn v11_was_sent(journal: &LoggedJournal, sessions: &[&LoggedSession], rule: &mut
         };
         rule.checked += 1;
         let who = session.title();
+        if let Some(sent) = event.first_sent {
+            let sentence = || {
+                format!(
+                    "Event {sequence} states that {who} sent it at time {} with a view up to event {}, but no send of it in \
+                     the log of {who} has both.",
+                    event.sent, event.seen
+                )
+            };
+            rule.violate(sentence, &[sent.line, event.line]);
+            continue;
+        }
         let sentence = || {
             format!(
                 "Event {sequence} is a message of {who}, but its log has no such send: none with that message id, time \
@@ -175,7 +189,9 @@ fn v11_was_sent(journal: &LoggedJournal, sessions: &[&LoggedSession], rule: &mut
     untold.sort_unstable();
     for (who, count) in untold.into_iter().take(SESSIONS_NAMED) {
         let who = journal.title(who);
-        rule.caveat(format!("whether {who} sent {count} of its messages: its whole log was not given"));
+        rule.caveat(format!(
+            "it is unknown whether {who} sent {count} of its messages: its whole log was not given"
+        ));
     }
 }
 

@@ -34,11 +34,12 @@ impl<'a> StepContext<'a> {
         Self { journal, session, index, step, becomes, join: None, join_at: 0, queued: None }
     }
 
-    /// Whether the step is the first try of a publish. Where records were lost the first may be among them, but
+    /// Whether the step is the first try of a publish. Where records were lost or cut off, the first may be among them, but
     /// the one that became the event came before all that followed from it.
     pub(super) fn is_first_try(&self) -> bool {
         let Act::PublishSent { message, .. } = &self.step.act else { return false };
-        !self.session.sent.contains_key(message) && (self.session.lost_before == 0 || self.became_event())
+        !self.session.sent.contains_key(message)
+            && ((self.session.whole && self.session.lost_before == 0) || self.became_event())
     }
 
     /// A claim that an event happened which is after the last one in the service's logs.
