@@ -131,8 +131,6 @@ pub enum Lookup<'a> {
     Unrecorded,
     /// The given logs of the service end before it, and may have been copied before it happened.
     Beyond,
-    /// No such event: the log of the service is complete, and ends before it.
-    Nothing,
 }
 
 /// Whether a text or name is valid, and the sentence of S5 or S6 is that.

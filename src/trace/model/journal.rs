@@ -110,7 +110,6 @@ impl LoggedJournal {
         match self.order.get(sequence) {
             Some(event) => Lookup::Known(event),
             None if (1..=self.head).contains(&sequence) || self.may_go_on() => Lookup::Unrecorded,
-            None if self.is_closed() => Lookup::Nothing,
             None => Lookup::Beyond,
         }
     }
@@ -185,7 +184,11 @@ impl LoggedJournal {
 
     /// Over how many participants it was looked at whether they left when they should have, and what was wrong.
     pub fn farewells(&self) -> (u64, Vec<Farewell>) {
-        self.farewells.found(&self.members)
+        if self.missing() == 0 {
+            self.farewells.found(&self.members)
+        } else {
+            self.farewells.found(&HashMap::default())
+        }
     }
 
     /// Whether a start of the service does not say how long the grace period is.
@@ -301,7 +304,9 @@ impl LoggedJournal {
         self.streams.start(line.file);
         // It has looked into its journal, and says where that ends.
         self.torn = false;
-        self.farewells.end(&self.members);
+        // Who was here when it started is known if all events up to then are.
+        let members = if self.missing() == 0 { self.members.clone() } else { HashMap::default() };
+        self.farewells.end(&members);
         let run = ServiceRun::started(line, record);
         if let Some(start) = run.start.filter(|_| &*record.event == "server_started") {
             self.farewells.start(start);

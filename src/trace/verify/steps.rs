@@ -56,7 +56,7 @@ fn v3_agreement(context: &StepContext<'_>, rule: &mut RuleReport) {
             let event = match journal.lookup(sequence) {
                 Lookup::Known(event) => event,
                 Lookup::Unrecorded => return rule.unrecorded(sequence),
-                beyond @ (Lookup::Nothing | Lookup::Beyond) => {
+                Lookup::Beyond => {
                     let n = journal.head();
                     let sentence = || {
                         format!(
@@ -64,10 +64,7 @@ fn v3_agreement(context: &StepContext<'_>, rule: &mut RuleReport) {
                             who()
                         )
                     };
-                    return match beyond {
-                        Lookup::Nothing => rule.violate(sentence, &[step.line]),
-                        _ => context.beyond(sequence, rule, sentence),
-                    };
+                    return context.beyond(sequence, rule, sentence);
                 }
             };
             rule.checked += 1;
@@ -273,7 +270,7 @@ fn v10_acknowledged_is_there(context: &StepContext<'_>, rule: &mut RuleReport) {
     let event = match journal.lookup(sequence) {
         Lookup::Known(event) => event,
         Lookup::Unrecorded => return rule.unrecorded(sequence),
-        beyond @ (Lookup::Nothing | Lookup::Beyond) => {
+        Lookup::Beyond => {
             let n = journal.head();
             let sentence = || {
                 format!(
@@ -281,10 +278,7 @@ fn v10_acknowledged_is_there(context: &StepContext<'_>, rule: &mut RuleReport) {
                     who()
                 )
             };
-            return match beyond {
-                Lookup::Nothing => rule.violate(sentence, &[step.line]),
-                _ => context.beyond(sequence, rule, sentence),
-            };
+            return context.beyond(sequence, rule, sentence);
         }
     };
     rule.checked += 1;

@@ -371,6 +371,10 @@ impl World {
 
     fn step(&mut self) {
         let pause = if self.dice.chance(4) { self.dice.below(12 * SECOND as u64) } else { self.dice.below(3_000) };
+        if pause > 1_000_000 {
+            // A stream that is open does not wait that long.
+            (0..self.clients.len()).for_each(|client| self.hand_over_all(client));
+        }
         self.pass(pause as i64);
         let client = self.dice.below(self.clients.len() as u64) as usize;
         // After a mistake nothing breaks any more that could hide it.
