@@ -220,9 +220,10 @@ mod tests {
     }
 
     /// Options whose help says more in one of two subcommands, about one and the same thing.
-    const SAME_THING: [(&str, [&str; 2]); 5] = [
+    const SAME_THING: [(&str, [&str; 2]); 6] = [
         ("log-dir", ["serve", "join"]),
         ("log-dir", ["serve", "send"]),
+        ("secret-file", ["serve", "fault"]),
         ("secret-file", ["serve", "join"]),
         ("secret-file", ["serve", "load"]),
         ("secret-file", ["serve", "send"]),

@@ -109,6 +109,11 @@ pub struct LogRecord<'a> {
     pub participant_ids: Vec<CowStr<'a>>,
     #[serde(borrow, default)]
     pub run: Option<CowStr<'a>>,
+    /// Whether a start of the service made the record of a broadcast, later than the broadcast.
+    #[serde(default)]
+    pub recovered: bool,
+    pub grace_ms: Option<u64>,
+    pub stall_ms: Option<u64>,
     /// Of lost records: how many.
     pub count: Option<u64>,
     /// Whether the first record of the process is among them.

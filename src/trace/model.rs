@@ -4,18 +4,24 @@
 //! the index of its message id, without its text. The records of the others become [`Step`]s of [`LoggedSession`]s, in
 //! program order, one at a time: a step is checked and dropped, and a session keeps only what is not settled.
 
+mod clock;
 mod event;
 mod journal;
 mod lab;
 mod log;
 mod order;
+mod presence;
+mod run;
 mod session;
 mod step;
 mod streams;
 
-pub use event::{CopyConflict, Irregular, LoggedEvent, Lookup, PreviousEpoch, ServiceStart, WallTime};
-pub use journal::LoggedJournal;
+pub use clock::ProcessClock;
+pub use event::{CopyConflict, Irregular, LoggedEvent, Lookup, PreviousEpoch, WallTime};
+pub use journal::{Handed, LoggedJournal};
 pub use log::{ClientLog, Queued};
+pub use presence::{Farewell, FarewellFault};
+pub use run::{ServiceRun, ServiceStart, Settings};
 pub use session::{LoggedSession, Mark, Sent, Skip};
 pub use step::{Act, DeliveryDetails, Step};
 pub use streams::StreamGap;
@@ -116,9 +122,35 @@ impl Model {
         self.logs.entry(file).or_default()
     }
 
+    /// The machine clock of the process that made a record.
+    pub fn clock(&self, line: LineRef) -> Option<&ProcessClock> {
+        let processes = &self.logs.get(&line.file)?.processes;
+        let after = processes.partition_point(|process| process.first_line <= line.line);
+        processes.get(after.checked_sub(1)?)
+    }
+
     /// Whether some machine's clock was set back while a process ran there.
     pub fn is_set_back(&self) -> bool {
-        self.logs.values().any(|log| log.set_back)
+        self.logs.values().flat_map(|log| &log.processes).any(|process| process.set_back)
+    }
+
+    /// Whether some machine's clock cannot be compared with the service's.
+    pub fn is_unsteady(&self) -> bool {
+        self.logs.values().flat_map(|log| &log.processes).any(|process| !process.is_steady())
+    }
+
+    /// The process that made the newest record of a file sent something that the service recorded.
+    pub fn sent(&mut self, file: u32, at: i64, recorded: i64) {
+        if let Some(clock) = self.logs.entry(file).or_default().processes.last_mut() {
+            clock.sent(at, recorded);
+        }
+    }
+
+    /// The process that made the newest record of a file received something that the service recorded.
+    pub fn received(&mut self, file: u32, at: i64, recorded: i64) {
+        if let Some(clock) = self.logs.entry(file).or_default().processes.last_mut() {
+            clock.received(at, recorded);
+        }
     }
 
     /// The journal that a session belongs to.

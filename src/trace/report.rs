@@ -28,11 +28,12 @@ pub enum Rule {
     V12,
     V13,
     V14,
+    V15,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::V1,
         Self::V2,
         Self::V3,
@@ -47,6 +48,7 @@ impl Rule {
         Self::V12,
         Self::V13,
         Self::V14,
+        Self::V15,
     ];
 
     /// What it demands, in a few words.
@@ -66,6 +68,7 @@ impl Rule {
             Self::V12 => "real time: acknowledged before sent is before",
             Self::V13 => "prefix: copies of the journal agree",
             Self::V14 => "everyone caught up",
+            Self::V15 => "farewell: who vanished leaves, and nobody else",
         }
     }
 }
@@ -107,6 +110,19 @@ pub struct Violation {
     pub lines: Vec<LineRef>,
 }
 
+/// A log that speaks of an event after the last one in the service's logs. Whether that is lost, or the service's log was
+/// copied before it happened, only the whole can show.
+#[derive(Clone, Debug)]
+pub(super) struct BeyondClaim {
+    /// Whose, by its place in the model.
+    pub(super) session: usize,
+    pub(super) sequence: u64,
+    /// Microseconds since 1970, by the clock of its process.
+    pub(super) at: i64,
+    pub(super) line: LineRef,
+    pub(super) sentence: String,
+}
+
 /// What is known of one rule.
 #[derive(Clone, Debug)]
 pub struct RuleReport {
@@ -123,6 +139,8 @@ pub struct RuleReport {
     more_caveats: u64,
     /// The first event that no log of the service has, and how often there was one.
     unrecorded: Option<(u64, u64)>,
+    /// The first of each session.
+    pub(super) beyond: Vec<BeyondClaim>,
 }
 
 impl RuleReport {
@@ -135,6 +153,7 @@ impl RuleReport {
             caveats: Vec::new(),
             more_caveats: 0,
             unrecorded: None,
+            beyond: Vec::new(),
         }
     }
 
@@ -159,6 +178,15 @@ impl RuleReport {
     /// Notes that an event is spoken of that no log of the service has.
     pub(super) fn unrecorded(&mut self, sequence: u64) {
         self.unrecorded.get_or_insert((sequence, 0)).1 += 1;
+    }
+
+    /// Notes that a log speaks of an event after the end of the service's logs.
+    pub(super) fn beyond(&mut self, claim: impl FnOnce() -> BeyondClaim, session: usize) {
+        if self.beyond.last().is_none_or(|last| last.session != session)
+            && !self.beyond.iter().any(|known| known.session == session)
+        {
+            self.beyond.push(claim());
+        }
     }
 
     /// Sums up what was noted.
@@ -188,7 +216,7 @@ impl RuleReport {
 /// What is known of all rules.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// V1 to V14.
+    /// V1 to V15.
     pub rules: Vec<RuleReport>,
     /// How many records were read.
     pub records: u64,

@@ -21,6 +21,7 @@
 //! | [`leaving`] | every client can leave, whatever it or the service is doing |
 //! | [`state`] | clients that are killed and started again go on as the same participant |
 //! | [`submissions`] | lines and messages from their submission to what became of them; typing on a terminal |
+//! | [`simulator`] | truthful runs give no alarm, and every mistake is caught (V1 to V15) |
 //! | [`shutdown`] | the drain, and that it is bounded |
 //! | [`crowd`] | twenty at once have one transcript; the client library |
 //! | [`terminal`] | nothing reaches a terminal raw; `--json` |
@@ -98,6 +99,7 @@ mod scripts;
 mod secret;
 mod shutdown;
 mod signals;
+mod simulator;
 mod state;
 mod submissions;
 mod support;

@@ -184,6 +184,12 @@ fn rejection(vector: &Value) -> Rejection {
         "REPLACED" => Rejection::Replaced,
         "SHUTTING_DOWN" => Rejection::ShuttingDown,
         "JOURNAL_UNAVAILABLE" => Rejection::JournalUnavailable,
+        "LAB_DISCONNECTED" => Rejection::LabDisconnected,
+        "LAB_KEY_REQUIRED" => Rejection::LabKeyRequired,
+        "NAME_UNKNOWN" => Rejection::NameUnknown("mallory".into()),
+        "FAULT_INVALID" => {
+            Rejection::FaultInvalid { field: "duration_milliseconds", why: text(vector, "service").into() }
+        }
         other => panic!("the service has no reason {other}"),
     }
 }

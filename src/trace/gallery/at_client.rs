@@ -88,6 +88,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
             (event["sequence"], event["logical_time"]) =
                 (json!(head + 1), json!(number(&event, "logical_time") + 100));
             event["local_time"] = json!(number(&event, "local_time") + 200);
+            event["timestamp"] = log.records.last()?["timestamp"].clone();
             log.records.push(event);
             Some(())
         },

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Mistake;
-use super::logs::{JsonLog, Logs, is_broadcast, later, number};
+use super::logs::{JsonLog, Logs, earlier, is_broadcast, later, micros, number};
 use crate::trace::report::Rule;
 
 pub(super) const MISTAKES: &[Mistake] = &[
@@ -290,13 +290,21 @@ pub(super) const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         title: "An acknowledged message is lost",
-        explanation: "The service answers before it has recorded, and is killed in between.",
+        explanation: "The service answers before it has recorded, and is killed in between: the next start does not find it.",
         rule: Rule::V10,
         apply: |logs| {
             let last = logs.journal().into_iter().rfind(|event| event["kind"] == "message")?;
-            logs.end_before(number(&last, "sequence"), |record| {
+            let sequence = number(&last, "sequence");
+            logs.end_before(sequence, |record| {
                 record["event"] == "publish_acknowledged" && record["sequence"] == last["sequence"]
             });
+            // The next start finds that it is not there.
+            let head = logs.broadcast(sequence - 1)?.clone();
+            let service = logs.service()?;
+            service.records.push(json!({
+                "timestamp": later(&last, 10), "level": "INFO", "component": "server", "event": "server_started",
+                "epoch": head["epoch"], "sequence": head["sequence"], "logical_time": head["logical_time"],
+            }));
             Some(())
         },
     },
@@ -372,26 +380,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
         title: "A later message overtakes one that was acknowledged",
         explanation: "The message was acknowledged on receipt and put into the order later; meanwhile another slipped in.",
         rule: Rule::V12,
-        apply: |logs| {
-            let first = logs.message(|_| true)?;
-            // By the clock of the machine, which writes its times in one form.
-            let at = |logs: &mut Logs, what: &str, event: &Value| {
-                let mut records = logs.others().flat_map(|log| &log.records);
-                let found =
-                    records.find(|record| record["event"] == what && record["message_id"] == event["message_id"]);
-                found.and_then(|record| record["timestamp"].as_str()).map(str::to_owned)
-            };
-            let acknowledged = at(logs, "publish_acknowledged", &first)?;
-            let could_be = |event: &Value| {
-                let known = event["seen_sequence"].as_u64() >= first["sequence"].as_u64();
-                event["kind"] == "message" && known && event["participant_id"] != first["participant_id"]
-            };
-            let mut events = logs.journal().into_iter().filter(could_be);
-            let later =
-                events.find(|event| at(logs, "publish_sent", event).is_some_and(|sent| sent > acknowledged))?;
-            logs.exchange(number(&first, "sequence"), number(&later, "sequence"));
-            Some(())
-        },
+        apply: acknowledged_on_receipt,
     },
     Mistake {
         title: "Somebody who is here is never told the last event",
@@ -399,7 +388,87 @@ pub(super) const MISTAKES: &[Mistake] = &[
         rule: Rule::V14,
         apply: never_told,
     },
+    Mistake {
+        title: "Somebody who vanished never leaves",
+        explanation: "The broken stream is noticed and nothing follows from it: to everybody else a ghost is still here.",
+        rule: Rule::V15,
+        apply: |logs| {
+            let left = logs.journal().into_iter().find(|event| event["kind"] == "left")?;
+            logs.end_before(number(&left, "sequence"), |_| false);
+            let service = logs.service()?;
+            state_grace(service)?;
+            let end = service.records.last()?.clone();
+            let record = |event: &str, seconds| {
+                json!({"timestamp": later(&end, seconds), "level": "INFO", "component": "server", "event": event,
+                    "epoch": end["epoch"]})
+            };
+            let mut gone = record("client_disconnected", 1);
+            (gone["participant_id"], gone["reason"]) = (left["participant_id"].clone(), json!("DISCONNECTED"));
+            service.records.extend([gone, record("server_stopping", 60)]);
+            Some(())
+        },
+    },
+    Mistake {
+        title: "Somebody who is connected is announced as gone",
+        explanation: "The timer of an old connection is not stopped when a new one takes its place, and ends the session.",
+        rule: Rule::V15,
+        apply: |logs| {
+            let left = logs.journal().into_iter().find(|event| event["reason"] == "REQUESTED")?;
+            logs.everywhere(number(&left, "sequence"), |record| {
+                if record["reason"].is_string() {
+                    record["reason"] = json!("DISCONNECTED");
+                }
+            });
+            state_grace(logs.service()?)
+        },
+    },
 ];
+
+/// Where the service is of a version that did not say how long its grace period is, it does.
+fn state_grace(service: &mut JsonLog) -> Option<()> {
+    let start = service.find("server_started")?;
+    service.records[start]["grace_ms"] = json!(30_000);
+    Some(())
+}
+
+/// A message was sent, and acknowledged, before the one was sent that precedes it in the order.
+fn acknowledged_on_receipt(logs: &mut Logs) -> Option<()> {
+    let messages: Vec<_> = logs.journal().into_iter().filter(|event| event["kind"] == "message").collect();
+    let differ = |pair: &&[Value]| {
+        let known = |event: &Value| number(event, "sequence") > 3;
+        pair[0]["participant_id"] != pair[1]["participant_id"] && known(&pair[0])
+    };
+    for pair in messages.windows(2).rev().filter(differ) {
+        let of = |record: &Value, event: &Value| record["message_id"] == event["message_id"];
+        let sends = |record: &&Value| record["event"] == "publish_sent" && of(record, &pair[0]);
+        let sent = logs.others().find_map(|log| log.records.iter().find(sends).cloned());
+        let told = |record: &Value| {
+            let event = record["event"].as_str().unwrap_or_default();
+            event.starts_with("publish_") && of(record, &pair[1])
+        };
+        let answers = |record: &&Value| record["event"] == "publish_acknowledged" && of(record, &pair[0]);
+        let answered = logs.others().find_map(|log| log.records.iter().find(answers).cloned());
+        let way = answered.zip(sent.as_ref()).map_or(0, |(last, first)| 3 * (micros(&last) - micros(first)));
+        let sender = logs.others().find(|log| log.records.iter().any(&told));
+        let (Some(sent), Some(sender)) = (sent, sender) else { continue };
+        // Its records stand where they were made: before the other was sent.
+        let (mut early, rest): (Vec<_>, Vec<_>) = sender.records.drain(..).partition(|record| told(record));
+        // By more than what their way to the service and back leaves open of their clocks.
+        let lead = 3 * (early.first().zip(early.last()).map_or(0, |(first, last)| micros(last) - micros(first)));
+        for (record, more) in early.iter_mut().rev().zip(1..) {
+            record["timestamp"] = earlier(&sent, lead + way.max(lead) + more);
+        }
+        let time = early.first()?["timestamp"].as_str()?;
+        let at = rest.iter().position(|record| record["timestamp"].as_str() >= Some(time)).unwrap_or(rest.len());
+        // It was the process that ran then.
+        if let Some(before) = at.checked_sub(1).and_then(|before| rest.get(before)) {
+            early.iter_mut().for_each(|record| record["run"] = before["run"].clone());
+        }
+        sender.records = [&rest[..at], &early, &rest[at..]].concat();
+        return Some(());
+    }
+    None
+}
 
 /// The run ends before the first leave, long after the last event, which one reader never got.
 pub(super) fn never_told(logs: &mut Logs) -> Option<()> {
@@ -416,8 +485,31 @@ pub(super) fn never_told(logs: &mut Logs) -> Option<()> {
         logs.others().find(|log| own(log).is_some_and(|id| id != author) && !log.deliveries().is_empty())?;
     let end = reader.deliveries().pop()?;
     reader.records.truncate(end);
+    let reader = own(reader)?;
+    let is_here = |record: &Value| record["event"] == "join_broadcast" && record["participant_id"] != reader;
     let service = logs.service()?;
+    service.split_deliveries();
     let end = service.records.last()?.clone();
+    let others: Vec<_> = service.records.iter().filter(|record| is_here(record)).cloned().collect();
+    let untold = |record: &Value| record["participant_id"] == reader && number(record, "last_sequence") >= last;
+    service.records.retain(|record| !untold(record) || number(record, "first_sequence") < last);
+    service.records.iter_mut().filter(|record| untold(record)).for_each(|record| {
+        record["last_sequence"] = json!(last - 1);
+    });
+    // All others are handed it.
+    for join in others {
+        let own = |record: &&Value| record["participant_id"] == join["participant_id"];
+        let handed = service.records.iter().filter(own).map(|record| number(record, "last_sequence")).max()?;
+        let first = (handed + 1).max(number(&join, "sequence"));
+        if first > last {
+            continue;
+        }
+        service.records.push(json!({
+            "timestamp": end["timestamp"], "level": "DEBUG", "component": "server", "event": "event_delivered",
+            "epoch": end["epoch"], "participant_id": join["participant_id"], "first_sequence": first,
+            "last_sequence": last,
+        }));
+    }
     let stopping = json!({
         "timestamp": later(&end, 60), "level": "INFO", "component": "server", "event": "server_stopping",
         "epoch": end["epoch"],

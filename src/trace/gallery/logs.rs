@@ -37,6 +37,20 @@ impl JsonLog {
         (0..self.records.len()).filter(delivered).collect()
     }
 
+    /// Gives each stream a record of its own, as in version 1, so that one stream's can be changed.
+    pub(super) fn split_deliveries(&mut self) {
+        let split = |record: Value| {
+            let Some(ids) = record["participant_ids"].as_array().cloned() else { return vec![record] };
+            let of = |id| {
+                let mut of_one = record.clone();
+                (of_one["participant_id"], of_one["participant_ids"]) = (id, json!([]));
+                of_one
+            };
+            ids.into_iter().map(of).collect()
+        };
+        self.records = std::mem::take(&mut self.records).into_iter().flat_map(split).collect();
+    }
+
     /// The position of the last event that was delivered.
     pub(super) fn last_delivered(&self) -> Option<u64> {
         self.records[*self.deliveries().last()?]["sequence"].as_u64()
@@ -163,4 +177,17 @@ pub(super) fn later(record: &Value, seconds: u64) -> Value {
     let time = record["timestamp"].as_str().and_then(|time| humantime::parse_rfc3339(time).ok());
     let later = time.map(|time| time + std::time::Duration::from_secs(seconds));
     json!(later.map(|time| humantime::format_rfc3339_micros(time).to_string()))
+}
+
+/// When a record was made, in microseconds since 1970.
+pub(super) fn micros(record: &Value) -> u64 {
+    let time = record["timestamp"].as_str().and_then(|time| humantime::parse_rfc3339(time).ok());
+    let since = time.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    since.map_or(0, |since| since.as_micros() as u64)
+}
+
+/// A timestamp so many microseconds earlier.
+pub(super) fn earlier(record: &Value, by: u64) -> Value {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_micros(micros(record).saturating_sub(by));
+    json!(humantime::format_rfc3339_micros(time).to_string())
 }

@@ -48,6 +48,8 @@ struct Person {
     id: String,
     clock: LamportClock,
     position: u64,
+    /// The last event that the service has recorded as handed to its stream.
+    handed: u64,
     active: bool,
     records: Vec<Value>,
 }
@@ -84,7 +86,8 @@ impl Run {
             service: vec![],
             people: vec![],
         };
-        run.note(json!({"event": "server_started", "sequence": 0, "logical_time": 0}));
+        run.note(json!({"event": "server_started", "version": env!("CARGO_PKG_VERSION"), "sequence": 0,
+            "logical_time": 0, "grace_ms": 30_000, "ping_ms": 20_000, "ping_timeout_ms": 10_000, "stall_ms": 30_000}));
         run
     }
 
@@ -154,10 +157,29 @@ impl Run {
         }
     }
 
+    /// The service records what it has handed to a person's stream.
+    fn hand_over(&mut self, person: usize) {
+        let Person { id, position, handed, .. } = &mut self.people[person];
+        let (id, first, last) = (id.clone(), *handed + 1, *position);
+        if first <= last {
+            *handed = last;
+            self.note(json!({"event": "event_delivered", "participant_id": id, "first_sequence": first,
+                "last_sequence": last}));
+        }
+    }
+
     fn join(&mut self, name: &'static str) -> usize {
         let person = self.people.len();
-        let clock = LamportClock::default();
-        self.people.push(Person { name, id: String::new(), clock, position: 0, active: false, records: vec![] });
+        let (clock, head) = (LamportClock::default(), self.head);
+        self.people.push(Person {
+            name,
+            id: String::new(),
+            clock,
+            position: 0,
+            handed: head,
+            active: false,
+            records: vec![],
+        });
         self.say(person, json!({"event": "client_started"}));
         let sent = self.people[person].clock.tick();
         self.say(person, json!({"event": "join_sent", "sent_logical_time": sent.0, "local_time": sent.0}));
@@ -228,6 +250,7 @@ impl Run {
         self.people[person].active = false;
         let (sequence, time) = self.broadcast(person, "left", sent, json!({"reason": "REQUESTED"}));
         self.acknowledge(person, "leave_acknowledged", Value::Null, sequence, time);
+        self.hand_over(person);
         let Person { name, id, .. } = &self.people[person];
         self.note(
             json!({"event": "client_disconnected", "participant_id": id, "display_name": name, "reason": "LEFT"}),
@@ -238,9 +261,11 @@ impl Run {
     }
 
     fn stop(mut self) -> Logs {
+        (0..self.people.len()).for_each(|person| self.hand_over(person));
         self.micros += 5_000_000;
         self.note(json!({"event": "server_stopping"}));
-        self.note(json!({"event": "server_stopped"}));
+        let (sequence, time) = (self.head, self.clock.now().0);
+        self.note(json!({"event": "server_stopped", "sequence": sequence, "logical_time": time}));
         let tidy = |records: Vec<Value>| -> Vec<Value> { records.into_iter().map(without_nulls).collect() };
         let mut logs = vec![JsonLog { name: "server.jsonl".into(), records: tidy(self.service) }];
         logs.extend(self.people.into_iter().map(|person| JsonLog {

@@ -50,6 +50,8 @@ pub struct LoggedEvent {
     pub acknowledged: Option<WallTime>,
     /// Whether it is known from a delivery alone, as the service's logs lack it.
     pub filled_in: bool,
+    /// Whether the record was made by a later start of the service, so that its time is not that of the broadcast.
+    pub recovered: bool,
 }
 
 impl LoggedEvent {
@@ -103,28 +105,21 @@ pub struct PreviousEpoch {
     pub after: u64,
 }
 
-/// A process of the service that went on with this journal.
-#[derive(Clone, Debug)]
-pub struct ServiceStart {
-    /// Its record.
-    pub line: LineRef,
-    /// The last event that it found.
-    pub sequence: u64,
-    /// That event's time.
-    pub logical_time: u64,
-    /// The last event in this log before it, with its record.
-    pub last: Option<(u64, LineRef)>,
-}
-
-/// What the service knows of a participant's connection.
-#[derive(Clone, Copy, Debug, Default)]
+/// What the service knows of a participant's newest connection.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct LoggedConnection {
-    /// Whether it comes from the service's own machine.
-    pub loopback: bool,
-    /// When it ended; none while it is open, or until its process ends.
-    pub ended: Option<i64>,
+    /// When it began.
+    pub began: i64,
+    /// The record of that.
+    pub line: LineRef,
+    /// How many of its streams are open: for a moment two, when one is replaced.
+    pub open: u32,
+    /// When the last of them ended, with the record; none while one is open, or until its process ends.
+    pub ended: Option<WallTime>,
     /// By which process of the service, counted from 0.
     pub process: usize,
+    /// The last event that was handed to it.
+    pub handed: u64,
 }
 
 /// An answer to: what is e(sequence)?
@@ -134,8 +129,8 @@ pub enum Lookup<'a> {
     Known(&'a LoggedEvent),
     /// It happened, but the given logs of the service have no record of it.
     Unrecorded,
-    /// No such event.
-    Nothing,
+    /// The given logs of the service end before it, and may have been copied before it happened.
+    Beyond,
 }
 
 /// Whether a text or name is valid, and the sentence of S5 or S6 is that.

@@ -1,40 +1,20 @@
 //! The journal of an epoch, as the service's records state it.
 
-use std::net::SocketAddr;
-
 use foldhash::HashMap;
 
 use crate::trace::record::{LineRef, LogRecord, LoggedKind, Who, digest};
 
 use super::event::{
-    CopyConflict, Irregular, LoggedConnection, LoggedEvent, Lookup, PreviousEpoch, REQUESTED, ServiceStart,
-    is_valid,
+    CopyConflict, Irregular, LoggedConnection, LoggedEvent, Lookup, PreviousEpoch, REQUESTED, WallTime, is_valid,
 };
 use super::lab::HeldBack;
 use super::order::Order;
+use super::presence::{Farewell, Farewells};
+use super::run::{ServiceRun, ServiceStart};
 use super::streams::{StreamGap, Streams};
 
-/// One copy of the journal: the records of one file.
-#[derive(Debug)]
-struct JournalCopy {
-    file: u32,
-    last: Option<(u64, LineRef)>,
-    /// What the next sequence has to be at least, and at most; a restart may have found more than was logged.
-    next: u64,
-    /// How many records it says it lacks, since the last that tells how far the journal is.
-    lost: u64,
-}
-
-impl JournalCopy {
-    fn new(file: u32) -> Self {
-        Self { file, last: None, next: 1, lost: 0 }
-    }
-
-    /// Whether an event may be the next that it has: there is a hole no larger than it says.
-    fn has_room_before(&self, sequence: u64) -> bool {
-        sequence >= self.next && sequence - self.next <= self.lost
-    }
-}
+/// How many batches for ended streams are kept. More would show nothing new.
+const AFTER_END_MAX: usize = 64;
 
 /// e(1) … e(n) of one epoch.
 #[derive(Debug)]
@@ -43,9 +23,8 @@ pub struct LoggedJournal {
     pub epoch: Box<str>,
     order: Order,
     head: u64,
-    copies: Vec<JournalCopy>,
-    /// How many copies speak of it.
-    pub copies_met: usize,
+    /// The runs of the service, in the order in which they were read.
+    pub runs: Vec<ServiceRun>,
     /// How many events of further copies were compared.
     pub compared: u64,
     /// How many broadcast records there are.
@@ -63,13 +42,16 @@ pub struct LoggedJournal {
     pub repeated: Vec<(u64, u64)>,
     /// V13's evidence.
     pub conflicts: Vec<CopyConflict>,
-    /// Every start of the service on this journal.
-    pub starts: Vec<ServiceStart>,
     /// The epochs that it goes on from.
     pub previous: Vec<PreviousEpoch>,
-    /// What the service handed to a participant's stream that lies outside its membership.
-    pub strayed: Vec<(LineRef, Who, u64, u64)>,
+    /// The first and the last event that the service handed to each participant, with the ranges they were in.
+    handed: HashMap<Who, HandedRange>,
+    /// What the service handed to streams that had ended, with the records of that.
+    pub after_end: Vec<(Who, Handed, LineRef)>,
+    /// Whether the service recorded what it handed to streams.
+    pub tells_deliveries: bool,
     streams: Streams,
+    farewells: Farewells,
     connections: HashMap<Who, LoggedConnection>,
     held_back: HeldBack,
     /// When each process of the service ended that has, or its log had a hole.
@@ -80,7 +62,6 @@ pub struct LoggedJournal {
     pub last_at: i64,
     /// Whether a log of the service is cut off, and nothing says yet what was lost by that.
     pub torn: bool,
-    in_other_copy: bool,
     /// When the service made its last record.
     pub server_at: i64,
 }
@@ -91,8 +72,7 @@ impl LoggedJournal {
             epoch: epoch.into(),
             order: Order::default(),
             head: 0,
-            copies: Vec::new(),
-            copies_met: 0,
+            runs: Vec::new(),
             compared: 0,
             broadcasts: 0,
             names: Vec::new(),
@@ -102,17 +82,18 @@ impl LoggedJournal {
             irregular: Vec::new(),
             repeated: Vec::new(),
             conflicts: Vec::new(),
-            starts: Vec::new(),
             previous: Vec::new(),
-            strayed: Vec::new(),
+            handed: HashMap::default(),
+            after_end: Vec::new(),
+            tells_deliveries: false,
             streams: Streams::default(),
+            farewells: Farewells::default(),
             connections: HashMap::default(),
             held_back: HeldBack::default(),
             ends: Vec::new(),
             lost: 0,
             last_at: i64::MIN,
             torn: false,
-            in_other_copy: false,
             server_at: i64::MIN,
         }
     }
@@ -124,7 +105,7 @@ impl LoggedJournal {
 
     /// Whether any log of the service speaks of this journal.
     pub fn is_known(&self) -> bool {
-        self.copies_met > 0
+        !self.runs.is_empty()
     }
 
     /// e(sequence).
@@ -132,13 +113,28 @@ impl LoggedJournal {
         match self.order.get(sequence) {
             Some(event) => Lookup::Known(event),
             None if (1..=self.head).contains(&sequence) || self.may_go_on() => Lookup::Unrecorded,
-            None => Lookup::Nothing,
+            None => Lookup::Beyond,
         }
+    }
+
+    /// Whether the service's log has the journal's end: its last run was stopped in an orderly way.
+    pub fn is_closed(&self) -> bool {
+        self.runs.iter().max_by_key(|run| run.place()).is_some_and(|run| run.stopped)
+    }
+
+    /// Every start of the service on this journal.
+    pub fn starts(&self) -> impl Iterator<Item = &ServiceStart> {
+        self.runs.iter().filter_map(|run| run.start.as_ref())
+    }
+
+    /// How many files tell of it.
+    pub fn copies(&self) -> usize {
+        self.runs.iter().map(|run| run.file).collect::<std::collections::HashSet<_>>().len()
     }
 
     /// Whether there may be events after the last one that is known.
     fn may_go_on(&self) -> bool {
-        self.torn || !self.is_known() || self.copies.iter().any(|copy| copy.lost > 0)
+        self.torn || !self.is_known() || self.runs.iter().any(ServiceRun::has_lost)
     }
 
     /// e(sequence), where it is known.
@@ -189,14 +185,28 @@ impl LoggedJournal {
         Some((left, self.event(left)?))
     }
 
+    /// Over how many participants it was looked at whether they left when they should have, and what was wrong.
+    pub fn farewells(&self) -> (u64, Vec<Farewell>) {
+        if self.missing() == 0 {
+            self.farewells.found(&self.members)
+        } else {
+            self.farewells.found(&HashMap::default())
+        }
+    }
+
+    /// Whether a start of the service does not say how long the grace period is.
+    pub fn is_without_grace(&self) -> bool {
+        self.farewells.is_without_grace()
+    }
+
     /// An event, to note on it what its writer's log says.
     pub fn event_mut(&mut self, sequence: u64) -> Option<&mut LoggedEvent> {
         self.order.get_mut(sequence)
     }
 
-    /// Whether a participant is on the service's own machine, as far as is known.
-    pub fn is_near(&self, who: Who) -> bool {
-        self.connections.get(&who).is_some_and(|connection| connection.loopback)
+    /// The last event that was handed to a participant's newest stream.
+    pub fn handed(&self, who: Who) -> Option<u64> {
+        self.connections.get(&who).map(|connection| connection.handed)
     }
 
     /// When the service saw a participant's connection end, or saw it last; none where it is open or unknown.
@@ -207,7 +217,9 @@ impl LoggedJournal {
         };
         // No connection outlives its process, and what became of it in a hole of the log nobody knows.
         let process = self.ends.get(connection.process).copied();
-        connection.ended.into_iter().chain(process).min()
+        // Another file may go on, but what it lacks of this process is unknown.
+        let run = self.runs.iter().rfind(|run| run.has(connection.line)).map(|run| run.ends);
+        connection.ended.map(|ended| ended.at).into_iter().chain(process).chain(run).min()
     }
 
     /// Since when no lab holds a participant's deliveries back; none where one does.
@@ -218,7 +230,6 @@ impl LoggedJournal {
     /// Fills in an event that the service's logs lack, from a delivery.
     pub fn fill_in(&mut self, sequence: u64, line: LineRef, record: &LogRecord<'_>) {
         if let Some(event) = self.read(line, record) {
-            self.in_other_copy = false;
             self.place(sequence, LoggedEvent { filled_in: true, ..event });
         }
     }
@@ -238,9 +249,10 @@ impl LoggedJournal {
         // A line that is cut is one of them.
         self.torn = false;
         self.streams.lose(file);
-        let index = self.copy(file);
-        let lost = &mut self.copies[index].lost;
-        *lost = lost.saturating_add(count);
+        self.farewells.lose();
+        if let Some(run) = self.runs.iter_mut().rfind(|run| run.file == file) {
+            run.lose(count);
+        }
     }
 
     pub(super) fn take(&mut self, line: LineRef, record: &LogRecord<'_>) {
@@ -257,18 +269,14 @@ impl LoggedJournal {
                 self.started(line, record);
             }
             "join_broadcast" | "leave_broadcast" | "message_broadcast" => self.broadcast(line, record),
-            "client_connected" => {
-                let peer = record.peer.as_deref().and_then(|peer| peer.parse::<SocketAddr>().ok());
-                let loopback = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
-                let connection = LoggedConnection { loopback, ended: None, process: self.ends.len() };
-                self.connections.insert(who(record), connection);
-                if let Some(after) = record.sequence {
-                    self.streams.begin(line, who(record), after);
-                }
-            }
+            "client_connected" => self.connected(line, record),
             "client_disconnected" => {
                 if let Some(connection) = self.connections.get_mut(&who(record)) {
-                    connection.ended = Some(record.at);
+                    connection.open = connection.open.saturating_sub(1);
+                    if connection.open == 0 {
+                        connection.ended = Some(WallTime { at: record.at, line });
+                        self.streams.end(who(record));
+                    }
                 }
             }
             "fault_changed" => self.held_back.take(who(record), record),
@@ -276,19 +284,28 @@ impl LoggedJournal {
             "server_stopping" => {
                 self.server_at = record.at;
                 self.process_ended();
+                self.run(line, record).stopping = Some(record.at);
+            }
+            "server_stopped" => {
+                // A service whose journal failed does not know what is in it.
+                self.run(line, record).stopped = record.reason.is_none();
+                self.head = self.head.max(record.sequence.unwrap_or(0));
             }
             _ => {}
         }
+        self.farewells.take(line, record, &self.members);
+        let run = self.run(line, record);
+        run.ends = run.ends.max(record.at);
         self.server_at = record.at;
     }
 
-    fn copy(&mut self, file: u32) -> usize {
-        if let Some(index) = self.copies.iter().rposition(|copy| copy.file == file) {
-            return index;
-        }
-        self.copies.push(JournalCopy::new(file));
-        self.copies_met += 1;
-        self.copies.len() - 1
+    /// The present run in a file.
+    fn run(&mut self, line: LineRef, record: &LogRecord<'_>) -> &mut ServiceRun {
+        let index = self.runs.iter().rposition(|run| run.file == line.file).unwrap_or_else(|| {
+            self.runs.push(ServiceRun::new(line, record));
+            self.runs.len() - 1
+        });
+        &mut self.runs[index]
     }
 
     fn started(&mut self, line: LineRef, record: &LogRecord<'_>) {
@@ -297,32 +314,39 @@ impl LoggedJournal {
         self.streams.start(line.file);
         // It has looked into its journal, and says where that ends.
         self.torn = false;
-        let (sequence, logical_time) = (record.sequence.unwrap_or(0), record.logical_time.unwrap_or(0));
-        let index = self.copy(line.file);
-        if sequence == 0 && self.copies[index].last.is_some() {
-            // The same file holds another copy of the same journal.
-            self.copies.push(JournalCopy::new(line.file));
-            self.copies_met += 1;
-            return;
+        // Who was here when it started is known if all events up to then are.
+        let members = if self.missing() == 0 { self.members.clone() } else { HashMap::default() };
+        self.farewells.end(&members);
+        let run = ServiceRun::started(line, record);
+        if let Some(start) = run.start.filter(|_| &*record.event == "server_started") {
+            self.farewells.start(start);
         }
-        let copy = &mut self.copies[index];
-        self.starts.push(ServiceStart { line, sequence, logical_time, last: copy.last });
-        (copy.next, copy.lost) = (sequence.saturating_add(1), 0);
-        self.head = self.head.max(sequence);
+        self.runs.push(run);
+        self.head = self.head.max(record.sequence.unwrap_or(0));
+    }
+
+    fn connected(&mut self, line: LineRef, record: &LogRecord<'_>) {
+        let who = who(record);
+        let after = record.sequence;
+        let process = self.ends.len();
+        let mut connection =
+            LoggedConnection { began: record.at, line, open: 1, ended: None, process, handed: after.unwrap_or(0) };
+        if let Some(known) = self.connections.get(&who).filter(|known| known.process == process) {
+            connection.open = known.open.saturating_add(1);
+        }
+        if self.connections.get(&who).is_none_or(|known| known.began <= record.at) {
+            self.connections.insert(who, connection);
+        }
+        if let Some(after) = after {
+            self.streams.begin(line, who, after);
+        }
     }
 
     fn broadcast(&mut self, line: LineRef, record: &LogRecord<'_>) {
         let (Some(stated), Some(event)) = (record.sequence, self.read(line, record)) else { return };
         self.broadcasts += 1;
-        let index = self.copy(line.file);
-        let copy = &mut self.copies[index];
-        self.in_other_copy = index > 0;
-        if stated != copy.next && !copy.has_room_before(stated) {
-            let before = copy.last.map(|(_, line)| line);
-            self.irregular.push(Irregular { line, before, expected: copy.next, stated });
-        }
-        copy.last = Some((stated, line));
-        (copy.next, copy.lost) = (stated.saturating_add(1), 0);
+        let irregular = self.run(line, record).broadcast(line, stated);
+        self.irregular.extend(irregular);
         self.place(stated, event);
     }
 
@@ -331,16 +355,25 @@ impl LoggedJournal {
             return;
         }
         if let Some(known) = self.order.get(sequence) {
-            if self.in_other_copy {
-                self.compared += 1;
-                if !known.same_event(&event) {
-                    self.conflicts.push(CopyConflict { sequence, one: known.line, other: event.line });
-                }
+            // Within one run it is V1 that a number is used twice.
+            let run = self.runs.iter().rfind(|run| run.file == event.line.file);
+            if run.is_none_or(|run| run.has(known.line)) {
+                return;
+            }
+            self.compared += 1;
+            if !known.same_event(&event) {
+                self.conflicts.push(CopyConflict { sequence, one: known.line, other: event.line });
             }
             return;
         }
         match event.kind {
-            LoggedKind::Joined => drop(self.members.entry(event.who).or_insert((sequence, None))),
+            LoggedKind::Joined => {
+                let joined = &mut self.members.entry(event.who).or_insert((sequence, None)).0;
+                if *joined == 0 {
+                    // Its leave was read first.
+                    *joined = sequence;
+                }
+            }
             LoggedKind::Left => {
                 self.members.entry(event.who).or_insert((0, None)).1.get_or_insert(sequence);
             }
@@ -379,6 +412,7 @@ impl LoggedJournal {
             first_sent: None,
             acknowledged: None,
             filled_in: false,
+            recovered: record.recovered,
         })
     }
 
@@ -402,11 +436,67 @@ impl LoggedJournal {
     }
 
     fn delivered_to(&mut self, line: LineRef, who: Who, first: u64, last: u64) {
-        let Some((joined, left)) = self.members.get(&who).copied() else { return };
-        if first < joined || (last > self.head() && !self.may_go_on()) || left.is_some_and(|left| last >= left) {
-            self.strayed.push((line, who, first, last));
-        } else {
-            self.streams.batch(line, who, first, last);
+        self.tells_deliveries = true;
+        self.handed.entry(who).or_insert_with(|| HandedRange::new(line, first, last)).add(line, first, last);
+        if let Some(connection) = self.connections.get_mut(&who) {
+            connection.handed = connection.handed.max(last);
+            let ended = connection.ended.filter(|_| connection.process == self.ends.len());
+            if let Some(ended) =
+                ended.filter(|ended| ended.line.file == line.file && self.after_end.len() < AFTER_END_MAX)
+            {
+                self.after_end.push((who, Handed { line, first, last }, ended.line));
+            }
+        }
+        self.streams.batch(line, who, first, last);
+    }
+
+    /// What the service handed to a participant's stream that is not between its join and its leave.
+    pub fn strayed(&self) -> Vec<(Who, Handed)> {
+        let mut strayed = Vec::new();
+        for (who, range) in &self.handed {
+            let (joined, left) = self.members.get(who).copied().unwrap_or((0, None));
+            let (first, last) = (range.first, range.last);
+            let after = left.is_some_and(|left| last.last >= left)
+                || (last.last > self.head && self.is_closed() && !self.may_go_on());
+            strayed.extend((first.first < joined).then_some((*who, first)));
+            strayed.extend((after && (first.line != last.line || first.first >= joined)).then_some((*who, last)));
+        }
+        strayed.sort_unstable_by_key(|(_, handed)| handed.line);
+        strayed
+    }
+}
+
+/// A range of events that was handed to a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Handed {
+    /// Its record.
+    pub line: LineRef,
+    /// The first event in it.
+    pub first: u64,
+    /// The last event in it.
+    pub last: u64,
+}
+
+/// Of all ranges that were handed to one participant, the one that begins first and the one that ends last.
+#[derive(Clone, Copy, Debug)]
+struct HandedRange {
+    first: Handed,
+    last: Handed,
+}
+
+impl HandedRange {
+    fn new(line: LineRef, first: u64, last: u64) -> Self {
+        let range = Handed { line, first, last };
+        Self { first: range, last: range }
+    }
+
+    fn add(&mut self, line: LineRef, first: u64, last: u64) {
+        let range = Handed { line, first, last };
+        if first < self.first.first {
+            self.first = range;
+        }
+        if last > self.last.last {
+            self.last = range;
         }
     }
 }

@@ -4,6 +4,7 @@ use foldhash::HashMap;
 
 use crate::trace::record::{LineRef, LogRecord, Who, digest};
 
+use super::clock::ProcessClock;
 use super::session::{LoggedSession, Mark};
 use super::step::{Act, Step, act};
 
@@ -24,12 +25,14 @@ pub struct ClientLog {
     open: Vec<usize>,
     /// A request to join that has not been answered.
     pub join: Option<Mark>,
+    /// When that was made.
+    pub join_at: i64,
     /// What was submitted and has not been acknowledged, by what stands for the message id.
     queued: HashMap<u64, Queued>,
-    /// When the last record was made.
-    at: Option<i64>,
-    /// The machine's clock was set back while a process ran.
-    pub set_back: bool,
+    /// The machine's clock as each of its processes read it.
+    pub processes: Vec<ProcessClock>,
+    /// The present process has not had an answer to a request to join.
+    is_new: bool,
     /// The run of the last record: a number that stands for its id, 0 where it has none.
     run: u64,
     /// Where the other runs in the file are, if their lines are mixed.
@@ -42,7 +45,8 @@ struct RunState {
     current: Option<usize>,
     clock: Option<Mark>,
     join: Option<Mark>,
-    at: Option<i64>,
+    join_at: i64,
+    is_new: bool,
 }
 
 /// A text that was submitted.
@@ -63,9 +67,6 @@ impl Queued {
     }
 }
 
-/// Clock jitter below this is ignored, in microseconds: records of one process may be slightly out of order.
-const STEP_MICROS: i64 = 100_000;
-
 impl ClientLog {
     pub(super) fn step<'r>(
         &mut self,
@@ -74,16 +75,19 @@ impl ClientLog {
         line: LineRef,
         record: &'r LogRecord<'_>,
     ) -> Step<'r> {
-        self.turn_to(record.run.as_deref().map_or(0, digest));
+        let has_turned = self.turn_to(record.run.as_deref().map_or(0, digest));
         let (act, known) = (act(record), sessions.len());
-        if matches!(act, Act::Started | Act::Lost { from_start: true, .. }) {
-            (self.clock, self.clock_before, self.join, self.at) = (None, None, None, None);
+        let is_next = matches!(act, Act::Started | Act::Lost { from_start: true, .. });
+        if is_next {
+            (self.clock, self.clock_before, self.join) = (None, None, None);
         }
-        if act == Act::Started {
-            (self.current, self.lost) = (None, 0);
+        let is_mixed = self.run == 0 && self.is_new && matches!(act, Act::Delivered { .. });
+        match act {
+            Act::Started => (self.current, self.lost, self.is_new) = (None, 0, true),
+            Act::Connected { .. } | Act::Lost { .. } => self.is_new = false,
+            _ => {}
         }
-        self.set_back |= self.at.is_some_and(|at| record.at < at.saturating_sub(STEP_MICROS));
-        self.at = Some(record.at);
+        self.read_clock(line, is_next || has_turned, record.at);
         // Of a delivery the participant is the author; of everything else it is the log's own.
         let own = if matches!(act, Act::Delivered { .. }) { None } else { record.participant_id.as_deref() };
         let before = self.current;
@@ -92,23 +96,37 @@ impl ClientLog {
             (None, _) => None,
         };
         let is_known = |session| session < known;
-        let is_of_another = act.is_own() && session.is_some_and(is_known) && before.is_some() && session != before;
+        let is_of_another =
+            is_mixed || act.is_own() && session.is_some_and(is_known) && before.is_some() && session != before;
         let (at, component, local) = (record.at, record.component, record.local_time);
         Step { line, at, component, session, local, act, is_of_another }
     }
 
-    /// The next record is of this run.
-    fn turn_to(&mut self, run: u64) {
+    /// The next record is of this run. Says whether the last one was of another.
+    fn turn_to(&mut self, run: u64) -> bool {
         // A record of the loss of others may be the first one of its process.
         if run == self.run || self.run == 0 {
             self.run = run;
-            return;
+            return false;
         }
         let next = self.runs.remove(&run).unwrap_or_default();
-        let before = RunState { current: self.current, clock: self.clock, join: self.join, at: self.at };
+        let (current, clock, join) = (self.current, self.clock, self.join);
+        let before = RunState { current, clock, join, join_at: self.join_at, is_new: self.is_new };
         self.runs.insert(self.run, before);
         (self.run, self.current, self.clock) = (run, next.current, next.clock);
-        (self.join, self.at) = (next.join, next.at);
+        (self.join, self.join_at, self.is_new) = (next.join, next.join_at, next.is_new);
+        true
+    }
+
+    fn read_clock(&mut self, line: LineRef, is_next: bool, at: i64) {
+        match self.processes.last_mut() {
+            Some(clock) if !is_next => clock.at(at),
+            Some(before) => {
+                let clock = before.next(line.line, at);
+                self.processes.push(clock);
+            }
+            None => self.processes.push(ProcessClock::new(line.line, at)),
+        }
     }
 
     /// The record by which a text was submitted, of a send of it.
@@ -177,7 +195,9 @@ impl ClientLog {
             self.clock = Some(Mark { value, line: step.line });
         }
         match step.act {
-            Act::JoinSent { sent, .. } => self.join = Some(Mark { value: sent, line: step.line }),
+            Act::JoinSent { sent, .. } => {
+                (self.join, self.join_at) = (Some(Mark { value: sent, line: step.line }), step.at);
+            }
             Act::Connected { .. } => self.join = None,
             Act::PublishQueued { message, seen } => {
                 let session = step.session.and_then(|session| sessions.get(session));

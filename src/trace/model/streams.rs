@@ -30,8 +30,11 @@ const UNMATCHED_MAX: usize = 64;
 struct ParticipantStreams {
     /// What comes next in each.
     next: Vec<Mark>,
+    /// What would have come next in the last one that ended, when no other was open.
+    ended: Option<Mark>,
     /// Batches that continue none of them yet: the first one may be recorded before its stream is.
-    unmatched: Vec<(u64, Mark)>,
+    /// Each with what should have come next then, where a stream was known.
+    unmatched: Vec<(u64, Mark, Option<Mark>)>,
 }
 
 impl ParticipantStreams {
@@ -39,19 +42,20 @@ impl ParticipantStreams {
         let follows = Mark { value: last.value.saturating_add(1), line: last.line };
         if let Some(place) = self.next.iter_mut().rev().find(|place| place.value == first) {
             *place = follows;
-        } else if let Some((_, end)) =
-            self.unmatched.iter_mut().find(|(_, end)| end.value.checked_add(1) == Some(first))
+        } else if let Some((_, end, _)) =
+            self.unmatched.iter_mut().find(|(_, end, _)| end.value.checked_add(1) == Some(first))
         {
             // What follows from it stands and falls with it. Its line is that of the first.
             end.value = last.value;
         } else if self.unmatched.len() < UNMATCHED_MAX {
-            self.unmatched.push((first, last));
+            let expected = self.next.last().copied().or(self.ended);
+            self.unmatched.push((first, last, expected));
         }
     }
 
     fn begin(&mut self, next: Mark) {
         self.next.push(next);
-        for (first, last) in std::mem::take(&mut self.unmatched) {
+        for (first, last, _) in std::mem::take(&mut self.unmatched) {
             self.put(first, last);
         }
     }
@@ -87,6 +91,13 @@ impl Streams {
         }
     }
 
+    /// The last open stream of a participant ended: what is handed to it from now on continues a new one.
+    pub(super) fn end(&mut self, who: Who) {
+        if let Some(streams) = self.of.get_mut(&who).filter(|streams| streams.unmatched.is_empty()) {
+            streams.ended = streams.next.drain(..).max_by_key(|next| next.value).or(streams.ended);
+        }
+    }
+
     /// A batch was handed over.
     pub(super) fn batch(&mut self, line: LineRef, who: Who, first: u64, last: u64) {
         if self.whole.contains(&line.file) {
@@ -98,12 +109,12 @@ impl Streams {
     pub(super) fn stream_gaps(&self) -> Vec<StreamGap> {
         let mut gaps = self.stream_gaps.clone();
         for (who, streams) in &self.of {
-            let Some(expected) = streams.next.last().copied() else { continue };
-            gaps.extend(streams.unmatched.iter().map(|(first, last)| StreamGap {
+            let Some(expected) = streams.next.last().copied().or(streams.ended) else { continue };
+            gaps.extend(streams.unmatched.iter().map(|(first, last, then)| StreamGap {
                 who: *who,
                 first: *first,
                 line: last.line,
-                expected,
+                expected: then.unwrap_or(expected),
             }));
         }
         gaps.sort_unstable_by_key(|gap| gap.line);
@@ -140,6 +151,7 @@ mod tests {
         assert_eq!(gaps(&[(2, 0), (3, 5), (5, 0), (6, 7), (6, 8), (9, 9)]), [], "the replaced one is late");
         assert_eq!(gaps(&[(2, 0), (3, 5), (7, 8), (9, 9)]), [(6, 7)], "a gap");
         assert_eq!(gaps(&[(2, 0), (3, 5), (5, 8)]), [(6, 5)], "an overlap");
+        assert_eq!(gaps(&[(2, 0), (3, 5), (8, 9), (6, 7)]), [(6, 8)], "what was due then, and not in the end");
         assert_eq!(gaps(&[(7, 8), (9, 9)]), [], "no stream is known");
     }
 

@@ -7,7 +7,7 @@ use crate::trace::report::{Rule, RuleReport};
 /// What needs to know which events there are.
 const OF_EVENTS: [Rule; 7] = [Rule::V1, Rule::V2, Rule::V5, Rule::V6, Rule::V8, Rule::V11, Rule::V12];
 /// What needs to know who was connected, from where, and what was sent to whom.
-const OF_CONNECTIONS: [Rule; 3] = [Rule::V9, Rule::V12, Rule::V14];
+const OF_CONNECTIONS: [Rule; 4] = [Rule::V9, Rule::V12, Rule::V14, Rule::V15];
 /// What needs the log of a session.
 const OF_SESSIONS: [Rule; 9] =
     [Rule::V3, Rule::V4, Rule::V6, Rule::V7, Rule::V9, Rule::V10, Rule::V11, Rule::V12, Rule::V14];

@@ -1,14 +1,17 @@
 //! The rules that the journal alone can break: V1, V2, V5, V8, V11 (valid texts and names), V13. And V4 and V9 as
 //! far as the service says itself what it handed to streams.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::chat::{DisplayName, NameKey};
-use crate::trace::model::{LoggedEvent, LoggedJournal};
+use crate::trace::model::{Farewell, FarewellFault, Handed, LoggedEvent, LoggedJournal, ServiceRun, ServiceStart};
 use crate::trace::record::{LineRef, LoggedKind, Who};
 use crate::trace::report::{Rule, RuleReport};
 
 use super::holes;
+
+/// A request with a time further ahead of the service's clock is refused (L5).
+const CLOCK_LEAP_MAX: u64 = 1 << 20;
 
 pub(super) fn check(journal: &LoggedJournal, rules: &mut [RuleReport]) {
     if !journal.is_known() {
@@ -36,19 +39,21 @@ pub(super) fn check(journal: &LoggedJournal, rules: &mut [RuleReport]) {
     v5_no_duplicate(journal, &mut rules[Rule::V5 as usize]);
     v8_membership(journal, &mut rules[Rule::V8 as usize]);
     v9_stream_in_membership(journal, &mut rules[Rule::V9 as usize]);
+    v9_after_the_end(journal, &mut rules[Rule::V9 as usize]);
     v11_valid(journal, &mut rules[Rule::V11 as usize]);
     v13_prefix(journal, &mut rules[Rule::V13 as usize]);
+    v15_farewell(journal, &mut rules[Rule::V15 as usize]);
 }
 
 fn v1_numbering(journal: &LoggedJournal, rule: &mut RuleReport) {
     rule.checked += journal.broadcasts;
-    let with_start: HashSet<u32> = journal.starts.iter().map(|start| start.line.file).collect();
+    for run in journal.runs.iter().filter(|run| run.start.is_none()) {
+        if let Some(first) = run.first.filter(|first| *first > 1 && journal.event(*first - 1).is_none()) {
+            rule.caveat(format!("a log of the service begins in the middle, with event {first}"));
+        }
+    }
     for found in &journal.irregular {
         let (expected, stated) = (found.expected, found.stated);
-        if found.before.is_none() && stated > expected && !with_start.contains(&found.line.file) {
-            rule.caveat(format!("a log of the service begins in the middle, with event {stated}"));
-            continue;
-        }
         let sentence = || match stated {
             _ if stated > expected => {
                 format!("Event {stated} came where event {expected} should be: the numbering has a gap.")
@@ -64,7 +69,7 @@ fn v1_numbering(journal: &LoggedJournal, rule: &mut RuleReport) {
 
 fn v2_clock(journal: &LoggedJournal, rule: &mut RuleReport) {
     let recovered: HashMap<u64, (u64, LineRef)> =
-        journal.starts.iter().map(|start| (start.sequence, (start.logical_time, start.line))).collect();
+        journal.starts().map(|start| (start.sequence, (start.logical_time, start.line))).collect();
     let mut before: Option<(u64, u64, LineRef)> = None;
     for (sequence, event) in journal.events() {
         let previous = match before.filter(|(last, ..)| *last == sequence - 1) {
@@ -78,6 +83,18 @@ fn v2_clock(journal: &LoggedJournal, rule: &mut RuleReport) {
             continue;
         };
         rule.checked += 1;
+        if event.sent > time.saturating_add(CLOCK_LEAP_MAX) {
+            let (sent, i) = (event.sent, sequence);
+            let sentence = || {
+                format!(
+                    "Event {i} was accepted with time {sent} in its request, more than 2^20 after L({}) = {time}: such a \
+                     request is refused, so that nobody can use up the clock.",
+                    i - 1
+                )
+            };
+            let lines: Vec<_> = line.into_iter().chain([event.line]).collect();
+            rule.violate(sentence, &lines);
+        }
         let right = time.max(event.sent).saturating_add(2);
         if event.logical_time != right {
             let (stated, sent, i) = (event.logical_time, event.sent, sequence);
@@ -97,7 +114,7 @@ fn v2_clock(journal: &LoggedJournal, rule: &mut RuleReport) {
 
 /// A restarted service goes on with the time at which its journal ends.
 fn v2_recovered(journal: &LoggedJournal, rule: &mut RuleReport) {
-    for start in &journal.starts {
+    for start in journal.starts() {
         let Some(event) = journal.event(start.sequence) else { continue };
         rule.checked += 1;
         if event.logical_time != start.logical_time {
@@ -216,12 +233,32 @@ fn v8_membership(journal: &LoggedJournal, rule: &mut RuleReport) {
 }
 
 fn v9_stream_in_membership(journal: &LoggedJournal, rule: &mut RuleReport) {
-    for (line, who, first, last) in &journal.strayed {
-        let who = journal.title(*who);
-        let sentence = || {
-            format!("{who} was sent events {first} to {last}, which are not all between its join and its leave.")
+    for (who, handed) in journal.strayed() {
+        let Handed { line, first, last } = handed;
+        let (title, head) = (journal.title(who), journal.head());
+        let (joined, left) = (journal.joined(who), journal.left(who));
+        let events = if first == last { format!("event {first}") } else { format!("events {first} to {last}") };
+        let (sentence, shown) = match (joined, left) {
+            (Some((joined, event)), _) if first < joined => {
+                (format!("{title} was sent {events}, but it joined only as event {joined}."), Some(event.line))
+            }
+            (_, Some((left, event))) if last >= left => {
+                (format!("{title} was sent {events}, but it had left as event {left}."), Some(event.line))
+            }
+            _ => (format!("{title} was sent {events}, but the journal ends with event {head}."), None),
         };
-        rule.violate(sentence, &[*line]);
+        let lines: Vec<_> = shown.into_iter().chain([line]).collect();
+        rule.violate(|| sentence, &lines);
+    }
+}
+
+/// What the service recorded as handed to a stream that had ended by its own records.
+fn v9_after_the_end(journal: &LoggedJournal, rule: &mut RuleReport) {
+    for (who, Handed { line, first, last }, ended) in &journal.after_end {
+        let who = journal.title(*who);
+        let events = if first == last { format!("event {first}") } else { format!("events {first} to {last}") };
+        let sentence = || format!("{who} was sent {events} after its stream had ended.");
+        rule.violate(sentence, &[*ended, *line]);
     }
 }
 
@@ -242,6 +279,54 @@ fn v11_valid(journal: &LoggedJournal, rule: &mut RuleReport) {
     }
 }
 
+/// By the clock of the service alone.
+fn v15_farewell(journal: &LoggedJournal, rule: &mut RuleReport) {
+    let (checked, faults) = journal.farewells();
+    rule.checked += checked;
+    if journal.is_without_grace() {
+        rule.caveat(
+            "the service's log does not say how long its grace period is: it is of an older version".into(),
+        );
+    } else if checked == 0 {
+        rule.caveat("no log of the service begins with a start and has a stream after it".into());
+    }
+    for Farewell { who, fault, after, since, line } in faults {
+        let (who, seconds) = (journal.title(who), after / 1_000_000);
+        let sentence = || match fault {
+            FarewellFault::Connected => format!("{who} left as disconnected, although its stream was open."),
+            FarewellFault::Early => format!(
+                "{who} left as disconnected {seconds} s after its stream had ended, before its grace period was over."
+            ),
+            FarewellFault::Late => {
+                format!("{who} left {seconds} s after its stream had ended, long after its grace period was over.")
+            }
+            FarewellFault::Never => format!(
+                "The stream of {who} had ended, it did not come back, and {seconds} s later it had still not left."
+            ),
+        };
+        rule.violate(sentence, &[since, line]);
+    }
+}
+
+/// Every start after another run in the same file, whichever comes first in it, with the last event recorded before.
+fn restarts(journal: &LoggedJournal) -> Vec<(u64, LineRef, ServiceStart)> {
+    let mut runs: Vec<&ServiceRun> = journal.runs.iter().collect();
+    runs.sort_by_key(|run| (run.file, run.place()));
+    let mut restarts = Vec::new();
+    for of_a_file in runs.chunk_by(|one, next| one.file == next.file) {
+        let mut before: Option<(u64, LineRef)> = None;
+        // Runs at one place are copies of each other.
+        for copies in of_a_file.chunk_by(|one, next| one.place() == next.place()) {
+            let started = copies.iter().filter_map(|run| run.start);
+            restarts.extend(
+                before.into_iter().flat_map(|(last, line)| started.clone().map(move |start| (last, line, start))),
+            );
+            before = copies.iter().filter_map(|run| run.last).chain(before).max();
+        }
+    }
+    restarts
+}
+
 fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
     rule.checked += journal.compared;
     for conflict in &journal.conflicts {
@@ -250,8 +335,9 @@ fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
             || format!("Two copies of the journal disagree about event {i}, so neither is a prefix of the other.");
         rule.violate(sentence, &[conflict.one, conflict.other]);
     }
-    for start in &journal.starts {
-        let Some((last, line)) = start.last else { continue };
+    let restarts = restarts(journal);
+    for (last, line, start) in &restarts {
+        let (last, line) = (*last, *line);
         rule.checked += 1;
         if start.sequence < last {
             let found = start.sequence;
@@ -271,7 +357,7 @@ fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
             previous.epoch, previous.last, journal.epoch, previous.after
         ));
     }
-    if journal.compared == 0 && journal.starts.iter().all(|start| start.last.is_none()) {
+    if journal.compared == 0 && restarts.is_empty() {
         rule.caveat(format!(
             "there is one copy of the journal of epoch {}, and nothing to compare it with",
             journal.epoch

@@ -1,15 +1,17 @@
-//! V12: a publish acknowledged before another was sent, by clocks of one machine, precedes it.
+//! V12: a publish acknowledged before another was sent precedes it.
 //!
 //! A client records that it sends before it sends, and an acknowledgement after it came, so what the records
-//! call earlier was earlier. Two sessions are known to share a machine where both reached the service from
-//! its own (a loopback address); any other session is compared with itself alone. A page's clock has steps of
-//! 100 microseconds, so where a page is one of the two, [`PAGE_CLOCK_MICROS`] have to lie between.
+//! call earlier was earlier. Two records of one process are compared by its own clock. Those of two processes are
+//! compared by what their messages tell of their clocks ([`ProcessClock`]), whichever machines they are on.
+//! A page's clock has steps of 100 microseconds, so where a page is one of the two, [`PAGE_CLOCK_MICROS`] have to lie between.
 
 use std::collections::HashMap;
 
-use crate::trace::model::{LoggedJournal, Step, WallTime};
-use crate::trace::record::{Component, LoggedKind, Who};
+use crate::trace::model::{Act, LoggedEvent, LoggedJournal, Lookup, Model, Step, WallTime};
+use crate::trace::record::{Component, LoggedKind};
 use crate::trace::report::RuleReport;
+
+use super::step_context::StepContext;
 
 /// How far apart two times have to be where a page recorded one of them.
 const PAGE_CLOCK_MICROS: i64 = 200;
@@ -28,26 +30,76 @@ fn uncertainty(step: &Step<'_>) -> i64 {
     if step.component == Component::Browser { PAGE_CLOCK_MICROS } else { 0 }
 }
 
-/// Goes through the order from its end. What is sent has to be sent before everything later in the order was
-/// acknowledged; the first of those acknowledgements is enough to look at.
-pub(super) fn v12_real_time(journal: &LoggedJournal, rule: &mut RuleReport) {
-    // By machine: none for the service's own, otherwise one for each participant.
-    let mut first: HashMap<Option<Who>, (WallTime, u64)> = HashMap::new();
-    let mut overtaken = Vec::new();
-    for (sequence, event) in journal.events().rev().filter(|(_, event)| event.kind == LoggedKind::Message) {
-        let machine = (!journal.is_near(event.who)).then_some(event.who);
-        if let Some(sent) = event.first_sent {
-            rule.checked += 1;
-            let before = first.get(&machine).filter(|(acknowledged, _)| acknowledged.at < sent.at);
-            overtaken.extend(before.map(|(acknowledged, of)| (sequence, sent, *acknowledged, *of, event.line)));
+/// What a step tells of the clock of its process: it sent what the service recorded, or the other way round.
+pub(super) enum Edge {
+    /// The process sent something at `at`, by its own clock, that the service recorded at `recorded`.
+    Sent { at: i64, recorded: i64 },
+    /// The service recorded at `recorded`, by its clock, what the step received.
+    Received { recorded: i64 },
+}
+
+pub(super) fn edge(context: &StepContext<'_>) -> Option<Edge> {
+    let is_of_service = |event: &&LoggedEvent| !event.filled_in && !event.recovered;
+    match context.step.act {
+        Act::Delivered { sequence, .. } => match context.journal.lookup(sequence) {
+            Lookup::Known(event) => {
+                Some(event).filter(is_of_service).map(|event| Edge::Received { recorded: event.at })
+            }
+            _ => None,
+        },
+        Act::PublishSent { .. } if context.is_first_try() => {
+            let (_, event) = context.becomes.filter(|(_, event)| is_of_service(event))?;
+            Some(Edge::Sent { at: sent_at(context.step).at, recorded: event.at })
         }
-        if let Some(acknowledged) = event.acknowledged
-            && first.get(&machine).is_none_or(|(earliest, _)| acknowledged.at < earliest.at)
-        {
-            first.insert(machine, (acknowledged, sequence));
+        Act::Connected { resumed: false, .. } if context.join.is_some() => {
+            let (_, event) = context.session.who.and_then(|who| context.journal.joined(who))?;
+            is_of_service(&event).then_some(Edge::Sent { at: context.join_at, recorded: event.at })
+        }
+        _ => None,
+    }
+}
+
+/// The earliest acknowledgement of the events that were looked at, by some clock.
+#[derive(Clone, Copy)]
+struct Earliest {
+    by: i64,
+    acknowledged: WallTime,
+    sequence: u64,
+}
+
+impl Earliest {
+    fn note(known: &mut Option<Self>, by: i64, acknowledged: WallTime, sequence: u64) {
+        if known.is_none_or(|known| by < known.by) {
+            *known = Some(Self { by, acknowledged, sequence });
         }
     }
-    for (later, sent, acknowledged, earlier, broadcast) in overtaken.into_iter().rev() {
+}
+
+/// Goes through the order from its end. What is sent has to be sent before everything later in the order was
+/// acknowledged; the first of those acknowledgements is enough to look at.
+pub(super) fn v12_real_time(model: &Model, journal: &LoggedJournal, rule: &mut RuleReport) {
+    let mut by_service: Option<Earliest> = None;
+    // By the file of a process and its first line there.
+    let mut by_own: HashMap<(u32, u32), Option<Earliest>> = HashMap::new();
+    let mut overtaken = Vec::new();
+    for (sequence, event) in journal.events().rev().filter(|(_, event)| event.kind == LoggedKind::Message) {
+        if let Some((sent, clock)) = event.first_sent.and_then(|sent| Some((sent, model.clock(sent.line)?))) {
+            let own = by_own.get(&(sent.line.file, clock.first_line)).copied().flatten();
+            let own = own.filter(|earliest| !clock.set_back && earliest.by < sent.at);
+            let earliest_sent = clock.earliest(sent.at);
+            rule.checked += u64::from(!clock.set_back || earliest_sent.is_some());
+            let other = by_service.filter(|earliest| earliest_sent.is_some_and(|sent| earliest.by < sent));
+            overtaken.extend(own.or(other).map(|before| (sequence, sent, before, event.line)));
+        }
+        let Some(acknowledged) = event.acknowledged else { continue };
+        let Some(clock) = model.clock(acknowledged.line) else { continue };
+        let own = by_own.entry((acknowledged.line.file, clock.first_line)).or_default();
+        Earliest::note(own, acknowledged.at, acknowledged, sequence);
+        if let Some(latest) = clock.latest(acknowledged.at) {
+            Earliest::note(&mut by_service, latest, acknowledged, sequence);
+        }
+    }
+    for (later, sent, Earliest { acknowledged, sequence: earlier, .. }, broadcast) in overtaken.into_iter().rev() {
         let sentence = || {
             format!(
                 "Event {earlier} had been acknowledged before event {later} was sent, and yet event {later} comes \

@@ -12,8 +12,9 @@ pub(super) fn v6_as_delivered(context: &StepContext<'_>, rule: &mut RuleReport) 
         (Act::PublishQueued { seen, .. }, None) => at_once(context, *seen, None, "when it submitted this", rule),
         (Act::PublishSent { message, seen, .. }, None) => {
             let first = context.session.sent.get(message).map(|first| first.seen);
-            // A log from before there were records of what is submitted; or that one was lost, or it is.
-            let least = if context.session.lost_before > 0 { Some(0) } else { first };
+            // A log from before there were records of what is submitted; or that one was lost, or cut off.
+            let is_cut = context.session.lost_before > 0 || !context.session.whole;
+            let least = if is_cut { Some(0) } else { first };
             at_once(context, *seen, least, "in this send", rule);
         }
         (Act::PublishQueued { seen, .. }, Some(queued)) => {

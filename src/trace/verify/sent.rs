@@ -1,6 +1,6 @@
 //! V11: what the service put into the order is what was asked of it, with the time that the request had.
 
-use crate::trace::model::{Act, LoggedJournal, LoggedSession};
+use crate::trace::model::{Act, LoggedJournal, LoggedSession, Model};
 use crate::trace::report::RuleReport;
 
 use super::step_context::StepContext;
@@ -72,6 +72,26 @@ pub(super) fn v11_leave(journal: &LoggedJournal, session: &LoggedSession, rule: 
         };
         rule.violate(sentence, &[answer, event.line]);
     }
+}
+
+/// A leave that its participant is said to have requested was sent by its log, if that has all of the session and goes on
+/// after it.
+pub(super) fn v11_unasked(model: &Model, journal: &LoggedJournal, session: &LoggedSession, rule: &mut RuleReport) {
+    let Some((sequence, event)) = session.who.and_then(|who| journal.left(who)) else { return };
+    if !event.requested || event.filled_in || event.sent_by_log || session.left.is_some() {
+        return;
+    }
+    let title = session.title();
+    let latest = model.clock(session.last).and_then(|clock| clock.earliest(session.last_at));
+    let goes_on = latest.is_some_and(|at| at > event.at);
+    if !session.whole || session.is_unsure() || !goes_on {
+        return rule.caveat(format!("it is unknown whether {title} asked to leave: its log ends before that"));
+    }
+    rule.checked += 1;
+    let sentence = || {
+        format!("{title} is said to have asked to leave, as event {sequence}, but its log has no such request.")
+    };
+    rule.violate(sentence, &[event.line, session.last]);
 }
 
 #[cfg(test)]

@@ -9,10 +9,12 @@ use crate::trace::report::{Rule, RuleReport};
 use super::real_time::v12_real_time;
 use super::{holes, sent};
 
-/// How long an event may be on its way to a busy process, in microseconds.
-const ON_ITS_WAY_MICROS: i64 = 1_000_000;
-/// How long a participant may be gone before the service notices it, by its pings.
-const UNNOTICED_MICROS: i64 = 35_000_000;
+/// How long a stream may take nothing, where the service's log does not say: the default, in microseconds.
+const STALL_MICROS: i64 = 30_000_000;
+/// How long after that the service may be busy.
+const BUSY_MICROS: i64 = 5_000_000;
+/// How far apart records of one process may be out of order.
+const JITTER_MICROS: i64 = 1_000_000;
 
 pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
     model.sessions.iter().for_each(|session| v4_never_arrived(session, &mut rules[Rule::V4 as usize]));
@@ -31,15 +33,48 @@ pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
     }
     if model.is_set_back() {
         rules[Rule::V12 as usize].caveat("the clock of a machine was set back while a process ran".into());
+    } else if model.is_unsteady() {
+        rules[Rule::V12 as usize]
+            .caveat("the clock of a machine was not steady, compared with the service's".into());
+    }
+    for rule in [Rule::V3, Rule::V10] {
+        beyond_the_end(model, &mut rules[rule as usize]);
     }
     for (journal, sessions) in known() {
         sessions.iter().for_each(|session| sent::v11_leave(journal, session, &mut rules[Rule::V11 as usize]));
-        v11_was_sent(journal, sessions, &mut rules[Rule::V11 as usize]);
-        if !model.is_set_back() {
-            v12_real_time(journal, &mut rules[Rule::V12 as usize]);
+        for session in furthest(sessions.iter().copied()).into_values() {
+            sent::v11_unasked(model, journal, session, &mut rules[Rule::V11 as usize]);
         }
+        v11_was_sent(journal, sessions, &mut rules[Rule::V11 as usize]);
+        v12_real_time(model, journal, &mut rules[Rule::V12 as usize]);
         without_logs(journal, sessions, rules);
         holes::in_sessions(sessions, rules);
+    }
+}
+
+/// What a log tells of events after the end of the service's logs is lost if these go on after it. Otherwise they may have
+/// been copied before it happened.
+fn beyond_the_end(model: &Model, rule: &mut RuleReport) {
+    for claim in std::mem::take(&mut rule.beyond) {
+        let session = &model.sessions[claim.session];
+        let journal = model.journal_of(session);
+        let newest = journal.runs.iter().max_by_key(|run| run.ends);
+        let latest = model.clock(claim.line).and_then(|clock| clock.latest(claim.at));
+        let goes_on = newest.zip(latest).is_some_and(|(run, at)| {
+            // When it has stopped, nothing is on its way into the log.
+            run.ends > at.saturating_add(if run.stopped { 0 } else { JITTER_MICROS })
+        });
+        if goes_on {
+            rule.checked += 1;
+            rule.violate(|| claim.sentence, &[claim.line]);
+        } else {
+            rule.caveat(format!(
+                "the log of the service ends with event {}, and {} knows of event {}: it may have been copied earlier",
+                journal.head(),
+                session.title(),
+                claim.sequence
+            ));
+        }
     }
 }
 
@@ -92,6 +127,12 @@ fn v9_until_the_leave(journal: &LoggedJournal, session: &LoggedSession, rule: &m
     if session.broken || session.is_unsure() {
         return;
     }
+    if session.position.is_none() && !session.whole {
+        return rule.caveat(format!(
+            "the log of {} begins after what it got last, so what it got before its leave is unknown",
+            session.title()
+        ));
+    }
     rule.checked += 1;
     let got = reach(session);
     if got < left - 1 {
@@ -117,7 +158,7 @@ fn v11_was_sent(journal: &LoggedJournal, sessions: &[&LoggedSession], rule: &mut
         }
         if event.filled_in {
             // When its send was looked at, it was not known yet.
-            rule.caveat("whether messages were sent that only deliveries tell of".into());
+            rule.caveat("it is unknown whether messages were sent that only deliveries tell of".into());
             continue;
         }
         // A log that ends before the event may not have all of its writer's processes.
@@ -127,6 +168,17 @@ fn v11_was_sent(journal: &LoggedJournal, sessions: &[&LoggedSession], rule: &mut
         };
         rule.checked += 1;
         let who = session.title();
+        if let Some(sent) = event.first_sent {
+            let sentence = || {
+                format!(
+                    "Event {sequence} states that {who} sent it at time {} with a view up to event {}, but no send of it in \
+                     the log of {who} has both.",
+                    event.sent, event.seen
+                )
+            };
+            rule.violate(sentence, &[sent.line, event.line]);
+            continue;
+        }
         let sentence = || {
             format!(
                 "Event {sequence} is a message of {who}, but its log has no such send: none with that message id, time \
@@ -140,11 +192,14 @@ fn v11_was_sent(journal: &LoggedJournal, sessions: &[&LoggedSession], rule: &mut
     untold.sort_unstable();
     for (who, count) in untold.into_iter().take(SESSIONS_NAMED) {
         let who = journal.title(who);
-        rule.caveat(format!("whether {who} sent {count} of its messages: its whole log was not given"));
+        rule.caveat(format!(
+            "it is unknown whether {who} sent {count} of its messages: its whole log was not given"
+        ));
     }
 }
 
-/// Events that the session lacks are excused where it was not there to get them.
+/// Events that the session lacks are excused where it was not there to get them, and where they were handed to its
+/// stream: they may be on a slow path, or wait for a program whose output nobody reads.
 fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut RuleReport) {
     let head = journal.head();
     let Some(who) = session.who.filter(|who| journal.left(*who).is_none()) else { return };
@@ -163,17 +218,29 @@ fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut Ru
             "{title} has got {got} of {head} events: the lab held the rest back when the logs end"
         ));
     };
-    if !was_there(journal, session, who, missed.at.max(free_since)) {
-        let why = format!(
-            "{title} has got {got} of {head} events: its connection, or its log, ended before it could get more"
-        );
-        return rule.caveat(why);
+    if !journal.tells_deliveries {
+        return rule.caveat(format!(
+            "{title} has got {got} of {head} events, and the service's log does not have what it sent to whom"
+        ));
+    }
+    let open_until = journal.connection_ended(who).unwrap_or(journal.server_at);
+    let Some(handed) =
+        journal.handed(who).filter(|_| missed.at.max(free_since).saturating_add(patience(journal)) <= open_until)
+    else {
+        return rule.caveat(format!(
+            "{title} has got {got} of {head} events: its connection, or the service's log, ended before it could get more"
+        ));
+    };
+    if handed >= next {
+        return rule.caveat(format!(
+            "{title} has got {got} of {head} events, and more was sent to it: that may be on its way, or wait for its program"
+        ));
     }
     rule.checked += 1;
     let sentence = || {
         format!(
             "{title} still takes part and was connected, but the last event that it got is {got}, while the journal \
-         goes on to {head}."
+         goes on to {head}, and its stream was never handed event {next}."
         )
     };
     let lines: Vec<LineRef> =
@@ -181,14 +248,10 @@ fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut Ru
     rule.violate(sentence, &lines);
 }
 
-/// Whether a participant was connected for long enough after an event to get it. Its own log can show that where
-/// its clock is the service's; otherwise the service would have noticed that it was gone.
-fn was_there(journal: &LoggedJournal, session: &LoggedSession, who: Who, at: i64) -> bool {
-    let near = journal.is_near(who);
-    let noticed = journal.connection_ended(who).unwrap_or(if near { journal.last_at } else { journal.server_at });
-    let until = session.offline.filter(|_| near).map_or(noticed, |offline| offline.min(noticed));
-    let alive = near && at.saturating_add(ON_ITS_WAY_MICROS) <= session.last_at.min(until);
-    alive || at.saturating_add(UNNOTICED_MICROS) <= until
+/// How long an event may wait for a stream that is open: longer, and the stream takes nothing and is closed.
+fn patience(journal: &LoggedJournal) -> i64 {
+    let stall = journal.starts().filter_map(|start| start.settings.stall).max().unwrap_or(STALL_MICROS);
+    stall.saturating_add(BUSY_MICROS)
 }
 
 /// How many sessions without a log are named.

@@ -1,23 +1,28 @@
 //! What a rule sees of a step: the step, its session as it was before, and the journal.
 
 use crate::trace::model::{Act, LoggedEvent, LoggedJournal, LoggedSession, Mark, Model, Queued, Step};
+use crate::trace::report::{BeyondClaim, RuleReport};
 
 /// A step and what it is checked against.
 pub(super) struct StepContext<'a> {
     pub(super) journal: &'a LoggedJournal,
     pub(super) session: &'a LoggedSession,
+    /// Its place in the model.
+    pub(super) index: usize,
     pub(super) step: &'a Step<'a>,
     /// The event of the publish that this step is of, if it is of one that became an event.
     pub(super) becomes: Option<(u64, &'a LoggedEvent)>,
     /// The request to join that has not been answered, if there is one in the log.
     pub(super) join: Option<Mark>,
+    /// When that was made, by the clock of its process.
+    pub(super) join_at: i64,
     /// Of a send, or of a text that is submitted again: the record by which it was submitted.
     pub(super) queued: Option<Queued>,
 }
 
 impl<'a> StepContext<'a> {
-    pub(super) fn new(model: &'a Model, session: usize, step: &'a Step<'a>) -> Self {
-        let session = &model.sessions[session];
+    pub(super) fn new(model: &'a Model, index: usize, step: &'a Step<'a>) -> Self {
+        let session = &model.sessions[index];
         let journal = model.journal_of(session);
         let becomes = match (&step.act, session.who) {
             (Act::PublishSent { message, .. } | Act::Refused { message }, Some(who)) => {
@@ -26,14 +31,21 @@ impl<'a> StepContext<'a> {
             }
             _ => None,
         };
-        Self { journal, session, step, becomes, join: None, queued: None }
+        Self { journal, session, index, step, becomes, join: None, join_at: 0, queued: None }
     }
 
-    /// Whether the step is the first try of a publish. Where records were lost the first may be among them, but
+    /// Whether the step is the first try of a publish. Where records were lost or cut off, the first may be among them, but
     /// the one that became the event came before all that followed from it.
     pub(super) fn is_first_try(&self) -> bool {
         let Act::PublishSent { message, .. } = &self.step.act else { return false };
-        !self.session.sent.contains_key(message) && (self.session.lost_before == 0 || self.became_event())
+        !self.session.sent.contains_key(message)
+            && ((self.session.whole && self.session.lost_before == 0) || self.became_event())
+    }
+
+    /// A claim that an event happened which is after the last one in the service's logs.
+    pub(super) fn beyond(&self, sequence: u64, rule: &mut RuleReport, sentence: impl FnOnce() -> String) {
+        let (session, at, line) = (self.index, self.step.at, self.step.line);
+        rule.beyond(|| BeyondClaim { session, sequence, at, line, sentence: sentence() }, session);
     }
 
     /// Whether the step is the try of a publish that became an event.

@@ -56,7 +56,7 @@ fn v3_agreement(context: &StepContext<'_>, rule: &mut RuleReport) {
             let event = match journal.lookup(sequence) {
                 Lookup::Known(event) => event,
                 Lookup::Unrecorded => return rule.unrecorded(sequence),
-                Lookup::Nothing => {
+                Lookup::Beyond => {
                     let n = journal.head();
                     let sentence = || {
                         format!(
@@ -64,7 +64,7 @@ fn v3_agreement(context: &StepContext<'_>, rule: &mut RuleReport) {
                             who()
                         )
                     };
-                    return rule.violate(sentence, &[step.line]);
+                    return context.beyond(sequence, rule, sentence);
                 }
             };
             rule.checked += 1;
@@ -151,6 +151,11 @@ fn v6_causal_order(context: &StepContext<'_>, rule: &mut RuleReport) {
             let Some(known) = session.known.filter(|known| known.value >= sequence) else { return };
             let (title, cause) = (session.title(), known.value);
             let sentence = || {
+                if cause == sequence {
+                    return format!(
+                        "{title} knew of event {sequence} before it sent this message, and yet the message is that event."
+                    );
+                }
                 format!(
                     "{title} knew of event {cause} when it sent this message, so the message can only come after \
                  it; but it became event {sequence}, before its own cause."
@@ -162,7 +167,14 @@ fn v6_causal_order(context: &StepContext<'_>, rule: &mut RuleReport) {
             rule.checked += 1;
             let Some(known) = session.known.filter(|known| known.value >= sequence) else { return };
             let (title, cause) = (session.title(), known.value);
-            let sentence = || format!("{title} left as event {sequence}, but had been told event {cause} before.");
+            let sentence = || {
+                if cause == sequence {
+                    return format!(
+                        "{title} was told event {sequence}, its own leave, before that was acknowledged."
+                    );
+                }
+                format!("{title} left as event {sequence}, but had been told event {cause} before.")
+            };
             rule.violate(sentence, &[known.line, step.line]);
         }
         _ => {}
@@ -258,7 +270,7 @@ fn v10_acknowledged_is_there(context: &StepContext<'_>, rule: &mut RuleReport) {
     let event = match journal.lookup(sequence) {
         Lookup::Known(event) => event,
         Lookup::Unrecorded => return rule.unrecorded(sequence),
-        Lookup::Nothing => {
+        Lookup::Beyond => {
             let n = journal.head();
             let sentence = || {
                 format!(
@@ -266,17 +278,25 @@ fn v10_acknowledged_is_there(context: &StepContext<'_>, rule: &mut RuleReport) {
                     who()
                 )
             };
-            return rule.violate(sentence, &[step.line]);
+            return context.beyond(sequence, rule, sentence);
         }
     };
     rule.checked += 1;
     let same = session.who == Some(event.who)
-        && event.logical_time == logical_time
         && match message {
             Some(message) => event.kind == LoggedKind::Message && event.message == message,
             None => event.kind == LoggedKind::Left,
         };
-    if !same {
+    if same && event.logical_time != logical_time {
+        let stated = event.logical_time;
+        let sentence = || {
+            format!(
+                "{} was told in the answer that event {sequence} has time {logical_time}, but it was broadcast with {stated}.",
+                who()
+            )
+        };
+        rule.violate(sentence, &[event.line, step.line]);
+    } else if !same {
         let sentence = || {
             format!(
                 "{} was promised event {sequence} with time {logical_time}, but that event is another one: what \

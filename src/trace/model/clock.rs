@@ -1,0 +1,127 @@
+//! How far the machine clock of a process is from the service's, by what the two told each other.
+//!
+//! No event is recorded by the service before it was sent, and none is delivered before the service recorded it. So each
+//! send bounds the offset from below and each delivery from above, on whichever machines the two are, whatever lies
+//! between them. Acknowledgements bound nothing here: they are what is judged by it (V12).
+
+/// How far two clocks drift apart at most: 200 microseconds a second.
+const DRIFT_PARTS: i64 = 5_000;
+/// Records are made a little before or after what they tell of.
+const JITTER_MICROS: i64 = 200;
+/// Clock jitter below this is ignored, in microseconds: records of one process may be slightly out of order.
+const STEP_MICROS: i64 = 100_000;
+
+/// The machine clock of one process of a participant.
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessClock {
+    /// Its first line in its file.
+    pub first_line: u32,
+    first_at: i64,
+    last_at: i64,
+    /// Its clock less the service's, in microseconds: at least, by what it sent.
+    least: Option<i64>,
+    /// The same, by what the process before it in the file sent: on the same machine, unless what was received since
+    /// contradicts it.
+    least_before: Option<i64>,
+    /// The same: at most, by what it received.
+    most: Option<i64>,
+    /// It was set back while the process ran.
+    pub set_back: bool,
+}
+
+impl ProcessClock {
+    pub(super) fn new(first_line: u32, at: i64) -> Self {
+        Self {
+            first_line,
+            first_at: at,
+            last_at: at,
+            least: None,
+            least_before: None,
+            most: None,
+            set_back: false,
+        }
+    }
+
+    /// The clock of the next process in the file.
+    pub(super) fn next(&self, first_line: u32, at: i64) -> Self {
+        let (first_at, least_before) = (self.first_at, self.least.or(self.least_before));
+        Self { first_at, least_before, ..Self::new(first_line, at) }
+    }
+
+    pub(super) fn at(&mut self, at: i64) {
+        self.set_back |= at < self.last_at.saturating_sub(STEP_MICROS);
+        self.last_at = at;
+    }
+
+    /// Something was sent at a time of this clock, and recorded by the service at one of its own.
+    pub(super) fn sent(&mut self, at: i64, recorded: i64) {
+        let offset = at.saturating_sub(recorded);
+        self.least = Some(self.least.map_or(offset, |least| least.max(offset)));
+    }
+
+    /// Something was recorded by the service at a time of its clock, and received at one of this.
+    pub(super) fn received(&mut self, at: i64, recorded: i64) {
+        let offset = at.saturating_sub(recorded);
+        self.most = Some(self.most.map_or(offset, |most| most.min(offset)));
+    }
+
+    /// Whether it was steady: neither set, nor contradicting the service's clock.
+    pub fn is_steady(&self) -> bool {
+        let contradicts = self.least().zip(self.most).is_some_and(|(least, most)| least > most + self.slack());
+        !self.set_back && !contradicts
+    }
+
+    fn least(&self) -> Option<i64> {
+        self.least.or(self.least_before.filter(|_| self.most.is_some()))
+    }
+
+    fn slack(&self) -> i64 {
+        self.last_at.saturating_sub(self.first_at).max(0) / DRIFT_PARTS + JITTER_MICROS
+    }
+
+    /// The earliest time of the service's clock that a time of this one may be.
+    pub fn earliest(&self, at: i64) -> Option<i64> {
+        let most = self.most.filter(|_| self.is_steady())?;
+        Some(at.saturating_sub(most).saturating_sub(self.slack()))
+    }
+
+    /// The latest time of the service's clock that a time of this one may be.
+    pub fn latest(&self, at: i64) -> Option<i64> {
+        let least = self.least().filter(|_| self.is_steady())?;
+        Some(at.saturating_sub(least).saturating_add(self.slack()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_is_bounded_by_what_was_sent_and_what_was_received_v12() {
+        let mut clock = ProcessClock::new(1, 1_000_000);
+        assert_eq!((clock.earliest(5), clock.latest(5)), (None, None));
+        // Ten seconds ahead, and each message takes 2 milliseconds.
+        for at in [1_000_000, 1_500_000, 2_000_000] {
+            clock.at(10_000_000 + at);
+            clock.sent(10_000_000 + at, at + 2_000);
+            clock.received(10_000_000 + at + 4_000, at + 2_000);
+        }
+        let slack = clock.slack();
+        assert!(clock.is_steady());
+        assert_eq!(clock.latest(12_000_000), Some(2_000_000 + 2_000 + slack));
+        assert_eq!(clock.earliest(12_000_000), Some(2_000_000 - 2_000 - slack));
+        // It was put forward.
+        clock.sent(30_000_000, 3_000_000);
+        assert!(!clock.is_steady());
+        assert_eq!(clock.latest(12_000_000), None);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_is_not_steady_v12() {
+        let mut clock = ProcessClock::new(1, 1_000_000);
+        clock.at(950_000);
+        assert!(clock.is_steady(), "records may be slightly out of order");
+        clock.at(800_000);
+        assert!(!clock.is_steady());
+    }
+}
