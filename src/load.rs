@@ -7,7 +7,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `crowd` | the course of a run: all join, some publish, everybody leaves |
-//! | [`run`] | what all tasks share: the plan, the messages, latencies |
+//! | [`run`](mod@run) | what all tasks share: the plan, the messages, latencies |
 //! | `participant` | joins, publishes, leaves |
 //! | [`reader`] | the task of a connection |
 //! | [`connection`] | gRPC over HTTP/2 |

@@ -15,12 +15,17 @@ use super::TARGET;
 use crate::terminal::escaped;
 
 /// What the file alone keeps: it is for the proof, or is said already.
-const LEFT_OUT: [&str; 12] = [
+const LEFT_OUT: [&str; 17] = [
     "timestamp",
     "level",
     "component",
     "run",
     "participant_ids",
+    "version",
+    "grace_ms",
+    "ping_ms",
+    "ping_timeout_ms",
+    "stall_ms",
     "kind",
     "local_time",
     "message_id",

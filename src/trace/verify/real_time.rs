@@ -2,7 +2,7 @@
 //!
 //! A client records that it sends before it sends, and an acknowledgement after it came, so what the records
 //! call earlier was earlier. Two records of one process are compared by its own clock. Those of two processes are
-//! compared by what their messages tell of their clocks ([`ProcessClock`]), whichever machines they are on.
+//! compared by what their messages tell of their clocks ([`ProcessClock`](crate::trace::model::ProcessClock)), whichever machines they are on.
 //! A page's clock has steps of 100 microseconds, so where a page is one of the two, [`PAGE_CLOCK_MICROS`] have to lie between.
 
 use std::collections::HashMap;
