@@ -91,7 +91,7 @@ export default {
     await alice.reads(
       "#facts-said",
       new RegExp(
-        `^Event 4, bob’s message at ${answer}, sent at \\d+ by bob’s clock\\. In its past: everything up to event 3, alice’s message at ${question}\\. Concurrent with it: nothing known\\. In its future: event 5, [sS]*; event 6, [sS]*\\.$`,
+        `^Event 4, bob’s message at ${answer}, sent at \\d+ by bob’s clock\\. In its past: everything up to event 3, alice’s message at ${question}\\. Concurrent with it: nothing known\\. In its future: event 5, [\\s\\S]*; event 6, [\\s\\S]*\\.$`,
       ),
     );
     for (const [text, relation] of [
@@ -146,7 +146,7 @@ export default {
     assert.match(await classesOf(alice, "from alice"), /is-unknown/);
     await alice.reads(
       "#facts",
-      new RegExp(`Relation unknown: [sS]*event ${message}, alice’s message at \\d+[sS]*Joins, leaves and [sS]* do not say what`),
+      new RegExp(`Relation unknown: [\\s\\S]*event ${message}, alice’s message at \\d+[\\s\\S]*Joins, leaves and [\\s\\S]* do not say what`),
     );
     assert.doesNotMatch(await alice.page.innerText("#facts"), /Concurrent/);
     // Nor does his joining, on either page.
