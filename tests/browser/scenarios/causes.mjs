@@ -146,7 +146,9 @@ export default {
     assert.match(await classesOf(alice, "from alice"), /is-unknown/);
     await alice.reads(
       "#facts",
-      new RegExp(`Relation unknown: [\\s\\S]*event ${message}, alice’s message at \\d+[\\s\\S]*Joins, leaves and [\\s\\S]* do not say what`),
+      new RegExp(
+        `Relation unknown: [\\s\\S]*event ${message}, alice’s message at \\d+[\\s\\S]*Joins, leaves and [\\s\\S]* do not say what`,
+      ),
     );
     assert.doesNotMatch(await alice.page.innerText("#facts"), /Concurrent/);
     // Nor does his joining, on either page.

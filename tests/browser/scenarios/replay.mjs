@@ -98,7 +98,10 @@ export default {
     // Bob's and dora's messages crossed: whichever of the two came first in the recording.
     const [first, second] = EVENTS.slice(5, 7).map((event) => /^\[\d+\] (\w+):/.exec(event)?.[1]);
     assert.deepEqual([first, second].sort(), ["bob", "dora"]);
-    await visitor.reads("#facts", new RegExp(`Event 7, ${second}’s message at 19[\\s\\S]*Concurrent with it: event 6, ${first}’s message at 17`));
+    await visitor.reads(
+      "#facts",
+      new RegExp(`Event 7, ${second}’s message at 19[\\s\\S]*Concurrent with it: event 6, ${first}’s message at 17`),
+    );
     await visitor.counts(".figure", 7);
     await visitor.counts(".figure .tell", 7);
     const [bob, dora] = second === "bob" ? [2, 1] : [1, 2];
