@@ -104,7 +104,7 @@ impl Talk {
     }
 }
 
-/// Writes a journal of so many events.
+/// Writes a journal with the given number of events.
 async fn record(path: &Path, events: u64) -> Result<Talk> {
     let mut talk = Talk::new();
     let mut journal = open(path)?;

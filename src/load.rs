@@ -81,11 +81,11 @@ impl Default for Plan {
 /// What a run is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// So many of the participants have joined.
+    /// How many participants have joined.
     Joining,
-    /// So many of the deliveries have been made.
+    /// How many deliveries have been made.
     Delivering,
-    /// So many of the participants have left.
+    /// How many participants have left.
     Leaving,
 }
 

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::event::{Event, Kind};
 use super::session::delivered;
-use crate::log::{ClientRecord, Component, Delivered, Record, RecordBody, RunId, timestamp};
+use crate::log::{ClientRecord, Component, Delivered, Record, RecordBody};
 use crate::terminal::{escaped, json_line};
 
 /// A line for people: `[9] alice: hello`, the number being the event's logical time.
@@ -33,9 +33,8 @@ pub fn earlier_json(event: &Event, now: SystemTime) -> serde_json::Result<String
 }
 
 fn record(record: ClientRecord<'_>, now: SystemTime) -> serde_json::Result<String> {
-    let (level, run) = (record.severity(), Some(RunId::of_this_process()));
-    let (component, body) = (Component::Client, RecordBody::Client(record));
-    json_line(&Record { timestamp: timestamp(now), level, component, body, run })
+    let (level, body) = (record.severity(), RecordBody::Client(record));
+    json_line(&Record::of_this_process(now, level, Component::Client, body))
 }
 
 #[cfg(test)]
@@ -43,6 +42,7 @@ mod tests {
     use super::*;
     use crate::chat::{LogicalTime, Sequence};
     use crate::client::ParticipantInfo;
+    use crate::log::RunId;
 
     fn message(content: &str) -> Event {
         Event {

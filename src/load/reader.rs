@@ -213,7 +213,7 @@ impl State {
     fn end(&mut self, failure: CallFailure) {
         self.ended.get_or_insert(Arc::new(failure));
         self.stream = None;
-        // Whoever waits for the Welcome finds out.
+        // Wakes the task that waits for the Welcome.
         self.welcome = None;
     }
 

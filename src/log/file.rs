@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::SystemTime;
 
-use super::{ClientRecord, Component, Loss, Record, RecordBody, RunId, ServerRecord, Severity, timestamp};
+use super::{ClientRecord, Component, Loss, Record, RecordBody, ServerRecord, Severity};
 use crate::terminal::{json_line, notice};
 use name::Name;
 
@@ -180,13 +180,7 @@ impl<F: Appended> RecordFile<F> {
                 Component::Server => RecordBody::Server(ServerRecord::RecordsLost(loss)),
                 Component::Client | Component::Browser => RecordBody::Client(ClientRecord::RecordsLost(loss)),
             };
-            let record = Record {
-                timestamp: timestamp(SystemTime::now()),
-                level: Severity::Warn,
-                component: self.component,
-                body,
-                run: Some(RunId::of_this_process()),
-            };
+            let record = Record::of_this_process(SystemTime::now(), Severity::Warn, self.component, body);
             text.push_str(&json_line(&record)?);
             text.push('\n');
         }
@@ -219,7 +213,7 @@ impl<F: Appended> RecordFile<F> {
 }
 
 impl Write for &RecordFile {
-    /// Takes a whole record, always: what becomes of it is said in the file.
+    /// Always accepts a whole record. If it cannot be written, the file says later that it is lost.
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
         self.look();
         self.take(record);

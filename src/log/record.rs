@@ -74,6 +74,13 @@ pub struct Record<'a> {
     pub run: Option<RunId>,
 }
 
+impl<'a> Record<'a> {
+    /// A record that this process makes, at this time.
+    pub fn of_this_process(at: SystemTime, level: Severity, component: Component, body: RecordBody<'a>) -> Self {
+        Self { timestamp: timestamp(at), level, component, body, run: Some(RunId::of_this_process()) }
+    }
+}
+
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
@@ -153,8 +160,7 @@ fn emit(component: Component, level: Severity, body: RecordBody<'_>) {
     if !enabled {
         return;
     }
-    let run = Some(RunId::of_this_process());
-    let record = Record { timestamp: timestamp(SystemTime::now()), level, component, body, run };
+    let record = Record::of_this_process(SystemTime::now(), level, component, body);
     // Texts and numbers always have a form in JSON.
     let Ok(line) = json_line(&record) else { return };
     match level {

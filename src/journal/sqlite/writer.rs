@@ -59,7 +59,7 @@ enum WriterExit {
     Closed,
     /// It cannot continue, and the last caller has been told.
     Reported,
-    /// It cannot continue, and the next caller has to be told.
+    /// The writer cannot continue. The next caller gets the error.
     Failed(JournalError),
 }
 

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::log::RunId;
 
 /// A disk with room for so many bytes.
 struct Disk(Mutex<(Vec<u8>, usize)>);

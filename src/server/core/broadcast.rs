@@ -5,7 +5,7 @@ use crate::chat::Event;
 use crate::journal::Epoch;
 use crate::log::{Broadcast, ServerRecord};
 
-/// Records an event that is about to be sent, to so many streams.
+/// Records an event that is about to be sent to `recipients` streams.
 pub(super) fn record_broadcast(epoch: &Epoch, event: &Event, recipients: usize) {
     let broadcast = Broadcast { recipients: Some(recipients as u64), ..Broadcast::of(epoch.as_str(), event) };
     ServerRecord::broadcast(broadcast, event).emit();

@@ -184,7 +184,7 @@ impl Stream {
         }
     }
 
-    /// Takes what follows the position, up to so many events.
+    /// Takes what follows the position, `most` events at most.
     async fn step(&mut self, most: usize) -> Result<More, StreamEnd> {
         match self.context.reader.after(self.position, &mut self.presence, most) {
             Found::News { entries, presence } => self.send(entries, presence).await,

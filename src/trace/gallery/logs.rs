@@ -186,7 +186,7 @@ pub(super) fn micros(record: &Value) -> u64 {
     since.map_or(0, |since| since.as_micros() as u64)
 }
 
-/// A timestamp so many microseconds earlier.
+/// The record's timestamp, moved back by this many microseconds.
 pub(super) fn earlier(record: &Value, by: u64) -> Value {
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_micros(micros(record).saturating_sub(by));
     json!(humantime::format_rfc3339_micros(time).to_string())
