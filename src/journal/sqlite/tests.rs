@@ -65,6 +65,17 @@ async fn pages_have_what_was_asked_for_and_no_more() {
     assert!(matches!(history.read(Sequence(0), 1).await, Err(JournalError::Unavailable(_))));
 }
 
+#[test]
+fn a_connection_keeps_few_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("j.db");
+    drop(open(&path).unwrap());
+    for connection in [connect::for_writing(&path), connect::for_reading(&path)] {
+        let size: i64 = connection.unwrap().pragma_query_value(None, "cache_size", |row| row.get(0)).unwrap();
+        assert_eq!(size, -connect::PAGE_CACHE_KIB);
+    }
+}
+
 #[tokio::test]
 async fn two_services_never_write_one_journal_whatever_they_call_it() {
     let folder = tempfile::tempdir().unwrap();
