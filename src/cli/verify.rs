@@ -11,8 +11,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::exit_codes::{FAILURE, USAGE};
-use super::logs::{self, Log, LogError};
-use super::{gallery, printed};
+use super::{gallery, given_twice, printed};
+use crate::log::reading::{self as logs, Log, LogError};
 use crate::terminal::{escaped, json_line, notice};
 use crate::trace::record::LineRef;
 use crate::trace::report::{Report, RuleReport, Verdict};
@@ -65,7 +65,7 @@ impl VerifyArgs {
     }
 
     fn check(self) -> Result<Verification, LogError> {
-        let logs = logs::inspect(self.logs)?;
+        let logs = logs::inspect(self.logs, given_twice)?;
         let (report, torn) = reading::check(&logs)?;
         let mut wanted: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
         for line in report.rules.iter().flat_map(|rule| &rule.violations).flat_map(|violation| &violation.lines) {

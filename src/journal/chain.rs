@@ -66,7 +66,7 @@ impl Chain {
         bytes_of(text).map(Self)
     }
 
-    /// Its bytes.
+    /// The digest.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

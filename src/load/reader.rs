@@ -23,7 +23,6 @@ const SAMPLE_EVERY: u64 = 64;
 /// What a Welcome says, kept.
 #[derive(Clone, Debug)]
 pub struct Welcomed {
-    /// The session's secret.
     pub session_token: String,
     /// The logical time of the newest event.
     pub logical_time: u64,
@@ -58,7 +57,6 @@ struct State {
 pub struct ReaderOutcome {
     /// The messages of this run that came, each counted once, and their bytes.
     pub transcript: Transcript,
-    /// What went wrong.
     pub faults: Faults,
     /// When the last message came.
     pub last_message_at: Option<Instant>,
@@ -94,7 +92,7 @@ impl Reader {
         state.read();
     }
 
-    /// Gives up the stream: the service is told to send no more.
+    /// Gives up the stream: tells the service to send no more.
     pub fn stop(&self) {
         let mut state = self.state();
         state.stream = None;
@@ -153,7 +151,6 @@ impl Reader {
 
 /// The task of a connection: moves bytes, and lets the reader take them in the same step.
 pub struct ReaderTask {
-    /// The connection.
     pub driver: Driver,
     /// Who reads from it.
     pub reader: Reader,

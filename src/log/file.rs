@@ -73,7 +73,7 @@ impl RecordFile {
         Ok(Self::over(appending(path)?, path, component))
     }
 
-    /// Goes on in the file that has the name now; makes it where it is missing. Where it cannot be opened, the
+    /// Continues in the file that has the name now, and creates it if it is missing. Where it cannot be opened, the
     /// records stay in the file that they are in.
     pub(super) fn reopen(&self) {
         let opened = match appending(&self.name.path) {

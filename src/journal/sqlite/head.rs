@@ -28,11 +28,9 @@ const BYTES_MAX: u64 = 1024;
 /// What the file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    /// Of which journal.
     pub(super) epoch: Epoch,
     /// The newest event that has been acknowledged.
     pub(super) sequence: Sequence,
-    /// Its chain.
     pub(super) chain: Chain,
 }
 

@@ -23,7 +23,6 @@ pub(super) struct SqliteHistory {
     permits: Arc<Semaphore>,
 }
 
-/// The idle connections.
 #[derive(Debug)]
 struct Readers {
     path: PathBuf,

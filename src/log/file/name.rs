@@ -28,7 +28,7 @@ impl Name {
         Self { path, since: Instant::now(), looked_at_millis: AtomicU64::new(0), missing: Mutex::default() }
     }
 
-    /// Whether it is time to look again. Of all threads that ask at a time, one is told so.
+    /// Whether it is time to look again. Where several threads ask at once, only one of them looks.
     pub(super) fn is_due(&self) -> bool {
         let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let before = self.looked_at_millis.load(Ordering::Relaxed);

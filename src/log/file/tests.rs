@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::log::RunId;
 
-/// A disk with room for so many bytes.
+/// A disk with room for a number of bytes.
 struct Disk(Mutex<(Vec<u8>, usize)>);
 
 impl Disk {

@@ -28,7 +28,6 @@ pub const FEED_WINDOW: usize = 4096;
 /// One event, ready to be sent.
 #[derive(Clone, Debug)]
 pub struct FeedEntry {
-    /// Its position.
     pub sequence: Sequence,
     /// Its encoded form, which all streams share.
     pub frame: Frame,
@@ -159,7 +158,6 @@ pub enum Found {
         /// The presence changes that follow them, if they reach the newest event.
         presence: Vec<Frame>,
     },
-    /// Nothing new.
     Nothing,
     /// The position has left the window: the journal has what follows.
     Lagged,

@@ -37,7 +37,6 @@ struct Slot {
     receiver: Option<Waker>,
 }
 
-/// An empty slot.
 pub fn new() -> (Sender, Delivery) {
     let slot = Arc::default();
     (Sender(Arc::clone(&slot)), Delivery(slot))

@@ -33,11 +33,9 @@ const JOURNAL_EVENTS: usize = 64;
 /// What every stream needs.
 #[derive(Clone)]
 pub struct StreamContext {
-    /// The live tail.
     pub reader: FeedReader,
     /// What has left the tail.
     pub history: Arc<dyn History>,
-    /// The journal's id.
     pub epoch: Epoch,
     /// How long a stream can be quiet before it gets a heartbeat.
     pub heartbeat: Duration,

@@ -30,7 +30,7 @@ const ADDRESSES_REMEMBERED: usize = 20_000;
 /// The limits of all addresses. Clones share them.
 #[derive(Clone, Debug)]
 pub struct IngressLimits {
-    /// None where there is no limit.
+    /// `None`: no limit.
     shaper: Option<Arc<TrafficShaper>>,
 }
 
@@ -68,7 +68,7 @@ impl IngressLimits {
         Self { shaper: (rate.per_second > 0).then(|| Arc::new(shaper)) }
     }
 
-    /// The pace of a new connection from an address. None where there is no limit.
+    /// The pace of a new connection from an address; `None` if there is no limit.
     pub fn connection(&self, address: IpAddr) -> Option<Arc<Pace>> {
         let shaper = self.shaper.clone()?;
         let pace = Pace { account: shaper.account(address), shaper, due: AtomicU64::new(0) };
@@ -268,7 +268,7 @@ mod tests {
         for read in reads {
             read.await.unwrap();
         }
-        // Two connections and 304 KiB count 320 KiB, of which 128 need not wait, nor need the last turns.
+        // Two connections and 304 KiB count as 320 KiB; 128 of them do not wait, and neither do the last turns.
         assert!(started.elapsed() >= Duration::from_millis(184 * 1000 / 1024), "{:?}", started.elapsed());
         assert!(limits.connection(address(2)).unwrap().wait_until().is_none());
         assert!(limits.shaper.unwrap().delayed.get() > 0);

@@ -10,14 +10,17 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::block::{Block, BlockError, LogLine, Source, lines, text};
-use super::{Log, LogError, LogSegment, Sink};
-use crate::trace::record::LineRef;
+use super::{Log, LogError, LogSegment, RecordSink};
+use crate::log::LineRef;
 
 /// More would wait for their turn.
 const THREADS_MAX: usize = 8;
 
 /// Reads logs until `sink` wants no more.
-pub(in crate::cli) fn read(logs: &[&Log], sink: &mut dyn Sink) -> Result<(), LogError> {
+///
+/// # Errors
+/// [`LogError`].
+pub fn read(logs: &[&Log], sink: &mut dyn RecordSink) -> Result<(), LogError> {
     let segments: Vec<_> =
         logs.iter().flat_map(|log| log.segments.iter().map(|segment| (*log, segment))).collect();
     let files: Vec<_> = segments.iter().map(|(_, segment)| (&*segment.path, segment.bytes)).collect();
@@ -46,7 +49,7 @@ struct OrderedWorkers<'a> {
 
 /// The sink, and how far it is: used by the thread whose turn it is.
 struct OrderedSink<'a> {
-    sink: &'a mut dyn Sink,
+    sink: &'a mut dyn RecordSink,
     /// The block whose records come next.
     turn: u64,
     /// The file of the last block, and how many lines of its log have been taken.
