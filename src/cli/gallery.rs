@@ -2,12 +2,18 @@
 //! the verifier says.
 
 use std::collections::HashMap;
+use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
 
 use serde_json::Value;
 
-use crate::terminal::escaped;
-use crate::trace::gallery::{JsonLog, Logs, mistakes, truthful};
+use super::exit_codes::{FAILURE, USAGE};
+use super::printed;
+use crate::terminal::{escaped, notice};
+use crate::trace::gallery::{JsonLog, Logs, Mistake, mistakes, parse, truthful};
+use crate::trace::report::Rule;
 
 /// How many changed records of a mistake are shown.
 const CHANGES_SHOWN: usize = 8;
@@ -25,8 +31,28 @@ const SHOWN: [(&str, &str); 10] = [
     ("reason", ""),
 ];
 
-/// Prints the gallery.
-pub(super) fn print(out: &mut impl Write) -> io::Result<()> {
+/// Prints the gallery: the mistakes of the program, or those of a file.
+pub(super) fn run(file: Option<&Path>) -> ExitCode {
+    let mistakes = match file.map_or_else(|| Ok(mistakes()), read) {
+        Ok(mistakes) => mistakes,
+        Err(error) => {
+            notice(&format!("chitchat: {error}"));
+            return ExitCode::from(USAGE);
+        }
+    };
+    let shown = print(&mut io::BufWriter::new(io::stdout().lock()), &mistakes);
+    let all_caught = !matches!(shown, Ok(false));
+    printed(shown.map(drop), if all_caught { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
+}
+
+fn read(file: &Path) -> Result<Vec<Mistake>, String> {
+    let named = |error: &dyn std::error::Error| format!("{}: {error}", file.display());
+    let text = fs::read_to_string(file).map_err(|error| named(&error))?;
+    parse(&text).map_err(|error| named(&error))
+}
+
+/// Prints the gallery, and says whether each mistake is caught by the rule that names it.
+fn print(out: &mut impl Write, mistakes: &[Mistake]) -> io::Result<bool> {
     let truth = truthful();
     writeln!(out, "The truthful logs of a small run. They keep every rule.\n")?;
     for log in &truth.0 {
@@ -37,32 +63,45 @@ pub(super) fn print(out: &mut impl Write) -> io::Result<()> {
         writeln!(out)?;
     }
     writeln!(out, "Now one mistake at a time: what it changes in the logs (- was, + is), and the verdict.")?;
-    for (number, mistake) in (1..).zip(mistakes()) {
-        writeln!(out, "\n{number}. {}\n   {}\n", mistake.title, mistake.explanation)?;
-        let Some(logs) = mistake.made_in(&truth) else { continue };
-        print_changes(out, &truth, &logs)?;
-        print_verdict(out, &logs, mistake.rule)?;
+    let mut all_caught = true;
+    for (number, mistake) in (1..).zip(mistakes) {
+        writeln!(out, "\n{number}. {}\n   {}\n", escaped(&mistake.title), escaped(&mistake.explanation))?;
+        all_caught &= match mistake.made_in(&truth) {
+            Ok(logs) => {
+                print_changes(out, &truth, &logs)?;
+                print_verdict(out, &logs, mistake.rule)?
+            }
+            Err(why) => {
+                writeln!(out, "   not made: {}", escaped(&why.to_string()))?;
+                false
+            }
+        };
     }
-    out.flush()
+    out.flush()?;
+    Ok(all_caught)
 }
 
-fn print_verdict(out: &mut impl Write, logs: &Logs, named: crate::trace::report::Rule) -> io::Result<()> {
+/// Prints what is found in the logs, and says whether that is the mistake.
+fn print_verdict(out: &mut impl Write, logs: &Logs, named: Rule) -> io::Result<bool> {
     let report = logs.verify().map_err(io::Error::other)?;
     writeln!(out, "\n   {named} {}", named.title())?;
-    if let Some(violation) = report.rule(named).violations.first() {
+    let violation = report.rule(named).violations.first();
+    if let Some(violation) = violation {
         writeln!(out, "   VIOLATED: {}", escaped(&violation.sentence))?;
         for line in &violation.lines {
             let log = &logs.0[line.file as usize];
             let record = logs.record(*line).map(brief).unwrap_or_default();
             writeln!(out, "     {}:{}  {record}", log.name, line.line)?;
         }
+    } else {
+        writeln!(out, "   {named} does not catch it")?;
     }
     let others: Vec<_> =
         report.violated().into_iter().filter(|rule| *rule != named).map(|rule| rule.to_string()).collect();
     if !others.is_empty() {
         writeln!(out, "   and with it {}", others.join(", "))?;
     }
-    Ok(())
+    Ok(violation.is_some())
 }
 
 fn print_changes(out: &mut impl Write, truth: &Logs, logs: &Logs) -> io::Result<()> {

@@ -32,6 +32,10 @@ pub(super) struct VerifyArgs {
     #[arg(long, conflicts_with_all = ["logs", "json"])]
     gallery: bool,
 
+    /// With --gallery: show the mistakes of this TOML file instead. docs/gallery.md explains its format.
+    #[arg(long, value_name = "FILE", requires = "gallery")]
+    gallery_file: Option<PathBuf>,
+
     /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -50,7 +54,7 @@ struct Verification {
 impl VerifyArgs {
     pub(super) fn run(self) -> ExitCode {
         if self.gallery {
-            return printed(gallery::print(&mut io::BufWriter::new(io::stdout().lock())), ExitCode::SUCCESS);
+            return gallery::run(self.gallery_file.as_deref());
         }
         let json = self.json;
         let verification = match self.check() {
@@ -208,7 +212,7 @@ impl Verification {
     }
 }
 
-/// So many of something, in words.
+/// A number and its noun, in the plural where that is right.
 fn counted(count: u64, of: &str) -> String {
     format!("{count} {of}{}", if count == 1 { "" } else { "s" })
 }

@@ -76,7 +76,7 @@ fn check_every_mistake_is_caught(logs: &Logs, whose: &str) {
     let report = logs.verify().unwrap();
     assert_eq!(report.violated(), [], "{whose}: {report:#?}");
     for mistake in mistakes() {
-        let made = mistake.made_in(logs).unwrap_or_else(|| panic!("{whose} has no place for {:?}", mistake.title));
+        let made = mistake.made_in(logs).unwrap_or_else(|why| panic!("{whose}, {:?}: {why}", mistake.title));
         let report = made.verify().unwrap();
         assert!(report.violated().contains(&mistake.rule), "{whose}: {:?} is not caught", mistake.title);
     }
@@ -365,6 +365,35 @@ fn the_gallery_shows_every_mistake_with_its_verdict() {
     let shown = ended.output.join("\n");
     let mistakes = mistakes();
     assert_eq!(shown.matches("VIOLATED: ").count(), mistakes.len());
-    assert!(mistakes.iter().all(|mistake| shown.contains(mistake.title)));
+    assert!(mistakes.iter().all(|mistake| shown.contains(&mistake.title)));
     assert!(ended.output.iter().all(|line| line.chars().count() < 260), "short");
+}
+
+/// A teacher's own table: what it shows, and that a wrong one is refused with its line.
+#[test]
+fn the_gallery_shows_mistakes_of_a_file() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("mine.toml");
+    let show = |table: &str| {
+        fs::write(&file, table).unwrap();
+        Program::run(&["verify", "--gallery", "--gallery-file", file.to_str().unwrap()], &[])
+    };
+    let table = |rule: &str| {
+        format!(
+            "[[mistake]]\nrule = \"{rule}\"\ntitle = \"Lost\"\nexplanation = \"A message is dropped.\"\n\
+             steps = [\n{{ find = \"gone\", in = \"server\", where = \"event == 'message_broadcast'\" }},\n\
+             {{ remove = \"gone\" }}]\n"
+        )
+    };
+    let shown = show(&table("V1")).succeeded().output.join("\n");
+    assert!(shown.contains("1. Lost\n   A message is dropped.") && shown.contains("VIOLATED: "), "{shown}");
+    let not_caught = show(&table("V13"));
+    assert_eq!(not_caught.code, Some(1));
+    assert!(not_caught.output.join("\n").contains("V13 does not catch it"));
+    let wrong = show(&table("V1").replace("remove", "delete"));
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.errors.contains("mine.toml: line 6: a step needs exactly one of"), "{wrong:?}");
+    fs::remove_file(&file).unwrap();
+    let missing = Program::run(&["verify", "--gallery", "--gallery-file", file.to_str().unwrap()], &[]);
+    assert_eq!(missing.code, Some(2));
 }
