@@ -16,6 +16,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::error::OpenFault;
@@ -68,7 +69,7 @@ impl Head {
 }
 
 fn check_of(facts: &str) -> String {
-    Sha256::digest(facts)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&Sha256::digest(facts)[..8])
 }
 
 fn read(file: &File) -> io::Result<Option<Head>> {

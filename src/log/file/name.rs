@@ -5,8 +5,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// How often the process checks whether the file still has its name, in milliseconds. Until then, records go to
 /// the renamed file.
@@ -39,7 +40,7 @@ impl Name {
 
     /// Whether another file, or for some time none, has the name.
     pub(super) fn is_of_another(&self, file: &File) -> bool {
-        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missing = self.missing.lock();
         match fs::metadata(&self.path) {
             Ok(now) => {
                 *missing = None;

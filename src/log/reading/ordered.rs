@@ -6,8 +6,9 @@
 
 use std::num::NonZero;
 use std::sync::atomic::Ordering;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+
+use parking_lot::{Condvar, Mutex};
 
 use super::block::{Block, BlockError, LogLine, Source, lines, text};
 use super::{Log, LogError, LogSegment, RecordSink};
@@ -34,8 +35,7 @@ pub fn read(logs: &[&Log], sink: &mut dyn RecordSink) -> Result<(), LogError> {
         }
         workers.work();
     });
-    let ordered = workers.ordered.into_inner().unwrap_or_else(PoisonError::into_inner);
-    ordered.end.unwrap_or(Ok(()))
+    workers.ordered.into_inner().end.unwrap_or(Ok(()))
 }
 
 /// Threads that parse blocks in parallel and hand them over in order: what they share.
@@ -63,14 +63,12 @@ impl OrderedWorkers<'_> {
     fn work(&self) {
         let _guard = PanicGuard(self);
         loop {
-            let Some(mut block) = lock(&self.source).next() else { return };
+            let Some(mut block) = self.source.lock().next() else { return };
             let error = block.error.take();
             let text = text(&block.bytes);
             let lines: Vec<LogLine<'_>> = lines(&text).collect();
-            let turn = self
-                .turned
-                .wait_while(lock(&self.ordered), |ordered| ordered.turn != block.number && ordered.end.is_none());
-            let mut ordered = turn.unwrap_or_else(PoisonError::into_inner);
+            let mut ordered = self.ordered.lock();
+            self.turned.wait_while(&mut ordered, |ordered| ordered.turn != block.number && ordered.end.is_none());
             if ordered.end.is_some() {
                 return;
             }
@@ -148,13 +146,8 @@ struct PanicGuard<'a, 'c>(&'a OrderedWorkers<'c>);
 impl Drop for PanicGuard<'_, '_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            lock(&self.0.ordered).end = Some(Ok(()));
+            self.0.ordered.lock().end = Some(Ok(()));
             self.0.turned.notify_all();
         }
     }
-}
-
-/// A thread that panicked ends them all, so what it left half done does not matter.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

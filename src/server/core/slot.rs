@@ -6,10 +6,11 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::wire::{Frame, Rejection};
 
@@ -49,7 +50,7 @@ impl Sender {
     /// [`ConnectionClosed`].
     pub async fn send(&self, frames: Vec<Frame>) -> Result<(), ConnectionClosed> {
         poll_fn(|cx| {
-            let mut slot = lock(&self.0);
+            let mut slot = self.0.lock();
             if slot.frames.is_empty() || slot.closed {
                 return Poll::Ready(());
             }
@@ -57,7 +58,7 @@ impl Sender {
             Poll::Pending
         })
         .await;
-        let mut slot = lock(&self.0);
+        let mut slot = self.0.lock();
         if slot.closed {
             return Err(ConnectionClosed);
         }
@@ -70,7 +71,7 @@ impl Sender {
     pub fn closed(&self) -> impl Future<Output = ()> + use<> {
         let slot = self.0.clone();
         poll_fn(move |cx| {
-            let mut slot = lock(&slot);
+            let mut slot = slot.lock();
             if slot.closed {
                 return Poll::Ready(());
             }
@@ -82,7 +83,7 @@ impl Sender {
     /// There is no more to come: Ok where the participant has left. A stream that was replaced, that the lab broke, or
     /// whose connection takes nothing, does not deliver the rest: its client resumes after what it has.
     pub fn end(self, end: Result<(), Rejection>) {
-        let mut slot = lock(&self.0);
+        let mut slot = self.0.lock();
         if matches!(end, Err(Rejection::Replaced | Rejection::LabDisconnected | Rejection::SlowConsumer { .. })) {
             slot.frames = VecDeque::new();
         }
@@ -93,7 +94,7 @@ impl Sender {
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        let mut slot = lock(&self.0);
+        let mut slot = self.0.lock();
         // A task that did not come to its end was cut off with the service.
         slot.end.get_or_insert(Err(Rejection::ShuttingDown));
         wake(slot, |slot| &mut slot.receiver);
@@ -103,7 +104,7 @@ impl Drop for Sender {
 impl Delivery {
     /// The next bytes: a frame's own, or those of several small frames that are there already. An error is the end.
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Result<(), Rejection>>> {
-        let mut slot = lock(&self.0);
+        let mut slot = self.0.lock();
         if let Some(chunk) = next_chunk(&mut slot.frames) {
             if slot.frames.is_empty() {
                 slot.frames = VecDeque::new();
@@ -121,7 +122,7 @@ impl Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        let mut slot = lock(&self.0);
+        let mut slot = self.0.lock();
         slot.closed = true;
         slot.frames = VecDeque::new();
         wake(slot, |slot| &mut slot.sender);
@@ -153,11 +154,6 @@ fn wake(mut slot: MutexGuard<'_, Slot>, side: impl FnOnce(&mut Slot) -> &mut Opt
     if let Some(waker) = waker {
         waker.wake();
     }
-}
-
-fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
-    // It is whole between any two statements.
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -211,7 +207,7 @@ mod tests {
             sender.send(beats(1..3)).await.unwrap();
             sender.end(end.clone());
             // Not polled yet.
-            assert_eq!(lock(&delivery.0).frames.len(), if delivered { 2 } else { 0 }, "{end:?}");
+            assert_eq!(delivery.0.lock().frames.len(), if delivered { 2 } else { 0 }, "{end:?}");
             if delivered {
                 assert_eq!(poll(&mut delivery), Poll::Ready(Ok(joined(beats(1..3)).into())), "{end:?}");
             }

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -96,7 +97,7 @@ impl IngressLimits {
 impl TrafficShaper {
     fn account(&self, address: IpAddr) -> Arc<Account> {
         // The map is whole even if a holder of the lock has panicked.
-        let mut addresses = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut addresses = self.by_address.lock();
         if addresses.accounts.len() >= addresses.search_at {
             let now = self.now();
             let owes = |account: &Arc<Account>| {
@@ -304,9 +305,9 @@ mod tests {
         let limits = limits.shaper.unwrap();
         let open = limits.account(address(2));
         limits.account(address(3));
-        limits.by_address.lock().unwrap().search_at = 0;
+        limits.by_address.lock().search_at = 0;
         limits.account(address(4));
-        let addresses = limits.by_address.lock().unwrap();
+        let addresses = limits.by_address.lock();
         let mut left: Vec<_> = addresses.accounts.keys().copied().collect();
         left.sort();
         assert_eq!(left, [1, 2, 4].map(address));
