@@ -392,7 +392,7 @@ fn the_gallery_shows_mistakes_of_a_file() {
     assert!(not_caught.output.join("\n").contains("V13 does not catch it"));
     let wrong = show(&table("V1").replace("remove", "delete"));
     assert_eq!(wrong.code, Some(2));
-    assert!(wrong.errors.contains("mine.toml: line 6: a step needs exactly one of"), "{wrong:?}");
+    assert!(wrong.errors.contains("mine.toml: line 7: a step needs exactly one of"), "{wrong:?}");
     fs::remove_file(&file).unwrap();
     let missing = Program::run(&["verify", "--gallery", "--gallery-file", file.to_str().unwrap()], &[]);
     assert_eq!(missing.code, Some(2));
