@@ -14,6 +14,8 @@ const COLUMNS_MIN: usize = 40;
 pub(in crate::cli) struct Page {
     /// How wide the terminal is. A pipe has no width, and a line in it is not divided.
     pub(in crate::cli) columns: Option<usize>,
+    /// How many lines it shows.
+    rows: Option<usize>,
     has_colours: bool,
 }
 
@@ -31,8 +33,12 @@ impl Page {
     pub(in crate::cli) fn of_output() -> Self {
         let out = io::stdout();
         let size = if out.is_terminal() { tcgetwinsize(&out).ok() } else { None };
-        let columns = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
-        Self { columns: columns.map(|columns| columns.max(COLUMNS_MIN)), has_colours: output_has_colours() }
+        let size = size.filter(|size| size.ws_col > 0 && size.ws_row > 0);
+        Self {
+            columns: size.map(|size| usize::from(size.ws_col).max(COLUMNS_MIN)),
+            rows: size.map(|size| usize::from(size.ws_row)),
+            has_colours: output_has_colours(),
+        }
     }
 
     /// A text that stands out, where there are colours.
@@ -75,6 +81,11 @@ impl Page {
         lines.iter().enumerate().map(|(index, line)| format!("{}{line}", begin(index))).collect()
     }
 
+    /// Whether so many lines are visible together, with one for what the user types next.
+    pub(in crate::cli) fn shows(&self, lines: usize) -> bool {
+        self.rows.is_none_or(|rows| lines < rows)
+    }
+
     /// Whether a line has room for so many characters.
     pub(in crate::cli) fn has_room(&self, characters: usize) -> bool {
         self.columns.is_none_or(|columns| characters <= columns)
@@ -84,11 +95,11 @@ impl Page {
 #[cfg(test)]
 impl Page {
     pub(in crate::cli) fn wide(columns: usize) -> Self {
-        Self { columns: Some(columns), has_colours: false }
+        Self { columns: Some(columns), rows: Some(24), has_colours: false }
     }
 
     pub(in crate::cli) fn pipe() -> Self {
-        Self { columns: None, has_colours: false }
+        Self { columns: None, rows: None, has_colours: false }
     }
 }
 

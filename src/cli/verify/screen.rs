@@ -15,8 +15,8 @@ use crate::trace::report::{Rule, RuleReport, Verdict, Violation};
 
 /// How many lines that are cut off are named: on the first screen, and in all.
 const TORN_SHOWN: [usize; 2] = [2, 20];
-/// How many reasons the first screen has.
-const REASONS_SHOWN: usize = 3;
+/// How many reasons the first screen has at most.
+const REASONS_SHOWN: usize = 6;
 /// How long the arguments of a command may be to be repeated in a command.
 const ARGUMENTS_MAX: usize = 40;
 /// How much of a picture is before and after the records that show a violation, in logical time.
@@ -25,25 +25,31 @@ const AROUND: u64 = 3;
 impl Verification {
     /// The report in lines.
     pub(super) fn screen(&self, all: bool, page: &Page) -> Vec<String> {
-        let mut lines = self.headline(page);
-        lines.extend(self.cut_off(all, page));
-        lines.push(String::new());
         let order = self.in_order();
+        let mut begin = self.headline(page);
+        begin.extend(self.cut_off(all, page));
         if let Some(first) = order.first() {
-            lines.extend(self.begin_here(*first, page));
-            lines.extend(self.also_violated(&order[1..], page));
-            lines.push(String::new());
+            begin.push(String::new());
+            begin.extend(self.begin_here(*first, page));
+            begin.extend(self.also_violated(&order[1..], page));
         }
-        if all || order.is_empty() {
-            lines.extend(self.table(all, page));
-            lines.push(String::new());
-        } else {
-            let held = self.report.with(Verdict::Held);
-            lines.extend(page.wrapped("Held: ", &names(&held)));
+        begin.push(String::new());
+        let next = self.next(&order, all, page);
+        let table = self.table(all, page);
+        let end = |reasons: usize| [self.not_checked(reasons, page), next.clone()].concat();
+        if all {
+            return [begin, table, end(usize::MAX)].concat();
         }
-        lines.extend(self.not_checked(all, page));
-        lines.extend(self.next(&order, all, page));
-        lines
+        let whole = [&begin[..], &table, &end(REASONS_SHOWN)].concat();
+        if order.is_empty() && page.shows(whole.len()) {
+            return whole;
+        }
+        let more = if order.is_empty() { " (--all shows each)" } else { "" };
+        let held = names(&self.report.with(Verdict::Held));
+        begin.extend(page.wrapped("Held: ", &format!("{held}{more}")));
+        let fits = |reasons: &usize| page.shows(begin.len() + end(*reasons).len());
+        let reasons = (1..=REASONS_SHOWN).rev().find(fits).unwrap_or(1);
+        [begin, end(reasons)].concat()
     }
 
     fn headline(&self, page: &Page) -> Vec<String> {
@@ -175,13 +181,12 @@ impl Verification {
     }
 
     /// Each reason for which something could not be checked, once.
-    fn not_checked(&self, all: bool, page: &Page) -> Vec<String> {
+    fn not_checked(&self, shown: usize, page: &Page) -> Vec<String> {
         let reasons = reasons(&self.report);
         if reasons.is_empty() {
             return Vec::new();
         }
-        let shown = if all || reasons.len() == REASONS_SHOWN + 1 { reasons.len() } else { REASONS_SHOWN };
-        let mut lines = vec![page.marked("Could not be checked", Mark::Heading)];
+        let mut lines = vec![page.marked("Could not be checked:", Mark::Heading)];
         for Reason { why, unchecked, in_part } in reasons.iter().take(shown) {
             let part = if in_part.is_empty() { String::new() } else { format!("in part {}", names(in_part)) };
             let rules: Vec<_> = [names(unchecked), part].into_iter().filter(|names| !names.is_empty()).collect();
@@ -195,7 +200,7 @@ impl Verification {
 
     /// What a reader can do now.
     fn next(&self, order: &[Rule], all: bool, page: &Page) -> Vec<String> {
-        let mut lines = vec![page.marked("Next", Mark::Heading)];
+        let heading = page.marked("Next:", Mark::Heading);
         let given = arguments(&self.given);
         if let Some(first) = order.first() {
             let mut commands = vec![
@@ -209,6 +214,7 @@ impl Verification {
                 commands.push((format!("chitchat verify --all {given}"), "shows every violation"));
             }
             let wide = commands.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
+            let mut lines = vec![heading];
             for (command, what) in commands {
                 let whole = format!("  {command:<wide$}  {what}");
                 if page.has_room(whole.chars().count()) {
@@ -222,16 +228,17 @@ impl Verification {
         let is_missing = |reason: &Reason| reason.why.starts_with("no log of ");
         let advice = match self.overall() {
             Overall::Unknown => {
-                "Give the log of the service, too (server.jsonl in its --log-dir): it has the order that the others are \
+                "give the log of the service, too (server.jsonl in its --log-dir): it has the order that the others are \
                  compared with."
                     .to_owned()
             }
             _ if reasons(&self.report).iter().any(is_missing) => {
-                "Check again with the logs that are missing: what they would show is not proved.".into()
+                "check again with the logs that are missing: what they would show is not proved.".into()
             }
-            _ => format!("Nothing has to be mended. To see the run: chitchat diagram {given} -o run.svg"),
+            _ => format!("nothing. chitchat diagram {given} -o run.svg draws the run."),
         };
-        lines.extend(page.wrapped("  ", &advice));
+        let mut lines = page.wrapped("Next: ", &advice);
+        lines[0] = lines[0].replacen("Next:", &heading, 1);
         lines
     }
 
