@@ -13,8 +13,7 @@ use crate::terminal::notice;
 use crate::trace::record::{Component, LineRef, LogRecord};
 
 use block::{LogLine, Source, lines, open, text};
-use input::Input;
-use rotated::EXTENSION;
+use input::{EXTENSION, Input};
 
 pub(super) use reading::read;
 

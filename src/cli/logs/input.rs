@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::LogError;
-use super::rotated::EXTENSION;
 use crate::terminal::notice;
 
+/// How the name of a log ends; what follows it a rotation has added.
+pub(super) const EXTENSION: &str = ".jsonl";
 /// What stands for standard input.
 const STANDARD_INPUT: &str = "-";
 

@@ -3,11 +3,8 @@
 use std::path::Path;
 use std::sync::atomic::AtomicU32;
 
-use super::input::Input;
+use super::input::{EXTENSION, Input};
 use super::{First, Log, LogSegment};
-
-/// How the name of a log ends; what follows it a rotation has added.
-pub(super) const EXTENSION: &str = ".jsonl";
 
 /// A log's folder and its name, without what a rotation has added.
 fn name(path: &Path) -> Option<(&Path, &str)> {

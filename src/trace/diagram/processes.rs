@@ -45,7 +45,7 @@ pub(super) fn join_processes(chart: &mut Chart, processes: &[Process], expired: 
     let last: HashMap<usize, usize> =
         processes.iter().filter_map(|process| Some((process.lane, process.last?))).collect();
     for process in processes.iter().filter(|process| lines.root[process.lane] == process.lane) {
-        let from = before[process.lane].and_then(|before| last.get(&before));
+        let from = process.continues.and_then(|before| last.get(&before));
         if let (Some(from), Some(to)) = (from, process.first) {
             chart.continuations.push(Arrow { from: place[*from], to: place[to] });
         }
