@@ -187,7 +187,8 @@ fn long_logs_are_judged_as_if_read_line_by_line_plain_or_zipped() {
             assert_eq!((&found["records"], &found["violated"]), (&rule.checked.into(), &rule.violated.into()));
         }
         let lines = &expected.rule(Rule::V3).violations[0].lines;
-        for (line, found) in lines.iter().zip(report["rules"][2]["violations"][0]["evidence"].as_array().unwrap()) {
+        for (line, found) in lines.iter().zip(report["rules"][2]["violations"][0]["evidence"].as_array().unwrap())
+        {
             assert_eq!(found["file"], files[line.file as usize].to_str().unwrap());
             assert_eq!(&found["record"], logs.record(*line).unwrap());
         }

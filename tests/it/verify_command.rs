@@ -76,14 +76,13 @@ fn the_gallery_is_a_list_and_shows_every_mistake_with_its_verdict() {
 /// A folder, a pipe and standard input are logs as the files are.
 #[test]
 fn folders_pipes_and_standard_input_are_read_c11() {
-    let of = |ended: Ended| -> serde_json::Value {
-        serde_json::from_str(&ended.succeeded().output[0]).unwrap()
-    };
+    let of = |ended: Ended| -> serde_json::Value { serde_json::from_str(&ended.succeeded().output[0]).unwrap() };
     let expected = of(verify(&files(Path::new(EXAMPLE)), &["--json"]));
     let folder = of(verify(&[EXAMPLE.into()], &["--json"]));
     assert_eq!(folder, expected);
     assert_eq!(expected["schema"], "chitchat.verify-report/1");
-    let counted: u64 = expected["inputs"].as_array().unwrap().iter().map(|log| log["records"].as_u64().unwrap()).sum();
+    let counted: u64 =
+        expected["inputs"].as_array().unwrap().iter().map(|log| log["records"].as_u64().unwrap()).sum();
     assert_eq!(expected["records"], counted);
 
     let texts: String = files(Path::new(EXAMPLE)).iter().map(|file| fs::read_to_string(file).unwrap()).collect();

@@ -48,6 +48,8 @@ pub(in crate::cli) fn record(record: &Value, rule: Rule) -> String {
     for (field, name) in SHOWN {
         match &record[field] {
             Value::Null => continue,
+            // The clock of the service is the time of its events.
+            value if field == "local_time" && record["logical_time"] == *value => continue,
             Value::String(text) if field == "content" => words.push_str(&format!(" \"{text}\"")),
             Value::String(text) if field == "message_id" => words.push_str(&format!(" {name}={}", id(text))),
             Value::String(text) if name.is_empty() => words.push_str(&format!(" {text}")),
