@@ -27,7 +27,6 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
@@ -140,11 +139,6 @@ fn printed(result: io::Result<()>, code: ExitCode) -> ExitCode {
         }
         _ => code,
     }
-}
-
-/// Warns of a log that is named twice on the command line.
-fn given_twice(log: &Path) {
-    notice(&format!("chitchat: {} is given twice, and read once", log.display()));
 }
 
 fn fail(error: &(dyn Error + 'static)) -> ExitCode {
