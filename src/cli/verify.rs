@@ -99,6 +99,9 @@ impl VerifyArgs {
                 return ExitCode::from(USAGE);
             }
         };
+        if json && verification.overall() == Overall::Unknown {
+            notice("chitchat: no log of the service was given, so the order is not known and nothing is proved");
+        }
         let shown = if json { verification.print_json() } else { verification.print(all) };
         printed(shown, verification.exit_code(self.strict.as_ref().map_or(&[], |strict| &strict.0)))
     }
