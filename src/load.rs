@@ -16,16 +16,16 @@
 //! | [`process`] | the service's processor time and memory |
 //! | [`summary`], [`error`] | how it ended |
 
-pub mod check;
-pub mod connection;
+pub(crate) mod check;
+pub(crate) mod connection;
 mod crowd;
-pub mod error;
+pub(crate) mod error;
 mod participant;
 pub mod process;
 mod publisher_thread;
-pub mod reader;
-pub mod run;
-pub mod scan;
+pub(crate) mod reader;
+pub(crate) mod run;
+pub(crate) mod scan;
 pub mod summary;
 
 use std::sync::Arc;
@@ -91,7 +91,7 @@ pub enum Phase {
     Leaving,
 }
 
-/// Is told the phase, how much of it is done, and how much there is.
+/// Called with the phase, how much of it is done, and how much there is.
 pub type Progress<'a> = &'a mut (dyn FnMut(Phase, u64, u64) + Send);
 
 /// What a run has shown.

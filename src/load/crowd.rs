@@ -50,7 +50,6 @@ fn returned<T>(task: Result<T, JoinError>) -> T {
 }
 
 impl Crowd {
-    /// Nobody yet.
     pub fn new(run: Run, service: Service) -> Self {
         let (run, service) = (Arc::new(run), Arc::new(service));
         Self { run, service, participants: Vec::new(), publisher_thread: None, began: Instant::now() }
@@ -210,7 +209,7 @@ impl Crowd {
         Measured { summary, first_end: ended.into_iter().next() }
     }
 
-    /// Everybody leaves. First all streams are given up, so that nobody is sent that the others have left. Answers why
+    /// Everybody leaves. First all streams are given up, so that no participant is sent the leaves of the others. Returns why
     /// the first that could not leave could not.
     pub async fn leave(&self, progress: Progress<'_>) -> Option<CallFailure> {
         self.participants.iter().for_each(|participant| participant.reader.stop());

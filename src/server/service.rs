@@ -41,7 +41,6 @@ pub struct Service {
     pub reader: FeedReader,
     /// Earlier events.
     pub history: Arc<dyn History>,
-    /// The journal's id.
     pub epoch: Epoch,
     /// For new session tokens.
     pub environment: Environment,

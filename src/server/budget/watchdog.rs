@@ -7,11 +7,12 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
 use futures_util::future::{AbortHandle, Abortable, FutureExt as _};
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -53,7 +54,7 @@ impl Watchdog {
             responses: Mutex::default(),
             next: AtomicU64::new(0),
         });
-        lock(&self.connections).insert(key, Arc::downgrade(&watch));
+        self.connections.lock().insert(key, Arc::downgrade(&watch));
         watch
     }
 
@@ -63,7 +64,7 @@ impl Watchdog {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let connections: Vec<_> = lock(&self.connections).values().filter_map(Weak::upgrade).collect();
+            let connections: Vec<_> = self.connections.lock().values().filter_map(Weak::upgrade).collect();
             connections.iter().for_each(|connection| connection.sweep());
         }
     }
@@ -121,7 +122,7 @@ impl ConnectionWatch {
         let stream = STREAM.try_with(Arc::downgrade).ok();
         let (untaken, waker) = (Untaken::default(), Mutex::default());
         let response = Arc::new(ResponseWatch { key, stream, untaken, waker, budget, connection: self.clone() });
-        lock(&self.responses).insert(key, Arc::downgrade(&response));
+        self.responses.lock().insert(key, Arc::downgrade(&response));
         response
     }
 
@@ -131,7 +132,7 @@ impl ConnectionWatch {
         if self.untaken.bytes.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let responses: Vec<_> = lock(&self.responses).values().filter_map(Weak::upgrade).collect();
+        let responses: Vec<_> = self.responses.lock().values().filter_map(Weak::upgrade).collect();
         let stuck = responses.iter().filter(|response| self.watchdog.is_stuck(&response.untaken));
         let (mut helped, mut hopeless) = (false, false);
         for response in stuck {
@@ -155,7 +156,7 @@ impl ConnectionWatch {
 
 impl Drop for ConnectionWatch {
     fn drop(&mut self) {
-        lock(&self.watchdog.connections).remove(&self.key);
+        self.watchdog.connections.lock().remove(&self.key);
     }
 }
 
@@ -205,7 +206,7 @@ impl ResponseWatch {
         let left = self.untaken.take(bytes, now);
         self.budget.refund(bytes);
         if left == 0
-            && let Some(waker) = lock(&self.waker).take()
+            && let Some(waker) = self.waker.lock().take()
         {
             waker.wake();
         }
@@ -213,19 +214,14 @@ impl ResponseWatch {
 
     /// Wakes the task when everything has been taken. To be called before [`untaken`](Self::untaken) is asked.
     pub fn wake_when_taken(&self, waker: &Waker) {
-        *lock(&self.waker) = Some(waker.clone());
+        *self.waker.lock() = Some(waker.clone());
     }
 }
 
 impl Drop for ResponseWatch {
     fn drop(&mut self) {
-        lock(&self.connection.responses).remove(&self.key);
+        self.connection.responses.lock().remove(&self.key);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What they guard is whole between any two statements.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 tokio::task_local! {

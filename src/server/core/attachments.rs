@@ -26,7 +26,6 @@ pub const PRESENCE_MERGE: Duration = Duration::from_millis(200);
 /// A stream to be attached.
 #[derive(Debug)]
 pub struct Attach {
-    /// For whom.
     pub participant: ParticipantId,
     /// What people call it.
     pub display_name: DisplayName,
@@ -128,7 +127,7 @@ impl Attachments {
         stream
     }
 
-    /// Forgets a participant that has left. Its stream ends by itself when it comes to the Left event.
+    /// Forgets a participant that has left. Its stream ends when it reaches the Left event.
     pub fn left(&mut self, participant: ParticipantId) {
         self.attached.remove(&participant);
         self.end_grace(participant);

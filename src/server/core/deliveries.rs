@@ -37,7 +37,6 @@ pub struct DeliveryRecords {
 }
 
 impl DeliveryRecords {
-    /// No stream yet.
     pub fn new(epoch: Epoch) -> Self {
         Self { epoch, streams: HashMap::new() }
     }

@@ -142,7 +142,6 @@ pub struct EngineParts {
     pub participants_max: usize,
     /// How many of them each address has.
     pub shares: ParticipantShares,
-    /// The wall clock.
     pub now: fn() -> SystemTime,
     /// What all parts of the service share.
     pub context: ServerContext,

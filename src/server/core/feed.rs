@@ -25,7 +25,6 @@ pub const FEED_WINDOW: usize = 4096;
 /// One event, ready to be sent.
 #[derive(Clone, Debug)]
 pub struct FeedEntry {
-    /// Its position.
     pub sequence: Sequence,
     /// Its encoded form, which all streams share.
     pub frame: Frame,
@@ -120,7 +119,6 @@ pub enum Found<'a> {
         /// The newest event.
         head: Sequence,
     },
-    /// Nothing new.
     Nothing,
     /// The position has left the window: the journal has what follows up to this event.
     Lagged(Sequence),

@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
@@ -16,6 +16,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
+use parking_lot::Mutex;
 use tonic::Status;
 
 use super::stream::Stream;
@@ -32,7 +33,7 @@ impl Handover {
     }
 
     fn take(&self) -> Option<JoinBody> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.lock().take()
     }
 }
 

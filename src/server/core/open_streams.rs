@@ -1,11 +1,12 @@
 //! The streams that are open, as the rest of the service sees them: whom to wake when there is news, which of them take
 //! nothing, and which have ended.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use slab::Slab;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -102,7 +103,7 @@ impl OpenStreams {
 
     /// Opens a stream that begins after a position.
     pub fn open(&self, position: Sequence) -> Arc<StreamLink> {
-        let mut open = lock(&self.0.open);
+        let mut open = self.0.open.lock();
         let entry = open.vacant_entry();
         let link = Arc::new(StreamLink {
             id: StreamId(self.0.next.fetch_add(1, Ordering::Relaxed)),
@@ -131,11 +132,11 @@ impl OpenStreams {
     /// are no more.
     pub fn wake_some(&self, from: usize, most: usize) -> Option<usize> {
         let mut wakers = Vec::with_capacity(most);
-        let open = lock(&self.0.open);
+        let open = self.0.open.lock();
         let last = open.capacity().min(from + SLICE_STREAMS);
         let mut place = from;
         while place < last && wakers.len() < most {
-            wakers.extend(open.get(place).and_then(|link| lock(&link.waker).take()));
+            wakers.extend(open.get(place).and_then(|link| link.waker.lock().take()));
             place += 1;
         }
         let more = place < open.capacity();
@@ -149,7 +150,7 @@ impl OpenStreams {
     pub fn look_after_some(&self, from: usize, head: Sequence, now: Instant) -> Option<usize> {
         let soon = now + self.sweep_interval();
         let mut due = Vec::new();
-        let open = lock(&self.0.open);
+        let open = self.0.open.lock();
         let last = open.capacity().min(from + SLICE_STREAMS);
         for link in (from..last).filter_map(|place| open.get(place)) {
             due.extend(link.look(head, now, soon).map(|due| (Arc::clone(link), due)));
@@ -169,7 +170,7 @@ impl OpenStreams {
 
     /// Ends all streams.
     pub fn end_all(&self, rejection: &Rejection) {
-        let all: Vec<_> = lock(&self.0.open).iter().map(|(_, link)| Arc::clone(link)).collect();
+        let all: Vec<_> = self.0.open.lock().iter().map(|(_, link)| Arc::clone(link)).collect();
         for link in all {
             link.end(StreamEnd::Rejected(rejection.clone()));
         }
@@ -177,14 +178,14 @@ impl OpenStreams {
 
     /// Waits until there are streams that have ended. To be awaited by one task only.
     pub async fn wait_for_ends(&self) {
-        while lock(&self.0.ended).is_empty() {
+        while self.0.ended.lock().is_empty() {
             self.0.changed.notified().await;
         }
     }
 
     /// The streams that have ended since the last time.
     pub fn take_ended(&self) -> Vec<(StreamId, StreamEnd)> {
-        std::mem::take(&mut *lock(&self.0.ended))
+        std::mem::take(&mut *self.0.ended.lock())
     }
 }
 
@@ -210,7 +211,7 @@ impl StreamLink {
     /// # Errors
     /// Why the stream has ended, if it has: what was to be handed over is not.
     pub fn hand_over(&self, position: Sequence) -> Result<(), StreamEnd> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if let Some(end) = &state.end {
             return Err(end.clone());
         }
@@ -225,11 +226,11 @@ impl StreamLink {
     /// The stream has nothing to hand over. Its task is woken when there may be something. What came before this call
     /// does not wake it, so it has to look once more.
     pub fn wait(&self, context: &Context<'_>) -> Idle {
-        match &mut *lock(&self.waker) {
+        match &mut *self.waker.lock() {
             Some(waker) => waker.clone_from(context.waker()),
             none => *none = Some(context.waker().clone()),
         }
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if let Some(end) = &state.end {
             return Idle::Ended(end.clone());
         }
@@ -240,28 +241,28 @@ impl StreamLink {
 
     /// Ends the stream, unless it has ended already, and wakes its task. Returns why it has ended.
     pub fn end(&self, end: StreamEnd) -> StreamEnd {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if let Some(before) = &state.end {
             return before.clone();
         }
         state.end = Some(end.clone());
         drop(state);
-        lock(&self.streams.0.open).try_remove(self.place);
-        lock(&self.streams.0.ended).push((self.id, end.clone()));
+        self.streams.0.open.lock().try_remove(self.place);
+        self.streams.0.ended.lock().push((self.id, end.clone()));
         self.streams.0.changed.notify_one();
         self.wake();
         end
     }
 
     fn wake(&self) {
-        let waker = lock(&self.waker).take();
+        let waker = self.waker.lock().take();
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
     fn look(&self, head: Sequence, now: Instant, soon: Instant) -> Option<Due> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let has_been_quiet = |at: Instant| at.duration_since(state.handed_over) >= self.streams.0.heartbeat;
         if state.is_asked {
             state.is_heartbeat_due = has_been_quiet(soon);
@@ -273,11 +274,6 @@ impl StreamLink {
         let since = *state.stalled_since.get_or_insert(now);
         (now.duration_since(since) >= self.streams.0.stall).then_some(Due::End)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What they guard is whole between any two statements.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -30,13 +30,11 @@ const JOURNAL_EVENTS: usize = 64;
 
 /// What every stream needs.
 pub struct StreamContext {
-    /// The live tail.
     pub reader: FeedReader,
     /// All that are open.
     pub streams: OpenStreams,
     /// What has left the tail.
     pub history: Arc<dyn History>,
-    /// The journal's id.
     pub epoch: Epoch,
     /// How long a stream can be quiet before it gets a heartbeat.
     pub heartbeat: Duration,

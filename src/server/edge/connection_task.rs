@@ -7,13 +7,14 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::task::AtomicWaker;
 use futures_util::{FutureExt as _, StreamExt as _};
 use hyper::rt::Executor;
+use parking_lot::Mutex;
 
 use crate::server::budget::watchdog;
 
@@ -103,7 +104,7 @@ impl ConnectionTask {
                 self.poll_streams(inner);
                 return Poll::Ready(Turn::Ended(ended));
             }
-            if lock(&self.added).is_empty() && self.rounds.end() {
+            if self.added.lock().is_empty() && self.rounds.end() {
                 return Poll::Pending;
             }
         }
@@ -114,7 +115,7 @@ impl ConnectionTask {
 
     /// Polls the streams that were woken or added.
     fn poll_streams(&mut self, context: &mut Context<'_>) -> Option<Signal> {
-        self.running.extend(lock(&self.added).drain(..));
+        self.running.extend(self.added.lock().drain(..));
         while let Poll::Ready(Some(ended)) = self.running.poll_next_unpin(context) {
             if ended.is_some() {
                 return ended;
@@ -133,7 +134,7 @@ impl<F: Future + Send + 'static> Executor<F> for StreamExecutor {
     fn execute(&self, stream: F) {
         // Without its connection a stream has nobody to talk to.
         let Some(added) = self.0.upgrade() else { return };
-        lock(&added).push(Box::pin(watchdog::abortable(stream).map(|()| None)));
+        added.lock().push(Box::pin(watchdog::abortable(stream).map(|()| None)));
     }
 }
 
@@ -185,11 +186,6 @@ impl Wake for Rounds {
             self.task.wake();
         }
     }
-}
-
-fn lock(added: &Added) -> MutexGuard<'_, Vec<Work>> {
-    // It is whole between any two statements.
-    added.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -14,11 +14,9 @@ use crate::wire::Frame;
 /// What the lab lets pass.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Passage {
-    /// Everything.
     Open,
     /// Events up to this one, and heartbeats.
     UpTo(Sequence),
-    /// Nothing.
     Silent,
     /// This frame first: it says what the lab does.
     Notice(Frame),

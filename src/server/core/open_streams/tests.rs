@@ -117,7 +117,7 @@ async fn the_first_end_counts() {
     assert_eq!(link.end(StreamEnd::Disconnected), replaced);
     streams.wait_for_ends().await;
     assert_eq!(streams.take_ended(), [(link.id(), replaced)]);
-    assert!(lock(&streams.0.open).is_empty());
+    assert!(streams.0.open.lock().is_empty());
     let next = streams.open(Sequence(0));
     assert_ne!(next.id(), link.id());
     streams.end_all(&Rejection::ShuttingDown);
