@@ -195,6 +195,19 @@ impl Verification {
             })
             .collect();
         let torn: Vec<Value> = torn.iter().map(place).collect();
+        let clocks: Vec<Value> = report
+            .clocks
+            .iter()
+            .map(|clock| {
+                let mut shown = place(&LineRef { file: clock.file, line: clock.first_line });
+                shown["participant"] = clock.title.as_str().into();
+                shown["ahead_micros_min"] = clock.least.into();
+                shown["ahead_micros_max"] = clock.most.into();
+                shown["steady"] = clock.is_steady.into();
+                shown
+            })
+            .collect();
+        let order: Vec<String> = report.in_order().iter().map(|(rule, _)| rule.to_string()).collect();
         let object = json!({
             "holds": report.violated().is_empty() && report.journals > 0,
             "records": report.records,
@@ -203,6 +216,8 @@ impl Verification {
             "sessions": report.sessions,
             "cut_off": torn,
             "rules": rules,
+            "in_order": order,
+            "clocks": clocks,
         });
         writeln!(io::stdout().lock(), "{}", json_line(&object).map_err(io::Error::other)?)
     }
