@@ -84,7 +84,10 @@ impl RecordFile {
                 return Ok(Self::over(file, &path, component));
             }
         }
-        Err(io::Error::new(io::ErrorKind::ResourceBusy, format!("{PROCESSES_MAX} processes write to logs of this name")))
+        Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            format!("{PROCESSES_MAX} processes write to logs of this name"),
+        ))
     }
 
     /// Where the file is.

@@ -107,9 +107,6 @@ impl Model {
     /// step when it has looked at it: until then the session is as it was before.
     pub fn client<'r>(&mut self, line: LineRef, record: &'r LogRecord<'_>) -> Step<'r> {
         let journal = record.epoch.as_deref().map(|epoch| self.journal(epoch));
-        if let Some(journal) = journal {
-            self.journals[journal].touch(record.at);
-        }
         self.logs.entry(line.file).or_default().step(&mut self.sessions, journal, line, record)
     }
 

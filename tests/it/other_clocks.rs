@@ -38,7 +38,8 @@ fn join(server: &ServerProgram, tunnel: &Proxy, name: &str, off: &str) -> Client
     command.args(["join", name, "--plain", "--server", &url, "--log-dir"]).arg(server.log_folder());
     let library = libfaketime();
     // Only the time of day: what measures durations stays right.
-    let settings = [("LD_PRELOAD", library.to_str().unwrap()), ("FAKETIME", off), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+    let settings =
+        [("LD_PRELOAD", library.to_str().unwrap()), ("FAKETIME", off), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
     let program = Program::of(command, &settings);
     program.notice("* here: ");
     Client { program, log: server.log_folder().join(chitchat::log::file_name("client", name)) }
@@ -146,16 +147,18 @@ fn overtaken(mut log: Vec<Value>, earlier: &Value, second: &Value, is_of_second:
     let own = ["participant_id", "display_name", "content", "message_id", "seen_sequence", "sent_logical_time"];
     let [one, two] = [earlier, second].map(|event| event["sequence"].as_u64());
     for record in &mut log {
-        let Some(other) = [(one, second), (two, earlier)].iter().find(|(at, _)| record["sequence"].as_u64() == *at) else {
-            continue;
+        let other = match record["sequence"].as_u64() {
+            sequence if sequence == one => second,
+            sequence if sequence == two => earlier,
+            _ => continue,
         };
         match record["event"].as_str().unwrap() {
             "message_broadcast" | "event_delivered" => {
-                own.iter().for_each(|field| record[*field] = other.1[*field].clone());
+                own.iter().for_each(|field| record[*field] = other[*field].clone());
             }
             "publish_acknowledged" => {
                 (record["sequence"], record["logical_time"]) =
-                    (other.1["sequence"].clone(), other.1["logical_time"].clone());
+                    (other["sequence"].clone(), other["logical_time"].clone());
             }
             _ => {}
         }

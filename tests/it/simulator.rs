@@ -128,7 +128,8 @@ fn tally(mistake: Mistake, wanted: u64) -> Tally {
             continue;
         }
         tally.made += 1;
-        let violated = logs.verify().unwrap_or_else(|error| panic!("{mistake:?}, seed {seed}: {error}")).violated();
+        let violated =
+            logs.verify().unwrap_or_else(|error| panic!("{mistake:?}, seed {seed}: {error}")).violated();
         if !violated.contains(&mistake.rule()) && !mistake.or().is_some_and(|rule| violated.contains(&rule)) {
             tally.missed.push((seed, violated));
         }

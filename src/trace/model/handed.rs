@@ -103,8 +103,7 @@ impl Connections {
         for (who, range) in &self.handed {
             let (joined, left) = members.get(who).copied().unwrap_or((0, None));
             let (first, last) = (range.first, range.last);
-            let after =
-                left.is_some_and(|left| last.last >= left) || end.is_some_and(|end| last.last > end);
+            let after = left.is_some_and(|left| last.last >= left) || end.is_some_and(|end| last.last > end);
             strayed.extend((first.first < joined).then_some((*who, first)));
             strayed.extend((after && (first.line != last.line || first.first >= joined)).then_some((*who, last)));
         }

@@ -4,9 +4,7 @@ use foldhash::HashMap;
 
 use crate::trace::record::{LineRef, LogRecord, LoggedKind, Who, digest};
 
-use super::event::{
-    CopyConflict, Irregular, LoggedEvent, Lookup, PreviousEpoch, REQUESTED, is_valid,
-};
+use super::event::{CopyConflict, Irregular, LoggedEvent, Lookup, PreviousEpoch, REQUESTED, is_valid};
 use super::handed::{Connections, Handed};
 use super::lab::HeldBack;
 use super::names::Names;
@@ -53,8 +51,6 @@ pub struct LoggedJournal {
     ends: Vec<i64>,
     /// How many records the logs of the service say they lack.
     pub lost: u64,
-    /// The last timestamp that any log has for this epoch.
-    pub last_at: i64,
     /// Whether a log of the service is cut off, and nothing says yet what was lost by that.
     pub torn: bool,
     /// When the service made its last record.
@@ -63,7 +59,7 @@ pub struct LoggedJournal {
 
 impl LoggedJournal {
     pub(super) fn new(epoch: &str) -> Self {
-        Self { epoch: epoch.into(), last_at: i64::MIN, server_at: i64::MIN, ..Self::default() }
+        Self { epoch: epoch.into(), server_at: i64::MIN, ..Self::default() }
     }
 
     /// The position of the newest event.
@@ -93,11 +89,6 @@ impl LoggedJournal {
     /// Every start of the service on this journal.
     pub fn starts(&self) -> impl Iterator<Item = &ServiceStart> {
         self.runs.iter().filter_map(|run| run.start.as_ref())
-    }
-
-    /// How many files tell of it.
-    pub fn copies(&self) -> usize {
-        self.runs.iter().map(|run| run.file).collect::<std::collections::HashSet<_>>().len()
     }
 
     /// Whether there may be events after the last one that is known.
@@ -172,9 +163,9 @@ impl LoggedJournal {
         self.order.get_mut(sequence)
     }
 
-    /// The last event that was handed to a participant's newest stream.
-    pub fn handed(&self, who: Who) -> Option<u64> {
-        self.connections.of(who).map(|connection| connection.handed)
+    /// The last event that was handed to a participant's newest stream, and when that began.
+    pub fn handed(&self, who: Who) -> Option<(u64, i64)> {
+        self.connections.of(who).map(|connection| (connection.handed, connection.began))
     }
 
     /// When the service saw a participant's connection end, or saw it last; none where it is open or unknown.
@@ -209,10 +200,6 @@ impl LoggedJournal {
         }
     }
 
-    pub(super) fn touch(&mut self, at: i64) {
-        self.last_at = self.last_at.max(at);
-    }
-
     pub(super) fn process_ended(&mut self) {
         self.connections.process_ended();
         self.ends.push(self.server_at);
@@ -232,7 +219,6 @@ impl LoggedJournal {
     }
 
     pub(super) fn take(&mut self, line: LineRef, record: &LogRecord<'_>) {
-        self.touch(record.at);
         match &*record.event {
             "server_started" => self.started(line, record),
             "epoch_changed" => {

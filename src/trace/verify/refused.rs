@@ -13,13 +13,7 @@ pub(super) fn v4_as_the_client_says(context: &StepContext<'_>, rule: &mut RuleRe
     }
 }
 
-fn refused(
-    context: &StepContext<'_>,
-    sequence: u64,
-    expected: Option<u64>,
-    reason: &str,
-    rule: &mut RuleReport,
-) {
+fn refused(context: &StepContext<'_>, sequence: u64, expected: Option<u64>, reason: &str, rule: &mut RuleReport) {
     rule.checked += 1;
     let who = context.session.title();
     let sentence = || match expected {

@@ -78,7 +78,8 @@ fn handed(who: &str, first: u64, last: u64) -> Logs {
 #[test]
 fn a_stream_that_is_handed_what_is_not_its_own_v9() {
     assert_eq!(first(Rule::V9, &handed("p2", 1, 1)), "bob (p2) was sent event 1, but it joined only as event 2.");
-    let left = truthful().0[2].records.iter().rfind(|record| record["sequence"].is_u64()).unwrap()["sequence"].clone();
+    let left =
+        truthful().0[2].records.iter().rfind(|record| record["sequence"].is_u64()).unwrap()["sequence"].clone();
     let (left, after) = (left.as_u64().unwrap(), left.as_u64().unwrap() + 1);
     let sentence = first(Rule::V9, &handed("p2", after, after));
     let expected = [
@@ -89,12 +90,39 @@ fn a_stream_that_is_handed_what_is_not_its_own_v9() {
     let head = truthful().0[0].records.last().unwrap()["sequence"].as_u64().unwrap();
     assert_eq!(
         first(Rule::V9, &handed("p1", head + 1, head + 2)),
-        format!("alice (p1) was sent events {} to {}, but the journal ends with event {head}.", head + 1, head + 2)
+        format!(
+            "alice (p1) was sent events {} to {}, but the journal ends with event {head}.",
+            head + 1,
+            head + 2
+        )
     );
     // A log that was copied before the event was recorded accuses nobody.
     let mut early = handed("p1", head + 1, head + 2);
-    early.0[0].records.truncate(early.0[0].records.len() - 2);
+    let service = &mut early.0[0].records;
+    service.truncate(service.len() - 2);
     assert_eq!(first(Rule::V9, &early), "");
+}
+
+/// The service is killed right after somebody came back that had missed an old event (V14).
+#[test]
+fn a_stream_that_began_a_moment_ago_need_not_have_been_handed_an_old_event_v14() {
+    let mut logs = made("Somebody who is here is never told the last event");
+    let sentence = first(Rule::V14, &logs);
+    assert!(
+        sentence.starts_with("alice (p1) still takes part and was connected, but the last event that it got is")
+    );
+    let service = &mut logs.0[0].records;
+    let position =
+        service.iter().rfind(|record| record["last_sequence"].is_u64()).unwrap()["last_sequence"].clone();
+    let end = service.pop().unwrap();
+    let event = |event: &str| {
+        json!({"timestamp": end["timestamp"], "level": "INFO", "component": "server", "event": event,
+            "epoch": end["epoch"], "participant_id": "p1", "sequence": position})
+    };
+    let (gone, back) = (event("client_disconnected"), event("client_connected"));
+    service.extend([gone, back]);
+    service.push(end);
+    assert_eq!(first(Rule::V14, &logs), "");
 }
 
 /// What broke first is said first, in whichever file it is, and for whichever rule.

@@ -228,8 +228,10 @@ fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut Ru
         ));
     }
     let open_until = journal.connection_ended(who).unwrap_or(journal.server_at);
-    let overdue = missed.at.max(free_since).saturating_add(patience(journal));
-    let Some(handed) = journal.handed(who).filter(|_| overdue <= open_until) else {
+    // A stream has the time from when it began, however old the event is.
+    let overdue = |began: i64| missed.at.max(free_since).max(began).saturating_add(patience(journal));
+    let newest = journal.handed(who).map(|(handed, began)| (handed, overdue(began)));
+    let Some((handed, overdue)) = newest.filter(|(_, overdue)| *overdue <= open_until) else {
         return rule.caveat(format!(
             "{title} has got {got} of {head} events: its connection, or the service's log, ended before it could get more"
         ));

@@ -6,7 +6,7 @@ use crate::trace::report::{BeyondClaim, RuleReport};
 
 /// A step and what it is checked against.
 pub(super) struct StepContext<'a> {
-    model: &'a Model,
+    pub(super) model: &'a Model,
     pub(super) journal: &'a LoggedJournal,
     pub(super) session: &'a LoggedSession,
     /// Its place in the model.

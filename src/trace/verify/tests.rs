@@ -123,8 +123,7 @@ fn a_service_log_is_split_at_any_line_before_a_restart_v1_v4_v13() {
     whole.0[0].records.push(start);
     for at in 1..whole.0[0].records.len() {
         let mut older = whole.0[0].clone();
-        let newer =
-            crate::trace::gallery::JsonLog { name: "newer".into(), records: older.records.split_off(at) };
+        let newer = crate::trace::gallery::JsonLog { name: "newer".into(), records: older.records.split_off(at) };
         let logs = |files: &[&crate::trace::gallery::JsonLog]| {
             let services = files.iter().copied().cloned();
             Logs(services.chain(whole.0[1..].iter().cloned()).collect()).verify().unwrap()
@@ -172,9 +171,7 @@ fn a_service_log_that_was_copied_earlier_accuses_nobody_v3_v10() {
     assert!(caveats(&report, Rule::V10).contains("may have been copied earlier"), "{report:#?}");
     // The service went on for long after it should have recorded the event.
     let last = logs.0[0].records.last().unwrap().clone();
-    logs.0[0]
-        .records
-        .push(json!({"timestamp": "2026-01-02T00:00:00Z", "level": "INFO", "component": "server",
+    logs.0[0].records.push(json!({"timestamp": "2026-01-02T00:00:00Z", "level": "INFO", "component": "server",
         "event": "client_connected", "epoch": last["epoch"], "participant_id": "p1", "sequence": 3}));
     let violated = logs.verify().unwrap().violated();
     assert!(violated.contains(&Rule::V3) && violated.contains(&Rule::V10), "{violated:?}");

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::mistakes::Mistake;
 use super::client::{Client, Phase};
+use super::mistakes::Mistake;
 use super::service::{Event, Stream};
 use super::world::{SECOND, World};
 
@@ -195,12 +195,21 @@ impl World {
     }
 
     fn others_are_online(&self, client: usize) -> bool {
-        let is_online = |other: &Client| other.phase == Phase::Online && self.service.active.contains_key(&other.who);
+        let is_online =
+            |other: &Client| other.phase == Phase::Online && self.service.active.contains_key(&other.who);
         self.clients.iter().enumerate().any(|(index, other)| index != client && is_online(other))
     }
 
     /// Somebody else's message is sent, and gets its place first, when this one was acknowledged.
-    pub(super) fn ack_before_order(&mut self, client: usize, who: u64, sent: u64, seen: u64, id: &str, text: &str) -> bool {
+    pub(super) fn ack_before_order(
+        &mut self,
+        client: usize,
+        who: u64,
+        sent: u64,
+        seen: u64,
+        id: &str,
+        text: &str,
+    ) -> bool {
         let is_ready = |other: &usize| {
             let person = &self.clients[*other];
             *other != client

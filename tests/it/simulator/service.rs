@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::client::Phase;
 use super::mistakes::Mistake;
 use super::world::{GRACE, SECOND, World, sentence};
 

@@ -57,7 +57,7 @@ pub fn run(seed: u64, mistake: Option<Mistake>) -> (Logs, bool) {
             epoch: EPOCH,
         })
         .collect();
-    let (has_runs, service) = (dice.chance(70), Service::default());
+    let (has_runs, service) = (mistake.is_some() || dice.chance(70), Service::default());
     let mut world = World { dice, now: BEGINS, mistake, made: false, unseen: false, has_runs, service, clients };
     world.start();
     let steps = 300 + world.dice.below(500);
@@ -114,7 +114,8 @@ impl World {
         if record["event"] != "event_delivered" {
             record["display_name"] = json!(person.name);
             if person.who > 0 {
-                (record["epoch"], record["participant_id"]) = (json!(person.epoch), json!(format!("p{}", person.who)));
+                (record["epoch"], record["participant_id"]) =
+                    (json!(person.epoch), json!(format!("p{}", person.who)));
             }
         }
         person.log.push(record);

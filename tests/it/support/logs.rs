@@ -18,7 +18,9 @@ pub fn records(path: &Path) -> Vec<Record> {
 pub fn wait_for_record(path: &Path, holds: impl Fn(&Record) -> bool) {
     let start = Instant::now();
     // A line may be half written when it is read.
-    let has = |text: String| text.lines().filter_map(|line| serde_json::from_str(line).ok()).any(|record| holds(&record));
+    let has = |text: String| {
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).any(|record| holds(&record))
+    };
     while !fs::read_to_string(path).is_ok_and(has) {
         assert!(start.elapsed() < super::DEADLINE, "no such record in {}", path.display());
         std::thread::yield_now();
