@@ -15,7 +15,7 @@ const CLOCKS: [(&str, &str, i64); 5] = [
     ("day-behind", "-1d", -86_400_000_000),
     ("half-behind", "-0.5s", -500_000),
     ("little-ahead", "+0.02s", 20_000),
-    ("ahead", "+3s", 3_000_000),
+    ("seconds-ahead", "+3s", 3_000_000),
     ("month-ahead", "+30d", 30 * 86_400_000_000),
 ];
 /// How far the bounds may be apart on a machine that is busy.

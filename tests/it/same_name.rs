@@ -42,7 +42,7 @@ fn a_second_process_of_a_name_is_refused_and_logs_elsewhere_g4() {
 fn a_second_process_takes_the_name_of_one_that_sleeps_too_long_and_logs_elsewhere_g4() {
     let server = ServerProgram::start(&IMPATIENT);
     let bob = server.join("bob");
-    let mut sleeping = server.join("alice");
+    let sleeping = server.join("alice");
     sleeping.program.until("Participant alice joined");
     sleeping.program.signal("STOP");
     bob.program.until("Participant alice left");

@@ -37,7 +37,12 @@ impl Mistake {
 impl Mistake {
     /// Why a run in which it was made may not show it; none where every run has to.
     pub fn may_hide(self) -> Option<&'static str> {
-        None
+        match self {
+            Self::MissesBeforeLeave => {
+                Some("a stream that broke after its last delivery may have lost what was missed")
+            }
+            _ => None,
+        }
     }
 }
 
