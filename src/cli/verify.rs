@@ -1,5 +1,6 @@
 //! `chitchat verify`: reads logs, checks the rules, says what came of it.
 
+mod clocks;
 pub(super) mod compact;
 mod json;
 pub(super) mod page;
