@@ -13,8 +13,11 @@ const OFF_MICROS: i64 = 1_000_000;
 const SHOWN: [usize; 2] = [2, 20];
 
 impl Verification {
-    /// The clocks that are off.
+    /// The clocks that are off. On the first screen of a violation there is no room for them.
     pub(super) fn clocks(&self, all: bool, page: &Page) -> Vec<String> {
+        if !all && !self.report.violated().is_empty() {
+            return Vec::new();
+        }
         let mut off: Vec<String> = self.report.clocks.iter().filter_map(in_words).collect();
         off.dedup();
         let shown = SHOWN[usize::from(all)];
