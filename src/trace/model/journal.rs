@@ -233,7 +233,8 @@ impl LoggedJournal {
             "join_broadcast" | "leave_broadcast" | "message_broadcast" => self.broadcast(line, record),
             "client_connected" => self.connected(line, record),
             "client_disconnected" => {
-                if self.connections.end(line, record.at, who(record)) {
+                let was_last = self.connections.end(line, record.at, who(record));
+                if was_last {
                     self.streams.end(who(record));
                 }
             }
