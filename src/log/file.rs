@@ -99,7 +99,7 @@ impl RecordFile {
     /// it cannot be opened, or another process writes to it, the
     /// records stay in the file that they are in.
     pub(super) fn reopen(&self) {
-        if self.name.is_of(&self.file()) {
+        if self.name.is_of(&self.file.read()) {
             return;
         }
         let opened = appending(&self.name.path).and_then(|opened| match self.component {
