@@ -1,5 +1,6 @@
 //! `chitchat verify`: reads logs, checks the rules, says what came of it.
 
+mod clocks;
 pub(super) mod compact;
 mod json;
 pub(super) mod page;
@@ -141,7 +142,7 @@ impl Verification {
 
     /// The rules that are violated, the one whose evidence was complete first before the others.
     fn in_order(&self) -> Vec<Rule> {
-        self.report.violated()
+        self.report.in_order().into_iter().map(|(rule, _)| rule).collect()
     }
 
     fn exit_code(&self, strict: &[Rule]) -> ExitCode {

@@ -28,6 +28,7 @@ impl Verification {
         let order = self.in_order();
         let mut begin = self.headline(page);
         begin.extend(self.cut_off(all, page));
+        begin.extend(self.clocks(all, page));
         if let Some(first) = order.first() {
             begin.push(String::new());
             begin.extend(self.begin_here(*first, page));
