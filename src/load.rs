@@ -9,6 +9,7 @@
 //! | `crowd` | the course of a run: all join, some publish, everybody leaves |
 //! | [`run`](mod@run) | what all tasks share: the plan, the messages, latencies |
 //! | `participant` | joins, publishes, leaves |
+//! | `publisher_thread` | where those who publish are not held up by those who only read |
 //! | [`reader`] | the task of a connection |
 //! | [`connection`] | gRPC over HTTP/2 |
 //! | [`scan`], [`check`] | fields of a frame without decoding it; order and content of what came |
@@ -21,6 +22,7 @@ mod crowd;
 pub(crate) mod error;
 mod participant;
 pub mod process;
+mod publisher_thread;
 pub(crate) mod reader;
 pub(crate) mod run;
 pub(crate) mod scan;

@@ -88,17 +88,20 @@ impl StreamGate {
     }
 
     /// Waits until the faults have changed since the last [`look`](Self::look), or a delayed event is due.
-    pub async fn changed(&mut self) {
+    pub fn changed(&self) -> impl Future<Output = ()> + Send + use<> {
         let due = self.line.next_due().filter(|_| self.is_delayed);
-        let due = async {
-            match due {
-                Some(due) => sleep_until(due).await,
-                None => pending().await,
+        let mut table = self.table.clone();
+        async move {
+            let due = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                changed = table.changed() => if changed.is_err() { pending().await },
+                () = due => {}
             }
-        };
-        tokio::select! {
-            changed = self.table.changed() => if changed.is_err() { pending().await },
-            () = due => {}
         }
     }
 }
