@@ -35,10 +35,9 @@ use state::{FirstJoin, Leaving, Membership, Phase};
 use updates::UpdateQueue;
 
 pub use check::ProtocolFault;
-pub(super) use history::ListRequest;
-pub(super) use outbox::{Outgoing, PUBLISHES_WAITING};
+pub(super) use outbox::PUBLISHES_WAITING;
 pub(super) use refusal::{Failure, FailureKind};
-pub(super) use state::{ClientSettings, KeptSession};
+pub(super) use state::{ClientSettings, KeptSession, ListRequest, Outgoing};
 pub(super) use step::{DriverCall, Input, Keep, Moment, Output};
 
 /// Everything that a client knows.

@@ -118,11 +118,10 @@ impl Machine {
         let silence = 2 * heartbeat + SILENCE_MARGIN;
         self.phase = Phase::Online { since: now.at, heard: now.at, silence, complete: false };
         self.outbox.hurry();
-        let missed = head.0.saturating_sub(self.cursor.0);
         let away = self.lost_at.map(|lost| now.at.saturating_duration_since(lost));
         match self.anew.take() {
             Some(why) => self.push(Update::JoinedAnew { why, roster: roster.clone() }),
-            None if resumed => self.resumed(away, missed),
+            None if resumed => self.resumed(away),
             None => {}
         }
         if self.first.take().is_some() {

@@ -62,7 +62,10 @@ impl Machine {
                 update.into_iter().for_each(|update| self.push(update));
             }
             // Transport, not events: no clock ticks.
-            Some(Frame::CaughtUp(caught_up)) => self.caught_up(Sequence(caught_up.sequence))?,
+            Some(Frame::CaughtUp(caught_up)) => {
+                self.caught_up(Sequence(caught_up.sequence))?;
+                self.replay_is_complete();
+            }
             Some(Frame::Heartbeat(heartbeat)) => self.heartbeat(Sequence(heartbeat.head_sequence))?,
             Some(Frame::LabNotice(notice)) => self.push(Update::Lab { faults: notice.faults }),
             None => {}

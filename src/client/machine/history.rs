@@ -4,21 +4,12 @@
 use super::Machine;
 use super::check::{self, ProtocolFault};
 use super::refusal::Failure;
+use super::state::ListRequest;
 use super::step::{DriverCall, Output};
 use crate::chat::{LogicalTime, Sequence};
 use crate::client::ListError;
 use crate::client::event::Event;
 use crate::wire::pb;
-
-/// A wish to read earlier events.
-#[derive(Debug)]
-pub(in crate::client) struct ListRequest {
-    /// Tells this request from others.
-    pub(in crate::client) ticket: u64,
-    /// The event that they are before.
-    pub(in crate::client) before: Sequence,
-    pub(in crate::client) count: u32,
-}
 
 /// The request that waits for a connection.
 #[derive(Debug, Default)]

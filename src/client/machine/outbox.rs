@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Machine;
 use super::receipts::receipt;
 use super::refusal::{Failure, FailureKind};
-use super::state::{CausalContext, Phase};
+use super::state::{CausalContext, Outgoing, Phase};
 use super::step::{DriverCall, Moment, Output};
 use crate::chat::{MessageText, Receipt, Sequence};
 use crate::client::{PublishError, Update};
@@ -22,19 +22,6 @@ const RETRY_SOON: Duration = Duration::from_millis(500);
 /// How often in a row a message can fail, for a reason that the service does not name, before the connection is
 /// given up. Each time the wait is twice as long: 7.5 s in all.
 const FAILURES_MAX: u32 = 4;
-
-/// A message that has not been answered.
-#[derive(Debug)]
-pub(in crate::client) struct Outgoing {
-    pub(in crate::client) id: String,
-    text: String,
-    /// What its writer had been delivered when it was submitted.
-    context: CausalContext,
-    /// Some try may have reached the service without its answer reaching us.
-    outcome_unknown: bool,
-    /// How often in a row it failed without a reason.
-    failures: u32,
-}
 
 /// Everything that has not been answered.
 #[derive(Debug, Default)]

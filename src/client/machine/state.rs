@@ -88,3 +88,26 @@ pub(super) struct CausalContext {
     pub(super) membership: u64,
     pub(super) seen: Sequence,
 }
+
+/// A message that has not been answered.
+#[derive(Debug)]
+pub(in crate::client) struct Outgoing {
+    pub(in crate::client) id: String,
+    pub(super) text: String,
+    /// What its writer had been delivered when it was submitted.
+    pub(super) context: CausalContext,
+    /// Some try may have reached the service without its answer reaching us.
+    pub(super) outcome_unknown: bool,
+    /// How often in a row it failed without a reason.
+    pub(super) failures: u32,
+}
+
+/// A wish to read earlier events.
+#[derive(Debug)]
+pub(in crate::client) struct ListRequest {
+    /// Tells this request from others.
+    pub(in crate::client) ticket: u64,
+    /// The event that they are before.
+    pub(in crate::client) before: Sequence,
+    pub(in crate::client) count: u32,
+}

@@ -2,9 +2,8 @@
 
 use std::time::Instant;
 
-use super::history::ListRequest;
-use super::outbox::Outgoing;
 use super::refusal::Failure;
+use super::state::{ListRequest, Outgoing};
 use crate::chat::{LogicalTime, Receipt, Sequence};
 use crate::client::Update;
 use crate::client::error::{JoinError, LeaveError, ListError, PublishError};

@@ -43,7 +43,8 @@ enum Lifecycle {
 #[derive(Debug)]
 struct Replay {
     after: Option<Duration>,
-    count: u64,
+    /// How many events that is; none where nothing has come of the membership, which may have begun anywhere.
+    count: Option<u64>,
     events: Vec<Event>,
 }
 
@@ -73,7 +74,8 @@ impl Machine {
         match (&mut self.updates.replay, update) {
             (Some(replay), Update::Event(event)) => {
                 replay.events.push(event);
-                if replay.events.len() as u64 == replay.count {
+                let came = replay.events.len() as u64;
+                if replay.count == Some(came) || came > MISSED_COUNTED {
                     self.end_replay();
                 }
             }
@@ -84,11 +86,20 @@ impl Machine {
         }
     }
 
-    /// A stream resumes the session, and this many missed events come first.
-    pub(super) fn resumed(&mut self, after: Option<Duration>, missed: u64) {
+    /// A stream resumes the session, and the missed events come first.
+    pub(super) fn resumed(&mut self, after: Option<Duration>) {
         self.end_replay();
-        self.updates.replay = Some(Replay { after, count: missed, events: Vec::new() });
-        if missed == 0 || missed > MISSED_COUNTED {
+        let count = (self.cursor > Sequence(0)).then(|| self.head.0.saturating_sub(self.cursor.0));
+        self.updates.replay = Some(Replay { after, count, events: Vec::new() });
+        if count.is_some_and(|count| count == 0 || count > MISSED_COUNTED) {
+            self.end_replay();
+        }
+    }
+
+    /// All that was missed has come.
+    pub(super) fn replay_is_complete(&mut self) {
+        if let Some(replay) = &mut self.updates.replay {
+            replay.count = Some(replay.events.len() as u64);
             self.end_replay();
         }
     }
@@ -98,16 +109,18 @@ impl Machine {
         let Some(Replay { after, count, events }) = self.updates.replay.take() else { return };
         let me = self.participant_id().map(str::to_owned);
         let others = || events.iter().filter(|event| Some(&event.participant.participant_id) != me.as_ref());
-        let missed = if events.len() as u64 == count {
+        let before = |event: &Event| Sequence(event.sequence.0.saturating_sub(1));
+        let start = events.first().map_or(self.cursor, before);
+        let missed = if Some(events.len() as u64) == count {
             let messages = others().filter(|event| matches!(event.kind, Kind::Message { .. })).count() as u64;
             Missed { events: others().count() as u64, messages: Some(messages) }
         } else {
-            Missed { events: count, messages: None }
+            let events = count.unwrap_or_else(|| self.head.0.saturating_sub(start.0));
+            Missed { events, messages: None }
         };
-        let before = |event: &Event| Sequence(event.sequence.0.saturating_sub(1));
         self.put(match after {
             Some(after) => Update::Back { after, missed },
-            None => Update::Continued { after: events.first().map_or(self.cursor, before), missed },
+            None => Update::Continued { after: start, missed },
         });
         events.into_iter().for_each(|event| self.put(Update::Event(event)));
     }

@@ -93,6 +93,18 @@ fn a_kept_session_is_resumed_and_tried_for_a_grace_period() {
     assert_eq!(delivered[0]["sequence"], 6);
 }
 
+/// What was missed begins with the own Joined, wherever that is.
+#[test]
+fn a_kept_session_of_which_nothing_was_shown_continues_with_its_own_join() {
+    let nothing = KeptSession { position: Sequence(4), shown: Sequence(0), chain_hash: Vec::new(), ..kept() };
+    let mut client = Client::with(1, Duration::ZERO, Some(nothing));
+    client.feed(Input::Join);
+    client.welcome(welcome(4, 20, true));
+    assert_eq!(client.event(joined(4, 20)), [""; 0]);
+    let said = client.frame(Frame::CaughtUp(pb::CaughtUp { sequence: 4 }));
+    assert_eq!(said, ["continued after 3, Some(0) of 0", "event 4"]);
+}
+
 #[test]
 fn a_kept_session_that_is_over_is_joined_anew_with_a_clock_that_the_service_takes() {
     let mut client = Client::with(1, Duration::ZERO, Some(kept()));

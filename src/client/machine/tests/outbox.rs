@@ -29,7 +29,7 @@ fn a_writer_has_seen_what_the_program_has_taken() {
 fn a_text_that_is_no_message_is_refused_at_once() {
     let mut client = Client::joined();
     let said = client.submit("m1", &"a".repeat(129));
-    assert_eq!(said, ["m1: the message has 129 characters; at most 128 are allowed"]);
+    assert_eq!(said, ["m1: a message has at most 128 characters, and this one has 129"]);
     let refused = &client.records("publish_refused")[0];
     assert_eq!((&refused["reason"], &refused["message_id"]), (&"TEXT_TOO_LONG".into(), &Value::Null));
 }
