@@ -47,7 +47,7 @@ enum Incoming {
     /// It is not asked for yet, or has ended.
     None,
     Opening(Pin<Box<dyn Future<Output = Result<Streaming<pb::JoinResponse>, Failure>> + Send>>),
-    Open(Streaming<pb::JoinResponse>),
+    Open(Box<Streaming<pb::JoinResponse>>),
 }
 
 impl Driver {
@@ -177,7 +177,7 @@ async fn next(link: &mut Option<Link>) -> Input {
     let ended = |failure| Input::Ended { attempt, failure };
     if let Incoming::Opening(opening) = stream {
         match opening.await {
-            Ok(opened) => *stream = Incoming::Open(opened),
+            Ok(opened) => *stream = Incoming::Open(Box::new(opened)),
             Err(failure) => {
                 *stream = Incoming::None;
                 return ended(Some(failure));
