@@ -19,7 +19,7 @@ use crate::server::Secret;
 use crate::terminal::notice;
 use crate::wire::Reason;
 
-/// How long to try to join before the user is told that it is taking long.
+/// How long to try to join before saying that it takes long.
 const JOINING_QUIETLY: Duration = Duration::from_secs(3);
 
 /// The options of everything that connects to a service.

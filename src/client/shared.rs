@@ -3,8 +3,10 @@
 //! causal context and the deliveries before it have one order, in the session and in its log.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
@@ -85,7 +87,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, SharedState> {
-        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.inner.lock()
     }
 
     /// Takes a step for the driver.
@@ -300,5 +302,5 @@ impl SharedState {
 fn new_message_id() -> String {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-    format!("{:032x}", u128::from_le_bytes(bytes))
+    HEXLOWER.encode(&bytes)
 }

@@ -8,12 +8,12 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::SystemTime;
 
 use super::{ClientRecord, Component, Loss, Record, RecordBody, ServerRecord, Severity};
 use crate::terminal::{json_line, notice};
 use name::Name;
+use parking_lot::{Mutex, RwLock};
 
 /// Each record is one write at the end of the file, and many threads can write at a time. Only while records are
 /// lost, and while the file is replaced, do they wait for one another.
@@ -73,7 +73,7 @@ impl RecordFile {
         Ok(Self::over(appending(path)?, path, component))
     }
 
-    /// Goes on in the file that has the name now; makes it where it is missing. Where it cannot be opened, the
+    /// Continues in the file that has the name now, and creates it if it is missing. Where it cannot be opened, the
     /// records stay in the file that they are in.
     pub(super) fn reopen(&self) {
         let opened = match appending(&self.name.path) {
@@ -85,9 +85,9 @@ impl RecordFile {
                 ));
             }
         };
-        let mut lost = self.lock();
+        let mut lost = self.lost.lock();
         // No record is on its way to the old file any more, and the next goes to the new one.
-        let mut file = self.file.write().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.file.write();
         *file = opened;
         drop(file);
         // What the old file lacks, the new one says.
@@ -98,7 +98,7 @@ impl RecordFile {
 
     /// Finds out from time to time whether the file was renamed.
     fn look(&self) {
-        if self.name.is_due() && self.name.is_of_another(&self.file()) {
+        if self.name.is_due() && self.name.is_of_another(&self.file.read()) {
             self.reopen();
         }
     }
@@ -125,16 +125,12 @@ impl<F: Appended> RecordFile<F> {
         let (began, failing, lost) = (AtomicBool::new(false), AtomicBool::new(false), Mutex::default());
         let (file, name) = (RwLock::new(file), Name::new(path.to_owned()));
         let file = Self { file, name, component, began, failing, lost };
-        let mut lost = file.lock();
+        let mut lost = file.lost.lock();
         if let Err(error) = file.repair(&mut lost) {
             file.fail(&mut lost, &error);
         }
         drop(lost);
         file
-    }
-
-    fn file(&self) -> RwLockReadGuard<'_, F> {
-        self.file.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take(&self, record: &[u8]) {
@@ -145,11 +141,11 @@ impl<F: Appended> RecordFile<F> {
                         self.began.store(true, Ordering::Relaxed);
                     }
                 }
-                Err(error) => self.lose(&mut self.lock(), &error),
+                Err(error) => self.lose(&mut self.lost.lock(), &error),
             }
             return;
         }
-        let mut lost = self.lock();
+        let mut lost = self.lost.lock();
         let written = self.repair(&mut lost).and_then(|()| self.append(record));
         match written {
             Ok(()) => self.began.store(true, Ordering::Relaxed),
@@ -159,7 +155,7 @@ impl<F: Appended> RecordFile<F> {
 
     /// One record, in one piece or not at all: a rest that follows could end up behind another record.
     fn append(&self, record: &[u8]) -> io::Result<()> {
-        let file = self.file();
+        let file = self.file.read();
         loop {
             match file.append(record) {
                 Ok(written) if written == record.len() => return Ok(()),
@@ -173,7 +169,7 @@ impl<F: Appended> RecordFile<F> {
     /// Ends a cut line, and writes the record of the loss.
     fn repair(&self, lost: &mut LostRecords) -> io::Result<()> {
         // One that cannot be looked at may still take records.
-        let mut text = if self.file().is_cut().unwrap_or(false) { "\n".to_owned() } else { String::new() };
+        let mut text = if self.file.read().is_cut().unwrap_or(false) { "\n".to_owned() } else { String::new() };
         if lost.count > 0 {
             let loss = Loss { count: lost.count, from_start: !self.began.load(Ordering::Relaxed) };
             let body = match self.component {
@@ -205,10 +201,6 @@ impl<F: Appended> RecordFile<F> {
         if !std::mem::replace(&mut lost.reported, true) {
             notice(&format!("chitchat: the log cannot be written, and records are lost: {error}"));
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LostRecords> {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

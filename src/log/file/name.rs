@@ -5,8 +5,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// How often the process checks whether the file still has its name, in milliseconds. Until then, records go to
 /// the renamed file.
@@ -28,7 +29,7 @@ impl Name {
         Self { path, since: Instant::now(), looked_at_millis: AtomicU64::new(0), missing: Mutex::default() }
     }
 
-    /// Whether it is time to look again. Of all threads that ask at a time, one is told so.
+    /// Whether it is time to look again. Where several threads ask at once, only one of them looks.
     pub(super) fn is_due(&self) -> bool {
         let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let before = self.looked_at_millis.load(Ordering::Relaxed);
@@ -39,7 +40,7 @@ impl Name {
 
     /// Whether another file, or for some time none, has the name.
     pub(super) fn is_of_another(&self, file: &File) -> bool {
-        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missing = self.missing.lock();
         match fs::metadata(&self.path) {
             Ok(now) => {
                 *missing = None;
