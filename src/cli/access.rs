@@ -156,6 +156,11 @@ impl AccessArgs {
         let destination =
             Destination { folder: &self.log_dir, file: &file, component: Component::Client, level, stderr: false };
         let records = log::install(&destination).map_err(|error| format!("--log-dir: {error}"))?;
+        let log = records.path().to_owned();
+        if !log.ends_with(&file) {
+            let log = log.display();
+            say(&format!("another process writes to {file} in this folder; the log of this one is {log}"));
+        }
         let mut reloads = Reloads::new(Hangup::Ends)?;
         tokio::spawn(async move {
             loop {
@@ -163,7 +168,7 @@ impl AccessArgs {
                 records.reopen();
             }
         });
-        options.state = self.state(name, &self.log_dir.join(&file));
+        options.state = self.state(name, &log);
         let joining = client::join(options);
         tokio::pin!(joining);
         let joined = tokio::select! {

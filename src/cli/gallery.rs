@@ -150,7 +150,7 @@ fn print_mistakes<'a>(
         writeln!(out)?;
         all_caught &= match mistake.made_in(truth) {
             Ok(logs) => {
-                print_changes(out, truth, &logs, mistake.rule)?;
+                print_changes(out, page, truth, &logs, mistake.rule)?;
                 print_verdict(out, page, &logs, mistake.rule)?
             }
             Err(why) => {
@@ -173,7 +173,7 @@ fn print_verdict(out: &mut impl Write, page: &Page, logs: &Logs, named: Rule) ->
         for line in &violation.lines {
             let log = &logs.0[line.file as usize];
             let record = logs.record(*line).map(|record| compact::record(record, named)).unwrap_or_default();
-            writeln!(out, "     {}:{}  {record}", log.name, line.line)?;
+            write_lines(out, page.wrapped("     ", &format!("{}:{}  {record}", log.name, line.line)))?;
         }
     } else {
         writeln!(out, "   {named} does not catch it")?;
@@ -186,7 +186,7 @@ fn print_verdict(out: &mut impl Write, page: &Page, logs: &Logs, named: Rule) ->
     Ok(violation.is_some())
 }
 
-fn print_changes(out: &mut impl Write, truth: &Logs, logs: &Logs, rule: Rule) -> io::Result<()> {
+fn print_changes(out: &mut impl Write, page: &Page, truth: &Logs, logs: &Logs, rule: Rule) -> io::Result<()> {
     let mut changes = Vec::new();
     let nothing = JsonLog { name: String::new(), records: Vec::new() };
     for (index, log) in logs.0.iter().enumerate() {
@@ -199,7 +199,8 @@ fn print_changes(out: &mut impl Write, truth: &Logs, logs: &Logs, rule: Rule) ->
     }
     changes.sort_by_key(|(file, line, sign, _)| (*file, *line, *sign == '+'));
     for (file, line, sign, record) in changes.iter().take(CHANGES_SHOWN) {
-        writeln!(out, "   {sign} {}:{line}  {record}", logs.0[*file].name)?;
+        let text = format!("{}:{line}  {record}", logs.0[*file].name);
+        write_lines(out, page.wrapped(&format!("   {sign} "), &text))?;
     }
     match changes.len().saturating_sub(CHANGES_SHOWN) {
         0 => Ok(()),

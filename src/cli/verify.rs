@@ -1,5 +1,6 @@
 //! `chitchat verify`: reads logs, checks the rules, says what came of it.
 
+mod clocks;
 pub(super) mod compact;
 mod json;
 pub(super) mod page;
@@ -104,6 +105,9 @@ impl VerifyArgs {
                 return ExitCode::from(USAGE);
             }
         };
+        if json && verification.overall() == Overall::Unknown {
+            notice("chitchat: no log of the service was given, so the order is not known and nothing is proved");
+        }
         let shown = if json { verification.print_json() } else { verification.print(all) };
         printed(shown, verification.exit_code(self.strict.as_ref().map_or(&[], |strict| &strict.0)))
     }
@@ -138,7 +142,7 @@ impl Verification {
 
     /// The rules that are violated, the one whose evidence was complete first before the others.
     fn in_order(&self) -> Vec<Rule> {
-        self.report.violated()
+        self.report.in_order().into_iter().map(|(rule, _)| rule).collect()
     }
 
     fn exit_code(&self, strict: &[Rule]) -> ExitCode {

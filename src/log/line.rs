@@ -110,6 +110,7 @@ pub struct LogRecord<'a> {
     pub faults: Option<CowStr<'a>>,
     pub first_sequence: Option<u64>,
     pub last_sequence: Option<u64>,
+    pub expected_sequence: Option<u64>,
     #[serde(borrow, default)]
     pub participant_ids: Vec<CowStr<'a>>,
     #[serde(borrow, default)]
