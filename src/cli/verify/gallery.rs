@@ -10,10 +10,10 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::exit_codes::{FAILURE, USAGE};
-use super::printed;
-use super::verify::compact;
-use super::verify::page::{Mark, Page};
+use super::compact;
+use super::page::{Mark, Page};
+use crate::cli::exit_codes::{FAILURE, USAGE};
+use crate::cli::printed;
 use crate::terminal::{escaped, notice};
 use crate::trace::gallery::{JsonLog, Logs, Mistake, mistakes, parse, truthful};
 use crate::trace::report::Rule;
@@ -84,7 +84,7 @@ fn read(file: &Path, part: Part) -> Result<Vec<Mistake>, String> {
 /// Prints a part of the gallery, and says whether every mistake in it is caught by the rule that names it.
 fn print(out: &mut impl Write, mistakes: &[Mistake], part: Part) -> io::Result<bool> {
     let (truth, page) = (truthful(), Page::of_output());
-    let mut shown = |wanted: &dyn Fn(usize, &Mistake) -> bool, out: &mut _| {
+    let shown = |wanted: &dyn Fn(usize, &Mistake) -> bool, out: &mut _| {
         let chosen = (1..).zip(mistakes).filter(|(number, mistake)| wanted(*number, mistake));
         print_mistakes(out, &page, &truth, chosen)
     };
