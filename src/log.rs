@@ -38,7 +38,7 @@ pub use record::{
     About, Broadcast, ClientRecord, Component, Delivered, LoggedKind, Loss, Record, RecordBody, ServerRecord,
     Severity, StreamBegun, Text, WelcomeDetails, timestamp,
 };
-pub use run::RunId;
+pub use run::{RunId, name_replica};
 
 /// The target of all records, and of nothing else.
 pub const TARGET: &str = "chitchat::record";
@@ -85,6 +85,11 @@ impl std::fmt::Debug for RecordLog {
 }
 
 impl RecordLog {
+    /// The file that has the records: another one than was asked for, if another process writes to that.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
     /// Continues in the file that has the log's name now, if that is another file than before. The log also
     /// does so soon after it was renamed.
     pub fn reopen(&self) {
@@ -97,6 +102,9 @@ impl RecordLog {
 /// The file is written record by record, without a buffer: what has been recorded outlives a killed
 /// process. What cannot be written, on a full disk, say, is lost; the file says so as soon as it can be
 /// written again (`records_lost`). Standard error may be a pipe that nobody reads: see [`terminal::flush`].
+///
+/// A participant's log has one process that writes to it: while it runs, further ones of the same name write to
+/// `client-NAME-2.jsonl` and so on.
 ///
 /// A log that is renamed (by logrotate, for example) continues in a new file, and each record is whole in one of them.
 ///

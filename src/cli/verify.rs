@@ -1,8 +1,10 @@
 //! `chitchat verify`: reads logs, checks the rules, says what came of it.
 
-pub(super) mod compact;
+mod clocks;
+mod compact;
+mod gallery;
 mod json;
-pub(super) mod page;
+mod page;
 mod reading;
 mod screen;
 mod unchecked;
@@ -16,12 +18,12 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::exit_codes::{FAILURE, PARTLY, USAGE};
-use super::gallery::{self, Part};
 use super::printed;
 use crate::log::reading::{self as logs, Log, LogError};
 use crate::terminal::{json_line, notice};
 use crate::trace::record::LineRef;
 use crate::trace::report::{Report, Rule, Verdict};
+use gallery::Part;
 use json::Overall;
 
 /// Check from the logs of all processes that the order held. Exits 0 if every rule holds, 1 if one is violated, 2 if the
@@ -104,6 +106,9 @@ impl VerifyArgs {
                 return ExitCode::from(USAGE);
             }
         };
+        if json && verification.overall() == Overall::Unknown {
+            notice("chitchat: no log of the service was given, so the order is not known and nothing is proved");
+        }
         let shown = if json { verification.print_json() } else { verification.print(all) };
         printed(shown, verification.exit_code(self.strict.as_ref().map_or(&[], |strict| &strict.0)))
     }
@@ -138,7 +143,7 @@ impl Verification {
 
     /// The rules that are violated, the one whose evidence was complete first before the others.
     fn in_order(&self) -> Vec<Rule> {
-        self.report.violated()
+        self.report.in_order().into_iter().map(|(rule, _)| rule).collect()
     }
 
     fn exit_code(&self, strict: &[Rule]) -> ExitCode {

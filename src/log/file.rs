@@ -3,7 +3,7 @@
 
 mod name;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -14,6 +14,9 @@ use super::{ClientRecord, Component, Loss, Record, RecordBody, ServerRecord, Sev
 use crate::terminal::{json_line, notice};
 use name::Name;
 use parking_lot::{Mutex, RwLock};
+
+/// How many processes can write logs of one name in one folder, each to a file of its own.
+const PROCESSES_MAX: u32 = 100;
 
 /// Each record is one write at the end of the file, and many threads can write at a time. Only while records are
 /// lost, and while the file is replaced, do they wait for one another.
@@ -65,18 +68,47 @@ impl Appended for File {
 }
 
 impl RecordFile {
-    /// Opens the file, and makes it and its folder where they are missing.
+    /// Opens the file, and makes it and its folder where they are missing. If another process writes to it, a participant
+    /// takes the next name that is free; a service may take over from one that is about to end.
     pub(super) fn open(path: &Path, component: Component) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             create_folder(folder)?;
         }
-        Ok(Self::over(appending(path)?, path, component))
+        if component == Component::Server {
+            return Ok(Self::over(appending(path)?, path, component));
+        }
+        for number in 1..=PROCESSES_MAX {
+            let path = name::numbered(path, number);
+            let file = appending(&path)?;
+            if is_ours(&file) {
+                return Ok(Self::over(file, &path, component));
+            }
+        }
+        Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            format!("{PROCESSES_MAX} processes write to logs of this name"),
+        ))
     }
 
-    /// Continues in the file that has the name now, and creates it if it is missing. Where it cannot be opened, the
+    /// Where the file is.
+    pub(super) fn path(&self) -> &Path {
+        &self.name.path
+    }
+
+    /// Continues in the file that has the name now, unless that is the same file, and creates it if it is missing. Where
+    /// it cannot be opened, or another process writes to it, the
     /// records stay in the file that they are in.
     pub(super) fn reopen(&self) {
-        let opened = match appending(&self.name.path) {
+        if self.name.is_of(&self.file.read()) {
+            return;
+        }
+        let opened = appending(&self.name.path).and_then(|opened| match self.component {
+            Component::Client | Component::Browser if !is_ours(&opened) => {
+                Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process writes to it"))
+            }
+            _ => Ok(opened),
+        });
+        let opened = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 let path = self.name.path.display();
@@ -111,6 +143,12 @@ fn create_folder(folder: &Path) -> io::Result<()> {
         true => io::Error::new(io::ErrorKind::NotADirectory, format!("{} is not a folder", folder.display())),
         false => error,
     })
+}
+
+/// Locks a file for this process, for as long as it is open. Says whether no other process has done so: on a file system
+/// without locks, that is assumed.
+fn is_ours(file: &File) -> bool {
+    !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
 
 /// Opens a file to write at its end.

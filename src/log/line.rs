@@ -110,10 +110,14 @@ pub struct LogRecord<'a> {
     pub faults: Option<CowStr<'a>>,
     pub first_sequence: Option<u64>,
     pub last_sequence: Option<u64>,
+    pub expected_sequence: Option<u64>,
     #[serde(borrow, default)]
     pub participant_ids: Vec<CowStr<'a>>,
     #[serde(borrow, default)]
     pub run: Option<CowStr<'a>>,
+    /// Of one of several services that are one: which.
+    #[serde(borrow, default)]
+    pub replica: Option<CowStr<'a>>,
     /// Whether a start of the service made the record of a broadcast, later than the broadcast.
     #[serde(default)]
     pub recovered: bool,

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,18 @@ use parking_lot::Mutex;
 const LOOK_INTERVAL_MILLIS: u64 = 100;
 /// How long a file can be missing before another is made: the program that renamed it may be about to do that.
 const MISSING_TIME: Duration = Duration::from_secs(1);
+
+/// The name of the file for a further process of the same name: `client-alice-2.jsonl` for the second.
+pub(super) fn numbered(path: &Path, number: u32) -> PathBuf {
+    if number == 1 {
+        return path.to_owned();
+    }
+    let [stem, extension] = [path.file_stem(), path.extension()].map(Option::unwrap_or_default);
+    let mut name = stem.to_owned();
+    name.push(format!("-{number}."));
+    name.push(extension);
+    path.with_file_name(name)
+}
 
 /// The file's name, and when the process last checked it.
 pub(super) struct Name {
@@ -38,13 +50,18 @@ impl Name {
         due && self.looked_at_millis.compare_exchange(before, now, set, fetch).is_ok()
     }
 
+    /// Whether this file has the name.
+    pub(super) fn is_of(&self, file: &File) -> bool {
+        fs::metadata(&self.path).is_ok_and(|now| is_same(file, &now))
+    }
+
     /// Whether another file, or for some time none, has the name.
     pub(super) fn is_of_another(&self, file: &File) -> bool {
         let mut missing = self.missing.lock();
         match fs::metadata(&self.path) {
             Ok(now) => {
                 *missing = None;
-                file.metadata().is_ok_and(|mine| (mine.dev(), mine.ino()) != (now.dev(), now.ino()))
+                !is_same(file, &now)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 missing.get_or_insert_with(Instant::now).elapsed() >= MISSING_TIME
@@ -52,4 +69,8 @@ impl Name {
             Err(_) => false,
         }
     }
+}
+
+fn is_same(file: &File, now: &fs::Metadata) -> bool {
+    file.metadata().map_or(true, |mine| (mine.dev(), mine.ino()) == (now.dev(), now.ino()))
 }
