@@ -4,6 +4,7 @@ import { type Run, RunBuilder } from "./core/replay.js";
 import { toPlace } from "./core/replay-place.js";
 import { show } from "./view/dom.js";
 import { Chooser } from "./view/replay/chooser.js";
+import type { LoadDrawing } from "./view/panel.js";
 import { ReplayRoom } from "./view/replay/room.js";
 
 /** The logs of the runs that the service has, in `NAME/` beside the page. */
@@ -24,9 +25,9 @@ interface Source {
 }
 
 /** Replays these logs; without any, the run that the page's address names, or lets the user choose. */
-export async function open(files: readonly File[]): Promise<void> {
+export async function open(files: readonly File[], loadDrawing: LoadDrawing): Promise<void> {
   await looks();
-  new Replays().start(files);
+  new Replays(loadDrawing).start(files);
 }
 
 /** The style sheet of this part of the page. */
@@ -42,6 +43,7 @@ function looks(): Promise<void> {
 }
 
 class Replays {
+  readonly #loadDrawing: LoadDrawing;
   #chooser: Chooser | null = null;
   #room: ReplayRoom | null = null;
   #name = "";
@@ -49,9 +51,13 @@ class Replays {
   readonly #room0 = document.getElementById("room")!.cloneNode(true);
   readonly #lobby0 = document.getElementById("lobby")!.cloneNode(true);
 
+  constructor(loadDrawing: LoadDrawing) {
+    this.#loadDrawing = loadDrawing;
+  }
+
   start(files: readonly File[]): void {
     // Where logs were dropped onto the join form, the page has begun to draw.
-    for (const drawn of (this.#room0 as HTMLElement).querySelectorAll("#picture-scroller > svg, #transcript > *")) drawn.remove();
+    for (const drawn of (this.#room0 as HTMLElement).querySelectorAll(".drawn, #transcript > *")) drawn.remove();
     addEventListener("hashchange", () => this.#followAddress());
     document.addEventListener("drop", (event) => {
       const dropped = [...(event.dataTransfer?.files ?? [])];
@@ -125,7 +131,7 @@ class Replays {
     this.#reset();
     this.#name = name;
     const event = place?.run === name ? place.event : null;
-    this.#room = new ReplayRoom({ run, conversation, name, title, event }, (other) => this.#show(run, other, name, title));
+    this.#room = new ReplayRoom({ run, conversation, name, title, event }, this.#loadDrawing, (other) => this.#show(run, other, name, title));
   }
 
   /** The user has changed the address, or followed a link. */

@@ -56,7 +56,7 @@ function delivered(state: State, session: Session, event: ChatEvent, now: Moment
     const next = garbled(state, fault, now);
     return { state: next.state, outputs: [refused, ...next.outputs] };
   }
-  const clocked = withClock(state, receive(state.clock, event.logicalTime));
+  const clocked = withClock(state, receive(state.clock, event.logicalTime), { of: "event", event });
   const shown = withSegment(clocked, appended(clocked, { ...event, receipt: clocked.clock }, ownJoined));
   const next: State = {
     ...shown,

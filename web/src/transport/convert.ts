@@ -77,10 +77,10 @@ function toKind({ kind }: Event): EventKind {
       return { type: "left", disconnected: kind.value.reason === LeaveReason.DISCONNECTED };
     case "message": {
       const { messageId, sentLogicalTime, seenSequence } = kind.value;
-      return { type: "message", messageId, sentLogicalTime, seenSequence };
+      return { type: "message", messageId, sentLogicalTime, seenSequence, sentAt: null };
     }
     case undefined:
-      return { type: "message", messageId: "", sentLogicalTime: 0n, seenSequence: 0n };
+      return { type: "message", messageId: "", sentLogicalTime: 0n, seenSequence: 0n, sentAt: null };
   }
 }
 

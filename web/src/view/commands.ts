@@ -4,6 +4,8 @@ export interface Look {
   readonly wall: boolean;
   /** Whether the diagram is open. */
   readonly picture: boolean;
+  /** Whether the type is large, as for a projector. */
+  readonly large: boolean;
 }
 
 /** What the user can want. The view calls these and nothing else. */

@@ -20,7 +20,7 @@ export interface AboutWishes {
 export class About {
   readonly #readers: readonly Person[];
   readonly #title = byId("clock-title");
-  readonly #clock = byId("clock-step");
+  readonly #clock = make("p", "arithmetic");
   readonly #vectors: Vectors;
   readonly #vector = make("p", "vector-counts");
   readonly #lesson = make("p", "vector-lesson");
@@ -35,6 +35,8 @@ export class About {
     const readers = picker("reader", "Received by", options, reader, (value) => wishes.reader(value));
     byId("clock-title").nextElementSibling?.nextElementSibling?.remove();
     byId("clock-title").before(readers);
+    this.#clock.id = "clock-step";
+    byId("clock-step").replaceWith(this.#clock);
     this.#vectors = new Vectors(shown.events);
     byId("order-title").parentElement?.before(make("section", "vector", make("h2", "", "Vector clock"), this.#vector, this.#lesson));
     const several = run.conversations.length > 1;

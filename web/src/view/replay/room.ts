@@ -7,7 +7,8 @@ import { type Cursor, EARLIER, GLANCE, Replay } from "../../core/replay-view.js"
 import type { Commands } from "../commands.js";
 import { byId, make, setText, show } from "../dom.js";
 import { People } from "../people.js";
-import { Picture } from "../picture.js";
+import { type LoadDrawing, Panel } from "../panel.js";
+import { pointAt, pointedAt } from "../pointing.js";
 import { Scroll } from "../scroll.js";
 import { Tabs } from "../tabs.js";
 import { Transcript } from "../transcript.js";
@@ -56,7 +57,7 @@ export class ReplayRoom {
   readonly #people = new People();
   readonly #scroll: Scroll;
   readonly #transcript: Transcript;
-  readonly #picture: Picture;
+  readonly #picture: Panel;
   readonly #tabs: Tabs;
   readonly #player: Player;
   readonly #about: About;
@@ -72,7 +73,7 @@ export class ReplayRoom {
   #address: ReturnType<typeof setTimeout> | undefined;
 
   /** Takes over the document. `onOther` is called for another conversation of the run. */
-  constructor(shown: Shown, onOther: (conversation: number) => void) {
+  constructor(shown: Shown, loadDrawing: LoadDrawing, onOther: (conversation: number) => void) {
     this.#shown = shown;
     const conversation = shown.run.conversations[shown.conversation]!;
     this.#replay = new Replay(conversation, shown.conversation + 1);
@@ -90,9 +91,10 @@ export class ReplayRoom {
       reader: (id) => this.#become({ ...this.#cursor, reader: id }),
       conversation: onOther,
     });
-    this.#picture = new Picture(matchMedia(WIDE).matches, {
+    this.#picture = new Panel(matchMedia(WIDE).matches, loadDrawing, {
       choose: (sequence) => this.#choose(sequence),
       reveal: () => this.#reveal(),
+      point: (sequence) => pointAt(sequence),
       toggled: () => this.#draw(),
     });
     this.#tabs = new Tabs((region) => {
@@ -101,6 +103,7 @@ export class ReplayRoom {
     });
     this.#order.addEventListener("change", () => this.#draw());
     byId("transcript").addEventListener("click", (event) => this.#clicked(event));
+    pointedAt((sequence) => this.#picture.point(sequence));
     this.#draw();
     this.#player.slider.focus({ preventScroll: true });
   }
@@ -170,7 +173,8 @@ export class ReplayRoom {
     }
     this.#moved = false;
     const causality = this.#transcript.causality(segment);
-    if (causality !== null) this.#picture.render({ state, segment, causality, chosen });
+    const { receipts } = this.#replay.conversation;
+    if (causality !== null) this.#picture.render({ state, segment, causality, chosen, receipts });
   }
 
   /** On its way the replay chooses nothing: what is past and what is concurrent would flicker. */
@@ -238,7 +242,7 @@ function arrange({ title, run, conversation }: Shown, player: HTMLElement): void
   const close = make("a", "button quiet", "Close");
   close.href = "./";
   byId("leave").replaceWith(close);
-  for (const id of ["alone", "outbox"]) byId(id).remove();
+  for (const id of ["alone", "outbox", "hint"]) byId(id).remove();
   room.querySelector(".clock")?.remove();
   byId("composer").replaceWith(player);
   setText(
