@@ -76,6 +76,7 @@ impl Driver {
     ) -> Result<(Self, SharedSession, Welcomed), JoinError> {
         let state = options.state.as_ref().map(StateFile::share);
         let mut session = Session::resuming(options.display_name.clone(), state);
+        session.wall_clock_skew_milliseconds = options.wall_clock_skew_milliseconds;
         let (mut over, mut unanswered, was_kept) = (None, 0, session.is_kept());
         let mut connected = connect(&options, &mut session, &mut unanswered).await;
         if let Err(Failure::SessionOver(why)) = connected {

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::{Duration, SystemTime};
 
 use tonic::Status;
 
@@ -13,7 +14,7 @@ use super::roster::Roster;
 use super::state::StateHandle;
 use super::{Receipt, Update};
 use crate::chat::{LamportClock, LogicalTime, Sequence};
-use crate::log::{About, ClientRecord, Delivered};
+use crate::log::{About, ClientRecord, Delivered, timestamp};
 use crate::wire::{Reason, pb};
 
 mod incoming;
@@ -44,6 +45,8 @@ pub(super) struct Session {
     /// A heartbeat came though there are events that did not.
     is_lagging: bool,
     receipts: Receipts,
+    /// How far this participant's wall clock is said to be ahead.
+    pub(super) wall_clock_skew_milliseconds: i64,
     state: Option<StateHandle>,
     /// Why the state is no longer kept.
     not_kept: Option<String>,
@@ -101,6 +104,7 @@ impl Session {
             head: Sequence(0),
             is_lagging: false,
             receipts: Receipts::default(),
+            wall_clock_skew_milliseconds: 0,
             state: None,
             not_kept: None,
         }
@@ -253,7 +257,16 @@ impl Session {
             logical_time: sent.0,
             message_id: message_id.to_owned(),
             seen_sequence: seen.0,
+            sent_at: self.wall_clock().map(Into::into),
         }
+    }
+
+    /// What this participant's wall clock says; none where that is out of range.
+    fn wall_clock(&self) -> Option<SystemTime> {
+        let skew = Duration::from_millis(self.wall_clock_skew_milliseconds.unsigned_abs());
+        let now = SystemTime::now();
+        let shown = if self.wall_clock_skew_milliseconds < 0 { now.checked_sub(skew) } else { now.checked_add(skew) };
+        shown.filter(|at| *at >= SystemTime::UNIX_EPOCH)
     }
 
     pub(super) fn published(
@@ -356,7 +369,7 @@ fn record_delivery(event: &Event) {
 
 /// An event, as its record has it.
 pub(super) fn delivered(event: &Event) -> Delivered<'_> {
-    let KindFields { message_id, sent_logical_time, seen_sequence, reason } = event.kind.fields();
+    let KindFields { message_id, sent_logical_time, seen_sequence, sent_at, reason } = event.kind.fields();
     let ParticipantInfo { participant_id, display_name } = &event.participant;
     Delivered {
         about: About::epoch(&*event.epoch).participant(participant_id, &**display_name),
@@ -368,6 +381,7 @@ pub(super) fn delivered(event: &Event) -> Delivered<'_> {
         message_id: message_id.map(Into::into),
         sent_logical_time,
         seen_sequence,
+        sent_at: sent_at.map(|at| timestamp(at).into()),
         reason: reason.map(Into::into),
         earlier: false,
     }

@@ -32,6 +32,7 @@ const LEFT_OUT: [&str; 17] = [
     "participant_id",
     "seen_sequence",
     "sent_logical_time",
+    "sent_at",
     "epoch",
 ];
 

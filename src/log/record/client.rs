@@ -193,6 +193,9 @@ pub struct Delivered<'a> {
     /// Of a message: the last event that its writer had been delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen_sequence: Option<u64>,
+    /// Of a message: its sender's wall clock when it sent, as it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Text<'a>>,
     /// Of a leave: why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text<'a>>,

@@ -102,6 +102,8 @@ export class ReplayRoom {
       this.#soon();
     });
     this.#order.addEventListener("change", () => this.#draw());
+    const large = byId<HTMLInputElement>("large-type");
+    large.addEventListener("change", () => document.documentElement.classList.toggle("large", large.checked));
     byId("transcript").addEventListener("click", (event) => this.#clicked(event));
     pointedAt((sequence) => this.#picture.point(sequence));
     this.#draw();
