@@ -5,6 +5,7 @@
 
 pub mod diagram;
 pub mod gallery;
+pub mod lens;
 pub mod model;
 pub mod record;
 pub mod report;

@@ -204,6 +204,9 @@ function commandsFor(driver: Driver, hurry: () => void): Commands {
     retryNow: () => dispatch({ type: "wake" }),
     downloadLog: () => download(driver),
     keepLook: (look) => void remember("look", LOOKS.filter((one) => look[one]).join(" ")),
+    setSkew: (seconds) => {
+      driver.skewMs = seconds * 1000;
+    },
     keepDraft: (text) => void remember("draft", text),
   };
 }

@@ -64,6 +64,7 @@ export class App {
       reveal: () => this.#reveal(),
       point: (sequence) => pointAt(sequence),
       toggled: () => this.#looked(),
+      skew: (seconds) => commands.setSkew(seconds),
     });
     this.#tabs = new Tabs((shown) => {
       this.#picture.arrange(shown === null ? null : shown === "picture");

@@ -16,6 +16,8 @@ export interface Wishes {
   point(sequence: bigint | null): void;
   /** The panel has been opened or closed. */
   toggled(open: boolean): void;
+  /** This page’s wall clock is to be off by so many seconds; absent where there is no such clock. */
+  skew?(seconds: number): void;
 }
 
 /** What is to be drawn. */

@@ -34,6 +34,8 @@ export interface LensWishes {
   toggled(): void;
   /** The user has chosen an event. */
   choose(sequence: bigint): void;
+  /** This page’s wall clock is to be off by so many seconds. */
+  skew?: ((seconds: number) => void) | undefined;
 }
 
 /** The view. */
@@ -46,6 +48,7 @@ export class Lenses {
   readonly #which = make("select", "");
   readonly #reader = make("select", "");
   readonly #readerLabel = make("label", "picker", make("span", "", "Whose"), this.#reader);
+  readonly #skew = make("div", "");
   readonly #promise = make("p", "");
   readonly #count = make("p", "lens-count");
   readonly #left = make("ol", "lens-order");
@@ -68,7 +71,8 @@ export class Lenses {
     this.#count.setAttribute("role", "status");
     const which = make("label", "picker", make("span", "", "Lens"), this.#which);
     const orders = make("div", "lens-orders", this.#left, this.#lines, this.#right);
-    this.root.append(make("div", "lens-head", which, this.#readerLabel), this.#promise, this.#count, orders);
+    this.#skew.append(...(wishes.skew === undefined ? [] : [skewField(wishes.skew)]));
+    this.root.append(make("div", "lens-head", which, this.#readerLabel, this.#skew), this.#promise, this.#count, orders);
     this.root.tabIndex = 0;
     this.root.setAttribute("role", "region");
     this.root.setAttribute("aria-label", "Lenses");
@@ -108,6 +112,7 @@ export class Lenses {
     const writers = writersOf(this.#events);
     const name = this.#which.value as Lens["name"];
     show(this.#readerLabel, name === "arrival");
+    show(this.#skew, name === "wall");
     const reader = writers.some(({ id }) => id === this.#reader.value) ? this.#reader.value : (writers[0]?.id ?? "");
     const ends = [this.#events[0]?.sequence, this.#events[this.#events.length - 1]?.sequence, this.#events.length, causality.events.length];
     const key = [name, reader, this.#chosen, ...ends].join(" ");
@@ -161,6 +166,14 @@ export class Lenses {
     row.append(make("span", "said-time", `[${event.logicalTime}]`), name, text);
     return row;
   }
+}
+
+/** Makes this page’s own wall clock wrong, to see what comes of it. */
+function skewField(skew: (seconds: number) => void): HTMLElement {
+  const field = make("input", "skew");
+  Object.assign(field, { type: "number", value: "0", step: "1", min: "-86400", max: "86400", name: "skew" });
+  field.addEventListener("change", () => skew(field.valueAsNumber || 0));
+  return make("label", "picker", make("span", "", "This page’s clock is ahead by"), field, "s");
 }
 
 function writersOf(events: readonly ChatEvent[]): Person[] {

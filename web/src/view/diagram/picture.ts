@@ -58,7 +58,11 @@ export class Picture implements Drawing {
     this.#board = new Board((following) => this.#tools.following(following));
     this.#layers = new Layers(this.#board);
     this.#choosing = new Choosing({ chose: () => this.#draw(true), sort: () => this.#sort() });
-    this.#lenses = new Lenses({ toggled: () => this.#draw(true), choose: (sequence) => this.#choose(sequence) });
+    this.#lenses = new Lenses({
+      toggled: () => this.#draw(true),
+      choose: (sequence) => this.#choose(sequence),
+      skew: wishes.skew,
+    });
     this.#quizzing = new Quizzing({
       mark: (sequences) => this.#mark(sequences),
       cut: (line) => this.#cutting.preset(line),

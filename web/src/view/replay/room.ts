@@ -34,6 +34,7 @@ const NOTHING: Commands = {
   retryNow: () => {},
   downloadLog: () => {},
   keepLook: () => {},
+  setSkew: () => {},
   keepDraft: () => {},
 };
 
