@@ -7,6 +7,7 @@ pub mod diagram;
 pub mod gallery;
 pub mod lens;
 pub mod model;
+pub mod proof;
 pub mod record;
 pub mod report;
 pub mod verify;

@@ -24,6 +24,7 @@ use crate::journal::{self, Epoch, Journal as _, MemoryJournal, RecoveryError, Sq
 use crate::log::{self, Component, Destination, RecordLog};
 use crate::server::{self, Allowed, Config, ProxyNetwork, Tls};
 use crate::terminal::notice;
+use crate::trace::gallery;
 
 /// The log's name in its folder.
 const LOG_FILE: &str = "server.jsonl";
@@ -249,6 +250,7 @@ impl ServeArgs {
             trusted_proxies: self.trust_proxy.clone().into(),
             secret: self.secret_file.as_deref().map(network::secret).transpose()?,
             tls,
+            gallery: Some(gallery::page),
             ..self.limits.config()
         })
     }

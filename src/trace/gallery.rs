@@ -6,9 +6,11 @@ mod at_request;
 mod at_restart;
 mod at_service;
 mod logs;
+mod pages;
 mod truthful;
 
 pub use logs::{JsonLog, Logs};
+pub use pages::page;
 pub use truthful::truthful;
 
 #[cfg(test)]

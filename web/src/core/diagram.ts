@@ -74,6 +74,8 @@ export interface Figure {
   /** The times of the nearest messages that its writer had not seen, and how many more there are. */
   readonly unseen: readonly LogicalTime[];
   readonly unseenMore: number;
+  /** Its vector clock in words; empty where it is not asked for. */
+  readonly vector: string;
 }
 
 /** The whole picture, without the times at its left and what was said at its right. */
@@ -119,6 +121,8 @@ export interface Scene {
   readonly before: Diagram | null;
   /** What the logs of others tell. */
   readonly receipts?: Receipts | undefined;
+  /** The vector clock of an event in words, where it is wanted. */
+  readonly vectorOf?: ((event: ChatEvent) => string) | undefined;
 }
 
 /** The newest of these events, of those whose authors are wanted. */
@@ -163,6 +167,7 @@ export function diagram(scene: Scene): Diagram {
       crossed: crossed !== null,
       unseen: (crossed?.unseen ?? []).map(({ logicalTime }) => logicalTime).reverse(),
       unseenMore: crossed === null ? 0 : crossed.unseenCount - crossed.unseen.length,
+      vector: scene.vectorOf?.(event) ?? "",
     };
   });
   return {
@@ -226,7 +231,7 @@ function moments(events: readonly ChatEvent[], x: ReadonlyMap<string | null, num
     if (!times.has(time)) times.set(time, [MOMENT_HALF, MOMENT_HALF]);
   };
   for (const event of events) {
-    const noted = (causality.crossed(event)?.unseenCount ?? 0) > 0;
+    const noted = scene.vectorOf !== undefined || (causality.crossed(event)?.unseenCount ?? 0) > 0;
     times.set(event.logicalTime, [EVENT_HALF, noted ? EVENT_HALF + NOTE : EVENT_HALF]);
     const sent = sendingTime(event);
     if (sent !== null && x.has(event.author.id)) {

@@ -28,6 +28,8 @@ export interface View {
   readonly chosen: ChatEvent | null;
   /** What the logs of others tell of their receipts, in a replay. */
   readonly receipts?: Receipts;
+  /** The events that a broken rule is about. */
+  readonly accused?: ReadonlySet<bigint>;
 }
 
 /** What draws the panel. */

@@ -9,6 +9,8 @@ const TERMS = {
     "Neither writer had seen the other’s message when writing, so neither message can have caused the other. Their logical times differ all the same: they say nothing about such a pair.",
   seen: "The last event that a writer’s screen showed when they pressed Enter. Each message carries it, and so the page knows what can have caused what.",
   past: "Everything that can have caused this event: what its writer had seen, the writer’s own earlier events, and the past of all of those.",
+  vector:
+    "How many events of each participant can have caused an event, itself included. One event can have caused another exactly if none of its entries is larger. Lamport’s times tell less: of two concurrent events one has the smaller time, too.",
 } as const;
 
 /** A term that is explained. */

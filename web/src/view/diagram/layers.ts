@@ -42,7 +42,7 @@ export class Layers {
   }
 
   /** Marks events, or takes the mark from them. */
-  mark(name: "pointed" | "asked", marked: (sequence: bigint) => boolean): void {
+  mark(name: "pointed" | "asked" | "accused", marked: (sequence: bigint) => boolean): void {
     this.#marks.set(name, marked);
     this.#mark(name, marked);
   }

@@ -3,6 +3,7 @@
 import { type Diagram, type Receipts, diagram, drawnEvents, paged } from "../../core/diagram.js";
 import type { ChatEvent, Person } from "../../core/event.js";
 import { type Places, chooser, crossers, placed, shownPeople } from "../../core/lifelines.js";
+import { Vectors } from "../../core/replay-vector.js";
 import { byId, empty, make, reconcile, setText, show } from "../dom.js";
 import { type Fact, SIGN, facts, placed as named } from "../facts.js";
 import type { Drawing, View, Wishes } from "../panel.js";
@@ -16,7 +17,7 @@ import { legend } from "./legend.js";
 import { Lenses } from "./lenses.js";
 import { Quizzing } from "./quizzing.js";
 import { Tools } from "./tools.js";
-import { factWords } from "./words.js";
+import { factWords, vectorFacts, vectorWords } from "./words.js";
 
 /** The least time between two drawings, in milliseconds: a busy conversation is not slowed by its picture. */
 const REDRAW_MS = 200;
@@ -42,6 +43,8 @@ export class Picture implements Drawing {
   #names = "";
   #shown: View | null = null;
   #pointed: bigint | null = null;
+  /** Whether vector clocks are shown. */
+  #vectors = false;
   /** The last event that is drawn while the picture stands still; null while it goes on. */
   #upTo: bigint | null = null;
   #open = true;
@@ -76,6 +79,10 @@ export class Picture implements Drawing {
     this.#tools = new Tools([this.#choosing.button, this.#lenses.button, this.#cutting.button, this.#quizzing.button], legend(replayed), {
       freeze: (frozen) => this.#freeze(frozen),
       newest: () => this.#toNewest(),
+      vectors: (shown) => {
+        this.#vectors = shown;
+        this.#draw(true);
+      },
       resized: () => this.#draw(true),
     });
     this.#tools.following(true);
@@ -176,6 +183,8 @@ export class Picture implements Drawing {
   #beside(view: View): void {
     if (this.#diagram === null) return;
     const { figures } = this.#diagram;
+    const { accused } = view;
+    if (accused !== undefined) this.#layers.mark("accused", (one) => accused.has(one));
     const events = figures.map(({ event }) => event);
     this.#lenses.render(events, view.causality, view.chosen?.sequence ?? null);
     this.#cutting.render({ diagram: this.#diagram, events, receipts: view.receipts ?? ownReceipts(view, events) });
@@ -209,6 +218,7 @@ export class Picture implements Drawing {
     const people = shownPeople(events, state.roster.filter(is), self !== null && is(self) ? self : null, crossers(causality, null));
     this.#places = placed(this.#places, people);
     const before = this.#diagram;
+    const vectors = this.#vectors ? new Vectors(causality.events) : null;
     const next = diagram({
       causality,
       events,
@@ -218,6 +228,7 @@ export class Picture implements Drawing {
       room: this.#board.room,
       before,
       receipts: view.receipts,
+      vectorOf: vectors === null ? undefined : (event) => vectorWords(vectors.of(event)),
     });
     this.#board.lay(next);
     // Sorted by place: the order of lifelines follows the latest authors, and fitting a name costs a layout.
@@ -254,7 +265,8 @@ export class Picture implements Drawing {
     this.#layers.relate(causality, chosen);
     if (chosen === null || !this.#layers.has(chosen.sequence)) scroller.removeAttribute("aria-activedescendant");
     else scroller.setAttribute("aria-activedescendant", `option-${chosen.sequence}`);
-    this.#say(chosen === null ? [] : facts(chosen, causality), anew);
+    const vectors = this.#vectors && chosen !== null ? vectorFacts(chosen, new Vectors(causality.events)) : [];
+    this.#say(chosen === null ? [] : [...facts(chosen, causality), ...vectors], anew);
     if (chosen !== null && (anew || resized)) this.#bringIntoView(chosen.sequence);
   }
 

@@ -39,7 +39,7 @@ export class Said {
     for (const figure of figures) {
       const { sequence } = figure.event;
       kept.add(sequence);
-      const key = `${figure.broadcast.y} ${scale} ${figure.event.logicalTime} ${figure.unseen.length} ${figure.unseenMore}`;
+      const key = `${figure.broadcast.y} ${scale} ${figure.event.logicalTime} ${figure.unseen.length} ${figure.unseenMore} ${figure.vector}`;
       const known = this.#lines.get(sequence);
       if (known?.key === key) continue;
       const line = build(figure, key);
@@ -70,7 +70,7 @@ export class Said {
   }
 }
 
-function build({ event, unseen, unseenMore }: Figure, key: string): Line {
+function build({ event, unseen, unseenMore, vector }: Figure, key: string): Line {
   const sign = make("span", "said-sign");
   const stamp = make("span", "said-time", `[${event.logicalTime}]`);
   const { kind } = event;
@@ -81,9 +81,9 @@ function build({ event, unseen, unseenMore }: Figure, key: string): Line {
   text.dir = "auto";
   const line = make("p", `said-line ${kind.type} ${hueOf(event.author.name)}`, sign, stamp, name, text);
   line.dataset["sequence"] = `${event.sequence}`;
-  if (unseen.length > 0) {
-    const times = unseen.map((time) => `[${time}]`).join(" ");
-    line.append(make("span", "said-note", `⇄ before seeing ${times}${unseenMore > 0 ? ` and ${unseenMore} more` : ""}`));
-  }
+  const times = unseen.map((time) => `[${time}]`).join(" ");
+  const crossed = unseen.length > 0 ? [`⇄ before seeing ${times}${unseenMore > 0 ? ` and ${unseenMore} more` : ""}`] : [];
+  const vectors = vector === "" ? [] : [make("span", "said-vector", `⟨${vector}⟩ `)];
+  if (vectors.length + crossed.length > 0) line.append(make("span", "said-note", ...vectors, ...crossed));
   return { root: line, sign, key };
 }

@@ -8,6 +8,8 @@ export interface ToolWishes {
   freeze(frozen: boolean): void;
   /** The newest event is to stay in view. */
   newest(): void;
+  /** Vector clocks are to be shown, or not. */
+  vectors(shown: boolean): void;
   /** The size of the panel has changed. */
   resized(): void;
 }
@@ -22,6 +24,7 @@ export class Tools {
   readonly #legend: HTMLElement;
   readonly #freeze = button("Freeze", "small", () => this.#toggleFreeze());
   readonly #newest = button("Follow the newest", "small", () => this.#wishes.newest());
+  readonly #vectors = button("Vectors", "small", () => this.#toggleVectors());
   readonly #key = button("Key", "small", () => this.#toggleLegend());
   readonly #full = button("Full view", "small", () => this.present(!this.isPresenting));
   #frozen = false;
@@ -32,9 +35,10 @@ export class Tools {
     this.#legend = legend;
     this.#freeze.title = "The picture stands still while the conversation goes on";
     this.#full.title = "The diagram fills the screen, as for a projector";
-    for (const toggle of [this.#freeze, this.#newest, this.#full]) toggle.setAttribute("aria-pressed", "false");
+    this.#vectors.title = "The vector clock of each event, beside its Lamport time";
+    for (const toggle of [this.#freeze, this.#newest, this.#vectors, this.#full]) toggle.setAttribute("aria-pressed", "false");
     this.#key.setAttribute("aria-controls", legend.id);
-    this.root.append(...choosers, this.#freeze, this.#newest, this.#key, this.#full);
+    this.root.append(...choosers, this.#vectors, this.#freeze, this.#newest, this.#key, this.#full);
     byId("picture").querySelector(".picture-head")?.append(this.root);
     byId("picture-scroller").before(legend);
     show(legend, stored() !== "closed" && matchMedia("(min-width: 60rem) and (min-height: 46rem)").matches);
@@ -100,6 +104,12 @@ export class Tools {
     this.#freeze.setAttribute("aria-pressed", String(this.#frozen));
     setText(this.#freeze, this.#frozen ? "Frozen" : "Freeze");
     this.#wishes.freeze(this.#frozen);
+  }
+
+  #toggleVectors(): void {
+    const shown = this.#vectors.getAttribute("aria-pressed") !== "true";
+    this.#vectors.setAttribute("aria-pressed", String(shown));
+    this.#wishes.vectors(shown);
   }
 
   #toggleLegend(): void {

@@ -1,6 +1,7 @@
 /** A recorded run in the page's own room: the same conversation and the same diagram, with controls in place of the composer. */
 
 import type { ChatEvent } from "../../core/event.js";
+import { type Mistake, accusedEvents } from "../../core/findings.js";
 import type { Run } from "../../core/replay.js";
 import { toHash } from "../../core/replay-place.js";
 import { type Cursor, EARLIER, GLANCE, Replay } from "../../core/replay-view.js";
@@ -49,6 +50,8 @@ export interface Shown {
   readonly title: string;
   /** The event to begin with. */
   readonly event: bigint | null;
+  /** The mistake of the gallery that it is, if it is one. */
+  readonly mistake: Mistake | null;
 }
 
 /** The room. */
@@ -64,6 +67,8 @@ export class ReplayRoom {
   readonly #about: About;
   readonly #order = byId<HTMLInputElement>("by-wall-clock");
   #cursor: Cursor;
+  /** The events that a mistake's broken rule is about. */
+  readonly #accused: ReadonlySet<bigint>;
   /** The event that was chosen; null for the one that the replay is at. */
   #picked: bigint | null = null;
   /** Whether the replay stands, rather than being dragged or played. */
@@ -79,7 +84,12 @@ export class ReplayRoom {
     const conversation = shown.run.conversations[shown.conversation]!;
     this.#replay = new Replay(conversation, shown.conversation + 1);
     const reader = conversation.readers[0]?.id ?? "";
-    this.#cursor = { index: shown.event === null ? 0 : this.#replay.indexOf(shown.event), reader, glance: false, earlier: 0 };
+    const { mistake } = shown;
+    this.#accused = mistake === null ? new Set() : accusedEvents(mistake.findings, mistake.rule);
+    // A mistake begins where it shows.
+    const last = [...this.#accused].reduce((newest, one) => (one > newest ? one : newest), 0n);
+    const begin = shown.event ?? (last > 0n ? last : conversation.events[mistake === null ? 0 : conversation.events.length - 1]!.sequence);
+    this.#cursor = { index: this.#replay.indexOf(begin), reader, glance: false, earlier: 0 };
     this.#player = new Player(conversation.events, {
       go: (index, steady) => this.#go(index, steady),
       explained: () => this.#picture.isOpen,
@@ -88,7 +98,7 @@ export class ReplayRoom {
     arrange(shown, this.#player.root);
     this.#scroll = new Scroll();
     this.#transcript = new Transcript(byId("transcript"), { ...NOTHING, loadEarlier: () => this.#loadEarlier() });
-    this.#about = new About(shown.run, conversation, reader, {
+    this.#about = new About(shown.run, conversation, reader, mistake, {
       reader: (id) => this.#become({ ...this.#cursor, reader: id }),
       conversation: onOther,
     });
@@ -177,7 +187,7 @@ export class ReplayRoom {
     this.#moved = false;
     const causality = this.#transcript.causality(segment);
     const { receipts } = this.#replay.conversation;
-    if (causality !== null) this.#picture.render({ state, segment, causality, chosen, receipts });
+    if (causality !== null) this.#picture.render({ state, segment, causality, chosen, receipts, accused: this.#accused });
   }
 
   /** On its way the replay chooses nothing: what is past and what is concurrent would flicker. */
