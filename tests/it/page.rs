@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use chitchat::server::Config;
 use chitchat::wire::pb;
 use flate2::read::GzDecoder;
 use http::{StatusCode, Version};
@@ -101,6 +102,26 @@ async fn the_example() {
         logs += 1;
     }
     assert_eq!(logs, LATER.iter().filter(|path| path.starts_with("/example/")).count());
+}
+
+/// The mistakes that the page replays are those of the gallery, and a service without a gallery has none.
+#[tokio::test]
+async fn the_gallery_of_mistakes() {
+    let config = Config { gallery: Some(chitchat::trace::gallery::page), ..Config::default() };
+    let server = Server::with(config).await;
+    let mut browser = Http1::connect(server.address).await;
+    for name in ["index", "1", "25"] {
+        let answer = browser.ask("GET", &format!("/mistakes/{name}.json"), &[], b"").await;
+        assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, "application/json"), "{name}");
+        assert_eq!(answer.text(), &*chitchat::trace::gallery::page(name).unwrap(), "{name}");
+    }
+    for name in ["0.json", "1", "999.json", "x.json"] {
+        let answer = browser.ask("GET", &format!("/mistakes/{name}"), &[], b"").await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{name}");
+    }
+    let without = Server::start().await;
+    let answer = Http1::connect(without.address).await.ask("GET", "/mistakes/index.json", &[], b"").await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
 }
 
 /// A copy is good for its own coding only.
