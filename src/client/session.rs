@@ -265,7 +265,8 @@ impl Session {
     fn wall_clock(&self) -> Option<SystemTime> {
         let skew = Duration::from_millis(self.wall_clock_skew_milliseconds.unsigned_abs());
         let now = SystemTime::now();
-        let shown = if self.wall_clock_skew_milliseconds < 0 { now.checked_sub(skew) } else { now.checked_add(skew) };
+        let shown =
+            if self.wall_clock_skew_milliseconds < 0 { now.checked_sub(skew) } else { now.checked_add(skew) };
         shown.filter(|at| *at >= SystemTime::UNIX_EPOCH)
     }
 

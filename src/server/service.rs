@@ -155,7 +155,8 @@ impl Service {
         request: pb::PublishRequest,
     ) -> Result<pb::PublishResponse, Rejection> {
         self.check_open()?;
-        let sent_at = request.sent_at.map(|at| wire::time(at).ok_or_else(|| malformed_time("sent_at"))).transpose()?;
+        let sent_at =
+            request.sent_at.map(|at| wire::time(at).ok_or_else(|| malformed_time("sent_at"))).transpose()?;
         let command = Command::Publish {
             session,
             text: MessageText::parse(request.text)?,

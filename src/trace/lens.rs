@@ -48,7 +48,9 @@ impl Event {
     /// When it was sent, where its sender's clock can be believed.
     fn sending_time(&self) -> Option<u64> {
         match self.kind {
-            Kind::Message { sent, .. } if sent > 0 && sent.checked_add(2).is_some_and(|least| least <= self.time) => {
+            Kind::Message { sent, .. }
+                if sent > 0 && sent.checked_add(2).is_some_and(|least| least <= self.time) =>
+            {
                 Some(sent)
             }
             _ => None,
@@ -165,7 +167,7 @@ impl<'a> Causality<'a> {
             Lens::Causal => self.relation(first, second) == Relation::Concurrent,
             Lens::Fifo => one.author != other.author,
             Lens::Arrival(reader) => {
-                let own = other.author == reader && matches!(other.kind, Kind::Message { .. });
+                let own = other.author == reader && other.says_what_was_seen();
                 own && one.author != reader && first as u64 >= self.known[second]
             }
             Lens::Wall => one.wall_time() > other.wall_time(),
@@ -183,7 +185,7 @@ impl<'a> Causality<'a> {
                 let mut before = 0;
                 order.sort_by_cached_key(|index| {
                     let event = &self.events[*index];
-                    if event.author != reader || !matches!(event.kind, Kind::Message { .. }) {
+                    if event.author != reader || !event.says_what_was_seen() {
                         return (*index as u64 + 1) * 2;
                     }
                     before = before.max(self.known[*index] * 2 + 1);
@@ -221,7 +223,8 @@ impl<'a> Causality<'a> {
             if event.time - 1 <= service && !has_sent {
                 found.push(Backward::Unsent(index));
             }
-            let seen = seen.checked_sub(1).and_then(|seen| usize::try_from(seen).ok()).filter(|seen| *seen < index);
+            let seen =
+                seen.checked_sub(1).and_then(|seen| usize::try_from(seen).ok()).filter(|seen| *seen < index);
             if let Some(seen) = seen.filter(|seen| has_sent && self.events[*seen].time > service) {
                 found.push(Backward::Unseen(seen, index));
             }

@@ -95,7 +95,10 @@ mod tests {
         let mut texts = texts(&logs);
         texts.reverse();
         let report = verify(&texts).unwrap();
-        assert_eq!((report.records, report.events, report.sessions), (expected.records, expected.events, expected.sessions));
+        assert_eq!(
+            (report.records, report.events, report.sessions),
+            (expected.records, expected.events, expected.sessions)
+        );
         assert_eq!(report.violated(), []);
         let shown = as_json(&report, &texts);
         assert_eq!((&shown["holds"], shown["rules"].as_array().unwrap().len()), (&json!(true), 15));

@@ -209,7 +209,9 @@ fn publish(conversation: &mut Conversation, session: SessionKey, id: usize) -> D
     let message_id = MessageId::parse(id.to_string()).unwrap();
     let seen = Sequence(0);
     let sent = LogicalTime(0);
-    conversation.apply(Command::Publish { session, text, message_id, seen, sent, sent_at: Some(NOW) }, NOW).unwrap()
+    conversation
+        .apply(Command::Publish { session, text, message_id, seen, sent, sent_at: Some(NOW) }, NOW)
+        .unwrap()
 }
 
 #[test]

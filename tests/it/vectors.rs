@@ -265,7 +265,12 @@ fn causality() {
         let events: Vec<_> = each(&run["events"]).map(lens_event).collect();
         let causality = lens::Causality::of(&events);
         for (index, expected) in each(&run["relations"]).enumerate() {
-            assert_eq!(relations(&causality, events.len(), index), expected.as_str().unwrap(), "{name} {}", index + 1);
+            assert_eq!(
+                relations(&causality, events.len(), index),
+                expected.as_str().unwrap(),
+                "{name} {}",
+                index + 1
+            );
         }
         for (index, expected) in each(&run["vectors"]).enumerate() {
             assert_eq!(serde_json::to_value(causality.vector(index)).unwrap(), *expected, "{name} {}", index + 1);
@@ -284,7 +289,12 @@ fn causality() {
             assert_eq!(found, *expected, "{name}: {which}");
         }
         for cut in each(&run["cuts"]) {
-            let line: BTreeMap<&str, u64> = cut["line"].as_object().unwrap().iter().map(|(name, time)| (name.as_str(), time.as_str().unwrap().parse().unwrap())).collect();
+            let line: BTreeMap<&str, u64> = cut["line"]
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(name, time)| (name.as_str(), time.as_str().unwrap().parse().unwrap()))
+                .collect();
             let says = |one: &Backward| match one {
                 Backward::Unsent(event) => format!("unsent {}", event + 1),
                 Backward::Unseen(event, by) => format!("unseen {} by {}", event + 1, by + 1),

@@ -70,7 +70,9 @@ for (const run of vectors) {
     for (const cut of run.cuts) {
       const inside = Object.entries(cut.line as Readonly<Record<string, string>>).map(([id, time]): [string, bigint] => [id, BigInt(time)]);
       const found = backwards(events, new Map([...inside, [SERVICE, BigInt(cut.service)]]), new Map());
-      const said = found.map((one) => (one.type === "unseen" ? `unseen ${one.event.sequence} by ${one.by.sequence}` : `${one.type} ${one.event.sequence}`));
+      const said = found.map((one) =>
+        one.type === "unseen" ? `unseen ${one.event.sequence} by ${one.by.sequence}` : `${one.type} ${one.event.sequence}`,
+      );
       assert.deepEqual(said, cut.backwards, JSON.stringify(cut.line));
     }
   });

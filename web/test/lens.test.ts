@@ -129,7 +129,8 @@ test("questions have answers that the run itself gives", () => {
     kinds.add(`${asked.type}${"answer" in asked && typeof asked.answer === "boolean" ? ` ${asked.answer}` : ""}`);
     switch (asked.type) {
       case "time":
-        assert.equal(asked.answer, (asked.sent > asked.service ? asked.sent : asked.service) + 2n);
+        assert.ok(asked.answer === asked.sent + 2n || asked.answer === asked.service + 2n);
+        assert.ok(asked.answer > asked.sent + 1n && asked.answer > asked.service + 1n);
         assert.equal(asked.options.filter((option) => option === asked.answer).length, 1);
         assert.equal(new Set(asked.options).size, asked.options.length);
         break;

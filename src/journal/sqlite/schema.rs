@@ -161,7 +161,11 @@ mod tests {
         check("sequence, kind, text", "4, 'message', 'hi'", false);
         check("sequence, kind, text, seen_sequence", "4, 'message', 7.5, 1", true);
         check("sequence, kind, text, seen_sequence", "5, 'message', 'hi', 'one'", false);
-        check("sequence, kind, text, seen_sequence, sent_at", "5, 'message', 'hi', 1, '2026-01-01T00:00:00Z'", true);
+        check(
+            "sequence, kind, text, seen_sequence, sent_at",
+            "5, 'message', 'hi', 1, '2026-01-01T00:00:00Z'",
+            true,
+        );
         check("sequence, kind, reason, sent_at", "6, 'left', 'REQUESTED', '2026-01-01T00:00:00Z'", false);
         check("sequence, kind", "6, 'thought'", false);
         check("sequence, kind, text, seen_sequence", "0, 'message', 'hi', -1", false);

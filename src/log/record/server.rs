@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{About, Component, LoggedKind, Loss, RecordBody, Severity, Text, emit};
+use super::{About, Component, LoggedKind, Loss, RecordBody, Severity, Text, emit, timestamp};
 use crate::chat::{Event, EventKind};
 
 /// A record of the service.

@@ -22,9 +22,7 @@ pub fn page(name: &str) -> Option<Arc<str>> {
 
 fn make() -> Vec<Arc<str>> {
     let mistakes = mistakes();
-    let brief = |(number, mistake): (usize, &Mistake)| {
-        json!({ "number": number, "title": mistake.title, "rule": mistake.rule.to_string() })
-    };
+    let brief = |(number, mistake): (usize, &Mistake)| json!({ "number": number, "title": mistake.title, "rule": mistake.rule.to_string() });
     let index: Vec<Value> = (1..).zip(&mistakes).map(brief).collect();
     let shown = (1..).zip(&mistakes).map(|(number, mistake)| shown(number, mistake));
     std::iter::once(Value::from(index)).chain(shown).map(|page| page.to_string().into()).collect()

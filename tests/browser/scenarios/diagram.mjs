@@ -97,7 +97,10 @@ export default {
     await tool(alice, "Lenses").click();
     const order = (side) => page.locator(`.lens-order >> nth=${side}`).locator("li .said-text").allInnerTexts();
     await until("the causal order", async () => (await order(1)).length === 7);
-    await alice.reads(".lens-count", /^It may swap 1 of 21 pairs; the order at the right swaps 1\. None of them is a cause and its effect\.$/);
+    await alice.reads(
+      ".lens-count",
+      /^It may swap 1 of 21 pairs; the order at the right swaps 1\. None of them is a cause and its effect\.$/,
+    );
     const two = (texts) => texts.filter((text) => text === "who?" || text === "me, please");
     assert.deepEqual(two(await order(1)), two(await order(0)).reverse());
     await page.selectOption('[name="lens"]', "fifo");

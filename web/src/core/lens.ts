@@ -3,7 +3,7 @@
  * total order: it says which pairs of events it may swap, and what would go wrong with them.
  */
 
-import type { Causality } from "./causality.js";
+import { type Causality, saysWhatWasSeen } from "./causality.js";
 import type { ChatEvent } from "./event.js";
 
 /**
@@ -58,7 +58,7 @@ export function maySwap(lens: Lens, first: ChatEvent, second: ChatEvent, causali
     case "fifo":
       return first.author.id !== second.author.id;
     case "arrival": {
-      const own = second.kind.type === "message" && second.author.id === lens.reader;
+      const own = saysWhatWasSeen(second) && second.author.id === lens.reader;
       return own && first.author.id !== lens.reader && first.sequence > causality.known(second);
     }
     case "wall":
@@ -86,8 +86,8 @@ function orderOf(
       // An own message stands where it was written: behind the last event that its writer had seen.
       let before = 0;
       return sorted(events, (event) => {
-        const { author, kind, sequence } = event;
-        if (author.id !== lens.reader || kind.type !== "message") return Number(sequence);
+        const { author, sequence } = event;
+        if (author.id !== lens.reader || !saysWhatWasSeen(event)) return Number(sequence);
         return (before = Math.max(before, Number(causality.known(event)) + 0.5));
       });
     }

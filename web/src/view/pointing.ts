@@ -5,7 +5,8 @@ import { byId } from "./dom.js";
 /** Marks the row of an event, and no other. */
 export function pointAt(sequence: bigint | null): void {
   for (const row of byId("transcript").querySelectorAll(".pointed")) row.classList.remove("pointed");
-  if (sequence !== null) byId("transcript").querySelector(`.segment:last-child .row[data-sequence="${sequence}"]`)?.classList.add("pointed");
+  if (sequence !== null)
+    byId("transcript").querySelector(`.segment:last-child .row[data-sequence="${sequence}"]`)?.classList.add("pointed");
 }
 
 /** Calls `point` with the event of the row that the user points at, or with none. */

@@ -19,7 +19,8 @@ const NAMES: readonly (readonly [Lens["name"], string])[] = [
 
 const PROMISES: Readonly<Record<Lens["name"], string>> = {
   total: "Everybody gets the same events in the same order. Nothing may be swapped.",
-  causal: "An effect comes after its causes. Only concurrent messages may be swapped, and then two participants may see them in different orders.",
+  causal:
+    "An effect comes after its causes. Only concurrent messages may be swapped, and then two participants may see them in different orders.",
   fifo: "The events of one sender come in the order in which it sent them. Events of different senders may be swapped.",
   arrival: "A screen that shows its own messages at once puts them before what has not arrived yet. Each participant sees another order.",
   wall: "Events stand where the wall clocks of their senders put them. A clock that is wrong puts an effect before its cause.",

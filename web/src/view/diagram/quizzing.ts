@@ -103,7 +103,9 @@ export class Quizzing {
     setText(this.#answer, "");
     this.#answer.className = "quiz-answer";
     this.#wishes.cut(asked?.type === "cut" ? asked.line : null);
-    this.#wishes.mark(asked?.type === "concurrent" ? [asked.event.sequence] : asked?.type === "swap" ? [asked.first.sequence, asked.second.sequence] : []);
+    this.#wishes.mark(
+      asked?.type === "concurrent" ? [asked.event.sequence] : asked?.type === "swap" ? [asked.first.sequence, asked.second.sequence] : [],
+    );
     setText(this.#score, scoreWords());
     this.#choices.replaceChildren();
     if (!this.isOpen) return;

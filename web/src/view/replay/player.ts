@@ -4,7 +4,7 @@ import type { ChatEvent } from "../../core/event.js";
 import { button, make, setText } from "../dom.js";
 import { placed } from "../facts.js";
 import { hueOf } from "../palette.js";
-import { draw } from "../svg.js";
+import { draw } from "../diagram/svg.js";
 
 /** How many events a second can be played. */
 const SPEEDS = [1, 3, 10, 50, 250];
