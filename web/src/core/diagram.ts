@@ -30,12 +30,19 @@ const TOP_MAX = 1_000_000;
 /** The least and the most that a lifeline takes. */
 export const LANE_MIN = 26;
 const LANE_MAX = 120;
+/** From this width of a lifeline on, names stand level. */
+export const LEVEL_MIN = 62;
+/** How far the last name reaches beyond its lifeline where names are slanted. */
+const SLANTED_REACH = 70;
 /** How wide a digit of the times is, and what is beside them. */
 const DIGIT = 7.2;
 const AXIS_MARGIN = 16;
 /** The room for what was said: the least, and the share of the whole that it has. */
 const SAID_MIN = 120;
 const SAID_SHARE = 0.42;
+/** The same where there are so many lifelines that they are as near to each other as they can be. */
+const SAID_MIN_CROWDED = 230;
+const SAID_SHARE_CROWDED = 0.26;
 
 /** A point of a lifeline. */
 export interface Spot {
@@ -171,7 +178,7 @@ export function diagram(scene: Scene): Diagram {
     };
   });
   return {
-    width: left + MARGIN,
+    width: left + (laneWidth < LEVEL_MIN ? SLANTED_REACH : MARGIN),
     height: PADDING * 2 + (rows.length === 0 ? 0 : rows[rows.length - 1]!.y - rows[0]!.y),
     top: (rows[0]?.y ?? PADDING) - PADDING,
     laneWidth,
@@ -193,12 +200,22 @@ function widthsOf(room: number, lanes: number, events: readonly ChatEvent[]) {
   const axis = Math.ceil(digits * DIGIT + AXIS_MARGIN);
   const box = digits * DIGIT + 2 * EVENT_HALF;
   const wanted = Math.max(SAID_MIN, Math.min(room * SAID_SHARE, 520));
-  const forLanes = room - axis - wanted - 2 * MARGIN - box;
-  const laneWidth = Math.floor(Math.min(LANE_MAX, Math.max(LANE_MIN, lanes > 1 ? forLanes / (lanes - 1) : LANE_MAX)));
+  const lane = (margins: number) => {
+    const forLanes = room - axis - wanted - margins - box;
+    return Math.floor(Math.min(LANE_MAX, Math.max(LANE_MIN, lanes > 1 ? forLanes / (lanes - 1) : LANE_MAX)));
+  };
+  const level = lane(2 * MARGIN);
+  const laneWidth = level < LEVEL_MIN ? Math.min(level, lane(MARGIN + SLANTED_REACH)) : level;
   const serviceWidth = Math.ceil(Math.max(box, Math.min(laneWidth, 84)));
-  const drawn = axis + laneWidth * (lanes - 1) + serviceWidth + 2 * MARGIN;
+  const margins = MARGIN + (laneWidth < LEVEL_MIN ? SLANTED_REACH : MARGIN);
+  const drawn = axis + laneWidth * (lanes - 1) + serviceWidth + margins;
   // What the lifelines leave is for what was said; where they leave too little, it stays in view while they are scrolled.
-  return { axis, laneWidth, serviceWidth, said: Math.floor(Math.max(Math.min(wanted, room * 0.5), room - drawn)) };
+  return {
+    axis,
+    laneWidth,
+    serviceWidth,
+    said: Math.floor(Math.max(Math.min(wanted, Math.max(SAID_MIN_CROWDED, room * SAID_SHARE_CROWDED)), room - drawn)),
+  };
 }
 
 function receiptsOf({ sequence }: ChatEvent, x: ReadonlyMap<string | null, number>, { receipts, selfId }: Scene): [string, LogicalTime][] {

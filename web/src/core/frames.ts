@@ -125,6 +125,7 @@ function deliveredFields(session: Session, event: ChatEvent, clock: bigint): Rec
       ? {
           sent_logical_time: event.kind.sentLogicalTime,
           seen_sequence: event.kind.seenSequence,
+          ...(event.kind.sentAt === null ? {} : { sent_at: new Date(event.kind.sentAt).toISOString() }),
           message_id: event.kind.messageId,
         }
       : {}),

@@ -13,6 +13,9 @@ import { draw } from "./svg.js";
 /** How far from the end still counts as the bottom, in CSS pixels. */
 const NEAR_PX = 30;
 
+/** Lifelines that are nearer to each other than this have no times beside them. */
+const DENSE = 44;
+
 /** The board. */
 export class Board {
   /** What scrolls. */
@@ -98,6 +101,8 @@ export class Board {
       svg.setAttribute("width", `${width * scale}`);
       svg.setAttribute("height", `${height * scale}`);
     }
+    // Where lifelines are near each other there is no room for times beside them: those at the left are enough.
+    this.plot.classList.toggle("dense", next.laneWidth < DENSE);
     for (const sheet of this.#sheets) sheet.setAttribute("transform", `translate(0 ${-next.top})`);
     this.said.render(next, scale);
   }
@@ -124,11 +129,6 @@ export class Board {
   toNewest(): void {
     this.#follow(true);
     this.scroller.scrollTop = this.scroller.scrollHeight;
-  }
-
-  /** Stays where it is. */
-  stay(): void {
-    this.#follow(false);
   }
 
   /** Begins anew. */

@@ -71,6 +71,7 @@ export class Cutting {
     this.front.classList.toggle("fixed", line !== null);
     this.button.setAttribute("aria-pressed", "false");
     show(this.#bar, false);
+    byId("picture").classList.remove("cutting");
     this.#draw();
   }
 
@@ -92,17 +93,16 @@ export class Cutting {
     const on = this.#bar.hidden;
     this.preset(null);
     show(this.#bar, on);
+    byId("picture").classList.toggle("cutting", on);
     this.button.setAttribute("aria-pressed", String(on));
-    if (on) this.#level();
+    // Once the panel has its new size.
+    if (on) requestAnimationFrame(() => requestAnimationFrame(() => this.#level()));
   }
 
   /** A level line through the middle of what is in view. */
   #level(): void {
-    const { scrollTop, clientHeight, scrollHeight } = byId("picture-scroller");
-    const times = this.#times;
-    const share = (scrollTop + clientHeight * 0.6) / Math.max(1, scrollHeight);
-    const time = times[Math.min(times.length - 1, Math.floor(times.length * Math.min(0.95, share)))];
-    this.#line = new Map(level(this.#people, time ?? 0n));
+    const { top, bottom } = byId("picture-scroller").getBoundingClientRect();
+    this.#line = new Map(level(this.#people, this.#timeAt((top + 2 * bottom) / 3)));
     this.#draw();
   }
 
@@ -128,12 +128,16 @@ export class Cutting {
   }
 
   #drag(event: PointerEvent): void {
-    const rows = this.#scene?.diagram.rows;
+    if (this.#dragged !== null) this.#move(this.#dragged, this.#timeAt(event.clientY));
+  }
+
+  /** The last moment above a height in the window. */
+  #timeAt(height: number): LogicalTime {
+    const rows = this.#scene?.diagram.rows ?? [];
     const matrix = this.front.getScreenCTM();
-    if (this.#dragged === null || rows === undefined || matrix === null) return;
-    const { y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix.inverse());
+    const y = matrix === null ? 0 : new DOMPoint(0, height).matrixTransform(matrix.inverse()).y;
     const above = rows.filter((row) => row.y < y);
-    this.#move(this.#dragged, above[above.length - 1]?.time ?? (rows[0]?.time ?? 1n) - 1n);
+    return above[above.length - 1]?.time ?? (rows[0]?.time ?? 1n) - 1n;
   }
 
   #draw(): void {

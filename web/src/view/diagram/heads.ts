@@ -1,12 +1,10 @@
 /** The names above the lifelines. Where lifelines are near each other, the names are slanted. */
 
-import type { Diagram } from "../../core/diagram.js";
+import { type Diagram, LEVEL_MIN } from "../../core/diagram.js";
 import { visible } from "../../core/text.js";
 import { hueOf } from "../palette.js";
 import { draw, round } from "./svg.js";
 
-/** From this width of a lifeline on, names are level. */
-const LEVEL_MIN = 62;
 /** How high the heads are, of level names and of slanted ones, in pixels. */
 const LEVEL_HEIGHT = 34;
 const SLANTED_HEIGHT = 112;

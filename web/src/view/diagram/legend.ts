@@ -26,7 +26,7 @@ const SAMPLES: readonly (readonly [string, () => SVGElement[]])[] = [
 /** The key. */
 export function legend(replayed: boolean): HTMLElement {
   const samples = SAMPLES.map(([words, marks]) => {
-    const sample = draw("svg", { width: 20, height: 16, "aria-hidden": "true" }, draw("g", { class: "figure service" }, ...marks()));
+    const sample = draw("svg", { width: 20, height: 16, "aria-hidden": "true" }, draw("g", { class: "mark service" }, ...marks()));
     return make("li", "", sample, words);
   });
   const told = replayed

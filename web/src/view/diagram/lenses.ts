@@ -26,6 +26,9 @@ const PROMISES: Readonly<Record<Lens["name"], string>> = {
   wall: "Events stand where the wall clocks of their senders put them. A clock that is wrong puts an effect before its cause.",
 };
 
+/** How high a row is. */
+const ROW_REM = 1.375;
+
 /** What a row may say of an event that stands before its causes: so many of them are named. */
 const CAUSES_NAMED = 3;
 
@@ -96,14 +99,16 @@ export class Lenses {
     if (open === this.isOpen) return;
     show(this.root, open);
     byId("picture-scroller").classList.toggle("covered", open);
+    byId("picture").classList.toggle("lensed", open);
     this.button.setAttribute("aria-pressed", String(open));
     this.#key = "";
     this.#wishes.toggled();
   }
 
-  /** Takes over the events that the picture shows. */
+  /** Takes over the events that the picture shows. Only messages are told by lenses: a join says nothing of its causes. */
   render(events: readonly ChatEvent[], causality: Causality, chosen: bigint | null): void {
-    [this.#events, this.#causality, this.#chosen] = [events, causality, chosen];
+    this.#events = events.filter(({ kind }) => kind.type === "message");
+    [this.#causality, this.#chosen] = [causality, chosen];
     if (this.isOpen) this.#render();
   }
 
@@ -139,6 +144,7 @@ export class Lenses {
     this.#left.replaceChildren(...this.#events.map((event) => this.#row(event, look(event), [])));
     this.#right.replaceChildren(...order.map((event) => this.#row(event, look(event), causes.get(event.sequence) ?? [])));
     this.#lines.setAttribute("viewBox", `0 0 100 ${Math.max(1, order.length)}`);
+    this.#lines.style.height = `${order.length * ROW_REM}rem`;
     const line = (event: ChatEvent, index: number) => {
       const to = places.get(event.sequence)! + 0.5;
       const chosen = event.sequence === this.#chosen ? " chosen" : "";
@@ -155,16 +161,17 @@ export class Lenses {
     const name = make("b", "name", ...safely(event.author.name));
     const text = make("span", "said-text", ...(kind.type === "message" ? safely(event.content.replace(/\s+/g, " ")) : [kind.type]));
     text.dir = name.dir = "auto";
-    const row = make("li", `said-line ${kind.type} ${look} ${hueOf(event.author.name)}`);
+    const row = make("li", `said-line said-${kind.type} ${look} ${hueOf(event.author.name)}`);
     row.dataset["sequence"] = `${event.sequence}`;
     if (event.sequence === this.#chosen) row.classList.add("is-same");
+    const main = make("span", "lens-text", make("span", "said-time", `[${event.logicalTime}]`), name, text);
+    row.append(main);
     if (causes.length > 0) {
       const named = causes.slice(0, CAUSES_NAMED).map(({ logicalTime }) => `[${logicalTime}]`);
       const more = causes.length > CAUSES_NAMED ? ` and ${causes.length - CAUSES_NAMED} more` : "";
-      row.append(make("span", "lens-wrong", `✗ before its cause ${named.join(" ")}${more} `));
+      row.append(make("span", "lens-wrong", `✗ before ${named.join(" ")}${more}`));
       row.title = `${titled(event)} stands before ${causes.slice(0, CAUSES_NAMED).map(titled).join(", ")}${more}`;
     }
-    row.append(make("span", "said-time", `[${event.logicalTime}]`), name, text);
     return row;
   }
 }
@@ -185,13 +192,11 @@ function writersOf(events: readonly ChatEvent[]): Person[] {
 function counted({ swappable, wrong, swapped }: Lensed, events: number): string {
   const all = (events * (events - 1)) / 2;
   const answers = wrong.filter((pair) => isAnswer(pair)).length;
-  const harm =
-    wrong.length === 0
-      ? swappable.length === 0
-        ? ""
-        : " None of them is a cause and its effect."
-      : ` ${wrong.length} of them are a cause and its effect${answers > 0 ? `, ${answers} of these a question and its answer` : ""}.`;
-  return `It may swap ${swappable.length} of ${all} pairs; the order at the right swaps ${swapped.length}.${harm}`;
+  const may = `It may swap ${swappable.length} of ${all} pairs; the order at the right swaps ${swapped.length}.`;
+  if (swappable.length === 0) return may;
+  if (wrong.length === 0) return `${may} None of them is a cause and its effect.`;
+  if (answers === wrong.length) return `${may} ${answers} of them are a message and an answer to it: the answer could come first.`;
+  return `${may} ${wrong.length} of them are a cause and its effect, ${answers} of these a message and an answer to it.`;
 }
 
 function isAnswer([first, second]: Pair): boolean {

@@ -332,9 +332,9 @@ export class Picture implements Drawing {
 
   #toNewest(): void {
     this.#tools.thaw();
-    if (this.#board.following) this.#board.stay();
-    else this.#board.toNewest();
-    this.#tools.following(this.#board.following);
+    this.#board.toNewest();
+    this.#tools.following(true);
+    this.#board.scroller.focus({ preventScroll: true });
   }
 
   /** Gives those who crossed the places beside the service. */

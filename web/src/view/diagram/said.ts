@@ -79,7 +79,7 @@ function build({ event, unseen, unseenMore, vector }: Figure, key: string): Line
   const text = make("span", "said-text", ...(kind.type === "message" ? safely(event.content.replace(/\s+/g, " ")) : [kind.type]));
   if (kind.type === "left" && kind.disconnected) text.append(": its connection was gone");
   text.dir = "auto";
-  const line = make("p", `said-line ${kind.type} ${hueOf(event.author.name)}`, sign, stamp, name, text);
+  const line = make("p", `said-line said-${kind.type} ${hueOf(event.author.name)}`, sign, stamp, name, text);
   line.dataset["sequence"] = `${event.sequence}`;
   const times = unseen.map((time) => `[${time}]`).join(" ");
   const crossed = unseen.length > 0 ? [`⇄ before seeing ${times}${unseenMore > 0 ? ` and ${unseenMore} more` : ""}`] : [];

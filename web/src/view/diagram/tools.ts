@@ -23,7 +23,8 @@ export class Tools {
   readonly #wishes: ToolWishes;
   readonly #legend: HTMLElement;
   readonly #freeze = button("Freeze", "small", () => this.#toggleFreeze());
-  readonly #newest = button("Follow the newest", "small", () => this.#wishes.newest());
+  readonly #newest = button("Newest ↓", "small", () => this.#wishes.newest());
+  readonly #large = button("A+", "small", () => byId("large-type").click());
   readonly #vectors = button("Vectors", "small", () => this.#toggleVectors());
   readonly #key = button("Key", "small", () => this.#toggleLegend());
   readonly #full = button("Full view", "small", () => this.present(!this.isPresenting));
@@ -34,14 +35,17 @@ export class Tools {
     this.#wishes = wishes;
     this.#legend = legend;
     this.#freeze.title = "The picture stands still while the conversation goes on";
+    this.#newest.title = "Goes to the newest event, and stays there";
+    this.#large.title = "Large type, as for a projector";
+    this.#large.setAttribute("aria-label", "A+: large type");
     this.#full.title = "The diagram fills the screen, as for a projector";
     this.#vectors.title = "The vector clock of each event, beside its Lamport time";
-    for (const toggle of [this.#freeze, this.#newest, this.#vectors, this.#full]) toggle.setAttribute("aria-pressed", "false");
+    for (const toggle of [this.#freeze, this.#vectors, this.#full]) toggle.setAttribute("aria-pressed", "false");
     this.#key.setAttribute("aria-controls", legend.id);
-    this.root.append(...choosers, this.#vectors, this.#freeze, this.#newest, this.#key, this.#full);
+    this.root.append(...choosers, this.#vectors, this.#freeze, this.#newest, this.#key, this.#large, this.#full);
     byId("picture").querySelector(".picture-head")?.append(this.root);
     byId("picture-scroller").before(legend);
-    show(legend, stored() !== "closed" && matchMedia("(min-width: 60rem) and (min-height: 46rem)").matches);
+    show(legend, stored() !== "closed" && matchMedia("(min-width: 60rem) and (min-height: 40rem)").matches);
     this.#key.setAttribute("aria-expanded", String(!legend.hidden));
     document.addEventListener("keydown", this.#escape);
     document.addEventListener("fullscreenchange", this.#left);
@@ -57,9 +61,9 @@ export class Tools {
     return byId("room").classList.contains("presenting");
   }
 
-  /** Shows whether the newest event stays in view. */
+  /** The newest event stays in view, or can be gone back to. */
   following(following: boolean): void {
-    this.#newest.setAttribute("aria-pressed", String(following && !this.#frozen));
+    show(this.#newest, !following || this.#frozen);
   }
 
   /** Shows how many events have come since the picture stands still. */
