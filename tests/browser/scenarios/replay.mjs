@@ -200,6 +200,21 @@ export default {
     await visitor.reads(".player [role=status]", /event 3, carol’s join \[7\]/);
   },
 
+  "a mistake of the gallery says which rule it breaks, where and why, on the picture": async (world) => {
+    const visitor = await opened(world, "#run");
+    const { page } = visitor;
+    await page.click("text=Mistakes that the verifier catches");
+    await page.locator(".run-mistakes a", { hasText: "A number is given out twice" }).click();
+    await page.waitForSelector("#room.replaying");
+    await visitor.reads(".wrong", /Two tasks read the same counter[\s\S]*V1 numbering[\s\S]*a number was used twice/);
+    await visitor.reads(".run-title", /Mistake \d+: A number is given out twice/);
+    assert.ok((await page.locator(".finding-lines a").count()) > 0);
+    await page.waitForSelector(".figure.accused");
+    await page.locator(".finding-lines a").first().click();
+    await until("the link leads to the event", () => page.evaluate(() => /^#run=mistake-\d+&event=\d+$/.test(location.hash)));
+    assert.deepEqual(await visitor.violations(), []);
+  },
+
   "axe-core finds no violation in a replay": async (world) => {
     const visitor = await opened(world, "#run");
     assert.deepEqual(await visitor.violations(), [], "where logs are opened");
