@@ -13,7 +13,6 @@ mod limits;
 mod lines;
 mod listen;
 mod load;
-mod logs;
 mod manual;
 mod network;
 mod progress;

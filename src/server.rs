@@ -56,7 +56,9 @@ pub use ops::refusals::{CLAIM_BYTES_RECORDED, REFUSALS_RECORDED};
 
 use self::core::attachments::Attachments;
 use self::core::engine::{Engine, EngineParts};
+use self::core::fan_out::FanOut;
 use self::core::feed::Feed;
+use self::core::open_streams::OpenStreams;
 use self::core::shares::ParticipantShares;
 use self::core::stream::StreamContext;
 use lab::control::Lab;
@@ -171,9 +173,9 @@ fn compose(
     context: &ServerContext,
 ) -> Composed {
     let (epoch, history) = (journal.epoch(), journal.history());
-    let (feed, fan_out) = Feed::new(conversation.clone());
-    tokio::spawn(fan_out.run());
-    let reader = feed.reader();
+    let feed = Feed::new(conversation.clone());
+    let (reader, streams) = (feed.reader(), OpenStreams::new(config.heartbeat, config.stall));
+    tokio::spawn(FanOut::new(&feed, streams.clone(), context.stopping.clone()).run());
     let lab = config.lab.as_ref().map(|_| Lab::new(reader.clone(), epoch.clone(), config.environment.random));
     let journal = match &lab {
         Some(lab) => Box::new(StoppableJournal::new(journal, lab, context.stopping.clone())),
@@ -181,10 +183,10 @@ fn compose(
     };
     let stream_context = StreamContext {
         reader: reader.clone(),
+        streams,
         history: history.clone(),
         epoch: epoch.clone(),
         heartbeat: config.heartbeat,
-        stall: config.stall,
         server: context.clone(),
         lab: lab.clone(),
     };

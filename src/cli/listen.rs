@@ -95,7 +95,7 @@ pub(super) struct Invitation {
 }
 
 impl Invitation {
-    /// Where the service can be reached from other machines; none where it listens on this one only.
+    /// Where other machines can reach the service; `None` if it listens on this machine only.
     pub(super) fn network_url(&self) -> Option<String> {
         let ip = self.bound.ip();
         if ip.is_loopback() {

@@ -127,7 +127,7 @@ impl Config {
 /// Who may use the lab.
 #[derive(Clone, Debug, Default)]
 pub struct LabConfig {
-    /// What callers have to know; none where everybody may.
+    /// What callers have to present; `None` if everybody may call.
     pub key: Option<Secret>,
 }
 

@@ -48,7 +48,7 @@ const SAID_SHARE_CROWDED = 0.26;
 export interface Spot {
   readonly x: number;
   readonly y: number;
-  /** The clock of whoever's lifeline it is. */
+  /** The clock of the lifeline's participant. */
   readonly time: LogicalTime;
 }
 

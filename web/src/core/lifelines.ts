@@ -1,4 +1,4 @@
-/** Which participants the diagram has a lifeline for, and where: whoever has a place keeps it while others come and go. */
+/** Which participants the diagram has a lifeline for, and where: a participant keeps its place while others come and go. */
 
 import { type Causality, saysWhatWasSeen } from "./causality.js";
 import type { ChatEvent, Person } from "./event.js";
@@ -52,7 +52,7 @@ export function crossers(causality: Causality, id: string | null): ReadonlySet<s
   return found;
 }
 
-/** Who is to have a lifeline: this page itself, those who crossed others, whoever did something lately, and whoever is here. */
+/** Who is to have a lifeline: this page itself, those who crossed others, those who did something lately, and those who are here. */
 export function shownPeople(
   events: readonly ChatEvent[],
   roster: readonly Person[],

@@ -107,7 +107,7 @@ export class Board {
     this.said.render(next, scale);
   }
 
-  /** Whoever is at the newest event stays there; for whoever looks further up nothing moves. */
+  /** A reader at the newest event stays there; for one who has scrolled up nothing moves. */
   settle(next: Diagram, before: Diagram | null): void {
     const { scroller, scale } = this;
     // What does not fit is scrolled sideways: the service and this page's own lifeline are in the middle.
