@@ -1,20 +1,15 @@
 //! The command line: options → library call.
 
 mod access;
-mod backfill;
 mod diagram;
 mod exit_codes;
 mod fault;
-mod gallery;
 mod join;
 mod journal;
 mod lab;
-mod limits;
 mod lines;
-mod listen;
 mod load;
 mod manual;
-mod network;
 mod progress;
 mod send;
 mod serve;

@@ -1,9 +1,10 @@
 //! `chitchat verify`: reads logs, checks the rules, says what came of it.
 
 mod clocks;
-pub(super) mod compact;
+mod compact;
+mod gallery;
 mod json;
-pub(super) mod page;
+mod page;
 mod reading;
 mod screen;
 mod unchecked;
@@ -17,12 +18,12 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::exit_codes::{FAILURE, PARTLY, USAGE};
-use super::gallery::{self, Part};
 use super::printed;
 use crate::log::reading::{self as logs, Log, LogError};
 use crate::terminal::{json_line, notice};
 use crate::trace::record::LineRef;
 use crate::trace::report::{Report, Rule, Verdict};
+use gallery::Part;
 use json::Overall;
 
 /// Check from the logs of all processes that the order held. Exits 0 if every rule holds, 1 if one is violated, 2 if the

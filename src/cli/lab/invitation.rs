@@ -3,7 +3,7 @@
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
-use crate::cli::listen::Invitation;
+use crate::cli::serve::listen::Invitation;
 use crate::server::{LabConfig, Secret, SecretFault};
 use crate::terminal::{self, notice};
 

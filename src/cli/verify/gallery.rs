@@ -10,10 +10,10 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::exit_codes::{FAILURE, USAGE};
-use super::printed;
-use super::verify::compact;
-use super::verify::page::{Mark, Page};
+use super::compact;
+use super::page::{Mark, Page};
+use crate::cli::exit_codes::{FAILURE, USAGE};
+use crate::cli::printed;
 use crate::terminal::{escaped, notice};
 use crate::trace::gallery::{JsonLog, Logs, Mistake, mistakes, parse, truthful};
 use crate::trace::report::Rule;
