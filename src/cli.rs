@@ -214,13 +214,16 @@ mod tests {
     }
 
     /// Options whose help says more in one of two subcommands, about one and the same thing.
-    const SAME_THING: [(&str, [&str; 2]); 6] = [
+    const SAME_THING: [(&str, [&str; 2]); 9] = [
         ("log-dir", ["serve", "join"]),
         ("log-dir", ["serve", "send"]),
         ("secret-file", ["serve", "fault"]),
         ("secret-file", ["serve", "join"]),
         ("secret-file", ["serve", "load"]),
         ("secret-file", ["serve", "send"]),
+        ("server", ["fault", "load"]),
+        ("server", ["join", "load"]),
+        ("server", ["load", "send"]),
     ];
 
     /// An option that has a short form has it in every subcommand, and no other option has that.

@@ -12,7 +12,6 @@ const AFTER_END_MAX: usize = 64;
 /// A range of events that was handed to a stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Handed {
-    /// Its record.
     pub line: LineRef,
     /// When that was made, in microseconds since 1970.
     pub at: i64,

@@ -16,7 +16,6 @@ use super::streams::{StreamGap, Streams};
 /// e(1) … e(n) of one epoch.
 #[derive(Debug, Default)]
 pub struct LoggedJournal {
-    /// Its random id.
     pub epoch: Box<str>,
     order: Order,
     head: u64,

@@ -11,7 +11,7 @@ use super::run::ServiceStart;
 
 /// How much earlier than it should a leave may come: a start is recorded a little after grace periods begin.
 const EARLY_MICROS: i64 = 2_000_000;
-/// How much later.
+/// How much later than the grace period ends a leave may come, in microseconds.
 const LATE_MICROS: i64 = 5_000_000;
 /// Clock jitter below this is ignored.
 const STEP_MICROS: i64 = 100_000;
@@ -25,16 +25,13 @@ pub enum FarewellFault {
     Early,
     /// It left long after that.
     Late,
-    /// It never left.
     Never,
 }
 
 /// A farewell that is not as it should be.
 #[derive(Clone, Copy, Debug)]
 pub struct Farewell {
-    /// Whose.
     pub who: Who,
-    /// What is wrong.
     pub fault: FarewellFault,
     /// How long after its stream ended it left, or that it had not left, in microseconds.
     pub after: i64,
@@ -125,7 +122,6 @@ impl Farewells {
         }
     }
 
-    /// A service starts.
     pub(super) fn start(&mut self, start: ServiceStart) {
         self.without_grace |= start.settings.grace.is_none();
         self.watch = start.settings.grace.map(|grace| Watch {

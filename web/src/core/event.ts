@@ -78,8 +78,8 @@ export interface Limits {
 export type Frame =
   | { readonly type: "welcome"; readonly welcome: Welcome }
   | { readonly type: "event"; readonly event: ChatEvent }
-  | { readonly type: "caught-up" }
-  | { readonly type: "heartbeat" }
+  | { readonly type: "caught-up"; readonly sequence: bigint }
+  | { readonly type: "heartbeat"; readonly head: bigint }
   | { readonly type: "presence"; readonly participantId: string; readonly connected: boolean }
   /** A kind that only a later service knows: a sign of life all the same. */
   | { readonly type: "unknown" };

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::Update;
 use super::check::{ProtocolFault, ROSTER_MAX};
-use super::event::{Event, Kind, ParticipantInfo};
+use crate::client::Update;
+use crate::client::event::{Event, Kind, ParticipantInfo};
 use crate::wire::pb;
 
 /// The participants by id. It is reset by every Welcome: all count as connected until the service says

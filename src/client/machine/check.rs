@@ -7,8 +7,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::event::{Event, Kind, ParticipantInfo};
 use crate::chat::{LogicalTime, MESSAGE_ID_BYTES_MAX, NAME_CHARACTERS_MAX, Sequence, TEXT_CHARACTERS_MAX};
+use crate::client::event::{Event, Kind, ParticipantInfo, read};
 use crate::wire::{duration, pb};
 
 /// The largest sequence and time that is accepted. A journal stores 63 bits of each, and what a client adds to them
@@ -172,7 +172,7 @@ pub(super) fn event(
         return Err(ProtocolFault::Incomplete(sequence));
     };
     participant(author)?;
-    let event = super::event::read(event, epoch, LogicalTime(0)).ok_or(ProtocolFault::Incomplete(sequence))?;
+    let event = read(event, epoch, LogicalTime(0)).ok_or(ProtocolFault::Incomplete(sequence))?;
     match content(&event) {
         Some(fault) => Err(fault),
         None => Ok(event),

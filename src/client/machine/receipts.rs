@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::Receipt;
 use super::check::{ProtocolFault, number};
-use crate::chat::{LogicalTime, Sequence};
+use crate::chat::{LogicalTime, Receipt, Sequence};
 
 /// How many acknowledged messages are compared with events that are still to come. Of more, the oldest are not.
 const COMPARED_MAX: usize = 1024;
@@ -88,6 +87,11 @@ impl Receipts {
     pub(super) fn reconnected(&mut self) {
         self.acknowledged.clear();
     }
+}
+
+/// What an answer says.
+pub(super) fn receipt(sequence: u64, logical_time: u64) -> Receipt {
+    Receipt { sequence: Sequence(sequence), logical_time: LogicalTime(logical_time) }
 }
 
 /// Checks an answer to a request that was sent at a time.

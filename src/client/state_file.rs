@@ -21,19 +21,25 @@
 //! Nothing is synced to the disk. The page cache outlives the process, and a participant whose machine lost
 //! power has mostly lost its grace period too; otherwise an older position makes events appear again.
 
+mod header;
+
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::connection::parse_address;
+use super::machine::KeptSession;
+use super::transport::parse_address;
 use crate::chat::{LogicalTime, Sequence};
 use crate::log::{ClientRecord, LogRecord, Loss, safe_name};
+use header::StateHeader;
 
 /// The form of the file.
 const VERSION: u32 = 1;
@@ -85,7 +91,7 @@ impl std::fmt::Debug for StateFile {
 
 impl StateFile {
     /// Takes the state file for this service and name in a folder, and reads the session in it, if any. The
-    /// folder is made where it is missing.
+    /// folder is made where it is missing. Several addresses of the service have commas between them, in any order.
     ///
     /// # Errors
     /// [`StateError`].
@@ -172,60 +178,15 @@ impl StateFile {
     }
 }
 
-/// What changes with every event, at the beginning of the file.
-#[derive(Clone, Copy, Default, Deserialize)]
-pub(super) struct StateHeader {
-    pub(super) position: u64,
-    pub(super) shown: u64,
-    pub(super) clock: u64,
-    /// The event that `chain` is of; a resume after another names none.
-    #[serde(default)]
-    chained: u64,
-    #[serde(default)]
-    chain: u64,
-}
-
-impl StateHeader {
-    /// How many records a log lacks, at least, that ends with these; none where it is another log. A record is
-    /// written before the state is, so a log is behind only where something was lost. (Or where events were shown
-    /// again, which moves the clock and is not recorded, and the process was killed right then: the log then says
-    /// that it lacks a record, and nobody is accused for it.)
-    fn lost_in(self, logged: Self, participant_id: &str) -> u64 {
-        if logged.clock == 0 || (self.position <= logged.position && self.clock <= logged.clock) {
-            return 0;
-        }
-        // Its events begin with its own join, which its id is derived from.
-        let joined: u64 = participant_id.strip_prefix('p').and_then(|number| number.parse().ok()).unwrap_or(1);
-        self.position.saturating_sub(logged.position.max(joined.saturating_sub(1))).max(1)
-    }
-
-    /// The chain hash of the last event that was shown; empty where it is not known.
-    pub(super) fn chain_hash(self) -> Vec<u8> {
-        if self.shown > 0 && self.chained == self.shown { self.chain.to_be_bytes().to_vec() } else { Vec::new() }
-    }
-
-    /// Always as long, and within the first page of the file: so that a write is all or nothing.
-    fn text(self) -> String {
-        let (text, Self { chained, chain, .. }) = (self.text_without_chain(), self);
-        format!("{text}\n\"chained\":{chained:>20},\"chain\":{chain:>20},\n")
-    }
-
-    /// The form before there was a chain.
-    fn text_without_chain(self) -> String {
-        let Self { position, shown, clock, .. } = self;
-        format!("{{\"position\":{position:>20},\"shown\":{shown:>20},\"clock\":{clock:>20},")
-    }
-}
-
 /// The session. It is secret, so it has no Debug.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) struct SavedSession {
+struct SavedSession {
     version: u32,
     server: String,
     display_name: String,
-    pub(super) participant_id: String,
-    pub(super) epoch: String,
-    pub(super) session_token: String,
+    participant_id: String,
+    epoch: String,
+    session_token: String,
 }
 
 struct Inner {
@@ -322,13 +283,16 @@ impl std::fmt::Debug for StateHandle {
 
 impl StateHandle {
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// The session to resume.
-    pub(super) fn session(&self) -> Option<(SavedSession, StateHeader)> {
+    pub(super) fn kept(&self) -> Option<KeptSession> {
         let inner = self.lock();
-        inner.saved.clone().map(|saved| (saved, inner.header))
+        let SavedSession { participant_id, epoch, session_token: token, .. } = inner.saved.clone()?;
+        let StateHeader { position, shown, clock, .. } = inner.header;
+        let (position, shown, chain_hash) = (Sequence(position), Sequence(shown), inner.header.chain_hash());
+        Some(KeptSession { token, epoch, participant_id, clock, position, shown, chain_hash })
     }
 
     /// Another membership begins.
@@ -392,8 +356,15 @@ fn private() -> OpenOptions {
     options
 }
 
-/// One spelling for one service.
-fn canonical(server: &str) -> String {
+/// One spelling for one service, whatever the order of its addresses.
+fn canonical(servers: &str) -> String {
+    let mut addresses: Vec<_> = servers.split(',').map(canonical_address).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses.join(",")
+}
+
+fn canonical_address(server: &str) -> String {
     match parse_address(server) {
         Ok(uri) => {
             let origin = format!(
@@ -408,23 +379,5 @@ fn canonical(server: &str) -> String {
 }
 
 fn digest(parts: &[&str]) -> String {
-    let digest = Sha256::digest(parts.join("\n"));
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_log_that_is_behind_the_state_lacks_records() {
-        let at = |position, clock| StateHeader { position, clock, ..StateHeader::default() };
-        let check = |state: StateHeader, logged, expected| assert_eq!(state.lost_in(logged, "p7"), expected);
-        check(at(12, 31), at(12, 31), 0);
-        check(at(12, 31), at(13, 33), 0);
-        check(at(12, 31), at(10, 25), 2);
-        check(at(12, 31), at(12, 30), 1);
-        check(at(12, 31), at(0, 3), 6);
-        check(at(12, 31), at(0, 0), 0);
-    }
+    HEXLOWER.encode(&Sha256::digest(parts.join("\n"))[..8])
 }
