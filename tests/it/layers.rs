@@ -16,10 +16,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("log", &["chat", "terminal"]),
     // Types and pure functions only: what a record says, and how text of others is escaped.
     ("trace", &["chat", "log", "terminal"]),
-    ("server", &["chat", "journal", "log", "wire"]),
+    // What several services that are one have in common: the log of commands, and the copies that it leads to.
+    ("replica", &["chat", "journal"]),
+    ("server", &["chat", "journal", "log", "replica", "wire"]),
     ("client", &["chat", "log", "terminal", "wire"]),
     ("load", &["chat", "wire"]),
-    ("cli", &["chat", "client", "journal", "load", "log", "server", "terminal", "trace", "wire"]),
+    ("cli", &["chat", "client", "journal", "load", "log", "replica", "server", "terminal", "trace", "wire"]),
     ("main", &["cli"]),
 ];
 
@@ -71,7 +73,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "budget::memory",
             "budget::request_charge",
             "config",
-            "core::engine",
+            "core::requests",
             "core::feed",
             "core::join_body",
             "core::token",

@@ -74,6 +74,8 @@ pub(super) struct Farewells {
     checked: u64,
     /// Whether a service started that did not say how long its grace period is.
     without_grace: bool,
+    /// Whether a replica started: sessions move between replicas, so no log of one tells who had a stream.
+    of_replicas: bool,
 }
 
 impl Watch {
@@ -120,6 +122,14 @@ impl Farewells {
             self.checked += watch.of.len() as u64;
             self.faults.extend(watch.overdue(members));
         }
+    }
+
+    pub(super) fn start_of_replica(&mut self) {
+        (self.watch, self.of_replicas) = (None, true);
+    }
+
+    pub(super) fn is_of_replicas(&self) -> bool {
+        self.of_replicas
     }
 
     pub(super) fn start(&mut self, start: ServiceStart) {
