@@ -2,8 +2,8 @@
 
 use tonic::{Code, Status};
 
-use super::check::ProtocolFault;
 use super::explain;
+use super::machine::ProtocolFault;
 use crate::wire::Reason;
 
 /// A participant that could not join, or that failed later.
@@ -25,6 +25,9 @@ pub enum JoinError {
         /// What happened.
         why: String,
     },
+    /// None of several addresses leads to the service. The text says of each why not.
+    #[error("{0}")]
+    NoneReachable(String),
     /// The peer is not a Chit Chat service, or must be reached in another way.
     #[error("{address}: {why}")]
     Mismatch {
@@ -61,6 +64,15 @@ impl JoinError {
     /// A refusal, in the service's words.
     pub(super) fn refused(status: &Status) -> Self {
         Self::Refused { reason: Reason::of(status), code: status.code(), message: explain::of_status(status) }
+    }
+
+    /// Why none of several addresses can be used: what one of them answered, or how none could be reached.
+    pub(super) fn of_all(mut errors: Vec<Self>) -> Self {
+        let answer = errors.iter().rposition(|error| error.reason().is_some());
+        match answer.or((errors.len() == 1).then_some(0)) {
+            Some(index) => errors.swap_remove(index),
+            None => Self::NoneReachable(errors.iter().map(Self::to_string).collect::<Vec<_>>().join("; ")),
+        }
     }
 
     /// The reason's name where there is one, otherwise the error itself.

@@ -1,7 +1,7 @@
-//! Which start of which process a record is of.
+//! Which process made a record, and which of its starts.
 
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use serde::{Serialize, Serializer};
 
@@ -20,6 +20,19 @@ impl RunId {
         });
         *RUN
     }
+}
+
+static REPLICA: OnceLock<Box<str>> = OnceLock::new();
+
+/// Says that this process is the replica of this name. Every record that it makes from now on says so. Only the first
+/// call counts.
+pub fn name_replica(name: &str) {
+    REPLICA.get_or_init(|| name.into());
+}
+
+/// The replica that this process is.
+pub(super) fn replica_of_this_process() -> Option<&'static str> {
+    REPLICA.get().map(|name| &**name)
 }
 
 impl fmt::Display for RunId {

@@ -1,5 +1,6 @@
 //! What an operator may set. Every limit has a name, a unit and a default here.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
@@ -63,6 +64,8 @@ pub struct Config {
     pub secret: Option<Secret>,
     /// The lab, in a service that has one.
     pub lab: Option<LabConfig>,
+    /// The gallery of mistakes that the page replays, by name; none where the service has no gallery.
+    pub gallery: Option<fn(&str) -> Option<Arc<str>>>,
     /// The certificate, where connections are encrypted.
     pub tls: Option<Tls>,
     /// The wall clock and the randomness of the machine.
@@ -97,6 +100,7 @@ impl Default for Config {
             trusted_proxies: TrustedProxies::default(),
             secret: None,
             lab: None,
+            gallery: None,
             tls: None,
             environment: Environment::default(),
             started: CancellationToken::new(),
@@ -123,7 +127,7 @@ impl Config {
 /// Who may use the lab.
 #[derive(Clone, Debug, Default)]
 pub struct LabConfig {
-    /// What callers have to know; none where everybody may.
+    /// What callers have to present; `None` if everybody may call.
     pub key: Option<Secret>,
 }
 

@@ -1,11 +1,12 @@
 //! The conversation while it happens: the engine decides and records, the feed keeps what was committed, and each
 //! participant's stream reads the feed.
 //!
-//! The two halves of a stream are here together: [`stream`] is the task that fills a [`slot`], and [`join_body`]
-//! is the response body that empties it.
+//! A [`stream`] has no task: [`join_body`] is the response body by which the connection polls it. [`fan_out`] wakes those
+//! of the [`open_streams`] that wait for news.
 //!
 //! Invariants:
-//! - The [`engine`] alone changes the conversation and appends to the journal.
+//! - The [`engine`] alone changes the conversation and appends to the journal; in a replica [`replicated`] does, in its
+//!   place.
 //! - Nothing is delivered or acknowledged before it is in the journal (specification, D1 and J5).
 //! - A stream is a position in the feed, not a queue, so no reader delays another (T1, D4).
 //! - Nothing here knows a route, a header or a socket.
@@ -14,10 +15,13 @@ pub mod attachments;
 pub mod broadcast;
 pub mod deliveries;
 pub mod engine;
+pub mod fan_out;
 pub mod feed;
 pub mod join_body;
+pub mod open_streams;
 pub mod presence;
+pub mod replicated;
+pub mod requests;
 pub mod shares;
-pub mod slot;
 pub mod stream;
 pub mod token;

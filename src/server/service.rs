@@ -10,9 +10,9 @@ use tonic::{Request, Response, Status, async_trait};
 use super::budget::memory::{Overdrawn, Reservation};
 use super::budget::request_charge::overdrawn;
 use super::config::Environment;
-use super::core::engine::{Caller, EngineHandle};
 use super::core::feed::FeedReader;
 use super::core::join_body::{Handover, JoinBody};
+use super::core::requests::{Caller, EngineHandle};
 use super::core::token;
 use super::edge::origin::Origin;
 use super::lab::control::Lab;
@@ -24,7 +24,7 @@ use crate::chat::{
 };
 use crate::journal::{Epoch, History, JournalError};
 use crate::wire::service::chit_chat_service_server::ChitChatService;
-use crate::wire::{Rejection, pb};
+use crate::wire::{self, Rejection, pb};
 
 /// How many events a page has where the request names no number.
 const PAGE_SIZE_DEFAULT: u32 = 100;
@@ -41,7 +41,6 @@ pub struct Service {
     pub reader: FeedReader,
     /// Earlier events.
     pub history: Arc<dyn History>,
-    /// The journal's id.
     pub epoch: Epoch,
     /// For new session tokens.
     pub environment: Environment,
@@ -78,14 +77,34 @@ impl Service {
     /// Answers a call, and records its refusal.
     fn close<T>(&self, call: &Call, result: Result<T, Rejection>) -> Result<Response<T>, Status> {
         result.map(Response::new).map_err(|rejection| {
-            let participant = call.session.and_then(|session| self.participant(session).ok());
+            let participant = call.session.and_then(|session| self.known(session).ok());
             self.context.refusals.record(&call.origin, call.method, participant, rejection.reason());
             rejection.into()
         })
     }
 
-    fn participant(&self, session: SessionKey) -> Result<ParticipantId, Rejection> {
+    /// The participant of a session, as far as this process knows.
+    fn known(&self, session: SessionKey) -> Result<ParticipantId, Rejection> {
         Ok(self.reader.conversation().participant(session)?)
+    }
+
+    /// The participant of a session. It may have joined at another replica just now.
+    async fn participant(&self, session: SessionKey) -> Result<ParticipantId, Rejection> {
+        match self.known(session) {
+            Err(_) if self.engine.is_of_replica() => {
+                self.engine.barrier().await?;
+                self.known(session)
+            }
+            known => known,
+        }
+    }
+
+    /// Waits until this replica has an event that another one has delivered. One that no replica has is refused later.
+    async fn reach(&self, sequence: Sequence) -> Result<(), Rejection> {
+        if self.engine.is_of_replica() && sequence > self.reader.head() {
+            self.engine.barrier().await?;
+        }
+        Ok(())
     }
 
     fn check_open(&self) -> Result<(), Rejection> {
@@ -104,14 +123,15 @@ impl Service {
             Some(resume) => {
                 let session = token::key_of(&resume.session_token);
                 // A resume with an unknown session is refused by the engine.
-                if let Ok(participant) = self.participant(session) {
+                self.reach(Sequence(resume.after_sequence)).await?;
+                if let Ok(participant) = self.known(session) {
                     self.rates.read(participant, origin.address())?;
                     self.check_chain(&resume).await?;
                 }
                 let charge = self.charge_welcome(origin)?;
                 let caller = Caller { token: resume.session_token.into(), session, origin };
-                let delivery = self.engine.resume(caller, resume.epoch, Sequence(resume.after_sequence)).await?;
-                Ok(JoinBody::new(delivery, charge))
+                let stream = self.engine.resume(caller, resume.epoch, Sequence(resume.after_sequence)).await?;
+                Ok(JoinBody::new(stream, charge))
             }
             None => {
                 // Counted before the name is normalized, which costs more than sending it does.
@@ -121,8 +141,8 @@ impl Service {
                 let charge = self.charge_welcome(origin)?;
                 let token = token::new_token((self.environment.random)());
                 let caller = Caller { session: token::key_of(&token), token: token.into(), origin };
-                let delivery = self.engine.join(caller, display_name, LogicalTime(request.logical_time)).await?;
-                Ok(JoinBody::new(delivery, charge))
+                let stream = self.engine.join(caller, display_name, LogicalTime(request.logical_time)).await?;
+                Ok(JoinBody::new(stream, charge))
             }
         }
     }
@@ -155,14 +175,17 @@ impl Service {
         request: pb::PublishRequest,
     ) -> Result<pb::PublishResponse, Rejection> {
         self.check_open()?;
+        let sent_at =
+            request.sent_at.map(|at| wire::time(at).ok_or_else(|| malformed_time("sent_at"))).transpose()?;
         let command = Command::Publish {
             session,
             text: MessageText::parse(request.text)?,
             message_id: MessageId::parse(request.message_id)?,
             seen: Sequence(request.seen_sequence),
             sent: LogicalTime(request.logical_time),
+            sent_at,
         };
-        self.rates.publish(self.participant(session)?, origin.address())?;
+        self.rates.publish(self.participant(session).await?, origin.address())?;
         let _pass = self.pass_lab(session).await?;
         let receipt = self.engine.act(command).await?;
         Ok(pb::PublishResponse { sequence: receipt.sequence.0, logical_time: receipt.logical_time.0 })
@@ -171,7 +194,7 @@ impl Service {
     /// Waits until the lab, where there is one, lets a request pass.
     async fn pass_lab(&self, session: SessionKey) -> Result<Option<Pass>, Rejection> {
         match &self.lab {
-            Some(lab) => lab.admit(self.participant(session)?, &self.context.stopping).await,
+            Some(lab) => lab.admit(self.known(session)?, &self.context.stopping).await,
             None => Ok(None),
         }
     }
@@ -189,9 +212,11 @@ impl Service {
         session: SessionKey,
         request: &pb::ListEventsRequest,
     ) -> Result<pb::ListEventsResponse, Rejection> {
-        let conversation = self.reader.conversation();
-        self.rates.read(conversation.participant(session)?, origin.address())?;
         let after = Sequence(request.after_sequence);
+        let participant = self.participant(session).await?;
+        self.reach(after).await?;
+        let conversation = self.reader.conversation();
+        self.rates.read(participant, origin.address())?;
         conversation.check_position(after)?;
         let size = match request.page_size {
             0 => PAGE_SIZE_DEFAULT,
@@ -211,6 +236,10 @@ impl Service {
             events: events.iter().map(pb::Event::from).collect(),
         })
     }
+}
+
+fn malformed_time(field: &str) -> Rejection {
+    Rejection::Malformed(format!("{field} is no time of the years 1970 to 9999"))
 }
 
 fn unreadable(error: JournalError) -> Rejection {

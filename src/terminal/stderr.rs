@@ -3,12 +3,16 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::Once;
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
+
 /// How many bytes can wait to be written. What comes when they are full is dropped, and counted.
 const BUFFER_BYTES_MAX: usize = 1 << 20;
+/// How many bytes are written at a time, unless one text alone has more.
+const WRITE_BYTES: usize = 16 * 1024;
 /// How long the end of the process waits for what has not been written.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 
@@ -18,7 +22,10 @@ static WRITER: Once = Once::new();
 /// Texts that wait to be written to standard error.
 struct StderrBuffer {
     state: Mutex<BufferState>,
-    changed: Condvar,
+    /// Tells the writer that there is a text.
+    filled: Condvar,
+    /// Tells those who wait for the writer that it has written something.
+    written: Condvar,
 }
 
 struct BufferState {
@@ -34,33 +41,38 @@ struct BufferState {
 impl StderrBuffer {
     const fn new() -> Self {
         let state = BufferState { texts: VecDeque::new(), bytes: 0, dropped: 0, writing: false };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BufferState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { state: Mutex::new(state), filled: Condvar::new(), written: Condvar::new() }
     }
 
     /// Takes a text, or drops it, and then all others until everything that waits has been written. Never
     /// waits for a reader.
     fn push(&self, text: Vec<u8>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.dropped > 0 || state.bytes + text.len() > BUFFER_BYTES_MAX {
             state.dropped += 1;
             return;
         }
+        // While the writer is busy it finds the text by itself.
+        let wakes = state.texts.is_empty() && !state.writing;
         state.bytes += text.len();
         state.texts.push_back(text);
         drop(state);
-        self.changed.notify_all();
+        if wakes {
+            self.filled.notify_one();
+        }
     }
 
     /// Writes all texts that come, in order, for as long as the process lives.
     fn write_to(&self, mut output: impl Write) {
         loop {
-            let state = self.changed.wait_while(self.lock(), |state| state.texts.is_empty());
-            let mut state = state.unwrap_or_else(PoisonError::into_inner);
-            let Some(text) = state.texts.pop_front() else { continue };
+            let mut state = self.state.lock();
+            self.filled.wait_while(&mut state, |state| state.texts.is_empty());
+            let Some(mut text) = state.texts.pop_front() else { continue };
+            while state.texts.front().is_some_and(|next| text.len() + next.len() <= WRITE_BYTES)
+                && let Some(next) = state.texts.pop_front()
+            {
+                text.extend(next);
+            }
             state.bytes -= text.len();
             state.writing = true;
             // What was dropped came after everything that waits now.
@@ -71,15 +83,15 @@ impl StderrBuffer {
             if dropped > 0 {
                 let _ = writeln!(output, "chitchat: {dropped} lines are left out here: they came too fast");
             }
-            self.lock().writing = false;
-            self.changed.notify_all();
+            self.state.lock().writing = false;
+            self.written.notify_all();
         }
     }
 
     /// Waits until everything is written, for at most this long.
     fn flush(&self, limit: Duration) {
         let unwritten = |state: &mut BufferState| !state.texts.is_empty() || state.writing;
-        drop(self.changed.wait_timeout_while(self.lock(), limit, unwritten));
+        self.written.wait_while_for(&mut self.state.lock(), unwritten, limit);
     }
 }
 
@@ -132,7 +144,7 @@ mod tests {
             PIPE.push(format!("{number:>99}\n").into());
         }
         PIPE.flush(Duration::from_millis(1));
-        assert!(PIPE.lock().dropped > 0 && PIPE.lock().bytes <= BUFFER_BYTES_MAX);
+        assert!(PIPE.state.lock().dropped > 0 && PIPE.state.lock().bytes <= BUFFER_BYTES_MAX);
         let mut read = BufReader::new(reader).lines().map(Result::unwrap);
         let shown = read.by_ref().take_while(|line| !line.contains("left out")).enumerate();
         let shown = shown.map(|(number, line)| assert_eq!(line.trim(), number.to_string())).count();

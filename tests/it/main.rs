@@ -22,6 +22,10 @@
 //! | [`state`] | clients that are killed and started again go on as the same participant |
 //! | [`submissions`] | lines and messages from their submission to what became of them; typing on a terminal |
 //! | [`simulator`] | truthful runs give no alarm, and every mistake is caught (V1 to V15) |
+//! | [`replicas`] | several services that are one, over three nats-servers |
+//! | [`replicas_failover`] | how long it takes until a publish is acknowledged after a kill |
+//! | [`replicas_faults`] | the same while replicas and servers are killed, frozen, cut off and restarted |
+//! | [`replicas_refused`] | set-ups of replicas that cannot work |
 //! | [`shutdown`] | the drain, and that it is bounded |
 //! | [`crowd`] | twenty at once have one transcript; the client library |
 //! | [`terminal`] | nothing reaches a terminal raw; `--json` |
@@ -32,11 +36,15 @@
 //! | [`lab`] | faults by hand, each set and ended, by bytes |
 //! | [`lab_runs`] | the lab as a program: its key, its command, random faults over real clients |
 //! | [`layers`] | which module of the sources may use which |
+//! | [`on_the_way`] | what a slow path, or a program that is not read, keeps from being delivered accuses nobody |
+//! | [`other_clocks`] | clients on machines with other clocks: bounded by messages, and compared (V12) |
+//! | [`same_name`] | two processes of one name have a log each |
 //! | [`evidence`] | what is said of the recorded run is what its logs say |
 //! | [`logs`] | the records of all processes, and no secret in them |
 //! | [`usage`] | the command line, its refusals and exit codes |
 //! | [`vectors`] | what the service and the page agree on, as data that both read |
-//! | [`verify`] | the rules over the logs of real runs, and every mistake caught (V1 to V14) |
+//! | [`verify`] | the rules over the logs of real runs, and every mistake caught (V1 to V15) |
+//! | [`verify_command`] | what `chitchat verify` takes and refuses, its exit codes, the gallery |
 //! | [`wire_join`] | Join and resume, byte by byte |
 //! | [`wire_publish`] | Publish, Leave and ListEvents, byte by byte |
 //! | [`wire_stream`] | heartbeats, slow readers, the end of a stream |
@@ -86,15 +94,22 @@ mod lies;
 mod load;
 mod log_holes;
 mod logs;
+mod on_the_way;
 mod operators;
+mod other_clocks;
 mod page;
 mod presence;
 mod processes;
 mod rates;
 mod reconnects;
 mod recovery;
+mod replicas;
+mod replicas_failover;
+mod replicas_faults;
+mod replicas_refused;
 mod restored_backup;
 mod rotation;
+mod same_name;
 mod scripts;
 mod secret;
 mod shutdown;
@@ -108,6 +123,7 @@ mod tls;
 mod usage;
 mod vectors;
 mod verify;
+mod verify_command;
 mod wire_join;
 mod wire_publish;
 mod wire_stream;

@@ -1,22 +1,43 @@
 //! Reads logs into the checker: the service's records first, and then those of the others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cli::logs::{self, Log, LogError, Sink};
 use crate::cli::progress::Progress;
+use crate::log::reading::{self, Log, LogError, RecordSink};
 use crate::trace::record::{Component, LineRef, LogRecord};
 use crate::trace::report::Report;
 use crate::trace::verify::Checker;
 
 const MEGABYTE: u64 = 1_000_000;
 
-/// Reads all of them. Answers also with the lines that are cut off.
-pub(super) fn check(logs: &[Log]) -> Result<(Report, BTreeSet<LineRef>), LogError> {
-    let mut mixed = BTreeSet::new();
+/// What comes of reading logs.
+pub(super) struct Read {
+    pub(super) report: Report,
+    /// The lines that are cut off.
+    pub(super) torn: BTreeSet<LineRef>,
+    /// How many records each log has.
+    pub(super) records: Vec<u64>,
+    /// The logs that are left out, since the records of several processes are mixed up in them and do not say of which
+    /// they are: the first record that is of another than those before it.
+    pub(super) left_out: BTreeMap<u32, LineRef>,
+}
+
+/// Reads all of them that can be used.
+pub(super) fn check(logs: &[Log]) -> Result<Read, LogError> {
+    let (mut mixed, mut left_out) = (BTreeSet::new(), BTreeMap::new());
     loop {
-        let pass = read(logs, mixed)?;
+        let pass = read(logs, mixed.clone(), &left_out)?;
+        if let Some(line) = pass.interleaved {
+            left_out.insert(line.file, line);
+            if left_out.len() < logs.len() {
+                continue;
+            }
+            let (path, line) = logs[line.file as usize].place(line.line);
+            return Err(LogError::Interleaved { path: path.to_owned(), line });
+        }
         if pass.late.is_empty() {
-            return Ok((pass.checker.finish(), pass.torn));
+            let Pass { checker, torn, records, .. } = pass;
+            return Ok(Read { report: checker.finish(), torn, records, left_out });
         }
         mixed = &pass.mixed | &pass.late;
     }
@@ -24,17 +45,17 @@ pub(super) fn check(logs: &[Log]) -> Result<(Report, BTreeSet<LineRef>), LogErro
 
 /// Reads all of them. A file may hold the records of several processes, and of the service among them: if so it
 /// is read for each.
-fn read(logs: &[Log], mixed: BTreeSet<u32>) -> Result<Pass, LogError> {
-    let mut pass = Pass::new(mixed, logs.iter().map(Log::bytes).sum());
+fn read(logs: &[Log], mixed: BTreeSet<u32>, left_out: &BTreeMap<u32, LineRef>) -> Result<Pass, LogError> {
+    let mut pass = Pass::new(mixed, logs);
     for of_service in [true, false] {
         let wanted =
             |log: &&Log| pass.mixed.contains(&log.number) || (log.component == Component::Server) == of_service;
-        let wanted: Vec<_> = logs.iter().filter(wanted).collect();
+        let is_left = |log: &&Log| !left_out.contains_key(&log.number);
+        let wanted: Vec<_> = logs.iter().filter(is_left).filter(wanted).collect();
         pass.of_service = of_service;
-        logs::read(&wanted, &mut pass)?;
-        if let Some(line) = pass.interleaved {
-            let (path, line) = logs[line.file as usize].place(line.line);
-            return Err(LogError::Interleaved { path: path.to_owned(), line });
+        reading::read(&wanted, &mut pass)?;
+        if pass.interleaved.is_some() {
+            break;
         }
         pass.read_before = pass.read;
     }
@@ -45,6 +66,7 @@ fn read(logs: &[Log], mixed: BTreeSet<u32>) -> Result<Pass, LogError> {
 struct Pass {
     checker: Checker,
     torn: BTreeSet<LineRef>,
+    records: Vec<u64>,
     of_service: bool,
     /// Files with the records of the service and of others.
     mixed: BTreeSet<u32>,
@@ -58,10 +80,12 @@ struct Pass {
 }
 
 impl Pass {
-    fn new(mixed: BTreeSet<u32>, bytes: u64) -> Self {
+    fn new(mixed: BTreeSet<u32>, logs: &[Log]) -> Self {
+        let bytes: u64 = logs.iter().map(Log::bytes).sum();
         Self {
             checker: Checker::new(),
             torn: BTreeSet::new(),
+            records: vec![0; logs.len()],
             of_service: true,
             mixed,
             late: BTreeSet::new(),
@@ -73,10 +97,11 @@ impl Pass {
     }
 }
 
-impl Sink for Pass {
+impl RecordSink for Pass {
     fn record(&mut self, line: LineRef, record: &LogRecord<'_>) -> bool {
         let of_service = record.component == Component::Server;
         if of_service == self.of_service {
+            self.records[line.file as usize] += 1;
             let fits = self.checker.take(line, record).is_ok();
             self.interleaved = (!fits).then_some(line);
             return fits;

@@ -49,6 +49,9 @@ pub fn routes() -> Router {
         .route("/app.js", asset(SCRIPT, file!("web/dist/app.js")))
         .route("/style.css", asset(STYLE, file!("web/dist/style.css")))
         .route("/icon.svg", asset("image/svg+xml", file!("web/icon.svg")))
+        // The diagram, which is loaded only where it is opened.
+        .route("/diagram.js", asset(SCRIPT, file!("web/dist/diagram.js")))
+        .route("/diagram-style.css", asset(STYLE, file!("web/dist/diagram-style.css")))
         // The replay of recorded runs, which is loaded only where one is opened, and the run that ships with it.
         .route("/replay.js", asset(SCRIPT, file!("web/dist/replay.js")))
         .route("/replay-style.css", asset(STYLE, file!("web/dist/replay-style.css")))
@@ -103,7 +106,6 @@ async fn protect(request: Request, next: Next) -> Response {
 
 fn etag(bytes: &[u8]) -> HeaderValue {
     use sha2::{Digest, Sha256};
-    let digest: [u8; 32] = Sha256::digest(bytes).into();
-    let short: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let short = data_encoding::HEXLOWER.encode(&Sha256::digest(bytes)[..8]);
     HeaderValue::try_from(format!("\"{short}\"")).expect("hexadecimal digits make a header")
 }

@@ -14,10 +14,9 @@ use crate::server::http::secret::Secret;
 use crate::wire::service::lab_service_server::LabService;
 use crate::wire::{self, LAB_KEY, Rejection, pb};
 
-/// Serves [`LabService`].
 pub struct LabApi {
     lab: Lab,
-    /// None where everybody may use the lab.
+    /// `None`: everybody may use the lab.
     key: Option<Secret>,
 }
 

@@ -54,7 +54,6 @@ struct RunState {
 pub struct Queued {
     /// What its writer had been delivered, by the record.
     pub seen: u64,
-    /// The record.
     pub line: LineRef,
     /// The participant that it was submitted as, and its journal; none where there was none at the time.
     member: Option<(usize, Who)>,
@@ -99,7 +98,7 @@ impl ClientLog {
         let is_of_another =
             is_mixed || act.is_own() && session.is_some_and(is_known) && before.is_some() && session != before;
         let (at, component, local) = (record.at, record.component, record.local_time);
-        Step { line, at, component, session, local, act, is_of_another }
+        Step { line, at, component, session, before, local, act, is_of_another }
     }
 
     /// The next record is of this run. Says whether the last one was of another.

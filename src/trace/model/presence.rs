@@ -11,7 +11,7 @@ use super::run::ServiceStart;
 
 /// How much earlier than it should a leave may come: a start is recorded a little after grace periods begin.
 const EARLY_MICROS: i64 = 2_000_000;
-/// How much later.
+/// How much later than the grace period ends a leave may come, in microseconds.
 const LATE_MICROS: i64 = 5_000_000;
 /// Clock jitter below this is ignored.
 const STEP_MICROS: i64 = 100_000;
@@ -25,16 +25,13 @@ pub enum FarewellFault {
     Early,
     /// It left long after that.
     Late,
-    /// It never left.
     Never,
 }
 
 /// A farewell that is not as it should be.
 #[derive(Clone, Copy, Debug)]
 pub struct Farewell {
-    /// Whose.
     pub who: Who,
-    /// What is wrong.
     pub fault: FarewellFault,
     /// How long after its stream ended it left, or that it had not left, in microseconds.
     pub after: i64,
@@ -42,6 +39,8 @@ pub struct Farewell {
     pub since: LineRef,
     /// Its leave, or the record that shows how much time has passed.
     pub line: LineRef,
+    /// When that should have been, or where it was too early, when it was: in microseconds since 1970.
+    pub at: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +74,8 @@ pub(super) struct Farewells {
     checked: u64,
     /// Whether a service started that did not say how long its grace period is.
     without_grace: bool,
+    /// Whether a replica started: sessions move between replicas, so no log of one tells who had a stream.
+    of_replicas: bool,
 }
 
 impl Watch {
@@ -96,6 +97,7 @@ impl Watch {
             after: now.saturating_sub(at),
             since,
             line,
+            at: at.saturating_add(allowed),
         };
         let vanished = self.of.iter().filter_map(|(who, presence)| {
             let at = presence.since.filter(|at| presence.open == 0 && !presence.has_left && late(*at))?;
@@ -122,7 +124,14 @@ impl Farewells {
         }
     }
 
-    /// A service starts.
+    pub(super) fn start_of_replica(&mut self) {
+        (self.watch, self.of_replicas) = (None, true);
+    }
+
+    pub(super) fn is_of_replicas(&self) -> bool {
+        self.of_replicas
+    }
+
     pub(super) fn start(&mut self, start: ServiceStart) {
         self.without_grace |= start.settings.grace.is_none();
         self.watch = start.settings.grace.map(|grace| Watch {
@@ -181,7 +190,7 @@ impl Farewells {
             Some(Presence { has_left: true, .. }) => return,
             Some(Presence { open: 1.., line: since, .. }) => {
                 let fault = FarewellFault::Connected;
-                return self.faults.push(Farewell { who, fault, after: 0, since, line });
+                return self.faults.push(Farewell { who, fault, after: 0, since, line, at: record.at });
             }
             Some(Presence { since: Some(at), line: since, .. }) => (since, at),
             None if was_here => (watch.start.line, watch.start.at),
@@ -194,7 +203,7 @@ impl Farewells {
             _ if after > watch.grace.saturating_add(LATE_MICROS) => FarewellFault::Late,
             _ => return,
         };
-        self.faults.push(Farewell { who, fault, after, since, line });
+        self.faults.push(Farewell { who, fault, after, since, line, at: record.at });
     }
 
     /// Records were lost: until the next start nobody knows who had a stream.

@@ -7,7 +7,6 @@ use super::event::REQUESTED;
 /// What a participant's process did or met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act<'r> {
-    /// The process began.
     Started,
     /// It asked to join, or to go on after a position.
     JoinSent {
@@ -22,7 +21,6 @@ pub enum Act<'r> {
         resumed: bool,
         /// The newest event by the Welcome.
         head: u64,
-        /// That event's time.
         logical_time: u64,
     },
     /// A text was submitted: what its writer had been delivered is fixed, whenever it is sent.
@@ -49,13 +47,14 @@ pub enum Act<'r> {
         message: Option<u64>,
         /// Where the event is.
         sequence: u64,
-        /// Its time.
         logical_time: u64,
     },
-    /// The last try of a publish was refused, for a reason that leaves no doubt.
+    /// The last try of a publish was refused, or its client gave it up.
     Refused {
         /// Stands for the message id.
         message: u64,
+        /// Whether the reason leaves no doubt that nothing was done.
+        certain: bool,
     },
     /// It asked to leave.
     LeaveSent {
@@ -64,22 +63,25 @@ pub enum Act<'r> {
     },
     /// Deliver(sequence, L, content).
     Delivered {
-        /// The event's position.
         sequence: u64,
-        /// Its time.
         logical_time: u64,
-        /// What happened.
         kind: LoggedKind,
         /// Whose event it is.
         author: Who,
         /// Stands for the content.
         content: u64,
-        /// What people see.
         text: &'r str,
         /// Stands for the message id; 0 for none.
         message: u64,
-        /// Its optional fields.
         more: DeliveryDetails<'r>,
+    },
+    /// The client dropped its stream over an event that could not be true.
+    EventRefused {
+        sequence: u64,
+        /// The one that was due; none before the first.
+        expected: Option<u64>,
+        /// Why, in words.
+        reason: &'r str,
     },
     /// The stream is no more.
     Disconnected {
@@ -90,19 +92,16 @@ pub enum Act<'r> {
     Stopped,
     /// Records are not in the log, as it says itself.
     Lost {
-        /// How many.
         count: u64,
         /// Whether the process began in them.
         from_start: bool,
     },
-    /// Anything else.
     Other,
 }
 
 /// The optional fields of a delivery's record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryDetails<'r> {
-    /// The author's name.
     pub name: Option<&'r str>,
     /// Of a message: the time in its request.
     pub sent: Option<u64>,
@@ -141,7 +140,6 @@ impl Act<'_> {
 /// One record of a client or page, in its context.
 #[derive(Clone, Debug)]
 pub struct Step<'r> {
-    /// Where it stands.
     pub line: LineRef,
     /// Microseconds since 1970.
     pub at: i64,
@@ -149,9 +147,10 @@ pub struct Step<'r> {
     pub component: Component,
     /// Whose step it is; none before a process has a session.
     pub session: Option<usize>,
+    /// The session that its process was in before.
+    pub before: Option<usize>,
     /// The process's own clock after it.
     pub local: Option<u64>,
-    /// What happened.
     pub act: Act<'r>,
     /// It is of another participant than the process is, though that has not begun another session: the file
     /// has the lines of several processes, and none of them in an order of its own.
@@ -206,9 +205,10 @@ fn read<'r>(record: &'r LogRecord<'_>) -> Option<Act<'r>> {
         },
         "publish_acknowledged" => acknowledged(Some(hash(&record.message_id)))?,
         "leave_acknowledged" => acknowledged(None)?,
-        "publish_refused" if is_certain(LogRecord::text(&record.reason)) => {
-            Act::Refused { message: hash(&record.message_id) }
-        }
+        "publish_refused" => Act::Refused {
+            message: hash(&record.message_id),
+            certain: is_certain(LogRecord::text(&record.reason)),
+        },
         "leave_sent" => Act::LeaveSent { sent: record.sent_logical_time? },
         "event_delivered" => Act::Delivered {
             sequence: record.sequence?,
@@ -219,6 +219,11 @@ fn read<'r>(record: &'r LogRecord<'_>) -> Option<Act<'r>> {
             text: LogRecord::text(&record.content),
             message: hash(&record.message_id),
             more: DeliveryDetails::of(record),
+        },
+        "event_refused" => Act::EventRefused {
+            sequence: record.sequence?,
+            expected: record.expected_sequence,
+            reason: LogRecord::text(&record.reason),
         },
         "disconnected" => Act::Disconnected { left: record.reason.as_deref() == Some("LEFT") },
         "client_stopped" => Act::Stopped,

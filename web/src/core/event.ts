@@ -22,6 +22,8 @@ export type EventKind =
       readonly sentLogicalTime: LogicalTime;
       /** The last event that the sender had been delivered when its user submitted the text. */
       readonly seenSequence: bigint;
+      /** The sender's wall clock when it sent, in milliseconds since 1970, for people only; null where it does not say. */
+      readonly sentAt: number | null;
     };
 
 /** One entry of the conversation. */
@@ -56,7 +58,7 @@ export interface Welcome {
   readonly head: bigint;
   /** The newest event's logical time. */
   readonly logicalTime: LogicalTime;
-  /** Whether an existing session goes on. */
+  /** Whether an existing session continues. */
   readonly resumed: boolean;
   /** Who is here as of `head`, this page included. */
   readonly roster: readonly Person[];
@@ -78,8 +80,8 @@ export interface Limits {
 export type Frame =
   | { readonly type: "welcome"; readonly welcome: Welcome }
   | { readonly type: "event"; readonly event: ChatEvent }
-  | { readonly type: "caught-up" }
-  | { readonly type: "heartbeat" }
+  | { readonly type: "caught-up"; readonly sequence: bigint }
+  | { readonly type: "heartbeat"; readonly head: bigint }
   | { readonly type: "presence"; readonly participantId: string; readonly connected: boolean }
   /** A kind that only a later service knows: a sign of life all the same. */
   | { readonly type: "unknown" };

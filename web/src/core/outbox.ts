@@ -11,7 +11,7 @@ import { type Outgoing, type Progress, type Session, type State, withClock } fro
 import { type Moment, type Output, type Step, record, step, whose } from "./step.js";
 
 /** How long to wait after RATE_LIMITED where the service does not say, in milliseconds. */
-export const RATE_LIMIT_WAIT_MS = 1_000;
+export const RATE_LIMIT_WAIT_MS = 500;
 
 type Sending = Extract<Progress, { at: "sending" }>;
 
@@ -26,7 +26,7 @@ export function enqueue(state: State, id: string, text: string): Step {
   return step({ ...state, outbox: [...state.outbox, message] }, ...noteQueued(state.session, [message]));
 }
 
-/** The user submits a message again that the page would not send by itself. It is a new one, written with today's view. */
+/** The user submits a message again that the page would not resend. It is a new one, written with today's view. */
 export function sendAgain(state: State, id: string, newId: string): Step {
   const old = find(state, id);
   if (old === undefined || !isAtRest(old)) return step(state);
@@ -81,12 +81,12 @@ export function neverSent(message: Outgoing): boolean {
 /** Sends the next message whose turn it is. */
 export function pump(state: State, now: Moment): Step {
   const { session } = state;
-  if (state.phase.at !== "online" || session === null || state.position === null) return step(state);
+  if (state.phase.at !== "online" || session === null) return step(state);
   if (inFlight(state.outbox)) return step(state);
   const next = state.outbox.find((message) => message.progress.at === "queued");
   if (next === undefined || next.progress.at !== "queued" || next.progress.retryAt > now.at) return step(state);
   const sending: Outgoing = { ...next, progress: { at: "sending", tries: next.progress.tries, since: next.progress.since ?? now.at } };
-  const clocked = withClock(state, tick(state.clock));
+  const clocked = withClock(state, tick(state.clock), { of: "publish", text: next.text });
   return step(
     replace(clocked, sending),
     record("publish_sent", {
@@ -108,7 +108,7 @@ export function inFlight(outbox: readonly Outgoing[]): boolean {
 
 /** The service has acknowledged a message. */
 export function published(state: State, id: string, sequence: bigint, logicalTime: bigint, session: Session): Step {
-  const clocked = withClock(state, receive(state.clock, logicalTime));
+  const clocked = withClock(state, receive(state.clock, logicalTime), { of: "answer", text: find(state, id)?.text ?? "" });
   const said = record("publish_acknowledged", {
     ...whose(session),
     message_id: id,

@@ -6,7 +6,7 @@ import type { Failure } from "./refusal.js";
 
 /** The secret side of this page's membership. */
 export interface Session {
-  /** Whoever holds it is this participant. Never shown, never logged. */
+  /** Its holder is this participant. Never shown, never logged. */
   readonly token: string;
   /** Who this page is. */
   readonly participantId: string;
@@ -109,12 +109,27 @@ export interface Segment {
   readonly problem: Failure | null;
 }
 
+/** How many steps of the clock are kept, for people to follow. */
+export const STEPS_MAX = 5;
+
+/** What made the clock step: a request that went out, its answer, or what the stream brought. */
+export type ClockCause =
+  | { readonly of: "join" | "welcome" | "leave" | "left" }
+  | { readonly of: "publish" | "answer"; readonly text: string }
+  | { readonly of: "event"; readonly event: ChatEvent };
+
+/** A step of the clock, and why it was made. */
+export interface Explained {
+  readonly step: ClockStep;
+  readonly cause: ClockCause;
+}
+
 /** Everything the page knows. */
 export interface State {
   /** This page's Lamport clock. */
   readonly clock: LogicalTime;
-  /** The clock's newest step. */
-  readonly clockStep: ClockStep | null;
+  /** The clock's newest steps, the last one first. */
+  readonly clockSteps: readonly Explained[];
   /** Where the page is between "not taking part" and "taking part". */
   readonly phase: Phase;
   /** The name that was asked for. */
@@ -129,6 +144,11 @@ export interface State {
   readonly anew: AnewCause | null;
   /** Counts the streams that were opened, so that the late frames of an abandoned one can be told. */
   readonly attempt: number;
+  /**
+   * How many requests to resume were given up without an answer. Each may be on its way yet, and its late arrival
+   * replaces the stream that was opened after it.
+   */
+  readonly unanswered: number;
   /** The last sequence delivered in this membership; null before the first. */
   readonly position: bigint | null;
   /** The chain hash of that event; empty where it is not known. */
@@ -137,8 +157,10 @@ export interface State {
   readonly roster: readonly Person[];
   /** The ids of the participants whose connections are broken at the moment. */
   readonly unreachable: ReadonlySet<string>;
-  /** The sequence that `roster` was true at when the stream was opened. */
+  /** The newest event when the stream was opened: `roster` was true at it, and everything up to it has to come. */
   readonly rosterAsOf: bigint;
+  /** Whether a heartbeat came though there are events that did not. */
+  readonly lagging: boolean;
   /** What the service will accept. */
   readonly limits: Limits;
   /** How long a healthy stream can be quiet, in milliseconds. */
@@ -154,7 +176,7 @@ export interface State {
 /** A page that has just been opened. */
 export const INITIAL: State = {
   clock: 0n,
-  clockStep: null,
+  clockSteps: [],
   phase: { at: "out" },
   name: "",
   secret: "",
@@ -162,11 +184,13 @@ export const INITIAL: State = {
   session: null,
   anew: null,
   attempt: 0,
+  unanswered: 0,
   position: null,
   chainHash: "",
   roster: [],
   unreachable: new Set(),
   rosterAsOf: 0n,
+  lagging: false,
   limits: { text: 128, name: 32 },
   heartbeatMs: 15_000,
   outbox: [],
@@ -186,7 +210,7 @@ export function withSegment(state: State, change: Partial<Segment>): State {
   return { ...state, segments: [...state.segments.slice(0, -1), { ...present, ...change }] };
 }
 
-/** The state after a step of its clock. */
-export function withClock(state: State, step: ClockStep): State {
-  return { ...state, clock: step.after, clockStep: step };
+/** The state after a step of its clock, with what made the clock step. */
+export function withClock(state: State, step: ClockStep, cause: ClockCause): State {
+  return { ...state, clock: step.after, clockSteps: [{ step, cause }, ...state.clockSteps.slice(0, STEPS_MAX - 1)] };
 }

@@ -36,6 +36,7 @@ pub fn conversation(events: u64) -> Vec<Arc<Event>> {
                         .unwrap(),
                     seen: Sequence(n - 1),
                     sent,
+                    sent_at: (n % 4 == 1).then(|| UNIX_EPOCH + Duration::new(1_700_000_000 + n, 5)),
                 },
             };
             let at = UNIX_EPOCH + Duration::new(1_795_000_000 + n, 123_456_789);
@@ -57,7 +58,7 @@ pub fn open_as(path: &Path, epoch: &str) -> Result<SqliteJournal, OpenError> {
     SqliteJournal::open(path, || Epoch::new(epoch))
 }
 
-/// Records events, so many a batch.
+/// Records events in batches of this size.
 pub async fn append_all(journal: &mut SqliteJournal, events: &[Arc<Event>], batch: usize) {
     for events in events.chunks(batch) {
         let committed = journal.append(events.to_vec()).await.unwrap();
