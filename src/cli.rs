@@ -2,6 +2,7 @@
 
 mod access;
 mod backfill;
+mod companion;
 mod diagram;
 mod exit_codes;
 mod fault;
@@ -17,6 +18,7 @@ mod logs;
 mod manual;
 mod network;
 mod progress;
+mod scenario;
 mod send;
 mod serve;
 mod settings;
@@ -52,6 +54,8 @@ enum CliCommand {
     Serve(Box<serve::ServeArgs>),
     Lab(Box<lab::LabArgs>),
     Fault(fault::FaultArgs),
+    Companion(companion::CompanionArgs),
+    Scenario(scenario::ScenarioArgs),
     Join(join::JoinArgs),
     Send(send::SendArgs),
     Load(load::LoadArgs),
@@ -80,6 +84,8 @@ pub fn main() -> ExitCode {
         Ok(CliCommand::Serve(serve)) => run(async { serve.run(None).await.map(|()| ExitCode::SUCCESS) }),
         Ok(CliCommand::Lab(lab)) => run(async { lab.run().await.map(|()| ExitCode::SUCCESS) }),
         Ok(CliCommand::Fault(fault)) => run(fault.run()),
+        Ok(CliCommand::Companion(companion)) => run(companion.run()),
+        Ok(CliCommand::Scenario(scenario)) => run(scenario.run()),
         Ok(CliCommand::Join(join)) => run(join.run()),
         Ok(CliCommand::Send(send)) => run(send.run()),
         Ok(CliCommand::Load(load)) => run(load.run()),

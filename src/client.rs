@@ -42,7 +42,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::chat::Sequence;
+use crate::chat::{LogicalTime, Sequence};
 use crate::wire::Reason;
 
 pub use crate::chat::Receipt;
@@ -211,6 +211,11 @@ impl Chat {
     /// The participant. After [`Update::JoinedAnew`] the participant has another id.
     pub fn me(&self) -> &ParticipantInfo {
         &self.me
+    }
+
+    /// Its Lamport clock now.
+    pub fn logical_time(&self) -> LogicalTime {
+        self.shared.logical_time()
     }
 
     /// The participants that were active when it joined, in order of joining, itself included.

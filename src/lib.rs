@@ -15,6 +15,7 @@
 //! | [`journal`] | the durable, ordered sequence of events; persist, then publish | know who listens |
 //! | [`server`] | engine, feed, streams, and the one port | hold a lock while it waits; keep a queue for a slow reader |
 //! | [`client`] | a participant: the connection with resume, the session | lose a message without saying so |
+//! | [`lab`] | companions and scenarios, in a lab | anything in a service without one |
 //! | [`load`] | load against a running service, with every delivery checked | more for a delivery than it must |
 //! | [`trace`] | what the logs prove, and their picture | I/O, async, the machine's clock |
 //! | [`log`], [`terminal`] | log records; what may reach a terminal | write a secret; write received text raw |
@@ -30,6 +31,7 @@ pub mod chat;
 pub mod cli;
 pub mod client;
 pub mod journal;
+pub mod lab;
 pub mod load;
 pub mod log;
 pub mod server;

@@ -49,7 +49,9 @@ pub use edge::forwarded::{PROXY_HOPS_MAX, ProxyNetwork, ProxyNetworkFault, Trust
 pub use edge::proxy_protocol::PROXY_HEADER_BYTES_MAX;
 pub use edge::tls::{Tls, TlsError};
 pub use lab::faults::{DELAY_MAX, FAULT_TIME_MAX, WRITER_STOP_MAX};
+pub use lab::handle::{LabHandle, LabObserver};
 pub use lab::queues::PUBLISHES_HELD_MAX;
+pub use lab::stage::LabStage;
 pub use ops::limiter::Rate;
 pub use ops::rates::READ_RATE;
 pub use ops::refusals::{CLAIM_BYTES_RECORDED, REFUSALS_RECORDED};
@@ -206,7 +208,13 @@ fn compose(
     let rates = Rates::new(config);
     let environment = config.environment;
     let pages = Semaphore::new(PAGES_AT_A_TIME);
-    let api = lab.clone().zip(config.lab.as_ref()).map(|(lab, config)| LabApi::new(lab, config.key.clone()));
+    let api = lab.clone().zip(config.lab.as_ref()).map(|(lab, config)| {
+        let lab = LabHandle::new(lab, reader.clone(), history.clone());
+        if let Some(stage) = &config.stage {
+            stage.begin(lab.clone());
+        }
+        LabApi::new(lab, config.key.clone(), config.stage.clone())
+    });
     let service = Service {
         engine: handle,
         reader,

@@ -334,6 +334,11 @@ impl Session {
         self.membership.as_ref().map(|membership| membership.epoch.as_str())
     }
 
+    /// The clock now.
+    pub(super) fn logical_time(&self) -> LogicalTime {
+        self.clock.now()
+    }
+
     /// The last event that was received.
     pub(super) fn cursor(&self) -> Sequence {
         self.cursor

@@ -360,6 +360,11 @@ impl SharedSession {
         self.0.submitted.notified().await;
     }
 
+    /// The participant's clock now.
+    pub(super) fn logical_time(&self) -> LogicalTime {
+        self.lock().session.logical_time()
+    }
+
     /// From now on nothing more can be submitted; what was, is still sent.
     pub(super) fn leaving(&self) {
         self.lock().is_leaving = true;

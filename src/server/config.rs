@@ -1,5 +1,6 @@
 //! What an operator may set. Every limit has a name, a unit and a default here.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
@@ -8,6 +9,7 @@ use super::edge::forwarded::TrustedProxies;
 use super::edge::tls::Tls;
 use super::http::guard::Allowed;
 use super::http::secret::Secret;
+use super::lab::stage::LabStage;
 use super::ops::limiter::Rate;
 
 /// How the service runs.
@@ -120,11 +122,13 @@ impl Config {
     }
 }
 
-/// Who may use the lab.
+/// Who may use the lab, and what plays in it.
 #[derive(Clone, Debug, Default)]
 pub struct LabConfig {
     /// What callers have to know; none where everybody may.
     pub key: Option<Secret>,
+    /// Its companions and scenarios, where it has any.
+    pub stage: Option<Arc<dyn LabStage>>,
 }
 
 /// What only the machine can give, handed in so that a test can hand in something else.

@@ -31,6 +31,7 @@
 //! | [`rotation`] | logs that are rotated while their processes write |
 //! | [`lab`] | faults by hand, each set and ended, by bytes |
 //! | [`lab_runs`] | the lab as a program: its key, its command, random faults over real clients |
+//! | [`lab_stage`] | companions and scenarios of a lab |
 //! | [`layers`] | which module of the sources may use which |
 //! | [`evidence`] | what is said of the recorded run is what its logs say |
 //! | [`logs`] | the records of all processes, and no secret in them |
@@ -80,6 +81,7 @@ mod journal_support;
 mod kill_loop;
 mod lab;
 mod lab_runs;
+mod lab_stage;
 mod layers;
 mod leaving;
 mod lies;

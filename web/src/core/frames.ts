@@ -18,7 +18,7 @@ export const EVENTS_MAX = 1_500;
 export function framed(state: State, frame: Frame, now: Moment): Step {
   const { phase, session } = state;
   if (phase.at === "connecting") {
-    if (frame.type === "unknown") return step(state);
+    if (frame.type === "unknown" || frame.type === "lab-notice") return step(state);
     if (frame.type !== "welcome") return garbled(state, "a frame before the welcome", now);
     const fault = faultOfWelcome(frame.welcome, session, state.position);
     return fault === null ? welcomed(state, frame.welcome, now) : garbled(state, fault, now);
@@ -31,6 +31,8 @@ export function framed(state: State, frame: Frame, now: Moment): Step {
       return step(alive);
     case "presence":
       return step({ ...alive, unreachable: withPresence(state.unreachable, frame.participantId, frame.connected) });
+    case "lab-notice":
+      return step({ ...alive, labFaults: frame.faults });
     case "caught-up":
       return step(alive.phase.at === "online" ? { ...alive, phase: { ...alive.phase, caughtUp: true } } : alive);
     case "event":

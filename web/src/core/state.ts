@@ -137,6 +137,8 @@ export interface State {
   readonly roster: readonly Person[];
   /** The ids of the participants whose connections are broken at the moment. */
   readonly unreachable: ReadonlySet<string>;
+  /** What a teacher's lab does to this page, in the service's words; empty for nothing. */
+  readonly labFaults: string;
   /** The sequence that `roster` was true at when the stream was opened. */
   readonly rosterAsOf: bigint;
   /** What the service will accept. */
@@ -166,6 +168,7 @@ export const INITIAL: State = {
   chainHash: "",
   roster: [],
   unreachable: new Set(),
+  labFaults: "",
   rosterAsOf: 0n,
   limits: { text: 128, name: 32 },
   heartbeatMs: 15_000,
