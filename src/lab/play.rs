@@ -327,12 +327,17 @@ impl Play {
         let Player { id, texts, .. } = &self.players[who];
         let is_person = self.is_person(who);
         loop {
-            let is_said = texts.iter().all(|text| {
+            let has_place = |text: &String| {
                 let wanted = texts.iter().filter(|other| *other == text).count();
                 self.seen.count_of(id, text) >= wanted
-            });
-            let has_spoken = self.seen.count(id) >= texts.len();
-            if if is_person { has_spoken } else { is_said } {
+            };
+            // What a person writes, nobody knows before.
+            let is_said = if is_person {
+                self.seen.count(id) >= texts.len()
+            } else {
+                texts.iter().all(has_place)
+            };
+            if is_said {
                 return Ok(());
             }
             self.seen.note().await?;

@@ -10,6 +10,8 @@ use crate::wire::pb;
 
 /// The longest time that a step may name, in seconds.
 const SECONDS_MAX: f64 = 60.0;
+/// The longest delay, in seconds: as long as the lab allows.
+const DELAY_SECONDS_MAX: f64 = 30.0;
 
 /// A file as it is written.
 #[derive(Deserialize)]
@@ -179,8 +181,9 @@ fn action(step: &StepEntry, roles: &[Role]) -> Result<Action, String> {
     };
     let duration = || {
         let seconds = step.seconds.ok_or_else(|| format!("{verb} needs seconds"))?;
-        if !(0.0..=SECONDS_MAX).contains(&seconds) {
-            return Err(format!("seconds should be from 0 to {SECONDS_MAX}"));
+        let longest = if verb == "delay" { DELAY_SECONDS_MAX } else { SECONDS_MAX };
+        if !(0.0..=longest).contains(&seconds) {
+            return Err(format!("seconds should be from 0 to {longest}"));
         }
         Ok(Duration::from_secs_f64(seconds))
     };

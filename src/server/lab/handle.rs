@@ -135,8 +135,9 @@ impl LabHandle {
     /// All active participants, with their faults, with what is held of them, and with the next delivery that is.
     pub(super) async fn participants(&self) -> Vec<pb::LabParticipant> {
         let conversation = self.lab.conversation();
-        let mut participants = Vec::with_capacity(conversation.active());
-        for (participant, _) in conversation.roster() {
+        let roster: Vec<ParticipantId> = conversation.roster().map(|(participant, _)| participant).collect();
+        let mut participants = Vec::with_capacity(roster.len());
+        for participant in roster {
             let Some(mut described) = self.describe(participant, &conversation) else { continue };
             described.next_delivery = self.next_delivery(participant, conversation.head()).await;
             participants.push(described);
