@@ -72,7 +72,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let index = fs::read_to_string(PAGE[0])?;
     for (file, lab) in LAB_PAGES {
-        let (to, meta) = (page.join(file), format!("{LAB_MARK}\n    <meta name=\"chitchat-lab\" content=\"{lab}\">"));
+        let (to, meta) =
+            (page.join(file), format!("{LAB_MARK}\n    <meta name=\"chitchat-lab\" content=\"{lab}\">"));
         let text = index.replacen(LAB_MARK, &meta, 1);
         compress(text.as_bytes(), &to)?;
         fs::write(to, text)?;

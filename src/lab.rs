@@ -4,13 +4,13 @@
 //! log of its own. So it can crash as a process does, and resume. How it behaves by itself is in [`behaviour`]. A
 //! [`scenario`] is data, read from a small file; [`play`] plays it, and the [`stage`] is what the service calls.
 
-pub mod behaviour;
-pub mod cast;
-pub mod companion;
-pub mod play;
-pub mod run;
-pub mod scenario;
-pub mod stage;
+mod behaviour;
+mod cast;
+mod companion;
+mod play;
+mod run;
+mod scenario;
+mod stage;
 
 pub use cast::COMPANIONS_MAX_DEFAULT;
 pub use companion::{Place, RESUMABLE_FOLDER};

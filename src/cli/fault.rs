@@ -148,7 +148,9 @@ impl FaultArgs {
                 Released::All => 0,
                 Released::Count(count) => count,
             };
-            lab.release_held(pb::ReleaseHeldRequest { display_name, count, ..Default::default() }).await?.participant
+            lab.release_held(pb::ReleaseHeldRequest { display_name, count, ..Default::default() })
+                .await?
+                .participant
         } else if self.list || !self.names_fault() {
             let participants = lab.list_faults().await?.participants;
             let is_meant =

@@ -87,9 +87,8 @@ fn print(lines: &str) -> ExitCode {
 
 fn list(scenarios: &[pb::Scenario]) -> String {
     let width = scenarios.iter().map(|scenario| scenario.name.chars().count()).max().unwrap_or(0);
-    let line = |scenario: &pb::Scenario| {
-        format!("{:<width$}  {}\n", escaped(&scenario.name), escaped(&scenario.title))
-    };
+    let line =
+        |scenario: &pb::Scenario| format!("{:<width$}  {}\n", escaped(&scenario.name), escaped(&scenario.title));
     scenarios.iter().map(line).collect()
 }
 

@@ -76,7 +76,7 @@ impl Cast {
     /// [`CastError`].
     pub async fn add(&self, character: Character, resumes: bool) -> Result<Companion, CastError> {
         // Those that have ended give their places back.
-        self.members();
+        drop(self.members());
         let place = self.0.places.clone().try_acquire_owned();
         let place = place.map_err(|_| CastError::Full { companions_max: self.0.companions_max })?;
         let companion = Companion::start(self.0.place.clone(), character, self.0.ids.clone(), resumes).await?;

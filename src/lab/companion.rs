@@ -254,11 +254,8 @@ async fn live(
 ) {
     let folder = place.log_folder.join(RESUMABLE_FOLDER);
     let (server, name) = (place.server.clone(), &life.character.display_name);
-    let state = if resumes {
-        StateFile::open(&folder, &server, name)
-    } else {
-        StateFile::fresh(&folder, &server, name)
-    };
+    let state =
+        if resumes { StateFile::open(&folder, &server, name) } else { StateFile::fresh(&folder, &server, name) };
     let options = Options {
         secret: place.secret.clone(),
         certificate_authority: place.certificate_authority.clone(),

@@ -103,7 +103,14 @@ impl Play {
         let players = named.map(|(index, (role, name))| {
             let played = person.as_ref().filter(|(role, _)| *role == index);
             let id = played.map(|(_, id)| id.clone()).unwrap_or_default();
-            Player { role: role.clone(), name: name.clone(), companion: None, id, texts: Vec::new(), is_impaired: false }
+            Player {
+                role: role.clone(),
+                name: name.clone(),
+                companion: None,
+                id,
+                texts: Vec::new(),
+                is_impaired: false,
+            }
         });
         let players = players.collect();
         Self { lab, cast, run, pace, players, seen }
@@ -211,7 +218,8 @@ impl Play {
             }
             Action::Release { who, count } => {
                 let display_name = self.players[*who].name.clone();
-                let request = pb::ReleaseHeldRequest { display_name, count: count.unwrap_or(0), ..Default::default() };
+                let request =
+                    pb::ReleaseHeldRequest { display_name, count: count.unwrap_or(0), ..Default::default() };
                 self.lab.release_held(&request).map(drop).map_err(failed)
             }
             Action::Clear { who: Some(who) } => {
@@ -289,11 +297,7 @@ impl Play {
 
     fn character(&self, who: usize) -> Character {
         let Player { role, name, .. } = &self.players[who];
-        Character {
-            kind: CompanionKind::Actor,
-            display_name: name.clone(),
-            offset_seconds: role.offset_seconds,
-        }
+        Character { kind: CompanionKind::Actor, display_name: name.clone(), offset_seconds: role.offset_seconds }
     }
 
     async fn join(&mut self, who: usize) -> Result<(), Broken> {
@@ -332,11 +336,7 @@ impl Play {
                 self.seen.count_of(id, text) >= wanted
             };
             // What a person writes, nobody knows before.
-            let is_said = if is_person {
-                self.seen.count(id) >= texts.len()
-            } else {
-                texts.iter().all(has_place)
-            };
+            let is_said = if is_person { self.seen.count(id) >= texts.len() } else { texts.iter().all(has_place) };
             if is_said {
                 return Ok(());
             }

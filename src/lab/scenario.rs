@@ -139,8 +139,7 @@ impl Scenario {
     /// # Errors
     /// [`ScenarioError`].
     pub fn read_folder(folder: &Path) -> Result<Vec<Self>, ScenarioError> {
-        let unreadable =
-            |path: &Path, why: String| ScenarioError::Unreadable { path: path.to_owned(), why };
+        let unreadable = |path: &Path, why: String| ScenarioError::Unreadable { path: path.to_owned(), why };
         let entries = fs::read_dir(folder).map_err(|error| unreadable(folder, error.to_string()))?;
         let mut paths = Vec::new();
         for entry in entries {

@@ -32,7 +32,9 @@ fn companions() {
     let mut answers: Vec<String> = Vec::new();
     while answers.len() < 3 {
         let line = alice.program.line();
-        answers.extend(line.split_once("] ").map(|(_, text)| text.to_owned()).filter(|text| !text.starts_with("alice")));
+        answers.extend(
+            line.split_once("] ").map(|(_, text)| text.to_owned()).filter(|text| !text.starts_with("alice")),
+        );
     }
     answers.sort();
     assert!(answers[0].starts_with("answerer: To ["), "{answers:?}");

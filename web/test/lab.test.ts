@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import test from "node:test";
+import { test } from "node:test";
 import type { ChatEvent } from "../src/core/event.js";
 import { firings, sum, words } from "../src/lab/explain.js";
 import { UNIMPAIRED } from "../src/lab/types.js";

@@ -85,9 +85,11 @@ pub(super) fn scenario(name: &str, text: &str) -> Result<Scenario, String> {
     check_size(&file)?;
     let roles = file.roles.iter().map(role).collect::<Result<Vec<_>, _>>()?;
     check_roles(&roles)?;
-    let steps = file.steps.iter().enumerate().map(|(index, entry)| {
-        step(entry, &roles).map_err(|why| format!("step {}: {why}", index + 1))
-    });
+    let steps = file
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, entry)| step(entry, &roles).map_err(|why| format!("step {}: {why}", index + 1)));
     let steps = steps.collect::<Result<Vec<_>, _>>()?;
     let about = pb::Scenario {
         name: name.to_owned(),

@@ -25,7 +25,8 @@ export class People implements Part {
   /** Makes it, for nobody yet. */
   constructor(doing: Doing) {
     this.#doing = doing;
-    const intro = "A fault is something that goes wrong on the way between a participant and the service. It never harms the order: all that is held or lost on the way comes later, in order, once.";
+    const intro =
+      "A fault is something that goes wrong on the way between a participant and the service. It never harms the order: all that is held or lost on the way comes later, in order, once.";
     this.element.append(make("p", "fine", intro), this.#list, this.#companions(), this.#writer());
   }
 
@@ -56,16 +57,26 @@ export class People implements Part {
       add.disabled = true;
       void this.#doing.run((client) => client.addCompanion(kind.value as CompanionKind)).finally(() => (add.disabled = false));
     });
-    const about = make("p", "fine", "A participant that the service plays, for somebody who is alone. It is as real as you are, and has a log.");
+    const about = make(
+      "p",
+      "fine",
+      "A participant that the service plays, for somebody who is alone. It is as real as you are, and has a log.",
+    );
     return group("Companions", about, make("div", "lab-line", field("Kind", kind), add), does);
   }
 
   #writer(): HTMLElement {
     const seconds = number(WRITER_S.usual, 1, WRITER_S.max);
     const stop = button("Stop it", "small", () => {
-      void this.#doing.run((client) => client.stopWriter(Math.min(WRITER_S.max, Math.max(1, seconds.valueAsNumber || WRITER_S.usual)) * 1000));
+      void this.#doing.run((client) =>
+        client.stopWriter(Math.min(WRITER_S.max, Math.max(1, seconds.valueAsNumber || WRITER_S.usual)) * 1000),
+      );
     });
-    const about = make("p", "fine", "The writer gives events their places in the order. While it stands still, nothing is ordered, answered or delivered, to anybody.");
+    const about = make(
+      "p",
+      "fine",
+      "The writer gives events their places in the order. While it stands still, nothing is ordered, answered or delivered, to anybody.",
+    );
     return group("The service’s writer", about, make("div", "lab-line", field("Seconds", seconds), stop));
   }
 }

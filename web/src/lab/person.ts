@@ -134,9 +134,7 @@ export class PersonRow {
     const set = make("button", "small primary", "Set");
     set.type = "submit";
     set.setAttribute("aria-label", `Set the faults of ${this.#name}`);
-    const disconnect = this.#button("Break its stream once", () =>
-      this.#doing.run((client) => client.set(this.#name, null, true, 30_000)),
-    );
+    const disconnect = this.#button("Break its stream once", () => this.#doing.run((client) => client.set(this.#name, null, true, 30_000)));
     form.append(
       this.#deliveries.element,
       this.#publishes.element,
@@ -170,10 +168,9 @@ export class PersonRow {
   #set(): void {
     const fault = { deliveries: this.#deliveries.impairment, publishes: this.#publishes.impairment, pause: this.#pause.box.checked };
     const { deliveries, publishes, pause } = fault;
-    const nothing = !pause && [deliveries, publishes].every(({ hold, cut, delayMs, jitterMs }) => !hold && !cut && delayMs + jitterMs === 0);
+    const nothing =
+      !pause && [deliveries, publishes].every(({ hold, cut, delayMs, jitterMs }) => !hold && !cut && delayMs + jitterMs === 0);
     const name = this.#name;
-    void this.#doing.run((client) =>
-      nothing ? client.clear(name) : client.set(name, fault, false, Number(this.#duration.value) * 1000),
-    );
+    void this.#doing.run((client) => (nothing ? client.clear(name) : client.set(name, fault, false, Number(this.#duration.value) * 1000)));
   }
 }

@@ -107,7 +107,17 @@ class RunView {
     const { title, about, watch } = run.scenario;
     const actions = make("div", "lab-actions", this.#next, this.#stop, this.#close);
     const watched = make("p", "lab-watch", make("b", "", "Watch: "), watch);
-    this.element = make("div", "lab-run", make("h3", "", title), make("p", "fine", about), watched, this.#steps, this.#state, actions, this.#question);
+    this.element = make(
+      "div",
+      "lab-run",
+      make("h3", "", title),
+      make("p", "fine", about),
+      watched,
+      this.#steps,
+      this.#state,
+      actions,
+      this.#question,
+    );
   }
 
   render(run: ScenarioRun): void {

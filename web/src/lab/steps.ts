@@ -30,7 +30,8 @@ export class Steps implements Part {
   /** Makes it. */
   constructor(doing: Doing) {
     this.#doing = doing;
-    const intro = "Hold everything, have people and companions write, and let single deliveries through. Below, each rule of Lamport’s clocks that fires is told, in words and in numbers.";
+    const intro =
+      "Hold everything, have people and companions write, and let single deliveries through. Below, each rule of Lamport’s clocks that fires is told, in words and in numbers.";
     const hold = button("Hold everybody’s deliveries", "primary small", () => void this.#hold());
     const all = button("Let everything through", "small", () => void doing.run((client) => client.clear("")));
     this.#explained.setAttribute("role", "status");
@@ -68,7 +69,10 @@ export class Steps implements Part {
     );
     for (const listed of held) this.#rows.get(listed.person.id)?.render(listed);
     const holding = lab.people.some(({ fault }) => fault?.deliveries.hold === true || fault?.publishes.hold === true);
-    setText(this.#none, holding ? "Everything that was held has been let through. Write something, and it waits here." : "Nothing is held now.");
+    setText(
+      this.#none,
+      holding ? "Everything that was held has been let through. Write something, and it waits here." : "Nothing is held now.",
+    );
     show(this.#none, held.length === 0);
   }
 
@@ -123,7 +127,14 @@ class Row {
     const title = make("span", "name", ...safely(name));
     title.dir = "auto";
     const head = make("div", "lab-name", swatch, title);
-    this.element = make("li", `faulty ${hueOf(name)}`, head, this.#now, this.#next, make("div", "lab-actions", this.#deliver, this.#publish));
+    this.element = make(
+      "li",
+      `faulty ${hueOf(name)}`,
+      head,
+      this.#now,
+      this.#next,
+      make("div", "lab-actions", this.#deliver, this.#publish),
+    );
   }
 
   render({ deliveriesHeld, publishesHeld, next }: LabPerson): void {

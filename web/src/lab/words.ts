@@ -26,7 +26,11 @@ function joined(parts: readonly string[]): string {
 /** What is done to a participant, in a line. */
 export function faultWords(fault: Fault | null): string {
   if (fault === null) return "No fault";
-  const parts = [...wayWords("deliveries", fault.deliveries), ...wayWords("publishes", fault.publishes), ...(fault.pause ? ["paused"] : [])];
+  const parts = [
+    ...wayWords("deliveries", fault.deliveries),
+    ...wayWords("publishes", fault.publishes),
+    ...(fault.pause ? ["paused"] : []),
+  ];
   const text = parts.join(", ");
   return text === "" ? "No fault" : text[0]!.toUpperCase() + text.slice(1);
 }
