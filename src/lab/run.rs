@@ -96,7 +96,7 @@ impl Run {
         async move {
             if advances.changed().await.is_err() {
                 // The run is gone, and so is what waits for it.
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }

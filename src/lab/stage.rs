@@ -64,12 +64,13 @@ impl Stage {
         self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A name that nobody has: this one, or with a number.
+    /// A name that nobody has, nor one that looks the same: this one, or with a number.
     fn free_name(&self, name: &str, taken: &[String]) -> Result<String, Rejection> {
-        let roster = self.lab()?.roster();
-        let is_taken = |name: &String| {
-            taken.contains(name) || roster.iter().any(|participant| participant.display_name == *name)
-        };
+        let key = |name: &str| DisplayName::parse(name).ok().map(|name| name.key());
+        let here = self.lab()?.roster();
+        let here = here.iter().map(|participant| &participant.display_name).chain(taken);
+        let keys: Vec<_> = here.map(|name| key(name)).collect();
+        let is_taken = |name: &String| keys.contains(&key(name));
         let numbered = (2..).map(|number| format!("{name} {number}"));
         let mut names = std::iter::once(name.to_owned()).chain(numbered);
         Ok(names.find(|name| !is_taken(name)).unwrap_or_default())

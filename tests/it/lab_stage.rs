@@ -68,7 +68,7 @@ fn limit_and_refusals() {
         let ended = run(&lab, command, arguments);
         assert!(ended.code == Some(1) && ended.errors.contains(named), "{arguments:?}: {ended:?}");
     };
-    refused("companion", &["--add", "echo", "--as", "alice"], "has that name");
+    refused("companion", &["--add", "echo", "--as", "alice"], "--as: a participant with that name");
     run(&lab, "companion", &["--add", "actor", "--as", "bob"]).succeeded();
     refused("companion", &["--add", "echo"], "the lab plays 1 companions already; see --companions-max");
     refused("companion", &["--remove", "alice"], "NAME: no active participant is called alice");

@@ -26,7 +26,7 @@ test("the rules fire at the sender, twice at the service, and at the receiver (A
     fired.map((firing) => `${firing.rule} ${firing.who} ${sum(firing)}`),
     ["IR1 ann 13 + 1 = 14", "IR2 the service max(17, 14) + 1 = 18", "IR1 the service 18 + 1 = 19", "IR2 bob max(23, 19) + 1 = 24"],
   );
-  assert.equal(words(fired[3]!), "bob’s clock is 23, and 19 comes. Its own clock is the larger: plus 1, 24.");
+  assert.equal(words(fired[3]!), "bob’s clock is 23, and 19 comes. Its own clock is the larger; plus 1 it is 24.");
 });
 
 test("where the sender was ahead, the service’s clock is known from the event before, or not at all", () => {
@@ -34,7 +34,7 @@ test("where the sender was ahead, the service’s clock is known from the event 
   assert.equal(sum(firings(ahead, 17n, null)[1]!), "max(17, 30) + 1 = 31");
   const unknown = firings(ahead, null, null)[1]!;
   assert.equal(sum(unknown), "max(C, 30) + 1 = 31");
-  assert.equal(words(unknown), "The service receives 30, which is not less than its own clock. Plus 1: 31.");
+  assert.equal(words(unknown), "The service receives 30, which is not less than its own clock; plus 1 it is 31.");
 });
 
 test("of a receiver whose clock is not known, only the least is told", () => {
@@ -55,9 +55,9 @@ test("faults, what is held and the time that is left, in words", () => {
   const fault = { deliveries: { ...UNIMPAIRED, hold: true }, publishes: delayed, pause: true };
   assert.equal(faultWords(fault), "Deliveries held, publishes delayed by 2 to 2.5 s, paused");
   assert.equal(faultWords(null), "No fault");
-  assert.equal(heldWords(1, 2), "1 delivery and 2 publishes held");
+  assert.equal(heldWords(1, 2), "1 delivery and 2 publishes wait");
   const person = { person: ANN, fault, endsInMs: 9_400, deliveriesHeld: 2, publishesHeld: 0, companion: null, next: null };
-  assert.equal(personWords(person), "Deliveries held, publishes delayed by 2 to 2.5 s, paused · 2 deliveries held · ends in 10 s");
+  assert.equal(personWords(person), "Deliveries held, publishes delayed by 2 to 2.5 s, paused · 2 deliveries wait · ends in 10 s");
   assert.equal(timeWords(300_000), "5 min");
 });
 

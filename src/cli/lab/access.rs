@@ -31,6 +31,7 @@ impl LabAccessArgs {
     pub(in crate::cli) fn explain(&self, error: JoinError) -> String {
         match error.reason() {
             Some(Reason::LabKeyRequired) => format!("--lab-key: {error}"),
+            Some(Reason::NameTaken) => format!("--as: {error}"),
             Some(Reason::NameUnknown | Reason::ScenarioUnknown) => format!("NAME: {error}"),
             _ => self.connect.explain(error),
         }

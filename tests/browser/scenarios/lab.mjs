@@ -74,10 +74,10 @@ export default {
     await row(ann, "bob").locator("button:text-is('Hold deliveries')").click();
     await bob.reads(".lab-notice", /holds back what others write/);
     for (const text of ["one", "two", "three"]) await ann.say(text);
-    await says(ann, "bob", /3 deliveries held/);
+    await says(ann, "bob", /3 deliveries wait/);
     await row(ann, "bob").locator("button:text-is('Release 1')").click();
     await bob.shows(/ann: one$/);
-    await says(ann, "bob", /2 deliveries held/);
+    await says(ann, "bob", /2 deliveries wait/);
     assert.ok(!(await bob.transcript()).some((line) => /two/.test(line)));
     await ann.page.click(".lab-head button:text-is('End all faults')");
     await bob.shows(/ann: three$/);
@@ -108,7 +108,7 @@ export default {
     await set("What bob sends", "is held");
     await bob.reads(".lab-notice", /holds back what you send/);
     await bob.say("held on its way");
-    await says(ann, "bob", /1 publish held/);
+    await says(ann, "bob", /1 publish waits/);
     await row(ann, "bob").locator("button:text-is('Release all')").click();
     await ann.shows(/bob: held on its way$/);
     await row(ann, "bob").locator("button:text-is('End faults')").click();
@@ -192,7 +192,7 @@ export default {
     await ann.reads(".lab-part .fine", /Write something, and it waits here/);
     await ann.say("hello");
     await ann.shows(/ann: hello$/);
-    await says(ann, "echo", /1 delivery held/);
+    await says(ann, "echo", /1 delivery waits/);
     await ann.page.click('[aria-label="Deliver the next event to echo"]');
     await ann.reads(".lab-explained h3", /^Event \d+ reaches echo$/);
     const [sends, receives, broadcasts, arrives] = await ann.page.locator(".lab-sum").allInnerTexts();

@@ -70,14 +70,15 @@ export function sum({ rule, before, stamp, after }: Firing): string {
 /** The same in words. */
 export function words(firing: Firing): string {
   const { rule, who, what, before, stamp, after } = firing;
-  if (rule === "IR1") return `${capital(who)} ${what}: its clock goes one forward, from ${before} to ${after}.`;
-  if (stamp === null) return `${capital(who)} receives the request. Its clock becomes the larger of the two times, plus 1: ${after}.`;
+  if (rule === "IR1") return `${capital(who)} ${what}: the clock goes one forward, from ${before} to ${after}.`;
+  if (stamp === null)
+    return `${capital(who)} receives the request. Its clock becomes the larger of its own time and the request’s, plus 1: ${after}.`;
   const least = stamp + 1n;
   if (after === null) return `${capital(who)} receives ${stamp}. Only its own page knows its clock; after this it is at least ${least}.`;
-  if (before === null) return `${capital(who)} receives ${stamp}, which is not less than its own clock. Plus 1: ${after}.`;
-  if (before === stamp) return `${capital(who)} receives ${stamp}, as much as its own clock. Plus 1: ${after}.`;
+  if (before === null) return `${capital(who)} receives ${stamp}, which is not less than its own clock; plus 1 it is ${after}.`;
+  if (before === stamp) return `${capital(who)} receives ${stamp}, as much as its own clock; plus 1 it is ${after}.`;
   const which = before > stamp ? "Its own clock is" : "The time that came is";
-  return `${capital(who)}’s clock is ${before}, and ${stamp} comes. ${which} the larger: plus 1, ${after}.`;
+  return `${capital(who)}’s clock is ${before}, and ${stamp} comes. ${which} the larger; plus 1 it is ${after}.`;
 }
 
 function capital(text: string): string {

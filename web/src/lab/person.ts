@@ -5,7 +5,7 @@ import { button, make, safely, setText, show } from "../view/dom.js";
 import { hueOf } from "../view/palette.js";
 import type { Doing } from "./doing.js";
 import { check, field, number, select } from "./form.js";
-import { type Impairment, type LabPerson, UNIMPAIRED } from "./types.js";
+import { type Fault, type Impairment, type LabPerson, UNIMPAIRED } from "./types.js";
 import { COMPANIONS, personWords } from "./words.js";
 
 /** How long a fault lasts, in seconds: what can be chosen, and the usual one. */
@@ -112,6 +112,8 @@ export class PersonRow {
 
   /** Shows how the participant fares. What is being filled in stays. */
   render(listed: LabPerson): void {
+    // Faults that have ended are not set again by mistake.
+    if (this.#listed?.fault && listed.fault === null) this.#fill(null);
     this.#listed = listed;
     const { deliveriesHeld, publishesHeld, fault, companion } = listed;
     setText(this.#now, personWords(listed));
@@ -150,13 +152,15 @@ export class PersonRow {
     summary.setAttribute("aria-label", `More faults: ${this.#name}`);
     const details = make("details", "lab-more", summary, form);
     details.addEventListener("toggle", () => {
-      const fault = this.#listed?.fault;
-      if (!details.open) return;
-      this.#deliveries.impairment = fault?.deliveries ?? UNIMPAIRED;
-      this.#publishes.impairment = fault?.publishes ?? UNIMPAIRED;
-      this.#pause.box.checked = fault?.pause ?? false;
+      if (details.open) this.#fill(this.#listed?.fault ?? null);
     });
     return details;
+  }
+
+  #fill(fault: Fault | null): void {
+    this.#deliveries.impairment = fault?.deliveries ?? UNIMPAIRED;
+    this.#publishes.impairment = fault?.publishes ?? UNIMPAIRED;
+    this.#pause.box.checked = fault?.pause ?? false;
   }
 
   #setHold(): Promise<void> {

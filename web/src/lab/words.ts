@@ -56,7 +56,7 @@ export function personWords({ fault, deliveriesHeld, publishesHeld, endsInMs }: 
 export function heldWords(deliveries: number, publishes: number): string {
   const count = (number: number, one: string, many: string) => (number === 0 ? [] : [`${number} ${number === 1 ? one : many}`]);
   const parts = [...count(deliveries, "delivery", "deliveries"), ...count(publishes, "publish", "publishes")];
-  return parts.length === 0 ? "" : `${parts.join(" and ")} held`;
+  return parts.length === 0 ? "" : `${parts.join(" and ")} ${deliveries + publishes === 1 ? "waits" : "wait"}`;
 }
 
 /** A time that is left. */
