@@ -94,11 +94,11 @@ fn list(scenarios: &[pb::Scenario]) -> String {
 
 /// Tells the steps until the scenario is over.
 async fn follow(lab: &LabClient, name: &str) -> Result<ExitCode, JoinError> {
-    let mut told = None;
+    let (mut told, mut number) = (None, None);
     loop {
         let run = lab.get_scenario().await?.run.unwrap_or_default();
         let scenario = run.scenario.clone().unwrap_or_default();
-        if scenario.name != *name {
+        if scenario.name != *name || *number.get_or_insert(run.number) != run.number {
             notice("chitchat: another scenario was started in its place");
             return Ok(ExitCode::from(exit_codes::FAILURE));
         }

@@ -14,6 +14,7 @@ pub struct Run(Arc<RunState>);
 
 #[derive(Debug)]
 struct RunState {
+    number: u32,
     scenario: Arc<Scenario>,
     /// What people call those who play the roles.
     names: Vec<String>,
@@ -34,11 +35,12 @@ struct Progress {
 }
 
 impl Run {
-    /// One that begins.
-    pub fn new(scenario: Arc<Scenario>, names: Vec<String>) -> Self {
+    /// The n-th one, which begins.
+    pub fn new(number: u32, scenario: Arc<Scenario>, names: Vec<String>) -> Self {
         let state = ScenarioState::Playing;
         let progress = Progress { done: 0, state, person: String::new(), problem: String::new() };
         Self(Arc::new(RunState {
+            number,
             scenario,
             names,
             progress: Mutex::new(progress),
@@ -136,6 +138,7 @@ impl Run {
             person: progress.person.clone(),
             problem: progress.problem.clone(),
             question: is_finished.then(|| scenario.question.clone()),
+            number: self.0.number,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The stage of a lab: what its service calls to add companions and to play scenarios.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub struct Stage {
     scenarios: Vec<Arc<Scenario>>,
     lab: OnceLock<LabHandle>,
     run: Mutex<Option<Run>>,
+    /// How many runs there have been.
+    runs: AtomicU32,
     /// One scenario is started or stopped at a time.
     turn: tokio::sync::Mutex<()>,
 }
@@ -52,6 +55,7 @@ impl Stage {
             scenarios: scenarios.into_iter().map(Arc::new).collect(),
             lab: OnceLock::new(),
             run: Mutex::new(None),
+            runs: AtomicU32::new(0),
             turn: tokio::sync::Mutex::new(()),
         }
     }
@@ -165,7 +169,7 @@ impl LabStage for Stage {
         let _turn = self.turn.lock().await;
         self.stop().await;
         let names = self.names(&scenario, person.as_ref().map(|_| request.person.as_str()))?;
-        let (lab, run) = (self.lab()?.clone(), Run::new(scenario, names));
+        let (lab, run) = (self.lab()?.clone(), Run::new(self.runs.fetch_add(1, Ordering::Relaxed) + 1, scenario, names));
         *self.run() = Some(run.clone());
         tokio::spawn(Play::new(lab, self.cast.clone(), run, pace, person).play());
         Ok(())

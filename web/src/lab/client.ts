@@ -183,6 +183,7 @@ function toRun(run: WireRun): ScenarioRun | null {
   if (run.scenario === undefined) return null;
   const state = Object.entries(STATES).find(([, wire]) => wire === run.state)?.[0] as ScenarioState | undefined;
   return {
+    number: run.number,
     scenario: toScenario(run.scenario),
     steps: run.steps.map(({ tell }) => tell),
     done: run.stepsDone,

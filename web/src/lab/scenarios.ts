@@ -20,8 +20,8 @@ export class Scenarios implements Part {
   #scenarios: readonly Scenario[] | null = null;
   #run: RunView | null = null;
   #self = "";
-  /** The run that the user has put away. */
-  #away = "";
+  /** The number of the run that the user has put away. */
+  #away = 0;
 
   /** Makes it. */
   constructor(doing: Doing) {
@@ -37,16 +37,16 @@ export class Scenarios implements Part {
   render({ run }: LabState, page: State): void {
     this.#self = page.session?.name ?? "";
     if (this.#scenarios === null) this.#load();
-    const shown = run === null || this.#away === keyOf(run) ? null : run;
+    const shown = run === null || this.#away === run.number ? null : run;
     show(this.#choosing, shown === null);
     show(this.#playing, shown !== null);
     if (shown === null) {
       this.#run = null;
       return this.#playing.replaceChildren();
     }
-    if (this.#run?.key !== keyOf(shown)) {
+    if (this.#run?.number !== shown.number) {
       this.#run = new RunView(shown, this.#doing, () => {
-        this.#away = this.#run?.key ?? "";
+        this.#away = shown.number;
         show(this.#playing, false);
         show(this.#choosing, true);
         this.#list.querySelector("button")?.focus();
@@ -71,7 +71,6 @@ export class Scenarios implements Part {
 
   #card({ name, title, about, hasPerson }: Scenario): HTMLElement {
     const play = button("Play", "small", () => {
-      this.#away = "";
       const person = hasPerson && this.#takePart.box.checked ? this.#self : "";
       void this.#doing.run((client) => client.start(name, person, this.#stepwise.box.checked));
     });
@@ -80,14 +79,9 @@ export class Scenarios implements Part {
   }
 }
 
-/** Tells one run from another: a run's names and steps are its own, and a restarted one begins anew. */
-function keyOf({ scenario, steps }: ScenarioRun): string {
-  return `${scenario.name} ${steps.join()}`;
-}
-
 /** A scenario that is played. */
 class RunView {
-  readonly key: string;
+  readonly number: number;
   readonly element: HTMLElement;
   readonly #state = make("p", "lab-now");
   readonly #steps = make("ol", "lab-steps");
@@ -98,7 +92,7 @@ class RunView {
   #asked = false;
 
   constructor(run: ScenarioRun, doing: Doing, away: () => void) {
-    this.key = keyOf(run);
+    this.number = run.number;
     this.#state.setAttribute("role", "status");
     this.#next = button("Next step", "primary small", () => void doing.run((client) => client.advance()));
     this.#stop = button("Stop", "small", () => void doing.run((client) => client.stop()));

@@ -75,6 +75,8 @@ export interface Question {
 
 /** A scenario that is played or has been played. */
 export interface ScenarioRun {
+  /** Which of the lab's runs it is. */
+  readonly number: number;
   readonly scenario: Scenario;
   readonly steps: readonly string[];
   readonly done: number;
