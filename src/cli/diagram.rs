@@ -19,11 +19,11 @@ use crate::trace::record::{Component, LineRef, LogRecord};
 /// Draw what happened from the logs of all processes: a lifeline each, messages as arrows, by logical time.
 #[derive(Debug, Args)]
 pub(super) struct DiagramArgs {
-    /// Logs of service, clients and browsers, in any order, plain or gzip.
+    /// Logs of service, clients and browsers, in any order, plain or gzip; folders with logs; `-` for standard input.
     #[arg(value_name = "LOG", required = true)]
     logs: Vec<PathBuf>,
 
-    /// A picture for browsers, a text that code hosts render, or a log for the ShiViz tool.
+    /// A picture for browsers, a text that code hosts render, or a log for the tools ShiViz and TSViz.
     #[arg(long, env = "CHITCHAT_FORMAT", value_enum, default_value = "svg")]
     format: DiagramFormat,
 
@@ -101,8 +101,8 @@ impl DiagramArgs {
         let logs = logs::inspect(self.logs)?;
         let mut drawing = Drawing { builder: Builder::new(), of_service: true };
         let mut logs: Vec<_> = logs.iter().collect();
-        // A service that continued in another log is one lifeline, from its beginning to its end.
-        logs.sort_by_key(|log| (log.component == Component::Server).then_some(log.begins));
+        // A process that continued in another log is on the lifeline of the one before, which has to be read first.
+        logs.sort_by_key(|log| log.begins);
         for of_service in [true, false] {
             drawing.of_service = of_service;
             logs::read(&logs, &mut drawing)?;

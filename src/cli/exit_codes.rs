@@ -4,7 +4,8 @@
 pub(super) const FAILURE: u8 = 1;
 /// Wrong usage. For the commands that read files: nothing can be said of what was given.
 pub(super) const USAGE: u8 = 2;
-/// Not everything that was asked for was done, and not nothing: some messages were refused.
+/// Not everything that was asked for was done, and not nothing: some messages were refused; `verify --strict`: some rules
+/// could not be checked.
 pub(super) const PARTLY: u8 = 3;
 /// The user interrupted the program twice, as a shell reports a program that SIGINT ended.
 pub(super) const INTERRUPTED_TWICE: u8 = 130;

@@ -3,57 +3,130 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
+use std::str::FromStr;
 
 use serde_json::Value;
 
+use super::verify::compact;
+use super::verify::page::{Mark, Page};
 use crate::terminal::escaped;
-use crate::trace::gallery::{JsonLog, Logs, mistakes, truthful};
+use crate::trace::gallery::{JsonLog, Logs, Mistake, mistakes, truthful};
+use crate::trace::report::Rule;
 
 /// How many changed records of a mistake are shown.
 const CHANGES_SHOWN: usize = 8;
-/// The fields of a record that the gallery shows, with a short name.
-const SHOWN: [(&str, &str); 10] = [
-    ("participant_id", ""),
-    ("message_id", "id"),
-    ("sequence", "sequence"),
-    ("sent_logical_time", "t"),
-    ("logical_time", "L"),
-    ("seen_sequence", "seen"),
-    ("local_time", "clock"),
-    ("kind", ""),
-    ("content", ""),
-    ("reason", ""),
-];
 
-/// Prints the gallery.
-pub(super) fn print(out: &mut impl Write) -> io::Result<()> {
-    let truth = truthful();
-    writeln!(out, "The truthful logs of a small run. They keep every rule.\n")?;
-    for log in &truth.0 {
-        writeln!(out, "  {}", log.name)?;
-        for (line, record) in (1..).zip(&log.records) {
-            writeln!(out, "  {line:>3}  {}", brief(record))?;
+/// What to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The titles.
+    List,
+    /// The logs in which the mistakes are made.
+    Truth,
+    /// One mistake, by its number in the list.
+    Mistake(usize),
+    /// The mistakes that a rule catches.
+    Rule(Rule),
+    /// All of them.
+    All,
+}
+
+impl FromStr for Part {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let count = mistakes().len();
+        let number = text.parse().ok().filter(|number| (1..=count).contains(number)).map(Self::Mistake);
+        let rule =
+            || Rule::ALL.into_iter().find(|rule| rule.to_string().eq_ignore_ascii_case(text)).map(Self::Rule);
+        match text {
+            "list" => Ok(Self::List),
+            "logs" => Ok(Self::Truth),
+            "all" => Ok(Self::All),
+            _ => number.or_else(rule).ok_or_else(|| {
+                format!("should be a number from 1 to {count}, a rule from V1 to V15, `list`, `logs` or `all`")
+            }),
         }
-        writeln!(out)?;
     }
-    writeln!(out, "Now one mistake at a time: what it changes in the logs (- was, + is), and the verdict.")?;
-    for (number, mistake) in (1..).zip(mistakes()) {
-        writeln!(out, "\n{number}. {}\n   {}\n", mistake.title, mistake.explanation)?;
-        let Some(logs) = mistake.made_in(&truth) else { continue };
-        print_changes(out, &truth, &logs)?;
-        print_verdict(out, &logs, mistake.rule)?;
+}
+
+/// Prints a part of the gallery.
+pub(super) fn print(out: &mut impl Write, part: &Part) -> io::Result<()> {
+    let (truth, page) = (truthful(), Page::of_output());
+    match *part {
+        Part::List => print_list(out, &page)?,
+        Part::Truth => print_truth(out, &truth)?,
+        Part::Mistake(wanted) => print_mistakes(out, &page, &truth, |number, _| number == wanted)?,
+        Part::Rule(rule) => print_mistakes(out, &page, &truth, |_, mistake| mistake.rule == rule)?,
+        Part::All => {
+            print_truth(out, &truth)?;
+            print_mistakes(out, &page, &truth, |_, _| true)?;
+        }
     }
     out.flush()
 }
 
-fn print_verdict(out: &mut impl Write, logs: &Logs, named: crate::trace::report::Rule) -> io::Result<()> {
+fn print_list(out: &mut impl Write, page: &Page) -> io::Result<()> {
+    let count = mistakes().len();
+    let intro = format!(
+        "{count} mistakes that real implementations make, by the rule that catches each. --gallery NUMBER shows what one \
+         changes in the logs of a small run, and the verdict; --gallery V6 those of a rule; --gallery logs the run."
+    );
+    write_lines(out, page.wrapped("", &intro))?;
+    let mut before = None;
+    for (number, mistake) in (1..).zip(mistakes()) {
+        if before.replace(mistake.rule) != Some(mistake.rule) {
+            let heading = format!("{} {}", mistake.rule, mistake.rule.title());
+            writeln!(out, "\n{}", page.marked(&heading, Mark::Heading))?;
+        }
+        write_lines(out, page.wrapped(&format!("  {number:>3}  "), &escaped(&mistake.title)))?;
+    }
+    Ok(())
+}
+
+fn write_lines(out: &mut impl Write, lines: Vec<String>) -> io::Result<()> {
+    lines.into_iter().try_for_each(|line| writeln!(out, "{line}"))
+}
+
+fn print_truth(out: &mut impl Write, truth: &Logs) -> io::Result<()> {
+    writeln!(out, "The truthful logs of a small run. They keep every rule.\n")?;
+    for log in &truth.0 {
+        writeln!(out, "  {}", log.name)?;
+        for (line, record) in (1..).zip(&log.records) {
+            writeln!(out, "  {line:>3}  {}", compact::record(record, Rule::V1))?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn print_mistakes(
+    out: &mut impl Write,
+    page: &Page,
+    truth: &Logs,
+    wanted: impl Fn(usize, &Mistake) -> bool,
+) -> io::Result<()> {
+    writeln!(out, "What each mistake changes in the logs (- was, + is), and the verdict.")?;
+    for (number, mistake) in (1..).zip(mistakes()).filter(|(number, mistake)| wanted(*number, mistake)) {
+        writeln!(out, "\n{}", page.marked(&format!("{number}. {}", escaped(&mistake.title)), Mark::Heading))?;
+        write_lines(out, page.wrapped("   ", &escaped(&mistake.explanation)))?;
+        writeln!(out)?;
+        let Some(logs) = mistake.made_in(truth) else { continue };
+        print_changes(out, truth, &logs, mistake.rule)?;
+        print_verdict(out, page, &logs, mistake.rule)?;
+    }
+    Ok(())
+}
+
+fn print_verdict(out: &mut impl Write, page: &Page, logs: &Logs, named: Rule) -> io::Result<()> {
     let report = logs.verify().map_err(io::Error::other)?;
     writeln!(out, "\n   {named} {}", named.title())?;
     if let Some(violation) = report.rule(named).violations.first() {
-        writeln!(out, "   VIOLATED: {}", escaped(&violation.sentence))?;
+        let lines = page.wrapped("   VIOLATED: ", &escaped(&violation.sentence));
+        write_lines(out, lines)?;
         for line in &violation.lines {
             let log = &logs.0[line.file as usize];
-            let record = logs.record(*line).map(brief).unwrap_or_default();
+            let record = logs.record(*line).map(|record| compact::record(record, named)).unwrap_or_default();
             writeln!(out, "     {}:{}  {record}", log.name, line.line)?;
         }
     }
@@ -65,13 +138,14 @@ fn print_verdict(out: &mut impl Write, logs: &Logs, named: crate::trace::report:
     Ok(())
 }
 
-fn print_changes(out: &mut impl Write, truth: &Logs, logs: &Logs) -> io::Result<()> {
+fn print_changes(out: &mut impl Write, truth: &Logs, logs: &Logs, rule: Rule) -> io::Result<()> {
     let mut changes = Vec::new();
     let nothing = JsonLog { name: String::new(), records: Vec::new() };
     for (index, log) in logs.0.iter().enumerate() {
         let before = truth.0.get(index).unwrap_or(&nothing);
         let gone = surplus(&before.records, &log.records);
         let new = surplus(&log.records, &before.records);
+        let brief = |record| compact::record(record, rule);
         changes.extend(gone.into_iter().map(|(line, record)| (index, line, '-', brief(record))));
         changes.extend(new.into_iter().map(|(line, record)| (index, line, '+', brief(record))));
     }
@@ -97,20 +171,4 @@ fn surplus<'a>(of: &'a [Value], over: &[Value]) -> Vec<(usize, &'a Value)> {
         _ => true,
     };
     (1..).zip(of).filter(extra).collect()
-}
-
-/// A record in a few words.
-fn brief(record: &Value) -> String {
-    let mut words = format!("{:<21}", record["event"].as_str().unwrap_or_default());
-    for (field, name) in SHOWN {
-        match &record[field] {
-            Value::Null => continue,
-            Value::String(text) if field == "content" => words.push_str(&format!(" \"{text}\"")),
-            Value::String(text) if name.is_empty() => words.push_str(&format!(" {text}")),
-            Value::String(text) => words.push_str(&format!(" {name}={text}")),
-            value => words.push_str(&format!(" {name}={value}")),
-        }
-    }
-    let shown: String = words.chars().take(150).collect();
-    escaped(if shown.len() < words.len() { format!("{shown}…") } else { shown }.trim_end()).into_owned()
 }

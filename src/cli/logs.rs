@@ -1,13 +1,11 @@
 //! Log files, plain or gzip.
 
 mod block;
+mod input;
 mod reading;
 mod rotated;
 
-use std::collections::HashSet;
-use std::fs;
 use std::io::{self, BufRead, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -15,6 +13,7 @@ use crate::terminal::notice;
 use crate::trace::record::{Component, LineRef, LogRecord};
 
 use block::{LogLine, Source, lines, open, text};
+use input::{EXTENSION, Input};
 
 pub(super) use reading::read;
 
@@ -31,9 +30,14 @@ pub(super) enum LogError {
         #[source]
         source: io::Error,
     },
-    /// A folder, or a pipe.
-    #[error("{} is not a regular file, and a log has to be read more than once", path.display())]
+    /// A device or a socket.
+    #[error("{} is neither a file nor a folder nor a pipe", path.display())]
     NoFile { path: PathBuf },
+    /// A folder without logs.
+    #[error(
+        "there is no log in {}: no file with {EXTENSION} in its name (folders in it are not searched)", path.display()
+    )]
+    NoLogs { path: PathBuf },
     /// It is something else than a log.
     #[error("{}:{line} {fault}", path.display())]
     Line { path: PathBuf, line: u32, fault: String },
@@ -68,7 +72,7 @@ pub(super) struct Log {
 /// One file of a log: rotation cuts a log into segments.
 #[derive(Debug)]
 pub(super) struct LogSegment {
-    pub(super) path: PathBuf,
+    input: Input,
     /// How much of it there was when reading began.
     pub(super) bytes: u64,
     /// How many lines the segments before it have, once that is known.
@@ -83,49 +87,53 @@ impl Log {
 
     /// Where a line of the log is: in which file, and which line of that.
     pub(super) fn place(&self, line: u32) -> (&Path, u32) {
-        let found = self.segments.iter().rev().find_map(|segment| {
+        self.segment(line).map_or((Path::new(""), line), |(segment, line)| (segment.path(), line))
+    }
+
+    fn segment(&self, line: u32) -> Option<(&LogSegment, u32)> {
+        self.segments.iter().rev().find_map(|segment| {
             let number = line.checked_sub(segment.lines_before.load(Ordering::Relaxed))?;
-            (number > 0).then_some((&*segment.path, number))
-        });
-        found.unwrap_or_else(|| (Path::new(""), line))
+            (number > 0).then_some((segment, number))
+        })
     }
 }
 
-/// Looks into files, each once: against itself a log would always agree. Says so where one is given twice.
+impl LogSegment {
+    /// What people call it.
+    pub(super) fn path(&self) -> &Path {
+        &self.input.path
+    }
+}
+
+/// Looks into files, the logs in folders, and standard input (`-`), each once.
 ///
 /// The logs may still grow. An event is in the service's log before it is in any other, so the length of that
 /// one is looked up last, and of none more is read than was there then.
 pub(super) fn inspect(paths: Vec<PathBuf>) -> Result<Vec<Log>, LogError> {
-    let (mut files, mut known, mut empty) = (Vec::new(), HashSet::new(), Vec::new());
-    for path in paths {
-        let file = metadata(&path)?;
-        if !known.insert((file.dev(), file.ino())) {
-            notice(&format!("chitchat: {} is given twice, and read once", path.display()));
-        } else if let Some(first) = first_record(&path)? {
-            files.push((path, first));
-        } else {
-            empty.push(path);
+    let (mut files, mut empty) = (Vec::new(), Vec::new());
+    for input in input::inputs(paths)? {
+        match first_record(&input)? {
+            Some(first) => files.push((input, first)),
+            None => empty.push(input),
         }
     }
-    // A log that was rotated just now is an empty file, and its records are in the other segments.
-    if let Some(path) =
-        empty.into_iter().find(|path| !files.iter().any(|(other, _)| rotated::is_segment(other, path)))
-    {
-        return Err(LogError::Empty { path });
+    for Input { path, is_found, .. } in empty {
+        // A log that was rotated just now is an empty file, and its records are in the other segments.
+        if files.iter().any(|(other, _)| rotated::is_segment(&other.path, &path)) {
+            continue;
+        }
+        if !is_found || files.is_empty() {
+            return Err(LogError::Empty { path });
+        }
+        notice(&format!("chitchat: {} has no log record", path.display()));
     }
     let mut logs = rotated::join(files);
     logs.sort_by_key(|log| log.component == Component::Server);
     for segment in logs.iter_mut().flat_map(|log| &mut log.segments) {
-        segment.bytes = metadata(&segment.path)?.len();
+        segment.bytes = segment.input.bytes()?;
     }
     logs.sort_by_key(|log| log.number);
     Ok(logs)
-}
-
-/// Of a file that can be read more than once.
-fn metadata(path: &Path) -> Result<fs::Metadata, LogError> {
-    let file = fs::metadata(path).map_err(|source| LogError::Read { path: path.to_owned(), source })?;
-    if file.is_file() { Ok(file) } else { Err(LogError::NoFile { path: path.to_owned() }) }
 }
 
 /// Receives what is read, in the order of the files and of their lines.
@@ -155,8 +163,8 @@ impl First {
 }
 
 /// Looks up the first record of a file, if it has any.
-fn first_record(path: &Path) -> Result<Option<First>, LogError> {
-    let files = [(path, u64::MAX)];
+fn first_record(input: &Input) -> Result<Option<First>, LogError> {
+    let (files, path) = ([(input, u64::MAX)], &*input.path);
     let mut source = Source::new(&files);
     let mut before = 0;
     while let Some(block) = source.next() {
@@ -179,17 +187,17 @@ fn first_record(path: &Path) -> Result<Option<First>, LogError> {
 /// Fetches lines of a log, by number and in order.
 pub(super) fn fetch(log: &Log, lines: &[u32]) -> Result<Vec<String>, LogError> {
     let mut found = Vec::new();
-    let places: Vec<_> = lines.iter().map(|line| log.place(*line)).collect();
-    for of_a_file in places.chunk_by(|(path, _), (next, _)| path == next) {
+    let places: Vec<_> = lines.iter().filter_map(|line| log.segment(*line)).collect();
+    for of_a_file in places.chunk_by(|(segment, _), (next, _)| segment.path() == next.path()) {
         let lines: Vec<u32> = of_a_file.iter().map(|(_, line)| *line).collect();
-        fetch_from(of_a_file[0].0, &lines, &mut found)?;
+        fetch_from(&of_a_file[0].0.input, &lines, &mut found)?;
     }
     Ok(found)
 }
 
-fn fetch_from(path: &Path, lines: &[u32], found: &mut Vec<String>) -> Result<(), LogError> {
-    let fault = |source| LogError::Read { path: path.to_owned(), source };
-    let (mut log, mut bytes) = (open(path).map_err(fault)?, Vec::new());
+fn fetch_from(input: &Input, lines: &[u32], found: &mut Vec<String>) -> Result<(), LogError> {
+    let fault = |source| LogError::Read { path: input.path.clone(), source };
+    let (mut log, mut bytes) = (open(input).map_err(fault)?, Vec::new());
     let last = lines.last().copied().unwrap_or(0);
     for line in 1..=last {
         bytes.clear();

@@ -5,9 +5,11 @@
 //! chart looks like is up to [`svg`], [`mermaid`] and [`shiviz`].
 
 mod build;
+mod fit;
 mod layout;
 mod marks;
 pub mod mermaid;
+mod processes;
 mod shades;
 pub mod shiviz;
 mod style;
@@ -20,7 +22,7 @@ use std::collections::HashMap;
 
 use super::record::LoggedKind;
 
-/// A lifeline.
+/// A lifeline: of a process, and of the processes that continued it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lane {
     /// Whose it is.
@@ -73,8 +75,10 @@ pub type Moment = (usize, u64);
 pub struct Point {
     /// On which lifeline.
     pub lane: usize,
-    /// When.
+    /// When, by logical time.
     pub moment: Moment,
+    /// When, by the clock of its machine: microseconds since 1970.
+    pub at: i64,
     /// What.
     pub role: Role,
     /// In words.
@@ -137,7 +141,8 @@ pub struct Chart {
     pub points: Vec<Point>,
     /// The arrows.
     pub arrows: Vec<Arrow>,
-    /// From the end of a process to the join request of the process that continues its session.
+    /// From the end of a process to the start of the process that continues its session, where the two overlap in time and
+    /// so cannot share a lifeline.
     pub continuations: Vec<Arrow>,
     /// The conversation, in order.
     pub events: Vec<ChartEvent>,

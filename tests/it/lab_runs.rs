@@ -138,7 +138,7 @@ fn logs_that_end_during_a_hold() {
     alice.program.notice("the lab: deliveries held");
     bob.program.type_line("hello");
     bob.program.until("hello");
-    let arguments = [&["verify"][..], &logs(lab.server.log_folder())].concat();
+    let arguments = [&["verify", "--all"][..], &logs(lab.server.log_folder())].concat();
     let ended = Program::run(&arguments, &[]).succeeded();
     let output = ended.output.join("\n");
     assert!(output.contains("alice (p1) has got 2 of 3 events: the lab held"), "{output}");

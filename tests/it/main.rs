@@ -37,7 +37,8 @@
 //! | [`logs`] | the records of all processes, and no secret in them |
 //! | [`usage`] | the command line, its refusals and exit codes |
 //! | [`vectors`] | what the service and the page agree on, as data that both read |
-//! | [`verify`] | the rules over the logs of real runs, and every mistake caught (V1 to V14) |
+//! | [`verify`] | the rules over the logs of real runs, and every mistake caught (V1 to V15) |
+//! | [`verify_command`] | what `chitchat verify` takes and refuses, its exit codes, the gallery |
 //! | [`wire_join`] | Join and resume, byte by byte |
 //! | [`wire_publish`] | Publish, Leave and ListEvents, byte by byte |
 //! | [`wire_stream`] | heartbeats, slow readers, the end of a stream |
@@ -110,6 +111,7 @@ mod tls;
 mod usage;
 mod vectors;
 mod verify;
+mod verify_command;
 mod wire_join;
 mod wire_publish;
 mod wire_stream;

@@ -88,7 +88,7 @@ async fn a_journal_that_is_behind_its_log() {
     assert_eq!((&changed["previous_epoch"], &changed["epoch"]), (&before[0]["epoch"], &after[0]["epoch"]));
     assert_eq!((&changed["sequence"], &changed["last_sequence"]), (&3.into(), &4.into()));
     let log = server.log().to_string_lossy().into_owned();
-    let verified = chitchat(&["verify", &log, &alice.log.to_string_lossy()]);
+    let verified = chitchat(&["verify", "--all", &log, &alice.log.to_string_lossy()]);
     let said = String::from_utf8(verified.stdout).unwrap();
     assert!(verified.status.success(), "{said}");
     assert!(said.contains("an older copy of the journal was put in its place"), "{said}");

@@ -82,7 +82,7 @@ fn two_pieces_prove_what_the_whole_log_proves() {
         let mut output =
             Program::run(&["verify"].into_iter().chain(logs).collect::<Vec<_>>(), &[]).succeeded().output;
         // How many files there are.
-        output.remove(0);
+        output.remove(1);
         output
     };
     let folder = tempfile::tempdir().unwrap();

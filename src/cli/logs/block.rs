@@ -1,7 +1,6 @@
 //! Logs in blocks of whole lines, and the records in a block.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Take};
 use std::path::Path;
 use std::slice;
@@ -10,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::input::Input;
 use super::{LINE_BYTES_MAX, LogError};
 use crate::trace::record::{LogRecord, RecordFault};
 
@@ -19,8 +19,8 @@ const BLOCK_BYTES: usize = 1 << 18;
 const RECORD_BEGINS: &str = "{\"timestamp\":\"";
 
 /// Opens a log.
-pub(super) fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
-    unzipped(File::open(path)?)
+pub(super) fn open(input: &Input) -> io::Result<Box<dyn BufRead + Send>> {
+    unzipped(input.open()?)
 }
 
 fn unzipped(file: impl Read + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
@@ -72,7 +72,7 @@ impl BlockError {
 
 /// The blocks of files, in order.
 pub(super) struct Source<'a> {
-    files: slice::Iter<'a, (&'a Path, u64)>,
+    files: slice::Iter<'a, (&'a Input, u64)>,
     open: Option<Box<dyn BufRead + Send>>,
     /// A line that has begun.
     begun: Vec<u8>,
@@ -83,17 +83,18 @@ pub(super) struct Source<'a> {
 
 impl<'a> Source<'a> {
     /// Of these files, and no more of each than so many bytes.
-    pub(super) fn new(files: &'a [(&'a Path, u64)]) -> Self {
+    pub(super) fn new(files: &'a [(&'a Input, u64)]) -> Self {
         Self { files: files.iter(), open: None, begun: vec![], opened: 0, blocks: 0, read: Arc::default() }
     }
 
     /// The next block. A block with an error is the last of its file.
     pub(super) fn next(&mut self) -> Option<Block> {
         if self.open.is_none() {
-            let (path, bytes) = self.files.next()?;
+            let (input, bytes) = self.files.next()?;
             self.opened += 1;
-            let counted = |file: File| Counted { file: file.take(*bytes), read: Arc::clone(&self.read) };
-            match File::open(path).and_then(|file| unzipped(counted(file))) {
+            let read = Arc::clone(&self.read);
+            let counted = |file: Box<dyn Read + Send>| Counted { file: file.take(*bytes), read };
+            match input.open().and_then(|file| unzipped(counted(file))) {
                 Ok(file) => self.open = Some(file),
                 Err(error) => return Some(self.block(Vec::new(), Some(BlockError::Read(error)))),
             }
@@ -141,7 +142,7 @@ impl<'a> Source<'a> {
 
 /// A file that says how much of it has been read.
 struct Counted {
-    file: Take<File>,
+    file: Take<Box<dyn Read + Send>>,
     read: Arc<AtomicU64>,
 }
 

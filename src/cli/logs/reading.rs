@@ -20,7 +20,7 @@ const THREADS_MAX: usize = 8;
 pub(in crate::cli) fn read(logs: &[&Log], sink: &mut dyn Sink) -> Result<(), LogError> {
     let segments: Vec<_> =
         logs.iter().flat_map(|log| log.segments.iter().map(|segment| (*log, segment))).collect();
-    let files: Vec<_> = segments.iter().map(|(_, segment)| (&*segment.path, segment.bytes)).collect();
+    let files: Vec<_> = segments.iter().map(|(_, segment)| (&segment.input, segment.bytes)).collect();
     let ordered = OrderedSink { sink, turn: 0, file: None, line: 0, end: None };
     let (source, ordered) = (Mutex::new(Source::new(&files)), Mutex::new(ordered));
     let workers = OrderedWorkers { segments: &segments, source, ordered, turned: Condvar::new() };
@@ -103,7 +103,7 @@ impl OrderedSink<'_> {
         lines: &[LogLine<'_>],
         error: Option<BlockError>,
     ) -> Option<Result<(), LogError>> {
-        let (file, path) = (log.number, &*segment.path);
+        let (file, path) = (log.number, segment.path());
         let lines_before = segment.lines_before.load(Ordering::Relaxed);
         let mut torn = false;
         for line in lines {

@@ -1,12 +1,10 @@
 //! Logs that were rotated: `client-a.jsonl.2.gz`, `client-a.jsonl.1` and `client-a.jsonl` are one log.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicU32;
 
+use super::input::{EXTENSION, Input};
 use super::{First, Log, LogSegment};
-
-/// How the name of a log ends; what follows it a rotation has added.
-const EXTENSION: &str = ".jsonl";
 
 /// A log's folder and its name, without what a rotation has added.
 fn name(path: &Path) -> Option<(&Path, &str)> {
@@ -22,19 +20,21 @@ pub(super) fn is_segment(a: &Path, b: &Path) -> bool {
 
 /// Makes logs of files. A file continues an earlier one if it has the same name but for the rotation. One that
 /// begins at the same time as another is not a segment but a copy.
-pub(super) fn join(files: Vec<(PathBuf, First)>) -> Vec<Log> {
+pub(super) fn join(files: Vec<(Input, First)>) -> Vec<Log> {
     let mut in_time: Vec<_> = files.into_iter().zip(0..).collect();
     in_time.sort_by_key(|((_, first), number)| (first.at, *number));
     // Each with the time at which its newest segment begins.
     let mut logs: Vec<(Log, i64)> = Vec::new();
-    for ((path, first), number) in in_time {
+    for ((input, first), number) in in_time {
         let goes_on = |(log, newest): &&mut (Log, i64)| {
-            log.component == first.component && *newest < first.at && is_segment(&log.segments[0].path, &path)
+            log.component == first.component
+                && *newest < first.at
+                && is_segment(log.segments[0].path(), &input.path)
         };
         let before = logs.iter_mut().filter(goes_on).max_by_key(|(_, newest)| *newest);
         let is_first = before.is_none();
         let lines_before = AtomicU32::new(if is_first { 0 } else { u32::MAX });
-        let segment = LogSegment { path, bytes: 0, lines_before };
+        let segment = LogSegment { input, bytes: 0, lines_before };
         match before {
             Some((log, newest)) => {
                 log.segments.push(segment);
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn pieces_are_one_log_in_the_order_of_their_beginnings() {
-        let file = |path: &str, at| (PathBuf::from(path), First { component: Component::Client, at });
+        let file = |path: &str, at| (Input::file(path), First { component: Component::Client, at });
         let logs = join(vec![
             file("l/client-a.jsonl", 30),
             file("l/client-a.jsonl.1", 20),
@@ -71,7 +71,7 @@ mod tests {
         ]);
         let paths: Vec<Vec<_>> = logs
             .iter()
-            .map(|log| log.segments.iter().map(|segment| segment.path.to_str().unwrap()).collect())
+            .map(|log| log.segments.iter().map(|segment| segment.path().to_str().unwrap()).collect())
             .collect();
         assert_eq!(
             paths,

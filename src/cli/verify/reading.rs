@@ -10,13 +10,22 @@ use crate::trace::verify::Checker;
 
 const MEGABYTE: u64 = 1_000_000;
 
-/// Reads all of them. Answers also with the lines that are cut off.
-pub(super) fn check(logs: &[Log]) -> Result<(Report, BTreeSet<LineRef>), LogError> {
+/// What comes of reading logs.
+pub(super) struct Read {
+    pub(super) report: Report,
+    /// The lines that are cut off.
+    pub(super) torn: BTreeSet<LineRef>,
+    /// How many records each log has.
+    pub(super) records: Vec<u64>,
+}
+
+/// Reads all of them.
+pub(super) fn check(logs: &[Log]) -> Result<Read, LogError> {
     let mut mixed = BTreeSet::new();
     loop {
         let pass = read(logs, mixed)?;
         if pass.late.is_empty() {
-            return Ok((pass.checker.finish(), pass.torn));
+            return Ok(Read { report: pass.checker.finish(), torn: pass.torn, records: pass.records });
         }
         mixed = &pass.mixed | &pass.late;
     }
@@ -25,7 +34,7 @@ pub(super) fn check(logs: &[Log]) -> Result<(Report, BTreeSet<LineRef>), LogErro
 /// Reads all of them. A file may hold the records of several processes, and of the service among them: if so it
 /// is read for each.
 fn read(logs: &[Log], mixed: BTreeSet<u32>) -> Result<Pass, LogError> {
-    let mut pass = Pass::new(mixed, logs.iter().map(Log::bytes).sum());
+    let mut pass = Pass::new(mixed, logs);
     for of_service in [true, false] {
         let wanted =
             |log: &&Log| pass.mixed.contains(&log.number) || (log.component == Component::Server) == of_service;
@@ -45,6 +54,7 @@ fn read(logs: &[Log], mixed: BTreeSet<u32>) -> Result<Pass, LogError> {
 struct Pass {
     checker: Checker,
     torn: BTreeSet<LineRef>,
+    records: Vec<u64>,
     of_service: bool,
     /// Files with the records of the service and of others.
     mixed: BTreeSet<u32>,
@@ -58,10 +68,12 @@ struct Pass {
 }
 
 impl Pass {
-    fn new(mixed: BTreeSet<u32>, bytes: u64) -> Self {
+    fn new(mixed: BTreeSet<u32>, logs: &[Log]) -> Self {
+        let bytes: u64 = logs.iter().map(Log::bytes).sum();
         Self {
             checker: Checker::new(),
             torn: BTreeSet::new(),
+            records: vec![0; logs.len()],
             of_service: true,
             mixed,
             late: BTreeSet::new(),
@@ -77,6 +89,7 @@ impl Sink for Pass {
     fn record(&mut self, line: LineRef, record: &LogRecord<'_>) -> bool {
         let of_service = record.component == Component::Server;
         if of_service == self.of_service {
+            self.records[line.file as usize] += 1;
             let fits = self.checker.take(line, record).is_ok();
             self.interleaved = (!fits).then_some(line);
             return fits;

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::processes::{Process, join_processes};
 use super::{Arrow, Chart, ChartEvent, Lane, Moment, Point, Role, shades};
 use crate::trace::model::{Act, Model, Step};
 use crate::trace::record::{LineRef, LogRecord, LoggedKind, Who, digest};
@@ -12,14 +13,19 @@ use crate::trace::verify::InputError;
 pub struct Builder {
     model: Model,
     chart: Chart,
-    lanes: HashMap<u32, LaneState>,
-    /// The last point of each lifeline.
-    newest: HashMap<usize, usize>,
+    /// One for each lifeline, in the order in which they were met.
+    processes: Vec<Process>,
+    /// The newest process of each file and run; of the service there is one for each file.
+    running: HashMap<(u32, Option<u64>), usize>,
+    /// The run of the present record: a number that stands for its id, 0 where it has none.
+    run: u64,
+    /// When the present record was made.
+    now: i64,
     /// The file on whose lifeline the service's side of each epoch is. Others may go on with it, or be copies: of
     /// them only what is new is drawn.
     told_by: HashMap<usize, u32>,
     /// Each start and stop of the service: epoch, when by the machine's clock, whether it is a start.
-    processes: HashSet<(usize, i64, bool)>,
+    turns: HashSet<(usize, i64, bool)>,
     events: HashMap<(usize, u64), EventPoints>,
     by_message: HashMap<(usize, Who, u64), u64>,
     /// The Joined and the Left of each participant.
@@ -38,20 +44,6 @@ struct EventPoints {
     who: Who,
 }
 
-/// What is known of a log while it is read.
-#[derive(Debug)]
-struct LaneState {
-    lane: usize,
-    /// The last point.
-    last: Option<usize>,
-    /// Points of a process that does not know its epoch yet.
-    waiting: Vec<usize>,
-    /// A request to join that has not been answered.
-    join: Option<usize>,
-    stopped: bool,
-    epoch: usize,
-}
-
 impl Builder {
     /// A builder that has read nothing.
     pub fn new() -> Self {
@@ -66,6 +58,7 @@ impl Builder {
         if let Some(lost) = record.lost() {
             self.chart.lost = self.chart.lost.saturating_add(lost);
         }
+        self.now = record.at;
         if record.component == crate::trace::record::Component::Server {
             if self.others_began {
                 return Err(InputError::OutOfOrder);
@@ -75,6 +68,7 @@ impl Builder {
             return Ok(());
         }
         self.others_began = true;
+        self.run = record.run.as_deref().map_or(0, digest);
         let step = self.model.client(line, record);
         self.other(&step, record);
         self.model.settle(&step);
@@ -83,52 +77,38 @@ impl Builder {
 
     /// The chart of all that was read.
     pub fn finish(mut self) -> Chart {
-        let crashed: Vec<_> =
-            self.lanes.values().filter(|lane| !lane.stopped).filter_map(|lane| lane.last).collect();
         let expired: HashSet<usize> =
             self.chart.events.iter().filter(|event| event.expired).map(|event| event.author).collect();
-        for last in crashed {
-            let Point { lane, moment, .. } = self.chart.points[last];
-            let service = self.chart.lanes[lane].service;
-            let words = "its log ends here";
-            if service || expired.contains(&lane) {
-                self.chart.points.push(Point {
-                    lane,
-                    moment,
-                    role: Role::Crash,
-                    words: words.into(),
-                    event: None,
-                });
-            }
-        }
         self.without_log();
+        join_processes(&mut self.chart, &self.processes, &expired);
         self.chart.mark_crossings();
         self.chart
     }
 
-    fn lane(&mut self, file: u32, service: bool) -> &mut LaneState {
-        let chart = &mut self.chart;
-        self.lanes.entry(file).or_insert_with(|| {
+    fn key(&self, file: u32, service: bool) -> (u32, Option<u64>) {
+        (file, (!service).then_some(self.run))
+    }
+
+    /// The process that the records of a file, and of the present run in it, are of.
+    fn process(&mut self, file: u32, service: bool) -> &mut Process {
+        let key = self.key(file, service);
+        let (chart, processes) = (&mut self.chart, &mut self.processes);
+        let place = *self.running.entry(key).or_insert_with(|| {
             let name = if service { "service".into() } else { String::new() };
             chart.lanes.push(Lane { name, service, has_log: true });
-            LaneState {
-                lane: chart.lanes.len() - 1,
-                last: None,
-                waiting: vec![],
-                join: None,
-                stopped: false,
-                epoch: 0,
-            }
-        })
+            processes.push(Process::new(chart.lanes.len() - 1, file));
+            processes.len() - 1
+        });
+        &mut processes[place]
     }
 
     fn put(&mut self, file: u32, service: bool, moment: Moment, role: Role, words: String) -> usize {
-        let point = self.chart.points.len();
-        let lane = self.lane(file, service);
-        (lane.last, lane.stopped) = (Some(point), role == Role::Stop);
-        let lane = lane.lane;
-        self.newest.insert(lane, point);
-        self.chart.points.push(Point { lane, moment, role, words, event: None });
+        let (point, at) = (self.chart.points.len(), self.now);
+        let process = self.process(file, service);
+        process.first.get_or_insert(point);
+        (process.last, process.stopped) = (Some(point), role == Role::Stop);
+        let lane = process.lane;
+        self.chart.points.push(Point { lane, moment, at, role, words, event: None });
         point
     }
 
@@ -140,17 +120,18 @@ impl Builder {
     fn service(&mut self, line: LineRef, record: &LogRecord<'_>) {
         let Some(epoch) = record.epoch.as_deref().map(|epoch| self.model.journal(epoch)) else { return };
         let file = *self.told_by.entry(epoch).or_insert(line.file);
-        let time = record.logical_time.or_else(|| self.last_time(file)).unwrap_or(0);
+        let time = record.logical_time.or_else(|| self.last_time(file, true)).unwrap_or(0);
         match &*record.event {
-            "server_started" if self.processes.insert((epoch, record.at, true)) => {
-                if let Some(LaneState { last: Some(last), stopped: false, .. }) = self.lanes.get(&file) {
-                    let moment = self.chart.points[*last].moment;
-                    self.put(file, true, moment, Role::Crash, "the service was killed".into());
+            "server_started" if self.turns.insert((epoch, record.at, true)) => {
+                if let Process { last: Some(last), stopped: false, .. } = *self.process(file, true) {
+                    let Point { moment, at, .. } = self.chart.points[last];
+                    let crash = self.put(file, true, moment, Role::Crash, "the service was killed".into());
+                    self.chart.points[crash].at = at;
                 }
                 shades::end_all(&mut self.chart.shades, (epoch, time));
                 self.put(file, true, (epoch, time), Role::Start, "the service starts".into());
             }
-            "server_stopped" if self.processes.insert((epoch, record.at, false)) => {
+            "server_stopped" if self.turns.insert((epoch, record.at, false)) => {
                 shades::end_all(&mut self.chart.shades, (epoch, time));
                 self.put(file, true, (epoch, time), Role::Stop, "the service stops".into());
             }
@@ -160,8 +141,9 @@ impl Builder {
         }
     }
 
-    fn last_time(&self, file: u32) -> Option<u64> {
-        Some(self.chart.points[self.lanes.get(&file)?.last?].moment.1)
+    fn last_time(&self, file: u32, service: bool) -> Option<u64> {
+        let process = &self.processes[*self.running.get(&self.key(file, service))?];
+        Some(self.chart.points[process.last?].moment.1)
     }
 
     fn broadcast(&mut self, epoch: usize, file: u32, record: &LogRecord<'_>) {
@@ -216,40 +198,32 @@ impl Builder {
         let file = step.line.file;
         let epoch = step.session.map(|session| self.model.sessions[session].journal);
         let who = step.session.and_then(|session| self.model.sessions[session].who);
-        let state = self.lane(file, false);
+        let Some((role, words)) = describe(step, record) else { return };
+        if role == Role::Start && self.process(file, false).last.is_some() {
+            // A record of version 1 does not say of which run it is.
+            self.running.remove(&self.key(file, false));
+        }
+        let process = self.process(file, false);
         let fresh = step.session.is_none();
-        let epoch = epoch.unwrap_or(state.epoch);
-        state.epoch = epoch;
-        let lane = state.lane;
+        let epoch = epoch.unwrap_or(process.epoch);
+        process.epoch = epoch;
+        let lane = process.lane;
         if !matches!(step.act, Act::Delivered { .. }) && self.chart.lanes[lane].name.is_empty() {
             self.chart.lanes[lane].name = LogRecord::text(&record.display_name).into();
         }
-        let time = step.local.or_else(|| self.last_time(file)).unwrap_or(0);
-        let Some((role, words)) = describe(step, record) else { return };
-        if role == Role::Start && self.lanes.get(&file).is_some_and(|lane| lane.last.is_some() && !lane.stopped) {
-            let last = self.last_time(file).unwrap_or(0);
-            self.put(file, false, (epoch, last), Role::Crash, "the process was killed".into());
-        }
-        if role == Role::Start && self.lanes.get(&file).is_some_and(|lane| lane.last.is_some()) {
-            // Another process is another lifeline, though it goes on in the same file.
-            self.lanes.remove(&file);
-            let lane = self.lane(file, false);
-            lane.epoch = epoch;
-            let lane = lane.lane;
-            self.chart.lanes[lane].name = LogRecord::text(&record.display_name).into();
-        }
+        let time = step.local.or_else(|| self.last_time(file, false)).unwrap_or(0);
         let point = self.put(file, false, (epoch, time), role, words);
         if fresh {
-            self.lane(file, false).waiting.push(point);
+            self.process(file, false).waiting.push(point);
         } else {
-            for waiting in std::mem::take(&mut self.lane(file, false).waiting) {
+            for waiting in std::mem::take(&mut self.process(file, false).waiting) {
                 self.chart.points[waiting].moment.0 = epoch;
             }
         }
         if let Some(who) = who {
             self.connect(step, point, (epoch, who));
         } else if matches!(step.act, Act::JoinSent { .. }) {
-            self.lane(file, false).join = Some(point);
+            self.process(file, false).join = Some(point);
         } else if let Act::Delivered { sequence, .. } = step.act
             && let Some(event) = self.events.get(&(epoch, sequence))
         {
@@ -263,11 +237,11 @@ impl Builder {
         let find = |this: &Self, sequence: u64| this.events.get(&(epoch, sequence)).copied();
         match step.act {
             Act::JoinSent { .. } => {
-                self.lane(file, false).join = Some(point);
-                self.continue_from(point, (epoch, who));
+                self.process(file, false).join = Some(point);
+                self.continue_from(file, (epoch, who));
             }
             Act::Connected { resumed, head, .. } => {
-                let join = self.lane(file, false).join.take();
+                let join = self.process(file, false).join.take();
                 let [joined, _] = self.members.get(&(epoch, who)).copied().unwrap_or_default();
                 if let (false, Some(join), Some(EventPoints { receive: Some(receive), event, .. })) =
                     (resumed, join, joined)
@@ -298,12 +272,10 @@ impl Builder {
     }
 
     /// A process continues the session of an earlier process.
-    fn continue_from(&mut self, join: usize, member: (usize, Who)) {
+    fn continue_from(&mut self, file: u32, member: (usize, Who)) {
         let before = self.own.get(&member).and_then(|(_, lane)| *lane);
-        let Some(before) = before.filter(|lane| *lane != self.chart.points[join].lane) else { return };
-        if let Some(last) = self.newest.get(&before) {
-            self.chart.continuations.push(Arrow { from: *last, to: join });
-        }
+        let process = self.process(file, false);
+        process.continues = process.continues.or(before.filter(|lane| *lane != process.lane));
     }
 
     fn send(&mut self, point: usize, event: Option<EventPoints>) {
@@ -318,7 +290,7 @@ impl Builder {
 
     /// The events of a participant belong to its lifeline.
     fn own_events(&mut self, file: u32, epoch: usize, who: Who) {
-        let lane = self.lane(file, false).lane;
+        let lane = self.process(file, false).lane;
         let Some((events, own)) = self.own.get_mut(&(epoch, who)) else { return };
         if own.replace(lane) != Some(lane) {
             events.iter().for_each(|event| self.chart.events[*event].author = lane);
@@ -343,8 +315,8 @@ impl Builder {
             let Some(receive) = points.receive else { continue };
             let moment = (event.moment.0, event.sent);
             let words = format!("{} sent this, by the service's log", event.name);
-            let point = self.chart.points.len();
-            self.chart.points.push(Point { lane, moment, role: Role::Send, words, event: Some(points.event) });
+            let (point, at) = (self.chart.points.len(), self.chart.points[receive].at);
+            self.chart.points.push(Point { lane, moment, at, role: Role::Send, words, event: Some(points.event) });
             self.arrow(point, receive);
         }
     }

@@ -3,10 +3,10 @@
 use super::Role;
 use crate::terminal::escaped;
 
-/// Half the width of the box that an event's time is in.
+/// Half the width of the box that an event's time is in. It does not reach the next lifeline.
 pub(super) fn half_box(time: u64) -> f64 {
     let digits = time.checked_ilog10().unwrap_or(0) + 1;
-    (f64::from(digits) * 3.6).max(12.0) + 3.0
+    (f64::from(digits) * 3.6).clamp(12.0, 33.0) + 3.0
 }
 
 /// What the key of a picture explains.
@@ -48,23 +48,6 @@ pub(super) fn shape(role: Role, time: u64, x: f64, y: f64) -> String {
         Role::Break => format!(r#"<path class="bad" d="M{:.1} {y:.1}l4 -4l4 8l4 -4"/>"#, x - 6.0),
         Role::Crash => format!(r#"<path class="bad" d="M{:.1} {:.1}l12 12m0 -12l-12 12"/>"#, x - 6.0, y - 6.0),
     }
-}
-
-/// As much of a text as fits into a room of so many letters. Those of many scripts, and emoji, are twice as wide.
-pub(super) fn short(text: &str, room: usize) -> String {
-    let mut used = 0;
-    let width = |c: char| if u32::from(c) < 0x1100 { 1 } else { 2 };
-    let fits = |c: &char| {
-        used += width(*c);
-        used <= room
-    };
-    let shown: String = text.chars().take_while(fits).collect();
-    if shown.len() < text.len() { format!("{}…", xml(&shown)) } else { xml(&shown) }
-}
-
-/// How much room a text takes, in letters.
-pub(super) fn width(text: &str) -> usize {
-    text.chars().map(|c| if u32::from(c) < 0x1100 { 1 } else { 2 }).sum()
 }
 
 /// Text as XML takes it, with what would reorder or hide it made visible.

@@ -1,8 +1,10 @@
-//! A log for [ShiViz](https://bestchai.bitbucket.io/shiviz/): a line with the regular expression by which it
-//! is read, a line with the delimiter of executions (none: there is one), then `host {clock} event`.
+//! A log for [ShiViz](https://bestchai.bitbucket.io/shiviz/) and [TSViz](https://bestchai.bitbucket.io/tsviz/): a line with
+//! the regular expression by which it is read, a line with the delimiter of executions (none: there is one), then
+//! `host {clock} timestamp event`.
 //!
-//! The vector clocks are derived from the chart: an event knows what came before it in its process, and, where
-//! it receives something, what the sender knew. A process that goes on for another knows what that one had kept.
+//! The vector clocks are derived from the chart: an event knows what came before it in its process, and, where it receives
+//! something, what the sender knew. A process that continues another knows what that one had kept. TSViz places events by
+//! the timestamp, which is that of the log record, by the clock of its machine.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
@@ -12,8 +14,28 @@ use serde_json::Value;
 use super::Chart;
 use crate::terminal::acts_on_terminal;
 
-/// How ShiViz is to read the lines.
-pub const REGEX: &str = r"(?<host>\S+) (?<clock>\{.*?\}) (?<event>.*)";
+/// How the lines are to be read. ShiViz shows groups that it does not know as fields.
+pub const REGEX: &str = r"(?<host>\S+) (?<clock>\{.*?\}) (?<timestamp>\d+) (?<event>.*)";
+
+/// The properties that every plain object of JavaScript has. Both tools keep what they know of a process in such an object,
+/// under the process's name, and a process with one of these names makes them fail.
+const OBJECT_PROPERTIES: [&str; 12] = [
+    "__defineGetter__",
+    "__defineSetter__",
+    "__lookupGetter__",
+    "__lookupSetter__",
+    "__proto__",
+    "constructor",
+    "hasOwnProperty",
+    "isPrototypeOf",
+    "propertyIsEnumerable",
+    "toLocaleString",
+    "toString",
+    "valueOf",
+];
+
+/// The latest time that has 19 digits in nanoseconds, in microseconds: in the year 2286.
+const TIMESTAMP_MAX: u64 = 9_999_999_999_999_999;
 
 /// The most entries that the vector clocks of a log may have together. They grow with the square of the number of
 /// processes, and ShiViz draws far fewer.
@@ -47,9 +69,16 @@ pub fn text(chart: &Chart) -> Option<String> {
         let words: String =
             point.words.chars().map(|c| if acts_on_terminal(c) { '\u{fffd}' } else { c }).collect();
         // A String takes whatever is written to it.
-        let _ = writeln!(log, "{} {} [{}] {words}", hosts[point.lane], Value::Object(shown), point.moment.1);
+        let (host, clock, at) = (&hosts[point.lane], Value::Object(shown), timestamp(point.at));
+        let _ = writeln!(log, "{host} {clock} {at} [{}] {words}", point.moment.1);
     }
     Some(log)
+}
+
+/// Microseconds since 1970 as TSViz takes a time: nanoseconds, all with the same number of digits, since it compares them as
+/// texts.
+fn timestamp(at: i64) -> String {
+    format!("{:019}", u64::try_from(at).unwrap_or(0).min(TIMESTAMP_MAX) * 1_000)
 }
 
 /// A name for each lifeline, without spaces and braces, and no name twice.
@@ -60,7 +89,13 @@ fn hosts(chart: &Chart) -> Vec<String> {
     let mut counts: HashMap<String, usize> = HashMap::new();
     for lane in &chart.lanes {
         let name: String = lane.name.chars().map(plain).collect();
-        let name = if name.is_empty() { "unnamed".into() } else { name };
+        let name = if name.is_empty() {
+            "unnamed".into()
+        } else if OBJECT_PROPERTIES.contains(&&*name) {
+            format!("@{name}")
+        } else {
+            name
+        };
         let count = counts.entry(name.clone()).or_insert(0);
         let free = loop {
             *count += 1;
@@ -110,4 +145,40 @@ fn order(chart: &Chart, senders: &[Vec<usize>]) -> Vec<usize> {
     let placed: HashSet<usize> = order.iter().copied().collect();
     order.extend((0..chart.points.len()).filter(|index| !placed.contains(index)));
     order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::diagram::Lane;
+
+    #[test]
+    fn no_name_is_that_of_a_property_of_every_object_and_none_is_there_twice() {
+        let lane = |name: &&str| Lane { name: (*name).into(), service: false, has_log: true };
+        let names =
+            ["constructor", "@constructor", "__proto__", "alice", "alice", "alice-2", "a b", "a_b", "", "{}"];
+        let chart = Chart { lanes: names.iter().map(lane).collect(), ..Chart::default() };
+        assert_eq!(
+            hosts(&chart),
+            [
+                "@constructor",
+                "@constructor-2",
+                "@__proto__",
+                "alice",
+                "alice-2",
+                "alice-2-2",
+                "a_b",
+                "a_b-2",
+                "unnamed",
+                "__"
+            ]
+        );
+    }
+
+    #[test]
+    fn times_have_the_same_number_of_digits() {
+        assert_eq!(timestamp(1_795_703_523_308_549), "1795703523308549000");
+        assert_eq!(timestamp(5), "0000000000000005000");
+        assert_eq!(timestamp(-5), "0000000000000000000");
+    }
 }

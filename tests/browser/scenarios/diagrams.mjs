@@ -68,20 +68,51 @@ function illegible() {
   return { found, texts: texts.length };
 }
 
-/** Opens a picture in both colour schemes, and fails on what cannot be read. */
-async function isLegible(world, picture) {
-  const file = join(mkdtempSync(join(tmpdir(), "chitchat-diagram-")), "diagram.svg");
-  writeFileSync(file, picture);
+/** A font with narrow letters, one with wide ones, and one whose letters all have one width. `tests/tools system` installs them. */
+const FONTS = ["Liberation Sans", "DejaVu Sans", "DejaVu Sans Mono"];
+
+/** Runs in the page: whether a font is installed. A text in another one has the width that the fallback gives it. */
+function isInstalled(font) {
+  const canvas = document.createElementNS("http://www.w3.org/1999/xhtml", "canvas").getContext("2d");
+  const width = (fallback) => {
+    canvas.font = `20px "${font}", ${fallback}`;
+    return canvas.measureText("mmmiiiWWW").width;
+  };
+  return width("serif") === width("monospace");
+}
+
+/** Opens a picture in both colour schemes and in several fonts, and fails on what cannot be read. */
+async function isLegible(world, picture, textsMin = 50) {
+  const folder = mkdtempSync(join(tmpdir(), "chitchat-diagram-"));
   const papers = new Set();
-  for (const colorScheme of ["light", "dark"]) {
+  for (const [font, colorScheme] of FONTS.map((font, index) => [font, index === 0 ? "dark" : "light"])) {
+    const file = join(folder, `${font}.svg`);
+    writeFileSync(file, picture.replace(/font-family:[^}]*/, `font-family:'${font}'`));
     const page = await (await world.profile({ colorScheme })).newPage();
     await page.goto(pathToFileURL(file).href);
+    assert.ok(await page.evaluate(isInstalled, font), `${font} is installed`);
     const { found, texts } = await page.evaluate(illegible);
-    assert.deepEqual(found, [], colorScheme);
-    assert.ok(texts > 50, "there is something to read");
+    assert.deepEqual(found, [], `${font}, ${colorScheme}, ${file}`);
+    assert.ok(texts >= textsMin, "there is something to read");
     papers.add(await page.evaluate(() => getComputedStyle(document.querySelector(".paper")).fill));
   }
   assert.equal(papers.size, 2, "light and dark");
+}
+
+/** The events of a log for ShiViz and TSViz, read as both do: by the expression in its first line, into plain objects. */
+function readForTools(log) {
+  const [expression, delimiter] = log.split("\n", 2);
+  assert.equal(delimiter, "", "one execution");
+  const events = {};
+  const lines = log.trimEnd().split("\n").slice(2);
+  const matches = [...lines.join("\n").matchAll(new RegExp(`^${expression}$`, "gm"))];
+  assert.equal(matches.length, lines.length, "every line is an event");
+  for (const { groups } of matches) {
+    // Both ask a plain object whether they know the process already.
+    if (events[groups.host] === undefined) events[groups.host] = [];
+    events[groups.host].push({ clock: JSON.parse(groups.clock), timestamp: groups.timestamp, event: groups.event });
+  }
+  return events;
 }
 
 /** A page that has Mermaid, set up as code hosts do. */
@@ -118,6 +149,49 @@ export default {
       const texts = await (await mermaid(world)).render(diagram(run, "--format", "mermaid"));
       assert.equal(texts.filter((text) => text === "lena").length, people === 12 ? 2 : 0, "above and below");
       assert.equal(texts.filter((text) => /^⇄ \[\d+\] and \[\d+\] crossed$/.test(text)).length, rounds);
+    }
+  },
+
+  "wide letters stay in their places, in every font": async (world) => {
+    const said = ["W", "﷽", "𒐫", "語", "i", "👩‍👩‍👧", "e\u0301\u0302\u0303", "ௌ", "⸻", "क्ष्म्य"].map((letter) =>
+      [...letter.repeat(128)].slice(0, 128).join(""),
+    );
+    const run = folder();
+    const server = await world.server({ logs: run });
+    const names = ["W".repeat(24), "日本語の名前をここに書く"];
+    const people = names.map((name) => world.plain(name, server.url, { logs: run }));
+    for (const person of people) await person.shows(/joined/);
+    await until("both are there", () => people[0].lines.length === 2);
+    for (const [index, text] of said.entries()) {
+      people[index % 2].say(text);
+      await until(`message ${index} is shown`, () => people.every(({ lines }) => lines.some((line) => line.includes(text))));
+    }
+    for (const person of people) {
+      person.say("/quit");
+      await person.exited;
+    }
+    await isLegible(world, diagram(run), 40);
+  },
+
+  "ShiViz and TSViz can read the log, whatever people are called": async (world) => {
+    const run = folder();
+    const server = await world.server({ logs: run });
+    for (const name of ["constructor", "__proto__", "hasOwnProperty", "{a} b"]) {
+      const person = world.plain(name, server.url, { logs: run });
+      await person.shows(/joined/);
+      person.say("/quit");
+      await person.exited;
+    }
+    const events = readForTools(diagram(run, "--format", "shiviz"));
+    assert.deepEqual(Object.keys(events).sort(), ["@__proto__", "@constructor", "@hasOwnProperty", "_a__b", "service"]);
+    for (const events of [readForTools(diagram(run, "--format", "shiviz")), readForTools(diagram(EXAMPLE, "--format", "shiviz"))]) {
+      for (const [host, own] of Object.entries(events)) {
+        own.forEach(({ clock, timestamp, event }, index) => {
+          assert.equal(clock[host], index + 1, `${host}: ${event}`);
+          for (const [other, time] of Object.entries(clock)) assert.ok(time <= events[other].length, `${host} knows ${other}`);
+          assert.match(timestamp, /^\d{19}$/, "texts of one length are compared as numbers are");
+        });
+      }
     }
   },
 

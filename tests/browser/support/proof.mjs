@@ -34,7 +34,7 @@ export function prove(pages, processes) {
   if (pages.length === 0) return;
   const verify = (...how) => spawnSync(process.env.CHITCHAT_BIN, ["verify", ...how, ...logs], { encoding: "utf8" });
   const { status, stdout, stderr } = verify("--json");
-  if (status !== 0) assert.fail(`chitchat verify exits with ${status} over ${logs.join(" ")}\n${verify().stdout}${stderr}`);
+  if (status !== 0) assert.fail(`chitchat verify exits with ${status} over ${logs.join(" ")}\n${verify("--all").stdout}${stderr}`);
   // A proof over nothing would be none.
   if (!pages.some((file) => readFileSync(file, "utf8").includes('"event_delivered"'))) return;
   for (const { rule, records } of JSON.parse(stdout).rules) {

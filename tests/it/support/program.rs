@@ -269,7 +269,7 @@ pub fn check_logs(folder: &Path) {
     let logs: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     // Also the segments of one that was rotated.
     let logs = logs.iter().filter(|path| path.to_str().is_some_and(|path| path.contains(".jsonl")));
-    let mut arguments = vec!["verify"];
+    let mut arguments = vec!["verify", "--all"];
     arguments.extend(logs.map(|path| path.to_str().unwrap()));
     let ended = Program::run(&arguments, &[]);
     if ended.code != Some(0) {

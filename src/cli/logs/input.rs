@@ -1,0 +1,137 @@
+//! Where the bytes of a log are: in a file, or in standard input or a pipe, which are copied since a log is read more than
+//! once.
+
+use std::collections::HashSet;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::LogError;
+use crate::terminal::notice;
+
+/// How the name of a log ends; what follows it a rotation has added.
+pub(super) const EXTENSION: &str = ".jsonl";
+/// What stands for standard input.
+const STANDARD_INPUT: &str = "-";
+
+/// A log that was given.
+#[derive(Clone, Debug)]
+pub(super) struct Input {
+    /// What people call it.
+    pub(super) path: PathBuf,
+    /// What a pipe held, in a file without a name that is gone when the program ends.
+    copy: Option<Arc<File>>,
+    /// Whether it was found in a folder, and not named itself.
+    pub(super) is_found: bool,
+}
+
+impl Input {
+    pub(super) fn file(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), copy: None, is_found: false }
+    }
+
+    fn copy_of(path: PathBuf, mut pipe: impl Read) -> Result<Self, LogError> {
+        let copied = tempfile::tempfile().and_then(|mut file| io::copy(&mut pipe, &mut file).map(|_| file));
+        match copied {
+            Ok(file) => Ok(Self { path, copy: Some(Arc::new(file)), is_found: false }),
+            Err(source) => Err(LogError::Read { path, source }),
+        }
+    }
+
+    /// Its bytes, from the beginning.
+    pub(super) fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(match &self.copy {
+            Some(copy) => Box::new(FromStart { file: Arc::clone(copy), at: 0 }),
+            None => Box::new(File::open(&self.path)?),
+        })
+    }
+
+    /// How many bytes there are now.
+    pub(super) fn bytes(&self) -> Result<u64, LogError> {
+        let metadata = self.copy.as_ref().map_or_else(|| fs::metadata(&self.path), |copy| copy.metadata());
+        metadata.map(|file| file.len()).map_err(|source| LogError::Read { path: self.path.clone(), source })
+    }
+}
+
+/// Reads a file that others read at the same time.
+struct FromStart {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for FromStart {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+/// The logs that paths name, each once: against itself a log would always agree. Says so where one is given twice.
+pub(super) fn inputs(paths: Vec<PathBuf>) -> Result<Vec<Input>, LogError> {
+    let (mut inputs, mut known) = (Vec::new(), HashSet::new());
+    let mut add = |input: Input, file: &Metadata| {
+        if known.insert((file.dev(), file.ino())) {
+            inputs.push(input);
+        } else {
+            notice(&format!("chitchat: {} is given twice, and read once", input.path.display()));
+        }
+    };
+    let mut has_standard_input = false;
+    for path in paths {
+        if path.as_os_str() == STANDARD_INPUT {
+            if !std::mem::replace(&mut has_standard_input, true) {
+                let input = Input::copy_of("standard input".into(), io::stdin().lock())?;
+                if let Some(copy) = &input.copy {
+                    let metadata = copy.metadata();
+                    let fault = |source| LogError::Read { path: input.path.clone(), source };
+                    add(input.clone(), &metadata.map_err(fault)?);
+                }
+            }
+            continue;
+        }
+        let file = metadata(&path)?;
+        if file.is_dir() {
+            for (path, file) in logs_in(&path)? {
+                add(Input { is_found: true, ..Input::file(path) }, &file);
+            }
+        } else if file.is_file() {
+            add(Input::file(path), &file);
+        } else if file.file_type().is_fifo() {
+            let pipe = File::open(&path).map_err(|source| LogError::Read { path: path.clone(), source })?;
+            add(Input::copy_of(path, pipe)?, &file);
+        } else {
+            return Err(LogError::NoFile { path });
+        }
+    }
+    Ok(inputs)
+}
+
+fn metadata(path: &Path) -> Result<Metadata, LogError> {
+    fs::metadata(path).map_err(|source| LogError::Read { path: path.to_owned(), source })
+}
+
+/// The logs in a folder, by their names, and not those in folders in it.
+fn logs_in(folder: &Path) -> Result<Vec<(PathBuf, Metadata)>, LogError> {
+    let fault = |source| LogError::Read { path: folder.to_owned(), source };
+    let mut logs = Vec::new();
+    for entry in fs::read_dir(folder).map_err(fault)? {
+        let entry = entry.map_err(fault)?;
+        let name = entry.file_name();
+        let is_named = name.to_str().is_some_and(|name| name.contains(EXTENSION) && !name.starts_with('.'));
+        if !is_named {
+            continue;
+        }
+        let file = metadata(&entry.path())?;
+        if file.is_file() {
+            logs.push((entry.path(), file));
+        }
+    }
+    if logs.is_empty() {
+        return Err(LogError::NoLogs { path: folder.to_owned() });
+    }
+    logs.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(logs)
+}

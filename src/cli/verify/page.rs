@@ -1,0 +1,121 @@
+//! Text for a terminal of some width, or for a pipe.
+
+use std::io::{self, IsTerminal};
+
+use rustix::termios::tcgetwinsize;
+
+use crate::terminal::output_has_colours;
+
+/// Narrower, and words do not fit beside their indents.
+const COLUMNS_MIN: usize = 40;
+
+/// How text is laid out.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) struct Page {
+    /// How wide the terminal is. A pipe has no width, and a line in it is not divided.
+    pub(in crate::cli) columns: Option<usize>,
+    /// How many lines it shows.
+    rows: Option<usize>,
+    has_colours: bool,
+}
+
+/// What a word is marked as.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) enum Mark {
+    Good,
+    Bad,
+    Unsure,
+    Heading,
+}
+
+impl Page {
+    /// For standard output.
+    pub(in crate::cli) fn of_output() -> Self {
+        let out = io::stdout();
+        let size = if out.is_terminal() { tcgetwinsize(&out).ok() } else { None };
+        let size = size.filter(|size| size.ws_col > 0 && size.ws_row > 0);
+        Self {
+            columns: size.map(|size| usize::from(size.ws_col).max(COLUMNS_MIN)),
+            rows: size.map(|size| usize::from(size.ws_row)),
+            has_colours: output_has_colours(),
+        }
+    }
+
+    /// A text that stands out, where there are colours.
+    pub(in crate::cli) fn marked(&self, text: &str, mark: Mark) -> String {
+        let code = match mark {
+            Mark::Good => "1;32",
+            Mark::Bad => "1;31",
+            Mark::Unsure => "1;33",
+            Mark::Heading => "1",
+        };
+        if self.has_colours { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    /// A text in lines that fit, the first after `first` and the others below its text.
+    pub(in crate::cli) fn wrapped(&self, first: &str, text: &str) -> Vec<String> {
+        let indent = first.chars().count();
+        let Some(room) = self.columns.map(|columns| columns.saturating_sub(indent).max(COLUMNS_MIN / 2)) else {
+            return vec![format!("{first}{text}")];
+        };
+        let mut lines = Vec::new();
+        let mut line = String::new();
+        for word in text.split(' ') {
+            let mut word = word;
+            let fits = |line: &str, word: &str| line.chars().count() + 1 + word.chars().count() <= room;
+            if !line.is_empty() && !fits(&line, word) {
+                lines.push(std::mem::take(&mut line));
+            }
+            // A word that no line has room for.
+            while let Some((end, _)) = word.char_indices().nth(room).filter(|_| line.is_empty()) {
+                lines.push(word[..end].to_owned());
+                word = &word[end..];
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+        let begin = |index: usize| if index == 0 { first.to_owned() } else { " ".repeat(indent) };
+        lines.iter().enumerate().map(|(index, line)| format!("{}{line}", begin(index))).collect()
+    }
+
+    /// Whether so many lines are visible together, with one for what the user types next.
+    pub(in crate::cli) fn shows(&self, lines: usize) -> bool {
+        self.rows.is_none_or(|rows| lines < rows)
+    }
+
+    /// Whether a line has room for so many characters.
+    pub(in crate::cli) fn has_room(&self, characters: usize) -> bool {
+        self.columns.is_none_or(|columns| characters <= columns)
+    }
+}
+
+#[cfg(test)]
+impl Page {
+    pub(in crate::cli) fn wide(columns: usize) -> Self {
+        Self { columns: Some(columns), rows: Some(24), has_colours: false }
+    }
+
+    pub(in crate::cli) fn pipe() -> Self {
+        Self { columns: None, rows: None, has_colours: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_kept_whole_where_they_fit() {
+        let page = Page::wide(40);
+        assert_eq!(page.wrapped("* ", "short"), ["* short"]);
+        let text = "the quick brown fox jumps over the lazy dog";
+        assert_eq!(page.wrapped("* ", text), ["* the quick brown fox jumps over the", "  lazy dog"]);
+        let long = "x".repeat(100);
+        let lines = page.wrapped("* ", &format!("a {long} b"));
+        assert_eq!(lines.iter().map(|line| line.chars().count()).collect::<Vec<_>>(), [3, 40, 40, 28]);
+        assert_eq!(Page::pipe().wrapped("* ", text), [format!("* {text}")]);
+    }
+}

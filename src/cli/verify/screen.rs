@@ -1,0 +1,291 @@
+//! The report for people. Its first screen says whether the order held, what broke first and where, what could not be
+//! checked and why, and what to do next.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::json::Overall;
+use super::page::{Mark, Page};
+use super::unchecked::{Reason, reasons};
+use super::{Verification, compact};
+use crate::terminal::{acts_on_terminal, escaped};
+use crate::trace::record::LineRef;
+use crate::trace::report::{Rule, RuleReport, Verdict, Violation};
+
+/// How many lines that are cut off are named: on the first screen, and in all.
+const TORN_SHOWN: [usize; 2] = [2, 20];
+/// How many reasons the first screen has at most.
+const REASONS_SHOWN: usize = 6;
+/// How long the arguments of a command may be to be repeated in a command.
+const ARGUMENTS_MAX: usize = 40;
+/// How much of a picture is before and after the records that show a violation, in logical time.
+const AROUND: u64 = 3;
+
+impl Verification {
+    /// The report in lines.
+    pub(super) fn screen(&self, all: bool, page: &Page) -> Vec<String> {
+        let order = self.in_order();
+        let mut begin = self.headline(page);
+        begin.extend(self.cut_off(all, page));
+        if let Some(first) = order.first() {
+            begin.push(String::new());
+            begin.extend(self.begin_here(*first, page));
+            begin.extend(self.also_violated(&order[1..], page));
+        }
+        begin.push(String::new());
+        let next = self.next(&order, all, page);
+        let table = self.table(all, page);
+        let end = |reasons: usize| [self.not_checked(reasons, page), next.clone()].concat();
+        if all {
+            return [begin, table, end(usize::MAX)].concat();
+        }
+        let whole = [&begin[..], &table, &end(REASONS_SHOWN)].concat();
+        if order.is_empty() && page.shows(whole.len()) {
+            return whole;
+        }
+        let more = if order.is_empty() { " (--all shows each)" } else { "" };
+        let held = names(&self.report.with(Verdict::Held));
+        begin.extend(page.wrapped("Held: ", &format!("{held}{more}")));
+        let fits = |reasons: &usize| page.shows(begin.len() + end(*reasons).len());
+        let reasons = (1..=REASONS_SHOWN).rev().find(fits).unwrap_or(1);
+        [begin, end(reasons)].concat()
+    }
+
+    fn headline(&self, page: &Page) -> Vec<String> {
+        let report = &self.report;
+        let of = |verdict| report.with(verdict).len();
+        let (held, violated, unchecked) = (of(Verdict::Held), of(Verdict::Violated), of(Verdict::NotCheckable));
+        let rules = report.rules.len();
+        let (word, mark, rest) = match self.overall() {
+            Overall::Holds if unchecked == 0 => {
+                ("HOLDS", Mark::Good, format!("no rule is violated, and all {rules} could be checked."))
+            }
+            Overall::Holds => {
+                ("HOLDS", Mark::Good, format!("no rule is violated. {held} of {rules} could be checked."))
+            }
+            Overall::Violated => {
+                let rest =
+                    if unchecked == 0 { String::new() } else { format!(", {unchecked} could not be checked") };
+                ("VIOLATED", Mark::Bad, format!("{violated} of {rules} rules. {held} held{rest}."))
+            }
+            Overall::Unknown => {
+                let rest = "without a log of the service the order is not known.";
+                ("UNKNOWN", Mark::Unsure, rest.to_owned())
+            }
+        };
+        let mut lines = page.wrapped("", &format!("{word}: {rest}"));
+        lines[0] = lines[0].replacen(word, &page.marked(word, mark), 1);
+        let files = self.logs.iter().map(|log| log.segments.len() as u64).sum();
+        let summary = format!(
+            "{} in {}: {} in {}, {} with a log",
+            counted(report.records, "record"),
+            counted(files, "file"),
+            counted(report.events, "event"),
+            counted(report.epochs as u64, "epoch"),
+            counted(report.sessions as u64, "session"),
+        );
+        lines.extend(page.wrapped("", &summary));
+        lines
+    }
+
+    fn cut_off(&self, all: bool, page: &Page) -> Vec<String> {
+        let shown = TORN_SHOWN[usize::from(all)];
+        let name = |line: &LineRef| {
+            let text = format!("{} ends in the middle of a record", escaped(&self.place(*line)));
+            page.wrapped("cut off: ", &text)
+        };
+        let mut lines: Vec<String> = self.torn.iter().take(shown).flat_map(name).collect();
+        if let Some(more @ 1..) = self.torn.len().checked_sub(shown) {
+            lines.push(format!("cut off: {more} more"));
+        }
+        lines
+    }
+
+    /// The violation whose evidence was complete first.
+    fn begin_here(&self, first: Rule, page: &Page) -> Vec<String> {
+        let rule = self.report.rule(first);
+        let heading = format!("Begin here: {first} {}", first.title());
+        let mut lines = vec![page.marked(&heading, Mark::Heading)];
+        if let Some(violation) = rule.violations.first() {
+            lines.extend(page.wrapped("  ", &escaped(&violation.sentence)));
+            lines.extend(violation.lines.iter().flat_map(|line| self.evidence(*line, first, true, page)));
+        }
+        if rule.violated > 1 {
+            lines.push(format!("  and {} more", counted(rule.violated - 1, "time")));
+        }
+        lines
+    }
+
+    fn also_violated(&self, others: &[Rule], page: &Page) -> Vec<String> {
+        if others.is_empty() {
+            return Vec::new();
+        }
+        let times = |rule: &Rule| match self.report.rule(*rule).violated {
+            1 => rule.to_string(),
+            times => format!("{rule} ({times} times)"),
+        };
+        let list: Vec<_> = others.iter().map(times).collect();
+        page.wrapped("Also violated, perhaps as a consequence: ", &list.join(", "))
+    }
+
+    /// Where a record is, and the record in a few words: on the first screen on a line of its own.
+    fn evidence(&self, line: LineRef, rule: Rule, first_screen: bool, page: &Page) -> Vec<String> {
+        let place = self.place(line);
+        let place = escaped(&place);
+        let record = compact::line(self.evidence.get(&line).map_or("", String::as_str), rule);
+        let whole = format!("    {place}  {record}");
+        if page.has_room(whole.chars().count()) {
+            return vec![whole];
+        }
+        let mut lines = page.wrapped("    ", &place);
+        match page.columns.filter(|_| first_screen) {
+            Some(columns) if record.chars().count() + 6 > columns => {
+                let shown: String = record.chars().take(columns.saturating_sub(7)).collect();
+                lines.push(format!("      {shown}…"));
+            }
+            _ => lines.extend(page.wrapped("      ", &record)),
+        }
+        lines
+    }
+
+    /// All rules, and what became of each.
+    fn table(&self, all: bool, page: &Page) -> Vec<String> {
+        let mut lines = Vec::new();
+        for rule in &self.report.rules {
+            let (what, mark) = match rule.verdict() {
+                Verdict::Held => (format!("held, {}", counted(rule.checked, "record")), None),
+                Verdict::Violated => (format!("VIOLATED, {}", counted(rule.violated, "time")), Some(Mark::Bad)),
+                Verdict::NotCheckable => ("not checkable".into(), Some(Mark::Unsure)),
+            };
+            let what = mark.map_or(what.clone(), |mark| page.marked(&what, mark));
+            lines.push(format!("{:<4} {:<53} {what}", rule.rule.to_string(), rule.rule.title()));
+            if all {
+                lines.extend(self.violations(rule, page));
+            }
+        }
+        lines
+    }
+
+    fn violations(&self, rule: &RuleReport, page: &Page) -> Vec<String> {
+        let shown = |violation: &Violation| {
+            let mut lines = page.wrapped("   * ", &escaped(&violation.sentence));
+            lines.extend(violation.lines.iter().flat_map(|line| self.evidence(*line, rule.rule, false, page)));
+            lines
+        };
+        let mut lines: Vec<String> = rule.violations.iter().flat_map(shown).collect();
+        if let Some(more @ 1..) = rule.violated.checked_sub(rule.violations.len() as u64) {
+            lines.push(format!("   * and {} more", counted(more, "time")));
+        }
+        lines
+    }
+
+    /// Each reason for which something could not be checked, once.
+    fn not_checked(&self, shown: usize, page: &Page) -> Vec<String> {
+        let reasons = reasons(&self.report);
+        if reasons.is_empty() {
+            return Vec::new();
+        }
+        let mut lines = vec![page.marked("Could not be checked:", Mark::Heading)];
+        for Reason { why, unchecked, in_part } in reasons.iter().take(shown) {
+            let part = if in_part.is_empty() { String::new() } else { format!("in part {}", names(in_part)) };
+            let rules: Vec<_> = [names(unchecked), part].into_iter().filter(|names| !names.is_empty()).collect();
+            lines.extend(page.wrapped("  ", &format!("{}: {}", rules.join(", "), escaped(why))));
+        }
+        if let Some(more @ 1..) = reasons.len().checked_sub(shown) {
+            lines.push(format!("  and for {} more: --all shows them", counted(more as u64, "reason")));
+        }
+        lines
+    }
+
+    /// What a reader can do now.
+    fn next(&self, order: &[Rule], all: bool, page: &Page) -> Vec<String> {
+        let heading = page.marked("Next:", Mark::Heading);
+        let given = arguments(&self.given);
+        if let Some(first) = order.first() {
+            let mut commands = vec![
+                (
+                    format!("chitchat diagram {given}{} -o run.svg", self.around(*first)),
+                    "draws what happened there",
+                ),
+                (format!("chitchat verify --gallery {first}"), "shows how such mistakes come about"),
+            ];
+            if !all {
+                commands.push((format!("chitchat verify --all {given}"), "shows every violation"));
+            }
+            let wide = commands.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
+            let mut lines = vec![heading];
+            for (command, what) in commands {
+                let whole = format!("  {command:<wide$}  {what}");
+                if page.has_room(whole.chars().count()) {
+                    lines.push(whole);
+                } else {
+                    lines.extend(page.wrapped("  ", &format!("{command}  {what}")));
+                }
+            }
+            return lines;
+        }
+        let is_missing = |reason: &Reason| reason.why.starts_with("no log of ");
+        let advice = match self.overall() {
+            Overall::Unknown => {
+                "give the log of the service, too (server.jsonl in its --log-dir): it has the order that the others are \
+                 compared with."
+                    .to_owned()
+            }
+            _ if reasons(&self.report).iter().any(is_missing) => {
+                "check again with the logs that are missing: what they would show is not proved.".into()
+            }
+            _ => format!("nothing. chitchat diagram {given} -o run.svg draws the run."),
+        };
+        let mut lines = page.wrapped("Next: ", &advice);
+        lines[0] = lines[0].replacen("Next:", &heading, 1);
+        lines
+    }
+
+    /// The options of `diagram` for the time in which a rule was violated first.
+    fn around(&self, rule: Rule) -> String {
+        let lines =
+            self.report.rule(rule).violations.first().map(|violation| &*violation.lines).unwrap_or_default();
+        let records = lines.iter().filter_map(|line| serde_json::from_str::<Value>(self.evidence.get(line)?).ok());
+        let times: Vec<u64> = records
+            .flat_map(|record| {
+                ["logical_time", "local_time", "sent_logical_time"].map(|time| record[time].as_u64())
+            })
+            .flatten()
+            .collect();
+        match (times.iter().min(), times.iter().max()) {
+            (Some(first), Some(last)) => {
+                format!(" --from {} --to {}", first.saturating_sub(AROUND), last.saturating_add(AROUND))
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+fn names(rules: &[Rule]) -> String {
+    rules.iter().map(Rule::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// A number of things, in words.
+fn counted(count: u64, of: &str) -> String {
+    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What was given, for another command: as it was, if that is short and can be given again.
+fn arguments(given: &[impl AsRef<Path>]) -> String {
+    let quoted = |path: &Path| {
+        let text = path.to_str().filter(|text| *text != "-" && !text.contains(acts_on_terminal))?;
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:=@%+,-".contains(c);
+        Some(if !text.is_empty() && text.chars().all(is_plain) {
+            text.to_owned()
+        } else {
+            format!("'{}'", text.replace('\'', r"'\''"))
+        })
+    };
+    let all: Option<Vec<String>> = given.iter().map(|path| quoted(path.as_ref())).collect();
+    let all = all.map(|all| all.join(" ")).filter(|all| all.chars().count() <= ARGUMENTS_MAX);
+    all.unwrap_or_else(|| "LOG...".into())
+}
+
+#[cfg(test)]
+mod tests;

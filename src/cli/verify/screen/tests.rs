@@ -1,0 +1,101 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::*;
+use crate::cli::verify::check;
+use crate::trace::gallery::{Logs, mistakes, truthful};
+
+fn write(folder: &Path, logs: &Logs) {
+    for log in &logs.0 {
+        let text: String = log.records.iter().map(|record| format!("{record}\n")).collect();
+        fs::write(folder.join(&log.name), text).unwrap();
+    }
+}
+
+fn verified(logs: &Logs) -> (TempDir, Verification) {
+    let folder = TempDir::new().unwrap();
+    write(folder.path(), logs);
+    let verification = check(vec![folder.path().to_owned()]).unwrap();
+    (folder, verification)
+}
+
+/// The lines, and that none is wider than the terminal.
+#[track_caller]
+fn fits(verification: &Verification, all: bool, columns: usize) -> Vec<String> {
+    let lines = verification.screen(all, &Page::wide(columns));
+    for line in &lines {
+        assert!(line.chars().count() <= columns, "{columns}: {line}");
+        assert!(!line.contains(acts_on_terminal), "{line:?}");
+    }
+    lines
+}
+
+/// The five questions: did it hold, what broke first, where, what could not be checked and why, what to do next.
+#[test]
+fn the_first_screen_answers_for_every_mistake() {
+    for mistake in mistakes() {
+        let (_folder, verification) = verified(&mistake.made_in(&truthful()).unwrap());
+        for (columns, rows) in [(80, 24), (120, 24)] {
+            let lines = fits(&verification, false, columns);
+            let text = lines.join("\n");
+            assert!(lines.len() < rows, "{}: {} lines\n{text}", mistake.title, lines.len());
+            assert!(lines[0].starts_with("VIOLATED: "), "{text}");
+            let begin = lines.iter().position(|line| line.starts_with("Begin here: V")).unwrap();
+            assert!(begin <= 4 && text.contains(".jsonl:"), "{text}");
+            let copies = verification.report.rule(Rule::V13).verdict();
+            assert!(copies != Verdict::NotCheckable || text.contains("V13: there is one copy"), "{text}");
+            assert!(text.contains("\nNext:\n  chitchat diagram "), "{text}");
+        }
+        fits(&verification, true, 80);
+    }
+}
+
+#[test]
+fn the_first_screen_of_a_run_that_held_has_every_rule() {
+    let (_folder, verification) = verified(&truthful());
+    for columns in [80, 120] {
+        let lines = fits(&verification, false, columns);
+        let text = lines.join("\n");
+        assert!(lines.len() < 24, "{text}");
+        assert!(text.starts_with("HOLDS: no rule is violated. 14 of 15 could be checked.\n"), "{text}");
+        assert_eq!(lines.iter().filter(|line| line.contains(" held, ")).count(), 14, "{text}");
+        assert!(text.contains("Next: nothing. chitchat diagram "), "{text}");
+    }
+    let mut without = truthful();
+    without.0.remove(1);
+    let text = fits(&verified(&without).1, false, 80).join("\n");
+    assert_eq!(text.matches("no log of alice").count(), 1, "{text}");
+    assert!(text.contains("check again with the logs that are missing"), "{text}");
+    let mut alone = truthful();
+    alone.0.remove(0);
+    let text = fits(&verified(&alone).1, false, 80).join("\n");
+    assert!(text.starts_with("UNKNOWN: ") && text.contains("give the log of the service"), "{text}");
+}
+
+#[test]
+fn names_that_act_on_a_terminal_are_escaped() {
+    let mut logs = truthful();
+    for record in logs.0.iter_mut().flat_map(|log| &mut log.records) {
+        if record["display_name"] == "alice" {
+            record["display_name"] = json!("a\u{1b}[2J\u{202e}lice");
+        }
+    }
+    logs.0.remove(1);
+    logs.0[0].name = "server\u{1b}[31m.jsonl".into();
+    let (_folder, verification) = verified(&logs);
+    let text = fits(&verification, true, 80).join("\n");
+    assert!(text.contains("\\u{1b}[2J"), "{text}");
+}
+
+#[test]
+fn what_was_given_is_repeated_where_it_can_be() {
+    let arguments = |given: &[&str]| arguments(&given.iter().map(PathBuf::from).collect::<Vec<_>>());
+    assert_eq!(arguments(&["logs"]), "logs");
+    assert_eq!(arguments(&["my logs", "it's"]), r"'my logs' 'it'\''s'");
+    assert_eq!(arguments(&["-"]), "LOG...");
+    assert_eq!(arguments(&["a\u{1b}"]), "LOG...");
+    assert_eq!(arguments(&["server.jsonl"; 9]), "LOG...");
+}

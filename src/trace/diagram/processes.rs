@@ -1,0 +1,160 @@
+//! Which processes share a lifeline: one that was restarted continues on the lifeline of its participant.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Arrow, Chart, Moment, Point, Role};
+
+/// A process, as far as its log has been read.
+#[derive(Debug)]
+pub(super) struct Process {
+    /// Its lifeline.
+    pub(super) lane: usize,
+    file: u32,
+    /// The first and the last point.
+    pub(super) first: Option<usize>,
+    pub(super) last: Option<usize>,
+    /// Points from before it knew its epoch.
+    pub(super) waiting: Vec<usize>,
+    /// A request to join that has not been answered.
+    pub(super) join: Option<usize>,
+    /// Whether its last record says that it ended.
+    pub(super) stopped: bool,
+    pub(super) epoch: usize,
+    /// The lifeline of the process whose session it continues.
+    pub(super) continues: Option<usize>,
+}
+
+impl Process {
+    pub(super) fn new(lane: usize, file: u32) -> Self {
+        let (first, last, waiting, join) = (None, None, Vec::new(), None);
+        Self { lane, file, first, last, waiting, join, stopped: false, epoch: 0, continues: None }
+    }
+}
+
+/// Marks where processes were killed, and puts each that continues another on the other's lifeline if that had ended by
+/// then. `expired` are the lifelines of participants whose connection was gone.
+pub(super) fn join_processes(chart: &mut Chart, processes: &[Process], expired: &HashSet<usize>) {
+    let before = predecessors(chart, processes);
+    let place = mark_killed(chart, processes, &before, expired);
+    let lines = lifelines(chart, &before);
+    // What has no time of its own, such as a start, is not before what the process before it did.
+    for point in chart.points.iter_mut().filter(|point| point.role.is_aside()) {
+        let end = lines.end_before.get(point.lane).copied().flatten();
+        point.moment = end.map_or(point.moment, |end| point.moment.max(end));
+    }
+    let last: HashMap<usize, usize> =
+        processes.iter().filter_map(|process| Some((process.lane, process.last?))).collect();
+    for process in processes.iter().filter(|process| lines.root[process.lane] == process.lane) {
+        let from = process.continues.and_then(|before| last.get(&before));
+        if let (Some(from), Some(to)) = (from, process.first) {
+            chart.continuations.push(Arrow { from: place[*from], to: place[to] });
+        }
+    }
+    move_to(chart, &lines.root);
+}
+
+/// Of each lifeline, that of the process before: the one whose session it continues, or the last one of the same name in
+/// its file.
+fn predecessors(chart: &Chart, processes: &[Process]) -> Vec<Option<usize>> {
+    let mut before = vec![None; chart.lanes.len()];
+    let mut newest: HashMap<(u32, &str), usize> = HashMap::new();
+    for process in processes {
+        let lane = &chart.lanes[process.lane];
+        if lane.service {
+            continue;
+        }
+        let in_file = (!lane.name.is_empty()).then(|| newest.insert((process.file, &lane.name), process.lane));
+        before[process.lane] = process.continues.or(in_file.flatten());
+    }
+    before
+}
+
+/// A process that did not say that it ended was killed, if it was the service, if the service says that its participant
+/// was gone, or if another continued. Returns the new place of each point.
+fn mark_killed(
+    chart: &mut Chart,
+    processes: &[Process],
+    before: &[Option<usize>],
+    expired: &HashSet<usize>,
+) -> Vec<usize> {
+    let file: HashMap<usize, u32> = processes.iter().map(|process| (process.lane, process.file)).collect();
+    // Whether the next process is in the same file.
+    let followed: HashMap<usize, bool> = processes
+        .iter()
+        .filter_map(|next| Some((before[next.lane]?, next.file)))
+        .map(|(lane, next)| (lane, file.get(&lane) == Some(&next)))
+        .collect();
+    let mut ends: HashMap<usize, &str> = HashMap::new();
+    for Process { lane, last, .. } in processes.iter().filter(|process| !process.stopped) {
+        let Some(last) = *last else { continue };
+        match followed.get(lane) {
+            Some(true) => drop(ends.insert(last, "the process was killed")),
+            None if !chart.lanes[*lane].service && !expired.contains(lane) => {}
+            Some(false) | None => drop(ends.insert(last, "its log ends here")),
+        }
+    }
+    let mut place = Vec::with_capacity(chart.points.len());
+    let mut points = Vec::with_capacity(chart.points.len() + ends.len());
+    for (index, point) in std::mem::take(&mut chart.points).into_iter().enumerate() {
+        place.push(points.len());
+        let crash = ends.get(&index).map(|words| Point {
+            role: Role::Crash,
+            words: (*words).to_owned(),
+            event: None,
+            ..point.clone()
+        });
+        points.push(point);
+        points.extend(crash);
+    }
+    chart.points = points;
+    for arrow in &mut chart.arrows {
+        *arrow = Arrow { from: place[arrow.from], to: place[arrow.to] };
+    }
+    place
+}
+
+/// Which lifelines are one.
+struct Lifelines {
+    /// Of each lifeline, the one that it is a part of.
+    root: Vec<usize>,
+    /// Of each lifeline that continues another, where that one ends.
+    end_before: Vec<Option<Moment>>,
+}
+
+fn lifelines(chart: &Chart, before: &[Option<usize>]) -> Lifelines {
+    let lanes = chart.lanes.len();
+    // When the first thing happened that has a time of its own, and when the last of all.
+    let (mut begin, mut end) = (vec![None::<Moment>; lanes], vec![None::<Moment>; lanes]);
+    for point in &chart.points {
+        if !point.role.is_aside() {
+            begin[point.lane] = Some(begin[point.lane].map_or(point.moment, |known| known.min(point.moment)));
+        }
+        end[point.lane] = end[point.lane].max(Some(point.moment));
+    }
+    let mut lines = Lifelines { root: (0..lanes).collect(), end_before: vec![None; lanes] };
+    for lane in 0..lanes {
+        let Some(earlier) = before[lane].map(|earlier| lines.root[earlier]) else { continue };
+        let has_ended = end[earlier].is_some() && begin[lane].is_none_or(|begin| Some(begin) > end[earlier]);
+        if earlier < lane && has_ended {
+            (lines.root[lane], lines.end_before[lane]) = (earlier, end[earlier]);
+            end[earlier] = end[earlier].max(end[lane]);
+        }
+    }
+    lines
+}
+
+/// Puts all that is on a lifeline on the one that it is a part of, and numbers those that are left.
+fn move_to(chart: &mut Chart, root: &[usize]) {
+    let mut number = vec![0; root.len()];
+    let mut kept = Vec::new();
+    for (lane, of) in std::mem::take(&mut chart.lanes).into_iter().enumerate() {
+        if root[lane] == lane {
+            number[lane] = kept.len();
+            kept.push(of);
+        }
+    }
+    chart.lanes = kept;
+    let moved = |lane: usize| root.get(lane).map_or(lane, |root| number[*root]);
+    chart.points.iter_mut().for_each(|point| point.lane = moved(point.lane));
+    chart.events.iter_mut().for_each(|event| event.author = moved(event.author));
+}

@@ -1,0 +1,181 @@
+//! What is written in a picture: the axis, the conversation, names and the key.
+
+use std::fmt::Write;
+
+use super::{Picture, sentence};
+use crate::trace::diagram::fit::{Extent, Fitted, Font};
+use crate::trace::diagram::layout::{ROW, TOP};
+use crate::trace::diagram::marks::{KEY, half_box, shape, xml};
+use crate::trace::diagram::{ChartEvent, Role};
+use crate::trace::record::LoggedKind;
+
+/// How texts of the style sheet's classes are set.
+const TEXT: Font = Font::new(12.0);
+const STAMP: Font = Font::bold(12.0);
+const NAME: Font = Font::bold(12.0);
+const CROSSED: Font = Font::bold(10.5);
+const LANE_NAME: Font = Font::bold(12.5);
+const TIME: Font = Font::new(9.5);
+/// Between a text and the right edge.
+const MARGIN: f64 = 14.0;
+/// How much of the transcript a name takes at most.
+const NAME_ROOM: f64 = 120.0;
+/// The second line of a message, to the right of and below the first.
+const INDENT: f64 = 14.0;
+const LINE: f64 = 15.0;
+/// Left of the times of the axis.
+const AXIS_MARGIN: f64 = 4.0;
+/// Between a name and the ends of its place.
+const PADDING: f64 = 7.0;
+
+impl Picture<'_> {
+    pub(super) fn axis(&mut self) {
+        let (axis, right) = (self.layout.axis, self.layout.transcript() - 40.0);
+        for event in &self.chart.events {
+            let y = self.layout.y(event.moment);
+            draw!(self, r#"<path class="guide" d="M{:.1} {y:.1}H{right:.1}"/>"#, axis + 6.0);
+        }
+        let mut epoch = None;
+        for moment in self.layout.moments().collect::<Vec<_>>() {
+            let y = self.layout.y(moment);
+            if epoch.replace(moment.0).is_some_and(|before| before != moment.0) {
+                let width = self.layout.width;
+                let line = y - ROW * 0.5;
+                draw!(
+                    self,
+                    r#"<path class="epoch" d="M10 {line:.1}H{width:.1}"><title>a new journal</title></path>"#
+                );
+            }
+            let time = moment.1.to_string();
+            let fit = Extent::of(&time, TIME).within(axis - AXIS_MARGIN);
+            draw!(self, r#"<text class="axis" x="{axis:.1}" y="{:.1}"{fit}>{time}</text>"#, y + 3.5);
+        }
+        draw!(self, r#"<text class="axis" x="{axis:.1}" y="{:.1}">time</text>"#, TOP - 16.0);
+    }
+
+    pub(super) fn transcript(&mut self) {
+        for (index, event) in self.chart.events.iter().enumerate() {
+            let y = self.layout.y(event.moment);
+            let next = self.chart.events.get(index + 1).map_or(f64::INFINITY, |next| self.layout.y(next.moment));
+            let has_room = event.crossed.is_empty() && next - y > ROW * 1.5;
+            self.line(index, event, y, has_room);
+            self.crossings(event, y);
+        }
+    }
+
+    /// What people read of an event; a long message has two lines where there is room.
+    fn line(&mut self, index: usize, event: &ChartEvent, y: f64, has_room: bool) {
+        let (x, colour) = (self.layout.transcript(), self.colour_of(Some(index)));
+        let room = self.layout.width - x - MARGIN;
+        let stamp = format!("[{}]", event.moment.1);
+        let name = Fitted::of(&event.name, NAME, NAME_ROOM);
+        let before = Extent::of(&stamp, STAMP).and(Extent::of("  ", TEXT)).and(name.extent);
+        let (said, extent, second, is_cut) = match (event.kind, event.expired) {
+            (LoggedKind::Message, _) => {
+                let before = before.and(Extent::of(":", NAME));
+                let first_room = room - before.likely;
+                let (first, second) = if has_room {
+                    Fitted::in_two(&event.content, TEXT, [first_room, room - INDENT])
+                } else {
+                    (Fitted::of(&event.content, TEXT, first_room), None)
+                };
+                let said = format!(r#"<tspan class="said {colour}">{}:</tspan> {}"#, name.xml, first.xml);
+                let is_cut = second.as_ref().map_or(first.is_cut, |second| second.is_cut);
+                (said, before.and(first.extent), second, is_cut)
+            }
+            (kind, expired) => {
+                let what = match (kind, expired) {
+                    (LoggedKind::Joined, _) => "joined",
+                    (_, false) => "left",
+                    (_, true) => "left: its connection was gone",
+                };
+                let said = format!(r#"<tspan class="quiet">{} {what}</tspan>"#, name.xml);
+                (said, before.and(Extent::of(what, TEXT)), None, false)
+            }
+        };
+        if is_cut || name.is_cut {
+            draw!(self, "<g><title>{}</title>", xml(&sentence(event)));
+        }
+        let fit = extent.within(room);
+        draw!(
+            self,
+            r#"<text x="{x:.1}" y="{:.1}"{fit}><tspan class="stamp">{stamp}</tspan> {said}</text>"#,
+            y + 4.0
+        );
+        if let Some(Fitted { xml, extent, .. }) = second {
+            let fit = extent.within(room - INDENT);
+            draw!(self, r#"<text x="{:.1}" y="{:.1}"{fit}>{xml}</text>"#, x + INDENT, y + 4.0 + LINE);
+        }
+        if is_cut || name.is_cut {
+            self.out.push_str("</g>\n");
+        }
+    }
+
+    /// Which messages the writer of a message had not seen.
+    fn crossings(&mut self, event: &ChartEvent, y: f64) {
+        if event.crossed.is_empty() {
+            return;
+        }
+        let x = self.layout.transcript();
+        let crossed: Vec<_> = event.crossed.iter().map(|other| self.chart.events[*other].moment).collect();
+        for (depth, other) in crossed.iter().enumerate() {
+            let from = self.layout.y(*other);
+            let (near, out) = (x - 5.0, x - 10.0 - 5.0 * (depth.min(4) as f64 + 1.0));
+            draw!(self, r#"<path class="cross" d="M{near:.1} {from:.1}H{out:.1}V{y:.1}H{near:.1}"/>"#);
+        }
+        let unseen: Vec<_> = crossed.iter().rev().map(|moment| format!("[{}]", moment.1)).collect();
+        let more = match event.crossed_more {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let words = format!("⇄ written before seeing {}{more}", unseen.join(" "));
+        let fit = Extent::of(&words, CROSSED).within(self.layout.width - x - MARGIN);
+        draw!(self, r#"<text class="crosstext" x="{x:.1}" y="{:.1}"{fit}>{words}</text>"#, y + 17.0);
+    }
+
+    pub(super) fn names(&mut self) {
+        let half = self.layout.lane_width.min(140.0) / 2.0 - 4.0;
+        for (index, lane) in self.chart.lanes.iter().enumerate() {
+            let (x, colour) = (self.layout.x(index), &self.lane_colour[index]);
+            let room = (half - PADDING) * 2.0;
+            let name = Fitted::of(&lane.name, LANE_NAME, room);
+            let (fit, name) = (name.extent.within(room), name.xml);
+            if !lane.has_log {
+                draw!(self, r#"<text class="nolog" x="{x:.1}" y="{:.1}">no log</text>"#, TOP - 19.0);
+            }
+            for y in self.layout.names() {
+                let (left, top, width) = (x - half, y - 15.0, half * 2.0);
+                draw!(
+                    self,
+                    r#"<g class="{colour}"><title>{}</title><rect class="paper" x="{left:.1}" y="{top:.1}" width="{width:.1}" height="22" rx="11"/><rect class="pill" x="{left:.1}" y="{top:.1}" width="{width:.1}" height="22" rx="11"/><text class="name" x="{x:.1}" y="{:.1}"{fit}>{name}</text></g>"#,
+                    xml(&lane.name),
+                    y + 0.5
+                );
+            }
+        }
+    }
+
+    pub(super) fn key(&mut self) {
+        let y = self.layout.height - 20.0;
+        let mut x = 24.0;
+        for (role, words) in KEY {
+            let (wide, sample) = if role == Role::Broadcast {
+                (
+                    half_box(9),
+                    format!(r#"<text class="inbox" x="{:.1}" y="{:.1}">9</text>"#, x + half_box(9) - 8.0, y - 0.4),
+                )
+            } else {
+                (8.0, String::new())
+            };
+            let extent = Extent::of(words, TEXT);
+            let fit = extent.within(extent.likely);
+            draw!(
+                self,
+                r#"<g class="c">{}{sample}<text class="key" x="{:.1}" y="{y:.1}"{fit}>{words}</text></g>"#,
+                shape(role, 9, x + wide - 8.0, y - 4.0),
+                x + wide * 2.0 - 4.0
+            );
+            x += wide * 2.0 + 26.0 + extent.likely;
+        }
+    }
+}
