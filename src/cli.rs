@@ -226,10 +226,12 @@ mod tests {
     }
 
     /// Options whose help says more in one of two subcommands, about one and the same thing.
-    const SAME_THING: [(&str, [&str; 2]); 6] = [
+    const SAME_THING: [(&str, [&str; 2]); 8] = [
         ("log-dir", ["serve", "join"]),
         ("log-dir", ["serve", "send"]),
         ("secret-file", ["serve", "fault"]),
+        ("secret-file", ["serve", "companion"]),
+        ("secret-file", ["serve", "scenario"]),
         ("secret-file", ["serve", "join"]),
         ("secret-file", ["serve", "load"]),
         ("secret-file", ["serve", "send"]),
