@@ -1,22 +1,16 @@
 //! The command line: options → library call.
 
 mod access;
-mod backfill;
 mod companion;
 mod diagram;
 mod exit_codes;
 mod fault;
-mod gallery;
 mod join;
 mod journal;
 mod lab;
-mod limits;
 mod lines;
-mod listen;
 mod load;
-mod logs;
 mod manual;
-mod network;
 mod progress;
 mod scenario;
 mod send;

@@ -9,21 +9,23 @@
 //! | `crowd` | the course of a run: all join, some publish, everybody leaves |
 //! | [`run`](mod@run) | what all tasks share: the plan, the messages, latencies |
 //! | `participant` | joins, publishes, leaves |
+//! | `publisher_thread` | where those who publish are not held up by those who only read |
 //! | [`reader`] | the task of a connection |
 //! | [`connection`] | gRPC over HTTP/2 |
 //! | [`scan`], [`check`] | fields of a frame without decoding it; order and content of what came |
 //! | [`process`] | the service's processor time and memory |
 //! | [`summary`], [`error`] | how it ended |
 
-pub mod check;
-pub mod connection;
+pub(crate) mod check;
+pub(crate) mod connection;
 mod crowd;
-pub mod error;
+pub(crate) mod error;
 mod participant;
 pub mod process;
-pub mod reader;
-pub mod run;
-pub mod scan;
+mod publisher_thread;
+pub(crate) mod reader;
+pub(crate) mod run;
+pub(crate) mod scan;
 pub mod summary;
 
 use std::sync::Arc;
@@ -89,7 +91,7 @@ pub enum Phase {
     Leaving,
 }
 
-/// Is told the phase, how much of it is done, and how much there is.
+/// Called with the phase, how much of it is done, and how much there is.
 pub type Progress<'a> = &'a mut (dyn FnMut(Phase, u64, u64) + Send);
 
 /// What a run has shown.

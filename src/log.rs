@@ -12,6 +12,7 @@ mod name;
 mod newest;
 mod own;
 mod people;
+pub mod reading;
 mod record;
 mod run;
 #[cfg(test)]
@@ -30,7 +31,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use crate::terminal;
 use file::RecordFile;
 
-pub use line::{CowStr, LogRecord, RecordFault};
+pub use line::{CowStr, LineRef, LogRecord, RecordFault};
 pub use name::file_name;
 pub(crate) use name::safe_name;
 pub use newest::newest_broadcast;
@@ -46,13 +47,12 @@ pub const TARGET: &str = "chitchat::record";
 
 /// A log that cannot be written.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub enum RecordError {
     /// The folder or the file in it cannot be made or opened for writing.
     #[error("cannot write the log {}: {source}", path.display())]
     File {
-        /// Which file.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: io::Error,
     },
@@ -87,7 +87,12 @@ impl std::fmt::Debug for RecordLog {
 }
 
 impl RecordLog {
-    /// Goes on in the file that has the log's name now, if that is another one than before. By itself the log
+    /// The file that has the records: another one than was asked for, if another process writes to that.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Continues in the file that has the log's name now, if that is another file than before. The log also
     /// does so soon after it was renamed.
     pub fn reopen(&self) {
         self.0.reopen();
@@ -100,7 +105,10 @@ impl RecordLog {
 /// process. What cannot be written, on a full disk, say, is lost; the file says so as soon as it can be
 /// written again (`records_lost`). Standard error may be a pipe that nobody reads: see [`terminal::flush`].
 ///
-/// A log that is renamed, by logrotate say, goes on in a new file, and each record is whole in one of them.
+/// A participant's log has one process that writes to it: while it runs, further ones of the same name write to
+/// `client-NAME-2.jsonl` and so on.
+///
+/// A log that is renamed (by logrotate, for example) continues in a new file, and each record is whole in one of them.
 ///
 /// # Errors
 /// [`RecordError`].

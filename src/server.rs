@@ -58,7 +58,9 @@ pub use ops::refusals::{CLAIM_BYTES_RECORDED, REFUSALS_RECORDED};
 
 use self::core::attachments::Attachments;
 use self::core::engine::{Engine, EngineParts};
+use self::core::fan_out::FanOut;
 use self::core::feed::Feed;
+use self::core::open_streams::OpenStreams;
 use self::core::shares::ParticipantShares;
 use self::core::stream::StreamContext;
 use lab::control::Lab;
@@ -173,9 +175,9 @@ fn compose(
     context: &ServerContext,
 ) -> Composed {
     let (epoch, history) = (journal.epoch(), journal.history());
-    let (feed, fan_out) = Feed::new(conversation.clone());
-    tokio::spawn(fan_out.run());
-    let reader = feed.reader();
+    let feed = Feed::new(conversation.clone());
+    let (reader, streams) = (feed.reader(), OpenStreams::new(config.heartbeat, config.stall));
+    tokio::spawn(FanOut::new(&feed, streams.clone(), context.stopping.clone()).run());
     let lab = config.lab.as_ref().map(|_| Lab::new(reader.clone(), epoch.clone(), config.environment.random));
     let journal = match &lab {
         Some(lab) => Box::new(StoppableJournal::new(journal, lab, context.stopping.clone())),
@@ -183,13 +185,15 @@ fn compose(
     };
     let stream_context = StreamContext {
         reader: reader.clone(),
+        streams,
         history: history.clone(),
         epoch: epoch.clone(),
         heartbeat: config.heartbeat,
-        stall: config.stall,
         server: context.clone(),
         lab: lab.clone(),
     };
+    let lab_handle = lab.clone().map(|lab| LabHandle::new(lab, reader.clone(), feed.changes(), history.clone()));
+    let api = lab_handle.zip(config.lab.as_ref()).map(|(lab, config)| lab_api(lab, config));
     let attachments = Attachments::new(stream_context, feed.clone(), config.grace, &conversation);
     let (participants_max, now) = (config.participants_max.min(PARTICIPANTS_MAX), config.environment.now);
     let shares = ParticipantShares::new(config.participants_per_address_max);
@@ -208,13 +212,6 @@ fn compose(
     let rates = Rates::new(config);
     let environment = config.environment;
     let pages = Semaphore::new(PAGES_AT_A_TIME);
-    let api = lab.clone().zip(config.lab.as_ref()).map(|(lab, config)| {
-        let lab = LabHandle::new(lab, reader.clone(), history.clone());
-        if let Some(stage) = &config.stage {
-            stage.begin(lab.clone());
-        }
-        LabApi::new(lab, config.key.clone(), config.stage.clone())
-    });
     let service = Service {
         engine: handle,
         reader,
@@ -228,6 +225,14 @@ fn compose(
     };
     let (router, health) = self::http::router::router(service, api, config, &context);
     Composed { engine, router, health, lab }
+}
+
+/// The lab's RPCs. Its stage begins.
+fn lab_api(lab: LabHandle, config: &LabConfig) -> LabApi {
+    if let Some(stage) = &config.stage {
+        stage.begin(lab.clone());
+    }
+    LabApi::new(lab, config.key.clone(), config.stage.clone())
 }
 
 fn record_start(config: &Config, epoch: &Epoch, conversation: &Conversation, address: SocketAddr) {

@@ -3,7 +3,7 @@
 //! Pure: no I/O, no async, no clock of the machine. Whoever calls reads the lines, of the service's logs first
 //! ([`verify::Checker`] says when that was not done), and fetches the lines that a verdict points at.
 
-pub mod diagram;
+pub(crate) mod diagram;
 pub mod gallery;
 pub mod model;
 pub mod record;

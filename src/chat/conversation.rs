@@ -71,7 +71,7 @@ pub enum Decision {
 pub struct Divergence {
     /// The position of the recorded event.
     pub sequence: Sequence,
-    /// What the state machine makes of its command; none where the event names nobody who is active.
+    /// What the state machine makes of its command; `None` if the event names no active participant.
     pub derived: Option<Result<Decision, Refusal>>,
 }
 

@@ -19,7 +19,7 @@ use crate::server::Secret;
 use crate::terminal::notice;
 use crate::wire::Reason;
 
-/// How long to try to join before the user is told that it is taking long.
+/// How long to try to join before saying that it takes long.
 const JOINING_QUIETLY: Duration = Duration::from_secs(3);
 
 /// The options of everything that connects to a service.
@@ -147,6 +147,11 @@ impl AccessArgs {
         let destination =
             Destination { folder: &self.log_dir, file: &file, component: Component::Client, level, stderr: false };
         let records = log::install(&destination).map_err(|error| format!("--log-dir: {error}"))?;
+        let log = records.path().to_owned();
+        if !log.ends_with(&file) {
+            let log = log.display();
+            say(&format!("another process writes to {file} in this folder; the log of this one is {log}"));
+        }
         let mut reloads = Reloads::new(Hangup::Ends)?;
         tokio::spawn(async move {
             loop {
@@ -154,7 +159,7 @@ impl AccessArgs {
                 records.reopen();
             }
         });
-        options.state = self.state(name, &self.log_dir.join(&file));
+        options.state = self.state(name, &log);
         let joining = client::join(options);
         tokio::pin!(joining);
         let joined = tokio::select! {

@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::exit_codes::USAGE;
-use super::logs::{self, Sink};
 use super::{number, of_output};
+use crate::log::reading::{self, RecordSink};
 use crate::terminal::{escaped, notice};
 use crate::trace::diagram::{Builder, Chart, Part, mermaid, shiviz, svg};
 use crate::trace::record::{Component, LineRef, LogRecord};
@@ -58,7 +58,7 @@ struct Drawing {
     of_service: bool,
 }
 
-impl Sink for Drawing {
+impl RecordSink for Drawing {
     fn record(&mut self, line: LineRef, record: &LogRecord<'_>) -> bool {
         let now = (record.component == Component::Server) == self.of_service;
         !now || self.builder.take(line, record).is_ok()
@@ -71,7 +71,11 @@ fn part(chart: &Chart, part: Part) -> Result<Chart, String> {
         chart.lanes.iter().filter(|lane| !lane.service).map(|lane| lane.name.as_str()).collect();
     if let Some(nobody) = part.only.iter().find(|name| !names.contains(name.as_str())) {
         let names: Vec<_> = names.into_iter().map(escaped).collect();
-        return Err(format!("nobody is called {:?} in these logs, but: {}", escaped(nobody), names.join(", ")));
+        return Err(format!(
+            "no participant in these logs is called {:?}; the participants are: {}",
+            escaped(nobody),
+            names.join(", ")
+        ));
     }
     let shown = chart.part(&part);
     if shown.points.is_empty() {
@@ -98,14 +102,14 @@ impl DiagramArgs {
         {
             return Err(format!("--from {from} is after --to {to}").into());
         }
-        let logs = logs::inspect(self.logs)?;
+        let logs = reading::inspect(self.logs)?;
         let mut drawing = Drawing { builder: Builder::new(), of_service: true };
         let mut logs: Vec<_> = logs.iter().collect();
         // A process that continued in another log is on the lifeline of the one before, which has to be read first.
         logs.sort_by_key(|log| log.begins);
         for of_service in [true, false] {
             drawing.of_service = of_service;
-            logs::read(&logs, &mut drawing)?;
+            reading::read(&logs, &mut drawing)?;
         }
         let chart = drawing.builder.finish();
         if chart.points.is_empty() {

@@ -56,7 +56,7 @@ pub(super) struct FaultArgs {
     #[arg(long)]
     disconnect: bool,
 
-    /// When the fault ends by itself, at most 10min.
+    /// When the fault ends: at most 10min.
     #[arg(long = "for", value_name = "TIME", value_parser = fault_time, default_value = "30s", requires = "fault")]
     fault_time: Duration,
 

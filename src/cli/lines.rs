@@ -128,7 +128,7 @@ impl<I: Read + AsFd> Reader<I> {
         }
     }
 
-    /// Reads once. Answers with the lines that ended by it, and how many bytes it was; none at the end of input.
+    /// Reads once. Returns the lines that it completed and the number of bytes, which is 0 at the end of input.
     fn read(&mut self, bytes: usize) -> io::Result<(Vec<InputLine>, usize)> {
         let mut chunk = [0; CHUNK_BYTES];
         let terminal = self.terminal.clone();

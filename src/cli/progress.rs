@@ -22,25 +22,25 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Of something that comes to so many events.
+    /// For a total that is counted in events.
     pub(super) fn new(what: &'static str, total: u64) -> Self {
         Self::of(what, total, "events")
     }
 
-    /// Of something that is counted in this unit.
+    /// For a total that is counted in this unit.
     pub(super) fn of(what: &'static str, total: u64, unit: &'static str) -> Self {
         let due = terminal::is_lively().then(|| Instant::now() + PATIENCE);
         Self { what, unit, total, due, shown: false }
     }
 
-    /// So many are done, one at a time.
+    /// Shows how many are done, where they are done one at a time.
     pub(super) fn at(&mut self, done: u64) {
         if done.is_multiple_of(STRIDE) {
             self.reached(done);
         }
     }
 
-    /// So many are done.
+    /// Shows how many are done.
     pub(super) fn reached(&mut self, done: u64) {
         let Some(due) = self.due else { return };
         let now = Instant::now();

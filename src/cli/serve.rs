@@ -1,5 +1,10 @@
 //! `chitchat serve`.
 
+mod backfill;
+mod limits;
+pub(super) mod listen;
+mod network;
+
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
@@ -14,16 +19,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
 use super::lab::invitation::LabInvitation;
-use super::limits::LimitArgs;
 use super::progress::Progress;
 use super::signals::{Hangup, Interrupts, Reloads};
-use super::{backfill, duration, listen, network, switch};
+use super::{duration, switch};
 use crate::chat::Conversation;
 use crate::journal::sqlite::{OpenError, OpenFault};
 use crate::journal::{self, Epoch, Journal as _, MemoryJournal, RecoveryError, SqliteJournal};
 use crate::log::{self, Component, Destination, RecordLog};
 use crate::server::{self, Allowed, Config, ProxyNetwork, Tls};
 use crate::terminal::notice;
+use limits::LimitArgs;
 
 /// The log's name in its folder.
 const LOG_FILE: &str = "server.jsonl";

@@ -1,8 +1,10 @@
 //! `chitchat verify`: reads logs, checks the rules, says what came of it.
 
-pub(super) mod compact;
+mod clocks;
+mod compact;
+mod gallery;
 mod json;
-pub(super) mod page;
+mod page;
 mod reading;
 mod screen;
 mod unchecked;
@@ -16,12 +18,12 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::exit_codes::{FAILURE, PARTLY, USAGE};
-use super::gallery::{self, Part};
-use super::logs::{self, Log, LogError};
 use super::printed;
+use crate::log::reading::{self as logs, Log, LogError};
 use crate::terminal::{json_line, notice};
 use crate::trace::record::LineRef;
 use crate::trace::report::{Report, Rule, Verdict};
+use gallery::Part;
 use json::Overall;
 
 /// Check from the logs of all processes that the order held. Exits 0 if every rule holds, 1 if one is violated, 2 if the
@@ -29,7 +31,7 @@ use json::Overall;
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
     /// Logs of service, clients and browsers, in any order, plain or gzip; folders with logs; `-` for standard input.
-    #[arg(value_name = "LOG", required_unless_present = "gallery")]
+    #[arg(value_name = "LOG", required_unless_present_any = ["gallery", "gallery_file"])]
     logs: Vec<PathBuf>,
 
     /// Show mistakes that real implementations make: a list of them, or the logs of one, and the rule that catches it.
@@ -41,6 +43,11 @@ pub(super) struct VerifyArgs {
         conflicts_with_all = ["logs", "json", "strict", "all"]
     )]
     gallery: Option<Part>,
+
+    /// Show the mistakes of this TOML file instead: all of them, or those that --gallery names. docs/gallery.md explains
+    /// its format.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["logs", "json", "strict", "all"])]
+    gallery_file: Option<PathBuf>,
 
     /// Print one JSON object instead of text.
     #[arg(long)]
@@ -88,8 +95,8 @@ struct Verification {
 
 impl VerifyArgs {
     pub(super) fn run(self) -> ExitCode {
-        if let Some(part) = &self.gallery {
-            return printed(gallery::print(&mut io::BufWriter::new(io::stdout().lock()), part), ExitCode::SUCCESS);
+        if self.gallery.is_some() || self.gallery_file.is_some() {
+            return gallery::run(self.gallery.unwrap_or(Part::All), self.gallery_file.as_deref());
         }
         let (json, all) = (self.json, self.all);
         let verification = match check(self.logs) {
@@ -99,6 +106,9 @@ impl VerifyArgs {
                 return ExitCode::from(USAGE);
             }
         };
+        if json && verification.overall() == Overall::Unknown {
+            notice("chitchat: no log of the service was given, so the order is not known and nothing is proved");
+        }
         let shown = if json { verification.print_json() } else { verification.print(all) };
         printed(shown, verification.exit_code(self.strict.as_ref().map_or(&[], |strict| &strict.0)))
     }
@@ -133,7 +143,7 @@ impl Verification {
 
     /// The rules that are violated, the one whose evidence was complete first before the others.
     fn in_order(&self) -> Vec<Rule> {
-        self.report.violated()
+        self.report.in_order().into_iter().map(|(rule, _)| rule).collect()
     }
 
     fn exit_code(&self, strict: &[Rule]) -> ExitCode {

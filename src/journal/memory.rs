@@ -1,8 +1,9 @@
 //! A journal for as long as the process lives. It keeps the whole conversation, as every journal does.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::RwLock;
 
 use super::{Chain, Committed, Epoch, History, Journal, JournalError, JournalEvent};
 use crate::chat::{Event, Sequence};
@@ -31,8 +32,7 @@ impl Journal for MemoryJournal {
     }
 
     async fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Committed, JournalError> {
-        // A poisoned lock still guards whole events: extending by clones of pointers does not stop half-way.
-        let mut recorded = self.events.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut recorded = self.events.0.write();
         let mut chain = recorded.last().map_or_else(|| Chain::of(&self.epoch), |last| last.chain);
         let linked = events.into_iter().map(|event| {
             chain = chain.with(&event);
@@ -51,7 +51,7 @@ impl Journal for MemoryJournal {
 #[async_trait]
 impl History for MemoryHistory {
     async fn read(&self, after: Sequence, limit: usize) -> Result<Vec<JournalEvent>, JournalError> {
-        let events = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let events = self.0.read();
         // Sequences have no gap and start at 1, so the event after position n is at index n.
         let start = usize::try_from(after.0).unwrap_or(usize::MAX).min(events.len());
         let end = start.saturating_add(limit).min(events.len());

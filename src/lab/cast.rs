@@ -1,7 +1,8 @@
 //! The companions that take part now: a bounded number.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::companion::{Character, Companion, CompanionError, Companions, Place};
@@ -100,7 +101,7 @@ impl Cast {
 
     /// The companions that have not ended.
     fn members(&self) -> MutexGuard<'_, Vec<Member>> {
-        let mut members = self.0.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut members = self.0.members.lock();
         members.retain(|member| member.companion.participant_id().is_some());
         members
     }

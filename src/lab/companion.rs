@@ -4,10 +4,11 @@
 use std::collections::HashSet;
 use std::future::pending;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -84,7 +85,7 @@ pub struct Companions(Arc<Mutex<HashSet<String>>>);
 
 impl Companions {
     fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -204,7 +205,7 @@ impl Companion {
 
 impl Life {
     fn chat(&self) -> MutexGuard<'_, Option<(Chat, String)>> {
-        self.chat.lock().unwrap_or_else(PoisonError::into_inner)
+        self.chat.lock()
     }
 
     fn begin(&self, chat: &Chat, id: &str) {

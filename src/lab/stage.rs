@@ -1,9 +1,10 @@
 //! The stage of a lab: what its service calls to add companions and to play scenarios.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tonic::async_trait;
 
 use super::behaviour::{WRONG_CLOCK_OFFSET_SECONDS, usual_name};
@@ -65,7 +66,7 @@ impl Stage {
     }
 
     fn run(&self) -> MutexGuard<'_, Option<Run>> {
-        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+        self.run.lock()
     }
 
     /// A name that nobody has, nor one that looks the same: this one, or with a number.
@@ -169,7 +170,8 @@ impl LabStage for Stage {
         let _turn = self.turn.lock().await;
         self.stop().await;
         let names = self.names(&scenario, person.as_ref().map(|_| request.person.as_str()))?;
-        let (lab, run) = (self.lab()?.clone(), Run::new(self.runs.fetch_add(1, Ordering::Relaxed) + 1, scenario, names));
+        let (lab, run) =
+            (self.lab()?.clone(), Run::new(self.runs.fetch_add(1, Ordering::Relaxed) + 1, scenario, names));
         *self.run() = Some(run.clone());
         tokio::spawn(Play::new(lab, self.cast.clone(), run, pace, person).play());
         Ok(())

@@ -1,6 +1,6 @@
 //! gRPC over one HTTP/2 connection, with as little between the socket and a reader as can be.
 //!
-//! HTTP/2 is spoken by the same library as everywhere in this program (h2), used without the layers of tonic above it:
+//! Speaks HTTP/2 with the library that the whole program uses (h2), without the layers of tonic above it:
 //! per connection those are a task, a queue and buffers, and per message a decoder, which together cost more than the
 //! service itself spends on a delivery. What would be measured then is mostly the load generator.
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 
@@ -12,10 +13,11 @@ use super::connection::Service;
 use super::error::{CallFailure, LoadError};
 use super::participant::{PATIENCE, Participant};
 use super::process::WatchedProcess;
+use super::publisher_thread::PublisherThread;
 use super::reader::ReaderOutcome;
 use super::run::Run;
 use super::summary::{Latencies, ServerUse, Summary, per_second, rounded};
-use super::{Measured, Phase, Progress};
+use super::{Measured, Phase, Plan, Progress};
 
 /// How often the coordinator looks whether the slowest reader is there.
 const LOOK: Duration = Duration::from_millis(5);
@@ -30,6 +32,8 @@ pub struct Crowd {
     service: Arc<Service>,
     /// In the order of their numbers once all have joined.
     participants: Vec<Arc<Participant>>,
+    /// None before the run.
+    publisher_thread: Option<PublisherThread>,
     began: Instant,
 }
 
@@ -46,9 +50,9 @@ fn returned<T>(task: Result<T, JoinError>) -> T {
 }
 
 impl Crowd {
-    /// Nobody yet.
     pub fn new(run: Run, service: Service) -> Self {
-        Self { run: Arc::new(run), service: Arc::new(service), participants: Vec::new(), began: Instant::now() }
+        let (run, service) = (Arc::new(run), Arc::new(service));
+        Self { run, service, participants: Vec::new(), publisher_thread: None, began: Instant::now() }
     }
 
     /// All join, publish and read.
@@ -56,24 +60,31 @@ impl Crowd {
         let server = self.run.plan.server;
         let resident = || server.map(WatchedProcess::resident_kib).transpose();
         let before = resident()?;
+        let thread = PublisherThread::start().map_err(LoadError::Thread)?;
+        // It stays until they have left.
+        let publishing = self.publisher_thread.insert(thread).handle().clone();
         self.began = Instant::now();
-        self.join(progress).await?;
+        self.join(progress, &publishing).await?;
         let joined = self.began.elapsed();
         let last_join = self.participants.iter().map(|participant| participant.joined_at).max().unwrap_or(0);
         self.wait_for(last_join, &mut |_| {}).await;
         let caught_up = self.began.elapsed();
         sleep(self.run.plan.settle).await;
         let memory = before.zip(resident()?).map(|(before, after)| [before, after]);
-        let published = self.publish(progress).await?;
+        let published = self.publish(progress, &publishing).await?;
         Ok(self.summarize([joined, caught_up], memory, &published))
     }
 
-    async fn join(&mut self, progress: Progress<'_>) -> Result<(), LoadError> {
-        let total = self.run.plan.participants;
+    async fn join(&mut self, progress: Progress<'_>, publishing: &Handle) -> Result<(), LoadError> {
+        let Plan { participants: total, publishers, .. } = self.run.plan;
         let (mut joining, mut next) = (JoinSet::new(), 0);
         loop {
             while next < total && joining.len() < self.run.plan.joins_in_parallel {
-                joining.spawn(Participant::join(Arc::clone(&self.run), Arc::clone(&self.service), next));
+                let join = Participant::join(Arc::clone(&self.run), Arc::clone(&self.service), next);
+                match next < publishers {
+                    true => joining.spawn_on(join, publishing),
+                    false => joining.spawn(join),
+                };
                 next += 1;
             }
             let Some(joined) = joining.join_next().await else { break };
@@ -85,7 +96,7 @@ impl Crowd {
     }
 
     /// Publishes everything, and waits until everybody has it or no more comes.
-    async fn publish(&self, progress: Progress<'_>) -> Result<Published, LoadError> {
+    async fn publish(&self, progress: Progress<'_>, thread: &Handle) -> Result<Published, LoadError> {
         let plan = &self.run.plan;
         let cpu = || plan.server.map(WatchedProcess::cpu).transpose();
         let (cpu_before, first, next) = (cpu()?, Instant::now(), Arc::new(AtomicU64::new(0)));
@@ -93,7 +104,7 @@ impl Crowd {
         for publisher in self.participants.iter().take(plan.publishers) {
             for _ in 0..plan.in_flight {
                 let (publisher, next) = (Arc::clone(publisher), Arc::clone(&next));
-                publishing.spawn(async move { publisher.publish(&next, first).await });
+                publishing.spawn_on(async move { publisher.publish(&next, first).await }, thread);
             }
         }
         let (streams, total) = (plan.streams, self.deliveries_expected());
@@ -198,7 +209,7 @@ impl Crowd {
         Measured { summary, first_end: ended.into_iter().next() }
     }
 
-    /// Everybody leaves. First all streams are given up, so that nobody is sent that the others have left. Answers why
+    /// Everybody leaves. First all streams are given up, so that no participant is sent the leaves of the others. Returns why
     /// the first that could not leave could not.
     pub async fn leave(&self, progress: Progress<'_>) -> Option<CallFailure> {
         self.participants.iter().for_each(|participant| participant.reader.stop());

@@ -34,6 +34,9 @@ pub enum LoadError {
     /// A stream ended before its Welcome.
     #[error("a stream ended as it began: {0}")]
     Stream(Arc<CallFailure>),
+    /// There is no thread for those who publish.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
     /// The service's process cannot be watched.
     #[error("--server-pid: {0}")]
     Process(#[from] ProcessError),

@@ -26,10 +26,8 @@ pub struct Participant {
     run: Arc<Run>,
     service: Arc<Service>,
     requests: SendRequest<Bytes>,
-    /// Its stream.
     pub reader: Reader,
     session_token: String,
-    /// Its Lamport clock.
     clock: AtomicU64,
     /// The newest event when it joined.
     pub joined_at: u64,
@@ -101,7 +99,7 @@ impl Participant {
         }
     }
 
-    /// Waits until a message is due. Answers with the time from which it counts: when it was due, if the one before
+    /// Waits until a message is due. Returns the time from which it counts: when it was due, if the one before
     /// has held it up, so that a service that stops for a while is not measured by the few messages that it delayed.
     async fn when_due(&self, message: u64, first: Instant) -> Instant {
         let now = Instant::now();

@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use h2::RecvStream;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tonic::Status;
@@ -23,7 +24,6 @@ const SAMPLE_EVERY: u64 = 64;
 /// What a Welcome says, kept.
 #[derive(Clone, Debug)]
 pub struct Welcomed {
-    /// The session's secret.
     pub session_token: String,
     /// The logical time of the newest event.
     pub logical_time: u64,
@@ -58,7 +58,6 @@ struct State {
 pub struct ReaderOutcome {
     /// The messages of this run that came, each counted once, and their bytes.
     pub transcript: Transcript,
-    /// What went wrong.
     pub faults: Faults,
     /// When the last message came.
     pub last_message_at: Option<Instant>,
@@ -88,42 +87,42 @@ impl Reader {
 
     /// Reads this stream from now on.
     pub fn start(&self, stream: RecvStream) {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         state.stream = Some(stream);
         // What has come already wakes nobody any more.
         state.read();
     }
 
-    /// Gives up the stream: the service is told to send no more.
+    /// Gives up the stream: tells the service to send no more.
     pub fn stop(&self) {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         state.stream = None;
         state.messages = Messages::default();
     }
 
     /// The last event in order that has come.
     pub fn position(&self) -> u64 {
-        self.state().order.as_ref().map_or(0, OrderCheck::position)
+        self.0.lock().order.as_ref().map_or(0, OrderCheck::position)
     }
 
     /// How many messages of this run have come.
     pub fn messages(&self) -> u64 {
-        self.state().transcript.messages()
+        self.0.lock().transcript.messages()
     }
 
     /// Whether the stream has ended, though the run has not.
     pub fn has_ended(&self) -> bool {
-        self.state().ended.is_some()
+        self.0.lock().ended.is_some()
     }
 
     /// Why the stream ended, if it has.
     pub fn ended(&self) -> Option<Arc<CallFailure>> {
-        self.state().ended.clone()
+        self.0.lock().ended.clone()
     }
 
     /// What became of it, if everything up to `last` should have come.
     pub fn outcome(&self, last: u64) -> ReaderOutcome {
-        let state = self.state();
+        let state = self.0.lock();
         let mut faults = state.order.as_ref().map(|order| order.faults(last)).unwrap_or_default();
         faults.altered += state.altered;
         ReaderOutcome {
@@ -136,7 +135,7 @@ impl Reader {
 
     /// Of the first reader: how many messages were not where the service had acknowledged them to be.
     pub fn misplaced(&self) -> u64 {
-        let state = self.state();
+        let state = self.0.lock();
         // One that comes again is counted as doubled.
         let mut seen = HashSet::new();
         let firsts = state.places.iter().filter(|(_, message)| seen.insert(*message));
@@ -145,15 +144,10 @@ impl Reader {
         };
         firsts.filter(is_elsewhere).count() as u64
     }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The task of a connection: moves bytes, and lets the reader take them in the same step.
 pub struct ReaderTask {
-    /// The connection.
     pub driver: Driver,
     /// Who reads from it.
     pub reader: Reader,
@@ -164,7 +158,7 @@ impl Future for ReaderTask {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let ended = Pin::new(&mut self.driver).poll(context);
-        let mut state = self.reader.state();
+        let mut state = self.reader.0.lock();
         state.read();
         match ended {
             Poll::Pending => Poll::Pending,

@@ -1,10 +1,10 @@
 //! What all tasks of a run share: the plan, the messages, when each was sent, and the latencies.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::Plan;
@@ -92,7 +92,7 @@ impl Run {
     pub fn note_acknowledged(&self, message: u64, sequence: u64, at: Instant) {
         self.acknowledged[message as usize].store(sequence, Ordering::Release);
         if let Some(latency) = self.latency(message, at) {
-            lock(&self.publish_latencies).saturating_record(latency);
+            self.publish_latencies.lock().saturating_record(latency);
         }
     }
 
@@ -114,19 +114,19 @@ impl Run {
 
     /// Where a reader notes its latencies.
     pub fn shard(&self, reader: usize) -> MutexGuard<'_, Histogram<u64>> {
-        lock(&self.delivery_latencies[reader % SHARDS])
+        self.delivery_latencies[reader % SHARDS].lock()
     }
 
     /// All publish latencies.
     pub fn publish_latencies(&self) -> Histogram<u64> {
-        lock(&self.publish_latencies).clone()
+        self.publish_latencies.lock().clone()
     }
 
     /// All delivery latencies.
     pub fn delivery_latencies(&self) -> Histogram<u64> {
         let mut all = histogram();
         for shard in &self.delivery_latencies {
-            all.add(&*lock(shard)).expect("the sum grows as it needs");
+            all.add(&*shard.lock()).expect("the sum grows as it needs");
         }
         all
     }
@@ -141,10 +141,6 @@ impl Run {
     fn microseconds(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.started).as_micros()).unwrap_or(u64::MAX - 1)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

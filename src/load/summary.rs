@@ -116,7 +116,7 @@ pub fn rounded(figure: f64) -> f64 {
     (figure * 1e3).round() / 1e3
 }
 
-/// How many a second; none where there are none.
+/// The rate per second; `None` if nothing was counted.
 pub fn per_second(count: u64, time: Duration) -> Option<f64> {
     (count > 0).then(|| rounded(count as f64 / time.as_secs_f64().max(1e-6)))
 }

@@ -3,16 +3,19 @@
 
 mod name;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use super::{ClientRecord, Component, Loss, Record, RecordBody, ServerRecord, Severity, run};
 use crate::terminal::{json_line, notice};
 use name::Name;
+use parking_lot::{Mutex, RwLock};
+
+/// How many processes can write logs of one name in one folder, each to a file of its own.
+const PROCESSES_MAX: u32 = 100;
 
 /// Each record is one write at the end of the file, and many threads can write at a time. Only while records are
 /// lost, and while the file is replaced, do they wait for one another.
@@ -64,18 +67,47 @@ impl Appended for File {
 }
 
 impl RecordFile {
-    /// Opens the file, and makes it and its folder where they are missing.
+    /// Opens the file, and makes it and its folder where they are missing. If another process writes to it, a participant
+    /// takes the next name that is free; a service may take over from one that is about to end.
     pub(super) fn open(path: &Path, component: Component) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             create_folder(folder)?;
         }
-        Ok(Self::over(appending(path)?, path, component))
+        if component == Component::Server {
+            return Ok(Self::over(appending(path)?, path, component));
+        }
+        for number in 1..=PROCESSES_MAX {
+            let path = name::numbered(path, number);
+            let file = appending(&path)?;
+            if is_ours(&file) {
+                return Ok(Self::over(file, &path, component));
+            }
+        }
+        Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            format!("{PROCESSES_MAX} processes write to logs of this name"),
+        ))
     }
 
-    /// Goes on in the file that has the name now; makes it where it is missing. Where it cannot be opened, the
+    /// Where the file is.
+    pub(super) fn path(&self) -> &Path {
+        &self.name.path
+    }
+
+    /// Continues in the file that has the name now, unless that is the same file, and creates it if it is missing. Where
+    /// it cannot be opened, or another process writes to it, the
     /// records stay in the file that they are in.
     pub(super) fn reopen(&self) {
-        let opened = match appending(&self.name.path) {
+        if self.name.is_of(&self.file.read()) {
+            return;
+        }
+        let opened = appending(&self.name.path).and_then(|opened| match self.component {
+            Component::Client | Component::Browser if !is_ours(&opened) => {
+                Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process writes to it"))
+            }
+            _ => Ok(opened),
+        });
+        let opened = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 let path = self.name.path.display();
@@ -84,9 +116,9 @@ impl RecordFile {
                 ));
             }
         };
-        let mut lost = self.lock();
+        let mut lost = self.lost.lock();
         // No record is on its way to the old file any more, and the next goes to the new one.
-        let mut file = self.file.write().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.file.write();
         *file = opened;
         drop(file);
         // What the old file lacks, the new one says.
@@ -97,7 +129,7 @@ impl RecordFile {
 
     /// Finds out from time to time whether the file was renamed.
     fn look(&self) {
-        if self.name.is_due() && self.name.is_of_another(&self.file()) {
+        if self.name.is_due() && self.name.is_of_another(&self.file.read()) {
             self.reopen();
         }
     }
@@ -112,6 +144,12 @@ fn create_folder(folder: &Path) -> io::Result<()> {
     })
 }
 
+/// Locks a file for this process, for as long as it is open. Says whether no other process has done so: on a file system
+/// without locks, that is assumed.
+fn is_ours(file: &File) -> bool {
+    !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+}
+
 /// Opens a file to write at its end.
 fn appending(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).read(true).append(true).open(path)
@@ -124,16 +162,12 @@ impl<F: Appended> RecordFile<F> {
         let (began, failing, lost) = (AtomicBool::new(false), AtomicBool::new(false), Mutex::default());
         let (file, name) = (RwLock::new(file), Name::new(path.to_owned()));
         let file = Self { file, name, component, began, failing, lost };
-        let mut lost = file.lock();
+        let mut lost = file.lost.lock();
         if let Err(error) = file.repair(&mut lost) {
             file.fail(&mut lost, &error);
         }
         drop(lost);
         file
-    }
-
-    fn file(&self) -> RwLockReadGuard<'_, F> {
-        self.file.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take(&self, record: &[u8]) {
@@ -144,11 +178,11 @@ impl<F: Appended> RecordFile<F> {
                         self.began.store(true, Ordering::Relaxed);
                     }
                 }
-                Err(error) => self.lose(&mut self.lock(), &error),
+                Err(error) => self.lose(&mut self.lost.lock(), &error),
             }
             return;
         }
-        let mut lost = self.lock();
+        let mut lost = self.lost.lock();
         let written = self.repair(&mut lost).and_then(|()| self.append(record));
         match written {
             Ok(()) => self.began.store(true, Ordering::Relaxed),
@@ -158,7 +192,7 @@ impl<F: Appended> RecordFile<F> {
 
     /// One record, in one piece or not at all: a rest that follows could end up behind another record.
     fn append(&self, record: &[u8]) -> io::Result<()> {
-        let file = self.file();
+        let file = self.file.read();
         loop {
             match file.append(record) {
                 Ok(written) if written == record.len() => return Ok(()),
@@ -172,7 +206,7 @@ impl<F: Appended> RecordFile<F> {
     /// Ends a cut line, and writes the record of the loss.
     fn repair(&self, lost: &mut LostRecords) -> io::Result<()> {
         // One that cannot be looked at may still take records.
-        let mut text = if self.file().is_cut().unwrap_or(false) { "\n".to_owned() } else { String::new() };
+        let mut text = if self.file.read().is_cut().unwrap_or(false) { "\n".to_owned() } else { String::new() };
         if lost.count > 0 {
             let loss = Loss { count: lost.count, from_start: !self.began.load(Ordering::Relaxed) };
             let body = match self.component {
@@ -204,10 +238,6 @@ impl<F: Appended> RecordFile<F> {
         if !std::mem::replace(&mut lost.reported, true) {
             notice(&format!("chitchat: the log cannot be written, and records are lost: {error}"));
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LostRecords> {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,6 +11,7 @@ use super::{Component, LoggedKind};
 
 /// A line that is not a log record.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub enum RecordFault {
     /// Not a JSON object with the fields that every record has.
     #[error("is not a log record: {0}")]
@@ -20,12 +21,7 @@ pub enum RecordFault {
     Timestamp(String),
     /// What cannot be checked without it is not there.
     #[error("is not a complete record: {event} without {field}")]
-    Incomplete {
-        /// What it is.
-        event: String,
-        /// What it lacks.
-        field: &'static str,
-    },
+    Incomplete { event: String, field: &'static str },
 }
 
 impl RecordFault {
@@ -33,6 +29,15 @@ impl RecordFault {
     pub fn is_half(&self) -> bool {
         matches!(self, Self::Json(error) if error.is_eof())
     }
+}
+
+/// Where a record stands: which of the given files, and which line of it, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LineRef {
+    /// The file's place among those given, from 0.
+    pub file: u32,
+    /// The line's number, from 1.
+    pub line: u32,
 }
 
 /// A string that is borrowed from its line where it can be.
@@ -105,6 +110,7 @@ pub struct LogRecord<'a> {
     pub faults: Option<CowStr<'a>>,
     pub first_sequence: Option<u64>,
     pub last_sequence: Option<u64>,
+    pub expected_sequence: Option<u64>,
     #[serde(borrow, default)]
     pub participant_ids: Vec<CowStr<'a>>,
     #[serde(borrow, default)]

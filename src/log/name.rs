@@ -1,5 +1,6 @@
 //! Names of log files.
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 /// How many bytes a display name may take in a file name: file systems allow some 255 for all of it.
@@ -31,7 +32,7 @@ pub(crate) fn safe_name(display_name: &str) -> String {
         let kept = (0..=NAME_BYTES_KEPT).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
         name.truncate(kept);
         name.push('~');
-        name.extend(digest.iter().take(8).map(|byte| format!("{byte:02x}")));
+        HEXLOWER.encode_append(&digest[..8], &mut name);
     }
     name
 }

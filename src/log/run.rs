@@ -1,4 +1,4 @@
-//! Which start of which process a record is of.
+//! Which process made a record, and which of its starts.
 
 use std::cell::Cell;
 use std::fmt;

@@ -125,7 +125,7 @@ impl Config {
 /// Who may use the lab, and what plays in it.
 #[derive(Clone, Debug, Default)]
 pub struct LabConfig {
-    /// What callers have to know; none where everybody may.
+    /// What callers have to present; `None` if everybody may call.
     pub key: Option<Secret>,
     /// Its companions and scenarios, where it has any.
     pub stage: Option<Arc<dyn LabStage>>,

@@ -1,8 +1,8 @@
 //! The conversation while it happens: the engine decides and records, the feed keeps what was committed, and each
 //! participant's stream reads the feed.
 //!
-//! The two halves of a stream are here together: [`stream`] is the task that fills a [`slot`], and [`join_body`]
-//! is the response body that empties it.
+//! A [`stream`] has no task: [`join_body`] is the response body by which the connection polls it. [`fan_out`] wakes those
+//! of the [`open_streams`] that wait for news.
 //!
 //! Invariants:
 //! - The [`engine`] alone changes the conversation and appends to the journal.
@@ -14,10 +14,11 @@ pub mod attachments;
 pub mod broadcast;
 pub mod deliveries;
 pub mod engine;
+pub mod fan_out;
 pub mod feed;
 pub mod join_body;
+pub mod open_streams;
 pub mod presence;
 pub mod shares;
-pub mod slot;
 pub mod stream;
 pub mod token;

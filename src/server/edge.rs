@@ -7,6 +7,7 @@
 
 pub mod accept;
 pub mod connection_limits;
+pub mod connection_task;
 pub mod forwarded;
 pub mod ingress;
 pub mod origin;

@@ -41,7 +41,6 @@ pub struct Service {
     pub reader: FeedReader,
     /// Earlier events.
     pub history: Arc<dyn History>,
-    /// The journal's id.
     pub epoch: Epoch,
     /// For new session tokens.
     pub environment: Environment,
@@ -110,8 +109,8 @@ impl Service {
                 }
                 let charge = self.charge_welcome(origin)?;
                 let caller = Caller { token: resume.session_token.into(), session, origin };
-                let delivery = self.engine.resume(caller, resume.epoch, Sequence(resume.after_sequence)).await?;
-                Ok(JoinBody::new(delivery, charge))
+                let stream = self.engine.resume(caller, resume.epoch, Sequence(resume.after_sequence)).await?;
+                Ok(JoinBody::new(stream, charge))
             }
             None => {
                 // Counted before the name is normalized, which costs more than sending it does.
@@ -121,8 +120,8 @@ impl Service {
                 let charge = self.charge_welcome(origin)?;
                 let token = token::new_token((self.environment.random)());
                 let caller = Caller { session: token::key_of(&token), token: token.into(), origin };
-                let delivery = self.engine.join(caller, display_name, LogicalTime(request.logical_time)).await?;
-                Ok(JoinBody::new(delivery, charge))
+                let stream = self.engine.join(caller, display_name, LogicalTime(request.logical_time)).await?;
+                Ok(JoinBody::new(stream, charge))
             }
         }
     }

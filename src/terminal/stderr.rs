@@ -3,9 +3,11 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::Once;
 use std::thread;
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
 
 /// How many bytes can wait to be written. What comes when they are full is dropped, and counted.
 const BUFFER_BYTES_MAX: usize = 1 << 20;
@@ -37,14 +39,10 @@ impl StderrBuffer {
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BufferState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes a text, or drops it, and then all others until everything that waits has been written. Never
     /// waits for a reader.
     fn push(&self, text: Vec<u8>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.dropped > 0 || state.bytes + text.len() > BUFFER_BYTES_MAX {
             state.dropped += 1;
             return;
@@ -58,8 +56,8 @@ impl StderrBuffer {
     /// Writes all texts that come, in order, for as long as the process lives.
     fn write_to(&self, mut output: impl Write) {
         loop {
-            let state = self.changed.wait_while(self.lock(), |state| state.texts.is_empty());
-            let mut state = state.unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.state.lock();
+            self.changed.wait_while(&mut state, |state| state.texts.is_empty());
             let Some(text) = state.texts.pop_front() else { continue };
             state.bytes -= text.len();
             state.writing = true;
@@ -71,7 +69,7 @@ impl StderrBuffer {
             if dropped > 0 {
                 let _ = writeln!(output, "chitchat: {dropped} lines are left out here: they came too fast");
             }
-            self.lock().writing = false;
+            self.state.lock().writing = false;
             self.changed.notify_all();
         }
     }
@@ -79,7 +77,7 @@ impl StderrBuffer {
     /// Waits until everything is written, for at most this long.
     fn flush(&self, limit: Duration) {
         let unwritten = |state: &mut BufferState| !state.texts.is_empty() || state.writing;
-        drop(self.changed.wait_timeout_while(self.lock(), limit, unwritten));
+        self.changed.wait_while_for(&mut self.state.lock(), unwritten, limit);
     }
 }
 
@@ -132,7 +130,7 @@ mod tests {
             PIPE.push(format!("{number:>99}\n").into());
         }
         PIPE.flush(Duration::from_millis(1));
-        assert!(PIPE.lock().dropped > 0 && PIPE.lock().bytes <= BUFFER_BYTES_MAX);
+        assert!(PIPE.state.lock().dropped > 0 && PIPE.state.lock().bytes <= BUFFER_BYTES_MAX);
         let mut read = BufReader::new(reader).lines().map(Result::unwrap);
         let shown = read.by_ref().take_while(|line| !line.contains("left out")).enumerate();
         let shown = shown.map(|(number, line)| assert_eq!(line.trim(), number.to_string())).count();

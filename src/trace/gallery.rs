@@ -1,48 +1,57 @@
 //! Mistakes that real implementations make, each as a change to truthful logs. They prove the verifier: every
 //! one must be caught by the rule that names it. And they can be shown.
+//!
+//! The mistakes are data: a table in TOML, whose format `docs/gallery.md` explains.
 
-mod at_client;
-mod at_request;
-mod at_restart;
-mod at_service;
+mod expression;
+mod interpreter;
 mod logs;
+mod table;
 mod truthful;
 
+pub use interpreter::NotMade;
 pub use logs::{JsonLog, Logs};
+pub use table::{TableError, parse};
 pub use truthful::truthful;
 
 #[cfg(test)]
 pub(in crate::trace) use truthful::LATE;
 
 use super::report::Rule;
+use table::MistakeStep;
 
 /// One mistake.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Mistake {
     /// A few words.
-    pub title: &'static str,
+    pub title: String,
     /// How it comes about, for somebody who learns this.
-    pub explanation: &'static str,
+    pub explanation: String,
     /// The rule that names it.
     pub rule: Rule,
-    apply: fn(&mut Logs) -> Option<()>,
+    steps: Vec<MistakeStep>,
+    otherwise: Vec<MistakeStep>,
 }
 
 impl Mistake {
-    /// The logs as they would be, had this mistake been made; none where they offer no occasion for it.
-    pub fn made_in(&self, logs: &Logs) -> Option<Logs> {
-        let mut logs = logs.clone();
-        (self.apply)(&mut logs)?;
-        Some(logs)
+    /// The logs as they would be, had this mistake been made.
+    ///
+    /// # Errors
+    /// [`NotMade`], where they offer no occasion for it or a step of the table is wrong.
+    pub fn made_in(&self, logs: &Logs) -> Result<Logs, NotMade> {
+        let ways = [&self.steps, &self.otherwise].into_iter().filter(|steps| !steps.is_empty());
+        for steps in ways {
+            if let Some(logs) = interpreter::run(steps, logs)? {
+                return Ok(logs);
+            }
+        }
+        Err(NotMade::NoOccasion)
     }
 }
 
-/// All of them, in the order of the rules.
+/// Those that the program shows, in the order of the rules.
 pub fn mistakes() -> Vec<Mistake> {
-    let mut mistakes =
-        [at_service::MISTAKES, at_request::MISTAKES, at_restart::MISTAKES, at_client::MISTAKES].concat();
-    mistakes.sort_by_key(|mistake| mistake.rule);
-    mistakes
+    parse(include_str!("gallery/mistakes.toml")).expect("the program's own table is correct")
 }
 
 #[cfg(test)]
@@ -62,12 +71,67 @@ mod tests {
     fn every_mistake_is_caught_by_the_rule_that_names_it_v1_to_v15() {
         let mistakes = mistakes();
         assert!(mistakes.len() >= 50);
+        assert!(mistakes.is_sorted_by_key(|mistake| mistake.rule));
         for mistake in &mistakes {
-            let report = mistake.made_in(&truthful()).expect(mistake.title).verify().unwrap();
+            let report = mistake.made_in(&truthful()).expect(&mistake.title).verify().unwrap();
             assert!(report.violated().contains(&mistake.rule), "{}: {:?}", mistake.title, report.violated());
         }
         for rule in Rule::ALL {
             assert!(mistakes.iter().any(|mistake| mistake.rule == rule), "{rule} names none");
         }
+    }
+
+    fn table(steps: &str) -> String {
+        format!("[[mistake]]\nrule = \"V1\"\ntitle = \"A\"\nexplanation = \"B\"\nsteps = [\n{steps}\n]\n")
+    }
+
+    #[test]
+    fn a_wrong_table_is_refused_with_its_line_and_what_is_wrong() {
+        let says = |text: &str, expected: &str| {
+            let error = parse(text).map(drop).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error:?} instead of {expected:?}");
+        };
+        says("[[mistake]", "line 1: ");
+        says("[[mistakes]]", "unknown field `mistakes`, expected `mistake`");
+        says(&table("").replace("V1", "V16"), "line 2: \"V16\" is not a rule: the rules are V1 to V15");
+        says(&table("").replace("title", "titel"), "unknown field `titel`");
+        let step = |step: &str, expected: &str| says(&table(&format!("\n{step}")), &format!("line 7: {expected}"));
+        step("{ fnd = \"a\" }", "a step needs exactly one of find, check, set,");
+        step("{ find = \"a\", set = \"b\" }", "a step needs exactly one of find, check, set,");
+        step("{ find = \"a\", nht = 2 }", "unknown field `nht`, expected one of `find`, `in`, `where`,");
+        step("{ find = \"a\", nth = 0 }", "invalid value: integer `0`, expected a nonzero i64");
+        step("{ find = \"a\", where = \"event = 'x'\" }", "syntax error: ");
+        step("{ find = \"a\", where = \"evnt == 'x'\" }", "no log record has the field \"evnt\"");
+        step("{ find = \"event\" }", "\"event\" cannot be the name of a record");
+        step("{ find = \"a\", in = \"elsewhere\" }", "no step before this one finds or adds \"elsewhere\"");
+        step("{ remove = \"a\" }", "no step before this one finds or adds \"a\"");
+        step(
+            "{ set = \"all\", with = { content = \"{{ b.content }}\" } }",
+            "no log record has the field \"b.content\"",
+        );
+        step("{ set = \"all\", with = { contents = \"\" } }", "no log record has the field \"contents\"");
+        step("{ add = \"a\" }", "add needs exactly one of after, before, at_end_of");
+    }
+
+    #[test]
+    fn what_a_mistake_needs_and_logs_do_not_have_is_no_occasion() {
+        let made = |steps: &str| parse(&table(steps)).unwrap()[0].made_in(&truthful()).map(drop);
+        let missing = made("{ find = \"a\", where = \"event == 'server_ready'\" }");
+        assert!(matches!(missing, Err(NotMade::NoOccasion)));
+        let unfit = made("{ find = \"a\" },\n{ check = \"a.message_id + 1 == 2\" }").unwrap_err().to_string();
+        assert!(unfit.contains("line 7: invalid operation"), "{unfit}");
+        let removed = "{ find = \"a\" }, { remove = \"a\" }, { set = \"a\", with = { content = \"\" } }";
+        assert!(made(removed).unwrap_err().to_string().contains("an earlier step has removed \"a\""));
+    }
+
+    /// Where a later step has no match, an earlier one tries its next candidate.
+    #[test]
+    fn finds_go_back_until_all_match() {
+        let steps = "{ find = \"a\", in = \"server\", where = \"broadcast\" },
+            { find = \"b\", after = \"a\", where = \"event == 'leave_broadcast' and participant_id == a.participant_id\" },
+            { check = \"a.kind == 'message'\" }, { set = \"a\", with = { content = \"{{ a.content }} {{ b.sequence }}\" } }";
+        let logs = parse(&table(steps)).unwrap()[0].made_in(&truthful()).unwrap();
+        let changed = logs.0[0].records.iter().find(|record| record["content"] == "Who was first? 11");
+        assert!(changed.is_some());
     }
 }

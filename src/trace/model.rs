@@ -6,9 +6,11 @@
 
 mod clock;
 mod event;
+mod handed;
 mod journal;
 mod lab;
 mod log;
+mod names;
 mod order;
 mod presence;
 mod run;
@@ -18,17 +20,19 @@ mod streams;
 
 pub use clock::ProcessClock;
 pub use event::{CopyConflict, Irregular, LoggedEvent, Lookup, PreviousEpoch, WallTime};
-pub use journal::{Handed, LoggedJournal};
+pub use handed::Handed;
+pub use journal::LoggedJournal;
 pub use log::{ClientLog, Queued};
 pub use presence::{Farewell, FarewellFault};
 pub use run::{ServiceRun, ServiceStart, Settings};
-pub use session::{LoggedSession, Mark, Sent, Skip};
+pub use session::{ANSWER_MICROS, LoggedSession, Mark, Sent, Skip, Waiting};
 pub use step::{Act, DeliveryDetails, Step};
 pub use streams::StreamGap;
 
 use foldhash::HashMap;
 
 use super::record::{Component, LineRef, LogRecord};
+use super::report::ClockReport;
 
 /// The journals of all epochs, and the sessions of all logs.
 #[derive(Debug, Default)]
@@ -103,9 +107,6 @@ impl Model {
     /// step when it has looked at it: until then the session is as it was before.
     pub fn client<'r>(&mut self, line: LineRef, record: &'r LogRecord<'_>) -> Step<'r> {
         let journal = record.epoch.as_deref().map(|epoch| self.journal(epoch));
-        if let Some(journal) = journal {
-            self.journals[journal].touch(record.at);
-        }
         self.logs.entry(line.file).or_default().step(&mut self.sessions, journal, line, record)
     }
 
@@ -118,8 +119,35 @@ impl Model {
     }
 
     /// What the log of a step was like before it.
-    pub fn log(&mut self, file: u32) -> &ClientLog {
-        self.logs.entry(file).or_default()
+    pub fn log(&self, file: u32) -> Option<&ClientLog> {
+        self.logs.get(&file)
+    }
+
+    /// A time in a record, by the service's clock as far as the messages tell how far the two are apart.
+    pub fn by_service(&self, line: LineRef, at: i64) -> i64 {
+        self.clock(line).map_or(at, |clock| at.saturating_sub(clock.offset()))
+    }
+
+    /// The clocks of all processes of participants.
+    pub fn clocks(&self) -> Vec<ClockReport> {
+        let mut titles: HashMap<(u32, u32), String> = HashMap::default();
+        for session in &self.sessions {
+            if let Some(clock) = self.clock(session.begins) {
+                titles.entry((session.file, clock.first_line)).or_insert_with(|| session.title());
+            }
+        }
+        let report = |file: u32, clock: &ProcessClock| {
+            let title = titles.get(&(file, clock.first_line)).cloned().unwrap_or_default();
+            let (least, most) = clock.bounds();
+            ClockReport { file, first_line: clock.first_line, title, least, most, is_steady: clock.is_steady() }
+        };
+        let mut clocks: Vec<_> = self
+            .logs
+            .iter()
+            .flat_map(|(file, log)| log.processes.iter().map(|clock| report(*file, clock)))
+            .collect();
+        clocks.sort_unstable_by_key(|clock| (clock.file, clock.first_line));
+        clocks
     }
 
     /// The machine clock of the process that made a record.

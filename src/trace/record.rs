@@ -3,16 +3,7 @@
 use std::fmt;
 use std::hash::BuildHasher;
 
-pub use crate::log::{Component, CowStr, LogRecord, LoggedKind, RecordFault};
-
-/// Where a record stands: which of the given files, and which line of it, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LineRef {
-    /// The file's place among those given, from 0.
-    pub file: u32,
-    /// The line's number, from 1.
-    pub line: u32,
-}
+pub use crate::log::{Component, CowStr, LineRef, LogRecord, LoggedKind, RecordFault};
 
 /// Names a participant within its epoch: the number in `p7`, or a digest of an id of another form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

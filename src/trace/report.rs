@@ -108,6 +108,9 @@ pub struct Violation {
     pub sentence: String,
     /// The fewest records that show it.
     pub lines: Vec<LineRef>,
+    /// When the last of them was made: microseconds since 1970, by the clock of the service as far as the messages tell
+    /// how far other clocks are from it.
+    pub at: i64,
 }
 
 /// A log that speaks of an event after the last one in the service's logs. Whether that is lost, or the service's log was
@@ -130,7 +133,7 @@ pub struct RuleReport {
     pub rule: Rule,
     /// Over how many records it was checked.
     pub checked: u64,
-    /// The first counterexamples.
+    /// The counterexamples that were complete first, in that order.
     pub violations: Vec<Violation>,
     /// How many there are.
     pub violated: u64,
@@ -166,13 +169,17 @@ impl RuleReport {
         }
     }
 
-    pub(super) fn violate(&mut self, sentence: impl FnOnce() -> String, lines: &[LineRef]) {
+    /// Notes a counterexample, the evidence of which was complete at this time. The earliest are kept.
+    pub(super) fn violate(&mut self, at: i64, sentence: impl FnOnce() -> String, lines: &[LineRef]) {
         self.violated += 1;
-        if self.violations.len() < SHOWN_MAX {
-            let mut lines = lines.to_vec();
-            lines.dedup();
-            self.violations.push(Violation { sentence: sentence(), lines });
+        let place = self.violations.partition_point(|known| known.at <= at);
+        if place >= SHOWN_MAX {
+            return;
         }
+        self.violations.truncate(SHOWN_MAX - 1);
+        let mut lines = lines.to_vec();
+        lines.dedup();
+        self.violations.insert(place, Violation { sentence: sentence(), lines, at });
     }
 
     /// Notes that an event is spoken of that no log of the service has.
@@ -213,6 +220,25 @@ impl RuleReport {
     }
 }
 
+/// The clock of a process of a participant, compared with the service's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClockReport {
+    /// Which file.
+    pub file: u32,
+    /// The first line of the process in it.
+    pub first_line: u32,
+    /// Whose process it is, as people know it; empty where its records do not say.
+    pub title: String,
+    /// How far it is ahead of the service's clock at least, in microseconds; negative where it may be behind. None where
+    /// nothing that it sent tells.
+    pub least: Option<i64>,
+    /// How far it is ahead at most; none where nothing that it received tells.
+    pub most: Option<i64>,
+    /// Whether it was neither set while the process ran, nor contradicted the service's clock. One that is not is
+    /// compared with no other.
+    pub is_steady: bool,
+}
+
 /// What is known of all rules.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -228,6 +254,8 @@ pub struct Report {
     pub journals: usize,
     /// How many sessions have a log.
     pub sessions: usize,
+    /// The clocks of the participants' processes, in the order of files and lines.
+    pub clocks: Vec<ClockReport>,
 }
 
 impl Report {
@@ -241,8 +269,42 @@ impl Report {
         self.with(Verdict::Violated)
     }
 
+    /// The rules that are violated, and when each first was, in that order: one mistake often breaks several rules, and
+    /// what the first of them shows may be the cause of the others. Of those that one record shows, the first by number
+    /// comes first, since the rules of the journal are what the others rely on.
+    pub fn in_order(&self) -> Vec<(Rule, i64)> {
+        let first = |rule: &RuleReport| rule.violations.first().map(|violation| (rule.rule, violation.at));
+        let mut rules: Vec<_> = self.rules.iter().filter_map(first).collect();
+        rules.sort_by_key(|(rule, at)| (*at, *rule));
+        rules
+    }
+
     /// The rules with this verdict.
     pub fn with(&self, verdict: Verdict) -> Vec<Rule> {
         self.rules.iter().filter(|rule| rule.verdict() == verdict).map(|rule| rule.rule).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(times: &[i64]) -> Vec<i64> {
+        let mut rule = RuleReport::new(Rule::V3);
+        for (line, time) in (1..).zip(times) {
+            rule.violate(*time, || time.to_string(), &[LineRef { file: 0, line }]);
+        }
+        assert_eq!(rule.violated, times.len() as u64);
+        assert!(rule.violations.iter().all(|violation| violation.sentence == violation.at.to_string()));
+        rule.violations.iter().map(|violation| violation.at).collect()
+    }
+
+    /// Files are read one after another, so what happened first may be read last.
+    #[test]
+    fn the_violations_that_were_complete_first_are_kept_in_that_order() {
+        assert_eq!(at(&[]), [0; 0]);
+        assert_eq!(at(&[3, 1, 2]), [1, 2, 3]);
+        assert_eq!(at(&[9, 8, 7, 6, 5, 4, 3]), [3, 4, 5, 6, 7]);
+        assert_eq!(at(&[1, 2, 3, 4, 5, 6, 2]), [1, 2, 2, 3, 4]);
     }
 }

@@ -1,9 +1,10 @@
 //! The frames of a participant's stream, encoded once.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
-use prost::Message;
+use prost::{Message, encode_length_delimiter, length_delimiter_len};
 
 use super::pb::{self, join_response};
 use crate::chat::{Conversation, NAME_CHARACTERS_MAX, ParticipantId, Sequence, TEXT_CHARACTERS_MAX};
@@ -16,6 +17,13 @@ const PREFIX_BYTES: usize = 5;
 const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The most bytes of a Welcome without its roster: less than 300 today.
 const WELCOME_HEAD_BYTES_MAX: usize = 1024;
+/// What comes before a field of a message type: its number, and that its length follows. `welcome` in a `JoinResponse`,
+/// and `participants` in a `Welcome`.
+const WELCOME_KEY: u8 = 1 << 3 | 2;
+const PARTICIPANTS_KEY: u8 = 7 << 3 | 2;
+/// About what an entry of the roster takes.
+const ROSTER_ENTRY_BYTES: usize = 32;
+
 /// The largest id of a participant: "p" and a sequence.
 const PARTICIPANT_ID_BYTES_MAX: usize = 1 + 20;
 /// The largest entry of a roster: the id and a name of four-byte characters, each field with its tag and its length,
@@ -50,9 +58,7 @@ impl Frame {
         let message = pb::JoinResponse { frame: Some(frame) };
         let length = message.encoded_len();
         let mut bytes = Vec::with_capacity(PREFIX_BYTES + length);
-        // Not compressed.
-        bytes.put_u8(0);
-        bytes.put_u32(length.try_into().expect("a message is smaller than 4 GiB"));
+        put_prefix(&mut bytes, length);
         message.encode(&mut bytes).expect("a growing buffer has room");
         Self(bytes.into())
     }
@@ -62,6 +68,11 @@ impl Frame {
         self.0.len()
     }
 
+    /// What is sent for it.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// One event, the same for every recipient.
     pub fn event(event: &JournalEvent) -> Self {
         Self::new(join_response::Frame::Event(event.into()))
@@ -69,24 +80,31 @@ impl Frame {
 
     /// The first frame of a stream: where the conversation stands, and who is there.
     pub fn welcome(parts: &WelcomeParts<'_>, conversation: &Conversation) -> Self {
-        let participants = conversation.roster().map(|(id, member)| pb::Participant {
-            participant_id: id.to_string(),
-            display_name: member.display_name.to_string(),
-        });
-        Self::new(join_response::Frame::Welcome(pb::Welcome {
+        let head = pb::Welcome {
             session_token: parts.session_token.to_owned(),
             participant_id: parts.participant.to_string(),
             epoch: parts.epoch.to_owned(),
             head_sequence: conversation.head().0,
             logical_time: conversation.logical_time().0,
             resumed: parts.resumed,
-            participants: participants.collect(),
+            participants: Vec::new(),
             heartbeat_interval: prost_types::Duration::try_from(parts.heartbeat).ok(),
             limits: Some(pb::Limits {
                 text_characters_max: TEXT_CHARACTERS_MAX as u32,
                 name_characters_max: NAME_CHARACTERS_MAX as u32,
             }),
-        }))
+        };
+        // A crowd that joins is sent the roster by everybody's Welcome, so no message is made of it first.
+        let roster = roster(conversation);
+        let length = head.encoded_len() + roster.len();
+        let message = 1 + length_delimiter_len(length) + length;
+        let mut bytes = Vec::with_capacity(PREFIX_BYTES + message);
+        put_prefix(&mut bytes, message);
+        bytes.put_u8(WELCOME_KEY);
+        encode_length_delimiter(length, &mut bytes).expect("a growing buffer has room");
+        head.encode(&mut bytes).expect("a growing buffer has room");
+        bytes.extend(roster);
+        Self(bytes.into())
     }
 
     /// The replay is over.
@@ -111,6 +129,28 @@ impl Frame {
     }
 }
 
+fn put_prefix(bytes: &mut Vec<u8>, length: usize) {
+    // Not compressed.
+    bytes.put_u8(0);
+    bytes.put_u32(length.try_into().expect("a message is smaller than 4 GiB"));
+}
+
+/// The participants of a Welcome, encoded.
+fn roster(conversation: &Conversation) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(conversation.active() * ROSTER_ENTRY_BYTES);
+    let mut entry = pb::Participant::default();
+    for (id, member) in conversation.roster() {
+        entry.participant_id.clear();
+        // Writing to a String does not fail.
+        let _ = write!(entry.participant_id, "{id}");
+        entry.display_name.clear();
+        entry.display_name.push_str(member.display_name.as_str());
+        bytes.put_u8(PARTICIPANTS_KEY);
+        entry.encode_length_delimited(&mut bytes).expect("a growing buffer has room");
+    }
+    bytes
+}
+
 impl From<Frame> for Bytes {
     fn from(frame: Frame) -> Self {
         frame.0
@@ -119,7 +159,10 @@ impl From<Frame> for Bytes {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
+    use crate::chat::{Command, DisplayName, LogicalTime, SessionKey};
 
     #[test]
     fn the_largest_welcome_has_little_less_than_clients_accept() {
@@ -144,6 +187,44 @@ mod tests {
         assert!(size(0) <= WELCOME_HEAD_BYTES_MAX, "{}", size(0));
         assert!(size(PARTICIPANTS_MAX) <= MESSAGE_BYTES_MAX, "{}", size(PARTICIPANTS_MAX));
         assert!(size(PARTICIPANTS_MAX + 10) > MESSAGE_BYTES_MAX, "{}", size(PARTICIPANTS_MAX + 10));
+    }
+
+    /// A Welcome that is put together from pieces is the one that the message would be.
+    #[test]
+    fn a_welcome_names_the_roster() {
+        for joins in [0, 1, 300] {
+            let mut conversation = Conversation::new();
+            for n in 0..joins {
+                let (mut session, sent) = ([0; 32], LogicalTime(0));
+                session[..2].copy_from_slice(&u16::to_le_bytes(n));
+                let display_name = DisplayName::parse(&format!("næme {n}")).unwrap();
+                let join = Command::Join { display_name, session: SessionKey(session), sent };
+                conversation.apply(join, SystemTime::UNIX_EPOCH).unwrap();
+            }
+            let participant = ParticipantId(Sequence(1));
+            let heartbeat = Duration::from_secs(15);
+            let parts = WelcomeParts { session_token: "token", participant, epoch: "e", resumed: true, heartbeat };
+            let Frame(mut bytes) = Frame::welcome(&parts, &conversation);
+            let message = bytes.split_off(PREFIX_BYTES);
+            assert_eq!(bytes[1..], u32::to_be_bytes(message.len() as u32));
+            let roster = (1..=u64::from(joins)).map(|n| pb::Participant {
+                participant_id: format!("p{n}"),
+                display_name: format!("næme {}", n - 1),
+            });
+            let welcome = pb::Welcome {
+                session_token: "token".into(),
+                participant_id: "p1".into(),
+                epoch: "e".into(),
+                head_sequence: joins.into(),
+                logical_time: 2 * u64::from(joins),
+                resumed: true,
+                participants: roster.collect(),
+                heartbeat_interval: Some(prost_types::Duration { seconds: 15, nanos: 0 }),
+                limits: Some(pb::Limits { text_characters_max: 128, name_characters_max: 32 }),
+            };
+            let frame = Some(join_response::Frame::Welcome(welcome));
+            assert_eq!(pb::JoinResponse::decode(message), Ok(pb::JoinResponse { frame }));
+        }
     }
 
     #[test]

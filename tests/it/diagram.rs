@@ -278,8 +278,11 @@ fn the_logs_of_a_service_that_went_on_with_another_are_one_lifeline_and_copies_a
 #[test]
 fn a_part_that_is_not_there_is_refused_with_what_is() {
     for (options, why) in [
-        (&["--only", "nobody"][..], "nobody is called \"nobody\" in these logs, but: alice, bob, carol, dora"),
-        (&["--only", "alice", "--only", ""], "nobody is called \"\""),
+        (
+            &["--only", "nobody"][..],
+            "no participant in these logs is called \"nobody\"; the participants are: alice, bob, carol, dora",
+        ),
+        (&["--only", "alice", "--only", ""], "no participant in these logs is called \"\""),
         (&["--from", "25", "--to", "15"], "--from 25 is after --to 15"),
         (&["--from", "1000"], "nothing happened in that time: logical times go up to 4"),
     ] {

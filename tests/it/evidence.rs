@@ -111,3 +111,26 @@ fn the_recorded_runs_keep_every_rule_and_their_pictures_are_what_is_drawn_of_the
         );
     }
 }
+
+/// The documents lead to files that are there: `architecture.md` is the map of the code.
+#[test]
+fn every_link_in_the_documents_leads_to_a_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let in_docs = fs::read_dir(root.join("docs")).unwrap().map(|file| file.unwrap().path());
+    let documents = in_docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let (mut links, mut broken) = (0, Vec::new());
+    for document in documents.chain(["README.md", "logs/README.md", "web/README.md"].map(|path| root.join(path))) {
+        let text = fs::read_to_string(&document).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#', ' ']).next()) {
+            if link.is_empty() || link.contains("://") {
+                continue;
+            }
+            links += 1;
+            if !document.with_file_name(link).exists() {
+                broken.push(format!("{}: {link}", document.display()));
+            }
+        }
+    }
+    assert!(links > 200, "{links}");
+    assert!(broken.is_empty(), "{broken:#?}");
+}

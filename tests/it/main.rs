@@ -33,6 +33,9 @@
 //! | [`lab_runs`] | the lab as a program: its key, its command, random faults over real clients |
 //! | [`lab_stage`] | companions and scenarios of a lab |
 //! | [`layers`] | which module of the sources may use which |
+//! | [`on_the_way`] | what a slow path, or a program that is not read, keeps from being delivered accuses nobody |
+//! | [`other_clocks`] | clients on machines with other clocks: bounded by messages, and compared (V12) |
+//! | [`same_name`] | two processes of one name have a log each |
 //! | [`evidence`] | what is said of the recorded run is what its logs say |
 //! | [`logs`] | the records of all processes, and no secret in them |
 //! | [`usage`] | the command line, its refusals and exit codes |
@@ -89,7 +92,9 @@ mod lies;
 mod load;
 mod log_holes;
 mod logs;
+mod on_the_way;
 mod operators;
+mod other_clocks;
 mod page;
 mod presence;
 mod processes;
@@ -98,6 +103,7 @@ mod reconnects;
 mod recovery;
 mod restored_backup;
 mod rotation;
+mod same_name;
 mod scripts;
 mod secret;
 mod shutdown;

@@ -76,7 +76,7 @@ fn check_every_mistake_is_caught(logs: &Logs, whose: &str) {
     let report = logs.verify().unwrap();
     assert_eq!(report.violated(), [], "{whose}: {report:#?}");
     for mistake in mistakes() {
-        let made = mistake.made_in(logs).unwrap_or_else(|| panic!("{whose} has no place for {:?}", mistake.title));
+        let made = mistake.made_in(logs).unwrap_or_else(|why| panic!("{whose}, {:?}: {why}", mistake.title));
         let report = made.verify().unwrap();
         assert!(report.violated().contains(&mistake.rule), "{whose}: {:?} is not caught", mistake.title);
     }

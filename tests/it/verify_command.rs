@@ -73,6 +73,40 @@ fn the_gallery_is_a_list_and_shows_every_mistake_with_its_verdict() {
     }
 }
 
+/// A teacher's own table: what it shows, and that a wrong one is refused with its line.
+#[test]
+fn the_gallery_shows_mistakes_of_a_file() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("mine.toml");
+    let named = file.to_str().unwrap();
+    let show = |table: &str, part: &[&str]| {
+        fs::write(&file, table).unwrap();
+        Program::run(&[&["verify", "--gallery-file", named], part].concat(), &[])
+    };
+    let table = |rule: &str| {
+        format!(
+            "[[mistake]]\nrule = \"{rule}\"\ntitle = \"Lost\"\nexplanation = \"A message is dropped.\"\n\
+             steps = [\n{{ find = \"gone\", in = \"server\", where = \"event == 'message_broadcast'\" }},\n\
+             {{ remove = \"gone\" }}]\n"
+        )
+    };
+    let shown = show(&table("V1"), &[]).succeeded().output.join("\n");
+    assert!(shown.contains("1. Lost\n   A message is dropped.") && shown.contains("VIOLATED: "), "{shown}");
+    let list = show(&table("V1"), &["--gallery"]).succeeded().output.join("\n");
+    assert!(list.contains("    1  Lost") && !list.contains("VIOLATED"), "{list}");
+    let not_caught = show(&table("V13"), &["--gallery", "1"]);
+    assert_eq!(not_caught.code, Some(1));
+    assert!(not_caught.output.join("\n").contains("V13 does not catch it"));
+    let beyond = show(&table("V1"), &["--gallery", "2"]);
+    assert_eq!(beyond.code, Some(2));
+    assert!(beyond.errors.contains("mine.toml: it has no mistake 2: the last one is 1"), "{beyond:?}");
+    let wrong = show(&table("V1").replace("remove", "delete"), &[]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.errors.contains("mine.toml: line 7: a step needs exactly one of"), "{wrong:?}");
+    fs::remove_file(&file).unwrap();
+    assert_eq!(Program::run(&["verify", "--gallery-file", named], &[]).code, Some(2));
+}
+
 /// A folder, a pipe and standard input are logs as the files are.
 #[test]
 fn folders_pipes_and_standard_input_are_read_c11() {

@@ -128,7 +128,7 @@ async function openRun(files: readonly File[]): Promise<void> {
   document.getElementById("starting")?.remove();
 }
 
-/** Opens logs that are dropped onto the join form, and runs that its links lead to. Nobody is taken out of a conversation. */
+/** Opens logs that are dropped onto the join form, and runs that its links lead to. A page that is in a conversation stays there. */
 function watchForRuns(driver: Driver): void {
   const idle = () => !replaying && driver.state.phase.at === "out" && driver.state.session === null && !byId("lobby").hidden;
   const leave = (files: readonly File[]) => {

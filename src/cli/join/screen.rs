@@ -2,10 +2,11 @@
 
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
@@ -63,28 +64,24 @@ impl Screen {
 
     /// The user takes part.
     pub(super) fn has_joined(&self, me: &ParticipantInfo, roster: &[ParticipantInfo]) {
-        self.roster().is_me(&me.participant_id);
+        self.roster.lock().is_me(&me.participant_id);
         self.here(roster);
     }
 
     fn here(&self, roster: &[ParticipantInfo]) {
-        self.roster().begin(roster);
-        let names = self.roster().names(false);
+        self.roster.lock().begin(roster);
+        let names = self.roster.lock().names(false);
         self.say(&format!("here: {names}"));
     }
 
     /// Lists the participants.
     pub(super) fn who(&self) {
-        let names = self.roster().names(true);
+        let names = self.roster.lock().names(true);
         self.say(&format!("here: {names}"));
     }
 
     pub(super) fn help(&self) {
         HELP.iter().for_each(|line| self.say(line));
-    }
-
-    fn roster(&self) -> MutexGuard<'_, RosterDisplay> {
-        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A line was typed. A message is replaced by its event, unless it has to wait for the connection.
@@ -108,14 +105,14 @@ impl Screen {
             match update {
                 Update::Event(event) => {
                     if std::mem::take(&mut shown.begins) {
-                        self.roster().is_me(&event.participant.participant_id);
+                        self.roster.lock().is_me(&event.participant.participant_id);
                         let left = shown.last.as_ref().filter(|(epoch, _)| *epoch == event.epoch);
                         let left = left.map(|(_, sequence)| *sequence);
                         if !self.earlier(event.sequence, left, chat, history).await? {
                             return Ok(());
                         }
                     }
-                    self.roster().take(&event);
+                    self.roster.lock().take(&event);
                     let line =
                         if self.json { show::json(&event, SystemTime::now())? } else { show::plain(&event) };
                     shown.last = Some((event.epoch, event.sequence));

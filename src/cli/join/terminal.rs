@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use rustix::termios::{LocalModes, isatty, tcgetattr, tcgetwinsize};
 
 use crate::cli::lines::{InputLine, is_waiting};
@@ -40,16 +40,12 @@ impl Terminal {
         (is_same && !name.is_empty() && name != "dumb").then(Self::default)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Typing> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Reads lines, which must not wait.
     pub(in crate::cli) fn counting_lines(
         &self,
         read: impl FnOnce() -> io::Result<(Vec<InputLine>, usize)>,
     ) -> io::Result<(Vec<InputLine>, usize)> {
-        let mut typing = self.lock();
+        let mut typing = self.0.lock();
         let read = read();
         typing.read += read.as_ref().map_or(0, |(lines, _)| lines.len());
         read
@@ -57,7 +53,7 @@ impl Terminal {
 
     /// Writes whole lines, to standard output or error.
     pub(super) fn write<T>(&self, write: impl FnOnce() -> T) -> T {
-        let mut typing = self.lock();
+        let mut typing = self.0.lock();
         let written = write();
         typing.is_covered |= typing.read > typing.handled || is_waiting(io::stdin());
         written
@@ -65,7 +61,7 @@ impl Terminal {
 
     /// A line has been handled. If it is to be replaced, it is erased, provided that its position is certain.
     pub(super) fn handled(&self, line: &InputLine, replace: bool) {
-        let mut typing = self.lock();
+        let mut typing = self.0.lock();
         typing.handled += 1;
         let is_covered = typing.is_covered;
         typing.is_covered &= typing.read > typing.handled || is_waiting(io::stdin());

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
-use crate::cli::listen::Invitation;
+use crate::cli::serve::listen::Invitation;
 use crate::lab::{Place, Scenario, Stage, StageConfig};
 use crate::server::{LabConfig, LabStage, Secret, SecretFault};
 use crate::terminal::{self, notice};
 
 /// What people need to use the lab.
 pub(in crate::cli) struct LabInvitation {
-    /// None where everybody may use it.
+    /// `None`: everybody may use it.
     key: Option<String>,
     secret: Option<Secret>,
     scenarios: Vec<Scenario>,
@@ -74,7 +74,7 @@ impl LabInvitation {
     }
 }
 
-/// A QR code as text, with the URL below it. None where the URL is too long for one.
+/// A QR code as text, with the URL below it; `None` if the URL is too long for one.
 fn qr_code(url: &str) -> Option<String> {
     let code = QrCode::new(url).ok()?;
     let code = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();

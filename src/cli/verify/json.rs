@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Verification;
 use super::unchecked::reasons;
 use crate::trace::record::{Component, LineRef};
-use crate::trace::report::{Rule, RuleReport, Verdict};
+use crate::trace::report::{ClockReport, Rule, RuleReport, Verdict};
 
 /// Name and version of the object's form. A program may rely on the fields of a version; fields may be added to it.
 pub(super) const SCHEMA: &str = "chitchat.verify-report/1";
@@ -37,6 +37,8 @@ pub(super) struct JsonReport<'a> {
     rules: Vec<JsonRule<'a>>,
     /// What could not be checked: each reason once.
     not_checked: Vec<JsonReason>,
+    /// How far the clocks of the participants' processes are from the service's.
+    clocks: Vec<JsonClock<'a>>,
 }
 
 /// What the logs show as a whole.
@@ -83,6 +85,23 @@ struct JsonPlace {
     file: String,
     /// The line in it, from 1.
     line: u32,
+}
+
+/// The clock of a participant's process.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct JsonClock<'a> {
+    /// Where the records of the process begin.
+    #[serde(flatten)]
+    place: JsonPlace,
+    /// The participant; empty where no record says it.
+    participant: &'a str,
+    /// How many microseconds it is ahead of the service's clock at least, by what it sent; negative if it may be behind.
+    ahead_micros_min: Option<i64>,
+    /// How many microseconds it is ahead at most, by what it received.
+    ahead_micros_max: Option<i64>,
+    /// Whether it was neither set nor contradicted the service's clock. One that is not steady is compared with no other.
+    steady: bool,
 }
 
 /// A rule, and what became of it.
@@ -206,6 +225,7 @@ impl Verification {
             sessions: report.sessions,
             rules: report.rules.iter().map(|rule| self.json_rule(rule)).collect(),
             not_checked: not_checked.collect(),
+            clocks: report.clocks.iter().map(|clock| self.json_clock(clock)).collect(),
         }
     }
 
@@ -227,6 +247,16 @@ impl Verification {
             violated: rule.violated,
             violations: violations.collect(),
             gaps: &rule.caveats,
+        }
+    }
+
+    fn json_clock<'a>(&self, clock: &'a ClockReport) -> JsonClock<'a> {
+        JsonClock {
+            place: self.json_place(LineRef { file: clock.file, line: clock.first_line }),
+            participant: &clock.title,
+            ahead_micros_min: clock.least,
+            ahead_micros_max: clock.most,
+            steady: clock.is_steady,
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::cli::logs::{self, Log, LogError, Sink};
 use crate::cli::progress::Progress;
+use crate::log::reading::{self, Log, LogError, RecordSink};
 use crate::trace::record::{Component, LineRef, LogRecord};
 use crate::trace::report::Report;
 use crate::trace::verify::Checker;
@@ -40,7 +40,7 @@ fn read(logs: &[Log], mixed: BTreeSet<u32>) -> Result<Pass, LogError> {
             |log: &&Log| pass.mixed.contains(&log.number) || (log.component == Component::Server) == of_service;
         let wanted: Vec<_> = logs.iter().filter(wanted).collect();
         pass.of_service = of_service;
-        logs::read(&wanted, &mut pass)?;
+        reading::read(&wanted, &mut pass)?;
         if let Some(line) = pass.interleaved {
             let (path, line) = logs[line.file as usize].place(line.line);
             return Err(LogError::Interleaved { path: path.to_owned(), line });
@@ -85,7 +85,7 @@ impl Pass {
     }
 }
 
-impl Sink for Pass {
+impl RecordSink for Pass {
     fn record(&mut self, line: LineRef, record: &LogRecord<'_>) -> bool {
         let of_service = record.component == Component::Server;
         if of_service == self.of_service {

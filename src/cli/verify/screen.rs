@@ -18,7 +18,7 @@ const TORN_SHOWN: [usize; 2] = [2, 20];
 /// How many reasons the first screen has at most.
 const REASONS_SHOWN: usize = 6;
 /// How long the arguments of a command may be to be repeated in a command.
-const ARGUMENTS_MAX: usize = 40;
+const ARGUMENTS_MAX: usize = 20;
 /// How much of a picture is before and after the records that show a violation, in logical time.
 const AROUND: u64 = 3;
 
@@ -28,6 +28,7 @@ impl Verification {
         let order = self.in_order();
         let mut begin = self.headline(page);
         begin.extend(self.cut_off(all, page));
+        begin.extend(self.clocks(all, page));
         if let Some(first) = order.first() {
             begin.push(String::new());
             begin.extend(self.begin_here(*first, page));
@@ -204,24 +205,21 @@ impl Verification {
         let given = arguments(&self.given);
         if let Some(first) = order.first() {
             let mut commands = vec![
-                (
-                    format!("chitchat diagram {given}{} -o run.svg", self.around(*first)),
-                    "draws what happened there",
-                ),
-                (format!("chitchat verify --gallery {first}"), "shows how such mistakes come about"),
+                (format!("chitchat diagram {given}{} -o run.svg", self.around(*first)), "draws it"),
+                (format!("chitchat verify --gallery {first}"), "explains such mistakes"),
             ];
             if !all {
-                commands.push((format!("chitchat verify --all {given}"), "shows every violation"));
+                commands.push((format!("chitchat verify --all {given}"), "shows all violations"));
             }
             let wide = commands.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
+            let aligned: Vec<_> =
+                commands.iter().map(|(command, what)| format!("  {command:<wide$}  {what}")).collect();
             let mut lines = vec![heading];
-            for (command, what) in commands {
-                let whole = format!("  {command:<wide$}  {what}");
-                if page.has_room(whole.chars().count()) {
-                    lines.push(whole);
-                } else {
-                    lines.extend(page.wrapped("  ", &format!("{command}  {what}")));
-                }
+            if aligned.iter().all(|line| page.has_room(line.chars().count())) {
+                lines.extend(aligned);
+            } else {
+                let one = |(command, what): &(String, &str)| page.wrapped("  ", &format!("{command}  {what}"));
+                lines.extend(commands.iter().flat_map(one));
             }
             return lines;
         }

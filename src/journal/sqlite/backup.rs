@@ -26,6 +26,7 @@ const EVENTS: usize = 1024;
 /// A backup that could not be made. No file of its name is left.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub enum BackupError {
     /// A file is in the way.
     #[error("{} exists already, and a backup never replaces a file", .0.display())]
@@ -39,9 +40,7 @@ pub enum BackupError {
     /// The copy cannot be written.
     #[error("the backup {} cannot be written: {why}", path.display())]
     Write {
-        /// The copy.
         path: PathBuf,
-        /// Why not.
         #[source]
         why: Box<dyn Error + Send + Sync>,
     },

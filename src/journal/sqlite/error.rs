@@ -12,10 +12,9 @@ use crate::journal::JournalError;
 /// A journal file that cannot be opened. Nothing in it has been changed.
 #[derive(Debug, thiserror::Error)]
 #[error("the journal {} {fault}", path.display())]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub struct OpenError {
-    /// Which file.
     pub path: PathBuf,
-    /// Why not.
     #[source]
     pub fault: OpenFault,
 }
@@ -23,6 +22,7 @@ pub struct OpenError {
 /// Why a journal file cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub enum OpenFault {
     /// A running service holds it.
     #[error("is in use by another process; one service at a time can write it")]
@@ -32,40 +32,26 @@ pub enum OpenFault {
     Missing,
     /// The main file is gone, but its write-ahead log is still there, with events.
     #[error("is missing, but {} is there: put the missing file back, or remove both", wal.display())]
-    Orphaned {
-        /// The write-ahead log that was left behind.
-        wal: PathBuf,
-    },
+    Orphaned { wal: PathBuf },
     /// It, or one of its companion files, is a mount point.
     #[error(
         "cannot be used safely: {} is a mount point by itself, so the files next to it do not belong to it. \
          Mount the folder that the journal is in instead", mounted.display()
     )]
-    MountPoint {
-        /// Which file.
-        mounted: PathBuf,
-    },
+    MountPoint { mounted: PathBuf },
     /// A symbolic link that leads into a folder that is not there: a volume that is not mounted, say.
     #[error(
         "is a symbolic link to {}, whose folder does not exist: mount the volume that it is on, or remove the link",
         target.display()
     )]
-    DanglingLink {
-        /// Where it leads.
-        target: PathBuf,
-    },
+    DanglingLink { target: PathBuf },
     /// The main file without its companion files, and no log to say where it should end.
     #[error(
         "has {events} events, but it stands alone, and a copy of a running journal's main file lacks the newest ones. \
          Copy it with its -wal and -head files, or use a copy made by `chitchat journal backup`. \
          To continue with only these events, make a journal of them: chitchat journal backup {} NEW-FILE", path.display()
     )]
-    Alone {
-        /// The file.
-        path: PathBuf,
-        /// How many events it has.
-        events: Sequence,
-    },
+    Alone { path: PathBuf, events: Sequence },
     /// The service's log, which may have events that the journal lacks, cannot be read.
     #[error("cannot be compared with the service's log: {0}")]
     Log(#[source] io::Error),
@@ -74,21 +60,13 @@ pub enum OpenFault {
     Empty,
     /// It has hard links.
     #[error("has {names} names (hard links), but the files of a journal belong to one name: remove the others")]
-    SeveralNames {
-        /// How many.
-        names: u64,
-    },
+    SeveralNames { names: u64 },
     /// A file that is not a journal.
     #[error("is not a Chit Chat journal: {0}")]
     NotAJournal(String),
     /// Made by a version of the program that this one does not know.
     #[error("has schema version {found}, and the newest that this program knows is {newest}")]
-    Version {
-        /// The file's version.
-        found: i64,
-        /// The newest version that this program knows.
-        newest: i64,
-    },
+    Version { found: i64, newest: i64 },
     /// Something in it contradicts itself.
     #[error("is damaged: {0}")]
     Damaged(String),
@@ -97,12 +75,7 @@ pub enum OpenFault {
         "is damaged: it ends at event {head}, but event {acknowledged} had been acknowledged; \
          move its files away, and restore a backup in their place"
     )]
-    Shortened {
-        /// The newest event that is there.
-        head: Sequence,
-        /// The newest event that had been acknowledged.
-        acknowledged: Sequence,
-    },
+    Shortened { head: Sequence, acknowledged: Sequence },
     /// It cannot be written.
     #[error("is read-only")]
     ReadOnly,

@@ -16,6 +16,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::error::OpenFault;
@@ -28,11 +29,9 @@ const BYTES_MAX: u64 = 1024;
 /// What the file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    /// Of which journal.
     pub(super) epoch: Epoch,
     /// The newest event that has been acknowledged.
     pub(super) sequence: Sequence,
-    /// Its chain.
     pub(super) chain: Chain,
 }
 
@@ -70,7 +69,7 @@ impl Head {
 }
 
 fn check_of(facts: &str) -> String {
-    Sha256::digest(facts)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&Sha256::digest(facts)[..8])
 }
 
 fn read(file: &File) -> io::Result<Option<Head>> {

@@ -1,9 +1,10 @@
 //! Reading, concurrently with the writer: a few connections of their own, used off the async threads.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
@@ -23,7 +24,6 @@ pub(super) struct SqliteHistory {
     permits: Arc<Semaphore>,
 }
 
-/// The idle connections.
 #[derive(Debug)]
 struct Readers {
     path: PathBuf,
@@ -46,7 +46,7 @@ impl SqliteHistory {
     /// Closes the connections, so that the writer is the last and can tidy up. Those in use close after it.
     pub(super) fn close(&self) {
         self.permits.close();
-        self.readers.idle().take();
+        self.readers.idle.lock().take();
     }
 }
 
@@ -66,21 +66,17 @@ impl History for SqliteHistory {
 
 impl Readers {
     fn read(&self, after: Sequence, limit: usize) -> Result<Vec<JournalEvent>, JournalError> {
-        let idle = match &mut *self.idle() {
+        let idle = match &mut *self.idle.lock() {
             Some(idle) => idle.pop(),
             None => return Err(JournalError::Unavailable(HistoryClosed.into())),
         };
         let connection = idle.map_or_else(|| connect::for_reading(&self.path), Ok).map_err(classify)?;
         // A connection that has failed is not used again.
         let events = page(&connection, &self.epoch, after, limit)?;
-        if let Some(idle) = &mut *self.idle() {
+        if let Some(idle) = &mut *self.idle.lock() {
             idle.push(connection);
         }
         Ok(events)
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Option<Vec<Connection>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::str;
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, Statement, params};
 
@@ -12,7 +13,7 @@ use crate::chat::{
     DisplayName, Event, EventKind, LeaveReason, LogicalTime, MessageId, MessageText, Participant, ParticipantId,
     Sequence, SessionKey,
 };
-use crate::journal::chain::{bytes_of, hex, readable};
+use crate::journal::chain::{bytes_of, readable};
 use crate::journal::{Chain, JournalEvent};
 
 /// Puts one event into the table: the order of [`insert`].
@@ -31,7 +32,7 @@ const NAMES_REMEMBERED: usize = 1024;
 /// Puts an event into the table, by a statement of [`INSERT`].
 pub(super) fn insert(statement: &mut Statement<'_>, event: &Event, chain: Chain) -> rusqlite::Result<()> {
     let (kind, session, text, message_id, seen, reason) = match &event.kind {
-        EventKind::Joined { session } => ("joined", Some(hex(&session.0)), None, None, None, None),
+        EventKind::Joined { session } => ("joined", Some(HEXLOWER.encode(&session.0)), None, None, None, None),
         EventKind::Left { reason } => ("left", None, None, None, None, Some(reason.as_str())),
         EventKind::Message { text, message_id, seen } => {
             let message_id = message_id.as_ref().map(|id| id.as_str());

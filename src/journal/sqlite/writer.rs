@@ -17,7 +17,7 @@ use super::schema;
 use crate::chat::Event;
 use crate::journal::{Committed, JournalError, JournalEvent};
 
-/// After so many commits or events the log is taken over into the main file, so that it stays at a few MiB.
+/// After this many commits or events the write-ahead log is moved into the main file, so it stays at a few MiB.
 const CHECKPOINT_COMMITS: u32 = 1024;
 const CHECKPOINT_EVENTS: usize = 16 * 1024;
 

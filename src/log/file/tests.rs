@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::log::RunId;
 
-/// A disk with room for so many bytes.
+/// A disk with room for a number of bytes.
 struct Disk(Mutex<(Vec<u8>, usize)>);
 
 impl Disk {
@@ -12,18 +12,18 @@ impl Disk {
     }
 
     fn has_room(&self, room: usize) {
-        self.0.lock().unwrap().1 = room;
+        self.0.lock().1 = room;
     }
 
     fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().0.clone()).unwrap();
+        let text = String::from_utf8(self.0.lock().0.clone()).unwrap();
         text.split_inclusive('\n').map(str::to_owned).collect()
     }
 }
 
 impl Appended for Disk {
     fn append(&self, bytes: &[u8]) -> io::Result<usize> {
-        let (text, room) = &mut *self.0.lock().unwrap();
+        let (text, room) = &mut *self.0.lock();
         let written = bytes.len().min(*room);
         *room -= written;
         text.extend(&bytes[..written]);
@@ -31,7 +31,7 @@ impl Appended for Disk {
     }
 
     fn is_cut(&self) -> io::Result<bool> {
-        Ok(self.0.lock().unwrap().0.last().is_some_and(|last| *last != b'\n'))
+        Ok(self.0.lock().0.last().is_some_and(|last| *last != b'\n'))
     }
 }
 
@@ -59,11 +59,11 @@ fn what_was_lost_is_said_before_anything_else_and_on_a_line_of_its_own() {
     for text in ["first", "second", "third"] {
         record(&file, text);
     }
-    assert_eq!(file.file().lines(), ["first\n", "sec"]);
-    file.file().has_room(1000);
+    assert_eq!(file.file.read().lines(), ["first\n", "sec"]);
+    file.file.read().has_room(1000);
     record(&file, "fourth");
     record(&file, "fifth");
-    let lines = file.file().lines();
+    let lines = file.file.read().lines();
     assert_eq!(
         (&lines[..2], &lines[3..]),
         (&["first\n", "sec\n"].map(String::from)[..], &["fourth\n", "fifth\n"].map(String::from)[..])
@@ -77,11 +77,11 @@ fn a_loss_that_cannot_be_said_in_one_piece_is_said_again() {
     let file = over(Disk::with("", 6), Component::Client);
     record(&file, "first");
     record(&file, "second");
-    file.file().has_room(20);
+    file.file.read().has_room(20);
     record(&file, "third");
-    file.file().has_room(1000);
+    file.file.read().has_room(1000);
     record(&file, "fourth");
-    let lines = file.file().lines();
+    let lines = file.file.read().lines();
     assert_eq!((lines.len(), &*lines[0], &*lines[3]), (4, "first\n", "fourth\n"));
     assert_eq!(loss(&lines[2])["count"], 2);
 }
@@ -90,9 +90,9 @@ fn a_loss_that_cannot_be_said_in_one_piece_is_said_again() {
 fn a_process_whose_first_record_is_lost_says_that() {
     let file = over(Disk::with("cut", 0), Component::Client);
     record(&file, "first");
-    file.file().has_room(1000);
+    file.file.read().has_room(1000);
     record(&file, "second");
-    let lines = file.file().lines();
+    let lines = file.file.read().lines();
     assert_eq!((lines.len(), &*lines[0], &*lines[2]), (3, "cut\n", "second\n"));
     assert_eq!((&loss(&lines[1])["count"], &loss(&lines[1])["from_start"]), (&json!(1), &json!(true)));
 }
@@ -101,11 +101,11 @@ fn a_process_whose_first_record_is_lost_says_that() {
 fn a_cut_line_is_ended_at_once_or_with_the_first_record_that_can_be_written() {
     let file = over(Disk::with("cut", 1000), Component::Client);
     record(&file, "first");
-    assert_eq!(file.file().lines(), ["cut\n", "first\n"]);
+    assert_eq!(file.file.read().lines(), ["cut\n", "first\n"]);
     let file = over(Disk::with("cut", 0), Component::Client);
-    file.file().has_room(1000);
+    file.file.read().has_room(1000);
     record(&file, "first");
-    assert_eq!(file.file().lines(), ["cut\n", "first\n"], "nothing was lost");
+    assert_eq!(file.file.read().lines(), ["cut\n", "first\n"], "nothing was lost");
 }
 
 /// Threads write records at once while room comes and goes.
@@ -121,19 +121,19 @@ fn of_every_thread_the_records_are_in_order_and_no_gap_is_without_a_loss_that_is
                 for number in 0..RECORDS {
                     record(file, &json!({"thread": thread, "number": number}).to_string());
                     if number % 50 == thread {
-                        file.file().has_room(37 * (number % 61));
+                        file.file.read().has_room(37 * (number % 61));
                     }
                 }
             });
         }
     });
-    file.file().has_room(1000);
+    file.file.read().has_room(1000);
     record(&file, &json!({"thread": 0, "number": RECORDS}).to_string());
 
     let (mut written, mut lost, mut cut, mut losses) = (0, 0, 0, 0);
     // Of each thread its next record, and how many losses had been said at its last.
     let mut next = [(0, 0); THREADS];
-    for line in file.file().lines() {
+    for line in file.file.read().lines() {
         // A record may be behind one that is cut.
         let begins = line.rfind('{').unwrap_or(0);
         let Ok(record) = serde_json::from_str::<Value>(&line[begins..]) else {

@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 
 /// What an open connection is charged, in bytes: about what its buffers take where it is idle.
@@ -41,18 +42,13 @@ impl MemoryBudgets {
 
     /// The budget of an address.
     pub fn of(&self, address: IpAddr) -> Arc<AddressBudget> {
-        let mut budgets = self.lock();
+        let mut budgets = self.by_address.lock();
         if let Some(budget) = budgets.get(&address).and_then(Weak::upgrade) {
             return budget;
         }
         let budget = Arc::new(AddressBudget { address, used: AtomicUsize::new(0), budgets: self.clone() });
         budgets.insert(address, Arc::downgrade(&budget));
         budget
-    }
-
-    /// The map is whole even if a holder of the lock has panicked.
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Weak<AddressBudget>>> {
-        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,7 +92,7 @@ impl AddressBudget {
 
 impl Drop for AddressBudget {
     fn drop(&mut self) {
-        let mut budgets = self.budgets.lock();
+        let mut budgets = self.budgets.by_address.lock();
         // Another budget of this address may have been made meanwhile.
         if budgets.get(&self.address).is_some_and(|budget| budget.strong_count() == 0) {
             budgets.remove(&self.address);
@@ -148,6 +144,9 @@ mod tests {
         assert_eq!((here.charge(100), budgets.held.get()), (Ok(()), 100));
         here.refund(100);
         drop((here, there));
-        assert!(budgets.lock().is_empty(), "nothing is kept of an address that the service holds nothing for");
+        assert!(
+            budgets.by_address.lock().is_empty(),
+            "nothing is kept of an address that the service holds nothing for"
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 use tonic::Status;
 
 use super::memory::{AddressBudget, Overdrawn, Reservation};
@@ -121,7 +122,7 @@ impl http_body::Body for ChargedBody {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx)?);
         if let Some(data) = frame.as_ref().and_then(Frame::data_ref) {
             // The sum is right even if a holder of the lock has panicked.
-            let mut charge = self.charge.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut charge = self.charge.lock();
             if let Err(Overdrawn) = charge.grow(data.len()) {
                 return Poll::Ready(Some(Err(axum::Error::new(Status::from(overdrawn())))));
             }

@@ -39,7 +39,6 @@ enum BodyEnd {
 }
 
 impl WatchedBody {
-    /// Watches a body.
     pub fn new(inner: Body, watch: Arc<ResponseWatch>, overhead: Option<Arc<Reservation>>) -> Self {
         let rest = BodyChunk { bytes: Bytes::new(), watch: watch.clone() };
         Self { inner, watch, rest, end: BodyEnd::Open, _overhead: overhead }

@@ -7,13 +7,13 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
-use hyper::rt::Executor;
+use futures_util::future::{AbortHandle, Abortable, FutureExt as _};
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
-use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +54,7 @@ impl Watchdog {
             responses: Mutex::default(),
             next: AtomicU64::new(0),
         });
-        lock(&self.connections).insert(key, Arc::downgrade(&watch));
+        self.connections.lock().insert(key, Arc::downgrade(&watch));
         watch
     }
 
@@ -64,7 +64,7 @@ impl Watchdog {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let connections: Vec<_> = lock(&self.connections).values().filter_map(Weak::upgrade).collect();
+            let connections: Vec<_> = self.connections.lock().values().filter_map(Weak::upgrade).collect();
             connections.iter().for_each(|connection| connection.sweep());
         }
     }
@@ -115,30 +115,30 @@ pub struct ConnectionWatch {
 }
 
 impl ConnectionWatch {
-    /// Watches a response. Called in the task that serves the request: over HTTP/2 that is a task of the
-    /// stream alone, and resetting the response ends that task.
+    /// Watches a response. Called while its request is served: over HTTP/2 that is in an [`abortable`] future, and
+    /// resetting the response ends that.
     pub fn response(self: &Arc<Self>, budget: Arc<AddressBudget>) -> Arc<ResponseWatch> {
         let key = self.next.fetch_add(1, Ordering::Relaxed);
-        let task = STREAM_TASK.try_with(Arc::clone).ok();
+        let stream = STREAM.try_with(Arc::downgrade).ok();
         let (untaken, waker) = (Untaken::default(), Mutex::default());
-        let response = Arc::new(ResponseWatch { key, task, untaken, waker, budget, connection: self.clone() });
-        lock(&self.responses).insert(key, Arc::downgrade(&response));
+        let response = Arc::new(ResponseWatch { key, stream, untaken, waker, budget, connection: self.clone() });
+        self.responses.lock().insert(key, Arc::downgrade(&response));
         response
     }
 
     /// Resets the responses that are stuck. Closes the connection if a reset cannot help: the bytes have left every
-    /// response's task, and the socket takes nothing, so that not even a reset can be sent.
+    /// response, and the socket takes nothing, so that not even a reset can be sent.
     fn sweep(&self) {
         if self.untaken.bytes.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let responses: Vec<_> = lock(&self.responses).values().filter_map(Weak::upgrade).collect();
+        let responses: Vec<_> = self.responses.lock().values().filter_map(Weak::upgrade).collect();
         let stuck = responses.iter().filter(|response| self.watchdog.is_stuck(&response.untaken));
         let (mut helped, mut hopeless) = (false, false);
         for response in stuck {
-            match response.task.as_ref().and_then(|task| task.get()) {
-                Some(task) if !task.is_finished() => {
-                    task.abort();
+            match response.stream.as_ref().and_then(Weak::upgrade) {
+                Some(stream) => {
+                    stream.abort();
                     // The reset has as long to be sent as the bytes had to be taken.
                     response.untaken.since_millis.store(self.watchdog.now_millis(), Ordering::Release);
                     self.watchdog.resets.inc();
@@ -156,7 +156,7 @@ impl ConnectionWatch {
 
 impl Drop for ConnectionWatch {
     fn drop(&mut self) {
-        lock(&self.watchdog.connections).remove(&self.key);
+        self.watchdog.connections.lock().remove(&self.key);
     }
 }
 
@@ -164,8 +164,8 @@ impl Drop for ConnectionWatch {
 #[derive(Debug)]
 pub struct ResponseWatch {
     key: u64,
-    /// The HTTP/2 stream's own task. None over HTTP/1.1, where a response is the connection's only one.
-    task: Option<Arc<OnceLock<AbortHandle>>>,
+    /// The HTTP/2 stream, for as long as it is served. None over HTTP/1.1, where a response is the connection's only one.
+    stream: Option<Weak<AbortHandle>>,
     untaken: Untaken,
     waker: Mutex<Option<Waker>>,
     budget: Arc<AddressBudget>,
@@ -206,7 +206,7 @@ impl ResponseWatch {
         let left = self.untaken.take(bytes, now);
         self.budget.refund(bytes);
         if left == 0
-            && let Some(waker) = lock(&self.waker).take()
+            && let Some(waker) = self.waker.lock().take()
         {
             waker.wake();
         }
@@ -214,40 +214,25 @@ impl ResponseWatch {
 
     /// Wakes the task when everything has been taken. To be called before [`untaken`](Self::untaken) is asked.
     pub fn wake_when_taken(&self, waker: &Waker) {
-        *lock(&self.waker) = Some(waker.clone());
+        *self.waker.lock() = Some(waker.clone());
     }
 }
 
 impl Drop for ResponseWatch {
     fn drop(&mut self) {
-        lock(&self.connection.responses).remove(&self.key);
+        self.connection.responses.lock().remove(&self.key);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What they guard is whole between any two statements.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 tokio::task_local! {
-    /// The task that serves the HTTP/2 stream of the current request.
-    static STREAM_TASK: Arc<OnceLock<AbortHandle>>;
+    /// The HTTP/2 stream of the current request.
+    static STREAM: Arc<AbortHandle>;
 }
 
-/// Runs each HTTP/2 stream in a task that can be aborted from outside. A stream whose task ends early is reset
-/// (CANCEL), and what it has in the transport's buffers is freed.
-#[derive(Clone, Copy, Debug)]
-pub struct StreamExecutor;
-
-impl<F> Executor<F> for StreamExecutor
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn execute(&self, future: F) {
-        let handle = Arc::new(OnceLock::new());
-        let task = tokio::spawn(STREAM_TASK.scope(handle.clone(), future));
-        // It is set once.
-        let _ = handle.set(task.abort_handle());
-    }
+/// An HTTP/2 stream that can be ended from outside. A stream that ends early is reset (CANCEL), and what it has in the
+/// transport's buffers is freed.
+pub fn abortable<F: Future>(stream: F) -> impl Future<Output = ()> {
+    let (handle, registration) = AbortHandle::new_pair();
+    // Whether it came to its end or was ended makes no difference here.
+    STREAM.scope(Arc::new(handle), Abortable::new(stream, registration)).map(drop)
 }

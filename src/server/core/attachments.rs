@@ -5,19 +5,17 @@ use std::future::{pending, poll_fn};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
-use tokio_util::sync::CancellationToken;
 use tokio_util::time::{DelayQueue, delay_queue};
 
-use super::deliveries::{DELIVERIES_RECORDED, DeliveredUpTo, DeliveryRecords};
+use super::deliveries::{DELIVERIES_RECORDED, DeliveryRecords};
 use super::feed::Feed;
-use super::slot::Delivery;
-use super::stream::{Stream, StreamContext, StreamEnd};
+use super::open_streams::{StreamEnd, StreamId, StreamLink};
+use super::stream::{Stream, StreamContext, WelcomeSeed};
 use crate::chat::{Conversation, DisplayName, ParticipantId, Sequence};
 use crate::log::{About, ServerRecord, StreamBegun};
 use crate::server::edge::origin::Origin;
-use crate::wire::{Frame, Rejection, WelcomeParts};
+use crate::wire::Rejection;
 
 /// How soon an expiry is tried again that the journal would not record.
 const EXPIRY_RETRY: Duration = Duration::from_secs(1);
@@ -28,7 +26,6 @@ pub const PRESENCE_MERGE: Duration = Duration::from_millis(200);
 /// A stream to be attached.
 #[derive(Debug)]
 pub struct Attach {
-    /// For whom.
     pub participant: ParticipantId,
     /// What people call it.
     pub display_name: DisplayName,
@@ -44,27 +41,21 @@ pub struct Attach {
     pub conversation: Conversation,
 }
 
-/// The live side of the roster. The participants' stream tasks live here.
+/// The live side of the roster.
 pub struct Attachments {
-    context: StreamContext,
+    context: Arc<StreamContext>,
     feed: Feed,
     grace: Duration,
-    streams: JoinSet<StreamEnd>,
     deliveries: DeliveryRecords,
     record_deliveries: Interval,
-    serving: HashMap<Id, Serving>,
-    attached: HashMap<ParticipantId, Attached>,
+    serving: HashMap<StreamId, Serving>,
+    attached: HashMap<ParticipantId, Arc<StreamLink>>,
     graces: DelayQueue<ParticipantId>,
     waiting: HashMap<ParticipantId, delay_queue::Key>,
     /// Presence changes that are not published yet: whether each participant is connected now.
     changes: BTreeMap<ParticipantId, bool>,
     /// When the next changes may be published.
     tell_at: Instant,
-}
-
-struct Attached {
-    task: Id,
-    replace: CancellationToken,
 }
 
 struct Serving {
@@ -80,10 +71,9 @@ impl Attachments {
         let mut record_deliveries = interval(DELIVERIES_RECORDED);
         record_deliveries.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut attachments = Self {
-            context,
+            context: Arc::new(context),
             feed,
             grace,
-            streams: JoinSet::new(),
             deliveries,
             record_deliveries,
             serving: HashMap::new(),
@@ -106,23 +96,12 @@ impl Attachments {
     }
 
     /// Starts a participant's stream, in place of the one it may have.
-    pub fn attach(&mut self, attach: Attach) -> Delivery {
+    pub fn attach(&mut self, attach: Attach) -> Stream {
         let Attach { participant, display_name, token, origin, position, resumed, conversation } = attach;
         self.end_grace(participant);
-        let delivered = DeliveredUpTo::new(position);
-        let (stream, delivery) =
-            Stream::new(self.context.clone(), participant, position, conversation.head(), delivered.clone());
-        let replace = self.context.server.stopping.child_token();
-        let (epoch, heartbeat) = (self.context.epoch.clone(), self.context.heartbeat);
-        let replaced = replace.clone();
-        let task = self.streams.spawn(async move {
-            // The roster can be long, so its Welcome is put together here, outside the engine.
-            let parts =
-                WelcomeParts { session_token: &token, participant, epoch: epoch.as_str(), resumed, heartbeat };
-            let welcome = Frame::welcome(&parts, &conversation);
-            drop(conversation);
-            stream.run(welcome, replaced).await
-        });
+        let link = self.context.streams.open(position);
+        let welcome = WelcomeSeed { token, resumed, conversation };
+        let stream = Stream::new(Arc::clone(&self.context), Arc::clone(&link), participant, welcome);
         let begun = StreamBegun {
             about: About::epoch(self.context.epoch.as_str()).participant(participant, display_name.as_str()),
             peer: origin.peer.to_string().into(),
@@ -133,18 +112,22 @@ impl Attachments {
         if resumed {
             ServerRecord::SessionResumed(begun).emit();
         }
-        self.deliveries.begin(task.id(), participant, delivered);
-        self.serving.insert(task.id(), Serving { participant, display_name, origin });
-        if let Some(older) = self.attached.insert(participant, Attached { task: task.id(), replace }) {
+        self.deliveries.begin(participant, Arc::clone(&link));
+        self.serving.insert(link.id(), Serving { participant, display_name, origin });
+        // Those that were open when the service began to stop have been ended by then.
+        if self.context.server.stopping.is_cancelled() {
+            link.end(StreamEnd::Rejected(Rejection::ShuttingDown));
+        }
+        if let Some(older) = self.attached.insert(participant, link) {
             // It was connected all the time.
-            older.replace.cancel();
+            older.end(StreamEnd::Rejected(Rejection::Replaced));
         } else if resumed {
             self.note(participant, true);
         }
-        delivery
+        stream
     }
 
-    /// Forgets a participant that has left. Its stream ends by itself when it comes to the Left event.
+    /// Forgets a participant that has left. Its stream ends when it reaches the Left event.
     pub fn left(&mut self, participant: ParticipantId) {
         self.attached.remove(&participant);
         self.end_grace(participant);
@@ -159,7 +142,7 @@ impl Attachments {
     pub async fn next_expiry(&mut self) -> ParticipantId {
         loop {
             tokio::select! {
-                Some(ended) = self.streams.join_next_with_id() => self.ended(ended),
+                () = self.context.streams.wait_for_ends() => self.see_to_ends(),
                 Some(expired) = poll_fn(|cx| self.graces.poll_expired(cx)), if !self.graces.is_empty() => {
                     let participant = expired.into_inner();
                     self.waiting.remove(&participant);
@@ -174,18 +157,21 @@ impl Attachments {
 
     /// Waits until all streams have ended.
     pub async fn finish(&mut self) {
-        while let Some(ended) = self.streams.join_next_with_id().await {
-            self.ended(ended);
+        while !self.serving.is_empty() {
+            self.context.streams.wait_for_ends().await;
+            self.see_to_ends();
         }
     }
 
-    fn ended(&mut self, ended: Result<(Id, StreamEnd), JoinError>) {
-        let (task, end) = ended.unwrap_or_else(|error| {
-            tracing::error!(%error, "a stream's task has failed");
-            (error.id(), StreamEnd::Disconnected)
-        });
-        let Some(Serving { participant, display_name, origin }) = self.serving.remove(&task) else { return };
-        self.deliveries.end(task);
+    fn see_to_ends(&mut self) {
+        for (stream, end) in self.context.streams.take_ended() {
+            self.ended(stream, end);
+        }
+    }
+
+    fn ended(&mut self, stream: StreamId, end: StreamEnd) {
+        let Some(Serving { participant, display_name, origin }) = self.serving.remove(&stream) else { return };
+        self.deliveries.end(stream);
         ServerRecord::ClientDisconnected {
             about: About::epoch(self.context.epoch.as_str()).participant(participant, display_name.as_str()),
             peer: origin.peer.to_string().into(),
@@ -199,7 +185,7 @@ impl Attachments {
         }
         .emit();
         // Only the newest stream decides whether the participant is connected.
-        if self.attached.get(&participant).is_some_and(|attached| attached.task == task) {
+        if self.attached.get(&participant).is_some_and(|link| link.id() == stream) {
             self.attached.remove(&participant);
             // A service that stops keeps its sessions: after a restart the grace periods start again.
             if end != StreamEnd::Rejected(Rejection::ShuttingDown) {

@@ -3,12 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::task::Id;
-
-use crate::chat::{ParticipantId, Sequence};
+use super::open_streams::{StreamId, StreamLink};
+use crate::chat::ParticipantId;
 use crate::journal::Epoch;
 use crate::log::{About, ServerRecord};
 
@@ -17,36 +15,16 @@ pub const DELIVERIES_RECORDED: Duration = Duration::from_secs(1);
 /// How many participants one record names, so that no line of the log becomes long.
 const PARTICIPANTS_PER_RECORD: usize = 1_000;
 
-/// How far a stream is: written by its task, read by the recorder.
-#[derive(Clone, Debug)]
-pub struct DeliveredUpTo(Arc<AtomicU64>);
-
-impl DeliveredUpTo {
-    /// A stream that begins after a position.
-    pub fn new(position: Sequence) -> Self {
-        Self(Arc::new(AtomicU64::new(position.0)))
-    }
-
-    /// Everything up to an event was handed to the connection.
-    pub fn set(&self, sequence: Sequence) {
-        self.0.store(sequence.0, Ordering::Release);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
 struct Recorded {
     participant: ParticipantId,
-    delivered: DeliveredUpTo,
+    link: Arc<StreamLink>,
     up_to: u64,
 }
 
 impl Recorded {
     /// What was delivered and not recorded yet: the first and the last event. From now on it counts as recorded.
     fn news(&mut self) -> Option<(u64, u64)> {
-        let (first, last) = (self.up_to + 1, self.delivered.get());
+        let (first, last) = (self.up_to + 1, self.link.position().0);
         self.up_to = last;
         (last >= first).then_some((first, last))
     }
@@ -55,24 +33,23 @@ impl Recorded {
 /// The streams, and how far the records about them are.
 pub struct DeliveryRecords {
     epoch: Epoch,
-    streams: HashMap<Id, Recorded>,
+    streams: HashMap<StreamId, Recorded>,
 }
 
 impl DeliveryRecords {
-    /// No stream yet.
     pub fn new(epoch: Epoch) -> Self {
         Self { epoch, streams: HashMap::new() }
     }
 
-    /// A stream begins after a position. Its task says how far it is.
-    pub fn begin(&mut self, task: Id, participant: ParticipantId, delivered: DeliveredUpTo) {
-        let up_to = delivered.get();
-        self.streams.insert(task, Recorded { participant, delivered, up_to });
+    /// A stream begins.
+    pub fn begin(&mut self, participant: ParticipantId, link: Arc<StreamLink>) {
+        let up_to = link.position().0;
+        self.streams.insert(link.id(), Recorded { participant, link, up_to });
     }
 
     /// A stream has ended: the rest is recorded at once.
-    pub fn end(&mut self, task: Id) {
-        let Some(mut stream) = self.streams.remove(&task) else { return };
+    pub fn end(&mut self, stream: StreamId) {
+        let Some(mut stream) = self.streams.remove(&stream) else { return };
         if let Some(range) = stream.news() {
             self.emit(range, &[stream.participant]);
         }
@@ -106,23 +83,25 @@ impl DeliveryRecords {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::Sequence;
+    use crate::server::core::open_streams::OpenStreams;
 
-    #[tokio::test]
-    async fn streams_that_moved_over_the_same_range_are_recorded_together() {
+    #[test]
+    fn streams_that_moved_over_the_same_range_are_recorded_together() {
         let mut records = DeliveryRecords::new(Epoch::new("e"));
+        let open = OpenStreams::new(Duration::from_secs(1), Duration::from_secs(1));
         let begin = |records: &mut DeliveryRecords, participant: u64, position: u64| {
-            let delivered = DeliveredUpTo::new(Sequence(position));
-            let task = tokio::spawn(async {}).id();
-            records.begin(task, ParticipantId(Sequence(participant)), delivered.clone());
-            delivered
+            let link = open.open(Sequence(position));
+            records.begin(ParticipantId(Sequence(participant)), link.clone());
+            link
         };
         let streams = [(3, 2), (1, 2), (2, 0)].map(|(who, after)| begin(&mut records, who, after));
         assert!(records.news().is_empty(), "nothing was delivered");
-        streams.iter().for_each(|stream| stream.set(Sequence(5)));
+        streams.iter().for_each(|stream| stream.hand_over(Sequence(5)).unwrap());
         let ids = |some: &[u64]| some.iter().map(|id| ParticipantId(Sequence(*id))).collect::<Vec<_>>();
         assert_eq!(records.news(), BTreeMap::from([((1, 5), ids(&[2])), ((3, 5), ids(&[1, 3]))]));
         assert!(records.news().is_empty(), "each event once");
-        streams[0].set(Sequence(6));
+        streams[0].hand_over(Sequence(6)).unwrap();
         assert_eq!(records.news(), BTreeMap::from([((6, 6), ids(&[3]))]));
     }
 }

@@ -11,7 +11,7 @@ use super::attachments::{Attach, Attachments};
 use super::broadcast::record_broadcast;
 use super::feed::Feed;
 use super::shares::ParticipantShares;
-use super::slot::Delivery;
+use super::stream::Stream;
 use crate::chat::{
     Command, Conversation, Decision, DisplayName, Event, EventKind, LeaveReason, LogicalTime, ParticipantId,
     Receipt, Sequence, SessionKey,
@@ -43,8 +43,8 @@ pub struct Caller {
 type Responder<T> = oneshot::Sender<Result<T, Rejection>>;
 
 enum EngineRequest {
-    Join { caller: Caller, display_name: DisplayName, sent: LogicalTime, responder: Responder<Delivery> },
-    Resume { caller: Caller, epoch: String, after: Sequence, responder: Responder<Delivery> },
+    Join { caller: Caller, display_name: DisplayName, sent: LogicalTime, responder: Responder<Stream> },
+    Resume { caller: Caller, epoch: String, after: Sequence, responder: Responder<Stream> },
     Act { command: Command, responder: Responder<Receipt> },
     Expire { participant: ParticipantId },
 }
@@ -60,14 +60,14 @@ impl EngineRequest {
 
 /// A request with its result, to be answered once the batch is recorded.
 enum Decided {
-    Stream { attach: Result<Box<Attach>, Rejection>, responder: Responder<Delivery> },
+    Stream { attach: Result<Box<Attach>, Rejection>, responder: Responder<Stream> },
     Receipt { receipt: Result<Receipt, Rejection>, responder: Responder<Receipt> },
     Expiry { participant: ParticipantId },
 }
 
 /// An answer whose time has come.
 enum Answered {
-    Stream(Responder<Delivery>, Result<Delivery, Rejection>),
+    Stream(Responder<Stream>, Result<Stream, Rejection>),
     Receipt(Responder<Receipt>, Result<Receipt, Rejection>),
 }
 
@@ -85,7 +85,7 @@ impl EngineHandle {
         caller: Caller,
         display_name: DisplayName,
         sent: LogicalTime,
-    ) -> Result<Delivery, Rejection> {
+    ) -> Result<Stream, Rejection> {
         self.ask(|responder| EngineRequest::Join { caller, display_name, sent, responder }).await
     }
 
@@ -93,7 +93,7 @@ impl EngineHandle {
     ///
     /// # Errors
     /// [`Rejection`].
-    pub async fn resume(&self, caller: Caller, epoch: String, after: Sequence) -> Result<Delivery, Rejection> {
+    pub async fn resume(&self, caller: Caller, epoch: String, after: Sequence) -> Result<Stream, Rejection> {
         self.ask(|responder| EngineRequest::Resume { caller, epoch, after, responder }).await
     }
 
@@ -142,7 +142,6 @@ pub struct EngineParts {
     pub participants_max: usize,
     /// How many of them each address has.
     pub shares: ParticipantShares,
-    /// The wall clock.
     pub now: fn() -> SystemTime,
     /// What all parts of the service share.
     pub context: ServerContext,

@@ -2,16 +2,10 @@
 //!
 //! There is no queue per stream: a stream is a position. What it has not yet taken lies here once, encoded,
 //! for everybody; what has left this window, it reads from the journal.
-//!
-//! The streams are woken in slices. If all were woken at once, a publisher would wait in the run queue behind a thousand
-//! of them; so it is served in between, and streams whose turn comes later find several events at once.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{VecDeque, vec_deque};
 
 use tokio::sync::watch;
-use tokio::task::yield_now;
 
 use super::presence::{PresenceCursor, PresenceLog};
 use crate::chat::{Conversation, EventKind, ParticipantId, Sequence};
@@ -22,13 +16,15 @@ use crate::wire::Frame;
 /// that takes nothing holds.
 pub const BATCH_BYTES_MAX: usize = 16 * 1024;
 
+/// The most bytes of the frame of a presence change.
+const PRESENCE_BYTES_MAX: usize = 48;
+
 /// How many events the window holds: a few MiB at most.
 pub const FEED_WINDOW: usize = 4096;
 
 /// One event, ready to be sent.
 #[derive(Clone, Debug)]
 pub struct FeedEntry {
-    /// Its position.
     pub sequence: Sequence,
     /// Its encoded form, which all streams share.
     pub frame: Frame,
@@ -51,59 +47,25 @@ struct Published {
     presence: PresenceLog,
 }
 
-/// Into how many slices the streams are divided.
-const SLICES: usize = 64;
-
 /// The writing end, held by the engine and what it owns.
 #[derive(Clone, Debug)]
 pub struct Feed {
     published: watch::Sender<Published>,
-    /// Tells the [`FanOut`] that there is something new.
+    /// Tells what wakes the readers that there is something new.
     changes: watch::Sender<()>,
-    slices: Slices,
-}
-
-/// Where a reader can wait: each gets the next slice in turn.
-#[derive(Clone, Debug)]
-struct Slices {
-    receivers: Arc<[watch::Receiver<()>]>,
-    next: Arc<AtomicUsize>,
-}
-
-impl Slices {
-    fn next(&self) -> watch::Receiver<()> {
-        self.receivers[self.next.fetch_add(1, Ordering::Relaxed) % self.receivers.len()].clone()
-    }
-}
-
-/// Wakes the readers of a feed, one slice after another.
-#[derive(Debug)]
-pub struct FanOut {
-    changes: watch::Receiver<()>,
-    slices: Vec<watch::Sender<()>>,
-}
-
-impl FanOut {
-    /// Works until the feed is closed, which the readers then find out.
-    pub async fn run(mut self) {
-        while self.changes.changed().await.is_ok() {
-            for slice in self.slices.iter().filter(|slice| slice.receiver_count() > 1) {
-                slice.send_replace(());
-                yield_now().await;
-            }
-        }
-    }
 }
 
 impl Feed {
-    /// A feed that continues a recovered conversation, and what wakes its readers.
-    pub fn new(conversation: Conversation) -> (Self, FanOut) {
+    /// A feed that continues a recovered conversation.
+    pub fn new(conversation: Conversation) -> Self {
         let (window, presence) = (VecDeque::new(), PresenceLog::default());
         let published = watch::Sender::new(Published { conversation, window, presence });
-        let (changes, changed) = watch::channel(());
-        let (senders, receivers): (Vec<_>, Vec<_>) = (0..SLICES).map(|_| watch::channel(())).unzip();
-        let slices = Slices { receivers: receivers.into(), next: Arc::default() };
-        (Self { published, changes, slices }, FanOut { changes: changed, slices: senders })
+        Self { published, changes: watch::Sender::new(()) }
+    }
+
+    /// Shows when there is something new, and when the feed is closed.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// Publishes a batch to all streams, with the conversation after it. Each event is encoded here, once.
@@ -141,103 +103,99 @@ impl Feed {
 
     /// A reader of this feed.
     pub fn reader(&self) -> FeedReader {
-        FeedReader {
-            published: self.published.subscribe(),
-            woken: self.slices.next(),
-            slices: self.slices.clone(),
-        }
+        FeedReader(self.published.subscribe())
     }
 }
 
 /// What a reader finds after its position.
 #[derive(Debug)]
-pub enum Found {
+pub enum Found<'a> {
     /// Something: entries, changes of presence, or both.
     News {
         /// The next entries, in order, without a gap.
-        entries: Vec<FeedEntry>,
+        entries: vec_deque::Iter<'a, FeedEntry>,
         /// The presence changes that follow them, if they reach the newest event.
         presence: Vec<Frame>,
+        /// The newest event.
+        head: Sequence,
     },
-    /// Nothing new.
     Nothing,
-    /// The position has left the window: the journal has what follows.
-    Lagged,
+    /// The position has left the window: the journal has what follows up to this event.
+    Lagged(Sequence),
 }
 
-/// The first entries, as many as have [`BATCH_BYTES_MAX`] together, and at least one.
-pub fn within_batch(entries: impl Iterator<Item = FeedEntry>) -> impl Iterator<Item = FeedEntry> {
-    let mut bytes = 0;
-    entries.take_while(move |entry| {
-        let first = bytes == 0;
-        bytes += entry.frame.size();
-        first || bytes <= BATCH_BYTES_MAX
-    })
-}
-
-/// A reading end of the feed. A clone is another reader, in another slice.
-#[derive(Debug)]
-pub struct FeedReader {
-    published: watch::Receiver<Published>,
-    woken: watch::Receiver<()>,
-    slices: Slices,
-}
-
-impl Clone for FeedReader {
-    fn clone(&self) -> Self {
-        Self { published: self.published.clone(), woken: self.slices.next(), slices: self.slices.clone() }
+/// How many of these frames, and how many bytes of them, are taken at a time: as many as have [`BATCH_BYTES_MAX`]
+/// together, and at least one.
+pub fn within_batch<'a>(frames: impl Iterator<Item = &'a Frame>) -> (usize, usize) {
+    let (mut count, mut bytes) = (0, 0);
+    for size in frames.map(Frame::size) {
+        if count > 0 && bytes + size > BATCH_BYTES_MAX {
+            break;
+        }
+        (count, bytes) = (count + 1, bytes + size);
     }
+    (count, bytes)
 }
+
+/// A reading end of the feed.
+#[derive(Clone, Debug)]
+pub struct FeedReader(watch::Receiver<Published>);
 
 impl FeedReader {
-    /// Up to `limit` entries after a position, and no more than [`within_batch`] allows. Where they reach the newest
-    /// event, so that the reader knows everybody who is there and nobody who is not, changes of presence fill up what
-    /// is left of the limit.
-    pub fn after(&mut self, position: Sequence, presence: &mut PresenceCursor, limit: usize) -> Found {
-        // Before it looks: what is published after that wakes it again.
-        self.woken.mark_unchanged();
-        let published = self.published.borrow();
+    /// Hands over up to `limit` entries after a position, and no more than [`within_batch`] allows. Where they reach the
+    /// newest event, so that the reader knows everybody who is there and nobody who is not, changes of presence fill up
+    /// what is left of the limit.
+    pub fn after<R>(
+        &mut self,
+        position: Sequence,
+        presence: &mut PresenceCursor,
+        limit: usize,
+        take: impl FnOnce(Found<'_>) -> R,
+    ) -> R {
+        // From here on whatever is published has changed.
+        let published = self.0.borrow_and_update();
         let head = published.conversation.head();
-        if position >= head {
-            let presence = published.presence.read(presence, head, limit);
-            let nothing = presence.is_empty();
-            return if nothing { Found::Nothing } else { Found::News { entries: Vec::new(), presence } };
-        }
         let first = published.window.front().map(|entry| entry.sequence);
-        let Some(offset) = first.and_then(|first| (position.0 + 1).checked_sub(first.0)) else {
-            return Found::Lagged;
+        let start = match first.and_then(|first| (position.0 + 1).checked_sub(first.0)) {
+            _ if position >= head => published.window.len(),
+            Some(offset) => usize::try_from(offset).unwrap_or(usize::MAX),
+            None => return take(Found::Lagged(head)),
         };
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let entries: Vec<_> = within_batch(published.window.iter().skip(start).take(limit).cloned()).collect();
-        let presence = match entries.last() {
-            Some(last) if last.sequence >= head => published.presence.read(presence, head, limit - entries.len()),
-            _ => Vec::new(),
+        let rest = published.window.range(start..);
+        let (count, bytes) = within_batch(rest.take(limit).map(|entry| &entry.frame));
+        let entries = published.window.range(start..start + count);
+        let presence = if start + count == published.window.len() {
+            let room = BATCH_BYTES_MAX.saturating_sub(bytes) / PRESENCE_BYTES_MAX;
+            published.presence.read(presence, head, room.min(limit - count))
+        } else {
+            Vec::new()
         };
-        Found::News { entries, presence }
+        take(match count {
+            0 if presence.is_empty() => Found::Nothing,
+            _ => Found::News { entries, presence, head },
+        })
     }
 
-    /// Waits until something has been published since the last [`after`](Self::after). False once the feed
-    /// is closed.
-    pub async fn changed(&mut self) -> bool {
-        self.woken.changed().await.is_ok()
+    /// Whether something has been published since the last [`after`](Self::after).
+    pub fn has_changed(&self) -> bool {
+        self.0.has_changed().unwrap_or(false)
     }
 
-    /// The newest committed event, and whether a participant is on the roster as of it. What is published later counts
-    /// as [`changed`](Self::changed).
+    /// The newest committed event, and whether a participant is on the roster as of it. What is published later
+    /// [has changed](Self::has_changed).
     pub fn look(&mut self, participant: ParticipantId) -> (Sequence, bool) {
-        self.woken.mark_unchanged();
-        let published = self.published.borrow();
+        let published = self.0.borrow_and_update();
         (published.conversation.head(), published.conversation.member(participant).is_some())
     }
 
     /// The newest committed event.
     pub fn head(&self) -> Sequence {
-        self.published.borrow().conversation.head()
+        self.0.borrow().conversation.head()
     }
 
     /// The conversation as of the newest committed event.
     pub fn conversation(&self) -> Conversation {
-        self.published.borrow().conversation.clone()
+        self.0.borrow().conversation.clone()
     }
 }
 
@@ -252,7 +210,7 @@ mod tests {
 
     fn feed_of(joins: u64) -> Feed {
         let mut conversation = Conversation::new();
-        let (feed, _) = Feed::new(conversation.clone());
+        let feed = Feed::new(conversation.clone());
         for n in 0..joins {
             let display_name = DisplayName::parse(&format!("name {n}")).unwrap();
             let mut session = [0; 32];
@@ -274,47 +232,53 @@ mod tests {
         PresenceCursor::new(ParticipantId(Sequence(1)), Sequence(0))
     }
 
-    fn sequences(found: Found) -> Vec<u64> {
-        match found {
-            Found::News { entries, .. } => entries.iter().map(|entry| entry.sequence.0).collect(),
-            other => panic!("{other:?}"),
-        }
+    /// The sequences that are found, or none if the position has left the window.
+    fn after(reader: &mut FeedReader, position: u64, limit: usize) -> Option<Vec<u64>> {
+        reader.after(Sequence(position), &mut nobody(), limit, |found| match found {
+            Found::News { entries, .. } => Some(entries.map(|entry| entry.sequence.0).collect()),
+            Found::Nothing => Some(Vec::new()),
+            Found::Lagged(_) => None,
+        })
     }
 
     #[test]
     fn a_reader_gets_what_follows_its_position_and_no_more_than_it_asked_for() {
         let mut reader = feed_of(5).reader();
-        assert_eq!(sequences(reader.after(Sequence(0), &mut nobody(), 2)), [1, 2]);
-        assert_eq!(sequences(reader.after(Sequence(2), &mut nobody(), 9)), [3, 4, 5]);
-        assert!(matches!(reader.after(Sequence(5), &mut nobody(), 9), Found::Nothing));
+        assert_eq!(after(&mut reader, 0, 2), Some(vec![1, 2]));
+        assert_eq!(after(&mut reader, 2, 9), Some(vec![3, 4, 5]));
+        assert_eq!(after(&mut reader, 5, 9), Some(vec![]));
     }
 
     #[test]
     fn a_position_that_has_left_the_window_is_said_to_be_behind() {
         let window = FEED_WINDOW as u64;
         let mut reader = feed_of(window + 10).reader();
-        assert!(matches!(reader.after(Sequence(9), &mut nobody(), 1), Found::Lagged));
-        assert_eq!(sequences(reader.after(Sequence(10), &mut nobody(), 1)), [11]);
+        assert_eq!(after(&mut reader, 9, 1), None);
+        assert_eq!(after(&mut reader, 10, 1), Some(vec![11]));
     }
 
-    /// A feed is closed when nothing holds its writing end any more.
-    #[tokio::test]
-    async fn every_reader_is_woken_once_there_is_news_and_when_the_feed_is_closed() {
-        let (feed, fan_out) = Feed::new(Conversation::new());
-        let fan_out = tokio::spawn(fan_out.run());
-        let first = feed.reader();
-        let mut readers: Vec<_> = (0..3 * SLICES).map(|_| first.clone()).collect();
-        for reader in &mut readers {
-            assert!(matches!(reader.after(Sequence(0), &mut nobody(), 1), Found::Nothing));
-        }
-        feed.changes.send_replace(());
-        for reader in &mut readers {
-            assert!(reader.changed().await);
-        }
-        drop(feed);
-        for reader in &mut readers {
-            assert!(!reader.changed().await);
-        }
-        fan_out.await.unwrap();
+    /// A reader that was told that there is nothing sees that something has come since.
+    #[test]
+    fn a_change_is_seen_once() {
+        let feed = feed_of(1);
+        let mut reader = feed.reader();
+        assert_eq!((after(&mut reader, 1, 9), reader.has_changed()), (Some(vec![]), false));
+        feed.publish_presence([(ParticipantId(Sequence(1)), false)]);
+        assert!(reader.has_changed());
+        after(&mut reader, 1, 9);
+        assert!(!reader.has_changed());
+    }
+
+    /// However many frames there are, and however large, a batch has a bounded number of bytes, and at least one frame.
+    #[test]
+    fn a_batch_is_bounded() {
+        let largest = Frame::presence(ParticipantId(Sequence(u64::MAX)), false);
+        assert!(largest.size() <= PRESENCE_BYTES_MAX, "{}", largest.size());
+        let many = vec![largest.clone(); BATCH_BYTES_MAX];
+        let (count, bytes) = within_batch(many.iter());
+        assert_eq!((count, bytes), (BATCH_BYTES_MAX / largest.size(), count * largest.size()));
+        let huge = Frame::lab_notice("x".repeat(BATCH_BYTES_MAX));
+        assert_eq!(within_batch([&huge, &huge].into_iter()), (1, huge.size()));
+        assert_eq!(within_batch([].into_iter()), (0, 0));
     }
 }

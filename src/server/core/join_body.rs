@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
@@ -16,9 +16,10 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
+use parking_lot::Mutex;
 use tonic::Status;
 
-use super::slot::Delivery;
+use super::stream::Stream;
 use crate::server::budget::memory::Reservation;
 
 /// A stream on its way from the service to the response; in its extensions, which only hold what can be cloned.
@@ -32,7 +33,7 @@ impl Handover {
     }
 
     fn take(&self) -> Option<JoinBody> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.lock().take()
     }
 }
 
@@ -50,15 +51,15 @@ pub async fn replace_body(request: Request, next: Next) -> Response {
 #[derive(Debug)]
 pub struct JoinBody {
     /// None once it has ended.
-    delivery: Option<Delivery>,
+    stream: Option<Stream>,
     /// For the Welcome, until the transport has it and it is charged for what it is.
     charge: Option<Reservation>,
 }
 
 impl JoinBody {
     /// A body for a stream whose Welcome has been charged.
-    pub fn new(delivery: Delivery, charge: Reservation) -> Self {
-        Self { delivery: Some(delivery), charge: Some(charge) }
+    pub fn new(stream: Stream, charge: Reservation) -> Self {
+        Self { stream: Some(stream), charge: Some(charge) }
     }
 }
 
@@ -70,13 +71,13 @@ impl http_body::Body for JoinBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Some(delivery) = &mut self.delivery else { return Poll::Ready(None) };
-        let chunk = ready!(delivery.poll_chunk(cx));
+        let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
+        let chunk = ready!(stream.poll_chunk(cx));
         self.charge = None;
         let frame = match chunk {
             Ok(chunk) => Frame::data(chunk),
             Err(end) => {
-                self.delivery = None;
+                self.stream = None;
                 Frame::trailers(trailers(end.map_or_else(Status::from, |()| Status::ok(""))))
             }
         };
@@ -84,7 +85,7 @@ impl http_body::Body for JoinBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.delivery.is_none()
+        self.stream.is_none()
     }
 }
 
@@ -104,11 +105,10 @@ mod tests {
     use http_body::Body as _;
     use prometheus_client::metrics::gauge::Gauge;
 
-    use super::super::slot;
+    use super::super::stream::tests::Rig;
     use super::*;
-    use crate::chat::Sequence;
     use crate::server::budget::memory::MemoryBudgets;
-    use crate::wire::{self, Rejection};
+    use crate::wire::Rejection;
 
     fn poll(body: &mut JoinBody) -> Poll<Option<Frame<Bytes>>> {
         let frame = Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()));
@@ -116,28 +116,26 @@ mod tests {
     }
 
     /// The Welcome stays charged until it is taken, or its stream is given up; then come the rest and the status.
-    #[tokio::test]
-    async fn charge_frames_and_status() {
+    #[test]
+    fn charge_frames_and_status() {
         let held = Gauge::default();
         let budget = MemoryBudgets::new(100, held.clone()).of("192.0.2.1".parse().unwrap());
-        for (end, code) in [(Ok(()), "0"), (Err(Rejection::ShuttingDown), "14")] {
-            let (sender, delivery) = slot::new();
-            let mut body = JoinBody::new(delivery, budget.reserve(100).unwrap());
-            assert!(poll(&mut body).is_pending());
-            assert_eq!((held.get(), body.is_end_stream()), (100, false));
+        let rig = Rig::new();
+        let (stream, welcome) = rig.stream();
+        let mut body = JoinBody::new(stream, budget.reserve(100).unwrap());
+        assert_eq!((held.get(), body.is_end_stream()), (100, false));
 
-            let frame = wire::Frame::heartbeat(Sequence(1));
-            sender.send(vec![frame.clone()]).await.unwrap();
-            sender.end(end);
-            let Poll::Ready(Some(data)) = poll(&mut body) else { panic!("a frame is there") };
-            assert_eq!(data.into_data().unwrap(), Bytes::from(frame));
-            assert_eq!((held.get(), body.is_end_stream()), (0, false));
+        let Poll::Ready(Some(data)) = poll(&mut body) else { panic!("a frame is there") };
+        assert_eq!(data.into_data().unwrap(), Bytes::from(welcome));
+        assert_eq!((held.get(), body.is_end_stream()), (0, false));
+        assert!(poll(&mut body).is_ready() && poll(&mut body).is_pending());
 
-            let Poll::Ready(Some(status)) = poll(&mut body) else { panic!("the status is there") };
-            assert_eq!(status.into_trailers().unwrap()[Status::GRPC_STATUS], code);
-            assert!(body.is_end_stream() && matches!(poll(&mut body), Poll::Ready(None)));
-        }
-        drop(Handover::new(JoinBody::new(slot::new().1, budget.reserve(100).unwrap())));
+        rig.context.streams.end_all(&Rejection::ShuttingDown);
+        let Poll::Ready(Some(status)) = poll(&mut body) else { panic!("the status is there") };
+        assert_eq!(status.into_trailers().unwrap()[Status::GRPC_STATUS], "14");
+        assert!(body.is_end_stream() && matches!(poll(&mut body), Poll::Ready(None)));
+
+        drop(Handover::new(JoinBody::new(rig.stream().0, budget.reserve(100).unwrap())));
         assert_eq!(held.get(), 0, "nobody has taken it");
     }
 }

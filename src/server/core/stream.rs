@@ -1,315 +1,336 @@
-//! A participant's stream: a task that reads the feed from its own position and hands batches to the
-//! connection, one at a time.
+//! A participant's stream: it reads the feed from its own position whenever the transport asks for more.
 //!
-//! Between the two is a slot for one batch, not a queue. While the connection takes nothing the task waits
-//! at the slot, and nobody else notices: the feed is not held, and what leaves its window is read from the
-//! journal later.
+//! It is polled in the task of the connection, and holds nothing between two polls: what it has not handed over is in the
+//! feed, and later in the journal. So a transport that takes nothing delays nobody else and costs no memory.
 
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
 
-use super::deliveries::DeliveredUpTo;
 use super::feed::{FeedEntry, FeedReader, Found, within_batch};
+use super::open_streams::{Idle, OpenStreams, StreamEnd, StreamLink};
 use super::presence::PresenceCursor;
-use super::slot::{self, Delivery, Sender};
-use crate::chat::{ParticipantId, Sequence};
-use crate::journal::{Epoch, History};
+use crate::chat::{Conversation, ParticipantId, Sequence};
+use crate::journal::{Epoch, History, JournalError, JournalEvent};
 use crate::server::lab::control::Lab;
 use crate::server::lab::gate::{Passage, StreamGate};
 use crate::server::ops::context::ServerContext;
-use crate::wire::{Frame, Rejection};
+use crate::wire::{Frame, Rejection, WelcomeParts};
 
 /// How many events and changes of presence a stream takes at a time.
 const BATCH_FRAMES: usize = 256;
-/// How many events a stream reads from the journal at a time. It holds them alone while its client takes nothing, so it
-/// keeps what fits into one batch of bytes and reads the rest again.
+/// How many events a stream reads from the journal at a time. It keeps what fits into one batch of bytes and reads the
+/// rest again.
 const JOURNAL_EVENTS: usize = 64;
 
 /// What every stream needs.
-#[derive(Clone)]
 pub struct StreamContext {
-    /// The live tail.
     pub reader: FeedReader,
+    /// All that are open.
+    pub streams: OpenStreams,
     /// What has left the tail.
     pub history: Arc<dyn History>,
-    /// The journal's id.
     pub epoch: Epoch,
     /// How long a stream can be quiet before it gets a heartbeat.
     pub heartbeat: Duration,
-    /// How long it may take nothing.
-    pub stall: Duration,
     /// What all parts of the service share.
     pub server: ServerContext,
     /// Faults for this participant, in a service that has a lab.
     pub lab: Option<Lab>,
 }
 
-/// Why a stream ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StreamEnd {
-    /// The participant has left.
-    Left,
-    /// The connection is gone.
-    Disconnected,
-    /// The service ended it.
-    Rejected(Rejection),
+/// What a Welcome says. It is put together when the transport asks for it, outside the engine: the roster can be long.
+pub struct WelcomeSeed {
+    /// The session's secret.
+    pub token: Arc<str>,
+    /// Whether an existing session is resumed.
+    pub resumed: bool,
+    /// The conversation as the Welcome describes it.
+    pub conversation: Conversation,
 }
 
-/// The task's side of a stream.
+/// A stream, to be polled by its transport.
 pub struct Stream {
-    context: StreamContext,
+    context: Arc<StreamContext>,
+    link: Arc<StreamLink>,
+    reader: FeedReader,
+    presence: PresenceCursor,
+    cursor: FeedCursor,
+    /// None once it is handed over.
+    welcome: Option<Box<WelcomeSeed>>,
+    /// What is being read from the journal, up to an event.
+    reading: Option<(Reading, Sequence)>,
+    /// None without a lab.
+    gate: Option<Box<Gated>>,
+}
+
+type Reading = Pin<Box<dyn Future<Output = Result<Vec<JournalEvent>, JournalError>> + Send>>;
+
+/// A gate, and what tells when it lets something else pass.
+struct Gated {
+    gate: StreamGate,
+    changed: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+/// How far a stream is.
+struct FeedCursor {
     participant: ParticipantId,
     position: Sequence,
-    delivered: DeliveredUpTo,
     /// The position at which the replay ends; none once CaughtUp has been sent.
     catches_up_at: Option<Sequence>,
-    presence: PresenceCursor,
-    /// When it last handed something over.
-    handed_over: Instant,
-    heartbeat: Pin<Box<Sleep>>,
-    slot: Sender,
-    /// None without a lab.
-    gate: Option<StreamGate>,
 }
 
-/// Whether there is more to come.
-enum More {
-    Yes,
-    No,
+/// What comes next.
+enum StreamStep {
+    /// To the transport.
+    HandOver(Bytes),
+    /// There is nothing, apart from heartbeats.
+    Idle,
+    /// Nothing may pass.
+    Silent,
+    /// The journal is read.
+    Reading,
+    End(StreamEnd),
 }
 
 impl Stream {
-    /// A stream that continues after `position` and is caught up at `head`.
+    /// A stream that continues after a position, is opened with `link`, and is caught up where the Welcome says that the
+    /// conversation stands.
     pub fn new(
-        context: StreamContext,
+        context: Arc<StreamContext>,
+        link: Arc<StreamLink>,
         participant: ParticipantId,
-        position: Sequence,
-        head: Sequence,
-        delivered: DeliveredUpTo,
-    ) -> (Self, Delivery) {
-        let (slot, delivery) = slot::new();
-        let presence = PresenceCursor::new(participant, head);
-        let (catches_up_at, handed_over) = (Some(head), Instant::now());
+        welcome: WelcomeSeed,
+    ) -> Self {
+        let head = welcome.conversation.head();
         let gate = context.lab.as_ref().map(|lab| StreamGate::new(lab, participant));
-        let heartbeat = Box::pin(sleep(context.heartbeat));
-        (
-            Self {
-                context,
-                participant,
-                position,
-                delivered,
-                catches_up_at,
-                presence,
-                handed_over,
-                heartbeat,
-                slot,
-                gate,
-            },
-            delivery,
-        )
-    }
-
-    /// Serves the stream until it ends, and says why to both sides. It is cut off when another stream replaces it and,
-    /// as the token is a child of that, when the service stops: one token, because each is asked at every wake-up.
-    pub async fn run(mut self, welcome: Frame, cut_off: CancellationToken) -> StreamEnd {
-        let (closed, stopping) = (self.slot.closed(), self.context.server.stopping.clone());
-        let ended = tokio::select! {
-            biased;
-            () = closed => StreamEnd::Disconnected,
-            () = cut_off.cancelled() => StreamEnd::Rejected(
-                if stopping.is_cancelled() { Rejection::ShuttingDown } else { Rejection::Replaced },
-            ),
-            ended = self.deliver(welcome) => ended,
-        };
-        self.slot.end(match &ended {
-            StreamEnd::Rejected(rejection) => Err(rejection.clone()),
-            StreamEnd::Left | StreamEnd::Disconnected => Ok(()),
-        });
-        ended
-    }
-
-    async fn deliver(&mut self, welcome: Frame) -> StreamEnd {
-        if self.gate.is_some()
-            && let Err(end) = self.wait_while_silent().await
-        {
-            return end;
+        Self {
+            reader: context.reader.clone(),
+            presence: PresenceCursor::new(participant, head),
+            cursor: FeedCursor { participant, position: link.position(), catches_up_at: Some(head) },
+            welcome: Some(Box::new(welcome)),
+            reading: None,
+            gate: gate.map(|gate| Box::new(Gated { gate, changed: None })),
+            context,
+            link,
         }
-        let mut step = self.hand_over(vec![welcome]).await;
+    }
+
+    /// The next bytes: a frame's own, or those of several frames. An error is the end: Ok where the participant has left.
+    pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes, Result<(), Rejection>>> {
         loop {
-            match step {
-                Ok(More::Yes) if self.gate.is_some() => step = self.gated_step().await,
-                Ok(More::Yes) => step = self.step(BATCH_FRAMES).await,
-                Ok(More::No) => return StreamEnd::Left,
-                Err(end) => return end,
-            }
+            let chunk = match self.step(context) {
+                StreamStep::HandOver(chunk) => chunk,
+                StreamStep::End(end) => return ended(self.link.end(end)),
+                step => match self.link.wait(context) {
+                    Idle::Ended(end) => return ended(end),
+                    Idle::HeartbeatDue if matches!(step, StreamStep::Idle) => {
+                        Frame::heartbeat(self.cursor.position).into()
+                    }
+                    _ if self.has_news(context) => continue,
+                    _ => return Poll::Pending,
+                },
+            };
+            return match self.hand_over() {
+                Ok(()) => Poll::Ready(Ok(chunk)),
+                Err(end) => ended(end),
+            };
         }
     }
 
-    /// What the lab lets pass now. It does not touch a participant that has left.
-    fn look(&mut self) -> Passage {
-        let (head, is_active) = self.context.reader.look(self.participant);
-        match &mut self.gate {
-            Some(gate) if is_active => gate.look(self.position, head, Instant::now()),
+    /// Whether something has come since the last step, or the lab lets something else pass.
+    fn has_news(&mut self, context: &mut Context<'_>) -> bool {
+        let gate_has_changed = match &mut self.gate {
+            Some(gated) => {
+                let changed = gated.changed.get_or_insert_with(|| Box::pin(gated.gate.changed()));
+                changed.as_mut().poll(context).is_ready()
+            }
+            None => false,
+        };
+        gate_has_changed || self.reading.is_none() && self.reader.has_changed()
+    }
+
+    fn hand_over(&mut self) -> Result<(), StreamEnd> {
+        let (before, now) = (self.link.position(), self.cursor.position);
+        self.link.hand_over(now)?;
+        self.context.server.metrics.deliveries.inc_by(now.0 - before.0);
+        Ok(())
+    }
+
+    fn step(&mut self, context: &mut Context<'_>) -> StreamStep {
+        if self.reading.is_some() {
+            return self.read_on(context);
+        }
+        if self.gate.is_some() { self.gated_step(context) } else { self.next(context, BATCH_FRAMES) }
+    }
+
+    /// A step as far as the lab lets pass. It does not touch a participant that has left.
+    fn gated_step(&mut self, context: &mut Context<'_>) -> StreamStep {
+        let (head, is_active) = self.reader.look(self.cursor.participant);
+        let Some(gated) = self.gate.as_mut() else { return StreamStep::Idle };
+        gated.changed = None;
+        let passage = match &self.welcome {
+            // The Welcome, too, is lost on a broken network.
+            Some(_) if gated.gate.is_silent() => Passage::Silent,
+            None if is_active => gated.gate.look(self.cursor.position, head, Instant::now()),
             _ => Passage::Open,
-        }
-    }
-
-    /// The Welcome, too, is lost on a broken network.
-    async fn wait_while_silent(&mut self) -> Result<More, StreamEnd> {
-        while self.gate.as_mut().is_some_and(StreamGate::is_silent) {
-            self.context.reader.look(self.participant);
-            self.wait_silently().await?;
-        }
-        Ok(More::Yes)
-    }
-
-    /// A step as far as the lab lets pass. While the lab holds something back the stream waits here and not at the
-    /// slot, so its reader does not count as stalled.
-    async fn gated_step(&mut self) -> Result<More, StreamEnd> {
-        match self.look() {
-            Passage::Open => self.step(BATCH_FRAMES).await,
-            Passage::UpTo(limit) if limit > self.position => {
-                let most = usize::try_from(limit.0 - self.position.0).unwrap_or(BATCH_FRAMES);
-                self.step(most.min(BATCH_FRAMES)).await
+        };
+        match passage {
+            Passage::Open => self.next(context, BATCH_FRAMES),
+            Passage::UpTo(limit) if limit > self.cursor.position => {
+                let most = usize::try_from(limit.0 - self.cursor.position.0).unwrap_or(BATCH_FRAMES);
+                self.next(context, most.min(BATCH_FRAMES))
             }
-            Passage::UpTo(_) => self.idle().await,
-            Passage::Silent => self.wait_silently().await,
-            Passage::Notice(frame) => self.hand_over(vec![frame]).await,
-            Passage::Broken => Err(StreamEnd::Rejected(Rejection::LabDisconnected)),
+            Passage::UpTo(_) => self.idle(),
+            Passage::Silent => StreamStep::Silent,
+            Passage::Notice(frame) => StreamStep::HandOver(frame.into()),
+            Passage::Broken => StreamStep::End(StreamEnd::Rejected(Rejection::LabDisconnected)),
         }
     }
 
     /// Takes what follows the position, `most` events at most.
-    async fn step(&mut self, most: usize) -> Result<More, StreamEnd> {
-        match self.context.reader.after(self.position, &mut self.presence, most) {
-            Found::News { entries, presence } => self.send(entries, presence).await,
-            Found::Lagged => {
-                let head = self.context.reader.head();
-                let events = self
-                    .context
-                    .history
-                    .read(self.position, JOURNAL_EVENTS.min(most))
-                    .await
-                    .map_err(unreadable)?;
-                if events.is_empty() {
-                    return Err(unreadable("it lacks events that have been told"));
-                }
-                // The journal may be a batch ahead of the feed.
-                let told = events.iter().take_while(|event| event.sequence <= head);
-                let entries = within_batch(told.map(FeedEntry::from)).collect();
-                // While it waits, a stream holds no more than its batch.
-                drop(events);
-                self.send(entries, Vec::new()).await
+    fn next(&mut self, context: &mut Context<'_>, most: usize) -> StreamStep {
+        if let Some(seed) = self.welcome.take() {
+            return StreamStep::HandOver(self.welcome_frame(&seed).into());
+        }
+        let Self { reader, presence, cursor, context: shared, .. } = self;
+        let position = cursor.position;
+        let step = reader.after(position, presence, most, |found| match found {
+            Found::News { entries, presence, head } => {
+                let step = cursor.advance(entries, presence);
+                observe_lag(&shared.server, position, cursor.position, head);
+                Ok(step)
             }
-            Found::Nothing => self.idle().await,
-        }
-    }
-
-    /// Waits for news, and sends what is due without them.
-    async fn idle(&mut self) -> Result<More, StreamEnd> {
-        let mut due = Vec::new();
-        self.note_caught_up(&mut due);
-        if !due.is_empty() {
-            return self.hand_over(due).await;
-        }
-        self.wait().await
-    }
-
-    /// Waits for news, or for the time of a heartbeat. The timer stays armed through the events of a lively
-    /// conversation: when it fires, it is set to where the last of them has moved the heartbeat.
-    async fn wait(&mut self) -> Result<More, StreamEnd> {
-        let due = self.handed_over + self.context.heartbeat;
-        tokio::select! {
-            biased;
-            changed = self.context.reader.changed() => match changed {
-                true => Ok(More::Yes),
-                false => Err(StreamEnd::Rejected(Rejection::ShuttingDown)),
-            },
-            () = gate_changed(&mut self.gate), if self.gate.is_some() => Ok(More::Yes),
-            () = self.heartbeat.as_mut() => {
-                if Instant::now() >= due {
-                    self.heartbeat.as_mut().reset(Instant::now() + self.context.heartbeat);
-                    return self.hand_over(vec![Frame::heartbeat(self.position)]).await;
-                }
-                self.heartbeat.as_mut().reset(due);
-                Ok(More::Yes)
+            Found::Nothing => Ok(None),
+            Found::Lagged(head) => Err(head),
+        });
+        match step {
+            Ok(Some(step)) => step,
+            Ok(None) => self.idle(),
+            Err(head) => {
+                let history = Arc::clone(&self.context.history);
+                let events = JOURNAL_EVENTS.min(most);
+                self.reading = Some((Box::pin(async move { history.read(position, events).await }), head));
+                self.read_on(context)
             }
         }
     }
 
-    /// Waits for news without any heartbeat.
-    async fn wait_silently(&mut self) -> Result<More, StreamEnd> {
-        tokio::select! {
-            is_open = self.context.reader.changed() => match is_open {
-                true => Ok(More::Yes),
-                false => Err(StreamEnd::Rejected(Rejection::ShuttingDown)),
-            },
-            () = gate_changed(&mut self.gate) => Ok(More::Yes),
-        }
-    }
-
-    /// Sends entries up to the participant's own Left, with the mark where the replay is over, and what
-    /// follows them.
-    async fn send(&mut self, entries: Vec<FeedEntry>, presence: Vec<Frame>) -> Result<More, StreamEnd> {
-        let mut frames = Vec::with_capacity(entries.len() + 1 + presence.len());
-        let mut more = More::Yes;
-        let first = self.position.next();
-        for entry in entries {
-            if entry.left == Some(self.participant) {
-                more = More::No;
-                break;
+    fn read_on(&mut self, context: &mut Context<'_>) -> StreamStep {
+        let Some((reading, head)) = &mut self.reading else { return StreamStep::Idle };
+        let (Poll::Ready(events), head) = (reading.as_mut().poll(context), *head) else {
+            return StreamStep::Reading;
+        };
+        self.reading = None;
+        // The journal may be a batch ahead of the feed.
+        let told = |events: &Vec<JournalEvent>| events.iter().take_while(|event| event.sequence <= head).count();
+        match events.map(|events| (told(&events), events)) {
+            Ok((0, _)) => StreamStep::End(unreadable("it lacks events that have been told")),
+            Ok((told, events)) => {
+                let entries: Vec<_> = events[..told].iter().map(FeedEntry::from).collect();
+                let (count, _) = within_batch(entries.iter().map(|entry| &entry.frame));
+                let position = self.cursor.position;
+                let step = self.cursor.advance(entries[..count].iter(), Vec::new());
+                observe_lag(&self.context.server, position, self.cursor.position, head);
+                step.unwrap_or(StreamStep::Idle)
             }
-            self.note_caught_up(&mut frames);
-            self.position = entry.sequence;
-            frames.push(entry.frame);
-        }
-        self.note_caught_up(&mut frames);
-        if matches!(more, More::Yes) {
-            frames.extend(presence);
-        }
-        if frames.is_empty() {
-            return Ok(more);
-        }
-        self.hand_over(frames).await?;
-        if self.position >= first {
-            let (delivered, head) = (self.position.0 - first.0 + 1, self.context.reader.head());
-            self.context.server.metrics.deliveries.inc_by(delivered);
-            self.context.server.metrics.feed_lag.observe(head.0.saturating_sub(self.position.0) as f64);
-            self.delivered.set(self.position);
-        }
-        Ok(more)
-    }
-
-    fn note_caught_up(&mut self, frames: &mut Vec<Frame>) {
-        if self.catches_up_at.is_some_and(|head| self.position >= head) {
-            self.catches_up_at = None;
-            frames.push(Frame::caught_up(self.position));
+            Err(error) => StreamStep::End(unreadable(error)),
         }
     }
 
-    async fn hand_over(&mut self, frames: Vec<Frame>) -> Result<More, StreamEnd> {
-        let stall = self.context.stall;
-        match timeout(stall, self.slot.send(frames)).await {
-            Ok(Ok(())) => {
-                self.handed_over = Instant::now();
-                Ok(More::Yes)
-            }
-            Ok(Err(slot::ConnectionClosed)) => Err(StreamEnd::Disconnected),
-            Err(_) => Err(StreamEnd::Rejected(Rejection::SlowConsumer { stall })),
-        }
+    /// Nothing has come. The replay of a conversation that nothing has happened in is over.
+    fn idle(&mut self) -> StreamStep {
+        self.cursor.caught_up().map_or(StreamStep::Idle, |frame| StreamStep::HandOver(frame.into()))
+    }
+
+    fn welcome_frame(&self, seed: &WelcomeSeed) -> Frame {
+        let parts = WelcomeParts {
+            session_token: &seed.token,
+            participant: self.cursor.participant,
+            epoch: self.context.epoch.as_str(),
+            resumed: seed.resumed,
+            heartbeat: self.context.heartbeat,
+        };
+        Frame::welcome(&parts, &seed.conversation)
     }
 }
 
-/// Waits until the lab lets something else pass; without a lab, for ever.
-async fn gate_changed(gate: &mut Option<StreamGate>) {
-    match gate {
-        Some(gate) => gate.changed().await,
-        None => std::future::pending().await,
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.link.end(StreamEnd::Disconnected);
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+impl FeedCursor {
+    /// Hands over entries up to the participant's own Left, with the mark where the replay is over, and what follows
+    /// them. None if that is nothing.
+    fn advance<'a>(
+        &mut self,
+        entries: impl Iterator<Item = &'a FeedEntry> + Clone,
+        presence: Vec<Frame>,
+    ) -> Option<StreamStep> {
+        let participant = self.participant;
+        let ends = entries.clone().any(|entry| entry.left == Some(participant));
+        let chunk = if self.catches_up_at.is_none() && presence.is_empty() && !ends {
+            self.position = entries.clone().last()?.sequence;
+            join(entries.map(|entry| &entry.frame))
+        } else {
+            let mut frames = Vec::new();
+            for entry in entries.take_while(|entry| entry.left != Some(participant)) {
+                frames.extend(self.caught_up());
+                self.position = entry.sequence;
+                frames.push(entry.frame.clone());
+            }
+            frames.extend(self.caught_up());
+            if !ends {
+                frames.extend(presence);
+            }
+            join(frames.iter())
+        };
+        match chunk {
+            Some(chunk) => Some(StreamStep::HandOver(chunk)),
+            None => ends.then_some(StreamStep::End(StreamEnd::Left)),
+        }
+    }
+
+    fn caught_up(&mut self) -> Option<Frame> {
+        self.catches_up_at.take_if(|head| self.position >= *head).map(|_| Frame::caught_up(self.position))
+    }
+}
+
+/// The bytes of frames in one piece: a single frame's own, which all streams share.
+fn join<'a>(mut frames: impl Iterator<Item = &'a Frame> + Clone) -> Option<Bytes> {
+    let all = frames.clone();
+    let first = frames.next()?;
+    let Some(second) = frames.next() else { return Some(first.clone().into()) };
+    let size = first.size() + second.size() + frames.map(Frame::size).sum::<usize>();
+    let mut chunk = BytesMut::with_capacity(size);
+    all.for_each(|frame| chunk.extend_from_slice(frame.as_bytes()));
+    Some(chunk.freeze())
+}
+
+fn ended(end: StreamEnd) -> Poll<Result<Bytes, Result<(), Rejection>>> {
+    Poll::Ready(Err(match end {
+        StreamEnd::Left | StreamEnd::Disconnected => Ok(()),
+        StreamEnd::Rejected(rejection) => Err(rejection),
+    }))
+}
+
+/// Observes how far a stream is behind that has taken some events.
+fn observe_lag(server: &ServerContext, before: Sequence, position: Sequence, head: Sequence) {
+    if position > before {
+        server.metrics.feed_lag.observe(head.0.saturating_sub(position.0) as f64);
     }
 }
 
@@ -317,3 +338,6 @@ fn unreadable(error: impl fmt::Display) -> StreamEnd {
     tracing::error!(%error, "a stream cannot read the journal");
     StreamEnd::Rejected(Rejection::JournalUnavailable)
 }
+
+#[cfg(test)]
+pub(super) mod tests;

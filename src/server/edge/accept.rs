@@ -21,6 +21,7 @@ use hyper_util::server::conn::auto;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::ServiceExt;
 
 use super::connection_limits::{ConnectionLimits, ConnectionPermit};
+use super::connection_task::{ConnectionTask, Signal, StreamExecutor, Turn};
 use super::forwarded::TrustedProxies;
 use super::ingress::{Pace, Paced};
 use super::origin::{Peer, limited_address};
@@ -36,7 +38,7 @@ use super::tls::Tls;
 use crate::server::budget::memory::AddressBudget;
 use crate::server::budget::request_charge::{self, Charged};
 use crate::server::budget::response_body::WatchedBody;
-use crate::server::budget::watchdog::{ConnectionWatch, StreamExecutor, Watchdog};
+use crate::server::budget::watchdog::{ConnectionWatch, Watchdog};
 use crate::server::config::Config;
 use crate::server::ops::context::ServerContext;
 
@@ -61,7 +63,6 @@ pub async fn serve(listener: TcpListener, router: Router, config: &Config, conte
         router,
         config,
         context,
-        builder: Arc::new(builder(config)),
         limits: ConnectionLimits::new(
             config.connections_max,
             config.connections_per_address_max,
@@ -99,7 +100,6 @@ struct Acceptor<'a> {
     router: Router,
     config: &'a Config,
     context: &'a ServerContext,
-    builder: Arc<auto::Builder<StreamExecutor>>,
     limits: ConnectionLimits,
     watchdog: Watchdog,
     /// Cuts off all connections.
@@ -146,7 +146,7 @@ impl Acceptor<'_> {
         if let Err(error) = set_options(&stream, self.config) {
             tracing::debug!(%remote, %error, "cannot set the options of a connection");
         }
-        let closed = CancellationToken::new();
+        let closed = self.abandoned.child_token();
         let connection = Connection {
             remote,
             context: self.context.clone(),
@@ -155,20 +155,16 @@ impl Acceptor<'_> {
             proxies: proxy.then(|| self.config.trusted_proxies.clone()),
             tls: self.config.tls.as_ref().map(Tls::acceptor),
             router: self.router.clone(),
-            builder: self.builder.clone(),
-            first_request: self.config.first_request,
+            options: HttpOptions::of(self.config),
+            closed: closed.clone(),
             stopping: self.context.stopping.clone(),
             pace: (!proxy).then(|| self.context.ingress.connection(limited_address(remote.ip()))).flatten(),
             permit,
         };
-        let (abandoned, open) = (self.abandoned.clone(), self.context.metrics.connections.clone());
+        let open = self.context.metrics.connections.clone();
         connections.spawn(async move {
             open.inc();
-            tokio::select! {
-                () = abandoned.cancelled() => {}
-                () = closed.cancelled() => tracing::debug!(%remote, "a peer takes nothing"),
-                () = connection.serve(stream) => {}
-            }
+            connection.serve(stream).await;
             open.dec();
         });
     }
@@ -193,24 +189,40 @@ fn set_options(stream: &TcpStream, config: &Config) -> io::Result<()> {
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(time).with_interval(interval))
 }
 
-fn builder(config: &Config) -> auto::Builder<StreamExecutor> {
-    let mut builder = auto::Builder::new(StreamExecutor);
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(config.first_request)
-        .max_buf_size(HEADER_LIST_BYTES_MAX as usize);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(config.ping)
-        .keep_alive_timeout(config.ping_timeout)
-        .max_concurrent_streams(config.streams_max)
-        .max_header_list_size(HEADER_LIST_BYTES_MAX)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_send_buf_size(SEND_BUFFER_BYTES);
-    builder
+/// What of the configuration concerns HTTP.
+#[derive(Clone, Copy, Debug)]
+struct HttpOptions {
+    first_request: Duration,
+    ping: Duration,
+    ping_timeout: Duration,
+    streams_max: u32,
+}
+
+impl HttpOptions {
+    fn of(config: &Config) -> Self {
+        let Config { first_request, ping, ping_timeout, streams_max, .. } = *config;
+        Self { first_request, ping, ping_timeout, streams_max }
+    }
+
+    fn builder(self, executor: StreamExecutor) -> auto::Builder<StreamExecutor> {
+        let mut builder = auto::Builder::new(executor);
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.first_request)
+            .max_buf_size(HEADER_LIST_BYTES_MAX as usize);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(self.ping)
+            .keep_alive_timeout(self.ping_timeout)
+            .max_concurrent_streams(self.streams_max)
+            .max_header_list_size(HEADER_LIST_BYTES_MAX)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_send_buf_size(SEND_BUFFER_BYTES);
+        builder
+    }
 }
 
 struct Connection {
@@ -223,8 +235,9 @@ struct Connection {
     watch: Arc<ConnectionWatch>,
     tls: Option<TlsAcceptor>,
     router: Router,
-    builder: Arc<auto::Builder<StreamExecutor>>,
-    first_request: Duration,
+    options: HttpOptions,
+    /// Cancelled when the connection is to be closed at once: it takes nothing, or its time at shutdown is over.
+    closed: CancellationToken,
     stopping: CancellationToken,
     /// How fast it is read; a proxy's, which many share, without limit.
     pace: Option<Arc<Pace>>,
@@ -257,8 +270,8 @@ impl Connection {
     async fn serve(mut self, stream: TcpStream) {
         let Some(proxies) = self.proxies.take() else { return Box::pin(self.serve_client(stream)).await };
         let proxy = self.remote;
-        match timeout(self.first_request, proxy_protocol::accept(stream)).await {
-            Ok(Ok((client, stream))) => {
+        match self.in_time(proxy_protocol::accept(stream)).await {
+            Some(Ok((client, stream))) => {
                 if let Some(client) = client.filter(|client| !proxies.contains(client.ip())) {
                     let address = limited_address(client.ip());
                     if !self.permit.count_for(address) {
@@ -270,8 +283,16 @@ impl Connection {
                 self.remote = client.unwrap_or(proxy);
                 Box::pin(self.serve_client(stream)).await;
             }
-            Ok(Err(error)) => tracing::debug!(%proxy, %error, "a proxy's connection cannot be used"),
-            Err(_) => tracing::debug!(%proxy, "a proxy's connection said nothing in time"),
+            Some(Err(error)) => tracing::debug!(%proxy, %error, "a proxy's connection cannot be used"),
+            None => tracing::debug!(%proxy, "a proxy's connection said nothing in time"),
+        }
+    }
+
+    /// What has to be done before the first request, unless that takes too long or the connection is to be closed.
+    async fn in_time<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = timeout(self.options.first_request, future) => done.ok(),
+            () = self.closed.cancelled() => None,
         }
     }
 
@@ -279,71 +300,68 @@ impl Connection {
         let stream = Paced::new(stream, self.pace.clone());
         // Boxed, so that a connection takes the memory of its own kind and not of the largest.
         let Some(tls) = self.tls.take() else { return Box::pin(self.serve_http(stream)).await };
-        match timeout(self.first_request, tls.accept(stream).into_fallible()).await {
-            Ok(Ok(stream)) => Box::pin(self.serve_http(stream)).await,
-            Ok(Err((error, stream))) => {
+        match self.in_time(tls.accept(stream).into_fallible()).await {
+            Some(Ok(stream)) => Box::pin(self.serve_http(stream)).await,
+            Some(Err((error, stream))) => {
                 tracing::debug!(peer = %self.remote, %error, "a TLS handshake failed");
                 let _ = timeout(LINGER, close_gracefully(stream)).await;
             }
-            Err(_) => tracing::debug!(peer = %self.remote, "a TLS handshake took too long"),
+            None => tracing::debug!(peer = %self.remote, "a TLS handshake took too long"),
         }
     }
 
     async fn serve_http(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let Self {
-            remote,
-            context,
-            trusted,
-            watch,
-            router,
-            builder,
-            first_request,
-            stopping,
-            pace,
-            permit: _permit,
-            ..
+            remote, context, trusted, watch, router, options, closed, stopping, pace, permit: _permit, ..
         } = self;
         let budget = context.budgets.of(limited_address(remote.ip()));
-        let requested = CancellationToken::new();
+        let requested = Arc::new(Notify::new());
         let first = requested.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            first.cancel();
+            first.notify_one();
             request.extensions_mut().insert(Peer(remote));
             let admitted = request_charge::admit(&context, &trusted, remote, pace.as_deref(), request);
             let (router, watch, budget) = (router.clone(), watch.clone(), budget.clone());
-            async move {
+            // Boxed, so that a stream, which lives for long, does not keep the memory of its request.
+            Box::pin(async move {
                 let response = match admitted {
                     Ok(request) => router.oneshot(request).await.unwrap_or_else(|never| match never {}),
                     Err(refusal) => *refusal,
                 };
                 Ok::<_, Infallible>(watched(response, &watch, budget))
-            }
+            })
         });
+        let mut task = ConnectionTask::new();
+        let builder = options.builder(task.executor());
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        let mut silent = pin!(timeout(first_request, requested.cancelled()));
         // A connection that arrives during the drain gets one answer.
         let late = stopping.is_cancelled();
-        let (mut watched, mut draining) = (true, false);
+        if !late {
+            task.watch(async move {
+                stopping.cancelled_owned().await;
+                Signal::Drain
+            });
+        }
+        task.watch(async move {
+            closed.cancelled_owned().await;
+            Signal::Close
+        });
+        task.watch(async move {
+            match timeout(options.first_request, requested.notified()).await {
+                Ok(()) => Signal::Requested,
+                Err(_) => Signal::Silent,
+            }
+        });
         loop {
-            let in_turn = !(late && watched);
-            tokio::select! {
-                ended = connection.as_mut() => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%remote, %error, "a connection ended");
-                    }
-                    return;
+            match task.drive(connection.as_mut()).await {
+                Turn::Ended(Ok(())) => return,
+                Turn::Ended(Err(error)) => return tracing::debug!(%remote, %error, "a connection ended"),
+                Turn::Signal(Signal::Silent) => {
+                    return tracing::debug!(%remote, "a connection made no request in time");
                 }
-                asked = silent.as_mut(), if watched => {
-                    if asked.is_err() {
-                        tracing::debug!(%remote, "a connection made no request in time");
-                        return;
-                    }
-                    watched = false;
-                }
-                () = stopping.cancelled(), if in_turn && !draining => {
-                    draining = true;
-                    connection.as_mut().graceful_shutdown();
-                }
+                Turn::Signal(Signal::Close) => return tracing::debug!(%remote, "a connection is closed"),
+                Turn::Signal(Signal::Requested) if !late => {}
+                Turn::Signal(Signal::Requested | Signal::Drain) => connection.as_mut().graceful_shutdown(),
             }
         }
     }

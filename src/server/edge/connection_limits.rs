@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::server::budget::memory::{CONNECTION_BYTES, MemoryBudgets, Reservation};
@@ -43,11 +44,6 @@ impl ConnectionLimits {
         let permit = self.all.clone().acquire_owned().await.map_err(io::Error::other)?;
         Ok(ConnectionPermit { limits: self.clone(), address: None, charge: None, _all: permit })
     }
-
-    /// The counts are whole also where a holder of the lock has panicked.
-    fn taken(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl ConnectionPermit {
@@ -58,7 +54,7 @@ impl ConnectionPermit {
             return false;
         }
         let Ok(charge) = self.limits.budgets.of(address).reserve(CONNECTION_BYTES) else { return false };
-        let mut taken = self.limits.taken();
+        let mut taken = self.limits.by_address.lock();
         let count = taken.entry(address).or_default();
         if *count >= self.limits.per_address_max {
             return false;
@@ -73,7 +69,7 @@ impl ConnectionPermit {
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let Some(address) = self.address else { return };
-        let mut taken = self.limits.taken();
+        let mut taken = self.limits.by_address.lock();
         if let Some(count) = taken.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
@@ -109,6 +105,6 @@ mod tests {
         assert!(permit.count_for(here), "there is room");
         held.push(permit);
         drop(held);
-        assert!(limits.taken().is_empty(), "nothing is kept of an address that has gone");
+        assert!(limits.by_address.lock().is_empty(), "nothing is kept of an address that has gone");
     }
 }

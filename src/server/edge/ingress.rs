@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -30,7 +31,7 @@ const ADDRESSES_REMEMBERED: usize = 20_000;
 /// The limits of all addresses. Clones share them.
 #[derive(Clone, Debug)]
 pub struct IngressLimits {
-    /// None where there is no limit.
+    /// `None`: no limit.
     shaper: Option<Arc<TrafficShaper>>,
 }
 
@@ -68,7 +69,7 @@ impl IngressLimits {
         Self { shaper: (rate.per_second > 0).then(|| Arc::new(shaper)) }
     }
 
-    /// The pace of a new connection from an address. None where there is no limit.
+    /// The pace of a new connection from an address; `None` if there is no limit.
     pub fn connection(&self, address: IpAddr) -> Option<Arc<Pace>> {
         let shaper = self.shaper.clone()?;
         let pace = Pace { account: shaper.account(address), shaper, due: AtomicU64::new(0) };
@@ -96,7 +97,7 @@ impl IngressLimits {
 impl TrafficShaper {
     fn account(&self, address: IpAddr) -> Arc<Account> {
         // The map is whole even if a holder of the lock has panicked.
-        let mut addresses = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut addresses = self.by_address.lock();
         if addresses.accounts.len() >= addresses.search_at {
             let now = self.now();
             let owes = |account: &Arc<Account>| {
@@ -268,7 +269,7 @@ mod tests {
         for read in reads {
             read.await.unwrap();
         }
-        // Two connections and 304 KiB count 320 KiB, of which 128 need not wait, nor need the last turns.
+        // Two connections and 304 KiB count as 320 KiB; 128 of them do not wait, and neither do the last turns.
         assert!(started.elapsed() >= Duration::from_millis(184 * 1000 / 1024), "{:?}", started.elapsed());
         assert!(limits.connection(address(2)).unwrap().wait_until().is_none());
         assert!(limits.shaper.unwrap().delayed.get() > 0);
@@ -304,9 +305,9 @@ mod tests {
         let limits = limits.shaper.unwrap();
         let open = limits.account(address(2));
         limits.account(address(3));
-        limits.by_address.lock().unwrap().search_at = 0;
+        limits.by_address.lock().search_at = 0;
         limits.account(address(4));
-        let addresses = limits.by_address.lock().unwrap();
+        let addresses = limits.by_address.lock();
         let mut left: Vec<_> = addresses.accounts.keys().copied().collect();
         left.sort();
         assert_eq!(left, [1, 2, 4].map(address));

@@ -15,7 +15,6 @@ pub struct Proxied;
 /// A client's address. An HTTP proxy does not forward the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress {
-    /// The address.
     pub ip: IpAddr,
     /// The port, where it is known.
     pub port: Option<u16>,
@@ -36,7 +35,7 @@ impl fmt::Display for ClientAddress {
     }
 }
 
-/// The address for which limits count: of an IPv6 address the network, all of which one host may use.
+/// The address that limits count for: for IPv6 the /64 network, since one host may use all of it.
 pub fn limited_address(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -49,7 +48,6 @@ pub fn limited_address(address: IpAddr) -> IpAddr {
 pub struct Origin {
     /// The client, as far as it is known: behind a proxy that is not trusted, the proxy.
     pub peer: ClientAddress,
-    /// Its transport.
     pub transport: Transport,
 }
 

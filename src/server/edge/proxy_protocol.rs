@@ -32,11 +32,11 @@ enum Beginning {
     Incomplete,
     /// Not a header.
     Other,
-    /// A header of so many bytes. It may leave the client open.
+    /// A header and its length in bytes. It need not name the client.
     Header { bytes: usize, client: Option<SocketAddr> },
 }
 
-/// Reads the header of a connection, where it has one. Answers with the client that it names and with the rest of
+/// Reads the header of a connection, if it has one. Returns the client that it names and the rest of
 /// the connection.
 ///
 /// # Errors

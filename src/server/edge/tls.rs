@@ -15,13 +15,12 @@ const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// A certificate or key that cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub enum TlsError {
     /// A file that cannot be read, or is not PEM.
     #[error("cannot read {}: {source}", path.display())]
     File {
-        /// The file.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: pem::Error,
     },

@@ -136,7 +136,6 @@ async fn protect(request: Request, next: Next) -> Response {
 
 fn etag(bytes: &[u8]) -> HeaderValue {
     use sha2::{Digest, Sha256};
-    let digest: [u8; 32] = Sha256::digest(bytes).into();
-    let short: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let short = data_encoding::HEXLOWER.encode(&Sha256::digest(bytes)[..8]);
     HeaderValue::try_from(format!("\"{short}\"")).expect("hexadecimal digits make a header")
 }

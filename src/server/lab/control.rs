@@ -120,7 +120,6 @@ impl Lab {
         self.record_ended(&ended, stopped, "CLEARED");
     }
 
-    /// Stops the writer.
     pub fn stop_writer(&self, duration: Duration) {
         let until = Instant::now() + duration;
         self.0.table.send_modify(|table| {

@@ -95,14 +95,13 @@ pub struct ActiveFault {
     pub publishes_allowed: usize,
     /// The number of the newest disconnect; streams that began after it are not affected.
     pub disconnect: u64,
-    /// When it ends by itself.
+    /// When it ends.
     pub ends_at: Instant,
 }
 
 /// What becomes of a publish that has its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It passes.
     Pass,
     /// It passes and uses up one release.
     Permit,
@@ -110,7 +109,6 @@ pub enum Admission {
     Wait,
     /// It passes at a time.
     At(Instant),
-    /// It is lost.
     Lost,
 }
 
@@ -227,7 +225,7 @@ impl FaultTable {
         self.faults.remove(&participant)
     }
 
-    /// Ends the faults of everybody. Answers with those that were in force.
+    /// Ends all faults. Returns those that were in force.
     pub fn clear_all(&mut self) -> Vec<(ParticipantId, ActiveFault)> {
         std::mem::take(&mut self.faults).into_iter().collect()
     }
@@ -242,12 +240,12 @@ impl FaultTable {
         std::mem::replace(&mut self.writer_stopped_until, until).is_some()
     }
 
-    /// When the next fault ends by itself.
+    /// When the next fault ends.
     pub fn next_end(&self) -> Option<Instant> {
         self.faults.values().map(|active| active.ends_at).chain(self.writer_stopped_until).min()
     }
 
-    /// Ends the faults whose time is over. Answers with them.
+    /// Ends the faults whose time is over, and returns them.
     pub fn end_due(&mut self, now: Instant) -> Vec<(ParticipantId, ActiveFault)> {
         let due: Vec<_> =
             self.faults.iter().filter(|(_, active)| active.ends_at <= now).map(|(id, _)| *id).collect();

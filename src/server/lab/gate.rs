@@ -14,11 +14,9 @@ use crate::wire::Frame;
 /// What the lab lets pass.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Passage {
-    /// Everything.
     Open,
     /// Events up to this one, and heartbeats.
     UpTo(Sequence),
-    /// Nothing.
     Silent,
     /// This frame first: it says what the lab does.
     Notice(Frame),
@@ -90,17 +88,20 @@ impl StreamGate {
     }
 
     /// Waits until the faults have changed since the last [`look`](Self::look), or a delayed event is due.
-    pub async fn changed(&mut self) {
+    pub fn changed(&self) -> impl Future<Output = ()> + Send + use<> {
         let due = self.line.next_due().filter(|_| self.is_delayed);
-        let due = async {
-            match due {
-                Some(due) => sleep_until(due).await,
-                None => pending().await,
+        let mut table = self.table.clone();
+        async move {
+            let due = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                changed = table.changed() => if changed.is_err() { pending().await },
+                () = due => {}
             }
-        };
-        tokio::select! {
-            changed = self.table.changed() => if changed.is_err() { pending().await },
-            () = due => {}
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::control::Lab;
@@ -25,6 +26,7 @@ const OBSERVED_AT_A_TIME: usize = 100;
 pub struct LabHandle {
     lab: Lab,
     reader: FeedReader,
+    changes: watch::Receiver<()>,
     history: Arc<dyn History>,
 }
 
@@ -36,8 +38,13 @@ impl fmt::Debug for LabHandle {
 
 impl LabHandle {
     /// The lab of a service that has this feed and this journal.
-    pub(in crate::server) fn new(lab: Lab, reader: FeedReader, history: Arc<dyn History>) -> Self {
-        Self { lab, reader, history }
+    pub(in crate::server) fn new(
+        lab: Lab,
+        reader: FeedReader,
+        changes: watch::Receiver<()>,
+        history: Arc<dyn History>,
+    ) -> Self {
+        Self { lab, reader, changes, history }
     }
 
     /// The active participants, in order of joining.
@@ -65,8 +72,8 @@ impl LabHandle {
     /// Follows the conversation from here on. It takes part in nothing, and no fault is in its way.
     pub fn observe(&self) -> LabObserver {
         let position = self.reader.head();
-        let (reader, history) = (self.reader.clone(), self.history.clone());
-        LabObserver { reader, history, position, read: VecDeque::new() }
+        let (reader, changes, history) = (self.reader.clone(), self.changes.clone(), self.history.clone());
+        LabObserver { reader, changes, history, position, read: VecDeque::new() }
     }
 
     /// Sets the faults of a participant.
@@ -184,6 +191,7 @@ impl LabHandle {
 /// Follows a conversation, event by event.
 pub struct LabObserver {
     reader: FeedReader,
+    changes: watch::Receiver<()>,
     history: Arc<dyn History>,
     position: Sequence,
     read: VecDeque<JournalEvent>,
@@ -202,14 +210,15 @@ impl LabObserver {
             if let Some(event) = self.read.pop_front() {
                 return Some(pb::Event::from(&event));
             }
-            // Looked at first: what is published meanwhile counts as a change.
-            let head = self.reader.look(ParticipantId(Sequence(0))).0;
+            // Before it looks: what is published meanwhile counts as a change.
+            self.changes.mark_unchanged();
+            let head = self.reader.head();
             if self.position < head {
                 let read = self.history.read(self.position, OBSERVED_AT_A_TIME).await.ok()?;
                 self.read.extend(read.into_iter().filter(|event| event.sequence <= head));
                 self.position = self.read.back()?.sequence;
-            } else if !self.reader.changed().await {
-                return None;
+            } else {
+                self.changes.changed().await.ok()?;
             }
         }
     }

@@ -1,8 +1,9 @@
 //! The requests that the lab holds: a bounded number for each participant, in the order of their arrival.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 use crate::chat::ParticipantId;
@@ -49,19 +50,14 @@ impl Pass {
 }
 
 impl Queues {
-    fn lock(&self) -> MutexGuard<'_, HashMap<ParticipantId, Queue>> {
-        // It is whole between any two statements.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// How many publishes the lab holds of a participant.
     pub fn held(&self, participant: ParticipantId) -> usize {
-        self.lock().get(&participant).map_or(0, |queue| queue.held)
+        self.0.lock().get(&participant).map_or(0, |queue| queue.held)
     }
 
     /// Gives a request a place, and the lock that is its turn.
     pub(super) fn enter(&self, participant: ParticipantId) -> Result<(Arc<Turn<()>>, Place), Rejection> {
-        let mut queues = self.lock();
+        let mut queues = self.0.lock();
         let queue = queues.entry(participant).or_default();
         if queue.places >= PUBLISHES_HELD_MAX {
             return Err(Rejection::HeldByLab { publishes_held_max: PUBLISHES_HELD_MAX });
@@ -73,14 +69,14 @@ impl Queues {
 
     /// Whether no request of a participant has a place.
     pub(super) fn is_empty(&self, participant: ParticipantId) -> bool {
-        !self.lock().contains_key(&participant)
+        !self.0.lock().contains_key(&participant)
     }
 }
 
 impl Place {
     fn pass(&mut self) {
         if !std::mem::replace(&mut self.passed, true)
-            && let Some(queue) = self.queues.lock().get_mut(&self.participant)
+            && let Some(queue) = self.queues.0.lock().get_mut(&self.participant)
         {
             queue.held -= 1;
         }
@@ -90,7 +86,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.pass();
-        let mut queues = self.queues.lock();
+        let mut queues = self.queues.0.lock();
         if let Some(queue) = queues.get_mut(&self.participant) {
             queue.places -= 1;
             if queue.places == 0 {

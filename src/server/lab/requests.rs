@@ -40,7 +40,7 @@ impl Lab {
         }
     }
 
-    /// None where the request is lost. It has given up its place then.
+    /// `None` if the request is lost; it has given up its place then.
     async fn wait(&self, participant: ParticipantId, turn: Arc<Turn<()>>, place: Place) -> Option<Pass> {
         let (arrived, fraction) = (Instant::now(), fraction(self.random()));
         let mut table = self.subscribe();

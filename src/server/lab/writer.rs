@@ -12,7 +12,7 @@ use super::faults::FaultTable;
 use crate::chat::Event;
 use crate::journal::{Committed, Epoch, History, Journal, JournalError};
 
-/// A journal in front of which the lab stands.
+/// A journal whose writes the lab can hold up.
 pub struct StoppableJournal {
     journal: Box<dyn Journal>,
     table: watch::Receiver<FaultTable>,

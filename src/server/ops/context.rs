@@ -44,4 +44,10 @@ impl ServerContext {
             stopping,
         }
     }
+
+    /// For tests: without limits.
+    #[cfg(test)]
+    pub fn unlimited() -> Self {
+        Self::new(usize::MAX, Rate::UNLIMITED, CancellationToken::new())
+    }
 }

@@ -39,7 +39,7 @@ pub struct Limiter<K: Clone + Eq + Hash> {
 }
 
 impl<K: Clone + Eq + Hash> Limiter<K> {
-    /// None where there is no limit.
+    /// `None`: no limit.
     pub fn new(rate: Rate) -> Option<Self> {
         let quota = Quota::per_second(NonZeroU32::new(rate.per_second)?);
         let burst = NonZeroU32::new(rate.burst).unwrap_or(NonZeroU32::MIN);

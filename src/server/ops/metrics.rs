@@ -88,9 +88,7 @@ const EVENTS: [f64; 9] = [0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 6553
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
-    /// Active participants.
     pub participants: Gauge,
-    /// Open connections.
     pub connections: Gauge,
     /// Bytes of requests and responses, and of connections, that are charged to addresses.
     pub held_bytes: Gauge,
@@ -176,12 +174,10 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// Counts an event.
     pub fn event(&self, kind: &EventKind) {
         self.events.get_or_create(&KindLabel { kind: kind.as_str() }).inc();
     }
 
-    /// Counts a refusal.
     pub fn refusal(&self, reason: Reason) {
         self.refusals.get_or_create(&ReasonLabel { reason: reason.as_str() }).inc();
     }

@@ -342,6 +342,7 @@ fn describe(step: &Step<'_>, record: &LogRecord<'_>) -> Option<(Role, String)> {
         Act::PublishQueued { .. }
         | Act::Disconnected { left: true }
         | Act::Refused { .. }
+        | Act::EventRefused { .. }
         | Act::Lost { .. }
         | Act::Other => return None,
         Act::Disconnected { left: false } => (Role::Break, format!("loses its connection: {reason}")),

@@ -71,6 +71,19 @@ impl ProcessClock {
         !self.set_back && !contradicts
     }
 
+    /// How far it is ahead of the service's clock, in microseconds: at least, and at most.
+    pub fn bounds(&self) -> (Option<i64>, Option<i64>) {
+        (self.least(), self.most)
+    }
+
+    /// How far it is ahead of the service's clock, about.
+    pub(super) fn offset(&self) -> i64 {
+        match self.bounds() {
+            (Some(least), Some(most)) => least.midpoint(most),
+            (least, most) => least.or(most).unwrap_or(0),
+        }
+    }
+
     fn least(&self) -> Option<i64> {
         self.least.or(self.least_before.filter(|_| self.most.is_some()))
     }

@@ -81,6 +81,8 @@ pub struct Irregular {
     pub expected: u64,
     /// What it is.
     pub stated: u64,
+    /// When the record was made, in microseconds since 1970.
+    pub at: i64,
 }
 
 /// Two copies of the journal that state different events at one position.
@@ -92,6 +94,8 @@ pub struct CopyConflict {
     pub one: LineRef,
     /// What the other says.
     pub other: LineRef,
+    /// When the other was made, in microseconds since 1970.
+    pub at: i64,
 }
 
 /// The epoch before, where a service found its journal to be an older copy and went on as this epoch.

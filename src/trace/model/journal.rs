@@ -4,20 +4,17 @@ use foldhash::HashMap;
 
 use crate::trace::record::{LineRef, LogRecord, LoggedKind, Who, digest};
 
-use super::event::{
-    CopyConflict, Irregular, LoggedConnection, LoggedEvent, Lookup, PreviousEpoch, REQUESTED, WallTime, is_valid,
-};
+use super::event::{CopyConflict, Irregular, LoggedEvent, Lookup, PreviousEpoch, REQUESTED, is_valid};
+use super::handed::{Connections, Handed};
 use super::lab::HeldBack;
+use super::names::Names;
 use super::order::Order;
 use super::presence::{Farewell, Farewells};
 use super::run::{ServiceRun, ServiceStart};
 use super::streams::{StreamGap, Streams};
 
-/// How many batches for ended streams are kept. More would show nothing new.
-const AFTER_END_MAX: usize = 64;
-
 /// e(1) … e(n) of one epoch.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct LoggedJournal {
     /// Its random id.
     pub epoch: Box<str>,
@@ -29,9 +26,7 @@ pub struct LoggedJournal {
     pub compared: u64,
     /// How many broadcast records there are.
     pub broadcasts: u64,
-    /// Names, to which events refer by index.
-    pub names: Vec<Box<str>>,
-    name_index: HashMap<Box<str>, u32>,
+    names: Names,
     /// The Joined and Left of each participant.
     pub members: HashMap<Who, (u64, Option<u64>)>,
     /// The event of each session's message id.
@@ -44,22 +39,18 @@ pub struct LoggedJournal {
     pub conflicts: Vec<CopyConflict>,
     /// The epochs that it goes on from.
     pub previous: Vec<PreviousEpoch>,
-    /// The first and the last event that the service handed to each participant, with the ranges they were in.
-    handed: HashMap<Who, HandedRange>,
-    /// What the service handed to streams that had ended, with the records of that.
-    pub after_end: Vec<(Who, Handed, LineRef)>,
     /// Whether the service recorded what it handed to streams.
     pub tells_deliveries: bool,
     streams: Streams,
     farewells: Farewells,
-    connections: HashMap<Who, LoggedConnection>,
+    connections: Connections,
     held_back: HeldBack,
+    /// When a request of each participant was refused last; by an empty id, of those whose participant is unknown.
+    refused: HashMap<Who, i64>,
     /// When each process of the service ended that has, or its log had a hole.
     ends: Vec<i64>,
     /// How many records the logs of the service say they lack.
     pub lost: u64,
-    /// The last timestamp that any log has for this epoch.
-    pub last_at: i64,
     /// Whether a log of the service is cut off, and nothing says yet what was lost by that.
     pub torn: bool,
     /// When the service made its last record.
@@ -68,34 +59,7 @@ pub struct LoggedJournal {
 
 impl LoggedJournal {
     pub(super) fn new(epoch: &str) -> Self {
-        Self {
-            epoch: epoch.into(),
-            order: Order::default(),
-            head: 0,
-            runs: Vec::new(),
-            compared: 0,
-            broadcasts: 0,
-            names: Vec::new(),
-            name_index: HashMap::default(),
-            members: HashMap::default(),
-            by_message: HashMap::default(),
-            irregular: Vec::new(),
-            repeated: Vec::new(),
-            conflicts: Vec::new(),
-            previous: Vec::new(),
-            handed: HashMap::default(),
-            after_end: Vec::new(),
-            tells_deliveries: false,
-            streams: Streams::default(),
-            farewells: Farewells::default(),
-            connections: HashMap::default(),
-            held_back: HeldBack::default(),
-            ends: Vec::new(),
-            lost: 0,
-            last_at: i64::MIN,
-            torn: false,
-            server_at: i64::MIN,
-        }
+        Self { epoch: epoch.into(), server_at: i64::MIN, ..Self::default() }
     }
 
     /// The position of the newest event.
@@ -127,11 +91,6 @@ impl LoggedJournal {
         self.runs.iter().filter_map(|run| run.start.as_ref())
     }
 
-    /// How many files tell of it.
-    pub fn copies(&self) -> usize {
-        self.runs.iter().map(|run| run.file).collect::<std::collections::HashSet<_>>().len()
-    }
-
     /// Whether there may be events after the last one that is known.
     fn may_go_on(&self) -> bool {
         self.torn || !self.is_known() || self.runs.iter().any(ServiceRun::has_lost)
@@ -159,7 +118,7 @@ impl LoggedJournal {
 
     /// A name as an event refers to it.
     pub fn name(&self, index: u32) -> &str {
-        self.names.get(index as usize).map_or("?", |name| name)
+        self.names.get(index)
     }
 
     /// A participant, as people know it.
@@ -204,14 +163,14 @@ impl LoggedJournal {
         self.order.get_mut(sequence)
     }
 
-    /// The last event that was handed to a participant's newest stream.
-    pub fn handed(&self, who: Who) -> Option<u64> {
-        self.connections.get(&who).map(|connection| connection.handed)
+    /// The last event that was handed to a participant's newest stream, and when that began.
+    pub fn handed(&self, who: Who) -> Option<(u64, i64)> {
+        self.connections.of(who).map(|connection| (connection.handed, connection.began))
     }
 
     /// When the service saw a participant's connection end, or saw it last; none where it is open or unknown.
     pub fn connection_ended(&self, who: Who) -> Option<i64> {
-        let Some(connection) = self.connections.get(&who) else {
+        let Some(connection) = self.connections.of(who) else {
             // It may be in a hole of the log.
             return (self.lost > 0).then_some(i64::MIN);
         };
@@ -227,6 +186,13 @@ impl LoggedJournal {
         self.held_back.free_since(who)
     }
 
+    /// Whether something else than a mistake may have kept a request of a participant from being answered since then: a
+    /// refusal, which its own log need not have, or a lab.
+    pub fn may_have_refused(&self, who: Who, since: i64) -> bool {
+        let refused = |who| self.refused.get(&who).is_some_and(|at| *at >= since);
+        self.held_back.any() || refused(who) || refused(Who::of(""))
+    }
+
     /// Fills in an event that the service's logs lack, from a delivery.
     pub fn fill_in(&mut self, sequence: u64, line: LineRef, record: &LogRecord<'_>) {
         if let Some(event) = self.read(line, record) {
@@ -234,11 +200,8 @@ impl LoggedJournal {
         }
     }
 
-    pub(super) fn touch(&mut self, at: i64) {
-        self.last_at = self.last_at.max(at);
-    }
-
     pub(super) fn process_ended(&mut self) {
+        self.connections.process_ended();
         self.ends.push(self.server_at);
     }
 
@@ -256,7 +219,6 @@ impl LoggedJournal {
     }
 
     pub(super) fn take(&mut self, line: LineRef, record: &LogRecord<'_>) {
-        self.touch(record.at);
         match &*record.event {
             "server_started" => self.started(line, record),
             "epoch_changed" => {
@@ -271,14 +233,12 @@ impl LoggedJournal {
             "join_broadcast" | "leave_broadcast" | "message_broadcast" => self.broadcast(line, record),
             "client_connected" => self.connected(line, record),
             "client_disconnected" => {
-                if let Some(connection) = self.connections.get_mut(&who(record)) {
-                    connection.open = connection.open.saturating_sub(1);
-                    if connection.open == 0 {
-                        connection.ended = Some(WallTime { at: record.at, line });
-                        self.streams.end(who(record));
-                    }
+                let was_last = self.connections.end(line, record.at, who(record));
+                if was_last {
+                    self.streams.end(who(record));
                 }
             }
+            "request_refused" => drop(self.refused.insert(who(record), record.at)),
             "fault_changed" => self.held_back.take(who(record), record),
             "event_delivered" => self.delivered(line, record),
             "server_stopping" => {
@@ -288,7 +248,9 @@ impl LoggedJournal {
             }
             "server_stopped" => {
                 // A service whose journal failed does not know what is in it.
-                self.run(line, record).stopped = record.reason.is_none();
+                let run = self.run(line, record);
+                run.stopped = record.reason.is_none();
+                run.told = record.sequence.or(run.told);
                 self.head = self.head.max(record.sequence.unwrap_or(0));
             }
             _ => {}
@@ -326,17 +288,8 @@ impl LoggedJournal {
     }
 
     fn connected(&mut self, line: LineRef, record: &LogRecord<'_>) {
-        let who = who(record);
-        let after = record.sequence;
-        let process = self.ends.len();
-        let mut connection =
-            LoggedConnection { began: record.at, line, open: 1, ended: None, process, handed: after.unwrap_or(0) };
-        if let Some(known) = self.connections.get(&who).filter(|known| known.process == process) {
-            connection.open = known.open.saturating_add(1);
-        }
-        if self.connections.get(&who).is_none_or(|known| known.began <= record.at) {
-            self.connections.insert(who, connection);
-        }
+        let (who, after) = (who(record), record.sequence);
+        self.connections.begin(line, record.at, who, after.unwrap_or(0));
         if let Some(after) = after {
             self.streams.begin(line, who, after);
         }
@@ -345,7 +298,7 @@ impl LoggedJournal {
     fn broadcast(&mut self, line: LineRef, record: &LogRecord<'_>) {
         let (Some(stated), Some(event)) = (record.sequence, self.read(line, record)) else { return };
         self.broadcasts += 1;
-        let irregular = self.run(line, record).broadcast(line, stated);
+        let irregular = self.run(line, record).broadcast(line, record.at, stated);
         self.irregular.extend(irregular);
         self.place(stated, event);
     }
@@ -362,7 +315,7 @@ impl LoggedJournal {
             }
             self.compared += 1;
             if !known.same_event(&event) {
-                self.conflicts.push(CopyConflict { sequence, one: known.line, other: event.line });
+                self.conflicts.push(CopyConflict { sequence, one: known.line, other: event.line, at: event.at });
             }
             return;
         }
@@ -401,7 +354,7 @@ impl LoggedJournal {
             logical_time,
             sent: record.sent_logical_time.unwrap_or(0),
             who: who(record),
-            name: self.intern(name),
+            name: self.names.intern(name),
             kind,
             content: digest(content),
             message: if message.is_empty() { 0 } else { digest(message) },
@@ -416,88 +369,27 @@ impl LoggedJournal {
         })
     }
 
-    fn intern(&mut self, name: &str) -> u32 {
-        if let Some(index) = self.name_index.get(name) {
-            return *index;
-        }
-        let index = self.names.len() as u32;
-        self.names.push(name.into());
-        self.name_index.insert(name.into(), index);
-        index
-    }
-
     fn delivered(&mut self, line: LineRef, record: &LogRecord<'_>) {
         let (Some(first), Some(last)) = (record.first_sequence, record.last_sequence) else { return };
         // Of version 1, a record is of one stream.
         let one = record.participant_id.as_deref().into_iter();
-        for who in one.chain(record.participant_ids.iter().map(|id| &**id)).map(Who::of) {
-            self.delivered_to(line, who, first, last);
-        }
-    }
-
-    fn delivered_to(&mut self, line: LineRef, who: Who, first: u64, last: u64) {
         self.tells_deliveries = true;
-        self.handed.entry(who).or_insert_with(|| HandedRange::new(line, first, last)).add(line, first, last);
-        if let Some(connection) = self.connections.get_mut(&who) {
-            connection.handed = connection.handed.max(last);
-            let ended = connection.ended.filter(|_| connection.process == self.ends.len());
-            if let Some(ended) =
-                ended.filter(|ended| ended.line.file == line.file && self.after_end.len() < AFTER_END_MAX)
-            {
-                self.after_end.push((who, Handed { line, first, last }, ended.line));
-            }
+        for who in one.chain(record.participant_ids.iter().map(|id| &**id)).map(Who::of) {
+            let batch = Handed { line, at: record.at, first, last };
+            self.connections.batch(who, batch);
+            self.streams.batch(who, batch);
         }
-        self.streams.batch(line, who, first, last);
     }
 
     /// What the service handed to a participant's stream that is not between its join and its leave.
     pub fn strayed(&self) -> Vec<(Who, Handed)> {
-        let mut strayed = Vec::new();
-        for (who, range) in &self.handed {
-            let (joined, left) = self.members.get(who).copied().unwrap_or((0, None));
-            let (first, last) = (range.first, range.last);
-            let after = left.is_some_and(|left| last.last >= left)
-                || (last.last > self.head && self.is_closed() && !self.may_go_on());
-            strayed.extend((first.first < joined).then_some((*who, first)));
-            strayed.extend((after && (first.line != last.line || first.first >= joined)).then_some((*who, last)));
-        }
-        strayed.sort_unstable_by_key(|(_, handed)| handed.line);
-        strayed
-    }
-}
-
-/// A range of events that was handed to a stream.
-#[derive(Clone, Copy, Debug)]
-pub struct Handed {
-    /// Its record.
-    pub line: LineRef,
-    /// The first event in it.
-    pub first: u64,
-    /// The last event in it.
-    pub last: u64,
-}
-
-/// Of all ranges that were handed to one participant, the one that begins first and the one that ends last.
-#[derive(Clone, Copy, Debug)]
-struct HandedRange {
-    first: Handed,
-    last: Handed,
-}
-
-impl HandedRange {
-    fn new(line: LineRef, first: u64, last: u64) -> Self {
-        let range = Handed { line, first, last };
-        Self { first: range, last: range }
+        let has_end = self.is_closed() && !self.may_go_on();
+        self.connections.strayed(&self.members, has_end.then_some(self.head))
     }
 
-    fn add(&mut self, line: LineRef, first: u64, last: u64) {
-        let range = Handed { line, first, last };
-        if first < self.first.first {
-            self.first = range;
-        }
-        if last > self.last.last {
-            self.last = range;
-        }
+    /// What the service handed to streams that had ended, with the records of that.
+    pub fn after_end(&self) -> &[(Who, Handed, LineRef)] {
+        &self.connections.after_end
     }
 }
 

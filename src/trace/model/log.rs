@@ -99,7 +99,7 @@ impl ClientLog {
         let is_of_another =
             is_mixed || act.is_own() && session.is_some_and(is_known) && before.is_some() && session != before;
         let (at, component, local) = (record.at, record.component, record.local_time);
-        Step { line, at, component, session, local, act, is_of_another }
+        Step { line, at, component, session, before, local, act, is_of_another }
     }
 
     /// The next record is of this run. Says whether the last one was of another.

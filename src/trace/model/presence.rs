@@ -42,6 +42,8 @@ pub struct Farewell {
     pub since: LineRef,
     /// Its leave, or the record that shows how much time has passed.
     pub line: LineRef,
+    /// When that should have been, or where it was too early, when it was: in microseconds since 1970.
+    pub at: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +98,7 @@ impl Watch {
             after: now.saturating_sub(at),
             since,
             line,
+            at: at.saturating_add(allowed),
         };
         let vanished = self.of.iter().filter_map(|(who, presence)| {
             let at = presence.since.filter(|at| presence.open == 0 && !presence.has_left && late(*at))?;
@@ -181,7 +184,7 @@ impl Farewells {
             Some(Presence { has_left: true, .. }) => return,
             Some(Presence { open: 1.., line: since, .. }) => {
                 let fault = FarewellFault::Connected;
-                return self.faults.push(Farewell { who, fault, after: 0, since, line });
+                return self.faults.push(Farewell { who, fault, after: 0, since, line, at: record.at });
             }
             Some(Presence { since: Some(at), line: since, .. }) => (since, at),
             None if was_here => (watch.start.line, watch.start.at),
@@ -194,7 +197,7 @@ impl Farewells {
             _ if after > watch.grace.saturating_add(LATE_MICROS) => FarewellFault::Late,
             _ => return,
         };
-        self.faults.push(Farewell { who, fault, after, since, line });
+        self.faults.push(Farewell { who, fault, after, since, line, at: record.at });
     }
 
     /// Records were lost: until the next start nobody knows who had a stream.

@@ -55,6 +55,9 @@ pub struct ServiceRun {
     pub first: Option<u64>,
     /// The last event in it, with its record.
     pub last: Option<(u64, LineRef)>,
+    /// The newest event that it tells of, by its start, its last broadcast or its end. None where it begins in the
+    /// middle and nothing says how far the journal was by then.
+    pub told: Option<u64>,
     /// What the next sequence has to be at least; none before the first in a file that begins in the middle.
     next: Option<u64>,
     /// How many records it says it lacks, since the last that tells how far the journal is.
@@ -75,6 +78,7 @@ impl ServiceRun {
             ends: record.at,
             first: None,
             last: None,
+            told: None,
             next: None,
             lost: 0,
             stopped: false,
@@ -86,7 +90,8 @@ impl ServiceRun {
         let (sequence, logical_time) = (record.sequence.unwrap_or(0), record.logical_time.unwrap_or(0));
         let settings = Settings::of(record);
         let start = ServiceStart { line, at: record.at, sequence, logical_time, settings };
-        Self { start: Some(start), next: Some(sequence.saturating_add(1)), ..Self::new(line, record) }
+        let (told, next) = (Some(sequence), Some(sequence.saturating_add(1)));
+        Self { start: Some(start), told, next, ..Self::new(line, record) }
     }
 
     /// Where it is in the order of all runs: after what it found in the journal, and then by time.
@@ -96,14 +101,14 @@ impl ServiceRun {
     }
 
     /// Takes in that an event was broadcast. Says if another should have been.
-    pub(super) fn broadcast(&mut self, line: LineRef, stated: u64) -> Option<Irregular> {
+    pub(super) fn broadcast(&mut self, line: LineRef, at: i64, stated: u64) -> Option<Irregular> {
         let expected = self.next.unwrap_or(stated);
         let before = self.last.map(|(_, line)| line);
         let has_room = stated >= expected && stated - expected <= self.lost;
         self.first.get_or_insert(stated);
-        self.last = Some((stated, line));
+        (self.last, self.told) = (Some((stated, line)), Some(stated));
         (self.next, self.lost) = (Some(stated.saturating_add(1)), 0);
-        (stated != expected && !has_room).then_some(Irregular { line, before, expected, stated })
+        (stated != expected && !has_room).then_some(Irregular { line, before, expected, stated, at })
     }
 
     /// Whether a record, of this run or an earlier one in the file, is of this run.

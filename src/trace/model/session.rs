@@ -8,6 +8,9 @@ use crate::trace::record::{LineRef, Who};
 
 use super::step::{Act, Step};
 
+/// How long a publish may wait for its answer: the request time of the service, in microseconds.
+pub const ANSWER_MICROS: i64 = 30_000_000;
+
 /// A position or a time, with the record that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
@@ -36,6 +39,21 @@ pub struct Sent {
     pub seen: u64,
     /// The time in its last try.
     pub last_time: u64,
+    /// Whether its last try was refused, or its client gave it up.
+    pub refused: bool,
+}
+
+/// A publish that has had no answer since its stream began.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting {
+    /// Its first try since then.
+    pub line: LineRef,
+    /// When that was, by the clock of its process.
+    pub at: i64,
+    /// Stands for the message id.
+    message: u64,
+    /// The first event that was delivered when it was overdue, and when.
+    pub late: Option<(u64, i64)>,
 }
 
 /// Events that had not come when a later one came.
@@ -47,6 +65,8 @@ pub struct Skip {
     pub before: Mark,
     /// What came instead.
     pub after: Mark,
+    /// When that was, by the clock of its process.
+    pub at: i64,
 }
 
 /// What a log has told of a session so far. What is settled is forgotten.
@@ -76,6 +96,8 @@ pub struct LoggedSession {
     pub time: Option<Mark>,
     /// By what stands for the message id.
     pub sent: HashMap<u64, Sent>,
+    /// The oldest publish that waits for its answer.
+    pub waiting: Option<Waiting>,
     /// The acknowledgement of its leave.
     pub left: Option<LineRef>,
     /// Whether its stream is open, and if not since when.
@@ -112,6 +134,7 @@ impl LoggedSession {
             known: None,
             time: None,
             sent: HashMap::default(),
+            waiting: None,
             left: None,
             offline: None,
             broken: false,
@@ -153,6 +176,11 @@ impl LoggedSession {
         self.lost_after > 0 || (self.lost_before > 0 && self.position.is_none())
     }
 
+    /// How many of its publishes have had no answer.
+    pub fn unanswered(&self) -> usize {
+        self.sent.values().filter(|sent| !sent.refused).count()
+    }
+
     /// As people know it.
     pub fn title(&self) -> String {
         match self.who {
@@ -168,7 +196,7 @@ impl LoggedSession {
         (sequence <= skip.last).then_some((*first, *skip))
     }
 
-    fn delivered(&mut self, now: Mark) {
+    fn delivered(&mut self, now: Mark, at: i64) {
         self.latest = Some(now);
         let before = match self.position {
             Some(before) if before.value >= now.value => return self.came_late(now.value),
@@ -176,7 +204,7 @@ impl LoggedSession {
         };
         self.position = Some(now);
         if let Some(before) = before.filter(|before| now.value - before.value > 1) {
-            self.skipped.insert(before.value + 1, Skip { last: now.value - 1, before, after: now });
+            self.skipped.insert(before.value + 1, Skip { last: now.value - 1, before, after: now, at });
         }
     }
 
@@ -199,33 +227,60 @@ impl LoggedSession {
             Act::JoinSent { sent, .. } | Act::LeaveSent { sent } => Mark::raise(&mut self.time, sent, line),
             Act::Connected { logical_time, .. } => {
                 Mark::raise(&mut self.time, logical_time, line);
-                self.offline = None;
+                (self.offline, self.waiting) = (None, None);
             }
             Act::PublishSent { message, sent, seen, .. } => {
                 Mark::raise(&mut self.time, sent, line);
-                self.sent.entry(message).or_insert(Sent { line, at: step.at, seen, last_time: sent }).last_time =
-                    sent;
+                let first = Sent { line, at: step.at, seen, last_time: sent, refused: false };
+                let known = self.sent.entry(message).or_insert(first);
+                (known.last_time, known.refused) = (sent, false);
+                self.waiting.get_or_insert(Waiting { line, at: step.at, message, late: None });
             }
             Act::Acknowledged { message, sequence, logical_time } => {
                 Mark::raise(&mut self.time, logical_time, line);
                 Mark::raise(&mut self.known, sequence, line);
                 match message {
-                    Some(message) => drop(self.sent.remove(&message)),
+                    Some(message) => {
+                        self.sent.remove(&message);
+                        self.answered(message);
+                    }
                     None => self.left = Some(line),
                 }
+            }
+            Act::Refused { message, .. } => {
+                if let Some(sent) = self.sent.get_mut(&message) {
+                    sent.refused = true;
+                }
+                self.answered(message);
             }
             Act::Delivered { sequence, logical_time, .. } => {
                 Mark::raise(&mut self.time, logical_time, line);
                 Mark::raise(&mut self.known, sequence, line);
-                self.delivered(Mark { value: sequence, line });
+                self.delivered(Mark { value: sequence, line }, step.at);
                 self.broken = false;
+                let overdue = |waiting: &&mut Waiting| {
+                    waiting.late.is_none() && step.at.saturating_sub(waiting.at) > ANSWER_MICROS
+                };
+                if let Some(waiting) = self.waiting.as_mut().filter(overdue) {
+                    waiting.late = Some((sequence, step.at));
+                }
             }
             Act::Disconnected { left } => {
-                self.offline = Some(step.at);
+                (self.offline, self.waiting) = (Some(step.at), None);
                 self.broken |= !left;
             }
-            Act::Stopped => drop(self.offline.get_or_insert(step.at)),
-            Act::Started | Act::PublishQueued { .. } | Act::Refused { .. } | Act::Lost { .. } | Act::Other => {}
+            Act::Stopped => {
+                self.offline.get_or_insert(step.at);
+            }
+            Act::Started
+            | Act::PublishQueued { .. }
+            | Act::EventRefused { .. }
+            | Act::Lost { .. }
+            | Act::Other => {}
         }
+    }
+
+    fn answered(&mut self, message: u64) {
+        self.waiting = self.waiting.filter(|waiting| waiting.message != message);
     }
 }

@@ -52,10 +52,12 @@ pub enum Act<'r> {
         /// Its time.
         logical_time: u64,
     },
-    /// The last try of a publish was refused, for a reason that leaves no doubt.
+    /// The last try of a publish was refused, or its client gave it up.
     Refused {
         /// Stands for the message id.
         message: u64,
+        /// Whether the reason leaves no doubt that nothing was done.
+        certain: bool,
     },
     /// It asked to leave.
     LeaveSent {
@@ -80,6 +82,15 @@ pub enum Act<'r> {
         message: u64,
         /// Its optional fields.
         more: DeliveryDetails<'r>,
+    },
+    /// The client dropped its stream over an event that could not be true.
+    EventRefused {
+        /// The event's position.
+        sequence: u64,
+        /// The one that was due; none before the first.
+        expected: Option<u64>,
+        /// Why, in words.
+        reason: &'r str,
     },
     /// The stream is no more.
     Disconnected {
@@ -149,6 +160,8 @@ pub struct Step<'r> {
     pub component: Component,
     /// Whose step it is; none before a process has a session.
     pub session: Option<usize>,
+    /// The session that its process was in before.
+    pub before: Option<usize>,
     /// The process's own clock after it.
     pub local: Option<u64>,
     /// What happened.
@@ -206,9 +219,10 @@ fn read<'r>(record: &'r LogRecord<'_>) -> Option<Act<'r>> {
         },
         "publish_acknowledged" => acknowledged(Some(hash(&record.message_id)))?,
         "leave_acknowledged" => acknowledged(None)?,
-        "publish_refused" if is_certain(LogRecord::text(&record.reason)) => {
-            Act::Refused { message: hash(&record.message_id) }
-        }
+        "publish_refused" => Act::Refused {
+            message: hash(&record.message_id),
+            certain: is_certain(LogRecord::text(&record.reason)),
+        },
         "leave_sent" => Act::LeaveSent { sent: record.sent_logical_time? },
         "event_delivered" => Act::Delivered {
             sequence: record.sequence?,
@@ -219,6 +233,11 @@ fn read<'r>(record: &'r LogRecord<'_>) -> Option<Act<'r>> {
             text: LogRecord::text(&record.content),
             message: hash(&record.message_id),
             more: DeliveryDetails::of(record),
+        },
+        "event_refused" => Act::EventRefused {
+            sequence: record.sequence?,
+            expected: record.expected_sequence,
+            reason: LogRecord::text(&record.reason),
         },
         "disconnected" => Act::Disconnected { left: record.reason.as_deref() == Some("LEFT") },
         "client_stopped" => Act::Stopped,

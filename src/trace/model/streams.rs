@@ -6,6 +6,7 @@ use foldhash::HashMap;
 
 use crate::trace::record::{LineRef, Who};
 
+use super::handed::Handed;
 use super::session::Mark;
 
 /// A batch that continues no stream of its participant: events are missing before it, or repeated in it.
@@ -17,6 +18,8 @@ pub struct StreamGap {
     pub first: u64,
     /// Its record.
     pub line: LineRef,
+    /// When that was made, in microseconds since 1970.
+    pub at: i64,
     /// What should have come next there.
     pub expected: Mark,
 }
@@ -34,29 +37,27 @@ struct ParticipantStreams {
     ended: Option<Mark>,
     /// Batches that continue none of them yet: the first one may be recorded before its stream is.
     /// Each with what should have come next then, where a stream was known.
-    unmatched: Vec<(u64, Mark, Option<Mark>)>,
+    unmatched: Vec<(Handed, Option<Mark>)>,
 }
 
 impl ParticipantStreams {
-    fn put(&mut self, first: u64, last: Mark) {
-        let follows = Mark { value: last.value.saturating_add(1), line: last.line };
-        if let Some(place) = self.next.iter_mut().rev().find(|place| place.value == first) {
-            *place = follows;
-        } else if let Some((_, end, _)) =
-            self.unmatched.iter_mut().find(|(_, end, _)| end.value.checked_add(1) == Some(first))
-        {
+    fn put(&mut self, batch: Handed) {
+        let follows = |end: u64| end.checked_add(1) == Some(batch.first);
+        if let Some(place) = self.next.iter_mut().rev().find(|place| place.value == batch.first) {
+            *place = Mark { value: batch.last.saturating_add(1), line: batch.line };
+        } else if let Some((known, _)) = self.unmatched.iter_mut().find(|(known, _)| follows(known.last)) {
             // What follows from it stands and falls with it. Its line is that of the first.
-            end.value = last.value;
+            known.last = batch.last;
         } else if self.unmatched.len() < UNMATCHED_MAX {
             let expected = self.next.last().copied().or(self.ended);
-            self.unmatched.push((first, last, expected));
+            self.unmatched.push((batch, expected));
         }
     }
 
     fn begin(&mut self, next: Mark) {
         self.next.push(next);
-        for (first, last, _) in std::mem::take(&mut self.unmatched) {
-            self.put(first, last);
+        for (batch, _) in std::mem::take(&mut self.unmatched) {
+            self.put(batch);
         }
     }
 }
@@ -99,9 +100,9 @@ impl Streams {
     }
 
     /// A batch was handed over.
-    pub(super) fn batch(&mut self, line: LineRef, who: Who, first: u64, last: u64) {
-        if self.whole.contains(&line.file) {
-            self.of.entry(who).or_default().put(first, Mark { value: last, line });
+    pub(super) fn batch(&mut self, who: Who, batch: Handed) {
+        if self.whole.contains(&batch.line.file) {
+            self.of.entry(who).or_default().put(batch);
         }
     }
 
@@ -110,10 +111,11 @@ impl Streams {
         let mut gaps = self.stream_gaps.clone();
         for (who, streams) in &self.of {
             let Some(expected) = streams.next.last().copied().or(streams.ended) else { continue };
-            gaps.extend(streams.unmatched.iter().map(|(first, last, then)| StreamGap {
+            gaps.extend(streams.unmatched.iter().map(|(Handed { line, at, first, .. }, then)| StreamGap {
                 who: *who,
                 first: *first,
-                line: last.line,
+                line: *line,
+                at: *at,
                 expected: then.unwrap_or(expected),
             }));
         }
@@ -132,13 +134,17 @@ mod tests {
         LineRef { file: 0, line }
     }
 
+    fn batch(at: u32, first: u64, last: u64) -> Handed {
+        Handed { line: line(at), at: i64::from(at), first, last }
+    }
+
     fn gaps(steps: &[(u64, u64)]) -> Vec<(u64, u64)> {
         let mut streams = Streams::default();
         streams.start(0);
         for (at, (first, last)) in (2..).zip(steps) {
             match last {
                 0 => streams.begin(line(at), WHO, *first),
-                _ => streams.batch(line(at), WHO, *first, *last),
+                _ => streams.batch(WHO, batch(at, *first, *last)),
             }
         }
         streams.stream_gaps().iter().map(|gap| (gap.expected.value, gap.first)).collect()
@@ -161,12 +167,12 @@ mod tests {
         streams.start(0);
         streams.begin(line(2), WHO, 2);
         streams.lose(0);
-        streams.batch(line(4), WHO, 9, 9);
+        streams.batch(WHO, batch(4, 9, 9));
         streams.start(0);
-        streams.batch(line(6), WHO, 12, 12);
+        streams.batch(WHO, batch(6, 12, 12));
         streams.begin(line(7), WHO, 11);
         assert!(streams.stream_gaps().is_empty());
-        streams.batch(line(8), WHO, 14, 14);
+        streams.batch(WHO, batch(8, 14, 14));
         streams.start(0);
         assert_eq!(streams.stream_gaps().len(), 1);
     }

@@ -63,7 +63,7 @@ fn v1_numbering(journal: &LoggedJournal, rule: &mut RuleReport) {
             ),
         };
         let lines: Vec<_> = found.before.into_iter().chain([found.line]).collect();
-        rule.violate(sentence, &lines);
+        rule.violate(found.at, sentence, &lines);
     }
 }
 
@@ -93,7 +93,7 @@ fn v2_clock(journal: &LoggedJournal, rule: &mut RuleReport) {
                 )
             };
             let lines: Vec<_> = line.into_iter().chain([event.line]).collect();
-            rule.violate(sentence, &lines);
+            rule.violate(event.at, sentence, &lines);
         }
         let right = time.max(event.sent).saturating_add(2);
         if event.logical_time != right {
@@ -106,7 +106,7 @@ fn v2_clock(journal: &LoggedJournal, rule: &mut RuleReport) {
                 )
             };
             let lines: Vec<_> = line.into_iter().chain([event.line]).collect();
-            rule.violate(sentence, &lines);
+            rule.violate(event.at, sentence, &lines);
         }
     }
     v2_recovered(journal, rule);
@@ -124,7 +124,7 @@ fn v2_recovered(journal: &LoggedJournal, rule: &mut RuleReport) {
                     "The service started again after event {i} with its clock at {is}, but that event has time {was}."
                 )
             };
-            rule.violate(sentence, &[event.line, start.line]);
+            rule.violate(start.at, sentence, &[event.line, start.line]);
         }
     }
 }
@@ -136,7 +136,7 @@ fn v4_streams_go_on(journal: &LoggedJournal, rule: &mut RuleReport) {
         let sentence = || {
             format!("The stream of {who} was handed event {first} where event {expected} should have come next.")
         };
-        rule.violate(sentence, &[gap.expected.line, gap.line]);
+        rule.violate(gap.at, sentence, &[gap.expected.line, gap.line]);
     }
 }
 
@@ -151,7 +151,7 @@ fn v5_no_duplicate(journal: &LoggedJournal, rule: &mut RuleReport) {
              new message."
             )
         };
-        rule.violate(sentence, &[one.line, two.line]);
+        rule.violate(two.at, sentence, &[one.line, two.line]);
     }
 }
 
@@ -175,7 +175,8 @@ impl MembershipTracker {
         if let Some(line) =
             self.active.get(&event.who).map(|(line, _)| *line).or(self.gone.get(&event.who).copied())
         {
-            rule.violate(|| format!("{who} joined twice: a participant is one membership."), &[line, event.line]);
+            let sentence = || format!("{who} joined twice: a participant is one membership.");
+            rule.violate(event.at, sentence, &[line, event.line]);
         }
         let key = self.key(journal, event.name);
         if let Some(key) = &key
@@ -183,7 +184,7 @@ impl MembershipTracker {
         {
             let (name, holder) = (journal.name(event.name), journal.title(*holder));
             let sentence = || format!("{name} joined while {holder}, whose name looks the same, was still here.");
-            rule.violate(sentence, &[*line, event.line]);
+            rule.violate(event.at, sentence, &[*line, event.line]);
         }
         if let Some(key) = &key {
             self.names.insert(key.clone(), (event.who, event.line));
@@ -221,10 +222,10 @@ fn v8_membership(journal: &LoggedJournal, rule: &mut RuleReport) {
         let who = journal.title(event.who);
         if let Some(left) = roster.gone.get(&event.who) {
             let sentence = || format!("{who} {does} as event {sequence}, but it had left before.");
-            rule.violate(sentence, &[*left, event.line]);
+            rule.violate(event.at, sentence, &[*left, event.line]);
         } else if !roster.active.contains_key(&event.who) && whole {
             let sentence = || format!("{who} {does} as event {sequence}, but it had never joined.");
-            rule.violate(sentence, &[event.line]);
+            rule.violate(event.at, sentence, &[event.line]);
         }
         if event.kind == LoggedKind::Left {
             roster.leave(event);
@@ -234,7 +235,7 @@ fn v8_membership(journal: &LoggedJournal, rule: &mut RuleReport) {
 
 fn v9_stream_in_membership(journal: &LoggedJournal, rule: &mut RuleReport) {
     for (who, handed) in journal.strayed() {
-        let Handed { line, first, last } = handed;
+        let Handed { line, at, first, last } = handed;
         let (title, head) = (journal.title(who), journal.head());
         let (joined, left) = (journal.joined(who), journal.left(who));
         let events = if first == last { format!("event {first}") } else { format!("events {first} to {last}") };
@@ -248,17 +249,17 @@ fn v9_stream_in_membership(journal: &LoggedJournal, rule: &mut RuleReport) {
             _ => (format!("{title} was sent {events}, but the journal ends with event {head}."), None),
         };
         let lines: Vec<_> = shown.into_iter().chain([line]).collect();
-        rule.violate(|| sentence, &lines);
+        rule.violate(at, || sentence, &lines);
     }
 }
 
 /// What the service recorded as handed to a stream that had ended by its own records.
 fn v9_after_the_end(journal: &LoggedJournal, rule: &mut RuleReport) {
-    for (who, Handed { line, first, last }, ended) in &journal.after_end {
+    for (who, Handed { line, at, first, last }, ended) in journal.after_end() {
         let who = journal.title(*who);
         let events = if first == last { format!("event {first}") } else { format!("events {first} to {last}") };
         let sentence = || format!("{who} was sent {events} after its stream had ended.");
-        rule.violate(sentence, &[*ended, *line]);
+        rule.violate(*at, sentence, &[*ended, *line]);
     }
 }
 
@@ -274,7 +275,7 @@ fn v11_valid(journal: &LoggedJournal, rule: &mut RuleReport) {
                     "Event {sequence} has a name that is not valid, or not the sentence for a join or leave."
                 ),
             };
-            rule.violate(sentence, &[event.line]);
+            rule.violate(event.at, sentence, &[event.line]);
         }
     }
 }
@@ -290,7 +291,7 @@ fn v15_farewell(journal: &LoggedJournal, rule: &mut RuleReport) {
     } else if checked == 0 {
         rule.caveat("no log of the service begins with a start and has a stream after it".into());
     }
-    for Farewell { who, fault, after, since, line } in faults {
+    for Farewell { who, fault, after, since, line, at } in faults {
         let (who, seconds) = (journal.title(who), after / 1_000_000);
         let sentence = || match fault {
             FarewellFault::Connected => format!("{who} left as disconnected, although its stream was open."),
@@ -304,7 +305,7 @@ fn v15_farewell(journal: &LoggedJournal, rule: &mut RuleReport) {
                 "The stream of {who} had ended, it did not come back, and {seconds} s later it had still not left."
             ),
         };
-        rule.violate(sentence, &[since, line]);
+        rule.violate(at, sentence, &[since, line]);
     }
 }
 
@@ -333,7 +334,7 @@ fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
         let i = conflict.sequence;
         let sentence =
             || format!("Two copies of the journal disagree about event {i}, so neither is a prefix of the other.");
-        rule.violate(sentence, &[conflict.one, conflict.other]);
+        rule.violate(conflict.at, sentence, &[conflict.one, conflict.other]);
     }
     let restarts = restarts(journal);
     for (last, line, start) in &restarts {
@@ -347,7 +348,7 @@ fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
                  what was recorded is no longer there."
                 )
             };
-            rule.violate(sentence, &[line, start.line]);
+            rule.violate(start.at, sentence, &[line, start.line]);
         }
     }
     for previous in &journal.previous {

@@ -89,7 +89,7 @@ pub(super) fn v12_real_time(model: &Model, journal: &LoggedJournal, rule: &mut R
             let earliest_sent = clock.earliest(sent.at);
             rule.checked += u64::from(!clock.set_back || earliest_sent.is_some());
             let other = by_service.filter(|earliest| earliest_sent.is_some_and(|sent| earliest.by < sent));
-            overtaken.extend(own.or(other).map(|before| (sequence, sent, before, event.line)));
+            overtaken.extend(own.or(other).map(|before| (sequence, sent, before, event)));
         }
         let Some(acknowledged) = event.acknowledged else { continue };
         let Some(clock) = model.clock(acknowledged.line) else { continue };
@@ -99,13 +99,13 @@ pub(super) fn v12_real_time(model: &Model, journal: &LoggedJournal, rule: &mut R
             Earliest::note(&mut by_service, latest, acknowledged, sequence);
         }
     }
-    for (later, sent, Earliest { acknowledged, sequence: earlier, .. }, broadcast) in overtaken.into_iter().rev() {
+    for (later, sent, Earliest { acknowledged, sequence: earlier, .. }, event) in overtaken.into_iter().rev() {
         let sentence = || {
             format!(
                 "Event {earlier} had been acknowledged before event {later} was sent, and yet event {later} comes \
                  before it in the order."
             )
         };
-        rule.violate(sentence, &[acknowledged.line, sent.line, broadcast]);
+        rule.violate(event.at, sentence, &[acknowledged.line, sent.line, event.line]);
     }
 }

@@ -48,7 +48,7 @@ fn at_once(context: &StepContext<'_>, seen: u64, least: Option<u64>, moment: &st
         format!("{who} said {moment} that it {said}, {was}: which messages crossed can no longer be told.")
     };
     let last = session.position.map(|Mark { line, .. }| line).unwrap_or(session.begins);
-    rule.violate(sentence, &[last, context.step.line]);
+    rule.violate(context.at(), sentence, &[last, context.step.line]);
 }
 
 /// What was seen is fixed when the text is submitted. Sent as another participant, after a join anew, it can be seen as
@@ -66,7 +66,7 @@ fn as_queued(context: &StepContext<'_>, seen: u64, queued: Queued, rule: &mut Ru
              show its writer nothing, and which messages crossed can no longer be told."
         )
     };
-    rule.violate(sentence, &[queued.line, context.step.line]);
+    rule.violate(context.at(), sentence, &[queued.line, context.step.line]);
 }
 
 fn had_seen(seen: u64) -> String {

@@ -8,7 +8,7 @@ use super::step_context::StepContext;
 pub(super) fn v11_as_sent(context: &StepContext<'_>, rule: &mut RuleReport) {
     match context.step.act {
         Act::PublishSent { content, .. } => text(context, content, rule),
-        Act::Refused { message } => refusal(context, message, rule),
+        Act::Refused { message, certain: true } => refusal(context, message, rule),
         Act::Connected { resumed: false, .. } => join(context, rule),
         _ => {}
     }
@@ -20,7 +20,7 @@ fn text(context: &StepContext<'_>, content: u64, rule: &mut RuleReport) {
     if event.content != content {
         let title = context.session.title();
         let sentence = || format!("{title} sent one text, and another was broadcast as its message.");
-        rule.violate(sentence, &[context.step.line, event.line]);
+        rule.violate(context.at().max(event.at), sentence, &[context.step.line, event.line]);
     }
 }
 
@@ -35,7 +35,7 @@ fn refusal(context: &StepContext<'_>, message: u64, rule: &mut RuleReport) {
     let title = context.session.title();
     let sentence =
         || format!("{title} was told that this message is refused, and yet it was broadcast as event {sequence}.");
-    rule.violate(sentence, &[context.step.line, event.line]);
+    rule.violate(context.at().max(event.at), sentence, &[context.step.line, event.line]);
 }
 
 /// A Welcome answers the last request to join: a client gives up one before it makes another.
@@ -53,7 +53,7 @@ fn join(context: &StepContext<'_>, rule: &mut RuleReport) {
                 "{title} asked to join at time {sent}, but event {sequence}, its join, says that it was {stated}."
             )
         };
-        rule.violate(sentence, &[request.line, event.line]);
+        rule.violate(event.at, sentence, &[request.line, event.line]);
     }
 }
 
@@ -70,7 +70,7 @@ pub(super) fn v11_leave(journal: &LoggedJournal, session: &LoggedSession, rule: 
                 "{title} left as event {sequence}, which says that it was asked for at time {stated}; but its log has no such request."
             )
         };
-        rule.violate(sentence, &[answer, event.line]);
+        rule.violate(event.at, sentence, &[answer, event.line]);
     }
 }
 
@@ -91,7 +91,7 @@ pub(super) fn v11_unasked(model: &Model, journal: &LoggedJournal, session: &Logg
     let sentence = || {
         format!("{title} is said to have asked to leave, as event {sequence}, but its log has no such request.")
     };
-    rule.violate(sentence, &[event.line, session.last]);
+    rule.violate(event.at, sentence, &[event.line, session.last]);
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::trace::record::{LineRef, LoggedKind, Who};
 use crate::trace::report::{Rule, RuleReport};
 
 use super::real_time::v12_real_time;
+use super::unanswered::v10_unanswered;
 use super::{holes, sent};
 
 /// How long a stream may take nothing, where the service's log does not say: the default, in microseconds.
@@ -17,12 +18,13 @@ const BUSY_MICROS: i64 = 5_000_000;
 const JITTER_MICROS: i64 = 1_000_000;
 
 pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
-    model.sessions.iter().for_each(|session| v4_never_arrived(session, &mut rules[Rule::V4 as usize]));
+    model.sessions.iter().for_each(|session| v4_never_arrived(model, session, &mut rules[Rule::V4 as usize]));
     let mut by_journal: Vec<Vec<&LoggedSession>> = vec![Vec::new(); model.journals.len()];
     model.sessions.iter().for_each(|session| by_journal[session.journal].push(session));
     let known = || model.journals.iter().zip(&by_journal).filter(|(journal, _)| journal.is_known());
     for (journal, sessions) in known() {
-        sessions.iter().for_each(|session| v9_until_the_leave(journal, session, &mut rules[Rule::V9 as usize]));
+        sessions.iter().for_each(|session| v9_until_the_leave(model, session, &mut rules[Rule::V9 as usize]));
+        sessions.iter().for_each(|session| v10_unanswered(model, session, &mut rules[Rule::V10 as usize]));
         for session in furthest(sessions.iter().copied()).into_values() {
             v14_caught_up(journal, session, &mut rules[Rule::V14 as usize]);
         }
@@ -58,15 +60,16 @@ fn beyond_the_end(model: &Model, rule: &mut RuleReport) {
     for claim in std::mem::take(&mut rule.beyond) {
         let session = &model.sessions[claim.session];
         let journal = model.journal_of(session);
-        let newest = journal.runs.iter().max_by_key(|run| run.ends);
         let latest = model.clock(claim.line).and_then(|clock| clock.latest(claim.at));
-        let goes_on = newest.zip(latest).is_some_and(|(run, at)| {
+        // Where a piece of the log is missing, what follows does not tell what happened in it.
+        let mut continuing = journal.runs.iter().filter(|run| run.told == Some(journal.head()));
+        let goes_on = latest.is_some_and(|at| {
             // When it has stopped, nothing is on its way into the log.
-            run.ends > at.saturating_add(if run.stopped { 0 } else { JITTER_MICROS })
+            continuing.any(|run| run.ends > at.saturating_add(if run.stopped { 0 } else { JITTER_MICROS }))
         });
         if goes_on {
             rule.checked += 1;
-            rule.violate(|| claim.sentence, &[claim.line]);
+            rule.violate(model.by_service(claim.line, claim.at), || claim.sentence, &[claim.line]);
         } else {
             rule.caveat(format!(
                 "the log of the service ends with event {}, and {} knows of event {}: it may have been copied earlier",
@@ -97,7 +100,7 @@ fn reach(session: &LoggedSession) -> u64 {
     session.position.map_or(0, |position| position.value)
 }
 
-fn v4_never_arrived(session: &LoggedSession, rule: &mut RuleReport) {
+fn v4_never_arrived(model: &Model, session: &LoggedSession, rule: &mut RuleReport) {
     for (first, skip) in &session.skipped {
         let (who, before, after) = (session.title(), skip.before.value, skip.after.value);
         // In a hole at the end it may have come, and too late.
@@ -114,11 +117,12 @@ fn v4_never_arrived(session: &LoggedSession, rule: &mut RuleReport) {
                 if count == 1 { format!("event {first}") } else { format!("events {first} to {}", skip.last) };
             format!("{who} got events {before} and {after}, but {events} in between {never}.")
         };
-        rule.violate(sentence, &[skip.before.line, skip.after.line]);
+        rule.violate(model.by_service(skip.after.line, skip.at), sentence, &[skip.before.line, skip.after.line]);
     }
 }
 
-fn v9_until_the_leave(journal: &LoggedJournal, session: &LoggedSession, rule: &mut RuleReport) {
+fn v9_until_the_leave(model: &Model, session: &LoggedSession, rule: &mut RuleReport) {
+    let journal = model.journal_of(session);
     let Some((left, event)) = session.who.and_then(|who| journal.left(who)) else { return };
     let Some(acknowledged) = session.left.filter(|_| session.offline.is_some()) else {
         // It was killed, cut off or expired: nobody could have told it everything.
@@ -144,7 +148,7 @@ fn v9_until_the_leave(journal: &LoggedJournal, session: &LoggedSession, rule: &m
         };
         let lines: Vec<LineRef> =
             session.position.map(|position| position.line).into_iter().chain([acknowledged, event.line]).collect();
-        rule.violate(sentence, &lines);
+        rule.violate(model.by_service(session.last, session.last_at), sentence, &lines);
     }
 }
 
@@ -176,7 +180,7 @@ fn v11_was_sent(journal: &LoggedJournal, sessions: &[&LoggedSession], rule: &mut
                     event.sent, event.seen
                 )
             };
-            rule.violate(sentence, &[sent.line, event.line]);
+            rule.violate(event.at, sentence, &[sent.line, event.line]);
             continue;
         }
         let sentence = || {
@@ -186,7 +190,7 @@ fn v11_was_sent(journal: &LoggedJournal, sessions: &[&LoggedSession], rule: &mut
                 event.sent, event.seen
             )
         };
-        rule.violate(sentence, &[event.line]);
+        rule.violate(event.at, sentence, &[event.line]);
     }
     let mut untold: Vec<_> = untold.into_iter().collect();
     untold.sort_unstable();
@@ -224,9 +228,10 @@ fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut Ru
         ));
     }
     let open_until = journal.connection_ended(who).unwrap_or(journal.server_at);
-    let Some(handed) =
-        journal.handed(who).filter(|_| missed.at.max(free_since).saturating_add(patience(journal)) <= open_until)
-    else {
+    // A stream has the time from when it began, however old the event is.
+    let overdue = |began: i64| missed.at.max(free_since).max(began).saturating_add(patience(journal));
+    let newest = journal.handed(who).map(|(handed, began)| (handed, overdue(began)));
+    let Some((handed, overdue)) = newest.filter(|(_, overdue)| *overdue <= open_until) else {
         return rule.caveat(format!(
             "{title} has got {got} of {head} events: its connection, or the service's log, ended before it could get more"
         ));
@@ -245,7 +250,7 @@ fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut Ru
     };
     let lines: Vec<LineRef> =
         [missed.line].into_iter().chain(session.position.map(|position| position.line)).collect();
-    rule.violate(sentence, &lines);
+    rule.violate(overdue, sentence, &lines);
 }
 
 /// How long an event may wait for a stream that is open: longer, and the stream takes nothing and is closed.

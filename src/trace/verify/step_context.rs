@@ -1,10 +1,12 @@
 //! What a rule sees of a step: the step, its session as it was before, and the journal.
 
 use crate::trace::model::{Act, LoggedEvent, LoggedJournal, LoggedSession, Mark, Model, Queued, Step};
+use crate::trace::record::LineRef;
 use crate::trace::report::{BeyondClaim, RuleReport};
 
 /// A step and what it is checked against.
 pub(super) struct StepContext<'a> {
+    pub(super) model: &'a Model,
     pub(super) journal: &'a LoggedJournal,
     pub(super) session: &'a LoggedSession,
     /// Its place in the model.
@@ -25,13 +27,25 @@ impl<'a> StepContext<'a> {
         let session = &model.sessions[index];
         let journal = model.journal_of(session);
         let becomes = match (&step.act, session.who) {
-            (Act::PublishSent { message, .. } | Act::Refused { message }, Some(who)) => {
+            (Act::PublishSent { message, .. } | Act::Refused { message, .. }, Some(who)) => {
                 let sequence = journal.by_message.get(&(who, *message)).copied();
                 sequence.and_then(|sequence| Some((sequence, journal.event(sequence)?)))
             }
             _ => None,
         };
-        Self { journal, session, index, step, becomes, join: None, join_at: 0, queued: None }
+        Self { model, journal, session, index, step, becomes, join: None, join_at: 0, queued: None }
+    }
+
+    /// When the step was, by the service's clock as far as that is known.
+    pub(super) fn at(&self) -> i64 {
+        self.model.by_service(self.step.line, self.step.at)
+    }
+
+    /// The epoch that the process was in before, with its last record there; none where it is the same one.
+    pub(super) fn epoch_before(&self) -> Option<(&'a str, LineRef)> {
+        let before = &self.model.sessions[self.step.before?];
+        let journal = self.model.journal_of(before);
+        (before.journal != self.session.journal).then_some((&*journal.epoch, before.last))
     }
 
     /// Whether the step is the first try of a publish. Where records were lost or cut off, the first may be among them, but

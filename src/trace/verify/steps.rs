@@ -2,20 +2,21 @@
 //! was like before the step: V3, V4, V6, V7, V9 (its beginning), V10, V11 (what was sent).
 
 use crate::trace::model::{
-    Act, ClientLog, DeliveryDetails, LoggedEvent, LoggedJournal, Lookup, Mark, Step, WallTime,
+    Act, ClientLog, DeliveryDetails, LoggedEvent, LoggedJournal, Lookup, Mark, Model, Step, WallTime,
 };
 use crate::trace::record::LoggedKind;
 use crate::trace::report::{Rule, RuleReport};
 
 use super::step_context::StepContext;
-use super::{real_time, seen, sent};
+use super::{real_time, refused, seen, sent};
 
 type Check = fn(&StepContext<'_>, &mut RuleReport);
 
 /// What is asked of every step.
-pub(super) const CHECKS: [(Rule, Check); 8] = [
+pub(super) const CHECKS: [(Rule, Check); 9] = [
     (Rule::V3, v3_agreement),
     (Rule::V4, v4_continuity),
+    (Rule::V4, refused::v4_as_the_client_says),
     (Rule::V6, v6_causal_order),
     (Rule::V6, seen::v6_as_delivered),
     (Rule::V7, v7_clock_condition),
@@ -78,12 +79,12 @@ fn v3_agreement(context: &StepContext<'_>, rule: &mut RuleReport) {
                         who()
                     )
                 };
-                rule.violate(sentence, &lines);
+                rule.violate(context.at(), sentence, &lines);
             } else if event.content != content {
                 let sentence = || {
                     format!("{} got another content for event {sequence} than the one that was broadcast.", who())
                 };
-                rule.violate(sentence, &lines);
+                rule.violate(context.at(), sentence, &lines);
             } else if (event.kind, event.who, event.message) != (kind, author, message) {
                 let sentence = || {
                     format!(
@@ -91,12 +92,12 @@ fn v3_agreement(context: &StepContext<'_>, rule: &mut RuleReport) {
                         who()
                     )
                 };
-                rule.violate(sentence, &lines);
+                rule.violate(context.at(), sentence, &lines);
             } else if let Some((what, was, is)) = differs(journal, event, more) {
                 let sentence = || {
                     format!("Event {sequence} was broadcast with {what} {was}, but {} got it with {is}.", who())
                 };
-                rule.violate(sentence, &lines);
+                rule.violate(context.at(), sentence, &lines);
             }
         }
         Act::Connected { head, logical_time, .. } if head > 0 => {
@@ -110,7 +111,7 @@ fn v3_agreement(context: &StepContext<'_>, rule: &mut RuleReport) {
                         who()
                     )
                 };
-                rule.violate(sentence, &[event.line, step.line]);
+                rule.violate(context.at(), sentence, &[event.line, step.line]);
             }
         }
         _ => {}
@@ -132,13 +133,13 @@ fn v4_continuity(context: &StepContext<'_>, rule: &mut RuleReport) {
         let early = skip.after.value;
         let sentence =
             || format!("{who} got event {early} before event {sequence}, which comes first in the order.");
-        return rule.violate(sentence, &[skip.after.line, step.line]);
+        return rule.violate(context.at(), sentence, &[skip.after.line, step.line]);
     }
     let sentence = || match sequence {
         _ if sequence == newest_is => format!("{who} got event {sequence} twice."),
         _ => format!("{who} got event {sequence} after event {newest_is}: deliveries went back in the order."),
     };
-    rule.violate(sentence, &[newest.line, step.line]);
+    rule.violate(context.at(), sentence, &[newest.line, step.line]);
 }
 
 /// The event of a publish comes after all that the session knew when it first sent it.
@@ -161,7 +162,7 @@ fn v6_causal_order(context: &StepContext<'_>, rule: &mut RuleReport) {
                  it; but it became event {sequence}, before its own cause."
                 )
             };
-            rule.violate(sentence, &[known.line, step.line, event.line]);
+            rule.violate(context.at().max(event.at), sentence, &[known.line, step.line, event.line]);
         }
         Act::Acknowledged { message: None, sequence, .. } => {
             rule.checked += 1;
@@ -175,14 +176,15 @@ fn v6_causal_order(context: &StepContext<'_>, rule: &mut RuleReport) {
                 }
                 format!("{title} left as event {sequence}, but had been told event {cause} before.")
             };
-            rule.violate(sentence, &[known.line, step.line]);
+            rule.violate(context.at(), sentence, &[known.line, step.line]);
         }
         _ => {}
     }
 }
 
 /// The process's own clock, whichever session it is in.
-pub(super) fn v7_log(log: &ClientLog, step: &Step<'_>, rule: &mut RuleReport) {
+pub(super) fn v7_log(model: &Model, log: &ClientLog, step: &Step<'_>, rule: &mut RuleReport) {
+    let at = || model.by_service(step.line, step.at);
     if let Some(local) = step.local {
         rule.checked += 1;
         if let Some(before) = log.clock.filter(|before| before.value >= local) {
@@ -192,7 +194,7 @@ pub(super) fn v7_log(log: &ClientLog, step: &Step<'_>, rule: &mut RuleReport) {
                     "The process's clock stood at {was} and then at {local}: every event makes a Lamport clock rise."
                 )
             };
-            return rule.violate(sentence, &[before.line, step.line]);
+            return rule.violate(at(), sentence, &[before.line, step.line]);
         }
         let heard = match step.act {
             Act::Delivered { logical_time, .. }
@@ -207,7 +209,7 @@ pub(super) fn v7_log(log: &ClientLog, step: &Step<'_>, rule: &mut RuleReport) {
                  the receiver must take the maximum of both clocks, and then add 1."
                 )
             };
-            rule.violate(sentence, &[step.line]);
+            rule.violate(at(), sentence, &[step.line]);
         }
     }
 }
@@ -227,7 +229,7 @@ fn v7_clock_condition(context: &StepContext<'_>, rule: &mut RuleReport) {
              must have a greater time than its cause (Lamport's clock condition)."
             )
         };
-        rule.violate(sentence, &[time.line, context.step.line]);
+        rule.violate(context.at(), sentence, &[time.line, context.step.line]);
     }
 }
 
@@ -250,7 +252,7 @@ fn v9_begins_with_own_join(context: &StepContext<'_>, rule: &mut RuleReport) {
             let who = session.title();
             let sentence =
                 || format!("The first event that {who} got was event {sequence}, and not its own join.");
-            rule.violate(sentence, &[session.begins, step.line]);
+            rule.violate(context.at(), sentence, &[session.begins, step.line]);
         }
         return;
     }
@@ -259,7 +261,7 @@ fn v9_begins_with_own_join(context: &StepContext<'_>, rule: &mut RuleReport) {
     if let Some((left, event)) = left.filter(|(left, _)| sequence >= *left) {
         let who = session.title();
         let sentence = || format!("{who} got event {sequence} though it had left as event {left}.");
-        rule.violate(sentence, &[event.line, step.line]);
+        rule.violate(context.at(), sentence, &[event.line, step.line]);
     }
 }
 
@@ -295,7 +297,7 @@ fn v10_acknowledged_is_there(context: &StepContext<'_>, rule: &mut RuleReport) {
                 who()
             )
         };
-        rule.violate(sentence, &[event.line, step.line]);
+        rule.violate(context.at(), sentence, &[event.line, step.line]);
     } else if !same {
         let sentence = || {
             format!(
@@ -304,7 +306,7 @@ fn v10_acknowledged_is_there(context: &StepContext<'_>, rule: &mut RuleReport) {
                 who()
             )
         };
-        rule.violate(sentence, &[event.line, step.line]);
+        rule.violate(context.at(), sentence, &[event.line, step.line]);
     }
 }
 

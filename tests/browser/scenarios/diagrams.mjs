@@ -161,7 +161,6 @@ export default {
     const names = ["W".repeat(24), "日本語の名前をここに書く"];
     const people = names.map((name) => world.plain(name, server.url, { logs: run }));
     for (const person of people) await person.shows(/joined/);
-    await until("both are there", () => people[0].lines.length === 2);
     for (const [index, text] of said.entries()) {
       people[index % 2].say(text);
       await until(`message ${index} is shown`, () => people.every(({ lines }) => lines.some((line) => line.includes(text))));

@@ -34,6 +34,18 @@ impl Mistake {
     }
 }
 
+impl Mistake {
+    /// Why a run in which it was made may not show it; none where every run has to.
+    pub fn may_hide(self) -> Option<&'static str> {
+        match self {
+            Self::MissesBeforeLeave => {
+                Some("a stream that broke after its last delivery may have lost what was missed")
+            }
+            _ => None,
+        }
+    }
+}
+
 mistakes! {
     SkipsNumber V1 "The service leaves out a number."
     ReusesNumber V1 "Two events have one number."
@@ -62,6 +74,8 @@ mistakes! {
     RepeatsDelivery V4 "An event is delivered twice."
     ResumesLate V4 "A resumed stream begins one event too late."
     ResumesEarly V4 "A resumed stream begins with what had come."
+    ResumesElsewhere V4 "A session is resumed in another epoch."
+    SendsWhatIsNotDue V4 "A client drops a stream over an event that is not due."
     StreamSkips V4 "The service hands a stream what is not next in it."
     StreamRepeats V4 "The service hands a stream what it had."
     HandsToEnded V9 "The service hands events to a stream that has ended."
@@ -93,6 +107,7 @@ mistakes! {
     AcksAndLoses V10 "A publish is acknowledged and not recorded."
     AcksLeaveAndKeeps V10 "A leave is acknowledged and not recorded."
     AcksRetryOtherwise V10 "A repeated publish gets another answer."
+    NeverAnswers V10 "A publish gets no answer, although its client stays connected."
     ChangesText V11 "The service changes a text for everybody."
     MakesUpSeen V11 "The service makes up what the writer had seen."
     MakesUpSent V11 "The service makes up the time of a send."

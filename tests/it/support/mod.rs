@@ -26,7 +26,7 @@ pub use figures::Figures;
 pub use http1::Http1;
 pub use impostor::{Call, Impostor, put, trailers};
 pub use journal::{Fault, FaultyJournal};
-pub use logs::{Record, records};
+pub use logs::{Record, records, wait_for_record};
 pub use participant::Participant;
 pub use program::{Client, Ended, Program, ServerProgram, check_logs};
 pub use proxy::Proxy;

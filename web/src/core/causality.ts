@@ -92,7 +92,7 @@ export class Causality {
   readonly #order: Entry[] = [];
   /** What each author's newest event had in its past. */
   readonly #knownBy = new Map<string, bigint>();
-  /** The events that are new, or of which it has become known that another crossed them. */
+  /** The events that are new, or that another event is now known to have crossed. */
   #changed = new Set<bigint>();
 
   /** The causality of these events. */
@@ -120,7 +120,7 @@ export class Causality {
     for (const event of events.slice(this.#order.length)) this.#add(event);
   }
 
-  /** The sequences of the events of which something else is known than at the last call. */
+  /** The sequences of the events about which something changed since the last call. */
   takeChanged(): ReadonlySet<bigint> {
     const changed = this.#changed;
     this.#changed = new Set();

@@ -101,7 +101,7 @@ function isIdentifier(text: string): boolean {
   return text.length > 0 && text.length <= IDENTIFIER_MAX;
 }
 
-/** Whether a text has at least one character and at most so many. No character takes more than two units. */
+/** Whether a text has at least one character and at most `max`. No character takes more than two units. */
 function isShort(text: string, max: number): boolean {
   return text.length > 0 && text.length <= 2 * max && characters(text) <= max;
 }

@@ -61,7 +61,7 @@ export function open(state: State, tries: number, now: Moment): Step {
 
 /** The stream's first frame: this page takes part. */
 export function welcomed(state: State, welcome: Welcome, now: Moment): Step {
-  // A service that starts a new membership where an old one was to go on has forgotten the old one.
+  // A service that starts a new membership where the old one should continue has forgotten the old one.
   const forgotten = !welcome.resumed && state.session !== null;
   const before = forgotten ? forget(state, "SESSION_UNKNOWN") : state;
   const session: Session = {
@@ -186,7 +186,7 @@ function triesBefore(phase: Phase, failure: Failure, now: Moment): number {
   return lasted ? 0 : phase.tries;
 }
 
-/** Joins anew under the same name, because the membership cannot go on. */
+/** Joins anew under the same name, because the membership cannot continue. */
 export function startAnew(state: State, cause: AnewCause, now: Moment): Step {
   return open(forget(state, cause), 0, now);
 }
@@ -217,7 +217,7 @@ function refused(state: State, failure: Failure, now: Moment): Step {
     secretGiven: state.secret !== "",
     retryAt: failure.retryAfterMs === null ? 0 : now.at + failure.retryAfterMs,
   };
-  // Only a missing secret leaves the session intact, to go on once the secret is given.
+  // Only a missing secret leaves the session intact; it continues once the secret is given.
   const session = failure.reason === "SECRET_REQUIRED" ? state.session : null;
   const outbox = session === null ? settleOutbox(state.outbox, "held") : state.outbox;
   return step({ ...state, session, outbox, farewell, phase: { at: "out" } }, { do: "release" });
@@ -245,7 +245,7 @@ export function out(state: State, farewell: Farewell): Step {
   );
 }
 
-/** A failure that the page has found out by itself. */
+/** A failure that the page itself has detected. */
 function noSignOfLife(message: string): Failure {
   return { reason: null, network: true, message, figures: {}, retryAfterMs: null };
 }

@@ -32,7 +32,7 @@ const LANE_MAX = 150;
 export interface Spot {
   readonly x: number;
   readonly y: number;
-  /** The clock of whoever's lifeline it is. */
+  /** The clock of the lifeline's participant. */
   readonly time: LogicalTime;
 }
 

@@ -56,7 +56,7 @@ export interface Welcome {
   readonly head: bigint;
   /** The newest event's logical time. */
   readonly logicalTime: LogicalTime;
-  /** Whether an existing session goes on. */
+  /** Whether an existing session continues. */
   readonly resumed: boolean;
   /** Who is here as of `head`, this page included. */
   readonly roster: readonly Person[];

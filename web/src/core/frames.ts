@@ -93,7 +93,7 @@ function appended(state: State, event: ChatEvent, ownJoined: boolean): Partial<S
   };
 }
 
-/** Whoever has left is nobody to reach, and so is not in the set. */
+/** A participant that has left cannot be reached, so it is not in the set. */
 function withPresence(unreachable: ReadonlySet<string>, id: string, connected: boolean): ReadonlySet<string> {
   if (unreachable.has(id) !== connected) return unreachable;
   const changed = new Set(unreachable);

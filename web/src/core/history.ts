@@ -46,7 +46,7 @@ export function loadEarlier(state: State, size: number = PAGE_SIZE): Step {
   });
 }
 
-/** After a reload, the transcript is empty though the membership goes on: fetches its newest part. */
+/** After a reload the transcript is empty though the membership continues: fetches its newest part. */
 export function refill(state: State): Step {
   const segment = presentSegment(state);
   const empty = segment !== undefined && segment.live.length === 0 && segment.past.length === 0;

@@ -81,6 +81,6 @@ export function left(state: State, sequence: bigint, logicalTime: bigint, sessio
 /** The leave was not acknowledged: the grace period will do what it could not. */
 export function leaveFailed(state: State, failure: Failure): Step {
   if (state.phase.at !== "leaving") return step(state);
-  // Whoever is unknown has already left.
+  // A participant that is unknown has already left.
   return out(state, failure.reason === "SESSION_UNKNOWN" ? { type: "ended" } : { type: "left", logicalTime: null });
 }

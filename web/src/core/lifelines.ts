@@ -1,4 +1,4 @@
-/** Which participants the diagram has a lifeline for, and where: whoever has a place keeps it while others come and go. */
+/** Which participants the diagram has a lifeline for, and where: a participant keeps its place while others come and go. */
 
 import type { ChatEvent, Person } from "./event.js";
 
@@ -8,7 +8,7 @@ export const LIFELINES_MAX = 12;
 /** The participants with a lifeline, each with its place: 0 beside the service, 1 on its other side, and so outwards. */
 export type Places = ReadonlyMap<string, number>;
 
-/** Who is to have a lifeline: this page itself, whoever did something lately, and whoever is here. */
+/** Who is to have a lifeline: this page, those who did something lately, and those who are present. */
 export function shownPeople(events: readonly ChatEvent[], roster: readonly Person[], self: Person | null): Person[] {
   const shown = new Map<string, Person>();
   const add = (person: Person) => {

@@ -57,7 +57,7 @@ export class Log {
     this.#dropped += cut;
   }
 
-  /** The newest part of the log that fits into so many characters, to be kept across a reload. */
+  /** The newest part of the log that fits into this many characters, kept across a reload. */
   toStored(characters: number): string {
     let room = characters;
     let from = this.#lines.length;

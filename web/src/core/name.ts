@@ -1,6 +1,6 @@
 /**
  * Display names as the service takes them (src/chat/name.rs): their form by RFC 8266, and what is wrong with them. The
- * service decides. What the page can tell by itself it says before it asks; which characters and scripts a nickname
+ * service decides. What the page can decide alone it says before it asks; which characters and scripts a nickname
  * may mix is known to the service alone.
  */
 

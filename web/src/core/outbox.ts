@@ -26,7 +26,7 @@ export function enqueue(state: State, id: string, text: string): Step {
   return step({ ...state, outbox: [...state.outbox, message] }, ...noteQueued(state.session, [message]));
 }
 
-/** The user submits a message again that the page would not send by itself. It is a new one, written with today's view. */
+/** The user submits a message again that the page would not resend. It is a new one, written with today's view. */
 export function sendAgain(state: State, id: string, newId: string): Step {
   const old = find(state, id);
   if (old === undefined || !isAtRest(old)) return step(state);

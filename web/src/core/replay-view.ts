@@ -4,7 +4,7 @@ import type { ChatEvent, Person } from "./event.js";
 import type { Conversation } from "./replay.js";
 import { INITIAL, type Segment, type State } from "./state.js";
 
-/** How many events are shown at least, if there are so many: what came before can be asked for. */
+/** How many events are shown at least, if there are that many; earlier ones can be asked for. */
 export const WINDOW = 100;
 
 /** How many are shown of a moment that merely passes by. */

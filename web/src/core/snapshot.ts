@@ -1,4 +1,4 @@
-/** What survives a reload of the tab: enough to go on as the same participant, and nothing unsent lost. */
+/** What survives a reload of the tab: enough to continue as the same participant, with nothing unsent lost. */
 
 import { INITIAL, type Outgoing, type Progress, type State } from "./state.js";
 
@@ -29,7 +29,7 @@ export function toSnapshot(state: State): string {
     clock: state.clock.toString(),
     position: state.position?.toString() ?? null,
     chainHash: state.chainHash,
-    // Whoever is leaving does not come back by reloading.
+    // A participant that is leaving does not come back by reloading.
     session: state.phase.at === "leaving" ? null : state.session,
     outbox: state.outbox.flatMap((message) => {
       const kept = toRest(message.progress);

@@ -6,7 +6,7 @@ import type { Failure } from "./refusal.js";
 
 /** The secret side of this page's membership. */
 export interface Session {
-  /** Whoever holds it is this participant. Never shown, never logged. */
+  /** Its holder is this participant. Never shown, never logged. */
   readonly token: string;
   /** Who this page is. */
   readonly participantId: string;

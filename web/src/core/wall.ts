@@ -34,7 +34,7 @@ export function byWallClock(causality: Causality): WallRow[] {
   return marked(rows, causality);
 }
 
-/** What is told first. */
+/** What the wall shows first. */
 const WEIGHT: Readonly<Record<Contradiction["relation"], number>> = { past: 2, unknown: 1, concurrent: 0 };
 
 /** Finds each place where the order goes back, and the weightiest contradiction between above and the run below it. */

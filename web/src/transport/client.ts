@@ -60,7 +60,7 @@ export class ChatClient {
 
   /**
    * Leaves while the page is being torn down, when nothing asynchronous runs any more: one request,
-   * framed by hand, which the browser delivers after the page has gone. Nobody is left to read the answer.
+   * framed by hand, which the browser delivers after the page has gone. No page is left to read the answer.
    */
   leaveInPassing(session: Session, time: LogicalTime, secret: string): void {
     const message = toBinary(LeaveRequestSchema, create(LeaveRequestSchema, { sessionToken: session.token, logicalTime: time }));

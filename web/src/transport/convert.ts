@@ -121,7 +121,7 @@ export function toFailure(thrown: unknown): Failure {
   };
 }
 
-/** Codes that are an answer, whoever gave it. All others may be no more than a bad connection. */
+/** Codes that are an answer, from the service or from a proxy. All others may only mean a bad connection. */
 const FINAL: ReadonlySet<Code> = new Set([
   Code.InvalidArgument,
   Code.NotFound,

@@ -86,7 +86,7 @@ export class App {
   /** Shows a state, as of a moment in milliseconds. */
   render(state: State, at: number, log: Log): void {
     this.#shown = { state, at, log };
-    // Whoever has something to read is in the room, connected or not.
+    // A user who has something to read is in the room, connected or not.
     const room = state.phase.at !== "out" && state.segments.length + (state.session === null ? 0 : 1) > 0;
     this.#switchTo(room ? "room" : "lobby");
     if (room) this.#room(state, at, log);

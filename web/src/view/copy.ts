@@ -20,7 +20,7 @@ export function copyLines(root: HTMLElement): void {
   });
 }
 
-/** The rows of which some text is selected, in logical order. */
+/** The rows in which text is selected, in logical order. */
 function selectedRows(root: HTMLElement, selection: Selection): HTMLElement[] {
   const ranges = Array.from({ length: selection.rangeCount }, (_, index) => selection.getRangeAt(index)).filter((range) =>
     range.intersectsNode(root),

@@ -34,7 +34,7 @@ export class Fold {
     reconcile(this.#rows, rows, ({ key }) => key, this.build);
   }
 
-  /** Opens it: for an event in it that was chosen, or is spoken of. */
+  /** Opens it, because an event in it was chosen or is mentioned. */
   open(): void {
     this.#details.open = true;
   }

@@ -312,7 +312,7 @@ export class Picture {
     return scrollHeight - scrollTop - clientHeight < NEAR_PX;
   }
 
-  /** Whoever is at the newest event stays there; for whoever looks further up nothing moves. */
+  /** A reader at the newest event stays there; for one who has scrolled up nothing moves. */
   #settle(next: Diagram): void {
     // What does not fit is scrolled sideways: the service and this page's own lifeline are in the middle.
     if (this.#diagram?.width !== next.width)

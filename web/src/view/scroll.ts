@@ -101,7 +101,7 @@ export class Scroll {
   }
 }
 
-/** How large the visible part is: it changes before what shows it is told. */
+/** The size of the visible part: it changes before the view that shows it is notified. */
 export function sizeOf({ clientWidth, clientHeight }: HTMLElement): string {
   return `${clientWidth} ${clientHeight}`;
 }

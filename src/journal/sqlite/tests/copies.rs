@@ -123,7 +123,7 @@ async fn a_backup_that_fails() {
     assert!(files.into_iter().all(|name| !name.starts_with("copy")));
 }
 
-/// A log that is ahead of the journal makes it go on as another epoch, once, with the events that it has.
+/// A log that is ahead of the journal makes the journal begin another epoch, once, with the events that it has.
 #[tokio::test]
 async fn a_journal_that_is_behind_its_log() {
     let folder = tempfile::tempdir().unwrap();

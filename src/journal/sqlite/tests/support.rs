@@ -57,7 +57,7 @@ pub fn open_as(path: &Path, epoch: &str) -> Result<SqliteJournal, OpenError> {
     SqliteJournal::open(path, || Epoch::new(epoch))
 }
 
-/// Records events, so many a batch.
+/// Records events in batches of this size.
 pub async fn append_all(journal: &mut SqliteJournal, events: &[Arc<Event>], batch: usize) {
     for events in events.chunks(batch) {
         let committed = journal.append(events.to_vec()).await.unwrap();

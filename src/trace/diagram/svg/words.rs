@@ -67,46 +67,48 @@ impl Picture<'_> {
     fn line(&mut self, index: usize, event: &ChartEvent, y: f64, has_room: bool) {
         let (x, colour) = (self.layout.transcript(), self.colour_of(Some(index)));
         let room = self.layout.width - x - MARGIN;
-        let stamp = format!("[{}]", event.moment.1);
+        let (stamp, space) = (format!("[{}]", event.moment.1), Extent::of(" ", TEXT));
         let name = Fitted::of(&event.name, NAME, NAME_ROOM);
-        let before = Extent::of(&stamp, STAMP).and(Extent::of("  ", TEXT)).and(name.extent);
-        let (said, extent, second, is_cut) = match (event.kind, event.expired) {
-            (LoggedKind::Message, _) => {
-                let before = before.and(Extent::of(":", NAME));
-                let first_room = room - before.likely;
-                let (first, second) = if has_room {
-                    Fitted::in_two(&event.content, TEXT, [first_room, room - INDENT])
-                } else {
-                    (Fitted::of(&event.content, TEXT, first_room), None)
-                };
-                let said = format!(r#"<tspan class="said {colour}">{}:</tspan> {}"#, name.xml, first.xml);
-                let is_cut = second.as_ref().map_or(first.is_cut, |second| second.is_cut);
-                (said, before.and(first.extent), second, is_cut)
-            }
-            (kind, expired) => {
-                let what = match (kind, expired) {
-                    (LoggedKind::Joined, _) => "joined",
-                    (_, false) => "left",
-                    (_, true) => "left: its connection was gone",
-                };
-                let said = format!(r#"<tspan class="quiet">{} {what}</tspan>"#, name.xml);
-                (said, before.and(Extent::of(what, TEXT)), None, false)
-            }
+        let stamped = Extent::of(&stamp, STAMP).and(space);
+        let stamp = format!(r#"<tspan class="stamp">{stamp}</tspan> "#);
+        if event.kind != LoggedKind::Message {
+            let what = match (event.kind, event.expired) {
+                (LoggedKind::Joined, _) => "joined",
+                (_, false) => "left",
+                (_, true) => "left: its connection was gone",
+            };
+            let fit = stamped.and(name.extent).and(space).and(Extent::of(what, TEXT)).within(room);
+            let said = format!(r#"{stamp}<tspan class="quiet">{} {what}</tspan>"#, name.xml);
+            draw!(self, r#"<text x="{x:.1}" y="{:.1}"{fit}>{said}</text>"#, y + 4.0);
+            return;
+        }
+        let before = stamped.and(name.extent).and(Extent::of(":", NAME));
+        let first_room = room - before.likely - space.likely;
+        let (first, second) = if has_room {
+            Fitted::in_two(&event.content, TEXT, [first_room, room - INDENT])
+        } else {
+            (Fitted::of(&event.content, TEXT, first_room), None)
         };
-        if is_cut || name.is_cut {
+        let is_cut = name.is_cut || second.as_ref().map_or(first.is_cut, |second| second.is_cut);
+        if is_cut {
             draw!(self, "<g><title>{}</title>", xml(&sentence(event)));
         }
-        let fit = extent.within(room);
-        draw!(
-            self,
-            r#"<text x="{x:.1}" y="{:.1}"{fit}><tspan class="stamp">{stamp}</tspan> {said}</text>"#,
-            y + 4.0
-        );
+        let who = format!(r#"{stamp}<tspan class="said {colour}">{}:</tspan>"#, name.xml);
+        let (y, said) = (y + 4.0, &first.xml);
+        if before.and(space).and(first.extent).within(room).is_empty() {
+            draw!(self, r#"<text x="{x:.1}" y="{y:.1}">{who} {said}</text>"#);
+        } else {
+            // Two texts, so that only what is wide is squeezed.
+            let fits = [before.within(before.likely), first.extent.within(first_room)];
+            let x_said = x + before.likely + space.likely;
+            draw!(self, r#"<text x="{x:.1}" y="{y:.1}"{}>{who}</text>"#, fits[0]);
+            draw!(self, r#"<text x="{x_said:.1}" y="{y:.1}"{}>{said}</text>"#, fits[1]);
+        }
         if let Some(Fitted { xml, extent, .. }) = second {
             let fit = extent.within(room - INDENT);
-            draw!(self, r#"<text x="{:.1}" y="{:.1}"{fit}>{xml}</text>"#, x + INDENT, y + 4.0 + LINE);
+            draw!(self, r#"<text x="{:.1}" y="{:.1}"{fit}>{xml}</text>"#, x + INDENT, y + LINE);
         }
-        if is_cut || name.is_cut {
+        if is_cut {
             self.out.push_str("</g>\n");
         }
     }

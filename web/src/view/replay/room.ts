@@ -17,7 +17,7 @@ import { Player } from "./player.js";
 /** How soon after the last step the address of the page follows, in milliseconds: browsers limit how often it may. */
 const ADDRESS_MS = 250;
 
-/** How long what has been done is told on the button that did it, in milliseconds. */
+/** How long a button says what it has done, in milliseconds. */
 const COPIED_MS = 2_000;
 
 /** From this width on the diagram is open from the beginning. */

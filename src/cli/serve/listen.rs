@@ -81,22 +81,22 @@ fn own_address() -> Option<IpAddr> {
 
 /// What people need to take part.
 #[derive(Clone)]
-pub(super) struct Invitation {
+pub(in crate::cli) struct Invitation {
     /// The address of `--listen`.
-    pub(super) listen: String,
+    pub(in crate::cli) listen: String,
     /// Another name under which it can be reached.
-    pub(super) name: Option<String>,
+    pub(in crate::cli) name: Option<String>,
     /// The address that it listens on.
-    pub(super) bound: SocketAddr,
-    pub(super) encrypted: bool,
+    pub(in crate::cli) bound: SocketAddr,
+    pub(in crate::cli) encrypted: bool,
     /// The certificate that clients have to trust.
-    pub(super) ca: Option<PathBuf>,
-    pub(super) secret_file: Option<PathBuf>,
+    pub(in crate::cli) ca: Option<PathBuf>,
+    pub(in crate::cli) secret_file: Option<PathBuf>,
 }
 
 impl Invitation {
-    /// Where the service can be reached from other machines; none where it listens on this one only.
-    pub(super) fn network_url(&self) -> Option<String> {
+    /// Where other machines can reach the service; `None` if it listens on this machine only.
+    pub(in crate::cli) fn network_url(&self) -> Option<String> {
         let ip = self.bound.ip();
         if ip.is_loopback() {
             return None;
@@ -109,7 +109,7 @@ impl Invitation {
     }
 
     /// Where the service can be reached from this machine.
-    pub(super) fn url(&self) -> String {
+    pub(in crate::cli) fn url(&self) -> String {
         let scheme = if self.encrypted { "https" } else { "http" };
         let named = network::host_of(&self.listen).filter(|host| host.parse::<IpAddr>().is_err());
         let host = match (named, &self.name, self.bound.ip()) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{duration, number};
+use crate::cli::{duration, number};
 use crate::server::{Config, Rate};
 use crate::wire::PARTICIPANTS_MAX;
 

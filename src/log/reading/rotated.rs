@@ -55,7 +55,7 @@ pub(super) fn join(files: Vec<(Input, First)>) -> Vec<Log> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::record::Component;
+    use crate::log::Component;
 
     #[test]
     fn pieces_are_one_log_in_the_order_of_their_beginnings() {

@@ -11,14 +11,13 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::input::Input;
 use super::{LINE_BYTES_MAX, LogError};
-use crate::trace::record::{LogRecord, RecordFault};
+use crate::log::{LogRecord, RecordFault};
 
 /// How much is read at a time.
 const BLOCK_BYTES: usize = 1 << 18;
 /// How every record begins, by which one is found after a torn one.
 const RECORD_BEGINS: &str = "{\"timestamp\":\"";
 
-/// Opens a log.
 pub(super) fn open(input: &Input) -> io::Result<Box<dyn BufRead + Send>> {
     unzipped(input.open()?)
 }
@@ -82,7 +81,7 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// Of these files, and no more of each than so many bytes.
+    /// Reads these files, and of each no more than the number of bytes beside it.
     pub(super) fn new(files: &'a [(&'a Input, u64)]) -> Self {
         Self { files: files.iter(), open: None, begun: vec![], opened: 0, blocks: 0, read: Arc::default() }
     }

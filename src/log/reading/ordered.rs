@@ -6,18 +6,22 @@
 
 use std::num::NonZero;
 use std::sync::atomic::Ordering;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use parking_lot::{Condvar, Mutex};
+
 use super::block::{Block, BlockError, LogLine, Source, lines, text};
-use super::{Log, LogError, LogSegment, Sink};
-use crate::trace::record::LineRef;
+use super::{Log, LogError, LogSegment, RecordSink};
+use crate::log::LineRef;
 
 /// More would wait for their turn.
 const THREADS_MAX: usize = 8;
 
 /// Reads logs until `sink` wants no more.
-pub(in crate::cli) fn read(logs: &[&Log], sink: &mut dyn Sink) -> Result<(), LogError> {
+///
+/// # Errors
+/// [`LogError`].
+pub fn read(logs: &[&Log], sink: &mut dyn RecordSink) -> Result<(), LogError> {
     let segments: Vec<_> =
         logs.iter().flat_map(|log| log.segments.iter().map(|segment| (*log, segment))).collect();
     let files: Vec<_> = segments.iter().map(|(_, segment)| (&segment.input, segment.bytes)).collect();
@@ -31,8 +35,7 @@ pub(in crate::cli) fn read(logs: &[&Log], sink: &mut dyn Sink) -> Result<(), Log
         }
         workers.work();
     });
-    let ordered = workers.ordered.into_inner().unwrap_or_else(PoisonError::into_inner);
-    ordered.end.unwrap_or(Ok(()))
+    workers.ordered.into_inner().end.unwrap_or(Ok(()))
 }
 
 /// Threads that parse blocks in parallel and hand them over in order: what they share.
@@ -46,7 +49,7 @@ struct OrderedWorkers<'a> {
 
 /// The sink, and how far it is: used by the thread whose turn it is.
 struct OrderedSink<'a> {
-    sink: &'a mut dyn Sink,
+    sink: &'a mut dyn RecordSink,
     /// The block whose records come next.
     turn: u64,
     /// The file of the last block, and how many lines of its log have been taken.
@@ -60,14 +63,12 @@ impl OrderedWorkers<'_> {
     fn work(&self) {
         let _guard = PanicGuard(self);
         loop {
-            let Some(mut block) = lock(&self.source).next() else { return };
+            let Some(mut block) = self.source.lock().next() else { return };
             let error = block.error.take();
             let text = text(&block.bytes);
             let lines: Vec<LogLine<'_>> = lines(&text).collect();
-            let turn = self
-                .turned
-                .wait_while(lock(&self.ordered), |ordered| ordered.turn != block.number && ordered.end.is_none());
-            let mut ordered = turn.unwrap_or_else(PoisonError::into_inner);
+            let mut ordered = self.ordered.lock();
+            self.turned.wait_while(&mut ordered, |ordered| ordered.turn != block.number && ordered.end.is_none());
             if ordered.end.is_some() {
                 return;
             }
@@ -145,13 +146,8 @@ struct PanicGuard<'a, 'c>(&'a OrderedWorkers<'c>);
 impl Drop for PanicGuard<'_, '_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            lock(&self.0.ordered).end = Some(Ok(()));
+            self.0.ordered.lock().end = Some(Ok(()));
             self.0.turned.notify_all();
         }
     }
-}
-
-/// A thread that panicked ends them all, so what it left half done does not matter.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,15 +2,20 @@
 //! the verifier says.
 
 use std::collections::HashMap;
+use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
 use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::verify::compact;
-use super::verify::page::{Mark, Page};
-use crate::terminal::escaped;
-use crate::trace::gallery::{JsonLog, Logs, Mistake, mistakes, truthful};
+use super::compact;
+use super::page::{Mark, Page};
+use crate::cli::exit_codes::{FAILURE, USAGE};
+use crate::cli::printed;
+use crate::terminal::{escaped, notice};
+use crate::trace::gallery::{JsonLog, Logs, Mistake, mistakes, parse, truthful};
 use crate::trace::report::Rule;
 
 /// How many changed records of a mistake are shown.
@@ -50,31 +55,62 @@ impl FromStr for Part {
     }
 }
 
-/// Prints a part of the gallery.
-pub(super) fn print(out: &mut impl Write, part: &Part) -> io::Result<()> {
-    let (truth, page) = (truthful(), Page::of_output());
-    match *part {
-        Part::List => print_list(out, &page)?,
-        Part::Truth => print_truth(out, &truth)?,
-        Part::Mistake(wanted) => print_mistakes(out, &page, &truth, |number, _| number == wanted)?,
-        Part::Rule(rule) => print_mistakes(out, &page, &truth, |_, mistake| mistake.rule == rule)?,
-        Part::All => {
-            print_truth(out, &truth)?;
-            print_mistakes(out, &page, &truth, |_, _| true)?;
+/// Prints a part of the gallery: of the mistakes of the program, or of those in a file.
+pub(super) fn run(part: Part, file: Option<&Path>) -> ExitCode {
+    let mistakes = match file.map_or_else(|| Ok(mistakes()), |file| read(file, part)) {
+        Ok(mistakes) => mistakes,
+        Err(error) => {
+            notice(&format!("chitchat: {error}"));
+            return ExitCode::from(USAGE);
         }
-    }
-    out.flush()
+    };
+    let shown = print(&mut io::BufWriter::new(io::stdout().lock()), &mistakes, part);
+    let all_caught = !matches!(shown, Ok(false));
+    printed(shown.map(drop), if all_caught { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
 }
 
-fn print_list(out: &mut impl Write, page: &Page) -> io::Result<()> {
-    let count = mistakes().len();
+fn read(file: &Path, part: Part) -> Result<Vec<Mistake>, String> {
+    let named = |why: &dyn std::fmt::Display| format!("{}: {why}", file.display());
+    let text = fs::read_to_string(file).map_err(|error| named(&error))?;
+    let mistakes = parse(&text).map_err(|error| named(&error))?;
+    match part {
+        Part::Mistake(number) if number > mistakes.len() => {
+            Err(named(&format!("it has no mistake {number}: the last one is {}", mistakes.len())))
+        }
+        _ => Ok(mistakes),
+    }
+}
+
+/// Prints a part of the gallery, and says whether every mistake in it is caught by the rule that names it.
+fn print(out: &mut impl Write, mistakes: &[Mistake], part: Part) -> io::Result<bool> {
+    let (truth, page) = (truthful(), Page::of_output());
+    let shown = |wanted: &dyn Fn(usize, &Mistake) -> bool, out: &mut _| {
+        let chosen = (1..).zip(mistakes).filter(|(number, mistake)| wanted(*number, mistake));
+        print_mistakes(out, &page, &truth, chosen)
+    };
+    let all_caught = match part {
+        Part::List => print_list(out, &page, mistakes).map(|()| true)?,
+        Part::Truth => print_truth(out, &truth).map(|()| true)?,
+        Part::Mistake(wanted) => shown(&|number, _| number == wanted, out)?,
+        Part::Rule(rule) => shown(&|_, mistake| mistake.rule == rule, out)?,
+        Part::All => {
+            print_truth(out, &truth)?;
+            shown(&|_, _| true, out)?
+        }
+    };
+    out.flush()?;
+    Ok(all_caught)
+}
+
+fn print_list(out: &mut impl Write, page: &Page, mistakes: &[Mistake]) -> io::Result<()> {
+    let count = mistakes.len();
     let intro = format!(
         "{count} mistakes that real implementations make, by the rule that catches each. --gallery NUMBER shows what one \
          changes in the logs of a small run, and the verdict; --gallery V6 those of a rule; --gallery logs the run."
     );
     write_lines(out, page.wrapped("", &intro))?;
     let mut before = None;
-    for (number, mistake) in (1..).zip(mistakes()) {
+    for (number, mistake) in (1..).zip(mistakes) {
         if before.replace(mistake.rule) != Some(mistake.rule) {
             let heading = format!("{} {}", mistake.rule, mistake.rule.title());
             writeln!(out, "\n{}", page.marked(&heading, Mark::Heading))?;
@@ -100,45 +136,57 @@ fn print_truth(out: &mut impl Write, truth: &Logs) -> io::Result<()> {
     Ok(())
 }
 
-fn print_mistakes(
+fn print_mistakes<'a>(
     out: &mut impl Write,
     page: &Page,
     truth: &Logs,
-    wanted: impl Fn(usize, &Mistake) -> bool,
-) -> io::Result<()> {
+    mistakes: impl Iterator<Item = (usize, &'a Mistake)>,
+) -> io::Result<bool> {
     writeln!(out, "What each mistake changes in the logs (- was, + is), and the verdict.")?;
-    for (number, mistake) in (1..).zip(mistakes()).filter(|(number, mistake)| wanted(*number, mistake)) {
+    let mut all_caught = true;
+    for (number, mistake) in mistakes {
         writeln!(out, "\n{}", page.marked(&format!("{number}. {}", escaped(&mistake.title)), Mark::Heading))?;
         write_lines(out, page.wrapped("   ", &escaped(&mistake.explanation)))?;
         writeln!(out)?;
-        let Some(logs) = mistake.made_in(truth) else { continue };
-        print_changes(out, truth, &logs, mistake.rule)?;
-        print_verdict(out, page, &logs, mistake.rule)?;
+        all_caught &= match mistake.made_in(truth) {
+            Ok(logs) => {
+                print_changes(out, page, truth, &logs, mistake.rule)?;
+                print_verdict(out, page, &logs, mistake.rule)?
+            }
+            Err(why) => {
+                write_lines(out, page.wrapped("   not made: ", &escaped(&why.to_string())))?;
+                false
+            }
+        };
     }
-    Ok(())
+    Ok(all_caught)
 }
 
-fn print_verdict(out: &mut impl Write, page: &Page, logs: &Logs, named: Rule) -> io::Result<()> {
+/// Prints what the rules find in the logs, and says whether the rule that names the mistake does.
+fn print_verdict(out: &mut impl Write, page: &Page, logs: &Logs, named: Rule) -> io::Result<bool> {
     let report = logs.verify().map_err(io::Error::other)?;
     writeln!(out, "\n   {named} {}", named.title())?;
-    if let Some(violation) = report.rule(named).violations.first() {
+    let violation = report.rule(named).violations.first();
+    if let Some(violation) = violation {
         let lines = page.wrapped("   VIOLATED: ", &escaped(&violation.sentence));
         write_lines(out, lines)?;
         for line in &violation.lines {
             let log = &logs.0[line.file as usize];
             let record = logs.record(*line).map(|record| compact::record(record, named)).unwrap_or_default();
-            writeln!(out, "     {}:{}  {record}", log.name, line.line)?;
+            write_lines(out, page.wrapped("     ", &format!("{}:{}  {record}", log.name, line.line)))?;
         }
+    } else {
+        writeln!(out, "   {named} does not catch it")?;
     }
     let others: Vec<_> =
         report.violated().into_iter().filter(|rule| *rule != named).map(|rule| rule.to_string()).collect();
     if !others.is_empty() {
         writeln!(out, "   and with it {}", others.join(", "))?;
     }
-    Ok(())
+    Ok(violation.is_some())
 }
 
-fn print_changes(out: &mut impl Write, truth: &Logs, logs: &Logs, rule: Rule) -> io::Result<()> {
+fn print_changes(out: &mut impl Write, page: &Page, truth: &Logs, logs: &Logs, rule: Rule) -> io::Result<()> {
     let mut changes = Vec::new();
     let nothing = JsonLog { name: String::new(), records: Vec::new() };
     for (index, log) in logs.0.iter().enumerate() {
@@ -151,7 +199,8 @@ fn print_changes(out: &mut impl Write, truth: &Logs, logs: &Logs, rule: Rule) ->
     }
     changes.sort_by_key(|(file, line, sign, _)| (*file, *line, *sign == '+'));
     for (file, line, sign, record) in changes.iter().take(CHANGES_SHOWN) {
-        writeln!(out, "   {sign} {}:{line}  {record}", logs.0[*file].name)?;
+        let text = format!("{}:{line}  {record}", logs.0[*file].name);
+        write_lines(out, page.wrapped(&format!("   {sign} "), &text))?;
     }
     match changes.len().saturating_sub(CHANGES_SHOWN) {
         0 => Ok(()),

@@ -1,28 +1,28 @@
-//! Log files, plain or gzip.
+//! Reads log files, plain or gzip: [`inspect`] them, [`read`] their records in order, [`fetch`] single lines.
 
 mod block;
 mod input;
-mod reading;
+mod ordered;
 mod rotated;
 
 use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::{Component, LineRef, LogRecord};
 use crate::terminal::notice;
-use crate::trace::record::{Component, LineRef, LogRecord};
-
 use block::{LogLine, Source, lines, open, text};
 use input::{EXTENSION, Input};
 
-pub(super) use reading::read;
+pub use ordered::read;
 
 /// No record is nearly as long.
 const LINE_BYTES_MAX: usize = 1 << 20;
 
 /// A log that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LogError {
+#[allow(missing_docs, reason = "the message says what each field is")]
+pub enum LogError {
     /// It cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
@@ -58,35 +58,35 @@ pub(super) enum LogError {
 
 /// A log to be read: a file, or the segments of one that was rotated, which are read like one file.
 #[derive(Debug)]
-pub(super) struct Log {
+pub struct Log {
     /// Identifies it.
-    pub(super) number: u32,
+    pub number: u32,
     /// Whose it is, by its first record.
-    pub(super) component: Component,
+    pub component: Component,
     /// When it begins, in microseconds since 1970.
-    pub(super) begins: i64,
+    pub begins: i64,
     /// The oldest first.
-    pub(super) segments: Vec<LogSegment>,
+    pub segments: Vec<LogSegment>,
 }
 
 /// One file of a log: rotation cuts a log into segments.
 #[derive(Debug)]
-pub(super) struct LogSegment {
+pub struct LogSegment {
     input: Input,
     /// How much of it there was when reading began.
-    pub(super) bytes: u64,
+    pub bytes: u64,
     /// How many lines the segments before it have, once that is known.
-    pub(super) lines_before: AtomicU32,
+    pub lines_before: AtomicU32,
 }
 
 impl Log {
     /// How much of it there was when reading began.
-    pub(super) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
     /// Where a line of the log is: in which file, and which line of that.
-    pub(super) fn place(&self, line: u32) -> (&Path, u32) {
+    pub fn place(&self, line: u32) -> (&Path, u32) {
         self.segment(line).map_or((Path::new(""), line), |(segment, line)| (segment.path(), line))
     }
 
@@ -100,16 +100,20 @@ impl Log {
 
 impl LogSegment {
     /// What people call it.
-    pub(super) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.input.path
     }
 }
 
-/// Looks into files, the logs in folders, and standard input (`-`), each once.
+/// Finds out whose log each file is, and which files are segments of one log: of files, of the logs in folders, and of
+/// standard input (`-`). A file that is given twice is read once, since a copy always agrees with itself.
 ///
-/// The logs may still grow. An event is in the service's log before it is in any other, so the length of that
-/// one is looked up last, and of none more is read than was there then.
-pub(super) fn inspect(paths: Vec<PathBuf>) -> Result<Vec<Log>, LogError> {
+/// The logs may still grow. An event is in the service's log before it is in any other, so the length of the service's
+/// log is looked up last, and no log is read further than to the length that it had then.
+///
+/// # Errors
+/// [`LogError`].
+pub fn inspect(paths: Vec<PathBuf>) -> Result<Vec<Log>, LogError> {
     let (mut files, mut empty) = (Vec::new(), Vec::new());
     for input in input::inputs(paths)? {
         match first_record(&input)? {
@@ -137,14 +141,14 @@ pub(super) fn inspect(paths: Vec<PathBuf>) -> Result<Vec<Log>, LogError> {
 }
 
 /// Receives what is read, in the order of the files and of their lines.
-pub(super) trait Sink: Send {
+pub trait RecordSink: Send {
     /// Takes a record. Returns whether to continue.
     fn record(&mut self, line: LineRef, record: &LogRecord<'_>) -> bool;
 
     /// A process was killed while it wrote this line.
     fn torn(&mut self, _line: LineRef) {}
 
-    /// So many bytes of the files have been read.
+    /// How many bytes of the files have been read.
     fn at(&mut self, _bytes: u64) {}
 }
 
@@ -185,7 +189,10 @@ fn first_record(input: &Input) -> Result<Option<First>, LogError> {
 }
 
 /// Fetches lines of a log, by number and in order.
-pub(super) fn fetch(log: &Log, lines: &[u32]) -> Result<Vec<String>, LogError> {
+///
+/// # Errors
+/// [`LogError`].
+pub fn fetch(log: &Log, lines: &[u32]) -> Result<Vec<String>, LogError> {
     let mut found = Vec::new();
     let places: Vec<_> = lines.iter().filter_map(|line| log.segment(*line)).collect();
     for of_a_file in places.chunk_by(|(segment, _), (next, _)| segment.path() == next.path()) {

@@ -1,0 +1,36 @@
+//! The thread of those who publish. In the run queue of all readers an answer would wait behind a thousand deliveries, and
+//! what is measured would be the load generator's queue.
+
+use std::io;
+use std::thread;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+/// A thread with a runtime of its own. It ends when this is dropped.
+#[derive(Debug)]
+pub struct PublisherThread {
+    handle: Handle,
+    _stop: oneshot::Sender<()>,
+}
+
+impl PublisherThread {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (handle, (stop, stopped)) = (runtime.handle().clone(), oneshot::channel::<()>());
+        thread::Builder::new().name("publishers".into()).spawn(move || {
+            // It is never sent, only dropped.
+            let _ = runtime.block_on(stopped);
+        })?;
+        Ok(Self { handle, _stop: stop })
+    }
+
+    /// Where to spawn what runs in it.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}

@@ -1,0 +1,204 @@
+//! What is said of mistakes, word for word: it names what differs, and nothing that is right.
+
+use serde_json::{Value, json};
+
+use crate::trace::gallery::{JsonLog, Logs, truthful};
+use crate::trace::report::Rule;
+
+fn first(rule: Rule, logs: &Logs) -> String {
+    let report = logs.verify().unwrap();
+    report.rule(rule).violations.first().map(|violation| violation.sentence.clone()).unwrap_or_default()
+}
+
+fn caveats(rule: Rule, logs: &Logs) -> String {
+    logs.verify().unwrap().rule(rule).caveats.join("; ")
+}
+
+fn made(title: &str) -> Logs {
+    let mistakes = crate::trace::gallery::mistakes();
+    let mistake = mistakes.iter().find(|mistake| mistake.title == title).unwrap();
+    mistake.made_in(&truthful()).unwrap()
+}
+
+#[test]
+fn an_acknowledgement_with_another_time_v10() {
+    assert_eq!(
+        first(Rule::V10, &made("The acknowledgement tells another time")),
+        "alice (p1) was told in the answer that event 4 has time 10, but it was broadcast with 11."
+    );
+}
+
+#[test]
+fn a_message_that_was_not_sent_like_that_v11() {
+    assert_eq!(
+        first(Rule::V11, &made("What the writer had seen is made up")),
+        "Event 4 states that alice (p1) sent it at time 9 with a view up to event 2, but no send of it in the log of \
+         alice (p1) has both."
+    );
+}
+
+#[test]
+fn an_own_leave_that_is_told_before_it_is_acknowledged_v6() {
+    let mut logs = truthful();
+    let bob = &mut logs.0[2].records;
+    let at = bob.iter().position(|record| record["event"] == "leave_acknowledged").unwrap();
+    let (left, time) = (bob[at]["sequence"].clone(), bob[at]["logical_time"].clone());
+    let mut told = bob.iter().rfind(|record| record["event"] == "event_delivered").unwrap().clone();
+    (told["sequence"], told["logical_time"]) = (left.clone(), time);
+    bob.insert(at, told);
+    assert_eq!(
+        first(Rule::V6, &logs),
+        format!("bob (p2) was told event {left}, its own leave, before that was acknowledged.")
+    );
+}
+
+/// A caveat is a whole sentence, whichever words come before it.
+#[test]
+fn messages_of_somebody_whose_log_is_not_given_v11() {
+    let mut alone = truthful();
+    alone.0.remove(1);
+    let said = caveats(Rule::V11, &alone);
+    assert!(said.contains("it is unknown whether alice (p1) sent 4 of its messages: its whole"), "{said}");
+}
+
+/// The service's log, with one more batch for somebody at its end, before it stops.
+fn handed(who: &str, first: u64, last: u64) -> Logs {
+    let mut logs = truthful();
+    let service: &mut JsonLog = &mut logs.0[0];
+    let at = service.records.len() - 2;
+    let before = &service.records[at];
+    let batch = json!({"timestamp": before["timestamp"], "level": "DEBUG", "component": "server",
+        "event": "event_delivered", "epoch": service.records[0]["epoch"], "first_sequence": first, "last_sequence": last,
+        "participant_ids": [who]});
+    service.records.insert(at, batch);
+    logs
+}
+
+/// Before the join, after the leave, or beyond the end of the journal: each is another mistake.
+#[test]
+fn a_stream_that_is_handed_what_is_not_its_own_v9() {
+    assert_eq!(first(Rule::V9, &handed("p2", 1, 1)), "bob (p2) was sent event 1, but it joined only as event 2.");
+    let left =
+        truthful().0[2].records.iter().rfind(|record| record["sequence"].is_u64()).unwrap()["sequence"].clone();
+    let (left, after) = (left.as_u64().unwrap(), left.as_u64().unwrap() + 1);
+    let sentence = first(Rule::V9, &handed("p2", after, after));
+    let expected = [
+        format!("bob (p2) was sent event {after}, but it had left as event {left}."),
+        format!("bob (p2) was sent event {after} after its stream had ended."),
+    ];
+    assert!(expected.contains(&sentence), "{sentence}");
+    let head = truthful().0[0].records.last().unwrap()["sequence"].as_u64().unwrap();
+    assert_eq!(
+        first(Rule::V9, &handed("p1", head + 1, head + 2)),
+        format!(
+            "alice (p1) was sent events {} to {}, but the journal ends with event {head}.",
+            head + 1,
+            head + 2
+        )
+    );
+    // A log that was copied before the event was recorded accuses nobody.
+    let mut early = handed("p1", head + 1, head + 2);
+    let service = &mut early.0[0].records;
+    service.truncate(service.len() - 2);
+    assert_eq!(first(Rule::V9, &early), "");
+}
+
+/// The service is killed right after somebody came back that had missed an old event (V14).
+#[test]
+fn a_stream_that_began_a_moment_ago_need_not_have_been_handed_an_old_event_v14() {
+    let mut logs = made("Somebody who is here is never told the last event");
+    let sentence = first(Rule::V14, &logs);
+    assert!(
+        sentence.starts_with("alice (p1) still takes part and was connected, but the last event that it got is")
+    );
+    let service = &mut logs.0[0].records;
+    let position =
+        service.iter().rfind(|record| record["last_sequence"].is_u64()).unwrap()["last_sequence"].clone();
+    let end = service.pop().unwrap();
+    let event = |event: &str| {
+        json!({"timestamp": end["timestamp"], "level": "INFO", "component": "server", "event": event,
+            "epoch": end["epoch"], "participant_id": "p1", "sequence": position})
+    };
+    let (gone, back) = (event("client_disconnected"), event("client_connected"));
+    service.extend([gone, back]);
+    service.push(end);
+    assert_eq!(first(Rule::V14, &logs), "");
+}
+
+/// What broke first is said first, in whichever file it is, and for whichever rule.
+#[test]
+fn the_report_begins_with_what_was_complete_first() {
+    let mut logs = truthful();
+    let (carol, alice) = (logs.0.len() - 1, 1);
+    // The last delivery of the first log, and the first but one of the last, are wrong.
+    let late = *logs.0[alice].deliveries().last().unwrap();
+    logs.0[alice].records[late]["content"] = json!("late");
+    let early = logs.0[carol].deliveries()[1];
+    let local = logs.0[carol].records[early]["local_time"].as_u64().unwrap();
+    logs.0[carol].records[early]["local_time"] = json!(local - 5);
+    let report = logs.verify().unwrap();
+    let order: Vec<Rule> = report.in_order().iter().map(|(rule, _)| *rule).collect();
+    assert_eq!(order, [Rule::V7, Rule::V3]);
+    assert!(report.in_order()[0].1 < report.in_order()[1].1);
+}
+
+/// A client's record that it refused an event instead of its delivery.
+fn refused(delivery: &Value, sequence: u64, reason: &str) -> Value {
+    let mut record = delivery.clone();
+    record["event"] = json!("event_refused");
+    record["expected_sequence"] = delivery["sequence"].clone();
+    (record["sequence"], record["reason"]) = (json!(sequence), json!(reason));
+    for field in ["logical_time", "local_time", "kind", "content"] {
+        record[field] = Value::Null;
+    }
+    record
+}
+
+/// What a client refused was not delivered: it fills no gap. And no service that keeps the rules makes a client refuse.
+#[test]
+fn what_a_client_refused_is_evidence_and_no_delivery_v4() {
+    let says = |sequence: u64, reason: &str| {
+        let mut logs = truthful();
+        let alice = &mut logs.0[1];
+        let at = alice.deliveries()[3];
+        // It resumed, and got it then.
+        alice.records.insert(at, refused(&alice.records[at], sequence, reason));
+        let report = logs.verify().unwrap();
+        assert_eq!(report.violated(), [Rule::V4]);
+        assert_eq!(report.in_order().len(), 1);
+        report.rule(Rule::V4).violations[0].sentence.clone()
+    };
+    assert_eq!(
+        says(9, "event 9 came where event 4 was due"),
+        "alice (p1) was sent event 9 where event 4 was due, and dropped the stream over it."
+    );
+    assert_eq!(
+        says(4, "event 4 has a content that its kind cannot have"),
+        "alice (p1) was sent an event 4 that cannot be true, and dropped the stream over it: event 4 has a content that \
+         its kind cannot have."
+    );
+    let mut gap = truthful();
+    let at = gap.0[1].deliveries()[3];
+    gap.0[1].records[at] = refused(&gap.0[1].records[at], 4, "not this one");
+    assert_eq!(gap.verify().unwrap().rule(Rule::V4).violated, 2, "it never came");
+}
+
+/// Positions of two epochs cannot be compared, so a session does not go from one to another.
+#[test]
+fn a_session_is_resumed_in_the_epoch_that_it_was_in_v4() {
+    let mut logs = truthful();
+    let alice = &mut logs.0[1].records;
+    let mut resumed = alice.iter().find(|record| record["event"] == "connected").unwrap().clone();
+    for field in ["timestamp", "local_time"] {
+        resumed[field] = alice.last().unwrap()[field].clone();
+    }
+    resumed["local_time"] = json!(resumed["local_time"].as_u64().map(|time| time + 1));
+    (resumed["event"], resumed["epoch"]) = (json!("resumed"), json!("0ther"));
+    alice.push(resumed);
+    let report = logs.verify().unwrap();
+    assert_eq!(
+        report.rule(Rule::V4).violations[0].sentence,
+        "alice (p1) resumed in epoch 0ther a session that it had in epoch 00c0ffee00c0ffee: what comes next in one says \
+         nothing of the other."
+    );
+}
