@@ -5,6 +5,7 @@
 //! valid. [`Conversation`] is the state machine that decides; nothing else does.
 
 mod clock;
+mod cluster;
 mod conversation;
 mod dedup;
 mod event;
@@ -15,6 +16,9 @@ mod refusal;
 mod sequence;
 
 pub use clock::{CLOCK_LEAP_MAX, LamportClock, LogicalTime};
+pub use cluster::{
+    Applied, Attached, Attachment, Batch, Cluster, ClusterCommand, Fate, Incarnation, Outcome, Replica,
+};
 pub use conversation::{Command, Conversation, Decision, Divergence, Member};
 pub use dedup::MESSAGE_IDS_REMEMBERED;
 pub use event::{Event, EventKind, LeaveReason, Participant, ParticipantId, Receipt, SessionKey};

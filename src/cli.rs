@@ -220,7 +220,7 @@ mod tests {
     }
 
     /// Options whose help says more in one of two subcommands, about one and the same thing.
-    const SAME_THING: [(&str, [&str; 2]); 8] = [
+    const SAME_THING: [(&str, [&str; 2]); 11] = [
         ("log-dir", ["serve", "join"]),
         ("log-dir", ["serve", "send"]),
         ("secret-file", ["serve", "fault"]),
@@ -229,6 +229,9 @@ mod tests {
         ("secret-file", ["serve", "join"]),
         ("secret-file", ["serve", "load"]),
         ("secret-file", ["serve", "send"]),
+        ("server", ["fault", "load"]),
+        ("server", ["join", "load"]),
+        ("server", ["load", "send"]),
     ];
 
     /// An option that has a short form has it in every subcommand, and no other option has that.

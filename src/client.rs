@@ -15,54 +15,46 @@
 //! # }
 //! ```
 //!
-//! Data flows one way: wire → [`session`] (the Lamport clock, the position, the log records) → updates; what
-//! the user wants goes back to the [`driver`], which keeps the connection, resumes it, and sends one publish
-//! at a time. What they share is in [`shared`].
+//! Each rule about the clock, the position, resuming and retrying is in the [`machine`], which is pure: what happens goes
+//! in, with its moment, and what is to be done comes out. The [`driver`] does it: it connects by the [`transport`], reads
+//! the stream, makes the calls and keeps the timer. The program's handles feed the same machine; what they
+//! share with the driver is in [`shared`].
 
-mod check;
-mod connect;
-mod connection;
 mod driver;
 mod error;
 mod event;
 mod explain;
 pub mod lab;
-mod listing;
-mod outgoing;
-mod receipts;
-mod roster;
-mod session;
+mod machine;
 mod shared;
 pub(crate) mod show;
-mod state;
+mod state_file;
+mod transport;
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::chat::{LogicalTime, Sequence};
 use crate::wire::Reason;
 
 pub use crate::chat::Receipt;
-pub use check::ProtocolFault;
 pub use error::{JoinError, LeaveError, ListError, PublishError};
 pub use event::{Event, Kind, ParticipantInfo};
-pub use state::{StateError, StateFile};
+pub use machine::ProtocolFault;
+pub use state_file::{StateError, StateFile};
 
-use driver::{Driver, DriverCommand};
-use listing::ListRequest;
-use shared::SharedSession;
-use state::StateHandle;
-
-/// How many commands can wait for the connection.
-const COMMANDS_WAITING: usize = 64;
+use driver::Driver;
+use shared::Shared;
+use state_file::StateHandle;
 
 /// The service to join, and how.
 pub struct Options {
-    /// The service's URL.
-    pub server: String,
+    /// The service's URL, or several, all of one conversation: the first is used, and after each loss the next.
+    pub servers: Vec<String>,
     /// What people call the participant.
     pub display_name: String,
     /// The access secret, if the service requires one.
@@ -79,10 +71,11 @@ pub struct Options {
 }
 
 impl Options {
-    /// No secret, the system's certificates, no second try, the usual patience, nothing kept.
+    /// No secret, the system's certificates, no second try, the usual patience, nothing kept. Several URLs have commas
+    /// between them.
     pub fn new(server: impl Into<String>, display_name: impl Into<String>) -> Self {
         Self {
-            server: server.into(),
+            servers: server.into().split(',').map(str::to_owned).collect(),
             display_name: display_name.into(),
             secret: None,
             certificate_authority: None,
@@ -171,7 +164,7 @@ pub struct Missed {
 /// # Errors
 /// [`JoinError::Address`].
 pub fn check_address(url: &str) -> Result<(), JoinError> {
-    connection::parse_address(url).map(drop)
+    transport::parse_address(url).map(drop)
 }
 
 /// Joins the conversation. Everything that follows is recorded (specification, chapter 9) under the target
@@ -181,30 +174,35 @@ pub fn check_address(url: &str) -> Result<(), JoinError> {
 /// [`JoinError`]: nothing is tried twice before the participant has joined, except that a client with a
 /// session to resume tries to reach the service for 30 s, and others for as long as [`Options::wait`] says.
 pub async fn join(options: Options) -> Result<(Chat, Updates), JoinError> {
-    let (commands, commands_receiver) = mpsc::channel(COMMANDS_WAITING);
     let state = options.state.as_ref().map(StateFile::share);
-    let (driver, shared, welcome) = Driver::join(options, commands_receiver).await?;
+    let (driver, shared, me, roster) = Driver::join(options).await?;
     let watched = shared.clone();
     tokio::spawn(async move {
         if let Err(failed) = tokio::spawn(driver.run()).await {
             // Even a panic of the driver is reported to the program.
-            let reason = failed.to_string();
-            watched.end(Some(Update::Ended(JoinError::Failed(reason.clone()))), Some(reason));
+            watched.failed(failed.to_string());
         }
     });
-    Ok((
-        Chat { commands, shared: shared.clone(), me: welcome.me, roster: welcome.roster },
-        Updates { shared, state, joined: 1, given: None },
-    ))
+    let handle = Arc::new(Handle(shared.clone()));
+    Ok((Chat { handle, me, roster }, Updates { shared, state, joined: 1, given: None }))
 }
 
 /// A handle to publish and leave. Its clones are for the same participant, which leaves when the last is dropped.
 #[derive(Clone, Debug)]
 pub struct Chat {
-    commands: mpsc::Sender<DriverCommand>,
-    shared: SharedSession,
+    handle: Arc<Handle>,
     me: ParticipantInfo,
     roster: Vec<ParticipantInfo>,
+}
+
+/// What the clones of a [`Chat`] have in common.
+#[derive(Debug)]
+struct Handle(Shared);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.leave(None);
+    }
 }
 
 impl Chat {
@@ -213,9 +211,15 @@ impl Chat {
         &self.me
     }
 
+    /// From now on nothing happens to the participant in this process, as if the process had been killed: it does not
+    /// leave, nothing is recorded, and a session in a state file can be resumed. Its runtime is to be dropped.
+    pub(crate) fn abandon(&self) {
+        self.handle.0.abandon();
+    }
+
     /// Its Lamport clock now.
     pub fn logical_time(&self) -> LogicalTime {
-        self.shared.logical_time()
+        self.handle.0.logical_time()
     }
 
     /// The participants that were active when it joined, in order of joining, itself included.
@@ -234,12 +238,11 @@ impl Chat {
     /// [`PublishError`].
     pub fn publish(&self, text: impl Into<String>) -> Publishing {
         let (answer, answered) = oneshot::channel();
-        let publish = self.shared.submit(text.into(), answer);
-        let waiting = publish.and_then(|publish| self.shared.try_enqueue(publish));
-        let shared = self.shared.clone();
+        let shared = self.handle.0.clone();
+        let waiting = shared.submit(text.into(), answer);
         Publishing(Box::pin(async move {
-            if let Some(publish) = waiting {
-                shared.enqueue_later(publish).await;
+            if let Some((message, waiter)) = waiting {
+                shared.enqueue_later(message, waiter).await;
             }
             answered.await.map_err(|_| PublishError::Ended)?
         }))
@@ -252,8 +255,7 @@ impl Chat {
     /// [`ListError`].
     pub async fn list_before(&self, sequence: Sequence, count: u32) -> Result<Vec<Event>, ListError> {
         let (answer, answered) = oneshot::channel();
-        let list = DriverCommand::List(ListRequest { before: sequence, count, answer });
-        self.commands.send(list).await.map_err(|_| ListError::Ended)?;
+        self.handle.0.list(sequence, count, answer);
         answered.await.map_err(|_| ListError::Ended)?
     }
 
@@ -264,16 +266,13 @@ impl Chat {
     /// [`LeaveError`].
     pub async fn leave(self) -> Result<Receipt, LeaveError> {
         let (answer, answered) = oneshot::channel();
-        self.shared.leaving();
-        self.commands.send(DriverCommand::Leave { answer: Some(answer) }).await.map_err(|_| LeaveError::Ended)?;
+        self.handle.0.leave(Some(answer));
         answered.await.map_err(|_| LeaveError::Ended)?
     }
 
     /// Ends without waiting for any answer: what is not acknowledged resolves as not sent or unconfirmed.
-    pub(crate) async fn give_up(&self) {
-        self.shared.leaving();
-        // If the driver is gone, the participant has ended already.
-        let _ = self.commands.send(DriverCommand::GiveUp).await;
+    pub(crate) fn give_up(&self) {
+        self.handle.0.give_up();
     }
 }
 
@@ -298,7 +297,7 @@ impl Future for Publishing {
 /// What happens to a participant, in order. If this is dropped, the participant stays, and events are still delivered.
 #[derive(Debug)]
 pub struct Updates {
-    shared: SharedSession,
+    shared: Shared,
     state: Option<StateHandle>,
     /// The membership that the updates speak of, counted from 1.
     joined: u64,

@@ -4,6 +4,7 @@
 //! batch can be given to the feed.
 
 mod chain;
+mod copy;
 mod memory;
 mod recovery;
 pub mod sqlite;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 use crate::chat::{Event, Sequence};
 
 pub use chain::Chain;
+pub use copy::{CopyState, CopyUpdate, LogDigest, LogPlace, ReplicaJournal};
 pub use memory::MemoryJournal;
 pub use recovery::{RecoveryError, recover};
 pub use sqlite::SqliteJournal;

@@ -13,6 +13,7 @@
 //! | [`chat`] | the domain: clock, values that are parsed once, the state machine | I/O, async, the machine's clock, generated types |
 //! | [`wire`] | the boundary to the network: generated code, conversion, errors to status, events encoded once | decide anything |
 //! | [`journal`] | the durable, ordered sequence of events; persist, then publish | know who listens |
+//! | [`replica`] | several services that decide by one log of commands | decide anything itself |
 //! | [`server`] | engine, feed, streams, and the one port | hold a lock while it waits; keep a queue for a slow reader |
 //! | [`client`] | a participant: the connection with resume, the session | lose a message without saying so |
 //! | [`lab`] | companions and scenarios, in a lab | anything in a service without one |
@@ -34,6 +35,7 @@ pub mod journal;
 pub mod lab;
 pub mod load;
 pub mod log;
+pub mod replica;
 pub mod server;
 pub mod terminal;
 pub mod trace;

@@ -40,7 +40,7 @@ pub use record::{
     About, Broadcast, ClientRecord, Component, Delivered, LoggedKind, Loss, Record, RecordBody, ServerRecord,
     Severity, StreamBegun, Text, WelcomeDetails, timestamp,
 };
-pub use run::RunId;
+pub use run::{RunId, name_replica};
 
 /// The target of all records, and of nothing else.
 pub const TARGET: &str = "chitchat::record";

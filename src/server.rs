@@ -24,6 +24,7 @@ mod service;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -33,8 +34,9 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
 use crate::chat::Conversation;
-use crate::journal::{Epoch, Journal, JournalError, RecoveryError, recover};
+use crate::journal::{Epoch, History, Journal, JournalError, RecoveryError, recover};
 use crate::log::{About, ServerRecord};
+use crate::replica::{ReplicaError, ReplicaParts};
 use crate::wire::PARTICIPANTS_MAX;
 
 pub use self::core::attachments::PRESENCE_MERGE;
@@ -61,6 +63,8 @@ use self::core::engine::{Engine, EngineParts};
 use self::core::fan_out::FanOut;
 use self::core::feed::Feed;
 use self::core::open_streams::OpenStreams;
+use self::core::replicated::{ReplicatedEngine, ReplicatedParts};
+use self::core::requests::EngineHandle;
 use self::core::shares::ParticipantShares;
 use self::core::stream::StreamContext;
 use lab::control::Lab;
@@ -79,6 +83,9 @@ pub enum ServerError {
     /// The journal failed, and cannot be used again.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The replica failed, and cannot go on.
+    #[error(transparent)]
+    Replica(#[from] ReplicaError),
     /// The listening socket failed.
     #[error("the listening socket failed: {0}")]
     Listener(#[from] io::Error),
@@ -115,13 +122,73 @@ pub async fn run_recovered(
     conversation: Conversation,
     shutdown: CancellationToken,
 ) -> Result<(), ServerError> {
-    let epoch = journal.epoch();
-    let (address, start) = (listener.local_addr()?, conversation.clone());
+    serve(listener, config, Deciding::Alone { journal, conversation }, shutdown).await
+}
+
+/// Runs a replica that has started, as [`run_recovered`] runs a service that decides alone.
+///
+/// # Errors
+/// [`ServerError`].
+pub async fn run_replica(
+    listener: TcpListener,
+    config: Config,
+    replica: ReplicaParts,
+    shutdown: CancellationToken,
+) -> Result<(), ServerError> {
+    serve(listener, config, Deciding::Replica(Box::new(replica)), shutdown).await
+}
+
+/// Who decides: this service alone, or all replicas by their common log.
+enum Deciding {
+    Alone { journal: Box<dyn Journal>, conversation: Conversation },
+    Replica(Box<ReplicaParts>),
+}
+
+impl Deciding {
+    fn journal(&self) -> (Epoch, Arc<dyn History>) {
+        match self {
+            Self::Alone { journal, .. } => (journal.epoch(), journal.history()),
+            Self::Replica(replica) => (replica.applier.epoch(), replica.applier.history()),
+        }
+    }
+
+    fn conversation(&self) -> Conversation {
+        match self {
+            Self::Alone { conversation, .. } => conversation.clone(),
+            Self::Replica(replica) => replica.applier.conversation().clone(),
+        }
+    }
+}
+
+/// The writer of a service.
+enum Writer {
+    Alone(Box<Engine>),
+    Replica(Box<ReplicatedEngine>),
+}
+
+impl Writer {
+    async fn run(self) -> Result<Conversation, ServerError> {
+        match self {
+            Self::Alone(engine) => Ok(engine.run().await?),
+            Self::Replica(engine) => Ok(engine.run().await?),
+        }
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    config: Config,
+    deciding: Deciding,
+    shutdown: CancellationToken,
+) -> Result<(), ServerError> {
+    let (epoch, _) = deciding.journal();
+    let (address, start) = (listener.local_addr()?, deciding.conversation());
     // Cancelled after `shutdown`, once that is logged, so that its consequences are logged after it.
     let stopping = CancellationToken::new();
-    let context =
-        ServerContext::new(config.memory_per_address_max, config.ingress_per_address_rate, stopping.clone());
-    let Composed { engine, router, health, lab } = compose(&config, journal, conversation, &context);
+    let is_replica = matches!(deciding, Deciding::Replica(_));
+    let (memory_max, ingress_rate) = (config.memory_per_address_max, config.ingress_per_address_rate);
+    let context = ServerContext::new(memory_max, ingress_rate, stopping.clone(), is_replica);
+    let Composed { writer, router, health, lab } = compose(&config, deciding, &context);
     context.readiness.tell(&health).await;
     record_start(&config, &epoch, &start, address);
     config.started.cancel();
@@ -130,7 +197,7 @@ pub async fn run_recovered(
     let engine = tokio::spawn(async move {
         // However the engine ends, the service stops: nothing works without it.
         let _abort = abort.drop_guard();
-        engine.run().await
+        writer.run().await
     });
     let stop = async {
         shutdown.cancelled().await;
@@ -154,35 +221,26 @@ pub async fn run_recovered(
         Err(error) => {
             let (about, reason) = (About::epoch(epoch.as_str()), Some("JOURNAL_FAILED".into()));
             ServerRecord::ServerStopped { about, sequence: None, logical_time: None, reason }.emit();
-            Err(error.into())
+            Err(error)
         }
     }
 }
 
 /// The parts of a service, put together.
 struct Composed {
-    engine: Engine,
+    writer: Writer,
     router: Router,
     health: HealthReporter,
     lab: Option<Lab>,
 }
 
 /// Puts the parts together.
-fn compose(
-    config: &Config,
-    journal: Box<dyn Journal>,
-    conversation: Conversation,
-    context: &ServerContext,
-) -> Composed {
-    let (epoch, history) = (journal.epoch(), journal.history());
-    let feed = Feed::new(conversation.clone());
+fn compose(config: &Config, deciding: Deciding, context: &ServerContext) -> Composed {
+    let ((epoch, history), conversation) = (deciding.journal(), deciding.conversation());
+    let feed = Feed::new(conversation);
     let (reader, streams) = (feed.reader(), OpenStreams::new(config.heartbeat, config.stall));
     tokio::spawn(FanOut::new(&feed, streams.clone(), context.stopping.clone()).run());
     let lab = config.lab.as_ref().map(|_| Lab::new(reader.clone(), epoch.clone(), config.environment.random));
-    let journal = match &lab {
-        Some(lab) => Box::new(StoppableJournal::new(journal, lab, context.stopping.clone())),
-        None => journal,
-    };
     let stream_context = StreamContext {
         reader: reader.clone(),
         streams,
@@ -194,21 +252,7 @@ fn compose(
     };
     let lab_handle = lab.clone().map(|lab| LabHandle::new(lab, reader.clone(), feed.changes(), history.clone()));
     let api = lab_handle.zip(config.lab.as_ref()).map(|(lab, config)| lab_api(lab, config));
-    let attachments = Attachments::new(stream_context, feed.clone(), config.grace, &conversation);
-    let (participants_max, now) = (config.participants_max.min(PARTICIPANTS_MAX), config.environment.now);
-    let shares = ParticipantShares::new(config.participants_per_address_max);
-    let context = context.clone();
-    let parts = EngineParts {
-        conversation,
-        journal,
-        feed,
-        attachments,
-        participants_max,
-        shares,
-        now,
-        context: context.clone(),
-    };
-    let (engine, handle) = Engine::new(parts);
+    let (writer, handle) = writer(config, deciding, feed, stream_context);
     let rates = Rates::new(config);
     let environment = config.environment;
     let pages = Semaphore::new(PAGES_AT_A_TIME);
@@ -223,8 +267,45 @@ fn compose(
         context: context.clone(),
         lab: lab.clone(),
     };
-    let (router, health) = self::http::router::router(service, api, config, &context);
-    Composed { engine, router, health, lab }
+    let (router, health) = self::http::router::router(service, api, config, context);
+    Composed { writer, router, health, lab }
+}
+
+fn writer(config: &Config, deciding: Deciding, feed: Feed, streams: StreamContext) -> (Writer, EngineHandle) {
+    let (participants_max, now) = (config.participants_max.min(PARTICIPANTS_MAX), config.environment.now);
+    let shares = ParticipantShares::new(config.participants_per_address_max);
+    let context = streams.server.clone();
+    match deciding {
+        Deciding::Alone { journal, conversation } => {
+            let journal = match &streams.lab {
+                Some(lab) => Box::new(StoppableJournal::new(journal, lab, context.stopping.clone())),
+                None => journal,
+            };
+            let attachments = Attachments::new(streams, feed.clone(), config.grace, &conversation);
+            let parts =
+                EngineParts { conversation, journal, feed, attachments, participants_max, shares, now, context };
+            let (engine, handle) = Engine::new(parts);
+            (Writer::Alone(Box::new(engine)), handle)
+        }
+        Deciding::Replica(replica) => {
+            // A stream that ends is reported at once. The grace periods are the log's.
+            let attachments = Attachments::new(streams, feed.clone(), Duration::ZERO, &Conversation::new());
+            let (grace, random) = (config.grace, config.environment.random);
+            let parts = ReplicatedParts {
+                replica: *replica,
+                feed,
+                attachments,
+                grace,
+                participants_max,
+                shares,
+                now,
+                random,
+                context,
+            };
+            let (engine, handle) = ReplicatedEngine::new(parts);
+            (Writer::Replica(Box::new(engine)), handle)
+        }
+    }
 }
 
 /// The lab's RPCs. Its stage begins.

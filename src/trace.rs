@@ -1,11 +1,11 @@
 //! What the logs prove: log records → causal model → verify | diagram.
 //!
-//! Pure: no I/O, no async, no clock of the machine. Whoever calls reads the lines, of the service's logs first
+//! Pure: no I/O, no async, no clock of the machine. The caller reads the lines, those of the service's logs first
 //! ([`verify::Checker`] says when that was not done), and fetches the lines that a verdict points at.
 
 pub(crate) mod diagram;
 pub mod gallery;
-pub mod model;
+pub(crate) mod model;
 pub mod record;
 pub mod report;
 pub mod verify;

@@ -25,10 +25,11 @@ const JOINING_QUIETLY: Duration = Duration::from_secs(3);
 /// The options of everything that connects to a service.
 #[derive(Debug, Args)]
 pub(super) struct ConnectArgs {
-    /// The service to join.
+    /// The service to join. Several URLs of one conversation have commas between them: the first is used, and after
+    /// each loss the next.
     #[arg(short, long, value_name = "URL", env = "CHITCHAT_SERVER", default_value = "http://127.0.0.1:50051",
-        value_parser = server)]
-    server: String,
+        value_delimiter = ',', value_parser = server)]
+    server: Vec<String>,
 
     /// File with the access secret, on one line.
     #[arg(long, value_name = "FILE", env = "CHITCHAT_SECRET_FILE")]
@@ -84,13 +85,20 @@ pub(super) fn say(text: &str) {
 impl ConnectArgs {
     /// Refuses a certificate to trust for a connection without TLS: a user who gives one expects encryption.
     pub(super) fn check(&self) -> Result<(), clap::Error> {
-        let scheme = self.server.split_once("://").map_or("", |(scheme, _)| scheme);
-        let is_encrypted = scheme.eq_ignore_ascii_case("https");
-        if self.ca.is_some() && !is_encrypted {
-            let text = format!("--ca is for an https:// service, and --server is {}\n", self.server);
-            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
+        let is_plain =
+            |url: &&String| !url.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("https"));
+        match self.server.iter().find(is_plain).filter(|_| self.ca.is_some()) {
+            Some(url) => {
+                let text = format!("--ca is for an https:// service, and --server is {url}\n");
+                Err(clap::Error::raw(ErrorKind::ArgumentConflict, text))
+            }
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The URLs, as they were given.
+    fn servers(&self) -> String {
+        self.server.join(",")
     }
 
     /// How to reach the service, for a participant of this name where there is one.
@@ -98,7 +106,7 @@ impl ConnectArgs {
         let read = |option: &str, path: &PathBuf| {
             fs::read(path).map_err(|error| format!("{option}: cannot read {}: {error}", path.display()))
         };
-        let mut options = Options::new(&*self.server, name);
+        let mut options = Options::new(self.servers(), name);
         options.certificate_authority = self.ca.as_ref().map(|path| read("--ca", path)).transpose()?;
         if let Some(path) = &self.secret_file {
             let secret =
@@ -113,6 +121,7 @@ impl ConnectArgs {
     pub(super) fn explain(&self, error: JoinError) -> String {
         match (error, &self.secret_file, &self.ca) {
             (JoinError::Unreachable { address, why }, ..) => format!("--server: cannot reach {address}: {why}"),
+            (JoinError::NoneReachable(why), ..) => format!("--server: {why}"),
             (JoinError::Mismatch { address, why }, ..) => format!("--server: {address}: {why}"),
             (error, Some(path), _) if error.reason() == Some(Reason::SecretRequired) => {
                 format!("--secret-file: the service does not accept the access secret in {}", path.display())
@@ -178,9 +187,9 @@ impl AccessArgs {
     fn state(&self, name: &DisplayName, log: &Path) -> Option<StateFile> {
         let beside_the_log = || self.log_dir.join("sessions");
         let folder = self.state_dir.clone().unwrap_or_else(beside_the_log);
-        let fresh = || StateFile::fresh(&folder, &self.connect.server, name.as_str());
-        let opened =
-            if self.fresh { fresh() } else { StateFile::open(&folder, &self.connect.server, name.as_str()) };
+        let servers = self.connect.servers();
+        let fresh = || StateFile::fresh(&folder, &servers, name.as_str());
+        let opened = if self.fresh { fresh() } else { StateFile::open(&folder, &servers, name.as_str()) };
         let opened = match opened {
             Err(error @ StateError::Unusable { .. }) => {
                 say(&format!("{error}; joining anew"));

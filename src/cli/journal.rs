@@ -262,7 +262,8 @@ async fn export(file: &Path) -> Result<(), CommandError> {
             let (timestamp, level, component) =
                 (timestamp(event.recorded_at), record.severity(), Component::Server);
             // No process made it, so it has no run.
-            let record = Record { timestamp, level, component, body: RecordBody::Server(record), run: None };
+            let record =
+                Record { timestamp, level, component, body: RecordBody::Server(record), run: None, replica: None };
             writeln!(output, "{}", line(&record)?)?;
         }
         // The head was there when the journal was opened; a gap before it is found by the reading.

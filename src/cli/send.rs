@@ -181,7 +181,7 @@ async fn publish(
                 let published = tokio::select! {
                     published = &mut publishing => published,
                     () = stop.cancelled() => {
-                        chat.give_up().await;
+                        chat.give_up();
                         publishing.await
                     }
                 };

@@ -4,6 +4,8 @@ mod backfill;
 mod limits;
 pub(super) mod listen;
 mod network;
+mod opening;
+mod replicate;
 
 use std::error::Error;
 use std::io;
@@ -13,22 +15,19 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use http::HeaderValue;
-use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
 use super::lab::invitation::LabInvitation;
-use super::progress::Progress;
 use super::signals::{Hangup, Interrupts, Reloads};
 use super::{duration, switch};
-use crate::chat::Conversation;
-use crate::journal::sqlite::{OpenError, OpenFault};
-use crate::journal::{self, Epoch, Journal as _, MemoryJournal, RecoveryError, SqliteJournal};
+use crate::journal::{MemoryJournal, SqliteJournal};
 use crate::log::{self, Component, Destination, RecordLog};
 use crate::server::{self, Allowed, Config, ProxyNetwork, Tls};
 use crate::terminal::notice;
 use limits::LimitArgs;
+use opening::{open_journal, recover};
+use replicate::ReplicateArgs;
 
 /// The log's name in its folder.
 const LOG_FILE: &str = "server.jsonl";
@@ -36,10 +35,6 @@ const LOG_FILE: &str = "server.jsonl";
 const JOURNAL_DEFAULT: &str = "chitchat.db";
 /// The value for a journal that is not a file. A file of that name is `./memory`.
 const MEMORY: &str = "memory";
-/// How long to wait for a journal that another process holds, and how long between two tries.
-const JOURNAL_PATIENCE: Duration = Duration::from_secs(1);
-const JOURNAL_PAUSE: Duration = Duration::from_millis(50);
-
 /// Run the service until it is interrupted (SIGINT, SIGTERM).
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -99,6 +94,9 @@ pub(super) struct ServeArgs {
     tls_self_signed: bool,
 
     #[command(flatten)]
+    replicate: ReplicateArgs,
+
+    #[command(flatten)]
     limits: LimitArgs,
 }
 
@@ -125,12 +123,6 @@ async fn reload(mut reloads: Reloads, records: RecordLog, tls: Option<Tls>, file
     }
 }
 
-/// Rebuilds the conversation, and says how far it is where that takes long.
-async fn recover(journal: &SqliteJournal) -> Result<Conversation, RecoveryError> {
-    let mut progress = Progress::new("recovering", journal.head_at_open().0);
-    journal::recover(&*journal.history(), |event| progress.at(event.sequence.0)).await
-}
-
 /// Makes a write beyond the process's limit on file sizes (RLIMIT_FSIZE) fail like one on a full disk,
 /// which the journal can bear. Left alone, the signal that comes with it would end the process.
 fn survive_file_size_limit() -> io::Result<()> {
@@ -139,22 +131,6 @@ fn survive_file_size_limit() -> io::Result<()> {
     const SIGXFSZ: i32 = 25;
     // The handler stays installed, even if the stream of its signals is dropped.
     signal(SignalKind::from_raw(SIGXFSZ)).map(drop)
-}
-
-/// Opens the journal. One that another process holds may be that of a service that is just ending.
-async fn open_journal(path: PathBuf, log: PathBuf, epoch: Epoch) -> Result<SqliteJournal, Box<dyn Error>> {
-    let deadline = Instant::now() + JOURNAL_PATIENCE;
-    loop {
-        let (path, log, epoch) = (path.clone(), log.clone(), epoch.clone());
-        let open =
-            move || SqliteJournal::open_with_log(&path, || epoch, |epoch| backfill::newest_logged(&log, epoch));
-        match spawn_blocking(open).await? {
-            Err(OpenError { fault: OpenFault::InUse, .. }) if Instant::now() < deadline => {
-                sleep(JOURNAL_PAUSE).await;
-            }
-            opened => return Ok(opened.map_err(|error| format!("--journal: {error}"))?),
-        }
-    }
 }
 
 impl ServeArgs {
@@ -167,6 +143,10 @@ impl ServeArgs {
             let default = if lab.is_some() { MEMORY } else { JOURNAL_DEFAULT };
             PathBuf::from(default)
         });
+        let replicate = self.replicate.settings();
+        if lab.is_some() && replicate.is_some() {
+            return Err("--replicate: a lab is one process, and has no replicas".into());
+        }
         let fewer = network::fit_open_files(&mut config)?;
         let listener = listen::bind(&self.listen).await?;
         let level = match self.log_level {
@@ -180,6 +160,9 @@ impl ServeArgs {
             level,
             stderr: true,
         };
+        if let Some(settings) = &replicate {
+            log::name_replica(&settings.name);
+        }
         let records = log::install(&destination).map_err(|error| format!("--log-dir: {error}"))?;
         tokio::spawn(reload(
             reloads,
@@ -210,16 +193,27 @@ impl ServeArgs {
             }
         });
         let epoch = server::new_epoch(&config.environment);
+        let log = self.log_dir.join(LOG_FILE);
+        if let Some(settings) = replicate {
+            let journal = (journal != Path::new(MEMORY)).then_some(journal);
+            let started = tokio::select! {
+                started = replicate::start(settings, journal, &log, config.environment, epoch) => started?,
+                () = shutdown.cancelled() => return Ok(()),
+            };
+            return Ok(server::run_replica(listener, config, started, shutdown).await?);
+        }
         if journal == Path::new(MEMORY) {
             let journal = MemoryJournal::new(epoch);
             return Ok(server::run(listener, config, Box::new(journal), shutdown).await?);
         }
-        let (path, log, now) = (journal, self.log_dir.join(LOG_FILE), config.environment.now);
+        let now = config.environment.now;
         let recovering = async {
-            let mut journal = open_journal(path, log.clone(), epoch).await?;
-            let mut conversation = recover(&journal)
-                .await
-                .map_err(|error| format!("--journal: cannot recover {}: {error}", journal.path().display()))?;
+            let (path, own_log) = (journal, log.clone());
+            let open = move || {
+                SqliteJournal::open_with_log(&path, || epoch, |epoch| backfill::newest_logged(&own_log, epoch))
+            };
+            let mut journal = open_journal(open).await?;
+            let mut conversation = recover(&journal).await?;
             backfill::record_missing_events(&log, &mut journal, &mut conversation, now()).await?;
             Ok::<_, Box<dyn Error>>((journal, conversation))
         };

@@ -2,8 +2,8 @@
 
 use tonic::{Code, Status};
 
-use super::check::ProtocolFault;
 use super::explain;
+use super::machine::ProtocolFault;
 use crate::wire::Reason;
 
 /// A participant that could not join, or that failed later.
@@ -25,6 +25,9 @@ pub enum JoinError {
         /// What happened.
         why: String,
     },
+    /// None of several addresses leads to the service. The text says of each why not.
+    #[error("{0}")]
+    NoneReachable(String),
     /// The peer is not a Chit Chat service, or must be reached in another way.
     #[error("{address}: {why}")]
     Mismatch {

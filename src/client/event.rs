@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use crate::chat::{LogicalTime, Sequence};
-use crate::log::LoggedKind;
+use crate::log::{About, Delivered, LoggedKind};
 use crate::wire::{pb, time};
 
 /// What everybody knows of a participant.
@@ -86,6 +86,27 @@ impl Kind {
             Self::Joined => LoggedKind::Joined,
             Self::Left { .. } => LoggedKind::Left,
             Self::Message { .. } => LoggedKind::Message,
+        }
+    }
+}
+
+impl Event {
+    /// The event as its record has it.
+    pub(super) fn delivered(&self) -> Delivered<'_> {
+        let KindFields { message_id, sent_logical_time, seen_sequence, reason } = self.kind.fields();
+        let ParticipantInfo { participant_id, display_name } = &self.participant;
+        Delivered {
+            about: About::epoch(&*self.epoch).participant(participant_id, &**display_name),
+            sequence: self.sequence.0,
+            logical_time: self.logical_time.0,
+            local_time: Some(self.local_time.0),
+            kind: self.kind.logged(),
+            content: self.content.as_str().into(),
+            message_id: message_id.map(Into::into),
+            sent_logical_time,
+            seen_sequence,
+            reason: reason.map(Into::into),
+            earlier: false,
         }
     }
 }

@@ -7,8 +7,8 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Code, Request, Response, Status};
 
 use super::Options;
-use super::connection::{SecretChannel, dial_lab};
 use super::error::JoinError;
+use super::transport::{SecretChannel, dial_lab};
 use crate::wire::pb::lab_service_client::LabServiceClient;
 use crate::wire::{LAB_KEY, Reason, pb};
 
@@ -27,8 +27,9 @@ impl LabClient {
     /// [`JoinError`].
     pub async fn connect(options: &Options, key: Option<&str>) -> Result<Self, JoinError> {
         let key = key.map(MetadataValue::try_from).transpose().map_err(|_| JoinError::Secret)?;
-        let client = LabServiceClient::new(dial_lab(options).await?);
-        Ok(Self { client, key, address: options.server.clone(), patience: options.patience })
+        let (channel, address) = dial_lab(options).await?;
+        let client = LabServiceClient::new(channel);
+        Ok(Self { client, key, address: address.to_owned(), patience: options.patience })
     }
 
     fn request<T>(&self, message: T) -> Request<T> {

@@ -1,278 +1,177 @@
-//! What the [driver](super::driver) and the program's two handles share: the session, the updates that wait for the
-//! program, and the messages that wait for the connection.
-//!
-//! Everything here happens under one short lock, so a message's causal context and the deliveries before it have one order, in
-//! the session and in its log. An event is delivered, and recorded, at the moment when the program takes it: what the
-//! program has not taken yet it has not seen.
+//! What the [driver](super::driver) and the program's two handles share: the [machine](super::machine), and what its
+//! outputs act on. Each step, with the records and the state that it writes, happens under one short lock: so a message's
+//! causal context and the deliveries before it have one order, in the session and in its log.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Instant;
 
-use super::error::PublishError;
-use super::event::{Event, Kind};
-use super::session::{CausalContext, Session};
-use super::{Missed, Receipt, Update};
-use crate::chat::{LogicalTime, MessageText, Sequence};
-use crate::wire::Rejection;
+use super::error::{LeaveError, ListError, PublishError};
+use super::event::{Event, ParticipantInfo};
+use super::machine::{
+    DriverCall, Failure, Input, Keep, ListRequest, Machine, Moment, Outgoing, Output, PUBLISHES_WAITING,
+};
+use super::state_file::StateHandle;
+use super::{JoinError, Receipt, Update};
+use crate::chat::{LogicalTime, Sequence};
+use crate::log::ClientRecord;
+use crate::wire::pb;
 
-/// How many updates can wait for the program; the stream waits with them.
-const UPDATES_WAITING: usize = 256;
-/// Of how many missed events the client waits for the last, to say how many of them are messages.
-const MISSED_COUNTED: u64 = 200;
-/// How many messages can wait to be sent. More wait in the calls that publish them.
-pub(super) const PUBLISHES_WAITING: usize = 1024;
+/// Whether the participant has joined, and as whom.
+pub(super) type Joining = Result<(ParticipantInfo, Vec<ParticipantInfo>), JoinError>;
 
-/// A message that has not been answered.
+/// The service's answer to a list.
+pub(super) type Listed = Result<pb::ListEventsResponse, Failure>;
+
+/// A call of the program that waits to know what became of its message.
 #[derive(Debug)]
-pub(super) struct PendingPublish {
-    pub(super) text: String,
-    pub(super) id: String,
-    /// What its writer had been delivered when it was submitted.
-    pub(super) context: CausalContext,
-    /// Some try may have reached the service without its answer reaching us.
-    pub(super) outcome_unknown: bool,
-    /// How often in a row it failed without a reason.
-    pub(super) failures: u32,
+pub(super) struct Waiter {
     answer: oneshot::Sender<Result<Receipt, PublishError>>,
-    /// Its place among [`PUBLISHES_WAITING`].
+    /// The message's place among [`PUBLISHES_WAITING`].
     place: Option<OwnedSemaphorePermit>,
 }
 
-impl PendingPublish {
-    /// Answers the program, which may no longer wait, and makes room.
-    pub(super) fn resolve(self, result: Result<Receipt, PublishError>) {
-        drop(self.place);
-        let _ = self.answer.send(result);
-    }
-}
-
-/// Whether the driver and the program are still at work.
 #[derive(Debug)]
-enum Lifecycle {
-    Running,
-    /// The driver has stopped, with this reason if it failed; the program has not taken all updates.
-    Stopped(Option<String>),
-    /// The program has taken all updates, and the end is in the log.
-    Recorded,
-}
-
-/// What was missed arrives, to be counted before the program learns of any of it.
-#[derive(Debug)]
-struct Replay {
-    after: Option<Duration>,
-    count: u64,
-    events: Vec<Event>,
-}
-
-#[derive(Debug)]
-pub(super) struct SessionState {
-    pub(super) session: Session,
-    updates: VecDeque<Update>,
-    replay: Option<Replay>,
-    /// The program has dropped its updates.
-    is_unread: bool,
-    publishes: VecDeque<PendingPublish>,
-    /// Nothing more can be submitted.
-    is_leaving: bool,
-    /// The leave is on its way: nothing more is sent.
-    is_closed: bool,
-    lifecycle: Lifecycle,
-}
-
-impl SessionState {
-    /// Puts in an update for the program.
-    pub(super) fn push(&mut self, update: Update) {
-        match (&mut self.replay, update) {
-            (Some(replay), Update::Event(event)) => {
-                replay.events.push(event);
-                if replay.events.len() as u64 == replay.count {
-                    self.end_replay();
-                }
-            }
-            (_, update) => {
-                self.end_replay();
-                self.put(update);
-            }
-        }
-    }
-
-    /// A stream resumes the session, and this many missed events come first.
-    pub(super) fn resumed(&mut self, after: Option<Duration>, missed: u64) {
-        self.end_replay();
-        let replay = Replay { after, count: missed, events: Vec::new() };
-        self.replay = Some(replay);
-        if missed == 0 || missed > MISSED_COUNTED {
-            self.end_replay();
-        }
-    }
-
-    /// Reports to the program how much it missed, followed by those of the missed events that have arrived.
-    fn end_replay(&mut self) {
-        let Some(Replay { after, count, events }) = self.replay.take() else { return };
-        let me = self.session.participant_id().map(str::to_owned);
-        let others = || events.iter().filter(|event| Some(&event.participant.participant_id) != me.as_ref());
-        let missed = if events.len() as u64 == count {
-            let messages = others().filter(|event| matches!(event.kind, Kind::Message { .. })).count() as u64;
-            Missed { events: others().count() as u64, messages: Some(messages) }
-        } else {
-            Missed { events: count, messages: None }
-        };
-        let before = |event: &Event| Sequence(event.sequence.0.saturating_sub(1));
-        self.put(match after {
-            Some(after) => Update::Back { after, missed },
-            None => {
-                Update::Continued { after: events.first().map_or_else(|| self.session.cursor(), before), missed }
-            }
-        });
-        events.into_iter().for_each(|event| self.put(Update::Event(event)));
-    }
-
-    fn put(&mut self, mut update: Update) {
-        if self.is_unread {
-            // The program takes no more updates, so the event is delivered here.
-            return self.deliver(&mut update);
-        }
-        // If the connection breaks again and again while the program takes no updates, it is reported once.
-        while self.updates.len() >= 2 * UPDATES_WAITING
-            && matches!(
-                self.updates.back(),
-                Some(
-                    Update::Offline { .. }
-                        | Update::Back { .. }
-                        | Update::Waiting { .. }
-                        | Update::Presence { .. }
-                        | Update::Lab { .. }
-                )
-            )
-        {
-            self.updates.pop_back();
-        }
-        self.updates.push_back(update);
-    }
-
-    fn deliver(&mut self, update: &mut Update) {
-        // A clock that has received anything is past 0.
-        if let Update::Event(event) = update
-            && event.local_time == LogicalTime(0)
-        {
-            self.session.deliver(event);
-        }
-    }
-
-    /// The membership is over. The updates that wait for the program belong to it, so they are recorded before another
-    /// one begins.
-    pub(super) fn deliver_all(&mut self) {
-        self.end_replay();
-        let mut updates = std::mem::take(&mut self.updates);
-        updates.iter_mut().for_each(|update| self.deliver(update));
-        self.updates = updates;
-    }
-
-    fn take(&mut self) -> Option<Update> {
-        let mut update = self.updates.pop_front();
-        if let Some(update) = &mut update {
-            self.deliver(update);
-        }
-        self.record_end();
-        update
-    }
-
-    fn record_end(&mut self) {
-        if self.updates.is_empty()
-            && let Lifecycle::Stopped(reason) = &self.lifecycle
-        {
-            self.session.stopped(reason.as_deref());
-            self.lifecycle = Lifecycle::Recorded;
-        }
-    }
-
-    /// The next message that is to be sent.
-    pub(super) fn next_publish(&mut self) -> Option<PendingPublish> {
-        self.publishes.pop_front()
-    }
-
-    /// From now on nothing more is sent. Messages that come too late fail.
-    pub(super) fn close(&mut self) {
-        self.is_closed = true;
-        self.publishes.drain(..).for_each(|publish| publish.resolve(Err(PublishError::Ended)));
-    }
+struct SharedState {
+    machine: Machine,
+    state: Option<StateHandle>,
+    joining: Option<Joining>,
+    /// What the driver has to do.
+    calls: VecDeque<DriverCall>,
+    waiters: HashMap<String, Waiter>,
+    leave: Option<oneshot::Sender<Result<Receipt, LeaveError>>>,
+    lists: HashMap<u64, oneshot::Sender<Result<Vec<Event>, ListError>>>,
+    tickets: u64,
+    /// A message that was submitted, and an update that was taken, by the step that is being done.
+    submitted: Option<Outgoing>,
+    taken: Option<Update>,
+    /// Nothing happens any more, as after the end of the process.
+    is_abandoned: bool,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct SharedSession(Arc<Parts>);
+pub(super) struct Shared(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
-    state: Mutex<SessionState>,
+    inner: Mutex<SharedState>,
     places: Arc<Semaphore>,
     /// An update has come.
     came: Notify,
-    /// The program has taken one.
-    taken: Notify,
-    /// There is a message to send.
-    submitted: Notify,
+    /// There is something for the driver to do, or to wait for in another way.
+    changed: Notify,
 }
 
-impl SharedSession {
-    pub(super) fn new(session: Session) -> Self {
-        let state = SessionState {
-            session,
-            updates: VecDeque::new(),
-            replay: None,
-            is_unread: false,
-            publishes: VecDeque::new(),
-            is_leaving: false,
-            is_closed: false,
-            lifecycle: Lifecycle::Running,
+impl Shared {
+    pub(super) fn new(machine: Machine, state: Option<StateHandle>) -> Self {
+        let inner = SharedState {
+            machine,
+            state,
+            joining: None,
+            calls: VecDeque::new(),
+            waiters: HashMap::new(),
+            leave: None,
+            lists: HashMap::new(),
+            tickets: 0,
+            submitted: None,
+            taken: None,
+            is_abandoned: false,
         };
         Self(Arc::new(Parts {
-            state: Mutex::new(state),
+            inner: Mutex::new(inner),
             places: Arc::new(Semaphore::new(PUBLISHES_WAITING)),
             came: Notify::new(),
-            taken: Notify::new(),
-            submitted: Notify::new(),
+            changed: Notify::new(),
         }))
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, SessionState> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, SharedState> {
+        self.0.inner.lock()
     }
 
-    /// Puts in an update for the program.
-    pub(super) fn push(&self, update: Update) {
-        self.lock().push(update);
-        self.0.came.notify_one();
+    /// Takes a step for the driver.
+    pub(super) fn drive(&self, input: Input) {
+        self.step(&mut self.lock(), input);
     }
 
-    /// See [`SessionState::resumed`].
-    pub(super) fn resumed(&self, after: Option<Duration>, missed: u64) {
-        self.lock().resumed(after, missed);
-        self.0.came.notify_one();
+    /// A list has its answer, in a task of its own.
+    pub(super) fn listed(&self, ticket: u64, request: pb::ListEventsRequest, result: Listed) {
+        self.feed(&mut self.lock(), Input::Listed { ticket, request, result });
     }
 
-    /// Whether the stream can be read on.
-    pub(super) fn has_room(&self) -> bool {
-        self.lock().updates.len() < UPDATES_WAITING
+    /// Takes a step that the driver has not caused itself. It is woken if it has to know.
+    fn feed(&self, inner: &mut SharedState, input: Input) {
+        let before = (inner.machine.has_room(), inner.machine.next_tick());
+        self.step(inner, input);
+        if !inner.calls.is_empty() || before != (inner.machine.has_room(), inner.machine.next_tick()) {
+            self.0.changed.notify_one();
+        }
     }
 
-    /// Waits until the program takes an update.
-    pub(super) async fn taken(&self) {
-        self.0.taken.notified().await;
+    fn step(&self, inner: &mut SharedState, input: Input) {
+        if inner.is_abandoned {
+            return;
+        }
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            let now = Moment { at: Instant::now().into_std(), chance: fastrand::f64() };
+            for output in inner.machine.advance(input, now) {
+                next = inner.perform(output).map(Input::NotKept).or(next);
+            }
+        }
+        if inner.machine.is_over() {
+            self.0.places.close();
+        }
+        if inner.machine.has_updates() || inner.machine.is_over() {
+            self.0.came.notify_one();
+        }
+    }
+
+    /// The driver has failed.
+    pub(super) fn failed(&self, why: String) {
+        self.feed(&mut self.lock(), Input::Failed(why));
+    }
+
+    /// What the driver has to do next.
+    pub(super) fn next_call(&self) -> Option<DriverCall> {
+        self.lock().calls.pop_front()
+    }
+
+    /// When the driver has to take a step at the latest, and whether it is to read the stream.
+    pub(super) fn waits_for(&self) -> (Option<Instant>, bool) {
+        let inner = self.lock();
+        (inner.machine.next_tick().map(Instant::from_std), inner.machine.has_room())
+    }
+
+    /// Waits until the program has caused something to do.
+    pub(super) async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+
+    /// Whether the participant has joined, once that is known.
+    pub(super) fn joining(&self) -> Option<Joining> {
+        self.lock().joining.take()
+    }
+
+    /// Whether there is nothing more to be done.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().machine.is_over()
     }
 
     /// The next update for the program; none once there will be no more.
     pub(super) async fn next(&self) -> Option<Update> {
         loop {
             {
-                let mut state = self.lock();
-                if let Some(update) = state.take() {
-                    self.0.taken.notify_one();
+                let mut inner = self.lock();
+                self.feed(&mut inner, Input::Take);
+                if let Some(update) = inner.taken.take() {
                     return Some(update);
                 }
-                if !matches!(state.lifecycle, Lifecycle::Running) {
+                if inner.machine.is_over() {
                     return None;
                 }
             }
@@ -280,99 +179,144 @@ impl SharedSession {
         }
     }
 
-    /// The program takes no more updates: what waits, and what is still to come, is delivered all the same.
+    /// The program takes no more updates.
     pub(super) fn unread(&self) {
-        let mut state = self.lock();
-        state.is_unread = true;
-        state.deliver_all();
-        state.updates.clear();
-        state.record_end();
-        self.0.taken.notify_one();
+        self.feed(&mut self.lock(), Input::Unread);
     }
 
-    /// The driver has stopped. The program takes what there is.
-    pub(super) fn end(&self, last: Option<Update>, reason: Option<String>) {
-        let mut state = self.lock();
-        state.close();
-        state.end_replay();
-        last.into_iter().for_each(|update| state.put(update));
-        state.lifecycle = Lifecycle::Stopped(reason);
-        state.record_end();
-        self.0.places.close();
-        self.0.came.notify_one();
-    }
-
-    /// Submits a message: fixes its causal context and gives it its id. None where it can never be sent, which is
-    /// answered at once.
+    /// Submits a message, and queues it. It is returned if the queue is full.
     pub(super) fn submit(
         &self,
         text: String,
         answer: oneshot::Sender<Result<Receipt, PublishError>>,
-    ) -> Option<PendingPublish> {
-        let state = self.lock();
-        if state.is_leaving || state.is_closed {
-            let _ = answer.send(Err(PublishError::Ended));
-            return None;
-        }
-        if let Err(refusal) = MessageText::parse(text.as_str()) {
-            let rejection = Rejection::from(refusal);
-            state.session.publish_refused(None, &text, Some(rejection.reason()), "");
-            let (reason, message) = (Some(rejection.reason()), rejection.to_string());
-            let _ = answer.send(Err(PublishError::Refused { reason, message }));
-            return None;
-        }
+    ) -> Option<(Outgoing, Waiter)> {
         let id = new_message_id();
-        let context = state.session.publish_queued(&text, &id);
-        Some(PendingPublish { text, id, context, outcome_unknown: false, failures: 0, answer, place: None })
-    }
-
-    /// Queues a message. It is returned if the queue is full.
-    pub(super) fn try_enqueue(&self, publish: PendingPublish) -> Option<PendingPublish> {
+        let mut inner = self.lock();
+        inner.waiters.insert(id.clone(), Waiter { answer, place: None });
+        self.feed(&mut inner, Input::Submit { id, text });
+        let message = inner.submitted.take()?;
+        let waiter = inner.waiters.remove(&message.id)?;
         match self.0.places.clone().try_acquire_owned() {
             Ok(place) => {
-                self.enqueue(publish, place);
+                self.enqueue(&mut inner, message, Waiter { place: Some(place), ..waiter });
                 None
             }
-            Err(_) => Some(publish),
+            Err(_) => Some((message, waiter)),
         }
     }
 
     /// Queues a message as soon as there is room.
-    pub(super) async fn enqueue_later(&self, publish: PendingPublish) {
+    pub(super) async fn enqueue_later(&self, message: Outgoing, waiter: Waiter) {
         match self.0.places.clone().acquire_owned().await {
-            Ok(place) => self.enqueue(publish, place),
-            Err(_) => publish.resolve(Err(PublishError::Ended)),
+            Ok(place) => self.enqueue(&mut self.lock(), message, Waiter { place: Some(place), ..waiter }),
+            Err(_) => drop(waiter.answer.send(Err(PublishError::Ended))),
         }
     }
 
-    fn enqueue(&self, mut publish: PendingPublish, place: OwnedSemaphorePermit) {
-        publish.place = Some(place);
-        let mut state = self.lock();
-        if state.is_closed {
-            return publish.resolve(Err(PublishError::Ended));
-        }
-        state.publishes.push_back(publish);
-        self.0.submitted.notify_one();
+    fn enqueue(&self, inner: &mut SharedState, message: Outgoing, waiter: Waiter) {
+        inner.waiters.insert(message.id.clone(), waiter);
+        self.feed(inner, Input::Enqueue(message));
     }
 
-    /// Waits until there is a message to send.
-    pub(super) async fn submitted(&self) {
-        self.0.submitted.notified().await;
+    /// The program wants to leave. Only the first that asks is answered.
+    pub(super) fn leave(&self, answer: Option<oneshot::Sender<Result<Receipt, LeaveError>>>) {
+        let mut inner = self.lock();
+        if !inner.machine.is_leaving() {
+            inner.leave = answer;
+        }
+        self.feed(&mut inner, Input::Leave);
+    }
+
+    /// The program waits for no answer any more.
+    pub(super) fn give_up(&self) {
+        self.feed(&mut self.lock(), Input::GiveUp);
+    }
+
+    /// See [`Chat::abandon`](super::Chat::abandon).
+    pub(super) fn abandon(&self) {
+        self.lock().is_abandoned = true;
     }
 
     /// The participant's clock now.
     pub(super) fn logical_time(&self) -> LogicalTime {
-        self.lock().session.logical_time()
+        self.lock().machine.logical_time()
     }
 
-    /// From now on nothing more can be submitted; what was, is still sent.
-    pub(super) fn leaving(&self) {
-        self.lock().is_leaving = true;
+    /// The program wants to read earlier events.
+    pub(super) fn list(
+        &self,
+        before: Sequence,
+        count: u32,
+        answer: oneshot::Sender<Result<Vec<Event>, ListError>>,
+    ) {
+        let mut inner = self.lock();
+        inner.tickets += 1;
+        let ticket = inner.tickets;
+        inner.lists.insert(ticket, answer);
+        self.feed(&mut inner, Input::List(ListRequest { ticket, before, count }));
+    }
+}
+
+impl SharedState {
+    /// Does what the machine says, or leaves it to the driver. Returns why the session can no longer be kept, if that
+    /// is so. A waiter that has lost interest is no failure.
+    fn perform(&mut self, output: Output) -> Option<String> {
+        match output {
+            Output::Record(record) => record.emit(),
+            Output::Delivered(event) => ClientRecord::EventDelivered(event.delivered()).emit(),
+            Output::Keep(keep) => return self.keep(keep),
+            Output::Submitted(message) => self.submitted = Some(message),
+            Output::Answer { id, result } => {
+                if let Some(Waiter { answer, place }) = self.waiters.remove(&id) {
+                    drop(place);
+                    let _ = answer.send(result);
+                }
+            }
+            Output::LeaveAnswer(result) => drop(self.leave.take().map(|answer| answer.send(result))),
+            Output::Listed { ticket, result } => {
+                drop(self.lists.remove(&ticket).map(|answer| answer.send(result)));
+            }
+            Output::Update(update) => self.taken = Some(update),
+            Output::Joined { me, roster } => self.joining = Some(Ok((me, roster))),
+            Output::NotJoined(error) => self.joining = Some(Err(error)),
+            Output::Call(call) => self.calls.push_back(call),
+        }
+        None
+    }
+
+    fn keep(&mut self, keep: Keep) -> Option<String> {
+        let state = self.state.take()?;
+        let kept = match keep {
+            Keep::Begin { participant_id, epoch, token, clock } => {
+                state.begin(&participant_id, &epoch, &token, clock)
+            }
+            Keep::Save { position, clock } => state.save(position, clock),
+            Keep::Came { sequence, chain_hash } => {
+                state.came(sequence, &chain_hash);
+                Ok(())
+            }
+            Keep::Remove => {
+                // If the file cannot be removed, the service refuses the session.
+                drop(state.remove());
+                return None;
+            }
+        };
+        match kept {
+            Ok(()) => {
+                self.state = Some(state);
+                None
+            }
+            Err(error) => {
+                // Nothing more can be done. If the file is still there, the log has what it lacks.
+                drop(state.remove());
+                Some(error.to_string())
+            }
+        }
     }
 }
 
 fn new_message_id() -> String {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-    format!("{:032x}", u128::from_le_bytes(bytes))
+    HEXLOWER.encode(&bytes)
 }

@@ -3,7 +3,6 @@
 use std::time::SystemTime;
 
 use super::event::{Event, Kind};
-use super::session::delivered;
 use crate::log::{ClientRecord, Component, Delivered, Record, RecordBody};
 use crate::terminal::{escaped, json_line};
 
@@ -21,7 +20,7 @@ pub fn plain(event: &Event) -> String {
 /// # Errors
 /// None that a string can cause.
 pub fn json(event: &Event, now: SystemTime) -> serde_json::Result<String> {
-    record(ClientRecord::EventDelivered(delivered(event)), now)
+    record(ClientRecord::EventDelivered(event.delivered()), now)
 }
 
 /// The same for an earlier event that was only listed: it is no delivery, and says so by `"earlier":true`.
@@ -29,7 +28,7 @@ pub fn json(event: &Event, now: SystemTime) -> serde_json::Result<String> {
 /// # Errors
 /// None that a string can cause.
 pub fn earlier_json(event: &Event, now: SystemTime) -> serde_json::Result<String> {
-    record(ClientRecord::EventListed(Delivered { local_time: None, earlier: true, ..delivered(event) }), now)
+    record(ClientRecord::EventListed(Delivered { local_time: None, earlier: true, ..event.delivered() }), now)
 }
 
 fn record(record: ClientRecord<'_>, now: SystemTime) -> serde_json::Result<String> {

@@ -66,6 +66,11 @@ impl Chain {
         bytes_of(text).map(Self)
     }
 
+    /// The chain with this digest.
+    pub fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+
     /// The digest.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

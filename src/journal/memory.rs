@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::RwLock;
 
-use super::{Chain, Committed, Epoch, History, Journal, JournalError, JournalEvent};
+use super::{
+    Chain, Committed, CopyState, CopyUpdate, Epoch, History, Journal, JournalError, JournalEvent, ReplicaJournal,
+};
 use crate::chat::{Event, Sequence};
 
 /// The journal in memory.
@@ -13,6 +15,7 @@ use crate::chat::{Event, Sequence};
 pub struct MemoryJournal {
     epoch: Epoch,
     events: Arc<MemoryHistory>,
+    copied: CopyState,
 }
 
 #[derive(Debug, Default)]
@@ -21,7 +24,7 @@ struct MemoryHistory(RwLock<Vec<JournalEvent>>);
 impl MemoryJournal {
     /// An empty journal.
     pub fn new(epoch: Epoch) -> Self {
-        Self { epoch, events: Arc::default() }
+        Self { epoch, events: Arc::default(), copied: CopyState::default() }
     }
 }
 
@@ -45,6 +48,18 @@ impl Journal for MemoryJournal {
 
     fn history(&self) -> Arc<dyn History> {
         self.events.clone()
+    }
+}
+
+/// A replica that keeps its copy in memory has it from the log at each start.
+#[async_trait]
+impl ReplicaJournal for MemoryJournal {
+    fn copied(&self) -> &CopyState {
+        &self.copied
+    }
+
+    async fn record(&mut self, events: Vec<Arc<Event>>, _: CopyUpdate) -> Result<Committed, JournalError> {
+        self.append(events).await
     }
 }
 

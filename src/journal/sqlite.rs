@@ -11,6 +11,7 @@
 
 mod backup;
 mod connect;
+mod copy;
 mod error;
 mod fork;
 mod head;
@@ -33,7 +34,7 @@ use std::thread::{self, JoinHandle};
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Committed, Epoch, History, Journal, JournalError};
+use super::{Committed, CopyState, CopyUpdate, Epoch, History, Journal, JournalError, ReplicaJournal};
 use crate::chat::{Event, Sequence};
 
 pub use backup::{BackupError, BackupProgress};
@@ -41,6 +42,7 @@ pub use error::{Damage, Fault, OpenError, OpenFault};
 pub use fork::Fork;
 pub use inspect::{ReadOnlyJournal, Summary};
 
+use copy::Owner;
 use history::SqliteHistory;
 use open::Opened;
 use writer::{Append, WriterParts};
@@ -52,6 +54,7 @@ pub struct SqliteJournal {
     head: Sequence,
     logged: Option<Sequence>,
     fork: Option<Fork>,
+    copied: CopyState,
     history: Arc<SqliteHistory>,
     /// None once the journal is being closed.
     requests: Option<mpsc::Sender<Append>>,
@@ -84,8 +87,24 @@ impl SqliteJournal {
         new_epoch: impl FnOnce() -> Epoch,
         logged: impl FnOnce(&Epoch) -> io::Result<Option<Sequence>>,
     ) -> Result<Self, OpenError> {
-        let Opened { path, head_file, connection, head, logged, fork } =
-            open::for_writing(path, new_epoch, logged)?;
+        Self::start(open::for_writing(path, Owner::Service, new_epoch, logged)?)
+    }
+
+    /// Opens a replica's copy of a conversation of this epoch, or makes one where there is none. `logged` looks up the
+    /// newest event of an epoch in the replica's log.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the existing file is left unchanged.
+    pub fn open_copy(
+        path: &Path,
+        epoch: &Epoch,
+        logged: impl FnOnce(&Epoch) -> io::Result<Option<Sequence>>,
+    ) -> Result<Self, OpenError> {
+        Self::start(open::for_writing(path, Owner::Replica, || epoch.clone(), logged)?)
+    }
+
+    fn start(opened: Opened) -> Result<Self, OpenError> {
+        let Opened { path, head_file, connection, head, logged, fork, copied } = opened;
         let (epoch, sequence) = (head.epoch.clone(), head.sequence);
         // The engine waits for each batch, so there is never a second one.
         let (requests, arriving) = mpsc::channel(1);
@@ -101,6 +120,7 @@ impl SqliteJournal {
             head: sequence,
             logged,
             fork,
+            copied: copied.unwrap_or_default(),
             requests: Some(requests),
             writer: Some(writer),
         })
@@ -121,6 +141,14 @@ impl SqliteJournal {
         self.fork.as_ref()
     }
 
+    async fn write(&self, events: Vec<Arc<Event>>, update: Option<CopyUpdate>) -> Result<Committed, JournalError> {
+        let gone = || JournalError::Fatal(Box::new(WriterGone));
+        let (answer, answered) = oneshot::channel();
+        let requests = self.requests.as_ref().ok_or_else(gone)?;
+        requests.send(Append { events, update, answer }).await.map_err(|_| gone())?;
+        answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+
     /// The newest event of this epoch that the service's log had when the journal was opened.
     pub fn logged_at_open(&self) -> Option<Sequence> {
         self.logged
@@ -134,15 +162,22 @@ impl Journal for SqliteJournal {
     }
 
     async fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Committed, JournalError> {
-        let gone = || JournalError::Fatal(Box::new(WriterGone));
-        let (answer, answered) = oneshot::channel();
-        let requests = self.requests.as_ref().ok_or_else(gone)?;
-        requests.send(Append { events, answer }).await.map_err(|_| gone())?;
-        answered.await.unwrap_or_else(|_| Err(gone()))
+        self.write(events, None).await
     }
 
     fn history(&self) -> Arc<dyn History> {
         self.history.clone()
+    }
+}
+
+#[async_trait]
+impl ReplicaJournal for SqliteJournal {
+    fn copied(&self) -> &CopyState {
+        &self.copied
+    }
+
+    async fn record(&mut self, events: Vec<Arc<Event>>, update: CopyUpdate) -> Result<Committed, JournalError> {
+        self.write(events, Some(update)).await
     }
 }
 

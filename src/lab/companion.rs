@@ -288,7 +288,7 @@ async fn take_part(life: &Arc<Life>, chat: Chat, mut updates: Updates, mut order
             order = orders.recv() => match order {
                 Some(Order::Say(text)) => publish(&chat, text),
                 Some(Order::Leave) => return leave(life, chat, updates).await,
-                Some(Order::Crash) | None => return,
+                Some(Order::Crash) | None => return chat.abandon(),
             },
             () = at(talks_at), if talks_at.is_some() => {
                 publish(&chat, behaviour.talk());

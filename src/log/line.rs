@@ -115,6 +115,9 @@ pub struct LogRecord<'a> {
     pub participant_ids: Vec<CowStr<'a>>,
     #[serde(borrow, default)]
     pub run: Option<CowStr<'a>>,
+    /// Of one of several services that are one: which.
+    #[serde(borrow, default)]
+    pub replica: Option<CowStr<'a>>,
     /// Whether a start of the service made the record of a broadcast, later than the broadcast.
     #[serde(default)]
     pub recovered: bool,

@@ -10,7 +10,8 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use tracing::Level;
 
-use super::{RunId, TARGET, run};
+use super::run::{self, replica_of_this_process};
+use super::{RunId, TARGET};
 use crate::chat::{Event, EventKind};
 use crate::terminal::json_line;
 
@@ -72,12 +73,16 @@ pub struct Record<'a> {
     /// The start of the process that made it; none where the record is made from a journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
+    /// Of a replica: its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replica: Option<&'static str>,
 }
 
 impl<'a> Record<'a> {
     /// A record that this process makes, at this time.
     pub fn of_this_process(at: SystemTime, level: Severity, component: Component, body: RecordBody<'a>) -> Self {
-        Self { timestamp: timestamp(at), level, component, body, run: Some(run::current()) }
+        let (run, replica) = (Some(run::current()), replica_of_this_process());
+        Self { timestamp: timestamp(at), level, component, body, run, replica }
     }
 }
 

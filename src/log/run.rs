@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
@@ -59,6 +59,19 @@ pub(super) fn now() -> SystemTime {
     let offset = Duration::from_secs(seconds.unsigned_abs());
     let shifted = if seconds < 0 { now.checked_sub(offset) } else { now.checked_add(offset) };
     shifted.unwrap_or(now)
+}
+
+static REPLICA: OnceLock<Box<str>> = OnceLock::new();
+
+/// Says that this process is the replica of this name. Every record that it makes from now on says so. Only the first
+/// call counts.
+pub fn name_replica(name: &str) {
+    REPLICA.get_or_init(|| name.into());
+}
+
+/// The replica that this process is.
+pub(super) fn replica_of_this_process() -> Option<&'static str> {
+    REPLICA.get().map(|name| &**name)
 }
 
 impl fmt::Display for RunId {

@@ -31,7 +31,8 @@ fn schema() -> Value {
         "properties": {
             "timestamp": { "type": "string", "description": "RFC 3339 in UTC, ending in Z, with microseconds." },
             "level": { "enum": ["DEBUG", "INFO", "WARN"] },
-            "run": { "type": "string", "description": "A random id of this start of the process." }
+            "run": { "type": "string", "description": "A random id of this start of the process." },
+            "replica": { "type": "string", "description": "Of a replica of the service: its name." }
         },
         "oneOf": [of(json!(["server"]), server), of(json!(["client", "browser"]), client)],
         "$defs": definitions
@@ -106,6 +107,7 @@ fn what_is_read_is_what_is_written() {
         ("timestamp".to_owned(), json!("2026-01-01T00:00:00Z")),
         ("component".to_owned(), json!("server")),
         ("run".to_owned(), json!("r")),
+        ("replica".to_owned(), json!("a")),
     ]);
     for (records, definitions) in [schema_of::<ServerRecord<'_>>(), schema_of::<ClientRecord<'_>>()] {
         for record in records.as_array().into_iter().flatten() {

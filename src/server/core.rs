@@ -5,7 +5,8 @@
 //! of the [`open_streams`] that wait for news.
 //!
 //! Invariants:
-//! - The [`engine`] alone changes the conversation and appends to the journal.
+//! - The [`engine`] alone changes the conversation and appends to the journal; in a replica [`replicated`] does, in its
+//!   place.
 //! - Nothing is delivered or acknowledged before it is in the journal (specification, D1 and J5).
 //! - A stream is a position in the feed, not a queue, so no reader delays another (T1, D4).
 //! - Nothing here knows a route, a header or a socket.
@@ -19,6 +20,8 @@ pub mod feed;
 pub mod join_body;
 pub mod open_streams;
 pub mod presence;
+pub mod replicated;
+pub mod requests;
 pub mod shares;
 pub mod stream;
 pub mod token;

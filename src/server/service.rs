@@ -10,9 +10,9 @@ use tonic::{Request, Response, Status, async_trait};
 use super::budget::memory::{Overdrawn, Reservation};
 use super::budget::request_charge::overdrawn;
 use super::config::Environment;
-use super::core::engine::{Caller, EngineHandle};
 use super::core::feed::FeedReader;
 use super::core::join_body::{Handover, JoinBody};
+use super::core::requests::{Caller, EngineHandle};
 use super::core::token;
 use super::edge::origin::Origin;
 use super::lab::control::Lab;
@@ -77,14 +77,34 @@ impl Service {
     /// Answers a call, and records its refusal.
     fn close<T>(&self, call: &Call, result: Result<T, Rejection>) -> Result<Response<T>, Status> {
         result.map(Response::new).map_err(|rejection| {
-            let participant = call.session.and_then(|session| self.participant(session).ok());
+            let participant = call.session.and_then(|session| self.known(session).ok());
             self.context.refusals.record(&call.origin, call.method, participant, rejection.reason());
             rejection.into()
         })
     }
 
-    fn participant(&self, session: SessionKey) -> Result<ParticipantId, Rejection> {
+    /// The participant of a session, as far as this process knows.
+    fn known(&self, session: SessionKey) -> Result<ParticipantId, Rejection> {
         Ok(self.reader.conversation().participant(session)?)
+    }
+
+    /// The participant of a session. It may have joined at another replica just now.
+    async fn participant(&self, session: SessionKey) -> Result<ParticipantId, Rejection> {
+        match self.known(session) {
+            Err(_) if self.engine.is_of_replica() => {
+                self.engine.barrier().await?;
+                self.known(session)
+            }
+            known => known,
+        }
+    }
+
+    /// Waits until this replica has an event that another one has delivered. One that no replica has is refused later.
+    async fn reach(&self, sequence: Sequence) -> Result<(), Rejection> {
+        if self.engine.is_of_replica() && sequence > self.reader.head() {
+            self.engine.barrier().await?;
+        }
+        Ok(())
     }
 
     fn check_open(&self) -> Result<(), Rejection> {
@@ -103,7 +123,8 @@ impl Service {
             Some(resume) => {
                 let session = token::key_of(&resume.session_token);
                 // A resume with an unknown session is refused by the engine.
-                if let Ok(participant) = self.participant(session) {
+                self.reach(Sequence(resume.after_sequence)).await?;
+                if let Ok(participant) = self.known(session) {
                     self.rates.read(participant, origin.address())?;
                     self.check_chain(&resume).await?;
                 }
@@ -161,7 +182,7 @@ impl Service {
             seen: Sequence(request.seen_sequence),
             sent: LogicalTime(request.logical_time),
         };
-        self.rates.publish(self.participant(session)?, origin.address())?;
+        self.rates.publish(self.participant(session).await?, origin.address())?;
         let _pass = self.pass_lab(session).await?;
         let receipt = self.engine.act(command).await?;
         Ok(pb::PublishResponse { sequence: receipt.sequence.0, logical_time: receipt.logical_time.0 })
@@ -170,7 +191,7 @@ impl Service {
     /// Waits until the lab, where there is one, lets a request pass.
     async fn pass_lab(&self, session: SessionKey) -> Result<Option<Pass>, Rejection> {
         match &self.lab {
-            Some(lab) => lab.admit(self.participant(session)?, &self.context.stopping).await,
+            Some(lab) => lab.admit(self.known(session)?, &self.context.stopping).await,
             None => Ok(None),
         }
     }
@@ -188,9 +209,11 @@ impl Service {
         session: SessionKey,
         request: &pb::ListEventsRequest,
     ) -> Result<pb::ListEventsResponse, Rejection> {
-        let conversation = self.reader.conversation();
-        self.rates.read(conversation.participant(session)?, origin.address())?;
         let after = Sequence(request.after_sequence);
+        let participant = self.participant(session).await?;
+        self.reach(after).await?;
+        let conversation = self.reader.conversation();
+        self.rates.read(participant, origin.address())?;
         conversation.check_position(after)?;
         let size = match request.page_size {
             0 => PAGE_SIZE_DEFAULT,

@@ -25,7 +25,6 @@ use super::record::LoggedKind;
 /// A lifeline: of a process, and of the processes that continued it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lane {
-    /// Whose it is.
     pub name: String,
     /// Whether it is the service's.
     pub service: bool,
@@ -36,13 +35,11 @@ pub struct Lane {
 /// What a point on a lifeline is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// A process begins.
     Start,
     /// A process ends in peace.
     Stop,
     /// A process ends, and nobody knows why.
     Crash,
-    /// A stream breaks.
     Break,
     /// A request goes out.
     Send,
@@ -52,9 +49,7 @@ pub enum Role {
     Receive,
     /// The service puts an event into the order and tells everybody.
     Broadcast,
-    /// An event arrives.
     Deliver,
-    /// An answer arrives.
     Answer,
     /// The session goes on after a break.
     Resume,
@@ -73,15 +68,12 @@ pub type Moment = (usize, u64);
 /// Something that happened in a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Point {
-    /// On which lifeline.
     pub lane: usize,
     /// When, by logical time.
     pub moment: Moment,
     /// When, by the clock of its machine: microseconds since 1970.
     pub at: i64,
-    /// What.
     pub role: Role,
-    /// In words.
     pub words: String,
     /// The event it belongs to, by its place in the chart.
     pub event: Option<usize>,
@@ -111,7 +103,6 @@ pub struct ChartEvent {
     pub sequence: u64,
     /// The time in the request.
     pub sent: u64,
-    /// What happened.
     pub kind: LoggedKind,
     /// The lifeline of whoever joined, left or wrote.
     pub author: usize,
@@ -139,7 +130,6 @@ pub struct Chart {
     pub lanes: Vec<Lane>,
     /// The points; those of one lifeline in program order.
     pub points: Vec<Point>,
-    /// The arrows.
     pub arrows: Vec<Arrow>,
     /// From the end of a process to the start of the process that continues its session, where the two overlap in time and
     /// so cannot share a lifeline.

@@ -19,15 +19,14 @@ mod step;
 mod streams;
 
 pub use clock::ProcessClock;
-pub use event::{CopyConflict, Irregular, LoggedEvent, Lookup, PreviousEpoch, WallTime};
+pub use event::{LoggedEvent, Lookup, WallTime};
 pub use handed::Handed;
 pub use journal::LoggedJournal;
 pub use log::{ClientLog, Queued};
 pub use presence::{Farewell, FarewellFault};
-pub use run::{ServiceRun, ServiceStart, Settings};
-pub use session::{ANSWER_MICROS, LoggedSession, Mark, Sent, Skip, Waiting};
+pub use run::{ServiceRun, ServiceStart};
+pub use session::{ANSWER_MICROS, LoggedSession, Mark};
 pub use step::{Act, DeliveryDetails, Step};
-pub use streams::StreamGap;
 
 use foldhash::HashMap;
 

@@ -275,6 +275,35 @@ fn the_logs_of_a_service_that_went_on_with_another_are_one_lifeline_and_copies_a
     assert_eq!(diagram(folder.path(), &[]), expected);
 }
 
+/// Bob's process was killed, and another continued his session: in the same log, or in another.
+#[test]
+fn a_process_that_continues_in_another_log_is_on_the_same_lifeline_c14() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(EXAMPLE).unwrap().map(|file| file.unwrap()) {
+        fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+    }
+    let log = fs::read_to_string(Path::new(EXAMPLE).join("client-bob.jsonl")).unwrap();
+    let started = log.rfind("\"event\":\"client_started\"").unwrap();
+    let (first, second) = log.split_at(log[..started].rfind('\n').unwrap() + 1);
+    // Read before the log with the beginning, if logs are read by their names.
+    fs::write(folder.path().join("a-bob.jsonl"), second).unwrap();
+    fs::write(folder.path().join("client-bob.jsonl"), first).unwrap();
+    let end = "bob: the process was killed";
+    // What is drawn first does not matter.
+    let mut expected: Vec<_> =
+        example(&[]).iter().map(|line| line.replace(end, "bob: its log ends here")).collect();
+    let mut picture = diagram(folder.path(), &[]);
+    expected.sort();
+    picture.sort();
+    assert!(picture == expected, "{:?}", picture.iter().find(|line| !expected.contains(line)));
+
+    // Processes that overlap in time cannot share one: here a copy of the log is taken for another process.
+    fs::write(folder.path().join("client-bob.jsonl"), &log).unwrap();
+    fs::remove_file(folder.path().join("a-bob.jsonl")).unwrap();
+    fs::write(folder.path().join("copy.jsonl"), &log).unwrap();
+    assert_eq!(count(&diagram(folder.path(), &[]), ">bob</text>"), 4);
+}
+
 #[test]
 fn a_part_that_is_not_there_is_refused_with_what_is() {
     for (options, why) in [

@@ -22,6 +22,10 @@
 //! | [`state`] | clients that are killed and started again go on as the same participant |
 //! | [`submissions`] | lines and messages from their submission to what became of them; typing on a terminal |
 //! | [`simulator`] | truthful runs give no alarm, and every mistake is caught (V1 to V15) |
+//! | [`replicas`] | several services that are one, over three nats-servers |
+//! | [`replicas_failover`] | how long it takes until a publish is acknowledged after a kill |
+//! | [`replicas_faults`] | the same while replicas and servers are killed, frozen, cut off and restarted |
+//! | [`replicas_refused`] | set-ups of replicas that cannot work |
 //! | [`shutdown`] | the drain, and that it is bounded |
 //! | [`crowd`] | twenty at once have one transcript; the client library |
 //! | [`terminal`] | nothing reaches a terminal raw; `--json` |
@@ -101,6 +105,10 @@ mod processes;
 mod rates;
 mod reconnects;
 mod recovery;
+mod replicas;
+mod replicas_failover;
+mod replicas_faults;
+mod replicas_refused;
 mod restored_backup;
 mod rotation;
 mod same_name;

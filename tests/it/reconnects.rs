@@ -1,15 +1,16 @@
-//! A client does not hammer a service that fails, and does not give up one that is away for a while.
+//! A client does not hammer a service that fails, does not give up one that is away for a while, and tries the next of
+//! several addresses (D17).
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use chitchat::client::{self, Chat, Options, StateFile, Update, Updates};
-use chitchat::wire::pb;
 use chitchat::wire::pb::join_response::Frame;
+use chitchat::wire::{Reason, pb};
 use tokio::time::Instant;
 use tonic::Status;
 
-use crate::support::{DEADLINE, Impostor, Proxy, Server, soon, trailers};
+use crate::support::{DEADLINE, Impostor, Program, Proxy, Server, ServerProgram, soon, trailers};
 
 /// Lets a participant join. Answers with its stream, too.
 async fn joined(service: &mut Impostor) -> (Chat, Updates, h2::SendStream<Bytes>) {
@@ -82,4 +83,81 @@ async fn a_client_that_is_started_again_while_the_service_is_away_tries_on() {
     proxy.restore(server.address);
     let (_chat, mut updates) = soon(joining).await.unwrap().unwrap();
     assert!(matches!(soon(updates.next()).await, Some(Update::Continued { .. })));
+}
+
+/// An address where nobody listens.
+fn dead() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+#[tokio::test]
+async fn the_second_address_is_used_where_the_first_is_dead_d17() {
+    let server = Server::start().await;
+    let (chat, mut updates) =
+        soon(client::join(Options::new(format!("{},{}", dead(), server.url()), "alice"))).await.unwrap();
+    soon(chat.publish("hello")).await.unwrap();
+    assert!(matches!(soon(updates.next()).await, Some(Update::Event(_))));
+    let (first, second) = (dead(), dead());
+    let error =
+        soon(client::join(Options::new(format!("{first},{second}"), "bob"))).await.unwrap_err().to_string();
+    assert!(error.contains(&first) && error.contains(&second), "{error}");
+    // What one of them answers is the answer.
+    let refused =
+        soon(client::join(Options::new(format!("{},{first}", server.url()), "alice"))).await.unwrap_err();
+    assert_eq!(refused.reason(), Some(Reason::NameTaken));
+}
+
+/// The service stops, and starts elsewhere on the same journal.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_resumes_at_the_next_address_d17() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("chitchat.db");
+    let options = ["--journal", journal.to_str().unwrap()];
+    let mut first = ServerProgram::start(&options);
+    let elsewhere = Proxy::to(first.address).await;
+    elsewhere.cut();
+    let servers = format!("http://{},http://{},{}", first.address, elsewhere.address, dead());
+    let (chat, mut updates) = client::join(Options::new(servers, "alice")).await.unwrap();
+    soon(chat.publish("before")).await.unwrap();
+    first.stop("TERM");
+    let waiting = chat.publish("meanwhile");
+    let second = ServerProgram::start(&options);
+    elsewhere.restore(second.address);
+    assert_eq!(soon(waiting).await.unwrap().sequence.0, 3);
+    let (mut events, mut is_back) = (Vec::new(), false);
+    while events.len() < 3 {
+        match soon(updates.next()).await.unwrap() {
+            Update::Event(event) => events.push(event.sequence.0),
+            Update::Back { .. } => is_back = true,
+            Update::Offline { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(is_back);
+    assert_eq!(events, [1, 2, 3], "nothing twice, nothing missed");
+    let left = tokio::spawn(chat.leave());
+    while soon(updates.next()).await.is_some() {}
+    left.await.unwrap().unwrap();
+}
+
+/// `send`, `join --json` and the kept session, whose addresses may come in another order.
+#[test]
+fn the_programs_take_several_addresses_d16_d17() {
+    let server = ServerProgram::start(&[]);
+    let logs = server.log_folder().to_str().unwrap();
+    let (live, dead) = (format!("http://{}", server.address), dead());
+    let both = format!("{dead},{live}");
+    let sent = Program::run(&["send", "--name", "ci", "--server", &both, "--log-dir", logs, "hello"], &[]);
+    sent.succeeded();
+    let client = server.join_at(&both, "alice", &["--json"]);
+    assert!(client.program.line().contains("\"display_name\":\"alice\""));
+    client.program.signal("KILL");
+    drop(client);
+    let again = server.join_at(&format!("{live},{dead}"), "alice", &["--json"]);
+    again.program.notice("* back");
+    drop(again);
+    let wrong = Program::run(&["join", "bob", "--server", &format!("{live},nonsense"), "--log-dir", logs], &[]);
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
+    assert!(wrong.errors.contains("nonsense"), "{wrong:?}");
 }

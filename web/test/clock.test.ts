@@ -23,8 +23,9 @@ test("a join, its welcome and an event tick; a heartbeat and the end of the repl
   page.join();
   // Join sent at 1; Welcome stamped 3: 4; own Joined stamped 3: 5.
   assert.equal(page.state.clock, 5n);
-  page.frame({ type: "heartbeat" });
-  page.frame({ type: "caught-up" });
+  const head = page.state.position ?? 0n;
+  page.frame({ type: "heartbeat", head });
+  page.frame({ type: "caught-up", sequence: head });
   assert.equal(page.state.clock, 5n);
   page.event(2n, 40n, message());
   assert.equal(page.state.clock, 41n);

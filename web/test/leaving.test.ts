@@ -84,7 +84,7 @@ test("a stream that does not end, or breaks, holds nobody back, and the log says
   gap.event(3n, 10n, message());
   for (const page of [slow, broken, gap]) {
     assert.deepEqual(page.state.farewell, { type: "left", logicalTime: 12n });
-    const reason = page === gap ? "a gap in the sequence" : "CONNECTION_LOST";
+    const reason = page === gap ? "an event that is not the next" : "CONNECTION_LOST";
     assert.deepEqual(
       page.records("disconnected").map((record) => record.reason),
       [reason],

@@ -117,6 +117,7 @@ test("an acknowledgement that comes after the session was lost settles the doubt
 test("SESSION_UNKNOWN on a publish joins anew, and the message goes out then", () => {
   const { page, session } = sent(["a"]);
   page.feed({ type: "publish-failed", id: "m1", failure: refusal("SESSION_UNKNOWN"), session });
+  page.wait(200);
   assert.equal(page.calls("open").length, 2);
   page.welcome({ id: "p2", head: 5n, time: 30n });
   assert.equal(page.calls("publish")[1]?.session.participantId, "p2");

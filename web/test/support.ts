@@ -41,6 +41,7 @@ export class Page {
 
   /** The service welcomes a new participant. */
   welcome({ id = "p1", epoch = "e1", head = 1n, time = 3n } = {}): Session {
+    this.feed({ type: "wake" });
     const roster = [{ id, name: this.state.name }];
     this.frame({
       type: "welcome",
@@ -57,7 +58,7 @@ export class Page {
       },
     });
     this.event(head, time, { type: "joined" }, id);
-    this.frame({ type: "caught-up" });
+    this.frame({ type: "caught-up", sequence: head });
     const { session } = this.state;
     if (session === null) throw new Error("no session");
     return session;

@@ -68,8 +68,8 @@ test("a file name is made of the display name and of nothing dangerous", () => {
 });
 
 test("waits grow, are jittered and have a ceiling", () => {
-  assert.equal(backoff(0, 1), 500);
-  assert.equal(backoff(0, 0), 250);
-  assert.equal(backoff(1, 1), 1000);
+  assert.equal(backoff(0, 1), 200);
+  assert.equal(backoff(0, 0), 100);
+  assert.equal(backoff(1, 1), 400);
   assert.equal(backoff(1_000, 1), RETRY_MAX_MS);
 });

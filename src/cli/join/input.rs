@@ -220,7 +220,7 @@ impl<'a> InputLoop<'a> {
                 result = &mut leaving, if left.is_none() => left = Some(result),
                 () = stop.at_once.cancelled(), if !gave_up => {
                     gave_up = true;
-                    self.chat.give_up().await;
+                    self.chat.give_up();
                 }
                 () = &mut quietly, if !is_told => {
                     is_told = true;

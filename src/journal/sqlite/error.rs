@@ -76,6 +76,15 @@ pub enum OpenFault {
          move its files away, and restore a backup in their place"
     )]
     Shortened { head: Sequence, acknowledged: Sequence },
+    /// It is the copy of a replica, and a service alone would make it differ from the common log.
+    #[error("is the copy of a replica: start it with --replicate, or name another file")]
+    OfReplica,
+    /// It is the journal of a service alone, which no common log has led to.
+    #[error(
+        "is the journal of a service without replicas, and has {events} events that the common log lacks: name another \
+         file for the replica's copy. The conversation of a single service cannot be carried over into a cluster"
+    )]
+    OfService { events: Sequence },
     /// It cannot be written.
     #[error("is read-only")]
     ReadOnly,

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::copy::Owner;
 use super::error::{OpenError, OpenFault};
 use super::fork::{self, Fork};
 use super::head::{Head, HeadFile};
-use super::{beside, connect, history, mounts, schema, size_of};
+use super::{beside, connect, copy, history, mounts, schema, size_of};
 use crate::chat::Sequence;
-use crate::journal::{Chain, Epoch, JournalError};
+use crate::journal::{Chain, CopyState, Epoch, JournalError};
 
 /// How many events are looked at together.
 const PAGE: usize = 1024;
@@ -27,6 +28,8 @@ pub(super) struct Opened {
     pub(super) logged: Option<Sequence>,
     /// Why its epoch has just begun, if it has.
     pub(super) fork: Option<Fork>,
+    /// Of a replica: what it has recorded besides the events.
+    pub(super) copied: Option<CopyState>,
 }
 
 impl Opened {
@@ -46,16 +49,18 @@ impl Opened {
 /// epoch that the service's log has.
 pub(super) fn for_writing(
     path: &Path,
+    owner: Owner,
     new_epoch: impl FnOnce() -> Epoch,
     logged: impl FnOnce(&Epoch) -> io::Result<Option<Sequence>>,
 ) -> Result<Opened, OpenError> {
     // One file has one lock, under all links to it.
     let path = resolve(path).map_err(|fault| fault.at(path))?;
-    open_or_create(&path, new_epoch(), logged).map_err(|fault| fault.at(&path))
+    open_or_create(&path, owner, new_epoch(), logged).map_err(|fault| fault.at(&path))
 }
 
 fn open_or_create(
     path: &Path,
+    owner: Owner,
     new_epoch: Epoch,
     logged: impl FnOnce(&Epoch) -> io::Result<Option<Sequence>>,
 ) -> Result<Opened, OpenFault> {
@@ -96,6 +101,7 @@ fn open_or_create(
     check_shape(&connection, &epoch)?;
     let head = head(&connection, epoch)?;
     check_acknowledged(&connection, &head, acknowledged.as_ref())?;
+    copy::check_owner(&connection, owner, head.sequence)?;
     // A log can be long, and has no events of an epoch that has just begun.
     let logged = if is_new { None } else { logged(&head.epoch).map_err(OpenFault::Log)? };
     if logged.is_none() {
@@ -104,8 +110,15 @@ fn open_or_create(
     // From here on the file is written to.
     schema::migrate(&mut connection, version)?;
     use_log(&connection, path)?;
-    let mut opened = Opened { path: path.to_owned(), head_file, connection, head, logged, fork: None };
-    if let Some(logged) = logged.filter(|logged| *logged > opened.head.sequence) {
+    let copied = match owner {
+        Owner::Service => None,
+        Owner::Replica => Some(copy::open(&connection)?),
+    };
+    let mut opened = Opened { path: path.to_owned(), head_file, connection, head, logged, fork: None, copied };
+    // What a replica lacks, it gets from the common log.
+    if owner == Owner::Service
+        && let Some(logged) = logged.filter(|logged| *logged > opened.head.sequence)
+    {
         opened.begin_epoch(new_epoch, logged)?;
     }
     Ok(opened)

@@ -10,12 +10,13 @@ use rusqlite::{Connection, Statement};
 use tokio::sync::{mpsc, oneshot};
 
 use super::connect::keep_log_on_close;
+use super::copy;
 use super::error::classify;
 use super::head::{Head, HeadFile};
 use super::row::{self, INSERT};
 use super::schema;
 use crate::chat::Event;
-use crate::journal::{Committed, JournalError, JournalEvent};
+use crate::journal::{Committed, CopyUpdate, JournalError, JournalEvent};
 
 /// After this many commits or events the write-ahead log is moved into the main file, so it stays at a few MiB.
 const CHECKPOINT_COMMITS: u32 = 1024;
@@ -24,6 +25,8 @@ const CHECKPOINT_EVENTS: usize = 16 * 1024;
 /// A batch to be recorded, and who waits for it.
 pub(super) struct Append {
     pub(super) events: Vec<Arc<Event>>,
+    /// Of a replica: its place in the common log after them.
+    pub(super) update: Option<CopyUpdate>,
     pub(super) answer: oneshot::Sender<Result<Committed, JournalError>>,
 }
 
@@ -133,8 +136,8 @@ impl<'a> Writer<'a> {
     }
 
     fn work(&mut self, requests: &mut mpsc::Receiver<Append>) -> WriterExit {
-        while let Some(Append { events, answer }) = requests.blocking_recv() {
-            let appended = self.append(events);
+        while let Some(Append { events, update, answer }) = requests.blocking_recv() {
+            let appended = self.append(events, update.as_ref());
             let fatal = matches!(appended, Err(JournalError::Fatal(_)));
             self.commits += 1;
             self.events += appended.as_ref().map_or(0, |committed| committed.events().len());
@@ -151,9 +154,9 @@ impl<'a> Writer<'a> {
         WriterExit::Closed
     }
 
-    fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Committed, JournalError> {
+    fn append(&mut self, events: Vec<Arc<Event>>, update: Option<&CopyUpdate>) -> Result<Committed, JournalError> {
         self.files.check()?;
-        let appended = self.transaction(events);
+        let appended = self.transaction(events, update);
         self.files.measure();
         let recorded = match appended {
             Ok(recorded) => recorded,
@@ -176,7 +179,11 @@ impl<'a> Writer<'a> {
         Ok(Committed::assume_committed(recorded))
     }
 
-    fn transaction(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<JournalEvent>, JournalError> {
+    fn transaction(
+        &mut self,
+        events: Vec<Arc<Event>>,
+        update: Option<&CopyUpdate>,
+    ) -> Result<Vec<JournalEvent>, JournalError> {
         self.begin.execute([]).map_err(classify)?;
         let (mut head, mut chain) = (self.head.sequence, self.head.chain);
         let mut recorded = Vec::with_capacity(events.len());
@@ -189,7 +196,9 @@ impl<'a> Writer<'a> {
             row::insert(&mut self.insert, &event, chain).map_err(classify)?;
             recorded.push(JournalEvent { event, chain });
         }
-        if recorded.is_empty() {
+        if let Some(update) = update {
+            copy::record(self.connection, update).map_err(classify)?;
+        } else if recorded.is_empty() {
             schema::rewrite_version(self.connection).map_err(classify)?;
         }
         self.commit.execute([]).map_err(classify)?;

@@ -37,7 +37,7 @@ pub enum ClientRecord<'a> {
         /// Whom it is about.
         #[serde(flatten)]
         about: About<'a>,
-        /// Why.
+        /// Why the stream ended.
         reason: Text<'a>,
     },
     /// A text was submitted.
@@ -47,9 +47,9 @@ pub enum ClientRecord<'a> {
         about: About<'a>,
         /// The sender's id for it.
         message_id: Text<'a>,
-        /// The last event that its writer had been delivered.
+        /// The last event that had been delivered to its writer.
         seen_sequence: u64,
-        /// The text.
+        /// The text that the user submitted.
         content: Text<'a>,
     },
     /// A publish is sent, for the first time or again.
@@ -61,11 +61,11 @@ pub enum ClientRecord<'a> {
         message_id: Text<'a>,
         /// The clock in the request.
         sent_logical_time: u64,
-        /// The last event that its writer had been delivered.
+        /// The last event that had been delivered to its writer.
         seen_sequence: u64,
         /// The process's clock after it.
         local_time: u64,
-        /// The text.
+        /// The text that the user submitted.
         content: Text<'a>,
     },
     /// The response to a publish came.
@@ -75,9 +75,9 @@ pub enum ClientRecord<'a> {
         about: About<'a>,
         /// The sender's id for it.
         message_id: Text<'a>,
-        /// The event's position.
+        /// The event's position in the order.
         sequence: u64,
-        /// The event's time.
+        /// The event's logical time.
         logical_time: u64,
         /// The process's clock after it.
         local_time: u64,
@@ -93,7 +93,7 @@ pub enum ClientRecord<'a> {
         /// The text, where it is known.
         #[serde(skip_serializing_if = "Option::is_none")]
         content: Option<Text<'a>>,
-        /// Why.
+        /// Why it was refused: a reason of the API, or what the client found.
         reason: Text<'a>,
     },
     /// A leave is sent.
@@ -111,9 +111,9 @@ pub enum ClientRecord<'a> {
         /// Whom it is about.
         #[serde(flatten)]
         about: About<'a>,
-        /// The event's position.
+        /// The event's position in the order.
         sequence: u64,
-        /// The event's time.
+        /// The event's logical time.
         logical_time: u64,
         /// The process's clock after it.
         local_time: u64,
@@ -122,7 +122,7 @@ pub enum ClientRecord<'a> {
     EventDelivered(Delivered<'a>),
     /// An earlier event was listed, which is no delivery. Only `join --json` has it.
     EventListed(Delivered<'a>),
-    /// An event cannot be true.
+    /// An event was refused because it cannot be true.
     EventRefused {
         /// Whom it is about.
         #[serde(flatten)]
@@ -132,7 +132,7 @@ pub enum ClientRecord<'a> {
         /// The one that was due; absent before the first delivery.
         #[serde(skip_serializing_if = "Option::is_none")]
         expected_sequence: Option<u64>,
-        /// Why, in words.
+        /// Why it cannot be true, in words.
         reason: Text<'a>,
     },
     /// The process, or the page, ends in an orderly way.
@@ -155,9 +155,9 @@ pub struct WelcomeDetails<'a> {
     /// Whose stream it begins.
     #[serde(flatten)]
     pub about: About<'a>,
-    /// The newest event.
+    /// The newest event's position.
     pub sequence: u64,
-    /// That event's time.
+    /// That event's logical time.
     pub logical_time: u64,
     /// The process's clock after it.
     pub local_time: u64,
@@ -173,16 +173,16 @@ pub struct Delivered<'a> {
     /// The author.
     #[serde(flatten)]
     pub about: About<'a>,
-    /// Its position.
+    /// Its position in the order.
     pub sequence: u64,
-    /// Its time.
+    /// Its logical time.
     pub logical_time: u64,
     /// The process's clock after it; absent where it was only listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_time: Option<u64>,
-    /// What happened.
+    /// Which kind of event it is.
     pub kind: LoggedKind,
-    /// What people read.
+    /// The message's text, or the sentence about the join or leave.
     pub content: Text<'a>,
     /// Of a message: the sender's id for it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -190,10 +190,10 @@ pub struct Delivered<'a> {
     /// Of a message: the clock in the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_logical_time: Option<u64>,
-    /// Of a message: the last event that its writer had been delivered.
+    /// Of a message: the last event that had been delivered to its writer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen_sequence: Option<u64>,
-    /// Of a leave: why.
+    /// Of a leave: its reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text<'a>>,
     /// `true`: it was only listed.

@@ -17,9 +17,9 @@ pub enum ServerRecord<'a> {
         about: About<'a>,
         /// Where it listens.
         address: Text<'a>,
-        /// The newest event.
+        /// The newest event's position.
         sequence: u64,
-        /// That event's time.
+        /// That event's logical time.
         logical_time: u64,
         /// The program's version.
         version: Text<'a>,
@@ -46,7 +46,7 @@ pub enum ServerRecord<'a> {
         /// The newest event; absent after a failure.
         #[serde(skip_serializing_if = "Option::is_none")]
         sequence: Option<u64>,
-        /// That event's time.
+        /// That event's logical time.
         #[serde(skip_serializing_if = "Option::is_none")]
         logical_time: Option<u64>,
         /// Why it failed, where it did.
@@ -66,7 +66,7 @@ pub enum ServerRecord<'a> {
         peer: Text<'a>,
         /// `grpc` or `grpc-web`.
         transport: Text<'a>,
-        /// Why.
+        /// Why the stream ended.
         reason: Text<'a>,
     },
     /// A grace period is over.
@@ -79,7 +79,7 @@ pub enum ServerRecord<'a> {
     JoinBroadcast(Broadcast<'a>),
     /// Somebody left.
     LeaveBroadcast(Broadcast<'a>),
-    /// Somebody wrote.
+    /// Somebody wrote a message.
     MessageBroadcast(Broadcast<'a>),
     /// Events were handed to streams that moved over the same range within a second. A log of version 1 has a record for
     /// each stream, with `participant_id` in place of `participant_ids`.
@@ -118,7 +118,7 @@ pub enum ServerRecord<'a> {
         peer: Text<'a>,
         /// `grpc`, `grpc-web` or `http`.
         transport: Text<'a>,
-        /// Why.
+        /// Why it was refused: a reason of the API.
         reason: Text<'a>,
         /// The name under which it addressed the service.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,7 +129,7 @@ pub enum ServerRecord<'a> {
         /// The page that it came from.
         #[serde(skip_serializing_if = "Option::is_none")]
         origin: Option<Text<'a>>,
-        /// How many refusals since the last record have none.
+        /// How many refusals since the last record were not recorded.
         #[serde(skip_serializing_if = "Option::is_none")]
         unrecorded: Option<u64>,
     },
@@ -142,7 +142,7 @@ pub enum ServerRecord<'a> {
         previous_epoch: Text<'a>,
         /// The event after which the new epoch continues.
         sequence: u64,
-        /// That event's time.
+        /// That event's logical time.
         logical_time: u64,
         /// The last event of the epoch before that is in the log.
         last_sequence: u64,
@@ -175,25 +175,25 @@ pub struct Broadcast<'a> {
     /// The author.
     #[serde(flatten)]
     pub about: About<'a>,
-    /// Its position.
+    /// Its position in the order.
     pub sequence: u64,
-    /// Its time.
+    /// Its logical time.
     pub logical_time: u64,
     /// The service's clock: the same.
     pub local_time: u64,
     /// The clock in the request.
     pub sent_logical_time: u64,
-    /// What happened.
+    /// Which kind of event it is.
     pub kind: LoggedKind,
-    /// What people read.
+    /// The message's text, or the sentence about the join or leave.
     pub content: Text<'a>,
     /// Of a message: the sender's id for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<Text<'a>>,
-    /// Of a message: the last event that its writer had been delivered.
+    /// Of a message: the last event that had been delivered to its writer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen_sequence: Option<u64>,
-    /// Of a leave: why.
+    /// Of a leave: its reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text<'a>>,
     /// The streams that were open; absent where that is not known.

@@ -133,6 +133,21 @@ impl Attachments {
         self.end_grace(participant);
     }
 
+    /// Of a replica: the participant's session is attached to another one, and its stream here ends with REPLACED.
+    pub fn replaced(&mut self, participant: ParticipantId) {
+        if let Some(link) = self.attached.remove(&participant) {
+            link.end(StreamEnd::Rejected(Rejection::Replaced));
+        }
+    }
+
+    /// Of a replica: ends all streams with JOURNAL_UNAVAILABLE, since it is cut off from the log. Their clients resume at
+    /// another replica, where they know one.
+    pub fn cut_off(&mut self) {
+        for (_, link) in self.attached.drain() {
+            link.end(StreamEnd::Rejected(Rejection::JournalUnavailable));
+        }
+    }
+
     /// Tries an expiry again a little later.
     pub fn postpone(&mut self, participant: ParticipantId) {
         self.start_grace(participant, EXPIRY_RETRY);
@@ -196,7 +211,7 @@ impl Attachments {
     }
 
     /// A participant has lost its stream or is back. Publishes that at once, unless a change was published just now.
-    fn note(&mut self, participant: ParticipantId, connected: bool) {
+    pub fn note(&mut self, participant: ParticipantId, connected: bool) {
         self.changes.insert(participant, connected);
         if self.tell_at <= Instant::now() {
             self.tell();

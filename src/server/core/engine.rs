@@ -4,112 +4,34 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::attachments::{Attach, Attachments};
 use super::broadcast::record_broadcast;
 use super::feed::Feed;
+use super::requests::{
+    Answered, BATCH_REQUESTS, Caller, EngineHandle, EngineRequest, REQUESTS_WAITING, Responder,
+};
 use super::shares::ParticipantShares;
 use super::stream::Stream;
 use crate::chat::{
     Command, Conversation, Decision, DisplayName, Event, EventKind, LeaveReason, LogicalTime, ParticipantId,
-    Receipt, Sequence, SessionKey,
+    Receipt, Sequence,
 };
 use crate::journal::{Committed, Epoch, Journal, JournalError};
 use crate::log::{About, ServerRecord};
-use crate::server::edge::origin::Origin;
 use crate::server::ops::context::ServerContext;
 use crate::wire::Rejection;
 
-/// How many requests are decided and committed together.
-const BATCH_REQUESTS: usize = 256;
-/// How many requests can wait for the engine. Senders wait when the queue is full.
-const REQUESTS_WAITING: usize = 1024;
 /// How often a journal that failed is probed, so that the service recovers without waiting for a request.
 const JOURNAL_PROBE: Duration = Duration::from_secs(1);
-
-/// Who makes a request: a session's secret, and its digest.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// The secret, for the Welcome.
-    pub token: Arc<str>,
-    /// Its digest.
-    pub session: SessionKey,
-    /// Where the request comes from.
-    pub origin: Origin,
-}
-
-type Responder<T> = oneshot::Sender<Result<T, Rejection>>;
-
-enum EngineRequest {
-    Join { caller: Caller, display_name: DisplayName, sent: LogicalTime, responder: Responder<Stream> },
-    Resume { caller: Caller, epoch: String, after: Sequence, responder: Responder<Stream> },
-    Act { command: Command, responder: Responder<Receipt> },
-    Expire { participant: ParticipantId },
-}
-
-impl EngineRequest {
-    fn is_abandoned(&self) -> bool {
-        match self {
-            Self::Join { responder, .. } | Self::Resume { responder, .. } => responder.is_closed(),
-            Self::Act { .. } | Self::Expire { .. } => false,
-        }
-    }
-}
 
 /// A request with its result, to be answered once the batch is recorded.
 enum Decided {
     Stream { attach: Result<Box<Attach>, Rejection>, responder: Responder<Stream> },
     Receipt { receipt: Result<Receipt, Rejection>, responder: Responder<Receipt> },
     Expiry { participant: ParticipantId },
-}
-
-/// An answer whose time has come.
-enum Answered {
-    Stream(Responder<Stream>, Result<Stream, Rejection>),
-    Receipt(Responder<Receipt>, Result<Receipt, Rejection>),
-}
-
-/// The way to the engine.
-#[derive(Clone)]
-pub struct EngineHandle(mpsc::Sender<EngineRequest>);
-
-impl EngineHandle {
-    /// Joins, and starts the participant's stream.
-    ///
-    /// # Errors
-    /// [`Rejection`].
-    pub async fn join(
-        &self,
-        caller: Caller,
-        display_name: DisplayName,
-        sent: LogicalTime,
-    ) -> Result<Stream, Rejection> {
-        self.ask(|responder| EngineRequest::Join { caller, display_name, sent, responder }).await
-    }
-
-    /// Starts the stream of an existing session, after a position.
-    ///
-    /// # Errors
-    /// [`Rejection`].
-    pub async fn resume(&self, caller: Caller, epoch: String, after: Sequence) -> Result<Stream, Rejection> {
-        self.ask(|responder| EngineRequest::Resume { caller, epoch, after, responder }).await
-    }
-
-    /// Publishes or leaves.
-    ///
-    /// # Errors
-    /// [`Rejection`].
-    pub async fn act(&self, command: Command) -> Result<Receipt, Rejection> {
-        self.ask(|responder| EngineRequest::Act { command, responder }).await
-    }
-
-    async fn ask<T>(&self, request: impl FnOnce(Responder<T>) -> EngineRequest) -> Result<T, Rejection> {
-        let (responder, response) = oneshot::channel();
-        self.0.send(request(responder)).await.map_err(|_| Rejection::ShuttingDown)?;
-        response.await.unwrap_or(Err(Rejection::ShuttingDown))
-    }
 }
 
 /// The owner of the conversation.
@@ -168,7 +90,7 @@ impl Engine {
             context,
             probe_at: Instant::now(),
         };
-        (engine, EngineHandle(sender))
+        (engine, EngineHandle { requests: sender, barriers: None })
     }
 
     /// Works until every handle is gone and every stream has ended.
@@ -237,14 +159,7 @@ impl Engine {
             self.feed.publish(&committed, self.conversation.clone());
             self.context.metrics.participants.set(self.conversation.active() as i64);
         }
-        // The caller may be gone by now. Then the answer is dropped, and a stream ends once it finds that it has no
-        // reader.
-        for reply in replies {
-            match reply {
-                Answered::Stream(responder, result) => drop(responder.send(result)),
-                Answered::Receipt(responder, result) => drop(responder.send(result)),
-            }
-        }
+        replies.into_iter().for_each(Answered::tell);
         Ok(())
     }
 

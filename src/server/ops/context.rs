@@ -33,8 +33,9 @@ impl ServerContext {
         memory_per_address_max: usize,
         ingress_per_address_rate: Rate,
         stopping: CancellationToken,
+        is_replica: bool,
     ) -> Self {
-        let metrics = Metrics::default();
+        let metrics = Metrics::new(is_replica);
         Self {
             budgets: MemoryBudgets::new(memory_per_address_max, metrics.held_bytes.clone()),
             ingress: IngressLimits::new(ingress_per_address_rate, metrics.reads_delayed.clone()),
@@ -48,6 +49,6 @@ impl ServerContext {
     /// For tests: without limits.
     #[cfg(test)]
     pub fn unlimited() -> Self {
-        Self::new(usize::MAX, Rate::UNLIMITED, CancellationToken::new())
+        Self::new(usize::MAX, Rate::UNLIMITED, CancellationToken::new(), false)
     }
 }

@@ -104,6 +104,16 @@ pub struct Metrics {
     pub commit_seconds: Histogram,
     /// How far a stream is behind the newest event whenever it takes some.
     pub feed_lag: Histogram,
+    /// Of a replica: the last message of the log that it has applied.
+    pub log_position: Gauge,
+    /// Of a replica: how many messages of the log came after that one, as far as it knew.
+    pub log_behind: Gauge,
+    /// Of a replica: how often it began anew to read the log.
+    pub log_restarts: Counter,
+    /// Of a replica: commands in one of its batches.
+    pub batch_commands: Histogram,
+    /// Of a replica: from a batch's proposal until it is applied here.
+    pub proposal_seconds: Histogram,
     events: Family<KindLabel, Counter>,
     refusals: Family<ReasonLabel, Counter>,
 }
@@ -118,8 +128,9 @@ struct ReasonLabel {
     reason: &'static str,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// The figures of a service or, with those about the common log, of a replica.
+    pub fn new(is_replica: bool) -> Self {
         let (participants, connections, deliveries) = (Gauge::default(), Gauge::default(), Counter::default());
         let held_bytes = Gauge::default();
         let [responses_reset, reads_delayed] = [(); 2].map(|()| Counter::default());
@@ -150,6 +161,19 @@ impl Default for Metrics {
             commit_seconds.clone(),
         );
         registry.register("feed_lag_events", "How far a stream is behind when it takes events", feed_lag.clone());
+        let [log_position, log_behind] = [(); 2].map(|()| Gauge::default());
+        let (log_restarts, batch_commands) = (Counter::default(), Histogram::new(EVENTS));
+        let proposal_seconds = Histogram::new(SECONDS);
+        if is_replica {
+            registry.register("log_position", "The last message of the log that is applied", log_position.clone());
+            let help = "Messages of the log that came after it, as far as known";
+            registry.register("log_behind", help, log_behind.clone());
+            let help = "Times that reading the log began anew";
+            registry.register("log_restarts", help, log_restarts.clone());
+            registry.register("batch_commands", "Commands in a proposed batch", batch_commands.clone());
+            let help = "From a batch's proposal until it is applied";
+            registry.register_with_unit("proposal", help, Unit::Seconds, proposal_seconds.clone());
+        }
         Self {
             registry: Arc::new(registry),
             participants,
@@ -161,6 +185,11 @@ impl Default for Metrics {
             publish_seconds,
             commit_seconds,
             feed_lag,
+            log_position,
+            log_behind,
+            log_restarts,
+            batch_commands,
+            proposal_seconds,
             events,
             refusals,
         }

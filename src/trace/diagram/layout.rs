@@ -77,12 +77,10 @@ impl Layout {
         lanes
     }
 
-    /// A lifeline's place.
     pub(super) fn x(&self, lane: usize) -> f64 {
         self.x.get(lane).copied().unwrap_or(LEFT)
     }
 
-    /// A moment's place.
     pub(super) fn y(&self, moment: Moment) -> f64 {
         self.row(self.rows.get(&moment).copied().unwrap_or(0))
     }

@@ -7,7 +7,6 @@ use super::{Arrow, Chart, Moment, Point, Role};
 /// A process, as far as its log has been read.
 #[derive(Debug)]
 pub(super) struct Process {
-    /// Its lifeline.
     pub(super) lane: usize,
     file: u32,
     /// The first and the last point.

@@ -84,7 +84,6 @@ const DARK: Theme = Theme {
     darken: false,
 };
 
-/// The style sheet.
 pub(super) fn sheet() -> String {
     let mut sheet = String::from(SHAPES);
     LIGHT.write(&mut sheet);

@@ -19,7 +19,6 @@ use super::style::{COLOURS, sheet};
 use super::{Chart, ChartEvent, Point, Role};
 use crate::trace::record::LoggedKind;
 
-/// The picture.
 pub fn text(chart: &Chart) -> String {
     let layout = Layout::of(chart);
     let mut picture = Picture { lane_colour: colours(chart, &layout), layout, chart, out: String::new() };

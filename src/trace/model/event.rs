@@ -11,7 +11,6 @@ pub(super) const REQUESTED: &str = "REQUESTED";
 pub struct WallTime {
     /// Microseconds since 1970.
     pub at: i64,
-    /// The record.
     pub line: LineRef,
 }
 
@@ -30,7 +29,6 @@ pub struct LoggedEvent {
     pub who: Who,
     /// Its name, by its place in the journal's list.
     pub name: u32,
-    /// What happened.
     pub kind: LoggedKind,
     /// Stands for the content.
     pub content: u64,
@@ -73,13 +71,11 @@ impl LoggedEvent {
 /// A record whose sequence does not follow the last one's.
 #[derive(Clone, Debug)]
 pub struct Irregular {
-    /// The record.
     pub line: LineRef,
     /// The one before it in the same copy.
     pub before: Option<LineRef>,
     /// What its sequence should be.
     pub expected: u64,
-    /// What it is.
     pub stated: u64,
     /// When the record was made, in microseconds since 1970.
     pub at: i64,
@@ -88,9 +84,7 @@ pub struct Irregular {
 /// Two copies of the journal that state different events at one position.
 #[derive(Clone, Debug)]
 pub struct CopyConflict {
-    /// At which position.
     pub sequence: u64,
-    /// What one says.
     pub one: LineRef,
     /// What the other says.
     pub other: LineRef,
@@ -101,7 +95,6 @@ pub struct CopyConflict {
 /// The epoch before, where a service found its journal to be an older copy and went on as this epoch.
 #[derive(Clone, Debug)]
 pub struct PreviousEpoch {
-    /// Which.
     pub epoch: Box<str>,
     /// The last event of it that the log had.
     pub last: u64,
@@ -112,7 +105,6 @@ pub struct PreviousEpoch {
 /// What the service knows of a participant's newest connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LoggedConnection {
-    /// When it began.
     pub began: i64,
     /// The record of that.
     pub line: LineRef,
@@ -129,7 +121,6 @@ pub(super) struct LoggedConnection {
 /// An answer to: what is e(sequence)?
 #[derive(Clone, Copy, Debug)]
 pub enum Lookup<'a> {
-    /// This.
     Known(&'a LoggedEvent),
     /// It happened, but the given logs of the service have no record of it.
     Unrecorded,

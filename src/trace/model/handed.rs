@@ -12,7 +12,6 @@ const AFTER_END_MAX: usize = 64;
 /// A range of events that was handed to a stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Handed {
-    /// Its record.
     pub line: LineRef,
     /// When that was made, in microseconds since 1970.
     pub at: i64,
@@ -38,11 +37,17 @@ pub(super) struct Connections {
     pub(super) after_end: Vec<(Who, Handed, LineRef)>,
     /// How many processes of the service have ended.
     processes: usize,
+    /// Whether replicas have recorded them: each has connections of its own.
+    of_replicas: bool,
 }
 
 impl Connections {
     pub(super) fn process_ended(&mut self) {
         self.processes += 1;
+    }
+
+    pub(super) fn start_of_replica(&mut self) {
+        self.of_replicas = true;
     }
 
     pub(super) fn of(&self, who: Who) -> Option<&LoggedConnection> {
@@ -66,7 +71,8 @@ impl Connections {
 
     /// A stream ends. Says whether it was the participant's last.
     pub(super) fn end(&mut self, line: LineRef, at: i64, who: Who) -> bool {
-        let Some(connection) = self.of.get_mut(&who) else { return false };
+        let is_other = |known: &LoggedConnection| self.of_replicas && known.line.file != line.file;
+        let Some(connection) = self.of.get_mut(&who).filter(|known| !is_other(known)) else { return false };
         connection.open = connection.open.saturating_sub(1);
         if connection.open == 0 {
             connection.ended = Some(WallTime { at, line });
@@ -83,7 +89,8 @@ impl Connections {
         if batch.last > range.last.last {
             range.last = batch;
         }
-        let Some(connection) = self.of.get_mut(&who) else { return };
+        let is_other = |known: &LoggedConnection| self.of_replicas && known.line.file != batch.line.file;
+        let Some(connection) = self.of.get_mut(&who).filter(|known| !is_other(known)) else { return };
         connection.handed = connection.handed.max(batch.last);
         let ended = connection.ended.filter(|_| connection.process == self.processes);
         if let Some(ended) =

@@ -16,7 +16,6 @@ use super::streams::{StreamGap, Streams};
 /// e(1) … e(n) of one epoch.
 #[derive(Debug, Default)]
 pub struct LoggedJournal {
-    /// Its random id.
     pub epoch: Box<str>,
     order: Order,
     head: u64,
@@ -158,6 +157,11 @@ impl LoggedJournal {
         self.farewells.is_without_grace()
     }
 
+    /// Whether replicas have recorded it, so that its sessions may have moved between them.
+    pub fn is_of_replicas(&self) -> bool {
+        self.farewells.is_of_replicas()
+    }
+
     /// An event, to note on it what its writer's log says.
     pub fn event_mut(&mut self, sequence: u64) -> Option<&mut LoggedEvent> {
         self.order.get_mut(sequence)
@@ -280,8 +284,13 @@ impl LoggedJournal {
         let members = if self.missing() == 0 { self.members.clone() } else { HashMap::default() };
         self.farewells.end(&members);
         let run = ServiceRun::started(line, record);
-        if let Some(start) = run.start.filter(|_| &*record.event == "server_started") {
-            self.farewells.start(start);
+        match run.start.filter(|_| &*record.event == "server_started") {
+            Some(_) if record.replica.is_some() => {
+                self.farewells.start_of_replica();
+                self.connections.start_of_replica();
+            }
+            Some(start) => self.farewells.start(start),
+            None => {}
         }
         self.runs.push(run);
         self.head = self.head.max(record.sequence.unwrap_or(0));
@@ -316,6 +325,11 @@ impl LoggedJournal {
             self.compared += 1;
             if !known.same_event(&event) {
                 self.conflicts.push(CopyConflict { sequence, one: known.line, other: event.line, at: event.at });
+            } else if !event.recovered && (known.recovered || event.at < known.at) {
+                // Of several replicas, the first that broadcast it: nobody received it before that.
+                if let Some(known) = self.order.get_mut(sequence) {
+                    (known.at, known.recovered) = (event.at, false);
+                }
             }
             return;
         }

@@ -54,7 +54,6 @@ struct RunState {
 pub struct Queued {
     /// What its writer had been delivered, by the record.
     pub seen: u64,
-    /// The record.
     pub line: LineRef,
     /// The participant that it was submitted as, and its journal; none where there was none at the time.
     member: Option<(usize, Who)>,

@@ -11,7 +11,7 @@ use super::run::ServiceStart;
 
 /// How much earlier than it should a leave may come: a start is recorded a little after grace periods begin.
 const EARLY_MICROS: i64 = 2_000_000;
-/// How much later.
+/// How much later than the grace period ends a leave may come, in microseconds.
 const LATE_MICROS: i64 = 5_000_000;
 /// Clock jitter below this is ignored.
 const STEP_MICROS: i64 = 100_000;
@@ -25,16 +25,13 @@ pub enum FarewellFault {
     Early,
     /// It left long after that.
     Late,
-    /// It never left.
     Never,
 }
 
 /// A farewell that is not as it should be.
 #[derive(Clone, Copy, Debug)]
 pub struct Farewell {
-    /// Whose.
     pub who: Who,
-    /// What is wrong.
     pub fault: FarewellFault,
     /// How long after its stream ended it left, or that it had not left, in microseconds.
     pub after: i64,
@@ -77,6 +74,8 @@ pub(super) struct Farewells {
     checked: u64,
     /// Whether a service started that did not say how long its grace period is.
     without_grace: bool,
+    /// Whether a replica started: sessions move between replicas, so no log of one tells who had a stream.
+    of_replicas: bool,
 }
 
 impl Watch {
@@ -125,7 +124,14 @@ impl Farewells {
         }
     }
 
-    /// A service starts.
+    pub(super) fn start_of_replica(&mut self) {
+        (self.watch, self.of_replicas) = (None, true);
+    }
+
+    pub(super) fn is_of_replicas(&self) -> bool {
+        self.of_replicas
+    }
+
     pub(super) fn start(&mut self, start: ServiceStart) {
         self.without_grace |= start.settings.grace.is_none();
         self.watch = start.settings.grace.map(|grace| Watch {

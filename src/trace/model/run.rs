@@ -26,22 +26,18 @@ impl Settings {
 /// A process of the service that went on with this journal.
 #[derive(Clone, Copy, Debug)]
 pub struct ServiceStart {
-    /// Its record.
     pub line: LineRef,
     /// When that was, in microseconds since 1970.
     pub at: i64,
     /// The last event that it found.
     pub sequence: u64,
-    /// That event's time.
     pub logical_time: u64,
-    /// Its limits.
     pub settings: Settings,
 }
 
 /// The records of one file, from a start of the service, or the beginning of the file, to the next start.
 #[derive(Debug)]
 pub struct ServiceRun {
-    /// Which file.
     pub file: u32,
     /// Its first line in it.
     first_line: u32,

@@ -14,7 +14,6 @@ pub const ANSWER_MICROS: i64 = 30_000_000;
 /// A position or a time, with the record that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// Which.
     pub value: u64,
     /// Where it is said.
     pub line: LineRef,
@@ -31,10 +30,6 @@ impl Mark {
 /// A publish that has been sent and not acknowledged.
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
-    /// Its first try.
-    pub line: LineRef,
-    /// When that was.
-    pub at: i64,
     /// What it said that its writer had seen.
     pub seen: u64,
     /// The time in its last try.
@@ -63,7 +58,6 @@ pub struct Skip {
     pub last: u64,
     /// What had come before.
     pub before: Mark,
-    /// What came instead.
     pub after: Mark,
     /// When that was, by the clock of its process.
     pub at: i64,
@@ -72,13 +66,11 @@ pub struct Skip {
 /// What a log has told of a session so far. What is settled is forgotten.
 #[derive(Debug)]
 pub struct LoggedSession {
-    /// Whose log.
     pub file: u32,
     /// The journal, by its place in the model.
     pub journal: usize,
     /// Which participant; none where the log's beginning is cut off and nothing has said it yet.
     pub who: Option<Who>,
-    /// Its name.
     pub name: Box<str>,
     /// Whether the session's beginning is in the log.
     pub whole: bool,
@@ -231,7 +223,7 @@ impl LoggedSession {
             }
             Act::PublishSent { message, sent, seen, .. } => {
                 Mark::raise(&mut self.time, sent, line);
-                let first = Sent { line, at: step.at, seen, last_time: sent, refused: false };
+                let first = Sent { seen, last_time: sent, refused: false };
                 let known = self.sent.entry(message).or_insert(first);
                 (known.last_time, known.refused) = (sent, false);
                 self.waiting.get_or_insert(Waiting { line, at: step.at, message, late: None });

@@ -7,7 +7,6 @@ use super::event::REQUESTED;
 /// What a participant's process did or met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act<'r> {
-    /// The process began.
     Started,
     /// It asked to join, or to go on after a position.
     JoinSent {
@@ -22,7 +21,6 @@ pub enum Act<'r> {
         resumed: bool,
         /// The newest event by the Welcome.
         head: u64,
-        /// That event's time.
         logical_time: u64,
     },
     /// A text was submitted: what its writer had been delivered is fixed, whenever it is sent.
@@ -49,7 +47,6 @@ pub enum Act<'r> {
         message: Option<u64>,
         /// Where the event is.
         sequence: u64,
-        /// Its time.
         logical_time: u64,
     },
     /// The last try of a publish was refused, or its client gave it up.
@@ -66,26 +63,20 @@ pub enum Act<'r> {
     },
     /// Deliver(sequence, L, content).
     Delivered {
-        /// The event's position.
         sequence: u64,
-        /// Its time.
         logical_time: u64,
-        /// What happened.
         kind: LoggedKind,
         /// Whose event it is.
         author: Who,
         /// Stands for the content.
         content: u64,
-        /// What people see.
         text: &'r str,
         /// Stands for the message id; 0 for none.
         message: u64,
-        /// Its optional fields.
         more: DeliveryDetails<'r>,
     },
     /// The client dropped its stream over an event that could not be true.
     EventRefused {
-        /// The event's position.
         sequence: u64,
         /// The one that was due; none before the first.
         expected: Option<u64>,
@@ -101,19 +92,16 @@ pub enum Act<'r> {
     Stopped,
     /// Records are not in the log, as it says itself.
     Lost {
-        /// How many.
         count: u64,
         /// Whether the process began in them.
         from_start: bool,
     },
-    /// Anything else.
     Other,
 }
 
 /// The optional fields of a delivery's record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryDetails<'r> {
-    /// The author's name.
     pub name: Option<&'r str>,
     /// Of a message: the time in its request.
     pub sent: Option<u64>,
@@ -152,7 +140,6 @@ impl Act<'_> {
 /// One record of a client or page, in its context.
 #[derive(Clone, Debug)]
 pub struct Step<'r> {
-    /// Where it stands.
     pub line: LineRef,
     /// Microseconds since 1970.
     pub at: i64,
@@ -164,7 +151,6 @@ pub struct Step<'r> {
     pub before: Option<usize>,
     /// The process's own clock after it.
     pub local: Option<u64>,
-    /// What happened.
     pub act: Act<'r>,
     /// It is of another participant than the process is, though that has not begun another session: the file
     /// has the lines of several processes, and none of them in an order of its own.

@@ -16,7 +16,6 @@ pub struct StreamGap {
     pub who: Who,
     /// The first event in it.
     pub first: u64,
-    /// Its record.
     pub line: LineRef,
     /// When that was made, in microseconds since 1970.
     pub at: i64,

@@ -284,7 +284,9 @@ fn v11_valid(journal: &LoggedJournal, rule: &mut RuleReport) {
 fn v15_farewell(journal: &LoggedJournal, rule: &mut RuleReport) {
     let (checked, faults) = journal.farewells();
     rule.checked += checked;
-    if journal.is_without_grace() {
+    if journal.is_of_replicas() {
+        rule.caveat("the service has replicas, between which sessions move: it is not checked for them".into());
+    } else if journal.is_without_grace() {
         rule.caveat(
             "the service's log does not say how long its grace period is: it is of an older version".into(),
         );

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -42,7 +43,12 @@ impl Lines {
     /// The next line; none once the process has closed its end.
     #[track_caller]
     fn next(&self) -> Option<String> {
-        match self.0.recv_timeout(DEADLINE) {
+        self.next_within(DEADLINE)
+    }
+
+    #[track_caller]
+    fn next_within(&self, deadline: Duration) -> Option<String> {
+        match self.0.recv_timeout(deadline) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => panic!("no line came in time"),
@@ -148,6 +154,17 @@ impl Program {
     #[track_caller]
     pub fn until(&self, text: &str) -> String {
         self.output.until(text).pop().unwrap()
+    }
+
+    /// The same for a line that may take longer than others.
+    #[track_caller]
+    pub fn until_late(&self, text: &str, deadline: Duration) {
+        loop {
+            let line = self.output.next_within(deadline).expect("one more line");
+            if line.contains(text) {
+                return;
+            }
+        }
     }
 
     /// Reads standard error up to a line with this text in it.

@@ -1,7 +1,7 @@
 /** How long to wait before trying again. */
 
 /** The longest wait before the first retry, in milliseconds. */
-export const RETRY_FIRST_MS = 500;
+export const RETRY_FIRST_MS = 200;
 
 /** The longest wait before any retry, in milliseconds: well within the usual grace period. */
 export const RETRY_MAX_MS = 10_000;

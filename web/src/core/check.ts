@@ -1,6 +1,6 @@
 /**
  * Whether what the service says can be true. What breaks the contract, or contradicts what came before, is neither
- * shown nor received by the clock: the stream is dropped over it. src/client/check.rs is the same for programs.
+ * shown nor received by the clock: the stream is dropped over it. src/client/machine/check.rs is the same for programs.
  */
 
 import type { LogicalTime } from "./clock.js";
@@ -67,6 +67,22 @@ export function faultOfEvent(event: ChatEvent, before: LogicalTime): string | nu
       if (kind.seenSequence >= sequence) return "a message whose writer had already seen it";
       return isShort(content, TEXT_MAX) && kind.messageId.length <= MESSAGE_ID_MAX ? null : "a content that its kind cannot have";
   }
+}
+
+/** What is wrong with the end of a replay, after the event at `position`, where the Welcome promised `head`. */
+export function faultOfCaughtUp(sequence: bigint, position: bigint, head: bigint): string | null {
+  return sequence === position && position >= head ? null : "a replay that ended too early, or elsewhere";
+}
+
+/** What is wrong with a heartbeat. Events may be on their way behind it, but not behind two. */
+export function faultOfHeartbeat(head: bigint, position: bigint, lagging: boolean): string | null {
+  if (head < position) return "a conversation that is shorter than what was delivered of it";
+  return lagging && isBehind(head, position) ? "heartbeats in the place of events" : null;
+}
+
+/** Whether there are events that have not come. */
+export function isBehind(head: bigint, position: bigint): boolean {
+  return head > position || position === 0n;
 }
 
 /** Whether an answer can be true. */

@@ -4,7 +4,7 @@ import { backoff } from "./backoff.js";
 import { receive, tick } from "./clock.js";
 import type { Welcome } from "./event.js";
 import { carryOver, settleOutbox } from "./outbox.js";
-import { type Failure, inWords, logReason } from "./refusal.js";
+import { type Failure, broken, inWords, logReason } from "./refusal.js";
 import { type AnewCause, type Farewell, type Phase, type Segment, type Session, type State, withClock } from "./state.js";
 import { type Moment, type Output, type Step, record, step, then, whose } from "./step.js";
 
@@ -84,6 +84,7 @@ export function welcomed(state: State, welcome: Welcome, now: Moment): Step {
     },
     roster: welcome.roster,
     rosterAsOf: welcome.head,
+    lagging: false,
     // The service says anew, after the replay, who cannot be reached.
     unreachable: new Set(),
     // It says anew, too, what its lab does to this page.
@@ -127,9 +128,16 @@ function begin(state: State, session: Session): readonly Segment[] {
 }
 
 /** The stream has ended, or could not be opened. `failure` is null when the service ended it in peace. */
-export function ended(state: State, failure: Failure | null, now: Moment): Step {
-  if (failure === null) return out(state, { type: "ended" });
-  const { session, phase } = state;
+export function ended(before: State, failure: Failure | null, now: Moment): Step {
+  const { phase } = before;
+  if (failure === null) {
+    return phase.at === "connecting"
+      ? ended(before, broken("a stream that ended before its welcome"), now)
+      : out(before, { type: "ended" });
+  }
+  const late = phase.at === "connecting" && failure.network && before.session !== null;
+  const state: State = late ? { ...before, unanswered: before.unanswered + 1 } : before;
+  const { session } = state;
   const said: Output = record("disconnected", {
     ...(session === null ? { display_name: state.name } : whose(session)),
     reason: logReason(failure),
@@ -141,8 +149,13 @@ export function ended(state: State, failure: Failure | null, now: Moment): Step 
     case "SESSION_UNKNOWN":
     case "EPOCH_CHANGED":
     case "SEQUENCE_OUT_OF_RANGE":
-      return session === null ? goesOn(refused(state, failure, now)) : goesOn(startAnew(state, failure.reason, now));
+      return session === null ? goesOn(refused(state, failure, now)) : goesOn(startAnew(state, failure, failure.reason, now));
     case "REPLACED":
+      // The stream that replaced this one may be the page's own, by a request that it had given up.
+      if (state.unanswered > 0) {
+        const own = noSignOfLife("a request of this page that had been given up arrived late");
+        return goesOn(offline({ ...state, unanswered: state.unanswered - 1 }, own, tries, now));
+      }
       return goesOn(out({ ...state, anew: null }, { type: "replaced" }));
     case "SECRET_REQUIRED":
       return goesOn(refused({ ...state, secretWanted: true }, failure, now));
@@ -186,9 +199,14 @@ function triesBefore(phase: Phase, failure: Failure, now: Moment): number {
   return lasted ? 0 : phase.tries;
 }
 
-/** Joins anew under the same name, because the membership cannot continue. */
-export function startAnew(state: State, cause: AnewCause, now: Moment): Step {
-  return open(forget(state, cause), 0, now);
+/**
+ * Joins anew under the same name, because the membership cannot continue: at once where a resume was refused, otherwise
+ * after a pause, so that a service which ends each session is not asked in a hot loop.
+ */
+function startAnew(state: State, failure: Failure, cause: AnewCause, now: Moment): Step {
+  const next = forget(state, cause);
+  const { phase } = state;
+  return phase.at === "connecting" ? open(next, phase.tries, now) : offline(next, failure, triesBefore(phase, failure, now), now);
 }
 
 function forget(state: State, cause: AnewCause): State {
@@ -197,6 +215,7 @@ function forget(state: State, cause: AnewCause): State {
     name: state.session?.name ?? state.name,
     session: null,
     position: null,
+    unanswered: 0,
     anew: cause,
     outbox: settleOutbox(state.outbox, "queued"),
   };

@@ -78,8 +78,8 @@ export interface Limits {
 export type Frame =
   | { readonly type: "welcome"; readonly welcome: Welcome }
   | { readonly type: "event"; readonly event: ChatEvent }
-  | { readonly type: "caught-up" }
-  | { readonly type: "heartbeat" }
+  | { readonly type: "caught-up"; readonly sequence: bigint }
+  | { readonly type: "heartbeat"; readonly head: bigint }
   | { readonly type: "presence"; readonly participantId: string; readonly connected: boolean }
   /** What a teacher's lab does to this page, in the service's words; empty once it has ended. */
   | { readonly type: "lab-notice"; readonly faults: string }

@@ -1,6 +1,6 @@
 /** What the stream brings. */
 
-import { faultOfEvent, faultOfWelcome } from "./check.js";
+import { faultOfCaughtUp, faultOfEvent, faultOfHeartbeat, faultOfWelcome, isBehind } from "./check.js";
 import { receive } from "./clock.js";
 import { ended, welcomed } from "./connection.js";
 import type { ChatEvent, Frame, Person } from "./event.js";
@@ -26,15 +26,22 @@ export function framed(state: State, frame: Frame, now: Moment): Step {
   if ((phase.at !== "online" && phase.at !== "leaving") || session === null) return step(state);
   const alive: State = phase.at === "online" ? { ...state, phase: { ...phase, lastFrameAt: now.at } } : state;
   switch (frame.type) {
-    case "heartbeat":
     case "unknown":
       return step(alive);
+    case "heartbeat": {
+      const position = state.position ?? 0n;
+      const fault = faultOfHeartbeat(frame.head, position, state.lagging);
+      return fault === null ? step({ ...alive, lagging: isBehind(frame.head, position) }) : garbled(alive, fault, now);
+    }
     case "presence":
       return step({ ...alive, unreachable: withPresence(state.unreachable, frame.participantId, frame.connected) });
     case "lab-notice":
       return step({ ...alive, labFaults: frame.faults });
-    case "caught-up":
+    case "caught-up": {
+      const fault = faultOfCaughtUp(frame.sequence, state.position ?? 0n, state.rosterAsOf);
+      if (fault !== null) return garbled(alive, fault, now);
       return step(alive.phase.at === "online" ? { ...alive, phase: { ...alive.phase, caughtUp: true } } : alive);
+    }
     case "event":
       return delivered(alive, session, frame.event, now);
     case "welcome":
@@ -50,7 +57,6 @@ function garbled(state: State, message: string, now: Moment): Step {
 
 function delivered(state: State, session: Session, event: ChatEvent, now: Moment): Step {
   const ownJoined = event.kind.type === "joined" && event.author.id === session.participantId;
-  if (state.position !== null && event.sequence <= state.position) return step(state);
   const fault = faultInStream(state, event, ownJoined);
   if (fault !== null) {
     const expected = state.position === null ? {} : { expected_sequence: state.position + 1n };
@@ -63,6 +69,7 @@ function delivered(state: State, session: Session, event: ChatEvent, now: Moment
   const next: State = {
     ...shown,
     position: event.sequence,
+    lagging: false,
     chainHash: event.chainHash,
     roster: event.sequence > state.rosterAsOf ? withChange(state.roster, event) : state.roster,
     unreachable: event.kind.type === "left" ? withPresence(state.unreachable, event.author.id, true) : state.unreachable,
@@ -75,7 +82,7 @@ function delivered(state: State, session: Session, event: ChatEvent, now: Moment
 function faultInStream(state: State, event: ChatEvent, ownJoined: boolean): string | null {
   // A membership begins with its own Joined.
   if (state.position === null && !ownJoined) return "a first event that is not the own join";
-  if (state.position !== null && event.sequence !== state.position + 1n) return "a gap in the sequence";
+  if (state.position !== null && event.sequence !== state.position + 1n) return "an event that is not the next";
   const live = state.position === null ? [] : (presentSegment(state)?.live ?? []);
   return faultOfEvent(event, live[live.length - 1]?.logicalTime ?? 0n);
 }

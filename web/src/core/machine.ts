@@ -1,10 +1,12 @@
 /**
  * The page's session as a state machine: state and input in, new state and things to do out. It depends
  * on nothing else, so every rule about clocks, resuming and retrying can be tested without a browser.
+ * src/client/machine.rs is the same for programs, in files of the same names; what differs, and why, is in
+ * docs/architecture.md.
  */
 
 import { isCredible } from "./check.js";
-import { WELCOME_WAIT_MS, claim, connectionTick, ended, join, silenceMax, slept, slot, startAnew, wake } from "./connection.js";
+import { WELCOME_WAIT_MS, claim, connectionTick, ended, join, silenceMax, slept, slot, wake } from "./connection.js";
 import { framed } from "./frames.js";
 import { earlierFailed, earlierLoaded, loadEarlier, refill } from "./history.js";
 import { LEAVE_PATIENCE_MS, LEAVE_WAIT_MS, READ_ON_MS, leave, leaveFailed, leavingStreamEnded, leavingTick, left } from "./leaving.js";
@@ -97,7 +99,7 @@ function afterPublishFailed(state: State, input: Extract<Input, { type: "publish
   const present = state.session?.participantId === input.session.participantId;
   if (!present || state.phase.at !== "online" || input.failure.reason !== "SESSION_UNKNOWN") return failed;
   // The membership has ended though the stream has not said so yet.
-  return then({ ...failed, outputs: [...failed.outputs, { do: "close" }] }, (s) => startAnew(s, "SESSION_UNKNOWN", now));
+  return then(failed, (s) => ended(s, input.failure, now));
 }
 
 /** When the machine next wants a tick, in milliseconds of the monotonic clock; null for never. */

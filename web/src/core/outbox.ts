@@ -11,7 +11,7 @@ import { type Outgoing, type Progress, type Session, type State, withClock } fro
 import { type Moment, type Output, type Step, record, step, whose } from "./step.js";
 
 /** How long to wait after RATE_LIMITED where the service does not say, in milliseconds. */
-export const RATE_LIMIT_WAIT_MS = 1_000;
+export const RATE_LIMIT_WAIT_MS = 500;
 
 type Sending = Extract<Progress, { at: "sending" }>;
 
@@ -81,7 +81,7 @@ export function neverSent(message: Outgoing): boolean {
 /** Sends the next message whose turn it is. */
 export function pump(state: State, now: Moment): Step {
   const { session } = state;
-  if (state.phase.at !== "online" || session === null || state.position === null) return step(state);
+  if (state.phase.at !== "online" || session === null) return step(state);
   if (inFlight(state.outbox)) return step(state);
   const next = state.outbox.find((message) => message.progress.at === "queued");
   if (next === undefined || next.progress.at !== "queued" || next.progress.retryAt > now.at) return step(state);

@@ -129,6 +129,11 @@ export interface State {
   readonly anew: AnewCause | null;
   /** Counts the streams that were opened, so that the late frames of an abandoned one can be told. */
   readonly attempt: number;
+  /**
+   * How many requests to resume were given up without an answer. Each may be on its way yet, and its late arrival
+   * replaces the stream that was opened after it.
+   */
+  readonly unanswered: number;
   /** The last sequence delivered in this membership; null before the first. */
   readonly position: bigint | null;
   /** The chain hash of that event; empty where it is not known. */
@@ -139,8 +144,10 @@ export interface State {
   readonly unreachable: ReadonlySet<string>;
   /** What a teacher's lab does to this page, in the service's words; empty for nothing. */
   readonly labFaults: string;
-  /** The sequence that `roster` was true at when the stream was opened. */
+  /** The newest event when the stream was opened: `roster` was true at it, and everything up to it has to come. */
   readonly rosterAsOf: bigint;
+  /** Whether a heartbeat came though there are events that did not. */
+  readonly lagging: boolean;
   /** What the service will accept. */
   readonly limits: Limits;
   /** How long a healthy stream can be quiet, in milliseconds. */
@@ -164,12 +171,14 @@ export const INITIAL: State = {
   session: null,
   anew: null,
   attempt: 0,
+  unanswered: 0,
   position: null,
   chainHash: "",
   roster: [],
   unreachable: new Set(),
   labFaults: "",
   rosterAsOf: 0n,
+  lagging: false,
   limits: { text: 128, name: 32 },
   heartbeatMs: 15_000,
   outbox: [],

@@ -23,9 +23,9 @@ export function toFrame(response: JoinResponse): Frame {
     case "event":
       return { type: "event", event: toEvent(frame.value) };
     case "caughtUp":
-      return { type: "caught-up" };
+      return { type: "caught-up", sequence: frame.value.sequence };
     case "heartbeat":
-      return { type: "heartbeat" };
+      return { type: "heartbeat", head: frame.value.headSequence };
     case "presence":
       return { type: "presence", participantId: frame.value.participantId, connected: frame.value.connected };
     case "labNotice":

@@ -1,0 +1,91 @@
+//! What the replicas write to their common log.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::chat::{Command, DisplayName, LogicalTime, ParticipantId, Sequence, SessionKey};
+
+/// One start of one replica: the position of its Start in the log. No two starts have the same, and no batch that was
+/// delayed can bring back one that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Incarnation(pub u64);
+
+impl Incarnation {
+    /// Of a replica that has not started yet.
+    pub const NONE: Self = Self(0);
+}
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What one replica asks for in one message of the log: all that had arrived there by then.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The replica; [`Incarnation::NONE`] for its Start.
+    pub from: Incarnation,
+    /// Its number among the replica's batches: 1, 2, 3 …
+    pub number: u64,
+    /// The replica's wall clock, for people.
+    pub at: SystemTime,
+    /// What it asks for, in order.
+    pub commands: Vec<ClusterCommand>,
+}
+
+/// A command of a replica.
+#[derive(Clone, Debug)]
+pub enum ClusterCommand {
+    /// A replica starts. It is alone in its batch.
+    Start {
+        /// The name that its operator gave it.
+        name: Arc<str>,
+        /// A random number by which it knows its own start again.
+        nonce: u64,
+    },
+    /// The replica stops in an orderly way.
+    Stop,
+    /// The replica lives. A barrier, too: when it is applied, everything before it is.
+    Beat,
+    /// A new participant, attached to the replica.
+    Join {
+        /// What people call it.
+        display_name: DisplayName,
+        /// The session that will speak for it.
+        session: SessionKey,
+        /// The sender's clock as it sent.
+        sent: LogicalTime,
+    },
+    /// A session is attached to the replica, and to no other any more.
+    Attach {
+        /// The session.
+        session: SessionKey,
+        /// The last event that its client has.
+        after: Sequence,
+    },
+    /// A stream of the replica has ended.
+    Detach {
+        /// Whose.
+        participant: ParticipantId,
+        /// Of which generation.
+        generation: u64,
+    },
+    /// The grace period of a participant is over. Void if it was attached since.
+    Expire {
+        /// Whose.
+        participant: ParticipantId,
+        /// The generation that was detached.
+        generation: u64,
+    },
+    /// Nothing has been heard of a replica for too long. Void if it was heard of meanwhile.
+    Gone {
+        /// Which one.
+        replica: Incarnation,
+        /// The last batch of it that the other has applied.
+        batch: u64,
+    },
+    /// A publish or a leave.
+    Act(Command),
+}

@@ -1,0 +1,121 @@
+//! `chitchat serve --replicate`: the start of a replica.
+
+use std::error::Error;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_nats::ServerAddr;
+use clap::Args;
+
+use super::backfill;
+use super::opening::{open_journal, recover};
+use crate::chat::Sequence;
+use crate::journal::{Committed, Epoch, MemoryJournal, ReplicaJournal, SqliteJournal};
+use crate::replica::{self, CommandLog, ReplicaParts, Settings};
+use crate::server::{Environment, record_recovered_broadcast};
+
+/// How many characters a replica's or a stream's name has at most.
+const NAME_CHARACTERS_MAX: usize = 64;
+
+/// What is needed to be a replica.
+#[derive(Debug, Args)]
+pub(super) struct ReplicateArgs {
+    /// NATS servers with JetStream, such as `nats://h1:4222,nats://h2:4222,nats://h3:4222`. All services that are
+    /// started with the same servers and the same stream are replicas of one conversation: see docs/replicas.md.
+    #[arg(long, value_name = "URL", env = "CHITCHAT_REPLICATE", value_delimiter = ',', value_parser = server)]
+    replicate: Vec<Server>,
+
+    /// The stream that the replicas have in common. The first replica makes it.
+    #[arg(long, value_name = "NAME", env = "CHITCHAT_REPLICATE_STREAM", default_value = "chitchat",
+        value_parser = name, requires = "replicate")]
+    replicate_stream: String,
+
+    /// File with the credentials for the servers, as `nsc generate creds` writes it.
+    #[arg(long, value_name = "FILE", env = "CHITCHAT_REPLICATE_CREDENTIALS", requires = "replicate")]
+    replicate_credentials: Option<PathBuf>,
+
+    /// The name of this replica, which no other has. It is in every record of its log. By default the name of the host.
+    #[arg(long, value_name = "NAME", env = "CHITCHAT_REPLICA_NAME", value_parser = name, requires = "replicate")]
+    replica_name: Option<String>,
+}
+
+/// A server's address, whose password is in no message.
+#[derive(Clone)]
+struct Server(ServerAddr);
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Server(…)")
+    }
+}
+
+fn server(address: &str) -> Result<Server, String> {
+    replica::parse_server(address).map(Server)
+}
+
+/// A name that can be part of a subject of NATS.
+fn name(name: &str) -> Result<String, String> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if name.is_empty() || name.len() > NAME_CHARACTERS_MAX || !name.chars().all(is_allowed) {
+        return Err(format!("a name has 1 to {NAME_CHARACTERS_MAX} letters, digits, `-` and `_`"));
+    }
+    Ok(name.to_owned())
+}
+
+impl ReplicateArgs {
+    /// Where the common log is; none for a service that decides alone.
+    pub(super) fn settings(&self) -> Option<Settings> {
+        if self.replicate.is_empty() {
+            return None;
+        }
+        Some(Settings {
+            servers: self.replicate.iter().map(|server| server.0.clone()).collect(),
+            stream: self.replicate_stream.clone(),
+            credentials: self.replicate_credentials.clone(),
+            name: self.replica_name.clone().unwrap_or_else(host_name).into(),
+        })
+    }
+}
+
+fn host_name() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(NAME_CHARACTERS_MAX).collect()
+}
+
+/// Opens the log and the copy, brings the copy up to the log, and announces the replica. None for the journal is a copy
+/// in memory. What happened while this replica was away is in its own log afterwards.
+pub(super) async fn start(
+    settings: Settings,
+    journal: Option<PathBuf>,
+    own_log: &Path,
+    environment: Environment,
+    new_epoch: Epoch,
+) -> Result<ReplicaParts, Box<dyn Error>> {
+    let log =
+        CommandLog::open(&settings, new_epoch.as_str()).await.map_err(|fault| format!("--replicate: {fault}"))?;
+    let epoch = Epoch::new(log.epoch());
+    let mut logged = Sequence(0);
+    let (journal, conversation): (Box<dyn ReplicaJournal>, _) = match journal {
+        None => (Box::new(MemoryJournal::new(epoch.clone())), crate::chat::Conversation::new()),
+        Some(path) => {
+            let (own_log_path, own_log, epoch) = (own_log, own_log.to_owned(), epoch.clone());
+            let open =
+                move || SqliteJournal::open_copy(&path, &epoch, |epoch| backfill::newest_logged(&own_log, epoch));
+            let mut journal = open_journal(open).await?;
+            let mut conversation = recover(&journal).await?;
+            logged = journal.logged_at_open().unwrap_or_default();
+            backfill::record_missing_events(own_log_path, &mut journal, &mut conversation, (environment.now)())
+                .await?;
+            (Box::new(journal), conversation)
+        }
+    };
+    let record = |committed: &Committed| {
+        let missing = committed.events().iter().filter(|event| event.sequence > logged);
+        missing.for_each(|event| record_recovered_broadcast(&epoch, event));
+    };
+    let mut copying = replica::copy(log, journal, conversation).await?;
+    copying.catch_up(record).await?;
+    let (name, nonce): (Arc<str>, _) = (settings.name, (environment.random)() as u64);
+    Ok(copying.join(name, nonce, (environment.now)(), record).await?)
+}

@@ -1,0 +1,228 @@
+//! A participant's client as a state machine: an input and its moment in, things to do out. It does no I/O, and has no
+//! clock and no dice of its own, so that each rule about clocks, resuming and retrying can be tested without a service.
+//! `web/src/core/machine.ts` is the same for the page, in files of the same names; what differs, and why, is in
+//! `docs/architecture.md`.
+
+mod backoff;
+mod check;
+mod connection;
+mod frames;
+mod history;
+mod leaving;
+mod outbox;
+mod receipts;
+mod refusal;
+mod roster;
+mod state;
+mod step;
+#[cfg(test)]
+mod tests;
+mod updates;
+
+use std::mem;
+use std::time::{Duration, Instant};
+
+use crate::chat::{LamportClock, LogicalTime, Sequence};
+use crate::log::{About, ClientRecord};
+use crate::wire::Reason;
+
+use super::event::ParticipantInfo;
+use history::PendingList;
+use outbox::Outbox;
+use receipts::Receipts;
+use roster::Roster;
+use state::{FirstJoin, Leaving, Membership, Phase};
+use updates::UpdateQueue;
+
+pub use check::ProtocolFault;
+pub(super) use outbox::PUBLISHES_WAITING;
+pub(super) use refusal::{Failure, FailureKind};
+pub(super) use state::{ClientSettings, KeptSession, ListRequest, Outgoing};
+pub(super) use step::{DriverCall, Input, Keep, Moment, Output};
+
+/// Everything that a client knows.
+#[derive(Debug)]
+pub(super) struct Machine {
+    settings: ClientSettings,
+    phase: Phase,
+    /// Counts the connections, so that what comes late by an abandoned one can be told.
+    attempt: u64,
+    /// The server of the present connection, by its place in the settings.
+    server: usize,
+    /// How many tries failed in a row, of which the pauses grow.
+    tries: u32,
+    /// How long the last pause was, without what the service asked for.
+    pause: Duration,
+    /// Set until the participant has joined for the first time.
+    first: Option<FirstJoin>,
+    /// Set while a membership is started that the program did not ask for.
+    anew: Option<Reason>,
+    /// When the last stream was lost.
+    lost_at: Option<Instant>,
+    /// How many requests to resume were given up without an answer. Each may be on its way yet, and its late
+    /// arrival replaces the stream that was opened after it.
+    unanswered: u32,
+
+    clock: LamportClock,
+    display_name: String,
+    membership: Option<Membership>,
+    /// How many memberships this process has begun.
+    memberships: u64,
+    roster: Roster,
+    /// The last event that was delivered and recorded; 0 before the first.
+    position: Sequence,
+    /// The last event that came. It may wait for the program to take it; and where another process was killed
+    /// before it showed all that it recorded, it is behind the position.
+    cursor: Sequence,
+    /// That event's chain hash; empty where it is not known.
+    chain_hash: Vec<u8>,
+    /// What the next event has to be later than: that event's time, or that of the request to join.
+    before: LogicalTime,
+    /// When the newest request to join or to leave was sent.
+    asked: LogicalTime,
+    /// The newest event when the stream was opened, as its Welcome says.
+    head: Sequence,
+    /// A heartbeat came though there are events that did not.
+    is_lagging: bool,
+
+    outbox: Outbox,
+    receipts: Receipts,
+    leaving: Option<Leaving>,
+    history: PendingList,
+    updates: UpdateQueue,
+    /// What is to be done after this step.
+    outputs: Vec<Output>,
+}
+
+impl Machine {
+    /// A participant that has not joined, or that resumes the session of another process.
+    pub(super) fn new(settings: ClientSettings, kept: Option<KeptSession>) -> Self {
+        let mut machine = Self {
+            display_name: settings.display_name.clone(),
+            settings,
+            phase: Phase::Out,
+            attempt: 0,
+            server: 0,
+            tries: 0,
+            pause: Duration::ZERO,
+            first: None,
+            anew: None,
+            lost_at: None,
+            unanswered: 0,
+            clock: LamportClock::default(),
+            membership: None,
+            memberships: 0,
+            roster: Roster::default(),
+            position: Sequence(0),
+            cursor: Sequence(0),
+            chain_hash: Vec::new(),
+            before: LogicalTime(0),
+            asked: LogicalTime(0),
+            head: Sequence(0),
+            is_lagging: false,
+            outbox: Outbox::default(),
+            receipts: Receipts::default(),
+            leaving: None,
+            history: PendingList::default(),
+            updates: UpdateQueue::default(),
+            outputs: Vec::new(),
+        };
+        if let Some(kept) = kept {
+            let me = ParticipantInfo {
+                participant_id: kept.participant_id,
+                display_name: machine.display_name.clone(),
+            };
+            machine.membership = Some(Membership { token: kept.token, epoch: kept.epoch, me });
+            machine.clock = LamportClock::starting_at(LogicalTime(kept.clock));
+            (machine.position, machine.cursor, machine.chain_hash) = (kept.position, kept.shown, kept.chain_hash);
+        }
+        machine
+    }
+
+    /// Takes one step.
+    pub(super) fn advance(&mut self, input: Input, now: Moment) -> Vec<Output> {
+        let is_present = |attempt| attempt == self.attempt;
+        match input {
+            Input::Join => self.join(now),
+            Input::Dialled { attempt, result } if is_present(attempt) => self.dialled(result, now),
+            Input::Frame { attempt, frame } if is_present(attempt) => self.frame(frame, now),
+            Input::Ended { attempt, failure } if is_present(attempt) => self.ended(failure, now),
+            Input::Published { attempt, result } if is_present(attempt) => self.published(result, now),
+            Input::Left { attempt, result } if is_present(attempt) => self.left(result, now),
+            Input::Dialled { .. }
+            | Input::Frame { .. }
+            | Input::Ended { .. }
+            | Input::Published { .. }
+            | Input::Left { .. } => {}
+            Input::Tick => self.tick(now),
+            Input::Submit { id, text } => self.submit(id, text),
+            Input::Enqueue(message) => self.enqueue(message),
+            Input::Leave => self.leave(now),
+            Input::GiveUp => self.give_up(now),
+            Input::List(request) => self.list(request),
+            Input::Listed { ticket, request, result } => self.listed(ticket, &request, result),
+            Input::Take => self.take(now),
+            Input::Unread => self.unread(now),
+            Input::NotKept(why) => self.push(super::Update::NotKept { why }),
+            Input::Failed(why) => self.over(Some(super::JoinError::Failed(why))),
+        }
+        self.pump(now);
+        mem::take(&mut self.outputs)
+    }
+
+    fn tick(&mut self, now: Moment) {
+        self.leaving_tick(now);
+        self.connection_tick(now);
+    }
+
+    /// When the machine next wants a tick; none for never.
+    pub(super) fn next_tick(&self) -> Option<Instant> {
+        let due = match self.phase {
+            Phase::Offline { retry_at } => Some(retry_at),
+            Phase::Connecting { since } => Some(since + self.settings.patience),
+            Phase::Online { heard, silence, complete: false, .. } if self.has_room() => Some(heard + silence),
+            Phase::Online { .. } | Phase::Dialling | Phase::Out => None,
+        };
+        let retry = self.outbox.retry_at().filter(|_| matches!(self.phase, Phase::Online { .. }));
+        let deadline = self.leaving.as_ref().map(|leaving| leaving.deadline);
+        [due, retry, deadline].into_iter().flatten().min()
+    }
+
+    /// Has the driver do something.
+    fn call(&mut self, call: DriverCall) {
+        self.outputs.push(Output::Call(call));
+    }
+
+    /// Writes a log record.
+    fn record(&mut self, record: ClientRecord<'static>) {
+        self.outputs.push(Output::Record(record));
+    }
+
+    /// What the records of its own steps are about.
+    fn about(&self) -> About<'static> {
+        About {
+            epoch: self.epoch().map(|epoch| epoch.to_owned().into()),
+            participant_id: self.participant_id().map(|id| id.to_owned().into()),
+            display_name: Some(self.display_name.clone().into()),
+        }
+    }
+
+    /// Writes what another process needs to resume. Until another session begins, that describes the last one.
+    fn save(&mut self) {
+        if self.membership.is_some() {
+            self.outputs.push(Output::Keep(Keep::Save { position: self.position, clock: self.clock.now() }));
+        }
+    }
+
+    fn token(&self) -> String {
+        self.membership.as_ref().map(|membership| membership.token.clone()).unwrap_or_default()
+    }
+
+    fn epoch(&self) -> Option<&str> {
+        self.membership.as_ref().map(|membership| membership.epoch.as_str())
+    }
+
+    fn participant_id(&self) -> Option<&str> {
+        self.membership.as_ref().map(|membership| membership.me.participant_id.as_str())
+    }
+}

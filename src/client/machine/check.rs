@@ -1,0 +1,230 @@
+//! Checks frames and answers of the service. A client accepts nothing that breaks the contract or contradicts what it
+//! received before. It drops the stream instead, so such data reaches neither its user nor its clock.
+//!
+//! A service could lie within these rules, differently to each participant. Only the logs of several participants
+//! show that (`chitchat verify`).
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::chat::{LogicalTime, MESSAGE_ID_BYTES_MAX, NAME_CHARACTERS_MAX, Sequence, TEXT_CHARACTERS_MAX};
+use crate::client::event::{Event, Kind, ParticipantInfo, read};
+use crate::wire::{duration, pb};
+
+/// The largest sequence and time that is accepted. A journal stores 63 bits of each, and what a client adds to them
+/// stays within 64.
+const NUMBER_MAX: u64 = i64::MAX as u64;
+/// The longest token, epoch, participant id or chain hash, in bytes.
+const IDENTIFIER_BYTES_MAX: usize = 256;
+/// How many participants a roster may have.
+pub(super) const ROSTER_MAX: usize = 100_000;
+
+/// How a service broke the contract.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProtocolFault {
+    /// The first frame of a stream is something else.
+    #[error("a stream began without a Welcome")]
+    NoWelcome,
+    /// A Welcome to a stream that resumes.
+    #[error("a second Welcome came")]
+    SecondWelcome,
+    /// The roster of the Welcome lacks this participant.
+    #[error("the roster lacks this participant")]
+    NotInRoster,
+    /// The roster has too many participants, or one of them twice.
+    #[error("the roster has more than {ROSTER_MAX} participants, or one of them twice")]
+    Roster,
+    /// Missing, or longer than the contract allows.
+    #[error("the {0} is missing or too long")]
+    Text(&'static str),
+    /// A number that no service reaches.
+    #[error("{0} is not a credible sequence or time")]
+    Number(u64),
+    /// A resume that was not asked for, in another epoch or as another participant.
+    #[error("it resumed another session than was asked for")]
+    OtherSession,
+    /// The conversation is shorter than what was delivered of it.
+    #[error("its newest event is {head}, but event {position} has been delivered")]
+    Behind {
+        /// The sequence of its newest event, as it says.
+        head: Sequence,
+        /// The last event that came.
+        position: Sequence,
+    },
+    /// An event that does not follow the last one.
+    #[error("event {sequence} came where event {expected} was due")]
+    Order {
+        /// What came.
+        sequence: Sequence,
+        /// What was due.
+        expected: Sequence,
+    },
+    /// A membership that does not begin with its Joined.
+    #[error("the first event is not this participant's own join")]
+    FirstEvent,
+    /// A time that is not later than the one before.
+    #[error("event {sequence} has logical time {logical_time}, which is not later than {before}")]
+    Time {
+        /// The event, or 0 where there is none.
+        sequence: Sequence,
+        /// Its time.
+        logical_time: LogicalTime,
+        /// What it has to be later than.
+        before: LogicalTime,
+    },
+    /// An event without a kind or a participant.
+    #[error("event {0} lacks its kind or its participant")]
+    Incomplete(Sequence),
+    /// A content that no event of its kind has.
+    #[error("event {0} has a content that its kind cannot have")]
+    Content(Sequence),
+    /// A message whose writer had seen it, or what came after it.
+    #[error("event {0} says that its writer had already seen it")]
+    Seen(Sequence),
+    /// The replay is over too early, or elsewhere.
+    #[error("the replay ended at event {sequence}, where event {position} was the last and {head} was promised")]
+    CaughtUp {
+        /// Where it ended, as the service says.
+        sequence: Sequence,
+        /// The last event that came.
+        position: Sequence,
+        /// The newest event when the stream was opened, as the service said.
+        head: Sequence,
+    },
+    /// Heartbeats come in place of events.
+    #[error("there are events after {position}, and the service sends heartbeats in their place")]
+    Withheld {
+        /// The last event that came.
+        position: Sequence,
+    },
+    /// A message is another event in the stream than in its acknowledgement.
+    #[error("a message was acknowledged as event {acknowledged}, which is not its event in the stream")]
+    Acknowledgement {
+        /// What the acknowledgement says.
+        acknowledged: Sequence,
+    },
+    /// More earlier events than were asked for.
+    #[error("more earlier events came than were asked for")]
+    Page,
+}
+
+/// A Welcome that has been checked.
+#[derive(Debug)]
+pub(super) struct CheckedWelcome {
+    pub(super) token: String,
+    pub(super) epoch: String,
+    pub(super) me: ParticipantInfo,
+    pub(super) head: Sequence,
+    pub(super) logical_time: LogicalTime,
+    pub(super) resumed: bool,
+    pub(super) roster: Vec<ParticipantInfo>,
+    pub(super) heartbeat: Option<Duration>,
+}
+
+/// Checks what a Welcome says by itself.
+pub(super) fn welcome(welcome: pb::Welcome) -> Result<CheckedWelcome, ProtocolFault> {
+    identifier(&welcome.session_token, "session token")?;
+    identifier(&welcome.epoch, "epoch")?;
+    let (head, logical_time) = (number(welcome.head_sequence)?, number(welcome.logical_time)?);
+    if welcome.participants.len() > ROSTER_MAX {
+        return Err(ProtocolFault::Roster);
+    }
+    let roster = welcome.participants.into_iter().map(participant).collect::<Result<Vec<_>, _>>()?;
+    let ids: HashSet<&str> = roster.iter().map(|member| &*member.participant_id).collect();
+    if ids.len() < roster.len() {
+        return Err(ProtocolFault::Roster);
+    }
+    let me = roster.iter().find(|member| member.participant_id == welcome.participant_id).cloned();
+    Ok(CheckedWelcome {
+        token: welcome.session_token,
+        epoch: welcome.epoch,
+        me: me.ok_or(ProtocolFault::NotInRoster)?,
+        head: Sequence(head),
+        logical_time: LogicalTime(logical_time),
+        resumed: welcome.resumed,
+        roster,
+        heartbeat: welcome.heartbeat_interval.and_then(duration),
+    })
+}
+
+/// Checks that an event is the one that is due, later than those before, and whole. The first of a membership has no
+/// sequence that is known before.
+pub(super) fn event(
+    event: pb::Event,
+    expected: Option<Sequence>,
+    before: LogicalTime,
+    epoch: &str,
+) -> Result<Event, ProtocolFault> {
+    let sequence = Sequence(number(event.sequence)?);
+    match expected {
+        Some(expected) if sequence != expected => return Err(ProtocolFault::Order { sequence, expected }),
+        None if sequence == Sequence(0) => return Err(ProtocolFault::Number(0)),
+        _ => {}
+    }
+    let logical_time = LogicalTime(number(event.logical_time)?);
+    if logical_time <= before {
+        return Err(ProtocolFault::Time { sequence, logical_time, before });
+    }
+    if event.chain_hash.len() > IDENTIFIER_BYTES_MAX {
+        return Err(ProtocolFault::Text("chain hash"));
+    }
+    let (Some(_), Some(author)) = (&event.kind, event.participant.clone()) else {
+        return Err(ProtocolFault::Incomplete(sequence));
+    };
+    participant(author)?;
+    let event = read(event, epoch, LogicalTime(0)).ok_or(ProtocolFault::Incomplete(sequence))?;
+    match content(&event) {
+        Some(fault) => Err(fault),
+        None => Ok(event),
+    }
+}
+
+/// What is wrong with an event's content and with what it says of its writer.
+fn content(event: &Event) -> Option<ProtocolFault> {
+    let Event { sequence, logical_time, content, participant, .. } = event;
+    let says = |what: &str| {
+        *content
+            == format!("Participant {} {what} Chit Chat at logical time {logical_time}", participant.display_name)
+    };
+    let fits = match &event.kind {
+        Kind::Joined => says("joined"),
+        Kind::Left { .. } => says("left"),
+        Kind::Message { message_id, sent_logical_time, seen_sequence } => {
+            if sent_logical_time >= logical_time {
+                let (sequence, logical_time, before) = (*sequence, *logical_time, *sent_logical_time);
+                return Some(ProtocolFault::Time { sequence, logical_time, before });
+            }
+            if seen_sequence >= sequence {
+                return Some(ProtocolFault::Seen(*sequence));
+            }
+            is_short(content, TEXT_CHARACTERS_MAX) && message_id.len() <= MESSAGE_ID_BYTES_MAX
+        }
+    };
+    (!fits).then_some(ProtocolFault::Content(*sequence))
+}
+
+/// A participant as everybody may know it.
+fn participant(participant: pb::Participant) -> Result<ParticipantInfo, ProtocolFault> {
+    identifier(&participant.participant_id, "id of a participant")?;
+    if !is_short(&participant.display_name, NAME_CHARACTERS_MAX) {
+        return Err(ProtocolFault::Text("name of a participant"));
+    }
+    Ok(participant.into())
+}
+
+fn identifier(text: &str, what: &'static str) -> Result<(), ProtocolFault> {
+    match text.len() {
+        1..=IDENTIFIER_BYTES_MAX => Ok(()),
+        _ => Err(ProtocolFault::Text(what)),
+    }
+}
+
+/// Whether a text has at least one character and at most the limit.
+fn is_short(text: &str, characters_max: usize) -> bool {
+    !text.is_empty() && text.chars().nth(characters_max).is_none()
+}
+
+/// A sequence or time that can be true.
+pub(super) fn number(number: u64) -> Result<u64, ProtocolFault> {
+    if number > NUMBER_MAX { Err(ProtocolFault::Number(number)) } else { Ok(number) }
+}

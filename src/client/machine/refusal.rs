@@ -1,0 +1,79 @@
+//! What can go wrong with a call.
+
+use std::time::Duration;
+
+use super::check::ProtocolFault;
+use crate::client::error::JoinError;
+use crate::wire::Reason;
+
+/// A call that did not succeed.
+#[derive(Clone, Debug)]
+pub(in crate::client) struct Failure {
+    /// How it failed.
+    pub(in crate::client) kind: FailureKind,
+    /// The reason of the contract, if the service gave one.
+    pub(in crate::client) reason: Option<Reason>,
+    /// What happened, for people.
+    pub(in crate::client) message: String,
+    /// The least time to wait before trying again, if the service gave one.
+    pub(in crate::client) retry_after: Option<Duration>,
+    /// What a program gets to know if this is the end.
+    pub(in crate::client) error: JoinError,
+}
+
+/// How a call failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::client) enum FailureKind {
+    /// No answer came: the connection broke, or there was silence.
+    Silence,
+    /// The answer is that it cannot be done now.
+    Unavailable,
+    /// The answer is no, and would be the same again.
+    Refused,
+    /// The peer is not a Chit Chat service, or must be reached in another way. A participant that has joined tries
+    /// again: something else, such as a proxy, may answer for its service for a while.
+    Mismatch,
+    /// The service broke the protocol. A participant that has joined tries again, at growing intervals.
+    Protocol,
+}
+
+impl Failure {
+    /// What the service said cannot be true.
+    pub(super) fn broken(fault: ProtocolFault) -> Self {
+        let error = JoinError::Protocol(fault);
+        Self { kind: FailureKind::Protocol, reason: None, message: error.to_string(), retry_after: None, error }
+    }
+
+    /// Nothing comes from the service at this address.
+    pub(super) fn silence(address: &str, message: &str) -> Self {
+        let error = JoinError::Unreachable { address: address.into(), why: message.into() };
+        Self { kind: FailureKind::Silence, reason: None, message: message.into(), retry_after: None, error }
+    }
+
+    /// Whether another try may work.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.kind, FailureKind::Silence | FailureKind::Unavailable)
+    }
+
+    /// Whether it is not known that the service received the request.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.is_lost() && self.reason.is_none()
+    }
+
+    /// Why the session is over, if this says so to a participant that has one.
+    pub(super) fn ends_session(&self) -> Option<Reason> {
+        let ends = |reason: &Reason| {
+            matches!(reason, Reason::SessionUnknown | Reason::EpochChanged | Reason::SequenceOutOfRange)
+        };
+        self.reason.filter(ends)
+    }
+
+    /// Its name in the log, of a stream.
+    pub(super) fn as_record(&self) -> String {
+        match (self.reason, self.kind) {
+            (Some(reason), _) => reason.as_str().into(),
+            (None, FailureKind::Refused | FailureKind::Mismatch) => "REFUSED".into(),
+            (None, _) => self.message.clone(),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What the machine knows of where it is.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::chat::Sequence;
+use crate::client::event::ParticipantInfo;
+
+/// What does not change.
+#[derive(Debug)]
+pub(in crate::client) struct ClientSettings {
+    /// What people call the participant.
+    pub(in crate::client) display_name: String,
+    /// The addresses of the service, of which one is used at a time. There is at least one.
+    pub(in crate::client) servers: Vec<String>,
+    /// How long to keep trying to join if the service cannot be reached.
+    pub(in crate::client) wait: Duration,
+    /// How long a stream's first frame, or the answer to a leave, may take.
+    pub(in crate::client) patience: Duration,
+}
+
+/// The session that another process has kept.
+pub(in crate::client) struct KeptSession {
+    pub(in crate::client) token: String,
+    pub(in crate::client) epoch: String,
+    pub(in crate::client) participant_id: String,
+    pub(in crate::client) clock: u64,
+    /// The last event that was recorded, and the last that the program has dealt with.
+    pub(in crate::client) position: Sequence,
+    pub(in crate::client) shown: Sequence,
+    /// That event's chain hash; empty where it is not known.
+    pub(in crate::client) chain_hash: Vec<u8>,
+}
+
+/// Where the client is between "not taking part" and "taking part".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Not yet, or no longer.
+    Out,
+    /// A connection is being made.
+    Dialling,
+    /// A request to join is on its way.
+    Connecting { since: Instant },
+    /// The stream is open. `silence` is how long it can be silent before it counts as broken. It is complete once the
+    /// service has ended it in peace, which may be before the answer to a leave comes.
+    Online { since: Instant, heard: Instant, silence: Duration, complete: bool },
+    /// Waits for the next try.
+    Offline { retry_at: Instant },
+}
+
+/// What is known until the participant has joined for the first time.
+#[derive(Debug)]
+pub(super) struct FirstJoin {
+    pub(super) began: Instant,
+    /// A request was sent and never answered: it may arrive late, and holds the name for the grace period.
+    pub(super) asked: bool,
+    /// Why the newest tries failed, at most one for each server.
+    pub(super) tried: Vec<crate::client::JoinError>,
+}
+
+/// The wish to leave.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    /// When to give up. Each message that is answered before the leave moves it.
+    pub(super) deadline: Instant,
+    /// The program knows what became of it.
+    pub(super) answered: bool,
+}
+
+/// One membership, from its Welcome.
+pub(super) struct Membership {
+    pub(super) token: String,
+    pub(super) epoch: String,
+    pub(super) me: ParticipantInfo,
+}
+
+impl fmt::Debug for Membership {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Membership").field("epoch", &self.epoch).field("me", &self.me).finish_non_exhaustive()
+    }
+}
+
+/// The causal context of a message: what its writer had been delivered when it was submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CausalContext {
+    /// The membership that it belongs to: it means nothing in another.
+    pub(super) membership: u64,
+    pub(super) seen: Sequence,
+}
+
+/// A message that has not been answered.
+#[derive(Debug)]
+pub(in crate::client) struct Outgoing {
+    pub(in crate::client) id: String,
+    pub(super) text: String,
+    /// What its writer had been delivered when it was submitted.
+    pub(super) context: CausalContext,
+    /// Some try may have reached the service without its answer reaching us.
+    pub(super) outcome_unknown: bool,
+    /// How often in a row it failed without a reason.
+    pub(super) failures: u32,
+}
+
+/// A wish to read earlier events.
+#[derive(Debug)]
+pub(in crate::client) struct ListRequest {
+    /// Tells this request from others.
+    pub(in crate::client) ticket: u64,
+    /// The event that they are before.
+    pub(in crate::client) before: Sequence,
+    pub(in crate::client) count: u32,
+}

@@ -1,0 +1,119 @@
+//! What goes into the machine and what comes out of it.
+
+use std::time::Instant;
+
+use super::refusal::Failure;
+use super::state::{ListRequest, Outgoing};
+use crate::chat::{LogicalTime, Receipt, Sequence};
+use crate::client::Update;
+use crate::client::error::{JoinError, LeaveError, ListError, PublishError};
+use crate::client::event::{Event, ParticipantInfo};
+use crate::log::ClientRecord;
+use crate::wire::pb;
+use crate::wire::pb::join_response::Frame;
+
+/// The moment of a step, handed in: the machine has no clock and no dice of its own.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::client) struct Moment {
+    /// The monotonic clock.
+    pub(in crate::client) at: Instant,
+    /// A random number from 0 to 1.
+    pub(in crate::client) chance: f64,
+}
+
+/// Something that happened: a wish of the program, a frame, an answer, the passing of time. `attempt` says which
+/// connection it came by; what comes by one that was given up is ignored.
+#[derive(Debug)]
+pub(in crate::client) enum Input {
+    /// The program wants to take part.
+    Join,
+    /// A connection is made, or cannot be made.
+    Dialled { attempt: u64, result: Result<(), Failure> },
+    /// The stream brings a frame; none for one of a kind that a later version has added (A11).
+    Frame { attempt: u64, frame: Option<Frame> },
+    /// The stream has ended, or could not be opened. There is no failure if the service ended it in peace.
+    Ended { attempt: u64, failure: Option<Failure> },
+    /// Time has passed.
+    Tick,
+    /// The program submits a text, under a new id.
+    Submit { id: String, text: String },
+    /// There is room for a message that was submitted.
+    Enqueue(Outgoing),
+    /// The answer to a publish.
+    Published { attempt: u64, result: Result<pb::PublishResponse, Failure> },
+    /// The program wants to leave.
+    Leave,
+    /// The program waits for no answer any more.
+    GiveUp,
+    /// The answer to a leave.
+    Left { attempt: u64, result: Result<pb::LeaveResponse, Failure> },
+    /// The program wants to read earlier events.
+    List(ListRequest),
+    /// The answer to that.
+    Listed { ticket: u64, request: pb::ListEventsRequest, result: Result<pb::ListEventsResponse, Failure> },
+    /// The program takes the next update.
+    Take,
+    /// The program takes no more updates.
+    Unread,
+    /// The session can no longer be kept.
+    NotKept(String),
+    /// The driver failed.
+    Failed(String),
+}
+
+/// What the driver has to do.
+#[derive(Debug)]
+pub(in crate::client) enum DriverCall {
+    /// Connect to a server, by its place in the settings.
+    Dial { attempt: u64, server: usize },
+    /// Open a stream by that connection.
+    Open { request: pb::JoinRequest },
+    /// Drop the connection, its stream and what is on its way by it, but for lists.
+    Close,
+    /// Publish a message.
+    Publish { attempt: u64, request: pb::PublishRequest },
+    /// Leave.
+    Leave { attempt: u64, request: pb::LeaveRequest },
+    /// List earlier events.
+    List { ticket: u64, request: pb::ListEventsRequest },
+}
+
+/// Something to be done, in order.
+#[derive(Debug)]
+pub(in crate::client) enum Output {
+    /// Something that the driver has to do.
+    Call(DriverCall),
+    /// Write a log record.
+    Record(ClientRecord<'static>),
+    /// Write the log record of a delivery.
+    Delivered(Event),
+    /// Write what another process needs to resume.
+    Keep(Keep),
+    /// A text was submitted. It is to be enqueued as soon as there is room.
+    Submitted(Outgoing),
+    /// What became of a message.
+    Answer { id: String, result: Result<Receipt, PublishError> },
+    /// What became of the leave.
+    LeaveAnswer(Result<Receipt, LeaveError>),
+    /// What became of a list.
+    Listed { ticket: u64, result: Result<Vec<Event>, ListError> },
+    /// What the program takes.
+    Update(Update),
+    /// The participant has joined for the first time.
+    Joined { me: ParticipantInfo, roster: Vec<ParticipantInfo> },
+    /// It could not join.
+    NotJoined(JoinError),
+}
+
+/// What outlives the process (D16; web/src/core/snapshot.ts).
+#[derive(Debug)]
+pub(in crate::client) enum Keep {
+    /// Another membership begins.
+    Begin { participant_id: String, epoch: String, token: String, clock: LogicalTime },
+    /// What has been recorded.
+    Save { position: Sequence, clock: LogicalTime },
+    /// An event has come.
+    Came { sequence: Sequence, chain_hash: Vec<u8> },
+    /// The participant has left: its session must not be resumed.
+    Remove,
+}

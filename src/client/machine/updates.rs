@@ -1,0 +1,227 @@
+//! What waits for the program. An event is delivered, and recorded, at the moment when the program takes it: what the
+//! program has not taken yet it has not seen. (A page takes each event as it comes.)
+
+use std::collections::VecDeque;
+use std::mem;
+use std::time::Duration;
+
+use super::Machine;
+use super::state::Phase;
+use super::step::{Moment, Output};
+use crate::chat::{LogicalTime, Sequence};
+use crate::client::event::{Event, Kind};
+use crate::client::{Missed, Update};
+use crate::log::ClientRecord;
+
+/// How many updates can wait for the program; the stream waits with them.
+const UPDATES_WAITING: usize = 256;
+/// Of how many missed events the client waits for the last, to say how many of them are messages.
+const MISSED_COUNTED: u64 = 200;
+
+/// The updates that wait.
+#[derive(Debug, Default)]
+pub(super) struct UpdateQueue {
+    waiting: VecDeque<Update>,
+    replay: Option<Replay>,
+    /// The program has dropped its updates.
+    is_unread: bool,
+    lifecycle: Lifecycle,
+}
+
+/// Whether the client and the program are still at work.
+#[derive(Debug, Default)]
+enum Lifecycle {
+    #[default]
+    Running,
+    /// The client has stopped, with this reason if it failed; the program has not taken all updates.
+    Stopped(Option<String>),
+    /// The program has taken all updates, and the end is in the log.
+    Recorded,
+}
+
+/// What was missed arrives, to be counted before the program learns of any of it.
+#[derive(Debug)]
+struct Replay {
+    after: Option<Duration>,
+    /// How many events that is; none where nothing has come of the membership, which may have begun anywhere.
+    count: Option<u64>,
+    events: Vec<Event>,
+}
+
+impl Machine {
+    /// Whether no more updates will come than wait.
+    pub(in crate::client) fn is_over(&self) -> bool {
+        !matches!(self.updates.lifecycle, Lifecycle::Running)
+    }
+
+    /// Whether updates wait for the program.
+    pub(in crate::client) fn has_updates(&self) -> bool {
+        !self.updates.waiting.is_empty()
+    }
+
+    /// The clock now.
+    pub(in crate::client) fn logical_time(&self) -> LogicalTime {
+        self.clock.now()
+    }
+
+    /// Whether the stream can be read on: backpressure reaches the service by the transport.
+    pub(in crate::client) fn has_room(&self) -> bool {
+        self.updates.waiting.len() < UPDATES_WAITING
+    }
+
+    #[cfg(test)]
+    pub(super) fn updates_waiting(&self) -> usize {
+        self.updates.waiting.len()
+    }
+
+    /// Puts in an update for the program.
+    pub(super) fn push(&mut self, update: Update) {
+        match (&mut self.updates.replay, update) {
+            (Some(replay), Update::Event(event)) => {
+                replay.events.push(event);
+                let came = replay.events.len() as u64;
+                if replay.count == Some(came) || came > MISSED_COUNTED {
+                    self.end_replay();
+                }
+            }
+            (_, update) => {
+                self.end_replay();
+                self.put(update);
+            }
+        }
+    }
+
+    /// A stream resumes the session, and the missed events come first.
+    pub(super) fn resumed(&mut self, after: Option<Duration>) {
+        self.end_replay();
+        let count = (self.cursor > Sequence(0)).then(|| self.head.0.saturating_sub(self.cursor.0));
+        self.updates.replay = Some(Replay { after, count, events: Vec::new() });
+        if count.is_some_and(|count| count == 0 || count > MISSED_COUNTED) {
+            self.end_replay();
+        }
+    }
+
+    /// All that was missed has come.
+    pub(super) fn replay_is_complete(&mut self) {
+        if let Some(replay) = &mut self.updates.replay {
+            replay.count = Some(replay.events.len() as u64);
+            self.end_replay();
+        }
+    }
+
+    /// Reports to the program how much it missed, followed by those of the missed events that have arrived.
+    fn end_replay(&mut self) {
+        let Some(Replay { after, count, events }) = self.updates.replay.take() else { return };
+        let me = self.participant_id().map(str::to_owned);
+        let others = || events.iter().filter(|event| Some(&event.participant.participant_id) != me.as_ref());
+        let before = |event: &Event| Sequence(event.sequence.0.saturating_sub(1));
+        let start = events.first().map_or(self.cursor, before);
+        let missed = if Some(events.len() as u64) == count {
+            let messages = others().filter(|event| matches!(event.kind, Kind::Message { .. })).count() as u64;
+            Missed { events: others().count() as u64, messages: Some(messages) }
+        } else {
+            let events = count.unwrap_or_else(|| self.head.0.saturating_sub(start.0));
+            Missed { events, messages: None }
+        };
+        self.put(match after {
+            Some(after) => Update::Back { after, missed },
+            None => Update::Continued { after: start, missed },
+        });
+        events.into_iter().for_each(|event| self.put(Update::Event(event)));
+    }
+
+    fn put(&mut self, mut update: Update) {
+        if self.updates.is_unread {
+            // The program takes no more updates, so the event is delivered here.
+            return self.deliver(&mut update);
+        }
+        // If the connection breaks again and again while the program takes no updates, it is reported once.
+        while self.updates.waiting.len() >= 2 * UPDATES_WAITING
+            && matches!(
+                self.updates.waiting.back(),
+                Some(
+                    Update::Offline { .. }
+                        | Update::Back { .. }
+                        | Update::Waiting { .. }
+                        | Update::Presence { .. }
+                        | Update::Lab { .. }
+                )
+            )
+        {
+            self.updates.waiting.pop_back();
+        }
+        self.updates.waiting.push_back(update);
+    }
+
+    /// Gives an event to the program (IR2). One that another process has recorded is not recorded again.
+    fn deliver(&mut self, update: &mut Update) {
+        // A clock that has received anything is past 0.
+        let Update::Event(event) = update else { return };
+        if event.local_time > LogicalTime(0) {
+            return;
+        }
+        event.local_time = self.clock.receive(event.logical_time);
+        if event.sequence > self.position {
+            self.position = event.sequence;
+            self.outputs.push(Output::Delivered(event.clone()));
+        }
+        self.save();
+    }
+
+    /// The membership is over. The updates that wait for the program belong to it, so they are recorded before another
+    /// one begins.
+    pub(super) fn deliver_all(&mut self) {
+        self.end_replay();
+        let mut updates = mem::take(&mut self.updates.waiting);
+        updates.iter_mut().for_each(|update| self.deliver(update));
+        self.updates.waiting = updates;
+    }
+
+    /// The program takes the next update.
+    pub(super) fn take(&mut self, now: Moment) {
+        let had_room = self.has_room();
+        if let Some(mut update) = self.updates.waiting.pop_front() {
+            self.deliver(&mut update);
+            self.outputs.push(Output::Update(update));
+        }
+        self.made_room(had_room, now);
+        self.record_end();
+    }
+
+    /// The program takes no more updates: what waits, and what is still to come, is delivered all the same.
+    pub(super) fn unread(&mut self, now: Moment) {
+        let had_room = self.has_room();
+        self.deliver_all();
+        self.updates.is_unread = true;
+        self.updates.waiting.clear();
+        self.made_room(had_room, now);
+        self.record_end();
+    }
+
+    /// While we applied backpressure, the silence was ours.
+    fn made_room(&mut self, had_room: bool, now: Moment) {
+        if let Phase::Online { heard, .. } = &mut self.phase
+            && !had_room
+        {
+            *heard = now.at;
+        }
+    }
+
+    /// The client has stopped. The program takes what there is.
+    pub(super) fn end_updates(&mut self, last: Option<Update>, reason: Option<String>) {
+        self.end_replay();
+        last.into_iter().for_each(|update| self.put(update));
+        self.updates.lifecycle = Lifecycle::Stopped(reason);
+        self.record_end();
+    }
+
+    fn record_end(&mut self) {
+        if self.updates.waiting.is_empty()
+            && let Lifecycle::Stopped(reason) = &mut self.updates.lifecycle
+        {
+            let reason = reason.take().map(Into::into);
+            self.updates.lifecycle = Lifecycle::Recorded;
+            self.record(ClientRecord::ClientStopped { about: self.about(), reason });
+        }
+    }
+}

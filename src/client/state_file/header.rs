@@ -1,0 +1,65 @@
+//! What changes with every event, at the beginning of a state file.
+
+use serde::Deserialize;
+
+/// The positions and the clock.
+#[derive(Clone, Copy, Default, Deserialize)]
+pub(super) struct StateHeader {
+    pub(super) position: u64,
+    pub(super) shown: u64,
+    pub(super) clock: u64,
+    /// The event that `chain` is of; a resume after another names none.
+    #[serde(default)]
+    pub(super) chained: u64,
+    #[serde(default)]
+    pub(super) chain: u64,
+}
+
+impl StateHeader {
+    /// How many records a log lacks, at least, that ends with these; none where it is another log. A record is
+    /// written before the state is, so a log is behind only where something was lost. (Or where events were shown
+    /// again, which moves the clock and is not recorded, and the process was killed right then: the log then says
+    /// that it lacks a record, and nobody is accused for it.)
+    pub(super) fn lost_in(self, logged: Self, participant_id: &str) -> u64 {
+        if logged.clock == 0 || (self.position <= logged.position && self.clock <= logged.clock) {
+            return 0;
+        }
+        // Its events begin with its own join, which its id is derived from.
+        let joined: u64 = participant_id.strip_prefix('p').and_then(|number| number.parse().ok()).unwrap_or(1);
+        self.position.saturating_sub(logged.position.max(joined.saturating_sub(1))).max(1)
+    }
+
+    /// The chain hash of the last event that was shown; empty where it is not known.
+    pub(super) fn chain_hash(self) -> Vec<u8> {
+        if self.shown > 0 && self.chained == self.shown { self.chain.to_be_bytes().to_vec() } else { Vec::new() }
+    }
+
+    /// Always as long, and within the first page of the file: so that a write is all or nothing.
+    pub(super) fn text(self) -> String {
+        let (text, Self { chained, chain, .. }) = (self.text_without_chain(), self);
+        format!("{text}\n\"chained\":{chained:>20},\"chain\":{chain:>20},\n")
+    }
+
+    /// The form before there was a chain.
+    pub(super) fn text_without_chain(self) -> String {
+        let Self { position, shown, clock, .. } = self;
+        format!("{{\"position\":{position:>20},\"shown\":{shown:>20},\"clock\":{clock:>20},")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_is_behind_the_state_lacks_records() {
+        let at = |position, clock| StateHeader { position, clock, ..StateHeader::default() };
+        let check = |state: StateHeader, logged, expected| assert_eq!(state.lost_in(logged, "p7"), expected);
+        check(at(12, 31), at(12, 31), 0);
+        check(at(12, 31), at(13, 33), 0);
+        check(at(12, 31), at(10, 25), 2);
+        check(at(12, 31), at(12, 30), 1);
+        check(at(12, 31), at(0, 3), 6);
+        check(at(12, 31), at(0, 0), 0);
+    }
+}

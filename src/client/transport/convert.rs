@@ -1,0 +1,58 @@
+//! From a gRPC status to what the machine knows of a failure.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+
+use crate::client::error::JoinError;
+use crate::client::explain;
+use crate::client::machine::{Failure, FailureKind};
+use crate::wire::{Reason, retry_delay};
+
+/// The longest that the client waits because the service asks it to.
+const WAIT_LONGEST: Duration = Duration::from_secs(60);
+
+/// What a status means.
+pub(super) fn failure(status: &Status, address: &str) -> Failure {
+    let reason = Reason::of(status);
+    let message = explain::of_status(status);
+    let kind = kind(status, reason);
+    let error = match (kind, reason) {
+        (FailureKind::Silence | FailureKind::Unavailable, None) => {
+            JoinError::Unreachable { address: address.to_owned(), why: message.clone() }
+        }
+        _ => JoinError::refused(status),
+    };
+    let retry_after = retry_delay(status).map(|delay| delay.min(WAIT_LONGEST));
+    Failure { kind, reason, message, retry_after, error }
+}
+
+fn kind(status: &Status, reason: Option<Reason>) -> FailureKind {
+    // A status with a source, or of a deadline, was made here: of a broken connection, or of silence.
+    let is_answer = status.source().is_none() && status.code() != Code::DeadlineExceeded;
+    match (reason, status.code()) {
+        (
+            None,
+            Code::Unavailable
+            | Code::Unknown
+            | Code::Internal
+            | Code::Cancelled
+            | Code::Aborted
+            | Code::DeadlineExceeded
+            | Code::ResourceExhausted
+            // The service always sends this with a reason; without one, a frame was too large to be read.
+            | Code::OutOfRange,
+        )
+        | (Some(_), Code::Unavailable | Code::ResourceExhausted) => {
+            if is_answer { FailureKind::Unavailable } else { FailureKind::Silence }
+        }
+        _ => FailureKind::Refused,
+    }
+}
+
+/// The connection was lost, or could not be made.
+pub(super) fn lost(why: String, address: &str) -> Failure {
+    let error = JoinError::Unreachable { address: address.to_owned(), why: why.clone() };
+    Failure { kind: FailureKind::Silence, reason: None, message: why, retry_after: None, error }
+}

@@ -1,0 +1,179 @@
+//! What a replica records beside the events, in the same transaction: its place in the common log, where each session is
+//! attached, and which replicas there are. The tables are there in the file of a replica only.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::error::OpenFault;
+use crate::chat::{Attachment, Incarnation, ParticipantId, Replica, Sequence};
+use crate::journal::{CopyState, CopyUpdate, LogDigest, LogPlace};
+
+/// Whose journal it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// One service, which decides alone.
+    Service,
+    /// A replica, which copies what a common log led to.
+    Replica,
+}
+
+/// Numbers are texts where they use 64 bits.
+const TABLES: &str = "
+CREATE TABLE replica_place (
+  id       INTEGER PRIMARY KEY CHECK (id = 1),
+  position INTEGER NOT NULL CHECK (position >= 0),
+  before   TEXT NOT NULL CHECK (length(before) = 32),
+  digest   TEXT NOT NULL CHECK (length(digest) = 32)
+) STRICT;
+
+CREATE TABLE replica_attachment (
+  participant INTEGER PRIMARY KEY CHECK (participant >= 1),
+  generation  INTEGER NOT NULL CHECK (generation >= 1),
+  replica     INTEGER CHECK (replica >= 1)
+) STRICT;
+
+CREATE TABLE replica_member (
+  incarnation INTEGER PRIMARY KEY CHECK (incarnation >= 1),
+  name        TEXT NOT NULL,
+  nonce       TEXT NOT NULL,
+  batch       INTEGER NOT NULL CHECK (batch >= 0)
+) STRICT;
+";
+
+fn is_copy(connection: &Connection) -> rusqlite::Result<bool> {
+    let table = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'replica_place'";
+    connection.query_row(table, [], |row| row.get::<_, i64>(0)).map(|tables| tables > 0)
+}
+
+/// A replica uses no journal of a service alone, unless it has no event, and a service alone none of a replica.
+pub(super) fn check_owner(connection: &Connection, owner: Owner, events: Sequence) -> Result<(), OpenFault> {
+    match (owner, is_copy(connection)?) {
+        (Owner::Service, true) => Err(OpenFault::OfReplica),
+        (Owner::Replica, false) if events > Sequence(0) => Err(OpenFault::OfService { events }),
+        _ => Ok(()),
+    }
+}
+
+/// What a copy has recorded. Makes the tables where they are missing.
+pub(super) fn open(connection: &Connection) -> Result<CopyState, OpenFault> {
+    if !is_copy(connection)? {
+        connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} COMMIT;"))?;
+    }
+    let place = "SELECT position, before, digest FROM replica_place";
+    let place = connection.query_row(place, [], place_of).optional()?.unwrap_or_default();
+    let attachments = "SELECT participant, generation, replica FROM replica_attachment";
+    let attachments = connection.prepare(attachments)?.query_map([], attachment_of)?.collect::<Result<_, _>>()?;
+    let replicas = "SELECT incarnation, name, nonce, batch FROM replica_member";
+    let replicas = connection.prepare(replicas)?.query_map([], replica_of)?.collect::<Result<_, _>>()?;
+    Ok(CopyState { place, attachments, replicas })
+}
+
+/// Records an update, within the transaction that is open.
+pub(super) fn record(connection: &Connection, update: &CopyUpdate) -> rusqlite::Result<()> {
+    for (participant, attachment) in &update.attachments {
+        let participant = integer(participant.0.0)?;
+        match attachment {
+            Some(Attachment { generation, replica }) => {
+                let put = "INSERT OR REPLACE INTO replica_attachment (participant, generation, replica) VALUES (?1, ?2, ?3)";
+                let replica = replica.map(|replica| integer(replica.0)).transpose()?;
+                connection.prepare(put)?.execute((participant, integer(*generation)?, replica))?
+            }
+            None => connection
+                .prepare("DELETE FROM replica_attachment WHERE participant = ?1")?
+                .execute([participant])?,
+        };
+    }
+    for (incarnation, replica) in &update.replicas {
+        let incarnation = integer(incarnation.0)?;
+        match replica {
+            Some(Replica { name, nonce, batch }) => {
+                let put = "INSERT OR REPLACE INTO replica_member (incarnation, name, nonce, batch) VALUES (?1, ?2, ?3, ?4)";
+                connection.prepare(put)?.execute((incarnation, &**name, nonce.to_string(), integer(*batch)?))?
+            }
+            None => {
+                connection.prepare("DELETE FROM replica_member WHERE incarnation = ?1")?.execute([incarnation])?
+            }
+        };
+    }
+    let LogPlace { position, before, digest } = update.place;
+    let put = "INSERT OR REPLACE INTO replica_place (id, position, before, digest) VALUES (1, ?1, ?2, ?3)";
+    connection.prepare(put)?.execute((integer(position)?, before.to_string(), digest.to_string()))?;
+    Ok(())
+}
+
+fn place_of(row: &Row<'_>) -> rusqlite::Result<LogPlace> {
+    let digest = |index| -> rusqlite::Result<LogDigest> {
+        LogDigest::parse(&row.get::<_, String>(index)?).ok_or_else(|| unreadable(index, "not a digest"))
+    };
+    Ok(LogPlace { position: number(row, 0)?, before: digest(1)?, digest: digest(2)? })
+}
+
+fn attachment_of(row: &Row<'_>) -> rusqlite::Result<(ParticipantId, Attachment)> {
+    let replica = row.get::<_, Option<i64>>(2)?.map(|replica| Incarnation(replica.cast_unsigned()));
+    Ok((ParticipantId(Sequence(number(row, 0)?)), Attachment { generation: number(row, 1)?, replica }))
+}
+
+fn replica_of(row: &Row<'_>) -> rusqlite::Result<(Incarnation, Replica)> {
+    let name: String = row.get(1)?;
+    let nonce = u64::from_str(&row.get::<_, String>(2)?).map_err(|error| unreadable(2, error))?;
+    Ok((Incarnation(number(row, 0)?), Replica { name: name.into(), nonce, batch: number(row, 3)? }))
+}
+
+/// The CHECK constraints let no number be negative.
+fn number(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(index).map(i64::cast_unsigned)
+}
+
+fn integer(n: u64) -> rusqlite::Result<i64> {
+    i64::try_from(n).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
+fn unreadable(index: usize, why: impl Display) -> rusqlite::Error {
+    let why = why.to_string().into();
+    rusqlite::Error::FromSqlConversionFailure(index, rusqlite::types::Type::Text, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_replica_records_is_what_it_finds_again_r2() {
+        let connection = Connection::open_in_memory().unwrap();
+        assert_eq!(open(&connection).unwrap().place, LogPlace::default());
+        let place = LogPlace::default().with(b"one").with(b"two");
+        let (stays, leaves) = (ParticipantId(Sequence(1)), ParticipantId(Sequence(2)));
+        let at = |generation, replica| Some(Attachment { generation, replica });
+        let replica = Replica { name: "a".into(), nonce: u64::MAX, batch: 7 };
+        let first = CopyUpdate {
+            place: LogPlace::default().with(b"one"),
+            attachments: vec![(stays, at(1, Some(Incarnation(2)))), (leaves, at(1, Some(Incarnation(2))))],
+            replicas: vec![(Incarnation(2), Some(replica.clone())), (Incarnation(3), Some(replica.clone()))],
+        };
+        let second = CopyUpdate {
+            place,
+            attachments: vec![(stays, at(2, None)), (leaves, None)],
+            replicas: vec![(Incarnation(3), None)],
+        };
+        record(&connection, &first).unwrap();
+        record(&connection, &second).unwrap();
+        let found = open(&connection).unwrap();
+        assert_eq!(found.place, place);
+        assert_eq!(found.attachments, [(stays, Attachment { generation: 2, replica: None })]);
+        assert_eq!(found.replicas, [(Incarnation(2), replica)]);
+    }
+
+    #[test]
+    fn the_journal_of_a_service_alone_and_the_copy_of_a_replica_are_not_mistaken_for_each_other_r9() {
+        let connection = Connection::open_in_memory().unwrap();
+        let check = |owner, events| check_owner(&connection, owner, Sequence(events));
+        assert!(check(Owner::Service, 3).is_ok());
+        assert!(check(Owner::Replica, 0).is_ok());
+        assert!(matches!(check(Owner::Replica, 3), Err(OpenFault::OfService { events: Sequence(3) })));
+        open(&connection).unwrap();
+        assert!(check(Owner::Replica, 3).is_ok());
+        assert!(matches!(check(Owner::Service, 0), Err(OpenFault::OfReplica)));
+    }
+}

@@ -1,0 +1,23 @@
+//! Several services that are one: replicas that decide by a common log of commands (specification, chapter 15, and
+//! docs/replicas.md).
+//!
+//! The log is a stream of NATS JetStream. Each replica packs what arrives into batches ([`encoding`]), publishes them
+//! ([`publisher`]), reads all batches back in their one order ([`reader`]), and applies them to its copy ([`applier`]).
+//! Nothing here decides anything: [`Cluster`](crate::chat::Cluster) does.
+
+mod applier;
+mod encoding;
+mod error;
+mod log;
+mod publisher;
+mod reader;
+mod setup;
+mod start;
+
+pub use applier::{AppliedBatch, Applier};
+pub use encoding::{BATCH_BYTES_MAX, encoded_len};
+pub use error::{ReplicaError, SetupFault};
+pub use log::{CommandLog, Settings, parse_server};
+pub use publisher::Publisher;
+pub use reader::{Entry, LogNews};
+pub use start::{Copying, Identity, MESSAGES_TOGETHER, ReplicaParts, copy};

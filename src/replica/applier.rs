@@ -1,0 +1,190 @@
+//! Applies the messages of the log to this replica's copy: the state machine decides, and what it led to is recorded with
+//! the place in the log, in one transaction.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::encoding::{LogMessage, Prefix, Unreadable};
+use super::error::{ReplicaError, SetupFault};
+use super::reader::Entry;
+use crate::chat::{Applied, Batch, Cluster, ClusterCommand, Conversation, Event, Incarnation, Sequence};
+use crate::journal::{
+    Chain, Committed, CopyState, CopyUpdate, Epoch, History, JournalEvent, LogPlace, ReplicaJournal,
+};
+
+/// How many of its newest states a replica can compare with what others say of theirs.
+const PREFIXES_REMEMBERED: usize = 4096;
+
+/// A batch that was applied, or found void.
+#[derive(Clone, Debug)]
+pub struct AppliedBatch {
+    /// Its position in the log.
+    pub position: u64,
+    /// Whose it is.
+    pub from: Incarnation,
+    /// Its number.
+    pub number: u64,
+    /// Of a Start: by whom.
+    pub start: Option<(Arc<str>, u64)>,
+    /// What it led to.
+    pub applied: Applied,
+}
+
+/// The state of a replica, and its copy.
+pub struct Applier {
+    cluster: Cluster,
+    place: LogPlace,
+    chain: Chain,
+    prefixes: VecDeque<Prefix>,
+    journal: Box<dyn ReplicaJournal>,
+}
+
+/// The state after some messages, before it is recorded.
+struct Draft {
+    cluster: Cluster,
+    place: LogPlace,
+    /// The places that were passed, each with the newest event there.
+    passed: Vec<(LogPlace, Sequence)>,
+    events: Vec<Arc<Event>>,
+    participants: BTreeSet<crate::chat::ParticipantId>,
+    replicas: BTreeSet<Incarnation>,
+    batches: Vec<AppliedBatch>,
+}
+
+impl Applier {
+    /// Continues from what a copy has recorded. The conversation is the one that was recovered from it.
+    ///
+    /// # Errors
+    /// [`ReplicaError`] where the copy cannot be read or contradicts itself.
+    pub async fn new(journal: Box<dyn ReplicaJournal>, conversation: Conversation) -> Result<Self, ReplicaError> {
+        let CopyState { place, attachments, replicas } = journal.copied().clone();
+        let active: BTreeSet<_> = conversation.roster().map(|(participant, _)| participant).collect();
+        if active != attachments.iter().map(|(participant, _)| *participant).collect() {
+            return Err(SetupFault::Damaged.into());
+        }
+        let head = conversation.head();
+        let newest = journal.history().read(head.previous(), 1).await?;
+        let chain = newest.first().map_or_else(|| Chain::of(&journal.epoch()), |event| event.chain);
+        let cluster = Cluster::recovered(conversation, attachments, replicas);
+        let prefixes = VecDeque::from([Prefix { position: place.position, digest: place.digest, chain }]);
+        Ok(Self { cluster, place, chain, prefixes, journal })
+    }
+
+    /// The state.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The conversation.
+    pub fn conversation(&self) -> &Conversation {
+        self.cluster.conversation()
+    }
+
+    /// How far it has come.
+    pub fn place(&self) -> LogPlace {
+        self.place
+    }
+
+    /// Which conversation it is.
+    pub fn epoch(&self) -> Epoch {
+        self.journal.epoch()
+    }
+
+    /// The copy's events.
+    pub fn history(&self) -> Arc<dyn History> {
+        self.journal.history()
+    }
+
+    /// A batch of this replica as a message of the log, with what it has applied so far.
+    pub fn message(&self, batch: Batch) -> Vec<u8> {
+        let LogPlace { position, digest, .. } = self.place;
+        let prefix = (batch.from != Incarnation::NONE).then_some(Prefix { position, digest, chain: self.chain });
+        LogMessage::Batch { batch, prefix }.encode()
+    }
+
+    /// Applies the next messages, all of them or none.
+    ///
+    /// # Errors
+    /// [`ReplicaError`]. After one that is about the journal and not fatal the same messages can be tried again.
+    pub async fn apply(&mut self, entries: &[Entry]) -> Result<(Vec<AppliedBatch>, Committed), ReplicaError> {
+        let mut draft = Draft {
+            cluster: self.cluster.clone(),
+            place: self.place,
+            passed: Vec::with_capacity(entries.len()),
+            events: Vec::new(),
+            participants: BTreeSet::new(),
+            replicas: BTreeSet::new(),
+            batches: Vec::with_capacity(entries.len()),
+        };
+        for entry in entries {
+            self.draft(&mut draft, entry)?;
+        }
+        let Draft { cluster, place, passed, events, participants, replicas, batches } = draft;
+        let update = CopyUpdate {
+            place,
+            attachments: participants.into_iter().map(|who| (who, cluster.attachment(who))).collect(),
+            replicas: replicas.into_iter().map(|which| (which, cluster.replica(which).cloned())).collect(),
+        };
+        let committed = self.journal.record(events, update).await?;
+        (self.cluster, self.place) = (cluster, place);
+        self.remember(&passed, committed.events());
+        Ok((batches, committed))
+    }
+
+    fn draft(&self, draft: &mut Draft, entry: &Entry) -> Result<(), ReplicaError> {
+        let position = entry.position;
+        if position != draft.place.position + 1 {
+            return Err(ReplicaError::Gap { position: draft.place.position + 1 });
+        }
+        draft.place = draft.place.with(&entry.message);
+        match LogMessage::decode(&entry.message) {
+            Ok(LogMessage::Batch { batch, prefix }) => {
+                self.compare(&batch, prefix)?;
+                let applied = draft.cluster.apply(position, &batch);
+                draft.events.extend(applied.events.iter().cloned());
+                draft.participants.extend(&applied.participants);
+                draft.replicas.extend(&applied.replicas);
+                let start = match &*batch.commands {
+                    [ClusterCommand::Start { name, nonce }] => Some((name.clone(), *nonce)),
+                    _ => None,
+                };
+                let (from, number) = (batch.from, batch.number);
+                draft.batches.push(AppliedBatch { position, from, number, start, applied });
+            }
+            Ok(LogMessage::Genesis { .. }) => {}
+            Err(Unreadable::Foreign) => {
+                tracing::warn!(position, "a message of the stream was written by no replica, and is skipped");
+            }
+            Err(why @ Unreadable::Newer(_)) => {
+                return Err(ReplicaError::Newer { position, why: why.to_string() });
+            }
+        }
+        draft.passed.push((draft.place, draft.cluster.conversation().head()));
+        Ok(())
+    }
+
+    /// Another replica says what its state was after a message: the same, as far as this one remembers.
+    fn compare(&self, batch: &Batch, prefix: Option<Prefix>) -> Result<(), ReplicaError> {
+        let Some(theirs) = prefix else { return Ok(()) };
+        let found = self.prefixes.binary_search_by_key(&theirs.position, |prefix| prefix.position);
+        match found.ok().and_then(|index| self.prefixes.get(index)) {
+            Some(ours) if *ours != theirs => {
+                Err(ReplicaError::Diverged { other: batch.from.0, position: theirs.position })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn remember(&mut self, passed: &[(LogPlace, Sequence)], recorded: &[JournalEvent]) {
+        let mut recorded = recorded.iter().peekable();
+        for (place, head) in passed {
+            while let Some(event) = recorded.next_if(|event| event.sequence <= *head) {
+                self.chain = event.chain;
+            }
+            let (position, digest) = (place.position, place.digest);
+            self.prefixes.push_back(Prefix { position, digest, chain: self.chain });
+        }
+        let surplus = self.prefixes.len().saturating_sub(PREFIXES_REMEMBERED);
+        self.prefixes.drain(..surplus);
+    }
+}

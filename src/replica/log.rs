@@ -1,0 +1,374 @@
+//! The common log: a stream of JetStream, found or made, and checked.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::context::{GetStreamErrorKind, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use async_nats::jetstream::{self, Context, ErrorCode};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr, ServerError};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep};
+
+use super::encoding::LogMessage;
+use super::error::{ReplicaError, SetupFault};
+use super::setup;
+
+/// How long an answer of the servers may take.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
+/// How long a start tries what is not answered: a new stream, or a new leader, needs a moment.
+const START_TIME: Duration = Duration::from_secs(15);
+/// How long between two tries.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How often the connection is asked for a sign of life. Without one the next server is tried.
+const PING: Duration = Duration::from_secs(1);
+/// The longest pause before the next try to connect.
+const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// Reads the address of a server, such as `nats://h1:4222`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_server(address: &str) -> Result<ServerAddr, String> {
+    let server = ServerAddr::from_str(address).map_err(|_| "should be a URL such as nats://h1:4222".to_owned())?;
+    match server.scheme() {
+        "nats" | "tls" => Ok(server),
+        other => Err(format!("should begin with nats:// or tls://, and not with {other}://")),
+    }
+}
+
+/// Where the log is.
+#[derive(Clone)]
+pub struct Settings {
+    /// The servers.
+    pub servers: Vec<ServerAddr>,
+    /// The stream.
+    pub stream: String,
+    /// The file with the credentials for the servers.
+    pub credentials: Option<PathBuf>,
+    /// The name of this replica.
+    pub name: Arc<str>,
+}
+
+/// The log, open.
+#[derive(Clone)]
+pub struct CommandLog {
+    context: Context,
+    stream: Stream<()>,
+    name: Arc<str>,
+    epoch: Arc<str>,
+    complaint: Complaint,
+}
+
+/// The last error that the servers told without being asked: what a permission is missing for, mostly.
+#[derive(Clone, Debug, Default)]
+struct Complaint(Arc<Mutex<Option<String>>>);
+
+impl Complaint {
+    fn note(&self, event: &Event) {
+        if let Event::ServerError(ServerError::Other(complaint)) = event {
+            tracing::warn!(%complaint, "a server of the log complains");
+            *self.0.lock() = Some(complaint.clone());
+        }
+    }
+
+    /// The reason for a failure, with the complaint where there is one.
+    fn explain(&self, error: &dyn std::fmt::Display) -> String {
+        match &*self.0.lock() {
+            Some(complaint) => format!("{error} (the server says: {complaint})"),
+            None => error.to_string(),
+        }
+    }
+}
+
+/// What one server says of itself and of the stream.
+struct Surveyed {
+    address: String,
+    cluster: Option<String>,
+    known: usize,
+    genesis: Option<String>,
+}
+
+impl CommandLog {
+    /// Finds the stream, or makes it with an epoch of its own, and checks it.
+    ///
+    /// # Errors
+    /// [`SetupFault`].
+    pub async fn open(settings: &Settings, new_epoch: &str) -> Result<Self, SetupFault> {
+        let servers = survey(settings).await?;
+        let complaint = Complaint::default();
+        let client = connect(settings, &settings.servers, &complaint, None).await?;
+        let context = context(client);
+        let name = &settings.stream;
+        let stream = find_or_make(&context, name, servers, &complaint).await?;
+        let first = persist(|| async {
+            match genesis(&stream).await? {
+                Some(first) => Ok(first),
+                None => {
+                    begin(&context, name, new_epoch).await?;
+                    // Another replica may have been faster.
+                    genesis(&stream).await?.ok_or_else(|| "it is not there yet".to_owned())
+                }
+            }
+        });
+        let first = first.await.map_err(|error| SetupFault::Failed {
+            what: "writing the stream's first message",
+            why: complaint.explain(&error),
+        })?;
+        let epoch = epoch_of(name, &first)?;
+        let (name, epoch) = (name.as_str().into(), epoch.into());
+        Ok(Self { context, stream, name, epoch, complaint })
+    }
+
+    /// The epoch of its conversation.
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// The stream's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Why something failed, with what the servers complained about.
+    pub(super) fn explain(&self, why: &str) -> String {
+        self.complaint.explain(&why)
+    }
+
+    pub(super) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    pub(super) fn stream(&self) -> &Stream<()> {
+        &self.stream
+    }
+
+    /// The last message there is now.
+    ///
+    /// # Errors
+    /// [`SetupFault::Failed`].
+    pub async fn last(&self) -> Result<u64, SetupFault> {
+        let info = persist(|| self.stream.get_info()).await;
+        let info = info.map_err(|error| SetupFault::Failed {
+            what: "asking for the stream",
+            why: self.explain(&error.to_string()),
+        })?;
+        Ok(info.state.last_sequence)
+    }
+
+    /// A message; none where there is no such message.
+    ///
+    /// # Errors
+    /// [`SetupFault::Failed`].
+    pub async fn message(&self, position: u64) -> Result<Option<Bytes>, SetupFault> {
+        persist(|| message(&self.stream, position)).await.map_err(|error| SetupFault::Failed {
+            what: "reading the stream",
+            why: self.explain(&error.to_string()),
+        })
+    }
+
+    /// Whether a message that the stream did not deliver is missing in it, though there are later ones.
+    pub(super) async fn check_gap(&self, position: u64) -> Result<(), ReplicaError> {
+        let (last, found) = (self.last().await?, self.message(position).await?);
+        if found.is_none() && last > position { Err(ReplicaError::Gap { position }) } else { Ok(()) }
+    }
+}
+
+/// Tries again and again for a while.
+async fn persist<T, E, F>(mut attempt: impl FnMut() -> F) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let deadline = Instant::now() + START_TIME;
+    loop {
+        match attempt().await {
+            Err(_) if Instant::now() < deadline => sleep(PAUSE).await,
+            done => return done,
+        }
+    }
+}
+
+fn context(client: Client) -> Context {
+    jetstream::context::ContextBuilder::new().timeout(ANSWER_TIME).ack_timeout(ANSWER_TIME).build(client)
+}
+
+async fn connect(
+    settings: &Settings,
+    servers: &[ServerAddr],
+    complaint: &Complaint,
+    reconnects: Option<usize>,
+) -> Result<Client, SetupFault> {
+    let complaint = complaint.clone();
+    let mut options = ConnectOptions::new()
+        .name(format!("chitchat replica {}", settings.name))
+        .connection_timeout(ANSWER_TIME)
+        .request_timeout(Some(ANSWER_TIME))
+        .ping_interval(PING)
+        // The operator says which servers there are.
+        .ignore_discovered_servers()
+        .max_reconnects(reconnects)
+        .reconnect_delay_callback(|attempt| {
+            RECONNECT_PAUSE_MAX
+                .min(Duration::from_millis(50) * u32::try_from(attempt).unwrap_or(u32::MAX).min(100))
+        })
+        .event_callback(move |event| {
+            complaint.note(&event);
+            std::future::ready(())
+        });
+    if let Some(file) = &settings.credentials {
+        options = options.credentials_file(file).await.map_err(|error| SetupFault::Credentials {
+            file: file.display().to_string(),
+            why: error.to_string(),
+        })?;
+    }
+    let shown: Vec<_> = servers.iter().map(shown).collect();
+    // The client library does not take them from the address by itself.
+    if let Some((user, password)) = servers.iter().find_map(|server| server.username().zip(server.password())) {
+        options = options.user_and_password(user.to_owned(), password.to_owned());
+    }
+    options
+        .connect(servers)
+        .await
+        .map_err(|error| SetupFault::Unreachable { why: format!("{}: {error}", shown.join(", ")) })
+}
+
+/// A server without the password that its address may have.
+fn shown(server: &ServerAddr) -> String {
+    format!("{}://{}:{}", server.scheme(), server.host(), server.port())
+}
+
+/// Asks each server by itself, and returns how many servers there are. Those that cannot be reached now do not count
+/// against the others.
+async fn survey(settings: &Settings) -> Result<usize, SetupFault> {
+    let (mut surveyed, mut last) = (Vec::<Surveyed>::new(), None);
+    for server in &settings.servers {
+        match survey_one(settings, server).await {
+            Ok(found) => surveyed.push(found),
+            Err(SetupFault::Unreachable { why }) => {
+                tracing::warn!("a server of the log cannot be reached: {why}");
+                last = Some(SetupFault::Unreachable { why });
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+    let Some((first, others)) = surveyed.split_first() else {
+        return Err(last.unwrap_or(SetupFault::Unreachable { why: "none is named".into() }));
+    };
+    for other in others {
+        let why = if first.cluster != other.cluster {
+            let name = |server: &Surveyed| server.cluster.clone().unwrap_or_else(|| "none".into());
+            format!("{} and {}", name(first), name(other))
+        } else if first.genesis.is_some() && other.genesis.is_some() && first.genesis != other.genesis {
+            format!("their streams {} are not the same one", settings.stream)
+        } else {
+            continue;
+        };
+        let (one, other) = (first.address.clone(), other.address.clone());
+        return Err(SetupFault::TwoClusters { one, other, why });
+    }
+    let known = surveyed.iter().map(|server| server.known).max().unwrap_or(0);
+    let servers = known.max(settings.servers.len());
+    if servers < 3 {
+        tracing::warn!("the log is on {servers} servers: it takes three to bear the loss of one");
+    }
+    Ok(servers)
+}
+
+async fn survey_one(settings: &Settings, server: &ServerAddr) -> Result<Surveyed, SetupFault> {
+    let (complaint, address) = (Complaint::default(), shown(server));
+    let client = connect(settings, std::slice::from_ref(server), &complaint, Some(1)).await?;
+    let info = client.server_info();
+    if !setup::is_new_enough(&info.version) {
+        let needed = setup::SERVER_VERSION_MIN.map(|number| number.to_string()).join(".");
+        return Err(SetupFault::OldServer { server: address, found: info.version, needed });
+    }
+    if !info.jetstream {
+        return Err(SetupFault::NoJetStream { server: address });
+    }
+    let stream = context(client).get_stream_no_info(&settings.stream).await;
+    // What is not answered here is answered, or explained, when the stream is opened.
+    let genesis = match stream {
+        Ok(stream) => genesis(&stream).await.ok().flatten(),
+        Err(_) => None,
+    };
+    let genesis = genesis.map(|bytes| epoch_of(&settings.stream, &bytes)).transpose()?;
+    Ok(Surveyed { address, cluster: info.cluster, known: info.connect_urls.len(), genesis })
+}
+
+async fn find_or_make(
+    context: &Context,
+    name: &str,
+    servers: usize,
+    complaint: &Complaint,
+) -> Result<Stream<()>, SetupFault> {
+    let deadline = Instant::now() + START_TIME;
+    let info = loop {
+        let (what, error) = match context.get_stream(name).await {
+            Ok(stream) => break stream.cached_info().clone(),
+            Err(error) if is_missing(error.kind()) => {
+                match context.create_stream(setup::config(name, servers)).await {
+                    Ok(stream) => break stream.cached_info().clone(),
+                    Err(error) => ("making the stream", complaint.explain(&error)),
+                }
+            }
+            Err(error) => ("looking up the stream", complaint.explain(&error)),
+        };
+        // A permission that is missing stays missing.
+        if error.contains("ermissions Violation") || Instant::now() >= deadline {
+            return Err(SetupFault::Failed { what, why: error });
+        }
+        sleep(PAUSE).await;
+    };
+    setup::check(&info, servers)?;
+    context
+        .get_stream_no_info(name)
+        .await
+        .map_err(|error| SetupFault::Failed { what: "opening the stream", why: complaint.explain(&error) })
+}
+
+fn is_missing(kind: GetStreamErrorKind) -> bool {
+    matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+async fn message(
+    stream: &Stream<()>,
+    position: u64,
+) -> Result<Option<Bytes>, async_nats::jetstream::stream::RawMessageError> {
+    match stream.get_raw_message(position).await {
+        Ok(message) => Ok(Some(message.payload)),
+        Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn genesis(stream: &Stream<()>) -> Result<Option<Bytes>, String> {
+    message(stream, 1).await.map_err(|error| error.to_string())
+}
+
+/// Writes the first message, unless there is one.
+async fn begin(context: &Context, name: &str, epoch: &str) -> Result<(), String> {
+    let payload = LogMessage::Genesis { epoch: epoch.into() }.encode().into();
+    let message = PublishMessage::build().payload(payload).expected_last_sequence(0).expected_stream(name);
+    let sent = context.send_publish(setup::subject(name), message).await.map_err(|error| error.to_string())?;
+    match sent.await {
+        Err(error) if error.kind() != PublishErrorKind::WrongLastSequence => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}
+
+fn epoch_of(stream: &str, first: &[u8]) -> Result<String, SetupFault> {
+    match LogMessage::decode(first) {
+        Ok(LogMessage::Genesis { epoch }) if !epoch.is_empty() => Ok(epoch),
+        Ok(_) => Err(foreign(stream, "its first message does not begin a conversation")),
+        Err(error) => Err(foreign(stream, &format!("of its first message, {error}"))),
+    }
+}
+
+fn foreign(stream: &str, why: &str) -> SetupFault {
+    SetupFault::Foreign { stream: stream.to_owned(), why: why.to_owned() }
+}

@@ -1,0 +1,100 @@
+//! Publishes one batch at a time, until it is known to be applied.
+//!
+//! An acknowledgement of the servers settles nothing: it may not come though the batch was stored, and a batch that was
+//! acknowledged still has batches of others before it. So a batch is published again until this replica's own reader has
+//! brought it back; the state machine applies it once.
+
+use std::time::Duration;
+
+use async_nats::jetstream::message::PublishMessage;
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+
+use super::error::ReplicaError;
+use super::log::CommandLog;
+use super::reader::LogNews;
+use super::setup;
+
+/// How long after a failure the batch is published again.
+const RETRY: Duration = Duration::from_millis(200);
+/// How long after an acknowledgement it is published again, if the reader has still not brought it back.
+const UNSEEN: Duration = Duration::from_secs(3);
+/// After how many failures in a row the connection is given up, for one to another server.
+const FAILURES_PER_CONNECTION: u32 = 1;
+
+#[derive(Clone, Debug)]
+struct Proposal {
+    message: Bytes,
+    /// The last message that had been applied when the batch was made: it comes after that.
+    after: u64,
+}
+
+/// The way to the log.
+#[derive(Debug)]
+pub struct Publisher(watch::Sender<Option<Proposal>>);
+
+impl Publisher {
+    /// Begins to publish what it is given.
+    pub(super) fn start(log: CommandLog, faults: mpsc::Sender<LogNews>) -> Self {
+        let (sender, proposals) = watch::channel(None);
+        tokio::spawn(run(log, proposals, faults));
+        Self(sender)
+    }
+
+    /// Publishes a message, in place of the one before, until it is settled.
+    pub fn propose(&self, message: impl Into<Bytes>, after: u64) {
+        self.0.send_replace(Some(Proposal { message: message.into(), after }));
+    }
+
+    /// The reader has brought the message back.
+    pub fn settled(&self) {
+        self.0.send_replace(None);
+    }
+}
+
+async fn run(log: CommandLog, mut proposals: watch::Receiver<Option<Proposal>>, faults: mpsc::Sender<LogNews>) {
+    let mut failures = 0;
+    loop {
+        let proposal = proposals.borrow_and_update().clone();
+        let Some(Proposal { message, after }) = proposal else {
+            if proposals.changed().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        let attempt = async {
+            let pause = match publish(&log, message).await {
+                Ok(stored) if stored <= after => {
+                    let _ = faults.send(LogNews::Fault(ReplicaError::Shortened { stored, applied: after })).await;
+                    UNSEEN
+                }
+                Ok(_) => {
+                    failures = 0;
+                    UNSEEN
+                }
+                Err(error) => {
+                    failures += 1;
+                    tracing::debug!(%error, failures, "a batch was not acknowledged");
+                    if failures > FAILURES_PER_CONNECTION {
+                        failures = 0;
+                        let _ = log.context().client().force_reconnect().await;
+                    }
+                    RETRY
+                }
+            };
+            sleep(pause).await;
+        };
+        tokio::select! {
+            changed = proposals.changed() => if changed.is_err() { return },
+            () = attempt => {}
+        }
+    }
+}
+
+/// Publishes once. Answers with the position where the stream has stored it.
+async fn publish(log: &CommandLog, message: Bytes) -> Result<u64, async_nats::jetstream::context::PublishError> {
+    let publish = PublishMessage::build().payload(message).expected_stream(log.name());
+    let stored = log.context().send_publish(setup::subject(log.name()), publish).await?.await?;
+    Ok(stored.sequence)
+}

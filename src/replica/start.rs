@@ -1,0 +1,182 @@
+//! The start of a replica: the copy is held against the log, brought up to it, and the replica announces itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, timeout};
+
+use super::applier::{AppliedBatch, Applier};
+use super::error::{ReplicaError, SetupFault};
+use super::log::CommandLog;
+use super::publisher::Publisher;
+use super::reader::{self, Entry, LogNews, MESSAGES_WAITING};
+use crate::chat::{Batch, ClusterCommand, Conversation, Fate, Incarnation};
+use crate::journal::{Committed, LogPlace, ReplicaJournal};
+
+/// How many messages are applied together.
+pub const MESSAGES_TOGETHER: usize = 64;
+/// How long a start waits for the next message that must come.
+const START_TIME: Duration = Duration::from_secs(15);
+
+/// Why it waited in vain, where nothing better is known.
+const NO_ANSWER: &str = "there was no answer in time; the permission may be missing, or a majority of the servers";
+
+/// Who a replica is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The name that its operator gave it.
+    pub name: Arc<str>,
+    /// Its present start.
+    pub incarnation: Incarnation,
+    /// The number by which it knows that start again.
+    pub nonce: u64,
+}
+
+/// A replica that has started.
+pub struct ReplicaParts {
+    /// Its state and its copy.
+    pub applier: Applier,
+    /// The way to the log.
+    pub publisher: Publisher,
+    /// What comes from the log.
+    pub news: mpsc::Receiver<LogNews>,
+    /// Makes the reader begin anew.
+    pub restart: Arc<Notify>,
+    /// Who it is.
+    pub identity: Identity,
+}
+
+/// A copy that is being brought up to the log.
+pub struct Copying {
+    log: CommandLog,
+    applier: Applier,
+    publisher: Publisher,
+    news: mpsc::Receiver<LogNews>,
+    restart: Arc<Notify>,
+}
+
+/// Holds a copy against the log.
+///
+/// # Errors
+/// [`ReplicaError`] where the copy is not a copy of a beginning of this log.
+pub async fn copy(
+    log: CommandLog,
+    journal: Box<dyn ReplicaJournal>,
+    conversation: Conversation,
+) -> Result<Copying, ReplicaError> {
+    let stream = || log.name().to_owned();
+    let epoch = journal.epoch();
+    if epoch.as_str() != log.epoch() {
+        let (copy, found) = (epoch.to_string(), log.epoch().to_owned());
+        return Err(SetupFault::AnotherEpoch { copy, stream: stream(), found }.into());
+    }
+    let LogPlace { position, before, digest } = journal.copied().place;
+    let last = log.last().await?;
+    if last < position {
+        return Err(SetupFault::Shorter { stream: stream(), last, applied: position }.into());
+    }
+    if position > 0 {
+        let found = log.message(position).await?;
+        if found.is_none_or(|message| before.with(&message) != digest) {
+            return Err(SetupFault::Contradicts { stream: stream(), position }.into());
+        }
+    }
+    let applier = Applier::new(journal, conversation).await?;
+    let (sender, news) = mpsc::channel(MESSAGES_WAITING);
+    let restart = Arc::new(Notify::new());
+    reader::start(log.clone(), position, sender.clone(), restart.clone());
+    let publisher = Publisher::start(log.clone(), sender);
+    Ok(Copying { log, applier, publisher, news, restart })
+}
+
+impl Copying {
+    /// The conversation as far as it is copied.
+    pub fn conversation(&self) -> &Conversation {
+        self.applier.conversation()
+    }
+
+    /// Applies everything that is in the log by now. `on_batch` sees what was recorded.
+    ///
+    /// # Errors
+    /// [`ReplicaError`].
+    pub async fn catch_up(&mut self, mut on_batch: impl FnMut(&Committed)) -> Result<(), ReplicaError> {
+        let last = self.log.last().await?;
+        while self.applier.place().position < last {
+            self.apply_next("reading the stream", &mut on_batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Announces the replica, and waits until that is applied here. From then on the log has its batches.
+    ///
+    /// # Errors
+    /// [`ReplicaError`].
+    pub async fn join(
+        mut self,
+        name: Arc<str>,
+        nonce: u64,
+        now: std::time::SystemTime,
+        mut on_batch: impl FnMut(&Committed),
+    ) -> Result<ReplicaParts, ReplicaError> {
+        let start = ClusterCommand::Start { name: name.clone(), nonce };
+        let batch = Batch { from: Incarnation::NONE, number: 0, at: now, commands: vec![start] };
+        self.publisher.propose(self.applier.message(batch), self.applier.place().position);
+        let what = "writing to the stream";
+        let deadline = Instant::now() + START_TIME;
+        let incarnation = loop {
+            // Batches of others come all the time.
+            if Instant::now() >= deadline {
+                return Err(self.in_vain(what, NO_ANSWER));
+            }
+            let batches = self.apply_next(what, &mut on_batch).await?;
+            let own = batches.iter().find(|batch| {
+                batch.applied.fate == Fate::Applied
+                    && batch.start.as_ref().is_some_and(|(by, number)| *by == name && *number == nonce)
+            });
+            if let Some(own) = own {
+                break Incarnation(own.position);
+            }
+        };
+        self.publisher.settled();
+        let Self { applier, publisher, news, restart, .. } = self;
+        Ok(ReplicaParts { applier, publisher, news, restart, identity: Identity { name, incarnation, nonce } })
+    }
+
+    fn in_vain(&self, what: &'static str, why: &str) -> ReplicaError {
+        SetupFault::Failed { what, why: self.log.explain(why) }.into()
+    }
+
+    /// Waits for the next message and applies it, with those that are there already.
+    async fn apply_next(
+        &mut self,
+        what: &'static str,
+        on_batch: &mut impl FnMut(&Committed),
+    ) -> Result<Vec<AppliedBatch>, ReplicaError> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut why =
+            "there was no answer in time; the permission may be missing, or a majority of the servers".to_owned();
+        let waiting = async {
+            while let Some(news) = self.news.recv().await {
+                match news {
+                    LogNews::Entry(entry) => return Ok(Some(entry)),
+                    LogNews::Fault(fault) => return Err(fault),
+                    LogNews::Restarted(reason) => why = reason,
+                }
+            }
+            Ok(None)
+        };
+        match timeout(START_TIME, waiting).await {
+            Ok(entry) => entries.extend(entry?),
+            Err(_) => return Err(self.in_vain(what, &why)),
+        }
+        while entries.len() < MESSAGES_TOGETHER
+            && let Ok(LogNews::Entry(entry)) = self.news.try_recv()
+        {
+            entries.push(entry);
+        }
+        let (batches, committed) = self.applier.apply(&entries).await?;
+        on_batch(&committed);
+        Ok(batches)
+    }
+}

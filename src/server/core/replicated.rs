@@ -1,0 +1,306 @@
+//! The writer of a replica, in place of the [`engine`](super::engine): it decides nothing by itself. It proposes what has
+//! arrived as one batch to the common log, applies all batches in the log's order, and answers a request when the batch
+//! with it has been applied here. Persist, then publish, holds as it does without replicas.
+//!
+//! One batch is on its way at a time; what arrives meanwhile is the next one. Its number makes a batch that is stored twice
+//! count once, so it is sent until it comes back.
+
+mod propose;
+mod settle;
+mod timers;
+mod waiting;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::attachments::Attachments;
+use super::feed::Feed;
+use super::requests::{BATCH_REQUESTS, EngineHandle, EngineRequest, REQUESTS_WAITING, Responder};
+use super::shares::ParticipantShares;
+use crate::chat::{ClusterCommand, Conversation, Incarnation, ParticipantId};
+use crate::journal::Epoch;
+use crate::replica::{
+    Applier, Entry, Identity, LogNews, MESSAGES_TOGETHER, Publisher, ReplicaError, ReplicaParts, SetupFault,
+};
+use crate::server::ops::context::ServerContext;
+use timers::{Graces, Signs};
+use waiting::{Packing, Waiter, Waiting};
+
+/// How often it looks at what is due.
+const TICK: Duration = Duration::from_millis(100);
+/// How long a batch may be on its way before those who wait for it are refused, and nothing more is accepted. The batch
+/// itself stays on its way.
+pub const PROPOSAL_TIME: Duration = Duration::from_secs(5);
+/// How long before the streams are ended, too, so that clients try another replica.
+pub const CUT_OFF_TIME: Duration = Duration::from_secs(15);
+/// How soon a copy that could not be written is tried again.
+const COPY_RETRY: Duration = Duration::from_secs(1);
+/// How long a replica that stops takes to say so.
+const FAREWELL_TIME: Duration = Duration::from_secs(3);
+/// How often a replica starts anew because another process has taken its name, before it gives up.
+const NAME_LOSSES_MAX: u32 = 3;
+
+/// What a replica's writer is made of.
+pub struct ReplicatedParts {
+    /// The replica, as it has started.
+    pub replica: ReplicaParts,
+    /// Where applied events are published.
+    pub feed: Feed,
+    /// The participants' streams here.
+    pub attachments: Attachments,
+    /// How long a participant without a stream stays.
+    pub grace: Duration,
+    /// How many participants may be active at a time.
+    pub participants_max: usize,
+    /// How many of them each address has here.
+    pub shares: ParticipantShares,
+    /// The wall clock.
+    pub now: fn() -> SystemTime,
+    /// Random bits, for the number by which a start is known again.
+    pub random: fn() -> u128,
+    /// What all parts of the service share.
+    pub context: ServerContext,
+}
+
+/// A batch that is on its way.
+struct Proposed {
+    from: Incarnation,
+    number: u64,
+    since: Instant,
+    waiters: Vec<Waiter>,
+}
+
+impl Proposed {
+    fn give_up(&mut self) {
+        self.waiters.iter_mut().for_each(Waiter::give_up);
+    }
+}
+
+/// The writer of a replica.
+pub struct ReplicatedEngine {
+    requests: mpsc::Receiver<EngineRequest>,
+    barriers: mpsc::Receiver<Responder<()>>,
+    applier: Applier,
+    publisher: Publisher,
+    news: mpsc::Receiver<LogNews>,
+    restart: Arc<Notify>,
+    identity: Identity,
+    name_losses: u32,
+    epoch: Epoch,
+    feed: Feed,
+    attachments: Attachments,
+    grace: Duration,
+    participants_max: usize,
+    shares: ParticipantShares,
+    now: fn() -> SystemTime,
+    random: fn() -> u128,
+    context: ServerContext,
+    waiting: Waiting,
+    proposed: Option<Proposed>,
+    /// The streams that are attached here, by generation.
+    local: HashMap<ParticipantId, u64>,
+    /// Streams that have ended here, which the log does not say yet.
+    ended: BTreeMap<ParticipantId, u64>,
+    graces: Graces,
+    signs: Signs,
+    beat_at: Instant,
+    /// Messages that are read and not applied yet.
+    entries: Vec<Entry>,
+    retry_at: Instant,
+    is_cut_off: bool,
+}
+
+impl ReplicatedEngine {
+    /// A writer and the way to it.
+    pub fn new(parts: ReplicatedParts) -> (Self, EngineHandle) {
+        let ReplicatedParts { replica, feed, attachments, grace, participants_max, shares, now, random, context } =
+            parts;
+        let ReplicaParts { applier, publisher, news, restart, identity } = replica;
+        let (requests, arriving) = mpsc::channel(REQUESTS_WAITING);
+        let (barriers, arriving_barriers) = mpsc::channel(REQUESTS_WAITING);
+        context.metrics.participants.set(applier.conversation().active() as i64);
+        let start = Instant::now();
+        let mut engine = Self {
+            requests: arriving,
+            barriers: arriving_barriers,
+            epoch: applier.epoch(),
+            applier,
+            publisher,
+            news,
+            restart,
+            identity,
+            name_losses: 0,
+            feed,
+            attachments,
+            grace,
+            participants_max,
+            shares,
+            now,
+            random,
+            context,
+            waiting: Waiting::default(),
+            proposed: None,
+            local: HashMap::new(),
+            ended: BTreeMap::new(),
+            graces: Graces::default(),
+            signs: Signs::new(start),
+            beat_at: start,
+            entries: Vec::new(),
+            retry_at: start,
+            is_cut_off: false,
+        };
+        let all: Vec<_> = engine.applier.cluster().attachments().collect();
+        engine.note_attachments(all.into_iter().map(|(participant, attachment)| (participant, Some(attachment))));
+        (engine, EngineHandle { requests, barriers: Some(barriers) })
+    }
+
+    /// Works until every handle is gone and every stream has ended.
+    ///
+    /// # Errors
+    /// [`ReplicaError`], after which nothing more is accepted.
+    pub async fn run(mut self) -> Result<Conversation, ReplicaError> {
+        let mut arrived = Vec::with_capacity(BATCH_REQUESTS);
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.propose();
+            let has_room = self.waiting.len() < REQUESTS_WAITING;
+            tokio::select! {
+                count = self.requests.recv_many(&mut arrived, BATCH_REQUESTS), if has_room => {
+                    if count == 0 {
+                        break;
+                    }
+                    arrived.drain(..).for_each(|request| self.admit(request));
+                }
+                Some(responder) = self.barriers.recv(), if has_room => {
+                    self.wait(ClusterCommand::Beat, Waiter::Barrier(responder));
+                }
+                news = self.news.recv(), if self.entries.is_empty() => self.take(news).await?,
+                participant = self.attachments.next_expiry(), if !self.context.stopping.is_cancelled() => {
+                    if let Some(generation) = self.local.remove(&participant) {
+                        self.ended.insert(participant, generation);
+                    }
+                }
+                _ = tick.tick() => self.tick().await?,
+            }
+        }
+        self.attachments.finish().await;
+        if timeout(FAREWELL_TIME, self.farewell()).await.is_err() {
+            tracing::warn!("the log could not be told that this replica stops; the others will notice");
+        }
+        Ok(self.applier.conversation().clone())
+    }
+
+    /// Takes what comes from the log, with what has come since.
+    async fn take(&mut self, news: Option<LogNews>) -> Result<(), ReplicaError> {
+        let gone = || SetupFault::Failed { what: "reading the stream", why: "its reader has stopped".into() };
+        let mut next = Some(news.ok_or_else(gone)?);
+        while let Some(news) = next {
+            match news {
+                LogNews::Entry(entry) => self.entries.push(entry),
+                LogNews::Fault(fault) => return Err(fault),
+                LogNews::Restarted(why) => {
+                    tracing::warn!("reading the log begins anew after {}: {why}", self.applier.place().position);
+                    self.context.metrics.log_restarts.inc();
+                }
+            }
+            next = if self.entries.len() < MESSAGES_TOGETHER { self.news.try_recv().ok() } else { None };
+        }
+        self.apply().await
+    }
+
+    async fn apply(&mut self) -> Result<(), ReplicaError> {
+        let Some(last) = self.entries.last() else { return Ok(()) };
+        let behind = last.behind;
+        let handed_over = Instant::now();
+        let applied = self.applier.apply(&self.entries).await;
+        self.context.metrics.commit_seconds.observe(handed_over.elapsed().as_secs_f64());
+        match applied {
+            Ok((batches, committed)) => {
+                self.entries.clear();
+                self.context.metrics.log_position.set(self.applier.place().position as i64);
+                self.context.metrics.log_behind.set(behind as i64);
+                self.settle(batches, &committed)
+            }
+            Err(error) if error.may_pass() => {
+                if self.context.readiness.set_journal_works(false) {
+                    tracing::error!(%error, "the copy of the log could not be written");
+                }
+                self.retry_at = handed_over + COPY_RETRY;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Looks at what is due.
+    async fn tick(&mut self) -> Result<(), ReplicaError> {
+        let now = Instant::now();
+        if !self.entries.is_empty() && now >= self.retry_at {
+            self.apply().await?;
+        }
+        let Some(proposed) = &mut self.proposed else { return Ok(()) };
+        let on_its_way = now.duration_since(proposed.since);
+        if on_its_way > PROPOSAL_TIME {
+            proposed.give_up();
+            self.waiting.give_up();
+            if self.context.readiness.set_journal_works(false) {
+                tracing::error!(
+                    "the log does not bring back what this replica proposes: it accepts nothing for now"
+                );
+                self.restart.notify_one();
+            }
+        }
+        if on_its_way > CUT_OFF_TIME && !self.is_cut_off {
+            tracing::error!("this replica is cut off from the log, and ends its streams");
+            self.end_streams();
+        }
+        Ok(())
+    }
+
+    /// Ends all streams here. Their clients resume when they find a replica that works.
+    fn end_streams(&mut self) {
+        self.is_cut_off = true;
+        self.attachments.cut_off();
+        self.ended.extend(self.local.drain());
+    }
+
+    /// The others took this replica for gone, so nobody is attached to it any more. It starts anew.
+    fn start_anew(&mut self) {
+        self.end_streams();
+        self.ended.clear();
+        if let Some(mut proposed) = self.proposed.take() {
+            proposed.give_up();
+        }
+        self.waiting.give_up();
+        self.context.readiness.set_journal_works(false);
+        self.identity.incarnation = Incarnation::NONE;
+        self.identity.nonce = (self.random)() as u64;
+    }
+
+    /// Says that this replica stops, so that the grace periods of its sessions begin at once.
+    async fn farewell(&mut self) -> Result<(), ReplicaError> {
+        self.waiting.give_up();
+        let mut is_told = false;
+        loop {
+            if self.proposed.is_none() {
+                if is_told {
+                    return Ok(());
+                }
+                let Some(replica) = self.applier.cluster().replica(self.identity.incarnation) else {
+                    return Ok(());
+                };
+                let (mut packing, number) = (Packing::default(), replica.batch + 1);
+                packing.push(ClusterCommand::Stop, Waiter::Nobody);
+                self.send(self.identity.incarnation, number, packing);
+                is_told = true;
+            }
+            let news = self.news.recv().await;
+            self.take(news).await?;
+        }
+    }
+}

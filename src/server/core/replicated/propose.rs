@@ -1,0 +1,112 @@
+//! What goes to the log: requests are admitted, and packed into the next batch.
+
+use tokio::time::Instant;
+
+use super::timers::BEAT;
+use super::waiting::{Packing, Waiter};
+use super::{Proposed, ReplicatedEngine};
+use crate::chat::{Batch, ClusterCommand, Incarnation};
+use crate::replica::Identity;
+use crate::server::core::requests::EngineRequest;
+use crate::wire::Rejection;
+
+impl ReplicatedEngine {
+    /// Takes in a request, or refuses it at once.
+    pub(super) fn admit(&mut self, request: EngineRequest) {
+        if request.is_abandoned() {
+            return;
+        }
+        match request {
+            EngineRequest::Join { caller, display_name, sent, responder } => {
+                let on_their_way = self.proposed.iter().flat_map(|proposed| &proposed.waiters);
+                let joins = self.waiting.joins()
+                    + on_their_way.filter(|waiter| matches!(waiter, Waiter::Join { .. })).count();
+                let participants_max = self.participants_max;
+                if self.applier.conversation().active() + joins >= participants_max {
+                    drop(responder.send(Err(Rejection::ConversationFull { participants_max })));
+                } else if let Err(taken) = self.shares.check(caller.origin.address()) {
+                    drop(responder.send(Err(taken)));
+                } else {
+                    let session = caller.session;
+                    let command = ClusterCommand::Join { display_name: display_name.clone(), session, sent };
+                    self.wait(command, Waiter::Join { caller, display_name, responder });
+                }
+            }
+            EngineRequest::Resume { caller, epoch, after, responder } => {
+                if epoch != self.epoch.as_str() {
+                    let epoch = self.epoch.to_string();
+                    return drop(responder.send(Err(Rejection::EpochChanged { epoch })));
+                }
+                let command = ClusterCommand::Attach { session: caller.session, after };
+                self.wait(command, Waiter::Resume { caller, responder });
+            }
+            EngineRequest::Act { command, responder } => {
+                self.wait(ClusterCommand::Act(command), Waiter::Receipt(responder));
+            }
+            // Grace periods are proposed by the timers here.
+            EngineRequest::Expire { .. } => {}
+        }
+    }
+
+    pub(super) fn wait(&mut self, command: ClusterCommand, mut waiter: Waiter) {
+        if self.context.readiness.journal_works() {
+            self.waiting.push(command, waiter);
+        } else {
+            waiter.give_up();
+        }
+    }
+
+    /// Sends the next batch on its way, if none is and there is something to say.
+    pub(super) fn propose(&mut self) {
+        if self.proposed.is_some() {
+            return;
+        }
+        let (now, own) = (Instant::now(), self.identity.incarnation);
+        let mut packing = Packing::default();
+        let number = match self.applier.cluster().replica(own) {
+            Some(replica) => replica.batch + 1,
+            None => {
+                let Identity { name, nonce, .. } = &self.identity;
+                let start = ClusterCommand::Start { name: name.clone(), nonce: *nonce };
+                packing.push(start, Waiter::Nobody);
+                return self.send(Incarnation::NONE, 0, packing);
+            }
+        };
+        while let Some((participant, generation)) = self.ended.pop_first() {
+            let detach = ClusterCommand::Detach { participant, generation };
+            if !packing.fits(&detach) {
+                self.ended.insert(participant, generation);
+                break;
+            }
+            packing.push(detach, Waiter::Nobody);
+        }
+        let mut due = self.signs.silent(self.applier.cluster(), own, now);
+        if self.graces.is_due(now) {
+            due.extend(self.graces.due(now));
+        }
+        // What does not fit is due again a little later.
+        for command in due {
+            if packing.fits(&command) {
+                packing.push(command, Waiter::Nobody);
+            }
+        }
+        self.waiting.fill(&mut packing);
+        if packing.commands.is_empty() {
+            if now < self.beat_at {
+                return;
+            }
+            packing.push(ClusterCommand::Beat, Waiter::Nobody);
+        }
+        self.send(own, number, packing);
+    }
+
+    pub(super) fn send(&mut self, from: Incarnation, number: u64, packing: Packing) {
+        let Packing { commands, waiters, .. } = packing;
+        self.context.metrics.batch_commands.observe(commands.len() as f64);
+        let message = self.applier.message(Batch { from, number, at: (self.now)(), commands });
+        self.publisher.propose(message, self.applier.place().position);
+        let since = Instant::now();
+        self.proposed = Some(Proposed { from, number, since, waiters });
+        self.beat_at = since + BEAT;
+    }
+}

@@ -1,0 +1,164 @@
+//! What a replica does by its own clock: it proposes that a grace period is over, and that another replica is gone. The
+//! state machine has the last word on both.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::chat::{Attachment, Cluster, ClusterCommand, Incarnation, ParticipantId};
+
+/// How often a replica says that it lives, unless it has something else to say.
+pub(super) const BEAT: Duration = Duration::from_secs(2);
+/// After how long a silence the others propose that it is gone.
+pub(super) const SILENCE: Duration = Duration::from_secs(6);
+/// By how much later each further replica proposes that a grace period is over, so that mostly one of them does.
+const TURN: Duration = Duration::from_secs(1);
+/// By how much at most.
+const TURNS_MAX: u32 = 3;
+/// How soon a proposal is made again that has led to nothing.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// The grace periods that run.
+#[derive(Debug, Default)]
+pub(super) struct Graces(BTreeMap<ParticipantId, (u64, Instant)>);
+
+impl Graces {
+    /// A session is attached, detached or gone.
+    pub(super) fn set(&mut self, participant: ParticipantId, attachment: Option<Attachment>, until: Instant) {
+        match attachment {
+            Some(Attachment { generation, replica: None }) => {
+                let known = self.0.get(&participant).is_some_and(|(known, _)| *known == generation);
+                if !known {
+                    self.0.insert(participant, (generation, until));
+                }
+            }
+            _ => drop(self.0.remove(&participant)),
+        }
+    }
+
+    /// The commands that are due. They are due again a little later, in case they lead to nothing.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<ClusterCommand> {
+        let due = self.0.iter_mut().filter(|(_, (_, until))| *until <= now);
+        due.map(|(participant, (generation, until))| {
+            *until = now + AGAIN;
+            ClusterCommand::Expire { participant: *participant, generation: *generation }
+        })
+        .collect()
+    }
+
+    /// Whether any is due.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.0.values().any(|(_, until)| *until <= now)
+    }
+}
+
+/// How much later than the grace period this replica proposes an expiry.
+pub(super) fn turn(cluster: &Cluster, own: Incarnation) -> Duration {
+    let before = cluster.replicas().take_while(|(incarnation, _)| *incarnation < own).count();
+    TURN * u32::try_from(before).unwrap_or(TURNS_MAX).min(TURNS_MAX)
+}
+
+/// When each of the other replicas was heard of.
+#[derive(Debug)]
+pub(super) struct Signs {
+    heard: HashMap<Incarnation, Instant>,
+    /// When anything came from the log.
+    any: Instant,
+}
+
+impl Signs {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { heard: HashMap::new(), any: now }
+    }
+
+    /// Messages of the log were applied. After a pause of all of them nobody is to blame for a silence: the log stood
+    /// still, or this replica did.
+    pub(super) fn at(&mut self, now: Instant) {
+        if now.duration_since(self.any) > 2 * BEAT {
+            self.heard.values_mut().for_each(|heard| *heard = now);
+        }
+        self.any = now;
+    }
+
+    /// A batch of a replica was applied.
+    pub(super) fn heard(&mut self, replica: Incarnation, now: Instant) {
+        self.heard.insert(replica, now);
+    }
+
+    /// Who has been silent for too long.
+    pub(super) fn silent(&mut self, cluster: &Cluster, own: Incarnation, now: Instant) -> Vec<ClusterCommand> {
+        self.heard.retain(|replica, _| cluster.replica(*replica).is_some());
+        let mut gone = Vec::new();
+        for (incarnation, replica) in cluster.replicas().filter(|(incarnation, _)| *incarnation != own) {
+            let heard = self.heard.entry(incarnation).or_insert(now);
+            if now.duration_since(*heard) > SILENCE {
+                *heard += AGAIN;
+                gone.push(ClusterCommand::Gone { replica: incarnation, batch: replica.batch });
+            }
+        }
+        gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::chat::{Batch, Sequence};
+
+    fn of_two() -> (Cluster, [Incarnation; 2]) {
+        let mut cluster = Cluster::default();
+        for (position, name) in [(1, "a"), (2, "b")] {
+            let commands = vec![ClusterCommand::Start { name: name.into(), nonce: position }];
+            let batch = Batch { from: Incarnation::NONE, number: 0, at: SystemTime::UNIX_EPOCH, commands };
+            cluster.apply(position, &batch);
+        }
+        (cluster, [Incarnation(1), Incarnation(2)])
+    }
+
+    #[test]
+    fn a_grace_period_runs_from_the_first_time_that_a_generation_is_detached_r5() {
+        let (now, who) = (Instant::now(), ParticipantId(Sequence(1)));
+        let detached = |generation| Some(Attachment { generation, replica: None });
+        let mut graces = Graces::default();
+        graces.set(who, detached(1), now + BEAT);
+        graces.set(who, detached(1), now + 2 * BEAT);
+        assert!(graces.due(now).is_empty() && graces.is_due(now + BEAT));
+        let due = graces.due(now + BEAT);
+        assert!(matches!(due[..], [ClusterCommand::Expire { participant, generation: 1 }] if participant == who));
+        assert!(graces.due(now + BEAT).is_empty(), "once");
+        graces.set(who, Some(Attachment { generation: 2, replica: Some(Incarnation(1)) }), now);
+        assert!(graces.due(now + 9 * BEAT).is_empty());
+    }
+
+    #[test]
+    fn who_is_silent_is_proposed_to_be_gone_unless_the_log_itself_stood_still_r6() {
+        let (cluster, [own, other]) = of_two();
+        let start = Instant::now();
+        let mut signs = Signs::new(start);
+        assert!(signs.silent(&cluster, own, start).is_empty());
+        // The log flows, by this replica's own beats.
+        let flowing = |signs: &mut Signs, from: Duration, seconds: u64| {
+            (0..seconds).for_each(|second| signs.at(start + from + Duration::from_secs(second)));
+        };
+        flowing(&mut signs, Duration::ZERO, 8);
+        let gone = signs.silent(&cluster, own, start + Duration::from_secs(7));
+        assert!(matches!(gone[..], [ClusterCommand::Gone { replica, batch: 0 }] if replica == other));
+        signs.heard(other, start + Duration::from_secs(7));
+        assert!(signs.silent(&cluster, own, start + Duration::from_secs(8)).is_empty());
+        // A standstill of a minute.
+        let later = Duration::from_secs(67);
+        signs.at(start + later);
+        assert!(signs.silent(&cluster, own, start + later).is_empty());
+        flowing(&mut signs, later, 8);
+        assert_eq!(signs.silent(&cluster, own, start + later + Duration::from_secs(7)).len(), 1);
+    }
+
+    #[test]
+    fn each_replica_has_its_turn_to_propose_an_expiry() {
+        let (cluster, [first, second]) = of_two();
+        assert_eq!((turn(&cluster, first), turn(&cluster, second)), (Duration::ZERO, TURN));
+    }
+}

@@ -1,0 +1,130 @@
+//! Three replicas over three nats-servers are one service (chapter 15): one order, the same times, sessions that move.
+
+use std::path::PathBuf;
+
+use tonic::Code;
+
+use crate::support::{DurableServer, Nats, Participant, Program, check_transcript, records, refused};
+
+/// A replica of this name.
+fn replica(nats: &Nats, name: &str) -> DurableServer {
+    replica_at(&nats.urls(), name, &[])
+}
+
+pub fn replica_at(urls: &str, name: &str, more: &[&str]) -> DurableServer {
+    let options = ["--replicate", urls, "--replica-name", name, "--publish-rate", "0", "--address-limits", "off"];
+    DurableServer::start(&[&options[..], more].concat())
+}
+
+/// By the logs of all replicas and of these clients, every rule that can be checked holds.
+#[track_caller]
+pub fn verify(replicas: &[&DurableServer], clients: &[PathBuf]) -> Vec<String> {
+    let logs: Vec<_> = replicas.iter().map(|replica| replica.log()).chain(clients.iter().cloned()).collect();
+    let arguments = ["verify"].into_iter().chain(logs.iter().map(|log| log.to_str().unwrap()));
+    let ended = Program::run(&arguments.collect::<Vec<_>>(), &[]).succeeded();
+    ended.output
+}
+
+/// What a replica says it has broadcast, as far as all must agree.
+fn broadcasts(replica: &DurableServer) -> Vec<(u64, u64, String)> {
+    let all = records(&replica.log());
+    let broadcasts = all.iter().filter(|record| record["event"].as_str().unwrap().ends_with("_broadcast"));
+    broadcasts
+        .map(|record| {
+            assert!(record["replica"].is_string(), "{record}");
+            let number = |field: &str| record[field].as_u64().unwrap();
+            (number("sequence"), number("logical_time"), record["content"].to_string())
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_replicas_have_one_order_and_the_same_times_and_a_session_moves_between_them_r1_r4() {
+    let nats = Nats::start();
+    let mut replicas = ["a", "b", "c"].map(|name| replica(&nats, name));
+    let [a, b, c] = [0, 1, 2].map(|n| replicas[n].address);
+    let mut anna = Participant::arrive(a, "anna").await;
+    let mut ben = Participant::arrive(b, "ben").await;
+    let mut cleo = Participant::arrive(c, "cleo").await;
+    anna.event().await;
+    anna.event().await;
+    ben.event().await;
+
+    let said = ben.publish("hello from b").await;
+    let heard =
+        [anna.hears("hello from b").await, ben.hears("hello from b").await, cleo.hears("hello from b").await];
+    for event in &heard {
+        assert_eq!((event.sequence, event.logical_time), (said.sequence, said.logical_time), "S4");
+        assert_eq!(event, &heard[0], "the chain included");
+    }
+
+    // A name is taken everywhere, and so is a message id.
+    let taken = Participant::open(c, &name_request("anna"), Default::default()).await;
+    refused(taken.map(drop), Code::AlreadyExists, "NAME_TAKEN");
+    let twice = chitchat::wire::pb::PublishRequest { message_id: "m1".into(), ..anna.request("once") };
+    let first = anna.wire.publish(&twice).await.unwrap();
+    assert_eq!(cleo.wire.publish(&twice).await.unwrap(), first, "D12, at another replica");
+    for participant in [&mut anna, &mut ben, &mut cleo] {
+        participant.hears("once").await;
+    }
+
+    // She moves: the older stream is replaced, and the newer one goes on where it was.
+    let said = cleo.publish("before she moves").await;
+    let mut moved = anna.resume(b, said.sequence - 1).await.unwrap();
+    refused::<()>(Err(anna.end().await), Code::Aborted, "REPLACED");
+    moved.hears("before she moves").await;
+    moved.publish("after she moved").await;
+    ben.hears("before she moves").await;
+    ben.hears("after she moved").await;
+    moved.hears("after she moved").await;
+    let page = moved.list(0, 100).await.unwrap();
+    check_transcript(&page.events.iter().map(|event| (event.sequence, event.logical_time)).collect::<Vec<_>>());
+
+    moved.leave().await.unwrap();
+    cleo.hears("before she moves").await;
+    cleo.hears("after she moved").await;
+    assert!(cleo.event().await.content.starts_with("Participant anna left"), "S6");
+    refused(moved.wire.publish(&moved.request("gone")).await, Code::Unauthenticated, "SESSION_UNKNOWN");
+    for replica in &mut replicas {
+        replica.program.as_ref().unwrap().signal("TERM");
+        replica.program.as_mut().unwrap().end().succeeded();
+    }
+    let told = replicas.each_ref().map(broadcasts);
+    assert_eq!((&told[0], &told[0]), (&told[1], &told[2]), "no split view");
+    let report = verify(&replicas.each_ref(), &[]);
+    assert!(report.iter().any(|line| line.contains("V13") && line.contains("held")), "{report:#?}");
+}
+
+fn name_request(name: &str) -> chitchat::wire::pb::JoinRequest {
+    chitchat::wire::pb::JoinRequest { display_name: name.into(), logical_time: 1, resume: None }
+}
+
+/// A replica that was away has everything when it is back, in its copy and in its log.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_was_killed_comes_back_with_what_it_missed_and_its_sessions_go_on_elsewhere_r2_r6() {
+    let nats = Nats::start();
+    let mut replicas = ["a", "b"].map(|name| replica(&nats, name));
+    let [a, b] = [0, 1].map(|n| replicas[n].address);
+    let anna = Participant::arrive(a, "anna").await;
+    let mut ben = Participant::arrive(b, "ben").await;
+    let said = anna.publish("before").await;
+    ben.hears("before").await;
+    replicas[0].kill();
+    let mut moved = anna.resume(b, said.sequence).await.unwrap();
+    moved.publish("she is at b now").await;
+    ben.hears("she is at b now").await;
+    moved.hears("she is at b now").await;
+    replicas[0].start_again();
+    let mut back = moved.resume(a, said.sequence).await.unwrap();
+    back.hears("she is at b now").await;
+    refused::<()>(Err(moved.end().await), Code::Aborted, "REPLACED");
+    back.publish("and at a again").await;
+    ben.hears("and at a again").await;
+    for replica in &mut replicas {
+        replica.program.as_ref().unwrap().signal("TERM");
+        replica.program.as_mut().unwrap().end().succeeded();
+    }
+    let told = replicas.each_ref().map(broadcasts);
+    assert_eq!(told[0], told[1], "what it missed is in its log, too");
+    verify(&replicas.each_ref(), &[]);
+}
