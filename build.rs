@@ -18,11 +18,13 @@ const PROTO: [&str; 2] = ["proto/chitchat/v1/chitchat.proto", "proto/chitchat/v1
 const LAB: &str = "/lab.proto";
 
 /// The files that the service sends to a browser, as `src/server/http/page.rs` embeds them.
-const PAGE: [&str; 13] = [
+const PAGE: [&str; 15] = [
     "web/index.html",
     "web/dist/app.js",
     "web/dist/style.css",
     "web/icon.svg",
+    "web/dist/diagram.js",
+    "web/dist/diagram-style.css",
     "web/dist/replay.js",
     "web/dist/replay-style.css",
     "web/dist/lab.js",

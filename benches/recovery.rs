@@ -91,6 +91,7 @@ impl Talk {
                 message_id: MessageId::parse(format!("{:032x}", head.0)).expect("a valid id"),
                 seen: head,
                 sent,
+                sent_at: None,
             }
         };
         match self.conversation.apply(command, SystemTime::now()) {
@@ -224,6 +225,7 @@ async fn publish(
             logical_time: time + 1,
             message_id: format!("{:032x}", latencies.len()),
             seen_sequence: welcome.head_sequence,
+            sent_at: None,
         };
         let started = Instant::now();
         let answer = client.publish(request).await?.into_inner();

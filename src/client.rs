@@ -68,6 +68,9 @@ pub struct Options {
     /// Where the session is kept, so that another process can resume it if this one is killed. Messages that are
     /// unanswered by then are not kept.
     pub state: Option<StateFile>,
+    /// How many milliseconds the wall clock that its messages state is ahead of the machine's, or behind, if negative:
+    /// to show what happens where clocks are wrong.
+    pub wall_clock_skew_milliseconds: i64,
 }
 
 impl Options {
@@ -82,6 +85,7 @@ impl Options {
             wait: Duration::ZERO,
             patience: Duration::from_secs(10),
             state: None,
+            wall_clock_skew_milliseconds: 0,
         }
     }
 }

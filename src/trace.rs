@@ -5,7 +5,9 @@
 
 pub(crate) mod diagram;
 pub mod gallery;
+pub mod lens;
 pub(crate) mod model;
+pub mod proof;
 pub mod record;
 pub mod report;
 pub mod verify;

@@ -41,6 +41,8 @@ pub enum Command {
         seen: Sequence,
         /// The sender's clock as it sent.
         sent: LogicalTime,
+        /// The sender's wall clock as it sent, for people only.
+        sent_at: Option<SystemTime>,
     },
     /// A participant leaves.
     Leave {
@@ -161,13 +163,13 @@ impl Conversation {
                 let id = ParticipantId(self.head.next());
                 (Participant { id, display_name }, sent, EventKind::Joined { session })
             }
-            Command::Publish { session, text, message_id, seen, sent } => {
+            Command::Publish { session, text, message_id, seen, sent, sent_at } => {
                 let participant = self.participant(session)?;
                 if let Some(receipt) = self.receipt(participant, message_id.as_ref()) {
                     return Ok(Decision::Repeated(receipt));
                 }
                 self.check_position(seen)?;
-                (self.named(participant)?, sent, EventKind::Message { text, message_id, seen })
+                (self.named(participant)?, sent, EventKind::Message { text, message_id, seen, sent_at })
             }
             Command::Leave { session, sent } => {
                 let participant = self.participant(session)?;
@@ -204,12 +206,13 @@ impl Conversation {
             EventKind::Joined { session } => {
                 Command::Join { display_name: event.participant.display_name.clone(), session: *session, sent }
             }
-            EventKind::Message { text, message_id, seen } => Command::Publish {
+            EventKind::Message { text, message_id, seen, sent_at } => Command::Publish {
                 session: speaker?,
                 text: text.clone(),
                 message_id: message_id.clone(),
                 seen: *seen,
                 sent,
+                sent_at: *sent_at,
             },
             EventKind::Left { reason: LeaveReason::Requested } => Command::Leave { session: speaker?, sent },
             EventKind::Left { reason: LeaveReason::Disconnected } => {

@@ -73,6 +73,8 @@ pub enum EventKind {
         message_id: Option<MessageId>,
         /// The last event that the sender had been delivered.
         seen: Sequence,
+        /// The sender's wall clock when it sent, as it says, for people only: no rule depends on it.
+        sent_at: Option<SystemTime>,
     },
 }
 

@@ -25,6 +25,7 @@ use crate::journal::{MemoryJournal, SqliteJournal};
 use crate::log::{self, Component, Destination, RecordLog};
 use crate::server::{self, Allowed, Config, ProxyNetwork, Tls};
 use crate::terminal::notice;
+use crate::trace::gallery;
 use limits::LimitArgs;
 use opening::{open_journal, recover};
 use replicate::ReplicateArgs;
@@ -249,6 +250,7 @@ impl ServeArgs {
             trusted_proxies: self.trust_proxy.clone().into(),
             secret: self.secret_file.as_deref().map(network::secret).transpose()?,
             tls,
+            gallery: Some(gallery::page),
             ..self.limits.config()
         })
     }

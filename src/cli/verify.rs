@@ -87,6 +87,8 @@ struct Verification {
     records: Vec<u64>,
     /// The lines in which a process was killed while it wrote.
     torn: BTreeSet<LineRef>,
+    /// The logs that could not be used, each with the line that shows it.
+    left_out: BTreeMap<u32, LineRef>,
     /// The text of each line that a violation points at.
     evidence: BTreeMap<LineRef, String>,
     /// What was given, as the user wrote it.
@@ -116,7 +118,7 @@ impl VerifyArgs {
 
 fn check(given: Vec<PathBuf>) -> Result<Verification, LogError> {
     let logs = logs::inspect(given.clone())?;
-    let reading::Read { report, torn, records } = reading::check(&logs)?;
+    let reading::Read { report, torn, records, left_out } = reading::check(&logs)?;
     let mut wanted: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
     for line in report.rules.iter().flat_map(|rule| &rule.violations).flat_map(|violation| &violation.lines) {
         wanted.entry(line.file).or_default().insert(line.line);
@@ -127,7 +129,7 @@ fn check(given: Vec<PathBuf>) -> Result<Verification, LogError> {
         let texts = logs::fetch(&logs[file as usize], &lines)?;
         evidence.extend(lines.into_iter().map(|line| LineRef { file, line }).zip(texts));
     }
-    Ok(Verification { logs, report, records, torn, evidence, given })
+    Ok(Verification { logs, report, records, torn, left_out, evidence, given })
 }
 
 impl Verification {

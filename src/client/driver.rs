@@ -4,6 +4,7 @@
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::sleep_until;
 use tonic::Streaming;
@@ -124,7 +125,8 @@ impl Driver {
                 }
             }
             DriverCall::Close => (self.link, self.call) = (None, None),
-            DriverCall::Publish { attempt, request } => {
+            DriverCall::Publish { attempt, mut request } => {
+                request.sent_at = wall_clock(self.options.wall_clock_skew_milliseconds).map(Into::into);
                 self.call = stub().map(|stub| -> Pending {
                     Box::pin(async move {
                         let result = stub.publish(request, patience).await;
@@ -197,4 +199,12 @@ async fn next(link: &mut Option<Link>) -> Input {
         }
     }
     ended(None)
+}
+
+/// The machine's wall clock, put ahead by so much; none where that is before 1970.
+fn wall_clock(skew_milliseconds: i64) -> Option<SystemTime> {
+    let skew = Duration::from_millis(skew_milliseconds.unsigned_abs());
+    let now = SystemTime::now();
+    let stated = if skew_milliseconds < 0 { now.checked_sub(skew) } else { now.checked_add(skew) };
+    stated.filter(|at| *at >= SystemTime::UNIX_EPOCH)
 }

@@ -66,6 +66,15 @@ impl JoinError {
         Self::Refused { reason: Reason::of(status), code: status.code(), message: explain::of_status(status) }
     }
 
+    /// Why none of several addresses can be used: what one of them answered, or how none could be reached.
+    pub(super) fn of_all(mut errors: Vec<Self>) -> Self {
+        let answer = errors.iter().rposition(|error| error.reason().is_some());
+        match answer.or((errors.len() == 1).then_some(0)) {
+            Some(index) => errors.swap_remove(index),
+            None => Self::NoneReachable(errors.iter().map(Self::to_string).collect::<Vec<_>>().join("; ")),
+        }
+    }
+
     /// The reason's name where there is one, otherwise the error itself.
     pub(super) fn as_record(&self) -> String {
         self.reason().map_or_else(|| self.to_string(), |reason| reason.as_str().to_owned())

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use crate::chat::{LogicalTime, Sequence};
-use crate::log::{About, Delivered, LoggedKind};
+use crate::log::{About, Delivered, LoggedKind, timestamp};
 use crate::wire::{pb, time};
 
 /// What everybody knows of a participant.
@@ -54,6 +54,8 @@ pub enum Kind {
         sent_logical_time: LogicalTime,
         /// The last event that the sender had been delivered when its text was submitted.
         seen_sequence: Sequence,
+        /// The sender's wall clock when it sent, as it says, for people only.
+        sent_at: Option<SystemTime>,
     },
 }
 
@@ -63,6 +65,7 @@ pub(super) struct KindFields<'a> {
     pub(super) message_id: Option<&'a str>,
     pub(super) sent_logical_time: Option<u64>,
     pub(super) seen_sequence: Option<u64>,
+    pub(super) sent_at: Option<SystemTime>,
     pub(super) reason: Option<&'static str>,
 }
 
@@ -71,10 +74,11 @@ impl Kind {
         match self {
             Self::Joined => KindFields::default(),
             Self::Left { reason } => KindFields { reason: Some(reason), ..KindFields::default() },
-            Self::Message { message_id, sent_logical_time, seen_sequence } => KindFields {
+            Self::Message { message_id, sent_logical_time, seen_sequence, sent_at } => KindFields {
                 message_id: Some(message_id),
                 sent_logical_time: Some(sent_logical_time.0),
                 seen_sequence: Some(seen_sequence.0),
+                sent_at: *sent_at,
                 reason: None,
             },
         }
@@ -93,7 +97,7 @@ impl Kind {
 impl Event {
     /// The event as its record has it.
     pub(super) fn delivered(&self) -> Delivered<'_> {
-        let KindFields { message_id, sent_logical_time, seen_sequence, reason } = self.kind.fields();
+        let KindFields { message_id, sent_logical_time, seen_sequence, sent_at, reason } = self.kind.fields();
         let ParticipantInfo { participant_id, display_name } = &self.participant;
         Delivered {
             about: About::epoch(&*self.epoch).participant(participant_id, &**display_name),
@@ -105,6 +109,7 @@ impl Event {
             message_id: message_id.map(Into::into),
             sent_logical_time,
             seen_sequence,
+            sent_at: sent_at.map(|at| timestamp(at).into()),
             reason: reason.map(Into::into),
             earlier: false,
         }
@@ -126,6 +131,7 @@ pub(super) fn read(event: pb::Event, epoch: &str, local_time: LogicalTime) -> Op
             message_id: message.message_id,
             sent_logical_time: LogicalTime(message.sent_logical_time),
             seen_sequence: Sequence(message.seen_sequence),
+            sent_at: message.sent_at.and_then(time),
         },
     };
     Some(Event {

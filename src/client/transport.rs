@@ -152,14 +152,14 @@ pub(super) async fn dial(options: &Options, server: usize) -> Result<Stub, Failu
 
 /// Connects to the first server that can be reached, to use the lab.
 pub(super) async fn dial_lab(options: &Options) -> Result<(SecretChannel, &str), JoinError> {
-    let mut failed = None;
+    let mut failed = Vec::new();
     for address in &options.servers {
         match connect_channel(options, address, &FirstBytes::default()).await {
             Ok((channel, _)) => return Ok((channel, address)),
-            Err(failure) => failed = Some(failure.error),
+            Err(failure) => failed.push(failure.error),
         }
     }
-    Err(failed.unwrap_or_else(no_server))
+    Err(if failed.is_empty() { no_server() } else { JoinError::of_all(failed) })
 }
 
 /// Connects, and says whether the connection is encrypted. The address is checked, and the connection made, before

@@ -51,11 +51,17 @@ impl Chain {
                 hash.update(session.0);
             }
             EventKind::Left { reason } => hash.update([1, *reason as u8]),
-            EventKind::Message { text: written, message_id, seen } => {
+            EventKind::Message { text: written, message_id, seen, sent_at } => {
                 hash.update([2]);
                 hash.update(seen.0.to_le_bytes());
                 text(&mut hash, message_id.as_ref().map_or("", |id| id.as_str()));
                 text(&mut hash, written.as_str());
+                // It comes last, so that events without it have the chain that they had before there was one.
+                if let Some(sent_at) = sent_at {
+                    let at = readable(*sent_at).duration_since(UNIX_EPOCH).unwrap_or_default();
+                    hash.update(at.as_secs().to_le_bytes());
+                    hash.update(at.subsec_nanos().to_le_bytes());
+                }
             }
         }
         Self::ending(hash)

@@ -117,6 +117,7 @@ mod tests {
                 message_id: "m".into(),
                 sent_logical_time: LogicalTime(7),
                 seen_sequence: Sequence(3),
+                sent_at: None,
             },
         }
     }

@@ -261,6 +261,7 @@ async fn live(
         secret: place.secret.clone(),
         certificate_authority: place.certificate_authority.clone(),
         patience: PATIENCE,
+        wall_clock_skew_milliseconds: life.character.offset_seconds.saturating_mul(1000),
         // Without one it takes part all the same; it cannot resume then.
         state: state.ok(),
         ..Options::new(server, name)

@@ -89,6 +89,7 @@ impl Participant {
                 logical_time: self.clock.fetch_add(1, Ordering::Relaxed) + 1,
                 message_id: self.run.message_id(message),
                 seen_sequence: self.reader.position().max(self.joined_at),
+                sent_at: None,
             };
             let answer = answered(self.service.call(&self.requests, Rpc::Publish, &request)).await;
             let failed = |failure| LoadError::Call { call: "publish", number: message + 1, failure };

@@ -257,7 +257,8 @@ mod tests {
     /// The scan sees what the generated code has encoded.
     #[test]
     fn the_scan_agrees_with_the_generated_code() {
-        let message = pb::Message { message_id: "id".into(), sent_logical_time: 300, seen_sequence: 7 };
+        let message =
+            pb::Message { message_id: "id".into(), sent_logical_time: 300, seen_sequence: 7, sent_at: None };
         for sequence in [1, 127, 128, u64::MAX] {
             let frame = encoded(Frame::Event(event(sequence, Kind::Message(message.clone()))));
             assert_eq!(scan(&frame), Ok(Scanned::Event { sequence, message_id: Some(b"id") }));

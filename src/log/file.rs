@@ -95,8 +95,7 @@ impl RecordFile {
     }
 
     /// Continues in the file that has the name now, unless that is the same file, and creates it if it is missing. Where
-    /// it cannot be opened, or another process writes to it, the
-    /// records stay in the file that they are in.
+    /// it cannot be opened, or another process writes to it, the records stay in the file that they are in.
     pub(super) fn reopen(&self) {
         if self.name.is_of(&self.file.read()) {
             return;

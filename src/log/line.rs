@@ -95,6 +95,8 @@ pub struct LogRecord<'a> {
     pub sent_logical_time: Option<u64>,
     pub seen_sequence: Option<u64>,
     #[serde(borrow, default)]
+    pub sent_at: Option<CowStr<'a>>,
+    #[serde(borrow, default)]
     pub message_id: Option<CowStr<'a>>,
     pub kind: Option<LoggedKind>,
     #[serde(borrow, default)]

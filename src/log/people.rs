@@ -15,7 +15,7 @@ use super::TARGET;
 use crate::terminal::escaped;
 
 /// What the file alone keeps: it is for the proof, or is said already.
-const LEFT_OUT: [&str; 17] = [
+const LEFT_OUT: [&str; 18] = [
     "timestamp",
     "level",
     "component",
@@ -32,6 +32,7 @@ const LEFT_OUT: [&str; 17] = [
     "participant_id",
     "seen_sequence",
     "sent_logical_time",
+    "sent_at",
     "epoch",
 ];
 

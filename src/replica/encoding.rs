@@ -189,6 +189,11 @@ struct PbPublish {
     seen: u64,
     #[prost(uint64, tag = "5")]
     sent: u64,
+    /// The sender's wall clock since 1970, where it says it: seconds and nanoseconds.
+    #[prost(uint64, optional, tag = "6")]
+    sent_at_seconds: Option<u64>,
+    #[prost(uint32, tag = "7")]
+    sent_at_nanos: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -283,13 +288,16 @@ impl From<&ClusterCommand> for PbCommand {
                 PbWhat::Expire(PbGeneration { participant: participant.0.0, generation: *generation })
             }
             ClusterCommand::Gone { replica, batch } => PbWhat::Gone(PbGone { replica: replica.0, batch: *batch }),
-            ClusterCommand::Act(Command::Publish { session, text, message_id, seen, sent }) => {
+            ClusterCommand::Act(Command::Publish { session, text, message_id, seen, sent, sent_at }) => {
+                let sent_at = sent_at.map(|at| at.duration_since(UNIX_EPOCH).unwrap_or_default());
                 PbWhat::Publish(PbPublish {
                     session: session.0.to_vec(),
                     text: text.as_str().to_owned(),
                     message_id: message_id.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default(),
                     seen: seen.0,
                     sent: sent.0,
+                    sent_at_seconds: sent_at.map(|at| at.as_secs()),
+                    sent_at_nanos: sent_at.map_or(0, |at| at.subsec_nanos()),
                 })
             }
             ClusterCommand::Act(Command::Leave { session, sent }) => {
@@ -333,6 +341,10 @@ impl PbCommand {
                 message_id: MessageId::parse(publish.message_id).ok()?,
                 seen: Sequence(publish.seen),
                 sent: LogicalTime(publish.sent),
+                sent_at: match publish.sent_at_seconds {
+                    Some(seconds) => Some(UNIX_EPOCH.checked_add(Duration::new(seconds, publish.sent_at_nanos))?),
+                    None => None,
+                },
             }),
             PbWhat::Leave(leave) => ClusterCommand::Act(Command::Leave {
                 session: session(leave.session)?,

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
@@ -20,8 +21,9 @@ use super::setup;
 const RETRY: Duration = Duration::from_millis(200);
 /// How long after an acknowledgement it is published again, if the reader has still not brought it back.
 const UNSEEN: Duration = Duration::from_secs(3);
-/// After how many failures in a row the connection is given up, for one to another server.
-const FAILURES_PER_CONNECTION: u32 = 1;
+/// After how many publishes without any answer the connection is given up, for one to another server. While the stream
+/// has no leader, the servers answer that, and another server would not help.
+const SILENCES_PER_CONNECTION: u32 = 2;
 
 #[derive(Clone, Debug)]
 struct Proposal {
@@ -54,7 +56,7 @@ impl Publisher {
 }
 
 async fn run(log: CommandLog, mut proposals: watch::Receiver<Option<Proposal>>, faults: mpsc::Sender<LogNews>) {
-    let mut failures = 0;
+    let mut silences = 0;
     loop {
         let proposal = proposals.borrow_and_update().clone();
         let Some(Proposal { message, after }) = proposal else {
@@ -70,14 +72,14 @@ async fn run(log: CommandLog, mut proposals: watch::Receiver<Option<Proposal>>, 
                     UNSEEN
                 }
                 Ok(_) => {
-                    failures = 0;
+                    silences = 0;
                     UNSEEN
                 }
                 Err(error) => {
-                    failures += 1;
-                    tracing::debug!(%error, failures, "a batch was not acknowledged");
-                    if failures > FAILURES_PER_CONNECTION {
-                        failures = 0;
+                    tracing::debug!(%error, "a batch was not acknowledged");
+                    silences = if error.kind() == PublishErrorKind::TimedOut { silences + 1 } else { 0 };
+                    if silences > SILENCES_PER_CONNECTION {
+                        silences = 0;
                         let _ = log.context().client().force_reconnect().await;
                     }
                     RETRY
@@ -93,7 +95,7 @@ async fn run(log: CommandLog, mut proposals: watch::Receiver<Option<Proposal>>, 
 }
 
 /// Publishes once. Answers with the position where the stream has stored it.
-async fn publish(log: &CommandLog, message: Bytes) -> Result<u64, async_nats::jetstream::context::PublishError> {
+async fn publish(log: &CommandLog, message: Bytes) -> Result<u64, PublishError> {
     let publish = PublishMessage::build().payload(message).expected_stream(log.name());
     let stored = log.context().send_publish(setup::subject(log.name()), publish).await?.await?;
     Ok(stored.sequence)

@@ -65,6 +65,8 @@ pub struct Config {
     pub secret: Option<Secret>,
     /// The lab, in a service that has one.
     pub lab: Option<LabConfig>,
+    /// The gallery of mistakes that the page replays, by name; none where the service has no gallery.
+    pub gallery: Option<fn(&str) -> Option<Arc<str>>>,
     /// The certificate, where connections are encrypted.
     pub tls: Option<Tls>,
     /// The wall clock and the randomness of the machine.
@@ -99,6 +101,7 @@ impl Default for Config {
             trusted_proxies: TrustedProxies::default(),
             secret: None,
             lab: None,
+            gallery: None,
             tls: None,
             environment: Environment::default(),
             started: CancellationToken::new(),

@@ -9,6 +9,7 @@ pub mod deadline;
 pub mod drain;
 pub mod guard;
 pub mod headers;
+pub mod mistakes;
 pub mod page;
 pub mod router;
 pub mod secret;

@@ -24,7 +24,7 @@ use crate::chat::{
 };
 use crate::journal::{Epoch, History, JournalError};
 use crate::wire::service::chit_chat_service_server::ChitChatService;
-use crate::wire::{Rejection, pb};
+use crate::wire::{self, Rejection, pb};
 
 /// How many events a page has where the request names no number.
 const PAGE_SIZE_DEFAULT: u32 = 100;
@@ -175,12 +175,15 @@ impl Service {
         request: pb::PublishRequest,
     ) -> Result<pb::PublishResponse, Rejection> {
         self.check_open()?;
+        let sent_at =
+            request.sent_at.map(|at| wire::time(at).ok_or_else(|| malformed_time("sent_at"))).transpose()?;
         let command = Command::Publish {
             session,
             text: MessageText::parse(request.text)?,
             message_id: MessageId::parse(request.message_id)?,
             seen: Sequence(request.seen_sequence),
             sent: LogicalTime(request.logical_time),
+            sent_at,
         };
         self.rates.publish(self.participant(session).await?, origin.address())?;
         let _pass = self.pass_lab(session).await?;
@@ -233,6 +236,10 @@ impl Service {
             events: events.iter().map(pb::Event::from).collect(),
         })
     }
+}
+
+fn malformed_time(field: &str) -> Rejection {
+    Rejection::Malformed(format!("{field} is no time of the years 1970 to 9999"))
 }
 
 fn unreadable(error: JournalError) -> Rejection {

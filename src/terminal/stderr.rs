@@ -11,6 +11,8 @@ use parking_lot::{Condvar, Mutex};
 
 /// How many bytes can wait to be written. What comes when they are full is dropped, and counted.
 const BUFFER_BYTES_MAX: usize = 1 << 20;
+/// How many bytes are written at a time, unless one text alone has more.
+const WRITE_BYTES: usize = 16 * 1024;
 /// How long the end of the process waits for what has not been written.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 
@@ -20,7 +22,10 @@ static WRITER: Once = Once::new();
 /// Texts that wait to be written to standard error.
 struct StderrBuffer {
     state: Mutex<BufferState>,
-    changed: Condvar,
+    /// Tells the writer that there is a text.
+    filled: Condvar,
+    /// Tells those who wait for the writer that it has written something.
+    written: Condvar,
 }
 
 struct BufferState {
@@ -36,7 +41,7 @@ struct BufferState {
 impl StderrBuffer {
     const fn new() -> Self {
         let state = BufferState { texts: VecDeque::new(), bytes: 0, dropped: 0, writing: false };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
+        Self { state: Mutex::new(state), filled: Condvar::new(), written: Condvar::new() }
     }
 
     /// Takes a text, or drops it, and then all others until everything that waits has been written. Never
@@ -47,18 +52,27 @@ impl StderrBuffer {
             state.dropped += 1;
             return;
         }
+        // While the writer is busy it finds the text by itself.
+        let wakes = state.texts.is_empty() && !state.writing;
         state.bytes += text.len();
         state.texts.push_back(text);
         drop(state);
-        self.changed.notify_all();
+        if wakes {
+            self.filled.notify_one();
+        }
     }
 
     /// Writes all texts that come, in order, for as long as the process lives.
     fn write_to(&self, mut output: impl Write) {
         loop {
             let mut state = self.state.lock();
-            self.changed.wait_while(&mut state, |state| state.texts.is_empty());
-            let Some(text) = state.texts.pop_front() else { continue };
+            self.filled.wait_while(&mut state, |state| state.texts.is_empty());
+            let Some(mut text) = state.texts.pop_front() else { continue };
+            while state.texts.front().is_some_and(|next| text.len() + next.len() <= WRITE_BYTES)
+                && let Some(next) = state.texts.pop_front()
+            {
+                text.extend(next);
+            }
             state.bytes -= text.len();
             state.writing = true;
             // What was dropped came after everything that waits now.
@@ -70,14 +84,14 @@ impl StderrBuffer {
                 let _ = writeln!(output, "chitchat: {dropped} lines are left out here: they came too fast");
             }
             self.state.lock().writing = false;
-            self.changed.notify_all();
+            self.written.notify_all();
         }
     }
 
     /// Waits until everything is written, for at most this long.
     fn flush(&self, limit: Duration) {
         let unwritten = |state: &mut BufferState| !state.texts.is_empty() || state.writing;
-        self.changed.wait_while_for(&mut self.state.lock(), unwritten, limit);
+        self.written.wait_while_for(&mut self.state.lock(), unwritten, limit);
     }
 }
 

@@ -6,11 +6,13 @@
 mod expression;
 mod interpreter;
 mod logs;
+mod pages;
 mod table;
 mod truthful;
 
 pub use interpreter::NotMade;
 pub use logs::{JsonLog, Logs};
+pub use pages::page;
 pub use table::{TableError, parse};
 pub use truthful::truthful;
 

@@ -13,10 +13,11 @@ impl From<&JournalEvent> for pb::Event {
         let kind = match &event.kind {
             EventKind::Joined { .. } => Kind::Joined(pb::Joined {}),
             EventKind::Left { reason } => Kind::Left(pb::Left { reason: pb::LeaveReason::from(*reason).into() }),
-            EventKind::Message { message_id, seen, .. } => Kind::Message(pb::Message {
+            EventKind::Message { message_id, seen, sent_at, .. } => Kind::Message(pb::Message {
                 message_id: message_id.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default(),
                 sent_logical_time: event.sent_logical_time.0,
                 seen_sequence: seen.0,
+                sent_at: sent_at.map(Into::into),
             }),
         };
         pb::Event {

@@ -114,7 +114,7 @@ proptest! {
                 EventKind::Left { .. } => {
                     prop_assert!(active.remove(&who).is_some() && gone.insert(who), "V8: one Left");
                 }
-                EventKind::Message { text, message_id, seen } => {
+                EventKind::Message { text, message_id, seen, .. } => {
                     prop_assert!(active.contains_key(&who), "V8: only members write");
                     prop_assert!(published.contains(text), "V11");
                     prop_assert!(*seen < event.sequence);
@@ -208,7 +208,10 @@ fn publish(conversation: &mut Conversation, session: SessionKey, id: usize) -> D
     let text = MessageText::parse("hello").unwrap();
     let message_id = MessageId::parse(id.to_string()).unwrap();
     let seen = Sequence(0);
-    conversation.apply(Command::Publish { session, text, message_id, seen, sent: LogicalTime(0) }, NOW).unwrap()
+    let sent = LogicalTime(0);
+    conversation
+        .apply(Command::Publish { session, text, message_id, seen, sent, sent_at: Some(NOW) }, NOW)
+        .unwrap()
 }
 
 #[test]

@@ -181,6 +181,7 @@ impl Publisher {
             logical_time: self.clock + 1,
             message_id: self.sent.to_string(),
             seen_sequence: 0,
+            sent_at: None,
         };
         let answer = self.client.publish(request).await?.into_inner();
         self.clock = answer.logical_time + 1;

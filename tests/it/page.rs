@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use chitchat::server::Config;
 use chitchat::wire::pb;
 use flate2::read::GzDecoder;
 use http::{StatusCode, Version};
@@ -11,8 +12,10 @@ use crate::support::{Http1, Participant, Server, Web};
 
 /// What a browser loads with the page.
 const FILES: [&str; 4] = ["/", "/app.js", "/style.css", "/icon.svg"];
-/// What it loads once a recorded run is opened.
-const REPLAY: [&str; 7] = [
+/// What it loads once the diagram or a recorded run is opened.
+const LATER: [&str; 9] = [
+    "/diagram.js",
+    "/diagram-style.css",
     "/replay.js",
     "/replay-style.css",
     "/example/server.jsonl",
@@ -40,7 +43,7 @@ fn decode(coding: &str, bytes: &[u8]) -> Vec<u8> {
 async fn files_are_the_same_in_every_coding() {
     let server = Server::start().await;
     let mut browser = Http1::connect(server.address).await;
-    for path in FILES.into_iter().chain(REPLAY) {
+    for path in FILES.into_iter().chain(LATER) {
         let plain = browser.ask("GET", path, &[], b"").await;
         assert_eq!((plain.header("content-encoding"), plain.header("vary")), ("", "accept-encoding"), "{path}");
         for coding in CODINGS {
@@ -77,8 +80,8 @@ async fn the_page_is_small() {
     assert!(brotli <= PAGE_BYTES_MAX, "{sizes:?}");
     let page = browser.ask("GET", "/", &[], b"").await;
     assert!(
-        REPLAY.iter().all(|path| !page.text().contains(&path[1..])),
-        "the replay is loaded only where a run is opened"
+        LATER.iter().all(|path| !page.text().contains(&path[1..])),
+        "the diagram and the replay are loaded only where they are opened"
     );
 }
 
@@ -94,11 +97,31 @@ async fn the_example() {
             continue;
         }
         let address = format!("/example/{}", path.file_name().unwrap().to_str().unwrap());
-        assert!(REPLAY.contains(&address.as_str()), "{address}");
+        assert!(LATER.contains(&address.as_str()), "{address}");
         assert!(browser.ask("GET", &address, &[], b"").await.body == std::fs::read(&path).unwrap(), "{address}");
         logs += 1;
     }
-    assert_eq!(logs, REPLAY.iter().filter(|path| path.starts_with("/example/")).count());
+    assert_eq!(logs, LATER.iter().filter(|path| path.starts_with("/example/")).count());
+}
+
+/// The mistakes that the page replays are those of the gallery, and a service without a gallery has none.
+#[tokio::test]
+async fn the_gallery_of_mistakes() {
+    let config = Config { gallery: Some(chitchat::trace::gallery::page), ..Config::default() };
+    let server = Server::with(config).await;
+    let mut browser = Http1::connect(server.address).await;
+    for name in ["index", "1", "25"] {
+        let answer = browser.ask("GET", &format!("/mistakes/{name}.json"), &[], b"").await;
+        assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, "application/json"), "{name}");
+        assert_eq!(answer.text(), &*chitchat::trace::gallery::page(name).unwrap(), "{name}");
+    }
+    for name in ["0.json", "1", "999.json", "x.json"] {
+        let answer = browser.ask("GET", &format!("/mistakes/{name}"), &[], b"").await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{name}");
+    }
+    let without = Server::start().await;
+    let answer = Http1::connect(without.address).await.ask("GET", "/mistakes/index.json", &[], b"").await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
 }
 
 /// A copy is good for its own coding only.
@@ -106,7 +129,7 @@ async fn the_example() {
 async fn a_tag_is_of_one_coding() {
     let server = Server::start().await;
     let mut browser = Http1::connect(server.address).await;
-    for path in FILES.into_iter().chain(REPLAY) {
+    for path in FILES.into_iter().chain(LATER) {
         for coding in CODINGS {
             let tag =
                 browser.ask("GET", path, &[("accept-encoding", coding)], b"").await.header("etag").to_owned();

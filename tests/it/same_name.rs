@@ -1,6 +1,6 @@
 //! Two processes of one name in one folder: each has a log of its own, so that nobody is accused of what the other did.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::support::{ServerProgram, records};
 
@@ -10,7 +10,7 @@ fn second(server: &ServerProgram) -> PathBuf {
     server.log_folder().join("client-alice-2.jsonl")
 }
 
-fn events(log: &PathBuf) -> Vec<String> {
+fn events(log: &Path) -> Vec<String> {
     records(log).iter().map(|record| record["event"].as_str().unwrap().to_owned()).collect()
 }
 

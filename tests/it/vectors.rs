@@ -1,6 +1,7 @@
 //! What the service and the page must agree on, as data: `web/test/vectors.test.ts` reads the same files
 //! (tests/vectors/README.md).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, SystemTime};
 
@@ -10,8 +11,9 @@ use chitchat::chat::{
 };
 use chitchat::log::file_name;
 use chitchat::terminal::acts_on_terminal;
+use chitchat::trace::lens::{self, Backward, Kind, Lens, Relation};
 use chitchat::wire::{Reason, Rejection};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -228,5 +230,80 @@ fn sentences_s5_s6() {
             kind,
         };
         assert_eq!(event.content(), text(vector, "sentence"));
+    }
+}
+
+/// The relations of an event to all others, as one letter each.
+fn relations(causality: &lens::Causality<'_>, count: usize, event: usize) -> String {
+    let sign = |other| match causality.relation(other, event) {
+        Relation::Same => '=',
+        Relation::Past => '<',
+        Relation::Future => '>',
+        Relation::Concurrent => '|',
+        Relation::Unknown => '?',
+    };
+    (0..count).map(sign).collect()
+}
+
+fn lens_event(vector: &Value) -> lens::Event {
+    let count = |field: &str| vector[field].as_str().map_or(0, |digits| digits.parse().unwrap());
+    lens::Event {
+        author: text(vector, "author").into(),
+        time: number(vector, "time"),
+        recorded_at: vector["recorded_at"].as_i64().unwrap(),
+        kind: match text(vector, "kind") {
+            "joined" => Kind::Joined,
+            "left" => Kind::Left,
+            "gone" => Kind::Gone,
+            _ => Kind::Message { sent: count("sent"), seen: count("seen"), sent_at: vector["sent_at"].as_i64() },
+        },
+    }
+}
+
+/// Past, future, concurrent and unknown; vector clocks; what lenses make of the order; and cuts.
+#[test]
+fn causality() {
+    for run in each(&vectors!("causality.json")) {
+        let name = text(run, "run");
+        let events: Vec<_> = each(&run["events"]).map(lens_event).collect();
+        let causality = lens::Causality::of(&events);
+        for (index, expected) in each(&run["relations"]).enumerate() {
+            assert_eq!(
+                relations(&causality, events.len(), index),
+                expected.as_str().unwrap(),
+                "{name} {}",
+                index + 1
+            );
+        }
+        for (index, expected) in each(&run["vectors"]).enumerate() {
+            assert_eq!(serde_json::to_value(causality.vector(index)).unwrap(), *expected, "{name} {}", index + 1);
+        }
+        let from_one = |indexes: &[usize]| indexes.iter().map(|index| index + 1).collect::<Vec<_>>();
+        for (which, expected) in run["lenses"].as_object().unwrap() {
+            let lens = match which.split_once(' ') {
+                Some((_, reader)) => Lens::Arrival(reader),
+                None if which == "causal" => Lens::Causal,
+                None if which == "fifo" => Lens::Fifo,
+                None if which == "wall" => Lens::Wall,
+                None => Lens::Total,
+            };
+            let (swappable, wrong) = causality.swappable(lens);
+            let found = json!({ "order": from_one(&causality.order(lens)), "swappable": swappable.len(), "wrong": wrong.len() });
+            assert_eq!(found, *expected, "{name}: {which}");
+        }
+        for cut in each(&run["cuts"]) {
+            let line: BTreeMap<&str, u64> = cut["line"]
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(name, time)| (name.as_str(), time.as_str().unwrap().parse().unwrap()))
+                .collect();
+            let says = |one: &Backward| match one {
+                Backward::Unsent(event) => format!("unsent {}", event + 1),
+                Backward::Unseen(event, by) => format!("unseen {} by {}", event + 1, by + 1),
+            };
+            let found: Vec<_> = causality.backwards(&line, number(cut, "service")).iter().map(says).collect();
+            assert_eq!(serde_json::to_value(found).unwrap(), cut["backwards"], "{name}: {cut}");
+        }
     }
 }

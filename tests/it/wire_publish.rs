@@ -165,6 +165,27 @@ async fn a_position_from_the_future_is_refused() {
     assert_eq!(alice.wire.publish(&seen(1)).await.unwrap().sequence, 2);
 }
 
+/// The sender's wall clock reaches everybody as it was stated, also from the journal, and changes nothing else.
+#[tokio::test]
+async fn the_senders_wall_clock_is_passed_on_a13() {
+    let server = Server::start().await;
+    let mut alice = Participant::arrive(server.address, "alice").await;
+    let at = |seconds, nanos| Some(prost_types::Timestamp { seconds, nanos });
+    let said = |sent_at| pb::PublishRequest { sent_at, ..alice.request("hi") };
+    for wrong in [at(-1, 0), at(0, -1), at(0, 1_000_000_000), at(253_402_300_800, 0)] {
+        refused(alice.wire.publish(&said(wrong)).await, Code::InvalidArgument, "MALFORMED");
+    }
+    let first = alice.wire.publish(&said(at(5, 6))).await.unwrap();
+    let second = alice.wire.publish(&said(None)).await.unwrap();
+    assert_eq!((first.sequence, second.sequence), (2, 3));
+    let listed = alice.list(1, 0).await.unwrap().events;
+    for (event, sent_at) in listed.iter().zip([at(5, 6), None]) {
+        let Some(Kind::Message(message)) = &event.kind else { panic!("{event:?}") };
+        assert_eq!(message.sent_at, sent_at);
+        assert_eq!(alice.hears("hi").await.kind, event.kind);
+    }
+}
+
 #[tokio::test]
 async fn a_repeated_message_id_gets_the_first_answer_and_is_broadcast_once_v5() {
     let server = Server::start().await;
@@ -180,7 +201,7 @@ async fn a_repeated_message_id_gets_the_first_answer_and_is_broadcast_once_v5() 
     alice.hears("Participant bob joined Chit Chat at logical time 5").await;
     for participant in [&mut alice, &mut bob] {
         let event = participant.hears("once").await;
-        let sent = pb::Message { message_id: "m".into(), sent_logical_time: 0, seen_sequence: 1 };
+        let sent = pb::Message { message_id: "m".into(), sent_logical_time: 0, seen_sequence: 1, sent_at: None };
         assert_eq!(event.kind, Some(Kind::Message(sent)));
         assert_eq!((event.sequence, event.logical_time), (first.sequence, first.logical_time));
         participant.hears("between").await;

@@ -28,6 +28,8 @@ export class Driver {
   readonly #run = randomId();
   /** The log of this tab. */
   readonly log: Log;
+  /** How far the wall clock that messages state is ahead of the browser’s, in milliseconds: to show what a wrong one does. */
+  skewMs = 0;
   #state: State;
   #stream: AbortController | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -110,7 +112,7 @@ export class Driver {
         this.#stream = null;
         break;
       case "publish":
-        this.#client.publish(output, secret).then(
+        this.#client.publish(output, Math.max(0, Date.now() + this.skewMs), secret).then(
           (answer) => this.dispatch({ type: "published", id: output.id, ...stamp(answer), session: output.session }),
           (thrown) => this.dispatch({ type: "publish-failed", id: output.id, failure: toFailure(thrown), session: output.session }),
         );

@@ -21,6 +21,8 @@ import { ChatClient } from "./transport/client.js";
 import { App } from "./view/app.js";
 import { byId } from "./view/dom.js";
 import type { Commands, Look } from "./view/commands.js";
+import type { Drawing, Wishes } from "./view/panel.js";
+import { explainTerms } from "./view/terms.js";
 
 /** How much of the log survives a reload, in characters: well within what sessionStorage holds, or else less. */
 const LOG_KEPT = [2_000_000, 500_000, 100_000];
@@ -35,6 +37,7 @@ const RENDER_MS = 100;
 const HIDDEN_MS = 250;
 
 async function start(): Promise<void> {
+  explainTerms();
   if (toPlace(location.hash) !== null) return openRun([]);
   const locks = browserLocks();
   const lock = new SessionLock(locks);
@@ -61,6 +64,7 @@ async function start(): Promise<void> {
   const app = new App(
     commandsFor(driver, () => hurry()),
     { name: state.name, secret, draft: recall("draft") ?? "", look: toLook(recall("look")) },
+    loadDrawing,
   );
   let lab: LabView | null = null;
   const render = () => {
@@ -124,7 +128,7 @@ let replaying = false;
 async function openRun(files: readonly File[]): Promise<void> {
   const { open } = await import("./replay.js");
   replaying = true;
-  await open(files);
+  await open(files, loadDrawing);
   document.getElementById("starting")?.remove();
 }
 
@@ -217,14 +221,25 @@ function commandsFor(driver: Driver, hurry: () => void): Commands {
     loadEarlier: () => dispatch({ type: "load-earlier" }),
     retryNow: () => dispatch({ type: "wake" }),
     downloadLog: () => download(driver),
-    keepLook: ({ wall, picture }) => void remember("look", [...(wall ? ["wall"] : []), ...(picture ? ["picture"] : [])].join(" ")),
+    keepLook: (look) => void remember("look", LOOKS.filter((one) => look[one]).join(" ")),
+    setSkew: (seconds) => {
+      driver.skewMs = seconds * 1000;
+    },
     keepDraft: (text) => void remember("draft", text),
   };
 }
 
 function toLook(text: string | null): Look {
   const words = (text ?? "").split(" ");
-  return { wall: words.includes("wall"), picture: words.includes("picture") };
+  return { wall: words.includes("wall"), picture: words.includes("picture"), large: words.includes("large") };
+}
+
+const LOOKS = ["wall", "picture", "large"] as const;
+
+/** The diagram is a part of the page of its own. */
+async function loadDrawing(wishes: Wishes): Promise<Drawing> {
+  const { openDiagram } = await import("./diagram.js");
+  return openDiagram(wishes);
 }
 
 function download(driver: Driver): void {

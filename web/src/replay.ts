@@ -1,9 +1,11 @@
 /** The entry of the replay, a part of the page that is loaded only when somebody opens a recorded run. */
 
+import { type Mistake, toMistake } from "./core/findings.js";
 import { type Run, RunBuilder } from "./core/replay.js";
 import { toPlace } from "./core/replay-place.js";
 import { show } from "./view/dom.js";
 import { Chooser } from "./view/replay/chooser.js";
+import type { LoadDrawing } from "./view/panel.js";
 import { ReplayRoom } from "./view/replay/room.js";
 
 /** The logs of the runs that the service has, in `NAME/` beside the page. */
@@ -24,9 +26,9 @@ interface Source {
 }
 
 /** Replays these logs; without any, the run that the page's address names, or lets the user choose. */
-export async function open(files: readonly File[]): Promise<void> {
+export async function open(files: readonly File[], loadDrawing: LoadDrawing): Promise<void> {
   await looks();
-  new Replays().start(files);
+  new Replays(loadDrawing).start(files);
 }
 
 /** The style sheet of this part of the page. */
@@ -42,6 +44,7 @@ function looks(): Promise<void> {
 }
 
 class Replays {
+  readonly #loadDrawing: LoadDrawing;
   #chooser: Chooser | null = null;
   #room: ReplayRoom | null = null;
   #name = "";
@@ -49,9 +52,13 @@ class Replays {
   readonly #room0 = document.getElementById("room")!.cloneNode(true);
   readonly #lobby0 = document.getElementById("lobby")!.cloneNode(true);
 
+  constructor(loadDrawing: LoadDrawing) {
+    this.#loadDrawing = loadDrawing;
+  }
+
   start(files: readonly File[]): void {
     // Where logs were dropped onto the join form, the page has begun to draw.
-    for (const drawn of (this.#room0 as HTMLElement).querySelectorAll("#picture-scroller > svg, #transcript > *")) drawn.remove();
+    for (const drawn of (this.#room0 as HTMLElement).querySelectorAll(".drawn, #transcript > *")) drawn.remove();
     addEventListener("hashchange", () => this.#followAddress());
     document.addEventListener("drop", (event) => {
       const dropped = [...(event.dataTransfer?.files ?? [])];
@@ -69,7 +76,11 @@ class Replays {
     if (this.#chooser !== null) return this.#chooser;
     this.#reset();
     show(document.getElementById("room")!, false);
-    this.#chooser = new Chooser({ files: (files) => void this.#openFiles(files), example: () => void this.#openNamed("example") });
+    this.#chooser = new Chooser({
+      files: (files) => void this.#openFiles(files),
+      example: () => void this.#openNamed("example"),
+      mistakes: () => fetched("mistakes/index.json"),
+    });
     show(document.getElementById("lobby")!, true);
     return this.#chooser;
   }
@@ -93,18 +104,27 @@ class Replays {
   }
 
   async #openNamed(name: string): Promise<void> {
+    const number = /^mistake-(\d{1,4})$/.exec(name)?.[1];
+    if (number !== undefined) return this.#openMistake(name, number);
     const names = Object.hasOwn(RUNS, name) ? RUNS[name]! : [];
     if (names.length === 0) return this.#choose().failed(`This service has no run with the name ${name}.`);
-    const fetched = async (path: string) => {
-      const response = await fetch(path);
-      if (!response.ok) throw new Error(`${path}: ${response.status} ${response.statusText}`);
-      return response.text();
-    };
     const sources = names.map((file) => ({ name: file, read: () => fetched(`${name}/${file}`) }));
     return this.#read(sources, name, name);
   }
 
-  async #read(sources: readonly Source[], name: string, title: string): Promise<void> {
+  /** A mistake of the gallery: its logs, and what the verifier says of them. */
+  async #openMistake(name: string, number: string): Promise<void> {
+    const chooser = this.#choose();
+    try {
+      const mistake = toMistake(JSON.parse(await fetched(`mistakes/${number}.json`)));
+      const sources = mistake.logs.map((log) => ({ name: log.name, read: () => Promise.resolve(log.text) }));
+      return await this.#read(sources, name, `Mistake ${number}: ${mistake.title}`, mistake);
+    } catch {
+      chooser.failed(`This service has no mistake with the number ${number}.`);
+    }
+  }
+
+  async #read(sources: readonly Source[], name: string, title: string, mistake: Mistake | null = null): Promise<void> {
     const chooser = this.#choose();
     try {
       const run = await read(sources, (file, share) => chooser.reading(file, share));
@@ -114,18 +134,19 @@ class Replays {
           unread.length > 0 ? `There are no log records in ${unread.join(", ")}.` : "These logs have no events of a conversation.",
         );
       }
-      this.#show(run, 0, name, title);
+      this.#show(run, 0, name, title, mistake);
     } catch (error) {
       chooser.failed(`The logs could not be read: ${error instanceof Error ? error.message : error}`);
     }
   }
 
-  #show(run: Run, conversation: number, name: string, title: string): void {
+  #show(run: Run, conversation: number, name: string, title: string, mistake: Mistake | null): void {
     const place = toPlace(location.hash);
     this.#reset();
     this.#name = name;
     const event = place?.run === name ? place.event : null;
-    this.#room = new ReplayRoom({ run, conversation, name, title, event }, (other) => this.#show(run, other, name, title));
+    const shown = { run, conversation, name, title, event, mistake };
+    this.#room = new ReplayRoom(shown, this.#loadDrawing, (other) => this.#show(run, other, name, title, mistake));
   }
 
   /** The user has changed the address, or followed a link. */
@@ -138,6 +159,12 @@ class Replays {
     else if (same) this.#room?.goTo(0n);
     else void this.#openNamed(place.run);
   }
+}
+
+async function fetched(path: string): Promise<string> {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(`${path}: ${response.status} ${response.statusText}`);
+  return response.text();
 }
 
 /** The first wall clock of a log. */

@@ -10,8 +10,9 @@ const person = (id: string): Person => ({ id, name: id });
 
 function drawn(events: ChatEvent[], room = 600, before: Diagram | null = null) {
   const causality = Causality.of(events);
-  const people = shownPeople(drawnEvents(causality), [], person("alice"));
-  return diagram({ causality, people, places: placed(new Map(), people), selfId: "alice", room, before });
+  const shown = drawnEvents(causality.events);
+  const people = shownPeople(shown, [], person("alice"));
+  return diagram({ causality, events: shown, people, places: placed(new Map(), people), selfId: "alice", room, before });
 }
 
 test("a message is sent at its writer's time, received one before its own, and its receipt here is by this page's clock", () => {

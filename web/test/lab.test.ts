@@ -16,7 +16,7 @@ function message(logicalTime: bigint, sentLogicalTime: bigint): ChatEvent {
     recordedAt: null,
     receipt: null,
     chainHash: "",
-    kind: { type: "message", messageId: "m", sentLogicalTime, seenSequence: 6n },
+    kind: { type: "message", messageId: "m", sentLogicalTime, seenSequence: 6n, sentAt: null },
   };
 }
 

@@ -130,7 +130,7 @@ export function event(sequence: bigint, time: bigint, kind: EventKind, id = "p9"
 
 /** A message of somebody. */
 export function message(messageId = "", sent = 0n, seen = 0n): EventKind {
-  return { type: "message", messageId, sentLogicalTime: sent, seenSequence: seen };
+  return { type: "message", messageId, sentLogicalTime: sent, seenSequence: seen, sentAt: null };
 }
 
 /** A refusal. */

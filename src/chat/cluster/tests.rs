@@ -60,7 +60,7 @@ fn attached(mut applied: Applied) -> Attached {
 
 fn publish() -> ClusterCommand {
     let (text, seen, sent) = (MessageText::parse("hi").unwrap(), Sequence(1), LogicalTime(2));
-    ClusterCommand::Act(Command::Publish { session: ANNA, text, message_id: None, seen, sent })
+    ClusterCommand::Act(Command::Publish { session: ANNA, text, message_id: None, seen, sent, sent_at: None })
 }
 
 #[test]

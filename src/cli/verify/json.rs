@@ -66,6 +66,9 @@ struct JsonInput {
     records: u64,
     /// The lines in which a process was killed while it wrote.
     cut_off: Vec<JsonPlace>,
+    /// Where it is left out, because the records of several processes are mixed up in it and do not say of which they are:
+    /// the first one that is of another than those before it.
+    left_out: Option<JsonPlace>,
 }
 
 #[derive(Debug, Serialize)]
@@ -207,6 +210,7 @@ impl Verification {
                 .filter(|line| line.file == log.number)
                 .map(|line| self.json_place(*line))
                 .collect(),
+            left_out: self.left_out.get(&log.number).map(|line| self.json_place(*line)),
         });
         let not_checked = reasons(report).into_iter().map(|reason| JsonReason {
             rules: names(&reason.unchecked),

@@ -1,6 +1,6 @@
 //! Reads logs into the checker: the service's records first, and then those of the others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cli::progress::Progress;
 use crate::log::reading::{self, Log, LogError, RecordSink};
@@ -17,15 +17,27 @@ pub(super) struct Read {
     pub(super) torn: BTreeSet<LineRef>,
     /// How many records each log has.
     pub(super) records: Vec<u64>,
+    /// The logs that are left out, since the records of several processes are mixed up in them and do not say of which
+    /// they are: the first record that is of another than those before it.
+    pub(super) left_out: BTreeMap<u32, LineRef>,
 }
 
-/// Reads all of them.
+/// Reads all of them that can be used.
 pub(super) fn check(logs: &[Log]) -> Result<Read, LogError> {
-    let mut mixed = BTreeSet::new();
+    let (mut mixed, mut left_out) = (BTreeSet::new(), BTreeMap::new());
     loop {
-        let pass = read(logs, mixed)?;
+        let pass = read(logs, mixed.clone(), &left_out)?;
+        if let Some(line) = pass.interleaved {
+            left_out.insert(line.file, line);
+            if left_out.len() < logs.len() {
+                continue;
+            }
+            let (path, line) = logs[line.file as usize].place(line.line);
+            return Err(LogError::Interleaved { path: path.to_owned(), line });
+        }
         if pass.late.is_empty() {
-            return Ok(Read { report: pass.checker.finish(), torn: pass.torn, records: pass.records });
+            let Pass { checker, torn, records, .. } = pass;
+            return Ok(Read { report: checker.finish(), torn, records, left_out });
         }
         mixed = &pass.mixed | &pass.late;
     }
@@ -33,17 +45,17 @@ pub(super) fn check(logs: &[Log]) -> Result<Read, LogError> {
 
 /// Reads all of them. A file may hold the records of several processes, and of the service among them: if so it
 /// is read for each.
-fn read(logs: &[Log], mixed: BTreeSet<u32>) -> Result<Pass, LogError> {
+fn read(logs: &[Log], mixed: BTreeSet<u32>, left_out: &BTreeMap<u32, LineRef>) -> Result<Pass, LogError> {
     let mut pass = Pass::new(mixed, logs);
     for of_service in [true, false] {
         let wanted =
             |log: &&Log| pass.mixed.contains(&log.number) || (log.component == Component::Server) == of_service;
-        let wanted: Vec<_> = logs.iter().filter(wanted).collect();
+        let is_left = |log: &&Log| !left_out.contains_key(&log.number);
+        let wanted: Vec<_> = logs.iter().filter(is_left).filter(wanted).collect();
         pass.of_service = of_service;
         reading::read(&wanted, &mut pass)?;
-        if let Some(line) = pass.interleaved {
-            let (path, line) = logs[line.file as usize].place(line.line);
-            return Err(LogError::Interleaved { path: path.to_owned(), line });
+        if pass.interleaved.is_some() {
+            break;
         }
         pass.read_before = pass.read;
     }

@@ -13,7 +13,7 @@ use crate::terminal::{acts_on_terminal, escaped};
 use crate::trace::record::LineRef;
 use crate::trace::report::{Rule, RuleReport, Verdict, Violation};
 
-/// How many lines that are cut off are named: on the first screen, and in all.
+/// How many lines that are cut off, and logs that are left out, are named: on the first screen, and in all.
 const TORN_SHOWN: [usize; 2] = [2, 20];
 /// How many reasons the first screen has at most.
 const REASONS_SHOWN: usize = 6;
@@ -90,13 +90,22 @@ impl Verification {
         lines
     }
 
+    /// What of the logs could not be used.
     fn cut_off(&self, all: bool, page: &Page) -> Vec<String> {
         let shown = TORN_SHOWN[usize::from(all)];
         let name = |line: &LineRef| {
             let text = format!("{} ends in the middle of a record", escaped(&self.place(*line)));
             page.wrapped("cut off: ", &text)
         };
-        let mut lines: Vec<String> = self.torn.iter().take(shown).flat_map(name).collect();
+        let mixed = |line: &LineRef| {
+            let text = format!("{} is of another process than the lines before it", escaped(&self.place(*line)));
+            page.wrapped("left out: ", &text)
+        };
+        let mut lines: Vec<String> = self.left_out.values().take(shown).flat_map(mixed).collect();
+        if let Some(more @ 1..) = self.left_out.len().checked_sub(shown) {
+            lines.push(format!("left out: {more} more"));
+        }
+        lines.extend(self.torn.iter().take(shown).flat_map(name));
         if let Some(more @ 1..) = self.torn.len().checked_sub(shown) {
             lines.push(format!("cut off: {more} more"));
         }

@@ -189,7 +189,7 @@ fn content(event: &Event) -> Option<ProtocolFault> {
     let fits = match &event.kind {
         Kind::Joined => says("joined"),
         Kind::Left { .. } => says("left"),
-        Kind::Message { message_id, sent_logical_time, seen_sequence } => {
+        Kind::Message { message_id, sent_logical_time, seen_sequence, .. } => {
             if sent_logical_time >= logical_time {
                 let (sequence, logical_time, before) = (*sequence, *logical_time, *sent_logical_time);
                 return Some(ProtocolFault::Time { sequence, logical_time, before });

@@ -236,7 +236,7 @@ impl Machine {
         let left = tried.saturating_sub(now.at.saturating_duration_since(first.began));
         let is_round_over = first.tried.len() == servers;
         if left.is_zero() && is_round_over {
-            return self.not_joined(combined(first.tried));
+            return self.not_joined(JoinError::of_all(first.tried));
         }
         self.first = Some(first);
         self.offline(retry_after, now);
@@ -355,14 +355,5 @@ impl Machine {
             }
             _ => {}
         }
-    }
-}
-
-/// Why no server could be joined: what one of them answered, or how none could be reached.
-fn combined(mut errors: Vec<JoinError>) -> JoinError {
-    let answer = errors.iter().rposition(|error| error.reason().is_some());
-    match answer.or((errors.len() == 1).then_some(0)) {
-        Some(index) => errors.swap_remove(index),
-        None => JoinError::NoneReachable(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
     }
 }

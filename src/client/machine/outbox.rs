@@ -134,6 +134,8 @@ impl Machine {
             logical_time: sent.0,
             message_id: message.id.clone(),
             seen_sequence: seen.0,
+            // The driver states it as it sends: there is no wall clock here.
+            sent_at: None,
         };
         self.outbox.next = Some(message);
         self.outbox.in_flight = true;

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::connect;
 use super::error::{Damage, Fault, classify};
-use super::row::{RowDecoder, SELECT, chain_of, sequence_of};
+use super::row::{RowDecoder, SELECT, SELECT_VERSION_1, chain_of, sequence_of};
 use crate::chat::Sequence;
 use crate::journal::{Chain, Epoch, History, JournalError, JournalEvent};
 
@@ -91,7 +91,9 @@ pub(super) fn page(
     let before = usize::from(after > Sequence(0));
     let rows_max = i64::try_from(limit.saturating_add(before)).unwrap_or(i64::MAX);
     let from = i64::try_from(after.0).unwrap_or(i64::MAX);
-    let mut statement = connection.prepare(SELECT).map_err(classify)?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(classify)?;
+    let select = if version == 1 { SELECT_VERSION_1 } else { SELECT };
+    let mut statement = connection.prepare(select).map_err(classify)?;
     let mut rows = statement.query((from, rows_max)).map_err(classify)?;
     let chain = if before == 0 {
         Chain::of(epoch)

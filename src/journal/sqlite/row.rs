@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::str;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use data_encoding::HEXLOWER;
 use rusqlite::types::ValueRef;
@@ -18,12 +19,17 @@ use crate::journal::{Chain, JournalEvent};
 
 /// Puts one event into the table: the order of [`insert`].
 pub(super) const INSERT: &str = "INSERT INTO event (sequence, logical_time, sent_logical_time, recorded_at, kind, \
-    participant_id, display_name, session_digest, text, message_id, seen_sequence, reason, chain) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+    participant_id, display_name, session_digest, text, message_id, seen_sequence, reason, chain, sent_at) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 
 /// Events from a position on, that one included: the order of [`RowDecoder`].
 pub(super) const SELECT: &str = "SELECT sequence, logical_time, sent_logical_time, recorded_at, kind, \
-    participant_id, display_name, session_digest, text, message_id, seen_sequence, reason, chain \
+    participant_id, display_name, session_digest, text, message_id, seen_sequence, reason, chain, sent_at \
+    FROM event WHERE sequence >= ?1 ORDER BY sequence LIMIT ?2";
+
+/// The same of a journal of schema version 1, which is only read and so is not brought up to date.
+pub(super) const SELECT_VERSION_1: &str = "SELECT sequence, logical_time, sent_logical_time, recorded_at, kind, \
+    participant_id, display_name, session_digest, text, message_id, seen_sequence, reason, chain, NULL \
     FROM event WHERE sequence >= ?1 ORDER BY sequence LIMIT ?2";
 
 /// How many names a decoder remembers.
@@ -34,16 +40,20 @@ pub(super) fn insert(statement: &mut Statement<'_>, event: &Event, chain: Chain)
     let (kind, session, text, message_id, seen, reason) = match &event.kind {
         EventKind::Joined { session } => ("joined", Some(HEXLOWER.encode(&session.0)), None, None, None, None),
         EventKind::Left { reason } => ("left", None, None, None, None, Some(reason.as_str())),
-        EventKind::Message { text, message_id, seen } => {
+        EventKind::Message { text, message_id, seen, .. } => {
             let message_id = message_id.as_ref().map(|id| id.as_str());
             ("message", None, Some(text.as_str()), message_id, Some(integer(seen.0)?), None)
         }
+    };
+    let sent_at = match &event.kind {
+        EventKind::Message { sent_at: Some(sent_at), .. } => Some(written(*sent_at)),
+        _ => None,
     };
     statement.execute(params![
         integer(event.sequence.0)?,
         integer(event.logical_time.0)?,
         integer(event.sent_logical_time.0)?,
-        humantime::format_rfc3339_nanos(readable(event.recorded_at)).to_string(),
+        written(event.recorded_at),
         kind,
         event.participant.id.to_string(),
         event.participant.display_name.as_str(),
@@ -53,8 +63,13 @@ pub(super) fn insert(statement: &mut Statement<'_>, event: &Event, chain: Chain)
         seen,
         reason,
         chain.to_string(),
+        sent_at,
     ])?;
     Ok(())
+}
+
+fn written(at: SystemTime) -> String {
+    humantime::format_rfc3339_nanos(readable(at)).to_string()
 }
 
 /// SQLite's integers end at 2^63 - 1. No honest clock comes near: one event moves it by 2^20 at most.
@@ -102,8 +117,7 @@ impl RowDecoder {
             sequence,
             logical_time: LogicalTime(number(row, 1, "logical_time")?),
             sent_logical_time: LogicalTime(number(row, 2, "sent_logical_time")?),
-            recorded_at: humantime::parse_rfc3339(string(row, 3, "recorded_at")?)
-                .map_err(|_| Fault::Column("recorded_at"))?,
+            recorded_at: time(row, 3, "recorded_at")?,
             participant: Participant { id, display_name: self.name(string(row, 6, "display_name")?)? },
             kind: kind(row)?,
         })
@@ -148,10 +162,19 @@ fn kind(row: &Row<'_>) -> Result<EventKind, Fault> {
                 Ok(ValueRef::Null) => None,
                 _ => MessageId::parse(string(row, 9, "message_id")?).map_err(|_| Fault::Column("message_id"))?,
             };
-            Ok(EventKind::Message { text, message_id, seen: Sequence(number(row, 10, "seen_sequence")?) })
+            let sent_at = match row.get_ref(13) {
+                Ok(ValueRef::Null) => None,
+                _ => Some(time(row, 13, "sent_at")?),
+            };
+            let seen = Sequence(number(row, 10, "seen_sequence")?);
+            Ok(EventKind::Message { text, message_id, seen, sent_at })
         }
         _ => Err(Fault::Column("kind")),
     }
+}
+
+fn time(row: &Row<'_>, index: usize, name: &'static str) -> Result<SystemTime, Fault> {
+    humantime::parse_rfc3339(string(row, index, name)?).map_err(|_| Fault::Column(name))
 }
 
 fn number(row: &Row<'_>, index: usize, name: &'static str) -> Result<u64, Fault> {

@@ -12,7 +12,7 @@ pub(super) const APPLICATION_ID: i32 = 0x4368_6974;
 pub(super) const VERSION: i64 = STEPS.len() as i64;
 
 /// Step n leads from schema version n to n + 1. Steps are only ever added.
-const STEPS: &[&str] = &[VERSION_1];
+const STEPS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// Names are those of the log records. `chain` links every event to all before it: see `Chain`.
 ///
@@ -45,6 +45,11 @@ CREATE TABLE event (
   CHECK ((kind = 'message') = (seen_sequence IS NOT NULL)),
   CHECK (kind = 'message' OR message_id IS NULL)
 ) STRICT;
+";
+
+/// The sender's wall clock, of messages that say it.
+const VERSION_2: &str = "
+ALTER TABLE event ADD COLUMN sent_at TEXT CHECK (sent_at IS NULL OR (sent_at <> '' AND kind = 'message'));
 ";
 
 /// Writes what is there already, the version, so that a transaction without events shows whether one could be
@@ -122,13 +127,13 @@ mod tests {
     fn an_older_journal_is_brought_up_to_date_and_keeps_what_it_has() {
         let mut connection = Connection::open_in_memory().unwrap();
         create(&mut connection, &Epoch::new("e")).unwrap();
-        let next = [VERSION_1, "ALTER TABLE meta ADD COLUMN motto TEXT"];
-        upgrade(&mut connection, 1, &next).unwrap();
+        let next = [VERSION_1, VERSION_2, "ALTER TABLE meta ADD COLUMN motto TEXT"];
+        upgrade(&mut connection, 2, &next).unwrap();
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-        assert_eq!(version, 2);
+        assert_eq!(version, 3);
         assert_eq!(epoch(&connection).unwrap(), Epoch::new("e"));
         connection.execute("UPDATE meta SET motto = 'persist, then tell'", []).unwrap();
-        assert!(matches!(identify(&connection), Err(OpenFault::Version { found: 2, newest: VERSION })));
+        assert!(matches!(identify(&connection), Err(OpenFault::Version { found: 3, newest: VERSION })));
     }
 
     #[test]
@@ -156,7 +161,13 @@ mod tests {
         check("sequence, kind, text", "4, 'message', 'hi'", false);
         check("sequence, kind, text, seen_sequence", "4, 'message', 7.5, 1", true);
         check("sequence, kind, text, seen_sequence", "5, 'message', 'hi', 'one'", false);
-        check("sequence, kind", "5, 'thought'", false);
+        check(
+            "sequence, kind, text, seen_sequence, sent_at",
+            "5, 'message', 'hi', 1, '2026-01-01T00:00:00Z'",
+            true,
+        );
+        check("sequence, kind, reason, sent_at", "6, 'left', 'REQUESTED', '2026-01-01T00:00:00Z'", false);
+        check("sequence, kind", "6, 'thought'", false);
         check("sequence, kind, text, seen_sequence", "0, 'message', 'hi', -1", false);
     }
 }

@@ -137,7 +137,7 @@ async fn a_file_that_is_removed_or_written_by_somebody_else_stops_the_journal() 
     let mut journal = open(&path).unwrap();
     append_all(&mut journal, &events[..2], 1).await;
     let copy = "INSERT INTO event SELECT 3, 9, 0, recorded_at, kind, participant_id, display_name, \
-                printf('%064d', 0), text, message_id, seen_sequence, reason, chain FROM event WHERE sequence = 1";
+                printf('%064d', 0), text, message_id, seen_sequence, reason, chain, NULL FROM event WHERE sequence = 1";
     Connection::open(&path).unwrap().execute(copy, []).unwrap();
     let error = journal.append(events[2..3].to_vec()).await.unwrap_err();
     assert!(matches!(error, JournalError::Fatal(_)), "{error}");
@@ -192,7 +192,7 @@ async fn a_file_that_is_no_journal_is_refused_and_left_alone() {
     let newer = Connection::open(folder.path().join("newer.db")).unwrap();
     newer.pragma_update(None, "user_version", 99).unwrap();
     drop(newer);
-    check("newer.db", "has schema version 99, and the newest that this program knows is 1");
+    check("newer.db", "has schema version 99, and the newest that this program knows is 2");
     drop(open(&folder.path().join("changed.db")).unwrap());
     let changed = Connection::open(folder.path().join("changed.db")).unwrap();
     changed.execute_batch("CREATE INDEX i ON event (kind)").unwrap();
@@ -302,7 +302,7 @@ async fn a_journal_can_be_looked_at_while_it_is_written_and_when_it_is_not() {
         let read_only = ReadOnlyJournal::open(&path).unwrap();
         read_only.check().unwrap();
         let summary = read_only.summary().unwrap();
-        assert_eq!((summary.head, summary.schema_version), (Sequence(25), 1));
+        assert_eq!((summary.head, summary.schema_version), (Sequence(25), 2));
         assert_eq!(read_all(&*read_only.history()).await.unwrap(), events);
         summary.chain
     };

@@ -193,6 +193,9 @@ pub struct Delivered<'a> {
     /// Of a message: the last event that had been delivered to its writer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen_sequence: Option<u64>,
+    /// Of a message: its sender's wall clock when it sent, as it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Text<'a>>,
     /// Of a leave: its reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text<'a>>,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{About, Component, LoggedKind, Loss, RecordBody, Severity, Text, emit};
+use super::{About, Component, LoggedKind, Loss, RecordBody, Severity, Text, emit, timestamp};
 use crate::chat::{Event, EventKind};
 
 /// A record of the service.
@@ -193,6 +193,9 @@ pub struct Broadcast<'a> {
     /// Of a message: the last event that had been delivered to its writer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen_sequence: Option<u64>,
+    /// Of a message: its sender's wall clock when it sent, as it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Text<'a>>,
     /// Of a leave: its reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text<'a>>,
@@ -233,11 +236,12 @@ impl ServerRecord<'_> {
 impl<'a> Broadcast<'a> {
     /// What an event's record says of it alone.
     pub fn of(epoch: &'a str, event: &'a Event) -> Self {
-        let (message_id, seen_sequence, reason) = match &event.kind {
-            EventKind::Joined { .. } => (None, None, None),
-            EventKind::Left { reason } => (None, None, Some(reason.as_str().into())),
-            EventKind::Message { message_id, seen, .. } => {
-                (message_id.as_ref().map(|id| id.as_str().into()), Some(seen.0), None)
+        let (message_id, seen_sequence, sent_at, reason) = match &event.kind {
+            EventKind::Joined { .. } => (None, None, None, None),
+            EventKind::Left { reason } => (None, None, None, Some(reason.as_str().into())),
+            EventKind::Message { message_id, seen, sent_at, .. } => {
+                let message_id = message_id.as_ref().map(|id| id.as_str().into());
+                (message_id, Some(seen.0), sent_at.map(|at| timestamp(at).into()), None)
             }
         };
         Self {
@@ -250,6 +254,7 @@ impl<'a> Broadcast<'a> {
             content: event.content().into(),
             message_id,
             seen_sequence,
+            sent_at,
             reason,
             recipients: None,
             recovered: None,

@@ -10,6 +10,7 @@ fn commands() -> Vec<ClusterCommand> {
         message_id,
         seen: Sequence(3),
         sent: LogicalTime(u64::MAX),
+        sent_at: Some(UNIX_EPOCH + Duration::new(1_795_000_000, 5)),
     };
     vec![
         ClusterCommand::Start { name: "a".into(), nonce: u64::MAX },

@@ -156,7 +156,7 @@ impl Acceptor<'_> {
             tls: self.config.tls.as_ref().map(Tls::acceptor),
             router: self.router.clone(),
             options: HttpOptions::of(self.config),
-            closed: closed.clone(),
+            closed,
             stopping: self.context.stopping.clone(),
             pace: (!proxy).then(|| self.context.ingress.connection(limited_address(remote.ip()))).flatten(),
             permit,

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
@@ -49,11 +50,11 @@ fn to_canonical(network: IpNet) -> IpNet {
 
 /// The proxies whose word counts. None by default.
 #[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Vec<ProxyNetwork>);
+pub struct TrustedProxies(Arc<[ProxyNetwork]>);
 
 impl From<Vec<ProxyNetwork>> for TrustedProxies {
     fn from(networks: Vec<ProxyNetwork>) -> Self {
-        Self(networks)
+        Self(networks.into())
     }
 }
 

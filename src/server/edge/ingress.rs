@@ -225,7 +225,11 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Paced<T> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
+        match slices {
+            // As most deliveries are. A plain write costs the system less.
+            [single] => Pin::new(&mut self.inner).poll_write(cx, single),
+            _ => Pin::new(&mut self.inner).poll_write_vectored(cx, slices),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {

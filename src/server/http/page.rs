@@ -82,6 +82,9 @@ pub fn routes(lab: LabPage) -> Router {
         .route("/app.js", asset(SCRIPT, file!("web/dist/app.js")))
         .route("/style.css", asset(STYLE, file!("web/dist/style.css")))
         .route("/icon.svg", asset("image/svg+xml", file!("web/icon.svg")))
+        // The diagram, which is loaded only where it is opened.
+        .route("/diagram.js", asset(SCRIPT, file!("web/dist/diagram.js")))
+        .route("/diagram-style.css", asset(STYLE, file!("web/dist/diagram-style.css")))
         // The replay of recorded runs, which is loaded only where one is opened, and the run that ships with it.
         .route("/replay.js", asset(SCRIPT, file!("web/dist/replay.js")))
         .route("/replay-style.css", asset(STYLE, file!("web/dist/replay-style.css")))

@@ -19,7 +19,7 @@ use tonic_web::GrpcWebLayer;
 use super::guard::Guard;
 use super::page::LabPage;
 use super::secret::{self, SecretAuth};
-use super::{deadline, drain, guard, headers, page};
+use super::{deadline, drain, guard, headers, mistakes, page};
 use crate::server::budget::request_charge;
 use crate::server::config::Config;
 use crate::server::core::join_body;
@@ -62,6 +62,7 @@ pub fn router(
         .route("/readyz", get(ready).with_state(context.readiness.clone()))
         .merge(ask_for_secret(metrics, auth.as_ref()))
         .merge(page::routes(lab_page))
+        .merge(mistakes::routes(config.gallery))
         .route_layer(middleware::from_fn(answer_options));
     let router = chat(service, lab, auth.as_ref(), context)
         .merge(endless)

@@ -1,5 +1,8 @@
 //! What all parts of one running service share: its limits, its metrics, and whether it is ready or stopping.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 use super::limiter::Rate;
@@ -9,9 +12,13 @@ use super::refusals::Refusals;
 use crate::server::budget::memory::MemoryBudgets;
 use crate::server::edge::ingress::IngressLimits;
 
-/// The shared state of one service. Clones share it.
+/// The shared state of one service. A clone is a pointer: every request takes some.
 #[derive(Clone, Debug)]
-pub struct ServerContext {
+pub struct ServerContext(Arc<SharedParts>);
+
+/// What is shared.
+#[derive(Debug)]
+pub struct SharedParts {
     /// What operators can measure.
     pub metrics: Metrics,
     /// The records of refusals.
@@ -36,19 +43,27 @@ impl ServerContext {
         is_replica: bool,
     ) -> Self {
         let metrics = Metrics::new(is_replica);
-        Self {
+        Self(Arc::new(SharedParts {
             budgets: MemoryBudgets::new(memory_per_address_max, metrics.held_bytes.clone()),
             ingress: IngressLimits::new(ingress_per_address_rate, metrics.reads_delayed.clone()),
             metrics,
             refusals: Refusals::default(),
             readiness: Readiness::new(stopping.clone()),
             stopping,
-        }
+        }))
     }
 
     /// For tests: without limits.
     #[cfg(test)]
     pub fn unlimited() -> Self {
         Self::new(usize::MAX, Rate::UNLIMITED, CancellationToken::new(), false)
+    }
+}
+
+impl Deref for ServerContext {
+    type Target = SharedParts;
+
+    fn deref(&self) -> &SharedParts {
+        &self.0
     }
 }

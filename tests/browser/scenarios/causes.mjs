@@ -65,7 +65,7 @@ export default {
       await one.page.waitForSelector(`#figure-${other}.is-concurrent`);
       assert.equal(await one.page.locator(`#figure-${other} .glyph`).textContent(), "⇄");
       assert.match(await classesOf(one, second), /is-concurrent/);
-      await one.reads("#facts", new RegExp(`Concurrent with it: event ${other}, ${name(second)}’s message at ${times[1]}\\.`));
+      await one.reads("#facts", new RegExp(`Concurrent with it: event ${other}, «${second}» by ${name(second)} \\[${times[1]}\\]\\.`));
     }
   },
 
@@ -91,7 +91,7 @@ export default {
     await alice.reads(
       "#facts-said",
       new RegExp(
-        `^Event 4, bob’s message at ${answer}, sent at \\d+ by bob’s clock\\. In its past: everything up to event 3, alice’s message at ${question}\\. Concurrent with it: nothing known\\. In its future: event 5, [\\s\\S]*; event 6, [\\s\\S]*\\.$`,
+        `^Event 4, «answer» by bob \\[${answer}\\], sent at \\d+ by bob’s clock\\. In its past: everything up to event 3, «question» by alice \\[${question}\\]\\. Concurrent with it: nothing known\\. In its future: event 5, [\\s\\S]*; event 6, [\\s\\S]*\\.$`,
       ),
     );
     for (const [text, relation] of [
@@ -108,7 +108,7 @@ export default {
     await page.keyboard.press("ArrowUp");
     await alice.reads(
       "#facts-said",
-      /^Event 2, bob’s join at \d+\. In its past: nothing known\. Relation unknown: event 1, alice’s join at \d+\. Joins, leaves/,
+      /^Event 2, bob’s join \[\d+\]\. In its past: nothing known\. Relation unknown: event 1, alice’s join \[\d+\]\. Joins, leaves/,
     );
     await page.waitForSelector(".row.is-unknown[data-sequence='1']");
     // What happens meanwhile neither speaks again, nor moves the choice or the focus.
@@ -147,7 +147,7 @@ export default {
     await alice.reads(
       "#facts",
       new RegExp(
-        `Relation unknown: [\\s\\S]*event ${message}, alice’s message at \\d+[\\s\\S]*Joins, leaves and [\\s\\S]* do not say what`,
+        `Relation unknown: [\\s\\S]*event ${message}, «from alice» by alice \\[\\d+\\][\\s\\S]*Joins, leaves and [\\s\\S]* do not say what`,
       ),
     );
     assert.doesNotMatch(await alice.page.innerText("#facts"), /Concurrent/);
@@ -217,7 +217,7 @@ export default {
     await alice.reads(".segment:last-child .caption", /The conversation started anew/);
     const joined = (await alice.shows(/alice joined/)).match(/\d+/)[0];
     await alice.counts(".figure", 1);
-    assert.deepEqual(await alice.page.locator("#picture-options li").allTextContents(), [`event 1, alice’s join at ${joined}`]);
+    assert.deepEqual(await alice.page.locator("#picture-options li").allTextContents(), [`event 1, alice’s join [${joined}]`]);
     await alice.counts("[class*=is-same]", 0);
   },
 
@@ -309,7 +309,7 @@ export default {
     assert.equal(marks.length, 1);
     assert.match(
       marks[0],
-      /^The wall clock contradicts causality: bob’s message at \d+ stands above alice’s join at \d+, which is in its past\.$/,
+      /^The wall clock contradicts causality: «the effect» by bob \[\d+\] stands above alice’s join \[\d+\], which is in its past\.$/,
     );
     // Only what is new is read aloud: not what was moved about.
     const log = alice.page.getByRole("log");

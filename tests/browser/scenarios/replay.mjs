@@ -100,13 +100,13 @@ export default {
     assert.deepEqual([first, second].sort(), ["bob", "dora"]);
     await visitor.reads(
       "#facts",
-      new RegExp(`Event 7, ${second}’s message at 19[\\s\\S]*Concurrent with it: event 6, ${first}’s message at 17`),
+      new RegExp(`Event 7, «[^»]*» by ${second} \\[19\\][\\s\\S]*Concurrent with it: event 6, «[^»]*» by ${first} \\[17\\]`),
     );
     await visitor.counts(".figure", 7);
     await visitor.counts(".figure .tell", 7);
     const [bob, dora] = second === "bob" ? [2, 1] : [1, 2];
     await visitor.reads(".vector-counts", new RegExp(`^alice 2\\s+bob ${bob}\\s+carol 1\\s+dora ${dora}\\s*$`));
-    const lesson = `times, 17 and 19, do not tell whether ${first}’s message at 17 could have caused this\\.`;
+    const lesson = `times, 17 and 19, do not tell whether «[^»]*» by ${first} \\[17\\] could have caused this\\.`;
     await visitor.reads(".vector-lesson", new RegExp(lesson));
     await visitor.reads("#clock-step", /received 19\s+clock after it: 20/);
     await page.selectOption('[name="reader"]', { label: "dora" });
@@ -116,7 +116,7 @@ export default {
     await page.selectOption('[name="reader"]', { label: "nobody" });
     await visitor.counts(".figure .tell", 0);
     await page.click('.row[data-sequence="5"]');
-    await visitor.reads("#facts", /Event 5, alice’s message at 13/);
+    await visitor.reads("#facts", /Event 5, «Hello![^»]*» by alice \[13\]/);
   },
 
   "logs that are dropped are replayed, and lines that are no records are told": async (world) => {
@@ -182,7 +182,7 @@ export default {
     await until("the slider has the focus", () => page.evaluate(() => document.activeElement.className === "player-slider"));
     for (let step = 0; step < 4; step += 1) await page.keyboard.press("ArrowRight");
     await isAt(visitor, 5);
-    assert.match(await page.getAttribute(".player-slider", "aria-valuetext"), /^5 of 14: event 5, alice’s message at 13: Hello!/);
+    assert.match(await page.getAttribute(".player-slider", "aria-valuetext"), /^5 of 14: event 5, «Hello![^»]*» by alice \[13\]/);
     await page.keyboard.press("End");
     await isAt(visitor, EVENTS.length);
     await page.selectOption(".player-speed", "1");
@@ -193,11 +193,26 @@ export default {
     await page.waitForSelector('[aria-label="Play"]');
     await page.focus('[aria-label="Step forward"]');
     await page.keyboard.press("Enter");
-    await visitor.reads("#facts-said", /^Event 2, bob’s join at 5/);
+    await visitor.reads("#facts-said", /^Event 2, bob’s join \[5\]/);
     await page.click("#toggle-picture");
     await page.focus('[aria-label="Step forward"]');
     await page.keyboard.press("Enter");
-    await visitor.reads(".player [role=status]", /event 3, carol’s join at 7/);
+    await visitor.reads(".player [role=status]", /event 3, carol’s join \[7\]/);
+  },
+
+  "a mistake of the gallery says which rule it breaks, where and why, on the picture": async (world) => {
+    const visitor = await opened(world, "#run");
+    const { page } = visitor;
+    await page.click("text=Mistakes that the verifier catches");
+    await page.locator(".run-mistakes a", { hasText: "A number is given out twice" }).click();
+    await page.waitForSelector("#room.replaying");
+    await visitor.reads(".wrong", /Two tasks read the same counter[\s\S]*V1 numbering[\s\S]*a number was used twice/);
+    await visitor.reads(".run-title", /Mistake \d+: A number is given out twice/);
+    assert.ok((await page.locator(".finding-lines a").count()) > 0);
+    await page.waitForSelector(".figure.accused");
+    await page.locator(".finding-lines a").first().click();
+    await until("the link leads to the event", () => page.evaluate(() => /^#run=mistake-\d+&event=\d+$/.test(location.hash)));
+    assert.deepEqual(await visitor.violations(), []);
   },
 
   "axe-core finds no violation in a replay": async (world) => {

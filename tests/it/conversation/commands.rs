@@ -114,6 +114,7 @@ impl Wish {
                 message_id: id.and_then(|id| MessageId::parse(id.to_string()).unwrap()),
                 seen: seen.from(head),
                 sent: sent.from(now),
+                sent_at: (session % 2 == 0).then_some(std::time::SystemTime::UNIX_EPOCH),
             },
             Self::Leave { session, sent } => Command::Leave { session: key(session), sent: sent.from(now) },
             Self::Expire { participant } => Command::Expire { participant: ParticipantId(Sequence(participant)) },

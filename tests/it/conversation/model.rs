@@ -129,8 +129,8 @@ impl Model {
                 prop_assert_eq!(&event.participant.display_name, &display_name);
                 (None, sent, EventKind::Joined { session })
             }
-            Command::Publish { text, message_id, seen, sent, .. } => {
-                (self.speaker(command), sent, EventKind::Message { text, message_id, seen })
+            Command::Publish { text, message_id, seen, sent, sent_at, .. } => {
+                (self.speaker(command), sent, EventKind::Message { text, message_id, seen, sent_at })
             }
             Command::Leave { sent, .. } => {
                 (self.speaker(command), sent, EventKind::Left { reason: LeaveReason::Requested })

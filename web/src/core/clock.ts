@@ -8,7 +8,7 @@ const TIME_MAX = (1n << 64n) - 1n;
 /** A reading of a Lamport clock, a uint64 on the wire. 0 is the time before the first event. */
 export type LogicalTime = bigint;
 
-/** The newest step of this page's clock, kept so that people can follow the arithmetic. */
+/** A step of a clock, kept so that people can follow the arithmetic. */
 export type ClockStep =
   | { readonly rule: "send"; readonly before: LogicalTime; readonly after: LogicalTime }
   | { readonly rule: "receive"; readonly before: LogicalTime; readonly stamp: LogicalTime; readonly after: LogicalTime };

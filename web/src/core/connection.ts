@@ -32,7 +32,7 @@ export function claim(state: State): Step {
 
 /** Opens a stream: the clock ticks, because a request is sent. */
 export function open(state: State, tries: number, now: Moment): Step {
-  const clocked = withClock(state, tick(state.clock));
+  const clocked = withClock(state, tick(state.clock), { of: "join" });
   const opened: State = {
     ...clocked,
     attempt: state.attempt + 1,
@@ -70,7 +70,7 @@ export function welcomed(state: State, welcome: Welcome, now: Moment): Step {
     epoch: welcome.epoch,
     name: welcome.roster.find((person) => person.id === welcome.participantId)?.name ?? before.session?.name ?? before.name,
   };
-  const clocked = withClock(before, receive(before.clock, welcome.logicalTime));
+  const clocked = withClock(before, receive(before.clock, welcome.logicalTime), { of: "welcome" });
   const welcomedState: State = {
     ...clocked,
     session,

@@ -22,6 +22,8 @@ export type EventKind =
       readonly sentLogicalTime: LogicalTime;
       /** The last event that the sender had been delivered when its user submitted the text. */
       readonly seenSequence: bigint;
+      /** The sender's wall clock when it sent, in milliseconds since 1970, for people only; null where it does not say. */
+      readonly sentAt: number | null;
     };
 
 /** One entry of the conversation. */

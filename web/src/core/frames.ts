@@ -64,7 +64,7 @@ function delivered(state: State, session: Session, event: ChatEvent, now: Moment
     const next = garbled(state, fault, now);
     return { state: next.state, outputs: [refused, ...next.outputs] };
   }
-  const clocked = withClock(state, receive(state.clock, event.logicalTime));
+  const clocked = withClock(state, receive(state.clock, event.logicalTime), { of: "event", event });
   const shown = withSegment(clocked, appended(clocked, { ...event, receipt: clocked.clock }, ownJoined));
   const next: State = {
     ...shown,
@@ -134,6 +134,7 @@ function deliveredFields(session: Session, event: ChatEvent, clock: bigint): Rec
       ? {
           sent_logical_time: event.kind.sentLogicalTime,
           seen_sequence: event.kind.seenSequence,
+          ...(event.kind.sentAt === null ? {} : { sent_at: new Date(event.kind.sentAt).toISOString() }),
           message_id: event.kind.messageId,
         }
       : {}),

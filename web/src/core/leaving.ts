@@ -48,7 +48,7 @@ export function leavingTick(state: State, now: Moment): Step {
 function sendLeave(state: State, now: Moment): Step {
   const { session, phase } = state;
   if (session === null || phase.at !== "leaving") return step(state);
-  const clocked = withClock(state, tick(state.clock));
+  const clocked = withClock(state, tick(state.clock), { of: "leave" });
   return step(
     { ...clocked, phase: { ...phase, sent: true, since: now.at } },
     record("leave_sent", { ...whose(session), sent_logical_time: clocked.clock, local_time: clocked.clock }),
@@ -67,7 +67,7 @@ export function leavingStreamEnded(state: State, failure: Failure | null): Step 
 
 /** The service has acknowledged the leave. What the stream still brings belongs to the membership. */
 export function left(state: State, sequence: bigint, logicalTime: bigint, session: Session, now: Moment): Step {
-  const clocked = withClock(state, receive(state.clock, logicalTime));
+  const clocked = withClock(state, receive(state.clock, logicalTime), { of: "left" });
   const said = record("leave_acknowledged", {
     ...whose(session),
     sequence,

@@ -86,7 +86,7 @@ export function pump(state: State, now: Moment): Step {
   const next = state.outbox.find((message) => message.progress.at === "queued");
   if (next === undefined || next.progress.at !== "queued" || next.progress.retryAt > now.at) return step(state);
   const sending: Outgoing = { ...next, progress: { at: "sending", tries: next.progress.tries, since: next.progress.since ?? now.at } };
-  const clocked = withClock(state, tick(state.clock));
+  const clocked = withClock(state, tick(state.clock), { of: "publish", text: next.text });
   return step(
     replace(clocked, sending),
     record("publish_sent", {
@@ -108,7 +108,7 @@ export function inFlight(outbox: readonly Outgoing[]): boolean {
 
 /** The service has acknowledged a message. */
 export function published(state: State, id: string, sequence: bigint, logicalTime: bigint, session: Session): Step {
-  const clocked = withClock(state, receive(state.clock, logicalTime));
+  const clocked = withClock(state, receive(state.clock, logicalTime), { of: "answer", text: find(state, id)?.text ?? "" });
   const said = record("publish_acknowledged", {
     ...whose(session),
     message_id: id,

@@ -101,6 +101,7 @@ export interface RecordFields {
     readonly participant_id?: string;
     readonly reason?: string;
     readonly seen_sequence?: bigint;
+    readonly sent_at?: string;
     readonly sent_logical_time?: bigint;
     readonly sequence: bigint;
   };

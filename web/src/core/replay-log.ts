@@ -41,6 +41,12 @@ export class LogRecord {
     return toNumber(this.#fields[name]);
   }
 
+  /** A wall clock, in milliseconds since 1970; null where the record has none. */
+  wallClock(name: "sent_at"): number | null {
+    const at = Date.parse(String(this.#fields[name] ?? ""));
+    return Number.isNaN(at) ? null : at;
+  }
+
   /** Its event's place in the conversation; 0 where the record has none. */
   get sequence(): number {
     const value = this.#fields["sequence"];

@@ -178,6 +178,7 @@ function toKind(record: LogRecord): EventKind | null {
         messageId: record.text("message_id"),
         sentLogicalTime: record.number("sent_logical_time"),
         seenSequence: record.number("seen_sequence"),
+        sentAt: record.wallClock("sent_at"),
       };
     default:
       return null;

@@ -109,12 +109,27 @@ export interface Segment {
   readonly problem: Failure | null;
 }
 
+/** How many steps of the clock are kept, for people to follow. */
+export const STEPS_MAX = 5;
+
+/** What made the clock step: a request that went out, its answer, or what the stream brought. */
+export type ClockCause =
+  | { readonly of: "join" | "welcome" | "leave" | "left" }
+  | { readonly of: "publish" | "answer"; readonly text: string }
+  | { readonly of: "event"; readonly event: ChatEvent };
+
+/** A step of the clock, and why it was made. */
+export interface Explained {
+  readonly step: ClockStep;
+  readonly cause: ClockCause;
+}
+
 /** Everything the page knows. */
 export interface State {
   /** This page's Lamport clock. */
   readonly clock: LogicalTime;
-  /** The clock's newest step. */
-  readonly clockStep: ClockStep | null;
+  /** The clock's newest steps, the last one first. */
+  readonly clockSteps: readonly Explained[];
   /** Where the page is between "not taking part" and "taking part". */
   readonly phase: Phase;
   /** The name that was asked for. */
@@ -163,7 +178,7 @@ export interface State {
 /** A page that has just been opened. */
 export const INITIAL: State = {
   clock: 0n,
-  clockStep: null,
+  clockSteps: [],
   phase: { at: "out" },
   name: "",
   secret: "",
@@ -198,7 +213,7 @@ export function withSegment(state: State, change: Partial<Segment>): State {
   return { ...state, segments: [...state.segments.slice(0, -1), { ...present, ...change }] };
 }
 
-/** The state after a step of its clock. */
-export function withClock(state: State, step: ClockStep): State {
-  return { ...state, clock: step.after, clockStep: step };
+/** The state after a step of its clock, with what made the clock step. */
+export function withClock(state: State, step: ClockStep, cause: ClockCause): State {
+  return { ...state, clock: step.after, clockSteps: [{ step, cause }, ...state.clockSteps.slice(0, STEPS_MAX - 1)] };
 }

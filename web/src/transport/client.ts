@@ -1,6 +1,7 @@
 /** The calls of the contract over gRPC-Web, in the page's own types. */
 
 import { create, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import type { LogicalTime } from "../core/clock.js";
@@ -47,9 +48,14 @@ export class ChatClient {
   }
 
   /** Publishes a message. */
-  publish(message: { id: string; text: string; time: LogicalTime; seen: bigint; session: Session }, secret: string): Promise<Stamped> {
+  publish(
+    message: { id: string; text: string; time: LogicalTime; seen: bigint; session: Session },
+    sentAt: number,
+    secret: string,
+  ): Promise<Stamped> {
     const { id, text, time, seen, session } = message;
-    const request = { sessionToken: session.token, text, logicalTime: time, messageId: id, seenSequence: seen };
+    const wallClock = { sentAt: timestampFromMs(sentAt) };
+    const request = { sessionToken: session.token, text, logicalTime: time, messageId: id, seenSequence: seen, ...wallClock };
     return this.#client.publish(request, callOptions(secret));
   }
 

@@ -1,6 +1,6 @@
 /** From the generated messages to the page's own types. */
 
-import { type Duration, timestampMs } from "@bufbuild/protobuf/wkt";
+import { type Duration, type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { credibleHeartbeat, credibleWait } from "../core/check.js";
 import type { ChatEvent, EventKind, Frame, Person, Welcome } from "../core/event.js";
@@ -42,7 +42,7 @@ export function toEvent(event: Event): ChatEvent {
     logicalTime: event.logicalTime,
     content: event.content,
     author: toAuthor(event),
-    recordedAt: toWallClock(event),
+    recordedAt: toWallClock(event.recordedAt),
     receipt: null,
     chainHash: toHex(event.chainHash),
     kind: toKind(event),
@@ -56,8 +56,8 @@ function toAuthor({ participant, kind }: Event): Person {
 }
 
 /** The wall clock, where it is one that can be shown. */
-function toWallClock({ recordedAt }: Event): number | null {
-  const at = recordedAt === undefined ? Number.NaN : timestampMs(recordedAt);
+function toWallClock(time: Timestamp | undefined): number | null {
+  const at = time === undefined ? Number.NaN : timestampMs(time);
   return Math.abs(at) <= DATE_MAX_MS ? at : null;
 }
 
@@ -77,11 +77,11 @@ function toKind({ kind }: Event): EventKind {
     case "left":
       return { type: "left", disconnected: kind.value.reason === LeaveReason.DISCONNECTED };
     case "message": {
-      const { messageId, sentLogicalTime, seenSequence } = kind.value;
-      return { type: "message", messageId, sentLogicalTime, seenSequence };
+      const { messageId, sentLogicalTime, seenSequence, sentAt } = kind.value;
+      return { type: "message", messageId, sentLogicalTime, seenSequence, sentAt: toWallClock(sentAt) };
     }
     case undefined:
-      return { type: "message", messageId: "", sentLogicalTime: 0n, seenSequence: 0n };
+      return { type: "message", messageId: "", sentLogicalTime: 0n, seenSequence: 0n, sentAt: null };
   }
 }
 

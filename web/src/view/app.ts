@@ -9,11 +9,14 @@ import { byId, setText, show } from "./dom.js";
 import { Lobby, WAITING } from "./lobby.js";
 import { renderOutbox } from "./outbox.js";
 import { People } from "./people.js";
-import { Picture } from "./picture.js";
+import { type LoadDrawing, Panel } from "./panel.js";
 import { Scroll } from "./scroll.js";
 import { Tabs } from "./tabs.js";
 import { type Reading, Transcript } from "./transcript.js";
-import { arithmetic, status } from "./words.js";
+import { clockSteps } from "./clock.js";
+import { hint } from "./hint.js";
+import { pointAt, pointedAt } from "./pointing.js";
+import { status } from "./words.js";
 
 /** What a visit starts with. */
 export interface Remembered {
@@ -35,9 +38,10 @@ export class App {
   readonly #lobby: Lobby;
   readonly #composer: Composer;
   readonly #transcript: Transcript;
-  readonly #picture: Picture;
+  readonly #picture: Panel;
   readonly #tabs: Tabs;
   readonly #order = byId<HTMLInputElement>("by-wall-clock");
+  readonly #large = byId<HTMLInputElement>("large-type");
   #reading: Reading;
   /** The segment that an event was chosen of. */
   #chosenIn = 0;
@@ -49,16 +53,18 @@ export class App {
   #elsewhere = 0;
 
   /** Takes over the document. */
-  constructor(commands: Commands, remembered: Remembered) {
+  constructor(commands: Commands, remembered: Remembered, loadDrawing: LoadDrawing) {
     this.#commands = commands;
     this.#lobby = new Lobby(commands, remembered.name, remembered.secret);
     this.#composer = new Composer(commands, remembered.draft, () => this.#scroll.toBottom());
     this.#transcript = new Transcript(byId("transcript"), commands);
     this.#reading = { order: remembered.look.wall ? "wall" : "logical", chosen: null };
-    this.#picture = new Picture(remembered.look.picture, {
+    this.#picture = new Panel(remembered.look.picture, loadDrawing, {
       choose: (sequence) => this.#choose(sequence),
       reveal: () => this.#reveal(),
+      point: (sequence) => pointAt(sequence),
       toggled: () => this.#looked(),
+      skew: (seconds) => commands.setSkew(seconds),
     });
     this.#tabs = new Tabs((shown) => {
       this.#picture.arrange(shown === null ? null : shown === "picture");
@@ -66,7 +72,12 @@ export class App {
     });
     this.#order.checked = remembered.look.wall;
     this.#order.addEventListener("change", () => this.#looked());
+    this.#large.checked = remembered.look.large;
+    this.#large.addEventListener("change", () => this.#looked());
+    this.#enlarge();
     byId("transcript").addEventListener("click", (event) => this.#clicked(event));
+    pointedAt((sequence) => this.#picture.point(sequence));
+    hint();
     byId("leave").addEventListener("click", () => commands.leave());
     byId("banner-button").addEventListener("click", () => commands.retryNow());
     for (const button of document.querySelectorAll("[data-command=download]")) {
@@ -116,7 +127,7 @@ export class App {
     setText(byId("status-text"), text);
     setText(byId("status-count"), count);
     setText(byId("clock"), state.clock.toString());
-    setText(byId("clock-step"), arithmetic(state.clockStep));
+    clockSteps(state);
     byId<HTMLButtonElement>("leave").disabled = state.phase.at === "leaving";
     this.#banner(state);
     this.#people.render(state);
@@ -175,9 +186,14 @@ export class App {
   #looked(): void {
     const picture = this.#picture.isWanted;
     const order = this.#order.checked ? "wall" : "logical";
-    this.#commands.keepLook({ wall: order === "wall", picture });
+    this.#commands.keepLook({ wall: order === "wall", picture, large: this.#large.checked });
+    this.#enlarge();
     this.#reading = { order, chosen: picture ? this.#reading.chosen : null };
     this.#again();
+  }
+
+  #enlarge(): void {
+    document.documentElement.classList.toggle("large", this.#large.checked);
   }
 
   #banner(state: State): void {

@@ -4,6 +4,8 @@ export interface Look {
   readonly wall: boolean;
   /** Whether the diagram is open. */
   readonly picture: boolean;
+  /** Whether the type is large, as for a projector. */
+  readonly large: boolean;
 }
 
 /** What the user can want. The view calls these and nothing else. */
@@ -24,6 +26,8 @@ export interface Commands {
   retryNow(): void;
   /** Hands the log to the user as a file. */
   downloadLog(): void;
+  /** Puts the wall clock that this page’s messages state ahead of the browser’s, by so many seconds. */
+  setSkew(seconds: number): void;
   /** Remembers how the page is looked at. */
   keepLook(look: Look): void;
   /** Remembers what is being written. */

@@ -17,20 +17,29 @@ export const SIGN: Readonly<Record<Relation, string>> = { same: "●", past: "�
 /** All relations, for what is classed by them. */
 export const RELATIONS = Object.keys(SIGN) as readonly Relation[];
 
-/** An event in a few words: "bob’s message at 23". */
+/** How many characters of a message are quoted. */
+const QUOTED_MAX = 40;
+
+/** The beginning of a message, in quotation marks. */
+export function quoted(content: string): string {
+  const characters = [...content.replace(/\s+/g, " ").trim()];
+  return `«${visible(characters.length > QUOTED_MAX ? `${characters.slice(0, QUOTED_MAX - 1).join("")}…` : characters.join(""))}»`;
+}
+
+/** An event in a few words: "«me, please» by ann [19]". The number in brackets is its logical time. */
 export function titled(event: ChatEvent): string {
   const name = visible(event.author.name);
   switch (event.kind.type) {
     case "joined":
-      return `${name}’s join at ${event.logicalTime}`;
+      return `${name}’s join [${event.logicalTime}]`;
     case "left":
-      return `${name}’s leave at ${event.logicalTime}`;
+      return `${name}’s leave [${event.logicalTime}]`;
     case "message":
-      return `${name}’s message at ${event.logicalTime}`;
+      return `${quoted(event.content)} by ${name} [${event.logicalTime}]`;
   }
 }
 
-/** The same with its place in the order: "event 7, bob’s message at 23". */
+/** The same with its place in the order: "event 7, «me, please» by ann [19]". */
 export function placed(event: ChatEvent): string {
   return `event ${event.sequence}, ${titled(event)}`;
 }

@@ -1,10 +1,10 @@
 /** What the page says about its own state. Pure: state and time in, words out. */
 
-import type { ClockStep } from "../core/clock.js";
 import { ANSWER_WAIT_MS, doubt } from "../core/doubt.js";
 import { inWords } from "../core/refusal.js";
-import { type AnewCause, type Outgoing, type State, presentSegment } from "../core/state.js";
+import { type AnewCause, type ClockCause, type Explained, type Outgoing, type State, presentSegment } from "../core/state.js";
 import { characters } from "../core/text.js";
+import { quoted, titled } from "./facts.js";
 
 /** How a state is to be felt. */
 export type Tone = "good" | "busy" | "bad";
@@ -77,11 +77,28 @@ export function causeDetail(cause: AnewCause): string {
   }
 }
 
-/** The newest step of the clock, as arithmetic: what happened, and on a second line the sum. */
-export function arithmetic(step: ClockStep | null): string {
-  if (step === null) return "0";
-  if (step.rule === "send") return `sent\n${step.before} + 1 = ${step.after}`;
-  return `received ${step.stamp}\nmax(${step.before}, ${step.stamp}) + 1 = ${step.after}`;
+/** A step of the clock in words: what happened, and on a second line the sum. */
+export function arithmetic({ step, cause }: Explained): string {
+  return `${reason(cause)}\n${step.rule === "send" ? step.before : `max(${step.before}, ${step.stamp})`} + 1 = ${step.after}`;
+}
+
+function reason(cause: ClockCause): string {
+  switch (cause.of) {
+    case "join":
+      return "asked to join";
+    case "welcome":
+      return "was welcomed";
+    case "leave":
+      return "asked to leave";
+    case "left":
+      return "answer: left";
+    case "publish":
+      return `sent ${quoted(cause.text)}`;
+    case "answer":
+      return `answer to ${quoted(cause.text)}`;
+    case "event":
+      return `received ${titled(cause.event)}`;
+  }
 }
 
 /** How many characters are left for a message. */

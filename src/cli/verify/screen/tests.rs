@@ -75,6 +75,25 @@ fn the_first_screen_of_a_run_that_held_has_every_rule() {
     assert!(text.starts_with("UNKNOWN: ") && text.contains("give the log of the service"), "{text}");
 }
 
+/// Logs of version 1 do not say of which process a record is. The others are used all the same.
+#[test]
+fn a_log_of_several_processes_is_left_out_and_the_others_are_checked() {
+    let mut logs = truthful();
+    let (carol, mut bob) = (logs.0.pop().unwrap(), logs.0.pop().unwrap());
+    bob.records.extend(carol.records);
+    bob.records.sort_by_key(|record| record["timestamp"].as_str().map(str::to_owned));
+    logs.0.push(bob);
+    let (_folder, verification) = verified(&logs);
+    let text = fits(&verification, false, 80).join("\n");
+    assert!(text.starts_with("HOLDS: ") && text.contains("\nleft out: "), "{text}");
+    assert!(text.contains("no log of bob (p2), carol (p3) was given"), "{text}");
+    let alone = Logs(vec![logs.0.pop().unwrap()]);
+    let folder = TempDir::new().unwrap();
+    write(folder.path(), &alone);
+    let error = check(vec![folder.path().to_owned()]).err().unwrap().to_string();
+    assert!(error.contains("are mixed up in this file"), "{error}");
+}
+
 #[test]
 fn names_that_act_on_a_terminal_are_escaped() {
     let mut logs = truthful();

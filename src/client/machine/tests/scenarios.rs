@@ -129,7 +129,12 @@ fn event(step: &Value) -> pb::Event {
         }
         _ => {
             let (sent_logical_time, seen_sequence) = (number("sent"), number("seen"));
-            let message = pb::Message { message_id: text("message").into(), sent_logical_time, seen_sequence };
+            let message = pb::Message {
+                message_id: text("message").into(),
+                sent_logical_time,
+                seen_sequence,
+                sent_at: None,
+            };
             (text("text").into(), pb::event::Kind::Message(message))
         }
     };

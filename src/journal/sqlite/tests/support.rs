@@ -36,6 +36,7 @@ pub fn conversation(events: u64) -> Vec<Arc<Event>> {
                         .unwrap(),
                     seen: Sequence(n - 1),
                     sent,
+                    sent_at: (n % 4 == 1).then(|| UNIX_EPOCH + Duration::new(1_700_000_000 + n, 5)),
                 },
             };
             let at = UNIX_EPOCH + Duration::new(1_795_000_000 + n, 123_456_789);

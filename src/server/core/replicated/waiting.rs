@@ -126,6 +126,7 @@ mod tests {
             message_id: None,
             seen: Sequence(1),
             sent: LogicalTime(1),
+            sent_at: None,
         })
     }
 

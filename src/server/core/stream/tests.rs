@@ -51,7 +51,7 @@ impl Rig {
     pub(in crate::server::core) fn message(&mut self, text: &str) -> Frame {
         let (session, text) = (SessionKey([1; 32]), MessageText::parse(text.to_owned()).unwrap());
         let (seen, sent) = (Sequence(0), LogicalTime(0));
-        self.tell(Command::Publish { session, text, message_id: None, seen, sent })
+        self.tell(Command::Publish { session, text, message_id: None, seen, sent, sent_at: None })
     }
 
     fn leave(&mut self) -> Frame {

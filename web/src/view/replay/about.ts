@@ -1,11 +1,14 @@
 /** Beside a replay: whose clock is shown, and what the logs were. */
 
 import type { ChatEvent, Person } from "../../core/event.js";
+import type { EvidenceLine, Mistake } from "../../core/findings.js";
 import type { Conversation, LogFile, Run } from "../../core/replay.js";
+import { toHash } from "../../core/replay-place.js";
 import { Vectors } from "../../core/replay-vector.js";
 import { visible } from "../../core/text.js";
+import { lessonOf } from "../diagram/words.js";
 import { byId, make, safely, setText } from "../dom.js";
-import { titled } from "../facts.js";
+import { rules } from "../findings.js";
 import { hueOf } from "../palette.js";
 
 /** What the user can choose here. */
@@ -20,13 +23,13 @@ export interface AboutWishes {
 export class About {
   readonly #readers: readonly Person[];
   readonly #title = byId("clock-title");
-  readonly #clock = byId("clock-step");
+  readonly #clock = make("p", "arithmetic");
   readonly #vectors: Vectors;
   readonly #vector = make("p", "vector-counts");
   readonly #lesson = make("p", "vector-lesson");
 
   /** Takes over the panel beside the conversation. */
-  constructor(run: Run, shown: Conversation, reader: string, wishes: AboutWishes) {
+  constructor(run: Run, shown: Conversation, reader: string, mistake: Mistake | null, wishes: AboutWishes) {
     this.#readers = shown.readers;
     const options: readonly (readonly [string, string])[] = [
       ["", "nobody"],
@@ -35,6 +38,8 @@ export class About {
     const readers = picker("reader", "Received by", options, reader, (value) => wishes.reader(value));
     byId("clock-title").nextElementSibling?.nextElementSibling?.remove();
     byId("clock-title").before(readers);
+    this.#clock.id = "clock-step";
+    byId("clock-step").replaceWith(this.#clock);
     this.#vectors = new Vectors(shown.events);
     byId("order-title").parentElement?.before(make("section", "vector", make("h2", "", "Vector clock"), this.#vector, this.#lesson));
     const several = run.conversations.length > 1;
@@ -45,6 +50,7 @@ export class About {
     const conversations = several
       ? [picker("epoch", "Epoch", epochs, `${run.conversations.indexOf(shown)}`, (value) => wishes.conversation(Number(value)))]
       : [];
+    if (mistake !== null) byId("side").prepend(wrong(mistake));
     const logs = byId("log-title");
     setText(logs, "Logs");
     const list = make("ul", "run-files", ...run.files.map(listed));
@@ -66,7 +72,7 @@ export class About {
       .map(({ person, events }) => make("span", hueOf(person.name), make("b", "name", ...safely(person.name)), ` ${events}`));
     const more = vector.length > COUNTS_MAX ? [`and ${vector.length - COUNTS_MAX} more`] : [];
     this.#vector.replaceChildren(...counts.flatMap((count) => [count, " "]), ...more);
-    setText(this.#lesson, lesson(event, this.#vectors.indistinct(event, SEARCHED)));
+    setText(this.#lesson, lessonOf(event, this.#vectors));
     const person = this.#readers.find(({ id }) => id === reader);
     this.#title.hidden = person === undefined;
     this.#clock.hidden = person === undefined;
@@ -79,13 +85,22 @@ export class About {
 /** The most entries of a vector that are shown. */
 const COUNTS_MAX = 12;
 
-/** How many events before an event are searched for one that it crossed. */
-const SEARCHED = 500;
+/** What is wrong in a run of the gallery: the rule that names it, where, and why. */
+function wrong(mistake: Mistake): HTMLElement {
+  const { findings, rule } = mistake;
+  const named = findings.rules.filter((one) => one.rule === rule);
+  const others = findings.rules.filter((one) => one.rule !== rule && one.verdict === "violated").map((one) => one.rule);
+  const list = rules({ ...findings, rules: named }, (line) => toEvent(mistake.number, line));
+  const section = make("section", "wrong", make("h2", "", "What is wrong"), make("p", "", mistake.explanation), list);
+  if (others.length > 0) section.append(make("p", "fine", `With it, ${others.join(", ")} ${others.length === 1 ? "is" : "are"} broken.`));
+  return section;
+}
 
-/** What the vectors tell of two events, and Lamport's times do not. */
-function lesson(event: ChatEvent, other: ChatEvent | null): string {
-  if (other === null) return "";
-  return `Lamport’s times, ${other.logicalTime} and ${event.logicalTime}, do not tell whether ${titled(other)} could have caused this. The vectors do: each has an entry that is larger, so the two are concurrent.`;
+function toEvent(number: number, { sequence }: EvidenceLine): HTMLElement | null {
+  if (sequence === null) return null;
+  const link = make("a", "", `event ${sequence}`);
+  link.href = toHash({ run: `mistake-${number}`, event: sequence });
+  return link;
 }
 
 /** "1 line", "2 lines". */

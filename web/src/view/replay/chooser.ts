@@ -6,6 +6,8 @@ import { byId, button, make, setText, show } from "../dom.js";
 export interface ChooserWishes {
   files(files: readonly File[]): void;
   example(): void;
+  /** The list of the gallery's mistakes, as JSON. */
+  mistakes(): Promise<string>;
 }
 
 /** The page that opens logs. */
@@ -54,6 +56,7 @@ export class Chooser {
         button("Open the example", "", () => wishes.example()),
         back,
       ),
+      gallery(wishes),
     );
     this.#root.append(card);
     byId("lobby").replaceWith(this.#root);
@@ -80,4 +83,24 @@ export class Chooser {
     show(this.#problem, true);
     this.#input.value = "";
   }
+}
+
+/** The mistakes of the gallery, which are listed when they are asked for. */
+function gallery(wishes: ChooserWishes): HTMLElement {
+  const list = make("ol", "run-mistakes");
+  const details = make("details", "", make("summary", "", "Mistakes that the verifier catches"), list);
+  details.addEventListener("toggle", () => {
+    if (!details.open || list.childElementCount > 0) return;
+    wishes.mistakes().then(
+      (text) => list.replaceChildren(...(JSON.parse(text) as { number: number; title: string; rule: string }[]).map(mistakeItem)),
+      () => list.replaceChildren(make("li", "", "This service has no gallery of mistakes.")),
+    );
+  });
+  return details;
+}
+
+function mistakeItem({ number, title, rule }: { number: number; title: string; rule: string }): HTMLElement {
+  const link = make("a", "", title);
+  link.href = `#run=mistake-${number}`;
+  return make("li", "", link, make("span", "fine", ` ${rule}`));
 }

@@ -1,11 +1,10 @@
 /** Moves a replay: a slider by event, steps, and playing at a speed. */
 
 import type { ChatEvent } from "../../core/event.js";
-import { visible } from "../../core/text.js";
 import { button, make, setText } from "../dom.js";
 import { placed } from "../facts.js";
 import { hueOf } from "../palette.js";
-import { draw } from "../svg.js";
+import { draw } from "../diagram/svg.js";
 
 /** How many events a second can be played. */
 const SPEEDS = [1, 3, 10, 50, 250];
@@ -60,7 +59,7 @@ export class Player {
       this.pause();
       const target = Math.min(last, Math.max(0, index()));
       wishes.go(target, true);
-      setText(this.#said, wishes.explained() ? "" : sentence(this.#events[target]!));
+      setText(this.#said, wishes.explained() ? "" : placed(this.#events[target]!));
     };
     const first = iconButton(
       "first",
@@ -133,7 +132,7 @@ export class Player {
     const event = this.#events[index]!;
     const count = this.#events.length;
     if (this.slider.valueAsNumber !== index + 1) this.slider.value = `${index + 1}`;
-    this.slider.setAttribute("aria-valuetext", `${index + 1} of ${count}: ${sentence(event)}`);
+    this.slider.setAttribute("aria-valuetext", `${index + 1} of ${count}: ${placed(event)}`);
     this.#at.replaceChildren(
       make("b", "", `Event ${event.sequence}`),
       ` of ${this.#events[count - 1]!.sequence}`,
@@ -196,11 +195,6 @@ export class Player {
     this.#play.title = label;
     this.#play.replaceChildren(drawn(icon));
   }
-}
-
-/** An event in words: "event 11, bob’s message at 34: I was killed". */
-function sentence(event: ChatEvent): string {
-  return event.kind.type === "message" ? `${placed(event)}: ${visible(event.content)}` : placed(event);
 }
 
 function iconButton(icon: keyof typeof ICONS, label: string, onClick: () => void): HTMLButtonElement {

@@ -1,13 +1,15 @@
 /** A recorded run in the page's own room: the same conversation and the same diagram, with controls in place of the composer. */
 
 import type { ChatEvent } from "../../core/event.js";
+import { type Mistake, accusedEvents } from "../../core/findings.js";
 import type { Run } from "../../core/replay.js";
 import { toHash } from "../../core/replay-place.js";
 import { type Cursor, EARLIER, GLANCE, Replay } from "../../core/replay-view.js";
 import type { Commands } from "../commands.js";
 import { byId, make, setText, show } from "../dom.js";
 import { People } from "../people.js";
-import { Picture } from "../picture.js";
+import { type LoadDrawing, Panel } from "../panel.js";
+import { pointAt, pointedAt } from "../pointing.js";
 import { Scroll } from "../scroll.js";
 import { Tabs } from "../tabs.js";
 import { Transcript } from "../transcript.js";
@@ -33,6 +35,7 @@ const NOTHING: Commands = {
   retryNow: () => {},
   downloadLog: () => {},
   keepLook: () => {},
+  setSkew: () => {},
   keepDraft: () => {},
 };
 
@@ -47,6 +50,8 @@ export interface Shown {
   readonly title: string;
   /** The event to begin with. */
   readonly event: bigint | null;
+  /** The mistake of the gallery that it is, if it is one. */
+  readonly mistake: Mistake | null;
 }
 
 /** The room. */
@@ -56,12 +61,14 @@ export class ReplayRoom {
   readonly #people = new People();
   readonly #scroll: Scroll;
   readonly #transcript: Transcript;
-  readonly #picture: Picture;
+  readonly #picture: Panel;
   readonly #tabs: Tabs;
   readonly #player: Player;
   readonly #about: About;
   readonly #order = byId<HTMLInputElement>("by-wall-clock");
   #cursor: Cursor;
+  /** The events that a mistake's broken rule is about. */
+  readonly #accused: ReadonlySet<bigint>;
   /** The event that was chosen; null for the one that the replay is at. */
   #picked: bigint | null = null;
   /** Whether the replay stands, rather than being dragged or played. */
@@ -72,12 +79,17 @@ export class ReplayRoom {
   #address: ReturnType<typeof setTimeout> | undefined;
 
   /** Takes over the document. `onOther` is called for another conversation of the run. */
-  constructor(shown: Shown, onOther: (conversation: number) => void) {
+  constructor(shown: Shown, loadDrawing: LoadDrawing, onOther: (conversation: number) => void) {
     this.#shown = shown;
     const conversation = shown.run.conversations[shown.conversation]!;
     this.#replay = new Replay(conversation, shown.conversation + 1);
     const reader = conversation.readers[0]?.id ?? "";
-    this.#cursor = { index: shown.event === null ? 0 : this.#replay.indexOf(shown.event), reader, glance: false, earlier: 0 };
+    const { mistake } = shown;
+    this.#accused = mistake === null ? new Set() : accusedEvents(mistake.findings, mistake.rule);
+    // A mistake begins where it shows.
+    const last = [...this.#accused].reduce((newest, one) => (one > newest ? one : newest), 0n);
+    const begin = shown.event ?? (last > 0n ? last : conversation.events[mistake === null ? 0 : conversation.events.length - 1]!.sequence);
+    this.#cursor = { index: this.#replay.indexOf(begin), reader, glance: false, earlier: 0 };
     this.#player = new Player(conversation.events, {
       go: (index, steady) => this.#go(index, steady),
       explained: () => this.#picture.isOpen,
@@ -86,13 +98,14 @@ export class ReplayRoom {
     arrange(shown, this.#player.root);
     this.#scroll = new Scroll();
     this.#transcript = new Transcript(byId("transcript"), { ...NOTHING, loadEarlier: () => this.#loadEarlier() });
-    this.#about = new About(shown.run, conversation, reader, {
+    this.#about = new About(shown.run, conversation, reader, mistake, {
       reader: (id) => this.#become({ ...this.#cursor, reader: id }),
       conversation: onOther,
     });
-    this.#picture = new Picture(matchMedia(WIDE).matches, {
+    this.#picture = new Panel(matchMedia(WIDE).matches, loadDrawing, {
       choose: (sequence) => this.#choose(sequence),
       reveal: () => this.#reveal(),
+      point: (sequence) => pointAt(sequence),
       toggled: () => this.#draw(),
     });
     this.#tabs = new Tabs((region) => {
@@ -100,7 +113,10 @@ export class ReplayRoom {
       this.#soon();
     });
     this.#order.addEventListener("change", () => this.#draw());
+    const large = byId<HTMLInputElement>("large-type");
+    large.addEventListener("change", () => document.documentElement.classList.toggle("large", large.checked));
     byId("transcript").addEventListener("click", (event) => this.#clicked(event));
+    pointedAt((sequence) => this.#picture.point(sequence));
     this.#draw();
     this.#player.slider.focus({ preventScroll: true });
   }
@@ -170,7 +186,8 @@ export class ReplayRoom {
     }
     this.#moved = false;
     const causality = this.#transcript.causality(segment);
-    if (causality !== null) this.#picture.render({ state, segment, causality, chosen });
+    const { receipts } = this.#replay.conversation;
+    if (causality !== null) this.#picture.render({ state, segment, causality, chosen, receipts, accused: this.#accused });
   }
 
   /** On its way the replay chooses nothing: what is past and what is concurrent would flicker. */
@@ -238,7 +255,7 @@ function arrange({ title, run, conversation }: Shown, player: HTMLElement): void
   const close = make("a", "button quiet", "Close");
   close.href = "./";
   byId("leave").replaceWith(close);
-  for (const id of ["alone", "outbox"]) byId(id).remove();
+  for (const id of ["alone", "outbox", "hint"]) byId(id).remove();
   room.querySelector(".clock")?.remove();
   byId("composer").replaceWith(player);
   setText(

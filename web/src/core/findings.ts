@@ -1,0 +1,108 @@
+/** What the verifier found, as the service tells it in JSON: rules, violations, and the lines that show them. */
+
+/** A line of a log. */
+export interface EvidenceLine {
+  readonly file: string;
+  readonly line: number;
+  /** The kind of record; empty where it could not be read. */
+  readonly event: string;
+  /** Its event's place in the conversation; null where it has none. */
+  readonly sequence: bigint | null;
+}
+
+/** A violation of a rule. */
+export interface Violation {
+  readonly sentence: string;
+  readonly lines: readonly EvidenceLine[];
+}
+
+/** What became of a rule. */
+export interface RuleFinding {
+  readonly rule: string;
+  readonly title: string;
+  readonly verdict: "held" | "violated" | "not_checkable";
+  /** Over how many records it was checked. */
+  readonly records: number;
+  /** How often it was violated; the first violations are shown. */
+  readonly violated: number;
+  readonly violations: readonly Violation[];
+  /** What could not be checked, and why. */
+  readonly gaps: readonly string[];
+}
+
+/** What was found in logs. */
+export interface Findings {
+  readonly holds: boolean;
+  readonly records: number;
+  readonly events: number;
+  readonly sessions: number;
+  readonly logs: readonly string[];
+  readonly rules: readonly RuleFinding[];
+}
+
+/** A mistake of the gallery. */
+export interface Mistake {
+  readonly number: number;
+  readonly title: string;
+  readonly explanation: string;
+  /** The rule that names it. */
+  readonly rule: string;
+  readonly logs: readonly { readonly name: string; readonly text: string }[];
+  readonly findings: Findings;
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+const object = (value: unknown): Json => (typeof value === "object" && value !== null ? (value as Json) : {});
+const list = (value: unknown): readonly Json[] => (Array.isArray(value) ? value.map(object) : []);
+const text = (value: unknown): string => (typeof value === "string" ? value : "");
+const count = (value: unknown): number => (typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : 0);
+
+/** Reads findings. What is missing counts as nothing. */
+export function toFindings(json: unknown): Findings {
+  const { holds, records, events, sessions, logs, rules } = object(json);
+  return {
+    holds: holds === true,
+    records: count(records),
+    events: count(events),
+    sessions: count(sessions),
+    logs: Array.isArray(logs) ? logs.map(text) : [],
+    rules: list(rules).map(toRule),
+  };
+}
+
+function toRule({ rule, title, verdict, records, violated, violations, gaps }: Json): RuleFinding {
+  return {
+    rule: text(rule),
+    title: text(title),
+    verdict: verdict === "held" || verdict === "violated" ? verdict : "not_checkable",
+    records: count(records),
+    violated: count(violated),
+    violations: list(violations).map(({ sentence, lines }) => ({ sentence: text(sentence), lines: list(lines).map(toLine) })),
+    gaps: Array.isArray(gaps) ? gaps.map(text) : [],
+  };
+}
+
+function toLine({ file, line, event, sequence }: Json): EvidenceLine {
+  const at = count(sequence);
+  return { file: text(file), line: count(line), event: text(event), sequence: at === 0 ? null : BigInt(at) };
+}
+
+/** Reads a mistake of the gallery. */
+export function toMistake(json: unknown): Mistake {
+  const { number, title, explanation, rule, logs, report } = object(json);
+  return {
+    number: count(number),
+    title: text(title),
+    explanation: text(explanation),
+    rule: text(rule),
+    logs: list(logs).map(({ name, text: lines }) => ({ name: text(name), text: text(lines) })),
+    findings: toFindings(report),
+  };
+}
+
+/** The events that a broken rule is about, by the lines that show it. */
+export function accusedEvents({ rules }: Findings, rule: string): ReadonlySet<bigint> {
+  const found = rules.filter((one) => one.rule === rule).flatMap(({ violations }) => violations.flatMap(({ lines }) => lines));
+  return new Set(found.flatMap(({ sequence }) => (sequence === null ? [] : [sequence])));
+}

@@ -1,0 +1,44 @@
+/** The words about a chosen event, with the terms in them explained, and its vector clock. */
+
+import type { ChatEvent } from "../../core/event.js";
+import type { Count, Vectors } from "../../core/replay-vector.js";
+import { visible } from "../../core/text.js";
+import { type Fact, titled } from "../facts.js";
+import { type Term, term } from "../terms.js";
+
+const BEGINNINGS: readonly (readonly [string, Term])[] = [
+  ["In its past", "past"],
+  ["Concurrent with it", "concurrent"],
+  ["Vector clock", "vector"],
+];
+
+/** The most entries of a vector that stand beside an event. */
+const COUNTS_MAX = 8;
+
+/** How many events before an event are searched for one that it crossed. */
+const SEARCHED = 500;
+
+/** A fact, whose first words are a button where they are a term. */
+export function factWords({ text }: Fact): (Node | string)[] {
+  for (const [words, name] of BEGINNINGS) if (text.startsWith(words)) return [term(name, words), text.slice(words.length)];
+  return [text];
+}
+
+/** A vector in words: "ann 2, bob 1". */
+export function vectorWords(counts: readonly Count[]): string {
+  const shown = counts.slice(0, COUNTS_MAX).map(({ person, events }) => `${visible(person.name)} ${events}`);
+  return `${shown.join(", ")}${counts.length > COUNTS_MAX ? ` and ${counts.length - COUNTS_MAX} more` : ""}`;
+}
+
+/** What the vectors tell of an event, and Lamport's times do not. */
+export function vectorFacts(event: ChatEvent, vectors: Vectors): Fact[] {
+  const lesson = lessonOf(event, vectors);
+  return [{ relation: "same", text: `Vector clock: ${vectorWords(vectors.of(event))}.${lesson === "" ? "" : ` ${lesson}`}` }];
+}
+
+/** Of two events that Lamport's times cannot tell apart and the vectors can; empty where there is no such other one. */
+export function lessonOf(event: ChatEvent, vectors: Vectors): string {
+  const other = vectors.indistinct(event, SEARCHED);
+  if (other === null) return "";
+  return `Lamport’s times, ${other.logicalTime} and ${event.logicalTime}, do not tell whether ${titled(other)} could have caused this. The vectors do: each has an entry that is larger, so the two are concurrent.`;
+}

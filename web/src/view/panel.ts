@@ -1,0 +1,136 @@
+/** The panel of the diagram, which a button opens. What draws it is a part of the page of its own, loaded when it is first opened. */
+
+import type { Causality } from "../core/causality.js";
+import type { Receipts } from "../core/diagram.js";
+import type { ChatEvent } from "../core/event.js";
+import type { Segment, State } from "../core/state.js";
+import { byId, setText, show } from "./dom.js";
+
+/** What the panel tells the page. */
+export interface Wishes {
+  /** The user has chosen an event, or none. */
+  choose(sequence: bigint | null): void;
+  /** The user wants to see the chosen event in the transcript. */
+  reveal(): void;
+  /** The user points at an event, or at none. */
+  point(sequence: bigint | null): void;
+  /** The panel has been opened or closed. */
+  toggled(open: boolean): void;
+  /** This page’s wall clock is to be off by so many seconds; absent where there is no such clock. */
+  skew?(seconds: number): void;
+}
+
+/** What is to be drawn. */
+export interface View {
+  readonly state: State;
+  readonly segment: Segment;
+  readonly causality: Causality;
+  readonly chosen: ChatEvent | null;
+  /** What the logs of others tell of their receipts, in a replay. */
+  readonly receipts?: Receipts;
+  /** The events that a broken rule is about. */
+  readonly accused?: ReadonlySet<bigint>;
+}
+
+/** What draws the panel. */
+export interface Drawing {
+  /** Draws what is new, at once or a little later. */
+  render(view: View): void;
+  /** The panel has been opened or closed. */
+  shown(open: boolean): void;
+  /** The user points at an event elsewhere. */
+  point(sequence: bigint | null): void;
+  /** Draws no more: the panel is being taken out of the page. */
+  stop(): void;
+}
+
+/** Loads what draws. */
+export type LoadDrawing = (wishes: Wishes) => Promise<Drawing>;
+
+const FAILED = "The diagram could not be loaded. Close it, and open it again to retry.";
+
+/** The panel. */
+export class Panel {
+  readonly #panel = byId("picture");
+  readonly #toggle = byId<HTMLButtonElement>("toggle-picture");
+  readonly #wishes: Wishes;
+  readonly #load: LoadDrawing;
+  readonly #help = byId("picture-help").textContent ?? "";
+  #drawing: Drawing | null = null;
+  #loading = false;
+  #stopped = false;
+  #view: View | null = null;
+  #wanted: boolean;
+
+  /** Takes over the panel. */
+  constructor(open: boolean, load: LoadDrawing, wishes: Wishes) {
+    this.#wishes = wishes;
+    this.#load = load;
+    this.#toggle.addEventListener("click", () => {
+      this.#wanted = !this.isOpen;
+      this.#open(this.#wanted);
+      wishes.toggled(this.isOpen);
+    });
+    this.#wanted = open;
+    this.#open(open);
+  }
+
+  /** Whether the panel can be seen. */
+  get isOpen(): boolean {
+    return !this.#panel.hidden;
+  }
+
+  /** Whether the panel is open where there are no tabs. */
+  get isWanted(): boolean {
+    return this.#wanted;
+  }
+
+  /** Draws what is new. A closed panel costs nothing. */
+  render(view: View): void {
+    this.#view = view;
+    if (this.isOpen && !document.hidden) this.#drawing?.render(view);
+  }
+
+  /** The user points at an event of the transcript, or at none. */
+  point(sequence: bigint | null): void {
+    this.#drawing?.point(sequence);
+  }
+
+  /** Shows or hides the panel as a tab wants it; with null, as the user last wanted it. */
+  arrange(open: boolean | null): void {
+    if (this.isOpen !== (open ?? this.#wanted)) this.#open(open ?? this.#wanted);
+  }
+
+  /** Draws no more: the panel is being taken out of the page. */
+  stop(): void {
+    this.#stopped = true;
+    this.#view = null;
+    this.#drawing?.stop();
+  }
+
+  #open(open: boolean): void {
+    show(this.#panel, open);
+    byId("room").classList.toggle("picture-open", open);
+    this.#toggle.setAttribute("aria-expanded", String(open));
+    this.#drawing?.shown(open);
+    if (open && this.#drawing === null && !this.#loading) void this.#fetch();
+  }
+
+  async #fetch(): Promise<void> {
+    this.#loading = true;
+    setText(byId("picture-help"), "Loading the diagram…");
+    try {
+      const drawing = await this.#load(this.#wishes);
+      if (this.#stopped) return drawing.stop();
+      setText(byId("picture-help"), this.#help);
+      this.#drawing = drawing;
+      drawing.shown(this.isOpen);
+      if (this.#view !== null) this.render(this.#view);
+    } catch (error) {
+      if (!this.#stopped) setText(byId("picture-help"), FAILED);
+      throw error;
+    } finally {
+      this.#loading = false;
+    }
+  }
+}
