@@ -106,7 +106,7 @@ fn a_stream_that_is_handed_what_is_not_its_own_v9() {
 /// The service is killed right after somebody came back that had missed an old event (V14).
 #[test]
 fn a_stream_that_began_a_moment_ago_need_not_have_been_handed_an_old_event_v14() {
-    let mut logs = made("Somebody who is here is never told the last event");
+    let mut logs = made("Somebody who is present never receives the last event");
     let sentence = first(Rule::V14, &logs);
     assert!(
         sentence.starts_with("alice (p1) still takes part and was connected, but the last event that it got is")
