@@ -18,7 +18,7 @@ const PROTO: [&str; 2] = ["proto/chitchat/v1/chitchat.proto", "proto/chitchat/v1
 const LAB: &str = "/lab.proto";
 
 /// The files that the service sends to a browser, as `src/server/http/page.rs` embeds them.
-const PAGE: [&str; 13] = [
+const PAGE: [&str; 15] = [
     "web/index.html",
     "web/dist/app.js",
     "web/dist/style.css",
@@ -27,12 +27,19 @@ const PAGE: [&str; 13] = [
     "web/dist/diagram-style.css",
     "web/dist/replay.js",
     "web/dist/replay-style.css",
+    "web/dist/lab.js",
+    "web/dist/lab-style.css",
     "logs/example/server.jsonl",
     "logs/example/client-alice.jsonl",
     "logs/example/client-bob.jsonl",
     "logs/example/client-carol.jsonl",
     "logs/example/browser-dora.jsonl",
 ];
+
+/// The page of a lab: where it differs from that of other services, for a lab with a key and for one without.
+const LAB_PAGES: [(&str, &str); 2] = [("web/lab-key.html", "key"), ("web/lab-open.html", "open")];
+/// What the page of a lab follows, and is told by.
+const LAB_MARK: &str = "<meta charset=\"utf-8\">";
 
 /// The highest quality that brotli has, and the largest window that every decoder takes.
 const BROTLI: (u32, u32) = (11, 22);
@@ -60,23 +67,33 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("lab_descriptors.bin"), reflected.encode_to_vec())?;
     reflected.file.retain(|file| !file.name().ends_with(LAB));
     fs::write(out.join("descriptors.bin"), reflected.encode_to_vec())?;
-    PAGE.iter().try_for_each(|file| compress(file, &out.join("page").join(file)))
+    let page = out.join("page");
+    for file in PAGE {
+        println!("cargo:rerun-if-changed={file}");
+        compress(&fs::read(file)?, &page.join(file))?;
+    }
+    let index = fs::read_to_string(PAGE[0])?;
+    for (file, lab) in LAB_PAGES {
+        let (to, meta) =
+            (page.join(file), format!("{LAB_MARK}\n    <meta name=\"chitchat-lab\" content=\"{lab}\">"));
+        let text = index.replacen(LAB_MARK, &meta, 1);
+        compress(text.as_bytes(), &to)?;
+        fs::write(to, text)?;
+    }
+    Ok(())
 }
 
 /// Writes a file of the page beside the generated code as `.br` and as `.gz`.
-fn compress(file: &str, to: &Path) -> Result<(), Box<dyn Error>> {
-    let from = Path::new(file);
-    println!("cargo:rerun-if-changed={}", from.display());
-    let plain = fs::read(from)?;
+fn compress(plain: &[u8], to: &Path) -> Result<(), Box<dyn Error>> {
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder)?;
     }
     let (quality, window) = BROTLI;
     let mut brotli = CompressorWriter::new(Vec::new(), plain.len().max(1), quality, window);
-    brotli.write_all(&plain)?;
+    brotli.write_all(plain)?;
     fs::write(with(to, "br"), brotli.into_inner())?;
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
-    gzip.write_all(&plain)?;
+    gzip.write_all(plain)?;
     fs::write(with(to, "gz"), gzip.finish()?)?;
     Ok(())
 }

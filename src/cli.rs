@@ -1,6 +1,7 @@
 //! The command line: options → library call.
 
 mod access;
+mod companion;
 mod diagram;
 mod exit_codes;
 mod fault;
@@ -11,6 +12,7 @@ mod lines;
 mod load;
 mod manual;
 mod progress;
+mod scenario;
 mod send;
 mod serve;
 mod settings;
@@ -46,6 +48,8 @@ enum CliCommand {
     Serve(Box<serve::ServeArgs>),
     Lab(Box<lab::LabArgs>),
     Fault(fault::FaultArgs),
+    Companion(companion::CompanionArgs),
+    Scenario(scenario::ScenarioArgs),
     Join(join::JoinArgs),
     Send(send::SendArgs),
     Load(load::LoadArgs),
@@ -74,6 +78,8 @@ pub fn main() -> ExitCode {
         Ok(CliCommand::Serve(serve)) => run(async { serve.run(None).await.map(|()| ExitCode::SUCCESS) }),
         Ok(CliCommand::Lab(lab)) => run(async { lab.run().await.map(|()| ExitCode::SUCCESS) }),
         Ok(CliCommand::Fault(fault)) => run(fault.run()),
+        Ok(CliCommand::Companion(companion)) => run(companion.run()),
+        Ok(CliCommand::Scenario(scenario)) => run(scenario.run()),
         Ok(CliCommand::Join(join)) => run(join.run()),
         Ok(CliCommand::Send(send)) => run(send.run()),
         Ok(CliCommand::Load(load)) => run(load.run()),
@@ -220,10 +226,12 @@ mod tests {
     }
 
     /// Options whose help says more in one of two subcommands, about one and the same thing.
-    const SAME_THING: [(&str, [&str; 2]); 9] = [
+    const SAME_THING: [(&str, [&str; 2]); 11] = [
         ("log-dir", ["serve", "join"]),
         ("log-dir", ["serve", "send"]),
         ("secret-file", ["serve", "fault"]),
+        ("secret-file", ["serve", "companion"]),
+        ("secret-file", ["serve", "scenario"]),
         ("secret-file", ["serve", "join"]),
         ("secret-file", ["serve", "load"]),
         ("secret-file", ["serve", "send"]),

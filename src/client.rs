@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::chat::Sequence;
+use crate::chat::{LogicalTime, Sequence};
 use crate::wire::Reason;
 
 pub use crate::chat::Receipt;
@@ -213,6 +213,17 @@ impl Chat {
     /// The participant. After [`Update::JoinedAnew`] the participant has another id.
     pub fn me(&self) -> &ParticipantInfo {
         &self.me
+    }
+
+    /// From now on nothing happens to the participant in this process, as if the process had been killed: it does not
+    /// leave, nothing is recorded, and a session in a state file can be resumed. Its runtime is to be dropped.
+    pub(crate) fn abandon(&self) {
+        self.handle.0.abandon();
+    }
+
+    /// Its Lamport clock now.
+    pub fn logical_time(&self) -> LogicalTime {
+        self.handle.0.logical_time()
     }
 
     /// The participants that were active when it joined, in order of joining, itself included.

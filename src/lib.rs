@@ -16,6 +16,7 @@
 //! | [`replica`] | several services that decide by one log of commands | decide anything itself |
 //! | [`server`] | engine, feed, streams, and the one port | hold a lock while it waits; keep a queue for a slow reader |
 //! | [`client`] | a participant: the connection with resume, the session | lose a message without saying so |
+//! | [`lab`] | companions and scenarios, in a lab | anything in a service without one |
 //! | [`load`] | load against a running service, with every delivery checked | more for a delivery than it must |
 //! | [`trace`] | what the logs prove, and their picture | I/O, async, the machine's clock |
 //! | [`log`], [`terminal`] | log records; what may reach a terminal | write a secret; write received text raw |
@@ -31,6 +32,7 @@ pub mod chat;
 pub mod cli;
 pub mod client;
 pub mod journal;
+pub mod lab;
 pub mod load;
 pub mod log;
 pub mod replica;

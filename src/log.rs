@@ -10,6 +10,7 @@ mod format;
 mod line;
 mod name;
 mod newest;
+mod own;
 mod people;
 pub mod reading;
 mod record;
@@ -34,6 +35,7 @@ pub use line::{CowStr, LineRef, LogRecord, RecordFault};
 pub use name::file_name;
 pub(crate) use name::safe_name;
 pub use newest::newest_broadcast;
+pub use own::OwnLog;
 pub use record::{
     About, Broadcast, ClientRecord, Component, Delivered, LoggedKind, Loss, Record, RecordBody, ServerRecord,
     Severity, StreamBegun, Text, WelcomeDetails, timestamp,

@@ -51,7 +51,9 @@ pub use edge::forwarded::{PROXY_HOPS_MAX, ProxyNetwork, ProxyNetworkFault, Trust
 pub use edge::proxy_protocol::PROXY_HEADER_BYTES_MAX;
 pub use edge::tls::{Tls, TlsError};
 pub use lab::faults::{DELAY_MAX, FAULT_TIME_MAX, WRITER_STOP_MAX};
+pub use lab::handle::{LabHandle, LabObserver};
 pub use lab::queues::PUBLISHES_HELD_MAX;
+pub use lab::stage::LabStage;
 pub use ops::limiter::Rate;
 pub use ops::rates::READ_RATE;
 pub use ops::refusals::{CLAIM_BYTES_RECORDED, REFUSALS_RECORDED};
@@ -248,11 +250,12 @@ fn compose(config: &Config, deciding: Deciding, context: &ServerContext) -> Comp
         server: context.clone(),
         lab: lab.clone(),
     };
+    let lab_handle = lab.clone().map(|lab| LabHandle::new(lab, reader.clone(), feed.changes(), history.clone()));
+    let api = lab_handle.zip(config.lab.as_ref()).map(|(lab, config)| lab_api(lab, config));
     let (writer, handle) = writer(config, deciding, feed, stream_context);
     let rates = Rates::new(config);
     let environment = config.environment;
     let pages = Semaphore::new(PAGES_AT_A_TIME);
-    let api = lab.clone().zip(config.lab.as_ref()).map(|(lab, config)| LabApi::new(lab, config.key.clone()));
     let service = Service {
         engine: handle,
         reader,
@@ -303,6 +306,14 @@ fn writer(config: &Config, deciding: Deciding, feed: Feed, streams: StreamContex
             (Writer::Replica(Box::new(engine)), handle)
         }
     }
+}
+
+/// The lab's RPCs. Its stage begins.
+fn lab_api(lab: LabHandle, config: &LabConfig) -> LabApi {
+    if let Some(stage) = &config.stage {
+        stage.begin(lab.clone());
+    }
+    LabApi::new(lab, config.key.clone(), config.stage.clone())
 }
 
 fn record_start(config: &Config, epoch: &Epoch, conversation: &Conversation, address: SocketAddr) {

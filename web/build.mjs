@@ -15,6 +15,7 @@ const options = {
   logLevel: "warning",
 };
 // Bundles rather than one that is split: the first has one name and one request, and nothing in it is for replays or diagrams.
-await build({ ...options, entryPoints: { app: "src/main.ts", style: "style.css" }, external: ["./replay.js", "./diagram.js"] });
+await build({ ...options, entryPoints: { app: "src/main.ts", style: "style.css" }, external: ["./replay.js", "./diagram.js", "./lab.js"] });
 await build({ ...options, entryPoints: { diagram: "src/diagram.ts", "diagram-style": "diagram.css" } });
+await build({ ...options, entryPoints: { lab: "src/lab.ts", "lab-style": "lab.css" } });
 await build({ ...options, entryPoints: { replay: "src/replay.ts", "replay-style": "replay.css" } });

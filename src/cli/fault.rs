@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
-use super::access::ConnectArgs;
+use super::lab::access::LabAccessArgs;
 use super::{duration, printed};
 use crate::client::JoinError;
 use crate::client::lab::LabClient;
 use crate::server::{DELAY_MAX, FAULT_TIME_MAX, WRITER_STOP_MAX};
 use crate::terminal::escaped;
-use crate::wire::{Reason, pb};
+use crate::wire::pb;
 
 /// Set, release or end faults of participants, in a service that `chitchat lab` runs. Without options, list the
 /// participants with their faults.
@@ -26,11 +26,7 @@ pub(super) struct FaultArgs {
     name: Option<String>,
 
     #[command(flatten)]
-    connect: ConnectArgs,
-
-    /// The lab's key, which `chitchat lab` prints when it starts.
-    #[arg(long, value_name = "KEY", env = "CHITCHAT_LAB_KEY", hide_env_values = true)]
-    lab_key: Option<String>,
+    access: LabAccessArgs,
 
     /// Hold what comes until it is released or the fault ends.
     #[arg(long, value_name = "DIRECTION")]
@@ -135,12 +131,11 @@ fn writer_time(text: &str) -> Result<Duration, String> {
 
 impl FaultArgs {
     pub(super) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
-        let options = self.connect.options("")?;
-        self.call(&options).await.map_err(|error| self.explain(error).into())
+        let lab = self.access.connect().await?;
+        self.call(&lab).await.map_err(|error| self.access.explain(error).into())
     }
 
-    async fn call(&self, options: &crate::client::Options) -> Result<ExitCode, JoinError> {
-        let lab = LabClient::connect(options, self.lab_key.as_deref()).await?;
+    async fn call(&self, lab: &LabClient) -> Result<ExitCode, JoinError> {
         let display_name = self.name.clone().unwrap_or_default();
         let changed = if self.clear {
             lab.clear_faults(pb::ClearFaultsRequest { display_name }).await?;
@@ -153,7 +148,9 @@ impl FaultArgs {
                 Released::All => 0,
                 Released::Count(count) => count,
             };
-            lab.release_held(pb::ReleaseHeldRequest { display_name, count }).await?.participant
+            lab.release_held(pb::ReleaseHeldRequest { display_name, count, ..Default::default() })
+                .await?
+                .participant
         } else if self.list || !self.names_fault() {
             let participants = lab.list_faults().await?.participants;
             let is_meant =
@@ -191,15 +188,6 @@ impl FaultArgs {
     fn request(&self, display_name: String) -> pb::SetFaultRequest {
         let fault = Some(self.fault()).filter(|fault| *fault != pb::Fault::default());
         pb::SetFaultRequest { display_name, fault, disconnect: self.disconnect, duration: wire(self.fault_time) }
-    }
-
-    /// What went wrong, with the option that may mend it.
-    fn explain(&self, error: JoinError) -> String {
-        match error.reason() {
-            Some(Reason::LabKeyRequired) => format!("--lab-key: {error}"),
-            Some(Reason::NameUnknown) => format!("NAME: {error}"),
-            _ => self.connect.explain(error),
-        }
     }
 }
 

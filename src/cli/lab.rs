@@ -1,18 +1,25 @@
 //! `chitchat lab`.
 
+pub(super) mod access;
 pub(super) mod invitation;
 
 use std::error::Error;
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::serve::ServeArgs;
-use super::switch;
+use super::{number, switch};
+use crate::lab::{COMPANIONS_MAX_DEFAULT, Scenario};
 use crate::server::Environment;
 use invitation::LabInvitation;
 
+/// The most companions that an operator may allow: each has a thread and a connection.
+const COMPANIONS_MAX: usize = 200;
+
 /// Run the service with the lab, in which a teacher breaks things by hand: `chitchat fault` holds, delays, cuts, pauses
-/// or disconnects participants, and the order survives it.
+/// or disconnects participants, and the order survives it. `chitchat companion` adds participants that the service
+/// plays, and `chitchat scenario` plays a scenario with them.
 ///
 /// It has all options of `serve`, keeps the conversation in memory unless --journal names a file, and prints the lab's
 /// key when it starts.
@@ -24,11 +31,27 @@ pub(super) struct LabArgs {
     /// Let everybody use the lab, without a key.
     #[arg(long, env = "CHITCHAT_LAB_OPEN", value_parser = switch)]
     lab_open: bool,
+
+    /// How many companions the lab plays at most.
+    #[arg(long, value_name = "N", env = "CHITCHAT_COMPANIONS_MAX", default_value_t = COMPANIONS_MAX_DEFAULT,
+        value_parser = number(0..=COMPANIONS_MAX))]
+    companions_max: usize,
+
+    /// Folder with scenarios of your own, as *.toml files (docs/scenarios.md). They are added to the built-in ones.
+    #[arg(long, value_name = "FOLDER", env = "CHITCHAT_SCENARIOS")]
+    scenarios: Option<PathBuf>,
 }
 
 impl LabArgs {
     pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
         let key = (!self.lab_open).then(|| format!("{:032x}", (Environment::default().random)()));
-        self.serve.run(Some(LabInvitation::new(key)?)).await
+        let mut scenarios = Scenario::built_in()?;
+        if let Some(folder) = &self.scenarios {
+            let own = Scenario::read_folder(folder).map_err(|error| format!("--scenarios: {error}"))?;
+            // One of the same name takes the place of the built-in one.
+            scenarios.retain(|scenario| own.iter().all(|other| other.about.name != scenario.about.name));
+            scenarios.extend(own);
+        }
+        self.serve.run(Some(LabInvitation::new(key, scenarios, self.companions_max)?)).await
     }
 }

@@ -140,7 +140,6 @@ impl ServeArgs {
         // From here on these end nothing.
         let reloads = Reloads::new(Hangup::Reloads)?;
         let mut config = self.config()?;
-        config.lab = lab.as_ref().map(LabInvitation::config);
         let journal = self.journal.clone().unwrap_or_else(|| {
             let default = if lab.is_some() { MEMORY } else { JOURNAL_DEFAULT };
             PathBuf::from(default)
@@ -185,6 +184,8 @@ impl ServeArgs {
         });
         survive_file_size_limit()?;
         let (started, invitation) = (config.started.clone(), self.invitation(listener.local_addr()?));
+        let lab_config = |lab: &LabInvitation| lab.config(&invitation, &self.log_dir);
+        config.lab = lab.as_ref().map(lab_config).transpose()?;
         tokio::spawn(async move {
             started.cancelled().await;
             notice(&invitation.to_string());

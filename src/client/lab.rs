@@ -1,4 +1,4 @@
-//! The lab of a service, for the holder of its key (`chitchat fault`).
+//! The lab of a service, for the holder of its key (`chitchat fault`, `companion`, `scenario`).
 
 use std::time::Duration;
 
@@ -95,6 +95,69 @@ impl LabClient {
     ) -> Result<pb::ClearFaultsResponse, JoinError> {
         let request = self.request(request);
         self.answer(self.client.clone().clear_faults(request)).await
+    }
+
+    /// Adds a companion.
+    ///
+    /// # Errors
+    /// [`JoinError`].
+    pub async fn add_companion(
+        &self,
+        request: pb::AddCompanionRequest,
+    ) -> Result<pb::AddCompanionResponse, JoinError> {
+        let request = self.request(request);
+        self.answer(self.client.clone().add_companion(request)).await
+    }
+
+    /// Removes a companion.
+    ///
+    /// # Errors
+    /// [`JoinError`].
+    pub async fn remove_companion(
+        &self,
+        request: pb::RemoveCompanionRequest,
+    ) -> Result<pb::RemoveCompanionResponse, JoinError> {
+        let request = self.request(request);
+        self.answer(self.client.clone().remove_companion(request)).await
+    }
+
+    /// Lists the scenarios.
+    ///
+    /// # Errors
+    /// [`JoinError`].
+    pub async fn list_scenarios(&self) -> Result<pb::ListScenariosResponse, JoinError> {
+        let request = self.request(pb::ListScenariosRequest {});
+        self.answer(self.client.clone().list_scenarios(request)).await
+    }
+
+    /// Plays a scenario.
+    ///
+    /// # Errors
+    /// [`JoinError`].
+    pub async fn start_scenario(
+        &self,
+        request: pb::StartScenarioRequest,
+    ) -> Result<pb::StartScenarioResponse, JoinError> {
+        let request = self.request(request);
+        self.answer(self.client.clone().start_scenario(request)).await
+    }
+
+    /// Stops the scenario.
+    ///
+    /// # Errors
+    /// [`JoinError`].
+    pub async fn stop_scenario(&self) -> Result<pb::StopScenarioResponse, JoinError> {
+        let request = self.request(pb::StopScenarioRequest {});
+        self.answer(self.client.clone().stop_scenario(request)).await
+    }
+
+    /// Asks how far the scenario has come.
+    ///
+    /// # Errors
+    /// [`JoinError`].
+    pub async fn get_scenario(&self) -> Result<pb::GetScenarioResponse, JoinError> {
+        let request = self.request(pb::GetScenarioRequest {});
+        self.answer(self.client.clone().get_scenario(request)).await
     }
 
     /// Stops the service's writer for a while.

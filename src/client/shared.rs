@@ -17,7 +17,7 @@ use super::machine::{
 };
 use super::state_file::StateHandle;
 use super::{JoinError, Receipt, Update};
-use crate::chat::Sequence;
+use crate::chat::{LogicalTime, Sequence};
 use crate::log::ClientRecord;
 use crate::wire::pb;
 
@@ -49,6 +49,8 @@ struct SharedState {
     /// A message that was submitted, and an update that was taken, by the step that is being done.
     submitted: Option<Outgoing>,
     taken: Option<Update>,
+    /// Nothing happens any more, as after the end of the process.
+    is_abandoned: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -77,6 +79,7 @@ impl Shared {
             tickets: 0,
             submitted: None,
             taken: None,
+            is_abandoned: false,
         };
         Self(Arc::new(Parts {
             inner: Mutex::new(inner),
@@ -110,6 +113,9 @@ impl Shared {
     }
 
     fn step(&self, inner: &mut SharedState, input: Input) {
+        if inner.is_abandoned {
+            return;
+        }
         let mut next = Some(input);
         while let Some(input) = next.take() {
             let now = Moment { at: Instant::now().into_std(), chance: fastrand::f64() };
@@ -224,6 +230,16 @@ impl Shared {
     /// The program waits for no answer any more.
     pub(super) fn give_up(&self) {
         self.feed(&mut self.lock(), Input::GiveUp);
+    }
+
+    /// See [`Chat::abandon`](super::Chat::abandon).
+    pub(super) fn abandon(&self) {
+        self.lock().is_abandoned = true;
+    }
+
+    /// The participant's clock now.
+    pub(super) fn logical_time(&self) -> LogicalTime {
+        self.lock().machine.logical_time()
     }
 
     /// The program wants to read earlier events.

@@ -8,9 +8,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 
-use super::{ClientRecord, Component, Loss, Record, RecordBody, ServerRecord, Severity};
+use super::{ClientRecord, Component, Loss, Record, RecordBody, ServerRecord, Severity, run};
 use crate::terminal::{json_line, notice};
 use name::Name;
 use parking_lot::{Mutex, RwLock};
@@ -213,7 +212,7 @@ impl<F: Appended> RecordFile<F> {
                 Component::Server => RecordBody::Server(ServerRecord::RecordsLost(loss)),
                 Component::Client | Component::Browser => RecordBody::Client(ClientRecord::RecordsLost(loss)),
             };
-            let record = Record::of_this_process(SystemTime::now(), Severity::Warn, self.component, body);
+            let record = Record::of_this_process(run::now(), Severity::Warn, self.component, body);
             text.push_str(&json_line(&record)?);
             text.push('\n');
         }

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use tracing::Level;
 
-use super::run::replica_of_this_process;
+use super::run::{self, replica_of_this_process};
 use super::{RunId, TARGET};
 use crate::chat::{Event, EventKind};
 use crate::terminal::json_line;
@@ -81,7 +81,7 @@ pub struct Record<'a> {
 impl<'a> Record<'a> {
     /// A record that this process makes, at this time.
     pub fn of_this_process(at: SystemTime, level: Severity, component: Component, body: RecordBody<'a>) -> Self {
-        let (run, replica) = (Some(RunId::of_this_process()), replica_of_this_process());
+        let (run, replica) = (Some(run::current()), replica_of_this_process());
         Self { timestamp: timestamp(at), level, component, body, run, replica }
     }
 }
@@ -165,7 +165,7 @@ fn emit(component: Component, level: Severity, body: RecordBody<'_>) {
     if !enabled {
         return;
     }
-    let record = Record::of_this_process(SystemTime::now(), level, component, body);
+    let record = Record::of_this_process(run::now(), level, component, body);
     // Texts and numbers always have a form in JSON.
     let Ok(line) = json_line(&record) else { return };
     match level {

@@ -1,7 +1,9 @@
 //! Which process made a record, and which of its starts.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::{LazyLock, OnceLock};
+use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
@@ -13,13 +15,50 @@ pub struct RunId(u64);
 impl RunId {
     /// The id of this process.
     pub fn of_this_process() -> Self {
-        static RUN: LazyLock<RunId> = LazyLock::new(|| {
-            // Without randomness, process and time of the start tell most runs apart.
-            let since_1970 = || std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64);
-            RunId(getrandom::u64().unwrap_or_else(|_| since_1970() ^ u64::from(std::process::id()) << 40))
-        });
+        static RUN: LazyLock<RunId> = LazyLock::new(RunId::random);
         *RUN
     }
+
+    /// A new one.
+    fn random() -> Self {
+        // Without randomness, process and time of the start tell most runs apart.
+        let since_1970 = || std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64);
+        Self(getrandom::u64().unwrap_or_else(|_| since_1970() ^ u64::from(std::process::id()) << 40))
+    }
+}
+
+/// What records in this thread, where it plays a participant of its own.
+#[derive(Clone, Copy)]
+struct Recorder {
+    run: RunId,
+    offset_seconds: i64,
+}
+
+thread_local! {
+    static RECORDER: Cell<Option<Recorder>> = const { Cell::new(None) };
+}
+
+/// From here on this thread records as another run, by a wall clock that is this many seconds off.
+pub(super) fn begin(offset_seconds: i64) {
+    RECORDER.set(Some(Recorder { run: RunId::random(), offset_seconds }));
+}
+
+/// From here on this thread records as its process.
+pub(super) fn end() {
+    RECORDER.set(None);
+}
+
+/// The run of the records that this thread makes.
+pub(super) fn current() -> RunId {
+    RECORDER.get().map_or_else(RunId::of_this_process, |recorder| recorder.run)
+}
+
+/// The wall clock of the records that this thread makes.
+pub(super) fn now() -> SystemTime {
+    let (now, seconds) = (SystemTime::now(), RECORDER.get().map_or(0, |recorder| recorder.offset_seconds));
+    let offset = Duration::from_secs(seconds.unsigned_abs());
+    let shifted = if seconds < 0 { now.checked_sub(offset) } else { now.checked_add(offset) };
+    shifted.unwrap_or(now)
 }
 
 static REPLICA: OnceLock<Box<str>> = OnceLock::new();

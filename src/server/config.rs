@@ -9,6 +9,7 @@ use super::edge::forwarded::TrustedProxies;
 use super::edge::tls::Tls;
 use super::http::guard::Allowed;
 use super::http::secret::Secret;
+use super::lab::stage::LabStage;
 use super::ops::limiter::Rate;
 
 /// How the service runs.
@@ -124,11 +125,13 @@ impl Config {
     }
 }
 
-/// Who may use the lab.
+/// Who may use the lab, and what plays in it.
 #[derive(Clone, Debug, Default)]
 pub struct LabConfig {
     /// What callers have to present; `None` if everybody may call.
     pub key: Option<Secret>,
+    /// Its companions and scenarios, where it has any.
+    pub stage: Option<Arc<dyn LabStage>>,
 }
 
 /// What only the machine can give, handed in so that a test can hand in something else.

@@ -2,13 +2,16 @@
 //!
 //! Faults act at a participant's stream ([`gate`]), at its requests ([`requests`], which wait in [`queues`]) and in front of the journal
 //! ([`writer`]), never inside the engine: what was acknowledged stays, and the order stays. Which faults are in force
-//! is a pure table ([`faults`]); [`control`] changes it and records each change.
+//! is a pure table ([`faults`]); [`control`] changes it and records each change. The program may add companions and
+//! scenarios ([`stage`]).
 
 pub mod control;
 pub mod delay;
 pub mod faults;
 pub mod gate;
+pub mod handle;
 pub mod queues;
 pub mod requests;
 pub mod service;
+pub mod stage;
 pub mod writer;

@@ -101,6 +101,18 @@ pub enum Rejection {
         /// What it should be.
         why: String,
     },
+    /// The lab plays as many companions as it may.
+    #[error("the lab plays {companions_max} companions already; see --companions-max")]
+    CompanionsFull {
+        /// How many it may play.
+        companions_max: usize,
+    },
+    /// A companion could not join.
+    #[error("the companion cannot take part: {0}")]
+    CompanionFailed(String),
+    /// No scenario has that name.
+    #[error("there is no scenario called {0}")]
+    ScenarioUnknown(String),
 }
 
 impl Reason {
@@ -129,10 +141,14 @@ impl Reason {
             Self::HostNotAllowed | Self::OriginNotAllowed | Self::LabKeyRequired => Code::PermissionDenied,
             Self::EpochChanged => Code::FailedPrecondition,
             Self::ClockOutOfRange | Self::SequenceOutOfRange => Code::OutOfRange,
-            Self::RateLimited | Self::ConversationFull | Self::SlowConsumer => Code::ResourceExhausted,
+            Self::RateLimited | Self::ConversationFull | Self::SlowConsumer | Self::CompanionsFull => {
+                Code::ResourceExhausted
+            }
             Self::Replaced => Code::Aborted,
-            Self::ShuttingDown | Self::JournalUnavailable | Self::LabDisconnected => Code::Unavailable,
-            Self::NameUnknown => Code::NotFound,
+            Self::ShuttingDown | Self::JournalUnavailable | Self::LabDisconnected | Self::CompanionFailed => {
+                Code::Unavailable
+            }
+            Self::NameUnknown | Self::ScenarioUnknown => Code::NotFound,
             Self::FaultInvalid => Code::InvalidArgument,
             Self::Unspecified => Code::Unknown,
         }
@@ -180,6 +196,9 @@ impl Rejection {
             Self::LabKeyRequired => Reason::LabKeyRequired,
             Self::NameUnknown(_) => Reason::NameUnknown,
             Self::FaultInvalid { .. } => Reason::FaultInvalid,
+            Self::CompanionsFull { .. } => Reason::CompanionsFull,
+            Self::CompanionFailed(_) => Reason::CompanionFailed,
+            Self::ScenarioUnknown(_) => Reason::ScenarioUnknown,
         }
     }
 
@@ -210,6 +229,7 @@ impl Rejection {
                 vec![("publishes_held_max", publishes_held_max.to_string())]
             }
             Self::SlowConsumer { stall } => vec![("stall_milliseconds", stall.as_millis().to_string())],
+            Self::CompanionsFull { companions_max } => vec![("companions_max", companions_max.to_string())],
             _ => Vec::new(),
         }
     }
@@ -223,6 +243,7 @@ impl Rejection {
             Self::Refused(Refusal::ClockOutOfRange { .. }) => Some("logical_time"),
             Self::NameUnknown(_) => Some("display_name"),
             Self::FaultInvalid { field, .. } => Some(field),
+            Self::ScenarioUnknown(_) => Some("name"),
             _ => None,
         }
     }
@@ -234,6 +255,7 @@ impl Rejection {
             | Self::ShareTaken { .. }
             | Self::JournalUnavailable
             | Self::HeldByLab { .. }
+            | Self::CompanionFailed(_)
             | Self::ShuttingDown => Some(RETRY_SOON),
             Self::SlowConsumer { .. } | Self::LabDisconnected => Some(Duration::ZERO),
             Self::RateLimited { retry_after } => Some(*retry_after),
@@ -293,6 +315,9 @@ mod tests {
             Rejection::LabKeyRequired,
             Rejection::NameUnknown("nobody".into()),
             Rejection::FaultInvalid { field: "duration", why: "too long".into() },
+            Rejection::CompanionsFull { companions_max: 16 },
+            Rejection::CompanionFailed("no".into()),
+            Rejection::ScenarioUnknown("no".into()),
         ] {
             let status = Status::from(rejection.clone());
             assert_eq!(Reason::of(&status), Some(rejection.reason()), "{rejection:?}");

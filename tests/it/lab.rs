@@ -15,7 +15,7 @@ const KEY: &str = "the-key-of-the-lab";
 const LONG: Duration = Duration::from_secs(600);
 
 async fn lab() -> Server {
-    let lab = Some(LabConfig { key: None });
+    let lab = Some(LabConfig::default());
     Server::with(Config { lab, heartbeat: Duration::from_millis(20), ..Server::config() }).await
 }
 
@@ -34,7 +34,7 @@ async fn set(wire: &Wire, name: &str, fault: pb::Fault, duration: Duration) -> p
 }
 
 async fn release(wire: &Wire, name: &str, count: u32) -> pb::LabParticipant {
-    let request = pb::ReleaseHeldRequest { display_name: name.into(), count };
+    let request = pb::ReleaseHeldRequest { display_name: name.into(), count, ..Default::default() };
     call::<pb::ReleaseHeldResponse>(wire, "ReleaseHeld", &request).await.unwrap().participant.unwrap()
 }
 
@@ -173,7 +173,7 @@ async fn a_fault_ends_when_its_time_is_over() {
 #[tokio::test]
 async fn cut_deliveries() {
     let (heartbeat, stall) = (Duration::from_millis(20), Duration::from_millis(50));
-    let config = Config { lab: Some(LabConfig { key: None }), heartbeat, stall, ..Server::config() };
+    let config = Config { lab: Some(LabConfig::default()), heartbeat, stall, ..Server::config() };
     let server = Server::with(config).await;
     let mut alice = Participant::arrive(server.address, "alice").await;
     let mut bob = Participant::arrive(server.address, "bob").await;
@@ -330,7 +330,7 @@ async fn a_participant_that_leaves_gets_the_rest() {
 #[tokio::test]
 async fn refusals() {
     let key = Some(Secret::parse(KEY).unwrap());
-    let server = Server::with(Config { lab: Some(LabConfig { key }), ..Server::config() }).await;
+    let server = Server::with(Config { lab: Some(LabConfig { key, stage: None }), ..Server::config() }).await;
     let alice = Participant::arrive(server.address, "alice").await;
     let (none, wrong) = (alice.wire.clone(), alice.wire.with("lab-key", "another-key-of-a-lab"));
     for wire in [none, wrong] {
@@ -349,7 +349,7 @@ async fn refusals() {
     let unknown = pb::SetFaultRequest { display_name: "nobody".into(), ..right.clone() };
     let answer = call::<pb::SetFaultResponse>(&teacher, "SetFault", &unknown).await;
     assert_eq!(refused(answer, Code::NotFound, "NAME_UNKNOWN").fields, ["display_name"]);
-    let release = pb::ReleaseHeldRequest { display_name: "nobody".into(), count: 1 };
+    let release = pb::ReleaseHeldRequest { display_name: "nobody".into(), count: 1, ..Default::default() };
     let answer = call::<pb::ReleaseHeldResponse>(&teacher, "ReleaseHeld", &release).await;
     refused(answer, Code::NotFound, "NAME_UNKNOWN");
     let minute = Duration::from_secs(60);

@@ -21,7 +21,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("server", &["chat", "journal", "log", "replica", "wire"]),
     ("client", &["chat", "log", "terminal", "wire"]),
     ("load", &["chat", "wire"]),
-    ("cli", &["chat", "client", "journal", "load", "log", "replica", "server", "terminal", "trace", "wire"]),
+    // Companions are clients; the service calls the lab's stage by a trait of its own.
+    ("lab", &["chat", "client", "log", "server", "wire"]),
+    (
+        "cli",
+        &["chat", "client", "journal", "lab", "load", "log", "replica", "server", "terminal", "trace", "wire"],
+    ),
     ("main", &["cli"]),
 ];
 
@@ -31,7 +36,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const ROOMS: &[(&str, &[&str])] = &[
     // Faults by hand stand in front of the conversation, and read where it is.
     ("lab", &["core::feed", "http::secret"]),
-    ("config", &["edge::forwarded", "edge::tls", "http::guard", "http::secret", "ops::limiter"]),
+    ("config", &["edge::forwarded", "edge::tls", "http::guard", "http::secret", "lab::stage", "ops::limiter"]),
     ("core", &["budget::memory", "edge::origin", "lab::control", "lab::gate", "ops::context"]),
     (
         "budget",

@@ -35,6 +35,7 @@
 //! | [`rotation`] | logs that are rotated while their processes write |
 //! | [`lab`] | faults by hand, each set and ended, by bytes |
 //! | [`lab_runs`] | the lab as a program: its key, its command, random faults over real clients |
+//! | [`lab_stage`] | companions and scenarios of a lab |
 //! | [`layers`] | which module of the sources may use which |
 //! | [`on_the_way`] | what a slow path, or a program that is not read, keeps from being delivered accuses nobody |
 //! | [`other_clocks`] | clients on machines with other clocks: bounded by messages, and compared (V12) |
@@ -88,6 +89,7 @@ mod journal_support;
 mod kill_loop;
 mod lab;
 mod lab_runs;
+mod lab_stage;
 mod layers;
 mod leaving;
 mod lies;

@@ -196,7 +196,8 @@ fn help_and_version_are_there_for_everything() {
 #[test]
 fn completions_and_the_manual_have_every_command() {
     let folder = tempfile::tempdir().unwrap();
-    let commands = ["serve", "lab", "fault", "join", "send", "load", "journal", "verify", "diagram"];
+    let commands =
+        ["serve", "lab", "fault", "companion", "scenario", "join", "send", "load", "journal", "verify", "diagram"];
     for arguments in [
         &["man"][..],
         &["completions", "bash"],

@@ -192,6 +192,9 @@ fn rejection(vector: &Value) -> Rejection {
         "FAULT_INVALID" => {
             Rejection::FaultInvalid { field: "duration_milliseconds", why: text(vector, "service").into() }
         }
+        "COMPANIONS_FULL" => Rejection::CompanionsFull { companions_max: size("companions_max") },
+        "COMPANION_FAILED" => Rejection::CompanionFailed("too many open files".into()),
+        "SCENARIO_UNKNOWN" => Rejection::ScenarioUnknown("hamlet".into()),
         other => panic!("the service has no reason {other}"),
     }
 }

@@ -16,6 +16,7 @@ import { folderOf } from "./platform/place.js";
 import { Slots } from "./platform/slots.js";
 import { recall, remember } from "./platform/storage.js";
 import { hasSlept, now, randomId } from "./platform/time.js";
+import type { LabView } from "./lab.js";
 import { ChatClient } from "./transport/client.js";
 import { App } from "./view/app.js";
 import { byId } from "./view/dom.js";
@@ -65,8 +66,11 @@ async function start(): Promise<void> {
     { name: state.name, secret, draft: recall("draft") ?? "", look: toLook(recall("look")) },
     loadDrawing,
   );
+  let lab: LabView | null = null;
   const render = () => {
-    if (!replaying) app.render(driver.state, now().at, driver.log);
+    if (replaying) return;
+    app.render(driver.state, now().at, driver.log);
+    lab?.render(driver.state);
   };
   let scheduled = false;
   let renderedAt = -Infinity;
@@ -101,6 +105,20 @@ async function start(): Promise<void> {
   listen(driver, schedule);
   watchForRuns(driver);
   document.getElementById("starting")?.remove();
+  lab = await openLab();
+  if (lab !== null) render();
+}
+
+/** The lab. Only the page of a service that has one says so, and only there is this part of the page loaded. */
+async function openLab(): Promise<LabView | null> {
+  const access = document.querySelector<HTMLMetaElement>('meta[name="chitchat-lab"]')?.content;
+  if (access === undefined) return null;
+  try {
+    return await (await import("./lab.js")).open(access);
+  } catch {
+    // Without it the page takes part all the same.
+    return null;
+  }
 }
 
 /** Whether a recorded run has taken the place of the chat. */

@@ -1,10 +1,16 @@
-//! What a lab tells people when it starts.
+//! What a lab tells people when it starts, and what plays in it.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
 
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
 use crate::cli::serve::listen::Invitation;
-use crate::server::{LabConfig, Secret, SecretFault};
+use crate::lab::{Place, Scenario, Stage, StageConfig};
+use crate::server::{LabConfig, LabStage, Secret, SecretFault};
 use crate::terminal::{self, notice};
 
 /// What people need to use the lab.
@@ -12,18 +18,41 @@ pub(in crate::cli) struct LabInvitation {
     /// `None`: everybody may use it.
     key: Option<String>,
     secret: Option<Secret>,
+    scenarios: Vec<Scenario>,
+    companions_max: usize,
 }
 
 impl LabInvitation {
     /// For a lab with this key, or with none for everybody.
-    pub(in crate::cli) fn new(key: Option<String>) -> Result<Self, SecretFault> {
+    pub(in crate::cli) fn new(
+        key: Option<String>,
+        scenarios: Vec<Scenario>,
+        companions_max: usize,
+    ) -> Result<Self, SecretFault> {
         let secret = key.as_deref().map(Secret::parse).transpose()?;
-        Ok(Self { key, secret })
+        Ok(Self { key, secret, scenarios, companions_max })
     }
 
-    /// The same for the service.
-    pub(in crate::cli) fn config(&self) -> LabConfig {
-        LabConfig { key: self.secret.clone() }
+    /// The same for the service. Companions reach it as other clients of this machine do.
+    pub(in crate::cli) fn config(
+        &self,
+        invitation: &Invitation,
+        log_folder: &Path,
+    ) -> Result<LabConfig, Box<dyn Error>> {
+        let read = |path: &std::path::PathBuf| {
+            fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+        };
+        let secret = invitation.secret_file.as_ref().map(read).transpose()?;
+        let secret = secret.map(|bytes| String::from_utf8_lossy(&bytes).trim_end_matches(['\r', '\n']).to_owned());
+        let place = Place {
+            server: invitation.url(),
+            secret,
+            certificate_authority: invitation.ca.as_ref().map(read).transpose()?,
+            log_folder: log_folder.to_owned(),
+        };
+        let (companions_max, scenarios) = (self.companions_max, self.scenarios.clone());
+        let stage: Arc<dyn LabStage> = Arc::new(Stage::new(StageConfig { place, companions_max, scenarios }));
+        Ok(LabConfig { key: self.secret.clone(), stage: Some(stage) })
     }
 
     /// Tells people: the teacher's URL, the command, and for phones a QR code of the address where it can be reached
@@ -38,6 +67,7 @@ impl LabInvitation {
             None => String::new(),
         };
         notice(&format!("Set faults with: chitchat fault --server {url}{option} NAME --hold deliveries"));
+        notice(&format!("Play a scenario with: chitchat scenario --server {url}{option} crossing"));
         if let Some(code) = invitation.network_url().and_then(|url| qr_code(&url)) {
             terminal::write_stderr(code.into_bytes());
         }

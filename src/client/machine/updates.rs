@@ -59,6 +59,11 @@ impl Machine {
         !self.updates.waiting.is_empty()
     }
 
+    /// The clock now.
+    pub(in crate::client) fn logical_time(&self) -> LogicalTime {
+        self.clock.now()
+    }
+
     /// Whether the stream can be read on: backpressure reaches the service by the transport.
     pub(in crate::client) fn has_room(&self) -> bool {
         self.updates.waiting.len() < UPDATES_WAITING

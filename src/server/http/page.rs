@@ -34,8 +34,30 @@ macro_rules! file {
     };
 }
 
-/// The routes of the page and of its parts.
-pub fn routes() -> Router {
+/// The page of a lab: it says so in its head. The build has made it of the other one.
+macro_rules! lab_page {
+    ($path:literal) => {
+        [
+            (Coding::Identity, include_bytes!(concat!(env!("OUT_DIR"), "/page/", $path)) as &[u8]),
+            (Coding::Gzip, include_bytes!(concat!(env!("OUT_DIR"), "/page/", $path, ".gz"))),
+            (Coding::Brotli, include_bytes!(concat!(env!("OUT_DIR"), "/page/", $path, ".br"))),
+        ]
+    };
+}
+
+/// What a page has to know of the service's lab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabPage {
+    /// There is none.
+    None,
+    /// Its key is needed.
+    Key,
+    /// Everybody may use it.
+    Open,
+}
+
+/// The routes of the page and of its parts. What belongs to a lab is there only where there is one.
+pub fn routes(lab: LabPage) -> Router {
     let asset = |content_type: &'static str, file: [(Coding, &'static [u8]); 3]| {
         let file = file.map(|(coding, bytes)| Representation { coding, bytes, etag: etag(bytes) });
         get(move |request: Request| async move { serve(&request, content_type, &file) })
@@ -44,8 +66,19 @@ pub fn routes() -> Router {
     const SCRIPT: &str = "text/javascript; charset=utf-8";
     const STYLE: &str = "text/css; charset=utf-8";
     const LOG: &str = "application/jsonl";
-    Router::new()
-        .route("/", asset(HTML, file!("web/index.html")))
+    let index = match lab {
+        LabPage::None => file!("web/index.html"),
+        LabPage::Key => lab_page!("web/lab-key.html"),
+        LabPage::Open => lab_page!("web/lab-open.html"),
+    };
+    let mut routes = Router::new();
+    if lab != LabPage::None {
+        routes = routes
+            .route("/lab.js", asset(SCRIPT, file!("web/dist/lab.js")))
+            .route("/lab-style.css", asset(STYLE, file!("web/dist/lab-style.css")));
+    }
+    routes
+        .route("/", asset(HTML, index))
         .route("/app.js", asset(SCRIPT, file!("web/dist/app.js")))
         .route("/style.css", asset(STYLE, file!("web/dist/style.css")))
         .route("/icon.svg", asset("image/svg+xml", file!("web/icon.svg")))

@@ -17,6 +17,7 @@ use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
 
 use super::guard::Guard;
+use super::page::LabPage;
 use super::secret::{self, SecretAuth};
 use super::{deadline, drain, guard, headers, mistakes, page};
 use crate::server::budget::request_charge;
@@ -50,12 +51,17 @@ pub fn router(
 ) -> (Router, HealthReporter) {
     let auth = config.secret.clone().map(|secret| SecretAuth::new(secret, context.clone()));
     let (endless, reporter) = health_and_reflection(context, auth.as_ref(), lab.is_some());
+    let lab_page = match &lab {
+        None => LabPage::None,
+        Some(lab) if lab.has_key() => LabPage::Key,
+        Some(_) => LabPage::Open,
+    };
     let metrics = Router::new().route("/metrics", get(measure).with_state(context.metrics.clone()));
     let readable = Router::new()
         .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
         .route("/readyz", get(ready).with_state(context.readiness.clone()))
         .merge(ask_for_secret(metrics, auth.as_ref()))
-        .merge(page::routes())
+        .merge(page::routes(lab_page))
         .merge(mistakes::routes(config.gallery))
         .route_layer(middleware::from_fn(answer_options));
     let router = chat(service, lab, auth.as_ref(), context)

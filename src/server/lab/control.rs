@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::faults::{ActiveFault, Change, FaultTable};
+use super::faults::{ActiveFault, Change, FaultTable, Release};
 use super::queues::Queues;
 use crate::chat::{Conversation, DisplayName, ParticipantId};
 use crate::journal::Epoch;
@@ -91,10 +91,10 @@ impl Lab {
         }
     }
 
-    /// Lets some of what is held of a participant pass: `count` deliveries and publishes, or with none all.
-    pub fn release(&self, participant: ParticipantId, name: &DisplayName, count: Option<u32>) {
+    /// Lets some of what is held of a participant pass.
+    pub fn release(&self, participant: ParticipantId, name: &DisplayName, release: Release) {
         let (head, held) = (self.conversation().head(), self.0.queues.held(participant));
-        self.0.table.send_modify(|table| table.release(participant, count, head, held));
+        self.0.table.send_modify(|table| table.release(participant, release, head, held));
         let words = self.0.table.borrow().get(participant).map(|active| active.fault.words()).unwrap_or_default();
         self.record(Some((participant, name)), &words, "RELEASED");
     }

@@ -112,6 +112,17 @@ pub enum Admission {
     Lost,
 }
 
+/// What is let through of what is held.
+#[derive(Clone, Copy, Debug)]
+pub struct Release {
+    /// Up to how many of each way; none for all that are held.
+    pub count: Option<u32>,
+    /// Whether deliveries are.
+    pub deliveries: bool,
+    /// Whether publishes are.
+    pub publishes: bool,
+}
+
 /// A change of faults.
 #[derive(Clone, Copy, Debug)]
 pub struct Change {
@@ -182,19 +193,24 @@ impl FaultTable {
         self.faults.insert(participant, active);
     }
 
-    /// Lets some of what is held pass: up to `count` deliveries and publishes, all that are held where it is none.
+    /// Lets some of what is held pass.
     pub fn release(
         &mut self,
         participant: ParticipantId,
-        count: Option<u32>,
+        release: Release,
         head: Sequence,
         publishes_held: usize,
     ) {
         let Some(active) = self.faults.get_mut(&participant) else { return };
-        let held = head.0.saturating_sub(active.deliver_up_to.0);
-        active.deliver_up_to.0 += count.map_or(held, |count| u64::from(count).min(held));
-        let count = count.map_or(usize::MAX, |count| count as usize);
-        active.publishes_allowed = active.publishes_allowed.saturating_add(count).min(publishes_held);
+        let Release { count, deliveries, publishes } = release;
+        if deliveries {
+            let held = head.0.saturating_sub(active.deliver_up_to.0);
+            active.deliver_up_to.0 += count.map_or(held, |count| u64::from(count).min(held));
+        }
+        if publishes {
+            let count = count.map_or(usize::MAX, |count| count as usize);
+            active.publishes_allowed = active.publishes_allowed.saturating_add(count).min(publishes_held);
+        }
     }
 
     /// Uses up a release of one publish.
@@ -269,6 +285,10 @@ mod tests {
         Fault { deliveries: impaired, publishes: impaired, pause: false }
     }
 
+    fn both(count: Option<u32>) -> Release {
+        Release { count, deliveries: true, publishes: true }
+    }
+
     fn set(table: &mut FaultTable, fault: Option<Fault>, disconnect: bool, head: u64, now: Instant) {
         let name = DisplayName::parse("alice").unwrap();
         let change = Change { fault, disconnect, duration: Duration::from_secs(30) };
@@ -281,12 +301,14 @@ mod tests {
         let (mut table, now) = (FaultTable::default(), Instant::now());
         set(&mut table, Some(hold()), false, 5, now);
         assert_eq!((table.deliveries_held(ALICE, Sequence(5)), table.deliveries_held(ALICE, Sequence(9))), (0, 4));
-        table.release(ALICE, Some(1), Sequence(9), 0);
+        table.release(ALICE, both(Some(1)), Sequence(9), 0);
         assert_eq!(table.deliveries_held(ALICE, Sequence(9)), 3);
         // Set again, it does not let pass what it holds.
         set(&mut table, Some(hold()), false, 9, now);
         assert_eq!(table.deliveries_held(ALICE, Sequence(9)), 3);
-        table.release(ALICE, None, Sequence(9), 0);
+        table.release(ALICE, Release { deliveries: false, ..both(None) }, Sequence(9), 0);
+        assert_eq!(table.deliveries_held(ALICE, Sequence(9)), 3, "only publishes were let through");
+        table.release(ALICE, both(None), Sequence(9), 0);
         assert_eq!(table.deliveries_held(ALICE, Sequence(9)), 0);
         assert_eq!(table.next_end(), Some(now + Duration::from_secs(30)));
         assert!(table.end_due(now).is_empty());
@@ -301,9 +323,9 @@ mod tests {
         set(&mut table, Some(hold()), false, 1, now);
         let admit = |table: &FaultTable| table.admit(ALICE, now, 0.0, now);
         assert_eq!(admit(&table), Admission::Wait);
-        table.release(ALICE, Some(1), Sequence(1), 0);
+        table.release(ALICE, both(Some(1)), Sequence(1), 0);
         assert_eq!(admit(&table), Admission::Wait, "nothing was held");
-        table.release(ALICE, None, Sequence(1), 2);
+        table.release(ALICE, both(None), Sequence(1), 2);
         for _ in 0..2 {
             assert_eq!(admit(&table), Admission::Permit);
             table.use_permit(ALICE);

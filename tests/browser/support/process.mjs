@@ -51,13 +51,20 @@ export const UNLIMITED = ["--publish-rate", "0", "--address-limits", "off"];
 
 /** A server process. Its grace period is long, so that nobody who reloads on a busy machine leaves. */
 export class Server {
-  static async start({ port = 0, journal = "memory", args = [], env = {}, logs = mkdtempSync(join(tmpdir(), "chitchat-server-")) } = {}) {
+  static async start({
+    command = "serve",
+    port = 0,
+    journal = "memory",
+    args = [],
+    env = {},
+    logs = mkdtempSync(join(tmpdir(), "chitchat-server-")),
+  } = {}) {
     const server = new Server();
     server.logs = logs;
     server.process = spawn(
       BIN,
       [
-        "serve",
+        command,
         "--listen",
         `127.0.0.1:${port}`,
         "--journal",

@@ -87,6 +87,8 @@ export function welcomed(state: State, welcome: Welcome, now: Moment): Step {
     lagging: false,
     // The service says anew, after the replay, who cannot be reached.
     unreachable: new Set(),
+    // It says anew, too, what its lab does to this page.
+    labFaults: "",
     limits: welcome.limits,
     heartbeatMs: welcome.heartbeatMs,
     segments: welcome.resumed && clocked.segments.length > 0 ? clocked.segments : begin(clocked, session),
@@ -170,6 +172,9 @@ export function ended(before: State, failure: Failure | null, now: Moment): Step
     case "LAB_KEY_REQUIRED":
     case "NAME_UNKNOWN":
     case "FAULT_INVALID":
+    case "COMPANIONS_FULL":
+    case "COMPANION_FAILED":
+    case "SCENARIO_UNKNOWN":
       return goesOn(refused(state, failure, now));
     // An operator, or a proxy on the way, can mend this while the session is kept.
     case "HOST_NOT_ALLOWED":

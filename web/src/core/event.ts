@@ -83,5 +83,7 @@ export type Frame =
   | { readonly type: "caught-up"; readonly sequence: bigint }
   | { readonly type: "heartbeat"; readonly head: bigint }
   | { readonly type: "presence"; readonly participantId: string; readonly connected: boolean }
+  /** What a teacher's lab does to this page, in the service's words; empty once it has ended. */
+  | { readonly type: "lab-notice"; readonly faults: string }
   /** A kind that only a later service knows: a sign of life all the same. */
   | { readonly type: "unknown" };

@@ -18,7 +18,7 @@ export const EVENTS_MAX = 1_500;
 export function framed(state: State, frame: Frame, now: Moment): Step {
   const { phase, session } = state;
   if (phase.at === "connecting") {
-    if (frame.type === "unknown") return step(state);
+    if (frame.type === "unknown" || frame.type === "lab-notice") return step(state);
     if (frame.type !== "welcome") return garbled(state, "a frame before the welcome", now);
     const fault = faultOfWelcome(frame.welcome, session, state.position);
     return fault === null ? welcomed(state, frame.welcome, now) : garbled(state, fault, now);
@@ -35,6 +35,8 @@ export function framed(state: State, frame: Frame, now: Moment): Step {
     }
     case "presence":
       return step({ ...alive, unreachable: withPresence(state.unreachable, frame.participantId, frame.connected) });
+    case "lab-notice":
+      return step({ ...alive, labFaults: frame.faults });
     case "caught-up": {
       const fault = faultOfCaughtUp(frame.sequence, state.position ?? 0n, state.rosterAsOf);
       if (fault !== null) return garbled(alive, fault, now);

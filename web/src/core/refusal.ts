@@ -85,6 +85,12 @@ export function inWords(failure: Failure): string {
       return "Nobody here has that name.";
     case "FAULT_INVALID":
       return `The lab cannot do this${because(failure.message)}`;
+    case "COMPANIONS_FULL":
+      return `The lab plays as many companions as it may${count(failure, "companions", (_, max) => `: ${max}`)}.`;
+    case "COMPANION_FAILED":
+      return `The lab has failed${because(failure.message)}`;
+    case "SCENARIO_UNKNOWN":
+      return "The lab has no scenario of that name.";
     case null:
       return failure.network
         ? "The service cannot be reached."

@@ -157,6 +157,8 @@ export interface State {
   readonly roster: readonly Person[];
   /** The ids of the participants whose connections are broken at the moment. */
   readonly unreachable: ReadonlySet<string>;
+  /** What a teacher's lab does to this page, in the service's words; empty for nothing. */
+  readonly labFaults: string;
   /** The newest event when the stream was opened: `roster` was true at it, and everything up to it has to come. */
   readonly rosterAsOf: bigint;
   /** Whether a heartbeat came though there are events that did not. */
@@ -189,6 +191,7 @@ export const INITIAL: State = {
   chainHash: "",
   roster: [],
   unreachable: new Set(),
+  labFaults: "",
   rosterAsOf: 0n,
   lagging: false,
   limits: { text: 128, name: 32 },

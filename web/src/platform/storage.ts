@@ -11,6 +11,7 @@ const KEYS = {
   draft: "chitchat.draft",
   look: "chitchat.look",
   log: "chitchat.log",
+  labKey: "chitchat.lab-key",
 } as const;
 
 /** Services of one origin, each under its prefix, share the storage but not what is in it. At the root it has no suffix. */

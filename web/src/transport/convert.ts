@@ -29,6 +29,7 @@ export function toFrame(response: JoinResponse): Frame {
     case "presence":
       return { type: "presence", participantId: frame.value.participantId, connected: frame.value.connected };
     case "labNotice":
+      return { type: "lab-notice", faults: frame.value.faults };
     case undefined:
       return { type: "unknown" };
   }

@@ -1,5 +1,5 @@
-// The lab: faults that a teacher sets by hand, to see that the order survives them. Only `chitchat lab` serves it;
-// to every other service these calls are UNIMPLEMENTED.
+// The lab: faults that a teacher sets by hand, to see that the order survives them, and companions and scenarios to
+// play with. Only `chitchat lab` serves it; to every other service these calls are UNIMPLEMENTED.
 //
 // Unless the lab is open, each call needs the lab's key as metadata "lab-key"; without it, or with another one, it is
 // refused with LAB_KEY_REQUIRED.
@@ -11,9 +11,9 @@
 // @generated from file chitchat/v1/lab.proto (package chitchat.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Participant } from "./chitchat_pb";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Event, Participant } from "./chitchat_pb";
 import { file_chitchat_v1_chitchat } from "./chitchat_pb";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
@@ -23,7 +23,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file chitchat/v1/lab.proto.
  */
 export const file_chitchat_v1_lab: GenFile = /*@__PURE__*/
-  fileDesc("ChVjaGl0Y2hhdC92MS9sYWIucHJvdG8SC2NoaXRjaGF0LnYxInwKCkltcGFpcm1lbnQSDAoEaG9sZBgBIAEoCBILCgNjdXQYAiABKAgSKAoFZGVsYXkYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKQoGaml0dGVyGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIm8KBUZhdWx0EisKCmRlbGl2ZXJpZXMYASABKAsyFy5jaGl0Y2hhdC52MS5JbXBhaXJtZW50EioKCXB1Ymxpc2hlcxgCIAEoCzIXLmNoaXRjaGF0LnYxLkltcGFpcm1lbnQSDQoFcGF1c2UYAyABKAgi1gEKDkxhYlBhcnRpY2lwYW50Ei0KC3BhcnRpY2lwYW50GAEgASgLMhguY2hpdGNoYXQudjEuUGFydGljaXBhbnQSIQoFZmF1bHQYAiABKAsyEi5jaGl0Y2hhdC52MS5GYXVsdBIqCgdlbmRzX2luGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD2RlbGl2ZXJpZXNfaGVsZBgEIAEoBBIWCg5wdWJsaXNoZXNfaGVsZBgFIAEoDRIVCg1mcm9tX3NlcXVlbmNlGAYgASgEIhMKEUxpc3RGYXVsdHNSZXF1ZXN0In4KEkxpc3RGYXVsdHNSZXNwb25zZRIxCgxwYXJ0aWNpcGFudHMYASADKAsyGy5jaGl0Y2hhdC52MS5MYWJQYXJ0aWNpcGFudBI1ChJ3cml0ZXJfc3RvcHBlZF9mb3IYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iiwEKD1NldEZhdWx0UmVxdWVzdBIUCgxkaXNwbGF5X25hbWUYASABKAkSIQoFZmF1bHQYAiABKAsyEi5jaGl0Y2hhdC52MS5GYXVsdBISCgpkaXNjb25uZWN0GAMgASgIEisKCGR1cmF0aW9uGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIkQKEFNldEZhdWx0UmVzcG9uc2USMAoLcGFydGljaXBhbnQYASABKAsyGy5jaGl0Y2hhdC52MS5MYWJQYXJ0aWNpcGFudCI5ChJSZWxlYXNlSGVsZFJlcXVlc3QSFAoMZGlzcGxheV9uYW1lGAEgASgJEg0KBWNvdW50GAIgASgNIkcKE1JlbGVhc2VIZWxkUmVzcG9uc2USMAoLcGFydGljaXBhbnQYASABKAsyGy5jaGl0Y2hhdC52MS5MYWJQYXJ0aWNpcGFudCIqChJDbGVhckZhdWx0c1JlcXVlc3QSFAoMZGlzcGxheV9uYW1lGAEgASgJIhUKE0NsZWFyRmF1bHRzUmVzcG9uc2UiQAoRU3RvcFdyaXRlclJlcXVlc3QSKwoIZHVyYXRpb24YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iFAoSU3RvcFdyaXRlclJlc3BvbnNlMpcDCgpMYWJTZXJ2aWNlEk0KCkxpc3RGYXVsdHMSHi5jaGl0Y2hhdC52MS5MaXN0RmF1bHRzUmVxdWVzdBofLmNoaXRjaGF0LnYxLkxpc3RGYXVsdHNSZXNwb25zZRJHCghTZXRGYXVsdBIcLmNoaXRjaGF0LnYxLlNldEZhdWx0UmVxdWVzdBodLmNoaXRjaGF0LnYxLlNldEZhdWx0UmVzcG9uc2USUAoLUmVsZWFzZUhlbGQSHy5jaGl0Y2hhdC52MS5SZWxlYXNlSGVsZFJlcXVlc3QaIC5jaGl0Y2hhdC52MS5SZWxlYXNlSGVsZFJlc3BvbnNlElAKC0NsZWFyRmF1bHRzEh8uY2hpdGNoYXQudjEuQ2xlYXJGYXVsdHNSZXF1ZXN0GiAuY2hpdGNoYXQudjEuQ2xlYXJGYXVsdHNSZXNwb25zZRJNCgpTdG9wV3JpdGVyEh4uY2hpdGNoYXQudjEuU3RvcFdyaXRlclJlcXVlc3QaHy5jaGl0Y2hhdC52MS5TdG9wV3JpdGVyUmVzcG9uc2ViBnByb3RvMw", [file_chitchat_v1_chitchat, file_google_protobuf_duration]);
+  fileDesc("ChVjaGl0Y2hhdC92MS9sYWIucHJvdG8SC2NoaXRjaGF0LnYxInwKCkltcGFpcm1lbnQSDAoEaG9sZBgBIAEoCBILCgNjdXQYAiABKAgSKAoFZGVsYXkYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKQoGaml0dGVyGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIm8KBUZhdWx0EisKCmRlbGl2ZXJpZXMYASABKAsyFy5jaGl0Y2hhdC52MS5JbXBhaXJtZW50EioKCXB1Ymxpc2hlcxgCIAEoCzIXLmNoaXRjaGF0LnYxLkltcGFpcm1lbnQSDQoFcGF1c2UYAyABKAgirAIKDkxhYlBhcnRpY2lwYW50Ei0KC3BhcnRpY2lwYW50GAEgASgLMhguY2hpdGNoYXQudjEuUGFydGljaXBhbnQSIQoFZmF1bHQYAiABKAsyEi5jaGl0Y2hhdC52MS5GYXVsdBIqCgdlbmRzX2luGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD2RlbGl2ZXJpZXNfaGVsZBgEIAEoBBIWCg5wdWJsaXNoZXNfaGVsZBgFIAEoDRIVCg1mcm9tX3NlcXVlbmNlGAYgASgEEikKCWNvbXBhbmlvbhgHIAEoCzIWLmNoaXRjaGF0LnYxLkNvbXBhbmlvbhIpCg1uZXh0X2RlbGl2ZXJ5GAggASgLMhIuY2hpdGNoYXQudjEuRXZlbnQiigEKCUNvbXBhbmlvbhIoCgRraW5kGAEgASgOMhouY2hpdGNoYXQudjEuQ29tcGFuaW9uS2luZBIUCgxsb2dpY2FsX3RpbWUYAiABKAQSGgoSZGVsaXZlcmVkX3NlcXVlbmNlGAMgASgEEiEKGXdhbGxfY2xvY2tfb2Zmc2V0X3NlY29uZHMYBCABKAMiEwoRTGlzdEZhdWx0c1JlcXVlc3QifgoSTGlzdEZhdWx0c1Jlc3BvbnNlEjEKDHBhcnRpY2lwYW50cxgBIAMoCzIbLmNoaXRjaGF0LnYxLkxhYlBhcnRpY2lwYW50EjUKEndyaXRlcl9zdG9wcGVkX2ZvchgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKLAQoPU2V0RmF1bHRSZXF1ZXN0EhQKDGRpc3BsYXlfbmFtZRgBIAEoCRIhCgVmYXVsdBgCIAEoCzISLmNoaXRjaGF0LnYxLkZhdWx0EhIKCmRpc2Nvbm5lY3QYAyABKAgSKwoIZHVyYXRpb24YBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iRAoQU2V0RmF1bHRSZXNwb25zZRIwCgtwYXJ0aWNpcGFudBgBIAEoCzIbLmNoaXRjaGF0LnYxLkxhYlBhcnRpY2lwYW50ImQKElJlbGVhc2VIZWxkUmVxdWVzdBIUCgxkaXNwbGF5X25hbWUYASABKAkSDQoFY291bnQYAiABKA0SKQoJZGlyZWN0aW9uGAMgASgOMhYuY2hpdGNoYXQudjEuRGlyZWN0aW9uIkcKE1JlbGVhc2VIZWxkUmVzcG9uc2USMAoLcGFydGljaXBhbnQYASABKAsyGy5jaGl0Y2hhdC52MS5MYWJQYXJ0aWNpcGFudCIqChJDbGVhckZhdWx0c1JlcXVlc3QSFAoMZGlzcGxheV9uYW1lGAEgASgJIhUKE0NsZWFyRmF1bHRzUmVzcG9uc2UiQAoRU3RvcFdyaXRlclJlcXVlc3QSKwoIZHVyYXRpb24YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iFAoSU3RvcFdyaXRlclJlc3BvbnNlIlUKE0FkZENvbXBhbmlvblJlcXVlc3QSKAoEa2luZBgBIAEoDjIaLmNoaXRjaGF0LnYxLkNvbXBhbmlvbktpbmQSFAoMZGlzcGxheV9uYW1lGAIgASgJIkUKFEFkZENvbXBhbmlvblJlc3BvbnNlEi0KC3BhcnRpY2lwYW50GAEgASgLMhguY2hpdGNoYXQudjEuUGFydGljaXBhbnQiLgoWUmVtb3ZlQ29tcGFuaW9uUmVxdWVzdBIUCgxkaXNwbGF5X25hbWUYASABKAkiGQoXUmVtb3ZlQ29tcGFuaW9uUmVzcG9uc2UiFgoUTGlzdFNjZW5hcmlvc1JlcXVlc3QiQQoVTGlzdFNjZW5hcmlvc1Jlc3BvbnNlEigKCXNjZW5hcmlvcxgBIAMoCzIVLmNoaXRjaGF0LnYxLlNjZW5hcmlvIlkKCFNjZW5hcmlvEgwKBG5hbWUYASABKAkSDQoFdGl0bGUYAiABKAkSDQoFYWJvdXQYAyABKAkSDQoFd2F0Y2gYBCABKAkSEgoKaGFzX3BlcnNvbhgFIAEoCCJwChRTdGFydFNjZW5hcmlvUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBnBlcnNvbhgCIAEoCRIQCghzdGVwd2lzZRgDIAEoCBIoCgVwYXVzZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIXChVTdGFydFNjZW5hcmlvUmVzcG9uc2UiGAoWQWR2YW5jZVNjZW5hcmlvUmVxdWVzdCIZChdBZHZhbmNlU2NlbmFyaW9SZXNwb25zZSIVChNTdG9wU2NlbmFyaW9SZXF1ZXN0IhYKFFN0b3BTY2VuYXJpb1Jlc3BvbnNlIhQKEkdldFNjZW5hcmlvUmVxdWVzdCI8ChNHZXRTY2VuYXJpb1Jlc3BvbnNlEiUKA3J1bhgBIAEoCzIYLmNoaXRjaGF0LnYxLlNjZW5hcmlvUnVuIvkBCgtTY2VuYXJpb1J1bhInCghzY2VuYXJpbxgBIAEoCzIVLmNoaXRjaGF0LnYxLlNjZW5hcmlvEigKBXN0ZXBzGAIgAygLMhkuY2hpdGNoYXQudjEuU2NlbmFyaW9TdGVwEhIKCnN0ZXBzX2RvbmUYAyABKA0SKQoFc3RhdGUYBCABKA4yGi5jaGl0Y2hhdC52MS5TY2VuYXJpb1N0YXRlEg4KBnBlcnNvbhgFIAEoCRIPCgdwcm9ibGVtGAYgASgJEicKCHF1ZXN0aW9uGAcgASgLMhUuY2hpdGNoYXQudjEuUXVlc3Rpb24SDgoGbnVtYmVyGAggASgNIhwKDFNjZW5hcmlvU3RlcBIMCgR0ZWxsGAEgASgJIj0KCFF1ZXN0aW9uEgsKA2FzaxgBIAEoCRIkCgdhbnN3ZXJzGAIgAygLMhMuY2hpdGNoYXQudjEuQW5zd2VyIjIKBkFuc3dlchIMCgR0ZXh0GAEgASgJEg0KBXJpZ2h0GAIgASgIEgsKA3doeRgDIAEoCSrXAQoNQ29tcGFuaW9uS2luZBIeChpDT01QQU5JT05fS0lORF9VTlNQRUNJRklFRBAAEhcKE0NPTVBBTklPTl9LSU5EX0VDSE8QARIdChlDT01QQU5JT05fS0lORF9DSEFUVEVSQk9YEAISGwoXQ09NUEFOSU9OX0tJTkRfQU5TV0VSRVIQAxIXChNDT01QQU5JT05fS0lORF9TTE9XEAQSHgoaQ09NUEFOSU9OX0tJTkRfV1JPTkdfQ0xPQ0sQBRIYChRDT01QQU5JT05fS0lORF9BQ1RPUhAGKlkKCURpcmVjdGlvbhIZChVESVJFQ1RJT05fVU5TUEVDSUZJRUQQABIYChRESVJFQ1RJT05fREVMSVZFUklFUxABEhcKE0RJUkVDVElPTl9QVUJMSVNIRVMQAirqAQoNU2NlbmFyaW9TdGF0ZRIeChpTQ0VOQVJJT19TVEFURV9VTlNQRUNJRklFRBAAEhoKFlNDRU5BUklPX1NUQVRFX1BMQVlJTkcQARIkCiBTQ0VOQVJJT19TVEFURV9XQUlUU19GT1JfQURWQU5DRRACEiMKH1NDRU5BUklPX1NUQVRFX1dBSVRTX0ZPUl9QRVJTT04QAxIbChdTQ0VOQVJJT19TVEFURV9GSU5JU0hFRBAEEhoKFlNDRU5BUklPX1NUQVRFX1NUT1BQRUQQBRIZChVTQ0VOQVJJT19TVEFURV9GQUlMRUQQBjL/BwoKTGFiU2VydmljZRJNCgpMaXN0RmF1bHRzEh4uY2hpdGNoYXQudjEuTGlzdEZhdWx0c1JlcXVlc3QaHy5jaGl0Y2hhdC52MS5MaXN0RmF1bHRzUmVzcG9uc2USRwoIU2V0RmF1bHQSHC5jaGl0Y2hhdC52MS5TZXRGYXVsdFJlcXVlc3QaHS5jaGl0Y2hhdC52MS5TZXRGYXVsdFJlc3BvbnNlElAKC1JlbGVhc2VIZWxkEh8uY2hpdGNoYXQudjEuUmVsZWFzZUhlbGRSZXF1ZXN0GiAuY2hpdGNoYXQudjEuUmVsZWFzZUhlbGRSZXNwb25zZRJQCgtDbGVhckZhdWx0cxIfLmNoaXRjaGF0LnYxLkNsZWFyRmF1bHRzUmVxdWVzdBogLmNoaXRjaGF0LnYxLkNsZWFyRmF1bHRzUmVzcG9uc2USTQoKU3RvcFdyaXRlchIeLmNoaXRjaGF0LnYxLlN0b3BXcml0ZXJSZXF1ZXN0Gh8uY2hpdGNoYXQudjEuU3RvcFdyaXRlclJlc3BvbnNlElMKDEFkZENvbXBhbmlvbhIgLmNoaXRjaGF0LnYxLkFkZENvbXBhbmlvblJlcXVlc3QaIS5jaGl0Y2hhdC52MS5BZGRDb21wYW5pb25SZXNwb25zZRJcCg9SZW1vdmVDb21wYW5pb24SIy5jaGl0Y2hhdC52MS5SZW1vdmVDb21wYW5pb25SZXF1ZXN0GiQuY2hpdGNoYXQudjEuUmVtb3ZlQ29tcGFuaW9uUmVzcG9uc2USVgoNTGlzdFNjZW5hcmlvcxIhLmNoaXRjaGF0LnYxLkxpc3RTY2VuYXJpb3NSZXF1ZXN0GiIuY2hpdGNoYXQudjEuTGlzdFNjZW5hcmlvc1Jlc3BvbnNlElYKDVN0YXJ0U2NlbmFyaW8SIS5jaGl0Y2hhdC52MS5TdGFydFNjZW5hcmlvUmVxdWVzdBoiLmNoaXRjaGF0LnYxLlN0YXJ0U2NlbmFyaW9SZXNwb25zZRJcCg9BZHZhbmNlU2NlbmFyaW8SIy5jaGl0Y2hhdC52MS5BZHZhbmNlU2NlbmFyaW9SZXF1ZXN0GiQuY2hpdGNoYXQudjEuQWR2YW5jZVNjZW5hcmlvUmVzcG9uc2USUwoMU3RvcFNjZW5hcmlvEiAuY2hpdGNoYXQudjEuU3RvcFNjZW5hcmlvUmVxdWVzdBohLmNoaXRjaGF0LnYxLlN0b3BTY2VuYXJpb1Jlc3BvbnNlElAKC0dldFNjZW5hcmlvEh8uY2hpdGNoYXQudjEuR2V0U2NlbmFyaW9SZXF1ZXN0GiAuY2hpdGNoYXQudjEuR2V0U2NlbmFyaW9SZXNwb25zZWIGcHJvdG8z", [file_chitchat_v1_chitchat, file_google_protobuf_duration]);
 
 /**
  * What is done to one direction: to the deliveries to a participant, or to its publishes and its leave.
@@ -149,6 +149,20 @@ export type LabParticipant = Message<"chitchat.v1.LabParticipant"> & {
    * @generated from field: uint64 from_sequence = 6;
    */
   fromSequence: bigint;
+
+  /**
+   * What the service's process knows of it, where it is a companion.
+   *
+   * @generated from field: chitchat.v1.Companion companion = 7;
+   */
+  companion?: Companion | undefined;
+
+  /**
+   * The next event that a release lets through to it; absent where no delivery is held.
+   *
+   * @generated from field: chitchat.v1.Event next_delivery = 8;
+   */
+  nextDelivery?: Event | undefined;
 };
 
 /**
@@ -157,6 +171,48 @@ export type LabParticipant = Message<"chitchat.v1.LabParticipant"> & {
  */
 export const LabParticipantSchema: GenMessage<LabParticipant> = /*@__PURE__*/
   messageDesc(file_chitchat_v1_lab, 2);
+
+/**
+ * What the service's process knows of a participant that it plays.
+ *
+ * @generated from message chitchat.v1.Companion
+ */
+export type Companion = Message<"chitchat.v1.Companion"> & {
+  /**
+   * How it behaves.
+   *
+   * @generated from field: chitchat.v1.CompanionKind kind = 1;
+   */
+  kind: CompanionKind;
+
+  /**
+   * Its Lamport clock now.
+   *
+   * @generated from field: uint64 logical_time = 2;
+   */
+  logicalTime: bigint;
+
+  /**
+   * The last event that it has been delivered; 0 for none.
+   *
+   * @generated from field: uint64 delivered_sequence = 3;
+   */
+  deliveredSequence: bigint;
+
+  /**
+   * How far its wall clock is off, in seconds.
+   *
+   * @generated from field: int64 wall_clock_offset_seconds = 4;
+   */
+  wallClockOffsetSeconds: bigint;
+};
+
+/**
+ * Describes the message chitchat.v1.Companion.
+ * Use `create(CompanionSchema)` to create a new message.
+ */
+export const CompanionSchema: GenMessage<Companion> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 3);
 
 /**
  * Asks for the list.
@@ -171,7 +227,7 @@ export type ListFaultsRequest = Message<"chitchat.v1.ListFaultsRequest"> & {
  * Use `create(ListFaultsRequestSchema)` to create a new message.
  */
 export const ListFaultsRequestSchema: GenMessage<ListFaultsRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 3);
+  messageDesc(file_chitchat_v1_lab, 4);
 
 /**
  * The active participants, in order of joining.
@@ -199,7 +255,7 @@ export type ListFaultsResponse = Message<"chitchat.v1.ListFaultsResponse"> & {
  * Use `create(ListFaultsResponseSchema)` to create a new message.
  */
 export const ListFaultsResponseSchema: GenMessage<ListFaultsResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 4);
+  messageDesc(file_chitchat_v1_lab, 5);
 
 /**
  * Asks for faults.
@@ -241,7 +297,7 @@ export type SetFaultRequest = Message<"chitchat.v1.SetFaultRequest"> & {
  * Use `create(SetFaultRequestSchema)` to create a new message.
  */
 export const SetFaultRequestSchema: GenMessage<SetFaultRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 5);
+  messageDesc(file_chitchat_v1_lab, 6);
 
 /**
  * The faults are in force.
@@ -262,7 +318,7 @@ export type SetFaultResponse = Message<"chitchat.v1.SetFaultResponse"> & {
  * Use `create(SetFaultResponseSchema)` to create a new message.
  */
 export const SetFaultResponseSchema: GenMessage<SetFaultResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 6);
+  messageDesc(file_chitchat_v1_lab, 7);
 
 /**
  * Asks to let some of what is held pass.
@@ -283,6 +339,13 @@ export type ReleaseHeldRequest = Message<"chitchat.v1.ReleaseHeldRequest"> & {
    * @generated from field: uint32 count = 2;
    */
   count: number;
+
+  /**
+   * Of which way; DIRECTION_UNSPECIFIED for both.
+   *
+   * @generated from field: chitchat.v1.Direction direction = 3;
+   */
+  direction: Direction;
 };
 
 /**
@@ -290,7 +353,7 @@ export type ReleaseHeldRequest = Message<"chitchat.v1.ReleaseHeldRequest"> & {
  * Use `create(ReleaseHeldRequestSchema)` to create a new message.
  */
 export const ReleaseHeldRequestSchema: GenMessage<ReleaseHeldRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 7);
+  messageDesc(file_chitchat_v1_lab, 8);
 
 /**
  * They pass.
@@ -311,7 +374,7 @@ export type ReleaseHeldResponse = Message<"chitchat.v1.ReleaseHeldResponse"> & {
  * Use `create(ReleaseHeldResponseSchema)` to create a new message.
  */
 export const ReleaseHeldResponseSchema: GenMessage<ReleaseHeldResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 8);
+  messageDesc(file_chitchat_v1_lab, 9);
 
 /**
  * Asks to end faults.
@@ -332,7 +395,7 @@ export type ClearFaultsRequest = Message<"chitchat.v1.ClearFaultsRequest"> & {
  * Use `create(ClearFaultsRequestSchema)` to create a new message.
  */
 export const ClearFaultsRequestSchema: GenMessage<ClearFaultsRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 9);
+  messageDesc(file_chitchat_v1_lab, 10);
 
 /**
  * They have ended.
@@ -347,7 +410,7 @@ export type ClearFaultsResponse = Message<"chitchat.v1.ClearFaultsResponse"> & {
  * Use `create(ClearFaultsResponseSchema)` to create a new message.
  */
 export const ClearFaultsResponseSchema: GenMessage<ClearFaultsResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 10);
+  messageDesc(file_chitchat_v1_lab, 11);
 
 /**
  * Asks for a stop of the writer.
@@ -368,7 +431,7 @@ export type StopWriterRequest = Message<"chitchat.v1.StopWriterRequest"> & {
  * Use `create(StopWriterRequestSchema)` to create a new message.
  */
 export const StopWriterRequestSchema: GenMessage<StopWriterRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 11);
+  messageDesc(file_chitchat_v1_lab, 12);
 
 /**
  * The writer stands still.
@@ -383,10 +446,645 @@ export type StopWriterResponse = Message<"chitchat.v1.StopWriterResponse"> & {
  * Use `create(StopWriterResponseSchema)` to create a new message.
  */
 export const StopWriterResponseSchema: GenMessage<StopWriterResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 12);
+  messageDesc(file_chitchat_v1_lab, 13);
 
 /**
- * Sets faults, ends them, and shows what is held.
+ * Asks for a companion.
+ *
+ * @generated from message chitchat.v1.AddCompanionRequest
+ */
+export type AddCompanionRequest = Message<"chitchat.v1.AddCompanionRequest"> & {
+  /**
+   * How it behaves. An ACTOR only listens.
+   *
+   * @generated from field: chitchat.v1.CompanionKind kind = 1;
+   */
+  kind: CompanionKind;
+
+  /**
+   * Its name; empty for one that fits.
+   *
+   * @generated from field: string display_name = 2;
+   */
+  displayName: string;
+};
+
+/**
+ * Describes the message chitchat.v1.AddCompanionRequest.
+ * Use `create(AddCompanionRequestSchema)` to create a new message.
+ */
+export const AddCompanionRequestSchema: GenMessage<AddCompanionRequest> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 14);
+
+/**
+ * It has joined.
+ *
+ * @generated from message chitchat.v1.AddCompanionResponse
+ */
+export type AddCompanionResponse = Message<"chitchat.v1.AddCompanionResponse"> & {
+  /**
+   * The participant.
+   *
+   * @generated from field: chitchat.v1.Participant participant = 1;
+   */
+  participant?: Participant | undefined;
+};
+
+/**
+ * Describes the message chitchat.v1.AddCompanionResponse.
+ * Use `create(AddCompanionResponseSchema)` to create a new message.
+ */
+export const AddCompanionResponseSchema: GenMessage<AddCompanionResponse> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 15);
+
+/**
+ * Asks a companion to leave.
+ *
+ * @generated from message chitchat.v1.RemoveCompanionRequest
+ */
+export type RemoveCompanionRequest = Message<"chitchat.v1.RemoveCompanionRequest"> & {
+  /**
+   * Which: the display name of a companion.
+   *
+   * @generated from field: string display_name = 1;
+   */
+  displayName: string;
+};
+
+/**
+ * Describes the message chitchat.v1.RemoveCompanionRequest.
+ * Use `create(RemoveCompanionRequestSchema)` to create a new message.
+ */
+export const RemoveCompanionRequestSchema: GenMessage<RemoveCompanionRequest> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 16);
+
+/**
+ * It has left, or leaves as soon as its faults let it.
+ *
+ * @generated from message chitchat.v1.RemoveCompanionResponse
+ */
+export type RemoveCompanionResponse = Message<"chitchat.v1.RemoveCompanionResponse"> & {
+};
+
+/**
+ * Describes the message chitchat.v1.RemoveCompanionResponse.
+ * Use `create(RemoveCompanionResponseSchema)` to create a new message.
+ */
+export const RemoveCompanionResponseSchema: GenMessage<RemoveCompanionResponse> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 17);
+
+/**
+ * Asks for the scenarios.
+ *
+ * @generated from message chitchat.v1.ListScenariosRequest
+ */
+export type ListScenariosRequest = Message<"chitchat.v1.ListScenariosRequest"> & {
+};
+
+/**
+ * Describes the message chitchat.v1.ListScenariosRequest.
+ * Use `create(ListScenariosRequestSchema)` to create a new message.
+ */
+export const ListScenariosRequestSchema: GenMessage<ListScenariosRequest> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 18);
+
+/**
+ * The scenarios.
+ *
+ * @generated from message chitchat.v1.ListScenariosResponse
+ */
+export type ListScenariosResponse = Message<"chitchat.v1.ListScenariosResponse"> & {
+  /**
+   * All of them, the built-in ones first.
+   *
+   * @generated from field: repeated chitchat.v1.Scenario scenarios = 1;
+   */
+  scenarios: Scenario[];
+};
+
+/**
+ * Describes the message chitchat.v1.ListScenariosResponse.
+ * Use `create(ListScenariosResponseSchema)` to create a new message.
+ */
+export const ListScenariosResponseSchema: GenMessage<ListScenariosResponse> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 19);
+
+/**
+ * A scenario: a small play with companions, people and faults, which shows one thing.
+ *
+ * @generated from message chitchat.v1.Scenario
+ */
+export type Scenario = Message<"chitchat.v1.Scenario"> & {
+  /**
+   * Its short name, as in its file's.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Its title.
+   *
+   * @generated from field: string title = 2;
+   */
+  title: string;
+
+  /**
+   * What it is about, in a sentence or two.
+   *
+   * @generated from field: string about = 3;
+   */
+  about: string;
+
+  /**
+   * What to watch while it plays.
+   *
+   * @generated from field: string watch = 4;
+   */
+  watch: string;
+
+  /**
+   * Whether one role is for a person. A companion plays it where nobody does.
+   *
+   * @generated from field: bool has_person = 5;
+   */
+  hasPerson: boolean;
+};
+
+/**
+ * Describes the message chitchat.v1.Scenario.
+ * Use `create(ScenarioSchema)` to create a new message.
+ */
+export const ScenarioSchema: GenMessage<Scenario> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 20);
+
+/**
+ * Asks for a scenario.
+ *
+ * @generated from message chitchat.v1.StartScenarioRequest
+ */
+export type StartScenarioRequest = Message<"chitchat.v1.StartScenarioRequest"> & {
+  /**
+   * Its short name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The display name of the person who takes part; empty for a companion in that role.
+   *
+   * @generated from field: string person = 2;
+   */
+  person: string;
+
+  /**
+   * Whether each step waits for AdvanceScenario.
+   *
+   * @generated from field: bool stepwise = 3;
+   */
+  stepwise: boolean;
+
+  /**
+   * How long the scenario waits before each step, up to 30 s; absent for 3 s.
+   *
+   * @generated from field: google.protobuf.Duration pause = 4;
+   */
+  pause?: Duration | undefined;
+};
+
+/**
+ * Describes the message chitchat.v1.StartScenarioRequest.
+ * Use `create(StartScenarioRequestSchema)` to create a new message.
+ */
+export const StartScenarioRequestSchema: GenMessage<StartScenarioRequest> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 21);
+
+/**
+ * It is played.
+ *
+ * @generated from message chitchat.v1.StartScenarioResponse
+ */
+export type StartScenarioResponse = Message<"chitchat.v1.StartScenarioResponse"> & {
+};
+
+/**
+ * Describes the message chitchat.v1.StartScenarioResponse.
+ * Use `create(StartScenarioResponseSchema)` to create a new message.
+ */
+export const StartScenarioResponseSchema: GenMessage<StartScenarioResponse> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 22);
+
+/**
+ * Asks for the next step.
+ *
+ * @generated from message chitchat.v1.AdvanceScenarioRequest
+ */
+export type AdvanceScenarioRequest = Message<"chitchat.v1.AdvanceScenarioRequest"> & {
+};
+
+/**
+ * Describes the message chitchat.v1.AdvanceScenarioRequest.
+ * Use `create(AdvanceScenarioRequestSchema)` to create a new message.
+ */
+export const AdvanceScenarioRequestSchema: GenMessage<AdvanceScenarioRequest> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 23);
+
+/**
+ * It is being played.
+ *
+ * @generated from message chitchat.v1.AdvanceScenarioResponse
+ */
+export type AdvanceScenarioResponse = Message<"chitchat.v1.AdvanceScenarioResponse"> & {
+};
+
+/**
+ * Describes the message chitchat.v1.AdvanceScenarioResponse.
+ * Use `create(AdvanceScenarioResponseSchema)` to create a new message.
+ */
+export const AdvanceScenarioResponseSchema: GenMessage<AdvanceScenarioResponse> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 24);
+
+/**
+ * Asks to stop the scenario.
+ *
+ * @generated from message chitchat.v1.StopScenarioRequest
+ */
+export type StopScenarioRequest = Message<"chitchat.v1.StopScenarioRequest"> & {
+};
+
+/**
+ * Describes the message chitchat.v1.StopScenarioRequest.
+ * Use `create(StopScenarioRequestSchema)` to create a new message.
+ */
+export const StopScenarioRequestSchema: GenMessage<StopScenarioRequest> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 25);
+
+/**
+ * It has stopped.
+ *
+ * @generated from message chitchat.v1.StopScenarioResponse
+ */
+export type StopScenarioResponse = Message<"chitchat.v1.StopScenarioResponse"> & {
+};
+
+/**
+ * Describes the message chitchat.v1.StopScenarioResponse.
+ * Use `create(StopScenarioResponseSchema)` to create a new message.
+ */
+export const StopScenarioResponseSchema: GenMessage<StopScenarioResponse> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 26);
+
+/**
+ * Asks for the state of the scenario.
+ *
+ * @generated from message chitchat.v1.GetScenarioRequest
+ */
+export type GetScenarioRequest = Message<"chitchat.v1.GetScenarioRequest"> & {
+};
+
+/**
+ * Describes the message chitchat.v1.GetScenarioRequest.
+ * Use `create(GetScenarioRequestSchema)` to create a new message.
+ */
+export const GetScenarioRequestSchema: GenMessage<GetScenarioRequest> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 27);
+
+/**
+ * How far the scenario has come.
+ *
+ * @generated from message chitchat.v1.GetScenarioResponse
+ */
+export type GetScenarioResponse = Message<"chitchat.v1.GetScenarioResponse"> & {
+  /**
+   * It; absent where none has been started.
+   *
+   * @generated from field: chitchat.v1.ScenarioRun run = 1;
+   */
+  run?: ScenarioRun | undefined;
+};
+
+/**
+ * Describes the message chitchat.v1.GetScenarioResponse.
+ * Use `create(GetScenarioResponseSchema)` to create a new message.
+ */
+export const GetScenarioResponseSchema: GenMessage<GetScenarioResponse> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 28);
+
+/**
+ * A scenario that is played or has been played.
+ *
+ * @generated from message chitchat.v1.ScenarioRun
+ */
+export type ScenarioRun = Message<"chitchat.v1.ScenarioRun"> & {
+  /**
+   * Which.
+   *
+   * @generated from field: chitchat.v1.Scenario scenario = 1;
+   */
+  scenario?: Scenario | undefined;
+
+  /**
+   * Its steps, in order.
+   *
+   * @generated from field: repeated chitchat.v1.ScenarioStep steps = 2;
+   */
+  steps: ScenarioStep[];
+
+  /**
+   * How many of them are over.
+   *
+   * @generated from field: uint32 steps_done = 3;
+   */
+  stepsDone: number;
+
+  /**
+   * What it does now.
+   *
+   * @generated from field: chitchat.v1.ScenarioState state = 4;
+   */
+  state: ScenarioState;
+
+  /**
+   * Whose message it waits for, in the state SCENARIO_STATE_WAITS_FOR_PERSON.
+   *
+   * @generated from field: string person = 5;
+   */
+  person: string;
+
+  /**
+   * What went wrong, in the state SCENARIO_STATE_FAILED.
+   *
+   * @generated from field: string problem = 6;
+   */
+  problem: string;
+
+  /**
+   * What is asked at the end; present once it has been played.
+   *
+   * @generated from field: chitchat.v1.Question question = 7;
+   */
+  question?: Question | undefined;
+
+  /**
+   * Which of the runs that the lab has played it is: 1, 2, 3 ...
+   *
+   * @generated from field: uint32 number = 8;
+   */
+  number: number;
+};
+
+/**
+ * Describes the message chitchat.v1.ScenarioRun.
+ * Use `create(ScenarioRunSchema)` to create a new message.
+ */
+export const ScenarioRunSchema: GenMessage<ScenarioRun> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 29);
+
+/**
+ * A step of a scenario.
+ *
+ * @generated from message chitchat.v1.ScenarioStep
+ */
+export type ScenarioStep = Message<"chitchat.v1.ScenarioStep"> & {
+  /**
+   * What happens, in words.
+   *
+   * @generated from field: string tell = 1;
+   */
+  tell: string;
+};
+
+/**
+ * Describes the message chitchat.v1.ScenarioStep.
+ * Use `create(ScenarioStepSchema)` to create a new message.
+ */
+export const ScenarioStepSchema: GenMessage<ScenarioStep> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 30);
+
+/**
+ * A question about a scenario.
+ *
+ * @generated from message chitchat.v1.Question
+ */
+export type Question = Message<"chitchat.v1.Question"> & {
+  /**
+   * The question.
+   *
+   * @generated from field: string ask = 1;
+   */
+  ask: string;
+
+  /**
+   * The answers to choose from.
+   *
+   * @generated from field: repeated chitchat.v1.Answer answers = 2;
+   */
+  answers: Answer[];
+};
+
+/**
+ * Describes the message chitchat.v1.Question.
+ * Use `create(QuestionSchema)` to create a new message.
+ */
+export const QuestionSchema: GenMessage<Question> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 31);
+
+/**
+ * An answer to choose.
+ *
+ * @generated from message chitchat.v1.Answer
+ */
+export type Answer = Message<"chitchat.v1.Answer"> & {
+  /**
+   * The answer.
+   *
+   * @generated from field: string text = 1;
+   */
+  text: string;
+
+  /**
+   * Whether it is right.
+   *
+   * @generated from field: bool right = 2;
+   */
+  right: boolean;
+
+  /**
+   * Why, or why not.
+   *
+   * @generated from field: string why = 3;
+   */
+  why: string;
+};
+
+/**
+ * Describes the message chitchat.v1.Answer.
+ * Use `create(AnswerSchema)` to create a new message.
+ */
+export const AnswerSchema: GenMessage<Answer> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 32);
+
+/**
+ * How a companion behaves.
+ *
+ * @generated from enum chitchat.v1.CompanionKind
+ */
+export enum CompanionKind {
+  /**
+   * No kind.
+   *
+   * @generated from enum value: COMPANION_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Says what people say once more.
+   *
+   * @generated from enum value: COMPANION_KIND_ECHO = 1;
+   */
+  ECHO = 1,
+
+  /**
+   * Says something every few seconds.
+   *
+   * @generated from enum value: COMPANION_KIND_CHATTERBOX = 2;
+   */
+  CHATTERBOX = 2,
+
+  /**
+   * Answers what ends with a question mark.
+   *
+   * @generated from enum value: COMPANION_KIND_ANSWERER = 3;
+   */
+  ANSWERER = 3,
+
+  /**
+   * Takes one event every few seconds, and says which message it has only now read.
+   *
+   * @generated from enum value: COMPANION_KIND_SLOW = 4;
+   */
+  SLOW = 4,
+
+  /**
+   * Its wall clock is wrong, in its log too. It says the time when somebody writes.
+   *
+   * @generated from enum value: COMPANION_KIND_WRONG_CLOCK = 5;
+   */
+  WRONG_CLOCK = 5,
+
+  /**
+   * Does what a scenario tells it, and nothing else.
+   *
+   * @generated from enum value: COMPANION_KIND_ACTOR = 6;
+   */
+  ACTOR = 6,
+}
+
+/**
+ * Describes the enum chitchat.v1.CompanionKind.
+ */
+export const CompanionKindSchema: GenEnum<CompanionKind> = /*@__PURE__*/
+  enumDesc(file_chitchat_v1_lab, 0);
+
+/**
+ * A way between a participant and the service.
+ *
+ * @generated from enum chitchat.v1.Direction
+ */
+export enum Direction {
+  /**
+   * Both.
+   *
+   * @generated from enum value: DIRECTION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * To the participant.
+   *
+   * @generated from enum value: DIRECTION_DELIVERIES = 1;
+   */
+  DELIVERIES = 1,
+
+  /**
+   * From the participant: its publishes and its leave.
+   *
+   * @generated from enum value: DIRECTION_PUBLISHES = 2;
+   */
+  PUBLISHES = 2,
+}
+
+/**
+ * Describes the enum chitchat.v1.Direction.
+ */
+export const DirectionSchema: GenEnum<Direction> = /*@__PURE__*/
+  enumDesc(file_chitchat_v1_lab, 1);
+
+/**
+ * What a scenario does.
+ *
+ * @generated from enum chitchat.v1.ScenarioState
+ */
+export enum ScenarioState {
+  /**
+   * Nothing.
+   *
+   * @generated from enum value: SCENARIO_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It plays.
+   *
+   * @generated from enum value: SCENARIO_STATE_PLAYING = 1;
+   */
+  PLAYING = 1,
+
+  /**
+   * It waits for AdvanceScenario.
+   *
+   * @generated from enum value: SCENARIO_STATE_WAITS_FOR_ADVANCE = 2;
+   */
+  WAITS_FOR_ADVANCE = 2,
+
+  /**
+   * It waits for a message of the person who takes part.
+   *
+   * @generated from enum value: SCENARIO_STATE_WAITS_FOR_PERSON = 3;
+   */
+  WAITS_FOR_PERSON = 3,
+
+  /**
+   * It has been played to its end.
+   *
+   * @generated from enum value: SCENARIO_STATE_FINISHED = 4;
+   */
+  FINISHED = 4,
+
+  /**
+   * It was stopped.
+   *
+   * @generated from enum value: SCENARIO_STATE_STOPPED = 5;
+   */
+  STOPPED = 5,
+
+  /**
+   * It could not be played to its end.
+   *
+   * @generated from enum value: SCENARIO_STATE_FAILED = 6;
+   */
+  FAILED = 6,
+}
+
+/**
+ * Describes the enum chitchat.v1.ScenarioState.
+ */
+export const ScenarioStateSchema: GenEnum<ScenarioState> = /*@__PURE__*/
+  enumDesc(file_chitchat_v1_lab, 2);
+
+/**
+ * Sets faults, ends them, and shows what is held. Adds companions, and plays scenarios.
  *
  * @generated from service chitchat.v1.LabService
  */
@@ -448,6 +1146,82 @@ export const LabService: GenService<{
     methodKind: "unary";
     input: typeof StopWriterRequestSchema;
     output: typeof StopWriterResponseSchema;
+  },
+  /**
+   * Adds a companion: a participant that the service's process plays.
+   *
+   * Refused with FAULT_INVALID, COMPANIONS_FULL, COMPANION_FAILED, NAME_INVALID, NAME_TAKEN.
+   *
+   * @generated from rpc chitchat.v1.LabService.AddCompanion
+   */
+  addCompanion: {
+    methodKind: "unary";
+    input: typeof AddCompanionRequestSchema;
+    output: typeof AddCompanionResponseSchema;
+  },
+  /**
+   * Removes a companion: it leaves.
+   *
+   * Refused with NAME_UNKNOWN.
+   *
+   * @generated from rpc chitchat.v1.LabService.RemoveCompanion
+   */
+  removeCompanion: {
+    methodKind: "unary";
+    input: typeof RemoveCompanionRequestSchema;
+    output: typeof RemoveCompanionResponseSchema;
+  },
+  /**
+   * Lists the scenarios that can be played.
+   *
+   * @generated from rpc chitchat.v1.LabService.ListScenarios
+   */
+  listScenarios: {
+    methodKind: "unary";
+    input: typeof ListScenariosRequestSchema;
+    output: typeof ListScenariosResponseSchema;
+  },
+  /**
+   * Plays a scenario, in place of the one that is being played.
+   *
+   * Refused with SCENARIO_UNKNOWN, NAME_UNKNOWN, FAULT_INVALID.
+   *
+   * @generated from rpc chitchat.v1.LabService.StartScenario
+   */
+  startScenario: {
+    methodKind: "unary";
+    input: typeof StartScenarioRequestSchema;
+    output: typeof StartScenarioResponseSchema;
+  },
+  /**
+   * Plays the next step of a scenario that waits for this call, or skips what it waits for.
+   *
+   * @generated from rpc chitchat.v1.LabService.AdvanceScenario
+   */
+  advanceScenario: {
+    methodKind: "unary";
+    input: typeof AdvanceScenarioRequestSchema;
+    output: typeof AdvanceScenarioResponseSchema;
+  },
+  /**
+   * Stops the scenario: its companions leave, and its faults end.
+   *
+   * @generated from rpc chitchat.v1.LabService.StopScenario
+   */
+  stopScenario: {
+    methodKind: "unary";
+    input: typeof StopScenarioRequestSchema;
+    output: typeof StopScenarioResponseSchema;
+  },
+  /**
+   * Shows how far the scenario has come.
+   *
+   * @generated from rpc chitchat.v1.LabService.GetScenario
+   */
+  getScenario: {
+    methodKind: "unary";
+    input: typeof GetScenarioRequestSchema;
+    output: typeof GetScenarioResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_chitchat_v1_lab, 0);

@@ -1,0 +1,108 @@
+//! The companions that take part now: a bounded number.
+
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::companion::{Character, Companion, CompanionError, Companions, Place};
+use crate::chat::Refusal;
+use crate::wire::{Reason, Rejection, pb};
+
+/// How many companions a lab plays unless its operator says otherwise.
+pub const COMPANIONS_MAX_DEFAULT: usize = 16;
+
+/// The companions of a lab. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Cast(Arc<CastState>);
+
+#[derive(Debug)]
+struct CastState {
+    place: Place,
+    companions_max: usize,
+    ids: Companions,
+    places: Arc<Semaphore>,
+    members: Mutex<Vec<Member>>,
+}
+
+#[derive(Debug)]
+struct Member {
+    companion: Companion,
+    _place: OwnedSemaphorePermit,
+}
+
+/// A companion that could not be added.
+#[derive(Debug, thiserror::Error)]
+pub enum CastError {
+    /// There are as many as there may be.
+    #[error("the lab plays {companions_max} companions already")]
+    Full {
+        /// How many there may be.
+        companions_max: usize,
+    },
+    /// It could not start.
+    #[error(transparent)]
+    Companion(#[from] CompanionError),
+}
+
+impl CastError {
+    /// Whether its name belongs to somebody else.
+    pub fn is_name_taken(&self) -> bool {
+        let Self::Companion(CompanionError::Join(error)) = self else { return false };
+        error.reason() == Some(Reason::NameTaken)
+    }
+}
+
+impl From<CastError> for Rejection {
+    fn from(error: CastError) -> Self {
+        match error {
+            CastError::Full { companions_max } => Self::CompanionsFull { companions_max },
+            error if error.is_name_taken() => Self::Refused(Refusal::NameTaken),
+            error => Self::CompanionFailed(error.to_string()),
+        }
+    }
+}
+
+impl Cast {
+    /// No companions yet, at a place.
+    pub fn new(place: Place, companions_max: usize) -> Self {
+        let (ids, members) = (Companions::default(), Mutex::default());
+        let places = Arc::new(Semaphore::new(companions_max));
+        Self(Arc::new(CastState { place, companions_max, ids, places, members }))
+    }
+
+    /// Adds a companion, or lets one that crashed resume.
+    ///
+    /// # Errors
+    /// [`CastError`].
+    pub async fn add(&self, character: Character, resumes: bool) -> Result<Companion, CastError> {
+        // Those that have ended give their places back.
+        drop(self.members());
+        let place = self.0.places.clone().try_acquire_owned();
+        let place = place.map_err(|_| CastError::Full { companions_max: self.0.companions_max })?;
+        let companion = Companion::start(self.0.place.clone(), character, self.0.ids.clone(), resumes).await?;
+        self.members().push(Member { companion: companion.clone(), _place: place });
+        Ok(companion)
+    }
+
+    /// The companion with this name.
+    pub fn named(&self, display_name: &str) -> Option<Companion> {
+        let members = self.members();
+        let found = members.iter().find(|member| member.companion.character().display_name == display_name);
+        found.map(|member| member.companion.clone())
+    }
+
+    /// What is known of the companion with this id.
+    pub fn describe(&self, participant_id: &str) -> Option<pb::Companion> {
+        let members = self.members();
+        let is_meant = |member: &&Member| member.companion.participant_id().as_deref() == Some(participant_id);
+        members.iter().find(is_meant)?.companion.describe()
+    }
+
+    /// The companions that have not ended.
+    fn members(&self) -> MutexGuard<'_, Vec<Member>> {
+        let mut members = self.0.members.lock();
+        members.retain(|member| member.companion.participant_id().is_some());
+        members
+    }
+}

@@ -1,0 +1,174 @@
+//! A scenario as data: read from a small TOML file and checked, so that what is wrong with one is said before it is
+//! played. How to write one is in docs/scenarios.md.
+
+mod parse;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::wire::pb;
+
+/// How many roles a scenario may have.
+pub const ROLES_MAX: usize = 8;
+/// How many steps a scenario may have.
+pub const STEPS_MAX: usize = 64;
+/// How many bytes a scenario's file may have.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+/// How many scenarios a teacher's folder may have.
+const SCENARIOS_MAX: usize = 100;
+/// How the file of a scenario ends.
+const EXTENSION: &str = "toml";
+
+/// The scenarios that the program has, by name.
+const BUILT_IN: [(&str, &str); 10] = [
+    ("crossing", include_str!("../../docs/scenarios/crossing.toml")),
+    ("answer-first", include_str!("../../docs/scenarios/answer-first.toml")),
+    ("slow-reader", include_str!("../../docs/scenarios/slow-reader.toml")),
+    ("cut-off", include_str!("../../docs/scenarios/cut-off.toml")),
+    ("crash", include_str!("../../docs/scenarios/crash.toml")),
+    ("retry", include_str!("../../docs/scenarios/retry.toml")),
+    ("wall-clock", include_str!("../../docs/scenarios/wall-clock.toml")),
+    ("first", include_str!("../../docs/scenarios/first.toml")),
+    ("name-taken", include_str!("../../docs/scenarios/name-taken.toml")),
+    ("total-order", include_str!("../../docs/scenarios/total-order.toml")),
+];
+
+/// A scenario that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// Its file or its folder cannot be read.
+    #[error("cannot read {}: {why}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// It is no scenario.
+    #[error("{name}: {why}")]
+    Invalid {
+        /// Which.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// A scenario.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// What people are told of it.
+    pub about: pb::Scenario,
+    /// Who plays.
+    pub roles: Vec<Role>,
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+    /// What is asked at the end.
+    pub question: pb::Question,
+}
+
+/// A role.
+#[derive(Clone, Debug)]
+pub struct Role {
+    /// What the steps call it.
+    pub role: String,
+    /// What people call whoever plays it.
+    pub display_name: String,
+    /// Whether a person plays it, where one is there.
+    pub is_person: bool,
+    /// Whether it joins in a step, rather than before the first.
+    pub joins_later: bool,
+    /// How far its wall clock is off, in seconds.
+    pub offset_seconds: i64,
+}
+
+/// A step.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What happens, in words. A role's name in braces stands for the name of who plays it.
+    pub tell: String,
+    /// What is done.
+    pub action: Action,
+}
+
+/// What is done in a step. Roles are named by their place among them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Nothing: people look.
+    Look,
+    /// A message is published; with `later`, the scenario does not wait until it has its place in the order.
+    Say { who: usize, text: String, later: bool },
+    /// The lab does something to a participant.
+    Fault { who: usize, fault: pb::Fault, disconnect: bool },
+    /// The lab lets held deliveries and publishes pass; all of them where there is no number.
+    Release { who: usize, count: Option<u32> },
+    /// The faults of one participant end, or of all.
+    Clear { who: Option<usize> },
+    /// The service's writer stands still.
+    StopWriter { duration: Duration },
+    /// A companion joins.
+    Join { who: usize },
+    /// A companion leaves.
+    Leave { who: usize },
+    /// A companion ends without a word.
+    Crash { who: usize },
+    /// A companion that crashed starts again; with `refused`, it is expected to find its name taken.
+    Resume { who: usize, refused: bool },
+    /// Wait until a companion has been delivered everything.
+    WaitDelivered { who: usize },
+    /// Wait until what it said later has its place in the order.
+    WaitSaid { who: usize },
+    /// Wait until it has left.
+    WaitLeft { who: usize },
+    /// Wait.
+    WaitTime { duration: Duration },
+}
+
+impl Scenario {
+    /// The scenarios that the program has.
+    ///
+    /// # Errors
+    /// [`ScenarioError`]: none that its tests let through.
+    pub fn built_in() -> Result<Vec<Self>, ScenarioError> {
+        BUILT_IN.iter().map(|(name, text)| Self::parse(name, text)).collect()
+    }
+
+    /// The scenarios in a folder: each file that ends in `.toml`, in the order of their names.
+    ///
+    /// # Errors
+    /// [`ScenarioError`].
+    pub fn read_folder(folder: &Path) -> Result<Vec<Self>, ScenarioError> {
+        let unreadable = |path: &Path, why: String| ScenarioError::Unreadable { path: path.to_owned(), why };
+        let entries = fs::read_dir(folder).map_err(|error| unreadable(folder, error.to_string()))?;
+        let mut paths = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(|error| unreadable(folder, error.to_string()))?.path();
+            if path.extension().is_some_and(|extension| extension == EXTENSION) {
+                paths.push(path);
+            }
+        }
+        if paths.len() > SCENARIOS_MAX {
+            return Err(unreadable(folder, format!("it has more than {SCENARIOS_MAX} scenarios")));
+        }
+        paths.sort();
+        let read = paths.iter().map(|path| {
+            let length = fs::metadata(path).map_err(|error| unreadable(path, error.to_string()))?.len();
+            if length > FILE_BYTES_MAX {
+                return Err(unreadable(path, format!("it has more than {FILE_BYTES_MAX} bytes")));
+            }
+            let text = fs::read_to_string(path).map_err(|error| unreadable(path, error.to_string()))?;
+            let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            Self::parse(&name, &text)
+        });
+        read.collect()
+    }
+
+    /// Reads a scenario.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Invalid`].
+    pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
+        parse::scenario(name, text).map_err(|why| ScenarioError::Invalid { name: name.to_owned(), why })
+    }
+}

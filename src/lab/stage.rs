@@ -1,0 +1,194 @@
+//! The stage of a lab: what its service calls to add companions and to play scenarios.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
+use tonic::async_trait;
+
+use super::behaviour::{WRONG_CLOCK_OFFSET_SECONDS, usual_name};
+use super::cast::Cast;
+use super::companion::{Character, Place};
+use super::play::{Pace, Play};
+use super::run::Run;
+use super::scenario::Scenario;
+use crate::chat::DisplayName;
+use crate::server::{LabHandle, LabStage};
+use crate::wire::pb::CompanionKind;
+use crate::wire::{self, Rejection, pb};
+
+/// How long a scenario waits before each step unless it is told otherwise.
+pub const SCENARIO_PAUSE_DEFAULT: Duration = Duration::from_secs(3);
+/// How long it may wait before each step.
+pub const SCENARIO_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// What a stage needs.
+#[derive(Debug)]
+pub struct StageConfig {
+    /// Where its companions take part.
+    pub place: Place,
+    /// How many companions there may be.
+    pub companions_max: usize,
+    /// Its scenarios.
+    pub scenarios: Vec<Scenario>,
+}
+
+/// The companions and the scenarios of a lab.
+#[derive(Debug)]
+pub struct Stage {
+    cast: Cast,
+    scenarios: Vec<Arc<Scenario>>,
+    lab: OnceLock<LabHandle>,
+    run: Mutex<Option<Run>>,
+    /// How many runs there have been.
+    runs: AtomicU32,
+    /// One scenario is started or stopped at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Stage {
+    /// A stage on which nobody plays yet.
+    pub fn new(config: StageConfig) -> Self {
+        let StageConfig { place, companions_max, scenarios } = config;
+        Self {
+            cast: Cast::new(place, companions_max),
+            scenarios: scenarios.into_iter().map(Arc::new).collect(),
+            lab: OnceLock::new(),
+            run: Mutex::new(None),
+            runs: AtomicU32::new(0),
+            turn: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    fn lab(&self) -> Result<&LabHandle, Rejection> {
+        self.lab.get().ok_or(Rejection::ShuttingDown)
+    }
+
+    fn run(&self) -> MutexGuard<'_, Option<Run>> {
+        self.run.lock()
+    }
+
+    /// A name that nobody has, nor one that looks the same: this one, or with a number.
+    fn free_name(&self, name: &str, taken: &[String]) -> Result<String, Rejection> {
+        let key = |name: &str| DisplayName::parse(name).ok().map(|name| name.key());
+        let here = self.lab()?.roster();
+        let here = here.iter().map(|participant| &participant.display_name).chain(taken);
+        let keys: Vec<_> = here.map(|name| key(name)).collect();
+        let is_taken = |name: &String| keys.contains(&key(name));
+        let numbered = (2..).map(|number| format!("{name} {number}"));
+        let mut names = std::iter::once(name.to_owned()).chain(numbered);
+        Ok(names.find(|name| !is_taken(name)).unwrap_or_default())
+    }
+
+    /// What those who play the roles are called. Roles of one name share it: one of them wants the other's.
+    fn names(&self, scenario: &Scenario, person: Option<&str>) -> Result<Vec<String>, Rejection> {
+        let mut names: Vec<String> = Vec::new();
+        for (index, role) in scenario.roles.iter().enumerate() {
+            let same = scenario.roles[..index].iter().position(|other| other.display_name == role.display_name);
+            let name = match (person.filter(|_| role.is_person), same) {
+                (Some(person), _) => person.to_owned(),
+                (None, Some(same)) => names[same].clone(),
+                (None, None) => self.free_name(&role.display_name, &names)?,
+            };
+            names.push(name);
+        }
+        Ok(names)
+    }
+
+    /// The role that a person plays, with the person's id.
+    fn person(&self, scenario: &Scenario, name: &str) -> Result<Option<(usize, String)>, Rejection> {
+        let role = scenario.roles.iter().position(|role| role.is_person);
+        let (Some(role), false) = (role, name.is_empty()) else { return Ok(None) };
+        let roster = self.lab()?.roster();
+        let found = roster.into_iter().find(|participant| participant.display_name == name);
+        let found = found.ok_or_else(|| Rejection::NameUnknown(name.to_owned()))?;
+        Ok(Some((role, found.participant_id)))
+    }
+
+    async fn stop(&self) {
+        let running = self.run().clone();
+        if let Some(run) = running {
+            run.stop().await;
+        }
+    }
+}
+
+fn pause(pause: Option<prost_types::Duration>) -> Result<Duration, Rejection> {
+    let Some(pause) = pause else { return Ok(SCENARIO_PAUSE_DEFAULT) };
+    wire::duration(pause).filter(|pause| *pause <= SCENARIO_PAUSE_MAX).ok_or_else(|| Rejection::FaultInvalid {
+        field: "pause",
+        why: format!("pause should be from 0 to {} s", SCENARIO_PAUSE_MAX.as_secs()),
+    })
+}
+
+#[async_trait]
+impl LabStage for Stage {
+    fn begin(&self, lab: LabHandle) {
+        // A stage is for one service.
+        let _ = self.lab.set(lab);
+    }
+
+    fn companion(&self, participant_id: &str) -> Option<pb::Companion> {
+        self.cast.describe(participant_id)
+    }
+
+    async fn add_companion(&self, request: pb::AddCompanionRequest) -> Result<pb::Participant, Rejection> {
+        let kind = request.kind();
+        if kind == CompanionKind::Unspecified {
+            return Err(Rejection::FaultInvalid { field: "kind", why: "a companion needs a kind".into() });
+        }
+        let display_name = match request.display_name.as_str() {
+            "" => self.free_name(usual_name(kind), &[])?,
+            name => DisplayName::parse(name)?.to_string(),
+        };
+        let offset_seconds = if kind == CompanionKind::WrongClock { WRONG_CLOCK_OFFSET_SECONDS } else { 0 };
+        let character = Character { kind, display_name: display_name.clone(), offset_seconds };
+        let companion = self.cast.add(character, false).await?;
+        let participant_id = companion.participant_id().unwrap_or_default();
+        Ok(pb::Participant { participant_id, display_name })
+    }
+
+    async fn remove_companion(&self, display_name: &str) -> Result<(), Rejection> {
+        let companion = self.cast.named(display_name);
+        let companion = companion.ok_or_else(|| Rejection::NameUnknown(display_name.to_owned()))?;
+        // Its leave is not to be held.
+        let _ = self.lab()?.clear_faults(display_name);
+        companion.leave().await;
+        Ok(())
+    }
+
+    fn scenarios(&self) -> Vec<pb::Scenario> {
+        self.scenarios.iter().map(|scenario| scenario.about.clone()).collect()
+    }
+
+    async fn start_scenario(&self, request: pb::StartScenarioRequest) -> Result<(), Rejection> {
+        let found = self.scenarios.iter().find(|scenario| scenario.about.name == request.name);
+        let scenario = found.cloned().ok_or_else(|| Rejection::ScenarioUnknown(request.name.clone()))?;
+        let pace = Pace { stepwise: request.stepwise, pause: pause(request.pause)? };
+        let person = self.person(&scenario, &request.person)?;
+        let _turn = self.turn.lock().await;
+        self.stop().await;
+        let names = self.names(&scenario, person.as_ref().map(|_| request.person.as_str()))?;
+        let (lab, run) =
+            (self.lab()?.clone(), Run::new(self.runs.fetch_add(1, Ordering::Relaxed) + 1, scenario, names));
+        *self.run() = Some(run.clone());
+        tokio::spawn(Play::new(lab, self.cast.clone(), run, pace, person).play());
+        Ok(())
+    }
+
+    fn advance_scenario(&self) {
+        if let Some(run) = &*self.run() {
+            run.advance();
+        }
+    }
+
+    async fn stop_scenario(&self) {
+        let _turn = self.turn.lock().await;
+        self.stop().await;
+    }
+
+    fn scenario(&self) -> Option<pb::ScenarioRun> {
+        self.run().as_ref().map(Run::message)
+    }
+}

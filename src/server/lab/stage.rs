@@ -1,0 +1,49 @@
+//! What plays in a lab besides people. The program provides it, since it is made of clients, of which the service knows
+//! nothing; the service only passes the lab's calls on.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use super::handle::LabHandle;
+use crate::wire::{Rejection, pb};
+
+/// The companions and the scenarios of a lab.
+#[async_trait]
+pub trait LabStage: Debug + Send + Sync {
+    /// The service has started, with this lab.
+    fn begin(&self, lab: LabHandle);
+
+    /// What is known of a participant, where it is a companion.
+    fn companion(&self, participant_id: &str) -> Option<pb::Companion>;
+
+    /// Adds a companion.
+    ///
+    /// # Errors
+    /// [`Rejection`].
+    async fn add_companion(&self, request: pb::AddCompanionRequest) -> Result<pb::Participant, Rejection>;
+
+    /// Removes a companion.
+    ///
+    /// # Errors
+    /// [`Rejection`].
+    async fn remove_companion(&self, display_name: &str) -> Result<(), Rejection>;
+
+    /// The scenarios that can be played.
+    fn scenarios(&self) -> Vec<pb::Scenario>;
+
+    /// Plays a scenario.
+    ///
+    /// # Errors
+    /// [`Rejection`].
+    async fn start_scenario(&self, request: pb::StartScenarioRequest) -> Result<(), Rejection>;
+
+    /// Plays the next step, or skips what the scenario waits for.
+    fn advance_scenario(&self);
+
+    /// Stops the scenario.
+    async fn stop_scenario(&self);
+
+    /// How far the scenario has come.
+    fn scenario(&self) -> Option<pb::ScenarioRun>;
+}

@@ -1,0 +1,58 @@
+/** The entry of the lab's panel, a part of the page that is loaded only where the service has a lab. */
+
+import type { State } from "./core/state.js";
+import { LabClient } from "./lab/client.js";
+import { Notice } from "./lab/notice.js";
+import { Panel } from "./lab/panel.js";
+import { folderOf } from "./platform/place.js";
+import { recall, remember } from "./platform/storage.js";
+
+/** What the page tells its lab. */
+export interface LabView {
+  /** Shows what has changed. */
+  render(state: State): void;
+}
+
+/**
+ * Adds the lab to the page. `access` says whether its key is needed; without the key the page only says what the lab does
+ * to it. The key comes with the address, is taken out of it, since others see the screen, and stays in this tab.
+ */
+export async function open(access: string): Promise<LabView> {
+  await looks();
+  const key = takeKey() ?? recall("labKey") ?? "";
+  const notice = new Notice();
+  if (access !== "open" && key === "") return { render: (state) => notice.render(state) };
+  remember("labKey", key);
+  let secret = "";
+  const headers = (): Record<string, string> => ({
+    ...(key === "" ? {} : { "lab-key": key }),
+    ...(secret === "" ? {} : { authorization: `Bearer ${secret}` }),
+  });
+  const panel = new Panel(new LabClient(location.origin + folderOf(location.pathname), headers));
+  return {
+    render(state) {
+      secret = state.secret;
+      notice.render(state);
+      panel.render(state);
+    },
+  };
+}
+
+/** The key that the address brings: `#lab-key=…`. */
+function takeKey(): string | null {
+  const key = new URLSearchParams(location.hash.replace(/^#/, "")).get("lab-key");
+  if (key !== null) history.replaceState(history.state, "", location.pathname + location.search);
+  return key;
+}
+
+/** The style sheet of this part of the page. */
+function looks(): Promise<void> {
+  const link = document.createElement("link");
+  link.rel = "stylesheet";
+  link.href = "lab-style.css";
+  return new Promise((resolve, reject) => {
+    link.addEventListener("load", () => resolve());
+    link.addEventListener("error", () => reject(new Error("lab-style.css could not be loaded")));
+    document.head.append(link);
+  });
+}

@@ -1,0 +1,94 @@
+/** What the lab's panel says of faults, companions and scenarios. Pure: data in, words out. */
+
+import type { CompanionKind, Fault, Impairment, LabPerson, ScenarioState, Way } from "./types.js";
+
+/** What the lab does to this page, for its user. `faults` are the service's words: "deliveries held, publishes delayed". */
+export function notice(faults: string): string {
+  const parts = faults.split(", ").flatMap((part) => NOTICES[part] ?? []);
+  if (parts.length === 0) return "";
+  return `The teacher’s lab ${joined(parts)}. Nothing is lost: all of it follows, in order, when the fault ends.`;
+}
+
+const NOTICES: Readonly<Record<string, string>> = {
+  "deliveries held": "holds back what others write",
+  "deliveries delayed": "delays what others write",
+  "deliveries cut": "has cut what others write off from this page",
+  "publishes held": "holds back what you send",
+  "publishes delayed": "delays what you send",
+  "publishes cut": "has cut off what you send",
+  paused: "has paused this page",
+};
+
+function joined(parts: readonly string[]): string {
+  return parts.length < 2 ? parts.join("") : `${parts.slice(0, -1).join(", ")} and ${parts[parts.length - 1]}`;
+}
+
+/** What is done to a participant, in a line. */
+export function faultWords(fault: Fault | null): string {
+  if (fault === null) return "No fault";
+  const parts = [
+    ...wayWords("deliveries", fault.deliveries),
+    ...wayWords("publishes", fault.publishes),
+    ...(fault.pause ? ["paused"] : []),
+  ];
+  const text = parts.join(", ");
+  return text === "" ? "No fault" : text[0]!.toUpperCase() + text.slice(1);
+}
+
+function wayWords(way: Way, impairment: Impairment): string[] {
+  const { hold, cut, delayMs, jitterMs } = impairment;
+  const range = jitterMs > 0 ? `${delayMs / 1000} to ${(delayMs + jitterMs) / 1000} s` : `${delayMs / 1000} s`;
+  return [
+    ...(hold ? [`${way} held`] : []),
+    ...(cut ? [`${way} cut`] : []),
+    ...(delayMs + jitterMs > 0 ? [`${way} delayed by ${range}`] : []),
+  ];
+}
+
+/** How a participant fares: its faults, what is held, and when they end. */
+export function personWords({ fault, deliveriesHeld, publishesHeld, endsInMs }: LabPerson): string {
+  const held = heldWords(deliveriesHeld, publishesHeld);
+  const parts = [faultWords(fault), ...(held === "" ? [] : [held]), ...(endsInMs === null ? [] : [`ends in ${timeWords(endsInMs)}`])];
+  return parts.join(" · ");
+}
+
+/** How much is held of a participant. */
+export function heldWords(deliveries: number, publishes: number): string {
+  const count = (number: number, one: string, many: string) => (number === 0 ? [] : [`${number} ${number === 1 ? one : many}`]);
+  const parts = [...count(deliveries, "delivery", "deliveries"), ...count(publishes, "publish", "publishes")];
+  return parts.length === 0 ? "" : `${parts.join(" and ")} ${deliveries + publishes === 1 ? "waits" : "wait"}`;
+}
+
+/** A time that is left. */
+export function timeWords(milliseconds: number): string {
+  const seconds = Math.max(1, Math.ceil(milliseconds / 1000));
+  return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+}
+
+/** What each kind of companion does. */
+export const COMPANIONS: Readonly<Record<CompanionKind, { readonly name: string; readonly does: string }>> = {
+  echo: { name: "Echo", does: "says what people say once more" },
+  chatterbox: { name: "Chatterbox", does: "says something every three seconds" },
+  answerer: { name: "Answerer", does: "answers what ends with a question mark" },
+  slow: { name: "Slow reader", does: "takes one event every three seconds, and says which one it has only now read" },
+  "wrong-clock": { name: "Wrong wall clock", does: "has a wall clock that is ten minutes slow, and says the time when somebody writes" },
+  actor: { name: "Actor", does: "does what a scenario tells it" },
+};
+
+/** What a scenario does now. */
+export function scenarioWords(state: ScenarioState, person: string, problem: string): string {
+  switch (state) {
+    case "playing":
+      return "It plays.";
+    case "waits-for-advance":
+      return "It waits for you: press Next step.";
+    case "waits-for-person":
+      return `It waits for a message by ${person}. Next step skips it.`;
+    case "finished":
+      return "It has been played to its end.";
+    case "stopped":
+      return "It was stopped.";
+    case "failed":
+      return `It could not be played to its end: ${problem}`;
+  }
+}
