@@ -74,7 +74,7 @@ pub struct Divergence {
     /// The position of the recorded event.
     pub sequence: Sequence,
     /// What the state machine makes of its command; `None` if the event names no active participant.
-    pub derived: Option<Result<Decision, Refusal>>,
+    pub derived: Option<Box<Result<Decision, Refusal>>>,
 }
 
 /// An active participant.
@@ -195,7 +195,7 @@ impl Conversation {
         let derived = self.command_of(recorded).map(|command| self.apply(command, recorded.recorded_at));
         match derived {
             Some(Ok(Decision::Happened(event))) if event == *recorded => Ok(()),
-            derived => Err(Divergence { sequence: recorded.sequence, derived }),
+            derived => Err(Divergence { sequence: recorded.sequence, derived: derived.map(Box::new) }),
         }
     }
 

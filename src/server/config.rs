@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::edge::forwarded::TrustedProxies;
 use super::edge::tls::Tls;
 use super::http::guard::Allowed;
+use super::http::mistakes::GalleryPages;
 use super::http::secret::Secret;
 use super::lab::stage::LabStage;
 use super::ops::limiter::Rate;
@@ -66,7 +67,7 @@ pub struct Config {
     /// The lab, in a service that has one.
     pub lab: Option<LabConfig>,
     /// The gallery of mistakes that the page replays, by name; none where the service has no gallery.
-    pub gallery: Option<fn(&str) -> Option<Arc<str>>>,
+    pub gallery: Option<GalleryPages>,
     /// The certificate, where connections are encrypted.
     pub tls: Option<Tls>,
     /// The wall clock and the randomness of the machine.

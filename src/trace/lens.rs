@@ -95,6 +95,9 @@ pub enum Lens<'a> {
     Wall,
 }
 
+/// Two events, by their indices; the first comes first in the total order.
+pub type Pair = (usize, usize);
+
 /// An arrow that crosses a cut backwards: its end is inside, and its beginning is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backward {
@@ -205,7 +208,7 @@ impl<'a> Causality<'a> {
     }
 
     /// The pairs that a lens may swap, and of those the pairs of a cause and its effect.
-    pub fn swappable(&self, lens: Lens<'_>) -> (Vec<(usize, usize)>, Vec<(usize, usize)>) {
+    pub fn swappable(&self, lens: Lens<'_>) -> (Vec<Pair>, Vec<Pair>) {
         let count = self.events.len();
         let pairs = (0..count).flat_map(|first| (first + 1..count).map(move |second| (first, second)));
         let swappable: Vec<_> = pairs.filter(|(first, second)| self.may_swap(lens, *first, *second)).collect();

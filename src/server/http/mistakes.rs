@@ -9,15 +9,18 @@ use axum::routing::get;
 use http::{StatusCode, header};
 use tokio::task::spawn_blocking;
 
+/// Makes the page of a mistake by its name, or the index; `None` where there is no such page.
+pub type GalleryPages = fn(&str) -> Option<Arc<str>>;
+
 /// The routes of the gallery: `/mistakes/index.json`, `/mistakes/1.json` and so on. None where there is no gallery.
-pub fn routes(gallery: Option<fn(&str) -> Option<Arc<str>>>) -> Router {
+pub fn routes(gallery: Option<GalleryPages>) -> Router {
     match gallery {
         Some(gallery) => Router::new().route("/mistakes/{file}", get(move |Path(file)| serve(gallery, file))),
         None => Router::new(),
     }
 }
 
-async fn serve(gallery: fn(&str) -> Option<Arc<str>>, file: String) -> Response {
+async fn serve(gallery: GalleryPages, file: String) -> Response {
     // Making all of them takes longer than a task may.
     let page = spawn_blocking(move || file.strip_suffix(".json").and_then(gallery)).await;
     match page {
