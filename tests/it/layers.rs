@@ -36,7 +36,18 @@ const LAYERS: &[(&str, &[&str])] = &[
 const ROOMS: &[(&str, &[&str])] = &[
     // Faults by hand stand in front of the conversation, and read where it is.
     ("lab", &["core::feed", "http::secret"]),
-    ("config", &["edge::forwarded", "edge::tls", "http::guard", "http::secret", "lab::stage", "ops::limiter"]),
+    (
+        "config",
+        &[
+            "edge::forwarded",
+            "edge::tls",
+            "http::guard",
+            "http::mistakes",
+            "http::secret",
+            "lab::stage",
+            "ops::limiter",
+        ],
+    ),
     ("core", &["budget::memory", "edge::origin", "lab::control", "lab::gate", "ops::context"]),
     (
         "budget",
