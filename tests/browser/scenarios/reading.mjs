@@ -139,7 +139,7 @@ export default {
     const today = await alice.page.evaluate(() =>
       new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" }).format(),
     );
-    const dividers = () => alice.page.locator(".segment:last-child .day").allInnerTexts();
+    const dividers = () => alice.page.locator(".segment:last-child .day").allTextContents();
     assert.deepEqual(await dividers(), [today]);
     assert.equal(await alice.page.getByRole("log").locator(".day").getAttribute("aria-live"), "off");
     await alice.page.check("#by-wall-clock");

@@ -85,6 +85,7 @@ export class PersonRow {
   readonly #publishes: WayFields;
   readonly #pause = check("Paused: nothing passes either way, as if its process were suspended");
   readonly #duration = select(DURATIONS);
+  readonly #more = make("details", "lab-more");
   #listed: LabPerson | null = null;
 
   /** Makes the row of a participant. */
@@ -107,13 +108,14 @@ export class PersonRow {
     const notes = [...(self ? [make("span", "you", "you")] : [])];
     const head = make("div", "lab-name", swatch, name, ...notes, make("span", "lab-kind fine"));
     const actions = make("div", "lab-actions", this.#hold, this.#one, this.#all, this.#end, remove);
-    this.element = make("li", hueOf(person.name), head, this.#now, actions, this.#more());
+    this.element = make("li", hueOf(person.name), head, this.#now, actions, this.#more);
+    this.#fillMore();
   }
 
   /** Shows how the participant fares. What is being filled in stays. */
   render(listed: LabPerson): void {
-    // Faults that have ended are not set again by mistake.
-    if (this.#listed?.fault && listed.fault === null) this.#fill(null);
+    // While the form is closed it follows the faults. Those that have ended are not set again by mistake.
+    if (!this.#more.open || (this.#listed?.fault && listed.fault === null)) this.#fill(listed.fault);
     this.#listed = listed;
     const { deliveriesHeld, publishesHeld, fault, companion } = listed;
     setText(this.#now, personWords(listed));
@@ -131,7 +133,7 @@ export class PersonRow {
     return element;
   }
 
-  #more(): HTMLElement {
+  #fillMore(): void {
     const form = make("form", "lab-form");
     const set = make("button", "small primary", "Set");
     set.type = "submit";
@@ -150,11 +152,7 @@ export class PersonRow {
     });
     const summary = make("summary", "", "More faults");
     summary.setAttribute("aria-label", `More faults: ${this.#name}`);
-    const details = make("details", "lab-more", summary, form);
-    details.addEventListener("toggle", () => {
-      if (details.open) this.#fill(this.#listed?.fault ?? null);
-    });
-    return details;
+    this.#more.append(summary, form);
   }
 
   #fill(fault: Fault | null): void {
