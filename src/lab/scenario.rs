@@ -1,5 +1,5 @@
-//! A scenario as data: read from a small TOML file and checked, so that what is wrong with one is said before it is
-//! played. How to write one is in docs/scenarios.md.
+//! A scenario as data: it is read from a small TOML file and checked, so that errors are reported before it is played.
+//! How to write one is in docs/scenarios.md.
 
 mod parse;
 
@@ -73,7 +73,7 @@ pub struct Scenario {
 pub struct Role {
     /// What the steps call it.
     pub role: String,
-    /// What people call whoever plays it.
+    /// The display name of its player.
     pub display_name: String,
     /// Whether a person plays it, where one is there.
     pub is_person: bool,

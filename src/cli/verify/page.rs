@@ -81,12 +81,12 @@ impl Page {
         lines.iter().enumerate().map(|(index, line)| format!("{}{line}", begin(index))).collect()
     }
 
-    /// Whether so many lines are visible together, with one for what the user types next.
+    /// Whether this number of lines fits on the screen, with one left for the prompt.
     pub(in crate::cli) fn shows(&self, lines: usize) -> bool {
         self.rows.is_none_or(|rows| lines < rows)
     }
 
-    /// Whether a line has room for so many characters.
+    /// Whether this number of characters fits on a line.
     pub(in crate::cli) fn has_room(&self, characters: usize) -> bool {
         self.columns.is_none_or(|columns| characters <= columns)
     }

@@ -7,7 +7,7 @@ const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// The longest wait before any retry: well within the usual grace period.
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
-/// The wait before the next try, after so many failed ones: exponential with a ceiling, and jittered over its upper
+/// The wait before the next try, after a number of failed ones: exponential with a ceiling, and jittered over its upper
 /// half, so that the clients which a restart cut off do not come back all at once. `chance` is a random number from 0
 /// to 1, handed in.
 pub(super) fn backoff(tries: u32, chance: f64) -> Duration {

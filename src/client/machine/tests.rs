@@ -28,7 +28,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Alice, with so many addresses of the service and this long to join.
+    /// Alice, with this number of service addresses and this time to join.
     pub(super) fn with(servers: usize, wait: Duration, kept: Option<KeptSession>) -> Self {
         let servers = (0..servers).map(|n| format!("http://{n}")).collect();
         let settings =
