@@ -47,7 +47,7 @@ impl LabInvitation {
         let place = Place {
             server: invitation.url(),
             secret,
-            certificate_authority: invitation.ca.as_ref().map(read).transpose()?,
+            certificate_authority: invitation.certificate.as_ref().map(read).transpose()?,
             log_folder: log_folder.to_owned(),
         };
         let (companions_max, scenarios) = (self.companions_max, self.scenarios.clone());
