@@ -125,6 +125,7 @@ export class PersonRow {
     this.#held.render(listed);
     setText(this.element.querySelector<HTMLElement>(".lab-kind")!, companion === null ? "" : COMPANIONS[companion.kind].name);
     this.element.classList.toggle("faulty", fault !== null);
+    this.#now.classList.toggle("vh", fault === null);
     show(this.#hold, fault?.deliveries.hold !== true);
     show(this.#one, deliveriesHeld + publishesHeld > 0);
     show(this.#all, deliveriesHeld + publishesHeld > 0);
