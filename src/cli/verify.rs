@@ -22,7 +22,7 @@ use crate::log::reading::{self as logs, Log, LogError};
 use crate::terminal::{json_line, notice};
 use crate::trace::published::Overall;
 use crate::trace::record::LineRef;
-use crate::trace::report::{Report, Rule, Verdict};
+use crate::trace::report::{Report, Rule};
 use gallery::Part;
 
 /// Check from the logs of all processes that the order held. Exits 0 if every rule holds, 1 if one is violated, 2 if the
@@ -56,7 +56,8 @@ pub(super) struct VerifyArgs {
     #[arg(long, conflicts_with = "json")]
     all: bool,
 
-    /// Exit 3 if a rule could not be checked; `--strict=V1,V2` if one of these could not.
+    /// Exit 3 if a rule could not be checked, or a log that it is checked on is missing; `--strict=V1,V2`: if that is so
+    /// of one of these.
     #[arg(long, value_name = "RULES", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
     strict: Option<Demanded>,
 }
@@ -142,7 +143,8 @@ impl Verification {
     }
 
     fn exit_code(&self, strict: &[Rule]) -> ExitCode {
-        let unchecked = self.report.with(Verdict::NotCheckable);
+        let unsettled: Vec<Rule> =
+            strict.iter().copied().filter(|rule| !self.report.rule(*rule).is_settled()).collect();
         match self.overall() {
             Overall::Violated => ExitCode::from(FAILURE),
             Overall::Unknown => {
@@ -151,7 +153,13 @@ impl Verification {
                 );
                 ExitCode::from(USAGE)
             }
-            Overall::Holds if strict.iter().any(|rule| unchecked.contains(rule)) => ExitCode::from(PARTLY),
+            Overall::Holds if !unsettled.is_empty() => {
+                let rules = screen::names(&unsettled);
+                notice(&format!(
+                    "chitchat: --strict: {rules} could not be checked, or only without logs that are missing"
+                ));
+                ExitCode::from(PARTLY)
+            }
             Overall::Holds => ExitCode::SUCCESS,
         }
     }

@@ -4,7 +4,7 @@ use foldhash::HashMap;
 
 use crate::trace::record::{LineRef, LogRecord, LoggedKind, Who, digest};
 
-use super::event::{CopyConflict, Irregular, LoggedEvent, Lookup, PreviousEpoch, REQUESTED, is_valid};
+use super::event::{CopyConflict, Irregular, LoggedEvent, Lookup, PreviousEpoch, REQUESTED, is_of_join, is_valid};
 use super::handed::{Connections, Handed};
 use super::lab::HeldBack;
 use super::names::Names;
@@ -242,6 +242,7 @@ impl LoggedJournal {
                     self.streams.end(who(record));
                 }
             }
+            "request_refused" if is_of_join(LogRecord::text(&record.reason)) => {}
             "request_refused" => drop(self.refused.insert(who(record), record.at)),
             "fault_changed" => self.held_back.take(who(record), record),
             "event_delivered" => self.delivered(line, record),
