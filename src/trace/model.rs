@@ -6,6 +6,7 @@
 
 mod clock;
 mod event;
+mod farewells;
 mod handed;
 mod journal;
 mod lab;
@@ -13,6 +14,7 @@ mod log;
 mod names;
 mod order;
 mod presence;
+mod replicas;
 mod run;
 mod session;
 mod step;
@@ -100,6 +102,11 @@ impl Model {
         if let Some(index) = self.at.get(&file) {
             self.journals[*index].lose(file, count);
         }
+    }
+
+    /// All records of the service have been taken in: those of replicas get one clock.
+    pub fn service_is_read(&mut self) {
+        self.journals.iter_mut().for_each(LoggedJournal::align);
     }
 
     /// Takes in a record of a client or page, and says what step it is. The caller [settles](Self::settle) the

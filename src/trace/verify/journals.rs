@@ -284,8 +284,8 @@ fn v11_valid(journal: &LoggedJournal, rule: &mut RuleReport) {
 fn v15_farewell(journal: &LoggedJournal, rule: &mut RuleReport) {
     let (checked, faults) = journal.farewells();
     rule.checked += checked;
-    if journal.is_of_replicas() {
-        rule.caveat("the service has replicas, between which sessions move: it is not checked for them".into());
+    if let Some(why) = journal.replicas_not_judged().filter(|_| journal.is_of_replicas()) {
+        rule.caveat(why);
     } else if journal.is_without_grace() {
         rule.caveat(
             "the service's log does not say how long its grace period is: it is of an older version".into(),
@@ -338,6 +338,10 @@ fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
             || format!("Two copies of the journal disagree about event {i}, so neither is a prefix of the other.");
         rule.violate(conflict.at, sentence, &[conflict.one, conflict.other]);
     }
+    if let without @ [_, ..] = &*journal.replicas_without_log() {
+        let names = without.join(", ");
+        rule.lack(format!("no log of the replica {names} was given: whether it had the same events is unknown"));
+    }
     let restarts = restarts(journal);
     for (last, line, start) in &restarts {
         let (last, line) = (*last, *line);
@@ -363,12 +367,7 @@ fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
     // What found an empty journal has nothing before it: there is one copy, and one order.
     let from_start = journal.starts().filter(|start| start.sequence == 0).count() as u64;
     rule.checked += from_start;
-    if journal.compared > 0 {
-        return;
-    }
-    if journal.is_of_replicas() {
-        rule.lack("the service has replicas, and no two of the given logs of them have an event in common".into());
-    } else if restarts.is_empty() && from_start == 0 {
+    if journal.compared == 0 && restarts.is_empty() && from_start == 0 {
         rule.lack(format!(
             "there is one copy of the journal of epoch {}, and the log of the service that has its beginning was not given",
             journal.epoch

@@ -15,7 +15,7 @@ fn write(folder: &Path, logs: &Logs) {
     }
 }
 
-fn verified(logs: &Logs) -> (TempDir, Verification) {
+fn verified(logs: &Logs) -> (TempDir, Shown) {
     let folder = TempDir::new().unwrap();
     write(folder.path(), logs);
     let verification = check(vec![folder.path().to_owned()]).unwrap();
@@ -24,7 +24,7 @@ fn verified(logs: &Logs) -> (TempDir, Verification) {
 
 /// The lines, and that none is wider than the terminal.
 #[track_caller]
-fn fits(verification: &Verification, all: bool, columns: usize) -> Vec<String> {
+fn fits(verification: &Shown, all: bool, columns: usize) -> Vec<String> {
     let lines = verification.screen(all, &Page::wide(columns));
     for line in &lines {
         assert!(line.chars().count() <= columns, "{columns}: {line}");
@@ -88,7 +88,7 @@ fn a_run_in_which_nothing_happened_that_a_rule_is_about_held() {
     logs.0[0].records.retain(|record| record["sequence"].as_u64().is_none_or(|sequence| sequence <= 1));
     let (_folder, verification) = verified(&logs);
     let text = fits(&verification, false, 80).join("\n");
-    let nothing = verification.report.rules.iter().filter(|rule| rule.had_nothing()).count();
+    let nothing = verification.found.report.rules.iter().filter(|rule| rule.had_nothing()).count();
     assert!(nothing >= 3, "{text}");
     assert!(text.contains(&format!(" held, {nothing} had nothing to check")), "{text}");
     assert_eq!(text.matches("  nothing to check").count(), nothing, "{text}");
