@@ -303,9 +303,9 @@ fn v15_farewell(journal: &LoggedJournal, rule: &mut RuleReport) {
             FarewellFault::Late => {
                 format!("{who} left {seconds} s after its stream had ended, long after its grace period was over.")
             }
-            FarewellFault::Never => {
-                format!("The stream of {who} had ended, and {seconds} s later it had neither come back nor left.")
-            }
+            FarewellFault::Never => format!(
+                "The stream of {who} had ended, it had not come back, and {seconds} s later it had still not left."
+            ),
         };
         rule.violate(at, sentence, &[since, line]);
     }
@@ -366,8 +366,11 @@ fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
     }
     // What found an empty journal has nothing before it: there is one copy, and one order.
     let from_start = journal.starts().filter(|start| start.sequence == 0).count() as u64;
+    if journal.compared > 0 || !restarts.is_empty() {
+        return;
+    }
     rule.checked += from_start;
-    if journal.compared == 0 && restarts.is_empty() && from_start == 0 {
+    if from_start == 0 {
         rule.lack(format!(
             "there is one copy of the journal of epoch {}, and the log of the service that has its beginning was not given",
             journal.epoch
