@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::LogRecord;
 use crate::chat::Sequence;
+use crate::log::LogRecord;
 
 /// How much is read at a time.
 const BLOCK_BYTES: u64 = 64 * 1024;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{ClientRecord, LogRecord, ServerRecord};
+use crate::log::{ClientRecord, LogRecord, ServerRecord};
 
 fn schema_of<T: schemars::JsonSchema>() -> (Value, Value) {
     let mut schema = schemars::schema_for!(T).to_value();
