@@ -17,7 +17,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use super::exit_codes::{FAILURE, PARTLY, USAGE};
+use super::common::exit_codes::{FAILURE, PARTLY, USAGE};
 use super::printed;
 use crate::log::reading::{self as logs, Log, LogError};
 use crate::terminal::{json_line, notice};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cli::progress::Progress;
+use crate::cli::common::progress::Progress;
 use crate::log::reading::{self, Log, LogError, RecordSink};
 use crate::trace::record::{Component, LineRef, LogRecord};
 use crate::trace::report::Report;
