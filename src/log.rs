@@ -34,8 +34,8 @@ pub(crate) use name::safe_name;
 pub use own::OwnLog;
 pub use reading::newest_broadcast;
 pub use record::{
-    About, Broadcast, ClientRecord, Component, Delivered, LoggedKind, Loss, Record, RecordBody, ServerRecord,
-    Severity, StreamBegun, Text, WelcomeDetails, timestamp,
+    About, Broadcast, ClientRecord, Component, Delivered, LoggedKind, Loss, Record, RecordBody, ReplicaNote,
+    ServerRecord, Severity, StreamBegun, Text, WelcomeDetails, timestamp,
 };
 pub use run::{RunId, name_replica};
 

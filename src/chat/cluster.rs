@@ -76,6 +76,39 @@ pub struct Attached {
     pub conversation: Conversation,
 }
 
+/// Why a replica takes part no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Nothing had been heard of it for too long.
+    Silent,
+    /// It stopped in an orderly way.
+    Stopped,
+    /// It started again, or another process did under its name.
+    StartedAgain,
+}
+
+impl Departure {
+    /// As it is in log records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Silent => "SILENT",
+            Self::Stopped => "STOPPED",
+            Self::StartedAgain => "STARTED_AGAIN",
+        }
+    }
+}
+
+/// A replica that takes part no longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoneReplica {
+    /// Which start of it.
+    pub incarnation: Incarnation,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Why.
+    pub why: Departure,
+}
+
 /// What a batch led to.
 #[derive(Clone, Debug)]
 pub struct Applied {
@@ -89,12 +122,14 @@ pub struct Applied {
     pub participants: BTreeSet<ParticipantId>,
     /// Which replicas have changed.
     pub replicas: BTreeSet<Incarnation>,
+    /// Which replicas take part no longer.
+    pub gone: Vec<GoneReplica>,
 }
 
 impl Applied {
     fn new(fate: Fate) -> Self {
-        let (outcomes, events) = (Vec::new(), Vec::new());
-        Self { fate, outcomes, events, participants: BTreeSet::new(), replicas: BTreeSet::new() }
+        let (outcomes, events, gone) = (Vec::new(), Vec::new(), Vec::new());
+        Self { fate, outcomes, events, participants: BTreeSet::new(), replicas: BTreeSet::new(), gone }
     }
 }
 
@@ -175,7 +210,7 @@ impl Cluster {
         }
         let mut applied = Applied::new(Fate::Applied);
         if let Some((earlier, _)) = earlier {
-            self.remove(earlier, &mut applied);
+            self.remove(earlier, Departure::StartedAgain, &mut applied);
         }
         self.replicas.insert_mut(incarnation, Replica { name: name.clone(), nonce: *nonce, batch: 0 });
         applied.replicas.insert(incarnation);
@@ -220,12 +255,12 @@ impl Cluster {
             }
             ClusterCommand::Gone { replica, batch } => {
                 if self.replicas.get(replica).is_some_and(|known| known.batch == *batch) {
-                    self.remove(*replica, applied);
+                    self.remove(*replica, Departure::Silent, applied);
                 }
                 Outcome::Done
             }
             ClusterCommand::Stop => {
-                self.remove(batch.from, applied);
+                self.remove(batch.from, Departure::Stopped, applied);
                 Outcome::Done
             }
             ClusterCommand::Beat | ClusterCommand::Start { .. } => Outcome::Done,
@@ -270,7 +305,9 @@ impl Cluster {
     }
 
     /// A replica is gone, and nobody is attached to it any more.
-    fn remove(&mut self, incarnation: Incarnation, applied: &mut Applied) {
+    fn remove(&mut self, incarnation: Incarnation, why: Departure, applied: &mut Applied) {
+        let name = self.replicas.get(&incarnation).map(|replica| replica.name.clone());
+        applied.gone.extend(name.map(|name| GoneReplica { incarnation, name, why }));
         self.replicas.remove_mut(&incarnation);
         applied.replicas.insert(incarnation);
         let is_there = |attachment: &Attachment| attachment.replica == Some(incarnation);

@@ -7,7 +7,6 @@ mod json;
 mod page;
 mod reading;
 mod screen;
-mod unchecked;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -21,10 +20,10 @@ use super::common::exit_codes::{FAILURE, PARTLY, USAGE};
 use super::printed;
 use crate::log::reading::{self as logs, Log, LogError};
 use crate::terminal::{json_line, notice};
+use crate::trace::published::Overall;
 use crate::trace::record::LineRef;
 use crate::trace::report::{Report, Rule, Verdict};
 use gallery::Part;
-use json::Overall;
 
 /// Check from the logs of all processes that the order held. Exits 0 if every rule holds, 1 if one is violated, 2 if the
 /// logs cannot be used, 3 if a rule that --strict demands could not be checked.
@@ -134,13 +133,7 @@ fn check(given: Vec<PathBuf>) -> Result<Verification, LogError> {
 
 impl Verification {
     fn overall(&self) -> Overall {
-        if !self.report.violated().is_empty() {
-            Overall::Violated
-        } else if self.report.journals == 0 {
-            Overall::Unknown
-        } else {
-            Overall::Holds
-        }
+        Overall::of(&self.report)
     }
 
     /// The rules that are violated, the one whose evidence was complete first before the others.

@@ -92,6 +92,11 @@ impl Model {
         }
     }
 
+    /// All records of the service have been taken in: those of replicas get one clock.
+    pub fn service_is_read(&mut self) {
+        self.journals.iter_mut().for_each(LoggedJournal::align);
+    }
+
     /// Takes in a record of a client or page, and says what step it is. The caller [settles](Self::settle) the
     /// step when it has looked at it: until then the session is as it was before.
     pub fn client<'r>(&mut self, line: LineRef, record: &'r LogRecord<'_>) -> Step<'r> {

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::json::Overall;
 use super::page::{Mark, Page};
-use super::unchecked::{Reason, reasons};
 use super::{Verification, compact};
 use crate::terminal::{acts_on_terminal, escaped};
+use crate::trace::published::Overall;
 use crate::trace::record::LineRef;
 use crate::trace::report::{Rule, RuleReport, Verdict, Violation};
+use crate::trace::unchecked::{Reason, reasons};
 
 /// How many lines that are cut off, and logs that are left out, are named: on the first screen, and in all.
 const TORN_SHOWN: [usize; 2] = [2, 20];

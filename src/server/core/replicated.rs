@@ -5,6 +5,7 @@
 //! One batch is on its way at a time; what arrives meanwhile is the next one. Its number makes a batch that is stored twice
 //! count once, so it is sent until it comes back.
 
+mod members;
 mod propose;
 mod settle;
 mod timers;
@@ -163,6 +164,7 @@ impl ReplicatedEngine {
     /// # Errors
     /// [`ReplicaError`], after which nothing more is accepted.
     pub async fn run(mut self) -> Result<Conversation, ReplicaError> {
+        self.record_members();
         let mut arrived = Vec::with_capacity(BATCH_REQUESTS);
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,4 +1,7 @@
-/** What the verifier found, as the service tells it in JSON: rules, violations, and the lines that show them. */
+/**
+ * What the verifier found, in the published form `chitchat.verify-report/1` (docs/verify-report.schema.json): rules,
+ * violations, and the records that show them.
+ */
 
 /** A line of a log. */
 export interface EvidenceLine {
@@ -30,13 +33,23 @@ export interface RuleFinding {
   readonly gaps: readonly string[];
 }
 
+/** A log that was read. */
+export interface InputLog {
+  /** Its file; of a log that was rotated its files. */
+  readonly files: readonly string[];
+  /** What wrote it: "server", "client" or "browser". */
+  readonly component: string;
+  readonly records: number;
+}
+
 /** What was found in logs. */
 export interface Findings {
-  readonly holds: boolean;
+  /** What the logs show as a whole; unknown without a log of the service. */
+  readonly verdict: "holds" | "violated" | "unknown";
   readonly records: number;
   readonly events: number;
   readonly sessions: number;
-  readonly logs: readonly string[];
+  readonly inputs: readonly InputLog[];
   readonly rules: readonly RuleFinding[];
 }
 
@@ -56,34 +69,46 @@ type Json = Readonly<Record<string, unknown>>;
 const object = (value: unknown): Json => (typeof value === "object" && value !== null ? (value as Json) : {});
 const list = (value: unknown): readonly Json[] => (Array.isArray(value) ? value.map(object) : []);
 const text = (value: unknown): string => (typeof value === "string" ? value : "");
+const texts = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(text) : []);
 const count = (value: unknown): number => (typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : 0);
 
 /** Reads findings. What is missing counts as nothing. */
 export function toFindings(json: unknown): Findings {
-  const { holds, records, events, sessions, logs, rules } = object(json);
+  const { verdict, records, events, sessions, inputs, rules, not_checked } = object(json);
+  const reasons = list(not_checked).map(({ reason, rules }) => ({ reason: text(reason), rules: texts(rules) }));
   return {
-    holds: holds === true,
+    verdict: verdict === "holds" || verdict === "violated" ? verdict : "unknown",
     records: count(records),
     events: count(events),
     sessions: count(sessions),
-    logs: Array.isArray(logs) ? logs.map(text) : [],
-    rules: list(rules).map(toRule),
+    inputs: list(inputs).map(({ files, component, records }) => ({
+      files: texts(files),
+      component: text(component),
+      records: count(records),
+    })),
+    rules: list(rules).map((rule) => toRule(rule, reasons)),
   };
 }
 
-function toRule({ rule, title, verdict, records, violated, violations, gaps }: Json): RuleFinding {
+/** A rule that could not be checked may have its only reason among those of the whole report. */
+function toRule(
+  { rule, title, verdict, records, violated, violations, gaps }: Json,
+  reasons: readonly { readonly reason: string; readonly rules: readonly string[] }[],
+): RuleFinding {
+  const more = reasons.filter(({ rules }) => rules.includes(text(rule))).map(({ reason }) => reason);
   return {
     rule: text(rule),
     title: text(title),
     verdict: verdict === "held" || verdict === "violated" ? verdict : "not_checkable",
     records: count(records),
     violated: count(violated),
-    violations: list(violations).map(({ sentence, lines }) => ({ sentence: text(sentence), lines: list(lines).map(toLine) })),
-    gaps: Array.isArray(gaps) ? gaps.map(text) : [],
+    violations: list(violations).map(({ sentence, evidence }) => ({ sentence: text(sentence), lines: list(evidence).map(toLine) })),
+    gaps: [...new Set([...texts(gaps), ...more])],
   };
 }
 
-function toLine({ file, line, event, sequence }: Json): EvidenceLine {
+function toLine({ file, line, record }: Json): EvidenceLine {
+  const { event, sequence } = object(record);
   const at = count(sequence);
   return { file: text(file), line: count(line), event: text(event), sequence: at === 0 ? null : BigInt(at) };
 }

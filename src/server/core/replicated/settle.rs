@@ -37,6 +37,7 @@ impl ReplicatedEngine {
         for batch in batches {
             self.signs.heard(batch.from, now);
             self.check_start(&batch)?;
+            self.note_members(&batch);
             let own = self.own(&batch);
             changed.extend(&batch.applied.participants);
             let mut waiters = own.map(|own| own.waiters.into_iter());

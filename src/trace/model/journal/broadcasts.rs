@@ -26,11 +26,12 @@ impl LoggedJournal {
             self.compared += 1;
             if !known.same_event(&event) {
                 self.conflicts.push(CopyConflict { sequence, one: known.line, other: event.line, at: event.at });
-            } else if !event.recovered && (known.recovered || event.at < known.at) {
-                // Of several replicas, the first that broadcast it: nobody received it before that.
-                if let Some(known) = self.order.get_mut(sequence) {
-                    (known.at, known.recovered) = (event.at, false);
-                }
+            } else if !event.recovered
+                && known.recovered
+                && let Some(known) = self.order.get_mut(sequence)
+            {
+                // Another replica was there when it happened.
+                (known.at, known.recovered) = (event.at, false);
             }
             return;
         }

@@ -31,7 +31,8 @@ struct HandedRange {
 /// The connections of the participants of one journal, and what was handed to them.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
-    of: HashMap<Who, LoggedConnection>,
+    /// The newest of each participant; of replicas the newest of each file, until the clocks of all files are known.
+    of: HashMap<(u32, Who), LoggedConnection>,
     handed: HashMap<Who, HandedRange>,
     /// What was handed to streams that had ended, with the records of that.
     pub(super) after_end: Vec<(Who, Handed, LineRef)>,
@@ -51,28 +52,49 @@ impl Connections {
     }
 
     pub(super) fn of(&self, who: Who) -> Option<&LoggedConnection> {
-        self.of.get(&who)
+        self.of.get(&self.key(0, who))
+    }
+
+    fn key(&self, file: u32, who: Who) -> (u32, Who) {
+        (if self.of_replicas { file } else { 0 }, who)
+    }
+
+    /// All connections are known: of those at several replicas, the newest counts. `ahead` says how far the clock of a
+    /// file is ahead.
+    pub(super) fn align(&mut self, ahead: impl Fn(u32) -> i64) {
+        self.of_replicas = false;
+        for ((_, who), mut connection) in std::mem::take(&mut self.of) {
+            let ahead = ahead(connection.line.file);
+            connection.began = connection.began.saturating_sub(ahead);
+            if let Some(ended) = &mut connection.ended {
+                ended.at = ended.at.saturating_sub(ahead);
+            }
+            let newest = self.of.entry((0, who)).or_insert(connection);
+            if newest.began < connection.began {
+                *newest = connection;
+            }
+        }
     }
 
     /// A stream begins after a position.
     pub(super) fn begin(&mut self, line: LineRef, at: i64, who: Who, after: u64) {
         let process = self.processes;
         let mut connection = LoggedConnection { began: at, line, open: 1, ended: None, process, handed: after };
-        let known = self.of.get(&who);
+        let key = self.key(line.file, who);
+        let known = self.of.get(&key);
         // Where another file begins, records of an end may be missing.
         let is_whole = |known: &&LoggedConnection| known.process == process && known.line.file == line.file;
         if let Some(known) = known.filter(is_whole) {
             connection.open = known.open.saturating_add(1);
         }
         if known.is_none_or(|known| known.began <= at) {
-            self.of.insert(who, connection);
+            self.of.insert(key, connection);
         }
     }
 
     /// A stream ends. Says whether it was the participant's last.
     pub(super) fn end(&mut self, line: LineRef, at: i64, who: Who) -> bool {
-        let is_other = |known: &LoggedConnection| self.of_replicas && known.line.file != line.file;
-        let Some(connection) = self.of.get_mut(&who).filter(|known| !is_other(known)) else { return false };
+        let Some(connection) = self.of.get_mut(&self.key(line.file, who)) else { return false };
         connection.open = connection.open.saturating_sub(1);
         if connection.open == 0 {
             connection.ended = Some(WallTime { at, line });
@@ -89,8 +111,7 @@ impl Connections {
         if batch.last > range.last.last {
             range.last = batch;
         }
-        let is_other = |known: &LoggedConnection| self.of_replicas && known.line.file != batch.line.file;
-        let Some(connection) = self.of.get_mut(&who).filter(|known| !is_other(known)) else { return };
+        let Some(connection) = self.of.get_mut(&self.key(batch.line.file, who)) else { return };
         connection.handed = connection.handed.max(batch.last);
         let ended = connection.ended.filter(|_| connection.process == self.processes);
         if let Some(ended) =

@@ -10,7 +10,7 @@ use crate::trace::record::{LineRef, LogRecord, Who};
 use super::run::ServiceStart;
 
 /// How much earlier than it should a leave may come: a start is recorded a little after grace periods begin.
-const EARLY_MICROS: i64 = 2_000_000;
+pub(super) const EARLY_MICROS: i64 = 2_000_000;
 /// How much later than the grace period ends a leave may come, in microseconds.
 const LATE_MICROS: i64 = 5_000_000;
 /// Clock jitter below this is ignored.
@@ -74,8 +74,6 @@ pub(super) struct Farewells {
     checked: u64,
     /// Whether a service started that did not say how long its grace period is.
     without_grace: bool,
-    /// Whether a replica started: sessions move between replicas, so no log of one tells who had a stream.
-    of_replicas: bool,
 }
 
 impl Watch {
@@ -122,14 +120,6 @@ impl Farewells {
             self.checked += watch.of.len() as u64;
             self.faults.extend(watch.overdue(members));
         }
-    }
-
-    pub(super) fn start_of_replica(&mut self) {
-        (self.watch, self.of_replicas) = (None, true);
-    }
-
-    pub(super) fn is_of_replicas(&self) -> bool {
-        self.of_replicas
     }
 
     pub(super) fn start(&mut self, start: ServiceStart) {

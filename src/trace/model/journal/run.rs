@@ -15,7 +15,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    fn of(record: &LogRecord<'_>) -> Self {
+    pub(super) fn of(record: &LogRecord<'_>) -> Self {
         let micros = |milliseconds: Option<u64>| {
             milliseconds.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1000))
         };
@@ -47,6 +47,7 @@ pub struct ServiceRun {
     pub begins: i64,
     /// When its last record was made.
     pub ends: i64,
+    pub last_line: LineRef,
     /// The first event in it.
     pub first: Option<u64>,
     /// The last event in it, with its record.
@@ -72,6 +73,7 @@ impl ServiceRun {
             start: None,
             begins: record.at,
             ends: record.at,
+            last_line: line,
             first: None,
             last: None,
             told: None,
@@ -110,6 +112,19 @@ impl ServiceRun {
     /// Whether a record, of this run or an earlier one in the file, is of this run.
     pub(super) fn has(&self, line: LineRef) -> bool {
         line.file == self.file && line.line >= self.first_line
+    }
+
+    /// A record of it was made.
+    pub(super) fn at(&mut self, line: LineRef, at: i64) {
+        (self.ends, self.last_line) = (self.ends.max(at), line);
+    }
+
+    /// Its times are by a clock that is so far ahead.
+    pub(super) fn shift(&mut self, ahead: i64) {
+        let times = [&mut self.begins, &mut self.ends].into_iter().chain(self.stopping.as_mut());
+        for time in times.chain(self.start.as_mut().map(|start| &mut start.at)) {
+            *time = time.saturating_sub(ahead);
+        }
     }
 
     /// Records of it were lost: so many.

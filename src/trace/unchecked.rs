@@ -2,21 +2,22 @@
 
 use std::collections::HashMap;
 
-use crate::trace::report::{Report, Rule, Verdict};
+use super::report::{Report, Rule, Verdict};
 
 /// A reason, and the rules that could not be checked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reason {
-    pub(super) why: String,
+pub struct Reason {
+    /// In words.
+    pub why: String,
     /// The rules that could not be checked at all.
-    pub(super) unchecked: Vec<Rule>,
+    pub unchecked: Vec<Rule>,
     /// The rules that could not be checked in part.
-    pub(super) in_part: Vec<Rule>,
+    pub in_part: Vec<Rule>,
 }
 
 /// Every reason once: first those for which rules could not be checked at all, then those of the most rules. A rule that
 /// could not be checked always has one.
-pub(super) fn reasons(report: &Report) -> Vec<Reason> {
+pub fn reasons(report: &Report) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = Vec::new();
     let mut known: HashMap<&str, usize> = HashMap::new();
     for rule in &report.rules {
