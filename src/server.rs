@@ -52,6 +52,7 @@ pub use edge::proxy_protocol::PROXY_HEADER_BYTES_MAX;
 pub use edge::tls::{Tls, TlsError};
 pub use lab::faults::{DELAY_MAX, FAULT_TIME_MAX, WRITER_STOP_MAX};
 pub use lab::handle::{LabHandle, LabObserver};
+pub use lab::proof_fault::{PAGE_LOG_BYTES_MAX, PROOF_TIME_MAX, ProofFault};
 pub use lab::queues::PUBLISHES_HELD_MAX;
 pub use lab::stage::LabStage;
 pub use ops::limiter::Rate;

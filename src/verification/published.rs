@@ -1,12 +1,13 @@
-//! The report for programs, in the form that the page reads, too.
+//! What was verified, in the published form: `docs/verify-report.schema.json`.
 
 use super::Verification;
+use crate::log::reading::Log;
 use crate::trace::published::{JsonInput, JsonPlace, JsonReport, Sources};
 use crate::trace::record::LineRef;
 
 impl Sources for Verification {
     fn inputs(&self) -> Vec<JsonInput> {
-        let input = |log: &crate::log::reading::Log| JsonInput {
+        let input = |log: &Log| JsonInput {
             files: log.segments.iter().map(|segment| segment.path().display().to_string()).collect(),
             component: log.component.into(),
             records: self.records.get(log.number as usize).copied().unwrap_or(0),
@@ -32,8 +33,8 @@ impl Sources for Verification {
 }
 
 impl Verification {
-    /// The report for programs.
-    pub(super) fn json(&self) -> JsonReport<'_> {
+    /// The report in the published form.
+    pub fn published(&self) -> JsonReport<'_> {
         JsonReport::new(&self.report, self)
     }
 }

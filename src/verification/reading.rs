@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cli::common::progress::Progress;
+use super::scope::Runs;
+use super::{Progress, VerifyError};
 use crate::log::reading::{self, Log, LogError, RecordSink};
 use crate::trace::record::{Component, LineRef, LogRecord};
 use crate::trace::report::Report;
 use crate::trace::verify::Checker;
-
-const MEGABYTE: u64 = 1_000_000;
 
 /// What comes of reading logs.
 pub(super) struct Read {
@@ -20,24 +19,29 @@ pub(super) struct Read {
     /// The logs that are left out, since the records of several processes are mixed up in them and do not say of which
     /// they are: the first record that is of another than those before it.
     pub(super) left_out: BTreeMap<u32, LineRef>,
+    /// The lines that were taken, where only some are.
+    pub(super) taken: Vec<LineRef>,
 }
 
-/// Reads all of them that can be used.
-pub(super) fn check(logs: &[Log]) -> Result<Read, LogError> {
+/// Reads all of them that can be used; with runs, only the records of these.
+pub(super) fn check(logs: &[Log], runs: Option<&Runs>, progress: &mut dyn Progress) -> Result<Read, VerifyError> {
     let (mut mixed, mut left_out) = (BTreeSet::new(), BTreeMap::new());
     loop {
-        let pass = read(logs, mixed.clone(), &left_out)?;
+        let pass = read(logs, Pass::new(mixed.clone(), logs, runs, &mut *progress), &left_out)?;
+        if pass.stopped {
+            return Err(VerifyError::Stopped);
+        }
         if let Some(line) = pass.interleaved {
             left_out.insert(line.file, line);
             if left_out.len() < logs.len() {
                 continue;
             }
             let (path, line) = logs[line.file as usize].place(line.line);
-            return Err(LogError::Interleaved { path: path.to_owned(), line });
+            return Err(LogError::Interleaved { path: path.to_owned(), line }.into());
         }
         if pass.late.is_empty() {
-            let Pass { checker, torn, records, .. } = pass;
-            return Ok(Read { report: checker.finish(), torn, records, left_out });
+            let Pass { checker, torn, records, taken, .. } = pass;
+            return Ok(Read { report: checker.finish(), torn, records, left_out, taken });
         }
         mixed = &pass.mixed | &pass.late;
     }
@@ -45,8 +49,7 @@ pub(super) fn check(logs: &[Log]) -> Result<Read, LogError> {
 
 /// Reads all of them. A file may hold the records of several processes, and of the service among them: if so it
 /// is read for each.
-fn read(logs: &[Log], mixed: BTreeSet<u32>, left_out: &BTreeMap<u32, LineRef>) -> Result<Pass, LogError> {
-    let mut pass = Pass::new(mixed, logs);
+fn read<'a>(logs: &[Log], mut pass: Pass<'a>, left_out: &BTreeMap<u32, LineRef>) -> Result<Pass<'a>, LogError> {
     for of_service in [true, false] {
         let wanted =
             |log: &&Log| pass.mixed.contains(&log.number) || (log.component == Component::Server) == of_service;
@@ -54,7 +57,7 @@ fn read(logs: &[Log], mixed: BTreeSet<u32>, left_out: &BTreeMap<u32, LineRef>) -
         let wanted: Vec<_> = logs.iter().filter(is_left).filter(wanted).collect();
         pass.of_service = of_service;
         reading::read(&wanted, &mut pass)?;
-        if pass.interleaved.is_some() {
+        if pass.interleaved.is_some() || pass.stopped {
             break;
         }
         pass.read_before = pass.read;
@@ -63,7 +66,10 @@ fn read(logs: &[Log], mixed: BTreeSet<u32>, left_out: &BTreeMap<u32, LineRef>) -
 }
 
 /// What comes of reading.
-struct Pass {
+struct Pass<'a> {
+    /// Whose records are taken; none for all.
+    runs: Option<&'a Runs>,
+    taken: Vec<LineRef>,
     checker: Checker,
     torn: BTreeSet<LineRef>,
     records: Vec<u64>,
@@ -74,15 +80,18 @@ struct Pass {
     late: BTreeSet<u32>,
     /// A record that belongs to another process than the records before it.
     interleaved: Option<LineRef>,
-    progress: Progress,
+    progress: &'a mut dyn Progress,
+    stopped: bool,
     read: u64,
     read_before: u64,
 }
 
-impl Pass {
-    fn new(mixed: BTreeSet<u32>, logs: &[Log]) -> Self {
-        let bytes: u64 = logs.iter().map(Log::bytes).sum();
+impl<'a> Pass<'a> {
+    fn new(mixed: BTreeSet<u32>, logs: &[Log], runs: Option<&'a Runs>, progress: &'a mut dyn Progress) -> Self {
+        progress.begin(logs.iter().map(Log::bytes).sum());
         Self {
+            runs,
+            taken: Vec::new(),
             checker: Checker::new(),
             torn: BTreeSet::new(),
             records: vec![0; logs.len()],
@@ -90,18 +99,25 @@ impl Pass {
             mixed,
             late: BTreeSet::new(),
             interleaved: None,
-            progress: Progress::of("read", bytes / MEGABYTE, "MB"),
+            progress,
+            stopped: false,
             read: 0,
             read_before: 0,
         }
     }
 }
 
-impl RecordSink for Pass {
+impl RecordSink for Pass<'_> {
     fn record(&mut self, line: LineRef, record: &LogRecord<'_>) -> bool {
+        if self.stopped || self.runs.is_some_and(|runs| !runs.have(line, record)) {
+            return !self.stopped;
+        }
         let of_service = record.component == Component::Server;
         if of_service == self.of_service {
             self.records[line.file as usize] += 1;
+            if self.runs.is_some() {
+                self.taken.push(line);
+            }
             let fits = self.checker.take(line, record).is_ok();
             self.interleaved = (!fits).then_some(line);
             return fits;
@@ -122,6 +138,6 @@ impl RecordSink for Pass {
 
     fn at(&mut self, bytes: u64) {
         self.read = self.read_before + bytes;
-        self.progress.reached(self.read / MEGABYTE);
+        self.stopped |= !self.progress.at(self.read);
     }
 }
