@@ -1,6 +1,6 @@
 //! A participant's client as a state machine: an input and its moment in, things to do out. It does no I/O, and has no
 //! clock and no dice of its own, so that each rule about clocks, resuming and retrying can be tested without a service.
-//! `web/src/core/machine.ts` is the same for the page, in files of the same names; what differs, and why, is in
+//! `web/src/core/machine/machine.ts` is the same for the page, in files of the same names; what differs, and why, is in
 //! `docs/architecture.md`.
 mod check;
 mod connection;
