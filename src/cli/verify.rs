@@ -13,8 +13,9 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use super::exit_codes::{FAILURE, PARTLY, USAGE};
-use super::{printed, progress};
+use super::common::exit_codes::{FAILURE, PARTLY, USAGE};
+use super::common::progress;
+use super::printed;
 use crate::log::reading as logs;
 use crate::terminal::{json_line, notice};
 use crate::trace::published::Overall;

@@ -2,6 +2,7 @@
 
 mod block;
 mod input;
+mod newest;
 mod ordered;
 mod rotated;
 
@@ -15,6 +16,7 @@ use crate::terminal::notice;
 use block::{LogLine, Source, lines, open, text};
 use input::{EXTENSION, Input};
 
+pub use newest::newest_broadcast;
 pub use ordered::read;
 
 /// No record is nearly as long.

@@ -8,13 +8,10 @@
 mod holes;
 mod journals;
 mod real_time;
-mod refused;
-mod seen;
 mod sent;
 mod sessions;
 mod step_context;
 mod steps;
-mod unanswered;
 
 use super::model::{Act, Model, Step};
 use super::record::{Component, LineRef, LogRecord};
@@ -138,10 +135,5 @@ impl Checker {
         }
     }
 }
-
-#[cfg(test)]
-mod replicated;
-#[cfg(test)]
-mod sentences;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { accusedEvents, toFindings } from "../src/core/findings.js";
+import { accusedEvents, toFindings } from "../src/core/replay/findings.js";
 
 const REPORT = {
   schema: "chitchat.verify-report/1",

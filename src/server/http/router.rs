@@ -22,7 +22,7 @@ use super::secret::{self, SecretAuth};
 use super::{deadline, drain, guard, headers, mistakes, page, proof};
 use crate::server::budget::request_charge;
 use crate::server::config::Config;
-use crate::server::core::join_body;
+use crate::server::core::streams::join_body;
 use crate::server::edge::forwarded::TrustedProxies;
 use crate::server::edge::origin::{Origin, Peer, Proxied, Transport};
 use crate::server::lab::service::LabApi;
