@@ -6,6 +6,8 @@ mod journal;
 mod lab;
 mod load;
 mod manual;
+#[cfg(test)]
+mod replica_faults;
 mod send;
 mod serve;
 mod verify;
@@ -65,7 +67,11 @@ impl CliCommand {
 
 /// Parses the command line and runs it. Wrong usage exits 2 before anything starts, a failure exits 1.
 pub fn main() -> ExitCode {
-    let code = match parse() {
+    main_with(std::env::args_os().collect())
+}
+
+fn main_with(arguments: Vec<OsString>) -> ExitCode {
+    let code = match parse(arguments) {
         Ok(CliCommand::Serve(serve)) => run(async { serve.run(None).await.map(|()| ExitCode::SUCCESS) }),
         Ok(CliCommand::Lab(lab)) => run(async { lab.run().await.map(|()| ExitCode::SUCCESS) }),
         Ok(CliCommand::Fault(fault)) => run(fault.run()),
@@ -86,8 +92,7 @@ pub fn main() -> ExitCode {
 }
 
 /// The command that is asked for; or, with nothing to run, the exit code.
-fn parse() -> Result<CliCommand, ExitCode> {
-    let arguments: Vec<OsString> = std::env::args_os().collect();
+fn parse(arguments: Vec<OsString>) -> Result<CliCommand, ExitCode> {
     let command = common::settings::with_environment(Cli::command(), &arguments);
     let parsed = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.and_then(|cli| cli.command.check()).map_err(|error| {

@@ -6,6 +6,8 @@
 
 mod command;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
@@ -16,6 +18,8 @@ use rpds::RedBlackTreeMapSync as Map;
 use super::{Command, Conversation, Decision, Event, EventKind, ParticipantId, Receipt, Refusal, Sequence};
 
 pub use command::{Batch, ClusterCommand, Incarnation};
+#[cfg(test)]
+pub use faults::ReplicaFault;
 
 /// Where a session is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +191,8 @@ impl Cluster {
         }
         let Some(replica) = self.replicas.get_mut(&batch.from) else { return Applied::new(Fate::Void) };
         match batch.number {
+            #[cfg(test)]
+            _ if ReplicaFault::ApplyTwice.is_made() => replica.batch = replica.batch.max(batch.number),
             number if number <= replica.batch => return Applied::new(Fate::Repeated),
             number if number > replica.batch + 1 => return Applied::new(Fate::Void),
             number => replica.batch = number,
@@ -248,7 +254,10 @@ impl Cluster {
             }
             ClusterCommand::Expire { participant, generation } => {
                 let absent = Attachment { generation: *generation, replica: None };
-                if self.attachment(*participant) == Some(absent) {
+                let is_over = self.attachment(*participant) == Some(absent);
+                #[cfg(test)]
+                let is_over = is_over || ReplicaFault::ExpireAnyway.is_made();
+                if is_over {
                     self.happen(batch, Command::Expire { participant: *participant }, applied)?;
                 }
                 Outcome::Done
