@@ -129,7 +129,7 @@ pub fn inspect(paths: Vec<PathBuf>) -> Result<Vec<Log>, LogError> {
     inspect_with(paths, Vec::new())
 }
 
-/// Does the same with logs that are at hand as texts, too, each with its name.
+/// Does the same, also for logs that are texts in memory, each with a name.
 ///
 /// # Errors
 /// [`LogError`].
