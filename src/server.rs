@@ -52,6 +52,7 @@ pub use edge::proxy_protocol::PROXY_HEADER_BYTES_MAX;
 pub use edge::tls::{Tls, TlsError};
 pub use lab::faults::{DELAY_MAX, FAULT_TIME_MAX, WRITER_STOP_MAX};
 pub use lab::handle::{LabHandle, LabObserver};
+pub use lab::proof_fault::{PAGE_LOG_BYTES_MAX, PROOF_TIME_MAX, ProofFault};
 pub use lab::queues::PUBLISHES_HELD_MAX;
 pub use lab::stage::LabStage;
 pub use ops::limiter::Rate;
@@ -60,13 +61,13 @@ pub use ops::refusals::{CLAIM_BYTES_RECORDED, REFUSALS_RECORDED};
 
 use self::core::attachments::Attachments;
 use self::core::engine::{Engine, EngineParts};
-use self::core::fan_out::FanOut;
 use self::core::feed::Feed;
-use self::core::open_streams::OpenStreams;
 use self::core::replicated::{ReplicatedEngine, ReplicatedParts};
 use self::core::requests::EngineHandle;
 use self::core::shares::ParticipantShares;
-use self::core::stream::StreamContext;
+use self::core::streams::fan_out::FanOut;
+use self::core::streams::open_streams::OpenStreams;
+use self::core::streams::stream::StreamContext;
 use lab::control::Lab;
 use lab::service::LabApi;
 use lab::writer::StoppableJournal;
@@ -83,7 +84,7 @@ pub enum ServerError {
     /// The journal failed, and cannot be used again.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The replica failed, and cannot go on.
+    /// The replica failed and cannot continue.
     #[error(transparent)]
     Replica(#[from] ReplicaError),
     /// The listening socket failed.

@@ -36,6 +36,7 @@
 //! | [`rotation`] | logs that are rotated while their processes write |
 //! | [`lab`] | faults by hand, each set and ended, by bytes |
 //! | [`lab_mixes`] | random mixes of faults over real clients, under load |
+//! | [`lab_proof`] | the lab verifies the logs that it has, with the log of a page |
 //! | [`lab_runs`] | the lab as a program: its key, its command, what it tells and records |
 //! | [`lab_stage`] | companions and scenarios of a lab |
 //! | [`layers`] | which module of the sources may use which |
@@ -92,6 +93,7 @@ mod journal_upgrade;
 mod kill_loop;
 mod lab;
 mod lab_mixes;
+mod lab_proof;
 mod lab_runs;
 mod lab_stage;
 mod layers;

@@ -37,7 +37,7 @@ pub struct Queues(Arc<Mutex<HashMap<ParticipantId, Queue>>>);
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// A fair lock: who waits longest has it next.
+    /// A fair lock: the longest waiting caller is next.
     turn: Arc<Turn<()>>,
     /// How many requests have a place.
     places: usize,

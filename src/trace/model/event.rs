@@ -54,6 +54,10 @@ pub struct LoggedEvent {
 
 impl LoggedEvent {
     pub(super) fn same_event(&self, other: &Self) -> bool {
+        let is_left = self.kind == LoggedKind::Left;
+        if is_left && self.requested != other.requested {
+            return false;
+        }
         (self.logical_time, self.sent, self.who, self.name, self.kind, self.content, self.message, self.seen)
             == (
                 other.logical_time,
@@ -137,6 +141,11 @@ pub(super) fn is_valid(kind: LoggedKind, name: &str, content: &str, logical_time
         LoggedKind::Left => "left",
     };
     content == format!("Participant {name} {went} Chit Chat at logical time {logical_time}")
+}
+
+/// Whether a refusal for this reason answers a request to join, and no other.
+pub(super) fn is_of_join(reason: &str) -> bool {
+    reason.starts_with("NAME_")
 }
 
 #[cfg(test)]
