@@ -3,6 +3,7 @@
 import type { Causality } from "../core/causality.js";
 import type { Receipts } from "../core/diagram.js";
 import type { ChatEvent } from "../core/event.js";
+import type { Shade } from "../core/shades.js";
 import type { Segment, State } from "../core/state.js";
 import { byId, setText, show } from "./dom.js";
 
@@ -28,6 +29,8 @@ export interface View {
   readonly chosen: ChatEvent | null;
   /** What the logs of others tell of their receipts, in a replay. */
   readonly receipts?: Receipts;
+  /** The faults of a lab. */
+  readonly shades?: readonly Shade[];
   /** The events that a broken rule is about. */
   readonly accused?: ReadonlySet<bigint>;
 }
