@@ -16,6 +16,8 @@ mod refusal;
 mod sequence;
 
 pub use clock::{CLOCK_LEAP_MAX, LamportClock, LogicalTime};
+#[cfg(test)]
+pub use cluster::ReplicaFault;
 pub use cluster::{
     Applied, Attached, Attachment, Batch, Cluster, ClusterCommand, Departure, Fate, GoneReplica, Incarnation,
     Outcome, Replica,

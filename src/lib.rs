@@ -29,6 +29,10 @@
 //! Throughout: events have one order, which is that of the journal. No event is delivered before it is recorded. The
 //! result of a command depends on nothing but the commands before it.
 
+// As the support of the integration tests names it.
+#[cfg(test)]
+extern crate self as chitchat;
+
 pub mod chat;
 pub mod cli;
 pub mod client;

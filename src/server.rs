@@ -61,13 +61,13 @@ pub use ops::refusals::{CLAIM_BYTES_RECORDED, REFUSALS_RECORDED};
 
 use self::core::attachments::Attachments;
 use self::core::engine::{Engine, EngineParts};
-use self::core::fan_out::FanOut;
 use self::core::feed::Feed;
-use self::core::open_streams::OpenStreams;
 use self::core::replicated::{ReplicatedEngine, ReplicatedParts};
 use self::core::requests::EngineHandle;
 use self::core::shares::ParticipantShares;
-use self::core::stream::StreamContext;
+use self::core::streams::fan_out::FanOut;
+use self::core::streams::open_streams::OpenStreams;
+use self::core::streams::stream::StreamContext;
 use lab::control::Lab;
 use lab::service::LabApi;
 use lab::writer::StoppableJournal;
@@ -84,7 +84,7 @@ pub enum ServerError {
     /// The journal failed, and cannot be used again.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The replica failed, and cannot go on.
+    /// The replica failed and cannot continue.
     #[error(transparent)]
     Replica(#[from] ReplicaError),
     /// The listening socket failed.

@@ -6,6 +6,8 @@
 
 mod command;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
@@ -16,6 +18,8 @@ use rpds::RedBlackTreeMapSync as Map;
 use super::{Command, Conversation, Decision, Event, EventKind, ParticipantId, Receipt, Refusal, Sequence};
 
 pub use command::{Batch, ClusterCommand, Incarnation};
+#[cfg(test)]
+pub use faults::ReplicaFault;
 
 /// Where a session is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +48,7 @@ pub enum Fate {
     Applied,
     /// It was applied before: its replica did not know, and sent it again.
     Repeated,
-    /// Its replica is gone by now, or it does not follow the replica's last batch. Nothing of it happened.
+    /// Its replica has been removed, or the batch does not follow that replica's last one. The whole batch is ignored.
     Void,
 }
 
@@ -187,6 +191,8 @@ impl Cluster {
         }
         let Some(replica) = self.replicas.get_mut(&batch.from) else { return Applied::new(Fate::Void) };
         match batch.number {
+            #[cfg(test)]
+            _ if ReplicaFault::ApplyTwice.is_made() => replica.batch = replica.batch.max(batch.number),
             number if number <= replica.batch => return Applied::new(Fate::Repeated),
             number if number > replica.batch + 1 => return Applied::new(Fate::Void),
             number => replica.batch = number,
@@ -248,7 +254,10 @@ impl Cluster {
             }
             ClusterCommand::Expire { participant, generation } => {
                 let absent = Attachment { generation: *generation, replica: None };
-                if self.attachment(*participant) == Some(absent) {
+                let is_over = self.attachment(*participant) == Some(absent);
+                #[cfg(test)]
+                let is_over = is_over || ReplicaFault::ExpireAnyway.is_made();
+                if is_over {
                     self.happen(batch, Command::Expire { participant: *participant }, applied)?;
                 }
                 Outcome::Done
@@ -304,7 +313,7 @@ impl Cluster {
         }
     }
 
-    /// A replica is gone, and nobody is attached to it any more.
+    /// A replica has been removed; no session is attached to it any more.
     fn remove(&mut self, incarnation: Incarnation, why: Departure, applied: &mut Applied) {
         let name = self.replicas.get(&incarnation).map(|replica| replica.name.clone());
         applied.gone.extend(name.map(|name| GoneReplica { incarnation, name, why }));

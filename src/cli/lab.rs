@@ -1,7 +1,10 @@
 //! `chitchat lab`.
 
 pub(super) mod access;
+pub(super) mod companion;
+pub(super) mod fault;
 pub(super) mod invitation;
+pub(super) mod scenario;
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -1,5 +1,7 @@
 //! The course of a run: all join, some publish, everybody leaves.
 
+mod publisher_thread;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,11 +15,11 @@ use super::connection::Service;
 use super::error::{CallFailure, LoadError};
 use super::participant::{PATIENCE, Participant};
 use super::process::WatchedProcess;
-use super::publisher_thread::PublisherThread;
 use super::reader::ReaderOutcome;
 use super::run::Run;
 use super::summary::{Latencies, ServerUse, Summary, per_second, rounded};
 use super::{Measured, Phase, Plan, Progress};
+use publisher_thread::PublisherThread;
 
 /// How often the coordinator looks whether the slowest reader is there.
 const LOOK: Duration = Duration::from_millis(5);
@@ -95,7 +97,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// Publishes everything, and waits until everybody has it or no more comes.
+    /// Publishes all messages, and waits until every reader has them or nothing more arrives.
     async fn publish(&self, progress: Progress<'_>, thread: &Handle) -> Result<Published, LoadError> {
         let plan = &self.run.plan;
         let cpu = || plan.server.map(WatchedProcess::cpu).transpose();
@@ -256,7 +258,8 @@ mod tests {
         ReaderOutcome { transcript, faults, last_message_at: None, ended: None }
     }
 
-    /// Everybody gets the same bytes in the same order (S4): a reader that got others is found, whatever its numbers.
+    /// All readers get the same bytes in the same order (S4): a reader with other bytes is found even if its counts are
+    /// right.
     #[test]
     fn readers_are_compared() {
         let none = Faults::default();

@@ -2,6 +2,8 @@
 //! the source of the published schema and of the page's types.
 
 mod client;
+#[cfg(test)]
+mod schema;
 mod server;
 
 use std::borrow::Cow;

@@ -6,27 +6,15 @@
 
 mod clock;
 mod event;
-mod farewells;
-mod handed;
 mod journal;
-mod lab;
 mod log;
-mod names;
-mod order;
-mod presence;
-mod replicas;
-mod run;
 mod session;
 mod step;
-mod streams;
 
 pub use clock::ProcessClock;
 pub use event::{LoggedEvent, Lookup, WallTime};
-pub use handed::Handed;
-pub use journal::LoggedJournal;
+pub use journal::{Farewell, FarewellFault, Handed, LoggedJournal, ServiceRun, ServiceStart};
 pub use log::{ClientLog, Queued};
-pub use presence::{Farewell, FarewellFault};
-pub use run::{ServiceRun, ServiceStart};
 pub use session::{ANSWER_MICROS, LoggedSession, Mark};
 pub use step::{Act, DeliveryDetails, Step};
 

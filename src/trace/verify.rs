@@ -8,13 +8,10 @@
 mod holes;
 mod journals;
 mod real_time;
-mod refused;
-mod seen;
 mod sent;
 mod sessions;
 mod step_context;
 mod steps;
-mod unanswered;
 
 use super::model::{Act, Model, Step};
 use super::record::{Component, LineRef, LogRecord};
@@ -92,6 +89,9 @@ impl Checker {
         for journal in &self.model.journals {
             journals::check(journal, &mut self.rules);
         }
+        if self.model.journals.is_empty() {
+            self.rules.iter_mut().for_each(|rule| rule.lack("no log of the service was given".into()));
+        }
         sessions::check(&self.model, &mut self.rules);
         self.rules.iter_mut().for_each(RuleReport::close);
         Report {
@@ -135,10 +135,5 @@ impl Checker {
         }
     }
 }
-
-#[cfg(test)]
-mod replicated;
-#[cfg(test)]
-mod sentences;
 #[cfg(test)]
 mod tests;

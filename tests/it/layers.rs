@@ -86,7 +86,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "budget::request_charge",
             "config",
-            "core::join_body",
+            "core::streams::join_body",
             "edge::forwarded",
             "edge::origin",
             "lab::proof",
@@ -108,7 +108,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "config",
             "core::requests",
             "core::feed",
-            "core::join_body",
+            "core::streams::join_body",
             "core::token",
             "edge::origin",
             "lab::control",

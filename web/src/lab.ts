@@ -1,7 +1,7 @@
 /** The entry of the lab's panel, a part of the page that is loaded only where the service has a lab. */
 
-import type { State } from "./core/state.js";
-import type { Shade } from "./core/shades.js";
+import type { Shade } from "./core/causality/shades.js";
+import type { State } from "./core/machine/state.js";
 import { LabClient } from "./lab/client.js";
 import { Faults } from "./lab/faults.js";
 import { Notice } from "./lab/notice.js";

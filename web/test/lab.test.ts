@@ -58,7 +58,17 @@ test("faults, what is held and the time that is left, in words", () => {
   assert.equal(faultWords(fault), "Deliveries held, publishes delayed by 2 to 2.5 s, paused");
   assert.equal(faultWords(null), "No fault");
   assert.equal(heldWords(1, 2), "1 delivery and 2 publishes wait");
-  const person = { person: ANN, fault, endsInMs: 9_400, before: 0n, deliveriesHeld: 2, publishesHeld: 0, companion: null, next: null };
+  const person = {
+    person: ANN,
+    fault,
+    endsInMs: 9_400,
+    before: 0n,
+    deliveriesHeld: 2,
+    publishesHeld: 0,
+    companion: null,
+    next: [],
+    sent: [],
+  };
   assert.equal(personWords(person), "Deliveries held, publishes delayed by 2 to 2.5 s, paused · 2 deliveries wait · ends in 10 s");
   assert.equal(timeWords(300_000), "5 min");
 });
@@ -81,7 +91,8 @@ test("the faults that the lab tells of are shaded, and end when it tells of none
     deliveriesHeld: 0,
     publishesHeld: 0,
     companion: null,
-    next: null,
+    next: [],
+    sent: [],
   });
   const held: Fault = { deliveries: { ...UNIMPAIRED, hold: true }, publishes: UNIMPAIRED, pause: true };
   faults.see({ people: [person(held, 0n)], writerStoppedMs: null, run: null }, page.state);

@@ -1,12 +1,13 @@
 //! Opening the stream, and what to do when it ends: resume, join anew, or give up.
 
+mod backoff;
+
 use std::mem;
 use std::time::Duration;
 
-use super::backoff::{STEADY, backoff};
+use super::check::roster::Roster;
 use super::check::{CheckedWelcome, ProtocolFault};
 use super::refusal::{Failure, FailureKind};
-use super::roster::Roster;
 use super::state::{FirstJoin, Membership, Phase};
 use super::step::{DriverCall, Keep, Moment, Output};
 use super::{Machine, Receipts};
@@ -14,6 +15,7 @@ use crate::chat::{LamportClock, LogicalTime, Sequence};
 use crate::client::{JoinError, Update};
 use crate::log::{About, ClientRecord, WelcomeDetails};
 use crate::wire::{Reason, pb};
+use backoff::{STEADY, backoff};
 
 /// How long a stream has to last before the pauses are short again. A Welcome alone does not shorten them: a
 /// service can fail right after each.
@@ -253,7 +255,7 @@ impl Machine {
         self.outputs.push(Output::NotJoined(error));
     }
 
-    /// A participant that has joined tries for as long as it takes: it resumes, or joins anew if that is refused.
+    /// A participant that has joined retries without limit: it resumes, or joins anew if that is refused.
     fn try_again(&mut self, failure: Failure, now: Moment) {
         let is_news = self.pause < STEADY;
         match failure.reason {

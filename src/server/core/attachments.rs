@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use tokio_util::time::{DelayQueue, delay_queue};
 
-use super::deliveries::{DELIVERIES_RECORDED, DeliveryRecords};
 use super::feed::Feed;
-use super::open_streams::{StreamEnd, StreamId, StreamLink};
-use super::stream::{Stream, StreamContext, WelcomeSeed};
+use super::streams::deliveries::{DELIVERIES_RECORDED, DeliveryRecords};
+use super::streams::open_streams::{StreamEnd, StreamId, StreamLink};
+use super::streams::stream::{Stream, StreamContext, WelcomeSeed};
 use crate::chat::{Conversation, DisplayName, ParticipantId, Sequence};
 use crate::log::{About, ServerRecord, StreamBegun};
 use crate::server::edge::origin::Origin;
@@ -233,7 +233,7 @@ impl Attachments {
 
     fn tell(&mut self) {
         let changes = std::mem::take(&mut self.changes);
-        // A service that stops breaks all streams: that says nothing of the participants.
+        // A service that stops breaks all streams, which is no sign that the participants are gone.
         if !self.context.server.stopping.is_cancelled() {
             self.feed.publish_presence(changes);
         }

@@ -1,10 +1,13 @@
-//! The writer of a replica, in place of the [`engine`](super::engine): it decides nothing by itself. It proposes what has
-//! arrived as one batch to the common log, applies all batches in the log's order, and answers a request when the batch
-//! with it has been applied here. Persist, then publish, holds as it does without replicas.
+//! The writer of a replica, in place of the [`engine`](super::engine): it makes no decision of its own. It proposes the
+//! requests that have arrived to the common log as one batch, applies all batches in the log's order, and answers a
+//! request when the batch with it has been applied here. Persist, then publish, holds as it does without replicas.
 //!
 //! One batch is on its way at a time; what arrives meanwhile is the next one. Its number makes a batch that is stored twice
 //! count once, so it is sent until it comes back.
 
+mod dissent;
+#[cfg(test)]
+mod faulty;
 mod members;
 mod propose;
 mod settle;
@@ -42,7 +45,7 @@ pub const CUT_OFF_TIME: Duration = Duration::from_secs(15);
 const COPY_RETRY: Duration = Duration::from_secs(1);
 /// How long a replica that stops takes to say so.
 const FAREWELL_TIME: Duration = Duration::from_secs(3);
-/// How often a replica starts anew because another process has taken its name, before it gives up.
+/// How often a replica restarts its copy because another process has taken its name, before it gives up.
 const NAME_LOSSES_MAX: u32 = 3;
 
 /// What a replica's writer is made of.
@@ -73,6 +76,9 @@ struct Proposed {
     number: u64,
     since: Instant,
     waiters: Vec<Waiter>,
+    /// What this replica thinks that it leads to.
+    #[cfg(test)]
+    guessed: Vec<crate::chat::Outcome>,
 }
 
 impl Proposed {
@@ -164,6 +170,20 @@ impl ReplicatedEngine {
     /// # Errors
     /// [`ReplicaError`], after which nothing more is accepted.
     pub async fn run(mut self) -> Result<Conversation, ReplicaError> {
+        let ended = self.work().await;
+        if let Err(ReplicaError::Diverged { .. }) = ended {
+            self.dissent().await;
+        }
+        ended?;
+        self.attachments.finish().await;
+        if timeout(FAREWELL_TIME, self.farewell()).await.is_err() {
+            tracing::warn!("the log could not be told that this replica stops; the others will notice");
+        }
+        Ok(self.applier.conversation().clone())
+    }
+
+    /// Works until every handle is gone.
+    async fn work(&mut self) -> Result<(), ReplicaError> {
         self.record_members();
         let mut arrived = Vec::with_capacity(BATCH_REQUESTS);
         let mut tick = interval(TICK);
@@ -174,7 +194,7 @@ impl ReplicatedEngine {
             tokio::select! {
                 count = self.requests.recv_many(&mut arrived, BATCH_REQUESTS), if has_room => {
                     if count == 0 {
-                        break;
+                        return Ok(());
                     }
                     arrived.drain(..).for_each(|request| self.admit(request));
                 }
@@ -190,11 +210,6 @@ impl ReplicatedEngine {
                 _ = tick.tick() => self.tick().await?,
             }
         }
-        self.attachments.finish().await;
-        if timeout(FAREWELL_TIME, self.farewell()).await.is_err() {
-            tracing::warn!("the log could not be told that this replica stops; the others will notice");
-        }
-        Ok(self.applier.conversation().clone())
     }
 
     /// Takes what comes from the log, with what has come since.
@@ -205,6 +220,8 @@ impl ReplicatedEngine {
             match news {
                 LogNews::Entry(entry) => self.entries.push(entry),
                 LogNews::Fault(fault) => return Err(fault),
+                #[cfg(test)]
+                LogNews::Acknowledged => self.answer_early(),
                 LogNews::Restarted(why) => {
                     tracing::warn!("reading the log begins anew after {}: {why}", self.applier.place().position);
                     self.context.metrics.log_restarts.inc();
@@ -271,7 +288,7 @@ impl ReplicatedEngine {
         self.ended.extend(self.local.drain());
     }
 
-    /// The others took this replica for gone, so nobody is attached to it any more. It starts anew.
+    /// The other replicas have removed this one, so no session is attached to it any more. It restarts its copy.
     fn start_anew(&mut self) {
         self.end_streams();
         self.ended.clear();

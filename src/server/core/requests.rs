@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::stream::Stream;
+use super::streams::stream::Stream;
 use crate::chat::{Command, DisplayName, LogicalTime, ParticipantId, Receipt, Sequence, SessionKey};
 use crate::server::edge::origin::Origin;
 use crate::wire::Rejection;
@@ -50,7 +50,7 @@ pub(super) enum Answered {
 }
 
 impl Answered {
-    /// Tells the caller. It may be gone by now. Then the answer is dropped, and a stream ends once it finds that it has
+    /// Answers the caller. If the caller has gone, the answer is dropped, and a stream ends when it finds that it has
     /// no reader.
     pub(super) fn tell(self) {
         match self {

@@ -22,7 +22,7 @@ use super::secret::{self, SecretAuth};
 use super::{deadline, drain, guard, headers, mistakes, page, proof};
 use crate::server::budget::request_charge;
 use crate::server::config::Config;
-use crate::server::core::join_body;
+use crate::server::core::streams::join_body;
 use crate::server::edge::forwarded::TrustedProxies;
 use crate::server::edge::origin::{Origin, Peer, Proxied, Transport};
 use crate::server::lab::service::LabApi;
@@ -140,7 +140,7 @@ fn health_and_reflection(
     let routes = ask_for_secret(reflection, auth)
         .route_service("/grpc.health.v1.Health/{method}", health.clone())
         .route_layer(middleware::from_fn_with_state(context.stopping.clone(), drain::end_at_shutdown))
-        // Ends by itself, and must answer NOT_SERVING during the drain.
+        // Ends without help, and must answer NOT_SERVING during the drain.
         .route_service("/grpc.health.v1.Health/Check", health);
     (routes, reporter)
 }

@@ -1,5 +1,7 @@
 //! The rules that only whole logs can show: V4 (what never arrived), V9 (everything until the leave), V11 (every message was sent), V14.
 
+mod unanswered;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::trace::model::{LoggedJournal, LoggedSession, Model};
@@ -7,8 +9,8 @@ use crate::trace::record::{LineRef, LoggedKind, Who};
 use crate::trace::report::{Rule, RuleReport};
 
 use super::real_time::v12_real_time;
-use super::unanswered::v10_unanswered;
 use super::{holes, sent};
+use unanswered::v10_unanswered;
 
 /// How long a stream may take nothing, where the service's log does not say: the default, in microseconds.
 const STALL_MICROS: i64 = 30_000_000;
@@ -28,10 +30,6 @@ pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
         for session in furthest(sessions.iter().copied()).into_values() {
             v14_caught_up(journal, session, &mut rules[Rule::V14 as usize]);
         }
-    }
-    let v14 = &mut rules[Rule::V14 as usize];
-    if v14.checked == 0 && v14.violated == 0 && v14.caveats.is_empty() {
-        v14.caveat("nobody with a log was still taking part when the logs end".into());
     }
     if model.is_set_back() {
         rules[Rule::V12 as usize].caveat("the clock of a machine was set back while a process ran".into());
@@ -71,7 +69,7 @@ fn beyond_the_end(model: &Model, rule: &mut RuleReport) {
             rule.checked += 1;
             rule.violate(model.by_service(claim.line, claim.at), || claim.sentence, &[claim.line]);
         } else {
-            rule.caveat(format!(
+            rule.lack(format!(
                 "the log of the service ends with event {}, and {} knows of event {}: it may have been copied earlier",
                 journal.head(),
                 session.title(),
@@ -132,7 +130,7 @@ fn v9_until_the_leave(model: &Model, session: &LoggedSession, rule: &mut RuleRep
         return;
     }
     if session.position.is_none() && !session.whole {
-        return rule.caveat(format!(
+        return rule.lack(format!(
             "the log of {} begins after what it got last, so what it got before its leave is unknown",
             session.title()
         ));
@@ -274,7 +272,11 @@ fn without_logs(journal: &LoggedJournal, sessions: &[&LoggedSession], rules: &mu
     let more = absent.len() - names.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let why = format!("no log of {}{more} was given", names.join(", "));
-    for rule in [Rule::V3, Rule::V4, Rule::V6, Rule::V7, Rule::V9, Rule::V10, Rule::V12, Rule::V14] {
-        rules[rule as usize].caveat(why.clone());
+    for rule in [Rule::V3, Rule::V4, Rule::V6, Rule::V7, Rule::V9, Rule::V10, Rule::V12] {
+        rules[rule as usize].lack(why.clone());
+    }
+    // Who has left is not to catch up.
+    if absent.iter().any(|who| journal.left(*who).is_none()) {
+        rules[Rule::V14 as usize].lack(why);
     }
 }

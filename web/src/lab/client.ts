@@ -15,7 +15,7 @@ import {
   type ScenarioRun as WireRun,
   ScenarioState as WireState,
 } from "../gen/chitchat/v1/lab_pb.js";
-import { type Proof, toProof } from "../core/findings.js";
+import { type Proof, toProof } from "../core/replay/findings.js";
 import { toEvent } from "../transport/convert.js";
 import {
   type CompanionKind,
@@ -181,7 +181,7 @@ function fromFault({ deliveries, publishes, pause }: Fault) {
 }
 
 function toPerson(listed: LabParticipant): LabPerson {
-  const { participant, fault, endsIn, companion, nextDelivery } = listed;
+  const { participant, fault, endsIn, companion, nextDeliveries, heldRequests } = listed;
   const kind = Object.entries(KINDS).find(([, wire]) => wire === companion?.kind)?.[0] as CompanionKind | undefined;
   return {
     person: { id: participant?.participantId ?? "", name: participant?.displayName ?? "" },
@@ -192,7 +192,8 @@ function toPerson(listed: LabParticipant): LabPerson {
     publishesHeld: listed.publishesHeld,
     companion:
       companion === undefined ? null : { kind: kind ?? "actor", clock: companion.logicalTime, delivered: companion.deliveredSequence },
-    next: nextDelivery === undefined ? null : toEvent(nextDelivery),
+    next: nextDeliveries.map(toEvent),
+    sent: heldRequests.map(({ text }) => text),
   };
 }
 

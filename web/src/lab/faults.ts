@@ -1,7 +1,7 @@
 /** The faults that a page has seen of its lab, for the diagram. */
 
-import { SERVICE_ID, type Shade, changed } from "../core/shades.js";
-import type { State } from "../core/state.js";
+import { SERVICE_ID, type Shade, changed } from "../core/causality/shades.js";
+import type { State } from "../core/machine/state.js";
 import type { LabState } from "./types.js";
 import { logWords } from "./words.js";
 

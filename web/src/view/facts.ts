@@ -1,9 +1,9 @@
 /** What is known of an event's causes, in words: nobody needs the picture. Pure: events in, words out. */
 
-import { type Causality, type Crossed, type Relation, saysWhatWasSeen } from "../core/causality.js";
+import { type Causality, type Crossed, type Relation, saysWhatWasSeen } from "../core/causality/causality.js";
 import type { ChatEvent } from "../core/event.js";
 import { visible } from "../core/text.js";
-import type { Contradiction } from "../core/wall.js";
+import type { Contradiction } from "../core/causality/wall.js";
 
 /** How many events are named before the rest is counted. */
 const NAMED_MAX = 4;
@@ -92,7 +92,7 @@ function unknown(event: ChatEvent, events: ChatEvent[]): Fact[] {
   return [
     {
       relation: "unknown",
-      text: `Relation unknown: ${named}. Joins, leaves and messages without seen_sequence do not say what their senders had seen.`,
+      text: `Relation unknown: ${named}. Joins, leaves and messages of simple clients do not say what their senders had seen.`,
     },
   ];
 }

@@ -158,7 +158,7 @@ impl ReplicatedEngine {
         caller: Caller,
         display_name: crate::chat::DisplayName,
         attached: Attached,
-    ) -> crate::server::core::stream::Stream {
+    ) -> crate::server::core::streams::stream::Stream {
         let Attached { participant, generation, position, resumed, conversation } = attached;
         let Caller { token, origin, .. } = caller;
         self.shares.assign(participant, origin.address());

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::chat::{ClusterCommand, DisplayName, Receipt};
 use crate::replica::{BATCH_BYTES_MAX, encoded_len};
 use crate::server::core::requests::{Caller, Responder};
-use crate::server::core::stream::Stream;
+use crate::server::core::streams::stream::Stream;
 use crate::wire::Rejection;
 
 /// Who waits for a command.
@@ -16,7 +16,7 @@ pub(super) enum Waiter {
     Resume { caller: Caller, responder: Responder<Stream> },
     /// A publish or a leave.
     Receipt(Responder<Receipt>),
-    /// Whoever needs to know that everything before has been applied.
+    /// Callers that wait until everything before their request has been applied.
     Barrier(Responder<()>),
     /// Nobody, or nobody any more.
     Nobody,

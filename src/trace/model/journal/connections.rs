@@ -2,8 +2,7 @@
 
 use foldhash::HashMap;
 
-use super::LoggedJournal;
-use crate::trace::model::presence::Farewell;
+use super::{Farewell, LoggedJournal};
 use crate::trace::record::Who;
 
 impl LoggedJournal {
