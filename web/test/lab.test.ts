@@ -56,7 +56,7 @@ test("faults, what is held and the time that is left, in words", () => {
   assert.equal(faultWords(fault), "Deliveries held, publishes delayed by 2 to 2.5 s, paused");
   assert.equal(faultWords(null), "No fault");
   assert.equal(heldWords(1, 2), "1 delivery and 2 publishes wait");
-  const person = { person: ANN, fault, endsInMs: 9_400, deliveriesHeld: 2, publishesHeld: 0, companion: null, next: null };
+  const person = { person: ANN, fault, endsInMs: 9_400, deliveriesHeld: 2, publishesHeld: 0, companion: null, next: [], sent: [] };
   assert.equal(personWords(person), "Deliveries held, publishes delayed by 2 to 2.5 s, paused · 2 deliveries wait · ends in 10 s");
   assert.equal(timeWords(300_000), "5 min");
 });

@@ -75,6 +75,11 @@ export default {
     await bob.reads(".lab-notice", /holds back what others write/);
     for (const text of ["one", "two", "three"]) await ann.say(text);
     await says(ann, "bob", /3 deliveries wait/);
+    const held = () => row(ann, "bob").locator(".lab-held li").allInnerTexts();
+    assert.deepEqual(
+      (await held()).map((text) => text.replace(/\s+/g, " ").replace(/^\[\d+\] /, "")),
+      ["ann one", "ann two", "ann three"],
+    );
     await row(ann, "bob").locator("button:text-is('Release 1')").click();
     await bob.shows(/ann: one$/);
     await says(ann, "bob", /2 deliveries wait/);
@@ -109,6 +114,7 @@ export default {
     await bob.reads(".lab-notice", /holds back what you send/);
     await bob.say("held on its way");
     await says(ann, "bob", /1 publish waits/);
+    assert.match(await row(ann, "bob").locator(".lab-held").innerText(), /held on its way/, "the teacher sees what is held");
     await row(ann, "bob").locator("button:text-is('Release all')").click();
     await ann.shows(/bob: held on its way$/);
     await row(ann, "bob").locator("button:text-is('End faults')").click();
@@ -178,6 +184,38 @@ export default {
       return mine.join() === others.join();
     });
     assert.ok(existsSync(join(server.logs, "client-Ben.jsonl")));
+  },
+
+  "a wall clock that is wrong, of a page or of a companion, is seen by a lens and changes no order": async (world) => {
+    const { teacher: url } = await lab(world);
+    const ann = await teacher(world, url, "ann");
+    await ann.page.getByLabel("Kind", { exact: true }).selectOption({ label: "Wrong wall clock" });
+    await ann.page.locator("button:text-is('Add')").click();
+    await ann.shows(/wrong clock joined/);
+    await ann.say("What time is it?");
+    await ann.shows(/By my clock/);
+    const bob = await world.visitor(url);
+    await bob.join("bob");
+    await bob.page.click("#toggle-picture");
+    await bob.page.click(".picture-tools button:text-is('Lenses')");
+    await bob.page.selectOption("[name=lens]", "wall");
+    await bob.page.fill("[name=skew]", "-3600");
+    await bob.page.press("[name=skew]", "Enter");
+    await bob.say("An hour behind");
+    await bob.shows(/bob: An hour behind$/);
+    await bob.shows(/By my clock/);
+    const { records } = await bob.log();
+    const sent = records.find(({ event, content }) => event === "event_delivered" && content === "An hour behind");
+    const behind = Date.parse(sent.timestamp) - Date.parse(sent.sent_at);
+    assert.ok(behind > 3_500_000 && behind < 3_700_000, `${behind} ms`);
+    // Through the lens his message comes first, and the companion’s before the questions that they answer.
+    const order = () => bob.page.locator(".lens-order:last-child .said-line").allInnerTexts();
+    await until("the lens shows all four", async () => (await order()).length === 4);
+    assert.match((await order())[0], /bob:?\s*An hour behind/);
+    assert.match((await order())[1], /By my clock/);
+    await bob.reads(".lens-count", /swaps 4/);
+    await bob.reads(".lens-wrong", /✗ before/);
+    assert.match((await bob.transcript()).at(-2), /An hour behind/, "the order stays");
   },
 
   "step by step: one delivery at a time, with the rules in numbers": async (world) => {

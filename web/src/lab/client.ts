@@ -161,7 +161,7 @@ function fromFault({ deliveries, publishes, pause }: Fault) {
 }
 
 function toPerson(listed: LabParticipant): LabPerson {
-  const { participant, fault, endsIn, companion, nextDelivery } = listed;
+  const { participant, fault, endsIn, companion, nextDeliveries, heldRequests } = listed;
   const kind = Object.entries(KINDS).find(([, wire]) => wire === companion?.kind)?.[0] as CompanionKind | undefined;
   return {
     person: { id: participant?.participantId ?? "", name: participant?.displayName ?? "" },
@@ -171,7 +171,8 @@ function toPerson(listed: LabParticipant): LabPerson {
     publishesHeld: listed.publishesHeld,
     companion:
       companion === undefined ? null : { kind: kind ?? "actor", clock: companion.logicalTime, delivered: companion.deliveredSequence },
-    next: nextDelivery === undefined ? null : toEvent(nextDelivery),
+    next: nextDeliveries.map(toEvent),
+    sent: heldRequests.map(({ text }) => text),
   };
 }
 

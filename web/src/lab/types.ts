@@ -43,8 +43,10 @@ export interface LabPerson {
   readonly deliveriesHeld: number;
   readonly publishesHeld: number;
   readonly companion: Companion | null;
-  /** The next event that a release lets through to it. */
-  readonly next: ChatEvent | null;
+  /** The next events that releases let through to it: the first few of what is held. */
+  readonly next: readonly ChatEvent[];
+  /** The texts that it has sent and that the lab holds, in the order of their arrival; empty for a leave. */
+  readonly sent: readonly string[];
 }
 
 /** The lab at one moment. */
