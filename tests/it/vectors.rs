@@ -1,7 +1,7 @@
 //! What the service and the page must agree on, as data: `web/test/vectors.test.ts` reads the same files
 //! (tests/vectors/README.md).
 
-mod lens;
+pub mod lens;
 
 use std::collections::BTreeMap;
 use std::fs;
