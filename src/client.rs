@@ -24,7 +24,7 @@ mod driver;
 mod error;
 mod event;
 mod explain;
-pub mod lab;
+pub(crate) mod lab;
 mod machine;
 mod shared;
 pub(crate) mod show;
@@ -95,7 +95,7 @@ impl Options {
 pub enum Update {
     /// An event of the conversation: all of them, in order, once.
     Event(Event),
-    /// The connection is lost; the client tries again by itself, and messages wait.
+    /// The connection is lost; the client reconnects on its own, and messages wait.
     Offline {
         /// What was lost, for people.
         why: String,

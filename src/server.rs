@@ -84,7 +84,7 @@ pub enum ServerError {
     /// The journal failed, and cannot be used again.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The replica failed, and cannot go on.
+    /// The replica failed and cannot continue.
     #[error(transparent)]
     Replica(#[from] ReplicaError),
     /// The listening socket failed.

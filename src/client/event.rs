@@ -95,7 +95,7 @@ impl Kind {
 }
 
 impl Event {
-    /// The event as its record has it.
+    /// The event as a log record.
     pub(super) fn delivered(&self) -> Delivered<'_> {
         let KindFields { message_id, sent_logical_time, seen_sequence, sent_at, reason } = self.kind.fields();
         let ParticipantInfo { participant_id, display_name } = &self.participant;

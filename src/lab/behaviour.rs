@@ -1,4 +1,4 @@
-//! How a companion behaves by itself: what it says to what it reads, and when. Pure: the time is passed in.
+//! How a companion behaves without instructions: how it answers, and when. Pure: the time is passed in.
 
 use std::time::{Duration, SystemTime};
 
@@ -49,12 +49,12 @@ impl Behaviour {
         (self.kind == CompanionKind::Slow).then_some(SLOW_PAUSE)
     }
 
-    /// How long it waits before it says something by itself.
+    /// How long it waits before it speaks unasked.
     pub fn talking_pause(&self) -> Option<Duration> {
         (self.kind == CompanionKind::Chatterbox && self.said < CHATTER_MAX).then_some(CHATTER_PAUSE)
     }
 
-    /// What it says by itself.
+    /// What it says unasked.
     pub fn talk(&mut self) -> String {
         self.said += 1;
         CHATTER[(self.said - 1) % CHATTER.len()].to_owned()
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(answer(CompanionKind::Chatterbox, "Who?"), None);
     }
 
-    /// K8: a chatterbox talks by itself, and not for ever; only the slow one waits before it reads.
+    /// K8: a chatterbox talks unasked, and stops after a while; only the slow companion waits before it reads.
     #[test]
     fn pauses() {
         let mut chatterbox = Behaviour::new(CompanionKind::Chatterbox, 0);

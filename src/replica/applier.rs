@@ -24,7 +24,7 @@ pub struct AppliedBatch {
     pub from: Incarnation,
     /// Its number.
     pub number: u64,
-    /// Of a Start: by whom.
+    /// Which replica started, for a Start.
     pub start: Option<(Arc<str>, u64)>,
     /// What it led to.
     pub applied: Applied,

@@ -1,6 +1,6 @@
-//! The writer of a replica, in place of the [`engine`](super::engine): it decides nothing by itself. It proposes what has
-//! arrived as one batch to the common log, applies all batches in the log's order, and answers a request when the batch
-//! with it has been applied here. Persist, then publish, holds as it does without replicas.
+//! The writer of a replica, in place of the [`engine`](super::engine): it makes no decision of its own. It proposes the
+//! requests that have arrived to the common log as one batch, applies all batches in the log's order, and answers a
+//! request when the batch with it has been applied here. Persist, then publish, holds as it does without replicas.
 //!
 //! One batch is on its way at a time; what arrives meanwhile is the next one. Its number makes a batch that is stored twice
 //! count once, so it is sent until it comes back.
@@ -46,7 +46,7 @@ pub const CUT_OFF_TIME: Duration = Duration::from_secs(15);
 const COPY_RETRY: Duration = Duration::from_secs(1);
 /// How long a replica that stops takes to say so.
 const FAREWELL_TIME: Duration = Duration::from_secs(3);
-/// How often a replica starts anew because another process has taken its name, before it gives up.
+/// How often a replica restarts its copy because another process has taken its name, before it gives up.
 const NAME_LOSSES_MAX: u32 = 3;
 
 /// What a replica's writer is made of.
@@ -279,7 +279,7 @@ impl ReplicatedEngine {
         self.ended.extend(self.local.drain());
     }
 
-    /// The others took this replica for gone, so nobody is attached to it any more. It starts anew.
+    /// The other replicas have removed this one, so no session is attached to it any more. It restarts its copy.
     fn start_anew(&mut self) {
         self.end_streams();
         self.ended.clear();

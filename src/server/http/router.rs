@@ -140,7 +140,7 @@ fn health_and_reflection(
     let routes = ask_for_secret(reflection, auth)
         .route_service("/grpc.health.v1.Health/{method}", health.clone())
         .route_layer(middleware::from_fn_with_state(context.stopping.clone(), drain::end_at_shutdown))
-        // Ends by itself, and must answer NOT_SERVING during the drain.
+        // Ends without help, and must answer NOT_SERVING during the drain.
         .route_service("/grpc.health.v1.Health/Check", health);
     (routes, reporter)
 }
