@@ -11,6 +11,7 @@ import type { Causality } from "./causality.js";
 import type { LogicalTime } from "../clock.js";
 import type { ChatEvent, Person } from "../event.js";
 import { type Places, columns } from "./lifelines.js";
+import { SERVICE_ID, type Shade } from "./shades.js";
 
 /** The most events that are drawn. */
 export const DRAWN_MAX = 60;
@@ -88,6 +89,15 @@ export interface Figure {
   readonly vector: string;
 }
 
+/** Where the faults of a lab are in force on a lifeline. */
+export interface Shading {
+  readonly x: number;
+  readonly from: number;
+  readonly to: number;
+  /** The faults, each in words. */
+  readonly words: readonly string[];
+}
+
 /** The whole picture, without the times at its left and what was said at its right. */
 export interface Diagram {
   readonly width: number;
@@ -103,6 +113,7 @@ export interface Diagram {
   /** How wide what was said may be. */
   readonly saidWidth: number;
   readonly lifelines: readonly Lifeline[];
+  readonly shades: readonly Shading[];
   /** The moments, from above. */
   readonly rows: readonly { readonly time: LogicalTime; readonly y: number }[];
   readonly figures: readonly Figure[];
@@ -131,6 +142,8 @@ export interface Scene {
   readonly room: number;
   /** What was drawn before, if anything. */
   readonly before: Diagram | null;
+  /** The faults of a lab. */
+  readonly shades?: readonly Shade[] | undefined;
   /** What the logs of others tell. */
   readonly receipts?: Receipts | undefined;
   /** The vector clock of an event in words, where it is wanted. */
@@ -182,22 +195,44 @@ export function diagram(scene: Scene): Diagram {
       vector: scene.vectorOf?.(event) ?? "",
     };
   });
+  const top = (rows[0]?.y ?? PADDING) - PADDING;
+  const height = PADDING * 2 + (rows.length === 0 ? 0 : rows[rows.length - 1]!.y - rows[0]!.y);
   return {
     width: left + (widths.slanted ? SLANTED_REACH : MARGIN),
-    height: PADDING * 2 + (rows.length === 0 ? 0 : rows[rows.length - 1]!.y - rows[0]!.y),
-    top: (rows[0]?.y ?? PADDING) - PADDING,
+    height,
+    top,
     laneWidth,
     slanted: widths.slanted,
     serviceX,
     axisWidth: widths.axis,
     saidWidth: widths.said,
     lifelines: scene.people.map((person) => lifeline(person, x.get(person.id)!, figures)),
+    shades: (scene.shades ?? []).flatMap((shade) => shading(shade, x, figures, top, top + height)),
     rows,
     figures,
     crossings: crossings(figures, causality),
     before: causality.events.length - events.length,
     absent: new Set(events.flatMap(({ author: { id } }) => (x.has(id) ? [] : [id]))).size,
   };
+}
+
+/** Where a shade is drawn: from below the last event before it to below the last event in it. */
+function shading(
+  { id, from, to, words }: Shade,
+  x: ReadonlyMap<string | null, number>,
+  figures: readonly Figure[],
+  top: number,
+  bottom: number,
+): Shading[] {
+  const at = x.get(id === SERVICE_ID ? null : id);
+  const below = (sequence: bigint): number => {
+    const last = figures.filter(({ event }) => event.sequence <= sequence).at(-1);
+    return last === undefined ? top : last.broadcast.y + EVENT_HALF;
+  };
+  const begin = below(from);
+  const end = to === null ? bottom : Math.max(below(to), begin + EVENT_HALF);
+  const gone = to !== null && below(to) === top;
+  return at === undefined || gone ? [] : [{ x: at, from: begin, to: end, words: words.split(", ") }];
 }
 
 /** What the lifelines, the times and what was said share the room by. */
