@@ -24,6 +24,7 @@
 //! | [`submissions`] | lines and messages from their submission to what became of them; typing on a terminal |
 //! | [`simulator`] | truthful runs give no alarm, and every mistake is caught (V1 to V15) |
 //! | [`replicas`] | several services that are one, over three nats-servers |
+//! | [`replicas_clients`] | clients that know several replicas, and the picture of that |
 //! | [`replicas_failover`] | how long it takes until a publish is acknowledged after a kill |
 //! | [`replicas_faults`] | the same while replicas and servers are killed, frozen, cut off and restarted |
 //! | [`replicas_refused`] | set-ups of replicas that cannot work |
@@ -112,6 +113,7 @@ mod rates;
 mod reconnects;
 mod recovery;
 mod replicas;
+mod replicas_clients;
 mod replicas_failover;
 mod replicas_faults;
 mod replicas_refused;

@@ -105,8 +105,10 @@ fn chat(service: Service, lab: Option<LabApi>, auth: Option<&Arc<SecretAuth>>, c
 /// Requires the access secret for all of these routes, where there is one.
 fn ask_for_secret(routes: Router, auth: Option<&Arc<SecretAuth>>) -> Router {
     match auth {
-        Some(auth) => routes.route_layer(middleware::from_fn_with_state(auth.clone(), secret::check)),
-        None => routes,
+        Some(auth) if routes.has_routes() => {
+            routes.route_layer(middleware::from_fn_with_state(auth.clone(), secret::check))
+        }
+        _ => routes,
     }
 }
 
