@@ -16,8 +16,11 @@ mod refusal;
 mod sequence;
 
 pub use clock::{CLOCK_LEAP_MAX, LamportClock, LogicalTime};
+#[cfg(test)]
+pub use cluster::ReplicaFault;
 pub use cluster::{
-    Applied, Attached, Attachment, Batch, Cluster, ClusterCommand, Fate, Incarnation, Outcome, Replica,
+    Applied, Attached, Attachment, Batch, Cluster, ClusterCommand, Departure, Fate, GoneReplica, Incarnation,
+    Outcome, Replica,
 };
 pub use conversation::{Command, Conversation, Decision, Divergence, Member};
 pub use dedup::MESSAGE_IDS_REMEMBERED;

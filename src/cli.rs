@@ -1,22 +1,15 @@
 //! The command line: options → library call.
-
-mod access;
-mod companion;
+mod common;
 mod diagram;
-mod exit_codes;
-mod fault;
 mod join;
 mod journal;
 mod lab;
-mod lines;
 mod load;
 mod manual;
-mod progress;
-mod scenario;
+#[cfg(test)]
+mod replica_faults;
 mod send;
 mod serve;
-mod settings;
-mod signals;
 mod verify;
 
 use std::error::Error;
@@ -47,9 +40,9 @@ struct Cli {
 enum CliCommand {
     Serve(Box<serve::ServeArgs>),
     Lab(Box<lab::LabArgs>),
-    Fault(fault::FaultArgs),
-    Companion(companion::CompanionArgs),
-    Scenario(scenario::ScenarioArgs),
+    Fault(lab::fault::FaultArgs),
+    Companion(lab::companion::CompanionArgs),
+    Scenario(lab::scenario::ScenarioArgs),
     Join(join::JoinArgs),
     Send(send::SendArgs),
     Load(load::LoadArgs),
@@ -74,7 +67,11 @@ impl CliCommand {
 
 /// Parses the command line and runs it. Wrong usage exits 2 before anything starts, a failure exits 1.
 pub fn main() -> ExitCode {
-    let code = match parse() {
+    main_with(std::env::args_os().collect())
+}
+
+fn main_with(arguments: Vec<OsString>) -> ExitCode {
+    let code = match parse(arguments) {
         Ok(CliCommand::Serve(serve)) => run(async { serve.run(None).await.map(|()| ExitCode::SUCCESS) }),
         Ok(CliCommand::Lab(lab)) => run(async { lab.run().await.map(|()| ExitCode::SUCCESS) }),
         Ok(CliCommand::Fault(fault)) => run(fault.run()),
@@ -95,9 +92,8 @@ pub fn main() -> ExitCode {
 }
 
 /// The command that is asked for; or, with nothing to run, the exit code.
-fn parse() -> Result<CliCommand, ExitCode> {
-    let arguments: Vec<OsString> = std::env::args_os().collect();
-    let command = settings::with_environment(Cli::command(), &arguments);
+fn parse(arguments: Vec<OsString>) -> Result<CliCommand, ExitCode> {
+    let command = common::settings::with_environment(Cli::command(), &arguments);
     let parsed = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.and_then(|cli| cli.command.check()).map_err(|error| {
         let text = error.render();
@@ -108,7 +104,7 @@ fn parse() -> Result<CliCommand, ExitCode> {
             // If the reader of a help text has closed the pipe, it has read enough.
             drop(io::stdout().write_all(shown(terminal::output_has_colours()).as_bytes()));
         }
-        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit_codes::USAGE))
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(common::exit_codes::USAGE))
     })
 }
 
@@ -138,7 +134,7 @@ fn printed(result: io::Result<()>, code: ExitCode) -> ExitCode {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             notice(&format!("chitchat: {}", of_output(error)));
-            ExitCode::from(exit_codes::USAGE)
+            ExitCode::from(common::exit_codes::USAGE)
         }
         _ => code,
     }
@@ -146,7 +142,7 @@ fn printed(result: io::Result<()>, code: ExitCode) -> ExitCode {
 
 fn fail(error: &(dyn Error + 'static)) -> ExitCode {
     notice(&format!("chitchat: {error}"));
-    ExitCode::from(exit_codes::FAILURE)
+    ExitCode::from(common::exit_codes::FAILURE)
 }
 
 /// How many tasks run before a processor looks for news from sockets and timers. Fewer than by default (61): while a

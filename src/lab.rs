@@ -2,17 +2,20 @@
 //!
 //! A [`companion`] is a real participant: the client library over loopback, in a thread and a runtime of its own, with a
 //! log of its own. So it can crash as a process does, and resume. How it behaves by itself is in [`behaviour`]. A
-//! [`scenario`] is data, read from a small file; [`play`] plays it, and the [`stage`] is what the service calls.
+//! [`scenario`] is data, read from a small file; [`play`] plays it, and the [`stage`] is what the service calls. A [`proof`]
+//! verifies the logs at hand.
 
 mod behaviour;
 mod cast;
 mod companion;
 mod play;
+mod proof;
 mod run;
 mod scenario;
 mod stage;
 
 pub use cast::COMPANIONS_MAX_DEFAULT;
 pub use companion::{Place, RESUMABLE_FOLDER};
+pub use proof::PROOF_LOGS_BYTES_MAX_DEFAULT;
 pub use scenario::{Scenario, ScenarioError};
 pub use stage::{SCENARIO_PAUSE_MAX, Stage, StageConfig};

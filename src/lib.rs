@@ -19,6 +19,7 @@
 //! | [`lab`] | companions and scenarios, in a lab | anything in a service without one |
 //! | [`load`] | load against a running service, with every delivery checked | more for a delivery than it must |
 //! | [`trace`] | what the logs prove, and their picture | I/O, async, the machine's clock |
+//! | [`verification`] | logs in files, read for the verdict | judge them itself |
 //! | [`log`], [`terminal`] | log records; what may reach a terminal | write a secret; write received text raw |
 //! | [`cli`] | the command line: options → a call of the library | anything that a test could not call |
 //!
@@ -27,6 +28,10 @@
 //!
 //! Throughout: events have one order, which is that of the journal. No event is delivered before it is recorded. The
 //! result of a command depends on nothing but the commands before it.
+
+// As the support of the integration tests names it.
+#[cfg(test)]
+extern crate self as chitchat;
 
 pub mod chat;
 pub mod cli;
@@ -39,4 +44,5 @@ pub mod replica;
 pub mod server;
 pub mod terminal;
 pub mod trace;
+pub mod verification;
 pub mod wire;

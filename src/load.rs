@@ -22,7 +22,6 @@ mod crowd;
 pub(crate) mod error;
 mod participant;
 pub mod process;
-mod publisher_thread;
 pub(crate) mod reader;
 pub(crate) mod run;
 pub(crate) mod scan;

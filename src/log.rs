@@ -9,14 +9,11 @@ mod file;
 mod format;
 mod line;
 mod name;
-mod newest;
 mod own;
 mod people;
 pub mod reading;
 mod record;
 mod run;
-#[cfg(test)]
-mod schema;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,11 +31,11 @@ use file::RecordFile;
 pub use line::{CowStr, LineRef, LogRecord, RecordFault};
 pub use name::file_name;
 pub(crate) use name::safe_name;
-pub use newest::newest_broadcast;
 pub use own::OwnLog;
+pub use reading::newest_broadcast;
 pub use record::{
-    About, Broadcast, ClientRecord, Component, Delivered, LoggedKind, Loss, Record, RecordBody, ServerRecord,
-    Severity, StreamBegun, Text, WelcomeDetails, timestamp,
+    About, Broadcast, ClientRecord, Component, Delivered, LoggedKind, Loss, Record, RecordBody, ReplicaNote,
+    ServerRecord, Severity, StreamBegun, Text, WelcomeDetails, timestamp,
 };
 pub use run::{RunId, name_replica};
 

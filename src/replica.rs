@@ -8,6 +8,8 @@
 mod applier;
 mod encoding;
 mod error;
+#[cfg(test)]
+mod faults;
 mod log;
 mod publisher;
 mod reader;

@@ -8,6 +8,8 @@ pub mod gallery;
 pub mod lens;
 pub(crate) mod model;
 pub mod proof;
+pub mod published;
 pub mod record;
 pub mod report;
+pub mod unchecked;
 pub mod verify;

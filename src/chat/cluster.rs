@@ -6,6 +6,8 @@
 
 mod command;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
@@ -16,6 +18,8 @@ use rpds::RedBlackTreeMapSync as Map;
 use super::{Command, Conversation, Decision, Event, EventKind, ParticipantId, Receipt, Refusal, Sequence};
 
 pub use command::{Batch, ClusterCommand, Incarnation};
+#[cfg(test)]
+pub use faults::ReplicaFault;
 
 /// Where a session is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +80,39 @@ pub struct Attached {
     pub conversation: Conversation,
 }
 
+/// Why a replica takes part no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Nothing had been heard of it for too long.
+    Silent,
+    /// It stopped in an orderly way.
+    Stopped,
+    /// It started again, or another process did under its name.
+    StartedAgain,
+}
+
+impl Departure {
+    /// As it is in log records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Silent => "SILENT",
+            Self::Stopped => "STOPPED",
+            Self::StartedAgain => "STARTED_AGAIN",
+        }
+    }
+}
+
+/// A replica that takes part no longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoneReplica {
+    /// Which start of it.
+    pub incarnation: Incarnation,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Why.
+    pub why: Departure,
+}
+
 /// What a batch led to.
 #[derive(Clone, Debug)]
 pub struct Applied {
@@ -89,12 +126,14 @@ pub struct Applied {
     pub participants: BTreeSet<ParticipantId>,
     /// Which replicas have changed.
     pub replicas: BTreeSet<Incarnation>,
+    /// Which replicas take part no longer.
+    pub gone: Vec<GoneReplica>,
 }
 
 impl Applied {
     fn new(fate: Fate) -> Self {
-        let (outcomes, events) = (Vec::new(), Vec::new());
-        Self { fate, outcomes, events, participants: BTreeSet::new(), replicas: BTreeSet::new() }
+        let (outcomes, events, gone) = (Vec::new(), Vec::new(), Vec::new());
+        Self { fate, outcomes, events, participants: BTreeSet::new(), replicas: BTreeSet::new(), gone }
     }
 }
 
@@ -152,6 +191,8 @@ impl Cluster {
         }
         let Some(replica) = self.replicas.get_mut(&batch.from) else { return Applied::new(Fate::Void) };
         match batch.number {
+            #[cfg(test)]
+            _ if ReplicaFault::ApplyTwice.is_made() => replica.batch = replica.batch.max(batch.number),
             number if number <= replica.batch => return Applied::new(Fate::Repeated),
             number if number > replica.batch + 1 => return Applied::new(Fate::Void),
             number => replica.batch = number,
@@ -175,7 +216,7 @@ impl Cluster {
         }
         let mut applied = Applied::new(Fate::Applied);
         if let Some((earlier, _)) = earlier {
-            self.remove(earlier, &mut applied);
+            self.remove(earlier, Departure::StartedAgain, &mut applied);
         }
         self.replicas.insert_mut(incarnation, Replica { name: name.clone(), nonce: *nonce, batch: 0 });
         applied.replicas.insert(incarnation);
@@ -213,19 +254,22 @@ impl Cluster {
             }
             ClusterCommand::Expire { participant, generation } => {
                 let absent = Attachment { generation: *generation, replica: None };
-                if self.attachment(*participant) == Some(absent) {
+                let is_over = self.attachment(*participant) == Some(absent);
+                #[cfg(test)]
+                let is_over = is_over || ReplicaFault::ExpireAnyway.is_made();
+                if is_over {
                     self.happen(batch, Command::Expire { participant: *participant }, applied)?;
                 }
                 Outcome::Done
             }
             ClusterCommand::Gone { replica, batch } => {
                 if self.replicas.get(replica).is_some_and(|known| known.batch == *batch) {
-                    self.remove(*replica, applied);
+                    self.remove(*replica, Departure::Silent, applied);
                 }
                 Outcome::Done
             }
             ClusterCommand::Stop => {
-                self.remove(batch.from, applied);
+                self.remove(batch.from, Departure::Stopped, applied);
                 Outcome::Done
             }
             ClusterCommand::Beat | ClusterCommand::Start { .. } => Outcome::Done,
@@ -270,7 +314,9 @@ impl Cluster {
     }
 
     /// A replica is gone, and nobody is attached to it any more.
-    fn remove(&mut self, incarnation: Incarnation, applied: &mut Applied) {
+    fn remove(&mut self, incarnation: Incarnation, why: Departure, applied: &mut Applied) {
+        let name = self.replicas.get(&incarnation).map(|replica| replica.name.clone());
+        applied.gone.extend(name.map(|name| GoneReplica { incarnation, name, why }));
         self.replicas.remove_mut(&incarnation);
         applied.replicas.insert(incarnation);
         let is_there = |attachment: &Attachment| attachment.replica == Some(incarnation);

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::exit_codes::USAGE;
+use super::common::exit_codes::USAGE;
 use super::{number, of_output};
 use crate::log::reading::{self, RecordSink};
 use crate::terminal::{escaped, notice};

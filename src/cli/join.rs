@@ -14,10 +14,10 @@ use clap::Args;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::access::{AccessArgs, display_name};
-use super::exit_codes::{INTERRUPTED_TWICE, PARTLY};
-use super::lines::Lines;
-use super::signals::{Hangup, Interrupts};
+use super::common::access::{AccessArgs, display_name};
+use super::common::exit_codes::{INTERRUPTED_TWICE, PARTLY};
+use super::common::lines::Lines;
+use super::common::signals::{Hangup, Interrupts};
 use super::{number, switch};
 use crate::chat::DisplayName;
 

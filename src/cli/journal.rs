@@ -10,9 +10,9 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::exit_codes::USAGE;
+use super::common::exit_codes::USAGE;
+use super::common::progress::Progress;
 use super::of_output;
-use super::progress::Progress;
 use crate::chat::{Conversation, Event, EventKind, Sequence};
 use crate::journal::sqlite::{BackupError, BackupProgress, OpenError, OpenFault, ReadOnlyJournal, Summary};
 use crate::journal::{History, JournalError, RecoveryError, recover};

@@ -1,7 +1,10 @@
 //! `chitchat lab`.
 
 pub(super) mod access;
+pub(super) mod companion;
+pub(super) mod fault;
 pub(super) mod invitation;
+pub(super) mod scenario;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -10,12 +13,15 @@ use clap::Args;
 
 use super::serve::ServeArgs;
 use super::{number, switch};
-use crate::lab::{COMPANIONS_MAX_DEFAULT, Scenario};
+use crate::lab::{COMPANIONS_MAX_DEFAULT, PROOF_LOGS_BYTES_MAX_DEFAULT, Scenario};
 use crate::server::Environment;
-use invitation::LabInvitation;
+use invitation::{LabInvitation, LabLimits};
 
 /// The most companions that an operator may allow: each has a thread and a connection.
 const COMPANIONS_MAX: usize = 200;
+/// The most that an operator may allow for the logs of a proof, in MiB.
+const PROOF_LOGS_MIB_MAX: usize = 65_536;
+const MEBIBYTE: u64 = 1 << 20;
 
 /// Run the service with the lab, in which a teacher breaks things by hand: `chitchat fault` holds, delays, cuts, pauses
 /// or disconnects participants, and the order survives it. `chitchat companion` adds participants that the service
@@ -37,6 +43,11 @@ pub(super) struct LabArgs {
         value_parser = number(0..=COMPANIONS_MAX))]
     companions_max: usize,
 
+    /// How large the logs in the log folder may be that "Prove it" on the page reads, in MiB.
+    #[arg(long, value_name = "MIB", env = "CHITCHAT_PROOF_LOGS_MAX",
+        default_value_t = (PROOF_LOGS_BYTES_MAX_DEFAULT / MEBIBYTE) as usize, value_parser = number(1..=PROOF_LOGS_MIB_MAX))]
+    proof_logs_max: usize,
+
     /// Folder with scenarios of your own, as *.toml files (docs/scenarios.md). They are added to the built-in ones.
     #[arg(long, value_name = "FOLDER", env = "CHITCHAT_SCENARIOS")]
     scenarios: Option<PathBuf>,
@@ -52,6 +63,8 @@ impl LabArgs {
             scenarios.retain(|scenario| own.iter().all(|other| other.about.name != scenario.about.name));
             scenarios.extend(own);
         }
-        self.serve.run(Some(LabInvitation::new(key, scenarios, self.companions_max)?)).await
+        let proof_logs_bytes_max = self.proof_logs_max as u64 * MEBIBYTE;
+        let stage = LabLimits { companions_max: self.companions_max, proof_logs_bytes_max };
+        self.serve.run(Some(LabInvitation::new(key, scenarios, stage)?)).await
     }
 }

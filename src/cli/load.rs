@@ -12,9 +12,9 @@ use clap::Args;
 use http::uri::Authority;
 use tokio::net::lookup_host;
 
-use super::access::server;
-use super::exit_codes::{FAILURE, USAGE};
-use super::progress::Progress;
+use super::common::access::server;
+use super::common::exit_codes::{FAILURE, USAGE};
+use super::common::progress::Progress;
 use super::{duration, number, of_output, switch};
 use crate::chat::TEXT_CHARACTERS_MAX;
 use crate::load::connection::Service;

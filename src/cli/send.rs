@@ -10,10 +10,10 @@ use clap::Args;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::access::{AccessArgs, display_name, say};
-use super::exit_codes::{FAILURE, PARTLY, USAGE};
-use super::lines::{LineFault, Lines};
-use super::signals::{Hangup, Interrupts, stop_on_signal};
+use super::common::access::{AccessArgs, display_name, say};
+use super::common::exit_codes::{FAILURE, PARTLY, USAGE};
+use super::common::lines::{LineFault, Lines};
+use super::common::signals::{Hangup, Interrupts, stop_on_signal};
 use crate::chat::{DisplayName, MessageText};
 use crate::client::{Chat, LeaveError, PublishError, Update, Updates};
 use crate::terminal::notice;

@@ -18,8 +18,8 @@ use http::HeaderValue;
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
+use super::common::signals::{Hangup, Interrupts, Reloads};
 use super::lab::invitation::LabInvitation;
-use super::signals::{Hangup, Interrupts, Reloads};
 use super::{duration, switch};
 use crate::journal::{MemoryJournal, SqliteJournal};
 use crate::log::{self, Component, Destination, RecordLog};

@@ -3,13 +3,9 @@
 mod clocks;
 mod compact;
 mod gallery;
-mod json;
 mod page;
-mod reading;
 mod screen;
-mod unchecked;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,14 +13,16 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use super::exit_codes::{FAILURE, PARTLY, USAGE};
+use super::common::exit_codes::{FAILURE, PARTLY, USAGE};
+use super::common::progress;
 use super::printed;
-use crate::log::reading::{self as logs, Log, LogError};
+use crate::log::reading as logs;
 use crate::terminal::{json_line, notice};
+use crate::trace::published::Overall;
 use crate::trace::record::LineRef;
-use crate::trace::report::{Report, Rule, Verdict};
+use crate::trace::report::{Rule, Verdict};
+use crate::verification::{Progress, Verification, VerifyError};
 use gallery::Part;
-use json::Overall;
 
 /// Check from the logs of all processes that the order held. Exits 0 if every rule holds, 1 if one is violated, 2 if the
 /// logs cannot be used, 3 if a rule that --strict demands could not be checked.
@@ -79,20 +77,28 @@ impl FromStr for Demanded {
     }
 }
 
-/// The logs that were read, and what they prove.
-struct Verification {
-    logs: Vec<Log>,
-    report: Report,
-    /// How many records each log has.
-    records: Vec<u64>,
-    /// The lines in which a process was killed while it wrote.
-    torn: BTreeSet<LineRef>,
-    /// The logs that could not be used, each with the line that shows it.
-    left_out: BTreeMap<u32, LineRef>,
-    /// The text of each line that a violation points at.
-    evidence: BTreeMap<LineRef, String>,
-    /// What was given, as the user wrote it.
+/// What was verified, and the logs as the user named them.
+struct Shown {
+    found: Verification,
     given: Vec<PathBuf>,
+}
+
+/// How much has been read, on the terminal.
+struct ProgressLine(Option<progress::Progress>);
+
+const MEGABYTE: u64 = 1_000_000;
+
+impl Progress for ProgressLine {
+    fn begin(&mut self, bytes: u64) {
+        self.0 = Some(progress::Progress::of("read", bytes / MEGABYTE, "MB"));
+    }
+
+    fn at(&mut self, bytes: u64) -> bool {
+        if let Some(line) = &mut self.0 {
+            line.reached(bytes / MEGABYTE);
+        }
+        true
+    }
 }
 
 impl VerifyArgs {
@@ -116,40 +122,23 @@ impl VerifyArgs {
     }
 }
 
-fn check(given: Vec<PathBuf>) -> Result<Verification, LogError> {
-    let logs = logs::inspect(given.clone())?;
-    let reading::Read { report, torn, records, left_out } = reading::check(&logs)?;
-    let mut wanted: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
-    for line in report.rules.iter().flat_map(|rule| &rule.violations).flat_map(|violation| &violation.lines) {
-        wanted.entry(line.file).or_default().insert(line.line);
-    }
-    let mut evidence = BTreeMap::new();
-    for (file, lines) in wanted {
-        let lines: Vec<u32> = lines.into_iter().collect();
-        let texts = logs::fetch(&logs[file as usize], &lines)?;
-        evidence.extend(lines.into_iter().map(|line| LineRef { file, line }).zip(texts));
-    }
-    Ok(Verification { logs, report, records, torn, left_out, evidence, given })
+fn check(given: Vec<PathBuf>) -> Result<Shown, VerifyError> {
+    let found = Verification::of(logs::inspect(given.clone())?, None, &mut ProgressLine(None))?;
+    Ok(Shown { found, given })
 }
 
-impl Verification {
+impl Shown {
     fn overall(&self) -> Overall {
-        if !self.report.violated().is_empty() {
-            Overall::Violated
-        } else if self.report.journals == 0 {
-            Overall::Unknown
-        } else {
-            Overall::Holds
-        }
+        Overall::of(&self.found.report)
     }
 
     /// The rules that are violated, the one whose evidence was complete first before the others.
     fn in_order(&self) -> Vec<Rule> {
-        self.report.in_order().into_iter().map(|(rule, _)| rule).collect()
+        self.found.report.in_order().into_iter().map(|(rule, _)| rule).collect()
     }
 
     fn exit_code(&self, strict: &[Rule]) -> ExitCode {
-        let unchecked = self.report.with(Verdict::NotCheckable);
+        let unchecked = self.found.report.with(Verdict::NotCheckable);
         match self.overall() {
             Overall::Violated => ExitCode::from(FAILURE),
             Overall::Unknown => {
@@ -165,7 +154,7 @@ impl Verification {
 
     /// Where a line is: its file, and which line of that.
     fn place(&self, line: LineRef) -> String {
-        let (path, line) = self.logs[line.file as usize].place(line.line);
+        let (path, line) = self.found.logs[line.file as usize].place(line.line);
         format!("{}:{line}", path.display())
     }
 
@@ -178,6 +167,6 @@ impl Verification {
     }
 
     fn print_json(&self) -> io::Result<()> {
-        writeln!(io::stdout().lock(), "{}", json_line(&self.json()).map_err(io::Error::other)?)
+        writeln!(io::stdout().lock(), "{}", json_line(&self.found.published()).map_err(io::Error::other)?)
     }
 }

@@ -1,18 +1,14 @@
 //! A participant's client as a state machine: an input and its moment in, things to do out. It does no I/O, and has no
 //! clock and no dice of its own, so that each rule about clocks, resuming and retrying can be tested without a service.
-//! `web/src/core/machine.ts` is the same for the page, in files of the same names; what differs, and why, is in
+//! `web/src/core/machine/machine.ts` is the same for the page, in files of the same names; what differs, and why, is in
 //! `docs/architecture.md`.
-
-mod backoff;
 mod check;
 mod connection;
 mod frames;
 mod history;
 mod leaving;
 mod outbox;
-mod receipts;
 mod refusal;
-mod roster;
 mod state;
 mod step;
 #[cfg(test)]
@@ -27,10 +23,10 @@ use crate::log::{About, ClientRecord};
 use crate::wire::Reason;
 
 use super::event::ParticipantInfo;
+use check::receipts::Receipts;
+use check::roster::Roster;
 use history::PendingList;
 use outbox::Outbox;
-use receipts::Receipts;
-use roster::Roster;
 use state::{FirstJoin, Leaving, Membership, Phase};
 use updates::UpdateQueue;
 

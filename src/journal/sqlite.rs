@@ -10,17 +10,13 @@
 //! middle or at the end. It cannot detect an end that was lost together with the head file, nor a forgery.
 
 mod backup;
-mod connect;
 mod copy;
 mod error;
-mod fork;
-mod head;
+mod file;
 mod history;
 mod inspect;
-mod mounts;
 mod open;
 mod row;
-mod schema;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -39,8 +35,8 @@ use crate::chat::{Event, Sequence};
 
 pub use backup::{BackupError, BackupProgress};
 pub use error::{Damage, Fault, OpenError, OpenFault};
-pub use fork::Fork;
 pub use inspect::{ReadOnlyJournal, Summary};
+pub use open::Fork;
 
 use copy::Owner;
 use history::SqliteHistory;

@@ -1,20 +1,23 @@
 //! The stage of a lab: what its service calls to add companions and to play scenarios.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
+use tokio_util::sync::CancellationToken;
 use tonic::async_trait;
 
 use super::behaviour::{WRONG_CLOCK_OFFSET_SECONDS, usual_name};
 use super::cast::Cast;
 use super::companion::{Character, Place};
 use super::play::{Pace, Play};
+use super::proof::prove;
 use super::run::Run;
 use super::scenario::Scenario;
 use crate::chat::DisplayName;
-use crate::server::{LabHandle, LabStage};
+use crate::server::{LabHandle, LabStage, ProofFault};
 use crate::wire::pb::CompanionKind;
 use crate::wire::{self, Rejection, pb};
 
@@ -30,6 +33,8 @@ pub struct StageConfig {
     pub place: Place,
     /// How many companions there may be.
     pub companions_max: usize,
+    /// How large the logs may be that a proof reads, in bytes.
+    pub proof_logs_bytes_max: u64,
     /// Its scenarios.
     pub scenarios: Vec<Scenario>,
 }
@@ -38,6 +43,8 @@ pub struct StageConfig {
 #[derive(Debug)]
 pub struct Stage {
     cast: Cast,
+    log_folder: PathBuf,
+    proof_logs_bytes_max: u64,
     scenarios: Vec<Arc<Scenario>>,
     lab: OnceLock<LabHandle>,
     run: Mutex<Option<Run>>,
@@ -50,8 +57,10 @@ pub struct Stage {
 impl Stage {
     /// A stage on which nobody plays yet.
     pub fn new(config: StageConfig) -> Self {
-        let StageConfig { place, companions_max, scenarios } = config;
+        let StageConfig { place, companions_max, proof_logs_bytes_max, scenarios } = config;
         Self {
+            log_folder: place.log_folder.clone(),
+            proof_logs_bytes_max,
             cast: Cast::new(place, companions_max),
             scenarios: scenarios.into_iter().map(Arc::new).collect(),
             lab: OnceLock::new(),
@@ -190,5 +199,9 @@ impl LabStage for Stage {
 
     fn scenario(&self) -> Option<pb::ScenarioRun> {
         self.run().as_ref().map(Run::message)
+    }
+
+    fn prove(&self, epoch: &str, page_log: String, stopped: &CancellationToken) -> Result<String, ProofFault> {
+        prove(&self.log_folder, self.proof_logs_bytes_max, epoch, page_log, stopped)
     }
 }

@@ -1,5 +1,7 @@
 //! The course of a run: all join, some publish, everybody leaves.
 
+mod publisher_thread;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,11 +15,11 @@ use super::connection::Service;
 use super::error::{CallFailure, LoadError};
 use super::participant::{PATIENCE, Participant};
 use super::process::WatchedProcess;
-use super::publisher_thread::PublisherThread;
 use super::reader::ReaderOutcome;
 use super::run::Run;
 use super::summary::{Latencies, ServerUse, Summary, per_second, rounded};
 use super::{Measured, Phase, Plan, Progress};
+use publisher_thread::PublisherThread;
 
 /// How often the coordinator looks whether the slowest reader is there.
 const LOOK: Duration = Duration::from_millis(5);

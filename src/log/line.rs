@@ -120,6 +120,10 @@ pub struct LogRecord<'a> {
     /// Of one of several services that are one: which.
     #[serde(borrow, default)]
     pub replica: Option<CowStr<'a>>,
+    /// The replica that a record is about, and which start of it.
+    #[serde(borrow, default)]
+    pub of_replica: Option<CowStr<'a>>,
+    pub replica_start: Option<u64>,
     /// Whether a start of the service made the record of a broadcast, later than the broadcast.
     #[serde(default)]
     pub recovered: bool,

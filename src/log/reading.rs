@@ -2,11 +2,13 @@
 
 mod block;
 mod input;
+mod newest;
 mod ordered;
 mod rotated;
 
 use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Component, LineRef, LogRecord};
@@ -14,6 +16,7 @@ use crate::terminal::notice;
 use block::{LogLine, Source, lines, open, text};
 use input::{EXTENSION, Input};
 
+pub use newest::newest_broadcast;
 pub use ordered::read;
 
 /// No record is nearly as long.
@@ -114,8 +117,17 @@ impl LogSegment {
 /// # Errors
 /// [`LogError`].
 pub fn inspect(paths: Vec<PathBuf>) -> Result<Vec<Log>, LogError> {
+    inspect_with(paths, Vec::new())
+}
+
+/// Does the same with logs that are at hand as texts, too, each with its name.
+///
+/// # Errors
+/// [`LogError`].
+pub fn inspect_with(paths: Vec<PathBuf>, texts: Vec<(&str, Arc<str>)>) -> Result<Vec<Log>, LogError> {
     let (mut files, mut empty) = (Vec::new(), Vec::new());
-    for input in input::inputs(paths)? {
+    let texts = texts.into_iter().map(|(name, text)| Input::text(name, text));
+    for input in input::inputs(paths)?.into_iter().chain(texts) {
         match first_record(&input)? {
             Some(first) => files.push((input, first)),
             None => empty.push(input),

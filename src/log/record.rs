@@ -2,6 +2,8 @@
 //! the source of the published schema and of the page's types.
 
 mod client;
+#[cfg(test)]
+mod schema;
 mod server;
 
 use std::borrow::Cow;
@@ -16,7 +18,7 @@ use crate::chat::{Event, EventKind};
 use crate::terminal::json_line;
 
 pub use client::{ClientRecord, Delivered, WelcomeDetails};
-pub use server::{Broadcast, ServerRecord, StreamBegun};
+pub use server::{Broadcast, ReplicaNote, ServerRecord, StreamBegun};
 
 /// A text of a record.
 pub type Text<'a> = Cow<'a, str>;

@@ -133,6 +133,11 @@ impl Applier {
 
     fn draft(&self, draft: &mut Draft, entry: &Entry) -> Result<(), ReplicaError> {
         let position = entry.position;
+        #[cfg(test)]
+        if super::faults::skips() {
+            // The place in the log is the right one, and the message before is not in it.
+            draft.place.position = position - 1;
+        }
         if position != draft.place.position + 1 {
             return Err(ReplicaError::Gap { position: draft.place.position + 1 });
         }
@@ -166,6 +171,10 @@ impl Applier {
     /// Another replica says what its state was after a message: the same, as far as this one remembers.
     fn compare(&self, batch: &Batch, prefix: Option<Prefix>) -> Result<(), ReplicaError> {
         let Some(theirs) = prefix else { return Ok(()) };
+        #[cfg(test)]
+        if crate::chat::ReplicaFault::SkipUnnoticed.is_made() {
+            return Ok(());
+        }
         let found = self.prefixes.binary_search_by_key(&theirs.position, |prefix| prefix.position);
         match found.ok().and_then(|index| self.prefixes.get(index)) {
             Some(ours) if *ours != theirs => {

@@ -72,6 +72,8 @@ async fn run(log: CommandLog, mut proposals: watch::Receiver<Option<Proposal>>, 
                     UNSEEN
                 }
                 Ok(_) => {
+                    #[cfg(test)]
+                    let _ = faults.send(LogNews::Acknowledged).await;
                     silences = 0;
                     UNSEEN
                 }

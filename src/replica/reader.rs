@@ -46,6 +46,9 @@ pub enum LogNews {
     Fault(ReplicaError),
     /// The reader begins anew, for this reason.
     Restarted(String),
+    /// The servers have stored this replica's batch.
+    #[cfg(test)]
+    Acknowledged,
 }
 
 /// Why reading was interrupted.
@@ -75,6 +78,8 @@ pub(super) fn start(log: CommandLog, after: u64, news: mpsc::Sender<LogNews>, re
                     Err(error) => error.to_string(),
                 },
             };
+            #[cfg(test)]
+            super::faults::begun_anew();
             if news.send(LogNews::Restarted(why)).await.is_err() {
                 return;
             }
@@ -129,6 +134,11 @@ async fn read(log: &CommandLog, next: &mut u64, news: &mpsc::Sender<LogNews>, re
         }
         if position > *next {
             return Interruption::Gap;
+        }
+        #[cfg(test)]
+        if super::faults::is_skipped(&message.message.payload) {
+            *next += 1;
+            continue;
         }
         let entry = Entry { position, message: message.message.payload, behind };
         if news.send(LogNews::Entry(entry)).await.is_err() {

@@ -162,6 +162,8 @@ impl Copying {
                     LogNews::Entry(entry) => return Ok(Some(entry)),
                     LogNews::Fault(fault) => return Err(fault),
                     LogNews::Restarted(reason) => why = reason,
+                    #[cfg(test)]
+                    LogNews::Acknowledged => {}
                 }
             }
             Ok(None)

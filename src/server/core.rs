@@ -1,8 +1,8 @@
 //! The conversation while it happens: the engine decides and records, the feed keeps what was committed, and each
 //! participant's stream reads the feed.
 //!
-//! A [`stream`] has no task: [`join_body`] is the response body by which the connection polls it. [`fan_out`] wakes those
-//! of the [`open_streams`] that wait for news.
+//! A stream has no task: a body in [`streams`] is what the connection polls, and one task wakes the streams that wait for
+//! news.
 //!
 //! Invariants:
 //! - The [`engine`] alone changes the conversation and appends to the journal; in a replica [`replicated`] does, in its
@@ -13,15 +13,11 @@
 
 pub mod attachments;
 pub mod broadcast;
-pub mod deliveries;
 pub mod engine;
-pub mod fan_out;
 pub mod feed;
-pub mod join_body;
-pub mod open_streams;
 pub mod presence;
 pub mod replicated;
 pub mod requests;
 pub mod shares;
-pub mod stream;
+pub mod streams;
 pub mod token;

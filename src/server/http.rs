@@ -11,5 +11,6 @@ pub mod guard;
 pub mod headers;
 pub mod mistakes;
 pub mod page;
+pub mod proof;
 pub mod router;
 pub mod secret;

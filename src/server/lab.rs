@@ -3,14 +3,17 @@
 //! Faults act at a participant's stream ([`gate`]), at its requests ([`requests`], which wait in [`queues`]) and in front of the journal
 //! ([`writer`]), never inside the engine: what was acknowledged stays, and the order stays. Which faults are in force
 //! is a pure table ([`faults`]); [`control`] changes it and records each change. The program may add companions and
-//! scenarios ([`stage`]).
+//! scenarios ([`stage`]). A [`proof`] verifies the logs at hand.
 
 pub mod control;
 pub mod delay;
 pub mod faults;
 pub mod gate;
 pub mod handle;
+pub mod proof;
+pub mod proof_fault;
 pub mod queues;
+pub mod recording;
 pub mod requests;
 pub mod service;
 pub mod stage;

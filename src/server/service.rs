@@ -11,8 +11,8 @@ use super::budget::memory::{Overdrawn, Reservation};
 use super::budget::request_charge::overdrawn;
 use super::config::Environment;
 use super::core::feed::FeedReader;
-use super::core::join_body::{Handover, JoinBody};
 use super::core::requests::{Caller, EngineHandle};
+use super::core::streams::join_body::{Handover, JoinBody};
 use super::core::token;
 use super::edge::origin::Origin;
 use super::lab::control::Lab;
@@ -249,7 +249,7 @@ fn unreadable(error: JournalError) -> Rejection {
 
 #[async_trait]
 impl ChitChatService for Service {
-    /// The real stream is handed over to [`join_body`](super::core::join_body).
+    /// The real stream is handed over to [`join_body`](super::core::streams::join_body).
     type JoinStream = Empty<Result<pb::JoinResponse, Status>>;
 
     async fn join(&self, request: Request<pb::JoinRequest>) -> Result<Response<Self::JoinStream>, Status> {

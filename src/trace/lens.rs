@@ -1,5 +1,5 @@
 //! What could have caused what, as far as events themselves tell, and what weaker orders than the service's would make of
-//! them: lenses and cuts. The page has the same rules (`web/src/core/causality.ts`, `lens.ts`, `cut.ts`), and
+//! them: lenses and cuts. The page has the same rules (`web/src/core/causality/causality.ts`, `lens.ts`, `cut.ts`), and
 //! `tests/vectors/causality.json` holds both to them.
 //!
 //! The service's order is finer than causality: it also puts one after the other what had nothing to do with each other.

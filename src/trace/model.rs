@@ -6,25 +6,15 @@
 
 mod clock;
 mod event;
-mod handed;
 mod journal;
-mod lab;
 mod log;
-mod names;
-mod order;
-mod presence;
-mod run;
 mod session;
 mod step;
-mod streams;
 
 pub use clock::ProcessClock;
 pub use event::{LoggedEvent, Lookup, WallTime};
-pub use handed::Handed;
-pub use journal::LoggedJournal;
+pub use journal::{Farewell, FarewellFault, Handed, LoggedJournal, ServiceRun, ServiceStart};
 pub use log::{ClientLog, Queued};
-pub use presence::{Farewell, FarewellFault};
-pub use run::{ServiceRun, ServiceStart};
 pub use session::{ANSWER_MICROS, LoggedSession, Mark};
 pub use step::{Act, DeliveryDetails, Step};
 
@@ -100,6 +90,11 @@ impl Model {
         if let Some(index) = self.at.get(&file) {
             self.journals[*index].lose(file, count);
         }
+    }
+
+    /// All records of the service have been taken in: those of replicas get one clock.
+    pub fn service_is_read(&mut self) {
+        self.journals.iter_mut().for_each(LoggedJournal::align);
     }
 
     /// Takes in a record of a client or page, and says what step it is. The caller [settles](Self::settle) the

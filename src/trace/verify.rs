@@ -8,13 +8,10 @@
 mod holes;
 mod journals;
 mod real_time;
-mod refused;
-mod seen;
 mod sent;
 mod sessions;
 mod step_context;
 mod steps;
-mod unanswered;
 
 use super::model::{Act, Model, Step};
 use super::record::{Component, LineRef, LogRecord};
@@ -66,7 +63,9 @@ impl Checker {
             self.model.server(line, record);
             return Ok(());
         }
-        self.others_began = true;
+        if !std::mem::replace(&mut self.others_began, true) {
+            self.model.service_is_read();
+        }
         let step = self.model.client(line, record);
         if step.is_of_another {
             return Err(InputError::Interleaved);
@@ -84,6 +83,9 @@ impl Checker {
 
     /// Checks what only the whole can show, and reports.
     pub fn finish(mut self) -> Report {
+        if !self.others_began {
+            self.model.service_is_read();
+        }
         for journal in &self.model.journals {
             journals::check(journal, &mut self.rules);
         }
@@ -130,8 +132,5 @@ impl Checker {
         }
     }
 }
-
-#[cfg(test)]
-mod sentences;
 #[cfg(test)]
 mod tests;

@@ -16,16 +16,31 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("log", &["chat", "terminal"]),
     // Types and pure functions only: what a record says, and how text of others is escaped.
     ("trace", &["chat", "log", "terminal"]),
+    // Reads logs in files into the judgement.
+    ("verification", &["log", "trace"]),
     // What several services that are one have in common: the log of commands, and the copies that it leads to.
     ("replica", &["chat", "journal"]),
     ("server", &["chat", "journal", "log", "replica", "wire"]),
     ("client", &["chat", "log", "terminal", "wire"]),
     ("load", &["chat", "wire"]),
     // Companions are clients; the service calls the lab's stage by a trait of its own.
-    ("lab", &["chat", "client", "log", "server", "wire"]),
+    ("lab", &["chat", "client", "log", "server", "verification", "wire"]),
     (
         "cli",
-        &["chat", "client", "journal", "lab", "load", "log", "replica", "server", "terminal", "trace", "wire"],
+        &[
+            "chat",
+            "client",
+            "journal",
+            "lab",
+            "load",
+            "log",
+            "replica",
+            "server",
+            "terminal",
+            "trace",
+            "verification",
+            "wire",
+        ],
     ),
     ("main", &["cli"]),
 ];
@@ -71,9 +86,11 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "budget::request_charge",
             "config",
-            "core::join_body",
+            "core::streams::join_body",
             "edge::forwarded",
             "edge::origin",
+            "lab::proof",
+            "lab::proof_fault",
             "lab::service",
             "ops::limiter",
             "ops::metrics",
@@ -91,7 +108,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "config",
             "core::requests",
             "core::feed",
-            "core::join_body",
+            "core::streams::join_body",
             "core::token",
             "edge::origin",
             "lab::control",

@@ -34,6 +34,7 @@
 //! | [`signals`] | signals, pipes that nobody reads, terminals without colours |
 //! | [`rotation`] | logs that are rotated while their processes write |
 //! | [`lab`] | faults by hand, each set and ended, by bytes |
+//! | [`lab_proof`] | the lab verifies the logs that it has, with the log of a page |
 //! | [`lab_runs`] | the lab as a program: its key, its command, random faults over real clients |
 //! | [`lab_stage`] | companions and scenarios of a lab |
 //! | [`layers`] | which module of the sources may use which |
@@ -88,6 +89,7 @@ mod journal_places;
 mod journal_support;
 mod kill_loop;
 mod lab;
+mod lab_proof;
 mod lab_runs;
 mod lab_stage;
 mod layers;

@@ -4,10 +4,10 @@
  */
 
 import { type Log, toLine } from "./core/log.js";
-import { advance, nextTick } from "./core/machine.js";
+import { advance, nextTick } from "./core/machine/machine.js";
 import { toSnapshot } from "./core/snapshot.js";
-import type { State } from "./core/state.js";
-import { type Input, type LogRecord, type Output, whose } from "./core/step.js";
+import type { State } from "./core/machine/state.js";
+import { type Input, type LogRecord, type Output, whose } from "./core/machine/step.js";
 import type { SessionLock } from "./platform/session-lock.js";
 import type { Slots } from "./platform/slots.js";
 import { remember } from "./platform/storage.js";

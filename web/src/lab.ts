@@ -1,6 +1,6 @@
 /** The entry of the lab's panel, a part of the page that is loaded only where the service has a lab. */
 
-import type { State } from "./core/state.js";
+import type { State } from "./core/machine/state.js";
 import { LabClient } from "./lab/client.js";
 import { Notice } from "./lab/notice.js";
 import { Panel } from "./lab/panel.js";

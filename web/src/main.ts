@@ -5,10 +5,10 @@
 
 import { doubt } from "./core/doubt.js";
 import { Log, fileName } from "./core/log.js";
-import { toPlace } from "./core/replay-place.js";
+import { toPlace } from "./core/replay/place.js";
 import { fromSnapshot } from "./core/snapshot.js";
-import { INITIAL, type State } from "./core/state.js";
-import type { Input } from "./core/step.js";
+import { INITIAL, type State } from "./core/machine/state.js";
+import type { Input } from "./core/machine/step.js";
 import { Driver } from "./driver.js";
 import { browserLocks } from "./platform/locks.js";
 import { SessionLock } from "./platform/session-lock.js";
@@ -19,10 +19,10 @@ import { hasSlept, now, randomId } from "./platform/time.js";
 import type { LabView } from "./lab.js";
 import { ChatClient } from "./transport/client.js";
 import { App } from "./view/app.js";
-import { byId } from "./view/dom.js";
+import { byId } from "./view/parts/dom.js";
 import type { Commands, Look } from "./view/commands.js";
 import type { Drawing, Wishes } from "./view/panel.js";
-import { explainTerms } from "./view/terms.js";
+import { explainTerms } from "./view/parts/terms.js";
 
 /** How much of the log survives a reload, in characters: well within what sessionStorage holds, or else less. */
 const LOG_KEPT = [2_000_000, 500_000, 100_000];

@@ -1,9 +1,9 @@
 /** The entry of the replay, a part of the page that is loaded only when somebody opens a recorded run. */
 
-import { type Mistake, toMistake } from "./core/findings.js";
-import { type Run, RunBuilder } from "./core/replay.js";
-import { toPlace } from "./core/replay-place.js";
-import { show } from "./view/dom.js";
+import { type Mistake, toMistake } from "./core/replay/findings.js";
+import { type Run, RunBuilder } from "./core/replay/run.js";
+import { toPlace } from "./core/replay/place.js";
+import { show } from "./view/parts/dom.js";
 import { Chooser } from "./view/replay/chooser.js";
 import type { LoadDrawing } from "./view/panel.js";
 import { ReplayRoom } from "./view/replay/room.js";

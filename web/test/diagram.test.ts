@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Causality } from "../src/core/causality.js";
-import { DRAWN_MAX, type Diagram, diagram, drawnEvents, paged } from "../src/core/diagram.js";
+import { Causality } from "../src/core/causality/causality.js";
+import { DRAWN_MAX, type Diagram, diagram, drawnEvents, paged } from "../src/core/causality/diagram.js";
 import type { ChatEvent, Person } from "../src/core/event.js";
-import { LIFELINES_MAX, columns, placed, shownPeople } from "../src/core/lifelines.js";
+import { LIFELINES_MAX, columns, placed, shownPeople } from "../src/core/causality/lifelines.js";
 import { event, message } from "./support.js";
 
 const person = (id: string): Person => ({ id, name: id });

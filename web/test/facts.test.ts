@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Causality } from "../src/core/causality.js";
+import { Causality } from "../src/core/causality/causality.js";
 import { SIGN, contradiction, crossing, facts } from "../src/view/facts.js";
 import { event, message } from "./support.js";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ChatEvent } from "../src/core/event.js";
-import { type Item, grouped, items, lastEvent, summary } from "../src/view/items.js";
-import { line } from "../src/view/copy.js";
-import { HUES, hueOf } from "../src/view/palette.js";
+import { type Item, grouped, items, lastEvent, summary } from "../src/view/transcript/items.js";
+import { line } from "../src/view/transcript/copy.js";
+import { HUES, hueOf } from "../src/view/parts/palette.js";
 import { change } from "../src/view/people.js";
 import { event, message } from "./support.js";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { READ_ON_MS } from "../src/core/leaving.js";
-import { nextTick } from "../src/core/machine.js";
+import { READ_ON_MS } from "../src/core/machine/leaving.js";
+import { nextTick } from "../src/core/machine/machine.js";
 import { fromSnapshot, toSnapshot } from "../src/core/snapshot.js";
 import { LOST, Page, message } from "./support.js";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { stretches } from "../src/view/links.js";
+import { stretches } from "../src/view/parts/links.js";
 
 /** The addresses that are found in a text, as they are written; and that nothing of the text is lost. */
 function linksIn(text: string): string[] {

@@ -8,10 +8,10 @@ import joined from "../../tests/vectors/scenarios/joined.json";
 import leaving from "../../tests/vectors/scenarios/leaving.json";
 import outbox from "../../tests/vectors/scenarios/outbox.json";
 import type { ChatEvent, EventKind } from "../src/core/event.js";
-import { inFlight } from "../src/core/outbox.js";
-import type { Reason } from "../src/core/refusal.js";
-import type { State } from "../src/core/state.js";
-import type { Output } from "../src/core/step.js";
+import { inFlight } from "../src/core/machine/outbox.js";
+import type { Reason } from "../src/core/machine/refusal.js";
+import type { State } from "../src/core/machine/state.js";
+import type { Output } from "../src/core/machine/step.js";
 import { LOST, Page, event, message, refusal } from "./support.js";
 
 /** One step of a scenario: what happens, and what the machine does about it. */

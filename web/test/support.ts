@@ -1,12 +1,12 @@
 /** A service that exists only as the inputs that it would cause. */
 
-import { sentence } from "../src/core/check.js";
+import { sentence } from "../src/core/machine/check.js";
 import type { ChatEvent, EventKind } from "../src/core/event.js";
-import { advance } from "../src/core/machine.js";
-import type { Failure, Reason } from "../src/core/refusal.js";
-import { INITIAL, type Session, type State } from "../src/core/state.js";
+import { advance } from "../src/core/machine/machine.js";
+import type { Failure, Reason } from "../src/core/machine/refusal.js";
+import { INITIAL, type Session, type State } from "../src/core/machine/state.js";
 import type { RecordEvent, RecordFields } from "../src/core/record.js";
-import type { Input, Output } from "../src/core/step.js";
+import type { Input, Output } from "../src/core/machine/step.js";
 
 /** The page under test, with everything that it has put out. */
 export class Page {

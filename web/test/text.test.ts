@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileName, Log, RECORDS_MAX, safeJson, toLine, toTimestamp } from "../src/core/log.js";
 import { characters, visible, wellFormed } from "../src/core/text.js";
-import { backoff, RETRY_MAX_MS } from "../src/core/backoff.js";
+import { backoff, RETRY_MAX_MS } from "../src/core/machine/backoff.js";
 import cases from "../../tests/vectors/safe_json.json";
 
 test("characters are Unicode scalar values", () => {

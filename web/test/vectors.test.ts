@@ -9,13 +9,13 @@ import names from "../../tests/vectors/names.json";
 import refusals from "../../tests/vectors/refusals.json";
 import texts from "../../tests/vectors/texts.json";
 import unsafe from "../../tests/vectors/unsafe_characters.json";
-import { faultOfEvent, sentence } from "../src/core/check.js";
+import { faultOfEvent, sentence } from "../src/core/machine/check.js";
 import { receive, tick } from "../src/core/clock.js";
 import type { EventKind } from "../src/core/event.js";
 import { fileName, safeJson } from "../src/core/log.js";
 import { type NameFault, nameFault, nickname } from "../src/core/name.js";
-import { inWords, REASONS, type Reason } from "../src/core/refusal.js";
-import { INITIAL } from "../src/core/state.js";
+import { inWords, REASONS, type Reason } from "../src/core/machine/refusal.js";
+import { INITIAL } from "../src/core/machine/state.js";
 import { characters, pieces } from "../src/core/text.js";
 import { event, message } from "./support.js";
 

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::screen::Screen;
-use crate::cli::lines::{InputLine, LineFault, Lines};
+use crate::cli::common::lines::{InputLine, LineFault, Lines};
 use crate::client::{Chat, LeaveError, PublishError, Publishing, Receipt};
 
 /// How many messages can wait to be acknowledged; then no more lines are read. The client library lets a few more wait.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::roster::RosterDisplay;
 use super::terminal::Terminal;
 use crate::chat::Sequence;
-use crate::cli::lines::InputLine;
+use crate::cli::common::lines::InputLine;
 use crate::cli::of_output;
 use crate::client::{Chat, Missed, ParticipantInfo, Update, Updates, show};
 use crate::terminal::notice;

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use parking_lot::Mutex;
 use rustix::termios::{LocalModes, isatty, tcgetattr, tcgetwinsize};
 
-use crate::cli::lines::{InputLine, is_waiting};
+use crate::cli::common::lines::{InputLine, is_waiting};
 
 /// Standard input and output, where both are one terminal.
 #[derive(Debug)]

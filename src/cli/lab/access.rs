@@ -4,7 +4,7 @@ use std::error::Error;
 
 use clap::Args;
 
-use crate::cli::access::ConnectArgs;
+use crate::cli::common::access::ConnectArgs;
 use crate::client::JoinError;
 use crate::client::lab::LabClient;
 use crate::wire::Reason;

@@ -13,13 +13,20 @@ use crate::lab::{Place, Scenario, Stage, StageConfig};
 use crate::server::{LabConfig, LabStage, Secret, SecretFault};
 use crate::terminal::{self, notice};
 
+/// What a lab may take.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) struct LabLimits {
+    pub(in crate::cli) companions_max: usize,
+    pub(in crate::cli) proof_logs_bytes_max: u64,
+}
+
 /// What people need to use the lab.
 pub(in crate::cli) struct LabInvitation {
     /// `None`: everybody may use it.
     key: Option<String>,
     secret: Option<Secret>,
     scenarios: Vec<Scenario>,
-    companions_max: usize,
+    limits: LabLimits,
 }
 
 impl LabInvitation {
@@ -27,10 +34,10 @@ impl LabInvitation {
     pub(in crate::cli) fn new(
         key: Option<String>,
         scenarios: Vec<Scenario>,
-        companions_max: usize,
+        limits: LabLimits,
     ) -> Result<Self, SecretFault> {
         let secret = key.as_deref().map(Secret::parse).transpose()?;
-        Ok(Self { key, secret, scenarios, companions_max })
+        Ok(Self { key, secret, scenarios, limits })
     }
 
     /// The same for the service. Companions reach it as other clients of this machine do.
@@ -50,8 +57,10 @@ impl LabInvitation {
             certificate_authority: invitation.ca.as_ref().map(read).transpose()?,
             log_folder: log_folder.to_owned(),
         };
-        let (companions_max, scenarios) = (self.companions_max, self.scenarios.clone());
-        let stage: Arc<dyn LabStage> = Arc::new(Stage::new(StageConfig { place, companions_max, scenarios }));
+        let LabLimits { companions_max, proof_logs_bytes_max } = self.limits;
+        let scenarios = self.scenarios.clone();
+        let config = StageConfig { place, companions_max, proof_logs_bytes_max, scenarios };
+        let stage: Arc<dyn LabStage> = Arc::new(Stage::new(config));
         Ok(LabConfig { key: self.secret.clone(), stage: Some(stage) })
     }
 

@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use crate::chat::Conversation;
-use crate::cli::progress::Progress;
+use crate::cli::common::progress::Progress;
 use crate::journal::sqlite::{OpenError, OpenFault};
 use crate::journal::{self, Journal as _, SqliteJournal};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Verification;
+use super::Shown;
 use super::page::Page;
 use crate::terminal::escaped;
 use crate::trace::report::ClockReport;
@@ -12,13 +12,13 @@ const OFF_MICROS: i64 = 1_000_000;
 /// How many of them are named: on the first screen, and in all.
 const SHOWN: [usize; 2] = [2, 20];
 
-impl Verification {
+impl Shown {
     /// The clocks that are off. On the first screen of a violation there is no room for them.
     pub(super) fn clocks(&self, all: bool, page: &Page) -> Vec<String> {
-        if !all && !self.report.violated().is_empty() {
+        if !all && !self.found.report.violated().is_empty() {
             return Vec::new();
         }
-        let mut off: Vec<String> = self.report.clocks.iter().filter_map(in_words).collect();
+        let mut off: Vec<String> = self.found.report.clocks.iter().filter_map(in_words).collect();
         off.dedup();
         let shown = SHOWN[usize::from(all)];
         let mut lines: Vec<String> =

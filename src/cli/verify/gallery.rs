@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::compact;
 use super::page::{Mark, Page};
-use crate::cli::exit_codes::{FAILURE, USAGE};
+use crate::cli::common::exit_codes::{FAILURE, USAGE};
 use crate::cli::printed;
 use crate::terminal::{escaped, notice};
 use crate::trace::gallery::{JsonLog, Logs, Mistake, mistakes, parse, truthful};

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::json::Overall;
 use super::page::{Mark, Page};
-use super::unchecked::{Reason, reasons};
-use super::{Verification, compact};
+use super::{Shown, compact};
 use crate::terminal::{acts_on_terminal, escaped};
+use crate::trace::published::Overall;
 use crate::trace::record::LineRef;
 use crate::trace::report::{Rule, RuleReport, Verdict, Violation};
+use crate::trace::unchecked::{Reason, reasons};
 
 /// How many lines that are cut off, and logs that are left out, are named: on the first screen, and in all.
 const TORN_SHOWN: [usize; 2] = [2, 20];
@@ -22,7 +22,7 @@ const ARGUMENTS_MAX: usize = 20;
 /// How much of a picture is before and after the records that show a violation, in logical time.
 const AROUND: u64 = 3;
 
-impl Verification {
+impl Shown {
     /// The report in lines.
     pub(super) fn screen(&self, all: bool, page: &Page) -> Vec<String> {
         let order = self.in_order();
@@ -46,7 +46,7 @@ impl Verification {
             return whole;
         }
         let more = if order.is_empty() { " (--all shows each)" } else { "" };
-        let held = names(&self.report.with(Verdict::Held));
+        let held = names(&self.found.report.with(Verdict::Held));
         begin.extend(page.wrapped("Held: ", &format!("{held}{more}")));
         let fits = |reasons: &usize| page.shows(begin.len() + end(*reasons).len());
         let reasons = (1..=REASONS_SHOWN).rev().find(fits).unwrap_or(1);
@@ -54,7 +54,7 @@ impl Verification {
     }
 
     fn headline(&self, page: &Page) -> Vec<String> {
-        let report = &self.report;
+        let report = &self.found.report;
         let of = |verdict| report.with(verdict).len();
         let (held, violated, unchecked) = (of(Verdict::Held), of(Verdict::Violated), of(Verdict::NotCheckable));
         let rules = report.rules.len();
@@ -77,7 +77,7 @@ impl Verification {
         };
         let mut lines = page.wrapped("", &format!("{word}: {rest}"));
         lines[0] = lines[0].replacen(word, &page.marked(word, mark), 1);
-        let files = self.logs.iter().map(|log| log.segments.len() as u64).sum();
+        let files = self.found.logs.iter().map(|log| log.segments.len() as u64).sum();
         let summary = format!(
             "{} in {}: {} in {}, {} with a log",
             counted(report.records, "record"),
@@ -101,12 +101,12 @@ impl Verification {
             let text = format!("{} is of another process than the lines before it", escaped(&self.place(*line)));
             page.wrapped("left out: ", &text)
         };
-        let mut lines: Vec<String> = self.left_out.values().take(shown).flat_map(mixed).collect();
-        if let Some(more @ 1..) = self.left_out.len().checked_sub(shown) {
+        let mut lines: Vec<String> = self.found.left_out.values().take(shown).flat_map(mixed).collect();
+        if let Some(more @ 1..) = self.found.left_out.len().checked_sub(shown) {
             lines.push(format!("left out: {more} more"));
         }
-        lines.extend(self.torn.iter().take(shown).flat_map(name));
-        if let Some(more @ 1..) = self.torn.len().checked_sub(shown) {
+        lines.extend(self.found.torn.iter().take(shown).flat_map(name));
+        if let Some(more @ 1..) = self.found.torn.len().checked_sub(shown) {
             lines.push(format!("cut off: {more} more"));
         }
         lines
@@ -114,7 +114,7 @@ impl Verification {
 
     /// The violation whose evidence was complete first.
     fn begin_here(&self, first: Rule, page: &Page) -> Vec<String> {
-        let rule = self.report.rule(first);
+        let rule = self.found.report.rule(first);
         let heading = format!("Begin here: {first} {}", first.title());
         let mut lines = vec![page.marked(&heading, Mark::Heading)];
         if let Some(violation) = rule.violations.first() {
@@ -131,7 +131,7 @@ impl Verification {
         if others.is_empty() {
             return Vec::new();
         }
-        let times = |rule: &Rule| match self.report.rule(*rule).violated {
+        let times = |rule: &Rule| match self.found.report.rule(*rule).violated {
             1 => rule.to_string(),
             times => format!("{rule} ({times} times)"),
         };
@@ -143,7 +143,7 @@ impl Verification {
     fn evidence(&self, line: LineRef, rule: Rule, first_screen: bool, page: &Page) -> Vec<String> {
         let place = self.place(line);
         let place = escaped(&place);
-        let record = compact::line(self.evidence.get(&line).map_or("", String::as_str), rule);
+        let record = compact::line(self.found.evidence.get(&line).map_or("", String::as_str), rule);
         let whole = format!("    {place}  {record}");
         if page.has_room(whole.chars().count()) {
             return vec![whole];
@@ -162,7 +162,7 @@ impl Verification {
     /// All rules, and what became of each.
     fn table(&self, all: bool, page: &Page) -> Vec<String> {
         let mut lines = Vec::new();
-        for rule in &self.report.rules {
+        for rule in &self.found.report.rules {
             let (what, mark) = match rule.verdict() {
                 Verdict::Held => (format!("held, {}", counted(rule.checked, "record")), None),
                 Verdict::Violated => (format!("VIOLATED, {}", counted(rule.violated, "time")), Some(Mark::Bad)),
@@ -192,7 +192,7 @@ impl Verification {
 
     /// Each reason for which something could not be checked, once.
     fn not_checked(&self, shown: usize, page: &Page) -> Vec<String> {
-        let reasons = reasons(&self.report);
+        let reasons = reasons(&self.found.report);
         if reasons.is_empty() {
             return Vec::new();
         }
@@ -239,7 +239,7 @@ impl Verification {
                  compared with."
                     .to_owned()
             }
-            _ if reasons(&self.report).iter().any(is_missing) => {
+            _ if reasons(&self.found.report).iter().any(is_missing) => {
                 "check again with the logs that are missing: what they would show is not proved.".into()
             }
             _ => format!("nothing. chitchat diagram {given} -o run.svg draws the run."),
@@ -252,8 +252,9 @@ impl Verification {
     /// The options of `diagram` for the time in which a rule was violated first.
     fn around(&self, rule: Rule) -> String {
         let lines =
-            self.report.rule(rule).violations.first().map(|violation| &*violation.lines).unwrap_or_default();
-        let records = lines.iter().filter_map(|line| serde_json::from_str::<Value>(self.evidence.get(line)?).ok());
+            self.found.report.rule(rule).violations.first().map(|violation| &*violation.lines).unwrap_or_default();
+        let records =
+            lines.iter().filter_map(|line| serde_json::from_str::<Value>(self.found.evidence.get(line)?).ok());
         let times: Vec<u64> = records
             .flat_map(|record| {
                 ["logical_time", "local_time", "sent_logical_time"].map(|time| record[time].as_u64())

@@ -4,6 +4,9 @@
 //! A service could lie within these rules, differently to each participant. Only the logs of several participants
 //! show that (`chitchat verify`).
 
+pub(super) mod receipts;
+pub(super) mod roster;
+
 use std::collections::HashSet;
 use std::time::Duration;
 

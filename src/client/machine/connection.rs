@@ -1,12 +1,13 @@
 //! Opening the stream, and what to do when it ends: resume, join anew, or give up.
 
+mod backoff;
+
 use std::mem;
 use std::time::Duration;
 
-use super::backoff::{STEADY, backoff};
+use super::check::roster::Roster;
 use super::check::{CheckedWelcome, ProtocolFault};
 use super::refusal::{Failure, FailureKind};
-use super::roster::Roster;
 use super::state::{FirstJoin, Membership, Phase};
 use super::step::{DriverCall, Keep, Moment, Output};
 use super::{Machine, Receipts};
@@ -14,6 +15,7 @@ use crate::chat::{LamportClock, LogicalTime, Sequence};
 use crate::client::{JoinError, Update};
 use crate::log::{About, ClientRecord, WelcomeDetails};
 use crate::wire::{Reason, pb};
+use backoff::{STEADY, backoff};
 
 /// How long a stream has to last before the pauses are short again. A Welcome alone does not shorten them: a
 /// service can fail right after each.

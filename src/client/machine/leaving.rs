@@ -2,7 +2,7 @@
 //! read to its end, which comes before the participant's own Left: until it had left, everything was for it, too.
 
 use super::Machine;
-use super::receipts::{check_receipt, receipt};
+use super::check::receipts::{check_receipt, receipt};
 use super::refusal::Failure;
 use super::state::Leaving;
 use super::step::{DriverCall, Keep, Moment, Output};

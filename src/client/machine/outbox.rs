@@ -6,7 +6,7 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use super::Machine;
-use super::receipts::receipt;
+use super::check::receipts::receipt;
 use super::refusal::{Failure, FailureKind};
 use super::state::{CausalContext, Outgoing, Phase};
 use super::step::{DriverCall, Moment, Output};

@@ -13,9 +13,10 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::error::{OpenError, OpenFault};
-use super::head::Head;
+use super::file::head::Head;
+use super::file::{connect, schema};
 use super::inspect::ReadOnlyJournal;
-use super::{beside, connect, history, open, schema};
+use super::{beside, history, open};
 use crate::chat::{Conversation, Sequence};
 use crate::journal::JournalError;
 

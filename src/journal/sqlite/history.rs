@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::connect;
 use super::error::{Damage, Fault, classify};
+use super::file::connect;
 use super::row::{RowDecoder, SELECT, SELECT_VERSION_1, chain_of, sequence_of};
 use crate::chat::Sequence;
 use crate::journal::{Chain, Epoch, History, JournalError, JournalEvent};

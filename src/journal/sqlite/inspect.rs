@@ -7,9 +7,10 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::error::{OpenError, OpenFault};
-use super::head::Head;
+use super::file::head::Head;
+use super::file::{connect, schema};
 use super::history::SqliteHistory;
-use super::{beside, connect, open, schema, size_of};
+use super::{beside, open, size_of};
 use crate::chat::Sequence;
 use crate::journal::{Epoch, History};
 

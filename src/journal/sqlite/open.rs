@@ -1,5 +1,7 @@
 //! Opening a journal file: creating it, or recognizing it and looking for damage before anything is written.
 
+mod fork;
+
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -9,11 +11,12 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::copy::Owner;
 use super::error::{OpenError, OpenFault};
-use super::fork::{self, Fork};
-use super::head::{Head, HeadFile};
-use super::{beside, connect, copy, history, mounts, schema, size_of};
+use super::file::head::{Head, HeadFile};
+use super::file::{connect, mounts, schema};
+use super::{beside, copy, history, size_of};
 use crate::chat::Sequence;
 use crate::journal::{Chain, CopyState, Epoch, JournalError};
+pub use fork::Fork;
 
 /// How many events are looked at together.
 const PAGE: usize = 1024;

@@ -8,6 +8,7 @@ use std::fs;
 
 use rusqlite::Connection;
 
+use super::file::connect;
 use super::*;
 use crate::journal::{MemoryJournal, RecoveryError, recover};
 use support::{append_all, conversation, open, open_as, read_all};

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use rusqlite::{Connection, Statement};
 use tokio::sync::{mpsc, oneshot};
 
-use super::connect::keep_log_on_close;
 use super::copy;
 use super::error::classify;
-use super::head::{Head, HeadFile};
+use super::file::connect::keep_log_on_close;
+use super::file::head::{Head, HeadFile};
+use super::file::schema;
 use super::row::{self, INSERT};
-use super::schema;
 use crate::chat::Event;
 use crate::journal::{Committed, CopyUpdate, JournalError, JournalEvent};
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,42 +16,62 @@ pub(super) const EXTENSION: &str = ".jsonl";
 /// What stands for standard input.
 const STANDARD_INPUT: &str = "-";
 
+/// Where the bytes are.
+#[derive(Clone, Debug)]
+enum Content {
+    /// In the file that the path names.
+    Named,
+    /// What a pipe held, in a file without a name that is gone when the program ends.
+    Copy(Arc<File>),
+    /// In memory.
+    Text(Arc<str>),
+}
+
 /// A log that was given.
 #[derive(Clone, Debug)]
 pub(super) struct Input {
     /// What people call it.
     pub(super) path: PathBuf,
-    /// What a pipe held, in a file without a name that is gone when the program ends.
-    copy: Option<Arc<File>>,
+    content: Content,
     /// Whether it was found in a folder, and not named itself.
     pub(super) is_found: bool,
 }
 
 impl Input {
     pub(super) fn file(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), copy: None, is_found: false }
+        Self { path: path.into(), content: Content::Named, is_found: false }
+    }
+
+    /// A text that is at hand.
+    pub(super) fn text(name: &str, text: Arc<str>) -> Self {
+        Self { path: name.into(), content: Content::Text(text), is_found: false }
     }
 
     fn copy_of(path: PathBuf, mut pipe: impl Read) -> Result<Self, LogError> {
         let copied = tempfile::tempfile().and_then(|mut file| io::copy(&mut pipe, &mut file).map(|_| file));
         match copied {
-            Ok(file) => Ok(Self { path, copy: Some(Arc::new(file)), is_found: false }),
+            Ok(file) => Ok(Self { path, content: Content::Copy(Arc::new(file)), is_found: false }),
             Err(source) => Err(LogError::Read { path, source }),
         }
     }
 
     /// Its bytes, from the beginning.
     pub(super) fn open(&self) -> io::Result<Box<dyn Read + Send>> {
-        Ok(match &self.copy {
-            Some(copy) => Box::new(FromStart { file: Arc::clone(copy), at: 0 }),
-            None => Box::new(File::open(&self.path)?),
+        Ok(match &self.content {
+            Content::Named => Box::new(File::open(&self.path)?),
+            Content::Copy(copy) => Box::new(FromStart { file: Arc::clone(copy), at: 0 }),
+            Content::Text(text) => Box::new(Cursor::new(Arc::<[u8]>::from(Arc::clone(text)))),
         })
     }
 
     /// How many bytes there are now.
     pub(super) fn bytes(&self) -> Result<u64, LogError> {
-        let metadata = self.copy.as_ref().map_or_else(|| fs::metadata(&self.path), |copy| copy.metadata());
-        metadata.map(|file| file.len()).map_err(|source| LogError::Read { path: self.path.clone(), source })
+        let bytes = match &self.content {
+            Content::Named => fs::metadata(&self.path).map(|file| file.len()),
+            Content::Copy(copy) => copy.metadata().map(|file| file.len()),
+            Content::Text(text) => Ok(text.len() as u64),
+        };
+        bytes.map_err(|source| LogError::Read { path: self.path.clone(), source })
     }
 }
 
@@ -84,7 +104,7 @@ pub(super) fn inputs(paths: Vec<PathBuf>) -> Result<Vec<Input>, LogError> {
         if path.as_os_str() == STANDARD_INPUT {
             if !std::mem::replace(&mut has_standard_input, true) {
                 let input = Input::copy_of("standard input".into(), io::stdin().lock())?;
-                if let Some(copy) = &input.copy {
+                if let Content::Copy(copy) = &input.content {
                     let metadata = copy.metadata();
                     let fault = |source| LogError::Read { path: input.path.clone(), source };
                     add(input.clone(), &metadata.map_err(fault)?);

@@ -149,8 +149,33 @@ pub enum ServerRecord<'a> {
         /// The same in words.
         message: Text<'a>,
     },
+    /// A replica takes part. Each replica records this as it applies it, and of those that take part already as it starts.
+    ReplicaJoined(ReplicaNote<'a>),
+    /// A replica takes part no longer, and no session is attached to it any more.
+    ReplicaGone {
+        /// Which one.
+        #[serde(flatten)]
+        note: ReplicaNote<'a>,
+        /// `SILENT`, `STOPPED` or `STARTED_AGAIN`.
+        reason: Text<'a>,
+    },
     /// Records could not be written.
     RecordsLost(Loss),
+}
+
+/// A replica that a record is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ReplicaNote<'a> {
+    /// The journal.
+    #[serde(flatten)]
+    pub about: About<'a>,
+    /// Its name.
+    pub of_replica: Text<'a>,
+    /// Which start of it: the position of that in the common log.
+    pub replica_start: u64,
+    /// The newest event by then.
+    pub sequence: u64,
 }
 
 /// A stream, as it begins.

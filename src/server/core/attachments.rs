@@ -5,13 +5,14 @@ use std::future::{pending, poll_fn};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use tokio_util::time::{DelayQueue, delay_queue};
 
-use super::deliveries::{DELIVERIES_RECORDED, DeliveryRecords};
 use super::feed::Feed;
-use super::open_streams::{StreamEnd, StreamId, StreamLink};
-use super::stream::{Stream, StreamContext, WelcomeSeed};
+use super::streams::deliveries::{DELIVERIES_RECORDED, DeliveryRecords};
+use super::streams::open_streams::{StreamEnd, StreamId, StreamLink};
+use super::streams::stream::{Stream, StreamContext, WelcomeSeed};
 use crate::chat::{Conversation, DisplayName, ParticipantId, Sequence};
 use crate::log::{About, ServerRecord, StreamBegun};
 use crate::server::edge::origin::Origin;
@@ -48,6 +49,8 @@ pub struct Attachments {
     grace: Duration,
     deliveries: DeliveryRecords,
     record_deliveries: Interval,
+    /// Where there is a lab: its requests to record them at once.
+    recording: Option<watch::Receiver<u64>>,
     serving: HashMap<StreamId, Serving>,
     attached: HashMap<ParticipantId, Arc<StreamLink>>,
     graces: DelayQueue<ParticipantId>,
@@ -70,12 +73,14 @@ impl Attachments {
         let deliveries = DeliveryRecords::new(context.epoch.clone());
         let mut record_deliveries = interval(DELIVERIES_RECORDED);
         record_deliveries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let recording = context.lab.as_ref().map(|lab| lab.recording().wanted());
         let mut attachments = Self {
             context: Arc::new(context),
             feed,
             grace,
             deliveries,
             record_deliveries,
+            recording,
             serving: HashMap::new(),
             attached: HashMap::new(),
             graces: DelayQueue::new(),
@@ -165,8 +170,16 @@ impl Attachments {
                 }
                 () = sleep_until(self.tell_at), if !self.changes.is_empty() => self.tell(),
                 _ = self.record_deliveries.tick(), if !self.serving.is_empty() => self.deliveries.record(),
+                number = asked(self.recording.as_mut()) => self.record_up_to_now(number),
                 else => pending().await,
             }
+        }
+    }
+
+    fn record_up_to_now(&mut self, number: u64) {
+        self.deliveries.record();
+        if let Some(lab) = &self.context.lab {
+            lab.recording().done(number);
         }
     }
 
@@ -237,4 +250,13 @@ impl Attachments {
             self.graces.remove(&key);
         }
     }
+}
+
+/// The number of the next request of a lab; never where there is none.
+async fn asked(recording: Option<&mut watch::Receiver<u64>>) -> u64 {
+    let Some(recording) = recording else { return pending().await };
+    if recording.changed().await.is_err() {
+        return pending().await;
+    }
+    *recording.borrow_and_update()
 }

@@ -14,7 +14,7 @@ use super::requests::{
     Answered, BATCH_REQUESTS, Caller, EngineHandle, EngineRequest, REQUESTS_WAITING, Responder,
 };
 use super::shares::ParticipantShares;
-use super::stream::Stream;
+use super::streams::stream::Stream;
 use crate::chat::{
     Command, Conversation, Decision, DisplayName, Event, EventKind, LeaveReason, LogicalTime, ParticipantId,
     Receipt, Sequence,

@@ -5,6 +5,10 @@
 //! One batch is on its way at a time; what arrives meanwhile is the next one. Its number makes a batch that is stored twice
 //! count once, so it is sent until it comes back.
 
+mod dissent;
+#[cfg(test)]
+mod faulty;
+mod members;
 mod propose;
 mod settle;
 mod timers;
@@ -72,6 +76,9 @@ struct Proposed {
     number: u64,
     since: Instant,
     waiters: Vec<Waiter>,
+    /// What this replica thinks that it leads to.
+    #[cfg(test)]
+    guessed: Vec<crate::chat::Outcome>,
 }
 
 impl Proposed {
@@ -163,6 +170,21 @@ impl ReplicatedEngine {
     /// # Errors
     /// [`ReplicaError`], after which nothing more is accepted.
     pub async fn run(mut self) -> Result<Conversation, ReplicaError> {
+        let ended = self.work().await;
+        if let Err(ReplicaError::Diverged { .. }) = ended {
+            self.dissent().await;
+        }
+        ended?;
+        self.attachments.finish().await;
+        if timeout(FAREWELL_TIME, self.farewell()).await.is_err() {
+            tracing::warn!("the log could not be told that this replica stops; the others will notice");
+        }
+        Ok(self.applier.conversation().clone())
+    }
+
+    /// Works until every handle is gone.
+    async fn work(&mut self) -> Result<(), ReplicaError> {
+        self.record_members();
         let mut arrived = Vec::with_capacity(BATCH_REQUESTS);
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -172,7 +194,7 @@ impl ReplicatedEngine {
             tokio::select! {
                 count = self.requests.recv_many(&mut arrived, BATCH_REQUESTS), if has_room => {
                     if count == 0 {
-                        break;
+                        return Ok(());
                     }
                     arrived.drain(..).for_each(|request| self.admit(request));
                 }
@@ -188,11 +210,6 @@ impl ReplicatedEngine {
                 _ = tick.tick() => self.tick().await?,
             }
         }
-        self.attachments.finish().await;
-        if timeout(FAREWELL_TIME, self.farewell()).await.is_err() {
-            tracing::warn!("the log could not be told that this replica stops; the others will notice");
-        }
-        Ok(self.applier.conversation().clone())
     }
 
     /// Takes what comes from the log, with what has come since.
@@ -203,6 +220,8 @@ impl ReplicatedEngine {
             match news {
                 LogNews::Entry(entry) => self.entries.push(entry),
                 LogNews::Fault(fault) => return Err(fault),
+                #[cfg(test)]
+                LogNews::Acknowledged => self.answer_early(),
                 LogNews::Restarted(why) => {
                     tracing::warn!("reading the log begins anew after {}: {why}", self.applier.place().position);
                     self.context.metrics.log_restarts.inc();

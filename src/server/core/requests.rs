@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::stream::Stream;
+use super::streams::stream::Stream;
 use crate::chat::{Command, DisplayName, LogicalTime, ParticipantId, Receipt, Sequence, SessionKey};
 use crate::server::edge::origin::Origin;
 use crate::wire::Rejection;

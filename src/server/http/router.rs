@@ -19,10 +19,10 @@ use tonic_web::GrpcWebLayer;
 use super::guard::Guard;
 use super::page::LabPage;
 use super::secret::{self, SecretAuth};
-use super::{deadline, drain, guard, headers, mistakes, page};
+use super::{deadline, drain, guard, headers, mistakes, page, proof};
 use crate::server::budget::request_charge;
 use crate::server::config::Config;
-use crate::server::core::join_body;
+use crate::server::core::streams::join_body;
 use crate::server::edge::forwarded::TrustedProxies;
 use crate::server::edge::origin::{Origin, Peer, Proxied, Transport};
 use crate::server::lab::service::LabApi;
@@ -56,6 +56,7 @@ pub fn router(
         Some(lab) if lab.has_key() => LabPage::Key,
         Some(_) => LabPage::Open,
     };
+    let proofs = proof::routes(lab.as_ref().and_then(|lab| lab.proofs(context.stopping.clone())));
     let metrics = Router::new().route("/metrics", get(measure).with_state(context.metrics.clone()));
     let readable = Router::new()
         .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
@@ -73,6 +74,7 @@ pub fn router(
         .route_layer(middleware::from_fn(only_grpc))
         .route_layer(guard::cors(&config.allowed))
         .merge(readable)
+        .merge(ask_for_secret(proofs, auth.as_ref()))
         .fallback(nothing_here.layer(guard::cors(&config.allowed)))
         .layer(middleware::from_fn_with_state(Guard::new((config.allowed.clone(), context.clone())), guard::check))
         .layer(middleware::from_fn(request_charge::charge))

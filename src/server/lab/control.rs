@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::faults::{ActiveFault, Change, FaultTable, Release};
 use super::queues::Queues;
+use super::recording::Recording;
 use crate::chat::{Conversation, DisplayName, ParticipantId};
 use crate::journal::Epoch;
 use crate::log::{About, ServerRecord};
@@ -27,6 +28,7 @@ pub struct Lab(Arc<LabState>);
 struct LabState {
     table: watch::Sender<FaultTable>,
     queues: Queues,
+    recording: Recording,
     reader: FeedReader,
     epoch: Epoch,
     random: fn() -> u128,
@@ -41,7 +43,8 @@ impl Lab {
     /// A lab without any fault.
     pub fn new(reader: FeedReader, epoch: Epoch, random: fn() -> u128) -> Self {
         let (table, queues) = (watch::Sender::new(FaultTable::default()), Queues::default());
-        Self(Arc::new(LabState { table, queues, reader, epoch, random }))
+        let recording = Recording::default();
+        Self(Arc::new(LabState { table, queues, recording, reader, epoch, random }))
     }
 
     /// The table, and its changes.
@@ -52,6 +55,16 @@ impl Lab {
     /// The requests that wait.
     pub fn queues(&self) -> &Queues {
         &self.0.queues
+    }
+
+    /// Has deliveries recorded.
+    pub fn recording(&self) -> &Recording {
+        &self.0.recording
+    }
+
+    /// The epoch of the journal.
+    pub fn epoch(&self) -> &Epoch {
+        &self.0.epoch
     }
 
     /// The source of randomness.

@@ -47,6 +47,11 @@ impl LabHandle {
         Self { lab, reader, changes, history }
     }
 
+    /// What changes the faults.
+    pub(super) fn control(&self) -> Lab {
+        self.lab.clone()
+    }
+
     /// The active participants, in order of joining.
     pub fn roster(&self) -> Vec<pb::Participant> {
         let conversation = self.lab.conversation();

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::handle::LabHandle;
+use super::proof::Proofs;
 use super::stage::LabStage;
 use crate::server::http::secret::Secret;
 use crate::wire::service::lab_service_server::LabService;
@@ -23,6 +25,12 @@ impl LabApi {
     /// Serves a lab to those who have the key, or with none to everybody.
     pub fn new(lab: LabHandle, key: Option<Secret>, stage: Option<Arc<dyn LabStage>>) -> Self {
         Self { lab, key, stage }
+    }
+
+    /// What makes proofs, where there is a stage.
+    pub fn proofs(&self, stopping: CancellationToken) -> Option<Proofs> {
+        let stage = self.stage.clone()?;
+        Some(Proofs::new(self.key.clone(), stage, self.lab.control(), stopping))
     }
 
     /// Whether a key is needed.

@@ -4,8 +4,10 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
 
 use super::handle::LabHandle;
+use super::proof_fault::ProofFault;
 use crate::wire::{Rejection, pb};
 
 /// The companions and the scenarios of a lab.
@@ -46,4 +48,11 @@ pub trait LabStage: Debug + Send + Sync {
 
     /// How far the scenario has come.
     fn scenario(&self) -> Option<pb::ScenarioRun>;
+
+    /// Verifies the logs of an epoch that this program has, together with the log of a page, until that is done or
+    /// stopped. It blocks. The answer is JSON.
+    ///
+    /// # Errors
+    /// [`ProofFault`].
+    fn prove(&self, epoch: &str, page_log: String, stopped: &CancellationToken) -> Result<String, ProofFault>;
 }

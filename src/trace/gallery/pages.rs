@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Value, json};
 
 use super::{Mistake, mistakes, truthful};
-use crate::trace::proof::{NamedLog, as_json, verify};
+use crate::trace::proof::{NamedLog, Proof};
 
 /// The name of the list of all of them.
 const INDEX: &str = "index";
@@ -38,14 +38,14 @@ fn shown(number: usize, mistake: &Mistake) -> Value {
             text: log.records.iter().map(|record| format!("{record}\n")).collect(),
         })
         .collect();
-    let report = verify(&logs).ok().map(|report| as_json(&report, &logs));
+    let proof = Proof::of(&logs).ok();
     json!({
         "number": number,
         "title": mistake.title,
         "explanation": mistake.explanation,
         "rule": mistake.rule.to_string(),
         "logs": logs.iter().map(|log| json!({ "name": log.name, "text": log.text })).collect::<Vec<_>>(),
-        "report": report,
+        "report": proof.as_ref().map(Proof::published),
     })
 }
 

@@ -54,6 +54,10 @@ pub struct LoggedEvent {
 
 impl LoggedEvent {
     pub(super) fn same_event(&self, other: &Self) -> bool {
+        let is_left = self.kind == LoggedKind::Left;
+        if is_left && self.requested != other.requested {
+            return false;
+        }
         (self.logical_time, self.sent, self.who, self.name, self.kind, self.content, self.message, self.seen)
             == (
                 other.logical_time,

@@ -1,17 +1,32 @@
 //! The journal of an epoch, as the service's records state it.
 
+mod broadcasts;
+mod connections;
+mod farewells;
+mod handed;
+mod lab;
+mod names;
+mod order;
+mod presence;
+mod replicas;
+mod run;
+mod streams;
+
 use foldhash::HashMap;
 
-use crate::trace::record::{LineRef, LogRecord, LoggedKind, Who, digest};
+use crate::trace::record::{LineRef, LogRecord, Who};
 
-use super::event::{CopyConflict, Irregular, LoggedEvent, Lookup, PreviousEpoch, REQUESTED, is_valid};
-use super::handed::{Connections, Handed};
-use super::lab::HeldBack;
-use super::names::Names;
-use super::order::Order;
-use super::presence::{Farewell, Farewells};
-use super::run::{ServiceRun, ServiceStart};
-use super::streams::{StreamGap, Streams};
+use super::event::{CopyConflict, Irregular, LoggedEvent, Lookup, PreviousEpoch};
+use handed::Connections;
+pub use handed::Handed;
+use lab::HeldBack;
+use names::Names;
+use order::Order;
+use presence::Farewells;
+pub use presence::{Farewell, FarewellFault};
+use replicas::Replicas;
+pub use run::{ServiceRun, ServiceStart};
+use streams::{StreamGap, Streams};
 
 /// e(1) … e(n) of one epoch.
 #[derive(Debug, Default)]
@@ -46,14 +61,17 @@ pub struct LoggedJournal {
     held_back: HeldBack,
     /// When a request of each participant was refused last; by an empty id, of those whose participant is unknown.
     refused: HashMap<Who, i64>,
-    /// When each process of the service ended that has, or its log had a hole.
-    ends: Vec<i64>,
+    /// When each process of the service ended that has, or its log had a hole, and the file of that.
+    ends: Vec<(u32, i64)>,
     /// How many records the logs of the service say they lack.
     pub lost: u64,
     /// Whether a log of the service is cut off, and nothing says yet what was lost by that.
     pub torn: bool,
     /// When the service made its last record.
     pub server_at: i64,
+    /// The file of that.
+    server_file: u32,
+    replicas: Replicas,
 }
 
 impl LoggedJournal {
@@ -143,46 +161,14 @@ impl LoggedJournal {
         Some((left, self.event(left)?))
     }
 
-    /// Over how many participants it was looked at whether they left when they should have, and what was wrong.
-    pub fn farewells(&self) -> (u64, Vec<Farewell>) {
-        if self.missing() == 0 {
-            self.farewells.found(&self.members)
-        } else {
-            self.farewells.found(&HashMap::default())
-        }
-    }
-
     /// Whether a start of the service does not say how long the grace period is.
     pub fn is_without_grace(&self) -> bool {
         self.farewells.is_without_grace()
     }
 
-    /// Whether replicas have recorded it, so that its sessions may have moved between them.
-    pub fn is_of_replicas(&self) -> bool {
-        self.farewells.is_of_replicas()
-    }
-
     /// An event, to note on it what its writer's log says.
     pub fn event_mut(&mut self, sequence: u64) -> Option<&mut LoggedEvent> {
         self.order.get_mut(sequence)
-    }
-
-    /// The last event that was handed to a participant's newest stream, and when that began.
-    pub fn handed(&self, who: Who) -> Option<(u64, i64)> {
-        self.connections.of(who).map(|connection| (connection.handed, connection.began))
-    }
-
-    /// When the service saw a participant's connection end, or saw it last; none where it is open or unknown.
-    pub fn connection_ended(&self, who: Who) -> Option<i64> {
-        let Some(connection) = self.connections.of(who) else {
-            // It may be in a hole of the log.
-            return (self.lost > 0).then_some(i64::MIN);
-        };
-        // No connection outlives its process, and what became of it in a hole of the log nobody knows.
-        let process = self.ends.get(connection.process).copied();
-        // Another file may go on, but what it lacks of this process is unknown.
-        let run = self.runs.iter().rfind(|run| run.has(connection.line)).map(|run| run.ends);
-        connection.ended.map(|ended| ended.at).into_iter().chain(process).chain(run).min()
     }
 
     /// Since when no lab holds a participant's deliveries back; none where one does.
@@ -206,7 +192,7 @@ impl LoggedJournal {
 
     pub(super) fn process_ended(&mut self) {
         self.connections.process_ended();
-        self.ends.push(self.server_at);
+        self.ends.push((self.server_file, self.server_at));
     }
 
     /// Records of a file were lost: so many.
@@ -223,6 +209,9 @@ impl LoggedJournal {
     }
 
     pub(super) fn take(&mut self, line: LineRef, record: &LogRecord<'_>) {
+        if let Some(name) = record.replica.as_deref() {
+            self.replicas.take(name, line, record);
+        }
         match &*record.event {
             "server_started" => self.started(line, record),
             "epoch_changed" => {
@@ -242,11 +231,14 @@ impl LoggedJournal {
                     self.streams.end(who(record));
                 }
             }
+            "request_refused" if record.replica.is_some() => {
+                self.replicas.refused.push((who(record), record.at, line.file));
+            }
             "request_refused" => drop(self.refused.insert(who(record), record.at)),
             "fault_changed" => self.held_back.take(who(record), record),
             "event_delivered" => self.delivered(line, record),
             "server_stopping" => {
-                self.server_at = record.at;
+                (self.server_at, self.server_file) = (record.at, line.file);
                 self.process_ended();
                 self.run(line, record).stopping = Some(record.at);
             }
@@ -261,8 +253,8 @@ impl LoggedJournal {
         }
         self.farewells.take(line, record, &self.members);
         let run = self.run(line, record);
-        run.ends = run.ends.max(record.at);
-        self.server_at = record.at;
+        run.at(line, record.at);
+        (self.server_at, self.server_file) = (record.at, line.file);
     }
 
     /// The present run in a file.
@@ -285,10 +277,7 @@ impl LoggedJournal {
         self.farewells.end(&members);
         let run = ServiceRun::started(line, record);
         match run.start.filter(|_| &*record.event == "server_started") {
-            Some(_) if record.replica.is_some() => {
-                self.farewells.start_of_replica();
-                self.connections.start_of_replica();
-            }
+            Some(_) if record.replica.is_some() => self.connections.start_of_replica(),
             Some(start) => self.farewells.start(start),
             None => {}
         }
@@ -302,85 +291,6 @@ impl LoggedJournal {
         if let Some(after) = after {
             self.streams.begin(line, who, after);
         }
-    }
-
-    fn broadcast(&mut self, line: LineRef, record: &LogRecord<'_>) {
-        let (Some(stated), Some(event)) = (record.sequence, self.read(line, record)) else { return };
-        self.broadcasts += 1;
-        let irregular = self.run(line, record).broadcast(line, record.at, stated);
-        self.irregular.extend(irregular);
-        self.place(stated, event);
-    }
-
-    fn place(&mut self, sequence: u64, event: LoggedEvent) {
-        if sequence == 0 {
-            return;
-        }
-        if let Some(known) = self.order.get(sequence) {
-            // Within one run it is V1 that a number is used twice.
-            let run = self.runs.iter().rfind(|run| run.file == event.line.file);
-            if run.is_none_or(|run| run.has(known.line)) {
-                return;
-            }
-            self.compared += 1;
-            if !known.same_event(&event) {
-                self.conflicts.push(CopyConflict { sequence, one: known.line, other: event.line, at: event.at });
-            } else if !event.recovered && (known.recovered || event.at < known.at) {
-                // Of several replicas, the first that broadcast it: nobody received it before that.
-                if let Some(known) = self.order.get_mut(sequence) {
-                    (known.at, known.recovered) = (event.at, false);
-                }
-            }
-            return;
-        }
-        match event.kind {
-            LoggedKind::Joined => {
-                let joined = &mut self.members.entry(event.who).or_insert((sequence, None)).0;
-                if *joined == 0 {
-                    // Its leave was read first.
-                    *joined = sequence;
-                }
-            }
-            LoggedKind::Left => {
-                self.members.entry(event.who).or_insert((0, None)).1.get_or_insert(sequence);
-            }
-            LoggedKind::Message if event.message != 0 => {
-                if let Some(first) = self.by_message.get(&(event.who, event.message)) {
-                    self.repeated.push((*first, sequence));
-                } else {
-                    self.by_message.insert((event.who, event.message), sequence);
-                }
-            }
-            LoggedKind::Message => {}
-        }
-        self.head = self.head.max(sequence);
-        self.order.insert(sequence, event);
-    }
-
-    fn read(&mut self, line: LineRef, record: &LogRecord<'_>) -> Option<LoggedEvent> {
-        let kind = record.kind?;
-        let (name, content) = (LogRecord::text(&record.display_name), LogRecord::text(&record.content));
-        let logical_time = record.logical_time?;
-        let message = LogRecord::text(&record.message_id);
-        Some(LoggedEvent {
-            line,
-            at: record.at,
-            logical_time,
-            sent: record.sent_logical_time.unwrap_or(0),
-            who: who(record),
-            name: self.names.intern(name),
-            kind,
-            content: digest(content),
-            message: if message.is_empty() { 0 } else { digest(message) },
-            seen: record.seen_sequence.unwrap_or(0),
-            valid: is_valid(kind, name, content, logical_time),
-            requested: record.reason.as_deref() == Some(REQUESTED),
-            sent_by_log: false,
-            first_sent: None,
-            acknowledged: None,
-            filled_in: false,
-            recovered: record.recovered,
-        })
     }
 
     fn delivered(&mut self, line: LineRef, record: &LogRecord<'_>) {

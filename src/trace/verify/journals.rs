@@ -284,8 +284,8 @@ fn v11_valid(journal: &LoggedJournal, rule: &mut RuleReport) {
 fn v15_farewell(journal: &LoggedJournal, rule: &mut RuleReport) {
     let (checked, faults) = journal.farewells();
     rule.checked += checked;
-    if journal.is_of_replicas() {
-        rule.caveat("the service has replicas, between which sessions move: it is not checked for them".into());
+    if let Some(why) = journal.replicas_not_judged().filter(|_| journal.is_of_replicas()) {
+        rule.caveat(why);
     } else if journal.is_without_grace() {
         rule.caveat(
             "the service's log does not say how long its grace period is: it is of an older version".into(),
@@ -337,6 +337,10 @@ fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
         let sentence =
             || format!("Two copies of the journal disagree about event {i}, so neither is a prefix of the other.");
         rule.violate(conflict.at, sentence, &[conflict.one, conflict.other]);
+    }
+    if let without @ [_, ..] = &*journal.replicas_without_log() {
+        let names = without.join(", ");
+        rule.caveat(format!("no log of the replica {names} was given: whether it had the same events is unknown"));
     }
     let restarts = restarts(journal);
     for (last, line, start) in &restarts {

@@ -75,9 +75,14 @@ impl Earliest {
     }
 }
 
+/// By how much the clocks of replicas may be apart, after what their records tell of that: one may always apply what it
+/// has read a little later than another.
+const REPLICAS_APART_MICROS: i64 = 50_000;
+
 /// Goes through the order from its end. What is sent has to be sent before everything later in the order was
 /// acknowledged; the first of those acknowledgements is enough to look at.
 pub(super) fn v12_real_time(model: &Model, journal: &LoggedJournal, rule: &mut RuleReport) {
+    let apart = if journal.is_of_replicas() { REPLICAS_APART_MICROS } else { 0 };
     let mut by_service: Option<Earliest> = None;
     // By the file of a process and its first line there.
     let mut by_own: HashMap<(u32, u32), Option<Earliest>> = HashMap::new();
@@ -88,7 +93,8 @@ pub(super) fn v12_real_time(model: &Model, journal: &LoggedJournal, rule: &mut R
             let own = own.filter(|earliest| !clock.set_back && earliest.by < sent.at);
             let earliest_sent = clock.earliest(sent.at);
             rule.checked += u64::from(!clock.set_back || earliest_sent.is_some());
-            let other = by_service.filter(|earliest| earliest_sent.is_some_and(|sent| earliest.by < sent));
+            let other = by_service
+                .filter(|earliest| earliest_sent.is_some_and(|sent| earliest.by.saturating_add(apart) < sent));
             overtaken.extend(own.or(other).map(|before| (sequence, sent, before, event)));
         }
         let Some(acknowledged) = event.acknowledged else { continue };

@@ -1,5 +1,7 @@
 //! The rules that only whole logs can show: V4 (what never arrived), V9 (everything until the leave), V11 (every message was sent), V14.
 
+mod unanswered;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::trace::model::{LoggedJournal, LoggedSession, Model};
@@ -7,8 +9,8 @@ use crate::trace::record::{LineRef, LoggedKind, Who};
 use crate::trace::report::{Rule, RuleReport};
 
 use super::real_time::v12_real_time;
-use super::unanswered::v10_unanswered;
 use super::{holes, sent};
+use unanswered::v10_unanswered;
 
 /// How long a stream may take nothing, where the service's log does not say: the default, in microseconds.
 const STALL_MICROS: i64 = 30_000_000;

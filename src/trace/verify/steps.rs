@@ -1,6 +1,9 @@
 //! The rules that can be checked on one step of a session, against the journal and against what the session
 //! was like before the step: V3, V4, V6, V7, V9 (its beginning), V10, V11 (what was sent).
 
+mod refused;
+mod seen;
+
 use crate::trace::model::{
     Act, ClientLog, DeliveryDetails, LoggedEvent, LoggedJournal, Lookup, Mark, Model, Step, WallTime,
 };
@@ -8,7 +11,7 @@ use crate::trace::record::LoggedKind;
 use crate::trace::report::{Rule, RuleReport};
 
 use super::step_context::StepContext;
-use super::{real_time, refused, seen, sent};
+use super::{real_time, sent};
 
 type Check = fn(&StepContext<'_>, &mut RuleReport);
 

@@ -1,5 +1,8 @@
 //! Logs that are changed by hand, and what the checker says of them.
 
+mod replicated;
+mod sentences;
+
 use serde_json::{Value, json};
 
 use super::InputError;

@@ -18,6 +18,8 @@ pub struct DurableServer {
     options: Vec<String>,
     settings: Vec<(String, String)>,
     folder: TempDir,
+    /// Whether its logs have to prove that the order held.
+    pub is_truthful: bool,
     /// Never listened on: it keeps others from getting the port while no process has it.
     _port: TcpSocket,
 }
@@ -36,7 +38,8 @@ impl DurableServer {
         let options = options.iter().map(|option| (*option).to_owned()).collect();
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let folder = TempDir::new().unwrap();
-        let mut server = Self { address, program: None, options, settings, folder, _port: port };
+        let mut server =
+            Self { address, program: None, options, settings, folder, is_truthful: true, _port: port };
         server.start_again();
         server
     }
@@ -102,6 +105,8 @@ impl DurableServer {
 impl Drop for DurableServer {
     fn drop(&mut self) {
         self.kill();
-        check_logs(self.folder.path());
+        if self.is_truthful {
+            check_logs(self.folder.path());
+        }
     }
 }

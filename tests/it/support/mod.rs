@@ -24,7 +24,7 @@ use std::time::Duration;
 
 pub use durable::DurableServer;
 pub use figures::Figures;
-pub use http1::Http1;
+pub use http1::{Answer, Http1};
 pub use impostor::{Call, Impostor, put, trailers};
 pub use journal::{Fault, FaultyJournal};
 pub use logs::{Record, records, wait_for_record};

@@ -21,6 +21,20 @@ pub struct Program {
     errors: Lines,
 }
 
+/// The program with arguments. The library's own tests have none, and are the program themselves: see
+/// src/cli/replica_faults.rs.
+fn command(arguments: &[&str]) -> Command {
+    if let Some(program) = option_env!("CARGO_BIN_EXE_chitchat") {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        return command;
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "cli::replica_faults::program", "--ignored", "--nocapture"]);
+    command.env("TEST_ARGUMENTS", arguments.join("\u{1f}"));
+    command
+}
+
 /// Lines as a process writes them.
 struct Lines(Receiver<String>);
 
@@ -94,9 +108,7 @@ impl Program {
     /// `chitchat` with arguments, and with no settings but these in its environment. It leaves no journal
     /// behind unless it is told to.
     pub fn start(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chitchat"));
-        command.args(arguments);
-        Self::of(command, settings)
+        Self::of(command(arguments), settings)
     }
 
     /// A command that ends in such a process, as [`start`](Self::start) would start it.

@@ -1,6 +1,6 @@
 /** Whether the connection is as good as it looks: a sign of life that is overdue says so long before the stream breaks. */
 
-import type { State } from "./state.js";
+import type { State } from "./machine/state.js";
 
 /** How long a message may wait for its answer, in milliseconds. */
 export const ANSWER_WAIT_MS = 3_000;

@@ -1,7 +1,7 @@
 /** The log: one JSON object a line, bounded (specification, chapter 9). */
 
 import { sha256 } from "./sha256.js";
-import type { LogRecord } from "./step.js";
+import type { LogRecord } from "./machine/step.js";
 
 /** The most records that are kept. */
 export const RECORDS_MAX = 20_000;

@@ -1,6 +1,6 @@
 /** What survives a reload of the tab: enough to continue as the same participant, with nothing unsent lost. */
 
-import { INITIAL, type Outgoing, type Progress, type State } from "./state.js";
+import { INITIAL, type Outgoing, type Progress, type State } from "./machine/state.js";
 
 interface Stored {
   readonly version: 1;

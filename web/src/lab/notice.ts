@@ -1,7 +1,7 @@
 /** Tells the user of a page what the lab does to it. */
 
-import type { State } from "../core/state.js";
-import { byId, make, setText, show } from "../view/dom.js";
+import type { State } from "../core/machine/state.js";
+import { byId, make, setText, show } from "../view/parts/dom.js";
 import { notice } from "./words.js";
 
 /** A line above the message box. */

@@ -1,14 +1,14 @@
 /** The lab's panel: faults by hand, companions, scenarios, and deliveries step by step. */
 
-import { inWords } from "../core/refusal.js";
-import type { State } from "../core/state.js";
+import { inWords } from "../core/machine/refusal.js";
+import type { State } from "../core/machine/state.js";
 import { toFailure } from "../transport/convert.js";
-import { button, byId, make, setText, show } from "../view/dom.js";
+import { button, byId, make, setText, show } from "../view/parts/dom.js";
 import type { LabClient } from "./client.js";
-import type { Doing, Part } from "./doing.js";
-import { People } from "./people.js";
-import { Scenarios } from "./scenarios.js";
-import { Steps } from "./steps.js";
+import type { Doing, Part } from "./panel/doing.js";
+import { People } from "./panel/people.js";
+import { Scenarios } from "./panel/scenarios.js";
+import { Steps } from "./panel/steps.js";
 import type { LabState } from "./types.js";
 import { timeWords } from "./words.js";
 

@@ -4,7 +4,7 @@
  * lock taken starts afresh.
  */
 
-import type { Session } from "../core/state.js";
+import type { Session } from "../core/machine/state.js";
 import type { Locks, Release } from "./locks.js";
 
 /** How long a reloaded page waits for the page it replaces to let go, in milliseconds. */

@@ -4,7 +4,7 @@
  */
 
 import { SleepWatch } from "../core/sleep.js";
-import type { Moment } from "../core/step.js";
+import type { Moment } from "../core/machine/step.js";
 
 /** How far the two clocks of the browser may be apart before the coarse one is believed, in milliseconds. */
 const DRIFT_MAX_MS = 20;

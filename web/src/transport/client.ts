@@ -6,7 +6,7 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import type { LogicalTime } from "../core/clock.js";
 import type { ChatEvent, Frame } from "../core/event.js";
-import type { Session } from "../core/state.js";
+import type { Session } from "../core/machine/state.js";
 import { ChitChatService, LeaveRequestSchema } from "../gen/chitchat/v1/chitchat_pb.js";
 import { fromHex, toEvent, toFrame } from "./convert.js";
 

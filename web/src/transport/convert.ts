@@ -2,9 +2,9 @@
 
 import { type Duration, type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { credibleHeartbeat, credibleWait } from "../core/check.js";
+import { credibleHeartbeat, credibleWait } from "../core/machine/check.js";
 import type { ChatEvent, EventKind, Frame, Person, Welcome } from "../core/event.js";
-import { type Failure, REASONS, type Reason } from "../core/refusal.js";
+import { type Failure, REASONS, type Reason } from "../core/machine/refusal.js";
 import { type Event, type JoinResponse, LeaveReason, type Welcome as WireWelcome } from "../gen/chitchat/v1/chitchat_pb.js";
 import { ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.js";
 

@@ -2,20 +2,20 @@
 
 import type { Log } from "../core/log.js";
 import { RECORDS_MAX } from "../core/log.js";
-import { type State, presentSegment } from "../core/state.js";
+import { type State, presentSegment } from "../core/machine/state.js";
 import type { Commands, Look } from "./commands.js";
 import { Composer } from "./composer.js";
-import { byId, setText, show } from "./dom.js";
+import { byId, setText, show } from "./parts/dom.js";
 import { Lobby, WAITING } from "./lobby.js";
 import { renderOutbox } from "./outbox.js";
 import { People } from "./people.js";
 import { type LoadDrawing, Panel } from "./panel.js";
-import { Scroll } from "./scroll.js";
-import { Tabs } from "./tabs.js";
-import { type Reading, Transcript } from "./transcript.js";
+import { Scroll } from "./parts/scroll.js";
+import { Tabs } from "./parts/tabs.js";
+import { type Reading, Transcript } from "./transcript/transcript.js";
 import { clockSteps } from "./clock.js";
 import { hint } from "./hint.js";
-import { pointAt, pointedAt } from "./pointing.js";
+import { pointAt, pointedAt } from "./parts/pointing.js";
 import { status } from "./words.js";
 
 /** What a visit starts with. */

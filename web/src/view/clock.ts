@@ -1,7 +1,7 @@
 /** The newest steps of this page's Lamport clock, each with its reason. */
 
-import { STEPS_MAX, type State } from "../core/state.js";
-import { byId, make } from "./dom.js";
+import { STEPS_MAX, type State } from "../core/machine/state.js";
+import { byId, make } from "./parts/dom.js";
 import { arithmetic } from "./words.js";
 
 let shown: State["clockSteps"] | null = null;

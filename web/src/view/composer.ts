@@ -1,9 +1,9 @@
 /** Where the user writes: counts as the service counts, and keeps the focus. */
 
-import type { State } from "../core/state.js";
+import type { State } from "../core/machine/state.js";
 import { wellFormed } from "../core/text.js";
 import type { Commands } from "./commands.js";
-import { byId, setText } from "./dom.js";
+import { byId, setText } from "./parts/dom.js";
 import { remaining } from "./words.js";
 
 /** The composer's part of the page. */

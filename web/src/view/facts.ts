@@ -1,9 +1,9 @@
 /** What is known of an event's causes, in words: nobody needs the picture. Pure: events in, words out. */
 
-import { type Causality, type Crossed, type Relation, saysWhatWasSeen } from "../core/causality.js";
+import { type Causality, type Crossed, type Relation, saysWhatWasSeen } from "../core/causality/causality.js";
 import type { ChatEvent } from "../core/event.js";
 import { visible } from "../core/text.js";
-import type { Contradiction } from "../core/wall.js";
+import type { Contradiction } from "../core/causality/wall.js";
 
 /** How many events are named before the rest is counted. */
 const NAMED_MAX = 4;

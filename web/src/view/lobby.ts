@@ -1,11 +1,11 @@
 /** The join form, and why the user is here. */
 
 import { type NameFault, nameFault, nickname } from "../core/name.js";
-import { inWords } from "../core/refusal.js";
-import type { Farewell, State } from "../core/state.js";
+import { inWords } from "../core/machine/refusal.js";
+import type { Farewell, State } from "../core/machine/state.js";
 import { SLOTS } from "../platform/slots.js";
 import type { Commands } from "./commands.js";
-import { byId, setText, show } from "./dom.js";
+import { byId, setText, show } from "./parts/dom.js";
 import { renderOutbox } from "./outbox.js";
 import { seconds } from "./words.js";
 

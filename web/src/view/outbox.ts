@@ -1,9 +1,9 @@
 /** The user's own messages that are not yet part of the transcript, each with what became of it. */
 
-import { isAtRest, neverSent } from "../core/outbox.js";
-import type { Outgoing, State } from "../core/state.js";
+import { isAtRest, neverSent } from "../core/machine/outbox.js";
+import type { Outgoing, State } from "../core/machine/state.js";
 import type { Commands } from "./commands.js";
-import { button, make, reconcile, safely, setText, show } from "./dom.js";
+import { button, make, reconcile, safely, setText, show } from "./parts/dom.js";
 import { progress } from "./words.js";
 
 /** Where the user writes, for a list that stands beside it. */

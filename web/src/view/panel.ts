@@ -1,10 +1,10 @@
 /** The panel of the diagram, which a button opens. What draws it is a part of the page of its own, loaded when it is first opened. */
 
-import type { Causality } from "../core/causality.js";
-import type { Receipts } from "../core/diagram.js";
+import type { Causality } from "../core/causality/causality.js";
+import type { Receipts } from "../core/causality/diagram.js";
 import type { ChatEvent } from "../core/event.js";
-import type { Segment, State } from "../core/state.js";
-import { byId, setText, show } from "./dom.js";
+import type { Segment, State } from "../core/machine/state.js";
+import { byId, setText, show } from "./parts/dom.js";
 
 /** What the panel tells the page. */
 export interface Wishes {

@@ -1,10 +1,10 @@
 /** Who is here, and whose connection is broken at the moment. */
 
 import type { Person } from "../core/event.js";
-import type { State } from "../core/state.js";
+import type { State } from "../core/machine/state.js";
 import { visible } from "../core/text.js";
-import { byId, make, reconcile, safely, setText } from "./dom.js";
-import { hueOf } from "./palette.js";
+import { byId, make, reconcile, safely, setText } from "./parts/dom.js";
+import { hueOf } from "./parts/palette.js";
 
 /** How many names are read aloud before the rest is counted. */
 const SAID_MAX = 4;

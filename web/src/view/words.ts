@@ -1,8 +1,8 @@
 /** What the page says about its own state. Pure: state and time in, words out. */
 
 import { ANSWER_WAIT_MS, doubt } from "../core/doubt.js";
-import { inWords } from "../core/refusal.js";
-import { type AnewCause, type ClockCause, type Explained, type Outgoing, type State, presentSegment } from "../core/state.js";
+import { inWords } from "../core/machine/refusal.js";
+import { type AnewCause, type ClockCause, type Explained, type Outgoing, type State, presentSegment } from "../core/machine/state.js";
 import { characters } from "../core/text.js";
 import { quoted, titled } from "./facts.js";
 

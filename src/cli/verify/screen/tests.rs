@@ -15,7 +15,7 @@ fn write(folder: &Path, logs: &Logs) {
     }
 }
 
-fn verified(logs: &Logs) -> (TempDir, Verification) {
+fn verified(logs: &Logs) -> (TempDir, Shown) {
     let folder = TempDir::new().unwrap();
     write(folder.path(), logs);
     let verification = check(vec![folder.path().to_owned()]).unwrap();
@@ -24,7 +24,7 @@ fn verified(logs: &Logs) -> (TempDir, Verification) {
 
 /// The lines, and that none is wider than the terminal.
 #[track_caller]
-fn fits(verification: &Verification, all: bool, columns: usize) -> Vec<String> {
+fn fits(verification: &Shown, all: bool, columns: usize) -> Vec<String> {
     let lines = verification.screen(all, &Page::wide(columns));
     for line in &lines {
         assert!(line.chars().count() <= columns, "{columns}: {line}");
@@ -45,7 +45,7 @@ fn the_first_screen_answers_for_every_mistake() {
             assert!(lines[0].starts_with("VIOLATED: "), "{text}");
             let begin = lines.iter().position(|line| line.starts_with("Begin here: V")).unwrap();
             assert!(begin <= 4 && text.contains(".jsonl:"), "{text}");
-            let copies = verification.report.rule(Rule::V13).verdict();
+            let copies = verification.found.report.rule(Rule::V13).verdict();
             assert!(copies != Verdict::NotCheckable || text.contains("V13: there is one copy"), "{text}");
             assert!(text.contains("\nNext:\n  chitchat diagram "), "{text}");
         }

@@ -103,10 +103,20 @@ impl ReplicatedEngine {
     pub(super) fn send(&mut self, from: Incarnation, number: u64, packing: Packing) {
         let Packing { commands, waiters, .. } = packing;
         self.context.metrics.batch_commands.observe(commands.len() as f64);
-        let message = self.applier.message(Batch { from, number, at: (self.now)(), commands });
+        let batch = Batch { from, number, at: (self.now)(), commands };
+        #[cfg(test)]
+        let guessed = self.guess(&batch);
+        let message = self.applier.message(batch);
         self.publisher.propose(message, self.applier.place().position);
         let since = Instant::now();
-        self.proposed = Some(Proposed { from, number, since, waiters });
+        self.proposed = Some(Proposed {
+            from,
+            number,
+            since,
+            waiters,
+            #[cfg(test)]
+            guessed,
+        });
         self.beat_at = since + BEAT;
     }
 }

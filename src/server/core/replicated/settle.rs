@@ -37,6 +37,7 @@ impl ReplicatedEngine {
         for batch in batches {
             self.signs.heard(batch.from, now);
             self.check_start(&batch)?;
+            self.note_members(&batch);
             let own = self.own(&batch);
             changed.extend(&batch.applied.participants);
             let mut waiters = own.map(|own| own.waiters.into_iter());
@@ -157,7 +158,7 @@ impl ReplicatedEngine {
         caller: Caller,
         display_name: crate::chat::DisplayName,
         attached: Attached,
-    ) -> crate::server::core::stream::Stream {
+    ) -> crate::server::core::streams::stream::Stream {
         let Attached { participant, generation, position, resumed, conversation } = attached;
         let Caller { token, origin, .. } = caller;
         self.shares.assign(participant, origin.address());

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::chat::{ClusterCommand, DisplayName, Receipt};
 use crate::replica::{BATCH_BYTES_MAX, encoded_len};
 use crate::server::core::requests::{Caller, Responder};
-use crate::server::core::stream::Stream;
+use crate::server::core::streams::stream::Stream;
 use crate::wire::Rejection;
 
 /// Who waits for a command.

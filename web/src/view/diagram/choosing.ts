@@ -1,10 +1,10 @@
 /** Whose lifelines are shown: by a menu above the picture, or by a click on a head. */
 
-import { type Choice, EVERYBODY, isLimited } from "../../core/lifelines.js";
+import { type Choice, EVERYBODY, isLimited } from "../../core/causality/lifelines.js";
 import type { Person } from "../../core/event.js";
 import { visible } from "../../core/text.js";
-import { button, byId, make, reconcile, safely, setText, show } from "../dom.js";
-import { hueOf } from "../palette.js";
+import { button, byId, make, reconcile, safely, setText, show } from "../parts/dom.js";
+import { hueOf } from "../parts/palette.js";
 
 /** What the menu tells the picture. */
 export interface ChoosingWishes {

@@ -1,13 +1,13 @@
 /** Draws a cut across the lifelines, and says whether it is consistent. */
 
 import type { LogicalTime } from "../../core/clock.js";
-import { type Backward, type Line, SERVICE, atWallClock, backwards, level } from "../../core/cut.js";
-import { type Diagram, type Receipts, sendingTime } from "../../core/diagram.js";
+import { type Backward, type Line, SERVICE, atWallClock, backwards, level } from "../../core/causality/cut.js";
+import { type Diagram, type Receipts, sendingTime } from "../../core/causality/diagram.js";
 import type { ChatEvent, Person } from "../../core/event.js";
 import { visible } from "../../core/text.js";
-import { button, byId, make, setText, show } from "../dom.js";
+import { button, byId, make, setText, show } from "../parts/dom.js";
 import { titled } from "../facts.js";
-import { arrow, draw, round } from "./svg.js";
+import { arrow, draw, round } from "./board/svg.js";
 
 /** How far below a moment the cut runs. */
 const BELOW = 6;

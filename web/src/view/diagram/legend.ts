@@ -1,8 +1,8 @@
 /** What the marks of the diagram mean, and the terms beside it. */
 
-import { make } from "../dom.js";
-import { term } from "../terms.js";
-import { draw } from "./svg.js";
+import { make } from "../parts/dom.js";
+import { term } from "../parts/terms.js";
+import { draw } from "./board/svg.js";
 
 const SAMPLES: readonly (readonly [string, () => SVGElement[]])[] = [
   ["sends", () => [draw("circle", { class: "dot", cx: 10, cy: 8, r: 4.8 })]],

@@ -1,13 +1,13 @@
 /** The same events under another order, side by side with the service's. */
 
-import type { Causality } from "../../core/causality.js";
+import type { Causality } from "../../core/causality/causality.js";
 import type { ChatEvent, Person } from "../../core/event.js";
-import { type Lens, type Lensed, type Pair, look } from "../../core/lens.js";
+import { type Lens, type Lensed, type Pair, look } from "../../core/causality/lens.js";
 import { visible } from "../../core/text.js";
-import { button, byId, make, safely, setText, show } from "../dom.js";
+import { button, byId, make, safely, setText, show } from "../parts/dom.js";
 import { titled } from "../facts.js";
-import { hueOf } from "../palette.js";
-import { draw } from "./svg.js";
+import { hueOf } from "../parts/palette.js";
+import { draw } from "./board/svg.js";
 
 const NAMES: readonly (readonly [Lens["name"], string])[] = [
   ["causal", "Causal order"],

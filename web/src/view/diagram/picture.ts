@@ -1,18 +1,18 @@
 /** Draws the conversation as it happens, and lets an event be chosen. */
 
-import { type Diagram, type Receipts, diagram, drawnEvents, paged } from "../../core/diagram.js";
+import { type Diagram, type Receipts, diagram, drawnEvents, paged } from "../../core/causality/diagram.js";
 import type { ChatEvent, Person } from "../../core/event.js";
-import { type Places, chooser, crossers, placed, shownPeople } from "../../core/lifelines.js";
-import { Vectors } from "../../core/replay-vector.js";
-import { byId, empty, make, reconcile, setText, show } from "../dom.js";
+import { type Places, chooser, crossers, placed, shownPeople } from "../../core/causality/lifelines.js";
+import { Vectors } from "../../core/replay/vector.js";
+import { byId, empty, make, reconcile, setText, show } from "../parts/dom.js";
 import { type Fact, SIGN, facts, placed as named } from "../facts.js";
 import type { Drawing, View, Wishes } from "../panel.js";
-import { Board } from "./board.js";
+import { Board } from "./board/board.js";
 import { Choosing } from "./choosing.js";
 import { Cutting } from "./cutting.js";
-import { ground } from "./drawing.js";
-import { fit, heads } from "./heads.js";
-import { Layers } from "./layers.js";
+import { ground } from "./board/drawing.js";
+import { fit, heads } from "./board/heads.js";
+import { Layers } from "./board/layers.js";
 import { legend } from "./legend.js";
 import { Lenses } from "./lenses.js";
 import { Quizzing } from "./quizzing.js";

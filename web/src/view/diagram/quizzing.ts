@@ -1,13 +1,13 @@
 /** Asks questions about the run at hand, and explains the answers. Its score stays in this browser. */
 
-import type { Causality } from "../../core/causality.js";
-import type { Line } from "../../core/cut.js";
+import type { Causality } from "../../core/causality/causality.js";
+import type { Line } from "../../core/causality/cut.js";
 import type { ChatEvent, Person } from "../../core/event.js";
-import { type Question, question } from "../../core/quiz.js";
+import { type Question, question } from "../../core/causality/quiz.js";
 import { visible } from "../../core/text.js";
-import { button, byId, make, setText, show } from "../dom.js";
+import { button, byId, make, setText, show } from "../parts/dom.js";
 import { titled } from "../facts.js";
-import { term } from "../terms.js";
+import { term } from "../parts/terms.js";
 import { verdict } from "./cutting.js";
 
 /** What the quiz tells the picture. */

@@ -1,6 +1,6 @@
 /** The buttons above the diagram. */
 
-import { button, byId, make, setText, show } from "../dom.js";
+import { button, byId, make, setText, show } from "../parts/dom.js";
 
 /** What the buttons do. */
 export interface ToolWishes {

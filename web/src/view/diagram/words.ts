@@ -1,10 +1,10 @@
 /** The words about a chosen event, with the terms in them explained, and its vector clock. */
 
 import type { ChatEvent } from "../../core/event.js";
-import type { Count, Vectors } from "../../core/replay-vector.js";
+import type { Count, Vectors } from "../../core/replay/vector.js";
 import { visible } from "../../core/text.js";
 import { type Fact, titled } from "../facts.js";
-import { type Term, term } from "../terms.js";
+import { type Term, term } from "../parts/terms.js";
 
 const BEGINNINGS: readonly (readonly [string, Term])[] = [
   ["In its past", "past"],

@@ -1,15 +1,15 @@
 /** Beside a replay: whose clock is shown, and what the logs were. */
 
 import type { ChatEvent, Person } from "../../core/event.js";
-import type { EvidenceLine, Mistake } from "../../core/findings.js";
-import type { Conversation, LogFile, Run } from "../../core/replay.js";
-import { toHash } from "../../core/replay-place.js";
-import { Vectors } from "../../core/replay-vector.js";
+import type { EvidenceLine, Mistake } from "../../core/replay/findings.js";
+import type { Conversation, LogFile, Run } from "../../core/replay/run.js";
+import { toHash } from "../../core/replay/place.js";
+import { Vectors } from "../../core/replay/vector.js";
 import { visible } from "../../core/text.js";
 import { lessonOf } from "../diagram/words.js";
-import { byId, make, safely, setText } from "../dom.js";
-import { rules } from "../findings.js";
-import { hueOf } from "../palette.js";
+import { byId, make, safely, setText } from "../parts/dom.js";
+import { rules } from "./findings.js";
+import { hueOf } from "../parts/palette.js";
 
 /** What the user can choose here. */
 export interface AboutWishes {

@@ -1,6 +1,6 @@
 /** Where logs are opened: by choosing them, by dropping them, or the example. */
 
-import { byId, button, make, setText, show } from "../dom.js";
+import { byId, button, make, setText, show } from "../parts/dom.js";
 
 /** What the user wants to open. */
 export interface ChooserWishes {

@@ -1,10 +1,10 @@
 /** Moves a replay: a slider by event, steps, and playing at a speed. */
 
 import type { ChatEvent } from "../../core/event.js";
-import { button, make, setText } from "../dom.js";
+import { button, make, setText } from "../parts/dom.js";
 import { placed } from "../facts.js";
-import { hueOf } from "../palette.js";
-import { draw } from "../diagram/svg.js";
+import { hueOf } from "../parts/palette.js";
+import { draw } from "../diagram/board/svg.js";
 
 /** How many events a second can be played. */
 const SPEEDS = [1, 3, 10, 50, 250];

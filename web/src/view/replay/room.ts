@@ -1,18 +1,18 @@
 /** A recorded run in the page's own room: the same conversation and the same diagram, with controls in place of the composer. */
 
 import type { ChatEvent } from "../../core/event.js";
-import { type Mistake, accusedEvents } from "../../core/findings.js";
-import type { Run } from "../../core/replay.js";
-import { toHash } from "../../core/replay-place.js";
-import { type Cursor, EARLIER, GLANCE, Replay } from "../../core/replay-view.js";
+import { type Mistake, accusedEvents } from "../../core/replay/findings.js";
+import type { Run } from "../../core/replay/run.js";
+import { toHash } from "../../core/replay/place.js";
+import { type Cursor, EARLIER, GLANCE, Replay } from "../../core/replay/view.js";
 import type { Commands } from "../commands.js";
-import { byId, make, setText, show } from "../dom.js";
+import { byId, make, setText, show } from "../parts/dom.js";
 import { People } from "../people.js";
 import { type LoadDrawing, Panel } from "../panel.js";
-import { pointAt, pointedAt } from "../pointing.js";
-import { Scroll } from "../scroll.js";
-import { Tabs } from "../tabs.js";
-import { Transcript } from "../transcript.js";
+import { pointAt, pointedAt } from "../parts/pointing.js";
+import { Scroll } from "../parts/scroll.js";
+import { Tabs } from "../parts/tabs.js";
+import { Transcript } from "../transcript/transcript.js";
 import { About, counted, strangeness } from "./about.js";
 import { Player } from "./player.js";
 

@@ -1,0 +1,33 @@
+//! Mistakes that a replica could make, made on purpose: a test shows that `verify` finds them by the logs. Only the
+//! library's own tests have them, and only a process that is told to makes one.
+
+use std::sync::OnceLock;
+
+/// A mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplicaFault {
+    /// A request is answered when the servers have acknowledged its batch, with what this replica thinks that it leads to.
+    AnswerEarly,
+    /// A batch that is stored twice is applied twice.
+    ApplyTwice,
+    /// A grace period that is over ends a session although it was attached since.
+    ExpireAnyway,
+    /// A message with requests is skipped after the reader has begun anew.
+    Skip,
+    /// The same, and the replicas do not compare what they have read.
+    SkipUnnoticed,
+}
+
+static MADE: OnceLock<ReplicaFault> = OnceLock::new();
+
+impl ReplicaFault {
+    /// From here on this process makes it.
+    pub fn make(self) {
+        MADE.get_or_init(|| self);
+    }
+
+    /// Whether this process makes it.
+    pub fn is_made(self) -> bool {
+        MADE.get() == Some(&self)
+    }
+}

@@ -1,0 +1,63 @@
+//! One calm line on a terminal that says how far something long is.
+
+use std::time::{Duration, Instant};
+
+use crate::terminal;
+
+/// What takes less is not worth a line.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a figure stands, so that it can be read.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// How many events go by between two looks at the clock.
+const STRIDE: u64 = 1024;
+
+/// The line, on standard error. There is none if that is not a terminal, or one that cannot take a line back.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    what: &'static str,
+    unit: &'static str,
+    total: u64,
+    due: Option<Instant>,
+    shown: bool,
+}
+
+impl Progress {
+    /// For a total that is counted in events.
+    pub(crate) fn new(what: &'static str, total: u64) -> Self {
+        Self::of(what, total, "events")
+    }
+
+    /// For a total that is counted in this unit.
+    pub(crate) fn of(what: &'static str, total: u64, unit: &'static str) -> Self {
+        let due = terminal::is_lively().then(|| Instant::now() + PATIENCE);
+        Self { what, unit, total, due, shown: false }
+    }
+
+    /// Shows how many are done, where they are done one at a time.
+    pub(crate) fn at(&mut self, done: u64) {
+        if done.is_multiple_of(STRIDE) {
+            self.reached(done);
+        }
+    }
+
+    /// Shows how many are done.
+    pub(crate) fn reached(&mut self, done: u64) {
+        let Some(due) = self.due else { return };
+        let now = Instant::now();
+        if now >= due {
+            let percent = done.saturating_mul(100) / self.total.max(1);
+            let (what, total, unit) = (self.what, self.total, self.unit);
+            terminal::write_stderr(format!("\r{what} {done} of {total} {unit}, {percent} %\x1b[K").into());
+            (self.due, self.shown) = (Some(now + INTERVAL), true);
+        }
+    }
+}
+
+/// Leaves no trace.
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.shown {
+            terminal::write_stderr(b"\r\x1b[K".to_vec());
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Signals: which end the process, which have it reopen its log, and which it was told to ignore.
+
+use std::io;
+use std::sync::OnceLock;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::exit_codes::INTERRUPTED_TWICE;
+use crate::terminal;
+
+/// Of what ends, which signal ends the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hangup {
+    /// SIGHUP ends it too: it comes when a terminal is closed.
+    Ends,
+    /// SIGHUP means something else.
+    Reloads,
+}
+
+/// Signals that end: SIGINT, SIGTERM, or SIGHUP where that [ends](Hangup::Ends). Once created, these signals no
+/// longer terminate the process by themselves. One that was ignored when the process began stays ignored.
+pub(crate) struct Interrupts {
+    interrupt: Option<Signal>,
+    terminate: Option<Signal>,
+    hangup: Option<Signal>,
+}
+
+impl Interrupts {
+    pub(crate) fn new(hangup: Hangup) -> io::Result<Self> {
+        Ok(Self {
+            interrupt: unless_ignored(SignalKind::interrupt())?,
+            terminate: unless_ignored(SignalKind::terminate())?,
+            hangup: if hangup == Hangup::Ends { unless_ignored(SignalKind::hangup())? } else { None },
+        })
+    }
+
+    /// Waits for the first.
+    pub(crate) async fn first(&mut self) {
+        tokio::select! {
+            () = received(&mut self.interrupt) => {}
+            () = received(&mut self.terminate) => {}
+            () = received(&mut self.hangup) => {}
+        }
+    }
+
+    /// Waits for one more, by which a user says not to wait. SIGHUP never says that: it comes twice where a terminal
+    /// is closed, from the kernel and from the shell.
+    pub(crate) async fn second(&mut self) {
+        tokio::select! {
+            () = received(&mut self.interrupt) => {}
+            () = received(&mut self.terminate) => {}
+        }
+    }
+}
+
+/// The first signal to end leaves the conversation, the second does not wait for that.
+pub(crate) async fn stop_on_signal(mut interrupts: Interrupts, stop: CancellationToken) {
+    interrupts.first().await;
+    stop.cancel();
+    interrupts.second().await;
+    terminal::flush();
+    std::process::exit(INTERRUPTED_TWICE.into());
+}
+
+/// Signals to reopen the log: SIGUSR1, and SIGHUP where that [reloads](Hangup::Reloads).
+pub(crate) struct Reloads {
+    user: Option<Signal>,
+    hangup: Option<Signal>,
+}
+
+impl Reloads {
+    pub(crate) fn new(hangup: Hangup) -> io::Result<Self> {
+        Ok(Self {
+            user: unless_ignored(SignalKind::user_defined1())?,
+            hangup: if hangup == Hangup::Reloads { unless_ignored(SignalKind::hangup())? } else { None },
+        })
+    }
+
+    /// Waits for the next.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            () = received(&mut self.user) => {}
+            () = received(&mut self.hangup) => {}
+        }
+    }
+}
+
+async fn received(signals: &mut Option<Signal>) {
+    match signals {
+        Some(signals) => drop(signals.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// The signals of one kind, unless `nohup` or a shell (`trap '' INT`, or a job in the background of a script) had
+/// this process ignore them.
+fn unless_ignored(kind: SignalKind) -> io::Result<Option<Signal>> {
+    let bit = 1_u64.checked_shl(kind.as_raw_value().unsigned_abs().saturating_sub(1)).unwrap_or(0);
+    if ignored_at_start() & bit == 0 { signal(kind).map(Some) } else { Ok(None) }
+}
+
+/// The signals that were ignored when the process began, a bit each; only Linux shows them without unsafe code.
+fn ignored_at_start() -> u64 {
+    // Handling a signal changes the answer, so the first answer counts.
+    static IGNORED: OnceLock<u64> = OnceLock::new();
+    *IGNORED.get_or_init(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+    })
+}

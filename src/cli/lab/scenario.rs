@@ -1,0 +1,155 @@
+//! `chitchat scenario`: plays a scenario of a lab, and tells its steps.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::time::sleep;
+
+use super::access::LabAccessArgs;
+use crate::cli::common::exit_codes;
+use crate::cli::printed;
+use crate::client::JoinError;
+use crate::client::lab::LabClient;
+use crate::lab::SCENARIO_PAUSE_MAX;
+use crate::terminal::{escaped, notice};
+use crate::wire::pb::{self, ScenarioState};
+
+/// How often to ask how far the scenario is.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
+/// Play a scenario in a service that `chitchat lab` runs: a small play with companions, people and faults. Without a
+/// name, list the scenarios.
+///
+/// It tells each step, and asks a question at the end. Exit code 1: the scenario could not be played to its end.
+#[derive(Debug, Args)]
+pub(crate) struct ScenarioArgs {
+    /// The scenario, by its short name.
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+
+    #[command(flatten)]
+    access: LabAccessArgs,
+
+    /// The participant who plays the role that is for a person. By default a companion plays it.
+    #[arg(long, value_name = "PARTICIPANT", requires = "name")]
+    person: Option<String>,
+
+    /// How long to wait before each step, at most 30s; `0s` for not at all.
+    #[arg(long, value_name = "TIME", value_parser = pause, default_value = "3s")]
+    pause: Duration,
+
+    /// Stop the scenario that is being played: its companions leave, and its faults end.
+    #[arg(long, conflicts_with = "name")]
+    stop: bool,
+}
+
+fn pause(text: &str) -> Result<Duration, String> {
+    let pause = humantime::parse_duration(text);
+    let pause = pause.map_err(|_| "should be a time with its unit, such as 500ms or 3s".to_owned())?;
+    if pause > SCENARIO_PAUSE_MAX {
+        return Err(format!("must be at most {}", humantime::format_duration(SCENARIO_PAUSE_MAX)));
+    }
+    Ok(pause)
+}
+
+impl ScenarioArgs {
+    pub(crate) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
+        let lab = self.access.connect().await?;
+        self.call(&lab).await.map_err(|error| self.access.explain(error).into())
+    }
+
+    async fn call(&self, lab: &LabClient) -> Result<ExitCode, JoinError> {
+        if self.stop {
+            lab.stop_scenario().await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let Some(name) = &self.name else {
+            let scenarios = lab.list_scenarios().await?.scenarios;
+            return Ok(print(&list(&scenarios)));
+        };
+        lab.start_scenario(pb::StartScenarioRequest {
+            name: name.clone(),
+            person: self.person.clone().unwrap_or_default(),
+            stepwise: false,
+            pause: prost_types::Duration::try_from(self.pause).ok(),
+        })
+        .await?;
+        follow(lab, name).await
+    }
+}
+
+fn print(lines: &str) -> ExitCode {
+    printed(io::stdout().write_all(lines.as_bytes()), ExitCode::SUCCESS)
+}
+
+fn list(scenarios: &[pb::Scenario]) -> String {
+    let width = scenarios.iter().map(|scenario| scenario.name.chars().count()).max().unwrap_or(0);
+    let line =
+        |scenario: &pb::Scenario| format!("{:<width$}  {}\n", escaped(&scenario.name), escaped(&scenario.title));
+    scenarios.iter().map(line).collect()
+}
+
+/// Tells the steps until the scenario is over.
+async fn follow(lab: &LabClient, name: &str) -> Result<ExitCode, JoinError> {
+    let (mut told, mut number) = (None, None);
+    loop {
+        let run = lab.get_scenario().await?.run.unwrap_or_default();
+        let scenario = run.scenario.clone().unwrap_or_default();
+        if scenario.name != *name || *number.get_or_insert(run.number) != run.number {
+            notice("chitchat: another scenario was started in its place");
+            return Ok(ExitCode::from(exit_codes::FAILURE));
+        }
+        let mut lines = String::new();
+        if told.is_none() {
+            // A String takes whatever is written to it.
+            let _ = writeln!(lines, "{}\n{}\nWatch: {}\n", scenario.title, scenario.about, scenario.watch);
+        }
+        let is_over = !matches!(
+            run.state(),
+            ScenarioState::Playing | ScenarioState::WaitsForAdvance | ScenarioState::WaitsForPerson
+        );
+        // The step that is being played is told, too.
+        let last = (run.steps_done as usize + usize::from(!is_over)).min(run.steps.len());
+        for (index, step) in run.steps.iter().enumerate().take(last).skip(told.unwrap_or(0)) {
+            let _ = writeln!(lines, "{}. {}", index + 1, escaped(&step.tell));
+        }
+        told = Some(last);
+        if let Some(question) = &run.question {
+            ask(&mut lines, question);
+        }
+        print(&lines);
+        if is_over {
+            return Ok(end(&run));
+        }
+        sleep(LOOK_PAUSE).await;
+    }
+}
+
+fn ask(lines: &mut String, question: &pb::Question) {
+    let _ = writeln!(lines, "\n{}", escaped(&question.ask));
+    let lettered = || question.answers.iter().zip('a'..='z');
+    for (answer, letter) in lettered() {
+        let _ = writeln!(lines, "  {letter}) {}", escaped(&answer.text));
+    }
+    for (answer, letter) in lettered().filter(|(answer, _)| answer.right) {
+        let _ = writeln!(lines, "{letter}) is right. {}", escaped(&answer.why));
+    }
+}
+
+fn end(run: &pb::ScenarioRun) -> ExitCode {
+    match run.state() {
+        ScenarioState::Finished => ExitCode::SUCCESS,
+        ScenarioState::Failed => {
+            notice(&format!("chitchat: the scenario could not be played to its end: {}", run.problem));
+            ExitCode::from(exit_codes::FAILURE)
+        }
+        _ => {
+            notice("chitchat: the scenario was stopped");
+            ExitCode::from(exit_codes::FAILURE)
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Connections to a journal file, and what every one of them is set to.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+/// How long to wait for another process's lock, such as that of a person who tries something in the sqlite3
+/// shell. The engine waits meanwhile.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
+
+/// How large the log stays after it has been taken over into the main file. A long read can make it grow far beyond:
+/// it is cut to this when it begins again from the start. 1,024 commits of a few events each come to less.
+pub(crate) const LOG_BYTES_KEPT: i64 = 8 << 20;
+
+/// The page cache of a connection, in KiB. The journal is read in order and written at its end, so that little is read
+/// twice. SQLite's default is 2,000, which each connection keeps for as long as it is open.
+pub(crate) const PAGE_CACHE_KIB: i64 = 256;
+
+/// The one connection that writes. The file must exist.
+pub(crate) fn for_writing(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // A commit returns once its log is on the disk (fsync), not only in the page cache.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // SQLite's own checkpoints would take place inside a commit, and keep their errors to themselves.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
+    Ok(connection)
+}
+
+/// A connection that only reads, while another process may write. It changes nothing, even when it is the last to
+/// close.
+pub(crate) fn for_reading(path: &Path) -> rusqlite::Result<Connection> {
+    open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// A new file.
+pub(crate) fn for_creating(path: &Path) -> rusqlite::Result<Connection> {
+    open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
+}
+
+/// No URIs, so that every path is a path. No memory map, where an I/O error would be a signal.
+fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_WAIT)?;
+    // The file may be damaged or foreign: closing it must leave it and its write-ahead log as they were.
+    keep_log_on_close(&connection, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    // SQLite takes a negative number for KiB, a positive one for pages.
+    connection.pragma_update(None, "cache_size", -PAGE_CACHE_KIB)?;
+    Ok(connection)
+}
+
+/// Whether the log (`-wal`) stays as it is when the last connection closes. Otherwise it is taken over into
+/// the main file and removed.
+pub(crate) fn keep_log_on_close(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop)
+}

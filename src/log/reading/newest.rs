@@ -1,0 +1,91 @@
+//! Looking into a log from its end.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::chat::Sequence;
+use crate::log::LogRecord;
+
+/// How much is read at a time.
+const BLOCK_BYTES: u64 = 64 * 1024;
+/// No record is this long: what is longer is none.
+const LINE_BYTES_MAX: usize = 1024 * 1024;
+
+/// The event of the last broadcast record of an epoch in a server's log; none if it has no such record.
+/// The file is read from its end, for as far as it takes.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn newest_broadcast(log: &Path, epoch: &str) -> io::Result<Option<Sequence>> {
+    let file = File::open(log)?;
+    let mut start = file.metadata()?.len();
+    // The end of a line that begins before `start`.
+    let mut rest = Vec::new();
+    while start > 0 {
+        let size = BLOCK_BYTES.min(start);
+        start -= size;
+        let mut block = vec![0; size as usize];
+        file.read_exact_at(&mut block, start)?;
+        block.append(&mut rest);
+        let whole = match block.iter().position(|byte| *byte == b'\n') {
+            _ if start == 0 => 0,
+            Some(end) => end + 1,
+            None => block.len(),
+        };
+        let mut lines = block[whole..].rsplit(|byte| *byte == b'\n');
+        if let Some(found) = lines.find_map(|line| broadcast_of(line, epoch)) {
+            return Ok(Some(found));
+        }
+        block.truncate(if whole > LINE_BYTES_MAX { 0 } else { whole });
+        rest = block;
+    }
+    Ok(None)
+}
+
+fn broadcast_of(line: &[u8], of_epoch: &str) -> Option<Sequence> {
+    let record = LogRecord::parse(std::str::from_utf8(line).ok()?).ok()?;
+    let found = record.epoch.as_deref() == Some(of_epoch) && record.event.ends_with("_broadcast");
+    record.sequence.filter(|_| found).map(Sequence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn newest(text: &str) -> Option<u64> {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("server.jsonl");
+        std::fs::write(&log, text).unwrap();
+        newest_broadcast(&log, "a").unwrap().map(|sequence| sequence.0)
+    }
+
+    fn line(event: &str, epoch: &str, sequence: u64) -> String {
+        format!(
+            "{{\"timestamp\":\"2026-01-01T00:00:00Z\",\"component\":\"server\",\"event\":\"{event}\",\"epoch\":\"{epoch}\",\
+             \"sequence\":{sequence},\"logical_time\":1,\"kind\":\"message\"}}\n"
+        )
+    }
+
+    #[test]
+    fn the_last_broadcast_record_of_the_epoch_is_found_wherever_it_stands() {
+        let sought = line("join_broadcast", "a", 7);
+        let others =
+            [line("message_broadcast", "b", 9), line("server_stopped", "a", 8), "{\"cut\n\n".into()].concat();
+        assert_eq!(newest(""), None);
+        assert_eq!(newest(&others), None);
+        // Every way in which it can lie across the border of two blocks, and some more.
+        for repeats in (0..4).chain(700..720) {
+            let after = others.repeat(repeats);
+            for padding in [0, 1, 17, 40] {
+                let after = format!("{}\n{after}", " ".repeat(padding));
+                let log = [line("leave_broadcast", "a", 6), sought.clone(), after].concat();
+                assert_eq!(newest(&log), Some(7), "{repeats} {padding}");
+            }
+        }
+        assert_eq!(newest(sought.trim_end()), Some(7), "a last line without its end");
+        assert_eq!(newest(&format!("{sought}{}\n", "x".repeat(3 * LINE_BYTES_MAX))), Some(7));
+        assert_eq!(newest(&format!("{sought}{}", &line("join_broadcast", "a", 8)[..30])), Some(7), "a cut line");
+    }
+}

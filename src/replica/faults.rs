@@ -1,0 +1,29 @@
+//! What a reader does that skips a message after it has begun anew: a mistake that a test makes on purpose.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::chat::ReplicaFault;
+
+/// A beat has 53 bytes, a publish 140 and more.
+const BEAT_BYTES_MAX: usize = 100;
+
+static HAS_BEGUN_ANEW: AtomicBool = AtomicBool::new(false);
+static HAS_SKIPPED: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process makes the mistake.
+pub(super) fn skips() -> bool {
+    ReplicaFault::Skip.is_made() || ReplicaFault::SkipUnnoticed.is_made()
+}
+
+/// The reader begins anew.
+pub(super) fn begun_anew() {
+    HAS_BEGUN_ANEW.store(true, Ordering::Relaxed);
+}
+
+/// Whether this is the message to skip: the first with a request in it.
+pub(super) fn is_skipped(message: &[u8]) -> bool {
+    skips()
+        && HAS_BEGUN_ANEW.load(Ordering::Relaxed)
+        && message.len() > BEAT_BYTES_MAX
+        && !HAS_SKIPPED.swap(true, Ordering::Relaxed)
+}

@@ -1,0 +1,29 @@
+//! The end of a replica that finds that another one has had another state.
+
+use tokio::time::timeout;
+
+use super::{FAREWELL_TIME, ReplicatedEngine};
+use crate::chat::{Batch, ClusterCommand};
+use crate::replica::LogNews;
+
+impl ReplicatedEngine {
+    /// Says what its own state is with a last batch, so that the other replica finds the difference and stops, too. Which of
+    /// them is right cannot be known, and neither may serve alone what the others do not have.
+    pub(super) async fn dissent(&mut self) {
+        let from = self.identity.incarnation;
+        let Some(replica) = self.applier.cluster().replica(from) else { return };
+        let (number, commands) = (replica.batch + 1, vec![ClusterCommand::Stop]);
+        let message = self.applier.message(Batch { from, number, at: (self.now)(), commands });
+        self.publisher.propose(message.clone(), self.applier.place().position);
+        let is_stored = async {
+            while let Some(news) = self.news.recv().await {
+                if matches!(news, LogNews::Entry(entry) if *entry.message == *message) {
+                    return;
+                }
+            }
+        };
+        if timeout(FAREWELL_TIME, is_stored).await.is_err() {
+            tracing::warn!("the log could not be told what state this replica has had");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Wakes the streams when there is news, and looks after those that are quiet or stuck: one task for all of them.
+//!
+//! The streams are woken in slices. If all were woken at once, a publisher would wait in the run queue behind a thousand
+//! of them; so it is served in between, and streams whose turn comes later find several events at once.
+
+use tokio::sync::watch;
+use tokio::task::yield_now;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::open_streams::OpenStreams;
+use crate::server::core::feed::{Feed, FeedReader};
+use crate::wire::Rejection;
+
+/// How many streams are woken before other tasks have their turn.
+const SLICE_WAKES: usize = 16;
+
+/// What wakes and ends streams.
+#[derive(Debug)]
+pub struct FanOut {
+    changes: watch::Receiver<()>,
+    reader: FeedReader,
+    streams: OpenStreams,
+    stopping: CancellationToken,
+}
+
+impl FanOut {
+    /// For the streams that read a feed. They end with SHUTTING_DOWN when `stopping` is cancelled.
+    pub fn new(feed: &Feed, streams: OpenStreams, stopping: CancellationToken) -> Self {
+        Self { changes: feed.changes(), reader: feed.reader(), streams, stopping }
+    }
+
+    /// Works until the feed is closed.
+    pub async fn run(mut self) {
+        let mut sweeps = interval(self.streams.sweep_interval());
+        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut has_stopped = false;
+        loop {
+            tokio::select! {
+                changed = self.changes.changed() => match changed {
+                    Ok(()) => self.wake().await,
+                    Err(_) => break,
+                },
+                _ = sweeps.tick() => self.look_after().await,
+                () = self.stopping.cancelled(), if !has_stopped => {
+                    has_stopped = true;
+                    self.streams.end_all(&Rejection::ShuttingDown);
+                }
+            }
+        }
+        self.streams.end_all(&Rejection::ShuttingDown);
+    }
+
+    async fn wake(&self) {
+        let mut next = Some(0);
+        while let Some(from) = next {
+            next = self.streams.wake_some(from, SLICE_WAKES);
+            yield_now().await;
+        }
+    }
+
+    async fn look_after(&self) {
+        let (head, mut next) = (self.reader.head(), Some(0));
+        while let Some(from) = next {
+            next = self.streams.look_after_some(from, head, Instant::now());
+            yield_now().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::chat::{Conversation, ParticipantId, Sequence};
+    use crate::server::core::streams::open_streams::{Idle, StreamEnd};
+
+    /// Heartbeats come though nothing happens, and every stream ends when the service stops or its feed is closed.
+    #[tokio::test]
+    async fn heartbeats_and_the_end() {
+        for stops in [true, false] {
+            let (feed, stopping) = (Feed::new(Conversation::new()), CancellationToken::new());
+            let streams = OpenStreams::new(Duration::from_millis(1), Duration::MAX / 2);
+            let fan_out = tokio::spawn(FanOut::new(&feed, streams.clone(), stopping.clone()).run());
+            let links: Vec<_> = (0..300).map(|_| streams.open(Sequence(0))).collect();
+            let idle = |index: usize| {
+                let link = links[index].clone();
+                std::future::poll_fn(move |context| match link.wait(context) {
+                    Idle::Waiting => std::task::Poll::Pending,
+                    other => std::task::Poll::Ready(other),
+                })
+            };
+            assert_eq!((idle(0).await, idle(299).await), (Idle::HeartbeatDue, Idle::HeartbeatDue));
+            if stops {
+                stopping.cancel();
+            } else {
+                feed.publish_presence([(ParticipantId(Sequence(1)), false)]);
+                drop(feed);
+            }
+            let ended = Idle::Ended(StreamEnd::Rejected(Rejection::ShuttingDown));
+            for link in 0..300 {
+                while idle(link).await != ended {}
+            }
+            assert_eq!(streams.take_ended().len(), 300);
+            if !stops {
+                fan_out.await.unwrap();
+            }
+        }
+    }
+}

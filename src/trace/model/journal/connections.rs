@@ -1,0 +1,86 @@
+//! What a journal tells of connections, and, of replicas, by all of their logs together.
+
+use foldhash::HashMap;
+
+use super::{Farewell, LoggedJournal};
+use crate::trace::record::Who;
+
+impl LoggedJournal {
+    /// The last event that was handed to a participant's newest stream, and when that began.
+    pub fn handed(&self, who: Who) -> Option<(u64, i64)> {
+        self.connections.of(who).map(|connection| (connection.handed, connection.began))
+    }
+
+    /// When the service saw a participant's connection end, or saw it last; none where it is open or unknown.
+    pub fn connection_ended(&self, who: Who) -> Option<i64> {
+        let Some(connection) = self.connections.of(who) else {
+            // It may be in a hole of the log.
+            return (self.lost > 0).then_some(i64::MIN);
+        };
+        // No connection outlives its process, and what became of it in a hole of the log nobody knows.
+        let process = self.ends.get(connection.process).map(|(_, at)| *at);
+        // Another file may go on, but what it lacks of this process is unknown.
+        let run = self.runs.iter().rfind(|run| run.has(connection.line)).map(|run| run.ends);
+        connection.ended.map(|ended| ended.at).into_iter().chain(process).chain(run).min()
+    }
+
+    /// Over how many participants it was looked at whether they left when they should have, and what was wrong.
+    pub fn farewells(&self) -> (u64, Vec<Farewell>) {
+        if self.is_of_replicas() {
+            let is_whole = self.replicas_not_judged().is_none();
+            let judge = || self.replicas.notes.judge(|file| self.replicas.ahead(file), &self.runs, &self.members);
+            return if is_whole { judge() } else { (0, Vec::new()) };
+        }
+        if self.missing() == 0 {
+            self.farewells.found(&self.members)
+        } else {
+            self.farewells.found(&HashMap::default())
+        }
+    }
+
+    /// Whether replicas have recorded it, so that its sessions may have moved between them.
+    pub fn is_of_replicas(&self) -> bool {
+        self.replicas.any()
+    }
+
+    /// The replicas of which no log was given, though the logs of others speak of them.
+    pub fn replicas_without_log(&self) -> Vec<&str> {
+        self.replicas.without_log()
+    }
+
+    /// Why the logs of replicas do not tell when participants should have left.
+    pub fn replicas_not_judged(&self) -> Option<String> {
+        let without = self.replicas.without_log();
+        if !without.is_empty() {
+            let names = without.join(", ");
+            return Some(format!("no log of the replica {names} was given, and sessions move between replicas"));
+        }
+        if !self.replicas.notes.tells_replicas() {
+            return Some("the logs of the replicas do not say which replicas there are".into());
+        }
+        (self.lost > 0 || self.torn || self.missing() > 0)
+            .then(|| "sessions move between replicas, and a log of one lacks records".into())
+    }
+
+    /// Everything that the service recorded has been taken in. The times of replicas are from here on by the clock of the
+    /// first of them.
+    pub(in crate::trace::model) fn align(&mut self) {
+        if !self.replicas.any() {
+            return;
+        }
+        for (sequence, at) in self.replicas.align() {
+            if let Some(event) = self.order.get_mut(sequence) {
+                event.at = at;
+            }
+        }
+        let replicas = &self.replicas;
+        self.connections.align(|file| replicas.ahead(file));
+        self.runs.iter_mut().for_each(|run| run.shift(replicas.ahead(run.file)));
+        self.ends.iter_mut().for_each(|(file, at)| *at = at.saturating_sub(replicas.ahead(*file)));
+        self.server_at = self.server_at.saturating_sub(replicas.ahead(self.server_file));
+        for (who, at, file) in std::mem::take(&mut self.replicas.refused) {
+            let at = at.saturating_sub(self.replicas.ahead(file));
+            self.refused.entry(who).and_modify(|known| *known = at.max(*known)).or_insert(at);
+        }
+    }
+}

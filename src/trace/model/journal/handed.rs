@@ -1,0 +1,141 @@
+//! Which events the service handed to streams, by its own records, and when those streams were open.
+
+use foldhash::HashMap;
+
+use crate::trace::record::{LineRef, Who};
+
+use crate::trace::model::event::{LoggedConnection, WallTime};
+
+/// How many batches for ended streams are kept. More would show nothing new.
+const AFTER_END_MAX: usize = 64;
+
+/// A range of events that was handed to a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Handed {
+    pub line: LineRef,
+    /// When that was made, in microseconds since 1970.
+    pub at: i64,
+    /// The first event in it.
+    pub first: u64,
+    /// The last event in it.
+    pub last: u64,
+}
+
+/// Of all ranges that were handed to one participant, the one that begins first and the one that ends last.
+#[derive(Clone, Copy, Debug)]
+struct HandedRange {
+    first: Handed,
+    last: Handed,
+}
+
+/// The connections of the participants of one journal, and what was handed to them.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    /// The newest of each participant; of replicas the newest of each file, until the clocks of all files are known.
+    of: HashMap<(u32, Who), LoggedConnection>,
+    handed: HashMap<Who, HandedRange>,
+    /// What was handed to streams that had ended, with the records of that.
+    pub(super) after_end: Vec<(Who, Handed, LineRef)>,
+    /// How many processes of the service have ended.
+    processes: usize,
+    /// Whether replicas have recorded them: each has connections of its own.
+    of_replicas: bool,
+}
+
+impl Connections {
+    pub(super) fn process_ended(&mut self) {
+        self.processes += 1;
+    }
+
+    pub(super) fn start_of_replica(&mut self) {
+        self.of_replicas = true;
+    }
+
+    pub(super) fn of(&self, who: Who) -> Option<&LoggedConnection> {
+        self.of.get(&self.key(0, who))
+    }
+
+    fn key(&self, file: u32, who: Who) -> (u32, Who) {
+        (if self.of_replicas { file } else { 0 }, who)
+    }
+
+    /// All connections are known: of those at several replicas, the newest counts. `ahead` says how far the clock of a
+    /// file is ahead.
+    pub(super) fn align(&mut self, ahead: impl Fn(u32) -> i64) {
+        self.of_replicas = false;
+        for ((_, who), mut connection) in std::mem::take(&mut self.of) {
+            let ahead = ahead(connection.line.file);
+            connection.began = connection.began.saturating_sub(ahead);
+            if let Some(ended) = &mut connection.ended {
+                ended.at = ended.at.saturating_sub(ahead);
+            }
+            let newest = self.of.entry((0, who)).or_insert(connection);
+            if newest.began < connection.began {
+                *newest = connection;
+            }
+        }
+    }
+
+    /// A stream begins after a position.
+    pub(super) fn begin(&mut self, line: LineRef, at: i64, who: Who, after: u64) {
+        let process = self.processes;
+        let mut connection = LoggedConnection { began: at, line, open: 1, ended: None, process, handed: after };
+        let key = self.key(line.file, who);
+        let known = self.of.get(&key);
+        // Where another file begins, records of an end may be missing.
+        let is_whole = |known: &&LoggedConnection| known.process == process && known.line.file == line.file;
+        if let Some(known) = known.filter(is_whole) {
+            connection.open = known.open.saturating_add(1);
+        }
+        if known.is_none_or(|known| known.began <= at) {
+            self.of.insert(key, connection);
+        }
+    }
+
+    /// A stream ends. Says whether it was the participant's last.
+    pub(super) fn end(&mut self, line: LineRef, at: i64, who: Who) -> bool {
+        let Some(connection) = self.of.get_mut(&self.key(line.file, who)) else { return false };
+        connection.open = connection.open.saturating_sub(1);
+        if connection.open == 0 {
+            connection.ended = Some(WallTime { at, line });
+        }
+        connection.open == 0
+    }
+
+    /// A batch was handed over.
+    pub(super) fn batch(&mut self, who: Who, batch: Handed) {
+        let range = self.handed.entry(who).or_insert(HandedRange { first: batch, last: batch });
+        if batch.first < range.first.first {
+            range.first = batch;
+        }
+        if batch.last > range.last.last {
+            range.last = batch;
+        }
+        let Some(connection) = self.of.get_mut(&self.key(batch.line.file, who)) else { return };
+        connection.handed = connection.handed.max(batch.last);
+        let ended = connection.ended.filter(|_| connection.process == self.processes);
+        if let Some(ended) =
+            ended.filter(|ended| ended.line.file == batch.line.file && self.after_end.len() < AFTER_END_MAX)
+        {
+            self.after_end.push((who, batch, ended.line));
+        }
+    }
+
+    /// What was handed to participants before their join, after their leave, or beyond the end of a journal that has one.
+    pub(super) fn strayed(
+        &self,
+        members: &HashMap<Who, (u64, Option<u64>)>,
+        end: Option<u64>,
+    ) -> Vec<(Who, Handed)> {
+        let mut strayed = Vec::new();
+        for (who, range) in &self.handed {
+            let (joined, left) = members.get(who).copied().unwrap_or((0, None));
+            let (first, last) = (range.first, range.last);
+            let after = left.is_some_and(|left| last.last >= left) || end.is_some_and(|end| last.last > end);
+            strayed.extend((first.first < joined).then_some((*who, first)));
+            strayed.extend((after && (first.line != last.line || first.first >= joined)).then_some((*who, last)));
+        }
+        strayed.sort_unstable_by_key(|(_, handed)| handed.line);
+        strayed
+    }
+}

@@ -1,0 +1,114 @@
+//! Several services that are one: which replicas speak of a journal, and how far their clocks are apart.
+//!
+//! Replicas run on machines with clocks of their own. They apply the same events within a moment of each other, so how
+//! much later one of them recorded them than another, mostly, is how far its clock is ahead.
+
+use std::collections::BTreeSet;
+
+use foldhash::HashMap;
+
+use crate::trace::record::{LineRef, LogRecord, Who};
+
+use super::farewells::ReplicaNotes;
+
+/// The logs of one replica.
+#[derive(Debug, Default)]
+struct ReplicaClock {
+    /// When it recorded each broadcast, by its own clock.
+    broadcasts: Vec<(u64, i64)>,
+    /// How far its clock is ahead of the first replica's, in microseconds; none until that is known.
+    ahead: Option<i64>,
+}
+
+/// What the logs of replicas say of each other.
+#[derive(Debug, Default)]
+pub(super) struct Replicas {
+    of_file: HashMap<u32, usize>,
+    by_name: HashMap<Box<str>, usize>,
+    clocks: Vec<ReplicaClock>,
+    /// All that a record speaks of.
+    named: BTreeSet<Box<str>>,
+    /// Refusals: whose request, when, and in which file.
+    pub(super) refused: Vec<(Who, i64, u32)>,
+    pub(super) notes: ReplicaNotes,
+}
+
+impl Replicas {
+    /// Whether there are any.
+    pub(super) fn any(&self) -> bool {
+        !self.clocks.is_empty()
+    }
+
+    /// The replicas that take part by the records of others, and of which no log was given.
+    pub(super) fn without_log(&self) -> Vec<&str> {
+        self.named.iter().map(|name| &**name).filter(|name| !self.by_name.contains_key(*name)).collect()
+    }
+
+    /// Takes in a record of a replica.
+    pub(super) fn take(&mut self, name: &str, line: LineRef, record: &LogRecord<'_>) {
+        let index = match self.of_file.get(&line.file) {
+            Some(index) => *index,
+            None => self.begin(name, line.file),
+        };
+        if record.event.ends_with("_broadcast")
+            && !record.recovered
+            && let Some(sequence) = record.sequence
+        {
+            self.clocks[index].broadcasts.push((sequence, record.at));
+        }
+        if let Some(of) = record.of_replica.as_deref()
+            && !self.named.contains(of)
+        {
+            self.named.insert(of.into());
+        }
+        self.notes.take(name, line, record);
+    }
+
+    fn begin(&mut self, name: &str, file: u32) -> usize {
+        let index = self.by_name.get(name).copied().unwrap_or_else(|| {
+            self.clocks.push(ReplicaClock::default());
+            self.by_name.insert(name.into(), self.clocks.len() - 1);
+            self.clocks.len() - 1
+        });
+        self.of_file.insert(file, index);
+        index
+    }
+
+    /// How far the clock of a file's replica is ahead of the first replica's.
+    pub(super) fn ahead(&self, file: u32) -> i64 {
+        self.of_file.get(&file).and_then(|index| self.clocks.get(*index)?.ahead).unwrap_or(0)
+    }
+
+    /// Compares the clocks. Answers with when the first replica broadcast each event, by the clock of the first replica.
+    pub(super) fn align(&mut self) -> HashMap<u64, i64> {
+        let mut times: HashMap<u64, i64> = HashMap::default();
+        for index in self.by_what_they_share() {
+            let clock = &mut self.clocks[index];
+            let mut apart: Vec<i64> = clock
+                .broadcasts
+                .iter()
+                .filter_map(|(sequence, at)| Some(at.saturating_sub(*times.get(sequence)?)))
+                .collect();
+            let middle = apart.len() / 2;
+            // Where they have no event in common, nothing tells, and their machines are taken to agree.
+            let ahead = if apart.is_empty() { 0 } else { *apart.select_nth_unstable(middle).1 };
+            clock.ahead = Some(ahead);
+            for (sequence, at) in std::mem::take(&mut clock.broadcasts) {
+                let at = at.saturating_sub(ahead);
+                times.entry(sequence).and_modify(|known| *known = at.min(*known)).or_insert(at);
+            }
+        }
+        times
+    }
+
+    /// The replicas in an order in which each has events in common with those before it, where there is such an order.
+    fn by_what_they_share(&self) -> Vec<usize> {
+        let range = |index: &usize| {
+            let sequences = self.clocks[*index].broadcasts.iter().map(|(sequence, _)| *sequence);
+            (sequences.clone().min().unwrap_or(u64::MAX), sequences.max().unwrap_or(0))
+        };
+        let mut order: Vec<usize> = (0..self.clocks.len()).collect();
+        order.sort_by_key(range);
+        order
+    }
+}

@@ -1,0 +1,139 @@
+//! The runs of the service: what its log has from one start to the next. They may be given in any order, and a file may
+//! begin or end in the middle of one.
+
+use crate::trace::record::{LineRef, LogRecord};
+
+use crate::trace::model::event::Irregular;
+
+/// What a start of the service says of its limits, in microseconds. Logs of version 1 say nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// How long a participant whose stream broke may take to resume.
+    pub grace: Option<i64>,
+    /// How long a stream may take nothing.
+    pub stall: Option<i64>,
+}
+
+impl Settings {
+    pub(super) fn of(record: &LogRecord<'_>) -> Self {
+        let micros = |milliseconds: Option<u64>| {
+            milliseconds.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1000))
+        };
+        Self { grace: micros(record.grace_ms), stall: micros(record.stall_ms) }
+    }
+}
+
+/// A process of the service that went on with this journal.
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceStart {
+    pub line: LineRef,
+    /// When that was, in microseconds since 1970.
+    pub at: i64,
+    /// The last event that it found.
+    pub sequence: u64,
+    pub logical_time: u64,
+    pub settings: Settings,
+}
+
+/// The records of one file, from a start of the service, or the beginning of the file, to the next start.
+#[derive(Debug)]
+pub struct ServiceRun {
+    pub file: u32,
+    /// Its first line in it.
+    first_line: u32,
+    /// Its start, where the file has it.
+    pub start: Option<ServiceStart>,
+    /// When its first record was made.
+    pub begins: i64,
+    /// When its last record was made.
+    pub ends: i64,
+    pub last_line: LineRef,
+    /// The first event in it.
+    pub first: Option<u64>,
+    /// The last event in it, with its record.
+    pub last: Option<(u64, LineRef)>,
+    /// The newest event that it tells of, by its start, its last broadcast or its end. None where it begins in the
+    /// middle and nothing says how far the journal was by then.
+    pub told: Option<u64>,
+    /// What the next sequence has to be at least; none before the first in a file that begins in the middle.
+    next: Option<u64>,
+    /// How many records it says it lacks, since the last that tells how far the journal is.
+    lost: u64,
+    /// Whether it ended in an orderly way, so that no event of it is missing at its end.
+    pub stopped: bool,
+    /// When the service began to stop.
+    pub stopping: Option<i64>,
+}
+
+impl ServiceRun {
+    pub(super) fn new(line: LineRef, record: &LogRecord<'_>) -> Self {
+        Self {
+            file: line.file,
+            first_line: line.line,
+            start: None,
+            begins: record.at,
+            ends: record.at,
+            last_line: line,
+            first: None,
+            last: None,
+            told: None,
+            next: None,
+            lost: 0,
+            stopped: false,
+            stopping: None,
+        }
+    }
+
+    pub(super) fn started(line: LineRef, record: &LogRecord<'_>) -> Self {
+        let (sequence, logical_time) = (record.sequence.unwrap_or(0), record.logical_time.unwrap_or(0));
+        let settings = Settings::of(record);
+        let start = ServiceStart { line, at: record.at, sequence, logical_time, settings };
+        let (told, next) = (Some(sequence), Some(sequence.saturating_add(1)));
+        Self { start: Some(start), told, next, ..Self::new(line, record) }
+    }
+
+    /// Where it is in the order of all runs: after what it found in the journal, and then by time.
+    pub fn place(&self) -> (u64, i64) {
+        let found = self.start.map(|start| start.sequence);
+        (found.or(self.first.map(|first| first.saturating_sub(1))).unwrap_or(0), self.begins)
+    }
+
+    /// Takes in that an event was broadcast. Says if another should have been.
+    pub(super) fn broadcast(&mut self, line: LineRef, at: i64, stated: u64) -> Option<Irregular> {
+        let expected = self.next.unwrap_or(stated);
+        let before = self.last.map(|(_, line)| line);
+        let has_room = stated >= expected && stated - expected <= self.lost;
+        self.first.get_or_insert(stated);
+        (self.last, self.told) = (Some((stated, line)), Some(stated));
+        (self.next, self.lost) = (Some(stated.saturating_add(1)), 0);
+        (stated != expected && !has_room).then_some(Irregular { line, before, expected, stated, at })
+    }
+
+    /// Whether a record, of this run or an earlier one in the file, is of this run.
+    pub(super) fn has(&self, line: LineRef) -> bool {
+        line.file == self.file && line.line >= self.first_line
+    }
+
+    /// A record of it was made.
+    pub(super) fn at(&mut self, line: LineRef, at: i64) {
+        (self.ends, self.last_line) = (self.ends.max(at), line);
+    }
+
+    /// Its times are by a clock that is so far ahead.
+    pub(super) fn shift(&mut self, ahead: i64) {
+        let times = [&mut self.begins, &mut self.ends].into_iter().chain(self.stopping.as_mut());
+        for time in times.chain(self.start.as_mut().map(|start| &mut start.at)) {
+            *time = time.saturating_sub(ahead);
+        }
+    }
+
+    /// Records of it were lost: so many.
+    pub(super) fn lose(&mut self, count: u64) {
+        self.lost = self.lost.saturating_add(count);
+    }
+
+    /// Whether events may have happened in it that it has no record of, at its end.
+    pub(super) fn has_lost(&self) -> bool {
+        self.lost > 0
+    }
+}

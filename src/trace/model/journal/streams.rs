@@ -1,0 +1,178 @@
+//! What the service handed to each stream, by its own records: each batch continues where the last one ended.
+
+use std::collections::HashSet;
+
+use foldhash::HashMap;
+
+use crate::trace::record::{LineRef, Who};
+
+use super::handed::Handed;
+use crate::trace::model::session::Mark;
+
+/// A batch that continues no stream of its participant: events are missing before it, or repeated in it.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamGap {
+    /// Whose stream it was handed to.
+    pub who: Who,
+    /// The first event in it.
+    pub first: u64,
+    pub line: LineRef,
+    /// When that was made, in microseconds since 1970.
+    pub at: i64,
+    /// What should have come next there.
+    pub expected: Mark,
+}
+
+/// How many of them are kept for each participant. More would show nothing new.
+const UNMATCHED_MAX: usize = 64;
+
+/// The streams of one participant. A stream that was replaced may hand over a last batch after the new one began,
+/// and a record does not say to which it belongs: so each batch has to continue one of them.
+#[derive(Debug, Default)]
+struct ParticipantStreams {
+    /// What comes next in each.
+    next: Vec<Mark>,
+    /// What would have come next in the last one that ended, when no other was open.
+    ended: Option<Mark>,
+    /// Batches that continue none of them yet: the first one may be recorded before its stream is.
+    /// Each with what should have come next then, where a stream was known.
+    unmatched: Vec<(Handed, Option<Mark>)>,
+}
+
+impl ParticipantStreams {
+    fn put(&mut self, batch: Handed) {
+        let follows = |end: u64| end.checked_add(1) == Some(batch.first);
+        if let Some(place) = self.next.iter_mut().rev().find(|place| place.value == batch.first) {
+            *place = Mark { value: batch.last.saturating_add(1), line: batch.line };
+        } else if let Some((known, _)) = self.unmatched.iter_mut().find(|(known, _)| follows(known.last)) {
+            // What follows from it stands and falls with it. Its line is that of the first.
+            known.last = batch.last;
+        } else if self.unmatched.len() < UNMATCHED_MAX {
+            let expected = self.next.last().copied().or(self.ended);
+            self.unmatched.push((batch, expected));
+        }
+    }
+
+    fn begin(&mut self, next: Mark) {
+        self.next.push(next);
+        for (batch, _) in std::mem::take(&mut self.unmatched) {
+            self.put(batch);
+        }
+    }
+}
+
+/// All streams of one journal.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    /// The files that tell of all streams since their service started.
+    whole: HashSet<u32>,
+    of: HashMap<Who, ParticipantStreams>,
+    stream_gaps: Vec<StreamGap>,
+}
+
+impl Streams {
+    /// A service starts: the streams of the one before are no more.
+    pub(super) fn start(&mut self, file: u32) {
+        self.stream_gaps = self.stream_gaps();
+        self.of.clear();
+        self.whole.insert(file);
+    }
+
+    /// Records of a file were lost: until the service starts again, nothing is known of its streams.
+    pub(super) fn lose(&mut self, file: u32) {
+        self.of.clear();
+        self.whole.remove(&file);
+    }
+
+    /// A stream begins after a position.
+    pub(super) fn begin(&mut self, line: LineRef, who: Who, after: u64) {
+        if self.whole.contains(&line.file) {
+            self.of.entry(who).or_default().begin(Mark { value: after.saturating_add(1), line });
+        }
+    }
+
+    /// The last open stream of a participant ended: what is handed to it from now on continues a new one.
+    pub(super) fn end(&mut self, who: Who) {
+        if let Some(streams) = self.of.get_mut(&who).filter(|streams| streams.unmatched.is_empty()) {
+            streams.ended = streams.next.drain(..).max_by_key(|next| next.value).or(streams.ended);
+        }
+    }
+
+    /// A batch was handed over.
+    pub(super) fn batch(&mut self, who: Who, batch: Handed) {
+        if self.whole.contains(&batch.line.file) {
+            self.of.entry(who).or_default().put(batch);
+        }
+    }
+
+    /// The batches that continue no stream. A participant without a known stream has none.
+    pub(super) fn stream_gaps(&self) -> Vec<StreamGap> {
+        let mut gaps = self.stream_gaps.clone();
+        for (who, streams) in &self.of {
+            let Some(expected) = streams.next.last().copied().or(streams.ended) else { continue };
+            gaps.extend(streams.unmatched.iter().map(|(Handed { line, at, first, .. }, then)| StreamGap {
+                who: *who,
+                first: *first,
+                line: *line,
+                at: *at,
+                expected: then.unwrap_or(expected),
+            }));
+        }
+        gaps.sort_unstable_by_key(|gap| gap.line);
+        gaps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHO: Who = Who(3);
+
+    fn line(line: u32) -> LineRef {
+        LineRef { file: 0, line }
+    }
+
+    fn batch(at: u32, first: u64, last: u64) -> Handed {
+        Handed { line: line(at), at: i64::from(at), first, last }
+    }
+
+    fn gaps(steps: &[(u64, u64)]) -> Vec<(u64, u64)> {
+        let mut streams = Streams::default();
+        streams.start(0);
+        for (at, (first, last)) in (2..).zip(steps) {
+            match last {
+                0 => streams.begin(line(at), WHO, *first),
+                _ => streams.batch(WHO, batch(at, *first, *last)),
+            }
+        }
+        streams.stream_gaps().iter().map(|gap| (gap.expected.value, gap.first)).collect()
+    }
+
+    #[test]
+    fn a_batch_goes_on_where_a_stream_of_its_participant_was_v4() {
+        assert_eq!(gaps(&[(2, 0), (3, 3), (4, 9), (10, 10)]), []);
+        assert_eq!(gaps(&[(3, 4), (5, 5), (2, 0), (6, 6)]), [], "recorded before the stream is");
+        assert_eq!(gaps(&[(2, 0), (3, 5), (5, 0), (6, 7), (6, 8), (9, 9)]), [], "the replaced one is late");
+        assert_eq!(gaps(&[(2, 0), (3, 5), (7, 8), (9, 9)]), [(6, 7)], "a gap");
+        assert_eq!(gaps(&[(2, 0), (3, 5), (5, 8)]), [(6, 5)], "an overlap");
+        assert_eq!(gaps(&[(2, 0), (3, 5), (8, 9), (6, 7)]), [(6, 8)], "what was due then, and not in the end");
+        assert_eq!(gaps(&[(7, 8), (9, 9)]), [], "no stream is known");
+    }
+
+    #[test]
+    fn what_is_lost_and_what_was_before_a_restart_is_held_against_nobody_v4() {
+        let mut streams = Streams::default();
+        streams.start(0);
+        streams.begin(line(2), WHO, 2);
+        streams.lose(0);
+        streams.batch(WHO, batch(4, 9, 9));
+        streams.start(0);
+        streams.batch(WHO, batch(6, 12, 12));
+        streams.begin(line(7), WHO, 11);
+        assert!(streams.stream_gaps().is_empty());
+        streams.batch(WHO, batch(8, 14, 14));
+        streams.start(0);
+        assert_eq!(streams.stream_gaps().len(), 1);
+    }
+}

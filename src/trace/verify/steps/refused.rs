@@ -1,0 +1,44 @@
+//! V4, by what a client says that it refused: it drops a stream over an event that cannot be true, or that is not due.
+
+use crate::trace::model::Act;
+use crate::trace::report::RuleReport;
+
+use crate::trace::verify::step_context::StepContext;
+
+pub(super) fn v4_as_the_client_says(context: &StepContext<'_>, rule: &mut RuleReport) {
+    match context.step.act {
+        Act::EventRefused { sequence, expected, reason } => refused(context, sequence, expected, reason, rule),
+        Act::Connected { resumed: true, .. } => same_journal(context, rule),
+        _ => {}
+    }
+}
+
+fn refused(context: &StepContext<'_>, sequence: u64, expected: Option<u64>, reason: &str, rule: &mut RuleReport) {
+    rule.checked += 1;
+    let who = context.session.title();
+    let sentence = || match expected {
+        Some(due) if due != sequence => {
+            format!("{who} was sent event {sequence} where event {due} was due, and dropped the stream over it.")
+        }
+        _ => format!(
+            "{who} was sent an event {sequence} that cannot be true, and dropped the stream over it: {reason}."
+        ),
+    };
+    let before = context.session.position.map(|position| position.line);
+    let lines: Vec<_> = before.into_iter().chain([context.step.line]).collect();
+    rule.violate(context.at(), sentence, &lines);
+}
+
+/// A session is resumed in the epoch that it was in: positions of two epochs cannot be compared.
+fn same_journal(context: &StepContext<'_>, rule: &mut RuleReport) {
+    let Some((epoch, last)) = context.epoch_before() else { return };
+    rule.checked += 1;
+    let (who, now) = (context.session.title(), &context.journal.epoch);
+    let sentence = || {
+        format!(
+            "{who} resumed in epoch {now} a session that it had in epoch {epoch}: what comes next in one says nothing of \
+             the other."
+        )
+    };
+    rule.violate(context.at(), sentence, &[last, context.step.line]);
+}

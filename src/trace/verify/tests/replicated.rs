@@ -1,0 +1,267 @@
+//! Logs of several replicas, whose clocks are apart, and what the checker says of them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::trace::gallery::{JsonLog, Logs, truthful};
+use crate::trace::report::{Report, Rule, Verdict};
+
+/// How far the clock of the second replica is ahead.
+const AHEAD: Duration = Duration::from_secs(3600);
+const EPOCH: &str = "00c0ffee00c0ffee";
+
+fn is_broadcast(record: &Value) -> bool {
+    record["event"].as_str().is_some_and(|event| event.ends_with("_broadcast"))
+}
+
+fn shift(record: &mut Value, by: Duration) {
+    let time = humantime::parse_rfc3339(record["timestamp"].as_str().unwrap()).unwrap();
+    record["timestamp"] = json!(humantime::format_rfc3339_micros(time + by).to_string());
+}
+
+/// The records of one replica, by what it would have recorded of a run: all broadcasts, and the streams of those that are
+/// attached to it.
+fn replica(service: &[Value], name: &str, whose: &[&str], ahead: Duration) -> JsonLog {
+    let mut records = Vec::new();
+    for record in service {
+        let mut record = record.clone();
+        let mine = record["participant_id"].as_str().is_none_or(|id| whose.contains(&id));
+        if !mine && !is_broadcast(&record) {
+            continue;
+        }
+        // It applies what it has read a little later or earlier than the other.
+        shift(&mut record, ahead + Duration::from_micros(700 * (records.len() as u64 % 5)));
+        record["replica"] = json!(name);
+        let is_start = record["event"] == "server_started";
+        records.push(record);
+        for (of, start) in [("a", 2), ("b", 3)].into_iter().filter(|_| is_start) {
+            let joined = json!({"event": "replica_joined", "of_replica": of, "replica_start": start, "sequence": 0,
+                "component": "server", "level": "INFO", "epoch": EPOCH, "replica": name,
+                "timestamp": records[0]["timestamp"]});
+            records.push(joined);
+        }
+    }
+    JsonLog { name: format!("{name}.jsonl"), records }
+}
+
+/// The truthful run over two replicas.
+fn replicated(ahead: Duration) -> Logs {
+    let mut logs = truthful();
+    let service = logs.0.remove(0).records;
+    let id = |name: &str| {
+        let joined = service.iter().find(|it| it["event"] == "join_broadcast" && it["display_name"] == name);
+        joined.unwrap()["participant_id"].as_str().unwrap().to_owned()
+    };
+    let (alice, bob, carol) = (id("alice"), id("bob"), id("carol"));
+    logs.0.insert(0, replica(&service, "a", &[&alice, &carol], Duration::ZERO));
+    logs.0.insert(1, replica(&service, "b", &[&bob], ahead));
+    logs
+}
+
+fn caveats(report: &Report, rule: Rule) -> String {
+    report.rule(rule).caveats.join("; ")
+}
+
+/// All rules hold over the logs of replicas whose clocks are an hour apart, and as much is compared as of one service.
+#[test]
+fn the_logs_of_replicas_are_judged_by_one_clock_v12_v13_v15() {
+    let one = truthful().verify().unwrap();
+    for ahead in [Duration::ZERO, AHEAD] {
+        let report = replicated(ahead).verify().unwrap();
+        assert_eq!(report.violated(), [], "{report:#?}");
+        assert_eq!(report.rule(Rule::V12).checked, one.rule(Rule::V12).checked);
+        assert_eq!(caveats(&report, Rule::V12), caveats(&one, Rule::V12));
+        assert_eq!(report.rule(Rule::V13).checked, one.events, "each event is compared");
+        assert_eq!((report.rule(Rule::V15).checked, caveats(&report, Rule::V15)), (3, String::new()));
+    }
+}
+
+/// A mistake of the service that each replica records alike is caught as one of a single service is.
+#[test]
+fn every_mistake_is_caught_in_the_logs_of_replicas_v1_to_v14() {
+    for mistake in crate::trace::gallery::mistakes() {
+        // It is made in the log of one service, and each replica tells its part of it.
+        let Ok(mut made) = mistake.made_in(&truthful()) else { continue };
+        let is_of_all = made.0[0] == truthful().0[0];
+        if !is_of_all {
+            continue;
+        }
+        let mut logs = replicated(AHEAD);
+        logs.0.truncate(2);
+        logs.0.extend(made.0.drain(1..));
+        let violated = logs.verify().unwrap().violated();
+        assert!(violated.contains(&mistake.rule), "{}: {violated:?}", mistake.title);
+    }
+}
+
+/// Replicas that differ in anything that people or rules see of an event are a split view.
+#[test]
+fn a_replica_that_applied_something_else_is_a_split_view_v13() {
+    for (event, field, value) in [
+        ("message_broadcast", "content", json!("something else")),
+        ("message_broadcast", "logical_time", json!(1000)),
+        ("message_broadcast", "sent_logical_time", json!(1)),
+        ("message_broadcast", "seen_sequence", json!(0)),
+        ("message_broadcast", "message_id", json!("another")),
+        ("message_broadcast", "participant_id", json!("p9")),
+        ("join_broadcast", "display_name", json!("eve")),
+        ("leave_broadcast", "reason", json!("DISCONNECTED")),
+    ] {
+        let mut logs = replicated(AHEAD);
+        let record = logs.0[1].records.iter_mut().rfind(|record| record["event"] == event).unwrap();
+        record[field] = value;
+        let report = logs.verify().unwrap();
+        assert!(report.violated().contains(&Rule::V13), "{event} {field}: {report:#?}");
+        let said = &report.rule(Rule::V13).violations[0];
+        assert!(said.sentence.contains("disagree") && said.lines.len() == 2, "{said:?}");
+    }
+}
+
+#[test]
+fn a_replica_whose_log_is_missing_is_named_v13_v15() {
+    let mut logs = replicated(AHEAD);
+    logs.0.remove(1);
+    let report = logs.verify().unwrap();
+    assert_eq!(report.violated(), [], "{report:#?}");
+    assert!(caveats(&report, Rule::V13).contains("no log of the replica b was given"));
+    assert_eq!(report.rule(Rule::V15).verdict(), Verdict::NotCheckable);
+    assert!(caveats(&report, Rule::V15).contains("no log of the replica b was given"));
+}
+
+#[test]
+fn a_hole_in_the_log_of_a_replica_accuses_nobody_v13_v15() {
+    for file in [0, 1] {
+        for first in 1..replicated(AHEAD).0[file].records.len() {
+            let mut logs = replicated(AHEAD);
+            let at = logs.0[file].records[first]["timestamp"].clone();
+            let lost = json!({"timestamp": at, "level": "WARN", "component": "server", "event": "records_lost",
+                "count": 1, "replica": logs.0[file].records[first]["replica"]});
+            logs.0[file].records[first] = lost;
+            assert_eq!(logs.verify().unwrap().violated(), [], "{first} of {file}");
+        }
+    }
+}
+
+/// One participant, whose stream begins at replica a, and what the replicas record at which second. Says what V15 finds.
+fn farewells(ahead: Duration, told: &[(&str, u64, &str)]) -> Vec<String> {
+    let stamp = |replica: &str, second: u64, mut record: Value| {
+        let at = std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + second);
+        let at = if replica == "b" { at + ahead } else { at };
+        record["timestamp"] = json!(humantime::format_rfc3339_micros(at).to_string());
+        for (field, value) in [("component", "server"), ("level", "INFO"), ("epoch", EPOCH), ("replica", replica)]
+        {
+            record[field] = json!(value);
+        }
+        record
+    };
+    let replica_note = |event: &str, of: &str, reason: Option<&str>| {
+        let start = if of == "a" { 2 } else { 3 };
+        let mut note = json!({"event": event, "of_replica": of, "replica_start": start, "sequence": 1});
+        note["reason"] = json!(reason);
+        note
+    };
+    let stream = |event: &str, reason: Option<&str>| json!({"event": event, "participant_id": "p1", "display_name": "anna", "sequence": 1, "reason": reason});
+    let event = |event: &str, kind: &str, sequence: u64, reason: Option<&str>| {
+        let went = if kind == "left" { "left" } else { "joined" };
+        let (sent, time) = (2 * sequence - 1, 2 * sequence + 1);
+        json!({"event": event, "kind": kind, "sequence": sequence, "logical_time": time, "local_time": time,
+            "sent_logical_time": sent, "participant_id": "p1", "display_name": "anna", "reason": reason,
+            "content": format!("Participant anna {went} Chit Chat at logical time {time}")})
+    };
+    let mut logs = Logs(Vec::new());
+    for replica in ["a", "b"] {
+        let mut records = vec![
+            json!({"event": "server_started", "sequence": 0, "logical_time": 0, "grace_ms": 30_000}),
+            replica_note("replica_joined", "a", None),
+            replica_note("replica_joined", "b", None),
+        ];
+        if replica == "a" {
+            records.push(stream("client_connected", None));
+        }
+        records.push(event("join_broadcast", "joined", 1, None));
+        let mut records: Vec<_> = records.into_iter().map(|record| stamp(replica, 0, record)).collect();
+        for (_, second, what) in told.iter().filter(|(by, ..)| *by == replica) {
+            let record = match *what {
+                "connects" => stream("client_connected", None),
+                "is lost" => stream("client_disconnected", Some("DISCONNECTED")),
+                "is replaced" => stream("client_disconnected", Some("REPLACED")),
+                "is cut off" => stream("client_disconnected", Some("JOURNAL_UNAVAILABLE")),
+                "refuses" => json!({"event": "request_refused", "reason": "JOURNAL_UNAVAILABLE"}),
+                "left" => event("leave_broadcast", "left", 2, Some("DISCONNECTED")),
+                "a is gone" => replica_note("replica_gone", "a", Some("SILENT")),
+                "b is gone" => replica_note("replica_gone", "b", Some("SILENT")),
+                "begins to stop" => json!({"event": "server_stopping"}),
+                "goes on" => json!({"event": "something else"}),
+                other => panic!("{other}"),
+            };
+            records.push(stamp(replica, *second, record));
+        }
+        logs.0.push(JsonLog { name: format!("{replica}.jsonl"), records });
+    }
+    let report = logs.verify().unwrap();
+    let v15 = report.rule(Rule::V15);
+    assert_eq!((v15.checked, v15.caveats.len()), (1, 0), "{v15:?}");
+    assert_eq!(report.rule(Rule::V13).violated, 0);
+    v15.violations.iter().map(|violation| violation.sentence.clone()).collect()
+}
+
+#[track_caller]
+fn check_farewells(told: &[(&str, u64, &str)], expected: &[&str]) {
+    for ahead in [Duration::ZERO, AHEAD] {
+        let found = farewells(ahead, told);
+        let matches = found.len() == expected.len() && found.iter().zip(expected).all(|(is, be)| is.contains(be));
+        assert!(matches, "{told:?} at {ahead:?}: {found:#?}");
+    }
+}
+
+#[test]
+fn whoever_came_back_at_another_replica_has_not_vanished_v15() {
+    let end = [("a", 200, "goes on"), ("b", 200, "goes on")];
+    check_farewells(&[("a", 10, "is lost"), ("b", 15, "connects"), end[0], end[1]], &[]);
+    check_farewells(&[("b", 15, "connects"), ("a", 16, "is replaced"), end[0], end[1]], &[]);
+    check_farewells(&[("a", 10, "is lost"), end[0], end[1]], &["190 s later it had still not left"]);
+    check_farewells(&[("a", 10, "is lost"), ("a", 50, "goes on"), ("b", 50, "goes on")], &[]);
+    let moved = [("b", 15, "connects"), ("a", 16, "is replaced"), ("b", 20, "is lost")];
+    check_farewells(&[&moved[..], &end].concat(), &["180 s later it had still not left"]);
+    // Both stop in time.
+    let stops = [("a", 30, "begins to stop"), ("b", 30, "begins to stop")];
+    check_farewells(&[&[("a", 10, "is lost")], &stops[..], &end].concat(), &[]);
+}
+
+#[test]
+fn a_leave_comes_after_the_grace_period_at_whichever_replica_v15() {
+    for (second, expected) in [(20, "10 s after its stream had ended, before"), (41, ""), (95, "long after")] {
+        let told = [("a", 10, "is lost"), ("b", second, "left"), ("a", second, "left")];
+        let expected = [expected].into_iter().filter(|expected| !expected.is_empty()).collect::<Vec<_>>();
+        check_farewells(&told, &expected);
+        // It moves first.
+        let told = [
+            ("b", 5, "connects"),
+            ("a", 6, "is replaced"),
+            ("b", 10, "is lost"),
+            ("a", second, "left"),
+            ("b", second, "left"),
+        ];
+        check_farewells(&told, &expected);
+    }
+    let told = [("a", 10, "is lost"), ("b", 15, "connects"), ("a", 41, "left"), ("b", 41, "left")];
+    check_farewells(&told, &["although its stream was open"]);
+    // While the log takes nothing, nobody can leave.
+    let told = [("a", 10, "is lost"), ("b", 30, "refuses"), ("a", 95, "left"), ("b", 95, "left")];
+    check_farewells(&told, &[]);
+}
+
+#[test]
+fn the_sessions_of_a_replica_that_is_gone_have_their_grace_period_from_then_on_v15() {
+    check_farewells(&[("b", 16, "a is gone"), ("b", 47, "left")], &[]);
+    check_farewells(&[("b", 16, "a is gone"), ("b", 30, "left")], &["14 s after its stream had ended"]);
+    check_farewells(&[("b", 16, "a is gone"), ("b", 200, "goes on")], &["184 s later it had still not left"]);
+    // It was frozen, and finds out later that it was taken for gone, and that its participant has left.
+    let told = [("b", 16, "a is gone"), ("b", 47, "left")];
+    let wakes = [("a", 60, "a is gone"), ("a", 60, "left"), ("a", 60, "is cut off")];
+    check_farewells(&[&told[..], &wakes].concat(), &[]);
+    // The client found out first.
+    let wakes = [("a", 60, "is lost"), ("a", 60, "a is gone"), ("a", 60, "left")];
+    check_farewells(&[&told[..], &wakes].concat(), &[]);
+}

@@ -1,0 +1,291 @@
+/**
+ * The conversation as a space-time diagram, as data: what is where. Lamport time goes down; every participant and
+ * the service have a lifeline; a message is an arrow from its writer at the time of sending to the service, which
+ * receives it (L - 1) and broadcasts it (L); this page's own receipt is an arrow back.
+ *
+ * What the page cannot know is not in it: when others received, unless their logs are there, and when somebody asked to
+ * join or to leave.
+ */
+
+import type { Causality } from "./causality.js";
+import type { LogicalTime } from "../clock.js";
+import type { ChatEvent, Person } from "../event.js";
+import { type Places, columns } from "./lifelines.js";
+
+/** The most events that are drawn. */
+export const DRAWN_MAX = 60;
+
+/** Half the height of a moment at which the service broadcasts, in pixels: beside it stands what was said. */
+export const EVENT_HALF = 11;
+/** Half the height of any other moment. */
+const MOMENT_HALF = 7;
+/** Below what was said, of a message that crossed others: what its writer had not seen. */
+const NOTE = 14;
+/** Beside the first and the last lifeline. */
+const MARGIN = 16;
+/** Above the first moment and below the last. */
+const PADDING = 18;
+/** No picture is further down than this: numbers stay small. */
+const TOP_MAX = 1_000_000;
+/** The least and the most that a lifeline takes. */
+export const LANE_MIN = 26;
+const LANE_MAX = 120;
+/** From this width of a lifeline on, names stand level. */
+export const LEVEL_MIN = 62;
+/** How far the last name reaches beyond its lifeline where names are slanted. */
+const SLANTED_REACH = 70;
+/** How wide a digit of the times is, and what is beside them. */
+const DIGIT = 7.2;
+const AXIS_MARGIN = 16;
+/** The room for what was said: the least, and the share of the whole that it has. */
+const SAID_MIN = 120;
+const SAID_SHARE = 0.42;
+/** The same where there are so many lifelines that they are as near to each other as they can be. */
+const SAID_MIN_CROWDED = 230;
+const SAID_SHARE_CROWDED = 0.26;
+
+/** A point of a lifeline. */
+export interface Spot {
+  readonly x: number;
+  readonly y: number;
+  /** The clock of the lifeline's participant. */
+  readonly time: LogicalTime;
+}
+
+/** A participant's lifeline. */
+export interface Lifeline {
+  readonly person: Person;
+  readonly x: number;
+  /** Where its membership begins, and where it ends; null where that is not in the picture. */
+  readonly from: number | null;
+  readonly to: number | null;
+  /** Whether its connection was gone when it left. */
+  readonly gone: boolean;
+}
+
+/** One event. */
+export interface Figure {
+  readonly event: ChatEvent;
+  /** Where the service put it into the order. */
+  readonly broadcast: Spot;
+  /** Where it was sent and where the service received it, of a message whose writer has a lifeline and a clock. */
+  readonly sending: { readonly from: Spot; readonly to: Spot } | null;
+  /** The lifeline that it is about, where there is no such arrow. */
+  readonly about: number | null;
+  /** Where this page received it. */
+  readonly receipt: Spot | null;
+  /** Where others received it, as far as their logs are known. */
+  readonly others: readonly Spot[];
+  /** Whether it crossed another message. */
+  readonly crossed: boolean;
+  /** The times of the nearest messages that its writer had not seen, and how many more there are. */
+  readonly unseen: readonly LogicalTime[];
+  readonly unseenMore: number;
+  /** Its vector clock in words; empty where it is not asked for. */
+  readonly vector: string;
+}
+
+/** The whole picture, without the times at its left and what was said at its right. */
+export interface Diagram {
+  readonly width: number;
+  readonly height: number;
+  /** Where it begins: what was drawn before keeps its place while older events are no longer drawn. */
+  readonly top: number;
+  readonly laneWidth: number;
+  readonly serviceX: number;
+  /** How wide the times at the left are. */
+  readonly axisWidth: number;
+  /** How wide what was said may be. */
+  readonly saidWidth: number;
+  readonly lifelines: readonly Lifeline[];
+  /** The moments, from above. */
+  readonly rows: readonly { readonly time: LogicalTime; readonly y: number }[];
+  readonly figures: readonly Figure[];
+  /** Pairs of sendings that crossed. */
+  readonly crossings: readonly { readonly from: Spot; readonly to: Spot; readonly sequences: readonly [bigint, bigint] }[];
+  /** How many earlier events are known and not drawn. */
+  readonly before: number;
+  /** How many of those who did something have no lifeline, for want of room. */
+  readonly absent: number;
+}
+
+/** When others received events: by their ids, the clock after each delivery, by sequence. */
+export type Receipts = ReadonlyMap<string, ReadonlyMap<number, LogicalTime>>;
+
+/** What there is to draw. */
+export interface Scene {
+  readonly causality: Causality;
+  /** The events to be drawn: the newest of those that are wanted. */
+  readonly events: readonly ChatEvent[];
+  /** Who has a lifeline. */
+  readonly people: readonly Person[];
+  readonly places: Places;
+  /** This page's participant. */
+  readonly selfId: string;
+  /** How wide the picture may be, in pixels, before it has to be scrolled sideways. */
+  readonly room: number;
+  /** What was drawn before, if anything. */
+  readonly before: Diagram | null;
+  /** What the logs of others tell. */
+  readonly receipts?: Receipts | undefined;
+  /** The vector clock of an event in words, where it is wanted. */
+  readonly vectorOf?: ((event: ChatEvent) => string) | undefined;
+}
+
+/** The newest of these events, of those whose authors are wanted. */
+export function drawnEvents(events: readonly ChatEvent[], wanted: ((id: string) => boolean) | null = null): readonly ChatEvent[] {
+  if (wanted === null) return events.slice(-DRAWN_MAX);
+  const found: ChatEvent[] = [];
+  for (let at = events.length - 1; at >= 0 && found.length < DRAWN_MAX; at -= 1) {
+    if (wanted(events[at]!.author.id)) found.push(events[at]!);
+  }
+  return found.reverse();
+}
+
+/** Lays out the newest events. */
+export function diagram(scene: Scene): Diagram {
+  const { events, causality } = scene;
+  const across = columns(scene.places);
+  const widths = widthsOf(scene.room, across.length, events);
+  const { laneWidth, serviceWidth } = widths;
+  const x = new Map<string | null, number>();
+  let left = MARGIN;
+  for (const id of across) {
+    const wide = id === null ? serviceWidth : laneWidth;
+    x.set(id, Math.round(left + wide / 2));
+    left += wide;
+  }
+  const serviceX = x.get(null)!;
+  const rows = moments(events, x, scene);
+  const y = new Map(rows.map(({ time, y }) => [time, y]));
+  const spot = (at: number, time: LogicalTime): Spot => ({ x: at, y: y.get(time) ?? 0, time });
+  const selfX = x.get(scene.selfId) ?? null;
+  const figures = events.map((event): Figure => {
+    const authorX = x.get(event.author.id) ?? null;
+    const sent = sendingTime(event);
+    const crossed = causality.crossed(event);
+    return {
+      event,
+      broadcast: spot(serviceX, event.logicalTime),
+      sending: authorX === null || sent === null ? null : { from: spot(authorX, sent), to: spot(serviceX, event.logicalTime - 1n) },
+      about: sent === null ? authorX : null,
+      receipt: event.receipt === null || selfX === null ? null : spot(selfX, event.receipt),
+      others: receiptsOf(event, x, scene).map(([id, time]) => spot(x.get(id)!, time)),
+      crossed: crossed !== null,
+      unseen: (crossed?.unseen ?? []).map(({ logicalTime }) => logicalTime).reverse(),
+      unseenMore: crossed === null ? 0 : crossed.unseenCount - crossed.unseen.length,
+      vector: scene.vectorOf?.(event) ?? "",
+    };
+  });
+  return {
+    width: left + (laneWidth < LEVEL_MIN ? SLANTED_REACH : MARGIN),
+    height: PADDING * 2 + (rows.length === 0 ? 0 : rows[rows.length - 1]!.y - rows[0]!.y),
+    top: (rows[0]?.y ?? PADDING) - PADDING,
+    laneWidth,
+    serviceX,
+    axisWidth: widths.axis,
+    saidWidth: widths.said,
+    lifelines: scene.people.map((person) => lifeline(person, x.get(person.id)!, figures)),
+    rows,
+    figures,
+    crossings: crossings(figures, causality),
+    before: causality.events.length - events.length,
+    absent: new Set(events.flatMap(({ author: { id } }) => (x.has(id) ? [] : [id]))).size,
+  };
+}
+
+/** What the lifelines, the times and what was said share the room by. */
+function widthsOf(room: number, lanes: number, events: readonly ChatEvent[]) {
+  const digits = `${events[events.length - 1]?.logicalTime ?? 0n}`.length;
+  const axis = Math.ceil(digits * DIGIT + AXIS_MARGIN);
+  const box = digits * DIGIT + 2 * EVENT_HALF;
+  const wanted = Math.max(SAID_MIN, Math.min(room * SAID_SHARE, 520));
+  const lane = (margins: number) => {
+    const forLanes = room - axis - wanted - margins - box;
+    return Math.floor(Math.min(LANE_MAX, Math.max(LANE_MIN, lanes > 1 ? forLanes / (lanes - 1) : LANE_MAX)));
+  };
+  const level = lane(2 * MARGIN);
+  const laneWidth = level < LEVEL_MIN ? Math.min(level, lane(MARGIN + SLANTED_REACH)) : level;
+  const serviceWidth = Math.ceil(Math.max(box, Math.min(laneWidth, 84)));
+  const margins = MARGIN + (laneWidth < LEVEL_MIN ? SLANTED_REACH : MARGIN);
+  const drawn = axis + laneWidth * (lanes - 1) + serviceWidth + margins;
+  // What the lifelines leave is for what was said; where they leave too little, it stays in view while they are scrolled.
+  return {
+    axis,
+    laneWidth,
+    serviceWidth,
+    said: Math.floor(Math.max(Math.min(wanted, Math.max(SAID_MIN_CROWDED, room * SAID_SHARE_CROWDED)), room - drawn)),
+  };
+}
+
+function receiptsOf({ sequence }: ChatEvent, x: ReadonlyMap<string | null, number>, { receipts, selfId }: Scene): [string, LogicalTime][] {
+  return [...(receipts ?? [])].flatMap(([id, times]): [string, LogicalTime][] => {
+    const time = id === selfId || !x.has(id) ? undefined : times.get(Number(sequence));
+    return time === undefined ? [] : [[id, time]];
+  });
+}
+
+/** The figure that is a page further than this one, or back: the last that can be seen along with it in this height. */
+export function paged(figures: readonly Figure[], from: number, step: 1 | -1, height: number): number {
+  const start = figures[from]?.broadcast.y ?? 0;
+  let at = from;
+  while (figures[at + step] !== undefined && (at === from || Math.abs(figures[at + step]!.broadcast.y - start) <= height)) at += step;
+  return at;
+}
+
+/** When a message was sent, where its writer's clock can be believed: not one that a later kind of event lacks. */
+export function sendingTime({ kind, logicalTime }: ChatEvent): LogicalTime | null {
+  if (kind.type !== "message" || kind.sentLogicalTime === 0n) return null;
+  return kind.sentLogicalTime <= logicalTime - 2n ? kind.sentLogicalTime : null;
+}
+
+/** Every moment at which something happened has a row, and the moments at which nothing did have none. */
+function moments(events: readonly ChatEvent[], x: ReadonlyMap<string | null, number>, scene: Scene): Diagram["rows"] {
+  const { before, causality } = scene;
+  /** How far a moment reaches up and down. */
+  const times = new Map<LogicalTime, readonly [number, number]>();
+  const add = (time: LogicalTime) => {
+    if (!times.has(time)) times.set(time, [MOMENT_HALF, MOMENT_HALF]);
+  };
+  for (const event of events) {
+    const noted = scene.vectorOf !== undefined || (causality.crossed(event)?.unseenCount ?? 0) > 0;
+    times.set(event.logicalTime, [EVENT_HALF, noted ? EVENT_HALF + NOTE : EVENT_HALF]);
+    const sent = sendingTime(event);
+    if (sent !== null && x.has(event.author.id)) {
+      add(sent);
+      add(event.logicalTime - 1n);
+    }
+    if (event.receipt !== null) add(event.receipt);
+    for (const [, time] of receiptsOf(event, x, scene)) add(time);
+  }
+  const sorted = [...times].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  let down = 0;
+  const rows = sorted.map(([time, [up]], row) => {
+    down += row === 0 ? 0 : sorted[row - 1]![1][1] + up;
+    return { time, y: down };
+  });
+  // Rows go at the top and come at the bottom: what is in the middle stays where it is.
+  const middle = rows[Math.floor(rows.length / 2)];
+  const known = before?.rows.find(({ time }) => time === middle?.time)?.y;
+  const first = known === undefined || known > TOP_MAX || middle === undefined ? PADDING : known - middle.y;
+  return rows.map(({ time, y }) => ({ time, y: first + y }));
+}
+
+function lifeline(person: Person, x: number, figures: readonly Figure[]): Lifeline {
+  const own = (type: "joined" | "left") => figures.find(({ event }) => event.kind.type === type && event.author.id === person.id);
+  const [joined, left] = [own("joined"), own("left")];
+  const gone = left?.event.kind.type === "left" && left.event.kind.disconnected;
+  return { person, x, from: joined?.broadcast.y ?? null, to: left?.broadcast.y ?? null, gone };
+}
+
+function crossings(figures: readonly Figure[], causality: Causality): Diagram["crossings"] {
+  const sent = new Map(figures.map(({ event, sending }) => [event.sequence, sending]));
+  return figures.flatMap(({ event, sending }) => {
+    const unseen = sending === null ? [] : (causality.crossed(event)?.unseen ?? []);
+    return unseen.flatMap((other) => {
+      const from = sent.get(other.sequence)?.from;
+      const pair: readonly [bigint, bigint] = [other.sequence, event.sequence];
+      return from === undefined || sending === null ? [] : [{ from, to: sending.from, sequences: pair }];
+    });
+  });
+}

@@ -1,0 +1,194 @@
+/**
+ * A recorded run: the events of the conversation, and when each participant received them, from the logs of the service
+ * and of participants. The service's records come first; without its log, what participants were delivered is as good.
+ */
+
+import type { LogicalTime } from "../clock.js";
+import type { ChatEvent, EventKind, Person } from "../event.js";
+import { LogRecord } from "./log.js";
+
+/** A log that was read. */
+export interface LogFile {
+  readonly name: string;
+  /** How many of its lines are log records. */
+  readonly records: number;
+  /** How many are not, and the first of them, counted from 1; null where there is none. */
+  readonly strange: number;
+  readonly firstStrange: number | null;
+}
+
+/** What the logs tell of one epoch. */
+export interface Conversation {
+  readonly epoch: string;
+  /** In the order of the service. */
+  readonly events: readonly ChatEvent[];
+  /** How many events there must have been between the first and the last that no log has. */
+  readonly missing: number;
+  /** The participants whose logs say when they received what: by their ids, the clock after each delivery, by sequence. */
+  readonly receipts: ReadonlyMap<string, ReadonlyMap<number, LogicalTime>>;
+  /** The participants that have such a log, in the order of joining. */
+  readonly readers: readonly Person[];
+}
+
+/** A recorded run. */
+export interface Run {
+  readonly files: readonly LogFile[];
+  /** One for each journal that the logs speak of, the earliest first. Those without any event are left out. */
+  readonly conversations: readonly Conversation[];
+}
+
+interface Draft {
+  readonly at: number;
+  readonly events: Map<number, ChatEvent>;
+  readonly receipts: Map<string, Map<number, LogicalTime>>;
+  readonly people: Map<string, Person>;
+}
+
+const BROADCASTS: ReadonlySet<string> = new Set(["join_broadcast", "message_broadcast", "leave_broadcast"]);
+
+const DELIVERIES: ReadonlySet<string> = new Set(["event_delivered", "event_listed"]);
+
+/** Puts a run together, line by line. */
+export class RunBuilder {
+  readonly #drafts = new Map<string, Draft>();
+  readonly #readers: { readonly name: string; readonly reader: LogReader }[] = [];
+  /** Whose the records are of each process, by its run: it may take part under one identity after another. */
+  readonly #owners = new Map<string, string>();
+
+  /** Begins a log. The segments of a rotated log are logs of their own, which have to come in the order of time. */
+  file(name: string): LogReader {
+    const reader = new LogReader((record) => this.#take(record, name));
+    this.#readers.push({ name, reader });
+    return reader;
+  }
+
+  /** What all the logs tell. */
+  finish(): Run {
+    const files = this.#readers.map(({ name, reader }) => ({ name, ...reader.counts }));
+    const drafts = [...this.#drafts].filter(([, { events }]) => events.size > 0).sort(([, a], [, b]) => a.at - b.at);
+    return { files, conversations: drafts.map(([epoch, draft]) => conversation(epoch, draft)) };
+  }
+
+  #take(record: LogRecord, file: string): void {
+    if (record.component !== "server") this.#own(record, file);
+    const delivered = record.component !== "server" && DELIVERIES.has(record.event);
+    if ((!delivered && !BROADCASTS.has(record.event)) || record.sequence === 0) return;
+    const draft = this.#draft(record);
+    const known = draft.events.get(record.sequence);
+    const event = delivered && known !== undefined ? known : toEvent(record, draft.people);
+    if (event === null) return;
+    // What the service says counts more than what somebody was delivered.
+    if (event !== known) draft.events.set(record.sequence, event);
+    const owner = this.#owners.get(runOf(record, file));
+    const time = record.number("local_time");
+    // What was listed later was not received.
+    if (!delivered || owner === undefined || time === 0n) return;
+    let receipts = draft.receipts.get(owner);
+    if (receipts === undefined) draft.receipts.set(owner, (receipts = new Map()));
+    receipts.set(record.sequence, time);
+  }
+
+  /** Finds out whose records a process writes from here on. */
+  #own(record: LogRecord, file: string): void {
+    const { event } = record;
+    const run = runOf(record, file);
+    // The first segment of a rotated log may be missing: what a process publishes is its own.
+    const says = event === "connected" || event === "resumed" || (event.startsWith("publish_") && !this.#owners.has(run));
+    if (says && record.text("participant_id") !== "") this.#owners.set(run, record.text("participant_id"));
+  }
+
+  #draft(record: LogRecord): Draft {
+    const epoch = record.text("epoch");
+    const known = this.#drafts.get(epoch);
+    if (known !== undefined) return known;
+    const draft: Draft = { at: record.at, events: new Map(), receipts: new Map(), people: new Map() };
+    this.#drafts.set(epoch, draft);
+    return draft;
+  }
+}
+
+/** Reads one log. */
+export class LogReader {
+  readonly #take: (record: LogRecord) => void;
+  #line = 0;
+  #records = 0;
+  #strange = 0;
+  #firstStrange: number | null = null;
+
+  /** Hands each record on. */
+  constructor(take: (record: LogRecord) => void) {
+    this.#take = take;
+  }
+
+  /** Takes the next line. Empty lines are no records, and not strange either. */
+  line(line: string): void {
+    this.#line += 1;
+    if (line.trim() === "") return;
+    const record = LogRecord.of(line);
+    if (record === null) {
+      this.#strange += 1;
+      this.#firstStrange ??= this.#line;
+      return;
+    }
+    this.#records += 1;
+    this.#take(record);
+  }
+
+  /** What it has read. */
+  get counts(): Omit<LogFile, "name"> {
+    return { records: this.#records, strange: this.#strange, firstStrange: this.#firstStrange };
+  }
+}
+
+/** The run of a process that a record belongs to. Logs of version 1 do not say: there a file has one process at a time. */
+function runOf(record: LogRecord, file: string): string {
+  return record.text("run") || `file ${file}`;
+}
+
+function toEvent(record: LogRecord, people: Map<string, Person>): ChatEvent | null {
+  const kind = toKind(record);
+  if (kind === null) return null;
+  const id = record.text("participant_id");
+  let author = people.get(id);
+  if (author === undefined) {
+    author = { id, name: record.text("display_name") };
+    people.set(id, author);
+  }
+  return {
+    sequence: BigInt(record.sequence),
+    logicalTime: record.number("logical_time"),
+    content: record.text("content"),
+    author,
+    recordedAt: record.at,
+    receipt: null,
+    chainHash: "",
+    kind,
+  };
+}
+
+function toKind(record: LogRecord): EventKind | null {
+  switch (record.text("kind")) {
+    case "joined":
+      return { type: "joined" };
+    case "left":
+      return { type: "left", disconnected: record.text("reason") === "DISCONNECTED" };
+    case "message":
+      return {
+        type: "message",
+        messageId: record.text("message_id"),
+        sentLogicalTime: record.number("sent_logical_time"),
+        seenSequence: record.number("seen_sequence"),
+        sentAt: record.wallClock("sent_at"),
+      };
+    default:
+      return null;
+  }
+}
+
+function conversation(epoch: string, { events, receipts, people }: Draft): Conversation {
+  const sequences = Float64Array.from(events.keys()).sort();
+  const ordered = Array.from(sequences, (sequence) => events.get(sequence)!);
+  const [first = 0, last = -1] = [sequences[0], sequences[sequences.length - 1]];
+  const readers = [...people.values()].filter(({ id }) => receipts.has(id));
+  return { epoch, events: ordered, missing: last - first + 1 - ordered.length, receipts, readers };
+}

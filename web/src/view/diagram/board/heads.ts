@@ -1,0 +1,78 @@
+/** The names above the lifelines. Where lifelines are near each other, the names are slanted. */
+
+import { type Diagram, LEVEL_MIN } from "../../../core/causality/diagram.js";
+import { visible } from "../../../core/text.js";
+import { hueOf } from "../../parts/palette.js";
+import { draw, round } from "./svg.js";
+
+/** How high the heads are, of level names and of slanted ones, in pixels. */
+const LEVEL_HEIGHT = 34;
+const SLANTED_HEIGHT = 112;
+/** How long a slanted name may be, and its angle in degrees. */
+const SLANTED_LENGTH = 124;
+const ANGLE = -52;
+
+/** How much wider than its room a name may be and is still set closer, rather than cut. */
+const CLOSER = 1.12;
+
+/** How high the heads of a diagram are. */
+export function headsHeight(diagram: Diagram): number {
+  return diagram.laneWidth < LEVEL_MIN ? SLANTED_HEIGHT : LEVEL_HEIGHT;
+}
+
+/** The names. */
+export function heads(diagram: Diagram, selfId: string): SVGElement[] {
+  const slanted = diagram.laneWidth < LEVEL_MIN;
+  const name = (x: number, text: string, look: string, id: string) => {
+    const group = draw("g", { class: id === selfId && id !== "" ? `${look} self` : look, "data-id": id }, draw("title", {}, visible(text)));
+    group.append(...(slanted ? slant(x, visible(text)) : level(x, visible(text), diagram.laneWidth)));
+    return group;
+  };
+  return [
+    name(diagram.serviceX, "service", "service", ""),
+    ...diagram.lifelines.map(({ person, x }) => name(x, person.name, hueOf(person.name), person.id)),
+  ];
+}
+
+function level(x: number, text: string, laneWidth: number): SVGElement[] {
+  const wide = Math.min(laneWidth - 4, 112);
+  return [
+    draw("rect", { class: "pill", x: round(x - wide / 2), y: 5, width: wide, height: 24, rx: 12 }),
+    draw("text", { class: "head", x: round(x), y: 21.5, "data-room": wide - 10 }, text),
+  ];
+}
+
+function slant(x: number, text: string): SVGElement[] {
+  const turned = `rotate(${ANGLE} ${round(x)} ${SLANTED_HEIGHT - 8})`;
+  const left = round(x);
+  const y = SLANTED_HEIGHT - 8;
+  return [
+    draw(
+      "g",
+      { transform: turned },
+      draw("rect", { class: "pill", x: left - 8, y: y - 12, width: SLANTED_LENGTH + 14, height: 20, rx: 10 }),
+      draw("text", { class: "head slanted", x: left, y: y + 2.5, "data-room": SLANTED_LENGTH }, text),
+    ),
+  ];
+}
+
+/**
+ * Makes the names fit their pills, once they are in the page: only there is it known how wide each of them is. A name
+ * that is a little too long is set closer. One that is much too long is cut in the middle: "person11" and "person12" stay
+ * apart. The pill of a slanted name is made as long as the name.
+ */
+export function fit(heads: SVGElement): void {
+  for (const head of heads.querySelectorAll<SVGTextElement>(".head")) {
+    const room = Number(head.dataset["room"]);
+    const all = [...(head.textContent ?? "")];
+    for (let kept = all.length - 1; kept > 0 && head.getComputedTextLength() > room * CLOSER; kept -= 1) {
+      const tail = Math.floor(kept / 2);
+      head.textContent = `${all.slice(0, kept - tail).join("")}…${all.slice(all.length - tail).join("")}`;
+    }
+    const length = head.getComputedTextLength();
+    if (head.classList.contains("slanted")) head.previousElementSibling?.setAttribute("width", `${round(Math.min(length, room) + 16)}`);
+    if (length <= room) continue;
+    head.setAttribute("textLength", `${room}`);
+    head.setAttribute("lengthAdjust", "spacingAndGlyphs");
+  }
+}

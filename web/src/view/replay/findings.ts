@@ -1,0 +1,47 @@
+/** What the verifier found, as a list of rules. */
+
+import type { EvidenceLine, Findings, RuleFinding } from "../../core/replay/findings.js";
+import { visible } from "../../core/text.js";
+import { make } from "../parts/dom.js";
+
+const SIGNS: Readonly<Record<RuleFinding["verdict"], string>> = { held: "✓", violated: "✗", not_checkable: "–" };
+
+/** The rules, each with what was checked. `link` makes a line of evidence lead to its event, where it can. */
+export function rules({ rules }: Findings, link: (line: EvidenceLine) => HTMLElement | null): HTMLElement {
+  return make("ol", "findings", ...rules.map((rule) => item(rule, link)));
+}
+
+function item(rule: RuleFinding, link: (line: EvidenceLine) => HTMLElement | null): HTMLElement {
+  const sign = make("span", "finding-sign", SIGNS[rule.verdict]);
+  sign.setAttribute("aria-hidden", "true");
+  const parts: HTMLElement[] = [
+    make("p", "finding-head", sign, make("b", "", rule.rule), ` ${rule.title}`, make("span", "fine", ` ${verdict(rule)}`)),
+  ];
+  for (const { sentence, lines } of rule.violations) {
+    parts.push(make("p", "finding-sentence", visible(sentence)));
+    parts.push(make("ul", "finding-lines", ...lines.map((line) => make("li", "", ...evidence(line, link)))));
+  }
+  if (rule.gaps.length > 0) {
+    const details = make("details", "fine", make("summary", "", rule.verdict === "held" ? "Except that" : "Because"));
+    details.append(make("ul", "", ...rule.gaps.map((gap) => make("li", "", visible(gap)))));
+    parts.push(details);
+  }
+  return make("li", `finding ${rule.verdict}`, ...parts);
+}
+
+function verdict({ verdict, records, violated }: RuleFinding): string {
+  switch (verdict) {
+    case "held":
+      return `held over ${records} record${records === 1 ? "" : "s"}`;
+    case "violated":
+      return `broken ${violated === 1 ? "once" : `${violated} times`}`;
+    case "not_checkable":
+      return "could not be checked";
+  }
+}
+
+function evidence(line: EvidenceLine, link: (line: EvidenceLine) => HTMLElement | null): (Node | string)[] {
+  const place = `${visible(line.file)}:${line.line}`;
+  const to = link(line);
+  return [`${place} ${line.event} `, ...(to === null ? [] : [to])];
+}
