@@ -31,7 +31,7 @@ pub use logs::{Record, records, wait_for_record};
 pub use nats::Nats;
 pub use participant::Participant;
 pub use program::{Client, Ended, Program, ServerProgram, check_logs};
-pub use proxy::Proxy;
+pub use proxy::{Held, Proxy};
 pub use server::Server;
 pub use source::{Path, paths};
 pub use tls::{KeyPair, connect_tls};
