@@ -24,7 +24,8 @@
 //! | [`simulator`] | truthful runs give no alarm, and every mistake is caught (V1 to V15) |
 //! | [`replicas`] | several services that are one, over three nats-servers |
 //! | [`replicas_failover`] | how long it takes until a publish is acknowledged after a kill |
-//! | [`replicas_faults`] | the same while replicas and servers are killed, frozen, cut off and restarted |
+//! | [`replicas_faults`] | the same while replicas and servers are killed, frozen, cut off from each other and restarted |
+//! | [`replicas_readme`] | the commands of the README for three replicas on one machine |
 //! | [`replicas_refused`] | set-ups of replicas that cannot work |
 //! | [`shutdown`] | the drain, and that it is bounded |
 //! | [`crowd`] | twenty at once have one transcript; the client library |
@@ -110,6 +111,7 @@ mod recovery;
 mod replicas;
 mod replicas_failover;
 mod replicas_faults;
+mod replicas_readme;
 mod replicas_refused;
 mod restored_backup;
 mod rotation;

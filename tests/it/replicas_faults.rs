@@ -22,7 +22,9 @@ use world::{CLIENTS, Fault, PATIENCE, REPLICAS, World};
 
 /// How many lines a publisher is ahead of what it has been told.
 const LINES_AHEAD: usize = 4;
-/// How long something stands still, in the long form: the others take a replica for gone after 6 s.
+/// How long something stands still: the others take a replica for gone after 6 s.
+const SHORT: Duration = Duration::from_secs(7);
+/// The same in the long form.
 const LONG: Duration = Duration::from_secs(10);
 
 struct Speaking {
@@ -74,7 +76,7 @@ fn plan() -> (Vec<(Fault, usize)>, Duration) {
     let setting = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let Some(rounds) = setting("REPLICAS_ROUNDS") else {
         let short = [Fault::KillBoth, Fault::FreezeReplica, Fault::IsolateLeader, Fault::MuteLeader];
-        return (short.into_iter().zip((0..REPLICAS).cycle()).collect(), Duration::ZERO);
+        return (short.into_iter().zip((0..REPLICAS).cycle()).collect(), SHORT);
     };
     let seed = setting("REPLICAS_SEED").unwrap_or_else(|| fastrand::u64(..));
     eprintln!("REPLICAS_SEED={seed}");

@@ -28,7 +28,7 @@ pub use http1::{Answer, Http1};
 pub use impostor::{Call, Impostor, put, trailers};
 pub use journal::{Fault, FaultyJournal};
 pub use logs::{Record, records, wait_for_record};
-pub use nats::Nats;
+pub use nats::{Nats, nats_server};
 pub use participant::Participant;
 pub use program::{Client, Ended, Program, ServerProgram, check_logs};
 pub use proxy::{Held, Proxy};

@@ -29,7 +29,7 @@ struct NatsServer {
 }
 
 /// Where `tests/tools python` puts it, or where the environment says.
-fn program() -> PathBuf {
+pub fn nats_server() -> PathBuf {
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/nats/venv/bin/nats-server");
     std::env::var_os("NATS_SERVER").map_or(installed, PathBuf::from)
 }
@@ -82,7 +82,7 @@ impl Nats {
 
     /// Three servers that do not run yet.
     fn configured() -> Self {
-        assert!(program().exists(), "there is no nats-server: `tests/tools python` installs it");
+        assert!(nats_server().exists(), "there is no nats-server: `tests/tools python` installs it");
         let folder = TempDir::new().unwrap();
         let [a, b, c, ra, rb, rc] = free_ports().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let servers = [(1, a, ra), (2, b, rb), (3, c, rc)].map(|(n, address, route)| {
@@ -150,7 +150,7 @@ impl Nats {
     pub fn start_again(&mut self, n: usize) {
         let server = &mut self.servers[n];
         let log = server.config.with_extension("log");
-        let mut command = Command::new(program());
+        let mut command = Command::new(nats_server());
         command.arg("-c").arg(&server.config).arg("-l").arg(log);
         server.process = Some(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         let start = Instant::now();
