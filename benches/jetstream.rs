@@ -1,5 +1,5 @@
 //! What a durable publish costs where nothing but JetStream is in the way: plain publishes to a stream with three copies,
-//! each acknowledged when the servers have it. `benches/run --only replicas` measures replicas beside it.
+//! each acknowledged when the servers have it. docs/replicas.md shows it beside replicas under `chitchat load`.
 //!
 //! `cargo bench --bench jetstream -- URLS PUBLISHERS MESSAGES`: publishers, a connection each, spread over the servers,
 //! each with one publish under way. Prints one JSON object.
@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let [urls, publishers, messages] = words[..] else {
-        return Err("see the head of benches/jetstream.rs: benches/run runs this".into());
+        return Err("see the head of benches/jetstream.rs for what it needs".into());
     };
     let urls = urls.split(',').map(str::to_owned).collect();
     tokio::runtime::Runtime::new()?.block_on(measure(urls, publishers.parse()?, messages.parse()?))
