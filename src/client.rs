@@ -24,7 +24,7 @@ mod driver;
 mod error;
 mod event;
 mod explain;
-pub mod lab;
+pub(crate) mod lab;
 mod machine;
 mod shared;
 pub(crate) mod show;
@@ -95,7 +95,7 @@ impl Options {
 pub enum Update {
     /// An event of the conversation: all of them, in order, once.
     Event(Event),
-    /// The connection is lost; the client tries again by itself, and messages wait.
+    /// The connection is lost; the client reconnects on its own, and messages wait.
     Offline {
         /// What was lost, for people.
         why: String,
@@ -175,8 +175,8 @@ pub fn check_address(url: &str) -> Result<(), JoinError> {
 /// [`log::TARGET`](crate::log::TARGET).
 ///
 /// # Errors
-/// [`JoinError`]: nothing is tried twice before the participant has joined, except that a client with a
-/// session to resume tries to reach the service for 30 s, and others for as long as [`Options::wait`] says.
+/// [`JoinError`]: until the participant has joined, only connecting is retried: for 30 s by a client with a session to
+/// resume, and for as long as [`Options::wait`] says by others.
 pub async fn join(options: Options) -> Result<(Chat, Updates), JoinError> {
     let state = options.state.as_ref().map(StateFile::share);
     let (driver, shared, me, roster) = Driver::join(options).await?;

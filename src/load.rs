@@ -102,7 +102,7 @@ pub struct Measured {
     pub first_end: Option<Arc<CallFailure>>,
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Outcome {
     /// What it has shown, or why it could not be made. Wrong deliveries are no error: the [`Summary`] has them.
@@ -111,8 +111,8 @@ pub struct Outcome {
     pub first_failed_leave: Option<CallFailure>,
 }
 
-/// Makes a run. Tells `progress` how far it is. Whatever becomes of it, those who have joined
-/// leave. `id` tells the run from others at the same service.
+/// Performs a run, and reports to `progress`. All who joined leave, even if the run fails. `id` distinguishes the run
+/// from others at the same service.
 pub async fn run(plan: Plan, service: Service, id: u32, progress: Progress<'_>) -> Outcome {
     let mut crowd = Crowd::new(Run::new(plan, id), service);
     let measured = crowd.measure(progress).await;

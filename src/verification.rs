@@ -12,12 +12,12 @@ use crate::trace::record::LineRef;
 use crate::trace::report::Report;
 use scope::Runs;
 
-/// Is told how much has been read.
+/// Receives how much has been read.
 pub trait Progress: Send {
     /// A pass over this number of bytes begins.
     fn begin(&mut self, bytes: u64);
 
-    /// So many of them have been read. Returns whether to continue.
+    /// Reports how many have been read. Returns whether to continue.
     fn at(&mut self, bytes: u64) -> bool;
 }
 

@@ -48,7 +48,7 @@ pub enum Fate {
     Applied,
     /// It was applied before: its replica did not know, and sent it again.
     Repeated,
-    /// Its replica is gone by now, or it does not follow the replica's last batch. Nothing of it happened.
+    /// Its replica has been removed, or the batch does not follow that replica's last one. The whole batch is ignored.
     Void,
 }
 
@@ -313,7 +313,7 @@ impl Cluster {
         }
     }
 
-    /// A replica is gone, and nobody is attached to it any more.
+    /// A replica has been removed; no session is attached to it any more.
     fn remove(&mut self, incarnation: Incarnation, why: Departure, applied: &mut Applied) {
         let name = self.replicas.get(&incarnation).map(|replica| replica.name.clone());
         applied.gone.extend(name.map(|name| GoneReplica { incarnation, name, why }));

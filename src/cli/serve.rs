@@ -226,12 +226,14 @@ impl ServeArgs {
     }
 
     fn invitation(&self, bound: SocketAddr) -> listen::Invitation {
+        let ca = self.tls_self_signed.then(|| self.log_dir.join(network::SELF_SIGNED_FILE));
         listen::Invitation {
             listen: self.listen.clone(),
             name: self.allow_host.first().cloned(),
             bound,
             encrypted: self.tls_cert.is_some() || self.tls_self_signed,
-            ca: self.tls_self_signed.then(|| self.log_dir.join(network::SELF_SIGNED_FILE)),
+            certificate: self.tls_cert.clone().or_else(|| ca.clone()),
+            ca,
             secret_file: self.secret_file.clone(),
         }
     }

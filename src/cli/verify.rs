@@ -20,7 +20,7 @@ use crate::log::reading as logs;
 use crate::terminal::{json_line, notice};
 use crate::trace::published::Overall;
 use crate::trace::record::LineRef;
-use crate::trace::report::{Rule, Verdict};
+use crate::trace::report::Rule;
 use crate::verification::{Progress, Verification, VerifyError};
 use gallery::Part;
 
@@ -55,7 +55,8 @@ pub(super) struct VerifyArgs {
     #[arg(long, conflicts_with = "json")]
     all: bool,
 
-    /// Exit 3 if a rule could not be checked; `--strict=V1,V2` if one of these could not.
+    /// Exit 3 if a rule could not be checked, or a log that it is checked on is missing; `--strict=V1,V2`: if that is so
+    /// of one of these.
     #[arg(long, value_name = "RULES", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
     strict: Option<Demanded>,
 }
@@ -138,7 +139,8 @@ impl Shown {
     }
 
     fn exit_code(&self, strict: &[Rule]) -> ExitCode {
-        let unchecked = self.found.report.with(Verdict::NotCheckable);
+        let unsettled: Vec<Rule> =
+            strict.iter().copied().filter(|rule| !self.found.report.rule(*rule).is_settled()).collect();
         match self.overall() {
             Overall::Violated => ExitCode::from(FAILURE),
             Overall::Unknown => {
@@ -147,7 +149,13 @@ impl Shown {
                 );
                 ExitCode::from(USAGE)
             }
-            Overall::Holds if strict.iter().any(|rule| unchecked.contains(rule)) => ExitCode::from(PARTLY),
+            Overall::Holds if !unsettled.is_empty() => {
+                let rules = screen::names(&unsettled);
+                notice(&format!(
+                    "chitchat: --strict: {rules} could not be checked, or only without logs that are missing"
+                ));
+                ExitCode::from(PARTLY)
+            }
             Overall::Holds => ExitCode::SUCCESS,
         }
     }

@@ -25,7 +25,7 @@ pub enum JoinError {
         /// What happened.
         why: String,
     },
-    /// None of several addresses leads to the service. The text says of each why not.
+    /// No address in the list reaches the service. The text gives the reason for each.
     #[error("{0}")]
     NoneReachable(String),
     /// The peer is not a Chit Chat service, or must be reached in another way.
@@ -66,7 +66,7 @@ impl JoinError {
         Self::Refused { reason: Reason::of(status), code: status.code(), message: explain::of_status(status) }
     }
 
-    /// Why none of several addresses can be used: what one of them answered, or how none could be reached.
+    /// Why no address in the list can be used: what one of them answered, or why none could be reached.
     pub(super) fn of_all(mut errors: Vec<Self>) -> Self {
         let answer = errors.iter().rposition(|error| error.reason().is_some());
         match answer.or((errors.len() == 1).then_some(0)) {
@@ -111,7 +111,7 @@ pub enum PublishError {
 /// A leave that the service has not acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeaveError {
-    /// The service did not answer in time; it will notice by itself once the grace period is over.
+    /// The service did not answer in time; the others will see the participant leave when the grace period ends.
     #[error("could not reach the service; the others will see you leave when the grace period ends")]
     Unacknowledged,
     /// The participant had left, or had failed.

@@ -53,7 +53,7 @@ const LOG_TAIL: u64 = 64 * 1024;
 /// A state file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// Another running client has it.
+    /// Another running client is using it.
     #[error("the session in {} belongs to another running client", path.display())]
     InUse {
         /// Which file.
@@ -330,8 +330,8 @@ impl StateHandle {
         inner.unshown.push_back((sequence, chain));
     }
 
-    /// The program has dealt with an event of its n-th membership. Should it not be written, the event is
-    /// shown again; and the next [`save`](Self::save) tells why.
+    /// The program has processed an event of its n-th membership. If this cannot be written, the event is shown again
+    /// after a restart, and the next [`save`](Self::save) returns the error.
     pub(super) fn shown(&self, joined: u64, sequence: Sequence) {
         let mut inner = self.lock();
         if inner.joined == joined && inner.saved.is_some() {

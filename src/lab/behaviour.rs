@@ -1,4 +1,4 @@
-//! How a companion behaves by itself: what it says to what it reads, and when. Pure: the time is passed in.
+//! How a companion behaves without instructions: how it answers, and when. Pure: the time is passed in.
 
 use std::time::{Duration, SystemTime};
 
@@ -49,12 +49,12 @@ impl Behaviour {
         (self.kind == CompanionKind::Slow).then_some(SLOW_PAUSE)
     }
 
-    /// How long it waits before it says something by itself.
+    /// How long it waits before it speaks unasked.
     pub fn talking_pause(&self) -> Option<Duration> {
         (self.kind == CompanionKind::Chatterbox && self.said < CHATTER_MAX).then_some(CHATTER_PAUSE)
     }
 
-    /// What it says by itself.
+    /// What it says unasked.
     pub fn talk(&mut self) -> String {
         self.said += 1;
         CHATTER[(self.said - 1) % CHATTER.len()].to_owned()
@@ -101,32 +101,12 @@ pub fn usual_name(kind: CompanionKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::{LogicalTime, Sequence};
-    use crate::client::ParticipantInfo;
-
-    fn message(content: &str) -> Event {
-        Event {
-            epoch: "e".into(),
-            sequence: Sequence(4),
-            logical_time: LogicalTime(9),
-            local_time: LogicalTime(10),
-            content: content.into(),
-            participant: ParticipantInfo { participant_id: "p1".into(), display_name: "alice".into() },
-            recorded_at: None,
-            kind: Kind::Message {
-                message_id: "m".into(),
-                sent_logical_time: LogicalTime(7),
-                seen_sequence: Sequence(3),
-                sent_at: None,
-            },
-        }
-    }
 
     /// K8: each kind answers in its way, with at most as much text as a message may have.
     #[test]
     fn answers() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(3600);
-        let answer = |kind, text: &str| Behaviour::new(kind, -600).answer(&message(text), now);
+        let answer = |kind, text: &str| Behaviour::new(kind, -600).answer(&Event::example(text), now);
         assert_eq!(answer(CompanionKind::Echo, "hello").as_deref(), Some("Echo: hello"));
         let long = answer(CompanionKind::Echo, &"å".repeat(TEXT_CHARACTERS_MAX)).unwrap();
         assert_eq!(long.chars().count(), TEXT_CHARACTERS_MAX);
@@ -138,7 +118,7 @@ mod tests {
         assert_eq!(answer(CompanionKind::Chatterbox, "Who?"), None);
     }
 
-    /// K8: a chatterbox talks by itself, and not for ever; only the slow one waits before it reads.
+    /// K8: a chatterbox talks unasked, and stops after a while; only the slow companion waits before it reads.
     #[test]
     fn pauses() {
         let mut chatterbox = Behaviour::new(CompanionKind::Chatterbox, 0);

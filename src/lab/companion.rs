@@ -71,7 +71,7 @@ pub enum CompanionError {
     Ended,
 }
 
-/// What a companion is told.
+/// Commands to a companion.
 #[derive(Debug)]
 enum Order {
     Say(String),
@@ -96,7 +96,7 @@ struct Life {
     companions: Companions,
     /// It, while it takes part.
     chat: Mutex<Option<(Chat, String)>>,
-    /// The last event that it has been delivered.
+    /// The last event that was delivered to it.
     delivered: watch::Sender<Sequence>,
 }
 
@@ -162,7 +162,7 @@ impl Companion {
         })
     }
 
-    /// Has it publish a text. What becomes of it is seen in the conversation.
+    /// Makes it publish a text. The result shows in the conversation.
     ///
     /// # Errors
     /// [`CompanionError::Ended`].
@@ -170,7 +170,7 @@ impl Companion {
         self.order(Order::Say(text)).await
     }
 
-    /// Has it leave, and waits until it has ended.
+    /// Makes it leave, and waits for its end.
     pub async fn leave(&self) {
         if self.order(Order::Leave).await.is_ok() {
             self.ended().await;

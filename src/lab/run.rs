@@ -110,7 +110,7 @@ impl Run {
         self.0.over.cancelled().await;
     }
 
-    /// Waits until it is told to stop.
+    /// Waits for the signal to stop.
     pub async fn stopped(&self) {
         self.0.stop.cancelled().await;
     }

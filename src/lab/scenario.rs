@@ -58,7 +58,7 @@ pub enum ScenarioError {
 /// A scenario.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// What people are told of it.
+    /// Its description for people.
     pub about: pb::Scenario,
     /// Who plays.
     pub roles: Vec<Role>,

@@ -21,7 +21,7 @@ use crate::server::{LabHandle, LabStage, ProofFault};
 use crate::wire::pb::CompanionKind;
 use crate::wire::{self, Rejection, pb};
 
-/// How long a scenario waits before each step unless it is told otherwise.
+/// The default pause of a scenario before each step.
 pub const SCENARIO_PAUSE_DEFAULT: Duration = Duration::from_secs(3);
 /// How long it may wait before each step.
 pub const SCENARIO_PAUSE_MAX: Duration = Duration::from_secs(30);

@@ -14,8 +14,8 @@ pub struct Faults {
     pub doubled: u64,
     /// Deliveries that came after a later one.
     pub out_of_order: u64,
-    /// Messages whose content or place is not what the publisher sent or was told, and readers that got other bytes
-    /// than the first reader.
+    /// Messages whose content differs from what was sent, or whose place differs from the acknowledgement, and readers
+    /// that got other bytes than the first one.
     pub altered: u64,
 }
 

@@ -18,7 +18,7 @@ use tonic::{Code, Status};
 use super::error::{CallFailure, LoadError};
 use super::scan::Messages;
 
-/// How much the service may send ahead of the reader. Wide, so that it is never the window that it waits for.
+/// How much the service may send ahead of the reader. Large, so that the service never waits for the window.
 const WINDOW_BYTES: u32 = 1024 * 1024;
 /// How much small frames that were read from the socket, and not yet by the reader, may cost h2: all that the window
 /// can hold. They are read in the same step.

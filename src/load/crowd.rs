@@ -97,7 +97,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// Publishes everything, and waits until everybody has it or no more comes.
+    /// Publishes all messages, and waits until every reader has them or nothing more arrives.
     async fn publish(&self, progress: Progress<'_>, thread: &Handle) -> Result<Published, LoadError> {
         let plan = &self.run.plan;
         let cpu = || plan.server.map(WatchedProcess::cpu).transpose();
@@ -258,7 +258,8 @@ mod tests {
         ReaderOutcome { transcript, faults, last_message_at: None, ended: None }
     }
 
-    /// Everybody gets the same bytes in the same order (S4): a reader that got others is found, whatever its numbers.
+    /// All readers get the same bytes in the same order (S4): a reader with other bytes is found even if its counts are
+    /// right.
     #[test]
     fn readers_are_compared() {
         let none = Faults::default();

@@ -1,4 +1,4 @@
-//! What the service's process uses, as Linux tells in /proc.
+//! Processor time and memory of the service's process, from /proc (Linux).
 
 use std::fs;
 use std::io;

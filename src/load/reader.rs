@@ -93,7 +93,7 @@ impl Reader {
         state.read();
     }
 
-    /// Gives up the stream: tells the service to send no more.
+    /// Cancels the stream, so the service stops sending.
     pub fn stop(&self) {
         let mut state = self.0.lock();
         state.stream = None;

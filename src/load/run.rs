@@ -27,7 +27,7 @@ const PHRASE: &str = "the quick brown fox jumps over the lazy dog ";
 pub struct Run {
     /// What was asked for.
     pub plan: Plan,
-    /// Tells this run's names and messages from all others'.
+    /// Makes the names and messages of this run distinct from those of other runs.
     id: String,
     started: Instant,
     /// When each message was sent, in microseconds since the start; and 1 more, since 0 is "not yet".
@@ -44,7 +44,7 @@ pub fn histogram() -> Histogram<u64> {
 }
 
 impl Run {
-    /// A run that begins now. `id` tells it from others at the same service.
+    /// A run that begins now. `id` distinguishes it from others at the same service.
     pub fn new(plan: Plan, id: u32) -> Self {
         let numbers = || (0..plan.messages).map(|_| AtomicU64::new(0)).collect();
         Self {
@@ -152,7 +152,7 @@ mod tests {
         Run::new(Plan { messages, text_characters, ..Plan::default() }, 0x1a)
     }
 
-    /// Whatever the size, a text is a valid message (S3), and different from the next one where there is room.
+    /// A text of any size is a valid message (S3), and differs from the next one if it is long enough.
     #[test]
     fn texts_and_names_are_valid_and_as_long_as_planned() {
         for characters in [1, 2, 64, 128] {

@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(scan(&[0xff; 12]), Err(Malformed));
     }
 
-    /// Messages are the same wherever the stream is cut into chunks.
+    /// The messages do not depend on how the stream is cut into chunks.
     #[test]
     fn messages_are_found_however_they_are_cut() {
         let sent: Vec<Vec<u8>> = [0, 1, 200, 3].map(|length| vec![length as u8; length]).into();

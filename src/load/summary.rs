@@ -69,7 +69,7 @@ pub struct Latencies {
 }
 
 impl Latencies {
-    /// Of a histogram in microseconds; none of an empty one.
+    /// From a histogram in microseconds; `None` if it is empty.
     pub fn of(histogram: &Histogram<u64>) -> Option<Self> {
         let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
         let max = histogram.max() as f64 / 1e3;

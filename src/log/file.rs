@@ -126,7 +126,7 @@ impl RecordFile {
         }
     }
 
-    /// Finds out from time to time whether the file was renamed.
+    /// Checks from time to time whether the file was renamed.
     fn look(&self) {
         if self.name.is_due() && self.name.is_of_another(&self.file.read()) {
             self.reopen();
@@ -241,7 +241,7 @@ impl<F: Appended> RecordFile<F> {
 }
 
 impl Write for &RecordFile {
-    /// Always accepts a whole record. If it cannot be written, the file says later that it is lost.
+    /// Always accepts a whole record. If it cannot be written, a later record states the loss.
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
         self.look();
         self.take(record);

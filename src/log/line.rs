@@ -6,8 +6,12 @@ use std::fmt;
 use std::time::UNIX_EPOCH;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde_json::{Map, Value};
 
 use super::{Component, LoggedKind};
+
+/// How much of a value that does not fit is shown, in characters.
+const SHOWN_MAX: usize = 40;
 
 /// A line that is not a log record.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +32,54 @@ impl RecordFault {
     /// Whether the line is the beginning of what may have been a record.
     pub fn is_half(&self) -> bool {
         matches!(self, Self::Json(error) if error.is_eof())
+    }
+
+    /// What is wrong with the line, for people.
+    pub fn in_words(&self, line: &str) -> String {
+        if !matches!(self, Self::Json(_)) {
+            return self.to_string();
+        }
+        if line.contains('\0') {
+            return "has zero bytes, as a file has after a power cut or in a binary format".into();
+        }
+        match serde_json::from_str::<Value>(line) {
+            Err(error) if error.is_eof() => "is cut off: it ends in the middle of a record".into(),
+            Err(_) if !line.starts_with('{') => {
+                "is no log record: that is a JSON object, which begins with {".into()
+            }
+            Err(error) => format!("is no log record: it is no JSON from character {} on", character(line, &error)),
+            Ok(Value::Object(fields)) => in_fields(&fields),
+            Ok(_) => "is no log record: that is a JSON object, with { and }".into(),
+        }
+    }
+}
+
+/// Which character of the line, from 1, cannot be read.
+fn character(line: &str, error: &serde_json::Error) -> usize {
+    let before = error.column().saturating_sub(1);
+    line.char_indices().take_while(|(at, _)| *at < before).count() + 1
+}
+
+/// What is wrong with the fields of a JSON object that is no record.
+fn in_fields(fields: &Map<String, Value>) -> String {
+    let own: Map<String, Value> = [("timestamp", ""), ("component", "client"), ("event", "")]
+        .map(|(field, value)| (field.to_owned(), Value::from(value)))
+        .into_iter()
+        .collect();
+    if let Some(missing) = own.keys().find(|field| !fields.contains_key(*field)) {
+        return format!("is no log record: it has no `{missing}`");
+    }
+    let does_not_fit = |(field, value): &(&String, &Value)| {
+        let mut record = own.clone();
+        record.insert((*field).clone(), (*value).clone());
+        serde_json::from_str::<LogRecord<'_>>(&Value::from(record).to_string()).is_err()
+    };
+    match fields.iter().find(does_not_fit) {
+        Some((field, value)) => {
+            let shown: String = value.to_string().chars().take(SHOWN_MAX).collect();
+            format!("is no log record: a `{field}` cannot be {shown}")
+        }
+        None => "is no log record: it has a field twice".into(),
     }
 }
 
@@ -95,14 +147,10 @@ pub struct LogRecord<'a> {
     pub sent_logical_time: Option<u64>,
     pub seen_sequence: Option<u64>,
     #[serde(borrow, default)]
-    pub sent_at: Option<CowStr<'a>>,
-    #[serde(borrow, default)]
     pub message_id: Option<CowStr<'a>>,
     pub kind: Option<LoggedKind>,
     #[serde(borrow, default)]
     pub content: Option<CowStr<'a>>,
-    #[serde(borrow, default)]
-    pub peer: Option<CowStr<'a>>,
     #[serde(borrow, default)]
     pub reason: Option<CowStr<'a>>,
     #[serde(borrow, default)]
@@ -168,11 +216,6 @@ impl<'a> LogRecord<'a> {
         fields.into_iter().find(|(_, is_there)| tells && !is_there).map(|(field, _)| field)
     }
 
-    /// Whether a process begins here.
-    pub fn is_start(&self) -> bool {
-        matches!(&*self.event, "client_started" | "server_started")
-    }
-
     /// How many records were lost, where that is what it says.
     pub fn lost(&self) -> Option<u64> {
         (&*self.event == "records_lost").then(|| self.count.unwrap_or(1))
@@ -219,6 +262,26 @@ mod tests {
     fn a_time_of_another_zone_is_refused_for_that() {
         let line = r#"{"timestamp":"2026-01-01T02:00:00+02:00","component":"client","event":"client_started"}"#;
         assert!(LogRecord::parse(line).unwrap_err().to_string().contains("in UTC (it has to end in Z)"));
+    }
+
+    /// What is wrong is said in terms of the log, and not of the parser.
+    #[test]
+    fn what_is_wrong_with_a_line_is_said_for_people() {
+        let record = r#"{"timestamp":"2026-01-01T00:00:00Z","component":"client","event":"client_started"}"#;
+        let says = |line: &str, expected: &str| {
+            assert_eq!(LogRecord::parse(line).unwrap_err().in_words(line), expected, "{line}");
+        };
+        says("hello", "is no log record: that is a JSON object, which begins with {");
+        says("[1]", "is no log record: that is a JSON object, with { and }");
+        says("\u{7f}ELF\0", "has zero bytes, as a file has after a power cut or in a binary format");
+        says(&record[..40], "is cut off: it ends in the middle of a record");
+        says(&record.replace("client\",", "ü\" "), "is no log record: it is no JSON from character 53 on");
+        says(&record.replace("timestamp", "time"), "is no log record: it has no `timestamp`");
+        says(&record.replace("\"client\"", "\"proxy\""), "is no log record: a `component` cannot be \"proxy\"");
+        says(&record.replace('}', ",\"sequence\":-1}"), "is no log record: a `sequence` cannot be -1");
+        says(&record.replace('}', ",\"event\":\"x\"}"), "is no log record: it has a field twice");
+        let zone = record.replace("00Z", "00+02:00");
+        says(&zone, &LogRecord::parse(&zone).unwrap_err().to_string());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 /// How many bytes a display name may take in a file name: file systems allow some 255 for all of it.
 const NAME_BYTES_MAX: usize = 128;
-/// How many bytes of a longer one are kept, before what tells it from others like it.
+/// How many bytes of a longer name are kept before the hash that makes it unique.
 const NAME_BYTES_KEPT: usize = 96;
 
 /// A safe file name for the records of a client with this display name: every character that some file

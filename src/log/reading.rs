@@ -42,11 +42,20 @@ pub enum LogError {
     )]
     NoLogs { path: PathBuf },
     /// It is something else than a log.
-    #[error("{}:{line} {fault}", path.display())]
-    Line { path: PathBuf, line: u32, fault: String },
-    /// It has a line that cannot be one of a log.
-    #[error("{}:{line} is not a log record: it is longer than {LINE_BYTES_MAX} bytes", path.display())]
-    TooLong { path: PathBuf, line: u32 },
+    #[error(
+        "{} is not a log: line {line} {fault}. Give the files that end in {EXTENSION} in the folders of --log-dir, and the \
+         logs that pages have offered; move other files out of a folder that you give",
+        path.display()
+    )]
+    NoLog { path: PathBuf, line: u32, fault: String },
+    /// A line of it is damaged.
+    #[error(
+        "{}:{line} {fault}. The lines before it are those of a log, so the file was damaged or edited: copy it again from \
+         where it was written, or leave it out. If the original is damaged, put a record of what is lost in the place of the \
+         line: specification, G8",
+        path.display()
+    )]
+    Damaged { path: PathBuf, line: u32, fault: String },
     /// There is nothing in it.
     #[error("{} has no log record", path.display())]
     Empty { path: PathBuf },
@@ -120,7 +129,7 @@ pub fn inspect(paths: Vec<PathBuf>) -> Result<Vec<Log>, LogError> {
     inspect_with(paths, Vec::new())
 }
 
-/// Does the same with logs that are at hand as texts, too, each with its name.
+/// Does the same, also for logs that are texts in memory, each with a name.
 ///
 /// # Errors
 /// [`LogError`].
@@ -188,9 +197,9 @@ fn first_record(input: &Input) -> Result<Option<First>, LogError> {
         for (number, line) in (before + 1..).zip(lines(&text)) {
             match line {
                 LogLine::Record(record) | LogLine::Torn(Some(record)) => return Ok(Some(First::of(&record))),
-                LogLine::Torn(None) => {}
+                LogLine::Torn(None) | LogLine::Blank => {}
                 LogLine::Fault(fault) => {
-                    return Err(LogError::Line { path: path.to_owned(), line: number, fault: fault.to_string() });
+                    return Err(LogError::NoLog { path: path.to_owned(), line: number, fault });
                 }
             }
             before = number;

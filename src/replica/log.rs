@@ -89,7 +89,7 @@ impl Complaint {
     }
 }
 
-/// What one server says of itself and of the stream.
+/// What one server reports about itself and the stream.
 struct Surveyed {
     address: String,
     cluster: Option<String>,
@@ -164,7 +164,7 @@ impl CommandLog {
         Ok(info.state.last_sequence)
     }
 
-    /// A message; none where there is no such message.
+    /// The message at a place, if there is one.
     ///
     /// # Errors
     /// [`SetupFault::Failed`].
@@ -234,7 +234,7 @@ async fn connect(
         })?;
     }
     let shown: Vec<_> = servers.iter().map(shown).collect();
-    // The client library does not take them from the address by itself.
+    // The client library does not read them from the address.
     if let Some((user, password)) = servers.iter().find_map(|server| server.username().zip(server.password())) {
         options = options.user_and_password(user.to_owned(), password.to_owned());
     }
@@ -261,8 +261,8 @@ fn shown(server: &ServerAddr) -> String {
     format!("{}://{}:{}", server.scheme(), server.host(), server.port())
 }
 
-/// Asks each server by itself, and returns how many servers there are. Those that cannot be reached now do not count
-/// against the others.
+/// Asks each server separately, and returns how many servers there are. Servers that cannot be reached do not make it
+/// fail.
 async fn survey(settings: &Settings) -> Result<usize, SetupFault> {
     let (mut surveyed, mut last) = (Vec::<Surveyed>::new(), None);
     for server in &settings.servers {

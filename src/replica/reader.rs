@@ -1,5 +1,5 @@
-//! Reads the log from a position on, in order and without a gap. It heals itself: on any error, any gap and any silence it
-//! begins anew after the last message that it has handed over.
+//! Reads the log from a position on, in order and without a gap. On any error, gap or silence it starts again after the
+//! last message that it handed over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// How long the servers keep a reader that is gone.
 const READER_KEPT: Duration = Duration::from_secs(30);
-/// How long to wait before beginning anew.
+/// How long to wait before it starts again.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A message of the log.
@@ -44,7 +44,7 @@ pub enum LogNews {
     Entry(Entry),
     /// The log cannot be relied on any more.
     Fault(ReplicaError),
-    /// The reader begins anew, for this reason.
+    /// The reader starts again, for this reason.
     Restarted(String),
     /// The servers have stored this replica's batch.
     #[cfg(test)]
@@ -61,7 +61,7 @@ enum Interruption {
     Gap,
 }
 
-/// Reads on after a position. `restart` makes it begin anew.
+/// Reads on after a position. `restart` makes it start again.
 pub(super) fn start(log: CommandLog, after: u64, news: mpsc::Sender<LogNews>, restart: Arc<Notify>) {
     tokio::spawn(async move {
         let mut next = after + 1;

@@ -7,7 +7,7 @@ use super::error::SetupFault;
 /// The oldest server that is accepted: the first release after Jepsen's report of December 2025.
 pub(super) const SERVER_VERSION_MIN: [u64; 3] = [2, 12, 3];
 
-/// How many copies of each message there are, where there are so many servers.
+/// How many copies of each message a group of this many servers keeps.
 const COPIES: usize = 3;
 
 /// The one subject of a stream's messages.

@@ -19,7 +19,7 @@ pub const MESSAGES_TOGETHER: usize = 64;
 /// How long a start waits for the next message that must come.
 const START_TIME: Duration = Duration::from_secs(15);
 
-/// Why it waited in vain, where nothing better is known.
+/// Why the wait failed, if no better reason is known.
 const NO_ANSWER: &str = "there was no answer in time; the permission may be missing, or a majority of the servers";
 
 /// Who a replica is.
@@ -41,7 +41,7 @@ pub struct ReplicaParts {
     pub publisher: Publisher,
     /// What comes from the log.
     pub news: mpsc::Receiver<LogNews>,
-    /// Makes the reader begin anew.
+    /// Makes the reader start again.
     pub restart: Arc<Notify>,
     /// Who it is.
     pub identity: Identity,
@@ -91,11 +91,6 @@ pub async fn copy(
 }
 
 impl Copying {
-    /// The conversation as far as it is copied.
-    pub fn conversation(&self) -> &Conversation {
-        self.applier.conversation()
-    }
-
     /// Applies everything that is in the log by now. `on_batch` sees what was recorded.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - A metric's labels have few values: never one for each participant or address.
-//! - Whatever is kept for each address or participant is bounded, and forgotten when it is idle.
+//! - State that is kept for each address or participant is bounded, and dropped when it is idle.
 //! - Every refusal is counted; its log record is rate-limited (specification, G10).
 
 pub mod context;

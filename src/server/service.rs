@@ -16,7 +16,7 @@ use super::core::streams::join_body::{Handover, JoinBody};
 use super::core::token;
 use super::edge::origin::Origin;
 use super::lab::control::Lab;
-use super::lab::queues::Pass;
+use super::lab::queues::{HeldRequest, Pass};
 use super::ops::context::ServerContext;
 use super::ops::rates::Rates;
 use crate::chat::{
@@ -186,23 +186,24 @@ impl Service {
             sent_at,
         };
         self.rates.publish(self.participant(session).await?, origin.address())?;
-        let _pass = self.pass_lab(session).await?;
+        let _pass = self.pass_lab(session, &command).await?;
         let receipt = self.engine.act(command).await?;
         Ok(pb::PublishResponse { sequence: receipt.sequence.0, logical_time: receipt.logical_time.0 })
     }
 
     /// Waits until the lab, where there is one, lets a request pass.
-    async fn pass_lab(&self, session: SessionKey) -> Result<Option<Pass>, Rejection> {
+    async fn pass_lab(&self, session: SessionKey, command: &Command) -> Result<Option<Pass>, Rejection> {
         match &self.lab {
-            Some(lab) => lab.admit(self.known(session)?, &self.context.stopping).await,
+            Some(lab) => lab.admit(self.known(session)?, HeldRequest::of(command), &self.context.stopping).await,
             None => Ok(None),
         }
     }
 
     async fn leave(&self, session: SessionKey, sent: LogicalTime) -> Result<pb::LeaveResponse, Rejection> {
         self.check_open()?;
-        let _pass = self.pass_lab(session).await?;
-        let receipt = self.engine.act(Command::Leave { session, sent }).await?;
+        let command = Command::Leave { session, sent };
+        let _pass = self.pass_lab(session, &command).await?;
+        let receipt = self.engine.act(command).await?;
         Ok(pb::LeaveResponse { sequence: receipt.sequence.0, logical_time: receipt.logical_time.0 })
     }
 

@@ -82,23 +82,13 @@ impl fmt::Display for Rule {
 /// What became of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It held over all that could be checked.
+    /// It held over all that could be checked; or nothing happened that it is about, and no log is missing that would
+    /// show it.
     Held,
     /// It did not.
     Violated,
-    /// There was nothing to check it on.
+    /// What it is checked on is not in the logs.
     NotCheckable,
-}
-
-impl Verdict {
-    /// Its name in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Held => "held",
-            Self::Violated => "violated",
-            Self::NotCheckable => "not_checkable",
-        }
-    }
 }
 
 /// A counterexample.
@@ -139,6 +129,8 @@ pub struct RuleReport {
     pub violated: u64,
     /// What could not be checked, and why: the first caveats.
     pub caveats: Vec<String>,
+    /// Whether a log, or a part of one, that it is checked on was not given or is lost.
+    pub lacks_logs: bool,
     more_caveats: u64,
     /// The first event that no log of the service has, and how often there was one.
     unrecorded: Option<(u64, u64)>,
@@ -154,6 +146,7 @@ impl RuleReport {
             violations: Vec::new(),
             violated: 0,
             caveats: Vec::new(),
+            lacks_logs: false,
             more_caveats: 0,
             unrecorded: None,
             beyond: Vec::new(),
@@ -164,9 +157,20 @@ impl RuleReport {
     pub fn verdict(&self) -> Verdict {
         match (self.violated, self.checked) {
             (1.., _) => Verdict::Violated,
-            (0, 0) => Verdict::NotCheckable,
+            (0, 0) if !self.caveats.is_empty() => Verdict::NotCheckable,
             (0, _) => Verdict::Held,
         }
+    }
+
+    /// Whether it held because nothing happened that it is about.
+    pub fn had_nothing(&self) -> bool {
+        self.verdict() == Verdict::Held && self.checked == 0
+    }
+
+    /// Whether all that it is about was checked, as far as any log could show it: it could be checked, and no log is
+    /// missing.
+    pub fn is_settled(&self) -> bool {
+        self.verdict() != Verdict::NotCheckable && !self.lacks_logs
     }
 
     /// Notes a counterexample, the evidence of which was complete at this time. The earliest are kept.
@@ -184,6 +188,7 @@ impl RuleReport {
 
     /// Notes that an event is spoken of that no log of the service has.
     pub(super) fn unrecorded(&mut self, sequence: u64) {
+        self.lacks_logs = true;
         self.unrecorded.get_or_insert((sequence, 0)).1 += 1;
     }
 
@@ -205,6 +210,12 @@ impl RuleReport {
         if self.more_caveats > 0 {
             self.caveats.push(format!("and {} more like these", self.more_caveats));
         }
+    }
+
+    /// Notes that a log is missing that it is checked on, or a part of one.
+    pub(super) fn lack(&mut self, why: String) {
+        self.lacks_logs = true;
+        self.caveat(why);
     }
 
     /// Notes what could not be checked, once.

@@ -89,6 +89,9 @@ impl Checker {
         for journal in &self.model.journals {
             journals::check(journal, &mut self.rules);
         }
+        if self.model.journals.is_empty() {
+            self.rules.iter_mut().for_each(|rule| rule.lack("no log of the service was given".into()));
+        }
         sessions::check(&self.model, &mut self.rules);
         self.rules.iter_mut().for_each(RuleReport::close);
         Report {

@@ -1,13 +1,16 @@
 // How busy an open page is while several people publish, and how soon it answers a key.
 //
-//   CHITCHAT_BIN=target/debug/chitchat node bench.mjs [events a second ...]
+//   CHITCHAT_BIN=target/release/chitchat node bench.mjs [--participants N] [events a second ...]
 //
-// A measurement, not a test: run it on an idle machine. For each rate, with the diagram closed and open, it prints
+// A measurement, not a test: run it on an idle machine. With --participants, so many more take part (`chitchat load`), which
+// needs a release build of the program. For each rate, with the diagram closed and open, it prints
 //   ms each  what the main thread takes for an event, all in all: of a busy machine, the figure to compare
 //   busy     the share of a processor that the main thread takes for its tasks, by the browser's own count
 //   script, layout, style     the shares that go into each
 //   key p95  from a key press to the frame that shows its letter, in milliseconds
-//   longest  the longest task, in milliseconds
+//   longest  the longest task, in milliseconds, and by the processor time of its thread: the figure for a busy machine
+import { spawn } from "node:child_process";
+import { parseArgs } from "node:util";
 import { UNLIMITED, until } from "./support/process.mjs";
 import { World } from "./support/world.mjs";
 
@@ -65,7 +68,29 @@ async function metrics(session) {
   return Object.fromEntries(metrics.map(({ name, value }) => [name, value]));
 }
 
+/** Watches all tasks of the page’s main thread, and returns how to learn the longest one’s own processor time, in milliseconds. */
+async function tasks(page) {
+  const session = await page.context().browser().newBrowserCDPSession();
+  const events = [];
+  session.on("Tracing.dataCollected", ({ value }) => events.push(...value));
+  await session.send("Tracing.start", {
+    traceConfig: { includedCategories: ["toplevel", "disabled-by-default-devtools.timeline", "__metadata"], excludedCategories: ["*"] },
+  });
+  return async () => {
+    const complete = new Promise((resolve) => session.once("Tracing.tracingComplete", resolve));
+    await session.send("Tracing.end");
+    await complete;
+    await session.detach();
+    const main = new Set(
+      events.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain").map(({ pid, tid }) => `${pid} ${tid}`),
+    );
+    const took = events.filter(({ name, pid, tid }) => /RunTask$/.test(name) && main.has(`${pid} ${tid}`)).map(({ tdur }) => tdur ?? 0);
+    return Math.round(took.reduce((most, one) => Math.max(most, one), 0) / 1000);
+  };
+}
+
 async function measured(page, session) {
+  const longest = await tasks(page);
   await page.evaluate(() => Object.assign(window.bench, { keys: [], tasks: [] }));
   const [before, first] = [await metrics(session), await newest(page)];
   const begun = performance.now();
@@ -76,7 +101,7 @@ async function measured(page, session) {
   const [after, last] = [await metrics(session), await newest(page)];
   await page.fill("#text", "");
   const share = (name) => `${((100_000 * (after[name] - before[name])) / (performance.now() - begun)).toFixed(1)} %`;
-  const { keys, tasks } = await page.evaluate(() => window.bench);
+  const { keys, tasks: long } = await page.evaluate(() => window.bench);
   keys.sort((a, b) => a - b);
   return {
     events: last - first,
@@ -87,11 +112,21 @@ async function measured(page, session) {
     style: share("RecalcStyleDuration"),
     "key p50": Math.round(keys[Math.floor(keys.length * 0.5)]),
     "key p95": Math.round(keys[Math.floor(keys.length * 0.95)]),
-    longest: Math.round(Math.max(0, ...tasks)),
+    longest: Math.round(Math.max(0, ...long)),
+    "longest, processor": await longest(),
   };
 }
 
-async function bench(world, rates) {
+/** Lets so many take part, and say nothing more: those who are there are what the page lists. */
+async function crowd(url, participants, page) {
+  const seconds = "600s";
+  const args = ["load", "--server", url, "--participants", `${participants}`, "--messages", "2", "--interval", seconds];
+  const load = spawn(process.env.CHITCHAT_BIN, args, { stdio: "ignore" });
+  await until("the crowd is there", async () => Number(await page.textContent("#here-count")) > participants, 240_000);
+  return () => load.kill("SIGKILL");
+}
+
+async function bench(world, rates, participants) {
   const server = await world.server({ args: [...UNLIMITED, "--log-level", "info"] });
   const reader = await world.visitor(server.url);
   await reader.join("reader");
@@ -101,6 +136,7 @@ async function bench(world, rates) {
   const session = await page.context().newCDPSession(page);
   await session.send("Performance.enable", { timeDomain: "threadTicks" });
   await page.evaluate(watch);
+  const dismiss = participants > 0 ? await crowd(server.url, participants, page) : () => {};
 
   const fill = publishing(publishers, 400);
   await until("the page is full", async () => (await newest(page)) > FULL, 60_000);
@@ -120,12 +156,14 @@ async function bench(world, rates) {
     }
   }
   console.table(table);
+  dismiss();
 }
 
-const rates = process.argv.slice(2).map(Number);
+const { values, positionals } = parseArgs({ options: { participants: { type: "string", default: "0" } }, allowPositionals: true });
+const rates = positionals.map(Number);
 const world = await World.start();
 try {
-  await world.scenario((world) => bench(world, rates.length > 0 ? rates : [20, 100]));
+  await world.scenario((world) => bench(world, rates.length > 0 ? rates : [20, 100], Number(values.participants)));
 } finally {
   await world.stop();
 }

@@ -9,7 +9,13 @@ import { World } from "./support/world.mjs";
 
 const FILES = readdirSync(new URL("scenarios", import.meta.url)).map((name) => name.replace(/\.mjs$/, ""));
 /** Which files of scenarios are run together. Each file is also a set of its own. */
-const SETS = { all: FILES.filter((name) => name !== "proxies"), main: ["conversation", "outages", "refusals"] };
+const SETS = {
+  all: FILES.filter((name) => name !== "proxies"),
+  main: ["conversation", "outages", "refusals"],
+  lab: ["lab", "replay"],
+};
+/** What only Chromium can do: axe-core needs its debugger. */
+const CHROMIUM_ONLY = /axe-core/;
 
 const { values, positionals } = parseArgs({
   options: { browser: { type: "string", default: "chromium" }, set: { type: "string", default: "all" } },
@@ -25,7 +31,7 @@ let passed = 0;
 let failed = 0;
 const world = await World.start(values.browser);
 for (const [name, run] of scenarios) {
-  if (!name.includes(wanted)) continue;
+  if (!name.includes(wanted) || (values.browser !== "chromium" && CHROMIUM_ONLY.test(name))) continue;
   const started = performance.now();
   try {
     await world.scenario(run);

@@ -116,7 +116,10 @@ async fn held_deliveries() {
         bob.publish(text).await;
         bob.hears(text).await;
     }
-    assert_eq!(listed(&bob.wire, "alice").await.deliveries_held, 4);
+    let held = listed(&bob.wire, "alice").await;
+    assert_eq!(held.deliveries_held, 4);
+    let next: Vec<_> = held.next_deliveries.iter().map(|event| (event.sequence, &*event.content)).collect();
+    assert_eq!(next, [(3, "a"), (4, "b"), (5, "c"), (6, "d")]);
     beats(&mut alice, 3).await;
     assert_eq!(release(&bob.wire, "alice", 1).await.deliveries_held, 3);
     alice.hears("a").await;
@@ -230,9 +233,14 @@ async fn held_publishes() {
         refused(alice.wire.publish(&alice.request("one too many")).await, Code::ResourceExhausted, "RATE_LIMITED");
     assert_eq!(refusal.figure("publishes_held_max"), PUBLISHES_HELD_MAX.to_string());
     assert_eq!(told(&mut alice).await, "publishes held");
+    let texts =
+        |held: pb::LabParticipant| held.held_requests.into_iter().map(|held| held.text).collect::<Vec<_>>();
+    let sent: Vec<_> = (0..PUBLISHES_HELD_MAX).map(|n| n.to_string()).collect();
+    assert_eq!(texts(listed(&alice.wire, "alice").await), sent, "the teacher sees what is held");
     release(&alice.wire, "alice", 1).await;
     alice.hears("0").await;
     holds(&alice.wire, "alice", PUBLISHES_HELD_MAX as u32 - 1).await;
+    assert_eq!(texts(listed(&alice.wire, "alice").await), sent[1..]);
     // A request that is given up gives up its place.
     publishing.pop().unwrap().abort();
     holds(&alice.wire, "alice", PUBLISHES_HELD_MAX as u32 - 2).await;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{Client, Ended, Program, ServerProgram};
+use crate::support::{Ended, Program, ServerProgram};
 
 /// A service with a lab, and its key.
 struct Lab {
@@ -151,64 +151,4 @@ fn logs_that_end_during_a_hold() {
 fn logs(folder: &Path) -> Vec<&'static str> {
     let logs = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path().display().to_string());
     logs.filter(|path| path.ends_with(".jsonl")).map(|path| &*path.leak()).collect()
-}
-
-/// A sequence of choices that looks random and is the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        // Knuth's MMIX generator.
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.0 >> 33) as usize % sides
-    }
-}
-
-/// K1, V1 to V14: whatever mix of faults, with a client that is killed and resumes in between: when they have ended
-/// everybody has everything, once and in order.
-#[test]
-fn random_faults() {
-    const FAULTS: [&[&str]; 10] = [
-        &["--hold", "deliveries"],
-        &["--hold", "publishes"],
-        &["--hold", "both", "--delay", "10ms"],
-        &["--cut", "deliveries"],
-        &["--cut", "publishes"],
-        &["--delay", "20ms", "--jitter", "40ms"],
-        &["--delay", "30ms", "--delay-of", "publishes", "--disconnect"],
-        &["--pause"],
-        &["--disconnect"],
-        &["--release", "1"],
-    ];
-    let names = ["alice", "bob", "carol"];
-    for seed in 1..=3 {
-        let (lab, mut dice) = (Lab::start(&[]), Dice(seed));
-        let mut clients: Vec<Client> = names.iter().map(|name| lab.server.join(name)).collect();
-        for round in 0..12 {
-            let whom = dice.roll(names.len());
-            let fault = FAULTS[dice.roll(FAULTS.len())];
-            let time: &[&str] = if fault[0] == "--release" { &[] } else { &["--for", "300ms"] };
-            lab.fault(&[&[names[whom]], fault, time].concat());
-            for (client, name) in clients.iter_mut().zip(names) {
-                client.program.type_line(format!("{name} {round}"));
-            }
-            if dice.roll(6) == 0 {
-                let killed = dice.roll(names.len());
-                clients[killed].program.signal("KILL");
-                clients[killed].program.end();
-                clients[killed] = lab.server.join(names[killed]);
-            }
-        }
-        lab.fault(&["--clear"]);
-        // Each sees the last words of all: what came before them has come, in order, or verify will say so.
-        for client in &mut clients {
-            client.program.type_line("done");
-        }
-        for client in &clients {
-            for _ in names {
-                client.program.until(": done");
-            }
-        }
-        assert!(clients.iter_mut().all(|client| client.quit().code == Some(0)));
-    }
 }

@@ -5,7 +5,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use crate::support::{Ended, Program, ServerProgram, records};
+use crate::support::{Ended, KeyPair, Program, Record, ServerProgram, records};
 
 /// A service with an open lab.
 fn lab(options: &[&str]) -> ServerProgram {
@@ -190,4 +190,78 @@ fn own_scenarios() {
     assert!(ended.code == Some(1) && ended.errors.contains(named), "{ended:?}");
     let ended = Program::run(&["lab", "--listen", "127.0.0.1:0", "--scenarios", "/nowhere"], &[]);
     assert!(ended.code == Some(1) && ended.errors.contains("--scenarios: cannot read /nowhere"), "{ended:?}");
+}
+
+/// K8, C13: with TLS, too, the lab has companions: with a certificate for trying out, and with one from files that this
+/// machine does not trust.
+#[test]
+fn companions_over_tls() {
+    let folder = TempDir::new().unwrap();
+    let pair = KeyPair::make(folder.path(), "server");
+    for own in [false, true] {
+        let options = if own { pair.options().to_vec() } else { vec!["--tls-self-signed"] };
+        let lab = lab(&options);
+        let ca = if own { pair.certificate.clone() } else { lab.log_folder().join("self-signed.pem") };
+        let url = format!("https://localhost:{}", lab.address.port());
+        let access = ["--server", &url, "--ca", ca.to_str().unwrap()];
+        let run = |command: &[&str]| Program::run(&[command, &access].concat(), &[]).succeeded().output;
+        let mut alice = lab.join_at(&url, "alice", &["--plain", "--ca", ca.to_str().unwrap()]);
+        assert_eq!(run(&["companion", "--add", "echo"]), ["echo has joined"]);
+        alice.program.until("echo joined");
+        alice.program.type_line("hello");
+        alice.program.until("echo: Echo: hello");
+        run(&["scenario", "retry", "--pause", "0s"]);
+        run(&["companion", "--remove", "echo"]);
+        alice.program.until("echo left");
+        assert_eq!(alice.quit().code, Some(0));
+    }
+}
+
+/// K8, A7: a companion's wall clock that is wrong is in its messages and in its log. Only people see it: the order stays,
+/// and the lens of wall clocks shows an answer before its question.
+#[test]
+fn wrong_wall_clock() {
+    use crate::vectors::lens::{Causality, Event, Kind, Lens};
+
+    let lab = lab(&[]);
+    let mut alice = lab.join("alice");
+    run(&lab, "companion", &["--add", "wrong-clock"]).succeeded();
+    alice.program.until("joined");
+    alice.program.until("joined");
+    alice.program.type_line("What time is it?");
+    alice.program.until("By my clock it is");
+    run(&lab, "companion", &["--remove", "wrong clock"]).succeeded();
+    let at = |record: &Record, field: &str| {
+        let at = humantime::parse_rfc3339(record[field].as_str().unwrap()).unwrap();
+        i64::try_from(at.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()).unwrap()
+    };
+    let is_message = |record: &&Record| record["event"] == "message_broadcast";
+    let events: Vec<Event> = lab
+        .records()
+        .iter()
+        .filter(is_message)
+        .enumerate()
+        .map(|(index, record)| Event {
+            author: record["display_name"].as_str().unwrap().to_owned(),
+            time: record["logical_time"].as_u64().unwrap(),
+            recorded_at: at(record, "timestamp"),
+            // Of messages alone: the second has seen the first.
+            kind: Kind::Message {
+                sent: record["sent_logical_time"].as_u64().unwrap(),
+                seen: index as u64,
+                sent_at: Some(at(record, "sent_at")),
+            },
+        })
+        .collect();
+    let sent = |index: usize| match events[index].kind {
+        Kind::Message { sent_at: Some(at), .. } => at - events[index].recorded_at,
+        _ => unreachable!("a message"),
+    };
+    assert!(sent(0).abs() < 60_000 && (-660_000..-540_000).contains(&sent(1)), "{events:?}");
+    let causality = Causality::of(&events);
+    assert_eq!(causality.swappable(Lens::Wall), (vec![(0, 1)], vec![(0, 1)]));
+    let log = records(&lab.log_folder().join("client-wrong%20clock.jsonl"));
+    let sent = log.iter().find(|record| record["event"] == "publish_sent").unwrap();
+    assert!(at(sent, "timestamp") < events[1].recorded_at - 540_000);
+    assert_eq!(alice.quit().code, Some(0));
 }

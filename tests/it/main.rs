@@ -7,6 +7,7 @@
 //! | [`recovery`] | a journal that fails for now or for good; a restart on the same journal |
 //! | [`restored_backup`] | a backup in the place of the journal |
 //! | [`journal`] | the journal in a file: restarts, damage, full and failing disks |
+//! | [`journal_upgrade`] | a journal that an earlier version made |
 //! | [`journal_places`] | mounts of a journal, copies and backups of it |
 //! | [`log_holes`] | logs on a disk that was full for a while |
 //! | [`backfill`] | the service's log after a crash |
@@ -23,6 +24,7 @@
 //! | [`submissions`] | lines and messages from their submission to what became of them; typing on a terminal |
 //! | [`simulator`] | truthful runs give no alarm, and every mistake is caught (V1 to V15) |
 //! | [`replicas`] | several services that are one, over three nats-servers |
+//! | [`replicas_clients`] | clients that know several replicas, and the picture of that |
 //! | [`replicas_failover`] | how long it takes until a publish is acknowledged after a kill |
 //! | [`replicas_faults`] | the same while replicas and servers are killed, frozen, cut off from each other and restarted |
 //! | [`replicas_readme`] | the commands of the README for three replicas on one machine |
@@ -35,8 +37,9 @@
 //! | [`signals`] | signals, pipes that nobody reads, terminals without colours |
 //! | [`rotation`] | logs that are rotated while their processes write |
 //! | [`lab`] | faults by hand, each set and ended, by bytes |
+//! | [`lab_mixes`] | random mixes of faults over real clients, under load |
 //! | [`lab_proof`] | the lab verifies the logs that it has, with the log of a page |
-//! | [`lab_runs`] | the lab as a program: its key, its command, random faults over real clients |
+//! | [`lab_runs`] | the lab as a program: its key, its command, what it tells and records |
 //! | [`lab_stage`] | companions and scenarios of a lab |
 //! | [`layers`] | which module of the sources may use which |
 //! | [`on_the_way`] | what a slow path, or a program that is not read, keeps from being delivered accuses nobody |
@@ -88,8 +91,10 @@ mod interruptions;
 mod journal;
 mod journal_places;
 mod journal_support;
+mod journal_upgrade;
 mod kill_loop;
 mod lab;
+mod lab_mixes;
 mod lab_proof;
 mod lab_runs;
 mod lab_stage;
@@ -109,6 +114,7 @@ mod rates;
 mod reconnects;
 mod recovery;
 mod replicas;
+mod replicas_clients;
 mod replicas_failover;
 mod replicas_faults;
 mod replicas_readme;

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use chitchat::server::Config;
+use chitchat::server::{Config, LabConfig, Secret};
 use chitchat::wire::pb;
 use flate2::read::GzDecoder;
 use http::{StatusCode, Version};
@@ -176,4 +176,32 @@ async fn calls_are_not_compressed() {
     let operators =
         Http1::connect(server.address).await.ask("GET", "/readyz", &[("accept-encoding", "br")], b"").await;
     assert_eq!(operators.header("content-encoding"), "");
+}
+
+/// K7: the page of a lab says in its head that there is one, and whether its key is needed. It is otherwise that of every
+/// service, which says nothing of a lab and serves no part of it.
+#[tokio::test]
+async fn the_page_of_a_lab() {
+    let key = Some(Secret::parse("the-key-of-the-lab").unwrap());
+    let index = async |lab: Option<LabConfig>| {
+        let server = Server::with(Config { lab, ..Server::config() }).await;
+        let mut browser = Http1::connect(server.address).await;
+        let status = browser.ask("GET", "/lab.js", &[], b"").await.status;
+        assert_eq!(browser.ask("GET", "/lab-style.css", &[], b"").await.status, status);
+        let plain = browser.ask("GET", "/", &[], b"").await.text().to_owned();
+        let compressed = browser.ask("GET", "/", &[("accept-encoding", "br")], b"").await;
+        assert_eq!(decode("br", &compressed.body), plain.as_bytes());
+        (plain, status)
+    };
+    let (plain, status) = index(None).await;
+    assert_eq!(
+        (plain.contains("chitchat-lab"), plain.contains("lab.js"), status),
+        (false, false, StatusCode::NOT_FOUND)
+    );
+    for (key, content) in [(key, "key"), (None, "open")] {
+        let (page, status) = index(Some(LabConfig { key, stage: None })).await;
+        let mark = format!("\n    <meta name=\"chitchat-lab\" content=\"{content}\">");
+        assert_eq!((page.matches(&mark).count(), status), (1, StatusCode::OK));
+        assert_eq!(page.replace(&mark, ""), plain);
+    }
 }

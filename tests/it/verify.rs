@@ -5,11 +5,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, TryRecvError};
 use std::thread;
+use std::time::{Duration, UNIX_EPOCH};
 
 use chitchat::trace::gallery::{JsonLog, Logs, mistakes, truthful};
 use chitchat::trace::report::Rule;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{Ended, Program, ServerProgram};
@@ -77,9 +79,60 @@ fn check_every_mistake_is_caught(logs: &Logs, whose: &str) {
     assert_eq!(report.violated(), [], "{whose}: {report:#?}");
     for mistake in mistakes() {
         let made = mistake.made_in(logs).unwrap_or_else(|why| panic!("{whose}, {:?}: {why}", mistake.title));
+        let made = if mistake.rule == Rule::V12 { beyond_doubt(logs, made) } else { made };
         let report = made.verify().unwrap();
         assert!(report.violated().contains(&mistake.rule), "{whose}: {:?} is not caught", mistake.title);
     }
+}
+
+/// How far apart the clocks of two processes may be, by their messages, in microseconds.
+fn doubt(logs: &Logs) -> i64 {
+    let report = logs.verify().unwrap();
+    let (most, least): (Vec<_>, Vec<_>) =
+        report.clocks.iter().filter_map(|clock| Some((clock.most?, clock.least?))).unzip();
+    let times = logs.0.iter().flat_map(|log| &log.records).map(|record| micros(&record["timestamp"]));
+    let (first, last) = times.fold((i64::MAX, 0), |(first, last), at| (first.min(at), last.max(at)));
+    // Of each of the two: 0.2 ms, and 0.2 ms a second of its run.
+    let drift = 2 * ((last - first) / 5_000 + 200);
+    most.iter().max().unwrap() - least.iter().min().unwrap() + drift
+}
+
+fn micros(timestamp: &Value) -> i64 {
+    let at = humantime::parse_rfc3339(timestamp.as_str().unwrap()).unwrap();
+    at.duration_since(UNIX_EPOCH).unwrap().as_micros() as i64
+}
+
+/// The mistake of V12 moves one publish to before another. On a machine that is busy the messages leave so much open that
+/// it has to be moved by more to be seen: twice as far as they leave open.
+fn beyond_doubt(truth: &Logs, mut made: Logs) -> Logs {
+    let earlier = Duration::from_micros(2 * doubt(&made) as u64);
+    let is_publish = |record: &Value| record["event"].as_str().unwrap().starts_with("publish_");
+    for (log, before) in made.0.iter_mut().zip(&truth.0) {
+        let was = |record: &Value| {
+            let same = |other: &&Value| {
+                ["event", "message_id", "local_time"].iter().all(|field| other[*field] == record[*field])
+            };
+            before.records.iter().find(same).map(|other| other["timestamp"].clone())
+        };
+        let moved: Vec<usize> = (0..log.records.len())
+            .filter(|at| {
+                is_publish(&log.records[*at])
+                    && was(&log.records[*at]) != Some(log.records[*at]["timestamp"].clone())
+            })
+            .collect();
+        for at in moved {
+            let record = &mut log.records[at];
+            let time = humantime::parse_rfc3339(record["timestamp"].as_str().unwrap()).unwrap() - earlier;
+            record["timestamp"] = humantime::format_rfc3339_micros(time).to_string().into();
+        }
+        log.records.sort_by_key(|record| micros(&record["timestamp"]));
+        assert!(
+            log.records[0]["event"].as_str().unwrap().ends_with("_started"),
+            "{}: it was there then",
+            log.name
+        );
+    }
+    made
 }
 
 #[test]
@@ -246,11 +299,16 @@ fn a_file_that_is_given_twice_is_read_once_and_agrees_with_nobody_v13() {
     logs.extend([server.clone(), link]);
     let ended = verify(&logs, &["--json"]).succeeded();
     assert!(ended.errors.contains("given twice"), "{ended:?}");
-    assert_eq!(verdict(&ended, 13), "not_checkable");
+    let compared = |ended: &Ended| {
+        let report: serde_json::Value = serde_json::from_str(&ended.output[0]).unwrap();
+        (verdict(ended, 13), report["rules"][12]["records"].as_u64().unwrap())
+    };
+    assert_eq!(compared(&ended), ("held".into(), 1), "the start found nothing before it");
     let copy = folder.path().join("copy.jsonl");
     fs::copy(&server, &copy).unwrap();
     logs.push(copy);
-    assert_eq!(verdict(&verify(&logs, &["--json"]).succeeded(), 13), "held");
+    let (verdict, records) = compared(&verify(&logs, &["--json"]).succeeded());
+    assert!(verdict == "held" && records > 10, "{records}");
 }
 
 #[test]

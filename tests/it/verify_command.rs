@@ -145,8 +145,90 @@ fn strict_exits_3_where_a_rule_could_not_be_checked() {
     }
     let code = |options: &[&str]| verify(&[folder.path().to_owned()], options).code;
     assert_eq!(code(&[]), Some(0));
-    assert_eq!(code(&["--strict"]), Some(3), "there is one copy of the journal");
-    assert_eq!(code(&["--strict=V1,v2"]), Some(0));
-    assert_eq!(code(&["--strict=V2,V13"]), Some(3));
+    assert_eq!(code(&["--strict"]), Some(0), "there is one copy of the journal, and one order");
     assert_eq!(code(&["--strict=V16"]), Some(2));
+    fs::remove_file(folder.path().join("client-bob.jsonl")).unwrap();
+    assert_eq!(code(&[]), Some(0));
+    let ended = verify(&[folder.path().to_owned()], &["--strict"]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.errors.contains("chitchat: --strict: V3 V4 "), "{ended:?}");
+    assert_eq!(code(&["--strict=V1,v2,V13,V15"]), Some(0));
+    assert_eq!(code(&["--strict=V1,V10"]), Some(3));
+}
+
+/// An ordinary run is settled: V13, where nothing was there before it, and V14, where all have left.
+#[test]
+fn strict_passes_an_ordinary_run_and_fails_where_a_log_of_the_service_is_missing_v13() {
+    let folder = TempDir::new().unwrap();
+    for file in files(Path::new(EXAMPLE)) {
+        fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
+    }
+    verify(&[folder.path().to_owned()], &["--strict"]).succeeded();
+    // The log of the service was rotated, and its first piece was not given.
+    let server = folder.path().join("server.jsonl");
+    let lines: Vec<String> = fs::read_to_string(&server).unwrap().lines().map(str::to_owned).collect();
+    let middle = lines.iter().position(|line| line.contains("\"sequence\":3,")).unwrap();
+    let text = lines[middle + 1..].join("\n");
+    fs::write(&server, text).unwrap();
+    let ended = verify(&[folder.path().to_owned()], &["--strict"]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    let said = ended.output.join("\n");
+    assert!(said.contains("V13: there is one copy of the journal of epoch "), "{said}");
+}
+
+/// A line in the middle is damaged: which, what is wrong with it, and what to do next.
+#[test]
+fn a_damaged_line_is_named_with_what_to_do_next() {
+    let folder = TempDir::new().unwrap();
+    let whole = example("server");
+    let damaged = folder.path().join("server.jsonl");
+    let line = whole.lines().nth(6).unwrap();
+    for (instead, fault) in [
+        ("garbage", "is no log record: that is a JSON object"),
+        ("[1, 2]", "is no log record: that is a JSON object"),
+        (&*line.replacen("\"event\"", "\"evnt\"", 1), "it has no `event`"),
+        (&*line.replacen('Z', "+01:00", 1), "in UTC (it has to end in Z)"),
+        (&*line.replacen(':', "", 1), "it is no JSON from character 13 on"),
+        (&*line.replacen("\"server\"", "\"waiter\"", 1), "a `component` cannot be \"waiter\""),
+        ("\0\0\0\0", "has zero bytes"),
+    ] {
+        fs::write(&damaged, whole.replace(line, instead)).unwrap();
+        for command in ["verify", "diagram"] {
+            let ended = Program::run(&[command, folder.path().to_str().unwrap()], &[]);
+            assert_eq!(ended.code, Some(2), "{ended:?}");
+            assert!(ended.errors.starts_with(&format!("chitchat: {}:7 ", damaged.display())), "{ended:?}");
+            assert!(ended.errors.contains(fault), "{fault}: {ended:?}");
+            assert!(ended.errors.contains("copy it again from where it was written"), "{ended:?}");
+        }
+    }
+    // What the specification advises where the original is damaged: G8.
+    let record: serde_json::Value = serde_json::from_str(line).unwrap();
+    let lost = format!(
+        "{{\"timestamp\":{},\"component\":\"server\",\"event\":\"records_lost\",\"count\":1}}",
+        record["timestamp"]
+    );
+    fs::write(&damaged, whole.replace(line, &lost)).unwrap();
+    let clients = files(Path::new(EXAMPLE)).into_iter().filter(|file| !file.ends_with("server.jsonl"));
+    let ended = verify(&clients.chain([damaged]).collect::<Vec<_>>(), &[]).succeeded();
+    assert!(ended.output.join("\n").contains("1 record of the service was lost"), "{ended:?}");
+}
+
+/// Another system's line ends, an editor's mark at the beginning, and empty lines change nothing.
+#[test]
+fn a_log_that_an_editor_has_saved_is_read_as_it_was() {
+    let folder = TempDir::new().unwrap();
+    let rules = |folder: &Path| {
+        let ended = verify(&[folder.to_owned()], &["--json"]).succeeded();
+        let report: serde_json::Value = serde_json::from_str(&ended.output[0]).unwrap();
+        assert!(
+            report["inputs"].as_array().unwrap().iter().all(|log| log["cut_off"] == serde_json::json!([])),
+            "{report}"
+        );
+        (report["rules"].clone(), report["records"].clone())
+    };
+    for file in files(Path::new(EXAMPLE)) {
+        let text = fs::read_to_string(&file).unwrap().replace('\n', "\r\n\r\n");
+        fs::write(folder.path().join(file.file_name().unwrap()), format!("\u{feff}{text}\r\n")).unwrap();
+    }
+    assert_eq!(rules(folder.path()), rules(Path::new(EXAMPLE)));
 }

@@ -30,7 +30,7 @@ test("what is known of a message's causes is said in words", () => {
 test("what is not known is said to be so, and what the service did by itself", () => {
   assert.deepEqual(said(2).slice(1), [
     "In its past: nothing known.",
-    "Relation unknown: event 1, alice’s join [3]. Joins, leaves and messages without seen_sequence do not say what their senders had seen.",
+    "Relation unknown: event 1, alice’s join [3]. Joins, leaves and messages of simple clients do not say what their senders had seen.",
     "In its future: event 3, «event 3» by alice [11]; event 4, «event 4» by bob [13]; event 5, «event 5» by alice [15]; event 6, bob’s leave [17].",
   ]);
   assert.deepEqual(said(6).slice(1), [
@@ -43,12 +43,12 @@ test("a message that whoever left may have seen is not called concurrent with th
   const events = [...TALK.slice(0, 5), event(6n, 17n, { type: "left", disconnected: false }, "bob")];
   assert.deepEqual(said(6, events).slice(1), [
     "In its past: everything up to event 2, bob’s join [5], and event 4, «event 4» by bob [13].",
-    "Relation unknown: event 5, «event 5» by alice [15]; event 3, «event 3» by alice [11]. Joins, leaves and messages without seen_sequence do not say what their senders had seen.",
+    "Relation unknown: event 5, «event 5» by alice [15]; event 3, «event 3» by alice [11]. Joins, leaves and messages of simple clients do not say what their senders had seen.",
     "In its future: nothing yet.",
   ]);
   assert.deepEqual(said(5, events).slice(2), [
     "Concurrent with it: event 4, «event 4» by bob [13].",
-    "Relation unknown: event 6, bob’s leave [17]. Joins, leaves and messages without seen_sequence do not say what their senders had seen.",
+    "Relation unknown: event 6, bob’s leave [17]. Joins, leaves and messages of simple clients do not say what their senders had seen.",
     "In its future: nothing yet.",
   ]);
 });

@@ -54,7 +54,7 @@ impl LabInvitation {
         let place = Place {
             server: invitation.url(),
             secret,
-            certificate_authority: invitation.ca.as_ref().map(read).transpose()?,
+            certificate_authority: invitation.certificate.as_ref().map(read).transpose()?,
             log_folder: log_folder.to_owned(),
         };
         let LabLimits { companions_max, proof_logs_bytes_max } = self.limits;

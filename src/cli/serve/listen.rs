@@ -91,6 +91,8 @@ pub(in crate::cli) struct Invitation {
     pub(in crate::cli) encrypted: bool,
     /// The certificate that clients have to trust.
     pub(in crate::cli) ca: Option<PathBuf>,
+    /// The certificate that the service shows: what this process itself may trust, whoever has signed it.
+    pub(in crate::cli) certificate: Option<PathBuf>,
     pub(in crate::cli) secret_file: Option<PathBuf>,
 }
 
@@ -156,7 +158,15 @@ mod tests {
     fn an_invitation_is_right_for_where_the_service_listens() {
         let check = |listen: &str, bound: &str, name: Option<&str>, expected: &str| {
             let (listen, name, bound) = (listen.to_owned(), name.map(str::to_owned), bound.parse().unwrap());
-            let plain = Invitation { listen, name, bound, encrypted: false, ca: None, secret_file: None };
+            let plain = Invitation {
+                listen,
+                name,
+                bound,
+                encrypted: false,
+                ca: None,
+                certificate: None,
+                secret_file: None,
+            };
             assert_eq!(plain.url(), expected);
         };
         check("127.0.0.1:0", "127.0.0.1:4711", None, "http://127.0.0.1:4711");
@@ -173,7 +183,7 @@ mod tests {
         let bound = "127.0.0.1:1".parse().unwrap();
         let (ca, secret_file) = (Some("logs/self-signed.pem".into()), Some("my secret".into()));
         let listen = "127.0.0.1:1".to_owned();
-        let secret = Invitation { listen, name: None, bound, encrypted: true, ca, secret_file };
+        let secret = Invitation { listen, name: None, bound, encrypted: true, ca, certificate: None, secret_file };
         let expected =
             "chitchat join NAME --server https://127.0.0.1:1 --ca logs/self-signed.pem --secret-file 'my secret'";
         assert!(secret.to_string().ends_with(expected), "{secret}");

@@ -11,7 +11,7 @@ use crate::terminal::{acts_on_terminal, escaped};
 use crate::trace::published::Overall;
 use crate::trace::record::LineRef;
 use crate::trace::report::{Rule, RuleReport, Verdict, Violation};
-use crate::trace::unchecked::{Reason, reasons};
+use crate::trace::unchecked::{Reason, nothing_to_check, reasons};
 
 /// How many lines that are cut off, and logs that are left out, are named: on the first screen, and in all.
 const TORN_SHOWN: [usize; 2] = [2, 20];
@@ -56,19 +56,25 @@ impl Shown {
     fn headline(&self, page: &Page) -> Vec<String> {
         let report = &self.found.report;
         let of = |verdict| report.with(verdict).len();
-        let (held, violated, unchecked) = (of(Verdict::Held), of(Verdict::Violated), of(Verdict::NotCheckable));
-        let rules = report.rules.len();
+        let (violated, unchecked) = (of(Verdict::Violated), of(Verdict::NotCheckable));
+        let nothing = report.rules.iter().filter(|rule| rule.had_nothing()).count();
+        let (rules, held) = (report.rules.len(), of(Verdict::Held) - nothing);
+        let others = [(nothing, "had nothing to check"), (unchecked, "could not be checked")];
+        let others: Vec<_> = others
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!(", {count} {what}"))
+            .collect();
+        let others = others.concat();
         let (word, mark, rest) = match self.overall() {
-            Overall::Holds if unchecked == 0 => {
-                ("HOLDS", Mark::Good, format!("no rule is violated, and all {rules} could be checked."))
+            Overall::Holds if others.is_empty() => {
+                ("HOLDS", Mark::Good, format!("no rule is violated. All {rules} held."))
             }
             Overall::Holds => {
-                ("HOLDS", Mark::Good, format!("no rule is violated. {held} of {rules} could be checked."))
+                ("HOLDS", Mark::Good, format!("no rule is violated. {held} of {rules} held{others}."))
             }
             Overall::Violated => {
-                let rest =
-                    if unchecked == 0 { String::new() } else { format!(", {unchecked} could not be checked") };
-                ("VIOLATED", Mark::Bad, format!("{violated} of {rules} rules. {held} held{rest}."))
+                ("VIOLATED", Mark::Bad, format!("{violated} of {rules} rules. {held} held{others}."))
             }
             Overall::Unknown => {
                 let rest = "without a log of the service the order is not known.";
@@ -164,6 +170,7 @@ impl Shown {
         let mut lines = Vec::new();
         for rule in &self.found.report.rules {
             let (what, mark) = match rule.verdict() {
+                Verdict::Held if rule.had_nothing() => ("nothing to check".into(), None),
                 Verdict::Held => (format!("held, {}", counted(rule.checked, "record")), None),
                 Verdict::Violated => (format!("VIOLATED, {}", counted(rule.violated, "time")), Some(Mark::Bad)),
                 Verdict::NotCheckable => ("not checkable".into(), Some(Mark::Unsure)),
@@ -172,6 +179,9 @@ impl Shown {
             lines.push(format!("{:<4} {:<53} {what}", rule.rule.to_string(), rule.rule.title()));
             if all {
                 lines.extend(self.violations(rule, page));
+            }
+            if all && rule.had_nothing() {
+                lines.extend(page.wrapped("   ", nothing_to_check(rule.rule)));
             }
         }
         lines
@@ -232,14 +242,13 @@ impl Shown {
             }
             return lines;
         }
-        let is_missing = |reason: &Reason| reason.why.starts_with("no log of ");
         let advice = match self.overall() {
             Overall::Unknown => {
                 "give the log of the service, too (server.jsonl in its --log-dir): it has the order that the others are \
                  compared with."
                     .to_owned()
             }
-            _ if reasons(&self.found.report).iter().any(is_missing) => {
+            _ if self.found.report.rules.iter().any(|rule| rule.lacks_logs) => {
                 "check again with the logs that are missing: what they would show is not proved.".into()
             }
             _ => format!("nothing. chitchat diagram {given} -o run.svg draws the run."),
@@ -270,7 +279,7 @@ impl Shown {
     }
 }
 
-fn names(rules: &[Rule]) -> String {
+pub(super) fn names(rules: &[Rule]) -> String {
     rules.iter().map(Rule::to_string).collect::<Vec<_>>().join(" ")
 }
 

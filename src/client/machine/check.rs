@@ -124,7 +124,7 @@ pub(super) struct CheckedWelcome {
     pub(super) heartbeat: Option<Duration>,
 }
 
-/// Checks what a Welcome says by itself.
+/// Checks a Welcome on its own, without the state of the client.
 pub(super) fn welcome(welcome: pb::Welcome) -> Result<CheckedWelcome, ProtocolFault> {
     identifier(&welcome.session_token, "session token")?;
     identifier(&welcome.epoch, "epoch")?;

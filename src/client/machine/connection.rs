@@ -255,7 +255,7 @@ impl Machine {
         self.outputs.push(Output::NotJoined(error));
     }
 
-    /// A participant that has joined tries for as long as it takes: it resumes, or joins anew if that is refused.
+    /// A participant that has joined retries without limit: it resumes, or joins anew if that is refused.
     fn try_again(&mut self, failure: Failure, now: Moment) {
         let is_news = self.pause < STEADY;
         match failure.reason {

@@ -1,5 +1,5 @@
-//! Leaving on purpose: after what was submitted before is acknowledged, and without waiting for ever. The stream is
-//! read to its end, which comes before the participant's own Left: until it had left, everything was for it, too.
+//! Leaving on purpose: after what was submitted before is acknowledged, and without waiting forever. The stream is read
+//! to its end, just before the participant's own Left, because every event up to there is delivered to it.
 
 use super::Machine;
 use super::check::receipts::{check_receipt, receipt};
@@ -93,7 +93,7 @@ impl Machine {
         }
     }
 
-    /// Time has passed: nobody waits for ever to hear that the participant has left.
+    /// Time has passed: waiting for the acknowledgement of a leave is bounded.
     pub(super) fn leaving_tick(&mut self, now: Moment) {
         if self.leaving.as_ref().is_some_and(|leaving| now.at >= leaving.deadline) {
             self.over(None);

@@ -105,7 +105,7 @@ pub(in crate::client) struct Outgoing {
 /// A wish to read earlier events.
 #[derive(Debug)]
 pub(in crate::client) struct ListRequest {
-    /// Tells this request from others.
+    /// Identifies this request.
     pub(in crate::client) ticket: u64,
     /// The event that they are before.
     pub(in crate::client) before: Sequence,

@@ -273,7 +273,7 @@ fn frames_and_answers_of_an_abandoned_connection_are_ignored() {
     assert_eq!(client.published(Ok((2, 9))), ["m1 is 2"]);
 }
 
-/// A clock of the machine or of the network ends nothing by itself: nothing is due that is not named.
+/// Time alone ends nothing: only a deadline that the machine has announced does.
 #[test]
 fn only_what_is_named_is_due() {
     let mut client = Client::with(1, Duration::ZERO, None);

@@ -16,10 +16,10 @@ pub(super) struct StateHeader {
 }
 
 impl StateHeader {
-    /// How many records a log lacks, at least, that ends with these; none where it is another log. A record is
-    /// written before the state is, so a log is behind only where something was lost. (Or where events were shown
-    /// again, which moves the clock and is not recorded, and the process was killed right then: the log then says
-    /// that it lacks a record, and nobody is accused for it.)
+    /// How many records a log lacks, at least, that ends with these; none where it is another log. A record is written
+    /// before the state is, so a log is behind only where something was lost. (Or where events were shown again, which
+    /// moves the clock and is not recorded, and the process was killed at that moment: the log then states one lost
+    /// record too many, which `verify` takes as a gap, not as a violation.)
     pub(super) fn lost_in(self, logged: Self, participant_id: &str) -> u64 {
         if logged.clock == 0 || (self.position <= logged.position && self.clock <= logged.clock) {
             return 0;

@@ -289,7 +289,7 @@ why = "It is not."
         }
     }
 
-    /// K9: what is wrong with a scenario is said, with the step that it is in.
+    /// K9: an error in a scenario names the step.
     #[test]
     fn refused() {
         let parsed = Scenario::parse("small", SMALL).unwrap();

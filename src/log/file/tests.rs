@@ -199,7 +199,7 @@ fn a_renamed_file_goes_on_in_a_new_one_and_no_record_is_lost_or_torn() {
     assert_eq!(next, [RECORDS; THREADS]);
 }
 
-/// A file that is moved away is noticed without being told; one that cannot be made anew costs nothing.
+/// A rename of the file is noticed without a signal; a new file that cannot be created loses no records.
 #[test]
 fn a_rename_is_noticed_with_the_records_that_follow() {
     let folder = tempfile::tempdir().unwrap();

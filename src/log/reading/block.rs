@@ -17,6 +17,7 @@ use crate::log::{LogRecord, RecordFault};
 const BLOCK_BYTES: usize = 1 << 18;
 /// How every record begins, by which one is found after a torn one.
 const RECORD_BEGINS: &str = "{\"timestamp\":\"";
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 pub(super) fn open(input: &Input) -> io::Result<Box<dyn BufRead + Send>> {
     unzipped(input.open()?)
@@ -64,7 +65,13 @@ impl BlockError {
         match self {
             Self::Read(source) => LogError::Read { path, source },
             Self::Cut => LogError::Read { path, source: io::ErrorKind::UnexpectedEof.into() },
-            Self::TooLong => LogError::TooLong { path, line },
+            Self::TooLong => {
+                let fault = format!("is no log record: it is longer than {LINE_BYTES_MAX} bytes");
+                match line {
+                    1 => LogError::NoLog { path, line, fault },
+                    _ => LogError::Damaged { path, line, fault },
+                }
+            }
         }
     }
 }
@@ -164,7 +171,10 @@ pub(super) enum LogLine<'a> {
     Record(LogRecord<'a>),
     /// A record that is cut off, and the record of the next process, if it follows on the same line.
     Torn(Option<LogRecord<'a>>),
-    Fault(RecordFault),
+    /// It is empty, as where two logs were put together by hand.
+    Blank,
+    /// It is something else: what is wrong, for people.
+    Fault(String),
 }
 
 /// The lines of a block.
@@ -178,6 +188,13 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = LogLine<'_>> {
 /// A process that was killed leaves half a record. If another process continued in the same file, its first
 /// record follows on the same line, or that line was ended first.
 fn after_torn_record(line: &str, fault: RecordFault) -> LogLine<'_> {
+    if line.trim().is_empty() {
+        return LogLine::Blank;
+    }
+    // Some editors put it in front of a file.
+    if let Some(Ok(record)) = line.strip_prefix(BYTE_ORDER_MARK).map(|line| LogRecord::parse(line.trim_end())) {
+        return LogLine::Record(record);
+    }
     let begins = line.rfind(RECORD_BEGINS).filter(|at| *at > 0);
     if let Some(record) = begins.and_then(|at| LogRecord::parse(line[at..].trim_end()).ok()) {
         return LogLine::Torn(Some(record));
@@ -185,5 +202,5 @@ fn after_torn_record(line: &str, fault: RecordFault) -> LogLine<'_> {
     let ended = line.ends_with('\n');
     let half =
         || fault.is_half() && (line.starts_with(RECORD_BEGINS) || RECORD_BEGINS.starts_with(line.trim_end()));
-    if !ended || half() { LogLine::Torn(None) } else { LogLine::Fault(fault) }
+    if !ended || half() { LogLine::Torn(None) } else { LogLine::Fault(fault.in_words(line.trim_end())) }
 }

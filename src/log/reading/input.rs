@@ -42,7 +42,7 @@ impl Input {
         Self { path: path.into(), content: Content::Named, is_found: false }
     }
 
-    /// A text that is at hand.
+    /// A text in memory.
     pub(super) fn text(name: &str, text: Arc<str>) -> Self {
         Self { path: name.into(), content: Content::Text(text), is_found: false }
     }

@@ -117,9 +117,10 @@ impl OrderedSink<'_> {
                     self.sink.torn(at);
                     record.as_ref()
                 }
+                LogLine::Blank => None,
                 LogLine::Fault(fault) => {
-                    let (path, fault) = (path.to_owned(), fault.to_string());
-                    return Some(Err(LogError::Line { path, line: self.line - lines_before, fault }));
+                    let (path, fault) = (path.to_owned(), fault.clone());
+                    return Some(Err(LogError::Damaged { path, line: self.line - lines_before, fault }));
                 }
             };
             if record.is_some_and(|record| !self.sink.record(at, record)) {

@@ -32,7 +32,7 @@ const HEADER_BYTES: usize = 128;
 /// When an address whose budget is used up should try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Whom a response is charged to; in its extensions.
+/// The address that a response is charged to; kept in its extensions.
 #[derive(Clone, Debug)]
 pub struct Charged {
     /// The budget for what the transport has not taken.

@@ -23,7 +23,7 @@ const LEFT_BEHIND_BYTES_MAX: usize = 4 * 1024;
 pub struct WatchedBody {
     inner: Body,
     watch: Arc<ResponseWatch>,
-    /// What is left of a longer piece.
+    /// The rest of a piece that is longer than a chunk.
     rest: BodyChunk,
     end: BodyEnd,
     /// Charged until the response has ended.

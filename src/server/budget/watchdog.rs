@@ -58,7 +58,7 @@ impl Watchdog {
         watch
     }
 
-    /// Looks after all connections, for as long as it is polled.
+    /// Watches all connections while it is polled.
     pub async fn run(&self) {
         let mut ticks = interval((self.patience / 4).clamp(Duration::from_millis(1), SWEEP_INTERVAL_MAX));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -160,7 +160,7 @@ impl Drop for ConnectionWatch {
     }
 }
 
-/// What of one response the transport has not taken.
+/// The part of one response that the transport has not taken.
 #[derive(Debug)]
 pub struct ResponseWatch {
     key: u64,

@@ -233,7 +233,7 @@ impl Attachments {
 
     fn tell(&mut self) {
         let changes = std::mem::take(&mut self.changes);
-        // A service that stops breaks all streams: that says nothing of the participants.
+        // A service that stops breaks all streams, which is no sign that the participants are gone.
         if !self.context.server.stopping.is_cancelled() {
             self.feed.publish_presence(changes);
         }

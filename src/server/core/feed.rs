@@ -51,7 +51,7 @@ struct Published {
 #[derive(Clone, Debug)]
 pub struct Feed {
     published: watch::Sender<Published>,
-    /// Tells what wakes the readers that there is something new.
+    /// Signals the fan-out, which wakes the readers, that there is something new.
     changes: watch::Sender<()>,
 }
 
@@ -137,7 +137,7 @@ pub fn within_batch<'a>(frames: impl Iterator<Item = &'a Frame>) -> (usize, usiz
     (count, bytes)
 }
 
-/// A reading end of the feed.
+/// A handle for reading the feed.
 #[derive(Clone, Debug)]
 pub struct FeedReader(watch::Receiver<Published>);
 
@@ -152,7 +152,7 @@ impl FeedReader {
         limit: usize,
         take: impl FnOnce(Found<'_>) -> R,
     ) -> R {
-        // From here on whatever is published has changed.
+        // Everything that is published after this call counts as a change.
         let published = self.0.borrow_and_update();
         let head = published.conversation.head();
         let first = published.window.front().map(|entry| entry.sequence);
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(after(&mut reader, 10, 1), Some(vec![11]));
     }
 
-    /// A reader that was told that there is nothing sees that something has come since.
+    /// A reader that found nothing new notices what was published since.
     #[test]
     fn a_change_is_seen_once() {
         let feed = feed_of(1);

@@ -1,6 +1,6 @@
-//! The writer of a replica, in place of the [`engine`](super::engine): it decides nothing by itself. It proposes what has
-//! arrived as one batch to the common log, applies all batches in the log's order, and answers a request when the batch
-//! with it has been applied here. Persist, then publish, holds as it does without replicas.
+//! The writer of a replica, in place of the [`engine`](super::engine): it makes no decision of its own. It proposes the
+//! requests that have arrived to the common log as one batch, applies all batches in the log's order, and answers a
+//! request when the batch with it has been applied here. Persist, then publish, holds as it does without replicas.
 //!
 //! One batch is on its way at a time; what arrives meanwhile is the next one. Its number makes a batch that is stored twice
 //! count once, so it is sent until it comes back.
@@ -22,6 +22,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::attachments::Attachments;
+use super::engine::WriterParts;
 use super::feed::Feed;
 use super::requests::{BATCH_REQUESTS, EngineHandle, EngineRequest, REQUESTS_WAITING, Responder};
 use super::shares::ParticipantShares;
@@ -45,29 +46,19 @@ pub const CUT_OFF_TIME: Duration = Duration::from_secs(15);
 const COPY_RETRY: Duration = Duration::from_secs(1);
 /// How long a replica that stops takes to say so.
 const FAREWELL_TIME: Duration = Duration::from_secs(3);
-/// How often a replica starts anew because another process has taken its name, before it gives up.
+/// How often a replica restarts its copy because another process has taken its name, before it gives up.
 const NAME_LOSSES_MAX: u32 = 3;
 
 /// What a replica's writer is made of.
 pub struct ReplicatedParts {
     /// The replica, as it has started.
     pub replica: ReplicaParts,
-    /// Where applied events are published.
-    pub feed: Feed,
-    /// The participants' streams here.
-    pub attachments: Attachments,
     /// How long a participant without a stream stays.
     pub grace: Duration,
-    /// How many participants may be active at a time.
-    pub participants_max: usize,
-    /// How many of them each address has here.
-    pub shares: ParticipantShares,
-    /// The wall clock.
-    pub now: fn() -> SystemTime,
     /// Random bits, for the number by which a start is known again.
     pub random: fn() -> u128,
-    /// What all parts of the service share.
-    pub context: ServerContext,
+    /// What it has in common with a writer that decides alone.
+    pub writer: WriterParts,
 }
 
 /// A batch that is on its way.
@@ -124,8 +115,8 @@ pub struct ReplicatedEngine {
 impl ReplicatedEngine {
     /// A writer and the way to it.
     pub fn new(parts: ReplicatedParts) -> (Self, EngineHandle) {
-        let ReplicatedParts { replica, feed, attachments, grace, participants_max, shares, now, random, context } =
-            parts;
+        let ReplicatedParts { replica, grace, random, writer } = parts;
+        let WriterParts { feed, attachments, participants_max, shares, now, context } = writer;
         let ReplicaParts { applier, publisher, news, restart, identity } = replica;
         let (requests, arriving) = mpsc::channel(REQUESTS_WAITING);
         let (barriers, arriving_barriers) = mpsc::channel(REQUESTS_WAITING);
@@ -288,7 +279,7 @@ impl ReplicatedEngine {
         self.ended.extend(self.local.drain());
     }
 
-    /// The others took this replica for gone, so nobody is attached to it any more. It starts anew.
+    /// The other replicas have removed this one, so no session is attached to it any more. It restarts its copy.
     fn start_anew(&mut self) {
         self.end_streams();
         self.ended.clear();

@@ -50,7 +50,7 @@ pub(super) enum Answered {
 }
 
 impl Answered {
-    /// Tells the caller. It may be gone by now. Then the answer is dropped, and a stream ends once it finds that it has
+    /// Answers the caller. If the caller has gone, the answer is dropped, and a stream ends when it finds that it has
     /// no reader.
     pub(super) fn tell(self) {
         match self {

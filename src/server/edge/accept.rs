@@ -1,5 +1,5 @@
-//! The accept loop. None of the ready-made servers closes a connection that sends nothing, caps how many
-//! there are, and pings them; this one does.
+//! The accept loop. It closes connections that send nothing, limits how many there are, and pings them; no ready-made
+//! server does all three.
 
 use std::convert::Infallible;
 use std::io::{
@@ -116,7 +116,7 @@ impl Acceptor<'_> {
                     failing = false;
                     self.open(connections, stream, remote, permit);
                 }
-                // Gone before it was accepted.
+                // The peer closed the connection before it was accepted.
                 Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset | ConnectionRefused) => {}
                 Err(error) => {
                     // Said once: others decide how long it lasts and how often it is tried.
@@ -228,7 +228,7 @@ impl HttpOptions {
 struct Connection {
     /// The other end; where the PROXY protocol names another client, that client.
     remote: SocketAddr,
-    /// Whom to trust to be a proxy, where the other end is one.
+    /// Which addresses are trusted proxies.
     proxies: Option<TrustedProxies>,
     context: ServerContext,
     trusted: TrustedProxies,
@@ -253,7 +253,7 @@ async fn close_gracefully(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io
     Ok(())
 }
 
-/// Watches what the transport takes of a response, at the expense of the address that it is for.
+/// Watches how fast the transport takes a response, and charges its client's address for the rest.
 fn watched(
     mut response: Response,
     watch: &Arc<ConnectionWatch>,

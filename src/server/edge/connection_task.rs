@@ -18,8 +18,7 @@ use parking_lot::Mutex;
 
 use crate::server::budget::watchdog;
 
-/// How often in a row the connection and its streams go on because they have woken each other, before other tasks have
-/// their turn.
+/// How often in a row the connection and its streams may wake each other before other tasks get their turn.
 const ROUNDS_MAX: usize = 8;
 
 /// What can happen to a connection.
@@ -138,8 +137,8 @@ impl<F: Future + Send + 'static> Executor<F> for StreamExecutor {
     }
 }
 
-/// Wakes the task, unless it is running: then it goes on for another round. Otherwise everything that a stream hands to
-/// the connection would make the task run once more, and the other way round.
+/// Wakes the task; if it is running, it continues for another round instead. Otherwise each piece that a stream hands
+/// to the connection would schedule the task again, and vice versa.
 #[derive(Debug, Default)]
 struct Rounds {
     task: AtomicWaker,

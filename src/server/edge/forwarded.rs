@@ -1,7 +1,7 @@
 //! The client behind a trusted HTTP proxy, by `X-Forwarded-For`.
 //!
-//! `Forwarded` (RFC 7239) is not read: most proxies set the one header and pass the other on as it came, so a
-//! service that reads both believes whichever the client wrote.
+//! `Forwarded` (RFC 7239) is not read: most proxies set the one header and pass the other on as it came, so a service
+//! that reads both believes the one that the client wrote.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;

@@ -1,5 +1,5 @@
-//! How fast the service reads from one address. Whatever a flood is made of, reading it slowly is the one answer
-//! that costs nothing: TCP makes the sender wait.
+//! How fast the service reads from one address. Slow reading is the cheapest answer to any flood: TCP makes the sender
+//! wait.
 
 use std::collections::HashMap;
 use std::io;

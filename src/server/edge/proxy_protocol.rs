@@ -17,7 +17,7 @@ const BEGIN_1: &[u8] = b"PROXY ";
 const BYTES_1_MAX: usize = 107;
 /// How a header of version 2 begins.
 const BEGIN_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-/// Where its length ends, and what it tells begins.
+/// The offset at which the addresses begin, after the length.
 const HEAD_2: usize = 16;
 
 /// A header that cannot be used.

@@ -1,5 +1,5 @@
-//! The lab's proof over HTTP: a page posts its log, and gets what `verify` says of all logs at hand. A gRPC request would be
-//! too small for a log.
+//! The lab's proof over HTTP: a page posts its log, and gets the report of `verify` on all logs of the lab. A log does
+//! not fit into a gRPC request.
 
 use axum::Router;
 use axum::body::to_bytes;
@@ -39,7 +39,7 @@ async fn prove(proofs: &Proofs, request: Request) -> Result<String, ProofFault> 
     if announced.is_some_and(|length: u64| length > PAGE_LOG_BYTES_MAX as u64) {
         return Err(ProofFault::PageLogTooLarge);
     }
-    // An address that has used up its memory is told the same: its log did not fit.
+    // An address that has used up its memory gets the same answer: its log did not fit.
     let page_log = to_bytes(request.into_body(), PAGE_LOG_BYTES_MAX).await;
     let page_log = page_log.map_err(|_| ProofFault::PageLogTooLarge)?;
     let page_log = String::from_utf8(page_log.into());

@@ -105,8 +105,10 @@ fn chat(service: Service, lab: Option<LabApi>, auth: Option<&Arc<SecretAuth>>, c
 /// Requires the access secret for all of these routes, where there is one.
 fn ask_for_secret(routes: Router, auth: Option<&Arc<SecretAuth>>) -> Router {
     match auth {
-        Some(auth) => routes.route_layer(middleware::from_fn_with_state(auth.clone(), secret::check)),
-        None => routes,
+        Some(auth) if routes.has_routes() => {
+            routes.route_layer(middleware::from_fn_with_state(auth.clone(), secret::check))
+        }
+        _ => routes,
     }
 }
 
@@ -140,7 +142,7 @@ fn health_and_reflection(
     let routes = ask_for_secret(reflection, auth)
         .route_service("/grpc.health.v1.Health/{method}", health.clone())
         .route_layer(middleware::from_fn_with_state(context.stopping.clone(), drain::end_at_shutdown))
-        // Ends by itself, and must answer NOT_SERVING during the drain.
+        // Ends without help, and must answer NOT_SERVING during the drain.
         .route_service("/grpc.health.v1.Health/Check", health);
     (routes, reporter)
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::chat::Sequence;
 
-/// How many ranges of events a stream tells apart by when they are due.
+/// The most ranges of events with a due time of their own that a stream keeps.
 const MARKS_MAX: usize = 64;
 
 /// Ranges of the feed, each with the time at which it is due. It holds no event: it is as large for a million

@@ -13,11 +13,14 @@ use super::faults::{
     Change, DELAY_MAX, FAULT_TIME_DEFAULT, FAULT_TIME_MAX, Fault, Impairment, Release, WRITER_STOP_DEFAULT,
     WRITER_STOP_MAX,
 };
+use super::queues::HeldRequest;
 use crate::chat::{Conversation, ParticipantId, Sequence};
 use crate::journal::{History, JournalEvent};
 use crate::server::core::feed::FeedReader;
 use crate::wire::{self, Rejection, pb};
 
+/// How many of a participant's held deliveries are shown.
+const DELIVERIES_SHOWN_MAX: usize = 5;
 /// How many events an observer reads at a time.
 const OBSERVED_AT_A_TIME: usize = 100;
 
@@ -144,27 +147,28 @@ impl LabHandle {
         stopped.and_then(remaining)
     }
 
-    /// All active participants, with their faults, with what is held of them, and with the next delivery that is.
+    /// All active participants, with their faults and with what is held of them.
     pub(super) async fn participants(&self) -> Vec<pb::LabParticipant> {
         let conversation = self.lab.conversation();
         let roster: Vec<ParticipantId> = conversation.roster().map(|(participant, _)| participant).collect();
         let mut participants = Vec::with_capacity(roster.len());
         for participant in roster {
             let Some(mut described) = self.describe(participant, &conversation) else { continue };
-            described.next_delivery = self.next_delivery(participant, conversation.head()).await;
+            described.next_deliveries = self.next_deliveries(participant, conversation.head()).await;
             participants.push(described);
         }
         participants
     }
 
-    async fn next_delivery(&self, participant: ParticipantId, head: Sequence) -> Option<pb::Event> {
+    async fn next_deliveries(&self, participant: ParticipantId, head: Sequence) -> Vec<pb::Event> {
         let table = self.lab.subscribe();
         let held = table.borrow().deliveries_held(participant, head);
-        if held == 0 {
-            return None;
+        let shown = usize::try_from(held).map_or(DELIVERIES_SHOWN_MAX, |held| held.min(DELIVERIES_SHOWN_MAX));
+        if shown == 0 {
+            return Vec::new();
         }
-        let read = self.history.read(Sequence(head.0 - held), 1).await;
-        read.ok()?.first().map(pb::Event::from)
+        let read = self.history.read(Sequence(head.0 - held), shown).await;
+        read.iter().flatten().map(pb::Event::from).collect()
     }
 
     fn described(&self, participant: ParticipantId, name: &str) -> Result<pb::LabParticipant, Rejection> {
@@ -188,7 +192,8 @@ impl LabHandle {
             publishes_held: u32::try_from(self.lab.queues().held(participant)).unwrap_or(u32::MAX),
             from_sequence: active.map_or(0, |active| active.from.0),
             companion: None,
-            next_delivery: None,
+            next_deliveries: Vec::new(),
+            held_requests: self.lab.queues().held_requests(participant).into_iter().map(held_request).collect(),
         })
     }
 }
@@ -226,6 +231,13 @@ impl LabObserver {
                 self.changes.changed().await.ok()?;
             }
         }
+    }
+}
+
+fn held_request(request: HeldRequest) -> pb::HeldRequest {
+    match request {
+        HeldRequest::Publish(text) => pb::HeldRequest { text: text.to_string() },
+        HeldRequest::Leave => pb::HeldRequest::default(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A proof on demand: the service's log is brought up to date, and the lab's stage verifies the logs at hand.
+//! A proof on demand: the service's log is brought up to date, and the lab's stage verifies the logs that it has.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +47,7 @@ impl Proofs {
         Arc::clone(&self.turn).try_acquire_owned().map_err(|_| ProofFault::Busy)
     }
 
-    /// Verifies the logs at hand, with that of a page. Whoever stops waiting stops it.
+    /// Verifies the lab's logs together with a page's. Dropping the future stops it.
     ///
     /// # Errors
     /// [`ProofFault`].

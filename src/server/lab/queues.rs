@@ -1,16 +1,35 @@
 //! The requests that the lab holds: a bounded number for each participant, in the order of their arrival.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
-use crate::chat::ParticipantId;
+use crate::chat::{Command, MessageText, ParticipantId};
 use crate::wire::Rejection;
 
 /// How many publishes the lab holds of one participant.
 pub const PUBLISHES_HELD_MAX: usize = 16;
+
+/// A request, as the lab shows it while it holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeldRequest {
+    /// A message.
+    Publish(MessageText),
+    /// A leave.
+    Leave,
+}
+
+impl HeldRequest {
+    /// What people see of a command while it is held.
+    pub fn of(command: &Command) -> Self {
+        match command {
+            Command::Publish { text, .. } => Self::Publish(text.clone()),
+            _ => Self::Leave,
+        }
+    }
+}
 
 /// The requests that wait, by participant.
 #[derive(Clone, Debug, Default)]
@@ -18,12 +37,14 @@ pub struct Queues(Arc<Mutex<HashMap<ParticipantId, Queue>>>);
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// A fair lock: who waits longest has it next.
+    /// A fair lock: the longest waiting caller is next.
     turn: Arc<Turn<()>>,
     /// How many requests have a place.
     places: usize,
-    /// How many of them have not been let through.
-    held: usize,
+    /// How many have come.
+    arrived: u64,
+    /// Those that have not been let through, in the order of their arrival.
+    held: BTreeMap<u64, HeldRequest>,
 }
 
 /// A request's place among those of its participant.
@@ -31,7 +52,7 @@ struct Queue {
 pub(super) struct Place {
     queues: Queues,
     participant: ParticipantId,
-    passed: bool,
+    number: u64,
 }
 
 /// A request that was let through. The next one follows when this is dropped.
@@ -52,19 +73,30 @@ impl Pass {
 impl Queues {
     /// How many publishes the lab holds of a participant.
     pub fn held(&self, participant: ParticipantId) -> usize {
-        self.0.lock().get(&participant).map_or(0, |queue| queue.held)
+        self.0.lock().get(&participant).map_or(0, |queue| queue.held.len())
+    }
+
+    /// The requests that the lab holds of a participant, in the order of their arrival.
+    pub fn held_requests(&self, participant: ParticipantId) -> Vec<HeldRequest> {
+        self.0.lock().get(&participant).map_or_else(Vec::new, |queue| queue.held.values().cloned().collect())
     }
 
     /// Gives a request a place, and the lock that is its turn.
-    pub(super) fn enter(&self, participant: ParticipantId) -> Result<(Arc<Turn<()>>, Place), Rejection> {
+    pub(super) fn enter(
+        &self,
+        participant: ParticipantId,
+        request: HeldRequest,
+    ) -> Result<(Arc<Turn<()>>, Place), Rejection> {
         let mut queues = self.0.lock();
         let queue = queues.entry(participant).or_default();
         if queue.places >= PUBLISHES_HELD_MAX {
             return Err(Rejection::HeldByLab { publishes_held_max: PUBLISHES_HELD_MAX });
         }
         queue.places += 1;
-        queue.held += 1;
-        Ok((queue.turn.clone(), Place { queues: self.clone(), participant, passed: false }))
+        queue.arrived += 1;
+        let number = queue.arrived;
+        queue.held.insert(number, request);
+        Ok((queue.turn.clone(), Place { queues: self.clone(), participant, number }))
     }
 
     /// Whether no request of a participant has a place.
@@ -75,10 +107,8 @@ impl Queues {
 
 impl Place {
     fn pass(&mut self) {
-        if !std::mem::replace(&mut self.passed, true)
-            && let Some(queue) = self.queues.0.lock().get_mut(&self.participant)
-        {
-            queue.held -= 1;
+        if let Some(queue) = self.queues.0.lock().get_mut(&self.participant) {
+            queue.held.remove(&self.number);
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::control::{Lab, fraction};
 use super::faults::Admission;
-use super::queues::{Pass, Place};
+use super::queues::{HeldRequest, Pass, Place};
 use crate::chat::ParticipantId;
 use crate::wire::Rejection;
 
@@ -22,12 +22,13 @@ impl Lab {
     pub async fn admit(
         &self,
         participant: ParticipantId,
+        request: HeldRequest,
         stopping: &CancellationToken,
     ) -> Result<Option<Pass>, Rejection> {
         if self.queues().is_empty(participant) && self.subscribe().borrow().get(participant).is_none() {
             return Ok(None);
         }
-        let (turn, place) = self.queues().enter(participant)?;
+        let (turn, place) = self.queues().enter(participant, request)?;
         tokio::select! {
             passed = self.wait(participant, turn, place) => match passed {
                 Some(pass) => Ok(Some(pass)),

@@ -55,7 +55,7 @@ impl ExpositionFormat {
     }
 }
 
-/// How much a type is wanted, by the most specific range that it is in.
+/// The weight of a media type, by the most specific range that matches it.
 #[derive(Default)]
 struct Preference {
     quality: f32,
@@ -108,7 +108,7 @@ pub struct Metrics {
     pub log_position: Gauge,
     /// Of a replica: how many messages of the log came after that one, as far as it knew.
     pub log_behind: Gauge,
-    /// Of a replica: how often it began anew to read the log.
+    /// For a replica: how often it restarted reading the log.
     pub log_restarts: Counter,
     /// Of a replica: commands in one of its batches.
     pub batch_commands: Histogram,

@@ -42,7 +42,7 @@ impl Readiness {
         }
     }
 
-    /// Tells `grpc.health.v1` how it is now.
+    /// Publishes the present state over `grpc.health.v1`.
     pub async fn tell(&self, reporter: &HealthReporter) {
         let status = match self.obstacle() {
             None => ServingStatus::Serving,

@@ -43,7 +43,7 @@ impl fmt::Debug for Refusals {
     }
 }
 
-/// What a request said of itself, for the record of its refusal.
+/// What a request claims about itself, for the record of its refusal.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Claims<'a> {
     /// The name under which it addressed the service.
@@ -60,7 +60,7 @@ impl Refusals {
         self.record_claims(origin, path, participant, reason, Claims::default());
     }
 
-    /// Records that a request was refused, why, and what it said of itself.
+    /// Records that a request was refused, with the reason and what the request claimed.
     pub fn record_claims(
         &self,
         origin: &Origin,

@@ -143,6 +143,11 @@ pub(super) fn is_valid(kind: LoggedKind, name: &str, content: &str, logical_time
     content == format!("Participant {name} {went} Chit Chat at logical time {logical_time}")
 }
 
+/// Whether a refusal for this reason answers a request to join, and no other.
+pub(super) fn is_of_join(reason: &str) -> bool {
+    reason.starts_with("NAME_")
+}
+
 #[cfg(test)]
 mod tests {
     use super::LoggedEvent;

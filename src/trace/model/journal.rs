@@ -16,7 +16,7 @@ use foldhash::HashMap;
 
 use crate::trace::record::{LineRef, LogRecord, Who};
 
-use super::event::{CopyConflict, Irregular, LoggedEvent, Lookup, PreviousEpoch};
+use super::event::{CopyConflict, Irregular, LoggedEvent, Lookup, PreviousEpoch, is_of_join};
 use handed::Connections;
 pub use handed::Handed;
 use lab::HeldBack;
@@ -231,6 +231,7 @@ impl LoggedJournal {
                     self.streams.end(who(record));
                 }
             }
+            "request_refused" if is_of_join(LogRecord::text(&record.reason)) => {}
             "request_refused" if record.replica.is_some() => {
                 self.replicas.refused.push((who(record), record.at, line.file));
             }
@@ -251,7 +252,9 @@ impl LoggedJournal {
             }
             _ => {}
         }
-        self.farewells.take(line, record, &self.members);
+        // A Left that is in another file may not have been read yet.
+        let whole = self.missing() == 0;
+        self.farewells.take(line, record, whole.then_some(&self.members));
         let run = self.run(line, record);
         run.at(line, record.at);
         (self.server_at, self.server_file) = (record.at, line.file);

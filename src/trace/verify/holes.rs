@@ -16,24 +16,24 @@ pub(super) fn in_journal(journal: &LoggedJournal, rules: &mut [RuleReport]) {
     if journal.lost == 0 {
         return;
     }
-    let lost = format!("{} of the service were lost", records(journal.lost));
+    let lost = lost(journal.lost, "the service");
     let told = journal.events().filter(|(_, event)| event.filled_in).count() as u64;
     let events = journal.missing().saturating_add(told);
     if events > 0 {
         let why = format!("{lost}, and with them those of {events} events of epoch {}", journal.epoch);
-        OF_EVENTS.iter().for_each(|rule| rules[*rule as usize].caveat(why.clone()));
+        OF_EVENTS.iter().for_each(|rule| rules[*rule as usize].lack(why.clone()));
         rules[Rule::V1 as usize].caveat("what `chitchat journal export` prints, all events, was not given".into());
     }
     let why = format!("{lost}, and some may have told of connections and deliveries");
-    OF_CONNECTIONS.iter().for_each(|rule| rules[*rule as usize].caveat(why.clone()));
+    OF_CONNECTIONS.iter().for_each(|rule| rules[*rule as usize].lack(why.clone()));
 }
 
 pub(super) fn in_sessions(sessions: &[&LoggedSession], rules: &mut [RuleReport]) {
     for session in sessions.iter().filter(|session| session.who.is_some()) {
         let lost = session.lost_before.max(session.lost_after);
         if lost > 0 {
-            let why = format!("{} of the log of {} were lost", records(lost), session.title());
-            OF_SESSIONS.iter().for_each(|rule| rules[*rule as usize].caveat(why.clone()));
+            let why = self::lost(lost, &format!("the log of {}", session.title()));
+            OF_SESSIONS.iter().for_each(|rule| rules[*rule as usize].lack(why.clone()));
         }
     }
 }
@@ -47,8 +47,8 @@ pub(super) fn unknown_how_far(session: &LoggedSession, next: u64) -> String {
     format!("whether {title} should have got event {next} is unknown: the event is in no log of the service")
 }
 
-fn records(count: u64) -> String {
-    if count == 1 { "1 record".into() } else { format!("{count} records") }
+fn lost(count: u64, of: &str) -> String {
+    if count == 1 { format!("1 record of {of} was lost") } else { format!("{count} records of {of} were lost") }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub(super) fn check(journal: &LoggedJournal, rules: &mut [RuleReport]) {
         Rule::ALL
             .iter()
             .filter(|rule| **rule != Rule::V7)
-            .for_each(|rule| rules[*rule as usize].caveat(why.clone()));
+            .for_each(|rule| rules[*rule as usize].lack(why.clone()));
         return;
     }
     let missing = journal.missing();
@@ -28,8 +28,8 @@ pub(super) fn check(journal: &LoggedJournal, rules: &mut [RuleReport]) {
             "{missing} events of epoch {} happened, but are in none of the given logs of the service",
             journal.epoch
         );
-        for rule in [Rule::V1, Rule::V2, Rule::V8] {
-            rules[rule as usize].caveat(why.clone());
+        for rule in [Rule::V1, Rule::V2, Rule::V5, Rule::V8] {
+            rules[rule as usize].lack(why.clone());
         }
     }
     holes::in_journal(journal, rules);
@@ -49,7 +49,7 @@ fn v1_numbering(journal: &LoggedJournal, rule: &mut RuleReport) {
     rule.checked += journal.broadcasts;
     for run in journal.runs.iter().filter(|run| run.start.is_none()) {
         if let Some(first) = run.first.filter(|first| *first > 1 && journal.event(*first - 1).is_none()) {
-            rule.caveat(format!("a log of the service begins in the middle, with event {first}"));
+            rule.lack(format!("a log of the service begins in the middle, with event {first}"));
         }
     }
     for found in &journal.irregular {
@@ -290,8 +290,8 @@ fn v15_farewell(journal: &LoggedJournal, rule: &mut RuleReport) {
         rule.caveat(
             "the service's log does not say how long its grace period is: it is of an older version".into(),
         );
-    } else if checked == 0 {
-        rule.caveat("no log of the service begins with a start and has a stream after it".into());
+    } else if checked == 0 && journal.runs.iter().any(|run| run.start.is_none()) {
+        rule.lack("the log of the service begins in the middle of a run, and has no start after that".into());
     }
     for Farewell { who, fault, after, since, line, at } in faults {
         let (who, seconds) = (journal.title(who), after / 1_000_000);
@@ -304,7 +304,7 @@ fn v15_farewell(journal: &LoggedJournal, rule: &mut RuleReport) {
                 format!("{who} left {seconds} s after its stream had ended, long after its grace period was over.")
             }
             FarewellFault::Never => format!(
-                "The stream of {who} had ended, it did not come back, and {seconds} s later it had still not left."
+                "The stream of {who} had ended, it had not come back, and {seconds} s later it had still not left."
             ),
         };
         rule.violate(at, sentence, &[since, line]);
@@ -340,7 +340,7 @@ fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
     }
     if let without @ [_, ..] = &*journal.replicas_without_log() {
         let names = without.join(", ");
-        rule.caveat(format!("no log of the replica {names} was given: whether it had the same events is unknown"));
+        rule.lack(format!("no log of the replica {names} was given: whether it had the same events is unknown"));
     }
     let restarts = restarts(journal);
     for (last, line, start) in &restarts {
@@ -364,9 +364,15 @@ fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
             previous.epoch, previous.last, journal.epoch, previous.after
         ));
     }
-    if journal.compared == 0 && restarts.is_empty() {
-        rule.caveat(format!(
-            "there is one copy of the journal of epoch {}, and nothing to compare it with",
+    // What found an empty journal has nothing before it: there is one copy, and one order.
+    let from_start = journal.starts().filter(|start| start.sequence == 0).count() as u64;
+    if journal.compared > 0 || !restarts.is_empty() {
+        return;
+    }
+    rule.checked += from_start;
+    if from_start == 0 {
+        rule.lack(format!(
+            "there is one copy of the journal of epoch {}, and the log of the service that has its beginning was not given",
             journal.epoch
         ));
     }

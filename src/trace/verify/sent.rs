@@ -1,6 +1,7 @@
 //! V11: what the service put into the order is what was asked of it, with the time that the request had.
 
 use crate::trace::model::{Act, LoggedJournal, LoggedSession, Model};
+use crate::trace::record::LineRef;
 use crate::trace::report::RuleReport;
 
 use super::step_context::StepContext;
@@ -82,16 +83,29 @@ pub(super) fn v11_unasked(model: &Model, journal: &LoggedJournal, session: &Logg
         return;
     }
     let title = session.title();
-    let latest = model.clock(session.last).and_then(|clock| clock.earliest(session.last_at));
-    let goes_on = latest.is_some_and(|at| at > event.at);
-    if !session.whole || session.is_unsure() || !goes_on {
+    let Some(last) = goes_on(model, session, event.at).filter(|_| session.whole && !session.is_unsure()) else {
         return rule.caveat(format!("it is unknown whether {title} asked to leave: its log ends before that"));
-    }
+    };
     rule.checked += 1;
     let sentence = || {
         format!("{title} is said to have asked to leave, as event {sequence}, but its log has no such request.")
     };
-    rule.violate(event.at, sentence, &[event.line, session.last]);
+    rule.violate(event.at, sentence, &[event.line, last]);
+}
+
+/// A record that the process of a session made after this time of the service's clock: of that session, or of another that
+/// it has had since.
+fn goes_on(model: &Model, session: &LoggedSession, at: i64) -> Option<LineRef> {
+    let clock = model.clock(session.last)?;
+    let is_later = |other: &&LoggedSession| clock.earliest(other.last_at).is_some_and(|last| last > at);
+    if is_later(&session) {
+        return Some(session.last);
+    }
+    let of_process = |other: &&LoggedSession| {
+        other.file == session.file
+            && model.clock(other.begins).is_some_and(|own| own.first_line == clock.first_line)
+    };
+    model.sessions.iter().filter(of_process).find(is_later).map(|other| other.last)
 }
 
 #[cfg(test)]

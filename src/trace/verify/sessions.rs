@@ -31,10 +31,6 @@ pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
             v14_caught_up(journal, session, &mut rules[Rule::V14 as usize]);
         }
     }
-    let v14 = &mut rules[Rule::V14 as usize];
-    if v14.checked == 0 && v14.violated == 0 && v14.caveats.is_empty() {
-        v14.caveat("nobody with a log was still taking part when the logs end".into());
-    }
     if model.is_set_back() {
         rules[Rule::V12 as usize].caveat("the clock of a machine was set back while a process ran".into());
     } else if model.is_unsteady() {
@@ -73,7 +69,7 @@ fn beyond_the_end(model: &Model, rule: &mut RuleReport) {
             rule.checked += 1;
             rule.violate(model.by_service(claim.line, claim.at), || claim.sentence, &[claim.line]);
         } else {
-            rule.caveat(format!(
+            rule.lack(format!(
                 "the log of the service ends with event {}, and {} knows of event {}: it may have been copied earlier",
                 journal.head(),
                 session.title(),
@@ -134,7 +130,7 @@ fn v9_until_the_leave(model: &Model, session: &LoggedSession, rule: &mut RuleRep
         return;
     }
     if session.position.is_none() && !session.whole {
-        return rule.caveat(format!(
+        return rule.lack(format!(
             "the log of {} begins after what it got last, so what it got before its leave is unknown",
             session.title()
         ));
@@ -276,7 +272,11 @@ fn without_logs(journal: &LoggedJournal, sessions: &[&LoggedSession], rules: &mu
     let more = absent.len() - names.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let why = format!("no log of {}{more} was given", names.join(", "));
-    for rule in [Rule::V3, Rule::V4, Rule::V6, Rule::V7, Rule::V9, Rule::V10, Rule::V12, Rule::V14] {
-        rules[rule as usize].caveat(why.clone());
+    for rule in [Rule::V3, Rule::V4, Rule::V6, Rule::V7, Rule::V9, Rule::V10, Rule::V12] {
+        rules[rule as usize].lack(why.clone());
+    }
+    // Who has left is not to catch up.
+    if absent.iter().any(|who| journal.left(*who).is_none()) {
+        rules[Rule::V14 as usize].lack(why);
     }
 }

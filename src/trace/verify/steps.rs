@@ -245,7 +245,7 @@ fn v9_begins_with_own_join(context: &StepContext<'_>, rule: &mut RuleReport) {
             return;
         }
         if !session.whole {
-            return rule.caveat(format!(
+            return rule.lack(format!(
                 "the log of {} has no beginning, so what it was told first is unknown",
                 session.title()
             ));

@@ -63,6 +63,12 @@ async function played(visitor, title, says = () => {}) {
   await visitor.counts(".lab-steps .done", steps);
 }
 
+/** The tab that a link opens. */
+async function follow(visitor, selector) {
+  const [tab] = await Promise.all([visitor.page.context().waitForEvent("page"), visitor.page.locator(selector).first().click()]);
+  return tab;
+}
+
 export default {
   "a teacher holds a page’s deliveries, its user is told, and releases them one by one": async (world) => {
     const { server, teacher: url } = await lab(world);
@@ -75,6 +81,11 @@ export default {
     await bob.reads(".lab-notice", /holds back what others write/);
     for (const text of ["one", "two", "three"]) await ann.say(text);
     await says(ann, "bob", /3 deliveries wait/);
+    const held = () => row(ann, "bob").locator(".lab-held li").allInnerTexts();
+    assert.deepEqual(
+      (await held()).map((text) => text.replace(/\s+/g, " ").replace(/^\[\d+\] /, "")),
+      ["ann one", "ann two", "ann three"],
+    );
     await row(ann, "bob").locator("button:text-is('Release 1')").click();
     await bob.shows(/ann: one$/);
     await says(ann, "bob", /2 deliveries wait/);
@@ -109,6 +120,7 @@ export default {
     await bob.reads(".lab-notice", /holds back what you send/);
     await bob.say("held on its way");
     await says(ann, "bob", /1 publish waits/);
+    assert.match(await row(ann, "bob").locator(".lab-held").innerText(), /held on its way/, "the teacher sees what is held");
     await row(ann, "bob").locator("button:text-is('Release all')").click();
     await ann.shows(/bob: held on its way$/);
     await row(ann, "bob").locator("button:text-is('End faults')").click();
@@ -116,6 +128,11 @@ export default {
     await form.getByLabel(/Paused/).check();
     await form.locator("button:text-is('Set')").click();
     await says(ann, "bob", /Paused/);
+    // The diagram shades what the lab does, in words.
+    await ann.page.click("#toggle-picture");
+    const shaded = () => ann.page.locator(".shaded .shade-words").allTextContents();
+    await until("bob’s lifeline is shaded", async () => (await shaded()).includes("paused"));
+    await ann.page.click("#toggle-picture");
     await ann.say("to a paused page");
     await row(ann, "bob").locator("button:text-is('End faults')").click();
     await bob.shows(/to a paused page/);
@@ -180,6 +197,38 @@ export default {
     assert.ok(existsSync(join(server.logs, "client-Ben.jsonl")));
   },
 
+  "a wall clock that is wrong, of a page or of a companion, is seen by a lens and changes no order": async (world) => {
+    const { teacher: url } = await lab(world);
+    const ann = await teacher(world, url, "ann");
+    await ann.page.getByLabel("Kind", { exact: true }).selectOption({ label: "Wrong wall clock" });
+    await ann.page.locator("button:text-is('Add')").click();
+    await ann.shows(/wrong clock joined/);
+    await ann.say("What time is it?");
+    await ann.shows(/By my clock/);
+    const bob = await world.visitor(url);
+    await bob.join("bob");
+    await bob.page.click("#toggle-picture");
+    await bob.page.click(".picture-tools button:text-is('Lenses')");
+    await bob.page.selectOption("[name=lens]", "wall");
+    await bob.page.fill("[name=skew]", "-3600");
+    await bob.page.press("[name=skew]", "Enter");
+    await bob.say("An hour behind");
+    await bob.shows(/bob: An hour behind$/);
+    await bob.shows(/By my clock/);
+    const { records } = await bob.log();
+    const sent = records.find(({ event, content }) => event === "event_delivered" && content === "An hour behind");
+    const behind = Date.parse(sent.timestamp) - Date.parse(sent.sent_at);
+    assert.ok(behind > 3_500_000 && behind < 3_700_000, `${behind} ms`);
+    // Through the lens his message comes first, and the companion’s before the questions that they answer.
+    const order = () => bob.page.locator(".lens-order:last-child .said-line").allInnerTexts();
+    await until("the lens shows all four", async () => (await order()).length === 4);
+    assert.match((await order())[0], /bob:?\s*An hour behind/);
+    assert.match((await order())[1], /By my clock/);
+    await bob.reads(".lens-count", /swaps 4/);
+    await bob.reads(".lens-wrong", /✗ before/);
+    assert.match((await bob.transcript()).at(-2), /An hour behind/, "the order stays");
+  },
+
   "step by step: one delivery at a time, with the rules in numbers": async (world) => {
     const { teacher: url } = await lab(world);
     const ann = await teacher(world, url, "ann");
@@ -203,6 +252,65 @@ export default {
     assert.match(arrives, new RegExp(`^max\\(\\d+, ${time}\\) \\+ 1 = \\d+$`));
     await ann.shows(/echo: Echo: hello$/);
     await ann.page.locator("button:text-is('Let everything through')").click();
+  },
+
+  "“Prove it” verifies the logs of a scenario in the browser, and a violation leads to its event in the replay": async (world) => {
+    const { server, teacher: url } = await lab(world);
+    const ann = await teacher(world, url, "ann", "Scenarios");
+    await played(ann, "Two messages cross", (done) => ann.say(`step ${done + 1}`));
+    await ann.page.click('.lab-tab:text-is("Proof")');
+    await ann.page.locator("button:text-is('Prove it')").click();
+    await ann.reads(".lab-verdict", /^All rules hold( that could be checked)?$/);
+    await ann.counts(".lab-proof .finding", 15);
+    await ann.counts(".lab-proof .finding.violated", 0);
+    assert.match(await ann.page.locator(".lab-proof .finding").nth(2).innerText(), /V3\s.*held over \d+ records/s);
+    await ann.page.locator(".lab-proof summary:has-text('From ')").click();
+    const logs = await ann.page.locator(".lab-inputs li").allInnerTexts();
+    assert.ok(
+      logs.some((log) => /^server\.jsonl the service, \d+ records$/.test(log)),
+      `${logs}`,
+    );
+    assert.ok(
+      logs.some((log) => /^this-page\.jsonl a page, \d+ records$/.test(log)),
+      `${logs}`,
+    );
+    assert.ok(
+      logs.some((log) => /^client-\w+\.jsonl a client, \d+ records$/.test(log)),
+      `${logs}`,
+    );
+    assert.deepEqual(await ann.violations(), [], "a proof");
+    await ann.page.setViewportSize({ width: 1280, height: 800 });
+    const replay = await follow(ann, ".lab-verdict-box a");
+    await replay.waitForSelector("#room.replaying .figure");
+    assert.equal(await replay.locator(".wrong").count(), 0);
+    await replay.close();
+    // A log that says otherwise than the service's: each text that this page was delivered is another.
+    await ann.page.route("**/lab/proof", async (route) => {
+      const changed = route
+        .request()
+        .postData()
+        .replace(/("event":"event_delivered".*?"content":)"[^"]*"/g, '$1"something else"');
+      await route.continue({ postData: changed });
+    });
+    await ann.page.locator("button:text-is('Prove it')").click();
+    await ann.reads(".lab-verdict", /^(Rule V3 is|\d rules are) broken$/);
+    const broken = ann.page.locator(".lab-proof .finding.violated").first();
+    assert.match(await broken.innerText(), /V3\s.*broken \d+ times/s);
+    assert.deepEqual(await ann.violations(), [], "a proof of a violation");
+    await ann.page.setViewportSize({ width: 1280, height: 800 });
+    const [, sequence] = /event (\d+)/.exec(await broken.locator("a").first().innerText());
+    const accused = await follow(ann, ".lab-proof .finding.violated a >> nth=0");
+    await accused.waitForSelector(`#figure-${sequence}.accused`);
+    assert.match(await accused.locator(".wrong").innerText(), /V3/);
+    await accused.close();
+    await ann.page.unroute("**/lab/proof");
+    // Somebody whose log is elsewhere.
+    const bob = await world.visitor(server.url);
+    await bob.join("bob");
+    await bob.say("My log is here.");
+    await ann.shows(/bob: My log is here/);
+    await ann.page.locator("button:text-is('Prove it')").click();
+    await ann.reads(".lab-verdict-box p", /No log of bob \(p\d+\) was given/);
   },
 
   "axe-core finds no violation in the lab’s panel": async (world) => {

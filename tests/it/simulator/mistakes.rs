@@ -29,6 +29,10 @@ impl Mistake {
         match self {
             // Nothing came after it but the leave.
             Self::DropsDelivery => Some(Rule::V9),
+            // It came back before its own join had been delivered, so what it had is from before that.
+            Self::ResumesEarly => Some(Rule::V9),
+            // A third message got the place that was promised.
+            Self::AcksBeforeOrder => Some(Rule::V10),
             _ => None,
         }
     }
@@ -40,6 +44,12 @@ impl Mistake {
         match self {
             Self::MissesBeforeLeave => {
                 Some("a stream that broke after its last delivery may have lost what was missed")
+            }
+            Self::NeverExpires | Self::ExpiresLate => {
+                Some("who comes back before the service records something else may have come back in time")
+            }
+            Self::NeverAnswers => {
+                Some("a refusal of a request without a session, recorded after it, may have been its answer")
             }
             _ => None,
         }

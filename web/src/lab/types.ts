@@ -40,11 +40,15 @@ export interface LabPerson {
   readonly person: Person;
   readonly fault: Fault | null;
   readonly endsInMs: number | null;
+  /** The last event before its faults. */
+  readonly before: bigint;
   readonly deliveriesHeld: number;
   readonly publishesHeld: number;
   readonly companion: Companion | null;
-  /** The next event that a release lets through to it. */
-  readonly next: ChatEvent | null;
+  /** The next events that releases let through to it: the first few of what is held. */
+  readonly next: readonly ChatEvent[];
+  /** The texts that it has sent and that the lab holds, in the order of their arrival; empty for a leave. */
+  readonly sent: readonly string[];
 }
 
 /** The lab at one moment. */

@@ -92,7 +92,7 @@ function unknown(event: ChatEvent, events: ChatEvent[]): Fact[] {
   return [
     {
       relation: "unknown",
-      text: `Relation unknown: ${named}. Joins, leaves and messages without seen_sequence do not say what their senders had seen.`,
+      text: `Relation unknown: ${named}. Joins, leaves and messages of simple clients do not say what their senders had seen.`,
     },
   ];
 }

@@ -8,7 +8,7 @@ use crate::chat::{LogicalTime, Receipt, Sequence};
 /// How many acknowledged messages are compared with events that are still to come. Of more, the oldest are not.
 const COMPARED_MAX: usize = 1024;
 
-/// The messages of one membership. Nothing of this is kept for another process.
+/// The messages of one membership. None of it is saved for a later process.
 #[derive(Debug, Default)]
 pub(crate) struct Receipts {
     in_flight: Option<InFlightPublish>,

@@ -93,7 +93,7 @@ fn a_kept_session_is_resumed_and_tried_for_a_grace_period() {
     assert_eq!(delivered[0]["sequence"], 6);
 }
 
-/// What was missed begins with the own Joined, wherever that is.
+/// Missed events begin with the participant's own Joined, at any position.
 #[test]
 fn a_kept_session_of_which_nothing_was_shown_continues_with_its_own_join() {
     let nothing = KeptSession { position: Sequence(4), shown: Sequence(0), chain_hash: Vec::new(), ..kept() };

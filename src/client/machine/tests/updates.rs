@@ -1,4 +1,4 @@
-//! What waits for the program: backpressure, deliveries, and what it is told.
+//! Updates that wait for the program: backpressure, deliveries and notices.
 
 use super::*;
 

@@ -10,7 +10,7 @@ use crate::chat::{Attachment, Cluster, ClusterCommand, Incarnation, ParticipantI
 
 /// How often a replica says that it lives, unless it has something else to say.
 pub(super) const BEAT: Duration = Duration::from_secs(2);
-/// After how long a silence the others propose that it is gone.
+/// The silence of a replica after which the others propose to remove it.
 pub(super) const SILENCE: Duration = Duration::from_secs(6);
 /// By how much later each further replica proposes that a grace period is over, so that mostly one of them does.
 const TURN: Duration = Duration::from_secs(1);
@@ -74,8 +74,8 @@ impl Signs {
         Self { heard: HashMap::new(), any: now }
     }
 
-    /// Messages of the log were applied. After a pause of all of them nobody is to blame for a silence: the log stood
-    /// still, or this replica did.
+    /// Messages of the log were applied. After a pause in which no replica was heard, none is suspected: the log or
+    /// this replica stood still.
     pub(super) fn at(&mut self, now: Instant) {
         if now.duration_since(self.any) > 2 * BEAT {
             self.heard.values_mut().for_each(|heard| *heard = now);

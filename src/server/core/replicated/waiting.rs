@@ -16,7 +16,7 @@ pub(super) enum Waiter {
     Resume { caller: Caller, responder: Responder<Stream> },
     /// A publish or a leave.
     Receipt(Responder<Receipt>),
-    /// Whoever needs to know that everything before has been applied.
+    /// Callers that wait until everything before their request has been applied.
     Barrier(Responder<()>),
     /// Nobody, or nobody any more.
     Nobody,

@@ -1,4 +1,4 @@
-//! Wakes the streams when there is news, and looks after those that are quiet or stuck: one task for all of them.
+//! Wakes the streams when there is news, and checks those that are quiet or stuck: one task for all of them.
 //!
 //! The streams are woken in slices. If all were woken at once, a publisher would wait in the run queue behind a thousand
 //! of them; so it is served in between, and streams whose turn comes later find several events at once.

@@ -52,7 +52,7 @@ pub async fn replace_body(request: Request, next: Next) -> Response {
 pub struct JoinBody {
     /// None once it has ended.
     stream: Option<Stream>,
-    /// For the Welcome, until the transport has it and it is charged for what it is.
+    /// Reserved for the Welcome, until the transport takes it and it is charged by its size.
     charge: Option<Reservation>,
 }
 

@@ -1,5 +1,5 @@
-//! The streams that are open, as the rest of the service sees them: whom to wake when there is news, which of them take
-//! nothing, and which have ended.
+//! The streams that are open, as the rest of the service sees them: which to wake when there is news, which are stuck,
+//! and which have ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +31,7 @@ pub enum StreamEnd {
     Rejected(Rejection),
 }
 
-/// Tells a stream from all others of the process.
+/// Identifies a stream within the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StreamId(u64);
 

@@ -71,7 +71,7 @@ pub struct Stream {
 
 type Reading = Pin<Box<dyn Future<Output = Result<Vec<JournalEvent>, JournalError>> + Send>>;
 
-/// A gate, and what tells when it lets something else pass.
+/// A gate, and the signal that it has changed.
 struct Gated {
     gate: StreamGate,
     changed: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,

@@ -84,6 +84,19 @@ impl Watch {
         }
     }
 
+    /// Who comes back, and should have left by the record before.
+    fn back(&self, who: Who, (now, line): (i64, LineRef)) -> Option<Farewell> {
+        let (since, at) = match self.of.get(&who) {
+            Some(Presence { open: 0, since: Some(at), has_left: false, line }) => (*line, *at),
+            None if (1..=self.start.sequence).contains(&who.0) => (self.start.line, self.start.at),
+            _ => return None,
+        };
+        let (after, allowed) = (now.saturating_sub(at), self.grace.saturating_add(LATE_MICROS));
+        let fault = FarewellFault::Never;
+        let is_late = !self.is_unsure && !self.stopping && after > allowed;
+        is_late.then_some(Farewell { who, fault, after, since, line, at: at.saturating_add(allowed) })
+    }
+
     /// Who should have left by the last record.
     fn overdue(&self, members: &HashMap<Who, (u64, Option<u64>)>) -> Vec<Farewell> {
         let (now, line) = self.last;
@@ -139,18 +152,20 @@ impl Farewells {
         &mut self,
         line: LineRef,
         record: &LogRecord<'_>,
-        members: &HashMap<Who, (u64, Option<u64>)>,
+        members: Option<&HashMap<Who, (u64, Option<u64>)>>,
     ) {
         let Some(watch) = &mut self.watch else { return };
         if watch.start.line.file != line.file {
-            return self.end(members);
+            return self.end(members.unwrap_or(&HashMap::default()));
         }
+        let before = watch.last;
         watch.at(line, record.at);
         let who = || Who::of(LogRecord::text(&record.participant_id));
         let reason = LogRecord::text(&record.reason);
         watch.is_unsure |= matches!(reason, "JOURNAL_UNAVAILABLE" | "JOURNAL_FAILED");
         match &*record.event {
             "client_connected" => {
+                self.faults.extend(watch.back(who(), before));
                 let new = Presence { open: 0, since: None, has_left: false, line };
                 let presence = watch.of.entry(who()).or_insert(new);
                 (presence.open, presence.since, presence.line) = (presence.open.saturating_add(1), None, line);

@@ -11,6 +11,7 @@ import type { Causality } from "./causality.js";
 import type { LogicalTime } from "../clock.js";
 import type { ChatEvent, Person } from "../event.js";
 import { type Places, columns } from "./lifelines.js";
+import { SERVICE_ID, type Shade } from "./shades.js";
 
 /** The most events that are drawn. */
 export const DRAWN_MAX = 60;
@@ -31,7 +32,10 @@ const TOP_MAX = 1_000_000;
 export const LANE_MIN = 26;
 const LANE_MAX = 120;
 /** From this width of a lifeline on, names stand level. */
-export const LEVEL_MIN = 62;
+const LEVEL_MIN = 62;
+/** The most room of a level name, and how wide a letter is, as far as that can be told before it is drawn. */
+export const LEVEL_LENGTH_MAX = 102;
+const LETTER = 7.6;
 /** How far the last name reaches beyond its lifeline where names are slanted. */
 const SLANTED_REACH = 70;
 /** How wide a digit of the times is, and what is beside them. */
@@ -41,7 +45,7 @@ const AXIS_MARGIN = 16;
 const SAID_MIN = 120;
 const SAID_SHARE = 0.42;
 /** The same where there are so many lifelines that they are as near to each other as they can be. */
-const SAID_MIN_CROWDED = 230;
+const SAID_MIN_CROWDED = 260;
 const SAID_SHARE_CROWDED = 0.26;
 
 /** A point of a lifeline. */
@@ -85,6 +89,15 @@ export interface Figure {
   readonly vector: string;
 }
 
+/** Where the faults of a lab are in force on a lifeline. */
+export interface Shading {
+  readonly x: number;
+  readonly from: number;
+  readonly to: number;
+  /** The faults, each in words. */
+  readonly words: readonly string[];
+}
+
 /** The whole picture, without the times at its left and what was said at its right. */
 export interface Diagram {
   readonly width: number;
@@ -92,12 +105,15 @@ export interface Diagram {
   /** Where it begins: what was drawn before keeps its place while older events are no longer drawn. */
   readonly top: number;
   readonly laneWidth: number;
+  /** Whether the names are slanted: lifelines are near each other, or a level name would have to be cut. */
+  readonly slanted: boolean;
   readonly serviceX: number;
   /** How wide the times at the left are. */
   readonly axisWidth: number;
   /** How wide what was said may be. */
   readonly saidWidth: number;
   readonly lifelines: readonly Lifeline[];
+  readonly shades: readonly Shading[];
   /** The moments, from above. */
   readonly rows: readonly { readonly time: LogicalTime; readonly y: number }[];
   readonly figures: readonly Figure[];
@@ -126,6 +142,8 @@ export interface Scene {
   readonly room: number;
   /** What was drawn before, if anything. */
   readonly before: Diagram | null;
+  /** The faults of a lab. */
+  readonly shades?: readonly Shade[] | undefined;
   /** What the logs of others tell. */
   readonly receipts?: Receipts | undefined;
   /** The vector clock of an event in words, where it is wanted. */
@@ -146,7 +164,7 @@ export function drawnEvents(events: readonly ChatEvent[], wanted: ((id: string) 
 export function diagram(scene: Scene): Diagram {
   const { events, causality } = scene;
   const across = columns(scene.places);
-  const widths = widthsOf(scene.room, across.length, events);
+  const widths = widthsOf(scene.room, scene.people, events);
   const { laneWidth, serviceWidth } = widths;
   const x = new Map<string | null, number>();
   let left = MARGIN;
@@ -177,15 +195,19 @@ export function diagram(scene: Scene): Diagram {
       vector: scene.vectorOf?.(event) ?? "",
     };
   });
+  const top = (rows[0]?.y ?? PADDING) - PADDING;
+  const height = PADDING * 2 + (rows.length === 0 ? 0 : rows[rows.length - 1]!.y - rows[0]!.y);
   return {
-    width: left + (laneWidth < LEVEL_MIN ? SLANTED_REACH : MARGIN),
-    height: PADDING * 2 + (rows.length === 0 ? 0 : rows[rows.length - 1]!.y - rows[0]!.y),
-    top: (rows[0]?.y ?? PADDING) - PADDING,
+    width: left + (widths.slanted ? SLANTED_REACH : MARGIN),
+    height,
+    top,
     laneWidth,
+    slanted: widths.slanted,
     serviceX,
     axisWidth: widths.axis,
     saidWidth: widths.said,
     lifelines: scene.people.map((person) => lifeline(person, x.get(person.id)!, figures)),
+    shades: (scene.shades ?? []).flatMap((shade) => shading(shade, x, figures, top, top + height)),
     rows,
     figures,
     crossings: crossings(figures, causality),
@@ -194,8 +216,28 @@ export function diagram(scene: Scene): Diagram {
   };
 }
 
+/** Where a shade is drawn: from below the last event before it to below the last event in it. */
+function shading(
+  { id, from, to, words }: Shade,
+  x: ReadonlyMap<string | null, number>,
+  figures: readonly Figure[],
+  top: number,
+  bottom: number,
+): Shading[] {
+  const at = x.get(id === SERVICE_ID ? null : id);
+  const below = (sequence: bigint): number => {
+    const last = figures.filter(({ event }) => event.sequence <= sequence).at(-1);
+    return last === undefined ? top : last.broadcast.y + EVENT_HALF;
+  };
+  const begin = below(from);
+  const end = to === null ? bottom : Math.max(below(to), begin + EVENT_HALF);
+  const gone = to !== null && below(to) === top;
+  return at === undefined || gone ? [] : [{ x: at, from: begin, to: end, words: words.split(", ") }];
+}
+
 /** What the lifelines, the times and what was said share the room by. */
-function widthsOf(room: number, lanes: number, events: readonly ChatEvent[]) {
+function widthsOf(room: number, people: readonly Person[], events: readonly ChatEvent[]) {
+  const lanes = people.length + 1;
   const digits = `${events[events.length - 1]?.logicalTime ?? 0n}`.length;
   const axis = Math.ceil(digits * DIGIT + AXIS_MARGIN);
   const box = digits * DIGIT + 2 * EVENT_HALF;
@@ -205,14 +247,17 @@ function widthsOf(room: number, lanes: number, events: readonly ChatEvent[]) {
     return Math.floor(Math.min(LANE_MAX, Math.max(LANE_MIN, lanes > 1 ? forLanes / (lanes - 1) : LANE_MAX)));
   };
   const level = lane(2 * MARGIN);
-  const laneWidth = level < LEVEL_MIN ? Math.min(level, lane(MARGIN + SLANTED_REACH)) : level;
+  const longest = Math.min(LEVEL_LENGTH_MAX, LETTER * Math.max(0, ...people.map(({ name }) => [...name].length)));
+  const slanted = level < LEVEL_MIN || level - 14 < longest;
+  const laneWidth = slanted ? Math.min(level, lane(MARGIN + SLANTED_REACH)) : level;
   const serviceWidth = Math.ceil(Math.max(box, Math.min(laneWidth, 84)));
-  const margins = MARGIN + (laneWidth < LEVEL_MIN ? SLANTED_REACH : MARGIN);
+  const margins = MARGIN + (slanted ? SLANTED_REACH : MARGIN);
   const drawn = axis + laneWidth * (lanes - 1) + serviceWidth + margins;
   // What the lifelines leave is for what was said; where they leave too little, it stays in view while they are scrolled.
   return {
     axis,
     laneWidth,
+    slanted,
     serviceWidth,
     said: Math.floor(Math.max(Math.min(wanted, Math.max(SAID_MIN_CROWDED, room * SAID_SHARE_CROWDED)), room - drawn)),
   };

@@ -5,6 +5,7 @@ import { button, make, safely, setText, show } from "../../view/parts/dom.js";
 import { hueOf } from "../../view/parts/palette.js";
 import type { Doing } from "./doing.js";
 import { check, field, number, select } from "./form.js";
+import { Held } from "./held.js";
 import { type Fault, type Impairment, type LabPerson, UNIMPAIRED } from "../types.js";
 import { COMPANIONS, personWords } from "../words.js";
 
@@ -77,6 +78,7 @@ export class PersonRow {
   readonly #name: string;
   readonly #doing: Doing;
   readonly #now = make("p", "lab-now");
+  readonly #held: Held;
   readonly #hold: HTMLButtonElement;
   readonly #one: HTMLButtonElement;
   readonly #all: HTMLButtonElement;
@@ -92,6 +94,7 @@ export class PersonRow {
   constructor(person: Person, self: boolean, companion: boolean, doing: Doing) {
     this.#name = person.name;
     this.#doing = doing;
+    this.#held = new Held(person.name);
     this.#deliveries = new WayFields(`What is on its way to ${person.name}`);
     this.#publishes = new WayFields(`What ${person.name} sends`);
     this.#duration.value = DURATION_USUAL;
@@ -108,7 +111,7 @@ export class PersonRow {
     const notes = [...(self ? [make("span", "you", "you")] : [])];
     const head = make("div", "lab-name", swatch, name, ...notes, make("span", "lab-kind fine"));
     const actions = make("div", "lab-actions", this.#hold, this.#one, this.#all, this.#end, remove);
-    this.element = make("li", hueOf(person.name), head, this.#now, actions, this.#more);
+    this.element = make("li", hueOf(person.name), head, this.#now, this.#held.element, actions, this.#more);
     this.#fillMore();
   }
 
@@ -119,8 +122,10 @@ export class PersonRow {
     this.#listed = listed;
     const { deliveriesHeld, publishesHeld, fault, companion } = listed;
     setText(this.#now, personWords(listed));
+    this.#held.render(listed);
     setText(this.element.querySelector<HTMLElement>(".lab-kind")!, companion === null ? "" : COMPANIONS[companion.kind].name);
     this.element.classList.toggle("faulty", fault !== null);
+    this.#now.classList.toggle("vh", fault === null);
     show(this.#hold, fault?.deliveries.hold !== true);
     show(this.#one, deliveriesHeld + publishesHeld > 0);
     show(this.#all, deliveriesHeld + publishesHeld > 0);

@@ -1,7 +1,7 @@
 /** Scenarios: which there are, the one that is played, and its question. */
 
 import type { State } from "../../core/machine/state.js";
-import { button, make, reconcile, safely, setText, show } from "../../view/parts/dom.js";
+import { button, byId, make, reconcile, safely, setText, show } from "../../view/parts/dom.js";
 import type { Doing, Part } from "./doing.js";
 import { check } from "./form.js";
 import { type LabState, type Question, type Scenario, type ScenarioRun, isPlaying } from "../types.js";
@@ -89,6 +89,7 @@ class RunView {
   readonly #stop: HTMLButtonElement;
   readonly #close: HTMLButtonElement;
   readonly #question = make("div", "lab-question");
+  readonly #diagram = button("Show the diagram", "small", () => byId("toggle-picture").click());
   #asked = false;
 
   constructor(run: ScenarioRun, doing: Doing, away: () => void) {
@@ -100,7 +101,7 @@ class RunView {
     for (const step of run.steps) this.#steps.append(make("li", "", ...safely(step)));
     const { title, about, watch } = run.scenario;
     const actions = make("div", "lab-actions", this.#next, this.#stop, this.#close);
-    const watched = make("p", "lab-watch", make("b", "", "Watch: "), watch);
+    const watched = make("div", "lab-watch", make("p", "", make("b", "", "Watch: "), watch), this.#diagram);
     this.element = make(
       "div",
       "lab-run",
@@ -109,8 +110,8 @@ class RunView {
       watched,
       this.#steps,
       this.#state,
-      actions,
       this.#question,
+      actions,
     );
   }
 
@@ -124,13 +125,14 @@ class RunView {
       if (now) step.setAttribute("aria-current", "step");
       else step.removeAttribute("aria-current");
     });
+    show(this.#diagram, byId("picture").hidden);
     show(this.#next, playing);
     show(this.#stop, playing);
     show(this.#close, !playing);
     if (!playing && run.question !== null && !this.#asked) {
       this.#asked = true;
       this.#question.append(ask(run.question));
-      this.#question.scrollIntoView({ block: "nearest" });
+      this.#question.scrollIntoView({ block: "start" });
     }
   }
 }
@@ -145,6 +147,7 @@ function ask({ ask, answers }: Question): HTMLElement {
       answer.setAttribute("aria-pressed", "true");
       answer.classList.add(right ? "right" : "wrong");
       said.replaceChildren(make("b", "", right ? "Right. " : "Not quite. "), why);
+      said.scrollIntoView({ block: "nearest" });
     });
     return answer;
   });

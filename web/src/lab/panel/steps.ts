@@ -7,6 +7,7 @@ import { hueOf } from "../../view/parts/palette.js";
 import type { Doing, Part } from "./doing.js";
 import { type Firing, firings, sum, words } from "../explain.js";
 import { check } from "./form.js";
+import { Held } from "./held.js";
 import { type LabPerson, type LabState, UNIMPAIRED } from "../types.js";
 import { heldWords } from "../words.js";
 
@@ -92,8 +93,9 @@ export class Steps implements Part {
   async #deliver(id: string): Promise<void> {
     const listed = this.#lab?.people.find(({ person }) => person.id === id);
     const page = this.#page;
-    if (listed === undefined || listed.next === null || page === null) return;
-    const { person, next, companion } = listed;
+    const next = listed?.next[0];
+    if (listed === undefined || next === undefined || page === null) return;
+    const { person, companion } = listed;
     const clock = page.session?.participantId === id ? page.clock : (companion?.clock ?? null);
     const fired = firings(next, timeBefore(page, next), { name: person.name, clock });
     await this.#doing.run((client) => client.release(person.name, 1, "deliveries"));
@@ -112,16 +114,16 @@ function timeBefore(page: State, event: ChatEvent): bigint | null {
 class Row {
   readonly element: HTMLElement;
   readonly #now = make("p", "lab-now");
-  readonly #next = make("p", "lab-next");
+  readonly #held: Held;
   readonly #deliver: HTMLButtonElement;
   readonly #publish: HTMLButtonElement;
-  #event = -1n;
 
   constructor(name: string, deliver: () => void, publish: () => void) {
     this.#deliver = button("Deliver the next", "small", deliver);
     this.#deliver.setAttribute("aria-label", `Deliver the next event to ${name}`);
     this.#publish = button("Let one publish through", "small", publish);
     this.#publish.setAttribute("aria-label", `Let one publish of ${name} through`);
+    this.#held = new Held(name);
     const swatch = make("span", "node");
     swatch.setAttribute("aria-hidden", "true");
     const title = make("span", "name", ...safely(name));
@@ -132,18 +134,15 @@ class Row {
       `faulty ${hueOf(name)}`,
       head,
       this.#now,
-      this.#next,
+      this.#held.element,
       make("div", "lab-actions", this.#deliver, this.#publish),
     );
   }
 
-  render({ deliveriesHeld, publishesHeld, next }: LabPerson): void {
+  render(listed: LabPerson): void {
+    const { deliveriesHeld, publishesHeld } = listed;
     setText(this.#now, heldWords(deliveriesHeld, publishesHeld));
-    if (next !== null && next.sequence !== this.#event) {
-      this.#event = next.sequence;
-      this.#next.replaceChildren(make("span", "lab-time", `[${next.logicalTime}]`), " ", ...safely(lineOf(next)));
-    }
-    show(this.#next, next !== null);
+    this.#held.render(listed);
     show(this.#deliver, deliveriesHeld > 0);
     show(this.#publish, publishesHeld > 0);
   }

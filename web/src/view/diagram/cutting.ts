@@ -51,11 +51,19 @@ export class Cutting {
       this.#verdict,
       make(
         "div",
-        "menu-row",
-        button("Level", "small", () => this.#level()),
-        make("label", "picker", make("span", "", "By wall clock"), this.#wall),
-        make("label", "picker", make("span", "", "Lifeline"), this.#lifeline),
-        make("label", "picker", make("span", "", "up to"), this.#moment),
+        "cut-row",
+        make(
+          "div",
+          "cut-group",
+          button("Level", "small", () => this.#level()),
+          make("label", "picker", make("span", "", "By wall clock"), this.#wall),
+        ),
+        make(
+          "div",
+          "cut-group",
+          make("label", "picker", make("span", "", "Lifeline"), this.#lifeline),
+          make("label", "picker", make("span", "", "up to"), this.#moment),
+        ),
       ),
     );
     byId("picture").querySelector(".picture-facts")?.prepend(this.#bar);

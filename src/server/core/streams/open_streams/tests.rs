@@ -103,7 +103,7 @@ fn a_stall_without_news() {
     assert_eq!(streams.take_ended(), [(link.id(), slow_consumer())]);
 }
 
-/// A stream ends once, its task is told, and whoever waits for ends learns of it.
+/// A stream ends once; its task and those that wait for ends are notified.
 #[tokio::test]
 async fn the_first_end_counts() {
     let (streams, wakes) = (streams(), Arc::new(Wakes::default()));

@@ -23,7 +23,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file chitchat/v1/lab.proto.
  */
 export const file_chitchat_v1_lab: GenFile = /*@__PURE__*/
-  fileDesc("ChVjaGl0Y2hhdC92MS9sYWIucHJvdG8SC2NoaXRjaGF0LnYxInwKCkltcGFpcm1lbnQSDAoEaG9sZBgBIAEoCBILCgNjdXQYAiABKAgSKAoFZGVsYXkYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKQoGaml0dGVyGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIm8KBUZhdWx0EisKCmRlbGl2ZXJpZXMYASABKAsyFy5jaGl0Y2hhdC52MS5JbXBhaXJtZW50EioKCXB1Ymxpc2hlcxgCIAEoCzIXLmNoaXRjaGF0LnYxLkltcGFpcm1lbnQSDQoFcGF1c2UYAyABKAgirAIKDkxhYlBhcnRpY2lwYW50Ei0KC3BhcnRpY2lwYW50GAEgASgLMhguY2hpdGNoYXQudjEuUGFydGljaXBhbnQSIQoFZmF1bHQYAiABKAsyEi5jaGl0Y2hhdC52MS5GYXVsdBIqCgdlbmRzX2luGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD2RlbGl2ZXJpZXNfaGVsZBgEIAEoBBIWCg5wdWJsaXNoZXNfaGVsZBgFIAEoDRIVCg1mcm9tX3NlcXVlbmNlGAYgASgEEikKCWNvbXBhbmlvbhgHIAEoCzIWLmNoaXRjaGF0LnYxLkNvbXBhbmlvbhIpCg1uZXh0X2RlbGl2ZXJ5GAggASgLMhIuY2hpdGNoYXQudjEuRXZlbnQiigEKCUNvbXBhbmlvbhIoCgRraW5kGAEgASgOMhouY2hpdGNoYXQudjEuQ29tcGFuaW9uS2luZBIUCgxsb2dpY2FsX3RpbWUYAiABKAQSGgoSZGVsaXZlcmVkX3NlcXVlbmNlGAMgASgEEiEKGXdhbGxfY2xvY2tfb2Zmc2V0X3NlY29uZHMYBCABKAMiEwoRTGlzdEZhdWx0c1JlcXVlc3QifgoSTGlzdEZhdWx0c1Jlc3BvbnNlEjEKDHBhcnRpY2lwYW50cxgBIAMoCzIbLmNoaXRjaGF0LnYxLkxhYlBhcnRpY2lwYW50EjUKEndyaXRlcl9zdG9wcGVkX2ZvchgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKLAQoPU2V0RmF1bHRSZXF1ZXN0EhQKDGRpc3BsYXlfbmFtZRgBIAEoCRIhCgVmYXVsdBgCIAEoCzISLmNoaXRjaGF0LnYxLkZhdWx0EhIKCmRpc2Nvbm5lY3QYAyABKAgSKwoIZHVyYXRpb24YBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iRAoQU2V0RmF1bHRSZXNwb25zZRIwCgtwYXJ0aWNpcGFudBgBIAEoCzIbLmNoaXRjaGF0LnYxLkxhYlBhcnRpY2lwYW50ImQKElJlbGVhc2VIZWxkUmVxdWVzdBIUCgxkaXNwbGF5X25hbWUYASABKAkSDQoFY291bnQYAiABKA0SKQoJZGlyZWN0aW9uGAMgASgOMhYuY2hpdGNoYXQudjEuRGlyZWN0aW9uIkcKE1JlbGVhc2VIZWxkUmVzcG9uc2USMAoLcGFydGljaXBhbnQYASABKAsyGy5jaGl0Y2hhdC52MS5MYWJQYXJ0aWNpcGFudCIqChJDbGVhckZhdWx0c1JlcXVlc3QSFAoMZGlzcGxheV9uYW1lGAEgASgJIhUKE0NsZWFyRmF1bHRzUmVzcG9uc2UiQAoRU3RvcFdyaXRlclJlcXVlc3QSKwoIZHVyYXRpb24YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iFAoSU3RvcFdyaXRlclJlc3BvbnNlIlUKE0FkZENvbXBhbmlvblJlcXVlc3QSKAoEa2luZBgBIAEoDjIaLmNoaXRjaGF0LnYxLkNvbXBhbmlvbktpbmQSFAoMZGlzcGxheV9uYW1lGAIgASgJIkUKFEFkZENvbXBhbmlvblJlc3BvbnNlEi0KC3BhcnRpY2lwYW50GAEgASgLMhguY2hpdGNoYXQudjEuUGFydGljaXBhbnQiLgoWUmVtb3ZlQ29tcGFuaW9uUmVxdWVzdBIUCgxkaXNwbGF5X25hbWUYASABKAkiGQoXUmVtb3ZlQ29tcGFuaW9uUmVzcG9uc2UiFgoUTGlzdFNjZW5hcmlvc1JlcXVlc3QiQQoVTGlzdFNjZW5hcmlvc1Jlc3BvbnNlEigKCXNjZW5hcmlvcxgBIAMoCzIVLmNoaXRjaGF0LnYxLlNjZW5hcmlvIlkKCFNjZW5hcmlvEgwKBG5hbWUYASABKAkSDQoFdGl0bGUYAiABKAkSDQoFYWJvdXQYAyABKAkSDQoFd2F0Y2gYBCABKAkSEgoKaGFzX3BlcnNvbhgFIAEoCCJwChRTdGFydFNjZW5hcmlvUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBnBlcnNvbhgCIAEoCRIQCghzdGVwd2lzZRgDIAEoCBIoCgVwYXVzZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIXChVTdGFydFNjZW5hcmlvUmVzcG9uc2UiGAoWQWR2YW5jZVNjZW5hcmlvUmVxdWVzdCIZChdBZHZhbmNlU2NlbmFyaW9SZXNwb25zZSIVChNTdG9wU2NlbmFyaW9SZXF1ZXN0IhYKFFN0b3BTY2VuYXJpb1Jlc3BvbnNlIhQKEkdldFNjZW5hcmlvUmVxdWVzdCI8ChNHZXRTY2VuYXJpb1Jlc3BvbnNlEiUKA3J1bhgBIAEoCzIYLmNoaXRjaGF0LnYxLlNjZW5hcmlvUnVuIvkBCgtTY2VuYXJpb1J1bhInCghzY2VuYXJpbxgBIAEoCzIVLmNoaXRjaGF0LnYxLlNjZW5hcmlvEigKBXN0ZXBzGAIgAygLMhkuY2hpdGNoYXQudjEuU2NlbmFyaW9TdGVwEhIKCnN0ZXBzX2RvbmUYAyABKA0SKQoFc3RhdGUYBCABKA4yGi5jaGl0Y2hhdC52MS5TY2VuYXJpb1N0YXRlEg4KBnBlcnNvbhgFIAEoCRIPCgdwcm9ibGVtGAYgASgJEicKCHF1ZXN0aW9uGAcgASgLMhUuY2hpdGNoYXQudjEuUXVlc3Rpb24SDgoGbnVtYmVyGAggASgNIhwKDFNjZW5hcmlvU3RlcBIMCgR0ZWxsGAEgASgJIj0KCFF1ZXN0aW9uEgsKA2FzaxgBIAEoCRIkCgdhbnN3ZXJzGAIgAygLMhMuY2hpdGNoYXQudjEuQW5zd2VyIjIKBkFuc3dlchIMCgR0ZXh0GAEgASgJEg0KBXJpZ2h0GAIgASgIEgsKA3doeRgDIAEoCSrXAQoNQ29tcGFuaW9uS2luZBIeChpDT01QQU5JT05fS0lORF9VTlNQRUNJRklFRBAAEhcKE0NPTVBBTklPTl9LSU5EX0VDSE8QARIdChlDT01QQU5JT05fS0lORF9DSEFUVEVSQk9YEAISGwoXQ09NUEFOSU9OX0tJTkRfQU5TV0VSRVIQAxIXChNDT01QQU5JT05fS0lORF9TTE9XEAQSHgoaQ09NUEFOSU9OX0tJTkRfV1JPTkdfQ0xPQ0sQBRIYChRDT01QQU5JT05fS0lORF9BQ1RPUhAGKlkKCURpcmVjdGlvbhIZChVESVJFQ1RJT05fVU5TUEVDSUZJRUQQABIYChRESVJFQ1RJT05fREVMSVZFUklFUxABEhcKE0RJUkVDVElPTl9QVUJMSVNIRVMQAirqAQoNU2NlbmFyaW9TdGF0ZRIeChpTQ0VOQVJJT19TVEFURV9VTlNQRUNJRklFRBAAEhoKFlNDRU5BUklPX1NUQVRFX1BMQVlJTkcQARIkCiBTQ0VOQVJJT19TVEFURV9XQUlUU19GT1JfQURWQU5DRRACEiMKH1NDRU5BUklPX1NUQVRFX1dBSVRTX0ZPUl9QRVJTT04QAxIbChdTQ0VOQVJJT19TVEFURV9GSU5JU0hFRBAEEhoKFlNDRU5BUklPX1NUQVRFX1NUT1BQRUQQBRIZChVTQ0VOQVJJT19TVEFURV9GQUlMRUQQBjL/BwoKTGFiU2VydmljZRJNCgpMaXN0RmF1bHRzEh4uY2hpdGNoYXQudjEuTGlzdEZhdWx0c1JlcXVlc3QaHy5jaGl0Y2hhdC52MS5MaXN0RmF1bHRzUmVzcG9uc2USRwoIU2V0RmF1bHQSHC5jaGl0Y2hhdC52MS5TZXRGYXVsdFJlcXVlc3QaHS5jaGl0Y2hhdC52MS5TZXRGYXVsdFJlc3BvbnNlElAKC1JlbGVhc2VIZWxkEh8uY2hpdGNoYXQudjEuUmVsZWFzZUhlbGRSZXF1ZXN0GiAuY2hpdGNoYXQudjEuUmVsZWFzZUhlbGRSZXNwb25zZRJQCgtDbGVhckZhdWx0cxIfLmNoaXRjaGF0LnYxLkNsZWFyRmF1bHRzUmVxdWVzdBogLmNoaXRjaGF0LnYxLkNsZWFyRmF1bHRzUmVzcG9uc2USTQoKU3RvcFdyaXRlchIeLmNoaXRjaGF0LnYxLlN0b3BXcml0ZXJSZXF1ZXN0Gh8uY2hpdGNoYXQudjEuU3RvcFdyaXRlclJlc3BvbnNlElMKDEFkZENvbXBhbmlvbhIgLmNoaXRjaGF0LnYxLkFkZENvbXBhbmlvblJlcXVlc3QaIS5jaGl0Y2hhdC52MS5BZGRDb21wYW5pb25SZXNwb25zZRJcCg9SZW1vdmVDb21wYW5pb24SIy5jaGl0Y2hhdC52MS5SZW1vdmVDb21wYW5pb25SZXF1ZXN0GiQuY2hpdGNoYXQudjEuUmVtb3ZlQ29tcGFuaW9uUmVzcG9uc2USVgoNTGlzdFNjZW5hcmlvcxIhLmNoaXRjaGF0LnYxLkxpc3RTY2VuYXJpb3NSZXF1ZXN0GiIuY2hpdGNoYXQudjEuTGlzdFNjZW5hcmlvc1Jlc3BvbnNlElYKDVN0YXJ0U2NlbmFyaW8SIS5jaGl0Y2hhdC52MS5TdGFydFNjZW5hcmlvUmVxdWVzdBoiLmNoaXRjaGF0LnYxLlN0YXJ0U2NlbmFyaW9SZXNwb25zZRJcCg9BZHZhbmNlU2NlbmFyaW8SIy5jaGl0Y2hhdC52MS5BZHZhbmNlU2NlbmFyaW9SZXF1ZXN0GiQuY2hpdGNoYXQudjEuQWR2YW5jZVNjZW5hcmlvUmVzcG9uc2USUwoMU3RvcFNjZW5hcmlvEiAuY2hpdGNoYXQudjEuU3RvcFNjZW5hcmlvUmVxdWVzdBohLmNoaXRjaGF0LnYxLlN0b3BTY2VuYXJpb1Jlc3BvbnNlElAKC0dldFNjZW5hcmlvEh8uY2hpdGNoYXQudjEuR2V0U2NlbmFyaW9SZXF1ZXN0GiAuY2hpdGNoYXQudjEuR2V0U2NlbmFyaW9SZXNwb25zZWIGcHJvdG8z", [file_chitchat_v1_chitchat, file_google_protobuf_duration]);
+  fileDesc("ChVjaGl0Y2hhdC92MS9sYWIucHJvdG8SC2NoaXRjaGF0LnYxInwKCkltcGFpcm1lbnQSDAoEaG9sZBgBIAEoCBILCgNjdXQYAiABKAgSKAoFZGVsYXkYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKQoGaml0dGVyGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIm8KBUZhdWx0EisKCmRlbGl2ZXJpZXMYASABKAsyFy5jaGl0Y2hhdC52MS5JbXBhaXJtZW50EioKCXB1Ymxpc2hlcxgCIAEoCzIXLmNoaXRjaGF0LnYxLkltcGFpcm1lbnQSDQoFcGF1c2UYAyABKAgi3wIKDkxhYlBhcnRpY2lwYW50Ei0KC3BhcnRpY2lwYW50GAEgASgLMhguY2hpdGNoYXQudjEuUGFydGljaXBhbnQSIQoFZmF1bHQYAiABKAsyEi5jaGl0Y2hhdC52MS5GYXVsdBIqCgdlbmRzX2luGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD2RlbGl2ZXJpZXNfaGVsZBgEIAEoBBIWCg5wdWJsaXNoZXNfaGVsZBgFIAEoDRIVCg1mcm9tX3NlcXVlbmNlGAYgASgEEikKCWNvbXBhbmlvbhgHIAEoCzIWLmNoaXRjaGF0LnYxLkNvbXBhbmlvbhIrCg9uZXh0X2RlbGl2ZXJpZXMYCCADKAsyEi5jaGl0Y2hhdC52MS5FdmVudBIvCg1oZWxkX3JlcXVlc3RzGAkgAygLMhguY2hpdGNoYXQudjEuSGVsZFJlcXVlc3QiGwoLSGVsZFJlcXVlc3QSDAoEdGV4dBgBIAEoCSKKAQoJQ29tcGFuaW9uEigKBGtpbmQYASABKA4yGi5jaGl0Y2hhdC52MS5Db21wYW5pb25LaW5kEhQKDGxvZ2ljYWxfdGltZRgCIAEoBBIaChJkZWxpdmVyZWRfc2VxdWVuY2UYAyABKAQSIQoZd2FsbF9jbG9ja19vZmZzZXRfc2Vjb25kcxgEIAEoAyITChFMaXN0RmF1bHRzUmVxdWVzdCJ+ChJMaXN0RmF1bHRzUmVzcG9uc2USMQoMcGFydGljaXBhbnRzGAEgAygLMhsuY2hpdGNoYXQudjEuTGFiUGFydGljaXBhbnQSNQoSd3JpdGVyX3N0b3BwZWRfZm9yGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIosBCg9TZXRGYXVsdFJlcXVlc3QSFAoMZGlzcGxheV9uYW1lGAEgASgJEiEKBWZhdWx0GAIgASgLMhIuY2hpdGNoYXQudjEuRmF1bHQSEgoKZGlzY29ubmVjdBgDIAEoCBIrCghkdXJhdGlvbhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJEChBTZXRGYXVsdFJlc3BvbnNlEjAKC3BhcnRpY2lwYW50GAEgASgLMhsuY2hpdGNoYXQudjEuTGFiUGFydGljaXBhbnQiZAoSUmVsZWFzZUhlbGRSZXF1ZXN0EhQKDGRpc3BsYXlfbmFtZRgBIAEoCRINCgVjb3VudBgCIAEoDRIpCglkaXJlY3Rpb24YAyABKA4yFi5jaGl0Y2hhdC52MS5EaXJlY3Rpb24iRwoTUmVsZWFzZUhlbGRSZXNwb25zZRIwCgtwYXJ0aWNpcGFudBgBIAEoCzIbLmNoaXRjaGF0LnYxLkxhYlBhcnRpY2lwYW50IioKEkNsZWFyRmF1bHRzUmVxdWVzdBIUCgxkaXNwbGF5X25hbWUYASABKAkiFQoTQ2xlYXJGYXVsdHNSZXNwb25zZSJAChFTdG9wV3JpdGVyUmVxdWVzdBIrCghkdXJhdGlvbhgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIUChJTdG9wV3JpdGVyUmVzcG9uc2UiVQoTQWRkQ29tcGFuaW9uUmVxdWVzdBIoCgRraW5kGAEgASgOMhouY2hpdGNoYXQudjEuQ29tcGFuaW9uS2luZBIUCgxkaXNwbGF5X25hbWUYAiABKAkiRQoUQWRkQ29tcGFuaW9uUmVzcG9uc2USLQoLcGFydGljaXBhbnQYASABKAsyGC5jaGl0Y2hhdC52MS5QYXJ0aWNpcGFudCIuChZSZW1vdmVDb21wYW5pb25SZXF1ZXN0EhQKDGRpc3BsYXlfbmFtZRgBIAEoCSIZChdSZW1vdmVDb21wYW5pb25SZXNwb25zZSIWChRMaXN0U2NlbmFyaW9zUmVxdWVzdCJBChVMaXN0U2NlbmFyaW9zUmVzcG9uc2USKAoJc2NlbmFyaW9zGAEgAygLMhUuY2hpdGNoYXQudjEuU2NlbmFyaW8iWQoIU2NlbmFyaW8SDAoEbmFtZRgBIAEoCRINCgV0aXRsZRgCIAEoCRINCgVhYm91dBgDIAEoCRINCgV3YXRjaBgEIAEoCRISCgpoYXNfcGVyc29uGAUgASgIInAKFFN0YXJ0U2NlbmFyaW9SZXF1ZXN0EgwKBG5hbWUYASABKAkSDgoGcGVyc29uGAIgASgJEhAKCHN0ZXB3aXNlGAMgASgIEigKBXBhdXNlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIhcKFVN0YXJ0U2NlbmFyaW9SZXNwb25zZSIYChZBZHZhbmNlU2NlbmFyaW9SZXF1ZXN0IhkKF0FkdmFuY2VTY2VuYXJpb1Jlc3BvbnNlIhUKE1N0b3BTY2VuYXJpb1JlcXVlc3QiFgoUU3RvcFNjZW5hcmlvUmVzcG9uc2UiFAoSR2V0U2NlbmFyaW9SZXF1ZXN0IjwKE0dldFNjZW5hcmlvUmVzcG9uc2USJQoDcnVuGAEgASgLMhguY2hpdGNoYXQudjEuU2NlbmFyaW9SdW4i+QEKC1NjZW5hcmlvUnVuEicKCHNjZW5hcmlvGAEgASgLMhUuY2hpdGNoYXQudjEuU2NlbmFyaW8SKAoFc3RlcHMYAiADKAsyGS5jaGl0Y2hhdC52MS5TY2VuYXJpb1N0ZXASEgoKc3RlcHNfZG9uZRgDIAEoDRIpCgVzdGF0ZRgEIAEoDjIaLmNoaXRjaGF0LnYxLlNjZW5hcmlvU3RhdGUSDgoGcGVyc29uGAUgASgJEg8KB3Byb2JsZW0YBiABKAkSJwoIcXVlc3Rpb24YByABKAsyFS5jaGl0Y2hhdC52MS5RdWVzdGlvbhIOCgZudW1iZXIYCCABKA0iHAoMU2NlbmFyaW9TdGVwEgwKBHRlbGwYASABKAkiPQoIUXVlc3Rpb24SCwoDYXNrGAEgASgJEiQKB2Fuc3dlcnMYAiADKAsyEy5jaGl0Y2hhdC52MS5BbnN3ZXIiMgoGQW5zd2VyEgwKBHRleHQYASABKAkSDQoFcmlnaHQYAiABKAgSCwoDd2h5GAMgASgJKtcBCg1Db21wYW5pb25LaW5kEh4KGkNPTVBBTklPTl9LSU5EX1VOU1BFQ0lGSUVEEAASFwoTQ09NUEFOSU9OX0tJTkRfRUNITxABEh0KGUNPTVBBTklPTl9LSU5EX0NIQVRURVJCT1gQAhIbChdDT01QQU5JT05fS0lORF9BTlNXRVJFUhADEhcKE0NPTVBBTklPTl9LSU5EX1NMT1cQBBIeChpDT01QQU5JT05fS0lORF9XUk9OR19DTE9DSxAFEhgKFENPTVBBTklPTl9LSU5EX0FDVE9SEAYqWQoJRGlyZWN0aW9uEhkKFURJUkVDVElPTl9VTlNQRUNJRklFRBAAEhgKFERJUkVDVElPTl9ERUxJVkVSSUVTEAESFwoTRElSRUNUSU9OX1BVQkxJU0hFUxACKuoBCg1TY2VuYXJpb1N0YXRlEh4KGlNDRU5BUklPX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWU0NFTkFSSU9fU1RBVEVfUExBWUlORxABEiQKIFNDRU5BUklPX1NUQVRFX1dBSVRTX0ZPUl9BRFZBTkNFEAISIwofU0NFTkFSSU9fU1RBVEVfV0FJVFNfRk9SX1BFUlNPThADEhsKF1NDRU5BUklPX1NUQVRFX0ZJTklTSEVEEAQSGgoWU0NFTkFSSU9fU1RBVEVfU1RPUFBFRBAFEhkKFVNDRU5BUklPX1NUQVRFX0ZBSUxFRBAGMv8HCgpMYWJTZXJ2aWNlEk0KCkxpc3RGYXVsdHMSHi5jaGl0Y2hhdC52MS5MaXN0RmF1bHRzUmVxdWVzdBofLmNoaXRjaGF0LnYxLkxpc3RGYXVsdHNSZXNwb25zZRJHCghTZXRGYXVsdBIcLmNoaXRjaGF0LnYxLlNldEZhdWx0UmVxdWVzdBodLmNoaXRjaGF0LnYxLlNldEZhdWx0UmVzcG9uc2USUAoLUmVsZWFzZUhlbGQSHy5jaGl0Y2hhdC52MS5SZWxlYXNlSGVsZFJlcXVlc3QaIC5jaGl0Y2hhdC52MS5SZWxlYXNlSGVsZFJlc3BvbnNlElAKC0NsZWFyRmF1bHRzEh8uY2hpdGNoYXQudjEuQ2xlYXJGYXVsdHNSZXF1ZXN0GiAuY2hpdGNoYXQudjEuQ2xlYXJGYXVsdHNSZXNwb25zZRJNCgpTdG9wV3JpdGVyEh4uY2hpdGNoYXQudjEuU3RvcFdyaXRlclJlcXVlc3QaHy5jaGl0Y2hhdC52MS5TdG9wV3JpdGVyUmVzcG9uc2USUwoMQWRkQ29tcGFuaW9uEiAuY2hpdGNoYXQudjEuQWRkQ29tcGFuaW9uUmVxdWVzdBohLmNoaXRjaGF0LnYxLkFkZENvbXBhbmlvblJlc3BvbnNlElwKD1JlbW92ZUNvbXBhbmlvbhIjLmNoaXRjaGF0LnYxLlJlbW92ZUNvbXBhbmlvblJlcXVlc3QaJC5jaGl0Y2hhdC52MS5SZW1vdmVDb21wYW5pb25SZXNwb25zZRJWCg1MaXN0U2NlbmFyaW9zEiEuY2hpdGNoYXQudjEuTGlzdFNjZW5hcmlvc1JlcXVlc3QaIi5jaGl0Y2hhdC52MS5MaXN0U2NlbmFyaW9zUmVzcG9uc2USVgoNU3RhcnRTY2VuYXJpbxIhLmNoaXRjaGF0LnYxLlN0YXJ0U2NlbmFyaW9SZXF1ZXN0GiIuY2hpdGNoYXQudjEuU3RhcnRTY2VuYXJpb1Jlc3BvbnNlElwKD0FkdmFuY2VTY2VuYXJpbxIjLmNoaXRjaGF0LnYxLkFkdmFuY2VTY2VuYXJpb1JlcXVlc3QaJC5jaGl0Y2hhdC52MS5BZHZhbmNlU2NlbmFyaW9SZXNwb25zZRJTCgxTdG9wU2NlbmFyaW8SIC5jaGl0Y2hhdC52MS5TdG9wU2NlbmFyaW9SZXF1ZXN0GiEuY2hpdGNoYXQudjEuU3RvcFNjZW5hcmlvUmVzcG9uc2USUAoLR2V0U2NlbmFyaW8SHy5jaGl0Y2hhdC52MS5HZXRTY2VuYXJpb1JlcXVlc3QaIC5jaGl0Y2hhdC52MS5HZXRTY2VuYXJpb1Jlc3BvbnNlYgZwcm90bzM", [file_chitchat_v1_chitchat, file_google_protobuf_duration]);
 
 /**
  * What is done to one direction: to the deliveries to a participant, or to its publishes and its leave.
@@ -158,11 +158,18 @@ export type LabParticipant = Message<"chitchat.v1.LabParticipant"> & {
   companion?: Companion | undefined;
 
   /**
-   * The next event that a release lets through to it; absent where no delivery is held.
+   * The next events that releases let through to it, in order: the first 5 of what is held.
    *
-   * @generated from field: chitchat.v1.Event next_delivery = 8;
+   * @generated from field: repeated chitchat.v1.Event next_deliveries = 8;
    */
-  nextDelivery?: Event | undefined;
+  nextDeliveries: Event[];
+
+  /**
+   * The requests that the lab holds, in the order of their arrival. They have no place in the conversation yet.
+   *
+   * @generated from field: repeated chitchat.v1.HeldRequest held_requests = 9;
+   */
+  heldRequests: HeldRequest[];
 };
 
 /**
@@ -171,6 +178,27 @@ export type LabParticipant = Message<"chitchat.v1.LabParticipant"> & {
  */
 export const LabParticipantSchema: GenMessage<LabParticipant> = /*@__PURE__*/
   messageDesc(file_chitchat_v1_lab, 2);
+
+/**
+ * A publish or a leave that the lab holds.
+ *
+ * @generated from message chitchat.v1.HeldRequest
+ */
+export type HeldRequest = Message<"chitchat.v1.HeldRequest"> & {
+  /**
+   * The text of the message; empty where it is a leave.
+   *
+   * @generated from field: string text = 1;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message chitchat.v1.HeldRequest.
+ * Use `create(HeldRequestSchema)` to create a new message.
+ */
+export const HeldRequestSchema: GenMessage<HeldRequest> = /*@__PURE__*/
+  messageDesc(file_chitchat_v1_lab, 3);
 
 /**
  * What the service's process knows of a participant that it plays.
@@ -212,7 +240,7 @@ export type Companion = Message<"chitchat.v1.Companion"> & {
  * Use `create(CompanionSchema)` to create a new message.
  */
 export const CompanionSchema: GenMessage<Companion> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 3);
+  messageDesc(file_chitchat_v1_lab, 4);
 
 /**
  * Asks for the list.
@@ -227,7 +255,7 @@ export type ListFaultsRequest = Message<"chitchat.v1.ListFaultsRequest"> & {
  * Use `create(ListFaultsRequestSchema)` to create a new message.
  */
 export const ListFaultsRequestSchema: GenMessage<ListFaultsRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 4);
+  messageDesc(file_chitchat_v1_lab, 5);
 
 /**
  * The active participants, in order of joining.
@@ -255,7 +283,7 @@ export type ListFaultsResponse = Message<"chitchat.v1.ListFaultsResponse"> & {
  * Use `create(ListFaultsResponseSchema)` to create a new message.
  */
 export const ListFaultsResponseSchema: GenMessage<ListFaultsResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 5);
+  messageDesc(file_chitchat_v1_lab, 6);
 
 /**
  * Asks for faults.
@@ -297,7 +325,7 @@ export type SetFaultRequest = Message<"chitchat.v1.SetFaultRequest"> & {
  * Use `create(SetFaultRequestSchema)` to create a new message.
  */
 export const SetFaultRequestSchema: GenMessage<SetFaultRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 6);
+  messageDesc(file_chitchat_v1_lab, 7);
 
 /**
  * The faults are in force.
@@ -318,7 +346,7 @@ export type SetFaultResponse = Message<"chitchat.v1.SetFaultResponse"> & {
  * Use `create(SetFaultResponseSchema)` to create a new message.
  */
 export const SetFaultResponseSchema: GenMessage<SetFaultResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 7);
+  messageDesc(file_chitchat_v1_lab, 8);
 
 /**
  * Asks to let some of what is held pass.
@@ -353,7 +381,7 @@ export type ReleaseHeldRequest = Message<"chitchat.v1.ReleaseHeldRequest"> & {
  * Use `create(ReleaseHeldRequestSchema)` to create a new message.
  */
 export const ReleaseHeldRequestSchema: GenMessage<ReleaseHeldRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 8);
+  messageDesc(file_chitchat_v1_lab, 9);
 
 /**
  * They pass.
@@ -374,7 +402,7 @@ export type ReleaseHeldResponse = Message<"chitchat.v1.ReleaseHeldResponse"> & {
  * Use `create(ReleaseHeldResponseSchema)` to create a new message.
  */
 export const ReleaseHeldResponseSchema: GenMessage<ReleaseHeldResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 9);
+  messageDesc(file_chitchat_v1_lab, 10);
 
 /**
  * Asks to end faults.
@@ -395,7 +423,7 @@ export type ClearFaultsRequest = Message<"chitchat.v1.ClearFaultsRequest"> & {
  * Use `create(ClearFaultsRequestSchema)` to create a new message.
  */
 export const ClearFaultsRequestSchema: GenMessage<ClearFaultsRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 10);
+  messageDesc(file_chitchat_v1_lab, 11);
 
 /**
  * They have ended.
@@ -410,7 +438,7 @@ export type ClearFaultsResponse = Message<"chitchat.v1.ClearFaultsResponse"> & {
  * Use `create(ClearFaultsResponseSchema)` to create a new message.
  */
 export const ClearFaultsResponseSchema: GenMessage<ClearFaultsResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 11);
+  messageDesc(file_chitchat_v1_lab, 12);
 
 /**
  * Asks for a stop of the writer.
@@ -431,7 +459,7 @@ export type StopWriterRequest = Message<"chitchat.v1.StopWriterRequest"> & {
  * Use `create(StopWriterRequestSchema)` to create a new message.
  */
 export const StopWriterRequestSchema: GenMessage<StopWriterRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 12);
+  messageDesc(file_chitchat_v1_lab, 13);
 
 /**
  * The writer stands still.
@@ -446,7 +474,7 @@ export type StopWriterResponse = Message<"chitchat.v1.StopWriterResponse"> & {
  * Use `create(StopWriterResponseSchema)` to create a new message.
  */
 export const StopWriterResponseSchema: GenMessage<StopWriterResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 13);
+  messageDesc(file_chitchat_v1_lab, 14);
 
 /**
  * Asks for a companion.
@@ -474,7 +502,7 @@ export type AddCompanionRequest = Message<"chitchat.v1.AddCompanionRequest"> & {
  * Use `create(AddCompanionRequestSchema)` to create a new message.
  */
 export const AddCompanionRequestSchema: GenMessage<AddCompanionRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 14);
+  messageDesc(file_chitchat_v1_lab, 15);
 
 /**
  * It has joined.
@@ -495,7 +523,7 @@ export type AddCompanionResponse = Message<"chitchat.v1.AddCompanionResponse"> &
  * Use `create(AddCompanionResponseSchema)` to create a new message.
  */
 export const AddCompanionResponseSchema: GenMessage<AddCompanionResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 15);
+  messageDesc(file_chitchat_v1_lab, 16);
 
 /**
  * Asks a companion to leave.
@@ -516,7 +544,7 @@ export type RemoveCompanionRequest = Message<"chitchat.v1.RemoveCompanionRequest
  * Use `create(RemoveCompanionRequestSchema)` to create a new message.
  */
 export const RemoveCompanionRequestSchema: GenMessage<RemoveCompanionRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 16);
+  messageDesc(file_chitchat_v1_lab, 17);
 
 /**
  * It has left, or leaves as soon as its faults let it.
@@ -531,7 +559,7 @@ export type RemoveCompanionResponse = Message<"chitchat.v1.RemoveCompanionRespon
  * Use `create(RemoveCompanionResponseSchema)` to create a new message.
  */
 export const RemoveCompanionResponseSchema: GenMessage<RemoveCompanionResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 17);
+  messageDesc(file_chitchat_v1_lab, 18);
 
 /**
  * Asks for the scenarios.
@@ -546,7 +574,7 @@ export type ListScenariosRequest = Message<"chitchat.v1.ListScenariosRequest"> &
  * Use `create(ListScenariosRequestSchema)` to create a new message.
  */
 export const ListScenariosRequestSchema: GenMessage<ListScenariosRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 18);
+  messageDesc(file_chitchat_v1_lab, 19);
 
 /**
  * The scenarios.
@@ -567,7 +595,7 @@ export type ListScenariosResponse = Message<"chitchat.v1.ListScenariosResponse">
  * Use `create(ListScenariosResponseSchema)` to create a new message.
  */
 export const ListScenariosResponseSchema: GenMessage<ListScenariosResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 19);
+  messageDesc(file_chitchat_v1_lab, 20);
 
 /**
  * A scenario: a small play with companions, people and faults, which shows one thing.
@@ -616,7 +644,7 @@ export type Scenario = Message<"chitchat.v1.Scenario"> & {
  * Use `create(ScenarioSchema)` to create a new message.
  */
 export const ScenarioSchema: GenMessage<Scenario> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 20);
+  messageDesc(file_chitchat_v1_lab, 21);
 
 /**
  * Asks for a scenario.
@@ -658,7 +686,7 @@ export type StartScenarioRequest = Message<"chitchat.v1.StartScenarioRequest"> &
  * Use `create(StartScenarioRequestSchema)` to create a new message.
  */
 export const StartScenarioRequestSchema: GenMessage<StartScenarioRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 21);
+  messageDesc(file_chitchat_v1_lab, 22);
 
 /**
  * It is played.
@@ -673,7 +701,7 @@ export type StartScenarioResponse = Message<"chitchat.v1.StartScenarioResponse">
  * Use `create(StartScenarioResponseSchema)` to create a new message.
  */
 export const StartScenarioResponseSchema: GenMessage<StartScenarioResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 22);
+  messageDesc(file_chitchat_v1_lab, 23);
 
 /**
  * Asks for the next step.
@@ -688,7 +716,7 @@ export type AdvanceScenarioRequest = Message<"chitchat.v1.AdvanceScenarioRequest
  * Use `create(AdvanceScenarioRequestSchema)` to create a new message.
  */
 export const AdvanceScenarioRequestSchema: GenMessage<AdvanceScenarioRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 23);
+  messageDesc(file_chitchat_v1_lab, 24);
 
 /**
  * It is being played.
@@ -703,7 +731,7 @@ export type AdvanceScenarioResponse = Message<"chitchat.v1.AdvanceScenarioRespon
  * Use `create(AdvanceScenarioResponseSchema)` to create a new message.
  */
 export const AdvanceScenarioResponseSchema: GenMessage<AdvanceScenarioResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 24);
+  messageDesc(file_chitchat_v1_lab, 25);
 
 /**
  * Asks to stop the scenario.
@@ -718,7 +746,7 @@ export type StopScenarioRequest = Message<"chitchat.v1.StopScenarioRequest"> & {
  * Use `create(StopScenarioRequestSchema)` to create a new message.
  */
 export const StopScenarioRequestSchema: GenMessage<StopScenarioRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 25);
+  messageDesc(file_chitchat_v1_lab, 26);
 
 /**
  * It has stopped.
@@ -733,7 +761,7 @@ export type StopScenarioResponse = Message<"chitchat.v1.StopScenarioResponse"> &
  * Use `create(StopScenarioResponseSchema)` to create a new message.
  */
 export const StopScenarioResponseSchema: GenMessage<StopScenarioResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 26);
+  messageDesc(file_chitchat_v1_lab, 27);
 
 /**
  * Asks for the state of the scenario.
@@ -748,7 +776,7 @@ export type GetScenarioRequest = Message<"chitchat.v1.GetScenarioRequest"> & {
  * Use `create(GetScenarioRequestSchema)` to create a new message.
  */
 export const GetScenarioRequestSchema: GenMessage<GetScenarioRequest> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 27);
+  messageDesc(file_chitchat_v1_lab, 28);
 
 /**
  * How far the scenario has come.
@@ -769,7 +797,7 @@ export type GetScenarioResponse = Message<"chitchat.v1.GetScenarioResponse"> & {
  * Use `create(GetScenarioResponseSchema)` to create a new message.
  */
 export const GetScenarioResponseSchema: GenMessage<GetScenarioResponse> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 28);
+  messageDesc(file_chitchat_v1_lab, 29);
 
 /**
  * A scenario that is played or has been played.
@@ -839,7 +867,7 @@ export type ScenarioRun = Message<"chitchat.v1.ScenarioRun"> & {
  * Use `create(ScenarioRunSchema)` to create a new message.
  */
 export const ScenarioRunSchema: GenMessage<ScenarioRun> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 29);
+  messageDesc(file_chitchat_v1_lab, 30);
 
 /**
  * A step of a scenario.
@@ -860,7 +888,7 @@ export type ScenarioStep = Message<"chitchat.v1.ScenarioStep"> & {
  * Use `create(ScenarioStepSchema)` to create a new message.
  */
 export const ScenarioStepSchema: GenMessage<ScenarioStep> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 30);
+  messageDesc(file_chitchat_v1_lab, 31);
 
 /**
  * A question about a scenario.
@@ -888,7 +916,7 @@ export type Question = Message<"chitchat.v1.Question"> & {
  * Use `create(QuestionSchema)` to create a new message.
  */
 export const QuestionSchema: GenMessage<Question> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 31);
+  messageDesc(file_chitchat_v1_lab, 32);
 
 /**
  * An answer to choose.
@@ -923,7 +951,7 @@ export type Answer = Message<"chitchat.v1.Answer"> & {
  * Use `create(AnswerSchema)` to create a new message.
  */
 export const AnswerSchema: GenMessage<Answer> = /*@__PURE__*/
-  messageDesc(file_chitchat_v1_lab, 32);
+  messageDesc(file_chitchat_v1_lab, 33);
 
 /**
  * How a companion behaves.

@@ -1,15 +1,15 @@
 /** The names above the lifelines. Where lifelines are near each other, the names are slanted. */
 
-import { type Diagram, LEVEL_MIN } from "../../../core/causality/diagram.js";
+import { type Diagram, LEVEL_LENGTH_MAX } from "../../../core/causality/diagram.js";
 import { visible } from "../../../core/text.js";
 import { hueOf } from "../../parts/palette.js";
 import { draw, round } from "./svg.js";
 
 /** How high the heads are, of level names and of slanted ones, in pixels. */
 const LEVEL_HEIGHT = 34;
-const SLANTED_HEIGHT = 112;
+const SLANTED_HEIGHT = 114;
 /** How long a slanted name may be, and its angle in degrees. */
-const SLANTED_LENGTH = 124;
+const SLANTED_LENGTH = 110;
 const ANGLE = -52;
 
 /** How much wider than its room a name may be and is still set closer, rather than cut. */
@@ -17,12 +17,12 @@ const CLOSER = 1.12;
 
 /** How high the heads of a diagram are. */
 export function headsHeight(diagram: Diagram): number {
-  return diagram.laneWidth < LEVEL_MIN ? SLANTED_HEIGHT : LEVEL_HEIGHT;
+  return diagram.slanted ? SLANTED_HEIGHT : LEVEL_HEIGHT;
 }
 
 /** The names. */
 export function heads(diagram: Diagram, selfId: string): SVGElement[] {
-  const slanted = diagram.laneWidth < LEVEL_MIN;
+  const { slanted } = diagram;
   const name = (x: number, text: string, look: string, id: string) => {
     const group = draw("g", { class: id === selfId && id !== "" ? `${look} self` : look, "data-id": id }, draw("title", {}, visible(text)));
     group.append(...(slanted ? slant(x, visible(text)) : level(x, visible(text), diagram.laneWidth)));
@@ -35,7 +35,7 @@ export function heads(diagram: Diagram, selfId: string): SVGElement[] {
 }
 
 function level(x: number, text: string, laneWidth: number): SVGElement[] {
-  const wide = Math.min(laneWidth - 4, 112);
+  const wide = Math.min(laneWidth - 4, LEVEL_LENGTH_MAX + 10);
   return [
     draw("rect", { class: "pill", x: round(x - wide / 2), y: 5, width: wide, height: 24, rx: 12 }),
     draw("text", { class: "head", x: round(x), y: 21.5, "data-room": wide - 10 }, text),

@@ -84,6 +84,7 @@ function build({ event, unseen, unseenMore, vector }: Figure, key: string): Line
   const times = unseen.map((time) => `[${time}]`).join(" ");
   const crossed = unseen.length > 0 ? [`⇄ before seeing ${times}${unseenMore > 0 ? ` and ${unseenMore} more` : ""}`] : [];
   const vectors = vector === "" ? [] : [make("span", "said-vector", `⟨${vector}⟩ `)];
-  if (vectors.length + crossed.length > 0) line.append(make("span", "said-note", ...vectors, ...crossed));
+  if (vectors.length + crossed.length === 0) line.classList.add("said-wraps");
+  else line.append(make("span", "said-note", ...vectors, ...crossed));
   return { root: line, sign, key };
 }
