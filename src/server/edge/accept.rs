@@ -116,7 +116,7 @@ impl Acceptor<'_> {
                     failing = false;
                     self.open(connections, stream, remote, permit);
                 }
-                // Gone before it was accepted.
+                // The peer closed the connection before it was accepted.
                 Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset | ConnectionRefused) => {}
                 Err(error) => {
                     // Said once: others decide how long it lasts and how often it is tried.
