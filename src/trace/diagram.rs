@@ -40,7 +40,7 @@ pub enum Role {
     Start,
     /// A process ends in peace.
     Stop,
-    /// A process ends, and nobody knows why.
+    /// A process ends for an unknown reason.
     Crash,
     Break,
     /// A request goes out.

@@ -51,7 +51,7 @@ pub fn text(chart: &Chart) -> String {
 
 /// The arrows, by where they begin and end.
 struct ArrowIndex {
-    /// Of each event, the lifeline that asked for it.
+    /// For each event, the lifeline that requested it.
     asked: HashMap<usize, usize>,
     /// Of each broadcast, where it was delivered.
     delivered: HashMap<usize, Vec<usize>>,
