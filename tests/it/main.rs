@@ -26,7 +26,8 @@
 //! | [`replicas`] | several services that are one, over three nats-servers |
 //! | [`replicas_clients`] | clients that know several replicas, and the picture of that |
 //! | [`replicas_failover`] | how long it takes until a publish is acknowledged after a kill |
-//! | [`replicas_faults`] | the same while replicas and servers are killed, frozen, cut off and restarted |
+//! | [`replicas_faults`] | the same while replicas and servers are killed, frozen, cut off from each other and restarted |
+//! | [`replicas_readme`] | the commands of the README for three replicas on one machine |
 //! | [`replicas_refused`] | set-ups of replicas that cannot work |
 //! | [`shutdown`] | the drain, and that it is bounded |
 //! | [`crowd`] | twenty at once have one transcript; the client library |
@@ -116,6 +117,7 @@ mod replicas;
 mod replicas_clients;
 mod replicas_failover;
 mod replicas_faults;
+mod replicas_readme;
 mod replicas_refused;
 mod restored_backup;
 mod rotation;
