@@ -93,7 +93,7 @@ export function scenarioWords(state: ScenarioState, person: string, problem: str
     case "waits-for-advance":
       return "It waits for you: press Next step.";
     case "waits-for-person":
-      return `It waits for a message by ${person}. Next step skips it.`;
+      return `It waits for a message by ${person}, in the chat. Next step skips it.`;
     case "finished":
       return "It has been played to its end.";
     case "stopped":

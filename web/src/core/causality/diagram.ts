@@ -33,6 +33,8 @@ const TOP_MAX = 1_000_000;
 /** The least and the most that a lifeline takes. */
 export const LANE_MIN = 26;
 const LANE_MAX = 120;
+/** The most that the service's lifeline takes. */
+export const SERVICE_MAX = 84;
 /** From this width of a lifeline on, names stand level. */
 const LEVEL_MIN = 62;
 /** The most room of a level name, and how wide a letter is, as far as that can be told before it is drawn. */
@@ -260,14 +262,18 @@ function widthsOf(room: number, people: readonly Person[], events: readonly Chat
   const box = digits * DIGIT + 2 * EVENT_HALF;
   const wanted = Math.max(SAID_MIN, Math.min(room * SAID_SHARE, 520));
   const lane = (margins: number) => {
-    const forLanes = room - axis - wanted - margins - box;
-    return Math.floor(Math.min(LANE_MAX, Math.max(LANE_MIN, lanes > 1 ? forLanes / (lanes - 1) : LANE_MAX)));
+    if (lanes < 2) return LANE_MAX;
+    const forLanes = room - axis - wanted - margins;
+    // The service's lifeline is as wide as the others, within its own bounds.
+    const even = forLanes / lanes;
+    const service = even >= SERVICE_MAX ? SERVICE_MAX : Math.max(box, even);
+    return Math.floor(Math.min(LANE_MAX, Math.max(LANE_MIN, (forLanes - service) / (lanes - 1))));
   };
   const level = lane(2 * MARGIN);
   const longest = Math.min(LEVEL_LENGTH_MAX, LETTER * Math.max(0, ...people.map(({ name }) => [...name].length)));
   const slanted = level < LEVEL_MIN || level - 14 < longest;
   const laneWidth = slanted ? Math.min(level, lane(MARGIN + SLANTED_REACH)) : level;
-  const serviceWidth = Math.ceil(Math.max(box, Math.min(laneWidth, 84)));
+  const serviceWidth = Math.ceil(Math.max(box, Math.min(laneWidth, SERVICE_MAX)));
   const margins = MARGIN + (slanted ? SLANTED_REACH : MARGIN);
   const drawn = axis + laneWidth * (lanes - 1) + serviceWidth + margins;
   // What the lifelines leave is for what was said; where they leave too little, it stays in view while they are scrolled.
