@@ -175,8 +175,8 @@ pub fn check_address(url: &str) -> Result<(), JoinError> {
 /// [`log::TARGET`](crate::log::TARGET).
 ///
 /// # Errors
-/// [`JoinError`]: nothing is tried twice before the participant has joined, except that a client with a
-/// session to resume tries to reach the service for 30 s, and others for as long as [`Options::wait`] says.
+/// [`JoinError`]: until the participant has joined, only connecting is retried: for 30 s by a client with a session to
+/// resume, and for as long as [`Options::wait`] says by others.
 pub async fn join(options: Options) -> Result<(Chat, Updates), JoinError> {
     let state = options.state.as_ref().map(StateFile::share);
     let (driver, shared, me, roster) = Driver::join(options).await?;

@@ -53,7 +53,7 @@ pub enum RecordError {
         #[source]
         source: io::Error,
     },
-    /// This process has given its records another place already.
+    /// This process already writes its records elsewhere.
     #[error(transparent)]
     Installed(#[from] TryInitError),
 }

@@ -60,7 +60,7 @@ pub use ops::rates::READ_RATE;
 pub use ops::refusals::{CLAIM_BYTES_RECORDED, REFUSALS_RECORDED};
 
 use self::core::attachments::Attachments;
-use self::core::engine::{Engine, EngineParts};
+use self::core::engine::{Engine, WriterParts};
 use self::core::feed::Feed;
 use self::core::replicated::{ReplicatedEngine, ReplicatedParts};
 use self::core::requests::EngineHandle;
@@ -293,26 +293,16 @@ fn writer(config: &Config, deciding: Deciding, feed: Feed, streams: StreamContex
                 None => journal,
             };
             let attachments = Attachments::new(streams, feed.clone(), config.grace, &conversation);
-            let parts =
-                EngineParts { conversation, journal, feed, attachments, participants_max, shares, now, context };
-            let (engine, handle) = Engine::new(parts);
+            let parts = WriterParts { feed, attachments, participants_max, shares, now, context };
+            let (engine, handle) = Engine::new(conversation, journal, parts);
             (Writer::Alone(Box::new(engine)), handle)
         }
         Deciding::Replica(replica) => {
             // A stream that ends is reported at once. The grace periods are the log's.
             let attachments = Attachments::new(streams, feed.clone(), Duration::ZERO, &Conversation::new());
             let (grace, random) = (config.grace, config.environment.random);
-            let parts = ReplicatedParts {
-                replica: *replica,
-                feed,
-                attachments,
-                grace,
-                participants_max,
-                shares,
-                now,
-                random,
-                context,
-            };
+            let writer = WriterParts { feed, attachments, participants_max, shares, now, context };
+            let parts = ReplicatedParts { replica: *replica, grace, random, writer };
             let (engine, handle) = ReplicatedEngine::new(parts);
             (Writer::Replica(Box::new(engine)), handle)
         }

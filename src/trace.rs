@@ -5,7 +5,6 @@
 
 pub(crate) mod diagram;
 pub mod gallery;
-pub mod lens;
 pub(crate) mod model;
 pub mod proof;
 pub mod published;

@@ -41,7 +41,7 @@ const FILES_BESIDE: u64 = 64;
 pub(super) struct LoadArgs {
     /// The service to join.
     #[arg(short, long, value_name = "URL", env = "CHITCHAT_SERVER", default_value = "http://127.0.0.1:50051",
-        value_parser = server)]
+        value_parser = one_server)]
     server: String,
 
     /// File with the access secret, on one line.
@@ -103,6 +103,14 @@ pub(super) struct LoadArgs {
 
 /// How long memory needs to be what it is at rest: the allocator returns what is free within a second or two.
 const SETTLE: Duration = Duration::from_secs(3);
+
+/// The URL of one service.
+fn one_server(url: &str) -> Result<String, String> {
+    if url.contains(',') {
+        return Err("a load is put on one service: run one for each of several".into());
+    }
+    server(url)
+}
 
 impl LoadArgs {
     pub(super) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {

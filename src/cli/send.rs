@@ -60,7 +60,7 @@ struct Messages {
 }
 
 impl Messages {
-    /// The next one, or why a line cannot be one.
+    /// The next message, or the reason why a line cannot be one.
     async fn next(&mut self) -> io::Result<Option<Result<String, LineFault>>> {
         loop {
             match self.sources.front() {

@@ -145,3 +145,25 @@ pub(super) fn read(event: pb::Event, epoch: &str, local_time: LogicalTime) -> Op
         kind,
     })
 }
+
+#[cfg(test)]
+impl Event {
+    /// A message of alice's, for tests of what reads events.
+    pub(crate) fn example(content: &str) -> Self {
+        Self {
+            epoch: "e".into(),
+            sequence: Sequence(2),
+            logical_time: LogicalTime(9),
+            local_time: LogicalTime(10),
+            content: content.into(),
+            participant: ParticipantInfo { participant_id: "p1".into(), display_name: "alice".into() },
+            recorded_at: None,
+            kind: Kind::Message {
+                message_id: "m".into(),
+                sent_logical_time: LogicalTime(7),
+                seen_sequence: Sequence(1),
+                sent_at: None,
+            },
+        }
+    }
+}

@@ -39,37 +39,17 @@ fn record(record: ClientRecord<'_>, now: SystemTime) -> serde_json::Result<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::{LogicalTime, Sequence};
-    use crate::client::ParticipantInfo;
     use crate::log::RunId;
-
-    fn message(content: &str) -> Event {
-        Event {
-            epoch: "e".into(),
-            sequence: Sequence(2),
-            logical_time: LogicalTime(9),
-            local_time: LogicalTime(10),
-            content: content.into(),
-            participant: ParticipantInfo { participant_id: "p1".into(), display_name: "alice".into() },
-            recorded_at: None,
-            kind: Kind::Message {
-                message_id: "m".into(),
-                sent_logical_time: LogicalTime(7),
-                seen_sequence: Sequence(1),
-                sent_at: None,
-            },
-        }
-    }
 
     #[test]
     fn a_message_is_shown_with_its_logical_time_and_nothing_raw() {
-        assert_eq!(plain(&message("hello")), "[9] alice: hello");
-        assert_eq!(plain(&message("\u{1b}[2J")), "[9] alice: \\u{1b}[2J");
+        assert_eq!(plain(&Event::example("hello")), "[9] alice: hello");
+        assert_eq!(plain(&Event::example("\u{1b}[2J")), "[9] alice: \\u{1b}[2J");
     }
 
     #[test]
     fn json_has_the_fields_of_the_log_record() {
-        let line = json(&message("hello"), SystemTime::UNIX_EPOCH).unwrap();
+        let line = json(&Event::example("hello"), SystemTime::UNIX_EPOCH).unwrap();
         let run = format!(r#","run":"{}"}}"#, RunId::of_this_process());
         let expected = concat!(
             r#"{"timestamp":"1970-01-01T00:00:00.000000Z","level":"INFO","component":"client","#,

@@ -101,32 +101,12 @@ pub fn usual_name(kind: CompanionKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::{LogicalTime, Sequence};
-    use crate::client::ParticipantInfo;
-
-    fn message(content: &str) -> Event {
-        Event {
-            epoch: "e".into(),
-            sequence: Sequence(4),
-            logical_time: LogicalTime(9),
-            local_time: LogicalTime(10),
-            content: content.into(),
-            participant: ParticipantInfo { participant_id: "p1".into(), display_name: "alice".into() },
-            recorded_at: None,
-            kind: Kind::Message {
-                message_id: "m".into(),
-                sent_logical_time: LogicalTime(7),
-                seen_sequence: Sequence(3),
-                sent_at: None,
-            },
-        }
-    }
 
     /// K8: each kind answers in its way, with at most as much text as a message may have.
     #[test]
     fn answers() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(3600);
-        let answer = |kind, text: &str| Behaviour::new(kind, -600).answer(&message(text), now);
+        let answer = |kind, text: &str| Behaviour::new(kind, -600).answer(&Event::example(text), now);
         assert_eq!(answer(CompanionKind::Echo, "hello").as_deref(), Some("Echo: hello"));
         let long = answer(CompanionKind::Echo, &"å".repeat(TEXT_CHARACTERS_MAX)).unwrap();
         assert_eq!(long.chars().count(), TEXT_CHARACTERS_MAX);

@@ -96,7 +96,7 @@ struct Life {
     companions: Companions,
     /// It, while it takes part.
     chat: Mutex<Option<(Chat, String)>>,
-    /// The last event that it has been delivered.
+    /// The last event that was delivered to it.
     delivered: watch::Sender<Sequence>,
 }
 

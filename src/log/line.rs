@@ -147,14 +147,10 @@ pub struct LogRecord<'a> {
     pub sent_logical_time: Option<u64>,
     pub seen_sequence: Option<u64>,
     #[serde(borrow, default)]
-    pub sent_at: Option<CowStr<'a>>,
-    #[serde(borrow, default)]
     pub message_id: Option<CowStr<'a>>,
     pub kind: Option<LoggedKind>,
     #[serde(borrow, default)]
     pub content: Option<CowStr<'a>>,
-    #[serde(borrow, default)]
-    pub peer: Option<CowStr<'a>>,
     #[serde(borrow, default)]
     pub reason: Option<CowStr<'a>>,
     #[serde(borrow, default)]
@@ -218,11 +214,6 @@ impl<'a> LogRecord<'a> {
             ("kind", self.kind.is_some()),
         ];
         fields.into_iter().find(|(_, is_there)| tells && !is_there).map(|(field, _)| field)
-    }
-
-    /// Whether a process begins here.
-    pub fn is_start(&self) -> bool {
-        matches!(&*self.event, "client_started" | "server_started")
     }
 
     /// How many records were lost, where that is what it says.

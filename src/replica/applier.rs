@@ -209,3 +209,58 @@ impl Applier {
         self.prefixes.drain(..surplus);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::journal::MemoryJournal;
+
+    fn entry(position: u64, message: Vec<u8>) -> Entry {
+        Entry { position, message: Bytes::from(message), behind: 0 }
+    }
+
+    fn genesis() -> Entry {
+        entry(1, LogMessage::Genesis { epoch: "e".into() }.encode())
+    }
+
+    fn start(position: u64, name: &str) -> Entry {
+        let commands = vec![ClusterCommand::Start { name: name.into(), nonce: position }];
+        let batch = Batch { from: Incarnation::NONE, number: 0, at: SystemTime::UNIX_EPOCH, commands };
+        entry(position, LogMessage::Batch { batch, prefix: None }.encode())
+    }
+
+    async fn applier() -> Applier {
+        Applier::new(Box::new(MemoryJournal::new(Epoch::new("e"))), Conversation::new()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_missing_stops_a_replica_and_changes_nothing_r8() {
+        let mut applier = applier().await;
+        let found = applier.apply(&[genesis(), start(3, "a")]).await;
+        assert!(matches!(found, Err(ReplicaError::Gap { position: 2 })), "{found:?}");
+        assert_eq!((applier.place().position, applier.cluster().replicas().count()), (0, 0));
+        applier.apply(&[genesis(), start(2, "a"), start(3, "b")]).await.unwrap();
+        assert_eq!((applier.place().position, applier.cluster().replicas().count()), (3, 2));
+    }
+
+    #[tokio::test]
+    async fn another_state_after_the_same_message_stops_a_replica_r8() {
+        let (mut one, mut other) = (applier().await, applier().await);
+        one.apply(&[genesis(), start(2, "a"), start(3, "b")]).await.unwrap();
+        other.apply(&[genesis(), start(2, "a"), start(3, "c")]).await.unwrap();
+        let beat = |from: u64| Batch {
+            from: Incarnation(from),
+            number: 1,
+            at: SystemTime::UNIX_EPOCH,
+            commands: vec![ClusterCommand::Beat],
+        };
+        let (from_one, from_other) = (one.message(beat(2)), other.message(beat(2)));
+        let found = one.apply(&[entry(4, from_other)]).await;
+        assert!(matches!(found, Err(ReplicaError::Diverged { other: 2, position: 3 })), "{found:?}");
+        one.apply(&[entry(4, from_one)]).await.unwrap();
+    }
+}

@@ -83,7 +83,7 @@ pub enum SetupFault {
     Credentials {
         /// Which file.
         file: String,
-        /// Why not.
+        /// The reason.
         why: String,
     },
     /// A server is too old.

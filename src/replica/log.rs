@@ -4,13 +4,14 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::context::{GetStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, Context, ErrorCode};
-use async_nats::{Client, ConnectOptions, Event, ServerAddr, ServerError};
+use async_nats::{Client, ConnectOptions, Event, ReconnectToServer, Server, ServerAddr, ServerError, ServerInfo};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
@@ -27,6 +28,8 @@ const START_TIME: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often the connection is asked for a sign of life. Without one the next server is tried.
 const PING: Duration = Duration::from_secs(1);
+/// By how much longer than the one before each pause before a try to connect is. The first try has none.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause before the next try to connect.
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
 
@@ -203,7 +206,7 @@ async fn connect(
     complaint: &Complaint,
     reconnects: Option<usize>,
 ) -> Result<Client, SetupFault> {
-    let complaint = complaint.clone();
+    let (complaint, last) = (complaint.clone(), AtomicUsize::new(usize::MAX));
     let mut options = ConnectOptions::new()
         .name(format!("chitchat replica {}", settings.name))
         .connection_timeout(ANSWER_TIME)
@@ -213,8 +216,12 @@ async fn connect(
         .ignore_discovered_servers()
         .max_reconnects(reconnects)
         .reconnect_delay_callback(|attempt| {
-            RECONNECT_PAUSE_MAX
-                .min(Duration::from_millis(50) * u32::try_from(attempt).unwrap_or(u32::MAX).min(100))
+            let failed = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+            RECONNECT_PAUSE_MAX.min(RECONNECT_PAUSE.saturating_mul(failed))
+        })
+        .reconnect_to_server_callback(move |pool, current| {
+            let next = next_server(&pool, &current, &last);
+            std::future::ready(next.map(|addr| ReconnectToServer { addr, delay: None }))
         })
         .event_callback(move |event| {
             complaint.note(&event);
@@ -235,6 +242,18 @@ async fn connect(
         .connect(servers)
         .await
         .map_err(|error| SetupFault::Unreachable { why: format!("{}: {error}", shown.join(", ")) })
+}
+
+/// Which server is tried after a connection that is lost or given up: the one after it, and so on around, so that a server
+/// that is cut off from the others is left. Before the first connection the client library tries all of them by itself.
+fn next_server(pool: &[Server], current: &ServerInfo, last: &AtomicUsize) -> Option<ServerAddr> {
+    if current.server_id.is_empty() {
+        return None;
+    }
+    let first = pool.iter().position(|server| server.did_connect).unwrap_or(0);
+    let next = last.load(Ordering::Relaxed).checked_add(1).unwrap_or(first + 1).checked_rem(pool.len())?;
+    last.store(next, Ordering::Relaxed);
+    pool.get(next).map(|server| server.addr.clone())
 }
 
 /// A server without the password that its address may have.

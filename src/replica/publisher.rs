@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::error::ReplicaError;
 use super::log::CommandLog;
@@ -18,12 +18,12 @@ use super::reader::LogNews;
 use super::setup;
 
 /// How long after a failure the batch is published again.
-const RETRY: Duration = Duration::from_millis(200);
+const RETRY: Duration = Duration::from_millis(100);
 /// How long after an acknowledgement it is published again, if the reader has still not brought it back.
 const UNSEEN: Duration = Duration::from_secs(3);
-/// After how many publishes without any answer the connection is given up, for one to another server. While the stream
-/// has no leader, the servers answer that, and another server would not help.
-const SILENCES_PER_CONNECTION: u32 = 2;
+/// After how long without an acknowledgement the connection is given up, for one to another server. The server may be cut
+/// off from the others: then it answers nothing, or that the stream has no leader, for as long as that lasts.
+const TIME_PER_CONNECTION: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Debug)]
 struct Proposal {
@@ -56,7 +56,8 @@ impl Publisher {
 }
 
 async fn run(log: CommandLog, mut proposals: watch::Receiver<Option<Proposal>>, faults: mpsc::Sender<LogNews>) {
-    let mut silences = 0;
+    // Since when nothing has been acknowledged on this connection, though it should.
+    let mut failing: Option<Instant> = None;
     loop {
         let proposal = proposals.borrow_and_update().clone();
         let Some(Proposal { message, after }) = proposal else {
@@ -65,6 +66,7 @@ async fn run(log: CommandLog, mut proposals: watch::Receiver<Option<Proposal>>, 
             }
             continue;
         };
+        let since = Instant::now();
         let attempt = async {
             let pause = match publish(&log, message).await {
                 Ok(stored) if stored <= after => {
@@ -74,14 +76,13 @@ async fn run(log: CommandLog, mut proposals: watch::Receiver<Option<Proposal>>, 
                 Ok(_) => {
                     #[cfg(test)]
                     let _ = faults.send(LogNews::Acknowledged).await;
-                    silences = 0;
+                    failing = None;
                     UNSEEN
                 }
                 Err(error) => {
                     tracing::debug!(%error, "a batch was not acknowledged");
-                    silences = if error.kind() == PublishErrorKind::TimedOut { silences + 1 } else { 0 };
-                    if silences > SILENCES_PER_CONNECTION {
-                        silences = 0;
+                    if failing.get_or_insert(since).elapsed() > TIME_PER_CONNECTION {
+                        failing = None;
                         let _ = log.context().client().force_reconnect().await;
                     }
                     RETRY

@@ -91,11 +91,6 @@ pub async fn copy(
 }
 
 impl Copying {
-    /// The conversation as far as it is copied.
-    pub fn conversation(&self) -> &Conversation {
-        self.applier.conversation()
-    }
-
     /// Applies everything that is in the log by now. `on_batch` sees what was recorded.
     ///
     /// # Errors

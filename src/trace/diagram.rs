@@ -10,6 +10,8 @@ mod layout;
 mod marks;
 pub mod mermaid;
 mod processes;
+mod replica_logs;
+mod replicas;
 mod shades;
 pub mod shiviz;
 mod style;
@@ -38,7 +40,7 @@ pub enum Role {
     Start,
     /// A process ends in peace.
     Stop,
-    /// A process ends, and nobody knows why.
+    /// A process ends for an unknown reason.
     Crash,
     Break,
     /// A request goes out.
@@ -49,6 +51,8 @@ pub enum Role {
     Receive,
     /// The service puts an event into the order and tells everybody.
     Broadcast,
+    /// A replica applies an event that another one received, and tells those that are attached to it.
+    Apply,
     Deliver,
     Answer,
     /// The session goes on after a break.
@@ -167,11 +171,37 @@ impl Chart {
         }
         let arrival = |lane: usize| arrivals.get(&name(lane)).copied().unwrap_or(usize::MAX);
         others.sort_by_cached_key(|lane| (arrival(*lane), name(*lane), *lane));
+        if services.len() > 1 {
+            return self.around_replicas(&services, &others);
+        }
         let mut half = others.len().div_ceil(2);
         while half < others.len() && half > 0 && name(others[half]) == name(others[half - 1]) {
             half += 1;
         }
         [&others[..half], &services, &others[half..]].concat()
+    }
+
+    /// Around each replica the participants that began there.
+    fn around_replicas(&self, services: &[usize], others: &[usize]) -> Vec<usize> {
+        let homes = self.homes();
+        let mut columns = Vec::with_capacity(self.lanes.len());
+        for service in services {
+            let own: Vec<_> = others.iter().copied().filter(|lane| homes.get(*lane) == Some(service)).collect();
+            let (left, right) = own.split_at(own.len().div_ceil(2));
+            columns.extend([left, &[*service], right].concat());
+        }
+        columns
+    }
+
+    /// Of each lifeline, that of the service to which it sent first.
+    fn homes(&self) -> Vec<usize> {
+        let first = self.lanes.iter().position(|lane| lane.service).unwrap_or(0);
+        let mut homes = vec![None; self.lanes.len()];
+        let sends = self.arrows.iter().filter(|arrow| self.points[arrow.to].role == Role::Receive);
+        for Arrow { from, to } in sends {
+            homes[self.points[*from].lane].get_or_insert(self.points[*to].lane);
+        }
+        homes.into_iter().map(|home| home.unwrap_or(first)).collect()
     }
 
     /// The part of this chart that was asked for.

@@ -7,6 +7,8 @@ mod expression;
 mod interpreter;
 mod logs;
 mod pages;
+#[cfg(test)]
+mod replicated;
 mod table;
 mod truthful;
 
@@ -16,6 +18,8 @@ pub use pages::page;
 pub use table::{TableError, parse};
 pub use truthful::truthful;
 
+#[cfg(test)]
+pub(in crate::trace) use replicated::replicated;
 #[cfg(test)]
 pub(in crate::trace) use truthful::LATE;
 

@@ -91,17 +91,6 @@ pub enum Verdict {
     NotCheckable,
 }
 
-impl Verdict {
-    /// Its name in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Held => "held",
-            Self::Violated => "violated",
-            Self::NotCheckable => "not_checkable",
-        }
-    }
-}
-
 /// A counterexample.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {

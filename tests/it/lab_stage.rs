@@ -221,7 +221,7 @@ fn companions_over_tls() {
 /// and the lens of wall clocks shows an answer before its question.
 #[test]
 fn wrong_wall_clock() {
-    use chitchat::trace::lens::{Causality, Event, Kind, Lens};
+    use crate::vectors::lens::{Causality, Event, Kind, Lens};
 
     let lab = lab(&[]);
     let mut alice = lab.join("alice");

@@ -25,8 +25,10 @@
 //! | [`submissions`] | lines and messages from their submission to what became of them; typing on a terminal |
 //! | [`simulator`] | truthful runs give no alarm, and every mistake is caught (V1 to V15) |
 //! | [`replicas`] | several services that are one, over three nats-servers |
+//! | [`replicas_clients`] | clients that know several replicas, and the picture of that |
 //! | [`replicas_failover`] | how long it takes until a publish is acknowledged after a kill |
-//! | [`replicas_faults`] | the same while replicas and servers are killed, frozen, cut off and restarted |
+//! | [`replicas_faults`] | the same while replicas and servers are killed, frozen, cut off from each other and restarted |
+//! | [`replicas_readme`] | the commands of the README for three replicas on one machine |
 //! | [`replicas_refused`] | set-ups of replicas that cannot work |
 //! | [`shutdown`] | the drain, and that it is bounded |
 //! | [`crowd`] | twenty at once have one transcript; the client library |
@@ -114,8 +116,10 @@ mod rates;
 mod reconnects;
 mod recovery;
 mod replicas;
+mod replicas_clients;
 mod replicas_failover;
 mod replicas_faults;
+mod replicas_readme;
 mod replicas_refused;
 mod restored_backup;
 mod rotation;

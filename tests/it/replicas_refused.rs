@@ -105,3 +105,116 @@ async fn a_permission_that_is_missing_is_named_r9() {
     drop(replica);
     says(&refused("nats://127.0.0.1:1", &journal, &[]), "no server can be reached");
 }
+
+/// Credentials that cannot be used are refused before anything is served, and what is in the file is nowhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_cannot_be_used_are_refused_and_not_shown_r9() {
+    let (nats, folder) = (Nats::start(), tempfile::TempDir::new().unwrap());
+    let (journal, file) = (folder.path().join("j.db"), folder.path().join("user.creds"));
+    let credentials = ["--replicate-credentials", file.to_str().unwrap()];
+    says(&refused(&nats.urls(), &journal, &credentials), "user.creds cannot be read");
+    for text in
+        ["not-to-be-shown", "-----BEGIN NATS USER JWT-----\nnot-to-be-shown\n------END NATS USER JWT------\n"]
+    {
+        std::fs::write(&file, text).unwrap();
+        let errors = refused(&nats.urls(), &journal, &credentials);
+        says(&errors, "user.creds");
+        assert!(!errors.contains("not-to-be-shown"), "{errors}");
+    }
+    assert!(!journal.exists());
+}
+
+/// A server as old as it says, which answers nothing but pings.
+async fn server_that_says(info: &'static str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("nats://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                let said = format!("INFO {info}\r\n");
+                let mut going = socket.write_all(said.as_bytes()).await.is_ok();
+                while going {
+                    let read = socket.read(&mut bytes).await.unwrap_or(0);
+                    let has_ping = bytes[..read].windows(4).any(|word| word == b"PING");
+                    going = read > 0 && (!has_ping || socket.write_all(b"PONG\r\n").await.is_ok());
+                }
+            });
+        }
+    });
+    url
+}
+
+/// No older server can be had for a test, so something else says that it is one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_too_old_or_has_no_jetstream_is_refused_r9() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let journal = folder.path().join("j.db");
+    let old = r#"{"server_id":"x","server_name":"x","version":"2.12.2","proto":1,"host":"x","port":1,"max_payload":1048576,"jetstream":true,"headers":true}"#;
+    let errors = refused(&server_that_says(old).await, &journal, &[]);
+    says(&errors, "has version 2.12.2, and replicas need at least 2.12.3");
+    let bare = r#"{"server_id":"x","server_name":"x","version":"2.15.1","proto":1,"host":"x","port":1,"max_payload":1048576,"headers":true}"#;
+    says(&refused(&server_that_says(bare).await, &journal, &[]), "does not offer JetStream");
+}
+
+/// The messages of a stream.
+async fn messages(jetstream: &async_nats::jetstream::Context) -> Vec<bytes::Bytes> {
+    let log = jetstream.get_stream("chitchat").await.unwrap();
+    let last = log.cached_info().state.last_sequence;
+    let mut messages = Vec::new();
+    for position in 1..=last {
+        messages.push(log.get_raw_message(position).await.unwrap().payload);
+    }
+    messages
+}
+
+/// Puts another stream in its place.
+async fn replace(nats: &Nats, jetstream: &async_nats::jetstream::Context, messages: &[bytes::Bytes]) {
+    jetstream.delete_stream("chitchat").await.unwrap();
+    nats.make(jetstream, stream(3)).await;
+    for message in messages {
+        jetstream.publish("chitchat.commands", message.clone()).await.unwrap().await.unwrap();
+    }
+}
+
+/// The servers have lost the end of the stream, or have another one: while the replica is away, and while it runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_shorter_than_the_copy_or_another_one_is_refused_r8_r9() {
+    let nats = Nats::start();
+    let jetstream = nats.jetstream().await;
+    let mut replica = replica_at(&nats.urls(), "a", &[]);
+    let anna = Participant::arrive(replica.address, "anna").await;
+    anna.publish("one").await;
+    anna.publish("two").await;
+    replica.program.as_ref().unwrap().signal("TERM");
+    replica.program.as_mut().unwrap().end().succeeded();
+    let whole = messages(&jetstream).await;
+    let end = whole.len() - 1;
+    replace(&nats, &jetstream, &whole[..end]).await;
+    let errors = refused(&nats.urls(), &replica.journal(), &[]);
+    says(&errors, &format!("ends with message {end}, and this replica has applied message {}", end + 1));
+    let other = [&whole[..end], &[whole[end - 1].clone()]].concat();
+    replace(&nats, &jetstream, &other).await;
+    says(&refused(&nats.urls(), &replica.journal(), &[]), "is not the one that this replica has applied");
+
+    // It runs when the stream is replaced by a shorter one.
+    replace(&nats, &jetstream, &whole).await;
+    replica.start_again();
+    replace(&nats, &jetstream, &whole[..1]).await;
+    let ended = replica.program.as_mut().unwrap().end();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    says(&ended.errors, "messages have been lost on the servers");
+}
+
+/// By default a replica is called as its machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_without_a_name_has_that_of_its_machine_r10() {
+    let nats = Nats::start();
+    let replica = crate::support::DurableServer::start(&["--replicate", &nats.urls()]);
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let name: String = host.trim().chars().map(safe).take(64).collect();
+    let started = crate::support::records(&replica.log()).remove(0);
+    assert_eq!(started["replica"], name.as_str());
+}

@@ -103,6 +103,30 @@ fn wrong_usage_exits_2_before_anything_starts() {
     check_wrong(&["join", "--name", "alice", "--plain", "--json"], &[], "--json");
 }
 
+/// Of several addresses each has to be one, and the list has to make sense (D17).
+#[test]
+fn a_wrong_list_of_services_is_wrong_usage() {
+    for (list, named) in [
+        ("http://a:1,", "it is empty"),
+        ("http://a:1,,http://b:1", "it is empty"),
+        (",", "it is empty"),
+        ("http://a:1,nonsense,http://b:1", "it has no scheme"),
+        ("http://a:1,ftp://b:1", "ftp"),
+        ("http://a:1,http://b:1/chat", "/chat"),
+        ("http://a:1,http://b:1,http://A:1/", "http://A:1/ is in the list twice"),
+        ("http://a:1,https://b:1", "one conversation is reached by one of them"),
+    ] {
+        for command in
+            [&["join", "--name", "alice", "--server", list][..], &["send", "--name", "ci", "--server", list, "x"]]
+        {
+            check_wrong(command, &[], named);
+            check_wrong(command, &[], "--server");
+        }
+        let of_name = [("CHITCHAT_NAME", "alice"), ("CHITCHAT_SERVER", list)];
+        check_wrong(&["join"], &of_name, named);
+    }
+}
+
 /// A load is for a service on this machine, unless its operator insists.
 #[test]
 fn a_load_on_others_is_wrong_usage() {
@@ -110,6 +134,7 @@ fn a_load_on_others_is_wrong_usage() {
         check_wrong(&["load", "--server", server], &[], "--yes-really");
     }
     check_wrong(&["load", "--server", "https://127.0.0.1:50051"], &[], "--server");
+    check_wrong(&["load", "--server", "http://127.0.0.1:1,http://127.0.0.1:2"], &[], "on one service");
     check_wrong(&["load", "--participants", "2", "--publishers", "3"], &[], "--publishers");
     for (option, values) in [
         ("--participants", ["0", "26709"]),

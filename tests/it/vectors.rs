@@ -1,6 +1,8 @@
 //! What the service and the page must agree on, as data: `web/test/vectors.test.ts` reads the same files
 //! (tests/vectors/README.md).
 
+pub mod lens;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -11,8 +13,8 @@ use chitchat::chat::{
 };
 use chitchat::log::file_name;
 use chitchat::terminal::acts_on_terminal;
-use chitchat::trace::lens::{self, Backward, Kind, Lens, Relation};
 use chitchat::wire::{Reason, Rejection};
+use lens::{Backward, Kind, Lens, Relation};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;

@@ -1,7 +1,9 @@
 /** The entry of the lab's panel, a part of the page that is loaded only where the service has a lab. */
 
+import type { Shade } from "./core/causality/shades.js";
 import type { State } from "./core/machine/state.js";
 import { LabClient } from "./lab/client.js";
+import { Faults } from "./lab/faults.js";
 import { Notice } from "./lab/notice.js";
 import { Panel } from "./lab/panel.js";
 import { folderOf } from "./platform/place.js";
@@ -11,25 +13,45 @@ import { recall, remember } from "./platform/storage.js";
 export interface LabView {
   /** Shows what has changed. */
   render(state: State): void;
+  /** The faults that it knows of. */
+  readonly shades: readonly Shade[];
 }
 
 /**
- * Adds the lab to the page. `access` says whether its key is needed; without the key the page only says what the lab does
+ * Adds the lab to the page. `log` gives the page's own log. `changed` is called when the lab's faults have changed. `access` says whether its key is needed; without the key the page only says what the lab does
  * to it. The key comes with the address, is taken out of it, since others see the screen, and stays in this tab.
  */
-export async function open(access: string): Promise<LabView> {
+export async function open(access: string, log: () => string, changed: () => void): Promise<LabView> {
   await looks();
   const key = takeKey() ?? recall("labKey") ?? "";
   const notice = new Notice();
-  if (access !== "open" && key === "") return { render: (state) => notice.render(state) };
+  const faults = new Faults();
+  if (access !== "open" && key === "") {
+    return {
+      get shades() {
+        return faults.shades;
+      },
+      render(state) {
+        faults.follow(state);
+        notice.render(state);
+      },
+    };
+  }
   remember("labKey", key);
   let secret = "";
   const headers = (): Record<string, string> => ({
     ...(key === "" ? {} : { "lab-key": key }),
     ...(secret === "" ? {} : { authorization: `Bearer ${secret}` }),
   });
-  const panel = new Panel(new LabClient(location.origin + folderOf(location.pathname), headers));
+  const panel = new Panel(new LabClient(location.origin + folderOf(location.pathname), headers), log, (lab, state) => {
+    const before = faults.shades;
+    faults.see(lab, state);
+    if (faults.shades !== before) changed();
+  });
   return {
+    get shades() {
+      return faults.shades;
+    },
     render(state) {
       secret = state.secret;
       notice.render(state);

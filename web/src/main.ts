@@ -69,8 +69,8 @@ async function start(): Promise<void> {
   let lab: LabView | null = null;
   const render = () => {
     if (replaying) return;
-    app.render(driver.state, now().at, driver.log);
     lab?.render(driver.state);
+    app.render(driver.state, now().at, driver.log, lab?.shades);
   };
   let scheduled = false;
   let renderedAt = -Infinity;
@@ -105,16 +105,16 @@ async function start(): Promise<void> {
   listen(driver, schedule);
   watchForRuns(driver);
   document.getElementById("starting")?.remove();
-  lab = await openLab();
+  lab = await openLab(() => log.toFile(), schedule);
   if (lab !== null) render();
 }
 
 /** The lab. Only the page of a service that has one says so, and only there is this part of the page loaded. */
-async function openLab(): Promise<LabView | null> {
+async function openLab(log: () => string, changed: () => void): Promise<LabView | null> {
   const access = document.querySelector<HTMLMetaElement>('meta[name="chitchat-lab"]')?.content;
   if (access === undefined) return null;
   try {
-    return await (await import("./lab.js")).open(access);
+    return await (await import("./lab.js")).open(access, log, changed);
   } catch {
     // Without it the page takes part all the same.
     return null;

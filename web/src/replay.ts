@@ -1,8 +1,9 @@
 /** The entry of the replay, a part of the page that is loaded only when somebody opens a recorded run. */
 
-import { type Mistake, toMistake } from "./core/replay/findings.js";
+import { type Judged, judged, toFindings, toMistake } from "./core/replay/findings.js";
 import { type Run, RunBuilder } from "./core/replay/run.js";
 import { toPlace } from "./core/replay/place.js";
+import { take } from "./platform/handover.js";
 import { show } from "./view/parts/dom.js";
 import { Chooser } from "./view/replay/chooser.js";
 import type { LoadDrawing } from "./view/panel.js";
@@ -106,6 +107,7 @@ class Replays {
   async #openNamed(name: string): Promise<void> {
     const number = /^mistake-(\d{1,4})$/.exec(name)?.[1];
     if (number !== undefined) return this.#openMistake(name, number);
+    if (name.startsWith("proof-")) return this.#openProof(name);
     const names = Object.hasOwn(RUNS, name) ? RUNS[name]! : [];
     if (names.length === 0) return this.#choose().failed(`This service has no run with the name ${name}.`);
     const sources = names.map((file) => ({ name: file, read: () => fetched(`${name}/${file}`) }));
@@ -124,7 +126,22 @@ class Replays {
     }
   }
 
-  async #read(sources: readonly Source[], name: string, title: string, mistake: Mistake | null = null): Promise<void> {
+  /** A run that a lab has proved: the page that asked for the proof has its logs. */
+  async #openProof(name: string): Promise<void> {
+    const chooser = this.#choose();
+    const handed = await take(name);
+    if (handed === null) return chooser.failed("The page that made this proof is closed, or has made another one since.");
+    const sources = handed.logs.map((log) => ({ name: log.name, read: () => Promise.resolve(log.text) }));
+    return this.#read(sources, name, handed.title, judged(name, toFindings(handed.report)), handed.epoch);
+  }
+
+  async #read(
+    sources: readonly Source[],
+    name: string,
+    title: string,
+    mistake: Judged | null = null,
+    epoch: string | null = null,
+  ): Promise<void> {
     const chooser = this.#choose();
     try {
       const run = await read(sources, (file, share) => chooser.reading(file, share));
@@ -134,13 +151,14 @@ class Replays {
           unread.length > 0 ? `There are no log records in ${unread.join(", ")}.` : "These logs have no events of a conversation.",
         );
       }
-      this.#show(run, 0, name, title, mistake);
+      const conversation = run.conversations.findIndex((one) => one.epoch === epoch);
+      this.#show(run, Math.max(0, conversation), name, title, mistake);
     } catch (error) {
       chooser.failed(`The logs could not be read: ${error instanceof Error ? error.message : error}`);
     }
   }
 
-  #show(run: Run, conversation: number, name: string, title: string, mistake: Mistake | null): void {
+  #show(run: Run, conversation: number, name: string, title: string, mistake: Judged | null): void {
     const place = toPlace(location.hash);
     this.#reset();
     this.#name = name;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { accusedEvents, toFindings } from "../src/core/replay/findings.js";
+import { accusedEvents, judged, ownLog, sentenceOf, toFindings, toProof } from "../src/core/replay/findings.js";
 
 const REPORT = {
   schema: "chitchat.verify-report/1",
@@ -56,4 +56,29 @@ test("what is no report proves nothing", () => {
   for (const nothing of [null, "text", [], { verdict: "perhaps", rules: "none" }]) {
     assert.deepEqual(toFindings(nothing), { verdict: "unknown", records: 0, events: 0, sessions: 0, inputs: [], rules: [] });
   }
+});
+
+test("what was found is said in words", () => {
+  const broken = toFindings(REPORT);
+  assert.deepEqual(sentenceOf(broken), { title: "Rule V3 is broken", text: "0 of 2 rules hold, over 12 records of 3 events." });
+  const rules = REPORT.rules.map((rule) => (rule.rule === "V3" ? { ...rule, verdict: "held", violated: 0, violations: [] } : rule));
+  const held = toFindings({ ...REPORT, verdict: "holds", rules });
+  const { title, text } = sentenceOf(held);
+  assert.equal(title, "All rules hold that could be checked");
+  assert.match(
+    text,
+    /^1 of 2 were checked, over 12 records of 3 events\. V13 could not be checked; the list says why\. No log of bob was given: /,
+  );
+  assert.equal(sentenceOf(toFindings({ verdict: "holds", rules: [] })).title, "There is nothing to prove yet");
+  assert.equal(sentenceOf(toFindings(null)).title, "Nothing is proved");
+});
+
+test("a proof comes with the logs that can be replayed, and is judged by the first rule that is broken", () => {
+  const logs = [{ name: "server.jsonl", text: "{}\n" }];
+  const proof = toProof({ epoch: "e", report: REPORT, logs });
+  assert.deepEqual([proof.epoch, proof.logs], ["e", logs]);
+  assert.equal(toProof({ epoch: "e", report: REPORT, logs: null }).logs, null);
+  assert.equal(judged("proof-1", proof.findings)?.rule, "V3");
+  assert.equal(judged("proof-1", toFindings({ verdict: "holds", rules: [] })), null);
+  assert.equal(ownLog(toFindings({ inputs: [{ files: ["/l/server.jsonl"] }, { files: ["mine.jsonl"] }] })), "mine.jsonl");
 });

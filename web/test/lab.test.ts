@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ChatEvent } from "../src/core/event.js";
 import { firings, sum, words } from "../src/lab/explain.js";
-import { UNIMPAIRED } from "../src/lab/types.js";
+import { Faults } from "../src/lab/faults.js";
+import { type Fault, UNIMPAIRED } from "../src/lab/types.js";
 import { faultWords, heldWords, notice, personWords, timeWords } from "../src/lab/words.js";
+import { Page } from "./support.js";
 
 const ANN = { id: "p1", name: "ann" };
 
@@ -56,7 +58,17 @@ test("faults, what is held and the time that is left, in words", () => {
   assert.equal(faultWords(fault), "Deliveries held, publishes delayed by 2 to 2.5 s, paused");
   assert.equal(faultWords(null), "No fault");
   assert.equal(heldWords(1, 2), "1 delivery and 2 publishes wait");
-  const person = { person: ANN, fault, endsInMs: 9_400, deliveriesHeld: 2, publishesHeld: 0, companion: null, next: [], sent: [] };
+  const person = {
+    person: ANN,
+    fault,
+    endsInMs: 9_400,
+    before: 0n,
+    deliveriesHeld: 2,
+    publishesHeld: 0,
+    companion: null,
+    next: [],
+    sent: [],
+  };
   assert.equal(personWords(person), "Deliveries held, publishes delayed by 2 to 2.5 s, paused · 2 deliveries wait · ends in 10 s");
   assert.equal(timeWords(300_000), "5 min");
 });
@@ -65,4 +77,40 @@ test("a page tells its user what the lab does to it (K2)", () => {
   assert.equal(notice(""), "");
   assert.match(notice("deliveries held, publishes delayed"), /^The teacher’s lab holds back what others write and delays what you send\. /);
   assert.equal(notice("what a later service does"), "");
+});
+
+test("the faults that the lab tells of are shaded, and end when it tells of none", () => {
+  const faults = new Faults();
+  const page = new Page();
+  page.join("ann");
+  const person = (fault: Fault | null, before: bigint) => ({
+    person: { id: "p2", name: "bob" },
+    fault,
+    endsInMs: null,
+    before,
+    deliveriesHeld: 0,
+    publishesHeld: 0,
+    companion: null,
+    next: [],
+    sent: [],
+  });
+  const held: Fault = { deliveries: { ...UNIMPAIRED, hold: true }, publishes: UNIMPAIRED, pause: true };
+  faults.see({ people: [person(held, 0n)], writerStoppedMs: null, run: null }, page.state);
+  assert.deepEqual(faults.shades, [{ id: "p2", from: 0n, to: null, words: "deliveries held, paused" }]);
+  const before = faults.shades;
+  faults.see({ people: [person(held, 0n)], writerStoppedMs: null, run: null }, page.state);
+  assert.equal(faults.shades, before);
+  faults.see({ people: [person(null, 0n)], writerStoppedMs: 2_000, run: null }, page.state);
+  assert.deepEqual(
+    faults.shades.map(({ id, to }) => [id, to]),
+    [
+      ["p2", 1n],
+      ["", null],
+    ],
+  );
+  // Whoever has left has no fault, and another conversation begins without any.
+  faults.see({ people: [], writerStoppedMs: null, run: null }, page.state);
+  assert.ok(faults.shades.every(({ to }) => to !== null));
+  faults.follow({ ...page.state, session: null });
+  assert.deepEqual(faults.shades, []);
 });

@@ -77,14 +77,34 @@ pub(crate) fn server(url: &str) -> Result<String, String> {
     })
 }
 
+/// What is wrong with a list of URLs, each of which could be used.
+fn of_list(servers: &[String]) -> Option<String> {
+    let mut known: Vec<String> = Vec::new();
+    for url in servers {
+        let same = url.trim_end_matches('/').to_ascii_lowercase();
+        if known.contains(&same) {
+            return Some(format!("{url} is in the list twice"));
+        }
+        known.push(same);
+    }
+    // An address without encryption would get the access secret of those that have it.
+    let is_mixed =
+        known.iter().any(|url| url.starts_with("https:")) && known.iter().any(|url| url.starts_with("http:"));
+    is_mixed.then(|| "the list has http:// and https:// URLs: one conversation is reached by one of them".into())
+}
+
 /// A notice of a client's, to people.
 pub(crate) fn say(text: &str) {
     notice(&format!("* {text}"));
 }
 
 impl ConnectArgs {
-    /// Refuses a certificate to trust for a connection without TLS: a user who gives one expects encryption.
+    /// Refuses a list that is a mistake, and a certificate to trust for a connection without TLS: a user who gives one expects
+    /// encryption.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
+        if let Some(why) = of_list(&self.server) {
+            return Err(clap::Error::raw(ErrorKind::ValueValidation, format!("--server: {why}\n")));
+        }
         let is_plain =
             |url: &&String| !url.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("https"));
         match self.server.iter().find(is_plain).filter(|_| self.ca.is_some()) {

@@ -160,7 +160,7 @@ impl Drop for ConnectionWatch {
     }
 }
 
-/// What of one response the transport has not taken.
+/// The part of one response that the transport has not taken.
 #[derive(Debug)]
 pub struct ResponseWatch {
     key: u64,

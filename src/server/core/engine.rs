@@ -50,30 +50,26 @@ pub struct Engine {
     probe_at: Instant,
 }
 
-/// What an engine is made of.
-pub struct EngineParts {
-    /// The conversation as recovered from the journal.
-    pub conversation: Conversation,
-    /// The journal that it was recovered from, and that new events are appended to.
-    pub journal: Box<dyn Journal>,
+/// What every writer needs, whether it decides alone or is a replica's.
+pub struct WriterParts {
     /// Where committed events are published.
     pub feed: Feed,
-    /// The participants' streams and grace periods.
+    /// The participants' streams, and where the service decides alone their grace periods.
     pub attachments: Attachments,
     /// How many participants may be active at a time.
     pub participants_max: usize,
-    /// How many of them each address has.
+    /// How many of them each address has here.
     pub shares: ParticipantShares,
+    /// The wall clock.
     pub now: fn() -> SystemTime,
     /// What all parts of the service share.
     pub context: ServerContext,
 }
 
 impl Engine {
-    /// An engine and the way to it.
-    pub fn new(parts: EngineParts) -> (Self, EngineHandle) {
-        let EngineParts { conversation, journal, feed, attachments, participants_max, shares, now, context } =
-            parts;
+    /// An engine and the way to it. The conversation is the one that was recovered from the journal.
+    pub fn new(conversation: Conversation, journal: Box<dyn Journal>, parts: WriterParts) -> (Self, EngineHandle) {
+        let WriterParts { feed, attachments, participants_max, shares, now, context } = parts;
         let (sender, requests) = mpsc::channel(REQUESTS_WAITING);
         let epoch = journal.epoch();
         context.metrics.participants.set(conversation.active() as i64);

@@ -137,7 +137,7 @@ pub fn within_batch<'a>(frames: impl Iterator<Item = &'a Frame>) -> (usize, usiz
     (count, bytes)
 }
 
-/// A reading end of the feed.
+/// A handle for reading the feed.
 #[derive(Clone, Debug)]
 pub struct FeedReader(watch::Receiver<Published>);
 

@@ -22,6 +22,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::attachments::Attachments;
+use super::engine::WriterParts;
 use super::feed::Feed;
 use super::requests::{BATCH_REQUESTS, EngineHandle, EngineRequest, REQUESTS_WAITING, Responder};
 use super::shares::ParticipantShares;
@@ -52,22 +53,12 @@ const NAME_LOSSES_MAX: u32 = 3;
 pub struct ReplicatedParts {
     /// The replica, as it has started.
     pub replica: ReplicaParts,
-    /// Where applied events are published.
-    pub feed: Feed,
-    /// The participants' streams here.
-    pub attachments: Attachments,
     /// How long a participant without a stream stays.
     pub grace: Duration,
-    /// How many participants may be active at a time.
-    pub participants_max: usize,
-    /// How many of them each address has here.
-    pub shares: ParticipantShares,
-    /// The wall clock.
-    pub now: fn() -> SystemTime,
     /// Random bits, for the number by which a start is known again.
     pub random: fn() -> u128,
-    /// What all parts of the service share.
-    pub context: ServerContext,
+    /// What it has in common with a writer that decides alone.
+    pub writer: WriterParts,
 }
 
 /// A batch that is on its way.
@@ -124,8 +115,8 @@ pub struct ReplicatedEngine {
 impl ReplicatedEngine {
     /// A writer and the way to it.
     pub fn new(parts: ReplicatedParts) -> (Self, EngineHandle) {
-        let ReplicatedParts { replica, feed, attachments, grace, participants_max, shares, now, random, context } =
-            parts;
+        let ReplicatedParts { replica, grace, random, writer } = parts;
+        let WriterParts { feed, attachments, participants_max, shares, now, context } = writer;
         let ReplicaParts { applier, publisher, news, restart, identity } = replica;
         let (requests, arriving) = mpsc::channel(REQUESTS_WAITING);
         let (barriers, arriving_barriers) = mpsc::channel(REQUESTS_WAITING);

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::processes::{Process, join_processes};
+use super::replica_logs::ReplicaLogs;
 use super::{Arrow, Chart, ChartEvent, Lane, Moment, Point, Role, shades};
 use crate::trace::model::{Act, Model, Step};
 use crate::trace::record::{LineRef, LogRecord, LoggedKind, Who, digest};
@@ -12,7 +13,7 @@ use crate::trace::verify::InputError;
 #[derive(Debug, Default)]
 pub struct Builder {
     model: Model,
-    chart: Chart,
+    pub(super) chart: Chart,
     /// One for each lifeline, in the order in which they were met.
     processes: Vec<Process>,
     /// The newest process of each file and run; of the service there is one for each file.
@@ -20,28 +21,31 @@ pub struct Builder {
     /// The run of the present record: a number that stands for its id, 0 where it has none.
     run: u64,
     /// When the present record was made.
-    now: i64,
+    pub(super) now: i64,
     /// The file on whose lifeline the service's side of each epoch is. Others may go on with it, or be copies: of
     /// them only what is new is drawn.
     told_by: HashMap<usize, u32>,
     /// Each start and stop of the service: epoch, when by the machine's clock, whether it is a start.
     turns: HashSet<(usize, i64, bool)>,
-    events: HashMap<(usize, u64), EventPoints>,
+    pub(super) events: HashMap<(usize, u64), EventPoints>,
     by_message: HashMap<(usize, Who, u64), u64>,
     /// The Joined and the Left of each participant.
     members: HashMap<(usize, Who), [Option<EventPoints>; 2]>,
     /// The events of each participant, and its lifeline once that is known.
     own: HashMap<(usize, Who), (Vec<usize>, Option<usize>)>,
     others_began: bool,
+    pub(super) replicas: ReplicaLogs,
+    /// Where each replica tells of an event.
+    pub(super) told: HashMap<((usize, u64), usize), usize>,
 }
 
 /// The service's side of an event.
 #[derive(Clone, Copy, Debug)]
-struct EventPoints {
-    event: usize,
-    receive: Option<usize>,
-    broadcast: usize,
-    who: Who,
+pub(super) struct EventPoints {
+    pub(super) event: usize,
+    pub(super) receive: Option<usize>,
+    pub(super) broadcast: usize,
+    pub(super) who: Who,
 }
 
 impl Builder {
@@ -67,7 +71,9 @@ impl Builder {
             self.service(line, record);
             return Ok(());
         }
-        self.others_began = true;
+        if !std::mem::replace(&mut self.others_began, true) {
+            self.draw_replicas();
+        }
         self.run = record.run.as_deref().map_or(0, digest);
         let step = self.model.client(line, record);
         self.other(&step, record);
@@ -77,6 +83,9 @@ impl Builder {
 
     /// The chart of all that was read.
     pub fn finish(mut self) -> Chart {
+        if !self.others_began {
+            self.draw_replicas();
+        }
         let expired: HashSet<usize> =
             self.chart.events.iter().filter(|event| event.expired).map(|event| event.author).collect();
         self.without_log();
@@ -90,7 +99,7 @@ impl Builder {
     }
 
     /// The process that the records of a file, and of the present run in it, are of.
-    fn process(&mut self, file: u32, service: bool) -> &mut Process {
+    pub(super) fn process(&mut self, file: u32, service: bool) -> &mut Process {
         let key = self.key(file, service);
         let (chart, processes) = (&mut self.chart, &mut self.processes);
         let place = *self.running.entry(key).or_insert_with(|| {
@@ -102,7 +111,7 @@ impl Builder {
         &mut processes[place]
     }
 
-    fn put(&mut self, file: u32, service: bool, moment: Moment, role: Role, words: String) -> usize {
+    pub(super) fn put(&mut self, file: u32, service: bool, moment: Moment, role: Role, words: String) -> usize {
         let (point, at) = (self.chart.points.len(), self.now);
         let process = self.process(file, service);
         process.first.get_or_insert(point);
@@ -112,24 +121,22 @@ impl Builder {
         point
     }
 
-    fn arrow(&mut self, from: usize, to: usize) {
+    pub(super) fn arrow(&mut self, from: usize, to: usize) {
         self.chart.points[to].event = self.chart.points[to].event.or(self.chart.points[from].event);
         self.chart.arrows.push(Arrow { from, to });
     }
 
     fn service(&mut self, line: LineRef, record: &LogRecord<'_>) {
         let Some(epoch) = record.epoch.as_deref().map(|epoch| self.model.journal(epoch)) else { return };
+        if let Some(name) = record.replica.as_deref() {
+            return self.replicas.take(name, epoch, line, record);
+        }
         let file = *self.told_by.entry(epoch).or_insert(line.file);
         let time = record.logical_time.or_else(|| self.last_time(file, true)).unwrap_or(0);
         match &*record.event {
             "server_started" if self.turns.insert((epoch, record.at, true)) => {
-                if let Process { last: Some(last), stopped: false, .. } = *self.process(file, true) {
-                    let Point { moment, at, .. } = self.chart.points[last];
-                    let crash = self.put(file, true, moment, Role::Crash, "the service was killed".into());
-                    self.chart.points[crash].at = at;
-                }
                 shades::end_all(&mut self.chart.shades, (epoch, time));
-                self.put(file, true, (epoch, time), Role::Start, "the service starts".into());
+                self.service_starts(file, (epoch, time), "the service");
             }
             "server_stopped" if self.turns.insert((epoch, record.at, false)) => {
                 shades::end_all(&mut self.chart.shades, (epoch, time));
@@ -139,6 +146,16 @@ impl Builder {
             "fault_changed" if file == line.file => shades::take(&mut self.chart.shades, (epoch, time), record),
             _ => {}
         }
+    }
+
+    /// A process of the service starts. If the one before did not stop, it was killed.
+    pub(super) fn service_starts(&mut self, file: u32, moment: Moment, what: &str) {
+        if let Process { last: Some(last), stopped: false, .. } = *self.process(file, true) {
+            let Point { moment, at, .. } = self.chart.points[last];
+            let crash = self.put(file, true, moment, Role::Crash, format!("{what} was killed"));
+            self.chart.points[crash].at = at;
+        }
+        self.put(file, true, moment, Role::Start, format!("{what} starts"));
     }
 
     fn last_time(&self, file: u32, service: bool) -> Option<u64> {
@@ -166,32 +183,31 @@ impl Builder {
             self.chart.points[point].event = Some(event);
         }
         let who = Who::of(LogRecord::text(&record.participant_id));
-        let points = EventPoints { event, receive, broadcast, who };
-        self.events.insert((epoch, sequence), points);
-        self.own.entry((epoch, who)).or_default().0.push(event);
+        let message = record.message_id.as_deref().map(digest);
+        self.note_event((epoch, sequence), kind, message, EventPoints { event, receive, broadcast, who });
+        self.chart.events.push(ChartEvent::of((epoch, time), sequence, kind, record));
+    }
+
+    /// Where an event is in the picture, for those who asked for it and those who get it.
+    pub(super) fn note_event(
+        &mut self,
+        place: (usize, u64),
+        kind: LoggedKind,
+        message: Option<u64>,
+        points: EventPoints,
+    ) {
+        let (epoch, who) = (place.0, points.who);
+        self.events.insert(place, points);
+        self.own.entry((epoch, who)).or_default().0.push(points.event);
         let member = self.members.entry((epoch, who)).or_default();
         match kind {
             LoggedKind::Joined => member[0] = Some(points),
             LoggedKind::Left => member[1] = Some(points),
             LoggedKind::Message => {}
         }
-        if let Some(id) = record.message_id.as_deref() {
-            self.by_message.entry((epoch, who, digest(id))).or_insert(sequence);
+        if let Some(message) = message {
+            self.by_message.entry((epoch, who, message)).or_insert(place.1);
         }
-        self.chart.events.push(ChartEvent {
-            moment: (epoch, time),
-            sequence,
-            sent: record.sent_logical_time.unwrap_or(0),
-            kind,
-            author: usize::MAX,
-            name: name.into(),
-            content: content.into(),
-            expired,
-            seen: record.seen_sequence.filter(|seen| *seen > 0),
-            crossed: Vec::new(),
-            crossed_more: 0,
-            was_crossed: false,
-        });
     }
 
     fn other(&mut self, step: &Step<'_>, record: &LogRecord<'_>) {
@@ -225,9 +241,9 @@ impl Builder {
         } else if matches!(step.act, Act::JoinSent { .. }) {
             self.process(file, false).join = Some(point);
         } else if let Act::Delivered { sequence, .. } = step.act
-            && let Some(event) = self.events.get(&(epoch, sequence))
+            && let Some(told) = self.told_at(file, epoch, sequence)
         {
-            self.arrow(event.broadcast, point);
+            self.arrow(told, point);
         }
     }
 
@@ -236,12 +252,15 @@ impl Builder {
         let file = step.line.file;
         let find = |this: &Self, sequence: u64| this.events.get(&(epoch, sequence)).copied();
         match step.act {
-            Act::JoinSent { .. } => {
+            Act::JoinSent { resume, .. } => {
                 self.process(file, false).join = Some(point);
+                self.process(file, false).after = resume;
                 self.continue_from(file, (epoch, who));
             }
             Act::Connected { resumed, head, .. } => {
                 let join = self.process(file, false).join.take();
+                let after = self.process(file, false).after.take().filter(|_| resumed);
+                self.attach_to_replica(file, (epoch, who), after.unwrap_or(who.0.saturating_sub(1)));
                 let [joined, _] = self.members.get(&(epoch, who)).copied().unwrap_or_default();
                 if let (false, Some(join), Some(EventPoints { receive: Some(receive), event, .. })) =
                     (resumed, join, joined)
@@ -249,8 +268,8 @@ impl Builder {
                     self.chart.points[join].event = Some(event);
                     self.arrow(join, receive);
                 }
-                if let Some(newest) = find(self, head) {
-                    self.arrow(newest.broadcast, point);
+                if let Some(newest) = self.told_at(file, epoch, head) {
+                    self.arrow(newest, point);
                 }
             }
             Act::PublishSent { message, sent, .. } => {
@@ -262,8 +281,8 @@ impl Builder {
                 self.send(point, left.filter(|e| self.chart.events[e.event].sent == sent));
             }
             Act::Acknowledged { sequence, .. } | Act::Delivered { sequence, .. } => {
-                if let Some(event) = find(self, sequence) {
-                    self.arrow(event.broadcast, point);
+                if let Some(told) = self.told_at(file, epoch, sequence) {
+                    self.arrow(told, point);
                 }
             }
             _ => {}

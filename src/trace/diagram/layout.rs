@@ -17,6 +17,8 @@ const DIGIT: f64 = 6.6;
 const TRANSCRIPT: f64 = 470.0;
 /// The key, at the bottom.
 const KEY: f64 = 1060.0;
+/// and what it has more where there are replicas.
+const KEY_REPLICAS: f64 = 190.0;
 /// Below the last moment.
 const BOTTOM: f64 = 92.0;
 /// After so many rows the names are shown again, so that they are never far away,
@@ -64,7 +66,8 @@ impl Layout {
         }
         let aside = chart.lanes.iter().map(|lane| ROW * if lane.service { 0.8 } else { 0.55 }).collect();
         let lanes_end = left + lane_width * lanes as f64;
-        let width = (lanes_end + TRANSCRIPT).max(KEY);
+        let is_one = chart.lanes.iter().filter(|lane| lane.service).count() < 2;
+        let width = (lanes_end + TRANSCRIPT).max(if is_one { KEY } else { KEY + KEY_REPLICAS });
         let mut layout = Self { axis: left - 20.0, x, aside, rows, width, height: 0.0, lane_width, lanes_end };
         layout.height = layout.row(layout.rows.len()) + BOTTOM;
         layout

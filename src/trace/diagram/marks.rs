@@ -36,6 +36,14 @@ pub(super) fn shape(role: Role, time: u64, x: f64, y: f64) -> String {
                 half * 2.0
             )
         }
+        Role::Apply => {
+            let half = half_box(time);
+            let (left, top) = (x - half, y - 7.5);
+            format!(
+                r#"<rect class="ring" x="{left:.1}" y="{top:.1}" width="{:.1}" height="15" rx="4"/>"#,
+                half * 2.0
+            )
+        }
         Role::Deliver => format!(r#"<circle class="dot" cx="{x:.1}" cy="{y:.1}" r="3.4"/>"#),
         Role::Resume => format!(
             r#"<circle class="ring" cx="{x:.1}" cy="{y:.1}" r="5.5"/><circle class="dot" cx="{x:.1}" cy="{y:.1}" r="3"/>"#

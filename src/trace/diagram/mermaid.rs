@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use super::{Chart, Role};
+use super::{Chart, Point, Role};
 use crate::terminal::acts_on_terminal;
 use crate::trace::record::LoggedKind;
 
@@ -23,7 +23,9 @@ pub fn text(chart: &Chart) -> String {
     }
     let arrows = ArrowIndex::by(chart);
     let mut order: Vec<usize> = (0..chart.points.len()).collect();
-    order.sort_by_key(|index| (chart.points[*index].moment, *index));
+    // What one replica put in order, another applies.
+    let key = |index: &usize| (chart.points[*index].moment, chart.points[*index].role == Role::Apply, *index);
+    order.sort_by_key(key);
     let mut shades = chart.shades.iter().peekable();
     for index in order {
         let point = &chart.points[index];
@@ -35,6 +37,7 @@ pub fn text(chart: &Chart) -> String {
         let lane = point.lane;
         match point.role {
             Role::Broadcast => broadcast(chart, index, &arrows, &mut say),
+            Role::Apply => apply(chart, index, &arrows, &mut say),
             Role::Crash => say(format!("Note over P{lane}: ✕ {}", escaped(&point.words))),
             Role::Break | Role::Resume | Role::Start if point.role != Role::Start || chart.lanes[lane].service => {
                 say(format!("Note over P{lane}: {}", escaped(&point.words)));
@@ -48,24 +51,38 @@ pub fn text(chart: &Chart) -> String {
 
 /// The arrows, by where they begin and end.
 struct ArrowIndex {
-    /// Of each event, the lifeline that asked for it.
+    /// For each event, the lifeline that requested it.
     asked: HashMap<usize, usize>,
     /// Of each broadcast, where it was delivered.
     delivered: HashMap<usize, Vec<usize>>,
+    /// Of each event that a replica applied, the lifeline of the one that received it.
+    received: HashMap<usize, usize>,
 }
 
 impl ArrowIndex {
     fn by(chart: &Chart) -> Self {
-        let mut arrows = Self { asked: HashMap::new(), delivered: HashMap::new() };
+        let mut arrows = Self { asked: HashMap::new(), delivered: HashMap::new(), received: HashMap::new() };
         for arrow in &chart.arrows {
             let (from, to) = (&chart.points[arrow.from], &chart.points[arrow.to]);
             match (to.role, to.event) {
                 (Role::Receive, Some(event)) => drop(arrows.asked.insert(event, from.lane)),
+                (Role::Apply, _) => drop(arrows.received.insert(arrow.to, from.lane)),
                 (Role::Deliver, _) => arrows.delivered.entry(arrow.from).or_default().push(arrow.to),
                 _ => {}
             }
         }
         arrows
+    }
+}
+
+/// Another replica learns of an event from the log, and tells those that are attached to it.
+fn apply(chart: &Chart, index: usize, arrows: &ArrowIndex, say: &mut impl FnMut(String)) {
+    let Point { lane, moment: (_, time), .. } = chart.points[index];
+    if let Some(from) = arrows.received.get(&index) {
+        say(format!("P{from}-)P{lane}: {time}"));
+    }
+    for to in arrows.delivered.get(&index).into_iter().flatten().map(|to| &chart.points[*to]) {
+        say(format!("P{lane}-->>P{}: {time} → {}", to.lane, to.moment.1));
     }
 }
 

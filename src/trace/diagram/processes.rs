@@ -21,12 +21,17 @@ pub(super) struct Process {
     pub(super) epoch: usize,
     /// The lifeline of the process whose session it continues.
     pub(super) continues: Option<usize>,
+    /// Of a resume that has not been answered: after which event.
+    pub(super) after: Option<u64>,
+    /// The lifeline of the replica where it has its stream.
+    pub(super) replica: Option<usize>,
 }
 
 impl Process {
     pub(super) fn new(lane: usize, file: u32) -> Self {
         let (first, last, waiting, join) = (None, None, Vec::new(), None);
-        Self { lane, file, first, last, waiting, join, stopped: false, epoch: 0, continues: None }
+        let (continues, after, replica) = (None, None, None);
+        Self { lane, file, first, last, waiting, join, stopped: false, epoch: 0, continues, after, replica }
     }
 }
 

@@ -21,7 +21,8 @@ use crate::trace::record::LoggedKind;
 
 pub fn text(chart: &Chart) -> String {
     let layout = Layout::of(chart);
-    let mut picture = Picture { lane_colour: colours(chart, &layout), layout, chart, out: String::new() };
+    let (lane_colour, homes) = (colours(chart, &layout), chart.homes());
+    let mut picture = Picture { lane_colour, homes, layout, chart, out: String::new() };
     picture.open();
     picture.axis();
     picture.shades();
@@ -56,6 +57,7 @@ struct Picture<'a> {
     chart: &'a Chart,
     out: String,
     lane_colour: Vec<String>,
+    homes: Vec<usize>,
 }
 
 impl Picture<'_> {
@@ -87,8 +89,9 @@ impl Picture<'_> {
         author.cloned().unwrap_or_else(|| "c".into())
     }
 
-    fn service_x(&self) -> f64 {
-        self.chart.lanes.iter().position(|lane| lane.service).map_or(0.0, |lane| self.layout.x(lane))
+    /// Where the service is to which a lifeline sends.
+    fn service_x(&self, lane: usize) -> f64 {
+        self.homes.get(lane).map_or(0.0, |home| self.layout.x(*home))
     }
 
     /// Whether a point is the send of a message that crossed another.

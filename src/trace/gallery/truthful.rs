@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::logs::{JsonLog, Logs};
 use crate::chat::{LamportClock, LogicalTime};
 
-const EPOCH: &str = "00c0ffee00c0ffee";
+pub(super) const EPOCH: &str = "00c0ffee00c0ffee";
 /// 2026-01-01, some morning.
 const BEGINS_MICROS: u64 = 1_767_254_400_000_000;
 /// How much time passes from one record to the next.

@@ -252,7 +252,9 @@ impl LoggedJournal {
             }
             _ => {}
         }
-        self.farewells.take(line, record, &self.members);
+        // A Left that is in another file may not have been read yet.
+        let whole = self.missing() == 0;
+        self.farewells.take(line, record, whole.then_some(&self.members));
         let run = self.run(line, record);
         run.at(line, record.at);
         (self.server_at, self.server_file) = (record.at, line.file);

@@ -1,5 +1,6 @@
 //! Logs that are changed by hand, and what the checker says of them.
 
+mod farewells;
 mod replicated;
 mod sentences;
 

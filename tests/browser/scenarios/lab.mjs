@@ -63,6 +63,12 @@ async function played(visitor, title, says = () => {}) {
   await visitor.counts(".lab-steps .done", steps);
 }
 
+/** The tab that a link opens. */
+async function follow(visitor, selector) {
+  const [tab] = await Promise.all([visitor.page.context().waitForEvent("page"), visitor.page.locator(selector).first().click()]);
+  return tab;
+}
+
 export default {
   "a teacher holds a page’s deliveries, its user is told, and releases them one by one": async (world) => {
     const { server, teacher: url } = await lab(world);
@@ -122,6 +128,11 @@ export default {
     await form.getByLabel(/Paused/).check();
     await form.locator("button:text-is('Set')").click();
     await says(ann, "bob", /Paused/);
+    // The diagram shades what the lab does, in words.
+    await ann.page.click("#toggle-picture");
+    const shaded = () => ann.page.locator(".shaded .shade-words").allTextContents();
+    await until("bob’s lifeline is shaded", async () => (await shaded()).includes("paused"));
+    await ann.page.click("#toggle-picture");
     await ann.say("to a paused page");
     await row(ann, "bob").locator("button:text-is('End faults')").click();
     await bob.shows(/to a paused page/);
@@ -241,6 +252,65 @@ export default {
     assert.match(arrives, new RegExp(`^max\\(\\d+, ${time}\\) \\+ 1 = \\d+$`));
     await ann.shows(/echo: Echo: hello$/);
     await ann.page.locator("button:text-is('Let everything through')").click();
+  },
+
+  "“Prove it” verifies the logs of a scenario in the browser, and a violation leads to its event in the replay": async (world) => {
+    const { server, teacher: url } = await lab(world);
+    const ann = await teacher(world, url, "ann", "Scenarios");
+    await played(ann, "Two messages cross", (done) => ann.say(`step ${done + 1}`));
+    await ann.page.click('.lab-tab:text-is("Proof")');
+    await ann.page.locator("button:text-is('Prove it')").click();
+    await ann.reads(".lab-verdict", /^All rules hold( that could be checked)?$/);
+    await ann.counts(".lab-proof .finding", 15);
+    await ann.counts(".lab-proof .finding.violated", 0);
+    assert.match(await ann.page.locator(".lab-proof .finding").nth(2).innerText(), /V3\s.*held over \d+ records/s);
+    await ann.page.locator(".lab-proof summary:has-text('From ')").click();
+    const logs = await ann.page.locator(".lab-inputs li").allInnerTexts();
+    assert.ok(
+      logs.some((log) => /^server\.jsonl the service, \d+ records$/.test(log)),
+      `${logs}`,
+    );
+    assert.ok(
+      logs.some((log) => /^this-page\.jsonl a page, \d+ records$/.test(log)),
+      `${logs}`,
+    );
+    assert.ok(
+      logs.some((log) => /^client-\w+\.jsonl a client, \d+ records$/.test(log)),
+      `${logs}`,
+    );
+    assert.deepEqual(await ann.violations(), [], "a proof");
+    await ann.page.setViewportSize({ width: 1280, height: 800 });
+    const replay = await follow(ann, ".lab-verdict-box a");
+    await replay.waitForSelector("#room.replaying .figure");
+    assert.equal(await replay.locator(".wrong").count(), 0);
+    await replay.close();
+    // A log that says otherwise than the service's: each text that this page was delivered is another.
+    await ann.page.route("**/lab/proof", async (route) => {
+      const changed = route
+        .request()
+        .postData()
+        .replace(/("event":"event_delivered".*?"content":)"[^"]*"/g, '$1"something else"');
+      await route.continue({ postData: changed });
+    });
+    await ann.page.locator("button:text-is('Prove it')").click();
+    await ann.reads(".lab-verdict", /^(Rule V3 is|\d rules are) broken$/);
+    const broken = ann.page.locator(".lab-proof .finding.violated").first();
+    assert.match(await broken.innerText(), /V3\s.*broken \d+ times/s);
+    assert.deepEqual(await ann.violations(), [], "a proof of a violation");
+    await ann.page.setViewportSize({ width: 1280, height: 800 });
+    const [, sequence] = /event (\d+)/.exec(await broken.locator("a").first().innerText());
+    const accused = await follow(ann, ".lab-proof .finding.violated a >> nth=0");
+    await accused.waitForSelector(`#figure-${sequence}.accused`);
+    assert.match(await accused.locator(".wrong").innerText(), /V3/);
+    await accused.close();
+    await ann.page.unroute("**/lab/proof");
+    // Somebody whose log is elsewhere.
+    const bob = await world.visitor(server.url);
+    await bob.join("bob");
+    await bob.say("My log is here.");
+    await ann.shows(/bob: My log is here/);
+    await ann.page.locator("button:text-is('Prove it')").click();
+    await ann.reads(".lab-verdict-box p", /No log of bob \(p\d+\) was given/);
   },
 
   "axe-core finds no violation in the lab’s panel": async (world) => {

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "../support/process.mjs";
-import { PROXIES, configuration } from "../support/proxies.mjs";
+import { BALANCERS, PROXIES, configuration } from "../support/proxies.mjs";
 
 const GRACE = ["--grace", "60s"];
 
@@ -62,6 +62,49 @@ async function session(world, name, path = "/") {
   await carol.shows(/Participant alice left/);
 }
 
+/** Behind one origin with three replicas, a page and a gRPC client stay whichever replica is killed, and nobody misses anything. */
+async function replicas(world, name) {
+  const nats = await world.nats();
+  const start = ({ replica, ...more }) => {
+    const args = [...GRACE, "--replicate", nats.urls, "--replica-name", replica];
+    const [logs, folder] = ["logs", "journal"].map((what) => mkdtempSync(join(tmpdir(), `chitchat-${what}-`)));
+    const options = { logs, journal: join(folder, "chitchat.db"), args, ...more };
+    return { options, start: () => world.server(options) };
+  };
+  const all = ["a", "b", "c"].map((replica) => start({ replica }));
+  for (const one of all) one.server = await one.start();
+  const proxy = await world.proxy(
+    all.map(({ server }) => server),
+    name,
+  );
+  const alice = await world.visitor(`${proxy.url}/`);
+  await alice.join("alice");
+  const carol = world.plain("carol", proxy.grpcUrl);
+  await alice.shows(/Participant carol joined/);
+  await carol.shows(/Participant carol joined/);
+  alice.outage = true;
+  // Each of them in turn, so also the one that has the page.
+  for (const [n, one] of all.entries()) {
+    await one.server.kill();
+    await alice.say(`from the page after ${n}`);
+    await carol.shows(new RegExp(`\\] alice: from the page after ${n}$`));
+    carol.say(`by gRPC after ${n}`);
+    await alice.shows(new RegExp(`\\] carol: by gRPC after ${n}$`));
+    one.options.port = one.server.port;
+    // A process that is killed and started anew writes to the same log.
+    one.server = await one.start();
+  }
+  alice.outage = false;
+  const lines = await same(alice, carol);
+  assert.equal(lines.length, 7, "carol joined, and six messages");
+  const { records } = await alice.log();
+  const count = (event) => records.filter((record) => record.event === event).length;
+  assert.equal(count("connected"), 1, "one session, which lasts");
+  assert.ok(count("resumed") >= 1, "at another replica");
+  await alice.page.click("#leave");
+  await carol.shows(/Participant alice left/);
+}
+
 export default {
   "a session through nginx, with nothing but proxy_pass and grpc_pass": (world) => session(world, "nginx"),
 
@@ -71,8 +114,17 @@ export default {
 
   "a session through Caddy": (world) => session(world, "caddy"),
 
-  "the README shows the configurations that these scenarios run": async () => {
-    const readme = readFileSync("README.md", "utf8");
-    for (const name of Object.keys(PROXIES)) assert.ok(readme.includes(configuration(name).trim()), `README.md shows the one for ${name}`);
+  "a page moves between replicas behind nginx": (world) => replicas(world, "nginx"),
+
+  "a page moves between replicas behind HAProxy": (world) => replicas(world, "haproxy"),
+
+  "the README and the text on replicas show the configurations that these scenarios run": async () => {
+    for (const [document, kinds] of [
+      ["README.md", PROXIES],
+      ["docs/replicas.md", BALANCERS],
+    ]) {
+      const text = readFileSync(document, "utf8");
+      for (const kind of Object.values(kinds)) assert.ok(text.includes(configuration(kind).trim()), `${document} shows ${kind.file}`);
+    }
   },
 };

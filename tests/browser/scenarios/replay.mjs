@@ -206,7 +206,7 @@ export default {
     await page.click("text=Mistakes that the verifier catches");
     await page.locator(".run-mistakes a", { hasText: "A number is given out twice" }).click();
     await page.waitForSelector("#room.replaying");
-    await visitor.reads(".wrong", /Two tasks read the same counter[\s\S]*V1 numbering[\s\S]*a number was used twice/);
+    await visitor.reads(".wrong", /Two tasks read the same counter[\s\S]*V1\s+numbering[\s\S]*a number was used twice/);
     await visitor.reads(".run-title", /Mistake \d+: A number is given out twice/);
     assert.ok((await page.locator(".finding-lines a").count()) > 0);
     await page.waitForSelector(".figure.accused");

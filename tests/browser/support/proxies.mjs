@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "./process.mjs";
 
-const SERVICE = "127.0.0.1:50051";
+/** The services that the configurations name: the first one, or three replicas. */
+const SERVICES = ["127.0.0.1:50051", "127.0.0.1:50052", "127.0.0.1:50053"];
 
 /** For each proxy: the file in docs/proxies, what a test puts in place of its addresses, and how it is started. */
 export const PROXIES = {
@@ -39,11 +40,17 @@ export const PROXIES = {
   },
 };
 
+/** The proxies in front of replicas: the file in docs/proxies, and otherwise as in front of one service. */
+export const BALANCERS = {
+  nginx: { ...PROXIES.nginx, file: "nginx-replicas.conf" },
+  haproxy: { ...PROXIES.haproxy, file: "haproxy-replicas.cfg" },
+};
+
 /** The text of a proxy's configuration, as docs/proxies has it. */
-export const configuration = (name) => readFileSync(join("docs/proxies", PROXIES[name].file), "utf8");
+export const configuration = ({ file }) => readFileSync(join("docs/proxies", file), "utf8");
 
 /** A free port below those that the system gives to connections by itself, so that it stays free while a proxy restarts. */
-async function freePort() {
+export async function freePort() {
   for (;;) {
     const port = 15_000 + Math.floor(Math.random() * 15_000);
     const listener = net.createServer();
@@ -56,16 +63,17 @@ async function freePort() {
   }
 }
 
-const answers = (address) =>
+export const answers = (address) =>
   new Promise((resolve) => {
     const socket = net.connect(Number(address.split(":")[1]), "127.0.0.1");
     socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
     socket.once("connect", () => socket.destroy());
   });
 
-/** A proxy in front of a service. */
+/** A proxy in front of a service, or of replicas. */
 export class ReverseProxy {
-  static async to(server, name) {
+  static async to(servers, name) {
+    const kind = (servers.length > 1 ? BALANCERS : PROXIES)[name];
     const proxy = new ReverseProxy();
     const page = `127.0.0.1:${await freePort()}`;
     // nginx alone needs another port for HTTP/2 without TLS.
@@ -75,14 +83,15 @@ export class ReverseProxy {
     proxy.url = `http://${page}`;
     proxy.grpcUrl = `http://${grpc}`;
     proxy.addresses = [...new Set([page, grpc])];
-    let text = configuration(name);
-    for (const [from, to] of [...PROXIES[name].addresses({ page, grpc }), [SERVICE, server.address]]) {
-      if (!text.includes(from)) throw new Error(`docs/proxies/${PROXIES[name].file} does not have "${from}"`);
+    let text = configuration(kind);
+    const services = servers.map(({ address }, n) => [SERVICES[n], address]);
+    for (const [from, to] of [...kind.addresses({ page, grpc }), ...services]) {
+      if (!text.includes(from)) throw new Error(`docs/proxies/${kind.file} does not have "${from}"`);
       text = text.replaceAll(from, to);
     }
-    const file = join(proxy.logs, PROXIES[name].file);
+    const file = join(proxy.logs, kind.file);
     writeFileSync(file, text);
-    proxy.command = PROXIES[name].command(proxy.logs, file);
+    proxy.command = kind.command(proxy.logs, file);
     await proxy.start();
     return proxy;
   }

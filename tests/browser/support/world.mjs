@@ -1,5 +1,6 @@
 // One browser for all scenarios, and for each scenario its own server, pages and processes.
 import { launch, PLAIN_HOST } from "./browsers.mjs";
+import { Nats } from "./nats.mjs";
 import { Network, PATIENCE_MS, Plain, Server } from "./process.mjs";
 import { gather, prove } from "./proof.mjs";
 import { ReverseProxy } from "./proxies.mjs";
@@ -59,9 +60,16 @@ export class World {
     return network;
   }
 
-  /** A reverse proxy in front of a service, by its name in PROXIES. */
+  /** The servers of a log for replicas. They are taken down after the replicas. */
+  async nats() {
+    const nats = await Nats.start();
+    this.networks.push(nats);
+    return nats;
+  }
+
+  /** A reverse proxy in front of a service, or of replicas, by its name in PROXIES. */
   async proxy(server, name) {
-    const proxy = await ReverseProxy.to(server, name);
+    const proxy = await ReverseProxy.to([server].flat(), name);
     this.processes.push(proxy);
     return proxy;
   }

@@ -48,6 +48,9 @@ impl Mistake {
             Self::NeverExpires | Self::ExpiresLate => {
                 Some("who comes back before the service records something else may have come back in time")
             }
+            Self::NeverAnswers => {
+                Some("a refusal of a request without a session, recorded after it, may have been its answer")
+            }
             _ => None,
         }
     }

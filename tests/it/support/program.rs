@@ -294,6 +294,7 @@ impl Drop for ServerProgram {
 
 /// Whatever a test did: by the logs that it leaves, the order held. Of a test that has failed already they may
 /// show why.
+#[allow(clippy::print_stderr, reason = "a test that fails already says why")]
 pub fn check_logs(folder: &Path) {
     let logs: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     // Also the segments of one that was rotated.

@@ -15,6 +15,7 @@ import {
   type ScenarioRun as WireRun,
   ScenarioState as WireState,
 } from "../gen/chitchat/v1/lab_pb.js";
+import { type Proof, toProof } from "../core/replay/findings.js";
 import { toEvent } from "../transport/convert.js";
 import {
   type CompanionKind,
@@ -31,6 +32,9 @@ import {
 
 /** How long a call may take, in milliseconds. Adding a companion has it join. */
 const CALL_WAIT_MS = 20_000;
+
+/** How long a proof may take, in milliseconds: a little longer than the service gives it. */
+const PROOF_WAIT_MS = 30_000;
 
 const KINDS: Readonly<Record<CompanionKind, WireKind>> = {
   echo: WireKind.ECHO,
@@ -54,11 +58,13 @@ const STATES: Readonly<Record<ScenarioState, WireState>> = {
 export class LabClient {
   readonly #client: Client<typeof LabService>;
   readonly #headers: () => Record<string, string>;
+  readonly #baseUrl: string;
 
   /** The lab at `baseUrl`, by the headers of the moment. */
   constructor(baseUrl: string, headers: () => Record<string, string>) {
     this.#client = createClient(LabService, createGrpcWebTransport({ baseUrl }));
     this.#headers = headers;
+    this.#baseUrl = baseUrl;
   }
 
   #options() {
@@ -108,6 +114,20 @@ export class LabClient {
   /** Has a companion leave. */
   async removeCompanion(name: string): Promise<void> {
     await this.#client.removeCompanion({ displayName: name }, this.#options());
+  }
+
+  /** Has the logs verified that the lab has, with that of this page. Throws an error that says in words why not. */
+  async prove(log: string): Promise<Proof> {
+    const headers = { ...this.#headers(), "content-type": "application/jsonl" };
+    const signal = AbortSignal.timeout(PROOF_WAIT_MS);
+    const answer = await fetch(`${this.#baseUrl.replace(/\/$/, "")}/lab/proof`, { method: "POST", headers, body: log, signal }).catch(
+      () => {
+        throw new Error("The service cannot be reached.");
+      },
+    );
+    if (answer.ok) return toProof(await answer.json());
+    const why = (await answer.text()).trim();
+    throw new Error(`There is no proof${why === "" ? "." : `: ${why}.`}`);
   }
 
   /** The scenarios. */
@@ -167,6 +187,7 @@ function toPerson(listed: LabParticipant): LabPerson {
     person: { id: participant?.participantId ?? "", name: participant?.displayName ?? "" },
     fault: fault === undefined ? null : toFault(fault),
     endsInMs: endsIn === undefined ? null : toMillis(endsIn),
+    before: listed.fromSequence > 0n ? listed.fromSequence - 1n : 0n,
     deliveriesHeld: Number(listed.deliveriesHeld),
     publishesHeld: listed.publishesHeld,
     companion:

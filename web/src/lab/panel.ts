@@ -7,6 +7,7 @@ import { button, byId, make, setText, show } from "../view/parts/dom.js";
 import type { LabClient } from "./client.js";
 import type { Doing, Part } from "./panel/doing.js";
 import { People } from "./panel/people.js";
+import { Prove } from "./panel/prove.js";
 import { Scenarios } from "./panel/scenarios.js";
 import { Steps } from "./panel/steps.js";
 import type { LabState } from "./types.js";
@@ -23,6 +24,7 @@ export class Panel {
   readonly #problem = make("p", "problem");
   readonly #end = button("End all faults", "small", () => void this.#doing.run((client) => client.clear("")));
   readonly #writer = make("p", "fine");
+  readonly #saw: (lab: LabState, page: State) => void;
   readonly #parts: readonly Part[];
   readonly #tabs: readonly HTMLButtonElement[];
   readonly #doing: Doing;
@@ -32,11 +34,12 @@ export class Panel {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #looking = false;
 
-  /** Adds the button. */
-  constructor(client: LabClient) {
+  /** Adds the button. `log` gives this page's own log, and `saw` is told how the lab is. */
+  constructor(client: LabClient, log: () => string, saw: (lab: LabState, page: State) => void) {
+    this.#saw = saw;
     this.#client = client;
     this.#doing = { client, run: (what) => this.#run(what) };
-    this.#parts = [new People(this.#doing), new Scenarios(this.#doing), new Steps(this.#doing)];
+    this.#parts = [new People(this.#doing), new Scenarios(this.#doing), new Steps(this.#doing), new Prove(client, log)];
     this.#tabs = this.#parts.map(({ title }, index) => button(title, "lab-tab", () => this.#select(index)));
     this.#toggle = button("Lab", "quiet", () => this.#open(this.#panel.hidden));
     this.#toggle.id = "toggle-lab";
@@ -50,6 +53,8 @@ export class Panel {
   /** Shows what has changed on the page. */
   render(state: State): void {
     this.#page = state;
+    // The diagram shades what the lab does, whether the panel is open or not.
+    if (this.#timer === undefined && this.#isWatching) this.#look();
     if (this.#lab !== null && !this.#panel.hidden) this.#show();
   }
 
@@ -92,7 +97,6 @@ export class Panel {
     byId("room").classList.toggle("lab-open", open);
     this.#toggle.setAttribute("aria-expanded", String(open));
     if (open) this.#look();
-    else clearTimeout(this.#timer);
   }
 
   #select(index: number): void {
@@ -114,23 +118,30 @@ export class Panel {
     this.#tabs[this.#shown]!.focus();
   }
 
-  /** Looks at the lab now, and again soon while the panel is open and seen. */
+  /** Whether somebody sees the panel, or the diagram. */
+  get #isWatching(): boolean {
+    return !document.hidden && (!this.#panel.hidden || !byId("picture").hidden);
+  }
+
+  /** Looks at the lab now, and again soon while the panel or the diagram is open and seen. */
   #look(): void {
     clearTimeout(this.#timer);
-    if (this.#panel.hidden || document.hidden || this.#looking) return;
+    this.#timer = undefined;
+    if (!this.#isWatching || this.#looking) return;
     this.#looking = true;
     this.#client
       .state()
       .then(
         (lab) => {
           this.#lab = lab;
+          if (this.#page !== null) this.#saw(lab, this.#page);
           this.#show();
         },
         (thrown) => this.#fail(thrown),
       )
       .finally(() => {
         this.#looking = false;
-        if (!this.#panel.hidden) this.#timer = setTimeout(() => this.#look(), LOOK_MS);
+        if (this.#isWatching) this.#timer = setTimeout(() => this.#look(), LOOK_MS);
       });
   }
 

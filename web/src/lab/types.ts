@@ -40,6 +40,8 @@ export interface LabPerson {
   readonly person: Person;
   readonly fault: Fault | null;
   readonly endsInMs: number | null;
+  /** The last event before its faults. */
+  readonly before: bigint;
   readonly deliveriesHeld: number;
   readonly publishesHeld: number;
   readonly companion: Companion | null;

@@ -23,6 +23,16 @@ function joined(parts: readonly string[]): string {
   return parts.length < 2 ? parts.join("") : `${parts.slice(0, -1).join(", ")} and ${parts[parts.length - 1]}`;
 }
 
+/** What is done to a participant, in the words of the service's log. */
+export function logWords({ deliveries, publishes, pause }: Fault): string {
+  const of = (way: Way, { hold, cut, delayMs, jitterMs }: Impairment) => [
+    ...(hold ? [`${way} held`] : []),
+    ...(cut ? [`${way} cut`] : []),
+    ...(delayMs + jitterMs > 0 ? [`${way} delayed`] : []),
+  ];
+  return [...of("deliveries", deliveries), ...of("publishes", publishes), ...(pause ? ["paused"] : [])].join(", ");
+}
+
 /** What is done to a participant, in a line. */
 export function faultWords(fault: Fault | null): string {
   if (fault === null) return "No fault";
@@ -83,7 +93,7 @@ export function scenarioWords(state: ScenarioState, person: string, problem: str
     case "waits-for-advance":
       return "It waits for you: press Next step.";
     case "waits-for-person":
-      return `It waits for a message by ${person}. Next step skips it.`;
+      return `It waits for a message by ${person}, in the chat. Next step skips it.`;
     case "finished":
       return "It has been played to its end.";
     case "stopped":

@@ -2,6 +2,7 @@
 
 import type { Log } from "../core/log.js";
 import { RECORDS_MAX } from "../core/log.js";
+import type { Shade } from "../core/causality/shades.js";
 import { type State, presentSegment } from "../core/machine/state.js";
 import type { Commands, Look } from "./commands.js";
 import { Composer } from "./composer.js";
@@ -17,6 +18,8 @@ import { clockSteps } from "./clock.js";
 import { hint } from "./hint.js";
 import { pointAt, pointedAt } from "./parts/pointing.js";
 import { status } from "./words.js";
+
+const NO_SHADES: readonly Shade[] = [];
 
 /** What a visit starts with. */
 export interface Remembered {
@@ -45,7 +48,7 @@ export class App {
   #reading: Reading;
   /** The segment that an event was chosen of. */
   #chosenIn = 0;
-  #shown: { state: State; at: number; log: Log } | null = null;
+  #shown: { state: State; at: number; log: Log; shades: readonly Shade[] } | null = null;
   #screen: "none" | "lobby" | "room" = "none";
   #newest: bigint | null = null;
   #unseen = 0;
@@ -94,9 +97,9 @@ export class App {
     });
   }
 
-  /** Shows a state, as of a moment in milliseconds. */
-  render(state: State, at: number, log: Log): void {
-    this.#shown = { state, at, log };
+  /** Shows a state, as of a moment in milliseconds, with the faults of a lab. */
+  render(state: State, at: number, log: Log, shades: readonly Shade[] = NO_SHADES): void {
+    this.#shown = { state, at, log, shades };
     // A user who has something to read is in the room, connected or not.
     const room = state.phase.at !== "out" && state.segments.length + (state.session === null ? 0 : 1) > 0;
     this.#switchTo(room ? "room" : "lobby");
@@ -147,11 +150,11 @@ export class App {
     });
     const causality = segment === undefined ? null : this.#transcript.causality(segment);
     if (segment === undefined || causality === null) return;
-    this.#picture.render({ state, segment, causality, chosen: this.#reading.chosen });
+    this.#picture.render({ state, segment, causality, chosen: this.#reading.chosen, shades: this.#shown?.shades ?? NO_SHADES });
   }
 
   #again(): void {
-    if (this.#shown !== null) this.render(this.#shown.state, this.#shown.at, this.#shown.log);
+    if (this.#shown !== null) this.render(this.#shown.state, this.#shown.at, this.#shown.log, this.#shown.shades);
   }
 
   #choose(sequence: bigint | null): void {

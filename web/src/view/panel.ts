@@ -3,6 +3,7 @@
 import type { Causality } from "../core/causality/causality.js";
 import type { Receipts } from "../core/causality/diagram.js";
 import type { ChatEvent } from "../core/event.js";
+import type { Shade } from "../core/causality/shades.js";
 import type { Segment, State } from "../core/machine/state.js";
 import { byId, setText, show } from "./parts/dom.js";
 
@@ -28,6 +29,8 @@ export interface View {
   readonly chosen: ChatEvent | null;
   /** What the logs of others tell of their receipts, in a replay. */
   readonly receipts?: Receipts;
+  /** The faults of a lab. */
+  readonly shades?: readonly Shade[];
   /** The events that a broken rule is about. */
   readonly accused?: ReadonlySet<bigint>;
 }

@@ -27,7 +27,7 @@ impl Picture<'_> {
                 draw!(self, r#"<path class="life" d="M{x:.1} {from:.1}V{to:.1}"/>"#);
             }
             if self.chart.lanes[lane].service {
-                // One band for each process: between a crash and what the next one does there was none.
+                // One band for each process, with a gap between a crash and the next start.
                 for (index, process) in own.chunk_by(|_, next| next.role != Role::Start).enumerate() {
                     let begin = process.get(index.min(1)).or(process.first());
                     self.band(lane, begin, process.last());
@@ -118,7 +118,7 @@ impl Picture<'_> {
                     since = None;
                 }
                 (Role::Answer, Some(begin)) => {
-                    // A process that joins anew continues nothing.
+                    // A process that joins anew does not continue an earlier one.
                     spans.extend((begin.role == Role::Break).then_some((begin, Some(point))));
                     since = None;
                 }

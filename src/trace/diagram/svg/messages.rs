@@ -17,13 +17,16 @@ impl Picture<'_> {
             let (begin, end) = (&self.chart.points[*from], &self.chart.points[*to]);
             let (line, head) = match end.role {
                 Role::Receive => ("send", "head"),
-                Role::Answer | Role::Resume => ("back", "backhead"),
+                Role::Answer | Role::Resume | Role::Apply => ("back", "backhead"),
                 _ => ("tell", "tellhead"),
             };
             let colour = self.colour_of(begin.event.or(end.event));
             let ((x1, y1), (x2, y2)) = (self.layout.place(begin), self.layout.place(end));
-            let x1 =
-                if begin.role == Role::Broadcast { x1 + half_box(begin.moment.1).copysign(x2 - x1) } else { x1 };
+            let edge = |point: &Point, x: f64, towards: f64| match point.role {
+                Role::Broadcast | Role::Apply => x + half_box(point.moment.1).copysign(towards - x),
+                _ => x,
+            };
+            let (x1, x2) = (edge(begin, x1, x2), edge(end, x2, x1));
             let length = (x2 - x1).hypot(y2 - y1).max(1.0);
             let (dx, dy) = ((x2 - x1) / length, (y2 - y1) / length);
             let (tx, ty) = (x2 - dx * 5.0, y2 - dy * 5.0);
@@ -91,7 +94,16 @@ impl Picture<'_> {
             draw!(self, r#"<text class="inbox" x="{x:.1}" y="{:.1}"{fit}>{time}</text>"#, y + 3.6);
             return;
         }
-        let arrows = if point.role == Role::Receive { came_from } else { Some(self.service_x()) };
+        if point.role == Role::Apply {
+            let fit = Extent::of(&time, IN_BOX).within(half_box(point.moment.1) * 2.0 - 4.0);
+            let y = y + 3.6;
+            draw!(
+                self,
+                r#"<text class="said" style="font-size:10px;text-anchor:middle" x="{x:.1}" y="{y:.1}"{fit}>{time}</text>"#
+            );
+            return;
+        }
+        let arrows = if point.role == Role::Receive { came_from } else { Some(self.service_x(point.lane)) };
         let away = if crossed { 13.0 } else { 10.0 };
         // Between two lifelines there may be a time of each.
         let fit = Extent::of(&time, TIME).within(self.layout.lane_width / 2.0 - away);

@@ -160,8 +160,12 @@ impl Picture<'_> {
     pub(super) fn key(&mut self) {
         let y = self.layout.height - 20.0;
         let mut x = 24.0;
-        for (role, words) in KEY {
-            let (wide, sample) = if role == Role::Broadcast {
+        let others = (Role::Apply, "applied by another replica");
+        let has_replicas = self.chart.lanes.iter().filter(|lane| lane.service).count() > 1;
+        for (role, words) in KEY.into_iter().chain(has_replicas.then_some(others)) {
+            let (wide, sample) = if role == Role::Apply {
+                (half_box(9), String::new())
+            } else if role == Role::Broadcast {
                 (
                     half_box(9),
                     format!(r#"<text class="inbox" x="{:.1}" y="{:.1}">9</text>"#, x + half_box(9) - 8.0, y - 0.4),

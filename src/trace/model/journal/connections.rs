@@ -17,7 +17,7 @@ impl LoggedJournal {
             // It may be in a hole of the log.
             return (self.lost > 0).then_some(i64::MIN);
         };
-        // No connection outlives its process, and what became of it in a hole of the log nobody knows.
+        // No connection outlives its process, and its fate within a gap of the log is unknown.
         let process = self.ends.get(connection.process).map(|(_, at)| *at);
         // Another file may go on, but what it lacks of this process is unknown.
         let run = self.runs.iter().rfind(|run| run.has(connection.line)).map(|run| run.ends);

@@ -152,11 +152,11 @@ impl Farewells {
         &mut self,
         line: LineRef,
         record: &LogRecord<'_>,
-        members: &HashMap<Who, (u64, Option<u64>)>,
+        members: Option<&HashMap<Who, (u64, Option<u64>)>>,
     ) {
         let Some(watch) = &mut self.watch else { return };
         if watch.start.line.file != line.file {
-            return self.end(members);
+            return self.end(members.unwrap_or(&HashMap::default()));
         }
         let before = watch.last;
         watch.at(line, record.at);

@@ -11,6 +11,7 @@ import type { Causality } from "./causality.js";
 import type { LogicalTime } from "../clock.js";
 import type { ChatEvent, Person } from "../event.js";
 import { type Places, columns } from "./lifelines.js";
+import { SERVICE_ID, type Shade } from "./shades.js";
 
 /** The most events that are drawn. */
 export const DRAWN_MAX = 60;
@@ -30,6 +31,8 @@ const TOP_MAX = 1_000_000;
 /** The least and the most that a lifeline takes. */
 export const LANE_MIN = 26;
 const LANE_MAX = 120;
+/** The most that the service's lifeline takes. */
+export const SERVICE_MAX = 84;
 /** From this width of a lifeline on, names stand level. */
 const LEVEL_MIN = 62;
 /** The most room of a level name, and how wide a letter is, as far as that can be told before it is drawn. */
@@ -88,6 +91,15 @@ export interface Figure {
   readonly vector: string;
 }
 
+/** Where the faults of a lab are in force on a lifeline. */
+export interface Shading {
+  readonly x: number;
+  readonly from: number;
+  readonly to: number;
+  /** The faults, each in words. */
+  readonly words: readonly string[];
+}
+
 /** The whole picture, without the times at its left and what was said at its right. */
 export interface Diagram {
   readonly width: number;
@@ -103,6 +115,7 @@ export interface Diagram {
   /** How wide what was said may be. */
   readonly saidWidth: number;
   readonly lifelines: readonly Lifeline[];
+  readonly shades: readonly Shading[];
   /** The moments, from above. */
   readonly rows: readonly { readonly time: LogicalTime; readonly y: number }[];
   readonly figures: readonly Figure[];
@@ -131,6 +144,8 @@ export interface Scene {
   readonly room: number;
   /** What was drawn before, if anything. */
   readonly before: Diagram | null;
+  /** The faults of a lab. */
+  readonly shades?: readonly Shade[] | undefined;
   /** What the logs of others tell. */
   readonly receipts?: Receipts | undefined;
   /** The vector clock of an event in words, where it is wanted. */
@@ -182,22 +197,44 @@ export function diagram(scene: Scene): Diagram {
       vector: scene.vectorOf?.(event) ?? "",
     };
   });
+  const top = (rows[0]?.y ?? PADDING) - PADDING;
+  const height = PADDING * 2 + (rows.length === 0 ? 0 : rows[rows.length - 1]!.y - rows[0]!.y);
   return {
     width: left + (widths.slanted ? SLANTED_REACH : MARGIN),
-    height: PADDING * 2 + (rows.length === 0 ? 0 : rows[rows.length - 1]!.y - rows[0]!.y),
-    top: (rows[0]?.y ?? PADDING) - PADDING,
+    height,
+    top,
     laneWidth,
     slanted: widths.slanted,
     serviceX,
     axisWidth: widths.axis,
     saidWidth: widths.said,
     lifelines: scene.people.map((person) => lifeline(person, x.get(person.id)!, figures)),
+    shades: (scene.shades ?? []).flatMap((shade) => shading(shade, x, figures, top, top + height)),
     rows,
     figures,
     crossings: crossings(figures, causality),
     before: causality.events.length - events.length,
     absent: new Set(events.flatMap(({ author: { id } }) => (x.has(id) ? [] : [id]))).size,
   };
+}
+
+/** Where a shade is drawn: from below the last event before it to below the last event in it. */
+function shading(
+  { id, from, to, words }: Shade,
+  x: ReadonlyMap<string | null, number>,
+  figures: readonly Figure[],
+  top: number,
+  bottom: number,
+): Shading[] {
+  const at = x.get(id === SERVICE_ID ? null : id);
+  const below = (sequence: bigint): number => {
+    const last = figures.filter(({ event }) => event.sequence <= sequence).at(-1);
+    return last === undefined ? top : last.broadcast.y + EVENT_HALF;
+  };
+  const begin = below(from);
+  const end = to === null ? bottom : Math.max(below(to), begin + EVENT_HALF);
+  const gone = to !== null && below(to) === top;
+  return at === undefined || gone ? [] : [{ x: at, from: begin, to: end, words: words.split(", ") }];
 }
 
 /** What the lifelines, the times and what was said share the room by. */
@@ -208,14 +245,18 @@ function widthsOf(room: number, people: readonly Person[], events: readonly Chat
   const box = digits * DIGIT + 2 * EVENT_HALF;
   const wanted = Math.max(SAID_MIN, Math.min(room * SAID_SHARE, 520));
   const lane = (margins: number) => {
-    const forLanes = room - axis - wanted - margins - box;
-    return Math.floor(Math.min(LANE_MAX, Math.max(LANE_MIN, lanes > 1 ? forLanes / (lanes - 1) : LANE_MAX)));
+    if (lanes < 2) return LANE_MAX;
+    const forLanes = room - axis - wanted - margins;
+    // The service's lifeline is as wide as the others, within its own bounds.
+    const even = forLanes / lanes;
+    const service = even >= SERVICE_MAX ? SERVICE_MAX : Math.max(box, even);
+    return Math.floor(Math.min(LANE_MAX, Math.max(LANE_MIN, (forLanes - service) / (lanes - 1))));
   };
   const level = lane(2 * MARGIN);
   const longest = Math.min(LEVEL_LENGTH_MAX, LETTER * Math.max(0, ...people.map(({ name }) => [...name].length)));
   const slanted = level < LEVEL_MIN || level - 14 < longest;
   const laneWidth = slanted ? Math.min(level, lane(MARGIN + SLANTED_REACH)) : level;
-  const serviceWidth = Math.ceil(Math.max(box, Math.min(laneWidth, 84)));
+  const serviceWidth = Math.ceil(Math.max(box, Math.min(laneWidth, SERVICE_MAX)));
   const margins = MARGIN + (slanted ? SLANTED_REACH : MARGIN);
   const drawn = axis + laneWidth * (lanes - 1) + serviceWidth + margins;
   // What the lifelines leave is for what was said; where they leave too little, it stays in view while they are scrolled.

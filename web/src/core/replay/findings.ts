@@ -53,15 +53,36 @@ export interface Findings {
   readonly rules: readonly RuleFinding[];
 }
 
-/** A mistake of the gallery. */
-export interface Mistake {
-  readonly number: number;
-  readonly title: string;
+/** A run that breaks a rule. */
+export interface Judged {
+  /** The run's name in addresses. */
+  readonly run: string;
   readonly explanation: string;
-  /** The rule that names it. */
+  /** The rule that is shown; others may be broken with it. */
   readonly rule: string;
-  readonly logs: readonly { readonly name: string; readonly text: string }[];
   readonly findings: Findings;
+}
+
+/** A log as a text. */
+export interface TextLog {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** A mistake of the gallery. */
+export interface Mistake extends Judged {
+  readonly title: string;
+  readonly logs: readonly TextLog[];
+}
+
+/** What the lab proved. */
+export interface Proof {
+  readonly epoch: string;
+  readonly findings: Findings;
+  /** The report as it came, for another page. */
+  readonly report: unknown;
+  /** The logs but this page's own; null where they are too large to be replayed. */
+  readonly logs: readonly TextLog[] | null;
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -117,13 +138,66 @@ function toLine({ file, line, record }: Json): EvidenceLine {
 export function toMistake(json: unknown): Mistake {
   const { number, title, explanation, rule, logs, report } = object(json);
   return {
-    number: count(number),
+    run: `mistake-${count(number)}`,
     title: text(title),
     explanation: text(explanation),
     rule: text(rule),
-    logs: list(logs).map(({ name, text: lines }) => ({ name: text(name), text: text(lines) })),
+    logs: toLogs(logs),
     findings: toFindings(report),
   };
+}
+
+function toLogs(logs: unknown): TextLog[] {
+  return list(logs).map(({ name, text: lines }) => ({ name: text(name), text: text(lines) }));
+}
+
+/** Reads what the lab proved. */
+export function toProof(json: unknown): Proof {
+  const { epoch, report, logs } = object(json);
+  return { epoch: text(epoch), findings: toFindings(report), report, logs: Array.isArray(logs) ? toLogs(logs) : null };
+}
+
+/** A run that was found to break rules, by the first of them; null where it breaks none. */
+export function judged(run: string, findings: Findings): Judged | null {
+  const rule = findings.rules.find(({ verdict }) => verdict === "violated")?.rule;
+  const explanation = "The logs of this run contradict each other, or what the service promises.";
+  return rule === undefined ? null : { run, explanation, rule, findings };
+}
+
+/** What the report calls this page's own log. */
+export function ownLog({ inputs }: Findings): string {
+  return inputs.find(({ files: [name = ""] }) => !name.includes("/"))?.files[0] ?? "this-page.jsonl";
+}
+
+/** What was found as a whole, in words. */
+export function sentenceOf(findings: Findings): { readonly title: string; readonly text: string } {
+  const { verdict, rules, records, events } = findings;
+  const names = (wanted: RuleFinding["verdict"]) => rules.filter((one) => one.verdict === wanted).map(({ rule }) => rule);
+  const [held, violated, unchecked] = [names("held"), names("violated"), names("not_checkable")];
+  const of = `${counted(records, "record")} of ${counted(events, "event")}`;
+  if (verdict === "unknown") return { title: "Nothing is proved", text: "There is no log of the service, so the order is not known." };
+  if (violated.length > 0) {
+    const title = violated.length === 1 ? `Rule ${violated[0]} is broken` : `${violated.length} rules are broken`;
+    return { title, text: `${held.length} of ${rules.length} rules hold, over ${of}.` };
+  }
+  if (held.length === 0)
+    return { title: "There is nothing to prove yet", text: "In these logs nothing has happened that a rule is about." };
+  const all = unchecked.length === 0;
+  const rest = all ? "" : ` ${unchecked.join(", ")} could not be checked; the list says why.`;
+  return {
+    title: all ? "All rules hold" : "All rules hold that could be checked",
+    text: `${held.length} of ${rules.length} were checked, over ${of}.${rest}${missingOf(findings)}`,
+  };
+}
+
+/** Whose logs are not there, in words. */
+function missingOf({ rules }: Findings): string {
+  const found = rules.flatMap(({ gaps }) => gaps).find((gap) => /^no log of (?!the service)/.test(gap));
+  return found === undefined ? "" : ` ${found[0]!.toUpperCase()}${found.slice(1)}: what happened there is known in part.`;
+}
+
+function counted(count: number, noun: string): string {
+  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /** The events that a broken rule is about, by the lines that show it. */

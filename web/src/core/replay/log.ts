@@ -31,7 +31,7 @@ export class LogRecord {
   }
 
   /** A text; empty where the record has none. */
-  text(name: "epoch" | "participant_id" | "display_name" | "message_id" | "kind" | "content" | "reason" | "run"): string {
+  text(name: "epoch" | "participant_id" | "display_name" | "message_id" | "kind" | "content" | "reason" | "run" | "faults"): string {
     const value = this.#fields[name];
     return typeof value === "string" ? value : "";
   }

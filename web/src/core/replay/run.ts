@@ -3,6 +3,7 @@
  * and of participants. The service's records come first; without its log, what participants were delivered is as good.
  */
 
+import { type Shade, changed, ended } from "../causality/shades.js";
 import type { LogicalTime } from "../clock.js";
 import type { ChatEvent, EventKind, Person } from "../event.js";
 import { LogRecord } from "./log.js";
@@ -28,6 +29,8 @@ export interface Conversation {
   readonly receipts: ReadonlyMap<string, ReadonlyMap<number, LogicalTime>>;
   /** The participants that have such a log, in the order of joining. */
   readonly readers: readonly Person[];
+  /** The faults of a lab, by the service's log. */
+  readonly shades: readonly Shade[];
 }
 
 /** A recorded run. */
@@ -42,6 +45,7 @@ interface Draft {
   readonly events: Map<number, ChatEvent>;
   readonly receipts: Map<string, Map<number, LogicalTime>>;
   readonly people: Map<string, Person>;
+  shades: readonly Shade[];
 }
 
 const BROADCASTS: ReadonlySet<string> = new Set(["join_broadcast", "message_broadcast", "leave_broadcast"]);
@@ -70,7 +74,8 @@ export class RunBuilder {
   }
 
   #take(record: LogRecord, file: string): void {
-    if (record.component !== "server") this.#own(record, file);
+    if (record.component === "server") this.#shade(record);
+    else this.#own(record, file);
     const delivered = record.component !== "server" && DELIVERIES.has(record.event);
     if ((!delivered && !BROADCASTS.has(record.event)) || record.sequence === 0) return;
     const draft = this.#draft(record);
@@ -97,11 +102,23 @@ export class RunBuilder {
     if (says && record.text("participant_id") !== "") this.#owners.set(run, record.text("participant_id"));
   }
 
+  /** No fault outlives the process of the service. */
+  #shade(record: LogRecord): void {
+    const { event, sequence } = record;
+    if (event === "fault_changed" && sequence > 0) {
+      const draft = this.#draft(record);
+      draft.shades = changed(draft.shades, record.text("participant_id"), record.text("faults"), BigInt(sequence) - 1n);
+    } else if (event === "server_started") {
+      const draft = this.#drafts.get(record.text("epoch"));
+      if (draft !== undefined) draft.shades = ended(draft.shades, BigInt(sequence));
+    }
+  }
+
   #draft(record: LogRecord): Draft {
     const epoch = record.text("epoch");
     const known = this.#drafts.get(epoch);
     if (known !== undefined) return known;
-    const draft: Draft = { at: record.at, events: new Map(), receipts: new Map(), people: new Map() };
+    const draft: Draft = { at: record.at, events: new Map(), receipts: new Map(), people: new Map(), shades: [] };
     this.#drafts.set(epoch, draft);
     return draft;
   }
@@ -185,10 +202,10 @@ function toKind(record: LogRecord): EventKind | null {
   }
 }
 
-function conversation(epoch: string, { events, receipts, people }: Draft): Conversation {
+function conversation(epoch: string, { events, receipts, people, shades }: Draft): Conversation {
   const sequences = Float64Array.from(events.keys()).sort();
   const ordered = Array.from(sequences, (sequence) => events.get(sequence)!);
   const [first = 0, last = -1] = [sequences[0], sequences[sequences.length - 1]];
   const readers = [...people.values()].filter(({ id }) => receipts.has(id));
-  return { epoch, events: ordered, missing: last - first + 1 - ordered.length, receipts, readers };
+  return { epoch, events: ordered, missing: last - first + 1 - ordered.length, receipts, readers, shades };
 }

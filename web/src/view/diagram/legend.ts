@@ -20,6 +20,10 @@ const SAMPLES: readonly (readonly [string, () => SVGElement[]])[] = [
     () => [draw("circle", { class: "dot", cx: 10, cy: 8, r: 3.6 }), draw("circle", { class: "crossed", cx: 10, cy: 8, r: 7 })],
   ],
   ["from join to leave", () => [draw("path", { class: "band", d: "M10 2V14" }), draw("path", { class: "cap", d: "M4 2h12M4 14h12" })]],
+  [
+    "a fault of the lab",
+    () => [draw("rect", { class: "shade", x: 1, y: 0, width: 18, height: 16, rx: 4 }), draw("path", { class: "band", d: "M10 0V16" })],
+  ],
   ["connection gone", () => [draw("path", { class: "gone", d: "M5 3l10 10m0 -10l-10 10" })]],
 ];
 

@@ -165,7 +165,8 @@ export class Picture implements Drawing {
     const view = this.#view;
     if (view === null || !this.#open || this.#board.scroller.clientWidth === 0) return;
     const before = this.#shown;
-    const same = before !== null && before.segment === view.segment && before.state.roster === view.state.roster;
+    const same =
+      before !== null && before.segment === view.segment && before.state.roster === view.state.roster && before.shades === view.shades;
     if (before !== null && before.segment.id !== view.segment.id) this.#clear();
     if (this.#upTo !== null) this.#tools.waiting(view.causality.events.filter(({ sequence }) => sequence > this.#upTo!).length);
     const lays = resized || (!same && this.#upTo === null);
@@ -228,6 +229,7 @@ export class Picture implements Drawing {
       room: this.#board.room,
       before,
       receipts: view.receipts,
+      shades: view.shades,
       vectorOf: vectors === null ? undefined : (event) => vectorWords(vectors.of(event)),
     });
     this.#board.lay(next);

@@ -22,6 +22,9 @@ export interface QuizWishes {
 
 const SCORE_KEY = "chitchat.quiz";
 
+/** How often another question is looked for, where the last one comes again. */
+const TRIES = 8;
+
 /** The quiz. */
 export class Quizzing {
   /** The button that opens it. */
@@ -37,6 +40,7 @@ export class Quizzing {
   #causality: Causality | null = null;
   #question: Question | null = null;
   #answered = false;
+  #last = "";
 
   /** Puts the quiz into the panel. */
   constructor(wishes: QuizWishes) {
@@ -94,7 +98,13 @@ export class Quizzing {
   }
 
   #ask(): void {
-    this.#put(this.#causality === null ? null : question(this.#events, this.#causality, Math.random));
+    const causality = this.#causality;
+    let asked = causality === null ? null : question(this.#events, causality, Math.random);
+    // Where there is another question, none is asked twice in succession.
+    for (let tries = 0; causality !== null && asked !== null && keyOf(asked) === this.#last && tries < TRIES; tries += 1)
+      asked = question(this.#events, causality, Math.random);
+    this.#last = asked === null ? "" : keyOf(asked);
+    this.#put(asked);
   }
 
   #put(asked: Question | null): void {
@@ -200,4 +210,18 @@ function count(correct: boolean): void {
 function scoreWords(): string {
   const { right, asked } = score();
   return asked === 0 ? "" : `${right} of ${asked} right so far, in this browser.`;
+}
+
+/** What makes a question another one. */
+function keyOf(asked: Question): string {
+  switch (asked.type) {
+    case "time":
+      return `time ${asked.writer.id} ${asked.sent} ${asked.service}`;
+    case "concurrent":
+      return `concurrent ${asked.event.sequence}`;
+    case "swap":
+      return `swap ${asked.first.sequence} ${asked.second.sequence}`;
+    case "cut":
+      return `cut ${[...asked.line.values()].join(" ")}`;
+  }
 }

@@ -1,7 +1,7 @@
 /** Beside a replay: whose clock is shown, and what the logs were. */
 
 import type { ChatEvent, Person } from "../../core/event.js";
-import type { EvidenceLine, Mistake } from "../../core/replay/findings.js";
+import type { EvidenceLine, Judged } from "../../core/replay/findings.js";
 import type { Conversation, LogFile, Run } from "../../core/replay/run.js";
 import { toHash } from "../../core/replay/place.js";
 import { Vectors } from "../../core/replay/vector.js";
@@ -29,7 +29,7 @@ export class About {
   readonly #lesson = make("p", "vector-lesson");
 
   /** Takes over the panel beside the conversation. */
-  constructor(run: Run, shown: Conversation, reader: string, mistake: Mistake | null, wishes: AboutWishes) {
+  constructor(run: Run, shown: Conversation, reader: string, mistake: Judged | null, wishes: AboutWishes) {
     this.#readers = shown.readers;
     const options: readonly (readonly [string, string])[] = [
       ["", "nobody"],
@@ -85,21 +85,21 @@ export class About {
 /** The most entries of a vector that are shown. */
 const COUNTS_MAX = 12;
 
-/** What is wrong in a run of the gallery: the rule that names it, where, and why. */
-function wrong(mistake: Mistake): HTMLElement {
+/** What is wrong in a run: the rule that names it, where, and why. */
+function wrong(mistake: Judged): HTMLElement {
   const { findings, rule } = mistake;
   const named = findings.rules.filter((one) => one.rule === rule);
   const others = findings.rules.filter((one) => one.rule !== rule && one.verdict === "violated").map((one) => one.rule);
-  const list = rules({ ...findings, rules: named }, (line) => toEvent(mistake.number, line));
+  const list = rules({ ...findings, rules: named }, (line) => toEvent(mistake.run, line));
   const section = make("section", "wrong", make("h2", "", "What is wrong"), make("p", "", mistake.explanation), list);
   if (others.length > 0) section.append(make("p", "fine", `With it, ${others.join(", ")} ${others.length === 1 ? "is" : "are"} broken.`));
   return section;
 }
 
-function toEvent(number: number, { sequence }: EvidenceLine): HTMLElement | null {
+function toEvent(run: string, { sequence }: EvidenceLine): HTMLElement | null {
   if (sequence === null) return null;
   const link = make("a", "", `event ${sequence}`);
-  link.href = toHash({ run: `mistake-${number}`, event: sequence });
+  link.href = toHash({ run, event: sequence });
   return link;
 }
 

@@ -41,7 +41,8 @@ function verdict({ verdict, records, violated }: RuleFinding): string {
 }
 
 function evidence(line: EvidenceLine, link: (line: EvidenceLine) => HTMLElement | null): (Node | string)[] {
-  const place = `${visible(line.file)}:${line.line}`;
+  // Of a path its last part: the folder is the service's own matter.
+  const place = `${visible(line.file.replace(/^.*\//, ""))}:${line.line}`;
   const to = link(line);
   return [`${place} ${line.event} `, ...(to === null ? [] : [to])];
 }

@@ -1,7 +1,8 @@
 /** A recorded run in the page's own room: the same conversation and the same diagram, with controls in place of the composer. */
 
 import type { ChatEvent } from "../../core/event.js";
-import { type Mistake, accusedEvents } from "../../core/replay/findings.js";
+import { type Shade, shadesAt } from "../../core/causality/shades.js";
+import { type Judged, accusedEvents } from "../../core/replay/findings.js";
 import type { Run } from "../../core/replay/run.js";
 import { toHash } from "../../core/replay/place.js";
 import { type Cursor, EARLIER, GLANCE, Replay } from "../../core/replay/view.js";
@@ -50,8 +51,8 @@ export interface Shown {
   readonly title: string;
   /** The event to begin with. */
   readonly event: bigint | null;
-  /** The mistake of the gallery that it is, if it is one. */
-  readonly mistake: Mistake | null;
+  /** What is wrong in it, if anything is: a mistake of the gallery, or what a proof has found. */
+  readonly mistake: Judged | null;
 }
 
 /** The room. */
@@ -73,6 +74,7 @@ export class ReplayRoom {
   #picked: bigint | null = null;
   /** Whether the replay stands, rather than being dragged or played. */
   #steady = true;
+  #shades: { readonly at: bigint; readonly shades: readonly Shade[] } = { at: -1n, shades: [] };
   #frame = 0;
   #moved = true;
   #closed = false;
@@ -187,7 +189,14 @@ export class ReplayRoom {
     this.#moved = false;
     const causality = this.#transcript.causality(segment);
     const { receipts } = this.#replay.conversation;
-    if (causality !== null) this.#picture.render({ state, segment, causality, chosen, receipts, accused: this.#accused });
+    const shades = this.#shadesAt(event.sequence);
+    if (causality !== null) this.#picture.render({ state, segment, causality, chosen, receipts, shades, accused: this.#accused });
+  }
+
+  /** The same object while the replay stands: only what changes is drawn anew. */
+  #shadesAt(at: bigint): readonly Shade[] {
+    if (this.#shades.at !== at) this.#shades = { at, shades: shadesAt(this.#replay.conversation.shades, at) };
+    return this.#shades.shades;
   }
 
   /** On its way the replay chooses nothing: what is past and what is concurrent would flicker. */

@@ -1,6 +1,6 @@
 /** From the layout of a diagram to the elements of a picture. */
 
-import { type Diagram, EVENT_HALF, type Figure, type Lifeline, type Spot } from "../../../core/causality/diagram.js";
+import { type Diagram, EVENT_HALF, type Figure, type Lifeline, type Shading, type Spot } from "../../../core/causality/diagram.js";
 import { visible } from "../../../core/text.js";
 import { titled } from "../../facts.js";
 import { hueOf } from "../../parts/palette.js";
@@ -8,6 +8,12 @@ import { arrow, draw, round } from "./svg.js";
 
 /** How far a band reaches beyond the moments of its beginning and its end. */
 const BAND = 6;
+
+/** How wide a shade is, and how far below each other its words stand. */
+const SHADE = 24;
+const WORDS_LINE = 12;
+/** From this width of a lifeline on, the words have room beside it. */
+const WORDS_ROOM = 100;
 
 /** More pairs that crossed than this are drawn only where one of the two is chosen. */
 const CROSSINGS_MAX = 20;
@@ -21,11 +27,32 @@ export function moment({ time, y }: Diagram["rows"][number], { axisWidth }: Diag
 export function ground(diagram: Diagram): SVGElement[] {
   const { serviceX, top, height } = diagram;
   return [
+    ...diagram.shades.map((shade) => shaded(shade, diagram)),
     draw("g", { class: "service" }, life(serviceX, diagram), band(serviceX, top, top + height)),
     ...diagram.lifelines.map((line) =>
       draw("g", { class: hueOf(line.person.name), "data-id": line.person.id }, ...lifeline(line, diagram)),
     ),
   ];
+}
+
+/** Where a lab's faults are in force, with the faults in words: beside the lifeline, or along it where there is no room. */
+function shaded({ x, from, to, words }: Shading, { laneWidth }: Diagram): SVGElement {
+  const left = round(x - SHADE / 2);
+  const title = draw("title", {}, `By the lab: ${words.join(", ")}`);
+  const ground = draw("rect", { class: "shade", x: left, y: from, width: SHADE, height: to - from, rx: 4 });
+  const lines =
+    laneWidth < WORDS_ROOM
+      ? [
+          draw(
+            "text",
+            { class: "shade-words", transform: `translate(${round(x + SHADE / 2 - 3)} ${from + 6}) rotate(90)` },
+            words.join(", "),
+          ),
+        ]
+      : words.map((word, line) =>
+          draw("text", { class: "shade-words", x: round(x + SHADE / 2 + 4), y: from + 11 + line * WORDS_LINE }, word),
+        );
+  return draw("g", { class: "shaded" }, title, ground, ...lines);
 }
 
 /** The pairs that crossed. Of very many only those of the chosen event, or of the one that is pointed at. */

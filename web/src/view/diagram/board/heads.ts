@@ -1,6 +1,6 @@
 /** The names above the lifelines. Where lifelines are near each other, the names are slanted. */
 
-import { type Diagram, LEVEL_LENGTH_MAX } from "../../../core/causality/diagram.js";
+import { type Diagram, LEVEL_LENGTH_MAX, SERVICE_MAX } from "../../../core/causality/diagram.js";
 import { visible } from "../../../core/text.js";
 import { hueOf } from "../../parts/palette.js";
 import { draw, round } from "./svg.js";
@@ -25,7 +25,11 @@ export function heads(diagram: Diagram, selfId: string): SVGElement[] {
   const { slanted } = diagram;
   const name = (x: number, text: string, look: string, id: string) => {
     const group = draw("g", { class: id === selfId && id !== "" ? `${look} self` : look, "data-id": id }, draw("title", {}, visible(text)));
-    group.append(...(slanted ? slant(x, visible(text)) : level(x, visible(text), diagram.laneWidth)));
+    group.append(
+      ...(slanted
+        ? slant(x, visible(text))
+        : level(x, visible(text), look === "service" ? Math.min(SERVICE_MAX, diagram.laneWidth) : diagram.laneWidth)),
+    );
     return group;
   };
   return [

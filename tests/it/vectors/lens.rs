@@ -1,8 +1,8 @@
-//! What could have caused what, as far as events themselves tell, and what weaker orders than the service's would make of
-//! them: lenses and cuts. The page has the same rules (`web/src/core/causality/causality.ts`, `lens.ts`, `cut.ts`), and
-//! `tests/vectors/causality.json` holds both to them.
+//! The page's causality, written a second time: what could have caused what, as far as events themselves tell, and what
+//! weaker orders than the service's would make of them. The page has these rules in `web/src/core/causality/`, and
+//! `tests/vectors/causality.json` holds both to the same answers.
 //!
-//! The service's order is finer than causality: it also puts one after the other what had nothing to do with each other.
+//! The service's order is finer than causality: it also puts events that are independent of each other one after another.
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,136 @@
+//! What the logs of replicas say, kept until all of them are read: only then it is known which of them took a request.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::{ChartEvent, Moment};
+use crate::trace::record::{LineRef, LogRecord, LoggedKind, Who, digest};
+
+/// What the logs of replicas say.
+#[derive(Debug, Default)]
+pub(super) struct ReplicaLogs {
+    pub(super) all: Vec<ReplicaLog>,
+    by_name: HashMap<(usize, Box<str>), usize>,
+    pub(super) events: BTreeMap<(usize, u64), Told>,
+    /// Where the streams of each participant were: after which event they began, when, and at which replica.
+    streams: HashMap<(usize, Who), Vec<(u64, i64, usize)>>,
+}
+
+/// One replica, and what it recorded, in order.
+#[derive(Debug)]
+pub(super) struct ReplicaLog {
+    pub(super) name: Box<str>,
+    pub(super) epoch: usize,
+    pub(super) file: u32,
+    pub(super) steps: Vec<(i64, ReplicaStep)>,
+    known: HashSet<(u64, bool)>,
+    turns: HashSet<(i64, bool)>,
+    /// Who has a stream here, and since when.
+    open: HashMap<Who, i64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ReplicaStep {
+    Start(u64),
+    Stop(u64),
+    Broadcast { sequence: u64, recovered: bool },
+}
+
+/// An event, as the first record tells it.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) event: ChartEvent,
+    pub(super) who: Who,
+    pub(super) message: Option<u64>,
+    /// The replica that recorded it first, as it happened.
+    pub(super) first: Option<usize>,
+    /// The replica where its participant had its stream, and since when.
+    pub(super) taker: Option<(i64, usize)>,
+}
+
+impl ReplicaLogs {
+    /// Takes in a record of a replica.
+    pub(super) fn take(&mut self, name: &str, epoch: usize, line: LineRef, record: &LogRecord<'_>) {
+        let index = *self.by_name.entry((epoch, name.into())).or_insert_with(|| {
+            self.all.push(ReplicaLog {
+                name: name.into(),
+                epoch,
+                file: line.file,
+                steps: Vec::new(),
+                known: HashSet::new(),
+                turns: HashSet::new(),
+                open: HashMap::new(),
+            });
+            self.all.len() - 1
+        });
+        let (log, at) = (&mut self.all[index], record.at);
+        let who = Who::of(LogRecord::text(&record.participant_id));
+        let time = record.logical_time.unwrap_or(0);
+        match &*record.event {
+            "server_started" if log.turns.insert((at, true)) => {
+                log.open.clear();
+                log.steps.push((at, ReplicaStep::Start(time)));
+            }
+            "server_stopped" if log.turns.insert((at, false)) => log.steps.push((at, ReplicaStep::Stop(time))),
+            "client_connected" => {
+                log.open.insert(who, at);
+                self.streams.entry((epoch, who)).or_default().push((record.sequence.unwrap_or(0), at, index));
+            }
+            "client_disconnected" if LogRecord::text(&record.reason) != "REPLACED" => drop(log.open.remove(&who)),
+            event if event.ends_with("_broadcast") => self.broadcast(index, who, record),
+            _ => {}
+        }
+    }
+
+    fn broadcast(&mut self, index: usize, who: Who, record: &LogRecord<'_>) {
+        let (Some(sequence), Some(time), Some(kind)) = (record.sequence, record.logical_time, record.kind) else {
+            return;
+        };
+        let log = &mut self.all[index];
+        if !log.known.insert((sequence, record.recovered)) {
+            return;
+        }
+        log.steps.push((record.at, ReplicaStep::Broadcast { sequence, recovered: record.recovered }));
+        let (moment, open) = ((log.epoch, time), log.open.get(&who).copied());
+        let told = self.events.entry((log.epoch, sequence)).or_insert_with(|| Told {
+            event: ChartEvent::of(moment, sequence, kind, record),
+            who,
+            message: record.message_id.as_deref().map(digest),
+            first: None,
+            taker: None,
+        });
+        if record.recovered {
+            return;
+        }
+        told.first.get_or_insert(index);
+        // It may not have noticed yet that the stream is gone: then the newest one counts.
+        if let Some(since) = open.filter(|since| told.taker.is_none_or(|(known, _)| known < *since)) {
+            told.taker = Some((since, index));
+        }
+    }
+
+    /// The replica where a stream of a participant began after an event, the nearest in time.
+    pub(super) fn stream(&self, member: (usize, Who), after: u64, at: i64) -> Option<usize> {
+        let streams = self.streams.get(&member)?.iter().filter(|(position, ..)| *position == after);
+        streams.min_by_key(|(_, began, _)| began.abs_diff(at)).map(|(.., replica)| *replica)
+    }
+}
+
+impl ChartEvent {
+    /// An event, as the record of its broadcast tells it.
+    pub(super) fn of(moment: Moment, sequence: u64, kind: LoggedKind, record: &LogRecord<'_>) -> Self {
+        Self {
+            moment,
+            sequence,
+            sent: record.sent_logical_time.unwrap_or(0),
+            kind,
+            author: usize::MAX,
+            name: LogRecord::text(&record.display_name).into(),
+            content: LogRecord::text(&record.content).into(),
+            expired: kind == LoggedKind::Left && record.reason.as_deref() == Some("DISCONNECTED"),
+            seen: record.seen_sequence.filter(|seen| *seen > 0),
+            crossed: Vec::new(),
+            crossed_more: 0,
+            was_crossed: false,
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The lifelines of replicas. They are drawn when the logs of all are read: a request goes to the replica where its
+//! participant had its stream, and participants are told by theirs.
+
+use std::collections::HashMap;
+
+use super::build::{Builder, EventPoints};
+use super::replica_logs::{ReplicaStep, Told};
+use super::{ChartEvent, Moment, Role};
+use crate::trace::record::Who;
+
+impl Builder {
+    /// All records of replicas are read: draws them.
+    pub(super) fn draw_replicas(&mut self) {
+        let mut logs = std::mem::take(&mut self.replicas);
+        let events = std::mem::take(&mut logs.events);
+        let mut places = HashMap::new();
+        for (place, Told { event, .. }) in &events {
+            places.insert(*place, self.chart.events.len());
+            self.chart.events.push(event.clone());
+        }
+        let mut by_name: Vec<_> = logs.all.iter().enumerate().collect();
+        by_name.sort_by_key(|(_, log)| (log.epoch, &log.name));
+        for (index, log) in by_name {
+            let lane = self.process(log.file, true).lane;
+            self.chart.lanes[lane].name = format!("replica {}", log.name);
+            for (at, step) in &log.steps {
+                self.now = *at;
+                match *step {
+                    ReplicaStep::Start(time) => self.service_starts(log.file, (log.epoch, time), "the replica"),
+                    ReplicaStep::Stop(time) => {
+                        let moment = (log.epoch, time);
+                        self.put(log.file, true, moment, Role::Stop, "the replica stops".into());
+                    }
+                    ReplicaStep::Broadcast { sequence, recovered } => {
+                        let place = (log.epoch, sequence);
+                        let (Some(told), Some(event)) = (events.get(&place), places.get(&place)) else { continue };
+                        // While it was away it told nobody.
+                        if recovered && told.first.is_some() || self.told.contains_key(&(place, lane)) {
+                            continue;
+                        }
+                        let is_taker =
+                            told.taker.map(|(_, taker)| taker).or(told.first).is_none_or(|by| by == index);
+                        self.tell(log.file, told, *event, is_taker && !self.events.contains_key(&place));
+                    }
+                }
+            }
+        }
+        self.link_replicas();
+        self.replicas = logs;
+    }
+
+    /// A replica tells those that are attached to it of an event.
+    fn tell(&mut self, file: u32, told: &Told, event: usize, is_taker: bool) {
+        let Told {
+            event: ChartEvent { moment, sequence, kind, expired, name, content, .. }, who, message, ..
+        } = told;
+        let lane = self.process(file, true).lane;
+        let place = (moment.0, *sequence);
+        if !is_taker {
+            let words = format!("applies event {sequence}: {content}");
+            let point = self.put(file, true, *moment, Role::Apply, words);
+            self.chart.points[point].event = Some(event);
+            self.told.insert((place, lane), point);
+            return;
+        }
+        let before: Moment = (moment.0, moment.1.saturating_sub(1));
+        let receive = (!expired).then(|| {
+            let words = format!("the replica receives what {name} sent");
+            self.put(file, true, before, Role::Receive, words)
+        });
+        let broadcast = self.put(file, true, *moment, Role::Broadcast, format!("event {sequence}: {content}"));
+        for point in receive.into_iter().chain([broadcast]) {
+            self.chart.points[point].event = Some(event);
+        }
+        self.told.insert((place, lane), broadcast);
+        self.note_event(place, *kind, *message, EventPoints { event, receive, broadcast, who: *who });
+    }
+
+    /// What one replica received, the others learn from the log.
+    fn link_replicas(&mut self) {
+        let mut links: Vec<_> = self
+            .told
+            .iter()
+            .filter_map(|((place, _), point)| Some((self.events.get(place)?.receive?, *point)))
+            .filter(|(_, point)| self.chart.points[*point].role == Role::Apply)
+            .collect();
+        links.sort_unstable();
+        links.into_iter().for_each(|(from, to)| self.arrow(from, to));
+    }
+
+    /// Where a participant learned of an event: from the replica where its process has its stream, if that is known.
+    pub(super) fn told_at(&mut self, file: u32, epoch: usize, sequence: u64) -> Option<usize> {
+        let event = *self.events.get(&(epoch, sequence))?;
+        let lane = self.process(file, false).replica;
+        let there = lane.and_then(|lane| self.told.get(&((epoch, sequence), lane)).copied());
+        Some(there.unwrap_or(event.broadcast))
+    }
+
+    /// A process has a stream, which began after an event.
+    pub(super) fn attach_to_replica(&mut self, file: u32, member: (usize, Who), after: u64) {
+        let Some(replica) = self.replicas.stream(member, after, self.now) else { return };
+        let log = self.replicas.all[replica].file;
+        let lane = self.process(log, true).lane;
+        self.process(file, false).replica = Some(lane);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use crate::trace::diagram::{Builder, Chart, Role, mermaid, shiviz, svg};
+    use crate::trace::gallery::{Logs, replicated};
+    use crate::trace::record::{LineRef, LogRecord};
+
+    fn chart(logs: &Logs) -> Chart {
+        let mut builder = Builder::new();
+        for (file, log) in (0..).zip(&logs.0) {
+            for (line, record) in (1..).zip(&log.records) {
+                let text = record.to_string();
+                builder.take(LineRef { file, line }, &LogRecord::parse(&text).unwrap()).unwrap();
+            }
+        }
+        builder.finish()
+    }
+
+    /// Whose each lifeline is: alice and carol are at replica a, bob is at b.
+    #[test]
+    fn each_participant_sends_to_its_own_replica_and_is_told_by_it() {
+        for ahead in [Duration::ZERO, Duration::from_secs(3600)] {
+            let chart = chart(&replicated(ahead));
+            let name = |lane: usize| &*chart.lanes[lane].name;
+            let (mut told, mut links) = (0, 0);
+            for arrow in &chart.arrows {
+                let (from, to) = (&chart.points[arrow.from], &chart.points[arrow.to]);
+                let home = |name: &str| if name == "bob" { "replica b" } else { "replica a" };
+                match (chart.lanes[from.lane].service, chart.lanes[to.lane].service) {
+                    (true, true) => {
+                        assert_eq!((from.role, to.role, from.event), (Role::Receive, Role::Apply, to.event));
+                        links += 1;
+                    }
+                    (true, false) => {
+                        assert_eq!(name(from.lane), home(name(to.lane)), "{from:?} {to:?}");
+                        told += 1;
+                    }
+                    _ => assert_eq!(name(to.lane), home(name(from.lane)), "{from:?} {to:?}"),
+                }
+            }
+            assert!(told > 30 && links == chart.events.len(), "{told} {links}");
+            let columns: Vec<_> = chart.columns().into_iter().map(name).collect();
+            assert_eq!(columns, ["alice", "replica a", "carol", "bob", "replica b"]);
+        }
+    }
+
+    /// `UPDATE_GENERATED=1` writes it again.
+    #[test]
+    fn the_text_of_a_run_over_replicas_is_the_recorded_one() {
+        let chart = chart(&replicated(Duration::from_secs(3600)));
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/replicas.mmd");
+        let text = mermaid::text(&chart);
+        if std::env::var_os("UPDATE_GENERATED").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        assert_eq!(text, std::fs::read_to_string(path).unwrap());
+        let picture = svg::text(&chart);
+        assert_eq!(picture.matches("applied by another replica").count(), 1);
+        assert!(shiviz::text(&chart).unwrap().contains("replica_b {"));
+    }
+}

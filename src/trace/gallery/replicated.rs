@@ -1,0 +1,56 @@
+//! The truthful run as two replicas would record it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::logs::{JsonLog, Logs};
+use super::truthful::{EPOCH, truthful};
+
+fn is_broadcast(record: &Value) -> bool {
+    record["event"].as_str().is_some_and(|event| event.ends_with("_broadcast"))
+}
+
+fn shift(record: &mut Value, by: Duration) {
+    let time = humantime::parse_rfc3339(record["timestamp"].as_str().unwrap()).unwrap();
+    record["timestamp"] = json!(humantime::format_rfc3339_micros(time + by).to_string());
+}
+
+/// The records of one replica, by what it would have recorded of a run: all broadcasts, and the streams of those that are
+/// attached to it.
+fn replica(service: &[Value], name: &str, whose: &[&str], ahead: Duration) -> JsonLog {
+    let mut records = Vec::new();
+    for record in service {
+        let mut record = record.clone();
+        let mine = record["participant_id"].as_str().is_none_or(|id| whose.contains(&id));
+        if !mine && !is_broadcast(&record) {
+            continue;
+        }
+        // It applies what it has read a little later or earlier than the other.
+        shift(&mut record, ahead + Duration::from_micros(700 * (records.len() as u64 % 5)));
+        record["replica"] = json!(name);
+        let is_start = record["event"] == "server_started";
+        records.push(record);
+        for (of, start) in [("a", 2), ("b", 3)].into_iter().filter(|_| is_start) {
+            let joined = json!({"event": "replica_joined", "of_replica": of, "replica_start": start, "sequence": 0,
+                "component": "server", "level": "INFO", "epoch": EPOCH, "replica": name,
+                "timestamp": records[0]["timestamp"]});
+            records.push(joined);
+        }
+    }
+    JsonLog { name: format!("{name}.jsonl"), records }
+}
+
+/// The truthful run over two replicas.
+pub(in crate::trace) fn replicated(ahead: Duration) -> Logs {
+    let mut logs = truthful();
+    let service = logs.0.remove(0).records;
+    let id = |name: &str| {
+        let joined = service.iter().find(|it| it["event"] == "join_broadcast" && it["display_name"] == name);
+        joined.unwrap()["participant_id"].as_str().unwrap().to_owned()
+    };
+    let (alice, bob, carol) = (id("alice"), id("bob"), id("carol"));
+    logs.0.insert(0, replica(&service, "a", &[&alice, &carol], Duration::ZERO));
+    logs.0.insert(1, replica(&service, "b", &[&bob], ahead));
+    logs
+}

@@ -1,0 +1,259 @@
+//! What is broken: replicas, the servers of their log, and the networks between all of them.
+
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use crate::replicas::replica_at;
+use crate::support::{DurableServer, Held, Nats, Proxy};
+
+pub const REPLICAS: usize = 3;
+pub const CLIENTS: usize = 6;
+/// How long everybody may take to get on after a fault.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+/// How many messages of each publisher come through before and after each fault.
+const MESSAGES: usize = 20;
+
+pub struct World {
+    pub nats: Nats,
+    pub replicas: Vec<DurableServer>,
+    /// Between each replica and each server of the log.
+    log_networks: Vec<Vec<Proxy>>,
+    /// Between each client and the replica that it uses now.
+    pub networks: Vec<Proxy>,
+    /// Which replica that is.
+    at: [usize; CLIENTS],
+    heard: Receiver<usize>,
+    started: Instant,
+}
+
+impl World {
+    pub async fn new(heard: Receiver<usize>) -> Self {
+        let nats = Nats::start_apart().await;
+        let (mut replicas, mut log_networks) = (Vec::new(), Vec::new());
+        for name in ["a", "b", "c"] {
+            let mut proxies = Vec::new();
+            for n in 0..3 {
+                proxies.push(Proxy::to(nats.address(n)).await);
+            }
+            let urls: Vec<_> = proxies.iter().map(|proxy| format!("nats://{}", proxy.address)).collect();
+            replicas.push(replica_at(&urls.join(","), name, &["--grace", "120s"]));
+            log_networks.push(proxies);
+        }
+        let (mut networks, at) = (Vec::new(), std::array::from_fn(|n| n % REPLICAS));
+        for n in at {
+            networks.push(Proxy::to(replicas[n].address).await);
+        }
+        Self { nats, replicas, log_networks, networks, at, heard, started: Instant::now() }
+    }
+
+    pub fn say(&self, what: &str) {
+        eprintln!("{:6.1?} s: {what}", self.started.elapsed().as_secs_f64());
+    }
+
+    /// Waits until some more messages of each of these publishers have come back to them.
+    #[track_caller]
+    pub fn progress(&self, who: impl Fn(usize) -> bool) {
+        let (mut missing, start) = ([MESSAGES; CLIENTS], Instant::now());
+        while missing.iter().enumerate().any(|(n, missing)| who(n) && *missing > 0) {
+            let left = PATIENCE.checked_sub(start.elapsed()).unwrap_or_default();
+            match self.heard.recv_timeout(left) {
+                Ok(publisher) => missing[publisher] = missing[publisher].saturating_sub(1),
+                Err(_) => panic!("not everybody gets on: {missing:?} are missing"),
+            }
+        }
+    }
+
+    #[track_caller]
+    pub fn everybody_gets_on(&self) {
+        let start = Instant::now();
+        self.progress(|_| true);
+        self.say(&format!("everybody got on within {:.1?}", start.elapsed()));
+    }
+
+    /// The clients of a replica go to the next one, as a client that knows several addresses does.
+    pub fn leave_replica(&mut self, replica: usize) {
+        let next = (replica + 1) % REPLICAS;
+        for n in 0..CLIENTS {
+            if self.at[n] != replica {
+                continue;
+            }
+            self.networks[n].cut();
+            self.networks[n].restore(self.replicas[next].address);
+            self.at[n] = next;
+        }
+    }
+
+    /// Everybody goes back to where it began.
+    pub fn spread(&mut self) {
+        for n in 0..CLIENTS {
+            if self.at[n] == n % REPLICAS {
+                continue;
+            }
+            self.at[n] = n % REPLICAS;
+            self.networks[n].cut();
+            self.networks[n].restore(self.replicas[self.at[n]].address);
+        }
+    }
+
+    pub fn kill_replica(&mut self, n: usize) {
+        self.say(&format!("replica {n} is killed"));
+        self.replicas[n].kill();
+        self.leave_replica(n);
+    }
+
+    pub async fn kill_leader(&mut self) -> usize {
+        let leader = self.nats.leader("chitchat").await;
+        self.say(&format!("server {leader}, which leads the stream, is killed"));
+        self.nats.kill(leader);
+        leader
+    }
+
+    /// Breaks something, waits until everybody has got on with it, mends it, and waits again. What stands still does so
+    /// for a while, long enough for others to take notice.
+    pub async fn suffer(&mut self, fault: Fault, victim: usize, while_: Duration) {
+        self.say(&format!("{fault:?}, replica {victim}"));
+        match fault {
+            Fault::KillReplica => {
+                self.kill_replica(victim);
+                self.everybody_gets_on();
+                self.replicas[victim].start_again();
+                self.spread();
+            }
+            Fault::KillLeader => {
+                let leader = self.kill_leader().await;
+                self.everybody_gets_on();
+                self.nats.start_again(leader);
+            }
+            Fault::KillBoth => {
+                let leader = self.kill_leader().await;
+                self.kill_replica(victim);
+                self.everybody_gets_on();
+                self.nats.start_again(leader);
+                self.replicas[victim].start_again();
+                self.spread();
+            }
+            Fault::FreezeReplica => {
+                self.replicas[victim].program.as_ref().unwrap().signal("STOP");
+                self.others_get_on(victim, while_);
+                self.replicas[victim].program.as_ref().unwrap().signal("CONT");
+            }
+            Fault::CutReplica | Fault::MuteReplica | Fault::DeafenReplica => {
+                self.part_replica(fault, victim, while_)
+            }
+            Fault::RestartAll => self.rolling_restart(),
+            Fault::FreezeLeader | Fault::IsolateLeader | Fault::MuteLeader | Fault::DeafenLeader => {
+                let leader = self.nats.leader("chitchat").await;
+                match fault {
+                    Fault::FreezeLeader => self.nats.signal(leader, "STOP"),
+                    Fault::IsolateLeader => self.nats.isolate(leader),
+                    Fault::MuteLeader => self.nats.mute(leader),
+                    _ => self.nats.deafen(leader),
+                }
+                let start = Instant::now();
+                self.everybody_gets_on();
+                while start.elapsed() < while_ {
+                    self.progress(|_| true);
+                }
+                match fault {
+                    Fault::FreezeLeader => self.nats.signal(leader, "CONT"),
+                    _ => self.nats.reunite(leader),
+                }
+            }
+        }
+        self.everybody_gets_on();
+    }
+
+    /// Everybody at another replica gets on for a while.
+    fn others_get_on(&self, victim: usize, while_: Duration) {
+        let (at, start) = (self.at, Instant::now());
+        while start.elapsed() < while_ {
+            self.progress(|n| at[n] != victim);
+        }
+    }
+
+    /// A replica is cut off from all servers of the log, in both directions or in one.
+    fn part_replica(&mut self, fault: Fault, victim: usize, while_: Duration) {
+        for proxy in &self.log_networks[victim] {
+            match fault {
+                Fault::MuteReplica => proxy.hold(Held { there: true, back: false }),
+                Fault::DeafenReplica => proxy.hold(Held { there: false, back: true }),
+                _ => proxy.cut(),
+            }
+        }
+        self.others_get_on(victim, while_);
+        self.leave_replica(victim);
+        self.everybody_gets_on();
+        for (n, proxy) in self.log_networks[victim].iter().enumerate() {
+            proxy.hold(Held::default());
+            proxy.restore(self.nats.address(n));
+        }
+        self.spread();
+    }
+
+    /// Everything is restarted, one process after the other.
+    fn rolling_restart(&mut self) {
+        for n in 0..REPLICAS {
+            self.say(&format!("replica {n} is restarted"));
+            let program = self.replicas[n].program.as_mut().unwrap();
+            program.signal("TERM");
+            self.leave_replica(n);
+            let program = self.replicas[n].program.as_mut().unwrap();
+            program.end().succeeded();
+            self.replicas[n].start_again();
+            self.spread();
+            self.everybody_gets_on();
+        }
+        for n in 0..3 {
+            self.say(&format!("server {n} is restarted"));
+            self.nats.stop(n);
+            self.nats.start_again(n);
+            self.everybody_gets_on();
+        }
+    }
+}
+
+/// What can break.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fault {
+    /// kill -9 of a replica; its clients go to another one.
+    KillReplica,
+    /// kill -9 of the server that leads the stream.
+    KillLeader,
+    /// Both at once.
+    KillBoth,
+    /// SIGSTOP of a replica.
+    FreezeReplica,
+    /// SIGSTOP of the server that leads the stream.
+    FreezeLeader,
+    /// A replica and the servers do not reach each other.
+    CutReplica,
+    /// What a replica says does not reach the servers.
+    MuteReplica,
+    /// What the servers say does not reach a replica.
+    DeafenReplica,
+    /// The server that leads the stream and the other two do not reach each other.
+    IsolateLeader,
+    /// What the leader says does not reach the other two.
+    MuteLeader,
+    /// What the other two say does not reach the leader.
+    DeafenLeader,
+    /// Every process is restarted, one after the other.
+    RestartAll,
+}
+
+impl Fault {
+    pub const ALL: [Self; 12] = [
+        Self::KillReplica,
+        Self::KillLeader,
+        Self::KillBoth,
+        Self::FreezeReplica,
+        Self::FreezeLeader,
+        Self::CutReplica,
+        Self::MuteReplica,
+        Self::DeafenReplica,
+        Self::IsolateLeader,
+        Self::MuteLeader,
+        Self::DeafenLeader,
+        Self::RestartAll,
+    ];
+}

@@ -1,0 +1,38 @@
+/** For how long a lab's faults are in force: what the diagram shades. Pure. */
+
+/** Whose lifeline a fault of the service itself is on. */
+export const SERVICE_ID = "";
+
+/** Faults of one participant, from one change to the next. */
+export interface Shade {
+  /** The participant's id; `SERVICE_ID` for the service. */
+  readonly id: string;
+  /** The last event before it. */
+  readonly from: bigint;
+  /** The last event before its end; null while it lasts. */
+  readonly to: bigint | null;
+  /** The faults in words, such as `deliveries held`. */
+  readonly words: string;
+}
+
+/** The shades after a change: these are the faults of a participant from the event after `at` on; empty for none. */
+export function changed(shades: readonly Shade[], id: string, words: string, at: bigint): readonly Shade[] {
+  const open = shades.find((shade) => shade.id === id && shade.to === null);
+  // Some of what is held was released, and the fault is the same.
+  if ((open?.words ?? "") === words) return shades;
+  const ended =
+    open === undefined ? shades : shades.map((shade) => (shade === open ? { ...open, to: at > open.from ? at : open.from } : shade));
+  return words === "" ? ended : [...ended, { id, from: at, to: null, words }];
+}
+
+/** The shades once all faults have ended, as when the service starts anew. */
+export function ended(shades: readonly Shade[], at: bigint): readonly Shade[] {
+  return shades.filter(({ to }) => to === null).reduce((rest, { id }) => changed(rest, id, "", at), shades);
+}
+
+/** The shades as they were when an event was the newest. */
+export function shadesAt(shades: readonly Shade[], at: bigint): readonly Shade[] {
+  if (shades.length === 0) return shades;
+  const begun = shades.filter(({ from }) => from <= at);
+  return begun.map((shade) => (shade.to === null || shade.to < at ? shade : { ...shade, to: null }));
+}
