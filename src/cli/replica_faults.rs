@@ -5,7 +5,13 @@
 //! processes of this test program, which [`program`] turns into `chitchat`.
 
 #[path = "../../tests/it/support/mod.rs"]
-#[allow(dead_code, unused_imports, clippy::unwrap_used, reason = "these tests need a part of it")]
+#[allow(
+    dead_code,
+    unused_imports,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "these tests need a part of it"
+)]
 mod support;
 
 use std::path::PathBuf;

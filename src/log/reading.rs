@@ -57,7 +57,7 @@ pub enum LogError {
     )]
     Damaged { path: PathBuf, line: u32, fault: String },
     /// There is nothing in it.
-    #[error("{} has no log record", path.display())]
+    #[error("{} has no log record: it is empty, cut off in its first record, or no log", path.display())]
     Empty { path: PathBuf },
     /// Its lines have no order of their own.
     #[error(

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::{Frame, SizeHint};
@@ -84,16 +83,17 @@ pub fn admit(
     }
 }
 
-/// Charges the body of a request for as long as it is read and answered.
-pub async fn charge(request: Request, next: Next) -> Response {
-    let Some(charged) = request.extensions().get::<Charged>().cloned() else { return next.run(request).await };
-    let Ok(body) = charged.budget.reserve(0) else { return Status::from(overdrawn()).into_http() };
-    let body = Arc::new(Mutex::new(body));
-    let request = request.map(|inner| Body::new(ChargedBody { inner, charge: body.clone() }));
-    let mut response = next.run(request).await;
-    drop(body);
-    response.extensions_mut().insert(charged);
-    response
+impl Charged {
+    /// Charges the body of a request for as long as it is read, and the second of these is held: until it is answered.
+    ///
+    /// # Errors
+    /// The refusal, if the address has used up its budget.
+    pub fn body_of(&self, request: Request) -> Result<(Request, impl Send + use<>), Rejection> {
+        let charge = self.budget.reserve(0).map_err(|Overdrawn| overdrawn())?;
+        let charge = Arc::new(Mutex::new(charge));
+        let body = Arc::clone(&charge);
+        Ok((request.map(|inner| Body::new(ChargedBody { inner, charge: body })), charge))
+    }
 }
 
 fn header_bytes(headers: &HeaderMap) -> usize {

@@ -7,7 +7,7 @@ use std::io::{
     ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset},
 };
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -164,7 +164,10 @@ impl Acceptor<'_> {
         let open = self.context.metrics.connections.clone();
         connections.spawn(async move {
             open.inc();
-            connection.serve(stream).await;
+            // What the beginning takes, such as a TLS handshake, is freed before the connection goes on.
+            if let Some(conversing) = Box::pin(connection.begin(stream)).await {
+                conversing.await;
+            }
             open.dec();
         });
     }
@@ -225,6 +228,9 @@ impl HttpOptions {
     }
 }
 
+/// A connection that speaks HTTP, until it ends.
+type Conversing = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 struct Connection {
     /// The other end; where the PROXY protocol names another client, that client.
     remote: SocketAddr,
@@ -267,8 +273,9 @@ fn watched(
 }
 
 impl Connection {
-    async fn serve(mut self, stream: TcpStream) {
-        let Some(proxies) = self.proxies.take() else { return Box::pin(self.serve_client(stream)).await };
+    /// What comes before the first request. Returns the rest of the connection's life, or none if it has ended.
+    async fn begin(mut self, stream: TcpStream) -> Option<Conversing> {
+        let Some(proxies) = self.proxies.take() else { return self.begin_client(stream).await };
         let proxy = self.remote;
         match self.in_time(proxy_protocol::accept(stream)).await {
             Some(Ok((client, stream))) => {
@@ -276,16 +283,17 @@ impl Connection {
                     let address = limited_address(client.ip());
                     if !self.permit.count_for(address) {
                         tracing::debug!(%client, %proxy, "too many connections from one address");
-                        return;
+                        return None;
                     }
                     self.pace = self.context.ingress.connection(address);
                 }
                 self.remote = client.unwrap_or(proxy);
-                Box::pin(self.serve_client(stream)).await;
+                return self.begin_client(stream).await;
             }
             Some(Err(error)) => tracing::debug!(%proxy, %error, "a proxy's connection cannot be used"),
             None => tracing::debug!(%proxy, "a proxy's connection said nothing in time"),
         }
+        None
     }
 
     /// What has to be done before the first request, unless that takes too long or the connection is to be closed.
@@ -296,24 +304,26 @@ impl Connection {
         }
     }
 
-    async fn serve_client(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    async fn begin_client(
+        mut self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Option<Conversing> {
         let stream = Paced::new(stream, self.pace.clone());
-        // Boxed, so that a connection takes the memory of its own kind and not of the largest.
-        let Some(tls) = self.tls.take() else { return Box::pin(self.serve_http(stream)).await };
+        let Some(tls) = self.tls.take() else { return Some(self.converse(stream)) };
         match self.in_time(tls.accept(stream).into_fallible()).await {
-            Some(Ok(stream)) => Box::pin(self.serve_http(stream)).await,
+            Some(Ok(stream)) => return Some(self.converse(stream)),
             Some(Err((error, stream))) => {
                 tracing::debug!(peer = %self.remote, %error, "a TLS handshake failed");
                 let _ = timeout(LINGER, close_gracefully(stream)).await;
             }
             None => tracing::debug!(peer = %self.remote, "a TLS handshake took too long"),
         }
+        None
     }
 
-    async fn serve_http(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let Self {
-            remote, context, trusted, watch, router, options, closed, stopping, pace, permit: _permit, ..
-        } = self;
+    /// Serves HTTP. This is no async function: one would keep what it is given beside what it makes of that.
+    fn converse(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Conversing {
+        let Self { remote, context, trusted, watch, router, options, closed, stopping, pace, permit, .. } = self;
         let budget = context.budgets.of(limited_address(remote.ip()));
         let requested = Arc::new(Notify::new());
         let first = requested.clone();
@@ -333,7 +343,7 @@ impl Connection {
         });
         let mut task = ConnectionTask::new();
         let builder = options.builder(task.executor());
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let mut connection = Box::pin(builder.serve_connection(TokioIo::new(stream), service).into_owned());
         // A connection that arrives during the drain gets one answer.
         let late = stopping.is_cancelled();
         if !late {
@@ -352,17 +362,20 @@ impl Connection {
                 Err(_) => Signal::Silent,
             }
         });
-        loop {
-            match task.drive(connection.as_mut()).await {
-                Turn::Ended(Ok(())) => return,
-                Turn::Ended(Err(error)) => return tracing::debug!(%remote, %error, "a connection ended"),
-                Turn::Signal(Signal::Silent) => {
-                    return tracing::debug!(%remote, "a connection made no request in time");
+        Box::pin(async move {
+            let _permit = permit;
+            loop {
+                match task.drive(connection.as_mut()).await {
+                    Turn::Ended(Ok(())) => return,
+                    Turn::Ended(Err(error)) => return tracing::debug!(%remote, %error, "a connection ended"),
+                    Turn::Signal(Signal::Silent) => {
+                        return tracing::debug!(%remote, "a connection made no request in time");
+                    }
+                    Turn::Signal(Signal::Close) => return tracing::debug!(%remote, "a connection is closed"),
+                    Turn::Signal(Signal::Requested) if !late => {}
+                    Turn::Signal(Signal::Requested | Signal::Drain) => connection.as_mut().graceful_shutdown(),
                 }
-                Turn::Signal(Signal::Close) => return tracing::debug!(%remote, "a connection is closed"),
-                Turn::Signal(Signal::Requested) if !late => {}
-                Turn::Signal(Signal::Requested | Signal::Drain) => connection.as_mut().graceful_shutdown(),
             }
-        }
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use http::HeaderValue;
@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 
 /// Gives a request as long as its caller asks for (`grpc-timeout`), and no longer than the limit: so a body
 /// that comes drop by drop is cut off. The life of a stream that has begun is not limited.
-pub async fn keep(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+pub async fn keep(limit: Duration, request: Request, next: Next) -> Response {
     let asked = request.headers().get("grpc-timeout").and_then(parse);
     let time = asked.map_or(limit, |asked| asked.min(limit));
     match timeout(time, next.run(request)).await {

@@ -7,11 +7,9 @@
 //! service answers to: a page that had its own name pointed here has another one.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header, uri::Authority};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -38,17 +36,13 @@ pub struct Allowed {
     pub hosts: Vec<String>,
 }
 
-/// What the check needs.
-pub type Guard = Arc<(Allowed, ServerContext)>;
-
 /// Refuses requests under a wrong name or from a wrong origin. CORS alone only hides the answer from a foreign
 /// page; the request would have been executed.
-pub async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let (allowed, context) = &*guard;
-    match allowed.check(&request) {
-        Ok(()) => next.run(request).await,
-        Err(rejection) => refuse(context, &request, rejection),
-    }
+///
+/// # Errors
+/// The refusal.
+pub fn check(allowed: &Allowed, context: &ServerContext, request: &Request) -> Result<(), Box<Response>> {
+    allowed.check(request).map_err(|rejection| refuse(context, request, rejection).into())
 }
 
 /// Lets pages of the allowed origins read the answers.

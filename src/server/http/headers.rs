@@ -1,11 +1,7 @@
 //! The headers of responses that do not depend on the route.
 
-use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, header};
-
-use crate::server::edge::origin::{Origin, Transport};
 
 /// What every response says: browsers keep to its type, and pages of other origins cannot embed it or hold on to
 /// a window with it.
@@ -27,25 +23,13 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_MESSAGE_BYTES_MAX: usize = 1024;
 
 /// Sets the headers that every response has (H1).
-pub async fn add_security_headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    set_security_headers(&mut response);
-    response
-}
-
-/// Sets the headers that every response has (H1), also of one that is made outside the routes.
 pub fn set_security_headers(response: &mut Response) {
     set_headers(response, SECURITY_HEADERS);
 }
 
 /// A proxy that gathers a response before it passes it on, as nginx does by default, would never pass on a stream.
-pub async fn forbid_buffering(request: Request, next: Next) -> Response {
-    let web = request.extensions().get::<Origin>().is_some_and(|origin| origin.transport == Transport::GrpcWeb);
-    let mut response = next.run(request).await;
-    if web {
-        set_headers(&mut response, UNBUFFERED);
-    }
-    response
+pub fn forbid_buffering(response: &mut Response) {
+    set_headers(response, UNBUFFERED);
 }
 
 fn set_headers<const N: usize>(response: &mut Response, headers: [(HeaderName, HeaderValue); N]) {
@@ -55,9 +39,8 @@ fn set_headers<const N: usize>(response: &mut Response, headers: [(HeaderName, H
 }
 
 /// The framework quotes a header that it does not understand, however long that is.
-pub async fn shorten_message(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let Some(message) = response.headers().get(GRPC_MESSAGE).map(HeaderValue::as_bytes) else { return response };
+pub fn shorten_message(response: &mut Response) {
+    let Some(message) = response.headers().get(GRPC_MESSAGE).map(HeaderValue::as_bytes) else { return };
     if message.len() > GRPC_MESSAGE_BYTES_MAX {
         let kept = &message[..GRPC_MESSAGE_BYTES_MAX];
         // `%2B` is one character, and is kept whole or not at all.
@@ -66,5 +49,4 @@ pub async fn shorten_message(request: Request, next: Next) -> Response {
             response.headers_mut().insert(GRPC_MESSAGE, short);
         }
     }
-    response
 }

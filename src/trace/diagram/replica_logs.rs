@@ -11,8 +11,17 @@ pub(super) struct ReplicaLogs {
     pub(super) all: Vec<ReplicaLog>,
     by_name: HashMap<(usize, Box<str>), usize>,
     pub(super) events: BTreeMap<(usize, u64), Told>,
-    /// Where the streams of each participant were: after which event they began, when, and at which replica.
-    streams: HashMap<(usize, Who), Vec<(u64, i64, usize)>>,
+    /// Where the streams of each participant were.
+    streams: HashMap<(usize, Who), Vec<StreamStart>>,
+}
+
+/// A stream of a participant, as it begins.
+#[derive(Clone, Copy, Debug)]
+struct StreamStart {
+    /// The event before its first.
+    after: u64,
+    at: i64,
+    replica: usize,
 }
 
 /// One replica, and what it recorded, in order.
@@ -73,7 +82,11 @@ impl ReplicaLogs {
             "server_stopped" if log.turns.insert((at, false)) => log.steps.push((at, ReplicaStep::Stop(time))),
             "client_connected" => {
                 log.open.insert(who, at);
-                self.streams.entry((epoch, who)).or_default().push((record.sequence.unwrap_or(0), at, index));
+                self.streams.entry((epoch, who)).or_default().push(StreamStart {
+                    after: record.sequence.unwrap_or(0),
+                    at,
+                    replica: index,
+                });
             }
             "client_disconnected" if LogRecord::text(&record.reason) != "REPLACED" => drop(log.open.remove(&who)),
             event if event.ends_with("_broadcast") => self.broadcast(index, who, record),
@@ -110,8 +123,8 @@ impl ReplicaLogs {
 
     /// The replica where a stream of a participant began after an event, the nearest in time.
     pub(super) fn stream(&self, member: (usize, Who), after: u64, at: i64) -> Option<usize> {
-        let streams = self.streams.get(&member)?.iter().filter(|(position, ..)| *position == after);
-        streams.min_by_key(|(_, began, _)| began.abs_diff(at)).map(|(.., replica)| *replica)
+        let streams = self.streams.get(&member)?.iter().filter(|stream| stream.after == after);
+        streams.min_by_key(|stream| stream.at.abs_diff(at)).map(|stream| stream.replica)
     }
 }
 

@@ -10,8 +10,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
-use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -38,8 +36,7 @@ impl Handover {
 }
 
 /// Gives a response the stream that was handed over with it as its body.
-pub async fn replace_body(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+pub fn replace_body(mut response: Response) -> Response {
     let handover = response.extensions_mut().remove::<Handover>();
     match handover.as_ref().and_then(Handover::take) {
         Some(body) => response.map(|_| Body::new(body)),
