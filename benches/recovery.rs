@@ -2,14 +2,13 @@
 //!
 //! `cargo bench --bench recovery [EVENTS]`, one million unless told otherwise. The journal lies in the
 //! folder for temporary files (TMPDIR): what is measured is that disk's fsync as much as this program.
-//! `cargo bench --bench recovery -- write FILE EVENTS` does nothing but write a journal.
+//! `cargo bench --bench recovery -- write FILE EVENTS` does nothing but write a journal, with its checkpoints.
 //!
 //! Publishing is measured twice: straight through the journal, a batch being what so many publishers have
 //! under way; and through the service in this process over gRPC on the loopback, each publisher with one
 //! message under way and no stream open, so that no delivery is measured along.
 
 use std::error::Error;
-use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use chitchat::chat::{
     Command, Conversation, Decision, DisplayName, Event, LogicalTime, MessageId, MessageText, SessionKey,
 };
-use chitchat::journal::{self, Epoch, Journal, SqliteJournal};
+use chitchat::journal::{CheckSettings, CheckTime, Epoch, Journal, SqliteJournal};
 use chitchat::server::{self, Config, Rate};
 use chitchat::wire::pb;
 use chitchat::wire::pb::chit_chat_service_client::ChitChatServiceClient;
@@ -31,6 +30,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 const EVENTS: u64 = 1_000_000;
 const PARTICIPANTS: u64 = 100;
 const BATCH: usize = 256;
+/// How many events are in a batch of a journal that is only written to be read.
+const BATCH_TO_READ: usize = 4096;
 const PUBLISHERS: [usize; 3] = [1, 8, 64];
 const MEASURE: Duration = Duration::from_secs(5);
 
@@ -40,7 +41,7 @@ async fn main() -> Result<()> {
     if let [write, path, events] = &arguments[..]
         && write == "write"
     {
-        return record(Path::new(path), events.parse()?).await.map(drop);
+        return record(Path::new(path), events.parse()?, BATCH_TO_READ).await.map(drop);
     }
     let events = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(EVENTS);
     let folder = tempfile::tempdir()?;
@@ -106,25 +107,27 @@ impl Talk {
 }
 
 /// Writes a journal with the given number of events.
-async fn record(path: &Path, events: u64) -> Result<Talk> {
+async fn record(path: &Path, events: u64, batch: usize) -> Result<Talk> {
     let mut talk = Talk::new();
     let mut journal = open(path)?;
+    journal.recover(|_| {}).await?;
     let mut recorded = 0;
     let (mut deciding, mut recording) = (Duration::ZERO, Duration::ZERO);
     while recorded < events {
-        let size = BATCH.min(usize::try_from(events - recorded)?);
+        let size = batch.min(usize::try_from(events - recorded)?);
         let started = Instant::now();
-        let batch = talk.batch(size);
+        let decided = talk.batch(size);
         deciding += started.elapsed();
         let started = Instant::now();
-        journal.append(batch).await?;
+        journal.append(decided).await?;
+        journal.offer_checkpoint(&talk.conversation);
         recording += started.elapsed();
         recorded += size as u64;
     }
     drop(journal);
     let bytes = std::fs::metadata(path)?.len();
     println!(
-        "recording {events} events, {BATCH} a batch: {:.0} events/s (deciding them: {:.0} events/s); {} bytes an event",
+        "recording {events} events, {batch} a batch: {:.0} events/s (deciding them: {:.0} events/s); {} bytes an event",
         per_second(events, recording),
         per_second(events, deciding),
         bytes / events.max(1),
@@ -133,20 +136,23 @@ async fn record(path: &Path, events: u64) -> Result<Talk> {
 }
 
 async fn recovery(path: &Path, events: u64) -> Result<()> {
-    let talk = record(path, events).await?;
-    let started = Instant::now();
-    let journal = open(path)?;
-    let opened = started.elapsed();
-    let conversation = journal::recover(&*journal.history(), |event| {
-        black_box(event);
-    })
-    .await?;
-    let total = started.elapsed();
-    assert_eq!(conversation.head(), talk.conversation.head());
-    println!(
-        "recovering {events} events: {total:.2?}, of which looking for damage {opened:.2?}: {:.0} events/s",
-        per_second(events, total),
-    );
+    let talk = record(path, events, BATCH).await?;
+    for when in [CheckTime::First, CheckTime::Background] {
+        let started = Instant::now();
+        let settings = CheckSettings { when, ..CheckSettings::default() };
+        let new_epoch = || Epoch::new("0123456789abcdef");
+        let mut journal = SqliteJournal::open_with_log(path, settings, new_epoch, |_| Ok(None))?;
+        let opened = started.elapsed();
+        let mut replayed: u64 = 0;
+        let conversation = journal.recover(|_| replayed += 1).await?;
+        let total = started.elapsed();
+        assert_eq!(conversation.head(), talk.conversation.head());
+        println!(
+            "recovering {events} events, {replayed} of them by a replay: {total:.2?}, of which opening {opened:.2?}: \
+             {:.0} events/s",
+            per_second(events, total),
+        );
+    }
     Ok(())
 }
 

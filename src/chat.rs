@@ -22,8 +22,8 @@ pub use cluster::{
     Applied, Attached, Attachment, Batch, Cluster, ClusterCommand, Departure, Fate, GoneReplica, Incarnation,
     Outcome, Replica,
 };
-pub use conversation::{Command, Conversation, Decision, Divergence, Member};
-pub use dedup::MESSAGE_IDS_REMEMBERED;
+pub use conversation::{Command, Conversation, Decision, Divergence, Member, MemberState, SnapshotFault};
+pub use dedup::{MESSAGE_IDS_REMEMBERED, RememberedPublish};
 pub use event::{Event, EventKind, LeaveReason, Participant, ParticipantId, Receipt, SessionKey};
 pub use limits::{
     COMBINING_MARKS_MAX, MESSAGE_ID_BYTES_MAX, NAME_CHARACTERS_GIVEN_MAX, NAME_CHARACTERS_MAX, TEXT_CHARACTERS_MAX,

@@ -4,6 +4,7 @@
 //! batch can be given to the feed.
 
 mod chain;
+mod check;
 mod copy;
 mod memory;
 mod recovery;
@@ -14,10 +15,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
-use crate::chat::{Event, Sequence};
+use crate::chat::{Conversation, Event, Sequence};
 
 pub use chain::Chain;
+pub use check::{CHECKPOINT_EVENTS, CheckSettings, CheckState, CheckTime};
 pub use copy::{CopyState, CopyUpdate, LogDigest, LogPlace, ReplicaJournal};
 pub use memory::MemoryJournal;
 pub use recovery::{RecoveryError, recover};
@@ -60,6 +63,15 @@ pub trait Journal: Send + 'static {
 
     /// The reading side, which any number of readers share.
     fn history(&self) -> Arc<dyn History>;
+
+    /// Offers the state after the newest event. A journal that keeps checkpoints has one written now and then; that holds
+    /// nobody up.
+    fn offer_checkpoint(&mut self, _state: &Conversation) {}
+
+    /// How far the check of the older events is, if it goes on in the background.
+    fn later_check(&self) -> Option<watch::Receiver<CheckState>> {
+        None
+    }
 }
 
 /// The reading side of a journal. It sees what has been committed.

@@ -29,12 +29,12 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
 use crate::chat::Conversation;
-use crate::journal::{Epoch, History, Journal, JournalError, RecoveryError, recover};
+use crate::journal::{CheckState, Epoch, History, Journal, JournalError, RecoveryError, recover};
 use crate::log::{About, ServerRecord};
 use crate::replica::{ReplicaError, ReplicaParts};
 use crate::wire::PARTICIPANTS_MAX;
@@ -153,6 +153,13 @@ impl Deciding {
         }
     }
 
+    fn later_check(&self) -> Option<watch::Receiver<CheckState>> {
+        match self {
+            Self::Alone { journal, .. } => journal.later_check(),
+            Self::Replica(replica) => replica.applier.later_check(),
+        }
+    }
+
     fn conversation(&self) -> Conversation {
         match self {
             Self::Alone { conversation, .. } => conversation.clone(),
@@ -189,6 +196,9 @@ async fn serve(
     let is_replica = matches!(deciding, Deciding::Replica(_));
     let (memory_max, ingress_rate) = (config.memory_per_address_max, config.ingress_per_address_rate);
     let context = ServerContext::new(memory_max, ingress_rate, stopping.clone(), is_replica);
+    if let Some(check) = deciding.later_check() {
+        ops::journal_check::follow(check, context.clone());
+    }
     let Composed { writer, router, health, lab } = compose(&config, deciding, &context);
     context.readiness.tell(&health).await;
     record_start(&config, &epoch, &start, address);

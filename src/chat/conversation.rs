@@ -7,6 +7,8 @@
 //! A conversation is built from persistent trees: a clone costs a few pointers and shares the rest. To roll back, or
 //! to read while it changes, keep a clone.
 
+mod snapshot;
+
 use std::time::SystemTime;
 
 use rpds::RedBlackTreeMapSync as Map;
@@ -16,6 +18,8 @@ use super::{
     DisplayName, Event, EventKind, LamportClock, LeaveReason, LogicalTime, MessageId, MessageText, NameKey,
     Participant, ParticipantId, Receipt, Refusal, Sequence, SessionKey,
 };
+
+pub use snapshot::{MemberState, SnapshotFault};
 
 /// What somebody asks of the conversation.
 #[derive(Clone, Debug)]

@@ -26,6 +26,15 @@ pub(super) struct DedupWindow {
     expired: usize,
 }
 
+/// A publish as it is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RememberedPublish {
+    /// The first half of the SHA-256 digest of its message id.
+    pub digest: [u8; 16],
+    /// Where it is in the order.
+    pub receipt: Receipt,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct DedupEntry {
     key: Key,
@@ -53,8 +62,31 @@ impl DedupWindow {
     /// The receipt of the publish that had this id, if it is remembered.
     pub fn receipt(&self, id: &MessageId) -> Option<Receipt> {
         let key = Key::from(id);
-        let entries = self.chunks.iter().flat_map(|chunk| chunk.iter()).skip(self.expired);
-        entries.into_iter().find(|entry| entry.key == key).map(|entry| entry.receipt)
+        self.entries().find(|entry| entry.key == key).map(|entry| entry.receipt)
+    }
+
+    /// What is remembered, oldest first.
+    pub fn publishes(&self) -> impl Iterator<Item = RememberedPublish> {
+        self.entries().map(|entry| RememberedPublish { digest: entry.key.0, receipt: entry.receipt })
+    }
+
+    /// Remembers these publishes, oldest first. The caller vouches that they are no more than
+    /// [`MESSAGE_IDS_REMEMBERED`].
+    pub fn of(publishes: &[RememberedPublish]) -> Self {
+        let entry =
+            |publish: &RememberedPublish| DedupEntry { key: Key(publish.digest), receipt: publish.receipt };
+        let chunks = publishes.chunks(CHUNK_ENTRIES).map(|chunk| chunk.iter().map(entry).collect());
+        Self { chunks: chunks.collect(), expired: 0 }
+    }
+
+    /// How many publishes are remembered.
+    pub fn len(&self) -> usize {
+        let newest = self.chunks.back().map_or(0, |chunk| chunk.len());
+        self.chunks.len().saturating_sub(1) * CHUNK_ENTRIES + newest - self.expired
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &DedupEntry> {
+        self.chunks.iter().flat_map(|chunk| chunk.iter()).skip(self.expired)
     }
 
     /// Remembers a publish, and forgets the oldest one if there are too many.
@@ -73,11 +105,6 @@ impl DedupWindow {
             self.chunks.pop_front();
             self.expired = 0;
         }
-    }
-
-    fn len(&self) -> usize {
-        let newest = self.chunks.back().map_or(0, |chunk| chunk.len());
-        self.chunks.len().saturating_sub(1) * CHUNK_ENTRIES + newest - self.expired
     }
 }
 
@@ -109,6 +136,29 @@ mod tests {
             assert_eq!(window.receipt(&id(oldest - 1)), None, "before {oldest} of {number}");
         }
         assert_eq!(window.len(), MESSAGE_IDS_REMEMBERED);
+    }
+
+    /// A window that is rebuilt from what it remembers goes on as the one that it was taken from, wherever its chunks
+    /// began.
+    #[test]
+    fn a_rebuilt_window_goes_on_the_same() {
+        let remembered = MESSAGE_IDS_REMEMBERED as u64;
+        let mut window = DedupWindow::default();
+        for number in 1..=2 * remembered {
+            window.insert(&id(number), receipt(number));
+            if !number.is_multiple_of(97) {
+                continue;
+            }
+            let publishes: Vec<_> = window.publishes().collect();
+            assert_eq!(publishes.len(), window.len());
+            let (mut rebuilt, mut original) = (DedupWindow::of(&publishes), window.clone());
+            for further in number + 1..number + 100 {
+                assert!(rebuilt.publishes().eq(original.publishes()), "{further} after {number}");
+                rebuilt.insert(&id(further), receipt(further));
+                original.insert(&id(further), receipt(further));
+            }
+        }
+        assert_eq!(DedupWindow::of(&[]).len(), 0);
     }
 
     #[test]

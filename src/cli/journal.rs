@@ -130,6 +130,7 @@ fn untimestamp(file: &Path, error: &JournalError) -> CommandError {
 fn unrecoverable(file: &Path, error: RecoveryError) -> CommandError {
     match error {
         RecoveryError::Journal(error) => untimestamp(file, &error),
+        RecoveryError::File(error) => error.into(),
         RecoveryError::Diverged(why) => CommandError::Damaged(format!("{} is damaged: {why}", file.display())),
     }
 }

@@ -21,13 +21,13 @@ use tracing::Level;
 use super::common::signals::{Hangup, Interrupts, Reloads};
 use super::lab::invitation::LabInvitation;
 use super::{duration, switch};
-use crate::journal::{MemoryJournal, SqliteJournal};
+use crate::journal::{Epoch, MemoryJournal, SqliteJournal};
 use crate::log::{self, Component, Destination, RecordLog};
 use crate::server::{self, Allowed, Config, ProxyNetwork, Tls};
 use crate::terminal::notice;
 use crate::trace::gallery;
 use limits::LimitArgs;
-use opening::{open_journal, recover};
+use opening::{CheckArgs, open_journal, recover};
 use replicate::ReplicateArgs;
 
 /// The log's name in its folder.
@@ -93,6 +93,9 @@ pub(super) struct ServeArgs {
     #[arg(long, env = "CHITCHAT_TLS_SELF_SIGNED", conflicts_with_all = ["tls_cert", "tls_key"],
         value_parser = switch)]
     tls_self_signed: bool,
+
+    #[command(flatten)]
+    check: CheckArgs,
 
     #[command(flatten)]
     replicate: ReplicateArgs,
@@ -196,9 +199,9 @@ impl ServeArgs {
         let epoch = server::new_epoch(&config.environment);
         let log = self.log_dir.join(LOG_FILE);
         if let Some(settings) = replicate {
-            let journal = (journal != Path::new(MEMORY)).then_some(journal);
+            let copy = (journal != Path::new(MEMORY)).then(|| (journal, self.check.settings()));
             let started = tokio::select! {
-                started = replicate::start(settings, journal, &log, config.environment, epoch) => started?,
+                started = replicate::start(settings, copy, &log, config.environment, epoch) => started?,
                 () = shutdown.cancelled() => return Ok(()),
             };
             return Ok(server::run_replica(listener, config, started, shutdown).await?);
@@ -209,12 +212,13 @@ impl ServeArgs {
         }
         let now = config.environment.now;
         let recovering = async {
-            let (path, own_log) = (journal, log.clone());
+            let (path, own_log, check) = (journal, log.clone(), self.check.settings());
             let open = move || {
-                SqliteJournal::open_with_log(&path, || epoch, |epoch| backfill::newest_logged(&own_log, epoch))
+                let logged = |epoch: &Epoch| backfill::newest_logged(&own_log, epoch);
+                SqliteJournal::open_with_log(&path, check, || epoch, logged)
             };
             let mut journal = open_journal(open).await?;
-            let mut conversation = recover(&journal).await?;
+            let mut conversation = recover(&mut journal).await?;
             backfill::record_missing_events(&log, &mut journal, &mut conversation, now()).await?;
             Ok::<_, Box<dyn Error>>((journal, conversation))
         };

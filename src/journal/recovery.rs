@@ -1,5 +1,6 @@
 //! Rebuilding the conversation from a journal, by replaying the state machine.
 
+use super::sqlite::OpenError;
 use super::{History, JournalError};
 use crate::chat::{Conversation, Divergence, Event};
 
@@ -15,6 +16,9 @@ pub enum RecoveryError {
     /// It can be read, and contradicts itself.
     #[error("the journal is damaged: {0}")]
     Diverged(#[from] Divergence),
+    /// The shape of its file is damaged.
+    #[error(transparent)]
+    File(#[from] OpenError),
 }
 
 /// Replays the whole journal. Every recorded time is checked against the derived one, so that damage is
@@ -22,11 +26,16 @@ pub enum RecoveryError {
 ///
 /// # Errors
 /// [`RecoveryError`], with the position where the journal contradicts itself.
-pub async fn recover(
+pub async fn recover(history: &dyn History, on_event: impl FnMut(&Event)) -> Result<Conversation, RecoveryError> {
+    replay(history, Conversation::new(), on_event).await
+}
+
+/// Replays what follows a state.
+pub(super) async fn replay(
     history: &dyn History,
+    mut conversation: Conversation,
     mut on_event: impl FnMut(&Event),
 ) -> Result<Conversation, RecoveryError> {
-    let mut conversation = Conversation::new();
     let mut page = history.read(conversation.head(), PAGE).await?;
     while let Some(last) = page.last() {
         let last = last.sequence;

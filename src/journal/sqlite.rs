@@ -7,9 +7,11 @@
 //!   was acknowledged is noted in a second file ([`head`]), which is also the lock.
 //!
 //! A start detects any damage to the structure of the file, any changed value, and any event that is missing in the
-//! middle or at the end. It cannot detect an end that was lost together with the head file, nor a forgery.
+//! middle or at the end. It cannot detect an end that was lost together with the head file, nor a forgery. Where it
+//! starts from a [`checkpoint`], it looks for damage to what is older while the journal is used.
 
 mod backup;
+mod checkpoint;
 mod copy;
 mod error;
 mod file;
@@ -28,17 +30,26 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::spawn_blocking;
 
+use super::check::{CheckSettings, CheckState};
+use super::recovery::{RecoveryError, replay};
 use super::{Committed, CopyState, CopyUpdate, Epoch, History, Journal, JournalError, ReplicaJournal};
-use crate::chat::{Event, Sequence};
+use crate::chat::{Conversation, Event, Sequence};
 
 pub use backup::{BackupError, BackupProgress};
 pub use error::{Damage, Fault, OpenError, OpenFault};
 pub use inspect::{ReadOnlyJournal, Summary};
 pub use open::Fork;
 
+use checkpoint::Checkpoint;
+use checkpoint::damage::DamageFlag;
+use checkpoint::keeper::{CheckpointFile, Keeper};
+use checkpoint::later::{LaterCheck, Plan};
 use copy::Owner;
+use file::connect;
+use file::head::Head;
 use history::SqliteHistory;
 use open::Opened;
 use writer::{Append, WriterParts};
@@ -52,6 +63,18 @@ pub struct SqliteJournal {
     fork: Option<Fork>,
     copied: CopyState,
     history: Arc<SqliteHistory>,
+    /// The newest event that was appended.
+    newest: Head,
+    checkpoint_events: u64,
+    /// What the conversation can be recovered from; none afterwards.
+    checkpoint: Option<Checkpoint>,
+    /// Writes checkpoints, from the recovery on.
+    keeper: Option<Keeper>,
+    later_check: Option<LaterCheck>,
+    /// What the check in the background has found.
+    damage: DamageFlag,
+    /// Whether it is unknown what is on the disk.
+    failed: bool,
     /// None once the journal is being closed.
     requests: Option<mpsc::Sender<Append>>,
     writer: Option<JoinHandle<()>>,
@@ -63,13 +86,13 @@ pub struct SqliteJournal {
 struct WriterGone;
 
 impl SqliteJournal {
-    /// Opens the journal at a path, or makes one of a new epoch where there is none. Looks for damage first,
-    /// which takes a second or two for a million events: not for an async thread.
+    /// Opens the journal at a path, or makes one of a new epoch where there is none. Looks for damage first, unless there
+    /// is a checkpoint; that takes a second or two for a million events: not for an async thread.
     ///
     /// # Errors
     /// [`OpenError`]; the existing file is left unchanged.
     pub fn open(path: &Path, new_epoch: impl FnOnce() -> Epoch) -> Result<Self, OpenError> {
-        Self::open_with_log(path, new_epoch, |_| Ok(None))
+        Self::open_with_log(path, CheckSettings::default(), new_epoch, |_| Ok(None))
     }
 
     /// Opens it like [`open`](Self::open), and compares it with the service's log: `logged` looks up the newest
@@ -80,10 +103,11 @@ impl SqliteJournal {
     /// [`OpenError`]; the existing file is left unchanged.
     pub fn open_with_log(
         path: &Path,
+        settings: CheckSettings,
         new_epoch: impl FnOnce() -> Epoch,
         logged: impl FnOnce(&Epoch) -> io::Result<Option<Sequence>>,
     ) -> Result<Self, OpenError> {
-        Self::start(open::for_writing(path, Owner::Service, new_epoch, logged)?)
+        Self::start(open::for_writing(path, Owner::Service, settings, new_epoch, logged)?, settings)
     }
 
     /// Opens a replica's copy of a conversation of this epoch, or makes one where there is none. `logged` looks up the
@@ -93,18 +117,20 @@ impl SqliteJournal {
     /// [`OpenError`]; the existing file is left unchanged.
     pub fn open_copy(
         path: &Path,
+        settings: CheckSettings,
         epoch: &Epoch,
         logged: impl FnOnce(&Epoch) -> io::Result<Option<Sequence>>,
     ) -> Result<Self, OpenError> {
-        Self::start(open::for_writing(path, Owner::Replica, || epoch.clone(), logged)?)
+        Self::start(open::for_writing(path, Owner::Replica, settings, || epoch.clone(), logged)?, settings)
     }
 
-    fn start(opened: Opened) -> Result<Self, OpenError> {
-        let Opened { path, head_file, connection, head, logged, fork, copied } = opened;
-        let (epoch, sequence) = (head.epoch.clone(), head.sequence);
+    fn start(opened: Opened, settings: CheckSettings) -> Result<Self, OpenError> {
+        let Opened { path, head_file, connection, head, logged, fork, copied, checkpoint } = opened;
+        let (epoch, sequence, newest, damage) =
+            (head.epoch.clone(), head.sequence, head.clone(), DamageFlag::default());
         // The engine waits for each batch, so there is never a second one.
         let (requests, arriving) = mpsc::channel(1);
-        let parts = WriterParts { path: path.clone(), head_file, connection, head };
+        let parts = WriterParts { path: path.clone(), head_file, connection, head, damage: damage.clone() };
         let writer = thread::Builder::new()
             .name("journal".into())
             .spawn(move || writer::run(parts, arriving))
@@ -117,6 +143,13 @@ impl SqliteJournal {
             logged,
             fork,
             copied: copied.unwrap_or_default(),
+            newest,
+            checkpoint_events: settings.checkpoint_events,
+            checkpoint,
+            keeper: None,
+            later_check: None,
+            damage,
+            failed: false,
             requests: Some(requests),
             writer: Some(writer),
         })
@@ -137,12 +170,71 @@ impl SqliteJournal {
         self.fork.as_ref()
     }
 
-    async fn write(&self, events: Vec<Arc<Event>>, update: Option<CopyUpdate>) -> Result<Committed, JournalError> {
+    /// Rebuilds the conversation: from the checkpoint, if there is one that fits, and the events after it. The events
+    /// before it are then checked while the journal is used: see [`later_check`](Journal::later_check). A checkpoint that
+    /// does not lead on to the events after it is not used.
+    ///
+    /// # Errors
+    /// [`RecoveryError`], with the position where the journal contradicts itself.
+    pub async fn recover(&mut self, mut on_event: impl FnMut(&Event)) -> Result<Conversation, RecoveryError> {
+        let file = Arc::new(CheckpointFile::new(self.path.clone(), self.damage.clone()));
+        let (conversation, from) = match self.checkpoint.take() {
+            None => (replay(&*self.history, Conversation::new(), on_event).await?, Sequence(0)),
+            Some(Checkpoint { place, digest, conversation }) => {
+                match replay(&*self.history, conversation, &mut on_event).await {
+                    Ok(conversation) => {
+                        let (path, epoch, last) = (self.path.clone(), self.epoch.clone(), place.sequence);
+                        let plan =
+                            Plan { path, epoch, last, digest, file: file.clone(), damage: self.damage.clone() };
+                        let check = LaterCheck::start(plan).map_err(|fault| fault.at(&self.path))?;
+                        self.later_check = Some(check);
+                        (conversation, last)
+                    }
+                    Err(error @ RecoveryError::Journal(JournalError::Unavailable(_))) => return Err(error),
+                    Err(error) => {
+                        tracing::warn!(
+                            "the checkpoint is not used, and the whole journal is checked first: {error}"
+                        );
+                        self.check_shape().await?;
+                        (replay(&*self.history, Conversation::new(), on_event).await?, Sequence(0))
+                    }
+                }
+            }
+        };
+        let keeper = Keeper::start(file, self.checkpoint_events, from);
+        self.keeper = Some(keeper.map_err(|error| OpenFault::from(error).at(&self.path))?);
+        Ok(conversation)
+    }
+
+    async fn check_shape(&self) -> Result<(), RecoveryError> {
+        let (path, epoch) = (self.path.clone(), self.epoch.clone());
+        let checking = spawn_blocking(move || {
+            let connection = connect::for_reading(&path).map_err(|error| OpenFault::from(error).at(&path))?;
+            open::check_shape(&connection, &epoch).map_err(|fault| fault.at(&path))
+        });
+        Ok(checking.await.map_err(|panic| JournalError::Fatal(panic.into()))??)
+    }
+
+    async fn write(
+        &mut self,
+        events: Vec<Arc<Event>>,
+        update: Option<CopyUpdate>,
+    ) -> Result<Committed, JournalError> {
         let gone = || JournalError::Fatal(Box::new(WriterGone));
         let (answer, answered) = oneshot::channel();
         let requests = self.requests.as_ref().ok_or_else(gone)?;
         requests.send(Append { events, update, answer }).await.map_err(|_| gone())?;
-        answered.await.unwrap_or_else(|_| Err(gone()))
+        let appended = answered.await.unwrap_or_else(|_| Err(gone()));
+        match &appended {
+            Ok(committed) => {
+                if let Some(last) = committed.events().last() {
+                    (self.newest.sequence, self.newest.chain) = (last.sequence, last.chain);
+                }
+            }
+            Err(JournalError::Fatal(_)) => self.failed = true,
+            Err(JournalError::Unavailable(_)) => {}
+        }
+        appended
     }
 
     /// The newest event of this epoch that the service's log had when the journal was opened.
@@ -164,6 +256,16 @@ impl Journal for SqliteJournal {
     fn history(&self) -> Arc<dyn History> {
         self.history.clone()
     }
+
+    fn offer_checkpoint(&mut self, state: &Conversation) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.offer(&self.newest, state);
+        }
+    }
+
+    fn later_check(&self) -> Option<watch::Receiver<CheckState>> {
+        self.later_check.as_ref().map(LaterCheck::state)
+    }
 }
 
 #[async_trait]
@@ -177,10 +279,16 @@ impl ReplicaJournal for SqliteJournal {
     }
 }
 
-/// Closes the journal: waits for the writer, which takes the log over into the main file. A matter of
-/// milliseconds, at the end of the process.
+/// Closes the journal: writes a last checkpoint, and waits for the writer, which takes the log over into the main file.
+/// That takes milliseconds, or a second where participants have published millions of messages.
 impl Drop for SqliteJournal {
     fn drop(&mut self) {
+        if let Some(check) = self.later_check.take() {
+            check.end();
+        }
+        if let Some(keeper) = self.keeper.take() {
+            keeper.finish(!self.failed);
+        }
         self.history.close();
         self.requests = None;
         if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
@@ -203,6 +311,10 @@ fn beside(journal: &Path, ending: &str) -> PathBuf {
     let mut path = journal.as_os_str().to_owned();
     path.push(ending);
     path.into()
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn size_of(path: &Path) -> io::Result<u64> {

@@ -4,12 +4,14 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::encoding::{LogMessage, Prefix, Unreadable};
 use super::error::{ReplicaError, SetupFault};
 use super::reader::Entry;
 use crate::chat::{Applied, Batch, Cluster, ClusterCommand, Conversation, Event, Incarnation, Sequence};
 use crate::journal::{
-    Chain, Committed, CopyState, CopyUpdate, Epoch, History, JournalEvent, LogPlace, ReplicaJournal,
+    Chain, CheckState, Committed, CopyState, CopyUpdate, Epoch, History, JournalEvent, LogPlace, ReplicaJournal,
 };
 
 /// How many of its newest states a replica can compare with what others say of theirs.
@@ -56,7 +58,11 @@ impl Applier {
     ///
     /// # Errors
     /// [`ReplicaError`] where the copy cannot be read or contradicts itself.
-    pub async fn new(journal: Box<dyn ReplicaJournal>, conversation: Conversation) -> Result<Self, ReplicaError> {
+    pub async fn new(
+        mut journal: Box<dyn ReplicaJournal>,
+        conversation: Conversation,
+    ) -> Result<Self, ReplicaError> {
+        journal.offer_checkpoint(&conversation);
         let CopyState { place, attachments, replicas } = journal.copied().clone();
         let active: BTreeSet<_> = conversation.roster().map(|(participant, _)| participant).collect();
         if active != attachments.iter().map(|(participant, _)| *participant).collect() {
@@ -95,6 +101,11 @@ impl Applier {
         self.journal.history()
     }
 
+    /// How far the check of the copy's older events is, if it goes on in the background.
+    pub fn later_check(&self) -> Option<watch::Receiver<CheckState>> {
+        self.journal.later_check()
+    }
+
     /// A batch of this replica as a message of the log, with what it has applied so far.
     pub fn message(&self, batch: Batch) -> Vec<u8> {
         let LogPlace { position, digest, .. } = self.place;
@@ -128,6 +139,7 @@ impl Applier {
         let committed = self.journal.record(events, update).await?;
         (self.cluster, self.place) = (cluster, place);
         self.remember(&passed, committed.events());
+        self.journal.offer_checkpoint(self.cluster.conversation());
         Ok((batches, committed))
     }
 

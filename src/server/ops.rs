@@ -6,6 +6,7 @@
 //! - Every refusal is counted; its log record is rate-limited (specification, G10).
 
 pub mod context;
+pub mod journal_check;
 pub mod limiter;
 pub mod metrics;
 pub mod rates;

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use chitchat::chat::{
     Command, Conversation, Decision, DisplayName, Event, EventKind, LogicalTime, MESSAGE_IDS_REMEMBERED,
-    MessageId, MessageText, ParticipantId, Refusal, Sequence, SessionKey,
+    MemberState, MessageId, MessageText, ParticipantId, Refusal, Sequence, SessionKey,
 };
 use proptest::prelude::*;
 
@@ -157,6 +157,32 @@ proptest! {
         for wish in &further {
             let expected = course.go_on(wish);
             prop_assert_eq!(rebuilt.apply(course.commands.last().unwrap().clone(), NOW), expected);
+        }
+    }
+
+    /// The state as plain values is all that there is: a conversation that is made of them decides everything as the one
+    /// that they were taken from (J15).
+    #[test]
+    fn a_restored_conversation_goes_on_the_same(wishes in wishes(120), further in wishes(60)) {
+        let mut course = Course::of(&wishes);
+        let members = course.conversation.roster().map(|(id, member)| MemberState {
+            id,
+            display_name: member.display_name.clone(),
+            session: member.session,
+            publishes: member.publishes().collect(),
+        });
+        let (head, time) = (course.conversation.head(), course.conversation.logical_time());
+        let mut restored = Conversation::restored(head, time, members.collect::<Vec<_>>()).unwrap();
+        prop_assert_eq!(sight(&restored), sight(&course.conversation));
+        for command in course.commands.clone() {
+            // A session is never used twice to join.
+            if !matches!(command, Command::Join { .. }) {
+                prop_assert_eq!(restored.apply(command.clone(), NOW), course.conversation.apply(command, NOW));
+            }
+        }
+        for wish in &further {
+            let expected = course.go_on(wish);
+            prop_assert_eq!(restored.apply(course.commands.last().unwrap().clone(), NOW), expected);
         }
     }
 

@@ -98,6 +98,11 @@ impl Service {
         self.child.id()
     }
 
+    /// What it has written to standard error so far.
+    pub fn stderr(&self) -> String {
+        std::fs::read_to_string(self.logs.path().join("stderr")).expect("standard error is a file")
+    }
+
     /// What `/readyz` says.
     pub async fn readiness(&self) -> StatusCode {
         let address = self.address.trim_start_matches("http://").parse().expect("an address");
@@ -136,8 +141,8 @@ impl Drop for Service {
 
 /// One participant that publishes by hand, without the reference client's patience.
 pub struct Publisher {
-    client: ChitChatServiceClient<Channel>,
-    token: String,
+    pub client: ChitChatServiceClient<Channel>,
+    pub token: String,
     clock: u64,
     sent: u64,
     /// Position and text of everything that was acknowledged.
@@ -174,19 +179,29 @@ impl Publisher {
     /// Publishes a text of its own.
     pub async fn publish(&mut self) -> Result<(), tonic::Status> {
         self.sent += 1;
-        let text = format!("message {:0>100}", self.sent);
-        let request = pb::PublishRequest {
-            session_token: self.token.clone(),
-            text: text.clone(),
-            logical_time: self.clock + 1,
-            message_id: self.sent.to_string(),
-            seen_sequence: 0,
-            sent_at: None,
-        };
+        let request = self.newest_message();
+        let text = request.text.clone();
         let answer = self.client.publish(request).await?.into_inner();
         self.clock = answer.logical_time + 1;
         self.acknowledged.push((answer.sequence, text));
         Ok(())
+    }
+
+    /// Publishes the newest message once more. Says where it is.
+    pub async fn repeat(&mut self) -> Result<u64, tonic::Status> {
+        let request = self.newest_message();
+        Ok(self.client.publish(request).await?.into_inner().sequence)
+    }
+
+    fn newest_message(&self) -> pb::PublishRequest {
+        pb::PublishRequest {
+            session_token: self.token.clone(),
+            text: format!("message {:0>100}", self.sent),
+            logical_time: self.clock + 1,
+            message_id: self.sent.to_string(),
+            seen_sequence: 0,
+            sent_at: None,
+        }
     }
 
     /// Publishes until it is told that the journal is unavailable.

@@ -24,6 +24,9 @@ const READERS: usize = 4;
 const ROUNDS: u64 = 5;
 /// How much happens in a round, at most.
 const MESSAGES_MAX: u64 = 250;
+/// Most starts are from a checkpoint.
+const OPTIONS: [&str; 8] =
+    ["--publish-rate", "0", "--address-limits", "off", "--grace", "60s", "--checkpoint-events", "40"];
 /// How many lines a publisher is ahead of what it has been told, so that it always has one to send.
 const LINES_AHEAD: usize = 4;
 
@@ -35,8 +38,7 @@ async fn a_service_that_is_killed_again_and_again_loses_repeats_and_reorders_not
     // A slow disk, so that a promise that came before its record would have the time to be broken.
     let disk = [("LD_PRELOAD", failing_disk().await.to_str().unwrap()), ("SLOW_WRITE", "1")];
     let started = Instant::now();
-    let mut server =
-        DurableServer::start_with(&["--publish-rate", "0", "--address-limits", "off", "--grace", "60s"], &disk);
+    let mut server = DurableServer::start_with(&OPTIONS, &disk);
     let (stop, (heard, messages)) = (Arc::new(AtomicBool::new(false)), mpsc::channel());
     let readers: Vec<_> = (0..READERS).map(|n| server.join(&format!("reader-{n}"))).collect();
     let publishers: Vec<_> = (0..PUBLISHERS)

@@ -7,6 +7,7 @@
 //! | [`recovery`] | a journal that fails for now or for good; a restart on the same journal |
 //! | [`restored_backup`] | a backup in the place of the journal |
 //! | [`journal`] | the journal in a file: restarts, damage, full and failing disks |
+//! | [`checkpoints`] | starts from a checkpoint: kills around it, damage that is found later |
 //! | [`journal_upgrade`] | a journal that an earlier version made |
 //! | [`journal_places`] | mounts of a journal, copies and backups of it |
 //! | [`log_holes`] | logs on a disk that was full for a while |
@@ -76,6 +77,7 @@ mod addresses;
 mod backfill;
 mod browsers;
 mod budgets;
+mod checkpoints;
 mod compression;
 mod connections;
 mod conversation;

@@ -175,7 +175,7 @@ async fn the_text_of_the_figures_is_what_prometheus_reads() {
             }
         }
     }
-    assert_eq!(families, 11, "{}", answer.text());
+    assert_eq!(families, 13, "{}", answer.text());
     // The figures are the same in either format.
     let samples = |text: &str| {
         // What is held depends on the request that asks for it.
@@ -232,5 +232,5 @@ async fn the_text_of_the_figures_is_open_metrics() {
             other => panic!("{other:?}: {line}"),
         }
     }
-    assert_eq!(families.len(), 11, "{families:?}");
+    assert_eq!(families.len(), 13, "{families:?}");
 }

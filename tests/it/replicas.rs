@@ -12,7 +12,9 @@ fn replica(nats: &Nats, name: &str) -> DurableServer {
 }
 
 pub fn replica_at(urls: &str, name: &str, more: &[&str]) -> DurableServer {
-    let options = ["--replicate", urls, "--replica-name", name, "--publish-rate", "0", "--address-limits", "off"];
+    let mut options = vec!["--replicate", urls, "--replica-name", name, "--publish-rate", "0"];
+    // Starts are from a checkpoint where there is one.
+    options.extend(["--address-limits", "off", "--checkpoint-events", "40"]);
     DurableServer::start(&[&options[..], more].concat())
 }
 

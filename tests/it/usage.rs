@@ -74,6 +74,10 @@ fn wrong_usage_exits_2_before_anything_starts() {
     }
     check_wrong(&["serve", "--log-level", "loud"], &[], "--log-level");
     check_wrong(&["serve", "--address-limits", "perhaps"], &[], "--address-limits");
+    check_wrong(&["serve", "--journal-check", "never"], &[], "--journal-check");
+    for value in ["0", "-1", "many", "4294967296"] {
+        check_wrong(&["serve", &format!("--checkpoint-events={value}")], &[], "--checkpoint-events");
+    }
     for address in ["nonsense", "127.0.0.1", "127.0.0.1:port", "127.0.0.1:65536", ""] {
         check_wrong(&["serve", "--listen", address], &[], "--listen");
     }

@@ -115,3 +115,15 @@ test("a wide picture keeps to its room, a narrow one is scrolled", () => {
   assert.ok(drawn(events, 500).width <= 500);
   assert.ok(drawn(events, 100).width > 100);
 });
+
+test("two events of one time, which only a mistake makes, stand below each other, and the second is marked", () => {
+  const picture = drawn([
+    event(1n, 3n, { type: "joined" }, "alice"),
+    event(2n, 9n, message("a", 7n, 1n), "alice"),
+    event(3n, 9n, message("b", 7n, 1n), "bob"),
+    event(4n, 13n, message("c", 11n, 3n), "alice"),
+  ]);
+  const [, first, second, after] = picture.figures;
+  assert.deepEqual([first?.sameTime, second?.sameTime, after?.sameTime], [false, true, false]);
+  assert.ok(second!.broadcast.y - first!.broadcast.y >= 22 && after!.broadcast.y - second!.broadcast.y >= 22);
+});

@@ -3,17 +3,50 @@
 use std::error::Error;
 use std::time::Duration;
 
+use clap::{Args, ValueEnum};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use crate::chat::Conversation;
 use crate::cli::common::progress::Progress;
+use crate::cli::number;
 use crate::journal::sqlite::{OpenError, OpenFault};
-use crate::journal::{self, Journal as _, SqliteJournal};
+use crate::journal::{CHECKPOINT_EVENTS, CheckSettings, CheckTime, SqliteJournal};
 
 /// How long to wait for a journal that another process holds, and how long between two tries.
 const JOURNAL_PATIENCE: Duration = Duration::from_secs(1);
 const JOURNAL_PAUSE: Duration = Duration::from_millis(50);
+
+/// How a journal is checked.
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// When the journal's older events are checked, those before its newest checkpoint: in the `background` while the
+    /// service is used, or all `first`, before it is. The newer ones are always checked first.
+    #[arg(long, value_name = "WHEN", env = "CHITCHAT_JOURNAL_CHECK", default_value = "background")]
+    journal_check: When,
+
+    /// After how many events the next checkpoint is written beside the journal, and how many a journal must have for
+    /// the first.
+    #[arg(long, value_name = "N", env = "CHITCHAT_CHECKPOINT_EVENTS", default_value_t = CHECKPOINT_EVENTS as u32,
+        value_parser = number(1..=u32::MAX))]
+    checkpoint_events: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum When {
+    Background,
+    First,
+}
+
+impl CheckArgs {
+    pub(super) fn settings(&self) -> CheckSettings {
+        let when = match self.journal_check {
+            When::Background => CheckTime::Background,
+            When::First => CheckTime::First,
+        };
+        CheckSettings { when, checkpoint_events: self.checkpoint_events.into() }
+    }
+}
 
 /// Opens the journal. One that another process holds may be that of a service that is just ending.
 pub(super) async fn open_journal(
@@ -31,9 +64,8 @@ pub(super) async fn open_journal(
 }
 
 /// Rebuilds the conversation, and says how far it is where that takes long.
-pub(super) async fn recover(journal: &SqliteJournal) -> Result<Conversation, String> {
+pub(super) async fn recover(journal: &mut SqliteJournal) -> Result<Conversation, String> {
     let mut progress = Progress::new("recovering", journal.head_at_open().0);
-    journal::recover(&*journal.history(), |event| progress.at(event.sequence.0))
-        .await
-        .map_err(|error| format!("--journal: cannot recover {}: {error}", journal.path().display()))
+    let recovered = journal.recover(|event| progress.at(event.sequence.0)).await;
+    recovered.map_err(|error| format!("--journal: cannot recover {}: {error}", journal.path().display()))
 }

@@ -11,7 +11,7 @@ use clap::Args;
 use super::backfill;
 use super::opening::{open_journal, recover};
 use crate::chat::Sequence;
-use crate::journal::{Committed, Epoch, MemoryJournal, ReplicaJournal, SqliteJournal};
+use crate::journal::{CheckSettings, Committed, Epoch, MemoryJournal, ReplicaJournal, SqliteJournal};
 use crate::replica::{self, CommandLog, ReplicaParts, Settings};
 use crate::server::{Environment, record_recovered_broadcast};
 
@@ -83,11 +83,11 @@ fn host_name() -> String {
     host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(NAME_CHARACTERS_MAX).collect()
 }
 
-/// Opens the log and the copy, brings the copy up to the log, and announces the replica. None for the journal is a copy
-/// in memory. What happened while this replica was away is in its own log afterwards.
+/// Opens the log and the copy, brings the copy up to the log, and announces the replica. Without a file the copy is in
+/// memory. What happened while this replica was away is in its own log afterwards.
 pub(super) async fn start(
     settings: Settings,
-    journal: Option<PathBuf>,
+    copy: Option<(PathBuf, CheckSettings)>,
     own_log: &Path,
     environment: Environment,
     new_epoch: Epoch,
@@ -96,14 +96,16 @@ pub(super) async fn start(
         CommandLog::open(&settings, new_epoch.as_str()).await.map_err(|fault| format!("--replicate: {fault}"))?;
     let epoch = Epoch::new(log.epoch());
     let mut logged = Sequence(0);
-    let (journal, conversation): (Box<dyn ReplicaJournal>, _) = match journal {
+    let (journal, conversation): (Box<dyn ReplicaJournal>, _) = match copy {
         None => (Box::new(MemoryJournal::new(epoch.clone())), crate::chat::Conversation::new()),
-        Some(path) => {
+        Some((path, check)) => {
             let (own_log_path, own_log, epoch) = (own_log, own_log.to_owned(), epoch.clone());
-            let open =
-                move || SqliteJournal::open_copy(&path, &epoch, |epoch| backfill::newest_logged(&own_log, epoch));
+            let open = move || {
+                let logged = |epoch: &Epoch| backfill::newest_logged(&own_log, epoch);
+                SqliteJournal::open_copy(&path, check, &epoch, logged)
+            };
             let mut journal = open_journal(open).await?;
-            let mut conversation = recover(&journal).await?;
+            let mut conversation = recover(&mut journal).await?;
             logged = journal.logged_at_open().unwrap_or_default();
             backfill::record_missing_events(own_log_path, &mut journal, &mut conversation, (environment.now)())
                 .await?;

@@ -16,7 +16,7 @@ use super::error::{OpenError, OpenFault};
 use super::file::head::Head;
 use super::file::{connect, schema};
 use super::inspect::ReadOnlyJournal;
-use super::{beside, history, open};
+use super::{beside, folder_of, history, open};
 use crate::chat::{Conversation, Sequence};
 use crate::journal::JournalError;
 
@@ -171,7 +171,7 @@ impl Unfinished {
         self.file.sync_all().map_err(failed)?;
         check_free(copy)?;
         fs::rename(&self.path, copy).map_err(failed)?;
-        File::open(open::folder_of(copy)).and_then(|folder| folder.sync_all()).map_err(failed)
+        File::open(folder_of(copy)).and_then(|folder| folder.sync_all()).map_err(failed)
     }
 }
 

@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::checkpoint::{self, Checkpoint, CheckpointFault};
 use super::copy::Owner;
 use super::error::{OpenError, OpenFault};
 use super::file::head::{Head, HeadFile};
 use super::file::{connect, mounts, schema};
-use super::{beside, copy, history, size_of};
+use super::{beside, copy, folder_of, history, size_of};
 use crate::chat::Sequence;
-use crate::journal::{Chain, CopyState, Epoch, JournalError};
+use crate::journal::{Chain, CheckSettings, CheckTime, CopyState, Epoch, JournalError};
+
 pub use fork::Fork;
 
 /// How many events are looked at together.
@@ -33,6 +35,8 @@ pub(super) struct Opened {
     pub(super) fork: Option<Fork>,
     /// Of a replica: what it has recorded besides the events.
     pub(super) copied: Option<CopyState>,
+    /// What the conversation can be recovered from, while the older events are not checked yet.
+    pub(super) checkpoint: Option<Checkpoint>,
 }
 
 impl Opened {
@@ -53,17 +57,19 @@ impl Opened {
 pub(super) fn for_writing(
     path: &Path,
     owner: Owner,
+    settings: CheckSettings,
     new_epoch: impl FnOnce() -> Epoch,
     logged: impl FnOnce(&Epoch) -> io::Result<Option<Sequence>>,
 ) -> Result<Opened, OpenError> {
     // One file has one lock, under all links to it.
     let path = resolve(path).map_err(|fault| fault.at(path))?;
-    open_or_create(&path, owner, new_epoch(), logged).map_err(|fault| fault.at(&path))
+    open_or_create(&path, owner, settings, new_epoch(), logged).map_err(|fault| fault.at(&path))
 }
 
 fn open_or_create(
     path: &Path,
     owner: Owner,
+    settings: CheckSettings,
     new_epoch: Epoch,
     logged: impl FnOnce(&Epoch) -> io::Result<Option<Sequence>>,
 ) -> Result<Opened, OpenFault> {
@@ -101,7 +107,10 @@ fn open_or_create(
         return Err(OpenFault::ReadOnly);
     }
     let epoch = schema::epoch(&connection)?;
-    check_shape(&connection, &epoch)?;
+    let mut checkpoint = find_checkpoint(path, &connection, version, &epoch, settings);
+    if checkpoint.is_none() {
+        check_shape(&connection, &epoch)?;
+    }
     let head = head(&connection, epoch)?;
     check_acknowledged(&connection, &head, acknowledged.as_ref())?;
     copy::check_owner(&connection, owner, head.sequence)?;
@@ -110,6 +119,12 @@ fn open_or_create(
     if logged.is_none() {
         check_companion_files(&connection, path, &head)?;
     }
+    // What a replica lacks, it gets from the common log.
+    let ahead = logged.filter(|logged| owner == Owner::Service && *logged > head.sequence);
+    if ahead.is_some() && checkpoint.take().is_some() {
+        // All rows are about to be rewritten.
+        check_shape(&connection, &head.epoch)?;
+    }
     // From here on the file is written to.
     schema::migrate(&mut connection, version)?;
     use_log(&connection, path)?;
@@ -117,14 +132,58 @@ fn open_or_create(
         Owner::Service => None,
         Owner::Replica => Some(copy::open(&connection)?),
     };
-    let mut opened = Opened { path: path.to_owned(), head_file, connection, head, logged, fork: None, copied };
-    // What a replica lacks, it gets from the common log.
-    if owner == Owner::Service
-        && let Some(logged) = logged.filter(|logged| *logged > opened.head.sequence)
-    {
+    let path = path.to_owned();
+    let mut opened = Opened { path, head_file, connection, head, logged, fork: None, copied, checkpoint };
+    if let Some(logged) = ahead {
         opened.begin_epoch(new_epoch, logged)?;
     }
     Ok(opened)
+}
+
+/// The checkpoint, if it fits the journal and the journal needs no change before it is used. Where it would have saved a
+/// long check, the log says why it does not.
+fn find_checkpoint(
+    path: &Path,
+    connection: &Connection,
+    version: i64,
+    epoch: &Epoch,
+    settings: CheckSettings,
+) -> Option<Checkpoint> {
+    let mode = connection.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0));
+    if settings.when == CheckTime::First || version != schema::VERSION || !mode.is_ok_and(|mode| mode == "wal") {
+        return None;
+    }
+    let found = checkpoint::read(path, epoch).and_then(|checkpoint| {
+        let Head { sequence, chain, .. } = checkpoint.place;
+        match chain_at(connection, sequence) {
+            Ok(Some(recorded)) if recorded == chain => Ok(checkpoint),
+            _ => Err(CheckpointFault::AnotherEvent(sequence)),
+        }
+    });
+    match found {
+        Ok(checkpoint) => return Some(checkpoint),
+        Err(CheckpointFault::Missing) => {
+            let events = head(connection, epoch.clone()).map_or(Sequence(0), |head| head.sequence);
+            if events.0 >= settings.checkpoint_events {
+                tracing::info!("there is no checkpoint beside the journal: its {events} events are checked first");
+            }
+        }
+        Err(fault) => {
+            tracing::warn!(
+                "the checkpoint beside the journal is not used, and all events are checked first: {fault}"
+            );
+        }
+    }
+    None
+}
+
+/// The chain of an event; none if there is no such event, or its chain cannot be read.
+fn chain_at(connection: &Connection, sequence: Sequence) -> rusqlite::Result<Option<Chain>> {
+    let sequence = i64::try_from(sequence.0).unwrap_or(i64::MAX);
+    let recorded = connection
+        .query_row("SELECT chain FROM event WHERE sequence = ?1", [sequence], |row| row.get::<_, String>(0))
+        .optional()?;
+    Ok(recorded.and_then(|recorded| Chain::parse(&recorded)))
 }
 
 /// A journal is a regular file that is not empty and has one name. The names of its lock and its write-ahead log follow
@@ -191,11 +250,7 @@ pub(super) fn check_acknowledged(
     if acknowledged.sequence > head.sequence {
         return Err(OpenFault::Shortened { head: head.sequence, acknowledged: acknowledged.sequence });
     }
-    let sequence = i64::try_from(acknowledged.sequence.0).unwrap_or(i64::MAX);
-    let recorded = connection
-        .query_row("SELECT chain FROM event WHERE sequence = ?1", [sequence], |row| row.get::<_, String>(0))
-        .optional()?;
-    if recorded.is_some_and(|recorded| Chain::parse(&recorded) == Some(acknowledged.chain)) {
+    if chain_at(connection, acknowledged.sequence)? == Some(acknowledged.chain) {
         return Ok(());
     }
     let sequence = acknowledged.sequence;
@@ -275,8 +330,4 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf, OpenFault> {
             Err(error) => Err(error.into()),
         };
     }
-}
-
-pub(super) fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

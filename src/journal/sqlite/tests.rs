@@ -1,5 +1,6 @@
 //! The journal file as a whole: what comes back, what is refused, what is never lost without a word.
 
+mod checkpoints;
 mod copies;
 mod damage;
 mod support;

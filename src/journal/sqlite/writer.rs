@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, Statement};
 use tokio::sync::{mpsc, oneshot};
 
+use super::checkpoint::damage::{DamageFlag, Refused};
 use super::copy;
 use super::error::classify;
 use super::file::connect::keep_log_on_close;
@@ -19,8 +20,8 @@ use crate::chat::Event;
 use crate::journal::{Committed, CopyUpdate, JournalError, JournalEvent};
 
 /// After this many commits or events the write-ahead log is moved into the main file, so it stays at a few MiB.
-const CHECKPOINT_COMMITS: u32 = 1024;
-const CHECKPOINT_EVENTS: usize = 16 * 1024;
+const TAKEOVER_COMMITS: u32 = 1024;
+const TAKEOVER_EVENTS: usize = 16 * 1024;
 
 /// A batch to be recorded, and who waits for it.
 pub(super) struct Append {
@@ -37,6 +38,8 @@ pub(super) struct WriterParts {
     pub(super) connection: Connection,
     /// Where the journal ends.
     pub(super) head: Head,
+    /// What a check in the background has found, if it has.
+    pub(super) damage: DamageFlag,
 }
 
 /// Another process has changed a file of the journal.
@@ -69,15 +72,15 @@ enum WriterExit {
 /// Commits batches until all senders are gone, or until continuing would risk what is committed.
 pub(super) fn run(parts: WriterParts, mut requests: mpsc::Receiver<Append>) {
     // Variables go in reverse order: the lock in the head file outlives the connection, also in a panic.
-    let WriterParts { path, mut head_file, connection, head } = parts;
-    let (exit, recorded) = match Writer::new(&path, &connection, &mut head_file, head) {
+    let WriterParts { path, mut head_file, connection, head, damage } = parts;
+    let (exit, recorded) = match Writer::new(&path, &connection, &mut head_file, head, &damage) {
         Ok(mut writer) => (writer.work(&mut requests), writer.recorded),
         Err(error) => (WriterExit::Failed(classify(error)), false),
     };
     match exit {
         // A journal that nothing was added to was perhaps never looked through either, or found damaged:
         // it stays as it is.
-        WriterExit::Closed if recorded => {
+        WriterExit::Closed if recorded && damage.get().is_none() => {
             let closed = keep_log_on_close(&connection, false)
                 .and_then(|()| connection.close().map_err(|(_, error)| error));
             if let Err(error) = closed {
@@ -100,14 +103,15 @@ struct Writer<'a> {
     insert: Statement<'a>,
     commit: Statement<'a>,
     rollback: Statement<'a>,
-    checkpoint: Statement<'a>,
+    takeover: Statement<'a>,
     files: WatchedFiles,
     head_file: &'a mut HeadFile,
     /// Where the journal ends.
     head: Head,
+    damage: &'a DamageFlag,
     /// Whether anything has been added.
     recorded: bool,
-    /// Since the last checkpoint.
+    /// Since the log was last taken over into the main file.
     commits: u32,
     events: usize,
 }
@@ -118,6 +122,7 @@ impl<'a> Writer<'a> {
         connection: &'a Connection,
         head_file: &'a mut HeadFile,
         head: Head,
+        damage: &'a DamageFlag,
     ) -> rusqlite::Result<Self> {
         Ok(Self {
             connection,
@@ -125,10 +130,11 @@ impl<'a> Writer<'a> {
             insert: connection.prepare(INSERT)?,
             commit: connection.prepare("COMMIT")?,
             rollback: connection.prepare("ROLLBACK")?,
-            checkpoint: connection.prepare("PRAGMA wal_checkpoint(PASSIVE)")?,
+            takeover: connection.prepare("PRAGMA wal_checkpoint(PASSIVE)")?,
             files: WatchedFiles::at(path),
             head_file,
             head,
+            damage,
             recorded: false,
             commits: 0,
             events: 0,
@@ -147,7 +153,7 @@ impl<'a> Writer<'a> {
                 return WriterExit::Reported;
             }
             // After the answer: nobody has to wait for it who does not come during it.
-            if let Err(error) = self.checkpoint_if_due() {
+            if let Err(error) = self.take_over_if_due() {
                 return WriterExit::Failed(error);
             }
         }
@@ -155,6 +161,10 @@ impl<'a> Writer<'a> {
     }
 
     fn append(&mut self, events: Vec<Arc<Event>>, update: Option<&CopyUpdate>) -> Result<Committed, JournalError> {
+        if let Some(found) = self.damage.get() {
+            // Not fatal: what is recorded can still be read, and the service says why it takes nothing.
+            return Err(JournalError::Unavailable(Box::new(Refused(found.clone()))));
+        }
         self.files.check()?;
         let appended = self.transaction(events, update);
         self.files.measure();
@@ -205,12 +215,12 @@ impl<'a> Writer<'a> {
         Ok(recorded)
     }
 
-    fn checkpoint_if_due(&mut self) -> Result<(), JournalError> {
-        if self.commits < CHECKPOINT_COMMITS && self.events < CHECKPOINT_EVENTS {
+    fn take_over_if_due(&mut self) -> Result<(), JournalError> {
+        if self.commits < TAKEOVER_COMMITS && self.events < TAKEOVER_EVENTS {
             return Ok(());
         }
         (self.commits, self.events) = (0, 0);
-        match self.checkpoint.query_row([], |_| Ok(())).map_err(classify) {
+        match self.takeover.query_row([], |_| Ok(())).map_err(classify) {
             Err(JournalError::Unavailable(error)) => {
                 // What is recorded is safe in the log, which grows until this works again.
                 tracing::warn!(%error, "the journal's log could not be taken over into the main file");

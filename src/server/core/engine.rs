@@ -94,6 +94,7 @@ impl Engine {
     /// # Errors
     /// A fatal [`JournalError`], after which nothing more is accepted.
     pub async fn run(mut self) -> Result<Conversation, JournalError> {
+        self.journal.offer_checkpoint(&self.conversation);
         let mut batch = Vec::with_capacity(BATCH_REQUESTS);
         loop {
             tokio::select! {
@@ -156,6 +157,7 @@ impl Engine {
             self.context.metrics.participants.set(self.conversation.active() as i64);
         }
         replies.into_iter().for_each(Answered::tell);
+        self.journal.offer_checkpoint(&self.conversation);
         Ok(())
     }
 

@@ -9,8 +9,8 @@ use tonic::async_trait;
 
 use super::control::Lab;
 use super::faults::FaultTable;
-use crate::chat::Event;
-use crate::journal::{Committed, Epoch, History, Journal, JournalError};
+use crate::chat::{Conversation, Event};
+use crate::journal::{CheckState, Committed, Epoch, History, Journal, JournalError};
 
 /// A journal whose writes the lab can hold up.
 pub struct StoppableJournal {
@@ -42,5 +42,13 @@ impl Journal for StoppableJournal {
 
     fn history(&self) -> Arc<dyn History> {
         self.journal.history()
+    }
+
+    fn offer_checkpoint(&mut self, state: &Conversation) {
+        self.journal.offer_checkpoint(state);
+    }
+
+    fn later_check(&self) -> Option<watch::Receiver<CheckState>> {
+        self.journal.later_check()
     }
 }

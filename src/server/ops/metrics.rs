@@ -102,6 +102,10 @@ pub struct Metrics {
     pub publish_seconds: Histogram,
     /// From a batch's hand-over to the journal to its commit.
     pub commit_seconds: Histogram,
+    /// Events that the check of the journal in the background has still to come to.
+    pub journal_unchecked: Gauge,
+    /// Whether that check has found damage: 0 or 1.
+    pub journal_damaged: Gauge,
     /// How far a stream is behind the newest event whenever it takes some.
     pub feed_lag: Histogram,
     /// Of a replica: the last message of the log that it has applied.
@@ -160,6 +164,11 @@ impl Metrics {
             Unit::Seconds,
             commit_seconds.clone(),
         );
+        let [journal_unchecked, journal_damaged] = [(); 2].map(|()| Gauge::default());
+        let help = "Events of the journal that are still to be checked in the background";
+        registry.register("journal_unchecked_events", help, journal_unchecked.clone());
+        let help = "1 if that check has found damage, and otherwise 0";
+        registry.register("journal_damaged", help, journal_damaged.clone());
         registry.register("feed_lag_events", "How far a stream is behind when it takes events", feed_lag.clone());
         let [log_position, log_behind] = [(); 2].map(|()| Gauge::default());
         let (log_restarts, batch_commands) = (Counter::default(), Histogram::new(EVENTS));
@@ -184,6 +193,8 @@ impl Metrics {
             deliveries,
             publish_seconds,
             commit_seconds,
+            journal_unchecked,
+            journal_damaged,
             feed_lag,
             log_position,
             log_behind,

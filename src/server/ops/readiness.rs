@@ -7,35 +7,53 @@ use tonic_health::server::HealthReporter;
 
 use crate::wire::service::chit_chat_service_server::SERVICE_NAME;
 
+/// What is known of the journal.
+#[derive(Clone, Copy, Debug)]
+struct JournalHealth {
+    /// Whether it could record its latest batch.
+    works: bool,
+    /// Whether damage was found in its older events: it never records again.
+    damaged: bool,
+}
+
 /// The state that others ask for. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Readiness {
-    journal_works: watch::Sender<bool>,
+    journal: watch::Sender<JournalHealth>,
     shutdown: CancellationToken,
 }
 
 impl Readiness {
     /// Ready until the shutdown begins.
     pub fn new(shutdown: CancellationToken) -> Self {
-        Self { journal_works: watch::Sender::new(true), shutdown }
+        Self { journal: watch::Sender::new(JournalHealth { works: true, damaged: false }), shutdown }
     }
 
     /// Notes whether the journal could record its latest batch. Says whether it could the one before.
     pub fn set_journal_works(&self, works: bool) -> bool {
-        let changed = self.journal_works.send_if_modified(|current| std::mem::replace(current, works) != works);
+        let changed =
+            self.journal.send_if_modified(|current| std::mem::replace(&mut current.works, works) != works);
         works != changed
+    }
+
+    /// Notes that the journal's older events are damaged.
+    pub fn set_journal_damaged(&self) {
+        self.journal.send_modify(|current| current.damaged = true);
     }
 
     /// Whether the journal could record its latest batch.
     pub fn journal_works(&self) -> bool {
-        *self.journal_works.borrow()
+        self.journal.borrow().works
     }
 
     /// Why the service cannot be used now; nothing where it can.
     pub fn obstacle(&self) -> Option<&'static str> {
+        let JournalHealth { works, damaged } = *self.journal.borrow();
         if self.shutdown.is_cancelled() {
             Some("draining")
-        } else if !self.journal_works() {
+        } else if damaged {
+            Some("journal damaged")
+        } else if !works {
             Some("journal unavailable")
         } else {
             None
@@ -55,7 +73,7 @@ impl Readiness {
 
     /// Keeps `grpc.health.v1` up to date until it has reported the shutdown. Watchers get changes only.
     pub async fn report(&self, reporter: HealthReporter) {
-        let mut journal_works = self.journal_works.subscribe();
+        let mut journal = self.journal.subscribe();
         let mut told_ready = true;
         loop {
             let is_ready = self.obstacle().is_none();
@@ -67,7 +85,7 @@ impl Readiness {
             }
             tokio::select! {
                 () = self.shutdown.cancelled() => {}
-                changed = journal_works.changed() => {
+                changed = journal.changed() => {
                     if changed.is_err() {
                         return;
                     }

@@ -89,7 +89,7 @@ impl Nats {
             let config = folder.path().join(format!("n{n}.conf"));
             NatsServer { process: None, config, address, route }
         });
-        Self { servers: servers.into(), routes: Vec::new(), folder: folder }
+        Self { servers: servers.into(), routes: Vec::new(), folder }
     }
 
     fn configure(&self, n: usize, routes: &str, of_cluster: &str, more: &str) {

@@ -122,8 +122,7 @@ async fn carry(
     is_held: fn(&Held) -> bool,
 ) {
     let mut buffer = vec![0; 16 * 1024];
-    loop {
-        let Ok(count @ 1..) = from.read(&mut buffer).await else { break };
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
         if held.wait_for(|held| !is_held(held)).await.is_err() || to.write_all(&buffer[..count]).await.is_err() {
             break;
         }

@@ -7,7 +7,7 @@ use super::super::backup::{BackupError, BackupProgress};
 use super::super::{OpenFault, ReadOnlyJournal, SqliteJournal, beside};
 use super::support::{append_all, conversation, open, read_all};
 use crate::chat::Sequence;
-use crate::journal::{Epoch, Journal as _};
+use crate::journal::{CheckSettings, Epoch, Journal as _};
 
 /// A link to a missing file leads to where the file is made; a link into a missing folder is refused. Either stays.
 #[tokio::test]
@@ -53,10 +53,12 @@ async fn a_main_file_alone() {
         }
     }
     let logged = |_: &Epoch| Ok(Some(Sequence(8)));
-    let journal = SqliteJournal::open_with_log(&copy, || Epoch::new("new"), logged).unwrap();
+    let journal =
+        SqliteJournal::open_with_log(&copy, CheckSettings::default(), || Epoch::new("new"), logged).unwrap();
     assert_eq!((journal.head_at_open(), journal.logged_at_open()), (Sequence(9), Some(Sequence(8))));
     let unreadable = |_: &Epoch| Err(std::io::ErrorKind::PermissionDenied.into());
-    let error = SqliteJournal::open_with_log(&path, || Epoch::new("new"), unreadable).unwrap_err();
+    let error = SqliteJournal::open_with_log(&path, CheckSettings::default(), || Epoch::new("new"), unreadable)
+        .unwrap_err();
     assert!(matches!(error.fault, OpenFault::Log(_)), "{error}");
 }
 
@@ -132,7 +134,13 @@ async fn a_journal_that_is_behind_its_log() {
     let first = open(&path).unwrap().epoch();
     append_all(&mut open(&path).unwrap(), &events[..2_500], 500).await;
     let start = |new: &'static str, logged| {
-        SqliteJournal::open_with_log(&path, || Epoch::new(new), move |_| Ok(Some(Sequence(logged)))).unwrap()
+        SqliteJournal::open_with_log(
+            &path,
+            CheckSettings::default(),
+            || Epoch::new(new),
+            move |_| Ok(Some(Sequence(logged))),
+        )
+        .unwrap()
     };
     for logged in [2_499, 2_500] {
         assert_eq!(start("none", logged).fork(), None);

@@ -10,7 +10,7 @@ use super::super::copy::Owner;
 use super::super::{ReadOnlyJournal, beside, history, open as opening};
 use super::support::{append_all, conversation, open};
 use crate::chat::{Conversation, Event, Sequence};
-use crate::journal::Epoch;
+use crate::journal::{CheckSettings, Epoch};
 
 /// The files of a journal, by the ends of their names.
 type FileContents = BTreeMap<&'static str, Vec<u8>>;
@@ -30,8 +30,9 @@ fn start(path: &Path, files: &FileContents) -> Result<Vec<Arc<Event>>, String> {
             None => drop(fs::remove_file(beside(path, ending))),
         }
     }
-    let opened = opening::for_writing(path, Owner::Service, || Epoch::new("new"), |_| Ok(None))
-        .map_err(|error| error.to_string())?;
+    let opened =
+        opening::for_writing(path, Owner::Service, CheckSettings::default(), || Epoch::new("new"), |_| Ok(None))
+            .map_err(|error| error.to_string())?;
     let events = history::page(&opened.connection, &opened.head.epoch, Sequence(0), usize::MAX)
         .map_err(|error| error.to_string())?;
     let mut conversation = Conversation::new();

@@ -16,7 +16,11 @@ const TEXTS: [&str; 6] = ["hello", "æøå 😀", "\0", "a\nb\u{202e}c", "'; DRO
 /// The first events of a conversation with everything in it that can happen.
 pub fn conversation(events: u64) -> Vec<Arc<Event>> {
     let mut conversation = Conversation::new();
-    let session = |n: u64| SessionKey([u8::try_from(n % 251).unwrap(); 32]);
+    let session = |n: u64| {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&n.to_le_bytes());
+        SessionKey(key)
+    };
     (1..=events)
         .map(|n| {
             // Two join, three speak, one goes: by turns of its own accord and because its time is over.

@@ -22,6 +22,8 @@ export const EVENT_HALF = 11;
 const MOMENT_HALF = 7;
 /** Below what was said, of a message that crossed others: what its writer had not seen. */
 const NOTE = 14;
+/** How far below each other events stand that have one time, which only a mistake gives them. */
+const SAME_TIME = 2 * EVENT_HALF + NOTE;
 /** Beside the first and the last lifeline. */
 const MARGIN = 16;
 /** Above the first moment and below the last. */
@@ -82,6 +84,8 @@ export interface Figure {
   readonly receipt: Spot | null;
   /** Where others received it, as far as their logs are known. */
   readonly others: readonly Spot[];
+  /** Whether an event before it has the same time, which is a mistake: it stands below that one. */
+  readonly sameTime: boolean;
   /** Whether it crossed another message. */
   readonly crossed: boolean;
   /** The times of the nearest messages that its writer had not seen, and how many more there are. */
@@ -180,13 +184,16 @@ export function diagram(scene: Scene): Diagram {
   const y = new Map(rows.map(({ time, y }) => [time, y]));
   const spot = (at: number, time: LogicalTime): Spot => ({ x: at, y: y.get(time) ?? 0, time });
   const selfX = x.get(scene.selfId) ?? null;
-  const figures = events.map((event): Figure => {
+  const stacked = sameTimes(events);
+  const figures = events.map((event, index): Figure => {
+    const at = spot(serviceX, event.logicalTime);
     const authorX = x.get(event.author.id) ?? null;
     const sent = sendingTime(event);
     const crossed = causality.crossed(event);
     return {
       event,
-      broadcast: spot(serviceX, event.logicalTime),
+      broadcast: { ...at, y: at.y + stacked[index]! * SAME_TIME },
+      sameTime: stacked[index]! > 0,
       sending: authorX === null || sent === null ? null : { from: spot(authorX, sent), to: spot(serviceX, event.logicalTime - 1n) },
       about: sent === null ? authorX : null,
       receipt: event.receipt === null || selfX === null ? null : spot(selfX, event.receipt),
@@ -216,6 +223,16 @@ export function diagram(scene: Scene): Diagram {
     before: causality.events.length - events.length,
     absent: new Set(events.flatMap(({ author: { id } }) => (x.has(id) ? [] : [id]))).size,
   };
+}
+
+/** Of each event, how many events before it have the same time: none, unless the service has made a mistake. */
+function sameTimes(events: readonly ChatEvent[]): number[] {
+  const known = new Map<LogicalTime, number>();
+  return events.map(({ logicalTime }) => {
+    const before = known.get(logicalTime) ?? 0;
+    known.set(logicalTime, before + 1);
+    return before;
+  });
 }
 
 /** Where a shade is drawn: from below the last event before it to below the last event in it. */
@@ -293,14 +310,16 @@ export function sendingTime({ kind, logicalTime }: ChatEvent): LogicalTime | nul
 /** Every moment at which something happened has a row, and the moments at which nothing did have none. */
 function moments(events: readonly ChatEvent[], x: ReadonlyMap<string | null, number>, scene: Scene): Diagram["rows"] {
   const { before, causality } = scene;
+  const stacked = sameTimes(events);
   /** How far a moment reaches up and down. */
   const times = new Map<LogicalTime, readonly [number, number]>();
   const add = (time: LogicalTime) => {
     if (!times.has(time)) times.set(time, [MOMENT_HALF, MOMENT_HALF]);
   };
-  for (const event of events) {
+  for (const [index, event] of events.entries()) {
     const noted = scene.vectorOf !== undefined || (causality.crossed(event)?.unseenCount ?? 0) > 0;
-    times.set(event.logicalTime, [EVENT_HALF, noted ? EVENT_HALF + NOTE : EVENT_HALF]);
+    const below = stacked[index]! * SAME_TIME + (noted || stacked[index]! > 0 ? EVENT_HALF + NOTE : EVENT_HALF);
+    times.set(event.logicalTime, [EVENT_HALF, Math.max(below, times.get(event.logicalTime)?.[1] ?? 0)]);
     const sent = sendingTime(event);
     if (sent !== null && x.has(event.author.id)) {
       add(sent);

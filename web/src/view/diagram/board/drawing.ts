@@ -15,6 +15,9 @@ const WORDS_LINE = 12;
 /** From this width of a lifeline on, the words have room beside it. */
 const WORDS_ROOM = 100;
 
+/** How far the line reaches up from an event to the one that has the same time. */
+const TWIN = 28;
+
 /** More pairs that crossed than this are drawn only where one of the two is chosen. */
 const CROSSINGS_MAX = 20;
 
@@ -106,7 +109,15 @@ export function figure(figure: Figure, diagram: Diagram): SVGElement[] {
     parts.push(...arrow("tell", { x: beside(broadcast, receipt, half), y: broadcast.y }, receipt, 4));
     parts.push(draw("circle", { class: "dot", cx: round(receipt.x), cy: receipt.y, r: 3.4 }), clock(receipt, receipt.x < broadcast.x));
   }
-  const box = { class: "dot square", x: round(broadcast.x - half), y: broadcast.y - 8.5, width: 2 * half, height: 17, rx: 4 };
+  if (figure.sameTime) parts.push(draw("path", { class: "twin", d: `M${round(broadcast.x)} ${broadcast.y - TWIN}V${broadcast.y}` }));
+  const box = {
+    class: figure.sameTime ? "dot square second" : "dot square",
+    x: round(broadcast.x - half),
+    y: broadcast.y - 8.5,
+    width: 2 * half,
+    height: 17,
+    rx: 4,
+  };
   parts.push(draw("rect", box), draw("text", { class: "stamp", x: round(broadcast.x), y: broadcast.y + 4.2 }, `${broadcast.time}`));
   parts.push(draw("text", { class: "glyph", x: round(broadcast.x + half + 3), y: broadcast.y + 4.2 }));
   return parts;

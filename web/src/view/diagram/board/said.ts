@@ -70,7 +70,7 @@ export class Said {
   }
 }
 
-function build({ event, unseen, unseenMore, vector }: Figure, key: string): Line {
+function build({ event, unseen, unseenMore, vector, sameTime }: Figure, key: string): Line {
   const sign = make("span", "said-sign");
   const stamp = make("span", "said-time", `[${event.logicalTime}]`);
   const { kind } = event;
@@ -83,8 +83,9 @@ function build({ event, unseen, unseenMore, vector }: Figure, key: string): Line
   line.dataset["sequence"] = `${event.sequence}`;
   const times = unseen.map((time) => `[${time}]`).join(" ");
   const crossed = unseen.length > 0 ? [`⇄ before seeing ${times}${unseenMore > 0 ? ` and ${unseenMore} more` : ""}`] : [];
+  const twin = sameTime ? [`✗ the time of another event, too${crossed.length > 0 ? "; " : ""}`] : [];
   const vectors = vector === "" ? [] : [make("span", "said-vector", `⟨${vector}⟩ `)];
-  if (vectors.length + crossed.length === 0) line.classList.add("said-wraps");
-  else line.append(make("span", "said-note", ...vectors, ...crossed));
+  if (vectors.length + twin.length + crossed.length === 0) line.classList.add("said-wraps");
+  else line.append(make("span", "said-note", ...vectors, ...twin, ...crossed));
   return { root: line, sign, key };
 }

@@ -1,0 +1,176 @@
+//! The state of the conversation after one event, in a small file next to the journal: `chitchat.db-checkpoint`. With it
+//! a start replays only the events after that one, and checks the earlier ones while it serves ([`later`]).
+//!
+//! It is a shortcut, not a source. A start uses it only if its checksums are right and the journal has the very event
+//! that it was taken at, by its chain; otherwise it replays all events. It is in a file of its own, so that writing
+//! it holds up no commit, and damage to it is no damage to the journal.
+//!
+//! The first line is for people, too. The rest is the state, as [`encoding`] writes it.
+
+pub(super) mod damage;
+mod encoding;
+pub(super) mod keeper;
+pub(super) mod later;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+
+use super::file::head::Head;
+use super::{beside, folder_of};
+use crate::chat::{Conversation, Sequence, SnapshotFault};
+use crate::journal::chain::bytes_of;
+use crate::journal::{Chain, Epoch};
+
+use encoding::Encoded;
+
+/// The form that this program reads and writes. It is raised with each change of the encoding, and of what the state
+/// machine makes of the same events.
+const FORMAT: u32 = 1;
+
+/// More than any first line has, in bytes.
+const LINE_BYTES_MAX: u64 = 1024;
+
+/// What all events up to a position come to: SHA-256 of the encoded state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StateDigest([u8; 32]);
+
+impl StateDigest {
+    /// The digest of a conversation's state.
+    pub(super) fn of(conversation: &Conversation) -> Self {
+        Self(encoding::hash(conversation))
+    }
+}
+
+/// A checkpoint that was read.
+#[derive(Debug)]
+pub(super) struct Checkpoint {
+    /// The event that it was taken at.
+    pub(super) place: Head,
+    pub(super) digest: StateDigest,
+    pub(super) conversation: Conversation,
+}
+
+/// A checkpoint that is not used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CheckpointFault {
+    #[error("there is none")]
+    Missing,
+    #[error("it is damaged")]
+    Damaged,
+    #[error("it has format {found}, and the newest that this program knows is {FORMAT}")]
+    Newer { found: u32 },
+    #[error("it belongs to another journal, of epoch {0}")]
+    AnotherJournal(Epoch),
+    #[error("it was taken at event {0}, and the journal has another event there, or none")]
+    AnotherEvent(Sequence),
+    #[error("it is not the state of a conversation: {0}")]
+    State(#[from] SnapshotFault),
+    #[error("it cannot be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The first line.
+struct Line {
+    place: Head,
+    digest: StateDigest,
+}
+
+impl Line {
+    fn written(&self) -> String {
+        let Self { place: Head { epoch, sequence, chain }, digest } = self;
+        let (program, state) = (env!("CARGO_PKG_VERSION"), HEXLOWER.encode(&digest.0));
+        let facts = format!(
+            "chitchat-checkpoint {FORMAT} program {program} epoch {epoch} sequence {sequence} chain {chain} state {state}"
+        );
+        let check = check_of(&facts);
+        format!("{facts} check {check}\n")
+    }
+
+    fn parse(line: &str) -> Result<Self, CheckpointFault> {
+        let rest = line.strip_prefix("chitchat-checkpoint ").ok_or(CheckpointFault::Damaged)?;
+        let (facts, check) =
+            line.strip_suffix('\n').and_then(|line| line.rsplit_once(" check ")).unwrap_or_default();
+        if check != check_of(facts) {
+            return Err(CheckpointFault::Damaged);
+        }
+        // What comes after the format is the format's affair, short of the check.
+        match rest.split_once(' ').and_then(|(format, _)| format.parse().ok()) {
+            Some(FORMAT) => Self::of_facts(facts).ok_or(CheckpointFault::Damaged),
+            Some(found) => Err(CheckpointFault::Newer { found }),
+            None => Err(CheckpointFault::Damaged),
+        }
+    }
+
+    fn of_facts(facts: &str) -> Option<Self> {
+        let (_, facts) = facts.split_once(" epoch ")?;
+        let (epoch, facts) = facts.split_once(" sequence ")?;
+        let (sequence, facts) = facts.split_once(" chain ")?;
+        let (chain, state) = facts.split_once(" state ")?;
+        let place = Head {
+            epoch: Epoch::new(epoch),
+            sequence: Sequence(sequence.parse().ok()?),
+            chain: Chain::parse(chain)?,
+        };
+        Some(Self { place, digest: StateDigest(bytes_of(state)?) })
+    }
+}
+
+pub(super) fn check_of(facts: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(facts)[..8])
+}
+
+/// Where the checkpoint of a journal is.
+pub(super) fn path_beside(journal: &Path) -> PathBuf {
+    beside(journal, "-checkpoint")
+}
+
+/// Reads the checkpoint next to a journal. The event that it was taken at is not compared with the journal's.
+pub(super) fn read(journal: &Path, epoch: &Epoch) -> Result<Checkpoint, CheckpointFault> {
+    let file = match File::open(path_beside(journal)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(CheckpointFault::Missing),
+        Err(error) => return Err(error.into()),
+    };
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
+    let Line { place, digest } = Line::parse(std::str::from_utf8(&line).map_err(|_| CheckpointFault::Damaged)?)?;
+    if place.epoch != *epoch {
+        return Err(CheckpointFault::AnotherJournal(place.epoch));
+    }
+    let Encoded { head, logical_time, members, hash } = encoding::read(&mut reader)?;
+    if StateDigest(hash) != digest || head != place.sequence {
+        return Err(CheckpointFault::Damaged);
+    }
+    Ok(Checkpoint { place, digest, conversation: Conversation::restored(head, logical_time, members)? })
+}
+
+/// Writes a checkpoint under another name, to the disk. `rename` gives it its own.
+pub(super) fn write_unfinished(journal: &Path, place: &Head, conversation: &Conversation) -> io::Result<PathBuf> {
+    let unfinished = beside(journal, "-checkpoint-new");
+    let mode = fs::metadata(journal)?.mode() & 0o777;
+    let digest = StateDigest::of(conversation);
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&unfinished)?;
+    let mut writer = BufWriter::new(file);
+    let written = writer
+        .write_all(Line { place: place.clone(), digest }.written().as_bytes())
+        .and_then(|()| encoding::write(conversation, &mut writer))
+        .and_then(|()| writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all());
+    if let Err(error) = written {
+        // What is left of it may be what the disk lacks room for.
+        let _ = fs::remove_file(&unfinished);
+        return Err(error);
+    }
+    Ok(unfinished)
+}
+
+/// Makes a checkpoint that was written the journal's.
+pub(super) fn rename(journal: &Path, unfinished: &Path) -> io::Result<()> {
+    fs::rename(unfinished, path_beside(journal))?;
+    File::open(folder_of(journal))?.sync_all()
+}

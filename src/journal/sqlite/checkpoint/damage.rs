@@ -1,0 +1,31 @@
+//! What the check behind a start has found, and what follows from that.
+
+use std::error::Error;
+use std::sync::{Arc, OnceLock};
+
+use crate::chat::{Divergence, Sequence};
+
+/// What was found, once something is. The checking thread, the writer and the keeper of checkpoints share it.
+pub(in crate::journal::sqlite) type DamageFlag = Arc<OnceLock<Arc<FoundDamage>>>;
+
+/// What a check in the background has found.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::journal::sqlite) enum FoundDamage {
+    /// An event is not what was recorded, or cannot be read.
+    #[error("{0}")]
+    Event(Box<dyn Error + Send + Sync>),
+    /// An event does not follow from those before it.
+    #[error(transparent)]
+    Diverged(#[from] Divergence),
+    /// The service had started from another state.
+    #[error("the checkpoint at event {0} is not what the events up to it lead to")]
+    Checkpoint(Sequence),
+    /// SQLite finds the shape of the file damaged.
+    #[error("{0}")]
+    Shape(String),
+}
+
+/// The journal takes no more events.
+#[derive(Debug, thiserror::Error)]
+#[error("it is damaged, and takes no more events: {0}")]
+pub(in crate::journal::sqlite) struct Refused(pub(in crate::journal::sqlite) Arc<FoundDamage>);

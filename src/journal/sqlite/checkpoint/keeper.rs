@@ -1,0 +1,158 @@
+//! Writes checkpoints in a thread of its own, so that no commit waits for one.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use parking_lot::Mutex;
+
+use super::damage::DamageFlag;
+use super::{path_beside, rename, write_unfinished};
+use crate::chat::{Conversation, Sequence};
+use crate::journal::sqlite::file::head::Head;
+
+/// A checkpoint has 32 bytes for each publish that the state machine remembers, which may be ten million of them. It is
+/// written so seldom that this comes to at most 128 bytes for each event.
+const EVENTS_PER_PUBLISHES: u64 = 4;
+
+/// A state, and the event that it is the state after.
+#[derive(Clone)]
+struct State {
+    place: Head,
+    conversation: Conversation,
+}
+
+/// The file, and what must not happen to it at the same time.
+pub(in crate::journal::sqlite) struct CheckpointFile {
+    journal: PathBuf,
+    /// Held while it is renamed or removed.
+    changing: Mutex<()>,
+    damage: DamageFlag,
+}
+
+impl CheckpointFile {
+    /// The checkpoint of a journal. Once damage is found, there is none any more.
+    pub(in crate::journal::sqlite) fn new(journal: PathBuf, damage: DamageFlag) -> Self {
+        Self { journal, changing: Mutex::new(()), damage }
+    }
+
+    fn write(&self, state: &State) -> io::Result<()> {
+        let unfinished = write_unfinished(&self.journal, &state.place, &state.conversation)?;
+        let _changing = self.changing.lock();
+        if self.damage.get().is_some() { fs::remove_file(&unfinished) } else { rename(&self.journal, &unfinished) }
+    }
+
+    /// Removes it, so that the next start checks the whole journal. The damage is known by now.
+    pub(in crate::journal::sqlite) fn remove(&self) {
+        let _changing = self.changing.lock();
+        match fs::remove_file(path_beside(&self.journal)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::error!(%error, "the checkpoint of the damaged journal could not be removed");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// When the next checkpoint is due, which the thread decides after each.
+#[derive(Debug, Default)]
+struct Due {
+    /// From this event on. While one is written, none is due.
+    at: AtomicU64,
+    /// The event of the newest checkpoint; 0 for none.
+    written: AtomicU64,
+}
+
+/// Keeps the checkpoint of a journal that is being written.
+pub(in crate::journal::sqlite) struct Keeper {
+    file: Arc<CheckpointFile>,
+    /// After how many events one is written.
+    interval: u64,
+    due: Arc<Due>,
+    /// The newest state that was offered.
+    newest: Option<State>,
+    states: SyncSender<State>,
+    thread: JoinHandle<()>,
+}
+
+impl Keeper {
+    /// Starts the thread. The newest checkpoint that can be used was taken at this event; 0 for none.
+    pub(in crate::journal::sqlite) fn start(
+        file: Arc<CheckpointFile>,
+        interval: u64,
+        newest: Sequence,
+    ) -> io::Result<Self> {
+        let due = Arc::new(Due { at: (newest.0.saturating_add(interval)).into(), written: newest.0.into() });
+        let (states, arriving) = sync_channel(1);
+        let work = Work { file: file.clone(), interval, due: due.clone(), failed: false };
+        let thread = thread::Builder::new().name("checkpoint".into()).spawn(move || work.run(&arriving))?;
+        Ok(Self { file, interval, due, newest: None, states, thread })
+    }
+
+    /// Notes the state after the newest event, and has it written if that is due. It costs a few pointers.
+    pub(in crate::journal::sqlite) fn offer(&mut self, place: &Head, conversation: &Conversation) {
+        if conversation.head() != place.sequence {
+            return;
+        }
+        let state = State { place: place.clone(), conversation: conversation.clone() };
+        if place.sequence.0 >= self.due.at.load(Ordering::Acquire) {
+            // The thread says when the next one is due. If it is gone, none is.
+            self.due.at.store(u64::MAX, Ordering::Release);
+            let _ = self.states.try_send(state.clone());
+        }
+        self.newest = Some(state);
+    }
+
+    /// Ends the thread, after a last checkpoint if one is wanted and there is something new to say.
+    pub(in crate::journal::sqlite) fn finish(self, with_last: bool) {
+        let Self { file, interval, due, newest, states, thread } = self;
+        let written = || due.written.load(Ordering::Acquire);
+        let is_wanted = with_last && file.damage.get().is_none();
+        if let Some(state) = newest.filter(|state| is_wanted && state.place.sequence.0 >= interval)
+            && state.place.sequence.0 > written()
+        {
+            // The thread takes it when it has written the one before.
+            let _ = states.send(state);
+        }
+        drop(states);
+        if thread.join().is_err() {
+            tracing::error!("the thread that writes checkpoints has panicked");
+        }
+    }
+}
+
+/// What the thread has.
+struct Work {
+    file: Arc<CheckpointFile>,
+    interval: u64,
+    due: Arc<Due>,
+    /// Whether the last one could not be written: that is said once.
+    failed: bool,
+}
+
+impl Work {
+    fn run(mut self, states: &Receiver<State>) {
+        while let Ok(state) = states.recv() {
+            let sequence = state.place.sequence.0;
+            match self.file.write(&state) {
+                Ok(()) => {
+                    self.due.written.store(sequence, Ordering::Release);
+                    self.failed = false;
+                    tracing::debug!(sequence, "a checkpoint is written");
+                }
+                Err(error) if !self.failed => {
+                    tracing::warn!(%error, "no checkpoint could be written: the next start may take longer");
+                    self.failed = true;
+                }
+                Err(_) => {}
+            }
+            let publishes: usize = state.conversation.roster().map(|(_, member)| member.publish_count()).sum();
+            let interval = self.interval.max(publishes as u64 / EVENTS_PER_PUBLISHES);
+            self.due.at.store(sequence.saturating_add(interval), Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The check of all events before the checkpoint, by which a service has started: in a thread of its own, while it serves.
+//! It is what a start without a checkpoint does before it serves: all events are replayed, and compared with their
+//! chain; in the end their state must be that of the checkpoint; then SQLite looks through the shape of the file.
+//!
+//! The thread rests for as long as it has worked, so it takes half a processor at most, and it reads a page at a time.
+//! When it finds damage, the checkpoint is removed, so that the next start checks everything first, and the
+//! writer takes nothing any more: see [`DamageFlag`].
+
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, InterruptHandle};
+use tokio::sync::watch;
+
+use super::StateDigest;
+use super::damage::{DamageFlag, FoundDamage};
+use super::keeper::CheckpointFile;
+use crate::chat::{Conversation, Sequence};
+use crate::journal::check::CheckState;
+use crate::journal::sqlite::error::OpenFault;
+use crate::journal::sqlite::file::connect;
+use crate::journal::sqlite::{history, open};
+use crate::journal::{Epoch, JournalError};
+
+/// How many events are checked between two rests.
+const PAGE: usize = 1024;
+/// How often what cannot be read is tried, and how long it rests in between.
+const ATTEMPTS: u32 = 10;
+const ATTEMPT_REST: Duration = Duration::from_secs(1);
+/// How often it says how far it is.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// How often a check that is to end is interrupted again, in case it had only begun.
+const INTERRUPT_INTERVAL: Duration = Duration::from_millis(10);
+
+/// What is checked.
+pub(in crate::journal::sqlite) struct Plan {
+    pub(in crate::journal::sqlite) path: PathBuf,
+    pub(in crate::journal::sqlite) epoch: Epoch,
+    /// The event of the checkpoint.
+    pub(in crate::journal::sqlite) last: Sequence,
+    /// Its state.
+    pub(in crate::journal::sqlite) digest: StateDigest,
+    pub(in crate::journal::sqlite) file: Arc<CheckpointFile>,
+    pub(in crate::journal::sqlite) damage: DamageFlag,
+}
+
+/// A check that is under way, or has ended.
+pub(in crate::journal::sqlite) struct LaterCheck {
+    /// Dropped to end it.
+    stop: SyncSender<()>,
+    /// Closed when it has ended.
+    ended: Receiver<()>,
+    interrupt: InterruptHandle,
+    thread: JoinHandle<()>,
+    state: watch::Receiver<CheckState>,
+}
+
+impl fmt::Debug for LaterCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaterCheck").field("state", &*self.state.borrow()).finish_non_exhaustive()
+    }
+}
+
+impl LaterCheck {
+    /// Begins.
+    pub(in crate::journal::sqlite) fn start(plan: Plan) -> Result<Self, OpenFault> {
+        let connection = connect::for_reading(&plan.path)?;
+        let interrupt = connection.get_interrupt_handle();
+        let (stop, stopped) = sync_channel(0);
+        let (ending, ended) = sync_channel(0);
+        let last = plan.last;
+        let (progress, state) = watch::channel(CheckState::Running { checked: Sequence(0), last });
+        let check = Check { plan, connection, stopped, progress };
+        let thread = thread::Builder::new().name("check".into()).spawn(move || {
+            let _ending: SyncSender<()> = ending;
+            check.run();
+        })?;
+        Ok(Self { stop, ended, interrupt, thread, state })
+    }
+
+    /// How far it is.
+    pub(in crate::journal::sqlite) fn state(&self) -> watch::Receiver<CheckState> {
+        self.state.clone()
+    }
+
+    /// Ends it, whether it is done or not.
+    pub(in crate::journal::sqlite) fn end(self) {
+        let Self { stop, ended, interrupt, thread, .. } = self;
+        drop(stop);
+        // It interrupts only what SQLite has begun.
+        interrupt.interrupt();
+        while ended.recv_timeout(INTERRUPT_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            interrupt.interrupt();
+        }
+        if thread.join().is_err() {
+            tracing::error!("the check of the journal has panicked");
+        }
+    }
+}
+
+/// Why a step of the check did not succeed.
+enum Failure {
+    /// It is to end.
+    Stopped,
+    Found(FoundDamage),
+    /// It may be possible later.
+    Unreadable(Box<dyn Error + Send + Sync>),
+}
+
+impl From<FoundDamage> for Failure {
+    fn from(found: FoundDamage) -> Self {
+        Self::Found(found)
+    }
+}
+
+struct Check {
+    plan: Plan,
+    connection: Connection,
+    stopped: Receiver<()>,
+    progress: watch::Sender<CheckState>,
+}
+
+impl Check {
+    fn run(self) {
+        let last = self.plan.last;
+        tracing::info!("the events up to {last} are checked in the background");
+        match self.replay().and_then(|()| self.repeated(|| self.shape())) {
+            Ok(()) => {
+                tracing::info!("the events up to {last} are checked: the journal is whole");
+                self.progress.send_replace(CheckState::Whole);
+            }
+            Err(Failure::Stopped) => {}
+            Err(Failure::Unreadable(why)) => self.report(FoundDamage::Event(why)),
+            Err(Failure::Found(found)) => self.report(found),
+        }
+    }
+
+    /// First the writer stops, then everybody is told.
+    fn report(&self, found: FoundDamage) {
+        let found = Arc::new(found);
+        let _ = self.plan.damage.set(found.clone());
+        self.plan.file.remove();
+        tracing::error!(
+            "the journal {} is damaged, and takes no more events: {found}. Stop the service, move the journal's files away, \
+             and restore a backup in their place",
+            self.plan.path.display()
+        );
+        self.progress.send_replace(CheckState::Damaged);
+    }
+
+    fn replay(&self) -> Result<(), Failure> {
+        let Plan { last, digest, .. } = self.plan;
+        let mut conversation = Conversation::new();
+        let mut reported = Instant::now();
+        while conversation.head() < last {
+            let began = Instant::now();
+            self.page(&mut conversation)?;
+            let checked = conversation.head();
+            self.progress.send_replace(CheckState::Running { checked, last });
+            if reported.elapsed() >= REPORT_INTERVAL {
+                reported = Instant::now();
+                tracing::info!("{checked} of {last} events are checked");
+            }
+            self.rest(began.elapsed())?;
+        }
+        if StateDigest::of(&conversation) == digest { Ok(()) } else { Err(FoundDamage::Checkpoint(last).into()) }
+    }
+
+    fn page(&self, conversation: &mut Conversation) -> Result<(), Failure> {
+        let Plan { epoch, last, .. } = &self.plan;
+        let after = conversation.head();
+        let limit = PAGE.min(usize::try_from(last.0 - after.0).unwrap_or(usize::MAX));
+        let events = self.repeated(|| {
+            history::page(&self.connection, epoch, after, limit).map_err(|error| match error {
+                JournalError::Unavailable(why) => Failure::Unreadable(why),
+                JournalError::Fatal(why) => FoundDamage::Event(why).into(),
+            })
+        })?;
+        for event in &events {
+            conversation.replay(event).map_err(FoundDamage::from)?;
+        }
+        if conversation.head() == after {
+            let why = format!("event {} is missing", after.next());
+            return Err(FoundDamage::Event(why.into()).into());
+        }
+        Ok(())
+    }
+
+    fn shape(&self) -> Result<(), Failure> {
+        open::check_shape(&self.connection, &self.plan.epoch).map_err(|fault| match fault {
+            OpenFault::Damaged(why) => FoundDamage::Shape(why).into(),
+            other => Failure::Unreadable(Box::new(other)),
+        })
+    }
+
+    /// Tries a few times what cannot be read. An error of SQLite may come of the end, too.
+    fn repeated<T>(&self, step: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
+        let mut attempts = 0;
+        loop {
+            let done = step();
+            if done.is_err() && self.stopped.try_recv() == Err(TryRecvError::Disconnected) {
+                return Err(Failure::Stopped);
+            }
+            attempts += 1;
+            match done {
+                Err(Failure::Unreadable(why)) if attempts < ATTEMPTS => {
+                    if attempts == 1 {
+                        tracing::warn!("the check of the journal cannot read it, and tries again: {why}");
+                    }
+                    self.rest(ATTEMPT_REST)?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn rest(&self, time: Duration) -> Result<(), Failure> {
+        match self.stopped.recv_timeout(time) {
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => Err(Failure::Stopped),
+        }
+    }
+}

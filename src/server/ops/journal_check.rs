@@ -1,0 +1,33 @@
+//! Shows operators how far the check of the journal in the background is, and whether it has found damage.
+
+use tokio::sync::watch;
+
+use super::context::ServerContext;
+use crate::journal::CheckState;
+
+/// Shows how far a check is, and follows it until it has ended.
+pub fn follow(mut check: watch::Receiver<CheckState>, context: ServerContext) {
+    show(*check.borrow_and_update(), &context);
+    tokio::spawn(async move {
+        // A check that ends without a result ends with the journal.
+        while check.changed().await.is_ok() {
+            show(*check.borrow_and_update(), &context);
+        }
+    });
+}
+
+fn show(state: CheckState, context: &ServerContext) {
+    let unchecked = &context.metrics.journal_unchecked;
+    match state {
+        CheckState::Running { checked, last } => {
+            unchecked.set(last.0.saturating_sub(checked.0) as i64);
+        }
+        CheckState::Whole => {
+            unchecked.set(0);
+        }
+        CheckState::Damaged => {
+            context.metrics.journal_damaged.set(1);
+            context.readiness.set_journal_damaged();
+        }
+    }
+}
