@@ -138,7 +138,7 @@ impl World {
                 self.replicas[victim].program.as_ref().unwrap().signal("CONT");
             }
             Fault::CutReplica | Fault::MuteReplica | Fault::DeafenReplica => {
-                self.part_replica(fault, victim, while_)
+                self.part_replica(fault, victim, while_);
             }
             Fault::RestartAll => self.rolling_restart(),
             Fault::FreezeLeader | Fault::IsolateLeader | Fault::MuteLeader | Fault::DeafenLeader => {
