@@ -145,11 +145,11 @@ struct JsonRule<'a> {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 enum JsonVerdict {
-    /// It held over all that could be checked.
+    /// It held over all that could be checked; over no record where nothing happened that it is about.
     Held,
     /// It did not.
     Violated,
-    /// There was nothing to check it on.
+    /// Logs that it is checked on are missing, or lack what would show it; `gaps` and `not_checked` say which.
     NotCheckable,
 }
 

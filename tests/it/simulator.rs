@@ -166,3 +166,14 @@ fn every_simulated_mistake_is_caught_by_the_rule_that_one_would_name_v1_to_v15()
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// A mistake that a run may hide stands in the specification's table of what no log can show, with that reason.
+#[test]
+fn the_specification_has_each_reason_for_which_a_mistake_may_be_hidden_v1_to_v15() {
+    let specification =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/specification.md")).unwrap();
+    let table = specification.split_once("What no log can show").unwrap().1.split_once("\n## ").unwrap().0;
+    for (mistake, why) in Mistake::ALL.iter().filter_map(|mistake| Some((mistake, mistake.may_hide()?))) {
+        assert!(table.contains(&format!("| {why}")), "{mistake:?}: {why}");
+    }
+}

@@ -73,6 +73,15 @@ test("what was found is said in words", () => {
   assert.equal(sentenceOf(toFindings(null)).title, "Nothing is proved");
 });
 
+test("a rule that nothing happened of had nothing to check, and was not checked", () => {
+  const rule = (name: string, records: number) => ({ ...REPORT.rules[1], rule: name, verdict: "held", records });
+  const of = (...rules: unknown[]) => sentenceOf(toFindings({ ...REPORT, verdict: "holds", rules, not_checked: [] }));
+  const { title, text } = of(rule("V1", 3), rule("V5", 0), rule("V10", 0));
+  assert.equal(title, "All rules hold");
+  assert.equal(text, "1 of 3 were checked, over 12 records of 3 events. V5, V10 had nothing to check.");
+  assert.equal(of(rule("V1", 0)).title, "There is nothing to prove yet");
+});
+
 test("a proof comes with the logs that can be replayed, and is judged by the first rule that is broken", () => {
   const logs = [{ name: "server.jsonl", text: "{}\n" }];
   const proof = toProof({ epoch: "e", report: REPORT, logs });

@@ -39,18 +39,15 @@ impl Mistake {
 }
 
 impl Mistake {
-    /// Why a run in which it was made may not show it; none where every run has to.
+    /// Why a run in which it was made may not show it, as the specification says it (chapter 8: what no log can show); none
+    /// where every run has to.
     pub fn may_hide(self) -> Option<&'static str> {
         match self {
-            Self::MissesBeforeLeave => {
-                Some("a stream that broke after its last delivery may have lost what was missed")
-            }
+            Self::MissesBeforeLeave => Some("a stream that broke may have lost it on the way"),
             Self::NeverExpires | Self::ExpiresLate => {
-                Some("who comes back before the service records something else may have come back in time")
+                Some("no record shows that the grace period was over before it came back")
             }
-            Self::NeverAnswers => {
-                Some("a refusal of a request without a session, recorded after it, may have been its answer")
-            }
+            Self::NeverAnswers => Some("that refusal may be its answer, lost on the way"),
             _ => None,
         }
     }

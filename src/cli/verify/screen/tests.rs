@@ -138,3 +138,17 @@ fn what_was_given_is_repeated_where_it_can_be() {
     assert_eq!(arguments(&["a\u{1b}"]), "LOG...");
     assert_eq!(arguments(&["server.jsonl"; 9]), "LOG...");
 }
+
+/// What the README shows of a violation is what is printed for a mistake of the gallery, in 120 columns.
+#[test]
+fn the_readme_shows_what_is_printed_of_a_violation() {
+    let mistakes = mistakes();
+    let repeated = mistakes.iter().find(|mistake| mistake.title == "A repeat is taken for a new message").unwrap();
+    let (folder, mut verification) = verified(&repeated.made_in(&truthful()).unwrap());
+    verification.given = vec!["logs".into()];
+    let folder = folder.path().to_str().unwrap();
+    let columns = 120 + folder.len() - "logs".len();
+    let text = fits(&verification, false, columns).join("\n").replace(folder, "logs");
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    assert!(readme.contains(&format!("```\n{text}\n```")), "{text}");
+}

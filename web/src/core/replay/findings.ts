@@ -169,11 +169,18 @@ export function ownLog({ inputs }: Findings): string {
   return inputs.find(({ files: [name = ""] }) => !name.includes("/"))?.files[0] ?? "this-page.jsonl";
 }
 
+/** Whether a rule held because nothing happened that it is about. */
+export function hadNothing({ verdict, records }: RuleFinding): boolean {
+  return verdict === "held" && records === 0;
+}
+
 /** What was found as a whole, in words. */
 export function sentenceOf(findings: Findings): { readonly title: string; readonly text: string } {
   const { verdict, rules, records, events } = findings;
-  const names = (wanted: RuleFinding["verdict"]) => rules.filter((one) => one.verdict === wanted).map(({ rule }) => rule);
-  const [held, violated, unchecked] = [names("held"), names("violated"), names("not_checkable")];
+  const names = (wanted: (rule: RuleFinding) => boolean) => rules.filter(wanted).map(({ rule }) => rule);
+  const held = names((rule) => rule.verdict === "held" && !hadNothing(rule));
+  const nothing = names(hadNothing);
+  const [violated, unchecked] = [names(({ verdict }) => verdict === "violated"), names(({ verdict }) => verdict === "not_checkable")];
   const of = `${counted(records, "record")} of ${counted(events, "event")}`;
   if (verdict === "unknown") return { title: "Nothing is proved", text: "There is no log of the service, so the order is not known." };
   if (violated.length > 0) {
@@ -183,7 +190,8 @@ export function sentenceOf(findings: Findings): { readonly title: string; readon
   if (held.length === 0)
     return { title: "There is nothing to prove yet", text: "In these logs nothing has happened that a rule is about." };
   const all = unchecked.length === 0;
-  const rest = all ? "" : ` ${unchecked.join(", ")} could not be checked; the list says why.`;
+  const quiet = nothing.length === 0 ? "" : ` ${nothing.join(", ")} had nothing to check.`;
+  const rest = all ? quiet : `${quiet} ${unchecked.join(", ")} could not be checked; the list says why.`;
   return {
     title: all ? "All rules hold" : "All rules hold that could be checked",
     text: `${held.length} of ${rules.length} were checked, over ${of}.${rest}${missingOf(findings)}`,

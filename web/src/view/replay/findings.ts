@@ -1,6 +1,6 @@
 /** What the verifier found, as a list of rules. */
 
-import type { EvidenceLine, Findings, RuleFinding } from "../../core/replay/findings.js";
+import { type EvidenceLine, type Findings, hadNothing, type RuleFinding } from "../../core/replay/findings.js";
 import { visible } from "../../core/text.js";
 import { make } from "../parts/dom.js";
 
@@ -29,7 +29,9 @@ function item(rule: RuleFinding, link: (line: EvidenceLine) => HTMLElement | nul
   return make("li", `finding ${rule.verdict}`, ...parts);
 }
 
-function verdict({ verdict, records, violated }: RuleFinding): string {
+function verdict(rule: RuleFinding): string {
+  const { verdict, records, violated } = rule;
+  if (hadNothing(rule)) return "nothing to check";
   switch (verdict) {
     case "held":
       return `held over ${records} record${records === 1 ? "" : "s"}`;
