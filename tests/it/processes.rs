@@ -1,5 +1,9 @@
 //! One service and its clients as separate processes, fed from pipes (S1 to S7, T3).
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use crate::support::{Client, ServerProgram, check_transcript};
 
 /// The time in brackets that a line begins with.
@@ -123,4 +127,29 @@ fn a_taken_name_is_refused_and_the_client_exits_1() {
         assert_eq!((ended.code, ended.output.len()), (Some(1), 0), "{ended:?}");
         assert!(ended.errors.contains("name"), "{}", ended.errors);
     }
+}
+
+/// Without `--replicate` a service has no thread and no connection more for replicas.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_service_alone_has_only_its_own_threads_and_one_socket_that_listens() {
+    let server = ServerProgram::start(&[]);
+    let of_process = Path::new("/proc").join(server.program.id().to_string());
+    let read = |path: PathBuf| fs::read_to_string(path).unwrap();
+    let threads = fs::read_dir(of_process.join("task")).unwrap();
+    let threads: BTreeSet<_> = threads.map(|thread| read(thread.unwrap().path().join("comm"))).collect();
+    let known = ["checkpoint", "chitchat", "jemalloc_bg_thd", "journal", "stderr", "tokio-rt-worker"];
+    let unknown: Vec<_> = threads.iter().filter(|name| !known.contains(&name.trim())).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    let links = fs::read_dir(of_process.join("fd")).unwrap();
+    let links: Vec<_> = links.filter_map(|link| fs::read_link(link.unwrap().path()).ok()).collect();
+    let has = |inode: &str| links.iter().any(|link| link.as_os_str() == format!("socket:[{inode}]").as_str());
+    // A line of /proc/net/tcp: its fourth word is the state, 0A for one that listens; its tenth is the inode.
+    let sockets = ["net/tcp", "net/tcp6"].map(|table| read(of_process.join(table))).concat();
+    let states = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let states: Vec<_> = states
+        .filter(|words| words.get(9).is_some_and(|inode| has(inode)))
+        .map(|words| words[3].to_owned())
+        .collect();
+    assert_eq!(states, ["0A"]);
 }
