@@ -84,10 +84,12 @@ impl Connections {
         let known = self.of.get(&key);
         // Where another file begins, records of an end may be missing.
         let is_whole = |known: &&LoggedConnection| known.process == process && known.line.file == line.file;
-        if let Some(known) = known.filter(is_whole) {
-            connection.open = known.open.saturating_add(1);
+        let before = known.filter(is_whole);
+        if let Some(before) = before {
+            connection.open = before.open.saturating_add(1);
         }
-        if known.is_none_or(|known| known.began <= at) {
+        // In one file the order of the lines counts, also where the clock was set back.
+        if before.is_some() || known.is_none_or(|known| known.began <= at) {
             self.of.insert(key, connection);
         }
     }
@@ -95,6 +97,10 @@ impl Connections {
     /// A stream ends. Says whether it was the participant's last.
     pub(super) fn end(&mut self, line: LineRef, at: i64, who: Who) -> bool {
         let Some(connection) = self.of.get_mut(&self.key(line.file, who)) else { return false };
+        // A copy of the log may repeat the end of an earlier one.
+        if connection.line.file != line.file && at < connection.began {
+            return false;
+        }
         connection.open = connection.open.saturating_sub(1);
         if connection.open == 0 {
             connection.ended = Some(WallTime { at, line });
@@ -113,10 +119,10 @@ impl Connections {
         }
         let Some(connection) = self.of.get_mut(&self.key(batch.line.file, who)) else { return };
         connection.handed = connection.handed.max(batch.last);
-        let ended = connection.ended.filter(|_| connection.process == self.processes);
-        if let Some(ended) =
-            ended.filter(|ended| ended.line.file == batch.line.file && self.after_end.len() < AFTER_END_MAX)
-        {
+        // Begin, end and batch are in one file and of one process: else another record of the stream may be missing.
+        let is_whole = connection.process == self.processes && connection.line.file == batch.line.file;
+        let ended = connection.ended.filter(|ended| is_whole && ended.line.file == batch.line.file);
+        if let Some(ended) = ended.filter(|_| self.after_end.len() < AFTER_END_MAX) {
             self.after_end.push((who, batch, ended.line));
         }
     }
@@ -137,5 +143,45 @@ impl Connections {
         }
         strayed.sort_unstable_by_key(|(_, handed)| handed.line);
         strayed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHO: Who = Who(3);
+
+    /// The steps of one participant: in which file, when, and what. Says how many batches came after the end.
+    fn after_end(steps: &[(u32, i64, &str)]) -> usize {
+        let mut connections = Connections::default();
+        for ((file, at, what), number) in steps.iter().zip(1..) {
+            let (line, at) = (LineRef { file: *file, line: number }, *at);
+            match *what {
+                "begin" => connections.begin(line, at, WHO, 0),
+                "end" => _ = connections.end(line, at, WHO),
+                _ => connections.batch(WHO, Handed { line, at, first: 1, last: 1 }),
+            }
+        }
+        connections.after_end.len()
+    }
+
+    #[test]
+    fn what_is_handed_to_a_stream_after_its_end_is_found_v9() {
+        assert_eq!(after_end(&[(0, 1, "begin"), (0, 2, "end"), (0, 3, "batch")]), 1);
+        assert_eq!(after_end(&[(0, 1, "begin"), (0, 2, "batch"), (0, 3, "end")]), 0);
+        assert_eq!(after_end(&[(0, 1, "begin"), (0, 2, "begin"), (0, 3, "end"), (0, 4, "batch")]), 0);
+    }
+
+    #[test]
+    fn a_copy_of_the_log_and_a_clock_that_was_set_back_accuse_no_stream_v9() {
+        let copied = [(0, 7, "begin"), (1, 2, "end"), (1, 3, "begin"), (1, 4, "batch")];
+        assert_eq!(after_end(&copied), 0, "the rest of a log, after a copy that has more");
+        let two = [(0, 1, "begin"), (0, 2, "begin"), (0, 3, "end"), (1, 3, "end"), (1, 4, "batch")];
+        assert_eq!(after_end(&two), 0, "an end that two copies have, and another stream is open");
+        let set_back = [(0, 11, "begin"), (0, 12, "end"), (0, 2, "begin"), (0, 3, "batch")];
+        assert_eq!(after_end(&set_back), 0, "a clock that was set back");
+        let set_back = [(0, 11, "begin"), (0, 2, "end"), (0, 3, "batch")];
+        assert_eq!(after_end(&set_back), 1, "and what is wrong all the same");
     }
 }
