@@ -45,11 +45,13 @@ impl RecordFault {
         match serde_json::from_str::<Value>(line) {
             Err(error) if error.is_eof() => "is cut off: it ends in the middle of a record".into(),
             Err(_) if !line.starts_with('{') => {
-                "is no log record: that is a JSON object, which begins with {".into()
+                "is not a log record: a record is a JSON object and begins with {".into()
             }
-            Err(error) => format!("is no log record: it is no JSON from character {} on", character(line, &error)),
+            Err(error) => {
+                format!("is not a log record: it stops being JSON at character {}", character(line, &error))
+            }
             Ok(Value::Object(fields)) => in_fields(&fields),
-            Ok(_) => "is no log record: that is a JSON object, with { and }".into(),
+            Ok(_) => "is not a log record: a record is a JSON object, with { and }".into(),
         }
     }
 }
@@ -67,7 +69,7 @@ fn in_fields(fields: &Map<String, Value>) -> String {
         .into_iter()
         .collect();
     if let Some(missing) = own.keys().find(|field| !fields.contains_key(*field)) {
-        return format!("is no log record: it has no `{missing}`");
+        return format!("is not a log record: it has no `{missing}`");
     }
     let does_not_fit = |(field, value): &(&String, &Value)| {
         let mut record = own.clone();
@@ -77,9 +79,9 @@ fn in_fields(fields: &Map<String, Value>) -> String {
     match fields.iter().find(does_not_fit) {
         Some((field, value)) => {
             let shown: String = value.to_string().chars().take(SHOWN_MAX).collect();
-            format!("is no log record: a `{field}` cannot be {shown}")
+            format!("is not a log record: a `{field}` cannot be {shown}")
         }
-        None => "is no log record: it has a field twice".into(),
+        None => "is not a log record: it has a field twice".into(),
     }
 }
 
@@ -271,15 +273,15 @@ mod tests {
         let says = |line: &str, expected: &str| {
             assert_eq!(LogRecord::parse(line).unwrap_err().in_words(line), expected, "{line}");
         };
-        says("hello", "is no log record: that is a JSON object, which begins with {");
-        says("[1]", "is no log record: that is a JSON object, with { and }");
+        says("hello", "is not a log record: a record is a JSON object and begins with {");
+        says("[1]", "is not a log record: a record is a JSON object, with { and }");
         says("\u{7f}ELF\0", "has zero bytes, as a file has after a power cut or in a binary format");
         says(&record[..40], "is cut off: it ends in the middle of a record");
-        says(&record.replace("client\",", "ü\" "), "is no log record: it is no JSON from character 53 on");
-        says(&record.replace("timestamp", "time"), "is no log record: it has no `timestamp`");
-        says(&record.replace("\"client\"", "\"proxy\""), "is no log record: a `component` cannot be \"proxy\"");
-        says(&record.replace('}', ",\"sequence\":-1}"), "is no log record: a `sequence` cannot be -1");
-        says(&record.replace('}', ",\"event\":\"x\"}"), "is no log record: it has a field twice");
+        says(&record.replace("client\",", "ü\" "), "is not a log record: it stops being JSON at character 53");
+        says(&record.replace("timestamp", "time"), "is not a log record: it has no `timestamp`");
+        says(&record.replace("\"client\"", "\"proxy\""), "is not a log record: a `component` cannot be \"proxy\"");
+        says(&record.replace('}', ",\"sequence\":-1}"), "is not a log record: a `sequence` cannot be -1");
+        says(&record.replace('}', ",\"event\":\"x\"}"), "is not a log record: it has a field twice");
         let zone = record.replace("00Z", "00+02:00");
         says(&zone, &LogRecord::parse(&zone).unwrap_err().to_string());
     }

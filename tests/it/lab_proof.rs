@@ -113,7 +113,13 @@ async fn refusals() {
     };
     refused("", "", StatusCode::FORBIDDEN, "the lab's key is missing or wrong").await;
     refused("0123456789abcdef", "", StatusCode::FORBIDDEN, "the lab's key is missing or wrong").await;
-    refused(&key, "no record\n", StatusCode::UNPROCESSABLE_ENTITY, "this-page.jsonl:1 is not a log record").await;
+    refused(
+        &key,
+        "no record\n",
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "this-page.jsonl is not a log: line 1 is not a log record",
+    )
+    .await;
     let mut announced = Http1::connect(lab.address).await;
     let length = (16 * 1024 * 1024 + 1).to_string();
     announced

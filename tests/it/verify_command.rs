@@ -184,11 +184,11 @@ fn a_damaged_line_is_named_with_what_to_do_next() {
     let damaged = folder.path().join("server.jsonl");
     let line = whole.lines().nth(6).unwrap();
     for (instead, fault) in [
-        ("garbage", "is no log record: that is a JSON object"),
-        ("[1, 2]", "is no log record: that is a JSON object"),
+        ("garbage", "is not a log record: a record is a JSON object"),
+        ("[1, 2]", "is not a log record: a record is a JSON object"),
         (&*line.replacen("\"event\"", "\"evnt\"", 1), "it has no `event`"),
         (&*line.replacen('Z', "+01:00", 1), "in UTC (it has to end in Z)"),
-        (&*line.replacen(':', "", 1), "it is no JSON from character 13 on"),
+        (&*line.replacen(':', "", 1), "it stops being JSON at character 13"),
         (&*line.replacen("\"server\"", "\"waiter\"", 1), "a `component` cannot be \"waiter\""),
         ("\0\0\0\0", "has zero bytes"),
     ] {

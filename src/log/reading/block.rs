@@ -66,7 +66,7 @@ impl BlockError {
             Self::Read(source) => LogError::Read { path, source },
             Self::Cut => LogError::Read { path, source: io::ErrorKind::UnexpectedEof.into() },
             Self::TooLong => {
-                let fault = format!("is no log record: it is longer than {LINE_BYTES_MAX} bytes");
+                let fault = format!("is not a log record: it is longer than {LINE_BYTES_MAX} bytes");
                 match line {
                     1 => LogError::NoLog { path, line, fault },
                     _ => LogError::Damaged { path, line, fault },

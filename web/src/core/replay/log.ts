@@ -1,6 +1,6 @@
 /**
  * Log records as a replay reads them: JSON Lines of the service, of the clients and of pages (specification, chapter 9).
- * Nothing is checked here, which `chitchat verify` does. A line that is no log record is counted, and skipped.
+ * Nothing is checked here, which `chitchat verify` does. A line that is not a log record is counted, and skipped.
  */
 
 /** A record, with the fields that a replay needs. Each is read when it is asked for: of most records, few are. */

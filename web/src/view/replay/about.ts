@@ -112,7 +112,7 @@ export function counted(count: number, noun: string): string {
 export function strangeness({ strange, firstStrange }: LogFile): string {
   if (strange === 0) return "";
   return strange === 1
-    ? `line ${firstStrange} is no log record`
+    ? `line ${firstStrange} is not a log record`
     : `${strange.toLocaleString("en")} lines are no log records, the first of them line ${firstStrange}`;
 }
 
