@@ -28,7 +28,7 @@ pub enum VerifyError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// The caller has stopped it.
-    #[error("it was stopped")]
+    #[error("verification was stopped")]
     Stopped,
 }
 

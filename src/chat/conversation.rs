@@ -65,9 +65,9 @@ pub enum Command {
 /// The outcome of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It happened, and everybody is to be told.
+    /// A new event, to be broadcast to everybody.
     Happened(Event),
-    /// A repeat: the receipt of the first time, and no event.
+    /// A repeated publish: the original receipt, and no new event.
     Repeated(Receipt),
 }
 

@@ -36,7 +36,7 @@ const HISTORY_ON_TERMINAL: u32 = 20;
 /// How many can be: a page of the service's.
 const HISTORY_MAX: u32 = 1000;
 
-/// Join the conversation: type a message and press Enter; /quit or the end of input leaves.
+/// Join the conversation: type a message and press Enter; to leave, type /quit or end the input.
 #[derive(Debug, Args)]
 pub(super) struct JoinArgs {
     /// Your display name, as with --name.
@@ -50,16 +50,16 @@ pub(super) struct JoinArgs {
     #[command(flatten)]
     pub(super) access: AccessArgs,
 
-    /// Read one message a line and print one event a line. The number in front is its logical time.
+    /// Read one message per line and print one event per line. The number in front is its logical time.
     #[arg(long, env = "CHITCHAT_PLAIN", conflicts_with = "json", value_parser = switch)]
     plain: bool,
 
-    /// Like --plain, printing one JSON object a line, with the field names of the log records.
+    /// Like --plain, but print one JSON object per line, with the field names of the log records.
     #[arg(long, env = "CHITCHAT_JSON", value_parser = switch)]
     json: bool,
 
     /// How many earlier events to show on joining, 0 to 1000. By default, 20 on a terminal and none elsewhere. They are
-    /// marked as earlier; with --json, by "earlier": true.
+    /// marked as earlier; --json marks them with "earlier": true.
     #[arg(long, value_name = "N", env = "CHITCHAT_HISTORY",
         value_parser = number(0..=HISTORY_MAX))]
     history: Option<u32>,

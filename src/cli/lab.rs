@@ -38,12 +38,12 @@ pub(super) struct LabArgs {
     #[arg(long, env = "CHITCHAT_LAB_OPEN", value_parser = switch)]
     lab_open: bool,
 
-    /// How many companions the lab plays at most.
+    /// How many companions the lab may play at a time.
     #[arg(long, value_name = "N", env = "CHITCHAT_COMPANIONS_MAX", default_value_t = COMPANIONS_MAX_DEFAULT,
         value_parser = number(0..=COMPANIONS_MAX))]
     companions_max: usize,
 
-    /// How large the logs in the log folder may be that "Prove it" on the page reads, in MiB.
+    /// How many MiB of logs "Prove it" on the page reads at most from the log folder.
     #[arg(long, value_name = "MIB", env = "CHITCHAT_PROOF_LOGS_MAX",
         default_value_t = (PROOF_LOGS_BYTES_MAX_DEFAULT / MEBIBYTE) as usize, value_parser = number(1..=PROOF_LOGS_MIB_MAX))]
     proof_logs_max: usize,
@@ -59,7 +59,7 @@ impl LabArgs {
         let mut scenarios = Scenario::built_in()?;
         if let Some(folder) = &self.scenarios {
             let own = Scenario::read_folder(folder).map_err(|error| format!("--scenarios: {error}"))?;
-            // One of the same name takes the place of the built-in one.
+            // A scenario with the name of a built-in one replaces it.
             scenarios.retain(|scenario| own.iter().all(|other| other.about.name != scenario.about.name));
             scenarios.extend(own);
         }

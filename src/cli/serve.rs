@@ -39,13 +39,13 @@ const MEMORY: &str = "memory";
 /// Run the service until it is interrupted (SIGINT, SIGTERM).
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Where to listen. Port 0 takes any free port; the log says which.
+    /// Where to listen. Port 0 picks a free port, which the log shows.
     #[arg(long, value_name = "HOST:PORT", env = "CHITCHAT_LISTEN", default_value = "127.0.0.1:50051",
         value_parser = listen::host_and_port)]
     listen: String,
 
     /// File that keeps the conversation. Created if missing; an existing conversation continues. `memory` keeps it only
-    /// until the process ends. By default chitchat.db, and for `lab` memory.
+    /// until the process ends. The default is chitchat.db; for `lab`, it is `memory`.
     #[arg(long, value_name = "FILE | memory", env = "CHITCHAT_JOURNAL")]
     journal: Option<PathBuf>,
 
@@ -66,7 +66,7 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "URL", env = "CHITCHAT_ALLOW_ORIGIN", value_delimiter = ',', value_parser = network::origin)]
     allow_origin: Vec<HeaderValue>,
 
-    /// Host name by which clients may reach the service, in addition to this machine's own. Repeatable.
+    /// Host name under which clients may reach the service, in addition to this machine's own. Repeatable.
     #[arg(long, value_name = "NAME", env = "CHITCHAT_ALLOW_HOST", value_delimiter = ',', value_parser = network::host)]
     allow_host: Vec<String>,
 
@@ -80,7 +80,7 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "FILE", env = "CHITCHAT_SECRET_FILE")]
     secret_file: Option<PathBuf>,
 
-    /// File with the certificate chain for TLS, in PEM. SIGHUP and SIGUSR1 read it and the key again.
+    /// File with the certificate chain for TLS, in PEM. SIGHUP and SIGUSR1 reload it and the key.
     #[arg(long, value_name = "FILE", env = "CHITCHAT_TLS_CERT", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
 

@@ -55,8 +55,8 @@ pub(super) struct VerifyArgs {
     #[arg(long, conflicts_with = "json")]
     all: bool,
 
-    /// Exit 3 if a rule could not be checked, or a log that it is checked on is missing; `--strict=V1,V2`: if that is so
-    /// of one of these.
+    /// Exit 3 if a rule could not be checked, or a log that it needs is missing; `--strict=V1,V2` considers only these
+    /// rules.
     #[arg(long, value_name = "RULES", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
     strict: Option<Demanded>,
 }
@@ -160,7 +160,7 @@ impl Shown {
         }
     }
 
-    /// Where a line is: its file, and which line of that.
+    /// Where a line is: its file, and its number in that file.
     fn place(&self, line: LineRef) -> String {
         let (path, line) = self.found.logs[line.file as usize].place(line.line);
         format!("{}:{line}", path.display())

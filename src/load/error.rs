@@ -26,13 +26,13 @@ pub enum LoadError {
     Call {
         /// Which call: `join`, `publish` or `leave`.
         call: &'static str,
-        /// The how many-th of its kind, from 1.
+        /// Its number among the calls of its kind, from 1.
         number: u64,
         /// What became of it.
         failure: CallFailure,
     },
     /// A stream ended before its Welcome.
-    #[error("a stream ended as it began: {0}")]
+    #[error("a stream ended before its Welcome: {0}")]
     Stream(Arc<CallFailure>),
     /// There is no thread for those who publish.
     #[error("cannot start a thread: {0}")]

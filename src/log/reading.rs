@@ -43,8 +43,8 @@ pub enum LogError {
     NoLogs { path: PathBuf },
     /// It is something else than a log.
     #[error(
-        "{} is not a log: line {line} {fault}. Give the files that end in {EXTENSION} in the folders of --log-dir, and the \
-         logs that pages have offered; move other files out of a folder that you give",
+        "{} is not a log: line {line} {fault}. Name the {EXTENSION} files in the folders of --log-dir, and the logs \
+         downloaded from pages; move other files out of any folder that you name",
         path.display()
     )]
     NoLog { path: PathBuf, line: u32, fault: String },
@@ -57,12 +57,12 @@ pub enum LogError {
     )]
     Damaged { path: PathBuf, line: u32, fault: String },
     /// There is nothing in it.
-    #[error("{} has no log record: it is empty, cut off in its first record, or no log", path.display())]
+    #[error("{} has no log record: it is empty, cut off in its first record, or not a log", path.display())]
     Empty { path: PathBuf },
     /// Its lines have no order of their own.
     #[error(
-        "{}:{line} is of another participant than the lines before it: the records of several processes are mixed up \
-         in this file, and a log has to have them one process after the other",
+        "{}:{line} belongs to another participant than the lines before it: this file mixes the records of several \
+         processes, but a log must hold them one process after the other",
         path.display()
     )]
     Interleaved { path: PathBuf, line: u32 },

@@ -3,7 +3,7 @@
 //! Faults act at a participant's stream ([`gate`]), at its requests ([`requests`], which wait in [`queues`]) and in front of the journal
 //! ([`writer`]), never inside the engine: what was acknowledged stays, and the order stays. Which faults are in force
 //! is a pure table ([`faults`]); [`control`] changes it and records each change. The program may add companions and
-//! scenarios ([`stage`]). A [`proof`] verifies the logs at hand.
+//! scenarios ([`stage`]). A [`proof`] verifies the logs that the lab has.
 
 pub mod control;
 pub mod delay;

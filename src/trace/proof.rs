@@ -14,7 +14,7 @@ pub struct NamedLog {
     pub text: String,
 }
 
-/// Logs that are at hand as texts, and what they prove.
+/// Logs held in memory as texts, and what they prove.
 #[derive(Debug)]
 pub struct Proof<'a> {
     logs: &'a [NamedLog],

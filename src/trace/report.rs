@@ -280,9 +280,9 @@ impl Report {
         self.with(Verdict::Violated)
     }
 
-    /// The rules that are violated, and when each first was, in that order: one mistake often breaks several rules, and
-    /// what the first of them shows may be the cause of the others. Of those that one record shows, the first by number
-    /// comes first, since the rules of the journal are what the others rely on.
+    /// The violated rules, each with the time of its first violation, in that order: one mistake often breaks several
+    /// rules, and the earliest violation may be the cause of the others. If one record violates several, the lower
+    /// number comes first, since the other rules rely on those of the journal.
     pub fn in_order(&self) -> Vec<(Rule, i64)> {
         let first = |rule: &RuleReport| rule.violations.first().map(|violation| (rule.rule, violation.at));
         let mut rules: Vec<_> = self.rules.iter().filter_map(first).collect();

@@ -1,4 +1,4 @@
-//! What could not be checked, and why: each reason once, with the rules that it is of.
+//! What could not be checked, and why: each reason once, with the rules that it affects.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use super::report::{Report, Rule, Verdict};
 /// A reason, and the rules that could not be checked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
-    /// In words.
+    /// The reason, as a sentence.
     pub why: String,
     /// The rules that could not be checked at all.
     pub unchecked: Vec<Rule>,

@@ -176,7 +176,7 @@ function listen(driver: Driver, schedule: () => void): void {
   addEventListener("online", wake);
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) {
-      // A browser may end a hidden tab without a word.
+      // A browser may kill a hidden tab without notice.
       keepLog(driver);
       return;
     }

@@ -28,16 +28,16 @@ pub enum SnapshotFault {
     #[error("participant {0} is out of order")]
     Order(ParticipantId),
     /// A participant or a publish is later than the newest event.
-    #[error("participant {0} has something that is later than the newest event")]
+    #[error("participant {0} joined or published after the newest event")]
     Later(ParticipantId),
-    /// Two have one name, or look as if they had.
+    /// Two participants have the same name, or names that look the same.
     #[error("participant {0} has the name of another one")]
     Name(ParticipantId),
-    /// Two have one session.
+    /// Two participants have the same session.
     #[error("participant {0} has the session of another one")]
     Session(ParticipantId),
     /// More publishes than are remembered, or not in their order.
-    #[error("the publishes of participant {0} are too many or out of order")]
+    #[error("participant {0} has too many publishes, or they are out of order")]
     Publishes(ParticipantId),
 }
 

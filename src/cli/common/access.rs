@@ -25,8 +25,8 @@ const JOINING_QUIETLY: Duration = Duration::from_secs(3);
 /// The options of everything that connects to a service.
 #[derive(Debug, Args)]
 pub(crate) struct ConnectArgs {
-    /// The service to join. Several URLs of one conversation have commas between them: the first is used, and after
-    /// each loss the next.
+    /// The service to join. Separate several URLs of one conversation with commas: the client uses the first, and the
+    /// next whenever a connection is lost.
     #[arg(short, long, value_name = "URL", env = "CHITCHAT_SERVER", default_value = "http://127.0.0.1:50051",
         value_delimiter = ',', value_parser = server)]
     server: Vec<String>,
@@ -45,8 +45,8 @@ pub(crate) struct AccessArgs {
     #[command(flatten)]
     connect: ConnectArgs,
 
-    /// How long to keep trying to reach the service, for example while it starts. By default, the first failure
-    /// counts.
+    /// How long to keep trying to reach the service, for example while it starts. By default, the first failure is
+    /// final.
     #[arg(long, value_name = "TIME", env = "CHITCHAT_WAIT", value_parser = duration)]
     wait: Option<Duration>,
 

@@ -35,7 +35,7 @@ pub(super) struct LimitArgs {
         value_parser = number(1..=u32::MAX))]
     publish_burst: u32,
 
-    /// How many messages a second all participants of one address together may publish; 0 for no limit.
+    /// How many messages a second all participants from one address together may publish; 0 for no limit.
     #[arg(long, value_name = "N", env = "CHITCHAT_PUBLISH_PER_ADDRESS_RATE", default_value_t = 100,
         value_parser = number(0..=u32::MAX))]
     publish_per_address_rate: u32,
@@ -55,7 +55,7 @@ pub(super) struct LimitArgs {
         value_parser = number(1..=u32::MAX))]
     join_burst: u32,
 
-    /// How many times a second all participants of one address together may resume or ask for a page of earlier
+    /// How many times a second all participants from one address together may resume or ask for a page of earlier
     /// events; 0 for no limit.
     #[arg(long, value_name = "N", env = "CHITCHAT_READ_PER_ADDRESS_RATE", default_value_t = 50,
         value_parser = number(0..=u32::MAX))]
@@ -82,8 +82,8 @@ pub(super) struct LimitArgs {
         value_parser = number(1..=u32::MAX))]
     memory_per_address_max: u32,
 
-    /// How many KiB a second are read from one address; 0 for no limit. A request counts 2 KiB more, a connection 8.
-    /// Faster senders wait.
+    /// How many KiB a second are read from one address; 0 for no limit. Each request counts as 2 KiB more, each new
+    /// connection as 8 KiB. Faster senders wait.
     #[arg(long, value_name = "KIB", env = "CHITCHAT_INGRESS_PER_ADDRESS_RATE", default_value_t = 2048,
         value_parser = number(0..=u32::MAX))]
     ingress_per_address_rate: u32,
@@ -93,8 +93,8 @@ pub(super) struct LimitArgs {
         value_parser = number(1..=u32::MAX))]
     ingress_per_address_burst: u32,
 
-    /// Whether the limits for each address hold: joins, participants, publishes, resumes and pages, connections,
-    /// memory, ingress. `off` is for a gateway in front that has such limits itself, and for load tests.
+    /// Whether the limits per address apply: joins, participants, publishes, resumes and pages, connections, memory,
+    /// ingress. Turn them `off` behind a gateway that has such limits itself, and for load tests.
     #[arg(long, value_name = "SWITCH", env = "CHITCHAT_ADDRESS_LIMITS", default_value = "on")]
     address_limits: Switch,
 
@@ -107,7 +107,7 @@ pub(super) struct LimitArgs {
     #[arg(long, value_name = "TIME", env = "CHITCHAT_STALL", default_value = "30s", value_parser = duration)]
     stall: Duration,
 
-    /// How long a stream can be quiet before a heartbeat is sent in it.
+    /// How long a stream can be quiet before a heartbeat is sent on it.
     #[arg(long, value_name = "TIME", env = "CHITCHAT_HEARTBEAT", default_value = "15s", value_parser = duration)]
     heartbeat: Duration,
 
@@ -123,7 +123,7 @@ pub(super) struct LimitArgs {
     #[arg(long, value_name = "TIME", env = "CHITCHAT_FIRST_REQUEST", default_value = "10s", value_parser = duration)]
     first_request: Duration,
 
-    /// How long a request may take to be made in full and answered.
+    /// How long a request may take to arrive in full and be answered.
     #[arg(long, value_name = "TIME", env = "CHITCHAT_REQUEST_TIME", default_value = "30s", value_parser = duration)]
     request_time: Duration,
 
@@ -251,7 +251,7 @@ mod tests {
         }
     }
 
-    /// `--address-limits off` leaves an address nothing but the limits that hold for everybody.
+    /// `--address-limits off` leaves an address only the limits that apply to everybody.
     #[test]
     fn address_limits_off() {
         let (on, off) = (config(&[]), config(&["--address-limits", "off"]));

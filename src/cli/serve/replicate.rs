@@ -26,7 +26,7 @@ pub(super) struct ReplicateArgs {
     #[arg(long, value_name = "URL", env = "CHITCHAT_REPLICATE", value_delimiter = ',', value_parser = server)]
     replicate: Vec<Server>,
 
-    /// The stream that the replicas have in common. The first replica makes it.
+    /// The stream that the replicas share. The first replica creates it.
     #[arg(long, value_name = "NAME", env = "CHITCHAT_REPLICATE_STREAM", default_value = "chitchat",
         value_parser = name, requires = "replicate")]
     replicate_stream: String,
@@ -35,12 +35,12 @@ pub(super) struct ReplicateArgs {
     #[arg(long, value_name = "FILE", env = "CHITCHAT_REPLICATE_CREDENTIALS", requires = "replicate")]
     replicate_credentials: Option<PathBuf>,
 
-    /// The name of this replica, which no other has. It is in every record of its log. By default the name of the host.
+    /// The unique name of this replica, part of every record in its log. The default is the host name.
     #[arg(long, value_name = "NAME", env = "CHITCHAT_REPLICA_NAME", value_parser = name, requires = "replicate")]
     replica_name: Option<String>,
 }
 
-/// A server's address, whose password is in no message.
+/// A server's address. Its password appears in no message.
 #[derive(Clone)]
 struct Server(ServerAddr);
 

@@ -82,10 +82,10 @@ pub enum ProtocolFault {
     #[error("event {0} has a content that its kind cannot have")]
     Content(Sequence),
     /// A message whose writer had seen it, or what came after it.
-    #[error("event {0} says that its writer had already seen it")]
+    #[error("event {0} says that its writer had seen it before writing it")]
     Seen(Sequence),
-    /// The replay is over too early, or elsewhere.
-    #[error("the replay ended at event {sequence}, where event {position} was the last and {head} was promised")]
+    /// The replay ended too early, or at the wrong event.
+    #[error("the replay ended at event {sequence}, but the last event was {position}, and {head} was promised")]
     CaughtUp {
         /// Where it ended, as the service says.
         sequence: Sequence,
@@ -95,7 +95,7 @@ pub enum ProtocolFault {
         head: Sequence,
     },
     /// Heartbeats come in place of events.
-    #[error("there are events after {position}, and the service sends heartbeats in their place")]
+    #[error("there are events after {position}, but the service sends heartbeats instead")]
     Withheld {
         /// The last event that came.
         position: Sequence,

@@ -31,7 +31,7 @@ pub(in crate::client) enum Input {
     Dialled { attempt: u64, result: Result<(), Failure> },
     /// The stream brings a frame; none for one of a kind that a later version has added (A11).
     Frame { attempt: u64, frame: Option<Frame> },
-    /// The stream has ended, or could not be opened. There is no failure if the service ended it in peace.
+    /// The stream has ended, or could not be opened. There is no failure if the service ended it normally.
     Ended { attempt: u64, failure: Option<Failure> },
     /// Time has passed.
     Tick,
@@ -43,7 +43,7 @@ pub(in crate::client) enum Input {
     Published { attempt: u64, result: Result<pb::PublishResponse, Failure> },
     /// The program wants to leave.
     Leave,
-    /// The program waits for no answer any more.
+    /// The program no longer waits for any answer.
     GiveUp,
     /// The answer to a leave.
     Left { attempt: u64, result: Result<pb::LeaveResponse, Failure> },
@@ -68,7 +68,7 @@ pub(in crate::client) enum DriverCall {
     Dial { attempt: u64, server: usize },
     /// Open a stream by that connection.
     Open { request: pb::JoinRequest },
-    /// Drop the connection, its stream and what is on its way by it, but for lists.
+    /// Drop the connection, its stream and the requests in flight on it, except for lists.
     Close,
     /// Publish a message.
     Publish { attempt: u64, request: pb::PublishRequest },

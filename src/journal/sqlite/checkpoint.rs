@@ -68,7 +68,7 @@ pub(super) enum CheckpointFault {
     AnotherJournal(Epoch),
     #[error("it was taken at event {0}, and the journal has another event there, or none")]
     AnotherEvent(Sequence),
-    #[error("it is not the state of a conversation: {0}")]
+    #[error("it does not hold a valid state of a conversation: {0}")]
     State(#[from] SnapshotFault),
     #[error("it cannot be read: {0}")]
     Io(#[from] io::Error),

@@ -80,7 +80,7 @@ impl Readers {
     }
 }
 
-/// Up to `limit` events after a position, each held to its chain.
+/// Up to `limit` events after a position, each checked against its chain hash.
 pub(super) fn page(
     connection: &Connection,
     epoch: &Epoch,

@@ -156,7 +156,7 @@ async fn a_file_that_is_removed_or_written_by_somebody_else_stops_the_journal() 
     assert!(matches!(error, JournalError::Fatal(_)), "{error}");
 }
 
-/// A log that grew during a long read is cut when it begins again from the start.
+/// A write-ahead log that grew during a long read is truncated when SQLite restarts it.
 #[tokio::test]
 async fn a_log_that_grew_shrinks_again() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The name of a log, under which there may be another file by now.
+//! The name of a log. After a rotation, another file may have this name.
 
 use std::fs::{self, File};
 use std::io;

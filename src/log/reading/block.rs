@@ -36,12 +36,12 @@ fn unzipped(file: impl Read + Send + 'static) -> io::Result<Box<dyn BufRead + Se
 /// Whole lines of one file.
 #[derive(Debug)]
 pub(super) struct Block {
-    /// Which block, from 0, of those of all files.
+    /// The block's number, counted from 0 over all files.
     pub(super) number: u64,
     /// Which of the files, and where it is.
     pub(super) place: usize,
     pub(super) bytes: Vec<u8>,
-    /// What is behind its last line, where that is no other block and no end of the file.
+    /// Why reading stopped after its last line; `None` before another block or at the end of the file.
     pub(super) error: Option<BlockError>,
     /// How many bytes of all files have been read.
     pub(super) read: u64,
@@ -171,9 +171,9 @@ pub(super) enum LogLine<'a> {
     Record(LogRecord<'a>),
     /// A record that is cut off, and the record of the next process, if it follows on the same line.
     Torn(Option<LogRecord<'a>>),
-    /// It is empty, as where two logs were put together by hand.
+    /// It is empty, for instance where somebody concatenated two logs.
     Blank,
-    /// It is something else: what is wrong, for people.
+    /// It is something else. The text says what is wrong.
     Fault(String),
 }
 

@@ -30,10 +30,10 @@ enum Content {
 /// A log that was given.
 #[derive(Clone, Debug)]
 pub(super) struct Input {
-    /// What people call it.
+    /// The path or name shown to the user.
     pub(super) path: PathBuf,
     content: Content,
-    /// Whether it was found in a folder, and not named itself.
+    /// Whether it was found in a folder rather than named by the user.
     pub(super) is_found: bool,
 }
 

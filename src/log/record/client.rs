@@ -11,13 +11,13 @@ use super::{About, Component, LoggedKind, Loss, RecordBody, Severity, Text, emit
 pub enum ClientRecord<'a> {
     /// The process, or the page, begins.
     ClientStarted {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
     },
     /// A join or a resume is sent.
     JoinSent {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// Of a resume: the event after which it continues.
@@ -34,7 +34,7 @@ pub enum ClientRecord<'a> {
     Resumed(WelcomeDetails<'a>),
     /// A stream was lost, or dropped by the client.
     Disconnected {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// Why the stream ended.
@@ -42,7 +42,7 @@ pub enum ClientRecord<'a> {
     },
     /// A text was submitted.
     PublishQueued {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The sender's id for it.
@@ -54,7 +54,7 @@ pub enum ClientRecord<'a> {
     },
     /// A publish is sent, for the first time or again.
     PublishSent {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The sender's id for it.
@@ -70,7 +70,7 @@ pub enum ClientRecord<'a> {
     },
     /// The response to a publish came.
     PublishAcknowledged {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The sender's id for it.
@@ -84,7 +84,7 @@ pub enum ClientRecord<'a> {
     },
     /// A publish was refused, by the service or by the client itself.
     PublishRefused {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The sender's id for it, where it has one.
@@ -98,7 +98,7 @@ pub enum ClientRecord<'a> {
     },
     /// A leave is sent.
     LeaveSent {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The clock in the request.
@@ -108,7 +108,7 @@ pub enum ClientRecord<'a> {
     },
     /// The response to a leave came.
     LeaveAcknowledged {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The event's position in the order.
@@ -124,7 +124,7 @@ pub enum ClientRecord<'a> {
     EventListed(Delivered<'a>),
     /// An event was refused because it cannot be true.
     EventRefused {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// Its position.
@@ -137,7 +137,7 @@ pub enum ClientRecord<'a> {
     },
     /// The process, or the page, ends in an orderly way.
     ClientStopped {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// Why it failed, where it did.

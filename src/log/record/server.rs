@@ -12,7 +12,7 @@ use crate::chat::{Event, EventKind};
 pub enum ServerRecord<'a> {
     /// The journal is recovered, and requests are about to be served.
     ServerStarted {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// Where it listens.
@@ -34,13 +34,13 @@ pub enum ServerRecord<'a> {
     },
     /// The shutdown begins.
     ServerStopping {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
     },
     /// The shutdown is over.
     ServerStopped {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The newest event; absent after a failure.
@@ -59,7 +59,7 @@ pub enum ServerRecord<'a> {
     SessionResumed(StreamBegun<'a>),
     /// A stream has ended.
     ClientDisconnected {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The client's address.
@@ -71,7 +71,7 @@ pub enum ServerRecord<'a> {
     },
     /// A grace period is over.
     SessionExpired {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
     },
@@ -84,7 +84,7 @@ pub enum ServerRecord<'a> {
     /// Events were handed to streams that moved over the same range within a second. A log of version 1 has a record for
     /// each stream, with `participant_id` in place of `participant_ids`.
     EventDelivered {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The first of the events.
@@ -96,7 +96,7 @@ pub enum ServerRecord<'a> {
     },
     /// The faults that a lab sets on a participant, or on the writer, have changed.
     FaultChanged {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The first event that the change applies to.
@@ -108,7 +108,7 @@ pub enum ServerRecord<'a> {
     },
     /// A request was refused.
     RequestRefused {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The last part of its path.
@@ -135,7 +135,7 @@ pub enum ServerRecord<'a> {
     },
     /// The journal is an older copy than the log, and a new epoch continues from it.
     EpochChanged {
-        /// Whom it is about.
+        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The epoch before.

@@ -14,7 +14,7 @@ use super::watchdog::ResponseWatch;
 
 /// The most bytes that are handed to the transport in one piece.
 const CHUNK_BYTES_MAX: usize = 16 * 1024;
-/// How many bytes may be left to the transport when the response ends. Beyond that its end waits, so that
+/// How many bytes may still wait in the transport when the response ends. If there are more, its end waits, so that
 /// the stream can still be reset.
 const LEFT_BEHIND_BYTES_MAX: usize = 4 * 1024;
 

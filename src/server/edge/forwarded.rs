@@ -24,7 +24,7 @@ pub struct ProxyNetwork(IpNet);
 
 /// A text that is neither an address nor a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("should be an address or a network, such as 127.0.0.1 or 10.0.0.0/8")]
+#[error("must be an address or a network, such as 127.0.0.1 or 10.0.0.0/8")]
 pub struct ProxyNetworkFault;
 
 impl FromStr for ProxyNetwork {

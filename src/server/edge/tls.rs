@@ -27,11 +27,11 @@ pub enum TlsError {
     /// A file without any certificate.
     #[error("there is no certificate in {}", .0.display())]
     NoCertificate(PathBuf),
-    /// The certificate and the key do not go together, or cannot be used.
+    /// The certificate and the key do not match, or cannot be used.
     #[error("the certificate cannot be used: {0}")]
     Unusable(#[from] rustls::Error),
     /// No certificate could be made.
-    #[error("no certificate could be made: {0}")]
+    #[error("cannot create a certificate: {0}")]
     SelfSigned(#[from] rcgen::Error),
 }
 

@@ -9,8 +9,8 @@ use http::HeaderValue;
 use tokio::time::timeout;
 use tonic::{Code, Status};
 
-/// Gives a request as long as its caller asks for (`grpc-timeout`), and no longer than the limit: so a body
-/// that comes drop by drop is cut off. The life of a stream that has begun is not limited.
+/// Gives a request the time that its caller asks for (`grpc-timeout`), up to the limit. This cuts off a body that
+/// trickles in. A stream that has begun is not limited.
 pub async fn keep(limit: Duration, request: Request, next: Next) -> Response {
     let asked = request.headers().get("grpc-timeout").and_then(parse);
     let time = asked.map_or(limit, |asked| asked.min(limit));

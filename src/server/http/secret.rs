@@ -98,7 +98,7 @@ impl SecretAuth {
     }
 }
 
-/// What follows the scheme. The case of a scheme says nothing (RFC 9110, section 11.1).
+/// What follows the scheme. Schemes are case-insensitive (RFC 9110, section 11.1).
 fn parse_bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, guess) = value.split_at_checked(b"Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(guess.trim_ascii_start())

@@ -19,8 +19,8 @@ pub enum ProofFault {
     PageLogTooLarge,
     /// The logs in the folder are too large.
     #[error(
-        "the logs have {bytes} bytes, and this lab reads at most {bytes_max}; see --proof-logs-max, or let `chitchat \
-         verify` read them"
+        "the logs have {bytes} bytes, and this lab reads at most {bytes_max}; raise --proof-logs-max, or run \
+         `chitchat verify`"
     )]
     LogsTooLarge { bytes: u64, bytes_max: u64 },
     /// Somebody else's proof is being made.
@@ -30,7 +30,7 @@ pub enum ProofFault {
     #[error("the service's writer stands still, so its log is not up to date; try again when it writes")]
     WriterStopped,
     /// It took too long.
-    #[error("the proof took longer than {} s; `chitchat verify` may take as long as it needs", PROOF_TIME_MAX.as_secs())]
+    #[error("the proof took longer than {} s; `chitchat verify` has no time limit", PROOF_TIME_MAX.as_secs())]
     TooLong,
     /// A log that cannot be used.
     #[error("{0}")]

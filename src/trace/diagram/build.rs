@@ -16,16 +16,16 @@ pub struct Builder {
     pub(super) chart: Chart,
     /// One for each lifeline, in the order in which they were met.
     processes: Vec<Process>,
-    /// The newest process of each file and run; of the service there is one for each file.
+    /// The newest process of each file and run; for the service, there is one per file.
     running: HashMap<(u32, Option<u64>), usize>,
-    /// The run of the present record: a number that stands for its id, 0 where it has none.
+    /// The run of the current record: a number that stands for its id, or 0 if it has none.
     run: u64,
-    /// When the present record was made.
+    /// When the current record was made.
     pub(super) now: i64,
-    /// The file on whose lifeline the service's side of each epoch is. Others may go on with it, or be copies: of
-    /// them only what is new is drawn.
+    /// The file whose lifeline shows the service's side of each epoch. Other files may continue it, or be copies: only
+    /// what is new in them is drawn.
     told_by: HashMap<usize, u32>,
-    /// Each start and stop of the service: epoch, when by the machine's clock, whether it is a start.
+    /// Each start and stop of the service: its epoch, its time by the machine's clock, whether it is a start.
     turns: HashSet<(usize, i64, bool)>,
     pub(super) events: HashMap<(usize, u64), EventPoints>,
     by_message: HashMap<(usize, Who, u64), u64>,
@@ -35,7 +35,7 @@ pub struct Builder {
     own: HashMap<(usize, Who), (Vec<usize>, Option<usize>)>,
     others_began: bool,
     pub(super) replicas: ReplicaLogs,
-    /// Where each replica tells of an event.
+    /// Where each replica's log mentions an event.
     pub(super) told: HashMap<((usize, u64), usize), usize>,
 }
 

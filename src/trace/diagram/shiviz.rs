@@ -116,8 +116,8 @@ fn senders(chart: &Chart) -> Vec<Vec<usize>> {
     senders
 }
 
-/// An order in which causes come first: by logical time, and by program order. Where the logs contradict
-/// themselves there may be none; then an arrow that would go back is passed over.
+/// An order in which causes come first: by logical time, then by program order. If the logs contradict themselves,
+/// there may be no such order; arrows that would point backwards are then ignored.
 fn order(chart: &Chart, senders: &[Vec<usize>]) -> Vec<usize> {
     let mut missing: Vec<usize> = senders.iter().map(Vec::len).collect();
     let mut next: Vec<Option<usize>> = vec![None; chart.points.len()];

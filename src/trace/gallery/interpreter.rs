@@ -15,7 +15,7 @@ use super::table::{
 #[derive(Debug, thiserror::Error)]
 pub enum NotMade {
     /// The logs have no records of the kind that its steps look for.
-    #[error("these logs offer no occasion for it")]
+    #[error("these logs have no records that it applies to")]
     NoOccasion,
     /// An expression of the table does not fit the records that it is applied to.
     #[error("line {line}: {source}")]

@@ -51,7 +51,7 @@ pub struct LoggedJournal {
     pub repeated: Vec<(u64, u64)>,
     /// V13's evidence.
     pub conflicts: Vec<CopyConflict>,
-    /// The epochs that it goes on from.
+    /// The epochs that it continues.
     pub previous: Vec<PreviousEpoch>,
     /// Whether the service recorded what it handed to streams.
     pub tells_deliveries: bool,
@@ -195,7 +195,7 @@ impl LoggedJournal {
         self.ends.push((self.server_file, self.server_at));
     }
 
-    /// Records of a file were lost: so many.
+    /// `count` records of a file were lost.
     pub(super) fn lose(&mut self, file: u32, count: u64) {
         self.process_ended();
         self.lost = self.lost.saturating_add(count);

@@ -84,30 +84,30 @@ pub struct LoggedSession {
     pub skipped: BTreeMap<u64, Skip>,
     /// The newest event that it knows of, by a delivery or an acknowledgement.
     pub known: Option<Mark>,
-    /// The greatest time that it had delivered, been acknowledged or sent.
+    /// The greatest time in any of its deliveries, acknowledgements or requests.
     pub time: Option<Mark>,
-    /// By what stands for the message id.
+    /// Keyed by the number that stands for the message id.
     pub sent: HashMap<u64, Sent>,
     /// The oldest publish that waits for its answer.
     pub waiting: Option<Waiting>,
     /// The acknowledgement of its leave.
     pub left: Option<LineRef>,
-    /// Whether its stream is open, and if not since when.
+    /// When its stream closed; `None` while it is open.
     pub offline: Option<i64>,
     /// Whether its stream broke since the last delivery.
     pub broken: bool,
-    /// The last record of the log that is its own.
+    /// Its last record in the log.
     pub last: LineRef,
-    /// When that was.
+    /// When that record was made.
     pub last_at: i64,
-    /// Whether its process ended in peace.
+    /// Whether its process ended in an orderly way.
     pub stopped: bool,
-    /// How many records are not in the log right before its first one here. Where it went on after them, that is
-    /// another session in the same file.
+    /// How many records were lost right before its first one here. If a session continues after lost records, the part
+    /// after them counts as another session in the same file.
     pub lost_before: u64,
-    /// How many are not in it right after its last one here.
+    /// How many records were lost right after its last one here.
     pub lost_after: u64,
-    /// Whether another session in the file is this one after its loss.
+    /// Whether this session continues as another one in the file, after lost records.
     pub goes_on: bool,
 }
 

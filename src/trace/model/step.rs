@@ -8,22 +8,22 @@ use super::event::REQUESTED;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act<'r> {
     Started,
-    /// It asked to join, or to go on after a position.
+    /// It asked to join, or to resume after a position.
     JoinSent {
         /// The time in the request.
         sent: u64,
-        /// Where it goes on, if it does.
+        /// The position after which it resumes, if it does.
         resume: Option<u64>,
     },
     /// A stream has begun.
     Connected {
-        /// Whether a session goes on.
+        /// Whether it resumes a session.
         resumed: bool,
         /// The newest event by the Welcome.
         head: u64,
         logical_time: u64,
     },
-    /// A text was submitted: what its writer had been delivered is fixed, whenever it is sent.
+    /// A text was submitted. This fixes what its writer had seen, however late it is sent.
     PublishQueued {
         /// Stands for the message id.
         message: u64,
@@ -34,14 +34,14 @@ pub enum Act<'r> {
     PublishSent {
         /// Stands for the message id.
         message: u64,
-        /// t.
+        /// The time in the request.
         sent: u64,
         /// The last event delivered before the text was submitted.
         seen: u64,
         /// Stands for the text.
         content: u64,
     },
-    /// Ack(message_id, sequence, L); of a leave where there is no message.
+    /// Ack(message_id, sequence, L). Without a message, it acknowledges a leave.
     Acknowledged {
         /// Stands for the message id.
         message: Option<u64>,
@@ -88,7 +88,7 @@ pub enum Act<'r> {
         /// Because the participant has left.
         left: bool,
     },
-    /// The process ended in peace.
+    /// The process ended in an orderly way.
     Stopped,
     /// Records are not in the log, as it says itself.
     Lost {

@@ -20,7 +20,7 @@ pub(in crate::cli) enum LineFault {
     #[error("the line is not valid UTF-8")]
     NotUtf8,
     /// The beginning of a line whose end had not come when the reading was stopped.
-    #[error("the line has no end")]
+    #[error("the line is incomplete")]
     Unfinished(String),
 }
 

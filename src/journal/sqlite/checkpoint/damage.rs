@@ -20,7 +20,7 @@ pub(in crate::journal::sqlite) enum FoundDamage {
     /// The service had started from another state.
     #[error("the checkpoint at event {0} is not what the events up to it lead to")]
     Checkpoint(Sequence),
-    /// SQLite finds the shape of the file damaged.
+    /// SQLite finds the structure of the file damaged.
     #[error("{0}")]
     Shape(String),
 }

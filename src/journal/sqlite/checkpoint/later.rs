@@ -1,10 +1,10 @@
-//! The check of all events before the checkpoint, by which a service has started: in a thread of its own, while it serves.
-//! It is what a start without a checkpoint does before it serves: all events are replayed, and compared with their
-//! chain; in the end their state must be that of the checkpoint; then SQLite looks through the shape of the file.
+//! After a start from a checkpoint, checks all events before it, in a thread of its own while the service serves.
+//! A start without a checkpoint does the same before it serves: it replays all events and compares them with their
+//! chain; the final state must equal the checkpoint's; then SQLite checks the structure of the file.
 //!
 //! The thread rests for as long as it has worked, so it takes half a processor at most, and it reads a page at a time.
-//! When it finds damage, the checkpoint is removed, so that the next start checks everything first, and the
-//! writer takes nothing any more: see [`DamageFlag`].
+//! When it finds damage, it removes the checkpoint, so that the next start checks everything first, and the writer
+//! accepts no more events: see [`DamageFlag`].
 
 use std::error::Error;
 use std::fmt;

@@ -23,7 +23,7 @@ use crate::chat::Sequence;
 use crate::journal::sqlite::error::OpenFault;
 use crate::journal::{Chain, Epoch};
 
-/// More than any head file has, in bytes.
+/// An upper bound on the size of a head file, in bytes.
 const BYTES_MAX: u64 = 1024;
 
 /// What the file says.

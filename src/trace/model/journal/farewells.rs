@@ -8,8 +8,8 @@ use crate::trace::record::{LineRef, LogRecord, Who};
 use super::presence::{EARLY_MICROS, Farewell, FarewellFault};
 use super::run::{ServiceRun, Settings};
 
-/// How much later than the grace period ends a leave may come: each replica waits for its turn, the servers of the log
-/// may elect a leader, and what came to nothing is proposed again.
+/// How long after the end of the grace period a leave may come: each replica waits for its turn, the servers of the log
+/// may elect a leader, and failed proposals are repeated.
 const LATE_MICROS: i64 = 20_000_000;
 
 /// What a record of a replica says of its streams.

@@ -23,7 +23,7 @@ impl Settings {
     }
 }
 
-/// A process of the service that went on with this journal.
+/// A process of the service that continued this journal.
 #[derive(Clone, Copy, Debug)]
 pub struct ServiceStart {
     pub line: LineRef,
@@ -52,12 +52,12 @@ pub struct ServiceRun {
     pub first: Option<u64>,
     /// The last event in it, with its record.
     pub last: Option<(u64, LineRef)>,
-    /// The newest event that it tells of, by its start, its last broadcast or its end. None where it begins in the
-    /// middle and nothing says how far the journal was by then.
+    /// The newest event that it mentions, in its start, its last broadcast or its end. `None` if the file begins in the
+    /// middle of a run and no record says how far the journal was by then.
     pub told: Option<u64>,
-    /// What the next sequence has to be at least; none before the first in a file that begins in the middle.
+    /// The least sequence that may come next; `None` before the first one in a file that begins in the middle of a run.
     next: Option<u64>,
-    /// How many records it says it lacks, since the last that tells how far the journal is.
+    /// How many records it reports as lost since the last one that says how far the journal is.
     lost: u64,
     /// Whether it ended in an orderly way, so that no event of it is missing at its end.
     pub stopped: bool,
@@ -119,7 +119,7 @@ impl ServiceRun {
         (self.ends, self.last_line) = (self.ends.max(at), line);
     }
 
-    /// Its times are by a clock that is so far ahead.
+    /// Corrects its times for a clock that is ahead by `ahead` microseconds.
     pub(super) fn shift(&mut self, ahead: i64) {
         let times = [&mut self.begins, &mut self.ends].into_iter().chain(self.stopping.as_mut());
         for time in times.chain(self.start.as_mut().map(|start| &mut start.at)) {
@@ -127,12 +127,12 @@ impl ServiceRun {
         }
     }
 
-    /// Records of it were lost: so many.
+    /// `count` records of it were lost.
     pub(super) fn lose(&mut self, count: u64) {
         self.lost = self.lost.saturating_add(count);
     }
 
-    /// Whether events may have happened in it that it has no record of, at its end.
+    /// Whether records at its end are lost, so that it may have had events without a record.
     pub(super) fn has_lost(&self) -> bool {
         self.lost > 0
     }
