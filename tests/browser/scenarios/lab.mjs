@@ -69,6 +69,9 @@ async function follow(visitor, selector) {
   return tab;
 }
 
+/** How the key of the diagram shows the shade of a fault. */
+const keyed = (visitor) => visitor.page.locator(".legend-fault").evaluate((item) => getComputedStyle(item).display);
+
 export default {
   "a teacher holds a page’s deliveries, its user is told, and releases them one by one": async (world) => {
     const { server, teacher: url } = await lab(world);
@@ -132,6 +135,7 @@ export default {
     await ann.page.click("#toggle-picture");
     const shaded = () => ann.page.locator(".shaded .shade-words").allTextContents();
     await until("bob’s lifeline is shaded", async () => (await shaded()).includes("paused"));
+    assert.equal(await keyed(ann), "flex", "the key of the diagram has the shade");
     await ann.page.click("#toggle-picture");
     await ann.say("to a paused page");
     await row(ann, "bob").locator("button:text-is('End faults')").click();
@@ -347,6 +351,8 @@ export default {
       [],
     );
     assert.equal(await visitor.page.locator("#toggle-lab, .lab-notice").count(), 0);
+    await visitor.page.click("#toggle-picture");
+    assert.equal(await keyed(visitor), "none", "the key of the diagram says nothing of a lab");
     assert.equal((await fetch(`${server.url}/lab.js`)).status, 404);
   },
 };

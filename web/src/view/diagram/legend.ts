@@ -4,6 +4,9 @@ import { make } from "../parts/dom.js";
 import { term } from "../parts/terms.js";
 import { draw } from "./board/svg.js";
 
+/** Shown where the diagram has one: elsewhere there may be no lab. */
+const FAULT = "a fault of the lab";
+
 const SAMPLES: readonly (readonly [string, () => SVGElement[]])[] = [
   ["sends", () => [draw("circle", { class: "dot", cx: 10, cy: 8, r: 4.8 })]],
   ["service receives", () => [draw("circle", { class: "ring", cx: 10, cy: 8, r: 3.2 })]],
@@ -21,7 +24,7 @@ const SAMPLES: readonly (readonly [string, () => SVGElement[]])[] = [
   ],
   ["from join to leave", () => [draw("path", { class: "band", d: "M10 2V14" }), draw("path", { class: "cap", d: "M4 2h12M4 14h12" })]],
   [
-    "a fault of the lab",
+    FAULT,
     () => [draw("rect", { class: "shade", x: 1, y: 0, width: 18, height: 16, rx: 4 }), draw("path", { class: "band", d: "M10 0V16" })],
   ],
   ["connection gone", () => [draw("path", { class: "gone", d: "M5 3l10 10m0 -10l-10 10" })]],
@@ -31,7 +34,7 @@ const SAMPLES: readonly (readonly [string, () => SVGElement[]])[] = [
 export function legend(replayed: boolean): HTMLElement {
   const samples = SAMPLES.map(([words, marks]) => {
     const sample = draw("svg", { width: 20, height: 16, "aria-hidden": "true" }, draw("g", { class: "mark service" }, ...marks()));
-    return make("li", "", sample, words);
+    return make("li", words === FAULT ? "legend-fault" : "", sample, words);
   });
   const told = replayed
     ? "Faint lines: what others received, by their logs."

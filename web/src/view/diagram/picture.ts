@@ -164,6 +164,7 @@ export class Picture implements Drawing {
   #draw(resized: boolean): void {
     const view = this.#view;
     if (view === null || !this.#open || this.#board.scroller.clientWidth === 0) return;
+    byId("picture-legend").classList.toggle("with-faults", (view.shades ?? []).length > 0);
     const before = this.#shown;
     const same =
       before !== null && before.segment === view.segment && before.state.roster === view.state.roster && before.shades === view.shades;
