@@ -1,7 +1,7 @@
 //! The service process: how its parts are put together.
 //!
 //! Data flows one way: wire → validated types → [`engine`](core::engine) (the one writer) → journal →
-//! [`feed`](core::feed) → [`stream`](core::stream) → wire. The socket, the configuration, the journal and the shutdown
+//! [`feed`](core::feed) → [`stream`](core::streams::stream) → wire. The socket, the configuration, the journal and the shutdown
 //! signal are handed in.
 //!
 //! | folder | what is in it |

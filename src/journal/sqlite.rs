@@ -4,7 +4,7 @@
 //! - One thread writes; a batch is one transaction, on the disk (WAL, synchronous=FULL) before it is published.
 //! - Readers have connections of their own and see what is committed. Other processes can read too.
 //! - Every event carries a checksum over itself and all before it (`chain`), and the newest position that
-//!   was acknowledged is noted in a second file ([`head`]), which is also the lock.
+//!   was acknowledged is noted in a second file ([`head`](file::head)), which is also the lock.
 //!
 //! A start detects any damage to the structure of the file, any changed value, and any event that is missing in the
 //! middle or at the end. It cannot detect an end that was lost together with the head file, nor a forgery. Where it

@@ -74,7 +74,7 @@ pub(super) fn write(conversation: &Conversation, to: &mut impl Write) -> io::Res
     Ok(())
 }
 
-/// Reads what [`write`] wrote, up to the end. Whether it is what was written, its digest says.
+/// Reads what [`write()`] wrote, up to the end. Whether it is what was written, its digest says.
 pub(super) fn read(from: &mut impl Read) -> Result<Encoded, CheckpointFault> {
     let mut from = Hashed { from, hash: Sha256::new() };
     let (head, logical_time) = (Sequence(from.number()?), LogicalTime(from.number()?));
