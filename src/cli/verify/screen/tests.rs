@@ -111,7 +111,7 @@ fn a_log_of_several_processes_is_left_out_and_the_others_are_checked() {
     let folder = TempDir::new().unwrap();
     write(folder.path(), &alone);
     let error = check(vec![folder.path().to_owned()]).err().unwrap().to_string();
-    assert!(error.contains("are mixed up in this file"), "{error}");
+    assert!(error.contains("mixes the records of several processes"), "{error}");
 }
 
 #[test]
