@@ -141,7 +141,7 @@ async fn refusals() {
     let record = fs::read_to_string(lab.log_folder().join("server.jsonl")).unwrap();
     let long = record.lines().next().unwrap().to_owned() + &"\n".repeat(1 << 20);
     fs::write(lab.log_folder().join("long.jsonl"), long).unwrap();
-    refused(&key, "", StatusCode::PAYLOAD_TOO_LARGE, "see --proof-logs-max").await;
+    refused(&key, "", StatusCode::PAYLOAD_TOO_LARGE, "raise --proof-logs-max").await;
     fs::remove_file(lab.log_folder().join("long.jsonl")).unwrap();
     let serve = ServerProgram::start(&["--journal", "memory"]);
     assert_eq!(post(serve.address, &key, "").await.status, StatusCode::NOT_FOUND);
