@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use http::HeaderValue;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
@@ -153,27 +154,10 @@ impl ServeArgs {
         }
         let fewer = network::fit_open_files(&mut config)?;
         let listener = listen::bind(&self.listen).await?;
-        let level = match self.log_level {
-            LogLevel::Info => Level::INFO,
-            LogLevel::Debug => Level::DEBUG,
-        };
-        let destination = Destination {
-            folder: &self.log_dir,
-            file: LOG_FILE,
-            component: Component::Server,
-            level,
-            stderr: true,
-        };
         if let Some(settings) = &replicate {
             log::name_replica(&settings.name);
         }
-        let records = log::install(&destination).map_err(|error| format!("--log-dir: {error}"))?;
-        tokio::spawn(reload(
-            reloads,
-            records,
-            config.tls.clone(),
-            self.tls_cert.clone().zip(self.tls_key.clone()),
-        ));
+        self.start_log(reloads, config.tls.clone())?;
         network::warn_of_exposure(&listener, &config, self.tls_self_signed.then_some(&*self.log_dir));
         if fewer {
             let fit = config.connections_max;
@@ -197,8 +181,8 @@ impl ServeArgs {
             }
         });
         let epoch = server::new_epoch(&config.environment);
-        let log = self.log_dir.join(LOG_FILE);
         if let Some(settings) = replicate {
+            let log = self.log_dir.join(LOG_FILE);
             let copy = (journal != Path::new(MEMORY)).then(|| (journal, self.check.settings()));
             let started = tokio::select! {
                 started = replicate::start(settings, copy, &log, config.environment, epoch) => started?,
@@ -210,9 +194,34 @@ impl ServeArgs {
             let journal = MemoryJournal::new(epoch);
             return Ok(server::run(listener, config, Box::new(journal), shutdown).await?);
         }
-        let now = config.environment.now;
+        self.run_alone(listener, config, journal, epoch, shutdown).await
+    }
+
+    /// Opens the log. From then on, signals reopen it and read the certificate again.
+    fn start_log(&self, reloads: Reloads, tls: Option<Tls>) -> Result<(), Box<dyn Error>> {
+        let level = match self.log_level {
+            LogLevel::Info => Level::INFO,
+            LogLevel::Debug => Level::DEBUG,
+        };
+        let (folder, component) = (&*self.log_dir, Component::Server);
+        let destination = Destination { folder, file: LOG_FILE, component, level, stderr: true };
+        let records = log::install(&destination).map_err(|error| format!("--log-dir: {error}"))?;
+        tokio::spawn(reload(reloads, records, tls, self.tls_cert.clone().zip(self.tls_key.clone())));
+        Ok(())
+    }
+
+    /// Serves the conversation of a journal in a file.
+    async fn run_alone(
+        &self,
+        listener: TcpListener,
+        config: Config,
+        path: PathBuf,
+        epoch: Epoch,
+        shutdown: CancellationToken,
+    ) -> Result<(), Box<dyn Error>> {
+        let (log, check, now) = (self.log_dir.join(LOG_FILE), self.check.settings(), config.environment.now);
         let recovering = async {
-            let (path, own_log, check) = (journal, log.clone(), self.check.settings());
+            let own_log = log.clone();
             let open = move || {
                 let logged = |epoch: &Epoch| backfill::newest_logged(&own_log, epoch);
                 SqliteJournal::open_with_log(&path, check, || epoch, logged)

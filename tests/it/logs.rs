@@ -26,6 +26,27 @@ fn check_fields(records: &[Record], event: &str, fields: &[&str]) {
     assert!(found > 0, "no record of {event}");
 }
 
+/// What all records of one process have.
+fn check_every(component: &str, records: &[Record]) {
+    for record in records {
+        let timestamp = record["timestamp"].as_str().unwrap();
+        assert_eq!((timestamp.len(), &timestamp[26..]), (27, "Z"), "UTC, microseconds: {record}");
+        humantime::parse_rfc3339(timestamp).unwrap();
+        assert_eq!(record["component"], component);
+        let level = if record["event"] == "event_delivered" && component == "server" { "DEBUG" } else { "INFO" };
+        assert_eq!(record["level"], level, "{record}");
+        assert!(record["event"].is_string());
+        assert_eq!(record["run"], records[0]["run"], "one start of one process");
+        assert_eq!(record["run"].as_str().map(str::len), Some(16), "{record}");
+    }
+    // What one task records is in its order. Of two tasks, either may be the first to write.
+    let by_one_task =
+        |record: &&Record| component == "client" || record["event"].as_str().unwrap().ends_with("_broadcast");
+    let in_order = records.iter().filter(by_one_task);
+    let timestamps: Vec<_> = in_order.map(|record| record["timestamp"].as_str().unwrap()).collect();
+    assert!(timestamps.is_sorted(), "{component}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_process_records_what_happens_with_its_identifiers_t2_s7() {
     let mut server = ServerProgram::start(&[]);
@@ -44,24 +65,7 @@ async fn every_process_records_what_happens_with_its_identifiers_t2_s7() {
 
     let (of_server, of_alice, of_bob) = (server.records(), alice.records(), bob.records());
     for (component, records) in [("server", &of_server), ("client", &of_alice), ("client", &of_bob)] {
-        for record in records {
-            let timestamp = record["timestamp"].as_str().unwrap();
-            assert_eq!((timestamp.len(), &timestamp[26..]), (27, "Z"), "UTC, microseconds: {record}");
-            humantime::parse_rfc3339(timestamp).unwrap();
-            assert_eq!(record["component"], component);
-            let level =
-                if record["event"] == "event_delivered" && component == "server" { "DEBUG" } else { "INFO" };
-            assert_eq!(record["level"], level, "{record}");
-            assert!(record["event"].is_string());
-            assert_eq!(record["run"], records[0]["run"], "one start of one process");
-            assert_eq!(record["run"].as_str().map(str::len), Some(16), "{record}");
-        }
-        // What one task records is in its order. Of two tasks, either may be the first to write.
-        let by_one_task =
-            |record: &&Record| component == "client" || record["event"].as_str().unwrap().ends_with("_broadcast");
-        let in_order = records.iter().filter(by_one_task);
-        let timestamps: Vec<_> = in_order.map(|record| record["timestamp"].as_str().unwrap()).collect();
-        assert!(timestamps.is_sorted(), "{component}");
+        check_every(component, records);
     }
 
     let who = ["epoch", "participant_id", "display_name"];

@@ -72,6 +72,10 @@ fn wrong_usage_exits_2_before_anything_starts() {
             check_wrong(&["serve", &format!("{option}={value}")], &[], option);
         }
     }
+}
+
+#[test]
+fn values_that_an_option_cannot_have_exit_2_before_anything_starts() {
     check_wrong(&["serve", "--log-level", "loud"], &[], "--log-level");
     check_wrong(&["serve", "--address-limits", "perhaps"], &[], "--address-limits");
     check_wrong(&["serve", "--journal-check", "never"], &[], "--journal-check");

@@ -73,34 +73,7 @@ fn open_or_create(
     new_epoch: Epoch,
     logged: impl FnOnce(&Epoch) -> io::Result<Option<Sequence>>,
 ) -> Result<Opened, OpenFault> {
-    for ending in ["", "-wal", "-head", "-shm"] {
-        let mounted = beside(path, ending);
-        if mounts::is_mount_point(&mounted)? {
-            return Err(OpenFault::MountPoint { mounted });
-        }
-    }
-    // Nothing is created next to a file that is not a journal.
-    match check_file(path) {
-        Ok(()) | Err(OpenFault::Missing) => {}
-        Err(fault) => return Err(fault),
-    }
-    let (mut head_file, acknowledged) = HeadFile::lock(path)?;
-    let is_new = match check_file(path) {
-        Ok(()) => false,
-        Err(OpenFault::Missing) => {
-            let wal = beside(path, "-wal");
-            if fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0) {
-                return Err(OpenFault::Orphaned { wal });
-            }
-            if acknowledged.as_ref().is_some_and(|head| head.sequence > Sequence(0)) {
-                tracing::warn!(path = %path.display(), "the journal is gone; a new one is begun");
-            }
-            create(path, &mut head_file, new_epoch.clone())?;
-            true
-        }
-        Err(fault) => return Err(fault),
-    };
-    head_file.lock_journal(path)?;
+    let Locked { head_file, acknowledged, is_new } = lock_or_create(path, new_epoch.clone())?;
     let mut connection = connect::for_writing(path)?;
     let version = schema::identify(&connection)?;
     if connection.is_readonly("main")? {
@@ -138,6 +111,46 @@ fn open_or_create(
         opened.begin_epoch(new_epoch, logged)?;
     }
     Ok(opened)
+}
+
+/// A journal's file that no other process can write to.
+struct Locked {
+    head_file: HeadFile,
+    acknowledged: Option<Head>,
+    is_new: bool,
+}
+
+/// Locks the journal at a path, and makes it where there is none.
+fn lock_or_create(path: &Path, new_epoch: Epoch) -> Result<Locked, OpenFault> {
+    for ending in ["", "-wal", "-head", "-shm"] {
+        let mounted = beside(path, ending);
+        if mounts::is_mount_point(&mounted)? {
+            return Err(OpenFault::MountPoint { mounted });
+        }
+    }
+    // Nothing is created next to a file that is not a journal.
+    match check_file(path) {
+        Ok(()) | Err(OpenFault::Missing) => {}
+        Err(fault) => return Err(fault),
+    }
+    let (mut head_file, acknowledged) = HeadFile::lock(path)?;
+    let is_new = match check_file(path) {
+        Ok(()) => false,
+        Err(OpenFault::Missing) => {
+            let wal = beside(path, "-wal");
+            if fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0) {
+                return Err(OpenFault::Orphaned { wal });
+            }
+            if acknowledged.as_ref().is_some_and(|head| head.sequence > Sequence(0)) {
+                tracing::warn!(path = %path.display(), "the journal is gone; a new one is begun");
+            }
+            create(path, &mut head_file, new_epoch)?;
+            true
+        }
+        Err(fault) => return Err(fault),
+    };
+    head_file.lock_journal(path)?;
+    Ok(Locked { head_file, acknowledged, is_new })
 }
 
 /// The checkpoint, if it fits the journal and the journal needs no change before it is used. Where it would have saved a

@@ -152,18 +152,10 @@ impl Metrics {
         registry.register("events", "Events of the conversation, by kind", events.clone());
         registry.register("deliveries", "Events handed to streams", deliveries.clone());
         registry.register("refusals", "Refused requests, by reason", refusals.clone());
-        registry.register_with_unit(
-            "publish",
-            "From a publish's arrival to its answer",
-            Unit::Seconds,
-            publish_seconds.clone(),
-        );
-        registry.register_with_unit(
-            "journal_commit",
-            "From a batch's hand-over to its commit",
-            Unit::Seconds,
-            commit_seconds.clone(),
-        );
+        let help = "From a publish's arrival to its answer";
+        registry.register_with_unit("publish", help, Unit::Seconds, publish_seconds.clone());
+        let help = "From a batch's hand-over to its commit";
+        registry.register_with_unit("journal_commit", help, Unit::Seconds, commit_seconds.clone());
         let [journal_unchecked, journal_damaged] = [(); 2].map(|()| Gauge::default());
         let help = "Events of the journal that are still to be checked in the background";
         registry.register("journal_unchecked_events", help, journal_unchecked.clone());
