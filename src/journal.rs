@@ -68,7 +68,7 @@ pub trait Journal: Send + 'static {
     /// nobody up.
     fn offer_checkpoint(&mut self, _state: &Conversation) {}
 
-    /// How far the check of the older events is, if it goes on in the background.
+    /// Progress of the check of the older events, if one runs in the background.
     fn later_check(&self) -> Option<watch::Receiver<CheckState>> {
         None
     }

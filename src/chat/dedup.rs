@@ -138,8 +138,7 @@ mod tests {
         assert_eq!(window.len(), MESSAGE_IDS_REMEMBERED);
     }
 
-    /// A window that is rebuilt from what it remembers goes on as the one that it was taken from, wherever its chunks
-    /// began.
+    /// A window that is rebuilt from what it remembers behaves like the original, wherever its chunks began.
     #[test]
     fn a_rebuilt_window_goes_on_the_same() {
         let remembered = MESSAGE_IDS_REMEMBERED as u64;

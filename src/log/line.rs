@@ -266,7 +266,7 @@ mod tests {
         assert!(LogRecord::parse(line).unwrap_err().to_string().contains("in UTC (it has to end in Z)"));
     }
 
-    /// What is wrong is said in terms of the log, and not of the parser.
+    /// The message describes the line as part of a log, not in the parser's terms.
     #[test]
     fn what_is_wrong_with_a_line_is_said_for_people() {
         let record = r#"{"timestamp":"2026-01-01T00:00:00Z","component":"client","event":"client_started"}"#;

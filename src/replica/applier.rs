@@ -101,7 +101,7 @@ impl Applier {
         self.journal.history()
     }
 
-    /// How far the check of the copy's older events is, if it goes on in the background.
+    /// Progress of the check of the copy's older events, if one runs in the background.
     pub fn later_check(&self) -> Option<watch::Receiver<CheckState>> {
         self.journal.later_check()
     }

@@ -15,11 +15,22 @@ fn journal_in(folder: &tempfile::TempDir) -> PathBuf {
     folder.path().join("chitchat.db")
 }
 
-/// A service that writes a checkpoint after so many events.
+/// A service that writes a checkpoint every `checkpoint_events` events.
 async fn start(journal: &Path, checkpoint_events: &str) -> Service {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chitchat"));
     command.env("CHITCHAT_CHECKPOINT_EVENTS", checkpoint_events);
     Service::start_with(journal, &mut command).await
+}
+
+/// Records 60 messages with a service that writes checkpoints, and stops it.
+async fn record_sixty(journal: &Path) -> Publisher {
+    let service = start(journal, "20").await;
+    let mut alice = Publisher::join(&service, "alice").await;
+    for _ in 0..60 {
+        alice.publish().await.unwrap();
+    }
+    assert!(service.stop().await.success());
+    alice
 }
 
 /// Changes a bit of the text of a message in the main file of a journal that was closed. The first pages have left-overs of
@@ -68,12 +79,7 @@ async fn kills_around_checkpoints() {
 async fn damage_that_is_found_while_the_service_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let journal = journal_in(&folder);
-    let service = start(&journal, "20").await;
-    let mut alice = Publisher::join(&service, "alice").await;
-    for _ in 0..60 {
-        alice.publish().await.unwrap();
-    }
-    assert!(service.stop().await.success());
+    let mut alice = record_sixty(&journal).await;
     damage(&journal, &alice.acknowledged[2].1);
     let refused = serve(&journal, &["--journal-check", "first"]);
     let complaint = String::from_utf8(refused.stderr).unwrap();
@@ -105,12 +111,7 @@ async fn damage_that_is_found_while_the_service_is_used() {
 async fn a_whole_journal_is_found_whole() {
     let folder = tempfile::tempdir().unwrap();
     let journal = journal_in(&folder);
-    let service = start(&journal, "20").await;
-    let mut alice = Publisher::join(&service, "alice").await;
-    for _ in 0..60 {
-        alice.publish().await.unwrap();
-    }
-    assert!(service.stop().await.success());
+    let mut alice = record_sixty(&journal).await;
     let service = start(&journal, "20").await;
     alice.move_to(&service);
     alice.publish().await.unwrap();

@@ -91,7 +91,7 @@ pub(in crate::cli) struct Invitation {
     pub(in crate::cli) encrypted: bool,
     /// The certificate that clients have to trust.
     pub(in crate::cli) ca: Option<PathBuf>,
-    /// The certificate that the service shows: what this process itself may trust, whoever has signed it.
+    /// The service's own certificate. This process may trust it, even if no known authority has signed it.
     pub(in crate::cli) certificate: Option<PathBuf>,
     pub(in crate::cli) secret_file: Option<PathBuf>,
 }

@@ -1,14 +1,32 @@
 //! The record of a broadcast: one for every event, in the order of the events. Together they are the order
 //! that everybody's log is held to.
 
-use crate::chat::Event;
+use super::attachments::Attachments;
+use super::shares::ParticipantShares;
+use crate::chat::{Event, EventKind, LeaveReason};
 use crate::journal::Epoch;
-use crate::log::{Broadcast, ServerRecord};
+use crate::log::{About, Broadcast, ServerRecord};
+use crate::server::ops::context::ServerContext;
 
-/// Records an event that is about to be sent to `recipients` streams.
-pub(super) fn record_broadcast(epoch: &Epoch, event: &Event, recipients: usize) {
-    let broadcast = Broadcast { recipients: Some(recipients as u64), ..Broadcast::of(epoch.as_str(), event) };
-    ServerRecord::broadcast(broadcast, event).emit();
+/// Counts and records an event that is about to be sent to all streams, and frees what a participant
+/// that left had. Called before the event is published, so that everything that was ever received is on record.
+pub(super) fn note_broadcast(
+    epoch: &Epoch,
+    event: &Event,
+    attachments: &mut Attachments,
+    shares: &mut ParticipantShares,
+    context: &ServerContext,
+) {
+    if let EventKind::Left { reason } = event.kind {
+        attachments.left(event.participant.id);
+        shares.release(event.participant.id);
+        if reason == LeaveReason::Disconnected {
+            ServerRecord::SessionExpired { about: About::author(epoch.as_str(), event) }.emit();
+        }
+    }
+    context.metrics.event(&event.kind);
+    let recipients = Some(attachments.attached() as u64);
+    ServerRecord::broadcast(Broadcast { recipients, ..Broadcast::of(epoch.as_str(), event) }, event).emit();
 }
 
 /// Records an event whose record is missing because an earlier process ended between the commit and the

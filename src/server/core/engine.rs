@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::attachments::{Attach, Attachments};
-use super::broadcast::record_broadcast;
+use super::broadcast::note_broadcast;
 use super::feed::Feed;
 use super::requests::{
     Answered, BATCH_REQUESTS, Caller, EngineHandle, EngineRequest, REQUESTS_WAITING, Responder,
@@ -16,11 +16,9 @@ use super::requests::{
 use super::shares::ParticipantShares;
 use super::streams::stream::Stream;
 use crate::chat::{
-    Command, Conversation, Decision, DisplayName, Event, EventKind, LeaveReason, LogicalTime, ParticipantId,
-    Receipt, Sequence,
+    Command, Conversation, Decision, DisplayName, Event, LogicalTime, ParticipantId, Receipt, Sequence,
 };
 use crate::journal::{Committed, Epoch, Journal, JournalError};
-use crate::log::{About, ServerRecord};
 use crate::server::ops::context::ServerContext;
 use crate::wire::Rejection;
 
@@ -149,7 +147,7 @@ impl Engine {
         for (decided, event) in decided {
             replies.extend(self.settle(decided));
             if let Some(event) = event {
-                self.note_broadcast(&event);
+                note_broadcast(&self.epoch, &event, &mut self.attachments, &mut self.shares, &self.context);
             }
         }
         if !committed.events().is_empty() {
@@ -289,18 +287,5 @@ impl Engine {
             Decided::Receipt { responder, .. } => drop(responder.send(Err(Rejection::JournalUnavailable))),
             Decided::Expiry { participant } => self.attachments.postpone(participant),
         }
-    }
-
-    /// Called before the event is published, so that everything that was ever received is on record.
-    fn note_broadcast(&mut self, event: &Event) {
-        if let EventKind::Left { reason } = event.kind {
-            self.attachments.left(event.participant.id);
-            self.shares.release(event.participant.id);
-            if reason == LeaveReason::Disconnected {
-                ServerRecord::SessionExpired { about: About::author(self.epoch.as_str(), event) }.emit();
-            }
-        }
-        self.context.metrics.event(&event.kind);
-        record_broadcast(&self.epoch, event, self.attachments.attached());
     }
 }

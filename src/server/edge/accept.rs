@@ -164,7 +164,7 @@ impl Acceptor<'_> {
         let open = self.context.metrics.connections.clone();
         connections.spawn(async move {
             open.inc();
-            // What the beginning takes, such as a TLS handshake, is freed before the connection goes on.
+            // Frees what only the start of a connection needs, such as a TLS handshake, before the connection is served.
             if let Some(conversing) = Box::pin(connection.begin(stream)).await {
                 conversing.await;
             }

@@ -64,6 +64,11 @@ impl Secret {
         let guess: [u8; 32] = Sha256::digest(guess).into();
         self.0.ct_eq(&guess).into()
     }
+
+    /// Whether somebody with this guess, or none, may pass: where there is no secret, everybody may.
+    pub fn admits(secret: Option<&Self>, guess: Option<&[u8]>) -> bool {
+        secret.is_none_or(|secret| guess.is_some_and(|guess| secret.is(guess)))
+    }
 }
 
 impl fmt::Debug for Secret {

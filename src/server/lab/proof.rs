@@ -40,8 +40,7 @@ impl Proofs {
     /// # Errors
     /// [`ProofFault`].
     pub fn enter(&self, key: Option<&[u8]>) -> Result<OwnedSemaphorePermit, ProofFault> {
-        let fits = self.key.as_ref().is_none_or(|secret| key.is_some_and(|guess| secret.is(guess)));
-        if !fits {
+        if !Secret::admits(self.key.as_ref(), key) {
             return Err(ProofFault::KeyRequired);
         }
         Arc::clone(&self.turn).try_acquire_owned().map_err(|_| ProofFault::Busy)

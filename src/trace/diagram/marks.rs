@@ -28,19 +28,12 @@ pub(super) fn shape(role: Role, time: u64, x: f64, y: f64) -> String {
         Role::Stop => format!(r#"<path class="cap" d="M{:.1} {y:.1}h10"/>"#, x - 5.0),
         Role::Send => format!(r#"<circle class="dot" cx="{x:.1}" cy="{y:.1}" r="4.8"/>"#),
         Role::Receive | Role::Answer => format!(r#"<circle class="ring" cx="{x:.1}" cy="{y:.1}" r="3.2"/>"#),
-        Role::Broadcast => {
+        Role::Broadcast | Role::Apply => {
+            let class = if role == Role::Broadcast { "box" } else { "ring" };
             let half = half_box(time);
             let (left, top) = (x - half, y - 7.5);
             format!(
-                r#"<rect class="box" x="{left:.1}" y="{top:.1}" width="{:.1}" height="15" rx="4"/>"#,
-                half * 2.0
-            )
-        }
-        Role::Apply => {
-            let half = half_box(time);
-            let (left, top) = (x - half, y - 7.5);
-            format!(
-                r#"<rect class="ring" x="{left:.1}" y="{top:.1}" width="{:.1}" height="15" rx="4"/>"#,
+                r#"<rect class="{class}" x="{left:.1}" y="{top:.1}" width="{:.1}" height="15" rx="4"/>"#,
                 half * 2.0
             )
         }

@@ -130,7 +130,7 @@ struct Work {
     file: Arc<CheckpointFile>,
     interval: u64,
     due: Arc<Due>,
-    /// Whether the last one could not be written: that is said once.
+    /// Whether writing the last one failed. A warning is logged only for the first of several failures.
     failed: bool,
 }
 

@@ -67,8 +67,8 @@ fn path_in(folder: &tempfile::TempDir) -> PathBuf {
     fs::canonicalize(folder.path()).unwrap().join("j.db")
 }
 
-/// A start from a checkpoint replays what comes after it, comes to the state that a replay of everything comes to, and
-/// goes on from there. Everything before it is checked behind the start.
+/// A start from a checkpoint replays what comes after it and reaches the same state as a replay of everything. What is
+/// before the checkpoint is checked after the start, in the background.
 #[tokio::test]
 async fn a_start_from_a_checkpoint_comes_to_the_same_state_j15() {
     let folder = tempfile::tempdir().unwrap();
@@ -92,7 +92,8 @@ async fn a_start_from_a_checkpoint_comes_to_the_same_state_j15() {
     }
 }
 
-/// One is written after so many events, and one at the end; none for fewer events, and none where nothing is new.
+/// A checkpoint is written every `checkpoint_events` events and at the end; none for fewer events, and none if nothing
+/// is new.
 #[tokio::test]
 async fn when_checkpoints_are_written_j15() {
     let folder = tempfile::tempdir().unwrap();
@@ -123,7 +124,7 @@ async fn when_checkpoints_are_written_j15() {
     assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), written);
 }
 
-/// Where it cannot be written, the journal goes on without it.
+/// If a checkpoint cannot be written, the journal works without it.
 #[tokio::test]
 async fn a_checkpoint_that_cannot_be_written_j15() {
     let folder = tempfile::tempdir().unwrap();

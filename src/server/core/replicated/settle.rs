@@ -7,14 +7,11 @@ use tokio::time::Instant;
 use super::timers::turn;
 use super::waiting::Waiter;
 use super::{NAME_LOSSES_MAX, Proposed, ReplicatedEngine};
-use crate::chat::{
-    Attached, Attachment, Event, EventKind, Fate, Incarnation, LeaveReason, Outcome, ParticipantId,
-};
+use crate::chat::{Attached, Attachment, Event, EventKind, Fate, Incarnation, Outcome, ParticipantId};
 use crate::journal::Committed;
-use crate::log::{About, ServerRecord};
 use crate::replica::{AppliedBatch, ReplicaError};
 use crate::server::core::attachments::Attach;
-use crate::server::core::broadcast::record_broadcast;
+use crate::server::core::broadcast::note_broadcast;
 use crate::server::core::requests::{Answered, Caller, Responder};
 
 /// Answers whose time comes when the feed has been published.
@@ -187,16 +184,10 @@ impl ReplicatedEngine {
 
     /// Called before the event is published, so that everything that was ever received is on record.
     fn note_broadcast(&mut self, event: &Event) {
-        if let EventKind::Left { reason } = event.kind {
+        if let EventKind::Left { .. } = event.kind {
             self.local.remove(&event.participant.id);
             self.ended.remove(&event.participant.id);
-            self.attachments.left(event.participant.id);
-            self.shares.release(event.participant.id);
-            if reason == LeaveReason::Disconnected {
-                ServerRecord::SessionExpired { about: About::author(self.epoch.as_str(), event) }.emit();
-            }
         }
-        self.context.metrics.event(&event.kind);
-        record_broadcast(&self.epoch, event, self.attachments.attached());
+        note_broadcast(&self.epoch, event, &mut self.attachments, &mut self.shares, &self.context);
     }
 }

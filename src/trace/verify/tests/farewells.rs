@@ -13,7 +13,7 @@ fn record(second: u64, mut record: Value) -> Value {
     record
 }
 
-/// It starts, after so many events; its grace period is 30 s.
+/// The service starts with this many events in its journal; its grace period is 30 s.
 fn starts(second: u64, sequence: u64) -> Value {
     let time = 3 * sequence;
     let start = json!({"event": "server_started", "sequence": sequence, "logical_time": time, "grace_ms": 30_000});
