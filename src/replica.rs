@@ -5,7 +5,9 @@
 //! ([`publisher`]), reads all batches back in their one order ([`reader`]), and applies them to its copy ([`applier`]).
 //! Nothing here decides anything: [`Cluster`](crate::chat::Cluster) does.
 
+mod access;
 mod applier;
+mod credentials;
 mod encoding;
 mod error;
 #[cfg(test)]
@@ -16,10 +18,11 @@ mod reader;
 mod setup;
 mod start;
 
+pub use access::parse_server;
 pub use applier::{AppliedBatch, Applier};
 pub use encoding::{BATCH_BYTES_MAX, encoded_len};
 pub use error::{ReplicaError, SetupFault};
-pub use log::{CommandLog, Settings, parse_server};
+pub use log::{CommandLog, Settings};
 pub use publisher::Publisher;
 pub use reader::{Entry, LogNews};
 pub use start::{Copying, Identity, MESSAGES_TOGETHER, ReplicaParts, copy};

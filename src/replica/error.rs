@@ -54,7 +54,7 @@ pub enum ReplicaError {
         why: String,
     },
     /// Two processes have one name.
-    #[error("another replica runs under the name {name}; see --replica-name")]
+    #[error("another replica runs under the name {name}: give this one a name of its own with --replica-name")]
     NameInUse {
         /// The name.
         name: String,
@@ -75,8 +75,34 @@ pub enum SetupFault {
     /// No server can be reached.
     #[error("no server can be reached: {why}")]
     Unreachable {
-        /// Why not, for the last one.
+        /// Why not, for each of them.
         why: String,
+    },
+    /// A server is named twice.
+    #[error("the server {server} is named twice: each server counts once")]
+    NamedTwice {
+        /// Which one.
+        server: String,
+    },
+    /// The servers do not let the replica in.
+    #[error("{servers}: access refused: {why}")]
+    Refused {
+        /// Which ones.
+        servers: String,
+        /// Why, as far as it is known.
+        why: String,
+    },
+    /// The servers let the replica in and do not let it do what it has to.
+    #[error("a permission is missing: {complaint}. docs/replicas.md lists those that a replica needs")]
+    Forbidden {
+        /// What the server says.
+        complaint: String,
+    },
+    /// The account has no JetStream.
+    #[error("the server {server} offers JetStream, but not to the account of these credentials")]
+    AccountWithoutJetStream {
+        /// Which one.
+        server: String,
     },
     /// The credentials cannot be read.
     #[error("the credentials {file} cannot be read: {why}")]

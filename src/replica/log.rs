@@ -2,20 +2,20 @@
 
 use std::future::Future;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::context::{GetStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, Context, ErrorCode};
-use async_nats::{Client, ConnectOptions, Event, ReconnectToServer, Server, ServerAddr, ServerError, ServerInfo};
+use async_nats::{Client, Event, ReconnectToServer, Server, ServerAddr, ServerError, ServerInfo};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
+use super::access::{self, Refusals, shown};
 use super::encoding::LogMessage;
 use super::error::{ReplicaError, SetupFault};
 use super::setup;
@@ -32,18 +32,6 @@ const PING: Duration = Duration::from_secs(1);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause before the next try to connect.
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
-
-/// Reads the address of a server, such as `nats://h1:4222`.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn parse_server(address: &str) -> Result<ServerAddr, String> {
-    let server = ServerAddr::from_str(address).map_err(|_| "should be a URL such as nats://h1:4222".to_owned())?;
-    match server.scheme() {
-        "nats" | "tls" => Ok(server),
-        other => Err(format!("should begin with nats:// or tls://, and not with {other}://")),
-    }
-}
 
 /// Where the log is.
 #[derive(Clone)]
@@ -75,9 +63,16 @@ struct Complaint(Arc<Mutex<Option<String>>>);
 impl Complaint {
     fn note(&self, event: &Event) {
         if let Event::ServerError(ServerError::Other(complaint)) = event {
-            tracing::warn!(%complaint, "a server of the log complains");
-            *self.0.lock() = Some(complaint.clone());
+            if self.0.lock().replace(complaint.clone()).as_ref() != Some(complaint) {
+                tracing::warn!(%complaint, "a server of the log complains");
+            }
         }
+    }
+
+    /// The permission that is missing, if the servers complained about one: it stays missing.
+    fn forbidden(&self) -> Option<SetupFault> {
+        let complaint = self.0.lock().clone().filter(|complaint| complaint.contains("ermissions Violation"))?;
+        Some(SetupFault::Forbidden { complaint })
     }
 
     /// The reason for a failure, with the complaint where there is one.
@@ -110,22 +105,28 @@ impl CommandLog {
         let name = &settings.stream;
         let stream = find_or_make(&context, name, servers, &complaint).await?;
         let first = persist(|| async {
-            match genesis(&stream).await? {
+            match genesis(&stream).await.map_err(|error| error.to_string())? {
                 Some(first) => Ok(first),
                 None => {
                     begin(&context, name, new_epoch).await?;
                     // Another replica may have been faster.
-                    genesis(&stream).await?.ok_or_else(|| "it is not there yet".to_owned())
+                    let first = genesis(&stream).await.map_err(|error| error.to_string())?;
+                    first.ok_or_else(|| "it is not there yet".to_owned())
                 }
             }
         });
         let first = first.await.map_err(|error| SetupFault::Failed {
-            what: "writing the stream's first message",
+            what: "finding or writing the stream's first message",
             why: complaint.explain(&error),
         })?;
         let epoch = epoch_of(name, &first)?;
         let (name, epoch) = (name.as_str().into(), epoch.into());
         Ok(Self { context, stream, name, epoch, complaint })
+    }
+
+    /// The permission that is missing, if the servers complained about one.
+    pub(super) fn forbidden(&self) -> Option<SetupFault> {
+        self.complaint.forbidden()
     }
 
     /// The epoch of its conversation.
@@ -207,7 +208,8 @@ async fn connect(
     reconnects: Option<usize>,
 ) -> Result<Client, SetupFault> {
     let (complaint, last) = (complaint.clone(), AtomicUsize::new(usize::MAX));
-    let mut options = ConnectOptions::new()
+    let refusals = Refusals::new(settings);
+    let mut options = access::options(settings)?
         .name(format!("chitchat replica {}", settings.name))
         .connection_timeout(ANSWER_TIME)
         .request_timeout(Some(ANSWER_TIME))
@@ -225,23 +227,14 @@ async fn connect(
         })
         .event_callback(move |event| {
             complaint.note(&event);
+            refusals.note(&event);
             std::future::ready(())
         });
-    if let Some(file) = &settings.credentials {
-        options = options.credentials_file(file).await.map_err(|error| SetupFault::Credentials {
-            file: file.display().to_string(),
-            why: error.to_string(),
-        })?;
-    }
-    let shown: Vec<_> = servers.iter().map(shown).collect();
     // The client library does not read them from the address.
     if let Some((user, password)) = servers.iter().find_map(|server| server.username().zip(server.password())) {
         options = options.user_and_password(user.to_owned(), password.to_owned());
     }
-    options
-        .connect(servers)
-        .await
-        .map_err(|error| SetupFault::Unreachable { why: format!("{}: {error}", shown.join(", ")) })
+    options.connect(servers).await.map_err(|error| access::unconnected(settings, servers, &error))
 }
 
 /// Which server is tried after a connection that is lost or given up: the one after it, and so on around, so that a server
@@ -256,27 +249,23 @@ fn next_server(pool: &[Server], current: &ServerInfo, last: &AtomicUsize) -> Opt
     pool.get(next).map(|server| server.addr.clone())
 }
 
-/// A server without the password that its address may have.
-fn shown(server: &ServerAddr) -> String {
-    format!("{}://{}:{}", server.scheme(), server.host(), server.port())
-}
-
 /// Asks each server separately, and returns how many servers there are. Servers that cannot be reached do not make it
 /// fail.
 async fn survey(settings: &Settings) -> Result<usize, SetupFault> {
-    let (mut surveyed, mut last) = (Vec::<Surveyed>::new(), None);
+    access::check_named_once(&settings.servers)?;
+    let (mut surveyed, mut unreachable) = (Vec::<Surveyed>::new(), Vec::new());
     for server in &settings.servers {
         match survey_one(settings, server).await {
             Ok(found) => surveyed.push(found),
             Err(SetupFault::Unreachable { why }) => {
                 tracing::warn!("a server of the log cannot be reached: {why}");
-                last = Some(SetupFault::Unreachable { why });
+                unreachable.push(why);
             }
             Err(fault) => return Err(fault),
         }
     }
     let Some((first, others)) = surveyed.split_first() else {
-        return Err(last.unwrap_or(SetupFault::Unreachable { why: "none is named".into() }));
+        return Err(SetupFault::Unreachable { why: unreachable.join("; ") });
     };
     for other in others {
         let why = if first.cluster != other.cluster {
@@ -310,10 +299,19 @@ async fn survey_one(settings: &Settings, server: &ServerAddr) -> Result<Surveyed
         return Err(SetupFault::NoJetStream { server: address });
     }
     let stream = context(client).get_stream_no_info(&settings.stream).await;
-    // What is not answered here is answered, or explained, when the stream is opened.
-    let genesis = match stream {
-        Ok(stream) => genesis(&stream).await.ok().flatten(),
-        Err(_) => None,
+    let found = match stream {
+        Ok(stream) => genesis(&stream).await,
+        Err(_) => Ok(None),
+    };
+    if let Some(fault) = complaint.forbidden() {
+        return Err(fault);
+    }
+    // What else is not answered here is answered, or explained, when the stream is opened.
+    let genesis = match found {
+        Err(error) if access::lacks_jetstream(&error) => {
+            return Err(SetupFault::AccountWithoutJetStream { server: address });
+        }
+        found => found.ok().flatten(),
     };
     let genesis = genesis.map(|bytes| epoch_of(&settings.stream, &bytes)).transpose()?;
     Ok(Surveyed { address, cluster: info.cluster, known: info.connect_urls.len(), genesis })
@@ -337,8 +335,10 @@ async fn find_or_make(
             }
             Err(error) => ("looking up the stream", complaint.explain(&error)),
         };
-        // A permission that is missing stays missing.
-        if error.contains("ermissions Violation") || Instant::now() >= deadline {
+        if let Some(fault) = complaint.forbidden() {
+            return Err(fault);
+        }
+        if Instant::now() >= deadline {
             return Err(SetupFault::Failed { what, why: error });
         }
         sleep(PAUSE).await;
@@ -354,10 +354,7 @@ fn is_missing(kind: GetStreamErrorKind) -> bool {
     matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
-async fn message(
-    stream: &Stream<()>,
-    position: u64,
-) -> Result<Option<Bytes>, async_nats::jetstream::stream::RawMessageError> {
+async fn message(stream: &Stream<()>, position: u64) -> Result<Option<Bytes>, RawMessageError> {
     match stream.get_raw_message(position).await {
         Ok(message) => Ok(Some(message.payload)),
         Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
@@ -365,8 +362,8 @@ async fn message(
     }
 }
 
-async fn genesis(stream: &Stream<()>) -> Result<Option<Bytes>, String> {
-    message(stream, 1).await.map_err(|error| error.to_string())
+async fn genesis(stream: &Stream<()>) -> Result<Option<Bytes>, RawMessageError> {
+    message(stream, 1).await
 }
 
 /// Writes the first message, unless there is one.

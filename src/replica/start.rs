@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::applier::{AppliedBatch, Applier};
 use super::error::{ReplicaError, SetupFault};
@@ -18,6 +18,15 @@ use crate::journal::{Committed, LogPlace, ReplicaJournal};
 pub const MESSAGES_TOGETHER: usize = 64;
 /// How long a start waits for the next message that must come.
 const START_TIME: Duration = Duration::from_secs(15);
+
+/// How often a wait looks whether a permission is missing.
+const LOOK: Duration = Duration::from_millis(500);
+/// After how long without a message of it a replica of the same name is thought to be dead. One that lives writes at
+/// least every 2 s (R6).
+const NAME_TIME: Duration = Duration::from_secs(3);
+/// A replica that died may have had messages on their way. Those that arrive later than this after the first were written
+/// by one that lives.
+const STRAGGLER_TIME: Duration = Duration::from_secs(1);
 
 /// Why the wait failed, if no better reason is known.
 const NO_ANSWER: &str = "there was no answer in time; the permission may be missing, or a majority of the servers";
@@ -114,6 +123,7 @@ impl Copying {
         now: std::time::SystemTime,
         mut on_batch: impl FnMut(&Committed),
     ) -> Result<ReplicaParts, ReplicaError> {
+        self.check_name(&name, &mut on_batch).await?;
         let start = ClusterCommand::Start { name: name.clone(), nonce };
         let batch = Batch { from: Incarnation::NONE, number: 0, at: now, commands: vec![start] };
         self.publisher.propose(self.applier.message(batch), self.applier.place().position);
@@ -142,31 +152,70 @@ impl Copying {
         SetupFault::Failed { what, why: self.log.explain(why) }.into()
     }
 
+    /// Refuses a name that a replica has which still writes. One that was killed has its name until the others remove it,
+    /// or until it starts again.
+    async fn check_name(
+        &mut self,
+        name: &Arc<str>,
+        on_batch: &mut impl FnMut(&Committed),
+    ) -> Result<(), ReplicaError> {
+        let mut first_sign = None;
+        let mut deadline = Instant::now() + NAME_TIME;
+        loop {
+            let holder = self.applier.cluster().replicas().find(|(_, replica)| replica.name == *name);
+            let Some((holder, _)) = holder else { return Ok(()) };
+            let Ok(entry) = self.next_entry(deadline).await? else { return Ok(()) };
+            let batches = self.apply_with_following(entry, on_batch).await?;
+            if batches.iter().any(|batch| batch.from == holder && batch.applied.fate == Fate::Applied) {
+                let now = Instant::now();
+                if now.duration_since(*first_sign.get_or_insert(now)) > STRAGGLER_TIME {
+                    return Err(ReplicaError::NameInUse { name: name.to_string() });
+                }
+                deadline = now + NAME_TIME;
+            }
+        }
+    }
+
     /// Waits for the next message and applies it, with those that are there already.
     async fn apply_next(
         &mut self,
         what: &'static str,
         on_batch: &mut impl FnMut(&Committed),
     ) -> Result<Vec<AppliedBatch>, ReplicaError> {
-        let mut entries: Vec<Entry> = Vec::new();
-        let mut why =
-            "there was no answer in time; the permission may be missing, or a majority of the servers".to_owned();
-        let waiting = async {
-            while let Some(news) = self.news.recv().await {
-                match news {
-                    LogNews::Entry(entry) => return Ok(Some(entry)),
-                    LogNews::Fault(fault) => return Err(fault),
-                    LogNews::Restarted(reason) => why = reason,
-                    #[cfg(test)]
-                    LogNews::Acknowledged => {}
+        match self.next_entry(Instant::now() + START_TIME).await? {
+            Ok(entry) => self.apply_with_following(entry, on_batch).await,
+            Err(why) => Err(self.in_vain(what, &why)),
+        }
+    }
+
+    /// Waits for the next message until then. Without one it says why, as far as that is known.
+    async fn next_entry(&mut self, deadline: Instant) -> Result<Result<Entry, String>, ReplicaError> {
+        let mut why = NO_ANSWER.to_owned();
+        while Instant::now() < deadline {
+            match timeout_at(deadline.min(Instant::now() + LOOK), self.news.recv()).await {
+                Ok(Some(LogNews::Entry(entry))) => return Ok(Ok(entry)),
+                Ok(Some(LogNews::Fault(fault))) => return Err(fault),
+                Ok(Some(LogNews::Restarted(reason))) => why = reason,
+                #[cfg(test)]
+                Ok(Some(LogNews::Acknowledged)) => {}
+                Ok(None) => break,
+                Err(_) => {
+                    if let Some(fault) = self.log.forbidden() {
+                        return Err(fault.into());
+                    }
                 }
             }
-            Ok(None)
-        };
-        match timeout(START_TIME, waiting).await {
-            Ok(entry) => entries.extend(entry?),
-            Err(_) => return Err(self.in_vain(what, &why)),
         }
+        Ok(Err(why))
+    }
+
+    /// Applies a message, with those that have come since.
+    async fn apply_with_following(
+        &mut self,
+        entry: Entry,
+        on_batch: &mut impl FnMut(&Committed),
+    ) -> Result<Vec<AppliedBatch>, ReplicaError> {
+        let mut entries = vec![entry];
         while entries.len() < MESSAGES_TOGETHER
             && let Ok(LogNews::Entry(entry)) = self.news.try_recv()
         {

@@ -116,6 +116,7 @@ mod rates;
 mod reconnects;
 mod recovery;
 mod replicas;
+mod replicas_access;
 mod replicas_clients;
 mod replicas_failover;
 mod replicas_faults;

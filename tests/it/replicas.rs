@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use tonic::Code;
 
-use crate::support::{DurableServer, Nats, Participant, Program, check_transcript, records, refused};
+use crate::support::{
+    DEADLINE, DurableServer, Nats, Participant, Program, check_transcript, records, refused, wait_for_record,
+};
 
 /// A replica of this name.
 fn replica(nats: &Nats, name: &str) -> DurableServer {
@@ -23,7 +25,8 @@ pub fn replica_at(urls: &str, name: &str, more: &[&str]) -> DurableServer {
 pub fn verify(replicas: &[&DurableServer], clients: &[PathBuf]) -> Vec<String> {
     let logs: Vec<_> = replicas.iter().map(|replica| replica.log()).chain(clients.iter().cloned()).collect();
     let arguments = ["verify"].into_iter().chain(logs.iter().map(|log| log.to_str().unwrap()));
-    let ended = Program::run(&arguments.collect::<Vec<_>>(), &[]).succeeded();
+    // The logs of the long form are long.
+    let ended = Program::run_late(&arguments.collect::<Vec<_>>(), 10 * DEADLINE).succeeded();
     ended.output
 }
 
@@ -129,4 +132,26 @@ async fn a_replica_that_was_killed_comes_back_with_what_it_missed_and_its_sessio
     let told = replicas.each_ref().map(broadcasts);
     assert_eq!(told[0], told[1], "what it missed is in its log, too");
     verify(&replicas.each_ref(), &[]);
+}
+
+/// All servers of the log are away, and nobody asks anything of the replica meanwhile. It records that it could not say
+/// that a grace period is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_all_servers_is_on_record_and_nobody_is_accused_of_a_late_leave_r7_v15() {
+    let mut nats = Nats::start();
+    let mut replica = replica_at(&nats.urls(), "a", &["--grace", "1s"]);
+    let anna = Participant::arrive(replica.address, "anna").await;
+    anna.publish("one").await;
+    (0..3).for_each(|n| nats.kill(n));
+    drop(anna);
+    wait_for_record(&replica.log(), |record| record["event"] == "replica_unavailable");
+    (0..3).for_each(|n| nats.start_again(n));
+    wait_for_record(&replica.log(), |record| record["event"] == "leave_broadcast");
+    let told = records(&replica.log());
+    let of = |event: &str| told.iter().find(|record| record["event"] == event).unwrap();
+    assert_eq!(of("replica_unavailable")["reason"], "CUT_OFF");
+    assert_eq!(of("replica_available")["replica"], "a");
+    replica.program.as_ref().unwrap().signal("TERM");
+    replica.program.as_mut().unwrap().end().succeeded();
+    verify(&[&replica], &[]);
 }

@@ -9,7 +9,7 @@ use crate::support::{Nats, Participant, Program, ServerProgram};
 
 /// Starts a replica that cannot start, and answers with what it says.
 #[track_caller]
-fn refused(urls: &str, journal: &Path, more: &[&str]) -> String {
+pub fn refused(urls: &str, journal: &Path, more: &[&str]) -> String {
     let logs = tempfile::TempDir::new().unwrap();
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--replicate", urls, "--replica-name", "x", "--log-dir"];
     let rest = [logs.path().to_str().unwrap(), "--journal", journal.to_str().unwrap()];
@@ -31,7 +31,7 @@ fn stream(replicas: usize) -> Config {
 }
 
 #[track_caller]
-fn says(errors: &str, what: &str) {
+pub fn says(errors: &str, what: &str) {
     assert!(errors.contains(what), "{what:?} in {errors}");
 }
 
@@ -217,4 +217,18 @@ async fn a_replica_without_a_name_has_that_of_its_machine_r10() {
     let name: String = host.trim().chars().map(safe).take(64).collect();
     let started = crate::support::records(&replica.log()).remove(0);
     assert_eq!(started["replica"], name.as_str());
+}
+
+/// A replica keeps its name while it lives, and gets on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_a_living_replica_has_is_refused_r9() {
+    let (nats, folder) = (Nats::start(), tempfile::TempDir::new().unwrap());
+    let replica = replica_at(&nats.urls(), "x", &[]);
+    let mut anna = Participant::arrive(replica.address, "anna").await;
+    let errors = refused(&nats.urls(), &folder.path().join("j.db"), &[]);
+    says(&errors, "another replica runs under the name x");
+    anna.publish("it is still here").await;
+    anna.hears("it is still here").await;
+    let own = crate::support::records(&replica.log());
+    assert!(!own.iter().any(|record| record["event"] == "replica_gone"), "{own:?}");
 }

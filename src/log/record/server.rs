@@ -159,6 +159,20 @@ pub enum ServerRecord<'a> {
         /// `SILENT`, `STOPPED` or `STARTED_AGAIN`.
         reason: Text<'a>,
     },
+    /// A replica accepts nothing for now, and cannot propose that a grace period is over.
+    ReplicaUnavailable {
+        /// The journal.
+        #[serde(flatten)]
+        about: About<'a>,
+        /// `CUT_OFF`, `COPY_NOT_WRITTEN` or `TAKEN_FOR_GONE`.
+        reason: Text<'a>,
+    },
+    /// It accepts requests again.
+    ReplicaAvailable {
+        /// The journal.
+        #[serde(flatten)]
+        about: About<'a>,
+    },
     /// Records could not be written.
     RecordsLost(Loss),
 }
@@ -237,7 +251,7 @@ impl ServerRecord<'_> {
     pub fn severity(&self) -> Severity {
         match self {
             Self::EventDelivered { .. } => Severity::Debug,
-            Self::EpochChanged { .. } | Self::RecordsLost(_) => Severity::Warn,
+            Self::EpochChanged { .. } | Self::ReplicaUnavailable { .. } | Self::RecordsLost(_) => Severity::Warn,
             _ => Severity::Info,
         }
     }

@@ -32,6 +32,7 @@ use crate::replica::{
     Applier, Entry, Identity, LogNews, MESSAGES_TOGETHER, Publisher, ReplicaError, ReplicaParts, SetupFault,
 };
 use crate::server::ops::context::ServerContext;
+use members::Obstacle;
 use timers::{Graces, Signs};
 use waiting::{Packing, Waiter, Waiting};
 
@@ -237,7 +238,7 @@ impl ReplicatedEngine {
                 self.settle(batches, &committed)
             }
             Err(error) if error.may_pass() => {
-                if self.context.readiness.set_journal_works(false) {
+                if self.set_unavailable(Obstacle::CopyNotWritten) {
                     tracing::error!(%error, "the copy of the log could not be written");
                 }
                 self.retry_at = handed_over + COPY_RETRY;
@@ -258,7 +259,7 @@ impl ReplicatedEngine {
         if on_its_way > PROPOSAL_TIME {
             proposed.give_up();
             self.waiting.give_up();
-            if self.context.readiness.set_journal_works(false) {
+            if self.set_unavailable(Obstacle::CutOff) {
                 tracing::error!(
                     "the log does not bring back what this replica proposes: it accepts nothing for now"
                 );
@@ -287,7 +288,7 @@ impl ReplicatedEngine {
             proposed.give_up();
         }
         self.waiting.give_up();
-        self.context.readiness.set_journal_works(false);
+        self.set_unavailable(Obstacle::TakenForGone);
         self.identity.incarnation = Incarnation::NONE;
         self.identity.nonce = (self.random)() as u64;
     }

@@ -104,6 +104,14 @@ impl Nats {
         fs::write(config, text).unwrap();
     }
 
+    /// Starts a server again with a changed configuration.
+    pub fn start_changed(&mut self, n: usize, change: impl Fn(String) -> String) {
+        self.kill(n);
+        let config = self.servers[n].config.clone();
+        fs::write(&config, change(fs::read_to_string(&config).unwrap())).unwrap();
+        self.start_again(n);
+    }
+
     /// Cuts a server off from the other two.
     pub fn isolate(&self, n: usize) {
         self.ways(n).for_each(|(_, _, proxy)| proxy.cut());

@@ -83,8 +83,8 @@ impl Lines {
     }
 
     #[track_caller]
-    fn rest(&self) -> Vec<String> {
-        std::iter::from_fn(|| self.next()).collect()
+    fn rest(&self, deadline: Duration) -> Vec<String> {
+        std::iter::from_fn(|| self.next_within(deadline)).collect()
     }
 }
 
@@ -129,6 +129,13 @@ impl Program {
     /// Runs one to its end.
     pub fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
         Self::start(arguments, settings).end_of_input()
+    }
+
+    /// The same for one that may take longer than others to say anything.
+    pub fn run_late(arguments: &[&str], deadline: Duration) -> Ended {
+        let mut program = Self::start(arguments, &[]);
+        program.input = None;
+        program.end_within(deadline)
     }
 
     pub fn type_line(&mut self, line: impl AsRef<[u8]>) {
@@ -195,7 +202,12 @@ impl Program {
     /// Waits for the end.
     #[track_caller]
     pub fn end(&mut self) -> Ended {
-        let (output, errors) = (self.output.rest(), self.errors.rest().join("\n"));
+        self.end_within(DEADLINE)
+    }
+
+    #[track_caller]
+    fn end_within(&mut self, deadline: Duration) -> Ended {
+        let (output, errors) = (self.output.rest(deadline), self.errors.rest(deadline).join("\n"));
         Ended { code: self.child.wait().unwrap().code(), output, errors }
     }
 }

@@ -5,7 +5,48 @@ use crate::chat::{Departure, Fate, GoneReplica, Incarnation};
 use crate::log::{About, ReplicaNote, ServerRecord};
 use crate::replica::AppliedBatch;
 
+/// Why a replica accepts nothing for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// The log does not bring back what it proposes.
+    CutOff,
+    /// Its copy cannot be written.
+    CopyNotWritten,
+    /// The other replicas have removed it, and it starts anew.
+    TakenForGone,
+}
+
+impl Obstacle {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::CutOff => "CUT_OFF",
+            Self::CopyNotWritten => "COPY_NOT_WRITTEN",
+            Self::TakenForGone => "TAKEN_FOR_GONE",
+        }
+    }
+}
+
 impl ReplicatedEngine {
+    /// Accepts nothing until this is [over](Self::set_available), and records that, since no grace period ends by this
+    /// replica meanwhile. Says whether that is new.
+    pub(super) fn set_unavailable(&self, obstacle: Obstacle) -> bool {
+        let was_available = self.context.readiness.set_journal_works(false);
+        if was_available {
+            let (about, reason) = (About::epoch(self.epoch.as_str()), obstacle.as_str().into());
+            ServerRecord::ReplicaUnavailable { about, reason }.emit();
+        }
+        was_available
+    }
+
+    /// Accepts requests. Says whether that is new.
+    pub(super) fn set_available(&self) -> bool {
+        let is_new = !self.context.readiness.set_journal_works(true);
+        if is_new {
+            ServerRecord::ReplicaAvailable { about: About::epoch(self.epoch.as_str()) }.emit();
+        }
+        is_new
+    }
+
     /// Records which replicas take part as this one begins to serve.
     pub(super) fn record_members(&self) {
         for (incarnation, replica) in self.applier.cluster().replicas() {

@@ -92,7 +92,7 @@ impl ReplicatedEngine {
         self.context.metrics.proposal_seconds.observe(proposed.since.elapsed().as_secs_f64());
         if batch.applied.fate == Fate::Applied {
             self.is_cut_off = false;
-            if !self.context.readiness.set_journal_works(true) {
+            if self.set_available() {
                 tracing::warn!("the log takes what this replica proposes again");
             }
         }

@@ -18,6 +18,10 @@ enum Note {
     Started,
     /// The log did not take what this replica proposed.
     Unavailable,
+    /// From here on this replica could propose nothing.
+    Outage,
+    /// It could again.
+    OutageOver,
     Opened(Who),
     Closed(Who, Closing),
     Left {
@@ -71,6 +75,8 @@ impl ReplicaNotes {
                 self.grace = Some((least.min(grace), most.max(grace)));
                 Note::Started
             }
+            "replica_unavailable" => Note::Outage,
+            "replica_available" => Note::OutageOver,
             "client_connected" => Note::Opened(who()),
             "client_disconnected" => Note::Closed(
                 who(),
@@ -151,6 +157,8 @@ struct Judge<'r> {
     starts: HashMap<u32, u64>,
     gone: HashSet<u64>,
     unavailable: Vec<i64>,
+    /// By file, from when to when its replica could propose nothing.
+    outages: HashMap<u32, Vec<(i64, i64)>>,
     faults: Vec<Farewell>,
 }
 
@@ -158,10 +166,13 @@ impl Judge<'_> {
     fn take(&mut self, line: LineRef, at: i64, note: Note) {
         match note {
             Note::Started => {
+                self.end_outage(line.file, at);
                 self.starts.remove(&line.file);
                 self.detach(line, at, |attached| attached.file == line.file);
             }
             Note::Unavailable => self.unavailable.push(at),
+            Note::Outage => self.outages.entry(line.file).or_default().push((at, i64::MAX)),
+            Note::OutageOver => self.end_outage(line.file, at),
             Note::Own(start) => drop(self.starts.insert(line.file, start)),
             Note::Gone(start) => {
                 if self.gone.insert(start) {
@@ -171,6 +182,13 @@ impl Judge<'_> {
             Note::Opened(who) => self.opened(line, who),
             Note::Closed(who, why) => self.closed(line, at, who, why),
             Note::Left { who, disconnected } => self.left(line, at, who, disconnected),
+        }
+    }
+
+    fn end_outage(&mut self, file: u32, at: i64) {
+        let last = self.outages.get_mut(&file).and_then(|outages| outages.last_mut());
+        if let Some((_, until)) = last.filter(|(_, until)| *until == i64::MAX) {
+            *until = at;
         }
     }
 
@@ -244,7 +262,13 @@ impl Judge<'_> {
         }
         let allowed = self.grace.1.saturating_add(LATE_MICROS);
         self.runs.iter().find_map(|run| {
-            let due = run.start.map_or(run.begins, |start| start.at).max(since).saturating_add(allowed);
+            let mut due = run.start.map_or(run.begins, |start| start.at).max(since).saturating_add(allowed);
+            // What was due while it could propose nothing is due after that.
+            for (from, to) in self.outages.get(&run.file).into_iter().flatten() {
+                if *from < due && *to > since {
+                    due = due.max(to.saturating_add(allowed));
+                }
+            }
             (run.stopping.unwrap_or(run.ends).min(until) > due).then_some((run, due))
         })
     }

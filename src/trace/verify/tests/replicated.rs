@@ -143,6 +143,8 @@ fn farewells(ahead: Duration, told: &[(&str, u64, &str)]) -> Vec<String> {
                 "left" => event("leave_broadcast", "left", 2, Some("DISCONNECTED")),
                 "a is gone" => replica_note("replica_gone", "a", Some("SILENT")),
                 "b is gone" => replica_note("replica_gone", "b", Some("SILENT")),
+                "is unavailable" => json!({"event": "replica_unavailable", "reason": "CUT_OFF"}),
+                "is available" => json!({"event": "replica_available"}),
                 "begins to stop" => json!({"event": "server_stopping"}),
                 "goes on" => json!({"event": "something else"}),
                 other => panic!("{other}"),
@@ -202,6 +204,26 @@ fn a_leave_comes_after_the_grace_period_at_whichever_replica_v15() {
     // While the log takes nothing, nobody can leave.
     let told = [("a", 10, "is lost"), ("b", 30, "refuses"), ("a", 95, "left"), ("b", 95, "left")];
     check_farewells(&told, &[]);
+}
+
+/// All servers of the log are away, and nobody asks anything of a replica meanwhile.
+#[test]
+fn nobody_has_to_leave_while_no_replica_can_say_so_v15() {
+    let away = [("a", 10, "is lost"), ("a", 20, "is unavailable"), ("b", 21, "is unavailable")];
+    let back = [("a", 120, "is available"), ("b", 121, "is available")];
+    let left = |second| [("a", second, "left"), ("b", second, "left")];
+    let told = |parts: &[&[(&'static str, u64, &'static str)]]| parts.concat();
+    check_farewells(&told(&[&away, &back, &left(122)]), &[]);
+    check_farewells(&told(&[&away, &back, &left(95 + 122)]), &["long after"]);
+    check_farewells(&told(&[&away, &[("a", 300, "goes on"), ("b", 300, "goes on")]]), &[]);
+    let end = [("a", 300, "goes on"), ("b", 300, "goes on")];
+    check_farewells(&told(&[&away, &back, &end]), &["290 s later it had still not left"]);
+    // It began before, and its replica stops in it.
+    let before = [("a", 5, "is unavailable"), ("b", 5, "is unavailable"), ("a", 10, "is lost")];
+    check_farewells(&told(&[&before, &end]), &[]);
+    // Only one of them was cut off: the other should have proposed it.
+    let one = [("a", 10, "is lost"), ("a", 20, "is unavailable"), ("a", 200, "is available")];
+    check_farewells(&told(&[&one, &left(201)]), &["long after"]);
 }
 
 #[test]
