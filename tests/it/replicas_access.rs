@@ -152,5 +152,4 @@ async fn a_replica_gets_in_with_credentials_and_is_refused_with_what_is_wrong_wi
     operator.user("right", account, None, &[">"]);
     wait_for_record(&log, |record| record["event"] == "replica_available");
     Participant::arrive(first.address, "cleo").await.publish("back again").await;
-    ben.hears("back again").await;
 }
