@@ -33,13 +33,11 @@ struct Member {
 
 /// A companion that could not be added.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub enum CastError {
     /// There are as many as there may be.
     #[error("the lab plays {companions_max} companions already")]
-    Full {
-        /// How many there may be.
-        companions_max: usize,
-    },
+    Full { companions_max: usize },
     /// It could not start.
     #[error(transparent)]
     Companion(#[from] CompanionError),
