@@ -83,9 +83,6 @@ impl std::fmt::Debug for StateFile {
 impl StateFile {
     /// Takes the state file for this service and name in a folder, and reads the session in it, if any. The
     /// folder is made where it is missing. Several addresses of the service have commas between them, in any order.
-    ///
-    /// # Errors
-    /// [`StateError`].
     pub fn open(folder: &Path, server: &str, display_name: &str) -> Result<Self, StateError> {
         let state = Self::fresh(folder, server, display_name)?;
         state.shared.lock().read()?;

@@ -70,9 +70,6 @@ impl Cast {
     }
 
     /// Adds a companion, or lets one that crashed resume.
-    ///
-    /// # Errors
-    /// [`CastError`].
     pub async fn add(&self, character: Character, resumes: bool) -> Result<Companion, CastError> {
         // Those that have ended give their places back.
         drop(self.members());

@@ -126,9 +126,6 @@ impl Scenario {
     }
 
     /// The scenarios in a folder: each file that ends in `.toml`, in the order of their names.
-    ///
-    /// # Errors
-    /// [`ScenarioError`].
     pub fn read_folder(folder: &Path) -> Result<Vec<Self>, ScenarioError> {
         let unreadable = |path: &Path, why: String| ScenarioError::Unreadable { path: path.to_owned(), why };
         let entries = fs::read_dir(folder).map_err(|error| unreadable(folder, error.to_string()))?;
