@@ -101,9 +101,6 @@ pub async fn copy(
 
 impl Copying {
     /// Applies everything that is in the log by now. `on_batch` sees what was recorded.
-    ///
-    /// # Errors
-    /// [`ReplicaError`].
     pub async fn catch_up(&mut self, mut on_batch: impl FnMut(&Committed)) -> Result<(), ReplicaError> {
         let last = self.log.last().await?;
         while self.applier.place().position < last {
@@ -113,9 +110,6 @@ impl Copying {
     }
 
     /// Announces the replica, and waits until that is applied here. From then on the log has its batches.
-    ///
-    /// # Errors
-    /// [`ReplicaError`].
     pub async fn join(
         mut self,
         name: Arc<str>,
