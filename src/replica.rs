@@ -18,11 +18,11 @@ mod reader;
 mod setup;
 mod start;
 
-pub use access::parse_server;
+pub use access::{Settings, parse_server};
 pub use applier::{AppliedBatch, Applier};
 pub use encoding::{BATCH_BYTES_MAX, encoded_len};
 pub use error::{ReplicaError, SetupFault};
-pub use log::{CommandLog, Settings};
+pub use log::CommandLog;
 pub use publisher::Publisher;
 pub use reader::{Entry, LogNews};
 pub use start::{Copying, Identity, MESSAGES_TOGETHER, ReplicaParts, copy};

@@ -1,7 +1,9 @@
 //! The addresses of the servers, and what a replica shows them to be let in.
 
 use std::future::ready;
+use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
@@ -11,7 +13,19 @@ use async_nats::{AuthError, ClientError, ConnectError, ConnectErrorKind, Connect
 
 use super::credentials::Credentials;
 use super::error::SetupFault;
-use super::log::Settings;
+
+/// Where the log is.
+#[derive(Clone)]
+pub struct Settings {
+    /// The servers.
+    pub servers: Vec<ServerAddr>,
+    /// The stream.
+    pub stream: String,
+    /// The file with the credentials for the servers.
+    pub credentials: Option<PathBuf>,
+    /// The name of this replica.
+    pub name: Arc<str>,
+}
 
 /// Reads the address of a server, such as `nats://h1:4222`.
 ///

@@ -1,7 +1,6 @@
 //! The common log: a stream of JetStream, found or made, and checked.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,7 +14,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
-use super::access::{self, Refusals, shown};
+use super::access::{self, Refusals, Settings, shown};
 use super::encoding::LogMessage;
 use super::error::{ReplicaError, SetupFault};
 use super::setup;
@@ -32,19 +31,6 @@ const PING: Duration = Duration::from_secs(1);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause before the next try to connect.
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
-
-/// Where the log is.
-#[derive(Clone)]
-pub struct Settings {
-    /// The servers.
-    pub servers: Vec<ServerAddr>,
-    /// The stream.
-    pub stream: String,
-    /// The file with the credentials for the servers.
-    pub credentials: Option<PathBuf>,
-    /// The name of this replica.
-    pub name: Arc<str>,
-}
 
 /// The log, open.
 #[derive(Clone)]
