@@ -128,13 +128,12 @@ impl Refusals {
 
     pub(super) fn note(&self, event: &Event) {
         let kinds = [ConnectErrorKind::AuthorizationViolation, ConnectErrorKind::Authentication];
+        let is_refusal = |error: &str| kinds.iter().any(|kind| kind.to_string() == error);
         match event {
             Event::ClientError(ClientError::Other(error))
-                if kinds.iter().any(|kind| kind.to_string() == *error) =>
+                if is_refusal(error) && !self.is_told.swap(true, Ordering::Relaxed) =>
             {
-                if !self.is_told.swap(true, Ordering::Relaxed) {
-                    tracing::error!("{}; it is tried again", refused(&self.settings, &self.settings.servers));
-                }
+                tracing::error!("{}; it is tried again", refused(&self.settings, &self.settings.servers));
             }
             Event::Connected => self.is_told.store(false, Ordering::Relaxed),
             _ => {}

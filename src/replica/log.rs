@@ -48,10 +48,10 @@ struct Complaint(Arc<Mutex<Option<String>>>);
 
 impl Complaint {
     fn note(&self, event: &Event) {
-        if let Event::ServerError(ServerError::Other(complaint)) = event {
-            if self.0.lock().replace(complaint.clone()).as_ref() != Some(complaint) {
-                tracing::warn!(%complaint, "a server of the log complains");
-            }
+        if let Event::ServerError(ServerError::Other(complaint)) = event
+            && self.0.lock().replace(complaint.clone()).as_ref() != Some(complaint)
+        {
+            tracing::warn!(%complaint, "a server of the log complains");
         }
     }
 
