@@ -125,19 +125,21 @@ impl Invitation {
         let host = if host.contains(':') { format!("[{host}]") } else { host };
         format!("{scheme}://{host}:{}", self.bound.port())
     }
+
+    /// The options for the files that a client needs, each after a space.
+    pub(in crate::cli) fn files(&self) -> String {
+        let files = [("--ca", &self.ca), ("--secret-file", &self.secret_file)];
+        let named = |(option, file): (_, &Option<PathBuf>)| Some(format!(" {option} {}", quoted(file.as_ref()?)));
+        files.into_iter().filter_map(named).collect()
+    }
 }
 
 /// A URL to open and a command to run.
 impl Display for Invitation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = self.url();
-        write!(f, "Open {url} in a browser, or run: chitchat join NAME --server {url}")?;
-        for (option, file) in [("--ca", &self.ca), ("--secret-file", &self.secret_file)] {
-            if let Some(file) = file {
-                write!(f, " {option} {}", quoted(file))?;
-            }
-        }
-        Ok(())
+        let files = self.files();
+        write!(f, "Open {url} in a browser, or run: chitchat join NAME --server {url}{files}")
     }
 }
 
