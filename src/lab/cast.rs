@@ -65,7 +65,10 @@ impl From<CastError> for Rejection {
 
 /// A companion has no `--ca`: it trusts what the service's own certificate file has.
 fn without_option(why: &str) -> String {
-    why.replace("--ca names a file with one to trust", "companions also trust the authorities in the file of --tls-cert")
+    why.replace(
+        "--ca names a file with one to trust",
+        "companions also trust the authorities in the file of --tls-cert",
+    )
 }
 
 impl Cast {

@@ -189,5 +189,6 @@ mod tests {
         let expected =
             "chitchat join NAME --server https://127.0.0.1:1 --ca logs/self-signed.pem --secret-file 'my secret'";
         assert!(secret.to_string().ends_with(expected), "{secret}");
+        assert_eq!(secret.files(), " --ca logs/self-signed.pem --secret-file 'my secret'");
     }
 }
