@@ -3,14 +3,14 @@
 use std::fmt::{self, Display};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
 use super::network;
-use crate::terminal::notice;
+use crate::terminal::{notice, shell_quoted};
 
 /// How long to wait for an address that is in use: a service that is to be replaced may take five seconds to
 /// end.
@@ -129,7 +129,9 @@ impl Invitation {
     /// The options for the files that a client needs, each after a space.
     pub(in crate::cli) fn files(&self) -> String {
         let files = [("--ca", &self.ca), ("--secret-file", &self.secret_file)];
-        let named = |(option, file): (_, &Option<PathBuf>)| Some(format!(" {option} {}", quoted(file.as_ref()?)));
+        let named = |(option, file): (_, &Option<PathBuf>)| {
+            Some(format!(" {option} {}", shell_quoted(&file.as_ref()?.display().to_string())))
+        };
         files.into_iter().filter_map(named).collect()
     }
 }
@@ -141,15 +143,6 @@ impl Display for Invitation {
         let files = self.files();
         write!(f, "Open {url} in a browser, or run: chitchat join NAME --server {url}{files}")
     }
-}
-
-/// A path as a shell reads it.
-fn quoted(path: &Path) -> String {
-    let path = path.display().to_string();
-    if path.chars().all(|c| c.is_alphanumeric() || "/._-+".contains(c)) {
-        return path;
-    }
-    format!("'{}'", path.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]
