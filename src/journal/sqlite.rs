@@ -13,7 +13,7 @@
 mod backup;
 mod checkpoint;
 mod copy;
-pub(super) mod error;
+mod error;
 mod file;
 mod history;
 mod inspect;
