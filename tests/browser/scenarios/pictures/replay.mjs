@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { until } from "../support/process.mjs";
+import { until } from "../../support/process.mjs";
 
 const EXAMPLE = process.env.CHITCHAT_EXAMPLE ?? "logs/example";
 
