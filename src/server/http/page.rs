@@ -1,6 +1,7 @@
 //! The page: one more participant, in a browser. It is embedded, so that running it needs nothing else.
 
 mod coding;
+pub mod mistakes;
 
 use axum::Router;
 use axum::extract::Request;
