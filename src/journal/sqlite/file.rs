@@ -4,3 +4,4 @@ pub(super) mod connect;
 pub(super) mod head;
 pub(super) mod mounts;
 pub(super) mod schema;
+pub(super) mod watched;

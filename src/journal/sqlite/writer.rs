@@ -1,8 +1,5 @@
 //! The one writer: a thread that owns the connection, and turns every batch into one transaction.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +12,7 @@ use super::error::classify;
 use super::file::connect::keep_log_on_close;
 use super::file::head::{Head, HeadFile};
 use super::file::schema;
+use super::file::watched::WatchedFiles;
 use super::row::{self, INSERT};
 use crate::chat::Event;
 use crate::journal::{Committed, CopyUpdate, JournalError, JournalEvent};
@@ -40,15 +38,6 @@ pub(super) struct WriterParts {
     pub(super) head: Head,
     /// What a check in the background has found, if it has.
     pub(super) damage: DamageFlag,
-}
-
-/// Another process has changed a file of the journal.
-#[derive(Debug, thiserror::Error)]
-enum ExternalChange {
-    #[error("the file {} has been removed or replaced while it was in use", .0.display())]
-    Displaced(PathBuf),
-    #[error("the file {} has been emptied or cut while it was in use", .0.display())]
-    Cut(PathBuf),
 }
 
 /// The batch does not follow what is recorded.
@@ -167,7 +156,7 @@ impl<'a> Writer<'a> {
         }
         self.files.check()?;
         let appended = self.transaction(events, update);
-        self.files.measure();
+        self.files.measure_log();
         let recorded = match appended {
             Ok(recorded) => recorded,
             Err(error) => {
@@ -227,67 +216,6 @@ impl<'a> Writer<'a> {
                 Ok(())
             }
             result => result,
-        }
-    }
-}
-
-/// Which files are being written, and how long they are. SQLite would not notice that a name has come to mean another
-/// file, or that a file has been emptied; and what is written to a removed one is gone when the process ends.
-struct WatchedFiles([Watched; 3]);
-
-/// Which of them is the log.
-const LOG: usize = 1;
-
-struct Watched {
-    path: PathBuf,
-    /// None until there is such a file.
-    id: Option<FileId>,
-    /// Nobody but the writer makes it shorter.
-    bytes: u64,
-}
-
-type FileId = (u64, u64);
-
-impl WatchedFiles {
-    fn at(path: &Path) -> Self {
-        let watched =
-            ["", "-wal", "-head"].map(|ending| Watched { path: super::beside(path, ending), id: None, bytes: 0 });
-        let mut files = Self(watched);
-        for file in &mut files.0 {
-            file.id = fs::metadata(&file.path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-        }
-        files.measure();
-        files
-    }
-
-    fn check(&mut self) -> Result<(), JournalError> {
-        for file in &mut self.0 {
-            let fatal = |change| Err(JournalError::Fatal(Box::new(change)));
-            match fs::metadata(&file.path) {
-                Ok(metadata) => {
-                    let id = (metadata.dev(), metadata.ino());
-                    if *file.id.get_or_insert(id) != id {
-                        return fatal(ExternalChange::Displaced(file.path.clone()));
-                    }
-                    if metadata.len() < file.bytes {
-                        return fatal(ExternalChange::Cut(file.path.clone()));
-                    }
-                }
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(JournalError::Unavailable(error.into()));
-                }
-                Err(_) if file.id.is_some() => return fatal(ExternalChange::Displaced(file.path.clone())),
-                Err(_) => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// The log becomes shorter when it begins again; the other files only grow.
-    fn measure(&mut self) {
-        for (index, file) in self.0.iter_mut().enumerate() {
-            let bytes = super::size_of(&file.path).unwrap_or(file.bytes);
-            file.bytes = if index == LOG { bytes } else { file.bytes.max(bytes) };
         }
     }
 }
