@@ -49,6 +49,8 @@ struct AllStreams {
     /// Those that have ended since they were last taken. No more than there were open streams.
     ended: Mutex<Vec<(StreamId, StreamEnd)>>,
     changed: Notify,
+    /// Signals the first stream.
+    opened: Notify,
 }
 
 /// What a stream and the rest of the service know of each other.
@@ -98,6 +100,7 @@ impl OpenStreams {
             open: Mutex::default(),
             ended: Mutex::default(),
             changed: Notify::new(),
+            opened: Notify::new(),
         }))
     }
 
@@ -120,7 +123,22 @@ impl OpenStreams {
             }),
         });
         entry.insert(Arc::clone(&link));
+        if open.len() == 1 {
+            self.0.opened.notify_one();
+        }
         link
+    }
+
+    /// Whether there is a stream.
+    pub fn are_there(&self) -> bool {
+        !self.0.open.lock().is_empty()
+    }
+
+    /// Waits until there is a stream. To be awaited by one task only.
+    pub async fn wait_for_one(&self) {
+        while !self.are_there() {
+            self.0.opened.notified().await;
+        }
     }
 
     /// How often [`look_after_some`](Self::look_after_some) is to go through all streams.
