@@ -99,9 +99,6 @@ struct Surveyed {
 
 impl CommandLog {
     /// Finds the stream, or makes it with an epoch of its own, and checks it.
-    ///
-    /// # Errors
-    /// [`SetupFault`].
     pub async fn open(settings: &Settings, new_epoch: &str) -> Result<Self, SetupFault> {
         let servers = survey(settings).await?;
         let complaint = Complaint::default();
