@@ -2,7 +2,7 @@
 //! clock and no dice of its own, so that each rule about clocks, resuming and retrying can be tested without a service.
 //! `web/src/core/machine/machine.ts` is the same for the page, in files of the same names; what differs, and why, is in
 //! `docs/architecture.md`.
-mod check;
+pub(super) mod check;
 mod connection;
 mod frames;
 mod history;

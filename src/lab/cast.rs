@@ -33,13 +33,11 @@ struct Member {
 
 /// A companion that could not be added.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub enum CastError {
     /// There are as many as there may be.
     #[error("the lab plays {companions_max} companions already")]
-    Full {
-        /// How many there may be.
-        companions_max: usize,
-    },
+    Full { companions_max: usize },
     /// It could not start.
     #[error(transparent)]
     Companion(#[from] CompanionError),
@@ -58,9 +56,17 @@ impl From<CastError> for Rejection {
         match error {
             CastError::Full { companions_max } => Self::CompanionsFull { companions_max },
             error if error.is_name_taken() => Self::Refused(Refusal::NameTaken),
-            error => Self::CompanionFailed(error.to_string()),
+            error => Self::CompanionFailed(without_option(&error.to_string())),
         }
     }
+}
+
+/// A companion has no `--ca`: it trusts what the service's own certificate file has.
+fn without_option(why: &str) -> String {
+    why.replace(
+        "--ca names a file with one to trust",
+        "companions also trust the authorities in the file of --tls-cert",
+    )
 }
 
 impl Cast {
@@ -72,9 +78,6 @@ impl Cast {
     }
 
     /// Adds a companion, or lets one that crashed resume.
-    ///
-    /// # Errors
-    /// [`CastError`].
     pub async fn add(&self, character: Character, resumes: bool) -> Result<Companion, CastError> {
         // Those that have ended give their places back.
         drop(self.members());

@@ -83,6 +83,15 @@ struct Player {
     texts: Vec<String>,
     /// Whether the scenario is in the way of its deliveries.
     is_impaired: bool,
+    /// Whether the scenario holds what it publishes.
+    is_held: bool,
+}
+
+impl Player {
+    fn no_fault(&mut self) {
+        self.is_impaired = false;
+        self.is_held = false;
+    }
 }
 
 /// A scenario while it is played.
@@ -110,6 +119,7 @@ impl Play {
                 id,
                 texts: Vec::new(),
                 is_impaired: false,
+                is_held: false,
             }
         });
         let players = players.collect();
@@ -180,13 +190,9 @@ impl Play {
 
     async fn step(&mut self, step: &Step) -> Result<(), Broken> {
         let is_person = matches!(step.action, Action::Say { who, .. } if self.is_person(who));
-        let is_wait = matches!(
-            step.action,
-            Action::WaitDelivered { .. }
-                | Action::WaitSaid { .. }
-                | Action::WaitLeft { .. }
-                | Action::WaitTime { .. }
-        );
+        use Action::{WaitDelivered, WaitLeft, WaitSaid, WaitTime};
+        let is_wait =
+            matches!(step.action, WaitDelivered { .. } | WaitSaid { .. } | WaitLeft { .. } | WaitTime { .. });
         let longest = if is_person { PERSON_TIME_MAX } else { STEP_TIME_MAX };
         let advanced = self.run.advanced();
         tokio::select! {
@@ -213,7 +219,9 @@ impl Play {
                     disconnect: *disconnect,
                     duration: prost_types::Duration::try_from(FAULT_TIME_MAX).ok(),
                 };
-                self.players[*who].is_impaired |= fault.pause || fault.deliveries.is_some();
+                let player = &mut self.players[*who];
+                player.is_impaired |= fault.pause || fault.deliveries.is_some();
+                player.is_held |= fault.publishes.is_some_and(|impairment| impairment.hold);
                 self.lab.set_fault(&request).map(drop).map_err(failed)
             }
             Action::Release { who, count } => {
@@ -223,12 +231,13 @@ impl Play {
                 self.lab.release_held(&request).map(drop).map_err(failed)
             }
             Action::Clear { who: Some(who) } => {
-                self.players[*who].is_impaired = false;
-                self.lab.clear_faults(&self.players[*who].name).map_err(failed)
+                let player = &mut self.players[*who];
+                player.no_fault();
+                self.lab.clear_faults(&player.name).map_err(failed)
             }
             Action::Clear { who: None } => {
                 for player in &mut self.players {
-                    player.is_impaired = false;
+                    player.no_fault();
                     // Who has left has no faults.
                     let _ = self.lab.clear_faults(&player.name);
                 }
@@ -321,9 +330,21 @@ impl Play {
             // It reads what there is before it speaks. A fault that a teacher has set may be in its way.
             let _ = timeout(READING_TIME_MAX, companion.has(Sequence(self.lab.head()))).await;
         }
+        let held_before = self.lab.publishes_held(&player.name);
         companion.say(text.clone()).await.map_err(failed)?;
         player.texts.push(text);
-        if later { Ok(()) } else { self.until_said(who).await }
+        if !later {
+            return self.until_said(who).await;
+        }
+        if player.is_held {
+            // A step that releases it must not come before it. If a teacher ends the fault, it takes its place instead.
+            let (lab, name) = (self.lab.clone(), player.name.clone());
+            tokio::select! {
+                said = self.until_said(who) => return said,
+                () = until_held(&lab, &name, held_before) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Waits until everything that a companion has said has its place in the order; of a person, one message.
@@ -348,9 +369,7 @@ impl Play {
     async fn person_says(&mut self, who: usize, text: &str, later: bool) -> Result<(), Broken> {
         let player = &mut self.players[who];
         if later {
-            while self.lab.publishes_held(&player.name) == 0 {
-                sleep(LOOK_PAUSE).await;
-            }
+            until_held(&self.lab, &player.name, 0).await;
             player.texts.push(text.to_owned());
             return Ok(());
         }
@@ -365,6 +384,13 @@ impl Play {
         // What a person wrote before is no part of the play.
         self.players[who].texts = vec![text.to_owned(); self.seen.count(&id)];
         Ok(())
+    }
+}
+
+/// Waits until the lab holds more than this number of a participant's publishes.
+async fn until_held(lab: &LabHandle, display_name: &str, count: usize) {
+    while lab.publishes_held(display_name) <= count {
+        sleep(LOOK_PAUSE).await;
     }
 }
 

@@ -40,9 +40,6 @@ impl From<VerifyError> for ProofFault {
 
 /// Verifies the records of one epoch in a folder and in the log of a page. The answer is JSON: the report, and the logs
 /// that it is of but the page's, where they are small enough to be replayed.
-///
-/// # Errors
-/// [`ProofFault`].
 pub fn prove(
     folder: &Path,
     bytes_max: u64,

@@ -19,18 +19,9 @@ pub struct OwnLog {
     _thread: PhantomData<*const ()>,
 }
 
-impl std::fmt::Debug for OwnLog {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("OwnLog")
-    }
-}
-
 impl OwnLog {
     /// Sends what this thread records from here on to a file, as another run, by a wall clock that is this many seconds
     /// off.
-    ///
-    /// # Errors
-    /// [`RecordError`].
     pub fn enter(path: &Path, component: Component, wall_clock_offset_seconds: i64) -> Result<Self, RecordError> {
         let file = RecordFile::open(path, component);
         let file = file.map_err(|source| RecordError::File { path: path.to_owned(), source })?;

@@ -25,6 +25,7 @@ pub type Text<'a> = Cow<'a, str>;
 
 /// Whose log a record is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Component {
     /// The service.

@@ -73,7 +73,7 @@ pub struct JsonInput {
     /// Its file; of a log that was rotated its files, the oldest first.
     pub files: Vec<String>,
     /// What wrote its first record.
-    pub component: JsonComponent,
+    pub component: Component,
     /// How many records it has.
     pub records: u64,
     /// The lines in which a process was killed while it wrote.
@@ -81,17 +81,6 @@ pub struct JsonInput {
     /// Where it is left out, because the records of several processes are mixed up in it and do not say of which they are:
     /// the first one that is of another than those before it.
     pub left_out: Option<JsonPlace>,
-}
-
-/// What wrote a log.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum JsonComponent {
-    Server,
-    Client,
-    Browser,
 }
 
 /// A line of a log.
@@ -130,7 +119,7 @@ struct JsonRule<'a> {
     /// What it demands, in a few words.
     title: &'static str,
     /// What became of it.
-    verdict: JsonVerdict,
+    verdict: Verdict,
     /// Over how many records it was checked.
     records: u64,
     /// How many violations there are.
@@ -139,18 +128,6 @@ struct JsonRule<'a> {
     violations: Vec<JsonViolation<'a>>,
     /// What could not be checked, and why.
     gaps: &'a [String],
-}
-
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-enum JsonVerdict {
-    /// It held over all that could be checked; over no record where nothing happened that it is about.
-    Held,
-    /// It did not.
-    Violated,
-    /// Logs that it is checked on are missing, or lack what would show it; `gaps` and `not_checked` say which.
-    NotCheckable,
 }
 
 /// A counterexample.
@@ -184,26 +161,6 @@ struct JsonReason {
     rules: Vec<String>,
     /// The rules that could not be checked in part.
     in_part: Vec<String>,
-}
-
-impl From<Component> for JsonComponent {
-    fn from(component: Component) -> Self {
-        match component {
-            Component::Server => Self::Server,
-            Component::Client => Self::Client,
-            Component::Browser => Self::Browser,
-        }
-    }
-}
-
-impl From<Verdict> for JsonVerdict {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Held => Self::Held,
-            Verdict::Violated => Self::Violated,
-            Verdict::NotCheckable => Self::NotCheckable,
-        }
-    }
 }
 
 fn names(rules: impl IntoIterator<Item = Rule>) -> Vec<String> {
@@ -261,7 +218,7 @@ fn json_rule<'a>(rule: &'a RuleReport, sources: &impl Sources) -> JsonRule<'a> {
     JsonRule {
         rule: rule.rule.to_string(),
         title: rule.rule.title(),
-        verdict: rule.verdict().into(),
+        verdict: rule.verdict(),
         records: rule.checked,
         violated: rule.violated,
         violations: violations.collect(),

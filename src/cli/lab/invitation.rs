@@ -2,12 +2,13 @@
 
 use std::error::Error;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
+use crate::cli::common::access::read_secret;
 use crate::cli::serve::listen::Invitation;
 use crate::lab::{Place, Scenario, Stage, StageConfig};
 use crate::server::{LabConfig, LabStage, Secret, SecretFault};
@@ -46,14 +47,11 @@ impl LabInvitation {
         invitation: &Invitation,
         log_folder: &Path,
     ) -> Result<LabConfig, Box<dyn Error>> {
-        let read = |path: &std::path::PathBuf| {
-            fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
-        };
-        let secret = invitation.secret_file.as_ref().map(read).transpose()?;
-        let secret = secret.map(|bytes| String::from_utf8_lossy(&bytes).trim_end_matches(['\r', '\n']).to_owned());
+        let read =
+            |path: &PathBuf| fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()));
         let place = Place {
             server: invitation.url(),
-            secret,
+            secret: invitation.secret_file.as_deref().map(read_secret).transpose()?.map(|(text, _)| text),
             certificate_authority: invitation.certificate.as_ref().map(read).transpose()?,
             log_folder: log_folder.to_owned(),
         };
@@ -68,15 +66,13 @@ impl LabInvitation {
     /// from the network. The code leaves out the key: it is for everybody.
     pub(in crate::cli) fn show(&self, invitation: &Invitation) {
         let url = invitation.url();
-        let option = match &self.key {
-            Some(key) => {
-                notice(&format!("Teacher, with the lab's key: {url}/#lab-key={key}"));
-                format!(" --lab-key {key}")
-            }
-            None => String::new(),
-        };
-        notice(&format!("Set faults with: chitchat fault --server {url}{option} NAME --hold deliveries"));
-        notice(&format!("Play a scenario with: chitchat scenario --server {url}{option} crossing"));
+        let mut options = invitation.files();
+        if let Some(key) = &self.key {
+            notice(&format!("Teacher, with the lab's key: {url}/#lab-key={key}"));
+            options += &format!(" --lab-key {key}");
+        }
+        notice(&format!("Set faults with: chitchat fault --server {url}{options} NAME --hold deliveries"));
+        notice(&format!("Play a scenario with: chitchat scenario --server {url}{options} crossing"));
         if let Some(code) = invitation.network_url().and_then(|url| qr_code(&url)) {
             terminal::write_stderr(code.into_bytes());
         }
