@@ -27,6 +27,12 @@ pub enum ReplicaError {
          on the servers. Stop all replicas, and restore the servers from a backup"
     )]
     Shortened { stored: u64, applied: u64 },
+    /// The servers show another message where they acknowledged one of this replica.
+    #[error(
+        "the servers acknowledged a message of this replica at {position}, and show another one there: messages have been \
+         lost on the servers. Stop all replicas, and restore the servers from a backup"
+    )]
+    Displaced { position: u64 },
     /// Another replica came to another state by the same log, or read another log.
     #[error(
         "the replica of start {other} had another state after message {position} than this one: the servers have shown \
