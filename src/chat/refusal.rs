@@ -1,10 +1,10 @@
-//! Why the conversation says no.
+//! Why the conversation refuses a command.
 
 use super::{
     COMBINING_MARKS_MAX, LogicalTime, MESSAGE_ID_BYTES_MAX, NAME_CHARACTERS_MAX, Sequence, TEXT_CHARACTERS_MAX,
 };
 
-/// A command that the conversation refuses. A refusal changes nothing and touches no clock.
+/// Why the conversation refuses a command. A refusal changes nothing and moves no clock.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A message of no characters.
@@ -28,7 +28,7 @@ pub enum Refusal {
         /// How many it has.
         bytes: usize,
     },
-    /// Never joined, left, or expired.
+    /// The session never existed, has left, or has expired.
     #[error("no active participant has this session")]
     SessionUnknown,
     /// A logical time too far from the service's clock to be honest.

@@ -16,7 +16,7 @@ use crate::terminal::{escaped, notice};
 use crate::trace::diagram::{Builder, Chart, Part, mermaid, shiviz, svg};
 use crate::trace::record::{Component, LineRef, LogRecord};
 
-/// Draw what happened from the logs of all processes: a lifeline each, messages as arrows, by logical time.
+/// Draw what happened, from the logs of all processes: a lifeline for each, and messages as arrows, by logical time.
 #[derive(Debug, Args)]
 pub(super) struct DiagramArgs {
     /// Logs of service, clients and browsers, in any order, plain or gzip; folders with logs; `-` for standard input.

@@ -47,15 +47,16 @@ enum JournalCommand {
         file: PathBuf,
     },
     /// Copy a journal to a new file, also while a service writes it. The copy is complete, checked and on the disk when
-    /// the command ends, and a service can be started on it. It never replaces a file, and a copy that fails leaves none.
-    /// Exits 1 if the journal is damaged, 2 if it cannot be read or the copy cannot be written.
+    /// the command ends, and a service can be started on it. It never replaces a file, and a failed copy leaves no
+    /// file. Exits 1 if the journal is damaged, 2 if it cannot be read or the copy cannot be written.
     Backup {
         /// The journal.
         file: PathBuf,
         /// The copy.
         copy: PathBuf,
     },
-    /// Look for damage and replay all events. Exit 0: whole; 1: damaged, with the position; 2: no journal.
+    /// Look for damage and replay all events. Exits 0 if the journal is intact, 1 if it is damaged (and says where), 2
+    /// if it is not a journal.
     Check {
         /// The journal.
         file: PathBuf,

@@ -48,7 +48,7 @@ pub(super) struct LoadArgs {
     #[arg(long, value_name = "FILE", env = "CHITCHAT_SECRET_FILE")]
     secret_file: Option<PathBuf>,
 
-    /// How many join and read.
+    /// How many participants join and read.
     #[arg(long, value_name = "NUMBER", env = "CHITCHAT_PARTICIPANTS", default_value = "10",
         value_parser = number(1..=PARTICIPANTS_MAX))]
     participants: usize,
@@ -77,13 +77,13 @@ pub(super) struct LoadArgs {
         value_parser = number(1..=TEXT_CHARACTERS_MAX))]
     text_characters: usize,
 
-    /// How many join at a time.
+    /// How many participants join at a time.
     #[arg(long, value_name = "NUMBER", env = "CHITCHAT_JOINS_IN_PARALLEL", default_value = "64",
         value_parser = number(1..=JOINS_IN_PARALLEL_MAX))]
     joins_in_parallel: usize,
 
-    /// Give up the streams after joining, to measure publishing without deliveries. The service needs a --grace that
-    /// is longer than the run.
+    /// Close the streams after joining, to measure publishing without deliveries. The service's --grace must be longer
+    /// than the run.
     #[arg(long, env = "CHITCHAT_NO_STREAMS", value_parser = switch)]
     no_streams: bool,
 
@@ -91,12 +91,12 @@ pub(super) struct LoadArgs {
     #[arg(long, value_name = "PID", env = "CHITCHAT_SERVER_PID")]
     server_pid: Option<u32>,
 
-    /// How long to wait between the last join and the first publish, until memory is what it is at rest. By default,
-    /// 3s with --server-pid, and no time without.
+    /// How long to wait between the last join and the first publish, so that memory settles. By default, 3s with
+    /// --server-pid, otherwise no time.
     #[arg(long, value_name = "TIME", env = "CHITCHAT_SETTLE", value_parser = duration)]
     settle: Option<Duration>,
 
-    /// Put load on a service that is not on this machine. Only do so where it is yours.
+    /// Put load on a service that is not on this machine. Only do so if it is your own.
     #[arg(long)]
     yes_really: bool,
 }

@@ -195,6 +195,6 @@ async fn replicas_that_have_read_different_messages_all_stop_r8() {
     for replica in &mut replicas {
         let ended = replica.program.as_mut().unwrap().end();
         assert_eq!(ended.code, Some(1), "{ended:?}");
-        assert!(ended.errors.contains("had another state after message"), "{}", ended.errors);
+        assert!(ended.errors.contains("had a different state after message"), "{}", ended.errors);
     }
 }

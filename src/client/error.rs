@@ -1,4 +1,4 @@
-//! What can go wrong for a participant.
+//! The errors of a participant.
 
 use tonic::{Code, Status};
 
@@ -9,7 +9,7 @@ use crate::wire::Reason;
 /// A participant that could not join, or that failed later.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JoinError {
-    /// Not the URL of a service.
+    /// This is not the URL of a service.
     #[error("{address:?} is not the address of a service: {why}")]
     Address {
         /// What was given.
@@ -33,10 +33,10 @@ pub enum JoinError {
     Mismatch {
         /// The address.
         address: String,
-        /// What it is, or how to reach it.
+        /// What the peer is, or how to reach it.
         why: String,
     },
-    /// The access secret cannot travel in a header.
+    /// The access secret cannot be sent in a header.
     #[error("the access secret is not one line of visible ASCII characters")]
     Secret,
     /// The certificate to trust cannot be used.
@@ -45,7 +45,7 @@ pub enum JoinError {
     /// The service refused.
     #[error("{message}")]
     Refused {
-        /// Why, where the service gave a reason that we know.
+        /// The reason, if the service gave one that this program knows.
         reason: Option<Reason>,
         /// The status code.
         code: Code,
@@ -66,7 +66,7 @@ impl JoinError {
         Self::Refused { reason: Reason::of(status), code: status.code(), message: explain::of_status(status) }
     }
 
-    /// Why no address in the list can be used: what one of them answered, or why none could be reached.
+    /// Why no address in the list can be used: the answer of one of them, or why none could be reached.
     pub(super) fn of_all(mut errors: Vec<Self>) -> Self {
         let answer = errors.iter().rposition(|error| error.reason().is_some());
         match answer.or((errors.len() == 1).then_some(0)) {
@@ -75,7 +75,7 @@ impl JoinError {
         }
     }
 
-    /// The reason's name where there is one, otherwise the error itself.
+    /// The reason's name if there is one, otherwise the error itself.
     pub(super) fn as_record(&self) -> String {
         self.reason().map_or_else(|| self.to_string(), |reason| reason.as_str().to_owned())
     }
@@ -95,7 +95,7 @@ pub enum PublishError {
     /// Refused by the service, or by this client in its place. The message has not been delivered to anybody.
     #[error("{message}")]
     Refused {
-        /// Why, where the service gave a reason that we know.
+        /// The reason, if the service gave one that this program knows.
         reason: Option<Reason>,
         /// Why, for people.
         message: String,
@@ -125,12 +125,12 @@ pub enum ListError {
     /// The service refused, or did not answer.
     #[error("{message}")]
     Failed {
-        /// Why, where the service gave a reason that we know.
+        /// The reason, if the service gave one that this program knows.
         reason: Option<Reason>,
         /// Why, for people.
         message: String,
     },
-    /// The events that came cannot be those that were asked for.
+    /// The events in the answer cannot be those that were requested.
     #[error("the service broke the protocol: {0}")]
     Protocol(ProtocolFault),
     /// The participant has left or failed, or a newer request replaced this one.

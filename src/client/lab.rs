@@ -21,7 +21,7 @@ pub struct LabClient {
 }
 
 impl LabClient {
-    /// Connects to the service of these options, with the lab's key where it has one.
+    /// Connects to the service of these options, with the lab's key if it has one.
     ///
     /// # Errors
     /// [`JoinError`].
@@ -73,7 +73,7 @@ impl LabClient {
         self.answer(self.client.clone().set_fault(request)).await
     }
 
-    /// Lets some of what is held pass.
+    /// Releases some of what is held.
     ///
     /// # Errors
     /// [`JoinError`].

@@ -5,7 +5,7 @@ use crate::journal::{JournalError, RecoveryError};
 /// A replica that cannot start, or has to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplicaError {
-    /// What it was given cannot work.
+    /// Its configuration cannot work.
     #[error("--replicate: {0}")]
     Setup(#[from] SetupFault),
     /// Its copy cannot be read.
@@ -34,10 +34,10 @@ pub enum ReplicaError {
         /// What had been applied.
         applied: u64,
     },
-    /// Another replica came to another state by the same log, or read another log.
+    /// Another replica reached a different state from the same log, or read a different log.
     #[error(
-        "the replica of start {other} had another state after message {position} than this one: the servers have shown \
-         them different messages, or their programs decide differently. This replica stops"
+        "the replica of start {other} had a different state after message {position}: the servers have shown the two \
+         replicas different messages, or their programs decide differently. This replica stops"
     )]
     Diverged {
         /// The other replica.
@@ -53,7 +53,7 @@ pub enum ReplicaError {
         /// What is new.
         why: String,
     },
-    /// Two processes have one name.
+    /// Two processes have the same name.
     #[error("another replica runs under the name {name}; see --replica-name")]
     NameInUse {
         /// The name.
@@ -62,7 +62,7 @@ pub enum ReplicaError {
 }
 
 impl ReplicaError {
-    /// Whether what could not be done can be tried again: the copy's disk is full, say.
+    /// Whether trying again may help, as when the copy's disk is full.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Journal(JournalError::Unavailable(_)))
     }
@@ -88,7 +88,8 @@ pub enum SetupFault {
     },
     /// A server is too old.
     #[error(
-        "the server {server} has version {found}, and replicas need at least {needed}: earlier ones can lose messages"
+        "the server {server} has version {found}, but replicas need at least {needed}: earlier versions can lose \
+         messages"
     )]
     OldServer {
         /// Which one.
@@ -116,7 +117,7 @@ pub enum SetupFault {
     },
     /// The stream keeps too few copies.
     #[error(
-        "the stream {stream} has {replicas} replicas, and there are {servers} servers: let it have {needed} \
+        "the stream {stream} has {replicas} replicas, but there are {servers} servers: it needs {needed} \
          (nats stream edit {stream} --replicas {needed})"
     )]
     TooFewReplicas {
@@ -130,7 +131,7 @@ pub enum SetupFault {
         needed: usize,
     },
     /// The stream is not set up as it has to be.
-    #[error("the stream {stream} has {setting} {found}, and replicas need {needed}")]
+    #[error("the stream {stream} has {setting} {found}, but replicas need {needed}")]
     Setting {
         /// Which stream.
         stream: String,
@@ -142,7 +143,7 @@ pub enum SetupFault {
         needed: String,
     },
     /// The stream is not one of Chit Chat's.
-    #[error("the stream {stream} has something else than Chit Chat's commands in it: {why}")]
+    #[error("the stream {stream} contains something other than Chit Chat's commands: {why}")]
     Foreign {
         /// Which stream.
         stream: String,
@@ -151,8 +152,8 @@ pub enum SetupFault {
     },
     /// The copy is of another conversation.
     #[error(
-        "the journal is of epoch {copy}, and the stream {stream} of epoch {found}: the stream was created anew, or the \
-         journal belongs to another cluster. Name another file for the journal if that is what you want"
+        "the journal is of epoch {copy}, but the stream {stream} is of epoch {found}: the stream was created anew, or \
+         the journal belongs to another cluster. If that is intended, name another file for the journal"
     )]
     AnotherEpoch {
         /// That of the copy.
@@ -164,7 +165,7 @@ pub enum SetupFault {
     },
     /// The stream is shorter than the copy.
     #[error(
-        "the stream {stream} ends with message {last}, and this replica has applied message {applied}: messages have been \
+        "the stream {stream} ends with message {last}, but this replica has applied message {applied}: messages have been \
          lost on the servers. Nothing is served; restore the servers from a backup"
     )]
     Shorter {
@@ -177,8 +178,8 @@ pub enum SetupFault {
     },
     /// The stream has another message where the copy ends.
     #[error(
-        "message {position} of the stream {stream} is not the one that this replica has applied: the stream or the journal \
-         was replaced by another one"
+        "message {position} of the stream {stream} is not the one that this replica has applied: the stream or the \
+         journal has been replaced"
     )]
     Contradicts {
         /// Which stream.
@@ -189,7 +190,7 @@ pub enum SetupFault {
     /// The copy contradicts itself.
     #[error("the journal is damaged: its sessions and the participants of its events differ")]
     Damaged,
-    /// Something was not answered, mostly for lack of a permission or of a majority of the servers.
+    /// A request was not answered, mostly for lack of a permission or of a majority of the servers.
     #[error("{what} failed: {why}")]
     Failed {
         /// What.

@@ -47,7 +47,7 @@ async fn a_stream_that_could_lose_messages_is_refused_r9() {
     jetstream.delete_stream("chitchat").await.unwrap();
     nats.make(&jetstream, stream(3)).await;
     jetstream.publish("chitchat.commands", "hello".into()).await.unwrap().await.unwrap();
-    says(&refused(&nats.urls(), &journal, &[]), "has something else than Chit Chat's commands in it");
+    says(&refused(&nats.urls(), &journal, &[]), "contains something other than Chit Chat's commands");
     assert!(!journal.exists(), "nothing is left behind");
 }
 

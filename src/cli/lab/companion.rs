@@ -26,7 +26,7 @@ pub(crate) struct CompanionArgs {
     #[arg(long, value_name = "KIND", conflicts_with = "remove")]
     add: Option<Kind>,
 
-    /// Its name. By default one that fits.
+    /// Its name. The default fits how it behaves.
     #[arg(long = "as", value_name = "NAME", requires = "add", value_parser = display_name)]
     name: Option<DisplayName>,
 
@@ -37,11 +37,11 @@ pub(crate) struct CompanionArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
-    /// Says what people say once more.
+    /// Repeats what people say.
     Echo,
     /// Says something every few seconds.
     Chatterbox,
-    /// Answers what ends with a question mark.
+    /// Answers messages that end with a question mark.
     Answerer,
     /// Takes one event every few seconds.
     Slow,
@@ -86,7 +86,7 @@ impl CompanionArgs {
     }
 }
 
-/// One line for a companion; none for a person.
+/// One line for a companion; `None` for a person.
 fn line(listed: &pb::LabParticipant) -> Option<String> {
     let companion = listed.companion.as_ref()?;
     let kind = KINDS.iter().find(|(_, kind, _)| *kind == companion.kind()).map_or("unknown", |(.., name)| name);

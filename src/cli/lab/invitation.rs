@@ -1,4 +1,4 @@
-//! What a lab tells people when it starts, and what plays in it.
+//! What a lab prints when it starts, and its stage.
 
 use std::error::Error;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::lab::{Place, Scenario, Stage, StageConfig};
 use crate::server::{LabConfig, LabStage, Secret, SecretFault};
 use crate::terminal::{self, notice};
 
-/// What a lab may take.
+/// The limits of a lab.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cli) struct LabLimits {
     pub(in crate::cli) companions_max: usize,
@@ -22,7 +22,7 @@ pub(in crate::cli) struct LabLimits {
 
 /// What people need to use the lab.
 pub(in crate::cli) struct LabInvitation {
-    /// `None`: everybody may use it.
+    /// `None` if everybody may use it.
     key: Option<String>,
     secret: Option<Secret>,
     scenarios: Vec<Scenario>,
@@ -30,7 +30,7 @@ pub(in crate::cli) struct LabInvitation {
 }
 
 impl LabInvitation {
-    /// For a lab with this key, or with none for everybody.
+    /// For a lab with this key; `None` for a lab that everybody may use.
     pub(in crate::cli) fn new(
         key: Option<String>,
         scenarios: Vec<Scenario>,

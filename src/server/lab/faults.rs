@@ -83,7 +83,7 @@ impl Fault {
 /// A fault in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActiveFault {
-    /// What people call the participant.
+    /// The participant's display name.
     pub name: DisplayName,
     /// What is done to it.
     pub fault: Fault,

@@ -15,7 +15,7 @@ pub const CHARACTERS_MAX: usize = 50_000;
 pub fn text(chart: &Chart) -> String {
     let mut text = String::from("sequenceDiagram\n");
     let mut say = |line: String| {
-        // A String takes whatever is written to it.
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "    {line}");
     };
     for lane in chart.columns() {

@@ -68,7 +68,7 @@ pub fn text(chart: &Chart) -> Option<String> {
             clock.iter().map(|(lane, count)| (hosts[*lane].clone(), (*count).into())).collect();
         let words: String =
             point.words.chars().map(|c| if acts_on_terminal(c) { '\u{fffd}' } else { c }).collect();
-        // A String takes whatever is written to it.
+        // Writing to a String cannot fail.
         let (host, clock, at) = (&hosts[point.lane], Value::Object(shown), timestamp(point.at));
         let _ = writeln!(log, "{host} {clock} {at} [{}] {words}", point.moment.1);
     }

@@ -10,8 +10,8 @@ use crate::trace::proof::{NamedLog, Proof};
 /// The name of the list of all of them.
 const INDEX: &str = "index";
 
-/// What is served under a name: `index` for the list, otherwise the number of a mistake, from 1. None where there is none.
-/// All are made when the first is asked for.
+/// What is served under a name: `index` for the list, otherwise the number of a mistake, from 1. `None` if there is
+/// none. All are made when the first is asked for.
 pub fn page(name: &str) -> Option<Arc<str>> {
     static PAGES: OnceLock<Vec<Arc<str>>> = OnceLock::new();
     let pages = PAGES.get_or_init(make);

@@ -1,4 +1,4 @@
-//! What follows from batches that have been applied: streams, records of broadcasts, the feed, answers.
+//! Acts on batches that have been applied: streams, records of broadcasts, the feed, answers.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::server::core::attachments::Attach;
 use crate::server::core::broadcast::note_broadcast;
 use crate::server::core::requests::{Answered, Caller, Responder};
 
-/// Answers whose time comes when the feed has been published.
+/// Answers to send once the feed has been published.
 #[derive(Default)]
 struct Replies {
     answers: Vec<Answered>,
@@ -22,7 +22,7 @@ struct Replies {
 }
 
 impl ReplicatedEngine {
-    /// Does what follows from batches that were applied, in their order.
+    /// Acts on batches that were applied, in their order.
     pub(super) fn settle(
         &mut self,
         batches: Vec<AppliedBatch>,
@@ -67,7 +67,7 @@ impl ReplicatedEngine {
         Ok(())
     }
 
-    /// Where sessions are attached now: for the timers, and for those who see who is connected.
+    /// Updates the timers and the presence of participants with the current attachments.
     pub(super) fn note_attachments(
         &mut self,
         attachments: impl IntoIterator<Item = (ParticipantId, Option<Attachment>)>,
@@ -99,7 +99,7 @@ impl ReplicatedEngine {
         Some(proposed)
     }
 
-    /// A start of this replica gives it its number; one of another process under its name takes the name away.
+    /// The start of this replica gives it its number; a start of another process under its name takes the name away.
     fn check_start(&mut self, batch: &AppliedBatch) -> Result<(), ReplicaError> {
         let Some((name, nonce)) = batch.start.as_ref().filter(|_| batch.applied.fate == Fate::Applied) else {
             return Ok(());
@@ -140,7 +140,7 @@ impl ReplicatedEngine {
                 replies.answers.push(Answered::Receipt(responder, Err(refusal.into())));
             }
             (Waiter::Barrier(responder), _) => replies.barriers.push(responder),
-            // Its caller was refused meanwhile: nobody reads the stream.
+            // Its caller was refused meanwhile, so the stream has no reader.
             (Waiter::Nobody, Outcome::Attached(attached)) => {
                 self.local.remove(&attached.participant);
                 self.attachments.replaced(attached.participant);
@@ -182,7 +182,7 @@ impl ReplicatedEngine {
         }
     }
 
-    /// Called before the event is published, so that everything that was ever received is on record.
+    /// Called before the event is published, so that every event that is ever received has been recorded.
     fn note_broadcast(&mut self, event: &Event) {
         if let EventKind::Left { .. } = event.kind {
             self.local.remove(&event.participant.id);

@@ -173,8 +173,8 @@ fn what_a_client_refused_is_evidence_and_no_delivery_v4() {
         "alice (p1) was sent event 9 where event 4 was due, and dropped the stream over it."
     );
     assert_eq!(
-        says(4, "event 4 has a content that its kind cannot have"),
-        "alice (p1) was sent an event 4 that cannot be true, and dropped the stream over it: event 4 has a content that \
+        says(4, "event 4 has content that its kind cannot have"),
+        "alice (p1) was sent an event 4 that cannot be true, and dropped the stream over it: event 4 has content that \
          its kind cannot have."
     );
     let mut gap = truthful();
