@@ -147,7 +147,7 @@ impl Farewells {
         });
     }
 
-    /// Takes in a record of the service.
+    /// Adds a record of the service.
     pub(super) fn take(
         &mut self,
         line: LineRef,
