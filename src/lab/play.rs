@@ -83,6 +83,15 @@ struct Player {
     texts: Vec<String>,
     /// Whether a fault of the scenario impedes its deliveries.
     is_impaired: bool,
+    /// Whether the scenario holds its publishes.
+    is_held: bool,
+}
+
+impl Player {
+    fn no_fault(&mut self) {
+        self.is_impaired = false;
+        self.is_held = false;
+    }
 }
 
 /// A scenario while it is played.
@@ -110,6 +119,7 @@ impl Play {
                 id,
                 texts: Vec::new(),
                 is_impaired: false,
+                is_held: false,
             }
         });
         let players = players.collect();
@@ -180,13 +190,9 @@ impl Play {
 
     async fn step(&mut self, step: &Step) -> Result<(), Broken> {
         let is_person = matches!(step.action, Action::Say { who, .. } if self.is_person(who));
-        let is_wait = matches!(
-            step.action,
-            Action::WaitDelivered { .. }
-                | Action::WaitSaid { .. }
-                | Action::WaitLeft { .. }
-                | Action::WaitTime { .. }
-        );
+        use Action::{WaitDelivered, WaitLeft, WaitSaid, WaitTime};
+        let is_wait =
+            matches!(step.action, WaitDelivered { .. } | WaitSaid { .. } | WaitLeft { .. } | WaitTime { .. });
         let longest = if is_person { PERSON_TIME_MAX } else { STEP_TIME_MAX };
         let advanced = self.run.advanced();
         tokio::select! {
@@ -213,7 +219,9 @@ impl Play {
                     disconnect: *disconnect,
                     duration: prost_types::Duration::try_from(FAULT_TIME_MAX).ok(),
                 };
-                self.players[*who].is_impaired |= fault.pause || fault.deliveries.is_some();
+                let player = &mut self.players[*who];
+                player.is_impaired |= fault.pause || fault.deliveries.is_some();
+                player.is_held |= fault.publishes.is_some_and(|impairment| impairment.hold);
                 self.lab.set_fault(&request).map(drop).map_err(failed)
             }
             Action::Release { who, count } => {
@@ -223,12 +231,13 @@ impl Play {
                 self.lab.release_held(&request).map(drop).map_err(failed)
             }
             Action::Clear { who: Some(who) } => {
-                self.players[*who].is_impaired = false;
-                self.lab.clear_faults(&self.players[*who].name).map_err(failed)
+                let player = &mut self.players[*who];
+                player.no_fault();
+                self.lab.clear_faults(&player.name).map_err(failed)
             }
             Action::Clear { who: None } => {
                 for player in &mut self.players {
-                    player.is_impaired = false;
+                    player.no_fault();
                     // This fails for a player that has left, which has no faults any more.
                     let _ = self.lab.clear_faults(&player.name);
                 }
@@ -321,9 +330,21 @@ impl Play {
             // It catches up before it speaks. A fault that a teacher has set may prevent that.
             let _ = timeout(READING_TIME_MAX, companion.has(Sequence(self.lab.head()))).await;
         }
+        let held_before = self.lab.publishes_held(&player.name);
         companion.say(text.clone()).await.map_err(failed)?;
         player.texts.push(text);
-        if later { Ok(()) } else { self.until_said(who).await }
+        if !later {
+            return self.until_said(who).await;
+        }
+        if player.is_held {
+            // A later step must not release the message before it is held. If a teacher ends the fault, it is not held at all.
+            let (lab, name) = (self.lab.clone(), player.name.clone());
+            tokio::select! {
+                said = self.until_said(who) => return said,
+                () = until_held(&lab, &name, held_before) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Waits until everything that a companion has said has its place in the order; for a person, until one more
@@ -349,9 +370,7 @@ impl Play {
     async fn person_says(&mut self, who: usize, text: &str, later: bool) -> Result<(), Broken> {
         let player = &mut self.players[who];
         if later {
-            while self.lab.publishes_held(&player.name) == 0 {
-                sleep(LOOK_PAUSE).await;
-            }
+            until_held(&self.lab, &player.name, 0).await;
             player.texts.push(text.to_owned());
             return Ok(());
         }
@@ -366,6 +385,13 @@ impl Play {
         // Earlier messages of the person are not part of the scenario.
         self.players[who].texts = vec![text.to_owned(); self.seen.count(&id)];
         Ok(())
+    }
+}
+
+/// Waits until the lab holds more than this number of a participant's publishes.
+async fn until_held(lab: &LabHandle, display_name: &str, count: usize) {
+    while lab.publishes_held(display_name) <= count {
+        sleep(LOOK_PAUSE).await;
     }
 }
 

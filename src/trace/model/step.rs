@@ -124,7 +124,7 @@ impl<'r> DeliveryDetails<'r> {
 }
 
 impl Act<'_> {
-    /// Whether only the process's own participant can do this, and whether it does not begin a session.
+    /// Whether this act is always one of the process's own participant, without beginning a session.
     pub(super) fn is_own(&self) -> bool {
         matches!(
             self,
