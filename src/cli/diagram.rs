@@ -52,7 +52,7 @@ enum DiagramFormat {
     Shiviz,
 }
 
-/// A chart that is being made: from the records of the service first, then from those of the others.
+/// A chart under construction, first from the service's records, then from those of the others.
 struct Drawing {
     builder: Builder,
     of_service: bool,
@@ -65,7 +65,7 @@ impl RecordSink for Drawing {
     }
 }
 
-/// The part of a chart that was asked for, if there is one.
+/// The requested part of a chart.
 fn part(chart: &Chart, part: Part) -> Result<Chart, String> {
     let names: BTreeSet<&str> =
         chart.lanes.iter().filter(|lane| !lane.service).map(|lane| lane.name.as_str()).collect();
@@ -105,7 +105,7 @@ impl DiagramArgs {
         let logs = reading::inspect(self.logs)?;
         let mut drawing = Drawing { builder: Builder::new(), of_service: true };
         let mut logs: Vec<_> = logs.iter().collect();
-        // A process that continued in another log is on the lifeline of the one before, which has to be read first.
+        // A process that continued another one is on that one's lifeline, so the earlier log has to be read first.
         logs.sort_by_key(|log| log.begins);
         for of_service in [true, false] {
             drawing.of_service = of_service;

@@ -24,7 +24,7 @@ use crate::server::Secret;
 use crate::terminal::{json_line, notice};
 use crate::wire::PARTICIPANTS_MAX;
 
-/// The most messages of a run: their times are kept.
+/// The most messages of a run, since their times are kept.
 const MESSAGES_MAX: u64 = 10_000_000;
 /// The most publishes that one connection may have under way.
 const IN_FLIGHT_MAX: usize = 100;
@@ -101,7 +101,7 @@ pub(super) struct LoadArgs {
     yes_really: bool,
 }
 
-/// How long memory needs to be what it is at rest: the allocator returns what is free within a second or two.
+/// How long memory needs to settle: the allocator returns free memory within a second or two.
 const SETTLE: Duration = Duration::from_secs(3);
 
 /// The URL of one service.
@@ -222,7 +222,7 @@ fn allow_open_files(participants: usize) -> Result<(), Box<dyn Error>> {
     .into())
 }
 
-/// Shows on a terminal how far a phase is.
+/// Shows the progress of a phase on a terminal.
 fn show(shown: &mut Option<(Phase, Progress)>, phase: Phase, done: u64, total: u64) {
     let is_new = shown.as_ref().is_none_or(|(current, _)| *current != phase);
     if is_new {
@@ -254,7 +254,7 @@ mod tests {
         TestCli::try_parse_from([&["load"], options].concat()).unwrap().load
     }
 
-    /// Each option sets its own part of the plan; without any it is a load that a service takes as it is.
+    /// Each option sets its own part of the plan; the defaults are a load that a service takes with its default limits.
     #[test]
     fn options_make_the_plan() {
         let (default, plan) = (Plan::default(), parse(&[]).plan(None));
@@ -267,7 +267,7 @@ mod tests {
         assert_eq!((plan.joins_in_parallel, plan.streams, plan.settle), (3, false, Duration::from_secs(2)));
     }
 
-    /// Memory is read when it is at rest.
+    /// Memory is read once it has settled.
     #[test]
     fn a_watched_service_is_given_time_to_settle() {
         let own = WatchedProcess::new(std::process::id()).ok();

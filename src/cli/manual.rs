@@ -1,4 +1,4 @@
-//! `chitchat completions` and `chitchat man`: what packagers and shells need, made from the options themselves.
+//! `chitchat completions` and `chitchat man`, for packagers and shells, generated from the options.
 
 use std::io::{self, Write};
 

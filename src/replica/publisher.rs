@@ -1,8 +1,8 @@
 //! Publishes one batch at a time, until it is known to be applied.
 //!
-//! An acknowledgement of the servers settles nothing: it may not come though the batch was stored, and a batch that was
-//! acknowledged still has batches of others before it. So a batch is published again until this replica's own reader has
-//! brought it back; the state machine applies it once.
+//! An acknowledgement by the servers settles nothing: it may be lost although the batch was stored, and other batches
+//! may come before an acknowledged one. So a batch is published again until this replica's own reader has brought it
+//! back; the state machine applies it once.
 
 use std::time::Duration;
 
@@ -17,27 +17,27 @@ use super::log::CommandLog;
 use super::reader::LogNews;
 use super::setup;
 
-/// How long after a failure the batch is published again.
+/// How soon the batch is published again after a failure.
 const RETRY: Duration = Duration::from_millis(100);
-/// How long after an acknowledgement it is published again, if the reader has still not brought it back.
+/// How soon it is published again after an acknowledgement, if the reader has not brought it back.
 const UNSEEN: Duration = Duration::from_secs(3);
-/// After how long without an acknowledgement the connection is given up, for one to another server. The server may be cut
-/// off from the others: then it answers nothing, or that the stream has no leader, for as long as that lasts.
+/// How long without an acknowledgement before the connection is given up for one to another server. A server that is
+/// cut off from the others answers nothing, or that the stream has no leader, for as long as that lasts.
 const TIME_PER_CONNECTION: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Debug)]
 struct Proposal {
     message: Bytes,
-    /// The last message that had been applied when the batch was made: it comes after that.
+    /// The last message that had been applied when the batch was made; the batch comes after it.
     after: u64,
 }
 
-/// The way to the log.
+/// Publishes to the log.
 #[derive(Debug)]
 pub struct Publisher(watch::Sender<Option<Proposal>>);
 
 impl Publisher {
-    /// Begins to publish what it is given.
+    /// Starts the task that publishes.
     pub(super) fn start(log: CommandLog, faults: mpsc::Sender<LogNews>) -> Self {
         let (sender, proposals) = watch::channel(None);
         tokio::spawn(run(log, proposals, faults));
@@ -56,7 +56,7 @@ impl Publisher {
 }
 
 async fn run(log: CommandLog, mut proposals: watch::Receiver<Option<Proposal>>, faults: mpsc::Sender<LogNews>) {
-    // Since when nothing has been acknowledged on this connection, though it should.
+    // Since when acknowledgements have been missing on this connection.
     let mut failing: Option<Instant> = None;
     loop {
         let proposal = proposals.borrow_and_update().clone();
@@ -97,7 +97,7 @@ async fn run(log: CommandLog, mut proposals: watch::Receiver<Option<Proposal>>, 
     }
 }
 
-/// Publishes once. Answers with the position where the stream has stored it.
+/// Publishes once. Returns the position at which the stream has stored it.
 async fn publish(log: &CommandLog, message: Bytes) -> Result<u64, PublishError> {
     let publish = PublishMessage::build().payload(message).expected_stream(log.name());
     let stored = log.context().send_publish(setup::subject(log.name()), publish).await?.await?;

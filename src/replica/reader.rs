@@ -17,9 +17,9 @@ use super::log::CommandLog;
 pub(super) const MESSAGES_WAITING: usize = 64;
 /// How many messages the servers send ahead.
 const MESSAGES_AHEAD: usize = 128;
-/// How often the servers say that there is nothing new. Two such silences are an error.
+/// How often the servers send a heartbeat when there is nothing new. A silence of two intervals is an error.
 const HEARTBEAT: Duration = Duration::from_millis(500);
-/// How long one request for messages is good for.
+/// How long one request for messages is valid.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// How long the servers keep a reader that is gone.
 const READER_KEPT: Duration = Duration::from_secs(30);
@@ -31,18 +31,18 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Entry {
     /// Its position.
     pub position: u64,
-    /// What it says.
+    /// Its contents.
     pub message: Bytes,
     /// How many messages come after it, as far as the servers knew.
     pub behind: u64,
 }
 
-/// What comes from the log.
+/// News from the log.
 #[derive(Debug)]
 pub enum LogNews {
     /// The next message.
     Entry(Entry),
-    /// The log cannot be relied on any more.
+    /// The log can no longer be relied on.
     Fault(ReplicaError),
     /// The reader starts again, for this reason.
     Restarted(String),
@@ -53,11 +53,11 @@ pub enum LogNews {
 
 /// Why reading was interrupted.
 enum Interruption {
-    /// Nobody takes the messages any more.
+    /// The messages have no receiver any more.
     Closed,
     /// Something did not work.
     Failed(String),
-    /// A later message came than the next.
+    /// A message was skipped.
     Gap,
 }
 

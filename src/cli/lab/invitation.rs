@@ -64,8 +64,8 @@ impl LabInvitation {
         Ok(LabConfig { key: self.secret.clone(), stage: Some(stage) })
     }
 
-    /// Tells people: the teacher's URL, the command, and for phones a QR code of the address where it can be reached
-    /// from the network. The code leaves out the key: it is for everybody.
+    /// Prints the teacher's URL, the command, and for phones a QR code of the address on the network. The code does not
+    /// contain the key, since it is for everybody.
     pub(in crate::cli) fn show(&self, invitation: &Invitation) {
         let url = invitation.url();
         let option = match &self.key {

@@ -127,7 +127,7 @@ export default {
     await visitor.page.waitForSelector("#room.replaying");
     await visitor.page.click('[aria-label="Last event"]');
     await isAt(visitor, EVENTS.length);
-    await visitor.reads("#banner", new RegExp(`${first.name}: 2 lines are no log records, the first of them line 1`));
+    await visitor.reads("#banner", new RegExp(`${first.name}: 2 lines are not log records, the first of them line 1`));
     // What was opened is gone with the page, and the address still says which event it was.
     await until("the address follows", () => visitor.page.evaluate(() => location.hash === "#run&event=14"));
     await visitor.page.reload();

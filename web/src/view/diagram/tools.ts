@@ -34,7 +34,7 @@ export class Tools {
   constructor(choosers: readonly HTMLElement[], legend: HTMLElement, wishes: ToolWishes) {
     this.#wishes = wishes;
     this.#legend = legend;
-    this.#freeze.title = "The picture stands still while the conversation goes on";
+    this.#freeze.title = "Pauses the picture while the conversation continues";
     this.#newest.title = "Goes to the newest event, and stays there";
     this.#large.title = "Large type, as for a projector";
     this.#large.setAttribute("aria-label", "A+: large type");
