@@ -6,8 +6,6 @@ mod journal;
 mod lab;
 mod load;
 mod manual;
-#[cfg(test)]
-mod replica_faults;
 mod send;
 mod serve;
 mod verify;

@@ -23,7 +23,7 @@
 //! | [`log`], [`terminal`] | log records; what may reach a terminal | write a secret; write received text raw |
 //! | [`cli`] | the command line: options → a call of the library | anything that a test could not call |
 //!
-//! Which module may use which is a table in `tests/it/layers.rs`; `docs/architecture.md` is the map of the code.
+//! Which module may use which is a table in `tests/it/contracts/layers.rs`; `docs/architecture.md` is the map of the code.
 //! Numbers such as S3, V5 or D12 in comments and tests are rules of `docs/specification.md`.
 //!
 //! Throughout: events have one order, which is that of the journal. No event is delivered before it is recorded. The

@@ -5,6 +5,8 @@ mod limits;
 pub(super) mod listen;
 mod network;
 mod opening;
+#[cfg(test)]
+mod replica_faults;
 mod replicate;
 
 use std::error::Error;

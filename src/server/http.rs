@@ -6,7 +6,6 @@
 //! - Every request has a deadline, and no response holds up a shutdown.
 
 pub mod calls;
-pub mod deadline;
 pub mod drain;
 pub mod entrance;
 pub mod guard;

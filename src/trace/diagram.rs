@@ -5,16 +5,12 @@
 //! chart looks like is up to [`svg`], [`mermaid`] and [`shiviz`].
 
 mod build;
-mod fit;
-mod layout;
-mod marks;
 pub mod mermaid;
 mod processes;
 mod replica_logs;
 mod replicas;
 mod shades;
 pub mod shiviz;
-mod style;
 pub mod svg;
 
 pub use build::Builder;

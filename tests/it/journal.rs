@@ -1,4 +1,24 @@
 //! The journal in a file, from outside: restarts, disks that fill up or fail, and looking into it.
+//!
+//! | module | what it shows |
+//! |---|---|
+//! | [`backfill`] | the service's log after a crash |
+//! | [`checkpoints`] | starts from a checkpoint: kills around it, damage that is found later |
+//! | [`kill_loop`] | the service killed again and again under load |
+//! | [`places`] | mounts of a journal, copies and backups of it |
+//! | [`recovery`] | a journal that fails for now or for good; a restart on the same journal |
+//! | [`restored_backup`] | a backup in the place of the journal |
+//! | [`upgrade`] | a journal that an earlier version made |
+//! | [`service`] | a service process over a journal file, for these tests |
+
+mod backfill;
+mod checkpoints;
+mod kill_loop;
+mod places;
+mod recovery;
+mod restored_backup;
+pub mod service;
+mod upgrade;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +27,9 @@ use std::process::Command;
 use http::StatusCode;
 use tokio::sync::OnceCell;
 
-use crate::journal_support::{Publisher, Service, SmallDisk, assert_kept, chitchat, export, serve_in_vain, until};
+use crate::journal::service::{
+    Publisher, Service, SmallDisk, assert_kept, chitchat, export, serve_in_vain, until,
+};
 
 fn journal_in(folder: &tempfile::TempDir) -> PathBuf {
     folder.path().join("chitchat.db")
@@ -207,7 +229,7 @@ pub async fn failing_disk() -> &'static Path {
     LIBRARY
         .get_or_init(async || {
             let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("failing_disk.so");
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/failing_disk.c");
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/journal/failing_disk.c");
             let mut compiler = Command::new("cc");
             compiler.args(["-shared", "-fPIC", "-O1", "-o"]).args([&library, &source]);
             assert!(compiler.status().unwrap().success());

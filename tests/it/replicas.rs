@@ -1,4 +1,18 @@
 //! Three replicas over three nats-servers are one service (chapter 15): one order, the same times, sessions that move.
+//!
+//! | module | what it shows |
+//! |---|---|
+//! | [`clients`] | clients that know several replicas, and the picture of that |
+//! | [`failover`] | how long it takes until a publish is acknowledged after a kill |
+//! | [`faults`] | the same while replicas and servers are killed, frozen, cut off from each other and restarted |
+//! | [`readme`] | the commands of the README for three replicas on one machine |
+//! | [`refused`] | set-ups of replicas that cannot work |
+
+mod clients;
+mod failover;
+mod faults;
+mod readme;
+mod refused;
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-/** A service that lies: the page shows nothing false, and its clock and its log stay true. tests/it/lies.rs is the same. */
+/** A service that lies: the page shows nothing false, and its clock and its log stay true. tests/it/client/lies.rs is the same. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-/** What the page and the service must agree on: tests/it/vectors.rs reads the same files (tests/vectors/README.md). */
+/** What the page and the service must agree on: tests/it/contracts/vectors.rs reads the same files (tests/vectors/README.md). */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,6 +1,8 @@
 //! The steps around a gRPC call: the checks before it, and the headers of its response. There are few steps, which do
 //! several things each, since each layer of the framework clones all layers inside it for each request.
 
+mod deadline;
+
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tower_http::cors::{Cors, CorsLayer};
 
-use super::{deadline, headers};
+use super::headers;
 use crate::server::core::streams::join_body;
 use crate::server::edge::origin::{Origin, Transport};
 use crate::server::ops::context::ServerContext;

@@ -7,15 +7,20 @@ macro_rules! draw {
     }};
 }
 
+mod fit;
+mod layout;
 mod lifelines;
+mod marks;
 mod messages;
+mod style;
 mod words;
 
 use std::fmt::Write;
 
-use super::layout::Layout;
-use super::marks::xml;
-use super::style::{COLOURS, sheet};
+use layout::Layout;
+use marks::xml;
+use style::{COLOURS, sheet};
+
 use super::{Chart, ChartEvent, Point, Role};
 use crate::trace::record::LoggedKind;
 

@@ -2,7 +2,6 @@
 
 mod broadcasts;
 mod connections;
-mod farewells;
 mod handed;
 mod lab;
 mod names;

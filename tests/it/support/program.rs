@@ -22,7 +22,7 @@ pub struct Program {
 }
 
 /// The program with arguments. The library's own tests have none, and are the program themselves: see
-/// src/cli/replica_faults.rs.
+/// src/cli/serve/replica_faults.rs.
 fn command(arguments: &[&str]) -> Command {
     if let Some(program) = option_env!("CARGO_BIN_EXE_chitchat") {
         let mut command = Command::new(program);
@@ -30,7 +30,7 @@ fn command(arguments: &[&str]) -> Command {
         return command;
     }
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "cli::replica_faults::program", "--ignored", "--nocapture"]);
+    command.args(["--exact", "cli::serve::replica_faults::program", "--ignored", "--nocapture"]);
     command.env("TEST_ARGUMENTS", arguments.join("\u{1f}"));
     command
 }

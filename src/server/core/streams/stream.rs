@@ -19,7 +19,7 @@ use crate::journal::{Epoch, History, JournalError, JournalEvent};
 use crate::server::core::feed::{FeedEntry, FeedReader, Found, within_batch};
 use crate::server::core::presence::PresenceCursor;
 use crate::server::lab::control::Lab;
-use crate::server::lab::gate::{Passage, StreamGate};
+use crate::server::lab::effects::gate::{Passage, StreamGate};
 use crate::server::ops::context::ServerContext;
 use crate::wire::{Frame, Rejection, WelcomeParts};
 

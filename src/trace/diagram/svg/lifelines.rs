@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use super::Picture;
-use crate::trace::diagram::fit::{Extent, Font};
-use crate::trace::diagram::layout::{ROW, TOP};
-use crate::trace::diagram::marks::xml;
+use super::fit::{Extent, Font};
+use super::layout::{ROW, TOP};
+use super::marks::xml;
 use crate::trace::diagram::{ChartEvent, Point, Role};
 use crate::trace::record::LoggedKind;
 

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::Picture;
-use crate::trace::diagram::fit::{Extent, Font};
-use crate::trace::diagram::marks::{half_box, shape, xml};
+use super::fit::{Extent, Font};
+use super::marks::{half_box, shape, xml};
 use crate::trace::diagram::{Arrow, Point, Role};
 
 /// How times are set, beside a point and in the box of an event.

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
+use super::fit::{Extent, Fitted, Font};
+use super::layout::{ROW, TOP};
+use super::marks::{KEY, half_box, shape, xml};
 use super::{Picture, sentence};
-use crate::trace::diagram::fit::{Extent, Fitted, Font};
-use crate::trace::diagram::layout::{ROW, TOP};
-use crate::trace::diagram::marks::{KEY, half_box, shape, xml};
 use crate::trace::diagram::{ChartEvent, Role};
 use crate::trace::record::LoggedKind;
 

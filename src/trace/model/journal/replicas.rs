@@ -3,13 +3,15 @@
 //! Replicas run on machines with clocks of their own. They apply the same events within a moment of each other, so how
 //! much later one of them recorded them than another, mostly, is how far its clock is ahead.
 
+mod farewells;
+
 use std::collections::BTreeSet;
 
 use foldhash::HashMap;
 
 use crate::trace::record::{LineRef, LogRecord, Who};
 
-use super::farewells::ReplicaNotes;
+use farewells::ReplicaNotes;
 
 /// The logs of one replica.
 #[derive(Debug, Default)]
