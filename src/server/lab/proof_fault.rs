@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The largest log of a page, in bytes: about twice what a page keeps at most.
 pub const PAGE_LOG_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// How long a proof may take, the sending of the page's log included.
+/// How long a proof may take, including the upload of the page's log.
 pub const PROOF_TIME_MAX: Duration = Duration::from_secs(25);
 
 /// Why there is no proof.

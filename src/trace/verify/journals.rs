@@ -361,7 +361,7 @@ fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
     }
     for previous in &journal.previous {
         rule.caveat(format!(
-            "an older copy of the journal was put in its place: epoch {} was recorded up to event {}, and epoch {} goes on \
+            "the journal was replaced by an older copy: epoch {} was recorded up to event {}, and epoch {} continues \
              after event {}",
             previous.epoch, previous.last, journal.epoch, previous.after
         ));

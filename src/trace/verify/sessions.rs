@@ -243,7 +243,7 @@ fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut Ru
     let sentence = || {
         format!(
             "{title} still takes part and was connected, but the last event that it got is {got}, while the journal \
-         goes on to {head}, and its stream was never handed event {next}."
+         continues to {head}, and its stream was never handed event {next}."
         )
     };
     let lines: Vec<LineRef> =

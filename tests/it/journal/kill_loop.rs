@@ -1,5 +1,5 @@
 //! The service is killed (SIGKILL) again and again while eight participants publish and four more read, each a
-//! process of its own. Each time another process goes on with the journal, and everybody resumes. In the end the
+//! process of its own. Each time another process continues the journal, and everybody resumes. In the end the
 //! logs of all of them show that nothing that was acknowledged is lost, and that everybody has had everything
 //! once and in order: `chitchat verify` finds so, and so do the checks here.
 //!
@@ -142,7 +142,7 @@ fn speak(
     })
 }
 
-/// Reads until so many have left.
+/// Reads until this many have left.
 fn listen(client: Client, leaves: usize) -> JoinHandle<Client> {
     thread::spawn(move || {
         for _ in 0..leaves {

@@ -90,7 +90,7 @@ fn time(record: &serde_json::Value) -> SystemTime {
     humantime::parse_rfc3339(record["timestamp"].as_str().unwrap()).unwrap()
 }
 
-/// Somebody talks until the service's log goes on for longer than a stream may take nothing.
+/// Somebody talks until the service's log has continued for longer than a stream may go unread.
 fn talk(server: &ServerProgram, alice: &mut Client) {
     let began = time(server.records().last().unwrap());
     for n in 0.. {

@@ -2,7 +2,9 @@
 
 import type { CompanionKind, Fault, Impairment, LabPerson, ScenarioState, Way } from "./types.js";
 
-/** What the lab does to this page, for its user. `faults` are the service's words: "deliveries held, publishes delayed". */
+/**
+ * What the lab does to this page, for its user. `faults` are the service's words: "deliveries held, publishes delayed".
+ */
 export function notice(faults: string): string {
   const parts = faults.split(", ").flatMap((part) => NOTICES[part] ?? []);
   if (parts.length === 0) return "";

@@ -108,7 +108,7 @@ export function remaining(text: string, max: number): { readonly over: boolean; 
   return { over: false, near: left <= 20, text: `${left} left` };
 }
 
-/** How far a message of the user's own has come. Empty while there is nothing to worry about. */
+/** The progress of one of the user's messages. Empty while there is nothing to worry about. */
 export function progress(message: Outgoing, state: State, at: number): string {
   const { progress: how } = message;
   const online = state.phase.at === "online";

@@ -71,7 +71,7 @@ impl World {
             self.clients[client].clock = 0;
         }
         let person = &self.clients[client];
-        // Before its own join was delivered, it goes on before that.
+        // Before its own join is delivered, it resumes before that.
         let after = person.position.max(person.who - 1);
         let sent = self.tick(client);
         self.say(

@@ -1,6 +1,6 @@
 /**
  * A recorded run: the events of the conversation, and when each participant received them, from the logs of the service
- * and of participants. The service's records come first; without its log, what participants were delivered is as good.
+ * and of participants. The service's records come first; without its log, the deliveries to participants serve as well.
  */
 
 import { type Shade, changed, ended } from "../causality/shades.js";
@@ -25,7 +25,9 @@ export interface Conversation {
   readonly events: readonly ChatEvent[];
   /** How many events there must have been between the first and the last that no log has. */
   readonly missing: number;
-  /** The participants whose logs say when they received what: by their ids, the clock after each delivery, by sequence. */
+  /**
+   * The participants whose logs say when they received what: by their ids, the clock after each delivery, by sequence.
+   */
   readonly receipts: ReadonlyMap<string, ReadonlyMap<number, LogicalTime>>;
   /** The participants that have such a log, in the order of joining. */
   readonly readers: readonly Person[];
@@ -82,11 +84,11 @@ export class RunBuilder {
     const known = draft.events.get(record.sequence);
     const event = delivered && known !== undefined ? known : toEvent(record, draft.people);
     if (event === null) return;
-    // What the service says counts more than what somebody was delivered.
+    // The service's record counts more than a delivery.
     if (event !== known) draft.events.set(record.sequence, event);
     const owner = this.#owners.get(runOf(record, file));
     const time = record.number("local_time");
-    // What was listed later was not received.
+    // An event that was listed later was not received.
     if (!delivered || owner === undefined || time === 0n) return;
     let receipts = draft.receipts.get(owner);
     if (receipts === undefined) draft.receipts.set(owner, (receipts = new Map()));
@@ -157,7 +159,9 @@ export class LogReader {
   }
 }
 
-/** The run of a process that a record belongs to. Logs of version 1 do not say: there a file has one process at a time. */
+/**
+ * The run of a process that a record belongs to. Logs of version 1 do not say: there a file has one process at a time.
+ */
 function runOf(record: LogRecord, file: string): string {
   return record.text("run") || `file ${file}`;
 }

@@ -45,7 +45,7 @@ export class Picture implements Drawing {
   #pointed: bigint | null = null;
   /** Whether vector clocks are shown. */
   #vectors = false;
-  /** The last event that is drawn while the picture stands still; null while it goes on. */
+  /** The last event that is drawn while the picture is paused; null while it is live. */
   #upTo: bigint | null = null;
   #open = true;
   #drawnAt = -Infinity;

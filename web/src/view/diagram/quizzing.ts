@@ -77,7 +77,9 @@ export class Quizzing {
     if (this.isOpen && this.#question === null) this.#ask();
   }
 
-  /** The user has chosen an event in the picture: an answer, where one is asked for. Says whether it was taken as that. */
+  /**
+   * The user has chosen an event in the picture: an answer, where one is asked for. Says whether it was taken as that.
+   */
   picked(sequence: bigint | null): boolean {
     if (!this.isOpen) return false;
     const asked = this.#question;

@@ -51,7 +51,7 @@ export class Tools {
     document.addEventListener("fullscreenchange", this.#left);
   }
 
-  /** Whether the picture stands still. */
+  /** Whether the picture is paused. */
   get frozen(): boolean {
     return this.#frozen;
   }
@@ -66,7 +66,7 @@ export class Tools {
     show(this.#newest, !following || this.#frozen);
   }
 
-  /** Shows how many events have come since the picture stands still. */
+  /** Shows how many events have arrived since the picture was paused. */
   waiting(count: number): void {
     if (this.#frozen) setText(this.#freeze, count > 0 ? `Frozen: ${count} new` : "Frozen");
   }

@@ -38,7 +38,9 @@ export function ground(diagram: Diagram): SVGElement[] {
   ];
 }
 
-/** Where a lab's faults are in force, with the faults in words: beside the lifeline, or along it where there is no room. */
+/**
+ * Where a lab's faults are in force, with the faults in words: beside the lifeline, or along it where there is no room.
+ */
 function shaded({ x, from, to, words }: Shading, { laneWidth }: Diagram): SVGElement {
   const left = round(x - SHADE / 2);
   const title = draw("title", {}, `By the lab: ${words.join(", ")}`);
