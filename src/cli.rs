@@ -138,6 +138,11 @@ fn printed(result: io::Result<()>, code: ExitCode) -> ExitCode {
     }
 }
 
+/// Prints lines.
+fn print(lines: &str) -> ExitCode {
+    printed(io::stdout().write_all(lines.as_bytes()), ExitCode::SUCCESS)
+}
+
 fn fail(error: &(dyn Error + 'static)) -> ExitCode {
     notice(&format!("chitchat: {error}"));
     ExitCode::from(common::exit_codes::FAILURE)
@@ -157,6 +162,14 @@ fn duration(text: &str) -> Result<Duration, String> {
     match duration {
         Duration::ZERO => Err("must be greater than zero".into()),
         duration if duration > LONGEST => Err("must be at most a day".into()),
+        duration => Ok(duration),
+    }
+}
+
+/// A parser of times as above, but at most so long.
+fn at_most(longest: Duration) -> impl Fn(&str) -> Result<Duration, String> + Clone {
+    move |text| match duration(text)? {
+        duration if duration > longest => Err(format!("must be at most {}", humantime::format_duration(longest))),
         duration => Ok(duration),
     }
 }

@@ -254,9 +254,6 @@ impl Chat {
 
     /// Lists the last events before the given one, for instance before the participant's own join. This moves no clock,
     /// is not recorded, and delivers nothing, so [`Event::local_time`] is 0. At most 1,000, in order.
-    ///
-    /// # Errors
-    /// [`ListError`].
     pub async fn list_before(&self, sequence: Sequence, count: u32) -> Result<Vec<Event>, ListError> {
         let (answer, answered) = oneshot::channel();
         self.handle.0.list(sequence, count, answer);
@@ -265,9 +262,6 @@ impl Chat {
 
     /// Leaves, once all earlier publishes are acknowledged. It gives up if nothing is acknowledged for
     /// [`Options::patience`]. The updates end when everything up to the leave has been delivered.
-    ///
-    /// # Errors
-    /// [`LeaveError`].
     pub async fn leave(self) -> Result<Receipt, LeaveError> {
         let (answer, answered) = oneshot::channel();
         self.handle.0.leave(Some(answer));

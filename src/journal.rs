@@ -78,9 +78,6 @@ pub trait Journal: Send + 'static {
 #[async_trait]
 pub trait History: Send + Sync + 'static {
     /// Up to `limit` events after a position, in order.
-    ///
-    /// # Errors
-    /// [`JournalError`].
     async fn read(&self, after: Sequence, limit: usize) -> Result<Vec<JournalEvent>, JournalError>;
 }
 

@@ -106,9 +106,6 @@ impl RecordLog {
 /// `client-NAME-2.jsonl` and so on.
 ///
 /// A log that is renamed (by logrotate, for example) continues in a new file, and each record is whole in one of them.
-///
-/// # Errors
-/// [`RecordError`].
 pub fn install(destination: &Destination<'_>) -> Result<RecordLog, RecordError> {
     let path = destination.folder.join(destination.file);
     let file =

@@ -98,9 +98,6 @@ pub fn new_epoch(environment: &Environment) -> Epoch {
 }
 
 /// Recovers the conversation from a journal and serves it: see [`run_recovered`].
-///
-/// # Errors
-/// [`ServerError`].
 pub async fn run(
     listener: TcpListener,
     config: Config,
@@ -113,9 +110,6 @@ pub async fn run(
 
 /// Runs the service on a listening socket until `shutdown` is cancelled, and then until it has drained.
 /// The conversation is the one that [`recover`] made of the journal.
-///
-/// # Errors
-/// [`ServerError`].
 pub async fn run_recovered(
     listener: TcpListener,
     config: Config,
@@ -127,9 +121,6 @@ pub async fn run_recovered(
 }
 
 /// Runs a replica that has started, as [`run_recovered`] runs a service that decides alone.
-///
-/// # Errors
-/// [`ServerError`].
 pub async fn run_replica(
     listener: TcpListener,
     config: Config,

@@ -29,6 +29,14 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// A file's name as a shell reads it.
+pub(crate) fn shell_quoted(text: &str) -> String {
+    if !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "_./:=@%+,-".contains(c)) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// Writes a line to standard error, safe to show. Never waits for a reader; see [`flush`].
 pub fn notice(text: &str) {
     stderr::write(format!("{}\n", escaped(text)).into_bytes());

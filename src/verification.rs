@@ -53,9 +53,6 @@ pub struct Verification {
 
 impl Verification {
     /// Verifies logs; with an epoch, only the records of processes that took part in it.
-    ///
-    /// # Errors
-    /// [`VerifyError`].
     pub fn of(logs: Vec<Log>, epoch: Option<&str>, progress: &mut dyn Progress) -> Result<Self, VerifyError> {
         let runs = epoch.map(|epoch| Runs::of(epoch, &logs, &mut *progress)).transpose()?;
         let read = reading::check(&logs, runs.as_ref(), progress)?;

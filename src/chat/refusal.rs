@@ -6,16 +6,14 @@ use super::{
 
 /// Why the conversation refuses a command. A refusal changes nothing and moves no clock.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub enum Refusal {
     /// A message of no characters.
     #[error("a message needs at least one character")]
     TextEmpty,
     /// A message of more than [`TEXT_CHARACTERS_MAX`] characters.
     #[error("a message has at most {TEXT_CHARACTERS_MAX} characters, and this one has {characters}")]
-    TextTooLong {
-        /// How many it has.
-        characters: usize,
-    },
+    TextTooLong { characters: usize },
     /// A name that cannot be a display name.
     #[error("{0}")]
     NameInvalid(#[from] NameFault),
@@ -24,29 +22,16 @@ pub enum Refusal {
     NameTaken,
     /// A message id of more than [`MESSAGE_ID_BYTES_MAX`] bytes.
     #[error("a message id has at most {MESSAGE_ID_BYTES_MAX} bytes, and this one has {bytes}")]
-    MessageIdTooLong {
-        /// How many it has.
-        bytes: usize,
-    },
+    MessageIdTooLong { bytes: usize },
     /// The session never existed, has left, or has expired.
     #[error("no active participant has this session")]
     SessionUnknown,
     /// A logical time too far from the service's clock to be honest.
     #[error("logical time {time} is too far ahead: at most {latest} can be received now")]
-    ClockOutOfRange {
-        /// The time that was received.
-        time: LogicalTime,
-        /// The latest that would have been admitted.
-        latest: LogicalTime,
-    },
+    ClockOutOfRange { time: LogicalTime, latest: LogicalTime },
     /// A position after the newest event.
     #[error("sequence {sequence} has not happened: the newest event is {head}")]
-    SequenceOutOfRange {
-        /// The position that was named.
-        sequence: Sequence,
-        /// The newest event.
-        head: Sequence,
-    },
+    SequenceOutOfRange { sequence: Sequence, head: Sequence },
 }
 
 /// Why a name is refused.

@@ -1,7 +1,6 @@
 //! `chitchat load`: bounded load against a running service.
 
 use std::error::Error;
-use std::fs;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,7 +11,7 @@ use clap::Args;
 use http::uri::Authority;
 use tokio::net::lookup_host;
 
-use super::common::access::server;
+use super::common::access::{read_secret, server};
 use super::common::exit_codes::{FAILURE, USAGE};
 use super::common::progress::Progress;
 use super::{duration, number, of_output, switch};
@@ -20,7 +19,6 @@ use crate::chat::TEXT_CHARACTERS_MAX;
 use crate::load::connection::Service;
 use crate::load::process::WatchedProcess;
 use crate::load::{self, Phase, Plan};
-use crate::server::Secret;
 use crate::terminal::{json_line, notice};
 use crate::wire::PARTICIPANTS_MAX;
 
@@ -131,7 +129,7 @@ impl LoadArgs {
         let server = self.server_pid.map(WatchedProcess::new).transpose();
         let server = server.map_err(|error| format!("--server-pid: {error}"))?;
         allow_open_files(self.participants)?;
-        let secret = self.secret()?;
+        let secret = self.secret_file.as_deref().map(read_secret).transpose()?.map(|(text, _)| text);
         let service = Service::new(address, authority, secret.as_deref())?;
         let (id, mut shown) = (getrandom::u32()?, None);
         let outcome = load::run(self.plan(server), service, id, &mut |phase, done, total| {
@@ -182,15 +180,6 @@ impl LoadArgs {
             settle: self.settle.unwrap_or(if server.is_some() { SETTLE } else { Duration::ZERO }),
             server,
         }
-    }
-
-    fn secret(&self) -> Result<Option<String>, Box<dyn Error>> {
-        let Some(path) = &self.secret_file else { return Ok(None) };
-        let shown = path.display();
-        let text = fs::read(path).map_err(|error| format!("--secret-file: cannot read {shown}: {error}"))?;
-        let secret = String::from_utf8_lossy(&text).trim_end_matches(['\r', '\n']).to_owned();
-        Secret::parse(&secret).map_err(|fault| format!("--secret-file: {shown}: {fault}"))?;
-        Ok(Some(secret))
     }
 }
 

@@ -218,15 +218,9 @@ async fn publish(
 async fn watch(mut updates: Updates, patience: Duration, stop: CancellationToken) {
     let mut deadline = None;
     loop {
-        let over = async {
-            match deadline {
-                Some(deadline) => sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
         let update = tokio::select! {
             update = updates.next() => update,
-            () = over => {
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                 say("the service cannot be reached");
                 stop.cancel();
                 deadline = None;

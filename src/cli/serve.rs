@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
+use super::common::access::read_secret;
 use super::common::signals::{Hangup, Interrupts, Reloads};
 use super::lab::invitation::LabInvitation;
 use super::{duration, switch};
@@ -265,7 +266,7 @@ impl ServeArgs {
             grace: self.grace,
             allowed: Allowed { origins: self.allow_origin.clone(), hosts },
             trusted_proxies: self.trust_proxy.clone().into(),
-            secret: self.secret_file.as_deref().map(network::secret).transpose()?,
+            secret: self.secret_file.as_deref().map(read_secret).transpose()?.map(|(_, secret)| secret),
             tls,
             gallery: Some(gallery::page),
             ..self.limits.config()

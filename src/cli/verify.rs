@@ -72,8 +72,7 @@ impl FromStr for Demanded {
         if text == "all" {
             return Ok(Self(Rule::ALL.into()));
         }
-        let named = |name: &str| Rule::ALL.into_iter().find(|rule| rule.to_string().eq_ignore_ascii_case(name));
-        let rules: Option<_> = text.split(',').map(named).collect();
+        let rules: Option<_> = text.split(',').map(Rule::named).collect();
         rules.map(Self).ok_or("should be rules from V1 to V15, with commas between them, or `all`")
     }
 }

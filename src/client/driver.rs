@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 use tonic::Streaming;
 
 use super::Options;
@@ -100,12 +100,7 @@ impl Driver {
             }
             input = next(&mut self.link), if reads => input,
             () = shared.changed() => return,
-            () = async {
-                match due {
-                    Some(due) => sleep_until(due).await,
-                    None => pending().await,
-                }
-            } => Input::Tick,
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Input::Tick,
         };
         self.shared.drive(input);
     }

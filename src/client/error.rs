@@ -8,34 +8,20 @@ use crate::wire::Reason;
 
 /// A participant that could not join, or that failed later.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub enum JoinError {
     /// This is not the URL of a service.
     #[error("{address:?} is not the address of a service: {why}")]
-    Address {
-        /// What was given.
-        address: String,
-        /// What is wrong with it.
-        why: String,
-    },
+    Address { address: String, why: String },
     /// The service cannot be reached.
     #[error("cannot reach {address}: {why}")]
-    Unreachable {
-        /// The address.
-        address: String,
-        /// What happened.
-        why: String,
-    },
+    Unreachable { address: String, why: String },
     /// No address in the list reaches the service. The text gives the reason for each.
     #[error("{0}")]
     NoneReachable(String),
     /// The peer is not a Chit Chat service, or must be reached in another way.
     #[error("{address}: {why}")]
-    Mismatch {
-        /// The address.
-        address: String,
-        /// What the peer is, or how to reach it.
-        why: String,
-    },
+    Mismatch { address: String, why: String },
     /// The access secret cannot be sent in a header.
     #[error("the access secret is not one line of visible ASCII characters")]
     Secret,
@@ -44,14 +30,7 @@ pub enum JoinError {
     Tls(String),
     /// The service refused.
     #[error("{message}")]
-    Refused {
-        /// The reason, if the service gave one that this program knows.
-        reason: Option<Reason>,
-        /// The status code.
-        code: Code,
-        /// Why, for people.
-        message: String,
-    },
+    Refused { reason: Option<Reason>, code: Code, message: String },
     /// The client itself failed.
     #[error("the client failed: {0}")]
     Failed(String),
@@ -91,15 +70,11 @@ impl JoinError {
 
 /// A message that has not been published, or may not have been.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum PublishError {
     /// Refused by the service, or by this client in its place. The message has not been delivered to anybody.
     #[error("{message}")]
-    Refused {
-        /// The reason, if the service gave one that this program knows.
-        reason: Option<Reason>,
-        /// Why, for people.
-        message: String,
-    },
+    Refused { reason: Option<Reason>, message: String },
     /// It was sent, and the session was lost before an answer came: it may or may not have been published.
     #[error("the session was lost before the answer came: the message may or may not have been delivered")]
     Unconfirmed,
@@ -121,15 +96,11 @@ pub enum LeaveError {
 
 /// Earlier events that could not be listed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum ListError {
     /// The service refused, or did not answer.
     #[error("{message}")]
-    Failed {
-        /// The reason, if the service gave one that this program knows.
-        reason: Option<Reason>,
-        /// Why, for people.
-        message: String,
-    },
+    Failed { reason: Option<Reason>, message: String },
     /// The events in the answer cannot be those that were requested.
     #[error("the service broke the protocol: {0}")]
     Protocol(ProtocolFault),

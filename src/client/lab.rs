@@ -22,9 +22,6 @@ pub struct LabClient {
 
 impl LabClient {
     /// Connects to the service of these options, with the lab's key if it has one.
-    ///
-    /// # Errors
-    /// [`JoinError`].
     pub async fn connect(options: &Options, key: Option<&str>) -> Result<Self, JoinError> {
         let key = key.map(MetadataValue::try_from).transpose().map_err(|_| JoinError::Secret)?;
         let (channel, address) = dial_lab(options).await?;
@@ -54,118 +51,42 @@ impl LabClient {
             }
         }
     }
+}
 
+/// Calls of the lab, each with its request and its answer.
+macro_rules! calls {
+    ($(#[doc = $about:literal] $call:ident($request:ident) -> $answer:ident;)*) => {
+        impl LabClient {$(
+            #[doc = $about]
+            pub async fn $call(&self, request: pb::$request) -> Result<pb::$answer, JoinError> {
+                let request = self.request(request);
+                self.answer(self.client.clone().$call(request)).await
+            }
+        )*}
+    };
+}
+
+calls! {
     /// Lists the participants with their faults.
-    ///
-    /// # Errors
-    /// [`JoinError`].
-    pub async fn list_faults(&self) -> Result<pb::ListFaultsResponse, JoinError> {
-        let request = self.request(pb::ListFaultsRequest {});
-        self.answer(self.client.clone().list_faults(request)).await
-    }
-
+    list_faults(ListFaultsRequest) -> ListFaultsResponse;
     /// Sets the faults of a participant.
-    ///
-    /// # Errors
-    /// [`JoinError`].
-    pub async fn set_fault(&self, request: pb::SetFaultRequest) -> Result<pb::SetFaultResponse, JoinError> {
-        let request = self.request(request);
-        self.answer(self.client.clone().set_fault(request)).await
-    }
-
+    set_fault(SetFaultRequest) -> SetFaultResponse;
     /// Releases some of what is held.
-    ///
-    /// # Errors
-    /// [`JoinError`].
-    pub async fn release_held(
-        &self,
-        request: pb::ReleaseHeldRequest,
-    ) -> Result<pb::ReleaseHeldResponse, JoinError> {
-        let request = self.request(request);
-        self.answer(self.client.clone().release_held(request)).await
-    }
-
+    release_held(ReleaseHeldRequest) -> ReleaseHeldResponse;
     /// Ends faults.
-    ///
-    /// # Errors
-    /// [`JoinError`].
-    pub async fn clear_faults(
-        &self,
-        request: pb::ClearFaultsRequest,
-    ) -> Result<pb::ClearFaultsResponse, JoinError> {
-        let request = self.request(request);
-        self.answer(self.client.clone().clear_faults(request)).await
-    }
-
+    clear_faults(ClearFaultsRequest) -> ClearFaultsResponse;
     /// Adds a companion.
-    ///
-    /// # Errors
-    /// [`JoinError`].
-    pub async fn add_companion(
-        &self,
-        request: pb::AddCompanionRequest,
-    ) -> Result<pb::AddCompanionResponse, JoinError> {
-        let request = self.request(request);
-        self.answer(self.client.clone().add_companion(request)).await
-    }
-
+    add_companion(AddCompanionRequest) -> AddCompanionResponse;
     /// Removes a companion.
-    ///
-    /// # Errors
-    /// [`JoinError`].
-    pub async fn remove_companion(
-        &self,
-        request: pb::RemoveCompanionRequest,
-    ) -> Result<pb::RemoveCompanionResponse, JoinError> {
-        let request = self.request(request);
-        self.answer(self.client.clone().remove_companion(request)).await
-    }
-
+    remove_companion(RemoveCompanionRequest) -> RemoveCompanionResponse;
     /// Lists the scenarios.
-    ///
-    /// # Errors
-    /// [`JoinError`].
-    pub async fn list_scenarios(&self) -> Result<pb::ListScenariosResponse, JoinError> {
-        let request = self.request(pb::ListScenariosRequest {});
-        self.answer(self.client.clone().list_scenarios(request)).await
-    }
-
+    list_scenarios(ListScenariosRequest) -> ListScenariosResponse;
     /// Plays a scenario.
-    ///
-    /// # Errors
-    /// [`JoinError`].
-    pub async fn start_scenario(
-        &self,
-        request: pb::StartScenarioRequest,
-    ) -> Result<pb::StartScenarioResponse, JoinError> {
-        let request = self.request(request);
-        self.answer(self.client.clone().start_scenario(request)).await
-    }
-
+    start_scenario(StartScenarioRequest) -> StartScenarioResponse;
     /// Stops the scenario.
-    ///
-    /// # Errors
-    /// [`JoinError`].
-    pub async fn stop_scenario(&self) -> Result<pb::StopScenarioResponse, JoinError> {
-        let request = self.request(pb::StopScenarioRequest {});
-        self.answer(self.client.clone().stop_scenario(request)).await
-    }
-
+    stop_scenario(StopScenarioRequest) -> StopScenarioResponse;
     /// Asks how far the scenario has come.
-    ///
-    /// # Errors
-    /// [`JoinError`].
-    pub async fn get_scenario(&self) -> Result<pb::GetScenarioResponse, JoinError> {
-        let request = self.request(pb::GetScenarioRequest {});
-        self.answer(self.client.clone().get_scenario(request)).await
-    }
-
+    get_scenario(GetScenarioRequest) -> GetScenarioResponse;
     /// Stops the service's writer for a while.
-    ///
-    /// # Errors
-    /// [`JoinError`].
-    pub async fn stop_writer(&self, request: pb::StopWriterRequest) -> Result<pb::StopWriterResponse, JoinError> {
-        let request = self.request(request);
-        self.answer(self.client.clone().stop_writer(request)).await
-    }
+    stop_writer(StopWriterRequest) -> StopWriterResponse;
 }

@@ -55,27 +55,18 @@ const LOG_TAIL: u64 = 64 * 1024;
 
 /// A state file that cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub enum StateError {
     /// Another running client is using it.
     #[error("the session in {} belongs to another running client", path.display())]
-    InUse {
-        /// Which file.
-        path: PathBuf,
-    },
+    InUse { path: PathBuf },
     /// It is damaged, has another format, or belongs to another session; [`StateFile::fresh`] overwrites it.
     #[error("the session in {} cannot be used: {why}", path.display())]
-    Unusable {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
+    Unusable { path: PathBuf, why: String },
     /// It, its lock or its folder cannot be created or opened.
     #[error("cannot keep the session in {}: {source}", path.display())]
     Io {
-        /// Which file.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: io::Error,
     },
@@ -95,9 +86,6 @@ impl std::fmt::Debug for StateFile {
 impl StateFile {
     /// Takes the state file for this service and name in a folder, and reads the session in it, if any. The
     /// folder is created if it is missing. Several addresses of the service are separated by commas, in any order.
-    ///
-    /// # Errors
-    /// [`StateError`].
     pub fn open(folder: &Path, server: &str, display_name: &str) -> Result<Self, StateError> {
         let state = Self::fresh(folder, server, display_name)?;
         state.shared.lock().read()?;

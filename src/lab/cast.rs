@@ -33,13 +33,11 @@ struct Member {
 
 /// A companion that could not be added.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub enum CastError {
     /// The limit has been reached.
     #[error("the lab plays {companions_max} companions already")]
-    Full {
-        /// How many there may be.
-        companions_max: usize,
-    },
+    Full { companions_max: usize },
     /// It could not start.
     #[error(transparent)]
     Companion(#[from] CompanionError),
@@ -72,9 +70,6 @@ impl Cast {
     }
 
     /// Adds a companion, or lets one that crashed resume.
-    ///
-    /// # Errors
-    /// [`CastError`].
     pub async fn add(&self, character: Character, resumes: bool) -> Result<Companion, CastError> {
         // This frees the places of those that have ended.
         drop(self.members());

@@ -2,7 +2,6 @@
 //! stop where they are, as in a process that is killed; its session is kept in a file, so it can resume.
 
 use std::collections::HashSet;
-use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -110,9 +109,6 @@ pub struct Companion {
 
 impl Companion {
     /// Joins, or resumes the session of a companion that crashed.
-    ///
-    /// # Errors
-    /// [`CompanionError`].
     pub async fn start(
         place: Place,
         character: Character,
@@ -291,7 +287,7 @@ async fn take_part(life: &Arc<Life>, chat: Chat, mut updates: Updates, mut order
                 Some(Order::Leave) => return leave(life, chat, updates).await,
                 Some(Order::Crash) | None => return chat.abandon(),
             },
-            () = at(talks_at), if talks_at.is_some() => {
+            () = sleep_until(talks_at.unwrap_or_else(Instant::now)), if talks_at.is_some() => {
                 publish(&chat, behaviour.talk());
                 talks_at = after(behaviour.talking_pause());
             }
@@ -313,13 +309,6 @@ async fn take_part(life: &Arc<Life>, chat: Chat, mut updates: Updates, mut order
                 }
             }
         }
-    }
-}
-
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => pending().await,
     }
 }
 

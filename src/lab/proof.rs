@@ -40,9 +40,6 @@ impl From<VerifyError> for ProofFault {
 
 /// Verifies the records of one epoch in a folder and in the log of a page. The answer is JSON: the report and, if they
 /// are small enough to be replayed, the verified logs without the page's.
-///
-/// # Errors
-/// [`ProofFault`].
 pub fn prove(
     folder: &Path,
     bytes_max: u64,

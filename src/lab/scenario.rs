@@ -36,23 +36,14 @@ const BUILT_IN: [(&str, &str); 10] = [
 
 /// Why a scenario cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub enum ScenarioError {
     /// Its file or its folder cannot be read.
     #[error("cannot read {}: {why}", path.display())]
-    Unreadable {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        why: String,
-    },
+    Unreadable { path: PathBuf, why: String },
     /// It is not a valid scenario.
     #[error("{name}: {why}")]
-    Invalid {
-        /// Which.
-        name: String,
-        /// What is wrong with it.
-        why: String,
-    },
+    Invalid { name: String, why: String },
 }
 
 /// A scenario.
@@ -135,9 +126,6 @@ impl Scenario {
     }
 
     /// The scenarios in a folder: each file that ends in `.toml`, in the order of their names.
-    ///
-    /// # Errors
-    /// [`ScenarioError`].
     pub fn read_folder(folder: &Path) -> Result<Vec<Self>, ScenarioError> {
         let unreadable = |path: &Path, why: String| ScenarioError::Unreadable { path: path.to_owned(), why };
         let entries = fs::read_dir(folder).map_err(|error| unreadable(folder, error.to_string()))?;

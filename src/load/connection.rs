@@ -80,9 +80,6 @@ impl Service {
     }
 
     /// Sends a request and waits until its answer begins.
-    ///
-    /// # Errors
-    /// [`CallFailure`].
     pub async fn open(
         &self,
         requests: &SendRequest<Bytes>,
@@ -99,9 +96,6 @@ impl Service {
     }
 
     /// Sends a request and waits for its whole answer.
-    ///
-    /// # Errors
-    /// [`CallFailure`].
     pub async fn call<T: Message + Default>(
         &self,
         requests: &SendRequest<Bytes>,

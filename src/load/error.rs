@@ -11,26 +11,18 @@ use crate::wire::Reason;
 
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub enum LoadError {
     /// No connection.
     #[error("cannot connect to {address}: {source}{}", open_files_advice(.source))]
     Connect {
-        /// Where to.
         address: String,
-        /// Why not.
         #[source]
         source: io::Error,
     },
-    /// A call failed.
+    /// A call failed: the number counts the calls of its kind, from 1.
     #[error("{call} {number}: {failure}")]
-    Call {
-        /// Which call: `join`, `publish` or `leave`.
-        call: &'static str,
-        /// Its number among the calls of its kind, from 1.
-        number: u64,
-        /// Its outcome.
-        failure: CallFailure,
-    },
+    Call { call: &'static str, number: u64, failure: CallFailure },
     /// A stream ended before its Welcome.
     #[error("a stream ended before its Welcome: {0}")]
     Stream(Arc<CallFailure>),

@@ -36,9 +36,6 @@ pub struct Participant {
 
 impl Participant {
     /// Connects and joins.
-    ///
-    /// # Errors
-    /// [`LoadError`].
     pub async fn join(run: Arc<Run>, service: Arc<Service>, index: usize) -> Result<Self, LoadError> {
         let (requests, driver) = service.connect().await?;
         let (reader, welcomed) = Reader::new(Arc::clone(&run), index);
@@ -73,9 +70,6 @@ impl Participant {
 
     /// Publishes messages, one after the other, until none of the run is left. `next` counts those that were taken;
     /// several may take from it at a time, also on behalf of one participant.
-    ///
-    /// # Errors
-    /// [`LoadError`].
     pub async fn publish(&self, next: &AtomicU64, first: Instant) -> Result<(), LoadError> {
         loop {
             let message = next.fetch_add(1, Ordering::Relaxed);
@@ -115,9 +109,6 @@ impl Participant {
     }
 
     /// Leaves. Its stream must have been [stopped](Reader::stop).
-    ///
-    /// # Errors
-    /// [`CallFailure`].
     pub async fn leave(&self) -> Result<(), CallFailure> {
         let logical_time = self.clock.load(Ordering::Relaxed) + 1;
         let request = pb::LeaveRequest { session_token: self.session_token.clone(), logical_time };

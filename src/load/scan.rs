@@ -114,9 +114,6 @@ pub struct Welcome<'a> {
 }
 
 /// Looks into one frame of a stream.
-///
-/// # Errors
-/// [`Malformed`].
 pub fn scan(frame: &[u8]) -> Result<Scanned<'_>, Malformed> {
     let mut scanned = Scanned::Other;
     for_each_field(frame, |number, value| {
@@ -168,9 +165,6 @@ fn scan_welcome(bytes: &[u8]) -> Result<Welcome<'_>, Malformed> {
 }
 
 /// A whole frame, for the sample that is compared in full.
-///
-/// # Errors
-/// [`Malformed`].
 pub fn decode_event(frame: &[u8]) -> Result<pb::Event, Malformed> {
     let response: pb::JoinResponse = prost::Message::decode(frame).map_err(|_| Malformed)?;
     match response.frame {

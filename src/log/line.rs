@@ -86,7 +86,7 @@ fn in_fields(fields: &Map<String, Value>) -> String {
 }
 
 /// The place of a record: which of the given files, and which line of it, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LineRef {
     /// The file's place among those given, from 0.
     pub file: u32,
@@ -191,9 +191,6 @@ pub struct LogRecord<'a> {
 
 impl<'a> LogRecord<'a> {
     /// Reads one line.
-    ///
-    /// # Errors
-    /// [`RecordFault`].
     pub fn parse(line: &'a str) -> Result<Self, RecordFault> {
         let mut record: Self = serde_json::from_str(line)?;
         let time = humantime::parse_rfc3339(&record.timestamp).ok();

@@ -123,17 +123,11 @@ impl LogSegment {
 ///
 /// The logs may still be growing. An event is in the service's log before it is in any other, so the length of the
 /// service's log is taken last, and no log is read beyond its length at that time.
-///
-/// # Errors
-/// [`LogError`].
 pub fn inspect(paths: Vec<PathBuf>) -> Result<Vec<Log>, LogError> {
     inspect_with(paths, Vec::new())
 }
 
 /// Does the same, also for logs that are texts in memory, each with a name.
-///
-/// # Errors
-/// [`LogError`].
 pub fn inspect_with(paths: Vec<PathBuf>, texts: Vec<(&str, Arc<str>)>) -> Result<Vec<Log>, LogError> {
     let (mut files, mut empty) = (Vec::new(), Vec::new());
     let texts = texts.into_iter().map(|(name, text)| Input::text(name, text));
@@ -211,9 +205,6 @@ fn first_record(input: &Input) -> Result<Option<First>, LogError> {
 }
 
 /// Fetches lines of a log, by number and in order.
-///
-/// # Errors
-/// [`LogError`].
 pub fn fetch(log: &Log, lines: &[u32]) -> Result<Vec<String>, LogError> {
     let mut found = Vec::new();
     let places: Vec<_> = lines.iter().filter_map(|line| log.segment(*line)).collect();

@@ -25,6 +25,7 @@ pub type Text<'a> = Cow<'a, str>;
 
 /// Which program's log a record is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Component {
     /// The service.

@@ -232,9 +232,6 @@ impl LogMessage {
     }
 
     /// Reads it.
-    ///
-    /// # Errors
-    /// [`Unreadable`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
         let message = PbMessage::decode(bytes).map_err(|_| Unreadable::Foreign)?;
         match message.kind {

@@ -4,6 +4,7 @@ use crate::journal::{JournalError, RecoveryError};
 
 /// A replica that cannot start, or has to stop.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub enum ReplicaError {
     /// Its configuration cannot work.
     #[error("--replicate: {0}")]
@@ -19,46 +20,25 @@ pub enum ReplicaError {
         "the stream lacks message {position}, though there are later ones: messages have been deleted or lost on the \
          servers. Stop all replicas, and restore the servers from a backup"
     )]
-    Gap {
-        /// Which message.
-        position: u64,
-    },
+    Gap { position: u64 },
     /// The stream has given out again a position that this replica has applied.
     #[error(
         "the stream stored a message at {stored}, but this replica has applied message {applied}: messages have been lost \
          on the servers. Stop all replicas, and restore the servers from a backup"
     )]
-    Shortened {
-        /// Where it was stored.
-        stored: u64,
-        /// What had been applied.
-        applied: u64,
-    },
+    Shortened { stored: u64, applied: u64 },
     /// Another replica reached a different state from the same log, or read a different log.
     #[error(
         "the replica of start {other} had a different state after message {position}: the servers have shown the two \
          replicas different messages, or their programs decide differently. This replica stops"
     )]
-    Diverged {
-        /// The other replica.
-        other: u64,
-        /// After which message.
-        position: u64,
-    },
+    Diverged { other: u64, position: u64 },
     /// A newer program takes part.
     #[error("message {position} of the stream cannot be applied: {why}. Update this replica")]
-    Newer {
-        /// Which message.
-        position: u64,
-        /// What is new.
-        why: String,
-    },
+    Newer { position: u64, why: String },
     /// Two processes have the same name.
     #[error("another replica runs under the name {name}; see --replica-name")]
-    NameInUse {
-        /// The name.
-        name: String,
-    },
+    NameInUse { name: String },
 }
 
 impl ReplicaError {
@@ -71,131 +51,60 @@ impl ReplicaError {
 /// A set-up that cannot work. It is refused before anything is served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub enum SetupFault {
     /// No server can be reached.
     #[error("no server can be reached: {why}")]
-    Unreachable {
-        /// Why not, for the last one.
-        why: String,
-    },
+    Unreachable { why: String },
     /// The credentials cannot be read.
     #[error("the credentials {file} cannot be read: {why}")]
-    Credentials {
-        /// Which file.
-        file: String,
-        /// The reason.
-        why: String,
-    },
+    Credentials { file: String, why: String },
     /// A server is too old.
     #[error(
         "the server {server} has version {found}, but replicas need at least {needed}: earlier versions can lose \
          messages"
     )]
-    OldServer {
-        /// Which one.
-        server: String,
-        /// Its version.
-        found: String,
-        /// The least.
-        needed: String,
-    },
+    OldServer { server: String, found: String, needed: String },
     /// A server has no JetStream.
     #[error("the server {server} does not offer JetStream")]
-    NoJetStream {
-        /// Which one.
-        server: String,
-    },
+    NoJetStream { server: String },
     /// The servers do not belong together.
     #[error("the servers {one} and {other} belong to different clusters: {why}")]
-    TwoClusters {
-        /// One.
-        one: String,
-        /// Another.
-        other: String,
-        /// How it shows.
-        why: String,
-    },
+    TwoClusters { one: String, other: String, why: String },
     /// The stream keeps too few copies.
     #[error(
         "the stream {stream} has {replicas} replicas, but there are {servers} servers: it needs {needed} \
          (nats stream edit {stream} --replicas {needed})"
     )]
-    TooFewReplicas {
-        /// Which stream.
-        stream: String,
-        /// How many it has.
-        replicas: usize,
-        /// How many servers there are.
-        servers: usize,
-        /// How many it needs.
-        needed: usize,
-    },
+    TooFewReplicas { stream: String, replicas: usize, servers: usize, needed: usize },
     /// The stream is not set up as it has to be.
     #[error("the stream {stream} has {setting} {found}, but replicas need {needed}")]
-    Setting {
-        /// Which stream.
-        stream: String,
-        /// What.
-        setting: &'static str,
-        /// How it is.
-        found: String,
-        /// How it has to be.
-        needed: String,
-    },
+    Setting { stream: String, setting: &'static str, found: String, needed: String },
     /// The stream is not one of Chit Chat's.
     #[error("the stream {stream} contains something other than Chit Chat's commands: {why}")]
-    Foreign {
-        /// Which stream.
-        stream: String,
-        /// How it shows.
-        why: String,
-    },
+    Foreign { stream: String, why: String },
     /// The copy is of another conversation.
     #[error(
         "the journal is of epoch {copy}, but the stream {stream} is of epoch {found}: the stream was created anew, or \
          the journal belongs to another cluster. If that is intended, name another file for the journal"
     )]
-    AnotherEpoch {
-        /// That of the copy.
-        copy: String,
-        /// Which stream.
-        stream: String,
-        /// Its epoch.
-        found: String,
-    },
+    AnotherEpoch { copy: String, stream: String, found: String },
     /// The stream is shorter than the copy.
     #[error(
         "the stream {stream} ends with message {last}, but this replica has applied message {applied}: messages have been \
          lost on the servers. Nothing is served; restore the servers from a backup"
     )]
-    Shorter {
-        /// Which stream.
-        stream: String,
-        /// Its last message.
-        last: u64,
-        /// The last one that the copy has.
-        applied: u64,
-    },
+    Shorter { stream: String, last: u64, applied: u64 },
     /// The stream has another message where the copy ends.
     #[error(
         "message {position} of the stream {stream} is not the one that this replica has applied: the stream or the \
          journal has been replaced"
     )]
-    Contradicts {
-        /// Which stream.
-        stream: String,
-        /// Which message.
-        position: u64,
-    },
+    Contradicts { stream: String, position: u64 },
     /// The copy contradicts itself.
     #[error("the journal is damaged: its sessions and the participants of its events differ")]
     Damaged,
     /// A request was not answered, mostly for lack of a permission or of a majority of the servers.
     #[error("{what} failed: {why}")]
-    Failed {
-        /// What.
-        what: &'static str,
-        /// Why, as far as it is known.
-        why: String,
-    },
+    Failed { what: &'static str, why: String },
 }

@@ -99,9 +99,6 @@ struct Surveyed {
 
 impl CommandLog {
     /// Finds the stream, or creates it with a new epoch, and checks it.
-    ///
-    /// # Errors
-    /// [`SetupFault`].
     pub async fn open(settings: &Settings, new_epoch: &str) -> Result<Self, SetupFault> {
         let servers = survey(settings).await?;
         let complaint = Complaint::default();

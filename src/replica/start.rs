@@ -92,9 +92,6 @@ pub async fn copy(
 
 impl Copying {
     /// Applies everything that is in the log so far. `on_batch` sees what was recorded.
-    ///
-    /// # Errors
-    /// [`ReplicaError`].
     pub async fn catch_up(&mut self, mut on_batch: impl FnMut(&Committed)) -> Result<(), ReplicaError> {
         let last = self.log.last().await?;
         while self.applier.place().position < last {
@@ -104,9 +101,6 @@ impl Copying {
     }
 
     /// Announces the replica, and waits until that has been applied here. From then on it can publish batches.
-    ///
-    /// # Errors
-    /// [`ReplicaError`].
     pub async fn join(
         mut self,
         name: Arc<str>,
@@ -149,8 +143,7 @@ impl Copying {
         on_batch: &mut impl FnMut(&Committed),
     ) -> Result<Vec<AppliedBatch>, ReplicaError> {
         let mut entries: Vec<Entry> = Vec::new();
-        let mut why =
-            "there was no answer in time; the permission may be missing, or a majority of the servers".to_owned();
+        let mut why = NO_ANSWER.to_owned();
         let waiting = async {
             while let Some(news) = self.news.recv().await {
                 match news {

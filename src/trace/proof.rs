@@ -67,7 +67,7 @@ impl Sources for Proof<'_> {
     fn inputs(&self) -> Vec<JsonInput> {
         let input = |(index, log): (usize, &NamedLog)| JsonInput {
             files: vec![log.name.clone()],
-            component: self.components[index].unwrap_or(Component::Client).into(),
+            component: self.components[index].unwrap_or(Component::Client),
             records: self.records[index],
             cut_off: (self.torn.iter())
                 .filter(|line| line.file as usize == index)

@@ -73,7 +73,7 @@ pub struct JsonInput {
     /// Its file, or the files of a rotated log, oldest first.
     pub files: Vec<String>,
     /// Which program wrote its first record.
-    pub component: JsonComponent,
+    pub component: Component,
     /// How many records it has.
     pub records: u64,
     /// The lines in which a process was killed while it wrote.
@@ -81,17 +81,6 @@ pub struct JsonInput {
     /// Present if the log is left out, because it mixes records of several processes that do not say which process they
     /// are from: the first record that is from another process than those before it.
     pub left_out: Option<JsonPlace>,
-}
-
-/// The program that wrote a log.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum JsonComponent {
-    Server,
-    Client,
-    Browser,
 }
 
 /// A line of a log.
@@ -132,7 +121,7 @@ struct JsonRule<'a> {
     /// What it requires, in a few words.
     title: &'static str,
     /// Its verdict.
-    verdict: JsonVerdict,
+    verdict: Verdict,
     /// How many records it was checked over.
     records: u64,
     /// How many violations there are.
@@ -141,18 +130,6 @@ struct JsonRule<'a> {
     violations: Vec<JsonViolation<'a>>,
     /// What could not be checked, and why.
     gaps: &'a [String],
-}
-
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-enum JsonVerdict {
-    /// It held over all records that could be checked; over none if nothing happened that it is about.
-    Held,
-    /// It was violated.
-    Violated,
-    /// Logs that it is checked on are missing, or lack what would show it; `gaps` and `not_checked` say which.
-    NotCheckable,
 }
 
 /// A counterexample.
@@ -186,26 +163,6 @@ struct JsonReason {
     rules: Vec<String>,
     /// The rules that could not be checked in part.
     in_part: Vec<String>,
-}
-
-impl From<Component> for JsonComponent {
-    fn from(component: Component) -> Self {
-        match component {
-            Component::Server => Self::Server,
-            Component::Client => Self::Client,
-            Component::Browser => Self::Browser,
-        }
-    }
-}
-
-impl From<Verdict> for JsonVerdict {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Held => Self::Held,
-            Verdict::Violated => Self::Violated,
-            Verdict::NotCheckable => Self::NotCheckable,
-        }
-    }
 }
 
 fn names(rules: impl IntoIterator<Item = Rule>) -> Vec<String> {
@@ -263,7 +220,7 @@ fn json_rule<'a>(rule: &'a RuleReport, sources: &impl Sources) -> JsonRule<'a> {
     JsonRule {
         rule: rule.rule.to_string(),
         title: rule.rule.title(),
-        verdict: rule.verdict().into(),
+        verdict: rule.verdict(),
         records: rule.checked,
         violated: rule.violated,
         violations: violations.collect(),

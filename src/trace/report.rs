@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::record::LineRef;
 
 /// How many violations of a rule are shown in full; the rest are counted.
@@ -9,67 +11,53 @@ pub const SHOWN_MAX: usize = 5;
 /// How many caveats of a rule are shown; the rest are counted.
 const CAVEATS_MAX: usize = 20;
 
-/// A rule of the specification's chapter 8.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(usize)]
-#[allow(missing_docs, reason = "`title` says it")]
-pub enum Rule {
-    V1,
-    V2,
-    V3,
-    V4,
-    V5,
-    V6,
-    V7,
-    V8,
-    V9,
-    V10,
-    V11,
-    V12,
-    V13,
-    V14,
-    V15,
+/// The rules, each with what it demands.
+macro_rules! rules {
+    ($($rule:ident $title:literal,)*) => {
+        /// A rule of the specification's chapter 8.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(usize)]
+        #[allow(missing_docs, reason = "`title` says it")]
+        pub enum Rule {
+            $($rule,)*
+        }
+
+        impl Rule {
+            /// All of them.
+            pub const ALL: [Self; 15] = [$(Self::$rule,)*];
+
+            /// What it requires, in a few words.
+            pub fn title(self) -> &'static str {
+                match self {
+                    $(Self::$rule => $title,)*
+                }
+            }
+        }
+    };
+}
+
+rules! {
+    V1 "numbering: events are 1, 2, 3 … with no gap",
+    V2 "clock: L(i) = max(L(i-1), t(i)) + 2",
+    V3 "agreement: everybody is told the same",
+    V4 "continuity: deliveries go up by exactly 1",
+    V5 "no duplicate: one event for one publish",
+    V6 "causal order: an effect comes after its causes",
+    V7 "clock condition: clocks rise past all times received",
+    V8 "membership: only members write, and names differ",
+    V9 "visibility: from a participant's join to its leave",
+    V10 "nothing acknowledged is lost",
+    V11 "nothing is invented or altered",
+    V12 "real time: acknowledged before sent, ordered before",
+    V13 "prefix: copies of the journal agree",
+    V14 "everyone caught up",
+    V15 "farewell: those who vanish leave, and no others",
 }
 
 impl Rule {
-    /// All of them.
-    pub const ALL: [Self; 15] = [
-        Self::V1,
-        Self::V2,
-        Self::V3,
-        Self::V4,
-        Self::V5,
-        Self::V6,
-        Self::V7,
-        Self::V8,
-        Self::V9,
-        Self::V10,
-        Self::V11,
-        Self::V12,
-        Self::V13,
-        Self::V14,
-        Self::V15,
-    ];
-
-    /// What it requires, in a few words.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::V1 => "numbering: events are 1, 2, 3 … with no gap",
-            Self::V2 => "clock: L(i) = max(L(i-1), t(i)) + 2",
-            Self::V3 => "agreement: everybody is told the same",
-            Self::V4 => "continuity: deliveries go up by exactly 1",
-            Self::V5 => "no duplicate: one event for one publish",
-            Self::V6 => "causal order: an effect comes after its causes",
-            Self::V7 => "clock condition: clocks rise past all times received",
-            Self::V8 => "membership: only members write, and names differ",
-            Self::V9 => "visibility: from a participant's join to its leave",
-            Self::V10 => "nothing acknowledged is lost",
-            Self::V11 => "nothing is invented or altered",
-            Self::V12 => "real time: acknowledged before sent, ordered before",
-            Self::V13 => "prefix: copies of the journal agree",
-            Self::V14 => "everyone caught up",
-            Self::V15 => "farewell: those who vanish leave, and no others",
-        }
+    /// The rule that somebody calls so.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|rule| rule.to_string().eq_ignore_ascii_case(name))
     }
 }
 
@@ -80,14 +68,16 @@ impl fmt::Display for Rule {
 }
 
 /// The verdict on a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It held over everything that could be checked; or nothing happened that it is about, and no log is missing that
-    /// would show it.
+    /// It held over all that could be checked; over no record where nothing happened that it is about, and no log is
+    /// missing that would show it.
     Held,
     /// It was violated.
     Violated,
-    /// The logs lack what it is checked on.
+    /// Logs that it is checked on are missing, or lack what would show it; `gaps` and `not_checked` say which.
     NotCheckable,
 }
 

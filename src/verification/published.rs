@@ -9,7 +9,7 @@ impl Sources for Verification {
     fn inputs(&self) -> Vec<JsonInput> {
         let input = |log: &Log| JsonInput {
             files: log.segments.iter().map(|segment| segment.path().display().to_string()).collect(),
-            component: log.component.into(),
+            component: log.component,
             records: self.records.get(log.number as usize).copied().unwrap_or(0),
             cut_off: self
                 .torn

@@ -19,6 +19,7 @@ const RETRY_SOON: Duration = Duration::from_secs(1);
 
 /// Every reason for which the service refuses a request or ends a stream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub enum Rejection {
     /// The conversation refused the command.
     #[error(transparent)]
@@ -28,10 +29,7 @@ pub enum Rejection {
     Malformed(String),
     /// A resume against another journal.
     #[error("the conversation is another one now: its epoch is {epoch}")]
-    EpochChanged {
-        /// The epoch of the current journal.
-        epoch: String,
-    },
+    EpochChanged { epoch: String },
     /// The access secret is missing or wrong.
     #[error("the access secret that this service asks for is missing or wrong")]
     SecretRequired,
@@ -43,31 +41,19 @@ pub enum Rejection {
     OriginNotAllowed,
     /// Too many requests in too short a time, or too much memory held.
     #[error("too fast; try again in {} ms", .retry_after.as_millis().max(1))]
-    RateLimited {
-        /// How long to wait before trying again.
-        retry_after: Duration,
-    },
+    RateLimited { retry_after: Duration },
     /// The limit on active participants has been reached.
     #[error("the conversation is full: at most {participants_max} participants at a time")]
-    ConversationFull {
-        /// How many may be active at a time.
-        participants_max: usize,
-    },
+    ConversationFull { participants_max: usize },
     /// The limit on active participants from one address has been reached.
     #[error(
         "your address has its share of the places: at most {participants_per_address_max} participants at a time; \
          see --participants-per-address-max"
     )]
-    ShareTaken {
-        /// How many may be active at a time from one address.
-        participants_per_address_max: usize,
-    },
+    ShareTaken { participants_per_address_max: usize },
     /// The stream's reader took nothing for the stall limit.
     #[error("the stream took nothing for {} s; resume to continue", .stall.as_secs_f32())]
-    SlowConsumer {
-        /// The stall limit.
-        stall: Duration,
-    },
+    SlowConsumer { stall: Duration },
     /// A newer stream of the same session took over.
     #[error("another stream of this session took over")]
     Replaced,
@@ -80,10 +66,7 @@ pub enum Rejection {
     JournalUnavailable,
     /// The lab holds as many publishes of the participant as it may.
     #[error("the lab holds {publishes_held_max} publishes of this participant already; try again later")]
-    HeldByLab {
-        /// How many it holds at most.
-        publishes_held_max: usize,
-    },
+    HeldByLab { publishes_held_max: usize },
     /// The lab broke the stream.
     #[error("the lab broke this stream; resume to continue")]
     LabDisconnected,
@@ -95,18 +78,10 @@ pub enum Rejection {
     NameUnknown(String),
     /// A fault that cannot be set.
     #[error("{why}")]
-    FaultInvalid {
-        /// The request's field that is at fault.
-        field: &'static str,
-        /// What it should be.
-        why: String,
-    },
+    FaultInvalid { field: &'static str, why: String },
     /// The limit on companions has been reached.
     #[error("the lab plays {companions_max} companions already; see --companions-max")]
-    CompanionsFull {
-        /// How many it may play.
-        companions_max: usize,
-    },
+    CompanionsFull { companions_max: usize },
     /// A companion could not join.
     #[error("the companion cannot take part: {0}")]
     CompanionFailed(String),

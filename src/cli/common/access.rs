@@ -93,6 +93,18 @@ fn of_list(servers: &[String]) -> Option<String> {
     is_mixed.then(|| "the list has http:// and https:// URLs: one conversation is reached by one of them".into())
 }
 
+fn read(option: &str, path: &Path) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(|error| format!("{option}: cannot read {}: {error}", path.display()))
+}
+
+/// Reads an access secret: its text, and what a service compares with it.
+pub(in crate::cli) fn read_secret(path: &Path) -> Result<(String, Secret), String> {
+    let bytes = read("--secret-file", path)?;
+    let text = String::from_utf8_lossy(&bytes).trim_end_matches(['\r', '\n']).to_owned();
+    let secret = Secret::parse(&text).map_err(|fault| format!("--secret-file: {}: {fault}", path.display()))?;
+    Ok((text, secret))
+}
+
 /// Prints a client's notice for people.
 pub(crate) fn say(text: &str) {
     notice(&format!("* {text}"));
@@ -123,17 +135,9 @@ impl ConnectArgs {
 
     /// The client options for reaching the service, for a participant of this name if there is one.
     pub(crate) fn options(&self, name: &str) -> Result<Options, Box<dyn Error>> {
-        let read = |option: &str, path: &PathBuf| {
-            fs::read(path).map_err(|error| format!("{option}: cannot read {}: {error}", path.display()))
-        };
         let mut options = Options::new(self.servers(), name);
         options.certificate_authority = self.ca.as_ref().map(|path| read("--ca", path)).transpose()?;
-        if let Some(path) = &self.secret_file {
-            let secret =
-                String::from_utf8_lossy(&read("--secret-file", path)?).trim_end_matches(['\r', '\n']).to_owned();
-            Secret::parse(&secret).map_err(|fault| format!("--secret-file: {}: {fault}", path.display()))?;
-            options.secret = Some(secret);
-        }
+        options.secret = self.secret_file.as_deref().map(read_secret).transpose()?.map(|(text, _)| text);
         Ok(options)
     }
 

@@ -1,15 +1,15 @@
 //! `chitchat companion`: adds companions to a lab, and removes them.
 
 use std::error::Error;
-use std::io::Write as _;
 use std::process::ExitCode;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use super::access::LabAccessArgs;
 use crate::chat::DisplayName;
 use crate::cli::common::access::display_name;
-use crate::cli::printed;
+use crate::cli::print;
 use crate::client::JoinError;
 use crate::client::lab::LabClient;
 use crate::terminal::escaped;
@@ -24,7 +24,7 @@ pub(crate) struct CompanionArgs {
 
     /// Add a companion that behaves like this.
     #[arg(long, value_name = "KIND", conflicts_with = "remove")]
-    add: Option<Kind>,
+    add: Option<CompanionKind>,
 
     /// Its name. The default fits how it behaves.
     #[arg(long = "as", value_name = "NAME", requires = "add", value_parser = display_name)]
@@ -35,45 +35,36 @@ pub(crate) struct CompanionArgs {
     remove: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    /// Repeats what people say.
-    Echo,
-    /// Says something every few seconds.
-    Chatterbox,
-    /// Answers messages that end with a question mark.
-    Answerer,
-    /// Takes one event every few seconds.
-    Slow,
-    /// Has a wall clock that is ten minutes slow.
-    WrongClock,
-    /// Only listens.
-    Actor,
-}
+impl ValueEnum for CompanionKind {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Echo, Self::Chatterbox, Self::Answerer, Self::Slow, Self::WrongClock, Self::Actor]
+    }
 
-/// The names of the kinds, in both directions.
-const KINDS: [(Kind, CompanionKind, &str); 6] = [
-    (Kind::Echo, CompanionKind::Echo, "echo"),
-    (Kind::Chatterbox, CompanionKind::Chatterbox, "chatterbox"),
-    (Kind::Answerer, CompanionKind::Answerer, "answerer"),
-    (Kind::Slow, CompanionKind::Slow, "slow"),
-    (Kind::WrongClock, CompanionKind::WrongClock, "wrong-clock"),
-    (Kind::Actor, CompanionKind::Actor, "actor"),
-];
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Echo => ("echo", "Says what people say once more"),
+            Self::Chatterbox => ("chatterbox", "Says something every few seconds"),
+            Self::Answerer => ("answerer", "Answers what ends with a question mark"),
+            Self::Slow => ("slow", "Takes one event every few seconds"),
+            Self::WrongClock => ("wrong-clock", "Has a wall clock that is ten minutes slow"),
+            Self::Actor => ("actor", "Only listens"),
+            Self::Unspecified => return None,
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
 
 impl CompanionArgs {
     pub(crate) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
         let lab = self.access.connect().await?;
         let lines = self.call(&lab).await.map_err(|error| self.access.explain(error))?;
-        Ok(printed(std::io::stdout().write_all(lines.as_bytes()), ExitCode::SUCCESS))
+        Ok(print(&lines))
     }
 
     async fn call(&self, lab: &LabClient) -> Result<String, JoinError> {
         if let Some(kind) = self.add {
             let display_name = self.name.as_ref().map(ToString::to_string).unwrap_or_default();
-            let wanted = KINDS.iter().find(|(known, ..)| *known == kind);
-            let kind = wanted.map_or(CompanionKind::Unspecified, |(_, kind, _)| *kind).into();
-            let added = lab.add_companion(pb::AddCompanionRequest { kind, display_name }).await?;
+            let added = lab.add_companion(pb::AddCompanionRequest { kind: kind.into(), display_name }).await?;
             let name = added.participant.map(|participant| participant.display_name).unwrap_or_default();
             return Ok(format!("{} has joined\n", escaped(&name)));
         }
@@ -81,7 +72,7 @@ impl CompanionArgs {
             lab.remove_companion(pb::RemoveCompanionRequest { display_name: name.clone() }).await?;
             return Ok(format!("{} has left\n", escaped(name)));
         }
-        let participants = lab.list_faults().await?.participants;
+        let participants = lab.list_faults(pb::ListFaultsRequest {}).await?.participants;
         Ok(participants.iter().filter_map(line).collect())
     }
 }
@@ -89,7 +80,8 @@ impl CompanionArgs {
 /// One line for a companion; `None` for a person.
 fn line(listed: &pb::LabParticipant) -> Option<String> {
     let companion = listed.companion.as_ref()?;
-    let kind = KINDS.iter().find(|(_, kind, _)| *kind == companion.kind()).map_or("unknown", |(.., name)| name);
+    let kind = companion.kind().to_possible_value();
+    let kind = kind.as_ref().map_or("unknown", PossibleValue::get_name);
     let name = listed.participant.as_ref().map_or("", |participant| &participant.display_name);
     let (time, sequence) = (companion.logical_time, companion.delivered_sequence);
     Some(format!("{}: {kind}, clock {time}, delivered up to {sequence}\n", escaped(name)))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, ValueEnum};
 
 use super::access::LabAccessArgs;
-use crate::cli::{duration, printed};
+use crate::cli::{at_most, print};
 use crate::client::JoinError;
 use crate::client::lab::LabClient;
 use crate::server::{DELAY_MAX, FAULT_TIME_MAX, WRITER_STOP_MAX};
@@ -37,11 +37,11 @@ pub(crate) struct FaultArgs {
     cut: Option<Direction>,
 
     /// Delay deliveries and publishes, by up to 30 s. Their order stays the same.
-    #[arg(long, value_name = "TIME", value_parser = delay)]
+    #[arg(long, value_name = "TIME", value_parser = at_most(DELAY_MAX))]
     delay: Option<Duration>,
 
     /// Delay them further by a random time of up to this, at most 30 s.
-    #[arg(long, value_name = "TIME", value_parser = delay)]
+    #[arg(long, value_name = "TIME", value_parser = at_most(DELAY_MAX))]
     jitter: Option<Duration>,
 
     /// Delay one direction only.
@@ -57,19 +57,19 @@ pub(crate) struct FaultArgs {
     disconnect: bool,
 
     /// When the fault ends: at most 10min.
-    #[arg(long = "for", value_name = "TIME", value_parser = fault_time, default_value = "30s", requires = "fault")]
+    #[arg(long = "for", value_name = "TIME", value_parser = at_most(FAULT_TIME_MAX), default_value = "30s", requires = "fault")]
     fault_time: Duration,
 
     /// Let through what is held: a number of deliveries and publishes, or all of them. The hold stays.
     #[arg(long, value_name = "N | all", value_parser = count, conflicts_with_all = ["fault", "clear"])]
-    release: Option<Released>,
+    release: Option<u32>,
 
     /// End all faults, or those of NAME.
     #[arg(long, conflicts_with = "fault")]
     clear: bool,
 
     /// Stop the service's writer for this long, at most 60s: nothing is recorded, answered or broadcast meanwhile.
-    #[arg(long, value_name = "TIME", value_parser = writer_time, conflicts_with_all = ["fault", "release", "clear", "name"])]
+    #[arg(long, value_name = "TIME", value_parser = at_most(WRITER_STOP_MAX), conflicts_with_all = ["fault", "release", "clear", "name"])]
     stop_writer: Option<Duration>,
 
     /// List the participants with their faults, and what is held for each.
@@ -93,40 +93,13 @@ impl Direction {
     }
 }
 
-/// How many held messages are released.
-#[derive(Clone, Copy, Debug)]
-enum Released {
-    All,
-    Count(u32),
-}
-
-fn count(text: &str) -> Result<Released, String> {
-    match text {
-        "all" => Ok(Released::All),
-        text => match text.parse() {
-            Ok(count @ 1..) => Ok(Released::Count(count)),
-            _ => Err("should be a whole number from 1, or all".into()),
-        },
+/// A number, or `all`, for which requests have 0.
+fn count(text: &str) -> Result<u32, String> {
+    match (text, text.parse()) {
+        ("all", _) => Ok(0),
+        (_, Ok(count @ 1..)) => Ok(count),
+        _ => Err("should be a whole number from 1, or all".into()),
     }
-}
-
-fn at_most(text: &str, longest: Duration) -> Result<Duration, String> {
-    match duration(text)? {
-        duration if duration > longest => Err(format!("must be at most {}", humantime::format_duration(longest))),
-        duration => Ok(duration),
-    }
-}
-
-fn delay(text: &str) -> Result<Duration, String> {
-    at_most(text, DELAY_MAX)
-}
-
-fn fault_time(text: &str) -> Result<Duration, String> {
-    at_most(text, FAULT_TIME_MAX)
-}
-
-fn writer_time(text: &str) -> Result<Duration, String> {
-    at_most(text, WRITER_STOP_MAX)
 }
 
 impl FaultArgs {
@@ -143,16 +116,11 @@ impl FaultArgs {
         } else if let Some(time) = self.stop_writer {
             lab.stop_writer(pb::StopWriterRequest { duration: wire(time) }).await?;
             None
-        } else if let Some(released) = self.release {
-            let count = match released {
-                Released::All => 0,
-                Released::Count(count) => count,
-            };
-            lab.release_held(pb::ReleaseHeldRequest { display_name, count, ..Default::default() })
-                .await?
-                .participant
+        } else if let Some(count) = self.release {
+            let request = pb::ReleaseHeldRequest { display_name, count, ..Default::default() };
+            lab.release_held(request).await?.participant
         } else if self.list || !self.names_fault() {
-            let participants = lab.list_faults().await?.participants;
+            let participants = lab.list_faults(pb::ListFaultsRequest {}).await?.participants;
             let is_meant =
                 |listed: &&pb::LabParticipant| self.name.as_deref().is_none_or(|name| name_of(listed) == name);
             let lines = participants.iter().filter(is_meant).map(line).collect::<String>();
@@ -193,11 +161,6 @@ impl FaultArgs {
 
 fn wire(duration: Duration) -> Option<prost_types::Duration> {
     prost_types::Duration::try_from(duration).ok()
-}
-
-fn print(lines: &str) -> ExitCode {
-    use std::io::Write as _;
-    printed(std::io::stdout().write_all(lines.as_bytes()), ExitCode::SUCCESS)
 }
 
 fn name_of(listed: &pb::LabParticipant) -> &str {

@@ -2,12 +2,13 @@
 
 use std::error::Error;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
+use crate::cli::common::access::read_secret;
 use crate::cli::serve::listen::Invitation;
 use crate::lab::{Place, Scenario, Stage, StageConfig};
 use crate::server::{LabConfig, LabStage, Secret, SecretFault};
@@ -46,14 +47,11 @@ impl LabInvitation {
         invitation: &Invitation,
         log_folder: &Path,
     ) -> Result<LabConfig, Box<dyn Error>> {
-        let read = |path: &std::path::PathBuf| {
-            fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
-        };
-        let secret = invitation.secret_file.as_ref().map(read).transpose()?;
-        let secret = secret.map(|bytes| String::from_utf8_lossy(&bytes).trim_end_matches(['\r', '\n']).to_owned());
+        let read =
+            |path: &PathBuf| fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()));
         let place = Place {
             server: invitation.url(),
-            secret,
+            secret: invitation.secret_file.as_deref().map(read_secret).transpose()?.map(|(text, _)| text),
             certificate_authority: invitation.certificate.as_ref().map(read).transpose()?,
             log_folder: log_folder.to_owned(),
         };

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio::time::sleep;
 
 use super::access::LabAccessArgs;
 use crate::cli::common::exit_codes;
-use crate::cli::printed;
+use crate::cli::print;
 use crate::client::JoinError;
 use crate::client::lab::LabClient;
 use crate::lab::SCENARIO_PAUSE_MAX;
@@ -64,11 +63,11 @@ impl ScenarioArgs {
 
     async fn call(&self, lab: &LabClient) -> Result<ExitCode, JoinError> {
         if self.stop {
-            lab.stop_scenario().await?;
+            lab.stop_scenario(pb::StopScenarioRequest {}).await?;
             return Ok(ExitCode::SUCCESS);
         }
         let Some(name) = &self.name else {
-            let scenarios = lab.list_scenarios().await?.scenarios;
+            let scenarios = lab.list_scenarios(pb::ListScenariosRequest {}).await?.scenarios;
             return Ok(print(&list(&scenarios)));
         };
         lab.start_scenario(pb::StartScenarioRequest {
@@ -82,10 +81,6 @@ impl ScenarioArgs {
     }
 }
 
-fn print(lines: &str) -> ExitCode {
-    printed(io::stdout().write_all(lines.as_bytes()), ExitCode::SUCCESS)
-}
-
 fn list(scenarios: &[pb::Scenario]) -> String {
     let width = scenarios.iter().map(|scenario| scenario.name.chars().count()).max().unwrap_or(0);
     let line =
@@ -97,7 +92,7 @@ fn list(scenarios: &[pb::Scenario]) -> String {
 async fn follow(lab: &LabClient, name: &str) -> Result<ExitCode, JoinError> {
     let (mut told, mut number) = (None, None);
     loop {
-        let run = lab.get_scenario().await?.run.unwrap_or_default();
+        let run = lab.get_scenario(pb::GetScenarioRequest {}).await?.run.unwrap_or_default();
         let scenario = run.scenario.clone().unwrap_or_default();
         if scenario.name != *name || *number.get_or_insert(run.number) != run.number {
             notice("chitchat: another scenario was started in its place");

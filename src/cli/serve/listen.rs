@@ -3,14 +3,14 @@
 use std::fmt::{self, Display};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
 use super::network;
-use crate::terminal::notice;
+use crate::terminal::{notice, shell_quoted};
 
 /// How long to wait for an address that is in use, since a service that is being replaced may take five seconds to end.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -133,20 +133,11 @@ impl Display for Invitation {
         write!(f, "Open {url} in a browser, or run: chitchat join NAME --server {url}")?;
         for (option, file) in [("--ca", &self.ca), ("--secret-file", &self.secret_file)] {
             if let Some(file) = file {
-                write!(f, " {option} {}", quoted(file))?;
+                write!(f, " {option} {}", shell_quoted(&file.display().to_string()))?;
             }
         }
         Ok(())
     }
-}
-
-/// A path, quoted for a shell.
-fn quoted(path: &Path) -> String {
-    let path = path.display().to_string();
-    if path.chars().all(|c| c.is_alphanumeric() || "/._-+".contains(c)) {
-        return path;
-    }
-    format!("'{}'", path.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]

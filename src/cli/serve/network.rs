@@ -1,7 +1,6 @@
 //! The options of `serve` for names, secrets and certificates.
 
 use std::error::Error;
-use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -11,7 +10,7 @@ use http::{HeaderValue, Uri};
 use tokio::net::TcpListener;
 use tokio_rustls::rustls::pki_types::pem;
 
-use crate::server::{Config, Secret, Tls, TlsError};
+use crate::server::{Config, Tls, TlsError};
 
 /// The file in the log folder that a self-signed certificate is written to.
 pub(super) const SELF_SIGNED_FILE: &str = "self-signed.pem";
@@ -84,14 +83,6 @@ pub(super) fn host_of(address: &str) -> Option<String> {
 fn bare(host: &str) -> String {
     let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
     host.strip_suffix('.').map(str::to_owned).unwrap_or(host)
-}
-
-/// Reads the access secret.
-pub(super) fn secret(path: &Path) -> Result<Secret, Box<dyn Error>> {
-    let told = |fault: &dyn Display| format!("--secret-file: {}: {fault}", path.display());
-    let text =
-        fs::read(path).map_err(|error| format!("--secret-file: cannot read {}: {error}", path.display()))?;
-    Ok(Secret::parse(&String::from_utf8_lossy(&text)).map_err(|fault| told(&fault))?)
 }
 
 /// TLS from certificate files.

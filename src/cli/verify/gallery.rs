@@ -42,8 +42,7 @@ impl FromStr for Part {
     fn from_str(text: &str) -> Result<Self, String> {
         let count = mistakes().len();
         let number = text.parse().ok().filter(|number| (1..=count).contains(number)).map(Self::Mistake);
-        let rule =
-            || Rule::ALL.into_iter().find(|rule| rule.to_string().eq_ignore_ascii_case(text)).map(Self::Rule);
+        let rule = || Rule::named(text).map(Self::Rule);
         match text {
             "list" => Ok(Self::List),
             "logs" => Ok(Self::Truth),

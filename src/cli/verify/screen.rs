@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::page::{Mark, Page};
 use super::{Shown, compact};
-use crate::terminal::{acts_on_terminal, escaped};
+use crate::terminal::{acts_on_terminal, escaped, shell_quoted};
 use crate::trace::published::Overall;
 use crate::trace::record::LineRef;
 use crate::trace::report::{Rule, RuleReport, Verdict, Violation};
@@ -292,12 +292,7 @@ fn counted(count: u64, of: &str) -> String {
 fn arguments(given: &[impl AsRef<Path>]) -> String {
     let quoted = |path: &Path| {
         let text = path.to_str().filter(|text| *text != "-" && !text.contains(acts_on_terminal))?;
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:=@%+,-".contains(c);
-        Some(if !text.is_empty() && text.chars().all(is_plain) {
-            text.to_owned()
-        } else {
-            format!("'{}'", text.replace('\'', r"'\''"))
-        })
+        Some(shell_quoted(text))
     };
     let all: Option<Vec<String>> = given.iter().map(|path| quoted(path.as_ref())).collect();
     let all = all.map(|all| all.join(" ")).filter(|all| all.chars().count() <= ARGUMENTS_MAX);

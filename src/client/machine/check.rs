@@ -24,6 +24,7 @@ pub(super) const ROSTER_MAX: usize = 100_000;
 
 /// How a service broke the contract.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub enum ProtocolFault {
     /// The first frame of a stream is not a Welcome.
     #[error("a stream began without a Welcome")]
@@ -48,33 +49,16 @@ pub enum ProtocolFault {
     OtherSession,
     /// The conversation is shorter than the part that has been delivered.
     #[error("its newest event is {head}, but event {position} has been delivered")]
-    Behind {
-        /// The sequence of its newest event, as it says.
-        head: Sequence,
-        /// The last event that was received.
-        position: Sequence,
-    },
+    Behind { head: Sequence, position: Sequence },
     /// An event that does not follow the last one.
     #[error("event {sequence} came where event {expected} was due")]
-    Order {
-        /// The event that was received.
-        sequence: Sequence,
-        /// The event that was due.
-        expected: Sequence,
-    },
+    Order { sequence: Sequence, expected: Sequence },
     /// A membership that does not begin with its Joined.
     #[error("the first event is not this participant's own join")]
     FirstEvent,
-    /// A time that is not later than the one before.
+    /// A time that is not later than the one before. The sequence is 0 where it is not that of an event.
     #[error("event {sequence} has logical time {logical_time}, which is not later than {before}")]
-    Time {
-        /// The event, or 0 if there is none.
-        sequence: Sequence,
-        /// Its time.
-        logical_time: LogicalTime,
-        /// The time that it has to be later than.
-        before: LogicalTime,
-    },
+    Time { sequence: Sequence, logical_time: LogicalTime, before: LogicalTime },
     /// An event without a kind or a participant.
     #[error("event {0} lacks its kind or its participant")]
     Incomplete(Sequence),
@@ -88,26 +72,13 @@ pub enum ProtocolFault {
     #[error(
         "the replay ended at event {sequence}, but the last event was {position}, and events up to {head} were promised"
     )]
-    CaughtUp {
-        /// The event that it ended at, as the service says.
-        sequence: Sequence,
-        /// The last event that was received.
-        position: Sequence,
-        /// The newest event when the stream was opened, as the service said.
-        head: Sequence,
-    },
+    CaughtUp { sequence: Sequence, position: Sequence, head: Sequence },
     /// The service sends heartbeats instead of events.
     #[error("there are events after {position}, but the service sends heartbeats instead")]
-    Withheld {
-        /// The last event that was received.
-        position: Sequence,
-    },
+    Withheld { position: Sequence },
     /// A message has a different event in the stream than in its acknowledgement.
     #[error("a message was acknowledged as event {acknowledged}, which is not its event in the stream")]
-    Acknowledgement {
-        /// What the acknowledgement says.
-        acknowledged: Sequence,
-    },
+    Acknowledgement { acknowledged: Sequence },
     /// The service sent more earlier events than were asked for.
     #[error("the service sent more earlier events than were asked for")]
     Page,

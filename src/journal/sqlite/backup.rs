@@ -49,21 +49,12 @@ pub enum BackupError {
 
 /// The progress of a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum BackupProgress {
     /// Pages of the file that have been copied.
-    Copied {
-        /// So far.
-        pages: u64,
-        /// In all.
-        total: u64,
-    },
+    Copied { pages: u64, total: u64 },
     /// Events of the copy that have been checked.
-    Checked {
-        /// So far.
-        events: u64,
-        /// In all.
-        total: u64,
-    },
+    Checked { events: u64, total: u64 },
 }
 
 /// The file that will become the copy, locked by this process. Removed when this is dropped.

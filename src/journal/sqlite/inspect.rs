@@ -44,9 +44,6 @@ pub struct Summary {
 
 impl ReadOnlyJournal {
     /// Opens a journal for reading.
-    ///
-    /// # Errors
-    /// [`OpenError`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         Self::open_path(path).map_err(|fault| fault.at(path))
     }

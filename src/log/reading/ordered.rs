@@ -18,9 +18,6 @@ use crate::log::LineRef;
 const THREADS_MAX: usize = 8;
 
 /// Reads logs until `sink` wants no more.
-///
-/// # Errors
-/// [`LogError`].
 pub fn read(logs: &[&Log], sink: &mut dyn RecordSink) -> Result<(), LogError> {
     let segments: Vec<_> =
         logs.iter().flat_map(|log| log.segments.iter().map(|segment| (*log, segment))).collect();

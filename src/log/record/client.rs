@@ -4,20 +4,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{About, Component, LoggedKind, Loss, RecordBody, Severity, Text, emit};
 
-/// A record of a client or of the page.
+/// A record of a client or of the page. The fields that most records share are in `about`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[allow(missing_docs, reason = "the type of `about` says what it is")]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum ClientRecord<'a> {
     /// The process, or the page, begins.
     ClientStarted {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
     },
     /// A join or a resume is sent.
     JoinSent {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// For a resume, the event after which it continues.
@@ -34,7 +33,6 @@ pub enum ClientRecord<'a> {
     Resumed(WelcomeDetails<'a>),
     /// A stream was lost, or dropped by the client.
     Disconnected {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// Why the stream ended.
@@ -42,7 +40,6 @@ pub enum ClientRecord<'a> {
     },
     /// A text was submitted.
     PublishQueued {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The sender's id for it.
@@ -54,7 +51,6 @@ pub enum ClientRecord<'a> {
     },
     /// A publish is sent, for the first time or again.
     PublishSent {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The sender's id for it.
@@ -70,7 +66,6 @@ pub enum ClientRecord<'a> {
     },
     /// The response to a publish arrived.
     PublishAcknowledged {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The sender's id for it.
@@ -84,7 +79,6 @@ pub enum ClientRecord<'a> {
     },
     /// A publish was refused, by the service or by the client itself.
     PublishRefused {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The sender's id for it, if it has one.
@@ -98,7 +92,6 @@ pub enum ClientRecord<'a> {
     },
     /// A leave is sent.
     LeaveSent {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The clock in the request.
@@ -108,7 +101,6 @@ pub enum ClientRecord<'a> {
     },
     /// The response to a leave arrived.
     LeaveAcknowledged {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The event's position in the order.
@@ -124,7 +116,6 @@ pub enum ClientRecord<'a> {
     EventListed(Delivered<'a>),
     /// An event was refused because it cannot be true.
     EventRefused {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// Its position.
@@ -137,7 +128,6 @@ pub enum ClientRecord<'a> {
     },
     /// The process, or the page, ends in an orderly way.
     ClientStopped {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// Why the client failed, if it did.

@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use super::{About, Component, LoggedKind, Loss, RecordBody, Severity, Text, emit, timestamp};
 use crate::chat::{Event, EventKind};
 
-/// A record of the service.
+/// A record of the service. The fields that most records share are in `about`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[allow(missing_docs, reason = "the type of `about` says what it is")]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum ServerRecord<'a> {
     /// The journal is recovered, and requests are about to be served.
     ServerStarted {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The address that it listens on.
@@ -34,13 +34,11 @@ pub enum ServerRecord<'a> {
     },
     /// The shutdown begins.
     ServerStopping {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
     },
     /// The shutdown is over.
     ServerStopped {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The newest event; absent after a failure.
@@ -59,7 +57,6 @@ pub enum ServerRecord<'a> {
     SessionResumed(StreamBegun<'a>),
     /// A stream has ended.
     ClientDisconnected {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The client's address.
@@ -71,7 +68,6 @@ pub enum ServerRecord<'a> {
     },
     /// A grace period is over.
     SessionExpired {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
     },
@@ -84,7 +80,6 @@ pub enum ServerRecord<'a> {
     /// Events were handed to streams that moved over the same range within a second. A log of version 1 has a record for
     /// each stream, with `participant_id` in place of `participant_ids`.
     EventDelivered {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The first of the events.
@@ -96,7 +91,6 @@ pub enum ServerRecord<'a> {
     },
     /// The faults that a lab sets on a participant, or on the writer, have changed.
     FaultChanged {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The first event that the change applies to.
@@ -108,7 +102,6 @@ pub enum ServerRecord<'a> {
     },
     /// A request was refused.
     RequestRefused {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The last part of its path.
@@ -135,7 +128,6 @@ pub enum ServerRecord<'a> {
     },
     /// The journal is an older copy than the log, and a new epoch continues from it.
     EpochChanged {
-        /// The fields that most records share.
         #[serde(flatten)]
         about: About<'a>,
         /// The previous epoch.

@@ -81,9 +81,6 @@ impl AddressBudget {
     }
 
     /// Charges bytes for as long as the result lives.
-    ///
-    /// # Errors
-    /// [`Overdrawn`].
     pub fn reserve(self: &Arc<Self>, bytes: usize) -> Result<Reservation, Overdrawn> {
         self.charge(bytes)?;
         Ok(Reservation { budget: self.clone(), bytes })
@@ -109,9 +106,6 @@ pub struct Reservation {
 
 impl Reservation {
     /// Charges more.
-    ///
-    /// # Errors
-    /// [`Overdrawn`].
     pub fn grow(&mut self, bytes: usize) -> Result<(), Overdrawn> {
         self.budget.charge(bytes)?;
         self.bytes += bytes;

@@ -26,19 +26,11 @@ struct Representation {
 /// A file of the page in every coding. The build has compressed it: see `build.rs`.
 macro_rules! file {
     ($path:literal) => {
-        [
-            (Coding::Identity, include_bytes!(concat!("../../../", $path)) as &[u8]),
-            (Coding::Gzip, include_bytes!(concat!(env!("OUT_DIR"), "/page/", $path, ".gz"))),
-            (Coding::Brotli, include_bytes!(concat!(env!("OUT_DIR"), "/page/", $path, ".br"))),
-        ]
+        file!($path, concat!("../../../", $path))
     };
-}
-
-/// The page of a lab, which says so in its head. The build makes it from the other page.
-macro_rules! lab_page {
-    ($path:literal) => {
+    ($path:literal, $plain:expr) => {
         [
-            (Coding::Identity, include_bytes!(concat!(env!("OUT_DIR"), "/page/", $path)) as &[u8]),
+            (Coding::Identity, include_bytes!($plain) as &[u8]),
             (Coding::Gzip, include_bytes!(concat!(env!("OUT_DIR"), "/page/", $path, ".gz"))),
             (Coding::Brotli, include_bytes!(concat!(env!("OUT_DIR"), "/page/", $path, ".br"))),
         ]
@@ -68,8 +60,9 @@ pub fn routes(lab: LabPage) -> Router {
     const LOG: &str = "application/jsonl";
     let index = match lab {
         LabPage::None => file!("web/index.html"),
-        LabPage::Key => lab_page!("web/lab-key.html"),
-        LabPage::Open => lab_page!("web/lab-open.html"),
+        // The page of a lab says so in its head: the build has made it of the other one.
+        LabPage::Key => file!("web/lab-key.html", concat!(env!("OUT_DIR"), "/page/web/lab-key.html")),
+        LabPage::Open => file!("web/lab-open.html", concat!(env!("OUT_DIR"), "/page/web/lab-open.html")),
     };
     let mut routes = Router::new();
     if lab != LabPage::None {

@@ -44,9 +44,6 @@ pub struct SecretFault;
 
 impl Secret {
     /// Accepts a secret that can be sent as `authorization: Bearer …`.
-    ///
-    /// # Errors
-    /// [`SecretFault`].
     pub fn parse(text: &str) -> Result<Self, SecretFault> {
         let text = text.trim_end_matches(['\r', '\n']);
         let fits = (SECRET_CHARACTERS_MIN..=SECRET_CHARACTERS_MAX).contains(&text.len());

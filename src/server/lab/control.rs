@@ -1,6 +1,5 @@
 //! Changes the table of faults, records each change, and ends faults whose time is over.
 
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,16 +145,10 @@ impl Lab {
         let mut table = self.subscribe();
         loop {
             let next = table.borrow_and_update().next_end();
-            let end = async {
-                match next {
-                    Some(next) => sleep_until(next).await,
-                    None => pending().await,
-                }
-            };
             tokio::select! {
                 () = stopping.cancelled() => return,
                 changed = table.changed() => if changed.is_err() { return },
-                () = end => self.end_due(),
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => self.end_due(),
             }
         }
     }

@@ -85,9 +85,6 @@ impl LabHandle {
     }
 
     /// Sets the faults of a participant.
-    ///
-    /// # Errors
-    /// [`Rejection`].
     pub fn set_fault(&self, request: &pb::SetFaultRequest) -> Result<pb::LabParticipant, Rejection> {
         let (participant, name) = self.lab.find(&request.display_name)?;
         let fault = request.fault.as_ref().map(parse_fault).transpose()?;
@@ -103,9 +100,6 @@ impl LabHandle {
     }
 
     /// Releases some of what is held.
-    ///
-    /// # Errors
-    /// [`Rejection`].
     pub fn release_held(&self, request: &pb::ReleaseHeldRequest) -> Result<pb::LabParticipant, Rejection> {
         let (participant, name) = self.lab.find(&request.display_name)?;
         let (count, direction) = ((request.count > 0).then_some(request.count), request.direction());
@@ -116,9 +110,6 @@ impl LabHandle {
     }
 
     /// Ends the faults of one participant, or with an empty name all faults.
-    ///
-    /// # Errors
-    /// [`Rejection`].
     pub fn clear_faults(&self, display_name: &str) -> Result<(), Rejection> {
         let participant = match display_name {
             "" => None,
@@ -129,9 +120,6 @@ impl LabHandle {
     }
 
     /// Stops the writer for a while.
-    ///
-    /// # Errors
-    /// [`Rejection`].
     pub fn stop_writer(&self, request: &pb::StopWriterRequest) -> Result<(), Rejection> {
         let duration = parse_duration(request.duration, "duration", WRITER_STOP_DEFAULT, WRITER_STOP_MAX)?;
         if duration.is_zero() {

@@ -36,9 +36,6 @@ impl Proofs {
     }
 
     /// Admits a caller that has the key, if no other proof is running.
-    ///
-    /// # Errors
-    /// [`ProofFault`].
     pub fn enter(&self, key: Option<&[u8]>) -> Result<OwnedSemaphorePermit, ProofFault> {
         if !Secret::admits(self.key.as_ref(), key) {
             return Err(ProofFault::KeyRequired);
@@ -47,9 +44,6 @@ impl Proofs {
     }
 
     /// Verifies the lab's logs together with a page's. Dropping the future stops it.
-    ///
-    /// # Errors
-    /// [`ProofFault`].
     pub async fn prove(&self, turn: OwnedSemaphorePermit, page_log: String) -> Result<String, ProofFault> {
         let recorded = timeout(RECORDING_TIME_MAX, self.lab.recording().up_to_now()).await;
         recorded.map_err(|_| ProofFault::WriterStopped)?;

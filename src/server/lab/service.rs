@@ -12,6 +12,8 @@ use crate::server::http::secret::Secret;
 use crate::wire::service::lab_service_server::LabService;
 use crate::wire::{LAB_KEY, Rejection, pb};
 
+type Answer<T> = Result<Response<T>, Status>;
+
 /// Serves [`LabService`].
 pub struct LabApi {
     lab: LabHandle,
@@ -55,10 +57,7 @@ impl LabApi {
 
 #[async_trait]
 impl LabService for LabApi {
-    async fn list_faults(
-        &self,
-        request: Request<pb::ListFaultsRequest>,
-    ) -> Result<Response<pb::ListFaultsResponse>, Status> {
+    async fn list_faults(&self, request: Request<pb::ListFaultsRequest>) -> Answer<pb::ListFaultsResponse> {
         self.checked(request)?;
         let mut participants = self.lab.participants().await;
         for listed in &mut participants {
@@ -69,42 +68,27 @@ impl LabService for LabApi {
         Ok(Response::new(pb::ListFaultsResponse { participants, writer_stopped_for }))
     }
 
-    async fn set_fault(
-        &self,
-        request: Request<pb::SetFaultRequest>,
-    ) -> Result<Response<pb::SetFaultResponse>, Status> {
+    async fn set_fault(&self, request: Request<pb::SetFaultRequest>) -> Answer<pb::SetFaultResponse> {
         let participant = Some(self.lab.set_fault(&self.checked(request)?)?);
         Ok(Response::new(pb::SetFaultResponse { participant }))
     }
 
-    async fn release_held(
-        &self,
-        request: Request<pb::ReleaseHeldRequest>,
-    ) -> Result<Response<pb::ReleaseHeldResponse>, Status> {
+    async fn release_held(&self, request: Request<pb::ReleaseHeldRequest>) -> Answer<pb::ReleaseHeldResponse> {
         let participant = Some(self.lab.release_held(&self.checked(request)?)?);
         Ok(Response::new(pb::ReleaseHeldResponse { participant }))
     }
 
-    async fn clear_faults(
-        &self,
-        request: Request<pb::ClearFaultsRequest>,
-    ) -> Result<Response<pb::ClearFaultsResponse>, Status> {
+    async fn clear_faults(&self, request: Request<pb::ClearFaultsRequest>) -> Answer<pb::ClearFaultsResponse> {
         self.lab.clear_faults(&self.checked(request)?.display_name)?;
         Ok(Response::new(pb::ClearFaultsResponse {}))
     }
 
-    async fn stop_writer(
-        &self,
-        request: Request<pb::StopWriterRequest>,
-    ) -> Result<Response<pb::StopWriterResponse>, Status> {
+    async fn stop_writer(&self, request: Request<pb::StopWriterRequest>) -> Answer<pb::StopWriterResponse> {
         self.lab.stop_writer(&self.checked(request)?)?;
         Ok(Response::new(pb::StopWriterResponse {}))
     }
 
-    async fn add_companion(
-        &self,
-        request: Request<pb::AddCompanionRequest>,
-    ) -> Result<Response<pb::AddCompanionResponse>, Status> {
+    async fn add_companion(&self, request: Request<pb::AddCompanionRequest>) -> Answer<pb::AddCompanionResponse> {
         let request = self.checked(request)?;
         let participant = Some(self.stage()?.add_companion(request).await?);
         Ok(Response::new(pb::AddCompanionResponse { participant }))
@@ -113,7 +97,7 @@ impl LabService for LabApi {
     async fn remove_companion(
         &self,
         request: Request<pb::RemoveCompanionRequest>,
-    ) -> Result<Response<pb::RemoveCompanionResponse>, Status> {
+    ) -> Answer<pb::RemoveCompanionResponse> {
         let request = self.checked(request)?;
         self.stage()?.remove_companion(&request.display_name).await?;
         Ok(Response::new(pb::RemoveCompanionResponse {}))
@@ -122,7 +106,7 @@ impl LabService for LabApi {
     async fn list_scenarios(
         &self,
         request: Request<pb::ListScenariosRequest>,
-    ) -> Result<Response<pb::ListScenariosResponse>, Status> {
+    ) -> Answer<pb::ListScenariosResponse> {
         self.checked(request)?;
         Ok(Response::new(pb::ListScenariosResponse { scenarios: self.stage()?.scenarios() }))
     }
@@ -130,7 +114,7 @@ impl LabService for LabApi {
     async fn start_scenario(
         &self,
         request: Request<pb::StartScenarioRequest>,
-    ) -> Result<Response<pb::StartScenarioResponse>, Status> {
+    ) -> Answer<pb::StartScenarioResponse> {
         let request = self.checked(request)?;
         self.stage()?.start_scenario(request).await?;
         Ok(Response::new(pb::StartScenarioResponse {}))
@@ -139,25 +123,19 @@ impl LabService for LabApi {
     async fn advance_scenario(
         &self,
         request: Request<pb::AdvanceScenarioRequest>,
-    ) -> Result<Response<pb::AdvanceScenarioResponse>, Status> {
+    ) -> Answer<pb::AdvanceScenarioResponse> {
         self.checked(request)?;
         self.stage()?.advance_scenario();
         Ok(Response::new(pb::AdvanceScenarioResponse {}))
     }
 
-    async fn stop_scenario(
-        &self,
-        request: Request<pb::StopScenarioRequest>,
-    ) -> Result<Response<pb::StopScenarioResponse>, Status> {
+    async fn stop_scenario(&self, request: Request<pb::StopScenarioRequest>) -> Answer<pb::StopScenarioResponse> {
         self.checked(request)?;
         self.stage()?.stop_scenario().await;
         Ok(Response::new(pb::StopScenarioResponse {}))
     }
 
-    async fn get_scenario(
-        &self,
-        request: Request<pb::GetScenarioRequest>,
-    ) -> Result<Response<pb::GetScenarioResponse>, Status> {
+    async fn get_scenario(&self, request: Request<pb::GetScenarioRequest>) -> Answer<pb::GetScenarioResponse> {
         self.checked(request)?;
         Ok(Response::new(pb::GetScenarioResponse { run: self.stage()?.scenario() }))
     }

@@ -20,24 +20,15 @@ pub trait LabStage: Debug + Send + Sync {
     fn companion(&self, participant_id: &str) -> Option<pb::Companion>;
 
     /// Adds a companion.
-    ///
-    /// # Errors
-    /// [`Rejection`].
     async fn add_companion(&self, request: pb::AddCompanionRequest) -> Result<pb::Participant, Rejection>;
 
     /// Removes a companion.
-    ///
-    /// # Errors
-    /// [`Rejection`].
     async fn remove_companion(&self, display_name: &str) -> Result<(), Rejection>;
 
     /// The scenarios that can be played.
     fn scenarios(&self) -> Vec<pb::Scenario>;
 
     /// Plays a scenario.
-    ///
-    /// # Errors
-    /// [`Rejection`].
     async fn start_scenario(&self, request: pb::StartScenarioRequest) -> Result<(), Rejection>;
 
     /// Plays the next step, or skips what the scenario waits for.
@@ -51,8 +42,5 @@ pub trait LabStage: Debug + Send + Sync {
 
     /// Verifies this program's logs of an epoch, together with the log of a page. It blocks until it is done or
     /// stopped. The answer is JSON.
-    ///
-    /// # Errors
-    /// [`ProofFault`].
     fn prove(&self, epoch: &str, page_log: String, stopped: &CancellationToken) -> Result<String, ProofFault>;
 }

@@ -55,9 +55,6 @@ impl Builder {
     }
 
     /// Takes in a record.
-    ///
-    /// # Errors
-    /// [`InputError`].
     pub fn take(&mut self, line: LineRef, record: &LogRecord<'_>) -> Result<(), InputError> {
         if let Some(lost) = record.lost() {
             self.chart.lost = self.chart.lost.saturating_add(lost);

@@ -13,16 +13,15 @@ use super::table::{
 
 /// Why a mistake was not made.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the message says what each field is")]
 pub enum NotMade {
     /// The logs have no records of the kind that its steps look for.
     #[error("these logs have no records that it applies to")]
     NoOccasion,
-    /// An expression of the table does not fit the records that it is applied to.
+    /// An expression of the table, on this line of it, does not fit the records that it is applied to.
     #[error("line {line}: {source}")]
     Expression {
-        /// The line of the step in the table, from 1.
         line: usize,
-        /// What is wrong.
         #[source]
         source: Error,
     },

@@ -146,9 +146,6 @@ struct MistakeRow {
 }
 
 /// Reads a table of mistakes.
-///
-/// # Errors
-/// [`TableError`].
 pub fn parse(text: &str) -> Result<Vec<Mistake>, TableError> {
     let line = |at: usize| 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
     let rows: Rows = toml::from_str(text).map_err(|error| TableError {

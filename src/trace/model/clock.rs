@@ -12,7 +12,7 @@ const JITTER_MICROS: i64 = 200;
 const STEP_MICROS: i64 = 100_000;
 
 /// The system clock of one process of a participant.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct ProcessClock {
     /// Its first line in its file.
     pub first_line: u32,
@@ -31,15 +31,7 @@ pub struct ProcessClock {
 
 impl ProcessClock {
     pub(super) fn new(first_line: u32, at: i64) -> Self {
-        Self {
-            first_line,
-            first_at: at,
-            last_at: at,
-            least: None,
-            least_before: None,
-            most: None,
-            set_back: false,
-        }
+        Self { first_line, first_at: at, last_at: at, ..Self::default() }
     }
 
     /// The clock of the next process in the file.

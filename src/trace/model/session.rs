@@ -64,7 +64,7 @@ pub struct Skip {
 }
 
 /// What a log has shown of a session so far. Settled parts are forgotten.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct LoggedSession {
     pub file: u32,
     /// The journal, by its index in the model.
@@ -113,30 +113,8 @@ pub struct LoggedSession {
 
 impl LoggedSession {
     pub(super) fn new(journal: usize, line: LineRef, who: Option<Who>, whole: bool) -> Self {
-        Self {
-            file: line.file,
-            journal,
-            who,
-            name: Box::default(),
-            whole,
-            begins: line,
-            position: None,
-            latest: None,
-            skipped: BTreeMap::new(),
-            known: None,
-            time: None,
-            sent: HashMap::default(),
-            waiting: None,
-            left: None,
-            offline: None,
-            broken: false,
-            last: line,
-            last_at: i64::MIN,
-            stopped: false,
-            lost_before: 0,
-            lost_after: 0,
-            goes_on: false,
-        }
+        let (file, begins, last, last_at) = (line.file, line, line, i64::MIN);
+        Self { file, journal, who, whole, begins, last, last_at, ..Self::default() }
     }
 
     /// Continues a session after lost records: what was known before them is still known.

@@ -92,15 +92,9 @@ impl StreamGate {
         let due = self.line.next_due().filter(|_| self.is_delayed);
         let mut table = self.table.clone();
         async move {
-            let due = async {
-                match due {
-                    Some(due) => sleep_until(due).await,
-                    None => pending().await,
-                }
-            };
             tokio::select! {
                 changed = table.changed() => if changed.is_err() { pending().await },
-                () = due => {}
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
         }
     }

@@ -1,6 +1,5 @@
 //! The lab's gate before a participant's publishes and its leave.
 
-use std::future::pending;
 use std::sync::Arc;
 
 use tokio::sync::Mutex as Turn;
@@ -59,15 +58,9 @@ impl Lab {
                 Admission::Wait => None,
                 Admission::At(due) => Some(due),
             };
-            let due = async {
-                match due {
-                    Some(due) => sleep_until(due).await,
-                    None => pending().await,
-                }
-            };
             tokio::select! {
                 changed = table.changed() => if changed.is_err() { break },
-                () = due => {}
+                () = sleep_until(due.unwrap_or(arrived)), if due.is_some() => {}
             }
         }
         Some(Pass::new(turn, place))

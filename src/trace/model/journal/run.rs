@@ -36,7 +36,7 @@ pub struct ServiceStart {
 }
 
 /// The records of one file, from a start of the service, or the beginning of the file, to the next start.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ServiceRun {
     pub file: u32,
     /// Its first line in it.
@@ -67,21 +67,8 @@ pub struct ServiceRun {
 
 impl ServiceRun {
     pub(super) fn new(line: LineRef, record: &LogRecord<'_>) -> Self {
-        Self {
-            file: line.file,
-            first_line: line.line,
-            start: None,
-            begins: record.at,
-            ends: record.at,
-            last_line: line,
-            first: None,
-            last: None,
-            told: None,
-            next: None,
-            lost: 0,
-            stopped: false,
-            stopping: None,
-        }
+        let (file, first_line, last_line) = (line.file, line.line, line);
+        Self { file, first_line, last_line, begins: record.at, ends: record.at, ..Self::default() }
     }
 
     pub(super) fn started(line: LineRef, record: &LogRecord<'_>) -> Self {
