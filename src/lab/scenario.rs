@@ -51,7 +51,7 @@ pub enum ScenarioError {
 pub struct Scenario {
     /// Its description for people.
     pub about: pb::Scenario,
-    /// Who plays.
+    /// The roles.
     pub roles: Vec<Role>,
     /// The steps, in order.
     pub steps: Vec<Step>,

@@ -41,7 +41,7 @@ pub fn verify(replicas: &[&DurableServer], clients: &[PathBuf]) -> Vec<String> {
     ended.output
 }
 
-/// What a replica says it has broadcast, as far as all must agree.
+/// The broadcasts in a replica's log, reduced to the fields on which all must agree.
 fn broadcasts(replica: &DurableServer) -> Vec<(u64, u64, String)> {
     let all = records(&replica.log());
     let broadcasts = all.iter().filter(|record| record["event"].as_str().unwrap().ends_with("_broadcast"));

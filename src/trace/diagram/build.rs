@@ -347,7 +347,7 @@ fn describe(step: &Step<'_>, record: &LogRecord<'_>) -> Option<(Role, String)> {
         Act::JoinSent { resume: None, .. } => (Role::Send, "asks to join".into()),
         Act::JoinSent { resume: Some(after), .. } => (Role::Send, format!("asks to resume after event {after}")),
         Act::Connected { resumed: false, .. } => (Role::Answer, "has joined".into()),
-        Act::Connected { resumed: true, .. } => (Role::Resume, "resumed".into()),
+        Act::Connected { resumed: true, .. } => (Role::Resume, "has resumed".into()),
         Act::PublishSent { .. } => (Role::Send, format!("sends: {content}")),
         Act::Acknowledged { message: Some(_), sequence, .. } => {
             (Role::Answer, format!("its message is event {sequence}"))

@@ -16,7 +16,7 @@ pub fn page(name: &str) -> Option<Arc<str>> {
     static PAGES: OnceLock<Vec<Arc<str>>> = OnceLock::new();
     let pages = PAGES.get_or_init(make);
     let place = if name == INDEX { 0 } else { name.parse().ok().filter(|number| *number > 0)? };
-    // "01" and "+1" are no names.
+    // "01" and "+1" are not names.
     (name == INDEX || place.to_string() == name).then(|| pages.get(place).cloned()).flatten()
 }
 

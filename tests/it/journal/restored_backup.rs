@@ -92,7 +92,7 @@ async fn a_journal_that_is_behind_its_log() {
     let said = String::from_utf8(verified.stdout).unwrap();
     assert!(verified.status.success(), "{said}");
     assert!(said.contains("the journal was replaced by an older copy"), "{said}");
-    // The next start finds nothing to say.
+    // The next start reports nothing.
     server.kill();
     server.start_again();
 }

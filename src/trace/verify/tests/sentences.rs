@@ -96,7 +96,7 @@ fn a_stream_that_is_handed_what_is_not_its_own_v9() {
             head + 2
         )
     );
-    // A log that was copied before the event was recorded accuses nobody.
+    // A log that was copied before the event was recorded causes no violation.
     let mut early = handed("p1", head + 1, head + 2);
     let service = &mut early.0[0].records;
     service.truncate(service.len() - 2);
