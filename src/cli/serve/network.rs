@@ -26,7 +26,7 @@ pub(super) fn origin(text: &str) -> Result<HeaderValue, String> {
     let host = uri.authority().filter(|authority| !authority.as_str().contains('@'));
     match (web, host) {
         (true, Some(host)) if host.port_u16().is_some_and(|port| Some(port) == usual_port(&uri)) => {
-            Err("leave out the port: browsers do so where it is the usual one".into())
+            Err("leave out the port, as browsers do if it is the default".into())
         }
         (true, Some(host)) if host.host().contains('*') => Err(NO_WILDCARDS.into()),
         (true, Some(_)) if uri.path() == "/" && !text.ends_with('/') && uri.query().is_none() => {

@@ -168,7 +168,7 @@ impl ReplicatedEngine {
         ended?;
         self.attachments.finish().await;
         if timeout(FAREWELL_TIME, self.farewell()).await.is_err() {
-            tracing::warn!("the log could not be told that this replica stops; the others will notice");
+            tracing::warn!("the stop of this replica could not be published to the log; the others will notice");
         }
         Ok(self.applier.conversation().clone())
     }
@@ -214,7 +214,7 @@ impl ReplicatedEngine {
                 #[cfg(test)]
                 LogNews::Acknowledged => self.answer_early(),
                 LogNews::Restarted(why) => {
-                    tracing::warn!("reading the log begins anew after {}: {why}", self.applier.place().position);
+                    tracing::warn!("reading the log restarts after {}: {why}", self.applier.place().position);
                     self.context.metrics.log_restarts.inc();
                 }
             }

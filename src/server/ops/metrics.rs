@@ -145,7 +145,7 @@ impl Metrics {
         registry.register("participants", "Active participants", participants.clone());
         registry.register("connections", "Open connections", connections.clone());
         registry.register_with_unit("held", "Charged to addresses", Unit::Bytes, held_bytes.clone());
-        let help = "Responses that were reset because nobody took them";
+        let help = "Responses that were reset because they were not read";
         registry.register("responses_reset", help, responses_reset.clone());
         let help = "Reads from connections that waited because their address sends too fast";
         registry.register("reads_delayed", help, reads_delayed.clone());
@@ -169,7 +169,7 @@ impl Metrics {
             registry.register("log_position", "The last message of the log that is applied", log_position.clone());
             let help = "Messages of the log that came after it, as far as known";
             registry.register("log_behind", help, log_behind.clone());
-            let help = "Times that reading the log began anew";
+            let help = "How often reading the log was restarted";
             registry.register("log_restarts", help, log_restarts.clone());
             registry.register("batch_commands", "Commands in a proposed batch", batch_commands.clone());
             let help = "From a batch's proposal until it is applied";

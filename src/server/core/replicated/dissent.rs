@@ -23,7 +23,7 @@ impl ReplicatedEngine {
             }
         };
         if timeout(FAREWELL_TIME, is_stored).await.is_err() {
-            tracing::warn!("the log could not be told what state this replica has had");
+            tracing::warn!("the state of this replica could not be published to the log");
         }
     }
 }

@@ -60,7 +60,7 @@ impl ReplicatedEngine {
         let is_started = self.identity.incarnation != Incarnation::NONE;
         if is_started && self.applier.cluster().replica(self.identity.incarnation).is_none() {
             if !self.context.stopping.is_cancelled() {
-                tracing::warn!("the other replicas took this one for gone; it starts anew");
+                tracing::warn!("the other replicas declared this one gone; it starts again");
             }
             self.start_anew();
         }

@@ -231,7 +231,7 @@ impl Stream {
         // The journal may be a batch ahead of the feed.
         let told = |events: &Vec<JournalEvent>| events.iter().take_while(|event| event.sequence <= head).count();
         match events.map(|events| (told(&events), events)) {
-            Ok((0, _)) => StreamStep::End(unreadable("it lacks events that have been told")),
+            Ok((0, _)) => StreamStep::End(unreadable("it lacks events that have been delivered")),
             Ok((told, events)) => {
                 let entries: Vec<_> = events[..told].iter().map(FeedEntry::from).collect();
                 let (count, _) = within_batch(entries.iter().map(|entry| &entry.frame));
