@@ -10,7 +10,7 @@ use clap::Args;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::common::access::{AccessArgs, display_name, say};
+use super::common::access::{AccessArgs, display_name, say, unpublished};
 use super::common::exit_codes::{FAILURE, PARTLY, USAGE};
 use super::common::lines::{LineFault, Lines};
 use super::common::signals::{Hangup, Interrupts, stop_on_signal};
@@ -187,18 +187,11 @@ async fn publish(
                 };
                 match published {
                     Ok(_) => outcome.acknowledged += 1,
-                    Err(PublishError::Refused { message, .. }) if text.is_empty() => {
-                        outcome.fail(&format!("refused: {message}"));
-                    }
-                    Err(PublishError::Refused { message, .. }) => {
-                        outcome.fail(&format!("refused: {message}: {text}"));
-                    }
-                    Err(PublishError::Unconfirmed) => {
-                        outcome.fail(&format!("may or may not have been delivered: {text}"));
-                    }
-                    Err(PublishError::Ended) => {
-                        outcome.fail(&format!("not sent: {text}"));
-                        return outcome.fail_rest(messages).await;
+                    Err(error) => {
+                        outcome.fail(&unpublished(&error, &text));
+                        if error == PublishError::Ended {
+                            return outcome.fail_rest(messages).await;
+                        }
                     }
                 }
             }

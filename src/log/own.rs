@@ -19,12 +19,6 @@ pub struct OwnLog {
     _thread: PhantomData<*const ()>,
 }
 
-impl std::fmt::Debug for OwnLog {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("OwnLog")
-    }
-}
-
 impl OwnLog {
     /// Sends the records of this thread from now on to a file, as another run, with a wall clock that is this many
     /// seconds off.

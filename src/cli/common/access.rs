@@ -13,7 +13,7 @@ use tracing::Level;
 use super::signals::{Hangup, Reloads};
 use crate::chat::DisplayName;
 use crate::cli::{duration, switch};
-use crate::client::{self, Chat, JoinError, Options, StateError, StateFile, Updates};
+use crate::client::{self, Chat, JoinError, Options, PublishError, StateError, StateFile, Updates};
 use crate::log::{self, Component, Destination};
 use crate::server::Secret;
 use crate::terminal::notice;
@@ -108,6 +108,16 @@ pub(in crate::cli) fn read_secret(path: &Path) -> Result<(String, Secret), Strin
 /// Prints a client's notice for people.
 pub(crate) fn say(text: &str) {
     notice(&format!("* {text}"));
+}
+
+/// What became of a message that was not published, or may not have been.
+pub(crate) fn unpublished(error: &PublishError, text: &str) -> String {
+    match error {
+        PublishError::Refused { message, .. } if text.is_empty() => format!("refused: {message}"),
+        PublishError::Refused { message, .. } => format!("refused: {message}: {text}"),
+        PublishError::Unconfirmed => format!("may or may not have been delivered: {text}"),
+        PublishError::Ended => format!("not sent: {text}"),
+    }
 }
 
 impl ConnectArgs {

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::screen::Screen;
+use crate::cli::common::access::unpublished;
 use crate::cli::common::lines::{InputLine, LineFault, Lines};
 use crate::client::{Chat, LeaveError, PublishError, Publishing, Receipt};
 
@@ -173,19 +174,13 @@ impl<'a> InputLoop<'a> {
 
     fn answered(&mut self, (text, result): (String, Result<Receipt, PublishError>)) {
         match result {
-            Ok(_) => return,
-            Err(PublishError::Ended) => return self.not_sent(&text),
-            Err(PublishError::Unconfirmed) => {
-                self.screen.say(&format!("may or may not have been delivered: {}", shortened(&text)));
-            }
-            Err(PublishError::Refused { message, .. }) if text.is_empty() => {
-                self.screen.say(&format!("refused: {message}"));
-            }
-            Err(PublishError::Refused { message, .. }) => {
-                self.screen.say(&format!("refused: {message}: {}", shortened(&text)));
+            Ok(_) => {}
+            Err(PublishError::Ended) => self.not_sent(&text),
+            Err(error) => {
+                self.is_partly = true;
+                self.screen.say(&unpublished(&error, &shortened(&text)));
             }
         }
-        self.is_partly = true;
     }
 
     fn not_sent(&mut self, text: &str) {
@@ -195,7 +190,7 @@ impl<'a> InputLoop<'a> {
         self.is_partly = true;
         self.not_sent += 1;
         if self.not_sent <= NOT_SENT_SHOWN {
-            self.screen.say(&format!("not sent: {}", shortened(text)));
+            self.screen.say(&unpublished(&PublishError::Ended, &shortened(text)));
         }
     }
 

@@ -195,12 +195,6 @@ pub struct LabObserver {
     read: VecDeque<JournalEvent>,
 }
 
-impl fmt::Debug for LabObserver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LabObserver").field("position", &self.position).finish_non_exhaustive()
-    }
-}
-
 impl LabObserver {
     /// The next event; `None` once the service has stopped or its journal cannot be read.
     pub async fn next(&mut self) -> Option<pb::Event> {
