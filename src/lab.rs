@@ -15,7 +15,7 @@ mod scenario;
 mod stage;
 
 pub use cast::COMPANIONS_MAX_DEFAULT;
-pub use companion::{Place, RESUMABLE_FOLDER};
+pub use companion::Place;
 pub use proof::PROOF_LOGS_BYTES_MAX_DEFAULT;
-pub use scenario::{Scenario, ScenarioError};
+pub use scenario::Scenario;
 pub use stage::{SCENARIO_PAUSE_MAX, Stage, StageConfig};

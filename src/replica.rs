@@ -11,6 +11,7 @@ mod error;
 #[cfg(test)]
 mod faults;
 mod log;
+mod merging;
 mod publisher;
 mod reader;
 mod setup;

@@ -3,7 +3,6 @@
 mod input;
 mod roster;
 mod screen;
-mod terminal;
 
 use std::error::Error;
 use std::io::{self, IsTerminal};
@@ -23,8 +22,6 @@ use crate::chat::DisplayName;
 
 use input::{InputLoop, InputOutcome, Stop};
 use screen::Screen;
-
-pub(super) use terminal::Terminal;
 
 /// How long events are still shown after the leave, in case the output is not read.
 const SHOWING_TIME: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 use tonic::{Code, Status};
 
 use super::explain;
-use super::machine::ProtocolFault;
+use super::machine::check::ProtocolFault;
 use crate::wire::Reason;
 
 /// A participant that could not join, or that failed later.

@@ -7,7 +7,7 @@ use std::iter::successors;
 use tokio_rustls::rustls::{self, CertificateError};
 use tonic::{Code, Status};
 
-use super::transport::DialError;
+use super::transport::dialer::DialError;
 use crate::wire::Reason;
 
 /// The protocol that a peer actually speaks, if it is not the expected one.

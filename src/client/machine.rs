@@ -2,7 +2,7 @@
 //! no clock and no randomness of its own, so that each rule about clocks, resuming and retrying can be tested without a
 //! service. `web/src/core/machine/machine.ts` is the same for the page, in files of the same names;
 //! `docs/architecture.md` says what differs, and why.
-mod check;
+pub(super) mod check;
 mod connection;
 mod frames;
 mod history;

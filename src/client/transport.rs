@@ -2,7 +2,7 @@
 
 mod address;
 mod convert;
-mod dialer;
+pub(super) mod dialer;
 
 use std::time::Duration;
 
@@ -21,7 +21,6 @@ use crate::wire::pb::chit_chat_service_client::ChitChatServiceClient;
 use crate::wire::{Reason, pb};
 
 pub(super) use address::parse_address;
-pub(super) use dialer::DialError;
 use dialer::{Dialer, FirstBytes};
 
 /// The beginning of a certificate in PEM.

@@ -1,6 +1,6 @@
 //! Rebuilding the conversation from a journal, by replaying the state machine.
 
-use super::sqlite::OpenError;
+use super::sqlite::error::OpenError;
 use super::{History, JournalError};
 use crate::chat::{Conversation, Divergence, Event};
 

@@ -13,7 +13,7 @@
 mod backup;
 mod checkpoint;
 mod copy;
-mod error;
+pub(super) mod error;
 mod file;
 mod history;
 mod inspect;

@@ -56,9 +56,17 @@ impl From<CastError> for Rejection {
         match error {
             CastError::Full { companions_max } => Self::CompanionsFull { companions_max },
             error if error.is_name_taken() => Self::Refused(Refusal::NameTaken),
-            error => Self::CompanionFailed(error.to_string()),
+            error => Self::CompanionFailed(without_option(&error.to_string())),
         }
     }
+}
+
+/// A companion has no `--ca`: it trusts what the service's own certificate file has.
+fn without_option(why: &str) -> String {
+    why.replace(
+        "--ca names a file with one to trust",
+        "companions also trust the authorities in the file of --tls-cert",
+    )
 }
 
 impl Cast {

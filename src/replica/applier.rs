@@ -38,6 +38,8 @@ pub struct Applier {
     place: LogPlace,
     chain: Chain,
     prefixes: VecDeque<Prefix>,
+    /// What is applied and not recorded yet.
+    draft: Option<Draft>,
     journal: Box<dyn ReplicaJournal>,
 }
 
@@ -73,12 +75,22 @@ impl Applier {
         let chain = newest.first().map_or_else(|| Chain::of(&journal.epoch()), |event| event.chain);
         let cluster = Cluster::recovered(conversation, attachments, replicas);
         let prefixes = VecDeque::from([Prefix { position: place.position, digest: place.digest, chain }]);
-        Ok(Self { cluster, place, chain, prefixes, journal })
+        Ok(Self { cluster, place, chain, prefixes, draft: None, journal })
     }
 
-    /// The state.
+    /// The state that is recorded.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// The state after everything that is drafted.
+    pub fn newest(&self) -> &Cluster {
+        self.draft.as_ref().map_or(&self.cluster, |draft| &draft.cluster)
+    }
+
+    /// The batches that are drafted, and not recorded yet; none where nothing is drafted.
+    pub fn drafted(&self) -> Option<&[AppliedBatch]> {
+        self.draft.as_ref().map(|draft| &*draft.batches)
     }
 
     /// The conversation.
@@ -106,18 +118,27 @@ impl Applier {
         self.journal.later_check()
     }
 
-    /// A batch of this replica as a message of the log, with what it has applied so far.
+    /// A batch of this replica as a message of the log, with what it has recorded so far.
     pub fn message(&self, batch: Batch) -> Vec<u8> {
         let LogPlace { position, digest, .. } = self.place;
         let prefix = (batch.from != Incarnation::NONE).then_some(Prefix { position, digest, chain: self.chain });
         LogMessage::Batch { batch, prefix }.encode()
     }
 
-    /// Applies the next messages, all of them or none.
+    /// Applies the next messages and records what they lead to, all of them or none.
     ///
     /// # Errors
     /// [`ReplicaError`]. After a journal error that is not fatal the same messages can be tried again.
     pub async fn apply(&mut self, entries: &[Entry]) -> Result<(Vec<AppliedBatch>, Committed), ReplicaError> {
+        self.draft(entries)?;
+        self.record().await
+    }
+
+    /// Applies the next messages in memory. Nobody may be told of it before it is [recorded](Self::record).
+    ///
+    /// # Errors
+    /// [`ReplicaError`], and nothing is drafted.
+    pub fn draft(&mut self, entries: &[Entry]) -> Result<(), ReplicaError> {
         let mut draft = Draft {
             cluster: self.cluster.clone(),
             place: self.place,
@@ -128,22 +149,36 @@ impl Applier {
             batches: Vec::with_capacity(entries.len()),
         };
         for entry in entries {
-            self.draft(&mut draft, entry)?;
+            self.draft_one(&mut draft, entry)?;
         }
-        let Draft { cluster, place, passed, events, participants, replicas, batches } = draft;
-        let update = CopyUpdate {
-            place,
-            attachments: participants.into_iter().map(|who| (who, cluster.attachment(who))).collect(),
-            replicas: replicas.into_iter().map(|which| (which, cluster.replica(which).cloned())).collect(),
+        self.draft = Some(draft);
+        Ok(())
+    }
+
+    /// Records what is drafted. After an error it is no longer drafted.
+    ///
+    /// # Errors
+    /// [`ReplicaError`].
+    pub async fn record(&mut self) -> Result<(Vec<AppliedBatch>, Committed), ReplicaError> {
+        let Some(draft) = &mut self.draft else {
+            return Ok((Vec::new(), Committed::assume_committed(Vec::new())));
         };
-        let committed = self.journal.record(events, update).await?;
+        let (cluster, events) = (&draft.cluster, std::mem::take(&mut draft.events));
+        let attachments = draft.participants.iter().map(|who| (*who, cluster.attachment(*who))).collect();
+        let replicas = draft.replicas.iter().map(|which| (*which, cluster.replica(*which).cloned())).collect();
+        let update = CopyUpdate { place: draft.place, attachments, replicas };
+        let recorded = self.journal.record(events, update).await;
+        let Some(Draft { cluster, place, passed, batches, .. }) = self.draft.take() else {
+            return Ok((Vec::new(), recorded?));
+        };
+        let committed = recorded?;
         (self.cluster, self.place) = (cluster, place);
         self.remember(&passed, committed.events());
         self.journal.offer_checkpoint(self.cluster.conversation());
         Ok((batches, committed))
     }
 
-    fn draft(&self, draft: &mut Draft, entry: &Entry) -> Result<(), ReplicaError> {
+    fn draft_one(&self, draft: &mut Draft, entry: &Entry) -> Result<(), ReplicaError> {
         let position = entry.position;
         #[cfg(test)]
         if super::faults::skips() {

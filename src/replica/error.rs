@@ -27,6 +27,12 @@ pub enum ReplicaError {
          on the servers. Stop all replicas, and restore the servers from a backup"
     )]
     Shortened { stored: u64, applied: u64 },
+    /// The servers show another message where they acknowledged one of this replica.
+    #[error(
+        "the servers acknowledged a message of this replica at {position}, and show another one there: messages have been \
+         lost on the servers. Stop all replicas, and restore the servers from a backup"
+    )]
+    Displaced { position: u64 },
     /// Another replica reached a different state from the same log, or read a different log.
     #[error(
         "the replica of start {other} had a different state after message {position}: the servers have shown the two \

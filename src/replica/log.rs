@@ -14,6 +14,7 @@ use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{Client, ConnectOptions, Event, ReconnectToServer, Server, ServerAddr, ServerError, ServerInfo};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::encoding::LogMessage;
@@ -65,24 +66,33 @@ pub struct CommandLog {
     stream: Stream<()>,
     name: Arc<str>,
     epoch: Arc<str>,
-    complaint: Complaint,
+    signals: Signals,
 }
 
-/// The last error that the servers reported on their own, usually about a missing permission.
+/// What a connection tells without being asked.
 #[derive(Clone, Debug, Default)]
-struct Complaint(Arc<Mutex<Option<String>>>);
+struct Signals {
+    /// The last error of the servers: what a permission is missing for, mostly.
+    complaint: Arc<Mutex<Option<String>>>,
+    /// How often the connection was lost.
+    disconnects: watch::Sender<u64>,
+}
 
-impl Complaint {
+impl Signals {
     fn note(&self, event: &Event) {
-        if let Event::ServerError(ServerError::Other(complaint)) = event {
-            tracing::warn!(%complaint, "a server of the log complains");
-            *self.0.lock() = Some(complaint.clone());
+        match event {
+            Event::ServerError(ServerError::Other(complaint)) => {
+                tracing::warn!(%complaint, "a server of the log complains");
+                *self.complaint.lock() = Some(complaint.clone());
+            }
+            Event::Disconnected => self.disconnects.send_modify(|disconnects| *disconnects += 1),
+            _ => {}
         }
     }
 
     /// The reason for a failure, with the servers' complaint if there is one.
     fn explain(&self, error: &dyn std::fmt::Display) -> String {
-        match &*self.0.lock() {
+        match &*self.complaint.lock() {
             Some(complaint) => format!("{error} (the server says: {complaint})"),
             None => error.to_string(),
         }
@@ -101,11 +111,11 @@ impl CommandLog {
     /// Finds the stream, or creates it with a new epoch, and checks it.
     pub async fn open(settings: &Settings, new_epoch: &str) -> Result<Self, SetupFault> {
         let servers = survey(settings).await?;
-        let complaint = Complaint::default();
-        let client = connect(settings, &settings.servers, &complaint, None).await?;
+        let signals = Signals::default();
+        let client = connect(settings, &settings.servers, &signals, None).await?;
         let context = context(client);
         let name = &settings.stream;
-        let stream = find_or_make(&context, name, servers, &complaint).await?;
+        let stream = find_or_make(&context, name, servers, &signals).await?;
         let first = persist(|| async {
             match genesis(&stream).await? {
                 Some(first) => Ok(first),
@@ -118,11 +128,11 @@ impl CommandLog {
         });
         let first = first.await.map_err(|error| SetupFault::Failed {
             what: "writing the stream's first message",
-            why: complaint.explain(&error),
+            why: signals.explain(&error),
         })?;
         let epoch = epoch_of(name, &first)?;
         let (name, epoch) = (name.as_str().into(), epoch.into());
-        Ok(Self { context, stream, name, epoch, complaint })
+        Ok(Self { context, stream, name, epoch, signals })
     }
 
     /// The epoch of its conversation.
@@ -137,7 +147,7 @@ impl CommandLog {
 
     /// Why something failed, with what the servers complained about.
     pub(super) fn explain(&self, why: &str) -> String {
-        self.complaint.explain(&why)
+        self.signals.explain(&why)
     }
 
     pub(super) fn context(&self) -> &Context {
@@ -172,6 +182,16 @@ impl CommandLog {
         })
     }
 
+    /// The same, asked for once.
+    pub(super) async fn message_now(&self, position: u64) -> Option<Bytes> {
+        message(&self.stream, position).await.ok().flatten()
+    }
+
+    /// Changes whenever the connection is lost: what was sent on it may not have arrived.
+    pub(super) fn disconnects(&self) -> watch::Receiver<u64> {
+        self.signals.disconnects.subscribe()
+    }
+
     /// Checks whether a message that the stream did not deliver is missing in it although there are later ones.
     pub(super) async fn check_gap(&self, position: u64) -> Result<(), ReplicaError> {
         let (last, found) = (self.last().await?, self.message(position).await?);
@@ -200,10 +220,10 @@ fn context(client: Client) -> Context {
 async fn connect(
     settings: &Settings,
     servers: &[ServerAddr],
-    complaint: &Complaint,
+    signals: &Signals,
     reconnects: Option<usize>,
 ) -> Result<Client, SetupFault> {
-    let (complaint, last) = (complaint.clone(), AtomicUsize::new(usize::MAX));
+    let (signals, last) = (signals.clone(), AtomicUsize::new(usize::MAX));
     let mut options = ConnectOptions::new()
         .name(format!("chitchat replica {}", settings.name))
         .connection_timeout(ANSWER_TIME)
@@ -221,7 +241,7 @@ async fn connect(
             std::future::ready(next.map(|addr| ReconnectToServer { addr, delay: None }))
         })
         .event_callback(move |event| {
-            complaint.note(&event);
+            signals.note(&event);
             std::future::ready(())
         });
     if let Some(file) = &settings.credentials {
@@ -297,8 +317,8 @@ async fn survey(settings: &Settings) -> Result<usize, SetupFault> {
 }
 
 async fn survey_one(settings: &Settings, server: &ServerAddr) -> Result<Surveyed, SetupFault> {
-    let (complaint, address) = (Complaint::default(), shown(server));
-    let client = connect(settings, std::slice::from_ref(server), &complaint, Some(1)).await?;
+    let (signals, address) = (Signals::default(), shown(server));
+    let client = connect(settings, std::slice::from_ref(server), &signals, Some(1)).await?;
     let info = client.server_info();
     if !setup::is_new_enough(&info.version) {
         let needed = setup::SERVER_VERSION_MIN.map(|number| number.to_string()).join(".");
@@ -321,7 +341,7 @@ async fn find_or_make(
     context: &Context,
     name: &str,
     servers: usize,
-    complaint: &Complaint,
+    signals: &Signals,
 ) -> Result<Stream<()>, SetupFault> {
     let deadline = Instant::now() + START_TIME;
     let info = loop {
@@ -330,10 +350,10 @@ async fn find_or_make(
             Err(error) if is_missing(error.kind()) => {
                 match context.create_stream(setup::config(name, servers)).await {
                     Ok(stream) => break stream.cached_info().clone(),
-                    Err(error) => ("making the stream", complaint.explain(&error)),
+                    Err(error) => ("making the stream", signals.explain(&error)),
                 }
             }
-            Err(error) => ("looking up the stream", complaint.explain(&error)),
+            Err(error) => ("looking up the stream", signals.explain(&error)),
         };
         // A missing permission stays missing.
         if error.contains("ermissions Violation") || Instant::now() >= deadline {
@@ -345,7 +365,7 @@ async fn find_or_make(
     context
         .get_stream_no_info(name)
         .await
-        .map_err(|error| SetupFault::Failed { what: "opening the stream", why: complaint.explain(&error) })
+        .map_err(|error| SetupFault::Failed { what: "opening the stream", why: signals.explain(&error) })
 }
 
 fn is_missing(kind: GetStreamErrorKind) -> bool {

@@ -1,8 +1,8 @@
 //! Publishes one batch at a time, until it is known to be applied.
 //!
-//! An acknowledgement by the servers settles nothing: it may be lost although the batch was stored, and other batches
-//! may come before an acknowledged one. So a batch is published again until this replica's own reader has brought it
-//! back; the state machine applies it once.
+//! An acknowledgement of the servers settles nothing by itself: it may not come though the batch was stored, and a batch that
+//! was acknowledged still has batches of others before it. So the reader is told where the batch is, and a batch is published
+//! again until the reader has brought it back; the state machine applies it once.
 
 use std::time::Duration;
 
@@ -10,15 +10,18 @@ use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::error::ReplicaError;
 use super::log::CommandLog;
-use super::reader::LogNews;
+use super::reader::{Acknowledged, LogNews};
 use super::setup;
 
 /// How soon the batch is published again after a failure.
-const RETRY: Duration = Duration::from_millis(100);
+const RETRY: Duration = Duration::from_millis(50);
+/// How long the acknowledgement is waited for after a failure. A leader that has just been elected may lose a batch, and then
+/// says nothing.
+const ANSWER_TIME_AFTER_FAILURE: Duration = Duration::from_millis(500);
 /// How soon it is published again after an acknowledgement, if the reader has not brought it back.
 const UNSEEN: Duration = Duration::from_secs(3);
 /// How long without an acknowledgement before the connection is given up for one to another server. A server that is
@@ -38,9 +41,9 @@ pub struct Publisher(watch::Sender<Option<Proposal>>);
 
 impl Publisher {
     /// Starts the task that publishes.
-    pub(super) fn start(log: CommandLog, faults: mpsc::Sender<LogNews>) -> Self {
+    pub(super) fn start(log: CommandLog, news: mpsc::Sender<LogNews>, reader: mpsc::Sender<Acknowledged>) -> Self {
         let (sender, proposals) = watch::channel(None);
-        tokio::spawn(run(log, proposals, faults));
+        tokio::spawn(run(log, proposals, news, reader));
         Self(sender)
     }
 
@@ -55,7 +58,13 @@ impl Publisher {
     }
 }
 
-async fn run(log: CommandLog, mut proposals: watch::Receiver<Option<Proposal>>, faults: mpsc::Sender<LogNews>) {
+async fn run(
+    log: CommandLog,
+    mut proposals: watch::Receiver<Option<Proposal>>,
+    news: mpsc::Sender<LogNews>,
+    reader: mpsc::Sender<Acknowledged>,
+) {
+    let mut disconnects = log.disconnects();
     // Since when acknowledgements have been missing on this connection.
     let mut failing: Option<Instant> = None;
     loop {
@@ -66,21 +75,24 @@ async fn run(log: CommandLog, mut proposals: watch::Receiver<Option<Proposal>>, 
             }
             continue;
         };
+        disconnects.mark_unchanged();
         let since = Instant::now();
         let attempt = async {
-            let pause = match publish(&log, message).await {
+            let pause = match publish(&log, message.clone(), failing.is_some()).await {
                 Ok(stored) if stored <= after => {
-                    let _ = faults.send(LogNews::Fault(ReplicaError::Shortened { stored, applied: after })).await;
+                    let _ = news.send(LogNews::Fault(ReplicaError::Shortened { stored, applied: after })).await;
                     UNSEEN
                 }
-                Ok(_) => {
+                Ok(position) => {
                     #[cfg(test)]
-                    let _ = faults.send(LogNews::Acknowledged).await;
+                    let _ = news.send(LogNews::Acknowledged).await;
                     failing = None;
+                    // A reader that is busy reads the message by itself.
+                    let _ = reader.try_send(Acknowledged { position, message });
                     UNSEEN
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "a batch was not acknowledged");
+                    tracing::debug!(error, "a batch was not acknowledged");
                     if failing.get_or_insert(since).elapsed() > TIME_PER_CONNECTION {
                         failing = None;
                         let _ = log.context().client().force_reconnect().await;
@@ -92,14 +104,24 @@ async fn run(log: CommandLog, mut proposals: watch::Receiver<Option<Proposal>>, 
         };
         tokio::select! {
             changed = proposals.changed() => if changed.is_err() { return },
+            // The batch, or its acknowledgement, may be lost. It is published again on the next connection.
+            Ok(()) = disconnects.changed() => {}
             () = attempt => {}
         }
     }
 }
 
 /// Publishes once. Returns the position at which the stream has stored it.
-async fn publish(log: &CommandLog, message: Bytes) -> Result<u64, PublishError> {
+async fn publish(log: &CommandLog, message: Bytes, is_failing: bool) -> Result<u64, String> {
     let publish = PublishMessage::build().payload(message).expected_stream(log.name());
-    let stored = log.context().send_publish(setup::subject(log.name()), publish).await?.await?;
-    Ok(stored.sequence)
+    let publishing = async {
+        let stored = log.context().send_publish(setup::subject(log.name()), publish).await?.await?;
+        Ok::<_, PublishError>(stored.sequence)
+    };
+    // The context itself waits for longer.
+    let time = if is_failing { ANSWER_TIME_AFTER_FAILURE } else { Duration::MAX };
+    match timeout(time, publishing).await {
+        Ok(published) => published.map_err(|error| error.to_string()),
+        Err(_) => Err("there was no answer in time".into()),
+    }
 }

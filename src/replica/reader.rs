@@ -1,17 +1,22 @@
 //! Reads the log from a position on, in order and without a gap. On any error, gap or silence it starts again after the
 //! last message that it handed over.
+//!
+//! A message of this replica need not be read back: when the servers acknowledge it, they say at which position it is. It is
+//! handed over in its turn. While the servers deliver nothing, the few messages before it are asked for one by one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::pull::Stream;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_stream::StreamExt as _;
 
 use super::error::ReplicaError;
 use super::log::CommandLog;
+use super::merging::{Delivered, Merging};
 
 /// How many messages wait to be applied.
 pub(super) const MESSAGES_WAITING: usize = 64;
@@ -25,6 +30,12 @@ const REQUEST_TIME: Duration = Duration::from_secs(10);
 const READER_KEPT: Duration = Duration::from_secs(30);
 /// How long to wait before it starts again.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long the servers may take to offer a reader.
+const OPENING_TIME: Duration = Duration::from_secs(1);
+/// How many messages before an acknowledged one are asked for one by one, and not waited for.
+const MESSAGES_FETCHED: u64 = 64;
+/// How long the answer to that may take.
+const FETCH_TIME: Duration = Duration::from_millis(500);
 
 /// A message of the log.
 #[derive(Clone, Debug)]
@@ -51,6 +62,13 @@ pub enum LogNews {
     Acknowledged,
 }
 
+/// A message of this replica that the servers have stored.
+#[derive(Debug)]
+pub(super) struct Acknowledged {
+    pub(super) position: u64,
+    pub(super) message: Bytes,
+}
+
 /// Why reading was interrupted.
 enum Interruption {
     /// The messages have no receiver any more.
@@ -59,38 +77,170 @@ enum Interruption {
     Failed(String),
     /// A message was skipped.
     Gap,
+    /// Another message came than the servers had acknowledged.
+    Displaced(u64),
 }
 
-/// Reads on after a position. `restart` makes it start again.
-pub(super) fn start(log: CommandLog, after: u64, news: mpsc::Sender<LogNews>, restart: Arc<Notify>) {
-    tokio::spawn(async move {
-        let mut next = after + 1;
+/// What a reader works with.
+pub(super) struct ReaderParts {
+    pub(super) log: CommandLog,
+    /// The last message that need not be read.
+    pub(super) after: u64,
+    pub(super) news: mpsc::Sender<LogNews>,
+    /// Messages of this replica, as the servers acknowledge them.
+    pub(super) acknowledged: mpsc::Receiver<Acknowledged>,
+    /// Makes it start again.
+    pub(super) restart: Arc<Notify>,
+}
+
+/// Begins to read.
+pub(super) fn start(parts: ReaderParts) {
+    let ReaderParts { log, after, news, acknowledged, restart } = parts;
+    let reader = Reader { log, news, acknowledged, restart, merging: Merging::after(after), has_been_open: false };
+    tokio::spawn(reader.run());
+}
+
+struct Reader {
+    log: CommandLog,
+    news: mpsc::Sender<LogNews>,
+    acknowledged: mpsc::Receiver<Acknowledged>,
+    restart: Arc<Notify>,
+    merging: Merging,
+    /// Whether the servers have ever offered it a reader. Without one no replica starts.
+    has_been_open: bool,
+}
+
+impl Reader {
+    async fn run(mut self) {
+        let mut pause = Duration::ZERO;
         loop {
-            let why = match read(&log, &mut next, &news, &restart).await {
+            let why = match self.read(pause).await {
                 Interruption::Closed => return,
                 Interruption::Failed(why) => why,
-                Interruption::Gap => match log.check_gap(next).await {
+                Interruption::Displaced(position) => {
+                    return self.end(ReplicaError::Displaced { position }).await;
+                }
+                Interruption::Gap => match self.log.check_gap(self.merging.next()).await {
                     Ok(()) => "a message was skipped".into(),
-                    Err(fault @ ReplicaError::Gap { .. }) => {
-                        let _ = news.send(LogNews::Fault(fault)).await;
-                        return;
-                    }
+                    Err(fault @ ReplicaError::Gap { .. }) => return self.end(fault).await,
                     Err(error) => error.to_string(),
                 },
             };
             #[cfg(test)]
             super::faults::begun_anew();
-            if news.send(LogNews::Restarted(why)).await.is_err() {
+            if self.news.send(LogNews::Restarted(why)).await.is_err() {
                 return;
             }
-            sleep(PAUSE).await;
+            pause = PAUSE;
         }
-    });
+    }
+
+    async fn end(self, fault: ReplicaError) {
+        let _ = self.news.send(LogNews::Fault(fault)).await;
+    }
+
+    async fn read(&mut self, pause: Duration) -> Interruption {
+        let mut messages = match self.open(pause).await {
+            Ok(messages) => messages,
+            Err(interruption) => return interruption,
+        };
+        self.has_been_open = true;
+        if let Err(interruption) = self.hand_over_acknowledged().await {
+            return interruption;
+        }
+        loop {
+            let message = tokio::select! {
+                message = messages.next() => message,
+                Some(Acknowledged { position, message }) = self.acknowledged.recv() => {
+                    self.merging.acknowledge(position, message);
+                    match self.hand_over_acknowledged().await {
+                        Ok(()) => continue,
+                        Err(interruption) => return interruption,
+                    }
+                }
+                () = self.news.closed() => return Interruption::Closed,
+                () = self.restart.notified() => {
+                    return Interruption::Failed("nothing came back for too long".into());
+                }
+            };
+            let message = match message {
+                Some(Ok(message)) => message,
+                Some(Err(error)) => return Interruption::Failed(error.to_string()),
+                None => return Interruption::Failed("the servers ended it".into()),
+            };
+            let (position, behind) = match message.info() {
+                Ok(info) => (info.stream_sequence, info.pending),
+                Err(error) => return Interruption::Failed(error.to_string()),
+            };
+            let entry = Entry { position, message: message.message.payload, behind };
+            if let Err(interruption) = self.deliver(entry).await {
+                return interruption;
+            }
+        }
+    }
+
+    /// Asks the servers to deliver what comes next. Meanwhile it hands over what they acknowledge.
+    async fn open(&mut self, pause: Duration) -> Result<Stream, Interruption> {
+        self.merging.begin_anew();
+        let opening = open(self.log.clone(), self.merging.next(), pause);
+        tokio::pin!(opening);
+        loop {
+            if self.has_been_open {
+                self.fetch().await?;
+                self.hand_over_acknowledged().await?;
+            }
+            tokio::select! {
+                opened = &mut opening => return opened.map_err(Interruption::Failed),
+                Some(Acknowledged { position, message }) = self.acknowledged.recv() => {
+                    self.merging.acknowledge(position, message);
+                }
+                () = self.news.closed() => return Err(Interruption::Closed),
+            }
+        }
+    }
+
+    /// Asks for what comes before an acknowledged message, unless that is much.
+    async fn fetch(&mut self) -> Result<(), Interruption> {
+        while self.merging.lacks_at_most(MESSAGES_FETCHED) && !self.merging.lacks_at_most(0) {
+            let position = self.merging.next();
+            let Ok(Some(message)) = timeout(FETCH_TIME, self.log.message_now(position)).await else { break };
+            self.deliver(Entry { position, message, behind: 0 }).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a message from the servers.
+    async fn deliver(&mut self, entry: Entry) -> Result<(), Interruption> {
+        match self.merging.deliver(entry.position, &entry.message) {
+            Delivered::Next => self.hand_over(entry).await?,
+            Delivered::Known => return Ok(()),
+            Delivered::Gap => return Err(Interruption::Gap),
+            Delivered::Another => return Err(Interruption::Displaced(entry.position)),
+        }
+        self.hand_over_acknowledged().await
+    }
+
+    async fn hand_over_acknowledged(&mut self) -> Result<(), Interruption> {
+        while let Some((position, message)) = self.merging.take() {
+            self.hand_over(Entry { position, message, behind: 0 }).await?;
+        }
+        Ok(())
+    }
+
+    async fn hand_over(&self, entry: Entry) -> Result<(), Interruption> {
+        #[cfg(test)]
+        if super::faults::is_skipped(&entry.message) {
+            return Ok(());
+        }
+        self.news.send(LogNews::Entry(entry)).await.map_err(|_| Interruption::Closed)
+    }
 }
 
-async fn read(log: &CommandLog, next: &mut u64, news: &mpsc::Sender<LogNews>, restart: &Notify) -> Interruption {
+/// A reader of the servers that delivers what comes from a position on.
+async fn open(log: CommandLog, next: u64, pause: Duration) -> Result<Stream, String> {
+    sleep(pause).await;
     let config = pull::Config {
-        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: *next },
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: next },
         ack_policy: AckPolicy::None,
         inactive_threshold: READER_KEPT,
         memory_storage: true,
@@ -107,43 +257,5 @@ async fn read(log: &CommandLog, next: &mut u64, news: &mpsc::Sender<LogNews>, re
             .messages();
         messages.await.map_err(|error| error.to_string())
     };
-    let mut messages = tokio::select! {
-        opened = opening => match opened {
-            Ok(messages) => messages,
-            Err(why) => return Interruption::Failed(why),
-        },
-        () = news.closed() => return Interruption::Closed,
-    };
-    loop {
-        let message = tokio::select! {
-            message = messages.next() => message,
-            () = news.closed() => return Interruption::Closed,
-            () = restart.notified() => return Interruption::Failed("nothing came back for too long".into()),
-        };
-        let message = match message {
-            Some(Ok(message)) => message,
-            Some(Err(error)) => return Interruption::Failed(error.to_string()),
-            None => return Interruption::Failed("the servers ended it".into()),
-        };
-        let (position, behind) = match message.info() {
-            Ok(info) => (info.stream_sequence, info.pending),
-            Err(error) => return Interruption::Failed(error.to_string()),
-        };
-        if position < *next {
-            continue;
-        }
-        if position > *next {
-            return Interruption::Gap;
-        }
-        #[cfg(test)]
-        if super::faults::is_skipped(&message.message.payload) {
-            *next += 1;
-            continue;
-        }
-        let entry = Entry { position, message: message.message.payload, behind };
-        if news.send(LogNews::Entry(entry)).await.is_err() {
-            return Interruption::Closed;
-        }
-        *next += 1;
-    }
+    timeout(OPENING_TIME, opening).await.unwrap_or_else(|_| Err("the servers offer no reader in time".into()))
 }

@@ -10,12 +10,14 @@ use super::applier::{AppliedBatch, Applier};
 use super::error::{ReplicaError, SetupFault};
 use super::log::CommandLog;
 use super::publisher::Publisher;
-use super::reader::{self, Entry, LogNews, MESSAGES_WAITING};
+use super::reader::{self, Entry, LogNews, MESSAGES_WAITING, ReaderParts};
 use crate::chat::{Batch, ClusterCommand, Conversation, Fate, Incarnation};
 use crate::journal::{Committed, LogPlace, ReplicaJournal};
 
 /// How many messages are applied together.
 pub const MESSAGES_TOGETHER: usize = 64;
+/// How many acknowledged messages wait for the reader. Mostly there is one.
+const ACKNOWLEDGEMENTS_WAITING: usize = 8;
 /// How long a start waits for the next message that must come.
 const START_TIME: Duration = Duration::from_secs(15);
 
@@ -85,8 +87,16 @@ pub async fn copy(
     let applier = Applier::new(journal, conversation).await?;
     let (sender, news) = mpsc::channel(MESSAGES_WAITING);
     let restart = Arc::new(Notify::new());
-    reader::start(log.clone(), position, sender.clone(), restart.clone());
-    let publisher = Publisher::start(log.clone(), sender);
+    let (reader, acknowledged) = mpsc::channel(ACKNOWLEDGEMENTS_WAITING);
+    let publisher = Publisher::start(log.clone(), sender.clone(), reader);
+    let (log_of_reader, restart_of_reader) = (log.clone(), restart.clone());
+    reader::start(ReaderParts {
+        log: log_of_reader,
+        after: position,
+        news: sender,
+        acknowledged,
+        restart: restart_of_reader,
+    });
     Ok(Copying { log, applier, publisher, news, restart })
 }
 

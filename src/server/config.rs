@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::edge::forwarded::TrustedProxies;
 use super::edge::tls::Tls;
 use super::http::guard::Allowed;
-use super::http::mistakes::GalleryPages;
+use super::http::page::mistakes::GalleryPages;
 use super::http::secret::Secret;
 use super::lab::stage::LabStage;
 use super::ops::limiter::Rate;

@@ -5,12 +5,12 @@
 //! - With an access secret, only the page and the health checks work without it (A12).
 //! - Every request has a deadline, and no response holds up a shutdown.
 
+pub mod body;
 pub mod calls;
 pub mod drain;
 pub mod entrance;
 pub mod guard;
 pub mod headers;
-pub mod mistakes;
 pub mod page;
 pub mod proof;
 pub mod router;

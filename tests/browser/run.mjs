@@ -4,13 +4,19 @@
 //
 // Each scenario has a server of its own. Nothing sleeps: everything waits for a condition.
 import { readdirSync } from "node:fs";
+import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import { World } from "./support/world.mjs";
 
-const FILES = readdirSync(new URL("scenarios", import.meta.url)).map((name) => name.replace(/\.mjs$/, ""));
+/** The files of scenarios, each by its name without its folder. */
+const FILES = new Map(
+  readdirSync(new URL("scenarios", import.meta.url), { recursive: true })
+    .filter((path) => path.endsWith(".mjs"))
+    .map((path) => [basename(path, ".mjs"), path]),
+);
 /** Which files of scenarios are run together. Each file is also a set of its own. */
 const SETS = {
-  all: FILES.filter((name) => name !== "proxies"),
+  all: [...FILES.keys()].filter((name) => name !== "proxies"),
   main: ["conversation", "outages", "refusals"],
   lab: ["lab", "replay"],
 };
@@ -23,7 +29,7 @@ const { values, positionals } = parseArgs({
 });
 const scenarios = [];
 for (const file of SETS[values.set] ?? [values.set]) {
-  scenarios.push(...Object.entries((await import(`./scenarios/${file}.mjs`)).default));
+  scenarios.push(...Object.entries((await import(`./scenarios/${FILES.get(file)}`)).default));
 }
 const wanted = positionals[0] ?? "";
 

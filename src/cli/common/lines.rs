@@ -1,6 +1,7 @@
 //! Lines of standard input, each a message.
 
 mod splitter;
+mod terminal;
 
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsFd;
@@ -14,9 +15,9 @@ use rustix::io::{Errno, ioctl_fionread};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::cli::join::Terminal;
-use splitter::Splitter;
-pub(in crate::cli) use splitter::{InputLine, LineFault, is_waiting};
+pub(in crate::cli) use splitter::{InputLine, LineFault};
+use splitter::{Splitter, is_waiting};
+pub(in crate::cli) use terminal::Terminal;
 
 /// How much is read at a time.
 const CHUNK_BYTES: usize = 8 * 1024;

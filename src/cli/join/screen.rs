@@ -11,9 +11,8 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::roster::RosterDisplay;
-use super::terminal::Terminal;
 use crate::chat::Sequence;
-use crate::cli::common::lines::InputLine;
+use crate::cli::common::lines::{InputLine, Terminal};
 use crate::cli::of_output;
 use crate::client::{Chat, Missed, ParticipantInfo, Update, Updates, show};
 use crate::terminal::notice;

@@ -66,15 +66,13 @@ impl LabInvitation {
     /// contain the key, since it is for everybody.
     pub(in crate::cli) fn show(&self, invitation: &Invitation) {
         let url = invitation.url();
-        let option = match &self.key {
-            Some(key) => {
-                notice(&format!("Teacher, with the lab's key: {url}/#lab-key={key}"));
-                format!(" --lab-key {key}")
-            }
-            None => String::new(),
-        };
-        notice(&format!("Set faults with: chitchat fault --server {url}{option} NAME --hold deliveries"));
-        notice(&format!("Play a scenario with: chitchat scenario --server {url}{option} crossing"));
+        let mut options = invitation.files();
+        if let Some(key) = &self.key {
+            notice(&format!("Teacher, with the lab's key: {url}/#lab-key={key}"));
+            options += &format!(" --lab-key {key}");
+        }
+        notice(&format!("Set faults with: chitchat fault --server {url}{options} NAME --hold deliveries"));
+        notice(&format!("Play a scenario with: chitchat scenario --server {url}{options} crossing"));
         if let Some(code) = invitation.network_url().and_then(|url| qr_code(&url)) {
             terminal::write_stderr(code.into_bytes());
         }

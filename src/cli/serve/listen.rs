@@ -124,19 +124,23 @@ impl Invitation {
         let host = if host.contains(':') { format!("[{host}]") } else { host };
         format!("{scheme}://{host}:{}", self.bound.port())
     }
+
+    /// The options for the files that a client needs, each after a space.
+    pub(in crate::cli) fn files(&self) -> String {
+        let files = [("--ca", &self.ca), ("--secret-file", &self.secret_file)];
+        let named = |(option, file): (_, &Option<PathBuf>)| {
+            Some(format!(" {option} {}", shell_quoted(&file.as_ref()?.display().to_string())))
+        };
+        files.into_iter().filter_map(named).collect()
+    }
 }
 
 /// A URL to open and a command to run.
 impl Display for Invitation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = self.url();
-        write!(f, "Open {url} in a browser, or run: chitchat join NAME --server {url}")?;
-        for (option, file) in [("--ca", &self.ca), ("--secret-file", &self.secret_file)] {
-            if let Some(file) = file {
-                write!(f, " {option} {}", shell_quoted(&file.display().to_string()))?;
-            }
-        }
-        Ok(())
+        let files = self.files();
+        write!(f, "Open {url} in a browser, or run: chitchat join NAME --server {url}{files}")
     }
 }
 
@@ -177,5 +181,6 @@ mod tests {
         let expected =
             "chitchat join NAME --server https://127.0.0.1:1 --ca logs/self-signed.pem --secret-file 'my secret'";
         assert!(secret.to_string().ends_with(expected), "{secret}");
+        assert_eq!(secret.files(), " --ca logs/self-signed.pem --secret-file 'my secret'");
     }
 }

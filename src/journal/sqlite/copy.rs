@@ -4,7 +4,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row, Statement};
 
 use super::error::OpenFault;
 use crate::chat::{Attachment, Incarnation, ParticipantId, Replica, Sequence};
@@ -71,37 +71,59 @@ pub(super) fn open(connection: &Connection) -> Result<CopyState, OpenFault> {
     Ok(CopyState { place, attachments, replicas })
 }
 
-/// Records an update, within the transaction that is open.
-pub(super) fn record(connection: &Connection, update: &CopyUpdate) -> rusqlite::Result<()> {
-    for (participant, attachment) in &update.attachments {
-        let participant = integer(participant.0.0)?;
-        match attachment {
-            Some(Attachment { generation, replica }) => {
-                let put = "INSERT OR REPLACE INTO replica_attachment (participant, generation, replica) VALUES (?1, ?2, ?3)";
-                let replica = replica.map(|replica| integer(replica.0)).transpose()?;
-                connection.prepare(put)?.execute((participant, integer(*generation)?, replica))?
-            }
-            None => connection
-                .prepare("DELETE FROM replica_attachment WHERE participant = ?1")?
-                .execute([participant])?,
-        };
+/// What records updates.
+pub(super) struct Recorder<'c> {
+    put_attachment: Statement<'c>,
+    remove_attachment: Statement<'c>,
+    put_replica: Statement<'c>,
+    remove_replica: Statement<'c>,
+    put_place: Statement<'c>,
+}
+
+impl<'c> Recorder<'c> {
+    /// For a copy that is [open].
+    pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            put_attachment: connection.prepare(
+                "INSERT OR REPLACE INTO replica_attachment (participant, generation, replica) VALUES (?1, ?2, ?3)",
+            )?,
+            remove_attachment: connection.prepare("DELETE FROM replica_attachment WHERE participant = ?1")?,
+            put_replica: connection.prepare(
+                "INSERT OR REPLACE INTO replica_member (incarnation, name, nonce, batch) VALUES (?1, ?2, ?3, ?4)",
+            )?,
+            remove_replica: connection.prepare("DELETE FROM replica_member WHERE incarnation = ?1")?,
+            put_place: connection.prepare(
+                "INSERT OR REPLACE INTO replica_place (id, position, before, digest) VALUES (1, ?1, ?2, ?3)",
+            )?,
+        })
     }
-    for (incarnation, replica) in &update.replicas {
-        let incarnation = integer(incarnation.0)?;
-        match replica {
-            Some(Replica { name, nonce, batch }) => {
-                let put = "INSERT OR REPLACE INTO replica_member (incarnation, name, nonce, batch) VALUES (?1, ?2, ?3, ?4)";
-                connection.prepare(put)?.execute((incarnation, &**name, nonce.to_string(), integer(*batch)?))?
-            }
-            None => {
-                connection.prepare("DELETE FROM replica_member WHERE incarnation = ?1")?.execute([incarnation])?
-            }
-        };
+
+    /// Records an update, within the transaction that is open.
+    pub(super) fn record(&mut self, update: &CopyUpdate) -> rusqlite::Result<()> {
+        for (participant, attachment) in &update.attachments {
+            let participant = integer(participant.0.0)?;
+            match attachment {
+                Some(Attachment { generation, replica }) => {
+                    let replica = replica.map(|replica| integer(replica.0)).transpose()?;
+                    self.put_attachment.execute((participant, integer(*generation)?, replica))?
+                }
+                None => self.remove_attachment.execute([participant])?,
+            };
+        }
+        for (incarnation, replica) in &update.replicas {
+            let incarnation = integer(incarnation.0)?;
+            match replica {
+                Some(Replica { name, nonce, batch }) => {
+                    let (nonce, batch) = (nonce.to_string(), integer(*batch)?);
+                    self.put_replica.execute((incarnation, &**name, nonce, batch))?
+                }
+                None => self.remove_replica.execute([incarnation])?,
+            };
+        }
+        let LogPlace { position, before, digest } = update.place;
+        self.put_place.execute((integer(position)?, before.to_string(), digest.to_string()))?;
+        Ok(())
     }
-    let LogPlace { position, before, digest } = update.place;
-    let put = "INSERT OR REPLACE INTO replica_place (id, position, before, digest) VALUES (1, ?1, ?2, ?3)";
-    connection.prepare(put)?.execute((integer(position)?, before.to_string(), digest.to_string()))?;
-    Ok(())
 }
 
 fn place_of(row: &Row<'_>) -> rusqlite::Result<LogPlace> {
@@ -158,8 +180,9 @@ mod tests {
             attachments: vec![(stays, at(2, None)), (leaves, None)],
             replicas: vec![(Incarnation(3), None)],
         };
-        record(&connection, &first).unwrap();
-        record(&connection, &second).unwrap();
+        let mut recorder = Recorder::new(&connection).unwrap();
+        recorder.record(&first).unwrap();
+        recorder.record(&second).unwrap();
         let found = open(&connection).unwrap();
         assert_eq!(found.place, place);
         assert_eq!(found.attachments, [(stays, Attachment { generation: 2, replica: None })]);

@@ -103,6 +103,8 @@ struct Writer<'a> {
     commit: Statement<'a>,
     rollback: Statement<'a>,
     takeover: Statement<'a>,
+    /// Of a replica, from its first update on.
+    copy: Option<copy::Recorder<'a>>,
     files: WatchedFiles,
     head_file: &'a mut HeadFile,
     /// The end of the journal.
@@ -130,6 +132,7 @@ impl<'a> Writer<'a> {
             commit: connection.prepare("COMMIT")?,
             rollback: connection.prepare("ROLLBACK")?,
             takeover: connection.prepare("PRAGMA wal_checkpoint(PASSIVE)")?,
+            copy: None,
             files: WatchedFiles::at(path),
             head_file,
             head,
@@ -206,12 +209,20 @@ impl<'a> Writer<'a> {
             recorded.push(JournalEvent { event, chain });
         }
         if let Some(update) = update {
-            copy::record(self.connection, update).map_err(classify)?;
+            self.copy(update).map_err(classify)?;
         } else if recorded.is_empty() {
             schema::rewrite_version(self.connection).map_err(classify)?;
         }
         self.commit.execute([]).map_err(classify)?;
         Ok(recorded)
+    }
+
+    fn copy(&mut self, update: &CopyUpdate) -> rusqlite::Result<()> {
+        let copy = match &mut self.copy {
+            Some(copy) => copy,
+            none => none.insert(copy::Recorder::new(self.connection)?),
+        };
+        copy.record(update)
     }
 
     fn take_over_if_due(&mut self) -> Result<(), JournalError> {

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tonic::Status;
@@ -19,6 +19,7 @@ use super::memory::{AddressBudget, Overdrawn, Reservation};
 use crate::server::edge::forwarded::TrustedProxies;
 use crate::server::edge::ingress::{Pace, REQUEST_COST_BYTES};
 use crate::server::edge::origin::{Origin, Transport, limited_address};
+use crate::server::http::body::through;
 use crate::server::http::headers::set_security_headers;
 use crate::server::ops::context::ServerContext;
 use crate::server::ops::refusals;
@@ -93,7 +94,7 @@ impl Charged {
         let charge = self.budget.reserve(0).map_err(|Overdrawn| overdrawn())?;
         let charge = Arc::new(Mutex::new(charge));
         let body = Arc::clone(&charge);
-        Ok((request.map(|inner| Body::new(ChargedBody { inner, charge: body })), charge))
+        Ok((request.map(|inner| charged(inner, body)), charge))
     }
 }
 
@@ -106,36 +107,15 @@ pub fn overdrawn() -> Rejection {
     Rejection::RateLimited { retry_after: RETRY_AFTER }
 }
 
-/// A request's body that is charged as it is read.
-struct ChargedBody {
-    inner: Body,
-    charge: Arc<Mutex<Reservation>>,
-}
-
-impl http_body::Body for ChargedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx)?);
-        if let Some(data) = frame.as_ref().and_then(Frame::data_ref) {
-            // The sum is right even if a holder of the lock has panicked.
-            let mut charge = self.charge.lock();
-            if let Err(Overdrawn) = charge.grow(data.len()) {
-                return Poll::Ready(Some(Err(axum::Error::new(Status::from(overdrawn())))));
-            }
+/// The frames of a request's body, charged as they are read.
+fn charged(body: Body, charge: Arc<Mutex<Reservation>>) -> Body {
+    through(body, move |body, cx| {
+        let Some(body) = body else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(body).poll_frame(cx)?);
+        let data = frame.as_ref().and_then(Frame::data_ref);
+        match data.map_or(Ok(()), |data| charge.lock().grow(data.len())) {
+            Ok(()) => Poll::Ready(frame.map(Ok)),
+            Err(Overdrawn) => Poll::Ready(Some(Err(axum::Error::new(Status::from(overdrawn()))))),
         }
-        Poll::Ready(frame.map(Ok))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
+    })
 }

@@ -2,8 +2,8 @@
 //! requests that have arrived to the common log as one batch, applies all batches in the log's order, and answers a
 //! request when the batch with it has been applied here. "Persist, then publish" holds as it does without replicas.
 //!
-//! One batch is on its way at a time; requests that arrive meanwhile form the next one. Thanks to its number a batch
-//! that is stored twice counts once, so it is sent again until it comes back.
+//! One batch is on its way at a time; what arrives meanwhile is the next one, which is sent while what the one before led to
+//! is written to the copy. Its number makes a batch that is stored twice count once, so it is sent until it comes back.
 
 mod dissent;
 #[cfg(test)]
@@ -14,7 +14,7 @@ mod settle;
 mod timers;
 mod waiting;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -29,7 +29,8 @@ use super::shares::ParticipantShares;
 use crate::chat::{ClusterCommand, Conversation, Incarnation, ParticipantId};
 use crate::journal::Epoch;
 use crate::replica::{
-    Applier, Entry, Identity, LogNews, MESSAGES_TOGETHER, Publisher, ReplicaError, ReplicaParts, SetupFault,
+    AppliedBatch, Applier, Entry, Identity, LogNews, MESSAGES_TOGETHER, Publisher, ReplicaError, ReplicaParts,
+    SetupFault,
 };
 use crate::server::ops::context::ServerContext;
 use timers::{Graces, Signs};
@@ -61,11 +62,12 @@ pub struct ReplicatedParts {
     pub writer: WriterParts,
 }
 
-/// A batch that is on its way.
+/// A batch that is on its way, or has come back and is being recorded.
 struct Proposed {
     from: Incarnation,
     number: u64,
     since: Instant,
+    has_come_back: bool,
     waiters: Vec<Waiter>,
     /// The outcome that this replica expects.
     #[cfg(test)]
@@ -73,6 +75,12 @@ struct Proposed {
 }
 
 impl Proposed {
+    /// Whether this is it. A Start has no number yet.
+    fn is(&self, batch: &AppliedBatch, nonce: u64) -> bool {
+        let is_start = batch.start.as_ref().is_some_and(|(_, found)| *found == nonce);
+        (self.from, self.number) == (batch.from, batch.number) && (batch.from != Incarnation::NONE || is_start)
+    }
+
     fn give_up(&mut self) {
         self.waiters.iter_mut().for_each(Waiter::give_up);
     }
@@ -98,7 +106,8 @@ pub struct ReplicatedEngine {
     random: fn() -> u128,
     context: ServerContext,
     waiting: Waiting,
-    proposed: Option<Proposed>,
+    /// The last one is on its way, unless it has come back.
+    proposed: VecDeque<Proposed>,
     /// The streams that are attached here, by generation.
     local: HashMap<ParticipantId, u64>,
     /// Streams that have ended here, which is not in the log yet.
@@ -110,6 +119,8 @@ pub struct ReplicatedEngine {
     entries: Vec<Entry>,
     retry_at: Instant,
     is_cut_off: bool,
+    /// Whether it has begun to say farewell, and proposes nothing else any more.
+    is_leaving: bool,
 }
 
 impl ReplicatedEngine {
@@ -141,7 +152,7 @@ impl ReplicatedEngine {
             random,
             context,
             waiting: Waiting::default(),
-            proposed: None,
+            proposed: VecDeque::new(),
             local: HashMap::new(),
             ended: BTreeMap::new(),
             graces: Graces::default(),
@@ -150,6 +161,7 @@ impl ReplicatedEngine {
             entries: Vec::new(),
             retry_at: start,
             is_cut_off: false,
+            is_leaving: false,
         };
         let all: Vec<_> = engine.applier.cluster().attachments().collect();
         engine.note_attachments(all.into_iter().map(|(participant, attachment)| (participant, Some(attachment))));
@@ -226,8 +238,11 @@ impl ReplicatedEngine {
     async fn apply(&mut self) -> Result<(), ReplicaError> {
         let Some(last) = self.entries.last() else { return Ok(()) };
         let behind = last.behind;
+        self.applier.draft(&self.entries)?;
+        self.note_come_back();
+        self.propose_meanwhile();
         let handed_over = Instant::now();
-        let applied = self.applier.apply(&self.entries).await;
+        let applied = self.applier.record().await;
         self.context.metrics.commit_seconds.observe(handed_over.elapsed().as_secs_f64());
         match applied {
             Ok((batches, committed)) => {
@@ -253,10 +268,10 @@ impl ReplicatedEngine {
         if !self.entries.is_empty() && now >= self.retry_at {
             self.apply().await?;
         }
-        let Some(proposed) = &mut self.proposed else { return Ok(()) };
-        let on_its_way = now.duration_since(proposed.since);
+        let Some(oldest) = self.proposed.front() else { return Ok(()) };
+        let on_its_way = now.duration_since(oldest.since);
         if on_its_way > PROPOSAL_TIME {
-            proposed.give_up();
+            self.proposed.iter_mut().for_each(Proposed::give_up);
             self.waiting.give_up();
             if self.context.readiness.set_journal_works(false) {
                 tracing::error!(
@@ -283,9 +298,7 @@ impl ReplicatedEngine {
     fn start_anew(&mut self) {
         self.end_streams();
         self.ended.clear();
-        if let Some(mut proposed) = self.proposed.take() {
-            proposed.give_up();
-        }
+        self.proposed.drain(..).for_each(|mut proposed| proposed.give_up());
         self.waiting.give_up();
         self.context.readiness.set_journal_works(false);
         self.identity.incarnation = Incarnation::NONE;
@@ -295,9 +308,10 @@ impl ReplicatedEngine {
     /// Announces that this replica stops, so that the grace periods of its sessions begin at once.
     async fn farewell(&mut self) -> Result<(), ReplicaError> {
         self.waiting.give_up();
+        self.is_leaving = true;
         let mut is_told = false;
         loop {
-            if self.proposed.is_none() {
+            if self.proposed.is_empty() {
                 if is_told {
                     return Ok(());
                 }

@@ -1,6 +1,7 @@
 //! The page: one more participant, in a browser. It is embedded in the program, so nothing else is needed to run it.
 
 mod coding;
+pub mod mistakes;
 
 use axum::Router;
 use axum::extract::Request;

@@ -20,7 +20,7 @@ use super::calls::PageCorsLayer;
 use super::entrance::Entrance;
 use super::page::LabPage;
 use super::secret::{self, SecretAuth};
-use super::{calls, drain, entrance, guard, mistakes, page, proof};
+use super::{calls, drain, entrance, guard, page, proof};
 use crate::server::config::Config;
 use crate::server::lab::service::LabApi;
 use crate::server::ops::context::ServerContext;
@@ -57,7 +57,7 @@ pub fn router(
         .route("/readyz", get(ready).with_state(context.readiness.clone()))
         .merge(ask_for_secret(metrics, auth.as_ref()))
         .merge(page::routes(lab_page))
-        .merge(mistakes::routes(config.gallery))
+        .merge(page::mistakes::routes(config.gallery))
         .route_layer(middleware::from_fn(answer_options));
     let (proxies, allowed) = (config.trusted_proxies.clone(), config.allowed.clone());
     let entrance = Entrance { proxies, allowed, context: context.clone() };

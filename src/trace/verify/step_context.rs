@@ -1,6 +1,6 @@
 //! The context in which a rule checks a step: the step, its session as it was before, and the journal.
 
-use crate::trace::model::{Act, LoggedEvent, LoggedJournal, LoggedSession, Mark, Model, Queued, Step};
+use crate::trace::model::{Act, LoggedEvent, LoggedJournal, LoggedSession, Lookup, Mark, Model, Queued, Step};
 use crate::trace::record::LineRef;
 use crate::trace::report::{BeyondClaim, RuleReport};
 
@@ -56,10 +56,25 @@ impl<'a> StepContext<'a> {
             && ((self.session.whole && self.session.lost_before == 0) || self.became_event())
     }
 
-    /// Notes a claim that an event after the last one in the service's logs happened.
-    pub(super) fn beyond(&self, sequence: u64, rule: &mut RuleReport, sentence: impl FnOnce() -> String) {
-        let (session, at, line) = (self.index, self.step.at, self.step.line);
-        rule.beyond(|| BeyondClaim { session, sequence, at, line, sentence: sentence() }, session);
+    /// The event of which the step claims that it happened. None where the service's logs lack it, which the rule is told;
+    /// `sentence` is about a claim beyond the last event that they have.
+    pub(super) fn event(
+        &self,
+        sequence: u64,
+        rule: &mut RuleReport,
+        sentence: impl FnOnce(u64) -> String,
+    ) -> Option<&'a LoggedEvent> {
+        match self.journal.lookup(sequence) {
+            Lookup::Known(event) => return Some(event),
+            Lookup::Unrecorded => rule.unrecorded(sequence),
+            Lookup::Beyond => {
+                let (session, at, line) = (self.index, self.step.at, self.step.line);
+                let claim =
+                    || BeyondClaim { session, sequence, at, line, sentence: sentence(self.journal.head()) };
+                rule.beyond(claim, session);
+            }
+        }
+        None
     }
 
     /// Whether the step is the attempt of a publish that became an event.

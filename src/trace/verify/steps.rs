@@ -5,7 +5,7 @@ mod refused;
 mod seen;
 
 use crate::trace::model::{
-    Act, ClientLog, DeliveryDetails, LoggedEvent, LoggedJournal, Lookup, Mark, Model, Step, WallTime,
+    Act, ClientLog, DeliveryDetails, LoggedEvent, LoggedJournal, Mark, Model, Step, WallTime,
 };
 use crate::trace::record::LoggedKind;
 use crate::trace::report::{Rule, RuleReport};
@@ -58,20 +58,13 @@ fn v3_agreement(context: &StepContext<'_>, rule: &mut RuleReport) {
     let who = || session.title();
     match step.act {
         Act::Delivered { sequence, logical_time, kind, author, content, message, text, more } => {
-            let event = match journal.lookup(sequence) {
-                Lookup::Known(event) => event,
-                Lookup::Unrecorded => return rule.unrecorded(sequence),
-                Lookup::Beyond => {
-                    let n = journal.head();
-                    let sentence = || {
-                        format!(
-                            "{} was told an event {sequence}, \"{text}\", but the service recorded only {n}.",
-                            who()
-                        )
-                    };
-                    return context.beyond(sequence, rule, sentence);
-                }
+            let sentence = |head| {
+                format!(
+                    "{} was told an event {sequence}, \"{text}\", but the service recorded only {head}.",
+                    who()
+                )
             };
+            let Some(event) = context.event(sequence, rule, sentence) else { return };
             rule.checked += 1;
             let lines = [event.line, step.line];
             if event.logical_time != logical_time {
@@ -270,23 +263,13 @@ fn v9_begins_with_own_join(context: &StepContext<'_>, rule: &mut RuleReport) {
 }
 
 fn v10_acknowledged_is_there(context: &StepContext<'_>, rule: &mut RuleReport) {
-    let StepContext { journal, session, step, .. } = context;
+    let StepContext { session, step, .. } = context;
     let Act::Acknowledged { message, sequence, logical_time } = step.act else { return };
     let who = || session.title();
-    let event = match journal.lookup(sequence) {
-        Lookup::Known(event) => event,
-        Lookup::Unrecorded => return rule.unrecorded(sequence),
-        Lookup::Beyond => {
-            let n = journal.head();
-            let sentence = || {
-                format!(
-                    "{} was promised event {sequence}, but the journal ends with event {n}: it is lost.",
-                    who()
-                )
-            };
-            return context.beyond(sequence, rule, sentence);
-        }
+    let sentence = |head| {
+        format!("{} was promised event {sequence}, but the journal ends with event {head}: it is lost.", who())
     };
+    let Some(event) = context.event(sequence, rule, sentence) else { return };
     rule.checked += 1;
     let same = session.who == Some(event.who)
         && match message {

@@ -8,6 +8,20 @@ import { prefixes } from "../support/prefix.mjs";
 /** The events of a page's log that are about a message with this text. */
 const recordsOf = async (visitor, text) => (await visitor.log()).records.filter((record) => record.content === text);
 
+/** Checks that all records of a message say that its writer had seen two events, and returns them. */
+async function sawTwo(visitor, text) {
+  const records = await recordsOf(visitor, text);
+  assert.deepEqual(
+    records.map((record) => [record.event, record.seen_sequence]),
+    [
+      ["publish_queued", 2],
+      ["publish_sent", 2],
+      ["event_delivered", 2],
+    ],
+  );
+  return records;
+}
+
 /** Alice and bob, each at a page, with alice's messages held back until `release` is called. */
 async function heldBack(world) {
   const server = await world.server();
@@ -75,27 +89,13 @@ export default {
     await alice.shows(/\] bob: meanwhile$/);
     release();
     await bob.shows(/\] alice: second$/);
-    const records = await recordsOf(alice, "second");
-    assert.deepEqual(
-      records.map((record) => [record.event, record.seen_sequence]),
-      [
-        ["publish_queued", 2],
-        ["publish_sent", 2],
-        ["event_delivered", 2],
-      ],
-    );
+    await sawTwo(alice, "second");
   },
 
   // V6, across an outage and a reload.
   "a message that was written offline knows nothing of what came before it was sent": async (world) => {
-    const server = await world.server({ args: ["--grace", "60s"] });
-    const network = await world.network(server);
-    const alice = await world.visitor(network.url);
-    await alice.join("alice");
-    const carol = world.plain("carol", server.url);
-    await alice.shows(/carol joined/);
-    alice.outage = true;
-    network.cut();
+    const { network, alice, carol, cut } = await world.severable("60s");
+    cut();
     await alice.reads("#status", /Offline/);
     await alice.say("written offline");
     carol.say("said meanwhile");
@@ -103,15 +103,7 @@ export default {
     network.restore();
     await alice.page.reload();
     await alice.shows(/\] alice: written offline$/);
-    const records = await recordsOf(alice, "written offline");
-    assert.deepEqual(
-      records.map((record) => [record.event, record.seen_sequence]),
-      [
-        ["publish_queued", 2],
-        ["publish_sent", 2],
-        ["event_delivered", 2],
-      ],
-    );
+    const records = await sawTwo(alice, "written offline");
     assert.equal(records[2].sequence, 4);
   },
 

@@ -7,14 +7,8 @@ import { until } from "../support/process.mjs";
 
 export default {
   "a cut network is said, survived, and costs nothing": async (world) => {
-    const server = await world.server({ args: ["--grace", "60s"] });
-    const network = await world.network(server);
-    const alice = await world.visitor(network.url);
-    await alice.join("alice");
-    const carol = world.plain("carol", server.url);
-    await alice.shows(/carol joined/);
-    alice.outage = true;
-    network.cut();
+    const { network, alice, carol, cut } = await world.severable("60s");
+    cut();
     await alice.reads("#status", /Offline: retrying in \d+ s/);
     await alice.reads("#banner", /cannot be reached/);
     await alice.say("written while offline");
@@ -183,14 +177,8 @@ export default {
   },
 
   "a session that ended meanwhile is joined anew, and says so": async (world) => {
-    const server = await world.server({ args: ["--grace", "200ms"] });
-    const network = await world.network(server);
-    const alice = await world.visitor(network.url);
-    await alice.join("alice");
-    const carol = world.plain("carol", server.url);
-    await alice.shows(/carol joined/);
-    alice.outage = true;
-    network.cut();
+    const { network, alice, carol, cut } = await world.severable("200ms");
+    cut();
     await carol.shows(/alice left/);
     network.restore();
     await alice.reads(".segment:last-child .caption", /You joined anew[\s\S]*session ended/);

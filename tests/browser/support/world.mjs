@@ -60,6 +60,24 @@ export class World {
     return network;
   }
 
+  /**
+   * Alice at a page whose network `cut` cuts, until `network.restore()`, and Carol, who does without a network and
+   * sees Alice.
+   */
+  async severable(grace) {
+    const server = await this.server({ args: ["--grace", grace] });
+    const network = await this.network(server);
+    const alice = await this.visitor(network.url);
+    await alice.join("alice");
+    const carol = this.plain("carol", server.url);
+    await alice.shows(/carol joined/);
+    const cut = () => {
+      alice.outage = true;
+      network.cut();
+    };
+    return { network, alice, carol, cut };
+  }
+
   /** The servers of a log for replicas. They are taken down after the replicas. */
   async nats() {
     const nats = await Nats.start();

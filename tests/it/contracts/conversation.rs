@@ -56,6 +56,23 @@ impl Course {
     }
 }
 
+/// Checks that another conversation is as a course has left its own, and decides everything as that does: the first commands
+/// once more, so that repeats are among them, and then others.
+fn goes_on_the_same(mut other: Conversation, mut course: Course, further: &[Wish]) -> Result<(), TestCaseError> {
+    prop_assert_eq!(sight(&other), sight(&course.conversation));
+    for command in course.commands.clone() {
+        // A session is never used twice to join.
+        if !matches!(command, Command::Join { .. }) {
+            prop_assert_eq!(other.apply(command.clone(), NOW), course.conversation.apply(command, NOW));
+        }
+    }
+    for wish in further {
+        let expected = course.go_on(wish);
+        prop_assert_eq!(other.apply(course.commands.last().unwrap().clone(), NOW), expected);
+    }
+    Ok(())
+}
+
 fn replayed(events: &[Event]) -> Conversation {
     let mut conversation = Conversation::new();
     for event in events {
@@ -144,27 +161,16 @@ proptest! {
 
     #[test]
     fn a_replay_rebuilds_a_conversation_that_goes_on_the_same(wishes in wishes(60), further in wishes(60)) {
-        let mut course = Course::of(&wishes);
-        let mut rebuilt = replayed(&course.events);
-        prop_assert_eq!(sight(&rebuilt), sight(&course.conversation));
-        // The first commands once more, so that repeats are among them, and then others.
-        for command in course.commands.clone() {
-            // A session is never used twice to join.
-            if !matches!(command, Command::Join { .. }) {
-                prop_assert_eq!(rebuilt.apply(command.clone(), NOW), course.conversation.apply(command, NOW));
-            }
-        }
-        for wish in &further {
-            let expected = course.go_on(wish);
-            prop_assert_eq!(rebuilt.apply(course.commands.last().unwrap().clone(), NOW), expected);
-        }
+        let course = Course::of(&wishes);
+        let rebuilt = replayed(&course.events);
+        goes_on_the_same(rebuilt, course, &further)?;
     }
 
     /// The state as plain values is all that there is: a conversation that is made of them decides everything as the one
     /// that they were taken from (J15).
     #[test]
     fn a_restored_conversation_goes_on_the_same(wishes in wishes(120), further in wishes(60)) {
-        let mut course = Course::of(&wishes);
+        let course = Course::of(&wishes);
         let members = course.conversation.roster().map(|(id, member)| MemberState {
             id,
             display_name: member.display_name.clone(),
@@ -172,18 +178,8 @@ proptest! {
             publishes: member.publishes().collect(),
         });
         let (head, time) = (course.conversation.head(), course.conversation.logical_time());
-        let mut restored = Conversation::restored(head, time, members.collect::<Vec<_>>()).unwrap();
-        prop_assert_eq!(sight(&restored), sight(&course.conversation));
-        for command in course.commands.clone() {
-            // A session is never used twice to join.
-            if !matches!(command, Command::Join { .. }) {
-                prop_assert_eq!(restored.apply(command.clone(), NOW), course.conversation.apply(command, NOW));
-            }
-        }
-        for wish in &further {
-            let expected = course.go_on(wish);
-            prop_assert_eq!(restored.apply(course.commands.last().unwrap().clone(), NOW), expected);
-        }
+        let restored = Conversation::restored(head, time, members.collect::<Vec<_>>()).unwrap();
+        goes_on_the_same(restored, course, &further)?;
     }
 
     #[test]

@@ -57,7 +57,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "edge::forwarded",
             "edge::tls",
             "http::guard",
-            "http::mistakes",
+            "http::page::mistakes",
             "http::secret",
             "lab::stage",
             "ops::limiter",
@@ -66,7 +66,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("core", &["budget::memory", "edge::origin", "lab::control", "lab::effects::gate", "ops::context"]),
     (
         "budget",
-        &["edge::forwarded", "edge::ingress", "edge::origin", "http::headers", "ops::refusals", "ops::context"],
+        &[
+            "edge::forwarded",
+            "edge::ingress",
+            "edge::origin",
+            "http::body",
+            "http::headers",
+            "ops::refusals",
+            "ops::context",
+        ],
     ),
     ("ops", &["budget::memory", "config", "edge::ingress", "edge::origin"]),
     (

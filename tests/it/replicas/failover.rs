@@ -46,6 +46,42 @@ async fn a_publish_is_acknowledged_again_after_a_kill_of_a_replica_and_of_the_st
     verify(&replicas.each_ref(), &[]);
 }
 
+/// The servers say where they have stored what a replica has proposed. So it need not wait for a reader, which they cannot offer
+/// while they elect a leader of their own, or as here do not want to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publish_is_acknowledged_and_told_while_the_servers_offer_no_reader_r2() {
+    let users = |denied: &str| {
+        format!(
+            "authorization {{ users: [ {{ user: all, password: p }}, {{ user: a, password: p, permissions: {{ \
+             publish: {{ allow: \">\", deny: [{denied}] }} }} }} ] }}"
+        )
+    };
+    let nats = Nats::start_with(&users("\"nothing\""));
+    let as_user = |user: &str| nats.urls().replace("nats://", &format!("nats://{user}:p@"));
+    let mut replicas = [("a", "a"), ("all", "b")].map(|(user, name)| replica_at(&as_user(user), name, &[]));
+    let mut anna = Participant::arrive(replicas[0].address, "anna").await;
+    let ben = Participant::arrive(replicas[1].address, "ben").await;
+    anna.event().await;
+    publish(&anna, "before").await;
+    anna.hears("before").await;
+    nats.reconfigure(&users("\"$JS.API.CONSUMER.>\""));
+    replicas[0].program.as_ref().unwrap().notice("reading the log begins anew");
+    for n in 0..5 {
+        publish(&ben, &format!("elsewhere {n}")).await;
+        publish(&anna, &format!("here {n}")).await;
+        anna.hears(&format!("elsewhere {n}")).await;
+        anna.hears(&format!("here {n}")).await;
+    }
+    nats.reconfigure(&users("\"nothing\""));
+    publish(&ben, "in the end").await;
+    anna.hears("in the end").await;
+    for replica in &mut replicas {
+        replica.program.as_ref().unwrap().signal("TERM");
+        replica.program.as_mut().unwrap().end().succeeded();
+    }
+    verify(&replicas.each_ref(), &[]);
+}
+
 /// Publishes a message until it is acknowledged, as a client does.
 async fn publish(participant: &Participant, text: &str) {
     let request = pb::PublishRequest { message_id: text.into(), ..participant.request(text) };

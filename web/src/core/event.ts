@@ -46,6 +46,8 @@ export interface ChatEvent {
   readonly chainHash: string;
   /** What happened. */
   readonly kind: EventKind;
+  /** Other events that a log gives the same sequence, which is a mistake of the service. */
+  readonly rivals?: readonly ChatEvent[];
 }
 
 /** The first frame of a stream. */

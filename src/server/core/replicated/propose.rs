@@ -7,7 +7,7 @@ use super::waiting::{Packing, Waiter};
 use super::{Proposed, ReplicatedEngine};
 use crate::chat::{Batch, ClusterCommand, Incarnation};
 use crate::replica::Identity;
-use crate::server::core::requests::EngineRequest;
+use crate::server::core::requests::{EngineRequest, REQUESTS_WAITING};
 use crate::wire::Rejection;
 
 impl ReplicatedEngine {
@@ -56,14 +56,45 @@ impl ReplicatedEngine {
         }
     }
 
-    /// Publishes the next batch, if none is on its way and there are commands.
-    pub(super) fn propose(&mut self) {
-        if self.proposed.is_some() {
+    /// If the batch that is on its way is among those that are drafted, it has come back.
+    pub(super) fn note_come_back(&mut self) {
+        let (Some(proposed), Some(drafted)) = (self.proposed.back_mut(), self.applier.drafted()) else { return };
+        let nonce = self.identity.nonce;
+        if !proposed.has_come_back && drafted.iter().any(|batch| proposed.is(batch, nonce)) {
+            proposed.has_come_back = true;
+            self.publisher.settled();
+        }
+    }
+
+    /// While what is drafted is being recorded, the next batch can be on its way: it follows what is drafted, wherever
+    /// this replica stops. Nobody is answered before the record.
+    pub(super) fn propose_meanwhile(&mut self) {
+        let takes_part = self.applier.newest().replica(self.identity.incarnation).is_some();
+        if !takes_part || self.is_leaving {
             return;
         }
+        while self.waiting.len() < REQUESTS_WAITING
+            && let Ok(request) = self.requests.try_recv()
+        {
+            self.admit(request);
+        }
+        if self.proposed.iter().all(|proposed| proposed.has_come_back) {
+            self.propose_next();
+        }
+    }
+
+    /// Publishes the next batch, if none is on its way and there are commands. One that has come back and could not be
+    /// recorded holds up all that follow.
+    pub(super) fn propose(&mut self) {
+        if self.proposed.is_empty() {
+            self.propose_next();
+        }
+    }
+
+    fn propose_next(&mut self) {
         let (now, own) = (Instant::now(), self.identity.incarnation);
         let mut packing = Packing::default();
-        let number = match self.applier.cluster().replica(own) {
+        let number = match self.applier.newest().replica(own) {
             Some(replica) => replica.batch + 1,
             None => {
                 let Identity { name, nonce, .. } = &self.identity;
@@ -80,7 +111,7 @@ impl ReplicatedEngine {
             }
             packing.push(detach, Waiter::Nobody);
         }
-        let mut due = self.signs.silent(self.applier.cluster(), own, now);
+        let mut due = self.signs.silent(self.applier.newest(), own, now);
         if self.graces.is_due(now) {
             due.extend(self.graces.due(now));
         }
@@ -109,10 +140,11 @@ impl ReplicatedEngine {
         let message = self.applier.message(batch);
         self.publisher.propose(message, self.applier.place().position);
         let since = Instant::now();
-        self.proposed = Some(Proposed {
+        self.proposed.push_back(Proposed {
             from,
             number,
             since,
+            has_come_back: false,
             waiters,
             #[cfg(test)]
             guessed,

@@ -81,14 +81,13 @@ impl ReplicatedEngine {
         }
     }
 
-    /// The batch that this replica has on its way, if this is it.
+    /// The oldest batch that this replica has proposed, if this is it.
     fn own(&mut self, batch: &AppliedBatch) -> Option<Proposed> {
-        let is_start = batch.start.as_ref().is_some_and(|(_, nonce)| *nonce == self.identity.nonce);
-        let proposed = self.proposed.take_if(|proposed| {
-            let is_it = (proposed.from, proposed.number) == (batch.from, batch.number);
-            is_it && (batch.from != Incarnation::NONE || is_start)
-        })?;
-        self.publisher.settled();
+        let nonce = self.identity.nonce;
+        if !self.proposed.front().is_some_and(|proposed| proposed.is(batch, nonce)) {
+            return None;
+        }
+        let proposed = self.proposed.pop_front()?;
         self.context.metrics.proposal_seconds.observe(proposed.since.elapsed().as_secs_f64());
         if batch.applied.fate == Fate::Applied {
             self.is_cut_off = false;

@@ -49,11 +49,21 @@ impl Nats {
     /// Three servers with something more in their configuration.
     pub fn start_with(more: &str) -> Self {
         let mut nats = Self::configured();
-        let routes = nats.servers.iter().map(|server| format!("nats-route://{}", server.route));
-        let routes = routes.collect::<Vec<_>>().join(", ");
-        (0..3).for_each(|n| nats.configure(n, &routes, "", more));
+        nats.configure_all(more);
         (0..3).for_each(|n| nats.start_again(n));
         nats
+    }
+
+    /// Gives running servers something else in their configuration. Clients whose permissions change are disconnected.
+    pub fn reconfigure(&self, more: &str) {
+        self.configure_all(more);
+        (0..3).for_each(|n| self.signal(n, "HUP"));
+    }
+
+    fn configure_all(&self, more: &str) {
+        let routes = self.servers.iter().map(|server| format!("nats-route://{}", server.route));
+        let routes = routes.collect::<Vec<_>>().join(", ");
+        (0..3).for_each(|n| self.configure(n, &routes, "", more));
     }
 
     /// Three servers with a network between them that can be cut.

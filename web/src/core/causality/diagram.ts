@@ -318,7 +318,7 @@ function moments(events: readonly ChatEvent[], x: ReadonlyMap<string | null, num
     if (!times.has(time)) times.set(time, [MOMENT_HALF, MOMENT_HALF]);
   };
   for (const [index, event] of events.entries()) {
-    const noted = scene.vectorOf !== undefined || (causality.crossed(event)?.unseenCount ?? 0) > 0;
+    const noted = scene.vectorOf !== undefined || event.rivals !== undefined || (causality.crossed(event)?.unseenCount ?? 0) > 0;
     const below = stacked[index]! * SAME_TIME + (noted || stacked[index]! > 0 ? EVENT_HALF + NOTE : EVENT_HALF);
     times.set(event.logicalTime, [EVENT_HALF, Math.max(below, times.get(event.logicalTime)?.[1] ?? 0)]);
     const sent = sendingTime(event);

@@ -109,9 +109,8 @@ class RunView {
       make("p", "fine", about),
       watched,
       this.#steps,
-      this.#state,
       this.#question,
-      actions,
+      make("div", "lab-foot", this.#state, actions),
     );
   }
 

@@ -100,6 +100,7 @@ export class Steps implements Part {
     const fired = firings(next, timeBefore(page, next), { name: person.name, clock });
     await this.#doing.run((client) => client.release(person.name, 1, "deliveries"));
     this.#explained.replaceChildren(explained(next, person.name, fired));
+    this.#explained.scrollIntoView({ block: "nearest" });
   }
 }
 

@@ -50,7 +50,7 @@ export class Quizzing {
     this.#root.setAttribute("aria-label", "Quiz");
     this.#asked.tabIndex = -1;
     this.#answer.setAttribute("role", "status");
-    this.#root.append(this.#asked, this.#choices, this.#answer, make("div", "menu-row", this.#next, this.#score));
+    this.#root.append(this.#asked, this.#choices, this.#answer, make("div", "quiz-foot", this.#next, this.#score));
     byId("picture").querySelector(".picture-facts")?.prepend(this.#root);
     show(this.#root, false);
   }

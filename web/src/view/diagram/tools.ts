@@ -23,7 +23,7 @@ export class Tools {
   readonly #wishes: ToolWishes;
   readonly #legend: HTMLElement;
   readonly #freeze = button("Freeze", "small", () => this.#toggleFreeze());
-  readonly #newest = button("Newest ↓", "small", () => this.#wishes.newest());
+  readonly #newest = button("Newest ↓", "small newest", () => this.#wishes.newest());
   readonly #large = button("A+", "small", () => byId("large-type").click());
   readonly #vectors = button("Vectors", "small", () => this.#toggleVectors());
   readonly #key = button("Key", "small", () => this.#toggleLegend());
@@ -42,9 +42,10 @@ export class Tools {
     this.#vectors.title = "The vector clock of each event, beside its Lamport time";
     for (const toggle of [this.#freeze, this.#vectors, this.#full]) toggle.setAttribute("aria-pressed", "false");
     this.#key.setAttribute("aria-controls", legend.id);
-    this.root.append(...choosers, this.#vectors, this.#freeze, this.#newest, this.#key, this.#large, this.#full);
+    this.root.append(...choosers, this.#vectors, this.#freeze, this.#key, this.#large, this.#full);
     byId("picture").querySelector(".picture-head")?.append(this.root);
     byId("picture-scroller").before(legend);
+    byId("picture-scroller").after(this.#newest);
     show(legend, stored() !== "closed" && matchMedia("(min-width: 60rem) and (min-height: 40rem)").matches);
     this.#key.setAttribute("aria-expanded", String(!legend.hidden));
     document.addEventListener("keydown", this.#escape);

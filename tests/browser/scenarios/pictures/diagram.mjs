@@ -1,6 +1,6 @@
 // The diagram on the page: for many participants, in a presentation, and through lenses.
 import assert from "node:assert/strict";
-import { until } from "../support/process.mjs";
+import { until } from "../../support/process.mjs";
 
 const row = (visitor, text) => visitor.page.locator(`.segment:last-child .row:has(.text:text-is("${text}"))`);
 const sequenceOf = async (visitor, text) => row(visitor, text).getAttribute("data-sequence");

@@ -1,6 +1,6 @@
 // How busy an open page is while several people publish, and how soon it answers a key.
 //
-//   CHITCHAT_BIN=target/release/chitchat node bench.mjs [--participants N] [events a second ...]
+//   CHITCHAT_BIN=target/release/chitchat node benches/page.mjs [--participants N] [events a second ...]
 //
 // A measurement, not a test: run it on an idle machine. With --participants, so many more take part (`chitchat load`), which
 // needs a release build of the program. For each rate, with the diagram closed and open, it prints
@@ -11,8 +11,8 @@
 //   longest  the longest task, in milliseconds, and by the processor time of its thread: the figure for a busy machine
 import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
-import { UNLIMITED, until } from "./support/process.mjs";
-import { World } from "./support/world.mjs";
+import { UNLIMITED, until } from "../support/process.mjs";
+import { World } from "../support/world.mjs";
 
 const PUBLISHERS = 5;
 /** The page holds at most 1,500 events: it is measured when it is full. */

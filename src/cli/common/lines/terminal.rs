@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use parking_lot::Mutex;
 use rustix::termios::{LocalModes, isatty, tcgetattr, tcgetwinsize};
 
-use crate::cli::common::lines::{InputLine, is_waiting};
+use super::splitter::{InputLine, is_waiting};
 
 /// Standard input and output, where both are one terminal.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ struct Typing {
 
 impl Terminal {
     /// The terminal, if there is one that can move its cursor.
-    pub(super) fn new() -> Option<Self> {
+    pub(in crate::cli) fn new() -> Option<Self> {
         let device = |fd: BorrowedFd<'_>| -> Option<u64> {
             isatty(fd).then_some(())?;
             Some(File::from(fd.try_clone_to_owned().ok()?).metadata().ok()?.rdev())
@@ -41,7 +41,7 @@ impl Terminal {
     }
 
     /// Reads lines, without blocking, and counts them.
-    pub(in crate::cli) fn counting_lines(
+    pub(super) fn counting_lines(
         &self,
         read: impl FnOnce() -> io::Result<(Vec<InputLine>, usize)>,
     ) -> io::Result<(Vec<InputLine>, usize)> {
@@ -52,7 +52,7 @@ impl Terminal {
     }
 
     /// Writes whole lines, to standard output or error.
-    pub(super) fn write<T>(&self, write: impl FnOnce() -> T) -> T {
+    pub(in crate::cli) fn write<T>(&self, write: impl FnOnce() -> T) -> T {
         let mut typing = self.0.lock();
         let written = write();
         typing.is_covered |= typing.read > typing.handled || is_waiting(io::stdin());
@@ -60,7 +60,7 @@ impl Terminal {
     }
 
     /// A line has been handled. If it is to be replaced, it is erased, provided that its position is certain.
-    pub(super) fn handled(&self, line: &InputLine, replace: bool) {
+    pub(in crate::cli) fn handled(&self, line: &InputLine, replace: bool) {
         let mut typing = self.0.lock();
         typing.handled += 1;
         let is_covered = typing.is_covered;

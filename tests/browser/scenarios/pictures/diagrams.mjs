@@ -6,8 +6,8 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { crowd } from "../support/plays.mjs";
-import { until } from "../support/process.mjs";
+import { crowd } from "../../support/plays.mjs";
+import { until } from "../../support/process.mjs";
 
 const MERMAID = createRequire(import.meta.url).resolve("mermaid/dist/mermaid.min.js");
 const EXAMPLE = process.env.CHITCHAT_EXAMPLE ?? "logs/example";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { UNLIMITED, until, wallClockOff } from "../support/process.mjs";
+import { UNLIMITED, until, wallClockOff } from "../../support/process.mjs";
 
 /** Two pages with the diagram open. */
 async function aliceAndBob(world, options) {

@@ -1,13 +1,13 @@
 // How soon a long run opens, and how smoothly its slider moves.
 //
-//   CHITCHAT_BIN=target/debug/chitchat node bench-replay.mjs [events]
+//   CHITCHAT_BIN=target/debug/chitchat node benches/replay.mjs [events]
 //
 // A measurement, not a test: run it on an idle machine. It makes the logs of a run with five participants, the service's
 // and one participant's, and drops them onto the page. It prints
 //   opened   from the drop to the first event on the page, in milliseconds
 //   step     from a move of the slider to the end of the frame that shows it, of moves to anywhere: median, 95 of 100, longest
 //   play     frames a second while it plays 250 events a second
-import { World } from "./support/world.mjs";
+import { World } from "../support/world.mjs";
 
 const PEOPLE = ["alice", "bob", "carol", "dora", "eve"];
 const MOVES = 200;

@@ -1,0 +1,143 @@
+//! The next message of the log, from whichever of two sources has it first: what the servers deliver, and their
+//! acknowledgement of a message of this replica, which says at which position they have stored it.
+//!
+//! An acknowledged message is handed over in its turn only: after all before it. What is delivered later is compared.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+/// How many messages that were handed over as acknowledged are remembered until the servers deliver them.
+const UNDELIVERED_MAX: usize = 128;
+
+/// What a delivered message is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Delivered {
+    /// The next one. It is handed over now.
+    Next,
+    /// One that was handed over before.
+    Known,
+    /// A later one than the next.
+    Gap,
+    /// Another one than the servers acknowledged at its position.
+    Another,
+}
+
+/// How far the log has been handed over.
+#[derive(Debug)]
+pub(super) struct Merging {
+    next: u64,
+    /// Acknowledged messages whose turn has not come.
+    acknowledged: BTreeMap<u64, Bytes>,
+    /// Messages that were handed over as acknowledged, and not delivered yet.
+    undelivered: VecDeque<(u64, Bytes)>,
+}
+
+impl Merging {
+    /// Everything up to this position has been handed over.
+    pub(super) fn after(position: u64) -> Self {
+        Self { next: position + 1, acknowledged: BTreeMap::new(), undelivered: VecDeque::new() }
+    }
+
+    /// The position of the next message.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether a message was acknowledged whose turn comes when this many before it are there, or fewer.
+    pub(super) fn lacks_at_most(&self, messages: u64) -> bool {
+        self.acknowledged.first_key_value().is_some_and(|(position, _)| position - self.next <= messages)
+    }
+
+    /// The servers have stored a message of this replica.
+    pub(super) fn acknowledge(&mut self, position: u64, message: Bytes) {
+        if position >= self.next {
+            self.acknowledged.insert(position, message);
+        }
+    }
+
+    /// The next message, if it was acknowledged.
+    pub(super) fn take(&mut self) -> Option<(u64, Bytes)> {
+        let message = self.acknowledged.remove(&self.next)?;
+        if self.undelivered.len() == UNDELIVERED_MAX {
+            self.undelivered.pop_front();
+        }
+        self.undelivered.push_back((self.next, message.clone()));
+        self.next += 1;
+        Some((self.next - 1, message))
+    }
+
+    /// The servers deliver a message.
+    pub(super) fn deliver(&mut self, position: u64, message: &Bytes) -> Delivered {
+        let mut expected = None;
+        if position < self.next {
+            while self.undelivered.front().is_some_and(|(known, _)| *known <= position) {
+                expected = self.undelivered.pop_front().filter(|(known, _)| *known == position);
+            }
+        } else {
+            expected =
+                self.acknowledged.get_key_value(&position).map(|(known, message)| (*known, message.clone()));
+        }
+        if expected.is_some_and(|(_, expected)| expected != *message) {
+            return Delivered::Another;
+        }
+        if position < self.next {
+            return Delivered::Known;
+        }
+        if position > self.next {
+            return Delivered::Gap;
+        }
+        self.acknowledged.remove(&position);
+        self.next += 1;
+        Delivered::Next
+    }
+
+    /// From here on the servers deliver what comes next, and nothing before it.
+    pub(super) fn begin_anew(&mut self) {
+        self.undelivered.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &'static str) -> Bytes {
+        Bytes::from_static(text.as_bytes())
+    }
+
+    #[test]
+    fn an_acknowledged_message_is_handed_over_when_all_before_it_are_and_once_r2() {
+        let mut merging = Merging::after(4);
+        merging.acknowledge(6, message("own"));
+        assert_eq!((merging.take(), merging.lacks_at_most(0), merging.lacks_at_most(1)), (None, false, true));
+        assert_eq!(merging.deliver(5, &message("another's")), Delivered::Next);
+        assert!(merging.lacks_at_most(0));
+        assert_eq!((merging.take(), merging.take()), (Some((6, message("own"))), None));
+        assert_eq!(merging.deliver(6, &message("own")), Delivered::Known);
+        assert_eq!((merging.deliver(8, &message("later")), merging.next()), (Delivered::Gap, 7));
+        assert_eq!(merging.deliver(7, &message("next")), Delivered::Next);
+        merging.acknowledge(7, message("next"));
+        assert_eq!((merging.take(), merging.next()), (None, 8));
+    }
+
+    #[test]
+    fn a_message_that_was_delivered_first_is_not_handed_over_again_when_it_is_acknowledged_r2() {
+        let mut merging = Merging::after(0);
+        merging.acknowledge(2, message("own"));
+        assert_eq!(merging.deliver(1, &message("another's")), Delivered::Next);
+        assert_eq!(merging.deliver(2, &message("own")), Delivered::Next);
+        assert_eq!((merging.take(), merging.next()), (None, 3));
+    }
+
+    #[test]
+    fn another_message_than_the_servers_acknowledged_is_noticed_before_and_after_its_turn_r8() {
+        let mut merging = Merging::after(0);
+        merging.acknowledge(1, message("own"));
+        merging.acknowledge(3, message("own, too"));
+        assert_eq!(merging.take(), Some((1, message("own"))));
+        assert_eq!(merging.deliver(1, &message("lost")), Delivered::Another);
+        assert_eq!(merging.deliver(2, &message("another's")), Delivered::Next);
+        assert_eq!((merging.deliver(3, &message("lost")), merging.next()), (Delivered::Another, 3));
+    }
+}
