@@ -1,5 +1,5 @@
-//! Which files are being written, and how long they are. SQLite would not notice that a name has come to mean another
-//! file, or that a file has been emptied; and what is written to a removed one is gone when the process ends.
+//! The files that are being written, and their lengths. SQLite would not notice that a name now belongs to another
+//! file, or that a file has been emptied; and data that is written to a removed file is gone when the process ends.
 
 use std::fs;
 use std::io;
@@ -26,9 +26,9 @@ const LOG: usize = 1;
 
 struct Watched {
     path: PathBuf,
-    /// None until there is such a file.
+    /// `None` until there is such a file.
     id: Option<FileId>,
-    /// Nobody but the writer makes it shorter.
+    /// Its length. Only the writer makes it shorter.
     bytes: u64,
 }
 
@@ -81,7 +81,7 @@ impl WatchedFiles {
         Ok(())
     }
 
-    /// Notes, after a commit, how long the log is. It becomes shorter when it begins again.
+    /// Notes, after a commit, how long the log is. It becomes shorter when it restarts.
     pub(crate) fn measure_log(&mut self) {
         let log = &mut self.0[LOG];
         log.bytes = match look(&log.path) {
