@@ -23,22 +23,22 @@ use crate::journal::{Committed, CopyUpdate, JournalError, JournalEvent};
 const TAKEOVER_COMMITS: u32 = 1024;
 const TAKEOVER_EVENTS: usize = 16 * 1024;
 
-/// A batch to be recorded, and who waits for it.
+/// A batch to be recorded, and the caller that waits for it.
 pub(super) struct Append {
     pub(super) events: Vec<Arc<Event>>,
-    /// Of a replica: its place in the common log after them.
+    /// For replicas: its place in the common log after them.
     pub(super) update: Option<CopyUpdate>,
     pub(super) answer: oneshot::Sender<Result<Committed, JournalError>>,
 }
 
-/// What the writer's thread is given.
+/// The parts that the writer's thread gets.
 pub(super) struct WriterParts {
     pub(super) path: PathBuf,
     pub(super) head_file: HeadFile,
     pub(super) connection: Connection,
-    /// Where the journal ends.
+    /// The end of the journal.
     pub(super) head: Head,
-    /// What a check in the background has found, if it has.
+    /// The damage that a background check has found, if any.
     pub(super) damage: DamageFlag,
 }
 
@@ -51,7 +51,7 @@ enum ExternalChange {
     Cut(PathBuf),
 }
 
-/// The batch does not follow what is recorded.
+/// The batch does not follow the recorded events.
 #[derive(Debug, thiserror::Error)]
 #[error("event {found} was to be recorded after event {head}")]
 struct OutOfOrder {
@@ -61,15 +61,15 @@ struct OutOfOrder {
 
 /// Why the writer stopped.
 enum WriterExit {
-    /// Nobody can send any more.
+    /// All senders are gone.
     Closed,
-    /// It cannot continue, and the last caller has been told.
+    /// It cannot continue, and the last caller has been given the error.
     Reported,
     /// The writer cannot continue. The next caller gets the error.
     Failed(JournalError),
 }
 
-/// Commits batches until all senders are gone, or until continuing would risk what is committed.
+/// Commits batches until all senders are gone, or until continuing would put committed events at risk.
 pub(super) fn run(parts: WriterParts, mut requests: mpsc::Receiver<Append>) {
     // Variables go in reverse order: the lock in the head file outlives the connection, also in a panic.
     let WriterParts { path, mut head_file, connection, head, damage } = parts;
@@ -78,8 +78,7 @@ pub(super) fn run(parts: WriterParts, mut requests: mpsc::Receiver<Append>) {
         Err(error) => (WriterExit::Failed(classify(error)), false),
     };
     match exit {
-        // A journal that nothing was added to was perhaps never looked through either, or found damaged:
-        // it stays as it is.
+        // If nothing was added, the journal may never have been checked, or is damaged: it stays as it is.
         WriterExit::Closed if recorded && damage.get().is_none() => {
             let closed = keep_log_on_close(&connection, false)
                 .and_then(|()| connection.close().map_err(|(_, error)| error));
@@ -108,12 +107,12 @@ struct Writer<'a> {
     copy: Option<copy::Recorder<'a>>,
     files: WatchedFiles,
     head_file: &'a mut HeadFile,
-    /// Where the journal ends.
+    /// The end of the journal.
     head: Head,
     damage: &'a DamageFlag,
     /// Whether anything has been added.
     recorded: bool,
-    /// Since the log was last taken over into the main file.
+    /// The commits since the log was last taken over into the main file.
     commits: u32,
     events: usize,
 }
@@ -155,7 +154,7 @@ impl<'a> Writer<'a> {
             if fatal {
                 return WriterExit::Reported;
             }
-            // After the answer: nobody has to wait for it who does not come during it.
+            // After the answer, so that only callers that arrive meanwhile have to wait for it.
             if let Err(error) = self.take_over_if_due() {
                 return WriterExit::Failed(error);
             }
@@ -165,7 +164,7 @@ impl<'a> Writer<'a> {
 
     fn append(&mut self, events: Vec<Arc<Event>>, update: Option<&CopyUpdate>) -> Result<Committed, JournalError> {
         if let Some(found) = self.damage.get() {
-            // Not fatal: what is recorded can still be read, and the service says why it takes nothing.
+            // Not fatal: recorded events can still be read, and the service reports why it accepts no more.
             return Err(JournalError::Unavailable(Box::new(Refused(found.clone()))));
         }
         self.files.check()?;
@@ -174,7 +173,7 @@ impl<'a> Writer<'a> {
         let recorded = match appended {
             Ok(recorded) => recorded,
             Err(error) => {
-                // Most errors have rolled back already. Where that cannot be done, nobody knows what is there.
+                // Most errors have rolled back already. If a rollback fails, the state is unknown.
                 if !self.connection.is_autocommit() {
                     self.rollback.execute([]).map_err(|error| JournalError::Fatal(error.into()))?;
                 }
@@ -186,7 +185,7 @@ impl<'a> Writer<'a> {
         }
         self.recorded = true;
         if let Err(error) = self.head_file.write(&self.head) {
-            // The events themselves are on the disk. Only the second witness of that is missing.
+            // The events themselves are on the disk. Only the cross-check is missing.
             tracing::warn!(%error, "the newest position could not be noted beside the journal");
         }
         Ok(Committed::assume_committed(recorded))
@@ -233,7 +232,7 @@ impl<'a> Writer<'a> {
         (self.commits, self.events) = (0, 0);
         match self.takeover.query_row([], |_| Ok(())).map_err(classify) {
             Err(JournalError::Unavailable(error)) => {
-                // What is recorded is safe in the log, which grows until this works again.
+                // The events are safe in the log, which grows until this works again.
                 tracing::warn!(%error, "the journal's log could not be taken over into the main file");
                 Ok(())
             }
@@ -242,8 +241,8 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Which files are being written, and how long they are. SQLite would not notice that a name has come to mean another
-/// file, or that a file has been emptied; and what is written to a removed one is gone when the process ends.
+/// The files that are being written, and their lengths. SQLite would not notice that a name now belongs to another
+/// file, or that a file has been emptied; and data that is written to a removed file is gone when the process ends.
 struct WatchedFiles([Watched; 3]);
 
 /// Which of them is the log.
@@ -251,9 +250,9 @@ const LOG: usize = 1;
 
 struct Watched {
     path: PathBuf,
-    /// None until there is such a file.
+    /// `None` until there is such a file.
     id: Option<FileId>,
-    /// Nobody but the writer makes it shorter.
+    /// Its length. Only the writer makes it shorter.
     bytes: u64,
 }
 
@@ -294,7 +293,7 @@ impl WatchedFiles {
         Ok(())
     }
 
-    /// The log becomes shorter when it begins again; the other files only grow.
+    /// The log becomes shorter when it restarts; the other files only grow.
     fn measure(&mut self) {
         for (index, file) in self.0.iter_mut().enumerate() {
             let bytes = super::size_of(&file.path).unwrap_or(file.bytes);

@@ -1,7 +1,7 @@
 //! Wakes the streams when there is news, and checks those that are quiet or stuck: one task for all of them.
 //!
-//! The streams are woken in slices. If all were woken at once, a publisher would wait in the run queue behind a thousand
-//! of them; so it is served in between, and streams whose turn comes later find several events at once.
+//! The streams are woken in slices. If all were woken at once, a publisher would wait in the run queue behind a
+//! thousand of them. This way it is served in between, and streams whose turn comes later find several events at once.
 
 use tokio::sync::watch;
 use tokio::task::yield_now;
@@ -25,12 +25,12 @@ pub struct FanOut {
 }
 
 impl FanOut {
-    /// For the streams that read a feed. They end with SHUTTING_DOWN when `stopping` is cancelled.
+    /// A fan-out for the streams that read a feed. They end with SHUTTING_DOWN when `stopping` is cancelled.
     pub fn new(feed: &Feed, streams: OpenStreams, stopping: CancellationToken) -> Self {
         Self { changes: feed.changes(), reader: feed.reader(), streams, stopping }
     }
 
-    /// Works until the feed is closed.
+    /// Runs until the feed is closed.
     pub async fn run(mut self) {
         let mut sweeps = interval(self.streams.sweep_interval());
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -76,7 +76,7 @@ mod tests {
     use crate::chat::{Conversation, ParticipantId, Sequence};
     use crate::server::core::streams::open_streams::{Idle, StreamEnd};
 
-    /// Heartbeats come though nothing happens, and every stream ends when the service stops or its feed is closed.
+    /// Heartbeats are sent even if nothing happens, and every stream ends when the service stops or its feed is closed.
     #[tokio::test]
     async fn heartbeats_and_the_end() {
         for stops in [true, false] {
