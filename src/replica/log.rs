@@ -1,4 +1,4 @@
-//! The common log: a stream of JetStream, found or made, and checked.
+//! The common log: a stream of JetStream, which is found or created, and checked.
 
 mod survey;
 
@@ -25,15 +25,15 @@ use super::setup;
 
 /// How long an answer of the servers may take.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
-/// How long a start tries what is not answered: a new stream, or a new leader, needs a moment.
+/// How long a start repeats unanswered requests: a new stream, or a new leader, needs a moment.
 const START_TIME: Duration = Duration::from_secs(15);
 /// How long between two tries.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How often the connection is asked for a sign of life. Without one the next server is tried.
+/// How often the connection is pinged. Without an answer the next server is tried.
 const PING: Duration = Duration::from_secs(1);
-/// By how much longer than the one before each pause before a try to connect is. The first try has none.
+/// By how much each pause before an attempt to connect is longer than the previous one. The first attempt has none.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
-/// The longest pause before the next try to connect.
+/// The longest pause before an attempt to connect.
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// Reads the address of a server, such as `nats://h1:4222`.
@@ -92,7 +92,7 @@ impl Signals {
         }
     }
 
-    /// The reason for a failure, with the complaint where there is one.
+    /// The reason for a failure, with the servers' complaint if there is one.
     fn explain(&self, error: &dyn std::fmt::Display) -> String {
         match &*self.complaint.lock() {
             Some(complaint) => format!("{error} (the server says: {complaint})"),
@@ -102,7 +102,7 @@ impl Signals {
 }
 
 impl CommandLog {
-    /// Finds the stream, or makes it with an epoch of its own, and checks it.
+    /// Finds the stream, or creates it with a new epoch, and checks it.
     pub async fn open(settings: &Settings, new_epoch: &str) -> Result<Self, SetupFault> {
         let servers = survey::survey(settings).await?;
         let signals = Signals::default();
@@ -152,7 +152,7 @@ impl CommandLog {
         &self.stream
     }
 
-    /// The last message there is now.
+    /// The position of the last message at the moment.
     ///
     /// # Errors
     /// [`SetupFault::Failed`].
@@ -165,7 +165,7 @@ impl CommandLog {
         Ok(info.state.last_sequence)
     }
 
-    /// The message at a place, if there is one.
+    /// The message at a position, if there is one.
     ///
     /// # Errors
     /// [`SetupFault::Failed`].
@@ -186,14 +186,14 @@ impl CommandLog {
         self.signals.disconnects.subscribe()
     }
 
-    /// Whether a message that the stream did not deliver is missing in it, though there are later ones.
+    /// Checks whether a message that the stream did not deliver is missing in it although there are later ones.
     pub(super) async fn check_gap(&self, position: u64) -> Result<(), ReplicaError> {
         let (last, found) = (self.last().await?, self.message(position).await?);
         if found.is_none() && last > position { Err(ReplicaError::Gap { position }) } else { Ok(()) }
     }
 }
 
-/// Tries again and again for a while.
+/// Repeats an attempt for a while.
 async fn persist<T, E, F>(mut attempt: impl FnMut() -> F) -> Result<T, E>
 where
     F: Future<Output = Result<T, E>>,
@@ -223,7 +223,7 @@ async fn connect(
         .connection_timeout(ANSWER_TIME)
         .request_timeout(Some(ANSWER_TIME))
         .ping_interval(PING)
-        // The operator says which servers there are.
+        // The operator names the servers.
         .ignore_discovered_servers()
         .max_reconnects(reconnects)
         .reconnect_delay_callback(|attempt| {
@@ -255,8 +255,9 @@ async fn connect(
         .map_err(|error| SetupFault::Unreachable { why: format!("{}: {error}", shown.join(", ")) })
 }
 
-/// Which server is tried after a connection that is lost or given up: the one after it, and so on around, so that a server
-/// that is cut off from the others is left. Before the first connection the client library tries all of them by itself.
+/// The server to try after a connection was lost or given up: the next one in the list, and so on round again, so that
+/// the replica gets away from a server that is cut off from the others. Before the first connection the client library
+/// tries all of them itself.
 fn next_server(pool: &[Server], current: &ServerInfo, last: &AtomicUsize) -> Option<ServerAddr> {
     if current.server_id.is_empty() {
         return None;
@@ -290,7 +291,7 @@ async fn find_or_make(
             }
             Err(error) => ("looking up the stream", signals.explain(&error)),
         };
-        // A permission that is missing stays missing.
+        // A missing permission stays missing.
         if error.contains("ermissions Violation") || Instant::now() >= deadline {
             return Err(SetupFault::Failed { what, why: error });
         }

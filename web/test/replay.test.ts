@@ -10,6 +10,7 @@ import { toHash, toPlace } from "../src/core/replay/place.js";
 import { Vectors } from "../src/core/replay/vector.js";
 import { GLANCE, Replay, WINDOW } from "../src/core/replay/view.js";
 import { hasEarlier } from "../src/core/machine/history.js";
+import { facts, rivalry } from "../src/view/facts.js";
 
 const AT = "2026-11-26T03:21:39.140965Z";
 
@@ -61,6 +62,24 @@ test("a line that is no record is counted and skipped, whatever it is", () => {
   );
   const none = runOf({ "notes.txt": ["hello"] });
   assert.deepEqual(none.conversations, []);
+});
+
+test("an event whose sequence the service gave out again says which other has it, and a record that is there twice is one event", () => {
+  const first = broadcast(2, "message", { content: "first", message_id: "a" });
+  const second = broadcast(2, "message", { content: "second", message_id: "b", logical_time: 9 });
+  const delivered = JSON.stringify({ ...JSON.parse(first), component: "client", event: "event_delivered", run: "r" });
+  const logs = { "client-bob.jsonl": [delivered], "server.jsonl": [broadcast(1, "joined"), first, first, second], "copy.jsonl": [second] };
+  const [conversation] = runOf(logs).conversations;
+  assert.deepEqual(
+    conversation?.events.map(({ content, rivals }) => [content, rivals?.map(({ content }) => content)]),
+    [
+      ["joined 1", undefined],
+      ["first", ["second"]],
+    ],
+  );
+  const [, shared] = conversation!.events;
+  assert.equal(rivalry(shared!), "number 2 was given out again, to «second» by alice [9]");
+  assert.match(facts(shared!, Causality.of(conversation!.events))[0]!.text, /✗ Number 2 was given out again/);
 });
 
 test("numbers of 64 bits keep all their digits, and texts that look like them stay texts", () => {

@@ -63,7 +63,7 @@ async fn survey_one(settings: &Settings, server: &ServerAddr) -> Result<Surveyed
         return Err(SetupFault::NoJetStream { server: address });
     }
     let stream = context(client).get_stream_no_info(&settings.stream).await;
-    // What is not answered here is answered, or explained, when the stream is opened.
+    // A request that fails here is repeated, or explained, when the stream is opened.
     let genesis = match stream {
         Ok(stream) => genesis(&stream).await.ok().flatten(),
         Err(_) => None,

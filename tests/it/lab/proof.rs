@@ -134,7 +134,7 @@ async fn refusals() {
     let stands_still =
         async { while post(lab.address, &key, "").await.status != StatusCode::SERVICE_UNAVAILABLE {} };
     soon(stands_still).await;
-    refused(&key, "", StatusCode::SERVICE_UNAVAILABLE, "writer stands still").await;
+    refused(&key, "", StatusCode::SERVICE_UNAVAILABLE, "writer is stopped").await;
     run(&lab, &key, &["fault", "--clear"]);
     alice.program.until("Nobody writes this down.");
     assert_eq!(alice.quit().code, Some(0));
@@ -162,8 +162,39 @@ async fn one_at_a_time() {
         }
     };
     let busy = soon(busy).await;
-    assert!(busy.text().contains("another proof is being made") && busy.header("retry-after") == "1", "{busy:?}");
+    assert!(busy.text().contains("another proof is running") && busy.header("retry-after") == "1", "{busy:?}");
     slow.say(b"\n").await;
     assert_eq!(slow.head().await.0, StatusCode::OK);
     proved(lab.address, "", "").await;
+}
+
+/// K7, K8, K11: with a journal in a file and an access secret, too, faults, scenarios and the proof work, and the next run
+/// of the service with the same journal proves both.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_file_and_a_secret() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (journal, secret) = (path("lab.db"), path("secret"));
+    fs::write(&secret, "a-long-s3cret-indeed\n").unwrap();
+    for times in 1..=2 {
+        let (mut lab, key) = lab(&["--journal", &journal, "--secret-file", &secret]);
+        for command in [
+            &["companion", "--add=echo"][..],
+            &["fault", "echo", "--hold=both"],
+            &["scenario", "crossing", "--pause=0s"],
+        ] {
+            run(&lab, &key, &[command, &["--secret-file", &secret]].concat());
+        }
+        let mut http = Http1::connect(lab.address).await;
+        assert_eq!(http.ask("POST", PATH, &[("lab-key", &key)], b"").await.status, StatusCode::UNAUTHORIZED);
+        let headers = [("lab-key", &*key), ("authorization", "Bearer a-long-s3cret-indeed")];
+        let answer = http.ask("POST", PATH, &headers, b"").await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        let proof: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(proof["report"]["verdict"], "holds", "{proof:#}");
+        let joins = lab.records().iter().filter(|record| record["event"] == "join_broadcast").count();
+        assert!(joins >= 3, "the echo and both companions of run {times}: {joins}");
+        drop(http);
+        lab.stop("TERM");
+    }
 }

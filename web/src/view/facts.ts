@@ -44,10 +44,23 @@ export function placed(event: ChatEvent): string {
   return `event ${event.sequence}, ${titled(event)}`;
 }
 
+/** That a log gives the sequence of an event to others, too, which is a mistake of the service; empty where it does not. */
+export function rivalry({ sequence, rivals = [] }: ChatEvent): string {
+  const [first, ...more] = rivals;
+  if (first === undefined) return "";
+  return `number ${sequence} was given out again, to ${titled(first)}${more.length > 0 ? ` and ${more.length} more` : ""}`;
+}
+
 /** One thing that is known of an event. */
 export interface Fact {
   readonly relation: Relation;
   readonly text: string;
+}
+
+/** The same as a sentence of its own. */
+function again(event: ChatEvent): string {
+  const found = rivalry(event);
+  return found === "" ? "" : ` ✗ N${found.slice(1)}.`;
 }
 
 /** What is known of an event. */
@@ -55,7 +68,7 @@ export function facts(event: ChatEvent, causality: Causality): Fact[] {
   const related: Record<Relation, ChatEvent[]> = { same: [], past: [], future: [], concurrent: [], unknown: [] };
   for (const other of causality.events) related[causality.relation(other, event)].push(other);
   return [
-    { relation: "same", text: `Event ${event.sequence}, ${titled(event)}${sending(event)}.` },
+    { relation: "same", text: `Event ${event.sequence}, ${titled(event)}${sending(event)}.${again(event)}` },
     { relation: "past", text: past(event, causality, related.past) },
     ...concurrent(event, related.concurrent),
     ...unknown(event, related.unknown),

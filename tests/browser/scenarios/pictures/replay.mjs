@@ -1,5 +1,6 @@
 // A recorded run, replayed on the page.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "../../support/process.mjs";
@@ -106,7 +107,7 @@ export default {
     await visitor.counts(".figure .tell", 7);
     const [bob, dora] = second === "bob" ? [2, 1] : [1, 2];
     await visitor.reads(".vector-counts", new RegExp(`^alice 2\\s+bob ${bob}\\s+carol 1\\s+dora ${dora}\\s*$`));
-    const lesson = `times, 17 and 19, do not tell whether «[^»]*» by ${first} \\[17\\] could have caused this\\.`;
+    const lesson = `times, 17 and 19, do not show whether «[^»]*» by ${first} \\[17\\] could have caused this\\.`;
     await visitor.reads(".vector-lesson", new RegExp(lesson));
     await visitor.reads("#clock-step", /received 19\s+clock after it: 20/);
     await page.selectOption('[name="reader"]', { label: "dora" });
@@ -127,7 +128,7 @@ export default {
     await visitor.page.waitForSelector("#room.replaying");
     await visitor.page.click('[aria-label="Last event"]');
     await isAt(visitor, EVENTS.length);
-    await visitor.reads("#banner", new RegExp(`${first.name}: 2 lines are no log records, the first of them line 1`));
+    await visitor.reads("#banner", new RegExp(`${first.name}: 2 lines are not log records, the first of them line 1`));
     // What was opened is gone with the page, and the address still says which event it was.
     await until("the address follows", () => visitor.page.evaluate(() => location.hash === "#run&event=14"));
     await visitor.page.reload();
@@ -146,7 +147,7 @@ export default {
     await drop(visitor.page, [{ name: "notes.txt", text: "hello" }]);
     await visitor.reads(".run-chooser .notice", /There are no log records in notes\.txt/);
     await visitor.page.evaluate(() => (location.hash = "#run=other"));
-    await visitor.reads(".run-chooser .notice", /no run with the name other/);
+    await visitor.reads(".run-chooser .notice", /no run named other/);
     await visitor.page.click("text=Open the example");
     await isAt(visitor, 1);
   },
@@ -208,11 +209,56 @@ export default {
     await page.waitForSelector("#room.replaying");
     await visitor.reads(".wrong", /Two tasks read the same counter[\s\S]*V1\s+numbering[\s\S]*a number was used twice/);
     await visitor.reads(".run-title", /Mistake \d+: A number is given out twice/);
+    await visitor.reads(".rivals-note", /number \d+ was given out again, to «[^»]*» by \w+ \[\d+\]/);
+    await visitor.reads(".said-rivals", /number \d+ was given out again/);
     assert.ok((await page.locator(".finding-lines a").count()) > 0);
     await page.waitForSelector(".figure.accused");
     await page.locator(".finding-lines a").first().click();
     await until("the link leads to the event", () => page.evaluate(() => /^#run=mistake-\d+&event=\d+$/.test(location.hash)));
     assert.deepEqual(await visitor.violations(), []);
+  },
+
+  "a replay shades what a lab did, while it lasted": async (world) => {
+    const server = await world.server({ command: "lab", args: ["--lab-open"] });
+    const ann = await world.visitor(server.url);
+    await ann.join("ann");
+    const bob = world.plain("bob", server.url);
+    await bob.shows(/bob joined/);
+    const fault = (...args) => {
+      const { status, stderr } = spawnSync(process.env.CHITCHAT_BIN, ["fault", "--server", server.url, ...args], { encoding: "utf8" });
+      assert.equal(status, 0, stderr);
+    };
+    fault("bob", "--hold", "deliveries", "--for", "5m");
+    await ann.say("while bob is held");
+    await ann.shows(/while bob is held$/);
+    fault("--clear");
+    await ann.say("after it");
+    await bob.shows(/after it$/);
+    const log = () => readFileSync(join(server.logs, "server.jsonl"), "utf8");
+    await until("the service has recorded the last message", () => /"message_broadcast".*"after it"/.test(log()));
+    const visitor = await world.visitor(`${server.url}/#run`, await world.profile({ viewport: { width: 1280, height: 800 } }));
+    await drop(visitor.page, [{ name: "server.jsonl", text: log() }]);
+    await visitor.page.waitForSelector("#room.replaying .figure");
+    const shaded = async (event) => {
+      await visitor.page.locator(".player-slider").fill(`${event}`);
+      await visitor.reads(".player-at", new RegExp(`^Event ${event} of 4`));
+      await visitor.counts(".figure", event);
+      return visitor.page.locator(".shaded title").allTextContents();
+    };
+    assert.deepEqual(await shaded(1), [], "bob is not there");
+    const held = ["By the lab: deliveries held"];
+    assert.deepEqual(await shaded(3), held, "while it lasts");
+    assert.match((await visitor.page.locator(".shaded .shade-words").allTextContents()).join(" "), /held/);
+    const reach = () => visitor.page.locator(".shaded .shade").evaluate((shade) => Number(shade.getAttribute("height")));
+    const [lasting, width] = [await reach(), await visitor.page.locator(".shaded .shade").getAttribute("width")];
+    assert.ok(lasting > 0 && Number(width) > 0);
+    assert.deepEqual(await shaded(4), held, "once it is over");
+    const over = await visitor.page.evaluate(() => {
+      const [shade, plot] = [".shaded .shade", ".plot:not(.axis-plot)"].map((part) => document.querySelector(part).getBoundingClientRect());
+      return plot.bottom - shade.bottom;
+    });
+    assert.ok(over > 10, `the shade ends above the last event: ${over}`);
+    await visitor.page.waitForSelector("#picture-legend.with-faults");
   },
 
   "axe-core finds no violation in a replay": async (world) => {

@@ -1,6 +1,6 @@
 /**
  * A recorded run: the events of the conversation, and when each participant received them, from the logs of the service
- * and of participants. The service's records come first; without its log, what participants were delivered is as good.
+ * and of participants. The service's records come first; without its log, the deliveries to participants serve as well.
  */
 
 import { type Shade, changed, ended } from "../causality/shades.js";
@@ -43,6 +43,8 @@ export interface Run {
 interface Draft {
   readonly at: number;
   readonly events: Map<number, ChatEvent>;
+  /** By sequence, the events of the service's log: the first that had it, and any others. */
+  readonly broadcasts: Map<number, ChatEvent[]>;
   readonly receipts: Map<string, Map<number, LogicalTime>>;
   readonly people: Map<string, Person>;
   shades: readonly Shade[];
@@ -82,11 +84,12 @@ export class RunBuilder {
     const known = draft.events.get(record.sequence);
     const event = delivered && known !== undefined ? known : toEvent(record, draft.people);
     if (event === null) return;
-    // What the service says counts more than what somebody was delivered.
-    if (event !== known) draft.events.set(record.sequence, event);
+    // The service's record counts more than a delivery.
+    if (!delivered) draft.events.set(record.sequence, broadcast(draft, event));
+    else if (event !== known) draft.events.set(record.sequence, event);
     const owner = this.#owners.get(runOf(record, file));
     const time = record.number("local_time");
-    // What was listed later was not received.
+    // An event that was listed later was not received.
     if (!delivered || owner === undefined || time === 0n) return;
     let receipts = draft.receipts.get(owner);
     if (receipts === undefined) draft.receipts.set(owner, (receipts = new Map()));
@@ -118,7 +121,14 @@ export class RunBuilder {
     const epoch = record.text("epoch");
     const known = this.#drafts.get(epoch);
     if (known !== undefined) return known;
-    const draft: Draft = { at: record.at, events: new Map(), receipts: new Map(), people: new Map(), shades: [] };
+    const draft: Draft = {
+      at: record.at,
+      events: new Map(),
+      broadcasts: new Map(),
+      receipts: new Map(),
+      people: new Map(),
+      shades: [],
+    };
     this.#drafts.set(epoch, draft);
     return draft;
   }
@@ -160,6 +170,24 @@ export class LogReader {
 /** The run of a process that a record belongs to. Logs of version 1 do not say: there a file has one process at a time. */
 function runOf(record: LogRecord, file: string): string {
   return record.text("run") || `file ${file}`;
+}
+
+/** What the service's log says of the sequence of an event, now that it has this event, too. */
+function broadcast({ broadcasts }: Draft, event: ChatEvent): ChatEvent {
+  const sequence = Number(event.sequence);
+  const known = broadcasts.get(sequence) ?? [];
+  if (!known.some((one) => isSame(one, event))) known.push(event);
+  broadcasts.set(sequence, known);
+  const [first = event, ...rivals] = known;
+  return rivals.length === 0 ? first : { ...first, rivals };
+}
+
+/** Whether two records are of one event: a log may be there twice, and replicas each have the event in theirs. */
+function isSame(one: ChatEvent, other: ChatEvent): boolean {
+  const idOf = ({ kind }: ChatEvent) => (kind.type === "message" ? kind.messageId : kind.type);
+  return (
+    one.author.id === other.author.id && one.logicalTime === other.logicalTime && one.content === other.content && idOf(one) === idOf(other)
+  );
 }
 
 function toEvent(record: LogRecord, people: Map<string, Person>): ChatEvent | null {

@@ -1,6 +1,7 @@
 /** Draws the conversation as it happens, and lets an event be chosen. */
 
 import { type Diagram, type Receipts, diagram, drawnEvents, paged } from "../../core/causality/diagram.js";
+import { type Line, SERVICE } from "../../core/causality/cut.js";
 import type { ChatEvent, Person } from "../../core/event.js";
 import { type Places, chooser, crossers, placed, shownPeople } from "../../core/causality/lifelines.js";
 import { Vectors } from "../../core/replay/vector.js";
@@ -43,9 +44,11 @@ export class Picture implements Drawing {
   #names = "";
   #shown: View | null = null;
   #pointed: bigint | null = null;
+  /** The event that a question is about, or that is near the cut of one. */
+  #asked: bigint | null = null;
   /** Whether vector clocks are shown. */
   #vectors = false;
-  /** The last event that is drawn while the picture stands still; null while it goes on. */
+  /** The last event that is drawn while the picture is paused; null while it is live. */
   #upTo: bigint | null = null;
   #open = true;
   #drawnAt = -Infinity;
@@ -68,7 +71,7 @@ export class Picture implements Drawing {
     });
     this.#quizzing = new Quizzing({
       mark: (sequences) => this.#mark(sequences),
-      cut: (line) => this.#cutting.preset(line),
+      cut: (line) => this.#preset(line),
       toggled: (open) => {
         this.#lenses.toggle(false);
         if (open) this.#choose(null);
@@ -94,9 +97,10 @@ export class Picture implements Drawing {
   render(view: View): void {
     this.#view = view;
     if (!this.#open || document.hidden) return;
-    const wait = this.#drawnAt + REDRAW_MS - performance.now();
     // What the user does is answered at once.
-    if (wait <= 0 || this.#shown?.chosen !== view.chosen) return this.#draw(false);
+    if (this.#shown === null || this.#shown.chosen !== view.chosen) return this.#draw(false);
+    // What is merely new has a task of its own, apart from that of the transcript: neither keeps a key waiting for both.
+    const wait = Math.max(0, this.#drawnAt + REDRAW_MS - performance.now());
     this.#due ??= setTimeout(() => {
       this.#due = undefined;
       this.#draw(false);
@@ -158,7 +162,21 @@ export class Picture implements Drawing {
   /** Marks the events that a question is about. */
   #mark(sequences: readonly bigint[]): void {
     this.#layers.mark("asked", (one) => sequences.includes(one));
-    if (sequences[0] !== undefined) this.#bringIntoView(sequences[0]);
+    this.#ask(sequences[0] ?? null);
+  }
+
+  /** Shows the cut that a question is about, or none. */
+  #preset(line: Line | null): void {
+    this.#cutting.preset(line);
+    const inside = line?.get(SERVICE) ?? 0n;
+    const near = this.#diagram?.figures.filter(({ event }) => event.logicalTime <= inside).at(-1);
+    this.#ask(near?.event.sequence ?? null);
+  }
+
+  /** What a question is about stays in view, also where the picture gets another size. */
+  #ask(sequence: bigint | null): void {
+    this.#asked = sequence;
+    if (sequence !== null) this.#bringIntoView(sequence);
   }
 
   #draw(resized: boolean): void {
@@ -178,6 +196,7 @@ export class Picture implements Drawing {
     this.#shown = view;
     this.#cross();
     this.#beside(view);
+    if (resized && this.#asked !== null) this.#bringIntoView(this.#asked);
     this.#drawnAt = performance.now();
   }
 

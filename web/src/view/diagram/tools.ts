@@ -23,7 +23,7 @@ export class Tools {
   readonly #wishes: ToolWishes;
   readonly #legend: HTMLElement;
   readonly #freeze = button("Freeze", "small", () => this.#toggleFreeze());
-  readonly #newest = button("Newest ↓", "small", () => this.#wishes.newest());
+  readonly #newest = button("Newest ↓", "small newest", () => this.#wishes.newest());
   readonly #large = button("A+", "small", () => byId("large-type").click());
   readonly #vectors = button("Vectors", "small", () => this.#toggleVectors());
   readonly #key = button("Key", "small", () => this.#toggleLegend());
@@ -34,7 +34,7 @@ export class Tools {
   constructor(choosers: readonly HTMLElement[], legend: HTMLElement, wishes: ToolWishes) {
     this.#wishes = wishes;
     this.#legend = legend;
-    this.#freeze.title = "The picture stands still while the conversation goes on";
+    this.#freeze.title = "Pauses the picture while the conversation continues";
     this.#newest.title = "Goes to the newest event, and stays there";
     this.#large.title = "Large type, as for a projector";
     this.#large.setAttribute("aria-label", "A+: large type");
@@ -42,16 +42,17 @@ export class Tools {
     this.#vectors.title = "The vector clock of each event, beside its Lamport time";
     for (const toggle of [this.#freeze, this.#vectors, this.#full]) toggle.setAttribute("aria-pressed", "false");
     this.#key.setAttribute("aria-controls", legend.id);
-    this.root.append(...choosers, this.#vectors, this.#freeze, this.#newest, this.#key, this.#large, this.#full);
+    this.root.append(...choosers, this.#vectors, this.#freeze, this.#key, this.#large, this.#full);
     byId("picture").querySelector(".picture-head")?.append(this.root);
     byId("picture-scroller").before(legend);
+    byId("picture-scroller").after(this.#newest);
     show(legend, stored() !== "closed" && matchMedia("(min-width: 60rem) and (min-height: 40rem)").matches);
     this.#key.setAttribute("aria-expanded", String(!legend.hidden));
     document.addEventListener("keydown", this.#escape);
     document.addEventListener("fullscreenchange", this.#left);
   }
 
-  /** Whether the picture stands still. */
+  /** Whether the picture is paused. */
   get frozen(): boolean {
     return this.#frozen;
   }
@@ -66,7 +67,7 @@ export class Tools {
     show(this.#newest, !following || this.#frozen);
   }
 
-  /** Shows how many events have come since the picture stands still. */
+  /** Shows how many events have arrived since the picture was paused. */
   waiting(count: number): void {
     if (this.#frozen) setText(this.#freeze, count > 0 ? `Frozen: ${count} new` : "Frozen");
   }

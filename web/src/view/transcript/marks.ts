@@ -1,12 +1,16 @@
-/** What the rows of the transcript say of causes: which messages crossed, and how each event stands to the chosen one. */
+/**
+ * What the rows of the transcript say of causes: which messages crossed, and how each event stands to the chosen one.
+ */
 
 import type { Causality, Crossed, Relation } from "../../core/causality/causality.js";
 import type { ChatEvent } from "../../core/event.js";
 import { make, spoken } from "../parts/dom.js";
-import { RELATIONS, SIGN, crossing } from "../facts.js";
+import { RELATIONS, SIGN, crossing, rivalry } from "../facts.js";
 
 /** What rows that are new say from the beginning. */
 export function markNew(row: HTMLElement, event: ChatEvent, causality: Causality): void {
+  const rivals = rivalry(event);
+  if (rivals !== "") row.querySelector(".body")?.append(make("p", "rivals-note", spoken(". "), `✗ ${rivals}`));
   const crossed = causality.crossed(event);
   if (crossed === null) return;
   row.dataset["crossed"] = keyOf(crossed);

@@ -1,19 +1,14 @@
 /** From the layout of a diagram to the elements of a picture. */
 
-import { type Diagram, EVENT_HALF, type Figure, type Lifeline, type Shading, type Spot } from "../../../core/causality/diagram.js";
+import { type Diagram, EVENT_HALF, type Figure, type Lifeline, type Spot } from "../../../core/causality/diagram.js";
 import { visible } from "../../../core/text.js";
 import { titled } from "../../facts.js";
 import { hueOf } from "../../parts/palette.js";
+import { shaded } from "./shading.js";
 import { arrow, draw, round } from "./svg.js";
 
 /** How far a band reaches beyond the moments of its beginning and its end. */
 const BAND = 6;
-
-/** How wide a shade is, and how far below each other its words stand. */
-const SHADE = 24;
-const WORDS_LINE = 12;
-/** From this width of a lifeline on, the words have room beside it. */
-const WORDS_ROOM = 100;
 
 /** How far the line reaches up from an event to the one that has the same time. */
 const TWIN = 28;
@@ -36,26 +31,6 @@ export function ground(diagram: Diagram): SVGElement[] {
       draw("g", { class: hueOf(line.person.name), "data-id": line.person.id }, ...lifeline(line, diagram)),
     ),
   ];
-}
-
-/** Where a lab's faults are in force, with the faults in words: beside the lifeline, or along it where there is no room. */
-function shaded({ x, from, to, words }: Shading, { laneWidth }: Diagram): SVGElement {
-  const left = round(x - SHADE / 2);
-  const title = draw("title", {}, `By the lab: ${words.join(", ")}`);
-  const ground = draw("rect", { class: "shade", x: left, y: from, width: SHADE, height: to - from, rx: 4 });
-  const lines =
-    laneWidth < WORDS_ROOM
-      ? [
-          draw(
-            "text",
-            { class: "shade-words", transform: `translate(${round(x + SHADE / 2 - 3)} ${from + 6}) rotate(90)` },
-            words.join(", "),
-          ),
-        ]
-      : words.map((word, line) =>
-          draw("text", { class: "shade-words", x: round(x + SHADE / 2 + 4), y: from + 11 + line * WORDS_LINE }, word),
-        );
-  return draw("g", { class: "shaded" }, title, ground, ...lines);
 }
 
 /** The pairs that crossed. Of very many only those of the chosen event, or of the one that is pointed at. */
@@ -118,6 +93,7 @@ export function figure(figure: Figure, diagram: Diagram): SVGElement[] {
     height: 17,
     rx: 4,
   };
+  if (event.rivals !== undefined) parts.push(draw("rect", { ...box, class: "dot square second", x: box.x + 5, y: box.y + 5 }));
   parts.push(draw("rect", box), draw("text", { class: "stamp", x: round(broadcast.x), y: broadcast.y + 4.2 }, `${broadcast.time}`));
   parts.push(draw("text", { class: "glyph", x: round(broadcast.x + half + 3), y: broadcast.y + 4.2 }));
   return parts;

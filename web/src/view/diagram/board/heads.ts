@@ -5,9 +5,12 @@ import { visible } from "../../../core/text.js";
 import { hueOf } from "../../parts/palette.js";
 import { draw, round } from "./svg.js";
 
-/** How high the heads are, of level names and of slanted ones, in pixels. */
+/** How high the heads are, of level names and, at most, of slanted ones, in pixels. */
 const LEVEL_HEIGHT = 34;
 const SLANTED_HEIGHT = 114;
+/** What slanted names leave above and below, and how high a letter of them is. */
+const SLANTED_REST = 24;
+const LETTER_HEIGHT = 6.6;
 /** How long a slanted name may be, and its angle in degrees. */
 const SLANTED_LENGTH = 110;
 const ANGLE = -52;
@@ -17,7 +20,9 @@ const CLOSER = 1.12;
 
 /** How high the heads of a diagram are. */
 export function headsHeight(diagram: Diagram): number {
-  return diagram.slanted ? SLANTED_HEIGHT : LEVEL_HEIGHT;
+  if (!diagram.slanted) return LEVEL_HEIGHT;
+  const longest = Math.max("service".length, ...diagram.lifelines.map(({ person }) => [...person.name].length));
+  return Math.min(SLANTED_HEIGHT, Math.ceil(SLANTED_REST + longest * LETTER_HEIGHT));
 }
 
 /** The names. */
@@ -27,7 +32,7 @@ export function heads(diagram: Diagram, selfId: string): SVGElement[] {
     const group = draw("g", { class: id === selfId && id !== "" ? `${look} self` : look, "data-id": id }, draw("title", {}, visible(text)));
     group.append(
       ...(slanted
-        ? slant(x, visible(text))
+        ? slant(x, visible(text), headsHeight(diagram) - 8)
         : level(x, visible(text), look === "service" ? Math.min(SERVICE_MAX, diagram.laneWidth) : diagram.laneWidth)),
     );
     return group;
@@ -46,10 +51,9 @@ function level(x: number, text: string, laneWidth: number): SVGElement[] {
   ];
 }
 
-function slant(x: number, text: string): SVGElement[] {
-  const turned = `rotate(${ANGLE} ${round(x)} ${SLANTED_HEIGHT - 8})`;
+function slant(x: number, text: string, y: number): SVGElement[] {
+  const turned = `rotate(${ANGLE} ${round(x)} ${y})`;
   const left = round(x);
-  const y = SLANTED_HEIGHT - 8;
   return [
     draw(
       "g",

@@ -124,6 +124,17 @@ export class Layers {
 /** All that the look of a figure depends on. */
 function shapeOf({ event, broadcast, sending, about, receipt, others, crossed }: Figure, { serviceX, width }: Diagram): string {
   const at = (spot: { x: number; y: number } | null | undefined) => (spot == null ? "" : `${spot.x},${spot.y}`);
-  const parts = [event.logicalTime, at(broadcast), at(sending?.from), at(sending?.to), about, at(receipt), crossed, serviceX, width];
+  const parts = [
+    event.logicalTime,
+    at(broadcast),
+    at(sending?.from),
+    at(sending?.to),
+    about,
+    at(receipt),
+    crossed,
+    event.rivals?.length,
+    serviceX,
+    width,
+  ];
   return [...parts, ...others.map(at)].join(" ");
 }

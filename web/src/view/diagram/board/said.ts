@@ -3,7 +3,7 @@
 import type { Relation } from "../../../core/causality/causality.js";
 import { type Diagram, EVENT_HALF, type Figure } from "../../../core/causality/diagram.js";
 import { make, safely } from "../../parts/dom.js";
-import { SIGN } from "../../facts.js";
+import { SIGN, rivalry } from "../../facts.js";
 import { hueOf } from "../../parts/palette.js";
 
 interface Line {
@@ -39,7 +39,7 @@ export class Said {
     for (const figure of figures) {
       const { sequence } = figure.event;
       kept.add(sequence);
-      const key = `${figure.broadcast.y} ${scale} ${figure.event.logicalTime} ${figure.unseen.length} ${figure.unseenMore} ${figure.vector}`;
+      const key = `${figure.broadcast.y} ${scale} ${figure.event.logicalTime} ${figure.unseen.length} ${figure.unseenMore} ${figure.vector} ${figure.event.rivals?.length}`;
       const known = this.#lines.get(sequence);
       if (known?.key === key) continue;
       const line = build(figure, key);
@@ -84,8 +84,11 @@ function build({ event, unseen, unseenMore, vector, sameTime }: Figure, key: str
   const times = unseen.map((time) => `[${time}]`).join(" ");
   const crossed = unseen.length > 0 ? [`⇄ before seeing ${times}${unseenMore > 0 ? ` and ${unseenMore} more` : ""}`] : [];
   const twin = sameTime ? [`✗ the time of another event, too${crossed.length > 0 ? "; " : ""}`] : [];
+  const rivals = rivalry(event);
+  const shared = rivals === "" ? [] : [make("span", "said-rivals", `✗ ${rivals}`), ...(crossed.length > 0 ? ["; "] : [])];
   const vectors = vector === "" ? [] : [make("span", "said-vector", `⟨${vector}⟩ `)];
-  if (vectors.length + twin.length + crossed.length === 0) line.classList.add("said-wraps");
-  else line.append(make("span", "said-note", ...vectors, ...twin, ...crossed));
+  const notes = [...vectors, ...twin, ...shared, ...crossed];
+  if (notes.length === 0) line.classList.add("said-wraps");
+  else line.append(make("span", "said-note", ...notes));
   return { root: line, sign, key };
 }
