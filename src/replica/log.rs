@@ -1,5 +1,7 @@
 //! The common log: a stream of JetStream, which is found or created, and checked.
 
+mod survey;
+
 use std::future::Future;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -99,18 +101,10 @@ impl Signals {
     }
 }
 
-/// What one server reports about itself and the stream.
-struct Surveyed {
-    address: String,
-    cluster: Option<String>,
-    known: usize,
-    genesis: Option<String>,
-}
-
 impl CommandLog {
     /// Finds the stream, or creates it with a new epoch, and checks it.
     pub async fn open(settings: &Settings, new_epoch: &str) -> Result<Self, SetupFault> {
-        let servers = survey(settings).await?;
+        let servers = survey::survey(settings).await?;
         let signals = Signals::default();
         let client = connect(settings, &settings.servers, &signals, None).await?;
         let context = context(client);
@@ -277,64 +271,6 @@ fn next_server(pool: &[Server], current: &ServerInfo, last: &AtomicUsize) -> Opt
 /// A server without the password that its address may have.
 fn shown(server: &ServerAddr) -> String {
     format!("{}://{}:{}", server.scheme(), server.host(), server.port())
-}
-
-/// Asks each server separately, and returns how many servers there are. Servers that cannot be reached do not make it
-/// fail.
-async fn survey(settings: &Settings) -> Result<usize, SetupFault> {
-    let (mut surveyed, mut last) = (Vec::<Surveyed>::new(), None);
-    for server in &settings.servers {
-        match survey_one(settings, server).await {
-            Ok(found) => surveyed.push(found),
-            Err(SetupFault::Unreachable { why }) => {
-                tracing::warn!("a server of the log cannot be reached: {why}");
-                last = Some(SetupFault::Unreachable { why });
-            }
-            Err(fault) => return Err(fault),
-        }
-    }
-    let Some((first, others)) = surveyed.split_first() else {
-        return Err(last.unwrap_or(SetupFault::Unreachable { why: "none is named".into() }));
-    };
-    for other in others {
-        let why = if first.cluster != other.cluster {
-            let name = |server: &Surveyed| server.cluster.clone().unwrap_or_else(|| "none".into());
-            format!("{} and {}", name(first), name(other))
-        } else if first.genesis.is_some() && other.genesis.is_some() && first.genesis != other.genesis {
-            format!("their streams {} are not the same one", settings.stream)
-        } else {
-            continue;
-        };
-        let (one, other) = (first.address.clone(), other.address.clone());
-        return Err(SetupFault::TwoClusters { one, other, why });
-    }
-    let known = surveyed.iter().map(|server| server.known).max().unwrap_or(0);
-    let servers = known.max(settings.servers.len());
-    if servers < 3 {
-        tracing::warn!("the log is on {servers} servers: it takes three to bear the loss of one");
-    }
-    Ok(servers)
-}
-
-async fn survey_one(settings: &Settings, server: &ServerAddr) -> Result<Surveyed, SetupFault> {
-    let (signals, address) = (Signals::default(), shown(server));
-    let client = connect(settings, std::slice::from_ref(server), &signals, Some(1)).await?;
-    let info = client.server_info();
-    if !setup::is_new_enough(&info.version) {
-        let needed = setup::SERVER_VERSION_MIN.map(|number| number.to_string()).join(".");
-        return Err(SetupFault::OldServer { server: address, found: info.version, needed });
-    }
-    if !info.jetstream {
-        return Err(SetupFault::NoJetStream { server: address });
-    }
-    let stream = context(client).get_stream_no_info(&settings.stream).await;
-    // A request that fails here is repeated, or explained, when the stream is opened.
-    let genesis = match stream {
-        Ok(stream) => genesis(&stream).await.ok().flatten(),
-        Err(_) => None,
-    };
-    let genesis = genesis.map(|bytes| epoch_of(&settings.stream, &bytes)).transpose()?;
-    Ok(Surveyed { address, cluster: info.cluster, known: info.connect_urls.len(), genesis })
 }
 
 async fn find_or_make(
