@@ -31,7 +31,7 @@ async fn main() -> Result<()> {
     let (service, address) = Service::start(folder.path())?;
     let channel = Endpoint::from_shared(address)?.connect().await?;
     let client = Client::new(channel);
-    // Both leave their streams: only the reader comes back, and nobody else reads.
+    // Both close their streams: only the reader comes back, and there is no other reader.
     let (_, away) =
         join(client.clone(), JoinRequest { display_name: "reader".into(), ..Default::default() }).await?;
     let (_, voice) =
@@ -151,7 +151,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may already have ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

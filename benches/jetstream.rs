@@ -1,4 +1,4 @@
-//! What a durable publish costs where nothing but JetStream is in the way: plain publishes to a stream with three copies,
+//! The cost of a durable publish with nothing but JetStream: plain publishes to a stream with three copies,
 //! each acknowledged when the servers have it. docs/replicas.md shows it beside replicas under `chitchat load`.
 //!
 //! `cargo bench --bench jetstream -- URLS PUBLISHERS MESSAGES`: publishers, a connection each, spread over the servers,

@@ -4,7 +4,7 @@
 //! folder for temporary files (TMPDIR): what is measured is that disk's fsync as much as this program.
 //! `cargo bench --bench recovery -- write FILE EVENTS` does nothing but write a journal, with its checkpoints.
 //!
-//! Publishing is measured twice: straight through the journal, a batch being what so many publishers have
+//! Publishing is measured twice: straight through the journal, a batch being what this many publishers have
 //! under way; and through the service in this process over gRPC on the loopback, each publisher with one
 //! message under way and no stream open, so that no delivery is measured along.
 

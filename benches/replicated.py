@@ -104,9 +104,9 @@ def replicas(bench, process, service):
     plain, one = middle["plain"], middle["one"]
     for name, what in [("plain", "plain JetStream"), ("one", "one replica"), ("ahead", "one replica, 64 in flight")]:
         found = middle[name]
-        bench.add(f"{head}: {what}", found["rate"], "per s")
+        bench.add(f"{head}, {what}: publishes", found["rate"], "per s")
         if name == "one":
-            bench.add(f"{head}: … to plain JetStream", one["rate"] / plain["rate"], "×", least=3)
-        bench.add(f"{head}: … publish p50", found["p50"], "ms")
-        bench.add(f"{head}: … publish p99", found["p99"], "ms")
-        bench.add(f"{head}: … CPU per publish, servers and replica", found["cpu"], "µs")
+            bench.add(f"{head}, {what}: publishes to plain JetStream", one["rate"] / plain["rate"], "×", least=3)
+        bench.add(f"{head}, {what}: publish p50", found["p50"], "ms")
+        bench.add(f"{head}, {what}: publish p99", found["p99"], "ms")
+        bench.add(f"{head}, {what}: CPU per publish, servers and replica", found["cpu"], "µs")

@@ -1,5 +1,5 @@
-//! The domain: what a conversation is and how it develops. Pure: no I/O, no async, no clock of the machine,
-//! no generated types; every result is a function of its arguments alone.
+//! The domain: what a conversation is and how it develops. Pure: no I/O, no async, no system clock, no generated types;
+//! every result is a function of its arguments alone.
 //!
 //! Values are parsed once and then trusted: a [`MessageText`] or a [`DisplayName`] is always
 //! valid. [`Conversation`] is the state machine that decides; nothing else does.

@@ -52,7 +52,7 @@ enum CliCommand {
 }
 
 impl CliCommand {
-    /// What the parser cannot check, since it depends on the value of another option.
+    /// Checks that depend on the values of several options, which the parser cannot make.
     fn check(self) -> Result<Self, clap::Error> {
         match &self {
             Self::Join(join) => join.access.check()?,
@@ -89,7 +89,7 @@ fn main_with(arguments: Vec<OsString>) -> ExitCode {
     code
 }
 
-/// The command that is asked for; or, with nothing to run, the exit code.
+/// The requested command or, if there is nothing to run, the exit code.
 fn parse(arguments: Vec<OsString>) -> Result<CliCommand, ExitCode> {
     let command = common::settings::with_environment(Cli::command(), &arguments);
     let parsed = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
@@ -114,7 +114,7 @@ fn run(program: impl Future<Output = Result<ExitCode, Box<dyn Error>>>) -> ExitC
         Err(error) => return fail(&error),
     };
     let result = runtime.block_on(program);
-    // A read of standard input that is under way cannot be called off, and is not waited for.
+    // A read of standard input that is under way cannot be cancelled, and is not waited for.
     runtime.shutdown_background();
     match result {
         Ok(code) => code,
@@ -122,12 +122,12 @@ fn run(program: impl Future<Output = Result<ExitCode, Box<dyn Error>>>) -> ExitC
     }
 }
 
-/// An error of standard output, named.
+/// Adds the words "standard output" to an error of it.
 fn of_output(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
 }
 
-/// The exit code, also where the reader of a pipe has closed it.
+/// The exit code, which stays the same if the reader of a pipe has closed it.
 fn printed(result: io::Result<()>, code: ExitCode) -> ExitCode {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -148,8 +148,8 @@ fn fail(error: &(dyn Error + 'static)) -> ExitCode {
     ExitCode::from(common::exit_codes::FAILURE)
 }
 
-/// How many tasks run before a processor looks for news from sockets and timers. Fewer than by default (61): while a
-/// service delivers to a crowd, a task is a write, and a request that has come waits for all of them.
+/// How many tasks run before a processor looks for news from sockets and timers. Fewer than the default (61): while a
+/// service delivers to a crowd, each task is a write, and a request that has arrived waits for all of them.
 const TASKS_BETWEEN_SOCKETS: u32 = 16;
 
 /// The longest time that an option takes. Longer is a typo, and overflows some timers.
@@ -185,7 +185,7 @@ where
     }
 }
 
-/// A yes or a no, as an environment variable has it.
+/// The value of a switch, as an environment variable states it.
 fn switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
@@ -247,7 +247,7 @@ mod tests {
         ("server", ["load", "send"]),
     ];
 
-    /// An option that has a short form has it in every subcommand, and no other option has that.
+    /// An option that has a short form has it in every subcommand, and no other option has the same one.
     #[test]
     fn a_short_option_has_one_meaning() {
         let (mut of_long, mut of_short) = (BTreeMap::new(), BTreeMap::new());

@@ -15,10 +15,10 @@
 //! # }
 //! ```
 //!
-//! Each rule about the clock, the position, resuming and retrying is in the [`machine`], which is pure: what happens goes
-//! in, with its moment, and what is to be done comes out. The [`driver`] does it: it connects by the [`transport`], reads
-//! the stream, makes the calls and keeps the timer. The program's handles feed the same machine; what they
-//! share with the driver is in [`shared`].
+//! All rules about the clock, the position, resuming and retrying are in the [`machine`], which is pure: inputs go in,
+//! each with its moment, and outputs come out. The [`driver`] carries them out: it connects through the [`transport`],
+//! reads the stream, makes the calls and keeps the timer. The program's handles feed the same machine; [`shared`] has
+//! what they share with the driver.
 
 mod driver;
 mod error;
@@ -53,9 +53,9 @@ use state_file::StateHandle;
 
 /// The service to join, and how.
 pub struct Options {
-    /// The service's URL, or several, all of one conversation: the first is used, and after each loss the next.
+    /// The service's URL, or several of one conversation: the first is used, and after each lost connection the next.
     pub servers: Vec<String>,
-    /// What people call the participant.
+    /// The participant's display name.
     pub display_name: String,
     /// The access secret, if the service requires one.
     pub secret: Option<String>,
@@ -65,17 +65,17 @@ pub struct Options {
     pub wait: Duration,
     /// How long a connection, a stream's first frame or an answer may take.
     pub patience: Duration,
-    /// Where the session is kept, so that another process can resume it if this one is killed. Messages that are
-    /// unanswered by then are not kept.
+    /// The file that keeps the session, so that another process can resume it if this one is killed. Unanswered
+    /// messages are not kept.
     pub state: Option<StateFile>,
-    /// How many milliseconds the wall clock that its messages state is ahead of the machine's, or behind, if negative:
-    /// to show what happens where clocks are wrong.
+    /// By how many milliseconds the wall clock that its messages state is ahead of the machine's (behind, if negative),
+    /// to show what happens when clocks are wrong.
     pub wall_clock_skew_milliseconds: i64,
 }
 
 impl Options {
-    /// No secret, the system's certificates, no second try, the usual patience, nothing kept. Several URLs have commas
-    /// between them.
+    /// No secret, the system's certificates, no second attempt, the default patience, no kept session. Separate several
+    /// URLs with commas.
     pub fn new(server: impl Into<String>, display_name: impl Into<String>) -> Self {
         Self {
             servers: server.into().split(',').map(str::to_owned).collect(),
@@ -95,7 +95,7 @@ impl Options {
 pub enum Update {
     /// An event of the conversation: all of them, in order, once.
     Event(Event),
-    /// The connection is lost; the client reconnects on its own, and messages wait.
+    /// The connection is lost. The client reconnects on its own; messages wait until then.
     Offline {
         /// What was lost, for people.
         why: String,
@@ -104,18 +104,18 @@ pub enum Update {
     Back {
         /// How long it was offline.
         after: Duration,
-        /// What happened meanwhile.
+        /// What was missed meanwhile.
         missed: Missed,
     },
     /// The session of an earlier process is resumed; the missed events follow.
     Continued {
-        /// The last event that was delivered before. What can be listed up to there was said before.
+        /// The last event that was delivered before. Earlier events can be listed up to there.
         after: Sequence,
-        /// What happened meanwhile.
+        /// What was missed meanwhile.
         missed: Missed,
     },
-    /// The state file can no longer be written, and is removed if possible: if this process is killed, the next one
-    /// joins as a new participant.
+    /// The state file can no longer be written, and has been removed if possible: if this process is killed, the next
+    /// one joins as a new participant.
     NotKept {
         /// Why not.
         why: String,
@@ -136,10 +136,10 @@ pub enum Update {
         /// Whether it is connected now.
         connected: bool,
     },
-    /// A teacher's lab does something to this participant, or has stopped doing so (`chitchat lab`). A hint: no event,
-    /// and no clock ticks.
+    /// A teacher's lab does something to this participant, or has stopped doing so (`chitchat lab`). A hint: not an
+    /// event, and no clock ticks.
     Lab {
-        /// What it does, in the service's words, such as `deliveries held`; empty where it has ended.
+        /// What it does, in the service's words, such as `deliveries held`; empty once it has ended.
         faults: String,
     },
     /// The service asked to wait before the message is sent again.
@@ -158,8 +158,8 @@ pub enum Update {
 pub struct Missed {
     /// How many events that is.
     pub events: u64,
-    /// How many of them are messages. None if there are too many to count them first; then the participant's own
-    /// events are included in `events`.
+    /// How many of them are messages. `None` if there are too many to count first; `events` then includes the
+    /// participant's own.
     pub messages: Option<u64>,
 }
 
@@ -171,7 +171,7 @@ pub fn check_address(url: &str) -> Result<(), JoinError> {
     transport::parse_address(url).map(drop)
 }
 
-/// Joins the conversation. Everything that follows is recorded (specification, chapter 9) under the target
+/// Joins the conversation. All further steps are recorded (specification, chapter 9) under the target
 /// [`log::TARGET`](crate::log::TARGET).
 ///
 /// # Errors
@@ -215,8 +215,8 @@ impl Chat {
         &self.me
     }
 
-    /// From now on nothing happens to the participant in this process, as if the process had been killed: it does not
-    /// leave, nothing is recorded, and a session in a state file can be resumed. Its runtime is to be dropped.
+    /// Stops the participant as if its process had been killed: it does not leave, nothing more is recorded, and a
+    /// session in a state file can be resumed. The caller then drops its runtime.
     pub(crate) fn abandon(&self) {
         self.handle.0.abandon();
     }
@@ -231,12 +231,12 @@ impl Chat {
         &self.roster
     }
 
-    /// Publishes a message; awaiting it waits for as long as it takes to know what became of it. Messages are sent
-    /// one at a time, in the order of the calls. Up to 1,024 wait to be sent; with more, the order is that in which
-    /// the calls are first awaited.
+    /// Publishes a message. Awaiting the result waits until its outcome is known. Messages are sent one at a time, in
+    /// the order of the calls. Up to 1,024 can wait to be sent; beyond that, the order is that in which the calls are
+    /// first awaited.
     ///
-    /// What its writer had seen is fixed by this very call, and neither waiting nor retrying raises it: the last event
-    /// that the program has [taken](Updates::next).
+    /// This call fixes what the writer had seen: the last event that the program has [taken](Updates::next). Neither
+    /// waiting nor retrying raises it.
     ///
     /// # Errors
     /// [`PublishError`].
@@ -252,7 +252,7 @@ impl Chat {
         }))
     }
 
-    /// Lists the last events before one: those right before the own join are what was said before. Touches no clock,
+    /// Lists the last events before the given one, for instance before the participant's own join. This moves no clock,
     /// is not recorded, and delivers nothing, so [`Event::local_time`] is 0. At most 1,000, in order.
     pub async fn list_before(&self, sequence: Sequence, count: u32) -> Result<Vec<Event>, ListError> {
         let (answer, answered) = oneshot::channel();
@@ -260,21 +260,21 @@ impl Chat {
         answered.await.map_err(|_| ListError::Ended)?
     }
 
-    /// Leaves, after what was published before is acknowledged: it gives up when for [`Options::patience`] nothing
-    /// is. The updates end when everything up to the end has been delivered.
+    /// Leaves, once all earlier publishes are acknowledged. It gives up if nothing is acknowledged for
+    /// [`Options::patience`]. The updates end when everything up to the leave has been delivered.
     pub async fn leave(self) -> Result<Receipt, LeaveError> {
         let (answer, answered) = oneshot::channel();
         self.handle.0.leave(Some(answer));
         answered.await.map_err(|_| LeaveError::Ended)?
     }
 
-    /// Ends without waiting for any answer: what is not acknowledged resolves as not sent or unconfirmed.
+    /// Ends without waiting for answers: messages that are not acknowledged resolve as not sent or unconfirmed.
     pub(crate) fn give_up(&self) {
         self.handle.0.give_up();
     }
 }
 
-/// A message on its way: resolves to what became of it. It is sent even if this is dropped, unless too many wait.
+/// A message on its way, which resolves to its outcome. It is sent even if this is dropped, unless too many wait.
 #[must_use = "whether the message is delivered is known only when this is awaited"]
 pub struct Publishing(Pin<Box<dyn Future<Output = Result<Receipt, PublishError>> + Send>>);
 
@@ -292,22 +292,22 @@ impl Future for Publishing {
     }
 }
 
-/// What happens to a participant, in order. If this is dropped, the participant stays, and events are still delivered.
+/// The updates of a participant, in order. If this is dropped, the participant stays, and events are still delivered.
 #[derive(Debug)]
 pub struct Updates {
     shared: Shared,
     state: Option<StateHandle>,
-    /// The membership that the updates speak of, counted from 1.
+    /// The membership that the updates belong to, counted from 1.
     joined: u64,
     /// The event that the program took last, and has not acknowledged yet.
     given: Option<Sequence>,
 }
 
 impl Updates {
-    /// The next update; none once the participant has left or failed. An event is delivered, and recorded,
-    /// when this returns it: only then have messages that are published been written in its knowledge. A program that
-    /// does not call this delays only its own stream. Calling it acknowledges the previous update:
-    /// after a crash it is not delivered again.
+    /// The next update; `None` once the participant has left or failed. An event is delivered, and recorded, when this
+    /// returns it: only messages that are published afterwards count as written with knowledge of it. A program that
+    /// does not call this delays only its own stream. Calling it acknowledges the previous update: after a crash it is
+    /// not delivered again.
     pub async fn next(&mut self) -> Option<Update> {
         if let (Some(sequence), Some(state)) = (self.given.take(), &self.state) {
             state.shown(self.joined, sequence);

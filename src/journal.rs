@@ -51,11 +51,11 @@ impl fmt::Display for Epoch {
 /// The writing side, held by the one writer.
 #[async_trait]
 pub trait Journal: Send + 'static {
-    /// Which journal this is.
+    /// The journal's epoch.
     fn epoch(&self) -> Epoch;
 
-    /// Appends a batch, all of it or nothing. When this returns, it is as durable as this journal makes it. An empty
-    /// batch writes nothing; it probes whether the journal is writable.
+    /// Appends a batch, all of it or nothing. When this returns, it is as durable as this kind of journal makes it. An
+    /// empty batch writes nothing; it probes whether the journal is writable.
     ///
     /// # Errors
     /// [`JournalError`]: nothing of the batch has been appended or, if the error is fatal, that is unknown.
@@ -64,8 +64,8 @@ pub trait Journal: Send + 'static {
     /// The reading side, which any number of readers share.
     fn history(&self) -> Arc<dyn History>;
 
-    /// Offers the state after the newest event. A journal that keeps checkpoints has one written now and then; that holds
-    /// nobody up.
+    /// Offers the state after the newest event. A journal that keeps checkpoints writes one now and then, without
+    /// delaying any commit.
     fn offer_checkpoint(&mut self, _state: &Conversation) {}
 
     /// Progress of the check of the older events, if one runs in the background.
@@ -103,7 +103,7 @@ impl Deref for JournalEvent {
 pub struct Committed(Vec<JournalEvent>);
 
 impl Committed {
-    /// For implementations of [`Journal`] only: takes the caller's word that these events are committed.
+    /// Only for implementations of [`Journal`]: the caller guarantees that these events are committed.
     pub fn assume_committed(events: Vec<JournalEvent>) -> Self {
         Self(events)
     }
@@ -120,7 +120,7 @@ pub enum JournalError {
     /// It may be possible again later: a full disk, for instance.
     #[error("the journal is unavailable: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Going on would risk what is recorded.
+    /// Continuing would put recorded events at risk.
     #[error("the journal has failed: {0}")]
     Fatal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

@@ -1,9 +1,9 @@
 //! What plays in a lab besides people: companions, and scenarios in which they have roles (specification, chapter 14).
 //!
 //! A [`companion`] is a real participant: the client library over loopback, in a thread and a runtime of its own, with a
-//! log of its own. So it can crash as a process does, and resume. How it behaves by itself is in [`behaviour`]. A
-//! [`scenario`] is data, read from a small file; [`play`] plays it, and the [`stage`] is what the service calls. A [`proof`]
-//! verifies the logs at hand.
+//! log of its own. So it can crash as a process does, and resume. Its behaviour without instructions is in
+//! [`behaviour`]. A [`scenario`] is data, read from a small file; [`play`] plays it, and the [`stage`] is what the
+//! service calls. A [`proof`] verifies the logs at hand.
 
 mod behaviour;
 mod cast;

@@ -1,8 +1,8 @@
 //! Bounded load against a running service: participants join, some publish, all read, and every delivery is checked.
 //!
-//! A reader has a connection and a task of its own, as a real one would, and does as little as can be for a delivery:
-//! it looks at the sequence and the message id, and decodes one message of 64. So ten thousand fit beside the service
-//! on two processors, and what is measured is the service.
+//! A reader has its own connection and task, as a real one would, and does as little as possible for a delivery: it
+//! checks the sequence and the message id, and decodes one message in 64. So ten thousand readers fit beside the
+//! service on two processors, and the service is what is measured.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -37,7 +37,7 @@ use process::WatchedProcess;
 use run::Run;
 use summary::Summary;
 
-/// What a run does.
+/// The plan of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// How many join, each on a connection of its own.
@@ -48,15 +48,16 @@ pub struct Plan {
     pub in_flight: usize,
     /// How many messages are published in all.
     pub messages: u64,
-    /// A publish is due every so often, all publishers together; without it, as soon as there is room.
+    /// The interval between two publishes of all publishers together; without it, they publish as soon as there is
+    /// room.
     pub interval: Option<Duration>,
     /// How many characters a message has: 1 to 128.
     pub text_characters: usize,
     /// How many join at a time.
     pub joins_in_parallel: usize,
-    /// Whether participants keep their streams. Without them nothing is delivered, and publishing is measured alone.
+    /// Whether participants keep their streams. Without them nothing is delivered, and only publishing is measured.
     pub streams: bool,
-    /// How long to wait between the last join and the first publish, until memory is what it is at rest.
+    /// How long to wait between the last join and the first publish, so that memory settles.
     pub settle: Duration,
     /// The process of the service, if it is to be watched.
     pub server: Option<WatchedProcess>,
@@ -79,7 +80,7 @@ impl Default for Plan {
     }
 }
 
-/// What a run is doing.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// How many participants have joined.
@@ -93,7 +94,7 @@ pub enum Phase {
 /// Called with the phase, how much of it is done, and how much there is.
 pub type Progress<'a> = &'a mut (dyn FnMut(Phase, u64, u64) + Send);
 
-/// What a run has shown.
+/// The results of a run.
 #[derive(Debug)]
 pub struct Measured {
     /// The figures.
@@ -105,13 +106,13 @@ pub struct Measured {
 /// The result of a run.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What it has shown, or why it could not be made. Wrong deliveries are no error: the [`Summary`] has them.
+    /// The results, or why the run failed. Wrong deliveries are not an error: the [`Summary`] counts them.
     pub measured: Result<Measured, LoadError>,
-    /// Why the first participant that could not leave could not: it leaves when the grace period is over.
+    /// Why the first participant that failed to leave did so. It leaves when the grace period is over.
     pub first_failed_leave: Option<CallFailure>,
 }
 
-/// Performs a run, and reports to `progress`. All who joined leave, even if the run fails. `id` distinguishes the run
+/// Performs a run, and reports to `progress`. All participants leave, even if the run fails. `id` distinguishes the run
 /// from others at the same service.
 pub async fn run(plan: Plan, service: Service, id: u32, progress: Progress<'_>) -> Outcome {
     let mut crowd = Crowd::new(Run::new(plan, id), service);

@@ -1,9 +1,9 @@
-//! Log records: JSON Lines in a file, from which the order of events can be proved afterwards, and the
-//! same for people on standard error (specification, chapter 9).
+//! Log records: JSON Lines in a file, which prove the order of events afterwards, and readable lines on standard error
+//! (specification, chapter 9).
 //!
-//! [`Record`] is the one place that says which records there are and what they hold; [`LogRecord`] is how any of them is
-//! read. The library emits records through `tracing` under one target, each as the line that it will be in the field
-//! `record`. The program decides where they go: ours calls [`install`].
+//! [`Record`] is the one definition of all records and their fields; [`LogRecord`] is the form in which any of them is
+//! read. The library emits records through `tracing` under one target, each as a finished line in the field `record`.
+//! The program decides where they go: ours calls [`install`].
 
 mod file;
 mod format;
@@ -39,14 +39,14 @@ pub use record::{
 };
 pub use run::{RunId, name_replica};
 
-/// The target of all records, and of nothing else.
+/// The `tracing` target of all records, and of nothing else.
 pub const TARGET: &str = "chitchat::record";
 
 /// A log that cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says what each field is")]
 pub enum RecordError {
-    /// The folder or the file in it cannot be made or opened for writing.
+    /// The folder or the file in it cannot be created or opened for writing.
     #[error("cannot write the log {}: {source}", path.display())]
     File {
         path: PathBuf,
@@ -61,15 +61,15 @@ pub enum RecordError {
 /// Where records go.
 #[derive(Clone, Debug)]
 pub struct Destination<'a> {
-    /// The folder of the file; made where it is missing.
+    /// The folder of the file; created if it is missing.
     pub folder: &'a Path,
     /// The file's name; see [`file_name`].
     pub file: &'a str,
-    /// What the process is, as its records say it.
+    /// The component that its records state.
     pub component: Component,
-    /// The least level of record that is kept in the file.
+    /// The lowest level of records that the file keeps.
     pub level: Level,
-    /// Whether people are shown the same on standard error.
+    /// Whether the records are also shown on standard error, as lines for people.
     pub stderr: bool,
 }
 
@@ -84,25 +84,25 @@ impl std::fmt::Debug for RecordLog {
 }
 
 impl RecordLog {
-    /// The file that has the records: another one than was asked for, if another process writes to that.
+    /// The file that has the records: a different one from the one requested, if another process writes to that.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
 
-    /// Continues in the file that has the log's name now, if that is another file than before. The log also
-    /// does so soon after it was renamed.
+    /// Continues in the file that has the log's name now, if that is a different file. The log also does so on its own
+    /// soon after it was renamed.
     pub fn reopen(&self) {
         self.0.reopen();
     }
 }
 
-/// Sends this process's records to a file, and to standard error where that is wanted.
+/// Sends this process's records to a file, and to standard error if requested.
 ///
-/// The file is written record by record, without a buffer: what has been recorded outlives a killed
-/// process. What cannot be written, on a full disk, say, is lost; the file says so as soon as it can be
-/// written again (`records_lost`). Standard error may be a pipe that nobody reads: see [`terminal::flush`].
+/// The file is written record by record, without a buffer: what has been recorded survives when the process is killed.
+/// Records that cannot be written, because the disk is full for instance, are lost; the file says so as soon as it can
+/// be written again (`records_lost`). Standard error may be a pipe that is not being read: see [`terminal::flush`].
 ///
-/// A participant's log has one process that writes to it: while it runs, further ones of the same name write to
+/// Only one process writes to a participant's log: while it runs, others of the same name write to
 /// `client-NAME-2.jsonl` and so on.
 ///
 /// A log that is renamed (by logrotate, for example) continues in a new file, and each record is whole in one of them.

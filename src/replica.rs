@@ -1,9 +1,9 @@
-//! Several services that are one: replicas that decide by a common log of commands (specification, chapter 15, and
+//! Several services that act as one: replicas that decide by a common log of commands (specification, chapter 15, and
 //! docs/replicas.md).
 //!
-//! The log is a stream of NATS JetStream. Each replica packs what arrives into batches ([`encoding`]), publishes them
-//! ([`publisher`]), reads all batches back in their one order ([`reader`]), and applies them to its copy ([`applier`]).
-//! Nothing here decides anything: [`Cluster`](crate::chat::Cluster) does.
+//! The log is a stream of NATS JetStream. Each replica packs incoming requests into batches ([`encoding`]), publishes
+//! them ([`publisher`]), reads all batches back in their one order ([`reader`]), and applies them to its copy
+//! ([`applier`]). Nothing here decides anything: [`Cluster`](crate::chat::Cluster) does.
 
 mod access;
 mod applier;

@@ -1,4 +1,4 @@
-//! The service process: how its parts are put together.
+//! The service process, and how its parts are put together.
 //!
 //! Data flows one way: wire → validated types → [`engine`](core::engine) (the one writer) → journal →
 //! [`feed`](core::feed) → [`stream`](core::streams::stream) → wire. The socket, the configuration, the journal and the shutdown
@@ -130,7 +130,7 @@ pub async fn run_replica(
     serve(listener, config, Deciding::Replica(Box::new(replica)), shutdown).await
 }
 
-/// Who decides: this service alone, or all replicas by their common log.
+/// What decides: this service alone, or all replicas by their common log.
 enum Deciding {
     Alone { journal: Box<dyn Journal>, conversation: Conversation },
     Replica(Box<ReplicaParts>),
@@ -197,7 +197,7 @@ async fn serve(
     drop(start);
     let abort = shutdown.clone();
     let engine = tokio::spawn(async move {
-        // However the engine ends, the service stops: nothing works without it.
+        // The service stops when the engine ends for any reason, since nothing works without it.
         let _abort = abort.drop_guard();
         writer.run().await
     });
@@ -289,7 +289,7 @@ fn writer(config: &Config, deciding: Deciding, feed: Feed, streams: StreamContex
             (Writer::Alone(Box::new(engine)), handle)
         }
         Deciding::Replica(replica) => {
-            // A stream that ends is reported at once. The grace periods are the log's.
+            // A stream that ends is reported at once. The common log keeps the grace periods.
             let attachments = Attachments::new(streams, feed.clone(), Duration::ZERO, &Conversation::new());
             let (grace, random) = (config.grace, config.environment.random);
             let writer = WriterParts { feed, attachments, participants_max, shares, now, context };
@@ -300,7 +300,7 @@ fn writer(config: &Config, deciding: Deciding, feed: Feed, streams: StreamContex
     }
 }
 
-/// The lab's RPCs. Its stage begins.
+/// The lab's RPCs. This starts its stage.
 fn lab_api(lab: LabHandle, config: &LabConfig) -> LabApi {
     if let Some(stage) = &config.stage {
         stage.begin(lab.clone());

@@ -1,7 +1,7 @@
 //! What the logs prove: log records → causal model → verify | diagram.
 //!
-//! Pure: no I/O, no async, no clock of the machine. The caller reads the lines, those of the service's logs first
-//! ([`verify::Checker`] says when that was not done), and fetches the lines that a verdict points at.
+//! Pure: no I/O, no async, no system clock. The caller reads the lines, those of the service's logs first (otherwise
+//! [`verify::Checker`] fails), and fetches the lines that a verdict points at.
 
 pub(crate) mod diagram;
 pub mod gallery;

@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-/// How far ahead of the service's clock a received time may be. Times are untrusted input: without a
-/// bound one request could run everybody's clock to the end of its range.
+/// How far ahead of the service's clock a received time may be. Times are untrusted input: without a bound one request
+/// could push everybody's clock to the end of its range.
 pub const CLOCK_LEAP_MAX: u64 = 1 << 20;
 
 /// A reading of a Lamport clock. 0 is the time before the first event.

@@ -1,8 +1,8 @@
 //! The conversation of several replicas as one state machine: the conversation, which replicas there are, and which of
 //! them each session is attached to (specification, chapter 15).
 //!
-//! All replicas apply the same batches in the same order, so they come to the same state. A batch brings everything that
-//! a decision needs; there is no clock, no randomness and no configuration here.
+//! All replicas apply the same batches in the same order, so they reach the same state. A batch contains everything
+//! that a decision needs; there is no clock, no randomness and no configuration here.
 
 mod command;
 #[cfg(test)]
@@ -21,7 +21,7 @@ pub use command::{Batch, ClusterCommand, Incarnation};
 #[cfg(test)]
 pub use faults::ReplicaFault;
 
-/// Where a session is attached.
+/// The replica that a session is attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attachment {
     /// How often it has been attached. A command that names an older generation is void.
@@ -35,29 +35,29 @@ pub struct Attachment {
 pub struct Replica {
     /// The name that its operator gave it.
     pub name: Arc<str>,
-    /// A random number by which the replica knows its own start again.
+    /// A random number by which the replica recognizes its own start.
     pub nonce: u64,
     /// The number of its last batch that was applied.
     pub batch: u64,
 }
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It was applied.
     Applied,
-    /// It was applied before: its replica did not know, and sent it again.
+    /// It had been applied before: its replica did not know, and sent it again.
     Repeated,
     /// Its replica has been removed, or the batch does not follow that replica's last one. The whole batch is ignored.
     Void,
 }
 
-/// What became of one command of a batch that was applied.
+/// The outcome of one command of a batch that was applied.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// A session is attached to the replica that asked for it.
     Attached(Box<Attached>),
-    /// A publish or a leave has its place.
+    /// A publish or a leave has its place in the order.
     Receipt(Receipt),
     /// Refused: nothing changed.
     Refused(Refusal),
@@ -76,23 +76,23 @@ pub struct Attached {
     pub position: Sequence,
     /// Whether the session existed before.
     pub resumed: bool,
-    /// The conversation right after it, for the Welcome.
+    /// The conversation right afterwards, for the Welcome.
     pub conversation: Conversation,
 }
 
-/// Why a replica takes part no longer.
+/// Why a replica no longer takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Departure {
-    /// Nothing had been heard of it for too long.
+    /// It had been silent for too long.
     Silent,
     /// It stopped in an orderly way.
     Stopped,
-    /// It started again, or another process did under its name.
+    /// It started again, or another process started under its name.
     StartedAgain,
 }
 
 impl Departure {
-    /// As it is in log records.
+    /// Its name in log records.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Silent => "SILENT",
@@ -102,7 +102,7 @@ impl Departure {
     }
 }
 
-/// A replica that takes part no longer.
+/// A replica that no longer takes part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GoneReplica {
     /// Which start of it.
@@ -113,20 +113,20 @@ pub struct GoneReplica {
     pub why: Departure,
 }
 
-/// What a batch led to.
+/// The effects of a batch.
 #[derive(Clone, Debug)]
 pub struct Applied {
-    /// What became of it.
+    /// Its outcome.
     pub fate: Fate,
-    /// One for each command, where it was applied.
+    /// One for each command, if the batch was applied.
     pub outcomes: Vec<Outcome>,
     /// What happened in the conversation.
     pub events: Vec<Arc<Event>>,
-    /// Whose attachments have changed.
+    /// The participants whose attachments have changed.
     pub participants: BTreeSet<ParticipantId>,
-    /// Which replicas have changed.
+    /// The replicas that have changed.
     pub replicas: BTreeSet<Incarnation>,
-    /// Which replicas take part no longer.
+    /// The replicas that no longer take part.
     pub gone: Vec<GoneReplica>,
 }
 
@@ -161,7 +161,7 @@ impl Cluster {
         &self.conversation
     }
 
-    /// Where a participant's session is attached; none for those that are not active.
+    /// The attachment of a participant's session; `None` if the participant is not active.
     pub fn attachment(&self, participant: ParticipantId) -> Option<Attachment> {
         self.attachments.get(&participant).copied()
     }
@@ -183,8 +183,8 @@ impl Cluster {
 
     /// Applies the batch at a position of the log.
     ///
-    /// A replica numbers its batches, and has one on its way at a time. So a batch that was stored twice has a number
-    /// that its replica has passed, and one that comes late from a replica that is gone has no replica any more.
+    /// A replica numbers its batches, and has one on its way at a time. So if a batch was stored twice, its replica has
+    /// passed its number, and if it comes late from a replica that is gone, that replica is no longer known.
     pub fn apply(&mut self, position: u64, batch: &Batch) -> Applied {
         if batch.from == Incarnation::NONE {
             return self.start(Incarnation(position), batch);
@@ -206,7 +206,7 @@ impl Cluster {
         applied
     }
 
-    /// A replica starts. An earlier start under the same name is over by that.
+    /// A replica starts. This ends an earlier start under the same name.
     fn start(&mut self, incarnation: Incarnation, batch: &Batch) -> Applied {
         let [ClusterCommand::Start { name, nonce }] = &*batch.commands else { return Applied::new(Fate::Void) };
         let same_name = self.replicas.iter().find(|(_, replica)| replica.name == *name);

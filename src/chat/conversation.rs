@@ -1,8 +1,8 @@
 //! The conversation as one state machine (S3 to S6): commands in, decisions out.
 //!
-//! Deterministic and replayable: the result depends on nothing but the commands before it. There is no wall
-//! clock, no configuration and no hash order in it, so the same commands over a replicated log would give
-//! the same conversation everywhere.
+//! Deterministic and replayable: the result depends on nothing but the commands before it. It uses no wall clock, no
+//! configuration and no hash order, so the same commands over a replicated log would give the same conversation
+//! everywhere.
 //!
 //! A conversation is built from persistent trees: a clone costs a few pointers and shares the rest. To roll back, or
 //! to read while it changes, keep a clone.
@@ -21,14 +21,14 @@ use super::{
 
 pub use snapshot::{MemberState, SnapshotFault};
 
-/// What somebody asks of the conversation.
+/// A request to change the conversation.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// A new participant.
     Join {
-        /// What people call it.
+        /// Its display name.
         display_name: DisplayName,
-        /// The session that will speak for it; never used before.
+        /// Its session; never used before.
         session: SessionKey,
         /// The sender's clock as it sent.
         sent: LogicalTime,
@@ -41,7 +41,7 @@ pub enum Command {
         text: MessageText,
         /// The sender's own id for it.
         message_id: Option<MessageId>,
-        /// The last event that the sender has been delivered.
+        /// The last event that has been delivered to the sender.
         seen: Sequence,
         /// The sender's clock as it sent.
         sent: LogicalTime,
@@ -55,7 +55,7 @@ pub enum Command {
         /// The sender's clock as it sent.
         sent: LogicalTime,
     },
-    /// A participant's grace period is over. Nobody sent it, so it carries no time.
+    /// A participant's grace period is over. This has no sender, so it carries no time.
     Expire {
         /// The participant whose grace period is over.
         participant: ParticipantId,
@@ -77,16 +77,16 @@ pub enum Decision {
 pub struct Divergence {
     /// The position of the recorded event.
     pub sequence: Sequence,
-    /// What the state machine makes of its command; `None` if the event names no active participant.
+    /// What the state machine decides for its command; `None` if the event names no active participant.
     pub derived: Option<Box<Result<Decision, Refusal>>>,
 }
 
 /// An active participant.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// What people call it.
+    /// Its display name.
     pub display_name: DisplayName,
-    /// The session that speaks for it.
+    /// Its session.
     pub session: SessionKey,
     published: DedupWindow,
 }
@@ -127,7 +127,7 @@ impl Conversation {
         self.members.iter().map(|(id, member)| (*id, member))
     }
 
-    /// The active participant for whom a session speaks.
+    /// The active participant of a session.
     ///
     /// # Errors
     /// [`Refusal::SessionUnknown`].
@@ -140,10 +140,10 @@ impl Conversation {
         self.members.get(&id)
     }
 
-    /// Checks a position that somebody claims to have reached.
+    /// Checks a position that a client claims to have reached.
     ///
     /// # Errors
-    /// [`Refusal::SequenceOutOfRange`] where it lies after the newest event.
+    /// [`Refusal::SequenceOutOfRange`] if it is after the newest event.
     pub fn check_position(&self, sequence: Sequence) -> Result<(), Refusal> {
         if sequence > self.head {
             return Err(Refusal::SequenceOutOfRange { sequence, head: self.head });
@@ -151,7 +151,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Decides one command. `at` is written into the event and read by nothing.
+    /// Decides one command. `at` is written into the event and never read.
     ///
     /// The time of the event is L(n) = max(L(n-1), t) + 2: one step for the receipt of the command, one for
     /// the broadcast.
@@ -191,10 +191,10 @@ impl Conversation {
         Ok(Decision::Happened(event))
     }
 
-    /// Applies a recorded event again and checks that the state machine would record the very same.
+    /// Applies a recorded event again and checks that the state machine would record exactly the same.
     ///
     /// # Errors
-    /// [`Divergence`], after which this conversation is of no more use.
+    /// [`Divergence`], after which this conversation can no longer be used.
     pub fn replay(&mut self, recorded: &Event) -> Result<(), Divergence> {
         let derived = self.command_of(recorded).map(|command| self.apply(command, recorded.recorded_at));
         match derived {

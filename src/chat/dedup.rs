@@ -11,7 +11,7 @@ use super::{MessageId, Receipt};
 /// How many message ids of each session are remembered, so that their repeats are found.
 pub const MESSAGE_IDS_REMEMBERED: usize = 1024;
 
-/// How many entries a chunk has at most: with what comes before them they fill 1 KiB.
+/// How many entries a chunk has at most: with its header they fill 1 KiB.
 const CHUNK_ENTRIES: usize = 31;
 
 /// The last [`MESSAGE_IDS_REMEMBERED`] publishes of a session that had a message id, in 34 bytes each.
@@ -26,7 +26,7 @@ pub(super) struct DedupWindow {
     expired: usize,
 }
 
-/// A publish as it is remembered.
+/// A publish whose id is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RememberedPublish {
     /// The first half of the SHA-256 digest of its message id.
@@ -41,11 +41,11 @@ struct DedupEntry {
     receipt: Receipt,
 }
 
-/// A message id as it is remembered: the first half of its SHA-256 digest.
+/// The remembered form of a message id: the first half of its SHA-256 digest.
 ///
 /// Two ids with the same key count as the same id, so the second publish gets the receipt of the first and is not
-/// delivered. Only the participant itself chooses the ids of its session: one that spends the 2⁶⁴ digests that a
-/// collision takes loses its own message and harms nobody else.
+/// delivered. A participant chooses only the ids of its own session: if it computes the 2⁶⁴ digests that a collision
+/// takes, it loses its own message and harms no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key([u8; 16]);
 
@@ -65,13 +65,12 @@ impl DedupWindow {
         self.entries().find(|entry| entry.key == key).map(|entry| entry.receipt)
     }
 
-    /// What is remembered, oldest first.
+    /// The remembered publishes, oldest first.
     pub fn publishes(&self) -> impl Iterator<Item = RememberedPublish> {
         self.entries().map(|entry| RememberedPublish { digest: entry.key.0, receipt: entry.receipt })
     }
 
-    /// Remembers these publishes, oldest first. The caller vouches that they are no more than
-    /// [`MESSAGE_IDS_REMEMBERED`].
+    /// Remembers these publishes, oldest first. There must be no more than [`MESSAGE_IDS_REMEMBERED`].
     pub fn of(publishes: &[RememberedPublish]) -> Self {
         let entry =
             |publish: &RememberedPublish| DedupEntry { key: Key(publish.digest), receipt: publish.receipt };
@@ -138,7 +137,7 @@ mod tests {
         assert_eq!(window.len(), MESSAGE_IDS_REMEMBERED);
     }
 
-    /// A window that is rebuilt from what it remembers behaves like the original, wherever its chunks began.
+    /// A window that is rebuilt from its remembered publishes behaves like the original, wherever its chunks began.
     #[test]
     fn a_rebuilt_window_goes_on_the_same() {
         let remembered = MESSAGE_IDS_REMEMBERED as u64;

@@ -4,8 +4,8 @@ use std::{fmt, time::SystemTime};
 
 use super::{DisplayName, LogicalTime, MessageId, MessageText, Sequence};
 
-/// Names one membership, uniquely within an epoch: the position of its Joined event. It needs no
-/// randomness, so the state machine can give it out and a replay gives it out again.
+/// Names one membership, uniquely within an epoch: the position of its Joined event. It needs no randomness, so the
+/// state machine can assign it and a replay assigns the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ParticipantId(pub Sequence);
 
@@ -15,8 +15,8 @@ impl fmt::Display for ParticipantId {
     }
 }
 
-/// What the domain knows of a session's secret token: a digest. A reader of the state or the journal
-/// learns no token.
+/// The digest of a session's secret token, which is all that the domain knows of it. The state and the journal reveal
+/// no token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey(pub [u8; 32]);
 
@@ -26,7 +26,7 @@ impl fmt::Debug for SessionKey {
     }
 }
 
-/// One membership, as everybody may know it.
+/// The public side of one membership.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Participant {
     /// Unique within the epoch.
@@ -42,9 +42,9 @@ pub struct Event {
     pub sequence: Sequence,
     /// The time of the broadcast, the same for every recipient.
     pub logical_time: LogicalTime,
-    /// The time in the request that led to it; 0 for an expiry, which nobody sent.
+    /// The time in the request that led to it; 0 for an expiry, which has no sender.
     pub sent_logical_time: LogicalTime,
-    /// The machine's wall clock, for people only: no rule depends on it.
+    /// The service's wall clock, for people only: no rule depends on it.
     pub recorded_at: SystemTime,
     /// Who joined, left or wrote.
     pub participant: Participant,
@@ -57,7 +57,7 @@ pub struct Event {
 pub enum EventKind {
     /// The participant takes part from here on.
     Joined {
-        /// The session that speaks for it.
+        /// Its session.
         session: SessionKey,
     },
     /// The participant is gone.
@@ -71,9 +71,9 @@ pub enum EventKind {
         text: MessageText,
         /// The sender's own id for it.
         message_id: Option<MessageId>,
-        /// The last event that the sender had been delivered.
+        /// The last event that had been delivered to the sender.
         seen: Sequence,
-        /// The sender's wall clock when it sent, as it says, for people only: no rule depends on it.
+        /// The sender's wall clock when it sent, as it states, for people only: no rule depends on it.
         sent_at: Option<SystemTime>,
     },
 }
@@ -129,7 +129,7 @@ impl Event {
     }
 }
 
-/// Where in the order a command ended up.
+/// The place of an accepted command in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// The event's position.

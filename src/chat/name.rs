@@ -9,7 +9,7 @@ use unicode_security::confusable_detection::skeleton;
 
 use super::{COMBINING_MARKS_MAX, NAME_CHARACTERS_GIVEN_MAX, NAME_CHARACTERS_MAX, NameFault, Refusal};
 
-/// Looks like a space and is classed as a symbol: braille with no dot raised.
+/// Looks like a space but is classed as a symbol: braille with no dot raised.
 const BRAILLE_BLANK: char = '\u{2800}';
 
 /// What people call a participant: an RFC 8266 nickname with something visible in it.
@@ -37,8 +37,8 @@ impl DisplayName {
         Err(fault.into())
     }
 
-    /// Refuses a name that is too long as it is given. [`parse`](Self::parse) does that, too: this is for a caller
-    /// that has to know before it spends time on the name.
+    /// Refuses a name that is too long as given. [`parse`](Self::parse) does that, too: this is for callers that have
+    /// to know before they spend time on the name.
     ///
     /// # Errors
     /// [`Refusal::NameInvalid`].
@@ -54,8 +54,8 @@ impl DisplayName {
         &self.0
     }
 
-    /// What this name has in common with every name that a person would take for it: the confusable
-    /// skeleton (UTS 39, section 4) of its case-folded form.
+    /// The same for all names that people cannot tell from this one: the confusable skeleton (UTS 39, section 4) of its
+    /// case-folded form.
     pub fn key(&self) -> NameKey {
         NameKey(skeleton(&caseless::default_case_fold_str(&self.0)).collect::<String>().into())
     }
@@ -81,7 +81,7 @@ fn enforce(name: &str) -> Result<String, NameFault> {
     }
 }
 
-/// RFC 8266 has already refused controls and everything that is ignorable by default.
+/// RFC 8266 has already refused control characters and everything that is ignorable by default.
 fn is_visible(c: char) -> bool {
     !c.is_whitespace() && !is_combining_mark(c) && c != BRAILLE_BLANK
 }

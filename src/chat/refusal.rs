@@ -1,10 +1,10 @@
-//! Why the conversation says no.
+//! Why the conversation refuses a command.
 
 use super::{
     COMBINING_MARKS_MAX, LogicalTime, MESSAGE_ID_BYTES_MAX, NAME_CHARACTERS_MAX, Sequence, TEXT_CHARACTERS_MAX,
 };
 
-/// A command that the conversation refuses. A refusal changes nothing and touches no clock.
+/// Why the conversation refuses a command. A refusal changes nothing and moves no clock.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says what each field is")]
 pub enum Refusal {
@@ -23,7 +23,7 @@ pub enum Refusal {
     /// A message id of more than [`MESSAGE_ID_BYTES_MAX`] bytes.
     #[error("a message id has at most {MESSAGE_ID_BYTES_MAX} bytes, and this one has {bytes}")]
     MessageIdTooLong { bytes: usize },
-    /// Never joined, left, or expired.
+    /// The session never existed, has left, or has expired.
     #[error("no active participant has this session")]
     SessionUnknown,
     /// A logical time too far from the service's clock to be honest.

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// An event's position in the conversation: 1, 2, 3 … with no gap. 0 stands before the first.
+/// An event's position in the conversation: 1, 2, 3 … with no gap. 0 is the position before the first event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(pub u64);
 
 impl Sequence {
-    /// The position after this one; the largest stays itself.
+    /// The position after this one; the largest stays the same.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))

@@ -1,4 +1,5 @@
-//! What several commands share: the options of clients, lines of standard input, signals, progress and exit codes.
+//! Parts that several commands share: the options of clients, lines of standard input, signals, progress and exit
+//! codes.
 
 pub(crate) mod access;
 pub(crate) mod exit_codes;

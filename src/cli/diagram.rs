@@ -16,7 +16,7 @@ use crate::terminal::{escaped, notice};
 use crate::trace::diagram::{Builder, Chart, Part, mermaid, shiviz, svg};
 use crate::trace::record::{Component, LineRef, LogRecord};
 
-/// Draw what happened from the logs of all processes: a lifeline each, messages as arrows, by logical time.
+/// Draw what happened, from the logs of all processes: a lifeline for each, and messages as arrows, by logical time.
 #[derive(Debug, Args)]
 pub(super) struct DiagramArgs {
     /// Logs of service, clients and browsers, in any order, plain or gzip; folders with logs; `-` for standard input.
@@ -52,7 +52,7 @@ enum DiagramFormat {
     Shiviz,
 }
 
-/// A chart that is being made: from the records of the service first, then from those of the others.
+/// A chart under construction, first from the service's records, then from those of the others.
 struct Drawing {
     builder: Builder,
     of_service: bool,
@@ -65,7 +65,7 @@ impl RecordSink for Drawing {
     }
 }
 
-/// The part of a chart that was asked for, if there is one.
+/// The requested part of a chart.
 fn part(chart: &Chart, part: Part) -> Result<Chart, String> {
     let names: BTreeSet<&str> =
         chart.lanes.iter().filter(|lane| !lane.service).map(|lane| lane.name.as_str()).collect();
@@ -105,7 +105,7 @@ impl DiagramArgs {
         let logs = reading::inspect(self.logs)?;
         let mut drawing = Drawing { builder: Builder::new(), of_service: true };
         let mut logs: Vec<_> = logs.iter().collect();
-        // A process that continued in another log is on the lifeline of the one before, which has to be read first.
+        // A process that continued another one is on that one's lifeline, so the earlier log has to be read first.
         logs.sort_by_key(|log| log.begins);
         for of_service in [true, false] {
             drawing.of_service = of_service;

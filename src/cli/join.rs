@@ -25,12 +25,12 @@ use screen::Screen;
 
 /// How long events are still shown after the leave, in case the output is not read.
 const SHOWING_TIME: Duration = Duration::from_secs(10);
-/// How long a second signal leaves for saying what became of the lines that wait.
+/// How long a second signal leaves for reporting the fate of the waiting lines.
 const REPORTING_TIME: Duration = Duration::from_secs(1);
 
 /// How many earlier events are shown on a terminal.
 const HISTORY_ON_TERMINAL: u32 = 20;
-/// How many can be: a page of the service's.
+/// The most earlier events that can be shown: one page of the service.
 const HISTORY_MAX: u32 = 1000;
 
 /// Join the conversation: type a message and press Enter; to leave, type /quit or end the input.
@@ -93,7 +93,7 @@ impl JoinArgs {
         let (outcome, shown) = tokio::select! {
             shown = showing.as_mut() => (reading.await, shown),
             outcome = reading.as_mut() => {
-                // Events from before the leave are still shown, if the output is read.
+                // Events before the leave are still shown, if the output is read.
                 let patience = if matches!(outcome, Ok(InputOutcome::GaveUp)) { REPORTING_TIME } else { SHOWING_TIME };
                 (outcome, timeout(patience, showing).await.unwrap_or(Ok(())))
             }
@@ -106,13 +106,14 @@ impl JoinArgs {
     }
 }
 
-/// The first signal leaves the conversation once what was typed is acknowledged, the second waits for no answer.
+/// The first signal leaves the conversation once everything typed is acknowledged; the second does not wait for
+/// answers.
 async fn leave_on_signal(mut interrupts: Interrupts, stop: Stop) {
     interrupts.first().await;
     stop.gently.cancel();
     interrupts.second().await;
     stop.at_once.cancel();
-    // Not even a report is possible where a terminal is stopped, for instance.
+    // Even a report may be impossible, for instance on a stopped terminal.
     tokio::time::sleep(2 * REPORTING_TIME).await;
     crate::terminal::flush();
     std::process::exit(INTERRUPTED_TWICE.into());

@@ -1,4 +1,4 @@
-//! `chitchat journal`: looking at a journal file, also while a service writes it.
+//! `chitchat journal`: inspects a journal file, also while a service writes it.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -47,15 +47,16 @@ enum JournalCommand {
         file: PathBuf,
     },
     /// Copy a journal to a new file, also while a service writes it. The copy is complete, checked and on the disk when
-    /// the command ends, and a service can be started on it. It never replaces a file, and a copy that fails leaves none.
-    /// Exits 1 if the journal is damaged, 2 if it cannot be read or the copy cannot be written.
+    /// the command ends, and a service can be started on it. It never replaces a file, and a failed copy leaves no
+    /// file. Exits 1 if the journal is damaged, 2 if it cannot be read or the copy cannot be written.
     Backup {
         /// The journal.
         file: PathBuf,
         /// The copy.
         copy: PathBuf,
     },
-    /// Look for damage and replay all events. Exit 0: whole; 1: damaged, with the position; 2: no journal.
+    /// Look for damage and replay all events. Exits 0 if the journal is intact, 1 if it is damaged (and says where), 2
+    /// if it is not a journal.
     Check {
         /// The journal.
         file: PathBuf,
@@ -86,9 +87,9 @@ impl JournalArgs {
 
 /// Why a command failed.
 enum CommandError {
-    /// A journal that is not whole.
+    /// A damaged journal.
     Damaged(String),
-    /// No journal, or one that cannot be read.
+    /// The file is not a journal, or cannot be read.
     Unusable(String),
     /// The output cannot be written.
     Output(io::Error),
@@ -135,7 +136,7 @@ fn unrecoverable(file: &Path, error: RecoveryError) -> CommandError {
     }
 }
 
-/// Replays a journal. What a service adds meanwhile may be part of it.
+/// Replays a journal. Events that a service adds meanwhile may be included.
 async fn replay(
     file: &Path,
     what: &'static str,
@@ -150,7 +151,7 @@ async fn replay(
     recover(&*journal.history(), on_event).await.map_err(|error| unrecoverable(file, error))
 }
 
-/// What `info` says, with the field names of the log records where there are such.
+/// The output of `info`, with the field names of the log records where they exist.
 #[derive(Serialize)]
 struct Info {
     file: String,
@@ -204,7 +205,7 @@ async fn info(file: &Path, json: bool) -> Result<(), CommandError> {
         logical_time: conversation.logical_time().0,
         first_recorded_at: first.map(timestamp),
         last_recorded_at: last.map(timestamp),
-        // Of the head when it was opened; a service may have gone on since.
+        // The chain of the head at the opening; a service may have added events since.
         chain: (conversation.head() == head).then_some(chain),
         file_bytes,
         log_bytes,
@@ -252,7 +253,7 @@ impl Info {
 async fn export(file: &Path) -> Result<(), CommandError> {
     let journal = ReadOnlyJournal::open(file)?;
     let Summary { epoch, head, .. } = journal.summary()?;
-    // A page at a time, each its own short read: a slow pipe holds neither memory nor the journal's log.
+    // A page at a time, each in its own short read, so that a slow pipe holds neither memory nor the journal's log.
     let history: Arc<dyn History> = journal.history();
     let mut output = BufWriter::new(io::stdout().lock());
     let mut after = Sequence(0);
@@ -267,7 +268,7 @@ async fn export(file: &Path) -> Result<(), CommandError> {
                 Record { timestamp, level, component, body: RecordBody::Server(record), run: None, replica: None };
             writeln!(output, "{}", line(&record)?)?;
         }
-        // The head was there when the journal was opened; a gap before it is found by the reading.
+        // The head existed when the journal was opened; reading finds any gap before it.
         after = page.last().map_or(head, |event| event.sequence);
     }
     output.flush()?;

@@ -23,9 +23,9 @@ const COMPANIONS_MAX: usize = 200;
 const PROOF_LOGS_MIB_MAX: usize = 65_536;
 const MEBIBYTE: u64 = 1 << 20;
 
-/// Run the service with the lab, in which a teacher breaks things by hand: `chitchat fault` holds, delays, cuts, pauses
-/// or disconnects participants, and the order survives it. `chitchat companion` adds participants that the service
-/// plays, and `chitchat scenario` plays a scenario with them.
+/// Run the service with the lab, in which a teacher sets faults by hand: `chitchat fault` holds, delays, cuts, pauses
+/// or disconnects participants, and the order survives. `chitchat companion` adds participants that the service plays,
+/// and `chitchat scenario` plays a scenario with them.
 ///
 /// It has all options of `serve`, keeps the conversation in memory unless --journal names a file, and prints the lab's
 /// key when it starts.
@@ -43,7 +43,7 @@ pub(super) struct LabArgs {
         value_parser = number(0..=COMPANIONS_MAX))]
     companions_max: usize,
 
-    /// How many MiB of logs "Prove it" on the page reads at most from the log folder.
+    /// How many MiB of logs "Prove it" on the page may read from the log folder.
     #[arg(long, value_name = "MIB", env = "CHITCHAT_PROOF_LOGS_MAX",
         default_value_t = (PROOF_LOGS_BYTES_MAX_DEFAULT / MEBIBYTE) as usize, value_parser = number(1..=PROOF_LOGS_MIB_MAX))]
     proof_logs_max: usize,

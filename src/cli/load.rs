@@ -22,7 +22,7 @@ use crate::load::{self, Phase, Plan};
 use crate::terminal::{json_line, notice};
 use crate::wire::PARTICIPANTS_MAX;
 
-/// The most messages of a run: their times are kept.
+/// The most messages of a run, since their times are kept.
 const MESSAGES_MAX: u64 = 10_000_000;
 /// The most publishes that one connection may have under way.
 const IN_FLIGHT_MAX: usize = 100;
@@ -46,7 +46,7 @@ pub(super) struct LoadArgs {
     #[arg(long, value_name = "FILE", env = "CHITCHAT_SECRET_FILE")]
     secret_file: Option<PathBuf>,
 
-    /// How many join and read.
+    /// How many participants join and read.
     #[arg(long, value_name = "NUMBER", env = "CHITCHAT_PARTICIPANTS", default_value = "10",
         value_parser = number(1..=PARTICIPANTS_MAX))]
     participants: usize,
@@ -75,13 +75,13 @@ pub(super) struct LoadArgs {
         value_parser = number(1..=TEXT_CHARACTERS_MAX))]
     text_characters: usize,
 
-    /// How many join at a time.
+    /// How many participants join at a time.
     #[arg(long, value_name = "NUMBER", env = "CHITCHAT_JOINS_IN_PARALLEL", default_value = "64",
         value_parser = number(1..=JOINS_IN_PARALLEL_MAX))]
     joins_in_parallel: usize,
 
-    /// Give up the streams after joining, to measure publishing without deliveries. The service needs a --grace that
-    /// is longer than the run.
+    /// Close the streams after joining, to measure publishing without deliveries. The service's --grace must be longer
+    /// than the run.
     #[arg(long, env = "CHITCHAT_NO_STREAMS", value_parser = switch)]
     no_streams: bool,
 
@@ -89,17 +89,17 @@ pub(super) struct LoadArgs {
     #[arg(long, value_name = "PID", env = "CHITCHAT_SERVER_PID")]
     server_pid: Option<u32>,
 
-    /// How long to wait between the last join and the first publish, until memory is what it is at rest. By default,
-    /// 3s with --server-pid, and no time without.
+    /// How long to wait between the last join and the first publish, so that memory settles. By default, 3s with
+    /// --server-pid, otherwise no time.
     #[arg(long, value_name = "TIME", env = "CHITCHAT_SETTLE", value_parser = duration)]
     settle: Option<Duration>,
 
-    /// Put load on a service that is not on this machine. Only do so where it is yours.
+    /// Put load on a service that is not on this machine. Only do so if it is your own.
     #[arg(long)]
     yes_really: bool,
 }
 
-/// How long memory needs to be what it is at rest: the allocator returns what is free within a second or two.
+/// How long memory needs to settle: the allocator returns free memory within a second or two.
 const SETTLE: Duration = Duration::from_secs(3);
 
 /// The URL of one service.
@@ -211,7 +211,7 @@ fn allow_open_files(participants: usize) -> Result<(), Box<dyn Error>> {
     .into())
 }
 
-/// Shows on a terminal how far a phase is.
+/// Shows the progress of a phase on a terminal.
 fn show(shown: &mut Option<(Phase, Progress)>, phase: Phase, done: u64, total: u64) {
     let is_new = shown.as_ref().is_none_or(|(current, _)| *current != phase);
     if is_new {
@@ -243,7 +243,7 @@ mod tests {
         TestCli::try_parse_from([&["load"], options].concat()).unwrap().load
     }
 
-    /// Each option sets its own part of the plan; without any it is a load that a service takes as it is.
+    /// Each option sets its own part of the plan; the defaults are a load that a service takes with its default limits.
     #[test]
     fn options_make_the_plan() {
         let (default, plan) = (Plan::default(), parse(&[]).plan(None));
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!((plan.joins_in_parallel, plan.streams, plan.settle), (3, false, Duration::from_secs(2)));
     }
 
-    /// Memory is read when it is at rest.
+    /// Memory is read once it has settled.
     #[test]
     fn a_watched_service_is_given_time_to_settle() {
         let own = WatchedProcess::new(std::process::id()).ok();

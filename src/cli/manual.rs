@@ -1,11 +1,11 @@
-//! `chitchat completions` and `chitchat man`: what packagers and shells need, made from the options themselves.
+//! `chitchat completions` and `chitchat man`, for packagers and shells, generated from the options.
 
 use std::io::{self, Write};
 
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-/// Prints completions for a shell.
+/// Print completions for a shell.
 ///
 /// For bash, for example: `chitchat completions bash > /etc/bash_completion.d/chitchat`
 #[derive(Debug, Args)]
@@ -22,9 +22,9 @@ impl CompletionsArgs {
     }
 }
 
-/// Prints the manual page, in roff: `chitchat man | man -l -`
+/// Print the manual page, in roff: `chitchat man | man -l -`
 ///
-/// It has all commands. For a package: `chitchat man > chitchat.1`
+/// It covers all commands. For a package: `chitchat man > chitchat.1`
 #[derive(Debug, Args)]
 pub(super) struct ManArgs {}
 

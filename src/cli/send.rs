@@ -18,7 +18,7 @@ use crate::chat::{DisplayName, MessageText};
 use crate::client::{Chat, LeaveError, PublishError, Update, Updates};
 use crate::terminal::notice;
 
-/// How long a connection that breaks between two messages may stay away, unless --wait is longer.
+/// How long the connection may be lost between two messages, unless --wait is longer.
 const OFFLINE_TIME: Duration = Duration::from_secs(10);
 
 /// Publish messages and leave again, for scripts. Exits 0 if the service has acknowledged all of them, 3 if
@@ -37,7 +37,7 @@ pub(super) struct SendArgs {
     sources: Vec<MessageSource>,
 }
 
-/// Where a message comes from: an argument, or standard input.
+/// The source of a message: an argument, or standard input.
 #[derive(Clone, Debug)]
 enum MessageSource {
     Message(String),
@@ -84,7 +84,7 @@ impl Messages {
         }
     }
 
-    /// How many are left, of an input those that have been written by now.
+    /// How many are left; of standard input, those that have been written by now.
     async fn count_rest(mut self) -> io::Result<u64> {
         if let Some(input) = &mut self.input {
             input.stop();
@@ -92,7 +92,7 @@ impl Messages {
         let mut count = 0;
         loop {
             match self.sources.front() {
-                // What has not been opened is not looked into.
+                // An input that has not been opened yet is not read.
                 Some(MessageSource::Input) if self.input.is_none() => drop(self.sources.pop_front()),
                 _ => match self.next().await? {
                     Some(_) => count += 1,
@@ -125,7 +125,7 @@ impl SendOutcome {
         say(why);
     }
 
-    /// None of what is left is sent.
+    /// Counts all remaining messages as failed.
     async fn fail_rest(&mut self, messages: Messages) -> io::Result<()> {
         match messages.count_rest().await? {
             0 => {}
@@ -155,9 +155,9 @@ impl SendArgs {
         let mut outcome = SendOutcome::default();
         publish(&chat, first, messages, &mut outcome, &stop).await?;
         match chat.leave().await {
-            // Why it ended has been said.
+            // The reason for its end has been reported.
             Ok(_) | Err(LeaveError::Ended) => {}
-            // Whether the messages were acknowledged is known all the same.
+            // It is still known whether the messages were acknowledged.
             Err(error) => say(&error.to_string()),
         }
         Ok(outcome.code())
@@ -207,7 +207,7 @@ async fn publish(
     Ok(())
 }
 
-/// Looks after the connection: one that stays away for too long ends everything.
+/// Watches the connection: if it is lost for too long, the command ends.
 async fn watch(mut updates: Updates, patience: Duration, stop: CancellationToken) {
     let mut deadline = None;
     loop {

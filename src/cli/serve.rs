@@ -132,7 +132,7 @@ async fn reload(mut reloads: Reloads, records: RecordLog, tls: Option<Tls>, file
 }
 
 /// Makes a write beyond the process's limit on file sizes (RLIMIT_FSIZE) fail like one on a full disk,
-/// which the journal can bear. Left alone, the signal that comes with it would end the process.
+/// which the journal can handle. Otherwise the signal that comes with it would end the process.
 fn survive_file_size_limit() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     /// The same number on Linux, macOS and the BSDs.
@@ -144,7 +144,7 @@ fn survive_file_size_limit() -> io::Result<()> {
 impl ServeArgs {
     /// Serves. With a lab, `lab` is what people need to know to use it.
     pub(super) async fn run(self, lab: Option<LabInvitation>) -> Result<(), Box<dyn Error>> {
-        // From here on these end nothing.
+        // From here on these signals no longer end the process.
         let reloads = Reloads::new(Hangup::Reloads)?;
         let mut config = self.config()?;
         let journal = self.journal.clone().unwrap_or_else(|| {

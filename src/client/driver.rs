@@ -1,5 +1,5 @@
-//! The task that does what the [machine](super::machine) says: it connects, reads the stream, makes the calls and keeps
-//! the timer. Every decision is in the machine. (`web/src/driver.ts` is the page's.)
+//! The task that carries out the [machine](super::machine)'s outputs: it connects, reads the stream, makes the calls
+//! and keeps the timer. The machine makes every decision. (The page's driver is `web/src/driver.ts`.)
 
 use std::future::pending;
 use std::pin::Pin;
@@ -22,15 +22,15 @@ use crate::wire::pb;
 pub(super) struct Driver {
     options: Arc<Options>,
     shared: Shared,
-    /// The connection of the present attempt.
+    /// The connection of the current attempt.
     link: Option<Link>,
-    /// A connection that is being made, a publish or a leave: at most one is under way.
+    /// The connect, publish or leave that is under way, of which there is at most one.
     call: Option<Pending>,
 }
 
 type Pending = Pin<Box<dyn Future<Output = Done> + Send>>;
 
-/// What a call came to.
+/// The result of a call.
 enum Done {
     Dialled { attempt: u64, result: Result<Stub, Failure> },
     Answered(Input),
@@ -45,7 +45,7 @@ struct Link {
 }
 
 enum Incoming {
-    /// It is not asked for yet, or has ended.
+    /// It has not been requested yet, or has ended.
     None,
     Opening(Pin<Box<dyn Future<Output = Result<Streaming<pb::JoinResponse>, Failure>> + Send>>),
     Open(Box<Streaming<pb::JoinResponse>>),
@@ -85,7 +85,7 @@ impl Driver {
         }
     }
 
-    /// Does what there is to do, and waits for one thing to happen.
+    /// Carries out what is pending, and then waits for one input.
     async fn step(&mut self) {
         while let Some(call) = self.shared.next_call() {
             self.perform(call);
@@ -167,7 +167,7 @@ async fn resolve(call: &mut Option<Pending>) -> Done {
     }
 }
 
-/// What the stream brings next.
+/// The next input from the stream.
 async fn next(link: &mut Option<Link>) -> Input {
     let Some(Link { attempt, stub, stream, is_open }) = link else { return pending().await };
     let attempt = *attempt;
@@ -196,7 +196,7 @@ async fn next(link: &mut Option<Link>) -> Input {
     ended(None)
 }
 
-/// The machine's wall clock, put ahead by so much; none where that is before 1970.
+/// The system's wall clock, put ahead by this much; `None` if that is before 1970.
 fn wall_clock(skew_milliseconds: i64) -> Option<SystemTime> {
     let skew = Duration::from_millis(skew_milliseconds.unsigned_abs());
     let now = SystemTime::now();

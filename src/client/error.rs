@@ -1,4 +1,4 @@
-//! What can go wrong for a participant.
+//! The errors of a participant.
 
 use tonic::{Code, Status};
 
@@ -10,7 +10,7 @@ use crate::wire::Reason;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says what each field is")]
 pub enum JoinError {
-    /// Not the URL of a service.
+    /// This is not the URL of a service.
     #[error("{address:?} is not the address of a service: {why}")]
     Address { address: String, why: String },
     /// The service cannot be reached.
@@ -22,7 +22,7 @@ pub enum JoinError {
     /// The peer is not a Chit Chat service, or must be reached in another way.
     #[error("{address}: {why}")]
     Mismatch { address: String, why: String },
-    /// The access secret cannot travel in a header.
+    /// The access secret cannot be sent in a header.
     #[error("the access secret is not one line of visible ASCII characters")]
     Secret,
     /// The certificate to trust cannot be used.
@@ -45,7 +45,7 @@ impl JoinError {
         Self::Refused { reason: Reason::of(status), code: status.code(), message: explain::of_status(status) }
     }
 
-    /// Why no address in the list can be used: what one of them answered, or why none could be reached.
+    /// Why no address in the list can be used: the answer of one of them, or why none could be reached.
     pub(super) fn of_all(mut errors: Vec<Self>) -> Self {
         let answer = errors.iter().rposition(|error| error.reason().is_some());
         match answer.or((errors.len() == 1).then_some(0)) {
@@ -54,7 +54,7 @@ impl JoinError {
         }
     }
 
-    /// The reason's name where there is one, otherwise the error itself.
+    /// The reason's name if there is one, otherwise the error itself.
     pub(super) fn as_record(&self) -> String {
         self.reason().map_or_else(|| self.to_string(), |reason| reason.as_str().to_owned())
     }
@@ -101,7 +101,7 @@ pub enum ListError {
     /// The service refused, or did not answer.
     #[error("{message}")]
     Failed { reason: Option<Reason>, message: String },
-    /// The events that came cannot be those that were asked for.
+    /// The events in the answer cannot be those that were requested.
     #[error("the service broke the protocol: {0}")]
     Protocol(ProtocolFault),
     /// The participant has left or failed, or a newer request replaced this one.

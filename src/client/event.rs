@@ -6,7 +6,7 @@ use crate::chat::{LogicalTime, Sequence};
 use crate::log::{About, Delivered, LoggedKind, timestamp};
 use crate::wire::{pb, time};
 
-/// What everybody knows of a participant.
+/// The public side of a participant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ParticipantInfo {
     /// Unique within the epoch.
@@ -52,9 +52,9 @@ pub enum Kind {
         message_id: String,
         /// The sender's clock when it sent.
         sent_logical_time: LogicalTime,
-        /// The last event that the sender had been delivered when its text was submitted.
+        /// The last event that had been delivered to the sender when its text was submitted.
         seen_sequence: Sequence,
-        /// The sender's wall clock when it sent, as it says, for people only.
+        /// The sender's wall clock when it sent, as it states, for people only.
         sent_at: Option<SystemTime>,
     },
 }
@@ -122,7 +122,7 @@ impl From<pb::Participant> for ParticipantInfo {
     }
 }
 
-/// Reads an event. None where it lacks a part that every event has.
+/// Reads an event. `None` if it lacks a part that every event has.
 pub(super) fn read(event: pb::Event, epoch: &str, local_time: LogicalTime) -> Option<Event> {
     let kind = match event.kind? {
         pb::event::Kind::Joined(_) => Kind::Joined,
@@ -148,7 +148,7 @@ pub(super) fn read(event: pb::Event, epoch: &str, local_time: LogicalTime) -> Op
 
 #[cfg(test)]
 impl Event {
-    /// A message of alice's, for tests of what reads events.
+    /// A message of alice's, for tests of code that reads events.
     pub(crate) fn example(content: &str) -> Self {
         Self {
             epoch: "e".into(),

@@ -1,4 +1,4 @@
-//! What a failure means, in the words of people who know networks and have never seen this program's libraries.
+//! What a failure means, in words for people who know networks but have never seen this program's libraries.
 
 use std::error::Error;
 use std::io;
@@ -10,11 +10,11 @@ use tonic::{Code, Status};
 use super::transport::dialer::DialError;
 use crate::wire::Reason;
 
-/// The protocol that a peer really speaks, if it is not the expected one.
+/// The protocol that a peer actually speaks, if it is not the expected one.
 pub(super) fn mismatch(encrypted: bool, first: &[u8]) -> Option<&'static str> {
     // A TLS record: its kind, and the major version.
     let tls = matches!(first, [0x14..=0x17, 3, ..]);
-    // The frame with which an HTTP/2 server begins has the type SETTINGS or, at its end, GOAWAY.
+    // An HTTP/2 server begins with a frame of type SETTINGS or, when it is ending, GOAWAY.
     let http2 = matches!(first, [0, _, _, 4 | 7, ..]);
     let http1 = first.starts_with(b"HTTP/1");
     let wants_tls = http1 && [&b"HTTPS"[..], b"SSL-enabled"].iter().any(|hint| contains(first, hint));
@@ -53,7 +53,7 @@ fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn
     successors(Some(error), |error: &&'e (dyn Error + 'static)| (*error).source())
 }
 
-/// An error of TLS is wrapped into one of I/O that does not name it as its source.
+/// A TLS error is wrapped in an I/O error that does not name it as its source.
 fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
     let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     error.downcast_ref().or_else(|| wrapped?.downcast_ref())
@@ -91,20 +91,20 @@ pub(super) fn of_io(error: &io::Error) -> String {
         io::ErrorKind::UnexpectedEof => "the connection was closed".into(),
         io::ErrorKind::HostUnreachable => "no route to that host".into(),
         io::ErrorKind::NetworkUnreachable => "the network cannot be reached".into(),
-        // What the operating system says is about the network; what a library says is not.
+        // The operating system's errors are about the network; those of libraries are not.
         _ if error.raw_os_error().is_some() => error.to_string(),
         _ => "the connection was lost".into(),
     }
 }
 
-/// How the text of a status begins that was made of an HTTP status.
+/// The beginning of the text of a status that was made from an HTTP status.
 const OF_HTTP: &str = "grpc-status header missing, mapped from HTTP status code ";
 /// The same for an answer without any status.
 const OF_NOTHING: &str = "protocol error: ";
 
-/// How much of a service's message is shown, in characters: it could fill a screen.
+/// How many characters of a service's message are shown: it could fill a screen.
 const WORDS_MAX: usize = 300;
-/// How the text of a status begins that was made of a frame that is too large.
+/// The beginning of the text of a status that was made because a frame is too large.
 const OF_SIZE: &str = "Error, decoded message length too large";
 
 /// A status for people: the service's message, or why there is no answer.

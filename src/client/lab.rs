@@ -21,7 +21,7 @@ pub struct LabClient {
 }
 
 impl LabClient {
-    /// Connects to the service of these options, with the lab's key where it has one.
+    /// Connects to the service of these options, with the lab's key if it has one.
     pub async fn connect(options: &Options, key: Option<&str>) -> Result<Self, JoinError> {
         let key = key.map(MetadataValue::try_from).transpose().map_err(|_| JoinError::Secret)?;
         let (channel, address) = dial_lab(options).await?;
@@ -71,7 +71,7 @@ calls! {
     list_faults(ListFaultsRequest) -> ListFaultsResponse;
     /// Sets the faults of a participant.
     set_fault(SetFaultRequest) -> SetFaultResponse;
-    /// Lets some of what is held pass.
+    /// Releases some of what is held.
     release_held(ReleaseHeldRequest) -> ReleaseHeldResponse;
     /// Ends faults.
     clear_faults(ClearFaultsRequest) -> ClearFaultsResponse;

@@ -1,7 +1,7 @@
-//! A participant's client as a state machine: an input and its moment in, things to do out. It does no I/O, and has no
-//! clock and no dice of its own, so that each rule about clocks, resuming and retrying can be tested without a service.
-//! `web/src/core/machine/machine.ts` is the same for the page, in files of the same names; what differs, and why, is in
-//! `docs/architecture.md`.
+//! A participant's client as a state machine: an input and its moment go in, outputs come out. It does no I/O, and has
+//! no clock and no randomness of its own, so that each rule about clocks, resuming and retrying can be tested without a
+//! service. `web/src/core/machine/machine.ts` is the same for the page, in files of the same names;
+//! `docs/architecture.md` says what differs, and why.
 pub(super) mod check;
 mod connection;
 mod frames;
@@ -36,27 +36,27 @@ pub(super) use refusal::{Failure, FailureKind};
 pub(super) use state::{ClientSettings, KeptSession, ListRequest, Outgoing};
 pub(super) use step::{DriverCall, Input, Keep, Moment, Output};
 
-/// Everything that a client knows.
+/// The state of a client.
 #[derive(Debug)]
 pub(super) struct Machine {
     settings: ClientSettings,
     phase: Phase,
-    /// Counts the connections, so that what comes late by an abandoned one can be told.
+    /// Counts the connections, so that late inputs of an abandoned one can be recognized.
     attempt: u64,
-    /// The server of the present connection, by its place in the settings.
+    /// The server of the current connection, by its index in the settings.
     server: usize,
-    /// How many tries failed in a row, of which the pauses grow.
+    /// How many attempts failed in a row, which determines the pause.
     tries: u32,
-    /// How long the last pause was, without what the service asked for.
+    /// How long the last pause was, without any wait that the service asked for.
     pause: Duration,
     /// Set until the participant has joined for the first time.
     first: Option<FirstJoin>,
-    /// Set while a membership is started that the program did not ask for.
+    /// Set while the client starts a membership that the program did not ask for.
     anew: Option<Reason>,
     /// When the last stream was lost.
     lost_at: Option<Instant>,
-    /// How many requests to resume were given up without an answer. Each may be on its way yet, and its late
-    /// arrival replaces the stream that was opened after it.
+    /// How many requests to resume were given up without an answer. Each may still arrive, and then replaces the stream
+    /// that was opened after it.
     unanswered: u32,
 
     clock: LamportClock,
@@ -67,18 +67,18 @@ pub(super) struct Machine {
     roster: Roster,
     /// The last event that was delivered and recorded; 0 before the first.
     position: Sequence,
-    /// The last event that came. It may wait for the program to take it; and where another process was killed
-    /// before it showed all that it recorded, it is behind the position.
+    /// The last event that was received. It may still wait for the program to take it. If an earlier process was killed
+    /// before it showed everything that it recorded, this is behind the position.
     cursor: Sequence,
-    /// That event's chain hash; empty where it is not known.
+    /// That event's chain hash; empty if it is not known.
     chain_hash: Vec<u8>,
-    /// What the next event has to be later than: that event's time, or that of the request to join.
+    /// The time that the next event has to be later than: that event's time, or that of the request to join.
     before: LogicalTime,
     /// When the newest request to join or to leave was sent.
     asked: LogicalTime,
     /// The newest event when the stream was opened, as its Welcome says.
     head: Sequence,
-    /// A heartbeat came though there are events that did not.
+    /// A heartbeat was received although events are missing.
     is_lagging: bool,
 
     outbox: Outbox,
@@ -171,7 +171,7 @@ impl Machine {
         self.connection_tick(now);
     }
 
-    /// When the machine next wants a tick; none for never.
+    /// When the machine next needs a tick; `None` for never.
     pub(super) fn next_tick(&self) -> Option<Instant> {
         let due = match self.phase {
             Phase::Offline { retry_at } => Some(retry_at),
@@ -184,7 +184,7 @@ impl Machine {
         [due, retry, deadline].into_iter().flatten().min()
     }
 
-    /// Has the driver do something.
+    /// Makes the driver do something.
     fn call(&mut self, call: DriverCall) {
         self.outputs.push(Output::Call(call));
     }
@@ -194,7 +194,7 @@ impl Machine {
         self.outputs.push(Output::Record(record));
     }
 
-    /// What the records of its own steps are about.
+    /// The fields that the records of its own steps share.
     fn about(&self) -> About<'static> {
         About {
             epoch: self.epoch().map(|epoch| epoch.to_owned().into()),
@@ -203,7 +203,7 @@ impl Machine {
         }
     }
 
-    /// Writes what another process needs to resume. Until another session begins, that describes the last one.
+    /// Saves what another process needs to resume. Until another session begins, that describes the last one.
     fn save(&mut self) {
         if self.membership.is_some() {
             self.outputs.push(Output::Keep(Keep::Save { position: self.position, clock: self.clock.now() }));

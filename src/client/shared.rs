@@ -1,6 +1,6 @@
 //! What the [driver](super::driver) and the program's two handles share: the [machine](super::machine), and what its
-//! outputs act on. Each step, with the records and the state that it writes, happens under one short lock: so a message's
-//! causal context and the deliveries before it have one order, in the session and in its log.
+//! outputs act on. Each step, with the records and the state that it writes, happens under one short lock: so a
+//! message's causal context and the deliveries before it have the same order in the session and in its log.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::chat::{LogicalTime, Sequence};
 use crate::log::ClientRecord;
 use crate::wire::pb;
 
-/// Whether the participant has joined, and as whom.
+/// The result of the first join.
 pub(super) type Joining = Result<(ParticipantInfo, Vec<ParticipantInfo>), JoinError>;
 
-/// The service's answer to a list.
+/// The service's answer to a list request.
 pub(super) type Listed = Result<pb::ListEventsResponse, Failure>;
 
-/// A call of the program that waits to know what became of its message.
+/// A call of the program that waits for the outcome of its message.
 #[derive(Debug)]
 pub(super) struct Waiter {
     answer: oneshot::Sender<Result<Receipt, PublishError>>,
@@ -46,10 +46,10 @@ struct SharedState {
     leave: Option<oneshot::Sender<Result<Receipt, LeaveError>>>,
     lists: HashMap<u64, oneshot::Sender<Result<Vec<Event>, ListError>>>,
     tickets: u64,
-    /// A message that was submitted, and an update that was taken, by the step that is being done.
+    /// The message that the current step submitted, and the update that it took.
     submitted: Option<Outgoing>,
     taken: Option<Update>,
-    /// Nothing happens any more, as after the end of the process.
+    /// The participant has been abandoned, as if its process had ended.
     is_abandoned: bool,
 }
 
@@ -60,9 +60,9 @@ pub(super) struct Shared(Arc<Parts>);
 struct Parts {
     inner: Mutex<SharedState>,
     places: Arc<Semaphore>,
-    /// An update has come.
+    /// Signals that there is an update.
     came: Notify,
-    /// There is something for the driver to do, or to wait for in another way.
+    /// Signals that the driver has something to do, or has to wait for something else.
     changed: Notify,
 }
 
@@ -98,12 +98,12 @@ impl Shared {
         self.step(&mut self.lock(), input);
     }
 
-    /// A list has its answer, in a task of its own.
+    /// Takes the answer to a list request, which is made in its own task.
     pub(super) fn listed(&self, ticket: u64, request: pb::ListEventsRequest, result: Listed) {
         self.feed(&mut self.lock(), Input::Listed { ticket, request, result });
     }
 
-    /// Takes a step that the driver has not caused itself. It is woken if it has to know.
+    /// Takes a step that the driver has not caused itself, and wakes the driver if needed.
     fn feed(&self, inner: &mut SharedState, input: Input) {
         let before = (inner.machine.has_room(), inner.machine.next_tick());
         self.step(inner, input);
@@ -136,7 +136,7 @@ impl Shared {
         self.feed(&mut self.lock(), Input::Failed(why));
     }
 
-    /// What the driver has to do next.
+    /// The next call for the driver.
     pub(super) fn next_call(&self) -> Option<DriverCall> {
         self.lock().calls.pop_front()
     }
@@ -147,22 +147,22 @@ impl Shared {
         (inner.machine.next_tick().map(Instant::from_std), inner.machine.has_room())
     }
 
-    /// Waits until the program has caused something to do.
+    /// Waits until the program's calls give the driver something to do.
     pub(super) async fn changed(&self) {
         self.0.changed.notified().await;
     }
 
-    /// Whether the participant has joined, once that is known.
+    /// The result of the first join, once it is known.
     pub(super) fn joining(&self) -> Option<Joining> {
         self.lock().joining.take()
     }
 
-    /// Whether there is nothing more to be done.
+    /// Whether there is nothing more to do.
     pub(super) fn is_over(&self) -> bool {
         self.lock().machine.is_over()
     }
 
-    /// The next update for the program; none once there will be no more.
+    /// The next update for the program; `None` once there will be no more.
     pub(super) async fn next(&self) -> Option<Update> {
         loop {
             {
@@ -218,7 +218,7 @@ impl Shared {
         self.feed(inner, Input::Enqueue(message));
     }
 
-    /// The program wants to leave. Only the first that asks is answered.
+    /// The program wants to leave. Only the first call gets the answer.
     pub(super) fn leave(&self, answer: Option<oneshot::Sender<Result<Receipt, LeaveError>>>) {
         let mut inner = self.lock();
         if !inner.machine.is_leaving() {
@@ -227,7 +227,7 @@ impl Shared {
         self.feed(&mut inner, Input::Leave);
     }
 
-    /// The program waits for no answer any more.
+    /// The program no longer waits for any answer.
     pub(super) fn give_up(&self) {
         self.feed(&mut self.lock(), Input::GiveUp);
     }
@@ -258,8 +258,8 @@ impl Shared {
 }
 
 impl SharedState {
-    /// Does what the machine says, or leaves it to the driver. Returns why the session can no longer be kept, if that
-    /// is so. A waiter that has lost interest is no failure.
+    /// Carries out an output of the machine, or leaves it to the driver. Returns why the session can no longer be kept,
+    /// if it cannot. A waiter that has lost interest is not a failure.
     fn perform(&mut self, output: Output) -> Option<String> {
         match output {
             Output::Record(record) => record.emit(),
@@ -307,7 +307,7 @@ impl SharedState {
                 None
             }
             Err(error) => {
-                // Nothing more can be done. If the file is still there, the log has what it lacks.
+                // Nothing more can be done. If the file is still there, the log supplies what it lacks.
                 drop(state.remove());
                 Some(error.to_string())
             }

@@ -1,7 +1,8 @@
-//! A session that outlives its process: what a client needs to resume after it was killed.
+//! A session that survives its process: what a client needs to resume after it was killed.
 //!
-//! One file a service and name, in a folder that is its owner's alone, since the session's token is in it. It
-//! is one JSON object whose header has a fixed width, so that the position can be written over in place:
+//! There is one file for each service and name, in a folder that only its owner can read, since it contains the
+//! session's token. It is one JSON object whose header has a fixed width, so that the position can be overwritten in
+//! place:
 //!
 //! ```json
 //! {"position":                  12,"shown":                  12,"clock":                  31,
@@ -9,17 +10,18 @@
 //! "version":1,"server":"http://127.0.0.1:50051","display_name":"alice", …}
 //! ```
 //!
-//! `position` is the last event that was recorded in the log, `shown` the last that the program has dealt
-//! with: it has asked for the next; `chain` is the chain hash of the event `chained`, as a number. The stream continues
-//! after `shown`; what comes again up to `position` is given to the program and not recorded. So what a `kill -9` can do is bounded by single system calls:
+//! `position` is the last event that was recorded in the log, `shown` the last that the program has processed, since it
+//! has asked for the next; `chain` is the chain hash of the event `chained`, as a number. The stream continues after
+//! `shown`; events that are repeated up to `position` are given to the program but not recorded. So the effects of a
+//! `kill -9` are bounded by single system calls:
 //!
-//! - between the record of an event and the write of `position`: the log is one event ahead, and
-//!   [`StateFile::read_log`] finds that out, so the log has each event once;
+//! - between the record of an event and the write of `position`: the log is one event ahead, which
+//!   [`StateFile::read_log`] finds out, so the log has each event once;
 //! - between showing an event and the write of `shown`: that one event is shown a second time. Never less
 //!   than once, and not recorded again.
 //!
-//! Nothing is synced to the disk. The page cache outlives the process, and a participant whose machine lost
-//! power has mostly lost its grace period too; otherwise an older position makes events appear again.
+//! Nothing is synced to the disk. The page cache survives the process, and after a power cut the grace period is
+//! usually over; otherwise an older position makes events appear again.
 
 mod header;
 
@@ -41,11 +43,12 @@ use crate::chat::{LogicalTime, Sequence};
 use crate::log::{ClientRecord, LogRecord, Loss, safe_name};
 use header::StateHeader;
 
-/// The form of the file.
+/// The version of the file's format.
 const VERSION: u32 = 1;
 /// No state file is longer.
 const BYTES_MAX: u64 = 64 * 1024;
-/// How many chain hashes wait for their events to be shown. A program that looks at its updates is never as far behind.
+/// How many chain hashes can wait for their events to be shown. A program that reads its updates is never this far
+/// behind.
 const UNSHOWN_MAX: usize = 1024;
 /// How much of the end of a log is read. The log is ahead of the state by one record, of 2 KiB at most.
 const LOG_TAIL: u64 = 64 * 1024;
@@ -57,10 +60,10 @@ pub enum StateError {
     /// Another running client is using it.
     #[error("the session in {} belongs to another running client", path.display())]
     InUse { path: PathBuf },
-    /// It is damaged, of another form, or of another session; [`StateFile::fresh`] writes over it.
+    /// It is damaged, has another format, or belongs to another session; [`StateFile::fresh`] overwrites it.
     #[error("the session in {} cannot be used: {why}", path.display())]
     Unusable { path: PathBuf, why: String },
-    /// It, its lock or its folder cannot be made or opened.
+    /// It, its lock or its folder cannot be created or opened.
     #[error("cannot keep the session in {}: {source}", path.display())]
     Io {
         path: PathBuf,
@@ -69,7 +72,7 @@ pub enum StateError {
     },
 }
 
-/// The state file of one participant, held for this process alone for as long as it lives.
+/// The state file of one participant, locked by this process for as long as this value lives.
 pub struct StateFile {
     shared: StateHandle,
 }
@@ -82,14 +85,14 @@ impl std::fmt::Debug for StateFile {
 
 impl StateFile {
     /// Takes the state file for this service and name in a folder, and reads the session in it, if any. The
-    /// folder is made where it is missing. Several addresses of the service have commas between them, in any order.
+    /// folder is created if it is missing. Several addresses of the service are separated by commas, in any order.
     pub fn open(folder: &Path, server: &str, display_name: &str) -> Result<Self, StateError> {
         let state = Self::fresh(folder, server, display_name)?;
         state.shared.lock().read()?;
         Ok(state)
     }
 
-    /// Takes it like [`open`](Self::open), and leaves what is in it unread. The next session replaces it.
+    /// Takes it like [`open`](Self::open), without reading it. The next session replaces its contents.
     ///
     /// # Errors
     /// [`StateError::InUse`], [`StateError::Io`].
@@ -123,9 +126,9 @@ impl StateFile {
         self.shared.lock().saved.is_some()
     }
 
-    /// Catches up with the log that this participant's client wrote: a client that was killed may have
-    /// recorded an event that its state does not know of. A missing log is ignored. If the log lacks
-    /// events that the state knows of, because its disk was full, say, a record in it says so.
+    /// Catches up with the log that this participant's client wrote: a client that was killed may have recorded an
+    /// event that its state lacks. A missing log is ignored. If the log lacks events that the state has, because the
+    /// disk was full for instance, a record in it says so.
     ///
     /// # Errors
     /// A log that cannot be read.
@@ -140,7 +143,7 @@ impl StateFile {
         file.seek(SeekFrom::Start(start))?;
         let mut tail = Vec::new();
         file.take(LOG_TAIL).read_to_end(&mut tail)?;
-        // The first line may begin in the middle, and a line that was cut off records nothing.
+        // The first line may be incomplete, and a line that was cut off records nothing.
         let lines = tail.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
         let records = lines.filter_map(|line| LogRecord::parse(line).ok());
         let mut logged = StateHeader::default();
@@ -166,7 +169,7 @@ impl StateFile {
     }
 }
 
-/// The session. It is secret, so it has no Debug.
+/// The session. It is secret, so it does not implement Debug.
 #[derive(Clone, Serialize, Deserialize)]
 struct SavedSession {
     version: u32,
@@ -182,18 +185,18 @@ struct Inner {
     lock: File,
     server: String,
     display_name: String,
-    /// There is one while there is a session in it.
+    /// Present while it holds a session.
     file: Option<File>,
     header: StateHeader,
     saved: Option<SavedSession>,
-    /// The chains of events that came and have not been shown: as many as the driver holds for the program.
+    /// The chain hashes of events that were received but not shown yet: as many as the driver holds for the program.
     unshown: VecDeque<(Sequence, u64)>,
-    /// How many memberships it has held for this process.
+    /// How many memberships of this process it has held.
     joined: u64,
 }
 
 impl Drop for Inner {
-    /// Closing it would do, but for a child that another thread has forked and that has a copy until it execs.
+    /// Closing the file is not enough: a child that another thread has forked has a copy until it execs.
     fn drop(&mut self) {
         drop(self.lock.unlock());
     }
@@ -232,7 +235,7 @@ impl Inner {
         self.replace(saved).map_err(|source| StateError::Io { path, source })
     }
 
-    /// Written to a temporary file, which then replaces the old one: neither a reader nor a crash finds half a session.
+    /// Writes to a temporary file, which then replaces the old one: neither a reader nor a crash sees half a session.
     fn replace(&mut self, saved: SavedSession) -> io::Result<()> {
         let new = self.path.with_extension("new");
         match fs::remove_file(&new) {
@@ -309,7 +312,7 @@ impl StateHandle {
 
     /// An event has come, with its chain hash.
     pub(super) fn came(&self, sequence: Sequence, chain_hash: &[u8]) {
-        // A service of another kind may have none, or one that does not fit.
+        // Another kind of service may send none, or one of another length.
         let Ok(chain) = chain_hash.try_into().map(u64::from_be_bytes) else { return };
         let mut inner = self.lock();
         if inner.unshown.len() == UNSHOWN_MAX {
@@ -332,7 +335,8 @@ impl StateHandle {
         }
     }
 
-    /// The participant has left, or its state can no longer be kept: an old one would be wrong.
+    /// Removes the file when the participant has left, or when its state can no longer be kept: an old state would be
+    /// wrong.
     pub(super) fn remove(&self) -> io::Result<()> {
         self.lock().remove()
     }

@@ -1,4 +1,4 @@
-//! The calls of the contract over a connection to the service, and what their failures mean to the machine.
+//! The API's calls over a connection to the service, and what their failures mean to the machine.
 
 mod address;
 mod convert;
@@ -23,7 +23,7 @@ use crate::wire::{Reason, pb};
 pub(super) use address::parse_address;
 use dialer::{Dialer, FirstBytes};
 
-/// How a certificate in PEM begins.
+/// The beginning of a certificate in PEM.
 const PEM_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// How often a quiet connection is pinged.
 const PING: Duration = Duration::from_secs(10);
@@ -83,12 +83,12 @@ impl Stub {
         answer.map(tonic::Response::into_inner).map_err(|status| self.failure(&status))
     }
 
-    /// What it means that a request failed, or that a stream ended.
+    /// The meaning of a failed request, or of the end of a stream.
     pub(super) fn failure(&self, status: &Status) -> Failure {
         convert::failure(status, &self.address)
     }
 
-    /// What it means that a stream could not be opened.
+    /// The meaning of a stream that could not be opened.
     pub(super) fn not_opened(&self, status: &Status) -> Failure {
         if Reason::of(status).is_none() {
             if let Some(why) = explain::mismatch(self.encrypted, &self.first.get()) {
@@ -107,7 +107,7 @@ fn mismatch(address: &str, why: String) -> Failure {
     failed(FailureKind::Mismatch, JoinError::Mismatch { address: address.to_owned(), why })
 }
 
-/// It would be the same again.
+/// A failure for which another attempt is of no use.
 fn unusable(error: JoinError) -> Failure {
     failed(FailureKind::Refused, error)
 }
@@ -199,7 +199,7 @@ async fn connect_channel(
     Ok((InterceptedService::new(channel, credentials), encrypted))
 }
 
-/// There is nothing to connect to.
+/// The error for an empty list of addresses.
 pub(super) fn no_server() -> JoinError {
     JoinError::Address { address: String::new(), why: "no address is given".into() }
 }

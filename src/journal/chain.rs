@@ -12,24 +12,24 @@ use crate::chat::{Event, EventKind};
 /// The last instant that has a readable form: 9999-12-31T23:59:59Z and the nanoseconds after it.
 const LATEST_SECONDS: u64 = 253_402_300_799;
 
-/// What an event and all events before it come to: the start of SHA-256(chain of the event before, event),
-/// for the first event of SHA-256(epoch).
+/// A checksum over an event and all events before it: the start of SHA-256(chain of the event before, event), beginning
+/// with SHA-256(epoch).
 ///
-/// SQLite notices damage to the shape of its file, but a changed bit in a text is a text too. A chain is
-/// there against accidents: anybody who can write the file can write chains.
+/// SQLite notices damage to the structure of its file, but not a changed bit in a text. A chain detects accidents, not
+/// forgeries: anybody who can write the file can write chains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain([u8; 8]);
 
 impl Chain {
-    /// Before the first event.
+    /// The chain before the first event.
     pub fn of(epoch: &Epoch) -> Self {
         let mut hash = Sha256::new_with_prefix(b"chitchat journal\0");
         hash.update(epoch.as_str());
         Self::ending(hash)
     }
 
-    /// After one more event. Every part has a fixed length or is preceded by its length, so that no two different
-    /// events read the same.
+    /// The chain after one more event. Every part has a fixed length or is preceded by its length, so that no two
+    /// different events have the same encoding.
     pub fn with(self, event: &Event) -> Self {
         let mut hash = Sha256::new_with_prefix(self.0);
         let mut number = |n: u64| hash.update(n.to_le_bytes());
@@ -56,7 +56,7 @@ impl Chain {
                 hash.update(seen.0.to_le_bytes());
                 text(&mut hash, message_id.as_ref().map_or("", |id| id.as_str()));
                 text(&mut hash, written.as_str());
-                // It comes last, so that events without it have the chain that they had before there was one.
+                // It comes last, so that events without it have the same chain as before the field existed.
                 if let Some(sent_at) = sent_at {
                     let at = readable(*sent_at).duration_since(UNIX_EPOCH).unwrap_or_default();
                     hash.update(at.as_secs().to_le_bytes());
@@ -100,8 +100,8 @@ pub(super) fn bytes_of<const N: usize>(text: &str) -> Option<[u8; N]> {
     HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok()
 }
 
-/// A clock that was never set must not stop the conversation: no rule depends on this time, and what lies
-/// outside the years 1970 to 9999 has no readable form.
+/// Limits a time to the years 1970 to 9999, since others cannot be written as text. No rule depends on this time, and a
+/// clock that was never set must not stop the conversation.
 pub(super) fn readable(at: SystemTime) -> SystemTime {
     at.clamp(UNIX_EPOCH, UNIX_EPOCH + Duration::new(LATEST_SECONDS, 999_999_999))
 }

@@ -1,8 +1,8 @@
-//! When a journal's events are checked, and how far that is.
+//! When a journal's events are checked, and the progress of the check.
 
 use crate::chat::Sequence;
 
-/// After how many events a checkpoint is written, unless told otherwise. To replay as many takes a third of a second.
+/// After how many events a checkpoint is written, unless told otherwise. Replaying this many takes a third of a second.
 pub const CHECKPOINT_EVENTS: u64 = 100_000;
 
 /// How a journal is checked at a start, and kept ready for the next one.
@@ -23,25 +23,25 @@ impl Default for CheckSettings {
 /// When the events before the checkpoint are checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CheckTime {
-    /// Before the journal is used: the checkpoint is not.
+    /// Before the journal is used, without the checkpoint.
     First,
-    /// While it is used. Without a checkpoint that fits, they are checked first.
+    /// While the journal is used. Without a valid checkpoint, they are checked first.
     #[default]
     Background,
 }
 
-/// How far a check in the background is.
+/// The progress of a background check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckState {
     /// It has not found anything yet.
     Running {
         /// The events up to this one are as they were recorded.
         checked: Sequence,
-        /// The last one that it is about.
+        /// The last event that is to be checked.
         last: Sequence,
     },
-    /// The journal is whole.
+    /// The journal is intact.
     Whole,
-    /// It is damaged. It takes no more events, and says so to every batch.
+    /// It is damaged. It accepts no more events: every batch gets this error.
     Damaged,
 }

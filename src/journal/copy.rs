@@ -1,4 +1,4 @@
-//! The journal of a replica: a copy of what the common log of commands led to, with the place in that log.
+//! The journal of a replica: a copy of the events that the common log of commands led to, with the place in that log.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use sha2::{Digest as _, Sha256};
 use super::{Committed, Journal, JournalError};
 use crate::chat::{Attachment, Event, Incarnation, ParticipantId, Replica};
 
-/// What a log of commands comes to up to a position: the start of SHA-256(digest of the message before, message). Like a
-/// [`Chain`](super::Chain), it is there against accidents.
+/// A digest of a log of commands up to a position: the start of SHA-256(digest of the message before, message). Like a
+/// [`Chain`](super::Chain), it detects accidents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogDigest(pub [u8; 16]);
 
 impl LogDigest {
-    /// After one more message.
+    /// The digest after one more message.
     #[must_use]
     pub fn with(self, message: &[u8]) -> Self {
         let hash = Sha256::new_with_prefix(self.0).chain_update(message).finalize();
@@ -49,30 +49,30 @@ pub struct LogPlace {
 }
 
 impl LogPlace {
-    /// After the next message.
+    /// The place after the next message.
     #[must_use]
     pub fn with(self, message: &[u8]) -> Self {
         Self { position: self.position + 1, before: self.digest, digest: self.digest.with(message) }
     }
 }
 
-/// What some messages of the log have changed besides the conversation.
+/// What messages of the log have changed besides the conversation.
 #[derive(Clone, Debug, Default)]
 pub struct CopyUpdate {
     /// The place after them.
     pub place: LogPlace,
-    /// Where these sessions are attached now; none for those that have left.
+    /// The current attachments of these sessions; `None` for those that have left.
     pub attachments: Vec<(ParticipantId, Option<Attachment>)>,
-    /// What is known of these replicas now; none for those that are gone.
+    /// The current state of these replicas; `None` for those that are gone.
     pub replicas: Vec<(Incarnation, Option<Replica>)>,
 }
 
 /// What a copy has recorded besides the conversation.
 #[derive(Clone, Debug, Default)]
 pub struct CopyState {
-    /// How far it has come.
+    /// Its place in the log.
     pub place: LogPlace,
-    /// Where each session is attached.
+    /// The attachment of each session.
     pub attachments: Vec<(ParticipantId, Attachment)>,
     /// The replicas.
     pub replicas: Vec<(Incarnation, Replica)>,
@@ -84,7 +84,7 @@ pub trait ReplicaJournal: Journal {
     /// What it had recorded when it was opened.
     fn copied(&self) -> &CopyState;
 
-    /// Appends what messages of the log have led to, with the place after them: all of it or nothing.
+    /// Appends the effects of messages of the log, with the place after them: all of it or nothing.
     ///
     /// # Errors
     /// [`JournalError`], as for [`Journal::append`].

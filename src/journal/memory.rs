@@ -1,4 +1,4 @@
-//! A journal for as long as the process lives. It keeps the whole conversation, as every journal does.
+//! A journal that lasts as long as the process. It keeps the whole conversation, as every journal does.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl Journal for MemoryJournal {
     }
 }
 
-/// A replica that keeps its copy in memory has it from the log at each start.
+/// A replica that keeps its copy in memory rebuilds it from the log at each start.
 #[async_trait]
 impl ReplicaJournal for MemoryJournal {
     fn copied(&self) -> &CopyState {

@@ -13,10 +13,10 @@ pub enum RecoveryError {
     /// It cannot be read.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// It can be read, and contradicts itself.
+    /// It can be read, but contradicts itself.
     #[error("the journal is damaged: {0}")]
     Diverged(#[from] Divergence),
-    /// The shape of its file is damaged.
+    /// The structure of its file is damaged.
     #[error(transparent)]
     File(#[from] OpenError),
 }
@@ -30,7 +30,7 @@ pub async fn recover(history: &dyn History, on_event: impl FnMut(&Event)) -> Res
     replay(history, Conversation::new(), on_event).await
 }
 
-/// Replays what follows a state.
+/// Replays the events after a state.
 pub(super) async fn replay(
     history: &dyn History,
     mut conversation: Conversation,

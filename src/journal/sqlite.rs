@@ -1,14 +1,14 @@
-//! A journal in a SQLite file: durable when [`append`](Journal::append) returns, readable by a person with
-//! the `sqlite3` shell, and whole or refused.
+//! A journal in a SQLite file: durable when [`append`](Journal::append) returns, readable by a person with the
+//! `sqlite3` shell, and either intact or refused.
 //!
 //! - One thread writes; a batch is one transaction, on the disk (WAL, synchronous=FULL) before it is published.
-//! - Readers have connections of their own and see what is committed. Other processes can read too.
+//! - Readers have their own connections and see what is committed. Other processes can read it, too.
 //! - Every event carries a checksum over itself and all before it (`chain`), and the newest position that
 //!   was acknowledged is noted in a second file ([`head`](file::head)), which is also the lock.
 //!
 //! A start detects any damage to the structure of the file, any changed value, and any event that is missing in the
-//! middle or at the end. It cannot detect an end that was lost together with the head file, nor a forgery. Where it
-//! starts from a [`checkpoint`], it looks for damage to what is older while the journal is used.
+//! middle or at the end. It cannot detect an end that was lost together with the head file, nor a forgery. If it starts
+//! from a [`checkpoint`], it looks for damage to older events while the journal is used.
 
 mod backup;
 mod checkpoint;
@@ -66,28 +66,28 @@ pub struct SqliteJournal {
     /// The newest event that was appended.
     newest: Head,
     checkpoint_events: u64,
-    /// What the conversation can be recovered from; none afterwards.
+    /// The checkpoint to recover the conversation from; `None` afterwards.
     checkpoint: Option<Checkpoint>,
     /// Writes checkpoints, from the recovery on.
     keeper: Option<Keeper>,
     later_check: Option<LaterCheck>,
-    /// What the check in the background has found.
+    /// The damage that the background check has found.
     damage: DamageFlag,
-    /// Whether it is unknown what is on the disk.
+    /// Whether the state on the disk is unknown.
     failed: bool,
-    /// None once the journal is being closed.
+    /// `None` once the journal is being closed.
     requests: Option<mpsc::Sender<Append>>,
     writer: Option<JoinHandle<()>>,
 }
 
-/// The writer's thread is gone: it has failed before, or panicked.
+/// The writer's thread has ended: it failed before, or panicked.
 #[derive(Debug, thiserror::Error)]
 #[error("its writer has stopped")]
 struct WriterGone;
 
 impl SqliteJournal {
-    /// Opens the journal at a path, or makes one of a new epoch where there is none. Looks for damage first, unless there
-    /// is a checkpoint; that takes a second or two for a million events: not for an async thread.
+    /// Opens the journal at a path, or creates one with a new epoch if there is none. Without a checkpoint it looks for
+    /// damage first, which takes a second or two for a million events, so do not call it on an async thread.
     ///
     /// # Errors
     /// [`OpenError`]; the existing file is left unchanged.
@@ -110,7 +110,7 @@ impl SqliteJournal {
         Self::start(open::for_writing(path, Owner::Service, settings, new_epoch, logged)?, settings)
     }
 
-    /// Opens a replica's copy of a conversation of this epoch, or makes one where there is none. `logged` looks up the
+    /// Opens a replica's copy of the conversation of this epoch, or creates one if there is none. `logged` looks up the
     /// newest event of an epoch in the replica's log.
     ///
     /// # Errors
@@ -165,14 +165,14 @@ impl SqliteJournal {
         self.head
     }
 
-    /// Why this epoch has begun just now, though the journal has events: it is an older copy.
+    /// Set if this epoch has just begun although the journal has events, because it is an older copy.
     pub fn fork(&self) -> Option<&Fork> {
         self.fork.as_ref()
     }
 
-    /// Rebuilds the conversation: from the checkpoint, if there is one that fits, and the events after it. The events
-    /// before it are then checked while the journal is used: see [`later_check`](Journal::later_check). A checkpoint that
-    /// does not lead on to the events after it is not used.
+    /// Rebuilds the conversation: from the checkpoint, if there is a valid one, and the events after it. The events
+    /// before it are then checked while the journal is used: see [`later_check`](Journal::later_check). A checkpoint
+    /// that the events after it contradict is not used.
     ///
     /// # Errors
     /// [`RecoveryError`], with the position where the journal contradicts itself.
@@ -280,7 +280,7 @@ impl ReplicaJournal for SqliteJournal {
 }
 
 /// Closes the journal: writes a last checkpoint, and waits for the writer, which takes the log over into the main file.
-/// That takes milliseconds, or a second where participants have published millions of messages.
+/// That takes milliseconds, or a second if participants have published millions of messages.
 impl Drop for SqliteJournal {
     fn drop(&mut self) {
         if let Some(check) = self.later_check.take() {
@@ -306,7 +306,7 @@ impl fmt::Debug for SqliteJournal {
     }
 }
 
-/// The companion file of a journal whose name has another ending: `chitchat.db` → `chitchat.db-wal`.
+/// The file beside a journal with this ending added to its name: `chitchat.db` → `chitchat.db-wal`.
 fn beside(journal: &Path, ending: &str) -> PathBuf {
     let mut path = journal.as_os_str().to_owned();
     path.push(ending);

@@ -10,9 +10,9 @@ use crate::wire::pb::CompanionKind;
 const SLOW_PAUSE: Duration = Duration::from_secs(3);
 /// How long a chatterbox waits before it says something.
 const CHATTER_PAUSE: Duration = Duration::from_secs(3);
-/// How many messages a chatterbox has.
+/// How many messages a chatterbox sends at most.
 const CHATTER_MAX: usize = 200;
-/// How far the wall clock of a companion is off that has a wrong one, in seconds.
+/// By how many seconds a wrong-clock companion's wall clock is off.
 pub const WRONG_CLOCK_OFFSET_SECONDS: i64 = -600;
 
 /// What a chatterbox says, in turn.
@@ -30,7 +30,7 @@ const CHATTER: [&str; 8] = [
 /// What an answerer answers, in turn.
 const ANSWERS: [&str; 4] = ["Yes.", "I think so.", "No, not yet.", "Ask me again later."];
 
-/// What a companion has done so far.
+/// The state of a companion's behaviour.
 #[derive(Debug)]
 pub struct Behaviour {
     kind: CompanionKind,
@@ -39,7 +39,7 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    /// That of a kind, with a wall clock that is this many seconds off.
+    /// The behaviour of a kind, with a wall clock that is this many seconds off.
     pub fn new(kind: CompanionKind, offset_seconds: i64) -> Self {
         Self { kind, offset_seconds, said: 0 }
     }
@@ -54,13 +54,13 @@ impl Behaviour {
         (self.kind == CompanionKind::Chatterbox && self.said < CHATTER_MAX).then_some(CHATTER_PAUSE)
     }
 
-    /// What it says unasked.
+    /// The next text that it says unasked.
     pub fn talk(&mut self) -> String {
         self.said += 1;
         CHATTER[(self.said - 1) % CHATTER.len()].to_owned()
     }
 
-    /// What it says to an event by a person.
+    /// Its answer to a person's event.
     pub fn answer(&mut self, event: &Event, now: SystemTime) -> Option<String> {
         let Kind::Message { .. } = event.kind else { return None };
         let (time, text) = (event.logical_time, event.content.as_str());
@@ -86,7 +86,7 @@ pub fn time_of_day(now: SystemTime, offset_seconds: i64) -> String {
     time.get(11..19).unwrap_or(&time).to_owned()
 }
 
-/// What people call a companion of a kind unless they say otherwise.
+/// The default display name of a companion of this kind.
 pub fn usual_name(kind: CompanionKind) -> &'static str {
     match kind {
         CompanionKind::Echo => "echo",

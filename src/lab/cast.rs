@@ -1,4 +1,4 @@
-//! The companions that take part now: a bounded number.
+//! The companions that take part now, a bounded number.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::companion::{Character, Companion, CompanionError, Companions, Place};
 use crate::chat::Refusal;
 use crate::wire::{Reason, Rejection, pb};
 
-/// How many companions a lab plays unless its operator says otherwise.
+/// How many companions a lab plays by default.
 pub const COMPANIONS_MAX_DEFAULT: usize = 16;
 
 /// The companions of a lab. Clones share them.
@@ -35,7 +35,7 @@ struct Member {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says what each field is")]
 pub enum CastError {
-    /// There are as many as there may be.
+    /// The limit has been reached.
     #[error("the lab plays {companions_max} companions already")]
     Full { companions_max: usize },
     /// It could not start.
@@ -70,7 +70,7 @@ fn without_option(why: &str) -> String {
 }
 
 impl Cast {
-    /// No companions yet, at a place.
+    /// A cast without companions, for this place.
     pub fn new(place: Place, companions_max: usize) -> Self {
         let (ids, members) = (Companions::default(), Mutex::default());
         let places = Arc::new(Semaphore::new(companions_max));
@@ -79,7 +79,7 @@ impl Cast {
 
     /// Adds a companion, or lets one that crashed resume.
     pub async fn add(&self, character: Character, resumes: bool) -> Result<Companion, CastError> {
-        // Those that have ended give their places back.
+        // This frees the places of those that have ended.
         drop(self.members());
         let place = self.0.places.clone().try_acquire_owned();
         let place = place.map_err(|_| CastError::Full { companions_max: self.0.companions_max })?;

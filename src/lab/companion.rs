@@ -1,5 +1,5 @@
-//! A companion: a participant that runs in a thread and a runtime of its own. When the thread ends, everything of the
-//! participant ends where it is, as in a process that is killed; its session is kept in a file, so it can resume.
+//! A companion: a participant with its own thread and runtime. When the thread ends, all of the participant's tasks
+//! stop where they are, as in a process that is killed; its session is kept in a file, so it can resume.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -19,18 +19,18 @@ use crate::wire::pb::{self, CompanionKind};
 
 /// The folder in the log folder that keeps the companions' sessions.
 pub const RESUMABLE_FOLDER: &str = "companions";
-/// How long a companion waits for an answer before it tries again: less than people would, so that a scenario need not
-/// wait long for a retry.
+/// How long a companion waits for an answer before it tries again. This is short, so that a scenario need not wait long
+/// for a retry.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// How many orders can wait.
+/// How many commands can be queued.
 const ORDERS_WAITING: usize = 64;
 
-/// Where companions take part, and where their logs are.
+/// The service that companions join, and where their logs are.
 #[derive(Clone)]
 pub struct Place {
     /// The service's URL.
     pub server: String,
-    /// The access secret, where the service has one.
+    /// The access secret, if the service has one.
     pub secret: Option<String>,
     /// The certificate to trust in addition to the system's.
     pub certificate_authority: Option<Vec<u8>>,
@@ -45,14 +45,14 @@ impl std::fmt::Debug for Place {
     }
 }
 
-/// Who a companion is.
+/// What a companion is like.
 #[derive(Clone, Debug)]
 pub struct Character {
     /// How it behaves.
     pub kind: CompanionKind,
-    /// What people call it.
+    /// Its display name.
     pub display_name: String,
-    /// How far its wall clock is off, in seconds.
+    /// By how many seconds its wall clock is off.
     pub offset_seconds: i64,
 }
 
@@ -78,7 +78,7 @@ enum Order {
     Crash,
 }
 
-/// The ids of all companions, so that they do not answer one another.
+/// The ids of all companions, so that they do not answer each other.
 #[derive(Clone, Debug, Default)]
 pub struct Companions(Arc<Mutex<HashSet<String>>>);
 
@@ -88,12 +88,12 @@ impl Companions {
     }
 }
 
-/// What its thread shares with those who watch it.
+/// State that its thread shares with its handles.
 #[derive(Debug)]
 struct Life {
     character: Character,
     companions: Companions,
-    /// It, while it takes part.
+    /// Its client and id, while it takes part.
     chat: Mutex<Option<(Chat, String)>>,
     /// The last event that was delivered to it.
     delivered: watch::Sender<Sequence>,
@@ -108,7 +108,7 @@ pub struct Companion {
 }
 
 impl Companion {
-    /// Joins, or resumes the session that it had when it crashed.
+    /// Joins, or resumes the session of a companion that crashed.
     pub async fn start(
         place: Place,
         character: Character,
@@ -136,17 +136,17 @@ impl Companion {
         Ok(Self { life: watched, orders, ended })
     }
 
-    /// Who it is.
+    /// What it is like.
     pub fn character(&self) -> &Character {
         &self.life.character
     }
 
-    /// Its id; none once it has ended.
+    /// Its id; `None` once it has ended.
     pub fn participant_id(&self) -> Option<String> {
         self.life.chat().as_ref().map(|(_, id)| id.clone())
     }
 
-    /// What is known of it; none once it has ended.
+    /// Its state for the API; `None` once it has ended.
     pub fn describe(&self) -> Option<pb::Companion> {
         let chat = self.life.chat();
         let (chat, _) = chat.as_ref()?;
@@ -158,7 +158,7 @@ impl Companion {
         })
     }
 
-    /// Makes it publish a text. The result shows in the conversation.
+    /// Makes it publish a text. Whether that succeeds is seen in the conversation.
     ///
     /// # Errors
     /// [`CompanionError::Ended`].
@@ -166,21 +166,21 @@ impl Companion {
         self.order(Order::Say(text)).await
     }
 
-    /// Makes it leave, and waits for its end.
+    /// Makes it leave, and waits until it has ended.
     pub async fn leave(&self) {
         if self.order(Order::Leave).await.is_ok() {
             self.ended().await;
         }
     }
 
-    /// Ends it without a word, as a killed process, and waits until it has ended.
+    /// Ends it without a leave, like a killed process, and waits until it has ended.
     pub async fn crash(&self) {
         if self.order(Order::Crash).await.is_ok() {
             self.ended().await;
         }
     }
 
-    /// Waits until it has been delivered an event. False where it ends before.
+    /// Waits until an event has been delivered to it. False if it ends first.
     pub async fn has(&self, sequence: Sequence) -> bool {
         let (mut delivered, mut ended) = (self.life.delivered.subscribe(), self.ended.clone());
         tokio::select! {
@@ -194,7 +194,7 @@ impl Companion {
     }
 
     async fn ended(&self) {
-        // Where the sender is gone, its thread has ended.
+        // If the sender has been dropped, its thread has ended.
         let _ = self.ended.clone().wait_for(|ended| *ended).await;
     }
 }
@@ -237,7 +237,7 @@ fn run(
         Err(why) => return drop(ready.send(Err(CompanionError::Start(why)))),
     };
     runtime.block_on(live(place, life, orders, ready, resumes));
-    // What is still at work ends here, and the log after it.
+    // The remaining tasks end here, and then the log.
     drop(runtime);
     drop(log);
 }
@@ -258,14 +258,14 @@ async fn live(
         certificate_authority: place.certificate_authority.clone(),
         patience: PATIENCE,
         wall_clock_skew_milliseconds: life.character.offset_seconds.saturating_mul(1000),
-        // Without one it takes part all the same; it cannot resume then.
+        // Without a session file it still takes part, but cannot resume.
         state: state.ok(),
         ..Options::new(server, name)
     };
     match client::join(options).await {
         Ok((chat, updates)) => {
             life.begin(&chat, &chat.me().participant_id);
-            // Nobody waits for it where the lab has stopped.
+            // If the lab has stopped, nothing waits for it.
             let _ = ready.send(Ok(()));
             take_part(life, chat, updates, orders).await;
         }
@@ -312,7 +312,7 @@ async fn take_part(life: &Arc<Life>, chat: Chat, mut updates: Updates, mut order
     }
 }
 
-/// Takes an update, not before a time. What has not been taken has not been delivered.
+/// Takes an update, but not before the given time. An update that has not been taken has not been delivered.
 async fn read_at(updates: &mut Updates, time: Option<Instant>) -> Option<Update> {
     if let Some(time) = time {
         sleep_until(time).await;
@@ -334,7 +334,7 @@ fn publish(chat: &Chat, text: String) {
 }
 
 async fn leave(life: &Life, chat: Chat, mut updates: Updates) {
-    // Only the copy that leaves is left, and the others learn of it by the Left event.
+    // No other handle is left, and the other participants learn of it by the Left event.
     life.end();
     let reading = async {
         while let Some(update) = updates.next().await {
@@ -343,6 +343,6 @@ async fn leave(life: &Life, chat: Chat, mut updates: Updates) {
             }
         }
     };
-    // Whether the leave was acknowledged is in its log.
+    // Its log shows whether the leave was acknowledged.
     let _ = tokio::join!(chat.leave(), reading);
 }

@@ -1,4 +1,4 @@
-//! Plays a scenario: its companions join, do what the steps say, and leave; the lab's faults come and go.
+//! Plays a scenario: its companions join, do what the steps say, and leave; faults are set and cleared.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,34 +15,34 @@ use crate::chat::Sequence;
 use crate::server::{FAULT_TIME_MAX, LabHandle, LabObserver};
 use crate::wire::pb::{self, CompanionKind, ScenarioState};
 
-/// How long a step may take. Waiting until somebody has left may take a grace period.
+/// How long a step may take. Waiting for a leave may take a grace period.
 const STEP_TIME_MAX: Duration = Duration::from_secs(2 * 60);
 /// How long a scenario waits for a person's message.
 const PERSON_TIME_MAX: Duration = Duration::from_secs(10 * 60);
-/// How long a companion may take to read what there is before it speaks.
+/// How long a companion may take to catch up before it speaks.
 const READING_TIME_MAX: Duration = Duration::from_secs(5);
-/// How often it looks whether the lab holds a person's message.
+/// How often to check whether the lab holds a person's message.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
-/// What stands in a text for the speaker's wall clock.
+/// The placeholder for the speaker's wall-clock time in a text.
 const TIME_MARK: &str = "{time}";
 
-/// How a scenario is played.
+/// The pace at which a scenario is played.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// Whether each step waits for a call to advance.
     pub stepwise: bool,
-    /// How long it waits before each step otherwise.
+    /// How long the scenario otherwise waits before each step.
     pub pause: Duration,
 }
 
-/// Why a scenario ends before its end.
+/// Why a scenario ends early.
 #[derive(Debug)]
 enum Broken {
     Stopped,
     Failed(String),
 }
 
-/// What those who play have said, and who of them has left.
+/// What the players have said, and which of them have left.
 struct Seen {
     observer: LabObserver,
     said: Vec<(String, String)>,
@@ -75,15 +75,15 @@ impl Seen {
 struct Player {
     role: Role,
     name: String,
-    /// None for a person, and for a companion that is not there.
+    /// `None` for a person, and for a companion that is not there.
     companion: Option<Companion>,
     /// Its id once it has joined.
     id: String,
-    /// What it has said, or is about to.
+    /// What it has said or is about to say.
     texts: Vec<String>,
-    /// Whether the scenario is in the way of its deliveries.
+    /// Whether a fault of the scenario impedes its deliveries.
     is_impaired: bool,
-    /// Whether the scenario holds what it publishes.
+    /// Whether the scenario holds its publishes.
     is_held: bool,
 }
 
@@ -142,11 +142,11 @@ impl Play {
         self.run.end();
     }
 
-    /// Everything that it has set ends, and its companions leave.
+    /// Clears the faults that it has set, and makes its companions leave.
     async fn leave(&mut self) {
         let mut leaving = JoinSet::new();
         for player in &mut self.players {
-            // Who has left has no faults.
+            // This fails for a player that has left, which has no faults any more.
             let _ = self.lab.clear_faults(&player.name);
             if let Some(companion) = player.companion.take() {
                 leaving.spawn(async move { companion.leave().await });
@@ -175,7 +175,7 @@ impl Play {
         Ok(())
     }
 
-    /// Waits before a step, as the pace says.
+    /// Waits before a step, according to the pace.
     async fn wait_turn(&self) {
         let advanced = self.run.advanced();
         if self.pace.stepwise {
@@ -199,7 +199,7 @@ impl Play {
             done = timeout(longest, self.act(&step.action)) => {
                 done.unwrap_or_else(|_| Err(Broken::Failed(format!("it took longer than {} s", longest.as_secs()))))
             }
-            // What waits can be skipped.
+            // A step that waits can be skipped.
             () = advanced, if is_person || is_wait => Ok(()),
         }
     }
@@ -238,7 +238,7 @@ impl Play {
             Action::Clear { who: None } => {
                 for player in &mut self.players {
                     player.no_fault();
-                    // Who has left has no faults.
+                    // This fails for a player that has left, which has no faults any more.
                     let _ = self.lab.clear_faults(&player.name);
                 }
                 Ok(())
@@ -327,7 +327,7 @@ impl Play {
         let companion = player.companion.as_ref();
         let companion = companion.ok_or_else(|| Broken::Failed(format!("{} is not here", player.name)))?;
         if !player.is_impaired {
-            // It reads what there is before it speaks. A fault that a teacher has set may be in its way.
+            // It catches up before it speaks. A fault that a teacher has set may prevent that.
             let _ = timeout(READING_TIME_MAX, companion.has(Sequence(self.lab.head()))).await;
         }
         let held_before = self.lab.publishes_held(&player.name);
@@ -337,7 +337,7 @@ impl Play {
             return self.until_said(who).await;
         }
         if player.is_held {
-            // A step that releases it must not come before it. If a teacher ends the fault, it takes its place instead.
+            // A later step must not release the message before it is held. If a teacher ends the fault, it is not held at all.
             let (lab, name) = (self.lab.clone(), player.name.clone());
             tokio::select! {
                 said = self.until_said(who) => return said,
@@ -347,7 +347,8 @@ impl Play {
         Ok(())
     }
 
-    /// Waits until everything that a companion has said has its place in the order; of a person, one message.
+    /// Waits until everything that a companion has said has its place in the order; for a person, until one more
+    /// message has.
     async fn until_said(&mut self, who: usize) -> Result<(), Broken> {
         let Player { id, texts, .. } = &self.players[who];
         let is_person = self.is_person(who);
@@ -356,7 +357,7 @@ impl Play {
                 let wanted = texts.iter().filter(|other| *other == text).count();
                 self.seen.count_of(id, text) >= wanted
             };
-            // What a person writes, nobody knows before.
+            // A person's text cannot be predicted, so their messages are only counted.
             let is_said = if is_person { self.seen.count(id) >= texts.len() } else { texts.iter().all(has_place) };
             if is_said {
                 return Ok(());
@@ -381,7 +382,7 @@ impl Play {
             }
             self.seen.note().await?;
         }
-        // What a person wrote before is no part of the play.
+        // Earlier messages of the person are not part of the scenario.
         self.players[who].texts = vec![text.to_owned(); self.seen.count(&id)];
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The lab's proof: verifies the logs in the lab's folder, together with the log of a page.
+//! The lab's proof, which verifies the logs in the lab's folder together with the log of a page.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use crate::log::reading::{self, Log};
 use crate::server::ProofFault;
 use crate::verification::{Progress, Verification, VerifyError};
 
-/// How large the logs are at most that a lab reads for a proof, in bytes, unless its operator says otherwise.
+/// The largest total size of the logs that a lab reads for a proof by default, in bytes.
 pub const PROOF_LOGS_BYTES_MAX_DEFAULT: u64 = 256 * 1024 * 1024;
-/// What the page's own log is called in the report.
+/// The name of the page's own log in the report.
 const PAGE_LOG: &str = "this-page.jsonl";
-/// The most records, and the most bytes of them, that a proof hands out for the replay.
+/// The most records, and their most bytes, that a proof returns for the replay.
 const REPLAY_RECORDS_MAX: usize = 20_000;
 const REPLAY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Stops the reading when nobody waits for it any more.
+/// Stops reading when the result is no longer needed.
 struct WhileWaited<'a>(&'a CancellationToken);
 
 impl Progress for WhileWaited<'_> {
@@ -38,8 +38,8 @@ impl From<VerifyError> for ProofFault {
     }
 }
 
-/// Verifies the records of one epoch in a folder and in the log of a page. The answer is JSON: the report, and the logs
-/// that it is of but the page's, where they are small enough to be replayed.
+/// Verifies the records of one epoch in a folder and in the log of a page. The answer is JSON: the report and, if they
+/// are small enough to be replayed, the verified logs without the page's.
 pub fn prove(
     folder: &Path,
     bytes_max: u64,

@@ -1,4 +1,4 @@
-//! How far a scenario has come: what plays it writes it, and everybody may read it.
+//! The progress of a scenario: its player updates it, and anybody may read it.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::scenario::Scenario;
 use crate::wire::pb::{self, ScenarioState};
 
-/// A scenario that is played, or has been. Clones share it.
+/// A scenario that is running or has ended. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Run(Arc<RunState>);
 
@@ -17,13 +17,13 @@ pub struct Run(Arc<RunState>);
 struct RunState {
     number: u32,
     scenario: Arc<Scenario>,
-    /// What people call those who play the roles.
+    /// The display names of those who play the roles.
     names: Vec<String>,
     progress: Mutex<Progress>,
-    /// Counts the calls to advance.
+    /// The number of calls to advance.
     advances: watch::Sender<u64>,
     stop: CancellationToken,
-    /// Cancelled when all of it is over.
+    /// Cancelled when the run is over.
     over: CancellationToken,
 }
 
@@ -36,7 +36,7 @@ struct Progress {
 }
 
 impl Run {
-    /// The n-th one, which begins.
+    /// The n-th run, which begins.
     pub fn new(number: u32, scenario: Arc<Scenario>, names: Vec<String>) -> Self {
         let state = ScenarioState::Playing;
         let progress = Progress { done: 0, state, person: String::new(), problem: String::new() };
@@ -55,34 +55,34 @@ impl Run {
         self.0.progress.lock()
     }
 
-    /// What is played.
+    /// The scenario that is played.
     pub fn scenario(&self) -> &Arc<Scenario> {
         &self.0.scenario
     }
 
-    /// What people call those who play the roles.
+    /// The display names of those who play the roles.
     pub fn names(&self) -> &[String] {
         &self.0.names
     }
 
-    /// Says what the run does now.
+    /// Sets the state of the run.
     pub fn set(&self, state: ScenarioState) {
         self.progress().state = state;
     }
 
-    /// Says that the run waits for somebody's message.
+    /// Records that the run waits for a person's message.
     pub fn wait_for(&self, person: &str) {
         let mut progress = self.progress();
         progress.state = ScenarioState::WaitsForPerson;
         person.clone_into(&mut progress.person);
     }
 
-    /// One more step is over.
+    /// Counts one more step as done.
     pub fn step_done(&self) {
         self.progress().done += 1;
     }
 
-    /// Says that the run could not be played to its end.
+    /// Records that the run failed, and why.
     pub fn fail(&self, problem: String) {
         let mut progress = self.progress();
         (progress.state, progress.problem) = (ScenarioState::Failed, problem);
@@ -98,13 +98,13 @@ impl Run {
         let mut advances = self.0.advances.subscribe();
         async move {
             if advances.changed().await.is_err() {
-                // The run is gone, and so is what waits for it.
+                // The run has been dropped, so nothing waits for it.
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Stops it, and waits until it is over.
+    /// Stops the run, and waits until it is over.
     pub async fn stop(&self) {
         self.0.stop.cancel();
         self.0.over.cancelled().await;
@@ -115,12 +115,12 @@ impl Run {
         self.0.stop.cancelled().await;
     }
 
-    /// All of it is over.
+    /// Ends the run.
     pub fn end(&self) {
         self.0.over.cancel();
     }
 
-    /// It, for those who watch.
+    /// The run as a message of the API.
     pub fn message(&self) -> pb::ScenarioRun {
         let (scenario, progress) = (&self.0.scenario, self.progress());
         let tell = |tell: &str| {

@@ -1,5 +1,5 @@
-//! A scenario as data: it is read from a small TOML file and checked, so that errors are reported before it is played.
-//! How to write one is in docs/scenarios.md.
+//! A scenario as data, read from a small TOML file and checked, so that errors are reported before it is played.
+//! docs/scenarios.md explains how to write one.
 
 mod parse;
 
@@ -17,10 +17,10 @@ pub const STEPS_MAX: usize = 64;
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// How many scenarios a teacher's folder may have.
 const SCENARIOS_MAX: usize = 100;
-/// How the file of a scenario ends.
+/// The extension of a scenario's file.
 const EXTENSION: &str = "toml";
 
-/// The scenarios that the program has, by name.
+/// The built-in scenarios, by name.
 const BUILT_IN: [(&str, &str); 10] = [
     ("crossing", include_str!("../../docs/scenarios/crossing.toml")),
     ("answer-first", include_str!("../../docs/scenarios/answer-first.toml")),
@@ -34,14 +34,14 @@ const BUILT_IN: [(&str, &str); 10] = [
     ("total-order", include_str!("../../docs/scenarios/total-order.toml")),
 ];
 
-/// A scenario that cannot be used.
+/// Why a scenario cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says what each field is")]
 pub enum ScenarioError {
     /// Its file or its folder cannot be read.
     #[error("cannot read {}: {why}", path.display())]
     Unreadable { path: PathBuf, why: String },
-    /// It is no scenario.
+    /// It is not a valid scenario.
     #[error("{name}: {why}")]
     Invalid { name: String, why: String },
 }
@@ -51,76 +51,76 @@ pub enum ScenarioError {
 pub struct Scenario {
     /// Its description for people.
     pub about: pb::Scenario,
-    /// Who plays.
+    /// The roles.
     pub roles: Vec<Role>,
-    /// What happens, in order.
+    /// The steps, in order.
     pub steps: Vec<Step>,
-    /// What is asked at the end.
+    /// The question at the end.
     pub question: pb::Question,
 }
 
 /// A role.
 #[derive(Clone, Debug)]
 pub struct Role {
-    /// What the steps call it.
+    /// The name that the steps use for it.
     pub role: String,
     /// The display name of its player.
     pub display_name: String,
-    /// Whether a person plays it, where one is there.
+    /// Whether a person plays it, if there is one.
     pub is_person: bool,
     /// Whether it joins in a step, rather than before the first.
     pub joins_later: bool,
-    /// How far its wall clock is off, in seconds.
+    /// By how many seconds its wall clock is off.
     pub offset_seconds: i64,
 }
 
 /// A step.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// What happens, in words. A role's name in braces stands for the name of who plays it.
+    /// What happens, in words. A role's name in braces stands for its player's display name.
     pub tell: String,
-    /// What is done.
+    /// The action.
     pub action: Action,
 }
 
-/// What is done in a step. Roles are named by their place among them.
+/// The action of a step. Roles are given by their index.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Nothing: people look.
+    /// Nothing: people watch.
     Look,
     /// A message is published; with `later`, the scenario does not wait until it has its place in the order.
     Say { who: usize, text: String, later: bool },
-    /// The lab does something to a participant.
+    /// The lab sets a fault on a participant.
     Fault { who: usize, fault: pb::Fault, disconnect: bool },
-    /// The lab lets held deliveries and publishes pass; all of them where there is no number.
+    /// The lab releases held deliveries and publishes, all of them if there is no number.
     Release { who: usize, count: Option<u32> },
-    /// The faults of one participant end, or of all.
+    /// The faults of one participant end, or those of all.
     Clear { who: Option<usize> },
-    /// The service's writer stands still.
+    /// The service's writer stops.
     StopWriter { duration: Duration },
     /// A companion joins.
     Join { who: usize },
     /// A companion leaves.
     Leave { who: usize },
-    /// A companion ends without a word.
+    /// A companion ends without a leave.
     Crash { who: usize },
     /// A companion that crashed starts again; with `refused`, it is expected to find its name taken.
     Resume { who: usize, refused: bool },
-    /// Wait until a companion has been delivered everything.
+    /// Wait until everything has been delivered to a companion.
     WaitDelivered { who: usize },
-    /// Wait until what it said later has its place in the order.
+    /// Wait until a message that it sent with `later` has its place in the order.
     WaitSaid { who: usize },
     /// Wait until it has left.
     WaitLeft { who: usize },
-    /// Wait.
+    /// Wait for a time.
     WaitTime { duration: Duration },
 }
 
 impl Scenario {
-    /// The scenarios that the program has.
+    /// The built-in scenarios.
     ///
     /// # Errors
-    /// [`ScenarioError`]: none that its tests let through.
+    /// [`ScenarioError`], which the tests rule out.
     pub fn built_in() -> Result<Vec<Self>, ScenarioError> {
         BUILT_IN.iter().map(|(name, text)| Self::parse(name, text)).collect()
     }

@@ -1,4 +1,4 @@
-//! The stage of a lab: what its service calls to add companions and to play scenarios.
+//! The stage of a lab, which its service calls to add companions and to play scenarios.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,17 +23,17 @@ use crate::wire::{self, Rejection, pb};
 
 /// The default pause of a scenario before each step.
 pub const SCENARIO_PAUSE_DEFAULT: Duration = Duration::from_secs(3);
-/// How long it may wait before each step.
+/// The longest pause of a scenario before each step.
 pub const SCENARIO_PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// What a stage needs.
+/// The configuration of a stage.
 #[derive(Debug)]
 pub struct StageConfig {
-    /// Where its companions take part.
+    /// The service that its companions join.
     pub place: Place,
     /// How many companions there may be.
     pub companions_max: usize,
-    /// How large the logs may be that a proof reads, in bytes.
+    /// The largest total size of the logs that a proof reads, in bytes.
     pub proof_logs_bytes_max: u64,
     /// Its scenarios.
     pub scenarios: Vec<Scenario>,
@@ -55,7 +55,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A stage on which nobody plays yet.
+    /// A stage without companions or a scenario yet.
     pub fn new(config: StageConfig) -> Self {
         let StageConfig { place, companions_max, proof_logs_bytes_max, scenarios } = config;
         Self {
@@ -78,7 +78,7 @@ impl Stage {
         self.run.lock()
     }
 
-    /// A name that nobody has, nor one that looks the same: this one, or with a number.
+    /// This name, or if it or one that looks the same is taken, this name with a number.
     fn free_name(&self, name: &str, taken: &[String]) -> Result<String, Rejection> {
         let key = |name: &str| DisplayName::parse(name).ok().map(|name| name.key());
         let here = self.lab()?.roster();
@@ -90,7 +90,8 @@ impl Stage {
         Ok(names.find(|name| !is_taken(name)).unwrap_or_default())
     }
 
-    /// What those who play the roles are called. Roles of one name share it: one of them wants the other's.
+    /// The display names of those who play the roles. Roles with the same name share it, for scenarios about taken
+    /// names.
     fn names(&self, scenario: &Scenario, person: Option<&str>) -> Result<Vec<String>, Rejection> {
         let mut names: Vec<String> = Vec::new();
         for (index, role) in scenario.roles.iter().enumerate() {
@@ -134,7 +135,7 @@ fn pause(pause: Option<prost_types::Duration>) -> Result<Duration, Rejection> {
 #[async_trait]
 impl LabStage for Stage {
     fn begin(&self, lab: LabHandle) {
-        // A stage is for one service.
+        // A stage belongs to one service.
         let _ = self.lab.set(lab);
     }
 
@@ -161,7 +162,7 @@ impl LabStage for Stage {
     async fn remove_companion(&self, display_name: &str) -> Result<(), Rejection> {
         let companion = self.cast.named(display_name);
         let companion = companion.ok_or_else(|| Rejection::NameUnknown(display_name.to_owned()))?;
-        // Its leave is not to be held.
+        // Its leave must not be held.
         let _ = self.lab()?.clear_faults(display_name);
         companion.leave().await;
         Ok(())

@@ -1,18 +1,18 @@
-//! Whether a reader got what it should: every event once, in order, and every message as it was sent.
+//! Checks that a reader got every event once, in order, and every message as it was sent.
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
-/// What went wrong with deliveries, counted over readers and events. All zero means that everything was right.
+/// Faulty deliveries, counted over readers and events. All zero means that everything was right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Faults {
-    /// Deliveries that never came.
+    /// Deliveries that never arrived.
     pub missing: u64,
-    /// Deliveries that came once more.
+    /// Deliveries that were repeated.
     pub doubled: u64,
-    /// Deliveries that came after a later one.
+    /// Deliveries that arrived after a later one.
     pub out_of_order: u64,
     /// Messages whose content differs from what was sent, or whose place differs from the acknowledgement, and readers
     /// that got other bytes than the first one.
@@ -20,12 +20,12 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Whether there is none.
+    /// Whether there are none.
     pub fn none(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Adds those of another reader.
+    /// Adds the faults of another reader.
     pub fn add(&mut self, other: &Self) {
         self.missing += other.missing;
         self.doubled += other.doubled;
@@ -44,17 +44,17 @@ pub struct OrderCheck {
 }
 
 impl OrderCheck {
-    /// For a reader whose first event has this sequence.
+    /// A check for a reader whose first event has this sequence.
     pub fn starting_at(first: u64) -> Self {
         Self { next: first, skipped: BTreeMap::new(), faults: Faults::default() }
     }
 
-    /// The last sequence in order that has come; one before the first until something has.
+    /// The last sequence that was received in order; before the first event, the one before it.
     pub fn position(&self) -> u64 {
         self.next.saturating_sub(1)
     }
 
-    /// An event has come. Whether it is the first time.
+    /// Notes an event. Returns whether it is new.
     pub fn see(&mut self, sequence: u64) -> bool {
         if sequence == self.next {
             self.next += 1;
@@ -85,7 +85,7 @@ impl OrderCheck {
         }
     }
 
-    /// What went wrong, if everything up to and including `last` should have come.
+    /// The faults, if everything up to and including `last` should have been received.
     pub fn faults(&self, last: u64) -> Faults {
         let passed_over: u64 = self.skipped.iter().map(|(first, last)| last - first + 1).sum();
         let never_reached = (last + 1).saturating_sub(self.next);
@@ -93,8 +93,8 @@ impl OrderCheck {
     }
 }
 
-/// All that a reader got of this run's messages, as one number: readers that got the same bytes in the same order have
-/// the same.
+/// All messages of this run that a reader got, as one number, which is the same for readers that got the same bytes in
+/// the same order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Transcript {
     hash: u64,
@@ -127,13 +127,13 @@ mod tests {
         check.faults(last)
     }
 
-    /// Every event once and in order has no fault (S4); each deviation has its own name.
+    /// Every event once and in order is no fault (S4); each deviation has its own name.
     #[test]
     fn each_deviation_is_counted_as_what_it_is() {
         let none = Faults::default();
         assert_eq!(faults(3, &[1, 2, 3]), none);
         assert!(faults(0, &[]).none());
-        // More than was published here: others may write too.
+        // More than was published here: others may also write.
         assert_eq!(faults(2, &[1, 2, 3]), none);
         assert_eq!(faults(3, &[1, 2]), Faults { missing: 1, ..none });
         assert_eq!(faults(3, &[]), Faults { missing: 3, ..none });

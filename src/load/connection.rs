@@ -1,8 +1,8 @@
-//! gRPC over one HTTP/2 connection, with as little between the socket and a reader as can be.
+//! gRPC over one HTTP/2 connection, with as little as possible between the socket and a reader.
 //!
 //! Speaks HTTP/2 with the library that the whole program uses (h2), without the layers of tonic above it:
 //! per connection those are a task, a queue and buffers, and per message a decoder, which together cost more than the
-//! service itself spends on a delivery. What would be measured then is mostly the load generator.
+//! service itself spends on a delivery. Such a run would mostly measure the load generator.
 
 use std::net::SocketAddr;
 
@@ -20,8 +20,8 @@ use super::scan::Messages;
 
 /// How much the service may send ahead of the reader. Large, so that the service never waits for the window.
 const WINDOW_BYTES: u32 = 1024 * 1024;
-/// How much small frames that were read from the socket, and not yet by the reader, may cost h2: all that the window
-/// can hold. They are read in the same step.
+/// How much memory h2 may use for small frames that the reader has not taken yet: as much as the window can hold. They
+/// are read in the same step.
 const SMALL_FRAMES_BUDGET: usize = 64 * 1024 * 1024;
 const SEND_BUFFER_BYTES: usize = 16 * 1024;
 
@@ -51,7 +51,7 @@ impl Service {
     /// The service at this socket, addressed by this name (host and port), with its access secret if it has one.
     ///
     /// # Errors
-    /// The name or the secret cannot be put into a request.
+    /// If the name or the secret cannot be put into a request.
     pub fn new(address: SocketAddr, authority: &str, secret: Option<&str>) -> Result<Self, http::Error> {
         let uri = |method: &str| format!("http://{authority}/chitchat.v1.ChitChatService/{method}").parse();
         let mut authorization =
@@ -90,7 +90,7 @@ impl Service {
         if response.status() != StatusCode::OK {
             return Err(Status::unknown(format!("the answer is HTTP {}", response.status())).into());
         }
-        // An answer without a body has its status where others have their headers.
+        // An answer without a body has its status in the headers.
         refused(response.headers())?;
         Ok(response.into_body())
     }
@@ -150,7 +150,7 @@ fn framed(message: &impl Message) -> Bytes {
     bytes.freeze()
 }
 
-/// The status that headers or trailers have, if it is not OK.
+/// The status in headers or trailers, if it is not OK.
 pub fn refused(headers: &HeaderMap) -> Result<(), Status> {
     match Status::from_header_map(headers) {
         Some(status) if status.code() != Code::Ok => Err(status),

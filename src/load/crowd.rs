@@ -21,9 +21,9 @@ use super::summary::{Latencies, ServerUse, Summary, per_second, rounded};
 use super::{Measured, Phase, Plan, Progress};
 use publisher_thread::PublisherThread;
 
-/// How often the coordinator looks whether the slowest reader is there.
+/// How often the coordinator checks whether the slowest reader has caught up.
 const LOOK: Duration = Duration::from_millis(5);
-/// How often it says how far it is, which takes a look at all readers.
+/// How often it reports progress, which takes a look at all readers.
 const REPORT: Duration = Duration::from_millis(500);
 /// How many leave at a time.
 const LEAVES_IN_PARALLEL: usize = 256;
@@ -34,7 +34,7 @@ pub struct Crowd {
     service: Arc<Service>,
     /// In the order of their numbers once all have joined.
     participants: Vec<Arc<Participant>>,
-    /// None before the run.
+    /// `None` before the run.
     publisher_thread: Option<PublisherThread>,
     began: Instant,
 }
@@ -46,7 +46,7 @@ struct Published {
     cpu: Option<[Duration; 2]>,
 }
 
-/// What a task returns. A task that panics has the run panic.
+/// The result of a task. If the task panicked, so does the run.
 fn returned<T>(task: Result<T, JoinError>) -> T {
     task.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
@@ -63,7 +63,7 @@ impl Crowd {
         let resident = || server.map(WatchedProcess::resident_kib).transpose();
         let before = resident()?;
         let thread = PublisherThread::start().map_err(LoadError::Thread)?;
-        // It stays until they have left.
+        // It stays until all have left.
         let publishing = self.publisher_thread.insert(thread).handle().clone();
         self.began = Instant::now();
         self.join(progress, &publishing).await?;
@@ -121,8 +121,8 @@ impl Crowd {
                 Some(ended) = publishing.join_next() => {
                     if let Err(error) = returned(ended) {
                         failed.get_or_insert(error);
-                        // The others wait for their answers: a service takes many requests that are called off at once
-                        // for an attack, and closes the connection.
+                        // The others wait for their answers: a service mistakes many requests that are cancelled at
+                        // once for an attack, and closes the connection.
                         next.store(plan.messages, Ordering::Relaxed);
                     }
                 }
@@ -138,12 +138,12 @@ impl Crowd {
         Ok(Published { first, acknowledged, cpu })
     }
 
-    /// Waits until all readers have everything up to this sequence, or until for a while nothing has come.
+    /// Waits until all readers have everything up to this sequence, or until nothing has arrived for a while.
     async fn wait_for(&self, sequence: u64, report: &mut (dyn FnMut(&Self) + Send)) {
         if !self.run.plan.streams {
             return;
         }
-        // Readers that are there stay there, so that only the first that is not must be looked at.
+        // Readers that have caught up stay so, so only the first that has not must be checked.
         let (mut slowest, mut last) = (0, (0, 0));
         let (mut progressed, mut reported) = (Instant::now(), Instant::now());
         while let Some(participant) = self.participants.get(slowest) {
@@ -211,8 +211,8 @@ impl Crowd {
         Measured { summary, first_end: ended.into_iter().next() }
     }
 
-    /// Everybody leaves. First all streams are given up, so that no participant is sent the leaves of the others. Returns why
-    /// the first that could not leave could not.
+    /// All participants leave. First all streams are closed, so that no participant is sent the leaves of the others.
+    /// Returns why the first that failed to leave did so.
     pub async fn leave(&self, progress: Progress<'_>) -> Option<CallFailure> {
         self.participants.iter().for_each(|participant| participant.reader.stop());
         let (mut leaving, mut failed) = (JoinSet::new(), None);
@@ -231,16 +231,16 @@ impl Crowd {
     }
 }
 
-/// The faults of all readers: each its own, and how it differs from the first.
+/// The faults of all readers: each reader's own, and differences from the first reader.
 fn compare(readers: &[ReaderOutcome], messages: u64) -> Faults {
     let mut faults = Faults::default();
     let Some(first) = readers.first() else { return faults };
     for reader in readers {
         faults.add(&reader.faults);
         let transcript = reader.transcript;
-        // The same message under another number is one too many, though the numbers are in order.
+        // A message that is repeated under another sequence is one too many, although the sequences are in order.
         faults.doubled += transcript.messages().saturating_sub(messages);
-        // One that lacks something is counted already.
+        // A reader that lacks something is counted already.
         let is_comparable = transcript.messages() == first.transcript.messages();
         faults.altered += u64::from(is_comparable && transcript != first.transcript);
     }

@@ -9,7 +9,7 @@ use super::process::ProcessError;
 use super::scan::Malformed;
 use crate::wire::Reason;
 
-/// A run that did not come to its end.
+/// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says what each field is")]
 pub enum LoadError {
@@ -26,7 +26,7 @@ pub enum LoadError {
     /// A stream ended before its Welcome.
     #[error("a stream ended before its Welcome: {0}")]
     Stream(Arc<CallFailure>),
-    /// There is no thread for those who publish.
+    /// The publishers' thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
     /// The service's process cannot be watched.
@@ -34,7 +34,7 @@ pub enum LoadError {
     Process(#[from] ProcessError),
 }
 
-/// What became of a call that was not answered with success.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallFailure {
     /// The service refused it.
@@ -46,10 +46,10 @@ pub enum CallFailure {
          --address-limits off, and 20,000 in all (--connections-max)"
     )]
     Closed(#[from] h2::Error),
-    /// What came is no answer of this service.
+    /// The answer cannot come from this service.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// Neither yes nor no.
+    /// There was no answer in time.
     #[error("no answer within {} s", .0.as_secs())]
     TimedOut(std::time::Duration),
 }
@@ -60,7 +60,7 @@ impl From<Status> for CallFailure {
     }
 }
 
-/// What the operator of the service has to set for a load that a limit refuses.
+/// The option that the service's operator has to set for a load that a limit refuses.
 fn advice(status: &Status) -> &'static str {
     match Reason::of(status) {
         Some(Reason::RateLimited) => {
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
     use crate::wire::Rejection;
 
-    /// A limit that refuses is answered with the option that lifts it.
+    /// A refusal by a limit names the option that raises it.
     #[test]
     fn a_refusal_names_what_to_set() {
         let words = |rejection: Rejection| {

@@ -15,10 +15,10 @@ use super::reader::{Reader, ReaderTask, Welcomed};
 use super::run::Run;
 use crate::wire::pb;
 
-/// How long an answer may take. Long, since a service that ten thousand join at once has much to do.
+/// How long an answer may take. Long, since a service has much to do when ten thousand join at once.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One that has joined.
+/// A participant that has joined.
 #[derive(Debug)]
 pub struct Participant {
     /// Its number, from 0.
@@ -94,8 +94,8 @@ impl Participant {
         }
     }
 
-    /// Waits until a message is due. Returns the time from which it counts: when it was due, if the one before
-    /// has held it up, so that a service that stops for a while is not measured by the few messages that it delayed.
+    /// Waits until a message is due. Returns the time from which its latency counts. If the previous message has
+    /// delayed it, that is when it was due, so that all messages that a stalled service delays are counted.
     async fn when_due(&self, message: u64, first: Instant) -> Instant {
         let now = Instant::now();
         match self.run.due(message, first) {

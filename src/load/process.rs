@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub struct WatchedProcess(u32);
 
-/// What cannot be read of a process.
+/// A file about a process that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read {path}: {source}")]
 pub struct ProcessError {
@@ -21,7 +21,7 @@ impl WatchedProcess {
     /// The process with this id.
     ///
     /// # Errors
-    /// There is none, or this is not Linux.
+    /// If there is none, or this is not Linux.
     pub fn new(id: u32) -> Result<Self, ProcessError> {
         let process = Self(id);
         process.cpu().and(process.resident_kib())?;
@@ -31,7 +31,7 @@ impl WatchedProcess {
     /// The processor time that it has used, in user and system mode; to the tick, 10 ms.
     ///
     /// # Errors
-    /// It has ended.
+    /// If it has ended.
     pub fn cpu(self) -> Result<Duration, ProcessError> {
         self.read("stat", cpu_ticks).map(|ticks| {
             let per_second = rustix::param::clock_ticks_per_second().max(1);
@@ -42,7 +42,7 @@ impl WatchedProcess {
     /// Its resident memory in KiB.
     ///
     /// # Errors
-    /// It has ended.
+    /// If it has ended.
     pub fn resident_kib(self) -> Result<u64, ProcessError> {
         self.read("status", resident_kib)
     }

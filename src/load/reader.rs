@@ -18,10 +18,10 @@ use super::run::Run;
 use super::scan::{Malformed, Messages, Scanned, Welcome, decode_event, scan};
 use crate::wire::pb::event::Kind;
 
-/// Of how many messages a reader decodes one, to compare all of it.
+/// A reader decodes one message in this many, to compare it completely.
 const SAMPLE_EVERY: u64 = 64;
 
-/// What a Welcome says, kept.
+/// The parts of a Welcome that are kept.
 #[derive(Clone, Debug)]
 pub struct Welcomed {
     pub session_token: String,
@@ -42,31 +42,31 @@ struct State {
     stream: Option<RecvStream>,
     messages: Messages,
     welcome: Option<oneshot::Sender<Welcomed>>,
-    /// None until the Welcome has said where the stream begins.
+    /// `None` until the Welcome has said where the stream begins.
     order: Option<OrderCheck>,
     transcript: Transcript,
     /// Messages that differ from what was sent, among those that were decoded.
     altered: u64,
-    /// Of the first reader: the sequence of each message, in the order of their coming.
+    /// For the first reader: the sequence of each message, in the order of arrival.
     places: Vec<(u64, u64)>,
     last_message_at: Option<Instant>,
     ended: Option<Arc<CallFailure>>,
 }
 
-/// What became of a reader, at the end of a run.
+/// The state of a reader at the end of a run.
 #[derive(Debug)]
 pub struct ReaderOutcome {
-    /// The messages of this run that came, each counted once, and their bytes.
+    /// The messages of this run that arrived, each counted once, and their bytes.
     pub transcript: Transcript,
     pub faults: Faults,
-    /// When the last message came.
+    /// When the last message arrived.
     pub last_message_at: Option<Instant>,
     /// Why its stream ended before the run did.
     pub ended: Option<Arc<CallFailure>>,
 }
 
 impl Reader {
-    /// A reader without a stream, and where its Welcome will be.
+    /// A reader without a stream, and the receiver of its Welcome.
     pub fn new(run: Arc<Run>, index: usize) -> (Self, oneshot::Receiver<Welcomed>) {
         let (welcome, welcomed) = oneshot::channel();
         let state = State {
@@ -89,7 +89,7 @@ impl Reader {
     pub fn start(&self, stream: RecvStream) {
         let mut state = self.0.lock();
         state.stream = Some(stream);
-        // What has come already wakes nobody any more.
+        // Data that has already arrived does not wake the task again.
         state.read();
     }
 
@@ -100,12 +100,12 @@ impl Reader {
         state.messages = Messages::default();
     }
 
-    /// The last event in order that has come.
+    /// The last event that was received in order.
     pub fn position(&self) -> u64 {
         self.0.lock().order.as_ref().map_or(0, OrderCheck::position)
     }
 
-    /// How many messages of this run have come.
+    /// How many messages of this run have been received.
     pub fn messages(&self) -> u64 {
         self.0.lock().transcript.messages()
     }
@@ -120,7 +120,7 @@ impl Reader {
         self.0.lock().ended.clone()
     }
 
-    /// What became of it, if everything up to `last` should have come.
+    /// Its final state, if everything up to `last` should have been received.
     pub fn outcome(&self, last: u64) -> ReaderOutcome {
         let state = self.0.lock();
         let mut faults = state.order.as_ref().map(|order| order.faults(last)).unwrap_or_default();
@@ -133,10 +133,10 @@ impl Reader {
         }
     }
 
-    /// Of the first reader: how many messages were not where the service had acknowledged them to be.
+    /// For the first reader: how many messages have another sequence than the service acknowledged.
     pub fn misplaced(&self) -> u64 {
         let state = self.0.lock();
-        // One that comes again is counted as doubled.
+        // A repeated message is counted as doubled.
         let mut seen = HashSet::new();
         let firsts = state.places.iter().filter(|(_, message)| seen.insert(*message));
         let is_elsewhere = |(sequence, message): &&(u64, u64)| {
@@ -149,7 +149,7 @@ impl Reader {
 /// The task of a connection: moves bytes, and lets the reader take them in the same step.
 pub struct ReaderTask {
     pub driver: Driver,
-    /// Who reads from it.
+    /// The reader of its stream.
     pub reader: Reader,
 }
 
@@ -173,8 +173,8 @@ impl Future for ReaderTask {
 }
 
 impl State {
-    /// Takes everything that has come. Nothing wakes it for more: it is called whenever its connection was polled, and
-    /// from there alone comes more. So a delivery costs one wake-up, not two.
+    /// Takes everything that has arrived. It needs no waker: it is called whenever its connection was polled, which is
+    /// the only source of data. So a delivery costs one wake-up, not two.
     fn read(&mut self) {
         let Some(mut stream) = self.stream.take() else { return };
         let now = Instant::now();
@@ -236,14 +236,14 @@ impl State {
         self.order = Some(OrderCheck::starting_at(first.ok_or(Malformed)?));
         if let Some(waiting) = self.welcome.take() {
             let (logical_time, head_sequence) = (welcome.logical_time, welcome.head_sequence);
-            // If nobody waits, the run has been given up.
+            // If there is no receiver, the run has been given up.
             let _ = waiting.send(Welcomed { session_token, logical_time, head_sequence });
         }
         Ok(())
     }
 
     fn take_message(&mut self, message: u64, sequence: u64, frame: &[u8], now: Instant) {
-        // Each reader has others in its sample.
+        // Each reader samples different messages.
         let is_sampled = (self.transcript.messages() + self.index as u64).is_multiple_of(SAMPLE_EVERY);
         if is_sampled && !self.is_as_sent(message, frame) {
             self.altered += 1;

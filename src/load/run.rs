@@ -1,4 +1,4 @@
-//! What all tasks of a run share: the plan, the messages, when each was sent, and the latencies.
+//! The state that all tasks of a run share: the plan, the messages, when each was sent, and the latencies.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,9 +9,10 @@ use tokio::time::Instant;
 
 use super::Plan;
 
-/// Readers share histograms, so that ten thousand do not have one each, and two seldom want the same.
+/// The number of histograms that readers share: far fewer than one for each of ten thousand, but enough that two rarely
+/// need the same one.
 const SHARDS: usize = 16;
-/// The longest latency that is kept as it is: an hour, in microseconds. No answer is waited for as long.
+/// The longest latency that is kept exactly: an hour, in microseconds. No wait for an answer is that long.
 const LATENCY_MAX: u64 = 60 * 60 * 1_000_000;
 /// How many digits of a latency are kept.
 const SIGNIFICANT_DIGITS: u8 = 3;
@@ -19,18 +20,18 @@ const SIGNIFICANT_DIGITS: u8 = 3;
 const RUN_ID_BYTES: usize = 8;
 const MESSAGE_ID_BYTES: usize = 2 * RUN_ID_BYTES;
 
-/// What every message of a run is made of.
+/// The phrase that all messages of a run are made of.
 const PHRASE: &str = "the quick brown fox jumps over the lazy dog ";
 
 /// One run.
 #[derive(Debug)]
 pub struct Run {
-    /// What was asked for.
+    /// The plan.
     pub plan: Plan,
     /// Makes the names and messages of this run distinct from those of other runs.
     id: String,
     started: Instant,
-    /// When each message was sent, in microseconds since the start; and 1 more, since 0 is "not yet".
+    /// When each message was sent, in microseconds since the start, plus 1, since 0 means "not yet".
     sent: Vec<AtomicU64>,
     /// The sequence that the service acknowledged each message with; 0 for none.
     acknowledged: Vec<AtomicU64>,
@@ -68,7 +69,7 @@ impl Run {
         format!("{}{message:08x}", self.id)
     }
 
-    /// Which message of this run an id names, if one.
+    /// The message of this run that has this id, if there is one.
     pub fn message(&self, id: &[u8]) -> Option<u64> {
         if id.len() != MESSAGE_ID_BYTES {
             return None;
@@ -77,7 +78,7 @@ impl Run {
         u64::from_str_radix(number, 16).ok().filter(|message| *message < self.plan.messages)
     }
 
-    /// The text of a message: as many characters as planned, different from message to message.
+    /// The text of a message: as many characters as planned, and different for each message.
     pub fn text(&self, message: u64) -> String {
         let number = format!("{message} ");
         number.chars().chain(PHRASE.chars().cycle()).take(self.plan.text_characters).collect()
@@ -96,7 +97,7 @@ impl Run {
         }
     }
 
-    /// The microseconds from the sending of a message to this time; none if it has not been sent.
+    /// The microseconds from the sending of a message to this time; `None` if it has not been sent.
     pub fn latency(&self, message: u64, at: Instant) -> Option<u64> {
         let sent = self.sent[message as usize].load(Ordering::Acquire).checked_sub(1)?;
         Some(self.microseconds(at).saturating_sub(sent))
@@ -112,7 +113,7 @@ impl Run {
         self.acknowledged.iter().map(|sequence| sequence.load(Ordering::Acquire)).max().unwrap_or(0)
     }
 
-    /// Where a reader notes its latencies.
+    /// The histogram for a reader's latencies.
     pub fn shard(&self, reader: usize) -> MutexGuard<'_, Histogram<u64>> {
         self.delivery_latencies[reader % SHARDS].lock()
     }
@@ -131,7 +132,7 @@ impl Run {
         all
     }
 
-    /// When a message is due, where publishes are paced; `first` is when the first is.
+    /// When a message is due, if publishes are paced; `first` is when the first one is.
     pub fn due(&self, message: u64, first: Instant) -> Option<Instant> {
         let interval = self.plan.interval?;
         let nanoseconds = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).saturating_mul(message);

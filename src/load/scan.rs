@@ -53,7 +53,7 @@ impl Messages {
     /// The next complete message, without its prefix.
     ///
     /// # Errors
-    /// [`Malformed`]: it is compressed, which nobody asked for, or larger than 4 MiB.
+    /// [`Malformed`]: it is compressed, although that was not requested, or larger than 4 MiB.
     pub fn next_message(&mut self) -> Result<Option<Bytes>, Malformed> {
         if !self.begun.is_empty() {
             let Some(length) = complete(&self.begun)? else { return Ok(None) };
@@ -176,7 +176,7 @@ pub fn decode_event(frame: &[u8]) -> Result<pb::Event, Malformed> {
 enum Value<'a> {
     Number(u64),
     Bytes(&'a [u8]),
-    /// A fixed width, which no field here has.
+    /// A fixed width, which no field here uses.
     Fixed,
 }
 

@@ -25,7 +25,7 @@ pub struct Summary {
     pub messages: u64,
     /// From the first connection until all had joined.
     pub join_seconds: f64,
-    /// From the first connection until all had been delivered the last join.
+    /// The time from the first connection until the last join had been delivered to all.
     pub caught_up_seconds: f64,
     /// Messages that were delivered, each counted once for each reader.
     pub deliveries: u64,

@@ -1,5 +1,5 @@
-//! The file of the records. It says itself when it lacks some: on a full disk nothing can be written, and
-//! logging must not stop the process. When it has been renamed, a new file takes the records.
+//! The file of the records. It states when records are missing: on a full disk nothing can be written, but logging must
+//! not stop the process. When the file has been renamed, a new one takes the records.
 
 mod name;
 
@@ -14,38 +14,37 @@ use crate::terminal::{json_line, notice};
 use name::Name;
 use parking_lot::{Mutex, RwLock};
 
-/// How many processes can write logs of one name in one folder, each to a file of its own.
+/// How many processes can write logs of one name in one folder, each to its own file.
 const PROCESSES_MAX: u32 = 100;
 
-/// Each record is one write at the end of the file, and many threads can write at a time. Only while records are
-/// lost, and while the file is replaced, do they wait for one another.
+/// Each record is one write at the end of the file, and many threads can write at a time. They wait for each other only
+/// while records are being lost, and while the file is replaced.
 ///
-/// Of one task the records stay in order, and those of two tasks have none before one has told the other
-/// something. So where the loss is recorded, nothing before it knows of what was lost.
+/// The records of one task stay in order, and those of two tasks have no order until one has told the other something.
+/// So no record before the record of a loss depends on what was lost.
 pub(super) struct RecordFile<F = File> {
     file: RwLock<F>,
     name: Name,
     component: Component,
-    /// Whether a record of this process is in the file.
+    /// Whether the file has a record of this process.
     began: AtomicBool,
     /// Whether the last write failed.
     failing: AtomicBool,
     lost: Mutex<LostRecords>,
 }
 
-/// Records that are not in the file, to be reported there when it can be written again.
+/// Records that are missing from the file, to be reported there when it can be written again.
 #[derive(Debug, Default)]
 struct LostRecords {
-    /// How many: all that are not whole to the end of the line, since what another thread was
-    /// about to write could be behind them.
+    /// How many: all that are not complete to the end of the line, since another thread may have written behind them.
     count: u64,
     /// Whether a notice has been printed.
     reported: bool,
 }
 
-/// What the file is for this: more than a file only in tests.
+/// The file, or in tests a stand-in for it.
 pub(super) trait Appended {
-    /// Writes at the end, as much as there is room for.
+    /// Writes at the end, as much as fits.
     fn append(&self, bytes: &[u8]) -> io::Result<usize>;
 
     /// Whether the file ends within a line.
@@ -67,8 +66,8 @@ impl Appended for File {
 }
 
 impl RecordFile {
-    /// Opens the file, and makes it and its folder where they are missing. If another process writes to it, a participant
-    /// takes the next name that is free; a service may take over from one that is about to end.
+    /// Opens the file, and creates it and its folder if they are missing. If another process writes to it, a
+    /// participant takes the next free name; a service may take over from one that is about to end.
     pub(super) fn open(path: &Path, component: Component) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             create_folder(folder)?;
@@ -94,8 +93,8 @@ impl RecordFile {
         &self.name.path
     }
 
-    /// Continues in the file that has the name now, unless that is the same file, and creates it if it is missing. Where
-    /// it cannot be opened, or another process writes to it, the records stay in the file that they are in.
+    /// Continues in the file that has the name now, unless that is the same file, and creates it if it is missing. If
+    /// it cannot be opened, or another process writes to it, the records continue in the old file.
     pub(super) fn reopen(&self) {
         if self.name.is_of(&self.file.read()) {
             return;
@@ -120,7 +119,7 @@ impl RecordFile {
         let mut file = self.file.write();
         *file = opened;
         drop(file);
-        // What the old file lacks, the new one says.
+        // The new file reports what the old one lacks.
         if let Err(error) = self.repair(&mut lost) {
             self.fail(&mut lost, &error);
         }
@@ -134,8 +133,8 @@ impl RecordFile {
     }
 }
 
-/// Creates a folder where it is missing. The system's error for a file in its place says that a file exists, which
-/// does not help anybody who wants it to exist.
+/// Creates a folder if it is missing. If a file is in its place, the system's error says that a file exists, which
+/// helps nobody.
 fn create_folder(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder).map_err(|error| match folder.exists() && !folder.is_dir() {
         true => io::Error::new(io::ErrorKind::NotADirectory, format!("{} is not a folder", folder.display())),
@@ -143,8 +142,8 @@ fn create_folder(folder: &Path) -> io::Result<()> {
     })
 }
 
-/// Locks a file for this process, for as long as it is open. Says whether no other process has done so: on a file system
-/// without locks, that is assumed.
+/// Locks a file for this process for as long as it is open. Returns whether that worked; on a file system without
+/// locks, it is assumed.
 fn is_ours(file: &File) -> bool {
     !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
@@ -155,8 +154,8 @@ fn appending(path: &Path) -> io::Result<File> {
 }
 
 impl<F: Appended> RecordFile<F> {
-    /// Where a process was killed while it wrote the last line, that is ended: it stays one bad line, and the
-    /// next record is a line of its own. What cannot be done now is done with the next record.
+    /// If a process was killed while it wrote the last line, this ends that line: it stays one bad line, and the next
+    /// record gets its own. If that fails now, the next record tries again.
     fn over(file: F, path: &Path, component: Component) -> Self {
         let (began, failing, lost) = (AtomicBool::new(false), AtomicBool::new(false), Mutex::default());
         let (file, name) = (RwLock::new(file), Name::new(path.to_owned()));
@@ -189,7 +188,7 @@ impl<F: Appended> RecordFile<F> {
         }
     }
 
-    /// One record, in one piece or not at all: a rest that follows could end up behind another record.
+    /// Writes one record, in one piece or not at all: a remainder could end up behind another record.
     fn append(&self, record: &[u8]) -> io::Result<()> {
         let file = self.file.read();
         loop {
@@ -202,9 +201,9 @@ impl<F: Appended> RecordFile<F> {
         }
     }
 
-    /// Ends a cut line, and writes the record of the loss.
+    /// Ends a cut line, and records the loss.
     fn repair(&self, lost: &mut LostRecords) -> io::Result<()> {
-        // One that cannot be looked at may still take records.
+        // A file that cannot be read may still take records.
         let mut text = if self.file.read().is_cut().unwrap_or(false) { "\n".to_owned() } else { String::new() };
         if lost.count > 0 {
             let loss = Loss { count: lost.count, from_start: !self.began.load(Ordering::Relaxed) };

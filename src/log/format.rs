@@ -1,4 +1,4 @@
-//! How a record that comes through `tracing` is written: it is a line already.
+//! Writes a record that comes through `tracing`, which is a finished line already.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! A log record of any kind, as its line says it. This is how logs are read: one flat type, without a judgement and
-//! without a copy, since a verifier reads millions of them. Fields that nobody here needs are ignored.
+//! A log record of any kind, as its line states it. Logs are read into this one flat type, without a check and without
+//! a copy, since a verifier reads millions of them. Fields that are not needed are ignored.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{Component, LoggedKind};
 
-/// How much of a value that does not fit is shown, in characters.
+/// How many characters of an invalid value are shown.
 const SHOWN_MAX: usize = 40;
 
 /// A line that is not a log record.
@@ -23,18 +23,18 @@ pub enum RecordFault {
     /// The timestamp cannot be read.
     #[error("has a timestamp that is not RFC 3339 in UTC (it has to end in Z): {0}")]
     Timestamp(String),
-    /// What cannot be checked without it is not there.
+    /// A field that every check needs is missing.
     #[error("is not a complete record: {event} without {field}")]
     Incomplete { event: String, field: &'static str },
 }
 
 impl RecordFault {
-    /// Whether the line is the beginning of what may have been a record.
+    /// Whether the line may be the beginning of a record.
     pub fn is_half(&self) -> bool {
         matches!(self, Self::Json(error) if error.is_eof())
     }
 
-    /// What is wrong with the line, for people.
+    /// What is wrong with the line, in words.
     pub fn in_words(&self, line: &str) -> String {
         if !matches!(self, Self::Json(_)) {
             return self.to_string();
@@ -62,7 +62,7 @@ fn character(line: &str, error: &serde_json::Error) -> usize {
     line.char_indices().take_while(|(at, _)| *at < before).count() + 1
 }
 
-/// What is wrong with the fields of a JSON object that is no record.
+/// What is wrong with the fields of a JSON object that is not a record.
 fn in_fields(fields: &Map<String, Value>) -> String {
     let own: Map<String, Value> = [("timestamp", ""), ("component", "client"), ("event", "")]
         .map(|(field, value)| (field.to_owned(), Value::from(value)))
@@ -85,7 +85,7 @@ fn in_fields(fields: &Map<String, Value>) -> String {
     }
 }
 
-/// Where a record stands: which of the given files, and which line of it, from 1.
+/// The place of a record: which of the given files, and which line of it, from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LineRef {
     /// The file's place among those given, from 0.
@@ -94,7 +94,7 @@ pub struct LineRef {
     pub line: u32,
 }
 
-/// A string that is borrowed from its line where it can be.
+/// A string that is borrowed from its line if possible.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CowStr<'a>(Cow<'a, str>);
 
@@ -128,7 +128,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for CowStr<'a> {
     }
 }
 
-/// A log record: what its fields say, unjudged.
+/// A log record: its fields, unchecked.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[allow(missing_docs, reason = "the specification, chapter 9, has the fields")]
 pub struct LogRecord<'a> {
@@ -157,7 +157,7 @@ pub struct LogRecord<'a> {
     pub reason: Option<CowStr<'a>>,
     #[serde(borrow, default)]
     pub previous_epoch: Option<CowStr<'a>>,
-    /// What a lab does, in words.
+    /// The lab's faults, in words.
     #[serde(borrow, default)]
     pub faults: Option<CowStr<'a>>,
     pub first_sequence: Option<u64>,
@@ -167,19 +167,19 @@ pub struct LogRecord<'a> {
     pub participant_ids: Vec<CowStr<'a>>,
     #[serde(borrow, default)]
     pub run: Option<CowStr<'a>>,
-    /// Of one of several services that are one: which.
+    /// The name of the replica that made the record.
     #[serde(borrow, default)]
     pub replica: Option<CowStr<'a>>,
-    /// The replica that a record is about, and which start of it.
+    /// The replica that a record is about, and its start.
     #[serde(borrow, default)]
     pub of_replica: Option<CowStr<'a>>,
     pub replica_start: Option<u64>,
-    /// Whether a start of the service made the record of a broadcast, later than the broadcast.
+    /// Whether a later start of the service made the record of a broadcast.
     #[serde(default)]
     pub recovered: bool,
     pub grace_ms: Option<u64>,
     pub stall_ms: Option<u64>,
-    /// Of lost records: how many.
+    /// How many records were lost.
     pub count: Option<u64>,
     /// Whether the first record of the process is among them.
     #[serde(default)]
@@ -203,7 +203,7 @@ impl<'a> LogRecord<'a> {
         }
     }
 
-    /// The first field that is not there, though nothing can be said of such a record without it.
+    /// The first required field that is missing.
     fn lacks(&self) -> Option<&'static str> {
         let delivered = &*self.event == "event_delivered" && self.component != Component::Server;
         let tells = delivered || (self.component == Component::Server && self.event.ends_with("_broadcast"));
@@ -215,12 +215,12 @@ impl<'a> LogRecord<'a> {
         fields.into_iter().find(|(_, is_there)| tells && !is_there).map(|(field, _)| field)
     }
 
-    /// How many records were lost, where that is what it says.
+    /// How many records were lost, if the record says that.
     pub fn lost(&self) -> Option<u64> {
         (&*self.event == "records_lost").then(|| self.count.unwrap_or(1))
     }
 
-    /// An optional text, empty where there is none.
+    /// An optional text, empty if there is none.
     pub fn text<'b>(text: &'b Option<CowStr<'a>>) -> &'b str {
         text.as_deref().unwrap_or_default()
     }

@@ -8,9 +8,9 @@ const NAME_BYTES_MAX: usize = 128;
 /// How many bytes of a longer name are kept before the hash that makes it unique.
 const NAME_BYTES_KEPT: usize = 96;
 
-/// A safe file name for the records of a client with this display name: every character that some file
-/// system or shell could take for something else is written as `%` and its UTF-8 bytes in hexadecimal. A
-/// name that becomes too long by that is cut, and ends with a digest. So different names stay different.
+/// A safe file name for the records of a client with this display name: every character that a file system or shell
+/// could interpret is written as `%` and its UTF-8 bytes in hexadecimal. A name that would become too long is cut, and
+/// ends with a digest. So different names stay different.
 pub fn file_name(component: &str, display_name: &str) -> String {
     format!("{component}-{}.jsonl", safe_name(display_name))
 }

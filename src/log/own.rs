@@ -1,5 +1,5 @@
-//! A log of its own for a participant that shares its process with others: what its thread records goes to its file,
-//! as if it were a process of its own.
+//! A separate log for a participant that shares its process with others: the records of its thread go to its own file,
+//! as if it were its own process.
 
 use std::marker::PhantomData;
 use std::path::Path;
@@ -13,15 +13,15 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use super::file::RecordFile;
 use super::{Component, RecordError, TARGET, format, run};
 
-/// Until it is dropped, the records of this thread go to a file of their own. It stays in its thread.
+/// Until this is dropped, the records of this thread go to their own file. It must stay in its thread.
 pub struct OwnLog {
     _subscriber: DefaultGuard,
     _thread: PhantomData<*const ()>,
 }
 
 impl OwnLog {
-    /// Sends what this thread records from here on to a file, as another run, by a wall clock that is this many seconds
-    /// off.
+    /// Sends the records of this thread from now on to a file, as another run, with a wall clock that is this many
+    /// seconds off.
     pub fn enter(path: &Path, component: Component, wall_clock_offset_seconds: i64) -> Result<Self, RecordError> {
         let file = RecordFile::open(path, component);
         let file = file.map_err(|source| RecordError::File { path: path.to_owned(), source })?;
@@ -46,8 +46,8 @@ mod tests {
     use super::*;
     use crate::log::{About, ClientRecord};
 
-    /// G1: two participants of one process have logs of their own, with runs of their own, and a wrong wall clock is
-    /// in the one that has it.
+    /// G1: two participants of one process have separate logs and runs, and only the log of the one with a wrong wall
+    /// clock has its times.
     #[test]
     fn two_threads_two_logs() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Records as people read them: the time of day, what happened, at which logical time, to whom.
+//! Records as lines for people: the time of day, what happened, at which logical time, to whom.
 
 use std::fmt::{self, Debug, Write};
 use std::time::SystemTime;
@@ -14,7 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::TARGET;
 use crate::terminal::escaped;
 
-/// What the file alone keeps: it is for the proof, or is said already.
+/// Fields that only the file has: they are for the proof, or repeat what the line says already.
 const LEFT_OUT: [&str; 18] = [
     "timestamp",
     "level",
@@ -68,7 +68,7 @@ where
             None => write!(writer, "{:9}", "")?,
         }
         let (name, content) = (fields.take("display_name"), fields.take("content"));
-        // Joined and left say in their content who it is.
+        // The content of a join or leave names the participant.
         let written = fields.0.iter().any(|(field, value)| field == "kind" && value == "message");
         match (name, content) {
             (Some(name), Some(content)) if written => write!(writer, "{name}: {content}  ")?,
@@ -107,7 +107,7 @@ impl Visit for Fields {
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         let mut text = String::new();
-        // A String takes whatever is written to it.
+        // Writing to a String cannot fail.
         let _ = write!(text, "{value:?}");
         self.record_str(field, &text);
     }

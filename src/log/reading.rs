@@ -19,7 +19,7 @@ use input::{EXTENSION, Input};
 pub use newest::newest_broadcast;
 pub use ordered::read;
 
-/// No record is nearly as long.
+/// No record comes near this length.
 const LINE_BYTES_MAX: usize = 1 << 20;
 
 /// A log that cannot be used.
@@ -41,7 +41,7 @@ pub enum LogError {
         "there is no log in {}: no file with {EXTENSION} in its name (folders in it are not searched)", path.display()
     )]
     NoLogs { path: PathBuf },
-    /// It is something else than a log.
+    /// It is not a log.
     #[error(
         "{} is not a log: line {line} {fault}. Name the {EXTENSION} files in the folders of --log-dir, and the logs \
          downloaded from pages; move other files out of any folder that you name",
@@ -56,10 +56,10 @@ pub enum LogError {
         path.display()
     )]
     Damaged { path: PathBuf, line: u32, fault: String },
-    /// There is nothing in it.
+    /// It has no record.
     #[error("{} has no log record: it is empty, cut off in its first record, or not a log", path.display())]
     Empty { path: PathBuf },
-    /// Its lines have no order of their own.
+    /// It mixes the lines of several processes.
     #[error(
         "{}:{line} belongs to another participant than the lines before it: this file mixes the records of several \
          processes, but a log must hold them one process after the other",
@@ -71,9 +71,9 @@ pub enum LogError {
 /// A log to be read: a file, or the segments of one that was rotated, which are read like one file.
 #[derive(Debug)]
 pub struct Log {
-    /// Identifies it.
+    /// Its number, which identifies it.
     pub number: u32,
-    /// Whose it is, by its first record.
+    /// The component that wrote its first record.
     pub component: Component,
     /// When it begins, in microseconds since 1970.
     pub begins: i64,
@@ -85,19 +85,19 @@ pub struct Log {
 #[derive(Debug)]
 pub struct LogSegment {
     input: Input,
-    /// How much of it there was when reading began.
+    /// Its length when reading began.
     pub bytes: u64,
-    /// How many lines the segments before it have, once that is known.
+    /// How many lines the earlier segments have, once that is known.
     pub lines_before: AtomicU32,
 }
 
 impl Log {
-    /// How much of it there was when reading began.
+    /// Its length when reading began.
     pub fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
-    /// Where a line of the log is: in which file, and which line of that.
+    /// The place of a line of the log: its file, and its line there.
     pub fn place(&self, line: u32) -> (&Path, u32) {
         self.segment(line).map_or((Path::new(""), line), |(segment, line)| (segment.path(), line))
     }
@@ -111,17 +111,18 @@ impl Log {
 }
 
 impl LogSegment {
-    /// What people call it.
+    /// Its display name.
     pub fn path(&self) -> &Path {
         &self.input.path
     }
 }
 
-/// Finds out whose log each file is, and which files are segments of one log: of files, of the logs in folders, and of
-/// standard input (`-`). A file that is given twice is read once, since a copy always agrees with itself.
+/// Finds out which process wrote each file, and which files are segments of one log: for files, for the logs in
+/// folders, and for standard input (`-`). A file that is given twice is read once, since a copy always agrees with
+/// itself.
 ///
-/// The logs may still grow. An event is in the service's log before it is in any other, so the length of the service's
-/// log is looked up last, and no log is read further than to the length that it had then.
+/// The logs may still be growing. An event is in the service's log before it is in any other, so the length of the
+/// service's log is taken last, and no log is read beyond its length at that time.
 pub fn inspect(paths: Vec<PathBuf>) -> Result<Vec<Log>, LogError> {
     inspect_with(paths, Vec::new())
 }
@@ -137,7 +138,7 @@ pub fn inspect_with(paths: Vec<PathBuf>, texts: Vec<(&str, Arc<str>)>) -> Result
         }
     }
     for Input { path, is_found, .. } in empty {
-        // A log that was rotated just now is an empty file, and its records are in the other segments.
+        // A log that has just been rotated is an empty file; its records are in the other segments.
         if files.iter().any(|(other, _)| rotated::is_segment(&other.path, &path)) {
             continue;
         }
@@ -160,10 +161,10 @@ pub trait RecordSink: Send {
     /// Takes a record. Returns whether to continue.
     fn record(&mut self, line: LineRef, record: &LogRecord<'_>) -> bool;
 
-    /// A process was killed while it wrote this line.
+    /// Takes the line that a process was writing when it was killed.
     fn torn(&mut self, _line: LineRef) {}
 
-    /// How many bytes of the files have been read.
+    /// Reports how many bytes of the files have been read.
     fn at(&mut self, _bytes: u64) {}
 }
 

@@ -1,5 +1,5 @@
-//! The log records (specification, chapter 9): every kind with its fields, in one place for all that write them, and
-//! the source of the published schema and of the page's types.
+//! The log records (specification, chapter 9): every kind with its fields, defined once for all code that writes them,
+//! and the source of the published schema and of the page's types.
 
 mod client;
 #[cfg(test)]
@@ -23,7 +23,7 @@ pub use server::{Broadcast, ReplicaNote, ServerRecord, StreamBegun};
 /// A text of a record.
 pub type Text<'a> = Cow<'a, str>;
 
-/// Whose log a record is from.
+/// Which program's log a record is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -49,7 +49,7 @@ pub enum LoggedKind {
     Message,
 }
 
-/// How much a record matters to people who watch a process.
+/// How important a record is to people who watch a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Severity {
@@ -57,7 +57,7 @@ pub enum Severity {
     Warn,
     /// What happened.
     Info,
-    /// What is kept for the proof.
+    /// Kept for the proof.
     Debug,
 }
 
@@ -66,17 +66,17 @@ pub enum Severity {
 pub struct Record<'a> {
     /// When it was made: RFC 3339 in UTC, with microseconds.
     pub timestamp: String,
-    /// How much it matters.
+    /// How important it is.
     pub level: Severity,
-    /// Whose it is.
+    /// Which program made it.
     pub component: Component,
     /// What happened.
     #[serde(flatten)]
     pub body: RecordBody<'a>,
-    /// The start of the process that made it; none where the record is made from a journal.
+    /// The start of the process that made it; none if the record is made from a journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
-    /// Of a replica: its name.
+    /// The name of the replica that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replica: Option<&'static str>,
 }
@@ -89,7 +89,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// What a record says.
+/// The body of a record.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum RecordBody<'a> {
@@ -99,8 +99,8 @@ pub enum RecordBody<'a> {
     Client(ClientRecord<'a>),
 }
 
-/// What most records have in common: the journal, and the participant that the record is about. That is the author of an
-/// event, and otherwise the process's own.
+/// The fields that most records share: the journal, and the participant that the record is about, which is the author
+/// of an event and otherwise the process's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct About<'a> {
@@ -115,11 +115,11 @@ pub struct About<'a> {
     pub display_name: Option<Text<'a>>,
 }
 
-/// Records that are not in the log.
+/// Records that are missing from the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Loss {
-    /// How many.
+    /// How many are missing.
     pub count: u64,
     /// Whether the first record of the process is among them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -158,7 +158,7 @@ pub fn timestamp(at: SystemTime) -> String {
     humantime::format_rfc3339_micros(at).to_string()
 }
 
-/// Hands a record to the log, as the line that it will be. Nothing is made of it where nobody keeps it.
+/// Passes a record to the log as a finished line. If no log keeps it, the line is not made.
 fn emit(component: Component, level: Severity, body: RecordBody<'_>) {
     let enabled = match level {
         Severity::Warn => tracing::enabled!(target: TARGET, Level::WARN, record),
@@ -169,7 +169,7 @@ fn emit(component: Component, level: Severity, body: RecordBody<'_>) {
         return;
     }
     let record = Record::of_this_process(run::now(), level, component, body);
-    // Texts and numbers always have a form in JSON.
+    // Texts and numbers can always be written as JSON.
     let Ok(line) = json_line(&record) else { return };
     match level {
         Severity::Warn => tracing::event!(target: TARGET, Level::WARN, record = line),

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Serialize, Serializer};
 
 /// A random id of one start of one process. It is in every record, so that the lines of several processes can be told
-/// apart also where they are mixed in one file.
+/// apart even if they are mixed in one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RunId(u64);
 
@@ -21,13 +21,13 @@ impl RunId {
 
     /// A new one.
     fn random() -> Self {
-        // Without randomness, process and time of the start tell most runs apart.
+        // Without randomness, the process id and the start time tell most runs apart.
         let since_1970 = || std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64);
         Self(getrandom::u64().unwrap_or_else(|_| since_1970() ^ u64::from(std::process::id()) << 40))
     }
 }
 
-/// What records in this thread, where it plays a participant of its own.
+/// The run that this thread records as, if it plays its own participant.
 #[derive(Clone, Copy)]
 struct Recorder {
     run: RunId,
@@ -38,12 +38,12 @@ thread_local! {
     static RECORDER: Cell<Option<Recorder>> = const { Cell::new(None) };
 }
 
-/// From here on this thread records as another run, by a wall clock that is this many seconds off.
+/// Makes this thread record as another run, with a wall clock that is this many seconds off.
 pub(super) fn begin(offset_seconds: i64) {
     RECORDER.set(Some(Recorder { run: RunId::random(), offset_seconds }));
 }
 
-/// From here on this thread records as its process.
+/// Makes this thread record as its process again.
 pub(super) fn end() {
     RECORDER.set(None);
 }
@@ -63,13 +63,12 @@ pub(super) fn now() -> SystemTime {
 
 static REPLICA: OnceLock<Box<str>> = OnceLock::new();
 
-/// Says that this process is the replica of this name. Every record that it makes from now on says so. Only the first
-/// call counts.
+/// Names the replica that this process is. All its later records state the name. Only the first call counts.
 pub fn name_replica(name: &str) {
     REPLICA.get_or_init(|| name.into());
 }
 
-/// The replica that this process is.
+/// The name of the replica that this process is.
 pub(super) fn replica_of_this_process() -> Option<&'static str> {
     REPLICA.get().map(|name| &**name)
 }

@@ -1,4 +1,4 @@
-//! Applies the messages of the log to this replica's copy: the state machine decides, and what it led to is recorded with
+//! Applies the messages of the log to this replica's copy: the state machine decides, and the result is recorded with
 //! the place in the log, in one transaction.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -14,7 +14,7 @@ use crate::journal::{
     Chain, CheckState, Committed, CopyState, CopyUpdate, Epoch, History, JournalEvent, LogPlace, ReplicaJournal,
 };
 
-/// How many of its newest states a replica can compare with what others say of theirs.
+/// How many of its newest states a replica can compare with those that others state.
 const PREFIXES_REMEMBERED: usize = 4096;
 
 /// A batch that was applied, or found void.
@@ -26,9 +26,9 @@ pub struct AppliedBatch {
     pub from: Incarnation,
     /// Its number.
     pub number: u64,
-    /// Which replica started, for a Start.
+    /// The replica that started, for a Start.
     pub start: Option<(Arc<str>, u64)>,
-    /// What it led to.
+    /// Its effects.
     pub applied: Applied,
 }
 
@@ -47,7 +47,7 @@ pub struct Applier {
 struct Draft {
     cluster: Cluster,
     place: LogPlace,
-    /// The places that were passed, each with the newest event there.
+    /// The places in the log that were passed, each with the newest event there.
     passed: Vec<(LogPlace, Sequence)>,
     events: Vec<Arc<Event>>,
     participants: BTreeSet<crate::chat::ParticipantId>,
@@ -56,10 +56,10 @@ struct Draft {
 }
 
 impl Applier {
-    /// Continues from what a copy has recorded. The conversation is the one that was recovered from it.
+    /// Continues from the state of a copy. The conversation is the one that was recovered from it.
     ///
     /// # Errors
-    /// [`ReplicaError`] where the copy cannot be read or contradicts itself.
+    /// [`ReplicaError`] if the copy cannot be read or contradicts itself.
     pub async fn new(
         mut journal: Box<dyn ReplicaJournal>,
         conversation: Conversation,
@@ -128,7 +128,7 @@ impl Applier {
     /// Applies the next messages and records what they lead to, all of them or none.
     ///
     /// # Errors
-    /// [`ReplicaError`]. After one that is about the journal and not fatal the same messages can be tried again.
+    /// [`ReplicaError`]. After a journal error that is not fatal the same messages can be tried again.
     pub async fn apply(&mut self, entries: &[Entry]) -> Result<(Vec<AppliedBatch>, Committed), ReplicaError> {
         self.draft(entries)?;
         self.record().await
@@ -182,7 +182,7 @@ impl Applier {
         let position = entry.position;
         #[cfg(test)]
         if super::faults::skips() {
-            // The place in the log is the right one, and the message before is not in it.
+            // The position in the log is right, but the skipped message is not in the digest.
             draft.place.position = position - 1;
         }
         if position != draft.place.position + 1 {
@@ -215,7 +215,7 @@ impl Applier {
         Ok(())
     }
 
-    /// Another replica says what its state was after a message: the same, as far as this one remembers.
+    /// Compares another replica's state after a message with this one's, as far as it is remembered.
     fn compare(&self, batch: &Batch, prefix: Option<Prefix>) -> Result<(), ReplicaError> {
         let Some(theirs) = prefix else { return Ok(()) };
         #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The messages of the log, as protocol buffers.
 //!
-//! Fields are only ever added. A message of a newer format stops a replica that does not know it: to skip what others
-//! apply would make its state differ from theirs.
+//! Fields are only ever added. A message of a newer format stops a replica that does not know it: skipping a message
+//! that others apply would make its state differ from theirs.
 
 #[cfg(test)]
 mod tests;
@@ -29,14 +29,14 @@ pub struct Prefix {
     pub position: u64,
     /// The digest of the log up to it.
     pub digest: LogDigest,
-    /// The chain of the newest event that it led to.
+    /// The chain of the newest event there.
     pub chain: Chain,
 }
 
 /// A message of the log.
 #[derive(Clone, Debug)]
 pub enum LogMessage {
-    /// The first one: which conversation it is.
+    /// The first message, which names the conversation.
     Genesis {
         /// The epoch of all replicas.
         epoch: String,
@@ -189,7 +189,7 @@ struct PbPublish {
     seen: u64,
     #[prost(uint64, tag = "5")]
     sent: u64,
-    /// The sender's wall clock since 1970, where it says it: seconds and nanoseconds.
+    /// The sender's wall clock since 1970, if it is stated: seconds and nanoseconds.
     #[prost(uint64, optional, tag = "6")]
     sent_at_seconds: Option<u64>,
     #[prost(uint32, tag = "7")]
@@ -300,7 +300,7 @@ impl From<&ClusterCommand> for PbCommand {
             ClusterCommand::Act(Command::Leave { session, sent }) => {
                 PbWhat::Leave(PbLeave { session: session.0.to_vec(), sent: sent.0 })
             }
-            // Joins and expiries are commands of their own here.
+            // Joins and expiries have their own commands here.
             ClusterCommand::Act(Command::Join { .. } | Command::Expire { .. }) => PbWhat::Beat(PbNothing {}),
         };
         Self { what: Some(what) }
@@ -308,7 +308,7 @@ impl From<&ClusterCommand> for PbCommand {
 }
 
 impl PbCommand {
-    /// None for what no replica would have written.
+    /// `None` for a command that no replica would write.
     fn decoded(self) -> Option<ClusterCommand> {
         let session = |bytes: Vec<u8>| bytes.try_into().ok().map(SessionKey);
         Some(match self.what? {
@@ -351,7 +351,7 @@ impl PbCommand {
     }
 }
 
-/// Times before 1970, of a clock that was never set, count as 1970.
+/// Times before 1970, from a clock that was never set, count as 1970.
 fn nanos(at: SystemTime) -> u64 {
     at.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }

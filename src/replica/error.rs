@@ -6,7 +6,7 @@ use crate::journal::{JournalError, RecoveryError};
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says what each field is")]
 pub enum ReplicaError {
-    /// What it was given cannot work.
+    /// Its configuration cannot work.
     #[error("--replicate: {0}")]
     Setup(#[from] SetupFault),
     /// Its copy cannot be read.
@@ -33,22 +33,22 @@ pub enum ReplicaError {
          lost on the servers. Stop all replicas, and restore the servers from a backup"
     )]
     Displaced { position: u64 },
-    /// Another replica came to another state by the same log, or read another log.
+    /// Another replica reached a different state from the same log, or read a different log.
     #[error(
-        "the replica of start {other} had another state after message {position} than this one: the servers have shown \
-         them different messages, or their programs decide differently. This replica stops"
+        "the replica of start {other} had a different state after message {position}: the servers have shown the two \
+         replicas different messages, or their programs decide differently. This replica stops"
     )]
     Diverged { other: u64, position: u64 },
     /// A newer program takes part.
     #[error("message {position} of the stream cannot be applied: {why}. Update this replica")]
     Newer { position: u64, why: String },
-    /// Two processes have one name.
+    /// Two processes have the same name.
     #[error("another replica runs under the name {name}: give this one a name of its own with --replica-name")]
     NameInUse { name: String },
 }
 
 impl ReplicaError {
-    /// Whether what could not be done can be tried again: the copy's disk is full, say.
+    /// Whether trying again may help, as when the copy's disk is full.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Journal(JournalError::Unavailable(_)))
     }
@@ -79,7 +79,8 @@ pub enum SetupFault {
     Credentials { file: String, why: String },
     /// A server is too old.
     #[error(
-        "the server {server} has version {found}, and replicas need at least {needed}: earlier ones can lose messages"
+        "the server {server} has version {found}, but replicas need at least {needed}: earlier versions can lose \
+         messages"
     )]
     OldServer { server: String, found: String, needed: String },
     /// A server has no JetStream.
@@ -90,38 +91,38 @@ pub enum SetupFault {
     TwoClusters { one: String, other: String, why: String },
     /// The stream keeps too few copies.
     #[error(
-        "the stream {stream} has {replicas} replicas, and there are {servers} servers: let it have {needed} \
+        "the stream {stream} has {replicas} replicas, but there are {servers} servers: it needs {needed} \
          (nats stream edit {stream} --replicas {needed})"
     )]
     TooFewReplicas { stream: String, replicas: usize, servers: usize, needed: usize },
     /// The stream is not set up as it has to be.
-    #[error("the stream {stream} has {setting} {found}, and replicas need {needed}")]
+    #[error("the stream {stream} has {setting} {found}, but replicas need {needed}")]
     Setting { stream: String, setting: &'static str, found: String, needed: String },
     /// The stream is not one of Chit Chat's.
-    #[error("the stream {stream} has something else than Chit Chat's commands in it: {why}")]
+    #[error("the stream {stream} contains something other than Chit Chat's commands: {why}")]
     Foreign { stream: String, why: String },
     /// The copy is of another conversation.
     #[error(
-        "the journal is of epoch {copy}, and the stream {stream} of epoch {found}: the stream was created anew, or the \
-         journal belongs to another cluster. Name another file for the journal if that is what you want"
+        "the journal is of epoch {copy}, but the stream {stream} is of epoch {found}: the stream was created anew, or \
+         the journal belongs to another cluster. If that is intended, name another file for the journal"
     )]
     AnotherEpoch { copy: String, stream: String, found: String },
     /// The stream is shorter than the copy.
     #[error(
-        "the stream {stream} ends with message {last}, and this replica has applied message {applied}: messages have been \
+        "the stream {stream} ends with message {last}, but this replica has applied message {applied}: messages have been \
          lost on the servers. Nothing is served; restore the servers from a backup"
     )]
     Shorter { stream: String, last: u64, applied: u64 },
     /// The stream has another message where the copy ends.
     #[error(
-        "message {position} of the stream {stream} is not the one that this replica has applied: the stream or the journal \
-         was replaced by another one"
+        "message {position} of the stream {stream} is not the one that this replica has applied: the stream or the \
+         journal has been replaced"
     )]
     Contradicts { stream: String, position: u64 },
     /// The copy contradicts itself.
     #[error("the journal is damaged: its sessions and the participants of its events differ")]
     Damaged,
-    /// Something was not answered, mostly for lack of a permission or of a majority of the servers.
+    /// A request was not answered, mostly for lack of a permission or of a majority of the servers.
     #[error("{what} failed: {why}")]
     Failed { what: &'static str, why: String },
 }

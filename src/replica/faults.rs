@@ -1,4 +1,4 @@
-//! What a reader does that skips a message after it has begun anew: a mistake that a test makes on purpose.
+//! A reader that skips a message after it has restarted: a mistake that a test makes on purpose.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,7 +15,7 @@ pub(super) fn skips() -> bool {
     ReplicaFault::Skip.is_made() || ReplicaFault::SkipUnnoticed.is_made()
 }
 
-/// The reader begins anew.
+/// Notes that the reader has restarted.
 pub(super) fn begun_anew() {
     HAS_BEGUN_ANEW.store(true, Ordering::Relaxed);
 }

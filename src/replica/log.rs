@@ -1,4 +1,6 @@
-//! The common log: a stream of JetStream, found or made, and checked.
+//! The common log: a stream of JetStream, which is found or created, and checked.
+
+mod survey;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,22 +17,22 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::access::{self, Refusals, Settings, shown};
+use super::access::{self, Refusals, Settings};
 use super::encoding::LogMessage;
 use super::error::{ReplicaError, SetupFault};
 use super::setup;
 
 /// How long an answer of the servers may take.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
-/// How long a start tries what is not answered: a new stream, or a new leader, needs a moment.
+/// How long a start repeats unanswered requests: a new stream, or a new leader, needs a moment.
 const START_TIME: Duration = Duration::from_secs(15);
 /// How long between two tries.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How often the connection is asked for a sign of life. Without one the next server is tried.
+/// How often the connection is pinged. Without an answer the next server is tried.
 const PING: Duration = Duration::from_secs(1);
-/// By how much longer than the one before each pause before a try to connect is. The first try has none.
+/// By how much each pause before an attempt to connect is longer than the previous one. The first attempt has none.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
-/// The longest pause before the next try to connect.
+/// The longest pause before an attempt to connect.
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// The log, open.
@@ -72,7 +74,7 @@ impl Signals {
         Some(SetupFault::Forbidden { complaint })
     }
 
-    /// The reason for a failure, with the complaint where there is one.
+    /// The reason for a failure, with the servers' complaint if there is one.
     fn explain(&self, error: &dyn std::fmt::Display) -> String {
         match &*self.complaint.lock() {
             Some(complaint) => format!("{error} (the server says: {complaint})"),
@@ -81,18 +83,10 @@ impl Signals {
     }
 }
 
-/// What one server reports about itself and the stream.
-struct Surveyed {
-    address: String,
-    cluster: Option<String>,
-    known: usize,
-    genesis: Option<String>,
-}
-
 impl CommandLog {
-    /// Finds the stream, or makes it with an epoch of its own, and checks it.
+    /// Finds the stream, or creates it with a new epoch, and checks it.
     pub async fn open(settings: &Settings, new_epoch: &str) -> Result<Self, SetupFault> {
-        let servers = survey(settings).await?;
+        let servers = survey::survey(settings).await?;
         let signals = Signals::default();
         let client = connect(settings, &settings.servers, &signals, None).await?;
         let context = context(client);
@@ -146,7 +140,7 @@ impl CommandLog {
         &self.stream
     }
 
-    /// The last message there is now.
+    /// The position of the last message at the moment.
     ///
     /// # Errors
     /// [`SetupFault::Failed`].
@@ -159,7 +153,7 @@ impl CommandLog {
         Ok(info.state.last_sequence)
     }
 
-    /// The message at a place, if there is one.
+    /// The message at a position, if there is one.
     ///
     /// # Errors
     /// [`SetupFault::Failed`].
@@ -180,14 +174,14 @@ impl CommandLog {
         self.signals.disconnects.subscribe()
     }
 
-    /// Whether a message that the stream did not deliver is missing in it, though there are later ones.
+    /// Checks whether a message that the stream did not deliver is missing in it although there are later ones.
     pub(super) async fn check_gap(&self, position: u64) -> Result<(), ReplicaError> {
         let (last, found) = (self.last().await?, self.message(position).await?);
         if found.is_none() && last > position { Err(ReplicaError::Gap { position }) } else { Ok(()) }
     }
 }
 
-/// Tries again and again for a while.
+/// Repeats an attempt for a while.
 async fn persist<T, E, F>(mut attempt: impl FnMut() -> F) -> Result<T, E>
 where
     F: Future<Output = Result<T, E>>,
@@ -218,7 +212,7 @@ async fn connect(
         .connection_timeout(ANSWER_TIME)
         .request_timeout(Some(ANSWER_TIME))
         .ping_interval(PING)
-        // The operator says which servers there are.
+        // The operator names the servers.
         .ignore_discovered_servers()
         .max_reconnects(reconnects)
         .reconnect_delay_callback(|attempt| {
@@ -241,8 +235,9 @@ async fn connect(
     options.connect(servers).await.map_err(|error| access::unconnected(settings, servers, &error))
 }
 
-/// Which server is tried after a connection that is lost or given up: the one after it, and so on around, so that a server
-/// that is cut off from the others is left. Before the first connection the client library tries all of them by itself.
+/// The server to try after a connection was lost or given up: the next one in the list, and so on round again, so that
+/// the replica gets away from a server that is cut off from the others. Before the first connection the client library
+/// tries all of them itself.
 fn next_server(pool: &[Server], current: &ServerInfo, last: &AtomicUsize) -> Option<ServerAddr> {
     if current.server_id.is_empty() {
         return None;
@@ -251,74 +246,6 @@ fn next_server(pool: &[Server], current: &ServerInfo, last: &AtomicUsize) -> Opt
     let next = last.load(Ordering::Relaxed).checked_add(1).unwrap_or(first + 1).checked_rem(pool.len())?;
     last.store(next, Ordering::Relaxed);
     pool.get(next).map(|server| server.addr.clone())
-}
-
-/// Asks each server separately, and returns how many servers there are. Servers that cannot be reached do not make it
-/// fail.
-async fn survey(settings: &Settings) -> Result<usize, SetupFault> {
-    access::check_named_once(&settings.servers)?;
-    let (mut surveyed, mut unreachable) = (Vec::<Surveyed>::new(), Vec::new());
-    for server in &settings.servers {
-        match survey_one(settings, server).await {
-            Ok(found) => surveyed.push(found),
-            Err(SetupFault::Unreachable { why }) => {
-                tracing::warn!("a server of the log cannot be reached: {why}");
-                unreachable.push(why);
-            }
-            Err(fault) => return Err(fault),
-        }
-    }
-    let Some((first, others)) = surveyed.split_first() else {
-        return Err(SetupFault::Unreachable { why: unreachable.join("; ") });
-    };
-    for other in others {
-        let why = if first.cluster != other.cluster {
-            let name = |server: &Surveyed| server.cluster.clone().unwrap_or_else(|| "none".into());
-            format!("{} and {}", name(first), name(other))
-        } else if first.genesis.is_some() && other.genesis.is_some() && first.genesis != other.genesis {
-            format!("their streams {} are not the same one", settings.stream)
-        } else {
-            continue;
-        };
-        let (one, other) = (first.address.clone(), other.address.clone());
-        return Err(SetupFault::TwoClusters { one, other, why });
-    }
-    let known = surveyed.iter().map(|server| server.known).max().unwrap_or(0);
-    let servers = known.max(settings.servers.len());
-    if servers < 3 {
-        tracing::warn!("the log is on {servers} servers: it takes three to bear the loss of one");
-    }
-    Ok(servers)
-}
-
-async fn survey_one(settings: &Settings, server: &ServerAddr) -> Result<Surveyed, SetupFault> {
-    let (signals, address) = (Signals::default(), shown(server));
-    let client = connect(settings, std::slice::from_ref(server), &signals, Some(1)).await?;
-    let info = client.server_info();
-    if !setup::is_new_enough(&info.version) {
-        let needed = setup::SERVER_VERSION_MIN.map(|number| number.to_string()).join(".");
-        return Err(SetupFault::OldServer { server: address, found: info.version, needed });
-    }
-    if !info.jetstream {
-        return Err(SetupFault::NoJetStream { server: address });
-    }
-    let stream = context(client).get_stream_no_info(&settings.stream).await;
-    let found = match stream {
-        Ok(stream) => genesis(&stream).await,
-        Err(_) => Ok(None),
-    };
-    if let Some(fault) = signals.forbidden() {
-        return Err(fault);
-    }
-    // What else is not answered here is answered, or explained, when the stream is opened.
-    let genesis = match found {
-        Err(error) if access::lacks_jetstream(&error) => {
-            return Err(SetupFault::AccountWithoutJetStream { server: address });
-        }
-        found => found.ok().flatten(),
-    };
-    let genesis = genesis.map(|bytes| epoch_of(&settings.stream, &bytes)).transpose()?;
-    Ok(Surveyed { address, cluster: info.cluster, known: info.connect_urls.len(), genesis })
 }
 
 async fn find_or_make(

@@ -17,30 +17,30 @@ use super::log::CommandLog;
 use super::reader::{Acknowledged, LogNews};
 use super::setup;
 
-/// How long after a failure the batch is published again.
+/// How soon the batch is published again after a failure.
 const RETRY: Duration = Duration::from_millis(50);
 /// How long the acknowledgement is waited for after a failure. A leader that has just been elected may lose a batch, and then
 /// says nothing.
 const ANSWER_TIME_AFTER_FAILURE: Duration = Duration::from_millis(500);
-/// How long after an acknowledgement it is published again, if the reader has still not brought it back.
+/// How soon it is published again after an acknowledgement, if the reader has not brought it back.
 const UNSEEN: Duration = Duration::from_secs(3);
-/// After how long without an acknowledgement the connection is given up, for one to another server. The server may be cut
-/// off from the others: then it answers nothing, or that the stream has no leader, for as long as that lasts.
+/// How long without an acknowledgement before the connection is given up for one to another server. A server that is
+/// cut off from the others answers nothing, or that the stream has no leader, for as long as that lasts.
 const TIME_PER_CONNECTION: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Debug)]
 struct Proposal {
     message: Bytes,
-    /// The last message that had been applied when the batch was made: it comes after that.
+    /// The last message that had been applied when the batch was made; the batch comes after it.
     after: u64,
 }
 
-/// The way to the log.
+/// Publishes to the log.
 #[derive(Debug)]
 pub struct Publisher(watch::Sender<Option<Proposal>>);
 
 impl Publisher {
-    /// Begins to publish what it is given.
+    /// Starts the task that publishes.
     pub(super) fn start(log: CommandLog, news: mpsc::Sender<LogNews>, reader: mpsc::Sender<Acknowledged>) -> Self {
         let (sender, proposals) = watch::channel(None);
         tokio::spawn(run(log, proposals, news, reader));
@@ -65,7 +65,7 @@ async fn run(
     reader: mpsc::Sender<Acknowledged>,
 ) {
     let mut disconnects = log.disconnects();
-    // Since when nothing has been acknowledged on this connection, though it should.
+    // Since when acknowledgements have been missing on this connection.
     let mut failing: Option<Instant> = None;
     loop {
         let proposal = proposals.borrow_and_update().clone();
@@ -111,7 +111,7 @@ async fn run(
     }
 }
 
-/// Publishes once. Answers with the position where the stream has stored it.
+/// Publishes once. Returns the position at which the stream has stored it.
 async fn publish(log: &CommandLog, message: Bytes, is_failing: bool) -> Result<u64, String> {
     let publish = PublishMessage::build().payload(message).expected_stream(log.name());
     let publishing = async {

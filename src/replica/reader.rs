@@ -22,9 +22,9 @@ use super::merging::{Delivered, Merging};
 pub(super) const MESSAGES_WAITING: usize = 64;
 /// How many messages the servers send ahead.
 const MESSAGES_AHEAD: usize = 128;
-/// How often the servers say that there is nothing new. Two such silences are an error.
+/// How often the servers send a heartbeat when there is nothing new. A silence of two intervals is an error.
 const HEARTBEAT: Duration = Duration::from_millis(500);
-/// How long one request for messages is good for.
+/// How long one request for messages is valid.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// How long the servers keep a reader that is gone.
 const READER_KEPT: Duration = Duration::from_secs(30);
@@ -42,18 +42,18 @@ const FETCH_TIME: Duration = Duration::from_millis(500);
 pub struct Entry {
     /// Its position.
     pub position: u64,
-    /// What it says.
+    /// Its contents.
     pub message: Bytes,
     /// How many messages come after it, as far as the servers knew.
     pub behind: u64,
 }
 
-/// What comes from the log.
+/// News from the log.
 #[derive(Debug)]
 pub enum LogNews {
     /// The next message.
     Entry(Entry),
-    /// The log cannot be relied on any more.
+    /// The log can no longer be relied on.
     Fault(ReplicaError),
     /// The reader starts again, for this reason.
     Restarted(String),
@@ -71,11 +71,11 @@ pub(super) struct Acknowledged {
 
 /// Why reading was interrupted.
 enum Interruption {
-    /// Nobody takes the messages any more.
+    /// The messages have no receiver any more.
     Closed,
     /// Something did not work.
     Failed(String),
-    /// A later message came than the next.
+    /// A message was skipped.
     Gap,
     /// Another message came than the servers had acknowledged.
     Displaced(u64),

@@ -1,4 +1,4 @@
-//! How the stream and its servers have to be, so that what is acknowledged cannot be lost.
+//! The settings that the stream and its servers need, so that nothing acknowledged can be lost.
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, PersistenceMode, RetentionPolicy, StorageType};
 
@@ -20,7 +20,7 @@ pub(super) fn copies(servers: usize) -> usize {
     servers.clamp(1, COPIES)
 }
 
-/// The stream as the first replica makes it. It keeps everything, and nobody can remove a message of it.
+/// The stream as the first replica makes it. It keeps everything, and no message can be removed from it.
 pub(super) fn config(stream: &str, servers: usize) -> Config {
     Config {
         name: stream.into(),
@@ -43,7 +43,7 @@ pub(super) fn is_new_enough(version: &str) -> bool {
     found >= SERVER_VERSION_MIN
 }
 
-/// Checks a stream that is there already.
+/// Checks an existing stream.
 pub(super) fn check(info: &Info, servers: usize) -> Result<(), SetupFault> {
     let Info { config, state, .. } = info;
     let stream = &config.name;

@@ -1,4 +1,4 @@
-//! The start of a replica: the copy is held against the log, brought up to it, and the replica announces itself.
+//! The start of a replica: the copy is compared with the log and brought up to date, and the replica announces itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,14 +33,14 @@ const STRAGGLER_TIME: Duration = Duration::from_secs(1);
 /// Why the wait failed, if no better reason is known.
 const NO_ANSWER: &str = "there was no answer in time; the permission may be missing, or a majority of the servers";
 
-/// Who a replica is.
+/// The identity of a replica.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// The name that its operator gave it.
     pub name: Arc<str>,
-    /// Its present start.
+    /// Its current start.
     pub incarnation: Incarnation,
-    /// The number by which it knows that start again.
+    /// The number by which it recognizes that start.
     pub nonce: u64,
 }
 
@@ -48,13 +48,13 @@ pub struct Identity {
 pub struct ReplicaParts {
     /// Its state and its copy.
     pub applier: Applier,
-    /// The way to the log.
+    /// Publishes to the log.
     pub publisher: Publisher,
-    /// What comes from the log.
+    /// News from the log.
     pub news: mpsc::Receiver<LogNews>,
     /// Makes the reader start again.
     pub restart: Arc<Notify>,
-    /// Who it is.
+    /// Its identity.
     pub identity: Identity,
 }
 
@@ -67,10 +67,10 @@ pub struct Copying {
     restart: Arc<Notify>,
 }
 
-/// Holds a copy against the log.
+/// Compares a copy with the log.
 ///
 /// # Errors
-/// [`ReplicaError`] where the copy is not a copy of a beginning of this log.
+/// [`ReplicaError`] if the copy is not a copy of a beginning of this log.
 pub async fn copy(
     log: CommandLog,
     journal: Box<dyn ReplicaJournal>,
@@ -110,7 +110,7 @@ pub async fn copy(
 }
 
 impl Copying {
-    /// Applies everything that is in the log by now. `on_batch` sees what was recorded.
+    /// Applies everything that is in the log so far. `on_batch` sees what was recorded.
     pub async fn catch_up(&mut self, mut on_batch: impl FnMut(&Committed)) -> Result<(), ReplicaError> {
         let last = self.log.last().await?;
         while self.applier.place().position < last {
@@ -119,7 +119,7 @@ impl Copying {
         Ok(())
     }
 
-    /// Announces the replica, and waits until that is applied here. From then on the log has its batches.
+    /// Announces the replica, and waits until that has been applied here. From then on it can publish batches.
     pub async fn join(
         mut self,
         name: Arc<str>,
@@ -134,7 +134,7 @@ impl Copying {
         let what = "writing to the stream";
         let deadline = Instant::now() + START_TIME;
         let incarnation = loop {
-            // Batches of others come all the time.
+            // Batches of other replicas may keep arriving.
             if Instant::now() >= deadline {
                 return Err(self.in_vain(what, NO_ANSWER));
             }

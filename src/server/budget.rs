@@ -1,4 +1,4 @@
-//! Memory: what the service holds for an address, from the bytes of a request to the response that it has not taken.
+//! Memory: what the service holds for an address, from the bytes of a request to the unread part of a response.
 //!
 //! Invariants:
 //! - What is held is charged first; a request that exceeds its address's budget is refused, not queued.

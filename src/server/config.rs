@@ -1,4 +1,4 @@
-//! What an operator may set. Every limit has a name, a unit and a default here.
+//! The operator's settings. Every limit has a name, a unit and a default here.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,7 +20,7 @@ pub struct Config {
     pub grace: Duration,
     /// How long a stream can be quiet before a heartbeat is sent in it.
     pub heartbeat: Duration,
-    /// How long a stream may take nothing before it is closed with SLOW_CONSUMER.
+    /// How long a stream may go unread before it is closed with SLOW_CONSUMER.
     pub stall: Duration,
     /// How often an HTTP/2 connection is pinged, to find a frozen or unplugged peer.
     pub ping: Duration,
@@ -28,12 +28,12 @@ pub struct Config {
     pub ping_timeout: Duration,
     /// How long a connection may take to make its first request.
     pub first_request: Duration,
-    /// How long a request may take to be made in full and answered.
+    /// How long a request may take to arrive in full and be answered.
     pub request_time: Duration,
     /// How long open connections may take to end at shutdown.
     pub drain: Duration,
-    /// How many participants may be active at a time; no more than
-    /// [`PARTICIPANTS_MAX`](crate::wire::PARTICIPANTS_MAX) are.
+    /// How many participants may be active at a time, but never more than
+    /// [`PARTICIPANTS_MAX`](crate::wire::PARTICIPANTS_MAX).
     pub participants_max: usize,
     /// How many of them may have joined from one address.
     pub participants_per_address_max: usize,
@@ -41,8 +41,8 @@ pub struct Config {
     pub connections_max: usize,
     /// How many of them may come from one address, so that no single host can shut out all others.
     pub connections_per_address_max: usize,
-    /// How many bytes the service holds at most for one address: what it has read of requests, what has not been
-    /// taken of responses, and what its connections need.
+    /// How many bytes the service holds at most for one address: for its requests, the unread part of its responses,
+    /// and its connections.
     pub memory_per_address_max: usize,
     /// How fast the service reads from one address, in KiB. A request counts
     /// [`REQUEST_COST_BYTES`](super::edge::ingress::REQUEST_COST_BYTES) more, a connection
@@ -60,15 +60,15 @@ pub struct Config {
     pub read_per_address_rate: Rate,
     /// The names and origins that browsers may use beyond this machine's own.
     pub allowed: Allowed,
-    /// The proxies that are believed where a client comes from.
+    /// The proxies that are trusted to state a client's address.
     pub trusted_proxies: TrustedProxies,
-    /// What callers have to know to take part.
+    /// The access secret.
     pub secret: Option<Secret>,
     /// The lab, in a service that has one.
     pub lab: Option<LabConfig>,
-    /// The gallery of mistakes that the page replays, by name; none where the service has no gallery.
+    /// The gallery of mistakes that the page replays, by name; `None` if the service has no gallery.
     pub gallery: Option<GalleryPages>,
-    /// The certificate, where connections are encrypted.
+    /// The certificate, if connections are encrypted.
     pub tls: Option<Tls>,
     /// The wall clock and the randomness of the machine.
     pub environment: Environment,
@@ -111,7 +111,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Without the limits by address: for a service behind a gateway that does this itself, and for load tests.
+    /// Without the limits per address, for a service behind a gateway that has such limits, and for load tests.
     pub fn without_address_limits(self) -> Self {
         Self {
             participants_per_address_max: usize::MAX,
@@ -126,16 +126,16 @@ impl Config {
     }
 }
 
-/// Who may use the lab, and what plays in it.
+/// The configuration of the lab.
 #[derive(Clone, Debug, Default)]
 pub struct LabConfig {
-    /// What callers have to present; `None` if everybody may call.
+    /// The key that callers have to present; `None` if everybody may call.
     pub key: Option<Secret>,
-    /// Its companions and scenarios, where it has any.
+    /// Its companions and scenarios, if it has any.
     pub stage: Option<Arc<dyn LabStage>>,
 }
 
-/// What only the machine can give, handed in so that a test can hand in something else.
+/// The system's clock and randomness, passed in so that a test can replace them.
 #[derive(Clone, Copy, Debug)]
 pub struct Environment {
     /// The wall clock, for `recorded_at`.

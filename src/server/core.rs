@@ -1,15 +1,15 @@
-//! The conversation while it happens: the engine decides and records, the feed keeps what was committed, and each
-//! participant's stream reads the feed.
+//! The live conversation: the engine decides and records, the feed keeps what was committed, and each participant's
+//! stream reads the feed.
 //!
-//! A stream has no task: a body in [`streams`] is what the connection polls, and one task wakes the streams that wait for
-//! news.
+//! A stream has no task: the connection polls its body in [`streams`], and one task wakes the streams that wait for
+//! events.
 //!
 //! Invariants:
 //! - The [`engine`] alone changes the conversation and appends to the journal; in a replica [`replicated`] does, in its
 //!   place.
 //! - Nothing is delivered or acknowledged before it is in the journal (specification, D1 and J5).
 //! - A stream is a position in the feed, not a queue, so no reader delays another (T1, D4).
-//! - Nothing here knows a route, a header or a socket.
+//! - Nothing here depends on a route, a header or a socket.
 
 pub mod attachments;
 pub mod broadcast;

@@ -3,7 +3,7 @@
 //! Invariants:
 //! - Every connection holds a permit, and counts for one address at most (specification, chapter 10).
 //! - A client's address comes from the socket, or from a proxy that the operator trusts, and from nothing else (H11).
-//! - A flood is read more slowly; nothing of it is queued.
+//! - A flood is read more slowly, and never queued.
 
 pub mod accept;
 pub mod connection_limits;

@@ -2,9 +2,9 @@
 //!
 //! Faults act ([`effects`]) at a participant's stream ([`gate`](effects::gate)), at its requests
 //! ([`requests`](effects::requests), which wait in [`queues`]) and in front of the journal ([`writer`](effects::writer)),
-//! never inside the engine: what was acknowledged stays, and the order stays. Which faults are in force
-//! is a pure table ([`faults`]); [`control`] changes it and records each change. The program may add companions and
-//! scenarios ([`stage`]). A [`proof`] verifies the logs that the lab has.
+//! never inside the engine: what was acknowledged stays, and the order does not change. A pure table ([`faults`]) has
+//! the faults in force; [`control`] changes it and records each change. The program may add companions and scenarios
+//! ([`stage`]). A [`proof`] verifies the logs that the lab has.
 
 pub mod control;
 pub mod effects;

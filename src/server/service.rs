@@ -26,7 +26,7 @@ use crate::journal::{Epoch, History, JournalError};
 use crate::wire::service::chit_chat_service_server::ChitChatService;
 use crate::wire::{self, Rejection, pb};
 
-/// How many events a page has where the request names no number.
+/// How many events a page has if the request names no number.
 const PAGE_SIZE_DEFAULT: u32 = 100;
 /// How many events a page has at most.
 const PAGE_SIZE_MAX: u32 = 1000;
@@ -37,7 +37,7 @@ pub const PAGES_AT_A_TIME: usize = 2;
 pub struct Service {
     /// The one writer.
     pub engine: EngineHandle,
-    /// What has been committed.
+    /// The committed events.
     pub reader: FeedReader,
     /// Earlier events.
     pub history: Arc<dyn History>,
@@ -46,17 +46,18 @@ pub struct Service {
     pub environment: Environment,
     /// Rate limits of participants and addresses.
     pub rates: Rates,
-    /// How many pages are read from the journal at a time, so that streams that are behind have their turn.
+    /// How many pages are read from the journal at a time, so that streams that are behind get their turn.
     pub pages: Semaphore,
-    /// What all parts of the service share.
+    /// The context that all parts of the service share.
     pub context: ServerContext,
     /// The lab, in a service that has one.
     pub lab: Option<Lab>,
 }
 
-/// What an event of a page is charged before the page is made, in bytes: about what one of 128 characters takes.
+/// How many bytes are charged for each event of a page before the page is made: about the size of an event with 128
+/// characters.
 const EVENT_BYTES: usize = 768;
-/// What a participant on the roster of a Welcome is charged before the Welcome is made, in bytes.
+/// How many bytes are charged for each participant on the roster of a Welcome before the Welcome is made.
 const ROSTER_ENTRY_BYTES: usize = 64;
 
 /// The caller and the method, for the record of a refusal.
@@ -66,7 +67,7 @@ struct Call {
     session: Option<SessionKey>,
 }
 
-/// What each RPC does. The methods of the gRPC trait below have the same names: they call these, and record refusals.
+/// The RPCs. The methods of the gRPC trait below have the same names: they call these, and record refusals.
 impl Service {
     fn open<T>(&self, method: &'static str, request: &Request<T>) -> Result<Call, Status> {
         let origin = request.extensions().get::<Origin>().copied();
@@ -88,7 +89,7 @@ impl Service {
         Ok(self.reader.conversation().participant(session)?)
     }
 
-    /// The participant of a session. It may have joined at another replica just now.
+    /// The participant of a session, which may just have joined at another replica.
     async fn participant(&self, session: SessionKey) -> Result<ParticipantId, Rejection> {
         match self.known(session) {
             Err(_) if self.engine.is_of_replica() => {
@@ -99,7 +100,8 @@ impl Service {
         }
     }
 
-    /// Waits until this replica has an event that another one has delivered. One that no replica has is refused later.
+    /// Waits until this replica has an event that another one has delivered. An event that no replica has is refused
+    /// later.
     async fn reach(&self, sequence: Sequence) -> Result<(), Rejection> {
         if self.engine.is_of_replica() && sequence > self.reader.head() {
             self.engine.barrier().await?;
@@ -134,7 +136,7 @@ impl Service {
                 Ok(JoinBody::new(stream, charge))
             }
             None => {
-                // Counted before the name is normalized, which costs more than sending it does.
+                // Counted before the name is normalized, which costs the service more than sending it costs the caller.
                 DisplayName::check_length(&request.display_name)?;
                 self.rates.join(origin.address())?;
                 let display_name = DisplayName::parse(&request.display_name)?;
@@ -151,7 +153,7 @@ impl Service {
         self.charge(origin, self.reader.conversation().active() * ROSTER_ENTRY_BYTES)
     }
 
-    /// Refuses a resume if the journal has another event at its position. That happens within one epoch, too, when the
+    /// Refuses a resume if the journal has another event at its position. This can happen within one epoch, when the
     /// journal was restored from a backup and then grew differently.
     async fn check_chain(&self, resume: &pb::ResumePoint) -> Result<(), Rejection> {
         let after = Sequence(resume.after_sequence);
@@ -159,7 +161,7 @@ impl Service {
             return Ok(());
         }
         let event = self.history.read(after.previous(), 1).await.map_err(unreadable)?;
-        // All other refusals are the engine's.
+        // The engine makes all other refusals.
         match event.first() {
             Some(event) if event.chain.as_bytes() != resume.chain_hash => {
                 Err(Rejection::EpochChanged { epoch: self.epoch.to_string() })
@@ -191,7 +193,7 @@ impl Service {
         Ok(pb::PublishResponse { sequence: receipt.sequence.0, logical_time: receipt.logical_time.0 })
     }
 
-    /// Waits until the lab, where there is one, lets a request pass.
+    /// Waits until the lab, if there is one, lets a request pass.
     async fn pass_lab(&self, session: SessionKey, command: &Command) -> Result<Option<Pass>, Rejection> {
         match &self.lab {
             Some(lab) => lab.admit(self.known(session)?, HeldRequest::of(command), &self.context.stopping).await,

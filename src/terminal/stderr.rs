@@ -1,4 +1,4 @@
-//! Standard error, written by a thread of its own: where it is a pipe that nobody reads, or a terminal that
+//! Standard error, written by a separate thread: if it is a pipe that is not being read, or a terminal that
 //! is stopped, only that thread waits.
 
 use std::collections::VecDeque;
@@ -52,7 +52,7 @@ impl StderrBuffer {
             state.dropped += 1;
             return;
         }
-        // While the writer is busy it finds the text by itself.
+        // A busy writer finds the text without being woken.
         let wakes = state.texts.is_empty() && !state.writing;
         state.bytes += text.len();
         state.texts.push_back(text);
@@ -78,7 +78,7 @@ impl StderrBuffer {
             // What was dropped came after everything that waits now.
             let dropped = if state.texts.is_empty() { std::mem::take(&mut state.dropped) } else { 0 };
             drop(state);
-            // If nobody can read it, nobody can be told.
+            // If standard error cannot be written, the failure cannot be reported.
             let _ = output.write_all(&text);
             if dropped > 0 {
                 let _ = writeln!(output, "chitchat: {dropped} lines are left out here: they came too fast");
@@ -98,13 +98,13 @@ impl StderrBuffer {
 /// Writes a text as it is to standard error, soon.
 pub(crate) fn write(text: Vec<u8>) {
     WRITER.call_once(|| {
-        // Without another thread there are no notices, and no other harm.
+        // Without the thread there are no notices, but nothing else fails.
         drop(thread::Builder::new().name("stderr".into()).spawn(|| BUFFER.write_to(io::stderr())));
     });
     BUFFER.push(text);
 }
 
-/// Waits until standard error has everything, or for a second if nobody reads it: what a process does last.
+/// Waits until standard error has everything, or for a second if it is not being read. A process does this last.
 pub fn flush() {
     if WRITER.is_completed() {
         BUFFER.flush(FLUSH_TIME);

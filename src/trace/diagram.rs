@@ -26,37 +26,37 @@ pub struct Lane {
     pub name: String,
     /// Whether it is the service's.
     pub service: bool,
-    /// Whether a log tells of it; otherwise only the service does.
+    /// Whether it has a log; otherwise only the service's records show it.
     pub has_log: bool,
 }
 
-/// What a point on a lifeline is.
+/// The meaning of a point on a lifeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Start,
-    /// A process ends in peace.
+    /// A process ends in an orderly way.
     Stop,
     /// A process ends for an unknown reason.
     Crash,
     Break,
     /// A request goes out.
     Send,
-    /// A try of which nothing is known: no event carries its time.
+    /// An attempt whose fate is unknown: no event carries its time.
     Lost,
     /// The service gets a request.
     Receive,
-    /// The service puts an event into the order and tells everybody.
+    /// The service puts an event into the order and broadcasts it.
     Broadcast,
-    /// A replica applies an event that another one received, and tells those that are attached to it.
+    /// A replica applies an event that another one received, and sends it to the participants attached to it.
     Apply,
     Deliver,
     Answer,
-    /// The session goes on after a break.
+    /// The session resumes after a break.
     Resume,
 }
 
 impl Role {
-    /// Whether it happens beside the clock: it has the time of the event before it.
+    /// Whether it does not move the clock: it has the time of the event before it.
     pub fn is_aside(self) -> bool {
         matches!(self, Self::Start | Self::Stop | Self::Crash | Self::Break)
     }
@@ -71,11 +71,11 @@ pub struct Point {
     pub lane: usize,
     /// When, by logical time.
     pub moment: Moment,
-    /// When, by the clock of its machine: microseconds since 1970.
+    /// When, by its machine's clock, in microseconds since 1970.
     pub at: i64,
     pub role: Role,
     pub words: String,
-    /// The event it belongs to, by its place in the chart.
+    /// The event that it belongs to, by its index in the chart.
     pub event: Option<usize>,
 }
 
@@ -104,15 +104,16 @@ pub struct ChartEvent {
     /// The time in the request.
     pub sent: u64,
     pub kind: LoggedKind,
-    /// The lifeline of whoever joined, left or wrote.
+    /// The lifeline of the participant that joined, left or wrote.
     pub author: usize,
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// What people read.
+    /// Its content.
     pub content: String,
-    /// Whether nobody asked for it: a participant that was gone.
+    /// Whether it is the expiry of a participant that was gone.
     pub expired: bool,
-    /// The last event that the writer of a message had seen. None where nobody told: so simple clients send 0.
+    /// The last event that the writer of a message had seen. `None` if that is not stated, as simple clients do by
+    /// sending 0.
     pub seen: Option<u64>,
     /// The nearest earlier messages that its writer had not seen, at most [`CROSSINGS_SHOWN`]: neither message was
     /// written with knowledge of the other.
@@ -131,14 +132,14 @@ pub struct Chart {
     /// The points; those of one lifeline in program order.
     pub points: Vec<Point>,
     pub arrows: Vec<Arrow>,
-    /// From the end of a process to the start of the process that continues its session, where the two overlap in time and
+    /// From the end of a process to the start of the process that continues its session, if the two overlap in time and
     /// so cannot share a lifeline.
     pub continuations: Vec<Arrow>,
     /// The conversation, in order.
     pub events: Vec<ChartEvent>,
     /// The faults of a lab, in the order in which they were set.
     pub shades: Vec<Shade>,
-    /// How many records the logs lack, as they say themselves.
+    /// How many records the logs state that they lack.
     pub lost: u64,
 }
 
@@ -149,13 +150,13 @@ pub struct Part {
     pub from: Option<u64>,
     /// Nothing after this logical time.
     pub to: Option<u64>,
-    /// Of the participants, only those with these names; all where there are none.
+    /// Only the participants with these names; all if there are none.
     pub only: Vec<String>,
 }
 
 impl Chart {
-    /// The lifelines from left to right: in the order in which the processes came, those of one name side by side,
-    /// and the service in the middle, so that no arrow has to go far.
+    /// The lifelines from left to right: in the order in which the processes appeared, those of the same name side by
+    /// side, and the service in the middle, so that no arrow is long.
     #[must_use]
     pub fn columns(&self) -> Vec<usize> {
         let is_service = |lane: &usize| self.lanes[*lane].service;
@@ -177,7 +178,7 @@ impl Chart {
         [&others[..half], &services, &others[half..]].concat()
     }
 
-    /// Around each replica the participants that began there.
+    /// Puts around each replica the participants that began there.
     fn around_replicas(&self, services: &[usize], others: &[usize]) -> Vec<usize> {
         let homes = self.homes();
         let mut columns = Vec::with_capacity(self.lanes.len());
@@ -189,7 +190,7 @@ impl Chart {
         columns
     }
 
-    /// Of each lifeline, that of the service to which it sent first.
+    /// For each lifeline, the service's lifeline to which it sent first.
     fn homes(&self) -> Vec<usize> {
         let first = self.lanes.iter().position(|lane| lane.service).unwrap_or(0);
         let mut homes = vec![None; self.lanes.len()];
@@ -200,7 +201,7 @@ impl Chart {
         homes.into_iter().map(|home| home.unwrap_or(first)).collect()
     }
 
-    /// The part of this chart that was asked for.
+    /// The requested part of this chart.
     #[must_use]
     pub fn part(&self, part: &Part) -> Self {
         let lane_shown = |lane: &Lane| lane.service || part.only.is_empty() || part.only.contains(&lane.name);

@@ -1,8 +1,8 @@
-//! The causal model: what the records of all processes say happened, and in which order each process says it.
+//! The causal model: what happened according to the records of all processes, each in its own order.
 //!
-//! The service's records make one [`LoggedJournal`] per epoch: e(1) … e(n), at 128 bytes an event and 30 to 60 more for
-//! the index of its message id, without its text. The records of the others become [`Step`]s of [`LoggedSession`]s, in
-//! program order, one at a time: a step is checked and dropped, and a session keeps only what is not settled.
+//! The service's records become one [`LoggedJournal`] per epoch: e(1) … e(n), at 128 bytes an event and 30 to 60 more
+//! for the index of its message id, without its text. The records of the others become [`Step`]s of [`LoggedSession`]s,
+//! in program order, one at a time: a step is checked and dropped, and a session keeps only what is not settled yet.
 
 mod clock;
 mod event;
@@ -26,27 +26,27 @@ use super::report::ClockReport;
 /// The journals of all epochs, and the sessions of all logs.
 #[derive(Debug, Default)]
 pub struct Model {
-    /// In the order in which they were met.
+    /// In the order in which they first appear.
     pub journals: Vec<LoggedJournal>,
     by_epoch: HashMap<Box<str>, usize>,
-    /// The journal that each file of the service is at.
+    /// The current journal of each file of the service.
     at: HashMap<u32, usize>,
-    /// How many records each file of the service lacks that may be of the next journal in it.
+    /// How many lost records of each file of the service may belong to the next journal in it.
     lost: HashMap<u32, u64>,
-    /// All sessions: one for each participant and file that speaks of it as its own.
+    /// All sessions: one for each participant and each file that has it as its own.
     pub sessions: Vec<LoggedSession>,
     logs: HashMap<u32, ClientLog>,
-    /// The epoch of the last record, which is mostly that of the next.
+    /// The epoch of the last record, which is usually that of the next.
     last_epoch: usize,
 }
 
 impl Model {
-    /// A model of nothing.
+    /// An empty model.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The journal of an epoch, made where it is not known yet.
+    /// The journal of an epoch, which is created if it is not known yet.
     pub fn journal(&mut self, epoch: &str) -> usize {
         if self.journals.get(self.last_epoch).is_some_and(|journal| *journal.epoch == *epoch) {
             return self.last_epoch;
@@ -59,7 +59,7 @@ impl Model {
         self.last_epoch
     }
 
-    /// Takes in a record of the service.
+    /// Adds a record of the service.
     pub fn server(&mut self, line: LineRef, record: &LogRecord<'_>) {
         debug_assert_eq!(record.component, Component::Server);
         if let Some(lost) = record.lost() {
@@ -83,7 +83,8 @@ impl Model {
         self.journals[index].take(line, record);
     }
 
-    /// A record of a loss does not say of which journal they were: of the last one in the file, or of the next.
+    /// A record of a loss does not say which journal the lost records belonged to: the last one in the file, or the
+    /// next.
     fn lose(&mut self, file: u32, count: u64) {
         let lost = self.lost.entry(file).or_insert(0);
         *lost = lost.saturating_add(count);
@@ -92,19 +93,19 @@ impl Model {
         }
     }
 
-    /// All records of the service have been taken in: those of replicas get one clock.
+    /// Called when all records of the service have been added: those of replicas get one clock.
     pub fn service_is_read(&mut self) {
         self.journals.iter_mut().for_each(LoggedJournal::align);
     }
 
-    /// Takes in a record of a client or page, and says what step it is. The caller [settles](Self::settle) the
-    /// step when it has looked at it: until then the session is as it was before.
+    /// Adds a record of a client or page, and returns its step. The caller [settles](Self::settle) the step once it has
+    /// been checked: until then the session is as it was before.
     pub fn client<'r>(&mut self, line: LineRef, record: &'r LogRecord<'_>) -> Step<'r> {
         let journal = record.epoch.as_deref().map(|epoch| self.journal(epoch));
         self.logs.entry(line.file).or_default().step(&mut self.sessions, journal, line, record)
     }
 
-    /// Brings the step's session and log up to after the step.
+    /// Applies the step to its session and log.
     pub fn settle(&mut self, step: &Step<'_>) {
         if let Some(session) = step.session {
             self.sessions[session].settle(step);
@@ -112,12 +113,12 @@ impl Model {
         self.logs.entry(step.line.file).or_default().settle(&mut self.sessions, step);
     }
 
-    /// What the log of a step was like before it.
+    /// The log of a step, as it was before it.
     pub fn log(&self, file: u32) -> Option<&ClientLog> {
         self.logs.get(&file)
     }
 
-    /// A time in a record, by the service's clock as far as the messages tell how far the two are apart.
+    /// A time in a record, converted to the service's clock as far as the messages show the offset.
     pub fn by_service(&self, line: LineRef, at: i64) -> i64 {
         self.clock(line).map_or(at, |clock| at.saturating_sub(clock.offset()))
     }

@@ -8,7 +8,7 @@ use super::record::{Component, LineRef};
 use super::report::{ClockReport, Report, Rule, RuleReport, Verdict};
 use super::unchecked::reasons;
 
-/// What is known of the logs that a report is of.
+/// What is known of the logs that a report is about.
 pub trait Sources {
     /// All of them.
     fn inputs(&self) -> Vec<JsonInput>;
@@ -31,7 +31,7 @@ pub struct JsonReport<'a> {
     schema: &'static str,
     /// The version of the program that checked.
     version: &'static str,
-    /// What the logs show.
+    /// What the logs show as a whole.
     verdict: Overall,
     /// The rules that are violated, the one whose evidence was complete first before the others, which may be consequences.
     in_order: Vec<String>,
@@ -70,16 +70,16 @@ pub enum Overall {
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct JsonInput {
-    /// Its file; of a log that was rotated its files, the oldest first.
+    /// Its file, or the files of a rotated log, oldest first.
     pub files: Vec<String>,
-    /// What wrote its first record.
+    /// Which program wrote its first record.
     pub component: Component,
     /// How many records it has.
     pub records: u64,
     /// The lines in which a process was killed while it wrote.
     pub cut_off: Vec<JsonPlace>,
-    /// Where it is left out, because the records of several processes are mixed up in it and do not say of which they are:
-    /// the first one that is of another than those before it.
+    /// Present if the log is left out, because it mixes records of several processes that do not say which process they
+    /// are from: the first record that is from another process than those before it.
     pub left_out: Option<JsonPlace>,
 }
 
@@ -89,7 +89,7 @@ pub struct JsonInput {
 pub struct JsonPlace {
     /// The file.
     pub file: String,
-    /// The line in it, from 1.
+    /// The line in it, counted from 1.
     pub line: u32,
 }
 
@@ -100,27 +100,29 @@ struct JsonClock<'a> {
     /// Where the records of the process begin.
     #[serde(flatten)]
     place: JsonPlace,
-    /// The participant; empty where no record says it.
+    /// The participant; empty if no record names it.
     participant: &'a str,
-    /// How many microseconds it is ahead of the service's clock at least, by what it sent; negative if it may be behind.
+    /// How many microseconds it is at least ahead of the service's clock, by what it sent; negative if it may be
+    /// behind.
     ahead_micros_min: Option<i64>,
-    /// How many microseconds it is ahead at most, by what it received.
+    /// How many microseconds it is at most ahead, by what it received.
     ahead_micros_max: Option<i64>,
-    /// Whether it was neither set nor contradicted the service's clock. One that is not steady is compared with no other.
+    /// Whether it was never set and never contradicted the service's clock. A clock that is not steady is compared with
+    /// no other.
     steady: bool,
 }
 
-/// A rule, and what became of it.
+/// A rule, and its verdict.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct JsonRule<'a> {
     /// Its number, such as `V1`: specification, chapter 8.
     rule: String,
-    /// What it demands, in a few words.
+    /// What it requires, in a few words.
     title: &'static str,
-    /// What became of it.
+    /// Its verdict.
     verdict: Verdict,
-    /// Over how many records it was checked.
+    /// How many records it was checked over.
     records: u64,
     /// How many violations there are.
     violated: u64,
@@ -147,7 +149,7 @@ struct JsonEvidence {
     /// Where it is.
     #[serde(flatten)]
     place: JsonPlace,
-    /// The record as it is in the log, which is a JSON object; a text where the line is none.
+    /// The record as it is in the log: a JSON object, or a string if the line is not one.
     record: Value,
 }
 
@@ -155,7 +157,7 @@ struct JsonEvidence {
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct JsonReason {
-    /// In words.
+    /// The reason in words.
     reason: String,
     /// The rules that could not be checked at all.
     rules: Vec<String>,

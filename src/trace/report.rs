@@ -1,4 +1,4 @@
-//! What the verifier found.
+//! The verifier's report.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ macro_rules! rules {
             /// All of them.
             pub const ALL: [Self; 15] = [$(Self::$rule,)*];
 
-            /// What it demands, in a few words.
+            /// What it requires, in a few words.
             pub fn title(self) -> &'static str {
                 match self {
                     $(Self::$rule => $title,)*
@@ -43,15 +43,15 @@ rules! {
     V4 "continuity: deliveries go up by exactly 1",
     V5 "no duplicate: one event for one publish",
     V6 "causal order: an effect comes after its causes",
-    V7 "clock condition: clocks only rise, past all they hear",
-    V8 "membership: only who is here speaks, names differ",
-    V9 "visibility: from the own join to the own leave",
+    V7 "clock condition: clocks rise past all times received",
+    V8 "membership: only members write, and names differ",
+    V9 "visibility: from a participant's join to its leave",
     V10 "nothing acknowledged is lost",
     V11 "nothing is invented or altered",
-    V12 "real time: acknowledged before sent is before",
+    V12 "real time: acknowledged before sent, ordered before",
     V13 "prefix: copies of the journal agree",
     V14 "everyone caught up",
-    V15 "farewell: who vanished leaves, and nobody else",
+    V15 "farewell: those who vanish leave, and no others",
 }
 
 impl Rule {
@@ -67,7 +67,7 @@ impl fmt::Display for Rule {
     }
 }
 
-/// What became of a rule.
+/// The verdict on a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -75,7 +75,7 @@ pub enum Verdict {
     /// It held over all that could be checked; over no record where nothing happened that it is about, and no log is
     /// missing that would show it.
     Held,
-    /// It did not.
+    /// It was violated.
     Violated,
     /// Logs that it is checked on are missing, or lack what would show it; `gaps` and `not_checked` say which.
     NotCheckable,
@@ -84,20 +84,20 @@ pub enum Verdict {
 /// A counterexample.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// What went wrong, for somebody who learns this.
+    /// What went wrong, in a sentence.
     pub sentence: String,
     /// The fewest records that show it.
     pub lines: Vec<LineRef>,
-    /// When the last of them was made: microseconds since 1970, by the clock of the service as far as the messages tell
-    /// how far other clocks are from it.
+    /// When the last of them was made: microseconds since 1970, by the service's clock as far as the messages show the
+    /// offset of other clocks.
     pub at: i64,
 }
 
-/// A log that speaks of an event after the last one in the service's logs. Whether that is lost, or the service's log was
-/// copied before it happened, only the whole can show.
+/// A log mentions an event after the last one in the service's logs. Whether that event is lost, or the service's log
+/// was copied before it happened, is decided at the end.
 #[derive(Clone, Debug)]
 pub(super) struct BeyondClaim {
-    /// Whose, by its place in the model.
+    /// The session, by its index in the model.
     pub(super) session: usize,
     pub(super) sequence: u64,
     /// Microseconds since 1970, by the clock of its process.
@@ -106,23 +106,23 @@ pub(super) struct BeyondClaim {
     pub(super) sentence: String,
 }
 
-/// What is known of one rule.
+/// The report on one rule.
 #[derive(Clone, Debug)]
 pub struct RuleReport {
     /// Which rule.
     pub rule: Rule,
-    /// Over how many records it was checked.
+    /// How many records it was checked over.
     pub checked: u64,
     /// The counterexamples that were complete first, in that order.
     pub violations: Vec<Violation>,
     /// How many there are.
     pub violated: u64,
-    /// What could not be checked, and why: the first caveats.
+    /// The first caveats: what could not be checked, and why.
     pub caveats: Vec<String>,
-    /// Whether a log, or a part of one, that it is checked on was not given or is lost.
+    /// Whether a log that it is checked on, or part of one, is missing or lost.
     pub lacks_logs: bool,
     more_caveats: u64,
-    /// The first event that no log of the service has, and how often there was one.
+    /// The first event that is in no log of the service, and how many there are.
     unrecorded: Option<(u64, u64)>,
     /// The first of each session.
     pub(super) beyond: Vec<BeyondClaim>,
@@ -143,7 +143,7 @@ impl RuleReport {
         }
     }
 
-    /// What became of it.
+    /// Its verdict.
     pub fn verdict(&self) -> Verdict {
         match (self.violated, self.checked) {
             (1.., _) => Verdict::Violated,
@@ -157,13 +157,12 @@ impl RuleReport {
         self.verdict() == Verdict::Held && self.checked == 0
     }
 
-    /// Whether all that it is about was checked, as far as any log could show it: it could be checked, and no log is
-    /// missing.
+    /// Whether it was checked as far as any log can show: it could be checked, and no log is missing.
     pub fn is_settled(&self) -> bool {
         self.verdict() != Verdict::NotCheckable && !self.lacks_logs
     }
 
-    /// Notes a counterexample, the evidence of which was complete at this time. The earliest are kept.
+    /// Notes a counterexample whose evidence was complete at this time. The earliest are kept.
     pub(super) fn violate(&mut self, at: i64, sentence: impl FnOnce() -> String, lines: &[LineRef]) {
         self.violated += 1;
         let place = self.violations.partition_point(|known| known.at <= at);
@@ -176,13 +175,13 @@ impl RuleReport {
         self.violations.insert(place, Violation { sentence: sentence(), lines, at });
     }
 
-    /// Notes that an event is spoken of that no log of the service has.
+    /// Notes that a log mentions an event that is in no log of the service.
     pub(super) fn unrecorded(&mut self, sequence: u64) {
         self.lacks_logs = true;
         self.unrecorded.get_or_insert((sequence, 0)).1 += 1;
     }
 
-    /// Notes that a log speaks of an event after the end of the service's logs.
+    /// Notes that a log mentions an event after the end of the service's logs.
     pub(super) fn beyond(&mut self, claim: impl FnOnce() -> BeyondClaim, session: usize) {
         if self.beyond.last().is_none_or(|last| last.session != session)
             && !self.beyond.iter().any(|known| known.session == session)
@@ -202,7 +201,7 @@ impl RuleReport {
         }
     }
 
-    /// Notes that a log is missing that it is checked on, or a part of one.
+    /// Notes that a log that it is checked on, or part of one, is missing.
     pub(super) fn lack(&mut self, why: String) {
         self.lacks_logs = true;
         self.caveat(why);
@@ -228,19 +227,19 @@ pub struct ClockReport {
     pub file: u32,
     /// The first line of the process in it.
     pub first_line: u32,
-    /// Whose process it is, as people know it; empty where its records do not say.
+    /// The participant, as shown to people; empty if the records do not name it.
     pub title: String,
-    /// How far it is ahead of the service's clock at least, in microseconds; negative where it may be behind. None where
-    /// nothing that it sent tells.
+    /// How far it is at least ahead of the service's clock, in microseconds; negative if it may be behind. `None` if
+    /// nothing that it sent shows it.
     pub least: Option<i64>,
-    /// How far it is ahead at most; none where nothing that it received tells.
+    /// How far it is at most ahead; `None` if nothing that it received shows it.
     pub most: Option<i64>,
-    /// Whether it was neither set while the process ran, nor contradicted the service's clock. One that is not is
+    /// Whether it was never set while the process ran and never contradicted the service's clock. An unsteady clock is
     /// compared with no other.
     pub is_steady: bool,
 }
 
-/// What is known of all rules.
+/// The report on all rules.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// V1 to V15.
@@ -251,7 +250,7 @@ pub struct Report {
     pub events: u64,
     /// How many epochs there are.
     pub epochs: usize,
-    /// Of how many epochs a log of the service was given.
+    /// For how many epochs a log of the service was given.
     pub journals: usize,
     /// How many sessions have a log.
     pub sessions: usize,
@@ -260,7 +259,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// One rule's part.
+    /// The report on one rule.
     pub fn rule(&self, rule: Rule) -> &RuleReport {
         &self.rules[rule as usize]
     }

@@ -51,8 +51,8 @@ pub fn nothing_to_check(rule: Rule) -> &'static str {
         Rule::V11 => "the logs have no message, join or leave that can be compared",
         Rule::V12 => "no message was sent after another had been acknowledged",
         Rule::V13 => "there is one copy of the journal",
-        Rule::V14 => "nobody was still taking part when the logs end",
-        Rule::V15 => "no stream ended, and nobody left because of a lost connection",
+        Rule::V14 => "no participant was active when the logs end",
+        Rule::V15 => "no stream ended, and no participant left because of a lost connection",
     }
 }
 

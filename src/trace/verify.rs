@@ -1,9 +1,9 @@
 //! The rules V1 to V15 over the logs of all processes (specification, chapter 8).
 //!
-//! The service's records make the journal, which stays, at some 170 bytes an event: what others tell of an event
-//! comes later, and so does what it is compared with. The records of the others are looked at one by one as they
-//! pass, against the journal and against what their session was like before, and are forgotten: of a session only
-//! what is not settled is kept. Every rule is one pass.
+//! The service's records become the journal, which is kept, at some 170 bytes an event, since the records of the others
+//! that are compared with it come later. Those are checked one by one as they pass, against the journal and against the
+//! earlier state of their session, and are then forgotten: a session keeps only what is not settled yet. Every rule
+//! takes one pass.
 
 mod holes;
 mod journals;
@@ -24,12 +24,12 @@ pub enum InputError {
     /// The journal has to be known first.
     #[error("a record of the service came after records of others")]
     OutOfOrder,
-    /// A delivery does not say to whom, so the lines of one process have to stand together.
+    /// A delivery does not name its recipient, so the lines of one process have to be contiguous.
     #[error("the records of several processes are mixed up in one file")]
     Interleaved,
 }
 
-/// Reads records, and in the end says which rules held.
+/// Checks records, and reports at the end which rules held.
 #[derive(Debug)]
 pub struct Checker {
     model: Model,
@@ -53,7 +53,7 @@ impl Checker {
     /// Takes in one record. Those of a file come in its order, and those of the service before all others.
     ///
     /// # Errors
-    /// [`InputError`], after which this checker is of no more use.
+    /// [`InputError`], after which this checker can no longer be used.
     pub fn take(&mut self, line: LineRef, record: &LogRecord<'_>) -> Result<(), InputError> {
         self.records += 1;
         if record.component == Component::Server {
@@ -76,12 +76,12 @@ impl Checker {
         Ok(())
     }
 
-    /// Says that a file is cut off, or has lines that are.
+    /// Notes that a file, or a line in it, is cut off.
     pub fn torn(&mut self, file: u32) {
         self.model.torn(file);
     }
 
-    /// Checks what only the whole can show, and reports.
+    /// Checks what only whole logs can show, and reports.
     pub fn finish(mut self) -> Report {
         if !self.others_began {
             self.model.service_is_read();
@@ -105,7 +105,7 @@ impl Checker {
         }
     }
 
-    /// What the service has no record of is taken from the first that it was delivered to.
+    /// An event without a record of the service is taken from its first delivery.
     fn complete_journal(&mut self, step: &Step<'_>, record: &LogRecord<'_>) {
         let (Act::Delivered { sequence, .. }, Some(session)) = (&step.act, step.session) else { return };
         let journal = &mut self.model.journals[self.model.sessions[session].journal];

@@ -1,5 +1,5 @@
-//! The server's codec. Unlike the stock one it answers bytes that are no message with INVALID_ARGUMENT, and
-//! reserves little memory for a stream.
+//! The server's codec. Unlike the stock one it answers bytes that do not decode with INVALID_ARGUMENT, and reserves
+//! little memory for a stream.
 
 use std::marker::PhantomData;
 
@@ -17,9 +17,9 @@ pub const REQUEST_BYTES_MAX: usize = 4 * 1024;
 /// that a request that is somewhat too large gets our answer, with reason and figures.
 pub const REQUEST_BYTES_BUFFERED_MAX: usize = 4 * REQUEST_BYTES_MAX;
 
-/// What tonic reserves for a stream at first; an event is seldom longer.
+/// How many bytes tonic reserves for a stream at first; an event is rarely longer.
 const BUFFER_BYTES: usize = 512;
-/// How many bytes of messages that are ready tonic gathers into one DATA frame.
+/// How many bytes of ready messages tonic gathers into one DATA frame.
 const YIELD_BYTES: usize = 32 * 1024;
 
 /// Encodes `T` and decodes `U`.
@@ -52,9 +52,9 @@ impl<T: Message, U> Encoder for ServerCodec<T, U> {
     type Error = Status;
 
     fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        // Exactly as much as is needed: a buffer that doubles would hold up to twice what an untaken page is charged.
+        // Exactly as much as needed: a buffer that doubles could hold twice as much as is charged for an unread page.
         buffer.reserve(item.encoded_len());
-        // An EncodeBuf grows, and shortage of space is the only error there is.
+        // An EncodeBuf grows, and lack of space is the only possible error.
         item.encode(buffer).expect("a growing buffer has room");
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Between the generated messages and the domain. Requests are parsed where they
+//! Converts between the generated messages and the domain. Requests are parsed where they
 //! are served, by the domain's own constructors.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -38,7 +38,7 @@ impl From<&JournalEvent> for pb::Event {
 /// The last second of the year 9999, where the contract's timestamps and durations end.
 const SECONDS_MAX: u64 = 253_402_300_799;
 
-/// A duration of the contract, where it is valid and not negative. The conversion of the generated types panics on
+/// A duration of the contract, if it is valid and not negative. The conversion of the generated types panics on
 /// some of the others.
 pub fn duration(duration: prost_types::Duration) -> Option<Duration> {
     let seconds = u64::try_from(duration.seconds).ok().filter(|seconds| *seconds <= SECONDS_MAX)?;
@@ -46,7 +46,7 @@ pub fn duration(duration: prost_types::Duration) -> Option<Duration> {
     Some(Duration::new(seconds, nanos))
 }
 
-/// A time of the contract since 1970, where it is valid.
+/// A time of the contract since 1970, if it is valid.
 pub fn time(time: prost_types::Timestamp) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(duration(prost_types::Duration { seconds: time.seconds, nanos: time.nanos })?)
 }

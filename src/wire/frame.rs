@@ -17,11 +17,11 @@ const PREFIX_BYTES: usize = 5;
 const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The most bytes of a Welcome without its roster: less than 300 today.
 const WELCOME_HEAD_BYTES_MAX: usize = 1024;
-/// What comes before a field of a message type: its number, and that its length follows. `welcome` in a `JoinResponse`,
-/// and `participants` in a `Welcome`.
+/// The key before a field of a message type: its number, and that its length follows. For `welcome` in a
+/// `JoinResponse`, and `participants` in a `Welcome`.
 const WELCOME_KEY: u8 = 1 << 3 | 2;
 const PARTICIPANTS_KEY: u8 = 7 << 3 | 2;
-/// About what an entry of the roster takes.
+/// About the size of an entry of the roster.
 const ROSTER_ENTRY_BYTES: usize = 32;
 
 /// The largest id of a participant: "p" and a sequence.
@@ -43,13 +43,13 @@ pub struct Frame(Bytes);
 pub struct WelcomeParts<'a> {
     /// The session's secret.
     pub session_token: &'a str,
-    /// Whom the session speaks for.
+    /// The session's participant.
     pub participant: ParticipantId,
     /// The journal's id.
     pub epoch: &'a str,
     /// Whether an existing session is resumed.
     pub resumed: bool,
-    /// How long the stream can be quiet before a heartbeat comes.
+    /// How long the stream can be quiet before a heartbeat is sent.
     pub heartbeat: Duration,
 }
 
@@ -63,12 +63,12 @@ impl Frame {
         Self(bytes.into())
     }
 
-    /// How many bytes are sent for it.
+    /// Its size in bytes, as it is sent.
     pub fn size(&self) -> usize {
         self.0.len()
     }
 
-    /// What is sent for it.
+    /// The bytes that are sent.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -78,7 +78,7 @@ impl Frame {
         Self::new(join_response::Frame::Event(event.into()))
     }
 
-    /// The first frame of a stream: where the conversation stands, and who is there.
+    /// The first frame of a stream: the head of the conversation, and the roster.
     pub fn welcome(parts: &WelcomeParts<'_>, conversation: &Conversation) -> Self {
         let head = pb::Welcome {
             session_token: parts.session_token.to_owned(),
@@ -94,7 +94,7 @@ impl Frame {
                 name_characters_max: NAME_CHARACTERS_MAX as u32,
             }),
         };
-        // A crowd that joins is sent the roster by everybody's Welcome, so no message is made of it first.
+        // When a crowd joins, every Welcome contains the roster, so it is encoded without building a message first.
         let roster = roster(conversation);
         let length = head.encoded_len() + roster.len();
         let message = 1 + length_delimiter_len(length) + length;
@@ -189,7 +189,7 @@ mod tests {
         assert!(size(PARTICIPANTS_MAX + 10) > MESSAGE_BYTES_MAX, "{}", size(PARTICIPANTS_MAX + 10));
     }
 
-    /// A Welcome that is put together from pieces is the one that the message would be.
+    /// A Welcome that is encoded piece by piece equals the encoded message.
     #[test]
     fn a_welcome_names_the_roster() {
         for joins in [0, 1, 300] {

@@ -1,4 +1,4 @@
-//! The one place where errors become gRPC status, and status becomes a reason again (specification, chapter 7).
+//! The one place where errors become a gRPC status, and a status becomes a reason again (specification, chapter 7).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::chat::{MESSAGE_ID_BYTES_MAX, NAME_CHARACTERS_MAX, Refusal, TEXT_CHARA
 /// The domain of every `google.rpc.ErrorInfo` of this service.
 pub const DOMAIN: &str = "chitchat";
 
-/// When to try again where nothing better is known.
+/// When to try again if nothing better is known.
 const RETRY_SOON: Duration = Duration::from_secs(1);
 
 /// Every reason for which the service refuses a request or ends a stream.
@@ -24,7 +24,7 @@ pub enum Rejection {
     /// The conversation refused the command.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Bytes that are not the message, or a message without a part that it must have.
+    /// Bytes that do not decode, or a message without a required part.
     #[error("malformed request: {0}")]
     Malformed(String),
     /// A resume against another journal.
@@ -42,10 +42,10 @@ pub enum Rejection {
     /// Too many requests in too short a time, or too much memory held.
     #[error("too fast; try again in {} ms", .retry_after.as_millis().max(1))]
     RateLimited { retry_after: Duration },
-    /// The most participants are active already.
+    /// The limit on active participants has been reached.
     #[error("the conversation is full: at most {participants_max} participants at a time")]
     ConversationFull { participants_max: usize },
-    /// The address has the most participants that one address may have.
+    /// The limit on active participants from one address has been reached.
     #[error(
         "your address has its share of the places: at most {participants_per_address_max} participants at a time; \
          see --participants-per-address-max"
@@ -64,7 +64,7 @@ pub enum Rejection {
     /// same message id.
     #[error("the journal is unavailable; try again")]
     JournalUnavailable,
-    /// The lab holds as many publishes of the participant as it holds of one.
+    /// The lab holds as many publishes of the participant as it may.
     #[error("the lab holds {publishes_held_max} publishes of this participant already; try again later")]
     HeldByLab { publishes_held_max: usize },
     /// The lab broke the stream.
@@ -73,13 +73,13 @@ pub enum Rejection {
     /// The lab's key is missing or wrong.
     #[error("the lab's key is missing or wrong: `chitchat lab` prints it when it starts; see --lab-key")]
     LabKeyRequired,
-    /// Nobody of that name takes part.
+    /// No active participant has that name.
     #[error("no active participant is called {0}")]
     NameUnknown(String),
     /// A fault that cannot be set.
     #[error("{why}")]
     FaultInvalid { field: &'static str, why: String },
-    /// The lab plays as many companions as it may.
+    /// The limit on companions has been reached.
     #[error("the lab plays {companions_max} companions already; see --companions-max")]
     CompanionsFull { companions_max: usize },
     /// A companion could not join.
@@ -91,7 +91,7 @@ pub enum Rejection {
 }
 
 impl Reason {
-    /// What all names of the generated enum begin with, and an `ErrorInfo` leaves out.
+    /// The prefix of the names in the generated enum, which an `ErrorInfo` leaves out.
     const PREFIX: &str = "ERROR_REASON_";
 
     /// Every reason that a refusal can have, in the order of the specification's chapter 7.
@@ -138,7 +138,7 @@ impl Reason {
 
 /// How long the service asks the caller to wait before it tries again.
 pub fn retry_delay(status: &Status) -> Option<Duration> {
-    // Read by hand: what the library reads, it converts, and some delays make that panic.
+    // Decoded by hand, since the library's conversion panics on some delays.
     let details = tonic_types::pb::Status::decode(status.details()).ok()?.details;
     let info = details.iter().find(|detail| detail.type_url == RetryInfo::TYPE_URL)?;
     tonic_types::pb::RetryInfo::decode(&*info.value).ok()?.retry_delay.and_then(duration)
@@ -209,7 +209,7 @@ impl Rejection {
         }
     }
 
-    /// The request field that is at fault, where one is.
+    /// The request field that is at fault, if there is one.
     fn field(&self) -> Option<&'static str> {
         match self {
             Self::Refused(Refusal::TextEmpty | Refusal::TextTooLong { .. }) => Some("text"),
@@ -223,7 +223,7 @@ impl Rejection {
         }
     }
 
-    /// After which time it makes sense to try again, where it does.
+    /// When it makes sense to try again, if it does.
     pub fn retry_delay(&self) -> Option<Duration> {
         match self {
             Self::ConversationFull { .. }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`addresses`] | what all participants of one address may have together |
 //! | [`budgets`] | memory that an address may use: untaken responses, half requests, connections |
-//! | [`connections`] | connections that say nothing or something else |
+//! | [`connections`] | connections that send nothing or another protocol |
 //! | [`forwarded`] | clients behind a proxy that the service trusts |
 //! | [`hostile`] | what never ends, what is too much, and a thousand at once |
 //! | [`rates`] | how fast one may publish and join |

@@ -192,7 +192,7 @@ async fn a_full_disk_loses_nothing_and_the_service_goes_on_when_there_is_space()
     assert_eq!(service.readiness().await, StatusCode::SERVICE_UNAVAILABLE);
     assert_kept(&journal, &[&alice]);
     fs::remove_file(&ballast).unwrap();
-    // Found out by the service itself: nobody publishes meanwhile.
+    // The service finds out itself: nothing is published meanwhile.
     until("readiness", async || (service.readiness().await == StatusCode::OK).then_some(())).await;
     alice.publish().await.unwrap();
     assert_kept(&journal, &[&alice]);

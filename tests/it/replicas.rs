@@ -46,7 +46,7 @@ pub fn verify(replicas: &[&DurableServer], clients: &[PathBuf]) -> Vec<String> {
     ended.output
 }
 
-/// What a replica says it has broadcast, as far as all must agree.
+/// The broadcasts in a replica's log, reduced to the fields on which all must agree.
 fn broadcasts(replica: &DurableServer) -> Vec<(u64, u64, String)> {
     let all = records(&replica.log());
     let broadcasts = all.iter().filter(|record| record["event"].as_str().unwrap().ends_with("_broadcast"));
@@ -89,7 +89,7 @@ async fn three_replicas_have_one_order_and_the_same_times_and_a_session_moves_be
         participant.hears("once").await;
     }
 
-    // She moves: the older stream is replaced, and the newer one goes on where it was.
+    // She moves: the older stream is replaced, and the newer one continues from there.
     let said = cleo.publish("before she moves").await;
     let mut moved = anna.resume(b, said.sequence - 1).await.unwrap();
     refused::<()>(Err(anna.end().await), Code::Aborted, "REPLACED");

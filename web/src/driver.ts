@@ -1,6 +1,6 @@
 /**
- * Runs the state machine: feeds it what happens, does what it says, and remembers where it is. All
- * calls, timers and storage are here; every decision is in the machine.
+ * Runs the state machine: feeds it inputs, carries out its outputs, and stores its state. All calls, timers and storage
+ * are here; the machine makes every decision.
  */
 
 import { type Log, toLine } from "./core/log.js";
@@ -28,7 +28,10 @@ export class Driver {
   readonly #run = randomId();
   /** The log of this tab. */
   readonly log: Log;
-  /** How far the wall clock that messages state is ahead of the browser’s, in milliseconds: to show what a wrong one does. */
+  /**
+   * How far the wall clock that messages state is ahead of the browser’s, in milliseconds: to show what a wrong one
+   * does.
+   */
   skewMs = 0;
   #state: State;
   #stream: AbortController | null = null;

@@ -132,7 +132,10 @@ async function openRun(files: readonly File[]): Promise<void> {
   document.getElementById("starting")?.remove();
 }
 
-/** Opens logs that are dropped onto the join form, and runs that its links lead to. A page that is in a conversation stays there. */
+/**
+ * Opens logs that are dropped onto the join form, and runs that its links lead to. A page that is in a conversation
+ * stays there.
+ */
 function watchForRuns(driver: Driver): void {
   const idle = () => !replaying && driver.state.phase.at === "out" && driver.state.session === null && !byId("lobby").hidden;
   const leave = (files: readonly File[]) => {
@@ -153,7 +156,9 @@ function watchForRuns(driver: Driver): void {
   });
 }
 
-/** Parts of the page that do not belong together, for instance, are not left to look like a page that loads for ever. */
+/**
+ * Parts of the page that do not belong together, for instance, are not left to look like a page that loads for ever.
+ */
 function failed(error: unknown): never {
   const notice = document.getElementById("starting");
   if (notice !== null) notice.textContent = "Chit Chat could not start. Please reload the page.";

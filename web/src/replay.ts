@@ -109,7 +109,7 @@ class Replays {
     if (number !== undefined) return this.#openMistake(name, number);
     if (name.startsWith("proof-")) return this.#openProof(name);
     const names = Object.hasOwn(RUNS, name) ? RUNS[name]! : [];
-    if (names.length === 0) return this.#choose().failed(`This service has no run with the name ${name}.`);
+    if (names.length === 0) return this.#choose().failed(`This service has no run named ${name}.`);
     const sources = names.map((file) => ({ name: file, read: () => fetched(`${name}/${file}`) }));
     return this.#read(sources, name, name);
   }
@@ -122,7 +122,7 @@ class Replays {
       const sources = mistake.logs.map((log) => ({ name: log.name, read: () => Promise.resolve(log.text) }));
       return await this.#read(sources, name, `Mistake ${number}: ${mistake.title}`, mistake);
     } catch {
-      chooser.failed(`This service has no mistake with the number ${number}.`);
+      chooser.failed(`This service has no mistake number ${number}.`);
     }
   }
 
@@ -130,7 +130,7 @@ class Replays {
   async #openProof(name: string): Promise<void> {
     const chooser = this.#choose();
     const handed = await take(name);
-    if (handed === null) return chooser.failed("The page that made this proof is closed, or has made another one since.");
+    if (handed === null) return chooser.failed("The page that made this proof has been closed, or has made another one since.");
     const sources = handed.logs.map((log) => ({ name: log.name, read: () => Promise.resolve(log.text) }));
     return this.#read(sources, name, handed.title, judged(name, toFindings(handed.report)), handed.epoch);
   }

@@ -1,4 +1,4 @@
-//! What the replicas write to their common log.
+//! The commands that replicas write to their common log.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::time::SystemTime;
 
 use crate::chat::{Command, DisplayName, LogicalTime, ParticipantId, Sequence, SessionKey};
 
-/// One start of one replica: the position of its Start in the log. No two starts have the same, and no batch that was
-/// delayed can bring back one that is gone.
+/// One start of one replica: the position of its Start in the log. No two starts have the same position, and no delayed
+/// batch can bring back a start that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub u64);
 
 impl Incarnation {
-    /// Of a replica that has not started yet.
+    /// Stands for a replica that has not started yet.
     pub const NONE: Self = Self(0);
 }
 
@@ -22,7 +22,7 @@ impl fmt::Display for Incarnation {
     }
 }
 
-/// What one replica asks for in one message of the log: all that had arrived there by then.
+/// The commands of one replica in one message of the log: everything that had arrived there by then.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The replica; [`Incarnation::NONE`] for its Start.
@@ -31,7 +31,7 @@ pub struct Batch {
     pub number: u64,
     /// The replica's wall clock, for people.
     pub at: SystemTime,
-    /// What it asks for, in order.
+    /// Its commands, in order.
     pub commands: Vec<ClusterCommand>,
 }
 
@@ -42,23 +42,23 @@ pub enum ClusterCommand {
     Start {
         /// The name that its operator gave it.
         name: Arc<str>,
-        /// A random number by which it knows its own start again.
+        /// A random number by which it recognizes its own start.
         nonce: u64,
     },
     /// The replica stops in an orderly way.
     Stop,
-    /// The replica lives. A barrier, too: when it is applied, everything before it is.
+    /// The replica is alive. This is a barrier, too: when it is applied, everything before it has been.
     Beat,
     /// A new participant, attached to the replica.
     Join {
-        /// What people call it.
+        /// Its display name.
         display_name: DisplayName,
-        /// The session that will speak for it.
+        /// Its session.
         session: SessionKey,
         /// The sender's clock as it sent.
         sent: LogicalTime,
     },
-    /// A session is attached to the replica, and to no other any more.
+    /// A session is attached to the replica, and no longer to any other.
     Attach {
         /// The session.
         session: SessionKey,
@@ -72,18 +72,18 @@ pub enum ClusterCommand {
         /// Of which generation.
         generation: u64,
     },
-    /// The grace period of a participant is over. Void if it was attached since.
+    /// The grace period of a participant is over. Void if its session has been attached since.
     Expire {
         /// Whose.
         participant: ParticipantId,
         /// The generation that was detached.
         generation: u64,
     },
-    /// Nothing has been heard of a replica for too long. Void if it was heard of meanwhile.
+    /// A replica has been silent for too long. Void if it has written meanwhile.
     Gone {
         /// Which one.
         replica: Incarnation,
-        /// The last batch of it that the other has applied.
+        /// Its last batch that the proposer had applied.
         batch: u64,
     },
     /// A publish or a leave.

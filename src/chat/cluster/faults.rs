@@ -1,18 +1,18 @@
-//! Mistakes that a replica could make, made on purpose: a test shows that `verify` finds them by the logs. Only the
-//! library's own tests have them, and only a process that is told to makes one.
+//! Mistakes that a replica could make, made on purpose: a test shows that `verify` finds them in the logs. They exist
+//! only in the library's own tests, and a process makes one only when told to.
 
 use std::sync::OnceLock;
 
 /// A mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplicaFault {
-    /// A request is answered when the servers have acknowledged its batch, with what this replica thinks that it leads to.
+    /// A request is answered when the servers have acknowledged its batch, with the outcome that this replica expects.
     AnswerEarly,
     /// A batch that is stored twice is applied twice.
     ApplyTwice,
     /// A grace period that is over ends a session although it was attached since.
     ExpireAnyway,
-    /// A message with requests is skipped after the reader has begun anew.
+    /// A message with requests is skipped after the reader has restarted.
     Skip,
     /// The same, and the replicas do not compare what they have read.
     SkipUnnoticed,
@@ -21,7 +21,7 @@ pub enum ReplicaFault {
 static MADE: OnceLock<ReplicaFault> = OnceLock::new();
 
 impl ReplicaFault {
-    /// From here on this process makes it.
+    /// Makes this process make the mistake from now on.
     pub fn make(self) {
         MADE.get_or_init(|| self);
     }

@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 use super::*;
 use crate::chat::{DisplayName, LeaveReason, LogicalTime, MessageText, SessionKey};
 
-/// A log that grows, and what its batches lead to.
+/// A log that grows, and the effects of its batches.
 #[derive(Default)]
 struct Log {
     cluster: Cluster,
@@ -100,7 +100,7 @@ fn a_session_is_attached_to_the_replica_that_attached_it_last_r4() {
     let moved = log.attach(b);
     assert_eq!((joined.generation, moved.generation, moved.resumed), (1, 2, true));
     let who = joined.participant;
-    // The older stream ends there, and that says nothing of the newer one.
+    // The older stream ends there, which says nothing about the newer one.
     log.send(a, ClusterCommand::Detach { participant: who, generation: 1 });
     assert_eq!(log.cluster.attachment(who), Some(Attachment { generation: 2, replica: Some(b) }));
     log.send(b, ClusterCommand::Detach { participant: who, generation: 2 });

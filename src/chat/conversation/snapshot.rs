@@ -1,5 +1,5 @@
-//! The state of a conversation as plain values, to be written down and read again: what a replay of all events would
-//! come to, without the events.
+//! The state of a conversation as plain values that can be written and read again: the result of a replay of all
+//! events, without the events.
 
 use super::{Conversation, Member};
 use crate::chat::dedup::DedupWindow;
@@ -11,11 +11,11 @@ use crate::chat::{
 /// An active participant with all that the conversation knows of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberState {
-    /// Who it is.
+    /// Its id.
     pub id: ParticipantId,
-    /// What people call it.
+    /// Its display name.
     pub display_name: DisplayName,
-    /// The session that speaks for it.
+    /// Its session.
     pub session: SessionKey,
     /// Its last publishes that had a message id, oldest first.
     pub publishes: Vec<RememberedPublish>,
@@ -24,7 +24,7 @@ pub struct MemberState {
 /// Values that are not the state of any conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotFault {
-    /// Participants are listed in the order of joining.
+    /// The participants are not in the order of joining.
     #[error("participant {0} is out of order")]
     Order(ParticipantId),
     /// A participant or a publish is later than the newest event.
@@ -47,7 +47,7 @@ impl Member {
         self.published.publishes()
     }
 
-    /// How many they are.
+    /// How many there are.
     pub fn publish_count(&self) -> usize {
         self.published.len()
     }
@@ -57,7 +57,7 @@ impl Conversation {
     /// The conversation with this newest event, its time, and these members in the order of joining.
     ///
     /// # Errors
-    /// A [`SnapshotFault`] where no conversation has that state.
+    /// A [`SnapshotFault`] if no conversation can have that state.
     pub fn restored(
         head: Sequence,
         logical_time: LogicalTime,

@@ -1,4 +1,4 @@
-//! The options of every client: which service it joins, and where it keeps what.
+//! The options of every client: which service it joins, and where it keeps its files.
 
 use std::error::Error;
 use std::fs;
@@ -19,10 +19,10 @@ use crate::server::Secret;
 use crate::terminal::notice;
 use crate::wire::Reason;
 
-/// How long to try to join before saying that it takes long.
+/// How long to try to join before a notice says that it takes long.
 const JOINING_QUIETLY: Duration = Duration::from_secs(3);
 
-/// The options of everything that connects to a service.
+/// The options of all commands that connect to a service.
 #[derive(Debug, Args)]
 pub(crate) struct ConnectArgs {
     /// The service to join. Separate several URLs of one conversation with commas: the client uses the first, and the
@@ -77,7 +77,7 @@ pub(crate) fn server(url: &str) -> Result<String, String> {
     })
 }
 
-/// What is wrong with a list of URLs, each of which could be used.
+/// What is wrong with a list of URLs that are each valid.
 fn of_list(servers: &[String]) -> Option<String> {
     let mut known: Vec<String> = Vec::new();
     for url in servers {
@@ -87,7 +87,7 @@ fn of_list(servers: &[String]) -> Option<String> {
         }
         known.push(same);
     }
-    // An address without encryption would get the access secret of those that have it.
+    // The access secret would also be sent to an address without encryption.
     let is_mixed =
         known.iter().any(|url| url.starts_with("https:")) && known.iter().any(|url| url.starts_with("http:"));
     is_mixed.then(|| "the list has http:// and https:// URLs: one conversation is reached by one of them".into())
@@ -105,7 +105,7 @@ pub(in crate::cli) fn read_secret(path: &Path) -> Result<(String, Secret), Strin
     Ok((text, secret))
 }
 
-/// A notice of a client's, to people.
+/// Prints a client's notice for people.
 pub(crate) fn say(text: &str) {
     notice(&format!("* {text}"));
 }
@@ -138,12 +138,12 @@ impl ConnectArgs {
         }
     }
 
-    /// The URLs, as they were given.
+    /// The URLs as given.
     fn servers(&self) -> String {
         self.server.join(",")
     }
 
-    /// How to reach the service, for a participant of this name where there is one.
+    /// The client options for reaching the service, for a participant of this name if there is one.
     pub(crate) fn options(&self, name: &str) -> Result<Options, Box<dyn Error>> {
         let mut options = Options::new(self.servers(), name);
         options.certificate_authority = self.ca.as_ref().map(|path| read("--ca", path)).transpose()?;
@@ -151,7 +151,7 @@ impl ConnectArgs {
         Ok(options)
     }
 
-    /// Why it could not join, and by which option that may be mended.
+    /// Why it could not join, and which option may help.
     pub(crate) fn explain(&self, error: JoinError) -> String {
         match (error, &self.secret_file, &self.ca) {
             (JoinError::Unreachable { address, why }, ..) => format!("--server: cannot reach {address}: {why}"),
@@ -215,9 +215,9 @@ impl AccessArgs {
         joined.map_err(|error| self.connect.explain(error).into())
     }
 
-    /// The kept session of this name at this service; none if it cannot be kept, which must not prevent chatting. By
-    /// default it is in the log folder, since each refers to the other: the session continues where that log ends. It
-    /// has a subfolder of its own, since logs are shared and a session's token must not be.
+    /// The kept session of this name at this service; `None` if it cannot be kept, which must not prevent chatting. By
+    /// default it is in the log folder, since the session continues where that log ends. It has its own subfolder,
+    /// since logs are shared but a session's token must not be.
     fn state(&self, name: &DisplayName, log: &Path) -> Option<StateFile> {
         let beside_the_log = || self.log_dir.join("sessions");
         let folder = self.state_dir.clone().unwrap_or_else(beside_the_log);

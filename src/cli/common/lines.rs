@@ -21,11 +21,12 @@ pub(in crate::cli) use terminal::Terminal;
 
 /// How much is read at a time.
 const CHUNK_BYTES: usize = 8 * 1024;
-/// How much is read after [`Lines::stop`] at most: what a pipe holds.
+/// The most that is read after [`Lines::stop`]: the size of a pipe's buffer.
 const PIPE_BYTES: usize = 64 * 1024;
-/// How long [`Lines::next`] waits after [`Lines::stop`]: what has been written is there at once, unless a read blocks.
+/// How long [`Lines::next`] waits after [`Lines::stop`]: bytes that have been written are available at once, unless a
+/// read blocks.
 const STOPPED_READ_TIME: Duration = Duration::from_secs(1);
-/// The lines of an input, read by a thread of its own.
+/// The lines of an input, which a separate thread reads.
 pub(crate) struct Lines {
     lines: mpsc::Receiver<io::Result<InputLine>>,
     /// Dropped to stop the thread.
@@ -33,7 +34,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Reads an input. One that is a terminal counts its lines there.
+    /// Reads an input. If it is a terminal, that counts the lines.
     pub(crate) fn of(
         input: impl Read + AsFd + Send + 'static,
         terminal: Option<Arc<Terminal>>,
@@ -45,10 +46,10 @@ impl Lines {
         Ok(Self { lines, running: Some(running) })
     }
 
-    /// The next line; none at the end. Cancel-safe: no line is lost.
+    /// The next line; `None` at the end. Cancel-safe: no line is lost.
     ///
     /// A process that was in the background when its terminal had input blocks in a read once it is in the foreground
-    /// again. So after [`stop`](Self::stop) a read that takes long counts as the end.
+    /// again. So after [`stop`](Self::stop) a long read counts as the end.
     pub(crate) async fn next(&mut self) -> io::Result<Option<InputLine>> {
         let next = match self.running {
             Some(_) => self.lines.recv().await,
@@ -59,16 +60,16 @@ impl Lines {
         next.transpose().map_err(explained)
     }
 
-    /// Reads on only to the end of what has been written by now.
+    /// Stops after the bytes that have been written by now.
     pub(crate) fn stop(&mut self) {
         self.running = None;
     }
 }
 
-/// What waits to be read.
+/// What is ready to be read.
 enum Ready {
     Input,
-    /// The reading was stopped, with this many bytes to go.
+    /// Reading was stopped, with this many bytes left.
     Stopped(usize),
 }
 
@@ -169,7 +170,7 @@ mod tests {
         assert_eq!(read, expected, "though the other end is still open");
     }
 
-    /// An input that seems to have something to read, and then blocks.
+    /// An input that seems to be readable, and then blocks.
     struct Blocking(UnixStream, std::sync::mpsc::Receiver<()>);
 
     impl Read for Blocking {
@@ -184,7 +185,7 @@ mod tests {
         }
     }
 
-    /// A signal is handled while a read blocks, too, as on a terminal after `bg` and `fg`.
+    /// A signal is handled even while a read blocks, as on a terminal after `bg` and `fg`.
     #[tokio::test]
     async fn a_read_that_blocks_does_not_hold_up_the_stop() {
         let (input, mut other) = UnixStream::pair().unwrap();

@@ -1,17 +1,17 @@
-//! One calm line on a terminal that says how far something long is.
+//! One line on a terminal that shows the progress of a long operation.
 
 use std::time::{Duration, Instant};
 
 use crate::terminal;
 
-/// What takes less is not worth a line.
+/// An operation that takes less than this shows no line.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How long a figure stands, so that it can be read.
+/// How long a figure stays, so that it can be read.
 const INTERVAL: Duration = Duration::from_millis(200);
 /// How many events go by between two looks at the clock.
 const STRIDE: u64 = 1024;
 
-/// The line, on standard error. There is none if that is not a terminal, or one that cannot take a line back.
+/// The line, on standard error. There is none if that is not a terminal, or a terminal that cannot erase a line.
 #[derive(Debug)]
 pub(crate) struct Progress {
     what: &'static str,
@@ -22,18 +22,18 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// For a total that is counted in events.
+    /// A progress line for a number of events.
     pub(crate) fn new(what: &'static str, total: u64) -> Self {
         Self::of(what, total, "events")
     }
 
-    /// For a total that is counted in this unit.
+    /// A progress line for a total in this unit.
     pub(crate) fn of(what: &'static str, total: u64, unit: &'static str) -> Self {
         let due = terminal::is_lively().then(|| Instant::now() + PATIENCE);
         Self { what, unit, total, due, shown: false }
     }
 
-    /// Shows how many are done, where they are done one at a time.
+    /// Shows how many are done. Call it for each one.
     pub(crate) fn at(&mut self, done: u64) {
         if done.is_multiple_of(STRIDE) {
             self.reached(done);
@@ -53,7 +53,7 @@ impl Progress {
     }
 }
 
-/// Leaves no trace.
+/// Erases the line.
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.shown {

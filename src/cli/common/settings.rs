@@ -1,4 +1,4 @@
-//! Options and the environment: what is set there counts where an option is not given.
+//! Options and the environment, whose variables count if an option is not given.
 
 use std::ffi::OsString;
 
@@ -8,7 +8,7 @@ use clap::{Arg, ArgMatches, Command};
 /// The command line with the environment variables that apply:
 ///
 /// - a variable that is empty counts as unset, since unit files and compose files can only empty one;
-/// - an option that is given counts more than a variable, also where the two exclude one another.
+/// - an option overrides a variable, even if the two exclude each other.
 pub(crate) fn with_environment(command: Command, arguments: &[OsString]) -> Command {
     let command = each_argument(command, &|_, argument| {
         let is_empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
@@ -22,7 +22,7 @@ pub(crate) fn with_environment(command: Command, arguments: &[OsString]) -> Comm
     }
 }
 
-/// Takes away the variables of options that contradict one that is given.
+/// Removes the variables of options that contradict a given one.
 fn without_contradicted(command: Command, given: &ArgMatches) -> Command {
     let command = each_own_argument(command, &|command, argument| {
         let is_given = |other: &Arg| given.value_source(other.get_id().as_str()) == Some(ValueSource::CommandLine);

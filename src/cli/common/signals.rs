@@ -1,4 +1,4 @@
-//! Signals: which end the process, which have it reopen its log, and which it was told to ignore.
+//! Signals: those that end the process, those that make it reopen its log, and those that it was told to ignore.
 
 use std::io;
 use std::sync::OnceLock;
@@ -12,14 +12,14 @@ use crate::terminal;
 /// Of what ends, which signal ends the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hangup {
-    /// SIGHUP ends it too: it comes when a terminal is closed.
+    /// SIGHUP ends the process, too: it is sent when a terminal is closed.
     Ends,
-    /// SIGHUP means something else.
+    /// SIGHUP reloads.
     Reloads,
 }
 
-/// Signals that end: SIGINT, SIGTERM, or SIGHUP where that [ends](Hangup::Ends). Once created, these signals no
-/// longer terminate the process by themselves. One that was ignored when the process began stays ignored.
+/// The signals that end: SIGINT, SIGTERM, and SIGHUP if that [ends](Hangup::Ends). Once this exists, these signals no
+/// longer terminate the process on their own. A signal that was ignored when the process began stays ignored.
 pub(crate) struct Interrupts {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
@@ -44,8 +44,8 @@ impl Interrupts {
         }
     }
 
-    /// Waits for one more, by which a user says not to wait. SIGHUP never says that: it comes twice where a terminal
-    /// is closed, from the kernel and from the shell.
+    /// Waits for a second signal, which means that the user does not want to wait. SIGHUP does not count: when a
+    /// terminal is closed, it comes twice, from the kernel and from the shell.
     pub(crate) async fn second(&mut self) {
         tokio::select! {
             () = received(&mut self.interrupt) => {}
@@ -54,7 +54,7 @@ impl Interrupts {
     }
 }
 
-/// The first signal to end leaves the conversation, the second does not wait for that.
+/// The first signal to end leaves the conversation; the second does not wait for that.
 pub(crate) async fn stop_on_signal(mut interrupts: Interrupts, stop: CancellationToken) {
     interrupts.first().await;
     stop.cancel();
@@ -63,7 +63,7 @@ pub(crate) async fn stop_on_signal(mut interrupts: Interrupts, stop: Cancellatio
     std::process::exit(INTERRUPTED_TWICE.into());
 }
 
-/// Signals to reopen the log: SIGUSR1, and SIGHUP where that [reloads](Hangup::Reloads).
+/// The signals to reopen the log: SIGUSR1, and SIGHUP if that [reloads](Hangup::Reloads).
 pub(crate) struct Reloads {
     user: Option<Signal>,
     hangup: Option<Signal>,
@@ -93,14 +93,14 @@ async fn received(signals: &mut Option<Signal>) {
     }
 }
 
-/// The signals of one kind, unless `nohup` or a shell (`trap '' INT`, or a job in the background of a script) had
-/// this process ignore them.
+/// The signals of one kind, unless `nohup` or a shell (`trap '' INT`, or a background job of a script) made this
+/// process ignore them.
 fn unless_ignored(kind: SignalKind) -> io::Result<Option<Signal>> {
     let bit = 1_u64.checked_shl(kind.as_raw_value().unsigned_abs().saturating_sub(1)).unwrap_or(0);
     if ignored_at_start() & bit == 0 { signal(kind).map(Some) } else { Ok(None) }
 }
 
-/// The signals that were ignored when the process began, a bit each; only Linux shows them without unsafe code.
+/// The signals that were ignored when the process began, one bit each. Only Linux shows them without unsafe code.
 fn ignored_at_start() -> u64 {
     // Handling a signal changes the answer, so the first answer counts.
     static IGNORED: OnceLock<u64> = OnceLock::new();

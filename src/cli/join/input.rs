@@ -1,4 +1,4 @@
-//! What the user types: messages and commands, and what becomes of each message.
+//! The user's input: messages and commands, and the outcome of each message.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -14,30 +14,30 @@ use crate::cli::common::access::unpublished;
 use crate::cli::common::lines::{InputLine, LineFault, Lines};
 use crate::client::{Chat, LeaveError, PublishError, Publishing, Receipt};
 
-/// How many messages can wait to be acknowledged; then no more lines are read. The client library lets a few more wait.
+/// How many messages can wait to be acknowledged before reading pauses. The client library's queue is a little longer.
 const MESSAGES_WAITING: usize = 1000;
-/// How long the first line waits for the own join to be shown.
+/// How long the first line waits until the user's own join is shown.
 const FIRST_SHOWN_TIME: Duration = Duration::from_secs(1);
 /// How long a leave may take before a notice says why.
 const LEAVING_QUIETLY: Duration = Duration::from_secs(1);
-/// How many lines that were not sent are repeated. More are counted.
+/// How many lines that were not sent are shown. Further ones are counted.
 const NOT_SENT_SHOWN: usize = 20;
-/// How much of a line is repeated, in characters.
+/// How many characters of such a line are shown.
 const LINE_SHOWN: usize = 200;
 
-/// What a user types to leave.
+/// The command to leave.
 const QUIT: &str = "/quit";
 
 /// When to stop.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stop {
-    /// Leave, once what was typed is acknowledged.
+    /// Leave once everything typed is acknowledged.
     pub(super) gently: CancellationToken,
-    /// Wait for no answer.
+    /// Leave without waiting for answers.
     pub(super) at_once: CancellationToken,
 }
 
-/// What became of the lines that the user typed.
+/// The outcome of the lines that the user typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InputOutcome {
     AllDelivered,
@@ -100,7 +100,7 @@ impl<'a> InputLoop<'a> {
         tokio::select! {
             () = ready.cancelled() => {}
             () = stop.gently.cancelled() => {}
-            // An output that takes nothing does not hold up the input.
+            // A blocked output does not delay the input.
             () = sleep(FIRST_SHOWN_TIME) => {}
         }
         let read = self.read_lines(stop).await;
@@ -132,7 +132,8 @@ impl<'a> InputLoop<'a> {
                 () = stop.gently.cancelled() => break false,
             }
         };
-        // What has been typed is not passed over without a word: before a signal it counts, behind /quit it does not.
+        // Lines that have been typed are never dropped silently: before a signal they are sent, after /quit they are
+        // reported.
         self.lines.stop();
         while let Some(line) = self.lines.next().await? {
             match &line.text {
@@ -143,7 +144,7 @@ impl<'a> InputLoop<'a> {
         Ok(())
     }
 
-    /// Deals with a line.
+    /// Handles a line.
     fn take(&mut self, line: InputLine) -> ControlFlow<()> {
         let input = line.text.as_deref().map(|text| parse(text, self.is_typed));
         self.screen.typed(&line, matches!(input, Ok(Input::Message(_))));
@@ -193,7 +194,7 @@ impl<'a> InputLoop<'a> {
         }
     }
 
-    /// Says why the leave takes time, to a user who can end it.
+    /// Tells a user who can interrupt it why the leave takes time.
     fn say_what_waits(&self) {
         let messages = match self.waiting.len() {
             0 => return,
@@ -203,7 +204,7 @@ impl<'a> InputLoop<'a> {
         self.screen.say(&format!("{messages} not acknowledged yet; Ctrl-C leaves without waiting"));
     }
 
-    /// Leaves once everything is answered. Says whether the user did not want to wait for that.
+    /// Leaves once everything is answered. Returns whether the user did not want to wait for that.
     async fn leave(&mut self, stop: &Stop) -> Result<bool, Box<dyn Error>> {
         let (mut gave_up, mut left, mut is_told) = (false, None, false);
         let mut leaving = Box::pin(self.chat.clone().leave());
@@ -232,7 +233,7 @@ impl<'a> InputLoop<'a> {
     }
 }
 
-/// The answer to the first message that waits. Those behind it wait for it, too.
+/// The answer to the first waiting message. The others wait for it, too.
 async fn next_answer(waiting: &mut VecDeque<(String, Publishing)>) -> (String, Result<Receipt, PublishError>) {
     let Some((_, publishing)) = waiting.front_mut() else { return future::pending().await };
     let result = publishing.await;

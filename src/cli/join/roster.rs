@@ -23,7 +23,7 @@ impl RosterDisplay {
         self.me = participant_id.into();
     }
 
-    /// Takes in an event. The roster of a Welcome may know of it already.
+    /// Applies an event, which the roster of a Welcome may contain already.
     pub(super) fn take(&mut self, event: &Event) {
         let same = |member: &ParticipantInfo| member.participant_id == event.participant.participant_id;
         match event.kind {
@@ -33,7 +33,8 @@ impl RosterDisplay {
         }
     }
 
-    /// The names, separated by commas; with the user marked. Of many, the first, and how many more there are.
+    /// The names, separated by commas, with the user marked. If there are many, only the first, and the number of the
+    /// others.
     pub(super) fn names(&self, mark: bool) -> String {
         let name = |member: &ParticipantInfo| match member.participant_id == self.me {
             true if mark => format!("{} (you)", member.display_name),

@@ -1,4 +1,4 @@
-//! What the user is shown: events on standard output, everything else on standard error.
+//! The output for the user: events on standard output, everything else on standard error.
 
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
@@ -18,7 +18,7 @@ use crate::client::{Chat, Missed, ParticipantInfo, Update, Updates, show};
 use crate::terminal::notice;
 use crate::wire::Reason;
 
-/// For how long the same reason to wait is not shown again.
+/// How long the same reason to wait is not shown again.
 const WAITING_TOLD: Duration = Duration::from_secs(5);
 
 const HELP: [&str; 4] = [
@@ -38,12 +38,12 @@ pub(super) struct Screen {
     is_online: AtomicBool,
 }
 
-/// How far the showing has come.
+/// The state of the display.
 #[derive(Default)]
 struct Shown {
     /// The journal and position of the last event.
     last: Option<(String, Sequence)>,
-    /// The next event is the own join.
+    /// The next event is the user's own join.
     begins: bool,
     /// The last reason to wait that was shown, and when.
     waiting: Option<(Reason, Instant)>,
@@ -56,7 +56,7 @@ impl Screen {
         Self { json, name: name.into(), terminal, roster, is_online }
     }
 
-    /// The terminal, where both typing and reading happens on it.
+    /// The terminal, if input and output are both on it.
     pub(super) fn terminal(&self) -> Option<Arc<Terminal>> {
         self.terminal.clone()
     }
@@ -91,7 +91,7 @@ impl Screen {
         }
     }
 
-    /// Shows updates until there are no more. It is ready when the first has been shown.
+    /// Shows updates until there are no more. Signals when the first has been shown.
     pub(super) async fn show(
         &self,
         mut updates: Updates,
@@ -152,7 +152,7 @@ impl Screen {
                 self.is_online.store(true, Ordering::Relaxed);
                 self.say(&format!("back after {}; {}", rounded(after), while_away(missed)));
             }
-            // For people only. A program that reads the output needs the events alone.
+            // For people only: a program that reads the output needs only events.
             Update::Presence { participant, connected } if !self.json && io::stdout().is_terminal() => {
                 let what = if connected { "is back" } else { "is reconnecting" };
                 self.say(&format!("{} {what}", participant.display_name));
@@ -163,7 +163,7 @@ impl Screen {
                 "cannot keep the session any longer ({why}): if this client is killed, it will join anew"
             )),
             Update::Waiting { delay, why } => {
-                // After a hundred pasted lines the client waits a hundred times for one reason.
+                // After a hundred pasted lines the client waits a hundred times for the same reason.
                 let told = shown.waiting.replace((why, Instant::now()));
                 if told.is_none_or(|(before, at)| before != why || at.elapsed() > WAITING_TOLD) {
                     self.say(&waiting_for(why, delay));
@@ -173,8 +173,8 @@ impl Screen {
         }
     }
 
-    /// Shows what happened before an event, marked as such, from the last one that was shown in this conversation. False
-    /// where nobody reads any more.
+    /// Shows the events before this one, marked as earlier, from the last one that was shown in this conversation.
+    /// False if the output has no reader any more.
     async fn earlier(
         &self,
         before: Sequence,
@@ -194,7 +194,7 @@ impl Screen {
         };
         let mut is_new = false;
         for event in events {
-            // What was shown before the session was lost is not shown again.
+            // Events that were shown before the session was lost are not shown again.
             if left.is_some_and(|last| event.sequence <= last) {
                 continue;
             }
@@ -237,7 +237,7 @@ impl Screen {
     pub(super) fn say(&self, text: &str) {
         let write = || {
             notice(&format!("* {text}"));
-            // Another thread writes it. On a terminal it is there before the next event, and before a typed line is
+            // Another thread writes it. On a terminal it appears before the next event, and before a typed line is
             // replaced.
             if io::stderr().is_terminal() {
                 crate::terminal::flush();
@@ -289,7 +289,7 @@ fn waiting_for(why: Reason, delay: Duration) -> String {
         Reason::JournalUnavailable => "the service cannot record events at the moment",
         other => other.as_str(),
     };
-    // Whole milliseconds, and never too few.
+    // Whole milliseconds, rounded up.
     let delay = Duration::from_millis(delay.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(u64::MAX));
     format!("{what} ({}): messages wait, next try in {}", why.as_str(), humantime::format_duration(delay))
 }

@@ -1,4 +1,4 @@
-//! The options of everything that uses a lab: where it is, and its key.
+//! The options of all commands that use a lab: where it is, and its key.
 
 use std::error::Error;
 
@@ -27,7 +27,7 @@ impl LabAccessArgs {
         connected.map_err(|error| self.explain(error).into())
     }
 
-    /// What went wrong, with the option that may mend it.
+    /// What went wrong, with the option that may fix it.
     pub(in crate::cli) fn explain(&self, error: JoinError) -> String {
         match error.reason() {
             Some(Reason::LabKeyRequired) => format!("--lab-key: {error}"),

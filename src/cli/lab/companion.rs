@@ -26,7 +26,7 @@ pub(crate) struct CompanionArgs {
     #[arg(long, value_name = "KIND", conflicts_with = "remove")]
     add: Option<CompanionKind>,
 
-    /// Its name. By default one that fits.
+    /// Its name. The default fits how it behaves.
     #[arg(long = "as", value_name = "NAME", requires = "add", value_parser = display_name)]
     name: Option<DisplayName>,
 
@@ -77,7 +77,7 @@ impl CompanionArgs {
     }
 }
 
-/// One line for a companion; none for a person.
+/// One line for a companion; `None` for a person.
 fn line(listed: &pb::LabParticipant) -> Option<String> {
     let companion = listed.companion.as_ref()?;
     let kind = companion.kind().to_possible_value();

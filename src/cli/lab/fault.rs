@@ -17,7 +17,7 @@ use crate::wire::pb;
 /// Set, release or end faults of participants, in a service that `chitchat lab` runs. Without options, list the
 /// participants with their faults.
 ///
-/// The faults of a call replace those that the participant has. They end by themselves (--for), and with --clear.
+/// The faults of one call replace those that the participant had. They end after a time (--for), or with --clear.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("fault").multiple(true).args(["hold", "cut", "delay", "jitter", "pause", "disconnect"]))]
 pub(crate) struct FaultArgs {
@@ -28,15 +28,15 @@ pub(crate) struct FaultArgs {
     #[command(flatten)]
     access: LabAccessArgs,
 
-    /// Hold what comes until it is released or the fault ends.
+    /// Hold messages until they are released or the fault ends.
     #[arg(long, value_name = "DIRECTION")]
     hold: Option<Direction>,
 
-    /// Lose what comes, as a broken network does: requests get no answer, the stream is silent.
+    /// Lose messages, as a broken network does: requests get no answer, the stream is silent.
     #[arg(long, value_name = "DIRECTION")]
     cut: Option<Direction>,
 
-    /// Delay deliveries and publishes, by up to 30 s. The order stays.
+    /// Delay deliveries and publishes, by up to 30 s. Their order stays the same.
     #[arg(long, value_name = "TIME", value_parser = at_most(DELAY_MAX))]
     delay: Option<Duration>,
 
@@ -72,12 +72,12 @@ pub(crate) struct FaultArgs {
     #[arg(long, value_name = "TIME", value_parser = at_most(WRITER_STOP_MAX), conflicts_with_all = ["fault", "release", "clear", "name"])]
     stop_writer: Option<Duration>,
 
-    /// List the participants with their faults and with what is held of each.
+    /// List the participants with their faults, and what is held for each.
     #[arg(long, conflicts_with_all = ["fault", "release", "clear", "stop_writer", "name"])]
     list: bool,
 }
 
-/// Which way.
+/// A direction of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Direction {
     /// To the participant.

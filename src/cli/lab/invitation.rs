@@ -1,4 +1,4 @@
-//! What a lab tells people when it starts, and what plays in it.
+//! What a lab prints when it starts, and its stage.
 
 use std::error::Error;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::lab::{Place, Scenario, Stage, StageConfig};
 use crate::server::{LabConfig, LabStage, Secret, SecretFault};
 use crate::terminal::{self, notice};
 
-/// What a lab may take.
+/// The limits of a lab.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cli) struct LabLimits {
     pub(in crate::cli) companions_max: usize,
@@ -23,7 +23,7 @@ pub(in crate::cli) struct LabLimits {
 
 /// What people need to use the lab.
 pub(in crate::cli) struct LabInvitation {
-    /// `None`: everybody may use it.
+    /// `None` if everybody may use it.
     key: Option<String>,
     secret: Option<Secret>,
     scenarios: Vec<Scenario>,
@@ -31,7 +31,7 @@ pub(in crate::cli) struct LabInvitation {
 }
 
 impl LabInvitation {
-    /// For a lab with this key, or with none for everybody.
+    /// For a lab with this key; `None` for a lab that everybody may use.
     pub(in crate::cli) fn new(
         key: Option<String>,
         scenarios: Vec<Scenario>,
@@ -62,8 +62,8 @@ impl LabInvitation {
         Ok(LabConfig { key: self.secret.clone(), stage: Some(stage) })
     }
 
-    /// Tells people: the teacher's URL, the command, and for phones a QR code of the address where it can be reached
-    /// from the network. The code leaves out the key: it is for everybody.
+    /// Prints the teacher's URL, the command, and for phones a QR code of the address on the network. The code does not
+    /// contain the key, since it is for everybody.
     pub(in crate::cli) fn show(&self, invitation: &Invitation) {
         let url = invitation.url();
         let mut options = invitation.files();

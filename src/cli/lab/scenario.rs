@@ -1,4 +1,4 @@
-//! `chitchat scenario`: plays a scenario of a lab, and tells its steps.
+//! `chitchat scenario`: plays a scenario of a lab, and prints its steps.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -17,13 +17,13 @@ use crate::lab::SCENARIO_PAUSE_MAX;
 use crate::terminal::{escaped, notice};
 use crate::wire::pb::{self, ScenarioState};
 
-/// How often to ask how far the scenario is.
+/// How often to poll the scenario's progress.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
-/// Play a scenario in a service that `chitchat lab` runs: a small play with companions, people and faults. Without a
+/// Play a scenario in a service that `chitchat lab` runs: a short script for companions, people and faults. Without a
 /// name, list the scenarios.
 ///
-/// It tells each step, and asks a question at the end. Exit code 1: the scenario could not be played to its end.
+/// It prints each step, and a question at the end. Exits 1 if the scenario could not be played to its end.
 #[derive(Debug, Args)]
 pub(crate) struct ScenarioArgs {
     /// The scenario, by its short name.
@@ -33,11 +33,11 @@ pub(crate) struct ScenarioArgs {
     #[command(flatten)]
     access: LabAccessArgs,
 
-    /// The participant who plays the role that is for a person. By default a companion plays it.
+    /// The participant who plays the human role. By default a companion plays it.
     #[arg(long, value_name = "PARTICIPANT", requires = "name")]
     person: Option<String>,
 
-    /// How long to wait before each step, at most 30s; `0s` for not at all.
+    /// How long to wait before each step, at most 30s; `0s` for no wait.
     #[arg(long, value_name = "TIME", value_parser = pause, default_value = "3s")]
     pause: Duration,
 
@@ -88,7 +88,7 @@ fn list(scenarios: &[pb::Scenario]) -> String {
     scenarios.iter().map(line).collect()
 }
 
-/// Tells the steps until the scenario is over.
+/// Prints the steps until the scenario is over.
 async fn follow(lab: &LabClient, name: &str) -> Result<ExitCode, JoinError> {
     let (mut told, mut number) = (None, None);
     loop {
@@ -100,14 +100,14 @@ async fn follow(lab: &LabClient, name: &str) -> Result<ExitCode, JoinError> {
         }
         let mut lines = String::new();
         if told.is_none() {
-            // A String takes whatever is written to it.
+            // Writing to a String cannot fail.
             let _ = writeln!(lines, "{}\n{}\nWatch: {}\n", scenario.title, scenario.about, scenario.watch);
         }
         let is_over = !matches!(
             run.state(),
             ScenarioState::Playing | ScenarioState::WaitsForAdvance | ScenarioState::WaitsForPerson
         );
-        // The step that is being played is told, too.
+        // The current step is printed, too.
         let last = (run.steps_done as usize + usize::from(!is_over)).min(run.steps.len());
         for (index, step) in run.steps.iter().enumerate().take(last).skip(told.unwrap_or(0)) {
             let _ = writeln!(lines, "{}. {}", index + 1, escaped(&step.tell));

@@ -1,6 +1,6 @@
-//! Backfill: brings the service's log up to its journal at a start. An event is appended to the journal first, and its
-//! broadcast record to the log right after. A process that was killed in between leaves durable events without a log
-//! record. And a journal that was restored from a backup lacks events that are in the log.
+//! Backfill: brings the service's log up to date with its journal at a start. An event is appended to the journal
+//! first, and its broadcast record to the log right after. A process that was killed in between leaves durable events
+//! without a log record. And a journal that was restored from a backup lacks events that are in the log.
 
 use std::fs;
 use std::io;
@@ -48,7 +48,7 @@ pub(super) async fn record_missing_events(
     while last < head {
         let page = history.read(last, PAGE).await?;
         page.iter().for_each(|event| record_recovered_broadcast(&epoch, event));
-        // Recovery has read all of it just now.
+        // Recovery has just read all of it.
         last = page.last().map_or(head, |event| event.sequence);
     }
     Ok(())
@@ -82,7 +82,7 @@ async fn begin_epoch(
     let left = participants.into_iter().filter_map(|participant| {
         match conversation.apply(Command::Expire { participant }, now) {
             Ok(Decision::Happened(event)) => Some(Arc::new(event)),
-            // Everybody on the roster can leave.
+            // Every participant on the roster can leave.
             Ok(Decision::Repeated(_)) | Err(_) => None,
         }
     });
@@ -92,7 +92,7 @@ async fn begin_epoch(
 }
 
 /// The event of the last broadcast record of an epoch in the log at a path. Right after a rotation that record is in a
-/// segment that was renamed.
+/// renamed segment.
 fn newest_in_segments(log: &Path, epoch: &str) -> io::Result<Option<Sequence>> {
     let newest = newest_broadcast(log, epoch)?;
     if newest.is_some() {

@@ -12,13 +12,12 @@ use tokio::time::{Instant, sleep};
 use super::network;
 use crate::terminal::{notice, shell_quoted};
 
-/// How long to wait for an address that is in use: a service that is to be replaced may take five seconds to
-/// end.
+/// How long to wait for an address that is in use, since a service that is being replaced may take five seconds to end.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// How long to wait between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Checks the form of an address to listen on; that there is one is found out when it is used.
+/// Checks the form of an address to listen on. Whether it exists is found out when it is used.
 pub(super) fn host_and_port(address: &str) -> Result<String, String> {
     const EXAMPLE: &str = "it should look like 127.0.0.1:50051";
     if address.contains(|c: char| c.is_whitespace() || c.is_control()) {
@@ -40,7 +39,7 @@ pub(super) fn host_and_port(address: &str) -> Result<String, String> {
     Ok(address.to_owned())
 }
 
-/// Listens. An address that is in use may be that of a service that is just ending.
+/// Listens. An address that is in use may belong to a service that is just ending.
 pub(super) async fn bind(address: &str) -> Result<TcpListener, String> {
     let deadline = Instant::now() + PATIENCE;
     let mut told = false;
@@ -91,7 +90,7 @@ pub(in crate::cli) struct Invitation {
     pub(in crate::cli) encrypted: bool,
     /// The certificate that clients have to trust.
     pub(in crate::cli) ca: Option<PathBuf>,
-    /// The service's own certificate. This process may trust it, even if no known authority has signed it.
+    /// The service's own certificate. This process trusts it even if no known authority has signed it.
     pub(in crate::cli) certificate: Option<PathBuf>,
     pub(in crate::cli) secret_file: Option<PathBuf>,
 }
@@ -117,7 +116,7 @@ impl Invitation {
         let host = match (named, &self.name, self.bound.ip()) {
             (Some(host), ..) => host,
             (None, Some(name), ip) if ip.is_unspecified() || self.encrypted && self.ca.is_none() => name.clone(),
-            // All addresses of this machine: its own is one of them.
+            // All addresses of this machine, of which the loopback address is one.
             (None, _, IpAddr::V4(ip)) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
             (None, _, IpAddr::V6(ip)) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.to_string(),
             (None, _, ip) => ip.to_string(),

@@ -1,4 +1,4 @@
-//! What the options of `serve` say about names, secrets and certificates.
+//! The options of `serve` for names, secrets and certificates.
 
 use std::error::Error;
 use std::fs;
@@ -18,7 +18,7 @@ pub(super) const SELF_SIGNED_FILE: &str = "self-signed.pem";
 /// The names in a self-signed certificate, in addition to those that the service answers to.
 const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// An origin as browsers send it: scheme, host, and port where it is not the usual one.
+/// An origin as browsers send it: scheme, host, and port if it is not the default.
 pub(super) fn origin(text: &str) -> Result<HeaderValue, String> {
     let wrong = "should be scheme and host alone, such as https://chat.example";
     let uri: Uri = text.parse().map_err(|_| wrong)?;
@@ -26,7 +26,7 @@ pub(super) fn origin(text: &str) -> Result<HeaderValue, String> {
     let host = uri.authority().filter(|authority| !authority.as_str().contains('@'));
     match (web, host) {
         (true, Some(host)) if host.port_u16().is_some_and(|port| Some(port) == usual_port(&uri)) => {
-            Err("leave out the port: browsers do so where it is the usual one".into())
+            Err("leave out the port, as browsers do if it is the default".into())
         }
         (true, Some(host)) if host.host().contains('*') => Err(NO_WILDCARDS.into()),
         (true, Some(_)) if uri.path() == "/" && !text.ends_with('/') && uri.query().is_none() => {
@@ -36,7 +36,7 @@ pub(super) fn origin(text: &str) -> Result<HeaderValue, String> {
     }
 }
 
-/// A pattern would be compared as it is written, and never match.
+/// A pattern would be compared literally, and never match.
 const NO_WILDCARDS: &str = "patterns are not supported: name each host, such as chat.example";
 
 fn usual_port(uri: &Uri) -> Option<u16> {
@@ -50,8 +50,8 @@ fn usual_port(uri: &Uri) -> Option<u16> {
 /// How many open files a service needs in addition to its connections: journal, logs, and what the runtime uses.
 const FILES_BESIDE: usize = 64;
 
-/// Raises this process's limit on open files to what its connections need, as far as it may. Where that is not
-/// enough there are fewer connections, rather than no file left for the journal. Says whether there may be more
+/// Raises this process's limit on open files to what its connections need, as far as permitted. If that is not enough,
+/// fewer connections are allowed, so that a file is left for the journal. Returns whether there may be more
 /// participants than connections because of that.
 pub(super) fn fit_open_files(config: &mut Config) -> io::Result<bool> {
     let wanted = config.connections_max.saturating_add(FILES_BESIDE);
@@ -85,7 +85,7 @@ fn bare(host: &str) -> String {
     host.strip_suffix('.').map(str::to_owned).unwrap_or(host)
 }
 
-/// TLS by files.
+/// TLS from certificate files.
 pub(super) fn tls_from_files(certificate: &Path, key: &Path) -> Result<Tls, String> {
     Tls::from_files(certificate, key).map_err(|error| tls_fault(&error, certificate, key))
 }
@@ -112,7 +112,7 @@ pub(super) fn tls_fault(error: &TlsError, certificate: &Path, key: &Path) -> Str
     }
 }
 
-/// TLS for trying out.
+/// TLS with a self-signed certificate.
 pub(super) fn tls_self_signed(hosts: &[String], folder: &Path) -> Result<Tls, Box<dyn Error>> {
     let mut names: Vec<String> = LOCAL_NAMES.map(str::to_owned).into();
     names.extend(hosts.iter().filter(|host| !LOCAL_NAMES.contains(&host.as_str())).cloned());
@@ -124,7 +124,7 @@ pub(super) fn tls_self_signed(hosts: &[String], folder: &Path) -> Result<Tls, Bo
     Ok(tls)
 }
 
-/// An operator who listens beyond this machine should know what others can see, and whom clients can trust.
+/// Warns an operator who listens on a network about what others can see, and what clients have to trust.
 pub(super) fn warn_of_exposure(listener: &TcpListener, config: &Config, self_signed: Option<&Path>) {
     if let Some(folder) = self_signed {
         let path = folder.join(SELF_SIGNED_FILE);

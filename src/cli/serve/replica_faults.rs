@@ -1,5 +1,5 @@
-//! Replicas that make a mistake on purpose, over a real log: by what they and their clients recorded, `verify` names the
-//! rule that the mistake breaks. The same run without the mistake keeps all rules.
+//! Replicas that make a mistake on purpose, over a real log: from what they and their clients recorded, `verify` names
+//! the rule that the mistake breaks. The same run without the mistake keeps all rules.
 //!
 //! The mistakes are compiled only for the library's own tests (`ReplicaFault`). So the replicas and clients here are
 //! processes of this test program, which [`program`] turns into `chitchat`.
@@ -34,7 +34,7 @@ const FAULTS: [ReplicaFault; 5] = [
     ReplicaFault::SkipUnnoticed,
 ];
 
-/// No test, but `chitchat` itself, with the mistake that it is told to make.
+/// Not a test, but `chitchat` itself, with the mistake that it is told to make.
 #[test]
 #[ignore = "it is the program that the tests here start"]
 fn program() {
@@ -46,7 +46,7 @@ fn program() {
     std::process::exit(i32::from(code != ExitCode::SUCCESS));
 }
 
-/// A replica of a stream, which makes a mistake or none.
+/// A replica of a stream, perhaps with a mistake.
 fn replica(urls: &str, stream: &str, name: &str, fault: Option<ReplicaFault>, grace: &str) -> DurableServer {
     let options = ["--replicate", urls, "--replicate-stream", stream, "--replica-name", name, "--grace", grace];
     let limits = ["--publish-rate", "0", "--address-limits", "off"];
@@ -93,7 +93,7 @@ async fn an_answer_before_the_batch_is_applied_is_caught_v10() {
     }
 }
 
-/// A batch comes again when its publishes are no longer among those whose repeats a session remembers.
+/// A batch is repeated when its publishes are no longer among those that a session remembers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_is_applied_twice_is_caught_v5() {
     let nats = Nats::start();
@@ -132,7 +132,8 @@ async fn a_batch_that_is_applied_twice_is_caught_v5() {
     }
 }
 
-/// Anna is back before her grace period is over. Ben, who was gone a moment after her, tells when hers would have been.
+/// Anna is back before her grace period is over. The end of Ben's, who vanished a moment after her, shows when hers
+/// would have been over.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expiry_that_does_not_look_at_the_generation_is_caught_v15() {
     let nats = Nats::start();
@@ -165,7 +166,7 @@ async fn cut_off(nats: &Nats, fault: Option<ReplicaFault>) -> ([DurableServer; 2
         .map(|(urls, name)| replica(&urls, &stream, name, fault, "30s"));
     let mut clients = [replicas[0].join("anna"), replicas[1].join("ben")];
     proxies.iter().for_each(Proxy::cut);
-    replicas[1].program.as_ref().unwrap().notice("reading the log begins anew");
+    replicas[1].program.as_ref().unwrap().notice("reading the log restarts");
     for text in ["one.", "two.", "three."] {
         clients[0].program.type_line(text);
         clients[0].program.until(text);
@@ -187,7 +188,7 @@ async fn a_message_that_is_skipped_after_a_reconnect_is_caught_v13() {
     }
 }
 
-/// The replicas compare what they have read. Whichever finds first that the other's state is another one, both stop.
+/// The replicas compare what they have read. When one of them finds that the other's state differs, both stop.
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_that_have_read_different_messages_all_stop_r8() {
     let nats = Nats::start();
@@ -195,6 +196,6 @@ async fn replicas_that_have_read_different_messages_all_stop_r8() {
     for replica in &mut replicas {
         let ended = replica.program.as_mut().unwrap().end();
         assert_eq!(ended.code, Some(1), "{ended:?}");
-        assert!(ended.errors.contains("had another state after message"), "{}", ended.errors);
+        assert!(ended.errors.contains("had a different state after message"), "{}", ended.errors);
     }
 }

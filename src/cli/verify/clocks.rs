@@ -34,7 +34,7 @@ impl Shown {
 fn in_words(clock: &ClockReport) -> Option<String> {
     let title = if clock.title.is_empty() { "a participant" } else { &clock.title };
     if !clock.is_steady {
-        return Some(format!("that of {title} was set, or does not go evenly"));
+        return Some(format!("that of {title} was set, or is not steady"));
     }
     let (least, most) = (clock.least?, clock.most?);
     let middle = least.midpoint(most);
@@ -64,6 +64,6 @@ mod tests {
         assert_eq!(says(Some(2_999_500), Some(3_000_500), true).as_deref(), Some(expected));
         assert_eq!(says(Some(-500_000), Some(500_000), true), None);
         assert_eq!(says(None, Some(day), true), None);
-        assert_eq!(says(None, None, false).as_deref(), Some("that of bob (p2) was set, or does not go evenly"));
+        assert_eq!(says(None, None, false).as_deref(), Some("that of bob (p2) was set, or is not steady"));
     }
 }

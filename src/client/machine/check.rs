@@ -1,7 +1,7 @@
 //! Checks frames and answers of the service. A client accepts nothing that breaks the contract or contradicts what it
-//! received before. It drops the stream instead, so such data reaches neither its user nor its clock.
+//! received before. It drops the stream instead, so false data reaches neither its user nor its clock.
 //!
-//! A service could lie within these rules, differently to each participant. Only the logs of several participants
+//! A service can still lie within these rules, differently to each participant. Only the logs of several participants
 //! show that (`chitchat verify`).
 
 pub(super) mod receipts;
@@ -26,7 +26,7 @@ pub(super) const ROSTER_MAX: usize = 100_000;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says what each field is")]
 pub enum ProtocolFault {
-    /// The first frame of a stream is something else.
+    /// The first frame of a stream is not a Welcome.
     #[error("a stream began without a Welcome")]
     NoWelcome,
     /// A Welcome to a stream that resumes.
@@ -38,16 +38,16 @@ pub enum ProtocolFault {
     /// The roster has too many participants, or one of them twice.
     #[error("the roster has more than {ROSTER_MAX} participants, or one of them twice")]
     Roster,
-    /// Missing, or longer than the contract allows.
+    /// An identifier is missing, or longer than the contract allows.
     #[error("the {0} is missing or too long")]
     Text(&'static str),
-    /// A number that no service reaches.
+    /// A number that no service can reach.
     #[error("{0} is not a credible sequence or time")]
     Number(u64),
-    /// A resume that was not asked for, in another epoch or as another participant.
-    #[error("it resumed another session than was asked for")]
+    /// A resume in another epoch or as another participant, which was not asked for.
+    #[error("it resumed a different session from the one that was asked for")]
     OtherSession,
-    /// The conversation is shorter than what was delivered of it.
+    /// The conversation is shorter than the part that has been delivered.
     #[error("its newest event is {head}, but event {position} has been delivered")]
     Behind { head: Sequence, position: Sequence },
     /// An event that does not follow the last one.
@@ -62,23 +62,25 @@ pub enum ProtocolFault {
     /// An event without a kind or a participant.
     #[error("event {0} lacks its kind or its participant")]
     Incomplete(Sequence),
-    /// A content that no event of its kind has.
-    #[error("event {0} has a content that its kind cannot have")]
+    /// Content that no event of its kind can have.
+    #[error("event {0} has content that its kind cannot have")]
     Content(Sequence),
-    /// A message whose writer had seen it, or what came after it.
+    /// A message whose writer claims to have seen it, or a later event, before writing it.
     #[error("event {0} says that its writer had seen it before writing it")]
     Seen(Sequence),
     /// The replay ended too early, or at the wrong event.
-    #[error("the replay ended at event {sequence}, but the last event was {position}, and {head} was promised")]
+    #[error(
+        "the replay ended at event {sequence}, but the last event was {position}, and events up to {head} were promised"
+    )]
     CaughtUp { sequence: Sequence, position: Sequence, head: Sequence },
-    /// Heartbeats come in place of events.
+    /// The service sends heartbeats instead of events.
     #[error("there are events after {position}, but the service sends heartbeats instead")]
     Withheld { position: Sequence },
-    /// A message is another event in the stream than in its acknowledgement.
+    /// A message has a different event in the stream than in its acknowledgement.
     #[error("a message was acknowledged as event {acknowledged}, which is not its event in the stream")]
     Acknowledgement { acknowledged: Sequence },
-    /// More earlier events than were asked for.
-    #[error("more earlier events came than were asked for")]
+    /// The service sent more earlier events than were asked for.
+    #[error("the service sent more earlier events than were asked for")]
     Page,
 }
 
@@ -121,8 +123,8 @@ pub(super) fn welcome(welcome: pb::Welcome) -> Result<CheckedWelcome, ProtocolFa
     })
 }
 
-/// Checks that an event is the one that is due, later than those before, and whole. The first of a membership has no
-/// sequence that is known before.
+/// Checks that an event is the one that is due, later than those before, and complete. The sequence of a membership's
+/// first event is not known in advance.
 pub(super) fn event(
     event: pb::Event,
     expected: Option<Sequence>,
@@ -153,7 +155,7 @@ pub(super) fn event(
     }
 }
 
-/// What is wrong with an event's content and with what it says of its writer.
+/// Checks an event's content and what it says about its writer.
 fn content(event: &Event) -> Option<ProtocolFault> {
     let Event { sequence, logical_time, content, participant, .. } = event;
     let says = |what: &str| {
@@ -177,7 +179,7 @@ fn content(event: &Event) -> Option<ProtocolFault> {
     (!fits).then_some(ProtocolFault::Content(*sequence))
 }
 
-/// A participant as everybody may know it.
+/// The public side of a participant.
 fn participant(participant: pb::Participant) -> Result<ParticipantInfo, ProtocolFault> {
     identifier(&participant.participant_id, "id of a participant")?;
     if !is_short(&participant.display_name, NAME_CHARACTERS_MAX) {
@@ -198,7 +200,7 @@ fn is_short(text: &str, characters_max: usize) -> bool {
     !text.is_empty() && text.chars().nth(characters_max).is_none()
 }
 
-/// A sequence or time that can be true.
+/// Checks that a sequence or time is credible.
 pub(super) fn number(number: u64) -> Result<u64, ProtocolFault> {
     if number > NUMBER_MAX { Err(ProtocolFault::Number(number)) } else { Ok(number) }
 }

@@ -17,15 +17,15 @@ use crate::log::{About, ClientRecord, WelcomeDetails};
 use crate::wire::{Reason, pb};
 use backoff::{STEADY, backoff};
 
-/// How long a stream has to last before the pauses are short again. A Welcome alone does not shorten them: a
+/// How long a stream has to last before the pauses are short again. A Welcome alone does not reset them, since a
 /// service can fail right after each.
 const STREAM_PROVEN: Duration = Duration::from_secs(1);
 /// How long a client with a kept session tries to reach the service before it gives up: the default grace period.
 const KEPT_SESSION_TRIED: Duration = Duration::from_secs(30);
 
-/// What silence is allowed beyond two heartbeats.
+/// How much silence is allowed beyond two heartbeat intervals.
 const SILENCE_MARGIN: Duration = Duration::from_secs(5);
-/// The heartbeat that is assumed where a Welcome names none.
+/// The heartbeat interval that is assumed if a Welcome names none.
 const HEARTBEAT_ASSUMED: Duration = Duration::from_secs(15);
 /// The range of heartbeat intervals that are accepted from a service.
 const HEARTBEAT_SHORTEST: Duration = Duration::from_secs(1);
@@ -46,14 +46,15 @@ impl Machine {
         self.tries = 0;
     }
 
-    /// Connects. The request is made once there is a connection: one that is never sent must not advance the clock.
+    /// Connects. The request is made once there is a connection, since a request that is never sent must not advance
+    /// the clock.
     fn dial(&mut self) {
         self.attempt += 1;
         self.phase = Phase::Dialling;
         self.call(DriverCall::Dial { attempt: self.attempt, server: self.server });
     }
 
-    /// A connection is made, or cannot be made.
+    /// A connection was made, or could not be made.
     pub(super) fn dialled(&mut self, result: Result<(), Failure>, now: Moment) {
         match result {
             Ok(()) => self.open(now),
@@ -86,7 +87,7 @@ impl Machine {
     /// The stream's first frame: the client takes part.
     pub(super) fn welcomed(&mut self, welcome: CheckedWelcome, now: Moment) {
         if !welcome.resumed && self.membership.is_some() && self.anew.is_none() {
-            // A service that begins another membership where one was to be resumed has forgotten that one.
+            // A service that starts a new membership in answer to a resume has forgotten the old one.
             self.anew = Some(Reason::SessionUnknown);
             if !self.end_session() {
                 return;
@@ -131,7 +132,7 @@ impl Machine {
         }
     }
 
-    /// The stream has ended, or could not be opened; in peace, if there is no failure.
+    /// The stream has ended, or could not be opened. There is no failure if it ended normally.
     pub(super) fn ended(&mut self, failure: Option<Failure>, now: Moment) {
         match (&mut self.phase, failure) {
             (Phase::Connecting { .. }, failure) => {
@@ -146,7 +147,7 @@ impl Machine {
         }
     }
 
-    /// The stream that replaced this one may be the client's own, by a request that it had given up.
+    /// The stream that replaced this one may be the client's own, from a request that it had given up.
     fn own_late_request(&mut self, mut failure: Failure) -> Failure {
         if self.unanswered > 0 && failure.reason == Some(Reason::Replaced) {
             self.unanswered -= 1;
@@ -156,11 +157,11 @@ impl Machine {
         failure
     }
 
-    /// The open stream is of no more use.
+    /// The open stream can no longer be used.
     pub(super) fn broken(&mut self, failure: Failure, now: Moment) {
         let Phase::Online { since, .. } = self.phase else { return };
         self.outbox.mark_outcome_unknown();
-        // The pauses grow, too, for a service that breaks the protocol now and then.
+        // The pauses also grow for a service that breaks the protocol now and then.
         if now.at >= since + STREAM_PROVEN && failure.kind != FailureKind::Protocol {
             self.tries = 0;
         }
@@ -168,7 +169,7 @@ impl Machine {
         self.close();
         self.record(ClientRecord::Disconnected { about: self.about(), reason: failure.as_record().into() });
         if let Some(reason) = failure.ends_session() {
-            // After a pause, so that a service which ends each session is not asked in a hot loop.
+            // After a pause, so that a service that ends each session is not asked in a hot loop.
             if self.start_anew(reason) {
                 self.offline(Duration::ZERO, now);
             }
@@ -184,7 +185,7 @@ impl Machine {
         }
     }
 
-    /// A connection could not be made, or brought no Welcome.
+    /// A connection could not be made, or there was no Welcome on it.
     pub(super) fn not_opened(&mut self, failure: Failure, now: Moment) {
         let was_sent = matches!(self.phase, Phase::Connecting { .. });
         self.close();
@@ -212,9 +213,9 @@ impl Machine {
         }
     }
 
-    /// Before the participant has joined, nothing is tried twice, except that a client with a session to resume tries
-    /// to reach the service for a while, since the session survives a short outage, and others for as long as the
-    /// program wants. Each server is tried at least once.
+    /// Before the participant has joined, only connecting is retried: by a client with a session to resume for a while,
+    /// since the session survives a short outage, and by others for as long as the program wants. Each server is tried
+    /// at least once.
     fn try_to_join(&mut self, mut first: FirstJoin, failure: Failure, now: Moment) {
         let servers = self.settings.servers.len();
         let is_new_clock = self.asked <= LogicalTime(1);
@@ -267,7 +268,7 @@ impl Machine {
                 }
                 self.offline(Duration::ZERO, now);
             }
-            // The name may have been taken by a try of our own that broke before the answer.
+            // One of our own attempts, which broke before the answer, may hold the name.
             Some(Reason::NameTaken) if self.anew.is_some() => {
                 if is_news {
                     self.push(Update::Offline { why: failure.message });
@@ -291,7 +292,7 @@ impl Machine {
         }
     }
 
-    /// How long the service asks to wait. What one server asks for does not hold for the next.
+    /// How long the service asks to wait. A wait that one server asks for does not apply to the next.
     fn asked_wait(&self, failure: &Failure) -> Duration {
         failure.retry_after.filter(|_| self.settings.servers.len() == 1).unwrap_or_default()
     }
@@ -329,13 +330,13 @@ impl Machine {
         joins
     }
 
-    /// Nothing of a membership has come yet.
+    /// Resets what is known of a membership.
     fn begin(&mut self) {
         (self.position, self.cursor, self.chain_hash) = (Sequence(0), Sequence(0), Vec::new());
         (self.before, self.receipts) = (LogicalTime(0), Receipts::default());
     }
 
-    /// Restarts with a clock at 0, as another process would.
+    /// Restarts with a clock at 0, as a new process would.
     fn restart(&mut self) {
         self.record(ClientRecord::ClientStopped { about: self.about(), reason: None });
         self.clock = LamportClock::default();

@@ -1,4 +1,4 @@
-//! What the stream brings, checked before it is taken in.
+//! The frames of a stream, which are checked before they are accepted.
 
 use super::Machine;
 use super::check::{self, CheckedWelcome, ProtocolFault};
@@ -13,7 +13,7 @@ use crate::wire::pb;
 use crate::wire::pb::join_response::Frame;
 
 impl Machine {
-    /// One frame of the present stream.
+    /// A frame of the current stream.
     pub(super) fn frame(&mut self, frame: Option<Frame>, now: Moment) {
         match (&mut self.phase, frame) {
             (Phase::Connecting { .. }, Some(Frame::Welcome(welcome))) => match self.check_welcome(welcome) {
@@ -31,7 +31,7 @@ impl Machine {
         }
     }
 
-    /// Checks a Welcome against what it was asked for and what this participant knows.
+    /// Checks a Welcome against the request and against what this participant knows.
     fn check_welcome(&self, welcome: pb::Welcome) -> Result<CheckedWelcome, ProtocolFault> {
         let welcome = check::welcome(welcome)?;
         if !welcome.resumed {
@@ -74,8 +74,8 @@ impl Machine {
         Ok(())
     }
 
-    /// Takes in an event, which is delivered when the program takes it. One that cannot be true is refused: the clock
-    /// does not tick for it, and the program does not get it.
+    /// Accepts an event, which is delivered when the program takes it. An event that cannot be true is refused: the
+    /// clock does not tick for it, and the program does not get it.
     fn event(&mut self, event: pb::Event) -> Result<Event, ProtocolFault> {
         let (sequence, expected) = (event.sequence, self.expected());
         let accepted = self.accept(event, expected);
@@ -87,7 +87,7 @@ impl Machine {
         accepted
     }
 
-    /// The sequence of the next event; none before the first of a membership.
+    /// The sequence of the next event; `None` before the first of a membership.
     fn expected(&self) -> Option<Sequence> {
         (self.cursor > Sequence(0)).then(|| self.cursor.next())
     }
@@ -109,7 +109,7 @@ impl Machine {
         Ok(event)
     }
 
-    /// The replay is over: everything that the Welcome promised has come.
+    /// The replay is over: everything that the Welcome promised should have been received.
     fn caught_up(&self, sequence: Sequence) -> Result<(), ProtocolFault> {
         let (position, head) = (self.cursor, self.head);
         if sequence == position && position >= head {
@@ -119,7 +119,7 @@ impl Machine {
         }
     }
 
-    /// A heartbeat says how far the conversation is. Events may be on their way behind it, but not behind two.
+    /// A heartbeat names the newest event. Missing events may still follow one heartbeat, but not two.
     fn heartbeat(&mut self, head: Sequence) -> Result<(), ProtocolFault> {
         let position = self.cursor;
         if head < position {

@@ -16,7 +16,7 @@ use crate::wire::pb;
 pub(super) struct PendingList(Option<ListRequest>);
 
 impl Machine {
-    /// The program asks. A newer request replaces an older one that waits, which fails.
+    /// The program asks for a list. A newer request replaces a waiting one, which fails.
     pub(super) fn list(&mut self, request: ListRequest) {
         if self.is_over() {
             return self.answer_list(request.ticket, Err(ListError::Ended));
@@ -26,7 +26,7 @@ impl Machine {
         }
     }
 
-    /// Asks the service, where there is something to ask.
+    /// Sends the waiting request, if there is one.
     pub(super) fn send_list(&mut self) {
         let Some(ListRequest { ticket, before, count }) = self.history.0.take() else { return };
         let last = before.0.saturating_sub(1);
@@ -39,7 +39,7 @@ impl Machine {
         self.call(DriverCall::List { ticket, request });
     }
 
-    /// A page of earlier events has come, or could not be had.
+    /// A page of earlier events has arrived, or the request failed.
     pub(super) fn listed(
         &mut self,
         ticket: u64,
@@ -76,7 +76,7 @@ impl Machine {
         self.outputs.push(Output::Listed { ticket, result });
     }
 
-    /// Nothing more will be asked.
+    /// Ends the waiting request: none will be sent any more.
     pub(super) fn end_history(&mut self) {
         if let Some(request) = self.history.0.take() {
             self.answer_list(request.ticket, Err(ListError::Ended));

@@ -1,5 +1,5 @@
-//! Leaving on purpose: after what was submitted before is acknowledged, and without waiting forever. The stream is read
-//! to its end, just before the participant's own Left, because every event up to there is delivered to it.
+//! Leaving on purpose: once earlier messages are acknowledged, but without waiting forever. The stream is read to its
+//! end, just before the participant's own Left, because every event up to there is delivered to it.
 
 use super::Machine;
 use super::check::receipts::{check_receipt, receipt};
@@ -17,7 +17,7 @@ impl Machine {
         self.leaving.is_some() || self.is_over()
     }
 
-    /// The program wants to leave. Nothing more can be submitted; what was, is still sent.
+    /// The program wants to leave. No more messages can be submitted; those that were are still sent.
     pub(super) fn leave(&mut self, now: Moment) {
         if self.is_over() {
             return self.answer_leave(Err(LeaveError::Ended));
@@ -26,7 +26,7 @@ impl Machine {
         self.leaving.get_or_insert(Leaving { deadline, answered: false });
     }
 
-    /// The program waits for no answer any more.
+    /// The program no longer waits for any answer.
     pub(super) fn give_up(&mut self, now: Moment) {
         if !self.is_over() {
             self.leave(now);
@@ -53,7 +53,7 @@ impl Machine {
         self.call(DriverCall::Leave { attempt: self.attempt, request });
     }
 
-    /// The answer to a leave. What the stream still brings belongs to the membership.
+    /// The answer to a leave. Events that are still in the stream belong to the membership.
     pub(super) fn left(&mut self, result: Result<pb::LeaveResponse, Failure>, now: Moment) {
         if !self.take_in_flight() {
             return;
@@ -86,21 +86,21 @@ impl Machine {
         self.over(None);
     }
 
-    /// The program learns once what became of its leave.
+    /// Gives the program the outcome of its leave, once.
     fn answer_leave(&mut self, result: Result<Receipt, LeaveError>) {
         if !self.leaving.as_mut().is_some_and(|leaving| std::mem::replace(&mut leaving.answered, true)) {
             self.outputs.push(Output::LeaveAnswer(result));
         }
     }
 
-    /// Time has passed: waiting for the acknowledgement of a leave is bounded.
+    /// Time has passed: gives up when the acknowledgement of a leave takes too long.
     pub(super) fn leaving_tick(&mut self, now: Moment) {
         if self.leaving.as_ref().is_some_and(|leaving| now.at >= leaving.deadline) {
             self.over(None);
         }
     }
 
-    /// Nothing more will be done. The program takes what there is.
+    /// The client is done. The program takes the remaining updates.
     pub(super) fn over(&mut self, error: Option<JoinError>) {
         if self.is_over() {
             return;

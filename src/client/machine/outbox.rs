@@ -1,5 +1,5 @@
-//! The program's own messages on their way: one at a time, each sent again under the same id until it is acknowledged
-//! or refused, none ever dropped in silence.
+//! The program's own messages, sent one at a time, each again under the same id until it is acknowledged or refused.
+//! None is ever dropped silently.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -15,15 +15,15 @@ use crate::client::{PublishError, Update};
 use crate::log::ClientRecord;
 use crate::wire::{Reason, Rejection, pb};
 
-/// How many messages can wait to be sent. More wait in the calls that publish them.
+/// How many messages can wait to be sent. Further ones wait in the calls that publish them.
 pub(in crate::client) const PUBLISHES_WAITING: usize = 1024;
-/// How long to wait before a message is sent again where the service names no time.
+/// How long to wait before a message is sent again if the service names no time.
 const RETRY_SOON: Duration = Duration::from_millis(500);
-/// How often in a row a message can fail, for a reason that the service does not name, before the connection is
-/// given up. Each time the wait is twice as long: 7.5 s in all.
+/// How often in a row a message can fail without a reason from the service before the connection is given up. The wait
+/// doubles each time: 7.5 s in all.
 const FAILURES_MAX: u32 = 4;
 
-/// Everything that has not been answered.
+/// All messages that have not been answered.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     /// The message whose turn it is.
@@ -34,12 +34,12 @@ pub(super) struct Outbox {
     in_flight: bool,
     /// The message is not to be sent again before then.
     retry_at: Option<Instant>,
-    /// The leave is on its way: nothing more is sent.
+    /// The leave has been sent: nothing more is sent after it.
     is_closed: bool,
 }
 
 impl Outbox {
-    /// When a message is due that waits; none if none does.
+    /// When the waiting message is due; `None` if none waits.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         self.retry_at
     }
@@ -52,7 +52,7 @@ impl Outbox {
         }
     }
 
-    /// The connection broke, or was given up, while a request was on its way.
+    /// The connection broke, or was given up, while a request was in flight.
     pub(super) fn mark_outcome_unknown(&mut self) {
         if mem::take(&mut self.in_flight)
             && let Some(message) = &mut self.next
@@ -63,8 +63,8 @@ impl Outbox {
 }
 
 impl Machine {
-    /// The program has submitted a text. What its writer had seen is fixed here: neither the wait nor a retry raises
-    /// it, since the text was written before what arrives meanwhile.
+    /// The program has submitted a text. What its writer had seen is fixed here. Neither the wait nor a retry raises
+    /// it, since the text was written before anything that arrives meanwhile.
     pub(super) fn submit(&mut self, id: String, text: String) {
         if self.leaving.is_some() || self.outbox.is_closed {
             return self.answer(id, Err(PublishError::Ended));
@@ -91,7 +91,7 @@ impl Machine {
         self.outbox.queue.push_back(message);
     }
 
-    /// Sends what is next, if nothing is on its way: a message, and in the end the leave.
+    /// Sends what is next, if nothing is in flight: a message, and in the end the leave.
     pub(super) fn pump(&mut self, now: Moment) {
         let Phase::Online { complete, .. } = self.phase else { return };
         self.send_list();
@@ -114,7 +114,7 @@ impl Machine {
     }
 
     fn send(&mut self, message: Outgoing) {
-        // As the new participant that it has become meanwhile, its writer had been delivered nothing.
+        // Nothing had been delivered to the new participant that its writer has become meanwhile.
         let CausalContext { membership, seen } = message.context;
         let seen = if membership == self.memberships { seen } else { Sequence(0) };
         let sent = self.clock.tick();
@@ -134,7 +134,7 @@ impl Machine {
             logical_time: sent.0,
             message_id: message.id.clone(),
             seen_sequence: seen.0,
-            // The driver states it as it sends: there is no wall clock here.
+            // The driver fills it in when it sends: there is no wall clock here.
             sent_at: None,
         };
         self.outbox.next = Some(message);
@@ -142,7 +142,7 @@ impl Machine {
         self.call(DriverCall::Publish { attempt: self.attempt, request });
     }
 
-    /// A request is on its way that nothing more is sent behind.
+    /// Records that nothing more is sent after the request in flight.
     pub(super) fn close_outbox(&mut self) {
         self.outbox.is_closed = true;
         for message in mem::take(&mut self.outbox.queue) {
@@ -150,12 +150,12 @@ impl Machine {
         }
     }
 
-    /// The leave is on its way.
+    /// Records that the leave is in flight.
     pub(super) fn set_in_flight(&mut self) {
         self.outbox.in_flight = true;
     }
 
-    /// A request has its answer. Returns whether it was awaited.
+    /// A request has been answered. Returns whether the answer was awaited.
     pub(super) fn take_in_flight(&mut self) -> bool {
         mem::take(&mut self.outbox.in_flight)
     }
@@ -191,7 +191,7 @@ impl Machine {
         }
     }
 
-    /// A publish got no acknowledgement: the service refused it, or nobody knows.
+    /// A publish was not acknowledged: the service refused it, or its outcome is unknown.
     fn publish_failed(&mut self, mut message: Outgoing, failure: Failure, now: Moment) {
         let is_unknown = match failure.reason {
             Some(Reason::JournalUnavailable) => true,
@@ -233,7 +233,7 @@ impl Machine {
         });
     }
 
-    /// A message has its answer: the service listens, so the leave behind it may wait for the next one.
+    /// A message has been answered: the service is responsive, so the leave behind it gets more time.
     fn resolve(&mut self, message: Outgoing, result: Result<Receipt, PublishError>, now: Moment) {
         self.answer(message.id, result);
         if let Some(leaving) = &mut self.leaving {
@@ -245,7 +245,7 @@ impl Machine {
         self.outputs.push(Output::Answer { id, result });
     }
 
-    /// The time of an answer moves the clock.
+    /// Moves the clock for an answer.
     pub(super) fn receive_answer(&mut self, receipt: Receipt) -> u64 {
         self.clock.receive(receipt.logical_time).0
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with a call.
+//! How a call can fail.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(in crate::client) struct Failure {
     pub(in crate::client) message: String,
     /// The least time to wait before trying again, if the service gave one.
     pub(in crate::client) retry_after: Option<Duration>,
-    /// What a program gets to know if this is the end.
+    /// The error for the program if this failure is final.
     pub(in crate::client) error: JoinError,
 }
 
@@ -26,31 +26,31 @@ pub(in crate::client) struct Failure {
 pub(in crate::client) enum FailureKind {
     /// No answer came: the connection broke, or there was silence.
     Silence,
-    /// The answer is that it cannot be done now.
+    /// The service cannot do it now.
     Unavailable,
-    /// The answer is no, and would be the same again.
+    /// The service refuses, and would refuse again.
     Refused,
     /// The peer is not a Chit Chat service, or must be reached in another way. A participant that has joined tries
-    /// again: something else, such as a proxy, may answer for its service for a while.
+    /// again: a proxy, for instance, may answer in place of its service for a while.
     Mismatch,
     /// The service broke the protocol. A participant that has joined tries again, at growing intervals.
     Protocol,
 }
 
 impl Failure {
-    /// What the service said cannot be true.
+    /// A failure because the service broke the contract.
     pub(super) fn broken(fault: ProtocolFault) -> Self {
         let error = JoinError::Protocol(fault);
         Self { kind: FailureKind::Protocol, reason: None, message: error.to_string(), retry_after: None, error }
     }
 
-    /// Nothing comes from the service at this address.
+    /// A failure because the service at this address did not answer.
     pub(super) fn silence(address: &str, message: &str) -> Self {
         let error = JoinError::Unreachable { address: address.into(), why: message.into() };
         Self { kind: FailureKind::Silence, reason: None, message: message.into(), retry_after: None, error }
     }
 
-    /// Whether another try may work.
+    /// Whether another attempt may work.
     pub(super) fn is_lost(&self) -> bool {
         matches!(self.kind, FailureKind::Silence | FailureKind::Unavailable)
     }
@@ -60,7 +60,7 @@ impl Failure {
         self.is_lost() && self.reason.is_none()
     }
 
-    /// Why the session is over, if this says so to a participant that has one.
+    /// Why the session is over, if this failure ends it.
     pub(super) fn ends_session(&self) -> Option<Reason> {
         let ends = |reason: &Reason| {
             matches!(reason, Reason::SessionUnknown | Reason::EpochChanged | Reason::SequenceOutOfRange)
@@ -68,7 +68,7 @@ impl Failure {
         self.reason.filter(ends)
     }
 
-    /// Its name in the log, of a stream.
+    /// Its name in a stream's log record.
     pub(super) fn as_record(&self) -> String {
         match (self.reason, self.kind) {
             (Some(reason), _) => reason.as_str().into(),

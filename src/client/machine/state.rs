@@ -1,4 +1,4 @@
-//! What the machine knows of where it is.
+//! The parts of the machine's state.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use crate::chat::Sequence;
 use crate::client::event::ParticipantInfo;
 
-/// What does not change.
+/// The settings, which do not change.
 #[derive(Debug)]
 pub(in crate::client) struct ClientSettings {
-    /// What people call the participant.
+    /// The participant's display name.
     pub(in crate::client) display_name: String,
     /// The addresses of the service, of which one is used at a time. There is at least one.
     pub(in crate::client) servers: Vec<String>,
@@ -19,32 +19,32 @@ pub(in crate::client) struct ClientSettings {
     pub(in crate::client) patience: Duration,
 }
 
-/// The session that another process has kept.
+/// The session that an earlier process has kept.
 pub(in crate::client) struct KeptSession {
     pub(in crate::client) token: String,
     pub(in crate::client) epoch: String,
     pub(in crate::client) participant_id: String,
     pub(in crate::client) clock: u64,
-    /// The last event that was recorded, and the last that the program has dealt with.
+    /// The last event that was recorded, and the last that the program has processed.
     pub(in crate::client) position: Sequence,
     pub(in crate::client) shown: Sequence,
-    /// That event's chain hash; empty where it is not known.
+    /// That event's chain hash; empty if it is not known.
     pub(in crate::client) chain_hash: Vec<u8>,
 }
 
-/// Where the client is between "not taking part" and "taking part".
+/// How far the client is in connecting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Not yet, or no longer.
+    /// It does not take part yet, or no longer does.
     Out,
     /// A connection is being made.
     Dialling,
     /// A request to join is on its way.
     Connecting { since: Instant },
     /// The stream is open. `silence` is how long it can be silent before it counts as broken. It is complete once the
-    /// service has ended it in peace, which may be before the answer to a leave comes.
+    /// service has ended it normally, which may be before the answer to a leave arrives.
     Online { since: Instant, heard: Instant, silence: Duration, complete: bool },
-    /// Waits for the next try.
+    /// Waits for the next attempt.
     Offline { retry_at: Instant },
 }
 
@@ -54,16 +54,16 @@ pub(super) struct FirstJoin {
     pub(super) began: Instant,
     /// A request was sent and never answered: it may arrive late, and holds the name for the grace period.
     pub(super) asked: bool,
-    /// Why the newest tries failed, at most one for each server.
+    /// Why the latest attempts failed, at most one for each server.
     pub(super) tried: Vec<crate::client::JoinError>,
 }
 
-/// The wish to leave.
+/// The state of a leave that the program has asked for.
 #[derive(Debug)]
 pub(super) struct Leaving {
     /// When to give up. Each message that is answered before the leave moves it.
     pub(super) deadline: Instant,
-    /// The program knows what became of it.
+    /// The program has been given its outcome.
     pub(super) answered: bool,
 }
 
@@ -81,7 +81,7 @@ impl fmt::Debug for Membership {
     }
 }
 
-/// The causal context of a message: what its writer had been delivered when it was submitted.
+/// The causal context of a message: the events that had been delivered to its writer when it was submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CausalContext {
     /// The membership that it belongs to: it means nothing in another.
@@ -94,15 +94,15 @@ pub(super) struct CausalContext {
 pub(in crate::client) struct Outgoing {
     pub(in crate::client) id: String,
     pub(super) text: String,
-    /// What its writer had been delivered when it was submitted.
+    /// What had been delivered to its writer when it was submitted.
     pub(super) context: CausalContext,
-    /// Some try may have reached the service without its answer reaching us.
+    /// An attempt may have reached the service without its answer reaching us.
     pub(super) outcome_unknown: bool,
     /// How often in a row it failed without a reason.
     pub(super) failures: u32,
 }
 
-/// A wish to read earlier events.
+/// A request for earlier events.
 #[derive(Debug)]
 pub(in crate::client) struct ListRequest {
     /// Identifies this request.

@@ -1,4 +1,4 @@
-//! What goes into the machine and what comes out of it.
+//! The inputs and outputs of the machine.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::log::ClientRecord;
 use crate::wire::pb;
 use crate::wire::pb::join_response::Frame;
 
-/// The moment of a step, handed in: the machine has no clock and no dice of its own.
+/// The moment of a step. It is passed in, since the machine has no clock and no randomness of its own.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::client) struct Moment {
     /// The monotonic clock.
@@ -22,14 +22,14 @@ pub(in crate::client) struct Moment {
 }
 
 /// Something that happened: a wish of the program, a frame, an answer, the passing of time. `attempt` says which
-/// connection it came by; what comes by one that was given up is ignored.
+/// connection it belongs to; inputs of a connection that was given up are ignored.
 #[derive(Debug)]
 pub(in crate::client) enum Input {
     /// The program wants to take part.
     Join,
-    /// A connection is made, or cannot be made.
+    /// A connection was made, or could not be made.
     Dialled { attempt: u64, result: Result<(), Failure> },
-    /// The stream brings a frame; none for one of a kind that a later version has added (A11).
+    /// A frame of the stream; `None` if it is of a kind that a later version has added (A11).
     Frame { attempt: u64, frame: Option<Frame> },
     /// The stream has ended, or could not be opened. There is no failure if the service ended it normally.
     Ended { attempt: u64, failure: Option<Failure> },
@@ -64,9 +64,9 @@ pub(in crate::client) enum Input {
 /// What the driver has to do.
 #[derive(Debug)]
 pub(in crate::client) enum DriverCall {
-    /// Connect to a server, by its place in the settings.
+    /// Connect to a server, by its index in the settings.
     Dial { attempt: u64, server: usize },
-    /// Open a stream by that connection.
+    /// Open a stream on that connection.
     Open { request: pb::JoinRequest },
     /// Drop the connection, its stream and the requests in flight on it, except for lists.
     Close,
@@ -78,10 +78,10 @@ pub(in crate::client) enum DriverCall {
     List { ticket: u64, request: pb::ListEventsRequest },
 }
 
-/// Something to be done, in order.
+/// Something to do. Outputs are carried out in order.
 #[derive(Debug)]
 pub(in crate::client) enum Output {
-    /// Something that the driver has to do.
+    /// A call for the driver.
     Call(DriverCall),
     /// Write a log record.
     Record(ClientRecord<'static>),
@@ -89,15 +89,15 @@ pub(in crate::client) enum Output {
     Delivered(Event),
     /// Write what another process needs to resume.
     Keep(Keep),
-    /// A text was submitted. It is to be enqueued as soon as there is room.
+    /// A text was submitted. Enqueue it as soon as there is room.
     Submitted(Outgoing),
-    /// What became of a message.
+    /// The outcome of a message.
     Answer { id: String, result: Result<Receipt, PublishError> },
-    /// What became of the leave.
+    /// The outcome of the leave.
     LeaveAnswer(Result<Receipt, LeaveError>),
-    /// What became of a list.
+    /// The outcome of a list request.
     Listed { ticket: u64, result: Result<Vec<Event>, ListError> },
-    /// What the program takes.
+    /// An update for the program.
     Update(Update),
     /// The participant has joined for the first time.
     Joined { me: ParticipantInfo, roster: Vec<ParticipantInfo> },
@@ -105,14 +105,14 @@ pub(in crate::client) enum Output {
     NotJoined(JoinError),
 }
 
-/// What outlives the process (D16; web/src/core/snapshot.ts).
+/// What is kept for a later process (D16; web/src/core/snapshot.ts).
 #[derive(Debug)]
 pub(in crate::client) enum Keep {
     /// Another membership begins.
     Begin { participant_id: String, epoch: String, token: String, clock: LogicalTime },
     /// What has been recorded.
     Save { position: Sequence, clock: LogicalTime },
-    /// An event has come.
+    /// An event was received.
     Came { sequence: Sequence, chain_hash: Vec<u8> },
     /// The participant has left: its session must not be resumed.
     Remove,

@@ -1,4 +1,4 @@
-//! Every transition of the machine, with a service that exists only as the inputs that it would cause.
+//! Every transition of the machine. The service exists only as the inputs that it would cause.
 
 mod connection;
 mod leaving;
@@ -46,7 +46,7 @@ impl Client {
         client
     }
 
-    /// Takes a step, and returns in short what it put out. Connections are made at once, if they can be.
+    /// Takes a step, and returns its outputs in short. Connections succeed at once, if they are possible.
     pub(super) fn feed(&mut self, input: Input) -> Vec<String> {
         let first = self.outputs.len();
         let now = Moment { at: self.at, chance: 1.0 };
@@ -93,7 +93,7 @@ impl Client {
         self.feed(Input::Ended { attempt: self.machine.attempt, failure: Some(failure) })
     }
 
-    /// The service ends the stream in peace.
+    /// The service ends the stream normally.
     pub(super) fn end(&mut self) -> Vec<String> {
         self.feed(Input::Ended { attempt: self.machine.attempt, failure: None })
     }
@@ -136,7 +136,7 @@ pub(super) fn record(output: &Output) -> Option<Value> {
     Some(serde_json::to_value(RecordBody::Client(record)).unwrap())
 }
 
-/// An output in short; none for what is written.
+/// An output in short; `None` for what is written.
 fn brief(output: &Output) -> Option<String> {
     Some(match output {
         Output::Call(DriverCall::Dial { server, .. }) => format!("dial {server}"),
@@ -251,7 +251,7 @@ pub(super) fn refusal(reason: Reason, retry_after: Option<u64>) -> Failure {
     Failure { kind, reason: Some(reason), message, retry_after: retry_after.map(Duration::from_millis), error }
 }
 
-/// What comes by a connection that was given up changes nothing.
+/// Inputs of a connection that was given up change nothing.
 #[test]
 fn frames_and_answers_of_an_abandoned_connection_are_ignored() {
     let mut client = Client::joined();
@@ -273,7 +273,7 @@ fn frames_and_answers_of_an_abandoned_connection_are_ignored() {
     assert_eq!(client.published(Ok((2, 9))), ["m1 is 2"]);
 }
 
-/// Time alone ends nothing: only a deadline that the machine has announced does.
+/// Only a deadline that the machine has announced ends anything.
 #[test]
 fn only_what_is_named_is_due() {
     let mut client = Client::with(1, Duration::ZERO, None);

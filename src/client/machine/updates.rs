@@ -1,5 +1,5 @@
-//! What waits for the program. An event is delivered, and recorded, at the moment when the program takes it: what the
-//! program has not taken yet it has not seen. (A page takes each event as it comes.)
+//! The updates that wait for the program. An event is delivered, and recorded, when the program takes it: until then
+//! the program has not seen it. (A page takes each event as it arrives.)
 
 use std::collections::VecDeque;
 use std::mem;
@@ -15,7 +15,7 @@ use crate::log::ClientRecord;
 
 /// How many updates can wait for the program; the stream waits with them.
 const UPDATES_WAITING: usize = 256;
-/// Of how many missed events the client waits for the last, to say how many of them are messages.
+/// The most missed events for which the client waits for the last, to say how many of them are messages.
 const MISSED_COUNTED: u64 = 200;
 
 /// The updates that wait.
@@ -28,7 +28,7 @@ pub(super) struct UpdateQueue {
     lifecycle: Lifecycle,
 }
 
-/// Whether the client and the program are still at work.
+/// Whether the client and the program are still active.
 #[derive(Debug, Default)]
 enum Lifecycle {
     #[default]
@@ -39,17 +39,18 @@ enum Lifecycle {
     Recorded,
 }
 
-/// What was missed arrives, to be counted before the program learns of any of it.
+/// The missed events as they arrive: they are counted before the program gets any of them.
 #[derive(Debug)]
 struct Replay {
     after: Option<Duration>,
-    /// How many events that is; none where nothing has come of the membership, which may have begun anywhere.
+    /// How many events that is; `None` if nothing of the membership has been received, so that its beginning is
+    /// unknown.
     count: Option<u64>,
     events: Vec<Event>,
 }
 
 impl Machine {
-    /// Whether no more updates will come than wait.
+    /// Whether no more updates will be added to those that wait.
     pub(in crate::client) fn is_over(&self) -> bool {
         !matches!(self.updates.lifecycle, Lifecycle::Running)
     }
@@ -64,7 +65,7 @@ impl Machine {
         self.clock.now()
     }
 
-    /// Whether the stream can be read on: backpressure reaches the service by the transport.
+    /// Whether more of the stream can be read: backpressure reaches the service through the transport.
     pub(in crate::client) fn has_room(&self) -> bool {
         self.updates.waiting.len() < UPDATES_WAITING
     }
@@ -74,7 +75,7 @@ impl Machine {
         self.updates.waiting.len()
     }
 
-    /// Puts in an update for the program.
+    /// Adds an update for the program.
     pub(super) fn push(&mut self, update: Update) {
         match (&mut self.updates.replay, update) {
             (Some(replay), Update::Event(event)) => {
@@ -101,7 +102,7 @@ impl Machine {
         }
     }
 
-    /// All that was missed has come.
+    /// All missed events have been received.
     pub(super) fn replay_is_complete(&mut self) {
         if let Some(replay) = &mut self.updates.replay {
             replay.count = Some(replay.events.len() as u64);
@@ -153,7 +154,7 @@ impl Machine {
         self.updates.waiting.push_back(update);
     }
 
-    /// Gives an event to the program (IR2). One that another process has recorded is not recorded again.
+    /// Gives an event to the program (IR2). An event that an earlier process has recorded is not recorded again.
     fn deliver(&mut self, update: &mut Update) {
         // A clock that has received anything is past 0.
         let Update::Event(event) = update else { return };
@@ -168,8 +169,7 @@ impl Machine {
         self.save();
     }
 
-    /// The membership is over. The updates that wait for the program belong to it, so they are recorded before another
-    /// one begins.
+    /// The membership is over. The waiting updates belong to it, so they are recorded before another one begins.
     pub(super) fn deliver_all(&mut self) {
         self.end_replay();
         let mut updates = mem::take(&mut self.updates.waiting);
@@ -188,7 +188,7 @@ impl Machine {
         self.record_end();
     }
 
-    /// The program takes no more updates: what waits, and what is still to come, is delivered all the same.
+    /// The program takes no more updates: waiting and later events are delivered all the same.
     pub(super) fn unread(&mut self, now: Moment) {
         let had_room = self.has_room();
         self.deliver_all();
@@ -207,7 +207,7 @@ impl Machine {
         }
     }
 
-    /// The client has stopped. The program takes what there is.
+    /// The client has stopped. The program takes the remaining updates.
     pub(super) fn end_updates(&mut self, last: Option<Update>, reason: Option<String>) {
         self.end_replay();
         last.into_iter().for_each(|update| self.put(update));

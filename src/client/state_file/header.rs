@@ -1,4 +1,4 @@
-//! What changes with every event, at the beginning of a state file.
+//! The header of a state file, which changes with every event.
 
 use serde::Deserialize;
 
@@ -8,7 +8,7 @@ pub(super) struct StateHeader {
     pub(super) position: u64,
     pub(super) shown: u64,
     pub(super) clock: u64,
-    /// The event that `chain` is of; a resume after another names none.
+    /// The event that `chain` belongs to; a resume after another event sends no chain hash.
     #[serde(default)]
     pub(super) chained: u64,
     #[serde(default)]
@@ -16,31 +16,31 @@ pub(super) struct StateHeader {
 }
 
 impl StateHeader {
-    /// How many records a log lacks, at least, that ends with these; none where it is another log. A record is written
-    /// before the state is, so a log is behind only where something was lost. (Or where events were shown again, which
-    /// moves the clock and is not recorded, and the process was killed at that moment: the log then states one lost
-    /// record too many, which `verify` takes as a gap, not as a violation.)
+    /// How many records, at least, a log that ends with these lacks; `None` if it is a different log. A record is
+    /// written before the state is, so a log is behind only if records were lost. (Or if events were shown again, which
+    /// moves the clock without a record, and the process was killed at that moment: the log then states one lost record
+    /// too many, which `verify` takes as a gap, not as a violation.)
     pub(super) fn lost_in(self, logged: Self, participant_id: &str) -> u64 {
         if logged.clock == 0 || (self.position <= logged.position && self.clock <= logged.clock) {
             return 0;
         }
-        // Its events begin with its own join, which its id is derived from.
+        // Its events begin with its own join, from which its id is derived.
         let joined: u64 = participant_id.strip_prefix('p').and_then(|number| number.parse().ok()).unwrap_or(1);
         self.position.saturating_sub(logged.position.max(joined.saturating_sub(1))).max(1)
     }
 
-    /// The chain hash of the last event that was shown; empty where it is not known.
+    /// The chain hash of the last event that was shown; empty if it is not known.
     pub(super) fn chain_hash(self) -> Vec<u8> {
         if self.shown > 0 && self.chained == self.shown { self.chain.to_be_bytes().to_vec() } else { Vec::new() }
     }
 
-    /// Always as long, and within the first page of the file: so that a write is all or nothing.
+    /// The text always has the same length and fits in the first page of the file, so that a write is all or nothing.
     pub(super) fn text(self) -> String {
         let (text, Self { chained, chain, .. }) = (self.text_without_chain(), self);
         format!("{text}\n\"chained\":{chained:>20},\"chain\":{chain:>20},\n")
     }
 
-    /// The form before there was a chain.
+    /// The format before there was a chain.
     pub(super) fn text_without_chain(self) -> String {
         let Self { position, shown, clock, .. } = self;
         format!("{{\"position\":{position:>20},\"shown\":{shown:>20},\"clock\":{clock:>20},")

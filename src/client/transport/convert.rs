@@ -1,4 +1,4 @@
-//! From a gRPC status to what the machine knows of a failure.
+//! Converts a gRPC status into a failure of the machine.
 
 use std::error::Error;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::client::explain;
 use crate::client::machine::{Failure, FailureKind};
 use crate::wire::{Reason, retry_delay};
 
-/// The longest that the client waits because the service asks it to.
+/// The longest wait that the client accepts from a service.
 const WAIT_LONGEST: Duration = Duration::from_secs(60);
 
 /// What a status means.
@@ -29,7 +29,7 @@ pub(super) fn failure(status: &Status, address: &str) -> Failure {
 }
 
 fn kind(status: &Status, reason: Option<Reason>) -> FailureKind {
-    // A status with a source, or of a deadline, was made here: of a broken connection, or of silence.
+    // A status with a source, or for a deadline, was made here, because of a broken connection or silence.
     let is_answer = status.source().is_none() && status.code() != Code::DeadlineExceeded;
     match (reason, status.code()) {
         (
@@ -51,7 +51,7 @@ fn kind(status: &Status, reason: Option<Reason>) -> FailureKind {
     }
 }
 
-/// The connection was lost, or could not be made.
+/// A failure because the connection was lost, or could not be made.
 pub(super) fn lost(why: String, address: &str) -> Failure {
     let error = JoinError::Unreachable { address: address.to_owned(), why: why.clone() };
     Failure { kind: FailureKind::Silence, reason: None, message: why, retry_after: None, error }

@@ -1,4 +1,4 @@
-//! Connects by TCP, and keeps the first bytes of the service's answer, from which a failure can be explained.
+//! Connects by TCP, and keeps the first bytes of the service's answer, which can explain a failure.
 
 use std::io;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
 use tower::Service;
 
-/// How many of the first bytes are remembered: enough for the head of an error page.
+/// How many of the first bytes are kept: enough for the head of an error page.
 const FIRST_BYTES_MAX: usize = 512;
 
 /// The first bytes that a service sent on the newest connection on which it sent any.
@@ -24,7 +24,7 @@ impl FirstBytes {
         self.0.lock().clone()
     }
 
-    /// Takes bytes that came on a connection, the first of them or not.
+    /// Takes bytes that were received on a connection, the first of them or later ones.
     fn push(&self, bytes: &[u8], are_first: bool) {
         let mut first = self.0.lock();
         if are_first {
@@ -38,14 +38,14 @@ impl FirstBytes {
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::client) enum DialError {
-    /// The name of the host leads nowhere.
+    /// The host name cannot be resolved.
     #[error("the host name {host} cannot be resolved")]
     Name {
         host: String,
         #[source]
         source: io::Error,
     },
-    /// No address of the host takes a connection.
+    /// No address of the host accepts a connection.
     #[error("{0}")]
     Connect(#[source] io::Error),
 }
@@ -96,8 +96,8 @@ async fn connect(uri: &Uri) -> Result<TcpStream, DialError> {
     })
 }
 
-/// A client that dials a port of its own machine where no service listens may get that very port as its own, and
-/// is then connected to itself: while that lasts the port is taken, and the service cannot start again.
+/// A client that dials a port on its own machine where no service listens may be given that same port, and is then
+/// connected to itself. The port is then in use, and the service cannot start again.
 fn not_to_itself(stream: TcpStream) -> io::Result<TcpStream> {
     if stream.local_addr()? == stream.peer_addr()? {
         return Err(io::ErrorKind::ConnectionRefused.into());
@@ -110,7 +110,7 @@ fn not_to_itself(stream: TcpStream) -> io::Result<TcpStream> {
 pub(super) struct Observed {
     stream: TcpStream,
     first: FirstBytes,
-    /// How many bytes have come, up to the most that are remembered.
+    /// How many bytes have been received, up to the most that are kept.
     seen: usize,
 }
 
@@ -163,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    /// By chance a client's own port is the one that it dials: that is a refused connection.
+    /// If a client's own port happens to be the one that it dials, that counts as a refused connection.
     #[tokio::test]
     async fn a_connection_to_itself_is_refused() {
         let socket = TcpSocket::new_v4().unwrap();

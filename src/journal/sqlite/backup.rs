@@ -29,7 +29,7 @@ const EVENTS: usize = 1024;
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the message says what each field is")]
 pub enum BackupError {
-    /// A file is in the way.
+    /// A file with that name exists.
     #[error("{} exists already, and a backup never replaces a file", .0.display())]
     Exists(PathBuf),
     /// Another process is making a backup of this name.
@@ -47,7 +47,7 @@ pub enum BackupError {
     },
 }
 
-/// How far a backup is.
+/// The progress of a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum BackupProgress {
@@ -57,7 +57,7 @@ pub enum BackupProgress {
     Checked { events: u64, total: u64 },
 }
 
-/// The file that is to become the copy, held by this process alone. Removed when it is dropped.
+/// The file that will become the copy, locked by this process. Removed when this is dropped.
 struct Unfinished {
     path: PathBuf,
     file: File,
@@ -66,7 +66,7 @@ struct Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         for ending in ["", "-wal", "-shm", "-journal"] {
-            // It has been renamed, or is in nobody's way.
+            // It has been renamed, or does no harm.
             let _ = fs::remove_file(beside(&self.path, ending));
         }
     }
@@ -76,7 +76,7 @@ impl ReadOnlyJournal {
     /// Copies the journal as it is now to a new file, checks the copy, and returns the conversation in it.
     ///
     /// # Errors
-    /// [`BackupError`], where there is no copy.
+    /// [`BackupError`], in which case there is no copy.
     pub fn backup(
         &self,
         copy: &Path,
@@ -95,7 +95,7 @@ impl ReadOnlyJournal {
         Ok(conversation)
     }
 
-    /// Within one read transaction, so that what a service writes meanwhile neither gets in nor makes SQLite begin
+    /// Copies within one read transaction, so that concurrent writes of a service neither get in nor make SQLite start
     /// again.
     fn copy_to(
         &self,
@@ -122,13 +122,13 @@ impl ReadOnlyJournal {
                     let left = u64::try_from(progress.remaining).unwrap_or_default();
                     on_progress(BackupProgress::Copied { pages: total.saturating_sub(left), total });
                 }
-                // SQLite has waited for the lock.
+                // SQLite has already waited for the lock.
                 _ => return Err(at_source(OpenFault::InUse)),
             }
         }
         drop(backup);
         drop(snapshot);
-        // A file without a log: it is complete by itself.
+        // A file without a log needs no other file.
         let mode = target.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0));
         match mode {
             Ok(mode) if mode == "delete" => Ok(head),
@@ -166,7 +166,7 @@ impl Unfinished {
     }
 }
 
-/// Neither the copy nor anything that a journal of that name would take for its own.
+/// Checks that neither the copy nor any file beside a journal of that name exists.
 fn check_free(copy: &Path) -> Result<(), BackupError> {
     for path in ["", "-wal", "-head", "-journal"].map(|ending| beside(copy, ending)) {
         match fs::symlink_metadata(&path) {

@@ -1,9 +1,9 @@
 //! The state of the conversation after one event, in a small file next to the journal: `chitchat.db-checkpoint`. With it
 //! a start replays only the events after that one, and checks the earlier ones while it serves ([`later`]).
 //!
-//! It is a shortcut, not a source. A start uses it only if its checksums are right and the journal has the very event
-//! that it was taken at, by its chain; otherwise it replays all events. It is in a file of its own, so that writing
-//! it holds up no commit, and damage to it is no damage to the journal.
+//! It is a shortcut, not a source. A start uses it only if its checksums are right and the journal has exactly the
+//! event that it was taken at, by its chain; otherwise it replays all events. It is in a separate file, so that writing
+//! it delays no commit, and damage to it does not damage the journal.
 //!
 //! The first line is for people, too. The rest is the state, as [`encoding`] writes it.
 
@@ -28,14 +28,14 @@ use crate::journal::{Chain, Epoch};
 
 use encoding::Encoded;
 
-/// The form that this program reads and writes. It is raised with each change of the encoding, and of what the state
-/// machine makes of the same events.
+/// The format that this program reads and writes. It is raised with each change of the encoding, or of the state that
+/// the state machine derives from the same events.
 const FORMAT: u32 = 1;
 
-/// More than any first line has, in bytes.
+/// More bytes than any first line has.
 const LINE_BYTES_MAX: u64 = 1024;
 
-/// What all events up to a position come to: SHA-256 of the encoded state.
+/// A digest of the state after all events up to a position: SHA-256 of the encoded state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StateDigest([u8; 32]);
 
@@ -55,7 +55,7 @@ pub(super) struct Checkpoint {
     pub(super) conversation: Conversation,
 }
 
-/// A checkpoint that is not used.
+/// Why a checkpoint is not used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CheckpointFault {
     #[error("there is none")]
@@ -98,7 +98,7 @@ impl Line {
         if check != check_of(facts) {
             return Err(CheckpointFault::Damaged);
         }
-        // What comes after the format is the format's affair, short of the check.
+        // The format defines what follows it, except for the checksum.
         match rest.split_once(' ').and_then(|(format, _)| format.parse().ok()) {
             Some(FORMAT) => Self::of_facts(facts).ok_or(CheckpointFault::Damaged),
             Some(found) => Err(CheckpointFault::Newer { found }),
@@ -124,7 +124,7 @@ pub(super) fn check_of(facts: &str) -> String {
     HEXLOWER.encode(&Sha256::digest(facts)[..8])
 }
 
-/// Where the checkpoint of a journal is.
+/// The path of a journal's checkpoint.
 pub(super) fn path_beside(journal: &Path) -> PathBuf {
     beside(journal, "-checkpoint")
 }
@@ -162,14 +162,14 @@ pub(super) fn write_unfinished(journal: &Path, place: &Head, conversation: &Conv
         .and_then(|()| encoding::write(conversation, &mut writer))
         .and_then(|()| writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all());
     if let Err(error) = written {
-        // What is left of it may be what the disk lacks room for.
+        // The incomplete file may take the space that the disk lacks.
         let _ = fs::remove_file(&unfinished);
         return Err(error);
     }
     Ok(unfinished)
 }
 
-/// Makes a checkpoint that was written the journal's.
+/// Puts a checkpoint that was written in the journal's place for it.
 pub(super) fn rename(journal: &Path, unfinished: &Path) -> io::Result<()> {
     fs::rename(unfinished, path_beside(journal))?;
     File::open(folder_of(journal))?.sync_all()

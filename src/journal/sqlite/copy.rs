@@ -1,5 +1,5 @@
 //! What a replica records beside the events, in the same transaction: its place in the common log, where each session is
-//! attached, and which replicas there are. The tables are there in the file of a replica only.
+//! attached, and which replicas there are. Only the file of a replica has these tables.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -10,16 +10,16 @@ use super::error::OpenFault;
 use crate::chat::{Attachment, Incarnation, ParticipantId, Replica, Sequence};
 use crate::journal::{CopyState, CopyUpdate, LogDigest, LogPlace};
 
-/// Whose journal it is.
+/// The kind of owner of a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
     /// One service, which decides alone.
     Service,
-    /// A replica, which copies what a common log led to.
+    /// A replica, which copies the events that a common log led to.
     Replica,
 }
 
-/// Numbers are texts where they use 64 bits.
+/// Numbers that use 64 bits are texts.
 const TABLES: &str = "
 CREATE TABLE replica_place (
   id       INTEGER PRIMARY KEY CHECK (id = 1),
@@ -47,7 +47,8 @@ fn is_copy(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row(table, [], |row| row.get::<_, i64>(0)).map(|tables| tables > 0)
 }
 
-/// A replica uses no journal of a service alone, unless it has no event, and a service alone none of a replica.
+/// A replica does not use the journal of a single service, unless it has no event, and a single service does not use a
+/// replica's.
 pub(super) fn check_owner(connection: &Connection, owner: Owner, events: Sequence) -> Result<(), OpenFault> {
     match (owner, is_copy(connection)?) {
         (Owner::Service, true) => Err(OpenFault::OfReplica),
@@ -56,7 +57,7 @@ pub(super) fn check_owner(connection: &Connection, owner: Owner, events: Sequenc
     }
 }
 
-/// What a copy has recorded. Makes the tables where they are missing.
+/// The state that a copy has recorded. Creates the tables if they are missing.
 pub(super) fn open(connection: &Connection) -> Result<CopyState, OpenFault> {
     if !is_copy(connection)? {
         connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} COMMIT;"))?;

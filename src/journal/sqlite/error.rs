@@ -1,4 +1,4 @@
-//! What can be wrong with a journal file.
+//! The faults of a journal file.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ pub enum OpenFault {
          Mount the folder that the journal is in instead", mounted.display()
     )]
     MountPoint { mounted: PathBuf },
-    /// A symbolic link that leads into a folder that is not there: a volume that is not mounted, say.
+    /// A symbolic link into a folder that does not exist, for instance on a volume that is not mounted.
     #[error(
         "is a symbolic link to {}, whose folder does not exist: mount the volume that it is on, or remove the link",
         target.display()
@@ -76,10 +76,10 @@ pub enum OpenFault {
          move its files away, and restore a backup in their place"
     )]
     Shortened { head: Sequence, acknowledged: Sequence },
-    /// It is the copy of a replica, and a service alone would make it differ from the common log.
+    /// It is the copy of a replica, and a single service would make it differ from the common log.
     #[error("is the copy of a replica: start it with --replicate, or name another file")]
     OfReplica,
-    /// It is the journal of a service alone, which no common log has led to.
+    /// It is the journal of a single service, which does not come from a common log.
     #[error(
         "is the journal of a service without replicas, and has {events} events that the common log lacks: name another \
          file for the replica's copy. The conversation of a single service cannot be carried over into a cluster"
@@ -96,7 +96,7 @@ pub enum OpenFault {
     Sqlite(#[source] rusqlite::Error),
 }
 
-/// The longest complaint of SQLite that is passed on, in characters: some quote whole tables.
+/// How many characters of an SQLite message are passed on: some quote whole tables.
 const COMPLAINT_CHARACTERS_MAX: usize = 160;
 
 impl OpenFault {
@@ -116,7 +116,7 @@ impl From<rusqlite::Error> for OpenFault {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::NotAJournal("it is not an SQLite database".into()),
-            // A table or a column that is not there, or not what it should be, is damage too.
+            // A missing or changed table or column is damage, too.
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown) => Self::damaged(&error.to_string()),
             Some(ErrorCode::ReadOnly) => Self::ReadOnly,
             _ => Self::Sqlite(error),
@@ -124,7 +124,7 @@ impl From<rusqlite::Error> for OpenFault {
     }
 }
 
-/// A recorded event that is not as it was written.
+/// A recorded event that differs from what was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("event {sequence} {fault}")]
 pub struct Damage {
@@ -137,10 +137,10 @@ pub struct Damage {
 /// What is wrong with a recorded event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// There is none at that position, but there are later ones.
+    /// It is missing, but there are later events.
     #[error("is missing")]
     Missing,
-    /// One of its columns holds what is never written there.
+    /// One of its columns has a value that is never written there.
     #[error("cannot be read: its {0} is not valid")]
     Column(&'static str),
     /// Its checksum is not that of its contents after the event before it.
@@ -154,7 +154,7 @@ impl From<Damage> for JournalError {
     }
 }
 
-/// What was written may or may not be on the disk, and asking again would not tell.
+/// The written data may or may not be on the disk, and another fsync would not tell.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the disk did not confirm what was written (fsync failed: {0}); it may or may not be there after a restart"
@@ -164,8 +164,8 @@ struct NotSynced(#[source] rusqlite::Error);
 /// Whether a journal can be used after an error of SQLite. The transaction must be known to be rolled back.
 ///
 /// After a failed fsync the kernel may have dropped the pages it could not write and report success the
-/// next time, so that a retry would acknowledge what is not on the disk. That is fatal, and so is every
-/// error that is not on the list of those known to pass.
+/// next time, so a retry would acknowledge data that is not on the disk. That is fatal, and so is every error that is
+/// not listed as transient.
 pub(super) fn classify(error: rusqlite::Error) -> JournalError {
     let (code, extended) = match error.sqlite_error() {
         Some(error) => (error.code, error.extended_code),

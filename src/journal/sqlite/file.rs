@@ -1,6 +1,7 @@
-//! The files of a journal: connections to the one with the events, its tables, and the one beside it with the head.
+//! The files of a journal: connections to the file with the events, its tables, and the head file beside it.
 
 pub(super) mod connect;
 pub(super) mod head;
 pub(super) mod mounts;
 pub(super) mod schema;
+pub(super) mod watched;

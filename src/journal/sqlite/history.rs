@@ -1,4 +1,4 @@
-//! Reading, concurrently with the writer: a few connections of their own, used off the async threads.
+//! Reads concurrently with the writer, over a few separate connections that are used off the async threads.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::row::{RowDecoder, SELECT, SELECT_VERSION_1, chain_of, sequence_of};
 use crate::chat::Sequence;
 use crate::journal::{Chain, Epoch, History, JournalError, JournalEvent};
 
-/// How many pages are read at a time. Further readers wait: more would only compete for the same disk.
+/// How many pages are read at a time. Further readers wait, since they would only compete for the same disk.
 const READERS: usize = 4;
 
 /// The reading side of a journal file.
@@ -28,7 +28,7 @@ pub(super) struct SqliteHistory {
 struct Readers {
     path: PathBuf,
     epoch: Epoch,
-    /// None once the journal is closed.
+    /// `None` once the journal is closed.
     idle: Mutex<Option<Vec<Connection>>>,
 }
 
@@ -43,7 +43,7 @@ impl SqliteHistory {
         Self { readers: Arc::new(readers), permits: Arc::new(Semaphore::new(READERS)) }
     }
 
-    /// Closes the connections, so that the writer is the last and can tidy up. Those in use close after it.
+    /// Closes the connections, so that the writer's is the last and can clean up. Connections in use close later.
     pub(super) fn close(&self) {
         self.permits.close();
         self.readers.idle.lock().take();
@@ -87,7 +87,7 @@ pub(super) fn page(
     after: Sequence,
     limit: usize,
 ) -> Result<Vec<JournalEvent>, JournalError> {
-    // The event before the page comes along, for its chain.
+    // The event before the page is read, too, for its chain.
     let before = usize::from(after > Sequence(0));
     let rows_max = i64::try_from(limit.saturating_add(before)).unwrap_or(i64::MAX);
     let from = i64::try_from(after.0).unwrap_or(i64::MAX);

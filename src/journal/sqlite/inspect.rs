@@ -18,14 +18,14 @@ use crate::journal::{Epoch, History};
 pub struct ReadOnlyJournal {
     path: PathBuf,
     connection: Connection,
-    /// As of the opening, and read before the journal was: a service that writes meanwhile is ahead of it.
+    /// Read before the journal was opened, so a service that writes meanwhile may be ahead of it.
     acknowledged: Option<Head>,
     head: Head,
     schema_version: i64,
     history: Arc<SqliteHistory>,
 }
 
-/// What is known of a journal without reading all of it.
+/// The facts about a journal that are known without reading all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// Which journal it is.
@@ -59,10 +59,10 @@ impl ReadOnlyJournal {
         Ok(Self { path, connection, acknowledged, head, schema_version, history })
     }
 
-    /// What is known without reading all of it.
+    /// The facts that are known without reading all of it.
     ///
     /// # Errors
-    /// [`OpenError`] where the files' sizes cannot be had.
+    /// [`OpenError`] if the files' sizes cannot be read.
     pub fn summary(&self) -> Result<Summary, OpenError> {
         let size = |path: &Path| size_of(path).map_err(|error| OpenFault::from(error).at(&self.path));
         Ok(Summary {
@@ -91,7 +91,7 @@ impl ReadOnlyJournal {
     /// Looks for damage as a start does, short of replaying the events: see [`recover`](crate::journal::recover).
     ///
     /// # Errors
-    /// [`OpenError`] with what is wrong.
+    /// [`OpenError`], which says what is wrong.
     pub fn check(&self) -> Result<(), OpenError> {
         open::check_shape(&self.connection, &self.head.epoch).map_err(|fault| fault.at(&self.path))?;
         self.check_end()
@@ -100,7 +100,7 @@ impl ReadOnlyJournal {
     /// Checks whether it has everything that was acknowledged. That is quick.
     ///
     /// # Errors
-    /// [`OpenError`] if it does not, or if that cannot be known.
+    /// [`OpenError`] if it does not, or if that is unknown.
     pub fn check_end(&self) -> Result<(), OpenError> {
         open::check_acknowledged(&self.connection, &self.head, self.acknowledged.as_ref())
             .and_then(|()| open::check_companion_files(&self.connection, &self.path, &self.head))

@@ -20,7 +20,7 @@ use crate::journal::{Chain, CheckSettings, CheckTime, CopyState, Epoch, JournalE
 
 pub use fork::Fork;
 
-/// How many events are looked at together.
+/// How many events are checked together.
 const PAGE: usize = 1024;
 
 /// A journal that can be written.
@@ -31,11 +31,11 @@ pub(super) struct Opened {
     pub(super) head: Head,
     /// The newest event of its epoch that the service's log has.
     pub(super) logged: Option<Sequence>,
-    /// Why its epoch has just begun, if it has.
+    /// Why a new epoch has just begun, if it has.
     pub(super) fork: Option<Fork>,
-    /// Of a replica: what it has recorded besides the events.
+    /// For replicas: what it has recorded besides the events.
     pub(super) copied: Option<CopyState>,
-    /// What the conversation can be recovered from, while the older events are not checked yet.
+    /// The checkpoint to recover the conversation from, while the older events are not checked yet.
     pub(super) checkpoint: Option<Checkpoint>,
 }
 
@@ -52,7 +52,7 @@ impl Opened {
     }
 }
 
-/// Opens the journal at a path, or makes a new one where there is none. `logged` looks up the newest event of an
+/// Opens the journal at a path, or creates a new one if there is none. `logged` looks up the newest event of an
 /// epoch that the service's log has.
 pub(super) fn for_writing(
     path: &Path,
@@ -61,7 +61,7 @@ pub(super) fn for_writing(
     new_epoch: impl FnOnce() -> Epoch,
     logged: impl FnOnce(&Epoch) -> io::Result<Option<Sequence>>,
 ) -> Result<Opened, OpenError> {
-    // One file has one lock, under all links to it.
+    // One file has one lock, whatever links lead to it.
     let path = resolve(path).map_err(|fault| fault.at(path))?;
     open_or_create(&path, owner, settings, new_epoch(), logged).map_err(|fault| fault.at(&path))
 }
@@ -87,12 +87,12 @@ fn open_or_create(
     let head = head(&connection, epoch)?;
     check_acknowledged(&connection, &head, acknowledged.as_ref())?;
     copy::check_owner(&connection, owner, head.sequence)?;
-    // A log can be long, and has no events of an epoch that has just begun.
+    // The log may be long, and has no events of an epoch that has just begun.
     let logged = if is_new { None } else { logged(&head.epoch).map_err(OpenFault::Log)? };
     if logged.is_none() {
         check_companion_files(&connection, path, &head)?;
     }
-    // What a replica lacks, it gets from the common log.
+    // A replica gets the events that it lacks from the common log.
     let ahead = logged.filter(|logged| owner == Owner::Service && *logged > head.sequence);
     if ahead.is_some() && checkpoint.take().is_some() {
         // All rows are about to be rewritten.
@@ -120,7 +120,7 @@ struct Locked {
     is_new: bool,
 }
 
-/// Locks the journal at a path, and makes it where there is none.
+/// Locks the journal at a path, and creates it if there is none.
 fn lock_or_create(path: &Path, new_epoch: Epoch) -> Result<Locked, OpenFault> {
     for ending in ["", "-wal", "-head", "-shm"] {
         let mounted = beside(path, ending);
@@ -153,8 +153,8 @@ fn lock_or_create(path: &Path, new_epoch: Epoch) -> Result<Locked, OpenFault> {
     Ok(Locked { head_file, acknowledged, is_new })
 }
 
-/// The checkpoint, if it fits the journal and the journal needs no change before it is used. Where it would have saved a
-/// long check, the log says why it does not.
+/// The checkpoint, if it fits the journal and the journal needs no change before it is used. If an unusable checkpoint
+/// would have saved a long check, the reason is logged.
 fn find_checkpoint(
     path: &Path,
     connection: &Connection,
@@ -212,14 +212,14 @@ pub(super) fn check_file(path: &Path) -> Result<(), OpenFault> {
     }
 }
 
-/// Looks through the whole file for damage to its shape, and holds every row to the rules of its table.
-/// What this cannot see, a changed text, the chain shows when the rows are read.
+/// Checks the whole file for damage to its structure, and every row against its table's constraints. A changed text is
+/// not noticed here, but by the chain when the rows are read.
 pub(super) fn check_shape(connection: &Connection, epoch: &Epoch) -> Result<(), OpenFault> {
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if found == "ok" {
         return Ok(());
     }
-    // SQLite seldom says which event it is.
+    // SQLite rarely says which event it is.
     Err(first_unreadable(connection, epoch).map_or_else(|| OpenFault::damaged(&found), OpenFault::Damaged))
 }
 
@@ -233,7 +233,7 @@ fn first_unreadable(connection: &Connection, epoch: &Epoch) -> Option<String> {
     }
 }
 
-/// Where the journal ends.
+/// The end of the journal.
 pub(super) fn head(connection: &Connection, epoch: Epoch) -> Result<Head, OpenFault> {
     let newest = "SELECT sequence, chain FROM event ORDER BY sequence DESC LIMIT 1";
     let newest = connection.query_row(newest, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)));
@@ -247,14 +247,14 @@ pub(super) fn head(connection: &Connection, epoch: Epoch) -> Result<Head, OpenFa
     Ok(Head { epoch, sequence, chain })
 }
 
-/// Everything that has been acknowledged must be there, unchanged.
+/// Checks that everything that has been acknowledged is there, unchanged.
 pub(super) fn check_acknowledged(
     connection: &Connection,
     head: &Head,
     acknowledged: Option<&Head>,
 ) -> Result<(), OpenFault> {
     let Some(acknowledged) = acknowledged.filter(|acknowledged| acknowledged.epoch == head.epoch) else {
-        // Unknown, or from another journal that this one has replaced.
+        // It is missing, or from a journal that this one has replaced.
         return Ok(());
     };
     if acknowledged.sequence == Sequence(0) {
@@ -270,8 +270,8 @@ pub(super) fn check_acknowledged(
     Err(OpenFault::Damaged(format!("event {sequence} is not the one that had been acknowledged")))
 }
 
-/// A main file that a log belongs to lacks what is in that log, and without the log and the head file nothing
-/// shows that. A copy that SQLite made with VACUUM INTO, or `chitchat journal backup`, needs neither: it has no log.
+/// A main file without its log lacks the events in that log, and without the head file nothing shows that. A copy made
+/// by SQLite's VACUUM INTO, or by `chitchat journal backup`, needs neither file, since it has no log.
 pub(super) fn check_companion_files(connection: &Connection, path: &Path, head: &Head) -> Result<(), OpenFault> {
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     if mode == "wal" && size_of(&beside(path, "-wal"))? == 0 && size_of(&beside(path, "-head"))? == 0 {
@@ -280,13 +280,13 @@ pub(super) fn check_companion_files(connection: &Connection, path: &Path, head: 
     Ok(())
 }
 
-/// Writes to a log first, from which a commit that was cut short is dropped as a whole.
+/// Turns on the write-ahead log, from which a commit that was cut short is dropped as a whole.
 fn use_log(connection: &Connection, path: &Path) -> Result<(), OpenFault> {
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     if mode == "wal" {
         return Ok(());
     }
-    // A copy that was made by SQLite's VACUUM INTO, say. But then it has no log of its own.
+    // It may be a copy made by SQLite's VACUUM INTO. But then it has no log.
     if fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0) {
         return Err(OpenFault::Damaged("it does not belong to the log next to it".into()));
     }
@@ -294,8 +294,8 @@ fn use_log(connection: &Connection, path: &Path) -> Result<(), OpenFault> {
     if mode == "wal" { Ok(()) } else { Err(OpenFault::Damaged(format!("its journal mode stays {mode}"))) }
 }
 
-/// Makes a journal under another name and gives it its own when it is whole and on the disk, so that a
-/// journal is never half made.
+/// Creates a journal under another name and renames it when it is complete and on the disk, so that a journal is never
+/// half made.
 fn create(path: &Path, head_file: &mut HeadFile, epoch: Epoch) -> Result<(), OpenFault> {
     let unfinished = beside(path, "-new");
     remove_if_there(&unfinished)?;
@@ -308,7 +308,7 @@ fn create(path: &Path, head_file: &mut HeadFile, epoch: Epoch) -> Result<(), Ope
     // Leftovers: the main file that they belonged to is gone, and the log is empty.
     remove_if_there(&beside(path, "-wal"))?;
     remove_if_there(&beside(path, "-shm"))?;
-    // Before the journal has its name: one that is in use never stands alone.
+    // Before the journal gets its name: a journal in use always has its head file beside it.
     head_file.write(&Head { chain: Chain::of(&epoch), epoch, sequence: Sequence(0) })?;
     fs::rename(&unfinished, path)?;
     // The name is in the folder, and the head file's too.
@@ -323,8 +323,8 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The absolute path without links, of a file that may not exist yet. A link to a missing file leads to where that
-/// file will be made.
+/// The absolute path, without links, of a file that may not exist yet. A link to a missing file leads to where that
+/// file will be created.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf, OpenFault> {
     let mut file = path.to_owned();
     loop {

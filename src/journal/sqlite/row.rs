@@ -27,7 +27,7 @@ pub(super) const SELECT: &str = "SELECT sequence, logical_time, sent_logical_tim
     participant_id, display_name, session_digest, text, message_id, seen_sequence, reason, chain, sent_at \
     FROM event WHERE sequence >= ?1 ORDER BY sequence LIMIT ?2";
 
-/// The same of a journal of schema version 1, which is only read and so is not brought up to date.
+/// The same for a journal of schema version 1, which is only read and so is not brought up to date.
 pub(super) const SELECT_VERSION_1: &str = "SELECT sequence, logical_time, sent_logical_time, recorded_at, kind, \
     participant_id, display_name, session_digest, text, message_id, seen_sequence, reason, chain, NULL \
     FROM event WHERE sequence >= ?1 ORDER BY sequence LIMIT ?2";
@@ -72,21 +72,21 @@ fn written(at: SystemTime) -> String {
     humantime::format_rfc3339_nanos(readable(at)).to_string()
 }
 
-/// SQLite's integers end at 2^63 - 1. No honest clock comes near: one event moves it by 2^20 at most.
+/// SQLite's integers end at 2^63 - 1. No honest clock comes near that: one event moves it by 2^20 at most.
 fn integer(n: u64) -> rusqlite::Result<i64> {
     i64::try_from(n).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
-/// Turns rows into events again, and holds every one to its chain.
+/// Turns rows into events again, and checks each against its chain.
 pub(super) struct RowDecoder {
     chain: Chain,
     sequence: Sequence,
-    /// Names that have passed their rules already; most rows name somebody who was named before.
+    /// Names that have been validated already, since most rows repeat an earlier name.
     names: HashMap<Box<str>, DisplayName>,
 }
 
 impl RowDecoder {
-    /// A decoder of what follows a position that has this chain.
+    /// A decoder of the events after a position with this chain.
     pub(super) fn after(sequence: Sequence, chain: Chain) -> Self {
         Self { chain, sequence, names: HashMap::new() }
     }
@@ -94,7 +94,7 @@ impl RowDecoder {
     /// The event of the next row.
     ///
     /// # Errors
-    /// [`Damage`] where it is not what was recorded after the one before.
+    /// [`Damage`] if it is not what was recorded after the one before.
     pub(super) fn decode(&mut self, row: &Row<'_>) -> Result<JournalEvent, Damage> {
         let sequence = self.sequence.next();
         let damaged = |fault| Damage { sequence, fault };

@@ -1,4 +1,4 @@
-//! The journal file as a whole: what comes back, what is refused, what is never lost without a word.
+//! The journal file as a whole: what is recovered, what is refused, and what is never lost silently.
 
 mod checkpoints;
 mod copies;
@@ -99,7 +99,7 @@ async fn a_batch_is_recorded_as_a_whole_or_not_at_all() {
     let mut journal = open(&path).unwrap();
     let events = conversation(30);
     append_all(&mut journal, &events[..10], 10).await;
-    // The tenth and then the twelfth: out of order, which is no passing trouble.
+    // The tenth and then the twelfth: out of order, which is not a transient error.
     let error = journal.append(vec![events[10].clone(), events[12].clone()]).await.unwrap_err();
     assert!(matches!(error, JournalError::Fatal(_)), "{error}");
     assert_eq!(error.to_string(), "the journal has failed: event 13 was to be recorded after event 11");

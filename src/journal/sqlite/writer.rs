@@ -1,8 +1,5 @@
 //! The one writer: a thread that owns the connection, and turns every batch into one transaction.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +12,7 @@ use super::error::classify;
 use super::file::connect::keep_log_on_close;
 use super::file::head::{Head, HeadFile};
 use super::file::schema;
+use super::file::watched::WatchedFiles;
 use super::row::{self, INSERT};
 use crate::chat::Event;
 use crate::journal::{Committed, CopyUpdate, JournalError, JournalEvent};
@@ -23,35 +21,26 @@ use crate::journal::{Committed, CopyUpdate, JournalError, JournalEvent};
 const TAKEOVER_COMMITS: u32 = 1024;
 const TAKEOVER_EVENTS: usize = 16 * 1024;
 
-/// A batch to be recorded, and who waits for it.
+/// A batch to be recorded, and the caller that waits for it.
 pub(super) struct Append {
     pub(super) events: Vec<Arc<Event>>,
-    /// Of a replica: its place in the common log after them.
+    /// For replicas: its place in the common log after them.
     pub(super) update: Option<CopyUpdate>,
     pub(super) answer: oneshot::Sender<Result<Committed, JournalError>>,
 }
 
-/// What the writer's thread is given.
+/// The parts that the writer's thread gets.
 pub(super) struct WriterParts {
     pub(super) path: PathBuf,
     pub(super) head_file: HeadFile,
     pub(super) connection: Connection,
-    /// Where the journal ends.
+    /// The end of the journal.
     pub(super) head: Head,
-    /// What a check in the background has found, if it has.
+    /// The damage that a background check has found, if any.
     pub(super) damage: DamageFlag,
 }
 
-/// Another process has changed a file of the journal.
-#[derive(Debug, thiserror::Error)]
-enum ExternalChange {
-    #[error("the file {} has been removed or replaced while it was in use", .0.display())]
-    Displaced(PathBuf),
-    #[error("the file {} has been emptied or cut while it was in use", .0.display())]
-    Cut(PathBuf),
-}
-
-/// The batch does not follow what is recorded.
+/// The batch does not follow the recorded events.
 #[derive(Debug, thiserror::Error)]
 #[error("event {found} was to be recorded after event {head}")]
 struct OutOfOrder {
@@ -61,15 +50,15 @@ struct OutOfOrder {
 
 /// Why the writer stopped.
 enum WriterExit {
-    /// Nobody can send any more.
+    /// All senders are gone.
     Closed,
-    /// It cannot continue, and the last caller has been told.
+    /// It cannot continue, and the last caller has been given the error.
     Reported,
     /// The writer cannot continue. The next caller gets the error.
     Failed(JournalError),
 }
 
-/// Commits batches until all senders are gone, or until continuing would risk what is committed.
+/// Commits batches until all senders are gone, or until continuing would put committed events at risk.
 pub(super) fn run(parts: WriterParts, mut requests: mpsc::Receiver<Append>) {
     // Variables go in reverse order: the lock in the head file outlives the connection, also in a panic.
     let WriterParts { path, mut head_file, connection, head, damage } = parts;
@@ -78,8 +67,7 @@ pub(super) fn run(parts: WriterParts, mut requests: mpsc::Receiver<Append>) {
         Err(error) => (WriterExit::Failed(classify(error)), false),
     };
     match exit {
-        // A journal that nothing was added to was perhaps never looked through either, or found damaged:
-        // it stays as it is.
+        // If nothing was added, the journal may never have been checked, or is damaged: it stays as it is.
         WriterExit::Closed if recorded && damage.get().is_none() => {
             let closed = keep_log_on_close(&connection, false)
                 .and_then(|()| connection.close().map_err(|(_, error)| error));
@@ -108,12 +96,12 @@ struct Writer<'a> {
     copy: Option<copy::Recorder<'a>>,
     files: WatchedFiles,
     head_file: &'a mut HeadFile,
-    /// Where the journal ends.
+    /// The end of the journal.
     head: Head,
     damage: &'a DamageFlag,
     /// Whether anything has been added.
     recorded: bool,
-    /// Since the log was last taken over into the main file.
+    /// The commits since the log was last taken over into the main file.
     commits: u32,
     events: usize,
 }
@@ -155,7 +143,7 @@ impl<'a> Writer<'a> {
             if fatal {
                 return WriterExit::Reported;
             }
-            // After the answer: nobody has to wait for it who does not come during it.
+            // After the answer, so that only callers that arrive meanwhile have to wait for it.
             if let Err(error) = self.take_over_if_due() {
                 return WriterExit::Failed(error);
             }
@@ -165,16 +153,16 @@ impl<'a> Writer<'a> {
 
     fn append(&mut self, events: Vec<Arc<Event>>, update: Option<&CopyUpdate>) -> Result<Committed, JournalError> {
         if let Some(found) = self.damage.get() {
-            // Not fatal: what is recorded can still be read, and the service says why it takes nothing.
+            // Not fatal: recorded events can still be read, and the service reports why it accepts no more.
             return Err(JournalError::Unavailable(Box::new(Refused(found.clone()))));
         }
         self.files.check()?;
         let appended = self.transaction(events, update);
-        self.files.measure();
+        self.files.measure_log();
         let recorded = match appended {
             Ok(recorded) => recorded,
             Err(error) => {
-                // Most errors have rolled back already. Where that cannot be done, nobody knows what is there.
+                // Most errors have rolled back already. If a rollback fails, the state is unknown.
                 if !self.connection.is_autocommit() {
                     self.rollback.execute([]).map_err(|error| JournalError::Fatal(error.into()))?;
                 }
@@ -186,7 +174,7 @@ impl<'a> Writer<'a> {
         }
         self.recorded = true;
         if let Err(error) = self.head_file.write(&self.head) {
-            // The events themselves are on the disk. Only the second witness of that is missing.
+            // The events themselves are on the disk. Only the cross-check is missing.
             tracing::warn!(%error, "the newest position could not be noted beside the journal");
         }
         Ok(Committed::assume_committed(recorded))
@@ -233,72 +221,11 @@ impl<'a> Writer<'a> {
         (self.commits, self.events) = (0, 0);
         match self.takeover.query_row([], |_| Ok(())).map_err(classify) {
             Err(JournalError::Unavailable(error)) => {
-                // What is recorded is safe in the log, which grows until this works again.
+                // The events are safe in the log, which grows until this works again.
                 tracing::warn!(%error, "the journal's log could not be taken over into the main file");
                 Ok(())
             }
             result => result,
-        }
-    }
-}
-
-/// Which files are being written, and how long they are. SQLite would not notice that a name has come to mean another
-/// file, or that a file has been emptied; and what is written to a removed one is gone when the process ends.
-struct WatchedFiles([Watched; 3]);
-
-/// Which of them is the log.
-const LOG: usize = 1;
-
-struct Watched {
-    path: PathBuf,
-    /// None until there is such a file.
-    id: Option<FileId>,
-    /// Nobody but the writer makes it shorter.
-    bytes: u64,
-}
-
-type FileId = (u64, u64);
-
-impl WatchedFiles {
-    fn at(path: &Path) -> Self {
-        let watched =
-            ["", "-wal", "-head"].map(|ending| Watched { path: super::beside(path, ending), id: None, bytes: 0 });
-        let mut files = Self(watched);
-        for file in &mut files.0 {
-            file.id = fs::metadata(&file.path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-        }
-        files.measure();
-        files
-    }
-
-    fn check(&mut self) -> Result<(), JournalError> {
-        for file in &mut self.0 {
-            let fatal = |change| Err(JournalError::Fatal(Box::new(change)));
-            match fs::metadata(&file.path) {
-                Ok(metadata) => {
-                    let id = (metadata.dev(), metadata.ino());
-                    if *file.id.get_or_insert(id) != id {
-                        return fatal(ExternalChange::Displaced(file.path.clone()));
-                    }
-                    if metadata.len() < file.bytes {
-                        return fatal(ExternalChange::Cut(file.path.clone()));
-                    }
-                }
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(JournalError::Unavailable(error.into()));
-                }
-                Err(_) if file.id.is_some() => return fatal(ExternalChange::Displaced(file.path.clone())),
-                Err(_) => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// The log becomes shorter when it begins again; the other files only grow.
-    fn measure(&mut self) {
-        for (index, file) in self.0.iter_mut().enumerate() {
-            let bytes = super::size_of(&file.path).unwrap_or(file.bytes);
-            file.bytes = if index == LOG { bytes } else { file.bytes.max(bytes) };
         }
     }
 }

@@ -13,7 +13,7 @@ const SECONDS_MAX: f64 = 60.0;
 /// The longest delay, in seconds: as long as the lab allows.
 const DELAY_SECONDS_MAX: f64 = 30.0;
 
-/// A file as it is written.
+/// The file's format.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -79,7 +79,7 @@ struct AnswerEntry {
     why: String,
 }
 
-/// Reads a scenario; where it is none, says why.
+/// Reads a scenario, or says why the text is not one.
 pub(super) fn scenario(name: &str, text: &str) -> Result<Scenario, String> {
     let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
     check_size(&file)?;
@@ -121,7 +121,7 @@ fn role(entry: &RoleEntry) -> Result<Role, String> {
     let parsed = DisplayName::parse(&display_name);
     let parsed = parsed.map_err(|refusal| format!("role {}: {refusal}", entry.role))?;
     if entry.person && (entry.joins_later || entry.clock_off_seconds != 0) {
-        return Err(format!("role {}: a person joins before, and has a clock of their own", entry.role));
+        return Err(format!("role {}: a person has already joined, and has their own clock", entry.role));
     }
     Ok(Role {
         role: entry.role.clone(),
@@ -144,7 +144,7 @@ fn check_roles(roles: &[Role]) -> Result<(), String> {
     Ok(())
 }
 
-/// A brace in a step's text names a role.
+/// Every name in braces in a step's text must be a role.
 fn check_tell(tell: &str, roles: &[Role]) -> Result<(), String> {
     for part in tell.split('{').skip(1) {
         let named = part.split('}').next().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The thread of those who publish. In the run queue of all readers an answer would wait behind a thousand deliveries, and
-//! what is measured would be the load generator's queue.
+//! The thread of the publishers. In the run queue of all readers an answer would wait behind a thousand deliveries, so
+//! the run would measure the load generator's queue.
 
 use std::io;
 use std::thread;
@@ -7,7 +7,7 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-/// A thread with a runtime of its own. It ends when this is dropped.
+/// A thread with its own runtime. It ends when this is dropped.
 #[derive(Debug)]
 pub struct PublisherThread {
     handle: Handle,
@@ -29,7 +29,7 @@ impl PublisherThread {
         Ok(Self { handle, _stop: stop })
     }
 
-    /// Where to spawn what runs in it.
+    /// The handle for spawning tasks in it.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }

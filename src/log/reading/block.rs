@@ -15,7 +15,7 @@ use crate::log::{LogRecord, RecordFault};
 
 /// How much is read at a time.
 const BLOCK_BYTES: usize = 1 << 18;
-/// How every record begins, by which one is found after a torn one.
+/// The beginning of every record, which is used to find one after a torn record.
 const RECORD_BEGINS: &str = "{\"timestamp\":\"";
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
@@ -38,7 +38,7 @@ fn unzipped(file: impl Read + Send + 'static) -> io::Result<Box<dyn BufRead + Se
 pub(super) struct Block {
     /// The block's number, counted from 0 over all files.
     pub(super) number: u64,
-    /// Which of the files, and where it is.
+    /// The index of the file.
     pub(super) place: usize,
     pub(super) bytes: Vec<u8>,
     /// Why reading stopped after its last line; `None` before another block or at the end of the file.
@@ -59,7 +59,7 @@ pub(super) enum BlockError {
 }
 
 impl BlockError {
-    /// The same, for people.
+    /// The error for people.
     pub(super) fn at(self, path: &Path, line: u32) -> LogError {
         let path = path.to_owned();
         match self {
@@ -171,9 +171,9 @@ pub(super) enum LogLine<'a> {
     Record(LogRecord<'a>),
     /// A record that is cut off, and the record of the next process, if it follows on the same line.
     Torn(Option<LogRecord<'a>>),
-    /// It is empty, for instance where somebody concatenated two logs.
+    /// An empty line, for instance between two logs that were concatenated.
     Blank,
-    /// It is something else. The text says what is wrong.
+    /// Not a record. The text says what is wrong.
     Fault(String),
 }
 
@@ -191,7 +191,7 @@ fn after_torn_record(line: &str, fault: RecordFault) -> LogLine<'_> {
     if line.trim().is_empty() {
         return LogLine::Blank;
     }
-    // Some editors put it in front of a file.
+    // Some editors put a byte order mark at the beginning of a file.
     if let Some(Ok(record)) = line.strip_prefix(BYTE_ORDER_MARK).map(|line| LogRecord::parse(line.trim_end())) {
         return LogLine::Record(record);
     }

@@ -1,4 +1,4 @@
-//! Where the bytes of a log are: in a file, or in standard input or a pipe, which are copied since a log is read more than
+//! The source of a log's bytes: a file, or standard input or a pipe, which are copied since a log is read more than
 //! once.
 
 use std::collections::HashSet;
@@ -11,9 +11,9 @@ use std::sync::Arc;
 use super::LogError;
 use crate::terminal::notice;
 
-/// How the name of a log ends; what follows it a rotation has added.
+/// The extension of a log. Rotation adds more after it.
 pub(super) const EXTENSION: &str = ".jsonl";
-/// What stands for standard input.
+/// The argument that stands for standard input.
 const STANDARD_INPUT: &str = "-";
 
 /// Where the bytes are.
@@ -21,7 +21,7 @@ const STANDARD_INPUT: &str = "-";
 enum Content {
     /// In the file that the path names.
     Named,
-    /// What a pipe held, in a file without a name that is gone when the program ends.
+    /// A copy of a pipe's contents, in an unnamed file that disappears when the program ends.
     Copy(Arc<File>),
     /// In memory.
     Text(Arc<str>),
@@ -89,7 +89,7 @@ impl Read for FromStart {
     }
 }
 
-/// The logs that paths name, each once: against itself a log would always agree. Says so where one is given twice.
+/// The logs that the paths name, each once, since a log always agrees with itself. Reports if one is given twice.
 pub(super) fn inputs(paths: Vec<PathBuf>) -> Result<Vec<Input>, LogError> {
     let (mut inputs, mut known) = (Vec::new(), HashSet::new());
     let mut add = |input: Input, file: &Metadata| {

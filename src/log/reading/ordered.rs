@@ -1,4 +1,4 @@
-//! Reading on several threads, with the records in order all the same.
+//! Reading on several threads, with the records still in order.
 //!
 //! Parsing a line takes longer than checking its record. So each thread fetches a block, parses it, waits for the block's
 //! turn, and then hands its records over. The sink sees one record after the other, as if a single thread had read, and
@@ -14,7 +14,7 @@ use super::block::{Block, BlockError, LogLine, Source, lines, text};
 use super::{Log, LogError, LogSegment, RecordSink};
 use crate::log::LineRef;
 
-/// More would wait for their turn.
+/// More threads would only wait for their turn.
 const THREADS_MAX: usize = 8;
 
 /// Reads logs until `sink` wants no more.
@@ -35,9 +35,9 @@ pub fn read(logs: &[&Log], sink: &mut dyn RecordSink) -> Result<(), LogError> {
     workers.ordered.into_inner().end.unwrap_or(Ok(()))
 }
 
-/// Threads that parse blocks in parallel and hand them over in order: what they share.
+/// The shared state of threads that parse blocks in parallel and hand them over in order.
 struct OrderedWorkers<'a> {
-    /// Of each file that is read, the log that it is a segment of.
+    /// For each file that is read, the log that it is a segment of.
     segments: &'a [(&'a Log, &'a LogSegment)],
     source: Mutex<Source<'a>>,
     ordered: Mutex<OrderedSink<'a>>,
@@ -127,7 +127,7 @@ impl OrderedSink<'_> {
         self.sink.at(block.read);
         match error {
             None => None,
-            // Its last line may have said so already.
+            // Its last line may have reported that already.
             Some(BlockError::Cut) if torn => None,
             Some(BlockError::Cut) => {
                 self.sink.torn(LineRef { file, line: self.line + 1 });

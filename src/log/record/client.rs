@@ -19,17 +19,17 @@ pub enum ClientRecord<'a> {
     JoinSent {
         #[serde(flatten)]
         about: About<'a>,
-        /// Of a resume: the event after which it continues.
+        /// For a resume, the event after which it continues.
         #[serde(skip_serializing_if = "Option::is_none")]
         sequence: Option<u64>,
         /// The clock in the request.
         sent_logical_time: u64,
-        /// The process's clock after it.
+        /// The process's clock afterwards.
         local_time: u64,
     },
-    /// A Welcome came, of a new session.
+    /// A Welcome arrived, for a new session.
     Connected(WelcomeDetails<'a>),
-    /// A Welcome came, of a session that continues.
+    /// A Welcome arrived, for a session that continues.
     Resumed(WelcomeDetails<'a>),
     /// A stream was lost, or dropped by the client.
     Disconnected {
@@ -59,12 +59,12 @@ pub enum ClientRecord<'a> {
         sent_logical_time: u64,
         /// The last event that had been delivered to its writer.
         seen_sequence: u64,
-        /// The process's clock after it.
+        /// The process's clock afterwards.
         local_time: u64,
         /// The text that the user submitted.
         content: Text<'a>,
     },
-    /// The response to a publish came.
+    /// The response to a publish arrived.
     PublishAcknowledged {
         #[serde(flatten)]
         about: About<'a>,
@@ -74,17 +74,17 @@ pub enum ClientRecord<'a> {
         sequence: u64,
         /// The event's logical time.
         logical_time: u64,
-        /// The process's clock after it.
+        /// The process's clock afterwards.
         local_time: u64,
     },
     /// A publish was refused, by the service or by the client itself.
     PublishRefused {
         #[serde(flatten)]
         about: About<'a>,
-        /// The sender's id for it, where it has one.
+        /// The sender's id for it, if it has one.
         #[serde(skip_serializing_if = "Option::is_none")]
         message_id: Option<Text<'a>>,
-        /// The text, where it is known.
+        /// The text, if it is known.
         #[serde(skip_serializing_if = "Option::is_none")]
         content: Option<Text<'a>>,
         /// Why it was refused: a reason of the API, or what the client found.
@@ -96,10 +96,10 @@ pub enum ClientRecord<'a> {
         about: About<'a>,
         /// The clock in the request.
         sent_logical_time: u64,
-        /// The process's clock after it.
+        /// The process's clock afterwards.
         local_time: u64,
     },
-    /// The response to a leave came.
+    /// The response to a leave arrived.
     LeaveAcknowledged {
         #[serde(flatten)]
         about: About<'a>,
@@ -107,12 +107,12 @@ pub enum ClientRecord<'a> {
         sequence: u64,
         /// The event's logical time.
         logical_time: u64,
-        /// The process's clock after it.
+        /// The process's clock afterwards.
         local_time: u64,
     },
     /// An event was delivered.
     EventDelivered(Delivered<'a>),
-    /// An earlier event was listed, which is no delivery. Only `join --json` has it.
+    /// An earlier event was listed, which is not a delivery. Only `join --json` prints it.
     EventListed(Delivered<'a>),
     /// An event was refused because it cannot be true.
     EventRefused {
@@ -130,7 +130,7 @@ pub enum ClientRecord<'a> {
     ClientStopped {
         #[serde(flatten)]
         about: About<'a>,
-        /// Why it failed, where it did.
+        /// Why the client failed, if it did.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<Text<'a>>,
     },
@@ -138,7 +138,7 @@ pub enum ClientRecord<'a> {
     RecordsLost(Loss),
 }
 
-/// What a Welcome says.
+/// The contents of a Welcome.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct WelcomeDetails<'a> {
@@ -149,14 +149,14 @@ pub struct WelcomeDetails<'a> {
     pub sequence: u64,
     /// That event's logical time.
     pub logical_time: u64,
-    /// The process's clock after it.
+    /// The process's clock afterwards.
     pub local_time: u64,
-    /// Of the page: `grpc-web`.
+    /// `grpc-web`; only the page has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transport: Option<Text<'a>>,
 }
 
-/// An event, as it came.
+/// An event as it was received.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Delivered<'a> {
@@ -167,29 +167,29 @@ pub struct Delivered<'a> {
     pub sequence: u64,
     /// Its logical time.
     pub logical_time: u64,
-    /// The process's clock after it; absent where it was only listed.
+    /// The process's clock afterwards; absent if the event was only listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_time: Option<u64>,
     /// Which kind of event it is.
     pub kind: LoggedKind,
     /// The message's text, or the sentence about the join or leave.
     pub content: Text<'a>,
-    /// Of a message: the sender's id for it.
+    /// The sender's id for a message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<Text<'a>>,
-    /// Of a message: the clock in the request.
+    /// For a message, the clock in the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_logical_time: Option<u64>,
-    /// Of a message: the last event that had been delivered to its writer.
+    /// For a message, the last event that had been delivered to its writer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen_sequence: Option<u64>,
-    /// Of a message: its sender's wall clock when it sent, as it says.
+    /// For a message, its sender's wall clock when it was sent, as the sender states it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Text<'a>>,
-    /// Of a leave: its reason.
+    /// The reason for a leave.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text<'a>>,
-    /// `true`: it was only listed.
+    /// `true`: the event was only listed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub earlier: bool,
 }

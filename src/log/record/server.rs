@@ -15,7 +15,7 @@ pub enum ServerRecord<'a> {
     ServerStarted {
         #[serde(flatten)]
         about: About<'a>,
-        /// Where it listens.
+        /// The address that it listens on.
         address: Text<'a>,
         /// The newest event's position.
         sequence: u64,
@@ -25,11 +25,11 @@ pub enum ServerRecord<'a> {
         version: Text<'a>,
         /// How long a participant without a stream stays, in milliseconds.
         grace_ms: u64,
-        /// How often a connection is asked for a sign of life, in milliseconds.
+        /// How often the service pings a connection, in milliseconds.
         ping_ms: u64,
-        /// How long it may take to give one, in milliseconds.
+        /// How long a connection may take to answer a ping, in milliseconds.
         ping_timeout_ms: u64,
-        /// How long a stream may take nothing, in milliseconds.
+        /// How long a stream may go unread, in milliseconds.
         stall_ms: u64,
     },
     /// The shutdown begins.
@@ -53,7 +53,7 @@ pub enum ServerRecord<'a> {
     },
     /// A stream begins.
     ClientConnected(StreamBegun<'a>),
-    /// A stream of a session that continues; right after `client_connected`.
+    /// A stream of an existing session begins; right after `client_connected`.
     SessionResumed(StreamBegun<'a>),
     /// A stream has ended.
     ClientDisconnected {
@@ -95,7 +95,7 @@ pub enum ServerRecord<'a> {
         about: About<'a>,
         /// The first event that the change applies to.
         sequence: u64,
-        /// What is in force now, in words; empty for nothing.
+        /// The faults that are in force now, in words; empty for none.
         faults: Text<'a>,
         /// `SET`, `DISCONNECTED`, `RELEASED`, `CLEARED` or `EXPIRED`.
         reason: Text<'a>,
@@ -113,13 +113,13 @@ pub enum ServerRecord<'a> {
         transport: Text<'a>,
         /// Why it was refused: a reason of the API.
         reason: Text<'a>,
-        /// The name under which it addressed the service.
+        /// The host name by which it addressed the service.
         #[serde(skip_serializing_if = "Option::is_none")]
         host: Option<Text<'a>>,
         /// The name that a trusted proxy says the browser used.
         #[serde(skip_serializing_if = "Option::is_none")]
         forwarded_host: Option<Text<'a>>,
-        /// The page that it came from.
+        /// The origin of the page that it came from.
         #[serde(skip_serializing_if = "Option::is_none")]
         origin: Option<Text<'a>>,
         /// How many refusals since the last record were not recorded.
@@ -130,20 +130,21 @@ pub enum ServerRecord<'a> {
     EpochChanged {
         #[serde(flatten)]
         about: About<'a>,
-        /// The epoch before.
+        /// The previous epoch.
         previous_epoch: Text<'a>,
         /// The event after which the new epoch continues.
         sequence: u64,
         /// That event's logical time.
         logical_time: u64,
-        /// The last event of the epoch before that is in the log.
+        /// The last event of the previous epoch that is in the log.
         last_sequence: u64,
         /// The same in words.
         message: Text<'a>,
     },
-    /// A replica takes part. Each replica records this as it applies it, and of those that take part already as it starts.
+    /// A replica takes part. Each replica records this when it applies it, and at its start for those that already take
+    /// part.
     ReplicaJoined(ReplicaNote<'a>),
-    /// A replica takes part no longer, and no session is attached to it any more.
+    /// A replica no longer takes part, and no session is attached to it any more.
     ReplicaGone {
         /// Which one.
         #[serde(flatten)]
@@ -178,17 +179,17 @@ pub struct ReplicaNote<'a> {
     pub about: About<'a>,
     /// Its name.
     pub of_replica: Text<'a>,
-    /// Which start of it: the position of that in the common log.
+    /// Its start, as that start's position in the common log.
     pub replica_start: u64,
-    /// The newest event by then.
+    /// The newest event at that time.
     pub sequence: u64,
 }
 
-/// A stream, as it begins.
+/// A stream that begins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StreamBegun<'a> {
-    /// Whose it is.
+    /// The participant whose stream it is.
     #[serde(flatten)]
     pub about: About<'a>,
     /// The client's address.
@@ -199,7 +200,7 @@ pub struct StreamBegun<'a> {
     pub sequence: u64,
 }
 
-/// An event, as the service sends it to all.
+/// An event as the service sends it to everybody.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Broadcast<'a> {
@@ -210,7 +211,7 @@ pub struct Broadcast<'a> {
     pub sequence: u64,
     /// Its logical time.
     pub logical_time: u64,
-    /// The service's clock: the same.
+    /// The service's clock, which is the same.
     pub local_time: u64,
     /// The clock in the request.
     pub sent_logical_time: u64,
@@ -218,22 +219,22 @@ pub struct Broadcast<'a> {
     pub kind: LoggedKind,
     /// The message's text, or the sentence about the join or leave.
     pub content: Text<'a>,
-    /// Of a message: the sender's id for it.
+    /// The sender's id for a message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<Text<'a>>,
-    /// Of a message: the last event that had been delivered to its writer.
+    /// For a message, the last event that had been delivered to its writer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen_sequence: Option<u64>,
-    /// Of a message: its sender's wall clock when it sent, as it says.
+    /// For a message, its sender's wall clock when it was sent, as the sender states it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Text<'a>>,
-    /// Of a leave: its reason.
+    /// The reason for a leave.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text<'a>>,
-    /// The streams that were open; absent where that is not known.
+    /// How many streams were open; absent if that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recipients: Option<u64>,
-    /// `true`: the record was made by a start of the service, for an event whose own was missing.
+    /// `true`: a start of the service made the record, for an event whose own record was missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovered: Option<bool>,
 }

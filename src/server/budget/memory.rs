@@ -1,5 +1,5 @@
-//! How many bytes the service holds for one address: what it has read of requests, and what nobody has taken
-//! of its responses. Each address has a budget, so that none can use up the memory of all.
+//! How many bytes the service holds for one address: its requests, and the unread part of its responses. Each address
+//! has a budget, so that no address can use up all memory.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,10 +9,10 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 
-/// What an open connection is charged, in bytes: about what its buffers take where it is idle.
+/// How many bytes are charged for an open connection: about the size of its buffers when it is idle.
 pub const CONNECTION_BYTES: usize = 64 * 1024;
 
-/// The budgets of all addresses that the service holds something for. Clones share them.
+/// The budgets of all addresses for which the service holds memory. Clones share them.
 #[derive(Clone, Debug)]
 pub struct MemoryBudgets {
     by_address: Arc<Mutex<HashMap<IpAddr, Weak<AddressBudget>>>>,
@@ -68,7 +68,7 @@ impl AddressBudget {
         }
     }
 
-    /// Charges bytes even beyond the budget: for what is small and must not fail.
+    /// Charges bytes even beyond the budget, for small amounts that must not fail.
     pub fn charge_regardless(&self, bytes: usize) {
         self.used.fetch_add(bytes, Ordering::Relaxed);
         self.budgets.held.inc_by(bytes as i64);
@@ -123,7 +123,7 @@ impl Drop for Reservation {
 mod tests {
     use super::*;
 
-    /// One address cannot take more than its budget, takes nothing from another's, and gets all back.
+    /// One address cannot use more than its budget, takes nothing from another's, and gets everything back.
     #[test]
     fn budget_of_an_address() {
         let budgets = MemoryBudgets::new(100, Gauge::default());

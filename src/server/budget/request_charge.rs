@@ -1,4 +1,4 @@
-//! What a request and its response cost the address that they are for.
+//! How much memory a request and its response cost their address.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -25,9 +25,9 @@ use crate::server::ops::context::ServerContext;
 use crate::server::ops::refusals;
 use crate::wire::Rejection;
 
-/// What an open request is charged, in bytes, in addition to its headers and body: about what serving it takes.
+/// How many bytes are charged for an open request in addition to its headers and body: about what serving it takes.
 const REQUEST_BYTES: usize = 32 * 1024;
-/// What a header takes in addition to its name and value: its entry in the map, and what was allocated to make it.
+/// How many bytes a header takes in addition to its name and value: for its entry in the map and its allocations.
 const HEADER_BYTES: usize = 128;
 /// When an address whose budget is used up should try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -35,18 +35,18 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The address that a response is charged to; kept in its extensions.
 #[derive(Clone, Debug)]
 pub struct Charged {
-    /// The budget for what the transport has not taken.
+    /// The budget for the bytes that the transport has not taken.
     pub budget: Arc<AddressBudget>,
-    /// What the request costs until its response has ended.
+    /// The cost of the request until its response has ended.
     pub overhead: Arc<Reservation>,
 }
 
-/// Counts a request for its address, and charges it for what serving it takes until its response has ended. To be
-/// called as soon as its headers are there: what waits to be served takes memory, too. `pace` is the connection's; a
-/// proxy's has none.
+/// Counts a request for its address, and charges it for what serving it takes until its response has ended. Call it as
+/// soon as the headers are there, since waiting requests take memory, too. `pace` is the connection's; a proxy's
+/// connection has none.
 ///
 /// # Errors
-/// The refusal, if the address has used up its budget of memory, or sends too much through a proxy.
+/// The refusal, if the address has used up its memory budget, or sends too much through a proxy.
 pub fn admit(
     context: &ServerContext,
     proxies: &TrustedProxies,
@@ -85,7 +85,8 @@ pub fn admit(
 }
 
 impl Charged {
-    /// Charges the body of a request for as long as it is read, and the second of these is held: until it is answered.
+    /// Charges the body of a request while it is read, and for as long as the second result is held, which is until the
+    /// request is answered.
     ///
     /// # Errors
     /// The refusal, if the address has used up its budget.

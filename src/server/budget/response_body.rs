@@ -1,4 +1,4 @@
-//! The body of a response, which knows what the transport has taken of it.
+//! The body of a response, which counts how much of it the transport has taken.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl WatchedBody {
         BodyChunk { bytes, watch: self.watch.clone() }
     }
 
-    /// Whether so little waits that the transport may have it alone.
+    /// Whether so few bytes wait that the body may end before the transport has taken them.
     fn may_end(&self, cx: &Context<'_>) -> bool {
         if self.watch.untaken() <= LEFT_BEHIND_BYTES_MAX {
             return true;
@@ -113,7 +113,7 @@ impl http_body::Body for WatchedBody {
     }
 }
 
-/// Bytes that the transport writes. What it has written, and what it drops, counts as taken.
+/// Bytes that the transport writes. Both written and dropped bytes count as taken.
 #[derive(Debug)]
 pub struct BodyChunk {
     bytes: Bytes,

@@ -1,9 +1,9 @@
 //! Finds responses that are not read, and ends them.
 //!
-//! HTTP/2 has no answer to a peer that keeps a stream's window closed and answers every ping: what was handed to
-//! the transport would stay for as long as the connection lives. So every response counts what the transport
-//! has not taken, and one that has waited too long without progress is reset: its stream over HTTP/2, its
-//! connection over HTTP/1.1. A connection that takes no bytes is closed.
+//! HTTP/2 has no answer to a peer that keeps a stream's window closed and answers every ping: bytes that were handed to
+//! the transport would stay for as long as the connection lives. So every response counts the bytes that the transport
+//! has not taken, and one that has waited too long without progress is reset: its stream over HTTP/2, its connection
+//! over HTTP/1.1. A connection that takes no bytes is closed.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ use super::memory::{AddressBudget, Overdrawn};
 /// How long after the stall limit a response is reset. A stream that was ended with SLOW_CONSUMER has this
 /// time to deliver its status.
 const RESET_DELAY: Duration = Duration::from_secs(5);
-/// How often responses are looked at, at most.
+/// The longest time between two checks of the responses.
 const SWEEP_INTERVAL_MAX: Duration = Duration::from_secs(1);
 
 /// Watches the responses of all connections. Clones share them.
@@ -37,7 +37,7 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// Resets what has been stuck for the stall limit and [`RESET_DELAY`]; `resets` counts it.
+    /// Resets responses that have been stuck for the stall limit and [`RESET_DELAY`]; `resets` counts them.
     pub fn new(stall: Duration, resets: Counter) -> Self {
         let patience = stall.saturating_add(RESET_DELAY);
         Self { connections: Arc::default(), next: Arc::default(), started: Instant::now(), patience, resets }
@@ -75,7 +75,7 @@ impl Watchdog {
 
     fn is_stuck(&self, untaken: &Untaken) -> bool {
         let patience = u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX);
-        // The time first: bytes that are handed over in between carry a later one.
+        // Read the time first: bytes that are handed over in between have a later one.
         let since = untaken.since_millis.load(Ordering::Acquire);
         untaken.bytes.load(Ordering::Acquire) > 0 && self.now_millis().saturating_sub(since) > patience
     }
@@ -95,7 +95,7 @@ impl Untaken {
         }
     }
 
-    /// Says how many bytes are left.
+    /// Counts bytes as taken, and returns how many are left.
     fn take(&self, bytes: usize, now_millis: u64) -> usize {
         self.since_millis.store(now_millis, Ordering::Release);
         self.bytes.fetch_sub(bytes, Ordering::AcqRel) - bytes
@@ -108,15 +108,16 @@ pub struct ConnectionWatch {
     key: u64,
     watchdog: Watchdog,
     close: CancellationToken,
-    /// Of all responses together, those included whose last bytes wait in the transport alone.
+    /// The bytes of all responses together, including those that have ended and whose last bytes still wait in the
+    /// transport.
     untaken: Untaken,
     responses: Mutex<HashMap<u64, Weak<ResponseWatch>>>,
     next: AtomicU64,
 }
 
 impl ConnectionWatch {
-    /// Watches a response. Called while its request is served: over HTTP/2 that is in an [`abortable`] future, and
-    /// resetting the response ends that.
+    /// Watches a response. Called while its request is served: over HTTP/2 that is in an [`abortable`] future, which a
+    /// reset of the response ends.
     pub fn response(self: &Arc<Self>, budget: Arc<AddressBudget>) -> Arc<ResponseWatch> {
         let key = self.next.fetch_add(1, Ordering::Relaxed);
         let stream = STREAM.try_with(Arc::downgrade).ok();
@@ -126,8 +127,8 @@ impl ConnectionWatch {
         response
     }
 
-    /// Resets the responses that are stuck. Closes the connection if a reset cannot help: the bytes have left every
-    /// response, and the socket takes nothing, so that not even a reset can be sent.
+    /// Resets the responses that are stuck. Closes the connection if a reset cannot help, since the bytes have left
+    /// every response and the socket takes nothing, not even a reset.
     fn sweep(&self) {
         if self.untaken.bytes.load(Ordering::Relaxed) == 0 {
             return;
@@ -178,11 +179,11 @@ impl ResponseWatch {
         self.untaken.bytes.load(Ordering::Acquire)
     }
 
-    /// Counts bytes that wait from now on.
+    /// Counts bytes that start to wait.
     ///
     /// # Errors
-    /// [`Overdrawn`] if the address has used up its budget. A response of which everything has been taken
-    /// may always have some, so that it does not pay for the others of its address.
+    /// [`Overdrawn`] if the address has used up its budget. A response without waiting bytes may always add some, so
+    /// that other responses of its address cannot block it.
     pub fn hold(&self, bytes: usize) -> Result<(), Overdrawn> {
         if let Err(overdrawn) = self.budget.charge(bytes) {
             if self.untaken() > 0 {
@@ -212,7 +213,7 @@ impl ResponseWatch {
         }
     }
 
-    /// Wakes the task when everything has been taken. To be called before [`untaken`](Self::untaken) is asked.
+    /// Wakes the task when everything has been taken. Call it before [`untaken`](Self::untaken).
     pub fn wake_when_taken(&self, waker: &Waker) {
         *self.waker.lock() = Some(waker.clone());
     }
@@ -233,6 +234,6 @@ tokio::task_local! {
 /// transport's buffers is freed.
 pub fn abortable<F: Future>(stream: F) -> impl Future<Output = ()> {
     let (handle, registration) = AbortHandle::new_pair();
-    // Whether it came to its end or was ended makes no difference here.
+    // It makes no difference here whether it ended normally or was aborted.
     STREAM.scope(Arc::new(handle), Abortable::new(stream, registration)).map(drop)
 }

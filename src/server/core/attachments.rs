@@ -18,21 +18,21 @@ use crate::log::{About, ServerRecord, StreamBegun};
 use crate::server::edge::origin::Origin;
 use crate::wire::Rejection;
 
-/// How soon an expiry is tried again that the journal would not record.
+/// How soon an expiry is tried again if the journal could not record it.
 const EXPIRY_RETRY: Duration = Duration::from_secs(1);
-/// For how long further presence changes are merged after some have been published. A participant that comes and
-/// goes all the time, or ten thousand that go at once, wake each stream no more often than this.
+/// For how long presence changes are merged after some have been published. Even a participant that keeps reconnecting,
+/// or ten thousand that vanish at once, wake each stream no more often than this.
 pub const PRESENCE_MERGE: Duration = Duration::from_millis(200);
 
 /// A stream to be attached.
 #[derive(Debug)]
 pub struct Attach {
     pub participant: ParticipantId,
-    /// What people call it.
+    /// Its display name.
     pub display_name: DisplayName,
-    /// The session's secret, which the Welcome says.
+    /// The session's secret, for the Welcome.
     pub token: Arc<str>,
-    /// Where the stream comes from.
+    /// The origin of the stream.
     pub origin: Origin,
     /// The last event that the client already has.
     pub position: Sequence,
@@ -49,13 +49,13 @@ pub struct Attachments {
     grace: Duration,
     deliveries: DeliveryRecords,
     record_deliveries: Interval,
-    /// Where there is a lab: its requests to record them at once.
+    /// The lab's requests to record deliveries at once, if there is a lab.
     recording: Option<watch::Receiver<u64>>,
     serving: HashMap<StreamId, Serving>,
     attached: HashMap<ParticipantId, Arc<StreamLink>>,
     graces: DelayQueue<ParticipantId>,
     waiting: HashMap<ParticipantId, delay_queue::Key>,
-    /// Presence changes that are not published yet: whether each participant is connected now.
+    /// Presence changes that are not published yet: for each participant, whether it is connected now.
     changes: BTreeMap<ParticipantId, bool>,
     /// When the next changes may be published.
     tell_at: Instant,
@@ -119,12 +119,12 @@ impl Attachments {
         }
         self.deliveries.begin(participant, Arc::clone(&link));
         self.serving.insert(link.id(), Serving { participant, display_name, origin });
-        // Those that were open when the service began to stop have been ended by then.
+        // Streams that were open when the service began to stop have been ended already.
         if self.context.server.stopping.is_cancelled() {
             link.end(StreamEnd::Rejected(Rejection::ShuttingDown));
         }
         if let Some(older) = self.attached.insert(participant, link) {
-            // It was connected all the time.
+            // The participant was connected all the time.
             older.end(StreamEnd::Rejected(Rejection::Replaced));
         } else if resumed {
             self.note(participant, true);
@@ -138,15 +138,15 @@ impl Attachments {
         self.end_grace(participant);
     }
 
-    /// Of a replica: the participant's session is attached to another one, and its stream here ends with REPLACED.
+    /// For replicas: the participant's session is attached to another replica, and its stream here ends with REPLACED.
     pub fn replaced(&mut self, participant: ParticipantId) {
         if let Some(link) = self.attached.remove(&participant) {
             link.end(StreamEnd::Rejected(Rejection::Replaced));
         }
     }
 
-    /// Of a replica: ends all streams with JOURNAL_UNAVAILABLE, since it is cut off from the log. Their clients resume at
-    /// another replica, where they know one.
+    /// For replicas: ends all streams with JOURNAL_UNAVAILABLE, since this replica is cut off from the log. Their
+    /// clients resume at another replica, if they know one.
     pub fn cut_off(&mut self) {
         for (_, link) in self.attached.drain() {
             link.end(StreamEnd::Rejected(Rejection::JournalUnavailable));
@@ -158,7 +158,7 @@ impl Attachments {
         self.start_grace(participant, EXPIRY_RETRY);
     }
 
-    /// Waits for the next participant whose grace period is over. Sees to streams that end meanwhile.
+    /// Waits for the next participant whose grace period is over. Meanwhile, handles streams that end.
     pub async fn next_expiry(&mut self) -> ParticipantId {
         loop {
             tokio::select! {
@@ -215,7 +215,7 @@ impl Attachments {
         // Only the newest stream decides whether the participant is connected.
         if self.attached.get(&participant).is_some_and(|link| link.id() == stream) {
             self.attached.remove(&participant);
-            // A service that stops keeps its sessions: after a restart the grace periods start again.
+            // A service that is stopping keeps its sessions: after a restart the grace periods start again.
             if end != StreamEnd::Rejected(Rejection::ShuttingDown) {
                 self.start_grace(participant, self.grace);
                 self.note(participant, false);
@@ -233,7 +233,7 @@ impl Attachments {
 
     fn tell(&mut self) {
         let changes = std::mem::take(&mut self.changes);
-        // A service that stops breaks all streams, which is no sign that the participants are gone.
+        // A service that is stopping breaks all streams, which does not mean that the participants are gone.
         if !self.context.server.stopping.is_cancelled() {
             self.feed.publish_presence(changes);
         }
@@ -252,7 +252,7 @@ impl Attachments {
     }
 }
 
-/// The number of the next request of a lab; never where there is none.
+/// The number of the lab's next request; never resolves without a lab.
 async fn asked(recording: Option<&mut watch::Receiver<u64>>) -> u64 {
     let Some(recording) = recording else { return pending().await };
     if recording.changed().await.is_err() {

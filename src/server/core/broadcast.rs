@@ -1,5 +1,5 @@
-//! The record of a broadcast: one for every event, in the order of the events. Together they are the order
-//! that everybody's log is held to.
+//! The record of a broadcast: one for every event, in the order of the events. Together they are the order that all
+//! logs are checked against.
 
 use super::attachments::Attachments;
 use super::shares::ParticipantShares;
@@ -8,8 +8,8 @@ use crate::journal::Epoch;
 use crate::log::{About, Broadcast, ServerRecord};
 use crate::server::ops::context::ServerContext;
 
-/// Counts and records an event that is about to be sent to all streams, and frees what a participant
-/// that left had. Called before the event is published, so that everything that was ever received is on record.
+/// Counts and records an event that is about to be sent to all streams, and frees the resources of a participant that
+/// left. Called before the event is published, so that every event that is ever received has been recorded.
 pub(super) fn note_broadcast(
     epoch: &Epoch,
     event: &Event,

@@ -1,5 +1,5 @@
-//! The one writer. It drains what has arrived, decides, appends the whole batch to the journal in one
-//! commit, then publishes it to the feed, then answers. Persist, then publish.
+//! The one writer. It drains the requests that have arrived, decides them, appends the whole batch to the journal in
+//! one commit, then publishes it to the feed, then answers. Persist, then publish.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -25,7 +25,7 @@ use crate::wire::Rejection;
 /// How often a journal that failed is probed, so that the service recovers without waiting for a request.
 const JOURNAL_PROBE: Duration = Duration::from_secs(1);
 
-/// A request with its result, to be answered once the batch is recorded.
+/// A request with its result, which is sent once the batch is recorded.
 enum Decided {
     Stream { attach: Result<Box<Attach>, Rejection>, responder: Responder<Stream> },
     Receipt { receipt: Result<Receipt, Rejection>, responder: Responder<Receipt> },
@@ -48,24 +48,24 @@ pub struct Engine {
     probe_at: Instant,
 }
 
-/// What every writer needs, whether it decides alone or is a replica's.
+/// The parts that every writer needs, whether it decides alone or belongs to a replica.
 pub struct WriterParts {
     /// Where committed events are published.
     pub feed: Feed,
-    /// The participants' streams, and where the service decides alone their grace periods.
+    /// The participants' streams and, if the service decides alone, their grace periods.
     pub attachments: Attachments,
     /// How many participants may be active at a time.
     pub participants_max: usize,
-    /// How many of them each address has here.
+    /// How many of them count for each address here.
     pub shares: ParticipantShares,
     /// The wall clock.
     pub now: fn() -> SystemTime,
-    /// What all parts of the service share.
+    /// The context that all parts of the service share.
     pub context: ServerContext,
 }
 
 impl Engine {
-    /// An engine and the way to it. The conversation is the one that was recovered from the journal.
+    /// An engine and a handle to it. The conversation is the one that was recovered from the journal.
     pub fn new(conversation: Conversation, journal: Box<dyn Journal>, parts: WriterParts) -> (Self, EngineHandle) {
         let WriterParts { feed, attachments, participants_max, shares, now, context } = parts;
         let (sender, requests) = mpsc::channel(REQUESTS_WAITING);
@@ -87,7 +87,7 @@ impl Engine {
         (engine, EngineHandle { requests: sender, barriers: None })
     }
 
-    /// Works until every handle is gone and every stream has ended.
+    /// Runs until every handle has been dropped and every stream has ended.
     ///
     /// # Errors
     /// A fatal [`JournalError`], after which nothing more is accepted.
@@ -102,7 +102,7 @@ impl Engine {
                     }
                 }
                 participant = self.attachments.next_expiry(), if !self.context.stopping.is_cancelled() => {
-                    // The stop may have come during the wait. Sessions outlive it.
+                    // The service may have begun to stop during the wait. Sessions survive a stop.
                     if self.context.stopping.is_cancelled() {
                         continue;
                     }
@@ -124,7 +124,7 @@ impl Engine {
         let before = self.conversation.clone();
         let mut events = Vec::new();
         let mut decided = Vec::with_capacity(batch.len());
-        // A caller that no longer waits gets no stream: it would replace the stream of the caller's next request.
+        // A caller that no longer waits gets no stream, which would replace the stream of its next request.
         for request in batch.drain(..).filter(|request| !request.is_abandoned()) {
             let known = events.len();
             let decision = self.decide(request, &mut events);
@@ -137,7 +137,7 @@ impl Engine {
             if let Ok(Some(committed)) = appended {
                 committed
             } else {
-                // Roll back the whole batch, its refusals included: they may rest on events that did not happen.
+                // Roll back the whole batch, its refusals included: they may depend on events that did not happen.
                 self.conversation = before;
                 decided.into_iter().for_each(|(decided, _)| self.give_up(decided));
                 return appended.map(drop);
@@ -159,7 +159,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes a batch to the journal. None if that fails for now, an error if it can never succeed again.
+    /// Writes a batch to the journal. `None` if that fails for now, an error if it can never succeed again.
     async fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Option<Committed>, JournalError> {
         let handed_over = Instant::now();
         let appended = self.journal.append(events).await;
@@ -197,7 +197,7 @@ impl Engine {
                 Decided::Receipt { receipt: self.apply(command, events), responder }
             }
             EngineRequest::Expire { participant } => {
-                // A participant that left in the same batch has nothing to expire.
+                // This fails for a participant that left in the same batch, which is fine.
                 let _ = self.apply(Command::Expire { participant }, events);
                 Decided::Expiry { participant }
             }
@@ -242,7 +242,7 @@ impl Engine {
         })
     }
 
-    /// A resume changes nothing in the conversation and touches no clock.
+    /// A resume does not change the conversation and moves no clock.
     fn resume(&mut self, caller: Caller, epoch: &str, after: Sequence) -> Result<Attach, Rejection> {
         if epoch != self.epoch.as_str() {
             return Err(Rejection::EpochChanged { epoch: self.epoch.to_string() });
@@ -257,7 +257,7 @@ impl Engine {
             display_name: member.display_name.clone(),
             token,
             origin,
-            // The first event of a session is its own Joined, also where its very first stream broke early.
+            // The first event of a session is its own Joined, even if its very first stream broke early.
             position: after.max(participant.0.previous()),
             resumed: true,
             conversation: self.conversation.clone(),

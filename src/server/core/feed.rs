@@ -1,7 +1,7 @@
 //! The shared tail of the conversation that every stream reads, each with a cursor of its own.
 //!
-//! There is no queue per stream: a stream is a position. What it has not yet taken lies here once, encoded,
-//! for everybody; what has left this window, it reads from the journal.
+//! There is no queue per stream: a stream is a position. Events that it has not taken yet are here, encoded once for
+//! all streams; events that have left this window it reads from the journal.
 
 use std::collections::{VecDeque, vec_deque};
 
@@ -12,8 +12,8 @@ use crate::chat::{Conversation, EventKind, ParticipantId, Sequence};
 use crate::journal::{Committed, JournalEvent};
 use crate::wire::Frame;
 
-/// How many bytes of events a stream takes at a time, unless one event alone has more. It is also what a stream
-/// that takes nothing holds.
+/// How many bytes of events a stream takes at a time, unless a single event has more. This is also how much an unread
+/// stream holds.
 pub const BATCH_BYTES_MAX: usize = 16 * 1024;
 
 /// The most bytes of the frame of a presence change.
@@ -28,7 +28,7 @@ pub struct FeedEntry {
     pub sequence: Sequence,
     /// Its encoded form, which all streams share.
     pub frame: Frame,
-    /// Who has left with it, if it is a Left event: the leaver's own stream ends before it.
+    /// The participant that left, if it is a Left event: that participant's stream ends before it.
     pub left: Option<ParticipantId>,
 }
 
@@ -39,7 +39,7 @@ impl From<&JournalEvent> for FeedEntry {
     }
 }
 
-/// What has been committed, and nothing else.
+/// The committed events, and nothing else.
 #[derive(Debug)]
 struct Published {
     conversation: Conversation,
@@ -51,7 +51,7 @@ struct Published {
 #[derive(Clone, Debug)]
 pub struct Feed {
     published: watch::Sender<Published>,
-    /// Signals the fan-out, which wakes the readers, that there is something new.
+    /// Signals news to the fan-out, which wakes the readers.
     changes: watch::Sender<()>,
 }
 
@@ -63,7 +63,7 @@ impl Feed {
         Self { published, changes: watch::Sender::new(()) }
     }
 
-    /// Shows when there is something new, and when the feed is closed.
+    /// Signals when there is news, and when the feed is closed.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
@@ -83,7 +83,7 @@ impl Feed {
         self.changes.send_replace(());
     }
 
-    /// Publishes who is connected and who is not. Changes of a participant that is not active are ignored.
+    /// Publishes which participants are connected and which are not. Changes of inactive participants are ignored.
     pub fn publish_presence(&self, changes: impl IntoIterator<Item = (ParticipantId, bool)>) {
         let encoded = |(participant, connected)| (participant, connected, Frame::presence(participant, connected));
         let changes: Vec<_> = changes.into_iter().map(encoded).collect();
@@ -110,7 +110,7 @@ impl Feed {
 /// What a reader finds after its position.
 #[derive(Debug)]
 pub enum Found<'a> {
-    /// Something: entries, changes of presence, or both.
+    /// Entries, changes of presence, or both.
     News {
         /// The next entries, in order, without a gap.
         entries: vec_deque::Iter<'a, FeedEntry>,
@@ -142,9 +142,9 @@ pub fn within_batch<'a>(frames: impl Iterator<Item = &'a Frame>) -> (usize, usiz
 pub struct FeedReader(watch::Receiver<Published>);
 
 impl FeedReader {
-    /// Hands over up to `limit` entries after a position, and no more than [`within_batch`] allows. Where they reach the
-    /// newest event, so that the reader knows everybody who is there and nobody who is not, changes of presence fill up
-    /// what is left of the limit.
+    /// Hands over up to `limit` entries after a position, and no more than [`within_batch`] allows. If they reach the
+    /// newest event, so that the reader knows exactly the active participants, changes of presence fill the rest of the
+    /// limit.
     pub fn after<R>(
         &mut self,
         position: Sequence,
@@ -152,7 +152,7 @@ impl FeedReader {
         limit: usize,
         take: impl FnOnce(Found<'_>) -> R,
     ) -> R {
-        // Everything that is published after this call counts as a change.
+        // Anything that is published after this call counts as a change.
         let published = self.0.borrow_and_update();
         let head = published.conversation.head();
         let first = published.window.front().map(|entry| entry.sequence);
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(after(&mut reader, 10, 1), Some(vec![11]));
     }
 
-    /// A reader that found nothing new notices what was published since.
+    /// A reader that found nothing new notices what is published afterwards.
     #[test]
     fn a_change_is_seen_once() {
         let feed = feed_of(1);

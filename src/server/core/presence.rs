@@ -1,8 +1,8 @@
 //! Which active participants have lost their stream: a hint for the others, outside the order.
 //!
-//! A log of changes that is compacted as it grows: of each participant only the newest change is kept, encoded
-//! once for all streams. A stream has a cursor into it, so however far a reader lags and however often a
-//! participant comes and goes, the log is no longer than the roster, and the reader gets the last state.
+//! This is a log of changes that is compacted as it grows: only the newest change of each participant is kept, encoded
+//! once for all streams. A stream has a cursor into it. So the log is never longer than the roster, however far a
+//! reader lags and however often a participant comes and goes, and the reader gets the latest state.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -29,22 +29,22 @@ struct Newest {
 #[derive(Debug)]
 pub struct PresenceCursor {
     reader: ParticipantId,
-    /// The event from which on it reads: its client knows all participants by then.
+    /// The event from which it reads: from there on its client knows all participants.
     starts_at: Sequence,
     disconnected: u64,
-    /// None before the first read, which needs no participant that is connected again.
+    /// `None` before the first read, which needs no changes to "connected".
     reconnected: Option<u64>,
 }
 
 impl PresenceCursor {
-    /// A reader that has not read anything, and does not before its stream is at an event.
+    /// A reader that has read nothing yet, and does not read before its stream has reached this event.
     pub fn new(reader: ParticipantId, starts_at: Sequence) -> Self {
         Self { reader, starts_at, disconnected: 0, reconnected: None }
     }
 }
 
 impl PresenceLog {
-    /// Takes in whether a participant is connected. False where that is not new.
+    /// Records whether a participant is connected. False if that is not new.
     pub fn set(&mut self, participant: ParticipantId, connected: bool, frame: Frame) -> bool {
         let before = self.newest.get(&participant).is_none_or(|newest| newest.connected);
         if before == connected {
@@ -65,8 +65,8 @@ impl PresenceLog {
         }
     }
 
-    /// Up to `limit` changes that a reader does not have, as of an event that its stream has reached. Its first
-    /// read begins with everybody who is disconnected. It gets none about itself.
+    /// Up to `limit` changes that a reader does not have, as of an event that its stream has reached. Its first read
+    /// begins with all disconnected participants. It gets no changes of its own participant.
     pub fn read(&self, cursor: &mut PresenceCursor, reached: Sequence, limit: usize) -> Vec<Frame> {
         let mut frames = Vec::new();
         if reached < cursor.starts_at {

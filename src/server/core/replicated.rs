@@ -1,6 +1,6 @@
-//! The writer of a replica, in place of the [`engine`](super::engine): it makes no decision of its own. It proposes the
+//! The writer of a replica, in place of the [`engine`](super::engine). It decides nothing itself. It proposes the
 //! requests that have arrived to the common log as one batch, applies all batches in the log's order, and answers a
-//! request when the batch with it has been applied here. Persist, then publish, holds as it does without replicas.
+//! request when the batch with it has been applied here. "Persist, then publish" holds as it does without replicas.
 //!
 //! One batch is on its way at a time; what arrives meanwhile is the next one, which is sent while what the one before led to
 //! is written to the copy. Its number makes a batch that is stored twice count once, so it is sent until it comes back.
@@ -37,29 +37,29 @@ use members::Obstacle;
 use timers::{Graces, Signs};
 use waiting::{Packing, Waiter, Waiting};
 
-/// How often it looks at what is due.
+/// How often it checks what is due.
 const TICK: Duration = Duration::from_millis(100);
-/// How long a batch may be on its way before those who wait for it are refused, and nothing more is accepted. The batch
-/// itself stays on its way.
+/// How long a batch may be on its way before the requests that wait for it are refused, and nothing more is accepted.
+/// The batch itself stays on its way.
 pub const PROPOSAL_TIME: Duration = Duration::from_secs(5);
 /// How long before the streams are ended, too, so that clients try another replica.
 pub const CUT_OFF_TIME: Duration = Duration::from_secs(15);
 /// How soon a copy that could not be written is tried again.
 const COPY_RETRY: Duration = Duration::from_secs(1);
-/// How long a replica that stops takes to say so.
+/// How long a replica that stops may take to announce it.
 const FAREWELL_TIME: Duration = Duration::from_secs(3);
 /// How often a replica restarts its copy because another process has taken its name, before it gives up.
 const NAME_LOSSES_MAX: u32 = 3;
 
-/// What a replica's writer is made of.
+/// The parts of a replica's writer.
 pub struct ReplicatedParts {
     /// The replica, as it has started.
     pub replica: ReplicaParts,
     /// How long a participant without a stream stays.
     pub grace: Duration,
-    /// Random bits, for the number by which a start is known again.
+    /// Random bits, for the number by which a start is recognized.
     pub random: fn() -> u128,
-    /// What it has in common with a writer that decides alone.
+    /// The parts that it shares with a writer that decides alone.
     pub writer: WriterParts,
 }
 
@@ -70,7 +70,7 @@ struct Proposed {
     since: Instant,
     has_come_back: bool,
     waiters: Vec<Waiter>,
-    /// What this replica thinks that it leads to.
+    /// The outcome that this replica expects.
     #[cfg(test)]
     guessed: Vec<crate::chat::Outcome>,
 }
@@ -111,12 +111,12 @@ pub struct ReplicatedEngine {
     proposed: VecDeque<Proposed>,
     /// The streams that are attached here, by generation.
     local: HashMap<ParticipantId, u64>,
-    /// Streams that have ended here, which the log does not say yet.
+    /// Streams that have ended here, which is not in the log yet.
     ended: BTreeMap<ParticipantId, u64>,
     graces: Graces,
     signs: Signs,
     beat_at: Instant,
-    /// Messages that are read and not applied yet.
+    /// Messages that have been read but not applied yet.
     entries: Vec<Entry>,
     retry_at: Instant,
     is_cut_off: bool,
@@ -125,7 +125,7 @@ pub struct ReplicatedEngine {
 }
 
 impl ReplicatedEngine {
-    /// A writer and the way to it.
+    /// A writer and a handle to it.
     pub fn new(parts: ReplicatedParts) -> (Self, EngineHandle) {
         let ReplicatedParts { replica, grace, random, writer } = parts;
         let WriterParts { feed, attachments, participants_max, shares, now, context } = writer;
@@ -169,7 +169,7 @@ impl ReplicatedEngine {
         (engine, EngineHandle { requests, barriers: Some(barriers) })
     }
 
-    /// Works until every handle is gone and every stream has ended.
+    /// Runs until every handle has been dropped and every stream has ended.
     ///
     /// # Errors
     /// [`ReplicaError`], after which nothing more is accepted.
@@ -181,12 +181,12 @@ impl ReplicatedEngine {
         ended?;
         self.attachments.finish().await;
         if timeout(FAREWELL_TIME, self.farewell()).await.is_err() {
-            tracing::warn!("the log could not be told that this replica stops; the others will notice");
+            tracing::warn!("the stop of this replica could not be published to the log; the others will notice");
         }
         Ok(self.applier.conversation().clone())
     }
 
-    /// Works until every handle is gone.
+    /// Runs until every handle has been dropped.
     async fn work(&mut self) -> Result<(), ReplicaError> {
         self.record_members();
         let mut arrived = Vec::with_capacity(BATCH_REQUESTS);
@@ -216,7 +216,7 @@ impl ReplicatedEngine {
         }
     }
 
-    /// Takes what comes from the log, with what has come since.
+    /// Takes news from the log, with everything that has arrived since.
     async fn take(&mut self, news: Option<LogNews>) -> Result<(), ReplicaError> {
         let gone = || SetupFault::Failed { what: "reading the stream", why: "its reader has stopped".into() };
         let mut next = Some(news.ok_or_else(gone)?);
@@ -227,7 +227,7 @@ impl ReplicatedEngine {
                 #[cfg(test)]
                 LogNews::Acknowledged => self.answer_early(),
                 LogNews::Restarted(why) => {
-                    tracing::warn!("reading the log begins anew after {}: {why}", self.applier.place().position);
+                    tracing::warn!("reading the log restarts after {}: {why}", self.applier.place().position);
                     self.context.metrics.log_restarts.inc();
                 }
             }
@@ -263,7 +263,7 @@ impl ReplicatedEngine {
         }
     }
 
-    /// Looks at what is due.
+    /// Handles what is due.
     async fn tick(&mut self) -> Result<(), ReplicaError> {
         let now = Instant::now();
         if !self.entries.is_empty() && now >= self.retry_at {
@@ -306,7 +306,7 @@ impl ReplicatedEngine {
         self.identity.nonce = (self.random)() as u64;
     }
 
-    /// Says that this replica stops, so that the grace periods of its sessions begin at once.
+    /// Announces that this replica stops, so that the grace periods of its sessions begin at once.
     async fn farewell(&mut self) -> Result<(), ReplicaError> {
         self.waiting.give_up();
         self.is_leaving = true;

@@ -1,4 +1,4 @@
-//! Requests to the writer, and the way to it.
+//! Requests to the writer, and the handle through which they are made.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub(super) const BATCH_REQUESTS: usize = 256;
 /// How many requests can wait for the engine. Senders wait when the queue is full.
 pub(super) const REQUESTS_WAITING: usize = 1024;
 
-/// Who makes a request: a session's secret, and its digest.
+/// The caller of a request: its session's secret, and the digest of that.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The secret, for the Welcome.
@@ -43,14 +43,14 @@ impl EngineRequest {
     }
 }
 
-/// An answer whose time has come.
+/// An answer that is ready.
 pub(super) enum Answered {
     Stream(Responder<Stream>, Result<Stream, Rejection>),
     Receipt(Responder<Receipt>, Result<Receipt, Rejection>),
 }
 
 impl Answered {
-    /// Answers the caller. If the caller has gone, the answer is dropped, and a stream ends when it finds that it has
+    /// Answers the caller. If the caller has gone, the answer is dropped, and a stream ends once it notices that it has
     /// no reader.
     pub(super) fn tell(self) {
         match self {
@@ -60,11 +60,11 @@ impl Answered {
     }
 }
 
-/// The way to the engine.
+/// A handle to the engine.
 #[derive(Clone)]
 pub struct EngineHandle {
     pub(super) requests: mpsc::Sender<EngineRequest>,
-    /// Of a replica only.
+    /// Only a replica has this.
     pub(super) barriers: Option<mpsc::Sender<Responder<()>>>,
 }
 
@@ -98,7 +98,7 @@ impl EngineHandle {
         self.ask(|responder| EngineRequest::Act { command, responder }).await
     }
 
-    /// Of a replica: waits until it has applied everything that any replica had answered before. Without replicas
+    /// For replicas: waits until this one has applied everything that any replica had answered before. Without replicas
     /// there is nothing to wait for.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! How many participants each address has. No address may have more than its share, so that none takes the places
-//! of all.
+//! How many participants each address has. No address may have more than its share, so that no address can take all
+//! places.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -33,8 +33,8 @@ impl ParticipantShares {
         Ok(())
     }
 
-    /// Counts a participant for an address, unless it counts for one already. The journal keeps no addresses, so
-    /// after a restart a participant counts for the first that it resumes from, even beyond the share of that.
+    /// Counts a participant for an address, unless it counts for one already. The journal keeps no addresses, so after
+    /// a restart a participant counts for the first address that it resumes from, even beyond that address's share.
     pub fn assign(&mut self, participant: ParticipantId, address: IpAddr) {
         if let Entry::Vacant(unassigned) = self.address_of.entry(participant) {
             unassigned.insert(address);

@@ -1,4 +1,4 @@
-//! Session tokens: made here, kept by the client alone.
+//! Session tokens: made here, kept only by the client.
 
 use sha2::{Digest, Sha256};
 
@@ -9,8 +9,8 @@ pub fn new_token(random: u128) -> String {
     format!("{random:032x}")
 }
 
-/// The digest by which the service knows a token again. It finds no token from a digest, and comparing
-/// digests reveals nothing about how much of a guess was right.
+/// The digest by which the service recognizes a token. A token cannot be derived from it, and comparing digests does
+/// not reveal how much of a guess was right.
 pub fn key_of(token: &str) -> SessionKey {
     SessionKey(Sha256::digest(token).into())
 }

@@ -1,5 +1,5 @@
-//! The accept loop. It closes connections that send nothing, limits how many there are, and pings them; no ready-made
-//! server does all three.
+//! The accept loop. It closes connections that send nothing, limits their number, and pings them; no ready-made server
+//! does all three.
 
 use std::convert::Infallible;
 use std::io::{
@@ -44,7 +44,7 @@ use crate::server::ops::context::ServerContext;
 
 /// The largest header list of a request, in bytes.
 pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
-/// How many bytes of one HTTP/2 stream can wait to be sent. What does not fit stays in the feed.
+/// How many bytes of one HTTP/2 stream can wait to be sent. The rest stays in the feed.
 const SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// How many bytes of requests can wait to be read: of one HTTP/2 stream, and of a connection. A request has
 /// a few KiB at most.
@@ -94,7 +94,7 @@ pub async fn serve(listener: TcpListener, router: Router, config: &Config, conte
     late.wait().await;
 }
 
-/// Where connections come in.
+/// Accepts connections.
 struct Acceptor<'a> {
     listener: TcpListener,
     router: Router,
@@ -107,7 +107,7 @@ struct Acceptor<'a> {
 }
 
 impl Acceptor<'_> {
-    /// Accepts connections and serves each in a task of its own.
+    /// Accepts connections and serves each in its own task.
     async fn accept_loop(&self, connections: &TaskTracker) -> Infallible {
         let mut failing = false;
         loop {
@@ -119,7 +119,7 @@ impl Acceptor<'_> {
                 // The peer closed the connection before it was accepted.
                 Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset | ConnectionRefused) => {}
                 Err(error) => {
-                    // Said once: others decide how long it lasts and how often it is tried.
+                    // Reported once, however long it lasts and however often it is tried.
                     if !failing {
                         tracing::warn!(%error, "cannot accept connections");
                     }
@@ -137,7 +137,7 @@ impl Acceptor<'_> {
         remote: SocketAddr,
         mut permit: ConnectionPermit,
     ) {
-        // Of a proxy it is not the proxy's address that counts, and over HTTP one connection has many clients.
+        // For a proxy, its own address does not count, and over HTTP one connection has many clients.
         let proxy = self.config.trusted_proxies.contains(remote.ip());
         if !proxy && !permit.count_for(limited_address(remote.ip())) {
             tracing::debug!(%remote, "too many connections from one address, or too much memory in use for it");
@@ -180,8 +180,8 @@ impl Acceptor<'_> {
     }
 }
 
-/// Events are small and are to arrive at once; a peer that vanished without a word is to be found, also
-/// while data is on its way and also over HTTP/1.1, which has no pings.
+/// Events are small and must arrive at once. A peer that vanished silently must be found, even while data is on its way
+/// and over HTTP/1.1, which has no pings.
 fn set_options(stream: &TcpStream, config: &Config) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
@@ -192,7 +192,7 @@ fn set_options(stream: &TcpStream, config: &Config) -> io::Result<()> {
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(time).with_interval(interval))
 }
 
-/// What of the configuration concerns HTTP.
+/// The configuration of HTTP.
 #[derive(Clone, Copy, Debug)]
 struct HttpOptions {
     first_request: Duration,
@@ -232,7 +232,7 @@ impl HttpOptions {
 type Conversing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 struct Connection {
-    /// The other end; where the PROXY protocol names another client, that client.
+    /// The other end, or the client that the PROXY protocol names.
     remote: SocketAddr,
     /// Which addresses are trusted proxies.
     proxies: Option<TrustedProxies>,
@@ -242,17 +242,17 @@ struct Connection {
     tls: Option<TlsAcceptor>,
     router: Router,
     options: HttpOptions,
-    /// Cancelled when the connection is to be closed at once: it takes nothing, or its time at shutdown is over.
+    /// Cancelled to close the connection at once: it takes nothing, or its time at shutdown is over.
     closed: CancellationToken,
     stopping: CancellationToken,
-    /// How fast it is read; a proxy's, which many share, without limit.
+    /// How fast it is read. The connection of a proxy, which many clients share, has no limit.
     pace: Option<Arc<Pace>>,
     /// Held for as long as the connection lives.
     permit: ConnectionPermit,
 }
 
-/// Closes a connection so that its peer can read what it was sent last, such as a TLS alert: closing a socket that has
-/// unread bytes resets the connection, and the reset overtakes what is on its way.
+/// Closes a connection so that its peer can read the last bytes, such as a TLS alert: closing a socket with unread
+/// bytes resets the connection, and the reset overtakes data that is on its way.
 async fn close_gracefully(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     stream.shutdown().await?;
     tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
@@ -273,7 +273,7 @@ fn watched(
 }
 
 impl Connection {
-    /// What comes before the first request. Returns the rest of the connection's life, or none if it has ended.
+    /// The steps before the first request. Returns the rest of the connection's life, or `None` if it has ended.
     async fn begin(mut self, stream: TcpStream) -> Option<Conversing> {
         let Some(proxies) = self.proxies.take() else { return self.begin_client(stream).await };
         let proxy = self.remote;
@@ -296,7 +296,7 @@ impl Connection {
         None
     }
 
-    /// What has to be done before the first request, unless that takes too long or the connection is to be closed.
+    /// Awaits a step before the first request, unless it takes too long or the connection is to be closed.
     async fn in_time<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             done = timeout(self.options.first_request, future) => done.ok(),
@@ -321,7 +321,8 @@ impl Connection {
         None
     }
 
-    /// Serves HTTP. This is no async function: one would keep what it is given beside what it makes of that.
+    /// Serves HTTP. This is not an async function, whose future would keep the arguments in addition to what it makes
+    /// of them.
     fn converse(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Conversing {
         let Self { remote, context, trusted, watch, router, options, closed, stopping, pace, permit, .. } = self;
         let budget = context.budgets.of(limited_address(remote.ip()));
@@ -332,7 +333,7 @@ impl Connection {
             request.extensions_mut().insert(Peer(remote));
             let admitted = request_charge::admit(&context, &trusted, remote, pace.as_deref(), request);
             let (router, watch, budget) = (router.clone(), watch.clone(), budget.clone());
-            // Boxed, so that a stream, which lives for long, does not keep the memory of its request.
+            // Boxed, so that a long-lived stream does not keep the memory of its request.
             Box::pin(async move {
                 let response = match admitted {
                     Ok(request) => router.oneshot(request).await.unwrap_or_else(|never| match never {}),

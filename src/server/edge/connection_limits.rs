@@ -1,4 +1,4 @@
-//! How many connections may be open: in all, and from one address, as far as its budget of memory goes.
+//! How many connections may be open, in all and from one address, within its memory budget.
 
 use std::collections::HashMap;
 use std::io;
@@ -23,9 +23,9 @@ pub struct ConnectionLimits {
 #[derive(Debug)]
 pub struct ConnectionPermit {
     limits: ConnectionLimits,
-    /// Where it counts for an address.
+    /// The address that it counts for, if any.
     address: Option<IpAddr>,
-    /// What it is charged there.
+    /// The memory that is charged to that address.
     charge: Option<Reservation>,
     _all: OwnedSemaphorePermit,
 }
@@ -47,8 +47,8 @@ impl ConnectionLimits {
 }
 
 impl ConnectionPermit {
-    /// Counts this connection for an address, once, unless that has as many as one may have, or has used up its
-    /// budget of memory.
+    /// Counts this connection for an address, once, unless the address has as many as one may have, or has used up its
+    /// memory budget.
     pub fn count_for(&mut self, address: IpAddr) -> bool {
         if self.address.is_some() {
             return false;

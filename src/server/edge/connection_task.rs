@@ -1,8 +1,8 @@
 //! A connection's task: HTTP, the HTTP/2 streams of the connection, and whatever may end it.
 //!
-//! The library would run each HTTP/2 stream in a task of its own, so that a delivery wakes two tasks one after the other,
-//! perhaps on two processors. Here one task does both: what a stream hands over is written in the same step. A future is
-//! polled only when it was woken itself, so what is rare, such as a shutdown, costs a delivery nothing.
+//! The library would run each HTTP/2 stream in its own task, so a delivery would wake two tasks in turn, perhaps on two
+//! processors. Here one task does both: what a stream hands over is written in the same step. A future is polled only
+//! when it was woken itself, so rare events, such as a shutdown, cost a delivery nothing.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -28,24 +28,24 @@ pub enum Signal {
     Requested,
     /// It has made no request in time.
     Silent,
-    /// The service stops: what is under way is finished.
+    /// The service stops: requests that are under way are finished.
     Drain,
     /// It is to be closed at once.
     Close,
 }
 
-/// What a task works at: a stream, which ends in silence, or something that gives a signal.
+/// Work of a connection's task: a stream, which ends without a signal, or something that gives one.
 type Work = Pin<Box<dyn Future<Output = Option<Signal>> + Send>>;
 
 /// The streams that were added since they were last polled.
 type Added = Mutex<Vec<Work>>;
 
-/// What a connection's task works at, apart from the connection itself.
+/// The work of a connection's task, apart from the connection itself.
 pub struct ConnectionTask {
     added: Arc<Added>,
     running: FuturesUnordered<Work>,
     rounds: Arc<Rounds>,
-    /// Of `rounds`.
+    /// The waker of `rounds`.
     waker: Waker,
 }
 
@@ -94,12 +94,12 @@ impl ConnectionTask {
         let inner = &mut Context::from_waker(&waker);
         for _ in 0..ROUNDS_MAX {
             self.rounds.begin();
-            // The streams first, so that the connection writes what they hand over.
+            // The streams go first, so that the connection writes what they hand over.
             if let Some(signal) = self.poll_streams(inner) {
                 return Poll::Ready(Turn::Signal(signal));
             }
             if let Poll::Ready(ended) = connection.as_mut().poll(inner) {
-                // Requests that came with the end of the connection are made, though nobody takes the answer.
+                // Requests that arrived with the end of the connection are executed, although their answers go nowhere.
                 self.poll_streams(inner);
                 return Poll::Ready(Turn::Ended(ended));
             }
@@ -124,14 +124,14 @@ impl ConnectionTask {
     }
 }
 
-/// Runs the HTTP/2 streams of one connection in the connection's task. A stream can be ended from outside: it is reset
-/// (CANCEL) then, and what it has in the transport's buffers is freed.
+/// Runs the HTTP/2 streams of one connection in the connection's task. A stream can be ended from outside: it is then
+/// reset (CANCEL), and its bytes in the transport's buffers are freed.
 #[derive(Clone, Debug)]
 pub struct StreamExecutor(Weak<Added>);
 
 impl<F: Future + Send + 'static> Executor<F> for StreamExecutor {
     fn execute(&self, stream: F) {
-        // Without its connection a stream has nobody to talk to.
+        // A stream without its connection is of no use.
         let Some(added) = self.0.upgrade() else { return };
         added.lock().push(Box::pin(watchdog::abortable(stream).map(|()| None)));
     }

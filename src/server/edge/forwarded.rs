@@ -1,7 +1,7 @@
 //! The client behind a trusted HTTP proxy, by `X-Forwarded-For`.
 //!
-//! `Forwarded` (RFC 7239) is not read: most proxies set the one header and pass the other on as it came, so a service
-//! that reads both believes the one that the client wrote.
+//! `Forwarded` (RFC 7239) is not read: most proxies set one of the headers and pass the other on unchanged, so a
+//! service that reads both believes the one that the client wrote.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -15,10 +15,10 @@ use super::origin::ClientAddress;
 /// Each proxy appends the address that it was called from.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// How many proxies in a row are followed. What lies beyond them is not believed.
+/// How many proxies in a row are followed. Addresses beyond them are not believed.
 pub const PROXY_HOPS_MAX: usize = 16;
 
-/// Addresses from which a client's address is believed.
+/// Proxy addresses that are trusted to state a client's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProxyNetwork(IpNet);
 
@@ -36,7 +36,7 @@ impl FromStr for ProxyNetwork {
     }
 }
 
-/// A network of IPv4 as such, also where it is written in IPv6: addresses are compared in that form.
+/// Converts an IPv4 network that is written as IPv6 to IPv4, the form in which addresses are compared.
 fn to_canonical(network: IpNet) -> IpNet {
     let mapped = match (network, network.addr().to_canonical()) {
         (IpNet::V6(_), IpAddr::V4(address)) => network
@@ -48,7 +48,7 @@ fn to_canonical(network: IpNet) -> IpNet {
     mapped.unwrap_or(network)
 }
 
-/// The proxies whose word counts. None by default.
+/// The proxies that are trusted. None by default.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Arc<[ProxyNetwork]>);
 
@@ -59,14 +59,14 @@ impl From<Vec<ProxyNetwork>> for TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// Whether this is the address of one of them.
+    /// Whether this is the address of a trusted proxy.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|ProxyNetwork(network)| network.contains(&address))
     }
 
-    /// The client of a request. From the nearest proxy on outwards, each one that is trusted says who called it;
-    /// the first that is not is the client. What a client wrote into the header itself lies beyond that.
+    /// The client of a request. From the nearest proxy outwards, each trusted one states who called it; the first that
+    /// is not trusted is the client. Anything that a client wrote into the header itself lies beyond that.
     pub fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> ClientAddress {
         let mut client = ClientAddress::from(peer);
         let lines = headers.get_all(X_FORWARDED_FOR).into_iter().rev();

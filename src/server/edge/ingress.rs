@@ -1,5 +1,5 @@
-//! How fast the service reads from one address. Slow reading is the cheapest answer to any flood: TCP makes the sender
-//! wait.
+//! How fast the service reads from one address. Reading slowly is the cheapest defence against any flood: TCP makes the
+//! sender wait.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,15 +17,15 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::server::ops::limiter::Rate;
 
-/// What a request counts in addition to its bytes: about what refusing one costs.
+/// How much a request counts in addition to its bytes: about the cost of refusing one.
 pub const REQUEST_COST_BYTES: usize = 2 * 1024;
-/// What a new connection counts: about what a TLS handshake costs.
+/// How much a new connection counts: about the cost of a TLS handshake.
 pub const CONNECTION_COST_BYTES: usize = 8 * 1024;
 
-/// The most bytes that are read at once from an address that has to wait. Few, since what a turn costs is known only
-/// when it is read, and each of hundreds of connections may have a turn that was due before the debt grew.
+/// The most bytes that are read at once from an address that has to wait. This is small, since the cost of a turn is
+/// known only after reading, and each of hundreds of connections may have a turn that was due before the debt grew.
 const TURN_BYTES_MAX: usize = 256;
-/// When this many addresses are remembered, those that owe nothing are forgotten.
+/// When this many addresses are remembered, those without a debt are forgotten.
 const ADDRESSES_REMEMBERED: usize = 20_000;
 
 /// The limits of all addresses. Clones share them.
@@ -35,7 +35,7 @@ pub struct IngressLimits {
     shaper: Option<Arc<TrafficShaper>>,
 }
 
-/// Delays what an address sends beyond its rate.
+/// Delays the bytes that an address sends beyond its rate.
 #[derive(Debug)]
 struct TrafficShaper {
     /// In KiB.
@@ -49,15 +49,15 @@ struct TrafficShaper {
 #[derive(Debug)]
 struct Addresses {
     accounts: HashMap<IpAddr, Arc<Account>>,
-    /// How many there may be before the idle ones are looked for: twice what was left the last time, since the
+    /// How many there may be before the idle ones are searched for: twice as many as were left the last time, since the
     /// search goes through all.
     search_at: usize,
 }
 
-/// What one address has sent, as the generic cell rate algorithm counts it (ITU-T I.371).
+/// How much one address has sent, counted by the generic cell rate algorithm (ITU-T I.371).
 #[derive(Debug)]
 struct Account {
-    /// When everything so far would have been sent at the rate that is allowed, in nanoseconds since the start.
+    /// When everything so far would have been sent at the allowed rate, in nanoseconds since the start.
     paid_at: AtomicU64,
 }
 
@@ -80,7 +80,7 @@ impl IngressLimits {
     /// Counts a request that came through a proxy, whose connection many addresses share: it cannot be made to wait.
     ///
     /// # Errors
-    /// How long the address has to wait, where it has used up what it may send; the request is not counted then.
+    /// How long the address has to wait, if it has used up its rate; the request is then not counted.
     pub fn count_proxied(&self, address: IpAddr) -> Result<(), Duration> {
         let Some(shaper) = &self.shaper else { return Ok(()) };
         let (account, now) = (shaper.account(address), shaper.now());
@@ -123,13 +123,13 @@ impl TrafficShaper {
         self.nanos(u64::from(self.rate.burst) * 1024)
     }
 
-    /// How long it takes to send bytes at the rate that is allowed.
+    /// How long it takes to send these bytes at the allowed rate.
     fn nanos(&self, bytes: u64) -> u64 {
         bytes.saturating_mul(1_000_000_000 / 1024) / u64::from(self.rate.per_second.max(1))
     }
 
     fn now(&self) -> u64 {
-        // Since the start, plus a burst: at the start everybody may send one.
+        // Since the start, plus a burst, which everybody may send at the start.
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX).saturating_add(self.burst())
     }
 
@@ -143,17 +143,17 @@ impl TrafficShaper {
 pub struct Pace {
     account: Arc<Account>,
     shaper: Arc<TrafficShaper>,
-    /// When what this connection has sent is paid for.
+    /// When the bytes that this connection has sent are paid for.
     due: AtomicU64,
 }
 
 impl Pace {
-    /// Counts bytes, or what stands for them. The connection is read again when they are paid for.
+    /// Counts bytes, or their equivalent. The connection is read again when they are paid for.
     pub fn count(&self, bytes: usize) {
         self.due.fetch_max(self.shaper.count(&self.account, bytes), Ordering::Relaxed);
     }
 
-    /// When this connection is to be read again, if not yet.
+    /// When this connection may be read again, if not yet.
     fn wait_until(&self) -> Option<Instant> {
         let due = self.due.load(Ordering::Relaxed);
         (due > self.shaper.now()).then(|| self.shaper.instant(due))
@@ -226,7 +226,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Paced<T> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match slices {
-            // As most deliveries are. A plain write costs the system less.
+            // Most deliveries are like this. A plain write costs the system less.
             [single] => Pin::new(&mut self.inner).poll_write(cx, single),
             _ => Pin::new(&mut self.inner).poll_write_vectored(cx, slices),
         }
@@ -299,8 +299,7 @@ mod tests {
         assert_eq!(limits.count_proxied(address(2)), Ok(()));
     }
 
-    /// Without a limit nothing is counted; addresses that are idle are forgotten, those that have sent something
-    /// lately are not.
+    /// Without a limit nothing is counted; idle addresses are forgotten, but not those that have sent something lately.
     #[tokio::test]
     async fn addresses_are_forgotten() {
         assert!(IngressLimits::new(Rate::UNLIMITED, Counter::default()).connection(address(1)).is_none());

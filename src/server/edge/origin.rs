@@ -1,14 +1,13 @@
-//! Where a request came from.
+//! The origin of a request.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// The other end of a connection, in the extensions of its requests; where the PROXY protocol names another
-/// client, that client.
+/// The other end of a connection, or the client that the PROXY protocol names, in the extensions of its requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
-/// In the extensions of a request that came through a trusted proxy: its `X-Forwarded-` headers count.
+/// Marks, in a request's extensions, that it came through a trusted proxy: its `X-Forwarded-` headers count.
 #[derive(Clone, Copy, Debug)]
 pub struct Proxied;
 
@@ -16,7 +15,7 @@ pub struct Proxied;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress {
     pub ip: IpAddr,
-    /// The port, where it is known.
+    /// The port, if it is known.
     pub port: Option<u16>,
 }
 
@@ -43,10 +42,10 @@ pub fn limited_address(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Where a request came from, for the log records.
+/// The origin of a request, for the log records.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
-    /// The client, as far as it is known: behind a proxy that is not trusted, the proxy.
+    /// The client, if it is known; behind a proxy that is not trusted, the proxy.
     pub peer: ClientAddress,
     pub transport: Transport,
 }
@@ -65,7 +64,7 @@ pub enum Transport {
     Grpc,
     /// gRPC-Web, over HTTP/1.1 or HTTP/2.
     GrpcWeb,
-    /// HTTP alone: the page, and what operators ask for.
+    /// Plain HTTP: the page, and the operators' paths.
     Http,
 }
 

@@ -1,5 +1,5 @@
-//! The PROXY protocol, versions 1 and 2 (haproxy.org, proxy-protocol.txt): what a proxy that only passes bytes on
-//! says of its client before the first of them.
+//! The PROXY protocol, versions 1 and 2 (haproxy.org, proxy-protocol.txt): how a proxy that only passes bytes on names
+//! its client before the first of them.
 
 use std::io::{self, Cursor};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,14 +8,14 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, join};
 use tokio::net::TcpStream;
 
-/// The longest header, in bytes. With the certificate of a client in it one has some 3 KiB.
+/// The longest header, in bytes. One that includes a client certificate has some 3 KiB.
 pub const PROXY_HEADER_BYTES_MAX: usize = 4 * 1024;
 
-/// How a header of version 1 begins. No request line of HTTP does.
+/// The beginning of a header of version 1. No HTTP request line begins like this.
 const BEGIN_1: &[u8] = b"PROXY ";
 /// The longest header of version 1, with its line's end.
 const BYTES_1_MAX: usize = 107;
-/// How a header of version 2 begins.
+/// The beginning of a header of version 2.
 const BEGIN_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The offset at which the addresses begin, after the length.
 const HEAD_2: usize = 16;
@@ -25,10 +25,10 @@ const HEAD_2: usize = 16;
 #[error("the PROXY header is malformed")]
 pub struct MalformedHeader;
 
-/// What the first bytes of a connection are.
+/// What the first bytes of a connection turn out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Beginning {
-    /// More is needed to say.
+    /// More bytes are needed.
     Incomplete,
     /// Not a header.
     Other,
@@ -40,7 +40,7 @@ enum Beginning {
 /// the connection.
 ///
 /// # Errors
-/// What the connection says, and [`MalformedHeader`].
+/// The connection's errors, and [`MalformedHeader`].
 pub async fn accept(
     mut stream: TcpStream,
 ) -> io::Result<(Option<SocketAddr>, impl AsyncRead + AsyncWrite + Unpin + Send + 'static)> {
@@ -103,9 +103,9 @@ fn parse_2(begun: &[u8]) -> Result<Beginning, MalformedHeader> {
     }
     let Some(told) = begun.get(HEAD_2..HEAD_2 + told) else { return Ok(Beginning::Incomplete) };
     let client = match (version_and_command, family) {
-        // The proxy itself, which looks whether the service is there.
+        // The proxy itself, which checks whether the service is up.
         (0x20, _) => None,
-        // Source, destination and their ports. What follows is of no interest here.
+        // Source, destination and their ports. The rest is not used.
         (0x21, 0x11) => {
             let (ip, port) = told.first_chunk::<4>().zip(port_2(told, 8)).ok_or(MalformedHeader)?;
             Some((Ipv4Addr::from(*ip), port).into())

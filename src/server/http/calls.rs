@@ -1,5 +1,5 @@
-//! The steps around a gRPC call: what is checked before, and what its response has to say. Few steps that do several
-//! things each, since each layer of the framework copies all that are inside it for each request.
+//! The steps around a gRPC call: the checks before it, and the headers of its response. There are few steps, which do
+//! several things each, since each layer of the framework clones all layers inside it for each request.
 
 mod deadline;
 
@@ -25,7 +25,7 @@ use crate::wire::{Reason, Rejection};
 const CALL_METHODS: &str = "POST, OPTIONS";
 
 /// Lets only gRPC pass. The framework would accept the body of a foreign page's form, which a browser sends without a
-/// preflight, as a call. A response to gRPC-Web says that it is not to be buffered.
+/// preflight, as a call. A response to gRPC-Web says that it must not be buffered.
 pub async fn admit(request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, CALL_METHODS)]).into_response();
@@ -78,7 +78,7 @@ fn give_reason(response: Response) -> Response {
     }
 }
 
-/// CORS for what browsers send. Other clients name no origin, and need nothing of it.
+/// CORS for requests of browsers. Other clients send no origin, and do not need it.
 #[derive(Clone)]
 pub struct PageCorsLayer(pub CorsLayer);
 

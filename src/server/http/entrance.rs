@@ -1,5 +1,5 @@
-//! What happens to every request, whatever it is for: one step, since each layer of the framework copies all that are
-//! inside it for each request.
+//! The checks of every request, in one step, since each layer of the framework clones all layers inside it for each
+//! request.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ use crate::server::edge::forwarded::TrustedProxies;
 use crate::server::edge::origin::{Origin, Peer, Proxied, Transport};
 use crate::server::ops::context::ServerContext;
 
-/// What the checks of every request need.
+/// The state that the checks of every request need.
 pub struct Entrance {
-    /// Who may say where a request came from.
+    /// The proxies that may state the origin of a request.
     pub proxies: TrustedProxies,
-    /// Which pages may ask, and under which names.
+    /// The allowed page origins and host names.
     pub allowed: Allowed,
-    /// What all parts of the service share.
+    /// The context that all parts of the service share.
     pub context: ServerContext,
 }
 
-/// Notes the origin of a request, charges it, checks who asks, and gives its response the headers that all have.
+/// Notes the origin of a request, charges it, checks Host and Origin, and gives its response the common headers.
 pub async fn enter(State(entrance): State<Arc<Entrance>>, mut request: Request, next: Next) -> Response {
     note_origin(&entrance.proxies, &mut request);
     let mut response = match request.extensions().get::<Charged>().cloned() {

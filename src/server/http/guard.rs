@@ -2,9 +2,9 @@
 //! against DNS rebinding, and CORS.
 //!
 //! A proxy that sends its own name for the backend as Host, as nginx's `proxy_pass` alone does, hides the name
-//! that the browser used. Then the browser's word counts that the page has the same origin as the request
-//! (`Sec-Fetch-Site`, which no script can set), together with the Origin's host, which has to be a name that the
-//! service answers to: a page that had its own name pointed here has another one.
+//! that the browser used. Then two things count instead: the browser's statement that the page has the same origin as
+//! the request (`Sec-Fetch-Site`, which no script can set), and the Origin's host, which has to be a name that the
+//! service answers to. A page that pointed its own name here has another one.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -71,7 +71,7 @@ impl Allowed {
         }
     }
 
-    /// An IP address, unlike a name, cannot be pointed here by a foreign DNS server.
+    /// Unlike a name, an IP address cannot be pointed here by a foreign DNS server.
     fn knows_host(&self, host: &str) -> bool {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
         let host = host.strip_suffix('.').unwrap_or(&host);
@@ -81,7 +81,8 @@ impl Allowed {
             || self.hosts.iter().any(|allowed| allowed == host)
     }
 
-    /// A page's own origin has a host and port under which it addresses us, or the browser says that it has.
+    /// The page's origin is ours if it has the host and port by which the request addresses us, or if the browser says
+    /// so.
     fn knows_origin(&self, origin: &HeaderValue, names: &[Authority], same_origin: bool) -> bool {
         if self.origins.contains(origin) {
             return true;
@@ -121,7 +122,7 @@ fn names(request: &Request) -> Result<Vec<Authority>, Rejection> {
     Ok(names)
 }
 
-/// What a trusted proxy says of the name that the browser used.
+/// The name that the browser used, as a trusted proxy states it.
 fn forwarded_host(request: &Request) -> Option<&[u8]> {
     request.extensions().get::<Proxied>()?;
     request.headers().get_all(X_FORWARDED_HOST).into_iter().next_back().map(HeaderValue::as_bytes)

@@ -3,15 +3,15 @@
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, header};
 
-/// What every response says: browsers keep to its type, and pages of other origins cannot embed it or hold on to
-/// a window with it.
+/// For every response: browsers keep to its type, and pages of other origins cannot embed it or keep a reference to its
+/// window.
 const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// What a gRPC-Web response says to proxies: pass it on as it comes, and do not change it.
+/// For gRPC-Web responses: proxies must pass them on at once and unchanged.
 const UNBUFFERED: [(HeaderName, HeaderValue); 2] = [
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
@@ -19,7 +19,7 @@ const UNBUFFERED: [(HeaderName, HeaderValue); 2] = [
 
 /// Why a call was refused, percent-encoded.
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
-/// How long it is at most, in bytes. Proxies and clients give up on an answer with long headers.
+/// The most bytes of that header. Proxies and clients give up on an answer with long headers.
 const GRPC_MESSAGE_BYTES_MAX: usize = 1024;
 
 /// Sets the headers that every response has (H1).
@@ -27,7 +27,7 @@ pub fn set_security_headers(response: &mut Response) {
     set_headers(response, SECURITY_HEADERS);
 }
 
-/// A proxy that gathers a response before it passes it on, as nginx does by default, would never pass on a stream.
+/// A proxy that buffers a whole response, as nginx does by default, would never pass on a stream.
 pub fn forbid_buffering(response: &mut Response) {
     set_headers(response, UNBUFFERED);
 }
@@ -38,7 +38,7 @@ fn set_headers<const N: usize>(response: &mut Response, headers: [(HeaderName, H
     }
 }
 
-/// The framework quotes a header that it does not understand, however long that is.
+/// Shortens the message: the framework quotes a header that it does not understand, however long it is.
 pub fn shorten_message(response: &mut Response) {
     let Some(message) = response.headers().get(GRPC_MESSAGE).map(HeaderValue::as_bytes) else { return };
     if message.len() > GRPC_MESSAGE_BYTES_MAX {

@@ -1,4 +1,4 @@
-//! The page: one more participant, in a browser. It is embedded, so that running it needs nothing else.
+//! The page: one more participant, in a browser. It is embedded in the program, so nothing else is needed to run it.
 
 mod coding;
 pub mod mistakes;
@@ -12,7 +12,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use coding::Coding;
 
-/// The page does what its own script does, and nothing else.
+/// Only the page's own script, style and connections are allowed.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -41,7 +41,7 @@ macro_rules! file {
 /// What a page has to know of the service's lab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LabPage {
-    /// There is none.
+    /// There is no lab.
     None,
     /// Its key is needed.
     Key,
@@ -49,7 +49,7 @@ pub enum LabPage {
     Open,
 }
 
-/// The routes of the page and of its parts. What belongs to a lab is there only where there is one.
+/// The routes of the page and of its parts. The lab's files are served only in a lab.
 pub fn routes(lab: LabPage) -> Router {
     let asset = |content_type: &'static str, file: [(Coding, &'static [u8]); 3]| {
         let file = file.map(|(coding, bytes)| Representation { coding, bytes, etag: etag(bytes) });
@@ -76,10 +76,10 @@ pub fn routes(lab: LabPage) -> Router {
         .route("/app.js", asset(SCRIPT, file!("web/dist/app.js")))
         .route("/style.css", asset(STYLE, file!("web/dist/style.css")))
         .route("/icon.svg", asset("image/svg+xml", file!("web/icon.svg")))
-        // The diagram, which is loaded only where it is opened.
+        // The diagram, which is loaded only when it is opened.
         .route("/diagram.js", asset(SCRIPT, file!("web/dist/diagram.js")))
         .route("/diagram-style.css", asset(STYLE, file!("web/dist/diagram-style.css")))
-        // The replay of recorded runs, which is loaded only where one is opened, and the run that ships with it.
+        // The replay of recorded runs, which is loaded only when one is opened, and the run that ships with it.
         .route("/replay.js", asset(SCRIPT, file!("web/dist/replay.js")))
         .route("/replay-style.css", asset(STYLE, file!("web/dist/replay-style.css")))
         .route("/example/server.jsonl", asset(LOG, file!("logs/example/server.jsonl")))
@@ -90,9 +90,9 @@ pub fn routes(lab: LabPage) -> Router {
         .layer(middleware::from_fn(protect))
 }
 
-/// A browser asks each time whether its copy is still good: the parts of a page belong together.
+/// A browser checks each time whether its copy is current, since the parts of a page belong together.
 fn serve(request: &Request, content_type: &'static str, file: &[Representation]) -> Response {
-    // A cache on the way keeps the codings apart.
+    // Caches must keep the codings apart.
     let vary = (header::VARY, HeaderValue::from_static("accept-encoding"));
     let coding = coding::choose(request.headers());
     let Some(chosen) = file.iter().find(|representation| Some(representation.coding) == coding) else {

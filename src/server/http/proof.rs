@@ -13,7 +13,7 @@ use crate::server::lab::proof::Proofs;
 use crate::server::lab::proof_fault::{PAGE_LOG_BYTES_MAX, PROOF_TIME_MAX, ProofFault};
 use crate::wire::LAB_KEY;
 
-/// The route of proofs, in a service that makes some.
+/// The route of proofs, in a service that offers them.
 pub fn routes(proofs: Option<Proofs>) -> Router {
     match proofs {
         Some(proofs) => Router::new().route("/lab/proof", post(serve).with_state(proofs)),

@@ -89,7 +89,7 @@ fn chat(service: Service, lab: Option<LabApi>, auth: Option<&Arc<SecretAuth>>, c
     ask_for_secret(routes, auth)
 }
 
-/// Requires the access secret for all of these routes, where there is one.
+/// Requires the access secret for all of these routes, if there is one.
 fn ask_for_secret(routes: Router, auth: Option<&Arc<SecretAuth>>) -> Router {
     match auth {
         Some(auth) if routes.has_routes() => {
@@ -129,7 +129,7 @@ fn health_and_reflection(
     let routes = ask_for_secret(reflection, auth)
         .route_service("/grpc.health.v1.Health/{method}", health.clone())
         .route_layer(middleware::from_fn_with_state(context.stopping.clone(), drain::end_at_shutdown))
-        // Ends without help, and must answer NOT_SERVING during the drain.
+        // Its responses end on their own, and it must answer NOT_SERVING during the drain.
         .route_service("/grpc.health.v1.Health/Check", health);
     (routes, reporter)
 }

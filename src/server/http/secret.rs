@@ -1,9 +1,9 @@
-//! The access secret: a caller that does not know it does not get in.
+//! The access secret, without which a caller is refused.
 //!
 //! The right secret passes at once, however often others of the same address guess wrong: behind NAT or a proxy
-//! one address has many users. So guessing is not slowed by the limit on wrong secrets, which bounds only what
-//! they write and which tells clients with an old secret to wait. What protects is the secret's length: guesses
-//! cannot be made fast enough to find [`SECRET_CHARACTERS_MIN`] random characters.
+//! one address has many users. So the limit on wrong secrets does not slow guessing: it only bounds the log records,
+//! and tells clients with an old secret to wait. The secret's length is what protects: guesses cannot be made fast
+//! enough to find [`SECRET_CHARACTERS_MIN`] random characters.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -34,7 +34,7 @@ pub const WRONG_SECRETS: Rate = Rate { per_second: 1, burst: 5 };
 #[derive(Clone)]
 pub struct Secret([u8; 32]);
 
-/// A secret that cannot be one.
+/// The text cannot be a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a secret is one line of {SECRET_CHARACTERS_MIN} to {SECRET_CHARACTERS_MAX} visible ASCII characters, without \
@@ -43,7 +43,7 @@ pub struct Secret([u8; 32]);
 pub struct SecretFault;
 
 impl Secret {
-    /// Accepts a secret that can travel as `authorization: Bearer …`.
+    /// Accepts a secret that can be sent as `authorization: Bearer …`.
     pub fn parse(text: &str) -> Result<Self, SecretFault> {
         let text = text.trim_end_matches(['\r', '\n']);
         let fits = (SECRET_CHARACTERS_MIN..=SECRET_CHARACTERS_MAX).contains(&text.len());
@@ -62,7 +62,7 @@ impl Secret {
         self.0.ct_eq(&guess).into()
     }
 
-    /// Whether somebody with this guess, or none, may pass: where there is no secret, everybody may.
+    /// Whether a caller with this guess, or none, may pass. Without a secret everybody may.
     pub fn admits(secret: Option<&Self>, guess: Option<&[u8]>) -> bool {
         secret.is_none_or(|secret| guess.is_some_and(|guess| secret.is(guess)))
     }
@@ -74,7 +74,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Asks for a secret.
+/// Requires a secret.
 pub struct SecretAuth {
     secret: Secret,
     wrong: Option<Limiter<IpAddr>>,

@@ -16,7 +16,7 @@ use crate::log::{About, ServerRecord};
 use crate::server::core::feed::FeedReader;
 use crate::wire::Rejection;
 
-/// What the record says of a writer that stands still.
+/// The words for a stopped writer in the log record.
 const WRITER_STOPPED: &str = "writer stopped";
 
 /// The lab of one service. Clones share it.
@@ -46,7 +46,7 @@ impl Lab {
         Self(Arc::new(LabState { table, queues, recording, reader, epoch, random }))
     }
 
-    /// The table, and its changes.
+    /// A receiver of the table and its changes.
     pub fn subscribe(&self) -> watch::Receiver<FaultTable> {
         self.0.table.subscribe()
     }
@@ -56,7 +56,7 @@ impl Lab {
         &self.0.queues
     }
 
-    /// Has deliveries recorded.
+    /// Requests that deliveries be recorded.
     pub fn recording(&self) -> &Recording {
         &self.0.recording
     }
@@ -71,7 +71,7 @@ impl Lab {
         self.0.random
     }
 
-    /// The conversation as everybody sees it now.
+    /// The current conversation.
     pub fn conversation(&self) -> Conversation {
         self.0.reader.conversation()
     }
@@ -103,7 +103,7 @@ impl Lab {
         }
     }
 
-    /// Lets some of what is held of a participant pass.
+    /// Releases some of what is held of a participant.
     pub fn release(&self, participant: ParticipantId, name: &DisplayName, release: Release) {
         let (head, held) = (self.conversation().head(), self.0.queues.held(participant));
         self.0.table.send_modify(|table| table.release(participant, release, head, held));
@@ -111,7 +111,7 @@ impl Lab {
         self.record(Some((participant, name)), &words, "RELEASED");
     }
 
-    /// Uses up the release of one publish. False where there is none.
+    /// Uses up the release of one publish. False if there is none.
     pub(super) fn use_permit(&self, participant: ParticipantId) -> bool {
         self.0.table.send_if_modified(|table| {
             let allowed = table.get(participant).is_some_and(|active| active.publishes_allowed > 0);
@@ -122,7 +122,7 @@ impl Lab {
         })
     }
 
-    /// Ends the faults of a participant, or with none all faults.
+    /// Ends the faults of a participant, or with `None` all faults.
     pub fn clear(&self, participant: Option<ParticipantId>) {
         let (mut ended, mut stopped) = (Vec::new(), false);
         self.0.table.send_modify(|table| match participant {

@@ -7,27 +7,27 @@ use tokio::time::Instant;
 
 use crate::chat::{DisplayName, ParticipantId, Sequence};
 
-/// For how long a fault lasts where its request does not say.
+/// How long a fault lasts by default.
 pub const FAULT_TIME_DEFAULT: Duration = Duration::from_secs(30);
-/// For how long a fault may last.
+/// The longest that a fault may last.
 pub const FAULT_TIME_MAX: Duration = Duration::from_secs(10 * 60);
 /// The longest delay, and the longest jitter.
 pub const DELAY_MAX: Duration = Duration::from_secs(30);
-/// For how long the writer stops where the request does not say.
+/// How long the writer stops by default.
 pub const WRITER_STOP_DEFAULT: Duration = Duration::from_secs(5);
-/// For how long the writer may be stopped.
+/// The longest that the writer may be stopped.
 pub const WRITER_STOP_MAX: Duration = Duration::from_secs(60);
 
-/// What is done to one direction.
+/// The impairment of one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Impairment {
-    /// What comes is held until it is released.
+    /// Messages are held until they are released.
     pub hold: bool,
-    /// What comes is lost, as on a broken network.
+    /// Messages are lost, as on a broken network.
     pub cut: bool,
-    /// For how long each is delayed.
+    /// How long each is delayed.
     pub delay: Duration,
-    /// How much longer it may take, at random.
+    /// The most by which it is delayed further, at random.
     pub jitter: Duration,
 }
 
@@ -37,7 +37,7 @@ impl Impairment {
         self.delay + self.jitter > Duration::ZERO
     }
 
-    /// The delay of one thing; `fraction` of the jitter is from 0 to 1.
+    /// The delay of one message; `fraction`, from 0 to 1, is its share of the jitter.
     pub fn delay(&self, fraction: f64) -> Duration {
         self.delay + self.jitter.mul_f64(fraction.clamp(0.0, 1.0))
     }
@@ -51,19 +51,19 @@ impl Impairment {
     }
 }
 
-/// What is done to one participant.
+/// The faults of one participant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fault {
-    /// To the events on their way to it.
+    /// The impairment of events on their way to it.
     pub deliveries: Impairment,
-    /// To its publishes and its leave.
+    /// The impairment of its publishes and its leave.
     pub publishes: Impairment,
     /// Nothing passes either way, as if its process were suspended.
     pub pause: bool,
 }
 
 impl Fault {
-    /// In words, such as `deliveries held, publishes delayed`; empty where nothing is done.
+    /// The faults in words, such as `deliveries held, publishes delayed`; empty for none.
     pub fn words(&self) -> String {
         let mut words = Vec::new();
         self.deliveries.words("deliveries", &mut words);
@@ -83,9 +83,9 @@ impl Fault {
 /// A fault in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActiveFault {
-    /// What people call the participant.
+    /// The participant's display name.
     pub name: DisplayName,
-    /// What is done to it.
+    /// Its faults.
     pub fault: Fault,
     /// The first sequence that it applied to.
     pub from: Sequence,
@@ -99,7 +99,7 @@ pub struct ActiveFault {
     pub ends_at: Instant,
 }
 
-/// What becomes of a publish that has its turn.
+/// The fate of a publish whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     Pass,
@@ -107,26 +107,26 @@ pub enum Admission {
     Permit,
     /// It waits for a change of the table.
     Wait,
-    /// It passes at a time.
+    /// It passes at this time.
     At(Instant),
     Lost,
 }
 
-/// What is let through of what is held.
+/// Which of the held messages are released.
 #[derive(Clone, Copy, Debug)]
 pub struct Release {
-    /// Up to how many of each way; none for all that are held.
+    /// The most of each direction; `None` for all that are held.
     pub count: Option<u32>,
-    /// Whether deliveries are.
+    /// Whether deliveries are released.
     pub deliveries: bool,
-    /// Whether publishes are.
+    /// Whether publishes are released.
     pub publishes: bool,
 }
 
 /// A change of faults.
 #[derive(Clone, Copy, Debug)]
 pub struct Change {
-    /// The new fault; none to leave it as it is.
+    /// The new faults; `None` to leave them as they are.
     pub fault: Option<Fault>,
     /// Whether the stream breaks, too.
     pub disconnect: bool,
@@ -149,17 +149,17 @@ impl FaultTable {
         self.faults.get(&participant)
     }
 
-    /// The number of the newest disconnect of anybody.
+    /// The number of the newest disconnect of any participant.
     pub fn disconnects(&self) -> u64 {
         self.disconnects
     }
 
-    /// Until when the writer stands still.
+    /// When the stop of the writer ends.
     pub fn writer_stopped_until(&self) -> Option<Instant> {
         self.writer_stopped_until
     }
 
-    /// Sets what is done to a participant, from the event after `head` on. A hold that continues keeps its position.
+    /// Sets the faults of a participant, from the event after `head` on. A hold that continues keeps its position.
     pub fn set(
         &mut self,
         participant: ParticipantId,
@@ -193,7 +193,7 @@ impl FaultTable {
         self.faults.insert(participant, active);
     }
 
-    /// Lets some of what is held pass.
+    /// Releases some of what is held.
     pub fn release(
         &mut self,
         participant: ParticipantId,
@@ -235,7 +235,7 @@ impl FaultTable {
         self.faults.retain(|participant, _| is_active(*participant));
     }
 
-    /// Stops the writer until a time, or, with none, lets it work again. Answers whether it stood still.
+    /// Stops the writer until a time, or with `None` lets it work again. Returns whether it was stopped.
     pub fn stop_writer(&mut self, until: Option<Instant>) -> bool {
         std::mem::replace(&mut self.writer_stopped_until, until).is_some()
     }
@@ -252,7 +252,7 @@ impl FaultTable {
         due.into_iter().filter_map(|id| Some((id, self.faults.remove(&id)?))).collect()
     }
 
-    /// What becomes of a publish that arrived at a time and whose share of the jitter is `fraction`.
+    /// The fate of a publish that arrived at this time and whose share of the jitter is `fraction`.
     pub fn admit(&self, participant: ParticipantId, arrived: Instant, fraction: f64, now: Instant) -> Admission {
         let Some(active) = self.faults.get(&participant) else { return Admission::Pass };
         let publishes = &active.fault.publishes;

@@ -24,7 +24,7 @@ const DELIVERIES_SHOWN_MAX: usize = 5;
 /// How many events an observer reads at a time.
 const OBSERVED_AT_A_TIME: usize = 100;
 
-/// A lab that runs. Clones are for the same.
+/// A running lab. Clones share it.
 #[derive(Clone)]
 pub struct LabHandle {
     lab: Lab,
@@ -77,7 +77,7 @@ impl LabHandle {
         self.lab.find(display_name).map_or(0, |(participant, _)| self.lab.queues().held(participant))
     }
 
-    /// Follows the conversation from here on. It takes part in nothing, and no fault is in its way.
+    /// Follows the conversation from here on, without taking part. No fault affects it.
     pub fn observe(&self) -> LabObserver {
         let position = self.reader.head();
         let (reader, changes, history) = (self.reader.clone(), self.changes.clone(), self.history.clone());
@@ -99,7 +99,7 @@ impl LabHandle {
         self.described(participant, &request.display_name)
     }
 
-    /// Lets some of what is held pass.
+    /// Releases some of what is held.
     pub fn release_held(&self, request: &pb::ReleaseHeldRequest) -> Result<pb::LabParticipant, Rejection> {
         let (participant, name) = self.lab.find(&request.display_name)?;
         let (count, direction) = ((request.count > 0).then_some(request.count), request.direction());
@@ -109,7 +109,7 @@ impl LabHandle {
         self.described(participant, &request.display_name)
     }
 
-    /// Ends the faults of one participant, or with an empty name those of all.
+    /// Ends the faults of one participant, or with an empty name all faults.
     pub fn clear_faults(&self, display_name: &str) -> Result<(), Rejection> {
         let participant = match display_name {
             "" => None,
@@ -129,13 +129,13 @@ impl LabHandle {
         Ok(())
     }
 
-    /// For how long the writer still stands still.
+    /// For how much longer the writer is stopped.
     pub(super) fn writer_stopped_for(&self) -> Option<prost_types::Duration> {
         let stopped = self.lab.subscribe().borrow().writer_stopped_until();
         stopped.and_then(remaining)
     }
 
-    /// All active participants, with their faults and with what is held of them.
+    /// All active participants, with their faults and what is held of them.
     pub(super) async fn participants(&self) -> Vec<pb::LabParticipant> {
         let conversation = self.lab.conversation();
         let roster: Vec<ParticipantId> = conversation.roster().map(|(participant, _)| participant).collect();
@@ -196,13 +196,13 @@ pub struct LabObserver {
 }
 
 impl LabObserver {
-    /// The next event; none once the service has stopped or its journal cannot be read.
+    /// The next event; `None` once the service has stopped or its journal cannot be read.
     pub async fn next(&mut self) -> Option<pb::Event> {
         loop {
             if let Some(event) = self.read.pop_front() {
                 return Some(pb::Event::from(&event));
             }
-            // Before it looks: what is published meanwhile counts as a change.
+            // Before it reads, so that events that are published meanwhile count as a change.
             self.changes.mark_unchanged();
             let head = self.reader.head();
             if self.position < head {

@@ -1,4 +1,4 @@
-//! A proof on demand: the service's log is brought up to date, and the lab's stage verifies the logs that it has.
+//! A proof on demand: brings the service's log up to date, and has the lab's stage verify the logs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::proof_fault::ProofFault;
 use super::stage::LabStage;
 use crate::server::http::secret::Secret;
 
-/// How many proofs are made at a time.
+/// How many proofs run at a time.
 const PROOFS_AT_A_TIME: usize = 1;
 /// How long the service may take to bring its log up to date.
 const RECORDING_TIME_MAX: Duration = Duration::from_secs(2);
@@ -21,7 +21,7 @@ const RECORDING_TIME_MAX: Duration = Duration::from_secs(2);
 /// Makes proofs, one at a time.
 #[derive(Clone, Debug)]
 pub struct Proofs {
-    /// None where everybody may use the lab.
+    /// `None` if everybody may use the lab.
     key: Option<Secret>,
     stage: Arc<dyn LabStage>,
     lab: Lab,
@@ -30,12 +30,12 @@ pub struct Proofs {
 }
 
 impl Proofs {
-    /// Proofs for those who have the key, or with none for everybody.
+    /// Proofs for callers with this key; with `None`, for everybody.
     pub fn new(key: Option<Secret>, stage: Arc<dyn LabStage>, lab: Lab, stopping: CancellationToken) -> Self {
         Self { key, stage, lab, turn: Arc::new(Semaphore::new(PROOFS_AT_A_TIME)), stopping }
     }
 
-    /// Lets somebody in who has the key, while no other proof is being made.
+    /// Admits a caller that has the key, if no other proof is running.
     pub fn enter(&self, key: Option<&[u8]>) -> Result<OwnedSemaphorePermit, ProofFault> {
         if !Secret::admits(self.key.as_ref(), key) {
             return Err(ProofFault::KeyRequired);

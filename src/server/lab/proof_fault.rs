@@ -1,13 +1,13 @@
-//! Why a proof was not made, and the limits that may be the reason.
+//! Why there is no proof, and the limits that may be the reason.
 
 use std::time::Duration;
 
 /// The largest log of a page, in bytes: about twice what a page keeps at most.
 pub const PAGE_LOG_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// How long a proof may take, the sending of the page's log included.
+/// How long a proof may take, including the upload of the page's log.
 pub const PROOF_TIME_MAX: Duration = Duration::from_secs(25);
 
-/// Why nothing was proved.
+/// Why there is no proof.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says what each field is")]
 pub enum ProofFault {
@@ -23,11 +23,11 @@ pub enum ProofFault {
          `chitchat verify`"
     )]
     LogsTooLarge { bytes: u64, bytes_max: u64 },
-    /// Somebody else's proof is being made.
-    #[error("another proof is being made; try again in a moment")]
+    /// Another proof is running.
+    #[error("another proof is running; try again in a moment")]
     Busy,
     /// The service's log is behind.
-    #[error("the service's writer stands still, so its log is not up to date; try again when it writes")]
+    #[error("the service's writer is stopped, so its log is not up to date; try again when it writes")]
     WriterStopped,
     /// It took too long.
     #[error("the proof took longer than {} s; `chitchat verify` has no time limit", PROOF_TIME_MAX.as_secs())]

@@ -22,7 +22,7 @@ pub enum HeldRequest {
 }
 
 impl HeldRequest {
-    /// What people see of a command while it is held.
+    /// How a command is shown while it is held.
     pub fn of(command: &Command) -> Self {
         match command {
             Command::Publish { text, .. } => Self::Publish(text.clone()),
@@ -41,9 +41,9 @@ struct Queue {
     turn: Arc<Turn<()>>,
     /// How many requests have a place.
     places: usize,
-    /// How many have come.
+    /// How many have arrived.
     arrived: u64,
-    /// Those that have not been let through, in the order of their arrival.
+    /// The requests that have not been let through, in the order of their arrival.
     held: BTreeMap<u64, HeldRequest>,
 }
 
@@ -63,7 +63,7 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Lets a request through that has the turn.
+    /// Lets the request whose turn it is through.
     pub(super) fn new(turn: OwnedMutexGuard<()>, mut place: Place) -> Self {
         place.pass();
         Self { _turn: turn, _place: place }

@@ -1,8 +1,8 @@
-//! Deliveries are recorded once a second. A proof needs those up to its moment, and asks for them.
+//! Deliveries are recorded once a second. A proof needs those up to its own time, and asks for them.
 
 use tokio::sync::watch;
 
-/// Requests to record what was delivered so far, by number.
+/// Requests to record the deliveries so far, by number.
 #[derive(Debug, Default)]
 pub struct Recording {
     wanted: watch::Sender<u64>,
@@ -10,23 +10,23 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Has the deliveries up to now recorded, and waits until they are.
+    /// Asks that the deliveries up to now be recorded, and waits until they are.
     pub async fn up_to_now(&self) {
         let mut number = 0;
         self.wanted.send_modify(|wanted| {
             *wanted += 1;
             number = *wanted;
         });
-        // The sender is in this very object.
+        // This object holds the sender, so it cannot fail.
         let _ = self.done.subscribe().wait_for(|done| *done >= number).await;
     }
 
-    /// The number of the newest request, and its changes.
+    /// A receiver of the number of the newest request.
     pub fn wanted(&self) -> watch::Receiver<u64> {
         self.wanted.subscribe()
     }
 
-    /// The requests up to this number are done.
+    /// Marks the requests up to this number as done.
     pub fn done(&self, number: u64) {
         self.done.send_replace(number);
     }

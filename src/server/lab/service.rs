@@ -17,19 +17,19 @@ type Answer<T> = Result<Response<T>, Status>;
 /// Serves [`LabService`].
 pub struct LabApi {
     lab: LabHandle,
-    /// None where everybody may use the lab.
+    /// `None` if everybody may use the lab.
     key: Option<Secret>,
-    /// None where the program plays no companions and no scenarios.
+    /// `None` if the program has no companions and no scenarios.
     stage: Option<Arc<dyn LabStage>>,
 }
 
 impl LabApi {
-    /// Serves a lab to those who have the key, or with none to everybody.
+    /// Serves a lab to callers with this key; with `None`, to everybody.
     pub fn new(lab: LabHandle, key: Option<Secret>, stage: Option<Arc<dyn LabStage>>) -> Self {
         Self { lab, key, stage }
     }
 
-    /// What makes proofs, where there is a stage.
+    /// The proofs of the lab, if it has a stage.
     pub fn proofs(&self, stopping: CancellationToken) -> Option<Proofs> {
         let stage = self.stage.clone()?;
         Some(Proofs::new(self.key.clone(), stage, self.lab.control(), stopping))

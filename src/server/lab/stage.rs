@@ -1,5 +1,5 @@
-//! What plays in a lab besides people. The program provides it, since it is made of clients, of which the service knows
-//! nothing; the service only passes the lab's calls on.
+//! What takes part in a lab besides people. The program provides it, since it consists of clients, which the service
+//! does not depend on; the service only passes the lab's calls on.
 
 use std::fmt::Debug;
 
@@ -16,7 +16,7 @@ pub trait LabStage: Debug + Send + Sync {
     /// The service has started, with this lab.
     fn begin(&self, lab: LabHandle);
 
-    /// What is known of a participant, where it is a companion.
+    /// The state of a participant, if it is a companion.
     fn companion(&self, participant_id: &str) -> Option<pb::Companion>;
 
     /// Adds a companion.
@@ -37,10 +37,10 @@ pub trait LabStage: Debug + Send + Sync {
     /// Stops the scenario.
     async fn stop_scenario(&self);
 
-    /// How far the scenario has come.
+    /// The progress of the scenario.
     fn scenario(&self) -> Option<pb::ScenarioRun>;
 
-    /// Verifies the logs of an epoch that this program has, together with the log of a page, until that is done or
-    /// stopped. It blocks. The answer is JSON.
+    /// Verifies this program's logs of an epoch, together with the log of a page. It blocks until it is done or
+    /// stopped. The answer is JSON.
     fn prove(&self, epoch: &str, page_log: String, stopped: &CancellationToken) -> Result<String, ProofFault>;
 }

@@ -1,4 +1,4 @@
-//! What all parts of one running service share: its limits, its metrics, and whether it is ready or stopping.
+//! The state that all parts of a running service share: its limits, its metrics, and whether it is ready or stopping.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -12,30 +12,30 @@ use super::refusals::Refusals;
 use crate::server::budget::memory::MemoryBudgets;
 use crate::server::edge::ingress::IngressLimits;
 
-/// The shared state of one service. A clone is a pointer: every request takes some.
+/// The shared state of one service. A clone is only a pointer, since every request takes several.
 #[derive(Clone, Debug)]
 pub struct ServerContext(Arc<SharedParts>);
 
-/// What is shared.
+/// The shared parts.
 #[derive(Debug)]
 pub struct SharedParts {
-    /// What operators can measure.
+    /// The metrics for operators.
     pub metrics: Metrics,
     /// The records of refusals.
     pub refusals: Refusals,
     /// The memory that is held for each address.
     pub budgets: MemoryBudgets,
-    /// How fast it reads from each address.
+    /// The limits on how fast it reads from each address.
     pub ingress: IngressLimits,
-    /// Whether it can be used.
+    /// Whether the service can be used.
     pub readiness: Readiness,
     /// Cancelled when it begins to stop.
     pub stopping: CancellationToken,
 }
 
 impl ServerContext {
-    /// The context of a service that works, until `stopping` is cancelled. It holds at most `memory_per_address_max` bytes for an
-    /// address, and reads `ingress_per_address_rate` KiB from it.
+    /// The context of a running service, until `stopping` is cancelled. It holds at most `memory_per_address_max` bytes
+    /// for an address, and reads `ingress_per_address_rate` KiB from it.
     pub fn new(
         memory_per_address_max: usize,
         ingress_per_address_rate: Rate,
@@ -53,7 +53,7 @@ impl ServerContext {
         }))
     }
 
-    /// For tests: without limits.
+    /// A context without limits, for tests.
     #[cfg(test)]
     pub fn unlimited() -> Self {
         Self::new(usize::MAX, Rate::UNLIMITED, CancellationToken::new(), false)

@@ -1,11 +1,11 @@
-//! Shows operators how far the check of the journal in the background is, and whether it has found damage.
+//! Shows operators the progress of the journal's background check, and whether it has found damage.
 
 use tokio::sync::watch;
 
 use super::context::ServerContext;
 use crate::journal::CheckState;
 
-/// Shows how far a check is, and follows it until it has ended.
+/// Publishes the progress of a check until it has ended.
 pub fn follow(mut check: watch::Receiver<CheckState>, context: ServerContext) {
     show(*check.borrow_and_update(), &context);
     tokio::spawn(async move {

@@ -10,7 +10,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::wire::Rejection;
 
-/// When this many keys are remembered, those that have been quiet for a while are forgotten.
+/// When this many keys are remembered, idle ones are forgotten.
 const KEYS_REMEMBERED: usize = 20_000;
 
 /// The shortest wait that a refusal names.

@@ -24,7 +24,7 @@ pub enum ExpositionFormat {
 }
 
 impl ExpositionFormat {
-    /// The format that suits a request best. One that is content with anything, or asks for something else, gets
+    /// The format that suits a request best. A request that accepts anything, or asks for another format, gets
     /// the older one.
     pub fn negotiate(headers: &HeaderMap) -> Self {
         let (mut text, mut open_metrics) = (Preference::default(), Preference::default());
@@ -108,15 +108,15 @@ pub struct Metrics {
     pub journal_damaged: Gauge,
     /// How far a stream is behind the newest event whenever it takes some.
     pub feed_lag: Histogram,
-    /// Of a replica: the last message of the log that it has applied.
+    /// For replicas: the last message of the log that has been applied.
     pub log_position: Gauge,
-    /// Of a replica: how many messages of the log came after that one, as far as it knew.
+    /// For replicas: how many messages of the log came after that one, as far as is known.
     pub log_behind: Gauge,
     /// For a replica: how often it restarted reading the log.
     pub log_restarts: Counter,
-    /// Of a replica: commands in one of its batches.
+    /// For replicas: the number of commands in a batch.
     pub batch_commands: Histogram,
-    /// Of a replica: from a batch's proposal until it is applied here.
+    /// For replicas: the time from a batch's proposal until it is applied here.
     pub proposal_seconds: Histogram,
     events: Family<KindLabel, Counter>,
     refusals: Family<ReasonLabel, Counter>,
@@ -145,7 +145,7 @@ impl Metrics {
         registry.register("participants", "Active participants", participants.clone());
         registry.register("connections", "Open connections", connections.clone());
         registry.register_with_unit("held", "Charged to addresses", Unit::Bytes, held_bytes.clone());
-        let help = "Responses that were reset because nobody took them";
+        let help = "Responses that were reset because they were not read";
         registry.register("responses_reset", help, responses_reset.clone());
         let help = "Reads from connections that waited because their address sends too fast";
         registry.register("reads_delayed", help, reads_delayed.clone());
@@ -169,7 +169,7 @@ impl Metrics {
             registry.register("log_position", "The last message of the log that is applied", log_position.clone());
             let help = "Messages of the log that came after it, as far as known";
             registry.register("log_behind", help, log_behind.clone());
-            let help = "Times that reading the log began anew";
+            let help = "How often reading the log was restarted";
             registry.register("log_restarts", help, log_restarts.clone());
             registry.register("batch_commands", "Commands in a proposed batch", batch_commands.clone());
             let help = "From a batch's proposal until it is applied";

@@ -55,7 +55,7 @@ pub struct Claims<'a> {
 }
 
 impl Refusals {
-    /// Records that a request was refused, and why. Of a path, the last part is the method.
+    /// Records that a request was refused, and why. The method is the last part of the path.
     pub fn record(&self, origin: &Origin, path: &str, participant: Option<ParticipantId>, reason: Reason) {
         self.record_claims(origin, path, participant, reason, Claims::default());
     }

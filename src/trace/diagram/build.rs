@@ -1,4 +1,4 @@
-//! From records to a chart.
+//! Builds a chart from records.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +14,7 @@ use crate::trace::verify::InputError;
 pub struct Builder {
     model: Model,
     pub(super) chart: Chart,
-    /// One for each lifeline, in the order in which they were met.
+    /// One for each lifeline, in the order in which they appeared.
     processes: Vec<Process>,
     /// The newest process of each file and run; for the service, there is one per file.
     running: HashMap<(u32, Option<u64>), usize>,
@@ -22,8 +22,8 @@ pub struct Builder {
     run: u64,
     /// When the current record was made.
     pub(super) now: i64,
-    /// The file whose lifeline shows the service's side of each epoch. Other files may continue it, or be copies: only
-    /// what is new in them is drawn.
+    /// The file whose lifeline shows the service's side of each epoch. Other files may continue it or be copies; only
+    /// their new parts are drawn.
     told_by: HashMap<usize, u32>,
     /// Each start and stop of the service: its epoch, its time by the machine's clock, whether it is a start.
     turns: HashSet<(usize, i64, bool)>,
@@ -185,7 +185,7 @@ impl Builder {
         self.chart.events.push(ChartEvent::of((epoch, time), sequence, kind, record));
     }
 
-    /// Where an event is in the picture, for those who asked for it and those who get it.
+    /// Notes where an event is in the picture, for the arrows from its sender and to its recipients.
     pub(super) fn note_event(
         &mut self,
         place: (usize, u64),
@@ -213,7 +213,7 @@ impl Builder {
         let who = step.session.and_then(|session| self.model.sessions[session].who);
         let Some((role, words)) = describe(step, record) else { return };
         if role == Role::Start && self.process(file, false).last.is_some() {
-            // A record of version 1 does not say of which run it is.
+            // A record of version 1 does not state its run.
             self.running.remove(&self.key(file, false));
         }
         let process = self.process(file, false);
@@ -313,7 +313,7 @@ impl Builder {
         }
     }
 
-    /// Of participants without a log the service tells when they sent, by their own clocks.
+    /// For participants without a log, the service's records state when they sent, by their own clocks.
     fn without_log(&mut self) {
         let mut lanes: HashMap<(usize, Who), usize> = HashMap::new();
         let mut events: Vec<_> = self.events.values().copied().collect();
@@ -338,16 +338,16 @@ impl Builder {
     }
 }
 
-/// What a step is in a picture, if anything.
+/// How a step is drawn, if it is.
 fn describe(step: &Step<'_>, record: &LogRecord<'_>) -> Option<(Role, String)> {
     let content = LogRecord::text(&record.content);
     let reason = LogRecord::text(&record.reason);
     Some(match &step.act {
         Act::Started => (Role::Start, "the process starts".into()),
         Act::JoinSent { resume: None, .. } => (Role::Send, "asks to join".into()),
-        Act::JoinSent { resume: Some(after), .. } => (Role::Send, format!("asks to go on after event {after}")),
+        Act::JoinSent { resume: Some(after), .. } => (Role::Send, format!("asks to resume after event {after}")),
         Act::Connected { resumed: false, .. } => (Role::Answer, "has joined".into()),
-        Act::Connected { resumed: true, .. } => (Role::Resume, "goes on".into()),
+        Act::Connected { resumed: true, .. } => (Role::Resume, "has resumed".into()),
         Act::PublishSent { .. } => (Role::Send, format!("sends: {content}")),
         Act::Acknowledged { message: Some(_), sequence, .. } => {
             (Role::Answer, format!("its message is event {sequence}"))

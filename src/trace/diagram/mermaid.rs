@@ -7,15 +7,15 @@ use super::{Chart, Point, Role};
 use crate::terminal::acts_on_terminal;
 use crate::trace::record::LoggedKind;
 
-/// How long a text code hosts render, in characters: what Mermaid takes where it is not configured otherwise.
+/// The most characters that code hosts render: Mermaid's default limit.
 pub const CHARACTERS_MAX: usize = 50_000;
 
-/// The diagram. Mermaid's arrows are level, so an event is shown when it is broadcast: what was sent, with the
-/// sender's time; what became of it, with the event's time; then who got it, with the event's time and theirs.
+/// The diagram. Mermaid's arrows are level, so an event is shown when it is broadcast: first the request, with the
+/// sender's time; then the event, with its time; then each delivery, with the event's time and the recipient's.
 pub fn text(chart: &Chart) -> String {
     let mut text = String::from("sequenceDiagram\n");
     let mut say = |line: String| {
-        // A String takes whatever is written to it.
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "    {line}");
     };
     for lane in chart.columns() {
@@ -23,7 +23,7 @@ pub fn text(chart: &Chart) -> String {
     }
     let arrows = ArrowIndex::by(chart);
     let mut order: Vec<usize> = (0..chart.points.len()).collect();
-    // What one replica put in order, another applies.
+    // An event that one replica put in order is applied by the others.
     let key = |index: &usize| (chart.points[*index].moment, chart.points[*index].role == Role::Apply, *index);
     order.sort_by_key(key);
     let mut shades = chart.shades.iter().peekable();
@@ -53,9 +53,9 @@ pub fn text(chart: &Chart) -> String {
 struct ArrowIndex {
     /// For each event, the lifeline that requested it.
     asked: HashMap<usize, usize>,
-    /// Of each broadcast, where it was delivered.
+    /// For each broadcast, where it was delivered.
     delivered: HashMap<usize, Vec<usize>>,
-    /// Of each event that a replica applied, the lifeline of the one that received it.
+    /// For each event that a replica applied, the lifeline of the replica that received it.
     received: HashMap<usize, usize>,
 }
 
@@ -121,7 +121,7 @@ fn broadcast(chart: &Chart, index: usize, arrows: &ArrowIndex, say: &mut impl Fn
     }
 }
 
-/// Text that Mermaid takes for text: what could be syntax is written by its number.
+/// Escapes a text for Mermaid: characters that could be syntax are written by number.
 fn escaped(text: &str) -> String {
     let mut shown = String::new();
     for c in text.chars() {
@@ -133,7 +133,7 @@ fn escaped(text: &str) -> String {
             c => shown.push(c),
         }
     }
-    // The word that ends a block is no word of a text.
+    // The word "end" would end a block.
     if shown.split(|c: char| !c.is_alphanumeric()).any(|word| word.eq_ignore_ascii_case("end")) {
         for (word, instead) in [("end", "#101;nd"), ("End", "#69;nd"), ("END", "#69;ND"), ("eND", "#101;ND")] {
             shown = shown.replace(word, instead);

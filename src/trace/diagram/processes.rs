@@ -1,4 +1,4 @@
-//! Which processes share a lifeline: one that was restarted continues on the lifeline of its participant.
+//! Decides which processes share a lifeline: a restarted process continues on the lifeline of its participant.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ pub(super) struct Process {
     /// The first and the last point.
     pub(super) first: Option<usize>,
     pub(super) last: Option<usize>,
-    /// Points from before it knew its epoch.
+    /// Its points from before its epoch was known.
     pub(super) waiting: Vec<usize>,
     /// A request to join that has not been answered.
     pub(super) join: Option<usize>,
@@ -21,7 +21,7 @@ pub(super) struct Process {
     pub(super) epoch: usize,
     /// The lifeline of the process whose session it continues.
     pub(super) continues: Option<usize>,
-    /// Of a resume that has not been answered: after which event.
+    /// For an unanswered resume, the event after which it continues.
     pub(super) after: Option<u64>,
     /// The lifeline of the replica where it has its stream.
     pub(super) replica: Option<usize>,
@@ -41,7 +41,7 @@ pub(super) fn join_processes(chart: &mut Chart, processes: &[Process], expired: 
     let before = predecessors(chart, processes);
     let place = mark_killed(chart, processes, &before, expired);
     let lines = lifelines(chart, &before);
-    // What has no time of its own, such as a start, is not before what the process before it did.
+    // A point without its own time, such as a start, is not before what the previous process did.
     for point in chart.points.iter_mut().filter(|point| point.role.is_aside()) {
         let end = lines.end_before.get(point.lane).copied().flatten();
         point.moment = end.map_or(point.moment, |end| point.moment.max(end));
@@ -57,7 +57,7 @@ pub(super) fn join_processes(chart: &mut Chart, processes: &[Process], expired: 
     move_to(chart, &lines.root);
 }
 
-/// Of each lifeline, that of the process before: the one whose session it continues, or the last one of the same name in
+/// For each lifeline, the previous process's: the one whose session it continues, or the last one of the same name in
 /// its file.
 fn predecessors(chart: &Chart, processes: &[Process]) -> Vec<Option<usize>> {
     let mut before = vec![None; chart.lanes.len()];
@@ -73,8 +73,8 @@ fn predecessors(chart: &Chart, processes: &[Process]) -> Vec<Option<usize>> {
     before
 }
 
-/// A process that did not say that it ended was killed, if it was the service, if the service says that its participant
-/// was gone, or if another continued. Returns the new place of each point.
+/// Marks killed processes: those without a record of their end that were the service, whose participant was gone
+/// according to the service, or that another process continued. Returns the new index of each point.
 fn mark_killed(
     chart: &mut Chart,
     processes: &[Process],
@@ -117,17 +117,17 @@ fn mark_killed(
     place
 }
 
-/// Which lifelines are one.
+/// Which lifelines are merged.
 struct Lifelines {
-    /// Of each lifeline, the one that it is a part of.
+    /// For each lifeline, the one that it is part of.
     root: Vec<usize>,
-    /// Of each lifeline that continues another, where that one ends.
+    /// For each lifeline that continues another, where that one ends.
     end_before: Vec<Option<Moment>>,
 }
 
 fn lifelines(chart: &Chart, before: &[Option<usize>]) -> Lifelines {
     let lanes = chart.lanes.len();
-    // When the first thing happened that has a time of its own, and when the last of all.
+    // When the first point with its own time happened, and when the last point did.
     let (mut begin, mut end) = (vec![None::<Moment>; lanes], vec![None::<Moment>; lanes]);
     for point in &chart.points {
         if !point.role.is_aside() {
@@ -147,7 +147,7 @@ fn lifelines(chart: &Chart, before: &[Option<usize>]) -> Lifelines {
     lines
 }
 
-/// Puts all that is on a lifeline on the one that it is a part of, and numbers those that are left.
+/// Moves everything on a lifeline to the one that it is part of, and renumbers the remaining ones.
 fn move_to(chart: &mut Chart, root: &[usize]) {
     let mut number = vec![0; root.len()];
     let mut kept = Vec::new();

@@ -1,11 +1,11 @@
-//! What the logs of replicas say, kept until all of them are read: only then it is known which of them took a request.
+//! The records of replicas, kept until all logs are read: only then is it known which replica took a request.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{ChartEvent, Moment};
 use crate::trace::record::{LineRef, LogRecord, LoggedKind, Who, digest};
 
-/// What the logs of replicas say.
+/// The records of all replicas.
 #[derive(Debug, Default)]
 pub(super) struct ReplicaLogs {
     pub(super) all: Vec<ReplicaLog>,
@@ -24,7 +24,7 @@ struct StreamStart {
     replica: usize,
 }
 
-/// One replica, and what it recorded, in order.
+/// One replica's records, in order.
 #[derive(Debug)]
 pub(super) struct ReplicaLog {
     pub(super) name: Box<str>,
@@ -33,7 +33,7 @@ pub(super) struct ReplicaLog {
     pub(super) steps: Vec<(i64, ReplicaStep)>,
     known: HashSet<(u64, bool)>,
     turns: HashSet<(i64, bool)>,
-    /// Who has a stream here, and since when.
+    /// The participants with a stream here, and since when.
     open: HashMap<Who, i64>,
 }
 
@@ -44,7 +44,7 @@ pub(super) enum ReplicaStep {
     Broadcast { sequence: u64, recovered: bool },
 }
 
-/// An event, as the first record tells it.
+/// An event, from its first record.
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) event: ChartEvent,
@@ -57,7 +57,7 @@ pub(super) struct Told {
 }
 
 impl ReplicaLogs {
-    /// Takes in a record of a replica.
+    /// Adds a record of a replica.
     pub(super) fn take(&mut self, name: &str, epoch: usize, line: LineRef, record: &LogRecord<'_>) {
         let index = *self.by_name.entry((epoch, name.into())).or_insert_with(|| {
             self.all.push(ReplicaLog {
@@ -115,7 +115,7 @@ impl ReplicaLogs {
             return;
         }
         told.first.get_or_insert(index);
-        // It may not have noticed yet that the stream is gone: then the newest one counts.
+        // A replica may not have noticed yet that a stream is gone, so the newest one counts.
         if let Some(since) = open.filter(|since| told.taker.is_none_or(|(known, _)| known < *since)) {
             told.taker = Some((since, index));
         }
@@ -129,7 +129,7 @@ impl ReplicaLogs {
 }
 
 impl ChartEvent {
-    /// An event, as the record of its broadcast tells it.
+    /// An event, from the record of its broadcast.
     pub(super) fn of(moment: Moment, sequence: u64, kind: LoggedKind, record: &LogRecord<'_>) -> Self {
         Self {
             moment,

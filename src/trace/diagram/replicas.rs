@@ -1,5 +1,5 @@
-//! The lifelines of replicas. They are drawn when the logs of all are read: a request goes to the replica where its
-//! participant had its stream, and participants are told by theirs.
+//! The lifelines of replicas. They are drawn when all logs are read: a request goes to the replica where its
+//! participant had its stream, and events come from there.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::{ChartEvent, Moment, Role};
 use crate::trace::record::Who;
 
 impl Builder {
-    /// All records of replicas are read: draws them.
+    /// Draws the replicas, once all their records are read.
     pub(super) fn draw_replicas(&mut self) {
         let mut logs = std::mem::take(&mut self.replicas);
         let events = std::mem::take(&mut logs.events);
@@ -34,7 +34,7 @@ impl Builder {
                     ReplicaStep::Broadcast { sequence, recovered } => {
                         let place = (log.epoch, sequence);
                         let (Some(told), Some(event)) = (events.get(&place), places.get(&place)) else { continue };
-                        // While it was away it told nobody.
+                        // It delivered nothing while it was away.
                         if recovered && told.first.is_some() || self.told.contains_key(&(place, lane)) {
                             continue;
                         }
@@ -49,7 +49,7 @@ impl Builder {
         self.replicas = logs;
     }
 
-    /// A replica tells those that are attached to it of an event.
+    /// Draws an event at a replica, which sends it to the participants attached to it.
     fn tell(&mut self, file: u32, told: &Told, event: usize, is_taker: bool) {
         let Told {
             event: ChartEvent { moment, sequence, kind, expired, name, content, .. }, who, message, ..
@@ -76,7 +76,7 @@ impl Builder {
         self.note_event(place, *kind, *message, EventPoints { event, receive, broadcast, who: *who });
     }
 
-    /// What one replica received, the others learn from the log.
+    /// Draws arrows from the replica that received an event to the others, which learn of it from the log.
     fn link_replicas(&mut self) {
         let mut links: Vec<_> = self
             .told
@@ -96,7 +96,7 @@ impl Builder {
         Some(there.unwrap_or(event.broadcast))
     }
 
-    /// A process has a stream, which began after an event.
+    /// Notes that a process has a stream, which began after an event.
     pub(super) fn attach_to_replica(&mut self, file: u32, member: (usize, Who), after: u64) {
         let Some(replica) = self.replicas.stream(member, after, self.now) else { return };
         let log = self.replicas.all[replica].file;

@@ -1,4 +1,4 @@
-//! For how long a lab's faults were in force: shaded on the lifeline, and named.
+//! The faults of a lab, shaded and named on the lifeline for as long as they were in force.
 
 use super::{Chart, Moment};
 use crate::log::LogRecord;
@@ -6,11 +6,11 @@ use crate::log::LogRecord;
 /// Faults of one participant, from one change to the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shade {
-    /// What the participant is called: the shade is on the lifelines of that name.
+    /// The participant's name: the shade is on the lifelines of that name.
     pub name: String,
     /// The last event before it.
     pub from: Moment,
-    /// The last event before its end; none where it lasts to the end.
+    /// The last event before its end; `None` if it lasts to the end.
     pub to: Option<Moment>,
     /// The faults in words, such as `deliveries held`.
     pub words: String,
@@ -24,12 +24,12 @@ impl Shade {
     }
 }
 
-/// Takes in a `fault_changed` of the service, at the time of its last event.
+/// Adds a `fault_changed` record of the service, at the time of its last event.
 pub(super) fn take(shades: &mut Vec<Shade>, now: Moment, record: &LogRecord<'_>) {
     let (name, words) = (LogRecord::text(&record.display_name), LogRecord::text(&record.faults));
     let open = shades.iter_mut().rev().find(|shade| shade.name == name && shade.to.is_none());
     match open {
-        // Some of what is held was released, and the fault is the same.
+        // Held messages were released; the fault stays the same.
         Some(open) if open.words == words => return,
         Some(open) => open.to = Some(now),
         None => {}
@@ -39,7 +39,7 @@ pub(super) fn take(shades: &mut Vec<Shade>, now: Moment, record: &LogRecord<'_>)
     }
 }
 
-/// The service has started or stopped: no fault outlives it.
+/// Ends all shades when the service starts or stops: no fault outlives it.
 pub(super) fn end_all(shades: &mut [Shade], now: Moment) {
     shades.iter_mut().filter(|shade| shade.to.is_none()).for_each(|shade| shade.to = Some(now));
 }

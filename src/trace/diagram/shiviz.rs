@@ -2,9 +2,9 @@
 //! the regular expression by which it is read, a line with the delimiter of executions (none: there is one), then
 //! `host {clock} timestamp event`.
 //!
-//! The vector clocks are derived from the chart: an event knows what came before it in its process, and, where it receives
-//! something, what the sender knew. A process that continues another knows what that one had kept. TSViz places events by
-//! the timestamp, which is that of the log record, by the clock of its machine.
+//! The vector clocks are derived from the chart: an event depends on those before it in its process and, if it is a
+//! receipt, on what the sender knew. A process that continues another inherits its clock. TSViz places events by the
+//! timestamp of the log record, which is by its machine's clock.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
@@ -14,11 +14,11 @@ use serde_json::Value;
 use super::Chart;
 use crate::terminal::acts_on_terminal;
 
-/// How the lines are to be read. ShiViz shows groups that it does not know as fields.
+/// The regular expression for the lines. ShiViz shows unknown groups as fields.
 pub const REGEX: &str = r"(?<host>\S+) (?<clock>\{.*?\}) (?<timestamp>\d+) (?<event>.*)";
 
-/// The properties that every plain object of JavaScript has. Both tools keep what they know of a process in such an object,
-/// under the process's name, and a process with one of these names makes them fail.
+/// The properties that every plain object of JavaScript has. Both tools keep their data about a process in such an
+/// object, under the process's name, so a process with one of these names makes them fail.
 const OBJECT_PROPERTIES: [&str; 12] = [
     "__defineGetter__",
     "__defineSetter__",
@@ -41,7 +41,7 @@ const TIMESTAMP_MAX: u64 = 9_999_999_999_999_999;
 /// processes, and ShiViz draws far fewer.
 pub const CLOCK_ENTRIES_MAX: usize = 2_000_000;
 
-/// The log. None if its clocks would have more than [`CLOCK_ENTRIES_MAX`] entries.
+/// The log. `None` if its clocks would have more than [`CLOCK_ENTRIES_MAX`] entries.
 pub fn text(chart: &Chart) -> Option<String> {
     let mut entries = 0;
     let hosts = hosts(chart);
@@ -68,15 +68,15 @@ pub fn text(chart: &Chart) -> Option<String> {
             clock.iter().map(|(lane, count)| (hosts[*lane].clone(), (*count).into())).collect();
         let words: String =
             point.words.chars().map(|c| if acts_on_terminal(c) { '\u{fffd}' } else { c }).collect();
-        // A String takes whatever is written to it.
+        // Writing to a String cannot fail.
         let (host, clock, at) = (&hosts[point.lane], Value::Object(shown), timestamp(point.at));
         let _ = writeln!(log, "{host} {clock} {at} [{}] {words}", point.moment.1);
     }
     Some(log)
 }
 
-/// Microseconds since 1970 as TSViz takes a time: nanoseconds, all with the same number of digits, since it compares them as
-/// texts.
+/// Converts microseconds since 1970 to TSViz's form: nanoseconds, all with the same number of digits, since it compares
+/// them as texts.
 fn timestamp(at: i64) -> String {
     format!("{:019}", u64::try_from(at).unwrap_or(0).min(TIMESTAMP_MAX) * 1_000)
 }

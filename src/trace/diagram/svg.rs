@@ -1,6 +1,6 @@
 //! A picture that stands alone: no script, light and dark, readable on its own.
 
-/// Writes an element. A String takes whatever is written to it.
+/// Writes an element. Writing to a String cannot fail.
 macro_rules! draw {
     ($picture:expr, $($format:tt)*) => {{
         let _ = writeln!($picture.out, $($format)*);
@@ -94,7 +94,7 @@ impl Picture<'_> {
         author.cloned().unwrap_or_else(|| "c".into())
     }
 
-    /// Where the service is to which a lifeline sends.
+    /// The x coordinate of the service to which a lifeline sends.
     fn service_x(&self, lane: usize) -> f64 {
         self.homes.get(lane).map_or(0.0, |home| self.layout.x(*home))
     }

@@ -10,13 +10,13 @@ use crate::trace::proof::{NamedLog, Proof};
 /// The name of the list of all of them.
 const INDEX: &str = "index";
 
-/// What is served under a name: `index` for the list, otherwise the number of a mistake, from 1. None where there is none.
-/// All are made when the first is asked for.
+/// What is served under a name: `index` for the list, otherwise the number of a mistake, from 1. `None` if there is
+/// none. All are made when the first is asked for.
 pub fn page(name: &str) -> Option<Arc<str>> {
     static PAGES: OnceLock<Vec<Arc<str>>> = OnceLock::new();
     let pages = PAGES.get_or_init(make);
     let place = if name == INDEX { 0 } else { name.parse().ok().filter(|number| *number > 0)? };
-    // "01" and "+1" are no names.
+    // "01" and "+1" are not names.
     (name == INDEX || place.to_string() == name).then(|| pages.get(place).cloned()).flatten()
 }
 

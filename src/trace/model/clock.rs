@@ -1,31 +1,31 @@
-//! How far the machine clock of a process is from the service's, by what the two told each other.
+//! How far the system clock of a process is from the service's, according to the messages between the two.
 //!
-//! No event is recorded by the service before it was sent, and none is delivered before the service recorded it. So each
-//! send bounds the offset from below and each delivery from above, on whichever machines the two are, whatever lies
-//! between them. Acknowledgements bound nothing here: they are what is judged by it (V12).
+//! The service records no event before it was sent, and no event is delivered before the service recorded it. So each
+//! send bounds the offset from below and each delivery from above, on any machines and over any network.
+//! Acknowledgements are not used here: they are what V12 judges by it.
 
-/// How far two clocks drift apart at most: 200 microseconds a second.
+/// The most by which two clocks drift apart: 200 microseconds a second.
 const DRIFT_PARTS: i64 = 5_000;
-/// Records are made a little before or after what they tell of.
+/// Records are made a little before or after the step that they describe.
 const JITTER_MICROS: i64 = 200;
 /// Clock jitter below this is ignored, in microseconds: records of one process may be slightly out of order.
 const STEP_MICROS: i64 = 100_000;
 
-/// The machine clock of one process of a participant.
+/// The system clock of one process of a participant.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProcessClock {
     /// Its first line in its file.
     pub first_line: u32,
     first_at: i64,
     last_at: i64,
-    /// Its clock less the service's, in microseconds: at least, by what it sent.
+    /// Its clock minus the service's, in microseconds: the least, by what it sent.
     least: Option<i64>,
-    /// The same, by what the process before it in the file sent: on the same machine, unless what was received since
-    /// contradicts it.
+    /// The same, by what the previous process in the file sent: that was on the same machine, unless what was received
+    /// since contradicts it.
     least_before: Option<i64>,
-    /// The same: at most, by what it received.
+    /// The same: the most, by what it received.
     most: Option<i64>,
-    /// It was set back while the process ran.
+    /// Whether it was set back while the process ran.
     pub set_back: bool,
 }
 
@@ -45,30 +45,30 @@ impl ProcessClock {
         self.last_at = at;
     }
 
-    /// Something was sent at a time of this clock, and recorded by the service at one of its own.
+    /// Notes that something was sent at a time of this clock, and recorded by the service at a time of its own.
     pub(super) fn sent(&mut self, at: i64, recorded: i64) {
         let offset = at.saturating_sub(recorded);
         self.least = Some(self.least.map_or(offset, |least| least.max(offset)));
     }
 
-    /// Something was recorded by the service at a time of its clock, and received at one of this.
+    /// Notes that something was recorded by the service at a time of its clock, and received at a time of this one.
     pub(super) fn received(&mut self, at: i64, recorded: i64) {
         let offset = at.saturating_sub(recorded);
         self.most = Some(self.most.map_or(offset, |most| most.min(offset)));
     }
 
-    /// Whether it was steady: neither set, nor contradicting the service's clock.
+    /// Whether it was steady: never set, and never contradicting the service's clock.
     pub fn is_steady(&self) -> bool {
         let contradicts = self.least().zip(self.most).is_some_and(|(least, most)| least > most + self.slack());
         !self.set_back && !contradicts
     }
 
-    /// How far it is ahead of the service's clock, in microseconds: at least, and at most.
+    /// How far it is ahead of the service's clock, in microseconds: the least, and the most.
     pub fn bounds(&self) -> (Option<i64>, Option<i64>) {
         (self.least(), self.most)
     }
 
-    /// How far it is ahead of the service's clock, about.
+    /// About how far it is ahead of the service's clock.
     pub(super) fn offset(&self) -> i64 {
         match self.bounds() {
             (Some(least), Some(most)) => least.midpoint(most),

@@ -1,4 +1,4 @@
-//! Events of the journal as log records state them, and what is wrong with those records.
+//! Events of the journal as log records state them, and the faults of those records.
 
 use crate::chat::{DisplayName, MessageText};
 use crate::trace::record::{LineRef, LoggedKind, Who};
@@ -17,7 +17,7 @@ pub struct WallTime {
 /// An event as its log record states it, without its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedEvent {
-    /// The broadcast record, or where the service has none, a delivery.
+    /// The broadcast record or, if the service has none, a delivery.
     pub line: LineRef,
     /// Microseconds since 1970.
     pub at: i64,
@@ -27,12 +27,12 @@ pub struct LoggedEvent {
     pub sent: u64,
     /// Whose event it is.
     pub who: Who,
-    /// Its name, by its place in the journal's list.
+    /// Its name, by its index in the journal's list.
     pub name: u32,
     pub kind: LoggedKind,
-    /// Stands for the content.
+    /// A number that stands for the content.
     pub content: u64,
-    /// Stands for the message id; 0 for none.
+    /// A number that stands for the message id; 0 for none.
     pub message: u64,
     /// What the writer had seen.
     pub seen: u64,
@@ -46,7 +46,7 @@ pub struct LoggedEvent {
     pub first_sent: Option<WallTime>,
     /// When its writer was first told that it is in the order.
     pub acknowledged: Option<WallTime>,
-    /// Whether it is known from a delivery alone, as the service's logs lack it.
+    /// Whether it is known only from a delivery, since the service's logs lack it.
     pub filled_in: bool,
     /// Whether the record was made by a later start of the service, so that its time is not that of the broadcast.
     pub recovered: bool,
@@ -90,19 +90,19 @@ pub struct Irregular {
 pub struct CopyConflict {
     pub sequence: u64,
     pub one: LineRef,
-    /// What the other says.
+    /// The record in the other copy.
     pub other: LineRef,
     /// When the other was made, in microseconds since 1970.
     pub at: i64,
 }
 
-/// The epoch before, where a service found its journal to be an older copy and went on as this epoch.
+/// The previous epoch, if a service found its journal to be an older copy and continued it as this epoch.
 #[derive(Clone, Debug)]
 pub struct PreviousEpoch {
     pub epoch: Box<str>,
     /// The last event of it that the log had.
     pub last: u64,
-    /// The event after which this epoch goes on.
+    /// The event after which this epoch continues.
     pub after: u64,
 }
 
@@ -110,19 +110,19 @@ pub struct PreviousEpoch {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LoggedConnection {
     pub began: i64,
-    /// The record of that.
+    /// The record of its beginning.
     pub line: LineRef,
     /// How many of its streams are open: for a moment two, when one is replaced.
     pub open: u32,
-    /// When the last of them ended, with the record; none while one is open, or until its process ends.
+    /// When the last of them ended, with the record; `None` while one is open, or until its process ends.
     pub ended: Option<WallTime>,
-    /// By which process of the service, counted from 0.
+    /// The process of the service, counted from 0.
     pub process: usize,
     /// The last event that was handed to it.
     pub handed: u64,
 }
 
-/// An answer to: what is e(sequence)?
+/// The result of looking up e(sequence).
 #[derive(Clone, Copy, Debug)]
 pub enum Lookup<'a> {
     Known(&'a LoggedEvent),
@@ -132,7 +132,7 @@ pub enum Lookup<'a> {
     Beyond,
 }
 
-/// Whether a text or name is valid, and the sentence of S5 or S6 is that.
+/// Whether a text or name is valid, and the content of a join or leave is the sentence of S5 or S6.
 pub(super) fn is_valid(kind: LoggedKind, name: &str, content: &str, logical_time: u64) -> bool {
     let went = match kind {
         LoggedKind::Message => return MessageText::parse(content).is_ok(),

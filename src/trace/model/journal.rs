@@ -58,17 +58,17 @@ pub struct LoggedJournal {
     farewells: Farewells,
     connections: Connections,
     held_back: HeldBack,
-    /// When a request of each participant was refused last; by an empty id, of those whose participant is unknown.
+    /// When a request of each participant was last refused; an empty id stands for requests of unknown participants.
     refused: HashMap<Who, i64>,
-    /// When each process of the service ended that has, or its log had a hole, and the file of that.
+    /// When each process of the service ended, or when its log had a hole, with the file.
     ends: Vec<(u32, i64)>,
     /// How many records the logs of the service say they lack.
     pub lost: u64,
-    /// Whether a log of the service is cut off, and nothing says yet what was lost by that.
+    /// Whether a log of the service is cut off, and no record states yet what was lost.
     pub torn: bool,
     /// When the service made its last record.
     pub server_at: i64,
-    /// The file of that.
+    /// The file of that record.
     server_file: u32,
     replicas: Replicas,
 }
@@ -83,7 +83,7 @@ impl LoggedJournal {
         self.head
     }
 
-    /// Whether any log of the service speaks of this journal.
+    /// Whether any log of the service has records of this journal.
     pub fn is_known(&self) -> bool {
         !self.runs.is_empty()
     }
@@ -112,7 +112,7 @@ impl LoggedJournal {
         self.torn || !self.is_known() || self.runs.iter().any(ServiceRun::has_lost)
     }
 
-    /// e(sequence), where it is known.
+    /// e(sequence), if it is known.
     pub fn event(&self, sequence: u64) -> Option<&LoggedEvent> {
         self.order.get(sequence)
     }
@@ -137,24 +137,24 @@ impl LoggedJournal {
         self.names.get(index)
     }
 
-    /// A participant, as people know it.
+    /// A participant, as shown to people.
     pub fn title(&self, who: Who) -> String {
         let joined = self.members.get(&who).and_then(|(joined, _)| self.event(*joined));
         joined.map_or_else(|| who.to_string(), |event| format!("{} ({who})", self.name(event.name)))
     }
 
-    /// Batches that continue no stream of their participant.
+    /// Batches that do not continue any stream of their participant.
     pub fn stream_gaps(&self) -> Vec<StreamGap> {
         self.streams.stream_gaps()
     }
 
-    /// Where a participant joined.
+    /// The join of a participant.
     pub fn joined(&self, who: Who) -> Option<(u64, &LoggedEvent)> {
         let (joined, _) = *self.members.get(&who)?;
         Some((joined, self.event(joined)?))
     }
 
-    /// Where a participant left.
+    /// The leave of a participant.
     pub fn left(&self, who: Who) -> Option<(u64, &LoggedEvent)> {
         let left = self.members.get(&who)?.1?;
         Some((left, self.event(left)?))
@@ -165,18 +165,18 @@ impl LoggedJournal {
         self.farewells.is_without_grace()
     }
 
-    /// An event, to note on it what its writer's log says.
+    /// An event, to which findings in its writer's log are added.
     pub fn event_mut(&mut self, sequence: u64) -> Option<&mut LoggedEvent> {
         self.order.get_mut(sequence)
     }
 
-    /// Since when no lab holds a participant's deliveries back; none where one does.
+    /// Since when no lab has held a participant's deliveries back; `None` if one still does.
     pub fn free_since(&self, who: Who) -> Option<i64> {
         self.held_back.free_since(who)
     }
 
-    /// Whether something else than a mistake may have kept a request of a participant from being answered since then: a
-    /// refusal, which its own log need not have, or a lab.
+    /// Whether a request of a participant may legitimately have had no answer since then, because of a refusal, which
+    /// its own log need not have, or a lab.
     pub fn may_have_refused(&self, who: Who, since: i64) -> bool {
         let refused = |who| self.refused.get(&who).is_some_and(|at| *at >= since);
         self.held_back.any() || refused(who) || refused(Who::of(""))
@@ -198,7 +198,7 @@ impl LoggedJournal {
     pub(super) fn lose(&mut self, file: u32, count: u64) {
         self.process_ended();
         self.lost = self.lost.saturating_add(count);
-        // A line that is cut is one of them.
+        // A cut line is one of them.
         self.torn = false;
         self.streams.lose(file);
         self.farewells.lose();
@@ -259,7 +259,7 @@ impl LoggedJournal {
         (self.server_at, self.server_file) = (record.at, line.file);
     }
 
-    /// The present run in a file.
+    /// The current run in a file.
     fn run(&mut self, line: LineRef, record: &LogRecord<'_>) -> &mut ServiceRun {
         let index = self.runs.iter().rposition(|run| run.file == line.file).unwrap_or_else(|| {
             self.runs.push(ServiceRun::new(line, record));
@@ -272,9 +272,9 @@ impl LoggedJournal {
         self.process_ended();
         self.held_back.started(record.at);
         self.streams.start(line.file);
-        // It has looked into its journal, and says where that ends.
+        // A start has read its journal, and states where that ends.
         self.torn = false;
-        // Who was here when it started is known if all events up to then are.
+        // The participants at its start are known if all events up to then are.
         let members = if self.missing() == 0 { self.members.clone() } else { HashMap::default() };
         self.farewells.end(&members);
         let run = ServiceRun::started(line, record);
@@ -297,7 +297,7 @@ impl LoggedJournal {
 
     fn delivered(&mut self, line: LineRef, record: &LogRecord<'_>) {
         let (Some(first), Some(last)) = (record.first_sequence, record.last_sequence) else { return };
-        // Of version 1, a record is of one stream.
+        // In version 1, a record is about one stream.
         let one = record.participant_id.as_deref().into_iter();
         self.tells_deliveries = true;
         for who in one.chain(record.participant_ids.iter().map(|id| &**id)).map(Who::of) {
@@ -307,13 +307,13 @@ impl LoggedJournal {
         }
     }
 
-    /// What the service handed to a participant's stream that is not between its join and its leave.
+    /// Events that the service handed to a participant's stream although they are not between its join and its leave.
     pub fn strayed(&self) -> Vec<(Who, Handed)> {
         let has_end = self.is_closed() && !self.may_go_on();
         self.connections.strayed(&self.members, has_end.then_some(self.head))
     }
 
-    /// What the service handed to streams that had ended, with the records of that.
+    /// Events that the service handed to streams that had ended, with the records of the ends.
     pub fn after_end(&self) -> &[(Who, Handed, LineRef)] {
         &self.connections.after_end
     }

@@ -11,35 +11,35 @@ use super::step::{Act, Step, act};
 /// A file of steps: one process after another.
 #[derive(Debug, Default)]
 pub struct ClientLog {
-    /// The session that the present process is in.
+    /// The session of the current process.
     current: Option<usize>,
     /// The last session of each participant in each journal.
     known: HashMap<(usize, Who), usize>,
-    /// The process's clock, with the record that says so.
+    /// The process's clock, with the record that states it.
     pub clock: Option<Mark>,
-    /// The same before records were lost: it is the clock still, if the same session goes on after them.
+    /// The same before records were lost: it is still the clock if the same session continues after them.
     clock_before: Option<Mark>,
     /// How many records were lost before those of the session that comes next.
     lost: u64,
-    /// The sessions that a process might go on with.
+    /// The sessions that a process may continue.
     open: Vec<usize>,
     /// A request to join that has not been answered.
     pub join: Option<Mark>,
     /// When that was made.
     pub join_at: i64,
-    /// What was submitted and has not been acknowledged, by what stands for the message id.
+    /// Texts that were submitted and not yet acknowledged, by the number that stands for the message id.
     queued: HashMap<u64, Queued>,
-    /// The machine's clock as each of its processes read it.
+    /// The system clock of each of its processes.
     pub processes: Vec<ProcessClock>,
-    /// The present process has not had an answer to a request to join.
+    /// The current process has had no answer to a request to join yet.
     is_new: bool,
-    /// The run of the last record: a number that stands for its id, 0 where it has none.
+    /// The run of the last record: a number that stands for its id, 0 if it has none.
     run: u64,
-    /// Where the other runs in the file are, if their lines are mixed.
+    /// The states of the other runs in the file, if their lines are mixed.
     runs: HashMap<u64, RunState>,
 }
 
-/// What is known of one start of a process. Sessions outlive it.
+/// The state of one start of a process. Sessions outlive it.
 #[derive(Debug, Default)]
 struct RunState {
     current: Option<usize>,
@@ -52,10 +52,10 @@ struct RunState {
 /// A text that was submitted.
 #[derive(Clone, Copy, Debug)]
 pub struct Queued {
-    /// What its writer had been delivered, by the record.
+    /// What had been delivered to its writer, according to the record.
     pub seen: u64,
     pub line: LineRef,
-    /// The participant that it was submitted as, and its journal; none where there was none at the time.
+    /// The participant that it was submitted as, and its journal; `None` if there was none at the time.
     member: Option<(usize, Who)>,
 }
 
@@ -87,7 +87,7 @@ impl ClientLog {
             _ => {}
         }
         self.read_clock(line, is_next || has_turned, record.at);
-        // Of a delivery the participant is the author; of everything else it is the log's own.
+        // In a delivery the participant is the author; in all other records it is the log's own.
         let own = if matches!(act, Act::Delivered { .. }) { None } else { record.participant_id.as_deref() };
         let before = self.current;
         let session = match (journal, own.map(Who::of)) {
@@ -101,9 +101,9 @@ impl ClientLog {
         Step { line, at, component, session, before, local, act, is_of_another }
     }
 
-    /// The next record is of this run. Says whether the last one was of another.
+    /// Switches to the run of the next record. Returns whether the last record was of another run.
     fn turn_to(&mut self, run: u64) -> bool {
-        // A record of the loss of others may be the first one of its process.
+        // A record of lost records may be the first one of its process.
         if run == self.run || self.run == 0 {
             self.run = run;
             return false;
@@ -128,7 +128,7 @@ impl ClientLog {
         }
     }
 
-    /// The record by which a text was submitted, of a send of it.
+    /// The record by which the text of a send was submitted.
     pub fn queued(&self, act: &Act<'_>) -> Option<Queued> {
         let (Act::PublishQueued { message, .. } | Act::PublishSent { message, .. }) = act else { return None };
         self.queued.get(message).copied()
@@ -175,7 +175,7 @@ impl ClientLog {
         index
     }
 
-    /// A session that is known by now may be one that was interrupted by a hole in the log.
+    /// A session that is now known may be one that a hole in the log interrupted.
     fn go_on(&mut self, sessions: &mut [LoggedSession], before: Option<usize>, index: usize) {
         let (earlier, after) = sessions.split_at_mut(index);
         let before = before.and_then(|before| earlier.get_mut(before)).filter(|before| before.lost_after > 0);
@@ -202,7 +202,7 @@ impl ClientLog {
                 let session = step.session.and_then(|session| sessions.get(session));
                 let member = session.and_then(|session| Some((session.journal, session.who?)));
                 let queued = Queued { seen, line: step.line, member };
-                // The first fixes it. As another participant it may be submitted again.
+                // The first record fixes it. As another participant it may be submitted again.
                 let first = self.queued.entry(message).or_insert(queued);
                 if first.member != member {
                     *first = queued;
@@ -210,7 +210,7 @@ impl ClientLog {
             }
             Act::Acknowledged { message: Some(message), .. } => drop(self.queued.remove(&message)),
             Act::Lost { count, .. } => {
-                // What comes after it is read as if the log began there.
+                // The records after it are read as if the log began there.
                 self.clock_before = self.clock.take().or(self.clock_before);
                 (self.current, self.join) = (None, None);
                 self.lost = self.lost.saturating_add(count);

@@ -1,4 +1,4 @@
-//! A session, as a log tells it.
+//! A session, as a log describes it.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use super::step::{Act, Step};
 /// How long a publish may wait for its answer: the request time of the service, in microseconds.
 pub const ANSWER_MICROS: i64 = 30_000_000;
 
-/// A position or a time, with the record that says so.
+/// A position or a time, with the record that states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     pub value: u64,
-    /// Where it is said.
+    /// The record.
     pub line: LineRef,
 }
 
@@ -30,63 +30,63 @@ impl Mark {
 /// A publish that has been sent and not acknowledged.
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
-    /// What it said that its writer had seen.
+    /// What its writer had seen, as it states.
     pub seen: u64,
-    /// The time in its last try.
+    /// The time in its last attempt.
     pub last_time: u64,
-    /// Whether its last try was refused, or its client gave it up.
+    /// Whether its last attempt was refused, or given up by its client.
     pub refused: bool,
 }
 
 /// A publish that has had no answer since its stream began.
 #[derive(Clone, Copy, Debug)]
 pub struct Waiting {
-    /// Its first try since then.
+    /// Its first attempt since then.
     pub line: LineRef,
     /// When that was, by the clock of its process.
     pub at: i64,
-    /// Stands for the message id.
+    /// A number that stands for the message id.
     message: u64,
-    /// The first event that was delivered when it was overdue, and when.
+    /// The first event that was delivered after it became overdue, and when.
     pub late: Option<(u64, i64)>,
 }
 
-/// Events that had not come when a later one came.
+/// Events that had not been delivered when a later one was.
 #[derive(Clone, Copy, Debug)]
 pub struct Skip {
     /// The last of them.
     pub last: u64,
-    /// What had come before.
+    /// The delivery before the gap.
     pub before: Mark,
     pub after: Mark,
     /// When that was, by the clock of its process.
     pub at: i64,
 }
 
-/// What a log has told of a session so far. What is settled is forgotten.
+/// What a log has shown of a session so far. Settled parts are forgotten.
 #[derive(Debug, Default)]
 pub struct LoggedSession {
     pub file: u32,
-    /// The journal, by its place in the model.
+    /// The journal, by its index in the model.
     pub journal: usize,
-    /// Which participant; none where the log's beginning is cut off and nothing has said it yet.
+    /// The participant; `None` if the log's beginning is cut off and no record has named it yet.
     pub who: Option<Who>,
     pub name: Box<str>,
     /// Whether the session's beginning is in the log.
     pub whole: bool,
     /// The first record of the session.
     pub begins: LineRef,
-    /// The event furthest on in the order that was delivered.
+    /// The delivered event that is furthest on in the order.
     pub position: Option<Mark>,
-    /// The last that was delivered: another one where deliveries went back.
+    /// The last event that was delivered, which differs if deliveries went back.
     pub latest: Option<Mark>,
-    /// Up to the position, what was not delivered, by the first of each row.
+    /// The events up to the position that were not delivered, by the first event of each gap.
     pub skipped: BTreeMap<u64, Skip>,
     /// The newest event that it knows of, by a delivery or an acknowledgement.
     pub known: Option<Mark>,
     /// The greatest time in any of its deliveries, acknowledgements or requests.
     pub time: Option<Mark>,
-    /// Keyed by the number that stands for the message id.
+    /// The publishes that were sent, by the number that stands for the message id.
     pub sent: HashMap<u64, Sent>,
     /// The oldest publish that waits for its answer.
     pub waiting: Option<Waiting>,
@@ -141,7 +141,7 @@ impl LoggedSession {
         }
     }
 
-    /// Whether it is unknown how far it has come: that was lost.
+    /// Whether its progress is unknown because records were lost.
     pub fn is_unsure(&self) -> bool {
         self.lost_after > 0 || (self.lost_before > 0 && self.position.is_none())
     }
@@ -151,7 +151,7 @@ impl LoggedSession {
         self.sent.values().filter(|sent| !sent.refused).count()
     }
 
-    /// As people know it.
+    /// Its participant, as shown to people.
     pub fn title(&self) -> String {
         match self.who {
             Some(who) if self.name.is_empty() => who.to_string(),
@@ -160,7 +160,7 @@ impl LoggedSession {
         }
     }
 
-    /// The row of events that was skipped when this one should have come, with the first of them.
+    /// The gap that this event is in, with the first event of the gap.
     pub fn skip(&self, sequence: u64) -> Option<(u64, Skip)> {
         let (first, skip) = self.skipped.range(..=sequence).next_back()?;
         (sequence <= skip.last).then_some((*first, *skip))

@@ -1,10 +1,10 @@
-//! One record of a client or page as a step: what the process did or met.
+//! One record of a client or page as a step of its process.
 
 use crate::trace::record::{Component, CowStr, LineRef, LogRecord, LoggedKind, Who, digest};
 
 use super::event::REQUESTED;
 
-/// What a participant's process did or met.
+/// What a participant's process did, or what happened to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act<'r> {
     Started,
@@ -19,41 +19,41 @@ pub enum Act<'r> {
     Connected {
         /// Whether it resumes a session.
         resumed: bool,
-        /// The newest event by the Welcome.
+        /// The newest event according to the Welcome.
         head: u64,
         logical_time: u64,
     },
     /// A text was submitted. This fixes what its writer had seen, however late it is sent.
     PublishQueued {
-        /// Stands for the message id.
+        /// A number that stands for the message id.
         message: u64,
         /// The last event delivered before.
         seen: u64,
     },
     /// Send(message_id, t, seen, text).
     PublishSent {
-        /// Stands for the message id.
+        /// A number that stands for the message id.
         message: u64,
         /// The time in the request.
         sent: u64,
         /// The last event delivered before the text was submitted.
         seen: u64,
-        /// Stands for the text.
+        /// A number that stands for the text.
         content: u64,
     },
     /// Ack(message_id, sequence, L). Without a message, it acknowledges a leave.
     Acknowledged {
-        /// Stands for the message id.
+        /// A number that stands for the message id.
         message: Option<u64>,
-        /// Where the event is.
+        /// The position of the event.
         sequence: u64,
         logical_time: u64,
     },
-    /// The last try of a publish was refused, or its client gave it up.
+    /// The last attempt of a publish was refused, or given up by its client.
     Refused {
-        /// Stands for the message id.
+        /// A number that stands for the message id.
         message: u64,
-        /// Whether the reason leaves no doubt that nothing was done.
+        /// Whether the reason makes it certain that nothing was done.
         certain: bool,
     },
     /// It asked to leave.
@@ -68,32 +68,32 @@ pub enum Act<'r> {
         kind: LoggedKind,
         /// Whose event it is.
         author: Who,
-        /// Stands for the content.
+        /// A number that stands for the content.
         content: u64,
         text: &'r str,
-        /// Stands for the message id; 0 for none.
+        /// A number that stands for the message id; 0 for none.
         message: u64,
         more: DeliveryDetails<'r>,
     },
     /// The client dropped its stream over an event that could not be true.
     EventRefused {
         sequence: u64,
-        /// The one that was due; none before the first.
+        /// The event that was due; `None` before the first.
         expected: Option<u64>,
         /// Why, in words.
         reason: &'r str,
     },
-    /// The stream is no more.
+    /// The stream has ended.
     Disconnected {
-        /// Because the participant has left.
+        /// Whether it ended because the participant has left.
         left: bool,
     },
     /// The process ended in an orderly way.
     Stopped,
-    /// Records are not in the log, as it says itself.
+    /// The log states that records are missing.
     Lost {
         count: u64,
-        /// Whether the process began in them.
+        /// Whether they include the beginning of the process.
         from_start: bool,
     },
     Other,
@@ -103,11 +103,11 @@ pub enum Act<'r> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryDetails<'r> {
     pub name: Option<&'r str>,
-    /// Of a message: the time in its request.
+    /// For a message: the time in its request.
     pub sent: Option<u64>,
-    /// Of a message: what its writer had seen.
+    /// For a message: what its writer had seen.
     pub seen: Option<u64>,
-    /// Of a leave: whether it was asked for.
+    /// For a leave: whether it was requested.
     pub requested: Option<bool>,
 }
 
@@ -124,7 +124,7 @@ impl<'r> DeliveryDetails<'r> {
 }
 
 impl Act<'_> {
-    /// Whether only the participant that the process is can do this, and by it begins no session.
+    /// Whether this act is always one of the process's own participant, without beginning a session.
     pub(super) fn is_own(&self) -> bool {
         matches!(
             self,
@@ -143,21 +143,22 @@ pub struct Step<'r> {
     pub line: LineRef,
     /// Microseconds since 1970.
     pub at: i64,
-    /// Whose log it is.
+    /// The component whose log it is in.
     pub component: Component,
-    /// Whose step it is; none before a process has a session.
+    /// The session of the step; `None` before a process has one.
     pub session: Option<usize>,
     /// The session that its process was in before.
     pub before: Option<usize>,
     /// The process's own clock after it.
     pub local: Option<u64>,
     pub act: Act<'r>,
-    /// It is of another participant than the process is, though that has not begun another session: the file
-    /// has the lines of several processes, and none of them in an order of its own.
+    /// Whether it is about a different participant than the process's, although the process has begun no other session:
+    /// the file mixes the lines of several processes.
     pub is_of_another: bool,
 }
 
-/// Whether a refusal for this reason says that nothing was done. Of others, that of a proxy say, nobody knows.
+/// Whether a refusal for this reason means that nothing was done. For other reasons, such as a proxy's, that is
+/// unknown.
 fn is_certain(reason: &str) -> bool {
     matches!(
         reason,
@@ -175,7 +176,7 @@ fn is_certain(reason: &str) -> bool {
     )
 }
 
-/// What a record says was done or met.
+/// The act that a record describes.
 pub(super) fn act<'r>(record: &'r LogRecord<'_>) -> Act<'r> {
     read(record).unwrap_or(Act::Other)
 }

@@ -1,14 +1,14 @@
-//! Logs with holes that they speak of themselves (`records_lost`): nobody is accused of what was lost, and what
-//! cannot be checked for it is said. A hole that no record speaks of is a violation like any other.
+//! Logs with holes that they report themselves (`records_lost`). Lost records cause no violation, and the report says
+//! what cannot be checked because of them. A hole that no record reports is a violation like any other.
 
 use crate::trace::model::{LoggedJournal, LoggedSession};
 use crate::trace::report::{Rule, RuleReport};
 
-/// What needs to know which events there are.
+/// The rules that need to know all events.
 const OF_EVENTS: [Rule; 7] = [Rule::V1, Rule::V2, Rule::V5, Rule::V6, Rule::V8, Rule::V11, Rule::V12];
-/// What needs to know who was connected, from where, and what was sent to whom.
+/// The rules that need to know who was connected, from where, and what was sent to whom.
 const OF_CONNECTIONS: [Rule; 4] = [Rule::V9, Rule::V12, Rule::V14, Rule::V15];
-/// What needs the log of a session.
+/// The rules that need the log of a session.
 const OF_SESSIONS: [Rule; 9] =
     [Rule::V3, Rule::V4, Rule::V6, Rule::V7, Rule::V9, Rule::V10, Rule::V11, Rule::V12, Rule::V14];
 
@@ -38,7 +38,7 @@ pub(super) fn in_sessions(sessions: &[&LoggedSession], rules: &mut [RuleReport])
     }
 }
 
-/// Why a session that has not got everything may not be judged.
+/// Why a session that lacks events cannot be judged.
 pub(super) fn unknown_how_far(session: &LoggedSession, next: u64) -> String {
     let title = session.title();
     if session.is_unsure() {
@@ -70,7 +70,7 @@ mod tests {
         log.records.splice(first..first + count, [lost]);
     }
 
-    /// A log does not say any more what it lacks.
+    /// Removes a log's statements of what it lacks.
     fn silence(logs: &mut Logs) {
         logs.0.iter_mut().for_each(|log| log.records.retain(|record| record["event"] != "records_lost"));
     }

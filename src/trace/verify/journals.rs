@@ -1,5 +1,5 @@
-//! The rules that the journal alone can break: V1, V2, V5, V8, V11 (valid texts and names), V13. And V4 and V9 as
-//! far as the service says itself what it handed to streams.
+//! The rules that the journal alone can break: V1, V2, V5, V8, V11 (valid texts and names), V13, V15; and V4 and V9 for
+//! what the service itself says it handed to streams.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -78,7 +78,7 @@ fn v2_clock(journal: &LoggedJournal, rule: &mut RuleReport) {
             None => recovered.get(&(sequence - 1)).map(|(time, line)| (*time, Some(*line))),
         };
         before = Some((sequence, event.logical_time, event.line));
-        // A delivery tells the time in the request of messages alone.
+        // A delivery states the time in the request only for messages.
         let Some((time, line)) = previous.filter(|_| !event.filled_in || event.kind == LoggedKind::Message) else {
             continue;
         };
@@ -112,7 +112,7 @@ fn v2_clock(journal: &LoggedJournal, rule: &mut RuleReport) {
     v2_recovered(journal, rule);
 }
 
-/// A restarted service goes on with the time at which its journal ends.
+/// A restarted service continues with the time at which its journal ends.
 fn v2_recovered(journal: &LoggedJournal, rule: &mut RuleReport) {
     for start in journal.starts() {
         let Some(event) = journal.event(start.sequence) else { continue };
@@ -129,7 +129,8 @@ fn v2_recovered(journal: &LoggedJournal, rule: &mut RuleReport) {
     }
 }
 
-/// What was handed to a stream may never have arrived, so it is not counted: the rule holds over what did.
+/// Events that were handed to a stream may never have arrived, so they are not counted: the rule holds over those that
+/// did.
 fn v4_streams_go_on(journal: &LoggedJournal, rule: &mut RuleReport) {
     for gap in journal.stream_gaps() {
         let (who, first, expected) = (journal.title(gap.who), gap.first, gap.expected.value);
@@ -155,7 +156,7 @@ fn v5_no_duplicate(journal: &LoggedJournal, rule: &mut RuleReport) {
     }
 }
 
-/// Who is active and who has left, while the journal is read.
+/// Tracks who is active and who has left, while the journal is read.
 #[derive(Default)]
 struct MembershipTracker {
     active: HashMap<Who, (LineRef, Option<NameKey>)>,
@@ -208,7 +209,7 @@ fn v8_membership(journal: &LoggedJournal, rule: &mut RuleReport) {
     let mut whole = true;
     for (sequence, event) in journal.events() {
         if sequence != expected {
-            // Whoever was here may have left meanwhile.
+            // Active participants may have left meanwhile.
             whole = false;
             roster.names.clear();
         }
@@ -253,7 +254,7 @@ fn v9_stream_in_membership(journal: &LoggedJournal, rule: &mut RuleReport) {
     }
 }
 
-/// What the service recorded as handed to a stream that had ended by its own records.
+/// Events that the service recorded as handed to a stream that had ended by its own records.
 fn v9_after_the_end(journal: &LoggedJournal, rule: &mut RuleReport) {
     for (who, Handed { line, at, first, last }, ended) in journal.after_end() {
         let who = journal.title(*who);
@@ -280,7 +281,7 @@ fn v11_valid(journal: &LoggedJournal, rule: &mut RuleReport) {
     }
 }
 
-/// By the clock of the service alone.
+/// Uses only the clock of the service.
 fn v15_farewell(journal: &LoggedJournal, rule: &mut RuleReport) {
     let (checked, faults) = journal.farewells();
     rule.checked += checked;
@@ -311,14 +312,15 @@ fn v15_farewell(journal: &LoggedJournal, rule: &mut RuleReport) {
     }
 }
 
-/// Every start after another run in the same file, whichever comes first in it, with the last event recorded before.
+/// Every start that follows another run in the same file, with the last event recorded before it, whichever run comes
+/// first in the file.
 fn restarts(journal: &LoggedJournal) -> Vec<(u64, LineRef, ServiceStart)> {
     let mut runs: Vec<&ServiceRun> = journal.runs.iter().collect();
     runs.sort_by_key(|run| (run.file, run.place()));
     let mut restarts = Vec::new();
     for of_a_file in runs.chunk_by(|one, next| one.file == next.file) {
         let mut before: Option<(u64, LineRef)> = None;
-        // Runs at one place are copies of each other.
+        // Runs at the same place are copies of each other.
         for copies in of_a_file.chunk_by(|one, next| one.place() == next.place()) {
             let started = copies.iter().filter_map(|run| run.start);
             restarts.extend(
@@ -359,12 +361,12 @@ fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
     }
     for previous in &journal.previous {
         rule.caveat(format!(
-            "an older copy of the journal was put in its place: epoch {} was recorded up to event {}, and epoch {} goes on \
+            "the journal was replaced by an older copy: epoch {} was recorded up to event {}, and epoch {} continues \
              after event {}",
             previous.epoch, previous.last, journal.epoch, previous.after
         ));
     }
-    // What found an empty journal has nothing before it: there is one copy, and one order.
+    // A start that found an empty journal has nothing before it: there is one copy, and one order.
     let from_start = journal.starts().filter(|start| start.sequence == 0).count() as u64;
     if journal.compared > 0 || !restarts.is_empty() {
         return;

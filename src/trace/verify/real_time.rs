@@ -1,9 +1,10 @@
 //! V12: a publish acknowledged before another was sent precedes it.
 //!
-//! A client records that it sends before it sends, and an acknowledgement after it came, so what the records
-//! call earlier was earlier. Two records of one process are compared by its own clock. Those of two processes are
-//! compared by what their messages tell of their clocks ([`ProcessClock`](crate::trace::model::ProcessClock)), whichever machines they are on.
-//! A page's clock has steps of 100 microseconds, so where a page is one of the two, [`PAGE_CLOCK_MICROS`] have to lie between.
+//! A client records a send before it sends, and an acknowledgement after it arrived, so what the records call earlier
+//! was earlier. Two records of one process are compared by its own clock. Those of two processes are compared by what
+//! their messages reveal about their clocks ([`ProcessClock`](crate::trace::model::ProcessClock)), whichever machines
+//! they are on. A page's clock has steps of 100 microseconds, so where a page is one of the two, [`PAGE_CLOCK_MICROS`]
+//! have to lie between.
 
 use std::collections::HashMap;
 
@@ -13,7 +14,7 @@ use crate::trace::report::RuleReport;
 
 use super::step_context::StepContext;
 
-/// How far apart two times have to be where a page recorded one of them.
+/// How far apart two times have to be if a page recorded one of them.
 const PAGE_CLOCK_MICROS: i64 = 200;
 
 /// When a publish was sent, at the earliest.
@@ -30,7 +31,7 @@ fn uncertainty(step: &Step<'_>) -> i64 {
     if step.component == Component::Browser { PAGE_CLOCK_MICROS } else { 0 }
 }
 
-/// What a step tells of the clock of its process: it sent what the service recorded, or the other way round.
+/// What a step reveals about the clock of its process: it sent something that the service recorded, or received it.
 pub(super) enum Edge {
     /// The process sent something at `at`, by its own clock, that the service recorded at `recorded`.
     Sent { at: i64, recorded: i64 },
@@ -59,7 +60,7 @@ pub(super) fn edge(context: &StepContext<'_>) -> Option<Edge> {
     }
 }
 
-/// The earliest acknowledgement of the events that were looked at, by some clock.
+/// The earliest acknowledgement of the events so far, by some clock.
 #[derive(Clone, Copy)]
 struct Earliest {
     by: i64,
@@ -75,12 +76,12 @@ impl Earliest {
     }
 }
 
-/// By how much the clocks of replicas may be apart, after what their records tell of that: one may always apply what it
-/// has read a little later than another.
+/// How far the clocks of replicas may still be apart after alignment: one replica may always apply what it has read a
+/// little later than another.
 const REPLICAS_APART_MICROS: i64 = 50_000;
 
-/// Goes through the order from its end. What is sent has to be sent before everything later in the order was
-/// acknowledged; the first of those acknowledgements is enough to look at.
+/// Goes through the order from its end. Each message has to be sent before any later one in the order was acknowledged,
+/// so only the first of those acknowledgements matters.
 pub(super) fn v12_real_time(model: &Model, journal: &LoggedJournal, rule: &mut RuleReport) {
     let apart = if journal.is_of_replicas() { REPLICAS_APART_MICROS } else { 0 };
     let mut by_service: Option<Earliest> = None;

@@ -1,4 +1,4 @@
-//! V11: what the service put into the order is what was asked of it, with the time that the request had.
+//! V11: the service put into the order what was requested, with the time of the request.
 
 use crate::trace::model::{Act, LoggedJournal, LoggedSession, Model};
 use crate::trace::record::LineRef;
@@ -25,8 +25,8 @@ fn text(context: &StepContext<'_>, content: u64, rule: &mut RuleReport) {
     }
 }
 
-/// Another try of the same publish may have been accepted: each try has its own time, and that of the event is
-/// the time of the try that it is of.
+/// Another attempt of the same publish may have been accepted: each attempt has its own time, and the event has that of
+/// the accepted one.
 fn refusal(context: &StepContext<'_>, message: u64, rule: &mut RuleReport) {
     let Some(sent) = context.session.sent.get(&message).filter(|_| message != 0) else { return };
     rule.checked += 1;
@@ -58,7 +58,7 @@ fn join(context: &StepContext<'_>, rule: &mut RuleReport) {
     }
 }
 
-/// A leave that is acknowledged was asked for by the log that has the answer, if that has all of the session.
+/// An acknowledged leave was requested, by the log that has the answer, if that log has all of the session.
 pub(super) fn v11_leave(journal: &LoggedJournal, session: &LoggedSession, rule: &mut RuleReport) {
     let left = session.who.and_then(|who| journal.left(who));
     let Some(answer) = session.left.filter(|_| session.whole && session.lost_before == 0) else { return };
@@ -75,8 +75,8 @@ pub(super) fn v11_leave(journal: &LoggedJournal, session: &LoggedSession, rule: 
     }
 }
 
-/// A leave that its participant is said to have requested was sent by its log, if that has all of the session and goes on
-/// after it.
+/// A leave that counts as requested was sent, by its participant's log, if that log has all of the session and
+/// continues after it.
 pub(super) fn v11_unasked(model: &Model, journal: &LoggedJournal, session: &LoggedSession, rule: &mut RuleReport) {
     let Some((sequence, event)) = session.who.and_then(|who| journal.left(who)) else { return };
     if !event.requested || event.filled_in || event.sent_by_log || session.left.is_some() {
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_request_that_was_made_again_is_compared_by_the_time_of_the_try_that_was_answered_v11() {
         for event in ["join_sent", "leave_sent"] {
-            // The first try is lost, and the clock has moved on when the second is made.
+            // The first attempt is lost, and the clock has moved on by the second.
             let logs = before(event, |first| {
                 first["sent_logical_time"] = json!(first["sent_logical_time"].as_u64().unwrap() - 1);
             });
@@ -153,7 +153,7 @@ mod tests {
         let mut logs = before("publish_sent", refused);
         let bob = &mut logs.0[2].records;
         let at = bob.iter().position(|record| record["event"] == "publish_refused").unwrap();
-        // What was refused is an earlier try, at an earlier time.
+        // The refused attempt is an earlier one, at an earlier time.
         let mut first = bob[at + 1].clone();
         let known = bob[..at].iter().filter_map(|record| record["local_time"].as_u64()).max().unwrap();
         assert_eq!(first["sent_logical_time"], json!(known + 1));

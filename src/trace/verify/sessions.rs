@@ -12,11 +12,11 @@ use super::real_time::v12_real_time;
 use super::{holes, sent};
 use unanswered::v10_unanswered;
 
-/// How long a stream may take nothing, where the service's log does not say: the default, in microseconds.
+/// How long a stream may go unread if the service's log does not say: the default, in microseconds.
 const STALL_MICROS: i64 = 30_000_000;
-/// How long after that the service may be busy.
+/// How much longer the service may take when it is busy.
 const BUSY_MICROS: i64 = 5_000_000;
-/// How far apart records of one process may be out of order.
+/// By how much records of one process may be out of order.
 const JITTER_MICROS: i64 = 1_000_000;
 
 pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
@@ -52,17 +52,17 @@ pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
     }
 }
 
-/// What a log tells of events after the end of the service's logs is lost if these go on after it. Otherwise they may have
-/// been copied before it happened.
+/// Events that a log mentions after the end of the service's logs are lost if those logs continue after them. Otherwise
+/// the logs may have been copied before they happened.
 fn beyond_the_end(model: &Model, rule: &mut RuleReport) {
     for claim in std::mem::take(&mut rule.beyond) {
         let session = &model.sessions[claim.session];
         let journal = model.journal_of(session);
         let latest = model.clock(claim.line).and_then(|clock| clock.latest(claim.at));
-        // Where a piece of the log is missing, what follows does not tell what happened in it.
+        // If a piece of the log is missing, what follows does not show what happened in it.
         let mut continuing = journal.runs.iter().filter(|run| run.told == Some(journal.head()));
         let goes_on = latest.is_some_and(|at| {
-            // When it has stopped, nothing is on its way into the log.
+            // Once the service has stopped, no record can still be on its way into the log.
             continuing.any(|run| run.ends > at.saturating_add(if run.stopped { 0 } else { JITTER_MICROS }))
         });
         if goes_on {
@@ -79,8 +79,8 @@ fn beyond_the_end(model: &Model, rule: &mut RuleReport) {
     }
 }
 
-/// Of each participant the session that got furthest: it may have gone on with another log, and a log may be an
-/// older copy of another.
+/// For each participant, the session that got furthest: it may continue in another log, and a log may be an older copy
+/// of another.
 fn furthest<'a>(sessions: impl Iterator<Item = &'a LoggedSession>) -> BTreeMap<Who, &'a LoggedSession> {
     let mut furthest: BTreeMap<Who, &LoggedSession> = BTreeMap::new();
     for session in sessions {
@@ -101,7 +101,7 @@ fn reach(session: &LoggedSession) -> u64 {
 fn v4_never_arrived(model: &Model, session: &LoggedSession, rule: &mut RuleReport) {
     for (first, skip) in &session.skipped {
         let (who, before, after) = (session.title(), skip.before.value, skip.after.value);
-        // In a hole at the end it may have come, and too late.
+        // In a hole at the end it may have arrived, but too late.
         let never = if session.lost_after > 0 { "did not arrive before it" } else { "never arrived" };
         let sentence = || {
             let count = skip.last - first + 1;
@@ -123,7 +123,7 @@ fn v9_until_the_leave(model: &Model, session: &LoggedSession, rule: &mut RuleRep
     let journal = model.journal_of(session);
     let Some((left, event)) = session.who.and_then(|who| journal.left(who)) else { return };
     let Some(acknowledged) = session.left.filter(|_| session.offline.is_some()) else {
-        // It was killed, cut off or expired: nobody could have told it everything.
+        // It was killed, cut off or expired, so it could not receive everything.
         return;
     };
     if session.broken || session.is_unsure() {
@@ -159,11 +159,11 @@ fn v11_was_sent(journal: &LoggedJournal, sessions: &[&LoggedSession], rule: &mut
             continue;
         }
         if event.filled_in {
-            // When its send was looked at, it was not known yet.
+            // When its send was checked, the event was not known yet.
             rule.caveat("it is unknown whether messages were sent that only deliveries tell of".into());
             continue;
         }
-        // A log that ends before the event may not have all of its writer's processes.
+        // A log that ends before the event may lack some of its writer's processes.
         let Some(session) = whole.get(&event.who).filter(|session| reach(session) >= sequence) else {
             *untold.entry(event.who).or_insert(0_u64) += 1;
             continue;
@@ -200,8 +200,8 @@ fn v11_was_sent(journal: &LoggedJournal, sessions: &[&LoggedSession], rule: &mut
     }
 }
 
-/// Events that the session lacks are excused where it was not there to get them, and where they were handed to its
-/// stream: they may be on a slow path, or wait for a program whose output nobody reads.
+/// A session may lack events if it was not there to get them, or if they were handed to its stream: they may be on a
+/// slow path, or wait for a program whose output is not being read.
 fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut RuleReport) {
     let head = journal.head();
     let Some(who) = session.who.filter(|who| journal.left(*who).is_none()) else { return };
@@ -226,7 +226,7 @@ fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut Ru
         ));
     }
     let open_until = journal.connection_ended(who).unwrap_or(journal.server_at);
-    // A stream has the time from when it began, however old the event is.
+    // A stream has this much time from its beginning, however old the event is.
     let overdue = |began: i64| missed.at.max(free_since).max(began).saturating_add(patience(journal));
     let newest = journal.handed(who).map(|(handed, began)| (handed, overdue(began)));
     let Some((handed, overdue)) = newest.filter(|(_, overdue)| *overdue <= open_until) else {
@@ -243,7 +243,7 @@ fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut Ru
     let sentence = || {
         format!(
             "{title} still takes part and was connected, but the last event that it got is {got}, while the journal \
-         goes on to {head}, and its stream was never handed event {next}."
+         continues to {head}, and its stream was never handed event {next}."
         )
     };
     let lines: Vec<LineRef> =
@@ -251,7 +251,7 @@ fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut Ru
     rule.violate(overdue, sentence, &lines);
 }
 
-/// How long an event may wait for a stream that is open: longer, and the stream takes nothing and is closed.
+/// How long an event may wait for an open stream. If it takes longer, the stream takes nothing and is closed.
 fn patience(journal: &LoggedJournal) -> i64 {
     let stall = journal.starts().filter_map(|start| start.settings.stall).max().unwrap_or(STALL_MICROS);
     stall.saturating_add(BUSY_MICROS)
@@ -260,7 +260,7 @@ fn patience(journal: &LoggedJournal) -> i64 {
 /// How many sessions without a log are named.
 const SESSIONS_NAMED: usize = 20;
 
-/// Says whose logs are missing or cut off.
+/// Reports whose logs are missing or cut off.
 fn without_logs(journal: &LoggedJournal, sessions: &[&LoggedSession], rules: &mut [RuleReport]) {
     let known: HashSet<Who> = sessions.iter().filter_map(|session| session.who).collect();
     let mut absent: Vec<_> = journal.members.keys().filter(|who| !known.contains(who)).copied().collect();
@@ -275,7 +275,7 @@ fn without_logs(journal: &LoggedJournal, sessions: &[&LoggedSession], rules: &mu
     for rule in [Rule::V3, Rule::V4, Rule::V6, Rule::V7, Rule::V9, Rule::V10, Rule::V12] {
         rules[rule as usize].lack(why.clone());
     }
-    // Who has left is not to catch up.
+    // Participants who have left need not catch up.
     if absent.iter().any(|who| journal.left(*who).is_none()) {
         rules[Rule::V14 as usize].lack(why);
     }

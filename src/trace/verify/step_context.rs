@@ -1,10 +1,10 @@
-//! What a rule sees of a step: the step, its session as it was before, and the journal.
+//! The context in which a rule checks a step: the step, its session as it was before, and the journal.
 
 use crate::trace::model::{Act, LoggedEvent, LoggedJournal, LoggedSession, Lookup, Mark, Model, Queued, Step};
 use crate::trace::record::LineRef;
 use crate::trace::report::{BeyondClaim, RuleReport};
 
-/// A step and what it is checked against.
+/// A step, and what it is checked against.
 pub(super) struct StepContext<'a> {
     pub(super) model: &'a Model,
     pub(super) journal: &'a LoggedJournal,
@@ -12,13 +12,13 @@ pub(super) struct StepContext<'a> {
     /// Its place in the model.
     pub(super) index: usize,
     pub(super) step: &'a Step<'a>,
-    /// The event of the publish that this step is of, if it is of one that became an event.
+    /// The event that the step's publish became, if it became one.
     pub(super) becomes: Option<(u64, &'a LoggedEvent)>,
     /// The request to join that has not been answered, if there is one in the log.
     pub(super) join: Option<Mark>,
     /// When that was made, by the clock of its process.
     pub(super) join_at: i64,
-    /// Of a send, or of a text that is submitted again: the record by which it was submitted.
+    /// For a send, or a text that is submitted again: the record by which it was first submitted.
     pub(super) queued: Option<Queued>,
 }
 
@@ -36,20 +36,20 @@ impl<'a> StepContext<'a> {
         Self { model, journal, session, index, step, becomes, join: None, join_at: 0, queued: None }
     }
 
-    /// When the step was, by the service's clock as far as that is known.
+    /// When the step happened, by the service's clock as far as that is known.
     pub(super) fn at(&self) -> i64 {
         self.model.by_service(self.step.line, self.step.at)
     }
 
-    /// The epoch that the process was in before, with its last record there; none where it is the same one.
+    /// The previous epoch of the process, with its last record there; `None` if it is the same one.
     pub(super) fn epoch_before(&self) -> Option<(&'a str, LineRef)> {
         let before = &self.model.sessions[self.step.before?];
         let journal = self.model.journal_of(before);
         (before.journal != self.session.journal).then_some((&*journal.epoch, before.last))
     }
 
-    /// Whether the step is the first try of a publish. Where records were lost or cut off, the first may be among them, but
-    /// the one that became the event came before all that followed from it.
+    /// Whether the step is the first attempt of a publish. If records were lost or cut off, the first attempt may be
+    /// among them, but the one that became the event came before everything that followed from it.
     pub(super) fn is_first_try(&self) -> bool {
         let Act::PublishSent { message, .. } = &self.step.act else { return false };
         !self.session.sent.contains_key(message)
@@ -77,7 +77,7 @@ impl<'a> StepContext<'a> {
         None
     }
 
-    /// Whether the step is the try of a publish that became an event.
+    /// Whether the step is the attempt of a publish that became an event.
     pub(super) fn became_event(&self) -> bool {
         let (Act::PublishSent { sent, seen, .. }, Some((_, event))) = (&self.step.act, self.becomes) else {
             return false;

@@ -1,5 +1,5 @@
-//! The rules that can be checked on one step of a session, against the journal and against what the session
-//! was like before the step: V3, V4, V6, V7, V9 (its beginning), V10, V11 (what was sent).
+//! The rules that can be checked on one step of a session, against the journal and against the session's state before
+//! the step: V3, V4, V6, V7, V9 (its beginning), V10, V11 (what was sent).
 
 mod refused;
 mod seen;
@@ -15,7 +15,7 @@ use super::{real_time, sent};
 
 type Check = fn(&StepContext<'_>, &mut RuleReport);
 
-/// What is asked of every step.
+/// The checks of every step.
 pub(super) const CHECKS: [(Rule, Check); 9] = [
     (Rule::V3, v3_agreement),
     (Rule::V4, v4_continuity),
@@ -28,14 +28,15 @@ pub(super) const CHECKS: [(Rule, Check); 9] = [
     (Rule::V11, sent::v11_as_sent),
 ];
 
-/// What else a delivery tells that is not as it was broadcast: what it is, how it was, and how it came.
+/// Another field of a delivery that differs from the broadcast: its name, its value in the broadcast, and in the
+/// delivery.
 fn differs(
     journal: &LoggedJournal,
     event: &LoggedEvent,
     told: DeliveryDetails<'_>,
 ) -> Option<(&'static str, String, String)> {
     if event.filled_in {
-        // It was read from a delivery, which need not tell it.
+        // The event is known only from a delivery, which need not have this field.
         return None;
     }
     let name = journal.name(event.name);
@@ -114,7 +115,7 @@ fn v3_agreement(context: &StepContext<'_>, rule: &mut RuleReport) {
     }
 }
 
-/// What is skipped may come late; what never comes is said in the end.
+/// A skipped event may still come late; one that never comes is reported at the end.
 fn v4_continuity(context: &StepContext<'_>, rule: &mut RuleReport) {
     let StepContext { session, step, .. } = context;
     let (Act::Delivered { sequence, .. }, Some(newest)) = (&step.act, session.position) else { return };
@@ -178,7 +179,7 @@ fn v6_causal_order(context: &StepContext<'_>, rule: &mut RuleReport) {
     }
 }
 
-/// The process's own clock, whichever session it is in.
+/// Checks the process's own clock, whichever session it is in.
 pub(super) fn v7_log(model: &Model, log: &ClientLog, step: &Step<'_>, rule: &mut RuleReport) {
     let at = || model.by_service(step.line, step.at);
     if let Some(local) = step.local {
@@ -210,7 +211,7 @@ pub(super) fn v7_log(model: &Model, log: &ClientLog, step: &Step<'_>, rule: &mut
     }
 }
 
-/// A send is later than everything that its session knew.
+/// A send has a later time than everything that its session knew.
 fn v7_clock_condition(context: &StepContext<'_>, rule: &mut RuleReport) {
     let (Act::PublishSent { sent, .. } | Act::LeaveSent { sent } | Act::JoinSent { sent, .. }) = context.step.act
     else {
@@ -234,7 +235,7 @@ fn v9_begins_with_own_join(context: &StepContext<'_>, rule: &mut RuleReport) {
     let Act::Delivered { sequence, kind, author, .. } = step.act else { return };
     if session.position.is_none() {
         if session.lost_before > 0 {
-            // What was lost is said for all rules at once.
+            // Lost records are reported for all rules at once.
             return;
         }
         if !session.whole {
@@ -296,10 +297,10 @@ fn v10_acknowledged_is_there(context: &StepContext<'_>, rule: &mut RuleReport) {
     }
 }
 
-/// What a step says of an event of its own participant, to be noted on the event.
+/// What a step shows about an event of its own participant, to be noted on the event.
 pub(super) struct EventNote {
     pub(super) sequence: u64,
-    /// This try of the publish is the one that became the event.
+    /// This attempt of the publish is the one that became the event.
     pub(super) explains: bool,
     pub(super) first_sent: Option<WallTime>,
     pub(super) acknowledged: Option<WallTime>,

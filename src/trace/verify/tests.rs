@@ -1,4 +1,4 @@
-//! Logs that are changed by hand, and what the checker says of them.
+//! Logs that are changed by hand, and what the checker reports for them.
 
 mod farewells;
 mod replicated;
@@ -58,7 +58,7 @@ fn a_journal_that_is_known_from_far_on_is_checked_from_there_on() {
     assert!(report.rule(Rule::V3).checked > 20);
 }
 
-/// All processes have the right time but for some hours, as on machines without a time service, or behind proxies.
+/// Shifts the clocks of the processes by some hours, as on machines without a time service.
 fn skewed(mut logs: Logs) -> Logs {
     for (file, log) in logs.0.iter_mut().enumerate() {
         for record in &mut log.records {
@@ -70,7 +70,7 @@ fn skewed(mut logs: Logs) -> Logs {
     logs
 }
 
-/// The messages tell how far the clocks are apart, so machines need no common time.
+/// The messages reveal how far the clocks are apart, so machines need no common time.
 #[test]
 fn processes_on_other_machines_are_compared_by_their_messages_v12() {
     let (here, apart) = (truthful().verify().unwrap(), skewed(truthful()).verify().unwrap());
@@ -116,7 +116,7 @@ fn whoever_was_unplugged_is_not_told_and_that_is_no_violation_v14() {
     assert!(caveats(&report, Rule::V14).contains("ended before it could get more"));
 }
 
-/// The service's log, cut into two files: a later start in the second one is no beginning of it.
+/// The service's log, cut into two files: a later start in the second one is not its beginning.
 #[test]
 fn a_service_log_is_split_at_any_line_before_a_restart_v1_v4_v13() {
     let mut whole = truthful();
@@ -173,7 +173,7 @@ fn a_service_log_that_was_copied_earlier_accuses_nobody_v3_v10() {
     logs.0[0].records.truncate(last);
     let report = logs.verify().unwrap();
     assert!(caveats(&report, Rule::V10).contains("may have been copied earlier"), "{report:#?}");
-    // The service went on for long after it should have recorded the event.
+    // The service continued long after it should have recorded the event.
     let last = logs.0[0].records.last().unwrap().clone();
     logs.0[0].records.push(json!({"timestamp": "2026-01-02T00:00:00Z", "level": "INFO", "component": "server",
         "event": "client_connected", "epoch": last["epoch"], "participant_id": "p1", "sequence": 3}));
@@ -194,7 +194,7 @@ fn a_client_log_without_its_beginning_accuses_nobody_v9() {
     }
 }
 
-/// A slow path, or a client whose output nobody reads: what it lacks was handed to its stream.
+/// A slow path, or a client whose output is not being read: the events that it lacks were handed to its stream.
 #[test]
 fn what_was_handed_to_a_stream_may_be_on_its_way_v14() {
     let mut logs = truthful();
@@ -238,7 +238,7 @@ fn whatever_came_in_the_wrong_order_is_said_once_and_as_it_was_v4() {
     says(&[0, 1, 3, 4, 5], &["event 4 right after event 2: the one event in between never arrived."]);
     says(&[0, 1, 2, 1, 2, 3], &["event 2 after event 3: deliveries went back in the order."]);
     says(&[0, 1, 1, 2], &["event 2 twice."]);
-    // What never came was missed when the next one came.
+    // The event that never came is missed when the next one comes.
     let late_and_never = [
         "events 2 and 5, but event 4 in between never arrived.",
         "event 5 before event 3, which comes first in the order.",
@@ -246,7 +246,7 @@ fn whatever_came_in_the_wrong_order_is_said_once_and_as_it_was_v4() {
     says(&[0, 1, 4, 2, 5], &late_and_never);
 }
 
-/// Each line says whose it is, so that they need not stand together.
+/// Each line names its run, so the lines of a run need not be contiguous.
 #[test]
 fn the_lines_of_several_runs_may_be_mixed_in_one_file() {
     let mut logs = truthful();

@@ -103,7 +103,7 @@ export default {
     await says(ann, "bob", /No fault/);
   },
 
-  "faults from the form: delay, cut, pause, disconnect and a writer that stands still, each ended by hand": async (world) => {
+  "faults from the form: delay, cut, pause, disconnect and a stopped writer, each ended by hand": async (world) => {
     const { server } = await lab(world, ["--lab-open"]);
     const ann = await teacher(world, server.url, "ann");
     const bob = await world.visitor(server.url);
@@ -114,10 +114,10 @@ export default {
       await form.locator("button:text-is('Set')").click();
     };
     await form.locator("summary").click();
-    await set("What is on its way to bob", "is delayed");
+    await set("Messages on their way to bob", "is delayed");
     await says(ann, "bob", /Deliveries delayed by 2 s · ends in/);
     await bob.reads(".lab-notice", /delays what others write/);
-    await set("What is on its way to bob", "passes");
+    await set("Messages on their way to bob", "passes");
     await says(ann, "bob", /^No fault/);
     await set("What bob sends", "is held");
     await bob.reads(".lab-notice", /holds back what you send/);
@@ -143,7 +143,7 @@ export default {
     await form.locator("button:text-is('Break its stream once')").click();
     await bob.online();
     await ann.page.locator(".lab-group button:text-is('Stop it')").click();
-    await ann.reads(".lab > .fine", /stands still for another/);
+    await ann.reads(".lab > .fine", /is stopped for another/);
     await bob.say("after the writer");
     await ann.page.click(".lab-head button:text-is('End all faults')");
     await ann.shows(/after the writer/);

@@ -15,7 +15,7 @@ export default {
     await other.reads("#name-problem", /has this name already/);
     assert.equal(await other.page.getAttribute("#name", "aria-invalid"), "true");
     await other.ask("a\u202eb");
-    await other.reads("#name-problem", /U\+202E cannot be part of a name/);
+    await other.reads("#name-problem", /U\+202E is not allowed in a name/);
     // Of characters that are not assigned only the service knows.
     await other.ask("a\u0378b");
     await other.reads("#name-problem", /cannot be used: the character U\+0378 is not allowed/);

@@ -11,7 +11,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::support::{DEADLINE, Ended, Program, ServerProgram, records};
 
-/// A port that is taken, and at which nobody listens.
+/// A port that is taken, but on which nothing listens.
 struct Nobody(Socket);
 
 impl Nobody {
@@ -112,7 +112,7 @@ fn a_leave_without_an_answer_fails_no_message() {
     assert!(ended.errors.contains("* could not reach the service"), "{ended:?}");
 }
 
-/// What is left when a service does not come back is counted (S3).
+/// Unsent lines are counted when a service does not come back (S3).
 #[test]
 fn what_is_left_of_the_input_is_not_called_sent() {
     let mut server = ServerProgram::start(&[]);
@@ -208,7 +208,7 @@ fn an_option_counts_more_than_a_variable_that_contradicts_it() {
     check(&["verify", "--gallery"], "CHITCHAT_JSON", 0);
 }
 
-/// What a service invites people with can be run as it stands.
+/// The commands that a service prints at its start work as printed.
 #[test]
 fn the_invitation_works_as_it_is_printed() {
     let keys = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Signals that were ignored stay ignored; pipes that nobody reads stop nobody; terminals without colours.
+//! Signals that were ignored stay ignored; unread pipes delay nothing; terminals without colours.
 
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::process::{Child, Command, Stdio};
@@ -46,7 +46,7 @@ fn a_service_outlives_hangups() {
     ann.program.end().succeeded();
 }
 
-/// A pipe that is full and that nobody reads.
+/// A full pipe that is not being read.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, writer) = io::pipe().unwrap();
     // Opened anew, so that what is written later waits for room.
@@ -92,7 +92,7 @@ fn a_full_standard_error_stops_nobody() {
     assert_eq!(start(&["verify", "nothing"]).wait().unwrap().code(), Some(2));
 }
 
-/// Of a service everything that people are shown is on standard error; here more than a pipe holds.
+/// A service writes everything for people to standard error; here that is more than a pipe holds.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_whose_standard_error_is_full_serves() {
     let folder = tempfile::tempdir().unwrap();
@@ -119,7 +119,7 @@ async fn a_service_whose_standard_error_is_full_serves() {
     assert_eq!(service.wait().unwrap().code(), Some(0));
 }
 
-/// A client whose events nobody reads can still leave.
+/// A client whose output is not being read can still leave.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_standard_output_lets_a_client_leave() {
     let server = ServerProgram::start(&[]);
@@ -136,7 +136,7 @@ async fn a_full_standard_output_lets_a_client_leave() {
     assert!(client.wait().unwrap().code().is_some());
 }
 
-/// What a terminal of this kind is shown by a command line that fails, with whatever acts on terminals.
+/// The output of a failing command line on this kind of terminal, with its escape sequences.
 fn shown(settings: &[(&str, &str)], arguments: &str) -> String {
     let mut script = Command::new("script");
     script.args(["-qec", &format!("'{}' {arguments}", env!("CARGO_BIN_EXE_chitchat")), "/dev/null"]);

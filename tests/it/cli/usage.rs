@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::support::{Ended, Program};
 
-/// Runs `chitchat` where it has nothing to spoil.
+/// Runs `chitchat` in a folder of its own.
 fn run(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
     let logs = folder.join("logs");
     let settings = [settings, &[("CHITCHAT_LOG_DIR", logs.to_str().unwrap())]].concat();
@@ -170,7 +170,7 @@ fn a_wrong_setting_in_the_environment_is_wrong_usage_too() {
 #[test]
 fn a_setting_in_the_environment_counts_and_an_option_counts_more() {
     let folder = tempfile::tempdir().unwrap();
-    // Addresses for documentation, which no machine has.
+    // Addresses for documentation, which belong to no machine.
     let (address, other) = ("192.0.2.1:50051", "192.0.2.2:50051");
     let ended = run(folder.path(), &["serve"], &[("CHITCHAT_LISTEN", address)]);
     assert!(ended.errors.contains(address), "{ended:?}");

@@ -13,7 +13,7 @@ use crate::support::{DurableServer, Proxy, Server, Wire, check_transcript, soon}
 const PARTICIPANTS: usize = 20;
 const MESSAGES: usize = 200;
 
-/// What one participant knows in the end.
+/// What one participant knows at the end.
 struct Story {
     me: String,
     events: Vec<Event>,

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::{Participant, Proxy, Record, Server, ServerProgram, Window, check_transcript, soon};
 
-/// A peer that says nothing is found out, and has left, about a second later.
+/// A silent peer is noticed, and has left, about a second later.
 const IMPATIENT: [&str; 6] = ["--grace", "500ms", "--ping", "200ms", "--ping-timeout", "300ms"];
 
 fn instant(record: &Record) -> SystemTime {
@@ -110,7 +110,7 @@ async fn a_client_joins_anew_where_the_service_has_another_journal() {
     assert_eq!(epochs, [first.clone(), second.clone()]);
 }
 
-/// What a client is told next, but for events.
+/// The client's next update that is not an event.
 async fn next_notice(updates: &mut Updates) -> Update {
     loop {
         match soon(updates.next()).await.expect("another update") {
@@ -141,7 +141,7 @@ async fn a_client_goes_on_when_a_request_arrives_that_it_had_given_up_and_ends_w
     assert!(matches!(next_notice(&mut updates).await, Update::Offline { .. }));
     assert!(matches!(next_notice(&mut updates).await, Update::Back { .. }));
 
-    // What the network swallowed arrives after all: the same request by another connection.
+    // The lost request arrives after all, over another connection.
     let mut resumed = 0;
     let ended = loop {
         let resume = pb::ResumePoint {

@@ -24,7 +24,7 @@ fn person(id: &str, name: &str) -> pb::Participant {
     pb::Participant { participant_id: id.into(), display_name: name.into() }
 }
 
-/// What a service says that has alice, and in which alice's own join is event 5.
+/// The Welcome of a service in which alice is a participant and her own join is event 5.
 fn truth(head: u64, time: u64, resumed: bool) -> pb::Welcome {
     pb::Welcome {
         session_token: "token".into(),

@@ -85,7 +85,7 @@ async fn a_client_that_is_started_again_while_the_service_is_away_tries_on() {
     assert!(matches!(soon(updates.next()).await, Some(Update::Continued { .. })));
 }
 
-/// An address where nobody listens.
+/// An address on which nothing listens.
 fn dead() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}", listener.local_addr().unwrap())
@@ -102,7 +102,7 @@ async fn the_second_address_is_used_where_the_first_is_dead_d17() {
     let error =
         soon(client::join(Options::new(format!("{first},{second}"), "bob"))).await.unwrap_err().to_string();
     assert!(error.contains(&first) && error.contains(&second), "{error}");
-    // What one of them answers is the answer.
+    // A refusal by one of them is the answer.
     let refused =
         soon(client::join(Options::new(format!("{},{first}", server.url()), "alice"))).await.unwrap_err();
     assert_eq!(refused.reason(), Some(Reason::NameTaken));

@@ -1,4 +1,4 @@
-//! A client that was killed and is started again goes on as the same participant (V4, V5, V7, V9).
+//! A client that was killed and is started again continues as the same participant (V4, V5, V7, V9).
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -69,7 +69,7 @@ fn check_log(records: &[Record], deliveries: usize) {
     assert!(numbers(records, None, "local_time").is_sorted_by(|a, b| a < b), "rises strictly (V7)");
 }
 
-/// What was said before is shown also to a client that goes on with a session: its screen may be another one (S7).
+/// Earlier events are also shown to a client that continues a session, since its screen may be another one (S7).
 #[test]
 fn a_session_that_goes_on_has_a_history_too() {
     let server = ServerProgram::start(&[]);

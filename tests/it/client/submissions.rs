@@ -47,7 +47,7 @@ async fn a_view_is_that_of_the_call() {
     }
 }
 
-/// What waits for the program has not been delivered to it (V6).
+/// Updates that wait for the program have not been delivered to it (V6).
 #[tokio::test]
 async fn a_view_is_what_the_program_has_taken() {
     let server = Server::start().await;
@@ -174,7 +174,7 @@ fn a_hundred_pasted_lines_are_all_sent() {
     assert_eq!(shown.count(), 100);
 }
 
-/// What is behind `/quit` in a pipe is not sent, and that is said, also by the exit code (S3).
+/// Lines after `/quit` in a pipe are not sent, which is reported, also by the exit code (S3).
 #[test]
 fn lines_behind_quit_are_not_sent() {
     let server = ServerProgram::start(&[]);
@@ -187,7 +187,7 @@ fn lines_behind_quit_are_not_sent() {
     assert_eq!(said.iter().map(|(_, text)| *text).collect::<Vec<_>>(), ["one", "/who"]);
 }
 
-/// Earlier events are shown where that is asked for, marked as such and not logged (S7).
+/// Earlier events are shown if requested, marked as such and not logged (S7).
 #[test]
 fn history_is_shown_and_not_delivered() {
     let server = ServerProgram::start(&[]);

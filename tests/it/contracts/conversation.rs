@@ -26,7 +26,7 @@ fn sight(conversation: &Conversation) -> Sight {
     (conversation.head(), conversation.logical_time(), roster.collect())
 }
 
-/// What wishes lead to: the conversation, its model, all commands, all events.
+/// The state of a run: the conversation, its model, all commands, all events.
 #[derive(Default)]
 struct Course {
     conversation: Conversation,

@@ -63,7 +63,7 @@ fn every_quoted_line_is_in_the_logs_and_every_demand_has_one() {
     }
 }
 
-/// What is said beside the quotes, and would not be noticed by them.
+/// Checks the statements beside the quotes, which the quotes do not cover.
 #[test]
 fn what_the_walk_says_of_the_run_is_so() {
     let text = fs::read_to_string(Path::new(LOGS).join("README.md")).unwrap();

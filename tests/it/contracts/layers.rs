@@ -14,11 +14,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     // The wire form of an event is made from the journal's row, because it carries the row's chain hash.
     ("wire", &["chat", "journal"]),
     ("log", &["chat", "terminal"]),
-    // Types and pure functions only: what a record says, and how text of others is escaped.
+    // Types and pure functions only: the records' types, and the escaping of text from others.
     ("trace", &["chat", "log", "terminal"]),
     // Reads logs in files into the judgement.
     ("verification", &["log", "trace"]),
-    // What several services that are one have in common: the log of commands, and the copies that it leads to.
+    // What replicas share: the log of commands, and the copies that it leads to.
     ("replica", &["chat", "journal"]),
     ("server", &["chat", "journal", "log", "replica", "wire"]),
     ("client", &["chat", "log", "terminal", "wire"]),

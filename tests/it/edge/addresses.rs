@@ -1,4 +1,4 @@
-//! What all participants of one address may have together, so that no address takes the places of the others or fills
+//! The limits for all participants of one address together, so that no address takes the places of the others or fills
 //! their screens.
 
 use chitchat::server::{Config, Rate};
@@ -159,7 +159,7 @@ async fn requests_of_an_address_through_a_proxy() {
     join(&server, THERE, "bob").await.unwrap();
 }
 
-/// `--address-limits off` leaves the limits that hold for everybody, and no other.
+/// `--address-limits off` leaves only the limits that apply to everybody.
 #[tokio::test(flavor = "multi_thread")]
 async fn address_limits_off() {
     let tight = [

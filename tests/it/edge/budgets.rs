@@ -1,4 +1,4 @@
-//! Nobody's unread responses, half requests or idle connections use up the memory of the others.
+//! No address's unread responses, half requests or idle connections use up the memory of the others.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -42,7 +42,7 @@ async fn an_untaken_page_is_reset() {
     };
     let request = hoarder.request(LIST_EVENTS, "application/grpc");
     let (_, _, mut body) = hoarder.send(request, frame(&page.encode_to_vec())).await;
-    // What was taken is not given back, so that the window stays closed.
+    // Flow control gets no credit back, so the window stays closed.
     let reset = soon(async {
         loop {
             match body.data().await {
@@ -157,7 +157,7 @@ async fn answers_are_charged_before_they_are_made() {
     assert_eq!(alice.list(0, 20).await.unwrap().events.len(), 20, "a page that fits");
 }
 
-/// Pages that nobody takes, asked for by many sessions of one address, add no more to the memory of the service than the
+/// Unread pages, requested by many sessions of one address, add no more to the memory of the service than the
 /// budget of the address and what it takes to make some pages; others are served meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_of_untaken_pages() {

@@ -1,4 +1,4 @@
-//! Connections that say nothing, too little, or something else than the service speaks.
+//! Connections that send nothing, too little, or another protocol than the service's.
 
 use std::process::Command;
 use std::time::Duration;

@@ -174,7 +174,7 @@ async fn connections_count_for_the_client_and_never_for_the_proxy() {
     let mut third = Http1::over(connect(server.address, VERSION_1).await);
     third.request("GET", "/healthz", &[], b"").await;
     assert_eq!(third.closed().await, "");
-    // One that never says what it is does not stay, either.
+    // A connection that never identifies its protocol does not stay, either.
     for begun in [&b""[..], &VERSION_1[..20], &VERSION_2[..20]] {
         assert_eq!(Http1::over(connect(server.address, begun).await).closed().await, "");
     }

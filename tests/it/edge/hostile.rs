@@ -1,4 +1,4 @@
-//! Connections that never come to an end of what they say, say too much, or are too many.
+//! Connections that never finish a request, send too much, or are too many.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -71,7 +71,7 @@ async fn headers_that_never_end_are_cut_off() {
     // The first request is none yet while its headers go on.
     let http2 = [PREFACE, &headers(1, 1)].concat();
     drip(server.address, &http2, &continuation(1), &mut clock).await;
-    // After a whole request, which flags 5 make it. Nobody who is amid its headers can answer a ping.
+    // After a whole request, which flags 5 make it. A peer in the middle of its headers cannot answer a ping.
     let http2 = [PREFACE, &headers(5, 1), &headers(1, 3)].concat();
     let heard = drip(server.address, &http2, &continuation(3), &mut clock).await;
     assert!(heard.contains("<!doctype html>"), "the first request was answered: {heard}");
@@ -87,7 +87,7 @@ async fn a_second_request_that_never_ends_is_cut_off_too() {
     let mut idle = Http1::connect(server.address).await;
     assert_eq!(idle.ask("GET", "/healthz", &[], b"").await.status, StatusCode::OK);
     idle.closed().await;
-    // A body for which nobody waits.
+    // A body that no handler waits for.
     for path in ["/", "/nothing"] {
         let request = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n");
         let heard = drip(server.address, request.as_bytes(), b"x", &mut clock).await;

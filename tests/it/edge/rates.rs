@@ -88,7 +88,7 @@ async fn a_name_that_is_refused_is_counted_before_time_is_spent_on_it() {
         refused += 1;
     }
     assert!(refused >= ONE_A_SECOND.burst, "{refused}");
-    // One that is too long as it is given costs nothing, and is told so however often it comes.
+    // A name that is too long as given costs nothing, and is refused for that however often it comes.
     assert_eq!(join(ligature(NAME_CHARACTERS_GIVEN_MAX + 1)).await, Some(Reason::NameInvalid));
 }
 

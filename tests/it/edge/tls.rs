@@ -91,7 +91,7 @@ async fn a_new_certificate_is_for_new_connections_and_open_streams_go_on() {
     let mut alice = server.join_at(&url(&server), "alice", &["--plain", "--ca", ca.to_str().unwrap()]);
     alice.program.until("alice joined");
 
-    // A key that is none, a key of another certificate, and no file at all: the certificate stays.
+    // An invalid key, a key of another certificate, and a missing file: the certificate stays.
     let other = fs::read(KeyPair::make(folder.path(), "other").key).unwrap();
     for key in [Some(&b"nonsense"[..]), Some(&other), None] {
         match key {

@@ -1,4 +1,4 @@
-//! Who may speak to the service from a browser, and under which name; and the page itself.
+//! Which pages and host names may be used to reach the service from a browser; and the page itself.
 
 use std::net::SocketAddr;
 

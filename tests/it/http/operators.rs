@@ -1,4 +1,4 @@
-//! What operators ask: is it alive, is it ready, how is it.
+//! What operators ask for: health, readiness, metrics.
 
 use chitchat::wire::pb;
 use http::{StatusCode, Version};
@@ -86,7 +86,7 @@ async fn a_service_whose_journal_fails_is_not_ready_until_it_works_again() {
     }
 
     control.set(Fault::None);
-    // Nobody asks for anything meanwhile.
+    // No requests are made meanwhile.
     assert_eq!(next_health(&mut watch).await, ServingStatus::Serving);
     assert_eq!(Http1::get(server.address, "/readyz").await.status, StatusCode::OK);
     alice.publish("recorded").await;

@@ -147,7 +147,7 @@ async fn a_tag_is_of_one_coding() {
     }
 }
 
-/// A client that refuses everything there is gets no file, and is told what there is.
+/// A client that refuses all codings gets no file, and is told which there are.
 #[tokio::test]
 async fn nothing_acceptable() {
     let server = Server::start().await;

@@ -106,7 +106,7 @@ async fn damage_that_is_found_while_the_service_is_used() {
     assert!(complaint.contains("event 4 is not what was recorded"), "{complaint}");
 }
 
-/// A journal that is whole is found so, and the figures say how far the check is.
+/// An intact journal is reported as such, and the metrics show the progress of the check.
 #[tokio::test]
 async fn a_whole_journal_is_found_whole() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
 //! The service is killed (SIGKILL) again and again while eight participants publish and four more read, each a
-//! process of its own. Each time another process goes on with the journal, and everybody resumes. In the end the
+//! process of its own. Each time another process continues the journal, and everybody resumes. In the end the
 //! logs of all of them show that nothing that was acknowledged is lost, and that everybody has had everything
 //! once and in order: `chitchat verify` finds so, and so do the checks here.
 //!
@@ -27,7 +27,7 @@ const MESSAGES_MAX: u64 = 250;
 /// Most starts are from a checkpoint.
 const OPTIONS: [&str; 8] =
     ["--publish-rate", "0", "--address-limits", "off", "--grace", "60s", "--checkpoint-events", "40"];
-/// How many lines a publisher is ahead of what it has been told, so that it always has one to send.
+/// How many lines a publisher is ahead of the acknowledgements, so that it always has one to send.
 const LINES_AHEAD: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,7 +134,7 @@ fn speak(
             if told < written {
                 client.program.until(&text_of(&name, told));
                 told += 1;
-                // Nobody counts any more once the last round is over.
+                // Nothing is counted after the last round.
                 let _ = heard.send(());
             }
         }
@@ -142,7 +142,7 @@ fn speak(
     })
 }
 
-/// Reads until so many have left.
+/// Reads until this many have left.
 fn listen(client: Client, leaves: usize) -> JoinHandle<Client> {
     thread::spawn(move || {
         for _ in 0..leaves {

@@ -43,7 +43,7 @@ async fn a_journal_that_is_a_mount_point() {
     assert_kept(&journal, &[&alice]);
 }
 
-/// Two services never write one file, also where a mount of the whole folder gives it a second name.
+/// Two services never write the same file, even if a mount of the whole folder gives it a second name.
 #[tokio::test]
 async fn a_journal_in_a_folder_that_is_mounted_twice() {
     let (host, inside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -1,4 +1,4 @@
-//! A backup of the journal that takes the journal's place: nobody goes on across the fork without being told.
+//! A backup of the journal that takes the journal's place: no client continues across the fork without a notice.
 
 use std::fs;
 
@@ -10,8 +10,8 @@ use super::recovery::restart_on;
 use crate::journal::service::{chitchat, export};
 use crate::support::{DurableServer, FaultyJournal, Participant, Server, Window, records, refused};
 
-/// A resume that names the chain hash of an event is refused where the journal has another event there, and goes on where
-/// it has that very event. A client that names none is not checked.
+/// A resume that names the chain hash of an event is refused where the journal has another event there, and continues
+/// where it has that very event. A client that names none is not checked.
 #[tokio::test]
 async fn a_resume_across_a_fork() {
     let (journal, control) = FaultyJournal::new();
@@ -47,8 +47,8 @@ async fn a_resume_across_a_fork() {
     assert_ne!(listed[2].chain_hash, lost.chain_hash);
 }
 
-/// A start whose log is ahead of its journal goes on as a new epoch, and says what was cut. Clients join anew, under their
-/// names, and the logs of both epochs hold all rules.
+/// A start whose log is ahead of its journal continues as a new epoch, and says what was cut. Clients join anew, under
+/// their names, and the logs of both epochs hold all rules.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_that_is_behind_its_log() {
     let mut server = DurableServer::start(&[]);
@@ -91,8 +91,8 @@ async fn a_journal_that_is_behind_its_log() {
     let verified = chitchat(&["verify", "--all", &log, &alice.log.to_string_lossy()]);
     let said = String::from_utf8(verified.stdout).unwrap();
     assert!(verified.status.success(), "{said}");
-    assert!(said.contains("an older copy of the journal was put in its place"), "{said}");
-    // The next start finds nothing to say.
+    assert!(said.contains("the journal was replaced by an older copy"), "{said}");
+    // The next start reports nothing.
     server.kill();
     server.start_again();
 }

@@ -29,7 +29,7 @@ pub async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> 
     }
 }
 
-/// Runs the program to its end.
+/// Runs the program until it ends.
 pub fn chitchat(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chitchat"));
     command.args(arguments).output().expect("the program runs")

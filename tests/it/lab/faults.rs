@@ -62,7 +62,7 @@ fn alice_point(welcome: &pb::Welcome) -> pb::ResumePoint {
     pb::ResumePoint { session_token, epoch, ..Default::default() }
 }
 
-/// K4: every fault ends by itself.
+/// K4: every fault ends after a time.
 #[tokio::test]
 async fn a_fault_ends_when_its_time_is_over() {
     let server = lab().await;
@@ -234,7 +234,7 @@ async fn stopped_writer() {
     server.stop().await.unwrap();
 }
 
-/// K6: a participant that leaves is told everything up to its leave, whatever the lab does to its deliveries.
+/// K6: a participant that leaves gets everything up to its leave, whatever the lab does to its deliveries.
 #[tokio::test]
 async fn a_participant_that_leaves_gets_the_rest() {
     let server = lab().await;

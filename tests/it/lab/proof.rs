@@ -134,7 +134,7 @@ async fn refusals() {
     let stands_still =
         async { while post(lab.address, &key, "").await.status != StatusCode::SERVICE_UNAVAILABLE {} };
     soon(stands_still).await;
-    refused(&key, "", StatusCode::SERVICE_UNAVAILABLE, "writer stands still").await;
+    refused(&key, "", StatusCode::SERVICE_UNAVAILABLE, "writer is stopped").await;
     run(&lab, &key, &["fault", "--clear"]);
     alice.program.until("Nobody writes this down.");
     assert_eq!(alice.quit().code, Some(0));
@@ -162,7 +162,7 @@ async fn one_at_a_time() {
         }
     };
     let busy = soon(busy).await;
-    assert!(busy.text().contains("another proof is being made") && busy.header("retry-after") == "1", "{busy:?}");
+    assert!(busy.text().contains("another proof is running") && busy.header("retry-after") == "1", "{busy:?}");
     slow.say(b"\n").await;
     assert_eq!(slow.head().await.0, StatusCode::OK);
     proved(lab.address, "", "").await;

@@ -92,7 +92,7 @@ fn wrong_options() {
     }
 }
 
-/// K2, G1: who is held sees it; the log says who, what and from which event on.
+/// K2, G1: a held participant sees it; the log says who, what and from which event on.
 #[test]
 fn a_held_client_is_told_and_the_change_is_recorded() {
     let lab = Lab::start(&[]);

@@ -159,7 +159,7 @@ fn check_knowledge(noted: &[Noted], now: &Noted) {
         ("gets", _) | ("its", _) if now.words.contains(" event ") => {
             noted.iter().filter(broadcast).filter(|b| number(&b.words) == number(&now.words)).collect()
         }
-        ("has", "joined" | "left") | ("goes", "on") => noted.iter().filter(broadcast).collect(),
+        ("has", "joined" | "left" | "resumed") => noted.iter().filter(broadcast).collect(),
         ("the", rest) if rest.starts_with("service receives") => noted.iter().filter(asks).collect(),
         ("the", "process starts") => noted.iter().filter(same_name).collect(),
         _ => {
@@ -289,7 +289,7 @@ fn a_process_that_continues_in_another_log_is_on_the_same_lifeline_c14() {
     fs::write(folder.path().join("a-bob.jsonl"), second).unwrap();
     fs::write(folder.path().join("client-bob.jsonl"), first).unwrap();
     let end = "bob: the process was killed";
-    // What is drawn first does not matter.
+    // The order of drawing does not matter.
     let mut expected: Vec<_> =
         example(&[]).iter().map(|line| line.replace(end, "bob: its log ends here")).collect();
     let mut picture = diagram(folder.path(), &[]);
@@ -359,7 +359,7 @@ fn crossings_are_bounded() {
     assert!(counted >= 1_000, "{counted}");
 }
 
-/// A message with seen_sequence 0 does not tell what its writer had seen, and is not said to have crossed any.
+/// A message with seen_sequence 0 does not state what its writer had seen, and is not marked as crossing any.
 #[test]
 fn zero_is_not_told() {
     let folder = unseen_messages(30, 0);

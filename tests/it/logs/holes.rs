@@ -1,5 +1,5 @@
-//! A log's disk that was full for a while: the service and the clients go on, the log says what it lacks, and
-//! nobody is accused of what was only not written down.
+//! A log's disk that was full for a while: the service and the clients continue, the log says what it lacks, and a
+//! record that was merely not written causes no violation.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::journal::service::{SmallDisk, chitchat};
 use crate::support::{Participant, Program, Record, ServerProgram};
 
-/// What standard error says when a record could not be written, and when one could again.
+/// The words on standard error when a record could not be written, and when one could again.
 const LOST: &str = "records are lost";
 const AGAIN: &str = "the log is written again";
 /// How many messages surely fill a log on a [`small_disk`].
@@ -55,7 +55,7 @@ impl Service {
         }
     }
 
-    /// Waits until it serves: what people are told says where.
+    /// Waits until it serves: its notices say where.
     #[track_caller]
     fn serves(mut self) -> Self {
         let started = self.program.notice("  server_started ");
@@ -77,7 +77,7 @@ impl Service {
     }
 }
 
-/// What `verify` says of each rule.
+/// `verify`'s verdict on each rule.
 #[derive(Debug)]
 struct Verdicts {
     code: Option<i32>,
@@ -353,7 +353,7 @@ fn lose(log: &mut JsonLog, at: usize, count: usize) {
     let at = at % log.records.len();
     let end = (at + count).min(log.records.len());
     let (next, lost) = (&log.records[at], &log.records[at..end]);
-    // What said that records were lost may be lost in its turn.
+    // A record of lost records may itself be lost.
     let count: u64 = lost.iter().map(|record| record["count"].as_u64().unwrap_or(1)).sum();
     let is_start = |r: &Record| r["from_start"] == true || r["event"].as_str().unwrap().ends_with("_started");
     let starts = lost.iter().any(is_start);

@@ -1,5 +1,5 @@
 //! Events that the service handed to a stream and that are not delivered when the logs end: they are on a slow path, or
-//! wait for a program that sleeps or whose output nobody reads. That accuses nobody (V9, V14).
+//! wait for a program that is suspended or whose output is not being read. That is no violation (V9, V14).
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,13 +11,13 @@ use std::time::{Duration, SystemTime};
 
 use crate::support::{Client, Program, ServerProgram, wait_for_record};
 
-/// What a pipe holds on Linux.
+/// The size of a pipe's buffer on Linux.
 const PIPE_BYTES: usize = 1 << 16;
 /// How long a stream may take nothing here, and how long after that the service may be busy (V14).
 const STALL: [&str; 2] = ["--stall", "1s"];
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// A client whose output nobody reads, and to whose output nothing can be written. It is killed when it is dropped.
+/// A client whose output is a full pipe that is not being read. It is killed when it is dropped.
 struct Unread {
     child: Child,
     _output: io::PipeReader,
@@ -90,7 +90,7 @@ fn time(record: &serde_json::Value) -> SystemTime {
     humantime::parse_rfc3339(record["timestamp"].as_str().unwrap()).unwrap()
 }
 
-/// Somebody talks until the service's log goes on for longer than a stream may take nothing.
+/// Somebody talks until the service's log has continued for longer than a stream may go unread.
 fn talk(server: &ServerProgram, alice: &mut Client) {
     let began = time(server.records().last().unwrap());
     for n in 0.. {
@@ -148,7 +148,7 @@ fn what_is_on_a_slow_path_or_waits_for_a_program_accuses_nobody_v14() {
     }
 }
 
-/// Whoever leaves without its output being read is not accused of having missed what came before its leave.
+/// A client that leaves while its output is not read causes no violation by missing events before its leave.
 #[test]
 fn a_leave_while_the_output_is_not_read_accuses_nobody_v9() {
     let server = ServerProgram::start(&["--ping", "300s"]);

@@ -115,7 +115,7 @@ async fn clocks_that_are_off_are_bounded_by_messages_and_accuse_nobody_v12() {
 /// How much longer the second message waits in the changed logs.
 const LATER: Duration = Duration::from_secs(60);
 
-/// Whose message a record tells of, by its text.
+/// The writer of the message in a record, by its text.
 const EARLIER: &str = "round 5 of 0";
 const SECOND: &str = "round 5 of 1";
 

@@ -26,7 +26,7 @@ fn check_fields(records: &[Record], event: &str, fields: &[&str]) {
     assert!(found > 0, "no record of {event}");
 }
 
-/// What all records of one process have.
+/// Checks the fields that all records of one process have.
 fn check_every(component: &str, records: &[Record]) {
     for record in records {
         let timestamp = record["timestamp"].as_str().unwrap();
@@ -39,7 +39,7 @@ fn check_every(component: &str, records: &[Record]) {
         assert_eq!(record["run"], records[0]["run"], "one start of one process");
         assert_eq!(record["run"].as_str().map(str::len), Some(16), "{record}");
     }
-    // What one task records is in its order. Of two tasks, either may be the first to write.
+    // The records of one task are in its order. Either of two tasks may write first.
     let by_one_task =
         |record: &&Record| component == "client" || record["event"].as_str().unwrap().ends_with("_broadcast");
     let in_order = records.iter().filter(by_one_task);

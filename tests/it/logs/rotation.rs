@@ -40,7 +40,7 @@ fn logs_are_rotated_under_a_conversation() {
     server.program.signal("USR1");
     talk(&mut ann, &bob, &|| grown(&log));
 
-    // Nobody talks meanwhile: a copy is no moment, and what is written in between would be in neither.
+    // Nothing is published meanwhile: copying takes time, and records written in between would be in neither file.
     fs::copy(&log, segment(&log, ".4")).unwrap();
     fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(0).unwrap();
     talk(&mut ann, &bob, &|| grown(&log));

@@ -1,4 +1,4 @@
-//! Two processes of one name in one folder: each has a log of its own, so that nobody is accused of what the other did.
+//! Two processes of one name in one folder: each has its own log, so that neither is blamed for the other's steps.
 
 use std::path::{Path, PathBuf};
 

@@ -123,7 +123,7 @@ const RUNS_OF_A_MISTAKE: u64 = 4;
 /// In how many runs there may be no occasion for it, for each one that has.
 const RUNS_WITHOUT: u64 = 200;
 
-/// What came of the runs in which a mistake was made.
+/// The results of the runs in which a mistake was made.
 #[derive(Default)]
 struct Tally {
     made: u64,

@@ -42,7 +42,7 @@ pub fn example(name: &str) -> String {
     fs::read_to_string(Path::new(EXAMPLE).join(format!("{name}.jsonl"))).unwrap()
 }
 
-/// What a report in JSON says of a rule.
+/// The verdict on a rule in a JSON report.
 fn verdict(ended: &Ended, rule: usize) -> String {
     let report: serde_json::Value = serde_json::from_str(&ended.output[0]).unwrap();
     report["rules"][rule - 1]["verdict"].as_str().unwrap().to_owned()
@@ -376,7 +376,7 @@ fn logs_that_still_grow_violate_nothing() {
     talking.join().unwrap();
 }
 
-/// Each line says by its run whose it is. Logs of version 1 have none, and need one process after the other.
+/// Each line names its run. Logs of version 1 have none, and need one process after the other.
 #[test]
 fn the_lines_of_several_processes_may_be_mixed_in_one_file_if_they_have_a_run() {
     let folder = TempDir::new().unwrap();

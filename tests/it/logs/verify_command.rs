@@ -201,7 +201,7 @@ fn a_damaged_line_is_named_with_what_to_do_next() {
             assert!(ended.errors.contains("copy it again from where it was written"), "{ended:?}");
         }
     }
-    // What the specification advises where the original is damaged: G8.
+    // As the specification advises if the original is damaged: G8.
     let record: serde_json::Value = serde_json::from_str(line).unwrap();
     let lost = format!(
         "{{\"timestamp\":{},\"component\":\"server\",\"event\":\"records_lost\",\"count\":1}}",

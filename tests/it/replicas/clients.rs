@@ -17,8 +17,8 @@ fn join(servers: &[&DurableServer], name: &str, logs: &TempDir) -> Program {
     Program::start(&["join", "--json", "--name", name, "--server", &list.join(","), "--log-dir", folder], &[])
 }
 
-/// The replica of a client is killed: the client goes on at the next one, without a gap. A client that is killed with its
-/// replica is started again with the same addresses in another order, and is the same participant.
+/// The replica of a client is killed: the client continues at the next one, without a gap. A client that is killed with
+/// its replica is started again with the same addresses in another order, and is the same participant.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_with_several_addresses_moves_to_another_replica_and_misses_nothing_d17() {
     let (nats, logs) = (Nats::start(), TempDir::new().unwrap());

@@ -3,7 +3,8 @@
 //! gets on. In the end the logs of all replicas and participants show that nothing acknowledged is lost, nothing is there
 //! twice, and everybody had the same order and times (V1 to V15).
 //!
-//! Four faults; with REPLICAS_ROUNDS so many times all of them, in an order that REPLICAS_SEED chooses: see `tests/replicas`.
+//! Four faults; with REPLICAS_ROUNDS this many times all of them, in an order that REPLICAS_SEED chooses: see
+//! `tests/replicas`.
 
 mod world;
 
@@ -20,9 +21,9 @@ use crate::replicas::verify;
 use crate::support::{Client, Program, records};
 use world::{CLIENTS, Fault, PATIENCE, REPLICAS, World};
 
-/// How many lines a publisher is ahead of what it has been told.
+/// How many lines a publisher is ahead of the acknowledgements.
 const LINES_AHEAD: usize = 4;
-/// How long something stands still: the others take a replica for gone after 6 s.
+/// How long something is suspended: the others declare a replica gone after 6 s.
 const SHORT: Duration = Duration::from_secs(7);
 /// The same in the long form.
 const LONG: Duration = Duration::from_secs(10);

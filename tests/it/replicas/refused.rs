@@ -7,7 +7,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use crate::replicas::replica_at;
 use crate::support::{Nats, Participant, Program, ServerProgram};
 
-/// Starts a replica that cannot start, and answers with what it says.
+/// Starts a replica that cannot start, and returns its error.
 #[track_caller]
 pub fn refused(urls: &str, journal: &Path, more: &[&str]) -> String {
     let logs = tempfile::TempDir::new().unwrap();
@@ -40,14 +40,14 @@ async fn a_stream_that_could_lose_messages_is_refused_r9() {
     let (nats, folder) = (Nats::start(), tempfile::TempDir::new().unwrap());
     let (jetstream, journal) = (nats.jetstream().await, folder.path().join("j.db"));
     nats.make(&jetstream, stream(1)).await;
-    says(&refused(&nats.urls(), &journal, &[]), "has 1 replicas, and there are 3 servers");
+    says(&refused(&nats.urls(), &journal, &[]), "has 1 replicas, but there are 3 servers");
     jetstream.delete_stream("chitchat").await.unwrap();
     nats.make(&jetstream, Config { deny_delete: false, ..stream(3) }).await;
-    says(&refused(&nats.urls(), &journal, &[]), "has deny-delete false, and replicas need true");
+    says(&refused(&nats.urls(), &journal, &[]), "has deny-delete false, but replicas need true");
     jetstream.delete_stream("chitchat").await.unwrap();
     nats.make(&jetstream, stream(3)).await;
     jetstream.publish("chitchat.commands", "hello".into()).await.unwrap().await.unwrap();
-    says(&refused(&nats.urls(), &journal, &[]), "has something else than Chit Chat's commands in it");
+    says(&refused(&nats.urls(), &journal, &[]), "contains something other than Chit Chat's commands");
     assert!(!journal.exists(), "nothing is left behind");
 }
 
@@ -146,14 +146,14 @@ async fn server_that_says(info: &'static str) -> String {
     url
 }
 
-/// No older server can be had for a test, so something else says that it is one.
+/// No older server is available for a test, so a stand-in claims to be one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_too_old_or_has_no_jetstream_is_refused_r9() {
     let folder = tempfile::TempDir::new().unwrap();
     let journal = folder.path().join("j.db");
     let old = r#"{"server_id":"x","server_name":"x","version":"2.12.2","proto":1,"host":"x","port":1,"max_payload":1048576,"jetstream":true,"headers":true}"#;
     let errors = refused(&server_that_says(old).await, &journal, &[]);
-    says(&errors, "has version 2.12.2, and replicas need at least 2.12.3");
+    says(&errors, "has version 2.12.2, but replicas need at least 2.12.3");
     let bare = r#"{"server_id":"x","server_name":"x","version":"2.15.1","proto":1,"host":"x","port":1,"max_payload":1048576,"headers":true}"#;
     says(&refused(&server_that_says(bare).await, &journal, &[]), "does not offer JetStream");
 }
@@ -193,7 +193,7 @@ async fn a_stream_that_is_shorter_than_the_copy_or_another_one_is_refused_r8_r9(
     let end = whole.len() - 1;
     replace(&nats, &jetstream, &whole[..end]).await;
     let errors = refused(&nats.urls(), &replica.journal(), &[]);
-    says(&errors, &format!("ends with message {end}, and this replica has applied message {}", end + 1));
+    says(&errors, &format!("ends with message {end}, but this replica has applied message {}", end + 1));
     let other = [&whole[..end], &[whole[end - 1].clone()]].concat();
     replace(&nats, &jetstream, &other).await;
     says(&refused(&nats.urls(), &replica.journal(), &[]), "is not the one that this replica has applied");

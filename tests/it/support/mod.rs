@@ -1,7 +1,7 @@
-//! What the tests stand on: servers, programs, and a client that speaks bytes.
+//! What the tests are built on: servers, programs, and a client that sends raw bytes.
 //!
-//! Nothing here sleeps and nothing has a fixed port. Whatever waits, waits for a condition, and [`DEADLINE`]
-//! is there only to turn a hang into a failure. Whatever is started is stopped when its handle is dropped.
+//! Nothing here sleeps and nothing has a fixed port. All waits are for a condition, and [`DEADLINE`] only turns a hang
+//! into a failure. Whatever is started is stopped when its handle is dropped.
 
 mod callers;
 mod figures;

@@ -88,7 +88,7 @@ impl Lines {
     }
 }
 
-/// What a process that has ended leaves behind.
+/// The output of a process that has ended.
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
@@ -126,7 +126,7 @@ impl Program {
         Self { child, input, output, errors }
     }
 
-    /// Runs one to its end.
+    /// Runs it until it ends.
     pub fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
         Self::start(arguments, settings).end_of_input()
     }
@@ -214,7 +214,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may already have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -224,7 +224,7 @@ impl Drop for Program {
 pub struct ServerProgram {
     pub program: Program,
     pub address: SocketAddr,
-    /// What it told people until it had started.
+    /// Its notices up to its start.
     pub notices: Vec<String>,
     folder: TempDir,
 }

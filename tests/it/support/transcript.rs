@@ -1,4 +1,4 @@
-//! What holds of every transcript.
+//! The properties of every transcript.
 
 /// Checks sequences and times, (sequence, logical time) each: no gap, and times that rise (V1, V2, V4).
 #[track_caller]

@@ -1,4 +1,4 @@
-//! Who is connected: a hint between the events, which moves no clock and is in no log (S6, V7).
+//! Presence: a hint between the events, which moves no clock and is in no log (S6, V7).
 
 use std::time::{Duration, Instant};
 
@@ -184,7 +184,7 @@ async fn a_participant_that_comes_and_goes_costs_a_reader_few_frames() {
     assert_eq!(told.iter().rfind(|frame| **frame != end), Some(&last));
 }
 
-// T1: a reader that takes nothing holds up nobody, and is itself told of the last state only.
+// T1: a reader that takes nothing delays no other, and gets only the latest state itself.
 #[tokio::test]
 async fn a_slow_reader_of_changes_costs_nobody_anything() {
     let server = Server::with(Config { grace: FOR_EVER, stall: FOR_EVER, ..Server::config() }).await;
@@ -246,7 +246,7 @@ async fn the_client_library_says_who_is_connected_and_no_clock_ticks_v7() {
     assert!(matches!(next().await, Update::Event(event) if event.sequence == receipt.sequence));
     bob.program.signal("KILL");
     assert!(matches!(next().await, Update::Presence { connected: false, .. }));
-    // A client in a pipe says nothing of it. When the server is dropped, `verify` looks at all logs.
+    // A client in a pipe does not report it. When the server is dropped, `verify` checks all logs.
     carol.program.until("hello");
     assert!(!carol.quit().errors.contains("bob is"));
     assert!(server.records().iter().all(|record| !record["event"].as_str().unwrap().contains("presence")));

@@ -106,7 +106,7 @@ async fn while_it_drains_a_service_says_so_to_whoever_comes() {
     let wire = Wire::connect(address).await;
     let watched = wire.open("/grpc.health.v1.Health/Watch", frame(&about)).await.message().await;
     refused(watched, Code::Unavailable, "SHUTTING_DOWN");
-    // Whoever comes now and says nothing is not waited for.
+    // A connection that arrives now and sends nothing is not waited for.
     let _late = mute_peer(address).await;
     assert!(!stopped.is_finished());
 

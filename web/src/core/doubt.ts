@@ -1,4 +1,6 @@
-/** Whether the connection is as good as it looks: a sign of life that is overdue says so long before the stream breaks. */
+/**
+ * Whether the connection is as good as it looks: an overdue frame shows that it is not, long before the stream breaks.
+ */
 
 import type { State } from "./machine/state.js";
 
@@ -16,7 +18,7 @@ export interface Doubt {
   readonly since: number;
 }
 
-/** What is overdue at a moment, while the stream has not broken; null for nothing. */
+/** What is overdue at this moment, while the stream has not broken; null if nothing is. */
 export function doubt({ phase, outbox, heartbeatMs }: State, at: number): Doubt | null {
   if (phase.at !== "online") return null;
   for (const { progress } of outbox) {

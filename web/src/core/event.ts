@@ -20,9 +20,11 @@ export type EventKind =
       readonly messageId: string;
       /** The sender's clock when it sent. */
       readonly sentLogicalTime: LogicalTime;
-      /** The last event that the sender had been delivered when its user submitted the text. */
+      /** The last event that had been delivered to the sender when its user submitted the text. */
       readonly seenSequence: bigint;
-      /** The sender's wall clock when it sent, in milliseconds since 1970, for people only; null where it does not say. */
+      /**
+       * The sender's wall clock when it sent, in milliseconds since 1970, for people only; null if it is not stated.
+       */
       readonly sentAt: number | null;
     };
 
@@ -52,7 +54,7 @@ export interface ChatEvent {
 export interface Welcome {
   /** The session's secret. */
   readonly token: string;
-  /** Who this page is. */
+  /** This page's participant. */
   readonly participantId: string;
   /** The journal that sequences count in. */
   readonly epoch: string;
@@ -87,5 +89,5 @@ export type Frame =
   | { readonly type: "presence"; readonly participantId: string; readonly connected: boolean }
   /** What a teacher's lab does to this page, in the service's words; empty once it has ended. */
   | { readonly type: "lab-notice"; readonly faults: string }
-  /** A kind that only a later service knows: a sign of life all the same. */
+  /** A kind of frame that only a later service knows. It still shows that the stream is alive. */
   | { readonly type: "unknown" };

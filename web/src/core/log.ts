@@ -6,7 +6,9 @@ import type { LogRecord } from "./machine/step.js";
 /** The most records that are kept. */
 export const RECORDS_MAX = 20_000;
 
-/** Formats one record. `micros` is the wall clock in microseconds since 1970; `run` identifies this load of the page. */
+/**
+ * Formats one record. `micros` is the wall clock in microseconds since 1970; `run` identifies this load of the page.
+ */
 export function toLine(micros: number, run: string, { event, fields }: LogRecord): string {
   const parts = [`"timestamp":"${toTimestamp(micros)}"`, `"level":"INFO"`, `"component":"browser"`, `"event":${JSON.stringify(event)}`];
   for (const [name, value] of Object.entries<string | bigint | boolean | undefined>({ ...fields, run })) {
@@ -17,7 +19,9 @@ export function toLine(micros: number, run: string, { event, fields }: LogRecord
   return `{${parts.join(",")}}`;
 }
 
-/** What acts on a terminal and may stand raw in JSON: DEL, C1 controls, separators of lines, bidirectional marks. */
+/**
+ * Characters that act on a terminal and may be raw in JSON: DEL, C1 controls, separators of lines, bidirectional marks.
+ */
 const ACTS_ON_TERMINAL = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** A text as JSON that a terminal shows safely: the downloaded log may be read with `cat`. */
@@ -43,7 +47,7 @@ export class Log {
     return this.#lines;
   }
 
-  /** How many older records had to go. A log whose first line is not `client_started` is cut. */
+  /** How many older records were dropped. A log whose first line is not `client_started` is cut. */
   get dropped(): number {
     return this.#dropped;
   }
@@ -90,9 +94,9 @@ const NAME_BYTES_MAX = 128;
 const NAME_BYTES_KEPT = 96;
 
 /**
- * The name of the file, as the service and the other clients make theirs: what a file system or a shell
- * could take for something else is written as `%` and its UTF-8 bytes, so that different names stay different.
- * A name that becomes too long by that is cut, and ends with a digest.
+ * The name of the file, as the service and the other clients make theirs: a character that a file system or a shell
+ * could interpret is written as `%` and its UTF-8 bytes, so that different names stay different. A name that would
+ * become too long is cut, and ends with a digest.
  */
 export function fileName(name: string): string {
   const safe = Array.from(name, (character, index) => {

@@ -1,7 +1,7 @@
 /**
- * Display names as the service takes them (src/chat/name.rs): their form by RFC 8266, and what is wrong with them. The
- * service decides. What the page can decide alone it says before it asks; which characters and scripts a nickname
- * may mix is known to the service alone.
+ * Display names as the service accepts them (src/chat/name.rs): their RFC 8266 form, and their faults. The service
+ * decides. The page reports the faults that it can detect itself before it asks; only the service knows which
+ * characters and scripts a nickname may mix.
  */
 
 import { characters, wellFormed } from "./text.js";
@@ -12,7 +12,10 @@ const GIVEN_PER_CHARACTER = 4;
 /** The most combining marks that may follow one another. */
 const MARKS_MAX = 2;
 
-/** What RFC 8266 allows nowhere: controls, what has no width of its own, and what is no character. The joiners depend on what is around them. */
+/**
+ * Code points that RFC 8266 never allows: control characters, those without width, and those that are not characters.
+ * The joiners depend on what is around them.
+ */
 const FORBIDDEN = /(?![\u200c\u200d])[\p{Cc}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]/u;
 
 /** Something that can be seen. Braille with no dot raised looks like a space, and is classed as a symbol. */

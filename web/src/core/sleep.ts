@@ -1,6 +1,6 @@
 /**
- * Notices that the machine has slept. On most systems the browser's monotonic clock stands still meanwhile, so that
- * no timer is late and a dead stream looks alive; the wall clock goes on.
+ * Notices that the machine has slept. On most systems the browser's monotonic clock stops meanwhile, so no timer is
+ * late and a dead stream looks alive; the wall clock continues.
  */
 
 /** How far the wall clock has to run ahead of the monotonic one between two looks, in milliseconds. */

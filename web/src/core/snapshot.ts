@@ -1,4 +1,7 @@
-/** What survives a reload of the tab: enough to continue as the same participant, with nothing unsent lost. */
+/**
+ * The state that survives a reload of the tab: enough to continue as the same participant, without losing unsent
+ * messages.
+ */
 
 import { INITIAL, type Outgoing, type Progress, type State } from "./machine/state.js";
 

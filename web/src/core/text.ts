@@ -4,7 +4,7 @@
 const LONE_SURROGATE = /\p{Surrogate}/gu;
 
 /**
- * What must never act on the page: C0 and C1 controls but for line feed and tab, the line and
+ * Characters that must never act on the page: C0 and C1 controls but for line feed and tab, the line and
  * paragraph separators, and the marks, embeddings, overrides and isolates that reorder bidirectional text.
  */
 const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;

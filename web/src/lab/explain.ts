@@ -70,7 +70,7 @@ export function sum({ rule, before, stamp, after }: Firing): string {
 /** The same in words. */
 export function words(firing: Firing): string {
   const { rule, who, what, before, stamp, after } = firing;
-  if (rule === "IR1") return `${capital(who)} ${what}: the clock goes one forward, from ${before} to ${after}.`;
+  if (rule === "IR1") return `${capital(who)} ${what}: the clock moves forward by one, from ${before} to ${after}.`;
   if (stamp === null)
     return `${capital(who)} receives the request. Its clock becomes the larger of its own time and the request’s, plus 1: ${after}.`;
   const least = stamp + 1n;

@@ -164,7 +164,7 @@ export class Panel {
     const { people, writerStoppedMs } = this.#lab;
     const anything = writerStoppedMs !== null || people.some(({ fault }) => fault !== null);
     this.#end.setAttribute("aria-disabled", String(!anything));
-    setText(this.#writer, writerStoppedMs === null ? "" : `The service’s writer stands still for another ${timeWords(writerStoppedMs)}.`);
+    setText(this.#writer, writerStoppedMs === null ? "" : `The service’s writer is stopped for another ${timeWords(writerStoppedMs)}.`);
     show(this.#writer, writerStoppedMs !== null);
     this.#parts[this.#shown]!.render(this.#lab, this.#page);
   }

@@ -31,7 +31,7 @@ export interface Companion {
   readonly kind: CompanionKind;
   /** Its Lamport clock. */
   readonly clock: bigint;
-  /** The last event that it has been delivered. */
+  /** The last event that has been delivered to it. */
   readonly delivered: bigint;
 }
 
@@ -54,7 +54,7 @@ export interface LabPerson {
 /** The lab at one moment. */
 export interface LabState {
   readonly people: readonly LabPerson[];
-  /** For how long the writer still stands still; null where it works. */
+  /** For how much longer the writer is stopped; null if it is not. */
   readonly writerStoppedMs: number | null;
   readonly run: ScenarioRun | null;
 }

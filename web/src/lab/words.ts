@@ -2,7 +2,9 @@
 
 import type { CompanionKind, Fault, Impairment, LabPerson, ScenarioState, Way } from "./types.js";
 
-/** What the lab does to this page, for its user. `faults` are the service's words: "deliveries held, publishes delayed". */
+/**
+ * What the lab does to this page, for its user. `faults` are the service's words: "deliveries held, publishes delayed".
+ */
 export function notice(faults: string): string {
   const parts = faults.split(", ").flatMap((part) => NOTICES[part] ?? []);
   if (parts.length === 0) return "";
@@ -12,10 +14,10 @@ export function notice(faults: string): string {
 const NOTICES: Readonly<Record<string, string>> = {
   "deliveries held": "holds back what others write",
   "deliveries delayed": "delays what others write",
-  "deliveries cut": "has cut what others write off from this page",
+  "deliveries cut": "cuts this page off from what others write",
   "publishes held": "holds back what you send",
   "publishes delayed": "delays what you send",
-  "publishes cut": "has cut off what you send",
+  "publishes cut": "cuts off what you send",
   paused: "has paused this page",
 };
 
@@ -77,12 +79,12 @@ export function timeWords(milliseconds: number): string {
 
 /** What each kind of companion does. */
 export const COMPANIONS: Readonly<Record<CompanionKind, { readonly name: string; readonly does: string }>> = {
-  echo: { name: "Echo", does: "says what people say once more" },
+  echo: { name: "Echo", does: "repeats what people say" },
   chatterbox: { name: "Chatterbox", does: "says something every three seconds" },
-  answerer: { name: "Answerer", does: "answers what ends with a question mark" },
+  answerer: { name: "Answerer", does: "answers messages that end with a question mark" },
   slow: { name: "Slow reader", does: "takes one event every three seconds, and says which one it has only now read" },
   "wrong-clock": { name: "Wrong wall clock", does: "has a wall clock that is ten minutes slow, and says the time when somebody writes" },
-  actor: { name: "Actor", does: "does what a scenario tells it" },
+  actor: { name: "Actor", does: "does what a scenario says" },
 };
 
 /** What a scenario does now. */
@@ -99,6 +101,6 @@ export function scenarioWords(state: ScenarioState, person: string, problem: str
     case "stopped":
       return "It was stopped.";
     case "failed":
-      return `It could not be played to its end: ${problem}`;
+      return `It failed before its end: ${problem}`;
   }
 }

@@ -24,7 +24,7 @@ function channel(): BroadcastChannel {
   return new BroadcastChannel(`chitchat.runs${folderOf(location.pathname)}`);
 }
 
-/** Answers to whoever asks for these runs. */
+/** Answers tabs that ask for these runs. */
 export class Handover {
   readonly #runs = new Map<string, HandedRun>();
   readonly #channel = channel();

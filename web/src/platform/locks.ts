@@ -12,7 +12,7 @@ export interface Locks {
   take(name: string, patienceMs: number): Promise<Release | null>;
 }
 
-/** Where tabs cannot agree, each does as if it were alone. */
+/** If tabs cannot agree, each acts as if it were alone. */
 const ALONE: Release = () => undefined;
 
 /**

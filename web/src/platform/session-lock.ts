@@ -1,7 +1,7 @@
 /**
  * Makes sure that two tabs never fight over one session. Duplicating a tab copies its sessionStorage,
- * session included; so whoever uses a session holds a lock named after it, and a copy that finds the
- * lock taken starts afresh.
+ * session included; so a tab that uses a session holds a lock named after it, and a copy that finds the lock taken
+ * starts afresh.
  */
 
 import type { Session } from "../core/machine/state.js";

@@ -14,7 +14,9 @@ const KEYS = {
   labKey: "chitchat.lab-key",
 } as const;
 
-/** Services of one origin, each under its prefix, share the storage but not what is in it. At the root it has no suffix. */
+/**
+ * Services of one origin, each under its prefix, share the storage but not what is in it. At the root it has no suffix.
+ */
 function keyOf(what: Memory): string {
   return `${KEYS[what]}${folderOf(location.pathname)}`;
 }

@@ -26,7 +26,7 @@ export interface Commands {
   retryNow(): void;
   /** Hands the log to the user as a file. */
   downloadLog(): void;
-  /** Puts the wall clock that this page’s messages state ahead of the browser’s, by so many seconds. */
+  /** Puts the wall clock that this page’s messages state ahead of the browser’s, by this many seconds. */
   setSkew(seconds: number): void;
   /** Remembers how the page is looked at. */
   keepLook(look: Look): void;

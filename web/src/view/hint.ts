@@ -1,4 +1,6 @@
-/** What a newcomer may want to know, in three steps, until it is dismissed. The browser remembers that for all its tabs. */
+/**
+ * What a newcomer may want to know, in three steps, until it is dismissed. The browser remembers that for all its tabs.
+ */
 
 import { byId, show } from "./parts/dom.js";
 

@@ -12,7 +12,7 @@ import { seconds } from "./words.js";
 /** Why a tab waits, and what to do about it. */
 export const WAITING =
   `This browser already has ${SLOTS} tabs connected. Over plain HTTP all tabs share six connections to a service, so this ` +
-  "one waits rather than freeze the others. Close Chit Chat or leave it in another tab, and this one connects by itself.";
+  "one waits rather than freeze the others. Close Chit Chat or leave it in another tab, and this one will connect.";
 
 const VISIBLE_ASCII = /^[\x21-\x7e]*$/;
 
@@ -102,7 +102,7 @@ export class Lobby {
     if (fault !== "") return this.#name.focus();
     const secret = this.#secret.value.trim();
     // It travels in a header, which holds nothing else.
-    const unfit = VISIBLE_ASCII.test(secret) ? "" : "An access secret has only ASCII letters, digits and symbols, and no spaces.";
+    const unfit = VISIBLE_ASCII.test(secret) ? "" : "An access secret consists of ASCII letters, digits and symbols, without spaces.";
     this.#complain(this.#secret, this.#secretProblem, unfit);
     if (unfit !== "") return this.#secret.focus();
     this.#commands.join(name, secret);
@@ -118,7 +118,7 @@ function inPlainWords(fault: NameFault | null, max: number): string {
     case "combining-marks":
       return "A name has at most two combining marks in a row.";
     case "character":
-      return `The character U+${fault.codePoint.toString(16).toUpperCase().padStart(4, "0")} cannot be part of a name.`;
+      return `The character U+${fault.codePoint.toString(16).toUpperCase().padStart(4, "0")} is not allowed in a name.`;
     case undefined:
       return "";
   }

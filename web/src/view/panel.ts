@@ -1,4 +1,7 @@
-/** The panel of the diagram, which a button opens. What draws it is a part of the page of its own, loaded when it is first opened. */
+/**
+ * The panel of the diagram, which a button opens. What draws it is a part of the page of its own, loaded when it is
+ * first opened.
+ */
 
 import type { Causality } from "../core/causality/causality.js";
 import type { Receipts } from "../core/causality/diagram.js";
@@ -17,7 +20,7 @@ export interface Wishes {
   point(sequence: bigint | null): void;
   /** The panel has been opened or closed. */
   toggled(open: boolean): void;
-  /** This page’s wall clock is to be off by so many seconds; absent where there is no such clock. */
+  /** By how many seconds this page’s wall clock is to be off; absent where there is no such clock. */
   skew?(seconds: number): void;
 }
 

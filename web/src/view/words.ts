@@ -69,11 +69,11 @@ export function causeTitle(cause: AnewCause): string {
 export function causeDetail(cause: AnewCause): string {
   switch (cause) {
     case "EPOCH_CHANGED":
-      return "The service began a new journal, and you joined it under your name. What is above belongs to the earlier conversation.";
+      return "The service began a new journal, and you joined it under your name. The messages above belong to the earlier conversation.";
     case "SESSION_UNKNOWN":
       return "Your session ended because you were away for too long. What you missed is marked as earlier.";
     case "SEQUENCE_OUT_OF_RANGE":
-      return "The service no longer has part of what is above.";
+      return "The service no longer has some of the messages above.";
   }
 }
 
@@ -108,7 +108,7 @@ export function remaining(text: string, max: number): { readonly over: boolean; 
   return { over: false, near: left <= 20, text: `${left} left` };
 }
 
-/** How far a message of the user's own has come. Empty while there is nothing to worry about. */
+/** The progress of one of the user's messages. Empty while there is nothing to worry about. */
 export function progress(message: Outgoing, state: State, at: number): string {
   const { progress: how } = message;
   const online = state.phase.at === "online";

@@ -1,13 +1,13 @@
-//! How the bytes of an input become lines.
+//! Splits the bytes of an input into lines.
 
 use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// The longest line that is read as one, in bytes. No message is nearly as long; a longer line is
-/// skipped, so that no input can fill the memory.
+/// The longest line that is read as one, in bytes. No message comes near this; a longer line is skipped, so that no
+/// input can fill the memory.
 pub(in crate::cli) const LINE_BYTES_MAX: usize = 16 * 1024;
-/// What some programs put in front of UTF-8 (U+FEFF).
+/// U+FEFF, which some programs put at the beginning of UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A line that cannot be a message.
@@ -19,7 +19,7 @@ pub(in crate::cli) enum LineFault {
     /// Not UTF-8.
     #[error("the line is not valid UTF-8")]
     NotUtf8,
-    /// The beginning of a line whose end had not come when the reading was stopped.
+    /// The beginning of a line whose end had not been read when reading was stopped.
     #[error("the line is incomplete")]
     Unfinished(String),
 }
@@ -28,7 +28,7 @@ pub(in crate::cli) enum LineFault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct InputLine {
     pub(in crate::cli) text: Result<String, LineFault>,
-    /// Nothing had come after it when it was read.
+    /// Whether nothing had been read after it yet.
     pub(in crate::cli) is_newest: bool,
 }
 
@@ -75,13 +75,13 @@ impl Splitter {
         InputLine { text: String::from_utf8(line).map_err(|_| LineFault::NotUtf8), is_newest: false }
     }
 
-    /// The last line, at the end of input: it needs no end of its own.
+    /// The last line, at the end of input, which needs no line break.
     pub(in crate::cli) fn end(&mut self) -> Option<InputLine> {
         let is_there = !self.line.is_empty() || self.is_too_long;
         is_there.then(|| self.cut()).filter(|line| line.text.as_deref() != Ok(""))
     }
 
-    /// What has come of a line whose end has not.
+    /// The beginning of a line whose end has not been read.
     pub(in crate::cli) fn unfinished(&mut self) -> Option<InputLine> {
         let line = self.end()?;
         let text = line.text.and_then(|text| Err(LineFault::Unfinished(text)));

@@ -1,5 +1,5 @@
-//! A terminal on which a user both types and reads: a line that was typed is replaced by its event, so that it is there
-//! once. That moves the cursor, and is done only where it is certain what is above it; otherwise the line stays. No
+//! A terminal on which a user both types and reads: a line that was typed is replaced by its event, so that it appears
+//! only once. That moves the cursor, and is done only if it is certain what is above it; otherwise the line stays. No
 //! colour is used, so NO_COLOR has nothing to turn off.
 
 use std::fs::File;
@@ -16,20 +16,20 @@ use super::splitter::{InputLine, is_waiting};
 #[derive(Debug)]
 pub(in crate::cli) struct Terminal(Mutex<Typing>);
 
-/// What is known of the lines that are being typed. Its lock is held for a write or for a read that does not wait, so
-/// it is known which came first: the end of a line, which the terminal shows at once, or what we write.
+/// The state of the lines that are being typed. Its lock is held for a write or a non-blocking read, so it is known
+/// which came first: the end of a line, which the terminal shows at once, or our own output.
 #[derive(Debug, Default)]
 struct Typing {
     /// How many lines were read.
     read: usize,
     /// How many of them were shown to [`Terminal::handled`], or are commands.
     handled: usize,
-    /// Something was written after a line was typed that is not handled yet: the line is further up, somewhere.
+    /// Something was written after a typed line that is not handled yet, so that line's position is unknown.
     is_covered: bool,
 }
 
 impl Terminal {
-    /// The terminal, if it is one, and one that can move its cursor.
+    /// The terminal, if there is one that can move its cursor.
     pub(in crate::cli) fn new() -> Option<Self> {
         let device = |fd: BorrowedFd<'_>| -> Option<u64> {
             isatty(fd).then_some(())?;
@@ -40,7 +40,7 @@ impl Terminal {
         (is_same && !name.is_empty() && name != "dumb").then(Self::default)
     }
 
-    /// Reads lines, which must not wait.
+    /// Reads lines, without blocking, and counts them.
     pub(super) fn counting_lines(
         &self,
         read: impl FnOnce() -> io::Result<(Vec<InputLine>, usize)>,
@@ -90,8 +90,8 @@ fn echoes() -> bool {
     tcgetattr(io::stdin()).is_ok_and(|attributes| attributes.local_modes.contains(modes))
 }
 
-/// Whether a typed line certainly takes up one row: of longer ones it is not known where they begin, as something may have
-/// been shown while they were typed, and terminals do not agree on the width of all characters.
+/// Whether a typed line certainly takes up one row. The beginning of a longer one is not known, since something may
+/// have been shown while it was typed, and terminals disagree on the width of some characters.
 fn fits_one_row(text: &str, columns: usize) -> bool {
     // No character is wider than two.
     let widest: usize = text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();

@@ -1,18 +1,18 @@
-//! Compares what the service acknowledged a message as with the event that came for it.
+//! Compares the acknowledgement of each message with its event in the stream.
 
 use std::collections::VecDeque;
 
 use super::{ProtocolFault, number};
 use crate::chat::{LogicalTime, Receipt, Sequence};
 
-/// How many acknowledged messages are compared with events that are still to come. Of more, the oldest are not.
+/// How many acknowledged messages are compared with later events. If there are more, the oldest are not compared.
 const COMPARED_MAX: usize = 1024;
 
 /// The messages of one membership. None of it is saved for a later process.
 #[derive(Debug, Default)]
 pub(crate) struct Receipts {
     in_flight: Option<InFlightPublish>,
-    /// Acknowledged, and not yet seen in the stream; in order.
+    /// Acknowledged but not yet seen in the stream, in order.
     acknowledged: VecDeque<(String, Receipt)>,
 }
 
@@ -22,7 +22,7 @@ struct InFlightPublish {
     id: String,
     /// When it was first sent.
     sent: LogicalTime,
-    /// Its event, where that came before the answer.
+    /// Its event, if that was received before the answer.
     event: Option<Receipt>,
 }
 
@@ -34,7 +34,7 @@ impl Receipts {
         }
     }
 
-    /// A message is acknowledged, after the event at this position has come.
+    /// A message is acknowledged, after the event at this position was received.
     pub(crate) fn acknowledged(
         &mut self,
         id: &str,
@@ -50,7 +50,7 @@ impl Receipts {
             Some(event) if event != receipt => {
                 return Err(ProtocolFault::Acknowledgement { acknowledged: sequence });
             }
-            // Its event is still to come, after those of the messages before it.
+            // Its event will follow, after those of the messages before it.
             None if sequence <= last => {
                 return Err(ProtocolFault::Acknowledgement { acknowledged: sequence });
             }
@@ -66,7 +66,7 @@ impl Receipts {
         Ok(())
     }
 
-    /// An event has come: this participant's own message, or something else.
+    /// An event was received, perhaps this participant's own message.
     pub(crate) fn came(&mut self, event: Receipt, own_id: Option<&str>) -> Result<(), ProtocolFault> {
         let contradicts = |(id, receipt): &&(String, Receipt)| {
             let is_same_event = receipt.sequence == event.sequence;
@@ -83,18 +83,18 @@ impl Receipts {
         Ok(())
     }
 
-    /// A stream was dropped. What it contradicted is not held against the next one.
+    /// A stream was dropped. Its contradictions do not count against the next one.
     pub(crate) fn reconnected(&mut self) {
         self.acknowledged.clear();
     }
 }
 
-/// What an answer says.
+/// The receipt in an answer.
 pub(crate) fn receipt(sequence: u64, logical_time: u64) -> Receipt {
     Receipt { sequence: Sequence(sequence), logical_time: LogicalTime(logical_time) }
 }
 
-/// Checks an answer to a request that was sent at a time.
+/// Checks the answer to a request that was sent at this time.
 pub(crate) fn check_receipt(receipt: Receipt, sent: LogicalTime) -> Result<(), ProtocolFault> {
     let Receipt { sequence, logical_time } = receipt;
     number(sequence.0)?;
@@ -135,7 +135,7 @@ mod tests {
         assert!(receipts.acknowledged.is_empty() && receipts.in_flight.is_none());
     }
 
-    /// The first answer comes again, whose event is older than the last try.
+    /// A message that is sent again gets its first answer, whose event is older than the last attempt.
     #[test]
     fn a_message_that_is_sent_again_is_compared_with_its_first_try() {
         let mut receipts = sent("a");

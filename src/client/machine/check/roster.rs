@@ -7,8 +7,7 @@ use crate::client::Update;
 use crate::client::event::{Event, Kind, ParticipantInfo};
 use crate::wire::pb;
 
-/// The participants by id. It is reset by every Welcome: all count as connected until the service says
-/// otherwise.
+/// The participants by id. Every Welcome resets it: all count as connected until the service says otherwise.
 #[derive(Debug, Default)]
 pub(crate) struct Roster(HashMap<String, RosterEntry>);
 
@@ -41,7 +40,7 @@ impl Roster {
         Ok(())
     }
 
-    /// What a Presence frame changes. None for a participant that is not active, and none if merged changes cancel each
+    /// What a Presence frame changes. `None` for a participant that is not active, or if merged changes cancel each
     /// other out.
     pub(crate) fn presence(&mut self, presence: pb::Presence) -> Option<Update> {
         let pb::Presence { participant_id, connected } = presence;

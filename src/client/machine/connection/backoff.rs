@@ -7,15 +7,14 @@ const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// The longest wait before any retry: well within the usual grace period.
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
-/// The wait before the next try, after a number of failed ones: exponential with a ceiling, and jittered over its upper
-/// half, so that the clients which a restart cut off do not come back all at once. `chance` is a random number from 0
-/// to 1, handed in.
+/// The wait before the next attempt, after a number of failed ones: exponential with a ceiling, and jittered over its
+/// upper half, so that clients do not all come back at once after a restart. `chance` is a random number from 0 to 1.
 pub(super) fn backoff(tries: u32, chance: f64) -> Duration {
     let longest = RETRY_FIRST.saturating_mul(2_u32.pow(tries.min(16))).min(RETRY_MAX);
     longest.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0)
 }
 
-/// The shortest wait once waits do not grow any more.
+/// The shortest wait once waits no longer grow.
 pub(super) const STEADY: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ fn what_a_stream_may_bring() {
     run(&scenarios!("frames.json"));
 }
 
-/// A vector that expects something else is found.
+/// A vector with a wrong expectation is found.
 #[test]
 fn a_wrong_vector_fails() {
     let mut steps = scenarios!("joined.json");

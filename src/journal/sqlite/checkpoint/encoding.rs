@@ -21,10 +21,10 @@ use crate::chat::{
 /// A character has four bytes at most.
 const NAME_BYTES_MAX: usize = 4 * NAME_CHARACTERS_MAX;
 
-/// How many participants room is made for before they are read: a number may be damaged.
+/// For how many participants memory is reserved before they are read, since the number may be damaged.
 const MEMBERS_EXPECTED_MAX: usize = 4096;
 
-/// What was read, and the digest of its bytes.
+/// A state that was read, and the digest of its bytes.
 pub(super) struct Encoded {
     pub(super) head: Sequence,
     pub(super) logical_time: LogicalTime,
@@ -45,7 +45,7 @@ pub(super) fn hash(conversation: &Conversation) -> [u8; 32] {
         }
     }
     let mut hash = Hash(Sha256::new());
-    // A digest takes everything.
+    // Writing to a digest cannot fail.
     let _ = write(conversation, &mut hash);
     hash.0.finalize().into()
 }
@@ -74,7 +74,7 @@ pub(super) fn write(conversation: &Conversation, to: &mut impl Write) -> io::Res
     Ok(())
 }
 
-/// Reads what [`write()`] wrote, up to the end. Whether it is what was written, its digest says.
+/// Reads what [`write()`] wrote, up to the end. The digest shows whether it is what was written.
 pub(super) fn read(from: &mut impl Read) -> Result<Encoded, CheckpointFault> {
     let mut from = Hashed { from, hash: Sha256::new() };
     let (head, logical_time) = (Sequence(from.number()?), LogicalTime(from.number()?));

@@ -1,4 +1,4 @@
-//! Writes checkpoints in a thread of its own, so that no commit waits for one.
+//! Writes checkpoints in a separate thread, so that no commit waits for one.
 
 use std::fs;
 use std::io;
@@ -16,26 +16,26 @@ use crate::chat::{Conversation, Sequence};
 use crate::journal::sqlite::file::head::Head;
 
 /// A checkpoint has 32 bytes for each publish that the state machine remembers, which may be ten million of them. It is
-/// written so seldom that this comes to at most 128 bytes for each event.
+/// written so rarely that this amounts to at most 128 bytes for each event.
 const EVENTS_PER_PUBLISHES: u64 = 4;
 
-/// A state, and the event that it is the state after.
+/// A state, and the event after which it was taken.
 #[derive(Clone)]
 struct State {
     place: Head,
     conversation: Conversation,
 }
 
-/// The file, and what must not happen to it at the same time.
+/// The file, with a lock against concurrent changes.
 pub(in crate::journal::sqlite) struct CheckpointFile {
     journal: PathBuf,
-    /// Held while it is renamed or removed.
+    /// Locked while the file is renamed or removed.
     changing: Mutex<()>,
     damage: DamageFlag,
 }
 
 impl CheckpointFile {
-    /// The checkpoint of a journal. Once damage is found, there is none any more.
+    /// The checkpoint of a journal. Once damage has been found, there is none.
     pub(in crate::journal::sqlite) fn new(journal: PathBuf, damage: DamageFlag) -> Self {
         Self { journal, changing: Mutex::new(()), damage }
     }
@@ -46,7 +46,7 @@ impl CheckpointFile {
         if self.damage.get().is_some() { fs::remove_file(&unfinished) } else { rename(&self.journal, &unfinished) }
     }
 
-    /// Removes it, so that the next start checks the whole journal. The damage is known by now.
+    /// Removes it, so that the next start checks the whole journal. Called after the damage has been noted.
     pub(in crate::journal::sqlite) fn remove(&self) {
         let _changing = self.changing.lock();
         match fs::remove_file(path_beside(&self.journal)) {
@@ -61,7 +61,7 @@ impl CheckpointFile {
 /// When the next checkpoint is due, which the thread decides after each.
 #[derive(Debug, Default)]
 struct Due {
-    /// From this event on. While one is written, none is due.
+    /// The event from which on it is due. While one is being written, none is due.
     at: AtomicU64,
     /// The event of the newest checkpoint; 0 for none.
     written: AtomicU64,
@@ -70,7 +70,7 @@ struct Due {
 /// Keeps the checkpoint of a journal that is being written.
 pub(in crate::journal::sqlite) struct Keeper {
     file: Arc<CheckpointFile>,
-    /// After how many events one is written.
+    /// After how many events a checkpoint is written.
     interval: u64,
     due: Arc<Due>,
     /// The newest state that was offered.
@@ -93,21 +93,22 @@ impl Keeper {
         Ok(Self { file, interval, due, newest: None, states, thread })
     }
 
-    /// Notes the state after the newest event, and has it written if that is due. It costs a few pointers.
+    /// Notes the state after the newest event, and has it written if a checkpoint is due. This only copies a few
+    /// pointers.
     pub(in crate::journal::sqlite) fn offer(&mut self, place: &Head, conversation: &Conversation) {
         if conversation.head() != place.sequence {
             return;
         }
         let state = State { place: place.clone(), conversation: conversation.clone() };
         if place.sequence.0 >= self.due.at.load(Ordering::Acquire) {
-            // The thread says when the next one is due. If it is gone, none is.
+            // The thread sets when the next one is due. If it is gone, none is.
             self.due.at.store(u64::MAX, Ordering::Release);
             let _ = self.states.try_send(state.clone());
         }
         self.newest = Some(state);
     }
 
-    /// Ends the thread, after a last checkpoint if one is wanted and there is something new to say.
+    /// Ends the thread, after a last checkpoint if one is wanted and there are new events.
     pub(in crate::journal::sqlite) fn finish(self, with_last: bool) {
         let Self { file, interval, due, newest, states, thread } = self;
         let written = || due.written.load(Ordering::Acquire);
@@ -115,7 +116,7 @@ impl Keeper {
         if let Some(state) = newest.filter(|state| is_wanted && state.place.sequence.0 >= interval)
             && state.place.sequence.0 > written()
         {
-            // The thread takes it when it has written the one before.
+            // The thread takes it after the one before has been written.
             let _ = states.send(state);
         }
         drop(states);
@@ -125,7 +126,7 @@ impl Keeper {
     }
 }
 
-/// What the thread has.
+/// The state of the thread.
 struct Work {
     file: Arc<CheckpointFile>,
     interval: u64,

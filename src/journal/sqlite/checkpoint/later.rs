@@ -1,4 +1,4 @@
-//! After a start from a checkpoint, checks all events before it, in a thread of its own while the service serves.
+//! After a start from a checkpoint, checks all events before it, in a separate thread while the service serves.
 //! A start without a checkpoint does the same before it serves: it replays all events and compares them with their
 //! chain; the final state must equal the checkpoint's; then SQLite checks the structure of the file.
 //!
@@ -29,12 +29,12 @@ use crate::journal::{Epoch, JournalError};
 
 /// How many events are checked between two rests.
 const PAGE: usize = 1024;
-/// How often what cannot be read is tried, and how long it rests in between.
+/// How often an unreadable event is tried, and how long the thread waits in between.
 const ATTEMPTS: u32 = 10;
 const ATTEMPT_REST: Duration = Duration::from_secs(1);
-/// How often it says how far it is.
+/// How often it reports its progress.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
-/// How often a check that is to end is interrupted again, in case it had only begun.
+/// How often a check that has to end is interrupted again, in case it had only begun.
 const INTERRUPT_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What is checked.
@@ -67,7 +67,7 @@ impl fmt::Debug for LaterCheck {
 }
 
 impl LaterCheck {
-    /// Begins.
+    /// Starts the check.
     pub(in crate::journal::sqlite) fn start(plan: Plan) -> Result<Self, OpenFault> {
         let connection = connect::for_reading(&plan.path)?;
         let interrupt = connection.get_interrupt_handle();
@@ -83,16 +83,16 @@ impl LaterCheck {
         Ok(Self { stop, ended, interrupt, thread, state })
     }
 
-    /// How far it is.
+    /// Its progress.
     pub(in crate::journal::sqlite) fn state(&self) -> watch::Receiver<CheckState> {
         self.state.clone()
     }
 
-    /// Ends it, whether it is done or not.
+    /// Ends the check, whether it is done or not.
     pub(in crate::journal::sqlite) fn end(self) {
         let Self { stop, ended, interrupt, thread, .. } = self;
         drop(stop);
-        // It interrupts only what SQLite has begun.
+        // This interrupts only a statement that SQLite has begun.
         interrupt.interrupt();
         while ended.recv_timeout(INTERRUPT_INTERVAL) == Err(RecvTimeoutError::Timeout) {
             interrupt.interrupt();
@@ -105,7 +105,7 @@ impl LaterCheck {
 
 /// Why a step of the check did not succeed.
 enum Failure {
-    /// It is to end.
+    /// The check has to end.
     Stopped,
     Found(FoundDamage),
     /// It may be possible later.
@@ -140,7 +140,7 @@ impl Check {
         }
     }
 
-    /// First the writer stops, then everybody is told.
+    /// First stops the writer, then reports the damage.
     fn report(&self, found: FoundDamage) {
         let found = Arc::new(found);
         let _ = self.plan.damage.set(found.clone());
@@ -198,7 +198,8 @@ impl Check {
         })
     }
 
-    /// Tries a few times what cannot be read. An error of SQLite may come of the end, too.
+    /// Repeats a step a few times if something cannot be read. An error of SQLite may also be caused by the end of the
+    /// check.
     fn repeated<T>(&self, step: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
         let mut attempts = 0;
         loop {

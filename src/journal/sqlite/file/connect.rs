@@ -1,4 +1,4 @@
-//! Connections to a journal file, and what every one of them is set to.
+//! Connections to a journal file, and their settings.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,15 +6,15 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-/// How long to wait for another process's lock, such as that of a person who tries something in the sqlite3
-/// shell. The engine waits meanwhile.
+/// How long to wait for another process's lock, such as that of a person who uses the sqlite3 shell. The engine waits
+/// meanwhile.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
 
-/// How large the log stays after it has been taken over into the main file. A long read can make it grow far beyond:
-/// it is cut to this when it begins again from the start. 1,024 commits of a few events each come to less.
+/// How large the log stays after it has been taken over into the main file. A long read can make it grow far beyond
+/// this; it is truncated to this size when it restarts. 1,024 commits of a few events each take less.
 pub(crate) const LOG_BYTES_KEPT: i64 = 8 << 20;
 
-/// The page cache of a connection, in KiB. The journal is read in order and written at its end, so that little is read
+/// The page cache of a connection, in KiB. The journal is read in order and written at its end, so little is read
 /// twice. SQLite's default is 2,000, which each connection keeps for as long as it is open.
 pub(crate) const PAGE_CACHE_KIB: i64 = 256;
 
@@ -23,7 +23,7 @@ pub(crate) fn for_writing(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // A commit returns once its log is on the disk (fsync), not only in the page cache.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // SQLite's own checkpoints would take place inside a commit, and keep their errors to themselves.
+    // SQLite's own checkpoints would run inside a commit, and hide their errors.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     Ok(connection)

@@ -1,14 +1,14 @@
 //! The small file next to a journal, `chitchat.db-head`: the lock by which one service at a time writes the
 //! journal, and the newest position that has been acknowledged.
 //!
-//! SQLite ends its log at the last commit that it finds whole. So a log that lost its end, or a bit in the
-//! middle, reads like a log that never got further, and acknowledged events would be lost unnoticed.
-//! This file is the cross-check. It is written after a commit and before the answer, in place and
-//! without fsync, which costs a microsecond: it can lag behind the journal, but never be ahead of what the
-//! journal has put on the disk. It is a check, not a source: without it, or with a torn one, a journal opens.
+//! SQLite ends its log at the last intact commit. So a log that lost its end, or a bit in the middle, looks like a log
+//! that never got further, and acknowledged events would be lost unnoticed. This file is the cross-check. It is written
+//! after a commit and before the answer, in place and without fsync, which costs a microsecond: it can lag behind the
+//! journal, but never be ahead of what the journal has put on the disk. It is a check, not a source: a journal opens
+//! without it, or with a torn one.
 //!
 //! SQLite's own locks cannot serve as this lock, because other processes must be able to read the journal meanwhile. The
-//! journal's main file is locked, too, by the kind of lock that SQLite does not use: by a mount it may have another
+//! journal's main file is locked, too, by a kind of lock that SQLite does not use: under a mount it may have another
 //! name, with another head file next to it.
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -26,7 +26,7 @@ use crate::journal::{Chain, Epoch};
 /// An upper bound on the size of a head file, in bytes.
 const BYTES_MAX: u64 = 1024;
 
-/// What the file says.
+/// The content of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) epoch: Epoch,
@@ -58,7 +58,7 @@ impl Head {
         })
     }
 
-    /// The content of the file; none if it is missing or torn.
+    /// Reads the file; `None` if it is missing or torn.
     pub(crate) fn beside(journal: &Path) -> io::Result<Option<Self>> {
         match File::open(path_beside(journal)) {
             Ok(file) => read(&file),
@@ -86,16 +86,16 @@ fn path_beside(journal: &Path) -> PathBuf {
 #[derive(Debug)]
 pub(crate) struct HeadFile {
     file: File,
-    /// The main file, open for its lock. To close it drops all of SQLite's locks on it in this process, so it is closed
-    /// after every connection.
+    /// The main file, open for its lock. Closing it drops all of SQLite's locks on it in this process, so it is closed
+    /// after all connections.
     journal: Option<File>,
     /// Whether the file has the length of its line yet.
     sized: bool,
 }
 
 impl HeadFile {
-    /// Takes the lock, and reads what the service before has left. The lock ends with this value, or with
-    /// the process, however that ends.
+    /// Takes the lock, and reads what the previous service left. The lock ends with this value, or with the process,
+    /// however that ends.
     pub(crate) fn lock(journal: &Path) -> Result<(Self, Option<Head>), OpenFault> {
         let path = path_beside(journal);
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
@@ -110,7 +110,7 @@ impl HeadFile {
         Ok((Self { file, journal: None, sized: false }, head))
     }
 
-    /// Takes the lock on the main file itself, where the system keeps such locks apart from SQLite's.
+    /// Takes the lock on the main file itself, if the system keeps such locks apart from SQLite's.
     pub(crate) fn lock_journal(&mut self, journal: &Path) -> Result<(), OpenFault> {
         if cfg!(target_os = "linux") {
             let file = File::open(journal)?;
@@ -123,7 +123,7 @@ impl HeadFile {
         Ok(())
     }
 
-    /// Makes the file say that everything up to this position may be promised.
+    /// Records that everything up to this position may be promised.
     pub(crate) fn write(&mut self, head: &Head) -> io::Result<()> {
         let line = head.line();
         self.file.write_all_at(line.as_bytes(), 0)?;

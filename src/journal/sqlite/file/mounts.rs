@@ -1,5 +1,5 @@
-//! Which files are mount points. The files that SQLite and the lock create next to such a file are next to the mount
-//! and not next to the mounted file, so another mount of it, say in another container, does not see them.
+//! Which files are mount points. The files that SQLite and the lock create beside such a file are beside the mount, not
+//! beside the mounted file, so another mount of it, for instance in another container, does not see them.
 
 use std::ffi::OsString;
 use std::io;

@@ -1,14 +1,14 @@
-//! The tables, how a file is known to be a journal, and how an older one is brought up to date.
+//! The tables, how a file is recognized as a journal, and how an older one is brought up to date.
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::journal::Epoch;
 use crate::journal::sqlite::error::OpenFault;
 
-/// Says that a SQLite file is a journal of Chit Chat: "Chit" in ASCII.
+/// Marks a SQLite file as a journal of Chit Chat: "Chit" in ASCII.
 pub(crate) const APPLICATION_ID: i32 = 0x4368_6974;
 
-/// The schema that this program reads and writes; a file says its own in `user_version`.
+/// The schema that this program reads and writes; a file states its own in `user_version`.
 pub(crate) const VERSION: i64 = STEPS.len() as i64;
 
 /// Step n leads from schema version n to n + 1. Steps are only ever added.
@@ -16,8 +16,8 @@ const STEPS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// Names are those of the log records. `chain` links every event to all before it: see `Chain`.
 ///
-/// Texts are measured as blobs, because `length()` of a text ends at the first NUL, which is a character
-/// like any other here. No function is used that Debian 12's sqlite3 (3.40) does not know.
+/// Texts are measured as blobs, because `length()` of a text ends at the first NUL, which is a character like any other
+/// here. All functions are known to Debian 12's sqlite3 (3.40).
 const VERSION_1: &str = "
 CREATE TABLE meta (
   id    INTEGER PRIMARY KEY CHECK (id = 1),
@@ -47,12 +47,12 @@ CREATE TABLE event (
 ) STRICT;
 ";
 
-/// The sender's wall clock, of messages that say it.
+/// The sender's wall clock, for messages that state it.
 const VERSION_2: &str = "
 ALTER TABLE event ADD COLUMN sent_at TEXT CHECK (sent_at IS NULL OR (sent_at <> '' AND kind = 'message'));
 ";
 
-/// Writes what is there already, the version, so that a transaction without events shows whether one could be
+/// Rewrites the version that is there already, so that a transaction without events shows whether one could be
 /// recorded. An UPDATE to the same value would write nothing.
 pub(crate) fn rewrite_version(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "user_version", VERSION)
@@ -76,7 +76,7 @@ pub(crate) fn identify(connection: &Connection) -> Result<i64, OpenFault> {
     if !(1..=VERSION).contains(&found) {
         return Err(OpenFault::Version { found, newest: VERSION });
     }
-    // A bit that changed in a rule of a table would come to light only when an event breaks the new rule.
+    // A changed bit in a table's constraint would otherwise be noticed only when an event violates it.
     let mut model = Connection::open_in_memory()?;
     upgrade(&mut model, 0, STEPS.get(..usize::try_from(found).unwrap_or_default()).unwrap_or(STEPS))?;
     if tables(connection)? == tables(&model)? {
@@ -107,7 +107,7 @@ fn upgrade(connection: &mut Connection, found: usize, steps: &[&str]) -> rusqlit
     Ok(())
 }
 
-/// The epoch that a journal says it is of.
+/// The epoch that a journal states.
 pub(crate) fn epoch(connection: &Connection) -> Result<Epoch, OpenFault> {
     let epoch = connection.query_row("SELECT epoch FROM meta WHERE id = 1", [], |row| row.get::<_, String>(0));
     match epoch {

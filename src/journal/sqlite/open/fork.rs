@@ -1,5 +1,5 @@
-//! A journal that was replaced by an older copy of itself continues in another epoch: events that were recorded after
-//! the copy was made have been delivered, and their sequences must not be used again.
+//! A journal that was replaced by an older copy of itself continues in a new epoch: events that were recorded after the
+//! copy was made have been delivered, so their sequences must not be used again.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -23,9 +23,9 @@ pub struct Fork {
     pub after: Sequence,
 }
 
-/// Gives the whole journal another epoch: the same events, with the chain that belongs to it. All of it or nothing.
+/// Gives the whole journal a new epoch: the same events, with the chain of that epoch. All of it or nothing.
 ///
-/// `reader` is another connection to the same journal: it sees what was there before.
+/// `reader` is another connection to the same journal: it sees the state before the change.
 pub(crate) fn begin_epoch(
     connection: &mut Connection,
     reader: &Connection,

@@ -1,4 +1,4 @@
-//! Checkpoints: what a start from one leads to, which are not used, and what the check behind it finds (J15 to J17).
+//! Checkpoints: starts from one, those that are not used, and what the background check finds (J15 to J17).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ fn checkpoint_of(path: &Path) -> Result<Checkpoint, CheckpointFault> {
     checkpoint::read(path, &Epoch::new("0123456789abcdef"))
 }
 
-/// How the check in the background ends; none if there is none.
+/// How the background check ends; `None` if there is none.
 async fn end_of_check(journal: &SqliteJournal) -> Option<CheckState> {
     let mut state = journal.later_check()?;
     let ended = state.wait_for(|state| !matches!(state, CheckState::Running { .. })).await;
@@ -92,8 +92,8 @@ async fn a_start_from_a_checkpoint_comes_to_the_same_state_j15() {
     }
 }
 
-/// A checkpoint is written every `checkpoint_events` events and at the end; none for fewer events, and none if nothing
-/// is new.
+/// A checkpoint is written every `checkpoint_events` events and at the end, but not for fewer events, and not if
+/// nothing is new.
 #[tokio::test]
 async fn when_checkpoints_are_written_j15() {
     let folder = tempfile::tempdir().unwrap();
@@ -112,7 +112,7 @@ async fn when_checkpoints_are_written_j15() {
     }
     go_on(&mut journal, &mut state, &events[50..60], 1).await;
     assert_eq!(checkpoint_of(&path).unwrap().place.sequence, Sequence(50));
-    // What is not the state after the newest event is not offered.
+    // Only the state after the newest event is accepted.
     journal.offer_checkpoint(&Conversation::new());
     drop(journal);
     assert_eq!(checkpoint_of(&path).unwrap().place.sequence, Sequence(60));
@@ -139,7 +139,7 @@ async fn a_checkpoint_that_cannot_be_written_j15() {
     assert_eq!(open_with(&path, CheckTime::Background).recover(|_| {}).await.unwrap().head(), Sequence(200));
 }
 
-/// Whatever bit of it changes and wherever it is cut, a checkpoint is not used, and the start replays everything.
+/// If any bit of a checkpoint changes, or it is cut anywhere, it is not used, and the start replays everything.
 #[tokio::test]
 async fn a_damaged_checkpoint_is_not_used_j15() {
     let folder = tempfile::tempdir().unwrap();
@@ -232,7 +232,7 @@ async fn damage_that_is_found_in_the_background_j16_j17() {
         assert_eq!(end_of_check(&journal).await, Some(CheckState::Damaged), "{sql}");
         let error = journal.append(events[2_950..2_960].to_vec()).await.unwrap_err();
         assert!(matches!(error, JournalError::Unavailable(_)), "{error}");
-        assert!(error.to_string().contains("it is damaged, and takes no more events: event "), "{error}");
+        assert!(error.to_string().contains("it is damaged and accepts no more events: event "), "{error}");
         assert!(matches!(journal.append(Vec::new()).await, Err(JournalError::Unavailable(_))));
         // What is there can still be read.
         assert_eq!(journal.history().read(Sequence(2_940), 99).await.unwrap().len(), 10);
@@ -283,7 +283,7 @@ async fn a_checkpoint_that_is_wrong_j15_j16() {
     journal.recover(|_| {}).await.unwrap();
     assert_eq!(end_of_check(&journal).await, Some(CheckState::Damaged));
     let error = journal.append(Vec::new()).await.unwrap_err().to_string();
-    assert!(error.contains("the checkpoint at event 100 is not what the events up to it lead to"), "{error}");
+    assert!(error.contains("the checkpoint at event 100 differs from the state"), "{error}");
     drop(journal);
     // The events were whole.
     assert_eq!(open_with(&path, CheckTime::Background).recover(|_| {}).await.unwrap().head(), Sequence(160));

@@ -147,7 +147,7 @@ async fn no_cut_and_no_changed_bit_loses_an_acknowledged_event_without_a_word() 
     }
 }
 
-/// What nobody can know: where the log lost its end and the head file is gone too, the events before the
+/// What cannot be known: if the log lost its end and the head file is gone, too, the events before the
 /// cut come back. They are the first ones, whole and in order, and never anything else.
 #[tokio::test]
 async fn a_cut_log_without_its_head_file_gives_the_first_events_or_is_refused() {

@@ -1,4 +1,4 @@
-//! The end of a replica that finds that another one has had another state.
+//! The end of a replica that finds that another one had a different state.
 
 use tokio::time::timeout;
 
@@ -7,8 +7,8 @@ use crate::chat::{Batch, ClusterCommand};
 use crate::replica::LogNews;
 
 impl ReplicatedEngine {
-    /// Says what its own state is with a last batch, so that the other replica finds the difference and stops, too. Which of
-    /// them is right cannot be known, and neither may serve alone what the others do not have.
+    /// Publishes its own state in a last batch, so that the other replica notices the difference and stops, too.
+    /// Neither can know which of them is right, and neither may serve what the others do not have.
     pub(super) async fn dissent(&mut self) {
         let from = self.identity.incarnation;
         let Some(replica) = self.applier.cluster().replica(from) else { return };
@@ -23,7 +23,7 @@ impl ReplicatedEngine {
             }
         };
         if timeout(FAREWELL_TIME, is_stored).await.is_err() {
-            tracing::warn!("the log could not be told what state this replica has had");
+            tracing::warn!("the state of this replica could not be published to the log");
         }
     }
 }

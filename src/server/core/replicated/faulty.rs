@@ -5,7 +5,7 @@ use super::waiting::Waiter;
 use crate::chat::{Batch, Outcome, ReplicaFault};
 
 impl ReplicatedEngine {
-    /// What a batch leads to, if nothing comes before it.
+    /// The outcome of a batch, if nothing comes before it.
     pub(super) fn guess(&self, batch: &Batch) -> Vec<Outcome> {
         let mut cluster = self.applier.newest().clone();
         cluster.apply(self.applier.place().position + 1, batch).outcomes

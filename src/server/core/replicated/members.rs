@@ -1,4 +1,4 @@
-//! Which replicas take part: recorded as it is applied, and what it means for the streams here.
+//! Records which replicas take part as this replica applies it, and acts on it for the streams here.
 
 use super::ReplicatedEngine;
 use crate::chat::{Departure, Fate, GoneReplica, Incarnation};
@@ -54,8 +54,8 @@ impl ReplicatedEngine {
         }
     }
 
-    /// Records which replicas a batch brings and which it takes away. If it takes away this one, which was taken for gone
-    /// by mistake, no session is attached here any more: the streams end before anything that follows is told.
+    /// Records which replicas a batch adds and which it removes. If it removes this one, which was declared gone by
+    /// mistake, no session is attached here any more: the streams end before any later event is sent.
     pub(super) fn note_members(&mut self, batch: &AppliedBatch) {
         for GoneReplica { incarnation, name, why } in &batch.applied.gone {
             self.record_member(name, *incarnation, Some(*why));

@@ -1,4 +1,4 @@
-//! What goes to the log: requests are admitted, and packed into the next batch.
+//! Admits requests, and packs them into the next batch for the log.
 
 use tokio::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::server::core::requests::{EngineRequest, REQUESTS_WAITING};
 use crate::wire::Rejection;
 
 impl ReplicatedEngine {
-    /// Takes in a request, or refuses it at once.
+    /// Accepts a request, or refuses it at once.
     pub(super) fn admit(&mut self, request: EngineRequest) {
         if request.is_abandoned() {
             return;
@@ -43,7 +43,7 @@ impl ReplicatedEngine {
             EngineRequest::Act { command, responder } => {
                 self.wait(ClusterCommand::Act(command), Waiter::Receipt(responder));
             }
-            // Grace periods are proposed by the timers here.
+            // Here the timers propose the end of grace periods.
             EngineRequest::Expire { .. } => {}
         }
     }
@@ -83,7 +83,7 @@ impl ReplicatedEngine {
         }
     }
 
-    /// Sends the next batch on its way, if none is and there is something to say. One that has come back and could not be
+    /// Publishes the next batch, if none is on its way and there are commands. One that has come back and could not be
     /// recorded holds up all that follow.
     pub(super) fn propose(&mut self) {
         if self.proposed.is_empty() {
@@ -115,7 +115,7 @@ impl ReplicatedEngine {
         if self.graces.is_due(now) {
             due.extend(self.graces.due(now));
         }
-        // What does not fit is due again a little later.
+        // Commands that do not fit are due again a little later.
         for command in due {
             if packing.fits(&command) {
                 packing.push(command, Waiter::Nobody);

@@ -1,4 +1,4 @@
-//! What follows from batches that have been applied: streams, records of broadcasts, the feed, answers.
+//! Acts on batches that have been applied: streams, records of broadcasts, the feed, answers.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::server::core::attachments::Attach;
 use crate::server::core::broadcast::note_broadcast;
 use crate::server::core::requests::{Answered, Caller, Responder};
 
-/// Answers whose time comes when the feed has been published.
+/// Answers to send once the feed has been published.
 #[derive(Default)]
 struct Replies {
     answers: Vec<Answered>,
@@ -22,7 +22,7 @@ struct Replies {
 }
 
 impl ReplicatedEngine {
-    /// Does what follows from batches that were applied, in their order.
+    /// Acts on batches that were applied, in their order.
     pub(super) fn settle(
         &mut self,
         batches: Vec<AppliedBatch>,
@@ -60,14 +60,14 @@ impl ReplicatedEngine {
         let is_started = self.identity.incarnation != Incarnation::NONE;
         if is_started && self.applier.cluster().replica(self.identity.incarnation).is_none() {
             if !self.context.stopping.is_cancelled() {
-                tracing::warn!("the other replicas took this one for gone; it starts anew");
+                tracing::warn!("the other replicas declared this one gone; it starts again");
             }
             self.start_anew();
         }
         Ok(())
     }
 
-    /// Where sessions are attached now: for the timers, and for those who see who is connected.
+    /// Updates the timers and the presence of participants with the current attachments.
     pub(super) fn note_attachments(
         &mut self,
         attachments: impl IntoIterator<Item = (ParticipantId, Option<Attachment>)>,
@@ -98,7 +98,7 @@ impl ReplicatedEngine {
         Some(proposed)
     }
 
-    /// A start of this replica gives it its number; one of another process under its name takes the name away.
+    /// The start of this replica gives it its number; a start of another process under its name takes the name away.
     fn check_start(&mut self, batch: &AppliedBatch) -> Result<(), ReplicaError> {
         let Some((name, nonce)) = batch.start.as_ref().filter(|_| batch.applied.fate == Fate::Applied) else {
             return Ok(());
@@ -139,7 +139,7 @@ impl ReplicatedEngine {
                 replies.answers.push(Answered::Receipt(responder, Err(refusal.into())));
             }
             (Waiter::Barrier(responder), _) => replies.barriers.push(responder),
-            // Its caller was refused meanwhile: nobody reads the stream.
+            // Its caller was refused meanwhile, so the stream has no reader.
             (Waiter::Nobody, Outcome::Attached(attached)) => {
                 self.local.remove(&attached.participant);
                 self.attachments.replaced(attached.participant);
@@ -181,7 +181,7 @@ impl ReplicatedEngine {
         }
     }
 
-    /// Called before the event is published, so that everything that was ever received is on record.
+    /// Called before the event is published, so that every event that is ever received has been recorded.
     fn note_broadcast(&mut self, event: &Event) {
         if let EventKind::Left { .. } = event.kind {
             self.local.remove(&event.participant.id);

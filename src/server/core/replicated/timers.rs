@@ -1,5 +1,5 @@
-//! What a replica does by its own clock: it proposes that a grace period is over, and that another replica is gone. The
-//! state machine has the last word on both.
+//! The timers of a replica: it proposes that a grace period is over, and that another replica is gone. The state
+//! machine decides both.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -8,15 +8,16 @@ use tokio::time::Instant;
 
 use crate::chat::{Attachment, Cluster, ClusterCommand, Incarnation, ParticipantId};
 
-/// How often a replica says that it lives, unless it has something else to say.
+/// How often a replica announces that it is alive, unless it has something else to publish.
 pub(super) const BEAT: Duration = Duration::from_secs(2);
 /// The silence of a replica after which the others propose to remove it.
 pub(super) const SILENCE: Duration = Duration::from_secs(6);
-/// By how much later each further replica proposes that a grace period is over, so that mostly one of them does.
+/// The delay between one replica's turn to propose that a grace period is over and the next one's, so that usually only
+/// one of them does.
 const TURN: Duration = Duration::from_secs(1);
-/// By how much at most.
+/// The most such delays.
 const TURNS_MAX: u32 = 3;
-/// How soon a proposal is made again that has led to nothing.
+/// How soon a proposal without effect is repeated.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// The grace periods that run.
@@ -39,7 +40,7 @@ impl Graces {
         }
     }
 
-    /// The commands that are due. They are due again a little later, in case they lead to nothing.
+    /// The commands that are due. They become due again a little later, in case they have no effect.
     pub(super) fn due(&mut self, now: Instant) -> Vec<ClusterCommand> {
         let due = self.0.iter_mut().filter(|(_, (_, until))| *until <= now);
         due.map(|(participant, (generation, until))| {
@@ -61,11 +62,11 @@ pub(super) fn turn(cluster: &Cluster, own: Incarnation) -> Duration {
     TURN * u32::try_from(before).unwrap_or(TURNS_MAX).min(TURNS_MAX)
 }
 
-/// When each of the other replicas was heard of.
+/// When each of the other replicas last wrote.
 #[derive(Debug)]
 pub(super) struct Signs {
     heard: HashMap<Incarnation, Instant>,
-    /// When anything came from the log.
+    /// When the last message came from the log.
     any: Instant,
 }
 
@@ -75,7 +76,7 @@ impl Signs {
     }
 
     /// Messages of the log were applied. After a pause in which no replica was heard, none is suspected: the log or
-    /// this replica stood still.
+    /// this replica was stalled.
     pub(super) fn at(&mut self, now: Instant) {
         if now.duration_since(self.any) > 2 * BEAT {
             self.heard.values_mut().for_each(|heard| *heard = now);
@@ -88,7 +89,7 @@ impl Signs {
         self.heard.insert(replica, now);
     }
 
-    /// Who has been silent for too long.
+    /// The replicas that have been silent for too long.
     pub(super) fn silent(&mut self, cluster: &Cluster, own: Incarnation, now: Instant) -> Vec<ClusterCommand> {
         self.heard.retain(|replica, _| cluster.replica(*replica).is_some());
         let mut gone = Vec::new();
@@ -150,7 +151,7 @@ mod tests {
         assert!(matches!(gone[..], [ClusterCommand::Gone { replica, batch: 0 }] if replica == other));
         signs.heard(other, start + Duration::from_secs(7));
         assert!(signs.silent(&cluster, own, start + Duration::from_secs(8)).is_empty());
-        // A standstill of a minute.
+        // A stall of a minute.
         let later = Duration::from_secs(67);
         signs.at(start + later);
         assert!(signs.silent(&cluster, own, start + later).is_empty());

@@ -8,7 +8,7 @@ use crate::server::core::requests::{Caller, Responder};
 use crate::server::core::streams::stream::Stream;
 use crate::wire::Rejection;
 
-/// Who waits for a command.
+/// The caller that waits for a command.
 pub(super) enum Waiter {
     /// A new participant.
     Join { caller: Caller, display_name: DisplayName, responder: Responder<Stream> },
@@ -18,12 +18,12 @@ pub(super) enum Waiter {
     Receipt(Responder<Receipt>),
     /// Callers that wait until everything before their request has been applied.
     Barrier(Responder<()>),
-    /// Nobody, or nobody any more.
+    /// No caller waits, or none any more.
     Nobody,
 }
 
 impl Waiter {
-    /// Whether its caller is gone. It gets no stream: that would replace the stream of the caller's next request.
+    /// Whether its caller is gone. It then gets no stream, which would replace the stream of the caller's next request.
     fn is_abandoned(&self) -> bool {
         match self {
             Self::Join { responder, .. } | Self::Resume { responder, .. } => responder.is_closed(),
@@ -32,7 +32,7 @@ impl Waiter {
         }
     }
 
-    /// Refuses it, and waits for nothing any more. What it asked for may still happen, or not.
+    /// Refuses the request, and stops waiting. It may still take effect.
     pub(super) fn give_up(&mut self) {
         let unavailable = Rejection::JournalUnavailable;
         match std::mem::replace(self, Self::Nobody) {
@@ -46,7 +46,7 @@ impl Waiter {
     }
 }
 
-/// A command, and who waits for it.
+/// A command, and the caller that waits for it.
 pub(super) struct Pending {
     pub(super) command: ClusterCommand,
     pub(super) waiter: Waiter,
@@ -106,7 +106,7 @@ impl Waiting {
         }
     }
 
-    /// Refuses everything that waits.
+    /// Refuses all waiting requests.
     pub(super) fn give_up(&mut self) {
         self.0.drain(..).for_each(|mut pending| pending.waiter.give_up());
     }

@@ -1,5 +1,5 @@
-//! The records of deliveries: one for all streams that moved over the same range within a second. A thousand readers are
-//! mostly at the same place, and a record for each of them and each batch would cost more than the deliveries.
+//! The records of deliveries: one for all streams that moved over the same range within a second. Most of a thousand
+//! readers are at the same position, and a record for each of them and each batch would cost more than the deliveries.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::chat::ParticipantId;
 use crate::journal::Epoch;
 use crate::log::{About, ServerRecord};
 
-/// How often what was delivered is recorded.
+/// How often deliveries are recorded.
 pub const DELIVERIES_RECORDED: Duration = Duration::from_secs(1);
 /// How many participants one record names, so that no line of the log becomes long.
 const PARTICIPANTS_PER_RECORD: usize = 1_000;
@@ -22,7 +22,7 @@ struct Recorded {
 }
 
 impl Recorded {
-    /// What was delivered and not recorded yet: the first and the last event. From now on it counts as recorded.
+    /// The range of events that were delivered and not recorded yet, which counts as recorded from now on.
     fn news(&mut self) -> Option<(u64, u64)> {
         let (first, last) = (self.up_to + 1, self.link.position().0);
         self.up_to = last;
@@ -30,7 +30,7 @@ impl Recorded {
     }
 }
 
-/// The streams, and how far the records about them are.
+/// The streams, and how far their deliveries have been recorded.
 pub struct DeliveryRecords {
     epoch: Epoch,
     streams: HashMap<StreamId, Recorded>,

@@ -1,7 +1,7 @@
 //! Wakes the streams when there is news, and checks those that are quiet or stuck: one task for all of them.
 //!
-//! The streams are woken in slices. If all were woken at once, a publisher would wait in the run queue behind a thousand
-//! of them; so it is served in between, and streams whose turn comes later find several events at once.
+//! The streams are woken in slices. If all were woken at once, a publisher would wait in the run queue behind a
+//! thousand of them. This way it is served in between, and streams whose turn comes later find several events at once.
 
 use tokio::sync::watch;
 use tokio::task::yield_now;
@@ -25,23 +25,31 @@ pub struct FanOut {
 }
 
 impl FanOut {
-    /// For the streams that read a feed. They end with SHUTTING_DOWN when `stopping` is cancelled.
+    /// A fan-out for the streams that read a feed. They end with SHUTTING_DOWN when `stopping` is cancelled.
     pub fn new(feed: &Feed, streams: OpenStreams, stopping: CancellationToken) -> Self {
         Self { changes: feed.changes(), reader: feed.reader(), streams, stopping }
     }
 
-    /// Works until the feed is closed.
+    /// Runs until the feed is closed.
     pub async fn run(mut self) {
         let mut sweeps = interval(self.streams.sweep_interval());
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut has_stopped = false;
         loop {
+            // Without streams it sleeps through what is published.
+            let has_streams = self.streams.are_there();
             tokio::select! {
-                changed = self.changes.changed() => match changed {
+                changed = self.changes.changed(), if has_streams => match changed {
                     Ok(()) => self.wake().await,
                     Err(_) => break,
                 },
-                _ = sweeps.tick() => self.look_after().await,
+                () = self.streams.wait_for_one(), if !has_streams => {}
+                _ = sweeps.tick() => {
+                    if self.changes.has_changed().is_err() {
+                        break;
+                    }
+                    self.look_after().await;
+                }
                 () = self.stopping.cancelled(), if !has_stopped => {
                     has_stopped = true;
                     self.streams.end_all(&Rejection::ShuttingDown);
@@ -55,7 +63,10 @@ impl FanOut {
         let mut next = Some(0);
         while let Some(from) = next {
             next = self.streams.wake_some(from, SLICE_WAKES);
-            yield_now().await;
+            // A few streams are one slice, with nobody to let pass.
+            if from > 0 || next.is_some() {
+                yield_now().await;
+            }
         }
     }
 
@@ -74,9 +85,42 @@ mod tests {
 
     use super::*;
     use crate::chat::{Conversation, ParticipantId, Sequence};
+    use crate::journal::Committed;
     use crate::server::core::streams::open_streams::{Idle, StreamEnd};
 
-    /// Heartbeats come though nothing happens, and every stream ends when the service stops or its feed is closed.
+    /// Where there are no streams, what is published wakes nothing; the first stream is woken by what comes after it.
+    #[tokio::test]
+    async fn the_first_stream_is_woken() {
+        let (feed, stopping) = (Feed::new(Conversation::new()), CancellationToken::new());
+        let streams = OpenStreams::new(Duration::MAX / 2, Duration::MAX / 2);
+        let fan_out = tokio::spawn(FanOut::new(&feed, streams.clone(), stopping).run());
+        let publish = || feed.publish(&Committed::assume_committed(Vec::new()), Conversation::new());
+        yield_now().await;
+        publish();
+        yield_now().await;
+        let (link, mut polls) = (streams.open(Sequence(0)), 0);
+        let stream = tokio::spawn(std::future::poll_fn(move |context| {
+            polls += 1;
+            assert_eq!(link.wait(context), Idle::Waiting);
+            if polls == 1 { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+        }));
+        yield_now().await;
+        publish();
+        stream.await.unwrap();
+        fan_out.abort();
+    }
+
+    /// Without streams, too, it ends with the feed.
+    #[tokio::test]
+    async fn it_ends_with_the_feed_though_there_are_no_streams() {
+        let feed = Feed::new(Conversation::new());
+        let streams = OpenStreams::new(Duration::from_millis(1), Duration::MAX / 2);
+        let fan_out = tokio::spawn(FanOut::new(&feed, streams, CancellationToken::new()).run());
+        drop(feed);
+        fan_out.await.unwrap();
+    }
+
+    /// Heartbeats are sent even if nothing happens, and every stream ends when the service stops or its feed is closed.
     #[tokio::test]
     async fn heartbeats_and_the_end() {
         for stops in [true, false] {

@@ -1,8 +1,8 @@
-//! The body of a Join's response: a participant's stream, frames encoded once and shared by all.
+//! The body of a Join's response: a participant's stream, whose frames are encoded once and shared by all streams.
 //!
 //! The framework's own body would copy each frame into a buffer of the stream, which keeps the size of the largest
-//! frame it ever had: that of the Welcome, which grows with the number of participants. So the service answers with
-//! an empty stream, hands the real one over in the response's extensions, and [`replace_body`] puts it in its place.
+//! frame it ever had: that of the Welcome, which grows with the number of participants. So the service answers with an
+//! empty stream, passes the real one on in the response's extensions, and [`replace_body`] puts it in place.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -20,12 +20,13 @@ use tonic::Status;
 use super::stream::Stream;
 use crate::server::budget::memory::Reservation;
 
-/// A stream on its way from the service to the response; in its extensions, which only hold what can be cloned.
+/// A stream on its way from the service to the response; kept in its extensions, which hold only values that can be
+/// cloned.
 #[derive(Clone, Debug)]
 pub struct Handover(Arc<Mutex<Option<JoinBody>>>);
 
 impl Handover {
-    /// To be taken once.
+    /// A handover that can be taken once.
     pub fn new(body: JoinBody) -> Self {
         Self(Arc::new(Mutex::new(Some(body))))
     }
@@ -35,7 +36,7 @@ impl Handover {
     }
 }
 
-/// Gives a response the stream that was handed over with it as its body.
+/// Replaces the body of a response by the stream that was handed over with it.
 pub fn replace_body(mut response: Response) -> Response {
     let handover = response.extensions_mut().remove::<Handover>();
     match handover.as_ref().and_then(Handover::take) {

@@ -1,5 +1,5 @@
-//! The streams that are open, as the rest of the service sees them: which to wake when there is news, which are stuck,
-//! and which have ended.
+//! The open streams, as the rest of the service sees them: which to wake when there is news, which are stuck, and which
+//! have ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use crate::chat::Sequence;
 use crate::wire::Rejection;
 
-/// How many streams are looked at before others have a turn.
+/// How many streams are checked before other tasks get their turn.
 const SLICE_STREAMS: usize = 256;
-/// How often streams are looked after, at least.
+/// The longest time between two checks of a stream.
 const SWEEP_INTERVAL_MAX: Duration = Duration::from_secs(1);
 const SWEEP_INTERVAL_MIN: Duration = Duration::from_millis(1);
 
@@ -44,14 +44,16 @@ struct AllStreams {
     heartbeat: Duration,
     stall: Duration,
     next: AtomicU64,
-    /// An entry keeps its place, so that a walk over the places misses none.
+    /// An entry keeps its place, so that an iteration over the places misses none.
     open: Mutex<Slab<Arc<StreamLink>>>,
-    /// Those that have ended since they were last taken. No more than there were open streams.
+    /// Streams that have ended since they were last taken. There are never more than there were open streams.
     ended: Mutex<Vec<(StreamId, StreamEnd)>>,
     changed: Notify,
+    /// Signals the first stream.
+    opened: Notify,
 }
 
-/// What a stream and the rest of the service know of each other.
+/// The state that a stream shares with the rest of the service.
 #[derive(Debug)]
 pub struct StreamLink {
     id: StreamId,
@@ -59,7 +61,7 @@ pub struct StreamLink {
     streams: OpenStreams,
     /// Everything up to this event was handed to the transport.
     position: AtomicU64,
-    /// Of the task that waits for news.
+    /// The waker of the task that waits for news.
     waker: Mutex<Option<Waker>>,
     state: Mutex<LinkState>,
 }
@@ -71,25 +73,25 @@ struct LinkState {
     is_asked: bool,
     /// When something was last handed over.
     handed_over: Instant,
-    /// Since when there is something that the transport does not ask for, as far as has been noticed.
+    /// Since when the stream has been seen to have news that the transport does not ask for.
     stalled_since: Option<Instant>,
     is_heartbeat_due: bool,
 }
 
-/// What a stream finds that has nothing to hand over.
+/// The state of a stream that has nothing to hand over.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Idle {
     /// It has ended.
     Ended(StreamEnd),
     /// It has been quiet for so long that a heartbeat is due.
     HeartbeatDue,
-    /// It is woken when there is news.
+    /// It will be woken when there is news.
     Waiting,
 }
 
 impl OpenStreams {
-    /// No streams yet. Each gets a heartbeat when it has been quiet for a while, and is ended when its transport has
-    /// taken nothing for the stall limit.
+    /// No streams yet. Each gets a heartbeat after a quiet time, and is ended when its transport has taken nothing for
+    /// the stall limit.
     pub fn new(heartbeat: Duration, stall: Duration) -> Self {
         Self(Arc::new(AllStreams {
             heartbeat,
@@ -98,6 +100,7 @@ impl OpenStreams {
             open: Mutex::default(),
             ended: Mutex::default(),
             changed: Notify::new(),
+            opened: Notify::new(),
         }))
     }
 
@@ -120,7 +123,22 @@ impl OpenStreams {
             }),
         });
         entry.insert(Arc::clone(&link));
+        if open.len() == 1 {
+            self.0.opened.notify_one();
+        }
         link
+    }
+
+    /// Whether there is a stream.
+    pub fn are_there(&self) -> bool {
+        !self.0.open.lock().is_empty()
+    }
+
+    /// Waits until there is a stream. To be awaited by one task only.
+    pub async fn wait_for_one(&self) {
+        while !self.are_there() {
+            self.0.opened.notified().await;
+        }
     }
 
     /// How often [`look_after_some`](Self::look_after_some) is to go through all streams.
@@ -128,7 +146,7 @@ impl OpenStreams {
         (self.0.heartbeat.min(self.0.stall) / 4).clamp(SWEEP_INTERVAL_MIN, SWEEP_INTERVAL_MAX)
     }
 
-    /// Wakes up to `most` streams that wait for news, from a place on. Returns the place after them, or none if there
+    /// Wakes up to `most` streams that wait for news, from a place on. Returns the place after them, or `None` if there
     /// are no more.
     pub fn wake_some(&self, from: usize, most: usize) -> Option<usize> {
         let mut wakers = Vec::with_capacity(most);
@@ -145,8 +163,9 @@ impl OpenStreams {
         more.then_some(place)
     }
 
-    /// Wakes the streams, from a place on, that are to send a heartbeat, and ends those whose transport has taken nothing
-    /// for the stall limit. `head` is the newest event. Returns the place after them, or none if there are no more.
+    /// From a place on, wakes the streams that have to send a heartbeat, and ends those whose transport has taken
+    /// nothing for the stall limit. `head` is the newest event. Returns the place after them, or `None` if there are no
+    /// more.
     pub fn look_after_some(&self, from: usize, head: Sequence, now: Instant) -> Option<usize> {
         let soon = now + self.sweep_interval();
         let mut due = Vec::new();
@@ -176,7 +195,7 @@ impl OpenStreams {
         }
     }
 
-    /// Waits until there are streams that have ended. To be awaited by one task only.
+    /// Waits until streams have ended. Only one task may await this.
     pub async fn wait_for_ends(&self) {
         while self.0.ended.lock().is_empty() {
             self.0.changed.notified().await;
@@ -189,7 +208,7 @@ impl OpenStreams {
     }
 }
 
-/// What is due of a stream.
+/// What a stream is due for.
 enum Due {
     Heartbeat,
     End,
@@ -206,10 +225,10 @@ impl StreamLink {
         Sequence(self.position.load(Ordering::Acquire))
     }
 
-    /// The stream hands something over to the transport, which has everything up to an event then.
+    /// Records that the stream hands something over to the transport, which then has everything up to this event.
     ///
     /// # Errors
-    /// Why the stream has ended, if it has: what was to be handed over is not.
+    /// Why the stream has ended, if it has; then nothing is handed over.
     pub fn hand_over(&self, position: Sequence) -> Result<(), StreamEnd> {
         let mut state = self.state.lock();
         if let Some(end) = &state.end {
@@ -223,8 +242,8 @@ impl StreamLink {
         Ok(())
     }
 
-    /// The stream has nothing to hand over. Its task is woken when there may be something. What came before this call
-    /// does not wake it, so it has to look once more.
+    /// Records that the stream has nothing to hand over. Its task is woken when there may be news. News from before
+    /// this call does not wake it, so it has to check once more.
     pub fn wait(&self, context: &Context<'_>) -> Idle {
         match &mut *self.waker.lock() {
             Some(waker) => waker.clone_from(context.waker()),

@@ -1,7 +1,8 @@
 //! A participant's stream: it reads the feed from its own position whenever the transport asks for more.
 //!
-//! It is polled in the task of the connection, and holds nothing between two polls: what it has not handed over is in the
-//! feed, and later in the journal. So a transport that takes nothing delays nobody else and costs no memory.
+//! It is polled in the task of the connection, and holds nothing between two polls: events that it has not handed over
+//! are in the feed, and later in the journal. So a transport that takes nothing delays no other stream and costs no
+//! memory.
 
 use std::fmt;
 use std::pin::Pin;
@@ -28,23 +29,24 @@ const BATCH_FRAMES: usize = 256;
 /// rest again.
 const JOURNAL_EVENTS: usize = 64;
 
-/// What every stream needs.
+/// The context that every stream needs.
 pub struct StreamContext {
     pub reader: FeedReader,
-    /// All that are open.
+    /// All open streams.
     pub streams: OpenStreams,
-    /// What has left the tail.
+    /// The events that have left the feed.
     pub history: Arc<dyn History>,
     pub epoch: Epoch,
     /// How long a stream can be quiet before it gets a heartbeat.
     pub heartbeat: Duration,
-    /// What all parts of the service share.
+    /// The context that all parts of the service share.
     pub server: ServerContext,
     /// Faults for this participant, in a service that has a lab.
     pub lab: Option<Lab>,
 }
 
-/// What a Welcome says. It is put together when the transport asks for it, outside the engine: the roster can be long.
+/// The contents of a Welcome. It is built when the transport asks for it, outside the engine, since the roster can be
+/// long.
 pub struct WelcomeSeed {
     /// The session's secret.
     pub token: Arc<str>,
@@ -61,11 +63,11 @@ pub struct Stream {
     reader: FeedReader,
     presence: PresenceCursor,
     cursor: FeedCursor,
-    /// None once it is handed over.
+    /// `None` once it has been handed over.
     welcome: Option<Box<WelcomeSeed>>,
-    /// What is being read from the journal, up to an event.
+    /// The read from the journal that is under way, up to this event.
     reading: Option<(Reading, Sequence)>,
-    /// None without a lab.
+    /// `None` without a lab.
     gate: Option<Box<Gated>>,
 }
 
@@ -81,26 +83,25 @@ struct Gated {
 struct FeedCursor {
     participant: ParticipantId,
     position: Sequence,
-    /// The position at which the replay ends; none once CaughtUp has been sent.
+    /// The position at which the replay ends; `None` once CaughtUp has been sent.
     catches_up_at: Option<Sequence>,
 }
 
-/// What comes next.
+/// The next step of a stream.
 enum StreamStep {
-    /// To the transport.
+    /// These bytes go to the transport.
     HandOver(Bytes),
-    /// There is nothing, apart from heartbeats.
+    /// There is nothing to send but heartbeats.
     Idle,
     /// Nothing may pass.
     Silent,
-    /// The journal is read.
+    /// The journal is being read.
     Reading,
     End(StreamEnd),
 }
 
 impl Stream {
-    /// A stream that continues after a position, is opened with `link`, and is caught up where the Welcome says that the
-    /// conversation stands.
+    /// A stream that continues after a position, is opened with `link`, and has caught up at the Welcome's head.
     pub fn new(
         context: Arc<StreamContext>,
         link: Arc<StreamLink>,
@@ -121,7 +122,7 @@ impl Stream {
         }
     }
 
-    /// The next bytes: a frame's own, or those of several frames. An error is the end: Ok where the participant has left.
+    /// The next bytes, of one frame or several. An error is the end: `Ok` if the participant has left.
     pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes, Result<(), Rejection>>> {
         loop {
             let chunk = match self.step(context) {
@@ -143,7 +144,7 @@ impl Stream {
         }
     }
 
-    /// Whether something has come since the last step, or the lab lets something else pass.
+    /// Whether there is news since the last step, or the lab lets something else pass.
     fn has_news(&mut self, context: &mut Context<'_>) -> bool {
         let gate_has_changed = match &mut self.gate {
             Some(gated) => {
@@ -169,7 +170,7 @@ impl Stream {
         if self.gate.is_some() { self.gated_step(context) } else { self.next(context, BATCH_FRAMES) }
     }
 
-    /// A step as far as the lab lets pass. It does not touch a participant that has left.
+    /// A step, as far as the lab lets it pass. A participant that has left is not affected.
     fn gated_step(&mut self, context: &mut Context<'_>) -> StreamStep {
         let (head, is_active) = self.reader.look(self.cursor.participant);
         let Some(gated) = self.gate.as_mut() else { return StreamStep::Idle };
@@ -193,7 +194,7 @@ impl Stream {
         }
     }
 
-    /// Takes what follows the position, `most` events at most.
+    /// Takes up to `most` events after the position.
     fn next(&mut self, context: &mut Context<'_>, most: usize) -> StreamStep {
         if let Some(seed) = self.welcome.take() {
             return StreamStep::HandOver(self.welcome_frame(&seed).into());
@@ -230,7 +231,7 @@ impl Stream {
         // The journal may be a batch ahead of the feed.
         let told = |events: &Vec<JournalEvent>| events.iter().take_while(|event| event.sequence <= head).count();
         match events.map(|events| (told(&events), events)) {
-            Ok((0, _)) => StreamStep::End(unreadable("it lacks events that have been told")),
+            Ok((0, _)) => StreamStep::End(unreadable("it lacks events that have been delivered")),
             Ok((told, events)) => {
                 let entries: Vec<_> = events[..told].iter().map(FeedEntry::from).collect();
                 let (count, _) = within_batch(entries.iter().map(|entry| &entry.frame));
@@ -243,7 +244,7 @@ impl Stream {
         }
     }
 
-    /// Nothing has come. The replay of a conversation that nothing has happened in is over.
+    /// The step when there is no news. It ends the replay of a conversation in which nothing has happened.
     fn idle(&mut self) -> StreamStep {
         self.cursor.caught_up().map_or(StreamStep::Idle, |frame| StreamStep::HandOver(frame.into()))
     }
@@ -273,8 +274,8 @@ impl fmt::Debug for Stream {
 }
 
 impl FeedCursor {
-    /// Hands over entries up to the participant's own Left, with the mark where the replay is over, and what follows
-    /// them. None if that is nothing.
+    /// Hands over entries up to the participant's own Left, with CaughtUp where the replay is over, and what follows
+    /// them. `None` if that is nothing.
     fn advance<'a>(
         &mut self,
         entries: impl Iterator<Item = &'a FeedEntry> + Clone,
@@ -327,7 +328,7 @@ fn ended(end: StreamEnd) -> Poll<Result<Bytes, Result<(), Rejection>>> {
     }))
 }
 
-/// Observes how far a stream is behind that has taken some events.
+/// Measures how far a stream that has taken some events is behind.
 fn observe_lag(server: &ServerContext, before: Sequence, position: Sequence, head: Sequence) {
     if position > before {
         server.metrics.feed_lag.observe(head.0.saturating_sub(position.0) as f64);

@@ -1,4 +1,4 @@
-//! Deadlines: a request has to be made in full, and answered, in time.
+//! Deadlines: a request has to arrive in full, and be answered, in time.
 
 use std::time::Duration;
 

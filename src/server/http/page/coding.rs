@@ -11,10 +11,10 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// From the one that is preferred least to the one that is preferred most among equals.
+    /// From the least to the most preferred one among equals.
     const ALL: [Coding; 3] = [Coding::Identity, Coding::Gzip, Coding::Brotli];
 
-    /// As `Content-Encoding` says it, and by which other name a client may ask for it.
+    /// Its name in `Content-Encoding`, and the other name by which a client may ask for it.
     fn names(self) -> [&'static str; 2] {
         match self {
             Coding::Brotli => ["br", "br"],
@@ -23,14 +23,14 @@ impl Coding {
         }
     }
 
-    /// The value of `Content-Encoding`; none for the file as it is.
+    /// The value of `Content-Encoding`; `None` for the file as it is.
     pub fn header(self) -> Option<&'static str> {
         (self != Coding::Identity).then_some(self.names()[0])
     }
 }
 
-/// The coding that these headers weight most, the smaller one among equals. None where nothing that there is
-/// will do: the file as it is can be refused, too.
+/// The coding with the greatest weight in these headers, the smaller one among equals. `None` if none is acceptable:
+/// even the file as it is can be refused.
 pub fn choose(headers: &HeaderMap) -> Option<Coding> {
     let values = headers.get_all(header::ACCEPT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
     let listed: Vec<(String, u16)> = values.flat_map(|value| value.split(',')).filter_map(listed).collect();
@@ -43,14 +43,14 @@ pub fn choose(headers: &HeaderMap) -> Option<Coding> {
     weighted.max_by_key(|coding| weight(*coding)).or_else(unlisted)
 }
 
-/// One element of the list: its name, and its weight in thousandths. What cannot be read is not listed.
+/// One element of the list: its name, and its weight in thousandths. `None` if it cannot be read.
 fn listed(element: &str) -> Option<(String, u16)> {
     let mut parts = element.split(';').map(str::trim);
     let name = parts.next().filter(|name| !name.is_empty())?.to_ascii_lowercase();
     let Some(parameter) = parts.next() else { return Some((name, 1000)) };
     let (key, value) = parameter.split_once('=')?;
     let weight: f32 = value.parse().ok().filter(|weight| (0.0..=1.0).contains(weight))?;
-    // A client that writes more digits than it may, and nearly nothing, still accepts it.
+    // A tiny weight with too many digits still accepts the coding.
     key.eq_ignore_ascii_case("q").then_some((name, (weight * 1000.0).ceil() as u16))
 }
 

@@ -1,4 +1,4 @@
-//! The gallery of mistakes, which the page replays. What is in it is made elsewhere, when somebody first asks for it.
+//! The gallery of mistakes, which the page replays. Its contents are made elsewhere, on the first request.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 /// Makes the page of a mistake by its name, or the index; `None` where there is no such page.
 pub type GalleryPages = fn(&str) -> Option<Arc<str>>;
 
-/// The routes of the gallery: `/mistakes/index.json`, `/mistakes/1.json` and so on. None where there is no gallery.
+/// The routes of the gallery: `/mistakes/index.json`, `/mistakes/1.json` and so on. `None` if there is no gallery.
 pub fn routes(gallery: Option<GalleryPages>) -> Router {
     match gallery {
         Some(gallery) => Router::new().route("/mistakes/{file}", get(move |Path(file)| serve(gallery, file))),
@@ -21,7 +21,7 @@ pub fn routes(gallery: Option<GalleryPages>) -> Router {
 }
 
 async fn serve(gallery: GalleryPages, file: String) -> Response {
-    // Making all of them takes longer than a task may.
+    // Making all of them takes too long for an async task.
     let page = spawn_blocking(move || file.strip_suffix(".json").and_then(gallery)).await;
     match page {
         Ok(Some(page)) => {

@@ -7,14 +7,14 @@ use tokio::time::Instant;
 
 use crate::chat::Sequence;
 
-/// The most ranges of events with a due time of their own that a stream keeps.
+/// The most ranges of events, each with its own due time, that a stream keeps.
 const MARKS_MAX: usize = 64;
 
 /// Ranges of the feed, each with the time at which it is due. It holds no event: it is as large for a million
 /// delayed events as for 64.
 #[derive(Debug, Default)]
 pub struct DelayLine {
-    /// The last event of each range, and when the range is due. Both rise.
+    /// The last event of each range, and when the range is due. Both only rise.
     marks: VecDeque<(Sequence, Instant)>,
     /// The newest event that is due.
     due: Sequence,
@@ -28,7 +28,7 @@ impl DelayLine {
         *self = Self { marks: VecDeque::new(), due: head, noted: head };
     }
 
-    /// Notes that the events up to `head` have come at a time and are delayed. An event is never due before an earlier
+    /// Notes that the events up to `head` arrived at this time and are delayed. An event is never due before an earlier
     /// one. With too many ranges, the last one grows and is due later.
     pub fn note(&mut self, head: Sequence, now: Instant, delay: Duration) {
         if head <= self.noted {
@@ -42,7 +42,7 @@ impl DelayLine {
         self.marks.push_back((head, due));
     }
 
-    /// The newest event that is due at a time.
+    /// The newest event that is due at this time.
     pub fn due(&mut self, now: Instant) -> Sequence {
         while let Some((last, _)) = self.marks.front().filter(|(_, due)| *due <= now) {
             self.due = *last;

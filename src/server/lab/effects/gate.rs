@@ -11,7 +11,7 @@ use crate::server::lab::control::{Lab, fraction};
 use crate::server::lab::faults::FaultTable;
 use crate::wire::Frame;
 
-/// What the lab lets pass.
+/// What the lab lets pass on a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Passage {
     Open,
@@ -20,7 +20,7 @@ pub enum Passage {
     Silent,
     /// This frame first: it says what the lab does.
     Notice(Frame),
-    /// The stream is to break.
+    /// The stream has to break.
     Broken,
 }
 
@@ -34,7 +34,7 @@ pub struct StreamGate {
     disconnect: u64,
     line: DelayLine,
     is_delayed: bool,
-    /// What the client was last told.
+    /// The faults that the client was last told about.
     told: String,
 }
 
@@ -52,7 +52,7 @@ impl StreamGate {
         self.table.borrow_and_update().get(self.participant).is_some_and(|active| active.fault.is_silent())
     }
 
-    /// What may pass of a stream that stands at `position` while the newest event is `head`.
+    /// What may pass on a stream that is at `position` while the newest event is `head`.
     pub fn look(&mut self, position: Sequence, head: Sequence, now: Instant) -> Passage {
         let active = self.table.borrow_and_update().get(self.participant).cloned();
         if active.as_ref().is_some_and(|active| active.disconnect > self.disconnect) {
@@ -75,7 +75,7 @@ impl StreamGate {
         let mut limit = deliveries.hold.then_some(active.deliver_up_to);
         if deliveries.is_delayed() {
             if !std::mem::replace(&mut self.is_delayed, true) {
-                // What had come before the fault is not delayed by it.
+                // Events from before the fault are not delayed by it.
                 self.line.restart(position.max(active.from.previous()));
             }
             self.line.note(head, now, deliveries.delay(fraction(self.random)));

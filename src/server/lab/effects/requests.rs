@@ -1,4 +1,4 @@
-//! The lab's gate in front of a participant's publishes and its leave.
+//! The lab's gate before a participant's publishes and its leave.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use crate::server::lab::queues::{HeldRequest, Pass, Place};
 use crate::wire::Rejection;
 
 impl Lab {
-    /// Waits until the lab lets a request of a participant through. One that is lost waits until its deadline, or
-    /// until the service stops.
+    /// Waits until the lab lets a request of a participant through. A lost request waits until its deadline, or until
+    /// the service stops.
     ///
     /// # Errors
     /// [`Rejection::HeldByLab`], [`Rejection::ShuttingDown`].
@@ -40,7 +40,7 @@ impl Lab {
         }
     }
 
-    /// `None` if the request is lost; it has given up its place then.
+    /// `None` if the request is lost; it has then given up its place.
     async fn wait(&self, participant: ParticipantId, turn: Arc<Turn<()>>, place: Place) -> Option<Pass> {
         let (arrived, fraction) = (Instant::now(), fraction(self.random()));
         let mut table = self.subscribe();

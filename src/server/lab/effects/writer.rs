@@ -1,5 +1,5 @@
-//! The journal of a service with a lab: the lab can stop it. The engine waits for its journal, so that is a stopped
-//! writer without a change of the engine.
+//! The journal of a service with a lab: the lab can stop it. Since the engine waits for its journal, this stops the
+//! writer without changing the engine.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::journal::{CheckState, Committed, Epoch, History, Journal, JournalErro
 use crate::server::lab::control::Lab;
 use crate::server::lab::faults::FaultTable;
 
-/// A journal whose writes the lab can hold up.
+/// A journal whose writes the lab can delay.
 pub struct StoppableJournal {
     journal: Box<dyn Journal>,
     table: watch::Receiver<FaultTable>,

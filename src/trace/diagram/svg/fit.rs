@@ -1,8 +1,8 @@
-//! Text that keeps to its place in any font.
+//! Text that fits its place in any font.
 //!
 //! A picture does not know in which font it will be shown, so the width of a text is not known either. Two widths are
-//! estimated: how wide it is in most fonts, and how wide it can be. A text that may be wider than its place is set to an
-//! exact width, by which a browser squeezes or stretches its letters a little; one that never is stays as it is.
+//! estimated: how wide it is in most fonts, and how wide it can be. A text that may be wider than its place is set to
+//! an exact width, so a browser squeezes or stretches its letters a little; a text that always fits is left alone.
 
 use unicode_normalization::char::is_combining_mark;
 
@@ -72,7 +72,7 @@ pub(super) struct Fitted {
 }
 
 impl Fitted {
-    /// As much of a text as is likely to fit, with what acts on the reader's screen made visible.
+    /// As much of a text as is likely to fit, with control characters made visible.
     pub(super) fn of(text: &str, font: Font, room: f64) -> Self {
         let text = escaped(text);
         let end = end_within(&text, font, room);
@@ -84,7 +84,7 @@ impl Fitted {
         Self { xml: xml(&shown), extent: Extent::of(&shown, font), is_cut: true }
     }
 
-    /// A text on up to two lines, divided between words where it can be.
+    /// A text on up to two lines, divided between words if possible.
     pub(super) fn in_two(text: &str, font: Font, rooms: [f64; 2]) -> (Self, Option<Self>) {
         let safe = escaped(text);
         let end = end_within(&safe, font, rooms[0]);
@@ -116,7 +116,7 @@ const ZERO_WIDTH_JOINER: char = '\u{200d}';
 /// How many marks on one letter take no room of their own.
 const MARKS_STACKED: u32 = 4;
 
-/// Letters, one after the other: what a letter takes depends on the one before it.
+/// A run of letters: the width of a letter depends on the one before it.
 #[derive(Debug, Default)]
 struct Letters {
     before: Option<char>,
@@ -125,7 +125,7 @@ struct Letters {
 }
 
 impl Letters {
-    /// Whether a letter begins here that is not drawn as a part of the one before.
+    /// Whether a letter begins here that is not drawn as part of the one before.
     fn begins(&self, c: char) -> bool {
         !is_mark(c) && !is_joiner(c) && self.before != Some(ZERO_WIDTH_JOINER)
     }
@@ -148,8 +148,8 @@ fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200b}'..=ZERO_WIDTH_JOINER | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
-/// Letters of ASCII as Helvetica and the fonts that were made to its measures have them, from the space on, in thousandths
-/// of the font's size.
+/// The widths of ASCII letters in Helvetica and fonts with the same metrics, from the space on, in thousandths of the
+/// font's size.
 const ASCII: [u16; 95] = [
     278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278, // space to /
     556, 556, 556, 556, 556, 556, 556, 556, 556, 556, 278, 278, 584, 584, 584, 556, // 0 to ?
@@ -158,7 +158,7 @@ const ASCII: [u16; 95] = [
     333, 556, 556, 500, 556, 556, 278, 556, 556, 222, 222, 500, 222, 833, 556, 556, // ` to o
     556, 556, 333, 500, 278, 556, 500, 722, 500, 500, 500, 334, 260, 334, 584, // p to ~
 ];
-/// A letter of ASCII in a font whose letters all have one width, or in a wide one.
+/// The width of an ASCII letter in a monospaced or wide font.
 const MONOSPACED: u32 = 640;
 
 /// How wide a letter is in most fonts, and how wide at most, in thousandths of the font's size.

@@ -8,7 +8,7 @@ use crate::trace::diagram::{Chart, Moment, Point};
 pub(super) const ROW: f64 = 19.0;
 /// Above the first moment.
 pub(super) const TOP: f64 = 120.0;
-/// Left of the first lifeline: the time axis, with times of so many digits,
+/// Left of the first lifeline: the time axis, with times of this many digits,
 const LEFT: f64 = 58.0;
 const DIGITS: u32 = 5;
 /// and more room for each digit more.
@@ -21,7 +21,7 @@ const KEY: f64 = 1060.0;
 const KEY_REPLICAS: f64 = 190.0;
 /// Below the last moment.
 const BOTTOM: f64 = 92.0;
-/// After so many rows the names are shown again, so that they are never far away,
+/// After this many rows the names are repeated, so that they are never far away,
 const ROWS_NAMED: usize = 48;
 /// where there is room for them,
 const NAMES: f64 = 40.0;

@@ -90,7 +90,7 @@ impl Picture<'_> {
         bands
     }
 
-    /// Whether an event is that of a process, or of another one of the same name that it goes on for.
+    /// Whether an event is that of a process, or of one of the same name that it continues.
     fn is_of(&self, event: &ChartEvent, lane: usize) -> bool {
         let name = |lane: usize| self.chart.lanes.get(lane).map(|lane| &lane.name);
         name(event.author) == name(lane)

@@ -17,7 +17,7 @@ pub(super) const KEY: [(Role, &str); 8] = [
     (Role::Deliver, "is delivered"),
     (Role::Answer, "gets the answer"),
     (Role::Break, "connection breaks"),
-    (Role::Resume, "goes on"),
+    (Role::Resume, "resumed"),
     (Role::Crash, "gone"),
 ];
 

@@ -96,7 +96,7 @@ pub(super) fn sheet() -> String {
 impl Theme {
     fn write(&self, sheet: &mut String) {
         let Self { paper, ink, soft, line, bad, mark, saturation, lightness, darken } = self;
-        // A String takes whatever is written to it.
+        // Writing to a String cannot fail.
         let _ = write!(
             sheet,
             "svg{{background:{paper}}}.paper,.ring,.inbox{{fill:{paper}}}.dot,.time,.off{{stroke:{paper}}}\

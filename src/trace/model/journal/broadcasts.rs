@@ -1,4 +1,4 @@
-//! Takes the events of a journal from the records of their broadcasts.
+//! Reads the events of a journal from the records of their broadcasts.
 
 use super::{LoggedJournal, who};
 use crate::trace::model::event::{CopyConflict, LoggedEvent, REQUESTED, is_valid};
@@ -18,7 +18,7 @@ impl LoggedJournal {
             return;
         }
         if let Some(known) = self.order.get(sequence) {
-            // Within one run it is V1 that a number is used twice.
+            // Within one run a number that is used twice is a matter of V1.
             let run = self.runs.iter().rfind(|run| run.file == event.line.file);
             if run.is_none_or(|run| run.has(known.line)) {
                 return;
@@ -30,7 +30,7 @@ impl LoggedJournal {
                 && known.recovered
                 && let Some(known) = self.order.get_mut(sequence)
             {
-                // Another replica was there when it happened.
+                // Another replica recorded it when it happened.
                 (known.at, known.recovered) = (event.at, false);
             }
             return;
@@ -39,7 +39,7 @@ impl LoggedJournal {
             LoggedKind::Joined => {
                 let joined = &mut self.members.entry(event.who).or_insert((sequence, None)).0;
                 if *joined == 0 {
-                    // Its leave was read first.
+                    // Its leave was read before its join.
                     *joined = sequence;
                 }
             }

@@ -1,4 +1,4 @@
-//! What a journal tells of connections, and, of replicas, by all of their logs together.
+//! What a journal shows about connections; for replicas, from all of their logs together.
 
 use foldhash::HashMap;
 
@@ -11,20 +11,20 @@ impl LoggedJournal {
         self.connections.of(who).map(|connection| (connection.handed, connection.began))
     }
 
-    /// When the service saw a participant's connection end, or saw it last; none where it is open or unknown.
+    /// When the service saw a participant's connection end, or last saw it; `None` if it is open or unknown.
     pub fn connection_ended(&self, who: Who) -> Option<i64> {
         let Some(connection) = self.connections.of(who) else {
-            // It may be in a hole of the log.
+            // It may be in a hole in the log.
             return (self.lost > 0).then_some(i64::MIN);
         };
         // No connection outlives its process, and its fate within a gap of the log is unknown.
         let process = self.ends.get(connection.process).map(|(_, at)| *at);
-        // Another file may go on, but what it lacks of this process is unknown.
+        // Another file may continue, but what it lacks of this process is unknown.
         let run = self.runs.iter().rfind(|run| run.has(connection.line)).map(|run| run.ends);
         connection.ended.map(|ended| ended.at).into_iter().chain(process).chain(run).min()
     }
 
-    /// Over how many participants it was looked at whether they left when they should have, and what was wrong.
+    /// For how many participants it was checked whether they left when they should have, and what was wrong.
     pub fn farewells(&self) -> (u64, Vec<Farewell>) {
         if self.is_of_replicas() {
             let is_whole = self.replicas_not_judged().is_none();
@@ -38,17 +38,17 @@ impl LoggedJournal {
         }
     }
 
-    /// Whether replicas have recorded it, so that its sessions may have moved between them.
+    /// Whether replicas recorded this journal, so that its sessions may have moved between them.
     pub fn is_of_replicas(&self) -> bool {
         self.replicas.any()
     }
 
-    /// The replicas of which no log was given, though the logs of others speak of them.
+    /// The replicas whose logs were not given, although the logs of others mention them.
     pub fn replicas_without_log(&self) -> Vec<&str> {
         self.replicas.without_log()
     }
 
-    /// Why the logs of replicas do not tell when participants should have left.
+    /// Why the logs of replicas do not show when participants should have left.
     pub fn replicas_not_judged(&self) -> Option<String> {
         let without = self.replicas.without_log();
         if !without.is_empty() {
@@ -62,8 +62,8 @@ impl LoggedJournal {
             .then(|| "sessions move between replicas, and a log of one lacks records".into())
     }
 
-    /// Everything that the service recorded has been taken in. The times of replicas are from here on by the clock of the
-    /// first of them.
+    /// Called when all records of the service have been added. From here on the times of replicas are by the clock of
+    /// the first of them.
     pub(in crate::trace::model) fn align(&mut self) {
         if !self.replicas.any() {
             return;

@@ -1,4 +1,5 @@
-//! Who had a stream, and when those who lost it left, by the service's own records and its own clock (V15).
+//! Which participants had a stream, and when those that lost it left, by the service's own records and its own clock
+//! (V15).
 //!
 //! It begins with a start of the service, which says how long the grace period is, and ends with that process, with
 //! records that were lost, or with the file. A service that starts gives everybody on the roster a fresh grace period.
@@ -60,7 +61,7 @@ struct Watch {
     grace: i64,
     of: HashMap<Who, Presence>,
     last: (i64, LineRef),
-    /// It stops: from here on nobody leaves.
+    /// It stops: from here on no participant leaves.
     stopping: bool,
     /// Its journal could not be written, or its clock was set back: when somebody should have left is unknown.
     is_unsure: bool,
@@ -84,7 +85,7 @@ impl Watch {
         }
     }
 
-    /// Who comes back, and should have left by the record before.
+    /// The participants that come back although they should have left by the record before.
     fn back(&self, who: Who, (now, line): (i64, LineRef)) -> Option<Farewell> {
         let (since, at) = match self.of.get(&who) {
             Some(Presence { open: 0, since: Some(at), has_left: false, line }) => (*line, *at),
@@ -97,7 +98,7 @@ impl Watch {
         is_late.then_some(Farewell { who, fault, after, since, line, at: at.saturating_add(allowed) })
     }
 
-    /// Who should have left by the last record.
+    /// The participants that should have left by the last record.
     fn overdue(&self, members: &HashMap<Who, (u64, Option<u64>)>) -> Vec<Farewell> {
         let (now, line) = self.last;
         let allowed = self.grace.saturating_add(LATE_MICROS);
@@ -127,7 +128,7 @@ impl Watch {
 }
 
 impl Farewells {
-    /// A process of the service is no more.
+    /// A process of the service has ended.
     pub(super) fn end(&mut self, members: &HashMap<Who, (u64, Option<u64>)>) {
         if let Some(watch) = self.watch.take() {
             self.checked += watch.of.len() as u64;
@@ -147,7 +148,7 @@ impl Farewells {
         });
     }
 
-    /// Takes in a record of the service.
+    /// Adds a record of the service.
     pub(super) fn take(
         &mut self,
         line: LineRef,
@@ -211,7 +212,7 @@ impl Farewells {
         self.faults.push(Farewell { who, fault, after, since, line, at: record.at });
     }
 
-    /// Records were lost: until the next start nobody knows who had a stream.
+    /// Records were lost: until the next start it is unknown which participants had a stream.
     pub(super) fn lose(&mut self) {
         self.watch = None;
     }

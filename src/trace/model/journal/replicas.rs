@@ -41,7 +41,7 @@ impl Replicas {
         !self.clocks.is_empty()
     }
 
-    /// The replicas that take part by the records of others, and of which no log was given.
+    /// The replicas that take part according to the records of others, but whose logs were not given.
     pub(super) fn without_log(&self) -> Vec<&str> {
         self.named.iter().map(|name| &**name).filter(|name| !self.by_name.contains_key(*name)).collect()
     }

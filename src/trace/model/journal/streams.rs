@@ -71,7 +71,7 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// A service starts: the streams of the one before are no more.
+    /// A service starts: the streams of the previous one have ended.
     pub(super) fn start(&mut self, file: u32) {
         self.stream_gaps = self.stream_gaps();
         self.of.clear();

@@ -1,8 +1,8 @@
-//! V10, for publishes that never had an answer: a client that stays connected gets one within the request time.
+//! V10, for publishes without an answer: a client that stays connected gets one within the request time.
 //!
-//! That it stayed connected is shown by two deliveries, both after the request time was over and as far apart: it was
-//! not the client that slept, nor the service, nor the network. Where the service refused a request of the participant
-//! meanwhile, or a lab made it fail, that is the answer.
+//! Two deliveries after the request time was over, that far apart, show that it stayed connected: neither the client
+//! nor the service was suspended, and the network worked. If the service refused a request of the participant
+//! meanwhile, or a lab made it fail, that may be the answer.
 
 use crate::trace::model::{ANSWER_MICROS, LoggedSession, Model};
 use crate::trace::report::RuleReport;
@@ -19,7 +19,7 @@ pub(super) fn v10_unanswered(model: &Model, session: &LoggedSession, rule: &mut 
     }
 }
 
-/// Whether it is a violation that the oldest of them had none.
+/// Reports a violation if the oldest of them should have had an answer.
 fn overdue(model: &Model, session: &LoggedSession, rule: &mut RuleReport) -> Option<()> {
     let (waiting, journal) = (session.waiting?, model.journal_of(session));
     let (who, position) = (session.who?, session.position?);

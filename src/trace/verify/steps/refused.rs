@@ -1,4 +1,4 @@
-//! V4, by what a client says that it refused: it drops a stream over an event that cannot be true, or that is not due.
+//! V4, by the refusals in a client's log: it drops a stream over an event that cannot be true, or that is not due.
 
 use crate::trace::model::Act;
 use crate::trace::report::RuleReport;

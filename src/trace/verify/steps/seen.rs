@@ -1,5 +1,5 @@
-//! V6, the other way round: what a send says that its writer had seen is what it had been delivered when the text was
-//! submitted. Which messages crossed is told by that alone, so neither more nor less may be said.
+//! V6, the other way round: a send states that its writer had seen exactly what had been delivered to it when the text
+//! was submitted. Only this shows which messages crossed, so it may state neither more nor less.
 
 use crate::trace::model::{Act, Mark, Queued};
 use crate::trace::report::RuleReport;
@@ -12,7 +12,7 @@ pub(super) fn v6_as_delivered(context: &StepContext<'_>, rule: &mut RuleReport) 
         (Act::PublishQueued { seen, .. }, None) => at_once(context, *seen, None, "when it submitted this", rule),
         (Act::PublishSent { message, seen, .. }, None) => {
             let first = context.session.sent.get(message).map(|first| first.seen);
-            // A log from before there were records of what is submitted; or that one was lost, or cut off.
+            // An old log without `publish_queued`, or that record was lost or cut off.
             let is_cut = context.session.lost_before > 0 || !context.session.whole;
             let least = if is_cut { Some(0) } else { first };
             at_once(context, *seen, least, "in this send", rule);
@@ -28,8 +28,8 @@ pub(super) fn v6_as_delivered(context: &StepContext<'_>, rule: &mut RuleReport) 
     }
 }
 
-/// What is said at one moment is what had been delivered by then. A further try may say the same again, or what has
-/// come since, where nothing else says when it was submitted.
+/// A view that is stated when the message is sent: what had been delivered by then. A further attempt may repeat it, or
+/// state what has come since, if no record shows when the text was submitted.
 fn at_once(context: &StepContext<'_>, seen: u64, least: Option<u64>, moment: &str, rule: &mut RuleReport) {
     let session = context.session;
     let Some(delivered) = delivered(context) else { return };
@@ -51,8 +51,8 @@ fn at_once(context: &StepContext<'_>, seen: u64, least: Option<u64>, moment: &st
     rule.violate(context.at(), sentence, &[last, context.step.line]);
 }
 
-/// What was seen is fixed when the text is submitted. Sent as another participant, after a join anew, it can be seen as
-/// written in knowledge of nothing that this one was delivered, or of its own join at most.
+/// A view that was fixed when the text was submitted. If the message is sent as another participant, after a join anew,
+/// it counts as written without knowledge of anything delivered to this one, except its own join at most.
 fn as_queued(context: &StepContext<'_>, seen: u64, queued: Queued, rule: &mut RuleReport) {
     rule.checked += 1;
     let is_same = queued.is_of(context.session);
@@ -81,7 +81,7 @@ fn own_join(context: &StepContext<'_>) -> u64 {
     context.session.who.map_or(0, |who| who.0)
 }
 
-/// The last event that the session had been delivered; 0 for none, and none where the log does not say.
+/// The last event that had been delivered to the session; 0 for none, and `None` if the log does not say.
 fn delivered(context: &StepContext<'_>) -> Option<u64> {
     let session = context.session;
     match session.position {
@@ -103,13 +103,13 @@ mod tests {
         (file, log.records.iter().rposition(|record| record["event"] == "publish_sent").unwrap())
     }
 
-    /// Logs from before there were records of what is submitted.
+    /// Old logs, without `publish_queued`.
     fn of_before() -> Logs {
         let mut logs = truthful();
         let late = logs.0[2].records.iter().find(|record| record["content"] == LATE).unwrap().clone();
         for record in logs.0.iter_mut().flat_map(|log| &mut log.records) {
             if record["message_id"] == late["message_id"] && record["seen_sequence"].is_u64() {
-                // What it was when it was sent, which such a client said.
+                // Such a client stated its view when it sent the message.
                 record["seen_sequence"] = json!(late["seen_sequence"].as_u64().unwrap() + 1);
             }
         }
@@ -154,7 +154,8 @@ mod tests {
         }
     }
 
-    /// What is submitted says what had been delivered, and each try, and the event, says the same (V6).
+    /// The record of a submitted text states what had been delivered, and each attempt, and the event, states the same
+    /// (V6).
     #[test]
     fn a_view_is_fixed_by_the_record_of_what_was_submitted_v6() {
         let late = truthful().0[2].records.iter().find(|record| record["content"] == LATE).unwrap().clone();
@@ -176,7 +177,8 @@ mod tests {
         }
     }
 
-    /// As another participant, a message was written in knowledge of nothing that it has been delivered (V6).
+    /// A message that is sent as another participant counts as written without knowledge of anything delivered to that
+    /// one (V6).
     #[test]
     fn after_a_join_anew_an_old_view_counts_for_nothing_v6() {
         for (said, right) in [(0, true), (2, true), (3, false)] {
@@ -185,7 +187,7 @@ mod tests {
             let at = bob.iter().position(|record| record["content"] == LATE).unwrap();
             assert_eq!(bob[at]["event"], "publish_queued");
             let id = bob[at]["message_id"].clone();
-            // It was submitted as somebody else.
+            // It was submitted as another participant.
             bob[at]["participant_id"] = json!("p1000");
             bob[at]["epoch"] = json!("another");
             for record in logs.0.iter_mut().flat_map(|log| &mut log.records) {

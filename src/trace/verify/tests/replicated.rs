@@ -201,7 +201,7 @@ fn a_leave_comes_after_the_grace_period_at_whichever_replica_v15() {
     }
     let told = [("a", 10, "is lost"), ("b", 15, "connects"), ("a", 41, "left"), ("b", 41, "left")];
     check_farewells(&told, &["although its stream was open"]);
-    // While the log takes nothing, nobody can leave.
+    // While the log accepts nothing, no participant can leave.
     let told = [("a", 10, "is lost"), ("b", 30, "refuses"), ("a", 95, "left"), ("b", 95, "left")];
     check_farewells(&told, &[]);
 }

@@ -96,7 +96,7 @@ fn a_stream_that_is_handed_what_is_not_its_own_v9() {
             head + 2
         )
     );
-    // A log that was copied before the event was recorded accuses nobody.
+    // A log that was copied before the event was recorded causes no violation.
     let mut early = handed("p1", head + 1, head + 2);
     let service = &mut early.0[0].records;
     service.truncate(service.len() - 2);
@@ -173,8 +173,8 @@ fn what_a_client_refused_is_evidence_and_no_delivery_v4() {
         "alice (p1) was sent event 9 where event 4 was due, and dropped the stream over it."
     );
     assert_eq!(
-        says(4, "event 4 has a content that its kind cannot have"),
-        "alice (p1) was sent an event 4 that cannot be true, and dropped the stream over it: event 4 has a content that \
+        says(4, "event 4 has content that its kind cannot have"),
+        "alice (p1) was sent an event 4 that cannot be true, and dropped the stream over it: event 4 has content that \
          its kind cannot have."
     );
     let mut gap = truthful();

@@ -107,7 +107,7 @@ export default {
     await visitor.counts(".figure .tell", 7);
     const [bob, dora] = second === "bob" ? [2, 1] : [1, 2];
     await visitor.reads(".vector-counts", new RegExp(`^alice 2\\s+bob ${bob}\\s+carol 1\\s+dora ${dora}\\s*$`));
-    const lesson = `times, 17 and 19, do not tell whether «[^»]*» by ${first} \\[17\\] could have caused this\\.`;
+    const lesson = `times, 17 and 19, do not show whether «[^»]*» by ${first} \\[17\\] could have caused this\\.`;
     await visitor.reads(".vector-lesson", new RegExp(lesson));
     await visitor.reads("#clock-step", /received 19\s+clock after it: 20/);
     await page.selectOption('[name="reader"]', { label: "dora" });
@@ -128,7 +128,7 @@ export default {
     await visitor.page.waitForSelector("#room.replaying");
     await visitor.page.click('[aria-label="Last event"]');
     await isAt(visitor, EVENTS.length);
-    await visitor.reads("#banner", new RegExp(`${first.name}: 2 lines are no log records, the first of them line 1`));
+    await visitor.reads("#banner", new RegExp(`${first.name}: 2 lines are not log records, the first of them line 1`));
     // What was opened is gone with the page, and the address still says which event it was.
     await until("the address follows", () => visitor.page.evaluate(() => location.hash === "#run&event=14"));
     await visitor.page.reload();
@@ -147,7 +147,7 @@ export default {
     await drop(visitor.page, [{ name: "notes.txt", text: "hello" }]);
     await visitor.reads(".run-chooser .notice", /There are no log records in notes\.txt/);
     await visitor.page.evaluate(() => (location.hash = "#run=other"));
-    await visitor.reads(".run-chooser .notice", /no run with the name other/);
+    await visitor.reads(".run-chooser .notice", /no run named other/);
     await visitor.page.click("text=Open the example");
     await isAt(visitor, 1);
   },

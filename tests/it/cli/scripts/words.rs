@@ -56,7 +56,7 @@ fn check_words(arguments: &[&str], named: &[&str]) {
     assert!(!LIBRARIES.iter().any(|text| ended.errors.contains(text)), "{arguments:?}: {}", ended.errors);
 }
 
-/// A log folder that is something else is named, and not in the words of the system (C6).
+/// A log folder that is not a folder is reported by name, not in the system's words (C6).
 #[test]
 fn log_folder_is_a_file() {
     let folder = tempfile::tempdir().unwrap();

@@ -165,7 +165,7 @@ fn a_typed_message_is_shown_once() {
         once += usize::from(shown == 1);
     }
     assert!(once > 0, "{:#?}", bob.rows);
-    // Of a long line it is not certain where it begins, so that it stays.
+    // It is not certain where a long line begins, so it stays.
     let long = format!("{}wrapped.", "long ".repeat(14));
     bob.press(&format!("{long}\n"));
     bob.until("] bob: long ");

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::Sight;
 use super::commands::{NAMES, key};
 
-/// What has happened so far.
+/// The state so far.
 #[derive(Default)]
 pub struct Model {
     events: Vec<Event>,
@@ -54,7 +54,7 @@ impl Model {
         (Sequence(head), LogicalTime(now), roster.collect())
     }
 
-    /// Who gives a command, if it is somebody who is here.
+    /// The sender of a command, if it is an active participant.
     fn speaker(&self, command: &Command) -> Option<&Event> {
         let (Command::Publish { session, .. } | Command::Leave { session, .. }) = command else { return None };
         self.members().find(|(_, of)| of == session).map(|(joined, _)| joined)
@@ -106,7 +106,7 @@ impl Model {
         faults
     }
 
-    /// A refusal is right where the command has that fault and is no repeat.
+    /// A refusal is right if the command has that fault and is not a repeat.
     pub fn check_refusal(&self, command: &Command, refusal: &Refusal) -> Result<(), TestCaseError> {
         prop_assert!(self.earlier(command).is_none(), "a repeat gets its answer: {command:?}");
         prop_assert!(self.faults(command).contains(refusal), "{refusal:?} to {command:?}");

@@ -19,7 +19,7 @@ pub enum Kind {
     Message {
         /// The sender's clock when it sent; 0 where it does not say.
         sent: u64,
-        /// The last event that its writer had been delivered; 0 where it does not say.
+        /// The last event that had been delivered to its writer; 0 if it is not stated.
         seen: u64,
         /// The sender's wall clock when it sent, in milliseconds since 1970.
         sent_at: Option<i64>,
@@ -40,7 +40,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// Whether it tells what its author had been delivered. One that does not is never called concurrent.
+    /// Whether it states what had been delivered to its author. One that does not is never called concurrent.
     fn says_what_was_seen(&self) -> bool {
         matches!(self.kind, Kind::Message { seen: 1.., .. })
     }
@@ -65,7 +65,7 @@ impl Event {
     }
 }
 
-/// How an event stands to another.
+/// The relation of one event to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation {
     /// It is the same.
@@ -101,7 +101,7 @@ pub type Pair = (usize, usize);
 /// An arrow that crosses a cut backwards: its end is inside, and its beginning is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backward {
-    /// The service has a message, by its index, that nobody has sent.
+    /// The service has a message, by its index, that has not been sent.
     Unsent(usize),
     /// The writer of the second has seen the first, which the service has not broadcast.
     Unseen(usize, usize),
@@ -139,7 +139,7 @@ impl<'a> Causality<'a> {
         first < second && (own || (first as u64) < self.known[second])
     }
 
-    /// How `other` stands to an event, both by their indexes.
+    /// The relation of `other` to an event, both by their indexes.
     pub fn relation(&self, other: usize, event: usize) -> Relation {
         let tells = |index: usize| self.events[index].says_what_was_seen();
         match () {
@@ -184,7 +184,7 @@ impl<'a> Causality<'a> {
             Lens::Total => {}
             Lens::Wall => order.sort_by_key(|index| self.events[*index].wall_time()),
             Lens::Arrival(reader) => {
-                // An own message stands where it was written: behind the last event that its writer had seen.
+                // The reader's own message comes where it was written: after the last event that its writer had seen.
                 let mut before = 0;
                 order.sort_by_cached_key(|index| {
                     let event = &self.events[*index];

@@ -42,7 +42,7 @@ pub(super) struct Client {
     pub(super) answers: VecDeque<Answer>,
     pub(super) inbox: VecDeque<Told>,
     pub(super) log: Vec<Value>,
-    /// Its program does not read what it is told: that waits, and is not delivered.
+    /// Its program does not take updates: they wait, and are not delivered.
     pub(super) is_unread: bool,
     /// How often it was started.
     pub(super) starts: u64,
@@ -71,7 +71,7 @@ impl World {
             self.clients[client].clock = 0;
         }
         let person = &self.clients[client];
-        // Before its own join was delivered, it goes on before that.
+        // Before its own join is delivered, it resumes before that.
         let after = person.position.max(person.who - 1);
         let sent = self.tick(client);
         self.say(
@@ -162,7 +162,7 @@ impl World {
     pub(super) fn cut(&mut self, client: usize, reason: &'static str) {
         if self.service.up {
             let arrive = self.dice.below(self.clients[client].requests.len() as u64 + 1);
-            // What is done wrong here, no answer would show.
+            // No answer would show a mistake made here.
             self.unseen = true;
             (0..arrive).for_each(|_| self.serve(client));
             self.unseen = false;

@@ -1,4 +1,4 @@
-//! What decides by a seed.
+//! Decisions that depend on a seed.
 
 /// A small generator: splitmix64.
 #[derive(Debug)]

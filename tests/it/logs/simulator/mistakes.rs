@@ -1,4 +1,4 @@
-//! What a process of the simulator may do wrong, and the rule that one would name.
+//! The mistakes that a process of the simulator may make, and the rules that they break.
 
 use chitchat::trace::report::Rule;
 
@@ -24,12 +24,12 @@ macro_rules! mistakes {
 }
 
 impl Mistake {
-    /// Another rule that is as good a name, where it depends on what comes next.
+    /// Another rule that also names the mistake, if it depends on what comes next.
     pub fn or(self) -> Option<Rule> {
         match self {
             // Nothing came after it but the leave.
             Self::DropsDelivery => Some(Rule::V9),
-            // It came back before its own join had been delivered, so what it had is from before that.
+            // It came back before its own join had been delivered, so its position is from before that.
             Self::ResumesEarly => Some(Rule::V9),
             // A third message got the place that was promised.
             Self::AcksBeforeOrder => Some(Rule::V10),

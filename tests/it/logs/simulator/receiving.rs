@@ -1,4 +1,4 @@
-//! The clients of the simulator: what they are told.
+//! The clients of the simulator, and what they receive.
 
 use serde_json::json;
 

@@ -8,7 +8,7 @@ use super::client::Phase;
 use super::mistakes::Mistake;
 use super::world::{GRACE, SECOND, World, sentence};
 
-/// An event as it is told: to everybody alike, unless something is wrong.
+/// An event as it is delivered, which is the same for everybody unless there is a mistake.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub(super) sequence: u64,
@@ -59,7 +59,7 @@ impl World {
         self.service.offline = self.service.active.keys().map(|who| (*who, now)).collect();
         if head > 4 && self.errs(Mistake::RestartForgetsIds) {
             self.service.answered.clear();
-            // Whoever sends again now is believed: the newest message is repeated.
+            // A repeat is now taken for a new message: the newest message is sent again.
             let again = self
                 .service
                 .journal
@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    /// What the specification's chapter 3 says, and the roster's changes.
+    /// Follows chapter 3 of the specification, and updates the roster.
     pub(super) fn broadcast(&mut self, mut event: Event) -> (u64, u64) {
         let before = self.service.clock;
         self.service.clock = before.max(event.sent) + 2;
@@ -217,7 +217,7 @@ impl World {
         }
     }
 
-    /// What a service does wrong without being asked.
+    /// A mistake that the service makes without a request.
     pub(super) fn wrong_by_itself(&mut self) {
         if self.service.journal.len() < 4 {
             return;

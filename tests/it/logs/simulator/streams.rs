@@ -1,4 +1,4 @@
-//! What the service of the simulator hands to streams.
+//! The deliveries of the simulator's service.
 
 use std::collections::VecDeque;
 

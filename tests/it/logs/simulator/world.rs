@@ -25,7 +25,7 @@ pub struct World {
     pub(super) mistake: Option<Mistake>,
     /// Whether it was made.
     pub made: bool,
-    /// Nobody would notice a mistake now.
+    /// Whether a mistake would go unnoticed now.
     pub(super) unseen: bool,
     /// Whether records name the start of the process that made them; those of version 1 do not.
     has_runs: bool,
@@ -182,7 +182,7 @@ impl World {
         }
     }
 
-    /// All that is under way arrives, those who are here say something now and then, and the service stops in the end.
+    /// Everything in flight arrives, the participants write now and then, and the service stops in the end.
     pub(super) fn finish(&mut self) {
         if !self.service.up {
             self.restart();

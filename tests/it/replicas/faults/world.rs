@@ -1,4 +1,4 @@
-//! What is broken: replicas, the servers of their log, and the networks between all of them.
+//! The faults: of replicas, of the servers of their log, and of the networks between them.
 
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -108,8 +108,8 @@ impl World {
         leader
     }
 
-    /// Breaks something, waits until everybody has got on with it, mends it, and waits again. What stands still does so
-    /// for a while, long enough for others to take notice.
+    /// Breaks something, waits until everybody has dealt with it, repairs it, and waits again. A suspended process
+    /// stays so long enough for others to notice.
     pub async fn suffer(&mut self, fault: Fault, victim: usize, while_: Duration) {
         self.say(&format!("{fault:?}, replica {victim}"));
         match fault {

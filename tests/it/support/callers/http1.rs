@@ -50,7 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         Self { socket, buffer: BytesMut::new() }
     }
 
-    /// Sends any bytes. Whether the service still takes them is for the answer to say.
+    /// Sends any bytes. The answer shows whether the service still takes them.
     pub async fn say(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = soon(self.socket.write_all(bytes.as_ref())).await;
         let _ = soon(self.socket.flush()).await;

@@ -57,7 +57,7 @@ impl Server {
         soon(self.running).await.unwrap()
     }
 
-    /// Waits until it stops by itself.
+    /// Waits until it stops on its own.
     pub async fn ends(self) -> Result<(), ServerError> {
         soon(self.running).await.unwrap()
     }

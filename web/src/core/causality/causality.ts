@@ -1,26 +1,25 @@
 /**
- * What could have caused what, as far as the events themselves tell: Lamport's "happened before" of the acts that
- * led to them. The order of the service is finer, since it also puts one after the other what had nothing to do
- * with each other.
+ * What could have caused what, as far as the events themselves show: Lamport's "happened before" of the acts that led
+ * to them. The order of the service is finer, since it also orders events that have nothing to do with each other.
  *
  * The past of an event is
  *
- * - of a message: everything up to its `seen_sequence`, which its writer had been delivered; its writer's own
+ * - of a message: everything up to its `seen_sequence`, which had been delivered to its writer; its writer's own
  *   earlier events; and what is in the past of those;
  * - of a Left that was asked for: its participant's earlier events, and what is in their past;
- * - of a Left because the connection was gone: everything before it. It is the service's own doing, and the service
- *   knows all that it has put in order;
- * - of a Joined: nothing that is known.
+ * - of a Left because the connection was gone: everything before it. The service makes it, and the service knows
+ *   everything that it has put in order;
+ * - of a Joined: nothing, as far as is known.
  *
  * Only messages say what their writers had seen, and not all do. So only two messages that do are called concurrent:
- * those of which neither is in the other's past. Whoever leaves may have seen more than they ever told, and whoever joins may have been here
- * before, under another identity; how any other two events stand to each other, of which neither is known to be in
- * the past of the other, is not known, and is said to be so.
+ * those of which neither is in the other's past. A participant that leaves may have seen more than it ever stated, and
+ * one that joins may have been here before, under another identity. So the relation of any other two events, of which
+ * neither is known to be in the past of the other, is unknown, and is shown as unknown.
  *
  * Two messages crossed when they are concurrent: the later one in the order was written before its writer saw the
- * earlier one. `chitchat diagram` marks the same ones, as long as nobody says to have seen less than they said
- * before. Where somebody does, it shows what was said, as evidence of a log should be; here, what they once knew
- * they still know, or an event could be marked as past and as concurrent at once.
+ * earlier one. `chitchat diagram` marks the same ones, unless a participant states to have seen less than it stated
+ * before. It then shows the statement, as evidence from a log; here, a participant still knows what it once knew, or an
+ * event could be marked as past and concurrent at once.
  */
 
 import type { ChatEvent } from "../event.js";
@@ -34,7 +33,7 @@ export const CROSSED_NAMED = 6;
  */
 export const CROSSINGS_SEARCHED = 500;
 
-/** How an event stands to another. */
+/** The relation of one event to another. */
 export type Relation = "same" | "past" | "future" | "concurrent" | "unknown";
 
 /** The messages that a message crossed. */
@@ -60,8 +59,8 @@ interface Entry {
 }
 
 /**
- * Whether an event tells what its author had been delivered. One that does not is never called concurrent: a join or
- * a leave, or a message of a simple client, which leaves `seen_sequence` at 0.
+ * Whether an event states what had been delivered to its author. One that does not is never called concurrent: a join
+ * or a leave, or a message of a simple client, which leaves `seen_sequence` at 0.
  */
 export function saysWhatWasSeen({ kind }: ChatEvent): boolean {
   return kind.type === "message" && kind.seenSequence > 0n;
@@ -78,7 +77,7 @@ export function knownOf({ kind, sequence }: ChatEvent, before: bigint): bigint {
     case "left":
       return kind.disconnected ? sequence - 1n : before;
     case "message": {
-      // Nobody has seen what came after.
+      // No author has seen what came after.
       const seen = kind.seenSequence < sequence ? kind.seenSequence : sequence - 1n;
       return seen > before ? seen : before;
     }
@@ -144,7 +143,7 @@ export class Causality {
     return own || first.sequence <= this.known(second);
   }
 
-  /** How `other` stands to `event`. */
+  /** The relation of `other` to `event`. */
   relation(other: ChatEvent, event: ChatEvent): Relation {
     if (other.sequence === event.sequence) return "same";
     if (this.precedes(other, event)) return "past";

@@ -1,7 +1,7 @@
 /**
  * Cuts through a run: for every process, up to which time of its clock its events are inside. A cut is consistent if no
- * message crosses it backwards: with an effect, its causes are inside, too. So a consistent cut is a state that the whole
- * could have been in at one moment, and what a snapshot or a checkpoint has to be.
+ * message crosses it backwards: with an effect, its causes are inside, too. So a consistent cut is a state that the
+ * whole system could have been in at one moment, as a snapshot or a checkpoint has to be.
  */
 
 import type { LogicalTime } from "../clock.js";
@@ -12,12 +12,15 @@ import { wallTime } from "./lens.js";
 /** The service's place in a line. */
 export const SERVICE = "";
 
-/** A cut: by participants' ids, and [`SERVICE`], the last time that is inside. Of a process that is not named, nothing is. */
+/**
+ * A cut: by participants' ids, and [`SERVICE`], the last time that is inside. No event of a process that is not named
+ * is inside.
+ */
 export type Line = ReadonlyMap<string, LogicalTime>;
 
 /** An arrow that crosses a cut backwards: its end is inside, and its beginning is not. */
 export type Backward =
-  /** The service has a message that nobody has sent. */
+  /** The service has a message that has not been sent. */
   | { readonly type: "unsent"; readonly event: ChatEvent }
   /** A writer has seen an event that the service has not broadcast. */
   | { readonly type: "unseen"; readonly event: ChatEvent; readonly by: ChatEvent }
@@ -27,7 +30,10 @@ export type Backward =
 /** When a participant received events, by its clock and their sequences; by its id. */
 type Receipts = ReadonlyMap<string, ReadonlyMap<number, LogicalTime>>;
 
-/** The arrows that cross a cut backwards; none where it is consistent. The events are in order, and `receipts` is what is known of them. */
+/**
+ * The arrows that cross a cut backwards; none if it is consistent. The events are in order, and `receipts` is what is
+ * known of them.
+ */
 export function backwards(events: readonly ChatEvent[], line: Line, receipts: Receipts): Backward[] {
   const inside = (process: string, time: LogicalTime) => time <= (line.get(process) ?? 0n);
   const bySequence = new Map(events.map((event) => [event.sequence, event]));
@@ -48,14 +54,17 @@ export function backwards(events: readonly ChatEvent[], line: Line, receipts: Re
   });
 }
 
-/** The cut at one Lamport time: a level line through the picture. It is always consistent, since a cause has the smaller time. */
+/**
+ * The cut at one Lamport time: a level line through the picture. It is always consistent, since a cause has the smaller
+ * time.
+ */
 export function level(people: readonly Person[], time: LogicalTime): Line {
   return new Map([[SERVICE, time], ...people.map(({ id }): [string, LogicalTime] => [id, time])]);
 }
 
 /**
- * The cut at one reading of the wall clocks, in milliseconds since 1970: everybody's last message until then by their
- * own wall clock, and the service's last broadcast by its own.
+ * The cut at one reading of the wall clocks, in milliseconds since 1970: each participant's last message by then, by
+ * its own wall clock, and the service's last broadcast, by its own.
  */
 export function atWallClock(events: readonly ChatEvent[], people: readonly Person[], at: number): Line {
   const line = new Map([[SERVICE, 0n], ...people.map(({ id }): [string, LogicalTime] => [id, 0n])]);

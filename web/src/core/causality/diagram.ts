@@ -1,7 +1,7 @@
 /**
- * The conversation as a space-time diagram, as data: what is where. Lamport time goes down; every participant and
- * the service have a lifeline; a message is an arrow from its writer at the time of sending to the service, which
- * receives it (L - 1) and broadcasts it (L); this page's own receipt is an arrow back.
+ * The conversation as a space-time diagram, as data: the positions of everything. Lamport time goes down; every
+ * participant and the service have a lifeline; a message is an arrow from its writer at the time of sending to the
+ * service, which receives it (L - 1) and broadcasts it (L); this page's own receipt is an arrow back.
  *
  * What the page cannot know is not in it: when others received, unless their logs are there, and when somebody asked to
  * join or to leave.
@@ -22,7 +22,7 @@ export const EVENT_HALF = 11;
 const MOMENT_HALF = 7;
 /** Below what was said, of a message that crossed others: what its writer had not seen. */
 const NOTE = 14;
-/** How far below each other events stand that have one time, which only a mistake gives them. */
+/** How far below each other events with the same time are drawn. Only a mistake gives two events the same time. */
 const SAME_TIME = 2 * EVENT_HALF + NOTE;
 /** Beside the first and the last lifeline. */
 const MARGIN = 16;
@@ -35,7 +35,7 @@ export const LANE_MIN = 26;
 const LANE_MAX = 120;
 /** The most that the service's lifeline takes. */
 export const SERVICE_MAX = 84;
-/** From this width of a lifeline on, names stand level. */
+/** From this width of a lifeline on, names are horizontal. */
 const LEVEL_MIN = 62;
 /** The most room of a level name, and how wide a letter is, as far as that can be told before it is drawn. */
 export const LEVEL_LENGTH_MAX = 102;
@@ -48,7 +48,7 @@ const AXIS_MARGIN = 16;
 /** The room for what was said: the least, and the share of the whole that it has. */
 const SAID_MIN = 120;
 const SAID_SHARE = 0.42;
-/** The same where there are so many lifelines that they are as near to each other as they can be. */
+/** The same when there are so many lifelines that they are as close together as possible. */
 const SAID_MIN_CROWDED = 260;
 const SAID_SHARE_CROWDED = 0.26;
 
@@ -64,7 +64,7 @@ export interface Spot {
 export interface Lifeline {
   readonly person: Person;
   readonly x: number;
-  /** Where its membership begins, and where it ends; null where that is not in the picture. */
+  /** Where its membership begins, and where it ends; null if that is not in the picture. */
   readonly from: number | null;
   readonly to: number | null;
   /** Whether its connection was gone when it left. */
@@ -91,7 +91,7 @@ export interface Figure {
   /** The times of the nearest messages that its writer had not seen, and how many more there are. */
   readonly unseen: readonly LogicalTime[];
   readonly unseenMore: number;
-  /** Its vector clock in words; empty where it is not asked for. */
+  /** Its vector clock in words; empty if it is not requested. */
   readonly vector: string;
 }
 
@@ -127,14 +127,14 @@ export interface Diagram {
   readonly crossings: readonly { readonly from: Spot; readonly to: Spot; readonly sequences: readonly [bigint, bigint] }[];
   /** How many earlier events are known and not drawn. */
   readonly before: number;
-  /** How many of those who did something have no lifeline, for want of room. */
+  /** How many active participants have no lifeline, for lack of room. */
   readonly absent: number;
 }
 
 /** When others received events: by their ids, the clock after each delivery, by sequence. */
 export type Receipts = ReadonlyMap<string, ReadonlyMap<number, LogicalTime>>;
 
-/** What there is to draw. */
+/** The input of a drawing. */
 export interface Scene {
   readonly causality: Causality;
   /** The events to be drawn: the newest of those that are wanted. */
@@ -150,7 +150,7 @@ export interface Scene {
   readonly before: Diagram | null;
   /** The faults of a lab. */
   readonly shades?: readonly Shade[] | undefined;
-  /** What the logs of others tell. */
+  /** The receipts in the logs of others. */
   readonly receipts?: Receipts | undefined;
   /** The vector clock of an event in words, where it is wanted. */
   readonly vectorOf?: ((event: ChatEvent) => string) | undefined;
@@ -276,7 +276,8 @@ function widthsOf(room: number, people: readonly Person[], events: readonly Chat
   const serviceWidth = Math.ceil(Math.max(box, Math.min(laneWidth, SERVICE_MAX)));
   const margins = MARGIN + (slanted ? SLANTED_REACH : MARGIN);
   const drawn = axis + laneWidth * (lanes - 1) + serviceWidth + margins;
-  // What the lifelines leave is for what was said; where they leave too little, it stays in view while they are scrolled.
+  // The room that the lifelines leave is for the texts; if it is too little, they stay in view while the lifelines are
+  // scrolled.
   return {
     axis,
     laneWidth,
@@ -334,7 +335,7 @@ function moments(events: readonly ChatEvent[], x: ReadonlyMap<string | null, num
     down += row === 0 ? 0 : sorted[row - 1]![1][1] + up;
     return { time, y: down };
   });
-  // Rows go at the top and come at the bottom: what is in the middle stays where it is.
+  // Rows disappear at the top and appear at the bottom, so that those in the middle stay where they are.
   const middle = rows[Math.floor(rows.length / 2)];
   const known = before?.rows.find(({ time }) => time === middle?.time)?.y;
   const first = known === undefined || known > TOP_MAX || middle === undefined ? PADDING : known - middle.y;

@@ -1,6 +1,6 @@
 /**
- * The same events under other orders than the service's. Each of these lenses promises less, or something else, than the
- * total order: it says which pairs of events it may swap, and what would go wrong with them.
+ * The same events under other orders than the service's. Each of these lenses promises less than the total order, or
+ * something different: it says which pairs of events it may swap, and what would go wrong with them.
  */
 
 import { type Causality, saysWhatWasSeen } from "./causality.js";
@@ -22,13 +22,13 @@ export type Lens =
 /** Two events; the first is the earlier one in the service's order. */
 export type Pair = readonly [ChatEvent, ChatEvent];
 
-/** What a lens makes of events. */
+/** The result of a lens. */
 export interface Lensed {
   /** An order that the lens allows, as unlike the service's as is easily found. */
   readonly order: readonly ChatEvent[];
   /** The pairs that it may swap. */
   readonly swappable: readonly Pair[];
-  /** Of those, the pairs whose second event is an effect of the first: they would stand the wrong way round. */
+  /** Of those, the pairs whose second event is an effect of the first, which would be in the wrong order. */
   readonly wrong: readonly Pair[];
   /** The pairs that are swapped in `order`. */
   readonly swapped: readonly Pair[];
@@ -66,7 +66,7 @@ export function maySwap(lens: Lens, first: ChatEvent, second: ChatEvent, causali
   }
 }
 
-/** The sender's wall clock, of a message that says it; of others the service's. */
+/** The sender's wall clock, if a message states it, otherwise the service's. */
 export function wallTime({ kind, recordedAt }: ChatEvent): number {
   return (kind.type === "message" ? kind.sentAt : null) ?? recordedAt ?? 0;
 }
@@ -83,7 +83,7 @@ function orderOf(
     case "wall":
       return sorted(events, wallTime);
     case "arrival": {
-      // An own message stands where it was written: behind the last event that its writer had seen.
+      // The reader's own message comes where it was written: after the last event that its writer had seen.
       let before = 0;
       return sorted(events, (event) => {
         const { author, sequence } = event;

@@ -1,4 +1,6 @@
-/** Which participants the diagram has a lifeline for, and where: a participant keeps its place while others come and go. */
+/**
+ * Which participants the diagram has a lifeline for, and where: a participant keeps its place while others come and go.
+ */
 
 import { type Causality, saysWhatWasSeen } from "./causality.js";
 import type { ChatEvent, Person } from "../event.js";
@@ -6,14 +8,18 @@ import type { ChatEvent, Person } from "../event.js";
 /** The most participants that have a lifeline: a class of thirty, and some more. */
 export const LIFELINES_MAX = 36;
 
-/** The participants with a lifeline, each with its place: 0 beside the service, 1 on its other side, and so outwards. */
+/**
+ * The participants with a lifeline, each with its place: 0 beside the service, 1 on its other side, and so outwards.
+ */
 export type Places = ReadonlyMap<string, number>;
 
 /** Whose lifelines the user wants to see. */
 export interface Choice {
   /** Those that are hidden, by their ids. */
   readonly hidden: ReadonlySet<string>;
-  /** The one participant to whom, with those whose messages crossed theirs, the picture is limited; null for no limit. */
+  /**
+   * The one participant to whom, with those whose messages crossed theirs, the picture is limited; null for no limit.
+   */
   readonly only: string | null;
   /** Whether only those are shown whose messages crossed. */
   readonly crossed: boolean;
@@ -52,7 +58,10 @@ export function crossers(causality: Causality, id: string | null): ReadonlySet<s
   return found;
 }
 
-/** Who is to have a lifeline: this page itself, those who crossed others, those who did something lately, and those who are here. */
+/**
+ * The participants that get a lifeline: this page itself, those whose messages crossed, those who did something lately,
+ * and those who are here.
+ */
 export function shownPeople(
   events: readonly ChatEvent[],
   roster: readonly Person[],

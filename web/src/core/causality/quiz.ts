@@ -1,4 +1,4 @@
-/** Questions about the run at hand, made by chance from its events, with their answers. */
+/** Random questions about the run at hand, with their answers. */
 
 import { type Causality, saysWhatWasSeen } from "./causality.js";
 import type { LogicalTime } from "../clock.js";
@@ -8,7 +8,10 @@ import type { ChatEvent, Person } from "../event.js";
 
 /** A question. */
 export type Question =
-  /** Which logical time will a message get, which a participant sends at this time, with the service's clock at that one? */
+  /**
+   * Which logical time will a message get, which a participant sends at this time, with the service's clock at that
+   * one?
+   */
   | {
       readonly type: "time";
       readonly writer: Person;
@@ -27,10 +30,13 @@ export type Question =
 /** How far a cut goes up or down between two lifelines, in rows of the picture. */
 const BEND = 6;
 
-/** How many times of the run a cut is tried at, until it is as is wanted. */
+/** How many times of the run are tried for a cut of the wanted kind. */
 const TRIES = 40;
 
-/** A question about these events, which are in order and of which a picture is shown; null where there is none to ask. */
+/**
+ * A question about these events, which are in order and of which a picture is shown; null if there is no question to
+ * ask.
+ */
 export function question(events: readonly ChatEvent[], causality: Causality, chance: () => number): Question | null {
   const makers = [time, concurrent, swap, cut].map((make) => ({ make, at: chance() }));
   for (const { make } of makers.sort((a, b) => a.at - b.at)) {

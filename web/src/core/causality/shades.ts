@@ -1,4 +1,4 @@
-/** For how long a lab's faults are in force: what the diagram shades. Pure. */
+/** The times for which a lab's faults are in force, which the diagram shades. Pure. */
 
 /** Whose lifeline a fault of the service itself is on. */
 export const SERVICE_ID = "";
@@ -18,7 +18,7 @@ export interface Shade {
 /** The shades after a change: these are the faults of a participant from the event after `at` on; empty for none. */
 export function changed(shades: readonly Shade[], id: string, words: string, at: bigint): readonly Shade[] {
   const open = shades.find((shade) => shade.id === id && shade.to === null);
-  // Some of what is held was released, and the fault is the same.
+  // Held messages were released; the fault stays the same.
   if ((open?.words ?? "") === words) return shades;
   const ended =
     open === undefined ? shades : shades.map((shade) => (shade === open ? { ...open, to: at > open.from ? at : open.from } : shade));

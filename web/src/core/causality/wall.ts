@@ -1,12 +1,12 @@
 /**
  * The conversation by wall clock, and where that is wrong. A wall clock can be set back, or run differently on the
- * machine that takes over: then it puts an event before what happened before it.
+ * machine that takes over: then it puts an event before earlier ones.
  */
 
 import { type Causality, type Relation, saysWhatWasSeen } from "./causality.js";
 import type { ChatEvent } from "../event.js";
 
-/** Where the wall clock contradicts what is known to be so. */
+/** A place where the wall clock contradicts what is known. */
 export interface Contradiction {
   /**
    * How the earlier stands to the later. In its past: an effect is put before its cause. Otherwise merely the later in
@@ -26,7 +26,7 @@ export interface WallRow {
   readonly contradiction: Contradiction | null;
 }
 
-/** The events by wall clock. What has no wall clock stays behind what it came after. */
+/** The events by wall clock. An event without a wall clock stays after its predecessor. */
 export function byWallClock(causality: Causality): WallRow[] {
   let last = 0;
   const timed = causality.events.map((event, index) => ({ event, index, at: (last = event.recordedAt ?? last) }));
@@ -34,7 +34,7 @@ export function byWallClock(causality: Causality): WallRow[] {
   return marked(rows, causality);
 }
 
-/** What the wall shows first. */
+/** The order in which contradictions are shown. */
 const WEIGHT: Readonly<Record<Contradiction["relation"], number>> = { past: 2, unknown: 1, concurrent: 0 };
 
 /** Finds each place where the order goes back, and the weightiest contradiction between above and the run below it. */

@@ -7,9 +7,8 @@ export const RETRY_FIRST_MS = 200;
 export const RETRY_MAX_MS = 10_000;
 
 /**
- * The wait before the next try, after `tries` failed ones: exponential with a ceiling, and jittered over
- * its upper half, so that the pages which a restart cut off do not come back all at once.
- * `chance` is a random number from 0 to 1, handed in.
+ * The wait before the next attempt, after `tries` failed ones: exponential with a ceiling, and jittered over its upper
+ * half, so that pages do not all come back at once after a restart. `chance` is a random number from 0 to 1.
  */
 export function backoff(tries: number, chance: number): number {
   const longest = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(tries, 16));

@@ -1,6 +1,7 @@
 /**
- * Whether what the service says can be true. What breaks the contract, or contradicts what came before, is neither
- * shown nor received by the clock: the stream is dropped over it. src/client/machine/check.rs is the same for programs.
+ * Checks whether what the service says can be true. Anything that breaks the contract, or contradicts what came before,
+ * is not shown and does not move the clock: the stream is dropped. src/client/machine/check.rs is the same for
+ * programs.
  */
 
 import type { LogicalTime } from "../clock.js";
@@ -22,7 +23,7 @@ const TEXT_MAX = 128;
 const NAME_MAX = 32;
 const MESSAGE_ID_MAX = 64;
 
-/** The longest that the page waits because the service asks it to, in milliseconds. */
+/** The longest wait that the page accepts from the service, in milliseconds. */
 export const WAIT_MAX_MS = 60_000;
 
 /** The bounds between which a service's heartbeat is believed, in milliseconds. */
@@ -74,13 +75,13 @@ export function faultOfCaughtUp(sequence: bigint, position: bigint, head: bigint
   return sequence === position && position >= head ? null : "a replay that ended too early, or elsewhere";
 }
 
-/** What is wrong with a heartbeat. Events may be on their way behind it, but not behind two. */
+/** What is wrong with a heartbeat. Missing events may still follow one heartbeat, but not two. */
 export function faultOfHeartbeat(head: bigint, position: bigint, lagging: boolean): string | null {
   if (head < position) return "a conversation that is shorter than what was delivered of it";
   return lagging && isBehind(head, position) ? "heartbeats in the place of events" : null;
 }
 
-/** Whether there are events that have not come. */
+/** Whether there are events that have not arrived. */
 export function isBehind(head: bigint, position: bigint): boolean {
   return head > position || position === 0n;
 }

@@ -17,7 +17,7 @@ export const WELCOME_WAIT_MS = 15_000;
 /** The user wants to take part. */
 export function join(state: State, name: string, secret: string): Step {
   if (state.phase.at !== "out") return step(state);
-  // A session that only lacked the access secret goes on; the transcript stays where there is a reason
+  // A session that only lacked the access secret continues; the transcript stays where there is a reason
   // to show what follows as its continuation.
   const session = state.session?.name === name ? state.session : null;
   const segments = session !== null || state.anew !== null ? state.segments : [];
@@ -61,7 +61,7 @@ export function open(state: State, tries: number, now: Moment): Step {
 
 /** The stream's first frame: this page takes part. */
 export function welcomed(state: State, welcome: Welcome, now: Moment): Step {
-  // A service that starts a new membership where the old one should continue has forgotten the old one.
+  // A service that starts a new membership in answer to a resume has forgotten the old one.
   const forgotten = !welcome.resumed && state.session !== null;
   const before = forgotten ? forget(state, "SESSION_UNKNOWN") : state;
   const session: Session = {
@@ -85,9 +85,9 @@ export function welcomed(state: State, welcome: Welcome, now: Moment): Step {
     roster: welcome.roster,
     rosterAsOf: welcome.head,
     lagging: false,
-    // The service says anew, after the replay, who cannot be reached.
+    // After the replay the service says again who cannot be reached.
     unreachable: new Set(),
-    // It says anew, too, what its lab does to this page.
+    // It also says again what its lab does to this page.
     labFaults: "",
     limits: welcome.limits,
     heartbeatMs: welcome.heartbeatMs,
@@ -127,7 +127,7 @@ function begin(state: State, session: Session): readonly Segment[] {
   return [...state.segments, segment];
 }
 
-/** The stream has ended, or could not be opened. `failure` is null when the service ended it in peace. */
+/** The stream has ended, or could not be opened. `failure` is null if the service ended it normally. */
 export function ended(before: State, failure: Failure | null, now: Moment): Step {
   const { phase } = before;
   if (failure === null) {
@@ -151,7 +151,7 @@ export function ended(before: State, failure: Failure | null, now: Moment): Step
     case "SEQUENCE_OUT_OF_RANGE":
       return session === null ? goesOn(refused(state, failure, now)) : goesOn(startAnew(state, failure, failure.reason, now));
     case "REPLACED":
-      // The stream that replaced this one may be the page's own, by a request that it had given up.
+      // The stream that replaced this one may be the page's own, from a request that it had given up.
       if (state.unanswered > 0) {
         const own = noSignOfLife("a request of this page that had been given up arrived late");
         return goesOn(offline({ ...state, unanswered: state.unanswered - 1 }, own, tries, now));
@@ -176,7 +176,7 @@ export function ended(before: State, failure: Failure | null, now: Moment): Step
     case "COMPANION_FAILED":
     case "SCENARIO_UNKNOWN":
       return goesOn(refused(state, failure, now));
-    // An operator, or a proxy on the way, can mend this while the session is kept.
+    // An operator, or a change at a proxy, can fix this while the session is kept.
     case "HOST_NOT_ALLOWED":
     case "ORIGIN_NOT_ALLOWED":
     case "SLOW_CONSUMER":
@@ -189,8 +189,8 @@ export function ended(before: State, failure: Failure | null, now: Moment): Step
 }
 
 /**
- * How many tries the next pause follows. A stream that has lasted begins them anew, unless it was dropped over what the
- * service said in it: a service can fail, or lie, right after each welcome.
+ * How many failed attempts the next pause follows. A stream that has lasted resets them, unless it was dropped because
+ * of its contents: a service can fail, or lie, right after each welcome.
  */
 function triesBefore(phase: Phase, failure: Failure, now: Moment): number {
   if (phase.at === "connecting") return phase.tries;
@@ -200,8 +200,8 @@ function triesBefore(phase: Phase, failure: Failure, now: Moment): number {
 }
 
 /**
- * Joins anew under the same name, because the membership cannot continue: at once where a resume was refused, otherwise
- * after a pause, so that a service which ends each session is not asked in a hot loop.
+ * Joins anew under the same name, because the membership cannot continue: at once if a resume was refused, otherwise
+ * after a pause, so that a service that ends each session is not asked in a hot loop.
  */
 function startAnew(state: State, failure: Failure, cause: AnewCause, now: Moment): Step {
   const next = forget(state, cause);
@@ -242,7 +242,7 @@ function refused(state: State, failure: Failure, now: Moment): Step {
   return step({ ...state, session, outbox, farewell, phase: { at: "out" } }, { do: "release" });
 }
 
-/** Ends the membership on this side: the form again, with a word on why. */
+/** Ends the membership on this side, and shows the form again, with the reason. */
 export function out(state: State, farewell: Farewell): Step {
   const outputs: Output[] = [{ do: "close" }, { do: "release" }];
   const { phase } = state;
@@ -284,14 +284,14 @@ export function connectionTick(state: State, now: Moment): Step {
   return step(state);
 }
 
-/** Something suggests that a try would succeed now: do not wait for the retry to be due. */
+/** Something suggests that an attempt would succeed now, so do not wait until the retry is due. */
 export function wake(state: State, now: Moment): Step {
   return state.phase.at === "offline" ? open(state, state.phase.tries, now) : step(state);
 }
 
 /**
- * The machine was asleep, and a stream may have died meanwhile without a word: it is opened anew at once, rather than
- * given the time to prove its silence. Nobody else notices a resume.
+ * The machine was asleep, and the stream may have died silently: it is opened anew at once, rather than after its
+ * silence has lasted too long. Others do not notice a resume.
  */
 export function slept(state: State, now: Moment): Step {
   const suspect = state.session !== null && (state.phase.at === "online" || state.phase.at === "connecting");

@@ -1,4 +1,4 @@
-/** What the stream brings. */
+/** The frames of a stream. */
 
 import { faultOfCaughtUp, faultOfEvent, faultOfHeartbeat, faultOfWelcome, isBehind } from "./check.js";
 import { receive } from "../clock.js";
@@ -14,7 +14,7 @@ import { type Moment, type Step, record, step, whose } from "./step.js";
 /** The most events of one membership that are kept. */
 export const EVENTS_MAX = 1_500;
 
-/** One frame of the present stream. */
+/** A frame of the current stream. */
 export function framed(state: State, frame: Frame, now: Moment): Step {
   const { phase, session } = state;
   if (phase.at === "connecting") {
@@ -78,7 +78,7 @@ function delivered(state: State, session: Session, event: ChatEvent, now: Moment
   return step(next, record("event_delivered", deliveredFields(session, event, next.clock)));
 }
 
-/** Why an event is not the one that is due; null where it is. */
+/** Why an event is not the one that is due; null if it is. */
 function faultInStream(state: State, event: ChatEvent, ownJoined: boolean): string | null {
   // A membership begins with its own Joined.
   if (state.position === null && !ownJoined) return "a first event that is not the own join";
@@ -87,7 +87,7 @@ function faultInStream(state: State, event: ChatEvent, ownJoined: boolean): stri
   return faultOfEvent(event, live[live.length - 1]?.logicalTime ?? 0n);
 }
 
-/** The segment with one more event. Beyond the bound its oldest third goes, and can be loaded again. */
+/** The segment with one more event. Beyond the bound its oldest third is dropped, and can be loaded again. */
 function appended(state: State, event: ChatEvent, ownJoined: boolean): Partial<Segment> {
   const segment = presentSegment(state);
   const past = segment?.past ?? [];

@@ -53,7 +53,7 @@ export function refill(state: State): Step {
   return empty ? loadEarlier(state, RELOAD_SIZE) : step(state);
 }
 
-/** A page of earlier events has come. */
+/** A page of earlier events has arrived. */
 export function earlierLoaded(state: State, id: number, events: readonly ChatEvent[]): Step {
   const segment = presentSegment(state);
   if (segment === undefined || segment.id !== id || state.position === null) return step(state);
@@ -69,7 +69,7 @@ export function earlierLoaded(state: State, id: number, events: readonly ChatEve
   );
 }
 
-/** A page of earlier events could not be had. */
+/** A page of earlier events could not be loaded. */
 export function earlierFailed(state: State, id: number, failure: Failure): Step {
   return presentSegment(state)?.id === id ? step(withSegment(state, { loading: false, problem: failure })) : step(state);
 }

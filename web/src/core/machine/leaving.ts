@@ -1,6 +1,6 @@
 /**
- * Leaving on purpose: after what is on its way has its answer, and without waiting for ever. The stream is read
- * to its end, which comes before the page's own Left: until it had left, everything was for it, too.
+ * Leaving on purpose: after the publish in flight has been answered, but without waiting forever. The stream is read to
+ * its end, which comes before the page's own Left, because every event up to there is for this page, too.
  */
 
 import { receive, tick } from "../clock.js";
@@ -15,7 +15,7 @@ export const LEAVE_PATIENCE_MS = 3_000;
 /** How long the page waits to hear that it has left, in milliseconds. */
 export const LEAVE_WAIT_MS = 6_000;
 
-/** How long the page reads on after it has left, for the stream's end to come, in milliseconds. */
+/** How long the page keeps reading after it has left, until the stream ends, in milliseconds. */
 export const READ_ON_MS = 3_000;
 
 const NO_END: Failure = { reason: null, network: true, message: "the stream did not end", figures: {}, retryAfterMs: null };
@@ -56,7 +56,7 @@ function sendLeave(state: State, now: Moment): Step {
   );
 }
 
-/** The stream has ended while the page was leaving: in peace, as it does before the page's own Left, or not. */
+/** The stream has ended while the page was leaving: normally, as it does before the page's own Left, or not. */
 export function leavingStreamEnded(state: State, failure: Failure | null): Step {
   const { phase, session } = state;
   if (phase.at !== "leaving" || session === null || phase.stream !== "open") return step(state);
@@ -65,7 +65,7 @@ export function leavingStreamEnded(state: State, failure: Failure | null): Step 
   return step({ ...state, phase: { ...phase, stream: "broken" } }, said, { do: "close" });
 }
 
-/** The service has acknowledged the leave. What the stream still brings belongs to the membership. */
+/** The service has acknowledged the leave. Events that are still in the stream belong to the membership. */
 export function left(state: State, sequence: bigint, logicalTime: bigint, session: Session, now: Moment): Step {
   const clocked = withClock(state, receive(state.clock, logicalTime), { of: "left" });
   const said = record("leave_acknowledged", {
@@ -78,9 +78,9 @@ export function left(state: State, sequence: bigint, logicalTime: bigint, sessio
   return step({ ...clocked, phase: { ...clocked.phase, left: logicalTime, since: now.at } }, said);
 }
 
-/** The leave was not acknowledged: the grace period will do what it could not. */
+/** The leave was not acknowledged: the participant leaves when the grace period ends. */
 export function leaveFailed(state: State, failure: Failure): Step {
   if (state.phase.at !== "leaving") return step(state);
-  // A participant that is unknown has already left.
+  // An unknown participant has already left.
   return out(state, failure.reason === "SESSION_UNKNOWN" ? { type: "ended" } : { type: "left", logicalTime: null });
 }

@@ -1,8 +1,8 @@
 /**
- * The page's session as a state machine: state and input in, new state and things to do out. It depends
- * on nothing else, so every rule about clocks, resuming and retrying can be tested without a browser.
- * src/client/machine.rs is the same for programs, in files of the same names; what differs, and why, is in
- * docs/architecture.md.
+ * The page's session as a state machine: a state and an input go in, a new state and outputs come out. It depends on
+ * nothing else, so every rule about clocks, resuming and retrying can be tested without a browser.
+ * src/client/machine.rs is the same for programs, in files of the same names; docs/architecture.md says what differs,
+ * and why.
  */
 
 import { isCredible } from "./check.js";
@@ -23,7 +23,7 @@ export function advance(state: State, input: Input, now: Moment): Step {
   const hadJoined = state.position !== null;
   return [
     (s: State) => (!wasOnline && s.phase.at === "online" ? then(step(hurry(s)), refill) : step(s)),
-    // What was said before the page's own join, as far as it fits the screen: nobody joins into the void.
+    // Earlier messages, as many as fit on the screen, so that a newcomer sees what the conversation is about.
     (s: State) => (!hadJoined && s.position !== null ? loadEarlier(s) : step(s)),
     (s: State) => leavingTick(s, now),
     (s: State) => pump(s, now),
@@ -55,7 +55,7 @@ function respond(state: State, input: Input, now: Moment): Step {
     case "discard":
       return discard(state, input.id);
     case "published":
-      // Nobody knows what such an answer means, so the message is sent again.
+      // The meaning of such an answer is unknown, so the message is sent again.
       if (!isCredible(input.sequence, input.logicalTime)) {
         return publishFailed(state, input.id, { ...broken(FALSE_ANSWER), network: true }, input.session, now);
       }

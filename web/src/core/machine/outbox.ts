@@ -1,6 +1,6 @@
 /**
- * The user's own messages on their way: one at a time, each retried under the same id until it is
- * acknowledged or refused, none ever dropped in silence.
+ * The user's own messages on their way: one at a time, each retried under the same id until it is acknowledged or
+ * refused. None is ever dropped silently.
  */
 
 import { backoff } from "./backoff.js";
@@ -26,7 +26,7 @@ export function enqueue(state: State, id: string, text: string): Step {
   return step({ ...state, outbox: [...state.outbox, message] }, ...noteQueued(state.session, [message]));
 }
 
-/** The user submits a message again that the page would not resend. It is a new one, written with today's view. */
+/** The user submits a message again that the page would not resend. It is a new message, with the current view. */
 export function sendAgain(state: State, id: string, newId: string): Step {
   const old = find(state, id);
   if (old === undefined || !isAtRest(old)) return step(state);
@@ -40,8 +40,9 @@ function submitted(state: State, id: string, text: string): Outgoing {
 }
 
 /**
- * A new session takes over what waits, and what was written while there was none. Nothing had been delivered to it
- * when that was written, and what an earlier session had seen counts in that one's sequence: so it had seen nothing.
+ * A new session takes over the waiting messages, and those that were written while there was no session. Nothing had
+ * been delivered to it when they were written, and what an earlier session had seen counts in that session's sequence.
+ * So they count as written without having seen anything.
  */
 export function carryOver(state: State, session: Session): Step {
   const outbox = state.outbox.map((message) => (message.progress.at === "queued" ? { ...message, seen: 0n } : message));
@@ -62,7 +63,7 @@ function noteQueued(session: Session | null, messages: readonly Outgoing[]): Out
   );
 }
 
-/** The user does not want a message any more. One that is on its way cannot be called back. */
+/** The user discards a message. A message that is in flight cannot be called back. */
 export function discard(state: State, id: string): Step {
   const gone = (message: Outgoing) => message.id === id && (isAtRest(message) || neverSent(message));
   return step({ ...state, outbox: state.outbox.filter((message) => !gone(message)) });
@@ -123,7 +124,7 @@ export function published(state: State, id: string, sequence: bigint, logicalTim
   return step(shown ? without(clocked, id) : replace(clocked, { ...message, progress: { at: "accepted", sequence } }), said);
 }
 
-/** A publish got no acknowledgement: the service refused it, or nobody knows. */
+/** A publish was not acknowledged: the service refused it, or its outcome is unknown. */
 export function publishFailed(state: State, id: string, failure: Failure, session: Session, now: Moment): Step {
   const message = find(state, id);
   const unknown = isUnknown(failure);
@@ -157,7 +158,7 @@ function afterFailure(message: Outgoing, { tries, since }: Sending, failure: Fai
   return { ...message, progress: { at: "refused", failure } };
 }
 
-/** The stream is up again: what waited only for that is due at once. */
+/** The stream is up again: messages that waited only for that are due at once. */
 export function hurry(state: State): State {
   const outbox = state.outbox.map((message) =>
     message.progress.at === "queued" && message.progress.failure?.reason !== "RATE_LIMITED"
@@ -179,8 +180,8 @@ export function noteDelivered(outbox: readonly Outgoing[], event: ChatEvent, ses
 }
 
 /**
- * What becomes of the outbox when the membership ends: what was acknowledged is done, what may have
- * arrived is for the user to judge, and the rest waits for the next membership or for the user.
+ * Settles the outbox when the membership ends: acknowledged messages are done, the user has to judge those that may
+ * have arrived, and the rest wait for the next membership or for the user.
  */
 export function settleOutbox(outbox: readonly Outgoing[], rest: "queued" | "held"): readonly Outgoing[] {
   return outbox.flatMap((message): Outgoing[] => {

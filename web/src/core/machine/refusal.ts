@@ -1,4 +1,4 @@
-/** What can go wrong with a call, and the words for it. */
+/** How a call can fail, and the words for it. */
 
 import { ErrorReason } from "../../gen/chitchat/v1/chitchat_pb.js";
 
@@ -27,7 +27,7 @@ export interface Failure {
   readonly retryAfterMs: number | null;
 }
 
-/** What the service said cannot be true. */
+/** A failure because the service broke the contract. */
 export function broken(message: string): Failure {
   return { reason: null, network: false, message, figures: {}, retryAfterMs: null };
 }

@@ -8,7 +8,7 @@ import type { Failure } from "./refusal.js";
 export interface Session {
   /** Its holder is this participant. Never shown, never logged. */
   readonly token: string;
-  /** Who this page is. */
+  /** This page's participant. */
   readonly participantId: string;
   /** The name as the service keeps it. */
   readonly name: string;
@@ -16,10 +16,10 @@ export interface Session {
   readonly epoch: string;
 }
 
-/** Why a membership had to be started that the user did not ask for. */
+/** Why the page had to start a membership that the user did not ask for. */
 export type AnewCause = "SESSION_UNKNOWN" | "EPOCH_CHANGED" | "SEQUENCE_OUT_OF_RANGE";
 
-/** Where the page is between "not taking part" and "taking part". */
+/** How far the page is in connecting. */
 export type Phase =
   | { readonly at: "out" }
   | { readonly at: "claiming" }
@@ -38,14 +38,14 @@ export type Phase =
       readonly left: LogicalTime | null;
     };
 
-/** Why the user is at the join form, where there is something to say. */
+/** Why the user is back at the join form, if there is something to say. */
 export type Farewell =
   | { readonly type: "refused"; readonly failure: Failure; readonly secretGiven: boolean; readonly retryAt: number }
   | { readonly type: "left"; readonly logicalTime: LogicalTime | null }
   | { readonly type: "ended" }
   | { readonly type: "replaced" };
 
-/** How far a message of the user's own has come. */
+/** The progress of one of the user's messages. */
 export type Progress =
   /**
    * To be sent, not before `retryAt`; `failure` says why an earlier try did not do. `since` is when the first try was
@@ -64,7 +64,7 @@ export type Progress =
   | { readonly at: "accepted"; readonly sequence: bigint }
   /** Seen in the stream, and not yet acknowledged. */
   | { readonly at: "delivered" }
-  /** The service said no. */
+  /** The service refused it. */
   | { readonly at: "refused"; readonly failure: Failure }
   /** Sent at least once in a membership that has ended, with no answer. */
   | { readonly at: "unconfirmed" }
@@ -77,7 +77,7 @@ export interface Outgoing {
   readonly id: string;
   /** What the user wrote. */
   readonly text: string;
-  /** The last event that the session had been delivered when the user submitted the text; 0 for none. */
+  /** The last event that had been delivered to the session when the user submitted the text; 0 for none. */
   readonly seen: bigint;
   /** Whether a try was made whose outcome is unknown. */
   readonly doubt: boolean;
@@ -91,7 +91,7 @@ export interface Segment {
   readonly id: number;
   /** The journal that its sequences count in. */
   readonly epoch: string;
-  /** Why it began, unless the user asked for it. */
+  /** Why it began, if the user did not ask for it. */
   readonly cause: AnewCause | null;
   /** Who this page was. */
   readonly selfId: string;
@@ -130,7 +130,7 @@ export interface State {
   readonly clock: LogicalTime;
   /** The clock's newest steps, the last one first. */
   readonly clockSteps: readonly Explained[];
-  /** Where the page is between "not taking part" and "taking part". */
+  /** How far the page is in connecting. */
   readonly phase: Phase;
   /** The name that was asked for. */
   readonly name: string;
@@ -142,11 +142,11 @@ export interface State {
   readonly session: Session | null;
   /** Set while a membership is started that the user did not ask for. */
   readonly anew: AnewCause | null;
-  /** Counts the streams that were opened, so that the late frames of an abandoned one can be told. */
+  /** Counts the streams that were opened, so that late frames of an abandoned one can be recognized. */
   readonly attempt: number;
   /**
-   * How many requests to resume were given up without an answer. Each may be on its way yet, and its late arrival
-   * replaces the stream that was opened after it.
+   * How many requests to resume were given up without an answer. Each may still arrive, and then replaces the stream
+   * that was opened after it.
    */
   readonly unanswered: number;
   /** The last sequence delivered in this membership; null before the first. */
@@ -161,7 +161,7 @@ export interface State {
   readonly labFaults: string;
   /** The newest event when the stream was opened: `roster` was true at it, and everything up to it has to come. */
   readonly rosterAsOf: bigint;
-  /** Whether a heartbeat came though there are events that did not. */
+  /** Whether a heartbeat was received although events are missing. */
   readonly lagging: boolean;
   /** What the service will accept. */
   readonly limits: Limits;

@@ -1,4 +1,4 @@
-/** What goes into the session's state machine and what comes out of it. */
+/** The inputs and outputs of the session's state machine. */
 
 import type { LogicalTime } from "../clock.js";
 import type { ChatEvent, Frame } from "../event.js";
@@ -6,7 +6,7 @@ import type { RecordEvent, RecordFields } from "../record.js";
 import type { Failure } from "./refusal.js";
 import type { Session, State } from "./state.js";
 
-/** The moment of a step, handed in: the machine has no clock and no dice of its own. */
+/** The moment of a step. It is passed in, since the machine has no clock and no randomness of its own. */
 export interface Moment {
   /** Milliseconds of the monotonic clock: it is never set, and starts anew with each load of the page. */
   readonly at: number;
@@ -14,7 +14,7 @@ export interface Moment {
   readonly chance: number;
 }
 
-/** Something that happened: a wish of the user, a frame, an answer, the passing of time. */
+/** An input: a request of the user, a frame, an answer, the passing of time. */
 export type Input =
   | { readonly type: "join"; readonly name: string; readonly secret: string }
   | { readonly type: "go-on" }
@@ -45,7 +45,7 @@ export type Input =
 /** A record of the log (specification, chapter 9). */
 export type LogRecord = { readonly [E in RecordEvent]: { readonly event: E; readonly fields: RecordFields[E] } }[RecordEvent];
 
-/** Something to be done: a call, a line of the log, a claim on one of the browser's connections. */
+/** Something to do: a call, a line of the log, a claim on one of the browser's connections. */
 export type Output =
   | { readonly do: "claim" }
   | { readonly do: "release" }

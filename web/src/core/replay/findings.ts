@@ -1,5 +1,5 @@
 /**
- * What the verifier found, in the published form `chitchat.verify-report/1` (docs/verify-report.schema.json): rules,
+ * The verifier's report, in the published form `chitchat.verify-report/1` (docs/verify-report.schema.json): rules,
  * violations, and the records that show them.
  */
 
@@ -19,12 +19,12 @@ export interface Violation {
   readonly lines: readonly EvidenceLine[];
 }
 
-/** What became of a rule. */
+/** The verdict on a rule. */
 export interface RuleFinding {
   readonly rule: string;
   readonly title: string;
   readonly verdict: "held" | "violated" | "not_checkable";
-  /** Over how many records it was checked. */
+  /** How many records it was checked over. */
   readonly records: number;
   /** How often it was violated; the first violations are shown. */
   readonly violated: number;
@@ -37,7 +37,7 @@ export interface RuleFinding {
 export interface InputLog {
   /** Its file; of a log that was rotated its files. */
   readonly files: readonly string[];
-  /** What wrote it: "server", "client" or "browser". */
+  /** The component that wrote it: "server", "client" or "browser". */
   readonly component: string;
   readonly records: number;
 }
@@ -164,7 +164,7 @@ export function judged(run: string, findings: Findings): Judged | null {
   return rule === undefined ? null : { run, explanation, rule, findings };
 }
 
-/** What the report calls this page's own log. */
+/** The name of this page's own log in the report. */
 export function ownLog({ inputs }: Findings): string {
   return inputs.find(({ files: [name = ""] }) => !name.includes("/"))?.files[0] ?? "this-page.jsonl";
 }

@@ -1,6 +1,7 @@
 /**
  * Log records as a replay reads them: JSON Lines of the service, of the clients and of pages (specification, chapter 9).
- * Nothing is checked here, which `chitchat verify` does. A line that is not a log record is counted, and skipped.
+ * Nothing is checked here: that is the task of `chitchat verify`. A line that is not a log record is counted, and
+ * skipped.
  */
 
 /** A record, with the fields that a replay needs. Each is read when it is asked for: of most records, few are. */
@@ -69,7 +70,7 @@ function parsed(line: string): Record<string, unknown> | null {
   }
 }
 
-/** What is no whole number, or a negative one, is 0. */
+/** Anything but a whole number from 0 on counts as 0. */
 function toNumber(value: unknown): bigint {
   if (typeof value === "number") return Number.isSafeInteger(value) && value >= 0 ? BigInt(value) : 0n;
   return typeof value === "string" && /^\d{1,20}$/.test(value) ? BigInt(value) : 0n;

@@ -1,6 +1,6 @@
 /**
  * A recorded run: the events of the conversation, and when each participant received them, from the logs of the service
- * and of participants. The service's records come first; without its log, what participants were delivered is as good.
+ * and of participants. The service's records come first; without its log, the deliveries to participants serve as well.
  */
 
 import { type Shade, changed, ended } from "../causality/shades.js";
@@ -84,12 +84,12 @@ export class RunBuilder {
     const known = draft.events.get(record.sequence);
     const event = delivered && known !== undefined ? known : toEvent(record, draft.people);
     if (event === null) return;
-    // What the service says counts more than what somebody was delivered.
+    // The service's record counts more than a delivery.
     if (!delivered) draft.events.set(record.sequence, broadcast(draft, event));
     else if (event !== known) draft.events.set(record.sequence, event);
     const owner = this.#owners.get(runOf(record, file));
     const time = record.number("local_time");
-    // What was listed later was not received.
+    // An event that was listed later was not received.
     if (!delivered || owner === undefined || time === 0n) return;
     let receipts = draft.receipts.get(owner);
     if (receipts === undefined) draft.receipts.set(owner, (receipts = new Map()));

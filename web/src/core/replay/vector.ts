@@ -57,8 +57,8 @@ export class Vectors {
   }
 
   /**
-   * The nearest message before this one that is concurrent with it, among so many events: Lamport's times order the two,
-   * and the vectors do not. Null if there is none.
+   * The nearest earlier message that is concurrent with this one, among this many events: Lamport's times order the
+   * two, but the vectors do not. Null if there is none.
    */
   indistinct(event: ChatEvent, searched: number): ChatEvent | null {
     if (!saysWhatWasSeen(event)) return null;

@@ -20,7 +20,7 @@ export class Held {
 
   /** Makes it for a participant. */
   constructor(name: string) {
-    this.element.setAttribute("aria-label", `What is held of ${name}`);
+    this.element.setAttribute("aria-label", `What is held for ${name}`);
   }
 
   /** Shows what is held. */

@@ -26,7 +26,7 @@ export class People implements Part {
   constructor(doing: Doing) {
     this.#doing = doing;
     const intro =
-      "A fault is something that goes wrong on the way between a participant and the service. It never harms the order: all that is held or lost on the way comes later, in order, once.";
+      "A fault is something that goes wrong between a participant and the service. It never harms the order: everything that is held or lost on the way arrives later, in order, once.";
     this.element.append(make("p", "fine", intro), this.#list, this.#companions(), this.#writer());
   }
 
@@ -60,7 +60,7 @@ export class People implements Part {
     const about = make(
       "p",
       "fine",
-      "A participant that the service plays, for somebody who is alone. It is as real as you are, and has a log.",
+      "A participant that the service plays, for somebody who is alone. It takes part as you do, and has a log.",
     );
     return group("Companions", about, make("div", "lab-line", field("Kind", kind), add), does);
   }
@@ -75,7 +75,7 @@ export class People implements Part {
     const about = make(
       "p",
       "fine",
-      "The writer gives events their places in the order. While it stands still, nothing is ordered, answered or delivered, to anybody.",
+      "The writer gives events their places in the order. While it is stopped, nothing is ordered, answered or delivered, to anybody.",
     );
     return group("The service’s writer", about, make("div", "lab-line", field("Seconds", seconds), stop));
   }

@@ -26,7 +26,7 @@ const DELAY_MAX_S = 30;
 const WAYS: readonly (readonly [string, string, string])[] = [
   ["none", "passes", ""],
   ["hold", "is held", "It waits until you release it."],
-  ["delay", "is delayed", "Each comes later, and none overtakes another."],
+  ["delay", "is delayed", "Each arrives later, and none overtakes another."],
   ["cut", "is cut", "It is lost, as on a broken network. What is missing follows when the cut ends."],
 ];
 
@@ -95,7 +95,7 @@ export class PersonRow {
     this.#name = person.name;
     this.#doing = doing;
     this.#held = new Held(person.name);
-    this.#deliveries = new WayFields(`What is on its way to ${person.name}`);
+    this.#deliveries = new WayFields(`Messages on their way to ${person.name}`);
     this.#publishes = new WayFields(`What ${person.name} sends`);
     this.#duration.value = DURATION_USUAL;
     this.#hold = this.#button("Hold deliveries", () => this.#setHold());
@@ -148,7 +148,7 @@ export class PersonRow {
       this.#deliveries.element,
       this.#publishes.element,
       this.#pause.element,
-      field("It ends by itself after", this.#duration),
+      field("It ends after", this.#duration),
       make("div", "lab-actions", set, disconnect),
     );
     form.addEventListener("submit", (event) => {

@@ -16,7 +16,7 @@ export class Scenarios implements Part {
   readonly #choosing = make("div", "lab-choosing");
   readonly #playing = make("div", "lab-playing");
   readonly #stepwise = check("Step by step: each step waits for me");
-  readonly #takePart = check("I play the role that is for a person");
+  readonly #takePart = check("I play the human role");
   #scenarios: readonly Scenario[] | null = null;
   #run: RunView | null = null;
   #self = "";
@@ -28,7 +28,7 @@ export class Scenarios implements Part {
     this.#doing = doing;
     this.#stepwise.box.checked = true;
     this.#takePart.box.checked = true;
-    const intro = "A scenario is a small play: companions, people and faults show one thing about order. At its end there is a question.";
+    const intro = "A scenario is a short script: companions, people and faults show one thing about order. At the end there is a question.";
     this.#choosing.append(make("p", "fine", intro), this.#stepwise.element, this.#takePart.element, this.#list);
     this.element.append(this.#choosing, this.#playing);
   }

@@ -32,7 +32,7 @@ export class Steps implements Part {
   constructor(doing: Doing) {
     this.#doing = doing;
     const intro =
-      "Hold everything, have people and companions write, and let single deliveries through. Below, each rule of Lamport’s clocks that fires is told, in words and in numbers.";
+      "Hold everything, have people and companions write, and let single deliveries through. Below, each of Lamport’s rules is explained as it applies, in words and in numbers.";
     const hold = button("Hold everybody’s deliveries", "primary small", () => void this.#hold());
     const all = button("Let everything through", "small", () => void doing.run((client) => client.clear("")));
     this.#explained.setAttribute("role", "status");
@@ -123,7 +123,7 @@ class Row {
     this.#deliver = button("Deliver the next", "small", deliver);
     this.#deliver.setAttribute("aria-label", `Deliver the next event to ${name}`);
     this.#publish = button("Let one publish through", "small", publish);
-    this.#publish.setAttribute("aria-label", `Let one publish of ${name} through`);
+    this.#publish.setAttribute("aria-label", `Let one publish by ${name} through`);
     this.#held = new Held(name);
     const swatch = make("span", "node");
     swatch.setAttribute("aria-hidden", "true");
@@ -168,7 +168,7 @@ function explained(event: ChatEvent, receiver: string, fired: readonly Firing[])
 function rules(): HTMLElement {
   const list = make("dl", "lab-rules");
   for (const [name, text] of [
-    ["IR1", "Before a process does something that counts, such as sending, its clock goes one forward: C + 1."],
+    ["IR1", "Before a process does something that counts, such as sending, its clock moves forward by one: C + 1."],
     ["IR2", "When it receives a message with the time t, its clock becomes the larger of the two, plus one: max(C, t) + 1."],
   ] as const) {
     list.append(make("dt", "", name), make("dd", "", text));

@@ -41,7 +41,7 @@ export class Choosing {
         "menu-row",
         button("Everybody", "small", () => this.#choose(EVERYBODY)),
         button("Only those who crossed", "small", () => this.#choose({ ...EVERYBODY, crossed: true })),
-        button("Those who crossed beside the service", "small", () => wishes.sort()),
+        button("Put those who crossed next to the service", "small", () => wishes.sort()),
       ),
       this.#said,
       this.#people,

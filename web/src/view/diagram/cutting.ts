@@ -39,7 +39,7 @@ export class Cutting {
 
   /** Puts the controls into the panel. */
   constructor() {
-    this.button.title = "Draw a line across the lifelines: is it a state that the whole can have been in?";
+    this.button.title = "Draw a line across the lifelines: can the whole system have been in this state?";
     this.button.setAttribute("aria-pressed", "false");
     this.#verdict.setAttribute("role", "status");
     for (const slider of [this.#moment, this.#wall]) Object.assign(slider, { type: "range", min: "0", step: "1", autocomplete: "off" });
@@ -196,7 +196,7 @@ export class Cutting {
 
 /** Whether a cut is consistent, in words. */
 export function verdict(crossing: readonly Backward[], people: readonly Person[]): string {
-  if (crossing.length === 0) return "Consistent: no message crosses the line backwards, so the whole can have been in this state.";
+  if (crossing.length === 0) return "Consistent: no message crosses the line backwards, so the whole system can have been in this state.";
   const more = crossing.length > NAMED_MAX ? ` And ${crossing.length - NAMED_MAX} more.` : "";
   return `Inconsistent: ${crossing
     .slice(0, NAMED_MAX)

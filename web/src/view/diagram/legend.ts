@@ -38,7 +38,7 @@ export function legend(replayed: boolean): HTMLElement {
   });
   const told = replayed
     ? "Faint lines: what others received, by their logs."
-    : "When others received an event, only their logs say: it is not drawn.";
+    : "Only the logs of others say when they received an event, so that is not drawn.";
   const list = make("ul", "legend-marks", ...samples);
   const terms = make(
     "p",

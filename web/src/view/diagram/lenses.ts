@@ -21,15 +21,16 @@ const PROMISES: Readonly<Record<Lens["name"], string>> = {
   total: "Everybody gets the same events in the same order. Nothing may be swapped.",
   causal:
     "An effect comes after its causes. Only concurrent messages may be swapped, and then two participants may see them in different orders.",
-  fifo: "The events of one sender come in the order in which it sent them. Events of different senders may be swapped.",
-  arrival: "A screen that shows its own messages at once puts them before what has not arrived yet. Each participant sees another order.",
-  wall: "Events stand where the wall clocks of their senders put them. A clock that is wrong puts an effect before its cause.",
+  fifo: "The events of one sender stay in the order in which it sent them. Events of different senders may be swapped.",
+  arrival:
+    "A screen that shows its own messages at once puts them before those that have not arrived yet. Each participant sees a different order.",
+  wall: "Events are ordered by the wall clocks of their senders. A wrong clock can put an effect before its cause.",
 };
 
 /** How high a row is. */
 const ROW_REM = 1.375;
 
-/** What a row may say of an event that stands before its causes: so many of them are named. */
+/** How many of its causes a row names for an event that comes before them. */
 const CAUSES_NAMED = 3;
 
 /** What the view tells the picture. */
@@ -38,7 +39,7 @@ export interface LensWishes {
   toggled(): void;
   /** The user has chosen an event. */
   choose(sequence: bigint): void;
-  /** This page’s wall clock is to be off by so many seconds. */
+  /** By how many seconds this page’s wall clock is to be off. */
   skew?: ((seconds: number) => void) | undefined;
 }
 
@@ -105,7 +106,9 @@ export class Lenses {
     this.#wishes.toggled();
   }
 
-  /** Takes over the events that the picture shows. Only messages are told by lenses: a join says nothing of its causes. */
+  /**
+   * Takes over the events that the picture shows. Only messages are told by lenses: a join says nothing of its causes.
+   */
   render(events: readonly ChatEvent[], causality: Causality, chosen: bigint | null): void {
     this.#events = events.filter(({ kind }) => kind.type === "message");
     [this.#causality, this.#chosen] = [causality, chosen];
@@ -170,7 +173,7 @@ export class Lenses {
       const named = causes.slice(0, CAUSES_NAMED).map(({ logicalTime }) => `[${logicalTime}]`);
       const more = causes.length > CAUSES_NAMED ? ` and ${causes.length - CAUSES_NAMED} more` : "";
       row.append(make("span", "lens-wrong", `✗ before ${named.join(" ")}${more}`));
-      row.title = `${titled(event)} stands before ${causes.slice(0, CAUSES_NAMED).map(titled).join(", ")}${more}`;
+      row.title = `${titled(event)} comes before ${causes.slice(0, CAUSES_NAMED).map(titled).join(", ")}${more}`;
     }
     return row;
   }

@@ -48,7 +48,7 @@ export class Picture implements Drawing {
   #asked: bigint | null = null;
   /** Whether vector clocks are shown. */
   #vectors = false;
-  /** The last event that is drawn while the picture stands still; null while it goes on. */
+  /** The last event that is drawn while the picture is paused; null while it is live. */
   #upTo: bigint | null = null;
   #open = true;
   #drawnAt = -Infinity;

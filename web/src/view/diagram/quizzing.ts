@@ -77,7 +77,9 @@ export class Quizzing {
     if (this.isOpen && this.#question === null) this.#ask();
   }
 
-  /** The user has chosen an event in the picture: an answer, where one is asked for. Says whether it was taken as that. */
+  /**
+   * The user has chosen an event in the picture: an answer, where one is asked for. Says whether it was taken as that.
+   */
   picked(sequence: bigint | null): boolean {
     if (!this.isOpen) return false;
     const asked = this.#question;
@@ -164,10 +166,10 @@ export class Quizzing {
 function words(asked: Question | null): (Node | string)[] {
   switch (asked?.type) {
     case undefined:
-      return ["There is too little in the picture to ask about. Write some messages first."];
+      return ["There is not enough in the picture for a question. Write some messages first."];
     case "time":
       return [
-        `Suppose ${visible(asked.writer.name)} sends a message at its time ${asked.sent}, and the service’s clock stands at ${asked.service}. Which `,
+        `Suppose ${visible(asked.writer.name)} sends a message at its time ${asked.sent}, and the service’s clock is at ${asked.service}. Which `,
         term("logical-time", "logical time"),
         " does the message get?",
       ];
@@ -176,7 +178,7 @@ function words(asked: Question | null): (Node | string)[] {
     case "swap":
       return [`May a causal order put ${titled(asked.second)} before ${titled(asked.first)}?`];
     case "cut":
-      return ["Is the cut in the picture consistent: can the whole have been in the state above the line?"];
+      return ["Is the cut in the picture consistent: can the whole system have been in the state above the line?"];
   }
 }
 

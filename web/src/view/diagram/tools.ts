@@ -34,7 +34,7 @@ export class Tools {
   constructor(choosers: readonly HTMLElement[], legend: HTMLElement, wishes: ToolWishes) {
     this.#wishes = wishes;
     this.#legend = legend;
-    this.#freeze.title = "The picture stands still while the conversation goes on";
+    this.#freeze.title = "Pauses the picture while the conversation continues";
     this.#newest.title = "Goes to the newest event, and stays there";
     this.#large.title = "Large type, as for a projector";
     this.#large.setAttribute("aria-label", "A+: large type");
@@ -52,7 +52,7 @@ export class Tools {
     document.addEventListener("fullscreenchange", this.#left);
   }
 
-  /** Whether the picture stands still. */
+  /** Whether the picture is paused. */
   get frozen(): boolean {
     return this.#frozen;
   }
@@ -67,7 +67,7 @@ export class Tools {
     show(this.#newest, !following || this.#frozen);
   }
 
-  /** Shows how many events have come since the picture stands still. */
+  /** Shows how many events have arrived since the picture was paused. */
   waiting(count: number): void {
     if (this.#frozen) setText(this.#freeze, count > 0 ? `Frozen: ${count} new` : "Frozen");
   }

@@ -40,5 +40,5 @@ export function vectorFacts(event: ChatEvent, vectors: Vectors): Fact[] {
 export function lessonOf(event: ChatEvent, vectors: Vectors): string {
   const other = vectors.indistinct(event, SEARCHED);
   if (other === null) return "";
-  return `Lamport’s times, ${other.logicalTime} and ${event.logicalTime}, do not tell whether ${titled(other)} could have caused this. The vectors do: each has an entry that is larger, so the two are concurrent.`;
+  return `Lamport’s times, ${other.logicalTime} and ${event.logicalTime}, do not show whether ${titled(other)} could have caused this. The vectors do: each has a larger entry, so the two are concurrent.`;
 }

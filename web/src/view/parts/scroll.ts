@@ -14,7 +14,9 @@ export class Scroll {
   #size = "";
   /** Where the last jump to the bottom ended. */
   #jumpedTo = -1;
-  /** The row that stays in its place until the user scrolls: what was put in above may turn out higher than estimated. */
+  /**
+   * The row that stays in its place until the user scrolls: what was put in above may turn out higher than estimated.
+   */
   #held: { readonly sequence: string; readonly top: number } | null = null;
 
   /** Takes over the scroller. */

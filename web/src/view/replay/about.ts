@@ -113,7 +113,7 @@ export function strangeness({ strange, firstStrange }: LogFile): string {
   if (strange === 0) return "";
   return strange === 1
     ? `line ${firstStrange} is not a log record`
-    : `${strange.toLocaleString("en")} lines are no log records, the first of them line ${firstStrange}`;
+    : `${strange.toLocaleString("en")} lines are not log records, the first of them line ${firstStrange}`;
 }
 
 function listed(file: LogFile): HTMLElement {

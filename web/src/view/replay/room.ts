@@ -1,4 +1,7 @@
-/** A recorded run in the page's own room: the same conversation and the same diagram, with controls in place of the composer. */
+/**
+ * A recorded run in the page's own room: the same conversation and the same diagram, with controls in place of the
+ * composer.
+ */
 
 import type { ChatEvent } from "../../core/event.js";
 import { type Shade, shadesAt } from "../../core/causality/shades.js";

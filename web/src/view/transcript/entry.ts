@@ -8,7 +8,9 @@ import { hueOf } from "../parts/palette.js";
 const WALL_CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const WALL_CLOCK_FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
-/** Builds the list item for an event. What it says of the event never changes; what others make of it may: `marks.ts`. */
+/**
+ * Builds the list item for an event. What it says of the event never changes; what others make of it may: `marks.ts`.
+ */
 export function entry(standing: EventItem): HTMLElement {
   const { event } = standing;
   const { kind } = event;

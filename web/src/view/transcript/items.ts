@@ -38,7 +38,10 @@ export interface FoldItem {
   readonly rows: readonly EventItem[];
 }
 
-/** What a list holds: events, folds, the days, and places where the wall clock is wrong; by the sequence of the first event from there on. */
+/**
+ * What a list holds: events, folds, the days, and places where the wall clock is wrong; by the sequence of the first
+ * event from there on.
+ */
 export type Item =
   | EventItem
   | FoldItem

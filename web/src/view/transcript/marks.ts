@@ -1,4 +1,6 @@
-/** What the rows of the transcript say of causes: which messages crossed, and how each event stands to the chosen one. */
+/**
+ * What the rows of the transcript say of causes: which messages crossed, and how each event stands to the chosen one.
+ */
 
 import type { Causality, Crossed, Relation } from "../../core/causality/causality.js";
 import type { ChatEvent } from "../../core/event.js";

@@ -177,7 +177,10 @@ export class Transcript {
     this.#mark(section, present ? reading.chosen : null, reordered);
   }
 
-  /** Brings up to date what the rows say of causes. Where the same event is chosen as before, most rows stay as they are. */
+  /**
+   * Brings up to date what the rows say of causes. Where the same event is chosen as before, most rows stay as they
+   * are.
+   */
   #mark(section: Section, chosen: ChatEvent | null, reordered: boolean): void {
     const changed = section.causality.takeChanged();
     const all = section.chosen !== chosen || reordered;

@@ -30,7 +30,7 @@ fn slow_consumer() -> StreamEnd {
     StreamEnd::Rejected(Rejection::SlowConsumer { stall: STALL })
 }
 
-/// Each stream that waits is woken once, a few at a time, also where others have ended before.
+/// Each waiting stream is woken once, a few at a time, even if others have ended before.
 #[test]
 fn streams_that_wait_are_woken_in_slices() {
     let (streams, wakes) = (streams(), Arc::new(Wakes::default()));
@@ -57,8 +57,8 @@ fn streams_that_wait_are_woken_in_slices() {
     assert_eq!((streams.wake_some(0, 600), wakes.take()), (Some(SLICE_STREAMS), 0), "each once");
 }
 
-/// T1: a transport that asks for more gets heartbeats and is never stalled; one that does not ask, while there is
-/// something for it, is given up after the stall limit.
+/// T1: a transport that asks for more gets heartbeats and is never stalled; one that does not ask although there are
+/// events for it is given up after the stall limit.
 #[test]
 fn heartbeats_and_stalls() {
     let (streams, wakes) = (streams(), Arc::new(Wakes::default()));
@@ -89,7 +89,7 @@ fn heartbeats_and_stalls() {
     assert_eq!(link.wait(context), Idle::Ended(slow_consumer()));
 }
 
-/// A quiet conversation, too, shows that a transport takes nothing: by the heartbeats that it does not ask for.
+/// Even in a quiet conversation a stalled transport is noticed, since it does not ask for heartbeats.
 #[test]
 fn a_stall_without_news() {
     let streams = streams();

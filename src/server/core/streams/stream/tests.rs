@@ -6,7 +6,7 @@ use crate::chat::{Command, Decision, DisplayName, LogicalTime, MessageText, Sess
 use crate::journal::{Chain, Committed, Journal as _, MemoryJournal};
 use crate::server::core::feed::{BATCH_BYTES_MAX, Feed};
 
-/// What comes out of a stream: bytes, or its end.
+/// The output of a stream: bytes, or its end.
 type Polled = Poll<Result<Bytes, Result<(), Rejection>>>;
 
 /// A conversation without a service, and what its streams need.
@@ -37,7 +37,7 @@ impl Rig {
         rig
     }
 
-    /// Publishes the event that comes of a command, and says how it is encoded.
+    /// Publishes the event that a command leads to, and returns its frame.
     fn tell(&mut self, command: Command) -> Frame {
         let Ok(Decision::Happened(event)) = self.conversation.apply(command, SystemTime::UNIX_EPOCH) else {
             panic!("the command was not accepted")
@@ -89,7 +89,7 @@ fn check(stream: &mut Stream, frames: &[Frame]) {
     assert_eq!(chunk[..], bytes(frames));
 }
 
-/// A1: the Welcome, everything that has happened, CaughtUp, and then what happens, without a copy where it is one event.
+/// A1: the Welcome, everything that has happened, CaughtUp, and then live events, without a copy if there is only one.
 #[test]
 fn from_the_welcome_to_the_first_message() {
     let mut rig = Rig::new();
@@ -113,7 +113,7 @@ fn from_the_welcome_to_the_first_message() {
     assert_eq!(stream.link.position(), Sequence(5));
 }
 
-/// D4: however much there is, it is taken in pieces of bounded size, and only as it is asked for.
+/// D4: any amount of events is taken in pieces of bounded size, and only on demand.
 #[test]
 fn a_stream_that_is_behind_takes_bounded_pieces() {
     let mut rig = Rig::new();
@@ -162,13 +162,13 @@ fn a_stream_that_was_ended() {
     assert_eq!(rig.ends(), [StreamEnd::Disconnected], "its connection is gone");
 }
 
-/// A position that the journal should have and does not is no silent gap.
+/// An event that the journal should have but lacks ends the stream: there is no silent gap.
 #[test]
 fn events_that_are_missing_end_the_stream() {
     let mut rig = Rig::new();
     let (mut stream, welcome) = rig.stream();
     check(&mut stream, &[welcome]);
-    // The feed's window moves on, and nothing was written to the journal.
+    // The feed's window moves on, but nothing was written to the journal.
     (0..crate::server::core::feed::FEED_WINDOW).for_each(|_| drop(rig.message("x")));
     assert_eq!(poll(&mut stream), Poll::Ready(Err(Err(Rejection::JournalUnavailable))));
     assert_eq!(rig.ends(), [StreamEnd::Rejected(Rejection::JournalUnavailable)]);

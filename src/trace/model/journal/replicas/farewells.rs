@@ -12,11 +12,11 @@ use crate::trace::model::journal::run::{ServiceRun, Settings};
 /// may elect a leader, and failed proposals are repeated.
 const LATE_MICROS: i64 = 20_000_000;
 
-/// What a record of a replica says of its streams.
+/// What a record of a replica shows about its streams.
 #[derive(Clone, Copy, Debug)]
 enum Note {
     Started,
-    /// The log did not take what this replica proposed.
+    /// The common log did not accept this replica's proposals.
     Unavailable,
     /// From here on this replica could propose nothing.
     Outage,
@@ -28,7 +28,7 @@ enum Note {
         who: Who,
         disconnected: bool,
     },
-    /// The replica itself takes part, by this start.
+    /// The replica itself takes part, with this start.
     Own(u64),
     /// A start of a replica is over.
     Gone(u64),
@@ -39,7 +39,7 @@ enum Note {
 enum Closing {
     /// Its participant left.
     Left,
-    /// Its session is attached elsewhere by then.
+    /// Its session is attached elsewhere.
     Replaced,
     /// The replica stops. The session stays attached until the replica is gone.
     Stopping,
@@ -50,9 +50,9 @@ enum Closing {
 #[derive(Debug, Default)]
 pub(crate) struct ReplicaNotes {
     all: Vec<(LineRef, i64, Note)>,
-    /// The shortest and the longest grace period that a start says.
+    /// The shortest and the longest grace period that a start states.
     grace: Option<(i64, i64)>,
-    /// Whether the records say which replicas there are.
+    /// Whether the records state which replicas there are.
     tells_replicas: bool,
 }
 
@@ -98,12 +98,12 @@ impl ReplicaNotes {
         self.all.push((line, record.at, note));
     }
 
-    /// All that was recorded, in the order in which it happened. `ahead` says how far the clock of a file is ahead.
+    /// All notes in the order in which they happened. `ahead` says how far the clock of a file is ahead.
     fn merged(&self, ahead: impl Fn(u32) -> i64) -> Vec<(LineRef, i64, Note)> {
         let mut last: HashMap<u32, i64> = HashMap::default();
         let mut merged = Vec::with_capacity(self.all.len());
         for (line, at, note) in &self.all {
-            // A clock that is set back does not change the order of a file.
+            // A clock that was set back does not change the order within a file.
             let last = last.entry(line.file).or_insert(i64::MIN);
             *last = at.saturating_sub(ahead(line.file)).max(*last);
             merged.push((*line, *last, *note));
