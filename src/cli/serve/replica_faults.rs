@@ -83,8 +83,15 @@ async fn an_answer_before_the_batch_is_applied_is_caught_v10() {
         let stream = format!("s{}", u8::from(fault.is_some()));
         let mut replicas = ["a", "b"].map(|name| replica(&nats.urls(), &stream, name, fault, "30s"));
         let mut clients = [replicas[0].join("anna"), replicas[1].join("ben")];
-        for n in 0..60 {
-            clients.iter_mut().for_each(|client| client.program.type_line(format!("message {n}")));
+        // Both publish at the same moment, again and again, so that some batch of one replica comes before one of the other.
+        for n in 0..30 {
+            let text = |name: &str| format!("{name} says {n}.");
+            for (client, name) in clients.iter_mut().zip(["anna", "ben"]) {
+                client.program.type_line(text(name));
+            }
+            for (client, other) in clients.iter_mut().zip(["ben", "anna"]) {
+                client.program.until(&text(other));
+            }
         }
         clients.iter_mut().for_each(|client| client.program.type_line("/quit"));
         let ends = clients.each_mut().map(|client| client.program.end());

@@ -65,7 +65,7 @@ async fn a_publish_is_acknowledged_and_told_while_the_servers_offer_no_reader_r2
     publish(&anna, "before").await;
     anna.hears("before").await;
     nats.reconfigure(&users("\"$JS.API.CONSUMER.>\""));
-    replicas[0].program.as_ref().unwrap().notice("reading the log begins anew");
+    replicas[0].program.as_ref().unwrap().notice("reading the log restarts");
     for n in 0..5 {
         publish(&ben, &format!("elsewhere {n}")).await;
         publish(&anna, &format!("here {n}")).await;

@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::{DEADLINE, Record, records};
+
+/// How long to look through lines for one, if others keep coming.
+const UNTIL_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// A process of `chitchat`. It is killed when it is dropped.
 pub struct Program {
@@ -72,8 +75,9 @@ impl Lines {
     /// Reads up to the first line with this text in it. Answers with all lines read, that one the last.
     #[track_caller]
     fn until(&self, text: &str) -> Vec<String> {
-        let mut lines: Vec<String> = Vec::new();
+        let (mut lines, start): (Vec<String>, _) = (Vec::new(), Instant::now());
         while !lines.last().is_some_and(|line| line.contains(text)) {
+            assert!(start.elapsed() < UNTIL_MAX, "only other lines than {text:?}, the last: {:?}", lines.last());
             match self.next() {
                 Some(line) => lines.push(line),
                 None => panic!("the process ended without {text:?}: {lines:#?}"),
