@@ -80,7 +80,7 @@ export default {
     await alice.reads("#secret-problem", /requires an access secret/);
     await alice.page.fill("#secret", "blåbær");
     await alice.page.press("#secret", "Enter");
-    await alice.reads("#secret-problem", /only ASCII letters/);
+    await alice.reads("#secret-problem", /consists of ASCII letters/);
     await alice.page.fill("#secret", "wrong");
     await alice.page.press("#secret", "Enter");
     await alice.reads("#secret-problem", /secret is wrong/);
