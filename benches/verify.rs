@@ -91,6 +91,28 @@ struct Process {
     clock: u64,
 }
 
+impl Process {
+    /// A participant receives an event.
+    fn is_delivered(&mut self, at: &str, logical_time: u64, event: &str) -> std::io::Result<()> {
+        self.clock = self.clock.max(logical_time) + 1;
+        let clock = self.clock;
+        writeln!(
+            self.log,
+            "{STAMP}{at}Z\",\"level\":\"INFO\",\"component\":\"client\",\"event\":\"event_delivered\",{event},\"local_time\":{clock}}}"
+        )
+    }
+
+    /// A participant receives the answer to its publish.
+    fn is_acknowledged(&mut self, at: &str, logical_time: u64, publish: &str) -> std::io::Result<()> {
+        self.clock = self.clock.max(logical_time) + 1;
+        let clock = self.clock;
+        writeln!(
+            self.log,
+            "{STAMP}{at}Z\",\"level\":\"INFO\",\"component\":\"client\",\"event\":\"publish_acknowledged\",{publish},\"logical_time\":{logical_time},\"local_time\":{clock}}}"
+        )
+    }
+}
+
 /// Everybody joins; then they write in turn, each when it has been delivered everything.
 fn run(folder: &Path, records: usize, sessions: usize) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let logs: Vec<_> = (0..=sessions).map(|file| folder.join(format!("{file}.jsonl"))).collect();
@@ -147,23 +169,11 @@ fn run(folder: &Path, records: usize, sessions: usize) -> Result<Vec<PathBuf>, B
             )?;
         }
         for (index, person) in people.iter_mut().enumerate().take(here) {
-            person.clock = person.clock.max(time) + 1;
-            writeln!(
-                person.log,
-                "{STAMP}{}Z\",\"level\":\"INFO\",\"component\":\"client\",\"event\":\"event_delivered\",{event},\"local_time\":{}}}",
-                at(2 + index),
-                person.clock
-            )?;
+            person.is_delivered(&at(2 + index), time, &event)?;
         }
         if !joining {
-            let person = &mut people[author];
-            person.clock = person.clock.max(time) + 1;
-            writeln!(
-                person.log,
-                "{STAMP}{}Z\",\"level\":\"INFO\",\"component\":\"client\",\"event\":\"publish_acknowledged\",{who},\"message_id\":\"{sequence:032x}\",\"sequence\":{sequence},\"logical_time\":{time},\"local_time\":{}}}",
-                at(2 + here),
-                person.clock
-            )?;
+            let publish = format!("{who},\"message_id\":\"{sequence:032x}\",\"sequence\":{sequence}");
+            people[author].is_acknowledged(&at(2 + here), time, &publish)?;
         }
         written += 3 + here;
     }

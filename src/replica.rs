@@ -7,13 +7,11 @@
 
 mod access;
 mod applier;
-mod credentials;
 mod encoding;
 mod error;
 #[cfg(test)]
 mod faults;
 mod log;
-mod merging;
 mod publisher;
 mod reader;
 mod setup;

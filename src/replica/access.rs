@@ -1,5 +1,7 @@
 //! The addresses of the servers, and what a replica shows them to be let in.
 
+mod credentials;
+
 use std::future::ready;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -11,8 +13,8 @@ use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
 use async_nats::{AuthError, ClientError, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 
-use super::credentials::Credentials;
 use super::error::SetupFault;
+use credentials::Credentials;
 
 /// Where the log is.
 #[derive(Clone)]

@@ -4,6 +4,8 @@
 //! A message of this replica need not be read back: when the servers acknowledge it, they say at which position it is. It is
 //! handed over in its turn. While the servers deliver nothing, the few messages before it are asked for one by one.
 
+mod merging;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use tokio_stream::StreamExt as _;
 
 use super::error::ReplicaError;
 use super::log::CommandLog;
-use super::merging::{Delivered, Merging};
+use merging::{Delivered, Merging};
 
 /// How many messages wait to be applied.
 pub(super) const MESSAGES_WAITING: usize = 64;
