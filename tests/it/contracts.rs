@@ -4,7 +4,7 @@
 //! | module | what it shows |
 //! |---|---|
 //! | [`conversation`] | random commands against the rules of the state machine and a naive model |
-//! | [`evidence`] | what is said of the recorded run is what its logs say |
+//! | [`evidence`] | statements about the recorded run agree with its logs |
 //! | [`layers`] | which module of the sources may use which |
 //! | [`vectors`] | what the service and the page agree on, as data that both read |
 

@@ -138,7 +138,7 @@ async fn a_replica_gets_in_with_credentials_and_is_refused_with_what_is_wrong_wi
     let reads = operator.user("reads", account, None, &LEAST[1..]);
     says(&refused(&reads), "a permission is missing: Permissions Violation for Publish to \"chitchat.commands\"");
 
-    // The user of the first one is revoked: it says so, and goes on with the renewed file.
+    // The user of the first one is revoked: it reports that, and continues with the renewed file.
     let revoked = operator.configuration(Some(&user.public_key()));
     for n in 0..3 {
         nats.start_changed(n, |config| {

@@ -146,7 +146,7 @@ fn farewells(ahead: Duration, told: &[(&str, u64, &str)]) -> Vec<String> {
                 "is unavailable" => json!({"event": "replica_unavailable", "reason": "CUT_OFF"}),
                 "is available" => json!({"event": "replica_available"}),
                 "begins to stop" => json!({"event": "server_stopping"}),
-                "goes on" => json!({"event": "something else"}),
+                "continues" => json!({"event": "something else"}),
                 other => panic!("{other}"),
             };
             records.push(stamp(replica, *second, record));
@@ -171,11 +171,11 @@ fn check_farewells(told: &[(&str, u64, &str)], expected: &[&str]) {
 
 #[test]
 fn whoever_came_back_at_another_replica_has_not_vanished_v15() {
-    let end = [("a", 200, "goes on"), ("b", 200, "goes on")];
+    let end = [("a", 200, "continues"), ("b", 200, "continues")];
     check_farewells(&[("a", 10, "is lost"), ("b", 15, "connects"), end[0], end[1]], &[]);
     check_farewells(&[("b", 15, "connects"), ("a", 16, "is replaced"), end[0], end[1]], &[]);
     check_farewells(&[("a", 10, "is lost"), end[0], end[1]], &["190 s later it had still not left"]);
-    check_farewells(&[("a", 10, "is lost"), ("a", 50, "goes on"), ("b", 50, "goes on")], &[]);
+    check_farewells(&[("a", 10, "is lost"), ("a", 50, "continues"), ("b", 50, "continues")], &[]);
     let moved = [("b", 15, "connects"), ("a", 16, "is replaced"), ("b", 20, "is lost")];
     check_farewells(&[&moved[..], &end].concat(), &["180 s later it had still not left"]);
     // Both stop in time.
@@ -215,8 +215,8 @@ fn nobody_has_to_leave_while_no_replica_can_say_so_v15() {
     let told = |parts: &[&[(&'static str, u64, &'static str)]]| parts.concat();
     check_farewells(&told(&[&away, &back, &left(122)]), &[]);
     check_farewells(&told(&[&away, &back, &left(95 + 122)]), &["long after"]);
-    check_farewells(&told(&[&away, &[("a", 300, "goes on"), ("b", 300, "goes on")]]), &[]);
-    let end = [("a", 300, "goes on"), ("b", 300, "goes on")];
+    check_farewells(&told(&[&away, &[("a", 300, "continues"), ("b", 300, "continues")]]), &[]);
+    let end = [("a", 300, "continues"), ("b", 300, "continues")];
     check_farewells(&told(&[&away, &back, &end]), &["290 s later it had still not left"]);
     // It began before, and its replica stops in it.
     let before = [("a", 5, "is unavailable"), ("b", 5, "is unavailable"), ("a", 10, "is lost")];
@@ -230,7 +230,7 @@ fn nobody_has_to_leave_while_no_replica_can_say_so_v15() {
 fn the_sessions_of_a_replica_that_is_gone_have_their_grace_period_from_then_on_v15() {
     check_farewells(&[("b", 16, "a is gone"), ("b", 47, "left")], &[]);
     check_farewells(&[("b", 16, "a is gone"), ("b", 30, "left")], &["14 s after its stream had ended"]);
-    check_farewells(&[("b", 16, "a is gone"), ("b", 200, "goes on")], &["184 s later it had still not left"]);
+    check_farewells(&[("b", 16, "a is gone"), ("b", 200, "continues")], &["184 s later it had still not left"]);
     // It was frozen, and finds out later that it was taken for gone, and that its participant has left.
     let told = [("b", 16, "a is gone"), ("b", 47, "left")];
     let wakes = [("a", 60, "a is gone"), ("a", 60, "left"), ("a", 60, "is cut off")];

@@ -48,7 +48,7 @@ const AXIS_MARGIN = 16;
 /** The room for what was said: the least, and the share of the whole that it has. */
 const SAID_MIN = 120;
 const SAID_SHARE = 0.42;
-/** The same when there are so many lifelines that they are as close together as possible. */
+/** The same when the lifelines are at their minimum distance. */
 const SAID_MIN_CROWDED = 260;
 const SAID_SHARE_CROWDED = 0.26;
 
