@@ -30,7 +30,7 @@ pub enum Command {
         display_name: DisplayName,
         /// Its session; never used before.
         session: SessionKey,
-        /// The sender's clock as it sent.
+        /// The sender's Lamport clock in the request.
         sent: LogicalTime,
     },
     /// A message to everybody.
@@ -43,16 +43,16 @@ pub enum Command {
         message_id: Option<MessageId>,
         /// The last event that has been delivered to the sender.
         seen: Sequence,
-        /// The sender's clock as it sent.
+        /// The sender's Lamport clock in the request.
         sent: LogicalTime,
-        /// The sender's wall clock as it sent, for people only.
+        /// The sender's wall clock in the request, for people only.
         sent_at: Option<SystemTime>,
     },
     /// A participant leaves.
     Leave {
         /// The session that leaves.
         session: SessionKey,
-        /// The sender's clock as it sent.
+        /// The sender's Lamport clock in the request.
         sent: LogicalTime,
     },
     /// A participant's grace period is over. This has no sender, so it carries no time.
@@ -157,7 +157,7 @@ impl Conversation {
     /// the broadcast.
     ///
     /// # Errors
-    /// A [`Refusal`], which leaves everything as it was, the clock included.
+    /// A [`Refusal`]; it changes nothing, not even the clock.
     pub fn apply(&mut self, command: Command, at: SystemTime) -> Result<Decision, Refusal> {
         let (participant, sent, kind) = match command {
             Command::Join { display_name, session, sent } => {
