@@ -12,20 +12,19 @@ use crate::chat::{Attachment, Cluster, ClusterCommand, Incarnation, ParticipantI
 pub(super) const BEAT: Duration = Duration::from_secs(2);
 /// The silence of a replica after which the others propose to remove it.
 pub(super) const SILENCE: Duration = Duration::from_secs(6);
-/// The delay between one replica's turn to propose that a grace period is over and the next one's, so that usually only
-/// one of them does.
+/// The delay between the replicas' turns to propose that a grace period is over, so that usually only one of them does.
 const TURN: Duration = Duration::from_secs(1);
-/// The most such delays.
+/// The most such delays that a replica waits.
 const TURNS_MAX: u32 = 3;
 /// How soon a proposal without effect is repeated.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// The grace periods that run.
+/// The running grace periods: the generation and the end of each.
 #[derive(Debug, Default)]
 pub(super) struct Graces(BTreeMap<ParticipantId, (u64, Instant)>);
 
 impl Graces {
-    /// A session is attached, detached or gone.
+    /// Starts or ends a participant's grace period after a change of its attachment.
     pub(super) fn set(&mut self, participant: ParticipantId, attachment: Option<Attachment>, until: Instant) {
         match attachment {
             Some(Attachment { generation, replica: None }) => {
@@ -40,7 +39,8 @@ impl Graces {
         }
     }
 
-    /// The commands that are due. They become due again a little later, in case they have no effect.
+    /// The commands for the grace periods that are over. They become due again a little later, in case they have no
+    /// effect.
     pub(super) fn due(&mut self, now: Instant) -> Vec<ClusterCommand> {
         let due = self.0.iter_mut().filter(|(_, (_, until))| *until <= now);
         due.map(|(participant, (generation, until))| {
@@ -75,7 +75,7 @@ impl Signs {
         Self { heard: HashMap::new(), any: now }
     }
 
-    /// Messages of the log were applied. After a pause in which no replica was heard, none is suspected: the log or
+    /// Notes that messages of the log were applied. After a pause of the whole log no replica is suspected: the log or
     /// this replica was stalled.
     pub(super) fn at(&mut self, now: Instant) {
         if now.duration_since(self.any) > 2 * BEAT {
@@ -84,12 +84,12 @@ impl Signs {
         self.any = now;
     }
 
-    /// A batch of a replica was applied.
+    /// Notes that a batch of a replica was applied.
     pub(super) fn heard(&mut self, replica: Incarnation, now: Instant) {
         self.heard.insert(replica, now);
     }
 
-    /// The replicas that have been silent for too long.
+    /// The commands that remove the replicas that have been silent for too long.
     pub(super) fn silent(&mut self, cluster: &Cluster, own: Incarnation, now: Instant) -> Vec<ClusterCommand> {
         self.heard.retain(|replica, _| cluster.replica(*replica).is_some());
         let mut gone = Vec::new();
@@ -137,12 +137,12 @@ mod tests {
     }
 
     #[test]
-    fn who_is_silent_is_proposed_to_be_gone_unless_the_log_itself_stood_still_r6() {
+    fn the_removal_of_a_silent_replica_is_proposed_unless_the_log_stood_still_r6() {
         let (cluster, [own, other]) = of_two();
         let start = Instant::now();
         let mut signs = Signs::new(start);
         assert!(signs.silent(&cluster, own, start).is_empty());
-        // The log flows, by this replica's own beats.
+        // This replica's own beats keep the log moving.
         let flowing = |signs: &mut Signs, from: Duration, seconds: u64| {
             (0..seconds).for_each(|second| signs.at(start + from + Duration::from_secs(second)));
         };

@@ -113,7 +113,7 @@ mod tests {
         frame.map(|frame| frame.map(|Ok(frame)| frame))
     }
 
-    /// The Welcome stays charged until it is taken, or its stream is given up; then come the rest and the status.
+    /// The Welcome stays charged until it is taken or its stream is dropped; then come the other frames and the status.
     #[test]
     fn charge_frames_and_status() {
         let held = Gauge::default();
@@ -134,6 +134,6 @@ mod tests {
         assert!(body.is_end_stream() && matches!(poll(&mut body), Poll::Ready(None)));
 
         drop(Handover::new(JoinBody::new(rig.stream().0, budget.reserve(100).unwrap())));
-        assert_eq!(held.get(), 0, "nobody has taken it");
+        assert_eq!(held.get(), 0, "it was never taken");
     }
 }

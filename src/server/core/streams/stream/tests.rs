@@ -58,7 +58,7 @@ impl Rig {
         self.tell(Command::Leave { session: SessionKey([1; 32]), sent: LogicalTime(0) })
     }
 
-    /// Alice's stream from the start, and what its Welcome says.
+    /// Alice's stream from the start, and its Welcome.
     pub(in crate::server::core) fn stream(&self) -> (Stream, Frame) {
         let (token, conversation) = (Arc::from("token"), self.conversation.clone());
         let link = self.context.streams.open(Sequence(0));
@@ -113,7 +113,7 @@ fn from_the_welcome_to_the_first_message() {
     assert_eq!(stream.link.position(), Sequence(5));
 }
 
-/// D4: any amount of events is taken in pieces of bounded size, and only on demand.
+/// D4: any number of events is taken in pieces of bounded size, and only on demand.
 #[test]
 fn a_stream_that_is_behind_takes_bounded_pieces() {
     let mut rig = Rig::new();
@@ -133,7 +133,7 @@ fn a_stream_that_is_behind_takes_bounded_pieces() {
 
 /// A participant's own Left ends its stream, after everything before it.
 #[test]
-fn the_own_left_is_the_end() {
+fn its_own_left_ends_a_stream() {
     let mut rig = Rig::new();
     let (mut stream, welcome) = rig.stream();
     check(&mut stream, &[welcome]);
@@ -144,9 +144,9 @@ fn the_own_left_is_the_end() {
     assert_eq!((rig.ends(), stream.link.position()), (vec![StreamEnd::Left], Sequence(2)));
 }
 
-/// A stream that was ended hands over nothing more, and says why; the first reason counts.
+/// A stream that was ended hands over nothing more, and states the first reason.
 #[test]
-fn a_stream_that_was_ended() {
+fn the_end_of_a_stream() {
     let mut rig = Rig::new();
     let (mut stream, welcome) = rig.stream();
     check(&mut stream, &[welcome]);
