@@ -49,8 +49,8 @@ struct TrafficShaper {
 #[derive(Debug)]
 struct Addresses {
     accounts: HashMap<IpAddr, Arc<Account>>,
-    /// The number of accounts at which idle ones are searched for: twice as many as the last search left, since a search
-    /// visits all of them.
+    /// The number of accounts at which idle ones are searched for: twice as many as the last search left, since a
+    /// search visits all of them.
     search_at: usize,
 }
 
