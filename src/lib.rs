@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! service:  wire → validated types → engine (the one writer): conversation → journal → feed → stream → wire
-//! client:   wire → session → view; what the user wants goes back as a command
+//! client:   wire → session → view; the user's actions go back as commands
 //! logs:     records → causal model → verify | diagram
 //! ```
 //!
@@ -23,11 +23,11 @@
 //! | [`log`], [`terminal`] | log records; what may reach a terminal | write a secret; write received text raw |
 //! | [`cli`] | the command line: options → a library call | do anything that a test could not call |
 //!
-//! Which module may use which is a table in `tests/it/contracts/layers.rs`; `docs/architecture.md` is the map of the code.
-//! Numbers such as S3, V5 or D12 in comments and tests are rules of `docs/specification.md`.
+//! `docs/architecture.md` is the map of the code, and a table in `tests/it/contracts/layers.rs` states which module may
+//! use which. Numbers such as S3, V5 or D12 in comments and tests are rules of `docs/specification.md`.
 //!
-//! Three rules hold everywhere: the journal's order is the order of events, no event is delivered before it is recorded,
-//! and the result of a command depends on nothing but the commands before it.
+//! Three rules hold everywhere: the journal's order is the order of events, no event is delivered before it is
+//! recorded, and the result of a command depends on nothing but the commands before it.
 
 // Some support code is shared with the integration tests, which know the crate by this name.
 #[cfg(test)]

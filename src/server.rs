@@ -109,7 +109,7 @@ pub async fn run(
 }
 
 /// Runs the service on a listening socket until `shutdown` is cancelled, and then until it has drained.
-/// The conversation is the one that [`recover`] made of the journal.
+/// The conversation is the one that [`recover`] has rebuilt from the journal.
 pub async fn run_recovered(
     listener: TcpListener,
     config: Config,

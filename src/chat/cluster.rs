@@ -85,7 +85,7 @@ pub struct Attached {
 pub enum Departure {
     /// It had been silent for too long.
     Silent,
-    /// It stopped in an orderly way.
+    /// It shut down cleanly.
     Stopped,
     /// It started again, or another process started under its name.
     StartedAgain,
@@ -184,7 +184,7 @@ impl Cluster {
     /// Applies the batch at a position of the log.
     ///
     /// A replica numbers its batches and has one in flight at a time. So the second copy of a batch has a number that
-    /// its replica has already used, and a late batch of a removed replica comes from a replica that is no longer known.
+    /// was applied before, and a late batch of a removed replica comes from a replica that is no longer known.
     pub fn apply(&mut self, position: u64, batch: &Batch) -> Applied {
         if batch.from == Incarnation::NONE {
             return self.start(Incarnation(position), batch);

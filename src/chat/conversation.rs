@@ -1,7 +1,7 @@
 //! The conversation as one state machine (S3 to S6): commands in, decisions out.
 //!
 //! Deterministic and replayable: the result depends on nothing but the commands before it. It uses no wall clock, no
-//! configuration and no hash order, so the same commands over a replicated log would give the same conversation
+//! configuration and no hash map's order, so the same commands over a replicated log would give the same conversation
 //! everywhere.
 //!
 //! A conversation is built from persistent trees: a clone costs a few pointers and shares the rest. To roll back, or
@@ -102,7 +102,7 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// A conversation in which nothing has happened.
+    /// An empty conversation.
     pub fn new() -> Self {
         Self::default()
     }

@@ -1,4 +1,4 @@
-//! The shared tail of the conversation that every stream reads, each with a cursor of its own.
+//! The shared tail of the conversation. Every stream reads it from its own position.
 //!
 //! There is no queue per stream: a stream is a position. The newest events are here, encoded once for all streams. A
 //! stream that has fallen behind this window reads from the journal.

@@ -35,7 +35,7 @@ use crate::replica::{
 };
 use crate::server::ops::context::ServerContext;
 use members::Obstacle;
-use timers::{Graces, Signs};
+use timers::{Graces, LastWrites};
 use waiting::{Packing, Waiter, Waiting};
 
 /// How often it checks what is due.
@@ -115,7 +115,7 @@ pub struct ReplicatedEngine {
     /// Streams that have ended here, before the log has their Detach.
     ended: BTreeMap<ParticipantId, u64>,
     graces: Graces,
-    signs: Signs,
+    last_writes: LastWrites,
     beat_at: Instant,
     /// Messages that have been read but not applied yet.
     entries: Vec<Entry>,
@@ -158,7 +158,7 @@ impl ReplicatedEngine {
             local: HashMap::new(),
             ended: BTreeMap::new(),
             graces: Graces::default(),
-            signs: Signs::new(start),
+            last_writes: LastWrites::new(start),
             beat_at: start,
             entries: Vec::new(),
             retry_at: start,

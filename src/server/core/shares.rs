@@ -42,7 +42,7 @@ impl ParticipantShares {
         }
     }
 
-    /// A participant has left.
+    /// Stops counting a participant that has left.
     pub fn release(&mut self, participant: ParticipantId) {
         let Some(address) = self.address_of.remove(&participant) else { return };
         if let Some(count) = self.counts.get_mut(&address) {

@@ -321,7 +321,8 @@ impl Connection {
         None
     }
 
-    /// Serves HTTP. Not an async function: its future would keep the arguments in addition to what is made of them.
+    /// Serves HTTP. Not an async function: its future would keep the arguments in addition to the values made from
+    /// them.
     fn converse(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Conversing {
         let Self { remote, context, trusted, watch, router, options, closed, stopping, pace, permit, .. } = self;
         let budget = context.budgets.of(limited_address(remote.ip()));

@@ -111,7 +111,7 @@ impl ReplicatedEngine {
             }
             packing.push(detach, Waiter::NoCaller);
         }
-        let mut due = self.signs.silent(self.applier.newest(), own, now);
+        let mut due = self.last_writes.silent(self.applier.newest(), own, now);
         if self.graces.is_due(now) {
             due.extend(self.graces.due(now));
         }

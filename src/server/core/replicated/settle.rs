@@ -29,10 +29,10 @@ impl ReplicatedEngine {
         committed: &Committed,
     ) -> Result<(), ReplicaError> {
         let now = Instant::now();
-        self.signs.at(now);
+        self.last_writes.note_progress(now);
         let (mut replies, mut changed) = (Replies::default(), BTreeSet::new());
         for batch in batches {
-            self.signs.heard(batch.from, now);
+            self.last_writes.note_write(batch.from, now);
             self.check_start(&batch)?;
             self.note_members(&batch);
             let own = self.own(&batch);

@@ -41,13 +41,13 @@ impl DeliveryRecords {
         Self { epoch, streams: HashMap::new() }
     }
 
-    /// A stream begins.
+    /// Adds a stream that begins.
     pub fn begin(&mut self, participant: ParticipantId, link: Arc<StreamLink>) {
         let up_to = link.position().0;
         self.streams.insert(link.id(), Recorded { participant, link, up_to });
     }
 
-    /// A stream has ended: the rest is recorded at once.
+    /// Removes a stream that has ended, and records the rest of its deliveries at once.
     pub fn end(&mut self, stream: StreamId) {
         let Some(mut stream) = self.streams.remove(&stream) else { return };
         if let Some(range) = stream.news() {
