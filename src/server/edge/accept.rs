@@ -119,7 +119,7 @@ impl Acceptor<'_> {
                 // The peer closed the connection before it was accepted.
                 Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset | ConnectionRefused) => {}
                 Err(error) => {
-                    // Reported once, however long it lasts and however often it is tried.
+                    // Reported once, however many retries fail.
                     if !failing {
                         tracing::warn!(%error, "cannot accept connections");
                     }

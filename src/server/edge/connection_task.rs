@@ -28,13 +28,13 @@ pub enum Signal {
     Requested,
     /// It has made no request in time.
     Silent,
-    /// The service stops: requests that are under way are finished.
+    /// The service stops: open requests are finished.
     Drain,
     /// It is to be closed at once.
     Close,
 }
 
-/// Work of a connection's task: a stream, which ends without a signal, or a wait for one.
+/// Work of a connection's task: an HTTP/2 stream, which ends without a signal, or a wait for a signal.
 type Work = Pin<Box<dyn Future<Output = Option<Signal>> + Send>>;
 
 /// The streams that were added since the last poll.

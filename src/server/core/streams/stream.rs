@@ -101,7 +101,7 @@ enum StreamStep {
 }
 
 impl Stream {
-    /// A stream that continues after a position, is opened with `link`, and has caught up at the Welcome's head.
+    /// A stream that continues after the position of `link`, and has caught up at the Welcome's head.
     pub fn new(
         context: Arc<StreamContext>,
         link: Arc<StreamLink>,
