@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Returns memory that a crowd or an attack has used to the system some seconds later, in threads of its own: other
+/// After a crowd or an attack, jemalloc's background threads return the memory to the system within seconds. Other
 /// allocators do so only when the same thread allocates again, or never.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

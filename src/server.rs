@@ -1,16 +1,16 @@
 //! The service process, and how its parts are put together.
 //!
 //! Data flows one way: wire → validated types → [`engine`](core::engine) (the one writer) → journal →
-//! [`feed`](core::feed) → [`stream`](core::streams::stream) → wire. The socket, the configuration, the journal and the shutdown
-//! signal are handed in.
+//! [`feed`](core::feed) → [`stream`](core::streams::stream) → wire. The caller passes in the socket, the configuration,
+//! the journal and the shutdown signal.
 //!
 //! | folder | what is in it |
 //! |---|---|
 //! | [`core`] | the conversation and each participant's stream |
 //! | [`edge`] | connections |
 //! | [`http`] | requests: routes, checks, the page |
-//! | [`budget`] | memory that is held for an address |
-//! | [`lab`] | faults by hand, in `chitchat lab` only |
+//! | [`budget`] | the memory that each address may use |
+//! | [`lab`] | faults that a teacher sets, in `chitchat lab` only |
 //! | [`ops`] | metrics, readiness, rates, records of refusals |
 
 mod budget;
@@ -75,7 +75,7 @@ use ops::context::ServerContext;
 use ops::rates::Rates;
 use service::{PAGES_AT_A_TIME, Service};
 
-/// A service that cannot start, or has failed.
+/// Why a service cannot start, or has failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The conversation cannot be rebuilt.
@@ -109,7 +109,7 @@ pub async fn run(
 }
 
 /// Runs the service on a listening socket until `shutdown` is cancelled, and then until it has drained.
-/// The conversation is the one that [`recover`] made of the journal.
+/// The conversation is the one that [`recover`] has rebuilt from the journal.
 pub async fn run_recovered(
     listener: TcpListener,
     config: Config,
@@ -130,7 +130,7 @@ pub async fn run_replica(
     serve(listener, config, Deciding::Replica(Box::new(replica)), shutdown).await
 }
 
-/// What decides: this service alone, or all replicas by their common log.
+/// What decides the order: this service alone, or the common log of all replicas.
 enum Deciding {
     Alone { journal: Box<dyn Journal>, conversation: Conversation },
     Replica(Box<ReplicaParts>),
@@ -182,7 +182,7 @@ async fn serve(
 ) -> Result<(), ServerError> {
     let (epoch, _) = deciding.journal();
     let (address, start) = (listener.local_addr()?, deciding.conversation());
-    // Cancelled after `shutdown`, once that is logged, so that its consequences are logged after it.
+    // Cancelled once the shutdown has been logged, so that its consequences are logged after it.
     let stopping = CancellationToken::new();
     let is_replica = matches!(deciding, Deciding::Replica(_));
     let (memory_max, ingress_rate) = (config.memory_per_address_max, config.ingress_per_address_rate);
@@ -236,7 +236,6 @@ struct Composed {
     lab: Option<Lab>,
 }
 
-/// Puts the parts together.
 fn compose(config: &Config, deciding: Deciding, context: &ServerContext) -> Composed {
     let ((epoch, history), conversation) = (deciding.journal(), deciding.conversation());
     let feed = Feed::new(conversation);
@@ -289,7 +288,7 @@ fn writer(config: &Config, deciding: Deciding, feed: Feed, streams: StreamContex
             (Writer::Alone(Box::new(engine)), handle)
         }
         Deciding::Replica(replica) => {
-            // A stream that ends is reported at once. The common log keeps the grace periods.
+            // The end of a stream is reported at once: grace periods run in the common log, not here.
             let attachments = Attachments::new(streams, feed.clone(), Duration::ZERO, &Conversation::new());
             let (grace, random) = (config.grace, config.environment.random);
             let writer = WriterParts { feed, attachments, participants_max, shares, now, context };
@@ -300,7 +299,7 @@ fn writer(config: &Config, deciding: Deciding, feed: Feed, streams: StreamContex
     }
 }
 
-/// The lab's RPCs. This starts its stage.
+/// The lab's RPCs. Also starts the lab's stage, if it has one.
 fn lab_api(lab: LabHandle, config: &LabConfig) -> LabApi {
     if let Some(stage) = &config.stage {
         stage.begin(lab.clone());

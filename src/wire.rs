@@ -1,5 +1,5 @@
-//! The boundary to the network: generated code, conversion to and from the domain, errors to status, the codec, and the frames of a
-//! stream, encoded once for everybody.
+//! The boundary to the network: generated code, conversion to and from the domain, errors to status, the codec, and the
+//! frames of a stream, encoded once for everybody.
 
 pub mod codec;
 mod convert;
@@ -24,8 +24,8 @@ pub mod pb {
 pub mod service {
     include!(concat!(env!("OUT_DIR"), "/server/chitchat.v1.rs"));
 
-    /// The service as data, for reflection, without the lab.
+    /// The descriptors for server reflection, without the lab.
     pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
-    /// The same with the lab.
+    /// The descriptors for server reflection, with the lab.
     pub const LAB_FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/lab_descriptors.bin"));
 }

@@ -24,9 +24,9 @@ pub use faults::ReplicaFault;
 /// The replica that a session is attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attachment {
-    /// How often it has been attached. A command that names an older generation is void.
+    /// How many times it has been attached. A command that names an older generation is void.
     pub generation: u64,
-    /// The replica that has its stream; none while its grace period runs.
+    /// The replica that serves its stream; none while its grace period runs.
     pub replica: Option<Incarnation>,
 }
 
@@ -57,7 +57,7 @@ pub enum Fate {
 pub enum Outcome {
     /// A session is attached to the replica that asked for it.
     Attached(Box<Attached>),
-    /// A publish or a leave has its place in the order.
+    /// The place of a publish or a leave in the order.
     Receipt(Receipt),
     /// Refused: nothing changed.
     Refused(Refusal),
@@ -68,7 +68,7 @@ pub enum Outcome {
 /// A session that was attached.
 #[derive(Clone, Debug)]
 pub struct Attached {
-    /// Whose.
+    /// The session's participant.
     pub participant: ParticipantId,
     /// The generation of the attachment.
     pub generation: u64,
@@ -85,7 +85,7 @@ pub struct Attached {
 pub enum Departure {
     /// It had been silent for too long.
     Silent,
-    /// It stopped in an orderly way.
+    /// It shut down cleanly.
     Stopped,
     /// It started again, or another process started under its name.
     StartedAgain,
@@ -105,22 +105,22 @@ impl Departure {
 /// A replica that no longer takes part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GoneReplica {
-    /// Which start of it.
+    /// The start that has ended.
     pub incarnation: Incarnation,
     /// Its name.
     pub name: Arc<str>,
-    /// Why.
+    /// The reason.
     pub why: Departure,
 }
 
 /// The effects of a batch.
 #[derive(Clone, Debug)]
 pub struct Applied {
-    /// Its outcome.
+    /// The outcome of the batch as a whole.
     pub fate: Fate,
     /// One for each command, if the batch was applied.
     pub outcomes: Vec<Outcome>,
-    /// What happened in the conversation.
+    /// The new events of the conversation.
     pub events: Vec<Arc<Event>>,
     /// The participants whose attachments have changed.
     pub participants: BTreeSet<ParticipantId>,
@@ -183,8 +183,8 @@ impl Cluster {
 
     /// Applies the batch at a position of the log.
     ///
-    /// A replica numbers its batches, and has one on its way at a time. So if a batch was stored twice, its replica has
-    /// passed its number, and if it comes late from a replica that is gone, that replica is no longer known.
+    /// A replica numbers its batches and has one in flight at a time. So the second copy of a batch has a number that
+    /// was applied before, and a late batch of a removed replica comes from a replica that is no longer known.
     pub fn apply(&mut self, position: u64, batch: &Batch) -> Applied {
         if batch.from == Incarnation::NONE {
             return self.start(Incarnation(position), batch);
@@ -206,7 +206,7 @@ impl Cluster {
         applied
     }
 
-    /// A replica starts. This ends an earlier start under the same name.
+    /// Adds a replica that starts. This ends an earlier start under the same name.
     fn start(&mut self, incarnation: Incarnation, batch: &Batch) -> Applied {
         let [ClusterCommand::Start { name, nonce }] = &*batch.commands else { return Applied::new(Fate::Void) };
         let same_name = self.replicas.iter().find(|(_, replica)| replica.name == *name);
@@ -313,7 +313,7 @@ impl Cluster {
         }
     }
 
-    /// A replica has been removed; no session is attached to it any more.
+    /// Removes a replica and detaches its sessions.
     fn remove(&mut self, incarnation: Incarnation, why: Departure, applied: &mut Applied) {
         let name = self.replicas.get(&incarnation).map(|replica| replica.name.clone());
         applied.gone.extend(name.map(|name| GoneReplica { incarnation, name, why }));

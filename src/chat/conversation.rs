@@ -1,7 +1,7 @@
 //! The conversation as one state machine (S3 to S6): commands in, decisions out.
 //!
 //! Deterministic and replayable: the result depends on nothing but the commands before it. It uses no wall clock, no
-//! configuration and no hash order, so the same commands over a replicated log would give the same conversation
+//! configuration and no hash map's order, so the same commands over a replicated log would give the same conversation
 //! everywhere.
 //!
 //! A conversation is built from persistent trees: a clone costs a few pointers and shares the rest. To roll back, or
@@ -30,7 +30,7 @@ pub enum Command {
         display_name: DisplayName,
         /// Its session; never used before.
         session: SessionKey,
-        /// The sender's clock as it sent.
+        /// The sender's Lamport clock in the request.
         sent: LogicalTime,
     },
     /// A message to everybody.
@@ -43,16 +43,16 @@ pub enum Command {
         message_id: Option<MessageId>,
         /// The last event that has been delivered to the sender.
         seen: Sequence,
-        /// The sender's clock as it sent.
+        /// The sender's Lamport clock in the request.
         sent: LogicalTime,
-        /// The sender's wall clock as it sent, for people only.
+        /// The sender's wall clock in the request, for people only.
         sent_at: Option<SystemTime>,
     },
     /// A participant leaves.
     Leave {
         /// The session that leaves.
         session: SessionKey,
-        /// The sender's clock as it sent.
+        /// The sender's Lamport clock in the request.
         sent: LogicalTime,
     },
     /// A participant's grace period is over. This has no sender, so it carries no time.
@@ -102,7 +102,7 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// A conversation in which nothing has happened.
+    /// An empty conversation.
     pub fn new() -> Self {
         Self::default()
     }
@@ -157,7 +157,7 @@ impl Conversation {
     /// the broadcast.
     ///
     /// # Errors
-    /// A [`Refusal`], which leaves everything as it was, the clock included.
+    /// A [`Refusal`]; it changes nothing, not even the clock.
     pub fn apply(&mut self, command: Command, at: SystemTime) -> Result<Decision, Refusal> {
         let (participant, sent, kind) = match command {
             Command::Join { display_name, session, sent } => {

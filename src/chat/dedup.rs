@@ -1,4 +1,4 @@
-//! The last message ids of a session, by which a repeated publish is found.
+//! The last message ids of a session, by which a repeated publish is recognized.
 
 use std::collections::VecDeque;
 use std::iter::once;
@@ -8,21 +8,21 @@ use sha2::{Digest, Sha256};
 
 use super::{MessageId, Receipt};
 
-/// How many message ids of each session are remembered, so that their repeats are found.
+/// How many message ids are remembered for each session.
 pub const MESSAGE_IDS_REMEMBERED: usize = 1024;
 
-/// How many entries a chunk has at most: with its header they fill 1 KiB.
+/// The most entries in a chunk: with its header they fill 1 KiB.
 const CHUNK_ENTRIES: usize = 31;
 
 /// The last [`MESSAGE_IDS_REMEMBERED`] publishes of a session that had a message id, in 34 bytes each.
 ///
-/// A clone shares the chunks, and an insertion copies only the newest one. The search is linear, which for so few
-/// entries is cheaper than the memory that an index would take.
+/// A clone shares the chunks, and an insertion copies only the newest one. The search is linear: for so few
+/// entries, an index would not be worth its memory.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DedupWindow {
     /// Oldest first. All but the last are full.
     chunks: VecDeque<Arc<[DedupEntry]>>,
-    /// How many entries of the first chunk are no longer remembered.
+    /// How many entries at the start of the first chunk are no longer remembered.
     expired: usize,
 }
 
@@ -44,8 +44,8 @@ struct DedupEntry {
 /// The remembered form of a message id: the first half of its SHA-256 digest.
 ///
 /// Two ids with the same key count as the same id, so the second publish gets the receipt of the first and is not
-/// delivered. A participant chooses only the ids of its own session: if it computes the 2⁶⁴ digests that a collision
-/// takes, it loses its own message and harms no other.
+/// delivered. A participant chooses only the ids of its own session: one that computes the 2⁶⁴ digests for a collision
+/// loses its own message and harms nobody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key([u8; 16]);
 
@@ -137,9 +137,9 @@ mod tests {
         assert_eq!(window.len(), MESSAGE_IDS_REMEMBERED);
     }
 
-    /// A window that is rebuilt from its remembered publishes behaves like the original, wherever its chunks began.
+    /// A window that is rebuilt from its remembered publishes behaves like the original, wherever its chunks begin.
     #[test]
-    fn a_rebuilt_window_goes_on_the_same() {
+    fn a_rebuilt_window_behaves_like_the_original() {
         let remembered = MESSAGE_IDS_REMEMBERED as u64;
         let mut window = DedupWindow::default();
         for number in 1..=2 * remembered {

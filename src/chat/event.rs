@@ -35,7 +35,7 @@ pub struct Participant {
     pub display_name: DisplayName,
 }
 
-/// One event of the conversation. With its session key it is all that a replay needs.
+/// One event of the conversation, with everything that a replay needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The position in the conversation.
@@ -73,7 +73,7 @@ pub enum EventKind {
         message_id: Option<MessageId>,
         /// The last event that had been delivered to the sender.
         seen: Sequence,
-        /// The sender's wall clock when it sent, as it states, for people only: no rule depends on it.
+        /// The sender's wall clock in the request, for people only: no rule depends on it.
         sent_at: Option<SystemTime>,
     },
 }
@@ -110,7 +110,7 @@ impl LeaveReason {
         }
     }
 
-    /// The reason of that name.
+    /// The reason with that name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == name)
     }

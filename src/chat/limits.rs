@@ -9,10 +9,10 @@ pub const MESSAGE_ID_BYTES_MAX: usize = 64;
 /// The longest display name, in characters (Unicode scalar values), once it has its RFC 8266 form.
 pub const NAME_CHARACTERS_MAX: usize = 32;
 
-/// The longest name as given, in characters, spaces included. No character of a valid name is composed of more than
-/// four (Unicode's canonical decompositions), so a longer one has superfluous spaces or is invalid; it is refused
-/// before its RFC 8266 form is made, which can take milliseconds.
+/// The longest name as given, in characters, spaces included. Normalization composes at most four characters into one,
+/// so a longer name has superfluous spaces or is invalid. It is refused before its RFC 8266 form is computed, which can
+/// take milliseconds.
 pub const NAME_CHARACTERS_GIVEN_MAX: usize = 4 * NAME_CHARACTERS_MAX;
 
-/// The most combining marks in a row in a name. A stack of more would deface other lines.
+/// The most combining marks in a row in a name. A taller stack would cover the lines above and below.
 pub const COMBINING_MARKS_MAX: usize = 2;

@@ -40,7 +40,7 @@ impl fmt::Display for MessageText {
 pub struct MessageId(Box<str>);
 
 impl MessageId {
-    /// Accepts a valid id; the empty string stands for none.
+    /// Accepts a valid id; the empty string means none.
     ///
     /// # Errors
     /// [`Refusal::MessageIdTooLong`].

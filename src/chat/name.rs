@@ -37,8 +37,8 @@ impl DisplayName {
         Err(fault.into())
     }
 
-    /// Refuses a name that is too long as given. [`parse`](Self::parse) does that, too: this is for callers that have
-    /// to know before they spend time on the name.
+    /// Refuses a name that is too long as given. [`parse`](Self::parse) does that, too; call this to check before
+    /// spending time on the name.
     ///
     /// # Errors
     /// [`Refusal::NameInvalid`].
@@ -54,7 +54,7 @@ impl DisplayName {
         &self.0
     }
 
-    /// The same for all names that people cannot tell from this one: the confusable skeleton (UTS 39, section 4) of its
+    /// Equal for all names that people cannot tell from this one: the confusable skeleton (UTS 39, section 4) of its
     /// case-folded form.
     pub fn key(&self) -> NameKey {
         NameKey(skeleton(&caseless::default_case_fold_str(&self.0)).collect::<String>().into())

@@ -8,7 +8,7 @@ use super::{
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says what each field is")]
 pub enum Refusal {
-    /// A message of no characters.
+    /// An empty message.
     #[error("a message needs at least one character")]
     TextEmpty,
     /// A message of more than [`TEXT_CHARACTERS_MAX`] characters.
@@ -26,18 +26,18 @@ pub enum Refusal {
     /// The session never existed, has left, or has expired.
     #[error("no active participant has this session")]
     SessionUnknown,
-    /// A logical time too far from the service's clock to be honest.
+    /// A logical time too far ahead of the service's clock.
     #[error("logical time {time} is too far ahead: at most {latest} can be received now")]
     ClockOutOfRange { time: LogicalTime, latest: LogicalTime },
     /// A position after the newest event.
-    #[error("sequence {sequence} has not happened: the newest event is {head}")]
+    #[error("there is no event {sequence} yet: the newest is {head}")]
     SequenceOutOfRange { sequence: Sequence, head: Sequence },
 }
 
 /// Why a name is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameFault {
-    /// Nothing in it, or nothing that can be seen.
+    /// Empty, or without a visible character.
     #[error("a name needs at least one visible character")]
     NothingVisible,
     /// More than [`NAME_CHARACTERS_MAX`] characters.
@@ -50,6 +50,6 @@ pub enum NameFault {
     #[error("the character U+{0:04X} is not allowed in a name")]
     Character(u32),
     /// The name has no stable RFC 8266 form.
-    #[error("the name is not a valid nickname by RFC 8266")]
+    #[error("the name is not a valid RFC 8266 nickname")]
     Nickname,
 }

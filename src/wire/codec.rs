@@ -1,4 +1,4 @@
-//! The server's codec. Unlike the stock one it answers bytes that do not decode with INVALID_ARGUMENT, and reserves
+//! The server's codec. Unlike tonic's own, it answers bytes that do not decode with INVALID_ARGUMENT, and reserves
 //! little memory for a stream.
 
 use std::marker::PhantomData;
@@ -10,11 +10,11 @@ use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder
 
 use super::Rejection;
 
-/// The largest request, in bytes. A valid one is a good deal smaller than 2 KiB.
+/// The largest request, in bytes. A valid one is well below 2 KiB.
 pub const REQUEST_BYTES_MAX: usize = 4 * 1024;
 
-/// How much of a request tonic may take in before the codec sees it. More than [`REQUEST_BYTES_MAX`], so
-/// that a request that is somewhat too large gets our answer, with reason and figures.
+/// How many bytes of a request tonic may buffer before the codec sees it. More than [`REQUEST_BYTES_MAX`], so that a
+/// request that is somewhat too large gets our answer, with a reason and figures.
 pub const REQUEST_BYTES_BUFFERED_MAX: usize = 4 * REQUEST_BYTES_MAX;
 
 /// How many bytes tonic reserves for a stream at first; an event is rarely longer.
@@ -52,7 +52,7 @@ impl<T: Message, U> Encoder for ServerCodec<T, U> {
     type Error = Status;
 
     fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        // Exactly as much as needed: a buffer that doubles could hold twice as much as is charged for an unread page.
+        // Exactly as much as needed: a buffer that doubles could hold twice what is charged for an unread page.
         buffer.reserve(item.encoded_len());
         // An EncodeBuf grows, and lack of space is the only possible error.
         item.encode(buffer).expect("a growing buffer has room");

@@ -35,18 +35,17 @@ impl From<&JournalEvent> for pb::Event {
     }
 }
 
-/// The last second of the year 9999, where the contract's timestamps and durations end.
+/// The last second of the year 9999, the latest that a `Timestamp` can hold. Durations have the same bound here.
 const SECONDS_MAX: u64 = 253_402_300_799;
 
-/// A duration of the contract, if it is valid and not negative. The conversion of the generated types panics on
-/// some of the others.
+/// The duration, if it is valid and not negative. The generated types' own conversion panics on some of the others.
 pub fn duration(duration: prost_types::Duration) -> Option<Duration> {
     let seconds = u64::try_from(duration.seconds).ok().filter(|seconds| *seconds <= SECONDS_MAX)?;
     let nanos = u32::try_from(duration.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
     Some(Duration::new(seconds, nanos))
 }
 
-/// A time of the contract since 1970, if it is valid.
+/// The time, if it is valid and not before 1970.
 pub fn time(time: prost_types::Timestamp) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(duration(prost_types::Duration { seconds: time.seconds, nanos: time.nanos })?)
 }
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_valid_duration_is_none() {
+    fn an_invalid_duration_is_none() {
         let read = |seconds, nanos| duration(prost_types::Duration { seconds, nanos });
         assert_eq!(read(15, 500_000_000), Some(Duration::from_millis(15_500)));
         for (seconds, nanos) in

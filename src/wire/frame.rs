@@ -10,24 +10,23 @@ use super::pb::{self, join_response};
 use crate::chat::{Conversation, NAME_CHARACTERS_MAX, ParticipantId, Sequence, TEXT_CHARACTERS_MAX};
 use crate::journal::JournalEvent;
 
-/// How many bytes precede a message in a gRPC stream: whether it is compressed, and its length.
+/// How many bytes gRPC puts before each message of a stream: the compression flag and the length.
 const PREFIX_BYTES: usize = 5;
 
 /// The largest message that gRPC clients accept unless they are configured otherwise.
 const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The most bytes of a Welcome without its roster: less than 300 today.
 const WELCOME_HEAD_BYTES_MAX: usize = 1024;
-/// The key before a field of a message type: its number, and that its length follows. For `welcome` in a
-/// `JoinResponse`, and `participants` in a `Welcome`.
-const WELCOME_KEY: u8 = 1 << 3 | 2;
-const PARTICIPANTS_KEY: u8 = 7 << 3 | 2;
-/// About the size of an entry of the roster.
+/// The Protobuf tags (field number and wire type) of `welcome` in a `JoinResponse` and of `participants` in a `Welcome`.
+const WELCOME_TAG: u8 = 1 << 3 | 2;
+const PARTICIPANTS_TAG: u8 = 7 << 3 | 2;
+/// A typical size of a roster entry.
 const ROSTER_ENTRY_BYTES: usize = 32;
 
 /// The largest id of a participant: "p" and a sequence.
 const PARTICIPANT_ID_BYTES_MAX: usize = 1 + 20;
-/// The largest entry of a roster: the id and a name of four-byte characters, each field with its tag and its length,
-/// which for a name and for the whole takes two bytes.
+/// The largest roster entry: the id and a name of four-byte characters, each field with its tag and its length. The
+/// lengths of the name and of the whole entry take two bytes.
 const ROSTER_ENTRY_BYTES_MAX: usize = 3 + (2 + PARTICIPANT_ID_BYTES_MAX) + (3 + 4 * NAME_CHARACTERS_MAX);
 
 /// The most participants for which every client accepts the Welcome, which lists them all, however long their names.
@@ -100,7 +99,7 @@ impl Frame {
         let message = 1 + length_delimiter_len(length) + length;
         let mut bytes = Vec::with_capacity(PREFIX_BYTES + message);
         put_prefix(&mut bytes, message);
-        bytes.put_u8(WELCOME_KEY);
+        bytes.put_u8(WELCOME_TAG);
         encode_length_delimiter(length, &mut bytes).expect("a growing buffer has room");
         head.encode(&mut bytes).expect("a growing buffer has room");
         bytes.extend(roster);
@@ -123,7 +122,7 @@ impl Frame {
         Self::new(join_response::Frame::Presence(pb::Presence { participant_id, connected }))
     }
 
-    /// What the lab does to the stream's participant, in words; empty for nothing.
+    /// The lab's faults for the stream's participant, in words; empty if there are none.
     pub fn lab_notice(faults: String) -> Self {
         Self::new(join_response::Frame::LabNotice(pb::LabNotice { faults }))
     }
@@ -145,7 +144,7 @@ fn roster(conversation: &Conversation) -> Vec<u8> {
         let _ = write!(entry.participant_id, "{id}");
         entry.display_name.clear();
         entry.display_name.push_str(member.display_name.as_str());
-        bytes.put_u8(PARTICIPANTS_KEY);
+        bytes.put_u8(PARTICIPANTS_TAG);
         entry.encode_length_delimited(&mut bytes).expect("a growing buffer has room");
     }
     bytes
@@ -165,7 +164,7 @@ mod tests {
     use crate::chat::{Command, DisplayName, LogicalTime, SessionKey};
 
     #[test]
-    fn the_largest_welcome_has_little_less_than_clients_accept() {
+    fn the_largest_welcome_just_fits_what_clients_accept() {
         let participant = pb::Participant {
             participant_id: ParticipantId(Sequence(u64::MAX)).to_string(),
             display_name: char::MAX.to_string().repeat(NAME_CHARACTERS_MAX),
@@ -191,7 +190,7 @@ mod tests {
 
     /// A Welcome that is encoded piece by piece equals the encoded message.
     #[test]
-    fn a_welcome_names_the_roster() {
+    fn a_welcome_contains_the_roster() {
         for joins in [0, 1, 300] {
             let mut conversation = Conversation::new();
             for n in 0..joins {

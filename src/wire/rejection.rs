@@ -14,7 +14,7 @@ use crate::chat::{MESSAGE_ID_BYTES_MAX, NAME_CHARACTERS_MAX, Refusal, TEXT_CHARA
 /// The domain of every `google.rpc.ErrorInfo` of this service.
 pub const DOMAIN: &str = "chitchat";
 
-/// When to try again if nothing better is known.
+/// The delay before a retry if nothing better is known.
 const RETRY_SOON: Duration = Duration::from_secs(1);
 
 /// Every reason for which the service refuses a request or ends a stream.
@@ -28,7 +28,7 @@ pub enum Rejection {
     #[error("malformed request: {0}")]
     Malformed(String),
     /// A resume against another journal.
-    #[error("the conversation is another one now: its epoch is {epoch}")]
+    #[error("this is a different conversation now: its epoch is {epoch}")]
     EpochChanged { epoch: String },
     /// The access secret is missing or wrong.
     #[error("the access secret that this service asks for is missing or wrong")]
@@ -36,8 +36,8 @@ pub enum Rejection {
     /// The request addresses the service by a name that it does not answer to.
     #[error("this service does not answer to that host name; see --allow-host")]
     HostNotAllowed,
-    /// A page of an origin that is not allowed.
-    #[error("pages of that origin may not use this service; see --allow-origin")]
+    /// A page from an origin that is not allowed.
+    #[error("pages from that origin may not use this service; see --allow-origin")]
     OriginNotAllowed,
     /// Too many requests in too short a time, or too much memory held.
     #[error("too fast; try again in {} ms", .retry_after.as_millis().max(1))]
@@ -47,12 +47,12 @@ pub enum Rejection {
     ConversationFull { participants_max: usize },
     /// The limit on active participants from one address has been reached.
     #[error(
-        "your address has its share of the places: at most {participants_per_address_max} participants at a time; \
+        "your address has reached its limit: at most {participants_per_address_max} participants at a time; \
          see --participants-per-address-max"
     )]
     ShareTaken { participants_per_address_max: usize },
-    /// The stream's reader took nothing for the stall limit.
-    #[error("the stream took nothing for {} s; resume to continue", .stall.as_secs_f32())]
+    /// Nothing was read from the stream for the stall limit.
+    #[error("nothing was read from the stream for {} s; resume to continue", .stall.as_secs_f32())]
     SlowConsumer { stall: Duration },
     /// A newer stream of the same session took over.
     #[error("another stream of this session took over")]
@@ -64,8 +64,8 @@ pub enum Rejection {
     /// same message id.
     #[error("the journal is unavailable; try again")]
     JournalUnavailable,
-    /// The lab holds as many publishes of the participant as it may.
-    #[error("the lab holds {publishes_held_max} publishes of this participant already; try again later")]
+    /// The lab already holds its maximum of publishes for the participant.
+    #[error("the lab already holds {publishes_held_max} publishes of this participant; try again later")]
     HeldByLab { publishes_held_max: usize },
     /// The lab broke the stream.
     #[error("the lab broke this stream; resume to continue")]
@@ -80,7 +80,7 @@ pub enum Rejection {
     #[error("{why}")]
     FaultInvalid { field: &'static str, why: String },
     /// The limit on companions has been reached.
-    #[error("the lab plays {companions_max} companions already; see --companions-max")]
+    #[error("the lab already has {companions_max} companions; see --companions-max")]
     CompanionsFull { companions_max: usize },
     /// A companion could not join.
     #[error("the companion cannot take part: {0}")]
@@ -105,7 +105,7 @@ impl Reason {
         name.strip_prefix(Self::PREFIX).unwrap_or(name)
     }
 
-    /// The status code that goes with it.
+    /// Its gRPC status code.
     pub fn code(self) -> Code {
         match self {
             Self::TextEmpty | Self::TextTooLong | Self::NameInvalid | Self::MessageIdTooLong | Self::Malformed => {
@@ -145,7 +145,7 @@ pub fn retry_delay(status: &Status) -> Option<Duration> {
 }
 
 impl Rejection {
-    /// The stable name.
+    /// Its reason: the stable name that clients see.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Refused(Refusal::TextEmpty) => Reason::TextEmpty,
@@ -177,7 +177,7 @@ impl Rejection {
         }
     }
 
-    /// The figures that a program may want.
+    /// The figures for the metadata of the `ErrorInfo`.
     fn figures(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Refused(Refusal::TextTooLong { characters }) => {
@@ -223,7 +223,7 @@ impl Rejection {
         }
     }
 
-    /// When it makes sense to try again, if it does.
+    /// How long to wait before trying again; `None` if that makes no sense.
     pub fn retry_delay(&self) -> Option<Duration> {
         match self {
             Self::ConversationFull { .. }
@@ -261,7 +261,7 @@ mod tests {
     use crate::chat::{LogicalTime, NameFault, Sequence};
 
     #[test]
-    fn a_rejection_is_known_again_by_its_status_with_its_figures() {
+    fn the_reason_and_the_figures_can_be_read_from_the_status() {
         let (time, latest) = (LogicalTime(9), LogicalTime(8));
         let (sequence, head) = (Sequence(2), Sequence(1));
         for rejection in [

@@ -12,7 +12,7 @@ use crate::chat::{Command, DisplayName, LogicalTime, ParticipantId, Sequence, Se
 pub struct Incarnation(pub u64);
 
 impl Incarnation {
-    /// Stands for a replica that has not started yet.
+    /// The value for a replica that has not started yet.
     pub const NONE: Self = Self(0);
 }
 
@@ -22,7 +22,7 @@ impl fmt::Display for Incarnation {
     }
 }
 
-/// The commands of one replica in one message of the log: everything that had arrived there by then.
+/// One message of the log: the commands of one replica that had arrived by the time it was sent.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The replica; [`Incarnation::NONE`] for its Start.
@@ -45,9 +45,9 @@ pub enum ClusterCommand {
         /// A random number by which it recognizes its own start.
         nonce: u64,
     },
-    /// The replica stops in an orderly way.
+    /// The replica shuts down cleanly.
     Stop,
-    /// The replica is alive. This is a barrier, too: when it is applied, everything before it has been.
+    /// The replica is alive. This also serves as a barrier: once it is applied, so is everything before it.
     Beat,
     /// A new participant, attached to the replica.
     Join {
@@ -55,7 +55,7 @@ pub enum ClusterCommand {
         display_name: DisplayName,
         /// Its session.
         session: SessionKey,
-        /// The sender's clock as it sent.
+        /// The sender's Lamport clock in the request.
         sent: LogicalTime,
     },
     /// A session is attached to the replica, and no longer to any other.
@@ -67,23 +67,23 @@ pub enum ClusterCommand {
     },
     /// A stream of the replica has ended.
     Detach {
-        /// Whose.
+        /// The participant whose stream it was.
         participant: ParticipantId,
-        /// Of which generation.
+        /// The generation of the stream's attachment.
         generation: u64,
     },
     /// The grace period of a participant is over. Void if its session has been attached since.
     Expire {
-        /// Whose.
+        /// The participant.
         participant: ParticipantId,
         /// The generation that was detached.
         generation: u64,
     },
     /// A replica has been silent for too long. Void if it has written meanwhile.
     Gone {
-        /// Which one.
+        /// The silent replica.
         replica: Incarnation,
-        /// Its last batch that the proposer had applied.
+        /// The number of its last batch that the proposer has applied.
         batch: u64,
     },
     /// A publish or a leave.

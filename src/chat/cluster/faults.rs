@@ -1,5 +1,5 @@
-//! Mistakes that a replica could make, made on purpose: a test shows that `verify` finds them in the logs. They exist
-//! only in the library's own tests, and a process makes one only when told to.
+//! Mistakes that a replica could make, made on purpose: tests show that `verify` finds them in the logs. They exist only
+//! in the library's own test build, and a process makes one only after a call of [`ReplicaFault::make`].
 
 use std::sync::OnceLock;
 
@@ -10,11 +10,11 @@ pub enum ReplicaFault {
     AnswerEarly,
     /// A batch that is stored twice is applied twice.
     ApplyTwice,
-    /// A grace period that is over ends a session although it was attached since.
+    /// The end of a grace period ends a session even if it has been attached again since.
     ExpireAnyway,
     /// A message with requests is skipped after the reader has restarted.
     Skip,
-    /// The same, and the replicas do not compare what they have read.
+    /// The same, and the replicas do not compare their states.
     SkipUnnoticed,
 }
 

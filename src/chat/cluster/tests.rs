@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 use super::*;
 use crate::chat::{DisplayName, LeaveReason, LogicalTime, MessageText, SessionKey};
 
-/// A log that grows, and the effects of its batches.
+/// A log, and the state after the batches stored in it.
 #[derive(Default)]
 struct Log {
     cluster: Cluster,
@@ -100,7 +100,7 @@ fn a_session_is_attached_to_the_replica_that_attached_it_last_r4() {
     let moved = log.attach(b);
     assert_eq!((joined.generation, moved.generation, moved.resumed), (1, 2, true));
     let who = joined.participant;
-    // The older stream ends there, which says nothing about the newer one.
+    // The end of the older stream does not detach the newer one.
     log.send(a, ClusterCommand::Detach { participant: who, generation: 1 });
     assert_eq!(log.cluster.attachment(who), Some(Attachment { generation: 2, replica: Some(b) }));
     log.send(b, ClusterCommand::Detach { participant: who, generation: 2 });
@@ -108,7 +108,7 @@ fn a_session_is_attached_to_the_replica_that_attached_it_last_r4() {
 }
 
 #[test]
-fn an_expiry_is_void_if_the_session_was_attached_since_r5() {
+fn an_expiry_is_void_if_the_session_has_been_attached_since_r5() {
     let mut log = Log::default();
     let (a, b) = (log.start("a", 1), log.start("b", 2));
     let who = log.join(a).participant;
@@ -125,7 +125,7 @@ fn an_expiry_is_void_if_the_session_was_attached_since_r5() {
 }
 
 #[test]
-fn a_replica_is_gone_unless_it_was_heard_of_meanwhile_r6() {
+fn a_silent_replica_is_removed_unless_it_has_written_meanwhile_r6() {
     let mut log = Log::default();
     let (a, b) = (log.start("a", 1), log.start("b", 2));
     let who = log.join(a).participant;
@@ -138,7 +138,7 @@ fn a_replica_is_gone_unless_it_was_heard_of_meanwhile_r6() {
 }
 
 #[test]
-fn a_start_under_the_same_name_and_a_stop_end_what_was_there_r6() {
+fn a_stop_or_a_start_under_the_same_name_ends_the_earlier_start_r6() {
     let mut log = Log::default();
     let first = log.start("a", 1);
     let who = log.join(first).participant;
@@ -151,7 +151,7 @@ fn a_start_under_the_same_name_and_a_stop_end_what_was_there_r6() {
 }
 
 #[test]
-fn the_same_log_leads_to_the_same_state_from_any_recorded_place_r1() {
+fn the_same_log_leads_to_the_same_state_from_any_recorded_position_r1() {
     let mut log = Log::default();
     let (a, b) = (log.start("a", 1), log.start("b", 2));
     log.join(a);

@@ -31,12 +31,12 @@ pub enum SnapshotFault {
     #[error("participant {0} joined or published after the newest event")]
     Later(ParticipantId),
     /// Two participants have the same name, or names that look the same.
-    #[error("participant {0} has the name of another one")]
+    #[error("participant {0} has the same name as another participant")]
     Name(ParticipantId),
     /// Two participants have the same session.
-    #[error("participant {0} has the session of another one")]
+    #[error("participant {0} has the same session as another participant")]
     Session(ParticipantId),
-    /// More publishes than are remembered, or not in their order.
+    /// More publishes than are remembered, or publishes out of order.
     #[error("participant {0} has too many publishes, or they are out of order")]
     Publishes(ParticipantId),
 }
@@ -47,7 +47,7 @@ impl Member {
         self.published.publishes()
     }
 
-    /// How many there are.
+    /// How many of its publishes are remembered.
     pub fn publish_count(&self) -> usize {
         self.published.len()
     }

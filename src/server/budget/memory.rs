@@ -35,7 +35,7 @@ pub struct AddressBudget {
 pub struct Overdrawn;
 
 impl MemoryBudgets {
-    /// Budgets of `max` bytes an address. `held` shows the sum of what is in use.
+    /// A budget of `max` bytes for each address. `held` shows the bytes in use, all addresses together.
     pub fn new(max: usize, held: Gauge) -> Self {
         Self { by_address: Arc::default(), max, held }
     }
@@ -138,9 +138,6 @@ mod tests {
         assert_eq!((here.charge(100), budgets.held.get()), (Ok(()), 100));
         here.refund(100);
         drop((here, there));
-        assert!(
-            budgets.by_address.lock().is_empty(),
-            "nothing is kept of an address that the service holds nothing for"
-        );
+        assert!(budgets.by_address.lock().is_empty(), "nothing is kept of an address without charges");
     }
 }

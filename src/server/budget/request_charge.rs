@@ -29,10 +29,10 @@ use crate::wire::Rejection;
 const REQUEST_BYTES: usize = 32 * 1024;
 /// How many bytes a header takes in addition to its name and value: for its entry in the map and its allocations.
 const HEADER_BYTES: usize = 128;
-/// When an address whose budget is used up should try again.
+/// How long an address that has used up its budget should wait before it tries again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The address that a response is charged to; kept in its extensions.
+/// What a response is charged to; kept in its extensions.
 #[derive(Clone, Debug)]
 pub struct Charged {
     /// The budget for the bytes that the transport has not taken.
@@ -41,8 +41,8 @@ pub struct Charged {
     pub overhead: Arc<Reservation>,
 }
 
-/// Counts a request for its address, and charges it for what serving it takes until its response has ended. Call it as
-/// soon as the headers are there, since waiting requests take memory, too. `pace` is the connection's; a proxy's
+/// Counts a request for its address, and charges the address for serving it until the response has ended. Call it as
+/// soon as the headers have arrived, since waiting requests take memory, too. `pace` is the connection's; a proxy's
 /// connection has none.
 ///
 /// # Errors
@@ -85,8 +85,8 @@ pub fn admit(
 }
 
 impl Charged {
-    /// Charges the body of a request while it is read, and for as long as the second result is held, which is until the
-    /// request is answered.
+    /// Charges the body of a request as it is read. Hold the second result until the request is answered: otherwise the
+    /// charge ends with the body.
     ///
     /// # Errors
     /// The refusal, if the address has used up its budget.

@@ -34,7 +34,7 @@ pub struct WatchedBody {
 enum BodyEnd {
     /// The inner body has more.
     Open,
-    /// It has none, and ends with these.
+    /// It has no more data, and ends with these.
     Trailers(Option<HeaderMap>),
 }
 
@@ -86,7 +86,7 @@ impl http_body::Body for WatchedBody {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(bytes) => {
                         if let Err(Overdrawn) = self.watch.hold(bytes.len()) {
-                            let why = "the address has used up its budget of memory";
+                            let why = "the address has used up its memory budget";
                             return Poll::Ready(Some(Err(axum::Error::new(std::io::Error::other(why)))));
                         }
                         self.rest.bytes = bytes;

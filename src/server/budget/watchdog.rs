@@ -81,7 +81,7 @@ impl Watchdog {
     }
 }
 
-/// Bytes that wait to be taken, and since when nothing was taken of them.
+/// Bytes that wait to be taken, and since when none of them has been taken.
 #[derive(Debug, Default)]
 struct Untaken {
     bytes: AtomicUsize,
@@ -127,8 +127,8 @@ impl ConnectionWatch {
         response
     }
 
-    /// Resets the responses that are stuck. Closes the connection if a reset cannot help, since the bytes have left
-    /// every response and the socket takes nothing, not even a reset.
+    /// Resets the responses that are stuck. Closes the connection if a reset cannot help: over HTTP/1.1, or if the
+    /// bytes have left every response and the socket takes nothing, not even a reset.
     fn sweep(&self) {
         if self.untaken.bytes.load(Ordering::Relaxed) == 0 {
             return;
@@ -165,7 +165,7 @@ impl Drop for ConnectionWatch {
 #[derive(Debug)]
 pub struct ResponseWatch {
     key: u64,
-    /// The HTTP/2 stream, for as long as it is served. None over HTTP/1.1, where a response is the connection's only one.
+    /// The HTTP/2 stream, while it is served. `None` over HTTP/1.1, where a response is the connection's only one.
     stream: Option<Weak<AbortHandle>>,
     untaken: Untaken,
     waker: Mutex<Option<Waker>>,

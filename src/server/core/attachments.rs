@@ -20,7 +20,7 @@ use crate::wire::Rejection;
 
 /// How soon an expiry is tried again if the journal could not record it.
 const EXPIRY_RETRY: Duration = Duration::from_secs(1);
-/// For how long presence changes are merged after some have been published. Even a participant that keeps reconnecting,
+/// How long presence changes are collected after some have been published. Even a participant that keeps reconnecting,
 /// or ten thousand that vanish at once, wake each stream no more often than this.
 pub const PRESENCE_MERGE: Duration = Duration::from_millis(200);
 
@@ -42,7 +42,7 @@ pub struct Attach {
     pub conversation: Conversation,
 }
 
-/// The live side of the roster.
+/// Which participants have a stream, and whose grace period runs.
 pub struct Attachments {
     context: Arc<StreamContext>,
     feed: Feed,
@@ -223,7 +223,8 @@ impl Attachments {
         }
     }
 
-    /// A participant has lost its stream or is back. Publishes that at once, unless a change was published just now.
+    /// Notes that a participant has lost its stream or is back. Publishes that at once, or after [`PRESENCE_MERGE`] if
+    /// a change has just been published.
     pub fn note(&mut self, participant: ParticipantId, connected: bool) {
         self.changes.insert(participant, connected);
         if self.tell_at <= Instant::now() {
@@ -233,7 +234,7 @@ impl Attachments {
 
     fn tell(&mut self) {
         let changes = std::mem::take(&mut self.changes);
-        // A service that is stopping breaks all streams, which does not mean that the participants are gone.
+        // A service that is stopping ends all streams, but its participants are not gone.
         if !self.context.server.stopping.is_cancelled() {
             self.feed.publish_presence(changes);
         }

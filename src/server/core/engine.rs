@@ -56,7 +56,7 @@ pub struct WriterParts {
     pub attachments: Attachments,
     /// How many participants may be active at a time.
     pub participants_max: usize,
-    /// How many of them count for each address here.
+    /// How many of them each address may have here.
     pub shares: ParticipantShares,
     /// The wall clock.
     pub now: fn() -> SystemTime,
@@ -124,7 +124,7 @@ impl Engine {
         let before = self.conversation.clone();
         let mut events = Vec::new();
         let mut decided = Vec::with_capacity(batch.len());
-        // A caller that no longer waits gets no stream, which would replace the stream of its next request.
+        // A caller that no longer waits gets no stream: it would replace the stream of the caller's next request.
         for request in batch.drain(..).filter(|request| !request.is_abandoned()) {
             let known = events.len();
             let decision = self.decide(request, &mut events);

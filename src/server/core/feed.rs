@@ -1,7 +1,7 @@
-//! The shared tail of the conversation that every stream reads, each with a cursor of its own.
+//! The shared tail of the conversation. Every stream reads it from its own position.
 //!
-//! There is no queue per stream: a stream is a position. Events that it has not taken yet are here, encoded once for
-//! all streams; events that have left this window it reads from the journal.
+//! There is no queue per stream: a stream is a position. The newest events are here, encoded once for all streams. A
+//! stream that has fallen behind this window reads from the journal.
 
 use std::collections::{VecDeque, vec_deque};
 
@@ -12,8 +12,7 @@ use crate::chat::{Conversation, EventKind, ParticipantId, Sequence};
 use crate::journal::{Committed, JournalEvent};
 use crate::wire::Frame;
 
-/// How many bytes of events a stream takes at a time, unless a single event has more. This is also how much an unread
-/// stream holds.
+/// How many bytes of events a stream takes at a time, unless a single event is larger. An unread stream holds as many.
 pub const BATCH_BYTES_MAX: usize = 16 * 1024;
 
 /// The most bytes of the frame of a presence change.
@@ -39,7 +38,7 @@ impl From<&JournalEvent> for FeedEntry {
     }
 }
 
-/// The committed events, and nothing else.
+/// What readers see: the newest committed events, the conversation after them, and changes of presence.
 #[derive(Debug)]
 struct Published {
     conversation: Conversation,
@@ -120,12 +119,12 @@ pub enum Found<'a> {
         head: Sequence,
     },
     Nothing,
-    /// The position has left the window: the journal has what follows up to this event.
+    /// The position has left the window: the events that follow, up to this one, are in the journal.
     Lagged(Sequence),
 }
 
-/// How many of these frames, and how many bytes of them, are taken at a time: as many as have [`BATCH_BYTES_MAX`]
-/// together, and at least one.
+/// How many of these frames are taken at a time, and their bytes: as many as fit into [`BATCH_BYTES_MAX`], and at least
+/// one.
 pub fn within_batch<'a>(frames: impl Iterator<Item = &'a Frame>) -> (usize, usize) {
     let (mut count, mut bytes) = (0, 0);
     for size in frames.map(Frame::size) {
@@ -181,8 +180,8 @@ impl FeedReader {
         self.0.has_changed().unwrap_or(false)
     }
 
-    /// The newest committed event, and whether a participant is on the roster as of it. What is published later
-    /// [has changed](Self::has_changed).
+    /// The newest committed event, and whether a participant is on the roster as of it. Anything published after this
+    /// call counts as a [change](Self::has_changed).
     pub fn look(&mut self, participant: ParticipantId) -> (Sequence, bool) {
         let published = self.0.borrow_and_update();
         (published.conversation.head(), published.conversation.member(participant).is_some())
@@ -228,13 +227,13 @@ mod tests {
         feed
     }
 
-    fn nobody() -> PresenceCursor {
+    fn cursor() -> PresenceCursor {
         PresenceCursor::new(ParticipantId(Sequence(1)), Sequence(0))
     }
 
-    /// The sequences that are found, or none if the position has left the window.
+    /// The sequences that are found, or `None` if the position has left the window.
     fn after(reader: &mut FeedReader, position: u64, limit: usize) -> Option<Vec<u64>> {
-        reader.after(Sequence(position), &mut nobody(), limit, |found| match found {
+        reader.after(Sequence(position), &mut cursor(), limit, |found| match found {
             Found::News { entries, .. } => Some(entries.map(|entry| entry.sequence.0).collect()),
             Found::Nothing => Some(Vec::new()),
             Found::Lagged(_) => None,
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_that_has_left_the_window_is_said_to_be_behind() {
+    fn a_reader_whose_position_has_left_the_window_has_lagged() {
         let window = FEED_WINDOW as u64;
         let mut reader = feed_of(window + 10).reader();
         assert_eq!(after(&mut reader, 9, 1), None);

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_reader_gets_who_is_disconnected_and_then_the_changes() {
+    fn a_new_reader_gets_the_disconnected_participants_and_then_the_changes() {
         let mut log = PresenceLog::default();
         for (participant, connected) in [(2, false), (3, false), (2, true), (4, false)] {
             assert!(set(&mut log, participant, connected));

@@ -1,9 +1,10 @@
 //! The writer of a replica, in place of the [`engine`](super::engine). It decides nothing itself. It proposes the
 //! requests that have arrived to the common log as one batch, applies all batches in the log's order, and answers a
-//! request when the batch with it has been applied here. "Persist, then publish" holds as it does without replicas.
+//! request when its batch has been applied here. "Persist, then publish" holds here, too.
 //!
-//! One batch is on its way at a time; what arrives meanwhile is the next one, which is sent while what the one before led to
-//! is written to the copy. Its number makes a batch that is stored twice count once, so it is sent until it comes back.
+//! One batch is in flight at a time; requests that arrive meanwhile form the next one, which is sent as soon as the
+//! batch before it has come back, while that one's effects are written to the copy. A batch is sent again until it
+//! comes back; thanks to its number it counts once even if it is stored twice.
 
 mod dissent;
 #[cfg(test)]
@@ -34,36 +35,36 @@ use crate::replica::{
 };
 use crate::server::ops::context::ServerContext;
 use members::Obstacle;
-use timers::{Graces, Signs};
+use timers::{Graces, LastWrites};
 use waiting::{Packing, Waiter, Waiting};
 
 /// How often it checks what is due.
 const TICK: Duration = Duration::from_millis(100);
-/// How long a batch may be on its way before the requests that wait for it are refused, and nothing more is accepted.
-/// The batch itself stays on its way.
+/// How long a batch may be in flight before the requests that wait for it are refused, and nothing more is accepted.
+/// The batch itself stays in flight.
 pub const PROPOSAL_TIME: Duration = Duration::from_secs(5);
-/// How long before the streams are ended, too, so that clients try another replica.
+/// How long it may be in flight before the streams are ended, too, so that clients try another replica.
 pub const CUT_OFF_TIME: Duration = Duration::from_secs(15);
-/// How soon a copy that could not be written is tried again.
+/// How soon a failed write to the copy is tried again.
 const COPY_RETRY: Duration = Duration::from_secs(1);
-/// How long a replica that stops may take to announce it.
+/// How long a replica may take to announce that it stops.
 const FAREWELL_TIME: Duration = Duration::from_secs(3);
-/// How often a replica restarts its copy because another process has taken its name, before it gives up.
+/// How many times a replica loses its name to another process before it gives up.
 const NAME_LOSSES_MAX: u32 = 3;
 
 /// The parts of a replica's writer.
 pub struct ReplicatedParts {
-    /// The replica, as it has started.
+    /// The replica, already started.
     pub replica: ReplicaParts,
-    /// How long a participant without a stream stays.
+    /// The grace period: how long a participant without a stream stays.
     pub grace: Duration,
-    /// Random bits, for the number by which a start is recognized.
+    /// A source of random bits, for the nonce by which a start is recognized.
     pub random: fn() -> u128,
     /// The parts that it shares with a writer that decides alone.
     pub writer: WriterParts,
 }
 
-/// A batch that is on its way, or has come back and is being recorded.
+/// A batch that is in flight, or has come back and is being recorded.
 struct Proposed {
     from: Incarnation,
     number: u64,
@@ -76,7 +77,7 @@ struct Proposed {
 }
 
 impl Proposed {
-    /// Whether this is it. A Start has no number yet.
+    /// Whether this batch is the proposed one. A Start has no number, so its nonce decides.
     fn is(&self, batch: &AppliedBatch, nonce: u64) -> bool {
         let is_start = batch.start.as_ref().is_some_and(|(_, found)| *found == nonce);
         (self.from, self.number) == (batch.from, batch.number) && (batch.from != Incarnation::NONE || is_start)
@@ -107,20 +108,20 @@ pub struct ReplicatedEngine {
     random: fn() -> u128,
     context: ServerContext,
     waiting: Waiting,
-    /// The last one is on its way, unless it has come back.
+    /// Oldest first. The last one is in flight, unless it has come back.
     proposed: VecDeque<Proposed>,
-    /// The streams that are attached here, by generation.
+    /// The participants whose streams are attached here, with the generation of the attachment.
     local: HashMap<ParticipantId, u64>,
-    /// Streams that have ended here, which is not in the log yet.
+    /// Streams that have ended here, before the log has their Detach.
     ended: BTreeMap<ParticipantId, u64>,
     graces: Graces,
-    signs: Signs,
+    last_writes: LastWrites,
     beat_at: Instant,
     /// Messages that have been read but not applied yet.
     entries: Vec<Entry>,
     retry_at: Instant,
     is_cut_off: bool,
-    /// Whether it has begun to say farewell, and proposes nothing else any more.
+    /// Whether it has begun its [`farewell`](Self::farewell), after which it proposes nothing but its Stop.
     is_leaving: bool,
 }
 
@@ -157,7 +158,7 @@ impl ReplicatedEngine {
             local: HashMap::new(),
             ended: BTreeMap::new(),
             graces: Graces::default(),
-            signs: Signs::new(start),
+            last_writes: LastWrites::new(start),
             beat_at: start,
             entries: Vec::new(),
             retry_at: start,
@@ -181,7 +182,7 @@ impl ReplicatedEngine {
         ended?;
         self.attachments.finish().await;
         if timeout(FAREWELL_TIME, self.farewell()).await.is_err() {
-            tracing::warn!("the stop of this replica could not be published to the log; the others will notice");
+            tracing::warn!("could not announce the stop of this replica; the others will notice its silence");
         }
         Ok(self.applier.conversation().clone())
     }
@@ -216,7 +217,7 @@ impl ReplicatedEngine {
         }
     }
 
-    /// Takes news from the log, with everything that has arrived since.
+    /// Takes news from the log, and everything else that has arrived.
     async fn take(&mut self, news: Option<LogNews>) -> Result<(), ReplicaError> {
         let gone = || SetupFault::Failed { what: "reading the stream", why: "its reader has stopped".into() };
         let mut next = Some(news.ok_or_else(gone)?);
@@ -270,32 +271,33 @@ impl ReplicatedEngine {
             self.apply().await?;
         }
         let Some(oldest) = self.proposed.front() else { return Ok(()) };
-        let on_its_way = now.duration_since(oldest.since);
-        if on_its_way > PROPOSAL_TIME {
+        let in_flight = now.duration_since(oldest.since);
+        if in_flight > PROPOSAL_TIME {
             self.proposed.iter_mut().for_each(Proposed::give_up);
             self.waiting.give_up();
             if self.set_unavailable(Obstacle::CutOff) {
                 tracing::error!(
-                    "the log does not bring back what this replica proposes: it accepts nothing for now"
+                    "what this replica proposes does not come back from the log: requests are refused for now"
                 );
                 self.restart.notify_one();
             }
         }
-        if on_its_way > CUT_OFF_TIME && !self.is_cut_off {
-            tracing::error!("this replica is cut off from the log, and ends its streams");
+        if in_flight > CUT_OFF_TIME && !self.is_cut_off {
+            tracing::error!("this replica is cut off from the log and ends its streams");
             self.end_streams();
         }
         Ok(())
     }
 
-    /// Ends all streams here. Their clients resume when they find a replica that works.
+    /// Ends all streams here. Their clients resume at the next working replica that they find.
     fn end_streams(&mut self) {
         self.is_cut_off = true;
         self.attachments.cut_off();
         self.ended.extend(self.local.drain());
     }
 
-    /// The other replicas have removed this one, so no session is attached to it any more. It restarts its copy.
+    /// Starts again with a new nonce: the other replicas have removed this one, so no session is attached to it any
+    /// more.
     fn start_anew(&mut self) {
         self.end_streams();
         self.ended.clear();
@@ -310,19 +312,19 @@ impl ReplicatedEngine {
     async fn farewell(&mut self) -> Result<(), ReplicaError> {
         self.waiting.give_up();
         self.is_leaving = true;
-        let mut is_told = false;
+        let mut is_announced = false;
         loop {
             if self.proposed.is_empty() {
-                if is_told {
+                if is_announced {
                     return Ok(());
                 }
                 let Some(replica) = self.applier.cluster().replica(self.identity.incarnation) else {
                     return Ok(());
                 };
                 let (mut packing, number) = (Packing::default(), replica.batch + 1);
-                packing.push(ClusterCommand::Stop, Waiter::Nobody);
+                packing.push(ClusterCommand::Stop, Waiter::NoCaller);
                 self.send(self.identity.incarnation, number, packing);
-                is_told = true;
+                is_announced = true;
             }
             let news = self.news.recv().await;
             self.take(news).await?;

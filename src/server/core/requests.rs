@@ -14,12 +14,12 @@ pub(super) const BATCH_REQUESTS: usize = 256;
 /// How many requests can wait for the engine. Senders wait when the queue is full.
 pub(super) const REQUESTS_WAITING: usize = 1024;
 
-/// The caller of a request: its session's secret, and the digest of that.
+/// The caller of a request.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The secret, for the Welcome.
+    /// The session's secret, for the Welcome.
     pub token: Arc<str>,
-    /// Its digest.
+    /// The digest of the secret.
     pub session: SessionKey,
     /// Where the request comes from.
     pub origin: Origin,
@@ -50,8 +50,7 @@ pub(super) enum Answered {
 }
 
 impl Answered {
-    /// Answers the caller. If the caller has gone, the answer is dropped, and a stream ends once it notices that it has
-    /// no reader.
+    /// Answers the caller. If the caller is gone, the answer is dropped, which ends the stream that it may contain.
     pub(super) fn tell(self) {
         match self {
             Self::Stream(responder, result) => drop(responder.send(result)),
@@ -98,8 +97,8 @@ impl EngineHandle {
         self.ask(|responder| EngineRequest::Act { command, responder }).await
     }
 
-    /// For replicas: waits until this one has applied everything that any replica had answered before. Without replicas
-    /// there is nothing to wait for.
+    /// For replicas: waits until this one has applied everything that any replica answered before this call. Without
+    /// replicas there is nothing to wait for.
     ///
     /// # Errors
     /// [`Rejection`].
@@ -110,7 +109,7 @@ impl EngineHandle {
         response.await.unwrap_or(Err(Rejection::ShuttingDown))
     }
 
-    /// Whether other replicas decide, too, so that this one may be behind.
+    /// Whether this service is a replica, which may lag behind the others.
     pub fn is_of_replica(&self) -> bool {
         self.barriers.is_some()
     }

@@ -1,5 +1,5 @@
-//! How many participants each address has. No address may have more than its share, so that no address can take all
-//! places.
+//! How many participants each address has. No address may have more than its share, so that none can fill the
+//! conversation.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -42,7 +42,7 @@ impl ParticipantShares {
         }
     }
 
-    /// A participant has left.
+    /// Stops counting a participant that has left.
     pub fn release(&mut self, participant: ParticipantId) {
         let Some(address) = self.address_of.remove(&participant) else { return };
         if let Some(count) = self.counts.get_mut(&address) {
@@ -78,6 +78,6 @@ mod tests {
         }
         assert_eq!(shares.check(here), Ok(()));
         shares.release(first);
-        assert!(shares.counts.is_empty() && shares.address_of.is_empty(), "nothing is kept of who has left");
+        assert!(shares.counts.is_empty() && shares.address_of.is_empty(), "nothing is kept of a participant");
     }
 }

@@ -50,9 +50,9 @@ const SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// a few KiB at most.
 const STREAM_WINDOW_BYTES: u32 = 32 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024;
-/// How long a connection whose TLS handshake has failed may take to close in good order.
+/// How long a connection whose TLS handshake has failed may take to close cleanly.
 const LINGER: Duration = Duration::from_secs(1);
-/// How long to wait when the system cannot give another socket.
+/// How long to wait when the system cannot provide another socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves connections until shutdown, then for at most the drain limit.
@@ -119,7 +119,7 @@ impl Acceptor<'_> {
                 // The peer closed the connection before it was accepted.
                 Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset | ConnectionRefused) => {}
                 Err(error) => {
-                    // Reported once, however long it lasts and however often it is tried.
+                    // Reported once, however many retries fail.
                     if !failing {
                         tracing::warn!(%error, "cannot accept connections");
                     }
@@ -137,7 +137,7 @@ impl Acceptor<'_> {
         remote: SocketAddr,
         mut permit: ConnectionPermit,
     ) {
-        // For a proxy, its own address does not count, and over HTTP one connection has many clients.
+        // A proxy's own address does not count, and its connection may carry the requests of many clients.
         let proxy = self.config.trusted_proxies.contains(remote.ip());
         if !proxy && !permit.count_for(limited_address(remote.ip())) {
             tracing::debug!(%remote, "too many connections from one address, or too much memory in use for it");
@@ -164,7 +164,7 @@ impl Acceptor<'_> {
         let open = self.context.metrics.connections.clone();
         connections.spawn(async move {
             open.inc();
-            // Frees what only the start of a connection needs, such as a TLS handshake, before the connection is served.
+            // Boxed, so that the state of the start, such as a TLS handshake, is freed before the connection is served.
             if let Some(conversing) = Box::pin(connection.begin(stream)).await {
                 conversing.await;
             }
@@ -180,8 +180,8 @@ impl Acceptor<'_> {
     }
 }
 
-/// Events are small and must arrive at once. A peer that vanished silently must be found, even while data is on its way
-/// and over HTTP/1.1, which has no pings.
+/// Events are small and must arrive at once. A peer that vanished silently must be noticed, even while data is in
+/// flight, and over HTTP/1.1, which has no pings.
 fn set_options(stream: &TcpStream, config: &Config) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
@@ -228,13 +228,13 @@ impl HttpOptions {
     }
 }
 
-/// A connection that speaks HTTP, until it ends.
+/// Serves HTTP on a connection until it ends.
 type Conversing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 struct Connection {
     /// The other end, or the client that the PROXY protocol names.
     remote: SocketAddr,
-    /// Which addresses are trusted proxies.
+    /// The trusted proxies, if the peer is one of them and may send a PROXY header.
     proxies: Option<TrustedProxies>,
     context: ServerContext,
     trusted: TrustedProxies,
@@ -242,7 +242,7 @@ struct Connection {
     tls: Option<TlsAcceptor>,
     router: Router,
     options: HttpOptions,
-    /// Cancelled to close the connection at once: it takes nothing, or its time at shutdown is over.
+    /// Cancelled to close the connection at once: its peer reads nothing, or the drain limit is over.
     closed: CancellationToken,
     stopping: CancellationToken,
     /// How fast it is read. The connection of a proxy, which many clients share, has no limit.
@@ -252,14 +252,14 @@ struct Connection {
 }
 
 /// Closes a connection so that its peer can read the last bytes, such as a TLS alert: closing a socket with unread
-/// bytes resets the connection, and the reset overtakes data that is on its way.
+/// bytes resets the connection, and the reset overtakes data in flight.
 async fn close_gracefully(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     stream.shutdown().await?;
     tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
     Ok(())
 }
 
-/// Watches how fast the transport takes a response, and charges its client's address for the rest.
+/// Watches how fast the transport takes a response, and charges its client's address for the bytes not yet taken.
 fn watched(
     mut response: Response,
     watch: &Arc<ConnectionWatch>,
@@ -291,7 +291,7 @@ impl Connection {
                 return self.begin_client(stream).await;
             }
             Some(Err(error)) => tracing::debug!(%proxy, %error, "a proxy's connection cannot be used"),
-            None => tracing::debug!(%proxy, "a proxy's connection said nothing in time"),
+            None => tracing::debug!(%proxy, "a proxy's connection sent nothing in time"),
         }
         None
     }
@@ -321,8 +321,8 @@ impl Connection {
         None
     }
 
-    /// Serves HTTP. This is not an async function, whose future would keep the arguments in addition to what it makes
-    /// of them.
+    /// Serves HTTP. Not an async function: its future would keep the arguments in addition to the values made from
+    /// them.
     fn converse(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Conversing {
         let Self { remote, context, trusted, watch, router, options, closed, stopping, pace, permit, .. } = self;
         let budget = context.budgets.of(limited_address(remote.ip()));

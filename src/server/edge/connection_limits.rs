@@ -1,4 +1,4 @@
-//! How many connections may be open, in all and from one address, within its memory budget.
+//! How many connections may be open: in all, and from one address, as far as its memory budget allows.
 
 use std::collections::HashMap;
 use std::io;
@@ -39,7 +39,7 @@ impl ConnectionLimits {
     /// Waits until one more connection may be open.
     ///
     /// # Errors
-    /// None, since the semaphore is never closed.
+    /// Never, since the semaphore is never closed.
     pub async fn wait(&self) -> io::Result<ConnectionPermit> {
         let permit = self.all.clone().acquire_owned().await.map_err(io::Error::other)?;
         Ok(ConnectionPermit { limits: self.clone(), address: None, charge: None, _all: permit })
@@ -47,8 +47,8 @@ impl ConnectionLimits {
 }
 
 impl ConnectionPermit {
-    /// Counts this connection for an address, once, unless the address has as many as one may have, or has used up its
-    /// memory budget.
+    /// Counts this connection for an address. False if it counts for one already, or if the address has reached its
+    /// limit or used up its memory budget.
     pub fn count_for(&mut self, address: IpAddr) -> bool {
         if self.address.is_some() {
             return false;
@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    /// An address has no more connections than one may have, and each that ends makes room for another.
+    /// No address has more connections than its limit, and each that ends makes room for another.
     #[tokio::test]
     async fn permits_of_an_address() {
         let limits = ConnectionLimits::new(5, 2, MemoryBudgets::new(usize::MAX, Gauge::default()));
@@ -105,6 +105,6 @@ mod tests {
         assert!(permit.count_for(here), "there is room");
         held.push(permit);
         drop(held);
-        assert!(limits.by_address.lock().is_empty(), "nothing is kept of an address that has gone");
+        assert!(limits.by_address.lock().is_empty(), "nothing is kept of an address without connections");
     }
 }

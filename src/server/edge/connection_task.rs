@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use crate::server::budget::watchdog;
 
-/// How often in a row the connection and its streams may wake each other before other tasks get their turn.
+/// How many times in a row the connection and its streams may wake each other before other tasks get their turn.
 const ROUNDS_MAX: usize = 8;
 
 /// What can happen to a connection.
@@ -28,16 +28,16 @@ pub enum Signal {
     Requested,
     /// It has made no request in time.
     Silent,
-    /// The service stops: requests that are under way are finished.
+    /// The service stops: open requests are finished.
     Drain,
     /// It is to be closed at once.
     Close,
 }
 
-/// Work of a connection's task: a stream, which ends without a signal, or something that gives one.
+/// Work of a connection's task: an HTTP/2 stream, which ends without a signal, or a wait for a signal.
 type Work = Pin<Box<dyn Future<Output = Option<Signal>> + Send>>;
 
-/// The streams that were added since they were last polled.
+/// The streams that were added since the last poll.
 type Added = Mutex<Vec<Work>>;
 
 /// The work of a connection's task, apart from the connection itself.
@@ -58,7 +58,7 @@ pub enum Turn<T> {
 }
 
 impl ConnectionTask {
-    /// Nothing to do yet.
+    /// A task that has nothing to do yet.
     pub fn new() -> Self {
         let rounds = Arc::new(Rounds::default());
         Self {
@@ -69,12 +69,12 @@ impl ConnectionTask {
         }
     }
 
-    /// Adds the connection's HTTP/2 streams to this task.
+    /// An executor that adds the connection's HTTP/2 streams to this task.
     pub fn executor(&self) -> StreamExecutor {
         StreamExecutor(Arc::downgrade(&self.added))
     }
 
-    /// Waits for a signal, too.
+    /// Adds a signal to wait for.
     pub fn watch(&mut self, signal: impl Future<Output = Signal> + Send + 'static) {
         self.running.push(Box::pin(signal.map(Some)));
     }
@@ -147,7 +147,7 @@ struct Rounds {
 
 /// The task waits to be woken.
 const WAITING: u8 = 0;
-/// It was woken, and does not run yet.
+/// It was woken and does not run yet.
 const WOKEN: u8 = 1;
 /// It runs a round.
 const RUNNING: u8 = 2;

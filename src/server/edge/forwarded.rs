@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_client_wrote_itself_is_not_believed() {
+    fn addresses_that_the_client_wrote_are_not_believed() {
         let check =
             |lines: &[&str], expected: &str| assert_eq!(client("127.0.0.1:4711", lines), expected, "{lines:?}");
         check(&["203.0.113.9, 192.0.2.1"], "192.0.2.1");
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hop_that_is_no_address_leaves_the_proxy_that_wrote_it() {
+    fn a_hop_that_is_not_an_address_makes_its_proxy_the_client() {
         for hop in [
             "",
             " ",

@@ -22,8 +22,8 @@ pub const REQUEST_COST_BYTES: usize = 2 * 1024;
 /// How much a new connection counts: about the cost of a TLS handshake.
 pub const CONNECTION_COST_BYTES: usize = 8 * 1024;
 
-/// The most bytes that are read at once from an address that has to wait. This is small, since the cost of a turn is
-/// known only after reading, and each of hundreds of connections may have a turn that was due before the debt grew.
+/// The most bytes that are read at once from an address that has to wait. This is small, since the cost of a read
+/// is known only afterwards, and each of hundreds of connections may have a read that was due before the debt grew.
 const TURN_BYTES_MAX: usize = 256;
 /// When this many addresses are remembered, those without a debt are forgotten.
 const ADDRESSES_REMEMBERED: usize = 20_000;
@@ -49,8 +49,8 @@ struct TrafficShaper {
 #[derive(Debug)]
 struct Addresses {
     accounts: HashMap<IpAddr, Arc<Account>>,
-    /// How many there may be before the idle ones are searched for: twice as many as were left the last time, since the
-    /// search goes through all.
+    /// The number of accounts at which idle ones are searched for: twice as many as the last search left, since a
+    /// search visits all of them.
     search_at: usize,
 }
 
@@ -77,7 +77,8 @@ impl IngressLimits {
         Some(Arc::new(pace))
     }
 
-    /// Counts a request that came through a proxy, whose connection many addresses share: it cannot be made to wait.
+    /// Counts a request that came through a proxy. Many addresses share the proxy's connection, so reading it cannot be
+    /// delayed for one of them.
     ///
     /// # Errors
     /// How long the address has to wait, if it has used up its rate; the request is then not counted.
@@ -96,7 +97,6 @@ impl IngressLimits {
 
 impl TrafficShaper {
     fn account(&self, address: IpAddr) -> Arc<Account> {
-        // The map is whole even if a holder of the lock has panicked.
         let mut addresses = self.by_address.lock();
         if addresses.accounts.len() >= addresses.search_at {
             let now = self.now();
@@ -110,7 +110,7 @@ impl TrafficShaper {
         addresses.accounts.entry(address).or_insert_with(fresh).clone()
     }
 
-    /// Counts bytes, and says when they are paid for.
+    /// Counts bytes, and returns when they are paid for.
     fn count(&self, account: &Account, bytes: usize) -> u64 {
         let (earliest, cost) = (self.now().saturating_sub(self.burst()), self.nanos(bytes as u64));
         let paid_at = |before: u64| before.max(earliest).saturating_add(cost);
@@ -129,7 +129,7 @@ impl TrafficShaper {
     }
 
     fn now(&self) -> u64 {
-        // Since the start, plus a burst, which everybody may send at the start.
+        // The time since the start, plus a burst, which every address may send at the start.
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX).saturating_add(self.burst())
     }
 
@@ -153,7 +153,7 @@ impl Pace {
         self.due.fetch_max(self.shaper.count(&self.account, bytes), Ordering::Relaxed);
     }
 
-    /// When this connection may be read again, if not yet.
+    /// When this connection may be read again; `None` if it may be read now.
     fn wait_until(&self) -> Option<Instant> {
         let due = self.due.load(Ordering::Relaxed);
         (due > self.shaper.now()).then(|| self.shaper.instant(due))
@@ -282,7 +282,7 @@ mod tests {
     /// Requests count in addition to their bytes, over every transport.
     #[tokio::test]
     async fn requests_count() {
-        // Slow enough that no time passes meanwhile.
+        // So slow that the test's own duration does not matter.
         let limits = limits(1, 16);
         let pace = limits.connection(address(1)).unwrap();
         for _ in 0..4 {

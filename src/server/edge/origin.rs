@@ -42,7 +42,7 @@ pub fn limited_address(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The origin of a request, for the log records.
+/// Where a request comes from, for limits and log records.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
     /// The client, if it is known; behind a proxy that is not trusted, the proxy.
@@ -69,7 +69,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// By a request's content type.
+    /// The transport that a request's content type indicates.
     pub fn of(content_type: &[u8]) -> Self {
         if content_type.starts_with(b"application/grpc-web") {
             Self::GrpcWeb

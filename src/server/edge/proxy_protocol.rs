@@ -1,5 +1,5 @@
-//! The PROXY protocol, versions 1 and 2 (haproxy.org, proxy-protocol.txt): how a proxy that only passes bytes on names
-//! its client before the first of them.
+//! The PROXY protocol, versions 1 and 2 (haproxy.org, proxy-protocol.txt): a proxy that only passes bytes on first
+//! sends a header that names its client.
 
 use std::io::{self, Cursor};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,7 +13,7 @@ pub const PROXY_HEADER_BYTES_MAX: usize = 4 * 1024;
 
 /// The beginning of a header of version 1. No HTTP request line begins like this.
 const BEGIN_1: &[u8] = b"PROXY ";
-/// The longest header of version 1, with its line's end.
+/// The longest header of version 1, including the end of its line.
 const BYTES_1_MAX: usize = 107;
 /// The beginning of a header of version 2.
 const BEGIN_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -32,7 +32,7 @@ enum Beginning {
     Incomplete,
     /// Not a header.
     Other,
-    /// A header and its length in bytes. It need not name the client.
+    /// A header and its length in bytes. Not every header names the client.
     Header { bytes: usize, client: Option<SocketAddr> },
 }
 
@@ -97,33 +97,33 @@ fn parse_1(begun: &[u8]) -> Result<Beginning, MalformedHeader> {
 
 fn parse_2(begun: &[u8]) -> Result<Beginning, MalformedHeader> {
     let (version_and_command, family) = (begun[BEGIN_2.len()], begun[BEGIN_2.len() + 1]);
-    let told = usize::from(u16::from_be_bytes([begun[HEAD_2 - 2], begun[HEAD_2 - 1]]));
-    if HEAD_2 + told > PROXY_HEADER_BYTES_MAX {
+    let length = usize::from(u16::from_be_bytes([begun[HEAD_2 - 2], begun[HEAD_2 - 1]]));
+    if HEAD_2 + length > PROXY_HEADER_BYTES_MAX {
         return Err(MalformedHeader);
     }
-    let Some(told) = begun.get(HEAD_2..HEAD_2 + told) else { return Ok(Beginning::Incomplete) };
+    let Some(addresses) = begun.get(HEAD_2..HEAD_2 + length) else { return Ok(Beginning::Incomplete) };
     let client = match (version_and_command, family) {
-        // The proxy itself, which checks whether the service is up.
+        // The proxy's own connection, such as a health check.
         (0x20, _) => None,
         // Source, destination and their ports. The rest is not used.
         (0x21, 0x11) => {
-            let (ip, port) = told.first_chunk::<4>().zip(port_2(told, 8)).ok_or(MalformedHeader)?;
+            let (ip, port) = addresses.first_chunk::<4>().zip(port_2(addresses, 8)).ok_or(MalformedHeader)?;
             Some((Ipv4Addr::from(*ip), port).into())
         }
         (0x21, 0x21) => {
-            let (ip, port) = told.first_chunk::<16>().zip(port_2(told, 32)).ok_or(MalformedHeader)?;
+            let (ip, port) = addresses.first_chunk::<16>().zip(port_2(addresses, 32)).ok_or(MalformedHeader)?;
             Some((Ipv6Addr::from(*ip), port).into())
         }
-        // Unspecified, and sockets of this machine.
+        // Unspecified, and Unix sockets.
         (0x21, 0x00 | 0x31) => None,
         _ => return Err(MalformedHeader),
     };
-    Ok(Beginning::Header { bytes: HEAD_2 + told.len(), client })
+    Ok(Beginning::Header { bytes: HEAD_2 + length, client })
 }
 
 /// The source's port. The destination's follows it.
-fn port_2(told: &[u8], at: usize) -> Option<u16> {
-    let [high, low, ..] = told.get(at..at + 4)? else { return None };
+fn port_2(addresses: &[u8], at: usize) -> Option<u16> {
+    let [high, low, ..] = addresses.get(at..at + 4)? else { return None };
     Some(u16::from_be_bytes([*high, *low]))
 }
 
@@ -135,9 +135,9 @@ mod tests {
         Ok(Beginning::Header { bytes, client: Some(client.parse().unwrap()) })
     }
 
-    fn version_2(version_and_command: u8, family: u8, told: &[u8]) -> Vec<u8> {
-        let length = (told.len() as u16).to_be_bytes();
-        [BEGIN_2, &[version_and_command, family], &length, told].concat()
+    fn version_2(version_and_command: u8, family: u8, addresses: &[u8]) -> Vec<u8> {
+        let length = (addresses.len() as u16).to_be_bytes();
+        [BEGIN_2, &[version_and_command, family], &length, addresses].concat()
     }
 
     #[test]
@@ -153,15 +153,15 @@ mod tests {
 
     #[test]
     fn a_header_of_version_2_names_the_client() {
-        let told = [192, 0, 2, 1, 198, 51, 100, 1, 0x12, 0x67, 0x01, 0xbb, 0x04, 0, 1, 0];
-        let whole = version_2(0x21, 0x11, &told);
+        let addresses = [192, 0, 2, 1, 198, 51, 100, 1, 0x12, 0x67, 0x01, 0xbb, 0x04, 0, 1, 0];
+        let whole = version_2(0x21, 0x11, &addresses);
         assert_eq!(parse(&whole), header(whole.len(), "192.0.2.1:4711"));
         let ip: Ipv6Addr = "2001:db8::1".parse().unwrap();
         let whole = version_2(0x21, 0x21, &[&ip.octets()[..], &[0; 16], &[0x12, 0x67, 0, 0]].concat());
         assert_eq!(parse(&whole), header(whole.len(), "[2001:db8::1]:4711"));
         for whole in [
             version_2(0x20, 0, &[]),
-            version_2(0x20, 0x11, &told),
+            version_2(0x20, 0x11, &addresses),
             version_2(0x21, 0, &[]),
             version_2(0x21, 0x31, &[0; 216]),
         ] {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_comes_in_pieces_is_waited_for() {
+    fn a_header_may_come_in_pieces() {
         for whole in [b"PROXY TCP4 192.0.2.1 198.51.100.1 4711 443\r\n".to_vec(), version_2(0x21, 0x11, &[7; 12])]
         {
             for end in 0..whole.len() {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_is_left_alone() {
+    fn bytes_that_are_not_a_header_are_left_alone() {
         for begun in
             [&b"PRI * HTTP/2.0\r\n"[..], b"GET /", b"POST /", b"PUT /", b"PROPFIND /", b"\x16\x03\x01", b"\r\nGET"]
         {

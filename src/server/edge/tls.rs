@@ -30,7 +30,7 @@ pub enum TlsError {
     /// The certificate and the key do not match, or cannot be used.
     #[error("the certificate cannot be used: {0}")]
     Unusable(#[from] rustls::Error),
-    /// No certificate could be made.
+    /// No self-signed certificate could be created.
     #[error("cannot create a certificate: {0}")]
     SelfSigned(#[from] rcgen::Error),
 }

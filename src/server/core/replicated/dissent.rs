@@ -1,4 +1,4 @@
-//! The end of a replica that finds that another one had a different state.
+//! The end of a replica that has found that another one had a different state.
 
 use tokio::time::timeout;
 
@@ -8,7 +8,7 @@ use crate::replica::LogNews;
 
 impl ReplicatedEngine {
     /// Publishes its own state in a last batch, so that the other replica notices the difference and stops, too.
-    /// Neither can know which of them is right, and neither may serve what the others do not have.
+    /// Neither can know which of them is right, and neither may serve events that the others may not have.
     pub(super) async fn dissent(&mut self) {
         let from = self.identity.incarnation;
         let Some(replica) = self.applier.cluster().replica(from) else { return };

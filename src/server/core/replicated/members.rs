@@ -1,4 +1,4 @@
-//! Records which replicas take part as this replica applies it, and acts on it for the streams here.
+//! Records which replicas join and which are gone, and whether this one is available.
 
 use super::ReplicatedEngine;
 use crate::chat::{Departure, Fate, GoneReplica, Incarnation};
@@ -8,11 +8,11 @@ use crate::replica::AppliedBatch;
 /// Why a replica accepts nothing for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Obstacle {
-    /// The log does not bring back what it proposes.
+    /// What it proposes does not come back from the log.
     CutOff,
-    /// Its copy cannot be written.
+    /// Its copy of the log cannot be written.
     CopyNotWritten,
-    /// The other replicas have removed it, and it starts anew.
+    /// The other replicas have removed it, and it starts again.
     TakenForGone,
 }
 
@@ -27,8 +27,8 @@ impl Obstacle {
 }
 
 impl ReplicatedEngine {
-    /// Accepts nothing until this is [over](Self::set_available), and records that, since no grace period ends by this
-    /// replica meanwhile. Says whether that is new.
+    /// Accepts nothing until [`set_available`](Self::set_available), and records that, since this replica ends no grace
+    /// period meanwhile. Returns whether it was available before.
     pub(super) fn set_unavailable(&self, obstacle: Obstacle) -> bool {
         let was_available = self.context.readiness.set_journal_works(false);
         if was_available {
@@ -38,7 +38,7 @@ impl ReplicatedEngine {
         was_available
     }
 
-    /// Accepts requests. Says whether that is new.
+    /// Accepts requests again. Returns whether it did not before.
     pub(super) fn set_available(&self) -> bool {
         let is_new = !self.context.readiness.set_journal_works(true);
         if is_new {
@@ -47,7 +47,7 @@ impl ReplicatedEngine {
         is_new
     }
 
-    /// Records which replicas take part as this one begins to serve.
+    /// Records which replicas take part when this one begins to serve.
     pub(super) fn record_members(&self) {
         for (incarnation, replica) in self.applier.cluster().replicas() {
             self.record_member(&replica.name, incarnation, None);

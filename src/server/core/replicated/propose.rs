@@ -18,9 +18,9 @@ impl ReplicatedEngine {
         }
         match request {
             EngineRequest::Join { caller, display_name, sent, responder } => {
-                let on_their_way = self.proposed.iter().flat_map(|proposed| &proposed.waiters);
+                let in_flight = self.proposed.iter().flat_map(|proposed| &proposed.waiters);
                 let joins = self.waiting.joins()
-                    + on_their_way.filter(|waiter| matches!(waiter, Waiter::Join { .. })).count();
+                    + in_flight.filter(|waiter| matches!(waiter, Waiter::Join { .. })).count();
                 let participants_max = self.participants_max;
                 if self.applier.conversation().active() + joins >= participants_max {
                     drop(responder.send(Err(Rejection::ConversationFull { participants_max })));
@@ -43,7 +43,7 @@ impl ReplicatedEngine {
             EngineRequest::Act { command, responder } => {
                 self.wait(ClusterCommand::Act(command), Waiter::Receipt(responder));
             }
-            // Here the timers propose the end of grace periods.
+            // In a replica the timers propose the end of grace periods.
             EngineRequest::Expire { .. } => {}
         }
     }
@@ -56,7 +56,7 @@ impl ReplicatedEngine {
         }
     }
 
-    /// If the batch that is on its way is among those that are drafted, it has come back.
+    /// Notes that the batch in flight has come back, if it is among the drafted ones.
     pub(super) fn note_come_back(&mut self) {
         let (Some(proposed), Some(drafted)) = (self.proposed.back_mut(), self.applier.drafted()) else { return };
         let nonce = self.identity.nonce;
@@ -66,8 +66,8 @@ impl ReplicatedEngine {
         }
     }
 
-    /// While what is drafted is being recorded, the next batch can be on its way: it follows what is drafted, wherever
-    /// this replica stops. Nobody is answered before the record.
+    /// Sends the next batch while the drafted ones are being recorded. It follows them in the log even if this replica
+    /// stops before it has recorded them. No request is answered before its batch is recorded.
     pub(super) fn propose_meanwhile(&mut self) {
         let takes_part = self.applier.newest().replica(self.identity.incarnation).is_some();
         if !takes_part || self.is_leaving {
@@ -83,8 +83,8 @@ impl ReplicatedEngine {
         }
     }
 
-    /// Publishes the next batch, if none is on its way and there are commands. One that has come back and could not be
-    /// recorded holds up all that follow.
+    /// Publishes the next batch, if none is in flight and there are commands. A batch that has come back but could not
+    /// be recorded holds up all that follow.
     pub(super) fn propose(&mut self) {
         if self.proposed.is_empty() {
             self.propose_next();
@@ -99,7 +99,7 @@ impl ReplicatedEngine {
             None => {
                 let Identity { name, nonce, .. } = &self.identity;
                 let start = ClusterCommand::Start { name: name.clone(), nonce: *nonce };
-                packing.push(start, Waiter::Nobody);
+                packing.push(start, Waiter::NoCaller);
                 return self.send(Incarnation::NONE, 0, packing);
             }
         };
@@ -109,16 +109,16 @@ impl ReplicatedEngine {
                 self.ended.insert(participant, generation);
                 break;
             }
-            packing.push(detach, Waiter::Nobody);
+            packing.push(detach, Waiter::NoCaller);
         }
-        let mut due = self.signs.silent(self.applier.newest(), own, now);
+        let mut due = self.last_writes.silent(self.applier.newest(), own, now);
         if self.graces.is_due(now) {
             due.extend(self.graces.due(now));
         }
         // Commands that do not fit are due again a little later.
         for command in due {
             if packing.fits(&command) {
-                packing.push(command, Waiter::Nobody);
+                packing.push(command, Waiter::NoCaller);
             }
         }
         self.waiting.fill(&mut packing);
@@ -126,7 +126,7 @@ impl ReplicatedEngine {
             if now < self.beat_at {
                 return;
             }
-            packing.push(ClusterCommand::Beat, Waiter::Nobody);
+            packing.push(ClusterCommand::Beat, Waiter::NoCaller);
         }
         self.send(own, number, packing);
     }

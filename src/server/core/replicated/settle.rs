@@ -14,7 +14,7 @@ use crate::server::core::attachments::Attach;
 use crate::server::core::broadcast::note_broadcast;
 use crate::server::core::requests::{Answered, Caller, Responder};
 
-/// Answers to send once the feed has been published.
+/// Answers to send once the events are in the feed.
 #[derive(Default)]
 struct Replies {
     answers: Vec<Answered>,
@@ -29,22 +29,22 @@ impl ReplicatedEngine {
         committed: &Committed,
     ) -> Result<(), ReplicaError> {
         let now = Instant::now();
-        self.signs.at(now);
+        self.last_writes.note_progress(now);
         let (mut replies, mut changed) = (Replies::default(), BTreeSet::new());
         for batch in batches {
-            self.signs.heard(batch.from, now);
+            self.last_writes.note_write(batch.from, now);
             self.check_start(&batch)?;
             self.note_members(&batch);
             let own = self.own(&batch);
             changed.extend(&batch.applied.participants);
             let mut waiters = own.map(|own| own.waiters.into_iter());
             for outcome in batch.applied.outcomes {
-                match waiters.as_mut().map(|waiters| waiters.next().unwrap_or(Waiter::Nobody)) {
+                match waiters.as_mut().map(|waiters| waiters.next().unwrap_or(Waiter::NoCaller)) {
                     Some(waiter) => self.answer(waiter, outcome, &mut replies),
                     None => self.elsewhere(outcome),
                 }
             }
-            // A batch that did not happen.
+            // Only a batch that was not applied leaves waiters over.
             waiters.into_iter().flatten().for_each(|mut waiter| waiter.give_up());
             batch.applied.events.iter().for_each(|event| self.note_broadcast(event));
         }
@@ -81,7 +81,7 @@ impl ReplicatedEngine {
         }
     }
 
-    /// The oldest batch that this replica has proposed, if this is it.
+    /// Takes this replica's oldest proposal, if this is its batch.
     fn own(&mut self, batch: &AppliedBatch) -> Option<Proposed> {
         let nonce = self.identity.nonce;
         if !self.proposed.front().is_some_and(|proposed| proposed.is(batch, nonce)) {
@@ -92,13 +92,13 @@ impl ReplicatedEngine {
         if batch.applied.fate == Fate::Applied {
             self.is_cut_off = false;
             if self.set_available() {
-                tracing::warn!("the log takes what this replica proposes again");
+                tracing::warn!("the log accepts what this replica proposes again");
             }
         }
         Some(proposed)
     }
 
-    /// The start of this replica gives it its number; a start of another process under its name takes the name away.
+    /// This replica's own start gives it its number; the start of another process under its name takes the name away.
     fn check_start(&mut self, batch: &AppliedBatch) -> Result<(), ReplicaError> {
         let Some((name, nonce)) = batch.start.as_ref().filter(|_| batch.applied.fate == Fate::Applied) else {
             return Ok(());
@@ -140,7 +140,7 @@ impl ReplicatedEngine {
             }
             (Waiter::Barrier(responder), _) => replies.barriers.push(responder),
             // Its caller was refused meanwhile, so the stream has no reader.
-            (Waiter::Nobody, Outcome::Attached(attached)) => {
+            (Waiter::NoCaller, Outcome::Attached(attached)) => {
                 self.local.remove(&attached.participant);
                 self.attachments.replaced(attached.participant);
                 self.ended.insert(attached.participant, attached.generation);

@@ -10,22 +10,21 @@ use crate::chat::{Attachment, Cluster, ClusterCommand, Incarnation, ParticipantI
 
 /// How often a replica announces that it is alive, unless it has something else to publish.
 pub(super) const BEAT: Duration = Duration::from_secs(2);
-/// The silence of a replica after which the others propose to remove it.
+/// How long a replica may be silent before the others propose to remove it.
 pub(super) const SILENCE: Duration = Duration::from_secs(6);
-/// The delay between one replica's turn to propose that a grace period is over and the next one's, so that usually only
-/// one of them does.
+/// The delay between the replicas' turns to propose that a grace period is over, so that usually only one of them does.
 const TURN: Duration = Duration::from_secs(1);
-/// The most such delays.
+/// The most such delays that a replica waits.
 const TURNS_MAX: u32 = 3;
 /// How soon a proposal without effect is repeated.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// The grace periods that run.
+/// The running grace periods: the generation and the end of each.
 #[derive(Debug, Default)]
 pub(super) struct Graces(BTreeMap<ParticipantId, (u64, Instant)>);
 
 impl Graces {
-    /// A session is attached, detached or gone.
+    /// Starts or ends a participant's grace period after a change of its attachment.
     pub(super) fn set(&mut self, participant: ParticipantId, attachment: Option<Attachment>, until: Instant) {
         match attachment {
             Some(Attachment { generation, replica: None }) => {
@@ -40,7 +39,8 @@ impl Graces {
         }
     }
 
-    /// The commands that are due. They become due again a little later, in case they have no effect.
+    /// The commands for the grace periods that are over. They become due again a little later, in case they have no
+    /// effect.
     pub(super) fn due(&mut self, now: Instant) -> Vec<ClusterCommand> {
         let due = self.0.iter_mut().filter(|(_, (_, until))| *until <= now);
         due.map(|(participant, (generation, until))| {
@@ -56,7 +56,7 @@ impl Graces {
     }
 }
 
-/// How much later than the grace period this replica proposes an expiry.
+/// How long after the end of a grace period this replica proposes the expiry.
 pub(super) fn turn(cluster: &Cluster, own: Incarnation) -> Duration {
     let before = cluster.replicas().take_while(|(incarnation, _)| *incarnation < own).count();
     TURN * u32::try_from(before).unwrap_or(TURNS_MAX).min(TURNS_MAX)
@@ -64,39 +64,39 @@ pub(super) fn turn(cluster: &Cluster, own: Incarnation) -> Duration {
 
 /// When each of the other replicas last wrote.
 #[derive(Debug)]
-pub(super) struct Signs {
-    heard: HashMap<Incarnation, Instant>,
+pub(super) struct LastWrites {
+    by_replica: HashMap<Incarnation, Instant>,
     /// When the last message came from the log.
     any: Instant,
 }
 
-impl Signs {
+impl LastWrites {
     pub(super) fn new(now: Instant) -> Self {
-        Self { heard: HashMap::new(), any: now }
+        Self { by_replica: HashMap::new(), any: now }
     }
 
-    /// Messages of the log were applied. After a pause in which no replica was heard, none is suspected: the log or
+    /// Notes that messages of the log were applied. After a pause of the whole log no replica is suspected: the log or
     /// this replica was stalled.
-    pub(super) fn at(&mut self, now: Instant) {
+    pub(super) fn note_progress(&mut self, now: Instant) {
         if now.duration_since(self.any) > 2 * BEAT {
-            self.heard.values_mut().for_each(|heard| *heard = now);
+            self.by_replica.values_mut().for_each(|wrote| *wrote = now);
         }
         self.any = now;
     }
 
-    /// A batch of a replica was applied.
-    pub(super) fn heard(&mut self, replica: Incarnation, now: Instant) {
-        self.heard.insert(replica, now);
+    /// Notes that a batch of a replica was applied.
+    pub(super) fn note_write(&mut self, replica: Incarnation, now: Instant) {
+        self.by_replica.insert(replica, now);
     }
 
-    /// The replicas that have been silent for too long.
+    /// The commands that remove the replicas that have been silent for too long.
     pub(super) fn silent(&mut self, cluster: &Cluster, own: Incarnation, now: Instant) -> Vec<ClusterCommand> {
-        self.heard.retain(|replica, _| cluster.replica(*replica).is_some());
+        self.by_replica.retain(|replica, _| cluster.replica(*replica).is_some());
         let mut gone = Vec::new();
         for (incarnation, replica) in cluster.replicas().filter(|(incarnation, _)| *incarnation != own) {
-            let heard = self.heard.entry(incarnation).or_insert(now);
-            if now.duration_since(*heard) > SILENCE {
-                *heard += AGAIN;
+            let wrote = self.by_replica.entry(incarnation).or_insert(now);
+            if now.duration_since(*wrote) > SILENCE {
+                *wrote += AGAIN;
                 gone.push(ClusterCommand::Gone { replica: incarnation, batch: replica.batch });
             }
         }
@@ -137,26 +137,26 @@ mod tests {
     }
 
     #[test]
-    fn who_is_silent_is_proposed_to_be_gone_unless_the_log_itself_stood_still_r6() {
+    fn the_removal_of_a_silent_replica_is_proposed_unless_the_log_stood_still_r6() {
         let (cluster, [own, other]) = of_two();
         let start = Instant::now();
-        let mut signs = Signs::new(start);
-        assert!(signs.silent(&cluster, own, start).is_empty());
-        // The log flows, by this replica's own beats.
-        let flowing = |signs: &mut Signs, from: Duration, seconds: u64| {
-            (0..seconds).for_each(|second| signs.at(start + from + Duration::from_secs(second)));
+        let mut writes = LastWrites::new(start);
+        assert!(writes.silent(&cluster, own, start).is_empty());
+        // This replica's own beats keep the log moving.
+        let flowing = |writes: &mut LastWrites, from: Duration, seconds: u64| {
+            (0..seconds).for_each(|second| writes.note_progress(start + from + Duration::from_secs(second)));
         };
-        flowing(&mut signs, Duration::ZERO, 8);
-        let gone = signs.silent(&cluster, own, start + Duration::from_secs(7));
+        flowing(&mut writes, Duration::ZERO, 8);
+        let gone = writes.silent(&cluster, own, start + Duration::from_secs(7));
         assert!(matches!(gone[..], [ClusterCommand::Gone { replica, batch: 0 }] if replica == other));
-        signs.heard(other, start + Duration::from_secs(7));
-        assert!(signs.silent(&cluster, own, start + Duration::from_secs(8)).is_empty());
+        writes.note_write(other, start + Duration::from_secs(7));
+        assert!(writes.silent(&cluster, own, start + Duration::from_secs(8)).is_empty());
         // A stall of a minute.
         let later = Duration::from_secs(67);
-        signs.at(start + later);
-        assert!(signs.silent(&cluster, own, start + later).is_empty());
-        flowing(&mut signs, later, 8);
-        assert_eq!(signs.silent(&cluster, own, start + later + Duration::from_secs(7)).len(), 1);
+        writes.note_progress(start + later);
+        assert!(writes.silent(&cluster, own, start + later).is_empty());
+        flowing(&mut writes, later, 8);
+        assert_eq!(writes.silent(&cluster, own, start + later + Duration::from_secs(7)).len(), 1);
     }
 
     #[test]

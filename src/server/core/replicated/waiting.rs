@@ -18,30 +18,30 @@ pub(super) enum Waiter {
     Receipt(Responder<Receipt>),
     /// Callers that wait until everything before their request has been applied.
     Barrier(Responder<()>),
-    /// No caller waits, or none any more.
-    Nobody,
+    /// No caller waits, or it has been answered.
+    NoCaller,
 }
 
 impl Waiter {
-    /// Whether its caller is gone. It then gets no stream, which would replace the stream of the caller's next request.
+    /// Whether its caller is gone. It then gets no stream: that would replace the stream of the caller's next request.
     fn is_abandoned(&self) -> bool {
         match self {
             Self::Join { responder, .. } | Self::Resume { responder, .. } => responder.is_closed(),
             Self::Barrier(responder) => responder.is_closed(),
-            Self::Receipt(_) | Self::Nobody => false,
+            Self::Receipt(_) | Self::NoCaller => false,
         }
     }
 
-    /// Refuses the request, and stops waiting. It may still take effect.
+    /// Refuses the request, which may still take effect.
     pub(super) fn give_up(&mut self) {
         let unavailable = Rejection::JournalUnavailable;
-        match std::mem::replace(self, Self::Nobody) {
+        match std::mem::replace(self, Self::NoCaller) {
             Self::Join { responder, .. } | Self::Resume { responder, .. } => {
                 drop(responder.send(Err(unavailable)));
             }
             Self::Receipt(responder) => drop(responder.send(Err(unavailable))),
             Self::Barrier(responder) => drop(responder.send(Err(unavailable))),
-            Self::Nobody => {}
+            Self::NoCaller => {}
         }
     }
 }
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn a_batch_takes_what_fits_and_the_rest_waits_for_the_next_one_r2() {
         let mut waiting = Waiting::default();
-        (0..1000).for_each(|_| waiting.push(publish(), Waiter::Nobody));
+        (0..1000).for_each(|_| waiting.push(publish(), Waiter::NoCaller));
         let mut sizes = Vec::new();
         while waiting.len() > 0 {
             let mut packing = Packing::default();
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn whose_caller_is_gone_gets_no_stream_and_what_is_given_up_is_told() {
+    fn a_request_without_its_caller_is_dropped_and_one_that_is_given_up_is_refused() {
         let mut waiting = Waiting::default();
         let (gone, _) = oneshot::channel();
         waiting.push(ClusterCommand::Beat, Waiter::Barrier(gone));

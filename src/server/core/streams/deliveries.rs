@@ -1,4 +1,4 @@
-//! The records of deliveries: one for all streams that moved over the same range within a second. Most of a thousand
+//! The records of deliveries: one for all streams that got the same range of events within a second. Most of a thousand
 //! readers are at the same position, and a record for each of them and each batch would cost more than the deliveries.
 
 use std::collections::{BTreeMap, HashMap};
@@ -41,13 +41,13 @@ impl DeliveryRecords {
         Self { epoch, streams: HashMap::new() }
     }
 
-    /// A stream begins.
+    /// Adds a stream that begins.
     pub fn begin(&mut self, participant: ParticipantId, link: Arc<StreamLink>) {
         let up_to = link.position().0;
         self.streams.insert(link.id(), Recorded { participant, link, up_to });
     }
 
-    /// A stream has ended: the rest is recorded at once.
+    /// Removes a stream that has ended, and records the rest of its deliveries at once.
     pub fn end(&mut self, stream: StreamId) {
         let Some(mut stream) = self.streams.remove(&stream) else { return };
         if let Some(range) = stream.news() {
@@ -87,7 +87,7 @@ mod tests {
     use crate::server::core::streams::open_streams::OpenStreams;
 
     #[test]
-    fn streams_that_moved_over_the_same_range_are_recorded_together() {
+    fn streams_that_got_the_same_range_are_recorded_together() {
         let mut records = DeliveryRecords::new(Epoch::new("e"));
         let open = OpenStreams::new(Duration::from_secs(1), Duration::from_secs(1));
         let begin = |records: &mut DeliveryRecords, participant: u64, position: u64| {

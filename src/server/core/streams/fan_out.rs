@@ -1,7 +1,7 @@
-//! Wakes the streams when there is news, and checks those that are quiet or stuck: one task for all of them.
+//! The task that wakes all streams when there is news, and checks those that are quiet or stuck.
 //!
 //! The streams are woken in slices. If all were woken at once, a publisher would wait in the run queue behind a
-//! thousand of them. This way it is served in between, and streams whose turn comes later find several events at once.
+//! thousand of them. With slices it is served in between, and streams that are woken later find several events at once.
 
 use tokio::sync::watch;
 use tokio::task::yield_now;
@@ -15,7 +15,7 @@ use crate::wire::Rejection;
 /// How many streams are woken before other tasks have their turn.
 const SLICE_WAKES: usize = 16;
 
-/// What wakes and ends streams.
+/// Wakes and ends streams.
 #[derive(Debug)]
 pub struct FanOut {
     changes: watch::Receiver<()>,
@@ -36,8 +36,8 @@ impl FanOut {
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut has_stopped = false;
         loop {
-            // Without streams it sleeps through what is published.
-            let has_streams = self.streams.are_there();
+            // Without streams, publishing does not wake this task.
+            let has_streams = self.streams.has_any();
             tokio::select! {
                 changed = self.changes.changed(), if has_streams => match changed {
                     Ok(()) => self.wake().await,
@@ -63,7 +63,7 @@ impl FanOut {
         let mut next = Some(0);
         while let Some(from) = next {
             next = self.streams.wake_some(from, SLICE_WAKES);
-            // A few streams are one slice, with nobody to let pass.
+            // A few streams fit into one slice, so there is no need to yield.
             if from > 0 || next.is_some() {
                 yield_now().await;
             }
@@ -88,7 +88,7 @@ mod tests {
     use crate::journal::Committed;
     use crate::server::core::streams::open_streams::{Idle, StreamEnd};
 
-    /// Where there are no streams, what is published wakes nothing; the first stream is woken by what comes after it.
+    /// An event that is published while there are no streams wakes nothing; the next one wakes the first stream.
     #[tokio::test]
     async fn the_first_stream_is_woken() {
         let (feed, stopping) = (Feed::new(Conversation::new()), CancellationToken::new());
@@ -110,9 +110,8 @@ mod tests {
         fan_out.abort();
     }
 
-    /// Without streams, too, it ends with the feed.
     #[tokio::test]
-    async fn it_ends_with_the_feed_though_there_are_no_streams() {
+    async fn it_ends_with_the_feed_even_without_streams() {
         let feed = Feed::new(Conversation::new());
         let streams = OpenStreams::new(Duration::from_millis(1), Duration::MAX / 2);
         let fan_out = tokio::spawn(FanOut::new(&feed, streams, CancellationToken::new()).run());

@@ -20,7 +20,7 @@ use tonic::Status;
 use super::stream::Stream;
 use crate::server::budget::memory::Reservation;
 
-/// A stream on its way from the service to the response; kept in its extensions, which hold only values that can be
+/// Passes a stream from the service to the response, in the response's extensions, which hold only values that can be
 /// cloned.
 #[derive(Clone, Debug)]
 pub struct Handover(Arc<Mutex<Option<JoinBody>>>);
@@ -36,7 +36,7 @@ impl Handover {
     }
 }
 
-/// Replaces the body of a response by the stream that was handed over with it.
+/// Replaces the body of a response with the stream that was handed over in its extensions.
 pub fn replace_body(mut response: Response) -> Response {
     let handover = response.extensions_mut().remove::<Handover>();
     match handover.as_ref().and_then(Handover::take) {
@@ -113,7 +113,7 @@ mod tests {
         frame.map(|frame| frame.map(|Ok(frame)| frame))
     }
 
-    /// The Welcome stays charged until it is taken, or its stream is given up; then come the rest and the status.
+    /// The Welcome stays charged until it is taken or its stream is dropped; then come the other frames and the status.
     #[test]
     fn charge_frames_and_status() {
         let held = Gauge::default();
@@ -134,6 +134,6 @@ mod tests {
         assert!(body.is_end_stream() && matches!(poll(&mut body), Poll::Ready(None)));
 
         drop(Handover::new(JoinBody::new(rig.stream().0, budget.reserve(100).unwrap())));
-        assert_eq!(held.get(), 0, "nobody has taken it");
+        assert_eq!(held.get(), 0, "it was never taken");
     }
 }

@@ -73,7 +73,7 @@ struct LinkState {
     is_asked: bool,
     /// When something was last handed over.
     handed_over: Instant,
-    /// Since when the stream has been seen to have news that the transport does not ask for.
+    /// When the stream was first seen to have news that the transport does not ask for.
     stalled_since: Option<Instant>,
     is_heartbeat_due: bool,
 }
@@ -130,24 +130,24 @@ impl OpenStreams {
     }
 
     /// Whether there is a stream.
-    pub fn are_there(&self) -> bool {
+    pub fn has_any(&self) -> bool {
         !self.0.open.lock().is_empty()
     }
 
-    /// Waits until there is a stream. To be awaited by one task only.
+    /// Waits until there is a stream. Only one task may await this.
     pub async fn wait_for_one(&self) {
-        while !self.are_there() {
+        while !self.has_any() {
             self.0.opened.notified().await;
         }
     }
 
-    /// How often [`look_after_some`](Self::look_after_some) is to go through all streams.
+    /// How often all streams are to be checked by [`look_after_some`](Self::look_after_some).
     pub fn sweep_interval(&self) -> Duration {
         (self.0.heartbeat.min(self.0.stall) / 4).clamp(SWEEP_INTERVAL_MIN, SWEEP_INTERVAL_MAX)
     }
 
-    /// Wakes up to `most` streams that wait for news, from a place on. Returns the place after them, or `None` if there
-    /// are no more.
+    /// Wakes up to `most` streams that wait for news, beginning at a place. Returns the place after them, or `None` if
+    /// there are no more.
     pub fn wake_some(&self, from: usize, most: usize) -> Option<usize> {
         let mut wakers = Vec::with_capacity(most);
         let open = self.0.open.lock();
@@ -163,7 +163,7 @@ impl OpenStreams {
         more.then_some(place)
     }
 
-    /// From a place on, wakes the streams that have to send a heartbeat, and ends those whose transport has taken
+    /// Beginning at a place, wakes the streams that have to send a heartbeat, and ends those whose transport has taken
     /// nothing for the stall limit. `head` is the newest event. Returns the place after them, or `None` if there are no
     /// more.
     pub fn look_after_some(&self, from: usize, head: Sequence, now: Instant) -> Option<usize> {
@@ -208,14 +208,14 @@ impl OpenStreams {
     }
 }
 
-/// What a stream is due for.
+/// What is due for a stream.
 enum Due {
     Heartbeat,
     End,
 }
 
 impl StreamLink {
-    /// Which stream it is.
+    /// The stream's id.
     pub fn id(&self) -> StreamId {
         self.id
     }
@@ -228,7 +228,7 @@ impl StreamLink {
     /// Records that the stream hands something over to the transport, which then has everything up to this event.
     ///
     /// # Errors
-    /// Why the stream has ended, if it has; then nothing is handed over.
+    /// The reason, if the stream has ended; nothing is handed over then.
     pub fn hand_over(&self, position: Sequence) -> Result<(), StreamEnd> {
         let mut state = self.state.lock();
         if let Some(end) = &state.end {
@@ -242,8 +242,8 @@ impl StreamLink {
         Ok(())
     }
 
-    /// Records that the stream has nothing to hand over. Its task is woken when there may be news. News from before
-    /// this call does not wake it, so it has to check once more.
+    /// Records that the stream has nothing to hand over. Its task is woken when there may be news. Earlier news does
+    /// not wake it, so it has to check once more after this call.
     pub fn wait(&self, context: &Context<'_>) -> Idle {
         match &mut *self.waker.lock() {
             Some(waker) => waker.clone_from(context.waker()),

@@ -41,12 +41,12 @@ pub struct StreamContext {
     pub heartbeat: Duration,
     /// The context that all parts of the service share.
     pub server: ServerContext,
-    /// Faults for this participant, in a service that has a lab.
+    /// The lab, in a service that has one.
     pub lab: Option<Lab>,
 }
 
-/// The contents of a Welcome. It is built when the transport asks for it, outside the engine, since the roster can be
-/// long.
+/// What a Welcome is built from. It is built when the transport asks for it, outside the engine, since the roster can
+/// be long.
 pub struct WelcomeSeed {
     /// The session's secret.
     pub token: Arc<str>,
@@ -65,7 +65,7 @@ pub struct Stream {
     cursor: FeedCursor,
     /// `None` once it has been handed over.
     welcome: Option<Box<WelcomeSeed>>,
-    /// The read from the journal that is under way, up to this event.
+    /// The journal read in progress, and the last event that may be taken from it.
     reading: Option<(Reading, Sequence)>,
     /// `None` without a lab.
     gate: Option<Box<Gated>>,
@@ -79,7 +79,7 @@ struct Gated {
     changed: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-/// How far a stream is.
+/// How far a stream has come.
 struct FeedCursor {
     participant: ParticipantId,
     position: Sequence,
@@ -93,7 +93,7 @@ enum StreamStep {
     HandOver(Bytes),
     /// There is nothing to send but heartbeats.
     Idle,
-    /// Nothing may pass.
+    /// The lab lets nothing pass, not even a heartbeat.
     Silent,
     /// The journal is being read.
     Reading,
@@ -101,7 +101,7 @@ enum StreamStep {
 }
 
 impl Stream {
-    /// A stream that continues after a position, is opened with `link`, and has caught up at the Welcome's head.
+    /// A stream that continues after the position of `link`, and has caught up at the Welcome's head.
     pub fn new(
         context: Arc<StreamContext>,
         link: Arc<StreamLink>,
@@ -122,7 +122,7 @@ impl Stream {
         }
     }
 
-    /// The next bytes, of one frame or several. An error is the end: `Ok` if the participant has left.
+    /// The next bytes, of one frame or several. `Err` is the end of the stream: `Ok` in it if the participant has left.
     pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes, Result<(), Rejection>>> {
         loop {
             let chunk = match self.step(context) {
@@ -144,7 +144,7 @@ impl Stream {
         }
     }
 
-    /// Whether there is news since the last step, or the lab lets something else pass.
+    /// Whether there is news since the last step, or a change of what the lab lets pass.
     fn has_news(&mut self, context: &mut Context<'_>) -> bool {
         let gate_has_changed = match &mut self.gate {
             Some(gated) => {
@@ -229,11 +229,11 @@ impl Stream {
         };
         self.reading = None;
         // The journal may be a batch ahead of the feed.
-        let told = |events: &Vec<JournalEvent>| events.iter().take_while(|event| event.sequence <= head).count();
-        match events.map(|events| (told(&events), events)) {
+        let known = |events: &Vec<JournalEvent>| events.iter().take_while(|event| event.sequence <= head).count();
+        match events.map(|events| (known(&events), events)) {
             Ok((0, _)) => StreamStep::End(unreadable("it lacks events that have been delivered")),
-            Ok((told, events)) => {
-                let entries: Vec<_> = events[..told].iter().map(FeedEntry::from).collect();
+            Ok((known, events)) => {
+                let entries: Vec<_> = events[..known].iter().map(FeedEntry::from).collect();
                 let (count, _) = within_batch(entries.iter().map(|entry| &entry.frame));
                 let position = self.cursor.position;
                 let step = self.cursor.advance(entries[..count].iter(), Vec::new());
@@ -244,7 +244,7 @@ impl Stream {
         }
     }
 
-    /// The step when there is no news. It ends the replay of a conversation in which nothing has happened.
+    /// The step when there is no news. It ends the replay of a resume that has missed nothing.
     fn idle(&mut self) -> StreamStep {
         self.cursor.caught_up().map_or(StreamStep::Idle, |frame| StreamStep::HandOver(frame.into()))
     }
@@ -274,8 +274,8 @@ impl fmt::Debug for Stream {
 }
 
 impl FeedCursor {
-    /// Hands over entries up to the participant's own Left, with CaughtUp where the replay is over, and what follows
-    /// them. `None` if that is nothing.
+    /// Hands over entries up to the participant's own Left, with CaughtUp where the replay ends, and the presence
+    /// changes that follow them. `None` if there is nothing to hand over.
     fn advance<'a>(
         &mut self,
         entries: impl Iterator<Item = &'a FeedEntry> + Clone,
@@ -310,7 +310,7 @@ impl FeedCursor {
     }
 }
 
-/// The bytes of frames in one piece: a single frame's own, which all streams share.
+/// The bytes of frames in one piece. A single frame is not copied: all streams share its bytes.
 fn join<'a>(mut frames: impl Iterator<Item = &'a Frame> + Clone) -> Option<Bytes> {
     let all = frames.clone();
     let first = frames.next()?;
@@ -328,7 +328,7 @@ fn ended(end: StreamEnd) -> Poll<Result<Bytes, Result<(), Rejection>>> {
     }))
 }
 
-/// Measures how far a stream that has taken some events is behind.
+/// Measures how far a stream lags after it has taken some events.
 fn observe_lag(server: &ServerContext, before: Sequence, position: Sequence, head: Sequence) {
     if position > before {
         server.metrics.feed_lag.observe(head.0.saturating_sub(position.0) as f64);

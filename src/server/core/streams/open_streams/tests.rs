@@ -30,7 +30,7 @@ fn slow_consumer() -> StreamEnd {
     StreamEnd::Rejected(Rejection::SlowConsumer { stall: STALL })
 }
 
-/// Each waiting stream is woken once, a few at a time, even if others have ended before.
+/// Each waiting stream is woken once, a few at a time, even if other streams have ended.
 #[test]
 fn streams_that_wait_are_woken_in_slices() {
     let (streams, wakes) = (streams(), Arc::new(Wakes::default()));
@@ -58,7 +58,7 @@ fn streams_that_wait_are_woken_in_slices() {
 }
 
 /// T1: a transport that asks for more gets heartbeats and is never stalled; one that does not ask although there are
-/// events for it is given up after the stall limit.
+/// events for it is ended after the stall limit.
 #[test]
 fn heartbeats_and_stalls() {
     let (streams, wakes) = (streams(), Arc::new(Wakes::default()));

@@ -14,7 +14,7 @@ pub(in crate::server::core) struct Rig {
     conversation: Conversation,
     feed: Feed,
     pub(in crate::server::core) context: Arc<StreamContext>,
-    told: Vec<Frame>,
+    published: Vec<Frame>,
 }
 
 impl Rig {
@@ -31,34 +31,34 @@ impl Rig {
             server: ServerContext::unlimited(),
             lab: None,
         });
-        let mut rig = Self { conversation: Conversation::new(), feed, context, told: Vec::new() };
+        let mut rig = Self { conversation: Conversation::new(), feed, context, published: Vec::new() };
         let display_name = DisplayName::parse("alice").unwrap();
-        rig.tell(Command::Join { display_name, session: SessionKey([1; 32]), sent: LogicalTime(0) });
+        rig.publish(Command::Join { display_name, session: SessionKey([1; 32]), sent: LogicalTime(0) });
         rig
     }
 
     /// Publishes the event that a command leads to, and returns its frame.
-    fn tell(&mut self, command: Command) -> Frame {
+    fn publish(&mut self, command: Command) -> Frame {
         let Ok(Decision::Happened(event)) = self.conversation.apply(command, SystemTime::UNIX_EPOCH) else {
             panic!("the command was not accepted")
         };
         let event = JournalEvent { event: Arc::new(event), chain: Chain::of(&Epoch::new("e")) };
-        self.told.push(Frame::event(&event));
+        self.published.push(Frame::event(&event));
         self.feed.publish(&Committed::assume_committed(vec![event]), self.conversation.clone());
-        self.told[self.told.len() - 1].clone()
+        self.published[self.published.len() - 1].clone()
     }
 
     pub(in crate::server::core) fn message(&mut self, text: &str) -> Frame {
         let (session, text) = (SessionKey([1; 32]), MessageText::parse(text.to_owned()).unwrap());
         let (seen, sent) = (Sequence(0), LogicalTime(0));
-        self.tell(Command::Publish { session, text, message_id: None, seen, sent, sent_at: None })
+        self.publish(Command::Publish { session, text, message_id: None, seen, sent, sent_at: None })
     }
 
     fn leave(&mut self) -> Frame {
-        self.tell(Command::Leave { session: SessionKey([1; 32]), sent: LogicalTime(0) })
+        self.publish(Command::Leave { session: SessionKey([1; 32]), sent: LogicalTime(0) })
     }
 
-    /// Alice's stream from the start, and what its Welcome says.
+    /// Alice's stream from the start, and its Welcome.
     pub(in crate::server::core) fn stream(&self) -> (Stream, Frame) {
         let (token, conversation) = (Arc::from("token"), self.conversation.clone());
         let link = self.context.streams.open(Sequence(0));
@@ -95,7 +95,7 @@ fn from_the_welcome_to_the_first_message() {
     let mut rig = Rig::new();
     let (mut stream, welcome) = rig.stream();
     check(&mut stream, &[welcome]);
-    check(&mut stream, &[rig.told[0].clone(), Frame::caught_up(Sequence(1))]);
+    check(&mut stream, &[rig.published[0].clone(), Frame::caught_up(Sequence(1))]);
     assert_eq!(stream.link.position(), Sequence(1));
     assert!(poll(&mut stream).is_pending());
     let (mut other, _) = rig.stream();
@@ -113,7 +113,7 @@ fn from_the_welcome_to_the_first_message() {
     assert_eq!(stream.link.position(), Sequence(5));
 }
 
-/// D4: any amount of events is taken in pieces of bounded size, and only on demand.
+/// D4: any number of events is taken in pieces of bounded size, and only on demand.
 #[test]
 fn a_stream_that_is_behind_takes_bounded_pieces() {
     let mut rig = Rig::new();
@@ -126,27 +126,27 @@ fn a_stream_that_is_behind_takes_bounded_pieces() {
         assert!(chunk.len() <= BATCH_BYTES_MAX + Frame::caught_up(Sequence(1)).size(), "{}", chunk.len());
         received.push(chunk);
     }
-    let all = [&[rig.told[0].clone(), Frame::caught_up(Sequence(1))], &messages[..]].concat();
+    let all = [&[rig.published[0].clone(), Frame::caught_up(Sequence(1))], &messages[..]].concat();
     assert_eq!(received.concat(), bytes(&all), "and no presence of its own");
     assert!(received.len() <= bytes(&all).len() / (BATCH_BYTES_MAX / 2));
 }
 
 /// A participant's own Left ends its stream, after everything before it.
 #[test]
-fn the_own_left_is_the_end() {
+fn its_own_left_ends_a_stream() {
     let mut rig = Rig::new();
     let (mut stream, welcome) = rig.stream();
     check(&mut stream, &[welcome]);
     let message = rig.message("bye");
     rig.leave();
-    check(&mut stream, &[rig.told[0].clone(), Frame::caught_up(Sequence(1)), message]);
+    check(&mut stream, &[rig.published[0].clone(), Frame::caught_up(Sequence(1)), message]);
     assert_eq!(poll(&mut stream), Poll::Ready(Err(Ok(()))));
     assert_eq!((rig.ends(), stream.link.position()), (vec![StreamEnd::Left], Sequence(2)));
 }
 
-/// A stream that was ended hands over nothing more, and says why; the first reason counts.
+/// A stream that was ended hands over nothing more, and states the first reason.
 #[test]
-fn a_stream_that_was_ended() {
+fn the_end_of_a_stream() {
     let mut rig = Rig::new();
     let (mut stream, welcome) = rig.stream();
     check(&mut stream, &[welcome]);
