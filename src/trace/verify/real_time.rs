@@ -2,9 +2,9 @@
 //!
 //! A client records a send before it sends, and an acknowledgement after it arrived, so what the records call earlier
 //! was earlier. Two records of one process are compared by its own clock. Those of two processes are compared by what
-//! their messages reveal about their clocks ([`ProcessClock`](crate::trace::model::ProcessClock)), whichever machines
-//! they are on. A page's clock has steps of 100 microseconds, so where a page is one of the two, [`PAGE_CLOCK_MICROS`]
-//! have to lie between.
+//! their messages reveal about their clocks ([`ProcessClock`](crate::trace::model::ProcessClock)), whatever machines
+//! they are on. A page's clock has steps of 100 microseconds, so if one of the two is a page, they must be
+//! [`PAGE_CLOCK_MICROS`] apart.
 
 use std::collections::HashMap;
 

@@ -15,7 +15,7 @@ pub(super) fn v10_unanswered(model: &Model, session: &LoggedSession, rule: &mut 
     if overdue(model, session, rule).is_none() {
         let (title, publishes) =
             (session.title(), if count == 1 { "a publish".into() } else { format!("{count} publishes") });
-        rule.caveat(format!("{publishes} of {title} had no answer when its log ends"));
+        rule.caveat(format!("{publishes} of {title} had no answer when its log ended"));
     }
 }
 
@@ -42,7 +42,7 @@ fn overdue(model: &Model, session: &LoggedSession, rule: &mut RuleReport) -> Opt
     let seconds = session.last_at.saturating_sub(waiting.at) / 1_000_000;
     let sentence = || {
         format!(
-            "{title} sent a message that had no answer for {seconds} s, although it stayed connected and got all events \
+            "{title} sent a message that got no answer for {seconds} s, although it stayed connected and got all events \
              up to {until} meanwhile."
         )
     };
