@@ -1,8 +1,8 @@
 //! Space-time diagrams: a lifeline for every process, its events as points by logical time, and messages as
 //! arrows between them.
 //!
-//! Logs are read into a [`Chart`] by a [`Builder`], over the same causal model that the verifier uses; [`svg`],
-//! [`mermaid`] and [`shiviz`] render it.
+//! Logs are read into a [`Chart`] by a [`Builder`], over the same causal model that the verifier has; what a
+//! chart looks like is up to [`svg`], [`mermaid`] and [`shiviz`].
 
 mod build;
 pub mod mermaid;
@@ -62,7 +62,7 @@ impl Role {
     }
 }
 
-/// An epoch, and a logical time in it.
+/// A time: which epoch, and which logical time in it.
 pub type Moment = (usize, u64);
 
 /// Something that happened in a process.
@@ -90,8 +90,8 @@ pub struct Arrow {
 
 /// How many of the messages that a message crossed are shown.
 pub const CROSSINGS_SHOWN: usize = 6;
-/// How many events before a message are searched for messages that it crossed. A writer who has seen nothing for a long
-/// time crosses everything, and a picture of every such pair would grow with the square of the conversation.
+/// How many events before a message are searched for messages that it crossed. A writer who had seen nothing for
+/// longer crossed everything, and a picture of every such pair would grow with the square of the conversation.
 pub const CROSSINGS_SEARCHED: usize = 500;
 
 /// An event of the conversation.
@@ -110,9 +110,10 @@ pub struct ChartEvent {
     pub name: String,
     /// Its content.
     pub content: String,
-    /// Whether it is a leave because the grace period of the participant expired.
+    /// Whether it is the expiry of a participant that was gone.
     pub expired: bool,
-    /// The last event that the writer of a message had seen. `None` if it is not stated: simple clients send 0.
+    /// The last event that the writer of a message had seen. `None` if that is not stated, as simple clients do by
+    /// sending 0.
     pub seen: Option<u64>,
     /// The nearest earlier messages that its writer had not seen, at most [`CROSSINGS_SHOWN`]: neither message was
     /// written with knowledge of the other.
@@ -138,7 +139,7 @@ pub struct Chart {
     pub events: Vec<ChartEvent>,
     /// The faults of a lab, in the order in which they were set.
     pub shades: Vec<Shade>,
-    /// How many records are missing, according to the logs themselves.
+    /// How many records the logs state that they lack.
     pub lost: u64,
 }
 
@@ -177,7 +178,7 @@ impl Chart {
         [&others[..half], &services, &others[half..]].concat()
     }
 
-    /// Puts the participants that began at a replica around its lifeline.
+    /// Puts around each replica the participants that began there.
     fn around_replicas(&self, services: &[usize], others: &[usize]) -> Vec<usize> {
         let homes = self.homes();
         let mut columns = Vec::with_capacity(self.lanes.len());
@@ -189,7 +190,7 @@ impl Chart {
         columns
     }
 
-    /// For each lifeline, the lifeline of the replica that it sent to first.
+    /// For each lifeline, the service's lifeline to which it sent first.
     fn homes(&self) -> Vec<usize> {
         let first = self.lanes.iter().position(|lane| lane.service).unwrap_or(0);
         let mut homes = vec![None; self.lanes.len()];

@@ -1,5 +1,5 @@
-//! Mistakes that real implementations make, each as a change to truthful logs. They test the verifier: each must be
-//! caught by its rule. `chitchat verify --gallery` shows them.
+//! Mistakes that real implementations make, each as a change to truthful logs. They prove the verifier: every
+//! one must be caught by the rule that names it. And they can be shown.
 //!
 //! The mistakes are data: a table in TOML, whose format `docs/gallery.md` explains.
 
@@ -31,18 +31,19 @@ use table::MistakeStep;
 pub struct Mistake {
     /// A few words.
     pub title: String,
-    /// How it comes about, for learners.
+    /// How it comes about, for somebody who learns this.
     pub explanation: String,
-    /// The rule that must catch it.
+    /// The rule that names it.
     pub rule: Rule,
     steps: Vec<MistakeStep>,
     otherwise: Vec<MistakeStep>,
 }
 
 impl Mistake {
-    /// The logs as they would be with this mistake.
+    /// The logs as they would be, had this mistake been made.
     ///
-    /// # Errors [`NotMade`], if the logs have no place for the mistake, or a step of the table is wrong.
+    /// # Errors
+    /// [`NotMade`], where they offer no occasion for it or a step of the table is wrong.
     pub fn made_in(&self, logs: &Logs) -> Result<Logs, NotMade> {
         let ways = [&self.steps, &self.otherwise].into_iter().filter(|steps| !steps.is_empty());
         for steps in ways {
@@ -54,7 +55,7 @@ impl Mistake {
     }
 }
 
-/// The program's own mistakes, in the order of the rules.
+/// Those that the program shows, in the order of the rules.
 pub fn mistakes() -> Vec<Mistake> {
     parse(include_str!("gallery/mistakes.toml")).expect("the program's own table is correct")
 }
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_caught_by_its_rule_v1_to_v15() {
+    fn every_mistake_is_caught_by_the_rule_that_names_it_v1_to_v15() {
         let mistakes = mistakes();
         assert!(mistakes.len() >= 50);
         assert!(mistakes.is_sorted_by_key(|mistake| mistake.rule));
@@ -82,7 +83,7 @@ mod tests {
             assert!(report.violated().contains(&mistake.rule), "{}: {:?}", mistake.title, report.violated());
         }
         for rule in Rule::ALL {
-            assert!(mistakes.iter().any(|mistake| mistake.rule == rule), "{rule} has no mistake");
+            assert!(mistakes.iter().any(|mistake| mistake.rule == rule), "{rule} names none");
         }
     }
 
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_not_made_in_logs_that_lack_what_it_needs() {
+    fn what_a_mistake_needs_and_logs_do_not_have_is_no_occasion() {
         let made = |steps: &str| parse(&table(steps)).unwrap()[0].made_in(&truthful()).map(drop);
         let missing = made("{ find = \"a\", where = \"event == 'server_ready'\" }");
         assert!(matches!(missing, Err(NotMade::NoOccasion)));
@@ -129,9 +130,9 @@ mod tests {
         assert!(made(removed).unwrap_err().to_string().contains("an earlier step has removed \"a\""));
     }
 
-    /// If a later step has no match, an earlier one tries its next candidate.
+    /// Where a later step has no match, an earlier one tries its next candidate.
     #[test]
-    fn finds_backtrack_until_all_match() {
+    fn finds_go_back_until_all_match() {
         let steps = "{ find = \"a\", in = \"server\", where = \"broadcast\" },
             { find = \"b\", after = \"a\", where = \"event == 'leave_broadcast' and participant_id == a.participant_id\" },
             { check = \"a.kind == 'message'\" }, { set = \"a\", with = { content = \"{{ a.content }} {{ b.sequence }}\" } }";

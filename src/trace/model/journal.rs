@@ -246,7 +246,7 @@ impl LoggedJournal {
                 // A service whose journal failed does not know what is in it.
                 let run = self.run(line, record);
                 run.stopped = record.reason.is_none();
-                run.told = record.sequence.or(run.told);
+                run.newest = record.sequence.or(run.newest);
                 self.head = self.head.max(record.sequence.unwrap_or(0));
             }
             _ => {}

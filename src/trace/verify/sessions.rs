@@ -61,7 +61,7 @@ fn beyond_the_end(model: &Model, rule: &mut RuleReport) {
         let journal = model.journal_of(session);
         let latest = model.clock(claim.line).and_then(|clock| clock.latest(claim.at));
         // If a piece of the log is missing, what follows does not show what happened in it.
-        let mut continuing = journal.runs.iter().filter(|run| run.told == Some(journal.head()));
+        let mut continuing = journal.runs.iter().filter(|run| run.newest == Some(journal.head()));
         let continues = latest.is_some_and(|at| {
             // Once the service has stopped, no record can still be on its way into the log.
             continuing.any(|run| run.ends > at.saturating_add(if run.stopped { 0 } else { JITTER_MICROS }))
@@ -153,7 +153,7 @@ fn v9_until_the_leave(model: &Model, session: &LoggedSession, rule: &mut RuleRep
 
 fn v11_was_sent(journal: &LoggedJournal, sessions: &[&LoggedSession], rule: &mut RuleReport) {
     let whole = furthest(sessions.iter().copied().filter(|session| session.whole));
-    let mut untold = HashMap::new();
+    let mut unproved = HashMap::new();
     for (sequence, event) in journal.events().filter(|(_, event)| event.kind == LoggedKind::Message) {
         if event.sent_by_log {
             rule.checked += 1;
@@ -166,7 +166,7 @@ fn v11_was_sent(journal: &LoggedJournal, sessions: &[&LoggedSession], rule: &mut
         }
         // A log that ends before the event may lack some of its writer's processes.
         let Some(session) = whole.get(&event.who).filter(|session| reach(session) >= sequence) else {
-            *untold.entry(event.who).or_insert(0_u64) += 1;
+            *unproved.entry(event.who).or_insert(0_u64) += 1;
             continue;
         };
         rule.checked += 1;
@@ -191,9 +191,9 @@ fn v11_was_sent(journal: &LoggedJournal, sessions: &[&LoggedSession], rule: &mut
         };
         rule.violate(event.at, sentence, &[event.line]);
     }
-    let mut untold: Vec<_> = untold.into_iter().collect();
-    untold.sort_unstable();
-    for (who, count) in untold.into_iter().take(SESSIONS_NAMED) {
+    let mut unproved: Vec<_> = unproved.into_iter().collect();
+    unproved.sort_unstable();
+    for (who, count) in unproved.into_iter().take(SESSIONS_NAMED) {
         let who = journal.title(who);
         rule.caveat(format!(
             "it is unknown whether {who} sent {count} of its messages: its log was not given, or not all of it"

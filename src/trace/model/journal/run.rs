@@ -54,7 +54,7 @@ pub struct ServiceRun {
     pub last: Option<(u64, LineRef)>,
     /// The newest event that it mentions, in its start, its last broadcast or its end. `None` if the file begins in the
     /// middle of a run and no record says how far the journal was by then.
-    pub told: Option<u64>,
+    pub newest: Option<u64>,
     /// The least sequence that may come next; `None` before the first one in a file that begins in the middle of a run.
     next: Option<u64>,
     /// How many records it reports as lost since the last one that says how far the journal is.
@@ -75,8 +75,8 @@ impl ServiceRun {
         let (sequence, logical_time) = (record.sequence.unwrap_or(0), record.logical_time.unwrap_or(0));
         let settings = Settings::of(record);
         let start = ServiceStart { line, at: record.at, sequence, logical_time, settings };
-        let (told, next) = (Some(sequence), Some(sequence.saturating_add(1)));
-        Self { start: Some(start), told, next, ..Self::new(line, record) }
+        let (newest, next) = (Some(sequence), Some(sequence.saturating_add(1)));
+        Self { start: Some(start), newest, next, ..Self::new(line, record) }
     }
 
     /// Its place in the order of all runs: by the last event that it found in the journal, then by time.
@@ -91,7 +91,7 @@ impl ServiceRun {
         let before = self.last.map(|(_, line)| line);
         let has_room = stated >= expected && stated - expected <= self.lost;
         self.first.get_or_insert(stated);
-        (self.last, self.told) = (Some((stated, line)), Some(stated));
+        (self.last, self.newest) = (Some((stated, line)), Some(stated));
         (self.next, self.lost) = (Some(stated.saturating_add(1)), 0);
         (stated != expected && !has_room).then_some(Irregular { line, before, expected, stated, at })
     }

@@ -147,8 +147,8 @@ mod tests {
             records[at]["seen_sequence"] = json!(seen - 2 + said);
             records.insert(earlier, first);
             for record in logs.0.iter_mut().flat_map(|log| &mut log.records) {
-                let told = record["event"] == "message_broadcast" || record["event"] == "event_delivered";
-                if told && record["message_id"] == id {
+                let has_event = record["event"] == "message_broadcast" || record["event"] == "event_delivered";
+                if has_event && record["message_id"] == id {
                     record["seen_sequence"] = json!(seen - 2 + said);
                 }
             }

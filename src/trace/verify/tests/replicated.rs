@@ -97,7 +97,7 @@ fn a_hole_in_the_log_of_a_replica_is_no_violation_v13_v15() {
 
 /// Takes what the replicas record at which second, about one participant whose stream begins at replica a. Returns what
 /// V15 finds.
-fn farewells(ahead: Duration, told: &[(&str, u64, &str)]) -> Vec<String> {
+fn farewells(ahead: Duration, steps: &[(&str, u64, &str)]) -> Vec<String> {
     let stamp = |replica: &str, second: u64, mut record: Value| {
         let at = std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + second);
         let at = if replica == "b" { at + ahead } else { at };
@@ -134,7 +134,7 @@ fn farewells(ahead: Duration, told: &[(&str, u64, &str)]) -> Vec<String> {
         }
         records.push(event("join_broadcast", "joined", 1, None));
         let mut records: Vec<_> = records.into_iter().map(|record| stamp(replica, 0, record)).collect();
-        for (_, second, what) in told.iter().filter(|(by, ..)| *by == replica) {
+        for (_, second, what) in steps.iter().filter(|(by, ..)| *by == replica) {
             let record = match *what {
                 "connects" => stream("client_connected", None),
                 "is lost" => stream("client_disconnected", Some("DISCONNECTED")),
@@ -162,11 +162,11 @@ fn farewells(ahead: Duration, told: &[(&str, u64, &str)]) -> Vec<String> {
 }
 
 #[track_caller]
-fn check_farewells(told: &[(&str, u64, &str)], expected: &[&str]) {
+fn check_farewells(steps: &[(&str, u64, &str)], expected: &[&str]) {
     for ahead in [Duration::ZERO, AHEAD] {
-        let found = farewells(ahead, told);
+        let found = farewells(ahead, steps);
         let matches = found.len() == expected.len() && found.iter().zip(expected).all(|(is, be)| is.contains(be));
-        assert!(matches, "{told:?} at {ahead:?}: {found:#?}");
+        assert!(matches, "{steps:?} at {ahead:?}: {found:#?}");
     }
 }
 
@@ -187,24 +187,24 @@ fn a_participant_back_at_another_replica_has_not_vanished_v15() {
 #[test]
 fn a_leave_comes_after_the_grace_period_at_any_replica_v15() {
     for (second, expected) in [(20, "10 s after its stream had ended, before"), (41, ""), (95, "long after")] {
-        let told = [("a", 10, "is lost"), ("b", second, "left"), ("a", second, "left")];
+        let steps = [("a", 10, "is lost"), ("b", second, "left"), ("a", second, "left")];
         let expected = [expected].into_iter().filter(|expected| !expected.is_empty()).collect::<Vec<_>>();
-        check_farewells(&told, &expected);
+        check_farewells(&steps, &expected);
         // Its session moves first.
-        let told = [
+        let steps = [
             ("b", 5, "connects"),
             ("a", 6, "is replaced"),
             ("b", 10, "is lost"),
             ("a", second, "left"),
             ("b", second, "left"),
         ];
-        check_farewells(&told, &expected);
+        check_farewells(&steps, &expected);
     }
-    let told = [("a", 10, "is lost"), ("b", 15, "connects"), ("a", 41, "left"), ("b", 41, "left")];
-    check_farewells(&told, &["although its stream was open"]);
+    let steps = [("a", 10, "is lost"), ("b", 15, "connects"), ("a", 41, "left"), ("b", 41, "left")];
+    check_farewells(&steps, &["although its stream was open"]);
     // While the log accepts nothing, no participant can leave.
-    let told = [("a", 10, "is lost"), ("b", 30, "refuses"), ("a", 95, "left"), ("b", 95, "left")];
-    check_farewells(&told, &[]);
+    let steps = [("a", 10, "is lost"), ("b", 30, "refuses"), ("a", 95, "left"), ("b", 95, "left")];
+    check_farewells(&steps, &[]);
 }
 
 /// All servers of the log are down, and no client sends a request meanwhile.
@@ -213,18 +213,18 @@ fn no_leave_is_due_while_no_replica_can_propose_it_v15() {
     let away = [("a", 10, "is lost"), ("a", 20, "is unavailable"), ("b", 21, "is unavailable")];
     let back = [("a", 120, "is available"), ("b", 121, "is available")];
     let left = |second| [("a", second, "left"), ("b", second, "left")];
-    let told = |parts: &[&[(&'static str, u64, &'static str)]]| parts.concat();
-    check_farewells(&told(&[&away, &back, &left(122)]), &[]);
-    check_farewells(&told(&[&away, &back, &left(95 + 122)]), &["long after"]);
-    check_farewells(&told(&[&away, &[("a", 300, "continues"), ("b", 300, "continues")]]), &[]);
+    let steps = |parts: &[&[(&'static str, u64, &'static str)]]| parts.concat();
+    check_farewells(&steps(&[&away, &back, &left(122)]), &[]);
+    check_farewells(&steps(&[&away, &back, &left(95 + 122)]), &["long after"]);
+    check_farewells(&steps(&[&away, &[("a", 300, "continues"), ("b", 300, "continues")]]), &[]);
     let end = [("a", 300, "continues"), ("b", 300, "continues")];
-    check_farewells(&told(&[&away, &back, &end]), &["290 s later it had still not left"]);
+    check_farewells(&steps(&[&away, &back, &end]), &["290 s later it had still not left"]);
     // The outage began before the stream was lost, and does not end.
     let before = [("a", 5, "is unavailable"), ("b", 5, "is unavailable"), ("a", 10, "is lost")];
-    check_farewells(&told(&[&before, &end]), &[]);
+    check_farewells(&steps(&[&before, &end]), &[]);
     // Only one replica was cut off: the other should have proposed the leave.
     let one = [("a", 10, "is lost"), ("a", 20, "is unavailable"), ("a", 200, "is available")];
-    check_farewells(&told(&[&one, &left(201)]), &["long after"]);
+    check_farewells(&steps(&[&one, &left(201)]), &["long after"]);
 }
 
 #[test]
@@ -233,10 +233,10 @@ fn the_sessions_of_a_replica_that_is_gone_have_a_grace_period_from_then_on_v15()
     check_farewells(&[("b", 16, "a is gone"), ("b", 30, "left")], &["14 s after its stream had ended"]);
     check_farewells(&[("b", 16, "a is gone"), ("b", 200, "continues")], &["184 s later it had still not left"]);
     // Replica a was frozen, and finds out later that it was declared gone and that its participant has left.
-    let told = [("b", 16, "a is gone"), ("b", 47, "left")];
+    let steps = [("b", 16, "a is gone"), ("b", 47, "left")];
     let wakes = [("a", 60, "a is gone"), ("a", 60, "left"), ("a", 60, "is cut off")];
-    check_farewells(&[&told[..], &wakes].concat(), &[]);
+    check_farewells(&[&steps[..], &wakes].concat(), &[]);
     // The client found out first.
     let wakes = [("a", 60, "is lost"), ("a", 60, "a is gone"), ("a", 60, "left")];
-    check_farewells(&[&told[..], &wakes].concat(), &[]);
+    check_farewells(&[&steps[..], &wakes].concat(), &[]);
 }

@@ -43,9 +43,9 @@ fn a_leave_that_is_delivered_before_it_is_acknowledged_v6() {
     let bob = &mut logs.0[2].records;
     let at = bob.iter().position(|record| record["event"] == "leave_acknowledged").unwrap();
     let (left, time) = (bob[at]["sequence"].clone(), bob[at]["logical_time"].clone());
-    let mut told = bob.iter().rfind(|record| record["event"] == "event_delivered").unwrap().clone();
-    (told["sequence"], told["logical_time"]) = (left.clone(), time);
-    bob.insert(at, told);
+    let mut delivery = bob.iter().rfind(|record| record["event"] == "event_delivered").unwrap().clone();
+    (delivery["sequence"], delivery["logical_time"]) = (left.clone(), time);
+    bob.insert(at, delivery);
     assert_eq!(
         first(Rule::V6, &logs),
         format!("bob (p2) was sent event {left}, its own leave, before the leave was acknowledged.")
