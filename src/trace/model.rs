@@ -1,8 +1,9 @@
 //! The causal model: what happened according to the records of all processes, each in its own order.
 //!
 //! The service's records become one [`LoggedJournal`] per epoch: e(1) … e(n), at 128 bytes an event and 30 to 60 more
-//! for the index of its message id, without its text. The records of the others become [`Step`]s of [`LoggedSession`]s,
-//! in program order, one at a time: a step is checked and dropped, and a session keeps only what is not settled yet.
+//! for the index of its message id, without its text. The records of clients and pages become [`Step`]s of
+//! [`LoggedSession`]s, in program order, one at a time: a step is checked and dropped, and a session keeps only what is
+//! not settled yet.
 
 mod clock;
 mod event;

@@ -6,7 +6,7 @@
 
 /// The most by which two clocks drift apart: 200 microseconds a second.
 const DRIFT_PARTS: i64 = 5_000;
-/// Records are made a little before or after the step that they describe.
+/// Records are made a little before or after the step that they describe, in microseconds.
 const JITTER_MICROS: i64 = 200;
 /// Clock jitter below this is ignored, in microseconds: records of one process may be slightly out of order.
 const STEP_MICROS: i64 = 100_000;
@@ -18,12 +18,12 @@ pub struct ProcessClock {
     pub first_line: u32,
     first_at: i64,
     last_at: i64,
-    /// Its clock minus the service's, in microseconds: the least, by what it sent.
+    /// Its clock minus the service's, in microseconds: the lower bound, from what it sent.
     least: Option<i64>,
-    /// The same, by what the previous process in the file sent: that was on the same machine, unless what was received
-    /// since contradicts it.
+    /// The same, from what the previous process in the file sent: that ran on the same machine, unless something
+    /// received since contradicts it.
     least_before: Option<i64>,
-    /// The same: the most, by what it received.
+    /// The upper bound, from what it received.
     most: Option<i64>,
     /// Whether it was set back while the process ran.
     pub set_back: bool,

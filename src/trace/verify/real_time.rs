@@ -76,12 +76,12 @@ impl Earliest {
     }
 }
 
-/// How far the clocks of replicas may still be apart after alignment: one replica may always apply what it has read a
+/// How far the clocks of replicas may still be apart after alignment: one replica may consistently apply events a
 /// little later than another.
 const REPLICAS_APART_MICROS: i64 = 50_000;
 
-/// Goes through the order from its end. Each message has to be sent before any later one in the order was acknowledged,
-/// so only the first of those acknowledgements matters.
+/// Goes through the order backwards. Each message has to be sent before any later one in the order was acknowledged, so
+/// only the first of those acknowledgements matters.
 pub(super) fn v12_real_time(model: &Model, journal: &LoggedJournal, rule: &mut RuleReport) {
     let apart = if journal.is_of_replicas() { REPLICAS_APART_MICROS } else { 0 };
     let mut by_service: Option<Earliest> = None;

@@ -237,7 +237,7 @@ fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut Ru
     };
     if handed >= next {
         return rule.caveat(format!(
-            "{title} got {got} of {head} events, and more was sent, which may be on its way or still unread by its program"
+            "{title} got {got} of {head} events and was sent more, which may be on its way, or unread by its program"
         ));
     }
     rule.checked += 1;

@@ -49,7 +49,8 @@ impl<'a> StepContext<'a> {
     }
 
     /// Whether the step is the first attempt of a publish. If records were lost or cut off, the first attempt may be
-    /// among them, but the one that became the event came before everything that followed from it.
+    /// among them. Then the attempt that became the event counts, since everything that followed from the event came
+    /// later.
     pub(super) fn is_first_try(&self) -> bool {
         let Act::PublishSent { message, .. } = &self.step.act else { return false };
         !self.session.sent.contains_key(message)

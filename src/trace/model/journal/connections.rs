@@ -19,7 +19,7 @@ impl LoggedJournal {
         };
         // No connection outlives its process, and its fate within a gap of the log is unknown.
         let process = self.ends.get(connection.process).map(|(_, at)| *at);
-        // Another file may continue this run, but which of its records are missing is unknown.
+        // Another file may continue this run, but records in between may be missing.
         let run = self.runs.iter().rfind(|run| run.has(connection.line)).map(|run| run.ends);
         connection.ended.map(|ended| ended.at).into_iter().chain(process).chain(run).min()
     }

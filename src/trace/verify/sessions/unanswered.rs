@@ -1,8 +1,8 @@
 //! V10, for publishes without an answer: a client that stays connected gets one within the request time.
 //!
-//! Two deliveries after the request time was over, that far apart, show that it stayed connected: neither the client
-//! nor the service was suspended, and the network worked. If the service refused a request of the participant
-//! meanwhile, or a lab made it fail, that may be the answer.
+//! Two deliveries after the request time was over, themselves more than the request time apart, show that the client
+//! stayed connected: neither the client nor the service was suspended, and the network worked. If the service refused a
+//! request of the participant meanwhile, or a lab made it fail, that may be the answer.
 
 use crate::trace::model::{ANSWER_MICROS, LoggedSession, Model};
 use crate::trace::report::RuleReport;
