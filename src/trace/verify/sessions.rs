@@ -161,7 +161,7 @@ fn v11_was_sent(journal: &LoggedJournal, sessions: &[&LoggedSession], rule: &mut
         }
         if event.filled_in {
             // When its send was checked, the event was not known yet.
-            rule.caveat("it is unknown whether messages that are known only from deliveries were sent".into());
+            rule.caveat("some messages appear only in deliveries, so it is unknown whether they were sent".into());
             continue;
         }
         // A log that ends before the event may lack some of its writer's processes.
