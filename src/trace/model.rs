@@ -1,8 +1,9 @@
 //! The causal model: what happened according to the records of all processes, each in its own order.
 //!
 //! The service's records become one [`LoggedJournal`] per epoch: e(1) … e(n), at 128 bytes an event and 30 to 60 more
-//! for the index of its message id, without its text. The records of the others become [`Step`]s of [`LoggedSession`]s,
-//! in program order, one at a time: a step is checked and dropped, and a session keeps only what is not settled yet.
+//! for the index of its message id, without its text. The records of clients and pages become [`Step`]s of
+//! [`LoggedSession`]s, in program order, one at a time: a step is checked and dropped, and a session keeps only what is
+//! not settled yet.
 
 mod clock;
 mod event;
@@ -33,10 +34,10 @@ pub struct Model {
     at: HashMap<u32, usize>,
     /// How many lost records of each file of the service may belong to the next journal in it.
     lost: HashMap<u32, u64>,
-    /// All sessions: one for each participant and each file that has it as its own.
+    /// All sessions: one for each participant in each file that is a log of its process.
     pub sessions: Vec<LoggedSession>,
     logs: HashMap<u32, ClientLog>,
-    /// The epoch of the last record, which is usually that of the next.
+    /// The journal of the last record, which is usually that of the next, too.
     last_epoch: usize,
 }
 
@@ -46,7 +47,7 @@ impl Model {
         Self::default()
     }
 
-    /// The journal of an epoch, which is created if it is not known yet.
+    /// The index of the journal of an epoch, which is created if it is not known yet.
     pub fn journal(&mut self, epoch: &str) -> usize {
         if self.journals.get(self.last_epoch).is_some_and(|journal| *journal.epoch == *epoch) {
             return self.last_epoch;
@@ -93,7 +94,7 @@ impl Model {
         }
     }
 
-    /// Called when all records of the service have been added: those of replicas get one clock.
+    /// Called when all records of the service have been added: converts the times of replicas to one clock.
     pub fn service_is_read(&mut self) {
         self.journals.iter_mut().for_each(LoggedJournal::align);
     }
@@ -113,7 +114,7 @@ impl Model {
         self.logs.entry(step.line.file).or_default().settle(&mut self.sessions, step);
     }
 
-    /// The log of a step, as it was before it.
+    /// The log in a file, as it was before the step that is being checked.
     pub fn log(&self, file: u32) -> Option<&ClientLog> {
         self.logs.get(&file)
     }
@@ -162,14 +163,14 @@ impl Model {
         self.logs.values().flat_map(|log| &log.processes).any(|process| !process.is_steady())
     }
 
-    /// The process that made the newest record of a file sent something that the service recorded.
+    /// Notes that the process of the newest record of a file sent something that the service recorded.
     pub fn sent(&mut self, file: u32, at: i64, recorded: i64) {
         if let Some(clock) = self.logs.entry(file).or_default().processes.last_mut() {
             clock.sent(at, recorded);
         }
     }
 
-    /// The process that made the newest record of a file received something that the service recorded.
+    /// Notes that the process of the newest record of a file received something that the service recorded.
     pub fn received(&mut self, file: u32, at: i64, recorded: i64) {
         if let Some(clock) = self.logs.entry(file).or_default().processes.last_mut() {
             clock.received(at, recorded);

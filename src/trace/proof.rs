@@ -1,4 +1,4 @@
-//! What the verifier finds in logs that are at hand as texts.
+//! Verifies logs that are held in memory as texts.
 
 use super::published::{JsonInput, JsonPlace, JsonReport, Sources};
 use super::record::{Component, LineRef, LogRecord};
@@ -21,7 +21,7 @@ pub struct Proof<'a> {
     report: Report,
     /// How many records each log has.
     records: Vec<u64>,
-    /// What wrote the first record of each.
+    /// Which component wrote the first record of each.
     components: Vec<Option<Component>>,
     /// The lines that are cut off.
     torn: Vec<LineRef>,
@@ -106,7 +106,7 @@ mod tests {
 
     /// The same verdict as for the same logs in files, whatever their order.
     #[test]
-    fn logs_at_hand_are_judged_as_files_are() {
+    fn logs_in_memory_get_the_same_verdict_as_files() {
         let logs = truthful();
         let expected = logs.verify().unwrap();
         let mut texts = texts(&logs);

@@ -13,7 +13,7 @@ pub trait Sources {
     /// All of them.
     fn inputs(&self) -> Vec<JsonInput>;
 
-    /// Where a line is: its file, and which line of that.
+    /// Where a line is: its file, and its number in that file.
     fn place(&self, line: LineRef) -> JsonPlace;
 
     /// The text of a line that a violation points at.
@@ -33,7 +33,8 @@ pub struct JsonReport<'a> {
     version: &'static str,
     /// What the logs show as a whole.
     verdict: Overall,
-    /// The rules that are violated, the one whose evidence was complete first before the others, which may be consequences.
+    /// The violated rules, in the order in which their evidence was complete: later ones may be consequences of the
+    /// first.
     in_order: Vec<String>,
     /// The logs that were read.
     inputs: Vec<JsonInput>,
@@ -76,10 +77,10 @@ pub struct JsonInput {
     pub component: Component,
     /// How many records it has.
     pub records: u64,
-    /// The lines in which a process was killed while it wrote.
+    /// The lines that are cut off, because a process was killed while it wrote them.
     pub cut_off: Vec<JsonPlace>,
-    /// Present if the log is left out, because it mixes records of several processes that do not say which process they
-    /// are from: the first record that is from another process than those before it.
+    /// Present if the log was left out, because it mixes records of several processes that do not say which process
+    /// they are from: the first record from a different process than the records before it.
     pub left_out: Option<JsonPlace>,
 }
 
@@ -102,13 +103,13 @@ struct JsonClock<'a> {
     place: JsonPlace,
     /// The participant; empty if no record names it.
     participant: &'a str,
-    /// How many microseconds it is at least ahead of the service's clock, by what it sent; negative if it may be
-    /// behind.
+    /// The least that it is ahead of the service's clock, in microseconds, according to what the process sent; negative
+    /// if it may be behind.
     ahead_micros_min: Option<i64>,
-    /// How many microseconds it is at most ahead, by what it received.
+    /// The most that it is ahead, in microseconds, according to what the process received.
     ahead_micros_max: Option<i64>,
-    /// Whether it was never set and never contradicted the service's clock. A clock that is not steady is compared with
-    /// no other.
+    /// Whether it was never set and never contradicted the service's clock. A clock that is not steady is not compared
+    /// with others.
     steady: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What log records are about, in a form that is small enough to keep for millions of them.
+//! What log records refer to, in a form small enough to keep for millions of them.
 
 use std::fmt;
 use std::hash::BuildHasher;
@@ -23,8 +23,8 @@ impl fmt::Display for Who {
     }
 }
 
-/// Stands for a text where only its equality matters, so that texts need not be kept.
+/// A number that stands for a text, so that texts can be compared without being kept.
 pub fn digest(text: &str) -> u64 {
-    // With its fixed seed: the same in every run.
+    // The seed is fixed, so that the number is the same in every run.
     foldhash::quality::FixedState::default().hash_one(text)
 }

@@ -39,7 +39,7 @@ macro_rules! rules {
 rules! {
     V1 "numbering: events are 1, 2, 3 … with no gap",
     V2 "clock: L(i) = max(L(i-1), t(i)) + 2",
-    V3 "agreement: everybody is told the same",
+    V3 "agreement: everyone receives the same events",
     V4 "continuity: deliveries go up by exactly 1",
     V5 "no duplicate: one event for one publish",
     V6 "causal order: an effect comes after its causes",
@@ -51,11 +51,11 @@ rules! {
     V12 "real time: acknowledged before sent, ordered before",
     V13 "prefix: copies of the journal agree",
     V14 "everyone caught up",
-    V15 "farewell: those who vanish leave, and no others",
+    V15 "farewell: lost participants leave, others stay",
 }
 
 impl Rule {
-    /// The rule that somebody calls so.
+    /// The rule with this name, such as `V6` or `v6`.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|rule| rule.to_string().eq_ignore_ascii_case(name))
     }
@@ -72,12 +72,12 @@ impl fmt::Display for Rule {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It held over all that could be checked; over no record where nothing happened that it is about, and no log is
-    /// missing that would show it.
+    /// It held over everything that could be checked; this may be no record, if nothing happened that the rule is about
+    /// and no log is missing that would show it.
     Held,
     /// It was violated.
     Violated,
-    /// Logs that it is checked on are missing, or lack what would show it; `gaps` and `not_checked` say which.
+    /// The logs that it is checked on are missing or incomplete; `gaps` and `not_checked` say which.
     NotCheckable,
 }
 
@@ -115,16 +115,16 @@ pub struct RuleReport {
     pub checked: u64,
     /// The counterexamples that were complete first, in that order.
     pub violations: Vec<Violation>,
-    /// How many there are.
+    /// How many counterexamples there are, also those that are not shown.
     pub violated: u64,
     /// The first caveats: what could not be checked, and why.
     pub caveats: Vec<String>,
     /// Whether a log that it is checked on, or part of one, is missing or lost.
     pub lacks_logs: bool,
     more_caveats: u64,
-    /// The first event that is in no log of the service, and how many there are.
+    /// The first event that a log mentions and no log of the service has, and how many such mentions there are.
     unrecorded: Option<(u64, u64)>,
-    /// The first of each session.
+    /// The first claim of each session.
     pub(super) beyond: Vec<BeyondClaim>,
 }
 
@@ -190,11 +190,11 @@ impl RuleReport {
         }
     }
 
-    /// Sums up what was noted.
+    /// Adds the caveats that were only counted.
     pub(super) fn close(&mut self) {
         if let Some((first, times)) = self.unrecorded.take() {
             let more = if times > 1 { format!(", and {} more like it", times - 1) } else { String::new() };
-            self.caveats.push(format!("e({first}) is in no log of the service{more}"));
+            self.caveats.push(format!("event {first} is in no log of the service{more}"));
         }
         if self.more_caveats > 0 {
             self.caveats.push(format!("and {} more like these", self.more_caveats));
@@ -229,13 +229,13 @@ pub struct ClockReport {
     pub first_line: u32,
     /// The participant, as shown to people; empty if the records do not name it.
     pub title: String,
-    /// How far it is at least ahead of the service's clock, in microseconds; negative if it may be behind. `None` if
-    /// nothing that it sent shows it.
+    /// The least that it is ahead of the service's clock, in microseconds; negative if it may be behind. `None` if
+    /// nothing that the process sent shows it.
     pub least: Option<i64>,
-    /// How far it is at most ahead; `None` if nothing that it received shows it.
+    /// The most that it is ahead; `None` if nothing that the process received shows it.
     pub most: Option<i64>,
     /// Whether it was never set while the process ran and never contradicted the service's clock. An unsteady clock is
-    /// compared with no other.
+    /// not compared with others.
     pub is_steady: bool,
 }
 

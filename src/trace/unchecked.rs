@@ -15,8 +15,8 @@ pub struct Reason {
     pub in_part: Vec<Rule>,
 }
 
-/// Every reason once: first those for which rules could not be checked at all, then those of the most rules. A rule that
-/// could not be checked always has one.
+/// Every reason once: first those for which rules could not be checked at all, then the others, each group sorted by
+/// how many rules it affects. A rule that could not be checked always has a reason.
 pub fn reasons(report: &Report) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = Vec::new();
     let mut known: HashMap<&str, usize> = HashMap::new();
@@ -38,20 +38,20 @@ pub fn reasons(report: &Report) -> Vec<Reason> {
     reasons
 }
 
-/// What a rule is about, where the logs have nothing of the kind and none of them is missing.
+/// Why a rule had nothing to check, although no log is missing.
 pub fn nothing_to_check(rule: Rule) -> &'static str {
     match rule {
         Rule::V1 | Rule::V2 | Rule::V8 => "the logs of the service have no event",
-        Rule::V3 | Rule::V9 => "no log tells of a delivery",
-        Rule::V4 => "no log tells of two deliveries to one participant",
+        Rule::V3 | Rule::V9 => "no log has a delivery",
+        Rule::V4 => "no log has two deliveries to one participant",
         Rule::V5 => "no message was broadcast",
-        Rule::V6 => "no log tells of an acknowledgement, or of a message that was submitted",
+        Rule::V6 => "no log has an acknowledgement or a submitted message",
         Rule::V7 => "no log of a participant was given",
-        Rule::V10 => "no log tells of an acknowledgement",
+        Rule::V10 => "no log has an acknowledgement",
         Rule::V11 => "the logs have no message, join or leave that can be compared",
         Rule::V12 => "no message was sent after another had been acknowledged",
-        Rule::V13 => "there is one copy of the journal",
-        Rule::V14 => "no participant was active when the logs end",
+        Rule::V13 => "there is only one copy of the journal",
+        Rule::V14 => "no participant was active when the logs ended",
         Rule::V15 => "no stream ended, and no participant left because of a lost connection",
     }
 }
@@ -78,7 +78,7 @@ mod tests {
         reasons
     }
 
-    /// Whatever is missing: one log, all but one, the records of one kind, or all from a line on.
+    /// Tries every gap: one log is missing, all but one, the records of one kind, or all records from some line on.
     #[test]
     fn a_rule_that_cannot_be_checked_always_has_a_reason() {
         let whole = truthful();
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_is_missing_is_said_once() {
+    fn a_missing_log_is_reported_once() {
         let mut logs = truthful();
         logs.0.remove(1);
         let about_alice = check(&logs).into_iter().filter(|reason| reason.why.contains("no log of alice"));

@@ -1,9 +1,8 @@
 //! The rules V1 to V15 over the logs of all processes (specification, chapter 8).
 //!
-//! The service's records become the journal, which is kept, at some 170 bytes an event, since the records of the others
-//! that are compared with it come later. Those are checked one by one as they pass, against the journal and against the
-//! earlier state of their session, and are then forgotten: a session keeps only what is not settled yet. Every rule
-//! takes one pass.
+//! The service's records become the journal. It is kept, at some 170 bytes an event, because the records of clients and
+//! pages come later and are compared with it. Those are checked one by one, against the journal and the earlier state
+//! of their session, and then dropped: a session keeps only what is not settled yet. Every rule takes one pass.
 
 mod holes;
 mod journals;
@@ -22,7 +21,7 @@ use step_context::StepContext;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
     /// The journal has to be known first.
-    #[error("a record of the service came after records of others")]
+    #[error("a record of the service came after records of other processes")]
     OutOfOrder,
     /// A delivery does not name its recipient, so the lines of one process have to be contiguous.
     #[error("the records of several processes are mixed up in one file")]
@@ -99,7 +98,7 @@ impl Checker {
             events: self.model.journals.iter().map(|journal| journal.known()).sum(),
             epochs: self.model.journals.len(),
             journals: self.model.journals.iter().filter(|journal| journal.is_known()).count(),
-            sessions: self.model.sessions.iter().filter(|session| !session.goes_on).count(),
+            sessions: self.model.sessions.iter().filter(|session| !session.is_continued).count(),
             clocks: self.model.clocks(),
             rules: self.rules,
         }

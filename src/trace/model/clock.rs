@@ -2,11 +2,11 @@
 //!
 //! The service records no event before it was sent, and no event is delivered before the service recorded it. So each
 //! send bounds the offset from below and each delivery from above, on any machines and over any network.
-//! Acknowledgements are not used here: they are what V12 judges by it.
+//! Acknowledgements are not used here, because V12 judges them by these bounds.
 
 /// The most by which two clocks drift apart: 200 microseconds a second.
 const DRIFT_PARTS: i64 = 5_000;
-/// Records are made a little before or after the step that they describe.
+/// Records are made a little before or after the step that they describe, in microseconds.
 const JITTER_MICROS: i64 = 200;
 /// Clock jitter below this is ignored, in microseconds: records of one process may be slightly out of order.
 const STEP_MICROS: i64 = 100_000;
@@ -18,12 +18,12 @@ pub struct ProcessClock {
     pub first_line: u32,
     first_at: i64,
     last_at: i64,
-    /// Its clock minus the service's, in microseconds: the least, by what it sent.
+    /// Its clock minus the service's, in microseconds: the lower bound, from what it sent.
     least: Option<i64>,
-    /// The same, by what the previous process in the file sent: that was on the same machine, unless what was received
-    /// since contradicts it.
+    /// The same, from what the previous process in the file sent: that ran on the same machine, unless something
+    /// received since contradicts it.
     least_before: Option<i64>,
-    /// The same: the most, by what it received.
+    /// The upper bound, from what it received.
     most: Option<i64>,
     /// Whether it was set back while the process ran.
     pub set_back: bool,
@@ -84,13 +84,13 @@ impl ProcessClock {
         self.last_at.saturating_sub(self.first_at).max(0) / DRIFT_PARTS + JITTER_MICROS
     }
 
-    /// The earliest time of the service's clock that a time of this one may be.
+    /// The earliest time of the service's clock that may correspond to a time of this one.
     pub fn earliest(&self, at: i64) -> Option<i64> {
         let most = self.most.filter(|_| self.is_steady())?;
         Some(at.saturating_sub(most).saturating_sub(self.slack()))
     }
 
-    /// The latest time of the service's clock that a time of this one may be.
+    /// The latest time of the service's clock that may correspond to a time of this one.
     pub fn latest(&self, at: i64) -> Option<i64> {
         let least = self.least().filter(|_| self.is_steady())?;
         Some(at.saturating_sub(least).saturating_add(self.slack()))
@@ -115,7 +115,7 @@ mod tests {
         assert!(clock.is_steady());
         assert_eq!(clock.latest(12_000_000), Some(2_000_000 + 2_000 + slack));
         assert_eq!(clock.earliest(12_000_000), Some(2_000_000 - 2_000 - slack));
-        // It was put forward.
+        // It was set forward.
         clock.sent(30_000_000, 3_000_000);
         assert!(!clock.is_steady());
         assert_eq!(clock.latest(12_000_000), None);

@@ -6,7 +6,7 @@ use crate::trace::record::{LineRef, LoggedKind, Who};
 /// The reason of a leave that its participant asked for.
 pub(super) const REQUESTED: &str = "REQUESTED";
 
-/// When something happened, by the record that says so.
+/// When something happened, and the record that states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WallTime {
     /// Microseconds since 1970.
@@ -27,7 +27,7 @@ pub struct LoggedEvent {
     pub sent: u64,
     /// Whose event it is.
     pub who: Who,
-    /// Its name, by its index in the journal's list.
+    /// The participant's name, by its index in the journal's list.
     pub name: u32,
     pub kind: LoggedKind,
     /// A number that stands for the content.
@@ -44,11 +44,11 @@ pub struct LoggedEvent {
     pub sent_by_log: bool,
     /// When its writer sent it first.
     pub first_sent: Option<WallTime>,
-    /// When its writer was first told that it is in the order.
+    /// When its writer first received an acknowledgement of it.
     pub acknowledged: Option<WallTime>,
     /// Whether it is known only from a delivery, since the service's logs lack it.
     pub filled_in: bool,
-    /// Whether the record was made by a later start of the service, so that its time is not that of the broadcast.
+    /// Whether the record was written by a later start of the service, so that its time is not that of the broadcast.
     pub recovered: bool,
 }
 
@@ -92,7 +92,7 @@ pub struct CopyConflict {
     pub one: LineRef,
     /// The record in the other copy.
     pub other: LineRef,
-    /// When the other was made, in microseconds since 1970.
+    /// When the other record was made, in microseconds since 1970.
     pub at: i64,
 }
 
@@ -143,7 +143,7 @@ pub(super) fn is_valid(kind: LoggedKind, name: &str, content: &str, logical_time
     content == format!("Participant {name} {went} Chit Chat at logical time {logical_time}")
 }
 
-/// Whether a refusal for this reason answers a request to join, and no other.
+/// Whether only requests to join are refused for this reason.
 pub(super) fn is_of_join(reason: &str) -> bool {
     reason.starts_with("NAME_")
 }
@@ -153,7 +153,7 @@ mod tests {
     use super::LoggedEvent;
 
     #[test]
-    fn an_event_takes_as_many_bytes_as_is_said() {
+    fn an_event_takes_as_many_bytes_as_documented() {
         assert_eq!(size_of::<LoggedEvent>(), 128);
     }
 }

@@ -40,7 +40,7 @@ pub struct LoggedJournal {
     /// How many broadcast records there are.
     pub broadcasts: u64,
     names: Names,
-    /// The Joined and Left of each participant.
+    /// The positions of the Joined and Left of each participant.
     pub members: HashMap<Who, (u64, Option<u64>)>,
     /// The event of each session's message id.
     pub by_message: HashMap<(Who, u64), u64>,
@@ -62,7 +62,7 @@ pub struct LoggedJournal {
     refused: HashMap<Who, i64>,
     /// When each process of the service ended, or when its log had a hole, with the file.
     ends: Vec<(u32, i64)>,
-    /// How many records the logs of the service say they lack.
+    /// How many records the logs of the service report as lost.
     pub lost: u64,
     /// Whether a log of the service is cut off, and no record states yet what was lost.
     pub torn: bool,
@@ -92,7 +92,7 @@ impl LoggedJournal {
     pub fn lookup(&self, sequence: u64) -> Lookup<'_> {
         match self.order.get(sequence) {
             Some(event) => Lookup::Known(event),
-            None if (1..=self.head).contains(&sequence) || self.may_go_on() => Lookup::Unrecorded,
+            None if (1..=self.head).contains(&sequence) || self.may_continue() => Lookup::Unrecorded,
             None => Lookup::Beyond,
         }
     }
@@ -108,7 +108,7 @@ impl LoggedJournal {
     }
 
     /// Whether there may be events after the last one that is known.
-    fn may_go_on(&self) -> bool {
+    fn may_continue(&self) -> bool {
         self.torn || !self.is_known() || self.runs.iter().any(ServiceRun::has_lost)
     }
 
@@ -132,7 +132,7 @@ impl LoggedJournal {
         self.head - self.order.known()
     }
 
-    /// A name as an event refers to it.
+    /// The name that an event refers to by its index.
     pub fn name(&self, index: u32) -> &str {
         self.names.get(index)
     }
@@ -160,12 +160,12 @@ impl LoggedJournal {
         Some((left, self.event(left)?))
     }
 
-    /// Whether a start of the service does not say how long the grace period is.
+    /// Whether a start of the service does not state the grace period.
     pub fn is_without_grace(&self) -> bool {
         self.farewells.is_without_grace()
     }
 
-    /// An event, to which findings in its writer's log are added.
+    /// An event, to be completed with what its writer's log shows.
     pub fn event_mut(&mut self, sequence: u64) -> Option<&mut LoggedEvent> {
         self.order.get_mut(sequence)
     }
@@ -175,8 +175,8 @@ impl LoggedJournal {
         self.held_back.free_since(who)
     }
 
-    /// Whether a request of a participant may legitimately have had no answer since then, because of a refusal, which
-    /// its own log need not have, or a lab.
+    /// Whether a request of a participant may rightly have had no answer since then: it may have been refused, which
+    /// its own log need not show, or a lab made it fail.
     pub fn may_have_refused(&self, who: Who, since: i64) -> bool {
         let refused = |who| self.refused.get(&who).is_some_and(|at| *at >= since);
         self.held_back.any() || refused(who) || refused(Who::of(""))
@@ -198,7 +198,7 @@ impl LoggedJournal {
     pub(super) fn lose(&mut self, file: u32, count: u64) {
         self.process_ended();
         self.lost = self.lost.saturating_add(count);
-        // A cut line is one of them.
+        // The line that is cut off is one of them.
         self.torn = false;
         self.streams.lose(file);
         self.farewells.lose();
@@ -246,7 +246,7 @@ impl LoggedJournal {
                 // A service whose journal failed does not know what is in it.
                 let run = self.run(line, record);
                 run.stopped = record.reason.is_none();
-                run.told = record.sequence.or(run.told);
+                run.newest = record.sequence.or(run.newest);
                 self.head = self.head.max(record.sequence.unwrap_or(0));
             }
             _ => {}
@@ -272,7 +272,7 @@ impl LoggedJournal {
         self.process_ended();
         self.held_back.started(record.at);
         self.streams.start(line.file);
-        // A start has read its journal, and states where that ends.
+        // A service that starts has read its journal, and states where it ends.
         self.torn = false;
         // The participants at its start are known if all events up to then are.
         let members = if self.missing() == 0 { self.members.clone() } else { HashMap::default() };
@@ -309,7 +309,7 @@ impl LoggedJournal {
 
     /// Events that the service handed to a participant's stream although they are not between its join and its leave.
     pub fn strayed(&self) -> Vec<(Who, Handed)> {
-        let has_end = self.is_closed() && !self.may_go_on();
+        let has_end = self.is_closed() && !self.may_continue();
         self.connections.strayed(&self.members, has_end.then_some(self.head))
     }
 

@@ -31,7 +31,7 @@ pub struct ClientLog {
     queued: HashMap<u64, Queued>,
     /// The system clock of each of its processes.
     pub processes: Vec<ProcessClock>,
-    /// The current process has had no answer to a request to join yet.
+    /// Whether the current process has had no answer to a request to join yet.
     is_new: bool,
     /// The run of the last record: a number that stands for its id, 0 if it has none.
     run: u64,
@@ -163,7 +163,7 @@ impl ClientLog {
             let before = self.known.insert((journal, whose), index);
             if sessions[index].who.is_none() {
                 sessions[index].who = who;
-                self.go_on(sessions, before, index);
+                self.continue_session(sessions, before, index);
             }
             if sessions[index].name.is_empty() {
                 sessions[index].name = LogRecord::text(&record.display_name).into();
@@ -175,8 +175,8 @@ impl ClientLog {
         index
     }
 
-    /// A session that is now known may be one that a hole in the log interrupted.
-    fn go_on(&mut self, sessions: &mut [LoggedSession], before: Option<usize>, index: usize) {
+    /// A session whose participant is now known may continue one that lost records interrupted.
+    fn continue_session(&mut self, sessions: &mut [LoggedSession], before: Option<usize>, index: usize) {
         let (earlier, after) = sessions.split_at_mut(index);
         let before = before.and_then(|before| earlier.get_mut(before)).filter(|before| before.lost_after > 0);
         if let (Some(before), Some(session)) = (before, after.first_mut()) {
@@ -202,7 +202,7 @@ impl ClientLog {
                 let session = step.session.and_then(|session| sessions.get(session));
                 let member = session.and_then(|session| Some((session.journal, session.who?)));
                 let queued = Queued { seen, line: step.line, member };
-                // The first record fixes it. As another participant it may be submitted again.
+                // The first record counts, unless the text is submitted again as another participant.
                 let first = self.queued.entry(message).or_insert(queued);
                 if first.member != member {
                     *first = queued;

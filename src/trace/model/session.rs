@@ -76,7 +76,7 @@ pub struct LoggedSession {
     pub whole: bool,
     /// The first record of the session.
     pub begins: LineRef,
-    /// The delivered event that is furthest on in the order.
+    /// The delivered event that is furthest in the order.
     pub position: Option<Mark>,
     /// The last event that was delivered, which differs if deliveries went back.
     pub latest: Option<Mark>,
@@ -108,7 +108,7 @@ pub struct LoggedSession {
     /// How many records were lost right after its last one here.
     pub lost_after: u64,
     /// Whether this session continues as another one in the file, after lost records.
-    pub goes_on: bool,
+    pub is_continued: bool,
 }
 
 impl LoggedSession {
@@ -119,7 +119,7 @@ impl LoggedSession {
 
     /// Continues a session after lost records: what was known before them is still known.
     pub(super) fn carry_over(&mut self, before: &mut Self) {
-        before.goes_on = true;
+        before.is_continued = true;
         self.lost_before = self.lost_before.max(before.lost_after);
         before.lost_after = self.lost_before;
         for (mark, known) in [(&mut self.known, before.known), (&mut self.time, before.time)] {
@@ -156,7 +156,7 @@ impl LoggedSession {
         match self.who {
             Some(who) if self.name.is_empty() => who.to_string(),
             Some(who) => format!("{} ({who})", self.name),
-            None => "a participant whose log has no beginning".into(),
+            None => "a participant whose log lacks its beginning".into(),
         }
     }
 

@@ -124,7 +124,7 @@ impl<'r> DeliveryDetails<'r> {
 }
 
 impl Act<'_> {
-    /// Whether this act is always one of the process's own participant, without beginning a session.
+    /// Whether only the process's own participant can do this, and it begins no session.
     pub(super) fn is_own(&self) -> bool {
         matches!(
             self,

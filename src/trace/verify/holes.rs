@@ -17,14 +17,15 @@ pub(super) fn in_journal(journal: &LoggedJournal, rules: &mut [RuleReport]) {
         return;
     }
     let lost = lost(journal.lost, "the service");
-    let told = journal.events().filter(|(_, event)| event.filled_in).count() as u64;
-    let events = journal.missing().saturating_add(told);
+    let filled_in = journal.events().filter(|(_, event)| event.filled_in).count() as u64;
+    let events = journal.missing().saturating_add(filled_in);
     if events > 0 {
-        let why = format!("{lost}, and with them those of {events} events of epoch {}", journal.epoch);
+        let why = format!("{lost}, so the log lacks {events} of the events of epoch {}", journal.epoch);
         OF_EVENTS.iter().for_each(|rule| rules[*rule as usize].lack(why.clone()));
-        rules[Rule::V1 as usize].caveat("what `chitchat journal export` prints, all events, was not given".into());
+        rules[Rule::V1 as usize]
+            .caveat("the output of `chitchat journal export`, which has all events, was not given".into());
     }
-    let why = format!("{lost}, and some may have told of connections and deliveries");
+    let why = format!("{lost}, and some of them may be about connections and deliveries");
     OF_CONNECTIONS.iter().for_each(|rule| rules[*rule as usize].lack(why.clone()));
 }
 
@@ -42,9 +43,9 @@ pub(super) fn in_sessions(sessions: &[&LoggedSession], rules: &mut [RuleReport])
 pub(super) fn unknown_how_far(session: &LoggedSession, next: u64) -> String {
     let title = session.title();
     if session.is_unsure() {
-        return format!("what {title} got in the end is unknown: its log lost records");
+        return format!("it is unknown what {title} got in the end: its log lost records");
     }
-    format!("whether {title} should have got event {next} is unknown: the event is in no log of the service")
+    format!("it is unknown whether {title} should have got event {next}: the event is in no log of the service")
 }
 
 fn lost(count: u64, of: &str) -> String {
@@ -64,13 +65,13 @@ mod tests {
         json!({"timestamp": timestamp, "level": "WARN", "component": component, "event": "records_lost", "count": count})
     }
 
-    /// Records of a log are lost, and the log says so.
+    /// Removes records of a log, which reports the loss.
     fn lose(log: &mut JsonLog, first: usize, count: usize) {
         let lost = loss(&log.records[first], count);
         log.records.splice(first..first + count, [lost]);
     }
 
-    /// Removes a log's statements of what it lacks.
+    /// Removes the records that report losses.
     fn silence(logs: &mut Logs) {
         logs.0.iter_mut().for_each(|log| log.records.retain(|record| record["event"] != "records_lost"));
     }
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn no_hole_in_any_log_that_says_so_is_a_violation_and_none_is_passed_over() {
+    fn a_reported_hole_is_no_violation_and_is_always_mentioned() {
         for file in 0..truthful().0.len() {
             every_hole(file, |first, count, logs| {
                 let report = logs.verify().unwrap();
@@ -112,13 +113,13 @@ mod tests {
     }
 
     #[test]
-    fn events_that_a_hole_hides_make_a_violation_where_it_is_not_said_or_is_said_to_be_smaller_v1() {
+    fn events_in_a_hole_that_is_unreported_or_larger_than_reported_are_a_violation_v1() {
         let (mut hidden, mut few) = (0, 0);
         every_hole(0, |first, count, mut logs| {
             let is_broadcast = |record: &Value| record["event"].as_str().unwrap().ends_with("_broadcast");
             let lost = truthful().0[0].records[first..first + count].iter().filter(|r| is_broadcast(r)).count();
-            let goes_on = logs.0[0].records[first..].iter().any(is_broadcast);
-            if lost == 0 || !goes_on || first == 0 {
+            let events_follow = logs.0[0].records[first..].iter().any(is_broadcast);
+            if lost == 0 || !events_follow || first == 0 {
                 return;
             }
             let mut smaller = logs.clone();
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn deliveries_that_a_hole_hides_make_a_violation_where_it_is_not_said_v4() {
+    fn deliveries_in_an_unreported_hole_are_a_violation_v4() {
         let mut logs = truthful();
         let alice = &mut logs.0[1];
         let delivered = alice.records.iter().position(|record| record["event"] == "event_delivered").unwrap();
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_export_of_the_journal_heals_what_the_services_log_lost_v1_v2() {
+    fn an_export_of_the_journal_fills_the_holes_of_the_services_log_v1_v2() {
         let export = |logs: &Logs| {
             let is_broadcast = |record: &&Value| record["event"].as_str().unwrap().ends_with("_broadcast");
             let records = logs.0[0].records.iter().filter(is_broadcast).cloned().collect();
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_after_a_hole_is_held_to_what_was_known_before_it_v7() {
+    fn records_after_a_hole_are_checked_against_those_before_it_v7() {
         let mut logs = truthful();
         let alice = &mut logs.0[1].records;
         let second = alice.iter().rposition(|record| record["event"] == "publish_sent").unwrap();
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_free_again_where_its_holder_may_have_left_in_a_hole_v8() {
+    fn a_name_is_free_if_its_holder_may_have_left_in_a_hole_v8() {
         let mut logs = truthful();
         logs.0.truncate(1);
         let mut record =
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn no_count_makes_the_verifier_stumble() {
+    fn any_count_of_lost_records_is_accepted() {
         for count in [0, u64::MAX] {
             every_hole(0, |first, _, mut logs| {
                 logs.0[0].records[first]["count"] = json!(count);

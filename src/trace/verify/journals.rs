@@ -1,5 +1,5 @@
-//! The rules that the journal alone can break: V1, V2, V5, V8, V11 (valid texts and names), V13, V15; and V4 and V9 for
-//! what the service itself says it handed to streams.
+//! The rules that are checked on the journal alone: V1, V2, V5, V8, V11 (valid texts and names), V13, V15; and V4 and
+//! V9 for what the service itself records that it handed to streams.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,10 +24,7 @@ pub(super) fn check(journal: &LoggedJournal, rules: &mut [RuleReport]) {
     }
     let missing = journal.missing();
     if missing > 0 {
-        let why = format!(
-            "{missing} events of epoch {} happened, but are in none of the given logs of the service",
-            journal.epoch
-        );
+        let why = format!("the given logs of the service lack {missing} of the events of epoch {}", journal.epoch);
         for rule in [Rule::V1, Rule::V2, Rule::V5, Rule::V8] {
             rules[rule as usize].lack(why.clone());
         }
@@ -35,7 +32,7 @@ pub(super) fn check(journal: &LoggedJournal, rules: &mut [RuleReport]) {
     holes::in_journal(journal, rules);
     v1_numbering(journal, &mut rules[Rule::V1 as usize]);
     v2_clock(journal, &mut rules[Rule::V2 as usize]);
-    v4_streams_go_on(journal, &mut rules[Rule::V4 as usize]);
+    v4_streams_continue(journal, &mut rules[Rule::V4 as usize]);
     v5_no_duplicate(journal, &mut rules[Rule::V5 as usize]);
     v8_membership(journal, &mut rules[Rule::V8 as usize]);
     v9_stream_in_membership(journal, &mut rules[Rule::V9 as usize]);
@@ -87,8 +84,8 @@ fn v2_clock(journal: &LoggedJournal, rule: &mut RuleReport) {
             let (sent, i) = (event.sent, sequence);
             let sentence = || {
                 format!(
-                    "Event {i} was accepted with time {sent} in its request, more than 2^20 after L({}) = {time}: such a \
-                     request is refused, so that nobody can use up the clock.",
+                    "Event {i} was accepted with time {sent} in its request, more than 2^20 after L({}) = {time}: the \
+                     service must refuse such a request, or one client could use up the clock.",
                     i - 1
                 )
             };
@@ -101,7 +98,7 @@ fn v2_clock(journal: &LoggedJournal, rule: &mut RuleReport) {
             let sentence = || {
                 format!(
                     "Event {i} has logical time {stated}, but max(L({}), t({i})) + 2 = max({time}, {sent}) + 2 = {right}: \
-                 receiving it is one step of the clock, broadcasting it another.",
+                 receiving the request is one step of the clock, broadcasting the event another.",
                     i - 1
                 )
             };
@@ -129,9 +126,8 @@ fn v2_recovered(journal: &LoggedJournal, rule: &mut RuleReport) {
     }
 }
 
-/// Events that were handed to a stream may never have arrived, so they are not counted: the rule holds over those that
-/// did.
-fn v4_streams_go_on(journal: &LoggedJournal, rule: &mut RuleReport) {
+/// Events that were handed to a stream may never have arrived, so they do not count as checked: only deliveries do.
+fn v4_streams_continue(journal: &LoggedJournal, rule: &mut RuleReport) {
     for gap in journal.stream_gaps() {
         let (who, first, expected) = (journal.title(gap.who), gap.first, gap.expected.value);
         let sentence = || {
@@ -148,8 +144,8 @@ fn v5_no_duplicate(journal: &LoggedJournal, rule: &mut RuleReport) {
         let who = journal.title(one.who);
         let sentence = || {
             format!(
-                "Events {first} and {second} are the same publish of {who}, by its message id: a repeat was taken for a \
-             new message."
+                "Events {first} and {second} have the same message id of {who}: a repeated publish was taken for a new \
+             message."
             )
         };
         rule.violate(two.at, sentence, &[one.line, two.line]);
@@ -176,7 +172,7 @@ impl MembershipTracker {
         if let Some(line) =
             self.active.get(&event.who).map(|(line, _)| *line).or(self.gone.get(&event.who).copied())
         {
-            let sentence = || format!("{who} joined twice: a participant is one membership.");
+            let sentence = || format!("{who} joined twice: a participant can join only once.");
             rule.violate(event.at, sentence, &[line, event.line]);
         }
         let key = self.key(journal, event.name);
@@ -219,13 +215,13 @@ fn v8_membership(journal: &LoggedJournal, rule: &mut RuleReport) {
             roster.join(journal, event, rule);
             continue;
         }
-        let does = if event.kind == LoggedKind::Left { "left" } else { "wrote" };
+        let does = if event.kind == LoggedKind::Left { "left as" } else { "wrote" };
         let who = journal.title(event.who);
         if let Some(left) = roster.gone.get(&event.who) {
-            let sentence = || format!("{who} {does} as event {sequence}, but it had left before.");
+            let sentence = || format!("{who} {does} event {sequence}, but had already left.");
             rule.violate(event.at, sentence, &[*left, event.line]);
         } else if !roster.active.contains_key(&event.who) && whole {
-            let sentence = || format!("{who} {does} as event {sequence}, but it had never joined.");
+            let sentence = || format!("{who} {does} event {sequence}, but had never joined.");
             rule.violate(event.at, sentence, &[event.line]);
         }
         if event.kind == LoggedKind::Left {
@@ -242,10 +238,10 @@ fn v9_stream_in_membership(journal: &LoggedJournal, rule: &mut RuleReport) {
         let events = if first == last { format!("event {first}") } else { format!("events {first} to {last}") };
         let (sentence, shown) = match (joined, left) {
             (Some((joined, event)), _) if first < joined => {
-                (format!("{title} was sent {events}, but it joined only as event {joined}."), Some(event.line))
+                (format!("{title} was sent {events}, but joined only later, as event {joined}."), Some(event.line))
             }
             (_, Some((left, event))) if last >= left => {
-                (format!("{title} was sent {events}, but it had left as event {left}."), Some(event.line))
+                (format!("{title} was sent {events}, but had already left, as event {left}."), Some(event.line))
             }
             _ => (format!("{title} was sent {events}, but the journal ends with event {head}."), None),
         };
@@ -254,7 +250,7 @@ fn v9_stream_in_membership(journal: &LoggedJournal, rule: &mut RuleReport) {
     }
 }
 
-/// Events that the service recorded as handed to a stream that had ended by its own records.
+/// Events that the service handed to a stream after the stream had ended, both by its own records.
 fn v9_after_the_end(journal: &LoggedJournal, rule: &mut RuleReport) {
     for (who, Handed { line, at, first, last }, ended) in journal.after_end() {
         let who = journal.title(*who);
@@ -273,7 +269,7 @@ fn v11_valid(journal: &LoggedJournal, rule: &mut RuleReport) {
                     format!("Event {sequence} has a text that is empty or longer than 128 characters.")
                 }
                 _ => format!(
-                    "Event {sequence} has a name that is not valid, or not the sentence for a join or leave."
+                    "Event {sequence} has an invalid name, or its content is not the sentence for a join or leave."
                 ),
             };
             rule.violate(event.at, sentence, &[event.line]);
@@ -288,11 +284,9 @@ fn v15_farewell(journal: &LoggedJournal, rule: &mut RuleReport) {
     if let Some(why) = journal.replicas_not_judged().filter(|_| journal.is_of_replicas()) {
         rule.caveat(why);
     } else if journal.is_without_grace() {
-        rule.caveat(
-            "the service's log does not say how long its grace period is: it is of an older version".into(),
-        );
+        rule.caveat("the service's log is from an older version, which does not state the grace period".into());
     } else if checked == 0 && journal.runs.iter().any(|run| run.start.is_none()) {
-        rule.lack("the log of the service begins in the middle of a run, and has no start after that".into());
+        rule.lack("the log of the service begins in the middle of a run, and has no later start".into());
     }
     for Farewell { who, fault, after, since, line, at } in faults {
         let (who, seconds) = (journal.title(who), after / 1_000_000);
@@ -305,15 +299,15 @@ fn v15_farewell(journal: &LoggedJournal, rule: &mut RuleReport) {
                 format!("{who} left {seconds} s after its stream had ended, long after its grace period was over.")
             }
             FarewellFault::Never => format!(
-                "The stream of {who} had ended, it had not come back, and {seconds} s later it had still not left."
+                "{who} did not come back after its stream had ended, and {seconds} s later it had still not left."
             ),
         };
         rule.violate(at, sentence, &[since, line]);
     }
 }
 
-/// Every start that follows another run in the same file, with the last event recorded before it, whichever run comes
-/// first in the file.
+/// Every start that follows another run in the same file, with the last event recorded before it, in whatever order the
+/// file has the runs.
 fn restarts(journal: &LoggedJournal) -> Vec<(u64, LineRef, ServiceStart)> {
     let mut runs: Vec<&ServiceRun> = journal.runs.iter().collect();
     runs.sort_by_key(|run| (run.file, run.place()));
@@ -342,7 +336,7 @@ fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
     }
     if let without @ [_, ..] = &*journal.replicas_without_log() {
         let names = without.join(", ");
-        rule.lack(format!("no log of the replica {names} was given: whether it had the same events is unknown"));
+        rule.lack(format!("no log of replica {names} was given, so it is unknown whether it had the same events"));
     }
     let restarts = restarts(journal);
     for (last, line, start) in &restarts {
@@ -374,7 +368,7 @@ fn v13_prefix(journal: &LoggedJournal, rule: &mut RuleReport) {
     rule.checked += from_start;
     if from_start == 0 {
         rule.lack(format!(
-            "there is one copy of the journal of epoch {}, and the log of the service that has its beginning was not given",
+            "there is only one copy of the journal of epoch {}, and no log of the service with its beginning was given",
             journal.epoch
         ));
     }

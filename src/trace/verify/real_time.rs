@@ -2,9 +2,9 @@
 //!
 //! A client records a send before it sends, and an acknowledgement after it arrived, so what the records call earlier
 //! was earlier. Two records of one process are compared by its own clock. Those of two processes are compared by what
-//! their messages reveal about their clocks ([`ProcessClock`](crate::trace::model::ProcessClock)), whichever machines
-//! they are on. A page's clock has steps of 100 microseconds, so where a page is one of the two, [`PAGE_CLOCK_MICROS`]
-//! have to lie between.
+//! their messages reveal about their clocks ([`ProcessClock`](crate::trace::model::ProcessClock)), whatever machines
+//! they are on. A page's clock has steps of 100 microseconds, so if one of the two is a page, they must be
+//! [`PAGE_CLOCK_MICROS`] apart.
 
 use std::collections::HashMap;
 
@@ -76,12 +76,12 @@ impl Earliest {
     }
 }
 
-/// How far the clocks of replicas may still be apart after alignment: one replica may always apply what it has read a
+/// How far the clocks of replicas may still be apart after alignment: one replica may consistently apply events a
 /// little later than another.
 const REPLICAS_APART_MICROS: i64 = 50_000;
 
-/// Goes through the order from its end. Each message has to be sent before any later one in the order was acknowledged,
-/// so only the first of those acknowledgements matters.
+/// Goes through the order backwards. Each message has to be sent before any later one in the order was acknowledged, so
+/// only the first of those acknowledgements matters.
 pub(super) fn v12_real_time(model: &Model, journal: &LoggedJournal, rule: &mut RuleReport) {
     let apart = if journal.is_of_replicas() { REPLICAS_APART_MICROS } else { 0 };
     let mut by_service: Option<Earliest> = None;

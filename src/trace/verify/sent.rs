@@ -34,8 +34,9 @@ fn refusal(context: &StepContext<'_>, message: u64, rule: &mut RuleReport) {
         return;
     };
     let title = context.session.title();
-    let sentence =
-        || format!("{title} was told that this message is refused, and yet it was broadcast as event {sequence}.");
+    let sentence = || {
+        format!("{title} was told that this message was refused, and yet it was broadcast as event {sequence}.")
+    };
     rule.violate(context.at().max(event.at), sentence, &[context.step.line, event.line]);
 }
 
@@ -50,15 +51,13 @@ fn join(context: &StepContext<'_>, rule: &mut RuleReport) {
     if event.sent != request.value {
         let (title, sent, stated) = (context.session.title(), request.value, event.sent);
         let sentence = || {
-            format!(
-                "{title} asked to join at time {sent}, but event {sequence}, its join, says that it was {stated}."
-            )
+            format!("{title} asked to join at time {sent}, but its join, event {sequence}, states time {stated}.")
         };
         rule.violate(event.at, sentence, &[request.line, event.line]);
     }
 }
 
-/// An acknowledged leave was requested, by the log that has the answer, if that log has all of the session.
+/// The log that has the acknowledgement of a leave must have the request, too, if it has the whole session.
 pub(super) fn v11_leave(journal: &LoggedJournal, session: &LoggedSession, rule: &mut RuleReport) {
     let left = session.who.and_then(|who| journal.left(who));
     let Some(answer) = session.left.filter(|_| session.whole && session.lost_before == 0) else { return };
@@ -68,34 +67,33 @@ pub(super) fn v11_leave(journal: &LoggedJournal, session: &LoggedSession, rule: 
         let (title, stated) = (session.title(), event.sent);
         let sentence = || {
             format!(
-                "{title} left as event {sequence}, which says that it was asked for at time {stated}; but its log has no such request."
+                "{title} left as event {sequence}, which states a request at time {stated}, but its log has no such request."
             )
         };
         rule.violate(event.at, sentence, &[answer, event.line]);
     }
 }
 
-/// A leave that counts as requested was sent, by its participant's log, if that log has all of the session and
-/// continues after it.
+/// If an event states that a participant asked to leave, its log must have the request, if that log has the whole
+/// session and continues after the event.
 pub(super) fn v11_unasked(model: &Model, journal: &LoggedJournal, session: &LoggedSession, rule: &mut RuleReport) {
     let Some((sequence, event)) = session.who.and_then(|who| journal.left(who)) else { return };
     if !event.requested || event.filled_in || event.sent_by_log || session.left.is_some() {
         return;
     }
     let title = session.title();
-    let Some(last) = goes_on(model, session, event.at).filter(|_| session.whole && !session.is_unsure()) else {
+    let Some(last) = later_record(model, session, event.at).filter(|_| session.whole && !session.is_unsure())
+    else {
         return rule.caveat(format!("it is unknown whether {title} asked to leave: its log ends before that"));
     };
     rule.checked += 1;
-    let sentence = || {
-        format!("{title} is said to have asked to leave, as event {sequence}, but its log has no such request.")
-    };
+    let sentence =
+        || format!("Event {sequence} states that {title} asked to leave, but its log has no such request.");
     rule.violate(event.at, sentence, &[event.line, last]);
 }
 
-/// A record that the process of a session made after this time of the service's clock: of that session, or of another that
-/// it has had since.
-fn goes_on(model: &Model, session: &LoggedSession, at: i64) -> Option<LineRef> {
+/// A record that the process of a session made after this time of the service's clock: in that session or a later one.
+fn later_record(model: &Model, session: &LoggedSession, at: i64) -> Option<LineRef> {
     let clock = model.clock(session.last)?;
     let is_later = |other: &&LoggedSession| clock.earliest(other.last_at).is_some_and(|last| last > at);
     if is_later(&session) {
@@ -115,7 +113,7 @@ mod tests {
     use crate::trace::gallery::{Logs, truthful};
     use crate::trace::report::Rule;
 
-    /// Before a record in the log of somebody who joins, writes and leaves, there is one like it.
+    /// Inserts a changed copy of a record of bob's log before that record.
     fn before(event: &str, change: impl Fn(&mut Value)) -> Logs {
         let mut logs = truthful();
         let bob = &mut logs.0[2].records;
@@ -133,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_was_made_again_is_compared_by_the_time_of_the_try_that_was_answered_v11() {
+    fn a_repeated_request_is_compared_by_the_attempt_that_was_answered_v11() {
         for event in ["join_sent", "leave_sent"] {
             // The first attempt is lost, and the clock has moved on by the second.
             let logs = before(event, |first| {
@@ -144,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_try_that_was_refused_may_be_followed_by_one_that_is_accepted_v11() {
+    fn a_refused_attempt_may_be_followed_by_an_accepted_one_v11() {
         let refused = |record: &mut Value| {
             record["event"] = json!("publish_refused");
             record["reason"] = json!("RATE_LIMITED");
@@ -163,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_leaves_doubt_accuses_nobody_v11() {
+    fn an_uncertain_refusal_is_no_violation_v11() {
         for reason in ["UNCONFIRMED", "CONNECTION_LOST", "SHUTTING_DOWN", "JOURNAL_UNAVAILABLE", "502 Bad Gateway"]
         {
             let mut logs = truthful();

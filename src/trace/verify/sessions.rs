@@ -1,4 +1,5 @@
-//! The rules that only whole logs can show: V4 (what never arrived), V9 (everything until the leave), V11 (every message was sent), V14.
+//! The rules that only whole logs can show: V4 (what never arrived), V9 (everything until the leave), V11 (every message
+//! was sent), V14.
 
 mod unanswered;
 
@@ -12,11 +13,11 @@ use super::real_time::v12_real_time;
 use super::{holes, sent};
 use unanswered::v10_unanswered;
 
-/// How long a stream may go unread if the service's log does not say: the default, in microseconds.
+/// How long a stream may accept nothing if the service's log does not say: the default, in microseconds.
 const STALL_MICROS: i64 = 30_000_000;
-/// How much longer the service may take when it is busy.
+/// How much longer a busy service may take, in microseconds.
 const BUSY_MICROS: i64 = 5_000_000;
-/// By how much records of one process may be out of order.
+/// How far records of one process may be out of order, in microseconds.
 const JITTER_MICROS: i64 = 1_000_000;
 
 pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
@@ -35,7 +36,7 @@ pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
         rules[Rule::V12 as usize].caveat("the clock of a machine was set back while a process ran".into());
     } else if model.is_unsteady() {
         rules[Rule::V12 as usize]
-            .caveat("the clock of a machine was not steady, compared with the service's".into());
+            .caveat("the clock of a machine was not steady compared with the service's".into());
     }
     for rule in [Rule::V3, Rule::V10] {
         beyond_the_end(model, &mut rules[rule as usize]);
@@ -52,25 +53,25 @@ pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
     }
 }
 
-/// Events that a log mentions after the end of the service's logs are lost if those logs continue after them. Otherwise
-/// the logs may have been copied before they happened.
+/// Events that a log mentions after the end of the service's logs are lost if those logs continue beyond that time.
+/// Otherwise the logs may have been copied before they happened.
 fn beyond_the_end(model: &Model, rule: &mut RuleReport) {
     for claim in std::mem::take(&mut rule.beyond) {
         let session = &model.sessions[claim.session];
         let journal = model.journal_of(session);
         let latest = model.clock(claim.line).and_then(|clock| clock.latest(claim.at));
         // If a piece of the log is missing, what follows does not show what happened in it.
-        let mut continuing = journal.runs.iter().filter(|run| run.told == Some(journal.head()));
-        let goes_on = latest.is_some_and(|at| {
+        let mut continuing = journal.runs.iter().filter(|run| run.newest == Some(journal.head()));
+        let continues = latest.is_some_and(|at| {
             // Once the service has stopped, no record can still be on its way into the log.
             continuing.any(|run| run.ends > at.saturating_add(if run.stopped { 0 } else { JITTER_MICROS }))
         });
-        if goes_on {
+        if continues {
             rule.checked += 1;
             rule.violate(model.by_service(claim.line, claim.at), || claim.sentence, &[claim.line]);
         } else {
             rule.lack(format!(
-                "the log of the service ends with event {}, and {} knows of event {}: it may have been copied earlier",
+                "the log of the service ends with event {}, but {} knows of event {}: that log may have been copied earlier",
                 journal.head(),
                 session.title(),
                 claim.sequence
@@ -101,7 +102,7 @@ fn reach(session: &LoggedSession) -> u64 {
 fn v4_never_arrived(model: &Model, session: &LoggedSession, rule: &mut RuleReport) {
     for (first, skip) in &session.skipped {
         let (who, before, after) = (session.title(), skip.before.value, skip.after.value);
-        // In a hole at the end it may have arrived, but too late.
+        // It may have arrived in the hole at the end of the log, but too late.
         let never = if session.lost_after > 0 { "did not arrive before it" } else { "never arrived" };
         let sentence = || {
             let count = skip.last - first + 1;
@@ -131,7 +132,7 @@ fn v9_until_the_leave(model: &Model, session: &LoggedSession, rule: &mut RuleRep
     }
     if session.position.is_none() && !session.whole {
         return rule.lack(format!(
-            "the log of {} begins after what it got last, so what it got before its leave is unknown",
+            "the log of {} begins after the last delivery, so it is unknown what it got before its leave",
             session.title()
         ));
     }
@@ -141,7 +142,7 @@ fn v9_until_the_leave(model: &Model, session: &LoggedSession, rule: &mut RuleRep
         let who = session.title();
         let sentence = || {
             format!(
-                "{who} left as event {left}, but the last event that it got was {got}: it missed what came before it left."
+                "{who} left as event {left}, but the last event that it got was {got}: it missed events before its leave."
             )
         };
         let lines: Vec<LineRef> =
@@ -152,7 +153,7 @@ fn v9_until_the_leave(model: &Model, session: &LoggedSession, rule: &mut RuleRep
 
 fn v11_was_sent(journal: &LoggedJournal, sessions: &[&LoggedSession], rule: &mut RuleReport) {
     let whole = furthest(sessions.iter().copied().filter(|session| session.whole));
-    let mut untold = HashMap::new();
+    let mut unproved = HashMap::new();
     for (sequence, event) in journal.events().filter(|(_, event)| event.kind == LoggedKind::Message) {
         if event.sent_by_log {
             rule.checked += 1;
@@ -160,12 +161,12 @@ fn v11_was_sent(journal: &LoggedJournal, sessions: &[&LoggedSession], rule: &mut
         }
         if event.filled_in {
             // When its send was checked, the event was not known yet.
-            rule.caveat("it is unknown whether messages were sent that only deliveries tell of".into());
+            rule.caveat("some messages appear only in deliveries, so it is unknown whether they were sent".into());
             continue;
         }
         // A log that ends before the event may lack some of its writer's processes.
         let Some(session) = whole.get(&event.who).filter(|session| reach(session) >= sequence) else {
-            *untold.entry(event.who).or_insert(0_u64) += 1;
+            *unproved.entry(event.who).or_insert(0_u64) += 1;
             continue;
         };
         rule.checked += 1;
@@ -190,12 +191,12 @@ fn v11_was_sent(journal: &LoggedJournal, sessions: &[&LoggedSession], rule: &mut
         };
         rule.violate(event.at, sentence, &[event.line]);
     }
-    let mut untold: Vec<_> = untold.into_iter().collect();
-    untold.sort_unstable();
-    for (who, count) in untold.into_iter().take(SESSIONS_NAMED) {
+    let mut unproved: Vec<_> = unproved.into_iter().collect();
+    unproved.sort_unstable();
+    for (who, count) in unproved.into_iter().take(SESSIONS_NAMED) {
         let who = journal.title(who);
         rule.caveat(format!(
-            "it is unknown whether {who} sent {count} of its messages: its whole log was not given"
+            "it is unknown whether {who} sent {count} of its messages: its log was not given, or not all of it"
         ));
     }
 }
@@ -217,12 +218,12 @@ fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut Ru
     let title = session.title();
     let Some(free_since) = journal.free_since(who) else {
         return rule.caveat(format!(
-            "{title} has got {got} of {head} events: the lab held the rest back when the logs end"
+            "{title} got {got} of {head} events: the lab was holding back the rest when the logs ended"
         ));
     };
     if !journal.tells_deliveries {
         return rule.caveat(format!(
-            "{title} has got {got} of {head} events, and the service's log does not have what it sent to whom"
+            "{title} got {got} of {head} events, and the service's log does not show what was sent to whom"
         ));
     }
     let open_until = journal.connection_ended(who).unwrap_or(journal.server_at);
@@ -231,12 +232,12 @@ fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut Ru
     let newest = journal.handed(who).map(|(handed, began)| (handed, overdue(began)));
     let Some((handed, overdue)) = newest.filter(|(_, overdue)| *overdue <= open_until) else {
         return rule.caveat(format!(
-            "{title} has got {got} of {head} events: its connection, or the service's log, ended before it could get more"
+            "{title} got {got} of {head} events: its connection, or the service's log, ended before it could get more"
         ));
     };
     if handed >= next {
         return rule.caveat(format!(
-            "{title} has got {got} of {head} events, and more was sent to it: that may be on its way, or wait for its program"
+            "{title} got {got} of {head} events and was sent more, which may be on its way, or unread by its program"
         ));
     }
     rule.checked += 1;
@@ -251,7 +252,8 @@ fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut Ru
     rule.violate(overdue, sentence, &lines);
 }
 
-/// How long an event may wait for an open stream. If it takes longer, the stream takes nothing and is closed.
+/// How long an event may wait before it is handed to an open stream: a stream that accepts nothing for longer is
+/// closed.
 fn patience(journal: &LoggedJournal) -> i64 {
     let stall = journal.starts().filter_map(|start| start.settings.stall).max().unwrap_or(STALL_MICROS);
     stall.saturating_add(BUSY_MICROS)

@@ -9,7 +9,7 @@ pub(super) struct StepContext<'a> {
     pub(super) model: &'a Model,
     pub(super) journal: &'a LoggedJournal,
     pub(super) session: &'a LoggedSession,
-    /// Its place in the model.
+    /// The session's index in the model.
     pub(super) index: usize,
     pub(super) step: &'a Step<'a>,
     /// The event that the step's publish became, if it became one.
@@ -49,15 +49,16 @@ impl<'a> StepContext<'a> {
     }
 
     /// Whether the step is the first attempt of a publish. If records were lost or cut off, the first attempt may be
-    /// among them, but the one that became the event came before everything that followed from it.
+    /// among them. Then the attempt that became the event counts, since everything that followed from the event came
+    /// later.
     pub(super) fn is_first_try(&self) -> bool {
         let Act::PublishSent { message, .. } = &self.step.act else { return false };
         !self.session.sent.contains_key(message)
             && ((self.session.whole && self.session.lost_before == 0) || self.became_event())
     }
 
-    /// The event of which the step claims that it happened. None where the service's logs lack it, which the rule is told;
-    /// `sentence` is about a claim beyond the last event that they have.
+    /// The event that the step mentions. `None` if the service's logs lack it, which is noted on the rule. `sentence`
+    /// describes the violation if the event is beyond the last one that they have.
     pub(super) fn event(
         &self,
         sequence: u64,

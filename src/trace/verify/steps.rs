@@ -19,7 +19,7 @@ type Check = fn(&StepContext<'_>, &mut RuleReport);
 pub(super) const CHECKS: [(Rule, Check); 9] = [
     (Rule::V3, v3_agreement),
     (Rule::V4, v4_continuity),
-    (Rule::V4, refused::v4_as_the_client_says),
+    (Rule::V4, refused::v4_refused_by_the_client),
     (Rule::V6, v6_causal_order),
     (Rule::V6, seen::v6_as_delivered),
     (Rule::V7, v7_clock_condition),
@@ -28,12 +28,12 @@ pub(super) const CHECKS: [(Rule, Check); 9] = [
     (Rule::V11, sent::v11_as_sent),
 ];
 
-/// Another field of a delivery that differs from the broadcast: its name, its value in the broadcast, and in the
-/// delivery.
+/// Another field of a delivery that differs from the broadcast: its name, its value in the broadcast, and its value in
+/// the delivery.
 fn differs(
     journal: &LoggedJournal,
     event: &LoggedEvent,
-    told: DeliveryDetails<'_>,
+    stated: DeliveryDetails<'_>,
 ) -> Option<(&'static str, String, String)> {
     if event.filled_in {
         // The event is known only from a delivery, which need not have this field.
@@ -43,13 +43,13 @@ fn differs(
     let number = |what, was: u64, is: Option<u64>| {
         is.filter(|is| *is != was).map(|is| (what, was.to_string(), is.to_string()))
     };
-    let name = told.name.filter(|is| *is != name).map(|is| ("the name", name.into(), is.into()));
-    let reason = told.requested.filter(|is| *is != event.requested).map(|is| {
-        let reason = |requested| if requested { "its wish" } else { "a lost connection" };
+    let name = stated.name.filter(|is| *is != name).map(|is| ("the name", name.into(), is.into()));
+    let reason = stated.requested.filter(|is| *is != event.requested).map(|is| {
+        let reason = |requested| if requested { "REQUESTED" } else { "DISCONNECTED" };
         ("the reason", reason(event.requested).into(), reason(is).into())
     });
-    name.or_else(|| number("the time of its send", event.sent, told.sent))
-        .or_else(|| number("a writer's view up to event", event.seen, told.seen))
+    name.or_else(|| number("send time", event.sent, stated.sent))
+        .or_else(|| number("a writer's view up to event", event.seen, stated.seen))
         .or(reason)
 }
 
@@ -60,7 +60,7 @@ fn v3_agreement(context: &StepContext<'_>, rule: &mut RuleReport) {
         Act::Delivered { sequence, logical_time, kind, author, content, message, text, more } => {
             let sentence = |head| {
                 format!(
-                    "{} was told an event {sequence}, \"{text}\", but the service recorded only {head}.",
+                    "{} was sent event {sequence}, \"{text}\", but the last event that the service recorded is {head}.",
                     who()
                 )
             };
@@ -78,14 +78,13 @@ fn v3_agreement(context: &StepContext<'_>, rule: &mut RuleReport) {
                 };
                 rule.violate(context.at(), sentence, &lines);
             } else if event.content != content {
-                let sentence = || {
-                    format!("{} got another content for event {sequence} than the one that was broadcast.", who())
-                };
+                let sentence =
+                    || format!("{} got event {sequence} with content other than what was broadcast.", who());
                 rule.violate(context.at(), sentence, &lines);
             } else if (event.kind, event.who, event.message) != (kind, author, message) {
                 let sentence = || {
                     format!(
-                        "{} got event {sequence} with another author, kind or message id than it was broadcast with.",
+                        "{} got event {sequence} with a different author, kind or message id than it was broadcast with.",
                         who()
                     )
                 };
@@ -168,10 +167,10 @@ fn v6_causal_order(context: &StepContext<'_>, rule: &mut RuleReport) {
             let sentence = || {
                 if cause == sequence {
                     return format!(
-                        "{title} was told event {sequence}, its own leave, before that was acknowledged."
+                        "{title} was sent event {sequence}, its own leave, before the leave was acknowledged."
                     );
                 }
-                format!("{title} left as event {sequence}, but had been told event {cause} before.")
+                format!("{title} left as event {sequence}, but had already been sent event {cause}.")
             };
             rule.violate(context.at(), sentence, &[known.line, step.line]);
         }
@@ -193,16 +192,16 @@ pub(super) fn v7_log(model: &Model, log: &ClientLog, step: &Step<'_>, rule: &mut
             };
             return rule.violate(at(), sentence, &[before.line, step.line]);
         }
-        let heard = match step.act {
+        let received = match step.act {
             Act::Delivered { logical_time, .. }
             | Act::Acknowledged { logical_time, .. }
             | Act::Connected { logical_time, .. } => logical_time,
             _ => return,
         };
-        if local <= heard {
+        if local <= received {
             let sentence = || {
                 format!(
-                    "Something with time {heard} arrived, but the process's clock showed only {local} afterwards: \
+                    "Something with time {received} arrived, but the process's clock showed only {local} afterwards: \
                  the receiver must take the maximum of both clocks, and then add 1."
                 )
             };
@@ -222,7 +221,7 @@ fn v7_clock_condition(context: &StepContext<'_>, rule: &mut RuleReport) {
         let (who, before) = (context.session.title(), time.value);
         let sentence = || {
             format!(
-                "{who} stamped what it sent with {sent}, though it had seen or sent time {before} before: an effect \
+                "{who} stamped a request with time {sent}, although it had already seen or sent time {before}: an effect \
              must have a greater time than its cause (Lamport's clock condition)."
             )
         };
@@ -240,15 +239,14 @@ fn v9_begins_with_own_join(context: &StepContext<'_>, rule: &mut RuleReport) {
         }
         if !session.whole {
             return rule.lack(format!(
-                "the log of {} has no beginning, so what it was told first is unknown",
+                "the log of {} lacks its beginning, so it is unknown which event came first",
                 session.title()
             ));
         }
         rule.checked += 1;
         if kind != LoggedKind::Joined || session.who != Some(author) {
             let who = session.title();
-            let sentence =
-                || format!("The first event that {who} got was event {sequence}, and not its own join.");
+            let sentence = || format!("The first event that {who} got was event {sequence}, not its own join.");
             rule.violate(context.at(), sentence, &[session.begins, step.line]);
         }
         return;
@@ -257,7 +255,7 @@ fn v9_begins_with_own_join(context: &StepContext<'_>, rule: &mut RuleReport) {
     let left = session.who.and_then(|who| journal.left(who));
     if let Some((left, event)) = left.filter(|(left, _)| sequence >= *left) {
         let who = session.title();
-        let sentence = || format!("{who} got event {sequence} though it had left as event {left}.");
+        let sentence = || format!("{who} got event {sequence} although it had left as event {left}.");
         rule.violate(context.at(), sentence, &[event.line, step.line]);
     }
 }

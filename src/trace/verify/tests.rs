@@ -21,7 +21,7 @@ fn caveats(report: &Report, rule: Rule) -> String {
 }
 
 #[test]
-fn no_number_in_a_record_makes_the_verifier_stumble_or_remember_more() {
+fn extreme_numbers_in_records_are_accepted_and_cost_no_memory() {
     let extremes = [0, 1, 1 << 20, 1 << 60, i64::MAX as u64, u64::MAX - 1, u64::MAX];
     let mut changed = 0;
     for (file, log) in truthful().0.iter().enumerate() {
@@ -42,7 +42,7 @@ fn no_number_in_a_record_makes_the_verifier_stumble_or_remember_more() {
 }
 
 #[test]
-fn a_journal_that_is_known_from_far_on_is_checked_from_there_on() {
+fn a_journal_without_its_beginning_is_checked_from_its_first_known_event() {
     let far = 1 << 40;
     let mut logs = with(|record| {
         for field in ["sequence", "seen_sequence", "first_sequence", "last_sequence"] {
@@ -72,7 +72,7 @@ fn skewed(mut logs: Logs) -> Logs {
 
 /// The messages reveal how far the clocks are apart, so machines need no common time.
 #[test]
-fn processes_on_other_machines_are_compared_by_their_messages_v12() {
+fn processes_on_different_machines_are_compared_by_their_messages_v12() {
     let (here, apart) = (truthful().verify().unwrap(), skewed(truthful()).verify().unwrap());
     assert_eq!(apart.violated(), [], "{apart:#?}");
     assert_eq!(apart.rule(Rule::V12).checked, here.rule(Rule::V12).checked);
@@ -84,7 +84,7 @@ fn processes_on_other_machines_are_compared_by_their_messages_v12() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_makes_no_violation_v12() {
+fn a_clock_that_was_set_back_is_no_violation_v12() {
     let mut logs = truthful();
     let at = logs.0[1].records.iter().position(|record| record["event"] == "publish_acknowledged").unwrap();
     for record in &mut logs.0[1].records[at..] {
@@ -97,8 +97,8 @@ fn a_clock_that_was_set_back_makes_no_violation_v12() {
 }
 
 #[test]
-fn whoever_was_unplugged_is_not_told_and_that_is_no_violation_v14() {
-    let untold = |seconds: u64| {
+fn an_unplugged_participant_need_not_have_caught_up_v14() {
+    let unplugged_for = |seconds: u64| {
         let mistakes = crate::trace::gallery::mistakes();
         let mistake = mistakes.iter().find(|mistake| mistake.rule == Rule::V14).unwrap();
         let mut logs = mistake.made_in(&truthful()).unwrap();
@@ -109,16 +109,16 @@ fn whoever_was_unplugged_is_not_told_and_that_is_no_violation_v14() {
         service[end]["timestamp"] = json!(humantime::format_rfc3339_micros(at).to_string());
         logs.verify().unwrap()
     };
-    assert_eq!(untold(60).violated(), [Rule::V14]);
+    assert_eq!(unplugged_for(60).violated(), [Rule::V14]);
     // The service would not have noticed yet.
-    let report = untold(25);
+    let report = unplugged_for(25);
     assert_eq!(report.violated(), []);
     assert!(caveats(&report, Rule::V14).contains("ended before it could get more"));
 }
 
 /// The service's log, cut into two files: a later start in the second one is not its beginning.
 #[test]
-fn a_service_log_is_split_at_any_line_before_a_restart_v1_v4_v13() {
+fn a_service_log_may_be_split_at_any_line_before_a_restart_v1_v4_v13() {
     let mut whole = truthful();
     let head = whole.0[0].records.iter().rfind(|record| record["logical_time"].is_u64()).unwrap().clone();
     let start = json!({"timestamp": "2026-01-02T00:00:00Z", "level": "INFO", "component": "server",
@@ -160,7 +160,7 @@ fn the_newest_run_of_the_service_may_come_first_in_its_file_v4_v13() {
 
 /// The service's log was copied at any moment, and the logs of the clients later.
 #[test]
-fn a_service_log_that_was_copied_earlier_accuses_nobody_v3_v10() {
+fn a_service_log_that_was_copied_earlier_is_no_violation_v3_v10() {
     let whole = truthful();
     for at in 1..whole.0[0].records.len() {
         let mut logs = whole.clone();
@@ -183,7 +183,7 @@ fn a_service_log_that_was_copied_earlier_accuses_nobody_v3_v10() {
 
 /// A client's log without its beginning.
 #[test]
-fn a_client_log_without_its_beginning_accuses_nobody_v9() {
+fn a_client_log_without_its_beginning_is_no_violation_v9() {
     for file in 1..truthful().0.len() {
         for at in 0..truthful().0[file].records.len() {
             let mut logs = truthful();
@@ -210,7 +210,7 @@ fn what_was_handed_to_a_stream_may_be_on_its_way_v14() {
     }
 }
 
-/// The first log that has them, with its deliveries put into this order, and what V4 says of it.
+/// Puts the deliveries of alice's log into this order. Returns what V4 reports.
 fn delivered_as(order: &[usize]) -> Vec<String> {
     let mut logs = truthful();
     let alice = &mut logs.0[1];
@@ -230,7 +230,7 @@ fn delivered_as(order: &[usize]) -> Vec<String> {
 }
 
 #[test]
-fn whatever_came_in_the_wrong_order_is_said_once_and_as_it_was_v4() {
+fn a_wrong_order_of_deliveries_is_reported_once_and_exactly_v4() {
     let says = |order: &[usize], expected: &[&str]| assert_eq!(delivered_as(order), expected, "{order:?}");
     says(&[0, 1, 2, 3, 4, 5], &[]);
     says(&[0, 1, 3, 2, 4, 5], &["event 4 before event 3, which comes first in the order."]);
@@ -238,7 +238,7 @@ fn whatever_came_in_the_wrong_order_is_said_once_and_as_it_was_v4() {
     says(&[0, 1, 3, 4, 5], &["event 4 right after event 2: the one event in between never arrived."]);
     says(&[0, 1, 2, 1, 2, 3], &["event 2 after event 3: deliveries went back in the order."]);
     says(&[0, 1, 1, 2], &["event 2 twice."]);
-    // The event that never came is missed when the next one comes.
+    // A missing event is noticed at the delivery after it.
     let late_and_never = [
         "events 2 and 5, but event 4 in between never arrived.",
         "event 5 before event 3, which comes first in the order.",
@@ -266,7 +266,7 @@ fn the_lines_of_several_runs_may_be_mixed_in_one_file() {
 }
 
 #[test]
-fn the_lines_of_several_processes_without_a_run_in_one_file_are_no_log() {
+fn mixed_lines_of_several_processes_that_name_no_run_are_refused() {
     let mut logs = truthful();
     let (carol, mut bob) = (logs.0.pop().unwrap(), logs.0.pop().unwrap());
     bob.records.extend(carol.records);

@@ -141,7 +141,7 @@ fn logs_that_end_during_a_hold() {
     let arguments = [&["verify", "--all"][..], &logs(lab.server.log_folder())].concat();
     let ended = Program::run(&arguments, &[]).succeeded();
     let output = ended.output.join("\n");
-    assert!(output.contains("alice (p1) has got 2 of 3 events: the lab held"), "{output}");
+    assert!(output.contains("alice (p1) got 2 of 3 events: the lab was holding back the rest"), "{output}");
     lab.fault(&["--clear"]);
     alice.program.until("hello");
     assert_eq!((alice.quit().code, bob.quit().code), (Some(0), Some(0)));

@@ -173,7 +173,7 @@ fn strict_passes_an_ordinary_run_and_fails_where_a_log_of_the_service_is_missing
     let ended = verify(&[folder.path().to_owned()], &["--strict"]);
     assert_eq!(ended.code, Some(3), "{ended:?}");
     let said = ended.output.join("\n");
-    assert!(said.contains("V13: there is one copy of the journal of epoch "), "{said}");
+    assert!(said.contains("V13: there is only one copy of the journal of epoch "), "{said}");
 }
 
 /// A line in the middle is damaged: which, what is wrong with it, and what to do next.

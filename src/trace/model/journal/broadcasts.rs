@@ -18,7 +18,7 @@ impl LoggedJournal {
             return;
         }
         if let Some(known) = self.order.get(sequence) {
-            // Within one run a number that is used twice is a matter of V1.
+            // V1 reports a number that is used twice within one run.
             let run = self.runs.iter().rfind(|run| run.file == event.line.file);
             if run.is_none_or(|run| run.has(known.line)) {
                 return;

@@ -14,17 +14,17 @@ impl LoggedJournal {
     /// When the service saw a participant's connection end, or last saw it; `None` if it is open or unknown.
     pub fn connection_ended(&self, who: Who) -> Option<i64> {
         let Some(connection) = self.connections.of(who) else {
-            // It may be in a hole in the log.
+            // Its records may be among those that were lost.
             return (self.lost > 0).then_some(i64::MIN);
         };
         // No connection outlives its process, and its fate within a gap of the log is unknown.
         let process = self.ends.get(connection.process).map(|(_, at)| *at);
-        // Another file may continue, but what it lacks of this process is unknown.
+        // Another file may continue this run, but records in between may be missing.
         let run = self.runs.iter().rfind(|run| run.has(connection.line)).map(|run| run.ends);
         connection.ended.map(|ended| ended.at).into_iter().chain(process).chain(run).min()
     }
 
-    /// For how many participants it was checked whether they left when they should have, and what was wrong.
+    /// How many participants were checked for leaving when they should have, and the faults.
     pub fn farewells(&self) -> (u64, Vec<Farewell>) {
         if self.is_of_replicas() {
             let is_whole = self.replicas_not_judged().is_none();
@@ -53,13 +53,13 @@ impl LoggedJournal {
         let without = self.replicas.without_log();
         if !without.is_empty() {
             let names = without.join(", ");
-            return Some(format!("no log of the replica {names} was given, and sessions move between replicas"));
+            return Some(format!("no log of replica {names} was given, and sessions move between replicas"));
         }
         if !self.replicas.notes.tells_replicas() {
             return Some("the logs of the replicas do not say which replicas there are".into());
         }
         (self.lost > 0 || self.torn || self.missing() > 0)
-            .then(|| "sessions move between replicas, and a log of one lacks records".into())
+            .then(|| "sessions move between replicas, and the log of one of them lacks records".into())
     }
 
     /// Called when all records of the service have been added. From here on the times of replicas are by the clock of

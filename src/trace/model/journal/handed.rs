@@ -13,7 +13,7 @@ const AFTER_END_MAX: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub struct Handed {
     pub line: LineRef,
-    /// When that was made, in microseconds since 1970.
+    /// When that record was made, in microseconds since 1970.
     pub at: i64,
     /// The first event in it.
     pub first: u64,
@@ -31,10 +31,11 @@ struct HandedRange {
 /// The connections of the participants of one journal, and what was handed to them.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
-    /// The newest of each participant; of replicas the newest of each file, until the clocks of all files are known.
+    /// The newest of each participant. With replicas it is the newest in each file, until the clocks of all files are
+    /// known.
     of: HashMap<(u32, Who), LoggedConnection>,
     handed: HashMap<Who, HandedRange>,
-    /// What was handed to streams that had ended, with the records of that.
+    /// What was handed to streams that had ended, with the records of their ends.
     pub(super) after_end: Vec<(Who, Handed, LineRef)>,
     /// How many processes of the service have ended.
     processes: usize,
@@ -59,8 +60,8 @@ impl Connections {
         (if self.of_replicas { file } else { 0 }, who)
     }
 
-    /// All connections are known: of those at several replicas, the newest counts. `ahead` says how far the clock of a
-    /// file is ahead.
+    /// Called when all connections are known: of a participant's connections at several replicas, the newest counts.
+    /// `ahead` returns how far the clock of a file is ahead.
     pub(super) fn align(&mut self, ahead: impl Fn(u32) -> i64) {
         self.of_replicas = false;
         for ((_, who), mut connection) in std::mem::take(&mut self.of) {
@@ -82,19 +83,19 @@ impl Connections {
         let mut connection = LoggedConnection { began: at, line, open: 1, ended: None, process, handed: after };
         let key = self.key(line.file, who);
         let known = self.of.get(&key);
-        // Where another file begins, records of an end may be missing.
+        // At the boundary of two files, the record of an end may be missing.
         let is_whole = |known: &&LoggedConnection| known.process == process && known.line.file == line.file;
         let before = known.filter(is_whole);
         if let Some(before) = before {
             connection.open = before.open.saturating_add(1);
         }
-        // In one file the order of the lines counts, also where the clock was set back.
+        // In one file the order of the lines counts, even if the clock was set back.
         if before.is_some() || known.is_none_or(|known| known.began <= at) {
             self.of.insert(key, connection);
         }
     }
 
-    /// A stream ends. Says whether it was the participant's last.
+    /// A stream ends. Returns whether it was the participant's last.
     pub(super) fn end(&mut self, line: LineRef, at: i64, who: Who) -> bool {
         let Some(connection) = self.of.get_mut(&self.key(line.file, who)) else { return false };
         // A copy of the log may repeat the end of an earlier one.
@@ -119,7 +120,8 @@ impl Connections {
         }
         let Some(connection) = self.of.get_mut(&self.key(batch.line.file, who)) else { return };
         connection.handed = connection.handed.max(batch.last);
-        // Begin, end and batch are in one file and of one process: else another record of the stream may be missing.
+        // The beginning, the end and the batch must be in one file and of one process. Otherwise the record of another
+        // stream may be missing.
         let is_whole = connection.process == self.processes && connection.line.file == batch.line.file;
         let ended = connection.ended.filter(|ended| is_whole && ended.line.file == batch.line.file);
         if let Some(ended) = ended.filter(|_| self.after_end.len() < AFTER_END_MAX) {
@@ -152,7 +154,7 @@ mod tests {
 
     const WHO: Who = Who(3);
 
-    /// The steps of one participant: in which file, when, and what. Says how many batches came after the end.
+    /// Takes the steps of one participant: in which file, when, and what. Returns how many batches came after the end.
     fn after_end(steps: &[(u32, i64, &str)]) -> usize {
         let mut connections = Connections::default();
         for ((file, at, what), number) in steps.iter().zip(1..) {
@@ -174,14 +176,14 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_of_the_log_and_a_clock_that_was_set_back_accuse_no_stream_v9() {
+    fn a_copy_of_the_log_or_a_clock_set_back_is_no_violation_v9() {
         let copied = [(0, 7, "begin"), (1, 2, "end"), (1, 3, "begin"), (1, 4, "batch")];
         assert_eq!(after_end(&copied), 0, "the rest of a log, after a copy that has more");
         let two = [(0, 1, "begin"), (0, 2, "begin"), (0, 3, "end"), (1, 3, "end"), (1, 4, "batch")];
-        assert_eq!(after_end(&two), 0, "an end that two copies have, and another stream is open");
+        assert_eq!(after_end(&two), 0, "two copies have the same end, and another stream is open");
         let set_back = [(0, 11, "begin"), (0, 12, "end"), (0, 2, "begin"), (0, 3, "batch")];
         assert_eq!(after_end(&set_back), 0, "a clock that was set back");
         let set_back = [(0, 11, "begin"), (0, 2, "end"), (0, 3, "batch")];
-        assert_eq!(after_end(&set_back), 1, "and what is wrong all the same");
+        assert_eq!(after_end(&set_back), 1, "wrong even so");
     }
 }

@@ -5,7 +5,7 @@ use foldhash::HashMap;
 use crate::log::LogRecord;
 use crate::trace::record::Who;
 
-/// The participants whose deliveries were ever held, delayed, cut or paused: none while they are, otherwise when that
+/// The participants whose deliveries were ever held, delayed, cut or paused: `None` while they are, otherwise when that
 /// ended, in microseconds since 1970.
 #[derive(Debug, Default)]
 pub(super) struct HeldBack {
@@ -36,7 +36,7 @@ impl HeldBack {
         self.any
     }
 
-    /// Since when nothing holds the deliveries of a participant back; none where something does.
+    /// Since when nothing has held a participant's deliveries back; `None` if something still does.
     pub(super) fn free_since(&self, who: Who) -> Option<i64> {
         self.of.get(&who).copied().unwrap_or(Some(i64::MIN))
     }

@@ -1,15 +1,15 @@
-//! Events by position, whichever positions the records name.
+//! Events by position, whatever positions the records state.
 
 use std::collections::BTreeMap;
 
 use crate::trace::model::event::LoggedEvent;
 
-/// The known events of a journal. Positions come without gaps, so they are runs, and mostly one run; but a log
-/// may begin in the middle, lack lines, or lie. What is kept grows with the records that were read, and never
-/// with the numbers in them.
+/// The known events of a journal. Positions normally have no gaps, so the events are kept as runs, usually a single
+/// one; but a log may begin in the middle, lack lines, or lie. Memory use grows with the number of records, never with
+/// the numbers in them.
 #[derive(Debug, Default)]
 pub(super) struct Order {
-    /// By the position of the first. A run that grows up to the next one is not joined with it.
+    /// By the position of the first. A run that grows up to the next one is not merged with it.
     runs: BTreeMap<u64, Vec<LoggedEvent>>,
     known: u64,
 }

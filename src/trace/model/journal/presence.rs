@@ -1,8 +1,8 @@
 //! Which participants had a stream, and when those that lost it left, by the service's own records and its own clock
 //! (V15).
 //!
-//! It begins with a start of the service, which says how long the grace period is, and ends with that process, with
-//! records that were lost, or with the file. A service that starts gives everybody on the roster a fresh grace period.
+//! The check begins with a start of the service, which states the grace period, and ends with that process, with lost
+//! records, or with the file. A service that starts gives all participants a fresh grace period.
 
 use foldhash::HashMap;
 
@@ -10,45 +10,45 @@ use crate::trace::record::{LineRef, LogRecord, Who};
 
 use super::run::ServiceStart;
 
-/// How much earlier than it should a leave may come: a start is recorded a little after grace periods begin.
+/// How much too early a leave may come, in microseconds: a start is recorded a little after grace periods begin.
 pub(super) const EARLY_MICROS: i64 = 2_000_000;
-/// How much later than the grace period ends a leave may come, in microseconds.
+/// How long after the end of the grace period a leave may come, in microseconds.
 const LATE_MICROS: i64 = 5_000_000;
-/// Clock jitter below this is ignored.
+/// Clock jitter below this is ignored, in microseconds.
 const STEP_MICROS: i64 = 100_000;
 
-/// What is wrong with a farewell.
+/// What is wrong with a leave, or with the lack of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FarewellFault {
     /// It left as disconnected while its stream was open.
     Connected,
     /// It left as disconnected before its grace period was over.
     Early,
-    /// It left long after that.
+    /// It left long after its grace period was over.
     Late,
     Never,
 }
 
-/// A farewell that is not as it should be.
+/// A participant that left when it should not have, or did not leave when it should have.
 #[derive(Clone, Copy, Debug)]
 pub struct Farewell {
     pub who: Who,
     pub fault: FarewellFault,
-    /// How long after its stream ended it left, or that it had not left, in microseconds.
+    /// How long after the end of its stream it left, or had still not left, in microseconds.
     pub after: i64,
-    /// When its stream began, ended, or the service started.
+    /// The record of the beginning or end of its stream, or of the service's start.
     pub since: LineRef,
     /// Its leave, or the record that shows how much time has passed.
     pub line: LineRef,
-    /// When that should have been, or where it was too early, when it was: in microseconds since 1970.
+    /// When it left or, if it did not, when it should have, in microseconds since 1970.
     pub at: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Presence {
-    /// How many streams of it are open: for a moment two, when one is replaced.
+    /// How many of its streams are open: for a moment two, when one is replaced.
     open: u32,
-    /// When the last of them ended, unless it has left.
+    /// When the last of them ended, unless by a leave or the stop of the service.
     since: Option<i64>,
     has_left: bool,
     line: LineRef,
@@ -61,9 +61,10 @@ struct Watch {
     grace: i64,
     of: HashMap<Who, Presence>,
     last: (i64, LineRef),
-    /// It stops: from here on no participant leaves.
+    /// The service is stopping: from here on no participant leaves.
     stopping: bool,
-    /// Its journal could not be written, or its clock was set back: when somebody should have left is unknown.
+    /// Its journal could not be written, or its clock was set back, so it is unknown when participants should have
+    /// left.
     is_unsure: bool,
 }
 
@@ -73,7 +74,7 @@ pub(super) struct Farewells {
     watch: Option<Watch>,
     faults: Vec<Farewell>,
     checked: u64,
-    /// Whether a service started that did not say how long its grace period is.
+    /// Whether a service started without stating its grace period.
     without_grace: bool,
 }
 
@@ -85,7 +86,7 @@ impl Watch {
         }
     }
 
-    /// The participants that come back although they should have left by the record before.
+    /// The fault of a participant that comes back although it should have left by the record before.
     fn back(&self, who: Who, (now, line): (i64, LineRef)) -> Option<Farewell> {
         let (since, at) = match self.of.get(&who) {
             Some(Presence { open: 0, since: Some(at), has_left: false, line }) => (*line, *at),
@@ -217,17 +218,17 @@ impl Farewells {
         self.watch = None;
     }
 
-    /// Over how many participants it was looked at, and what was wrong.
+    /// How many participants were checked, and the faults.
     pub(super) fn found(&self, members: &HashMap<Who, (u64, Option<u64>)>) -> (u64, Vec<Farewell>) {
         let watched = self.watch.iter();
         let mut faults = self.faults.clone();
         faults.extend(watched.clone().flat_map(|watch| watch.overdue(members)));
-        let mut told = std::collections::HashSet::new();
-        faults.retain(|farewell| told.insert(farewell.who));
+        let mut reported = std::collections::HashSet::new();
+        faults.retain(|farewell| reported.insert(farewell.who));
         (self.checked + watched.map(|watch| watch.of.len() as u64).sum::<u64>(), faults)
     }
 
-    /// Whether a service started that did not say how long its grace period is.
+    /// Whether a service started without stating its grace period.
     pub(super) fn is_without_grace(&self) -> bool {
         self.without_grace
     }

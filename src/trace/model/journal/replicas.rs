@@ -1,7 +1,7 @@
-//! Several services that are one: which replicas speak of a journal, and how far their clocks are apart.
+//! One service with several replicas: which of them recorded a journal, and how far apart their clocks are.
 //!
-//! Replicas run on machines with clocks of their own. They apply the same events within a moment of each other, so how
-//! much later one of them recorded them than another, mostly, is how far its clock is ahead.
+//! Replicas run on machines with clocks of their own. They apply the same event at almost the same moment, so the
+//! median difference between the times at which two of them recorded the same events is how far apart their clocks are.
 
 mod farewells;
 
@@ -18,17 +18,17 @@ use farewells::ReplicaNotes;
 struct ReplicaClock {
     /// When it recorded each broadcast, by its own clock.
     broadcasts: Vec<(u64, i64)>,
-    /// How far its clock is ahead of the first replica's, in microseconds; none until that is known.
+    /// How far its clock is ahead of the first replica's, in microseconds; `None` until that is known.
     ahead: Option<i64>,
 }
 
-/// What the logs of replicas say of each other.
+/// What the logs of replicas say about each other.
 #[derive(Debug, Default)]
 pub(super) struct Replicas {
     of_file: HashMap<u32, usize>,
     by_name: HashMap<Box<str>, usize>,
     clocks: Vec<ReplicaClock>,
-    /// All that a record speaks of.
+    /// The names of all replicas that a record mentions.
     named: BTreeSet<Box<str>>,
     /// Refusals: whose request, when, and in which file.
     pub(super) refused: Vec<(Who, i64, u32)>,
@@ -81,10 +81,10 @@ impl Replicas {
         self.of_file.get(&file).and_then(|index| self.clocks.get(*index)?.ahead).unwrap_or(0)
     }
 
-    /// Compares the clocks. Answers with when the first replica broadcast each event, by the clock of the first replica.
+    /// Compares the clocks. Returns when each event was first broadcast, by the clock of the first replica.
     pub(super) fn align(&mut self) -> HashMap<u64, i64> {
         let mut times: HashMap<u64, i64> = HashMap::default();
-        for index in self.by_what_they_share() {
+        for index in self.by_shared_events() {
             let clock = &mut self.clocks[index];
             let mut apart: Vec<i64> = clock
                 .broadcasts
@@ -92,7 +92,7 @@ impl Replicas {
                 .filter_map(|(sequence, at)| Some(at.saturating_sub(*times.get(sequence)?)))
                 .collect();
             let middle = apart.len() / 2;
-            // Where they have no event in common, nothing tells, and their machines are taken to agree.
+            // Without an event in common the offset is unknown, and the clocks are taken to agree.
             let ahead = if apart.is_empty() { 0 } else { *apart.select_nth_unstable(middle).1 };
             clock.ahead = Some(ahead);
             for (sequence, at) in std::mem::take(&mut clock.broadcasts) {
@@ -103,8 +103,8 @@ impl Replicas {
         times
     }
 
-    /// The replicas in an order in which each has events in common with those before it, where there is such an order.
-    fn by_what_they_share(&self) -> Vec<usize> {
+    /// The replicas in an order in which each has events in common with those before it, if there is such an order.
+    fn by_shared_events(&self) -> Vec<usize> {
         let range = |index: &usize| {
             let sequences = self.clocks[*index].broadcasts.iter().map(|(sequence, _)| *sequence);
             (sequences.clone().min().unwrap_or(u64::MAX), sequences.max().unwrap_or(0))

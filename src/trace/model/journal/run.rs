@@ -5,12 +5,12 @@ use crate::trace::record::{LineRef, LogRecord};
 
 use crate::trace::model::event::Irregular;
 
-/// What a start of the service says of its limits, in microseconds. Logs of version 1 say nothing.
+/// The limits that a start of the service states, in microseconds. Logs of version 1 do not state them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
     /// How long a participant whose stream broke may take to resume.
     pub grace: Option<i64>,
-    /// How long a stream may take nothing.
+    /// How long a stream may accept nothing before it is closed.
     pub stall: Option<i64>,
 }
 
@@ -39,9 +39,9 @@ pub struct ServiceStart {
 #[derive(Debug, Default)]
 pub struct ServiceRun {
     pub file: u32,
-    /// Its first line in it.
+    /// Its first line in the file.
     first_line: u32,
-    /// Its start, where the file has it.
+    /// Its start, if the file has it.
     pub start: Option<ServiceStart>,
     /// When its first record was made.
     pub begins: i64,
@@ -54,7 +54,7 @@ pub struct ServiceRun {
     pub last: Option<(u64, LineRef)>,
     /// The newest event that it mentions, in its start, its last broadcast or its end. `None` if the file begins in the
     /// middle of a run and no record says how far the journal was by then.
-    pub told: Option<u64>,
+    pub newest: Option<u64>,
     /// The least sequence that may come next; `None` before the first one in a file that begins in the middle of a run.
     next: Option<u64>,
     /// How many records it reports as lost since the last one that says how far the journal is.
@@ -75,23 +75,23 @@ impl ServiceRun {
         let (sequence, logical_time) = (record.sequence.unwrap_or(0), record.logical_time.unwrap_or(0));
         let settings = Settings::of(record);
         let start = ServiceStart { line, at: record.at, sequence, logical_time, settings };
-        let (told, next) = (Some(sequence), Some(sequence.saturating_add(1)));
-        Self { start: Some(start), told, next, ..Self::new(line, record) }
+        let (newest, next) = (Some(sequence), Some(sequence.saturating_add(1)));
+        Self { start: Some(start), newest, next, ..Self::new(line, record) }
     }
 
-    /// Where it is in the order of all runs: after what it found in the journal, and then by time.
+    /// Its place in the order of all runs: by the last event that it found in the journal, then by time.
     pub fn place(&self) -> (u64, i64) {
         let found = self.start.map(|start| start.sequence);
         (found.or(self.first.map(|first| first.saturating_sub(1))).unwrap_or(0), self.begins)
     }
 
-    /// Takes in that an event was broadcast. Says if another should have been.
+    /// Notes that an event was broadcast. Returns what is wrong if another event was due.
     pub(super) fn broadcast(&mut self, line: LineRef, at: i64, stated: u64) -> Option<Irregular> {
         let expected = self.next.unwrap_or(stated);
         let before = self.last.map(|(_, line)| line);
         let has_room = stated >= expected && stated - expected <= self.lost;
         self.first.get_or_insert(stated);
-        (self.last, self.told) = (Some((stated, line)), Some(stated));
+        (self.last, self.newest) = (Some((stated, line)), Some(stated));
         (self.next, self.lost) = (Some(stated.saturating_add(1)), 0);
         (stated != expected && !has_room).then_some(Irregular { line, before, expected, stated, at })
     }
@@ -101,7 +101,7 @@ impl ServiceRun {
         line.file == self.file && line.line >= self.first_line
     }
 
-    /// A record of it was made.
+    /// Notes when a record of it was made.
     pub(super) fn at(&mut self, line: LineRef, at: i64) {
         (self.ends, self.last_line) = (self.ends.max(at), line);
     }

@@ -17,13 +17,13 @@ pub struct StreamGap {
     /// The first event in it.
     pub first: u64,
     pub line: LineRef,
-    /// When that was made, in microseconds since 1970.
+    /// When that record was made, in microseconds since 1970.
     pub at: i64,
     /// What should have come next there.
     pub expected: Mark,
 }
 
-/// How many of them are kept for each participant. More would show nothing new.
+/// How many unmatched batches are kept for each participant. More would show nothing new.
 const UNMATCHED_MAX: usize = 64;
 
 /// The streams of one participant. A stream that was replaced may hand over a last batch after the new one began,
@@ -34,8 +34,8 @@ struct ParticipantStreams {
     next: Vec<Mark>,
     /// What would have come next in the last one that ended, when no other was open.
     ended: Option<Mark>,
-    /// Batches that continue none of them yet: the first one may be recorded before its stream is.
-    /// Each with what should have come next then, where a stream was known.
+    /// Batches that continue none of them yet: the first one may be recorded before its stream is. Each with what
+    /// should have come next then, if a stream was known.
     unmatched: Vec<(Handed, Option<Mark>)>,
 }
 
@@ -45,7 +45,7 @@ impl ParticipantStreams {
         if let Some(place) = self.next.iter_mut().rev().find(|place| place.value == batch.first) {
             *place = Mark { value: batch.last.saturating_add(1), line: batch.line };
         } else if let Some((known, _)) = self.unmatched.iter_mut().find(|(known, _)| follows(known.last)) {
-            // What follows from it stands and falls with it. Its line is that of the first.
+            // Batches that continue an unmatched one are merged with it. The line stays that of the first.
             known.last = batch.last;
         } else if self.unmatched.len() < UNMATCHED_MAX {
             let expected = self.next.last().copied().or(self.ended);
@@ -64,7 +64,7 @@ impl ParticipantStreams {
 /// All streams of one journal.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    /// The files that tell of all streams since their service started.
+    /// The files that record all streams since their service started.
     whole: HashSet<u32>,
     of: HashMap<Who, ParticipantStreams>,
     stream_gaps: Vec<StreamGap>,
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_goes_on_where_a_stream_of_its_participant_was_v4() {
+    fn a_batch_continues_a_stream_of_its_participant_v4() {
         assert_eq!(gaps(&[(2, 0), (3, 3), (4, 9), (10, 10)]), []);
         assert_eq!(gaps(&[(3, 4), (5, 5), (2, 0), (6, 6)]), [], "recorded before the stream is");
         assert_eq!(gaps(&[(2, 0), (3, 5), (5, 0), (6, 7), (6, 8), (9, 9)]), [], "the replaced one is late");
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_and_what_was_before_a_restart_is_held_against_nobody_v4() {
+    fn lost_records_and_restarts_make_no_gap_v4() {
         let mut streams = Streams::default();
         streams.start(0);
         streams.begin(line(2), WHO, 2);

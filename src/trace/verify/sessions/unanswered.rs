@@ -1,8 +1,8 @@
 //! V10, for publishes without an answer: a client that stays connected gets one within the request time.
 //!
-//! Two deliveries after the request time was over, that far apart, show that it stayed connected: neither the client
-//! nor the service was suspended, and the network worked. If the service refused a request of the participant
-//! meanwhile, or a lab made it fail, that may be the answer.
+//! Two deliveries after the request time was over, themselves more than the request time apart, show that the client
+//! stayed connected: neither the client nor the service was suspended, and the network worked. If the service refused a
+//! request of the participant meanwhile, or a lab made it fail, that may be the answer.
 
 use crate::trace::model::{ANSWER_MICROS, LoggedSession, Model};
 use crate::trace::report::RuleReport;
@@ -15,7 +15,7 @@ pub(super) fn v10_unanswered(model: &Model, session: &LoggedSession, rule: &mut 
     if overdue(model, session, rule).is_none() {
         let (title, publishes) =
             (session.title(), if count == 1 { "a publish".into() } else { format!("{count} publishes") });
-        rule.caveat(format!("{publishes} of {title} had no answer when its log ends"));
+        rule.caveat(format!("{publishes} of {title} had no answer when its log ended"));
     }
 }
 
@@ -42,7 +42,7 @@ fn overdue(model: &Model, session: &LoggedSession, rule: &mut RuleReport) -> Opt
     let seconds = session.last_at.saturating_sub(waiting.at) / 1_000_000;
     let sentence = || {
         format!(
-            "{title} sent a message that had no answer for {seconds} s, although it stayed connected and got all events \
+            "{title} sent a message that got no answer for {seconds} s, although it stayed connected and got all events \
              up to {until} meanwhile."
         )
     };

@@ -1,11 +1,12 @@
-//! V4, by the refusals in a client's log: it drops a stream over an event that cannot be true, or that is not due.
+//! V4, according to refusals in a client's own log: a client drops its stream if an event cannot be true, or is not the
+//! one that is due.
 
 use crate::trace::model::Act;
 use crate::trace::report::RuleReport;
 
 use crate::trace::verify::step_context::StepContext;
 
-pub(super) fn v4_as_the_client_says(context: &StepContext<'_>, rule: &mut RuleReport) {
+pub(super) fn v4_refused_by_the_client(context: &StepContext<'_>, rule: &mut RuleReport) {
     match context.step.act {
         Act::EventRefused { sequence, expected, reason } => refused(context, sequence, expected, reason, rule),
         Act::Connected { resumed: true, .. } => same_journal(context, rule),
@@ -36,8 +37,7 @@ fn same_journal(context: &StepContext<'_>, rule: &mut RuleReport) {
     let (who, now) = (context.session.title(), &context.journal.epoch);
     let sentence = || {
         format!(
-            "{who} resumed in epoch {now} a session that it had in epoch {epoch}: what comes next in one says nothing of \
-             the other."
+            "{who} resumed its session of epoch {epoch} in epoch {now}: positions in two epochs cannot be compared."
         )
     };
     rule.violate(context.at(), sentence, &[last, context.step.line]);

@@ -41,17 +41,19 @@ fn at_once(context: &StepContext<'_>, seen: u64, least: Option<u64>, moment: &st
     let who = session.title();
     let sentence = || {
         let was = match delivered {
-            0 => "before anything was delivered to it".into(),
-            _ => format!("when event {delivered} was the last that had been delivered to it"),
+            0 => "nothing had been delivered to it yet".into(),
+            _ => format!("the last event that had been delivered to it was {delivered}"),
         };
         let said = had_seen(seen);
-        format!("{who} said {moment} that it {said}, {was}: which messages crossed can no longer be told.")
+        format!(
+            "{who} stated {moment} that it {said}, but {was}: which messages crossed can no longer be determined."
+        )
     };
     let last = session.position.map(|Mark { line, .. }| line).unwrap_or(session.begins);
     rule.violate(context.at(), sentence, &[last, context.step.line]);
 }
 
-/// A view that was fixed when the text was submitted. If the message is sent as another participant, after a join anew,
+/// A view that was fixed when the text was submitted. If the message is sent as another participant, after a new join,
 /// it counts as written without knowledge of anything delivered to this one, except its own join at most.
 fn as_queued(context: &StepContext<'_>, seen: u64, queued: Queued, rule: &mut RuleReport) {
     rule.checked += 1;
@@ -62,8 +64,8 @@ fn as_queued(context: &StepContext<'_>, seen: u64, queued: Queued, rule: &mut Ru
     let (who, then, now) = (context.session.title(), had_seen(queued.seen), had_seen(seen));
     let sentence = || {
         format!(
-            "{who} {then} when it submitted this message, but this record says that it {now}: waiting and trying again \
-             show its writer nothing, and which messages crossed can no longer be told."
+            "{who} {then} when it submitted this message, but this record states that it {now}: what arrives later must \
+             not count, or the logs no longer show which messages crossed."
         )
     };
     rule.violate(context.at(), sentence, &[queued.line, context.step.line]);
@@ -97,14 +99,14 @@ mod tests {
     use crate::trace::gallery::{LATE, Logs, truthful};
     use crate::trace::report::Rule;
 
-    /// Somebody's send and the record before it, at the place of the send.
+    /// The file and the place of bob's last send.
     fn a_send(logs: &Logs) -> (usize, usize) {
         let (file, log) = (2, &logs.0[2]);
         (file, log.records.iter().rposition(|record| record["event"] == "publish_sent").unwrap())
     }
 
     /// Old logs, without `publish_queued`.
-    fn of_before() -> Logs {
+    fn without_queued() -> Logs {
         let mut logs = truthful();
         let late = logs.0[2].records.iter().find(|record| record["content"] == LATE).unwrap().clone();
         for record in logs.0.iter_mut().flat_map(|log| &mut log.records) {
@@ -125,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn a_further_try_may_say_what_the_first_said_or_what_came_since_and_no_more_v6() {
+    fn a_repeated_send_may_state_the_first_view_or_a_newer_one_v6() {
         for (said, right) in [(0, true), (1, true), (2, true), (3, false), (-1, false)] {
-            let mut logs = of_before();
+            let mut logs = without_queued();
             let (file, at) = a_send(&logs);
             let records = &mut logs.0[file].records;
             let seen = records[at]["seen_sequence"].as_i64().unwrap();
             let id = records[at]["message_id"].clone();
-            // The first try came two deliveries earlier, and was lost on its way.
+            // The first attempt came two deliveries earlier, and was lost on its way.
             let deliveries =
                 records[..at].iter().enumerate().rev().filter(|(_, r)| r["event"] == "event_delivered");
             let earlier = deliveries.map(|(at, _)| at).nth(1).unwrap();
@@ -145,8 +147,8 @@ mod tests {
             records[at]["seen_sequence"] = json!(seen - 2 + said);
             records.insert(earlier, first);
             for record in logs.0.iter_mut().flat_map(|log| &mut log.records) {
-                let told = record["event"] == "message_broadcast" || record["event"] == "event_delivered";
-                if told && record["message_id"] == id {
+                let has_event = record["event"] == "message_broadcast" || record["event"] == "event_delivered";
+                if has_event && record["message_id"] == id {
                     record["seen_sequence"] = json!(seen - 2 + said);
                 }
             }
@@ -157,7 +159,7 @@ mod tests {
     /// The record of a submitted text states what had been delivered, and each attempt, and the event, states the same
     /// (V6).
     #[test]
-    fn a_view_is_fixed_by_the_record_of_what_was_submitted_v6() {
+    fn a_view_is_fixed_when_the_text_is_submitted_v6() {
         let late = truthful().0[2].records.iter().find(|record| record["content"] == LATE).unwrap().clone();
         let (id, seen) = (&late["message_id"], late["seen_sequence"].as_u64().unwrap());
         for (what, said, violations) in [
@@ -180,7 +182,7 @@ mod tests {
     /// A message that is sent as another participant counts as written without knowledge of anything delivered to that
     /// one (V6).
     #[test]
-    fn after_a_join_anew_an_old_view_counts_for_nothing_v6() {
+    fn after_a_new_join_an_old_view_does_not_count_v6() {
         for (said, right) in [(0, true), (2, true), (3, false)] {
             let mut logs = truthful();
             let bob = &mut logs.0[2].records;
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn before_its_own_join_has_come_a_session_has_seen_nothing_of_its_own_v6() {
+    fn before_its_own_join_arrives_a_session_has_seen_nothing_v6() {
         for (said, right) in [(0, true), (1, true), (2, false), (9, false)] {
             let mut logs = truthful();
             let bob = &mut logs.0[2].records;
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_log_does_not_say_what_was_delivered_nobody_is_accused_v6() {
+    fn a_log_that_does_not_show_deliveries_is_no_violation_v6() {
         let mut logs = truthful();
         let (file, at) = a_send(&logs);
         logs.0[file].records[at]["seen_sequence"] = json!(1);

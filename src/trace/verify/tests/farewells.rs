@@ -1,4 +1,4 @@
-//! V15 over the logs of one service, in pieces, and where somebody comes back late.
+//! V15 over the logs of one service, in pieces, and for a participant that comes back late.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ fn starts(second: u64, sequence: u64) -> Value {
     record(second, start)
 }
 
-/// Something about anna's stream.
+/// An event of anna's stream.
 fn stream(second: u64, event: &str) -> Value {
     record(second, json!({"event": event, "participant_id": "p1", "sequence": 0}))
 }
@@ -45,9 +45,9 @@ fn v15(pieces: &[&[Value]]) -> Vec<String> {
     report.rule(Rule::V15).violations.iter().map(|violation| violation.sentence.clone()).collect()
 }
 
-/// Her Left stands in a piece that is read after that of a later run.
+/// Her Left is in a piece that is read after that of a later run.
 #[test]
-fn pieces_of_a_service_log_in_any_order_forget_no_left_v15() {
+fn a_leave_counts_in_whatever_order_the_pieces_of_a_log_are_read_v15() {
     let one = [begins(), vec![stream(5, "client_disconnected")]].concat();
     let two = vec![stream(35, "session_expired"), broadcast(35, "leave", "left", 2)];
     let three = vec![starts(100, 2), stream(150, "request_refused"), stream(200, "request_refused")];
@@ -59,7 +59,7 @@ fn pieces_of_a_service_log_in_any_order_forget_no_left_v15() {
 
 /// If the service recorded something in between, it was awake, and she should have left.
 #[test]
-fn whoever_comes_back_long_after_its_grace_period_should_have_left_v15() {
+fn a_participant_back_long_after_its_grace_period_should_have_left_v15() {
     let back = |seconds: &[u64], at: u64| {
         let meanwhile = seconds.iter().map(|second| stream(*second, "request_refused"));
         let gone = [begins(), vec![stream(5, "client_disconnected")]].concat();

@@ -1,4 +1,4 @@
-//! Logs of several replicas, whose clocks are apart, and what the checker says of them.
+//! Logs of several replicas, whose clocks differ, and what the checker reports for them.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn caveats(report: &Report, rule: Rule) -> String {
     report.rule(rule).caveats.join("; ")
 }
 
-/// All rules hold over the logs of replicas whose clocks are an hour apart, and as much is compared as of one service.
+/// All rules hold over the logs of replicas whose clocks are an hour apart, and as much is compared as for one service.
 #[test]
 fn the_logs_of_replicas_are_judged_by_one_clock_v12_v13_v15() {
     let one = truthful().verify().unwrap();
@@ -29,14 +29,14 @@ fn the_logs_of_replicas_are_judged_by_one_clock_v12_v13_v15() {
     }
 }
 
-/// A mistake of the service that each replica records alike is caught as one of a single service is.
+/// A mistake that shows in the logs of participants is caught with replicas, too.
 #[test]
 fn every_mistake_is_caught_in_the_logs_of_replicas_v1_to_v14() {
     for mistake in crate::trace::gallery::mistakes() {
-        // It is made in the log of one service, and each replica tells its part of it.
+        // The logs of the replicas are truthful, so a mistake that changes the service's log cannot be tried.
         let Ok(mut made) = mistake.made_in(&truthful()) else { continue };
-        let is_of_all = made.0[0] == truthful().0[0];
-        if !is_of_all {
+        let is_service_truthful = made.0[0] == truthful().0[0];
+        if !is_service_truthful {
             continue;
         }
         let mut logs = replicated(AHEAD);
@@ -76,13 +76,13 @@ fn a_replica_whose_log_is_missing_is_named_v13_v15() {
     logs.0.remove(1);
     let report = logs.verify().unwrap();
     assert_eq!(report.violated(), [], "{report:#?}");
-    assert!(caveats(&report, Rule::V13).contains("no log of the replica b was given"));
+    assert!(caveats(&report, Rule::V13).contains("no log of replica b was given"));
     assert_eq!(report.rule(Rule::V15).verdict(), Verdict::NotCheckable);
-    assert!(caveats(&report, Rule::V15).contains("no log of the replica b was given"));
+    assert!(caveats(&report, Rule::V15).contains("no log of replica b was given"));
 }
 
 #[test]
-fn a_hole_in_the_log_of_a_replica_accuses_nobody_v13_v15() {
+fn a_hole_in_the_log_of_a_replica_is_no_violation_v13_v15() {
     for file in [0, 1] {
         for first in 1..replicated(AHEAD).0[file].records.len() {
             let mut logs = replicated(AHEAD);
@@ -95,8 +95,9 @@ fn a_hole_in_the_log_of_a_replica_accuses_nobody_v13_v15() {
     }
 }
 
-/// One participant, whose stream begins at replica a, and what the replicas record at which second. Says what V15 finds.
-fn farewells(ahead: Duration, told: &[(&str, u64, &str)]) -> Vec<String> {
+/// Takes what the replicas record at which second, about one participant whose stream begins at replica a. Returns what
+/// V15 finds.
+fn farewells(ahead: Duration, steps: &[(&str, u64, &str)]) -> Vec<String> {
     let stamp = |replica: &str, second: u64, mut record: Value| {
         let at = std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + second);
         let at = if replica == "b" { at + ahead } else { at };
@@ -133,7 +134,7 @@ fn farewells(ahead: Duration, told: &[(&str, u64, &str)]) -> Vec<String> {
         }
         records.push(event("join_broadcast", "joined", 1, None));
         let mut records: Vec<_> = records.into_iter().map(|record| stamp(replica, 0, record)).collect();
-        for (_, second, what) in told.iter().filter(|(by, ..)| *by == replica) {
+        for (_, second, what) in steps.iter().filter(|(by, ..)| *by == replica) {
             let record = match *what {
                 "connects" => stream("client_connected", None),
                 "is lost" => stream("client_disconnected", Some("DISCONNECTED")),
@@ -161,16 +162,16 @@ fn farewells(ahead: Duration, told: &[(&str, u64, &str)]) -> Vec<String> {
 }
 
 #[track_caller]
-fn check_farewells(told: &[(&str, u64, &str)], expected: &[&str]) {
+fn check_farewells(steps: &[(&str, u64, &str)], expected: &[&str]) {
     for ahead in [Duration::ZERO, AHEAD] {
-        let found = farewells(ahead, told);
+        let found = farewells(ahead, steps);
         let matches = found.len() == expected.len() && found.iter().zip(expected).all(|(is, be)| is.contains(be));
-        assert!(matches, "{told:?} at {ahead:?}: {found:#?}");
+        assert!(matches, "{steps:?} at {ahead:?}: {found:#?}");
     }
 }
 
 #[test]
-fn whoever_came_back_at_another_replica_has_not_vanished_v15() {
+fn a_participant_back_at_another_replica_has_not_vanished_v15() {
     let end = [("a", 200, "continues"), ("b", 200, "continues")];
     check_farewells(&[("a", 10, "is lost"), ("b", 15, "connects"), end[0], end[1]], &[]);
     check_farewells(&[("b", 15, "connects"), ("a", 16, "is replaced"), end[0], end[1]], &[]);
@@ -184,58 +185,58 @@ fn whoever_came_back_at_another_replica_has_not_vanished_v15() {
 }
 
 #[test]
-fn a_leave_comes_after_the_grace_period_at_whichever_replica_v15() {
+fn a_leave_comes_after_the_grace_period_at_any_replica_v15() {
     for (second, expected) in [(20, "10 s after its stream had ended, before"), (41, ""), (95, "long after")] {
-        let told = [("a", 10, "is lost"), ("b", second, "left"), ("a", second, "left")];
+        let steps = [("a", 10, "is lost"), ("b", second, "left"), ("a", second, "left")];
         let expected = [expected].into_iter().filter(|expected| !expected.is_empty()).collect::<Vec<_>>();
-        check_farewells(&told, &expected);
-        // It moves first.
-        let told = [
+        check_farewells(&steps, &expected);
+        // Its session moves first.
+        let steps = [
             ("b", 5, "connects"),
             ("a", 6, "is replaced"),
             ("b", 10, "is lost"),
             ("a", second, "left"),
             ("b", second, "left"),
         ];
-        check_farewells(&told, &expected);
+        check_farewells(&steps, &expected);
     }
-    let told = [("a", 10, "is lost"), ("b", 15, "connects"), ("a", 41, "left"), ("b", 41, "left")];
-    check_farewells(&told, &["although its stream was open"]);
+    let steps = [("a", 10, "is lost"), ("b", 15, "connects"), ("a", 41, "left"), ("b", 41, "left")];
+    check_farewells(&steps, &["although its stream was open"]);
     // While the log accepts nothing, no participant can leave.
-    let told = [("a", 10, "is lost"), ("b", 30, "refuses"), ("a", 95, "left"), ("b", 95, "left")];
-    check_farewells(&told, &[]);
+    let steps = [("a", 10, "is lost"), ("b", 30, "refuses"), ("a", 95, "left"), ("b", 95, "left")];
+    check_farewells(&steps, &[]);
 }
 
-/// All servers of the log are away, and nobody asks anything of a replica meanwhile.
+/// All servers of the log are down, and no client sends a request meanwhile.
 #[test]
-fn nobody_has_to_leave_while_no_replica_can_say_so_v15() {
+fn no_leave_is_due_while_no_replica_can_propose_it_v15() {
     let away = [("a", 10, "is lost"), ("a", 20, "is unavailable"), ("b", 21, "is unavailable")];
     let back = [("a", 120, "is available"), ("b", 121, "is available")];
     let left = |second| [("a", second, "left"), ("b", second, "left")];
-    let told = |parts: &[&[(&'static str, u64, &'static str)]]| parts.concat();
-    check_farewells(&told(&[&away, &back, &left(122)]), &[]);
-    check_farewells(&told(&[&away, &back, &left(95 + 122)]), &["long after"]);
-    check_farewells(&told(&[&away, &[("a", 300, "continues"), ("b", 300, "continues")]]), &[]);
+    let steps = |parts: &[&[(&'static str, u64, &'static str)]]| parts.concat();
+    check_farewells(&steps(&[&away, &back, &left(122)]), &[]);
+    check_farewells(&steps(&[&away, &back, &left(95 + 122)]), &["long after"]);
+    check_farewells(&steps(&[&away, &[("a", 300, "continues"), ("b", 300, "continues")]]), &[]);
     let end = [("a", 300, "continues"), ("b", 300, "continues")];
-    check_farewells(&told(&[&away, &back, &end]), &["290 s later it had still not left"]);
-    // It began before, and its replica stops in it.
+    check_farewells(&steps(&[&away, &back, &end]), &["290 s later it had still not left"]);
+    // The outage began before the stream was lost, and does not end.
     let before = [("a", 5, "is unavailable"), ("b", 5, "is unavailable"), ("a", 10, "is lost")];
-    check_farewells(&told(&[&before, &end]), &[]);
-    // Only one of them was cut off: the other should have proposed it.
+    check_farewells(&steps(&[&before, &end]), &[]);
+    // Only one replica was cut off: the other should have proposed the leave.
     let one = [("a", 10, "is lost"), ("a", 20, "is unavailable"), ("a", 200, "is available")];
-    check_farewells(&told(&[&one, &left(201)]), &["long after"]);
+    check_farewells(&steps(&[&one, &left(201)]), &["long after"]);
 }
 
 #[test]
-fn the_sessions_of_a_replica_that_is_gone_have_their_grace_period_from_then_on_v15() {
+fn the_sessions_of_a_replica_that_is_gone_have_a_grace_period_from_then_on_v15() {
     check_farewells(&[("b", 16, "a is gone"), ("b", 47, "left")], &[]);
     check_farewells(&[("b", 16, "a is gone"), ("b", 30, "left")], &["14 s after its stream had ended"]);
     check_farewells(&[("b", 16, "a is gone"), ("b", 200, "continues")], &["184 s later it had still not left"]);
-    // It was frozen, and finds out later that it was taken for gone, and that its participant has left.
-    let told = [("b", 16, "a is gone"), ("b", 47, "left")];
+    // Replica a was frozen, and finds out later that it was declared gone and that its participant has left.
+    let steps = [("b", 16, "a is gone"), ("b", 47, "left")];
     let wakes = [("a", 60, "a is gone"), ("a", 60, "left"), ("a", 60, "is cut off")];
-    check_farewells(&[&told[..], &wakes].concat(), &[]);
+    check_farewells(&[&steps[..], &wakes].concat(), &[]);
     // The client found out first.
     let wakes = [("a", 60, "is lost"), ("a", 60, "a is gone"), ("a", 60, "left")];
-    check_farewells(&[&told[..], &wakes].concat(), &[]);
+    check_farewells(&[&steps[..], &wakes].concat(), &[]);
 }

@@ -1,4 +1,4 @@
-//! What is said of mistakes, word for word: it names what differs, and nothing that is right.
+//! The sentences about mistakes, word for word: they name what differs, and nothing that is right.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ fn an_acknowledgement_with_another_time_v10() {
 }
 
 #[test]
-fn a_message_that_was_not_sent_like_that_v11() {
+fn a_message_with_another_view_than_was_sent_v11() {
     assert_eq!(
         first(Rule::V11, &made("What the writer had seen is made up")),
         "Event 4 states that alice (p1) sent it at time 9 with a view up to event 2, but no send of it in the log of \
@@ -38,30 +38,30 @@ fn a_message_that_was_not_sent_like_that_v11() {
 }
 
 #[test]
-fn an_own_leave_that_is_told_before_it_is_acknowledged_v6() {
+fn a_leave_that_is_delivered_before_it_is_acknowledged_v6() {
     let mut logs = truthful();
     let bob = &mut logs.0[2].records;
     let at = bob.iter().position(|record| record["event"] == "leave_acknowledged").unwrap();
     let (left, time) = (bob[at]["sequence"].clone(), bob[at]["logical_time"].clone());
-    let mut told = bob.iter().rfind(|record| record["event"] == "event_delivered").unwrap().clone();
-    (told["sequence"], told["logical_time"]) = (left.clone(), time);
-    bob.insert(at, told);
+    let mut delivery = bob.iter().rfind(|record| record["event"] == "event_delivered").unwrap().clone();
+    (delivery["sequence"], delivery["logical_time"]) = (left.clone(), time);
+    bob.insert(at, delivery);
     assert_eq!(
         first(Rule::V6, &logs),
-        format!("bob (p2) was told event {left}, its own leave, before that was acknowledged.")
+        format!("bob (p2) was sent event {left}, its own leave, before the leave was acknowledged.")
     );
 }
 
-/// A caveat is a whole sentence, whichever words come before it.
+/// A caveat is a whole sentence, so that it can be shown after any words.
 #[test]
-fn messages_of_somebody_whose_log_is_not_given_v11() {
+fn messages_of_a_participant_without_a_log_v11() {
     let mut alone = truthful();
     alone.0.remove(1);
     let said = caveats(Rule::V11, &alone);
-    assert!(said.contains("it is unknown whether alice (p1) sent 4 of its messages: its whole"), "{said}");
+    assert!(said.contains("it is unknown whether alice (p1) sent 4 of its messages: its log"), "{said}");
 }
 
-/// The service's log, with one more batch for somebody at its end, before it stops.
+/// The service's log, with one more batch for a participant at its end, before the service stops.
 fn handed(who: &str, first: u64, last: u64) -> Logs {
     let mut logs = truthful();
     let service: &mut JsonLog = &mut logs.0[0];
@@ -74,16 +74,19 @@ fn handed(who: &str, first: u64, last: u64) -> Logs {
     logs
 }
 
-/// Before the join, after the leave, or beyond the end of the journal: each is another mistake.
+/// Before the join, after the leave, or beyond the end of the journal: each is a different mistake.
 #[test]
-fn a_stream_that_is_handed_what_is_not_its_own_v9() {
-    assert_eq!(first(Rule::V9, &handed("p2", 1, 1)), "bob (p2) was sent event 1, but it joined only as event 2.");
+fn a_stream_that_is_handed_events_outside_its_membership_v9() {
+    assert_eq!(
+        first(Rule::V9, &handed("p2", 1, 1)),
+        "bob (p2) was sent event 1, but joined only later, as event 2."
+    );
     let left =
         truthful().0[2].records.iter().rfind(|record| record["sequence"].is_u64()).unwrap()["sequence"].clone();
     let (left, after) = (left.as_u64().unwrap(), left.as_u64().unwrap() + 1);
     let sentence = first(Rule::V9, &handed("p2", after, after));
     let expected = [
-        format!("bob (p2) was sent event {after}, but it had left as event {left}."),
+        format!("bob (p2) was sent event {after}, but had already left, as event {left}."),
         format!("bob (p2) was sent event {after} after its stream had ended."),
     ];
     assert!(expected.contains(&sentence), "{sentence}");
@@ -103,9 +106,9 @@ fn a_stream_that_is_handed_what_is_not_its_own_v9() {
     assert_eq!(first(Rule::V9, &early), "");
 }
 
-/// The service is killed right after somebody came back that had missed an old event (V14).
+/// The service is killed right after a participant that had missed an old event came back (V14).
 #[test]
-fn a_stream_that_began_a_moment_ago_need_not_have_been_handed_an_old_event_v14() {
+fn a_new_stream_need_not_have_been_handed_an_old_event_yet_v14() {
     let mut logs = made("Somebody who is present never receives the last event");
     let sentence = first(Rule::V14, &logs);
     assert!(
@@ -125,7 +128,7 @@ fn a_stream_that_began_a_moment_ago_need_not_have_been_handed_an_old_event_v14()
     assert_eq!(first(Rule::V14, &logs), "");
 }
 
-/// What broke first is said first, in whichever file it is, and for whichever rule.
+/// What broke first is reported first, whatever its file and its rule.
 #[test]
 fn the_report_begins_with_what_was_complete_first() {
     let mut logs = truthful();
@@ -142,7 +145,7 @@ fn the_report_begins_with_what_was_complete_first() {
     assert!(report.in_order()[0].1 < report.in_order()[1].1);
 }
 
-/// A client's record that it refused an event instead of its delivery.
+/// A client's record that it refused an event, in place of the delivery.
 fn refused(delivery: &Value, sequence: u64, reason: &str) -> Value {
     let mut record = delivery.clone();
     record["event"] = json!("event_refused");
@@ -154,9 +157,10 @@ fn refused(delivery: &Value, sequence: u64, reason: &str) -> Value {
     record
 }
 
-/// What a client refused was not delivered: it fills no gap. And no service that keeps the rules makes a client refuse.
+/// What a client refused was not delivered: it fills no gap. A service that keeps the rules never makes a client
+/// refuse.
 #[test]
-fn what_a_client_refused_is_evidence_and_no_delivery_v4() {
+fn an_event_that_a_client_refused_is_evidence_and_no_delivery_v4() {
     let says = |sequence: u64, reason: &str| {
         let mut logs = truthful();
         let alice = &mut logs.0[1];
@@ -198,7 +202,7 @@ fn a_session_is_resumed_in_the_epoch_that_it_was_in_v4() {
     let report = logs.verify().unwrap();
     assert_eq!(
         report.rule(Rule::V4).violations[0].sentence,
-        "alice (p1) resumed in epoch 0ther a session that it had in epoch 00c0ffee00c0ffee: what comes next in one says \
-         nothing of the other."
+        "alice (p1) resumed its session of epoch 00c0ffee00c0ffee in epoch 0ther: positions in two epochs cannot be \
+         compared."
     );
 }

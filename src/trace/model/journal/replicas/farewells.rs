@@ -1,5 +1,6 @@
-//! When participants should have left, by the records of all replicas together (V15). Sessions move between replicas: one
-//! may have come back at another one, and a replica that is gone leaves the sessions that were attached to it.
+//! When participants should have left, by the records of all replicas together (V15). Sessions move between replicas: a
+//! session may have resumed at another replica, and when a replica is gone, the sessions that were attached to it are
+//! detached.
 
 use foldhash::{HashMap, HashSet};
 
@@ -8,8 +9,8 @@ use crate::trace::record::{LineRef, LogRecord, Who};
 use crate::trace::model::journal::presence::{EARLY_MICROS, Farewell, FarewellFault};
 use crate::trace::model::journal::run::{ServiceRun, Settings};
 
-/// How long after the end of the grace period a leave may come: each replica waits for its turn, the servers of the log
-/// may elect a leader, and failed proposals are repeated.
+/// How long after the end of the grace period a leave may come, in microseconds: each replica waits for its turn, the
+/// servers of the log may elect a leader, and failed proposals are repeated.
 const LATE_MICROS: i64 = 20_000_000;
 
 /// What a record of a replica shows about its streams.
@@ -98,7 +99,7 @@ impl ReplicaNotes {
         self.all.push((line, record.at, note));
     }
 
-    /// All notes in the order in which they happened. `ahead` says how far the clock of a file is ahead.
+    /// All notes in the order in which they happened. `ahead` returns how far the clock of a file is ahead.
     fn merged(&self, ahead: impl Fn(u32) -> i64) -> Vec<(LineRef, i64, Note)> {
         let mut last: HashMap<u32, i64> = HashMap::default();
         let mut merged = Vec::with_capacity(self.all.len());
@@ -112,7 +113,7 @@ impl ReplicaNotes {
         merged
     }
 
-    /// Over how many participants it was looked at, and what was wrong. The times of the runs are by one clock.
+    /// How many participants were checked, and the faults. The times of the runs are already by one clock.
     pub(crate) fn judge(
         &self,
         ahead: impl Fn(u32) -> i64,
@@ -135,14 +136,14 @@ struct Attached {
     file: u32,
     /// By which start of the replica.
     start: Option<u64>,
-    /// For a moment two streams, when one is replaced.
+    /// How many streams are open: for a moment two, when one is replaced.
     open: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Presence {
     attached: Option<Attached>,
-    /// When its last stream ended, or its replica was gone; none where it has one, or where nothing tells.
+    /// When its last stream ended, or its replica was gone; `None` if it has a stream, or if that is unknown.
     since: Option<(i64, LineRef)>,
     /// The record by which that is known.
     line: LineRef,
@@ -192,7 +193,7 @@ impl Judge<'_> {
         }
     }
 
-    /// No session is attached there any more.
+    /// Detaches the sessions that are attached there.
     fn detach(&mut self, line: LineRef, at: i64, is_there: impl Fn(&Attached) -> bool) {
         for presence in self.of.values_mut() {
             if presence.attached.take_if(|attached| is_there(attached)).is_some() {
@@ -220,7 +221,7 @@ impl Judge<'_> {
                 attached.open = attached.open.saturating_sub(1);
                 attached.open == 0
             }
-            // By the records it was attached nowhere, or nothing told where.
+            // According to the records it was attached nowhere, or no record shows where.
             None => presence.since.is_none(),
         };
         if is_last {
@@ -238,7 +239,7 @@ impl Judge<'_> {
         if !disconnected {
             return;
         }
-        // By the records of that one replica, in their order.
+        // This is judged by the records of that one replica, in their order.
         if here.is_some() {
             let (fault, since) = (FarewellFault::Connected, presence.line);
             self.faults.push(Farewell { who, fault, after: 0, since, line, at });
@@ -246,7 +247,7 @@ impl Judge<'_> {
             let after = at.saturating_sub(since);
             let fault = if after < self.grace.0.saturating_sub(EARLY_MICROS) {
                 FarewellFault::Early
-            } else if self.someone_forgot(since, at).is_some() {
+            } else if self.run_that_forgot(since, at).is_some() {
                 FarewellFault::Late
             } else {
                 return;
@@ -255,8 +256,9 @@ impl Judge<'_> {
         }
     }
 
-    /// A run of a replica that should have proposed the leave of somebody who was gone since then, with when that was due.
-    fn someone_forgot(&self, since: i64, until: i64) -> Option<(&ServiceRun, i64)> {
+    /// A run of a replica that should have proposed the leave of a participant gone since then, and when the leave was
+    /// due.
+    fn run_that_forgot(&self, since: i64, until: i64) -> Option<(&ServiceRun, i64)> {
         if self.unavailable.iter().any(|at| (since..=until).contains(at)) {
             return None;
         }
@@ -278,7 +280,7 @@ impl Judge<'_> {
         let mut vanished = Vec::new();
         for (who, presence) in self.of.iter().filter(|(who, presence)| !presence.has_left && is_active(who)) {
             let Some((since, known_by)) = presence.since else { continue };
-            if let Some((run, due)) = self.someone_forgot(since, i64::MAX) {
+            if let Some((run, due)) = self.run_that_forgot(since, i64::MAX) {
                 let after = run.stopping.unwrap_or(run.ends).saturating_sub(since);
                 let (fault, line) = (FarewellFault::Never, run.last_line);
                 vanished.push(Farewell { who: *who, fault, after, since: known_by, line, at: due });
