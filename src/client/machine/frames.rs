@@ -74,8 +74,8 @@ impl Machine {
         Ok(())
     }
 
-    /// Accepts an event, which is delivered when the program takes it. An event that cannot be true is refused: the
-    /// clock does not tick for it, and the program does not get it.
+    /// Accepts an event, which is delivered when the program takes it. An impossible event is refused: the clock does
+    /// not tick for it, and the program does not get it.
     fn event(&mut self, event: pb::Event) -> Result<Event, ProtocolFault> {
         let (sequence, expected) = (event.sequence, self.expected());
         let accepted = self.accept(event, expected);
@@ -119,7 +119,7 @@ impl Machine {
         }
     }
 
-    /// A heartbeat names the newest event. Missing events may still follow one heartbeat, but not two.
+    /// A heartbeat names the newest event. Events may be missing at one heartbeat, but not at two in a row.
     fn heartbeat(&mut self, head: Sequence) -> Result<(), ProtocolFault> {
         let position = self.cursor;
         if head < position {
