@@ -31,8 +31,8 @@ pub(super) struct JournalArgs {
 
 #[derive(Debug, Subcommand)]
 enum JournalCommand {
-    /// Show what a journal holds: its epoch, its events, their times, and the active participants. Exits 1 if events are
-    /// missing.
+    /// Show what a journal holds: its epoch, its events, their times, and the active participants. Exits 1 if events
+    /// are missing.
     Info {
         /// The journal.
         file: PathBuf,

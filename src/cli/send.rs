@@ -157,7 +157,7 @@ impl SendArgs {
         match chat.leave().await {
             // The reason for its end has been reported.
             Ok(_) | Err(LeaveError::Ended) => {}
-            // Whether the messages were acknowledged is known all the same.
+            // The outcome of every message is known even so.
             Err(error) => say(&error.to_string()),
         }
         Ok(outcome.code())

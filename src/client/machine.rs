@@ -176,7 +176,9 @@ impl Machine {
         let due = match self.phase {
             Phase::Offline { retry_at } => Some(retry_at),
             Phase::Connecting { since } => Some(since + self.settings.patience),
-            Phase::Online { heard, silence, complete: false, .. } if self.has_room() => Some(heard + silence),
+            Phase::Online { silent_since, silence_max, complete: false, .. } if self.has_room() => {
+                Some(silent_since + silence_max)
+            }
             Phase::Online { .. } | Phase::Dialling | Phase::Out => None,
         };
         let retry = self.outbox.retry_at().filter(|_| matches!(self.phase, Phase::Online { .. }));
@@ -184,12 +186,12 @@ impl Machine {
         [due, retry, deadline].into_iter().flatten().min()
     }
 
-    /// Puts out a call for the driver.
+    /// Adds a call for the driver to the outputs.
     fn call(&mut self, call: DriverCall) {
         self.outputs.push(Output::Call(call));
     }
 
-    /// Puts out a log record.
+    /// Adds a log record to the outputs.
     fn record(&mut self, record: ClientRecord<'static>) {
         self.outputs.push(Output::Record(record));
     }

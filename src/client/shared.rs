@@ -61,7 +61,7 @@ struct Parts {
     inner: Mutex<SharedState>,
     places: Arc<Semaphore>,
     /// Signals that there is an update.
-    came: Notify,
+    updated: Notify,
     /// Signals that the driver has a call to make, or that what it waits for has changed.
     changed: Notify,
 }
@@ -84,7 +84,7 @@ impl Shared {
         Self(Arc::new(Parts {
             inner: Mutex::new(inner),
             places: Arc::new(Semaphore::new(PUBLISHES_WAITING)),
-            came: Notify::new(),
+            updated: Notify::new(),
             changed: Notify::new(),
         }))
     }
@@ -127,7 +127,7 @@ impl Shared {
             self.0.places.close();
         }
         if inner.machine.has_updates() || inner.machine.is_over() {
-            self.0.came.notify_one();
+            self.0.updated.notify_one();
         }
     }
 
@@ -175,7 +175,7 @@ impl Shared {
                     return None;
                 }
             }
-            self.0.came.notified().await;
+            self.0.updated.notified().await;
         }
     }
 
@@ -291,8 +291,8 @@ impl SharedState {
                 state.begin(&participant_id, &epoch, &token, clock)
             }
             Keep::Save { position, clock } => state.save(position, clock),
-            Keep::Came { sequence, chain_hash } => {
-                state.came(sequence, &chain_hash);
+            Keep::Received { sequence, chain_hash } => {
+                state.received(sequence, &chain_hash);
                 Ok(())
             }
             Keep::Remove => {

@@ -310,7 +310,7 @@ impl StateHandle {
     }
 
     /// Takes the chain hash of an event that was received.
-    pub(super) fn came(&self, sequence: Sequence, chain_hash: &[u8]) {
+    pub(super) fn received(&self, sequence: Sequence, chain_hash: &[u8]) {
         // A different implementation of the service may send none, or one of another length.
         let Ok(chain) = chain_hash.try_into().map(u64::from_be_bytes) else { return };
         let mut inner = self.lock();
@@ -326,8 +326,9 @@ impl StateHandle {
         let mut inner = self.lock();
         if inner.joined == joined && inner.saved.is_some() {
             inner.header.shown = sequence.0;
-            while let Some((came, chain)) = inner.unshown.front().copied().filter(|(came, _)| *came <= sequence) {
-                (inner.header.chained, inner.header.chain) = (came.0, chain);
+            while let Some((event, chain)) = inner.unshown.front().copied().filter(|(event, _)| *event <= sequence)
+            {
+                (inner.header.chained, inner.header.chain) = (event.0, chain);
                 inner.unshown.pop_front();
             }
             drop(inner.save());

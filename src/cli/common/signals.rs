@@ -19,7 +19,8 @@ pub(crate) enum Hangup {
 }
 
 /// The signals that end the process: SIGINT, SIGTERM, and SIGHUP if that [ends](Hangup::Ends). Once this exists, these
-/// signals no longer terminate the process on their own. A signal that was ignored when the process began stays ignored.
+/// signals no longer terminate the process on their own. A signal that was ignored when the process started stays
+/// ignored.
 pub(crate) struct Interrupts {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,

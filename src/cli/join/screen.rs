@@ -18,7 +18,7 @@ use crate::client::{Chat, Missed, ParticipantInfo, Update, Updates, show};
 use crate::terminal::notice;
 use crate::wire::Reason;
 
-/// How long a reason to wait is not shown again.
+/// How long the same reason to wait is not shown again.
 const WAITING_SHOWN: Duration = Duration::from_secs(5);
 
 const HELP: [&str; 4] = [

@@ -118,8 +118,8 @@ impl Machine {
         self.roster = Roster::new(&roster);
         self.membership = Some(Membership { token, epoch, me: me.clone() });
         let heartbeat = heartbeat.unwrap_or(HEARTBEAT_ASSUMED).clamp(HEARTBEAT_SHORTEST, HEARTBEAT_LONGEST);
-        let silence = 2 * heartbeat + SILENCE_MARGIN;
-        self.phase = Phase::Online { since: now.at, heard: now.at, silence, complete: false };
+        let silence_max = 2 * heartbeat + SILENCE_MARGIN;
+        self.phase = Phase::Online { since: now.at, silent_since: now.at, silence_max, complete: false };
         self.outbox.hurry();
         let away = self.lost_at.map(|lost| now.at.saturating_duration_since(lost));
         match self.anew.take() {
@@ -317,14 +317,14 @@ impl Machine {
         joins
     }
 
-    /// The session is over. Returns whether the participant joins anew: one that was leaving has left.
+    /// The session is over. Returns whether the participant joins anew: if it was leaving, it has left.
     fn end_session(&mut self) -> bool {
         self.deliver_all();
         let joins = self.leaving.is_none();
         if joins {
             self.settle();
         } else {
-            self.left_anyhow();
+            self.left_without_answer();
         }
         joins
     }
@@ -350,8 +350,8 @@ impl Machine {
             Phase::Connecting { since } if now.at >= since + self.settings.patience => {
                 self.not_opened(silence("the service did not answer in time"), now);
             }
-            Phase::Online { heard, silence: longest, complete: false, .. }
-                if self.has_room() && now.at >= heard + longest =>
+            Phase::Online { silent_since, silence_max, complete: false, .. }
+                if self.has_room() && now.at >= silent_since + silence_max =>
             {
                 self.broken(silence("the service has fallen silent"), now);
             }

@@ -21,8 +21,8 @@ impl Machine {
                 Err(fault) => self.not_opened(Failure::broken(fault), now),
             },
             (Phase::Connecting { .. }, Some(_)) => self.not_opened(Failure::broken(ProtocolFault::NoWelcome), now),
-            (Phase::Online { heard, .. }, frame) => {
-                *heard = now.at;
+            (Phase::Online { silent_since, .. }, frame) => {
+                *silent_since = now.at;
                 if let Err(fault) = self.receive(frame) {
                     self.broken(Failure::broken(fault), now);
                 }
@@ -101,9 +101,9 @@ impl Machine {
         }
         let own_id = event.kind.fields().message_id.filter(|_| is_own);
         let Event { sequence, logical_time, .. } = event;
-        self.receipts.came(Receipt { sequence, logical_time }, own_id)?;
+        self.receipts.received(Receipt { sequence, logical_time }, own_id)?;
         self.roster.follow(&event)?;
-        self.outputs.push(Output::Keep(Keep::Came { sequence, chain_hash: chain_hash.clone() }));
+        self.outputs.push(Output::Keep(Keep::Received { sequence, chain_hash: chain_hash.clone() }));
         (self.cursor, self.chain_hash, self.before) = (sequence, chain_hash, logical_time);
         self.is_lagging = false;
         Ok(event)

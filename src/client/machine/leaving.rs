@@ -80,7 +80,7 @@ impl Machine {
     }
 
     /// The session of a participant that was leaving is over: it has left.
-    pub(super) fn left_anyhow(&mut self) {
+    pub(super) fn left_without_answer(&mut self) {
         self.answer_leave(Err(LeaveError::Ended));
         self.outputs.push(Output::Keep(Keep::Remove));
         self.over(None);

@@ -41,9 +41,9 @@ pub(super) enum Phase {
     Dialling,
     /// A request to join is on its way.
     Connecting { since: Instant },
-    /// The stream is open. It counts as broken if nothing is received for the time `silence` after `heard`. It is
-    /// complete once the service has ended it normally, which may be before the answer to a leave arrives.
-    Online { since: Instant, heard: Instant, silence: Duration, complete: bool },
+    /// The stream is open. It counts as broken if it is silent for `silence_max`. It is complete once the service has
+    /// ended it normally, which may be before the answer to a leave arrives.
+    Online { since: Instant, silent_since: Instant, silence_max: Duration, complete: bool },
     /// Waits for the next attempt.
     Offline { retry_at: Instant },
 }

@@ -113,7 +113,7 @@ pub(in crate::client) enum Keep {
     /// The last event that was recorded, and the clock.
     Save { position: Sequence, clock: LogicalTime },
     /// An event was received.
-    Came { sequence: Sequence, chain_hash: Vec<u8> },
+    Received { sequence: Sequence, chain_hash: Vec<u8> },
     /// The participant has left: its session must not be resumed.
     Remove,
 }

@@ -13,7 +13,7 @@ use crate::client::event::{Event, Kind};
 use crate::client::{Missed, Update};
 use crate::log::ClientRecord;
 
-/// How many updates can wait for the program. While there are so many, the stream is not read.
+/// How many updates can wait for the program. When the queue is full, the stream is not read.
 const UPDATES_WAITING: usize = 256;
 /// Up to this many missed events are held until all have arrived, to count the messages among them.
 const MISSED_COUNTED: u64 = 200;
@@ -80,8 +80,8 @@ impl Machine {
         match (&mut self.updates.replay, update) {
             (Some(replay), Update::Event(event)) => {
                 replay.events.push(event);
-                let came = replay.events.len() as u64;
-                if replay.count == Some(came) || came > MISSED_COUNTED {
+                let received = replay.events.len() as u64;
+                if replay.count == Some(received) || received > MISSED_COUNTED {
                     self.end_replay();
                 }
             }
@@ -189,7 +189,7 @@ impl Machine {
         self.record_end();
     }
 
-    /// The program takes no more updates: waiting and later events are delivered all the same.
+    /// The program takes no more updates: waiting and later events still count as delivered.
     pub(super) fn unread(&mut self, now: Moment) {
         let had_room = self.has_room();
         self.deliver_all();
@@ -201,10 +201,10 @@ impl Machine {
 
     /// While we applied backpressure, the silence was ours.
     fn made_room(&mut self, had_room: bool, now: Moment) {
-        if let Phase::Online { heard, .. } = &mut self.phase
+        if let Phase::Online { silent_since, .. } = &mut self.phase
             && !had_room
         {
-            *heard = now.at;
+            *silent_since = now.at;
         }
     }
 

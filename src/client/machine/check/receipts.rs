@@ -67,7 +67,7 @@ impl Receipts {
     }
 
     /// An event was received. `own_id` is its message id if it is this participant's own message.
-    pub(crate) fn came(&mut self, event: Receipt, own_id: Option<&str>) -> Result<(), ProtocolFault> {
+    pub(crate) fn received(&mut self, event: Receipt, own_id: Option<&str>) -> Result<(), ProtocolFault> {
         let contradicts = |(id, receipt): &&(String, Receipt)| {
             let is_same_event = receipt.sequence == event.sequence;
             let is_same_message = own_id == Some(&**id);
@@ -126,12 +126,12 @@ mod tests {
     fn an_answer_and_an_event_that_agree_are_accepted_in_either_order() {
         let mut receipts = sent("a");
         assert_eq!(receipts.acknowledged("a", at(4, 9), Sequence(2)), Ok(()));
-        assert_eq!(receipts.came(at(3, 7), None), Ok(()));
-        assert_eq!(receipts.came(at(4, 9), Some("a")), Ok(()));
+        assert_eq!(receipts.received(at(3, 7), None), Ok(()));
+        assert_eq!(receipts.received(at(4, 9), Some("a")), Ok(()));
         receipts.sent("b", LogicalTime(11));
-        assert_eq!(receipts.came(at(5, 13), Some("b")), Ok(()));
+        assert_eq!(receipts.received(at(5, 13), Some("b")), Ok(()));
         assert_eq!(receipts.acknowledged("b", at(5, 13), Sequence(5)), Ok(()));
-        assert_eq!(receipts.came(at(6, 15), None), Ok(()));
+        assert_eq!(receipts.received(at(6, 15), None), Ok(()));
         assert!(receipts.acknowledged.is_empty() && receipts.in_flight.is_none());
     }
 
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_message_that_is_sent_again_is_compared_with_its_first_try() {
         let mut receipts = sent("a");
-        assert_eq!(receipts.came(at(3, 7), Some("a")), Ok(()));
+        assert_eq!(receipts.received(at(3, 7), Some("a")), Ok(()));
         receipts.sent("a", LogicalTime(12));
         assert_eq!(receipts.acknowledged("a", at(3, 7), Sequence(3)), Ok(()));
     }
@@ -153,12 +153,12 @@ mod tests {
             receipts.acknowledged("a", receipt, Sequence(2)).map(|()| receipts)
         };
         let mut receipts = acknowledged(at(4, 9)).unwrap();
-        assert_eq!(receipts.came(at(4, 9), None), contradicted(4), "somebody else's event");
-        assert_eq!(receipts.came(at(4, 8), Some("a")), contradicted(4), "another time");
-        assert_eq!(receipts.came(at(3, 7), Some("a")), contradicted(4), "another sequence");
+        assert_eq!(receipts.received(at(4, 9), None), contradicted(4), "somebody else's event");
+        assert_eq!(receipts.received(at(4, 8), Some("a")), contradicted(4), "another time");
+        assert_eq!(receipts.received(at(3, 7), Some("a")), contradicted(4), "another sequence");
         assert_eq!(acknowledged(at(2, 9)).err(), contradicted(2).err(), "an event that was already received");
         let mut receipts = sent("a");
-        assert_eq!(receipts.came(at(3, 7), Some("a")), Ok(()));
+        assert_eq!(receipts.received(at(3, 7), Some("a")), Ok(()));
         assert_eq!(receipts.acknowledged("a", at(4, 9), Sequence(3)), contradicted(4), "another event");
     }
 
