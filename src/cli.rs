@@ -1,4 +1,4 @@
-//! The command line: options → library call.
+//! The command line: turns options into library calls.
 mod common;
 mod diagram;
 mod join;
@@ -99,7 +99,7 @@ fn parse(arguments: Vec<OsString>) -> Result<CliCommand, ExitCode> {
         if error.use_stderr() {
             terminal::write_stderr(shown(terminal::has_colours()).into_bytes());
         } else {
-            // If the reader of a help text has closed the pipe, it has read enough.
+            // A closed pipe is not an error: its reader has read enough.
             drop(io::stdout().write_all(shown(terminal::output_has_colours()).as_bytes()));
         }
         ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(common::exit_codes::USAGE))
@@ -114,7 +114,7 @@ fn run(program: impl Future<Output = Result<ExitCode, Box<dyn Error>>>) -> ExitC
         Err(error) => return fail(&error),
     };
     let result = runtime.block_on(program);
-    // A read of standard input that is under way cannot be cancelled, and is not waited for.
+    // A pending read of standard input cannot be cancelled, so do not wait for it.
     runtime.shutdown_background();
     match result {
         Ok(code) => code,
@@ -122,12 +122,12 @@ fn run(program: impl Future<Output = Result<ExitCode, Box<dyn Error>>>) -> ExitC
     }
 }
 
-/// Adds the words "standard output" to an error of it.
+/// Adds to an error that it is about standard output.
 fn of_output(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
 }
 
-/// The exit code, which stays the same if the reader of a pipe has closed it.
+/// The exit code of a command that prints. A closed pipe does not change it.
 fn printed(result: io::Result<()>, code: ExitCode) -> ExitCode {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -138,7 +138,7 @@ fn printed(result: io::Result<()>, code: ExitCode) -> ExitCode {
     }
 }
 
-/// Prints lines.
+/// Prints lines, and returns the exit code.
 fn print(lines: &str) -> ExitCode {
     printed(io::stdout().write_all(lines.as_bytes()), ExitCode::SUCCESS)
 }
@@ -148,17 +148,17 @@ fn fail(error: &(dyn Error + 'static)) -> ExitCode {
     ExitCode::from(common::exit_codes::FAILURE)
 }
 
-/// How many tasks run before a processor looks for news from sockets and timers. Fewer than the default (61): while a
-/// service delivers to a crowd, each task is a write, and a request that has arrived waits for all of them.
+/// How many tasks a worker thread runs before it polls sockets and timers. Fewer than the default (61): while a service
+/// delivers to a crowd, each task is a write, and a request that has arrived waits for all of them.
 const TASKS_BETWEEN_SOCKETS: u32 = 16;
 
-/// The longest time that an option takes. Longer is a typo, and overflows some timers.
+/// The longest time that an option accepts. Longer is a typo, and overflows some timers.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A length of time such as `30s`, `500ms` or `2min`: greater than zero, at most [`LONGEST`].
 fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
-        .map_err(|_| "should be a time with its unit, such as 500ms, 30s or 2min".to_owned())?;
+        .map_err(|_| "should be a number with a unit, such as 500ms, 30s or 2min".to_owned())?;
     match duration {
         Duration::ZERO => Err("must be greater than zero".into()),
         duration if duration > LONGEST => Err("must be at most a day".into()),
@@ -166,7 +166,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A parser of times as above, but at most so long.
+/// A parser like [`duration`], with a different maximum.
 fn at_most(longest: Duration) -> impl Fn(&str) -> Result<Duration, String> + Clone {
     move |text| match duration(text)? {
         duration if duration > longest => Err(format!("must be at most {}", humantime::format_duration(longest))),
@@ -185,7 +185,7 @@ where
     }
 }
 
-/// The value of a switch, as an environment variable states it.
+/// The value of a switch, which an environment variable can state.
 fn switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
@@ -214,7 +214,7 @@ mod tests {
             let Some(variable) = argument.get_env().map(|name| name.to_string_lossy().into_owned()) else {
                 return;
             };
-            let option = argument.get_long().expect("a variable stands for an option");
+            let option = argument.get_long().expect("every variable belongs to an option");
             assert_eq!(variable, format!("CHITCHAT_{}", option.to_uppercase().replace('-', "_")));
             let meaning = format!(
                 "{option} {:?} {:?} {:?} {:?} {:?}",
@@ -232,7 +232,7 @@ mod tests {
         assert!(meanings.len() > 30);
     }
 
-    /// Options whose help says more in one of two subcommands, about one and the same thing.
+    /// Options that mean the same in both subcommands, although the help of one says more.
     const SAME_THING: [(&str, [&str; 2]); 11] = [
         ("log-dir", ["serve", "join"]),
         ("log-dir", ["serve", "send"]),
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_contradicts_itself_nowhere() {
+    fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 }

@@ -15,9 +15,9 @@
 //! # }
 //! ```
 //!
-//! All rules about the clock, the position, resuming and retrying are in the [`machine`], which is pure: inputs go in,
-//! each with its moment, and outputs come out. The [`driver`] carries them out: it connects through the [`transport`],
-//! reads the stream, makes the calls and keeps the timer. The program's handles feed the same machine; [`shared`] has
+//! The [`machine`] has all rules about the clock, the position, resuming and retrying. It is pure: inputs go in, each
+//! with its time, and outputs come out. The [`driver`] carries the outputs out: it connects through the [`transport`],
+//! reads the stream, makes the calls and keeps the timer. The program's handles feed the same machine; [`shared`] holds
 //! what they share with the driver.
 
 mod driver;
@@ -59,7 +59,7 @@ pub struct Options {
     pub display_name: String,
     /// The access secret, if the service requires one.
     pub secret: Option<String>,
-    /// A certificate in PEM that is trusted in addition to the system's, for `https://`.
+    /// A PEM certificate to trust in addition to the system's, for `https://`.
     pub certificate_authority: Option<Vec<u8>>,
     /// How long to keep trying if the service cannot be reached.
     pub wait: Duration,
@@ -68,14 +68,14 @@ pub struct Options {
     /// The file that keeps the session, so that another process can resume it if this one is killed. Unanswered
     /// messages are not kept.
     pub state: Option<StateFile>,
-    /// By how many milliseconds the wall clock that its messages state is ahead of the machine's (behind, if negative),
-    /// to show what happens when clocks are wrong.
+    /// Added to the wall-clock time that its messages state, to show what happens when clocks are wrong. Negative for a
+    /// clock that is behind.
     pub wall_clock_skew_milliseconds: i64,
 }
 
 impl Options {
-    /// No secret, the system's certificates, no second attempt, the default patience, no kept session. Separate several
-    /// URLs with commas.
+    /// The defaults: no secret, the system's certificates, no retry, 10 s of patience, no kept session. Separate
+    /// several URLs with commas.
     pub fn new(server: impl Into<String>, display_name: impl Into<String>) -> Self {
         Self {
             servers: server.into().split(',').map(str::to_owned).collect(),
@@ -93,11 +93,11 @@ impl Options {
 /// What happens to a participant.
 #[derive(Clone, Debug)]
 pub enum Update {
-    /// An event of the conversation: all of them, in order, once.
+    /// The next event of the conversation. Every event arrives once, in order.
     Event(Event),
     /// The connection is lost. The client reconnects on its own; messages wait until then.
     Offline {
-        /// What was lost, for people.
+        /// Why, for people.
         why: String,
     },
     /// The session is resumed; the missed events follow.
@@ -109,7 +109,7 @@ pub enum Update {
     },
     /// The session of an earlier process is resumed; the missed events follow.
     Continued {
-        /// The last event that was delivered before. Earlier events can be listed up to there.
+        /// The last event before the missed ones. Earlier events can be listed up to it.
         after: Sequence,
         /// What was missed meanwhile.
         missed: Missed,
@@ -117,32 +117,32 @@ pub enum Update {
     /// The state file can no longer be written, and has been removed if possible: if this process is killed, the next
     /// one joins as a new participant.
     NotKept {
-        /// Why not.
+        /// Why.
         why: String,
     },
     /// The session could not be resumed, so this is a new participant with the same name.
     JoinedAnew {
-        /// SESSION_UNKNOWN or EPOCH_CHANGED, or SEQUENCE_OUT_OF_RANGE.
+        /// SESSION_UNKNOWN, EPOCH_CHANGED or SEQUENCE_OUT_OF_RANGE.
         why: Reason,
         /// The active participants, in order of joining.
         roster: Vec<ParticipantInfo>,
     },
-    /// Another participant has lost its connection and may come back, or is back. A hint: not an event, in no
-    /// log, and no clock ticks. After [`Back`](Self::Back), [`Continued`](Self::Continued) and
-    /// [`JoinedAnew`](Self::JoinedAnew) all count as connected until this says otherwise.
+    /// Another participant has lost its connection and may come back, or is back. This is a hint, not an event: it is
+    /// not logged, and no clock ticks. After [`Back`](Self::Back), [`Continued`](Self::Continued) and
+    /// [`JoinedAnew`](Self::JoinedAnew), all participants count as connected until a hint says otherwise.
     Presence {
         /// The other participant.
         participant: ParticipantInfo,
         /// Whether it is connected now.
         connected: bool,
     },
-    /// A teacher's lab does something to this participant, or has stopped doing so (`chitchat lab`). A hint: not an
-    /// event, and no clock ticks.
+    /// A teacher's lab (`chitchat lab`) has changed the faults that it injects into this participant. This is a hint,
+    /// not an event: no clock ticks.
     Lab {
-        /// What it does, in the service's words, such as `deliveries held`; empty once it has ended.
+        /// The faults, in the service's words, such as `deliveries held`; empty once they have ended.
         faults: String,
     },
-    /// The service asked to wait before the message is sent again.
+    /// The service asked the client to wait before it sends the message again.
     Waiting {
         /// For how long.
         delay: Duration,
@@ -153,13 +153,13 @@ pub enum Update {
     Ended(JoinError),
 }
 
-/// What happened while a participant was not connected. Its own events, which it receives only now, do not count.
+/// What a participant missed while it was not connected. Its own events, which it receives only now, do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missed {
-    /// How many events that is.
+    /// How many events.
     pub events: u64,
-    /// How many of them are messages. `None` if there are too many to count first; `events` then includes the
-    /// participant's own.
+    /// How many of them are messages. `None` if there are too many to count before reporting them; `events` then
+    /// includes the participant's own.
     pub messages: Option<u64>,
 }
 
@@ -171,12 +171,12 @@ pub fn check_address(url: &str) -> Result<(), JoinError> {
     transport::parse_address(url).map(drop)
 }
 
-/// Joins the conversation. All further steps are recorded (specification, chapter 9) under the target
+/// Joins the conversation. Every step is logged (specification, chapter 9) with the target
 /// [`log::TARGET`](crate::log::TARGET).
 ///
 /// # Errors
-/// [`JoinError`]: until the participant has joined, only connecting is retried: for 30 s by a client with a session to
-/// resume, and for as long as [`Options::wait`] says by others.
+/// [`JoinError`]. Until the participant has joined, only connecting is retried: for [`Options::wait`], and for at least
+/// 30 s if there is a session to resume.
 pub async fn join(options: Options) -> Result<(Chat, Updates), JoinError> {
     let state = options.state.as_ref().map(StateFile::share);
     let (driver, shared, me, roster) = Driver::join(options).await?;
@@ -191,7 +191,7 @@ pub async fn join(options: Options) -> Result<(Chat, Updates), JoinError> {
     Ok((Chat { handle, me, roster }, Updates { shared, state, joined: 1, given: None }))
 }
 
-/// A handle to publish and leave. Its clones are for the same participant, which leaves when the last is dropped.
+/// A handle to publish and leave. Clones share one participant, which leaves when the last of them is dropped.
 #[derive(Clone, Debug)]
 pub struct Chat {
     handle: Arc<Handle>,
@@ -210,7 +210,7 @@ impl Drop for Handle {
 }
 
 impl Chat {
-    /// The participant. After [`Update::JoinedAnew`] the participant has another id.
+    /// The participant as it first joined. After [`Update::JoinedAnew`] it has a different id.
     pub fn me(&self) -> &ParticipantInfo {
         &self.me
     }
@@ -221,7 +221,7 @@ impl Chat {
         self.handle.0.abandon();
     }
 
-    /// Its Lamport clock now.
+    /// The current time of its Lamport clock.
     pub fn logical_time(&self) -> LogicalTime {
         self.handle.0.logical_time()
     }
@@ -231,12 +231,12 @@ impl Chat {
         &self.roster
     }
 
-    /// Publishes a message. Awaiting the result waits until its outcome is known. Messages are sent one at a time, in
-    /// the order of the calls. Up to 1,024 can wait to be sent; beyond that, the order is that in which the calls are
-    /// first awaited.
+    /// Publishes a message. The result resolves to its outcome. Messages are sent one at a time, in the order of the
+    /// calls. Up to 1,024 can wait to be sent; beyond that, they are sent in the order in which the results are first
+    /// awaited.
     ///
-    /// This call fixes what the writer had seen: the last event that the program has [taken](Updates::next). Neither
-    /// waiting nor retrying raises it.
+    /// This call fixes what the writer had seen: the last event that the program has [taken](Updates::next). Waiting
+    /// and retrying do not change it.
     ///
     /// # Errors
     /// [`PublishError`].
@@ -252,8 +252,8 @@ impl Chat {
         }))
     }
 
-    /// Lists the last events before the given one, for instance before the participant's own join. This moves no clock,
-    /// is not recorded, and delivers nothing, so [`Event::local_time`] is 0. At most 1,000, in order.
+    /// Lists the last events before the given one, for instance before the participant's own join: at most 1,000, in
+    /// order. Listing is not a delivery: it moves no clock and is not logged, and [`Event::local_time`] is 0.
     pub async fn list_before(&self, sequence: Sequence, count: u32) -> Result<Vec<Event>, ListError> {
         let (answer, answered) = oneshot::channel();
         self.handle.0.list(sequence, count, answer);
@@ -274,7 +274,7 @@ impl Chat {
     }
 }
 
-/// A message on its way, which resolves to its outcome. It is sent even if this is dropped, unless too many wait.
+/// Resolves to the outcome of a message, which is sent even if this is dropped, unless the queue is full.
 #[must_use = "whether the message is delivered is known only when this is awaited"]
 pub struct Publishing(Pin<Box<dyn Future<Output = Result<Receipt, PublishError>> + Send>>);
 
@@ -292,7 +292,8 @@ impl Future for Publishing {
     }
 }
 
-/// The updates of a participant, in order. If this is dropped, the participant stays, and events are still delivered.
+/// The updates of a participant, in order. If this is dropped, the participant stays, and events still count as
+/// delivered.
 #[derive(Debug)]
 pub struct Updates {
     shared: Shared,

@@ -1,4 +1,4 @@
-//! `chitchat diagram`: logs → a space-time diagram.
+//! `chitchat diagram`: draws a space-time diagram from logs.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -69,11 +69,11 @@ impl RecordSink for Drawing {
 fn part(chart: &Chart, part: Part) -> Result<Chart, String> {
     let names: BTreeSet<&str> =
         chart.lanes.iter().filter(|lane| !lane.service).map(|lane| lane.name.as_str()).collect();
-    if let Some(nobody) = part.only.iter().find(|name| !names.contains(name.as_str())) {
+    if let Some(unknown) = part.only.iter().find(|name| !names.contains(name.as_str())) {
         let names: Vec<_> = names.into_iter().map(escaped).collect();
         return Err(format!(
             "no participant in these logs is called {:?}; the participants are: {}",
-            escaped(nobody),
+            escaped(unknown),
             names.join(", ")
         ));
     }
@@ -105,7 +105,7 @@ impl DiagramArgs {
         let logs = reading::inspect(self.logs)?;
         let mut drawing = Drawing { builder: Builder::new(), of_service: true };
         let mut logs: Vec<_> = logs.iter().collect();
-        // A process that continued another one is on that one's lifeline, so the earlier log has to be read first.
+        // A process that resumed the session of another shares its lifeline, so the earlier log has to be read first.
         logs.sort_by_key(|log| log.begins);
         for of_service in [true, false] {
             drawing.of_service = of_service;
@@ -113,7 +113,7 @@ impl DiagramArgs {
         }
         let chart = drawing.builder.finish();
         if chart.points.is_empty() {
-            return Err("the logs have no event to draw".into());
+            return Err("the logs contain no events to draw".into());
         }
         let chart = part(&chart, Part { from: self.from, to: self.to, only: self.only })?;
         let text = match self.format {
@@ -125,7 +125,7 @@ impl DiagramArgs {
         let characters = text.chars().count();
         if matches!(self.format, DiagramFormat::Mermaid) && characters > mermaid::CHARACTERS_MAX {
             notice(&format!(
-                "chitchat: these are {characters} characters, and code hosts render {} at most: choose a part \
+                "chitchat: the diagram has {characters} characters, and code hosts render at most {}: choose a part \
                  with --from, --to or --only",
                 mermaid::CHARACTERS_MAX
             ));

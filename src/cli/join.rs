@@ -1,4 +1,4 @@
-//! `chitchat join`: one message a line in, one event a line out.
+//! `chitchat join`: reads one message per line, prints one event per line.
 
 mod input;
 mod roster;
@@ -23,9 +23,9 @@ use crate::chat::DisplayName;
 use input::{InputLoop, InputOutcome, Stop};
 use screen::Screen;
 
-/// How long events are still shown after the leave, in case the output is not read.
+/// The most time for showing the remaining events after the leave: the output may be blocked.
 const SHOWING_TIME: Duration = Duration::from_secs(10);
-/// How long a second signal leaves for reporting the fate of the waiting lines.
+/// The most time, after a second signal, for reporting what became of the waiting lines.
 const REPORTING_TIME: Duration = Duration::from_secs(1);
 
 /// How many earlier events are shown on a terminal.
@@ -36,7 +36,7 @@ const HISTORY_MAX: u32 = 1000;
 /// Join the conversation: type a message and press Enter; to leave, type /quit or end the input.
 #[derive(Debug, Args)]
 pub(super) struct JoinArgs {
-    /// Your display name, as with --name.
+    /// Your display name; the same as --name.
     #[arg(value_name = "NAME", value_parser = display_name, conflicts_with = "name", required_unless_present = "name")]
     positional_name: Option<DisplayName>,
 
@@ -67,7 +67,7 @@ impl JoinArgs {
         let name = self.positional_name.or(self.name).ok_or("a client needs a --name")?;
         let screen = Screen::new(self.json, name.as_str());
         let (chat, updates) = self.access.join(&name).await?;
-        // From here on there is something to leave.
+        // From here on a signal has to leave the conversation.
         let interrupts = Interrupts::new(Hangup::Ends)?;
         screen.has_joined(chat.me(), chat.roster());
         let is_typed = io::stdin().is_terminal();

@@ -1,4 +1,4 @@
-//! `chitchat journal`: inspects a journal file, also while a service writes it.
+//! `chitchat journal`: inspects a journal file, even while a service is using it.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -22,7 +22,7 @@ use crate::terminal::{escaped, json_line, notice};
 /// How many events are read at a time.
 const PAGE: usize = 1024;
 
-/// Inspect or back up a journal, also while a service writes it. The journal is not changed.
+/// Inspect or back up a journal, even while a service is using it. The journal is not changed.
 #[derive(Debug, Args)]
 pub(super) struct JournalArgs {
     #[command(subcommand)]
@@ -31,7 +31,8 @@ pub(super) struct JournalArgs {
 
 #[derive(Debug, Subcommand)]
 enum JournalCommand {
-    /// Show what a journal holds: its epoch, its events, their times, and the active participants. Exits 1 if events are missing.
+    /// Show what a journal holds: its epoch, its events, their times, and the active participants. Exits 1 if events
+    /// are missing.
     Info {
         /// The journal.
         file: PathBuf,
@@ -46,9 +47,9 @@ enum JournalCommand {
         /// The journal.
         file: PathBuf,
     },
-    /// Copy a journal to a new file, also while a service writes it. The copy is complete, checked and on the disk when
-    /// the command ends, and a service can be started on it. It never replaces a file, and a failed copy leaves no
-    /// file. Exits 1 if the journal is damaged, 2 if it cannot be read or the copy cannot be written.
+    /// Copy a journal to a new file, even while a service is using it. When the command ends, the copy is complete,
+    /// checked and on the disk, and a service can start from it. An existing file is never replaced, and a failed copy
+    /// leaves no file. Exits 1 if the journal is damaged, 2 if it cannot be read or the copy cannot be written.
     Backup {
         /// The journal.
         file: PathBuf,
@@ -119,7 +120,7 @@ impl From<BackupError> for CommandError {
     }
 }
 
-fn untimestamp(file: &Path, error: &JournalError) -> CommandError {
+fn unreadable(file: &Path, error: &JournalError) -> CommandError {
     match error {
         JournalError::Unavailable(why) => {
             CommandError::Unusable(format!("{} cannot be read: {why}", file.display()))
@@ -130,7 +131,7 @@ fn untimestamp(file: &Path, error: &JournalError) -> CommandError {
 
 fn unrecoverable(file: &Path, error: RecoveryError) -> CommandError {
     match error {
-        RecoveryError::Journal(error) => untimestamp(file, &error),
+        RecoveryError::Journal(error) => unreadable(file, &error),
         RecoveryError::File(error) => error.into(),
         RecoveryError::Diverged(why) => CommandError::Damaged(format!("{} is damaged: {why}", file.display())),
     }
@@ -205,7 +206,7 @@ async fn info(file: &Path, json: bool) -> Result<(), CommandError> {
         logical_time: conversation.logical_time().0,
         first_recorded_at: first.map(timestamp),
         last_recorded_at: last.map(timestamp),
-        // The chain of the head at the opening; a service may have added events since.
+        // The chain hash is that of the head at the opening; a service may have added events since.
         chain: (conversation.head() == head).then_some(chain),
         file_bytes,
         log_bytes,
@@ -253,17 +254,17 @@ impl Info {
 async fn export(file: &Path) -> Result<(), CommandError> {
     let journal = ReadOnlyJournal::open(file)?;
     let Summary { epoch, head, .. } = journal.summary()?;
-    // A page at a time, each in its own short read, so that a slow pipe holds neither memory nor the journal's log.
+    // Each page is a short read of its own, so that a slow pipe holds neither memory nor the write-ahead log.
     let history: Arc<dyn History> = journal.history();
     let mut output = BufWriter::new(io::stdout().lock());
     let mut after = Sequence(0);
     while after < head {
-        let page = history.read(after, PAGE).await.map_err(|error| untimestamp(file, &error))?;
+        let page = history.read(after, PAGE).await.map_err(|error| unreadable(file, &error))?;
         for event in page.iter().take_while(|event| event.sequence <= head) {
             let record = ServerRecord::broadcast(Broadcast::of(epoch.as_str(), event), event);
             let (timestamp, level, component) =
                 (timestamp(event.recorded_at), record.severity(), Component::Server);
-            // No process made it, so it has no run.
+            // It is not the record of any process, so it has no run.
             let record =
                 Record { timestamp, level, component, body: RecordBody::Server(record), run: None, replica: None };
             writeln!(output, "{}", line(&record)?)?;
@@ -280,7 +281,7 @@ async fn check(file: &Path) -> Result<(), CommandError> {
     journal.check()?;
     let conversation = replay(file, "checking", &journal, |_| {}).await?;
     let (events, time, active) = (conversation.head(), conversation.logical_time(), conversation.active());
-    writeln!(io::stdout(), "whole: {events} events up to logical time {time}, {active} here")?;
+    writeln!(io::stdout(), "intact: {events} events up to logical time {time}, {active} active participants")?;
     Ok(())
 }
 
@@ -288,7 +289,11 @@ fn backup(file: &Path, copy: &Path) -> Result<(), CommandError> {
     let journal = ReadOnlyJournal::open(file)?;
     match journal.check_end() {
         Err(error) if matches!(error.fault, OpenFault::Alone { .. }) => {
-            notice(&format!("chitchat: {} stands alone, so it may lack its newest events", file.display()));
+            notice(&format!(
+                "chitchat: {} stands alone, without the files that a service keeps beside it, so it may lack its \
+                 newest events",
+                file.display()
+            ));
         }
         checked => checked?,
     }

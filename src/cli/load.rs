@@ -22,19 +22,19 @@ use crate::load::{self, Phase, Plan};
 use crate::terminal::{json_line, notice};
 use crate::wire::PARTICIPANTS_MAX;
 
-/// The most messages of a run, since their times are kept.
+/// The most messages of a run, which keeps the time of each in memory.
 const MESSAGES_MAX: u64 = 10_000_000;
-/// The most publishes that one connection may have under way.
+/// The most publishes that one connection may have in flight.
 const IN_FLIGHT_MAX: usize = 100;
 const JOINS_IN_PARALLEL_MAX: usize = 4096;
-/// How many open files are needed beside the connections.
+/// How many open files are needed besides the connections.
 const FILES_BESIDE: u64 = 64;
 
 /// Put load on a running service and check every delivery. Prints one JSON object.
 ///
-/// All participants join, each on a connection of its own, and read; the first ones publish. Exits 1 if a delivery is
-/// missing, doubled, out of order or altered. A service has limits for each address and participant: start it with
-/// `--address-limits off --publish-rate 0` for more than a little load.
+/// Each participant joins on its own connection and reads; the first ones also publish. Exits 1 if a delivery is
+/// missing, doubled, out of order or altered. A service limits each address and each participant: for more than a light
+/// load, start it with `--address-limits off --publish-rate 0`.
 #[derive(Debug, Args)]
 pub(super) struct LoadArgs {
     /// The service to join.
@@ -61,7 +61,7 @@ pub(super) struct LoadArgs {
         value_parser = number(1..=PARTICIPANTS_MAX))]
     publishers: usize,
 
-    /// How many publishes each publisher has under way at a time.
+    /// How many publishes each publisher has in flight at a time.
     #[arg(long, value_name = "NUMBER", env = "CHITCHAT_IN_FLIGHT", default_value = "1",
         value_parser = number(1..=IN_FLIGHT_MAX))]
     in_flight: usize,
@@ -85,16 +85,16 @@ pub(super) struct LoadArgs {
     #[arg(long, env = "CHITCHAT_NO_STREAMS", value_parser = switch)]
     no_streams: bool,
 
-    /// Process of the service on this machine, whose processor time and memory are read from /proc.
+    /// Process id of the service, if it is on this machine: its processor time and memory are read from /proc.
     #[arg(long, value_name = "PID", env = "CHITCHAT_SERVER_PID")]
     server_pid: Option<u32>,
 
     /// How long to wait between the last join and the first publish, so that memory settles. By default, 3s with
-    /// --server-pid, otherwise no time.
+    /// --server-pid, and not at all without it.
     #[arg(long, value_name = "TIME", env = "CHITCHAT_SETTLE", value_parser = duration)]
     settle: Option<Duration>,
 
-    /// Put load on a service that is not on this machine. Only do so if it is your own.
+    /// Put load on a service that is not on this machine. Do this only to your own service.
     #[arg(long)]
     yes_really: bool,
 }
@@ -105,7 +105,7 @@ const SETTLE: Duration = Duration::from_secs(3);
 /// The URL of one service.
 fn one_server(url: &str) -> Result<String, String> {
     if url.contains(',') {
-        return Err("a load is put on one service: run one for each of several".into());
+        return Err("load is put on one service only: give one URL".into());
     }
     server(url)
 }
@@ -121,11 +121,11 @@ impl LoadArgs {
         let addresses = resolve(authority).await?;
         if !self.yes_really && !addresses.iter().all(|address| address.ip().to_canonical().is_loopback()) {
             return Ok(usage(
-                "--server: this service is not on this machine, and a load is an attack if its operator has not asked \
-                 for it; if it is yours, add --yes-really",
+                "--server: this service is not on this machine, and load is an attack unless its operator has agreed \
+                 to it; if the service is yours, add --yes-really",
             ));
         }
-        let address = *addresses.first().ok_or("--server: the host name leads nowhere")?;
+        let address = *addresses.first().ok_or("--server: the host name has no address")?;
         let server = self.server_pid.map(WatchedProcess::new).transpose();
         let server = server.map_err(|error| format!("--server-pid: {error}"))?;
         allow_open_files(self.participants)?;
@@ -139,7 +139,7 @@ impl LoadArgs {
         drop(shown);
         if let Some(failure) = &outcome.first_failed_leave {
             notice(&format!(
-                "chitchat: a participant could not leave, and will when its grace period ends: {failure}"
+                "chitchat: a participant could not leave; the service removes it when its grace period ends: {failure}"
             ));
         }
         let measured = outcome.measured?;
@@ -162,7 +162,7 @@ impl LoadArgs {
 
     fn contradiction(&self) -> Option<&'static str> {
         if self.publishers > self.participants {
-            return Some("--publishers: no more can publish than take part (--participants)");
+            return Some("--publishers: must be at most the number of --participants");
         }
         None
     }
@@ -204,8 +204,8 @@ fn allow_open_files(participants: usize) -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     Err(format!(
-        "--participants: {participants} connections need {needed} open files, and this process may have {hard}: raise \
-         the limit, as root with ulimit -Hn {needed}, or take at most {}",
+        "--participants: {participants} connections need {needed} open files, but this process may have only {hard}: \
+         raise the limit, as root with ulimit -Hn {needed}, or use at most {} participants",
         hard.saturating_sub(FILES_BESIDE)
     )
     .into())
@@ -243,7 +243,7 @@ mod tests {
         TestCli::try_parse_from([&["load"], options].concat()).unwrap().load
     }
 
-    /// Each option sets its own part of the plan; the defaults are a load that a service takes with its default limits.
+    /// Each option sets its own part of the plan; the defaults are a load that a service's default limits allow.
     #[test]
     fn options_make_the_plan() {
         let (default, plan) = (Plan::default(), parse(&[]).plan(None));
@@ -258,14 +258,14 @@ mod tests {
 
     /// Memory is read once it has settled.
     #[test]
-    fn a_watched_service_is_given_time_to_settle() {
+    fn a_watched_service_gets_time_to_settle() {
         let own = WatchedProcess::new(std::process::id()).ok();
         assert!(own.is_none_or(|own| parse(&[]).plan(Some(own)).settle == SETTLE));
         assert_eq!(parse(&[]).plan(None).settle, Duration::ZERO);
     }
 
     #[test]
-    fn more_open_files_than_there_can_be_are_refused_with_the_limit() {
+    fn more_connections_than_open_files_allow_are_refused() {
         assert!(allow_open_files(1).is_ok());
         let error = allow_open_files(usize::MAX / 2).unwrap_err().to_string();
         assert!(error.contains("ulimit -Hn"), "{error}");

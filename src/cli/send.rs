@@ -32,7 +32,7 @@ pub(super) struct SendArgs {
     #[command(flatten)]
     pub(super) access: AccessArgs,
 
-    /// The messages. `-` stands for standard input, one message a line, and so does no TEXT on a pipe.
+    /// The messages. `-` stands for standard input, one message per line. In a pipe it is the default.
     #[arg(value_name = "TEXT", value_parser = text)]
     sources: Vec<MessageSource>,
 }
@@ -84,7 +84,7 @@ impl Messages {
         }
     }
 
-    /// How many are left; of standard input, those that have been written by now.
+    /// How many are left. Of standard input, only what has already been written counts.
     async fn count_rest(mut self) -> io::Result<u64> {
         if let Some(input) = &mut self.input {
             input.stop();
@@ -157,7 +157,7 @@ impl SendArgs {
         match chat.leave().await {
             // The reason for its end has been reported.
             Ok(_) | Err(LeaveError::Ended) => {}
-            // It is still known whether the messages were acknowledged.
+            // The outcome of every message is known even so.
             Err(error) => say(&error.to_string()),
         }
         Ok(outcome.code())
@@ -199,7 +199,7 @@ async fn publish(
         next = tokio::select! {
             next = messages.next() => next?,
             () = stop.cancelled() => {
-                outcome.fail("stopped before the end of the messages");
+                outcome.fail("stopped before all messages were sent");
                 return outcome.fail_rest(messages).await;
             }
         };

@@ -24,7 +24,7 @@ pub(super) struct Driver {
     shared: Shared,
     /// The connection of the current attempt.
     link: Option<Link>,
-    /// The connect, publish or leave that is under way, of which there is at most one.
+    /// The connect, publish or leave in progress. There is at most one.
     call: Option<Pending>,
 }
 
@@ -40,7 +40,7 @@ struct Link {
     attempt: u64,
     stub: Stub,
     stream: Incoming,
-    /// The stream has brought something.
+    /// The stream has delivered a frame.
     is_open: bool,
 }
 
@@ -196,7 +196,7 @@ async fn next(link: &mut Option<Link>) -> Input {
     ended(None)
 }
 
-/// The system's wall clock, put ahead by this much; `None` if that is before 1970.
+/// The system's wall clock plus this skew; `None` if that is before 1970.
 fn wall_clock(skew_milliseconds: i64) -> Option<SystemTime> {
     let skew = Duration::from_millis(skew_milliseconds.unsigned_abs());
     let now = SystemTime::now();

@@ -45,7 +45,7 @@ impl JoinError {
         Self::Refused { reason: Reason::of(status), code: status.code(), message: explain::of_status(status) }
     }
 
-    /// Why no address in the list can be used: the answer of one of them, or why none could be reached.
+    /// The error for a list of addresses: the last refusal that has a reason, or otherwise all errors.
     pub(super) fn of_all(mut errors: Vec<Self>) -> Self {
         let answer = errors.iter().rposition(|error| error.reason().is_some());
         match answer.or((errors.len() == 1).then_some(0)) {
@@ -54,7 +54,7 @@ impl JoinError {
         }
     }
 
-    /// The reason's name if there is one, otherwise the error itself.
+    /// The reason's name if there is one, otherwise the message.
     pub(super) fn as_record(&self) -> String {
         self.reason().map_or_else(|| self.to_string(), |reason| reason.as_str().to_owned())
     }
@@ -70,12 +70,12 @@ impl JoinError {
 
 /// A message that has not been published, or may not have been.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are clear")]
 pub enum PublishError {
-    /// Refused by the service, or by this client in its place. The message has not been delivered to anybody.
+    /// Refused by the service, or by this client before sending it. The message was not published.
     #[error("{message}")]
     Refused { reason: Option<Reason>, message: String },
-    /// It was sent, and the session was lost before an answer came: it may or may not have been published.
+    /// It was sent, but the session was lost before an answer came: it may or may not have been published.
     #[error("the session was lost before the answer came: the message may or may not have been delivered")]
     Unconfirmed,
     /// The participant has left or failed; the message was not sent.
@@ -89,19 +89,19 @@ pub enum LeaveError {
     /// The service did not answer in time; the others will see the participant leave when the grace period ends.
     #[error("could not reach the service; the others will see you leave when the grace period ends")]
     Unacknowledged,
-    /// The participant had left, or had failed.
+    /// The participant has already left or failed.
     #[error("no longer in the conversation")]
     Ended,
 }
 
 /// Earlier events that could not be listed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are clear")]
 pub enum ListError {
     /// The service refused, or did not answer.
     #[error("{message}")]
     Failed { reason: Option<Reason>, message: String },
-    /// The events in the answer cannot be those that were requested.
+    /// The answer has events that cannot be the requested ones.
     #[error("the service broke the protocol: {0}")]
     Protocol(ProtocolFault),
     /// The participant has left or failed, or a newer request replaced this one.

@@ -6,7 +6,7 @@ use crate::chat::{LogicalTime, Sequence};
 use crate::log::{About, Delivered, LoggedKind, timestamp};
 use crate::wire::{pb, time};
 
-/// The public side of a participant.
+/// A participant, as others see it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ParticipantInfo {
     /// Unique within the epoch.
@@ -18,9 +18,9 @@ pub struct ParticipantInfo {
 /// One event of the conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The journal that the sequence counts in.
+    /// The journal in which the sequence counts.
     pub epoch: String,
-    /// The position: each is one more than the last.
+    /// The position in the journal, one more than that of the event before.
     pub sequence: Sequence,
     /// The Lamport time of the broadcast, the same for everybody.
     pub logical_time: LogicalTime,
@@ -30,7 +30,7 @@ pub struct Event {
     pub content: String,
     /// Who joined, left or wrote.
     pub participant: ParticipantInfo,
-    /// The service's wall clock, for people only.
+    /// The service's wall clock when it recorded the event, for people only.
     pub recorded_at: Option<SystemTime>,
     /// What happened.
     pub kind: Kind,
@@ -39,22 +39,22 @@ pub struct Event {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The participant takes part from here on.
+    /// The participant joined.
     Joined,
-    /// The participant is gone.
+    /// The participant left.
     Left {
         /// REQUESTED or DISCONNECTED.
         reason: &'static str,
     },
     /// The participant wrote the content.
     Message {
-        /// The sender's own id for it.
+        /// The id that the sender gave it.
         message_id: String,
-        /// The sender's clock when it sent.
+        /// The sender's Lamport clock when it sent the message.
         sent_logical_time: LogicalTime,
         /// The last event that had been delivered to the sender when its text was submitted.
         seen_sequence: Sequence,
-        /// The sender's wall clock when it sent, as it states, for people only.
+        /// The sender's wall clock when it sent the message, according to the sender; for people only.
         sent_at: Option<SystemTime>,
     },
 }
@@ -148,7 +148,7 @@ pub(super) fn read(event: pb::Event, epoch: &str, local_time: LogicalTime) -> Op
 
 #[cfg(test)]
 impl Event {
-    /// A message of alice's, for tests of code that reads events.
+    /// A message from alice, for tests of code that reads events.
     pub(crate) fn example(content: &str) -> Self {
         Self {
             epoch: "e".into(),

@@ -1,4 +1,4 @@
-//! What a failure means, in words for people who know networks but have never seen this program's libraries.
+//! Explains failures to people who know networks, but not this program's libraries.
 
 use std::error::Error;
 use std::io;
@@ -10,11 +10,11 @@ use tonic::{Code, Status};
 use super::transport::dialer::DialError;
 use crate::wire::Reason;
 
-/// The protocol that a peer actually speaks, if it is not the expected one.
+/// What is wrong with the protocol that a peer speaks, judging by the first bytes that it sent.
 pub(super) fn mismatch(encrypted: bool, first: &[u8]) -> Option<&'static str> {
     // A TLS record: its kind, and the major version.
     let tls = matches!(first, [0x14..=0x17, 3, ..]);
-    // An HTTP/2 server begins with a frame of type SETTINGS or, when it is ending, GOAWAY.
+    // An HTTP/2 server begins with a frame of type SETTINGS or, when it is shutting down, GOAWAY.
     let http2 = matches!(first, [0, _, _, 4 | 7, ..]);
     let http1 = first.starts_with(b"HTTP/1");
     let wants_tls = http1 && [&b"HTTPS"[..], b"SSL-enabled"].iter().any(|hint| contains(first, hint));
@@ -35,7 +35,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// Why a connection failed, by the error's causes.
+/// Why a connection failed, from the chain of the error's causes.
 pub(super) fn of_error(error: &(dyn Error + 'static)) -> String {
     if let Some(dial @ DialError::Name { .. }) = causes(error).find_map(|error| error.downcast_ref()) {
         return dial.to_string();
@@ -61,7 +61,7 @@ fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> 
 
 fn of_tls(error: &rustls::Error) -> String {
     let rustls::Error::InvalidCertificate(fault) = error else {
-        return "TLS could not be agreed on with this service".into();
+        return "the TLS handshake with this service failed".into();
     };
     let what = match fault {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired",
@@ -69,11 +69,11 @@ fn of_tls(error: &rustls::Error) -> String {
             "is not valid yet: check this machine's clock"
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "is for another name"
+            "is for a different host name"
         }
         CertificateError::Revoked => "has been revoked",
         CertificateError::UnknownIssuer => {
-            "is from an authority that this machine does not trust; --ca names a file with one to trust"
+            "is from an authority that this machine does not trust; to trust it, name its certificate with --ca"
         }
         _ => "cannot be used",
     };
@@ -97,17 +97,16 @@ pub(super) fn of_io(error: &io::Error) -> String {
     }
 }
 
-/// The beginning of the text of a status that was made from an HTTP status.
+/// How the message of a status begins if tonic made it from an HTTP status.
 const OF_HTTP: &str = "grpc-status header missing, mapped from HTTP status code ";
-/// The same for an answer without any status.
+/// The same for an answer without a status.
 const OF_NOTHING: &str = "protocol error: ";
-
-/// How many characters of a service's message are shown: it could fill a screen.
-const WORDS_MAX: usize = 300;
-/// The beginning of the text of a status that was made because a frame is too large.
+/// The same for a frame that is too large.
 const OF_SIZE: &str = "Error, decoded message length too large";
+/// How many characters of a service's message are shown, so that it cannot fill the screen.
+const WORDS_MAX: usize = 300;
 
-/// A status for people: the service's message, or why there is no answer.
+/// A status in words: the service's message, or why there is no answer.
 pub(super) fn of_status(status: &Status) -> String {
     let text = in_full(status);
     match text.char_indices().nth(WORDS_MAX) {
@@ -129,11 +128,11 @@ fn in_full(status: &Status) -> String {
     }
     match status.code() {
         Code::OutOfRange if text.starts_with(OF_SIZE) => {
-            "the answer is larger than a service of this kind sends".into()
+            "the answer is larger than any that a Chit Chat service sends".into()
         }
         _ if text.starts_with(OF_NOTHING) => "the answer was cut off, perhaps by a proxy".into(),
         Code::Unavailable if text.is_empty() => "the service is unavailable".into(),
-        _ if text.is_empty() => "the service gives no reason".into(),
+        _ if text.is_empty() => "the service gave no reason".into(),
         _ => text.to_owned(),
     }
 }
@@ -150,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_of_another_kind_is_known_by_its_first_bytes() {
+    fn a_different_service_is_recognized_by_its_first_bytes() {
         let check = |encrypted, first: &[u8], expected: Option<&str>| {
             let found = mismatch(encrypted, first);
             assert!(found.is_some() == expected.is_some(), "{first:?}: {found:?}");

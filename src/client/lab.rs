@@ -21,7 +21,7 @@ pub struct LabClient {
 }
 
 impl LabClient {
-    /// Connects to the service of these options, with the lab's key if it has one.
+    /// Connects to the service that the options name, with the lab's key if it has one.
     pub async fn connect(options: &Options, key: Option<&str>) -> Result<Self, JoinError> {
         let key = key.map(MetadataValue::try_from).transpose().map_err(|_| JoinError::Secret)?;
         let (channel, address) = dial_lab(options).await?;
@@ -41,7 +41,7 @@ impl LabClient {
         match timeout(self.patience, answer).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) if status.code() == Code::Unimplemented && Reason::of(&status).is_none() => {
-                let why = "this service has no lab; `chitchat lab` starts one that has".into();
+                let why = "this service has no lab; start one with `chitchat lab`".into();
                 Err(JoinError::Mismatch { address: self.address.clone(), why })
             }
             Ok(Err(status)) => Err(JoinError::refused(&status)),
@@ -53,7 +53,7 @@ impl LabClient {
     }
 }
 
-/// Calls of the lab, each with its request and its answer.
+/// The lab's calls, each with its request and its answer.
 macro_rules! calls {
     ($(#[doc = $about:literal] $call:ident($request:ident) -> $answer:ident;)*) => {
         impl LabClient {$(
@@ -71,7 +71,7 @@ calls! {
     list_faults(ListFaultsRequest) -> ListFaultsResponse;
     /// Sets the faults of a participant.
     set_fault(SetFaultRequest) -> SetFaultResponse;
-    /// Releases some of what is held.
+    /// Releases some of a participant's held deliveries and publishes.
     release_held(ReleaseHeldRequest) -> ReleaseHeldResponse;
     /// Ends faults.
     clear_faults(ClearFaultsRequest) -> ClearFaultsResponse;
@@ -85,7 +85,7 @@ calls! {
     start_scenario(StartScenarioRequest) -> StartScenarioResponse;
     /// Stops the scenario.
     stop_scenario(StopScenarioRequest) -> StopScenarioResponse;
-    /// Asks how far the scenario has come.
+    /// Gets the scenario's progress.
     get_scenario(GetScenarioRequest) -> GetScenarioResponse;
     /// Stops the service's writer for a while.
     stop_writer(StopWriterRequest) -> StopWriterResponse;

@@ -1,7 +1,7 @@
-//! A participant's client as a state machine: an input and its moment go in, outputs come out. It does no I/O, and has
+//! A participant's client as a state machine: an input and its time go in, outputs come out. It does no I/O, and has
 //! no clock and no randomness of its own, so that each rule about clocks, resuming and retrying can be tested without a
-//! service. `web/src/core/machine/machine.ts` is the same for the page, in files of the same names;
-//! `docs/architecture.md` says what differs, and why.
+//! service. `web/src/core/machine/machine.ts` is the page's counterpart, in files of the same names;
+//! `docs/architecture.md` describes the differences and their reasons.
 pub(super) mod check;
 mod connection;
 mod frames;
@@ -45,18 +45,18 @@ pub(super) struct Machine {
     attempt: u64,
     /// The server of the current connection, by its index in the settings.
     server: usize,
-    /// How many attempts failed in a row, which determines the pause.
+    /// How many attempts have failed in a row, which determines the pause.
     tries: u32,
-    /// How long the last pause was, without any wait that the service asked for.
+    /// The last pause between attempts, not counting any wait that the service asked for.
     pause: Duration,
     /// Set until the participant has joined for the first time.
     first: Option<FirstJoin>,
-    /// Set while the client starts a membership that the program did not ask for.
+    /// Why the client joins anew, while it does so.
     anew: Option<Reason>,
     /// When the last stream was lost.
     lost_at: Option<Instant>,
-    /// How many requests to resume were given up without an answer. Each may still arrive, and then replaces the stream
-    /// that was opened after it.
+    /// How many requests to resume were abandoned without an answer. Each may still arrive, and then replaces the
+    /// stream that was opened after it.
     unanswered: u32,
 
     clock: LamportClock,
@@ -72,11 +72,11 @@ pub(super) struct Machine {
     cursor: Sequence,
     /// That event's chain hash; empty if it is not known.
     chain_hash: Vec<u8>,
-    /// The time that the next event has to be later than: that event's time, or that of the request to join.
+    /// The next event's logical time must be later than this: that event's time, or that of the request to join.
     before: LogicalTime,
-    /// When the newest request to join or to leave was sent.
+    /// The logical time of the newest request to join or to leave.
     asked: LogicalTime,
-    /// The newest event when the stream was opened, as its Welcome says.
+    /// The newest event when the stream was opened, according to its Welcome.
     head: Sequence,
     /// A heartbeat was received although events are missing.
     is_lagging: bool,
@@ -86,12 +86,12 @@ pub(super) struct Machine {
     leaving: Option<Leaving>,
     history: PendingList,
     updates: UpdateQueue,
-    /// What is to be done after this step.
+    /// The outputs of the current step.
     outputs: Vec<Output>,
 }
 
 impl Machine {
-    /// A participant that has not joined, or that resumes the session of another process.
+    /// A participant that has not joined, or that resumes the session of an earlier process.
     pub(super) fn new(settings: ClientSettings, kept: Option<KeptSession>) -> Self {
         let mut machine = Self {
             display_name: settings.display_name.clone(),
@@ -171,12 +171,14 @@ impl Machine {
         self.connection_tick(now);
     }
 
-    /// When the machine next needs a tick; `None` for never.
+    /// When the machine next needs a tick; `None` if only other inputs can change anything.
     pub(super) fn next_tick(&self) -> Option<Instant> {
         let due = match self.phase {
             Phase::Offline { retry_at } => Some(retry_at),
             Phase::Connecting { since } => Some(since + self.settings.patience),
-            Phase::Online { heard, silence, complete: false, .. } if self.has_room() => Some(heard + silence),
+            Phase::Online { silent_since, silence_max, complete: false, .. } if self.has_room() => {
+                Some(silent_since + silence_max)
+            }
             Phase::Online { .. } | Phase::Dialling | Phase::Out => None,
         };
         let retry = self.outbox.retry_at().filter(|_| matches!(self.phase, Phase::Online { .. }));
@@ -184,17 +186,17 @@ impl Machine {
         [due, retry, deadline].into_iter().flatten().min()
     }
 
-    /// Makes the driver do something.
+    /// Adds a call for the driver to the outputs.
     fn call(&mut self, call: DriverCall) {
         self.outputs.push(Output::Call(call));
     }
 
-    /// Writes a log record.
+    /// Adds a log record to the outputs.
     fn record(&mut self, record: ClientRecord<'static>) {
         self.outputs.push(Output::Record(record));
     }
 
-    /// The fields that the records of its own steps share.
+    /// The fields that the records of its own steps have in common.
     fn about(&self) -> About<'static> {
         About {
             epoch: self.epoch().map(|epoch| epoch.to_owned().into()),
@@ -203,7 +205,7 @@ impl Machine {
         }
     }
 
-    /// Saves what another process needs to resume. Until another session begins, that describes the last one.
+    /// Saves what a later process needs to resume. While there is no session, the last one stays saved.
     fn save(&mut self) {
         if self.membership.is_some() {
             self.outputs.push(Output::Keep(Keep::Save { position: self.position, clock: self.clock.now() }));

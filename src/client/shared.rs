@@ -1,5 +1,5 @@
 //! What the [driver](super::driver) and the program's two handles share: the [machine](super::machine), and what its
-//! outputs act on. Each step, with the records and the state that it writes, happens under one short lock: so a
+//! outputs act on. Each step, with the log records and the state that it writes, runs under one short lock. So a
 //! message's causal context and the deliveries before it have the same order in the session and in its log.
 
 use std::collections::{HashMap, VecDeque};
@@ -27,11 +27,11 @@ pub(super) type Joining = Result<(ParticipantInfo, Vec<ParticipantInfo>), JoinEr
 /// The service's answer to a list request.
 pub(super) type Listed = Result<pb::ListEventsResponse, Failure>;
 
-/// A call of the program that waits for the outcome of its message.
+/// A call by the program that waits for the outcome of its message.
 #[derive(Debug)]
 pub(super) struct Waiter {
     answer: oneshot::Sender<Result<Receipt, PublishError>>,
-    /// The message's place among [`PUBLISHES_WAITING`].
+    /// The message's place in the queue: one of [`PUBLISHES_WAITING`].
     place: Option<OwnedSemaphorePermit>,
 }
 
@@ -40,7 +40,7 @@ struct SharedState {
     machine: Machine,
     state: Option<StateHandle>,
     joining: Option<Joining>,
-    /// What the driver has to do.
+    /// The calls that the driver has yet to make.
     calls: VecDeque<DriverCall>,
     waiters: HashMap<String, Waiter>,
     leave: Option<oneshot::Sender<Result<Receipt, LeaveError>>>,
@@ -61,8 +61,8 @@ struct Parts {
     inner: Mutex<SharedState>,
     places: Arc<Semaphore>,
     /// Signals that there is an update.
-    came: Notify,
-    /// Signals that the driver has something to do, or has to wait for something else.
+    updated: Notify,
+    /// Signals that the driver has a call to make, or that what it waits for has changed.
     changed: Notify,
 }
 
@@ -84,7 +84,7 @@ impl Shared {
         Self(Arc::new(Parts {
             inner: Mutex::new(inner),
             places: Arc::new(Semaphore::new(PUBLISHES_WAITING)),
-            came: Notify::new(),
+            updated: Notify::new(),
             changed: Notify::new(),
         }))
     }
@@ -98,12 +98,12 @@ impl Shared {
         self.step(&mut self.lock(), input);
     }
 
-    /// Takes the answer to a list request, which is made in its own task.
+    /// Takes the answer to a list request, which runs in its own task.
     pub(super) fn listed(&self, ticket: u64, request: pb::ListEventsRequest, result: Listed) {
         self.feed(&mut self.lock(), Input::Listed { ticket, request, result });
     }
 
-    /// Takes a step that the driver has not caused itself, and wakes the driver if needed.
+    /// Takes a step that the driver did not cause, and wakes the driver if needed.
     fn feed(&self, inner: &mut SharedState, input: Input) {
         let before = (inner.machine.has_room(), inner.machine.next_tick());
         self.step(inner, input);
@@ -127,7 +127,7 @@ impl Shared {
             self.0.places.close();
         }
         if inner.machine.has_updates() || inner.machine.is_over() {
-            self.0.came.notify_one();
+            self.0.updated.notify_one();
         }
     }
 
@@ -141,7 +141,7 @@ impl Shared {
         self.lock().calls.pop_front()
     }
 
-    /// When the driver has to take a step at the latest, and whether it is to read the stream.
+    /// The time at which the driver must take a step, and whether it should read the stream.
     pub(super) fn waits_for(&self) -> (Option<Instant>, bool) {
         let inner = self.lock();
         (inner.machine.next_tick().map(Instant::from_std), inner.machine.has_room())
@@ -175,7 +175,7 @@ impl Shared {
                     return None;
                 }
             }
-            self.0.came.notified().await;
+            self.0.updated.notified().await;
         }
     }
 
@@ -184,7 +184,7 @@ impl Shared {
         self.feed(&mut self.lock(), Input::Unread);
     }
 
-    /// Submits a message, and queues it. It is returned if the queue is full.
+    /// Submits a message and queues it. Returns it if the queue is full.
     pub(super) fn submit(
         &self,
         text: String,
@@ -258,8 +258,8 @@ impl Shared {
 }
 
 impl SharedState {
-    /// Carries out an output of the machine, or leaves it to the driver. Returns why the session can no longer be kept,
-    /// if it cannot. A waiter that has lost interest is not a failure.
+    /// Carries out an output of the machine, or queues it for the driver. If the session can no longer be kept, returns
+    /// why. It is not a failure if the receiver of an answer has been dropped.
     fn perform(&mut self, output: Output) -> Option<String> {
         match output {
             Output::Record(record) => record.emit(),
@@ -291,12 +291,12 @@ impl SharedState {
                 state.begin(&participant_id, &epoch, &token, clock)
             }
             Keep::Save { position, clock } => state.save(position, clock),
-            Keep::Came { sequence, chain_hash } => {
-                state.came(sequence, &chain_hash);
+            Keep::Received { sequence, chain_hash } => {
+                state.received(sequence, &chain_hash);
                 Ok(())
             }
             Keep::Remove => {
-                // If the file cannot be removed, the service refuses the session.
+                // If the file cannot be removed, the service will refuse its session.
                 drop(state.remove());
                 return None;
             }
@@ -307,7 +307,7 @@ impl SharedState {
                 None
             }
             Err(error) => {
-                // Nothing more can be done. If the file is still there, the log supplies what it lacks.
+                // If the file cannot be removed either, the next process completes its state from the log.
                 drop(state.remove());
                 Some(error.to_string())
             }
@@ -317,6 +317,6 @@ impl SharedState {
 
 fn new_message_id() -> String {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    getrandom::fill(&mut bytes).expect("the operating system provides random bytes");
     HEXLOWER.encode(&bytes)
 }

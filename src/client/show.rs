@@ -18,15 +18,15 @@ pub fn plain(event: &Event) -> String {
 /// One JSON object: the record of the delivery.
 ///
 /// # Errors
-/// None for any string.
+/// None: every event can be written as JSON.
 pub fn json(event: &Event, now: SystemTime) -> serde_json::Result<String> {
     record(ClientRecord::EventDelivered(event.delivered()), now)
 }
 
-/// The same for an earlier event that was only listed, which is not a delivery and is marked with `"earlier":true`.
+/// The same for an earlier event that was only listed, not delivered: it is marked with `"earlier":true`.
 ///
 /// # Errors
-/// None for any string.
+/// None: every event can be written as JSON.
 pub fn earlier_json(event: &Event, now: SystemTime) -> serde_json::Result<String> {
     record(ClientRecord::EventListed(Delivered { local_time: None, earlier: true, ..event.delivered() }), now)
 }

@@ -10,18 +10,17 @@
 //! "version":1,"server":"http://127.0.0.1:50051","display_name":"alice", …}
 //! ```
 //!
-//! `position` is the last event that was recorded in the log, `shown` the last that the program has processed, since it
-//! has asked for the next; `chain` is the chain hash of the event `chained`, as a number. The stream continues after
-//! `shown`; events that are repeated up to `position` are given to the program but not recorded. So the effects of a
-//! `kill -9` are bounded by single system calls:
+//! `position` is the last event that was recorded in the log; `shown` is the last event that the program has processed,
+//! as it confirms by asking for the next; `chain` is the chain hash of the event `chained`, as a number. The stream
+//! continues after `shown`; events up to `position` are given to the program again, but not recorded again. So a
+//! `kill -9` has an effect only between two system calls:
 //!
-//! - between the record of an event and the write of `position`: the log is one event ahead, which
-//!   [`StateFile::read_log`] finds out, so the log has each event once;
-//! - between showing an event and the write of `shown`: that one event is shown a second time. Never less
-//!   than once, and not recorded again.
+//! - after the record of an event, before the write of `position`: the log is one event ahead.
+//!   [`StateFile::read_log`] detects that, so the log has each event once;
+//! - after an event was shown, before the write of `shown`: that event is shown twice, but recorded once.
 //!
-//! Nothing is synced to the disk. The page cache survives the process, and after a power cut the grace period is
-//! usually over; otherwise an older position makes events appear again.
+//! Nothing is synced to the disk: the page cache survives the process. After a power cut the grace period is usually
+//! over; if not, an older position makes events appear again.
 
 mod header;
 
@@ -45,12 +44,12 @@ use header::StateHeader;
 
 /// The version of the file's format.
 const VERSION: u32 = 1;
-/// No state file is longer.
+/// How much of a state file is read. None is longer.
 const BYTES_MAX: u64 = 64 * 1024;
 /// How many chain hashes can wait for their events to be shown. A program that reads its updates is never this far
 /// behind.
 const UNSHOWN_MAX: usize = 1024;
-/// How much of the end of a log is read. The log is ahead of the state by one record, of 2 KiB at most.
+/// How much of the end of a log is read. The log is ahead of the state by at most one record, of at most 2 KiB.
 const LOG_TAIL: u64 = 64 * 1024;
 
 /// A state file that cannot be used.
@@ -84,15 +83,15 @@ impl std::fmt::Debug for StateFile {
 }
 
 impl StateFile {
-    /// Takes the state file for this service and name in a folder, and reads the session in it, if any. The
-    /// folder is created if it is missing. Several addresses of the service are separated by commas, in any order.
+    /// Locks the state file for this service and name in a folder, and reads the session in it, if any. The folder is
+    /// created if it is missing. Several addresses of the service are separated by commas, in any order.
     pub fn open(folder: &Path, server: &str, display_name: &str) -> Result<Self, StateError> {
         let state = Self::fresh(folder, server, display_name)?;
         state.shared.lock().read()?;
         Ok(state)
     }
 
-    /// Takes it like [`open`](Self::open), without reading it. The next session replaces its contents.
+    /// Locks it like [`open`](Self::open), without reading it. The next session replaces its contents.
     ///
     /// # Errors
     /// [`StateError::InUse`], [`StateError::Io`].
@@ -127,8 +126,8 @@ impl StateFile {
     }
 
     /// Catches up with the log that this participant's client wrote: a client that was killed may have recorded an
-    /// event that its state lacks. A missing log is ignored. If the log lacks events that the state has, because the
-    /// disk was full for instance, a record in it says so.
+    /// event that its state lacks. A missing log is ignored. If the log lacks events that the state has, for instance
+    /// because the disk was full, their loss is recorded in it.
     ///
     /// # Errors
     /// A log that cannot be read.
@@ -143,12 +142,12 @@ impl StateFile {
         file.seek(SeekFrom::Start(start))?;
         let mut tail = Vec::new();
         file.take(LOG_TAIL).read_to_end(&mut tail)?;
-        // The first line may be incomplete, and a line that was cut off records nothing.
+        // The first line and the last may be cut off, and are then skipped.
         let lines = tail.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
         let records = lines.filter_map(|line| LogRecord::parse(line).ok());
         let mut logged = StateHeader::default();
         for record in records.filter(|record| record.epoch.as_deref() == Some(&*epoch)) {
-            // While the session lives, no other participant of this name can have events of this epoch.
+            // While the session lives, no other participant can have this name in this epoch.
             if &*record.event == "event_delivered" {
                 logged.position = logged.position.max(record.sequence.unwrap_or(0));
             }
@@ -185,18 +184,18 @@ struct Inner {
     lock: File,
     server: String,
     display_name: String,
-    /// Present while it holds a session.
+    /// `Some` while it holds a session.
     file: Option<File>,
     header: StateHeader,
     saved: Option<SavedSession>,
-    /// The chain hashes of events that were received but not shown yet: as many as the driver holds for the program.
+    /// The chain hashes of events that were received but not shown yet; at most [`UNSHOWN_MAX`].
     unshown: VecDeque<(Sequence, u64)>,
-    /// How many memberships of this process it has held.
+    /// How many memberships it has held in this process, including one that was read from it.
     joined: u64,
 }
 
 impl Drop for Inner {
-    /// Closing the file is not enough: a child that another thread has forked has a copy until it execs.
+    /// Closing the file is not enough: a child process that another thread has just forked keeps a copy until it execs.
     fn drop(&mut self) {
         drop(self.lock.unlock());
     }
@@ -221,10 +220,10 @@ impl Inner {
             return Err(unusable("it is damaged".into()));
         }
         if saved.version != VERSION {
-            return Err(unusable(format!("it is of version {}", saved.version)));
+            return Err(unusable(format!("its format has version {}, not {VERSION}", saved.version)));
         }
         if (&saved.server, &saved.display_name) != (&self.server, &self.display_name) {
-            return Err(unusable("it is another participant's".into()));
+            return Err(unusable("it belongs to another participant".into()));
         }
         (self.file, self.header, self.joined) = (Some(file), header, 1);
         if is_current {
@@ -235,7 +234,7 @@ impl Inner {
         self.replace(saved).map_err(|source| StateError::Io { path, source })
     }
 
-    /// Writes to a temporary file, which then replaces the old one: neither a reader nor a crash sees half a session.
+    /// Writes to a temporary file, which then replaces the old one: no reader, even after a crash, sees half a session.
     fn replace(&mut self, saved: SavedSession) -> io::Result<()> {
         let new = self.path.with_extension("new");
         match fs::remove_file(&new) {
@@ -261,7 +260,7 @@ impl Inner {
     }
 }
 
-/// The state, shared by the session that writes it and the updates that know what has been shown. Its lock is held
+/// The state, shared by the session, which writes it, and the updates, which know what has been shown. Its lock is held
 /// for one short write.
 #[derive(Clone)]
 pub(super) struct StateHandle(Arc<Mutex<Inner>>);
@@ -286,7 +285,7 @@ impl StateHandle {
         Some(KeptSession { token, epoch, participant_id, clock, position, shown, chain_hash })
     }
 
-    /// Another membership begins.
+    /// Replaces the state when a new membership begins.
     pub(super) fn begin(&self, id: &str, epoch: &str, token: &str, clock: LogicalTime) -> io::Result<()> {
         let mut inner = self.lock();
         inner.joined += 1;
@@ -303,16 +302,16 @@ impl StateHandle {
         inner.replace(saved)
     }
 
-    /// What has been recorded.
+    /// Saves the last event that was recorded, and the clock.
     pub(super) fn save(&self, position: Sequence, clock: LogicalTime) -> io::Result<()> {
         let mut inner = self.lock();
         (inner.header.position, inner.header.clock) = (position.0, clock.0);
         inner.save()
     }
 
-    /// An event has come, with its chain hash.
-    pub(super) fn came(&self, sequence: Sequence, chain_hash: &[u8]) {
-        // Another kind of service may send none, or one of another length.
+    /// Takes the chain hash of an event that was received.
+    pub(super) fn received(&self, sequence: Sequence, chain_hash: &[u8]) {
+        // A different implementation of the service may send none, or one of another length.
         let Ok(chain) = chain_hash.try_into().map(u64::from_be_bytes) else { return };
         let mut inner = self.lock();
         if inner.unshown.len() == UNSHOWN_MAX {
@@ -321,14 +320,15 @@ impl StateHandle {
         inner.unshown.push_back((sequence, chain));
     }
 
-    /// The program has processed an event of its n-th membership. If this cannot be written, the event is shown again
+    /// Saves that the program has processed an event of its n-th membership. If this fails, the event is shown again
     /// after a restart, and the next [`save`](Self::save) returns the error.
     pub(super) fn shown(&self, joined: u64, sequence: Sequence) {
         let mut inner = self.lock();
         if inner.joined == joined && inner.saved.is_some() {
             inner.header.shown = sequence.0;
-            while let Some((came, chain)) = inner.unshown.front().copied().filter(|(came, _)| *came <= sequence) {
-                (inner.header.chained, inner.header.chain) = (came.0, chain);
+            while let Some((event, chain)) = inner.unshown.front().copied().filter(|(event, _)| *event <= sequence)
+            {
+                (inner.header.chained, inner.header.chain) = (event.0, chain);
                 inner.unshown.pop_front();
             }
             drop(inner.save());

@@ -23,7 +23,7 @@ use crate::wire::{Reason, pb};
 pub(super) use address::parse_address;
 use dialer::{Dialer, FirstBytes};
 
-/// The beginning of a certificate in PEM.
+/// How a PEM certificate begins.
 const PEM_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// How often a quiet connection is pinged.
 const PING: Duration = Duration::from_secs(10);
@@ -83,12 +83,12 @@ impl Stub {
         answer.map(tonic::Response::into_inner).map_err(|status| self.failure(&status))
     }
 
-    /// The meaning of a failed request, or of the end of a stream.
+    /// Classifies the status of a failed request, or of a stream that ended.
     pub(super) fn failure(&self, status: &Status) -> Failure {
         convert::failure(status, &self.address)
     }
 
-    /// The meaning of a stream that could not be opened.
+    /// Classifies the status of a stream that could not be opened.
     pub(super) fn not_opened(&self, status: &Status) -> Failure {
         if Reason::of(status).is_none() {
             if let Some(why) = explain::mismatch(self.encrypted, &self.first.get()) {
@@ -107,7 +107,7 @@ fn mismatch(address: &str, why: String) -> Failure {
     failed(FailureKind::Mismatch, JoinError::Mismatch { address: address.to_owned(), why })
 }
 
-/// A failure for which another attempt is of no use.
+/// A failure that no retry can fix.
 fn unusable(error: JoinError) -> Failure {
     failed(FailureKind::Refused, error)
 }
@@ -141,7 +141,7 @@ impl Credentials {
 /// A connection that adds the access secret to every request.
 pub(super) type SecretChannel = InterceptedService<Channel, Credentials>;
 
-/// Connects to a server of the options, to take part.
+/// Connects to the server at this index in the options, to join.
 pub(super) async fn dial(options: &Options, server: usize) -> Result<Stub, Failure> {
     let (first, address) = (FirstBytes::default(), &options.servers[server]);
     let (channel, encrypted) = connect_channel(options, address, &first).await?;
@@ -161,8 +161,7 @@ pub(super) async fn dial_lab(options: &Options) -> Result<(SecretChannel, &str),
     Err(if failed.is_empty() { no_server() } else { JoinError::of_all(failed) })
 }
 
-/// Connects, and says whether the connection is encrypted. The address is checked, and the connection made, before
-/// anything is sent.
+/// Checks the address and connects. Returns the channel, and whether it is encrypted.
 async fn connect_channel(
     options: &Options,
     address: &str,
@@ -181,8 +180,7 @@ async fn connect_channel(
             }
             tls = tls.ca_certificate(Certificate::from_pem(pem));
         }
-        let faulty =
-            |_| unusable("the certificates to trust, the system's or the one in the file, cannot be used");
+        let faulty = |_| unusable("the system's certificates, or the one in the file, cannot be used");
         endpoint = endpoint.tls_config(tls).map_err(faulty)?;
     }
     let channel = endpoint
@@ -201,5 +199,5 @@ async fn connect_channel(
 
 /// The error for an empty list of addresses.
 pub(super) fn no_server() -> JoinError {
-    JoinError::Address { address: String::new(), why: "no address is given".into() }
+    JoinError::Address { address: String::new(), why: "no address was given".into() }
 }

@@ -19,7 +19,7 @@ use crate::server::Secret;
 use crate::terminal::notice;
 use crate::wire::Reason;
 
-/// How long to try to join before a notice says that it takes long.
+/// How long joining may take before a notice is shown.
 const JOINING_QUIETLY: Duration = Duration::from_secs(3);
 
 /// The options of all commands that connect to a service.
@@ -77,7 +77,7 @@ pub(crate) fn server(url: &str) -> Result<String, String> {
     })
 }
 
-/// What is wrong with a list of URLs that are each valid.
+/// What is wrong with a list of URLs, each of which is valid.
 fn of_list(servers: &[String]) -> Option<String> {
     let mut known: Vec<String> = Vec::new();
     for url in servers {
@@ -87,10 +87,10 @@ fn of_list(servers: &[String]) -> Option<String> {
         }
         known.push(same);
     }
-    // The access secret would also be sent to an address without encryption.
+    // The access secret would be sent unencrypted to some addresses.
     let is_mixed =
         known.iter().any(|url| url.starts_with("https:")) && known.iter().any(|url| url.starts_with("http:"));
-    is_mixed.then(|| "the list has http:// and https:// URLs: one conversation is reached by one of them".into())
+    is_mixed.then(|| "the list mixes http:// and https:// URLs: use only one of the two".into())
 }
 
 fn read(option: &str, path: &Path) -> Result<Vec<u8>, String> {
@@ -121,8 +121,8 @@ pub(crate) fn unpublished(error: &PublishError, text: &str) -> String {
 }
 
 impl ConnectArgs {
-    /// Refuses a list that is a mistake, and a certificate to trust for a connection without TLS: a user who gives one expects
-    /// encryption.
+    /// Refuses a wrong list of URLs, and a certificate to trust for a connection without TLS: a user who gives one
+    /// expects encryption.
     pub(crate) fn check(&self) -> Result<(), clap::Error> {
         if let Some(why) = of_list(&self.server) {
             return Err(clap::Error::raw(ErrorKind::ValueValidation, format!("--server: {why}\n")));
@@ -131,7 +131,7 @@ impl ConnectArgs {
             |url: &&String| !url.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("https"));
         match self.server.iter().find(is_plain).filter(|_| self.ca.is_some()) {
             Some(url) => {
-                let text = format!("--ca is for an https:// service, and --server is {url}\n");
+                let text = format!("--ca is for an https:// service, but --server is {url}\n");
                 Err(clap::Error::raw(ErrorKind::ArgumentConflict, text))
             }
             None => Ok(()),
@@ -143,7 +143,7 @@ impl ConnectArgs {
         self.server.join(",")
     }
 
-    /// The client options for reaching the service, for a participant of this name if there is one.
+    /// The client options for reaching the service, for a participant of this name; it is empty if none joins.
     pub(crate) fn options(&self, name: &str) -> Result<Options, Box<dyn Error>> {
         let mut options = Options::new(self.servers(), name);
         options.certificate_authority = self.ca.as_ref().map(|path| read("--ca", path)).transpose()?;
@@ -151,7 +151,7 @@ impl ConnectArgs {
         Ok(options)
     }
 
-    /// Why it could not join, and which option may help.
+    /// Why connecting or joining failed, with the option that may fix it.
     pub(crate) fn explain(&self, error: JoinError) -> String {
         match (error, &self.secret_file, &self.ca) {
             (JoinError::Unreachable { address, why }, ..) => format!("--server: cannot reach {address}: {why}"),
@@ -161,7 +161,7 @@ impl ConnectArgs {
                 format!("--secret-file: the service does not accept the access secret in {}", path.display())
             }
             (error, None, _) if error.reason() == Some(Reason::SecretRequired) => {
-                "the service asks for its access secret: name the file that has it with --secret-file".into()
+                "the service requires an access secret: name the file that contains it with --secret-file".into()
             }
             (error, ..) if error.reason() == Some(Reason::NameTaken) => format!("--name: {error}"),
             (JoinError::Tls(why), _, Some(path)) => format!("--ca: {}: {why}", path.display()),
@@ -176,7 +176,7 @@ impl AccessArgs {
         self.connect.check()
     }
 
-    /// How long a service may be out of reach.
+    /// How long to keep trying to reach the service.
     pub(crate) fn wait(&self) -> Duration {
         self.wait.unwrap_or_default()
     }
@@ -193,7 +193,7 @@ impl AccessArgs {
         let log = records.path().to_owned();
         if !log.ends_with(&file) {
             let log = log.display();
-            say(&format!("another process writes to {file} in this folder; the log of this one is {log}"));
+            say(&format!("another process writes to {file} in this folder; this one logs to {log}"));
         }
         let mut reloads = Reloads::new(Hangup::Ends)?;
         tokio::spawn(async move {
@@ -215,9 +215,9 @@ impl AccessArgs {
         joined.map_err(|error| self.connect.explain(error).into())
     }
 
-    /// The kept session of this name at this service; `None` if it cannot be kept, which must not prevent chatting. By
-    /// default it is in the log folder, since the session continues where that log ends. It has its own subfolder,
-    /// since logs are shared but a session's token must not be.
+    /// The file for the session of this name at this service; `None` if it cannot be kept, which must not prevent
+    /// chatting. By default it is in the log folder, since the session continues where that log ends. It has a separate
+    /// subfolder there, since logs may be shared and a session's token must not be.
     fn state(&self, name: &DisplayName, log: &Path) -> Option<StateFile> {
         let beside_the_log = || self.log_dir.join("sessions");
         let folder = self.state_dir.clone().unwrap_or_else(beside_the_log);

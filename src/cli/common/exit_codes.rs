@@ -6,5 +6,5 @@ pub(crate) const FAILURE: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// Partial success: some messages were not acknowledged; `verify --strict`: some rules could not be checked.
 pub(crate) const PARTLY: u8 = 3;
-/// The user interrupted the program twice, as a shell reports a program that SIGINT ended.
+/// The user interrupted the program twice. Shells report a program that SIGINT ended with the same code.
 pub(crate) const INTERRUPTED_TWICE: u8 = 130;

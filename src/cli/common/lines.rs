@@ -26,6 +26,7 @@ const PIPE_BYTES: usize = 64 * 1024;
 /// How long [`Lines::next`] waits after [`Lines::stop`]: bytes that have been written are available at once, unless a
 /// read blocks.
 const STOPPED_READ_TIME: Duration = Duration::from_secs(1);
+
 /// The lines of an input, which a separate thread reads.
 pub(crate) struct Lines {
     lines: mpsc::Receiver<io::Result<InputLine>>,
@@ -34,7 +35,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Reads an input. If it is a terminal, that counts the lines.
+    /// Reads an input. If it is typed on a terminal, that counts the lines.
     pub(crate) fn of(
         input: impl Read + AsFd + Send + 'static,
         terminal: Option<Arc<Terminal>>,
@@ -48,8 +49,8 @@ impl Lines {
 
     /// The next line; `None` at the end. Cancel-safe: no line is lost.
     ///
-    /// A process that was in the background when its terminal had input blocks in a read once it is in the foreground
-    /// again. So after [`stop`](Self::stop) a long read counts as the end.
+    /// After [`stop`](Self::stop), a read that takes long counts as the end: if the process was in the background while
+    /// its terminal had input, a read can block once it is in the foreground again.
     pub(crate) async fn next(&mut self) -> io::Result<Option<InputLine>> {
         let next = match self.running {
             Some(_) => self.lines.recv().await,
@@ -60,7 +61,7 @@ impl Lines {
         next.transpose().map_err(explained)
     }
 
-    /// Stops after the bytes that have been written by now.
+    /// Stops after the bytes that have already been written.
     pub(crate) fn stop(&mut self) {
         self.running = None;
     }
@@ -157,7 +158,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_was_written_before_the_stop_is_read_and_the_rest_of_a_line_is_told() {
+    async fn what_was_written_before_the_stop_is_read_and_an_unfinished_line_is_reported() {
         let (reader, mut writer) = std::io::pipe().unwrap();
         let mut lines = Lines::of(reader, None).unwrap();
         std::io::Write::write_all(&mut writer, b"one\ntwo\nthr").unwrap();

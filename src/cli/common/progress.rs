@@ -8,7 +8,7 @@ use crate::terminal;
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How long a figure stays, so that it can be read.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// How many events go by between two looks at the clock.
+/// The clock is read once for this many events.
 const STRIDE: u64 = 1024;
 
 /// The line, on standard error. There is none if that is not a terminal, or a terminal that cannot erase a line.

@@ -1,4 +1,4 @@
-//! Options and the environment, whose variables count if an option is not given.
+//! Environment variables, which apply if an option is not given.
 
 use std::ffi::OsString;
 
@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Command};
 
 /// The command line with the environment variables that apply:
 ///
-/// - a variable that is empty counts as unset, since unit files and compose files can only empty one;
+/// - an empty variable counts as unset, since unit files and compose files can empty a variable but not unset it;
 /// - an option overrides a variable, even if the two exclude each other.
 pub(crate) fn with_environment(command: Command, arguments: &[OsString]) -> Command {
     let command = each_argument(command, &|_, argument| {

@@ -1,4 +1,4 @@
-//! Signals: those that end the process, those that make it reopen its log, and those that it was told to ignore.
+//! Signals: those that end the process, those that make it reopen its log, and those that it was started to ignore.
 
 use std::io;
 use std::sync::OnceLock;
@@ -9,17 +9,18 @@ use tokio_util::sync::CancellationToken;
 use super::exit_codes::INTERRUPTED_TWICE;
 use crate::terminal;
 
-/// Of what ends, which signal ends the process.
+/// What SIGHUP does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hangup {
-    /// SIGHUP ends the process, too: it is sent when a terminal is closed.
+    /// It ends the process: it is sent when a terminal is closed.
     Ends,
-    /// SIGHUP reloads.
+    /// It makes the process reload.
     Reloads,
 }
 
-/// The signals that end: SIGINT, SIGTERM, and SIGHUP if that [ends](Hangup::Ends). Once this exists, these signals no
-/// longer terminate the process on their own. A signal that was ignored when the process began stays ignored.
+/// The signals that end the process: SIGINT, SIGTERM, and SIGHUP if that [ends](Hangup::Ends). Once this exists, these
+/// signals no longer terminate the process on their own. A signal that was ignored when the process started stays
+/// ignored.
 pub(crate) struct Interrupts {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
@@ -35,7 +36,7 @@ impl Interrupts {
         })
     }
 
-    /// Waits for the first.
+    /// Waits for the first signal.
     pub(crate) async fn first(&mut self) {
         tokio::select! {
             () = received(&mut self.interrupt) => {}
@@ -54,7 +55,7 @@ impl Interrupts {
     }
 }
 
-/// The first signal to end leaves the conversation; the second does not wait for that.
+/// The first signal cancels `stop`, so that the command leaves; the second ends the process at once.
 pub(crate) async fn stop_on_signal(mut interrupts: Interrupts, stop: CancellationToken) {
     interrupts.first().await;
     stop.cancel();
@@ -77,7 +78,7 @@ impl Reloads {
         })
     }
 
-    /// Waits for the next.
+    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) {
         tokio::select! {
             () = received(&mut self.user) => {}

@@ -16,11 +16,11 @@ use crate::client::{Chat, LeaveError, PublishError, Publishing, Receipt};
 
 /// How many messages can wait to be acknowledged before reading pauses. The client library's queue is a little longer.
 const MESSAGES_WAITING: usize = 1000;
-/// How long the first line waits until the user's own join is shown.
+/// How long the first line waits for the user's own join to be shown.
 const FIRST_SHOWN_TIME: Duration = Duration::from_secs(1);
 /// How long a leave may take before a notice says why.
 const LEAVING_QUIETLY: Duration = Duration::from_secs(1);
-/// How many lines that were not sent are shown. Further ones are counted.
+/// How many of the lines that were not sent are shown. Further ones are only counted.
 const NOT_SENT_SHOWN: usize = 20;
 /// How many characters of such a line are shown.
 const LINE_SHOWN: usize = 200;
@@ -43,7 +43,7 @@ pub(super) enum InputOutcome {
     AllDelivered,
     /// Some were refused or not sent, or it is unknown whether they were delivered.
     Partly,
-    /// The user did not wait for it.
+    /// The user gave up waiting for it.
     GaveUp,
 }
 
@@ -57,7 +57,7 @@ enum Input<'a> {
     Unknown(&'a str),
 }
 
-/// Reads a line. In a pipe everything but `/quit` is a message.
+/// Interprets a line. In a pipe everything but `/quit` is a message.
 fn parse(line: &str, is_typed: bool) -> Input<'_> {
     if !is_typed {
         return if line == QUIT { Input::Quit } else { Input::Message(line) };
@@ -100,7 +100,7 @@ impl<'a> InputLoop<'a> {
         tokio::select! {
             () = ready.cancelled() => {}
             () = stop.gently.cancelled() => {}
-            // A blocked output does not delay the input.
+            // A blocked output must not delay the input.
             () = sleep(FIRST_SHOWN_TIME) => {}
         }
         let read = self.read_lines(stop).await;
@@ -132,7 +132,7 @@ impl<'a> InputLoop<'a> {
                 () = stop.gently.cancelled() => break false,
             }
         };
-        // Lines that have been typed are never dropped silently: before a signal they are sent, after /quit they are
+        // Lines that have been typed are never dropped silently: those before a signal are sent, those after /quit are
         // reported.
         self.lines.stop();
         while let Some(line) = self.lines.next().await? {
@@ -194,7 +194,7 @@ impl<'a> InputLoop<'a> {
         }
     }
 
-    /// Tells a user who can interrupt it why the leave takes time.
+    /// Explains why the leave takes time, to a user who can interrupt it.
     fn say_what_waits(&self) {
         let messages = match self.waiting.len() {
             0 => return,
@@ -204,9 +204,9 @@ impl<'a> InputLoop<'a> {
         self.screen.say(&format!("{messages} not acknowledged yet; Ctrl-C leaves without waiting"));
     }
 
-    /// Leaves once everything is answered. Returns whether the user did not want to wait for that.
+    /// Leaves once everything is answered. Returns whether the user gave up waiting for that.
     async fn leave(&mut self, stop: &Stop) -> Result<bool, Box<dyn Error>> {
-        let (mut gave_up, mut left, mut is_told) = (false, None, false);
+        let (mut gave_up, mut left, mut is_explained) = (false, None, false);
         let mut leaving = Box::pin(self.chat.clone().leave());
         let mut quietly = Box::pin(sleep(LEAVING_QUIETLY));
         while left.is_none() || !self.waiting.is_empty() {
@@ -218,8 +218,8 @@ impl<'a> InputLoop<'a> {
                     gave_up = true;
                     self.chat.give_up();
                 }
-                () = &mut quietly, if !is_told => {
-                    is_told = true;
+                () = &mut quietly, if !is_explained => {
+                    is_explained = true;
                     if self.is_typed || stop.gently.is_cancelled() {
                         self.say_what_waits();
                     }
@@ -233,7 +233,7 @@ impl<'a> InputLoop<'a> {
     }
 }
 
-/// The answer to the first waiting message. The others wait for it, too.
+/// The answer to the first waiting message. Later answers are taken after it.
 async fn next_answer(waiting: &mut VecDeque<(String, Publishing)>) -> (String, Result<Receipt, PublishError>) {
     let Some((_, publishing)) = waiting.front_mut() else { return future::pending().await };
     let result = publishing.await;
@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_are_for_those_who_type_and_two_slashes_send_one() {
+    fn commands_need_a_terminal_and_two_slashes_send_one() {
         let check = |line, typed, piped| {
             assert_eq!(parse(line, true), typed, "{line} on a terminal");
             assert_eq!(parse(line, false), piped, "{line} in a pipe");

@@ -13,12 +13,12 @@ pub(super) struct RosterDisplay {
 }
 
 impl RosterDisplay {
-    /// Begins with the roster of a Welcome.
+    /// Starts again with the roster of a Welcome.
     pub(super) fn begin(&mut self, members: &[ParticipantInfo]) {
         self.members = members.to_vec();
     }
 
-    /// Which participant the user is.
+    /// Sets which participant the user is.
     pub(super) fn is_me(&mut self, participant_id: &str) {
         self.me = participant_id.into();
     }
@@ -33,8 +33,8 @@ impl RosterDisplay {
         }
     }
 
-    /// The names, separated by commas, with the user marked. If there are many, only the first, and the number of the
-    /// others.
+    /// The names, separated by commas; the user is marked if `mark` is set. If there are many, only the first names and
+    /// the number of the others.
     pub(super) fn names(&self, mark: bool) -> String {
         let name = |member: &ParticipantInfo| match member.participant_id == self.me {
             true if mark => format!("{} (you)", member.display_name),
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_many_names_the_first_are_listed() {
+    fn a_long_list_of_names_is_cut_short() {
         let member = |n: usize| ParticipantInfo { participant_id: format!("p{n}"), display_name: format!("n{n}") };
         let names = |count: usize| {
             let mut roster = RosterDisplay::default();

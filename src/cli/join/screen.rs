@@ -19,7 +19,7 @@ use crate::terminal::notice;
 use crate::wire::Reason;
 
 /// How long the same reason to wait is not shown again.
-const WAITING_TOLD: Duration = Duration::from_secs(5);
+const WAITING_SHOWN: Duration = Duration::from_secs(5);
 
 const HELP: [&str; 4] = [
     "/who    lists who is here",
@@ -61,7 +61,7 @@ impl Screen {
         self.terminal.clone()
     }
 
-    /// The user takes part.
+    /// The user has joined: shows who is here.
     pub(super) fn has_joined(&self, me: &ParticipantInfo, roster: &[ParticipantInfo]) {
         self.roster.lock().is_me(&me.participant_id);
         self.here(roster);
@@ -73,7 +73,7 @@ impl Screen {
         self.say(&format!("here: {names}"));
     }
 
-    /// Lists the participants.
+    /// Shows who is here, with the user marked.
     pub(super) fn who(&self) {
         let names = self.roster.lock().names(true);
         self.say(&format!("here: {names}"));
@@ -91,7 +91,7 @@ impl Screen {
         }
     }
 
-    /// Shows updates until there are no more. Signals when the first has been shown.
+    /// Shows updates until there are no more. Cancels `ready` when the first has been shown.
     pub(super) async fn show(
         &self,
         mut updates: Updates,
@@ -164,8 +164,8 @@ impl Screen {
             )),
             Update::Waiting { delay, why } => {
                 // After a hundred pasted lines the client waits a hundred times for the same reason.
-                let told = shown.waiting.replace((why, Instant::now()));
-                if told.is_none_or(|(before, at)| before != why || at.elapsed() > WAITING_TOLD) {
+                let last = shown.waiting.replace((why, Instant::now()));
+                if last.is_none_or(|(before, at)| before != why || at.elapsed() > WAITING_SHOWN) {
                     self.say(&waiting_for(why, delay));
                 }
             }
@@ -173,8 +173,8 @@ impl Screen {
         }
     }
 
-    /// Shows the events before this one, marked as earlier, from the last one that was shown in this conversation.
-    /// False if the output has no reader any more.
+    /// Shows the events before `before`, marked as earlier. `left` is the last event that was shown in this
+    /// conversation, if any. Returns false if the output has no reader any more.
     async fn earlier(
         &self,
         before: Sequence,
@@ -188,7 +188,7 @@ impl Screen {
         let events = match chat.list_before(before, history).await {
             Ok(events) => events,
             Err(error) => {
-                self.say(&format!("cannot show what happened before: {error}"));
+                self.say(&format!("cannot show earlier events: {error}"));
                 return Ok(true);
             }
         };
@@ -213,7 +213,7 @@ impl Screen {
         Ok(true)
     }
 
-    /// Prints a line. False if the output has no reader any longer, as with `| head`.
+    /// Prints a line. Returns false if the output has no reader any more, as with `| head`.
     async fn print(&self, mut line: String) -> io::Result<bool> {
         line.push('\n');
         let terminal = self.terminal.clone();
@@ -237,8 +237,8 @@ impl Screen {
     pub(super) fn say(&self, text: &str) {
         let write = || {
             notice(&format!("* {text}"));
-            // Another thread writes it. On a terminal it appears before the next event, and before a typed line is
-            // replaced.
+            // Another thread writes it. On a terminal it has to appear before the next event, and before a typed line
+            // is replaced.
             if io::stderr().is_terminal() {
                 crate::terminal::flush();
             }

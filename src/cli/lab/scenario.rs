@@ -48,7 +48,7 @@ pub(crate) struct ScenarioArgs {
 
 fn pause(text: &str) -> Result<Duration, String> {
     let pause = humantime::parse_duration(text);
-    let pause = pause.map_err(|_| "should be a time with its unit, such as 500ms or 3s".to_owned())?;
+    let pause = pause.map_err(|_| "should be a number with a unit, such as 500ms or 3s".to_owned())?;
     if pause > SCENARIO_PAUSE_MAX {
         return Err(format!("must be at most {}", humantime::format_duration(SCENARIO_PAUSE_MAX)));
     }

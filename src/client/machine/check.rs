@@ -14,8 +14,8 @@ use crate::chat::{LogicalTime, MESSAGE_ID_BYTES_MAX, NAME_CHARACTERS_MAX, Sequen
 use crate::client::event::{Event, Kind, ParticipantInfo, read};
 use crate::wire::{duration, pb};
 
-/// The largest sequence and time that is accepted. A journal stores 63 bits of each, and what a client adds to them
-/// stays within 64.
+/// The largest sequence or time that is accepted. A journal stores 63 bits of each, and whatever a client adds to them
+/// fits in 64.
 const NUMBER_MAX: u64 = i64::MAX as u64;
 /// The longest token, epoch, participant id or chain hash, in bytes.
 const IDENTIFIER_BYTES_MAX: usize = 256;
@@ -29,8 +29,8 @@ pub enum ProtocolFault {
     /// The first frame of a stream is not a Welcome.
     #[error("a stream began without a Welcome")]
     NoWelcome,
-    /// A Welcome to a stream that resumes.
-    #[error("a second Welcome came")]
+    /// A Welcome on a stream that has already begun with one.
+    #[error("a stream had a second Welcome")]
     SecondWelcome,
     /// The roster of the Welcome lacks this participant.
     #[error("the roster lacks this participant")]
@@ -44,10 +44,10 @@ pub enum ProtocolFault {
     /// A number that no service can reach.
     #[error("{0} is not a credible sequence or time")]
     Number(u64),
-    /// A resume in another epoch or as another participant, which was not asked for.
+    /// A resume in a different epoch or as a different participant.
     #[error("it resumed a different session from the one that was asked for")]
     OtherSession,
-    /// The conversation is shorter than the part that has been delivered.
+    /// The conversation is shorter than the part of it that has been delivered.
     #[error("its newest event is {head}, but event {position} has been delivered")]
     Behind { head: Sequence, position: Sequence },
     /// An event that does not follow the last one.
@@ -56,7 +56,7 @@ pub enum ProtocolFault {
     /// A membership that does not begin with its Joined.
     #[error("the first event is not this participant's own join")]
     FirstEvent,
-    /// A time that is not later than the one before. The sequence is 0 where it is not that of an event.
+    /// A time that is not later than the one before.
     #[error("event {sequence} has logical time {logical_time}, which is not later than {before}")]
     Time { sequence: Sequence, logical_time: LogicalTime, before: LogicalTime },
     /// An event without a kind or a participant.
@@ -97,7 +97,7 @@ pub(super) struct CheckedWelcome {
     pub(super) heartbeat: Option<Duration>,
 }
 
-/// Checks a Welcome on its own, without the state of the client.
+/// Checks a Welcome by itself, without the state of the client.
 pub(super) fn welcome(welcome: pb::Welcome) -> Result<CheckedWelcome, ProtocolFault> {
     identifier(&welcome.session_token, "session token")?;
     identifier(&welcome.epoch, "epoch")?;
@@ -123,8 +123,8 @@ pub(super) fn welcome(welcome: pb::Welcome) -> Result<CheckedWelcome, ProtocolFa
     })
 }
 
-/// Checks that an event is the one that is due, later than those before, and complete. The sequence of a membership's
-/// first event is not known in advance.
+/// Checks that an event is the expected one, later than `before`, and complete. `expected` is `None` for a membership's
+/// first event, whose sequence is not known in advance.
 pub(super) fn event(
     event: pb::Event,
     expected: Option<Sequence>,
@@ -179,7 +179,7 @@ fn content(event: &Event) -> Option<ProtocolFault> {
     (!fits).then_some(ProtocolFault::Content(*sequence))
 }
 
-/// The public side of a participant.
+/// Checks a participant.
 fn participant(participant: pb::Participant) -> Result<ParticipantInfo, ProtocolFault> {
     identifier(&participant.participant_id, "id of a participant")?;
     if !is_short(&participant.display_name, NAME_CHARACTERS_MAX) {

@@ -18,7 +18,7 @@ use crate::wire::{Reason, pb};
 use backoff::{STEADY, backoff};
 
 /// How long a stream has to last before the pauses are short again. A Welcome alone does not reset them, since a
-/// service can fail right after each.
+/// service can fail right after each one.
 const STREAM_PROVEN: Duration = Duration::from_secs(1);
 /// How long a client with a kept session tries to reach the service before it gives up: the default grace period.
 const KEPT_SESSION_TRIED: Duration = Duration::from_secs(30);
@@ -32,7 +32,7 @@ const HEARTBEAT_SHORTEST: Duration = Duration::from_secs(1);
 const HEARTBEAT_LONGEST: Duration = Duration::from_secs(60 * 60 * 24);
 
 impl Machine {
-    /// The program wants to take part.
+    /// The program wants to join.
     pub(super) fn join(&mut self, now: Moment) {
         self.record(ClientRecord::ClientStarted {
             about: About { epoch: None, participant_id: None, ..self.about() },
@@ -84,7 +84,7 @@ impl Machine {
         self.call(DriverCall::Open { request });
     }
 
-    /// The stream's first frame: the client takes part.
+    /// The stream's first frame: the client is online.
     pub(super) fn welcomed(&mut self, welcome: CheckedWelcome, now: Moment) {
         if !welcome.resumed && self.membership.is_some() && self.anew.is_none() {
             // A service that starts a new membership in answer to a resume has forgotten the old one.
@@ -118,8 +118,8 @@ impl Machine {
         self.roster = Roster::new(&roster);
         self.membership = Some(Membership { token, epoch, me: me.clone() });
         let heartbeat = heartbeat.unwrap_or(HEARTBEAT_ASSUMED).clamp(HEARTBEAT_SHORTEST, HEARTBEAT_LONGEST);
-        let silence = 2 * heartbeat + SILENCE_MARGIN;
-        self.phase = Phase::Online { since: now.at, heard: now.at, silence, complete: false };
+        let silence_max = 2 * heartbeat + SILENCE_MARGIN;
+        self.phase = Phase::Online { since: now.at, silent_since: now.at, silence_max, complete: false };
         self.outbox.hurry();
         let away = self.lost_at.map(|lost| now.at.saturating_duration_since(lost));
         match self.anew.take() {
@@ -147,12 +147,12 @@ impl Machine {
         }
     }
 
-    /// The stream that replaced this one may be the client's own, from a request that it had given up.
+    /// The stream that replaced this one may be the client's own, from a request that it had abandoned.
     fn own_late_request(&mut self, mut failure: Failure) -> Failure {
         if self.unanswered > 0 && failure.reason == Some(Reason::Replaced) {
             self.unanswered -= 1;
             failure.kind = FailureKind::Unavailable;
-            failure.message = "a request of this client that had been given up arrived late".into();
+            failure.message = "an earlier request of this client arrived late".into();
         }
         failure
     }
@@ -161,7 +161,7 @@ impl Machine {
     pub(super) fn broken(&mut self, failure: Failure, now: Moment) {
         let Phase::Online { since, .. } = self.phase else { return };
         self.outbox.mark_outcome_unknown();
-        // The pauses also grow for a service that breaks the protocol now and then.
+        // A stream that broke the protocol does not reset the pauses, however long it lasted.
         if now.at >= since + STREAM_PROVEN && failure.kind != FailureKind::Protocol {
             self.tries = 0;
         }
@@ -169,7 +169,7 @@ impl Machine {
         self.close();
         self.record(ClientRecord::Disconnected { about: self.about(), reason: failure.as_record().into() });
         if let Some(reason) = failure.ends_session() {
-            // After a pause, so that a service that ends each session is not asked in a hot loop.
+            // After a pause, so that a service that ends every session is not asked in a hot loop.
             if self.start_anew(reason) {
                 self.offline(Duration::ZERO, now);
             }
@@ -213,9 +213,8 @@ impl Machine {
         }
     }
 
-    /// Before the participant has joined, only connecting is retried: by a client with a session to resume for a while,
-    /// since the session survives a short outage, and by others for as long as the program wants. Each server is tried
-    /// at least once.
+    /// Before the participant has joined, only connecting is retried: for as long as the program asked for, or longer
+    /// if there is a session to resume, since that survives a short outage. Each server is tried at least once.
     fn try_to_join(&mut self, mut first: FirstJoin, failure: Failure, now: Moment) {
         let servers = self.settings.servers.len();
         let is_new_clock = self.asked <= LogicalTime(1);
@@ -268,7 +267,7 @@ impl Machine {
                 }
                 self.offline(Duration::ZERO, now);
             }
-            // One of our own attempts, which broke before the answer, may hold the name.
+            // The name may be held by one of our own attempts that broke before it was answered.
             Some(Reason::NameTaken) if self.anew.is_some() => {
                 if is_news {
                     self.push(Update::Offline { why: failure.message });
@@ -305,8 +304,8 @@ impl Machine {
         self.phase = Phase::Offline { retry_at: now.at + self.pause.max(at_least) };
     }
 
-    /// The membership cannot continue, so the next request is to join as a new participant. Returns whether there is
-    /// one: see [`end_session`](Self::end_session).
+    /// The membership cannot continue, so the next request is to join as a new participant. Returns whether there will
+    /// be one: see [`end_session`](Self::end_session).
     fn start_anew(&mut self, reason: Reason) -> bool {
         let joins = self.end_session();
         if joins {
@@ -318,19 +317,19 @@ impl Machine {
         joins
     }
 
-    /// The session is over. Returns whether the participant joins anew: one that was leaving has left.
+    /// The session is over. Returns whether the participant joins anew: if it was leaving, it has left.
     fn end_session(&mut self) -> bool {
         self.deliver_all();
         let joins = self.leaving.is_none();
         if joins {
             self.settle();
         } else {
-            self.left_anyhow();
+            self.left_without_answer();
         }
         joins
     }
 
-    /// Resets what is known of a membership.
+    /// Resets the state of the last membership.
     fn begin(&mut self) {
         (self.position, self.cursor, self.chain_hash) = (Sequence(0), Sequence(0), Vec::new());
         (self.before, self.receipts) = (LogicalTime(0), Receipts::default());
@@ -343,7 +342,7 @@ impl Machine {
         self.record(ClientRecord::ClientStarted { about: self.about() });
     }
 
-    /// Time has passed: a retry is due, or a silence has lasted too long.
+    /// Time has passed: retries if that is due, and drops a connection that has been silent for too long.
     pub(super) fn connection_tick(&mut self, now: Moment) {
         let silence = |message| Failure::silence(&self.settings.servers[self.server], message);
         match self.phase {
@@ -351,8 +350,8 @@ impl Machine {
             Phase::Connecting { since } if now.at >= since + self.settings.patience => {
                 self.not_opened(silence("the service did not answer in time"), now);
             }
-            Phase::Online { heard, silence: longest, complete: false, .. }
-                if self.has_room() && now.at >= heard + longest =>
+            Phase::Online { silent_since, silence_max, complete: false, .. }
+                if self.has_room() && now.at >= silent_since + silence_max =>
             {
                 self.broken(silence("the service has fallen silent"), now);
             }

@@ -21,8 +21,8 @@ impl Machine {
                 Err(fault) => self.not_opened(Failure::broken(fault), now),
             },
             (Phase::Connecting { .. }, Some(_)) => self.not_opened(Failure::broken(ProtocolFault::NoWelcome), now),
-            (Phase::Online { heard, .. }, frame) => {
-                *heard = now.at;
+            (Phase::Online { silent_since, .. }, frame) => {
+                *silent_since = now.at;
                 if let Err(fault) = self.receive(frame) {
                     self.broken(Failure::broken(fault), now);
                 }
@@ -74,8 +74,8 @@ impl Machine {
         Ok(())
     }
 
-    /// Accepts an event, which is delivered when the program takes it. An event that cannot be true is refused: the
-    /// clock does not tick for it, and the program does not get it.
+    /// Accepts an event, which is delivered when the program takes it. An impossible event is refused: the clock does
+    /// not tick for it, and the program does not get it.
     fn event(&mut self, event: pb::Event) -> Result<Event, ProtocolFault> {
         let (sequence, expected) = (event.sequence, self.expected());
         let accepted = self.accept(event, expected);
@@ -101,9 +101,9 @@ impl Machine {
         }
         let own_id = event.kind.fields().message_id.filter(|_| is_own);
         let Event { sequence, logical_time, .. } = event;
-        self.receipts.came(Receipt { sequence, logical_time }, own_id)?;
+        self.receipts.received(Receipt { sequence, logical_time }, own_id)?;
         self.roster.follow(&event)?;
-        self.outputs.push(Output::Keep(Keep::Came { sequence, chain_hash: chain_hash.clone() }));
+        self.outputs.push(Output::Keep(Keep::Received { sequence, chain_hash: chain_hash.clone() }));
         (self.cursor, self.chain_hash, self.before) = (sequence, chain_hash, logical_time);
         self.is_lagging = false;
         Ok(event)
@@ -119,7 +119,7 @@ impl Machine {
         }
     }
 
-    /// A heartbeat names the newest event. Missing events may still follow one heartbeat, but not two.
+    /// A heartbeat names the newest event. Events may be missing at one heartbeat, but not at two in a row.
     fn heartbeat(&mut self, head: Sequence) -> Result<(), ProtocolFault> {
         let position = self.cursor;
         if head < position {

@@ -1,5 +1,4 @@
-//! Earlier events, on demand. They were not delivered to this membership: no clock ticks for them, and they are not
-//! recorded.
+//! Earlier events, on demand. Listing them is not a delivery: no clock ticks, and nothing is recorded.
 
 use super::Machine;
 use super::check::{self, ProtocolFault};
@@ -76,7 +75,7 @@ impl Machine {
         self.outputs.push(Output::Listed { ticket, result });
     }
 
-    /// Ends the waiting request: none will be sent any more.
+    /// Fails the waiting request: it will not be sent any more.
     pub(super) fn end_history(&mut self) {
         if let Some(request) = self.history.0.take() {
             self.answer_list(request.ticket, Err(ListError::Ended));

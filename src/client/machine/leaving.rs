@@ -34,7 +34,7 @@ impl Machine {
         }
     }
 
-    /// Sends the leave once nothing else is on its way.
+    /// Sends the leave. Nothing else is in flight.
     pub(super) fn send_leave(&mut self) {
         if self.leaving.as_ref().is_none_or(|leaving| leaving.answered) {
             return;
@@ -80,7 +80,7 @@ impl Machine {
     }
 
     /// The session of a participant that was leaving is over: it has left.
-    pub(super) fn left_anyhow(&mut self) {
+    pub(super) fn left_without_answer(&mut self) {
         self.answer_leave(Err(LeaveError::Ended));
         self.outputs.push(Output::Keep(Keep::Remove));
         self.over(None);
@@ -100,7 +100,7 @@ impl Machine {
         }
     }
 
-    /// The client is done. The program takes the remaining updates.
+    /// The client has stopped. The program can still take the remaining updates.
     pub(super) fn over(&mut self, error: Option<JoinError>) {
         if self.is_over() {
             return;

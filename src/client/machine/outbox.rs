@@ -1,5 +1,5 @@
-//! The program's own messages, sent one at a time, each again under the same id until it is acknowledged or refused.
-//! None is ever dropped silently.
+//! The program's own messages. They are sent one at a time, and each is sent again under the same id until it is
+//! acknowledged or refused. None is ever dropped silently.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -19,16 +19,16 @@ use crate::wire::{Reason, Rejection, pb};
 pub(in crate::client) const PUBLISHES_WAITING: usize = 1024;
 /// How long to wait before a message is sent again if the service names no time.
 const RETRY_SOON: Duration = Duration::from_millis(500);
-/// How often in a row a message can fail without a reason from the service before the connection is given up. The wait
+/// How often in a row a message can fail without a reason from the service before the connection is dropped. The wait
 /// doubles each time: 7.5 s in all.
 const FAILURES_MAX: u32 = 4;
 
 /// All messages that have not been answered.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    /// The message whose turn it is.
+    /// The message that is in flight, or the next to be sent again.
     next: Option<Outgoing>,
-    /// Those behind it.
+    /// The messages behind it.
     queue: VecDeque<Outgoing>,
     /// A publish or the leave awaits its answer.
     in_flight: bool,
@@ -52,7 +52,7 @@ impl Outbox {
         }
     }
 
-    /// The connection broke, or was given up, while a request was in flight.
+    /// The connection broke, or was dropped, perhaps while a request was in flight.
     pub(super) fn mark_outcome_unknown(&mut self) {
         if mem::take(&mut self.in_flight)
             && let Some(message) = &mut self.next
@@ -63,8 +63,8 @@ impl Outbox {
 }
 
 impl Machine {
-    /// The program has submitted a text. What its writer had seen is fixed here. Neither the wait nor a retry raises
-    /// it, since the text was written before anything that arrives meanwhile.
+    /// The program has submitted a text. What its writer had seen is fixed here. Waiting and retrying do not change it:
+    /// the text was written before anything that arrives meanwhile.
     pub(super) fn submit(&mut self, id: String, text: String) {
         if self.leaving.is_some() || self.outbox.is_closed {
             return self.answer(id, Err(PublishError::Ended));
@@ -91,7 +91,7 @@ impl Machine {
         self.outbox.queue.push_back(message);
     }
 
-    /// Sends what is next, if nothing is in flight: a message, and in the end the leave.
+    /// Sends the next message if nothing is in flight, and the leave after the last message.
     pub(super) fn pump(&mut self, now: Moment) {
         let Phase::Online { complete, .. } = self.phase else { return };
         self.send_list();
@@ -114,7 +114,7 @@ impl Machine {
     }
 
     fn send(&mut self, message: Outgoing) {
-        // Nothing had been delivered to the new participant that its writer has become meanwhile.
+        // If its writer has joined anew meanwhile, nothing had been delivered to that new participant.
         let CausalContext { membership, seen } = message.context;
         let seen = if membership == self.memberships { seen } else { Sequence(0) };
         let sent = self.clock.tick();
@@ -142,7 +142,7 @@ impl Machine {
         self.call(DriverCall::Publish { attempt: self.attempt, request });
     }
 
-    /// Records that nothing more is sent after the request in flight.
+    /// Closes the outbox: nothing more is sent after the request in flight.
     pub(super) fn close_outbox(&mut self) {
         self.outbox.is_closed = true;
         for message in mem::take(&mut self.outbox.queue) {
@@ -245,13 +245,13 @@ impl Machine {
         self.outputs.push(Output::Answer { id, result });
     }
 
-    /// Moves the clock for an answer.
+    /// Moves the clock for an answer. Returns its new time.
     pub(super) fn receive_answer(&mut self, receipt: Receipt) -> u64 {
         self.clock.receive(receipt.logical_time).0
     }
 
-    /// The session is over. A message that may have been published under it is not sent again under the
-    /// next: that could be a second message, so its writer has to decide.
+    /// The session is over. A message that may have been published under it is not sent again under the next, where it
+    /// could become a second message: its writer has to decide.
     pub(super) fn settle(&mut self) {
         self.outbox.in_flight = false;
         self.outbox.retry_at = None;

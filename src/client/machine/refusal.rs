@@ -11,11 +11,11 @@ use crate::wire::Reason;
 pub(in crate::client) struct Failure {
     /// How it failed.
     pub(in crate::client) kind: FailureKind,
-    /// The reason of the contract, if the service gave one.
+    /// The service's reason, as defined by the API, if it gave one.
     pub(in crate::client) reason: Option<Reason>,
     /// What happened, for people.
     pub(in crate::client) message: String,
-    /// The least time to wait before trying again, if the service gave one.
+    /// The least time to wait before trying again, if the service named one.
     pub(in crate::client) retry_after: Option<Duration>,
     /// The error for the program if this failure is final.
     pub(in crate::client) error: JoinError,
@@ -55,7 +55,7 @@ impl Failure {
         matches!(self.kind, FailureKind::Silence | FailureKind::Unavailable)
     }
 
-    /// Whether it is not known that the service received the request.
+    /// Whether it is unknown if the service received the request.
     pub(super) fn is_unanswered(&self) -> bool {
         self.is_lost() && self.reason.is_none()
     }
@@ -68,7 +68,7 @@ impl Failure {
         self.reason.filter(ends)
     }
 
-    /// Its name in a stream's log record.
+    /// The reason in the log record of a stream that it ended.
     pub(super) fn as_record(&self) -> String {
         match (self.reason, self.kind) {
             (Some(reason), _) => reason.as_str().into(),

@@ -32,27 +32,27 @@ pub(in crate::client) struct KeptSession {
     pub(in crate::client) chain_hash: Vec<u8>,
 }
 
-/// How far the client is in connecting.
+/// The state of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// It does not take part yet, or no longer does.
+    /// Not in the conversation yet, or no longer.
     Out,
     /// A connection is being made.
     Dialling,
     /// A request to join is on its way.
     Connecting { since: Instant },
-    /// The stream is open. `silence` is how long it can be silent before it counts as broken. It is complete once the
-    /// service has ended it normally, which may be before the answer to a leave arrives.
-    Online { since: Instant, heard: Instant, silence: Duration, complete: bool },
+    /// The stream is open. It counts as broken if it is silent for `silence_max`. It is complete once the service has
+    /// ended it normally, which may be before the answer to a leave arrives.
+    Online { since: Instant, silent_since: Instant, silence_max: Duration, complete: bool },
     /// Waits for the next attempt.
     Offline { retry_at: Instant },
 }
 
-/// What is known until the participant has joined for the first time.
+/// State that exists until the participant has joined for the first time.
 #[derive(Debug)]
 pub(super) struct FirstJoin {
     pub(super) began: Instant,
-    /// A request was sent and never answered: it may arrive late, and holds the name for the grace period.
+    /// A request was sent but not answered: it may arrive late, and would hold the name for the grace period.
     pub(super) asked: bool,
     /// Why the latest attempts failed, at most one for each server.
     pub(super) tried: Vec<crate::client::JoinError>,
@@ -63,11 +63,11 @@ pub(super) struct FirstJoin {
 pub(super) struct Leaving {
     /// When to give up. Each message that is answered before the leave moves it.
     pub(super) deadline: Instant,
-    /// The program has been given its outcome.
+    /// The program has already been given its outcome.
     pub(super) answered: bool,
 }
 
-/// One membership, from its Welcome.
+/// One membership, as its Welcome states it.
 pub(super) struct Membership {
     pub(super) token: String,
     pub(super) epoch: String,
@@ -84,7 +84,7 @@ impl fmt::Debug for Membership {
 /// The causal context of a message: the events that had been delivered to its writer when it was submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CausalContext {
-    /// The membership that it belongs to: it means nothing in another.
+    /// The membership to which `seen` belongs; it means nothing in another.
     pub(super) membership: u64,
     pub(super) seen: Sequence,
 }
@@ -96,7 +96,7 @@ pub(in crate::client) struct Outgoing {
     pub(super) text: String,
     /// What had been delivered to its writer when it was submitted.
     pub(super) context: CausalContext,
-    /// An attempt may have reached the service without its answer reaching us.
+    /// An attempt may have reached the service, although no answer has reached us.
     pub(super) outcome_unknown: bool,
     /// How often in a row it failed without a reason.
     pub(super) failures: u32,
@@ -107,7 +107,7 @@ pub(in crate::client) struct Outgoing {
 pub(in crate::client) struct ListRequest {
     /// Identifies this request.
     pub(in crate::client) ticket: u64,
-    /// The event that they are before.
+    /// The event before which they end.
     pub(in crate::client) before: Sequence,
     pub(in crate::client) count: u32,
 }

@@ -21,11 +21,11 @@ pub(in crate::client) struct Moment {
     pub(in crate::client) chance: f64,
 }
 
-/// Something that happened: a wish of the program, a frame, an answer, the passing of time. `attempt` says which
-/// connection it belongs to; inputs of a connection that was given up are ignored.
+/// Something that happened: a request by the program, a frame, an answer, the passing of time. `attempt` identifies the
+/// connection that it belongs to; inputs of an abandoned connection are ignored.
 #[derive(Debug)]
 pub(in crate::client) enum Input {
-    /// The program wants to take part.
+    /// The program wants to join.
     Join,
     /// A connection was made, or could not be made.
     Dialled { attempt: u64, result: Result<(), Failure> },
@@ -61,7 +61,7 @@ pub(in crate::client) enum Input {
     Failed(String),
 }
 
-/// What the driver has to do.
+/// A call that the driver has to make.
 #[derive(Debug)]
 pub(in crate::client) enum DriverCall {
     /// Connect to a server, by its index in the settings.
@@ -87,7 +87,7 @@ pub(in crate::client) enum Output {
     Record(ClientRecord<'static>),
     /// Write the log record of a delivery.
     Delivered(Event),
-    /// Write what another process needs to resume.
+    /// Write what a later process needs to resume.
     Keep(Keep),
     /// A text was submitted. Enqueue it as soon as there is room.
     Submitted(Outgoing),
@@ -108,12 +108,12 @@ pub(in crate::client) enum Output {
 /// What is kept for a later process (D16; web/src/core/snapshot.ts).
 #[derive(Debug)]
 pub(in crate::client) enum Keep {
-    /// Another membership begins.
+    /// A new membership begins.
     Begin { participant_id: String, epoch: String, token: String, clock: LogicalTime },
-    /// What has been recorded.
+    /// The last event that was recorded, and the clock.
     Save { position: Sequence, clock: LogicalTime },
     /// An event was received.
-    Came { sequence: Sequence, chain_hash: Vec<u8> },
+    Received { sequence: Sequence, chain_hash: Vec<u8> },
     /// The participant has left: its session must not be resumed.
     Remove,
 }

@@ -16,7 +16,7 @@ use crate::log::RecordBody;
 use crate::wire::pb;
 use crate::wire::pb::join_response::Frame;
 
-/// The participant under test, with everything that it has put out.
+/// The participant under test, with all its outputs.
 pub(super) struct Client {
     pub(super) machine: Machine,
     pub(super) at: Instant,
@@ -126,7 +126,7 @@ impl Client {
     }
 }
 
-/// The log record that an output is.
+/// The log record of an output, if it is one.
 pub(super) fn record(output: &Output) -> Option<Value> {
     let record = match output {
         Output::Record(record) => record.clone(),
@@ -136,7 +136,7 @@ pub(super) fn record(output: &Output) -> Option<Value> {
     Some(serde_json::to_value(RecordBody::Client(record)).unwrap())
 }
 
-/// An output in short; `None` for what is written.
+/// An output in short; `None` for one that is written to a file.
 fn brief(output: &Output) -> Option<String> {
     Some(match output {
         Output::Call(DriverCall::Dial { server, .. }) => format!("dial {server}"),
@@ -217,7 +217,7 @@ pub(super) fn joined(sequence: u64, logical_time: u64) -> pb::Event {
     }
 }
 
-/// A message of bob's.
+/// A message from bob.
 pub(super) fn message(sequence: u64, logical_time: u64) -> pb::Event {
     pb::Event {
         sequence,
@@ -235,7 +235,7 @@ pub(super) fn lost(why: &str) -> Failure {
     Failure::silence("http://0", why)
 }
 
-/// What the service answers for this reason.
+/// A refusal by the service, for this reason.
 pub(super) fn refusal(reason: Reason, retry_after: Option<u64>) -> Failure {
     let kind = match reason {
         Reason::RateLimited
@@ -251,7 +251,6 @@ pub(super) fn refusal(reason: Reason, retry_after: Option<u64>) -> Failure {
     Failure { kind, reason: Some(reason), message, retry_after: retry_after.map(Duration::from_millis), error }
 }
 
-/// Inputs of a connection that was given up change nothing.
 #[test]
 fn frames_and_answers_of_an_abandoned_connection_are_ignored() {
     let mut client = Client::joined();
@@ -273,9 +272,9 @@ fn frames_and_answers_of_an_abandoned_connection_are_ignored() {
     assert_eq!(client.published(Ok((2, 9))), ["m1 is 2"]);
 }
 
-/// Only a deadline that the machine has announced ends anything.
+/// Nothing ends by a deadline that the machine has not announced.
 #[test]
-fn only_what_is_named_is_due() {
+fn each_deadline_is_announced() {
     let mut client = Client::with(1, Duration::ZERO, None);
     assert_eq!(client.due(), None);
     client.feed(Input::Join);
@@ -283,7 +282,7 @@ fn only_what_is_named_is_due() {
     client.welcome(welcome(1, 3, false));
     assert_eq!(client.due(), Some(Duration::from_secs(35)), "silence");
     client.ended(lost("reset"));
-    assert_eq!(client.due(), Some(Duration::from_millis(200)), "a try");
+    assert_eq!(client.due(), Some(Duration::from_millis(200)), "the next attempt");
     client.feed(Input::Leave);
     client.wait(150);
     assert_eq!(client.due(), Some(Duration::from_millis(50)));

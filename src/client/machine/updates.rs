@@ -13,9 +13,9 @@ use crate::client::event::{Event, Kind};
 use crate::client::{Missed, Update};
 use crate::log::ClientRecord;
 
-/// How many updates can wait for the program; the stream waits with them.
+/// How many updates can wait for the program. When the queue is full, the stream is not read.
 const UPDATES_WAITING: usize = 256;
-/// The most missed events for which the client waits for the last, to say how many of them are messages.
+/// Up to this many missed events are held until all have arrived, to count the messages among them.
 const MISSED_COUNTED: u64 = 200;
 
 /// The updates that wait.
@@ -39,12 +39,12 @@ enum Lifecycle {
     Recorded,
 }
 
-/// The missed events as they arrive: they are counted before the program gets any of them.
+/// The missed events, as they arrive. They are counted before the program gets any of them.
 #[derive(Debug)]
 struct Replay {
     after: Option<Duration>,
-    /// How many events that is; `None` if nothing of the membership has been received, so that its beginning is
-    /// unknown.
+    /// How many events were missed; `None` if nothing of the membership has been received yet, since it is then unknown
+    /// where it begins.
     count: Option<u64>,
     events: Vec<Event>,
 }
@@ -65,7 +65,7 @@ impl Machine {
         self.clock.now()
     }
 
-    /// Whether more of the stream can be read: backpressure reaches the service through the transport.
+    /// Whether the stream should be read. If not, the transport passes the backpressure on to the service.
     pub(in crate::client) fn has_room(&self) -> bool {
         self.updates.waiting.len() < UPDATES_WAITING
     }
@@ -80,8 +80,8 @@ impl Machine {
         match (&mut self.updates.replay, update) {
             (Some(replay), Update::Event(event)) => {
                 replay.events.push(event);
-                let came = replay.events.len() as u64;
-                if replay.count == Some(came) || came > MISSED_COUNTED {
+                let received = replay.events.len() as u64;
+                if replay.count == Some(received) || received > MISSED_COUNTED {
                     self.end_replay();
                 }
             }
@@ -136,7 +136,8 @@ impl Machine {
             // The program takes no more updates, so the event is delivered here.
             return self.deliver(&mut update);
         }
-        // If the connection breaks again and again while the program takes no updates, it is reported once.
+        // If the program takes no updates, the newest notice replaces those before it, so that a connection that breaks
+        // again and again cannot fill the queue.
         while self.updates.waiting.len() >= 2 * UPDATES_WAITING
             && matches!(
                 self.updates.waiting.back(),
@@ -156,8 +157,8 @@ impl Machine {
 
     /// Gives an event to the program (IR2). An event that an earlier process has recorded is not recorded again.
     fn deliver(&mut self, update: &mut Update) {
-        // A clock that has received anything is past 0.
         let Update::Event(event) = update else { return };
+        // It has been delivered already: a clock that has received anything is past 0.
         if event.local_time > LogicalTime(0) {
             return;
         }
@@ -188,7 +189,7 @@ impl Machine {
         self.record_end();
     }
 
-    /// The program takes no more updates: waiting and later events are delivered all the same.
+    /// The program takes no more updates: waiting and later events still count as delivered.
     pub(super) fn unread(&mut self, now: Moment) {
         let had_room = self.has_room();
         self.deliver_all();
@@ -200,14 +201,14 @@ impl Machine {
 
     /// While we applied backpressure, the silence was ours.
     fn made_room(&mut self, had_room: bool, now: Moment) {
-        if let Phase::Online { heard, .. } = &mut self.phase
+        if let Phase::Online { silent_since, .. } = &mut self.phase
             && !had_room
         {
-            *heard = now.at;
+            *silent_since = now.at;
         }
     }
 
-    /// The client has stopped. The program takes the remaining updates.
+    /// The client has stopped. The program can still take the remaining updates.
     pub(super) fn end_updates(&mut self, last: Option<Update>, reason: Option<String>) {
         self.end_replay();
         last.into_iter().for_each(|update| self.put(update));

@@ -16,15 +16,15 @@ pub(super) struct StateHeader {
 }
 
 impl StateHeader {
-    /// How many records, at least, a log that ends with these lacks; `None` if it is a different log. A record is
-    /// written before the state is, so a log is behind only if records were lost. (Or if events were shown again, which
-    /// moves the clock without a record, and the process was killed at that moment: the log then states one lost record
-    /// too many, which `verify` takes as a gap, not as a violation.)
+    /// The least number of records that a log lacks if it ends at `logged`; 0 if it is a different log. Records are
+    /// written before the state, so a log is behind only if records were lost. One case is counted although nothing was
+    /// lost: events that are shown again move the clock without a record, and the process may be killed just then. The
+    /// log then states one lost record too many, which `verify` takes as a gap, not as a violation.
     pub(super) fn lost_in(self, logged: Self, participant_id: &str) -> u64 {
         if logged.clock == 0 || (self.position <= logged.position && self.clock <= logged.clock) {
             return 0;
         }
-        // Its events begin with its own join, from which its id is derived.
+        // Its events begin with its own join, whose sequence is the number in its id.
         let joined: u64 = participant_id.strip_prefix('p').and_then(|number| number.parse().ok()).unwrap_or(1);
         self.position.saturating_sub(logged.position.max(joined.saturating_sub(1))).max(1)
     }
@@ -34,13 +34,13 @@ impl StateHeader {
         if self.shown > 0 && self.chained == self.shown { self.chain.to_be_bytes().to_vec() } else { Vec::new() }
     }
 
-    /// The text always has the same length and fits in the first page of the file, so that a write is all or nothing.
+    /// The text always has the same length and fits in the first page of the file, so it is written all or nothing.
     pub(super) fn text(self) -> String {
         let (text, Self { chained, chain, .. }) = (self.text_without_chain(), self);
         format!("{text}\n\"chained\":{chained:>20},\"chain\":{chain:>20},\n")
     }
 
-    /// The format before there was a chain.
+    /// The header of older files, which have no chain hash.
     pub(super) fn text_without_chain(self) -> String {
         let Self { position, shown, clock, .. } = self;
         format!("{{\"position\":{position:>20},\"shown\":{shown:>20},\"clock\":{clock:>20},")

@@ -18,11 +18,11 @@ fn parse(address: &str) -> Result<Uri, String> {
         return Err(format!("it is empty; {EXAMPLE}"));
     }
     if address.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err("there is whitespace in it".into());
+        return Err("it contains whitespace".into());
     }
     let (scheme, rest) = address.split_once("://").ok_or_else(|| format!("it has no scheme; {EXAMPLE}"))?;
     if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-        return Err(format!("its scheme is {scheme}, and only http and https can be used"));
+        return Err(format!("its scheme is {scheme}, but only http and https are supported"));
     }
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, behind) = rest.split_at(end);
@@ -33,7 +33,7 @@ fn parse(address: &str) -> Result<Uri, String> {
         _ => {}
     }
     if authority.contains('@') {
-        return Err("a user name in it has no meaning; a secret goes into a file".into());
+        return Err("it must not contain a user name; to give a secret, use --secret-file".into());
     }
     let port = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
     let (host, port) = port.map_or((authority, None), |(host, port)| (host, Some(port)));
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_an_address_is_named() {
+    fn an_invalid_address_is_explained() {
         for (address, named) in [
             ("", "empty"),
             ("nonsense", "scheme"),

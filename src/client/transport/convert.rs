@@ -1,4 +1,4 @@
-//! Converts a gRPC status into a failure of the machine.
+//! Converts a gRPC status into a failure, as the machine takes it.
 
 use std::error::Error;
 use std::time::Duration;
@@ -13,7 +13,6 @@ use crate::wire::{Reason, retry_delay};
 /// The longest wait that the client accepts from a service.
 const WAIT_LONGEST: Duration = Duration::from_secs(60);
 
-/// What a status means.
 pub(super) fn failure(status: &Status, address: &str) -> Failure {
     let reason = Reason::of(status);
     let message = explain::of_status(status);
@@ -29,7 +28,7 @@ pub(super) fn failure(status: &Status, address: &str) -> Failure {
 }
 
 fn kind(status: &Status, reason: Option<Reason>) -> FailureKind {
-    // A status with a source, or for a deadline, was made here, because of a broken connection or silence.
+    // A status with a source, or for a deadline, was made by this client: the connection broke, or was silent.
     let is_answer = status.source().is_none() && status.code() != Code::DeadlineExceeded;
     match (reason, status.code()) {
         (

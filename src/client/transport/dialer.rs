@@ -15,7 +15,7 @@ use tower::Service;
 /// How many of the first bytes are kept: enough for the head of an error page.
 const FIRST_BYTES_MAX: usize = 512;
 
-/// The first bytes that a service sent on the newest connection on which it sent any.
+/// The first bytes that the service sent, on the newest connection that received any.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FirstBytes(Arc<Mutex<Vec<u8>>>);
 
@@ -24,7 +24,7 @@ impl FirstBytes {
         self.0.lock().clone()
     }
 
-    /// Takes bytes that were received on a connection, the first of them or later ones.
+    /// Takes bytes that were received on a connection: its first ones, or later ones.
     fn push(&self, bytes: &[u8], are_first: bool) {
         let mut first = self.0.lock();
         if are_first {
@@ -96,8 +96,8 @@ async fn connect(uri: &Uri) -> Result<TcpStream, DialError> {
     })
 }
 
-/// A client that dials a port on its own machine where no service listens may be given that same port, and is then
-/// connected to itself. The port is then in use, and the service cannot start again.
+/// Refuses a connection to itself. A client that dials a port of its own machine on which nothing listens may be given
+/// that port as its own, and so connect to itself. The port would then be in use, and the service could not start.
 fn not_to_itself(stream: TcpStream) -> io::Result<TcpStream> {
     if stream.local_addr()? == stream.peer_addr()? {
         return Err(io::ErrorKind::ConnectionRefused.into());
@@ -105,12 +105,12 @@ fn not_to_itself(stream: TcpStream) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// A connection whose first bytes are remembered.
+/// A connection whose first bytes are kept.
 #[derive(Debug)]
 pub(super) struct Observed {
     stream: TcpStream,
     first: FirstBytes,
-    /// How many bytes have been received, up to the most that are kept.
+    /// How many bytes have been received, counted up to [`FIRST_BYTES_MAX`].
     seen: usize,
 }
 

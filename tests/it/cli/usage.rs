@@ -118,7 +118,7 @@ fn a_wrong_list_of_services_is_wrong_usage() {
         ("http://a:1,ftp://b:1", "ftp"),
         ("http://a:1,http://b:1/chat", "/chat"),
         ("http://a:1,http://b:1,http://A:1/", "http://A:1/ is in the list twice"),
-        ("http://a:1,https://b:1", "one conversation is reached by one of them"),
+        ("http://a:1,https://b:1", "the list mixes http:// and https:// URLs"),
     ] {
         for command in
             [&["join", "--name", "alice", "--server", list][..], &["send", "--name", "ci", "--server", list, "x"]]

@@ -28,7 +28,7 @@ pub(in crate::cli) enum LineFault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct InputLine {
     pub(in crate::cli) text: Result<String, LineFault>,
-    /// Whether nothing had been read after it yet.
+    /// Whether no more input was available when it was read.
     pub(in crate::cli) is_newest: bool,
 }
 
@@ -75,7 +75,7 @@ impl Splitter {
         InputLine { text: String::from_utf8(line).map_err(|_| LineFault::NotUtf8), is_newest: false }
     }
 
-    /// The last line, at the end of input, which needs no line break.
+    /// The last line, which needs no line break, at the end of input.
     pub(in crate::cli) fn end(&mut self) -> Option<InputLine> {
         let is_there = !self.line.is_empty() || self.is_too_long;
         is_there.then(|| self.cut()).filter(|line| line.text.as_deref() != Ok(""))
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_is_read_or_its_fault_is_told() {
+    fn every_line_is_read_or_its_fault_is_reported() {
         let long = "x".repeat(LINE_BYTES_MAX + 1);
         let mut input = Vec::from("one\ntwo\r\n\n\u{e6}\n".as_bytes());
         input.extend_from_slice(b"\xff\n");
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_at_the_start_and_at_the_end_are_no_text() {
+    fn a_byte_order_mark_and_carriage_returns_are_dropped() {
         let check = |input: &[u8], expected: &[&str]| {
             let expected: Vec<_> = expected.iter().map(|line| Ok((*line).to_owned())).collect();
             assert_eq!(lines(input), expected);

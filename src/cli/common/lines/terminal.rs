@@ -1,6 +1,6 @@
 //! A terminal on which a user both types and reads: a line that was typed is replaced by its event, so that it appears
-//! only once. That moves the cursor, and is done only if it is certain what is above it; otherwise the line stays. No
-//! colour is used, so NO_COLOR has nothing to turn off.
+//! only once. That moves the cursor, and is done only if it is certain what is above it; otherwise the line stays.
+//! Nothing is coloured, so NO_COLOR has no effect.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -22,7 +22,7 @@ pub(in crate::cli) struct Terminal(Mutex<Typing>);
 struct Typing {
     /// How many lines were read.
     read: usize,
-    /// How many of them were shown to [`Terminal::handled`], or are commands.
+    /// How many of them were passed to [`Terminal::handled`].
     handled: usize,
     /// Something was written after a typed line that is not handled yet, so that line's position is unknown.
     is_covered: bool,
@@ -72,7 +72,7 @@ impl Terminal {
         let columns = tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_col));
         if fits_one_row(text, columns) {
             let mut output = io::stdout().lock();
-            // A terminal that cannot be written to is noticed by the next event.
+            // If the terminal cannot be written to, printing the next event fails.
             let _ = write!(output, "\r\x1b[1A\x1b[J").and_then(|()| output.flush());
         }
     }
@@ -90,8 +90,8 @@ fn echoes() -> bool {
     tcgetattr(io::stdin()).is_ok_and(|attributes| attributes.local_modes.contains(modes))
 }
 
-/// Whether a typed line certainly takes up one row. The beginning of a longer one is not known, since something may
-/// have been shown while it was typed, and terminals disagree on the width of some characters.
+/// Whether a typed line certainly takes up one row. Where a longer one begins is unknown, since something may have been
+/// shown while it was typed, and terminals disagree on the width of some characters.
 fn fits_one_row(text: &str, columns: usize) -> bool {
     // No character is wider than two.
     let widest: usize = text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();

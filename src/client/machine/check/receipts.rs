@@ -8,7 +8,7 @@ use crate::chat::{LogicalTime, Receipt, Sequence};
 /// How many acknowledged messages are compared with later events. If there are more, the oldest are not compared.
 const COMPARED_MAX: usize = 1024;
 
-/// The messages of one membership. None of it is saved for a later process.
+/// The messages of one membership. They are not saved for a later process.
 #[derive(Debug, Default)]
 pub(crate) struct Receipts {
     in_flight: Option<InFlightPublish>,
@@ -16,11 +16,11 @@ pub(crate) struct Receipts {
     acknowledged: VecDeque<(String, Receipt)>,
 }
 
-/// The message that waits for its answer: there is one at a time.
+/// The message that waits for its answer. There is at most one.
 #[derive(Debug)]
 struct InFlightPublish {
     id: String,
-    /// When it was first sent.
+    /// The logical time at which it was first sent.
     sent: LogicalTime,
     /// Its event, if that was received before the answer.
     event: Option<Receipt>,
@@ -34,7 +34,7 @@ impl Receipts {
         }
     }
 
-    /// A message is acknowledged, after the event at this position was received.
+    /// A message is acknowledged, when `cursor` is the last event that was received.
     pub(crate) fn acknowledged(
         &mut self,
         id: &str,
@@ -50,7 +50,7 @@ impl Receipts {
             Some(event) if event != receipt => {
                 return Err(ProtocolFault::Acknowledgement { acknowledged: sequence });
             }
-            // Its event will follow, after those of the messages before it.
+            // Its event is still to come, after every event so far and those of the messages before it.
             None if sequence <= last => {
                 return Err(ProtocolFault::Acknowledgement { acknowledged: sequence });
             }
@@ -66,8 +66,8 @@ impl Receipts {
         Ok(())
     }
 
-    /// An event was received, perhaps this participant's own message.
-    pub(crate) fn came(&mut self, event: Receipt, own_id: Option<&str>) -> Result<(), ProtocolFault> {
+    /// An event was received. `own_id` is its message id if it is this participant's own message.
+    pub(crate) fn received(&mut self, event: Receipt, own_id: Option<&str>) -> Result<(), ProtocolFault> {
         let contradicts = |(id, receipt): &&(String, Receipt)| {
             let is_same_event = receipt.sequence == event.sequence;
             let is_same_message = own_id == Some(&**id);
@@ -83,7 +83,7 @@ impl Receipts {
         Ok(())
     }
 
-    /// A stream was dropped. Its contradictions do not count against the next one.
+    /// A stream was replaced. What the old one contradicted does not count against the new one.
     pub(crate) fn reconnected(&mut self) {
         self.acknowledged.clear();
     }
@@ -94,7 +94,7 @@ pub(crate) fn receipt(sequence: u64, logical_time: u64) -> Receipt {
     Receipt { sequence: Sequence(sequence), logical_time: LogicalTime(logical_time) }
 }
 
-/// Checks the answer to a request that was sent at this time.
+/// Checks the answer to a request that was sent at this logical time.
 pub(crate) fn check_receipt(receipt: Receipt, sent: LogicalTime) -> Result<(), ProtocolFault> {
     let Receipt { sequence, logical_time } = receipt;
     number(sequence.0)?;
@@ -126,12 +126,12 @@ mod tests {
     fn an_answer_and_an_event_that_agree_are_accepted_in_either_order() {
         let mut receipts = sent("a");
         assert_eq!(receipts.acknowledged("a", at(4, 9), Sequence(2)), Ok(()));
-        assert_eq!(receipts.came(at(3, 7), None), Ok(()));
-        assert_eq!(receipts.came(at(4, 9), Some("a")), Ok(()));
+        assert_eq!(receipts.received(at(3, 7), None), Ok(()));
+        assert_eq!(receipts.received(at(4, 9), Some("a")), Ok(()));
         receipts.sent("b", LogicalTime(11));
-        assert_eq!(receipts.came(at(5, 13), Some("b")), Ok(()));
+        assert_eq!(receipts.received(at(5, 13), Some("b")), Ok(()));
         assert_eq!(receipts.acknowledged("b", at(5, 13), Sequence(5)), Ok(()));
-        assert_eq!(receipts.came(at(6, 15), None), Ok(()));
+        assert_eq!(receipts.received(at(6, 15), None), Ok(()));
         assert!(receipts.acknowledged.is_empty() && receipts.in_flight.is_none());
     }
 
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_message_that_is_sent_again_is_compared_with_its_first_try() {
         let mut receipts = sent("a");
-        assert_eq!(receipts.came(at(3, 7), Some("a")), Ok(()));
+        assert_eq!(receipts.received(at(3, 7), Some("a")), Ok(()));
         receipts.sent("a", LogicalTime(12));
         assert_eq!(receipts.acknowledged("a", at(3, 7), Sequence(3)), Ok(()));
     }
@@ -153,17 +153,17 @@ mod tests {
             receipts.acknowledged("a", receipt, Sequence(2)).map(|()| receipts)
         };
         let mut receipts = acknowledged(at(4, 9)).unwrap();
-        assert_eq!(receipts.came(at(4, 9), None), contradicted(4), "somebody else's event");
-        assert_eq!(receipts.came(at(4, 8), Some("a")), contradicted(4), "another time");
-        assert_eq!(receipts.came(at(3, 7), Some("a")), contradicted(4), "another sequence");
-        assert_eq!(acknowledged(at(2, 9)).err(), contradicted(2).err(), "an event that has come");
+        assert_eq!(receipts.received(at(4, 9), None), contradicted(4), "somebody else's event");
+        assert_eq!(receipts.received(at(4, 8), Some("a")), contradicted(4), "another time");
+        assert_eq!(receipts.received(at(3, 7), Some("a")), contradicted(4), "another sequence");
+        assert_eq!(acknowledged(at(2, 9)).err(), contradicted(2).err(), "an event that was already received");
         let mut receipts = sent("a");
-        assert_eq!(receipts.came(at(3, 7), Some("a")), Ok(()));
+        assert_eq!(receipts.received(at(3, 7), Some("a")), Ok(()));
         assert_eq!(receipts.acknowledged("a", at(4, 9), Sequence(3)), contradicted(4), "another event");
     }
 
     #[test]
-    fn an_answer_that_cannot_be_true_is_a_fault() {
+    fn an_impossible_answer_is_a_fault() {
         for receipt in [at(0, 9), at(u64::MAX, 9), at(4, 5), at(4, u64::MAX)] {
             let answered = sent("a").acknowledged("a", receipt, Sequence(2));
             assert!(answered.is_err(), "{receipt:?}");

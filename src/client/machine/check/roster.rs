@@ -29,7 +29,7 @@ impl Roster {
         self.0.entry(member.participant_id.clone()).or_insert(RosterEntry { display_name, connected: true });
     }
 
-    /// Follows the joins and leaves.
+    /// Applies a join or a leave.
     pub(crate) fn follow(&mut self, event: &Event) -> Result<(), ProtocolFault> {
         match event.kind {
             Kind::Joined if self.0.len() == ROSTER_MAX => return Err(ProtocolFault::Roster),
@@ -40,8 +40,8 @@ impl Roster {
         Ok(())
     }
 
-    /// What a Presence frame changes. `None` for a participant that is not active, or if merged changes cancel each
-    /// other out.
+    /// Applies a Presence frame. Returns `None` if the participant is not active, or if nothing has changed, since the
+    /// service merges changes that cancel each other out.
     pub(crate) fn presence(&mut self, presence: pb::Presence) -> Option<Update> {
         let pb::Presence { participant_id, connected } = presence;
         let entry = self.0.get_mut(&participant_id).filter(|entry| entry.connected != connected)?;

@@ -50,7 +50,7 @@ fn a_first_join_is_tried_once_or_for_as_long_as_the_program_waits() {
     client.feed(Input::Join);
     assert_eq!(client.wait(200), ["dial 0", "close"]);
     assert_eq!(client.wait(400), ["dial 0", "close"]);
-    assert_eq!(client.due(), Some(Duration::from_millis(400)), "the last try is at the end of the wait");
+    assert_eq!(client.due(), Some(Duration::from_millis(400)), "the last attempt is at the end of the wait");
     assert_eq!(client.wait(400), ["dial 0", "close", refused]);
 }
 
@@ -67,9 +67,9 @@ fn a_refused_join_is_final_and_so_is_one_that_breaks_the_protocol() {
     assert_eq!(said[1], "not joined: the service broke the protocol: a stream began without a Welcome");
 }
 
-/// The name may be held by an own request whose answer was lost.
+/// The name may be held by an earlier request of this client whose answer was lost.
 #[test]
-fn a_name_that_is_taken_by_an_own_late_request_is_waited_for() {
+fn a_name_that_its_own_lost_request_holds_is_waited_for() {
     let mut client = Client::with(1, Duration::from_secs(60), None);
     client.feed(Input::Join);
     assert_eq!(client.wait(10_000), ["close"], "no answer");
@@ -89,13 +89,13 @@ fn a_kept_session_is_resumed_and_tried_for_a_grace_period() {
     client.event(message(5, 38));
     assert_eq!(client.event(message(6, 40)), ["continued after 4, Some(2) of 2", "event 5", "event 6"]);
     let delivered = client.records("event_delivered");
-    assert_eq!(delivered.len(), 1, "the other process has recorded event 5");
+    assert_eq!(delivered.len(), 1, "the earlier process has recorded event 5");
     assert_eq!(delivered[0]["sequence"], 6);
 }
 
 /// Missed events begin with the participant's own Joined, at any position.
 #[test]
-fn a_kept_session_of_which_nothing_was_shown_continues_with_its_own_join() {
+fn a_kept_session_without_a_shown_event_continues_with_its_own_join() {
     let nothing = KeptSession { position: Sequence(4), shown: Sequence(0), chain_hash: Vec::new(), ..kept() };
     let mut client = Client::with(1, Duration::ZERO, Some(nothing));
     client.feed(Input::Join);
@@ -106,7 +106,7 @@ fn a_kept_session_of_which_nothing_was_shown_continues_with_its_own_join() {
 }
 
 #[test]
-fn a_kept_session_that_is_over_is_joined_anew_with_a_clock_that_the_service_takes() {
+fn a_client_whose_kept_session_is_over_joins_anew_with_a_clock_that_the_service_accepts() {
     let mut client = Client::with(1, Duration::ZERO, Some(kept()));
     client.feed(Input::Join);
     let said = client.ended(refusal(Reason::EpochChanged, None));
@@ -116,7 +116,7 @@ fn a_kept_session_that_is_over_is_joined_anew_with_a_clock_that_the_service_take
     assert_eq!(client.welcome(welcome(1, 3, false)), ["joined as p1", "anew: EPOCH_CHANGED"]);
 }
 
-/// A service that refuses even the first tick of a clock is not asked in a hot loop.
+/// A service that refuses even a new clock is not asked in a hot loop.
 #[test]
 fn a_clock_is_restarted_once() {
     let mut client = Client::with(1, Duration::ZERO, Some(kept()));
@@ -127,7 +127,7 @@ fn a_clock_is_restarted_once() {
 }
 
 #[test]
-fn a_lost_stream_is_resumed_where_it_broke_and_says_what_was_missed() {
+fn a_lost_stream_is_resumed_where_it_broke_and_what_was_missed_is_counted() {
     let mut client = Client::joined();
     client.event(message(2, 8));
     assert_eq!(client.ended(lost("reset")), ["close", "offline: reset"]);
@@ -139,7 +139,7 @@ fn a_lost_stream_is_resumed_where_it_broke_and_says_what_was_missed() {
     assert_eq!(client.records("resumed").len(), 1);
 }
 
-/// L6, D7: the resume names the chain hash of the event that came last.
+/// L6, D7: the resume names the last event that was received, and its chain hash.
 #[test]
 fn a_resume_names_the_last_event() {
     let mut client = Client::joined();
@@ -165,7 +165,7 @@ fn a_silent_stream_is_lost_and_a_heartbeat_is_a_sign_of_life() {
 }
 
 #[test]
-fn what_another_service_answers_is_waited_out_once_joined() {
+fn a_client_that_has_joined_waits_out_the_answers_of_a_proxy() {
     let mut client = Client::joined();
     client.ended(lost("reset"));
     client.wait(200);
@@ -175,11 +175,11 @@ fn what_another_service_answers_is_waited_out_once_joined() {
     assert_eq!(client.ended(proxy.clone()), ["close"]);
     assert_eq!(client.wait(400), ["dial 0", "resume at 7 after 1"]);
     client.welcome(welcome(1, 3, true));
-    assert_eq!(client.ended(proxy), ["close", "ended: http://0: a proxy"], "but no stream ends by it");
+    assert_eq!(client.ended(proxy), ["close", "ended: http://0: a proxy"], "on an open stream it is final");
 }
 
 #[test]
-fn a_refusal_that_stays_ends_the_client() {
+fn a_lasting_refusal_ends_the_client() {
     let mut client = Client::joined();
     client.ended(lost("reset"));
     client.wait(200);
@@ -205,14 +205,14 @@ fn a_name_that_is_taken_on_joining_anew_is_waited_for() {
     assert_eq!(client.ended(refusal(Reason::NameTaken, None)), ["close", "offline: NAME_TAKEN"]);
     assert_eq!(client.wait(4_999), [""; 0]);
     assert_eq!(client.wait(1), ["dial 0", "join at 7"]);
-    assert_eq!(client.ended(refusal(Reason::NameTaken, None)), ["close"], "that is no news");
+    assert_eq!(client.ended(refusal(Reason::NameTaken, None)), ["close"], "reported once");
     client.wait(5_000);
     assert_eq!(client.welcome(welcome(9, 60, false)), ["anew: SESSION_UNKNOWN"]);
 }
 
-/// The client's own requests that were given up may arrive late, once each.
+/// Requests that the client has abandoned may arrive late, once each.
 #[test]
-fn a_takeover_ends_the_client_unless_it_is_its_own() {
+fn a_takeover_ends_the_client_unless_by_its_own_late_request() {
     let mut client = Client::joined();
     client.ended(lost("reset"));
     client.wait(200);
@@ -220,7 +220,7 @@ fn a_takeover_ends_the_client_unless_it_is_its_own() {
     client.wait(400);
     client.welcome(welcome(1, 3, true));
     let said = client.ended(refusal(Reason::Replaced, None));
-    assert_eq!(said, ["close", "offline: a request of this client that had been given up arrived late"]);
+    assert_eq!(said, ["close", "offline: an earlier request of this client arrived late"]);
     client.wait(800);
     client.welcome(welcome(1, 3, true));
     assert_eq!(client.ended(refusal(Reason::Replaced, None)), ["close", "ended: REPLACED"]);
@@ -233,7 +233,7 @@ fn the_next_address_is_tried_after_each_loss_in_turn() {
     client.welcome(welcome(1, 3, false));
     client.event(joined(1, 3));
     client.ended(refusal(Reason::ShuttingDown, Some(1_000)));
-    assert_eq!(client.due(), Some(Duration::from_millis(200)), "what one asks for does not hold for another");
+    assert_eq!(client.due(), Some(Duration::from_millis(200)), "one server's wait does not apply to the next");
     assert_eq!(client.wait(200), ["dial 1", "resume at 6 after 1"]);
     client.ended(lost("reset"));
     client.dials = false;

@@ -1,8 +1,8 @@
-//! Farewells: what a leave waits for, and how long.
+//! Leaving: what a leave waits for, and how long.
 
 use super::*;
 
-const NOT_TOLD: &str =
+const UNACKNOWLEDGED: &str =
     "leave: could not reach the service; the others will see you leave when the grace period ends";
 
 #[test]
@@ -28,9 +28,9 @@ fn a_leave_waits_for_what_was_submitted() {
     assert_eq!(client.published(Ok((3, 12))), ["m2 is 3", "leave at 14"]);
 }
 
-/// Each answer gives the next more time.
+/// Each answer extends the deadline.
 #[test]
-fn a_leave_gives_up_when_nothing_is_answered_for_so_long() {
+fn a_leave_gives_up_after_ten_seconds_without_an_answer() {
     let mut client = Client::joined();
     client.submit("m1", "one");
     client.submit("m2", "two");
@@ -40,7 +40,7 @@ fn a_leave_gives_up_when_nothing_is_answered_for_so_long() {
     assert_eq!(client.wait(9_999), [""; 0]);
     let unknown =
         "m2: the session was lost before the answer came: the message may or may not have been delivered";
-    assert_eq!(client.wait(1), ["close", unknown, NOT_TOLD]);
+    assert_eq!(client.wait(1), ["close", unknown, UNACKNOWLEDGED]);
 }
 
 #[test]
@@ -51,12 +51,12 @@ fn a_client_that_is_offline_can_leave() {
     client.feed(Input::Leave);
     client.dials = false;
     client.wait(9_000);
-    assert_eq!(client.wait(1_000), ["m1: no longer in the conversation", NOT_TOLD]);
+    assert_eq!(client.wait(1_000), ["m1: no longer in the conversation", UNACKNOWLEDGED]);
     assert_eq!(client.feed(Input::Leave), ["leave: no longer in the conversation"]);
 }
 
 #[test]
-fn a_leave_whose_connection_breaks_is_sent_by_the_next() {
+fn a_leave_whose_connection_breaks_is_sent_again_on_the_next() {
     let mut client = Client::joined();
     client.feed(Input::Leave);
     client.ended(lost("reset"));
@@ -66,7 +66,7 @@ fn a_leave_whose_connection_breaks_is_sent_by_the_next() {
 
 /// The membership is over in any case.
 #[test]
-fn a_session_that_is_over_while_leaving_has_left() {
+fn a_client_whose_session_ends_while_it_leaves_has_left() {
     let mut client = Client::joined();
     client.feed(Input::Leave);
     let said = client.left(Err(refusal(Reason::SessionUnknown, None)));
@@ -84,7 +84,7 @@ fn a_session_that_is_over_while_leaving_has_left() {
 }
 
 #[test]
-fn a_stream_that_ends_before_the_answer_is_waited_for() {
+fn the_answer_to_a_leave_is_awaited_after_the_end_of_the_stream() {
     let mut client = Client::joined();
     client.feed(Input::Leave);
     assert_eq!(client.end(), [""; 0]);
@@ -93,7 +93,7 @@ fn a_stream_that_ends_before_the_answer_is_waited_for() {
 }
 
 #[test]
-fn a_leave_that_cannot_be_true_is_asked_for_again() {
+fn a_leave_with_an_impossible_answer_is_sent_again() {
     let mut client = Client::joined();
     client.feed(Input::Leave);
     assert!(client.left(Ok((0, 8)))[1].starts_with("offline: the service broke the protocol"));
@@ -109,5 +109,5 @@ fn giving_up_waits_for_nothing() {
     let unknown =
         "m1: the session was lost before the answer came: the message may or may not have been delivered";
     let said = client.feed(Input::GiveUp);
-    assert_eq!(said, ["close", unknown, "m2: no longer in the conversation", NOT_TOLD]);
+    assert_eq!(said, ["close", unknown, "m2: no longer in the conversation", UNACKNOWLEDGED]);
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn one_message_is_on_its_way_at_a_time_in_the_order_of_submission() {
+fn messages_are_sent_one_at_a_time_in_the_order_of_submission() {
     let mut client = Client::joined();
     assert_eq!(client.submit("m1", "one"), ["publish m1 at 6 seen 1"]);
     assert_eq!(client.submit("m2", "two"), [""; 0]);
@@ -13,7 +13,7 @@ fn one_message_is_on_its_way_at_a_time_in_the_order_of_submission() {
     assert_eq!((&queued[1]["message_id"], &queued[1]["seen_sequence"]), (&"m2".into(), &1.into()));
 }
 
-/// V6: what waits for the program has not been delivered to it.
+/// V6: an event that waits for the program has not been delivered to it.
 #[test]
 fn a_writer_has_seen_what_the_program_has_taken() {
     let mut client = Client::joined();
@@ -26,7 +26,7 @@ fn a_writer_has_seen_what_the_program_has_taken() {
 }
 
 #[test]
-fn a_text_that_is_no_message_is_refused_at_once() {
+fn an_invalid_text_is_refused_at_once() {
     let mut client = Client::joined();
     let said = client.submit("m1", &"a".repeat(129));
     assert_eq!(said, ["m1: a message has at most 128 characters, and this one has 129"]);
@@ -44,7 +44,7 @@ fn a_message_whose_answer_is_lost_is_sent_again_under_its_id() {
     assert_eq!(client.published(Ok((2, 11))), ["m1 is 2"]);
 }
 
-/// Over HTTP/2 a publish and the stream have one connection: what answers neither is given up.
+/// With HTTP/2 a publish and the stream share one connection, which is dropped if a publish is not answered.
 #[test]
 fn a_publish_without_an_answer_costs_the_connection() {
     let mut client = Client::joined();
@@ -54,7 +54,7 @@ fn a_publish_without_an_answer_costs_the_connection() {
     assert_eq!(client.welcome(welcome(1, 3, true))[0], "publish m1 at 9 seen 1");
 }
 
-/// Something between the client and its service may answer for a while.
+/// A proxy in front of the service may answer for a while.
 #[test]
 fn a_publish_that_fails_without_a_reason_is_tried_again_and_then_costs_the_connection() {
     let mut client = Client::joined();
@@ -69,7 +69,7 @@ fn a_publish_that_fails_without_a_reason_is_tried_again_and_then_costs_the_conne
     }
     assert_eq!(client.published(Err(failure)), ["close", "offline: 502"]);
     client.wait(200);
-    assert_eq!(client.welcome(welcome(1, 3, true)).len(), 2, "and goes out on the next");
+    assert_eq!(client.welcome(welcome(1, 3, true)).len(), 2, "it is sent on the next connection");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_refused_message_is_reported_and_recorded() {
 
 /// D14: a message that may have been published is not sent under another session.
 #[test]
-fn an_unknown_outcome_is_the_writers_to_judge_once_the_session_is_over() {
+fn an_unknown_outcome_is_reported_to_the_writer_once_the_session_is_over() {
     let mut client = Client::joined();
     client.submit("m1", "maybe");
     client.submit("m2", "never");
@@ -117,9 +117,9 @@ fn an_unknown_outcome_is_the_writers_to_judge_once_the_session_is_over() {
     assert_eq!(client.welcome(anew), ["publish m2 at 62 seen 0", "anew: SESSION_UNKNOWN"]);
 }
 
-/// The message was not published, which the answer says.
+/// From the answer it is known that the message was not published.
 #[test]
-fn a_publish_that_finds_no_session_goes_out_under_the_next() {
+fn a_publish_that_finds_no_session_is_sent_under_the_next() {
     let mut client = Client::joined();
     client.submit("m1", "one");
     assert_eq!(client.published(Err(refusal(Reason::SessionUnknown, None))), ["close"]);
@@ -127,9 +127,9 @@ fn a_publish_that_finds_no_session_goes_out_under_the_next() {
     assert_eq!(client.welcome(welcome(9, 60, false))[0], "publish m1 at 62 seen 0");
 }
 
-/// D15: the stream that contradicts an answer is dropped, and the message keeps its id.
+/// D15: the connection is dropped, and the message keeps its id.
 #[test]
-fn an_answer_that_cannot_be_true_drops_the_connection() {
+fn an_impossible_answer_drops_the_connection() {
     let mut client = Client::joined();
     client.submit("m1", "one");
     let said = client.published(Ok((1, 9)));
@@ -138,7 +138,7 @@ fn an_answer_that_cannot_be_true_drops_the_connection() {
     assert_eq!(client.welcome(welcome(1, 3, true))[0], "publish m1 at 9 seen 1");
 }
 
-/// A lab that holds a participant's messages says so, and they wait for their answers.
+/// A lab that holds a participant's messages announces it, and the messages wait for their answers.
 #[test]
 fn a_lab_that_holds_is_reported_and_no_message_is_lost() {
     let mut client = Client::joined();
@@ -150,9 +150,9 @@ fn a_lab_that_holds_is_reported_and_no_message_is_lost() {
     assert_eq!(client.published(Ok((2, 8))), ["m1 is 2", "publish m2 at 10 seen 1"]);
 }
 
-/// Nothing is lost in silence.
+/// No message is lost silently.
 #[test]
-fn what_is_submitted_when_all_is_over_is_not_sent() {
+fn a_text_that_is_submitted_after_the_end_is_not_sent() {
     let mut client = Client::joined();
     client.feed(Input::Leave);
     client.left(Ok((2, 8)));

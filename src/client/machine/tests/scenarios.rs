@@ -1,4 +1,4 @@
-//! Whole scenarios that the page's machine goes through, too: `web/test/scenarios.test.ts` reads the same files
+//! Whole scenarios, which the page's machine runs, too: `web/test/scenarios.test.ts` reads the same files
 //! (tests/vectors/README.md).
 
 use serde_json::json;
@@ -36,16 +36,16 @@ fn messages() {
 }
 
 #[test]
-fn farewells() {
+fn leaving() {
     run(&scenarios!("leaving.json"));
 }
 
 #[test]
-fn what_a_stream_may_bring() {
+fn frames() {
     run(&scenarios!("frames.json"));
 }
 
-/// A vector with a wrong expectation is found.
+/// A wrong expectation in a vector makes the test fail.
 #[test]
 fn a_wrong_vector_fails() {
     let mut steps = scenarios!("joined.json");
@@ -148,7 +148,7 @@ fn event(step: &Value) -> pb::Event {
     }
 }
 
-/// An output as the vectors have it; none where they do not.
+/// An output in the notation of the vectors; `None` if they leave it out.
 fn neutral(output: &Output) -> Option<Value> {
     if let Output::NotJoined(error) = output {
         return Some(json!({ "out": error.reason().map(Reason::as_str) }));
@@ -160,7 +160,7 @@ fn neutral(output: &Output) -> Option<Value> {
     let fields = record.as_object_mut().unwrap();
     let name = fields.remove("event").unwrap();
     if name == "event_refused" {
-        // Each says in its own words what is wrong.
+        // The two machines word it differently.
         fields.remove("reason");
     }
     fields.values_mut().filter(|value| value.is_number()).for_each(|value| *value = value.to_string().into());
@@ -192,7 +192,7 @@ fn neutral_call(call: &DriverCall) -> Option<Value> {
     })
 }
 
-/// The reason for which the client ended; null if it has left.
+/// The reason why the client ended; null if it has left.
 fn ended_by(outputs: &[Output]) -> Option<&'static str> {
     outputs.iter().find_map(|output| match output {
         Output::Update(Update::Ended(error)) => error.reason().map(Reason::as_str),

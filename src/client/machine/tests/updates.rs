@@ -9,7 +9,7 @@ fn slow() -> Client {
     client
 }
 
-/// T1: the stream waits with the program, and the silence is the client's own.
+/// T1: while the program does not read, neither does the client, so the silence is its own.
 #[test]
 fn a_program_that_takes_nothing_stops_the_stream_and_not_the_connection() {
     let mut client = slow();
@@ -22,7 +22,7 @@ fn a_program_that_takes_nothing_stops_the_stream_and_not_the_connection() {
 }
 
 #[test]
-fn a_slow_consumer_resumes_after_what_came_and_takes_it_all_in_order() {
+fn a_slow_consumer_resumes_after_what_it_received_and_takes_everything_in_order() {
     let mut client = slow();
     assert_eq!(client.ended(refusal(Reason::SlowConsumer, Some(0))), ["close"]);
     assert_eq!(client.wait(200), ["dial 0", "resume at 6 after 257"]);
@@ -44,9 +44,9 @@ fn an_event_is_delivered_when_it_is_taken() {
     assert_eq!((&delivered["sequence"], &delivered["local_time"]), (&2.into(), &9.into()));
 }
 
-/// What waits belongs to the membership that is over.
+/// The waiting updates belong to the membership that is over.
 #[test]
-fn what_waits_is_recorded_before_another_membership_begins() {
+fn waiting_events_are_recorded_before_another_membership_begins() {
     let mut client = Client::joined();
     client.takes = false;
     client.event(message(2, 8));
@@ -66,9 +66,9 @@ fn a_program_that_takes_no_more_updates_stays() {
     assert_eq!(client.records("event_delivered").len(), 258);
 }
 
-/// A connection that breaks again and again is reported once.
+/// A connection that breaks again and again does not fill the queue.
 #[test]
-fn updates_that_say_the_same_are_merged_when_many_wait() {
+fn the_newest_notice_replaces_those_before_it_when_many_wait() {
     let mut client = Client::joined();
     client.takes = false;
     for _ in 0..600 {
@@ -83,7 +83,7 @@ fn updates_that_say_the_same_are_merged_when_many_wait() {
     assert_eq!(client.records("event_delivered").len(), 2);
 }
 
-/// IR2: a hint, no event.
+/// IR2: a hint, not an event.
 #[test]
 fn presence_is_a_hint_that_moves_no_clock() {
     let mut client = Client::joined();
@@ -92,11 +92,11 @@ fn presence_is_a_hint_that_moves_no_clock() {
     };
     assert_eq!(client.frame(presence("p2", false)), ["p2 connected: false"]);
     assert_eq!(client.frame(presence("p2", false)), [""; 0]);
-    assert_eq!(client.frame(presence("p7", false)), [""; 0], "nobody here");
+    assert_eq!(client.frame(presence("p7", false)), [""; 0], "not a participant");
     assert_eq!(client.submit("m1", "one"), ["publish m1 at 6 seen 1"]);
 }
 
-/// Earlier events are no deliveries.
+/// Listing earlier events is not a delivery.
 #[test]
 fn earlier_events_are_listed_and_touch_no_clock() {
     let mut client = Client::joined();

@@ -153,7 +153,7 @@ export function ended(before: State, failure: Failure | null, now: Moment): Step
     case "REPLACED":
       // The stream that replaced this one may be the page's own, from a request that it had given up.
       if (state.unanswered > 0) {
-        const own = noSignOfLife("a request of this page that had been given up arrived late");
+        const own = noSignOfLife("an earlier request of this page arrived late");
         return goesOn(offline({ ...state, unanswered: state.unanswered - 1 }, own, tries, now));
       }
       return goesOn(out({ ...state, anew: null }, { type: "replaced" }));
