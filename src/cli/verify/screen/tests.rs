@@ -143,7 +143,7 @@ fn what_was_given_is_repeated_where_it_can_be() {
 #[test]
 fn the_readme_shows_what_is_printed_of_a_violation() {
     let mistakes = mistakes();
-    let repeated = mistakes.iter().find(|mistake| mistake.title == "A repeat is taken for a new message").unwrap();
+    let repeated = mistakes.iter().find(|mistake| mistake.title == "A retry is taken for a new message").unwrap();
     let (folder, mut verification) = verified(&repeated.made_in(&truthful()).unwrap());
     verification.given = vec!["logs".into()];
     let folder = folder.path().to_str().unwrap();
