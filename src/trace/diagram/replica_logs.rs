@@ -1,4 +1,4 @@
-//! The records of replicas, kept until all logs are read: only then is it known which replica took a request.
+//! The records of replicas, kept until all logs are read: only then is it known which replica received a request.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -11,7 +11,7 @@ pub(super) struct ReplicaLogs {
     pub(super) all: Vec<ReplicaLog>,
     by_name: HashMap<(usize, Box<str>), usize>,
     pub(super) events: BTreeMap<(usize, u64), Told>,
-    /// Where the streams of each participant were.
+    /// The streams of each participant, with their replicas.
     streams: HashMap<(usize, Who), Vec<StreamStart>>,
 }
 
@@ -121,7 +121,7 @@ impl ReplicaLogs {
         }
     }
 
-    /// The replica where a stream of a participant began after an event, the nearest in time.
+    /// The replica where a participant's stream began after an event; of several, the nearest in time.
     pub(super) fn stream(&self, member: (usize, Who), after: u64, at: i64) -> Option<usize> {
         let streams = self.streams.get(&member)?.iter().filter(|stream| stream.after == after);
         streams.min_by_key(|stream| stream.at.abs_diff(at)).map(|stream| stream.replica)

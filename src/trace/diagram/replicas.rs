@@ -1,5 +1,5 @@
-//! The lifelines of replicas. They are drawn when all logs are read: a request goes to the replica where its
-//! participant had its stream, and events come from there.
+//! The lifelines of replicas, drawn once all their logs are read. A participant's requests go to the replica where it
+//! has its stream, and events come from there.
 
 use std::collections::HashMap;
 
@@ -34,7 +34,7 @@ impl Builder {
                     ReplicaStep::Broadcast { sequence, recovered } => {
                         let place = (log.epoch, sequence);
                         let (Some(told), Some(event)) = (events.get(&place), places.get(&place)) else { continue };
-                        // It delivered nothing while it was away.
+                        // A replica delivers nothing while it is away.
                         if recovered && told.first.is_some() || self.told.contains_key(&(place, lane)) {
                             continue;
                         }
@@ -96,7 +96,7 @@ impl Builder {
         Some(there.unwrap_or(event.broadcast))
     }
 
-    /// Notes that a process has a stream, which began after an event.
+    /// Notes at which replica a process has its stream, which began after an event.
     pub(super) fn attach_to_replica(&mut self, file: u32, member: (usize, Who), after: u64) {
         let Some(replica) = self.replicas.stream(member, after, self.now) else { return };
         let log = self.replicas.all[replica].file;
@@ -124,9 +124,9 @@ mod tests {
         builder.finish()
     }
 
-    /// Whose each lifeline is: alice and carol are at replica a, bob is at b.
+    /// Alice and carol are at replica a, bob is at b.
     #[test]
-    fn each_participant_sends_to_its_own_replica_and_is_told_by_it() {
+    fn each_participant_talks_to_its_own_replica() {
         for ahead in [Duration::ZERO, Duration::from_secs(3600)] {
             let chart = chart(&replicated(ahead));
             let name = |lane: usize| &*chart.lanes[lane].name;
