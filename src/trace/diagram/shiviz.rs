@@ -1,5 +1,5 @@
 //! A log for [ShiViz](https://bestchai.bitbucket.io/shiviz/) and [TSViz](https://bestchai.bitbucket.io/tsviz/): a line with
-//! the regular expression that parses it, a line with the delimiter between executions (empty, since there is only one),
+//! the regular expression that parses it, a line with the delimiter of executions (empty, since there is only one),
 //! then `host {clock} timestamp event`.
 //!
 //! The vector clocks are derived from the chart: an event depends on those before it in its process and, if it is a

@@ -16,8 +16,8 @@ fn shift(record: &mut Value, by: Duration) {
     record["timestamp"] = json!(humantime::format_rfc3339_micros(time + by).to_string());
 }
 
-/// The records that one replica would have written in a run: all broadcasts, and the streams of the participants attached
-/// to it.
+/// The records that one replica would have written in a run: all broadcasts, and the streams of the participants
+/// attached to it.
 fn replica(service: &[Value], name: &str, whose: &[&str], ahead: Duration) -> JsonLog {
     let mut records = Vec::new();
     for record in service {

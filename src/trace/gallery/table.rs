@@ -231,7 +231,7 @@ impl Known {
         match verb {
             Verb::Find(find) => {
                 if find.r#in.as_ref().and(find.after.as_ref().or(find.before.as_ref())).is_some() {
-                    return Err("in cannot be combined with after or before, which already say in which log to look".into());
+                    return Err("in cannot be combined with after or before, which already name the log".into());
                 }
                 self.place(find.r#in.as_ref())?;
                 self.records(find.after.iter().chain(&find.before))?;
