@@ -1,5 +1,5 @@
-//! Replicas that make a mistake on purpose, over a real log: from their logs and those of their clients, `verify` names
-//! the rule that the mistake breaks. The same run without the mistake keeps all rules.
+//! Replicas that make a mistake on purpose, over real NATS servers: from what they and their clients recorded, `verify`
+//! names the rule that the mistake breaks. The same run without the mistake breaks no rule.
 //!
 //! The mistakes are compiled only for the library's own tests (`ReplicaFault`). So the replicas and clients here are
 //! processes of this test program, which [`program`] turns into `chitchat`.

@@ -1,4 +1,4 @@
-//! Clocks that are off, in words: whoever compares timestamps of several logs must know about them.
+//! Clocks that are off, in words: they make it hard to compare the timestamps of several logs.
 
 use std::time::Duration;
 
