@@ -72,8 +72,8 @@ fn command(logs: &[PathBuf]) -> Result<(f64, u64), Box<dyn Error>> {
     thread::spawn(move || ended.send(child.wait()));
     let mut peak = 0;
     loop {
-        let told = fs::read_to_string(&status).unwrap_or_default();
-        let line = told.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         peak = peak.max(kilobytes.unwrap_or(0) * 1024);
         if let Ok(status) = end.recv_timeout(LOOK_EVERY) {

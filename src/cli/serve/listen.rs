@@ -42,7 +42,7 @@ pub(super) fn host_and_port(address: &str) -> Result<String, String> {
 /// Listens. If the address is in use, tries again for a while: a service there may be just ending.
 pub(super) async fn bind(address: &str) -> Result<TcpListener, String> {
     let deadline = Instant::now() + PATIENCE;
-    let mut told = false;
+    let mut announced = false;
     loop {
         let error = match TcpListener::bind(address).await {
             Ok(listener) => return Ok(listener),
@@ -52,7 +52,7 @@ pub(super) async fn bind(address: &str) -> Result<TcpListener, String> {
         if !in_use || Instant::now() >= deadline {
             return Err(format!("--listen: cannot listen on {address}: {}", fault(&error)));
         }
-        if !std::mem::replace(&mut told, true) {
+        if !std::mem::replace(&mut announced, true) {
             let seconds = PATIENCE.as_secs();
             notice(&format!("chitchat: {address} is in use by another process; trying again for {seconds} s"));
         }

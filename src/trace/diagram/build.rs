@@ -24,7 +24,7 @@ pub struct Builder {
     pub(super) now: i64,
     /// The file whose lifeline shows the service's side of each epoch. Other files may continue it or be copies; only
     /// their new parts are drawn.
-    told_by: HashMap<usize, u32>,
+    file_of_epoch: HashMap<usize, u32>,
     /// Each start and stop of the service: its epoch, its time by the machine's clock, whether it is a start.
     turns: HashSet<(usize, i64, bool)>,
     pub(super) events: HashMap<(usize, u64), EventPoints>,
@@ -36,7 +36,7 @@ pub struct Builder {
     others_began: bool,
     pub(super) replicas: ReplicaLogs,
     /// The point of each event on each replica's lifeline.
-    pub(super) told: HashMap<((usize, u64), usize), usize>,
+    pub(super) on_replicas: HashMap<((usize, u64), usize), usize>,
 }
 
 /// The service's side of an event.
@@ -128,7 +128,7 @@ impl Builder {
         if let Some(name) = record.replica.as_deref() {
             return self.replicas.take(name, epoch, line, record);
         }
-        let file = *self.told_by.entry(epoch).or_insert(line.file);
+        let file = *self.file_of_epoch.entry(epoch).or_insert(line.file);
         let time = record.logical_time.or_else(|| self.last_time(file, true)).unwrap_or(0);
         match &*record.event {
             "server_started" if self.turns.insert((epoch, record.at, true)) => {
@@ -238,9 +238,9 @@ impl Builder {
         } else if matches!(step.act, Act::JoinSent { .. }) {
             self.process(file, false).join = Some(point);
         } else if let Act::Delivered { sequence, .. } = step.act
-            && let Some(told) = self.told_at(file, epoch, sequence)
+            && let Some(source) = self.source_of(file, epoch, sequence)
         {
-            self.arrow(told, point);
+            self.arrow(source, point);
         }
     }
 
@@ -265,7 +265,7 @@ impl Builder {
                     self.chart.points[join].event = Some(event);
                     self.arrow(join, receive);
                 }
-                if let Some(newest) = self.told_at(file, epoch, head) {
+                if let Some(newest) = self.source_of(file, epoch, head) {
                     self.arrow(newest, point);
                 }
             }
@@ -278,8 +278,8 @@ impl Builder {
                 self.send(point, left.filter(|e| self.chart.events[e.event].sent == sent));
             }
             Act::Acknowledged { sequence, .. } | Act::Delivered { sequence, .. } => {
-                if let Some(told) = self.told_at(file, epoch, sequence) {
-                    self.arrow(told, point);
+                if let Some(source) = self.source_of(file, epoch, sequence) {
+                    self.arrow(source, point);
                 }
             }
             _ => {}

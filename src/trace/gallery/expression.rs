@@ -112,7 +112,7 @@ impl Condition {
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Json")]
 pub(super) enum Template {
-    /// As it stands in the table.
+    /// As written in the table.
     Literal(Json),
     /// `"{{ … }}"`: what the expression yields, a number or a text.
     Expression(Expression<'static, 'static>),

@@ -127,7 +127,7 @@ pub(super) struct SortStep {
     pub(super) sort: String,
 }
 
-/// The table, as it stands in the file.
+/// The table, as written in the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rows {
