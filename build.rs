@@ -14,7 +14,7 @@ use flate2::{Compression, write::GzEncoder};
 use prost::Message;
 
 const PROTO: [&str; 2] = ["proto/chitchat/v1/chitchat.proto", "proto/chitchat/v1/lab.proto"];
-/// The end of the name of the file that only `chitchat lab` serves.
+/// The end of the name of the proto file whose service only `chitchat lab` has.
 const LAB: &str = "/lab.proto";
 
 /// The files that the service sends to a browser, as `src/server/http/page.rs` embeds them.
@@ -36,9 +36,9 @@ const PAGE: [&str; 15] = [
     "logs/example/browser-dora.jsonl",
 ];
 
-/// The page of a lab: where it differs from that of other services, for a lab with a key and for one without.
+/// The page of a lab with a key and of one without: the file, and the content of its `chitchat-lab` meta tag.
 const LAB_PAGES: [(&str, &str); 2] = [("web/lab-key.html", "key"), ("web/lab-open.html", "open")];
-/// What the page of a lab follows, and is told by.
+/// The tag after which that meta tag is inserted.
 const LAB_MARK: &str = "<meta charset=\"utf-8\">";
 
 /// The highest quality that brotli has, and the largest window that every decoder takes.

@@ -1,11 +1,11 @@
-//! What a delivery costs at least, and what it costs another service: the same fan-out as `chitchat load` makes, over
+//! The least that a delivery can cost, and what it costs another service: the same fan-out as in `chitchat load`, over
 //! bare sockets and through a NATS server. `benches/run` runs it.
 //!
-//! `cargo bench --bench baseline -- serve`: the bare service. It prints its port; what a publisher sends it writes to
-//! every reader, with one write for all that came at once, and nothing else.
+//! `cargo bench --bench baseline -- serve`: the bare service. It prints its port, and writes everything that a publisher
+//! sends to every reader, with one write for all that arrived at once. It does nothing else.
 //!
-//! `cargo bench --bench baseline -- read bare|nats PORT PID READERS MESSAGES IN_FLIGHT [INTERVAL_MS]`: readers, a task
-//! and a connection each, and one publisher. Prints one JSON object.
+//! `cargo bench --bench baseline -- read bare|nats PORT PID READERS MESSAGES IN_FLIGHT [INTERVAL_MS]`: readers with a
+//! task and a connection each, and one publisher. Prints one JSON object.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -26,7 +26,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// What a publisher sends: as many bytes as the text of a message of `chitchat load` has.
 const TEXT_BYTES: usize = 64;
-/// What a reader of the bare service gets: as many bytes as a chat message has as a frame of HTTP/2.
+/// What a reader of the bare service gets: as many bytes as an HTTP/2 frame with a chat message.
 const FRAME_BYTES: usize = 200;
 /// The number of a message, at the beginning of its text.
 const NUMBER_DIGITS: usize = 10;
@@ -34,7 +34,7 @@ const OPEN_FILES_BESIDE: u64 = 64;
 const BUFFER_BYTES: usize = 64 * 1024;
 
 fn main() -> Result<()> {
-    // Cargo adds an option of its own.
+    // Cargo adds `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
@@ -53,7 +53,7 @@ fn main() -> Result<()> {
             rlimit::increase_nofile_limit(plan.readers as u64 + OPEN_FILES_BESIDE)?;
             tokio::runtime::Runtime::new()?.block_on(measure(plan, server))
         }
-        _ => Err("see the head of benches/baseline.rs: benches/run runs this".into()),
+        _ => Err("benches/run runs this; the top of benches/baseline.rs says how".into()),
     }
 }
 
@@ -116,14 +116,14 @@ struct Plan {
     interval: Option<Duration>,
 }
 
-/// What has come of a stream: messages by their number, acknowledgements, and whether an answer is asked for.
+/// What arrives on a stream: a message by its number, an acknowledgement, or a ping that must be answered.
 enum Item {
     Message(u64),
     Acknowledged,
     Ping,
 }
 
-/// Takes what is complete of the bytes that came; answers how many bytes that was.
+/// Takes all complete items from the bytes that have arrived; returns how many bytes they had.
 fn take(protocol: Protocol, bytes: &[u8], mut each: impl FnMut(Item)) -> usize {
     let number = |text: &[u8]| std::str::from_utf8(&text[..NUMBER_DIGITS]).ok()?.parse().ok();
     let mut taken = 0;
@@ -158,7 +158,7 @@ fn take(protocol: Protocol, bytes: &[u8], mut each: impl FnMut(Item)) -> usize {
     taken
 }
 
-/// What readers and publisher share.
+/// What the readers and the publisher share.
 struct Shared {
     plan: Plan,
     sent: Vec<Mutex<Option<Instant>>>,
@@ -203,7 +203,7 @@ async fn measure(plan: Plan, server: WatchedProcess) -> Result<()> {
     Ok(())
 }
 
-/// Connects; returns when the service has taken in what the connection is for.
+/// Connects; returns when the service knows what the connection is for.
 async fn connect(plan: &Plan, subscription: &str, role: u8) -> Result<tokio::net::TcpStream> {
     let mut connection = tokio::net::TcpStream::connect(("127.0.0.1", plan.port)).await?;
     connection.set_nodelay(true)?;
@@ -256,8 +256,8 @@ async fn read(mut connection: tokio::net::TcpStream, shared: Arc<Shared>) -> Res
     Ok(())
 }
 
-/// Publishes everything. A message of NATS, which acknowledges none, counts as acknowledged when the PING behind it is
-/// answered.
+/// Publishes everything. NATS does not acknowledge messages, so a message counts as acknowledged when the PING after it
+/// is answered.
 async fn publish(
     mut connection: tokio::net::TcpStream,
     shared: &Shared,

@@ -1,5 +1,5 @@
 //! Does a reader that stops reading delay the others? A publisher, many readers, and the time from each
-//! publish to each delivery: first with readers that all read, then with some that do not.
+//! publish to each delivery: first with readers that all read, then with some that have stopped.
 //!
 //! `cargo bench --bench fan_out -- [READERS] [STALLED] [MESSAGES]`
 
@@ -19,7 +19,7 @@ use tonic::transport::{Channel, Endpoint};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Small, so that a reader that stops is soon felt by the server.
+/// Small, so that the server soon notices a reader that has stopped.
 const WINDOW_BYTES: u32 = 65_535;
 const TEXT: &str = "The quick brown fox jumps over the lazy dog, and everybody is told in the same order.";
 

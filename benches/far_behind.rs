@@ -1,8 +1,8 @@
-//! A reader that was away while very much happened: does it get everything once and in order, how fast, and
-//! does the service stay as small? The service is a process of its own over a journal in a file.
+//! A reader that was away while many events happened: does it get everything once and in order, how fast, and does the
+//! service's memory stay small? The service is a separate process with a journal in a file.
 //!
-//! `cargo bench --bench far_behind [EVENTS]`, 100,000 unless told otherwise. It fails if an event is missing
-//! or twice, or if the service grows by more than 64 MiB while the reader catches up.
+//! `cargo bench --bench far_behind [EVENTS]`, 100,000 by default. It fails if an event is missing or repeated, or if the
+//! service grows by more than 64 MiB while the reader catches up.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
@@ -108,7 +108,7 @@ async fn next(stream: &mut Streaming<JoinResponse>) -> Result<Option<Frame>> {
 struct Service(Child);
 
 impl Service {
-    /// Starts one with its files in a folder. Says where it listens.
+    /// Starts a service with its files in a folder. Returns its address, too.
     fn start(folder: &std::path::Path) -> Result<(Self, String)> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_chitchat"))
             .args([
@@ -137,7 +137,7 @@ impl Service {
         let started = started.ok_or("the service did not start")?;
         let address = started.split_whitespace().skip_while(|word| *word != "address").nth(1);
         let address = format!("http://{}", address.ok_or("no address")?);
-        // What it says to people is read, and dropped.
+        // The rest of its standard error is read and dropped.
         std::thread::spawn(move || lines.for_each(drop));
         Ok((service, address))
     }

@@ -1,7 +1,7 @@
-//! What the functions cost that run for each message and each record, one by one: to find a change that makes one of
-//! them slower. `benches/run` measures what a user feels.
+//! The cost of each function that runs for every message or log record, to find a change that makes one of them slower.
+//! `benches/run` measures what a user notices.
 //!
-//! `cargo bench --bench hot`: each figure beside that of the run before, with the likelihood that they differ.
+//! `cargo bench --bench hot` prints each figure beside that of the previous run, with the likelihood that they differ.
 
 use std::hint::black_box;
 use std::sync::Arc;

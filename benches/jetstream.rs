@@ -1,8 +1,8 @@
-//! The cost of a durable publish with nothing but JetStream: plain publishes to a stream with three copies,
-//! each acknowledged when the servers have it. docs/replicas.md shows it beside replicas under `chitchat load`.
+//! The cost of a durable publish with JetStream alone: plain publishes to a stream with three copies, each
+//! acknowledged when the servers have it. docs/replicas.md shows it beside replicas under `chitchat load`.
 //!
-//! `cargo bench --bench jetstream -- URLS PUBLISHERS MESSAGES`: publishers, a connection each, spread over the servers,
-//! each with one publish under way. Prints one JSON object.
+//! `cargo bench --bench jetstream -- URLS PUBLISHERS MESSAGES`: publishers with a connection each, spread over the
+//! servers, and one publish in flight each. Prints one JSON object.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -31,11 +31,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 
 fn main() -> Result<()> {
-    // Cargo adds an option of its own.
+    // Cargo adds `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let [urls, publishers, messages] = words[..] else {
-        return Err("see the head of benches/jetstream.rs for what it needs".into());
+        return Err("see the top of benches/jetstream.rs for the arguments".into());
     };
     let urls = urls.split(',').map(str::to_owned).collect();
     tokio::runtime::Runtime::new()?.block_on(measure(urls, publishers.parse()?, messages.parse()?))
@@ -68,7 +68,7 @@ async fn context(url: &str) -> Result<jetstream::Context> {
     Ok(jetstream::context::ContextBuilder::new().timeout(ANSWER_TIME).build(client))
 }
 
-/// Finds the stream, or makes it as replicas make theirs.
+/// Finds the stream, or creates it as replicas create theirs.
 async fn make_stream(urls: &[String]) -> Result<()> {
     let config = Config {
         name: STREAM.into(),
@@ -89,7 +89,7 @@ async fn make_stream(urls: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Publishes one message after the other until all have been.
+/// Publishes one message after the other until all are published.
 async fn publish(context: jetstream::Context, next: Arc<AtomicU64>, messages: u64) -> Result<Histogram<u64>> {
     let mut latencies = histogram()?;
     loop {

@@ -1,12 +1,12 @@
 //! How fast a conversation comes back from its journal, and how fast messages become durable.
 //!
-//! `cargo bench --bench recovery [EVENTS]`, one million unless told otherwise. The journal lies in the
-//! folder for temporary files (TMPDIR): what is measured is that disk's fsync as much as this program.
-//! `cargo bench --bench recovery -- write FILE EVENTS` does nothing but write a journal, with its checkpoints.
+//! `cargo bench --bench recovery [EVENTS]`, one million by default. The journal is in the folder for temporary files
+//! (TMPDIR), so that disk's fsync is measured as much as this program.
+//! `cargo bench --bench recovery -- write FILE EVENTS` only writes a journal, with its checkpoints.
 //!
-//! Publishing is measured twice: straight through the journal, a batch being what this many publishers have
-//! under way; and through the service in this process over gRPC on the loopback, each publisher with one
-//! message under way and no stream open, so that no delivery is measured along.
+//! Publishing is measured twice. Directly on the journal, each batch has one message per publisher. Through the service,
+//! which runs in this process, over gRPC on the loopback, each publisher has one message in flight and no stream open,
+//! so that no delivery is measured.
 
 use std::error::Error;
 use std::path::Path;
@@ -30,7 +30,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 const EVENTS: u64 = 1_000_000;
 const PARTICIPANTS: u64 = 100;
 const BATCH: usize = 256;
-/// How many events are in a batch of a journal that is only written to be read.
+/// How many events are in a batch if writing is not measured.
 const BATCH_TO_READ: usize = 4096;
 const PUBLISHERS: [usize; 3] = [1, 8, 64];
 const MEASURE: Duration = Duration::from_secs(5);
@@ -59,7 +59,7 @@ fn open(path: &Path) -> Result<SqliteJournal> {
     Ok(SqliteJournal::open(path, || Epoch::new("0123456789abcdef"))?)
 }
 
-/// A conversation without an end: some join, and then everybody speaks by turns.
+/// An endless conversation: some join, and then everybody speaks in turn.
 struct Talk {
     conversation: Conversation,
     texts: [MessageText; 3],
@@ -191,7 +191,7 @@ async fn through_the_service(path: &Path, publishers: usize) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}", listener.local_addr()?);
     let shutdown = CancellationToken::new();
-    // Nobody leaves for want of a stream, and nobody is held back.
+    // Nobody leaves because no stream is open, and no limit slows a publisher down.
     let publish_rate = Rate::UNLIMITED;
     let config =
         Config { grace: Duration::from_secs(3600), publish_rate, ..Config::default() }.without_address_limits();

@@ -1,12 +1,10 @@
-//! How many log records a second does the verifier check? A run of ten sessions that write in turn, as the
-//! logs of eleven processes, in files.
+//! How many log records a second does the verifier check? It reads the log files of eleven processes, from a run of ten
+//! sessions that write in turn.
 //!
-//! `cargo bench --bench verify -- [RECORDS] [SESSIONS]`, one million and ten unless told otherwise. The files
-//! lie in the folder for temporary files (TMPDIR), 380 bytes a record, and have just been written: what is
-//! measured is the program and not the disk.
+//! `cargo bench --bench verify -- [RECORDS] [SESSIONS]`, by default one million and ten. The files are in the folder for
+//! temporary files (TMPDIR), 380 bytes a record, and have just been written, so the program is measured and not the disk.
 //!
-//! Measured are the rules alone, on one thread that is handed lines; and the command, which reads and parses on
-//! all cores, with its memory.
+//! It measures the rules alone, on one thread, and the command, which reads and parses on all cores, with its memory.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -20,7 +18,7 @@ use std::time::{Duration, Instant};
 use chitchat::trace::record::{LineRef, LogRecord};
 use chitchat::trace::verify::Checker;
 
-/// How often the memory is looked at.
+/// How often the memory is read.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 const STAMP: &str = r#"{"timestamp":"2026-11-22T07:29:"#;
 const EPOCH: &str = r#""epoch":"3fbaf5c4a107e17c""#;
@@ -64,7 +62,7 @@ fn rules(logs: &[PathBuf]) -> Result<f64, Box<dyn Error>> {
     Ok(seconds)
 }
 
-/// Checks the logs as a user does. Answers also with the most memory that the process had.
+/// Checks the logs as a user does. Returns the seconds, and the most memory that the process had, in bytes.
 fn command(logs: &[PathBuf]) -> Result<(f64, u64), Box<dyn Error>> {
     let start = Instant::now();
     let mut command = Command::new(env!("CARGO_BIN_EXE_chitchat"));
@@ -74,8 +72,8 @@ fn command(logs: &[PathBuf]) -> Result<(f64, u64), Box<dyn Error>> {
     thread::spawn(move || ended.send(child.wait()));
     let mut peak = 0;
     loop {
-        let told = fs::read_to_string(&status).unwrap_or_default();
-        let line = told.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         peak = peak.max(kilobytes.unwrap_or(0) * 1024);
         if let Ok(status) = end.recv_timeout(LOOK_EVERY) {
@@ -113,7 +111,7 @@ impl Process {
     }
 }
 
-/// Everybody joins; then they write in turn, each when it has been delivered everything.
+/// Everybody joins; then they write in turn, each after it has received everything.
 fn run(folder: &Path, records: usize, sessions: usize) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let logs: Vec<_> = (0..=sessions).map(|file| folder.join(format!("{file}.jsonl"))).collect();
     let process = |log: &PathBuf| File::create(log).map(|file| Process { log: BufWriter::new(file), clock: 0 });

@@ -9,12 +9,12 @@
 //! | `crowd` | the course of a run: all join, some publish, everybody leaves |
 //! | [`run`](mod@run) | what all tasks share: the plan, the messages, latencies |
 //! | `participant` | joins, publishes, leaves |
-//! | `publisher_thread` | where those who publish are not held up by those who only read |
+//! | `publisher_thread` | keeps publishers from waiting behind readers |
 //! | [`reader`] | the task of a connection |
 //! | [`connection`] | gRPC over HTTP/2 |
-//! | [`scan`], [`check`] | fields of a frame without decoding it; order and content of what came |
+//! | [`scan`], [`check`] | fields of a frame without decoding it; order and content of what arrived |
 //! | [`process`] | the service's processor time and memory |
-//! | [`summary`], [`error`] | how it ended |
+//! | [`summary`], [`error`] | the results, or why the run failed |
 
 pub(crate) mod check;
 pub(crate) mod connection;

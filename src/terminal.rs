@@ -1,4 +1,4 @@
-//! What somebody else wrote never reaches a terminal raw; and a terminal that shows nothing stops nobody.
+//! Text from others is escaped before it reaches a terminal, and a terminal that is not being read blocks nothing.
 
 mod stderr;
 
@@ -13,7 +13,7 @@ use serde_json::ser::{Formatter, Serializer};
 pub use stderr::flush;
 pub(crate) use stderr::{Stderr, write as write_stderr};
 
-/// Text that a terminal shows as text: control characters, escapes and what reorders a line become visible.
+/// Text that is safe to show: control characters, escapes and characters that reorder a line become visible.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(acts_on_terminal) {
         return Cow::Borrowed(text);
@@ -29,7 +29,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// A file's name as a shell reads it.
+/// A file's name, quoted for a shell if necessary.
 pub(crate) fn shell_quoted(text: &str) -> String {
     if !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "_./:=@%+,-".contains(c)) {
         return text.to_owned();
@@ -42,17 +42,17 @@ pub fn notice(text: &str) {
     stderr::write(format!("{}\n", escaped(text)).into_bytes());
 }
 
-/// Whether standard error is a terminal that knows control sequences.
+/// Whether standard error is a terminal that understands control sequences.
 pub(crate) fn is_lively() -> bool {
     is_lively_terminal(&io::stderr())
 }
 
-/// Whether standard error shall have colours: a user can say no with `NO_COLOR` (<https://no-color.org>).
+/// Whether standard error should have colours: a user can turn them off with `NO_COLOR` (<https://no-color.org>).
 pub(crate) fn has_colours() -> bool {
     is_lively() && wants_colours()
 }
 
-/// Whether standard output shall have colours.
+/// Whether standard output should have colours.
 pub(crate) fn output_has_colours() -> bool {
     is_lively_terminal(&io::stdout()) && wants_colours()
 }
@@ -65,10 +65,10 @@ fn wants_colours() -> bool {
     env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
 }
 
-/// A JSON object on one line, safe to show: JSON itself demands that only some of these be escaped.
+/// A JSON object on one line, safe to show: JSON itself requires only some control characters to be escaped.
 ///
 /// # Errors
-/// Where the value has no form in JSON.
+/// If the value cannot be written as JSON.
 pub fn json_line(value: &impl Serialize) -> serde_json::Result<String> {
     let mut bytes = Vec::with_capacity(256);
     value.serialize(&mut Serializer::with_formatter(&mut bytes, SafeOnTerminals))?;
@@ -82,8 +82,8 @@ pub fn acts_on_terminal(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A line of JSON, safe to show. Outside its strings JSON has only printable ASCII, so an escape can replace the
-/// character wherever it stands. Only the line feed at the end is no part of the JSON, and stays.
+/// A line of JSON, safe to show. Outside its strings JSON has only printable ASCII, so an escape can replace each such
+/// character. Only a line feed at the end is not part of the JSON, and stays.
 pub(crate) fn safe_json(line: &str) -> Cow<'_, str> {
     let json = line.strip_suffix('\n').unwrap_or(line);
     if !json.contains(acts_on_terminal) {
@@ -92,7 +92,7 @@ pub(crate) fn safe_json(line: &str) -> Cow<'_, str> {
     let mut safe = String::with_capacity(line.len() + 16);
     for c in json.chars() {
         if acts_on_terminal(c) {
-            // All of them lie in the basic plane, so one escape each will do. A String takes all.
+            // All of them are in the basic multilingual plane, so one escape is enough.
             let _ = write!(safe, "\\u{:04x}", u32::from(c));
         } else {
             safe.push(c);
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_acts_on_a_terminal_is_made_visible_and_nothing_else_is_touched() {
+    fn only_what_acts_on_a_terminal_is_escaped() {
         let check = |text: &str, shown: &str| assert_eq!(escaped(text), shown);
         check("hello \\ \"", "hello \\ \"");
         check("æøå 😀 👩‍👩‍👧 שלום", "æøå 😀 👩‍👩‍👧 שלום");
@@ -125,7 +125,7 @@ mod tests {
         check("a\u{202e}b\u{2069}c\u{2028}d", "a\\u{202e}b\\u{2069}c\\u{2028}d");
     }
 
-    /// The page's log is escaped alike: web/test/text.test.ts reads the same vectors.
+    /// The page escapes its log in the same way: web/test/text.test.ts reads the same vectors.
     #[test]
     fn a_line_of_a_log_is_safe_to_show() {
         #[derive(serde::Deserialize)]

@@ -27,8 +27,8 @@ const MEBIBYTE: u64 = 1 << 20;
 /// or disconnects participants, and the order survives. `chitchat companion` adds participants that the service plays,
 /// and `chitchat scenario` plays a scenario with them.
 ///
-/// It has all options of `serve`, keeps the conversation in memory unless --journal names a file, and prints the lab's
-/// key when it starts.
+/// It takes all options of `serve`, keeps the conversation in memory unless --journal names a file, and prints the
+/// lab's key when it starts.
 #[derive(Debug, Args)]
 pub(super) struct LabArgs {
     #[command(flatten)]

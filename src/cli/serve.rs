@@ -38,7 +38,7 @@ use replicate::ReplicateArgs;
 const LOG_FILE: &str = "server.jsonl";
 /// The journal of `serve` unless another is named.
 const JOURNAL_DEFAULT: &str = "chitchat.db";
-/// The value for a journal that is not a file. A file of that name is `./memory`.
+/// The value for a journal in memory. A file with that name can be given as `./memory`.
 const MEMORY: &str = "memory";
 /// Run the service until it is interrupted (SIGINT, SIGTERM).
 #[derive(Debug, Args)]
@@ -114,7 +114,7 @@ enum LogLevel {
     Debug,
 }
 
-/// Reopens the log and reads the certificate again at each signal for that.
+/// At each signal to reload, reopens the log and reads the certificate again.
 async fn reload(mut reloads: Reloads, records: RecordLog, tls: Option<Tls>, files: Option<(PathBuf, PathBuf)>) {
     loop {
         reloads.next().await;
@@ -132,17 +132,17 @@ async fn reload(mut reloads: Reloads, records: RecordLog, tls: Option<Tls>, file
 }
 
 /// Makes a write beyond the process's limit on file sizes (RLIMIT_FSIZE) fail like one on a full disk,
-/// which the journal can handle. Otherwise the signal that comes with it would end the process.
+/// which the journal can handle. Otherwise SIGXFSZ would end the process.
 fn survive_file_size_limit() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    /// The same number on Linux, macOS and the BSDs.
+    /// It has the same number on Linux, macOS and the BSDs.
     const SIGXFSZ: i32 = 25;
     // The handler stays installed, even if the stream of its signals is dropped.
     signal(SignalKind::from_raw(SIGXFSZ)).map(drop)
 }
 
 impl ServeArgs {
-    /// Serves. With a lab, `lab` is what people need to know to use it.
+    /// Serves. `lab` has what people need to know to use the lab, if there is one.
     pub(super) async fn run(self, lab: Option<LabInvitation>) -> Result<(), Box<dyn Error>> {
         // From here on these signals no longer end the process.
         let reloads = Reloads::new(Hangup::Reloads)?;
@@ -153,7 +153,7 @@ impl ServeArgs {
         });
         let replicate = self.replicate.settings();
         if lab.is_some() && replicate.is_some() {
-            return Err("--replicate: a lab is one process, and has no replicas".into());
+            return Err("--replicate: a lab is a single process and has no replicas".into());
         }
         let fewer = network::fit_open_files(&mut config)?;
         let listener = listen::bind(&self.listen).await?;

@@ -1,4 +1,4 @@
-//! `chitchat verify`: reads logs, checks the rules, says what came of it.
+//! `chitchat verify`: reads logs, checks the rules, reports the result.
 
 mod clocks;
 mod compact;
@@ -132,7 +132,7 @@ impl Shown {
         Overall::of(&self.found.report)
     }
 
-    /// The rules that are violated, the one whose evidence was complete first before the others.
+    /// The violated rules, in the order of their first violations.
     fn in_order(&self) -> Vec<Rule> {
         self.found.report.in_order().into_iter().map(|(rule, _)| rule).collect()
     }
@@ -151,7 +151,7 @@ impl Shown {
             Overall::Holds if !unsettled.is_empty() => {
                 let rules = screen::names(&unsettled);
                 notice(&format!(
-                    "chitchat: --strict: {rules} could not be checked, or only without logs that are missing"
+                    "chitchat: --strict: {rules} could not be checked, or logs that they need are missing"
                 ));
                 ExitCode::from(PARTLY)
             }

@@ -25,7 +25,7 @@ const WINDOW_BYTES: u32 = 1024 * 1024;
 const SMALL_FRAMES_BUDGET: usize = 64 * 1024 * 1024;
 const SEND_BUFFER_BYTES: usize = 16 * 1024;
 
-/// The other side of a connection, which must be polled for anything to happen on it.
+/// Drives a connection: it must be polled for anything to happen on it.
 pub type Driver = client::Connection<TcpStream, Bytes>;
 
 /// A method of the service.
@@ -88,7 +88,7 @@ impl Service {
     ) -> Result<RecvStream, CallFailure> {
         let response = self.send(requests, rpc, message).await?.await?;
         if response.status() != StatusCode::OK {
-            return Err(Status::unknown(format!("the answer is HTTP {}", response.status())).into());
+            return Err(Status::unknown(format!("the service answered HTTP {}", response.status())).into());
         }
         // An answer without a body has its status in the headers.
         refused(response.headers())?;
@@ -139,7 +139,7 @@ impl Service {
     }
 }
 
-/// A message behind gRPC's prefix.
+/// A message after gRPC's prefix.
 fn framed(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
     let mut bytes = BytesMut::with_capacity(5 + length);
@@ -164,7 +164,7 @@ mod tests {
     use crate::wire::pb;
 
     #[test]
-    fn a_request_is_the_message_behind_its_length() {
+    fn a_request_is_the_message_after_its_length() {
         let request = pb::LeaveRequest { session_token: "t".into(), logical_time: 300 };
         let mut messages = Messages::default();
         messages.push(framed(&request));

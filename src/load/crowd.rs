@@ -23,7 +23,7 @@ use publisher_thread::PublisherThread;
 
 /// How often the coordinator checks whether the slowest reader has caught up.
 const LOOK: Duration = Duration::from_millis(5);
-/// How often it reports progress, which takes a look at all readers.
+/// How often it reports progress, for which it visits all readers.
 const REPORT: Duration = Duration::from_millis(500);
 /// How many leave at a time.
 const LEAVES_IN_PARALLEL: usize = 256;
@@ -63,7 +63,7 @@ impl Crowd {
         let resident = || server.map(WatchedProcess::resident_kib).transpose();
         let before = resident()?;
         let thread = PublisherThread::start().map_err(LoadError::Thread)?;
-        // It stays until all have left.
+        // The thread runs until all have left.
         let publishing = self.publisher_thread.insert(thread).handle().clone();
         self.began = Instant::now();
         self.join(progress, &publishing).await?;
@@ -143,7 +143,7 @@ impl Crowd {
         if !self.run.plan.streams {
             return;
         }
-        // Readers that have caught up stay so, so only the first that has not must be checked.
+        // A reader that has caught up stays caught up, so only the first that has not must be checked.
         let (mut slowest, mut last) = (0, (0, 0));
         let (mut progressed, mut reported) = (Instant::now(), Instant::now());
         while let Some(participant) = self.participants.get(slowest) {
@@ -240,7 +240,7 @@ fn compare(readers: &[ReaderOutcome], messages: u64) -> Faults {
         let transcript = reader.transcript;
         // A message that is repeated under another sequence is one too many, although the sequences are in order.
         faults.doubled += transcript.messages().saturating_sub(messages);
-        // A reader that lacks something is counted already.
+        // A reader with missing messages is counted already.
         let is_comparable = transcript.messages() == first.transcript.messages();
         faults.altered += u64::from(is_comparable && transcript != first.transcript);
     }

@@ -1,4 +1,4 @@
-//! Why a run could not be made, and what to do about it.
+//! Why a run failed, and what to do about it.
 
 use std::io;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub enum CallFailure {
     Refused(Box<Status>),
     /// The connection ended.
     #[error(
-        "the service closed the connection ({0}). It takes 500 connections from one address unless it is started with \
+        "the service closed the connection ({0}). It accepts 500 connections from one address unless it is started with \
          --address-limits off, and 20,000 in all (--connections-max)"
     )]
     Closed(#[from] h2::Error),

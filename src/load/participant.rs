@@ -15,7 +15,7 @@ use super::reader::{Reader, ReaderTask, Welcomed};
 use super::run::Run;
 use crate::wire::pb;
 
-/// How long an answer may take. Long, since a service has much to do when ten thousand join at once.
+/// How long an answer may take. Long, since a service is busy when ten thousand join at once.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A participant that has joined.
@@ -68,8 +68,8 @@ impl Participant {
         })
     }
 
-    /// Publishes messages, one after the other, until none of the run is left. `next` counts those that were taken;
-    /// several may take from it at a time, also on behalf of one participant.
+    /// Publishes messages, one after the other, until the run has none left. `next` counts the messages taken so far;
+    /// several tasks may share it, even for one participant.
     pub async fn publish(&self, next: &AtomicU64, first: Instant) -> Result<(), LoadError> {
         loop {
             let message = next.fetch_add(1, Ordering::Relaxed);

@@ -28,7 +28,7 @@ impl WatchedProcess {
         Ok(process)
     }
 
-    /// The processor time that it has used, in user and system mode; to the tick, 10 ms.
+    /// The processor time that it has used, in user and system mode, in ticks of 10 ms.
     ///
     /// # Errors
     /// If it has ended.
@@ -50,7 +50,7 @@ impl WatchedProcess {
     fn read(self, file: &str, parse: fn(&str) -> Option<u64>) -> Result<u64, ProcessError> {
         let path = format!("/proc/{}/{file}", self.0);
         let found = fs::read_to_string(&path)
-            .and_then(|text| parse(&text).ok_or_else(|| io::Error::other("it lacks the figure")));
+            .and_then(|text| parse(&text).ok_or_else(|| io::Error::other("the figure is missing")));
         found.map_err(|source| ProcessError { path, source })
     }
 }
@@ -86,7 +86,7 @@ mod tests {
     fn a_process_is_watched_or_named() {
         let own = WatchedProcess::new(std::process::id()).unwrap();
         assert!(own.resident_kib().unwrap() > 0);
-        // Linux gives no process this number.
+        // No process has this number on Linux.
         let error = WatchedProcess::new(u32::MAX).unwrap_err().to_string();
         assert!(error.contains("/proc/4294967295/stat"), "{error}");
     }

@@ -236,7 +236,7 @@ impl State {
         self.order = Some(OrderCheck::starting_at(first.ok_or(Malformed)?));
         if let Some(waiting) = self.welcome.take() {
             let (logical_time, head_sequence) = (welcome.logical_time, welcome.head_sequence);
-            // If there is no receiver, the run has been given up.
+            // Without a receiver, the run has been abandoned.
             let _ = waiting.send(Welcomed { session_token, logical_time, head_sequence });
         }
         Ok(())
@@ -255,7 +255,7 @@ impl State {
         }
         match self.run.latency(message, now) {
             Some(latency) => self.run.shard(self.index).saturating_record(latency),
-            // Delivered before it was sent: not of this run.
+            // Delivered before it was sent, so it is not this run's.
             None => self.altered += 1,
         }
     }

@@ -41,7 +41,7 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// Takes the next chunk. Everything complete of the last one must have been taken.
+    /// Takes the next chunk. All complete messages of the last one must have been taken.
     pub fn push(&mut self, chunk: Bytes) {
         if self.begun.is_empty() {
             self.chunk = chunk;
@@ -57,7 +57,7 @@ impl Messages {
     pub fn next_message(&mut self) -> Result<Option<Bytes>, Malformed> {
         if !self.begun.is_empty() {
             let Some(length) = complete(&self.begun)? else { return Ok(None) };
-            // What follows it is a chunk of its own again, and the buffer, perhaps a large one, is let go.
+            // The rest becomes a chunk again, so a large buffer is not kept.
             let mut message = std::mem::take(&mut self.begun).freeze();
             self.chunk = message.split_off(PREFIX_BYTES + length);
             message.advance(PREFIX_BYTES);
@@ -84,7 +84,7 @@ fn complete(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
     Ok((rest.len() >= length).then_some(length))
 }
 
-/// What a frame of a stream is, as far as a reader has to know.
+/// A frame of a stream, as far as a reader has to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scanned<'a> {
     /// The first frame.
@@ -96,11 +96,11 @@ pub enum Scanned<'a> {
         /// Empty for a message without an id; none for a join or a leave.
         message_id: Option<&'a [u8]>,
     },
-    /// Anything else: no event.
+    /// Anything else.
     Other,
 }
 
-/// What a participant needs to know of its Welcome.
+/// The parts of a Welcome that a participant needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Welcome<'a> {
     /// The session's secret.
@@ -113,7 +113,7 @@ pub struct Welcome<'a> {
     pub logical_time: u64,
 }
 
-/// Looks into one frame of a stream.
+/// Scans one frame of a stream.
 pub fn scan(frame: &[u8]) -> Result<Scanned<'_>, Malformed> {
     let mut scanned = Scanned::Other;
     for_each_field(frame, |number, value| {
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_is_malformed() {
+    fn a_truncated_frame_is_malformed() {
         let frame = encoded(Frame::Event(event(300, Kind::Joined(pb::Joined {}))));
         for length in 1..frame.len() {
             assert_eq!(scan(&frame[..length]), Err(Malformed), "{length}");
@@ -297,7 +297,7 @@ mod tests {
 
     /// The messages do not depend on how the stream is cut into chunks.
     #[test]
-    fn messages_are_found_however_they_are_cut() {
+    fn messages_are_found_wherever_the_stream_is_cut() {
         let sent: Vec<Vec<u8>> = [0, 1, 200, 3].map(|length| vec![length as u8; length]).into();
         let mut stream = Vec::new();
         for message in &sent {

@@ -1,4 +1,4 @@
-//! What a run has shown, as one JSON object.
+//! The results of a run, as one JSON object.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Plan;
 use super::check::Faults;
 
-/// The figures of a run. Times of latencies are in milliseconds.
+/// The figures of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     /// How many joined.
@@ -17,7 +17,7 @@ pub struct Summary {
     pub publishers: usize,
     /// How many publishes each of these had under way at a time.
     pub in_flight: usize,
-    /// Milliseconds between publishes, where they were paced.
+    /// Milliseconds between publishes, if they were paced.
     pub interval_ms: Option<f64>,
     /// Characters of a message.
     pub text_characters: usize,
@@ -31,20 +31,20 @@ pub struct Summary {
     pub deliveries: u64,
     /// How many there should have been.
     pub deliveries_expected: u64,
-    /// Deliveries per second, from the first publish to the last delivery. None without any.
+    /// Deliveries per second, from the first publish to the last delivery. `None` if there were none.
     pub deliveries_per_second: Option<f64>,
-    /// Publishes per second, from the first publish to the last acknowledgement. None without any.
+    /// Publishes per second, from the first publish to the last acknowledgement. `None` if there were none.
     pub publishes_per_second: Option<f64>,
-    /// From the sending of a message to its acknowledgement. None without any.
+    /// From the sending of a message to its acknowledgement. `None` if there were none.
     pub publish_ms: Option<Latencies>,
-    /// From the sending of a message to each of its deliveries. None without any.
+    /// From the sending of a message to each of its deliveries. `None` if there were none.
     pub delivery_ms: Option<Latencies>,
     /// What went wrong.
     #[serde(flatten)]
     pub faults: Faults,
     /// Streams that ended before the run did.
     pub streams_ended: u64,
-    /// What the service's process used, where it was watched.
+    /// What the service's process used, if it was watched.
     pub server: Option<ServerUse>,
 }
 
@@ -82,9 +82,9 @@ impl Latencies {
 pub struct ServerUse {
     /// Processor time while messages were published and delivered, in seconds.
     pub cpu_seconds: f64,
-    /// That for each delivery, in microseconds. None without any.
+    /// Processor time per delivery, in microseconds. `None` if there were none.
     pub cpu_us_per_delivery: Option<f64>,
-    /// That for each publish, in microseconds. None without any.
+    /// Processor time per publish, in microseconds. `None` if there were none.
     pub cpu_us_per_publish: Option<f64>,
     /// Resident memory before anybody joined.
     pub resident_kib_before: u64,

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-/// How many bytes can wait to be written. What comes when they are full is dropped, and counted.
+/// How many bytes can wait to be written. Further texts are dropped and counted.
 const BUFFER_BYTES_MAX: usize = 1 << 20;
 /// How many bytes are written at a time, unless one text alone has more.
 const WRITE_BYTES: usize = 16 * 1024;
-/// How long the end of the process waits for what has not been written.
+/// How long the process waits at its end for texts that have not been written.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 
 static BUFFER: StderrBuffer = StderrBuffer::new();
@@ -24,7 +24,7 @@ struct StderrBuffer {
     state: Mutex<BufferState>,
     /// Tells the writer that there is a text.
     filled: Condvar,
-    /// Tells those who wait for the writer that it has written something.
+    /// Tells threads in [`flush`] that the writer has written something.
     written: Condvar,
 }
 
@@ -44,8 +44,8 @@ impl StderrBuffer {
         Self { state: Mutex::new(state), filled: Condvar::new(), written: Condvar::new() }
     }
 
-    /// Takes a text, or drops it, and then all others until everything that waits has been written. Never
-    /// waits for a reader.
+    /// Queues a text, or drops it if the buffer is full. After a drop, all texts are dropped until the queue has been
+    /// written, so each gap is reported in its place. Never waits for a reader.
     fn push(&self, text: Vec<u8>) {
         let mut state = self.state.lock();
         if state.dropped > 0 || state.bytes + text.len() > BUFFER_BYTES_MAX {
@@ -95,7 +95,7 @@ impl StderrBuffer {
     }
 }
 
-/// Writes a text as it is to standard error, soon.
+/// Queues a text to be written to standard error unchanged.
 pub(crate) fn write(text: Vec<u8>) {
     WRITER.call_once(|| {
         // Without the thread there are no notices, but nothing else fails.
@@ -134,9 +134,9 @@ mod tests {
 
     static PIPE: StderrBuffer = StderrBuffer::new();
 
-    /// Nobody reads at first: nothing waits for that, what does not fit is dropped, and the rest is in order.
+    /// At first the pipe is not read: no push waits, what does not fit is dropped, and the rest is in order.
     #[test]
-    fn a_writer_never_waits_and_what_was_dropped_is_counted() {
+    fn a_writer_never_waits_and_dropped_texts_are_counted() {
         let (reader, writer) = io::pipe().unwrap();
         thread::spawn(|| PIPE.write_to(writer));
         let lines = 3 * BUFFER_BYTES_MAX / 100;

@@ -1,8 +1,8 @@
 //! Space-time diagrams: a lifeline for every process, its events as points by logical time, and messages as
 //! arrows between them.
 //!
-//! Logs are read into a [`Chart`] by a [`Builder`], over the same causal model that the verifier has; what a
-//! chart looks like is up to [`svg`], [`mermaid`] and [`shiviz`].
+//! A [`Builder`] turns logs into a [`Chart`], with the causal model that the verifier uses; [`svg`], [`mermaid`] and
+//! [`shiviz`] render it.
 
 mod build;
 pub mod mermaid;
@@ -20,11 +20,11 @@ use std::collections::HashMap;
 
 use super::record::LoggedKind;
 
-/// A lifeline: of a process, and of the processes that continued it.
+/// The lifeline of a process, and of the processes that continued its session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lane {
     pub name: String,
-    /// Whether it is the service's.
+    /// Whether it belongs to the service.
     pub service: bool,
     /// Whether it has a log; otherwise only the service's records show it.
     pub has_log: bool,
@@ -56,13 +56,13 @@ pub enum Role {
 }
 
 impl Role {
-    /// Whether it does not move the clock: it has the time of the event before it.
+    /// Whether it leaves the clock alone: it has the time of the point before it.
     pub fn is_aside(self) -> bool {
         matches!(self, Self::Start | Self::Stop | Self::Crash | Self::Break)
     }
 }
 
-/// A time: which epoch, and which logical time in it.
+/// The index of an epoch, and a logical time in that epoch.
 pub type Moment = (usize, u64);
 
 /// Something that happened in a process.
@@ -88,10 +88,10 @@ pub struct Arrow {
     pub to: usize,
 }
 
-/// How many of the messages that a message crossed are shown.
+/// How many of the messages that a message crossed are shown, at most.
 pub const CROSSINGS_SHOWN: usize = 6;
-/// How many events before a message are searched for messages that it crossed. A writer who had seen nothing for
-/// longer crossed everything, and a picture of every such pair would grow with the square of the conversation.
+/// How many events before a message are searched for messages that it crossed. A writer who is further behind crosses
+/// everything since, and a picture of every such pair would grow with the square of the conversation.
 pub const CROSSINGS_SEARCHED: usize = 500;
 
 /// An event of the conversation.
@@ -110,10 +110,9 @@ pub struct ChartEvent {
     pub name: String,
     /// Its content.
     pub content: String,
-    /// Whether it is the expiry of a participant that was gone.
+    /// Whether it is a leave because the grace period ended.
     pub expired: bool,
-    /// The last event that the writer of a message had seen. `None` if that is not stated, as simple clients do by
-    /// sending 0.
+    /// The last event that the writer of a message had seen. `None` if the client did not state it and sent 0.
     pub seen: Option<u64>,
     /// The nearest earlier messages that its writer had not seen, at most [`CROSSINGS_SHOWN`]: neither message was
     /// written with knowledge of the other.
@@ -178,7 +177,7 @@ impl Chart {
         [&others[..half], &services, &others[half..]].concat()
     }
 
-    /// Puts around each replica the participants that began there.
+    /// Places each participant beside the replica where it began.
     fn around_replicas(&self, services: &[usize], others: &[usize]) -> Vec<usize> {
         let homes = self.homes();
         let mut columns = Vec::with_capacity(self.lanes.len());
@@ -190,7 +189,7 @@ impl Chart {
         columns
     }
 
-    /// For each lifeline, the service's lifeline to which it sent first.
+    /// For each lifeline, the service's lifeline that it sent to first.
     fn homes(&self) -> Vec<usize> {
         let first = self.lanes.iter().position(|lane| lane.service).unwrap_or(0);
         let mut homes = vec![None; self.lanes.len()];

@@ -1,5 +1,5 @@
-//! Mistakes that real implementations make, each as a change to truthful logs. They prove the verifier: every
-//! one must be caught by the rule that names it. And they can be shown.
+//! Mistakes that real implementations make, each as a change to truthful logs. They test the verifier, since the rule
+//! that names a mistake must catch it, and `chitchat verify --gallery` shows them.
 //!
 //! The mistakes are data: a table in TOML, whose format `docs/gallery.md` explains.
 
@@ -31,9 +31,9 @@ use table::MistakeStep;
 pub struct Mistake {
     /// A few words.
     pub title: String,
-    /// How it comes about, for somebody who learns this.
+    /// How it comes about, for a student.
     pub explanation: String,
-    /// The rule that names it.
+    /// The rule that must catch it.
     pub rule: Rule,
     steps: Vec<MistakeStep>,
     otherwise: Vec<MistakeStep>,
@@ -43,7 +43,7 @@ impl Mistake {
     /// The logs as they would be, had this mistake been made.
     ///
     /// # Errors
-    /// [`NotMade`], where they offer no occasion for it or a step of the table is wrong.
+    /// [`NotMade`], if it does not apply to these logs, or a step of the table is wrong.
     pub fn made_in(&self, logs: &Logs) -> Result<Logs, NotMade> {
         let ways = [&self.steps, &self.otherwise].into_iter().filter(|steps| !steps.is_empty());
         for steps in ways {
@@ -55,7 +55,7 @@ impl Mistake {
     }
 }
 
-/// Those that the program shows, in the order of the rules.
+/// The built-in mistakes, in the order of the rules.
 pub fn mistakes() -> Vec<Mistake> {
     parse(include_str!("gallery/mistakes.toml")).expect("the program's own table is correct")
 }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_mistake_needs_and_logs_do_not_have_is_no_occasion() {
+    fn a_mistake_that_does_not_apply_to_the_logs_is_not_made() {
         let made = |steps: &str| parse(&table(steps)).unwrap()[0].made_in(&truthful()).map(drop);
         let missing = made("{ find = \"a\", where = \"event == 'server_ready'\" }");
         assert!(matches!(missing, Err(NotMade::NoOccasion)));

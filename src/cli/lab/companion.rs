@@ -22,15 +22,15 @@ pub(crate) struct CompanionArgs {
     #[command(flatten)]
     access: LabAccessArgs,
 
-    /// Add a companion that behaves like this.
+    /// Add a companion of this kind.
     #[arg(long, value_name = "KIND", conflicts_with = "remove")]
     add: Option<CompanionKind>,
 
-    /// Its name. The default fits how it behaves.
+    /// Its name. The default fits its kind.
     #[arg(long = "as", value_name = "NAME", requires = "add", value_parser = display_name)]
     name: Option<DisplayName>,
 
-    /// Remove the companion of this name: it leaves.
+    /// Remove the companion with this name: it leaves.
     #[arg(long, value_name = "NAME")]
     remove: Option<String>,
 }
@@ -42,10 +42,10 @@ impl ValueEnum for CompanionKind {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let (name, help) = match self {
-            Self::Echo => ("echo", "Says what people say once more"),
+            Self::Echo => ("echo", "Repeats what people say"),
             Self::Chatterbox => ("chatterbox", "Says something every few seconds"),
-            Self::Answerer => ("answerer", "Answers what ends with a question mark"),
-            Self::Slow => ("slow", "Takes one event every few seconds"),
+            Self::Answerer => ("answerer", "Answers messages that end with a question mark"),
+            Self::Slow => ("slow", "Reads one event every few seconds"),
             Self::WrongClock => ("wrong-clock", "Has a wall clock that is ten minutes slow"),
             Self::Actor => ("actor", "Only listens"),
             Self::Unspecified => return None,

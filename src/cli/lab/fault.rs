@@ -40,7 +40,7 @@ pub(crate) struct FaultArgs {
     #[arg(long, value_name = "TIME", value_parser = at_most(DELAY_MAX))]
     delay: Option<Duration>,
 
-    /// Delay them further by a random time of up to this, at most 30 s.
+    /// Add a random delay of up to this, at most 30 s.
     #[arg(long, value_name = "TIME", value_parser = at_most(DELAY_MAX))]
     jitter: Option<Duration>,
 
@@ -56,7 +56,7 @@ pub(crate) struct FaultArgs {
     #[arg(long)]
     disconnect: bool,
 
-    /// When the fault ends: at most 10min.
+    /// How long the fault lasts, at most 10min.
     #[arg(long = "for", value_name = "TIME", value_parser = at_most(FAULT_TIME_MAX), default_value = "30s", requires = "fault")]
     fault_time: Duration,
 
@@ -93,7 +93,7 @@ impl Direction {
     }
 }
 
-/// A number, or `all`, for which requests have 0.
+/// A number, or `all`, which is 0 in a request.
 fn count(text: &str) -> Result<u32, String> {
     match (text, text.parse()) {
         ("all", _) => Ok(0),

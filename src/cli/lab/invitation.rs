@@ -1,4 +1,4 @@
-//! What a lab prints when it starts, and its stage.
+//! What a lab prints when it starts, and its configuration.
 
 use std::error::Error;
 use std::fs;
@@ -41,7 +41,7 @@ impl LabInvitation {
         Ok(Self { key, secret, scenarios, limits })
     }
 
-    /// The same for the service. Companions reach it as other clients of this machine do.
+    /// The lab's configuration for the service. Companions connect to it like other clients on this machine.
     pub(in crate::cli) fn config(
         &self,
         invitation: &Invitation,
@@ -62,8 +62,8 @@ impl LabInvitation {
         Ok(LabConfig { key: self.secret.clone(), stage: Some(stage) })
     }
 
-    /// Prints the teacher's URL, the command, and for phones a QR code of the address on the network. The code does not
-    /// contain the key, since it is for everybody.
+    /// Prints the teacher's URL, the commands, and for phones a QR code of the address on the network. The code does not
+    /// contain the key, since everybody scans it.
     pub(in crate::cli) fn show(&self, invitation: &Invitation) {
         let url = invitation.url();
         let mut options = invitation.files();

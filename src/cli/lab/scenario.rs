@@ -90,7 +90,7 @@ fn list(scenarios: &[pb::Scenario]) -> String {
 
 /// Prints the steps until the scenario is over.
 async fn follow(lab: &LabClient, name: &str) -> Result<ExitCode, JoinError> {
-    let (mut told, mut number) = (None, None);
+    let (mut printed, mut number) = (None, None);
     loop {
         let run = lab.get_scenario(pb::GetScenarioRequest {}).await?.run.unwrap_or_default();
         let scenario = run.scenario.clone().unwrap_or_default();
@@ -99,7 +99,7 @@ async fn follow(lab: &LabClient, name: &str) -> Result<ExitCode, JoinError> {
             return Ok(ExitCode::from(exit_codes::FAILURE));
         }
         let mut lines = String::new();
-        if told.is_none() {
+        if printed.is_none() {
             // Writing to a String cannot fail.
             let _ = writeln!(lines, "{}\n{}\nWatch: {}\n", scenario.title, scenario.about, scenario.watch);
         }
@@ -109,10 +109,10 @@ async fn follow(lab: &LabClient, name: &str) -> Result<ExitCode, JoinError> {
         );
         // The current step is printed, too.
         let last = (run.steps_done as usize + usize::from(!is_over)).min(run.steps.len());
-        for (index, step) in run.steps.iter().enumerate().take(last).skip(told.unwrap_or(0)) {
+        for (index, step) in run.steps.iter().enumerate().take(last).skip(printed.unwrap_or(0)) {
             let _ = writeln!(lines, "{}. {}", index + 1, escaped(&step.tell));
         }
-        told = Some(last);
+        printed = Some(last);
         if let Some(question) = &run.question {
             ask(&mut lines, question);
         }

@@ -1,6 +1,6 @@
 //! Backfill: brings the service's log up to date with its journal at a start. An event is appended to the journal
 //! first, and its broadcast record to the log right after. A process that was killed in between leaves durable events
-//! without a log record. And a journal that was restored from a backup lacks events that are in the log.
+//! without a log record. Conversely, a journal that was restored from a backup lacks events that are in the log.
 
 use std::fs;
 use std::io;
@@ -48,13 +48,13 @@ pub(super) async fn record_missing_events(
     while last < head {
         let page = history.read(last, PAGE).await?;
         page.iter().for_each(|event| record_recovered_broadcast(&epoch, event));
-        // Recovery has just read all of it.
+        // The page is not empty: recovery has just read all events.
         last = page.last().map_or(head, |event| event.sequence);
     }
     Ok(())
 }
 
-/// Reports what was cut, and ends all sessions: they belong to the previous epoch, so none can be resumed.
+/// Reports the lost events, and ends all sessions: they belong to the previous epoch, so none can be resumed.
 async fn begin_epoch(
     log: &Path,
     fork: &Fork,
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_a_rotation_the_last_broadcast_is_in_another_piece() {
+    fn after_a_rotation_the_last_broadcast_is_in_another_segment() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("server.jsonl");
         let write = |name: &str, sequence: u64| {

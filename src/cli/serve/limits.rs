@@ -40,7 +40,7 @@ pub(super) struct LimitArgs {
         value_parser = number(0..=u32::MAX))]
     publish_per_address_rate: u32,
 
-    /// How many messages they may publish at once, after a pause.
+    /// How many messages all participants from one address together may publish at once, after a pause.
     #[arg(long, value_name = "N", env = "CHITCHAT_PUBLISH_PER_ADDRESS_BURST", default_value_t = 500,
         value_parser = number(1..=u32::MAX))]
     publish_per_address_burst: u32,
@@ -61,7 +61,7 @@ pub(super) struct LimitArgs {
         value_parser = number(0..=u32::MAX))]
     read_per_address_rate: u32,
 
-    /// How many times they may do so at once, after a pause.
+    /// How many times all participants from one address together may resume or ask for a page at once, after a pause.
     #[arg(long, value_name = "N", env = "CHITCHAT_READ_PER_ADDRESS_BURST", default_value_t = 1000,
         value_parser = number(1..=u32::MAX))]
     read_per_address_burst: u32,

@@ -12,12 +12,12 @@ use tokio::time::{Instant, sleep};
 use super::network;
 use crate::terminal::{notice, shell_quoted};
 
-/// How long to wait for an address that is in use, since a service that is being replaced may take five seconds to end.
+/// How long to wait for an address that is in use: a service that is being replaced may take five seconds to end.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// How long to wait between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Checks the form of an address to listen on. Whether it exists is found out when it is used.
+/// Checks the form of an address to listen on. [`bind`] finds out whether it exists.
 pub(super) fn host_and_port(address: &str) -> Result<String, String> {
     const EXAMPLE: &str = "it should look like 127.0.0.1:50051";
     if address.contains(|c: char| c.is_whitespace() || c.is_control()) {
@@ -39,10 +39,10 @@ pub(super) fn host_and_port(address: &str) -> Result<String, String> {
     Ok(address.to_owned())
 }
 
-/// Listens. An address that is in use may belong to a service that is just ending.
+/// Listens. If the address is in use, tries again for a while: a service there may be just ending.
 pub(super) async fn bind(address: &str) -> Result<TcpListener, String> {
     let deadline = Instant::now() + PATIENCE;
-    let mut told = false;
+    let mut announced = false;
     loop {
         let error = match TcpListener::bind(address).await {
             Ok(listener) => return Ok(listener),
@@ -52,7 +52,7 @@ pub(super) async fn bind(address: &str) -> Result<TcpListener, String> {
         if !in_use || Instant::now() >= deadline {
             return Err(format!("--listen: cannot listen on {address}: {}", fault(&error)));
         }
-        if !std::mem::replace(&mut told, true) {
+        if !std::mem::replace(&mut announced, true) {
             let seconds = PATIENCE.as_secs();
             notice(&format!("chitchat: {address} is in use by another process; trying again for {seconds} s"));
         }

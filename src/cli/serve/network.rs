@@ -20,7 +20,7 @@ const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// An origin as browsers send it: scheme, host, and port if it is not the default.
 pub(super) fn origin(text: &str) -> Result<HeaderValue, String> {
-    let wrong = "should be scheme and host alone, such as https://chat.example";
+    let wrong = "should be only a scheme and a host, such as https://chat.example";
     let uri: Uri = text.parse().map_err(|_| wrong)?;
     let web = matches!(uri.scheme_str(), Some("http" | "https"));
     let host = uri.authority().filter(|authority| !authority.as_str().contains('@'));
@@ -67,7 +67,7 @@ pub(super) fn fit_open_files(config: &mut Config) -> io::Result<bool> {
 pub(super) fn host(text: &str) -> Result<String, String> {
     let authority: Authority = text.parse().map_err(|_| "is not a host name")?;
     if authority.port().is_some() || authority.as_str() != authority.host() {
-        return Err("should be a name alone, without a port".into());
+        return Err("should be a host name without a port".into());
     }
     if authority.host().contains('*') {
         return Err(NO_WILDCARDS.into());
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_scheme_and_host_alone() {
+    fn an_origin_is_only_a_scheme_and_a_host() {
         for text in ["https://chat.example", "http://localhost:3000", "HTTPS://Chat.Example"] {
             assert!(origin(text).is_ok(), "{text}");
         }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_a_name_alone() {
+    fn a_host_is_a_name_without_a_port() {
         assert_eq!(host("Chat.Example"), Ok("chat.example".into()));
         assert_eq!(host("[::1]"), Ok("::1".into()));
         for text in ["", "a:1", "a/b", "u@a", "a b", "*", "*.example"] {

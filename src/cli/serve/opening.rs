@@ -20,13 +20,12 @@ const JOURNAL_PAUSE: Duration = Duration::from_millis(50);
 /// How a journal is checked.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// When the journal's older events are checked, those before its newest checkpoint: in the `background` while the
-    /// service is used, or all `first`, before it is. The newer ones are always checked first.
+    /// When to check the journal's events from before its newest checkpoint: in the `background` while the service runs,
+    /// or `first`, before it is ready. Newer events are always checked first.
     #[arg(long, value_name = "WHEN", env = "CHITCHAT_JOURNAL_CHECK", default_value = "background")]
     journal_check: When,
 
-    /// After how many events the next checkpoint is written beside the journal, and how many a journal must have for
-    /// the first.
+    /// Write a checkpoint beside the journal every N events. A journal with fewer events has none.
     #[arg(long, value_name = "N", env = "CHITCHAT_CHECKPOINT_EVENTS", default_value_t = CHECKPOINT_EVENTS as u32,
         value_parser = number(1..=u32::MAX))]
     checkpoint_events: u32,
@@ -48,7 +47,7 @@ impl CheckArgs {
     }
 }
 
-/// Opens the journal. One that another process holds may be that of a service that is just ending.
+/// Opens the journal. If another process holds it, waits a moment: that may be a service that is just ending.
 pub(super) async fn open_journal(
     open: impl FnOnce() -> Result<SqliteJournal, OpenError> + Clone + Send + 'static,
 ) -> Result<SqliteJournal, Box<dyn Error>> {
@@ -63,7 +62,7 @@ pub(super) async fn open_journal(
     }
 }
 
-/// Rebuilds the conversation, and says how far it is where that takes long.
+/// Rebuilds the conversation, and shows its progress if that takes long.
 pub(super) async fn recover(journal: &mut SqliteJournal) -> Result<Conversation, String> {
     let mut progress = Progress::new("recovering", journal.head_at_open().0);
     let recovered = journal.recover(|event| progress.at(event.sequence.0)).await;

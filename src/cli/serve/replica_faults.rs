@@ -1,5 +1,5 @@
-//! Replicas that make a mistake on purpose, over a real log: from what they and their clients recorded, `verify` names
-//! the rule that the mistake breaks. The same run without the mistake keeps all rules.
+//! Replicas that make a mistake on purpose, over real NATS servers: from what they and their clients recorded, `verify`
+//! names the rule that the mistake breaks. The same run without the mistake breaks no rule.
 //!
 //! The mistakes are compiled only for the library's own tests (`ReplicaFault`). So the replicas and clients here are
 //! processes of this test program, which [`program`] turns into `chitchat`.
@@ -34,7 +34,7 @@ const FAULTS: [ReplicaFault; 5] = [
     ReplicaFault::SkipUnnoticed,
 ];
 
-/// Not a test, but `chitchat` itself, with the mistake that it is told to make.
+/// Not a test, but `chitchat` itself, with the mistake that the environment names.
 #[test]
 #[ignore = "it is the program that the tests here start"]
 fn program() {
@@ -56,7 +56,7 @@ fn replica(urls: &str, stream: &str, name: &str, fault: Option<ReplicaFault>, gr
     replica
 }
 
-/// Stops replicas in an orderly way, and judges what was recorded.
+/// Stops replicas in an orderly way, and verifies the logs.
 fn judge(replicas: &mut [DurableServer], clients: &[PathBuf]) -> Report {
     for replica in &mut *replicas {
         replica.program.as_ref().unwrap().signal("TERM");
@@ -75,7 +75,7 @@ fn check(report: &Report, fault: Option<ReplicaFault>, rule: Rule) {
     }
 }
 
-/// The places of two publishes are decided by the log, and not by which replica sent one first.
+/// The log decides the order of two publishes, not which replica sent one first.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_before_the_batch_is_applied_is_caught_v10() {
     let nats = Nats::start();
@@ -100,7 +100,7 @@ async fn an_answer_before_the_batch_is_applied_is_caught_v10() {
     }
 }
 
-/// A batch is repeated when its publishes are no longer among those that a session remembers.
+/// A batch is repeated after its publishes have left the session's dedup window.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_is_applied_twice_is_caught_v5() {
     let nats = Nats::start();
@@ -123,7 +123,7 @@ async fn a_batch_that_is_applied_twice_is_caught_v5() {
             publishing.spawn(async move { wire.publish(&request).await.unwrap() });
         }
         publishing.join_all().await;
-        // As if it had been on its way all the time.
+        // As if the first batch had been delayed on its way until now.
         let log = jetstream.get_stream(&stream).await.unwrap();
         let mut position = 1;
         let first = loop {
@@ -139,10 +139,10 @@ async fn a_batch_that_is_applied_twice_is_caught_v5() {
     }
 }
 
-/// Anna is back before her grace period is over. The end of Ben's, who vanished a moment after her, shows when hers
-/// would have been over.
+/// Anna is back before her grace period is over. Ben vanished a moment after her, so once he has left, hers would have
+/// been over too.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expiry_that_does_not_look_at_the_generation_is_caught_v15() {
+async fn an_expiry_that_ignores_the_generation_is_caught_v15() {
     let nats = Nats::start();
     for fault in [None, Some(ReplicaFault::ExpireAnyway)] {
         let stream = format!("s{}", u8::from(fault.is_some()));
@@ -195,7 +195,7 @@ async fn a_message_that_is_skipped_after_a_reconnect_is_caught_v13() {
     }
 }
 
-/// The replicas compare what they have read. When one of them finds that the other's state differs, both stop.
+/// The replicas compare their states. When one finds that the other's state differs, both stop.
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_that_have_read_different_messages_all_stop_r8() {
     let nats = Nats::start();

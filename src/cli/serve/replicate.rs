@@ -40,7 +40,7 @@ pub(super) struct ReplicateArgs {
     replica_name: Option<String>,
 }
 
-/// A server's address. Its password appears in no message.
+/// A server's address. Its password is never printed.
 #[derive(Clone)]
 struct Server(ServerAddr);
 
@@ -54,7 +54,7 @@ fn server(address: &str) -> Result<Server, String> {
     replica::parse_server(address).map(Server)
 }
 
-/// A name that can be part of a subject of NATS.
+/// A name that can be part of a NATS subject.
 fn name(name: &str) -> Result<String, String> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if name.is_empty() || name.len() > NAME_CHARACTERS_MAX || !name.chars().all(is_allowed) {
@@ -64,7 +64,7 @@ fn name(name: &str) -> Result<String, String> {
 }
 
 impl ReplicateArgs {
-    /// Where the common log is; none for a service that decides alone.
+    /// Where the common log is; `None` for a service without replicas.
     pub(super) fn settings(&self) -> Option<Settings> {
         if self.replicate.is_empty() {
             return None;
@@ -83,8 +83,8 @@ fn host_name() -> String {
     host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(NAME_CHARACTERS_MAX).collect()
 }
 
-/// Opens the log and the copy, brings the copy up to the log, and announces the replica. Without a file the copy is in
-/// memory. What happened while this replica was away is in its own log afterwards.
+/// Opens the common log and this replica's copy, brings the copy up to date, and announces the replica. Without a file
+/// the copy is in memory. Events that happened while this replica was away are recorded in its own log.
 pub(super) async fn start(
     settings: Settings,
     copy: Option<(PathBuf, CheckSettings)>,

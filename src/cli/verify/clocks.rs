@@ -1,4 +1,4 @@
-//! Clocks that are off, in words: timestamps of several logs can be compared only by somebody who knows that.
+//! Clocks that are off, in words: they make it hard to compare the timestamps of several logs.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::trace::report::ClockReport;
 
 /// A clock that is off by less is not mentioned, in microseconds.
 const OFF_MICROS: i64 = 1_000_000;
-/// How many of them are named: on the first screen, and in all.
+/// How many of them are named: on the first screen, and with --all.
 const SHOWN: [usize; 2] = [2, 20];
 
 impl Shown {
@@ -30,11 +30,11 @@ impl Shown {
     }
 }
 
-/// How far a clock is off; none where it is not, or where that is unknown.
+/// How far a clock is off; `None` if it is not, or if that is unknown.
 fn in_words(clock: &ClockReport) -> Option<String> {
     let title = if clock.title.is_empty() { "a participant" } else { &clock.title };
     if !clock.is_steady {
-        return Some(format!("that of {title} was set, or is not steady"));
+        return Some(format!("{title} was set, or is not steady"));
     }
     let (least, most) = (clock.least?, clock.most?);
     let middle = least.midpoint(most);
@@ -44,7 +44,7 @@ fn in_words(clock: &ClockReport) -> Option<String> {
     let side = if middle < 0 { "behind" } else { "ahead of" };
     let duration = |micros: u64| humantime::format_duration(Duration::from_millis(micros.div_ceil(1_000)));
     let (off, unsure) = (duration(middle.unsigned_abs()), duration(most.abs_diff(least).div_ceil(2)));
-    Some(format!("that of {title} is {off} {side} the service's, give or take {unsure}"))
+    Some(format!("{title} is {off} {side} the service, give or take {unsure}"))
 }
 
 #[cfg(test)]
@@ -58,12 +58,12 @@ mod tests {
     #[test]
     fn a_clock_that_is_off_is_described() {
         let day = 86_400_000_000;
-        let expected = "that of bob (p2) is 1day behind the service's, give or take 2ms";
+        let expected = "bob (p2) is 1day behind the service, give or take 2ms";
         assert_eq!(says(Some(-day - 2_000), Some(-day + 2_000), true).as_deref(), Some(expected));
-        let expected = "that of bob (p2) is 3s ahead of the service's, give or take 1ms";
+        let expected = "bob (p2) is 3s ahead of the service, give or take 1ms";
         assert_eq!(says(Some(2_999_500), Some(3_000_500), true).as_deref(), Some(expected));
         assert_eq!(says(Some(-500_000), Some(500_000), true), None);
         assert_eq!(says(None, Some(day), true), None);
-        assert_eq!(says(None, None, false).as_deref(), Some("that of bob (p2) was set, or is not steady"));
+        assert_eq!(says(None, None, false).as_deref(), Some("bob (p2) was set, or is not steady"));
     }
 }

@@ -27,7 +27,7 @@ const SHOWN: [(&str, &str); 14] = [
     ("count", "count"),
 ];
 
-/// A record in a few words, safe to show. A line that is no JSON object is shown as it is.
+/// A record in a few words, safe to show. A line that is not a JSON object is shown as text.
 pub(in crate::cli) fn line(text: &str, rule: Rule) -> String {
     match serde_json::from_str::<Value>(text) {
         Ok(record) if record.is_object() => self::record(&record, rule),
@@ -39,7 +39,7 @@ pub(in crate::cli) fn line(text: &str, rule: Rule) -> String {
 pub(in crate::cli) fn record(record: &Value, rule: Rule) -> String {
     let name = record["event"].as_str().unwrap_or_default();
     let mut words = format!("{name:<17}");
-    // These compare times of day.
+    // These rules compare times of day.
     if matches!(rule, Rule::V12 | Rule::V14 | Rule::V15)
         && let Some((_, time)) = record["timestamp"].as_str().and_then(|at| at.split_once('T'))
     {
@@ -48,7 +48,7 @@ pub(in crate::cli) fn record(record: &Value, rule: Rule) -> String {
     for (field, name) in SHOWN {
         match &record[field] {
             Value::Null => continue,
-            // The clock of the service is the time of its events.
+            // The service's clock equals the time of its events.
             value if field == "local_time" && record["logical_time"] == *value => continue,
             Value::String(text) if field == "content" => words.push_str(&format!(" \"{text}\"")),
             Value::String(text) if field == "message_id" => words.push_str(&format!(" {name}={}", id(text))),

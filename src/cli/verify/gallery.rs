@@ -80,7 +80,7 @@ fn read(file: &Path, part: Part) -> Result<Vec<Mistake>, String> {
     }
 }
 
-/// Prints a part of the gallery, and says whether every mistake in it is caught by the rule that names it.
+/// Prints a part of the gallery, and returns whether every mistake in it is caught by the rule that names it.
 fn print(out: &mut impl Write, mistakes: &[Mistake], part: Part) -> io::Result<bool> {
     let (truth, page) = (truthful(), Page::of_output());
     let shown = |wanted: &dyn Fn(usize, &Mistake) -> bool, out: &mut _| {
@@ -105,7 +105,8 @@ fn print_list(out: &mut impl Write, page: &Page, mistakes: &[Mistake]) -> io::Re
     let count = mistakes.len();
     let intro = format!(
         "{count} mistakes that real implementations make, by the rule that catches each. --gallery NUMBER shows what one \
-         changes in the logs of a small run, and the verdict; --gallery V6 those of a rule; --gallery logs the run."
+         changes in the logs of a small run, and the verdict; --gallery V6 shows those of a rule; --gallery logs shows \
+         the run."
     );
     write_lines(out, page.wrapped("", &intro))?;
     let mut before = None;
@@ -141,7 +142,7 @@ fn print_mistakes<'a>(
     truth: &Logs,
     mistakes: impl Iterator<Item = (usize, &'a Mistake)>,
 ) -> io::Result<bool> {
-    writeln!(out, "What each mistake changes in the logs (- was, + is), and the verdict.")?;
+    writeln!(out, "What each mistake changes in the logs (- before, + after), and the verdict.")?;
     let mut all_caught = true;
     for (number, mistake) in mistakes {
         writeln!(out, "\n{}", page.marked(&format!("{number}. {}", escaped(&mistake.title)), Mark::Heading))?;
@@ -161,7 +162,7 @@ fn print_mistakes<'a>(
     Ok(all_caught)
 }
 
-/// Prints what the rules find in the logs, and says whether the rule that names the mistake does.
+/// Prints what the rules find in the logs, and returns whether the rule that names the mistake catches it.
 fn print_verdict(out: &mut impl Write, page: &Page, logs: &Logs, named: Rule) -> io::Result<bool> {
     let report = logs.verify().map_err(io::Error::other)?;
     writeln!(out, "\n   {named} {}", named.title())?;
@@ -180,7 +181,7 @@ fn print_verdict(out: &mut impl Write, page: &Page, logs: &Logs, named: Rule) ->
     let others: Vec<_> =
         report.violated().into_iter().filter(|rule| *rule != named).map(|rule| rule.to_string()).collect();
     if !others.is_empty() {
-        writeln!(out, "   and with it {}", others.join(", "))?;
+        writeln!(out, "   also violated: {}", others.join(", "))?;
     }
     Ok(violation.is_some())
 }

@@ -6,13 +6,13 @@ use rustix::termios::tcgetwinsize;
 
 use crate::terminal::output_has_colours;
 
-/// Narrower, and words do not fit beside their indents.
+/// In fewer columns, words do not fit beside their indents.
 const COLUMNS_MIN: usize = 40;
 
 /// How text is laid out.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cli) struct Page {
-    /// How wide the terminal is. A pipe has no width, and a line in it is not divided.
+    /// The terminal's width. A pipe has none, so its lines are not wrapped.
     pub(in crate::cli) columns: Option<usize>,
     /// How many lines it shows.
     rows: Option<usize>,
@@ -41,7 +41,7 @@ impl Page {
         }
     }
 
-    /// A text that stands out, where there are colours.
+    /// Highlights a text, if there are colours.
     pub(in crate::cli) fn marked(&self, text: &str, mark: Mark) -> String {
         let code = match mark {
             Mark::Good => "1;32",
@@ -52,7 +52,7 @@ impl Page {
         if self.has_colours { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
-    /// A text in lines that fit, the first after `first` and the others below its text.
+    /// Wraps a text: the first line follows `first`, and the others are indented to match.
     pub(in crate::cli) fn wrapped(&self, first: &str, text: &str) -> Vec<String> {
         let indent = first.chars().count();
         let Some(room) = self.columns.map(|columns| columns.saturating_sub(indent).max(COLUMNS_MIN / 2)) else {
@@ -66,7 +66,7 @@ impl Page {
             if !line.is_empty() && !fits(&line, word) {
                 lines.push(std::mem::take(&mut line));
             }
-            // A word that no line has room for.
+            // A word that is longer than a line is split.
             while let Some((end, _)) = word.char_indices().nth(room).filter(|_| line.is_empty()) {
                 lines.push(word[..end].to_owned());
                 word = &word[end..];
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_kept_whole_where_they_fit() {
+    fn words_are_kept_whole_if_they_fit() {
         let page = Page::wide(40);
         assert_eq!(page.wrapped("* ", "short"), ["* short"]);
         let text = "the quick brown fox jumps over the lazy dog";

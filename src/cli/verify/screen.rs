@@ -13,13 +13,13 @@ use crate::trace::record::LineRef;
 use crate::trace::report::{Rule, RuleReport, Verdict, Violation};
 use crate::trace::unchecked::{Reason, nothing_to_check, reasons};
 
-/// How many lines that are cut off, and logs that are left out, are named: on the first screen, and in all.
+/// How many truncated lines, and how many logs that are left out, are named: on the first screen, and with --all.
 const TORN_SHOWN: [usize; 2] = [2, 20];
 /// How many reasons the first screen has at most.
 const REASONS_SHOWN: usize = 6;
-/// How long the arguments of a command may be to be repeated in a command.
+/// How many characters of arguments are repeated in a suggested command, at most.
 const ARGUMENTS_MAX: usize = 20;
-/// How much of a picture is before and after the records that show a violation, in logical time.
+/// How much logical time the suggested picture shows before and after a violation.
 const AROUND: u64 = 3;
 
 impl Shown {
@@ -96,7 +96,7 @@ impl Shown {
         lines
     }
 
-    /// What of the logs could not be used.
+    /// The parts of the logs that could not be used.
     fn cut_off(&self, all: bool, page: &Page) -> Vec<String> {
         let shown = TORN_SHOWN[usize::from(all)];
         let name = |line: &LineRef| {
@@ -104,7 +104,8 @@ impl Shown {
             page.wrapped("cut off: ", &text)
         };
         let mixed = |line: &LineRef| {
-            let text = format!("{} is of another process than the lines before it", escaped(&self.place(*line)));
+            let text =
+                format!("{} is by a different process from the lines before it", escaped(&self.place(*line)));
             page.wrapped("left out: ", &text)
         };
         let mut lines: Vec<String> = self.found.left_out.values().take(shown).flat_map(mixed).collect();
@@ -128,7 +129,7 @@ impl Shown {
             lines.extend(violation.lines.iter().flat_map(|line| self.evidence(*line, first, true, page)));
         }
         if rule.violated > 1 {
-            lines.push(format!("  and {} more", counted(rule.violated - 1, "time")));
+            lines.push(format!("  and {}", counted(rule.violated - 1, "more time")));
         }
         lines
     }
@@ -165,7 +166,7 @@ impl Shown {
         lines
     }
 
-    /// All rules, and what became of each.
+    /// All rules, each with its verdict.
     fn table(&self, all: bool, page: &Page) -> Vec<String> {
         let mut lines = Vec::new();
         for rule in &self.found.report.rules {
@@ -195,12 +196,12 @@ impl Shown {
         };
         let mut lines: Vec<String> = rule.violations.iter().flat_map(shown).collect();
         if let Some(more @ 1..) = rule.violated.checked_sub(rule.violations.len() as u64) {
-            lines.push(format!("   * and {} more", counted(more, "time")));
+            lines.push(format!("   * and {}", counted(more, "more time")));
         }
         lines
     }
 
-    /// Each reason for which something could not be checked, once.
+    /// The reasons why something could not be checked, each once.
     fn not_checked(&self, shown: usize, page: &Page) -> Vec<String> {
         let reasons = reasons(&self.found.report);
         if reasons.is_empty() {
@@ -213,7 +214,7 @@ impl Shown {
             lines.extend(page.wrapped("  ", &format!("{}: {}", rules.join(", "), escaped(why))));
         }
         if let Some(more @ 1..) = reasons.len().checked_sub(shown) {
-            lines.push(format!("  and for {} more: --all shows them", counted(more as u64, "reason")));
+            lines.push(format!("  and for {}: --all shows them", counted(more as u64, "more reason")));
         }
         lines
     }
@@ -244,7 +245,7 @@ impl Shown {
         }
         let advice = match self.overall() {
             Overall::Unknown => {
-                "give the log of the service, too (server.jsonl in its --log-dir): it has the order that the others are \
+                "add the log of the service (server.jsonl in its --log-dir): it has the order that the others are \
                  compared with."
                     .to_owned()
             }
@@ -258,7 +259,7 @@ impl Shown {
         lines
     }
 
-    /// The options of `diagram` for the time in which a rule was violated first.
+    /// The options that make `diagram` show the first violation of a rule.
     fn around(&self, rule: Rule) -> String {
         let lines =
             self.found.report.rule(rule).violations.first().map(|violation| &*violation.lines).unwrap_or_default();
@@ -283,12 +284,12 @@ pub(super) fn names(rules: &[Rule]) -> String {
     rules.iter().map(Rule::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// A number of things, in words.
+/// A count with its noun.
 fn counted(count: u64, of: &str) -> String {
     format!("{count} {of}{}", if count == 1 { "" } else { "s" })
 }
 
-/// What was given, for another command: as it was, if that is short and can be given again.
+/// The arguments for another command: the given ones, if they are short and can be used again.
 fn arguments(given: &[impl AsRef<Path>]) -> String {
     let quoted = |path: &Path| {
         let text = path.to_str().filter(|text| *text != "-" && !text.contains(acts_on_terminal))?;

@@ -1,5 +1,5 @@
-//! The thread of the publishers. In the run queue of all readers an answer would wait behind a thousand deliveries, so
-//! the run would measure the load generator's queue.
+//! The thread of the publishers. In the readers' run queue an answer would wait behind a thousand deliveries, and the
+//! run would measure the load generator's queue.
 
 use std::io;
 use std::thread;
@@ -18,12 +18,12 @@ impl PublisherThread {
     /// Starts it.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// If the system cannot start a thread.
     pub fn start() -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (handle, (stop, stopped)) = (runtime.handle().clone(), oneshot::channel::<()>());
         thread::Builder::new().name("publishers".into()).spawn(move || {
-            // It is never sent, only dropped.
+            // Nothing is sent: dropping the sender ends the runtime.
             let _ = runtime.block_on(stopped);
         })?;
         Ok(Self { handle, _stop: stop })

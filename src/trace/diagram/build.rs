@@ -9,7 +9,7 @@ use crate::trace::model::{Act, Model, Step};
 use crate::trace::record::{LineRef, LogRecord, LoggedKind, Who, digest};
 use crate::trace::verify::InputError;
 
-/// Reads records into a [`Chart`]: those of the service before all others.
+/// Builds a [`Chart`] from records. The service's records must come first.
 #[derive(Debug, Default)]
 pub struct Builder {
     model: Model,
@@ -18,13 +18,13 @@ pub struct Builder {
     processes: Vec<Process>,
     /// The newest process of each file and run; for the service, there is one per file.
     running: HashMap<(u32, Option<u64>), usize>,
-    /// The run of the current record: a number that stands for its id, or 0 if it has none.
+    /// The run of the current record, as a digest of its id; 0 if it has none.
     run: u64,
     /// When the current record was made.
     pub(super) now: i64,
     /// The file whose lifeline shows the service's side of each epoch. Other files may continue it or be copies; only
     /// their new parts are drawn.
-    told_by: HashMap<usize, u32>,
+    file_of_epoch: HashMap<usize, u32>,
     /// Each start and stop of the service: its epoch, its time by the machine's clock, whether it is a start.
     turns: HashSet<(usize, i64, bool)>,
     pub(super) events: HashMap<(usize, u64), EventPoints>,
@@ -35,8 +35,8 @@ pub struct Builder {
     own: HashMap<(usize, Who), (Vec<usize>, Option<usize>)>,
     others_began: bool,
     pub(super) replicas: ReplicaLogs,
-    /// Where each replica's log mentions an event.
-    pub(super) told: HashMap<((usize, u64), usize), usize>,
+    /// The point of each event on each replica's lifeline.
+    pub(super) on_replicas: HashMap<((usize, u64), usize), usize>,
 }
 
 /// The service's side of an event.
@@ -49,12 +49,12 @@ pub(super) struct EventPoints {
 }
 
 impl Builder {
-    /// A builder that has read nothing.
+    /// A builder without records.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes in a record.
+    /// Adds a record.
     pub fn take(&mut self, line: LineRef, record: &LogRecord<'_>) -> Result<(), InputError> {
         if let Some(lost) = record.lost() {
             self.chart.lost = self.chart.lost.saturating_add(lost);
@@ -78,7 +78,7 @@ impl Builder {
         Ok(())
     }
 
-    /// The chart of all that was read.
+    /// The chart of all records.
     pub fn finish(mut self) -> Chart {
         if !self.others_began {
             self.draw_replicas();
@@ -95,7 +95,7 @@ impl Builder {
         (file, (!service).then_some(self.run))
     }
 
-    /// The process that the records of a file, and of the present run in it, are of.
+    /// The process that wrote the current run's records in a file.
     pub(super) fn process(&mut self, file: u32, service: bool) -> &mut Process {
         let key = self.key(file, service);
         let (chart, processes) = (&mut self.chart, &mut self.processes);
@@ -128,7 +128,7 @@ impl Builder {
         if let Some(name) = record.replica.as_deref() {
             return self.replicas.take(name, epoch, line, record);
         }
-        let file = *self.told_by.entry(epoch).or_insert(line.file);
+        let file = *self.file_of_epoch.entry(epoch).or_insert(line.file);
         let time = record.logical_time.or_else(|| self.last_time(file, true)).unwrap_or(0);
         match &*record.event {
             "server_started" if self.turns.insert((epoch, record.at, true)) => {
@@ -238,9 +238,9 @@ impl Builder {
         } else if matches!(step.act, Act::JoinSent { .. }) {
             self.process(file, false).join = Some(point);
         } else if let Act::Delivered { sequence, .. } = step.act
-            && let Some(told) = self.told_at(file, epoch, sequence)
+            && let Some(source) = self.source_of(file, epoch, sequence)
         {
-            self.arrow(told, point);
+            self.arrow(source, point);
         }
     }
 
@@ -265,7 +265,7 @@ impl Builder {
                     self.chart.points[join].event = Some(event);
                     self.arrow(join, receive);
                 }
-                if let Some(newest) = self.told_at(file, epoch, head) {
+                if let Some(newest) = self.source_of(file, epoch, head) {
                     self.arrow(newest, point);
                 }
             }
@@ -278,8 +278,8 @@ impl Builder {
                 self.send(point, left.filter(|e| self.chart.events[e.event].sent == sent));
             }
             Act::Acknowledged { sequence, .. } | Act::Delivered { sequence, .. } => {
-                if let Some(told) = self.told_at(file, epoch, sequence) {
-                    self.arrow(told, point);
+                if let Some(source) = self.source_of(file, epoch, sequence) {
+                    self.arrow(source, point);
                 }
             }
             _ => {}
@@ -313,7 +313,7 @@ impl Builder {
         }
     }
 
-    /// For participants without a log, the service's records state when they sent, by their own clocks.
+    /// Draws participants without a log: the service's records state the logical times at which they sent.
     fn without_log(&mut self) {
         let mut lanes: HashMap<(usize, Who), usize> = HashMap::new();
         let mut events: Vec<_> = self.events.values().copied().collect();
@@ -330,7 +330,7 @@ impl Builder {
             self.chart.events[points.event].author = lane;
             let Some(receive) = points.receive else { continue };
             let moment = (event.moment.0, event.sent);
-            let words = format!("{} sent this, by the service's log", event.name);
+            let words = format!("{} sent this, according to the service's log", event.name);
             let (point, at) = (self.chart.points.len(), self.chart.points[receive].at);
             self.chart.points.push(Point { lane, moment, at, role: Role::Send, words, event: Some(points.event) });
             self.arrow(point, receive);
@@ -338,7 +338,7 @@ impl Builder {
     }
 }
 
-/// How a step is drawn, if it is.
+/// How a step is drawn; `None` if it is not.
 fn describe(step: &Step<'_>, record: &LogRecord<'_>) -> Option<(Role, String)> {
     let content = LogRecord::text(&record.content);
     let reason = LogRecord::text(&record.reason);

@@ -23,7 +23,7 @@ pub fn text(chart: &Chart) -> String {
     }
     let arrows = ArrowIndex::by(chart);
     let mut order: Vec<usize> = (0..chart.points.len()).collect();
-    // An event that one replica put in order is applied by the others.
+    // The replica that received an event broadcasts it before the others apply it.
     let key = |index: &usize| (chart.points[*index].moment, chart.points[*index].role == Role::Apply, *index);
     order.sort_by_key(key);
     let mut shades = chart.shades.iter().peekable();
@@ -75,7 +75,7 @@ impl ArrowIndex {
     }
 }
 
-/// Another replica learns of an event from the log, and tells those that are attached to it.
+/// Another replica reads an event from the common log, and sends it to the participants attached to it.
 fn apply(chart: &Chart, index: usize, arrows: &ArrowIndex, say: &mut impl FnMut(String)) {
     let Point { lane, moment: (_, time), .. } = chart.points[index];
     if let Some(from) = arrows.received.get(&index) {

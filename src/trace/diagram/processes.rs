@@ -35,13 +35,13 @@ impl Process {
     }
 }
 
-/// Marks where processes were killed, and puts each that continues another on the other's lifeline if that had ended by
-/// then. `expired` are the lifelines of participants whose connection was gone.
+/// Marks where processes were killed, and moves each process that continues another to the other's lifeline if the
+/// other had ended by then. `expired` has the lifelines of participants whose grace period ended.
 pub(super) fn join_processes(chart: &mut Chart, processes: &[Process], expired: &HashSet<usize>) {
     let before = predecessors(chart, processes);
     let place = mark_killed(chart, processes, &before, expired);
     let lines = lifelines(chart, &before);
-    // A point without its own time, such as a start, is not before what the previous process did.
+    // A point without a time of its own, such as a start, comes after the previous process's last point.
     for point in chart.points.iter_mut().filter(|point| point.role.is_aside()) {
         let end = lines.end_before.get(point.lane).copied().flatten();
         point.moment = end.map_or(point.moment, |end| point.moment.max(end));
@@ -57,8 +57,8 @@ pub(super) fn join_processes(chart: &mut Chart, processes: &[Process], expired: 
     move_to(chart, &lines.root);
 }
 
-/// For each lifeline, the previous process's: the one whose session it continues, or the last one of the same name in
-/// its file.
+/// For each lifeline, its predecessor: that of the process whose session it continues, or of the last process of the
+/// same name in its file.
 fn predecessors(chart: &Chart, processes: &[Process]) -> Vec<Option<usize>> {
     let mut before = vec![None; chart.lanes.len()];
     let mut newest: HashMap<(u32, &str), usize> = HashMap::new();
@@ -73,8 +73,8 @@ fn predecessors(chart: &Chart, processes: &[Process]) -> Vec<Option<usize>> {
     before
 }
 
-/// Marks killed processes: those without a record of their end that were the service, whose participant was gone
-/// according to the service, or that another process continued. Returns the new index of each point.
+/// Marks killed processes. They have no record of their end, and either belong to the service, or their participant
+/// expired, or another process continued them. Returns the new index of each point.
 fn mark_killed(
     chart: &mut Chart,
     processes: &[Process],

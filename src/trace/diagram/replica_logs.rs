@@ -1,4 +1,4 @@
-//! The records of replicas, kept until all logs are read: only then is it known which replica took a request.
+//! The records of replicas, kept until all logs are read: only then is it known which replica received a request.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -10,8 +10,8 @@ use crate::trace::record::{LineRef, LogRecord, LoggedKind, Who, digest};
 pub(super) struct ReplicaLogs {
     pub(super) all: Vec<ReplicaLog>,
     by_name: HashMap<(usize, Box<str>), usize>,
-    pub(super) events: BTreeMap<(usize, u64), Told>,
-    /// Where the streams of each participant were.
+    pub(super) events: BTreeMap<(usize, u64), ReplicaEvent>,
+    /// The streams of each participant, with their replicas.
     streams: HashMap<(usize, Who), Vec<StreamStart>>,
 }
 
@@ -46,14 +46,14 @@ pub(super) enum ReplicaStep {
 
 /// An event, from its first record.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct ReplicaEvent {
     pub(super) event: ChartEvent,
     pub(super) who: Who,
     pub(super) message: Option<u64>,
     /// The replica that recorded it first, as it happened.
     pub(super) first: Option<usize>,
     /// The replica where its participant had its stream, and since when.
-    pub(super) taker: Option<(i64, usize)>,
+    pub(super) receiver: Option<(i64, usize)>,
 }
 
 impl ReplicaLogs {
@@ -104,24 +104,24 @@ impl ReplicaLogs {
         }
         log.steps.push((record.at, ReplicaStep::Broadcast { sequence, recovered: record.recovered }));
         let (moment, open) = ((log.epoch, time), log.open.get(&who).copied());
-        let told = self.events.entry((log.epoch, sequence)).or_insert_with(|| Told {
+        let event = self.events.entry((log.epoch, sequence)).or_insert_with(|| ReplicaEvent {
             event: ChartEvent::of(moment, sequence, kind, record),
             who,
             message: record.message_id.as_deref().map(digest),
             first: None,
-            taker: None,
+            receiver: None,
         });
         if record.recovered {
             return;
         }
-        told.first.get_or_insert(index);
+        event.first.get_or_insert(index);
         // A replica may not have noticed yet that a stream is gone, so the newest one counts.
-        if let Some(since) = open.filter(|since| told.taker.is_none_or(|(known, _)| known < *since)) {
-            told.taker = Some((since, index));
+        if let Some(since) = open.filter(|since| event.receiver.is_none_or(|(known, _)| known < *since)) {
+            event.receiver = Some((since, index));
         }
     }
 
-    /// The replica where a stream of a participant began after an event, the nearest in time.
+    /// The replica where a participant's stream began after an event; of several, the nearest in time.
     pub(super) fn stream(&self, member: (usize, Who), after: u64, at: i64) -> Option<usize> {
         let streams = self.streams.get(&member)?.iter().filter(|stream| stream.after == after);
         streams.min_by_key(|stream| stream.at.abs_diff(at)).map(|stream| stream.replica)

@@ -1,10 +1,10 @@
-//! The lifelines of replicas. They are drawn when all logs are read: a request goes to the replica where its
-//! participant had its stream, and events come from there.
+//! The lifelines of replicas, drawn once all their logs are read. A participant's requests go to the replica where it
+//! has its stream, and events come from there.
 
 use std::collections::HashMap;
 
 use super::build::{Builder, EventPoints};
-use super::replica_logs::{ReplicaStep, Told};
+use super::replica_logs::{ReplicaEvent, ReplicaStep};
 use super::{ChartEvent, Moment, Role};
 use crate::trace::record::Who;
 
@@ -14,7 +14,7 @@ impl Builder {
         let mut logs = std::mem::take(&mut self.replicas);
         let events = std::mem::take(&mut logs.events);
         let mut places = HashMap::new();
-        for (place, Told { event, .. }) in &events {
+        for (place, ReplicaEvent { event, .. }) in &events {
             places.insert(*place, self.chart.events.len());
             self.chart.events.push(event.clone());
         }
@@ -33,14 +33,17 @@ impl Builder {
                     }
                     ReplicaStep::Broadcast { sequence, recovered } => {
                         let place = (log.epoch, sequence);
-                        let (Some(told), Some(event)) = (events.get(&place), places.get(&place)) else { continue };
-                        // It delivered nothing while it was away.
-                        if recovered && told.first.is_some() || self.told.contains_key(&(place, lane)) {
+                        let (Some(logged), Some(event)) = (events.get(&place), places.get(&place)) else {
+                            continue;
+                        };
+                        // A replica delivers nothing while it is away.
+                        if recovered && logged.first.is_some() || self.on_replicas.contains_key(&(place, lane)) {
                             continue;
                         }
-                        let is_taker =
-                            told.taker.map(|(_, taker)| taker).or(told.first).is_none_or(|by| by == index);
-                        self.tell(log.file, told, *event, is_taker && !self.events.contains_key(&place));
+                        let receiver = logged.receiver.map(|(_, replica)| replica).or(logged.first);
+                        let is_new = !self.events.contains_key(&place);
+                        let is_receiver = is_new && receiver.is_none_or(|replica| replica == index);
+                        self.draw_event(log.file, logged, *event, is_receiver);
                     }
                 }
             }
@@ -50,17 +53,20 @@ impl Builder {
     }
 
     /// Draws an event at a replica, which sends it to the participants attached to it.
-    fn tell(&mut self, file: u32, told: &Told, event: usize, is_taker: bool) {
-        let Told {
-            event: ChartEvent { moment, sequence, kind, expired, name, content, .. }, who, message, ..
-        } = told;
+    fn draw_event(&mut self, file: u32, logged: &ReplicaEvent, event: usize, is_receiver: bool) {
+        let ReplicaEvent {
+            event: ChartEvent { moment, sequence, kind, expired, name, content, .. },
+            who,
+            message,
+            ..
+        } = logged;
         let lane = self.process(file, true).lane;
         let place = (moment.0, *sequence);
-        if !is_taker {
+        if !is_receiver {
             let words = format!("applies event {sequence}: {content}");
             let point = self.put(file, true, *moment, Role::Apply, words);
             self.chart.points[point].event = Some(event);
-            self.told.insert((place, lane), point);
+            self.on_replicas.insert((place, lane), point);
             return;
         }
         let before: Moment = (moment.0, moment.1.saturating_sub(1));
@@ -72,14 +78,14 @@ impl Builder {
         for point in receive.into_iter().chain([broadcast]) {
             self.chart.points[point].event = Some(event);
         }
-        self.told.insert((place, lane), broadcast);
+        self.on_replicas.insert((place, lane), broadcast);
         self.note_event(place, *kind, *message, EventPoints { event, receive, broadcast, who: *who });
     }
 
     /// Draws arrows from the replica that received an event to the others, which learn of it from the log.
     fn link_replicas(&mut self) {
         let mut links: Vec<_> = self
-            .told
+            .on_replicas
             .iter()
             .filter_map(|((place, _), point)| Some((self.events.get(place)?.receive?, *point)))
             .filter(|(_, point)| self.chart.points[*point].role == Role::Apply)
@@ -89,14 +95,14 @@ impl Builder {
     }
 
     /// Where a participant learned of an event: from the replica where its process has its stream, if that is known.
-    pub(super) fn told_at(&mut self, file: u32, epoch: usize, sequence: u64) -> Option<usize> {
+    pub(super) fn source_of(&mut self, file: u32, epoch: usize, sequence: u64) -> Option<usize> {
         let event = *self.events.get(&(epoch, sequence))?;
         let lane = self.process(file, false).replica;
-        let there = lane.and_then(|lane| self.told.get(&((epoch, sequence), lane)).copied());
+        let there = lane.and_then(|lane| self.on_replicas.get(&((epoch, sequence), lane)).copied());
         Some(there.unwrap_or(event.broadcast))
     }
 
-    /// Notes that a process has a stream, which began after an event.
+    /// Notes at which replica a process has its stream, which began after an event.
     pub(super) fn attach_to_replica(&mut self, file: u32, member: (usize, Who), after: u64) {
         let Some(replica) = self.replicas.stream(member, after, self.now) else { return };
         let log = self.replicas.all[replica].file;
@@ -124,13 +130,13 @@ mod tests {
         builder.finish()
     }
 
-    /// Whose each lifeline is: alice and carol are at replica a, bob is at b.
+    /// Alice and carol are at replica a, bob is at b.
     #[test]
-    fn each_participant_sends_to_its_own_replica_and_is_told_by_it() {
+    fn each_participant_talks_to_its_own_replica() {
         for ahead in [Duration::ZERO, Duration::from_secs(3600)] {
             let chart = chart(&replicated(ahead));
             let name = |lane: usize| &*chart.lanes[lane].name;
-            let (mut told, mut links) = (0, 0);
+            let (mut deliveries, mut links) = (0, 0);
             for arrow in &chart.arrows {
                 let (from, to) = (&chart.points[arrow.from], &chart.points[arrow.to]);
                 let home = |name: &str| if name == "bob" { "replica b" } else { "replica a" };
@@ -141,12 +147,12 @@ mod tests {
                     }
                     (true, false) => {
                         assert_eq!(name(from.lane), home(name(to.lane)), "{from:?} {to:?}");
-                        told += 1;
+                        deliveries += 1;
                     }
                     _ => assert_eq!(name(to.lane), home(name(from.lane)), "{from:?} {to:?}"),
                 }
             }
-            assert!(told > 30 && links == chart.events.len(), "{told} {links}");
+            assert!(deliveries > 30 && links == chart.events.len(), "{deliveries} {links}");
             let columns: Vec<_> = chart.columns().into_iter().map(name).collect();
             assert_eq!(columns, ["alice", "replica a", "carol", "bob", "replica b"]);
         }

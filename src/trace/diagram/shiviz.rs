@@ -1,10 +1,10 @@
 //! A log for [ShiViz](https://bestchai.bitbucket.io/shiviz/) and [TSViz](https://bestchai.bitbucket.io/tsviz/): a line with
-//! the regular expression by which it is read, a line with the delimiter of executions (none: there is one), then
-//! `host {clock} timestamp event`.
+//! the regular expression that parses it, a line with the delimiter of executions (empty, since there is only one),
+//! then `host {clock} timestamp event`.
 //!
 //! The vector clocks are derived from the chart: an event depends on those before it in its process and, if it is a
 //! receipt, on what the sender knew. A process that continues another inherits its clock. TSViz places events by the
-//! timestamp of the log record, which is by its machine's clock.
+//! timestamp of the log record, which comes from the machine's clock.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
@@ -17,8 +17,8 @@ use crate::terminal::acts_on_terminal;
 /// The regular expression for the lines. ShiViz shows unknown groups as fields.
 pub const REGEX: &str = r"(?<host>\S+) (?<clock>\{.*?\}) (?<timestamp>\d+) (?<event>.*)";
 
-/// The properties that every plain object of JavaScript has. Both tools keep their data about a process in such an
-/// object, under the process's name, so a process with one of these names makes them fail.
+/// The properties that every plain JavaScript object has. Both tools keep their data about a process in such an object
+/// under the process's name, so a process with one of these names breaks them.
 const OBJECT_PROPERTIES: [&str; 12] = [
     "__defineGetter__",
     "__defineSetter__",
@@ -81,7 +81,7 @@ fn timestamp(at: i64) -> String {
     format!("{:019}", u64::try_from(at).unwrap_or(0).min(TIMESTAMP_MAX) * 1_000)
 }
 
-/// A name for each lifeline, without spaces and braces, and no name twice.
+/// A unique name for each lifeline, without spaces or braces.
 fn hosts(chart: &Chart) -> Vec<String> {
     let mut taken = HashSet::new();
     let plain = |c: char| if c.is_whitespace() || c.is_control() || "{}\"\\".contains(c) { '_' } else { c };
@@ -153,7 +153,7 @@ mod tests {
     use crate::trace::diagram::Lane;
 
     #[test]
-    fn no_name_is_that_of_a_property_of_every_object_and_none_is_there_twice() {
+    fn names_are_unique_and_not_properties_of_every_object() {
         let lane = |name: &&str| Lane { name: (*name).into(), service: false, has_log: true };
         let names =
             ["constructor", "@constructor", "__proto__", "alice", "alice", "alice-2", "a b", "a_b", "", "{}"];

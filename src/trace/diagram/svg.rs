@@ -1,4 +1,4 @@
-//! A picture that stands alone: no script, light and dark, readable on its own.
+//! A self-contained SVG picture: without scripts, for light and dark backgrounds.
 
 /// Writes an element. Writing to a String cannot fail.
 macro_rules! draw {
@@ -42,7 +42,7 @@ pub fn text(chart: &Chart) -> String {
     picture.out
 }
 
-/// A class for each lifeline, from left to right. Lifelines of one name have one colour.
+/// A colour class for each lifeline, in order from left to right. Lifelines of the same name share a colour.
 fn colours(chart: &Chart, layout: &Layout) -> Vec<String> {
     let mut names: Vec<&str> = Vec::new();
     let mut colours = vec![String::from("c"); chart.lanes.len()];
@@ -81,7 +81,7 @@ impl Picture<'_> {
         draw!(self, r#"<text x="20" y="32" class="title">{events} events on {lanes} lifelines</text>"#);
         let lost = match self.chart.lost {
             0 => String::new(),
-            lost => format!("; {lost} records are missing: the logs lost them"),
+            lost => format!("; {lost} records are missing from the logs"),
         };
         draw!(
             self,

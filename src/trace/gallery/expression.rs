@@ -1,5 +1,5 @@
-//! The conditions and values in the gallery's table: Jinja expressions over the fields of a record and over the records
-//! that were found before.
+//! The conditions and values in the gallery's table: Jinja expressions over the fields of a record and the records that
+//! earlier steps have found.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, LazyLock};
@@ -30,7 +30,7 @@ fn micros(time: &str) -> Result<i64, Error> {
         .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, format!("{time:?} is not a timestamp")))
 }
 
-/// The words that say what a record is, beside its fields.
+/// The words for kinds of record, which expressions can use like fields.
 pub(super) const WORDS: [&str; 3] = ["broadcast", "delivered", "tells"];
 
 /// A record of a log, which keeps its id when its fields change.
@@ -112,7 +112,7 @@ impl Condition {
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Json")]
 pub(super) enum Template {
-    /// As it stands in the table.
+    /// As written in the table.
     Literal(Json),
     /// `"{{ … }}"`: what the expression yields, a number or a text.
     Expression(Expression<'static, 'static>),

@@ -1,4 +1,4 @@
-//! Makes a mistake: carries out the steps of the table on logs.
+//! Makes a mistake: applies its steps to logs.
 
 use std::sync::Arc;
 
@@ -29,11 +29,11 @@ pub enum NotMade {
 
 type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What makes an event this event and no other, its position and times apart.
+/// The fields that identify an event, apart from its position and times.
 const PAYLOAD: [&str; 7] =
     ["participant_id", "display_name", "kind", "content", "message_id", "seen_sequence", "sent_logical_time"];
 
-/// The logs after the steps; none where a `find` or `check` has no match.
+/// The logs after the steps; `None` if a `find` or `check` has no match.
 pub(super) fn run(steps: &[MistakeStep], logs: &Logs) -> Result<Option<Logs>, NotMade> {
     let mut next_id = 0;
     let logs = logs.0.iter().enumerate().map(|(index, log)| {
@@ -136,7 +136,7 @@ impl Patched {
         Arc::make_mut(&mut self.names).insert(name.to_owned(), row);
     }
 
-    /// The logs that `in` names: of the service, of the others, of a record, of a file; all where it is left out.
+    /// The logs that `in` names: of the service, of the others, of a record, of a file; all if it is missing.
     fn logs_in(&self, place: Option<&String>) -> Vec<usize> {
         let of_record = place.and_then(|place| self.names.get(place)).map(|row| row.log);
         let is_meant = |(index, log): &(usize, &PatchedLog)| match place.map(String::as_str) {
@@ -199,7 +199,7 @@ impl Patched {
         Ok((at, Arc::clone(&log.rows[at])))
     }
 
-    /// A record with some fields set, whose values may refer to the fields of `own`. What is set to none is removed.
+    /// A record with some fields set, whose values may refer to the fields of `own`. A field set to none is removed.
     fn with(&self, mut record: Json, fields: &FieldValues, own: &Arc<Row>) -> Result<Json> {
         for (field, template) in fields {
             record[field] = template.value(own, &self.names)?;
@@ -291,7 +291,7 @@ impl Patched {
         Ok(())
     }
 
-    /// Two events change places in the order, and all processes agree that they are there.
+    /// Swaps two events in the order, consistently in all logs.
     fn exchange(&mut self, exchange: &ExchangeStep) {
         let [one, other] = exchange.exchange.each_ref().map(|name| Arc::clone(&self.names[name]));
         let rows: Vec<_> = self.logs.iter().flat_map(|log| log.rows.clone()).collect();

@@ -16,7 +16,7 @@ pub struct JsonLog {
 }
 
 impl JsonLog {
-    /// A log by its lines; none where one of them is no JSON.
+    /// Parses a log; `None` if a line is not JSON.
     pub fn parse(name: impl Into<String>, text: &str) -> Option<Self> {
         let records = text.lines().map(|line| serde_json::from_str(line).ok()).collect::<Option<_>>()?;
         Some(Self { name: name.into(), records })

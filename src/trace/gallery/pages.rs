@@ -1,4 +1,4 @@
-//! The mistakes as the page replays them: each as JSON, with its logs and what the verifier says of them.
+//! The mistakes as the page replays them: each as JSON, with its logs and the verifier's report.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,7 +11,7 @@ use crate::trace::proof::{NamedLog, Proof};
 const INDEX: &str = "index";
 
 /// What is served under a name: `index` for the list, otherwise the number of a mistake, from 1. `None` if there is
-/// none. All are made when the first is asked for.
+/// none. All are made on the first request.
 pub fn page(name: &str) -> Option<Arc<str>> {
     static PAGES: OnceLock<Vec<Arc<str>>> = OnceLock::new();
     let pages = PAGES.get_or_init(make);

@@ -16,7 +16,7 @@ fn shift(record: &mut Value, by: Duration) {
     record["timestamp"] = json!(humantime::format_rfc3339_micros(time + by).to_string());
 }
 
-/// The records of one replica, by what it would have recorded of a run: all broadcasts, and the streams of those that are
+/// The records that one replica would have written in a run: all broadcasts, and the streams of the participants
 /// attached to it.
 fn replica(service: &[Value], name: &str, whose: &[&str], ahead: Duration) -> JsonLog {
     let mut records = Vec::new();

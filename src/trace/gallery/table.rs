@@ -1,4 +1,4 @@
-//! The table of mistakes, in TOML: how it is read, and what is wrong with one that cannot be.
+//! Reads the table of mistakes, in TOML, and says what is wrong with one that cannot be used.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroI64;
@@ -26,14 +26,14 @@ pub struct TableError {
 /// The fields to set, with their values.
 pub(super) type FieldValues = BTreeMap<String, Template>;
 
-/// A step of a mistake, and the line on which it stands in the table.
+/// A step of a mistake, and its line in the table.
 #[derive(Debug)]
 pub(super) struct MistakeStep {
     pub(super) line: usize,
     pub(super) verb: Verb,
 }
 
-/// What a step does: docs/gallery.md.
+/// What a step does; docs/gallery.md explains each.
 #[derive(Debug)]
 pub(super) enum Verb {
     Find(FindStep),
@@ -127,7 +127,7 @@ pub(super) struct SortStep {
     pub(super) sort: String,
 }
 
-/// The table, as it stands in the file.
+/// The table, as written in the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rows {
@@ -219,7 +219,7 @@ static FIELDS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     fields
 });
 
-/// What the steps before have found and made, to find misspelt names before anything runs.
+/// The records and files that earlier steps define, to catch misspelt names before anything runs.
 #[derive(Default)]
 struct Known {
     records: BTreeSet<String>,
@@ -231,7 +231,7 @@ impl Known {
         match verb {
             Verb::Find(find) => {
                 if find.r#in.as_ref().and(find.after.as_ref().or(find.before.as_ref())).is_some() {
-                    return Err("after and before say in which log to look, so in has no place beside them".into());
+                    return Err("in cannot be combined with after or before, which already name the log".into());
                 }
                 self.place(find.r#in.as_ref())?;
                 self.records(find.after.iter().chain(&find.before))?;
@@ -272,7 +272,7 @@ impl Known {
     /// A name for a record.
     fn name(&mut self, name: &str) -> Result<(), String> {
         if FIELDS.contains(name) || WORDS.contains(&name) || ["all", "server", "client"].contains(&name) {
-            return Err(format!("{name:?} cannot be the name of a record, because it has a meaning already"));
+            return Err(format!("{name:?} cannot be the name of a record, because it already has a meaning"));
         }
         self.records.insert(name.to_owned());
         Ok(())
@@ -298,7 +298,7 @@ impl Known {
         if name == "all" {
             self.place(place).and_then(|()| self.condition(condition))
         } else if place.or(condition.map(|_| name)).is_some() {
-            Err(format!("in and where belong to \"all\"; {name:?} is one record"))
+            Err(format!("in and where can only be used with \"all\"; {name:?} is a single record"))
         } else {
             self.records([name])
         }
@@ -325,7 +325,7 @@ impl Known {
             };
             if !FIELDS.contains(field) {
                 return Err(format!(
-                    "no log record has the field {field:?}, and no step before finds such a record"
+                    "no log record has the field {field:?}, and no step before this one finds such a record"
                 ));
             }
         }

@@ -1,5 +1,5 @@
 //! A small run, as the processes would record it: three participants, two messages that cross, one that waits for the
-//! network and is sent twice, a leave, and a service that stops in the end.
+//! network and is sent twice, two leaves, and a service that stops at the end.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -9,12 +9,12 @@ use super::logs::{JsonLog, Logs};
 use crate::chat::{LamportClock, LogicalTime};
 
 pub(super) const EPOCH: &str = "00c0ffee00c0ffee";
-/// 2026-01-01, some morning.
+/// The morning of 2026-01-01.
 const BEGINS_MICROS: u64 = 1_767_254_400_000_000;
 /// How much time passes from one record to the next.
 const STEP_MICROS: u64 = 50_000;
 
-/// What waits for the network.
+/// The message that waits for the network.
 pub(in crate::trace) const LATE: &str = "I asked that first.";
 
 /// The logs of that run.
@@ -27,7 +27,7 @@ pub fn truthful() -> Logs {
     let two = run.send(bob, "I was!");
     run.accept(carol, one);
     run.accept(bob, two);
-    run.publish(bob, "We cannot know, but the order does.");
+    run.publish(bob, "We cannot tell, but the order can.");
     let late = run.submit(bob, LATE);
     run.publish(alice, "Is Bob still here?");
     // The first try is lost on its way.
@@ -37,7 +37,7 @@ pub fn truthful() -> Logs {
     run.accept(bob, late);
     run.leave(carol);
     run.publish(alice, "Carol is gone.");
-    run.publish(bob, "I go, too.");
+    run.publish(bob, "I'm leaving, too.");
     run.leave(bob);
     run.publish(alice, "Anybody here?");
     run.stop()
@@ -62,7 +62,7 @@ struct Run {
     people: Vec<Person>,
 }
 
-/// What a person has written.
+/// A message that a person has written.
 struct Draft {
     text: &'static str,
     id: String,
@@ -106,7 +106,7 @@ impl Run {
         self.service.push(record);
     }
 
-    /// A record of a person about itself.
+    /// Adds a record about a person to the person's log.
     fn say(&mut self, person: usize, mut record: Value) {
         let Person { name, id, clock, .. } = &self.people[person];
         record["display_name"] = json!(name);

@@ -70,12 +70,12 @@ fn the_first_screen_of_a_run_that_held_has_every_rule() {
     let mut alone = truthful();
     alone.0.remove(0);
     let text = fits(&verified(&alone).1, false, 80).join("\n");
-    assert!(text.starts_with("UNKNOWN: ") && text.contains("give the log of the service"), "{text}");
+    assert!(text.starts_with("UNKNOWN: ") && text.contains("add the log of the service"), "{text}");
 }
 
-/// What a quiet run has nothing of was not left unchecked.
+/// A rule that had nothing to check in a quiet run held.
 #[test]
-fn a_run_in_which_nothing_happened_that_a_rule_is_about_held() {
+fn a_rule_that_had_nothing_to_check_held() {
     let mut logs = truthful();
     for log in &mut logs.0 {
         let about_messages = ["publish_queued", "publish_sent", "publish_acknowledged", "message_broadcast"];
@@ -95,7 +95,7 @@ fn a_run_in_which_nothing_happened_that_a_rule_is_about_held() {
     assert!(fits(&verification, true, 80).join("\n").contains("\n   no message was broadcast"), "{text}");
 }
 
-/// Logs of version 1 do not say of which process a record is. The others are used all the same.
+/// Logs of version 1 do not say which process wrote a record. The other logs are still used.
 #[test]
 fn a_log_of_several_processes_is_left_out_and_the_others_are_checked() {
     let mut logs = truthful();
@@ -130,7 +130,7 @@ fn names_that_act_on_a_terminal_are_escaped() {
 }
 
 #[test]
-fn what_was_given_is_repeated_where_it_can_be() {
+fn given_arguments_are_repeated_if_possible() {
     let arguments = |given: &[&str]| arguments(&given.iter().map(PathBuf::from).collect::<Vec<_>>());
     assert_eq!(arguments(&["logs"]), "logs");
     assert_eq!(arguments(&["my logs", "it's"]), r"'my logs' 'it'\''s'");
@@ -139,11 +139,11 @@ fn what_was_given_is_repeated_where_it_can_be() {
     assert_eq!(arguments(&["server.jsonl"; 9]), "LOG...");
 }
 
-/// What the README shows of a violation is what is printed for a mistake of the gallery, in 120 columns.
+/// The README shows a violation as it is printed for a mistake of the gallery, in 120 columns.
 #[test]
-fn the_readme_shows_what_is_printed_of_a_violation() {
+fn the_readme_shows_a_violation_as_it_is_printed() {
     let mistakes = mistakes();
-    let repeated = mistakes.iter().find(|mistake| mistake.title == "A repeat is taken for a new message").unwrap();
+    let repeated = mistakes.iter().find(|mistake| mistake.title == "A retry is taken for a new message").unwrap();
     let (folder, mut verification) = verified(&repeated.made_in(&truthful()).unwrap());
     verification.given = vec!["logs".into()];
     let folder = folder.path().to_str().unwrap();

@@ -57,7 +57,7 @@ impl Extent {
         if self.most <= room {
             return String::new();
         }
-        // A text of marks alone has hardly a width of its own.
+        // A text of combining marks alone has almost no width.
         let width = self.likely.min(room).max(1.0);
         format!(r#" textLength="{width:.1}" lengthAdjust="spacingAndGlyphs""#)
     }
@@ -180,7 +180,7 @@ fn widths(c: char) -> (u32, u32) {
             (1_000, 1_250)
         }
         '\u{fe30}'..='\u{fe4f}' | '\u{ff01}'..='\u{ff60}' | '\u{20000}'..='\u{3ffff}' => (1_000, 1_250),
-        // Whole phrases in one sign.
+        // Whole phrases in one character.
         '\u{fdfa}'..='\u{fdfd}' => (6_000, 14_000),
         '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}' => (800, 3_000),
         '\u{2000}'..='\u{2bff}' => (800, 2_500),
@@ -201,7 +201,7 @@ mod tests {
     const FONT: Font = Font::new(10.0);
 
     #[test]
-    fn what_may_be_too_wide_is_set_to_its_room_and_nothing_else_is() {
+    fn only_a_text_that_may_be_too_wide_gets_a_fixed_width() {
         let within = |text: &str, room| Extent::of(text, FONT).within(room);
         assert_eq!(within("alice", 100.0), "");
         assert_eq!(within("alice", 25.0), r#" textLength="20.6" lengthAdjust="spacingAndGlyphs""#);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_and_what_belongs_to_it_stay_together() {
+    fn a_letter_and_its_marks_stay_together() {
         let family = "👩\u{200d}👩\u{200d}👧";
         let of = |text: &str, room| Fitted::of(text, FONT, room).xml;
         assert_eq!(of(family, 13.0), family);

@@ -1,61 +1,61 @@
-//! Where things are in a picture.
+//! The positions of things in a picture.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::trace::diagram::{Chart, Moment, Point};
 
-/// Between two moments.
+/// The height of a row, which is one moment.
 pub(super) const ROW: f64 = 19.0;
-/// Above the first moment.
+/// The space above the first moment.
 pub(super) const TOP: f64 = 120.0;
-/// Left of the first lifeline: the time axis, with times of this many digits,
+/// The width of the time axis, left of the first lifeline, for times of up to [`DIGITS`] digits.
 const LEFT: f64 = 58.0;
 const DIGITS: u32 = 5;
-/// and more room for each digit more.
+/// How much wider it is for each further digit.
 const DIGIT: f64 = 6.6;
-/// The transcript, right of the last lifeline.
+/// The width of the transcript, right of the last lifeline.
 const TRANSCRIPT: f64 = 470.0;
-/// The key, at the bottom.
+/// The width of the key, at the bottom.
 const KEY: f64 = 1060.0;
-/// and what it has more where there are replicas.
+/// How much wider the key is if there are replicas.
 const KEY_REPLICAS: f64 = 190.0;
-/// Below the last moment.
+/// The space below the last moment.
 const BOTTOM: f64 = 92.0;
-/// After this many rows the names are repeated, so that they are never far away,
+/// After how many rows the names are repeated, so that they are never far away.
 const ROWS_NAMED: usize = 48;
-/// where there is room for them,
+/// The height of repeated names.
 const NAMES: f64 = 40.0;
-/// unless the end, where they are anyway, is nearer than this.
+/// Names are not repeated within this many rows of the end, which has them anyway.
 const ROWS_LEFT: usize = 20;
-/// How many names are shown again at most: with very many lifelines that would grow with the square of the run.
+/// How many names are repeated at most: with very many lifelines they would grow with the square of the run.
 const NAMES_REPEATED_MAX: usize = 20_000;
 
-/// Places for all that is in a chart.
+/// The position of everything in a chart.
 pub(super) struct Layout {
-    /// Where the times of the axis end.
+    /// The right end of the times on the axis.
     pub(super) axis: f64,
-    /// Of each lifeline.
+    /// The x coordinate of each lifeline.
     x: Vec<f64>,
-    /// How far below an event stands what happens beside the clock: further where events are in boxes.
+    /// For each lifeline, how far a point that does not move the clock is below its moment: further on the service's,
+    /// whose events are in boxes.
     aside: Vec<f64>,
     rows: BTreeMap<Moment, usize>,
     /// The picture's size.
     pub(super) width: f64,
     pub(super) height: f64,
-    /// Between two lifelines.
+    /// The distance between two lifelines.
     pub(super) lane_width: f64,
     /// Right of the last lifeline.
     lanes_end: f64,
 }
 
 impl Layout {
-    /// The service in the middle, so that no arrow has to go far; time goes down. Every moment at which something
-    /// happened has a row, and the moments at which nothing did have none.
+    /// Time runs downwards. Every moment at which something happened has a row; other moments have none.
     pub(super) fn of(chart: &Chart) -> Self {
         let lanes = chart.lanes.len();
         let lane_width = (1040.0 / lanes.max(1) as f64).clamp(98.0, 168.0);
         let mut moments: BTreeSet<Moment> = chart.points.iter().map(|point| point.moment).collect();
-        // Two events are never so close that what is said of them does not fit between them.
+        // A row before each event leaves room for the text of the one above it.
         moments.extend(chart.events.iter().map(|event| (event.moment.0, event.moment.1.saturating_sub(1))));
         let rows: BTreeMap<Moment, usize> = moments.into_iter().zip(0..).collect();
         let digits = rows.keys().filter_map(|moment| moment.1.checked_ilog10()).max().unwrap_or(0) + 1;
@@ -88,7 +88,7 @@ impl Layout {
         self.row(self.rows.get(&moment).copied().unwrap_or(0))
     }
 
-    /// The place of the last moment that is shown up to this one; that of the first where it is before all.
+    /// The y coordinate of the last row at or before this moment; of the first row if there is none.
     pub(super) fn y_up_to(&self, moment: Moment) -> f64 {
         self.row(self.rows.range(..=moment).next_back().map_or(0, |(_, row)| *row))
     }
@@ -113,7 +113,7 @@ impl Layout {
         places
     }
 
-    /// A point's place: what happens beside the clock is a little below the event before it.
+    /// A point's place. A point that does not move the clock is a little below its moment.
     pub(super) fn place(&self, point: &Point) -> (f64, f64) {
         let aside = if point.role.is_aside() { self.aside[point.lane] } else { 0.0 };
         (self.x(point.lane), self.y(point.moment) + aside)

@@ -1,4 +1,4 @@
-//! Lifelines: memberships, times offline, and what a lab did.
+//! Lifelines: memberships, times offline, and the faults of a lab.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use crate::trace::record::LoggedKind;
 
 /// How wide the shade of a fault is.
 const SHADE: f64 = 30.0;
-/// How what a lab did is written beside it.
+/// The font of the fault's name beside it.
 const FAULT: Font = Font::new(9.0);
 
 impl Picture<'_> {
@@ -63,7 +63,7 @@ impl Picture<'_> {
         }
     }
 
-    /// From each join to its leave, or as far as the log goes.
+    /// From each join to its leave, or to the end of the log.
     fn memberships<'p>(&self, lane: usize, own: &'p [Point]) -> Vec<(&'p Point, &'p Point)> {
         let kind = |point: &Point| {
             let event = &self.chart.events[point.event?];
@@ -90,7 +90,7 @@ impl Picture<'_> {
         bands
     }
 
-    /// Whether an event is that of a process, or of one of the same name that it continues.
+    /// Whether an event's author is this participant, also if another process of its name sent it.
     fn is_of(&self, event: &ChartEvent, lane: usize) -> bool {
         let name = |lane: usize| self.chart.lanes.get(lane).map(|lane| &lane.name);
         name(event.author) == name(lane)
@@ -106,7 +106,7 @@ impl Picture<'_> {
         draw!(self, r#"<path class="cap" d="M{left:.1} {from:.1}H{right:.1}M{left:.1} {to:.1}H{right:.1}"/></g>"#);
     }
 
-    /// From the end of a stream, or of a process, to where the session continues.
+    /// Draws the times from the end of a stream, or of a process, to where the session continues.
     fn offline(&mut self, lane: usize, own: &[Point]) {
         let mut since: Option<&Point> = None;
         let mut spans = Vec::new();

@@ -1,9 +1,9 @@
-//! The marks on a lifeline, and text as a picture takes it.
+//! The marks on a lifeline, and text escaped for XML.
 
 use crate::terminal::escaped;
 use crate::trace::diagram::Role;
 
-/// Half the width of the box that an event's time is in. It does not reach the next lifeline.
+/// Half the width of the box for an event's time, bounded so that it does not reach the next lifeline.
 pub(super) fn half_box(time: u64) -> f64 {
     let digits = time.checked_ilog10().unwrap_or(0) + 1;
     (f64::from(digits) * 3.6).clamp(12.0, 33.0) + 3.0
@@ -21,7 +21,7 @@ pub(super) const KEY: [(Role, &str); 8] = [
     (Role::Crash, "gone"),
 ];
 
-/// The mark of a role, at a time.
+/// The mark of a role. The time sets the width of a box.
 pub(super) fn shape(role: Role, time: u64, x: f64, y: f64) -> String {
     match role {
         Role::Start => String::new(),
@@ -51,7 +51,7 @@ pub(super) fn shape(role: Role, time: u64, x: f64, y: f64) -> String {
     }
 }
 
-/// Text as XML takes it, with what would reorder or hide it made visible.
+/// Text escaped for XML, with characters that would reorder or hide it made visible.
 pub(super) fn xml(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in escaped(text).chars() {

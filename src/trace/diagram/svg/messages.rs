@@ -7,7 +7,7 @@ use super::fit::{Extent, Font};
 use super::marks::{half_box, shape, xml};
 use crate::trace::diagram::{Arrow, Point, Role};
 
-/// How times are set, beside a point and in the box of an event.
+/// The fonts of times: beside a point, and in the box of an event.
 const TIME: Font = Font::new(9.5);
 const IN_BOX: Font = Font::bold(10.0);
 
@@ -83,7 +83,7 @@ impl Picture<'_> {
         }
     }
 
-    /// A point's time: where the arrows are not.
+    /// Writes a point's time on the side without arrows.
     fn time(&mut self, point: &Point, crossed: bool, came_from: Option<f64>) {
         let ((x, y), time) = (self.layout.place(point), point.moment.1.to_string());
         if point.role.is_aside() {
@@ -105,7 +105,7 @@ impl Picture<'_> {
         }
         let arrows = if point.role == Role::Receive { came_from } else { Some(self.service_x(point.lane)) };
         let away = if crossed { 13.0 } else { 10.0 };
-        // Between two lifelines there may be a time of each.
+        // Two lifelines may each have a time in the space between them.
         let fit = Extent::of(&time, TIME).within(self.layout.lane_width / 2.0 - away);
         let (class, x) =
             if arrows.is_some_and(|arrows| arrows > x) { ("time before", x - away) } else { ("time", x + away) };

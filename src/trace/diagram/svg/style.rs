@@ -1,13 +1,13 @@
 //! How a picture looks: the style sheet, light and dark.
 //!
-//! No CSS variables: SVG-to-PDF converters ignore them. What has a participant's colour says `currentColor`; all other
-//! colours are listed twice, for a light and for a dark background.
+//! No CSS variables: SVG-to-PDF converters ignore them. A participant's colour is `currentColor`; all other colours are
+//! listed twice, for a light and for a dark background.
 
 use std::fmt::Write;
 
 /// How many colours there are before they repeat.
 pub(super) const COLOURS: usize = 12;
-/// Hues, far apart for neighbours, and how much darker than the others they have to be to be read on white.
+/// Hues, with neighbours far apart, and by how many per cent each must be darkened to be legible on white.
 const HUES: [(u32, u32); COLOURS] = [
     (212, 0),
     (22, 1),
@@ -23,7 +23,7 @@ const HUES: [(u32, u32); COLOURS] = [
     (298, 2),
 ];
 
-// No `system-ui`: on a machine with few fonts it may be monospaced, and wider than the places.
+// No `system-ui`: on a machine with few fonts it may be monospaced, and too wide for the layout.
 const SHAPES: &str = "\
 svg{font-family:-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif}\
 text{font-size:12px}.title{font-size:17px;font-weight:600}\

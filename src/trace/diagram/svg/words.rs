@@ -1,4 +1,4 @@
-//! What is written in a picture: the axis, the conversation, names and the key.
+//! The texts of a picture: the axis, the transcript, names and the key.
 
 use std::fmt::Write;
 
@@ -9,23 +9,23 @@ use super::{Picture, sentence};
 use crate::trace::diagram::{ChartEvent, Role};
 use crate::trace::record::LoggedKind;
 
-/// How texts of the style sheet's classes are set.
+/// The fonts of the style sheet's classes.
 const TEXT: Font = Font::new(12.0);
 const STAMP: Font = Font::bold(12.0);
 const NAME: Font = Font::bold(12.0);
 const CROSSED: Font = Font::bold(10.5);
 const LANE_NAME: Font = Font::bold(12.5);
 const TIME: Font = Font::new(9.5);
-/// Between a text and the right edge.
+/// The space between a text and the right edge.
 const MARGIN: f64 = 14.0;
-/// How much of the transcript a name takes at most.
+/// How wide a name in the transcript is at most.
 const NAME_ROOM: f64 = 120.0;
-/// The second line of a message, to the right of and below the first.
+/// How far the second line of a message is to the right of the first, and below it.
 const INDENT: f64 = 14.0;
 const LINE: f64 = 15.0;
-/// Left of the times of the axis.
+/// The space left of the times on the axis.
 const AXIS_MARGIN: f64 = 4.0;
-/// Between a name and the ends of its place.
+/// The space between a name and the ends of its pill.
 const PADDING: f64 = 7.0;
 
 impl Picture<'_> {
@@ -63,7 +63,7 @@ impl Picture<'_> {
         }
     }
 
-    /// What people read of an event; a long message has two lines where there is room.
+    /// Writes an event into the transcript; a long message gets two lines if there is room.
     fn line(&mut self, index: usize, event: &ChartEvent, y: f64, has_room: bool) {
         let (x, colour) = (self.layout.transcript(), self.colour_of(Some(index)));
         let room = self.layout.width - x - MARGIN;
@@ -98,7 +98,7 @@ impl Picture<'_> {
         if before.and(space).and(first.extent).within(room).is_empty() {
             draw!(self, r#"<text x="{x:.1}" y="{y:.1}">{who} {said}</text>"#);
         } else {
-            // Two texts, so that only what is wide is squeezed.
+            // Two texts, so that only the one that is too wide is squeezed.
             let fits = [before.within(before.likely), first.extent.within(first_room)];
             let x_said = x + before.likely + space.likely;
             draw!(self, r#"<text x="{x:.1}" y="{y:.1}"{}>{who}</text>"#, fits[0]);
@@ -113,7 +113,7 @@ impl Picture<'_> {
         }
     }
 
-    /// Which messages the writer of a message had not seen.
+    /// Links a message to those that its writer had not seen.
     fn crossings(&mut self, event: &ChartEvent, y: f64) {
         if event.crossed.is_empty() {
             return;

@@ -23,7 +23,7 @@ fn made(title: &str) -> Logs {
 #[test]
 fn an_acknowledgement_with_another_time_v10() {
     assert_eq!(
-        first(Rule::V10, &made("The acknowledgement tells another time")),
+        first(Rule::V10, &made("The acknowledgement states a different time")),
         "alice (p1) was told in the answer that event 4 has time 10, but it was broadcast with 11."
     );
 }

@@ -205,10 +205,10 @@ export default {
     const visitor = await opened(world, "#run");
     const { page } = visitor;
     await page.click("text=Mistakes that the verifier catches");
-    await page.locator(".run-mistakes a", { hasText: "A number is given out twice" }).click();
+    await page.locator(".run-mistakes a", { hasText: "A sequence number is assigned twice" }).click();
     await page.waitForSelector("#room.replaying");
     await visitor.reads(".wrong", /Two tasks read the same counter[\s\S]*V1\s+numbering[\s\S]*a number was used twice/);
-    await visitor.reads(".run-title", /Mistake \d+: A number is given out twice/);
+    await visitor.reads(".run-title", /Mistake \d+: A sequence number is assigned twice/);
     await visitor.reads(".rivals-note", /number \d+ was given out again, to «[^»]*» by \w+ \[\d+\]/);
     await visitor.reads(".said-rivals", /number \d+ was given out again/);
     assert.ok((await page.locator(".finding-lines a").count()) > 0);
