@@ -47,7 +47,7 @@ pub enum ServerRecord<'a> {
         /// That event's logical time.
         #[serde(skip_serializing_if = "Option::is_none")]
         logical_time: Option<u64>,
-        /// Why it failed, where it did.
+        /// Why it failed, if it did.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<Text<'a>>,
     },
@@ -152,7 +152,7 @@ pub enum ServerRecord<'a> {
         /// `SILENT`, `STOPPED` or `STARTED_AGAIN`.
         reason: Text<'a>,
     },
-    /// A replica accepts nothing for now, and cannot propose that a grace period is over.
+    /// A replica accepts no requests for now, and cannot propose that a grace period is over.
     ReplicaUnavailable {
         /// The journal.
         #[serde(flatten)]
