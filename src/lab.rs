@@ -1,4 +1,4 @@
-//! What plays in a lab besides people: companions, and scenarios in which they have roles (specification, chapter 14).
+//! What takes part in a lab besides people: companions, and scenarios in which they have roles (specification, chapter 14).
 //!
 //! A [`companion`] is a real participant: the client library over loopback, with its own thread, runtime and log. So it
 //! can crash as a process does, and resume. Its behaviour without instructions is in [`behaviour`]. A [`scenario`] is

@@ -111,7 +111,7 @@ impl Log {
 }
 
 impl LogSegment {
-    /// Its display name.
+    /// The path or name shown to the user.
     pub fn path(&self) -> &Path {
         &self.input.path
     }
@@ -168,11 +168,11 @@ pub trait RecordSink: Send {
     fn at(&mut self, _bytes: u64) {}
 }
 
-/// What the first record of a file says.
+/// The facts in the first record of a file.
 #[derive(Clone, Copy, Debug)]
 struct First {
     component: Component,
-    /// When that was, in microseconds since 1970.
+    /// When it was made, in microseconds since 1970.
     at: i64,
 }
 

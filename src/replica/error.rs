@@ -35,7 +35,7 @@ pub enum ReplicaError {
     Displaced { position: u64 },
     /// Another replica reached a different state from the same log, or read a different log.
     #[error(
-        "the replica of start {other} had a different state after message {position}: the servers have shown the two \
+        "the replica that started at position {other} had a different state after message {position}: the servers have shown the two \
          replicas different messages, or their programs decide differently. This replica stops"
     )]
     Diverged { other: u64, position: u64 },
@@ -120,7 +120,7 @@ pub enum SetupFault {
     )]
     Contradicts { stream: String, position: u64 },
     /// The copy contradicts itself.
-    #[error("the journal is damaged: its sessions and the participants of its events differ")]
+    #[error("the journal is damaged: its sessions do not match the participants of its events")]
     Damaged,
     /// A request was not answered, usually because a permission or a majority of the servers is missing.
     #[error("{what} failed: {why}")]

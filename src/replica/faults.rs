@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::chat::ReplicaFault;
 
-/// A beat has 53 bytes, a publish 140 and more.
+/// A beat has 53 bytes, a publish at least 140.
 const BEAT_BYTES_MAX: usize = 100;
 
 static HAS_RESTARTED: AtomicBool = AtomicBool::new(false);

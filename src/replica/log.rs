@@ -212,7 +212,7 @@ async fn connect(
         .connection_timeout(ANSWER_TIME)
         .request_timeout(Some(ANSWER_TIME))
         .ping_interval(PING)
-        // The operator names the servers.
+        // Only the servers that the operator has named are used.
         .ignore_discovered_servers()
         .max_reconnects(reconnects)
         .reconnect_delay_callback(|attempt| {
@@ -228,7 +228,7 @@ async fn connect(
             refusals.note(&event);
             std::future::ready(())
         });
-    // The client library does not read them from the address.
+    // The client library ignores the user and the password in an address.
     if let Some((user, password)) = servers.iter().find_map(|server| server.username().zip(server.password())) {
         options = options.user_and_password(user.to_owned(), password.to_owned());
     }

@@ -20,7 +20,7 @@ use super::error::ReplicaError;
 use super::log::CommandLog;
 use merging::{Delivered, Merging};
 
-/// How many messages wait to be applied.
+/// How many messages can wait to be applied.
 pub(super) const MESSAGES_WAITING: usize = 64;
 /// How many messages the servers send ahead.
 const MESSAGES_AHEAD: usize = 128;
@@ -30,7 +30,7 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// How long the servers keep a reader that is gone.
 const READER_KEPT: Duration = Duration::from_secs(30);
-/// How long to wait before it starts again.
+/// How long to wait before the reader starts again.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long the servers may take to provide a reader.
 const OPENING_TIME: Duration = Duration::from_secs(1);
@@ -75,7 +75,7 @@ pub(super) struct Acknowledged {
 enum Interruption {
     /// The receiver of the messages is gone.
     Closed,
-    /// Something did not work.
+    /// Reading failed, for this reason.
     Failed(String),
     /// A message was skipped.
     Gap,

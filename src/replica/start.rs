@@ -16,9 +16,9 @@ use crate::journal::{Committed, LogPlace, ReplicaJournal};
 
 /// How many messages are applied together.
 pub const MESSAGES_TOGETHER: usize = 64;
-/// How many acknowledged messages wait for the reader. Usually there is one.
+/// How many acknowledged messages can wait for the reader. Usually there is one.
 const ACKNOWLEDGEMENTS_WAITING: usize = 8;
-/// How long a start waits for the next message that must come.
+/// How long a start waits for the next message.
 const START_TIME: Duration = Duration::from_secs(15);
 
 /// How often a wait checks for a missing permission.

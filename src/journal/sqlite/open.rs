@@ -254,7 +254,7 @@ pub(super) fn check_acknowledged(
     acknowledged: Option<&Head>,
 ) -> Result<(), OpenFault> {
     let Some(acknowledged) = acknowledged.filter(|acknowledged| acknowledged.epoch == head.epoch) else {
-        // It is missing, or from a journal that this one has replaced.
+        // The head file is missing, or left from a journal that this one has replaced.
         return Ok(());
     };
     if acknowledged.sequence == Sequence(0) {

@@ -18,7 +18,7 @@ pub(super) enum Delivered {
     Next,
     /// One that was handed over before.
     Known,
-    /// A later one than the next.
+    /// A later one: those in between are missing.
     Gap,
     /// Not the one that the servers acknowledged at its position.
     Another,

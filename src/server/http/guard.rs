@@ -4,7 +4,7 @@
 //! A proxy that sends its own name for the backend as Host, as nginx's `proxy_pass` alone does, hides the name
 //! that the browser used. Then two things count instead: the browser's statement that the page has the same origin as
 //! the request (`Sec-Fetch-Site`, which no script can set), and the Origin's host, which has to be a name that the
-//! service answers to. A page whose DNS name was pointed here has another host.
+//! service answers to. Under DNS rebinding, that host is the attacker's.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -56,7 +56,7 @@ impl Lab {
         &self.0.queues
     }
 
-    /// Requests that deliveries be recorded.
+    /// The requests to record deliveries.
     pub fn recording(&self) -> &Recording {
         &self.0.recording
     }

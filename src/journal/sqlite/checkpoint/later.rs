@@ -198,8 +198,8 @@ impl Check {
         })
     }
 
-    /// Repeats a step a few times if something cannot be read. An error of SQLite may also be caused by the end of the
-    /// check.
+    /// Repeats a step a few times if something cannot be read. While the check is being ended, any error may come from
+    /// that.
     fn repeated<T>(&self, step: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
         let mut attempts = 0;
         loop {

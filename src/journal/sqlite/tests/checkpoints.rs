@@ -70,7 +70,7 @@ fn path_in(folder: &tempfile::TempDir) -> PathBuf {
 /// A start from a checkpoint replays the events after it and reaches the same state as a replay of all events. The
 /// events before the checkpoint are checked after the start, in the background.
 #[tokio::test]
-async fn a_start_from_a_checkpoint_comes_to_the_same_state_j15() {
+async fn a_start_from_a_checkpoint_reaches_the_same_state_j15() {
     let folder = tempfile::tempdir().unwrap();
     let path = path_in(&folder);
     let events = conversation(5_000);

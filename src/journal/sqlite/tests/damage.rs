@@ -1,5 +1,5 @@
 //! Files that were cut, and files with changed bits: either all acknowledged events come back, or the start is refused.
-//! It never panics, and never loses events silently.
+//! A start never panics, and never loses events silently.
 
 use std::collections::BTreeMap;
 use std::fs;
