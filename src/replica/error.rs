@@ -35,8 +35,8 @@ pub enum ReplicaError {
     Displaced { position: u64 },
     /// Another replica reached a different state from the same log, or read a different log.
     #[error(
-        "the replica that started at position {other} had a different state after message {position}: the servers have shown the two \
-         replicas different messages, or their programs decide differently. This replica stops"
+        "the replica that started at position {other} had a different state after message {position}: the servers have \
+         shown the two replicas different messages, or their programs decide differently. This replica stops"
     )]
     Diverged { other: u64, position: u64 },
     /// A newer program takes part.
