@@ -48,17 +48,17 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// The writing side, held by the one writer.
+/// The writing side of a journal. There is only one writer.
 #[async_trait]
 pub trait Journal: Send + 'static {
     /// The journal's epoch.
     fn epoch(&self) -> Epoch;
 
-    /// Appends a batch, all of it or nothing. When this returns, it is as durable as this kind of journal makes it. An
-    /// empty batch writes nothing; it probes whether the journal is writable.
+    /// Appends a batch, all of it or nothing. When this returns, the batch is as durable as this kind of journal can
+    /// make it. An empty batch writes nothing; it probes whether the journal is writable.
     ///
     /// # Errors
-    /// [`JournalError`]: nothing of the batch has been appended or, if the error is fatal, that is unknown.
+    /// [`JournalError`]: the batch has not been appended or, if the error is fatal, may or may not have been.
     async fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Committed, JournalError>;
 
     /// The reading side, which any number of readers share.
@@ -74,7 +74,7 @@ pub trait Journal: Send + 'static {
     }
 }
 
-/// The reading side of a journal. It sees what has been committed.
+/// The reading side of a journal. It sees only committed events.
 #[async_trait]
 pub trait History: Send + Sync + 'static {
     /// Up to `limit` events after a position, in order.
@@ -117,7 +117,7 @@ impl Committed {
 /// A journal that cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// It may be possible again later: a full disk, for instance.
+    /// A temporary failure, for instance a full disk.
     #[error("the journal is unavailable: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Continuing would put recorded events at risk.

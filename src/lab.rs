@@ -1,9 +1,9 @@
-//! What plays in a lab besides people: companions, and scenarios in which they have roles (specification, chapter 14).
+//! What takes part in a lab besides people: companions, and scenarios in which they have roles (specification, chapter 14).
 //!
-//! A [`companion`] is a real participant: the client library over loopback, in a thread and a runtime of its own, with a
-//! log of its own. So it can crash as a process does, and resume. Its behaviour without instructions is in
-//! [`behaviour`]. A [`scenario`] is data, read from a small file; [`play`] plays it, and the [`stage`] is what the
-//! service calls. A [`proof`] verifies the logs at hand.
+//! A [`companion`] is a real participant: the client library over loopback, with its own thread, runtime and log. So it
+//! can crash as a process does, and resume. Its behaviour without instructions is in [`behaviour`]. A [`scenario`] is
+//! data, read from a small file; [`play`] plays it, and the [`stage`] is what the service calls. A [`proof`] verifies the
+//! lab's logs.
 
 mod behaviour;
 mod cast;

@@ -1,8 +1,8 @@
 //! Log records: JSON Lines in a file, which prove the order of events afterwards, and readable lines on standard error
 //! (specification, chapter 9).
 //!
-//! [`Record`] is the one definition of all records and their fields; [`LogRecord`] is the form in which any of them is
-//! read. The library emits records through `tracing` under one target, each as a finished line in the field `record`.
+//! [`Record`] is the one definition of all records and their fields; [`LogRecord`] is the type that every record is read
+//! into. The library emits records through `tracing` under one target, each as a finished line in the field `record`.
 //! The program decides where they go: ours calls [`install`].
 
 mod file;
@@ -84,7 +84,7 @@ impl std::fmt::Debug for RecordLog {
 }
 
 impl RecordLog {
-    /// The file that has the records: a different one from the one requested, if another process writes to that.
+    /// The file with the records. It is not the requested one if another process writes to that.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
@@ -102,10 +102,10 @@ impl RecordLog {
 /// Records that cannot be written, because the disk is full for instance, are lost; the file says so as soon as it can
 /// be written again (`records_lost`). Standard error may be a pipe that is not being read: see [`terminal::flush`].
 ///
-/// Only one process writes to a participant's log: while it runs, others of the same name write to
+/// Only one process writes to a participant's log: while it runs, others with the same name write to
 /// `client-NAME-2.jsonl` and so on.
 ///
-/// A log that is renamed (by logrotate, for example) continues in a new file, and each record is whole in one of them.
+/// A log that is renamed (by logrotate, for example) continues in a new file, and no record is split between the two.
 pub fn install(destination: &Destination<'_>) -> Result<RecordLog, RecordError> {
     let path = destination.folder.join(destination.file);
     let file =

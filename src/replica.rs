@@ -2,7 +2,7 @@
 //! docs/replicas.md).
 //!
 //! The log is a stream of NATS JetStream. Each replica packs incoming requests into batches ([`encoding`]), publishes
-//! them ([`publisher`]), reads all batches back in their one order ([`reader`]), and applies them to its copy
+//! them ([`publisher`]), reads all batches back in the log's order ([`reader`]), and applies them to its copy
 //! ([`applier`]). Nothing here decides anything: [`Cluster`](crate::chat::Cluster) does.
 
 mod access;

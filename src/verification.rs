@@ -1,5 +1,5 @@
 //! Verifies logs in files: reads them into the checker in the order that it needs, and fetches the lines that a violation
-//! points at. `chitchat verify` and the lab's proof use it; what the rules say is in [`trace`](crate::trace).
+//! points at. `chitchat verify` and the lab's proof use it; the rules are in [`trace`](crate::trace).
 
 mod published;
 mod reading;
@@ -12,7 +12,7 @@ use crate::trace::record::LineRef;
 use crate::trace::report::Report;
 use scope::Runs;
 
-/// Receives how much has been read.
+/// Receives the progress of the reading.
 pub trait Progress: Send {
     /// A pass over this number of bytes begins.
     fn begin(&mut self, bytes: u64);
@@ -41,13 +41,13 @@ pub struct Verification {
     pub report: Report,
     /// How many records of each log were read.
     pub records: Vec<u64>,
-    /// The lines in which a process was killed while it wrote.
+    /// The lines that a process was writing when it was killed.
     pub torn: BTreeSet<LineRef>,
     /// The logs that could not be used, each with the line that shows it.
     pub left_out: BTreeMap<u32, LineRef>,
     /// The text of each line that a violation points at.
     pub evidence: BTreeMap<LineRef, String>,
-    /// The lines that were read, where only one epoch's were.
+    /// The lines that were verified, if only one epoch was; otherwise empty.
     pub taken: Vec<LineRef>,
 }
 
@@ -140,9 +140,9 @@ mod tests {
         logs.0[0].records.iter().find_map(|record| record["epoch"].as_str()).unwrap().to_owned()
     }
 
-    /// A folder keeps the logs of earlier runs. With an epoch, what they did does not count.
+    /// A folder keeps the logs of earlier runs. If an epoch is given, they do not count.
     #[test]
-    fn only_one_epoch_is_judged_where_that_is_wanted() {
+    fn only_the_requested_epoch_is_verified() {
         let truthful = with_runs(truthful(), "today");
         let expected = truthful.verify().unwrap();
         let (_folder, both) = written(&[&earlier(&truthful), &truthful]);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn it_stops_when_it_is_told_to() {
+    fn verification_stops_when_the_caller_stops_it() {
         for epoch in [None, Some("e")] {
             let (_folder, logs) = written(&[&truthful()]);
             let stopped = Verification::of(logs, epoch, &mut Nothing);

@@ -9,13 +9,13 @@ use sha2::{Digest, Sha256};
 use super::Epoch;
 use crate::chat::{Event, EventKind};
 
-/// The last instant that has a readable form: 9999-12-31T23:59:59Z and the nanoseconds after it.
+/// 9999-12-31T23:59:59Z: RFC 3339 has no later second.
 const LATEST_SECONDS: u64 = 253_402_300_799;
 
-/// A checksum over an event and all events before it: the start of SHA-256(chain of the event before, event), beginning
-/// with SHA-256(epoch).
+/// A checksum over an event and all events before it: the first 8 bytes of SHA-256(previous chain, event). The chain
+/// before the first event is made from the epoch.
 ///
-/// SQLite notices damage to the structure of its file, but not a changed bit in a text. A chain detects accidents, not
+/// SQLite notices damage to the structure of its file, but not a flipped bit in a text. A chain detects accidents, not
 /// forgeries: anybody who can write the file can write chains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain([u8; 8]);

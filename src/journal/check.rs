@@ -2,15 +2,15 @@
 
 use crate::chat::Sequence;
 
-/// After how many events a checkpoint is written, unless told otherwise. Replaying this many takes a third of a second.
+/// The default number of events between two checkpoints. Replaying this many takes a third of a second.
 pub const CHECKPOINT_EVENTS: u64 = 100_000;
 
-/// How a journal is checked at a start, and kept ready for the next one.
+/// When a journal is checked, and how often a checkpoint is written for the next start.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckSettings {
     /// When the events before the checkpoint are checked.
     pub when: CheckTime,
-    /// After how many events the next checkpoint is written. A journal with fewer has none.
+    /// The number of events between two checkpoints. A journal with fewer events has no checkpoint.
     pub checkpoint_events: u64,
 }
 
@@ -33,7 +33,7 @@ pub enum CheckTime {
 /// The progress of a background check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckState {
-    /// It has not found anything yet.
+    /// It has found no damage so far.
     Running {
         /// The events up to this one are as they were recorded.
         checked: Sequence,
@@ -42,6 +42,6 @@ pub enum CheckState {
     },
     /// The journal is intact.
     Whole,
-    /// It is damaged. It accepts no more events: every batch gets this error.
+    /// The journal is damaged, and rejects every further batch.
     Damaged,
 }

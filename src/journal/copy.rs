@@ -1,4 +1,5 @@
-//! The journal of a replica: a copy of the events that the common log of commands led to, with the place in that log.
+//! The journal of a replica: a copy of the events that result from the common log of commands, with the place in that
+//! log.
 
 use std::fmt;
 use std::sync::Arc;
@@ -56,7 +57,7 @@ impl LogPlace {
     }
 }
 
-/// What messages of the log have changed besides the conversation.
+/// What the applied messages of the log have changed besides the conversation.
 #[derive(Clone, Debug, Default)]
 pub struct CopyUpdate {
     /// The place after them.

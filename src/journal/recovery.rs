@@ -22,7 +22,7 @@ pub enum RecoveryError {
 }
 
 /// Replays the whole journal. Every recorded time is checked against the derived one, so that damage is
-/// found and never becomes a silently different conversation.
+/// reported and never silently changes the conversation.
 ///
 /// # Errors
 /// [`RecoveryError`], with the position where the journal contradicts itself.

@@ -1,4 +1,4 @@
-//! A journal in a SQLite file: durable when [`append`](Journal::append) returns, readable by a person with the
+//! A journal in an SQLite file: durable when [`append`](Journal::append) returns, readable by a person with the
 //! `sqlite3` shell, and either intact or refused.
 //!
 //! - One thread writes; a batch is one transaction, on the disk (WAL, synchronous=FULL) before it is published.
@@ -6,9 +6,9 @@
 //! - Every event carries a checksum over itself and all before it (`chain`), and the newest position that
 //!   was acknowledged is noted in a second file ([`head`](file::head)), which is also the lock.
 //!
-//! A start detects any damage to the structure of the file, any changed value, and any event that is missing in the
-//! middle or at the end. It cannot detect an end that was lost together with the head file, nor a forgery. If it starts
-//! from a [`checkpoint`], it looks for damage to older events while the journal is used.
+//! Opening a journal detects any damage to the structure of the file, any changed value, and any event that is missing
+//! in the middle or at the end. It cannot detect that the last events were lost together with the head file, nor a
+//! forgery. After a start from a [`checkpoint`], the older events are checked while the journal is used.
 
 mod backup;
 mod checkpoint;
@@ -68,7 +68,7 @@ pub struct SqliteJournal {
     checkpoint_events: u64,
     /// The checkpoint to recover the conversation from; `None` afterwards.
     checkpoint: Option<Checkpoint>,
-    /// Writes checkpoints, from the recovery on.
+    /// Writes checkpoints; `None` until the recovery is done.
     keeper: Option<Keeper>,
     later_check: Option<LaterCheck>,
     /// The damage that the background check has found.
@@ -128,7 +128,7 @@ impl SqliteJournal {
         let Opened { path, head_file, connection, head, logged, fork, copied, checkpoint } = opened;
         let (epoch, sequence, newest, damage) =
             (head.epoch.clone(), head.sequence, head.clone(), DamageFlag::default());
-        // The engine waits for each batch, so there is never a second one.
+        // The engine waits for each batch, so there is never more than one.
         let (requests, arriving) = mpsc::channel(1);
         let parts = WriterParts { path: path.clone(), head_file, connection, head, damage: damage.clone() };
         let writer = thread::Builder::new()
@@ -165,7 +165,7 @@ impl SqliteJournal {
         self.head
     }
 
-    /// Set if this epoch has just begun although the journal has events, because it is an older copy.
+    /// Set if the journal is an older copy, and therefore has just begun a new epoch.
     pub fn fork(&self) -> Option<&Fork> {
         self.fork.as_ref()
     }
@@ -279,7 +279,7 @@ impl ReplicaJournal for SqliteJournal {
     }
 }
 
-/// Closes the journal: writes a last checkpoint, and waits for the writer, which takes the log over into the main file.
+/// Closes the journal: writes a last checkpoint, and waits for the writer, which merges the log into the main file.
 /// That takes milliseconds, or a second if participants have published millions of messages.
 impl Drop for SqliteJournal {
     fn drop(&mut self) {
@@ -306,7 +306,7 @@ impl fmt::Debug for SqliteJournal {
     }
 }
 
-/// The file beside a journal with this ending added to its name: `chitchat.db` → `chitchat.db-wal`.
+/// The path of a file beside the journal, with this ending added to its name: `chitchat.db` → `chitchat.db-wal`.
 fn beside(journal: &Path, ending: &str) -> PathBuf {
     let mut path = journal.as_os_str().to_owned();
     path.push(ending);

@@ -1,4 +1,4 @@
-//! The companions that take part now, a bounded number.
+//! The companions that take part now. Their number is bounded.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ pub enum CastError {
 }
 
 impl CastError {
-    /// Whether its name belongs to somebody else.
+    /// Whether its name is taken.
     pub fn is_name_taken(&self) -> bool {
         let Self::Companion(CompanionError::Join(error)) = self else { return false };
         error.reason() == Some(Reason::NameTaken)
@@ -61,7 +61,7 @@ impl From<CastError> for Rejection {
     }
 }
 
-/// A companion has no `--ca`: it trusts what the service's own certificate file has.
+/// A companion has no `--ca`: it trusts the authorities in the service's own certificate file.
 fn without_option(why: &str) -> String {
     why.replace(
         "--ca names a file with one to trust",
@@ -95,7 +95,7 @@ impl Cast {
         found.map(|member| member.companion.clone())
     }
 
-    /// What is known of the companion with this id.
+    /// The state of the companion with this id.
     pub fn describe(&self, participant_id: &str) -> Option<pb::Companion> {
         let members = self.members();
         let is_meant = |member: &&Member| member.companion.participant_id().as_deref() == Some(participant_id);

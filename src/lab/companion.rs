@@ -45,7 +45,7 @@ impl std::fmt::Debug for Place {
     }
 }
 
-/// What a companion is like.
+/// The properties of a companion.
 #[derive(Clone, Debug)]
 pub struct Character {
     /// How it behaves.
@@ -62,7 +62,7 @@ pub enum CompanionError {
     /// It cannot join.
     #[error(transparent)]
     Join(#[from] JoinError),
-    /// Its thread, its runtime or its log cannot be made.
+    /// Its thread, its runtime or its log cannot be created.
     #[error("{0}")]
     Start(String),
     /// It has ended.
@@ -136,7 +136,7 @@ impl Companion {
         Ok(Self { life: watched, orders, ended })
     }
 
-    /// What it is like.
+    /// Its properties.
     pub fn character(&self) -> &Character {
         &self.life.character
     }
@@ -158,7 +158,7 @@ impl Companion {
         })
     }
 
-    /// Makes it publish a text. Whether that succeeds is seen in the conversation.
+    /// Makes it publish a text. Only the conversation shows whether that succeeds.
     ///
     /// # Errors
     /// [`CompanionError::Ended`].
@@ -180,7 +180,7 @@ impl Companion {
         }
     }
 
-    /// Waits until an event has been delivered to it. False if it ends first.
+    /// Waits until an event has been delivered to it. Returns false if it ends first.
     pub async fn has(&self, sequence: Sequence) -> bool {
         let (mut delivered, mut ended) = (self.life.delivered.subscribe(), self.ended.clone());
         tokio::select! {
@@ -334,7 +334,7 @@ fn publish(chat: &Chat, text: String) {
 }
 
 async fn leave(life: &Life, chat: Chat, mut updates: Updates) {
-    // No other handle is left, and the other participants learn of it by the Left event.
+    // From here on it is no longer listed as a companion. Other participants learn of its leave from the Left event.
     life.end();
     let reading = async {
         while let Some(update) = updates.next().await {

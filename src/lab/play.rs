@@ -75,7 +75,7 @@ impl Seen {
 struct Player {
     role: Role,
     name: String,
-    /// `None` for a person, and for a companion that is not there.
+    /// `None` for a person, and for a companion that does not take part now.
     companion: Option<Companion>,
     /// Its id once it has joined.
     id: String,
@@ -347,8 +347,7 @@ impl Play {
         Ok(())
     }
 
-    /// Waits until everything that a companion has said has its place in the order; for a person, until one more
-    /// message has.
+    /// Waits until everything that the player has said has its place in the order.
     async fn until_said(&mut self, who: usize) -> Result<(), Broken> {
         let Player { id, texts, .. } = &self.players[who];
         let is_person = self.is_person(who);

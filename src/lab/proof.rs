@@ -14,7 +14,7 @@ use crate::verification::{Progress, Verification, VerifyError};
 pub const PROOF_LOGS_BYTES_MAX_DEFAULT: u64 = 256 * 1024 * 1024;
 /// The name of the page's own log in the report.
 const PAGE_LOG: &str = "this-page.jsonl";
-/// The most records, and their most bytes, that a proof returns for the replay.
+/// The most records, and the most bytes of records, that a proof returns for the replay.
 const REPLAY_RECORDS_MAX: usize = 20_000;
 const REPLAY_BYTES_MAX: usize = 8 * 1024 * 1024;
 

@@ -1,4 +1,4 @@
-//! The progress of a scenario: its player updates it, and anybody may read it.
+//! The progress of a scenario: the task that plays it updates it, and every other task may read it.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ struct Progress {
 }
 
 impl Run {
-    /// The n-th run, which begins.
+    /// Begins the n-th run.
     pub fn new(number: u32, scenario: Arc<Scenario>, names: Vec<String>) -> Self {
         let state = ScenarioState::Playing;
         let progress = Progress { done: 0, state, person: String::new(), problem: String::new() };
@@ -93,7 +93,7 @@ impl Run {
         self.0.advances.send_modify(|advances| *advances += 1);
     }
 
-    /// The next call to advance, from this moment on.
+    /// Waits for the first call to advance after this one.
     pub fn advanced(&self) -> impl Future<Output = ()> + use<> {
         let mut advances = self.0.advances.subscribe();
         async move {

@@ -50,7 +50,7 @@ pub struct Stage {
     run: Mutex<Option<Run>>,
     /// How many runs there have been.
     runs: AtomicU32,
-    /// One scenario is started or stopped at a time.
+    /// Held while a scenario is started or stopped.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -78,7 +78,7 @@ impl Stage {
         self.run.lock()
     }
 
-    /// This name, or if it or one that looks the same is taken, this name with a number.
+    /// This name, or this name with a number if it, or one that looks the same, is taken.
     fn free_name(&self, name: &str, taken: &[String]) -> Result<String, Rejection> {
         let key = |name: &str| DisplayName::parse(name).ok().map(|name| name.key());
         let here = self.lab()?.roster();

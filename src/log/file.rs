@@ -1,5 +1,5 @@
 //! The file of the records. It states when records are missing: on a full disk nothing can be written, but logging must
-//! not stop the process. When the file has been renamed, a new one takes the records.
+//! not stop the process. When the file has been renamed, the records continue in a new one.
 
 mod name;
 
@@ -14,14 +14,14 @@ use crate::terminal::{json_line, notice};
 use name::Name;
 use parking_lot::{Mutex, RwLock};
 
-/// How many processes can write logs of one name in one folder, each to its own file.
+/// How many processes with one name can write logs in one folder, each to its own file.
 const PROCESSES_MAX: u32 = 100;
 
 /// Each record is one write at the end of the file, and many threads can write at a time. They wait for each other only
 /// while records are being lost, and while the file is replaced.
 ///
-/// The records of one task stay in order, and those of two tasks have no order until one has told the other something.
-/// So no record before the record of a loss depends on what was lost.
+/// The records of one task stay in order. Those of two tasks have no order unless the tasks communicate. So no record
+/// that stands before the record of a loss depends on a lost one.
 pub(super) struct RecordFile<F = File> {
     file: RwLock<F>,
     name: Name,
@@ -36,7 +36,7 @@ pub(super) struct RecordFile<F = File> {
 /// Records that are missing from the file, to be reported there when it can be written again.
 #[derive(Debug, Default)]
 struct LostRecords {
-    /// How many: all that are not complete to the end of the line, since another thread may have written behind them.
+    /// How many. A record without its line end counts as lost, since another thread may have written right after it.
     count: u64,
     /// Whether a notice has been printed.
     reported: bool,
@@ -110,12 +110,12 @@ impl RecordFile {
             Err(error) => {
                 let path = self.name.path.display();
                 return notice(&format!(
-                    "chitchat: cannot reopen the log {path}, and keep writing to the old file: {error}"
+                    "chitchat: cannot reopen the log {path}; records continue in the old file: {error}"
                 ));
             }
         };
         let mut lost = self.lost.lock();
-        // No record is on its way to the old file any more, and the next goes to the new one.
+        // Waits for writes to the old file to end. The next record goes to the new one.
         let mut file = self.file.write();
         *file = opened;
         drop(file);
@@ -133,8 +133,8 @@ impl RecordFile {
     }
 }
 
-/// Creates a folder if it is missing. If a file is in its place, the system's error says that a file exists, which
-/// helps nobody.
+/// Creates a folder if it is missing. If a file is in its place, the system's error only says that a file exists, which
+/// does not help.
 fn create_folder(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder).map_err(|error| match folder.exists() && !folder.is_dir() {
         true => io::Error::new(io::ErrorKind::NotADirectory, format!("{} is not a folder", folder.display())),
@@ -154,8 +154,8 @@ fn appending(path: &Path) -> io::Result<File> {
 }
 
 impl<F: Appended> RecordFile<F> {
-    /// If a process was killed while it wrote the last line, this ends that line: it stays one bad line, and the next
-    /// record gets its own. If that fails now, the next record tries again.
+    /// If a process was killed while it wrote the last line, this ends that line, so that the next record gets its own.
+    /// If that fails now, the next record tries again.
     fn over(file: F, path: &Path, component: Component) -> Self {
         let (began, failing, lost) = (AtomicBool::new(false), AtomicBool::new(false), Mutex::default());
         let (file, name) = (RwLock::new(file), Name::new(path.to_owned()));
@@ -188,7 +188,7 @@ impl<F: Appended> RecordFile<F> {
         }
     }
 
-    /// Writes one record, in one piece or not at all: a remainder could end up behind another record.
+    /// Writes one record with a single call: a remainder that is written later could end up after another record.
     fn append(&self, record: &[u8]) -> io::Result<()> {
         let file = self.file.read();
         loop {
@@ -203,7 +203,7 @@ impl<F: Appended> RecordFile<F> {
 
     /// Ends a cut line, and records the loss.
     fn repair(&self, lost: &mut LostRecords) -> io::Result<()> {
-        // A file that cannot be read may still take records.
+        // A file that cannot be read may still be writable.
         let mut text = if self.file.read().is_cut().unwrap_or(false) { "\n".to_owned() } else { String::new() };
         if lost.count > 0 {
             let loss = Loss { count: lost.count, from_start: !self.began.load(Ordering::Relaxed) };
@@ -219,7 +219,7 @@ impl<F: Appended> RecordFile<F> {
             self.append(text.as_bytes())?;
         }
         if lost.count > 0 {
-            notice(&format!("chitchat: the log is written again; {} records are not in it", lost.count));
+            notice(&format!("chitchat: the log is written again; {} records are missing from it", lost.count));
         }
         *lost = LostRecords::default();
         self.failing.store(false, Ordering::Release);

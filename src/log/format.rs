@@ -1,4 +1,4 @@
-//! Writes a record that comes through `tracing`, which is a finished line already.
+//! Writes a record that comes through `tracing` as a finished line.
 
 use std::fmt;
 

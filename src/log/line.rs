@@ -1,5 +1,5 @@
-//! A log record of any kind, as its line states it. Logs are read into this one flat type, without a check and without
-//! a copy, since a verifier reads millions of them. Fields that are not needed are ignored.
+//! A log record of any kind, as it is read from a line. Logs are read into this one flat type, unchecked and without
+//! copying, since a verifier reads millions of records. Fields that are not needed are ignored.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -40,7 +40,7 @@ impl RecordFault {
             return self.to_string();
         }
         if line.contains('\0') {
-            return "has zero bytes, as a file has after a power cut or in a binary format".into();
+            return "contains zero bytes, like a file after a power cut or in a binary format".into();
         }
         match serde_json::from_str::<Value>(line) {
             Err(error) if error.is_eof() => "is cut off: it ends in the middle of a record".into(),
@@ -174,7 +174,7 @@ pub struct LogRecord<'a> {
     #[serde(borrow, default)]
     pub of_replica: Option<CowStr<'a>>,
     pub replica_start: Option<u64>,
-    /// Whether a later start of the service made the record of a broadcast.
+    /// Whether a later start of the service wrote this record of a broadcast.
     #[serde(default)]
     pub recovered: bool,
     pub grace_ms: Option<u64>,
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_read_and_what_is_not_known_is_ignored() {
+    fn unknown_fields_are_ignored() {
         let line = r#"{"timestamp":"1970-01-01T00:00:01.000002Z","level":"INFO","component":"client",
             "event":"publish_sent","participant_id":"p7","content":"a\nb","recipients":3,"new":{"x":[1]}}"#;
         let record = LogRecord::parse(line).unwrap();
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_lacks_what_it_is_checked_by_is_a_fault() {
+    fn a_record_without_a_required_field_is_a_fault() {
         let whole = serde_json::json!({"timestamp": "2026-01-01T00:00:00Z", "component": "client",
             "event": "event_delivered", "sequence": 1, "logical_time": 2, "kind": "joined"});
         assert!(LogRecord::parse(&whole.to_string()).is_ok());
@@ -258,21 +258,21 @@ mod tests {
     }
 
     #[test]
-    fn a_time_of_another_zone_is_refused_for_that() {
+    fn a_timestamp_that_is_not_utc_is_refused() {
         let line = r#"{"timestamp":"2026-01-01T02:00:00+02:00","component":"client","event":"client_started"}"#;
         assert!(LogRecord::parse(line).unwrap_err().to_string().contains("in UTC (it has to end in Z)"));
     }
 
     /// The message describes the line as part of a log, not in the parser's terms.
     #[test]
-    fn what_is_wrong_with_a_line_is_said_for_people() {
+    fn faults_are_described_for_people() {
         let record = r#"{"timestamp":"2026-01-01T00:00:00Z","component":"client","event":"client_started"}"#;
         let says = |line: &str, expected: &str| {
             assert_eq!(LogRecord::parse(line).unwrap_err().in_words(line), expected, "{line}");
         };
         says("hello", "is not a log record: a record is a JSON object and begins with {");
         says("[1]", "is not a log record: a record is a JSON object, with { and }");
-        says("\u{7f}ELF\0", "has zero bytes, as a file has after a power cut or in a binary format");
+        says("\u{7f}ELF\0", "contains zero bytes, like a file after a power cut or in a binary format");
         says(&record[..40], "is cut off: it ends in the middle of a record");
         says(&record.replace("client\",", "ü\" "), "is not a log record: it stops being JSON at character 53");
         says(&record.replace("timestamp", "time"), "is not a log record: it has no `timestamp`");
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_record_is_a_fault() {
+    fn a_line_that_is_not_a_record_is_a_fault() {
         for line in ["", "{", "[]", "{}", r#"{"timestamp":"x","component":"client","event":"e"}"#] {
             assert!(LogRecord::parse(line).is_err(), "{line}");
         }

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_of_any_characters_makes_a_safe_file_name_of_its_own() {
+    fn every_display_name_has_a_safe_and_distinct_file_name() {
         let check = |name: &str, expected: &str| assert_eq!(file_name("client", name), expected);
         check("alice", "client-alice.jsonl");
         check("Åse Ø", "client-Åse%20Ø.jsonl");
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_makes_a_file_name_that_file_systems_take_and_that_is_its_own() {
+    fn long_names_have_short_and_distinct_file_names() {
         let smile = "😀".repeat(31);
         let [a, b] = ["😀", "🙂"].map(|last| file_name("client", &format!("{smile}{last}")));
         assert_ne!(a, b);

@@ -36,7 +36,7 @@ const LEFT_OUT: [&str; 18] = [
     "epoch",
 ];
 
-/// One aligned line a record.
+/// One aligned line per record.
 pub(super) struct ForPeople;
 
 impl<S, N> FormatEvent<S, N> for ForPeople
@@ -100,7 +100,7 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
-        // A record is read before it is shown.
+        // A record is parsed first, and its values are escaped then.
         let text = if field.name() == "record" { value.to_owned() } else { escaped(value).into_owned() };
         self.0.push((field.name().to_owned(), text));
     }

@@ -38,7 +38,7 @@ pub enum LogError {
     NoFile { path: PathBuf },
     /// A folder without logs.
     #[error(
-        "there is no log in {}: no file with {EXTENSION} in its name (folders in it are not searched)", path.display()
+        "there is no log in {}: no file with {EXTENSION} in its name (its subfolders are not searched)", path.display()
     )]
     NoLogs { path: PathBuf },
     /// It is not a log.
@@ -51,8 +51,8 @@ pub enum LogError {
     /// A line of it is damaged.
     #[error(
         "{}:{line} {fault}. The lines before it are those of a log, so the file was damaged or edited: copy it again from \
-         where it was written, or leave it out. If the original is damaged, put a record of what is lost in the place of the \
-         line: specification, G8",
+         where it was written, or leave it out. If the original is damaged, replace the line by a record of what is lost: \
+         specification, G8",
         path.display()
     )]
     Damaged { path: PathBuf, line: u32, fault: String },
@@ -111,7 +111,7 @@ impl Log {
 }
 
 impl LogSegment {
-    /// Its display name.
+    /// The path or name shown to the user.
     pub fn path(&self) -> &Path {
         &self.input.path
     }
@@ -127,7 +127,7 @@ pub fn inspect(paths: Vec<PathBuf>) -> Result<Vec<Log>, LogError> {
     inspect_with(paths, Vec::new())
 }
 
-/// Does the same, also for logs that are texts in memory, each with a name.
+/// Like [`inspect`], but also takes logs in memory, each with a name.
 pub fn inspect_with(paths: Vec<PathBuf>, texts: Vec<(&str, Arc<str>)>) -> Result<Vec<Log>, LogError> {
     let (mut files, mut empty) = (Vec::new(), Vec::new());
     let texts = texts.into_iter().map(|(name, text)| Input::text(name, text));
@@ -168,11 +168,11 @@ pub trait RecordSink: Send {
     fn at(&mut self, _bytes: u64) {}
 }
 
-/// What the first record of a file says.
+/// The facts in the first record of a file.
 #[derive(Clone, Copy, Debug)]
 struct First {
     component: Component,
-    /// When that was, in microseconds since 1970.
+    /// When it was made, in microseconds since 1970.
     at: i64,
 }
 

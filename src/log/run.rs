@@ -19,7 +19,6 @@ impl RunId {
         *RUN
     }
 
-    /// A new one.
     fn random() -> Self {
         // Without randomness, the process id and the start time tell most runs apart.
         let since_1970 = || std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64);

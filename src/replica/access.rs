@@ -1,4 +1,4 @@
-//! The addresses of the servers, and what a replica shows them to be let in.
+//! The addresses of the servers, and how a replica authenticates to them.
 
 mod credentials;
 
@@ -56,7 +56,7 @@ pub(super) fn shown(server: &ServerAddr) -> String {
     format!("{}://{}:{}", server.scheme(), server.host(), server.port())
 }
 
-/// One server counts once: three names for it are not three servers.
+/// Checks that no server is named twice: three names of one server are not three servers.
 pub(super) fn check_named_once(servers: &[ServerAddr]) -> Result<(), SetupFault> {
     let is_repeated = |n: usize| servers[..n].iter().any(|other| shown(other) == shown(&servers[n]));
     match (0..servers.len()).find(|n| is_repeated(*n)) {
@@ -65,7 +65,7 @@ pub(super) fn check_named_once(servers: &[ServerAddr]) -> Result<(), SetupFault>
     }
 }
 
-/// Whether the account is one for which the servers keep no streams.
+/// Whether the error says that the account has no JetStream.
 pub(super) fn lacks_jetstream(error: &RawMessageError) -> bool {
     matches!(error.kind(), RawMessageErrorKind::JetStream(error)
         if error.error_code() == ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT)
@@ -82,7 +82,7 @@ pub(super) fn unconnected(settings: &Settings, servers: &[ServerAddr], error: &C
     }
 }
 
-/// The servers do not let this replica in. They do not say why.
+/// The servers refuse access. They do not say why, so the likely reason is looked up here.
 fn refused(settings: &Settings, servers: &[ServerAddr]) -> SetupFault {
     let has_password = settings.servers.iter().any(|server| server.password().is_some());
     let why = match &settings.credentials {
@@ -95,18 +95,18 @@ fn refused(settings: &Settings, servers: &[ServerAddr]) -> SetupFault {
             match expired.map(humantime::format_rfc3339_seconds) {
                 Some(expired) => format!("the credentials {file} expired at {expired}"),
                 None => format!(
-                    "the credentials {file} are not valid there: they may be revoked, or of another operator or account"
+                    "the credentials {file} are not valid there: they may be revoked, or belong to another operator or account"
                 ),
             }
         }
         None if has_password => "the user or the password in the address is wrong".into(),
-        None => "they ask for credentials; see --replicate-credentials".into(),
+        None => "they require credentials; see --replicate-credentials".into(),
     };
     let servers: Vec<_> = servers.iter().map(shown).collect();
     SetupFault::Refused { servers: servers.join(", "), why }
 }
 
-/// Options by which a client shows its credentials. The file is read at each connection, so renewed credentials are used
+/// The options with which a client authenticates. The file is read for each connection, so renewed credentials are used
 /// without a restart.
 pub(super) fn options(settings: &Settings) -> Result<ConnectOptions, SetupFault> {
     let Some(file) = settings.credentials.clone() else { return Ok(ConnectOptions::new()) };
@@ -117,15 +117,15 @@ pub(super) fn options(settings: &Settings) -> Result<ConnectOptions, SetupFault>
     }))
 }
 
-/// Records that the servers no longer let a replica in, once for each time.
+/// Reports that the servers refuse access to this replica: once, until it is connected again.
 pub(super) struct Refusals {
     settings: Settings,
-    is_told: AtomicBool,
+    is_reported: AtomicBool,
 }
 
 impl Refusals {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { settings: settings.clone(), is_told: AtomicBool::new(false) }
+        Self { settings: settings.clone(), is_reported: AtomicBool::new(false) }
     }
 
     pub(super) fn note(&self, event: &Event) {
@@ -133,11 +133,11 @@ impl Refusals {
         let is_refusal = |error: &str| kinds.iter().any(|kind| kind.to_string() == error);
         match event {
             Event::ClientError(ClientError::Other(error))
-                if is_refusal(error) && !self.is_told.swap(true, Ordering::Relaxed) =>
+                if is_refusal(error) && !self.is_reported.swap(true, Ordering::Relaxed) =>
             {
-                tracing::error!("{}; it is tried again", refused(&self.settings, &self.settings.servers));
+                tracing::error!("{}; trying again", refused(&self.settings, &self.settings.servers));
             }
-            Event::Connected => self.is_told.store(false, Ordering::Relaxed),
+            Event::Connected => self.is_reported.store(false, Ordering::Relaxed),
             _ => {}
         }
     }

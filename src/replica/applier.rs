@@ -1,5 +1,5 @@
-//! Applies the messages of the log to this replica's copy: the state machine decides, and the result is recorded with
-//! the place in the log, in one transaction.
+//! Applies the messages of the log to this replica's copy: the state machine decides, and the result is recorded in one
+//! transaction with the place in the log.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::journal::{
     Chain, CheckState, Committed, CopyState, CopyUpdate, Epoch, History, JournalEvent, LogPlace, ReplicaJournal,
 };
 
-/// How many of its newest states a replica can compare with those that others state.
+/// How many of its newest states a replica keeps, to compare them with those that other replicas state.
 const PREFIXES_REMEMBERED: usize = 4096;
 
 /// A batch that was applied, or found void.
@@ -22,11 +22,11 @@ const PREFIXES_REMEMBERED: usize = 4096;
 pub struct AppliedBatch {
     /// Its position in the log.
     pub position: u64,
-    /// Whose it is.
+    /// The replica that made it.
     pub from: Incarnation,
     /// Its number.
     pub number: u64,
-    /// The replica that started, for a Start.
+    /// For a Start: the name and the nonce of the replica that started.
     pub start: Option<(Arc<str>, u64)>,
     /// Its effects.
     pub applied: Applied,
@@ -38,7 +38,7 @@ pub struct Applier {
     place: LogPlace,
     chain: Chain,
     prefixes: VecDeque<Prefix>,
-    /// What is applied and not recorded yet.
+    /// What is applied but not recorded yet.
     draft: Option<Draft>,
     journal: Box<dyn ReplicaJournal>,
 }
@@ -88,7 +88,7 @@ impl Applier {
         self.draft.as_ref().map_or(&self.cluster, |draft| &draft.cluster)
     }
 
-    /// The batches that are drafted, and not recorded yet; none where nothing is drafted.
+    /// The batches that are drafted but not recorded yet; `None` if nothing is drafted.
     pub fn drafted(&self) -> Option<&[AppliedBatch]> {
         self.draft.as_ref().map(|draft| &*draft.batches)
     }
@@ -98,7 +98,7 @@ impl Applier {
         self.cluster.conversation()
     }
 
-    /// How far it has come.
+    /// How far it has applied the log.
     pub fn place(&self) -> LogPlace {
         self.place
     }
@@ -125,7 +125,7 @@ impl Applier {
         LogMessage::Batch { batch, prefix }.encode()
     }
 
-    /// Applies the next messages and records what they lead to, all of them or none.
+    /// Applies the next messages and records their effects, all of them or none.
     ///
     /// # Errors
     /// [`ReplicaError`]. After a journal error that is not fatal the same messages can be tried again.
@@ -134,7 +134,8 @@ impl Applier {
         self.record().await
     }
 
-    /// Applies the next messages in memory. Nobody may be told of it before it is [recorded](Self::record).
+    /// Applies the next messages in memory. The effects must not be visible to clients before they are
+    /// [recorded](Self::record).
     ///
     /// # Errors
     /// [`ReplicaError`], and nothing is drafted.
@@ -155,7 +156,7 @@ impl Applier {
         Ok(())
     }
 
-    /// Records what is drafted. After an error it is no longer drafted.
+    /// Records the draft. After an error the draft is gone.
     ///
     /// # Errors
     /// [`ReplicaError`].
@@ -205,7 +206,7 @@ impl Applier {
             }
             Ok(LogMessage::Genesis { .. }) => {}
             Err(Unreadable::Foreign) => {
-                tracing::warn!(position, "a message of the stream was written by no replica, and is skipped");
+                tracing::warn!(position, "a message of the stream is not from a replica; it is skipped");
             }
             Err(why @ Unreadable::Newer(_)) => {
                 return Err(ReplicaError::Newer { position, why: why.to_string() });

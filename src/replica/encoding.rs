@@ -16,13 +16,13 @@ use crate::chat::{
 };
 use crate::journal::{Chain, LogDigest};
 
-/// How many bytes of commands a batch has at most. The stream takes messages of up to 1 MiB.
+/// The most bytes of commands in a batch. The stream takes messages of up to 1 MiB.
 pub const BATCH_BYTES_MAX: usize = 64 * 1024;
 
 /// The format that this program writes, and the newest that it reads.
 const FORMAT: u32 = 1;
 
-/// What a replica had applied when it made a batch. Every other replica compares that with its own.
+/// What a replica had applied when it made a batch. Every other replica compares it with what it applied itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {
     /// The last message of the log.

@@ -21,13 +21,13 @@ pub enum ReplicaError {
          servers. Stop all replicas, and restore the servers from a backup"
     )]
     Gap { position: u64 },
-    /// The stream has given out again a position that this replica has applied.
+    /// The stream has reused a position that this replica has applied.
     #[error(
         "the stream stored a message at {stored}, but this replica has applied message {applied}: messages have been lost \
          on the servers. Stop all replicas, and restore the servers from a backup"
     )]
     Shortened { stored: u64, applied: u64 },
-    /// The servers show another message where they acknowledged one of this replica.
+    /// The servers acknowledged a message of this replica, and now show another one at its position.
     #[error(
         "the servers acknowledged a message of this replica at {position}, and show another one there: messages have been \
          lost on the servers. Stop all replicas, and restore the servers from a backup"
@@ -35,15 +35,15 @@ pub enum ReplicaError {
     Displaced { position: u64 },
     /// Another replica reached a different state from the same log, or read a different log.
     #[error(
-        "the replica of start {other} had a different state after message {position}: the servers have shown the two \
-         replicas different messages, or their programs decide differently. This replica stops"
+        "the replica that started at position {other} had a different state after message {position}: the servers have \
+         shown the two replicas different messages, or their programs decide differently. This replica stops"
     )]
     Diverged { other: u64, position: u64 },
     /// A newer program takes part.
     #[error("message {position} of the stream cannot be applied: {why}. Update this replica")]
     Newer { position: u64, why: String },
     /// Two processes have the same name.
-    #[error("another replica runs under the name {name}: give this one a name of its own with --replica-name")]
+    #[error("another replica runs under the name {name}: give this one a different name with --replica-name")]
     NameInUse { name: String },
 }
 
@@ -65,10 +65,10 @@ pub enum SetupFault {
     /// A server is named twice.
     #[error("the server {server} is named twice: each server counts once")]
     NamedTwice { server: String },
-    /// The servers do not let the replica in.
+    /// The servers refuse access to the replica.
     #[error("{servers}: access refused: {why}")]
     Refused { servers: String, why: String },
-    /// The servers let the replica in and do not let it do what it has to.
+    /// The servers accept the replica's credentials, but deny it an operation that it needs.
     #[error("a permission is missing: {complaint}. docs/replicas.md lists those that a replica needs")]
     Forbidden { complaint: String },
     /// The account has no JetStream.
@@ -95,7 +95,7 @@ pub enum SetupFault {
          (nats stream edit {stream} --replicas {needed})"
     )]
     TooFewReplicas { stream: String, replicas: usize, servers: usize, needed: usize },
-    /// The stream is not set up as it has to be.
+    /// A setting of the stream is wrong.
     #[error("the stream {stream} has {setting} {found}, but replicas need {needed}")]
     Setting { stream: String, setting: &'static str, found: String, needed: String },
     /// The stream is not one of Chit Chat's.
@@ -120,9 +120,9 @@ pub enum SetupFault {
     )]
     Contradicts { stream: String, position: u64 },
     /// The copy contradicts itself.
-    #[error("the journal is damaged: its sessions and the participants of its events differ")]
+    #[error("the journal is damaged: its sessions do not match the participants of its events")]
     Damaged,
-    /// A request was not answered, mostly for lack of a permission or of a majority of the servers.
+    /// A request was not answered, usually because a permission or a majority of the servers is missing.
     #[error("{what} failed: {why}")]
     Failed { what: &'static str, why: String },
 }

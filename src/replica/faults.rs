@@ -1,13 +1,13 @@
-//! A reader that skips a message after it has restarted: a mistake that a test makes on purpose.
+//! A reader that skips a message after it has restarted: a mistake that tests make on purpose.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::chat::ReplicaFault;
 
-/// A beat has 53 bytes, a publish 140 and more.
+/// A beat has 53 bytes, a publish at least 140.
 const BEAT_BYTES_MAX: usize = 100;
 
-static HAS_BEGUN_ANEW: AtomicBool = AtomicBool::new(false);
+static HAS_RESTARTED: AtomicBool = AtomicBool::new(false);
 static HAS_SKIPPED: AtomicBool = AtomicBool::new(false);
 
 /// Whether this process makes the mistake.
@@ -16,14 +16,14 @@ pub(super) fn skips() -> bool {
 }
 
 /// Notes that the reader has restarted.
-pub(super) fn begun_anew() {
-    HAS_BEGUN_ANEW.store(true, Ordering::Relaxed);
+pub(super) fn note_restart() {
+    HAS_RESTARTED.store(true, Ordering::Relaxed);
 }
 
 /// Whether this is the message to skip: the first with a request in it.
 pub(super) fn is_skipped(message: &[u8]) -> bool {
     skips()
-        && HAS_BEGUN_ANEW.load(Ordering::Relaxed)
+        && HAS_RESTARTED.load(Ordering::Relaxed)
         && message.len() > BEAT_BYTES_MAX
         && !HAS_SKIPPED.swap(true, Ordering::Relaxed)
 }

@@ -26,16 +26,16 @@ use super::setup;
 const ANSWER_TIME: Duration = Duration::from_secs(2);
 /// How long a start repeats unanswered requests: a new stream, or a new leader, needs a moment.
 const START_TIME: Duration = Duration::from_secs(15);
-/// How long between two tries.
+/// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often the connection is pinged. Without an answer the next server is tried.
 const PING: Duration = Duration::from_secs(1);
-/// By how much each pause before an attempt to connect is longer than the previous one. The first attempt has none.
+/// Each pause before an attempt to connect is this much longer than the previous one. The first attempt has no pause.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause before an attempt to connect.
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
 
-/// The log, open.
+/// An open log.
 #[derive(Clone)]
 pub struct CommandLog {
     context: Context,
@@ -45,10 +45,10 @@ pub struct CommandLog {
     signals: Signals,
 }
 
-/// What a connection tells without being asked.
+/// What a connection reports without a request.
 #[derive(Clone, Debug, Default)]
 struct Signals {
-    /// The last error of the servers: what a permission is missing for, mostly.
+    /// The last error that the servers reported, usually a missing permission.
     complaint: Arc<Mutex<Option<String>>>,
     /// How often the connection was lost.
     disconnects: watch::Sender<u64>,
@@ -60,14 +60,14 @@ impl Signals {
             Event::ServerError(ServerError::Other(complaint))
                 if self.complaint.lock().replace(complaint.clone()).as_ref() != Some(complaint) =>
             {
-                tracing::warn!(%complaint, "a server of the log complains");
+                tracing::warn!(%complaint, "a server of the log reports an error");
             }
             Event::Disconnected => self.disconnects.send_modify(|disconnects| *disconnects += 1),
             _ => {}
         }
     }
 
-    /// The permission that is missing, if the servers complained about one: it stays missing.
+    /// The missing permission, if the servers have reported one. Trying again would not help.
     fn forbidden(&self) -> Option<SetupFault> {
         let complaint =
             self.complaint.lock().clone().filter(|complaint| complaint.contains("ermissions Violation"))?;
@@ -99,7 +99,7 @@ impl CommandLog {
                     begin(&context, name, new_epoch).await?;
                     // Another replica may have been faster.
                     let first = genesis(&stream).await.map_err(|error| error.to_string())?;
-                    first.ok_or_else(|| "it is not there yet".to_owned())
+                    first.ok_or_else(|| "the message is not there yet".to_owned())
                 }
             }
         });
@@ -112,7 +112,7 @@ impl CommandLog {
         Ok(Self { context, stream, name, epoch, signals })
     }
 
-    /// The permission that is missing, if the servers complained about one.
+    /// The missing permission, if the servers have reported one.
     pub(super) fn forbidden(&self) -> Option<SetupFault> {
         self.signals.forbidden()
     }
@@ -127,7 +127,7 @@ impl CommandLog {
         &self.name
     }
 
-    /// Why something failed, with what the servers complained about.
+    /// The reason for a failure, with the servers' complaint if there is one.
     pub(super) fn explain(&self, why: &str) -> String {
         self.signals.explain(&why)
     }
@@ -140,14 +140,14 @@ impl CommandLog {
         &self.stream
     }
 
-    /// The position of the last message at the moment.
+    /// The current position of the last message.
     ///
     /// # Errors
     /// [`SetupFault::Failed`].
     pub async fn last(&self) -> Result<u64, SetupFault> {
         let info = persist(|| self.stream.get_info()).await;
         let info = info.map_err(|error| SetupFault::Failed {
-            what: "asking for the stream",
+            what: "looking up the stream",
             why: self.explain(&error.to_string()),
         })?;
         Ok(info.state.last_sequence)
@@ -164,7 +164,7 @@ impl CommandLog {
         })
     }
 
-    /// The same, asked for once.
+    /// The same with a single attempt; also `None` if that fails.
     pub(super) async fn message_now(&self, position: u64) -> Option<Bytes> {
         message(&self.stream, position).await.ok().flatten()
     }
@@ -212,7 +212,7 @@ async fn connect(
         .connection_timeout(ANSWER_TIME)
         .request_timeout(Some(ANSWER_TIME))
         .ping_interval(PING)
-        // The operator names the servers.
+        // Only the servers that the operator has named are used.
         .ignore_discovered_servers()
         .max_reconnects(reconnects)
         .reconnect_delay_callback(|attempt| {
@@ -228,16 +228,16 @@ async fn connect(
             refusals.note(&event);
             std::future::ready(())
         });
-    // The client library does not read them from the address.
+    // The client library ignores the user and the password in an address.
     if let Some((user, password)) = servers.iter().find_map(|server| server.username().zip(server.password())) {
         options = options.user_and_password(user.to_owned(), password.to_owned());
     }
     options.connect(servers).await.map_err(|error| access::unconnected(settings, servers, &error))
 }
 
-/// The server to try after a connection was lost or given up: the next one in the list, and so on round again, so that
-/// the replica gets away from a server that is cut off from the others. Before the first connection the client library
-/// tries all of them itself.
+/// The server to try after a connection was lost or closed: the next one in the list, round robin, so that the replica
+/// leaves a server that is cut off from the others. Before the first connection the client library tries all servers
+/// itself.
 fn next_server(pool: &[Server], current: &ServerInfo, last: &AtomicUsize) -> Option<ServerAddr> {
     if current.server_id.is_empty() {
         return None;
@@ -261,7 +261,7 @@ async fn find_or_make(
             Err(error) if is_missing(error.kind()) => {
                 match context.create_stream(setup::config(name, servers)).await {
                     Ok(stream) => break stream.cached_info().clone(),
-                    Err(error) => ("making the stream", signals.explain(&error)),
+                    Err(error) => ("creating the stream", signals.explain(&error)),
                 }
             }
             Err(error) => ("looking up the stream", signals.explain(&error)),
@@ -312,7 +312,7 @@ fn epoch_of(stream: &str, first: &[u8]) -> Result<String, SetupFault> {
     match LogMessage::decode(first) {
         Ok(LogMessage::Genesis { epoch }) if !epoch.is_empty() => Ok(epoch),
         Ok(_) => Err(foreign(stream, "its first message does not begin a conversation")),
-        Err(error) => Err(foreign(stream, &format!("of its first message, {error}"))),
+        Err(error) => Err(foreign(stream, &format!("its first message cannot be used: {error}"))),
     }
 }
 

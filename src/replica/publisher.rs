@@ -1,8 +1,8 @@
 //! Publishes one batch at a time, until it is known to be applied.
 //!
-//! An acknowledgement of the servers settles nothing by itself: it may not come though the batch was stored, and a batch that
-//! was acknowledged still has batches of others before it. So the reader is told where the batch is, and a batch is published
-//! again until the reader has brought it back; the state machine applies it once.
+//! An acknowledgement by the servers does not settle a batch: it may be lost although the batch was stored, and batches of
+//! other replicas may come before an acknowledged one. So the reader gets the batch's position, and the batch is published
+//! again until the reader has handed it over; the state machine applies it only once.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use super::setup;
 
 /// How soon the batch is published again after a failure.
 const RETRY: Duration = Duration::from_millis(50);
-/// How long the acknowledgement is waited for after a failure. A leader that has just been elected may lose a batch, and then
-/// says nothing.
+/// How long to wait for the acknowledgement after a failure. A leader that has just been elected may lose a batch without
+/// an error.
 const ANSWER_TIME_AFTER_FAILURE: Duration = Duration::from_millis(500);
-/// How soon it is published again after an acknowledgement, if the reader has not brought it back.
+/// How soon it is published again after an acknowledgement, if the reader has not handed it over.
 const UNSEEN: Duration = Duration::from_secs(3);
-/// How long without an acknowledgement before the connection is given up for one to another server. A server that is
-/// cut off from the others answers nothing, or that the stream has no leader, for as long as that lasts.
+/// After this long without an acknowledgement, the replica connects to another server. A server that is cut off from the
+/// others does not answer, or answers that the stream has no leader, for as long as that lasts.
 const TIME_PER_CONNECTION: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Debug)]
@@ -47,12 +47,12 @@ impl Publisher {
         Self(sender)
     }
 
-    /// Publishes a message, in place of the one before, until it is settled.
+    /// Publishes a message until it is settled. It replaces the previous one.
     pub fn propose(&self, message: impl Into<Bytes>, after: u64) {
         self.0.send_replace(Some(Proposal { message: message.into(), after }));
     }
 
-    /// The reader has brought the message back.
+    /// Stops publishing the message, since the reader has handed it over.
     pub fn settled(&self) {
         self.0.send_replace(None);
     }
@@ -87,7 +87,7 @@ async fn run(
                     #[cfg(test)]
                     let _ = news.send(LogNews::Acknowledged).await;
                     failing = None;
-                    // A reader that is busy reads the message by itself.
+                    // A busy reader gets the message from the servers instead.
                     let _ = reader.try_send(Acknowledged { position, message });
                     UNSEEN
                 }
@@ -118,7 +118,7 @@ async fn publish(log: &CommandLog, message: Bytes, is_failing: bool) -> Result<u
         let stored = log.context().send_publish(setup::subject(log.name()), publish).await?.await?;
         Ok::<_, PublishError>(stored.sequence)
     };
-    // The context itself waits for longer.
+    // Otherwise the context's own, longer time limit applies.
     let time = if is_failing { ANSWER_TIME_AFTER_FAILURE } else { Duration::MAX };
     match timeout(time, publishing).await {
         Ok(published) => published.map_err(|error| error.to_string()),

@@ -1,8 +1,8 @@
 //! Reads the log from a position on, in order and without a gap. On any error, gap or silence it starts again after the
 //! last message that it handed over.
 //!
-//! A message of this replica need not be read back: when the servers acknowledge it, they say at which position it is. It is
-//! handed over in its turn. While the servers deliver nothing, the few messages before it are asked for one by one.
+//! A message of this replica need not be read back: the servers' acknowledgement states its position, and it is handed over
+//! in its turn. While the servers deliver nothing, the few messages before it are fetched one by one.
 
 mod merging;
 
@@ -20,7 +20,7 @@ use super::error::ReplicaError;
 use super::log::CommandLog;
 use merging::{Delivered, Merging};
 
-/// How many messages wait to be applied.
+/// How many messages can wait to be applied.
 pub(super) const MESSAGES_WAITING: usize = 64;
 /// How many messages the servers send ahead.
 const MESSAGES_AHEAD: usize = 128;
@@ -30,13 +30,13 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// How long the servers keep a reader that is gone.
 const READER_KEPT: Duration = Duration::from_secs(30);
-/// How long to wait before it starts again.
+/// How long to wait before the reader starts again.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long the servers may take to offer a reader.
+/// How long the servers may take to provide a reader.
 const OPENING_TIME: Duration = Duration::from_secs(1);
-/// How many messages before an acknowledged one are asked for one by one, and not waited for.
+/// If at most this many messages are missing before an acknowledged one, they are fetched one by one.
 const MESSAGES_FETCHED: u64 = 64;
-/// How long the answer to that may take.
+/// How long fetching a message may take.
 const FETCH_TIME: Duration = Duration::from_millis(500);
 
 /// A message of the log.
@@ -73,25 +73,25 @@ pub(super) struct Acknowledged {
 
 /// Why reading was interrupted.
 enum Interruption {
-    /// The messages have no receiver any more.
+    /// The receiver of the messages is gone.
     Closed,
-    /// Something did not work.
+    /// Reading failed, for this reason.
     Failed(String),
     /// A message was skipped.
     Gap,
-    /// Another message came than the servers had acknowledged.
+    /// The message at this position is not the one that the servers had acknowledged.
     Displaced(u64),
 }
 
-/// What a reader works with.
+/// The parts of a reader.
 pub(super) struct ReaderParts {
     pub(super) log: CommandLog,
-    /// The last message that need not be read.
+    /// Reading begins after this message.
     pub(super) after: u64,
     pub(super) news: mpsc::Sender<LogNews>,
     /// Messages of this replica, as the servers acknowledge them.
     pub(super) acknowledged: mpsc::Receiver<Acknowledged>,
-    /// Makes it start again.
+    /// Makes the reader start again.
     pub(super) restart: Arc<Notify>,
 }
 
@@ -108,7 +108,7 @@ struct Reader {
     acknowledged: mpsc::Receiver<Acknowledged>,
     restart: Arc<Notify>,
     merging: Merging,
-    /// Whether the servers have ever offered it a reader. Without one no replica starts.
+    /// Whether the servers have ever provided a reader. A replica does not start without one.
     has_been_open: bool,
 }
 
@@ -129,7 +129,7 @@ impl Reader {
                 },
             };
             #[cfg(test)]
-            super::faults::begun_anew();
+            super::faults::note_restart();
             if self.news.send(LogNews::Restarted(why)).await.is_err() {
                 return;
             }
@@ -162,13 +162,13 @@ impl Reader {
                 }
                 () = self.news.closed() => return Interruption::Closed,
                 () = self.restart.notified() => {
-                    return Interruption::Failed("nothing came back for too long".into());
+                    return Interruption::Failed("no message came back for too long".into());
                 }
             };
             let message = match message {
                 Some(Ok(message)) => message,
                 Some(Err(error)) => return Interruption::Failed(error.to_string()),
-                None => return Interruption::Failed("the servers ended it".into()),
+                None => return Interruption::Failed("the servers ended the delivery".into()),
             };
             let (position, behind) = match message.info() {
                 Ok(info) => (info.stream_sequence, info.pending),
@@ -181,9 +181,9 @@ impl Reader {
         }
     }
 
-    /// Asks the servers to deliver what comes next. Meanwhile it hands over what they acknowledge.
+    /// Asks the servers to deliver the next messages. Meanwhile it hands over acknowledged ones.
     async fn open(&mut self, pause: Duration) -> Result<Stream, Interruption> {
-        self.merging.begin_anew();
+        self.merging.restart();
         let opening = open(self.log.clone(), self.merging.next(), pause);
         tokio::pin!(opening);
         loop {
@@ -201,7 +201,7 @@ impl Reader {
         }
     }
 
-    /// Asks for what comes before an acknowledged message, unless that is much.
+    /// Fetches the messages before an acknowledged one, if only a few are missing.
     async fn fetch(&mut self) -> Result<(), Interruption> {
         while self.merging.lacks_at_most(MESSAGES_FETCHED) && !self.merging.lacks_at_most(0) {
             let position = self.merging.next();
@@ -238,7 +238,7 @@ impl Reader {
     }
 }
 
-/// A reader of the servers that delivers what comes from a position on.
+/// Creates a reader on the servers, which delivers the messages from a position on.
 async fn open(log: CommandLog, next: u64, pause: Duration) -> Result<Stream, String> {
     sleep(pause).await;
     let config = pull::Config {
@@ -259,5 +259,5 @@ async fn open(log: CommandLog, next: u64, pause: Duration) -> Result<Stream, Str
             .messages();
         messages.await.map_err(|error| error.to_string())
     };
-    timeout(OPENING_TIME, opening).await.unwrap_or_else(|_| Err("the servers offer no reader in time".into()))
+    timeout(OPENING_TIME, opening).await.unwrap_or_else(|_| Err("the servers provided no reader in time".into()))
 }

@@ -7,7 +7,7 @@ use super::error::SetupFault;
 /// The oldest server that is accepted: the first release after Jepsen's report of December 2025.
 pub(super) const SERVER_VERSION_MIN: [u64; 3] = [2, 12, 3];
 
-/// How many copies of each message a group of this many servers keeps.
+/// How many copies of each message three or more servers keep.
 const COPIES: usize = 3;
 
 /// The one subject of a stream's messages.
@@ -20,7 +20,7 @@ pub(super) fn copies(servers: usize) -> usize {
     servers.clamp(1, COPIES)
 }
 
-/// The stream as the first replica makes it. It keeps everything, and no message can be removed from it.
+/// The stream as the first replica creates it. It keeps everything, and no message can be removed from it.
 pub(super) fn config(stream: &str, servers: usize) -> Config {
     Config {
         name: stream.into(),
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_new_enough_from_the_release_after_the_report_on_r9() {
+    fn servers_older_than_the_first_release_after_the_report_are_refused_r9() {
         for version in ["2.12.3", "v2.12.3", "2.15.1", "3.0.0", "2.13.0-beta.1"] {
             assert!(is_new_enough(version), "{version}");
         }

@@ -16,22 +16,22 @@ use crate::journal::{Committed, LogPlace, ReplicaJournal};
 
 /// How many messages are applied together.
 pub const MESSAGES_TOGETHER: usize = 64;
-/// How many acknowledged messages wait for the reader. Mostly there is one.
+/// How many acknowledged messages can wait for the reader. Usually there is one.
 const ACKNOWLEDGEMENTS_WAITING: usize = 8;
-/// How long a start waits for the next message that must come.
+/// How long a start waits for the next message.
 const START_TIME: Duration = Duration::from_secs(15);
 
-/// How often a wait looks whether a permission is missing.
+/// How often a wait checks for a missing permission.
 const LOOK: Duration = Duration::from_millis(500);
-/// After how long without a message of it a replica of the same name is thought to be dead. One that lives writes at
+/// After this long without a message from it, a replica with the same name is considered dead. A live replica writes at
 /// least every 2 s (R6).
 const NAME_TIME: Duration = Duration::from_secs(3);
-/// A replica that died may have had messages on their way. Those that arrive later than this after the first were written
-/// by one that lives.
+/// Messages of a dead replica may still be on their way. If one arrives later than this after the first, the replica is
+/// alive.
 const STRAGGLER_TIME: Duration = Duration::from_secs(1);
 
 /// Why the wait failed, if no better reason is known.
-const NO_ANSWER: &str = "there was no answer in time; the permission may be missing, or a majority of the servers";
+const NO_ANSWER: &str = "there was no answer in time; a permission or a majority of the servers may be missing";
 
 /// The identity of a replica.
 #[derive(Clone, Debug)]
@@ -52,13 +52,13 @@ pub struct ReplicaParts {
     pub publisher: Publisher,
     /// News from the log.
     pub news: mpsc::Receiver<LogNews>,
-    /// Makes the reader start again.
+    /// Makes the reader of the log start again.
     pub restart: Arc<Notify>,
     /// Its identity.
     pub identity: Identity,
 }
 
-/// A copy that is being brought up to the log.
+/// A copy that is being brought up to date with the log.
 pub struct Copying {
     log: CommandLog,
     applier: Applier,
@@ -70,7 +70,7 @@ pub struct Copying {
 /// Compares a copy with the log.
 ///
 /// # Errors
-/// [`ReplicaError`] if the copy is not a copy of a beginning of this log.
+/// [`ReplicaError`] if the copy does not match the beginning of this log.
 pub async fn copy(
     log: CommandLog,
     journal: Box<dyn ReplicaJournal>,
@@ -136,7 +136,7 @@ impl Copying {
         let incarnation = loop {
             // Batches of other replicas may keep arriving.
             if Instant::now() >= deadline {
-                return Err(self.in_vain(what, NO_ANSWER));
+                return Err(self.failed(what, NO_ANSWER));
             }
             let batches = self.apply_next(what, &mut on_batch).await?;
             let own = batches.iter().find(|batch| {
@@ -152,12 +152,12 @@ impl Copying {
         Ok(ReplicaParts { applier, publisher, news, restart, identity: Identity { name, incarnation, nonce } })
     }
 
-    fn in_vain(&self, what: &'static str, why: &str) -> ReplicaError {
+    fn failed(&self, what: &'static str, why: &str) -> ReplicaError {
         SetupFault::Failed { what, why: self.log.explain(why) }.into()
     }
 
-    /// Refuses a name that a replica has which still writes. One that was killed has its name until the others remove it,
-    /// or until it starts again.
+    /// Refuses the name of a replica that still writes. A killed replica keeps its name until the others remove it, or
+    /// until it starts again.
     async fn check_name(
         &mut self,
         name: &Arc<str>,
@@ -180,7 +180,7 @@ impl Copying {
         }
     }
 
-    /// Waits for the next message and applies it, with those that are there already.
+    /// Waits for the next message and applies it, together with those that have arrived since.
     async fn apply_next(
         &mut self,
         what: &'static str,
@@ -188,11 +188,11 @@ impl Copying {
     ) -> Result<Vec<AppliedBatch>, ReplicaError> {
         match self.next_entry(Instant::now() + START_TIME).await? {
             Ok(entry) => self.apply_with_following(entry, on_batch).await,
-            Err(why) => Err(self.in_vain(what, &why)),
+            Err(why) => Err(self.failed(what, &why)),
         }
     }
 
-    /// Waits for the next message until then. Without one it says why, as far as that is known.
+    /// Waits for the next message until the deadline. If none comes, returns why, as far as that is known.
     async fn next_entry(&mut self, deadline: Instant) -> Result<Result<Entry, String>, ReplicaError> {
         let mut why = NO_ANSWER.to_owned();
         while Instant::now() < deadline {
@@ -213,7 +213,7 @@ impl Copying {
         Ok(Err(why))
     }
 
-    /// Applies a message, with those that have come since.
+    /// Applies a message, together with those that have arrived since.
     async fn apply_with_following(
         &mut self,
         entry: Entry,

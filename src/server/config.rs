@@ -16,7 +16,7 @@ use super::ops::limiter::Rate;
 /// How the service runs.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How long a participant whose stream broke may take to resume before it has left.
+    /// How long a participant whose stream broke may take to resume before it counts as having left.
     pub grace: Duration,
     /// How long a stream can be quiet before a heartbeat is sent in it.
     pub heartbeat: Duration,

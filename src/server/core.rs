@@ -5,8 +5,8 @@
 //! events.
 //!
 //! Invariants:
-//! - The [`engine`] alone changes the conversation and appends to the journal; in a replica, [`replicated`] takes
-//!   its place.
+//! - The [`engine`] alone changes the conversation and appends to the journal; in a replica, [`replicated`] takes its
+//!   place.
 //! - Nothing is delivered or acknowledged before it is in the journal (specification, D1 and J5).
 //! - A stream is a position in the feed, not a queue, so no reader delays another (T1, D4).
 //! - Nothing here depends on a route, a header or a socket.

@@ -1,4 +1,4 @@
-//! Operations: metrics, readiness, rate limits and the records of refusals, and the [`context`] that share them.
+//! Operations: metrics, readiness, rate limits, the records of refusals, and the [`context`] that shares them.
 //!
 //! Invariants:
 //! - A metric's labels have few values: never one for each participant or address.

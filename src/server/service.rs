@@ -71,7 +71,7 @@ struct Call {
 impl Service {
     fn open<T>(&self, method: &'static str, request: &Request<T>) -> Result<Call, Status> {
         let origin = request.extensions().get::<Origin>().copied();
-        let origin = origin.ok_or_else(|| Status::internal("the request came by no connection"))?;
+        let origin = origin.ok_or_else(|| Status::internal("the request did not come over a connection"))?;
         Ok(Call { method, origin, session: None })
     }
 
@@ -242,7 +242,7 @@ impl Service {
 }
 
 fn malformed_time(field: &str) -> Rejection {
-    Rejection::Malformed(format!("{field} is no time of the years 1970 to 9999"))
+    Rejection::Malformed(format!("{field} is not a time in the years 1970 to 9999"))
 }
 
 fn unreadable(error: JournalError) -> Rejection {

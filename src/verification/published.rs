@@ -45,9 +45,9 @@ mod tests {
 
     use crate::trace::published::{JsonReport, SCHEMA};
 
-    /// `UPDATE_GENERATED=1 cargo test --lib schema` writes it again.
+    /// `UPDATE_GENERATED=1 cargo test --lib schema` regenerates it.
     #[test]
-    fn the_schema_in_the_documentation_is_that_of_the_report() {
+    fn the_documented_schema_is_generated_from_the_report() {
         let mut schema = schemars::schema_for!(JsonReport<'_>).to_value();
         schema["title"] = "A report of chitchat verify".into();
         schema["properties"]["schema"] = serde_json::json!({"const": SCHEMA,
@@ -58,6 +58,6 @@ mod tests {
             std::fs::write(&path, &generated).unwrap();
         }
         let committed = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(committed, generated, "{} is not what the report's types make", path.display());
+        assert_eq!(committed, generated, "{} is not what the report's types generate", path.display());
     }
 }

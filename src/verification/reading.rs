@@ -9,21 +9,21 @@ use crate::trace::record::{Component, LineRef, LogRecord};
 use crate::trace::report::Report;
 use crate::trace::verify::Checker;
 
-/// What comes of reading logs.
+/// The result of reading logs.
 pub(super) struct Read {
     pub(super) report: Report,
     /// The lines that are cut off.
     pub(super) torn: BTreeSet<LineRef>,
     /// How many records each log has.
     pub(super) records: Vec<u64>,
-    /// The logs that are left out, since the records of several processes are mixed up in them and do not say of which
-    /// they are: the first record that is of another than those before it.
+    /// The logs that are left out because the records of several processes are mixed in them without a run; each with the
+    /// first record that belongs to another process than those before it.
     pub(super) left_out: BTreeMap<u32, LineRef>,
-    /// The lines that were taken, where only some are.
+    /// The lines that were taken, if `runs` limited them; otherwise empty.
     pub(super) taken: Vec<LineRef>,
 }
 
-/// Reads all of them that can be used; with runs, only the records of these.
+/// Reads all logs that can be used; with `runs`, only the records of these.
 pub(super) fn check(logs: &[Log], runs: Option<&Runs>, progress: &mut dyn Progress) -> Result<Read, VerifyError> {
     let (mut mixed, mut left_out) = (BTreeSet::new(), BTreeMap::new());
     loop {
@@ -47,8 +47,8 @@ pub(super) fn check(logs: &[Log], runs: Option<&Runs>, progress: &mut dyn Progre
     }
 }
 
-/// Reads all of them. A file may hold the records of several processes, and of the service among them: if so it
-/// is read for each.
+/// Reads all logs once. A file that holds the records of the service and of other processes is read twice, once for each
+/// kind.
 fn read<'a>(logs: &[Log], mut pass: Pass<'a>, left_out: &BTreeMap<u32, LineRef>) -> Result<Pass<'a>, LogError> {
     for of_service in [true, false] {
         let wanted =
@@ -65,9 +65,9 @@ fn read<'a>(logs: &[Log], mut pass: Pass<'a>, left_out: &BTreeMap<u32, LineRef>)
     Ok(pass)
 }
 
-/// What comes of reading.
+/// The state of one reading of all logs.
 struct Pass<'a> {
-    /// Whose records are taken; none for all.
+    /// Whose records are taken; `None` for all.
     runs: Option<&'a Runs>,
     taken: Vec<LineRef>,
     checker: Checker,
@@ -76,7 +76,7 @@ struct Pass<'a> {
     of_service: bool,
     /// Files with the records of the service and of others.
     mixed: BTreeSet<u32>,
-    /// Files that began as another's, and then had records of the service, which have to come first.
+    /// Files that began with another process's records, and then had records of the service, which have to come first.
     late: BTreeSet<u32>,
     /// A record that belongs to another process than the records before it.
     interleaved: Option<LineRef>,

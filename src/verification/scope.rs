@@ -1,4 +1,4 @@
-//! Which processes took part in one epoch: a folder keeps the logs of earlier ones, too.
+//! Which processes took part in one epoch: a folder also keeps the logs of earlier epochs.
 
 use std::collections::HashSet;
 
@@ -10,12 +10,12 @@ use crate::trace::record::{LineRef, LogRecord};
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     runs: HashSet<Box<str>>,
-    /// The logs that have records without a run and speak of the epoch. Logs of version 1 have no runs.
+    /// The logs that name the epoch in records without a run. Logs of version 1 have no runs.
     files: HashSet<u32>,
 }
 
 impl Runs {
-    /// Finds those that speak of an epoch.
+    /// Finds the processes whose records name an epoch.
     pub(super) fn of(epoch: &str, logs: &[Log], progress: &mut dyn Progress) -> Result<Self, VerifyError> {
         progress.begin(logs.iter().map(Log::bytes).sum());
         let mut finding = Finding { epoch, runs: Self::default(), progress, stopped: false };

@@ -1,7 +1,7 @@
 //! A copy of a journal, made while a service may be writing it.
 //!
-//! The copy is one file without a log, so a start needs no other file. It gets its name when it is
-//! complete, checked and on the disk; until then it is called `NAME-new`.
+//! The copy is a single file: it needs no write-ahead log beside it. It gets its name when it is complete, checked and
+//! on the disk; until then it is called `NAME-new`.
 
 use std::error::Error;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -24,7 +24,7 @@ use crate::journal::JournalError;
 const PAGES: i32 = 1024;
 const EVENTS: usize = 1024;
 
-/// A backup that could not be made. No file of its name is left.
+/// A backup that could not be made. No file with its name is left behind.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the message says what each field is")]
@@ -32,7 +32,7 @@ pub enum BackupError {
     /// A file with that name exists.
     #[error("{} exists already, and a backup never replaces a file", .0.display())]
     Exists(PathBuf),
-    /// Another process is making a backup of this name.
+    /// Another process is making a backup with this name.
     #[error("another backup to {} is under way", .0.display())]
     UnderWay(PathBuf),
     /// The journal is damaged or cannot be read.
@@ -66,7 +66,7 @@ struct Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         for ending in ["", "-wal", "-shm", "-journal"] {
-            // It has been renamed, or does no harm.
+            // Fails if the file has been renamed. Otherwise a leftover does no harm.
             let _ = fs::remove_file(beside(&self.path, ending));
         }
     }
@@ -95,8 +95,8 @@ impl ReadOnlyJournal {
         Ok(conversation)
     }
 
-    /// Copies within one read transaction, so that concurrent writes of a service neither get in nor make SQLite start
-    /// again.
+    /// Copies within one read transaction, so that a service's concurrent writes neither enter the copy nor make SQLite
+    /// restart it.
     fn copy_to(
         &self,
         target: &mut Connection,
@@ -128,7 +128,7 @@ impl ReadOnlyJournal {
         }
         drop(backup);
         drop(snapshot);
-        // A file without a log needs no other file.
+        // Without a write-ahead log, the copy is a single file.
         let mode = target.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0));
         match mode {
             Ok(mode) if mode == "delete" => Ok(head),
@@ -156,7 +156,7 @@ impl Unfinished {
         Ok(unfinished)
     }
 
-    /// Gives it its name.
+    /// Renames it to its final name.
     fn finish(self, copy: &Path) -> Result<(), BackupError> {
         let failed = |error: io::Error| unwritable(copy, error.into());
         self.file.sync_all().map_err(failed)?;
@@ -166,7 +166,7 @@ impl Unfinished {
     }
 }
 
-/// Checks that neither the copy nor any file beside a journal of that name exists.
+/// Checks that neither the copy nor any companion file of a journal with that name exists.
 fn check_free(copy: &Path) -> Result<(), BackupError> {
     for path in ["", "-wal", "-head", "-journal"].map(|ending| beside(copy, ending)) {
         match fs::symlink_metadata(&path) {
@@ -178,7 +178,7 @@ fn check_free(copy: &Path) -> Result<(), BackupError> {
     Ok(())
 }
 
-/// Looks for damage as a start does, and replays all events.
+/// Looks for damage as opening the journal does, and replays all events.
 fn check(
     copy: &Connection,
     head: &Head,

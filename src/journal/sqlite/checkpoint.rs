@@ -1,11 +1,11 @@
 //! The state of the conversation after one event, in a small file next to the journal: `chitchat.db-checkpoint`. With it
 //! a start replays only the events after that one, and checks the earlier ones while it serves ([`later`]).
 //!
-//! It is a shortcut, not a source. A start uses it only if its checksums are right and the journal has exactly the
-//! event that it was taken at, by its chain; otherwise it replays all events. It is in a separate file, so that writing
+//! It is a shortcut, not a source. A start uses it only if its checksums are right and the journal still has the event
+//! that it was taken at, with the same chain; otherwise it replays all events. It is in a separate file, so that writing
 //! it delays no commit, and damage to it does not damage the journal.
 //!
-//! The first line is for people, too. The rest is the state, as [`encoding`] writes it.
+//! The first line can be read by people, too. The rest is the state, as [`encoding`] writes it.
 
 pub(super) mod damage;
 mod encoding;
@@ -32,7 +32,7 @@ use encoding::Encoded;
 /// the state machine derives from the same events.
 const FORMAT: u32 = 1;
 
-/// More bytes than any first line has.
+/// An upper bound on the size of the first line, in bytes.
 const LINE_BYTES_MAX: u64 = 1024;
 
 /// A digest of the state after all events up to a position: SHA-256 of the encoded state.
@@ -129,7 +129,7 @@ pub(super) fn path_beside(journal: &Path) -> PathBuf {
     beside(journal, "-checkpoint")
 }
 
-/// Reads the checkpoint next to a journal. The event that it was taken at is not compared with the journal's.
+/// Reads the checkpoint next to a journal. Does not check that the journal has the event that it was taken at.
 pub(super) fn read(journal: &Path, epoch: &Epoch) -> Result<Checkpoint, CheckpointFault> {
     let file = match File::open(path_beside(journal)) {
         Ok(file) => file,
@@ -150,7 +150,7 @@ pub(super) fn read(journal: &Path, epoch: &Epoch) -> Result<Checkpoint, Checkpoi
     Ok(Checkpoint { place, digest, conversation: Conversation::restored(head, logical_time, members)? })
 }
 
-/// Writes a checkpoint under another name, to the disk. `rename` gives it its own.
+/// Writes a checkpoint to the disk under a temporary name. `rename` then moves it into place.
 pub(super) fn write_unfinished(journal: &Path, place: &Head, conversation: &Conversation) -> io::Result<PathBuf> {
     let unfinished = beside(journal, "-checkpoint-new");
     let mode = fs::metadata(journal)?.mode() & 0o777;
@@ -162,14 +162,14 @@ pub(super) fn write_unfinished(journal: &Path, place: &Head, conversation: &Conv
         .and_then(|()| encoding::write(conversation, &mut writer))
         .and_then(|()| writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all());
     if let Err(error) = written {
-        // The incomplete file may take the space that the disk lacks.
+        // If the disk is full, the incomplete file must not take up its space.
         let _ = fs::remove_file(&unfinished);
         return Err(error);
     }
     Ok(unfinished)
 }
 
-/// Puts a checkpoint that was written in the journal's place for it.
+/// Moves a complete checkpoint into place.
 pub(super) fn rename(journal: &Path, unfinished: &Path) -> io::Result<()> {
     fs::rename(unfinished, path_beside(journal))?;
     File::open(folder_of(journal))?.sync_all()

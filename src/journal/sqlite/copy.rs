@@ -1,5 +1,5 @@
-//! What a replica records beside the events, in the same transaction: its place in the common log, where each session is
-//! attached, and which replicas there are. Only the file of a replica has these tables.
+//! What a replica records besides the events, in the same transaction: its place in the common log, where each session
+//! is attached, and which replicas there are. Only the file of a replica has these tables.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -10,16 +10,16 @@ use super::error::OpenFault;
 use crate::chat::{Attachment, Incarnation, ParticipantId, Replica, Sequence};
 use crate::journal::{CopyState, CopyUpdate, LogDigest, LogPlace};
 
-/// The kind of owner of a journal.
+/// What kind of service owns a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
-    /// One service, which decides alone.
+    /// A single service, without replicas.
     Service,
-    /// A replica, which copies the events that a common log led to.
+    /// A replica, which copies the events that result from a common log.
     Replica,
 }
 
-/// Numbers that use 64 bits are texts.
+/// Numbers that need all 64 bits are stored as text, since SQLite's integers are signed.
 const TABLES: &str = "
 CREATE TABLE replica_place (
   id       INTEGER PRIMARY KEY CHECK (id = 1),
@@ -47,7 +47,7 @@ fn is_copy(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row(table, [], |row| row.get::<_, i64>(0)).map(|tables| tables > 0)
 }
 
-/// A replica does not use the journal of a single service, unless it has no event, and a single service does not use a
+/// A replica must not use the journal of a single service, unless that is empty, and a single service must not use a
 /// replica's.
 pub(super) fn check_owner(connection: &Connection, owner: Owner, events: Sequence) -> Result<(), OpenFault> {
     match (owner, is_copy(connection)?) {
@@ -71,7 +71,7 @@ pub(super) fn open(connection: &Connection) -> Result<CopyState, OpenFault> {
     Ok(CopyState { place, attachments, replicas })
 }
 
-/// What records updates.
+/// Records updates.
 pub(super) struct Recorder<'c> {
     put_attachment: Statement<'c>,
     remove_attachment: Statement<'c>,
@@ -81,7 +81,7 @@ pub(super) struct Recorder<'c> {
 }
 
 impl<'c> Recorder<'c> {
-    /// For a copy that is [open].
+    /// The copy must be [open].
     pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
             put_attachment: connection.prepare(
@@ -144,7 +144,7 @@ fn replica_of(row: &Row<'_>) -> rusqlite::Result<(Incarnation, Replica)> {
     Ok((Incarnation(number(row, 0)?), Replica { name: name.into(), nonce, batch: number(row, 3)? }))
 }
 
-/// The CHECK constraints let no number be negative.
+/// The CHECK constraints rule out negative numbers.
 fn number(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(index).map(i64::cast_unsigned)
 }
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_replica_records_is_what_it_finds_again_r2() {
+    fn a_replica_reads_back_what_it_recorded_r2() {
         let connection = Connection::open_in_memory().unwrap();
         assert_eq!(open(&connection).unwrap().place, LogPlace::default());
         let place = LogPlace::default().with(b"one").with(b"two");
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_journal_of_a_service_alone_and_the_copy_of_a_replica_are_not_mistaken_for_each_other_r9() {
+    fn a_replica_and_a_single_service_refuse_each_others_journals_r9() {
         let connection = Connection::open_in_memory().unwrap();
         let check = |owner, events| check_owner(&connection, owner, Sequence(events));
         assert!(check(Owner::Service, 3).is_ok());

@@ -45,7 +45,7 @@ pub enum OpenFault {
         target.display()
     )]
     DanglingLink { target: PathBuf },
-    /// The main file without its companion files, and no log to say where it should end.
+    /// The main file without its companion files, and no log shows where it should end.
     #[error(
         "has {events} events, but it stands alone, and a copy of a running journal's main file lacks the newest ones. \
          Copy it with its -wal and -head files, or use a copy made by `chitchat journal backup`. \
@@ -76,10 +76,10 @@ pub enum OpenFault {
          move its files away, and restore a backup in their place"
     )]
     Shortened { head: Sequence, acknowledged: Sequence },
-    /// It is the copy of a replica, and a single service would make it differ from the common log.
+    /// It is the copy of a replica. A single service would make it diverge from the common log.
     #[error("is the copy of a replica: start it with --replicate, or name another file")]
     OfReplica,
-    /// It is the journal of a single service, which does not come from a common log.
+    /// It is the journal of a single service, whose events are not in a common log.
     #[error(
         "is the journal of a service without replicas, and has {events} events that the common log lacks: name another \
          file for the replica's copy. The conversation of a single service cannot be carried over into a cluster"
@@ -143,7 +143,7 @@ pub enum Fault {
     /// One of its columns has a value that is never written there.
     #[error("cannot be read: its {0} is not valid")]
     Column(&'static str),
-    /// Its checksum is not that of its contents after the event before it.
+    /// Its checksum does not match its contents and the checksum of the event before it.
     #[error("is not what was recorded: its checksum is wrong")]
     Chain,
 }
@@ -200,10 +200,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_passing_trouble_leaves_a_journal_that_can_go_on() {
-        let check = |code, goes_on| {
+    fn only_transient_errors_leave_the_journal_usable() {
+        let check = |code, is_transient| {
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
-            assert_eq!(matches!(classify(error), JournalError::Unavailable(_)), goes_on, "{code}");
+            assert_eq!(matches!(classify(error), JournalError::Unavailable(_)), is_transient, "{code}");
         };
         check(ffi::SQLITE_FULL, true);
         check(ffi::SQLITE_IOERR_WRITE, true);

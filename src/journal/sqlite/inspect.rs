@@ -1,4 +1,4 @@
-//! Reading a journal without writing to it, also while a service does.
+//! Reads a journal without writing to it, even while a service writes it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -88,7 +88,8 @@ impl ReadOnlyJournal {
         self.history.clone()
     }
 
-    /// Looks for damage as a start does, short of replaying the events: see [`recover`](crate::journal::recover).
+    /// Looks for damage as opening for writing does. It does not replay the events: see
+    /// [`recover`](crate::journal::recover).
     ///
     /// # Errors
     /// [`OpenError`], which says what is wrong.

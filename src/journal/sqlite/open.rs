@@ -20,7 +20,7 @@ use crate::journal::{Chain, CheckSettings, CheckTime, CopyState, Epoch, JournalE
 
 pub use fork::Fork;
 
-/// How many events are checked together.
+/// How many events are checked at a time.
 const PAGE: usize = 1024;
 
 /// A journal that can be written.
@@ -29,7 +29,7 @@ pub(super) struct Opened {
     pub(super) head_file: HeadFile,
     pub(super) connection: Connection,
     pub(super) head: Head,
-    /// The newest event of its epoch that the service's log has.
+    /// The newest event of its epoch in the service's log.
     pub(super) logged: Option<Sequence>,
     /// Why a new epoch has just begun, if it has.
     pub(super) fork: Option<Fork>,
@@ -53,7 +53,7 @@ impl Opened {
 }
 
 /// Opens the journal at a path, or creates a new one if there is none. `logged` looks up the newest event of an
-/// epoch that the service's log has.
+/// epoch in the service's log.
 pub(super) fn for_writing(
     path: &Path,
     owner: Owner,
@@ -87,7 +87,7 @@ fn open_or_create(
     let head = head(&connection, epoch)?;
     check_acknowledged(&connection, &head, acknowledged.as_ref())?;
     copy::check_owner(&connection, owner, head.sequence)?;
-    // The log may be long, and has no events of an epoch that has just begun.
+    // Searching the log may take long, and it has no events of a new epoch.
     let logged = if is_new { None } else { logged(&head.epoch).map_err(OpenFault::Log)? };
     if logged.is_none() {
         check_companion_files(&connection, path, &head)?;
@@ -142,7 +142,7 @@ fn lock_or_create(path: &Path, new_epoch: Epoch) -> Result<Locked, OpenFault> {
                 return Err(OpenFault::Orphaned { wal });
             }
             if acknowledged.as_ref().is_some_and(|head| head.sequence > Sequence(0)) {
-                tracing::warn!(path = %path.display(), "the journal is gone; a new one is begun");
+                tracing::warn!(path = %path.display(), "the journal file is gone; a new journal is created");
             }
             create(path, &mut head_file, new_epoch)?;
             true
@@ -219,7 +219,7 @@ pub(super) fn check_shape(connection: &Connection, epoch: &Epoch) -> Result<(), 
     if found == "ok" {
         return Ok(());
     }
-    // SQLite rarely says which event it is.
+    // SQLite rarely says which event is damaged.
     Err(first_unreadable(connection, epoch).map_or_else(|| OpenFault::damaged(&found), OpenFault::Damaged))
 }
 
@@ -254,7 +254,7 @@ pub(super) fn check_acknowledged(
     acknowledged: Option<&Head>,
 ) -> Result<(), OpenFault> {
     let Some(acknowledged) = acknowledged.filter(|acknowledged| acknowledged.epoch == head.epoch) else {
-        // It is missing, or from a journal that this one has replaced.
+        // The head file is missing, or left from a journal that this one has replaced.
         return Ok(());
     };
     if acknowledged.sequence == Sequence(0) {
@@ -280,7 +280,7 @@ pub(super) fn check_companion_files(connection: &Connection, path: &Path, head: 
     Ok(())
 }
 
-/// Turns on the write-ahead log, from which a commit that was cut short is dropped as a whole.
+/// Turns on the write-ahead log, with which an interrupted commit is dropped as a whole.
 fn use_log(connection: &Connection, path: &Path) -> Result<(), OpenFault> {
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     if mode == "wal" {
@@ -294,8 +294,8 @@ fn use_log(connection: &Connection, path: &Path) -> Result<(), OpenFault> {
     if mode == "wal" { Ok(()) } else { Err(OpenFault::Damaged(format!("its journal mode stays {mode}"))) }
 }
 
-/// Creates a journal under another name and renames it when it is complete and on the disk, so that a journal is never
-/// half made.
+/// Creates a journal under another name and renames it when it is complete and on the disk, so that its name never
+/// belongs to an incomplete file.
 fn create(path: &Path, head_file: &mut HeadFile, epoch: Epoch) -> Result<(), OpenFault> {
     let unfinished = beside(path, "-new");
     remove_if_there(&unfinished)?;
@@ -311,7 +311,7 @@ fn create(path: &Path, head_file: &mut HeadFile, epoch: Epoch) -> Result<(), Ope
     // Before the journal gets its name: a journal in use always has its head file beside it.
     head_file.write(&Head { chain: Chain::of(&epoch), epoch, sequence: Sequence(0) })?;
     fs::rename(&unfinished, path)?;
-    // The name is in the folder, and the head file's too.
+    // This makes the journal's name durable, and the head file's too.
     File::open(folder_of(path))?.sync_all()?;
     Ok(())
 }

@@ -17,25 +17,25 @@ use crate::chat::{
 use crate::journal::chain::{bytes_of, readable};
 use crate::journal::{Chain, JournalEvent};
 
-/// Puts one event into the table: the order of [`insert`].
+/// Inserts one event. [`insert`] binds the values in this order.
 pub(super) const INSERT: &str = "INSERT INTO event (sequence, logical_time, sent_logical_time, recorded_at, kind, \
     participant_id, display_name, session_digest, text, message_id, seen_sequence, reason, chain, sent_at) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 
-/// Events from a position on, that one included: the order of [`RowDecoder`].
+/// Events from a position on, inclusive. [`RowDecoder`] reads the columns in this order.
 pub(super) const SELECT: &str = "SELECT sequence, logical_time, sent_logical_time, recorded_at, kind, \
     participant_id, display_name, session_digest, text, message_id, seen_sequence, reason, chain, sent_at \
     FROM event WHERE sequence >= ?1 ORDER BY sequence LIMIT ?2";
 
-/// The same for a journal of schema version 1, which is only read and so is not brought up to date.
+/// The same for a journal of schema version 1, which is opened for reading only and so is not upgraded.
 pub(super) const SELECT_VERSION_1: &str = "SELECT sequence, logical_time, sent_logical_time, recorded_at, kind, \
     participant_id, display_name, session_digest, text, message_id, seen_sequence, reason, chain, NULL \
     FROM event WHERE sequence >= ?1 ORDER BY sequence LIMIT ?2";
 
-/// How many names a decoder remembers.
+/// How many names a decoder caches.
 const NAMES_REMEMBERED: usize = 1024;
 
-/// Puts an event into the table, by a statement of [`INSERT`].
+/// Inserts an event. The statement is prepared from [`INSERT`].
 pub(super) fn insert(statement: &mut Statement<'_>, event: &Event, chain: Chain) -> rusqlite::Result<()> {
     let (kind, session, text, message_id, seen, reason) = match &event.kind {
         EventKind::Joined { session } => ("joined", Some(HEXLOWER.encode(&session.0)), None, None, None, None),
@@ -77,7 +77,7 @@ fn integer(n: u64) -> rusqlite::Result<i64> {
     i64::try_from(n).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
-/// Turns rows into events again, and checks each against its chain.
+/// Turns rows back into events, and checks each against its chain.
 pub(super) struct RowDecoder {
     chain: Chain,
     sequence: Sequence,

@@ -15,7 +15,7 @@ use crate::journal::{MemoryJournal, RecoveryError, recover};
 use support::{append_all, conversation, open, open_as, read_all};
 
 #[tokio::test]
-async fn what_was_recorded_comes_back_the_same_and_the_conversation_goes_on() {
+async fn a_reopened_journal_has_the_same_events_and_accepts_more() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("j.db");
     let events = conversation(300);
@@ -44,7 +44,7 @@ async fn what_was_recorded_comes_back_the_same_and_the_conversation_goes_on() {
 }
 
 #[tokio::test]
-async fn pages_have_what_was_asked_for_and_no_more() {
+async fn a_page_has_exactly_the_requested_events() {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = open(&folder.path().join("j.db")).unwrap();
     let events = conversation(20);
@@ -79,7 +79,7 @@ fn a_connection_keeps_few_pages() {
 }
 
 #[tokio::test]
-async fn two_services_never_write_one_journal_whatever_they_call_it() {
+async fn two_services_never_write_one_journal_under_any_name() {
     let folder = tempfile::tempdir().unwrap();
     let (path, link) = (folder.path().join("j.db"), folder.path().join("link.db"));
     let journal = open(&path).unwrap();
@@ -99,17 +99,17 @@ async fn a_batch_is_recorded_as_a_whole_or_not_at_all() {
     let mut journal = open(&path).unwrap();
     let events = conversation(30);
     append_all(&mut journal, &events[..10], 10).await;
-    // The tenth and then the twelfth: out of order, which is not a transient error.
+    // Event 11 and then event 13: out of order, which is not a transient error.
     let error = journal.append(vec![events[10].clone(), events[12].clone()]).await.unwrap_err();
     assert!(matches!(error, JournalError::Fatal(_)), "{error}");
-    assert_eq!(error.to_string(), "the journal has failed: event 13 was to be recorded after event 11");
+    assert_eq!(error.to_string(), "the journal has failed: event 13 cannot follow event 11");
     assert!(matches!(journal.append(vec![events[10].clone()]).await, Err(JournalError::Fatal(_))));
     drop(journal);
     assert_eq!(read_all(&*open(&path).unwrap().history()).await.unwrap(), events[..10]);
 }
 
 #[tokio::test]
-async fn while_somebody_else_holds_the_file_nothing_is_recorded_and_then_it_goes_on() {
+async fn the_journal_is_unavailable_while_another_process_locks_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("j.db");
     let mut journal = open(&path).unwrap();
@@ -125,7 +125,7 @@ async fn while_somebody_else_holds_the_file_nothing_is_recorded_and_then_it_goes
 }
 
 #[tokio::test]
-async fn a_file_that_is_removed_or_written_by_somebody_else_stops_the_journal() {
+async fn a_file_that_another_process_removes_or_writes_stops_the_journal() {
     let folder = tempfile::tempdir().unwrap();
     let events = conversation(4);
     for ending in ["", "-wal"] {
@@ -144,7 +144,7 @@ async fn a_file_that_is_removed_or_written_by_somebody_else_stops_the_journal() 
         fs::write(beside(&path, ending), "").unwrap();
         let error = journal.append(events[2..3].to_vec()).await.unwrap_err();
         assert!(matches!(error, JournalError::Fatal(_)), "{error}");
-        assert!(error.to_string().contains("emptied or cut"), "{error}");
+        assert!(error.to_string().contains("emptied or truncated"), "{error}");
     }
     let path = folder.path().join("written.db");
     let mut journal = open(&path).unwrap();
@@ -179,7 +179,7 @@ async fn a_log_that_grew_shrinks_again() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_journal_is_refused_and_left_alone() {
+async fn a_file_that_is_not_a_journal_is_refused_and_left_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let check = |name: &str, expected: &str| {
         let path = folder.path().join(name);
@@ -198,7 +198,7 @@ async fn a_file_that_is_no_journal_is_refused_and_left_alone() {
     check("folder.db", "is not a Chit Chat journal: it is not a regular file");
     let foreign = Connection::open(folder.path().join("foreign.db")).unwrap();
     foreign.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (1)").unwrap();
-    check("foreign.db", "it is a SQLite database of another kind");
+    check("foreign.db", "it is an SQLite database of another kind");
     foreign.query_row("SELECT x FROM t", [], |_| Ok(())).unwrap();
     check("no-such-folder/j.db", "cannot be opened");
     drop(open(&folder.path().join("newer.db")).unwrap());
@@ -218,7 +218,7 @@ async fn a_file_that_is_no_journal_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_journal_that_was_wiped_is_another_epoch() {
+async fn a_deleted_journal_starts_a_new_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("j.db");
     append_all(&mut open_as(&path, "first").unwrap(), &conversation(5), 5).await;
@@ -304,7 +304,7 @@ async fn a_clock_that_is_far_off_does_not_stop_the_conversation() {
 }
 
 #[tokio::test]
-async fn a_journal_can_be_looked_at_while_it_is_written_and_when_it_is_not() {
+async fn a_journal_can_be_read_while_it_is_written_and_afterwards() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("j.db");
     assert!(matches!(ReadOnlyJournal::open(&path).unwrap_err().fault, OpenFault::Missing));

@@ -17,9 +17,9 @@ use super::row::{self, INSERT};
 use crate::chat::Event;
 use crate::journal::{Committed, CopyUpdate, JournalError, JournalEvent};
 
-/// After this many commits or events the write-ahead log is moved into the main file, so it stays at a few MiB.
-const TAKEOVER_COMMITS: u32 = 1024;
-const TAKEOVER_EVENTS: usize = 16 * 1024;
+/// After this many commits or events the write-ahead log is merged into the main file, so it stays at a few MiB.
+const MERGE_COMMITS: u32 = 1024;
+const MERGE_EVENTS: usize = 16 * 1024;
 
 /// A batch to be recorded, and the caller that waits for it.
 pub(super) struct Append {
@@ -42,7 +42,7 @@ pub(super) struct WriterParts {
 
 /// The batch does not follow the recorded events.
 #[derive(Debug, thiserror::Error)]
-#[error("event {found} was to be recorded after event {head}")]
+#[error("event {found} cannot follow event {head}")]
 struct OutOfOrder {
     found: u64,
     head: u64,
@@ -60,7 +60,7 @@ enum WriterExit {
 
 /// Commits batches until all senders are gone, or until continuing would put committed events at risk.
 pub(super) fn run(parts: WriterParts, mut requests: mpsc::Receiver<Append>) {
-    // Variables go in reverse order: the lock in the head file outlives the connection, also in a panic.
+    // Variables are dropped in reverse order: the head file's lock outlives the connection, even in a panic.
     let WriterParts { path, mut head_file, connection, head, damage } = parts;
     let (exit, recorded) = match Writer::new(&path, &connection, &mut head_file, head, &damage) {
         Ok(mut writer) => (writer.work(&mut requests), writer.recorded),
@@ -72,7 +72,7 @@ pub(super) fn run(parts: WriterParts, mut requests: mpsc::Receiver<Append>) {
             let closed = keep_log_on_close(&connection, false)
                 .and_then(|()| connection.close().map_err(|(_, error)| error));
             if let Err(error) = closed {
-                tracing::warn!(%error, "the journal's log stays beside it");
+                tracing::warn!(%error, "the journal's write-ahead log stays beside it");
             }
         }
         WriterExit::Closed | WriterExit::Reported => {}
@@ -91,8 +91,8 @@ struct Writer<'a> {
     insert: Statement<'a>,
     commit: Statement<'a>,
     rollback: Statement<'a>,
-    takeover: Statement<'a>,
-    /// Of a replica, from its first update on.
+    merge_log: Statement<'a>,
+    /// For replicas: set by the first update.
     copy: Option<copy::Recorder<'a>>,
     files: WatchedFiles,
     head_file: &'a mut HeadFile,
@@ -101,7 +101,7 @@ struct Writer<'a> {
     damage: &'a DamageFlag,
     /// Whether anything has been added.
     recorded: bool,
-    /// The commits since the log was last taken over into the main file.
+    /// The commits since the log was last merged into the main file.
     commits: u32,
     events: usize,
 }
@@ -120,7 +120,7 @@ impl<'a> Writer<'a> {
             insert: connection.prepare(INSERT)?,
             commit: connection.prepare("COMMIT")?,
             rollback: connection.prepare("ROLLBACK")?,
-            takeover: connection.prepare("PRAGMA wal_checkpoint(PASSIVE)")?,
+            merge_log: connection.prepare("PRAGMA wal_checkpoint(PASSIVE)")?,
             copy: None,
             files: WatchedFiles::at(path),
             head_file,
@@ -144,7 +144,7 @@ impl<'a> Writer<'a> {
                 return WriterExit::Reported;
             }
             // After the answer, so that only callers that arrive meanwhile have to wait for it.
-            if let Err(error) = self.take_over_if_due() {
+            if let Err(error) = self.merge_log_if_due() {
                 return WriterExit::Failed(error);
             }
         }
@@ -175,7 +175,7 @@ impl<'a> Writer<'a> {
         self.recorded = true;
         if let Err(error) = self.head_file.write(&self.head) {
             // The events themselves are on the disk. Only the cross-check is missing.
-            tracing::warn!(%error, "the newest position could not be noted beside the journal");
+            tracing::warn!(%error, "the journal's head file could not be updated");
         }
         Ok(Committed::assume_committed(recorded))
     }
@@ -214,15 +214,15 @@ impl<'a> Writer<'a> {
         copy.record(update)
     }
 
-    fn take_over_if_due(&mut self) -> Result<(), JournalError> {
-        if self.commits < TAKEOVER_COMMITS && self.events < TAKEOVER_EVENTS {
+    fn merge_log_if_due(&mut self) -> Result<(), JournalError> {
+        if self.commits < MERGE_COMMITS && self.events < MERGE_EVENTS {
             return Ok(());
         }
         (self.commits, self.events) = (0, 0);
-        match self.takeover.query_row([], |_| Ok(())).map_err(classify) {
+        match self.merge_log.query_row([], |_| Ok(())).map_err(classify) {
             Err(JournalError::Unavailable(error)) => {
                 // The events are safe in the log, which grows until this works again.
-                tracing::warn!(%error, "the journal's log could not be taken over into the main file");
+                tracing::warn!(%error, "the journal's log could not be merged into the main file");
                 Ok(())
             }
             result => result,

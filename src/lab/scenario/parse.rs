@@ -1,4 +1,4 @@
-//! Reads a scenario's file, and says what is wrong with it.
+//! Reads a scenario's file, and reports what is wrong with it.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ struct AnswerEntry {
     why: String,
 }
 
-/// Reads a scenario, or says why the text is not one.
+/// Reads a scenario. The error says why the text is not one.
 pub(super) fn scenario(name: &str, text: &str) -> Result<Scenario, String> {
     let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
     check_size(&file)?;
@@ -139,7 +139,7 @@ fn check_roles(roles: &[Role]) -> Result<(), String> {
         }
     }
     if roles.iter().filter(|role| role.is_person).count() > 1 {
-        return Err("one role at most is for a person".into());
+        return Err("at most one role can be for a person".into());
     }
     Ok(())
 }
@@ -225,7 +225,7 @@ fn action(step: &StepEntry, roles: &[Role]) -> Result<Action, String> {
         },
         other => {
             return Err(format!(
-                "{other} is not something to do: look, say, hold, cut, delay, pause, disconnect, release, clear, \
+                "{other} is not an action: use look, say, hold, cut, delay, pause, disconnect, release, clear, \
                  stop-writer, join, leave, crash, resume or wait"
             ));
         }
@@ -278,7 +278,7 @@ text = "Not so."
 why = "It is not."
 "#;
 
-    /// K9: the built-in scenarios can be read, and each has a name of its own.
+    /// K9: the built-in scenarios can be read, and each has a unique name.
     #[test]
     fn built_in() {
         let scenarios = Scenario::built_in().unwrap();
@@ -300,7 +300,7 @@ why = "It is not."
             ("text = \"hello\"", "", "step 1: say needs text"),
             ("text = \"hello\"", "text = \"\"", "step 1: "),
             ("who = \"Ann\"", "who = \"Ben\"", "step 1: Ben is not a role"),
-            ("do = \"say\"", "do = \"shout\"", "step 1: shout is not something to do"),
+            ("do = \"say\"", "do = \"shout\"", "step 1: shout is not an action"),
             ("do = \"say\"", "do = \"hold\"", "step 1: hold needs what"),
             ("do = \"say\"", "do = \"delay\"", "step 1: delay needs seconds"),
             ("do = \"say\"", "do = \"wait\"\nuntil = \"noon\"", "until should be"),
@@ -308,7 +308,7 @@ why = "It is not."
             ("do = \"say\"", "do = \"stop-writer\"\nseconds = 61", "seconds should be from 0 to 60"),
             ("{Ann} speaks.", "{Eve} speaks.", "step 1: {Eve} is not a role"),
             ("role = \"Ann\"", "role = \"you\"", "two roles are called you"),
-            ("role = \"Ann\"", "role = \"Ann\"\nperson = true", "one role at most"),
+            ("role = \"Ann\"", "role = \"Ann\"\nperson = true", "at most one role"),
             ("role = \"Ann\"", "role = \"Ann\"\ncolour = \"red\"", "colour"),
             ("role = \"Ann\"", "role = \"Ann\"\nname = \"\"", "role Ann: "),
             ("right = true", "", "the question needs two answers"),

@@ -12,10 +12,10 @@ use parking_lot::Mutex;
 /// How often the process checks whether the file still has its name, in milliseconds. Until then, records go to
 /// the renamed file.
 const LOOK_INTERVAL_MILLIS: u64 = 100;
-/// How long a file can be missing before another is made: the program that renamed it may be about to do that.
+/// How long a file can be missing before a new one is created: the program that renamed it may be about to do that.
 const MISSING_TIME: Duration = Duration::from_secs(1);
 
-/// The name of the file for a further process of the same name: `client-alice-2.jsonl` for the second.
+/// The file of the nth process with the same name: `client-alice-2.jsonl` for the second.
 pub(super) fn numbered(path: &Path, number: u32) -> PathBuf {
     if number == 1 {
         return path.to_owned();
@@ -41,7 +41,7 @@ impl Name {
         Self { path, since: Instant::now(), looked_at_millis: AtomicU64::new(0), missing: Mutex::default() }
     }
 
-    /// Whether it is time to look again. Where several threads ask at once, only one of them looks.
+    /// Whether it is time to look again. If several threads ask at once, only one of them gets `true`.
     pub(super) fn is_due(&self) -> bool {
         let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let before = self.looked_at_millis.load(Ordering::Relaxed);
@@ -55,7 +55,7 @@ impl Name {
         fs::metadata(&self.path).is_ok_and(|now| is_same(file, &now))
     }
 
-    /// Whether another file, or for some time none, has the name.
+    /// Whether another file has the name, or no file has had it for some time.
     pub(super) fn is_of_another(&self, file: &File) -> bool {
         let mut missing = self.missing.lock();
         match fs::metadata(&self.path) {

@@ -54,7 +54,7 @@ fn loss(line: &str) -> Value {
 }
 
 #[test]
-fn what_was_lost_is_said_before_anything_else_and_on_a_line_of_its_own() {
+fn a_loss_is_recorded_first_and_on_its_own_line() {
     let file = over(Disk::with("", 9), Component::Server);
     for text in ["first", "second", "third"] {
         record(&file, text);
@@ -73,7 +73,7 @@ fn what_was_lost_is_said_before_anything_else_and_on_a_line_of_its_own() {
 }
 
 #[test]
-fn a_loss_that_cannot_be_said_in_one_piece_is_said_again() {
+fn a_loss_record_that_was_cut_is_written_again() {
     let file = over(Disk::with("", 6), Component::Client);
     record(&file, "first");
     record(&file, "second");
@@ -87,7 +87,7 @@ fn a_loss_that_cannot_be_said_in_one_piece_is_said_again() {
 }
 
 #[test]
-fn a_process_whose_first_record_is_lost_says_that() {
+fn a_lost_first_record_is_reported_as_such() {
     let file = over(Disk::with("cut", 0), Component::Client);
     record(&file, "first");
     file.file.read().has_room(1000);
@@ -110,7 +110,7 @@ fn a_cut_line_is_ended_at_once_or_with_the_first_record_that_can_be_written() {
 
 /// Threads write records at once while room comes and goes.
 #[test]
-fn of_every_thread_the_records_are_in_order_and_no_gap_is_without_a_loss_that_is_said() {
+fn each_threads_records_are_in_order_and_every_gap_has_a_loss_record() {
     const THREADS: usize = 4;
     const RECORDS: usize = 2000;
     let file = over(Disk::with("", 100), Component::Server);
@@ -131,10 +131,10 @@ fn of_every_thread_the_records_are_in_order_and_no_gap_is_without_a_loss_that_is
     record(&file, &json!({"thread": 0, "number": RECORDS}).to_string());
 
     let (mut written, mut lost, mut cut, mut losses) = (0, 0, 0, 0);
-    // Of each thread its next record, and how many losses had been said at its last.
+    // For each thread: the number of its next record, and how many losses had been recorded before its last one.
     let mut next = [(0, 0); THREADS];
     for line in file.file.read().lines() {
-        // A record may be behind one that is cut.
+        // A record may follow a cut one on the same line.
         let begins = line.rfind('{').unwrap_or(0);
         let Ok(record) = serde_json::from_str::<Value>(&line[begins..]) else {
             cut += 1;
@@ -150,15 +150,15 @@ fn of_every_thread_the_records_are_in_order_and_no_gap_is_without_a_loss_that_is
         next[thread] = (number + 1, losses);
         written += 1;
     }
-    // What lacks only the end of its line can be read, and is counted as lost all the same.
+    // A record that lacks only its line end can be read, but counts as lost, too.
     assert!(written + lost > THREADS * RECORDS, "{written} {lost}");
     assert!(written > 100 && losses > 10 && cut > 10, "{written} {losses} {cut}");
 }
 
-/// Threads write while the file is renamed again and again: every record is whole in one piece, those of a
-/// thread are in order over all segments, and none is lost.
+/// Threads write while the file is renamed again and again: every record is in one piece, each thread's records are in
+/// order over all segments, and none is lost.
 #[test]
-fn a_renamed_file_goes_on_in_a_new_one_and_no_record_is_lost_or_torn() {
+fn no_record_is_lost_or_torn_when_the_file_is_renamed() {
     const THREADS: usize = 4;
     const RECORDS: usize = 3000;
     let folder = tempfile::tempdir().unwrap();
@@ -201,7 +201,7 @@ fn a_renamed_file_goes_on_in_a_new_one_and_no_record_is_lost_or_torn() {
 
 /// A rename of the file is noticed without a signal; a new file that cannot be created loses no records.
 #[test]
-fn a_rename_is_noticed_with_the_records_that_follow() {
+fn a_rename_is_noticed_without_a_signal() {
     let folder = tempfile::tempdir().unwrap();
     let (path, moved) = (folder.path().join("a.jsonl"), folder.path().join("a.jsonl.1"));
     let file = RecordFile::open(&path, Component::Client).unwrap();

@@ -59,7 +59,7 @@ pub(super) enum BlockError {
 }
 
 impl BlockError {
-    /// The error for people.
+    /// The error that the user sees.
     pub(super) fn at(self, path: &Path, line: u32) -> LogError {
         let path = path.to_owned();
         match self {
@@ -80,7 +80,7 @@ impl BlockError {
 pub(super) struct Source<'a> {
     files: slice::Iter<'a, (&'a Input, u64)>,
     open: Option<Box<dyn BufRead + Send>>,
-    /// A line that has begun.
+    /// The beginning of a line that continues in the next block.
     begun: Vec<u8>,
     opened: usize,
     blocks: u64,
@@ -146,7 +146,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// A file that says how much of it has been read.
+/// Counts the bytes that are read from a file.
 struct Counted {
     file: Take<Box<dyn Read + Send>>,
     read: Arc<AtomicU64>,

@@ -133,7 +133,7 @@ fn metadata(path: &Path) -> Result<Metadata, LogError> {
     fs::metadata(path).map_err(|source| LogError::Read { path: path.to_owned(), source })
 }
 
-/// The logs in a folder, by their names, and not those in folders in it.
+/// The logs in a folder, sorted by name. Subfolders are not searched.
 fn logs_in(folder: &Path) -> Result<Vec<(PathBuf, Metadata)>, LogError> {
     let fault = |source| LogError::Read { path: folder.to_owned(), source };
     let mut logs = Vec::new();

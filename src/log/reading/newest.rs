@@ -1,4 +1,4 @@
-//! Looking into a log from its end.
+//! Searches a log from its end.
 
 use std::fs::File;
 use std::io;
@@ -10,11 +10,11 @@ use crate::log::LogRecord;
 
 /// How much is read at a time.
 const BLOCK_BYTES: u64 = 64 * 1024;
-/// No record is this long: what is longer is none.
+/// A longer line is not a record.
 const LINE_BYTES_MAX: usize = 1024 * 1024;
 
 /// The event of the last broadcast record of an epoch in a server's log; none if it has no such record.
-/// The file is read from its end, for as far as it takes.
+/// The file is read backwards from its end, only as far as needed.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_broadcast_record_of_the_epoch_is_found_wherever_it_stands() {
+    fn the_last_broadcast_record_of_the_epoch_is_found_anywhere() {
         let sought = line("join_broadcast", "a", 7);
         let others =
             [line("message_broadcast", "b", 9), line("server_stopped", "a", 8), "{\"cut\n\n".into()].concat();
@@ -84,7 +84,7 @@ mod tests {
                 assert_eq!(newest(&log), Some(7), "{repeats} {padding}");
             }
         }
-        assert_eq!(newest(sought.trim_end()), Some(7), "a last line without its end");
+        assert_eq!(newest(sought.trim_end()), Some(7), "a last line without its newline");
         assert_eq!(newest(&format!("{sought}{}\n", "x".repeat(3 * LINE_BYTES_MAX))), Some(7));
         assert_eq!(newest(&format!("{sought}{}", &line("join_broadcast", "a", 8)[..30])), Some(7), "a cut line");
     }

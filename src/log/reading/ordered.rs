@@ -52,7 +52,7 @@ struct OrderedSink<'a> {
     /// The file of the last block, and how many lines of its log have been taken.
     file: Option<usize>,
     line: u32,
-    /// Nothing more is to be read: an error, or the sink has had enough.
+    /// Set when reading ends early: an error, or the sink wants no more.
     end: Option<Result<(), LogError>>,
 }
 
@@ -92,7 +92,7 @@ impl OrderedSink<'_> {
         segment.lines_before.store(self.line, Ordering::Relaxed);
     }
 
-    /// Hands over a block. Says if that is the end.
+    /// Hands over a block. Returns a result if reading ends with it.
     fn take(
         &mut self,
         log: &Log,
@@ -127,7 +127,7 @@ impl OrderedSink<'_> {
         self.sink.at(block.read);
         match error {
             None => None,
-            // Its last line may have reported that already.
+            // The last line may have been reported as torn already.
             Some(BlockError::Cut) if torn => None,
             Some(BlockError::Cut) => {
                 self.sink.torn(LineRef { file, line: self.line + 1 });

@@ -18,20 +18,20 @@ pub(super) fn is_segment(a: &Path, b: &Path) -> bool {
     name(a).is_some_and(|name_of_a| Some(name_of_a) == name(b))
 }
 
-/// Makes logs of files. A file continues an earlier one if it has the same name but for the rotation. One that
-/// begins at the same time as another is not a segment but a copy.
+/// Joins files into logs. A file continues an earlier one if the names differ only by what the rotation added. A file
+/// that begins at the same time as another is not a segment but a copy.
 pub(super) fn join(files: Vec<(Input, First)>) -> Vec<Log> {
     let mut in_time: Vec<_> = files.into_iter().zip(0..).collect();
     in_time.sort_by_key(|((_, first), number)| (first.at, *number));
     // Each with the time at which its newest segment begins.
     let mut logs: Vec<(Log, i64)> = Vec::new();
     for ((input, first), number) in in_time {
-        let goes_on = |(log, newest): &&mut (Log, i64)| {
+        let continues = |(log, newest): &&mut (Log, i64)| {
             log.component == first.component
                 && *newest < first.at
                 && is_segment(log.segments[0].path(), &input.path)
         };
-        let before = logs.iter_mut().filter(goes_on).max_by_key(|(_, newest)| *newest);
+        let before = logs.iter_mut().filter(continues).max_by_key(|(_, newest)| *newest);
         let is_first = before.is_none();
         let lines_before = AtomicU32::new(if is_first { 0 } else { u32::MAX });
         let segment = LogSegment { input, bytes: 0, lines_before };
@@ -46,7 +46,7 @@ pub(super) fn join(files: Vec<(Input, First)>) -> Vec<Log> {
             }
         }
     }
-    // Known by the order in which they were given.
+    // Numbered in the order in which they were given.
     logs.sort_by_key(|(log, _)| log.number);
     let logs = logs.into_iter().zip(0..);
     logs.map(|((log, _), number)| Log { number, ..log }).collect()
@@ -58,7 +58,7 @@ mod tests {
     use crate::log::Component;
 
     #[test]
-    fn pieces_are_one_log_in_the_order_of_their_beginnings() {
+    fn segments_are_joined_in_the_order_of_their_first_records() {
         let file = |path: &str, at| (Input::file(path), First { component: Component::Client, at });
         let logs = join(vec![
             file("l/client-a.jsonl", 30),

@@ -1,5 +1,5 @@
 //! What is generated from the record types: the schema in `docs/`, for programs that write such logs, and the types of
-//! the page's records. `UPDATE_GENERATED=1 cargo test schema` writes both again.
+//! the page's records. `UPDATE_GENERATED=1 cargo test schema` regenerates both.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -32,14 +32,14 @@ fn schema() -> Value {
             "timestamp": { "type": "string", "description": "RFC 3339 in UTC, ending in Z, with microseconds." },
             "level": { "enum": ["DEBUG", "INFO", "WARN"] },
             "run": { "type": "string", "description": "A random id of this start of the process." },
-            "replica": { "type": "string", "description": "Of a replica of the service: its name." }
+            "replica": { "type": "string", "description": "The name of the replica; only replicas of the service have one." }
         },
         "oneOf": [of(json!(["server"]), server), of(json!(["client", "browser"]), client)],
         "$defs": definitions
     })
 }
 
-/// The properties of a record, those of the types that it refers to included.
+/// The properties of a record, including those of the types that it refers to.
 fn properties(record: &Value, definitions: &Value) -> (Map<String, Value>, Vec<String>) {
     let mut all = Map::new();
     let mut required = Vec::new();
@@ -87,22 +87,22 @@ fn check(path: &str, generated: &str) {
         std::fs::write(&path, generated).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(committed, generated, "{} is not what the record types make", path.display());
+    assert_eq!(committed, generated, "{} is not what the record types generate", path.display());
 }
 
 #[test]
-fn the_schema_in_the_documentation_is_that_of_the_records() {
+fn the_documented_schema_is_generated_from_the_records() {
     check("docs/log-record.schema.json", &format!("{:#}\n", schema()));
 }
 
 #[test]
-fn the_types_of_the_page_are_those_of_the_records() {
+fn the_pages_types_are_generated_from_the_records() {
     check("web/src/core/record.ts", &typescript());
 }
 
 /// Every field that is read by name is written under that name by some record.
 #[test]
-fn what_is_read_is_what_is_written() {
+fn every_field_that_is_read_is_written() {
     let mut line = Map::from_iter([
         ("timestamp".to_owned(), json!("2026-01-01T00:00:00Z")),
         ("component".to_owned(), json!("server")),
@@ -132,7 +132,7 @@ fn what_is_read_is_what_is_written() {
     );
 }
 
-/// What one type writes, the same type reads (G3).
+/// Each type reads what it writes (G3).
 #[test]
 fn records_are_read_as_they_were_written() {
     let text = r#"{"event":"publish_sent","epoch":"e","participant_id":"p1","display_name":"ann","message_id":"m",

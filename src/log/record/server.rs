@@ -47,7 +47,7 @@ pub enum ServerRecord<'a> {
         /// That event's logical time.
         #[serde(skip_serializing_if = "Option::is_none")]
         logical_time: Option<u64>,
-        /// Why it failed, where it did.
+        /// Why it failed, if it did.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<Text<'a>>,
     },
@@ -152,7 +152,7 @@ pub enum ServerRecord<'a> {
         /// `SILENT`, `STOPPED` or `STARTED_AGAIN`.
         reason: Text<'a>,
     },
-    /// A replica accepts nothing for now, and cannot propose that a grace period is over.
+    /// A replica accepts no requests for now, and cannot propose that a grace period is over.
     ReplicaUnavailable {
         /// The journal.
         #[serde(flatten)]
@@ -234,7 +234,7 @@ pub struct Broadcast<'a> {
     /// How many streams were open; absent if that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recipients: Option<u64>,
-    /// `true`: a start of the service made the record, for an event whose own record was missing.
+    /// `true`: a later start of the service wrote the record, since the event's own record was missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovered: Option<bool>,
 }
@@ -249,7 +249,7 @@ impl ServerRecord<'_> {
         }
     }
 
-    /// The record of a broadcast, by what happened.
+    /// The record of a broadcast, by the kind of its event.
     pub fn broadcast<'a>(broadcast: Broadcast<'a>, event: &Event) -> ServerRecord<'a> {
         match event.kind {
             EventKind::Joined { .. } => ServerRecord::JoinBroadcast(broadcast),
@@ -266,7 +266,7 @@ impl ServerRecord<'_> {
 }
 
 impl<'a> Broadcast<'a> {
-    /// What an event's record says of it alone.
+    /// The record of an event, with the fields that follow from the event alone.
     pub fn of(epoch: &'a str, event: &'a Event) -> Self {
         let (message_id, seen_sequence, sent_at, reason) = match &event.kind {
             EventKind::Joined { .. } => (None, None, None, None),

@@ -1,4 +1,4 @@
-//! Credentials for the servers, as `nsc generate creds` writes them: a token (JWT) and the seed of the key that it is of.
+//! Credentials for the servers, as `nsc generate creds` writes them: a token (JWT) and the seed of its key.
 
 use std::fs;
 use std::path::Path;
@@ -8,14 +8,14 @@ use async_nats::Auth;
 use data_encoding::BASE64URL_NOPAD;
 use nkeys::KeyPair;
 
-/// What a file of credentials has in it.
+/// The contents of a credentials file.
 pub(super) struct Credentials {
     token: String,
     keys: KeyPair,
 }
 
 impl Credentials {
-    /// Reads a file. Nothing of its content is in an error.
+    /// Reads a file. Errors never quote its contents.
     pub(super) fn read(file: &Path) -> Result<Self, String> {
         Self::parse(&fs::read_to_string(file).map_err(|error| error.to_string())?)
     }
@@ -31,14 +31,14 @@ impl Credentials {
         Ok(Self { token, keys })
     }
 
-    /// When they expire, if they do and say so.
+    /// When they expire, if the token states that.
     pub(super) fn expires(&self) -> Option<SystemTime> {
         let claims = BASE64URL_NOPAD.decode(self.token.split('.').nth(1)?.as_bytes()).ok()?;
         let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
         SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(claims.get("exp")?.as_u64()?))
     }
 
-    /// What a server wants to see: the token, and the server's nonce signed with the key.
+    /// The answer to a server's challenge: the token, and the server's nonce signed with the key.
     pub(super) fn show(&self, nonce: &[u8]) -> Result<Auth, String> {
         let mut auth = Auth::new();
         auth.signature = Some(self.keys.sign(nonce).map_err(|_| "its seed cannot sign")?);
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_read_and_what_is_wrong_with_them_is_said_r9() {
+    fn credentials_are_parsed_and_faults_are_named_r9() {
         let claims = BASE64URL_NOPAD.encode(br#"{"exp":1700000000}"#);
         let seed = KeyPair::new_user().seed().unwrap();
         let token = format!("-----BEGIN NATS USER JWT-----\r\nx.{claims}.y\r\n------END NATS USER JWT------\r\n");

@@ -47,16 +47,16 @@ fn a_message_is_read_as_it_was_written_r1() {
 }
 
 #[test]
-fn a_batch_has_no_more_bytes_than_its_commands_were_counted_for() {
+fn a_batch_is_no_longer_than_the_counted_bytes() {
     let LogMessage::Batch { batch, .. } = message() else { panic!() };
     let counted: usize = batch.commands.iter().map(encoded_len).sum();
-    /// Everything beside the commands.
+    /// Everything besides the commands.
     const REST: usize = 128;
     assert!(message().encode().len() <= counted + REST);
 }
 
 #[test]
-fn a_foreign_message_is_told_from_one_of_a_newer_program_r1() {
+fn foreign_messages_differ_from_those_of_a_newer_program_r1() {
     for foreign in [&b""[..], b"hello", b"\x08\x01", b"\xff\xff"] {
         assert!(matches!(LogMessage::decode(foreign), Err(Unreadable::Foreign)), "{foreign:?}");
     }

@@ -15,8 +15,8 @@ struct Surveyed {
     genesis: Option<String>,
 }
 
-/// Asks each server separately, and returns how many servers there are. Servers that cannot be reached do not make it
-/// fail.
+/// Asks each server separately, and returns how many servers there are. It fails only if none can be reached, or if
+/// they cannot be used together.
 pub(super) async fn survey(settings: &Settings) -> Result<usize, SetupFault> {
     access::check_named_once(&settings.servers)?;
     let (mut surveyed, mut unreachable) = (Vec::<Surveyed>::new(), Vec::new());
@@ -38,7 +38,7 @@ pub(super) async fn survey(settings: &Settings) -> Result<usize, SetupFault> {
             let name = |server: &Surveyed| server.cluster.clone().unwrap_or_else(|| "none".into());
             format!("{} and {}", name(first), name(other))
         } else if first.genesis.is_some() && other.genesis.is_some() && first.genesis != other.genesis {
-            format!("their streams {} are not the same one", settings.stream)
+            format!("each has its own stream {}", settings.stream)
         } else {
             continue;
         };
@@ -48,7 +48,7 @@ pub(super) async fn survey(settings: &Settings) -> Result<usize, SetupFault> {
     let known = surveyed.iter().map(|server| server.known).max().unwrap_or(0);
     let servers = known.max(settings.servers.len());
     if servers < 3 {
-        tracing::warn!("the log is on {servers} servers: it takes three to bear the loss of one");
+        tracing::warn!("the log is on {servers} servers: it takes three to tolerate the loss of one");
     }
     Ok(servers)
 }

@@ -1,7 +1,8 @@
 //! The next message of the log, from whichever of two sources has it first: what the servers deliver, and their
-//! acknowledgement of a message of this replica, which says at which position they have stored it.
+//! acknowledgement of a message of this replica, which states the position at which they have stored it.
 //!
-//! An acknowledged message is handed over in its turn only: after all before it. What is delivered later is compared.
+//! An acknowledged message is handed over only after all messages before it. When the servers deliver it later, the two
+//! are compared.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,16 +11,16 @@ use bytes::Bytes;
 /// How many messages that were handed over as acknowledged are remembered until the servers deliver them.
 const UNDELIVERED_MAX: usize = 128;
 
-/// What a delivered message is.
+/// How a delivered message compares with those handed over and acknowledged.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Delivered {
     /// The next one. It is handed over now.
     Next,
     /// One that was handed over before.
     Known,
-    /// A later one than the next.
+    /// A later one: those in between are missing.
     Gap,
-    /// Another one than the servers acknowledged at its position.
+    /// Not the one that the servers acknowledged at its position.
     Another,
 }
 
@@ -44,7 +45,7 @@ impl Merging {
         self.next
     }
 
-    /// Whether a message was acknowledged whose turn comes when this many before it are there, or fewer.
+    /// Whether there is an acknowledged message with at most this many missing messages before it.
     pub(super) fn lacks_at_most(&self, messages: u64) -> bool {
         self.acknowledged.first_key_value().is_some_and(|(position, _)| position - self.next <= messages)
     }
@@ -92,8 +93,8 @@ impl Merging {
         Delivered::Next
     }
 
-    /// From here on the servers deliver what comes next, and nothing before it.
-    pub(super) fn begin_anew(&mut self) {
+    /// The servers begin to deliver from the next message on, and will not deliver earlier ones.
+    pub(super) fn restart(&mut self) {
         self.undelivered.clear();
     }
 }
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn an_acknowledged_message_is_handed_over_when_all_before_it_are_and_once_r2() {
+    fn an_acknowledged_message_is_handed_over_once_and_in_its_turn_r2() {
         let mut merging = Merging::after(4);
         merging.acknowledge(6, message("own"));
         assert_eq!((merging.take(), merging.lacks_at_most(0), merging.lacks_at_most(1)), (None, false, true));
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn another_message_than_the_servers_acknowledged_is_noticed_before_and_after_its_turn_r8() {
+    fn a_message_that_differs_from_the_acknowledged_one_is_noticed_r8() {
         let mut merging = Merging::after(0);
         merging.acknowledge(1, message("own"));
         merging.acknowledge(3, message("own, too"));

@@ -1,4 +1,4 @@
-//! A body that another one's frames go through.
+//! A body that passes on, or changes, the frames of another one.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,10 +6,10 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
 
-/// What polling a body for its next frame leads to.
+/// The result of polling a body for its next frame.
 pub type FramePoll = Poll<Option<Result<Frame<Bytes>, axum::Error>>>;
 
-/// A body whose next frame is what `poll` makes of the inner one's. Once `poll` has taken the inner one away, it is over.
+/// A body whose frames are what `poll` makes of the inner body's. It ends once `poll` has taken the inner body away.
 pub fn through(
     inner: Body,
     poll: impl FnMut(&mut Option<Body>, &mut Context<'_>) -> FramePoll + Send + Unpin + 'static,
@@ -18,7 +18,7 @@ pub fn through(
 }
 
 struct Through<P> {
-    /// None once it has ended.
+    /// `None` once the body has ended.
     inner: Option<Body>,
     poll: P,
 }

@@ -32,7 +32,7 @@ pub async fn admit(request: Request, next: Next) -> Response {
     }
     let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     if !content_type.is_some_and(|content_type| content_type.starts_with(b"application/grpc")) {
-        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Here gRPC and gRPC-Web are spoken.\n").into_response();
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Only gRPC and gRPC-Web work here.\n").into_response();
     }
     let web = request.extensions().get::<Origin>().is_some_and(|origin| origin.transport == Transport::GrpcWeb);
     let mut response = next.run(request).await;
@@ -49,7 +49,7 @@ pub async fn answer(State(limit): State<Duration>, request: Request, next: Next)
     response
 }
 
-/// Gives a response its stream or its reason. Counts refusals, and records those of bytes that never became a request.
+/// Gives a response its stream or its reason. Counts refusals, and records those of requests that could not be decoded.
 /// The service records all others.
 pub async fn complete(State(context): State<ServerContext>, request: Request, next: Next) -> Response {
     let origin = request.extensions().get::<Origin>().copied();

@@ -26,13 +26,13 @@ pub async fn end_at_shutdown(State(shutdown): State<CancellationToken>, request:
     if response.body().is_end_stream() {
         return response;
     }
-    let mut farewell = HeaderMap::new();
-    let told = Status::from(Rejection::ShuttingDown).add_header(&mut farewell);
-    response.map(|body| until(&shutdown, body, told.ok().map(|()| farewell)))
+    let mut trailers = HeaderMap::new();
+    let added = Status::from(Rejection::ShuttingDown).add_header(&mut trailers);
+    response.map(|body| until(&shutdown, body, added.ok().map(|()| trailers)))
 }
 
-/// The frames of a body until the shutdown begins, and then the farewell.
-fn until(shutdown: &CancellationToken, body: Body, mut farewell: Option<HeaderMap>) -> Body {
+/// The frames of a body until the shutdown begins, and then the trailers.
+fn until(shutdown: &CancellationToken, body: Body, mut trailers: Option<HeaderMap>) -> Body {
     let mut shutdown = Box::pin(shutdown.clone().cancelled_owned());
     through(body, move |body, cx| {
         let Some(open) = body else { return Poll::Ready(None) };
@@ -40,6 +40,6 @@ fn until(shutdown: &CancellationToken, body: Body, mut farewell: Option<HeaderMa
             return Pin::new(open).poll_frame(cx);
         }
         *body = None;
-        Poll::Ready(farewell.take().map(|trailers| Ok(Frame::trailers(trailers))))
+        Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
     })
 }

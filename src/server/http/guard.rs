@@ -4,7 +4,7 @@
 //! A proxy that sends its own name for the backend as Host, as nginx's `proxy_pass` alone does, hides the name
 //! that the browser used. Then two things count instead: the browser's statement that the page has the same origin as
 //! the request (`Sec-Fetch-Site`, which no script can set), and the Origin's host, which has to be a name that the
-//! service answers to. A page that pointed its own name here has another one.
+//! service answers to. Under DNS rebinding, that host is the attacker's.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_this_machine_numbers_and_allowed_names_are_answered_to() {
+    fn only_local_names_ip_addresses_and_allowed_names_are_accepted() {
         let allowed = Allowed { hosts: vec!["chat.example".into()], ..Allowed::default() };
         for host in [
             "localhost",
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_own_origin_and_allowed_ones_may_use_the_service() {
+    fn only_the_services_own_and_allowed_origins_may_use_it() {
         let own = ["localhost:50051"];
         for origin in ["http://localhost:50051", "https://localhost:50051", "https://friend.example"] {
             assert!(knows(origin, &own, false), "{origin}");
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_proxy_that_hides_the_name_the_browsers_word_counts_and_the_name_has_to_be_known() {
+    fn behind_a_proxy_that_hides_the_host_a_known_name_and_same_origin_are_required() {
         let backend = ["127.0.0.1:50051"];
         for origin in ["http://127.0.0.1:8080", "http://localhost:8080", "http://[::1]", "https://chat.example"] {
             assert!(knows(origin, &backend, true), "{origin}");

@@ -3,8 +3,8 @@
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, header};
 
-/// For every response: browsers keep to its type, and pages of other origins cannot embed it or keep a reference to its
-/// window.
+/// For every response: browsers do not guess its type, and pages of other origins cannot embed it or keep a reference to
+/// its window.
 const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
@@ -19,7 +19,7 @@ const UNBUFFERED: [(HeaderName, HeaderValue); 2] = [
 
 /// Why a call was refused, percent-encoded.
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
-/// The most bytes of that header. Proxies and clients give up on an answer with long headers.
+/// The most bytes of that header. Proxies and clients reject a response with long headers.
 const GRPC_MESSAGE_BYTES_MAX: usize = 1024;
 
 /// Sets the headers that every response has (H1).

@@ -38,7 +38,7 @@ macro_rules! file {
     };
 }
 
-/// What a page has to know of the service's lab.
+/// What a page has to know about the service's lab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LabPage {
     /// There is no lab.
@@ -61,7 +61,7 @@ pub fn routes(lab: LabPage) -> Router {
     const LOG: &str = "application/jsonl";
     let index = match lab {
         LabPage::None => file!("web/index.html"),
-        // The page of a lab says so in its head: the build has made it of the other one.
+        // A lab's page is marked in its head: the build generates it from the plain page.
         LabPage::Key => file!("web/lab-key.html", concat!(env!("OUT_DIR"), "/page/web/lab-key.html")),
         LabPage::Open => file!("web/lab-open.html", concat!(env!("OUT_DIR"), "/page/web/lab-open.html")),
     };
@@ -90,13 +90,13 @@ pub fn routes(lab: LabPage) -> Router {
         .layer(middleware::from_fn(protect))
 }
 
-/// A browser checks each time whether its copy is current, since the parts of a page belong together.
+/// A browser checks each time whether its copy is current, since all parts of the page must have the same version.
 fn serve(request: &Request, content_type: &'static str, file: &[Representation]) -> Response {
     // Caches must keep the codings apart.
     let vary = (header::VARY, HeaderValue::from_static("accept-encoding"));
     let coding = coding::choose(request.headers());
     let Some(chosen) = file.iter().find(|representation| Some(representation.coding) == coding) else {
-        return (StatusCode::NOT_ACCEPTABLE, [vary], "There is this in br, gzip and identity.\n").into_response();
+        return (StatusCode::NOT_ACCEPTABLE, [vary], "Available in br, gzip and identity.\n").into_response();
     };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),

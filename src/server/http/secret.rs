@@ -29,8 +29,7 @@ pub const SECRET_CHARACTERS_MAX: usize = 1024;
 /// How fast wrong secrets from one address are answered with SECRET_REQUIRED. Faster ones get RATE_LIMITED.
 pub const WRONG_SECRETS: Rate = Rate { per_second: 1, burst: 5 };
 
-/// A secret that is never shown. Only its digest is kept, so a comparison takes the same time for every
-/// guess of every length.
+/// A secret that is never shown. Only its digest is kept, and compared in constant time.
 #[derive(Clone)]
 pub struct Secret([u8; 32]);
 
@@ -53,7 +52,7 @@ impl Secret {
         Ok(Self(Sha256::digest(text).into()))
     }
 
-    /// Whether a guess is right. It takes the same time for every wrong one of its length.
+    /// Whether a guess is right. The time that this takes depends only on the guess's length.
     pub fn is(&self, guess: &[u8]) -> bool {
         if guess.len() > SECRET_CHARACTERS_MAX {
             return false;
@@ -82,7 +81,7 @@ pub struct SecretAuth {
 }
 
 impl SecretAuth {
-    /// Lets this secret pass.
+    /// Requires this secret.
     pub fn new(secret: Secret, context: ServerContext) -> Arc<Self> {
         Arc::new(Self { secret, wrong: Limiter::new(WRONG_SECRETS), context })
     }
@@ -100,7 +99,7 @@ impl SecretAuth {
     }
 }
 
-/// What follows the scheme. Schemes are case-insensitive (RFC 9110, section 11.1).
+/// The credentials after the scheme. Schemes are case-insensitive (RFC 9110, section 11.1).
 fn parse_bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, guess) = value.split_at_checked(b"Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(guess.trim_ascii_start())

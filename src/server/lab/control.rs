@@ -51,12 +51,12 @@ impl Lab {
         self.0.table.subscribe()
     }
 
-    /// The requests that wait.
+    /// The requests that the lab holds.
     pub fn queues(&self) -> &Queues {
         &self.0.queues
     }
 
-    /// Requests that deliveries be recorded.
+    /// The requests to record deliveries.
     pub fn recording(&self) -> &Recording {
         &self.0.recording
     }
@@ -76,7 +76,7 @@ impl Lab {
         self.0.reader.conversation()
     }
 
-    /// The active participant of a name.
+    /// The active participant with a name.
     ///
     /// # Errors
     /// [`Rejection::NameUnknown`].
@@ -103,7 +103,7 @@ impl Lab {
         }
     }
 
-    /// Releases some of what is held of a participant.
+    /// Releases some of a participant's held messages.
     pub fn release(&self, participant: ParticipantId, name: &DisplayName, release: Release) {
         let (head, held) = (self.conversation().head(), self.0.queues.held(participant));
         self.0.table.send_modify(|table| table.release(participant, release, head, held));
@@ -111,7 +111,7 @@ impl Lab {
         self.record(Some((participant, name)), &words, "RELEASED");
     }
 
-    /// Uses up the release of one publish. False if there is none.
+    /// Uses up the release of one publish. Returns false if there is none.
     pub(super) fn use_permit(&self, participant: ParticipantId) -> bool {
         self.0.table.send_if_modified(|table| {
             let allowed = table.get(participant).is_some_and(|active| active.publishes_allowed > 0);
@@ -173,7 +173,7 @@ impl Lab {
         }
     }
 
-    /// Records that faults have changed for the events from the next one on.
+    /// Records a change of faults, which applies from the next event on.
     fn record(&self, whose: Option<(ParticipantId, &DisplayName)>, faults: &str, reason: &str) {
         let about = About::epoch(self.0.epoch.as_str());
         let about = match whose {

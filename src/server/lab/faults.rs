@@ -27,7 +27,7 @@ pub struct Impairment {
     pub cut: bool,
     /// How long each is delayed.
     pub delay: Duration,
-    /// The most by which it is delayed further, at random.
+    /// The longest additional delay, which is random.
     pub jitter: Duration,
 }
 
@@ -193,7 +193,7 @@ impl FaultTable {
         self.faults.insert(participant, active);
     }
 
-    /// Releases some of what is held.
+    /// Releases some of the held messages.
     pub fn release(
         &mut self,
         participant: ParticipantId,
@@ -267,7 +267,7 @@ impl FaultTable {
         }
     }
 
-    /// How many events the lab holds of a participant.
+    /// How many events the lab holds back from a participant.
     pub fn deliveries_held(&self, participant: ParticipantId, head: Sequence) -> u64 {
         let held = self.faults.get(&participant).filter(|active| active.fault.deliveries.hold);
         held.map_or(0, |active| head.0.saturating_sub(active.deliver_up_to.0))
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!((table.deliveries_held(ALICE, Sequence(5)), table.deliveries_held(ALICE, Sequence(9))), (0, 4));
         table.release(ALICE, both(Some(1)), Sequence(9), 0);
         assert_eq!(table.deliveries_held(ALICE, Sequence(9)), 3);
-        // Set again, it does not let pass what it holds.
+        // Setting the fault again releases nothing.
         set(&mut table, Some(hold()), false, 9, now);
         assert_eq!(table.deliveries_held(ALICE, Sequence(9)), 3);
         table.release(ALICE, Release { deliveries: false, ..both(None) }, Sequence(9), 0);

@@ -50,7 +50,7 @@ impl LabHandle {
         Self { lab, reader, changes, history }
     }
 
-    /// What changes the faults.
+    /// Access to the table of faults.
     pub(super) fn control(&self) -> Lab {
         self.lab.clone()
     }
@@ -72,7 +72,7 @@ impl LabHandle {
         self.reader.head().0
     }
 
-    /// How many publishes the lab holds of a participant.
+    /// How many of a participant's requests the lab holds.
     pub fn publishes_held(&self, display_name: &str) -> usize {
         self.lab.find(display_name).map_or(0, |(participant, _)| self.lab.queues().held(participant))
     }
@@ -99,7 +99,7 @@ impl LabHandle {
         self.described(participant, &request.display_name)
     }
 
-    /// Releases some of what is held.
+    /// Releases some of a participant's held messages.
     pub fn release_held(&self, request: &pb::ReleaseHeldRequest) -> Result<pb::LabParticipant, Rejection> {
         let (participant, name) = self.lab.find(&request.display_name)?;
         let (count, direction) = ((request.count > 0).then_some(request.count), request.direction());
@@ -135,7 +135,7 @@ impl LabHandle {
         stopped.and_then(remaining)
     }
 
-    /// All active participants, with their faults and what is held of them.
+    /// All active participants, with their faults and their held messages.
     pub(super) async fn participants(&self) -> Vec<pb::LabParticipant> {
         let conversation = self.lab.conversation();
         let roster: Vec<ParticipantId> = conversation.roster().map(|(participant, _)| participant).collect();
@@ -202,7 +202,7 @@ impl LabObserver {
             if let Some(event) = self.read.pop_front() {
                 return Some(pb::Event::from(&event));
             }
-            // Before it reads, so that events that are published meanwhile count as a change.
+            // Before the head is read, so that events that are published meanwhile count as a change.
             self.changes.mark_unchanged();
             let head = self.reader.head();
             if self.position < head {

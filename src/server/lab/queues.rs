@@ -9,7 +9,7 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use crate::chat::{Command, MessageText, ParticipantId};
 use crate::wire::Rejection;
 
-/// How many publishes the lab holds of one participant.
+/// The most requests of one participant that the lab holds.
 pub const PUBLISHES_HELD_MAX: usize = 16;
 
 /// A request, as the lab shows it while it holds it.
@@ -71,12 +71,12 @@ impl Pass {
 }
 
 impl Queues {
-    /// How many publishes the lab holds of a participant.
+    /// How many of a participant's requests the lab holds.
     pub fn held(&self, participant: ParticipantId) -> usize {
         self.0.lock().get(&participant).map_or(0, |queue| queue.held.len())
     }
 
-    /// The requests that the lab holds of a participant, in the order of their arrival.
+    /// The requests of a participant that the lab holds, in the order of their arrival.
     pub fn held_requests(&self, participant: ParticipantId) -> Vec<HeldRequest> {
         self.0.lock().get(&participant).map_or_else(Vec::new, |queue| queue.held.values().cloned().collect())
     }

@@ -1,4 +1,4 @@
-//! Deliveries are recorded once a second. A proof needs those up to its own time, and asks for them.
+//! Deliveries are recorded once a second. A proof needs those up to now, and requests that they be recorded at once.
 
 use tokio::sync::watch;
 

@@ -40,7 +40,7 @@ impl LabApi {
         self.key.is_some()
     }
 
-    /// The message of a request that has the key.
+    /// Checks the key of a request, and returns its message.
     fn checked<T>(&self, request: Request<T>) -> Result<T, Rejection> {
         let guess = request.metadata().get(LAB_KEY).map(|guess| guess.as_bytes());
         if Secret::admits(self.key.as_ref(), guess) {

@@ -9,7 +9,7 @@ use crate::journal::CheckState;
 pub fn follow(mut check: watch::Receiver<CheckState>, context: ServerContext) {
     show(*check.borrow_and_update(), &context);
     tokio::spawn(async move {
-        // A check that ends without a result ends with the journal.
+        // If the check ends without a result, the journal is being closed.
         while check.changed().await.is_ok() {
             show(*check.borrow_and_update(), &context);
         }

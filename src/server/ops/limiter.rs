@@ -16,10 +16,10 @@ const KEYS_REMEMBERED: usize = 20_000;
 /// The shortest wait that a refusal names.
 const RETRY_AFTER_MIN: Duration = Duration::from_millis(1);
 
-/// A number a second, and a number at once.
+/// A number per second, and a number at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How many a second; 0 for no limit.
+    /// How many per second; 0 for no limit.
     pub per_second: u32,
     /// How many at once, after a pause; at least 1.
     pub burst: u32,
@@ -33,8 +33,8 @@ impl Rate {
 /// A limit for each of many keys.
 pub struct Limiter<K: Clone + Eq + Hash> {
     keys: DefaultKeyedRateLimiter<K>,
-    /// How many keys there may be before the quiet ones are looked for. Twice what was left the last time, since
-    /// the search goes through all.
+    /// The number of keys above which idle ones are removed. At least twice the number that was left the last time, since
+    /// the search goes through all keys.
     search_at: AtomicUsize,
 }
 
@@ -47,7 +47,7 @@ impl<K: Clone + Eq + Hash> Limiter<K> {
         Some(Self { keys, search_at: AtomicUsize::new(KEYS_REMEMBERED) })
     }
 
-    /// Counts one for a key.
+    /// Counts one request for a key.
     ///
     /// # Errors
     /// [`Rejection::RateLimited`], with the time to wait.

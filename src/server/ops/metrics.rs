@@ -102,17 +102,17 @@ pub struct Metrics {
     pub publish_seconds: Histogram,
     /// From a batch's hand-over to the journal to its commit.
     pub commit_seconds: Histogram,
-    /// Events that the check of the journal in the background has still to come to.
+    /// Events that the background check of the journal has not reached yet.
     pub journal_unchecked: Gauge,
     /// Whether that check has found damage: 0 or 1.
     pub journal_damaged: Gauge,
-    /// How far a stream is behind the newest event whenever it takes some.
+    /// How far a stream is behind the newest event when it takes events.
     pub feed_lag: Histogram,
     /// For replicas: the last message of the log that has been applied.
     pub log_position: Gauge,
     /// For replicas: how many messages of the log came after that one, as far as is known.
     pub log_behind: Gauge,
-    /// For a replica: how often it restarted reading the log.
+    /// For replicas: how often reading the log was restarted.
     pub log_restarts: Counter,
     /// For replicas: the number of commands in a batch.
     pub batch_commands: Histogram,
@@ -159,7 +159,7 @@ impl Metrics {
         let [journal_unchecked, journal_damaged] = [(); 2].map(|()| Gauge::default());
         let help = "Events of the journal that are still to be checked in the background";
         registry.register("journal_unchecked_events", help, journal_unchecked.clone());
-        let help = "1 if that check has found damage, and otherwise 0";
+        let help = "1 if the background check of the journal has found damage, otherwise 0";
         registry.register("journal_damaged", help, journal_damaged.clone());
         registry.register("feed_lag_events", "How far a stream is behind when it takes events", feed_lag.clone());
         let [log_position, log_behind] = [(); 2].map(|()| Gauge::default());
@@ -167,7 +167,7 @@ impl Metrics {
         let proposal_seconds = Histogram::new(SECONDS);
         if is_replica {
             registry.register("log_position", "The last message of the log that is applied", log_position.clone());
-            let help = "Messages of the log that came after it, as far as known";
+            let help = "Messages of the log after the last one that is applied, as far as known";
             registry.register("log_behind", help, log_behind.clone());
             let help = "How often reading the log was restarted";
             registry.register("log_restarts", help, log_restarts.clone());
@@ -217,7 +217,7 @@ impl Metrics {
     /// All figures as text.
     ///
     /// # Errors
-    /// None that a `String` can cause.
+    /// Never, since writing to a `String` cannot fail.
     pub fn encode(&self, format: ExpositionFormat) -> Result<String, fmt::Error> {
         let mut encoded = String::new();
         text::encode(&mut encoded, &self.registry)?;
@@ -234,11 +234,11 @@ fn without_open_metrics(encoded: &str) -> String {
     let mut plain = String::with_capacity(encoded.len());
     let mut lines = encoded.lines().peekable();
     while let Some(line) = lines.next() {
-        let Some(said) = line.strip_prefix("# ") else {
+        let Some(comment) = line.strip_prefix("# ") else {
             plain.extend([line, "\n"]);
             continue;
         };
-        let Some(help) = said.strip_prefix("HELP ") else { continue };
+        let Some(help) = comment.strip_prefix("HELP ") else { continue };
         let Some(kind) = lines.next_if(|next| next.starts_with("# TYPE ")) else { continue };
         let (name, help) = help.split_once(' ').unwrap_or((help, ""));
         let kind = kind.rsplit(' ').next().unwrap_or_default();
@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_format_is_the_one_that_is_wanted_most() {
+    fn the_most_preferred_format_is_chosen() {
         let check = |accept: &'static str, expected| {
             let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
             assert_eq!(ExpositionFormat::negotiate(&headers), expected, "{accept:?}");

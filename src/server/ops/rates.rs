@@ -8,8 +8,8 @@ use crate::chat::ParticipantId;
 use crate::server::config::Config;
 use crate::wire::Rejection;
 
-/// How fast a participant may resume and list earlier events. Either costs more than it takes to ask for it: a
-/// resume is on record, and a page comes from the journal.
+/// How fast a participant may resume and list earlier events. Both cost the service more than the caller: a resume is
+/// logged, and a page is read from the journal.
 pub const READ_RATE: Rate = Rate { per_second: 10, burst: 100 };
 
 /// The rates of one service.
@@ -65,7 +65,7 @@ impl SharedLimit {
         Self { of_participant: Limiter::new(of_participant), of_address: Limiter::new(of_address) }
     }
 
-    /// What a participant is refused does not count for its address: a hasty one holds up no neighbour.
+    /// A participant's refused requests do not count for its address, so a hasty participant does not hold up the others.
     fn count(&self, participant: ParticipantId, address: IpAddr) -> Result<(), Rejection> {
         self.of_participant.as_ref().map_or(Ok(()), |limiter| limiter.count(&participant))?;
         self.of_address.as_ref().map_or(Ok(()), |limiter| limiter.count(&address))

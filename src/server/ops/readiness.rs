@@ -7,7 +7,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::wire::service::chit_chat_service_server::SERVICE_NAME;
 
-/// What is known of the journal.
+/// What is known about the journal.
 #[derive(Clone, Copy, Debug)]
 struct JournalHealth {
     /// Whether it could record its latest batch.
@@ -16,7 +16,7 @@ struct JournalHealth {
     damaged: bool,
 }
 
-/// The state that others ask for. Clones share it.
+/// The state that probes ask for. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Readiness {
     journal: watch::Sender<JournalHealth>,
@@ -29,7 +29,7 @@ impl Readiness {
         Self { journal: watch::Sender::new(JournalHealth { works: true, damaged: false }), shutdown }
     }
 
-    /// Notes whether the journal could record its latest batch. Says whether it could the one before.
+    /// Notes whether the journal could record its latest batch. Returns whether it could record the one before.
     pub fn set_journal_works(&self, works: bool) -> bool {
         let changed =
             self.journal.send_if_modified(|current| std::mem::replace(&mut current.works, works) != works);
@@ -46,7 +46,7 @@ impl Readiness {
         self.journal.borrow().works
     }
 
-    /// Why the service cannot be used now; nothing where it can.
+    /// Why the service cannot be used now; `None` if it can.
     pub fn obstacle(&self) -> Option<&'static str> {
         let JournalHealth { works, damaged } = *self.journal.borrow();
         if self.shutdown.is_cancelled() {
@@ -60,7 +60,7 @@ impl Readiness {
         }
     }
 
-    /// Publishes the present state over `grpc.health.v1`.
+    /// Publishes the current state over `grpc.health.v1`.
     pub async fn tell(&self, reporter: &HealthReporter) {
         let status = match self.obstacle() {
             None => ServingStatus::Serving,
@@ -74,10 +74,10 @@ impl Readiness {
     /// Keeps `grpc.health.v1` up to date until it has reported the shutdown. Watchers get changes only.
     pub async fn report(&self, reporter: HealthReporter) {
         let mut journal = self.journal.subscribe();
-        let mut told_ready = true;
+        let mut reported_ready = true;
         loop {
             let is_ready = self.obstacle().is_none();
-            if std::mem::replace(&mut told_ready, is_ready) != is_ready {
+            if std::mem::replace(&mut reported_ready, is_ready) != is_ready {
                 self.tell(&reporter).await;
             }
             if self.shutdown.is_cancelled() {

@@ -1,5 +1,5 @@
-//! Refused requests, on record. Refusals are free to provoke, and the log's disk is the journal's too, so their
-//! records are limited by rate for each address, and by length; all refusals are counted.
+//! The records of refused requests. Refusals are free to provoke, and the log's disk is the journal's too, so their
+//! records are limited in rate for each address, and in length; all refusals are counted.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ use crate::log::{About, ServerRecord};
 use crate::server::edge::origin::{Origin, Transport};
 use crate::wire::{Reason, Rejection};
 
-/// How many refusals of an address are recorded.
+/// How many refusals are recorded for each address.
 pub const REFUSALS_RECORDED: Rate = Rate { per_second: 5, burst: 100 };
 
 /// How much is recorded of each text that a refused caller chose, such as its Origin, in bytes.
@@ -27,7 +27,7 @@ pub const CLAIM_BYTES_RECORDED: usize = 256;
 #[derive(Clone)]
 pub struct Refusals {
     recorded: Arc<Option<Limiter<IpAddr>>>,
-    /// How many were not recorded since the last that was.
+    /// How many were not recorded since the last recorded one.
     unrecorded: Arc<AtomicU64>,
 }
 
@@ -126,8 +126,8 @@ pub fn answer<B>(request: &Request<B>, grpc: StatusCode, plain: StatusCode, reje
     }
 }
 
-/// The content type of an answer without a body to a gRPC request; none where the request is not gRPC. It is never
-/// the request's own, which can be of any length: proxies give up on an answer with long headers.
+/// The content type of an answer without a body to a gRPC request; `None` if the request is not gRPC. It is never the
+/// request's own, which can be of any length: proxies reject a response with long headers.
 pub fn grpc_content_type<B>(request: &Request<B>) -> Option<HeaderValue> {
     match Transport::of(request.headers().get(header::CONTENT_TYPE)?.as_bytes()) {
         Transport::Grpc => Some(HeaderValue::from_static("application/grpc")),
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_long_claim_the_beginning_is_recorded() {
+    fn only_the_beginning_of_a_long_claim_is_recorded() {
         assert_eq!(cut(b"http://evil.example"), "http://evil.example");
         let long = cut("æ".repeat(4096).as_bytes());
         assert!(long.starts_with('æ') && long.ends_with('…') && long.len() < CLAIM_BYTES_RECORDED + 8, "{long}");

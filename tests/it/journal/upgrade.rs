@@ -38,7 +38,7 @@ CREATE TABLE event (
 ";
 const COLUMNS_1: &str = "sequence, logical_time, sent_logical_time, recorded_at, kind, participant_id, display_name, \
     session_digest, text, message_id, seen_sequence, reason, chain";
-/// "Chit" in ASCII: says that a SQLite file is a journal.
+/// "Chit" in ASCII: says that an SQLite file is a journal.
 const APPLICATION_ID: i32 = 0x4368_6974;
 
 /// Makes a journal of schema 1 with the events of one of today's: none of them says when it was sent, so all of it fits.

@@ -186,7 +186,7 @@ fn own_scenarios() {
     run(&lab, "scenario", &["other", "--pause", "0s"]).succeeded();
     scenarios("wrong.toml", &own.replace("do = \"crash\"", "do = \"explode\""));
     let ended = Program::run(&["lab", "--listen", "127.0.0.1:0", "--scenarios", path], &[]);
-    let named = "--scenarios: wrong: step 2: explode is not something to do";
+    let named = "--scenarios: wrong: step 2: explode is not an action";
     assert!(ended.code == Some(1) && ended.errors.contains(named), "{ended:?}");
     let ended = Program::run(&["lab", "--listen", "127.0.0.1:0", "--scenarios", "/nowhere"], &[]);
     assert!(ended.code == Some(1) && ended.errors.contains("--scenarios: cannot read /nowhere"), "{ended:?}");

@@ -190,7 +190,7 @@ fn a_damaged_line_is_named_with_what_to_do_next() {
         (&*line.replacen('Z', "+01:00", 1), "in UTC (it has to end in Z)"),
         (&*line.replacen(':', "", 1), "it stops being JSON at character 13"),
         (&*line.replacen("\"server\"", "\"waiter\"", 1), "a `component` cannot be \"waiter\""),
-        ("\0\0\0\0", "has zero bytes"),
+        ("\0\0\0\0", "contains zero bytes"),
     ] {
         fs::write(&damaged, whole.replace(line, instead)).unwrap();
         for command in ["verify", "diagram"] {

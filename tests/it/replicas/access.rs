@@ -114,7 +114,7 @@ async fn a_replica_gets_in_with_credentials_and_is_refused_with_what_is_wrong_wi
     let refused = |file: &str| refused(&urls, &journal, &with(file).each_ref().map(String::as_str));
 
     let errors = super::refused::refused(&urls, &journal, &[]);
-    says(&errors, "access refused: they ask for credentials");
+    says(&errors, "access refused: they require credentials");
     let foreign = operator.user("foreign", &KeyPair::new_account(), None, &[">"]);
     says(&refused(&foreign), "foreign.creds are not valid there");
     let expired = operator.user("expired", account, Some(1_700_000_000), &[">"]);

@@ -1,9 +1,9 @@
-//! The state of a conversation as bytes. One state has one encoding, so two states can be compared by its digest.
+//! The state of a conversation as bytes. A state has exactly one encoding, so two states can be compared by digest.
 //!
 //! | what | bytes |
 //! |---|---|
 //! | newest event, its logical time, number of participants | 8 each |
-//! | for each participant, in the order of joining: its id, length of its name, the name, session, number of publishes | 8, 2, as many, 32, 2 |
+//! | for each participant, in the order of joining: its id, length of its name, the name, session, number of publishes | 8, 2, that length, 32, 2 |
 //! | for each of its publishes, oldest first: digest of the message id, sequence, logical time | 16, 8, 8 |
 //!
 //! Numbers are little endian.
@@ -18,10 +18,10 @@ use crate::chat::{
     ParticipantId, Receipt, RememberedPublish, Sequence, SessionKey,
 };
 
-/// A character has four bytes at most.
+/// A character has at most four bytes in UTF-8.
 const NAME_BYTES_MAX: usize = 4 * NAME_CHARACTERS_MAX;
 
-/// For how many participants memory is reserved before they are read, since the number may be damaged.
+/// The most participants that memory is reserved for before they are read: their stated number may be damaged.
 const MEMBERS_EXPECTED_MAX: usize = 4096;
 
 /// A state that was read, and the digest of its bytes.
@@ -74,7 +74,7 @@ pub(super) fn write(conversation: &Conversation, to: &mut impl Write) -> io::Res
     Ok(())
 }
 
-/// Reads what [`write()`] wrote, up to the end. The digest shows whether it is what was written.
+/// Reads what [`write()`] wrote, up to the end. The caller compares the digest to detect damage.
 pub(super) fn read(from: &mut impl Read) -> Result<Encoded, CheckpointFault> {
     let mut from = Hashed { from, hash: Sha256::new() };
     let (head, logical_time) = (Sequence(from.number()?), LogicalTime(from.number()?));

@@ -15,9 +15,9 @@ use super::{path_beside, rename, write_unfinished};
 use crate::chat::{Conversation, Sequence};
 use crate::journal::sqlite::file::head::Head;
 
-/// A checkpoint has 32 bytes for each publish that the state machine remembers, which may be ten million of them. It is
-/// written so rarely that this amounts to at most 128 bytes for each event.
-const EVENTS_PER_PUBLISHES: u64 = 4;
+/// A checkpoint has 32 bytes for each publish that the state machine remembers, and there may be ten million of them.
+/// The next checkpoint waits for one event per this many publishes, so an event costs at most 128 bytes of checkpoints.
+const PUBLISHES_PER_EVENT: u64 = 4;
 
 /// A state, and the event after which it was taken.
 #[derive(Clone)]
@@ -58,10 +58,10 @@ impl CheckpointFile {
     }
 }
 
-/// When the next checkpoint is due, which the thread decides after each.
+/// When the next checkpoint is due. The thread decides this after each checkpoint.
 #[derive(Debug, Default)]
 struct Due {
-    /// The event from which on it is due. While one is being written, none is due.
+    /// It is due at this event; `u64::MAX` while one is being written.
     at: AtomicU64,
     /// The event of the newest checkpoint; 0 for none.
     written: AtomicU64,
@@ -80,7 +80,7 @@ pub(in crate::journal::sqlite) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the thread. The newest checkpoint that can be used was taken at this event; 0 for none.
+    /// Starts the thread. `newest` is the event of the newest usable checkpoint; 0 for none.
     pub(in crate::journal::sqlite) fn start(
         file: Arc<CheckpointFile>,
         interval: u64,
@@ -101,7 +101,7 @@ impl Keeper {
         }
         let state = State { place: place.clone(), conversation: conversation.clone() };
         if place.sequence.0 >= self.due.at.load(Ordering::Acquire) {
-            // The thread sets when the next one is due. If it is gone, none is.
+            // The thread decides when the next one is due. If the thread is gone, there is no next one.
             self.due.at.store(u64::MAX, Ordering::Release);
             let _ = self.states.try_send(state.clone());
         }
@@ -116,7 +116,7 @@ impl Keeper {
         if let Some(state) = newest.filter(|state| is_wanted && state.place.sequence.0 >= interval)
             && state.place.sequence.0 > written()
         {
-            // The thread takes it after the one before has been written.
+            // The thread takes it once it has written the one before.
             let _ = states.send(state);
         }
         drop(states);
@@ -152,7 +152,7 @@ impl Work {
                 Err(_) => {}
             }
             let publishes: usize = state.conversation.roster().map(|(_, member)| member.publish_count()).sum();
-            let interval = self.interval.max(publishes as u64 / EVENTS_PER_PUBLISHES);
+            let interval = self.interval.max(publishes as u64 / PUBLISHES_PER_EVENT);
             self.due.at.store(sequence.saturating_add(interval), Ordering::Release);
         }
     }

@@ -2,7 +2,7 @@
 //! A start without a checkpoint does the same before it serves: it replays all events and compares them with their
 //! chain; the final state must equal the checkpoint's; then SQLite checks the structure of the file.
 //!
-//! The thread rests for as long as it has worked, so it takes half a processor at most, and it reads a page at a time.
+//! The thread rests for as long as it has worked, so it uses at most half a core, and it reads a page at a time.
 //! When it finds damage, it removes the checkpoint, so that the next start checks everything first, and the writer
 //! accepts no more events: see [`DamageFlag`].
 
@@ -29,12 +29,12 @@ use crate::journal::{Epoch, JournalError};
 
 /// How many events are checked between two rests.
 const PAGE: usize = 1024;
-/// How often an unreadable event is tried, and how long the thread waits in between.
+/// How many times an unreadable event is tried, and how long the thread waits between two attempts.
 const ATTEMPTS: u32 = 10;
 const ATTEMPT_REST: Duration = Duration::from_secs(1);
 /// How often it reports its progress.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
-/// How often a check that has to end is interrupted again, in case it had only begun.
+/// While a check is being ended, SQLite is interrupted this often: an interrupt before a statement begins has no effect.
 const INTERRUPT_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What is checked.
@@ -108,7 +108,7 @@ enum Failure {
     /// The check has to end.
     Stopped,
     Found(FoundDamage),
-    /// It may be possible later.
+    /// It may become readable later.
     Unreadable(Box<dyn Error + Send + Sync>),
 }
 
@@ -131,7 +131,7 @@ impl Check {
         tracing::info!("the events up to {last} are checked in the background");
         match self.replay().and_then(|()| self.repeated(|| self.shape())) {
             Ok(()) => {
-                tracing::info!("the events up to {last} are checked: the journal is whole");
+                tracing::info!("the events up to {last} are checked: the journal is intact");
                 self.progress.send_replace(CheckState::Whole);
             }
             Err(Failure::Stopped) => {}
@@ -198,8 +198,8 @@ impl Check {
         })
     }
 
-    /// Repeats a step a few times if something cannot be read. An error of SQLite may also be caused by the end of the
-    /// check.
+    /// Repeats a step a few times if something cannot be read. While the check is being ended, any error may come from
+    /// that.
     fn repeated<T>(&self, step: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
         let mut attempts = 0;
         loop {

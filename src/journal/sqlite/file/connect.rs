@@ -6,12 +6,11 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-/// How long to wait for another process's lock, such as that of a person who uses the sqlite3 shell. The engine waits
-/// meanwhile.
+/// How long to wait for another process's lock, for instance an sqlite3 shell's. The engine is blocked meanwhile.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
 
-/// How large the log stays after it has been taken over into the main file. A long read can make it grow far beyond
-/// this; it is truncated to this size when it restarts. 1,024 commits of a few events each take less.
+/// The size that the write-ahead log keeps after it has been merged into the main file. A long read can make it grow
+/// far beyond this; it is truncated to this size when it restarts. 1,024 commits of a few events each take less.
 pub(crate) const LOG_BYTES_KEPT: i64 = 8 << 20;
 
 /// The page cache of a connection, in KiB. The journal is read in order and written at its end, so little is read
@@ -40,7 +39,7 @@ pub(crate) fn for_creating(path: &Path) -> rusqlite::Result<Connection> {
     open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
 }
 
-/// No URIs, so that every path is a path. No memory map, where an I/O error would be a signal.
+/// No URIs, so that every path is taken literally. No memory map, since an I/O error would then raise a signal.
 fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_WAIT)?;
@@ -55,8 +54,8 @@ fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Whether the log (`-wal`) stays as it is when the last connection closes. Otherwise it is taken over into
-/// the main file and removed.
+/// Whether the write-ahead log (`-wal`) stays as it is when the last connection closes. Otherwise it is merged into the
+/// main file and removed.
 pub(crate) fn keep_log_on_close(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop)
 }

@@ -1,8 +1,8 @@
 //! The small file next to a journal, `chitchat.db-head`: the lock by which one service at a time writes the
 //! journal, and the newest position that has been acknowledged.
 //!
-//! SQLite ends its log at the last intact commit. So a log that lost its end, or a bit in the middle, looks like a log
-//! that never got further, and acknowledged events would be lost unnoticed. This file is the cross-check. It is written
+//! SQLite reads its log up to the last intact commit. So a log that lost its end, or has a flipped bit in the middle,
+//! looks like a shorter log, and acknowledged events would be lost unnoticed. This file is the cross-check. It is written
 //! after a commit and before the answer, in place and without fsync, which costs a microsecond: it can lag behind the
 //! journal, but never be ahead of what the journal has put on the disk. It is a check, not a source: a journal opens
 //! without it, or with a torn one.
@@ -36,7 +36,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// One line, so that a person can read it too. The length depends on nothing but the epoch's.
+    /// One line, so that a person can read it too. Its length depends only on the epoch's.
     fn line(&self) -> String {
         let Self { epoch, sequence, chain } = self;
         let facts = format!("chitchat-head 1 epoch {epoch} sequence {sequence:020} chain {chain}");
@@ -123,12 +123,12 @@ impl HeadFile {
         Ok(())
     }
 
-    /// Records that everything up to this position may be promised.
+    /// Records that everything up to this position may be acknowledged.
     pub(crate) fn write(&mut self, head: &Head) -> io::Result<()> {
         let line = head.line();
         self.file.write_all_at(line.as_bytes(), 0)?;
         if !self.sized {
-            // It may have been about another journal.
+            // It may be left from another journal, with a longer line.
             self.file.set_len(line.len() as u64)?;
             self.sized = true;
         }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_read_as_it_was_written_and_a_changed_one_not_at_all() {
+    fn a_changed_head_is_never_read() {
         let line = head().line();
         assert_eq!(Head::parse(&line), Some(head()));
         for bit in 0..line.len() * 8 {
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_held_by_one_and_free_when_that_one_is_gone() {
+    fn the_lock_has_one_holder_and_is_free_when_that_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let journal = folder.path().join("j.db");
         let (mut first, found) = HeadFile::lock(&journal).unwrap();

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
-/// The mounts that this process sees. Known on Linux only.
+/// The mounts that this process sees. The file exists on Linux only.
 const MOUNTS: &str = "/proc/self/mountinfo";
 
 /// Whether a file is a mount point, by its absolute path without links.
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mount_points_are_read_as_they_are_called() {
+    fn escaped_mount_points_are_decoded() {
         let check = |line: &str, expected: Option<&str>| {
             assert_eq!(mount_point(line.as_bytes()), expected.map(PathBuf::from), "{line}");
         };
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_is_a_mount_point_and_a_new_file_is_none() {
+    fn the_root_is_a_mount_point_and_a_new_file_is_not() {
         let folder = tempfile::tempdir().unwrap();
         assert!(is_mount_point(Path::new("/")).unwrap());
         assert!(!is_mount_point(&folder.path().canonicalize().unwrap().join("j.db")).unwrap());

@@ -1,23 +1,23 @@
-//! The tables, how a file is recognized as a journal, and how an older one is brought up to date.
+//! The tables, how a file is recognized as a journal, and how an older one is upgraded.
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::journal::Epoch;
 use crate::journal::sqlite::error::OpenFault;
 
-/// Marks a SQLite file as a journal of Chit Chat: "Chit" in ASCII.
+/// Marks an SQLite file as a journal of Chit Chat: "Chit" in ASCII.
 pub(crate) const APPLICATION_ID: i32 = 0x4368_6974;
 
 /// The schema that this program reads and writes; a file states its own in `user_version`.
 pub(crate) const VERSION: i64 = STEPS.len() as i64;
 
-/// Step n leads from schema version n to n + 1. Steps are only ever added.
+/// Step n leads from schema version n to n + 1. Existing steps never change.
 const STEPS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// Names are those of the log records. `chain` links every event to all before it: see `Chain`.
 ///
-/// Texts are measured as blobs, because `length()` of a text ends at the first NUL, which is a character like any other
-/// here. All functions are known to Debian 12's sqlite3 (3.40).
+/// The length of a text is measured as a blob's, because `length()` of a text stops at the first NUL, which is allowed
+/// here. Debian 12's sqlite3 (3.40) has all functions.
 const VERSION_1: &str = "
 CREATE TABLE meta (
   id    INTEGER PRIMARY KEY CHECK (id = 1),
@@ -52,13 +52,13 @@ const VERSION_2: &str = "
 ALTER TABLE event ADD COLUMN sent_at TEXT CHECK (sent_at IS NULL OR (sent_at <> '' AND kind = 'message'));
 ";
 
-/// Rewrites the version that is there already, so that a transaction without events shows whether one could be
-/// recorded. An UPDATE to the same value would write nothing.
+/// Rewrites the current version, so that a transaction without events shows whether the file can be written. An UPDATE
+/// to the same value would write nothing.
 pub(crate) fn rewrite_version(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "user_version", VERSION)
 }
 
-/// Makes an empty database the journal of a new epoch.
+/// Turns an empty database into the journal of a new epoch.
 pub(crate) fn create(connection: &mut Connection, epoch: &Epoch) -> rusqlite::Result<()> {
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     upgrade(connection, 0, STEPS)?;
@@ -66,11 +66,11 @@ pub(crate) fn create(connection: &mut Connection, epoch: &Epoch) -> rusqlite::Re
     Ok(())
 }
 
-/// The schema version of a file, once it is known to be a journal of ours and of a version we know.
+/// Checks that a file is a journal of a known version, and returns its schema version.
 pub(crate) fn identify(connection: &Connection) -> Result<i64, OpenFault> {
     let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if application != i64::from(APPLICATION_ID) {
-        return Err(OpenFault::NotAJournal("it is a SQLite database of another kind".into()));
+        return Err(OpenFault::NotAJournal("it is an SQLite database of another kind".into()));
     }
     let found = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if !(1..=VERSION).contains(&found) {
@@ -86,7 +86,7 @@ pub(crate) fn identify(connection: &Connection) -> Result<i64, OpenFault> {
 }
 
 fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    // A person may add an index for looking things up; a trigger would change what is recorded.
+    // An index that a person has added does no harm; a trigger would change what is recorded.
     let ours = "SELECT sql FROM sqlite_schema WHERE type = 'trigger' OR type = 'table' AND name IN ('meta', 'event') \
         ORDER BY name";
     connection.prepare(ours)?.query_map([], |row| row.get(0))?.collect()
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_older_journal_is_brought_up_to_date_and_keeps_what_it_has() {
+    fn an_older_journal_is_upgraded_and_keeps_its_data() {
         let mut connection = Connection::open_in_memory().unwrap();
         create(&mut connection, &Epoch::new("e")).unwrap();
         let next = [VERSION_1, VERSION_2, "ALTER TABLE meta ADD COLUMN motto TEXT"];
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tables_refuse_what_is_no_event() {
+    fn the_constraints_reject_invalid_events() {
         let mut connection = Connection::open_in_memory().unwrap();
         create(&mut connection, &Epoch::new("e")).unwrap();
         let check = |columns: &str, values: &str, fits: bool| {

@@ -1,5 +1,6 @@
-//! The files that are being written, and their lengths. SQLite would not notice that a name now belongs to another
-//! file, or that a file has been emptied; and data that is written to a removed file is gone when the process ends.
+//! Detects that another process has replaced or shortened a file of the journal. SQLite would not notice that a name
+//! now belongs to another file, or that a file has been emptied; and data that is written to a removed file is gone when
+//! the process ends.
 
 use std::fs;
 use std::io;
@@ -14,19 +15,19 @@ use crate::journal::sqlite::beside;
 enum ExternalChange {
     #[error("the file {} has been removed or replaced while it was in use", .0.display())]
     Displaced(PathBuf),
-    #[error("the file {} has been emptied or cut while it was in use", .0.display())]
+    #[error("the file {} has been emptied or truncated while it was in use", .0.display())]
     Cut(PathBuf),
 }
 
 /// The files of a journal, as the writer last found them.
 pub(crate) struct WatchedFiles([Watched; 3]);
 
-/// Which of them is the log.
+/// The index of the write-ahead log.
 const LOG: usize = 1;
 
 struct Watched {
     path: PathBuf,
-    /// `None` until there is such a file.
+    /// `None` until the file exists.
     id: Option<FileId>,
     /// Its length. Only the writer makes it shorter.
     bytes: u64,
@@ -34,7 +35,7 @@ struct Watched {
 
 type FileId = (u64, u64);
 
-/// What a name stands for.
+/// The file that a name belongs to.
 struct Found {
     id: FileId,
     bytes: u64,
@@ -51,7 +52,7 @@ impl WatchedFiles {
         }))
     }
 
-    /// Makes sure, before a commit, that they are the same files and that none has become shorter.
+    /// Checks, before a commit, that they are the same files and that none has become shorter.
     ///
     /// # Errors
     /// A fatal one if another process has changed something.
@@ -92,8 +93,8 @@ impl WatchedFiles {
     }
 }
 
-/// Asks for which file it is and for its length, and not for its times. A file system that was asked for them notes the
-/// exact time of the next write, in the file's inode: each commit would put that on the disk, too.
+/// Queries the file's number and length, but not its times. After a query for the times, some file systems record the
+/// exact time of the next write in the inode, and each commit would have to put that on the disk, too.
 #[cfg(target_os = "linux")]
 fn look(path: &Path) -> io::Result<Found> {
     use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
@@ -123,9 +124,9 @@ fn metadata(path: &Path) -> io::Result<Found> {
 mod tests {
     use super::*;
 
-    /// Two ways to ask lead to the same answer.
+    /// `statx` and `metadata` agree.
     #[test]
-    fn a_file_is_known_by_its_device_and_number() {
+    fn a_file_is_identified_by_device_and_inode() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("j.db");
         assert_eq!(look(&path).err().map(|error| error.kind()), Some(io::ErrorKind::NotFound));

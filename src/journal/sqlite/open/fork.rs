@@ -12,7 +12,7 @@ use crate::journal::{Chain, Epoch, JournalError};
 /// How many events are rewritten between two reads.
 const PAGE: usize = 1024;
 
-/// What a start found: the service's log has events that the journal lacks.
+/// Found on opening a journal: the service's log has events that the journal lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fork {
     /// The epoch of the log.

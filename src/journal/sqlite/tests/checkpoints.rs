@@ -22,7 +22,7 @@ fn open_with(path: &Path, when: CheckTime) -> SqliteJournal {
 }
 
 /// Appends events as a service does, and offers the state after each batch.
-async fn go_on(journal: &mut SqliteJournal, state: &mut Conversation, events: &[Arc<Event>], batch: usize) {
+async fn extend(journal: &mut SqliteJournal, state: &mut Conversation, events: &[Arc<Event>], batch: usize) {
     for events in events.chunks(batch) {
         append_all(journal, events, batch).await;
         events.iter().for_each(|event| state.replay(event).unwrap());
@@ -35,14 +35,14 @@ async fn journal_with_checkpoint(path: &Path, events: &[Arc<Event>], first: usiz
     let mut state = {
         let mut journal = open_with(path, CheckTime::Background);
         let mut state = journal.recover(|_| {}).await.unwrap();
-        go_on(&mut journal, &mut state, &events[..first], 7).await;
+        extend(&mut journal, &mut state, &events[..first], 7).await;
         state
     };
     let kept = fs::read(beside(path, "-checkpoint")).unwrap();
     let mut journal = open_with(path, CheckTime::First);
     let recovered = journal.recover(|_| {}).await.unwrap();
     assert_eq!(recovered.head(), state.head());
-    go_on(&mut journal, &mut state, &events[first..], 7).await;
+    extend(&mut journal, &mut state, &events[first..], 7).await;
     drop(journal);
     fs::write(beside(path, "-checkpoint"), kept).unwrap();
     assert_eq!(checkpoint_of(path).unwrap().place.sequence, Sequence(first as u64));
@@ -67,10 +67,10 @@ fn path_in(folder: &tempfile::TempDir) -> PathBuf {
     fs::canonicalize(folder.path()).unwrap().join("j.db")
 }
 
-/// A start from a checkpoint replays what comes after it and reaches the same state as a replay of everything. What is
-/// before the checkpoint is checked after the start, in the background.
+/// A start from a checkpoint replays the events after it and reaches the same state as a replay of all events. The
+/// events before the checkpoint are checked after the start, in the background.
 #[tokio::test]
-async fn a_start_from_a_checkpoint_comes_to_the_same_state_j15() {
+async fn a_start_from_a_checkpoint_reaches_the_same_state_j15() {
     let folder = tempfile::tempdir().unwrap();
     let path = path_in(&folder);
     let events = conversation(5_000);
@@ -85,7 +85,7 @@ async fn a_start_from_a_checkpoint_comes_to_the_same_state_j15() {
         assert_eq!((replayed, state.head().0 as usize), (last - first, last));
         let whole = recover(&*journal.history(), |_| {}).await.unwrap();
         assert_eq!(state_of(&state), state_of(&whole));
-        go_on(&mut journal, &mut state, &events[last..], 100).await;
+        extend(&mut journal, &mut state, &events[last..], 100).await;
         assert_eq!(end_of_check(&journal).await, Some(CheckState::Whole));
         drop(journal);
         assert_eq!(checkpoint_of(&path).unwrap().place.sequence, Sequence(5_000));
@@ -101,16 +101,16 @@ async fn when_checkpoints_are_written_j15() {
     let (events, file) = (conversation(400), beside(&path, "-checkpoint"));
     let mut journal = open_with(&path, CheckTime::Background);
     let mut state = journal.recover(|_| {}).await.unwrap();
-    go_on(&mut journal, &mut state, &events[..49], 49).await;
+    extend(&mut journal, &mut state, &events[..49], 49).await;
     drop(journal);
     assert!(!file.exists());
     let mut journal = open_with(&path, CheckTime::Background);
     journal.recover(|_| {}).await.unwrap();
-    go_on(&mut journal, &mut state, &events[49..50], 1).await;
+    extend(&mut journal, &mut state, &events[49..50], 1).await;
     while !file.exists() {
         tokio::task::yield_now().await;
     }
-    go_on(&mut journal, &mut state, &events[50..60], 1).await;
+    extend(&mut journal, &mut state, &events[50..60], 1).await;
     assert_eq!(checkpoint_of(&path).unwrap().place.sequence, Sequence(50));
     // Only the state after the newest event is accepted.
     journal.offer_checkpoint(&Conversation::new());
@@ -133,7 +133,7 @@ async fn a_checkpoint_that_cannot_be_written_j15() {
     let events = conversation(200);
     let mut journal = open_with(&path, CheckTime::Background);
     let mut state = journal.recover(|_| {}).await.unwrap();
-    go_on(&mut journal, &mut state, &events, 20).await;
+    extend(&mut journal, &mut state, &events, 20).await;
     drop(journal);
     assert!(!beside(&path, "-checkpoint").exists());
     assert_eq!(open_with(&path, CheckTime::Background).recover(|_| {}).await.unwrap().head(), Sequence(200));
@@ -167,8 +167,8 @@ async fn a_damaged_checkpoint_is_not_used_j15() {
     assert_eq!((replayed, journal.later_check().is_none()), (140, true));
 }
 
-/// Neither is one of a later program, of another journal, of events that this journal lacks or has otherwise, nor any
-/// where everything is to be checked first.
+/// A checkpoint is not used either if it is from a later program or another journal, if the journal lacks its event or
+/// has another one there, or if everything is to be checked first.
 #[tokio::test]
 async fn a_checkpoint_that_does_not_fit_is_not_used_j15() {
     let folder = tempfile::tempdir().unwrap();
@@ -206,7 +206,8 @@ async fn a_checkpoint_that_does_not_fit_is_not_used_j15() {
     assert_eq!(replayed(&path, CheckTime::Background).await, 140);
 }
 
-/// Damage to older events is found behind the start: the journal takes nothing any more, and the next start is refused.
+/// Damage to older events is found after the start: the journal then accepts no more events, and the next start is
+/// refused.
 #[tokio::test]
 async fn damage_that_is_found_in_the_background_j16_j17() {
     let folder = tempfile::tempdir().unwrap();
@@ -234,7 +235,7 @@ async fn damage_that_is_found_in_the_background_j16_j17() {
         assert!(matches!(error, JournalError::Unavailable(_)), "{error}");
         assert!(error.to_string().contains("it is damaged and accepts no more events: event "), "{error}");
         assert!(matches!(journal.append(Vec::new()).await, Err(JournalError::Unavailable(_))));
-        // What is there can still be read.
+        // The events can still be read.
         assert_eq!(journal.history().read(Sequence(2_940), 99).await.unwrap().len(), 10);
         state.replay(&events[2_950]).unwrap();
         journal.offer_checkpoint(&state);
@@ -248,8 +249,8 @@ async fn damage_that_is_found_in_the_background_j16_j17() {
     }
 }
 
-/// A checkpoint with right checksums that is not the state of the events before it: if the events after it contradict it,
-/// the start does not use it; otherwise the check behind the start finds it out.
+/// A checkpoint whose checksums are right, but whose state does not result from the events before it: if the events after
+/// it contradict it, the start does not use it; otherwise the background check detects it.
 #[tokio::test]
 async fn a_checkpoint_that_is_wrong_j15_j16() {
     let folder = tempfile::tempdir().unwrap();
@@ -276,8 +277,8 @@ async fn a_checkpoint_that_is_wrong_j15_j16() {
     assert_eq!((replayed, journal.later_check().is_none()), (160, true));
     journal.offer_checkpoint(&state);
     drop(journal);
-    assert_eq!(checkpoint_of(&path).unwrap().place.sequence, Sequence(160), "a right one takes its place");
-    // Without the messages ids that a repeat is known by.
+    assert_eq!(checkpoint_of(&path).unwrap().place.sequence, Sequence(160), "a correct one replaces it");
+    // Without the message ids by which repeats are recognized.
     forge(&|_| true, true);
     let mut journal = open_with(&path, CheckTime::Background);
     journal.recover(|_| {}).await.unwrap();
@@ -285,11 +286,11 @@ async fn a_checkpoint_that_is_wrong_j15_j16() {
     let error = journal.append(Vec::new()).await.unwrap_err().to_string();
     assert!(error.contains("the checkpoint at event 100 differs from the state"), "{error}");
     drop(journal);
-    // The events were whole.
+    // The events were intact.
     assert_eq!(open_with(&path, CheckTime::Background).recover(|_| {}).await.unwrap().head(), Sequence(160));
 }
 
-/// A check that is under way ends with the journal, and the next start begins it again.
+/// Closing the journal ends a running check, and the next start begins it again.
 #[tokio::test]
 async fn a_check_that_is_cut_short_j16() {
     let folder = tempfile::tempdir().unwrap();
@@ -304,7 +305,7 @@ async fn a_check_that_is_cut_short_j16() {
     }
 }
 
-/// An older copy of the journal begins another epoch, after a check of everything, though the checkpoint fits.
+/// An older copy of the journal begins a new epoch, after a check of all events, although the checkpoint fits.
 #[tokio::test]
 async fn a_checkpoint_of_a_journal_that_is_behind_its_log_j10_j15() {
     let folder = tempfile::tempdir().unwrap();
@@ -328,7 +329,7 @@ async fn a_checkpoint_of_a_journal_that_is_behind_its_log_j10_j15() {
     assert_eq!(end_of_check(&journal).await, Some(CheckState::Whole));
 }
 
-/// A checkpoint of a conversation in which everybody has published as much as is remembered, by its size on the disk.
+/// The size of a checkpoint whose participant has published as many messages as are remembered.
 #[tokio::test]
 async fn a_checkpoint_has_32_bytes_for_each_publish_that_is_remembered() {
     let folder = tempfile::tempdir().unwrap();

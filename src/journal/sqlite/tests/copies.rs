@@ -1,4 +1,4 @@
-//! Links to a journal, copies of it, and backups: what a start makes of each.
+//! Starts with links to a journal, with copies of it, and with backups.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -9,7 +9,8 @@ use super::support::{append_all, conversation, open, read_all};
 use crate::chat::Sequence;
 use crate::journal::{CheckSettings, Epoch, Journal as _};
 
-/// A link to a missing file leads to where the file is made; a link into a missing folder is refused. Either stays.
+/// If a link leads to a missing file, the file is created there; a link into a missing folder is refused. The link stays
+/// as it is in both cases.
 #[tokio::test]
 async fn links_to_missing_files() {
     let folder = tempfile::tempdir().unwrap();
@@ -32,7 +33,7 @@ async fn links_to_missing_files() {
     assert!(matches!(open(&folder.path().join("circle.db")).unwrap_err().fault, OpenFault::Io(_)));
 }
 
-/// A main file without its -wal and -head files is refused, every time, unless the service's log knows of it.
+/// A main file without its -wal and -head files is refused, every time, unless the service's log has its epoch.
 #[tokio::test]
 async fn a_main_file_alone() {
     let folder = tempfile::tempdir().unwrap();
@@ -62,7 +63,7 @@ async fn a_main_file_alone() {
     assert!(matches!(error.fault, OpenFault::Log(_)), "{error}");
 }
 
-/// A backup has everything up to a moment, is one file that a start needs nothing else for, and has the permissions of
+/// A backup has all events up to one moment, is a single file from which a service can start, and has the permissions of
 /// the journal.
 #[tokio::test]
 async fn a_backup_of_a_journal_in_use() {
@@ -89,7 +90,7 @@ async fn a_backup_of_a_journal_in_use() {
     assert_eq!(read_all(&*restored.history()).await.unwrap(), events[..2_960]);
 }
 
-/// A backup replaces no file, and one that fails leaves none.
+/// A backup never replaces a file, and a failed one leaves none behind.
 #[tokio::test]
 async fn a_backup_that_fails() {
     let folder = tempfile::tempdir().unwrap();
@@ -105,7 +106,7 @@ async fn a_backup_that_fails() {
     }
     let error = backup(&folder.path().join("no-such-folder/copy.db")).unwrap_err();
     assert!(matches!(error, BackupError::Write { .. }), "{error}");
-    // One that was killed.
+    // The leftover of a backup that was killed.
     fs::write(beside(&copy, "-new"), "half").unwrap();
     let other = fs::File::open(beside(&copy, "-new")).unwrap();
     other.lock().unwrap();
@@ -125,7 +126,7 @@ async fn a_backup_that_fails() {
     assert!(files.into_iter().all(|name| !name.starts_with("copy")));
 }
 
-/// A log that is ahead of the journal makes the journal begin another epoch, once, with the events that it has.
+/// If the log is ahead of the journal, the journal begins a new epoch, once, and keeps its events.
 #[tokio::test]
 async fn a_journal_that_is_behind_its_log() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Files that were cut, and files with changed bits: everything that was acknowledged comes back, or the
-//! start is refused. Never a panic, never silently fewer.
+//! Files that were cut, and files with changed bits: either all acknowledged events come back, or the start is refused.
+//! A start never panics, and never loses events silently.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use super::support::{append_all, conversation, open};
 use crate::chat::{Conversation, Event, Sequence};
 use crate::journal::{CheckSettings, Epoch};
 
-/// The files of a journal, by the ends of their names.
+/// The files of a journal, by the endings of their names.
 type FileContents = BTreeMap<&'static str, Vec<u8>>;
 
 const ALL: [&str; 3] = ["", "-wal", "-head"];
@@ -21,7 +21,7 @@ fn files_of(path: &Path) -> FileContents {
     ALL.into_iter().filter_map(|ending| Some((ending, fs::read(beside(path, ending)).ok()?))).collect()
 }
 
-/// A start from these files: all events, or why it is refused.
+/// Starts from these files. Returns all events, or why the start is refused.
 fn start(path: &Path, files: &FileContents) -> Result<Vec<Arc<Event>>, String> {
     let _ = fs::remove_file(beside(path, "-shm"));
     for ending in ALL {
@@ -55,14 +55,14 @@ async fn journals(folder: &Path, events: &[Arc<Event>]) -> (FileContents, FileCo
     (closed, killed)
 }
 
-/// What became of a number of starts.
+/// The outcomes of a number of starts.
 #[derive(Debug, Default)]
 struct Tally {
     whole: usize,
     refused: BTreeMap<String, usize>,
 }
 
-/// Starts from each of many variants of some files, and holds every start to the rule.
+/// Starts from each variant of the files, and checks that all events come back or the start is refused.
 fn check(path: &Path, expected: &[Arc<Event>], variants: impl Iterator<Item = (String, FileContents)>) -> Tally {
     let mut tally = Tally::default();
     for (what, files) in variants {
@@ -123,32 +123,32 @@ async fn every(step_of_cuts: usize, step_of_bits: usize) {
 
     for files in [&closed, &backup] {
         let tally = check(&path, &events, cuts(files, "", step_of_cuts));
-        assert_eq!(tally.whole, 0, "a main file that lost its end is always known by it");
+        assert_eq!(tally.whole, 0, "a main file that lost its end is always refused");
     }
-    // Where the log has all pages of the main file, the main file can even be rebuilt from it.
+    // If the log has all pages of the main file, the main file can even be rebuilt from it.
     check(&path, &events, cuts(&killed, "", step_of_cuts));
     let tally = check(&path, &events, cuts(&killed, "-wal", step_of_cuts));
-    assert_eq!(tally.whole, 0, "a log that lost its end is known by the head file");
+    assert_eq!(tally.whole, 0, "the head file shows that a log lost its end");
     let tally = check(&path, &events, cuts(&killed, "-head", 1));
-    assert_eq!(tally.refused.len(), 0, "a head file that is cut short is no reason to refuse a whole journal");
+    assert_eq!(tally.refused.len(), 0, "a head file that is cut short is no reason to refuse an intact journal");
 
     for (files, ending) in [(&closed, ""), (&backup, ""), (&killed, ""), (&killed, "-wal"), (&killed, "-head")] {
         check(&path, &events, flips(files, ending, step_of_bits));
     }
 }
 
-/// A sample of all places, or all of them, 53,000 cuts and 428,000 changed bits, where DAMAGE_SWEEP says so: see
+/// A sample of all places; with DAMAGE_SWEEP set, all of them: 53,000 cuts and 428,000 changed bits. See
 /// `tests/damage-sweep`.
 #[tokio::test]
-async fn no_cut_and_no_changed_bit_loses_an_acknowledged_event_without_a_word() {
+async fn no_cut_and_no_changed_bit_silently_loses_an_acknowledged_event() {
     match std::env::var_os("DAMAGE_SWEEP") {
         Some(_) => every(1, 1).await,
         None => every(191, 1_499).await,
     }
 }
 
-/// What cannot be known: if the log lost its end and the head file is gone, too, the events before the
-/// cut come back. They are the first ones, whole and in order, and never anything else.
+/// What cannot be detected: if the log lost its end and the head file is gone, too, only the events before the cut come
+/// back. They are always the first ones, intact and in order.
 #[tokio::test]
 async fn a_cut_log_without_its_head_file_gives_the_first_events_or_is_refused() {
     let folder = tempfile::tempdir().unwrap();

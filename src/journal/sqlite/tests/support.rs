@@ -13,7 +13,7 @@ use crate::journal::{Epoch, History, Journal, JournalError, SqliteJournal};
 
 const TEXTS: [&str; 6] = ["hello", "æøå 😀", "\0", "a\nb\u{202e}c", "'; DROP TABLE event; --", "\u{10ffff}"];
 
-/// The first events of a conversation with everything in it that can happen.
+/// The first events of a conversation that contains every kind of event.
 pub fn conversation(events: u64) -> Vec<Arc<Event>> {
     let mut conversation = Conversation::new();
     let session = |n: u64| {
@@ -23,7 +23,7 @@ pub fn conversation(events: u64) -> Vec<Arc<Event>> {
     };
     (1..=events)
         .map(|n| {
-            // Two join, three speak, one goes: by turns of its own accord and because its time is over.
+            // Of six events, two are joins, three are messages, and one is a leave: requested or expired, in turn.
             let sent = LogicalTime(conversation.logical_time().0 + n % 5);
             let command = match n % 6 {
                 1 | 2 => Command::Join {
@@ -57,7 +57,7 @@ pub fn open(path: &Path) -> Result<SqliteJournal, OpenError> {
     open_as(path, "0123456789abcdef")
 }
 
-/// The journal at a path; of this epoch where it is new.
+/// The journal at a path. A new one gets this epoch.
 pub fn open_as(path: &Path, epoch: &str) -> Result<SqliteJournal, OpenError> {
     SqliteJournal::open(path, || Epoch::new(epoch))
 }

@@ -11,7 +11,7 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// From the least to the most preferred one among equals.
+    /// In ascending order of preference among equal weights.
     const ALL: [Coding; 3] = [Coding::Identity, Coding::Gzip, Coding::Brotli];
 
     /// Its name in `Content-Encoding`, and the other name by which a client may ask for it.
@@ -29,8 +29,8 @@ impl Coding {
     }
 }
 
-/// The coding with the greatest weight in these headers, the smaller one among equals. `None` if none is acceptable:
-/// even the file as it is can be refused.
+/// The coding with the greatest weight in these headers; among equals, the one with the smaller files. `None` if none is
+/// acceptable: even the file as it is can be refused.
 pub fn choose(headers: &HeaderMap) -> Option<Coding> {
     let values = headers.get_all(header::ACCEPT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
     let listed: Vec<(String, u16)> = values.flat_map(|value| value.split(',')).filter_map(listed).collect();
@@ -60,7 +60,7 @@ mod tests {
 
     use super::{Coding, choose};
 
-    /// The heaviest coding is sent, the smaller one among equals, and nothing that was refused.
+    /// The coding with the greatest weight is sent, the smaller one among equals, and never a refused one.
     #[test]
     fn weights() {
         use Coding::{Brotli, Gzip, Identity};

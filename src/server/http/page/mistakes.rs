@@ -9,7 +9,7 @@ use axum::routing::get;
 use http::{StatusCode, header};
 use tokio::task::spawn_blocking;
 
-/// Makes the page of a mistake by its name, or the index; `None` where there is no such page.
+/// Makes the page of a mistake by its name, or the index; `None` if there is no such page.
 pub type GalleryPages = fn(&str) -> Option<Arc<str>>;
 
 /// The routes of the gallery: `/mistakes/index.json`, `/mistakes/1.json` and so on. `None` if there is no gallery.

@@ -10,8 +10,8 @@ use crate::chat::Sequence;
 /// The most ranges of events, each with its own due time, that a stream keeps.
 const MARKS_MAX: usize = 64;
 
-/// Ranges of the feed, each with the time at which it is due. It holds no event: it is as large for a million
-/// delayed events as for 64.
+/// Ranges of the feed, each with the time at which it is due. It holds no events, so a million delayed events take no more
+/// memory than 64.
 #[derive(Debug, Default)]
 pub struct DelayLine {
     /// The last event of each range, and when the range is due. Both only rise.
@@ -63,7 +63,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// K1, K3: events are due in their order, whatever the jitter, and what is delayed is a bounded number of ranges.
+    /// K1, K3: events are due in their order, whatever the jitter, and the number of ranges is bounded.
     #[test]
     fn in_order_and_bounded() {
         let (mut line, now) = (DelayLine::default(), Instant::now());

@@ -18,7 +18,7 @@ pub enum Passage {
     /// Events up to this one, and heartbeats.
     UpTo(Sequence),
     Silent,
-    /// This frame first: it says what the lab does.
+    /// This frame is sent first: it states the faults in force.
     Notice(Frame),
     /// The stream has to break.
     Broken,
@@ -34,8 +34,8 @@ pub struct StreamGate {
     disconnect: u64,
     line: DelayLine,
     is_delayed: bool,
-    /// The faults that the client was last told about.
-    told: String,
+    /// The faults that were last announced to the client.
+    announced: String,
 }
 
 impl StreamGate {
@@ -43,8 +43,8 @@ impl StreamGate {
     pub fn new(lab: &Lab, participant: ParticipantId) -> Self {
         let table = lab.subscribe();
         let disconnect = table.borrow().disconnects();
-        let (line, told) = (DelayLine::default(), String::new());
-        Self { table, random: lab.random(), participant, disconnect, line, is_delayed: false, told }
+        let (line, announced) = (DelayLine::default(), String::new());
+        Self { table, random: lab.random(), participant, disconnect, line, is_delayed: false, announced }
     }
 
     /// Whether nothing at all may pass.
@@ -63,8 +63,8 @@ impl StreamGate {
             return Passage::Silent;
         }
         let words = fault.words();
-        if words != self.told {
-            self.told.clone_from(&words);
+        if words != self.announced {
+            self.announced.clone_from(&words);
             return Passage::Notice(Frame::lab_notice(words));
         }
         let Some(active) = active else {
