@@ -36,7 +36,7 @@ struct Member {
 #[allow(missing_docs, reason = "the message says what each field is")]
 pub enum CastError {
     /// The limit has been reached.
-    #[error("the lab already has {companions_max} companions")]
+    #[error("the limit on companions is reached: {companions_max}")]
     Full { companions_max: usize },
     /// It could not start.
     #[error(transparent)]

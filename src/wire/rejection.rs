@@ -39,9 +39,15 @@ pub enum Rejection {
     /// A page from an origin that is not allowed.
     #[error("pages from that origin may not use this service; see --allow-origin")]
     OriginNotAllowed,
-    /// Too many requests in too short a time, or too much memory held.
+    /// Too many requests in too short a time.
     #[error("too fast; try again in {} ms", .retry_after.as_millis().max(1))]
     RateLimited { retry_after: Duration },
+    /// An address has used up its memory budget.
+    #[error(
+        "your address holds too much of the service's memory; try again in {} ms; see --memory-per-address-max",
+        .retry_after.as_millis()
+    )]
+    MemoryUsedUp { retry_after: Duration },
     /// The limit on active participants has been reached.
     #[error("the conversation is full: at most {participants_max} participants at a time")]
     ConversationFull { participants_max: usize },
@@ -80,7 +86,7 @@ pub enum Rejection {
     #[error("{why}")]
     FaultInvalid { field: &'static str, why: String },
     /// The limit on companions has been reached.
-    #[error("the lab already has {companions_max} companions; see --companions-max")]
+    #[error("the limit on companions is reached: {companions_max}; see --companions-max")]
     CompanionsFull { companions_max: usize },
     /// A companion could not join.
     #[error("the companion cannot take part: {0}")]
@@ -161,7 +167,7 @@ impl Rejection {
             Self::SecretRequired => Reason::SecretRequired,
             Self::HostNotAllowed => Reason::HostNotAllowed,
             Self::OriginNotAllowed => Reason::OriginNotAllowed,
-            Self::RateLimited { .. } | Self::HeldByLab { .. } => Reason::RateLimited,
+            Self::RateLimited { .. } | Self::MemoryUsedUp { .. } | Self::HeldByLab { .. } => Reason::RateLimited,
             Self::ConversationFull { .. } | Self::ShareTaken { .. } => Reason::ConversationFull,
             Self::SlowConsumer { .. } => Reason::SlowConsumer,
             Self::Replaced => Reason::Replaced,
@@ -233,7 +239,7 @@ impl Rejection {
             | Self::CompanionFailed(_)
             | Self::ShuttingDown => Some(RETRY_SOON),
             Self::SlowConsumer { .. } | Self::LabDisconnected => Some(Duration::ZERO),
-            Self::RateLimited { retry_after } => Some(*retry_after),
+            Self::RateLimited { retry_after } | Self::MemoryUsedUp { retry_after } => Some(*retry_after),
             _ => None,
         }
     }
@@ -279,6 +285,7 @@ mod tests {
             Rejection::HostNotAllowed,
             Rejection::OriginNotAllowed,
             Rejection::RateLimited { retry_after: Duration::from_millis(250) },
+            Rejection::MemoryUsedUp { retry_after: Duration::from_secs(1) },
             Rejection::ConversationFull { participants_max: 3 },
             Rejection::ShareTaken { participants_per_address_max: 2 },
             Rejection::SlowConsumer { stall: Duration::from_secs(30) },

@@ -104,7 +104,7 @@ fn header_bytes(headers: &HeaderMap) -> usize {
 
 /// The address has used up its budget.
 pub fn overdrawn() -> Rejection {
-    Rejection::RateLimited { retry_after: RETRY_AFTER }
+    Rejection::MemoryUsedUp { retry_after: RETRY_AFTER }
 }
 
 /// The frames of a request's body, charged as they are read.

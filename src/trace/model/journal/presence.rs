@@ -164,7 +164,7 @@ impl Farewells {
         watch.at(line, record.at);
         let who = || Who::of(LogRecord::text(&record.participant_id));
         let reason = LogRecord::text(&record.reason);
-        watch.is_unsure |= matches!(reason, "JOURNAL_UNAVAILABLE" | "JOURNAL_FAILED");
+        watch.is_unsure |= matches!(reason, "JOURNAL_UNAVAILABLE" | "JOURNAL_FAILED" | "REPLICA_FAILED");
         match &*record.event {
             "client_connected" => {
                 self.faults.extend(watch.back(who(), before));
