@@ -221,7 +221,8 @@ async fn serve(
             Ok(())
         }
         Err(error) => {
-            let reason = if matches!(error, ServerError::Replica(_)) { "REPLICA_FAILED" } else { "JOURNAL_FAILED" };
+            let reason =
+                if matches!(error, ServerError::Replica(_)) { "REPLICA_FAILED" } else { "JOURNAL_FAILED" };
             let (about, reason) = (About::epoch(epoch.as_str()), Some(reason.into()));
             ServerRecord::ServerStopped { about, sequence: None, logical_time: None, reason }.emit();
             Err(error)
