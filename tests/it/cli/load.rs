@@ -19,8 +19,8 @@ fn summary(ended: &Ended) -> Value {
     serde_json::from_str(&ended.output[0]).unwrap()
 }
 
-/// With a journal in a file, every participant gets every message once (S4). The service's log has as many messages, each
-/// of the requested length in characters (S3), and at the end all participants have left (S6).
+/// With a journal in a file, every participant gets every message once (S4). The service's log has as many messages,
+/// each of the requested length in characters (S3), and at the end all participants have left (S6).
 #[test]
 fn all_deliveries_are_counted() {
     let server = DurableServer::start(&["--address-limits", "off", "--publish-rate", "0"]);

@@ -163,8 +163,8 @@ fn rooms() {
     });
 }
 
-/// No two files import each other, directly or through others. A folder's module file, which names its parts and is used
-/// by them, does not count; nor do tests, which may use anything to make their input.
+/// No two files import each other, directly or through others. A folder's module file, which names its parts and is
+/// used by them, does not count; nor do tests, which may use anything to make their input.
 #[test]
 fn cycles() {
     let edges = Sources::read().edges(|path| !path.is_test);

@@ -1,5 +1,5 @@
-//! Events that the service handed to a stream, but that are not delivered when the logs end: they are on a slow path, or
-//! wait for a program that is suspended or whose output is not read. That violates no rule (V9, V14).
+//! Events that the service handed to a stream, but that are not delivered when the logs end: they are on a slow path,
+//! or wait for a program that is suspended or whose output is not read. That violates no rule (V9, V14).
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -1,5 +1,5 @@
-//! Clients on hosts whose clocks are wrong, behind a tunnel that hides this from the service. `verify` uses the messages
-//! to bound how far each clock is off, and does not count the error as a violation (V12).
+//! Clients on hosts whose clocks are wrong, behind a tunnel that hides this from the service. `verify` uses the
+//! messages to bound how far each clock is off, and does not count the error as a violation (V12).
 
 use std::fs;
 use std::path::{Path, PathBuf};

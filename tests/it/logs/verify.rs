@@ -102,8 +102,8 @@ fn micros(timestamp: &Value) -> i64 {
     at.duration_since(UNIX_EPOCH).unwrap().as_micros() as i64
 }
 
-/// The mistake of V12 moves one publish before another. On a busy machine the messages bound the clocks only loosely, so
-/// it must be moved further to be seen: by twice that uncertainty.
+/// The mistake of V12 moves one publish before another. On a busy machine the messages bound the clocks only loosely,
+/// so it must be moved further to be seen: by twice that uncertainty.
 fn beyond_doubt(truth: &Logs, mut made: Logs) -> Logs {
     let earlier = Duration::from_micros(2 * doubt(&made) as u64);
     let is_publish = |record: &Value| record["event"].as_str().unwrap().starts_with("publish_");

@@ -1,5 +1,5 @@
-//! A second implementation of the page's causality: what could have caused what, as far as the events record it, and how
-//! orders weaker than the service's would arrange them. The page has these rules in `web/src/core/causality/`, and
+//! A second implementation of the page's causality: what could have caused what, as far as the events record it, and
+//! how orders weaker than the service's would arrange them. The page has these rules in `web/src/core/causality/`, and
 //! `tests/vectors/causality.json` holds both to the same answers.
 //!
 //! The service's order is finer than causality: it also orders events that are independent of each other.
@@ -216,8 +216,8 @@ impl<'a> Causality<'a> {
         (swappable, wrong)
     }
 
-    /// The arrows that cross a cut backwards; none if it is consistent. `line` has the last time inside the cut for each
-    /// participant, and `service` has the service's.
+    /// The arrows that cross a cut backwards; none if it is consistent. `line` has the last time inside the cut for
+    /// each participant, and `service` has the service's.
     pub fn backwards(&self, line: &BTreeMap<&str, u64>, service: u64) -> Vec<Backward> {
         let mut found = Vec::new();
         for (index, event) in self.events.iter().enumerate() {

@@ -39,8 +39,8 @@ impl Mistake {
 }
 
 impl Mistake {
-    /// Why a run may not show the mistake, in the specification's words (chapter 8: what no log can show). `None` if every
-    /// run must show it.
+    /// Why a run may not show the mistake, in the specification's words (chapter 8: what no log can show). `None` if
+    /// every run must show it.
     pub fn may_hide(self) -> Option<&'static str> {
         match self {
             Self::MissesBeforeLeave => Some("a stream that broke may have lost it on the way"),

@@ -1,5 +1,6 @@
-//! A service and its clients in memory. A seed chooses one step at a time: a request arrives, an answer arrives, an event
-//! is delivered, a connection breaks, a process is killed. Each process logs what the specification's chapter 9 requires.
+//! A service and its clients in memory. A seed chooses one step at a time: a request arrives, an answer arrives, an
+//! event is delivered, a connection breaks, a process is killed. Each process logs what the specification's chapter 9
+//! requires.
 
 use std::collections::VecDeque;
 
