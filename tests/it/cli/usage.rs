@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::support::{Ended, Program};
 
-/// Runs `chitchat` in a folder of its own.
+/// Runs `chitchat` with its logs in a folder.
 fn run(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
     let logs = folder.join("logs");
     let settings = [settings, &[("CHITCHAT_LOG_DIR", logs.to_str().unwrap())]].concat();
@@ -202,9 +202,9 @@ fn a_service_that_cannot_start_exits_1_and_says_why() {
 #[test]
 fn a_client_that_finds_no_service_exits_1_and_says_where_it_looked() {
     let folder = tempfile::tempdir().unwrap();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", nobody.local_addr().unwrap());
-    drop(nobody);
+    let dead_port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", dead_port.local_addr().unwrap());
+    drop(dead_port);
     let ended = run(folder.path(), &["join", "--name", "alice", "--server", &url], &[]);
     assert_eq!((ended.code, ended.output.len()), (Some(1), 0), "{ended:?}");
     assert!(ended.errors.contains(&url), "{}", ended.errors);

@@ -32,7 +32,7 @@ fn a_newcomer_is_shown_its_own_join_with_its_time_s5_v9() {
 }
 
 #[test]
-fn everybody_is_shown_the_same_events_in_the_same_order_with_the_same_times_s2_s4_s7_v3() {
+fn all_clients_show_the_same_events_in_the_same_order_with_the_same_times_s2_s4_s7_v3() {
     const EACH: usize = 20;
     let server = ServerProgram::start(&[]);
     let mut clients = ["alice", "bob", "carol"].map(|name| server.join(name));

@@ -34,7 +34,7 @@ async fn record_sixty(journal: &Path) -> Publisher {
 }
 
 /// Flips a bit in the text of a message in the main file of a closed journal. The first pages have remains of rows that
-/// were moved, so the last occurrence is the one that counts.
+/// were moved, so only the last occurrence counts.
 fn damage(journal: &Path, text: &str) {
     let (mut bytes, text) = (fs::read(journal).unwrap(), text.as_bytes());
     let at = bytes.windows(text.len()).rposition(|window| window == text).unwrap() + text.len() - 1;

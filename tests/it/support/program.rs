@@ -224,7 +224,7 @@ impl Drop for Program {
     }
 }
 
-/// A service in a process of its own, with a folder for all logs.
+/// A service process, with a folder for all logs.
 pub struct ServerProgram {
     pub program: Program,
     pub address: SocketAddr,

@@ -16,7 +16,7 @@ fn field(number: u8, content: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, low, high], content].concat()
 }
 
-/// A PublishRequest by hand.
+/// A hand-made PublishRequest.
 fn publish_bytes(token: &str, text: &[u8]) -> Vec<u8> {
     [field(1, token.as_bytes()), field(2, text)].concat()
 }

@@ -183,7 +183,7 @@ impl World {
         }
     }
 
-    /// Everything in flight arrives, the participants write now and then, and the service stops in the end.
+    /// Everything in flight arrives, the participants write now and then, and finally the service stops.
     pub(super) fn finish(&mut self) {
         if !self.service.up {
             self.restart();

@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::wire::{Frames, Window, Wire};
 
-/// One participant with a connection and a stream of its own.
+/// One participant, with its own connection and stream.
 pub struct Participant {
     pub wire: Wire,
     pub frames: Frames,

@@ -88,7 +88,7 @@ impl Wire {
     /// Sends any request.
     pub async fn send(&self, request: Request<()>, body: impl Into<Bytes>) -> (StatusCode, HeaderMap, RecvStream) {
         let (response, mut sending) = self.begin(request).await;
-        // The service may have refused the request before it was sent its body.
+        // The service may have refused the request before its body was sent.
         let _ = sending.send_data(body.into(), true);
         let (parts, body) = soon(response).await.unwrap().into_parts();
         (parts.status, parts.headers, body)
