@@ -116,7 +116,6 @@ fn the_recorded_runs_keep_every_rule_and_their_diagrams_are_current() {
     }
 }
 
-/// `architecture.md`, for one, is the map of the code.
 #[test]
 fn every_link_in_the_documents_leads_to_a_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

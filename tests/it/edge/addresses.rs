@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 
 use crate::support::{DurableServer, Figures, Participant, Server, ServerProgram, Wire, refused};
 
-/// Slow enough that a test machine is faster.
+/// So slow that any test machine is faster.
 const ONE_A_SECOND: Rate = Rate { per_second: 1, burst: 3 };
 
 const HERE: &str = "192.0.2.1";

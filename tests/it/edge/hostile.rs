@@ -68,7 +68,7 @@ async fn headers_that_never_end_are_cut_off() {
     let http1 = b"GET / HTTP/1.1\r\nhost: localhost\r\n";
     drip(server.address, http1, b"a: b\r\n", &mut clock).await;
     drip(server.address, b"GET /", b"a", &mut clock).await;
-    // As long as the headers of the first request continue, it does not count as made.
+    // While the headers of the first request continue, it does not count as a request.
     let http2 = [PREFACE, &headers(1, 1)].concat();
     drip(server.address, &http2, &continuation(1), &mut clock).await;
     // After a complete request (END_STREAM and END_HEADERS). A peer in the middle of its headers cannot answer a ping.

@@ -8,7 +8,7 @@ use tonic::Code;
 
 use crate::support::{Figures, Participant, Server, ServerProgram, Wire, refused, soon};
 
-/// Slow enough that a test machine is faster.
+/// So slow that any test machine is faster.
 const ONE_A_SECOND: Rate = Rate { per_second: 1, burst: 3 };
 
 #[tokio::test]

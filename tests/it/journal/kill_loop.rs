@@ -96,7 +96,7 @@ fn check(server: &DurableServer, logs: &[PathBuf], written: Vec<usize>) -> Strin
     )
 }
 
-/// Checks that `chitchat verify` finds that every rule holds, and can check all of them. Returns the number of records.
+/// Checks that `chitchat verify` can check every rule, and finds that all hold. Returns the number of records.
 fn check_verdict(logs: &[PathBuf]) -> u64 {
     let arguments = ["verify", "--json"].into_iter().chain(logs.iter().map(|log| log.to_str().unwrap()));
     let ended = Program::run(&arguments.collect::<Vec<_>>(), &[]);

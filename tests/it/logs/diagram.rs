@@ -360,7 +360,7 @@ fn crossings_are_bounded() {
     let picture = diagram(folder.path(), &[]);
     let drawn = count(&picture, "<path class=\"cross\"");
     assert!(drawn > 1_500 && drawn <= 6 * 1_500, "{drawn}");
-    // Of the 500 events before it a third are the writer's own.
+    // A third of the 500 events before it are the writer's own.
     let counted = count(&picture, "and 327 more") + count(&picture, "and 328 more");
     assert!(counted >= 1_000, "{counted}");
 }

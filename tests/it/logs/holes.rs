@@ -102,7 +102,7 @@ impl Verdicts {
 
     /// Nothing is violated.
     #[track_caller]
-    fn accuse_nobody(self) -> Self {
+    fn assert_no_violation(self) -> Self {
         assert_eq!(self.code, Some(0), "{:#}", self.report);
         self
     }
@@ -163,12 +163,12 @@ async fn records_lost_to_a_full_disk_violate_nothing_v1_v2() {
     let jump = broadcasts.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap();
     assert!(losses[0]["count"].as_u64().unwrap() >= jump - 1 && jump > 100, "{jump} {losses:?}");
 
-    let verdicts = Verdicts::of(&[&service.log]).accuse_nobody();
+    let verdicts = Verdicts::of(&[&service.log]).assert_no_violation();
     assert!([1, 2, 5, 8, 9, 12, 14].iter().all(|rule| verdicts.gaps(*rule).contains("were lost")));
     let export = folder.path().join("export.jsonl");
     service.export(&export);
     for logs in [[&*service.log, &*export], [&*export, &*service.log]] {
-        let verdicts = Verdicts::of(&logs).accuse_nobody();
+        let verdicts = Verdicts::of(&logs).assert_no_violation();
         for rule in [1, 2, 5, 8, 13] {
             assert_eq!((verdicts.verdict(rule), &*verdicts.gaps(rule)), ("held", "[]"), "V{rule}");
         }
@@ -198,7 +198,7 @@ async fn a_client_log_reports_lost_records_which_violate_nothing_v4_v9_v11_v14()
     server.stop("TERM").succeeded();
     let (log, service) = (disk.file("client-alice.jsonl"), server.log_folder().join("server.jsonl"));
     assert_eq!(whole_records(&log).iter().filter(|record| is_loss(record)).count(), 1);
-    let verdicts = Verdicts::of(&[&service, &log]).accuse_nobody();
+    let verdicts = Verdicts::of(&[&service, &log]).assert_no_violation();
     for rule in [3, 4, 6, 7, 9, 10, 11, 12, 14] {
         assert!(verdicts.gaps(rule).contains("of the log of alice (p1) were lost"), "V{rule}: {verdicts:#?}");
     }
@@ -243,7 +243,7 @@ async fn a_client_killed_while_its_disk_is_full_continues_and_reports_lost_recor
     alice.end_of_input().succeeded();
     server.stop("TERM").succeeded();
     let (log, service) = (disk.file("client-alice.jsonl"), server.log_folder().join("server.jsonl"));
-    let verdicts = Verdicts::of(&[&service, &log]).accuse_nobody();
+    let verdicts = Verdicts::of(&[&service, &log]).assert_no_violation();
     assert!(verdicts.gaps(4).contains("of the log of alice (p1) were lost"), "{verdicts:#?}");
 }
 
@@ -269,7 +269,7 @@ async fn a_service_starts_if_its_log_ends_in_a_cut_line_on_a_full_disk() {
     let records = whole_records(&service.log);
     let loss = records.iter().find(|record| is_loss(record)).unwrap();
     assert_eq!(loss["from_start"], true, "the records of the process's start were lost: {loss}");
-    Verdicts::of(&[&service.log]).accuse_nobody();
+    Verdicts::of(&[&service.log]).assert_no_violation();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -295,7 +295,7 @@ async fn a_client_starts_if_its_log_ends_in_a_cut_line_on_a_full_disk_v7() {
     let (log, service) = (disk.file("client-alice.jsonl"), server.log_folder().join("server.jsonl"));
     let losses: Vec<_> = whole_records(&log).into_iter().filter(is_loss).collect();
     assert_eq!((losses.len(), &losses[0]["from_start"]), (1, &true.into()));
-    Verdicts::of(&[&service, &log]).accuse_nobody();
+    Verdicts::of(&[&service, &log]).assert_no_violation();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -330,9 +330,9 @@ async fn a_disk_that_fills_up_repeatedly_causes_no_violation_v1_to_v14() {
     for log in [&log, &service.log] {
         assert!(whole_records(log).iter().filter(|record| is_loss(record)).count() >= 3, "{}", log.display());
     }
-    Verdicts::of(&[&service.log, &log]).accuse_nobody();
+    Verdicts::of(&[&service.log, &log]).assert_no_violation();
     service.export(&export);
-    let verdicts = Verdicts::of(&[&service.log, &log, &export]).accuse_nobody();
+    let verdicts = Verdicts::of(&[&service.log, &log, &export]).assert_no_violation();
     for rule in [1, 2, 3, 5, 8] {
         assert_eq!(verdicts.verdict(rule), "held", "V{rule}");
     }
