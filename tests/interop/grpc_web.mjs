@@ -1,4 +1,4 @@
-// gRPC-Web by Node alone: its frames, and requests over HTTP/1.1 and HTTP/2.
+// gRPC-Web without a library: its frames, and requests over HTTP/1.1 and HTTP/2.
 
 import { once } from "node:events";
 import http from "node:http";
@@ -7,14 +7,14 @@ import http2 from "node:http2";
 const DATA = 0x00;
 const TRAILERS = 0x80;
 
-/** A message as a frame: a flag, the length in four bytes, the most significant first, and the message. */
+/** A message as a frame: a flag, the length as a big-endian 32-bit number, and the message. */
 export function frame(message) {
   const head = Buffer.from([DATA, 0, 0, 0, 0]);
   head.writeUInt32BE(message.length, 1);
   return Buffer.concat([head, message]);
 }
 
-/** The frames of a body, as far as they are complete: { messages, trailers, rest }. */
+/** The complete frames at the start of a body: { messages, trailers, rest }. */
 export function parse(body) {
   const messages = [];
   let trailers;
@@ -35,13 +35,13 @@ function headerBlock(text) {
   return Object.fromEntries(lines.map((line) => line.match(/^([a-z0-9-]+): ?(.*)$/).slice(1)));
 }
 
-/** The bytes of grpc-web-text: base64, which may be padded wherever the sender flushed. */
+/** The bytes of grpc-web-text: base64 that may be padded wherever the sender flushed. */
 export function fromText(text) {
   const quantums = text.toString("latin1").match(/.{4}/gs) ?? [];
   return Buffer.concat(quantums.map((quantum) => Buffer.from(quantum, "base64")));
 }
 
-/** A POST over a connection of its own: the answer's status, its headers, and its body as a stream. */
+/** A POST over a new connection: the response's status, its headers, and its body as a stream. */
 export const post = {
   "HTTP/1.1": async (test, address, path, headers, body) => {
     const request = http.request(`http://${address}${path}`, { method: "POST", headers, agent: false });

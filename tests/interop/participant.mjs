@@ -1,13 +1,13 @@
-// A participant of Chit Chat for Node, by whichever library: what a client has to keep is a Lamport clock, the
-// secret from its Welcome, and how far it has read.
+// A participant of Chit Chat for Node, for any library: the state to keep is a Lamport clock, the session token from the
+// Welcome, and the position in the stream.
 //
-// A wire is what a library is reduced to here:
+// A wire is the interface to a library:
 //
 //   join(request, signal)   an async generator of the stream's frames, each as [kind, value]; the signal aborts it
 //   publish(request)        a promise of the reply
 //   leave(request)          a promise of the reply
 //
-// Numbers of 64 bits may come as BigInt or as text, and are sent as BigInt.
+// 64-bit numbers may arrive as BigInt or as text, and are sent as BigInt.
 
 export class Participant {
   clock = 0n; // Lamport's C.
@@ -24,12 +24,12 @@ export class Participant {
 
   // What a participant does.
 
-  /** Opens the stream. Events, the own Joined first, are read from it with nextEvent. */
+  /** Opens the stream. Its events, beginning with the participant's own Joined, are read with nextEvent. */
   join() {
     return this.#open({ displayName: this.displayName, logicalTime: this.#sending() });
   }
 
-  /** Goes on after the last event that was received, by a new stream. The others do not notice. */
+  /** Continues after the last received event, with a new stream. The others do not notice. */
   resume() {
     const { sessionToken, epoch } = this.welcome;
     const resume = { sessionToken, epoch, afterSequence: this.position };
@@ -43,7 +43,7 @@ export class Participant {
     return this.#received(await this.#wire.publish(request));
   }
 
-  /** Leaves. The stream ends once all events before the own Left have been read. */
+  /** Leaves. The stream ends after the last event before the participant's own Left. */
   async leave() {
     const { sessionToken } = this.welcome;
     return this.#received(await this.#wire.leave({ sessionToken, logicalTime: this.#sending() }));
@@ -54,20 +54,20 @@ export class Participant {
     this.#connection.abort();
   }
 
-  // What a participant is sent.
+  // What a participant receives.
 
-  /** Waits for the next frame of the stream, as [kind, value]; nothing once this participant has left. */
+  /** Waits for the next frame of the stream, as [kind, value]; undefined once this participant has left. */
   async nextFrame() {
     const { done, value: frame } = await this.#frames.next();
     if (done) return undefined;
     const [kind, value] = frame;
     if (kind === "welcome") this.welcome = this.#received(value);
     if (kind === "event") this.position = BigInt(this.#received(value).sequence);
-    // caughtUp, heartbeat and presence are not events: the clock stands still.
+    // caughtUp, heartbeat and presence are not events, so the clock does not advance.
     return frame;
   }
 
-  /** Waits for the next event; nothing once this participant has left. */
+  /** Waits for the next event; undefined once this participant has left. */
   async nextEvent() {
     for (let frame; (frame = await this.nextFrame()); ) {
       if (frame[0] === "event") return frame[1];

@@ -1,7 +1,7 @@
-"""A participant of Chit Chat, written against nothing but the proto file.
+"""A participant of Chit Chat, written from the proto file alone.
 
-An example for whoever writes one in another language: what a client has to keep is a Lamport clock, the
-secret from its Welcome, and how far it has read.
+An example for clients in other languages: the state to keep is a Lamport clock, the session token from the Welcome, and
+the position in the stream.
 """
 
 import grpc
@@ -12,10 +12,10 @@ from google.rpc.status_pb2 import Status
 
 
 class Participant:
-    """One participant, by one stream at a time."""
+    """One participant, with one stream at a time."""
 
     def __init__(self, channel: grpc.Channel, display_name: str, timeout: float | None = None):
-        """`timeout` is for every call in seconds, the stream included; a real client's stream has none."""
+        """`timeout` applies to every call, in seconds, including the stream; a real client's stream has none."""
         self.display_name = display_name
         self.clock = 0  # Lamport's C.
         self.position = 0  # The sequence of the last event that was received.
@@ -27,11 +27,11 @@ class Participant:
     # What a participant does.
 
     def join(self) -> pb.Welcome:
-        """Opens the stream. Events, the own Joined first, are read from it with next_event."""
+        """Opens the stream. Its events, beginning with the participant's own Joined, are read with next_event."""
         return self._open(pb.JoinRequest(display_name=self.display_name, logical_time=self._sending()))
 
     def resume(self) -> pb.Welcome:
-        """Goes on after the last event that was received, by a new stream. The others do not notice."""
+        """Continues after the last received event, with a new stream. The others do not notice."""
         after = pb.ResumePoint(
             session_token=self.welcome.session_token, epoch=self.welcome.epoch, after_sequence=self.position
         )
@@ -51,23 +51,23 @@ class Participant:
         return reply
 
     def leave(self) -> pb.LeaveResponse:
-        """Leaves. The stream ends once all events before the own Left have been read."""
+        """Leaves. The stream ends after the last event before the participant's own Left."""
         request = pb.LeaveRequest(session_token=self.welcome.session_token, logical_time=self._sending())
         reply = self._service.Leave(request, timeout=self._timeout)
         self._received(reply.logical_time)
         return reply
 
     def list_events(self, after_sequence: int, page_size: int = 0) -> pb.ListEventsResponse:
-        """Earlier events, by page. Touches no clock."""
+        """Lists earlier events, by page. This does not change the clock."""
         request = pb.ListEventsRequest(
             session_token=self.welcome.session_token, after_sequence=after_sequence, page_size=page_size
         )
         return self._service.ListEvents(request, timeout=self._timeout)
 
-    # What a participant is sent.
+    # What a participant receives.
 
     def next_frame(self) -> pb.JoinResponse:
-        """Waits for the next frame of the stream. StopIteration: this participant has left."""
+        """Waits for the next frame of the stream. Raises StopIteration if this participant has left."""
         frame = next(self._stream)
         match frame.WhichOneof("frame"):
             case "welcome":
@@ -77,7 +77,7 @@ class Participant:
                 self.position = frame.event.sequence
                 self._received(frame.event.logical_time)
             case "caught_up" | "heartbeat" | "presence":
-                pass  # Not events: the clock stands still.
+                pass  # Not events, so the clock does not advance.
         return frame
 
     def next_event(self) -> pb.Event:

@@ -7,13 +7,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-// The program under test; CHITCHAT_BIN names another one than the build's.
+// The program under test: CHITCHAT_BIN, or the debug build.
 const PROGRAM = process.env.CHITCHAT_BIN || `${ROOT}target/debug/chitchat`;
-// How long anything may take. Far more than it does, so that a busy machine fails no test.
+// How long anything may take: far longer than normal, so that no test fails on a busy machine.
 export const DEADLINE_MS = 30_000;
 const POLL_MS = 20;
 
-/** Starts a service with a log folder of its own, for as long as the test runs. Returns its address. */
+/** Starts a service with its own log folder, which stops after the test. Returns its address. */
 export async function serve(test, ...options) {
   const folder = `${ROOT}target/test-run/interop/${test.name.replaceAll(/\W+/g, "-")}`;
   rmSync(folder, { recursive: true, force: true });
@@ -31,8 +31,8 @@ export async function serve(test, ...options) {
     const [code] = await ended;
     clearTimeout(tooLate);
     process.off("exit", kill);
-    if (code !== 0) throw new Error(`the service did not stop as it should: ${folder}`);
-    // Whatever a test did: by the logs that it leaves, the order held.
+    if (code !== 0) throw new Error(`the service did not stop in good order: ${folder}`);
+    // Whatever a test did, its logs must prove that the order held.
     const verdict = spawnSync(PROGRAM, ["verify", `${folder}/server.jsonl`], { encoding: "utf8", timeout: DEADLINE_MS });
     if (verdict.status !== 0) throw new Error(`${verdict.stdout}${verdict.stderr}`);
   });
@@ -42,7 +42,7 @@ export async function serve(test, ...options) {
   });
 }
 
-/** Waits until a condition holds, and returns what it did. */
+/** Waits until a condition holds, and returns what it returned. */
 async function until(condition) {
   const giveUp = Date.now() + DEADLINE_MS;
   for (let result; ; await pause(POLL_MS)) {
@@ -51,7 +51,7 @@ async function until(condition) {
   }
 }
 
-/** The complete records of a log, as far as it has been written. */
+/** The complete records of a log so far. */
 function records(log) {
   if (!existsSync(log)) return [];
   const lines = readFileSync(log, "utf8").split("\n");

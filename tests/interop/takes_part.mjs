@@ -1,4 +1,4 @@
-// What every library for Node has to manage, over any wire.
+// What every library for Node must be able to do, over any wire.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,14 +6,14 @@ import { test } from "node:test";
 import { Participant } from "./participant.mjs";
 import { DEADLINE_MS, serve } from "./service.mjs";
 
-// 128 characters, none of them ASCII: two to four bytes each, and some that join with their neighbours.
+// 128 characters, none of them ASCII: two to four bytes each, and some that combine with their neighbours.
 const LONGEST_TEXT = [..."æøåßñЖλאשلم漢字かな한글ไทย😀👩🏽‍🚀é\u0301\u202e\u200b\u{10ffff}".padEnd(400, "😀")].slice(0, 128).join("");
 
 /**
  * Tests a library.
  *
- * connect(test, address) gives a wire (see participant.mjs) over a connection of its own; refusal(error) gives the
- * name of an error's status code and its google.rpc.ErrorInfo.
+ * connect(test, address) returns a wire (see participant.mjs) over a new connection; refusal(error) returns the name of an
+ * error's status code and its google.rpc.ErrorInfo.
  */
 export function takesPart(name, connect, refusal) {
   const checks = (what, body) =>
@@ -54,7 +54,7 @@ export function takesPart(name, connect, refusal) {
 
     const byAlice = await events(alice, 4);
     const byBob = await events(bob, 2);
-    assert.equal(await bob.nextEvent(), undefined); // The stream ended well, without the own Left.
+    assert.equal(await bob.nextEvent(), undefined); // The stream ended with OK, without bob's own Left.
     assert.deepEqual(byAlice.slice(1, 3), byBob);
     assert.deepEqual(
       byAlice.map((event) => event.content),
@@ -73,7 +73,7 @@ export function takesPart(name, connect, refusal) {
     assert.equal(await alice.nextEvent(), undefined);
   });
 
-  checks("is told why it is refused", async (joined) => {
+  checks("gets the reason of a refusal", async (joined) => {
     const alice = await joined("alice");
     await refused(alice.publish(`${LONGEST_TEXT}æ`), "INVALID_ARGUMENT", "TEXT_TOO_LONG");
     await refused(joined("ALICE"), "ALREADY_EXISTS", "NAME_TAKEN"); // On a stream.
@@ -81,7 +81,7 @@ export function takesPart(name, connect, refusal) {
     await refused(alice.publish("still here?"), "UNAUTHENTICATED", "SESSION_UNKNOWN");
   });
 
-  checks("resumes with no gap, and nobody notices", async (joined) => {
+  checks("resumes without a gap, unnoticed by others", async (joined) => {
     const alice = await joined("alice");
     const bob = await joined("bob");
     await alice.nextEvent();
@@ -104,7 +104,7 @@ export function takesPart(name, connect, refusal) {
   });
 }
 
-/** The next events of a participant: what must be the same for everyone. */
+/** The next events of a participant, reduced to what must be the same for all. */
 async function events(participant, count) {
   const read = [];
   while (read.length < count) {

@@ -1,4 +1,4 @@
-// connect-node against the real service: by gRPC, and by gRPC-Web over HTTP/1.1 and HTTP/2.
+// connect-node against the real service: over gRPC, and over gRPC-Web with HTTP/1.1 and HTTP/2.
 
 import { Code, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, createGrpcWebTransport, Http2SessionManager } from "@connectrpc/connect-node";
@@ -19,7 +19,7 @@ function wire(transport) {
   };
 }
 
-/** A connection by HTTP/2 that ends with the test. */
+/** An HTTP/2 connection that ends with the test. */
 function http2(test, baseUrl) {
   const sessionManager = new Http2SessionManager(baseUrl);
   test.after(() => sessionManager.abort());
@@ -28,7 +28,7 @@ function http2(test, baseUrl) {
 
 function refusal(error) {
   const [info] = error.findDetails(ErrorInfoSchema);
-  // Code.InvalidArgument is INVALID_ARGUMENT everywhere else.
+  // What connect calls InvalidArgument is INVALID_ARGUMENT everywhere else.
   return { code: Code[error.code].replaceAll(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase(), info };
 }
 

@@ -2,10 +2,10 @@
 //!
 //! | module | what it shows |
 //! |---|---|
-//! | [`load`] | `chitchat load`: deliveries counted, wrong ones found, limits named |
-//! | [`scripts`] | `chitchat send`, waiting for a service, the environment, the words for failures |
-//! | [`signals`] | signals, pipes that nobody reads, terminals without colours |
-//! | [`terminal`] | nothing reaches a terminal raw; `--json` |
+//! | [`load`] | `chitchat load`: it counts deliveries, finds wrong ones and names limits |
+//! | [`scripts`] | `chitchat send`, waiting for a service, the environment, the wording of errors |
+//! | [`signals`] | signals, unread pipes, terminals without colours |
+//! | [`terminal`] | no control characters from others reach a terminal; `--json` |
 //! | [`usage`] | the command line, its refusals and exit codes |
 
 mod load;

@@ -1,15 +1,15 @@
-//! Participants, as programs and by the client library.
+//! Participants, as programs and through the client library.
 //!
 //! | module | what it shows |
 //! |---|---|
-//! | [`crowd`] | twenty at once have one transcript; the client library |
-//! | [`interruptions`] | clients killed, frozen, cut off; a service with another journal |
+//! | [`crowd`] | twenty participants at once get one transcript; the client library |
+//! | [`interruptions`] | clients that are killed, frozen or cut off; a service with another journal |
 //! | [`leaving`] | every client can leave, whatever it or the service is doing |
-//! | [`lies`] | a service that breaks the protocol, or says what cannot be true |
+//! | [`lies`] | a service that breaks the protocol or sends what cannot be true |
 //! | [`processes`] | one service and its clients fed from pipes: joins, messages, leaves |
-//! | [`reconnects`] | pauses between tries, and how long a client tries |
-//! | [`state`] | clients that are killed and started again go on as the same participant |
-//! | [`submissions`] | lines and messages from their submission to what became of them; typing on a terminal |
+//! | [`reconnects`] | pauses between attempts, and how long a client keeps trying |
+//! | [`state`] | clients that are killed and started again continue as the same participant |
+//! | [`submissions`] | lines and messages from submission to outcome; typing on a terminal |
 
 mod crowd;
 mod interruptions;

@@ -3,10 +3,10 @@
 //!
 //! | module | what it shows |
 //! |---|---|
-//! | [`conversation`] | random commands against the rules of the state machine and a naive model |
+//! | [`conversation`] | the state machine under random commands, against its rules and a naive model |
 //! | [`evidence`] | statements about the recorded run agree with its logs |
-//! | [`layers`] | which module of the sources may use which |
-//! | [`vectors`] | what the service and the page agree on, as data that both read |
+//! | [`layers`] | which source module may use which |
+//! | [`vectors`] | what the service and the page must agree on, as data that both read |
 
 mod conversation;
 mod evidence;

@@ -1,13 +1,13 @@
-//! Connections and what an address may use, so that one caller leaves room for the others.
+//! Limits on connections and on what one address may use, so that one caller leaves room for the others.
 //!
 //! | module | what it shows |
 //! |---|---|
-//! | [`addresses`] | what all participants of one address may have together |
-//! | [`budgets`] | memory that an address may use: untaken responses, half requests, connections |
+//! | [`addresses`] | what all participants of one address may use together |
+//! | [`budgets`] | memory that an address may use: unread responses, half requests, connections |
 //! | [`connections`] | connections that send nothing or another protocol |
 //! | [`forwarded`] | clients behind a proxy that the service trusts |
-//! | [`hostile`] | what never ends, what is too much, and a thousand at once |
-//! | [`rates`] | how fast one may publish and join |
+//! | [`hostile`] | requests that never end or are too large, and a thousand connections at once |
+//! | [`rates`] | how fast a session may publish, and an address may join |
 //! | [`tls`] | certificates, their reload, and who trusts them |
 
 mod addresses;

@@ -1,15 +1,15 @@
-//! The journal in a file, from outside: restarts, disks that fill up or fail, and looking into it.
+//! The journal in a file, from outside: restarts, disks that fill up or fail, and inspection.
 //!
 //! | module | what it shows |
 //! |---|---|
 //! | [`backfill`] | the service's log after a crash |
-//! | [`checkpoints`] | starts from a checkpoint: kills around it, damage that is found later |
+//! | [`checkpoints`] | starts from a checkpoint: kills around it, and damage that is found later |
 //! | [`kill_loop`] | the service killed again and again under load |
-//! | [`places`] | mounts of a journal, copies and backups of it |
+//! | [`places`] | mounts, copies and backups of a journal |
 //! | [`recovery`] | a journal that fails for now or for good; a restart on the same journal |
 //! | [`restored_backup`] | a backup in the place of the journal |
-//! | [`upgrade`] | a journal that an earlier version made |
-//! | [`service`] | a service process over a journal file, for these tests |
+//! | [`upgrade`] | a journal from an earlier version |
+//! | [`service`] | a service process with a journal file, for these tests |
 
 mod backfill;
 mod checkpoints;
@@ -28,7 +28,7 @@ use http::StatusCode;
 use tokio::sync::OnceCell;
 
 use crate::journal::service::{
-    Publisher, Service, SmallDisk, assert_kept, chitchat, export, serve_in_vain, until,
+    Publisher, Service, SmallDisk, assert_kept, chitchat, export, serve_refused, until,
 };
 
 fn journal_in(folder: &tempfile::TempDir) -> PathBuf {
@@ -36,7 +36,7 @@ fn journal_in(folder: &tempfile::TempDir) -> PathBuf {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_is_there_after_a_stop_and_after_a_kill() {
+async fn acknowledged_messages_survive_a_stop_and_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let journal = journal_in(&folder);
     let service = Service::start(&journal).await;
@@ -62,11 +62,11 @@ async fn what_was_acknowledged_is_there_after_a_stop_and_after_a_kill() {
 }
 
 #[tokio::test]
-async fn a_second_service_on_the_same_journal_is_refused_and_the_first_goes_on() {
+async fn a_second_service_on_the_same_journal_is_refused_and_the_first_continues() {
     let folder = tempfile::tempdir().unwrap();
     let journal = journal_in(&folder);
     let service = Service::start(&journal).await;
-    let second = serve_in_vain(&journal);
+    let second = serve_refused(&journal);
     assert!(second.contains("is in use by another process"), "{second}");
     let mut alice = Publisher::join(&service, "alice").await;
     alice.publish().await.unwrap();
@@ -81,32 +81,32 @@ async fn a_journal_with_a_second_name_is_refused_under_either() {
     assert!(Service::start(&journal).await.stop().await.success());
     fs::hard_link(&journal, &link).unwrap();
     for name in [&journal, &link] {
-        let complaint = serve_in_vain(name);
+        let complaint = serve_refused(name);
         assert!(complaint.contains("has 2 names"), "{complaint}");
     }
     fs::remove_file(&link).unwrap();
-    // A symbolic link is only another way to the one name.
+    // A symbolic link does not give the file a second name.
     std::os::unix::fs::symlink(&journal, &alias).unwrap();
     let _service = Service::start(&alias).await;
-    let complaint = serve_in_vain(&journal);
+    let complaint = serve_refused(&journal);
     assert!(complaint.contains("is in use by another process"), "{complaint}");
 }
 
 #[tokio::test]
-async fn what_is_no_journal_is_refused_and_gets_no_second_file() {
+async fn a_path_that_is_not_a_journal_is_refused_and_gets_no_second_file() {
     let folder = tempfile::tempdir().unwrap();
     let (text, inside) = (folder.path().join("notes.txt"), folder.path().join("folder"));
     fs::write(&text, "").unwrap();
     fs::create_dir(&inside).unwrap();
     for (path, why) in [(&text, "is an empty file"), (&inside, "it is not a regular file")] {
-        let complaint = serve_in_vain(path);
+        let complaint = serve_refused(path);
         assert!(complaint.contains(why), "{complaint}");
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }
 
 #[tokio::test]
-async fn a_journal_that_lost_its_end_is_looked_into_with_a_warning() {
+async fn inspecting_a_journal_that_lost_its_end_reports_the_loss() {
     let folder = tempfile::tempdir().unwrap();
     let journal = journal_in(&folder);
     let service = Service::start(&journal).await;
@@ -123,7 +123,7 @@ async fn a_journal_that_lost_its_end_is_looked_into_with_a_warning() {
 }
 
 #[tokio::test]
-async fn a_damaged_journal_stops_the_start_and_says_where() {
+async fn a_damaged_journal_stops_the_start_and_the_error_locates_the_damage() {
     let folder = tempfile::tempdir().unwrap();
     let journal = journal_in(&folder);
     let service = Service::start(&journal).await;
@@ -133,12 +133,12 @@ async fn a_damaged_journal_stops_the_start_and_says_where() {
     }
     assert!(service.stop().await.success());
     let mut bytes = fs::read(&journal).unwrap();
-    // The last digit of the third message, which is the fourth event.
+    // Change the last digit of the third message, which is the fourth event.
     let text = alice.acknowledged[2].1.as_bytes();
     let at = bytes.windows(text.len()).position(|window| window == text).unwrap() + text.len() - 1;
     bytes[at] ^= 1;
     fs::write(&journal, &bytes).unwrap();
-    let complaint = serve_in_vain(&journal);
+    let complaint = serve_refused(&journal);
     assert!(complaint.contains("event 4 is not what was recorded"), "{complaint}");
     let check = chitchat(&["journal", "check", &journal.to_string_lossy()]);
     assert_eq!(check.status.code(), Some(1), "{check:?}");
@@ -147,7 +147,7 @@ async fn a_damaged_journal_stops_the_start_and_says_where() {
 }
 
 #[tokio::test]
-async fn a_journal_can_be_looked_into_while_the_service_runs() {
+async fn a_journal_can_be_inspected_while_the_service_runs() {
     let folder = tempfile::tempdir().unwrap();
     let journal = journal_in(&folder);
     let service = Service::start(&journal).await;
@@ -181,7 +181,7 @@ async fn a_journal_can_be_looked_into_while_the_service_runs() {
 }
 
 #[tokio::test]
-async fn a_full_disk_loses_nothing_and_the_service_goes_on_when_there_is_space() {
+async fn a_full_disk_loses_nothing_and_the_service_recovers_when_there_is_space() {
     let disk = SmallDisk::mount("size=1m");
     let (journal, ballast) = (disk.file("chitchat.db"), disk.file("ballast"));
     fs::write(&ballast, vec![0; 256 * 1024]).unwrap();
@@ -192,7 +192,7 @@ async fn a_full_disk_loses_nothing_and_the_service_goes_on_when_there_is_space()
     assert_eq!(service.readiness().await, StatusCode::SERVICE_UNAVAILABLE);
     assert_kept(&journal, &[&alice]);
     fs::remove_file(&ballast).unwrap();
-    // The service finds out itself: nothing is published meanwhile.
+    // The service recovers by itself: nothing is published meanwhile.
     until("readiness", async || (service.readiness().await == StatusCode::OK).then_some(())).await;
     alice.publish().await.unwrap();
     assert_kept(&journal, &[&alice]);
@@ -207,7 +207,7 @@ async fn a_full_disk_loses_nothing_and_the_service_goes_on_when_there_is_space()
 }
 
 #[tokio::test]
-async fn a_limit_on_file_sizes_loses_nothing_and_the_service_goes_on_when_it_is_raised() {
+async fn a_limit_on_file_sizes_loses_nothing_and_the_service_recovers_when_it_is_raised() {
     let folder = tempfile::tempdir().unwrap();
     let journal = journal_in(&folder);
     let mut limited = Command::new("prlimit");
@@ -223,7 +223,7 @@ async fn a_limit_on_file_sizes_loses_nothing_and_the_service_goes_on_when_it_is_
     assert_kept(&journal, &[&alice]);
 }
 
-/// The library of `failing_disk.c`, made by the compiler that made SQLite.
+/// The library from `failing_disk.c`, built with the C compiler that SQLite needs anyway.
 pub async fn failing_disk() -> &'static Path {
     static LIBRARY: OnceCell<PathBuf> = OnceCell::const_new();
     LIBRARY
@@ -239,7 +239,7 @@ pub async fn failing_disk() -> &'static Path {
 }
 
 #[tokio::test]
-async fn a_failed_write_loses_nothing_and_the_service_goes_on_when_the_disk_does() {
+async fn a_failed_write_loses_nothing_and_the_service_recovers_with_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, fault) = (journal_in(&folder), folder.path().join("fault"));
     let mut program = Command::new(env!("CARGO_BIN_EXE_chitchat"));
@@ -256,7 +256,7 @@ async fn a_failed_write_loses_nothing_and_the_service_goes_on_when_the_disk_does
 }
 
 #[tokio::test]
-async fn a_failed_fsync_stops_the_service_before_it_promises_anything() {
+async fn a_failed_fsync_stops_the_service_before_it_acknowledges_anything() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, fault) = (journal_in(&folder), folder.path().join("fault"));
     let mut program = Command::new(env!("CARGO_BIN_EXE_chitchat"));
@@ -282,7 +282,7 @@ async fn a_journal_that_cannot_be_written_stops_the_start() {
     let journal = disk.file("chitchat.db");
     assert!(Service::start(&journal).await.stop().await.success());
     disk.remount("ro");
-    let complaint = serve_in_vain(&journal);
+    let complaint = serve_refused(&journal);
     assert!(complaint.contains("Read-only file system"), "{complaint}");
     let check = chitchat(&["journal", "check", &journal.to_string_lossy()]);
     assert!(check.status.success(), "{check:?}");

@@ -2,10 +2,10 @@
 //!
 //! | module | what it shows |
 //! |---|---|
-//! | [`faults`] | faults by hand, each set and ended, by bytes |
-//! | [`mixes`] | random mixes of faults over real clients, under load |
-//! | [`proof`] | the lab verifies the logs that it has, with the log of a page |
-//! | [`runs`] | the lab as a program: its key, its command, what it tells and records |
+//! | [`faults`] | each fault, set and ended, byte by byte |
+//! | [`mixes`] | random mixes of faults with real clients, under load |
+//! | [`proof`] | the lab verifies its own logs together with a page's |
+//! | [`runs`] | the lab as a program: its key, its command, its notices and log records |
 //! | [`stage`] | companions and scenarios of a lab |
 
 mod faults;

@@ -1,21 +1,21 @@
-//! Integration tests: real processes, real sockets, hand-made bytes. Every test is named by its outcome and
-//! cites the rule of docs/specification.md that it checks (S3, V5 …). Each room says what its modules show.
+//! Integration tests: real processes, real sockets, hand-made bytes. Every test is named after its outcome and
+//! cites the rule of docs/specification.md that it checks (S3, V5 …). Each room lists what its modules show.
 //!
 //! | room | what it shows |
 //! |---|---|
-//! | [`wire`] | the API, byte by byte, over connections made by hand |
-//! | [`edge`] | connections and what an address may use, so that one caller leaves room for the others |
-//! | [`http`] | requests before they are calls: routes, origins, the access secret, deadlines, the page's files |
+//! | [`wire`] | the API, byte by byte, over hand-made connections |
+//! | [`edge`] | limits on connections and on what one address may use, so that one caller leaves room for the others |
+//! | [`http`] | the HTTP layer below the calls: routes, origins, the access secret, deadlines, the page's files |
 //! | [`journal`] | the journal in a file: restarts, damage, full and failing disks |
-//! | [`replicas`] | several services that are one, over three nats-servers |
-//! | [`client`] | participants, as programs and by the client library |
+//! | [`replicas`] | several processes that serve one conversation, over three nats-servers |
+//! | [`client`] | participants, as programs and through the client library |
 //! | [`cli`] | the command line, as a person or a script uses it |
-//! | [`logs`] | what the processes write down, and what `verify` and `diagram` make of it |
+//! | [`logs`] | what the processes log, and what `verify` and `diagram` make of it |
 //! | [`lab`] | the lab: faults that a teacher sets by hand |
 //! | [`contracts`] | what must agree: the state machine with a naive model, modules with their layers, the page with the service, documents with logs |
-//! | [`support`] | servers, programs and a client that speaks bytes |
+//! | [`support`] | servers, programs and a client that sends raw bytes |
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![allow(clippy::print_stderr, reason = "a long test says how far it is")]
+#![allow(clippy::print_stderr, reason = "a long test prints its progress")]
 
 mod cli;
 mod client;

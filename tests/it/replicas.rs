@@ -1,12 +1,13 @@
-//! Three replicas over three nats-servers are one service (chapter 15): one order, the same times, sessions that move.
+//! Three replicas over three nats-servers act as one service (chapter 15): one order, the same times, sessions that
+//! move.
 //!
 //! | module | what it shows |
 //! |---|---|
-//! | [`access`] | credentials for the servers, and what is wrong with them |
-//! | [`clients`] | clients that know several replicas, and the picture of that |
+//! | [`access`] | credentials for the servers, and errors about them |
+//! | [`clients`] | clients that know several replicas, and the diagram of such a run |
 //! | [`failover`] | how long it takes until a publish is acknowledged after a kill |
-//! | [`faults`] | the same while replicas and servers are killed, frozen, cut off from each other and restarted |
-//! | [`readme`] | the commands of the README for three replicas on one machine |
+//! | [`faults`] | all rules hold while replicas and servers are killed, frozen, cut off from each other and restarted |
+//! | [`readme`] | the README's commands for three replicas on one machine |
 //! | [`refused`] | set-ups of replicas that cannot work |
 
 mod access;
@@ -24,24 +25,24 @@ use crate::support::{
     DEADLINE, DurableServer, Nats, Participant, Program, check_transcript, records, refused, wait_for_record,
 };
 
-/// A replica of this name.
+/// Starts a replica with this name.
 fn replica(nats: &Nats, name: &str) -> DurableServer {
     replica_at(&nats.urls(), name, &[])
 }
 
 pub fn replica_at(urls: &str, name: &str, more: &[&str]) -> DurableServer {
     let mut options = vec!["--replicate", urls, "--replica-name", name, "--publish-rate", "0"];
-    // Starts are from a checkpoint where there is one.
+    // With so few events between checkpoints, restarts usually use one.
     options.extend(["--address-limits", "off", "--checkpoint-events", "40"]);
     DurableServer::start(&[&options[..], more].concat())
 }
 
-/// By the logs of all replicas and of these clients, every rule that can be checked holds.
+/// Checks that no rule is violated, by the logs of all replicas and of these clients.
 #[track_caller]
 pub fn verify(replicas: &[&DurableServer], clients: &[PathBuf]) -> Vec<String> {
     let logs: Vec<_> = replicas.iter().map(|replica| replica.log()).chain(clients.iter().cloned()).collect();
     let arguments = ["verify"].into_iter().chain(logs.iter().map(|log| log.to_str().unwrap()));
-    // The logs of the long form are long.
+    // The long form of a test has long logs.
     let ended = Program::run_late(&arguments.collect::<Vec<_>>(), 10 * DEADLINE).succeeded();
     ended.output
 }
@@ -60,7 +61,7 @@ fn broadcasts(replica: &DurableServer) -> Vec<(u64, u64, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_replicas_have_one_order_and_the_same_times_and_a_session_moves_between_them_r1_r4() {
+async fn three_replicas_have_one_order_and_a_session_moves_between_them_r1_r4() {
     let nats = Nats::start();
     let mut replicas = ["a", "b", "c"].map(|name| replica(&nats, name));
     let [a, b, c] = [0, 1, 2].map(|n| replicas[n].address);
@@ -76,10 +77,10 @@ async fn three_replicas_have_one_order_and_the_same_times_and_a_session_moves_be
         [anna.hears("hello from b").await, ben.hears("hello from b").await, cleo.hears("hello from b").await];
     for event in &heard {
         assert_eq!((event.sequence, event.logical_time), (said.sequence, said.logical_time), "S4");
-        assert_eq!(event, &heard[0], "the chain included");
+        assert_eq!(event, &heard[0], "with the same chain hash");
     }
 
-    // A name is taken everywhere, and so is a message id.
+    // Names and message ids hold across replicas.
     let taken = Participant::open(c, &name_request("anna"), Default::default()).await;
     refused(taken.map(drop), Code::AlreadyExists, "NAME_TAKEN");
     let twice = chitchat::wire::pb::PublishRequest { message_id: "m1".into(), ..anna.request("once") };
@@ -89,7 +90,7 @@ async fn three_replicas_have_one_order_and_the_same_times_and_a_session_moves_be
         participant.hears("once").await;
     }
 
-    // She moves: the older stream is replaced, and the newer one continues from there.
+    // Anna moves: the old stream is replaced, and the new one continues from there.
     let said = cleo.publish("before she moves").await;
     let mut moved = anna.resume(b, said.sequence - 1).await.unwrap();
     refused::<()>(Err(anna.end().await), Code::Aborted, "REPLACED");
@@ -120,9 +121,9 @@ fn name_request(name: &str) -> chitchat::wire::pb::JoinRequest {
     chitchat::wire::pb::JoinRequest { display_name: name.into(), logical_time: 1, resume: None }
 }
 
-/// A replica that was away has everything when it is back, in its copy and in its log.
+/// A replica that was down catches up, in its copy of the journal and in its log.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_that_was_killed_comes_back_with_what_it_missed_and_its_sessions_go_on_elsewhere_r2_r6() {
+async fn a_killed_replica_catches_up_and_its_sessions_continue_elsewhere_r2_r6() {
     let nats = Nats::start();
     let mut replicas = ["a", "b"].map(|name| replica(&nats, name));
     let [a, b] = [0, 1].map(|n| replicas[n].address);
@@ -146,14 +147,14 @@ async fn a_replica_that_was_killed_comes_back_with_what_it_missed_and_its_sessio
         replica.program.as_mut().unwrap().end().succeeded();
     }
     let told = replicas.each_ref().map(broadcasts);
-    assert_eq!(told[0], told[1], "what it missed is in its log, too");
+    assert_eq!(told[0], told[1], "the log has the missed events, too");
     verify(&replicas.each_ref(), &[]);
 }
 
-/// All servers of the log are away, and nobody asks anything of the replica meanwhile. It records that it could not say
-/// that a grace period is over.
+/// All servers of the log are down, and no client sends anything to the replica meanwhile. The replica still logs that
+/// it was unavailable, which explains why it could not end a grace period in time.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_of_all_servers_is_on_record_and_nobody_is_accused_of_a_late_leave_r7_v15() {
+async fn an_outage_of_all_servers_is_logged_and_a_late_leave_violates_nothing_r7_v15() {
     let mut nats = Nats::start();
     let mut replica = replica_at(&nats.urls(), "a", &["--grace", "1s"]);
     let anna = Participant::arrive(replica.address, "anna").await;

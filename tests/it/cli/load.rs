@@ -19,8 +19,8 @@ fn summary(ended: &Ended) -> Value {
     serde_json::from_str(&ended.output[0]).unwrap()
 }
 
-/// Everybody gets every message once (S4) from a service that keeps them in a file; its log has as many, each of the
-/// length that was asked for, in characters (S3), and everybody has left in the end (S6).
+/// With a journal in a file, every participant gets every message once (S4). The service's log has as many messages,
+/// each of the requested length in characters (S3), and at the end all participants have left (S6).
 #[test]
 fn all_deliveries_are_counted() {
     let server = DurableServer::start(&["--address-limits", "off", "--publish-rate", "0"]);
@@ -72,7 +72,7 @@ fn without_streams_nothing_is_delivered() {
     assert_eq!(messages, 70);
 }
 
-/// A limit that refuses is named with the option that lifts it (C6), and who had joined leaves.
+/// If a limit refuses a call, the error names the option that lifts it (C6), and those who had joined leave.
 #[test]
 fn a_limit_that_refuses_is_named() {
     let server = ServerProgram::start(&["--participants-per-address-max", "3"]);
@@ -84,14 +84,14 @@ fn a_limit_that_refuses_is_named() {
         assert!(ended.errors.contains(advice), "{ended:?}");
     };
     refused(&["--participants", "5", "--joins-in-parallel", "1"], "join 4: refused", "--address-limits off");
-    // 60 at once, and then 20 a second.
+    // By default 60 messages at once, then 20 a second.
     refused(&["--participants", "3", "--messages", "500", "--in-flight", "50"], "publish ", "--publish-rate 0");
     load(&url, &["--participants", "3"]).succeeded();
     let left = server.records().iter().filter(|record| record["event"] == "leave_broadcast").count();
     assert_eq!(left, 9);
 }
 
-/// What a service puts into the stream for three messages that it has acknowledged as events 2, 3 and 4.
+/// Which events a service sends for three messages that it has acknowledged as events 2, 3 and 4.
 type Lie = fn([pb::Event; 3]) -> Vec<pb::Event>;
 
 fn event(sequence: u64, content: &str, kind: pb::event::Kind) -> Frame {
@@ -123,7 +123,7 @@ async fn join(service: &mut Impostor) -> SendStream<Bytes> {
     stream
 }
 
-/// Runs it against a service that does this to three messages.
+/// Runs `load` against a service that distorts three messages in this way.
 async fn under(lie: Lie) -> Ended {
     let mut service = Impostor::start().await;
     let url = service.url.clone();
@@ -138,7 +138,7 @@ async fn under(lie: Lie) -> Ended {
             unreachable!("it is an event")
         };
         told.push(event);
-        // All are in the stream before the last is acknowledged: then nothing is waited for in vain.
+        // All events are sent before the last acknowledgement, so that `load` need not wait for missing ones.
         if let Ok(three) = <[pb::Event; 3]>::try_from(told.clone()) {
             put(&mut stream, events(lie(three)));
         }
@@ -148,7 +148,7 @@ async fn under(lie: Lie) -> Ended {
     soon(running).await.unwrap()
 }
 
-/// One wrong delivery and it exits 1, saying what is wrong; without any it exits 0 (S4).
+/// It exits with 1 after a single wrong delivery, and reports what is wrong; otherwise with 0 (S4).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_delivery_exits_1() {
     let lies: [(Lie, Option<&str>); 7] = [
@@ -157,7 +157,7 @@ async fn a_wrong_delivery_exits_1() {
         (|[a, b, c]| vec![a.clone(), a, b, c], Some("doubled")),
         (|[a, b, c]| vec![a, c, b], Some("out_of_order")),
         (|[a, b, c]| vec![pb::Event { content: "another text".into(), ..a }, b, c], Some("altered")),
-        // Each in the other's place.
+        // Two messages swap places.
         (
             |[a, b, c]| {
                 let [two, three] = [a.sequence, b.sequence];
@@ -165,7 +165,7 @@ async fn a_wrong_delivery_exits_1() {
             },
             Some("altered"),
         ),
-        // Twice, under a number of its own each time.
+        // One message is delivered twice, under two sequence numbers.
         (|[a, b, c]| vec![a, b, c.clone(), pb::Event { sequence: 5, ..c }], Some("doubled")),
     ];
     for (number, (lie, wrong)) in lies.into_iter().enumerate() {

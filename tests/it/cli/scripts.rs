@@ -1,4 +1,4 @@
-//! `chitchat send` and what scripts rely on: exit codes, waiting, the environment, errors that name the thing.
+//! `chitchat send` and what scripts rely on: exit codes, waiting, the environment, errors that name what is wrong.
 
 mod words;
 
@@ -12,9 +12,9 @@ use socket2::{Domain, Socket, Type};
 use crate::support::{DEADLINE, Ended, Program, ServerProgram, records};
 
 /// A port that is taken, but on which nothing listens.
-struct Nobody(Socket);
+struct DeadPort(Socket);
 
-impl Nobody {
+impl DeadPort {
     fn new() -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -26,7 +26,7 @@ impl Nobody {
     }
 }
 
-/// Runs `send` as ci, with this as its standard input.
+/// Runs `send` as ci, with `input` as its standard input.
 fn send(server: &ServerProgram, arguments: &[&str], input: &str) -> Ended {
     let url = format!("http://{}", server.address);
     let folder = server.log_folder().to_str().unwrap();
@@ -59,9 +59,9 @@ fn send_publishes_texts_and_lines_in_order_and_leaves() {
     assert!(server.log_folder().join("client-ci.jsonl").exists());
 }
 
-/// 0: everything was acknowledged; 3: some; 1: nothing; 2: wrong usage, and then nothing was sent.
+/// 0: all messages were acknowledged; 3: some; 1: none; 2: wrong usage, and nothing was sent.
 #[test]
-fn send_exits_by_what_was_acknowledged() {
+fn the_exit_code_of_send_depends_on_acknowledgements() {
     let server = ServerProgram::start(&[]);
     let long = "x".repeat(129);
     let check = |arguments: &[&str], input: &str, code: i32| {
@@ -75,7 +75,7 @@ fn send_exits_by_what_was_acknowledged() {
     let ended = send(&server, &["-"], "\n");
     assert!(
         ended.errors.ends_with("at least one character"),
-        "nothing is repeated where there is nothing: {ended:?}"
+        "an empty text is not repeated in the error: {ended:?}"
     );
     check(&["good", &long], "", 2);
     check(&["good", ""], "", 2);
@@ -87,7 +87,7 @@ fn send_exits_by_what_was_acknowledged() {
     drop(taken);
 }
 
-/// A `send` of the lines of a pipe, of which one is acknowledged before the service is killed.
+/// A `send` that reads a pipe. Its first line is acknowledged before the service is killed.
 fn one_then_killed(server: &mut ServerProgram) -> Program {
     let url = format!("http://{}", server.address);
     let folder = server.log_folder().to_str().unwrap();
@@ -106,7 +106,7 @@ fn one_then_killed(server: &mut ServerProgram) -> Program {
 
 /// The exit code is about messages: a leave that the service did not see makes no difference (S3).
 #[test]
-fn a_leave_without_an_answer_fails_no_message() {
+fn an_unanswered_leave_does_not_change_the_exit_code() {
     let mut server = ServerProgram::start(&[]);
     let ended = one_then_killed(&mut server).end_of_input().succeeded();
     assert!(ended.errors.contains("* could not reach the service"), "{ended:?}");
@@ -114,7 +114,7 @@ fn a_leave_without_an_answer_fails_no_message() {
 
 /// Unsent lines are counted when a service does not come back (S3).
 #[test]
-fn what_is_left_of_the_input_is_not_called_sent() {
+fn unsent_input_is_counted() {
     let mut server = ServerProgram::start(&[]);
     let mut ci = one_then_killed(&mut server);
     ci.type_text("two\nthree\nfour");
@@ -125,32 +125,32 @@ fn what_is_left_of_the_input_is_not_called_sent() {
 
 /// A script may start before its service does.
 #[test]
-fn wait_outlasts_a_service_that_starts_later() {
+fn wait_keeps_trying_until_the_service_starts() {
     let folder = tempfile::tempdir().unwrap();
-    let nobody = Nobody::new();
-    let (url, logs) = (nobody.url(), folder.path().to_str().unwrap());
+    let dead_port = DeadPort::new();
+    let (url, logs) = (dead_port.url(), folder.path().to_str().unwrap());
     let mut clients = [&["send", "-n", "ci", "hello"][..], &["join", "bob"]].map(|command| {
         Program::start(&[command, &["-s", &url, "--wait", "1min", "--log-dir", logs]].concat(), &[])
     });
     clients.iter().for_each(|client| drop(client.notice("no answer yet; still trying")));
-    drop(nobody);
+    drop(dead_port);
     let _server = ServerProgram::start_on(url.trim_start_matches("http://"), &[]);
     clients.iter_mut().for_each(|client| drop(client.end_of_input().succeeded()));
 
     let ended = Program::run(
-        &["send", "-n", "ci", "-s", &Nobody::new().url(), "--wait", "1s", "--log-dir", logs, "hello"],
+        &["send", "-n", "ci", "-s", &DeadPort::new().url(), "--wait", "1s", "--log-dir", logs, "hello"],
         &[],
     );
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.errors.contains("cannot reach"), "{ended:?}");
 }
 
-/// `join NAME` is `join --name NAME`; a name that is given counts more than one in the environment.
+/// `join NAME` means `join --name NAME`; both override the environment.
 #[test]
 fn a_name_can_be_given_in_three_ways() {
     let folder = tempfile::tempdir().unwrap();
-    let nobody = Nobody::new();
-    let (url, logs) = (nobody.url(), folder.path().to_str().unwrap());
+    let dead_port = DeadPort::new();
+    let (url, logs) = (dead_port.url(), folder.path().to_str().unwrap());
     for name in [&["ann"][..], &["-n", "ann"], &["--name", "ann"]] {
         let ended =
             Program::run(&[&["join", "-s", &url, "--log-dir", logs], name].concat(), &[("CHITCHAT_NAME", "bob")]);
@@ -167,12 +167,12 @@ fn variables(subcommand: &str) -> BTreeSet<String> {
     help.split("[env: ").skip(1).map(|text| text.split(['=', ']']).next().unwrap().to_owned()).collect()
 }
 
-/// A variable that is empty counts as unset, for every option of every subcommand.
+/// This holds for every option of every subcommand.
 #[test]
-fn an_empty_variable_is_one_that_is_not_set() {
+fn an_empty_variable_counts_as_unset() {
     let folder = tempfile::tempdir().unwrap();
-    let nobody = Nobody::new();
-    let (url, logs) = (nobody.url(), folder.path().to_str().unwrap());
+    let dead_port = DeadPort::new();
+    let (url, logs) = (dead_port.url(), folder.path().to_str().unwrap());
     let mut seen = 0;
     for (arguments, code) in [
         (&["serve", "--listen", "192.0.2.1:1"][..], 1),
@@ -187,17 +187,17 @@ fn an_empty_variable_is_one_that_is_not_set() {
         let settings: Vec<_> = variables.iter().map(|name| (&**name, "")).collect();
         let ended = Program::run(arguments, &settings);
         assert_eq!(ended.code, Some(code), "{arguments:?}: {ended:?}");
-        assert!(!ended.errors.contains("--help"), "no usage is wrong: {ended:?}");
+        assert!(!ended.errors.contains("--help"), "no usage error: {ended:?}");
     }
     assert!(seen > 40, "{seen}");
 }
 
-/// A setting for all clients does not forbid what one of them is asked to do.
+/// A setting for all clients does not make an option of one of them a usage error.
 #[test]
-fn an_option_counts_more_than_a_variable_that_contradicts_it() {
+fn an_option_overrides_a_contradicting_variable() {
     let folder = tempfile::tempdir().unwrap();
-    let nobody = Nobody::new();
-    let (url, logs) = (nobody.url(), folder.path().to_str().unwrap());
+    let dead_port = DeadPort::new();
+    let (url, logs) = (dead_port.url(), folder.path().to_str().unwrap());
     let check = |arguments: &[&str], variable: &str, code: i32| {
         let ended = Program::run(arguments, &[(variable, "1")]);
         assert_eq!(ended.code, Some(code), "{arguments:?} {variable}: {ended:?}");
@@ -210,7 +210,7 @@ fn an_option_counts_more_than_a_variable_that_contradicts_it() {
 
 /// The commands that a service prints at its start work as printed.
 #[test]
-fn the_invitation_works_as_it_is_printed() {
+fn the_printed_invitation_works() {
     let keys = tempfile::tempdir().unwrap();
     let secret = keys.path().join("a secret");
     std::fs::write(&secret, "a-long-s3cret-of-24-chars\n").unwrap();
@@ -227,7 +227,7 @@ fn the_invitation_works_as_it_is_printed() {
     Program::of(shell, &[]).end_of_input().succeeded();
 }
 
-/// A service that is replaced may take a moment to end: its address is free soon.
+/// A service that is being replaced may take a moment to end and free its address.
 #[test]
 fn a_service_waits_for_its_address() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::support::{Participant, Program, ServerProgram, soon};
 
-/// A command line that ignores these signals, as nohup does.
+/// A program that is started with these signals ignored, as nohup does.
 fn ignoring(signals: &str, arguments: &[&str]) -> Program {
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(format!("trap '' {signals}; exec \"$0\" \"$@\"")).arg(env!("CARGO_BIN_EXE_chitchat"));
@@ -32,7 +32,7 @@ fn ignored_signals_stay_ignored() {
     Program::run(&["send", "-n", "ci", "-s", url, "--log-dir", logs, "hello"], &[]).succeeded();
 }
 
-/// They ask a service to reopen its log, and end nothing.
+/// SIGHUP and SIGUSR1 ask a service to reopen its log, and do not end it.
 #[test]
 fn a_service_outlives_hangups() {
     let server = ServerProgram::start(&[]);
@@ -46,14 +46,14 @@ fn a_service_outlives_hangups() {
     ann.program.end().succeeded();
 }
 
-/// A full pipe that is not being read.
+/// A full pipe that is not read.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, writer) = io::pipe().unwrap();
-    // Opened anew, so that what is written later waits for room.
+    // `dd` opens the pipe again for this, so that later writes to it still block.
     let mut filling = Command::new("dd");
     filling.args(["if=/dev/zero", "of=/proc/self/fd/1", "oflag=nonblock", "bs=512"]);
     let filled = filling.stdout(writer.try_clone().unwrap()).stderr(Stdio::null()).status().unwrap();
-    assert!(!filled.success(), "it ends when there is no more room");
+    assert!(!filled.success(), "dd fails when the pipe is full");
     (reader, writer)
 }
 
@@ -63,9 +63,9 @@ fn kill(child: &Child, signal: &str) {
     );
 }
 
-/// A client, and then a service, whose standard error is a full pipe does all it should, and ends.
+/// Programs whose standard error is a full pipe do all they should, and end.
 #[test]
-fn a_full_standard_error_stops_nobody() {
+fn a_full_standard_error_stops_no_program() {
     let server = ServerProgram::start(&[]);
     let bob = server.join("bob");
     bob.program.line();
@@ -92,9 +92,9 @@ fn a_full_standard_error_stops_nobody() {
     assert_eq!(start(&["verify", "nothing"]).wait().unwrap().code(), Some(2));
 }
 
-/// A service writes everything for people to standard error; here that is more than a pipe holds.
+/// A service prints everything on standard error; here that is more than a pipe holds.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_whose_standard_error_is_full_serves() {
+async fn a_service_with_a_full_standard_error_serves() {
     let folder = tempfile::tempdir().unwrap();
     let (_reader, errors) = full_pipe();
     let mut service = Command::new(env!("CARGO_BIN_EXE_chitchat"));
@@ -119,9 +119,8 @@ async fn a_service_whose_standard_error_is_full_serves() {
     assert_eq!(service.wait().unwrap().code(), Some(0));
 }
 
-/// A client whose output is not being read can still leave.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_standard_output_lets_a_client_leave() {
+async fn a_client_with_a_full_standard_output_can_leave() {
     let server = ServerProgram::start(&[]);
     let bob = server.join("bob");
     let (_reader, output) = full_pipe();
@@ -136,11 +135,11 @@ async fn a_full_standard_output_lets_a_client_leave() {
     assert!(client.wait().unwrap().code().is_some());
 }
 
-/// The output of a failing command line on this kind of terminal, with its escape sequences.
+/// The output of a command line on a terminal with these settings, including escape sequences.
 fn shown(settings: &[(&str, &str)], arguments: &str) -> String {
     let mut script = Command::new("script");
     script.args(["-qec", &format!("'{}' {arguments}", env!("CARGO_BIN_EXE_chitchat")), "/dev/null"]);
-    // Some libraries take a machine of continuous integration for a terminal with colours.
+    // Some libraries use colours if they detect continuous integration.
     script.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").env("CI", "true");
     let ended = Program::of(script, settings).end_of_input();
     ended.output.join("\n")

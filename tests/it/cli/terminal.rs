@@ -1,4 +1,4 @@
-//! What a client shows: nothing that acts on a terminal, and JSON for programs (S7).
+//! What a client prints: nothing that acts on a terminal, and JSON for programs (S7).
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::{Participant, Program, ServerProgram, records};
 
-/// Clears a screen, changes a colour or a title, moves the cursor, hides or turns text around.
+/// These clear the screen, change a colour or the title, move the cursor, and hide or reverse text.
 const HOSTILE: [&str; 8] = [
     "\u{1b}[2J\u{1b}[H",
     "\u{1b}]0;title\u{7}",
@@ -21,8 +21,7 @@ const HOSTILE: [&str; 8] = [
     "\0\u{85}",
 ];
 
-/// By the Unicode standard itself: general category Cc, and the characters of UAX 9 and of UAX 14 that
-/// reorder or break a line.
+/// By the Unicode standard: general category Cc, and the characters of UAX 9 and UAX 14 that reorder or break a line.
 fn acts_on_terminal(c: char) -> bool {
     matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}')
         || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -91,7 +90,7 @@ fn json_has_the_fields_of_the_log_records_one_object_a_line() {
     assert!(message["local_time"].as_u64() > message["logical_time"].as_u64());
 }
 
-/// A service that refuses everybody with this grpc-message.
+/// A service that refuses every call with this grpc-message.
 async fn rude_service(message: &'static str) -> (SocketAddr, AbortOnDropHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -112,7 +111,7 @@ async fn rude_service(message: &'static str) -> (SocketAddr, AbortOnDropHandle<(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_service_says_is_not_shown_raw_either() {
+async fn an_error_text_from_a_service_is_not_shown_raw() {
     let (address, _serving) = rude_service("%1B[2Jgo%C2%9B31m away%E2%80%AE").await;
     let folder = tempfile::tempdir().unwrap();
     let (url, folder) = (format!("http://{address}"), folder.path().to_str().unwrap());

@@ -1,4 +1,4 @@
-//! The command line: what it refuses, and how it says so.
+//! The command line: what it refuses, and with which errors.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -6,14 +6,14 @@ use std::path::Path;
 
 use crate::support::{Ended, Program};
 
-/// Runs `chitchat` in a folder of its own.
+/// Runs `chitchat` with its logs in a folder.
 fn run(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
     let logs = folder.join("logs");
     let settings = [settings, &[("CHITCHAT_LOG_DIR", logs.to_str().unwrap())]].concat();
     Program::run(arguments, &settings)
 }
 
-/// Wrong usage exits 2, says which option is meant, and leaves no trace.
+/// Wrong usage exits with 2, names the option, and leaves no trace.
 #[track_caller]
 fn check_wrong(arguments: &[&str], settings: &[(&str, &str)], named: &str) {
     let folder = tempfile::tempdir().unwrap();
@@ -75,7 +75,7 @@ fn wrong_usage_exits_2_before_anything_starts() {
 }
 
 #[test]
-fn values_that_an_option_cannot_have_exit_2_before_anything_starts() {
+fn invalid_values_exit_2_before_anything_starts() {
     check_wrong(&["serve", "--log-level", "loud"], &[], "--log-level");
     check_wrong(&["serve", "--address-limits", "perhaps"], &[], "--address-limits");
     check_wrong(&["serve", "--journal-check", "never"], &[], "--journal-check");
@@ -107,7 +107,7 @@ fn values_that_an_option_cannot_have_exit_2_before_anything_starts() {
     check_wrong(&["join", "--name", "alice", "--plain", "--json"], &[], "--json");
 }
 
-/// Of several addresses each has to be one, and the list has to make sense (D17).
+/// In a list of addresses each must be valid, and the list as a whole must make sense (D17).
 #[test]
 fn a_wrong_list_of_services_is_wrong_usage() {
     for (list, named) in [
@@ -131,9 +131,9 @@ fn a_wrong_list_of_services_is_wrong_usage() {
     }
 }
 
-/// A load is for a service on this machine, unless its operator insists.
+/// `load` needs `--yes-really` for a service on another machine.
 #[test]
-fn a_load_on_others_is_wrong_usage() {
+fn load_on_another_machine_is_wrong_usage() {
     for server in ["http://192.0.2.1:50051", "http://[2001:db8::1]:50051"] {
         check_wrong(&["load", "--server", server], &[], "--yes-really");
     }
@@ -161,16 +161,16 @@ fn a_load_on_others_is_wrong_usage() {
 fn a_wrong_setting_in_the_environment_is_wrong_usage_too() {
     check_wrong(&["serve"], &[("CHITCHAT_GRACE", "soon")], "--grace");
     check_wrong(&["serve"], &[("CHITCHAT_PARTICIPANTS_MAX", "0")], "--participants-max");
-    // Beyond that a Welcome, which lists all participants, could be larger than clients accept.
+    // With more, a Welcome, which lists all participants, could be larger than clients accept.
     check_wrong(&["serve"], &[("CHITCHAT_PARTICIPANTS_MAX", "26709")], "at most 26708");
     check_wrong(&["join"], &[("CHITCHAT_NAME", "a\u{7}")], "--name");
     check_wrong(&["join"], &[("CHITCHAT_NAME", "alice"), ("CHITCHAT_SERVER", "nonsense")], "--server");
 }
 
 #[test]
-fn a_setting_in_the_environment_counts_and_an_option_counts_more() {
+fn a_setting_in_the_environment_counts_and_an_option_overrides_it() {
     let folder = tempfile::tempdir().unwrap();
-    // Addresses for documentation, which belong to no machine.
+    // Documentation addresses, which no machine has.
     let (address, other) = ("192.0.2.1:50051", "192.0.2.2:50051");
     let ended = run(folder.path(), &["serve"], &[("CHITCHAT_LISTEN", address)]);
     assert!(ended.errors.contains(address), "{ended:?}");
@@ -202,16 +202,16 @@ fn a_service_that_cannot_start_exits_1_and_says_why() {
 #[test]
 fn a_client_that_finds_no_service_exits_1_and_says_where_it_looked() {
     let folder = tempfile::tempdir().unwrap();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", nobody.local_addr().unwrap());
-    drop(nobody);
+    let dead_port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", dead_port.local_addr().unwrap());
+    drop(dead_port);
     let ended = run(folder.path(), &["join", "--name", "alice", "--server", &url], &[]);
     assert_eq!((ended.code, ended.output.len()), (Some(1), 0), "{ended:?}");
     assert!(ended.errors.contains(&url), "{}", ended.errors);
 }
 
 #[test]
-fn help_and_version_are_there_for_everything() {
+fn help_and_version_exist() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, text) in [
         (&["--help"][..], "join"),
@@ -225,7 +225,6 @@ fn help_and_version_are_there_for_everything() {
     }
 }
 
-/// Completions and the manual page are made from the options, so they have them all.
 #[test]
 fn completions_and_the_manual_have_every_command() {
     let folder = tempfile::tempdir().unwrap();
@@ -247,7 +246,7 @@ fn completions_and_the_manual_have_every_command() {
     check_wrong(&["completions", "tcsh"], &[], "tcsh");
 }
 
-/// The options for limits with their defaults, as `serve --help` has them.
+/// The options for limits with their defaults, from `serve --help`.
 fn limits_in_help() -> BTreeMap<String, String> {
     let folder = tempfile::tempdir().unwrap();
     let help = run(folder.path(), &["serve", "--help"], &[]).succeeded().output.join("\n");

@@ -1,4 +1,4 @@
-//! Many participants at once, by the client library (S4, V2, V3, V4, V9, V10).
+//! Many participants at once, through the client library (S4, V2, V3, V4, V9, V10).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,7 +20,7 @@ struct Story {
     acknowledged: HashMap<String, Receipt>,
 }
 
-/// Joins, publishes once all are here, and reads on until everything has come.
+/// Joins, publishes once all participants are here, and reads until all messages have arrived.
 async fn take_part(url: String, name: String, mut here: watch::Receiver<usize>) -> Story {
     let (chat, mut updates) = client::join(Options::new(url, &name)).await.unwrap();
     let me = chat.me().participant_id.clone();
@@ -99,7 +99,7 @@ async fn twenty_participants_that_publish_at_once_have_one_transcript_s4_v2_v3_v
 }
 
 #[tokio::test]
-async fn a_leave_that_cannot_be_told_says_so_and_ends_the_updates() {
+async fn an_unacknowledged_leave_is_reported_and_ends_the_updates() {
     let server = Server::start().await;
     let proxy = Proxy::to(server.address).await;
     let patience = Duration::from_millis(300);
@@ -128,7 +128,7 @@ async fn dropping_the_last_handle_leaves_s6() {
 }
 
 #[tokio::test]
-async fn a_program_that_does_not_look_at_its_updates_can_publish_and_holds_up_nobody_t1() {
+async fn a_program_that_ignores_its_updates_can_publish_and_delays_nobody_t1() {
     const MANY: usize = 1_000;
     let server = Server::start().await;
     let (busy, _unread) = client::join(Options::new(server.url(), "busy")).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_program_that_does_not_look_at_its_updates_can_publish_and_holds_up_no
 }
 
 #[tokio::test]
-async fn a_refused_message_or_name_has_its_reason() {
+async fn a_refused_message_or_name_has_a_reason() {
     let server = Server::start().await;
     let (alice, _updates) = client::join(Options::new(server.url(), "alice")).await.unwrap();
     for (text, expected) in [(String::new(), Reason::TextEmpty), ("å".repeat(129), Reason::TextTooLong)] {
@@ -161,9 +161,10 @@ async fn a_refused_message_or_name_has_its_reason() {
     assert_eq!(taken.reason(), Some(Reason::NameTaken));
 }
 
-/// Memory for each participant does not grow with their number: what a stream keeps is its own, not a list of all.
+/// Memory per participant does not grow with their number: a stream keeps only its own state, not a list of all
+/// participants.
 #[tokio::test(flavor = "multi_thread")]
-async fn memory_of_a_participant_is_flat() {
+async fn memory_per_participant_is_constant() {
     const FEW: usize = 200;
     const MANY: usize = 800;
     let server = DurableServer::start(&["--address-limits", "off"]);
@@ -188,7 +189,7 @@ async fn memory_of_a_participant_is_flat() {
     join(0..FEW).await;
     let first = server.resident_bytes().saturating_sub(empty) as usize / FEW;
     join(FEW..MANY).await;
-    // What a burst of joins has left in buffers goes away.
+    // Wait until the buffers that the burst of joins has filled are freed.
     let further = || server.resident_bytes().saturating_sub(empty + (first * FEW) as u64) as usize / (MANY - FEW);
     soon(async {
         while 2 * further() > 3 * first {
@@ -196,5 +197,5 @@ async fn memory_of_a_participant_is_flat() {
         }
     })
     .await;
-    println!("KiB for each participant: {} of {FEW}, {} of the next", first / 1024, further() / 1024);
+    println!("KiB per participant: {} for the first {FEW}, {} for the others", first / 1024, further() / 1024);
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::{Participant, Proxy, Record, Server, ServerProgram, Window, check_transcript, soon};
 
-/// A silent peer is noticed, and has left, about a second later.
+/// With these options a silent peer is noticed, and leaves, within about a second.
 const IMPATIENT: [&str; 6] = ["--grace", "500ms", "--ping", "200ms", "--ping-timeout", "300ms"];
 
 fn instant(record: &Record) -> SystemTime {
@@ -20,7 +20,7 @@ fn find<'a>(records: &'a [Record], event: &str, name: &str) -> &'a Record {
 }
 
 #[test]
-fn a_killed_client_is_announced_as_left_once_its_grace_period_is_over_s6() {
+fn a_killed_client_leaves_when_its_grace_period_ends_s6() {
     let server = ServerProgram::start(&["--grace", "1s"]);
     let alice = server.join("alice");
     let bob = server.join("bob");
@@ -38,7 +38,7 @@ fn a_killed_client_is_announced_as_left_once_its_grace_period_is_over_s6() {
 }
 
 #[test]
-fn a_client_that_was_frozen_for_longer_than_the_grace_period_finds_out_and_joins_anew_s6() {
+fn a_client_frozen_beyond_the_grace_period_joins_anew_s6() {
     let server = ServerProgram::start(&IMPATIENT);
     let alice = server.join("alice");
     let mut bob = server.join("bob");
@@ -53,7 +53,7 @@ fn a_client_that_was_frozen_for_longer_than_the_grace_period_finds_out_and_joins
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_breaks_for_less_than_the_grace_period_costs_nobody_an_event_v4() {
+async fn a_connection_broken_within_the_grace_period_loses_no_event_v4() {
     let server = ServerProgram::start(&[]);
     let proxy = Proxy::to(server.address).await;
     let mut alice = server.join("alice");
@@ -88,7 +88,7 @@ async fn a_connection_that_breaks_for_less_than_the_grace_period_costs_nobody_an
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_joins_anew_where_the_service_has_another_journal() {
+async fn a_client_joins_anew_if_the_service_has_another_journal() {
     let server = ServerProgram::start(&[]);
     let proxy = Proxy::to(server.address).await;
     let mut bob = server.join_by(proxy.address, "bob", "--plain");
@@ -121,7 +121,7 @@ async fn next_notice(updates: &mut Updates) -> Update {
 }
 
 #[tokio::test]
-async fn a_client_goes_on_when_a_request_arrives_that_it_had_given_up_and_ends_when_somebody_else_takes_over() {
+async fn a_client_survives_its_own_late_request_but_ends_when_another_takes_over() {
     let server = Server::start().await;
     let mut proxy = Proxy::to(server.address).await;
     let (url, folder) = (format!("http://{}", proxy.address), tempfile::tempdir().unwrap());
@@ -135,13 +135,13 @@ async fn a_client_goes_on_when_a_request_arrives_that_it_had_given_up_and_ends_w
     let text = |field: &str| session[field].as_str().unwrap().to_owned();
     let (session_token, epoch) = (text("session_token"), text("epoch"));
 
-    // The second try shows that the first was given up.
+    // A second attempt means that the client has given up the first one.
     proxy.swallow(2).await;
     proxy.restore(server.address);
     assert!(matches!(next_notice(&mut updates).await, Update::Offline { .. }));
     assert!(matches!(next_notice(&mut updates).await, Update::Back { .. }));
 
-    // The lost request arrives after all, over another connection.
+    // The abandoned request arrives after all, over another connection.
     let mut resumed = 0;
     let ended = loop {
         let resume = pb::ResumePoint {
@@ -158,7 +158,7 @@ async fn a_client_goes_on_when_a_request_arrives_that_it_had_given_up_and_ends_w
             other => panic!("{other:?}"),
         }
         resumed += 1;
-        assert!(resumed < 50, "only as often as it had given up");
+        assert!(resumed < 50, "at most once for each request that it had given up");
     };
     assert!(resumed > 0);
     assert_eq!(ended.reason(), Some(Reason::Replaced));

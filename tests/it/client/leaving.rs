@@ -5,14 +5,14 @@ use std::process::{Command, Stdio};
 
 use crate::support::{Client, Program, Proxy, ServerProgram, soon};
 
-/// A client that is offline and has a message that waits.
+/// A client that is offline and has a message waiting.
 async fn offline_with_a_message(server: &ServerProgram) -> Client {
     let proxy = Proxy::to(server.address).await;
     let mut alice = server.join_by(proxy.address, "alice", "--plain");
     alice.program.until("Participant alice joined");
     proxy.cut();
     alice.program.notice("* offline");
-    // Both are read at once, and of the first it is said when that was.
+    // Both lines are read at once, and the first causes a notice.
     alice.program.type_text([&b"\xff\n"[..], b"this one waits\n"].concat());
     alice.program.notice("not valid UTF-8");
     alice
@@ -30,7 +30,7 @@ async fn a_second_signal_ends_a_client_that_cannot_leave() {
     assert!(ended.errors.contains("* not sent: this one waits"), "{}", ended.errors);
 }
 
-/// A terminal that is closed sends SIGHUP twice: from the kernel and from the shell. What was typed is still sent (S3).
+/// Closing a terminal causes two SIGHUPs, from the kernel and from the shell. What was typed is still sent (S3).
 #[test]
 fn two_hangups_are_not_two_interrupts() {
     let server = ServerProgram::start(&["--publish-rate", "10", "--publish-burst", "1"]);
@@ -46,13 +46,13 @@ fn two_hangups_are_not_two_interrupts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn quit_is_heard_while_a_message_waits_and_what_was_not_sent_is_said() {
+async fn quit_works_while_a_message_waits_and_reports_it_as_not_sent() {
     let server = ServerProgram::start(&[]);
     let mut alice = offline_with_a_message(&server).await;
     alice.program.type_line("/quit");
     let notice = alice.program.notice("not sent");
     assert!(notice.contains("this one waits"), "{notice}");
-    // It tries to tell the service for as long as its patience lasts, and then says that it could not.
+    // It tries to reach the service until its patience ends, and then reports that it could not.
     let ended = alice.program.end();
     assert_eq!(ended.code, Some(1));
     assert!(ended.errors.contains("could not reach the service"), "{}", ended.errors);
@@ -77,7 +77,7 @@ async fn a_program_can_leave_while_its_message_waits_for_the_connection() {
 }
 
 #[test]
-fn a_client_whose_reader_has_gone_leaves_at_once_s6() {
+fn a_client_whose_output_is_closed_leaves_at_once_s6() {
     let server = ServerProgram::start(&[]);
     let mut alice = server.join("alice");
     let mut bob = Command::new(env!("CARGO_BIN_EXE_chitchat"))
@@ -91,7 +91,7 @@ fn a_client_whose_reader_has_gone_leaves_at_once_s6() {
     let mut line = String::new();
     BufReader::new(bob.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.contains("Participant bob joined"), "{line}");
-    alice.program.type_line("is anybody reading?");
+    alice.program.type_line("is anyone reading?");
     alice.program.until("Participant bob left");
     assert_eq!(bob.wait().unwrap().code(), Some(0));
     let left = server.records().into_iter().find(|record| record["event"] == "leave_broadcast").unwrap();
@@ -99,7 +99,7 @@ fn a_client_whose_reader_has_gone_leaves_at_once_s6() {
 }
 
 #[test]
-fn a_client_that_cannot_complain_still_returns_its_exit_code() {
+fn a_client_without_standard_error_still_returns_its_exit_code() {
     let server = ServerProgram::start(&[]);
     let _alice = server.join("alice");
     let command = format!(
@@ -113,7 +113,7 @@ fn a_client_that_cannot_complain_still_returns_its_exit_code() {
 }
 
 #[test]
-fn a_log_that_cannot_be_written_is_said_and_the_chat_goes_on() {
+fn an_unwritable_log_is_reported_and_the_chat_continues() {
     let server = ServerProgram::start(&[]);
     let folder = tempfile::TempDir::new().unwrap();
     std::os::unix::fs::symlink("/dev/full", folder.path().join("client-bob.jsonl")).unwrap();

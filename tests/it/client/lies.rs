@@ -1,5 +1,5 @@
-//! A client under a service that lies: it shows nothing false, its clock and its log stay true, and it asks again ever
-//! more rarely.
+//! A client whose service lies: it shows nothing false, its clock and its log stay true, and it retries with growing
+//! pauses.
 
 mod answers;
 
@@ -24,7 +24,7 @@ fn person(id: &str, name: &str) -> pb::Participant {
     pb::Participant { participant_id: id.into(), display_name: name.into() }
 }
 
-/// The Welcome of a service in which alice is a participant and her own join is event 5.
+/// A valid Welcome for alice, whose own join is event 5.
 fn truth(head: u64, time: u64, resumed: bool) -> pb::Welcome {
     pb::Welcome {
         session_token: "token".into(),
@@ -75,7 +75,7 @@ fn own(message_id: &str, sequence: u64, time: u64) -> pb::Event {
     pb::Event { participant: Some(person("p5", "alice")), ..said(message, sequence, time) }
 }
 
-/// Lets alice join: a true Welcome, its own join and the end of the replay.
+/// Lets alice join: a valid Welcome, her own join and the end of the replay.
 async fn join(service: &mut Impostor) -> (Chat, Updates, SendStream<Bytes>) {
     let joining = tokio::spawn(client::join(Options::new(&*service.url, "alice")));
     let mut stream = service.call("Join").await.send(&response(truth(5, 10, false)));
@@ -86,7 +86,7 @@ async fn join(service: &mut Impostor) -> (Chat, Updates, SendStream<Bytes>) {
     (chat, updates, stream)
 }
 
-/// The sequence of the next update, which is an event.
+/// The sequence of the next update, which must be an event.
 async fn event(updates: &mut Updates) -> u64 {
     match soon(updates.next()).await {
         Some(Update::Event(event)) => event.sequence.0,
@@ -94,7 +94,7 @@ async fn event(updates: &mut Updates) -> u64 {
     }
 }
 
-/// The next update says that the stream was dropped over this.
+/// The next update reports that the client dropped the stream because of this fault.
 async fn refused(updates: &mut Updates, fault: &Fault) {
     match soon(updates.next()).await {
         Some(Update::Offline { why }) => assert!(why.ends_with(&fault.to_string()), "{why:?} for {fault:?}"),
@@ -102,15 +102,15 @@ async fn refused(updates: &mut Updates, fault: &Fault) {
     }
 }
 
-/// The client resumes after event 6, and its clock has received nothing later than 13.
+/// The client resumes after event 6, and its clock shows that it has received no time later than 13.
 async fn resumes(call: &mut Call) {
     let request: pb::JoinRequest = call.request().await;
     assert_eq!(request.resume.unwrap().after_sequence, 6);
     assert!((14..40).contains(&request.logical_time), "{}", request.logical_time);
 }
 
-/// Each of these frames contradicts the contract, or what came before: alice's join as event 5 at 10 and bob's
-/// message as event 6 at 13.
+/// Frames that violate the protocol or contradict the events before them: alice's join, event 5 at time 10, and bob's
+/// message, event 6 at time 13.
 fn stream_lies() -> Vec<(Frame, Fault)> {
     let (five, six, seven) = (Sequence(5), Sequence(6), Sequence(7));
     let out_of_order = |sequence| Fault::Order { sequence: Sequence(sequence), expected: seven };
@@ -180,9 +180,9 @@ async fn a_lie_in_the_stream_is_not_shown_and_the_stream_is_resumed_before_it() 
     }
 }
 
-/// V9: a membership begins with its own join, and that is later than the request.
+/// V9: a membership begins with the participant's own join, whose time is later than the request's.
 #[tokio::test]
-async fn a_first_event_that_is_not_the_own_join_is_refused() {
+async fn a_first_event_other_than_the_clients_own_join_is_refused() {
     let not_first = Fault::FirstEvent;
     let early = Fault::Time { sequence: Sequence(5), logical_time: LogicalTime(1), before: LogicalTime(1) };
     let lies = [
@@ -204,7 +204,7 @@ async fn a_first_event_that_is_not_the_own_join_is_refused() {
     }
 }
 
-/// Welcomes that no service can send. Of the first are those that also a resume refuses.
+/// Welcomes that no correct service sends, whether in answer to a join or to a resume.
 fn welcome_lies(resumed: bool) -> Vec<(pb::Welcome, Fault)> {
     let truth = || truth(6, 13, resumed);
     let crowd = |count: usize| (0..count).map(|n| person(&format!("p{n}"), "bob"));
@@ -244,7 +244,7 @@ async fn a_welcome_that_cannot_be_true_is_a_typed_error() {
 }
 
 #[tokio::test]
-async fn a_resume_that_is_answered_with_a_lie_is_tried_again() {
+async fn a_resume_answered_with_a_lie_is_retried() {
     let mut service = Impostor::start().await;
     let (_chat, mut updates, mut stream) = join(&mut service).await;
     put(&mut stream, [Frame::Event(message(6, 13))]);
@@ -271,9 +271,9 @@ async fn a_resume_that_is_answered_with_a_lie_is_tried_again() {
     assert!(matches!(soon(updates.next()).await, Some(Update::Back { .. })));
 }
 
-/// What the service lets fall under the table is not called "nothing was missed".
+/// Events lost between the two memberships must not be reported as "nothing was missed".
 #[tokio::test]
-async fn a_new_membership_in_answer_to_a_resume_is_said_to_be_one() {
+async fn a_new_membership_in_answer_to_a_resume_is_reported() {
     let mut service = Impostor::start().await;
     let (chat, mut updates, stream) = join(&mut service).await;
     let publishing = tokio::spawn(chat.publish("hello"));
@@ -290,9 +290,9 @@ async fn a_new_membership_in_answer_to_a_resume_is_said_to_be_one() {
     assert_eq!(event(&mut updates).await, 8);
 }
 
-/// The same of a session that another process kept.
+/// The same for a session that another process kept.
 #[tokio::test]
-async fn a_new_membership_in_answer_to_a_kept_session_is_said_to_be_one() {
+async fn a_new_membership_in_answer_to_a_kept_session_is_reported() {
     let (mut service, folder) = (Impostor::start().await, tempfile::tempdir().unwrap());
     let options = |url: &str| Options {
         state: Some(StateFile::open(folder.path(), url, "alice").unwrap()),
@@ -310,9 +310,9 @@ async fn a_new_membership_in_answer_to_a_kept_session_is_said_to_be_one() {
     assert!(matches!(soon(updates.next()).await, Some(Update::JoinedAnew { why: Reason::SessionUnknown, .. })));
 }
 
-/// Missed events that were promised and never come do not keep a program waiting.
+/// Events that a Welcome announces but that never arrive do not keep a program waiting.
 #[tokio::test]
-async fn events_that_are_withheld_are_noticed() {
+async fn withheld_events_are_noticed() {
     for end in [vec![7, 7], vec![]] {
         let mut service = Impostor::start().await;
         let (_chat, mut updates, stream) = join(&mut service).await;
@@ -338,7 +338,7 @@ async fn events_that_are_withheld_are_noticed() {
 
 /// A frame that is too large is not read, and the stream is resumed.
 #[tokio::test]
-async fn a_frame_beyond_any_size_is_not_read() {
+async fn an_oversized_frame_is_not_read() {
     let mut service = Impostor::start().await;
     let (_chat, mut updates, mut stream) = join(&mut service).await;
     put(&mut stream, [Frame::Event(message(6, 13))]);
@@ -350,7 +350,7 @@ async fn a_frame_beyond_any_size_is_not_read() {
 
 /// A service that lies right after each Welcome is not asked in a hot loop.
 #[tokio::test]
-async fn a_service_that_lies_again_and_again_is_asked_ever_more_rarely() {
+async fn a_client_backs_off_from_a_service_that_keeps_lying() {
     let mut service = Impostor::start().await;
     let (_chat, _updates, mut stream) = join(&mut service).await;
     let mut pause = Duration::from_millis(100);
@@ -364,9 +364,9 @@ async fn a_service_that_lies_again_and_again_is_asked_ever_more_rarely() {
     }
 }
 
-/// S7, and the log: what is refused is recorded with what was due, and neither shown nor delivered.
+/// A refused event is logged with the sequence that was expected, and is neither shown nor delivered (S7).
 #[tokio::test(flavor = "multi_thread")]
-async fn the_terminal_shows_no_lie_and_the_log_says_what_was_refused() {
+async fn the_terminal_shows_no_lie_and_the_log_records_the_refusal() {
     let (mut service, logs) = (Impostor::start().await, tempfile::tempdir().unwrap());
     let folder = logs.path().to_str().unwrap();
     let program = Program::start(&["join", "alice", "--server", &service.url, "--log-dir", folder], &[]);
@@ -380,7 +380,7 @@ async fn the_terminal_shows_no_lie_and_the_log_says_what_was_refused() {
     let here = program.notice("here: ");
     assert!(here.len() < 10_000 && here.ends_with("more"), "{} bytes", here.len());
     program.notice("the service broke the protocol");
-    // A text without end, in place of a stream.
+    // An overlong error text instead of a stream.
     service.call("Join").await.fail(&Status::unavailable("z".repeat(8_000)));
     let mut stream = service.call("Join").await.send(&response(truth(6, 13, true)));
     put(&mut stream, [Frame::Event(message(6, 13)), Frame::Event(message(9, 20))]);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::{Client, ServerProgram, check_transcript};
 
-/// The time in brackets that a line begins with.
+/// The logical time in brackets at the beginning of a line.
 #[track_caller]
 fn time_of(line: &str) -> u64 {
     let time = line.strip_prefix('[').and_then(|line| line.split_once("] "));
@@ -32,7 +32,7 @@ fn a_newcomer_is_shown_its_own_join_with_its_time_s5_v9() {
 }
 
 #[test]
-fn everybody_is_shown_the_same_events_in_the_same_order_with_the_same_times_s2_s4_s7_v3() {
+fn all_clients_show_the_same_events_in_the_same_order_with_the_same_times_s2_s4_s7_v3() {
     const EACH: usize = 20;
     let server = ServerProgram::start(&[]);
     let mut clients = ["alice", "bob", "carol"].map(|name| server.join(name));
@@ -50,7 +50,10 @@ fn everybody_is_shown_the_same_events_in_the_same_order_with_the_same_times_s2_s
         let messages: Vec<_> =
             shown[2].iter().filter_map(|line| line.split_once(&format!("] {name}: "))).collect();
         let expected: Vec<_> = (0..EACH).map(|n| format!("message {n}: æøå 漢字 😀")).collect();
-        assert!(messages.iter().map(|(_, text)| *text).eq(expected), "{name}'s in the order sent (V6)");
+        assert!(
+            messages.iter().map(|(_, text)| *text).eq(expected),
+            "{name}'s messages are in the order in which they were sent (V6)"
+        );
     }
 }
 
@@ -61,7 +64,10 @@ fn quit_and_the_end_of_input_leave_at_once_and_exit_0_s6() {
     alice.program.lines(3);
     bob.program.type_line("last words");
     let ended = bob.quit().succeeded();
-    assert!(ended.output.last().unwrap().ends_with("] bob: last words"), "its own Left is not for it: {ended:?}");
+    assert!(
+        ended.output.last().unwrap().ends_with("] bob: last words"),
+        "it does not get its own Left: {ended:?}"
+    );
     assert!(alice.program.line().ends_with("] bob: last words"));
     left("bob", &alice.program.line());
 
@@ -70,7 +76,7 @@ fn quit_and_the_end_of_input_leave_at_once_and_exit_0_s6() {
 }
 
 #[test]
-fn the_last_words_arrive_also_where_the_input_ends_without_a_newline() {
+fn the_last_line_is_sent_even_without_a_newline() {
     let server = ServerProgram::start(&[]);
     let alice = server.join("alice");
     let mut bob = server.join("bob");
@@ -96,7 +102,7 @@ fn an_interrupted_client_leaves_and_exits_0_s6() {
 }
 
 #[test]
-fn a_refused_line_is_reported_and_the_chat_goes_on_s3() {
+fn a_refused_line_is_reported_and_the_chat_continues_s3() {
     let server = ServerProgram::start(&[]);
     let Client { mut program, .. } = server.join("alice");
     program.line();
@@ -129,10 +135,10 @@ fn a_taken_name_is_refused_and_the_client_exits_1() {
     }
 }
 
-/// Without `--replicate` a service has no thread and no connection more for replicas.
+/// Without `--replicate` a service has no threads or connections for replicas.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_service_alone_has_only_its_own_threads_and_one_socket_that_listens() {
+fn a_service_without_replicas_has_no_extra_threads_and_one_listening_socket() {
     let server = ServerProgram::start(&[]);
     let of_process = Path::new("/proc").join(server.program.id().to_string());
     let read = |path: PathBuf| fs::read_to_string(path).unwrap();
@@ -144,7 +150,7 @@ fn a_service_alone_has_only_its_own_threads_and_one_socket_that_listens() {
     let links = fs::read_dir(of_process.join("fd")).unwrap();
     let links: Vec<_> = links.filter_map(|link| fs::read_link(link.unwrap().path()).ok()).collect();
     let has = |inode: &str| links.iter().any(|link| link.as_os_str() == format!("socket:[{inode}]").as_str());
-    // A line of /proc/net/tcp: its fourth word is the state, 0A for one that listens; its tenth is the inode.
+    // In a line of /proc/net/tcp the fourth word is the state (0A means listening), and the tenth is the inode.
     let sockets = ["net/tcp", "net/tcp6"].map(|table| read(of_process.join(table))).concat();
     let states = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let states: Vec<_> = states

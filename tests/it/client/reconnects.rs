@@ -1,5 +1,5 @@
-//! A client does not hammer a service that fails, does not give up one that is away for a while, and tries the next of
-//! several addresses (D17).
+//! A client does not hammer a failing service, does not give up while a service is down for a while, and tries the next
+//! of several addresses (D17).
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tonic::Status;
 
 use crate::support::{DEADLINE, Impostor, Program, Proxy, Server, ServerProgram, soon, trailers};
 
-/// Lets a participant join. Answers with its stream, too.
+/// Lets a participant join. Returns its stream as well.
 async fn joined(service: &mut Impostor) -> (Chat, Updates, h2::SendStream<Bytes>) {
     let joining = tokio::spawn(client::join(Options::new(&*service.url, "alice")));
     let stream = service.call("Join").await.send(&welcome(false));
@@ -34,7 +34,7 @@ fn welcome(resumed: bool) -> pb::JoinResponse {
 }
 
 #[tokio::test]
-async fn a_service_that_fails_right_after_each_welcome_is_asked_ever_more_rarely() {
+async fn a_client_backs_off_from_a_service_that_fails_after_each_welcome() {
     let mut service = Impostor::start().await;
     let (_chat, _updates, mut stream) = joined(&mut service).await;
     let mut pause = Duration::from_millis(100);
@@ -49,7 +49,7 @@ async fn a_service_that_fails_right_after_each_welcome_is_asked_ever_more_rarely
 }
 
 #[tokio::test]
-async fn a_publish_that_fails_without_a_reason_is_tried_again_and_costs_no_stream() {
+async fn a_publish_that_fails_without_a_reason_is_retried_on_the_same_stream() {
     let mut service = Impostor::start().await;
     let (chat, _updates, _stream) = joined(&mut service).await;
     let publishing = tokio::spawn(async move { chat.publish("hello").await });
@@ -63,7 +63,7 @@ async fn a_publish_that_fails_without_a_reason_is_tried_again_and_costs_no_strea
 }
 
 #[tokio::test]
-async fn a_client_that_is_started_again_while_the_service_is_away_tries_on() {
+async fn a_client_restarted_while_the_service_is_down_keeps_trying() {
     let server = Server::start().await;
     let mut proxy = Proxy::to(server.address).await;
     let (url, folder) = (format!("http://{}", proxy.address), tempfile::tempdir().unwrap());
@@ -71,7 +71,7 @@ async fn a_client_that_is_started_again_while_the_service_is_away_tries_on() {
         state: Some(StateFile::open(folder.path(), &url, "alice").unwrap()),
         ..Options::new(&*url, "alice")
     };
-    // As one that is killed, the first has no time to leave.
+    // Like a killed process, the first client has no time to leave.
     let killed = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let kept = killed.spawn(client::join(options())).await.unwrap().unwrap();
     tokio::task::spawn_blocking(move || killed.shutdown_timeout(DEADLINE)).await.unwrap();
@@ -92,7 +92,7 @@ fn dead() -> String {
 }
 
 #[tokio::test]
-async fn the_second_address_is_used_where_the_first_is_dead_d17() {
+async fn the_second_address_is_used_if_the_first_is_dead_d17() {
     let server = Server::start().await;
     let (chat, mut updates) =
         soon(client::join(Options::new(format!("{},{}", dead(), server.url()), "alice"))).await.unwrap();
@@ -102,13 +102,13 @@ async fn the_second_address_is_used_where_the_first_is_dead_d17() {
     let error =
         soon(client::join(Options::new(format!("{first},{second}"), "bob"))).await.unwrap_err().to_string();
     assert!(error.contains(&first) && error.contains(&second), "{error}");
-    // A refusal by one of them is the answer.
+    // If one of them refuses, that is final.
     let refused =
         soon(client::join(Options::new(format!("{},{first}", server.url()), "alice"))).await.unwrap_err();
     assert_eq!(refused.reason(), Some(Reason::NameTaken));
 }
 
-/// The service stops, and starts elsewhere on the same journal.
+/// The service stops, and starts at another address with the same journal.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_resumes_at_the_next_address_d17() {
     let folder = tempfile::tempdir().unwrap();
@@ -141,7 +141,7 @@ async fn a_client_resumes_at_the_next_address_d17() {
     left.await.unwrap().unwrap();
 }
 
-/// `send`, `join --json` and the kept session, whose addresses may come in another order.
+/// This holds for `send`, for `join --json`, and for a kept session, even with the addresses in another order.
 #[test]
 fn the_programs_take_several_addresses_d16_d17() {
     let server = ServerProgram::start(&[]);

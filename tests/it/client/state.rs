@@ -16,19 +16,19 @@ fn state_files(folder: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.extension().unwrap() == "json").collect()
 }
 
-/// Where a server's clients keep theirs by default.
+/// Where a server's clients keep their state files by default.
 fn sessions(server: &ServerProgram) -> PathBuf {
     server.log_folder().join("sessions")
 }
 
-/// The one in a folder that belongs to bob.
+/// Bob's state file in a folder.
 #[track_caller]
 fn state_of_bob(folder: &Path) -> PathBuf {
     let of_bob = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("bob-");
     state_files(folder).into_iter().find(of_bob).expect("a state file")
 }
 
-/// A line is on the screen a moment before its client can keep that it is.
+/// Waits until the client has saved that it has shown an event: it shows a line first.
 #[track_caller]
 fn wait_for_shown(folder: &Path, sequence: u64) {
     let (path, start) = (state_of_bob(folder), Instant::now());
@@ -42,7 +42,7 @@ fn read(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-/// Writes over one of the numbers at the head, in its width.
+/// Overwrites one of the numbers at the head of the file, keeping its width.
 fn set(path: &Path, field: &str, value: u64) {
     let text = fs::read_to_string(path).unwrap();
     let from = format!("\"{field}\":{:>20}", read(path)[field].as_u64().unwrap());
@@ -60,7 +60,7 @@ fn numbers(records: &[Record], event: Option<&str>, field: &str) -> Vec<u64> {
     wanted.filter_map(|record| record[field].as_u64()).collect()
 }
 
-/// Every event once and in order, and a clock that rises strictly, through all of the log.
+/// Checks that the whole log has every event once and in order, and a clock that rises strictly.
 #[track_caller]
 fn check_log(records: &[Record], deliveries: usize) {
     let sequences = numbers(records, Some("event_delivered"), "sequence");
@@ -69,9 +69,9 @@ fn check_log(records: &[Record], deliveries: usize) {
     assert!(numbers(records, None, "local_time").is_sorted_by(|a, b| a < b), "rises strictly (V7)");
 }
 
-/// Earlier events are also shown to a client that continues a session, since its screen may be another one (S7).
+/// Earlier events are also shown to a client that continues a session, since it may run on another screen (S7).
 #[test]
-fn a_session_that_goes_on_has_a_history_too() {
+fn a_continued_session_shows_history_too() {
     let server = ServerProgram::start(&[]);
     let mut alice = server.join("alice");
     let url = format!("http://{}", server.address);
@@ -91,7 +91,7 @@ fn a_session_that_goes_on_has_a_history_too() {
 }
 
 #[test]
-fn a_client_that_is_killed_and_started_again_goes_on_and_nobody_notices_v4_v7() {
+fn a_client_killed_and_restarted_continues_unnoticed_v4_v7() {
     let server = ServerProgram::start(&[]);
     let mut alice = server.join("alice");
     let mut bob = server.join("bob");
@@ -130,7 +130,7 @@ fn a_client_that_is_killed_and_started_again_goes_on_and_nobody_notices_v4_v7() 
 }
 
 #[test]
-fn a_client_that_is_killed_again_and_again_under_load_records_every_event_once_v4_v5() {
+fn a_client_killed_repeatedly_under_load_logs_every_event_once_v4_v5() {
     let server = ServerProgram::start(&["--publish-rate", "0", "--address-limits", "off"]);
     let mut alice = server.join("alice");
     let mut shown = Vec::new();
@@ -154,7 +154,7 @@ fn a_client_that_is_killed_again_and_again_under_load_records_every_event_once_v
     alice.program.until("and out");
     let records = bob.records();
     check_log(&records, numbers(&records, Some("event_delivered"), "sequence").len());
-    // On the screen, one event may have been shown and not been known to be.
+    // At each kill, one event may have been shown without being saved as shown.
     shown.dedup();
     let recorded = records.iter().filter(|record| record["event"] == "event_delivered");
     assert_eq!(recorded.count(), shown.len());
@@ -162,7 +162,7 @@ fn a_client_that_is_killed_again_and_again_under_load_records_every_event_once_v
 }
 
 #[test]
-fn what_was_recorded_and_not_shown_is_shown_and_not_recorded_again_v4() {
+fn an_event_logged_but_not_shown_is_shown_and_not_logged_again_v4() {
     let server = ServerProgram::start(&[]);
     let mut alice = server.join("alice");
     let mut bob = server.join("bob");
@@ -172,7 +172,7 @@ fn what_was_recorded_and_not_shown_is_shown_and_not_recorded_again_v4() {
     }
     kill(&mut bob);
     let path = state_of_bob(&sessions(&server));
-    // As if it had been killed after the record of the last, and before that of the position.
+    // As if it had been killed after it logged the last event, and before it saved the position.
     set(&path, "shown", 3);
     set(&path, "position", 4);
     set(&path, "clock", 6);
@@ -186,7 +186,7 @@ fn what_was_recorded_and_not_shown_is_shown_and_not_recorded_again_v4() {
 }
 
 #[test]
-fn a_second_client_of_the_same_name_leaves_the_session_alone() {
+fn a_second_client_with_the_same_name_does_not_touch_the_session() {
     let server = ServerProgram::start(&[]);
     let mut bob = server.join("bob");
     let ended = server.start_client(server.address, "bob", &["--plain"]).end_of_input();
@@ -218,7 +218,7 @@ fn a_client_that_leaves_keeps_no_session_s6() {
 }
 
 #[test]
-fn a_session_that_is_over_is_followed_by_a_new_one_that_says_so() {
+fn an_expired_or_damaged_session_is_replaced_with_a_notice() {
     let server = ServerProgram::start(&["--grace", "200ms"]);
     let alice = server.join("alice");
     kill(&mut server.join("bob"));
@@ -236,7 +236,7 @@ fn a_session_that_is_over_is_followed_by_a_new_one_that_says_so() {
 }
 
 #[test]
-fn fresh_leaves_a_kept_session_unread_until_another_takes_its_place() {
+fn fresh_ignores_a_kept_session_until_a_join_replaces_it() {
     let server = ServerProgram::start(&[]);
     let elsewhere = server.log_folder().join("elsewhere");
     let keep = ["--plain", "--state-dir", elsewhere.to_str().unwrap()];
@@ -255,7 +255,7 @@ fn fresh_leaves_a_kept_session_unread_until_another_takes_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_goes_on_also_where_the_service_was_killed_too_v4() {
+async fn a_client_continues_even_if_the_service_was_killed_too_v4() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("chitchat.db");
     let options = ["--journal", journal.to_str().unwrap()];

@@ -1,4 +1,4 @@
-//! What is submitted is sent or reported, and says what its writer had seen when it was submitted (V6, S3).
+//! Every submitted message is sent or reported as unsent, and records what its writer had seen on submission (V6, S3).
 
 mod terminal;
 
@@ -9,7 +9,7 @@ use chitchat::client::{self, Kind, Options, PublishError, Update, Updates};
 
 use crate::support::{DEADLINE, Participant, Proxy, Server, ServerProgram, soon};
 
-/// Takes updates up to a message with this content, and answers with what its writer had seen.
+/// Reads updates up to a message with this content. Returns its `seen_sequence`.
 async fn until_message(updates: &mut Updates, content: &str) -> u64 {
     loop {
         match soon(updates.next()).await.expect("another update") {
@@ -22,9 +22,9 @@ async fn until_message(updates: &mut Updates, content: &str) -> u64 {
     }
 }
 
-/// A message that was written before others and could be sent only after them says that they crossed (V6).
+/// A message that is submitted before others but sent after them records that they crossed (V6).
 #[tokio::test]
-async fn a_view_is_that_of_the_call() {
+async fn seen_sequence_is_set_when_a_message_is_submitted() {
     let server = Server::start().await;
     let proxy = Proxy::to(server.address).await;
     let url = format!("http://{}", proxy.address);
@@ -40,23 +40,23 @@ async fn a_view_is_that_of_the_call() {
         bob.publish(text).await;
     }
     proxy.restore(server.address);
-    // All is delivered before either can have been sent.
+    // Bob's messages are delivered before either of alice's can be sent.
     for (publishing, text) in [(late, "late"), (later, "later")] {
         soon(publishing).await.unwrap();
         assert_eq!(until_message(&mut updates, text).await, 3, "{text}");
     }
 }
 
-/// Updates that wait for the program have not been delivered to it (V6).
+/// Updates that the program has not read do not count as delivered to it (V6).
 #[tokio::test]
-async fn a_view_is_what_the_program_has_taken() {
+async fn seen_sequence_covers_only_updates_that_the_program_has_read() {
     let server = Server::start().await;
     let (alice, mut updates) = client::join(Options::new(server.url(), "alice")).await.unwrap();
     let bob = Participant::arrive(server.address, "bob").await;
     bob.publish("question").await;
     until_message(&mut updates, "question").await;
     bob.publish("another").await;
-    // Its own answer comes after the second question, which is thus there and not taken.
+    // Alice's answer is ordered after the second question, which has thus arrived but not been read.
     soon(alice.publish("answer")).await.unwrap();
     let receipt = soon(alice.publish("answer again")).await.unwrap();
     assert_eq!(receipt.sequence, Sequence(6));
@@ -64,9 +64,9 @@ async fn a_view_is_what_the_program_has_taken() {
     assert_eq!(until_message(&mut updates, "answer again").await, 3);
 }
 
-/// In another membership an old view says nothing (V6).
+/// A sequence of an earlier membership means nothing in a new one (V6).
 #[tokio::test(flavor = "multi_thread")]
-async fn a_view_of_a_membership_that_is_over_is_none() {
+async fn seen_sequence_of_an_earlier_membership_is_sent_as_0() {
     let server = ServerProgram::start(&[]);
     let proxy = Proxy::to(server.address).await;
     let mut alice = server.join_by(proxy.address, "alice", "--plain");
@@ -82,7 +82,7 @@ async fn a_view_of_a_membership_that_is_over_is_none() {
     assert_eq!(sent["seen_sequence"], 0);
 }
 
-/// After a leave nothing more is submitted, and what was submitted before is sent (S3).
+/// After a leave nothing more can be submitted, and what was submitted before is sent (S3).
 #[tokio::test]
 async fn a_leave_waits_for_what_was_submitted() {
     let server = Server::start().await;
@@ -99,7 +99,6 @@ async fn a_leave_waits_for_what_was_submitted() {
     assert_eq!(late.publish("too late").await, Err(PublishError::Ended));
 }
 
-/// Earlier events are listed before the own join, and no clock is touched.
 #[tokio::test]
 async fn earlier_events_are_listed() {
     let server = Server::start().await;
@@ -145,7 +144,7 @@ fn twenty_pipes_lose_no_line() {
     }
 }
 
-/// A line that was written right before the signal is sent, or is said not to be (S3).
+/// A line that was written right before the signal is sent, and an unfinished one is reported as not sent (S3).
 #[test]
 fn a_line_right_before_a_signal_is_sent() {
     let server = ServerProgram::start(&[]);
@@ -162,7 +161,7 @@ fn a_line_right_before_a_signal_is_sent() {
     }
 }
 
-/// More lines than the service takes at once are all sent before the leave (S3).
+/// Even lines beyond the service's rate limit are all sent before the leave (S3).
 #[test]
 fn a_hundred_pasted_lines_are_all_sent() {
     let server = ServerProgram::start(&["--publish-rate", "50", "--publish-burst", "10"]);
@@ -174,9 +173,9 @@ fn a_hundred_pasted_lines_are_all_sent() {
     assert_eq!(shown.count(), 100);
 }
 
-/// Lines after `/quit` in a pipe are not sent, which is reported, also by the exit code (S3).
+/// Lines after `/quit` in a pipe are not sent, which is reported in a notice and in the exit code (S3).
 #[test]
-fn lines_behind_quit_are_not_sent() {
+fn lines_after_quit_are_not_sent() {
     let server = ServerProgram::start(&[]);
     let mut bob = server.start_client(server.address, "bob", &["--plain"]);
     bob.type_text("\u{feff}one\r\n/who\n/quit\ntwo\nthree\n");
@@ -187,7 +186,7 @@ fn lines_behind_quit_are_not_sent() {
     assert_eq!(said.iter().map(|(_, text)| *text).collect::<Vec<_>>(), ["one", "/who"]);
 }
 
-/// Earlier events are shown if requested, marked as such and not logged (S7).
+/// Earlier events are shown if requested, marked as earlier, and not logged (S7).
 #[test]
 fn history_is_shown_and_not_delivered() {
     let server = ServerProgram::start(&[]);
@@ -212,12 +211,12 @@ fn history_is_shown_and_not_delivered() {
     assert_eq!((&object["earlier"], &object["event"]), (&true.into(), &"event_listed".into()));
     assert!(object["local_time"].is_null());
     let dave = server.join("dave");
-    assert!(dave.program.line().contains("Participant dave joined"), "a pipe has live events only");
+    assert!(dave.program.line().contains("Participant dave joined"), "a pipe gets only live events");
 }
 
-/// A message on its way when the user waits no longer may have arrived, and that is what is said (S3).
+/// A message in flight when the user stops waiting may have been delivered, and is reported so (S3).
 #[test]
-fn what_is_on_its_way_is_not_called_not_sent() {
+fn a_message_in_flight_is_not_reported_as_not_sent() {
     let server = ServerProgram::start(&[]);
     let mut bob = server.join("bob");
     bob.program.line();
@@ -239,9 +238,9 @@ fn what_is_on_its_way_is_not_called_not_sent() {
     assert_eq!(ended.code, Some(130));
 }
 
-/// After a join anew in the same conversation, what was missed is shown as new.
+/// When a client joins anew in the same conversation, the events that it missed are shown as new.
 #[test]
-fn what_is_new_since_the_session_was_lost_is_marked() {
+fn events_since_a_lost_session_are_marked_as_new() {
     let server = ServerProgram::start(&["--grace", "500ms", "--ping", "200ms", "--ping-timeout", "300ms"]);
     let mut alice = server.join("alice");
     let url = format!("http://{}", server.address);
@@ -259,9 +258,9 @@ fn what_is_new_since_the_session_was_lost_is_marked() {
     assert!(lines[2].contains("] Participant bob joined"), "{lines:?}");
 }
 
-/// A client that was offline says for how long, and what it missed.
+/// A client that was offline reports for how long, and how much it missed.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_missed_is_counted() {
+async fn missed_messages_are_counted() {
     let server = ServerProgram::start(&[]);
     let proxy = Proxy::to(server.address).await;
     let alice = server.join_by(proxy.address, "alice", "--plain");

@@ -1,5 +1,5 @@
-//! Properties of the state machine over random commands, against the specification's rules and against a
-//! model that is as naive as can be (V1, V2, V5, V8, V11).
+//! Properties of the state machine under random commands, against the specification's rules and a deliberately naive
+//! model (V1, V2, V5, V8, V11).
 
 mod commands;
 mod model;
@@ -18,7 +18,7 @@ use model::Model;
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
-/// All that can be seen of a conversation.
+/// The visible state of a conversation.
 type Sight = (Sequence, LogicalTime, Vec<(ParticipantId, DisplayName, SessionKey)>);
 
 fn sight(conversation: &Conversation) -> Sight {
@@ -39,13 +39,13 @@ impl Course {
     fn of(wishes: &[Wish]) -> Self {
         let mut course = Self::default();
         for wish in wishes {
-            // A refusal is part of the course.
-            let _ = course.go_on(wish);
+            // A command may be refused.
+            let _ = course.apply(wish);
         }
         course
     }
 
-    fn go_on(&mut self, wish: &Wish) -> Result<Decision, Refusal> {
+    fn apply(&mut self, wish: &Wish) -> Result<Decision, Refusal> {
         let command = wish.command(&mut self.model);
         self.commands.push(command.clone());
         let result = self.conversation.apply(command, NOW);
@@ -56,9 +56,13 @@ impl Course {
     }
 }
 
-/// Checks that another conversation is as a course has left its own, and decides everything as that does: the first commands
-/// once more, so that repeats are among them, and then others.
-fn goes_on_the_same(mut other: Conversation, mut course: Course, further: &[Wish]) -> Result<(), TestCaseError> {
+/// Checks that a conversation has the same state as that of a course, and decides everything as it does: first the old
+/// commands again, most of which are repeats, and then new ones.
+fn check_continues_identically(
+    mut other: Conversation,
+    mut course: Course,
+    further: &[Wish],
+) -> Result<(), TestCaseError> {
     prop_assert_eq!(sight(&other), sight(&course.conversation));
     for command in course.commands.clone() {
         // A session is never used twice to join.
@@ -67,7 +71,7 @@ fn goes_on_the_same(mut other: Conversation, mut course: Course, further: &[Wish
         }
     }
     for wish in further {
-        let expected = course.go_on(wish);
+        let expected = course.apply(wish);
         prop_assert_eq!(other.apply(course.commands.last().unwrap().clone(), NOW), expected);
     }
     Ok(())
@@ -90,7 +94,7 @@ proptest! {
         for wish in &wishes {
             let before = course.conversation.clone();
             let seen_before = sight(&before);
-            let result = course.go_on(wish);
+            let result = course.apply(wish);
             let command = course.commands.last().unwrap();
             match &result {
                 Ok(Decision::Happened(event)) => course.model.check_event(command, event)?,
@@ -100,7 +104,7 @@ proptest! {
             if !matches!(result, Ok(Decision::Happened(_))) {
                 prop_assert_eq!(&sight(&course.conversation), &seen_before, "{:?}", command);
             }
-            prop_assert_eq!(sight(&before), seen_before, "whoever kept a clone sees what it saw");
+            prop_assert_eq!(sight(&before), seen_before, "a clone does not change");
             prop_assert_eq!(sight(&course.conversation), course.model.sight());
             prop_assert_eq!(course.conversation.active(), course.model.sight().2.len());
         }
@@ -144,7 +148,7 @@ proptest! {
     }
 
     #[test]
-    fn the_same_commands_lead_to_the_same_events_whatever_the_wall_clock_says(wishes in wishes(60)) {
+    fn the_same_commands_lead_to_the_same_events_at_any_wall_clock_time(wishes in wishes(60)) {
         let Course { commands, events, .. } = Course::of(&wishes);
         let mut again = Conversation::new();
         let mut at = NOW;
@@ -160,16 +164,16 @@ proptest! {
     }
 
     #[test]
-    fn a_replay_rebuilds_a_conversation_that_goes_on_the_same(wishes in wishes(60), further in wishes(60)) {
+    fn a_replayed_conversation_continues_identically(wishes in wishes(60), further in wishes(60)) {
         let course = Course::of(&wishes);
         let rebuilt = replayed(&course.events);
-        goes_on_the_same(rebuilt, course, &further)?;
+        check_continues_identically(rebuilt, course, &further)?;
     }
 
-    /// The state as plain values is all that there is: a conversation that is made of them decides everything as the one
-    /// that they were taken from (J15).
+    /// The plain values are the whole state: a conversation restored from them decides everything as the original does
+    /// (J15).
     #[test]
-    fn a_restored_conversation_goes_on_the_same(wishes in wishes(120), further in wishes(60)) {
+    fn a_restored_conversation_continues_identically(wishes in wishes(120), further in wishes(60)) {
         let course = Course::of(&wishes);
         let members = course.conversation.roster().map(|(id, member)| MemberState {
             id,
@@ -179,11 +183,11 @@ proptest! {
         });
         let (head, time) = (course.conversation.head(), course.conversation.logical_time());
         let restored = Conversation::restored(head, time, members.collect::<Vec<_>>()).unwrap();
-        goes_on_the_same(restored, course, &further)?;
+        check_continues_identically(restored, course, &further)?;
     }
 
     #[test]
-    fn a_record_that_was_tampered_with_diverges_and_says_where(
+    fn a_tampered_event_diverges_and_is_located(
         wishes in wishes(60),
         at in any::<prop::sample::Index>(),
         tamper in 0..8,
@@ -203,7 +207,7 @@ proptest! {
             (6, EventKind::Message { .. } | EventKind::Left { .. }) => {
                 event.participant.display_name = DisplayName::parse("Mallory").unwrap();
             }
-            // It happened once and is recorded twice.
+            // The event is recorded twice.
             _ => conversation.replay(&event).unwrap(),
         }
         let divergence = conversation.replay(&event).unwrap_err();
@@ -211,7 +215,7 @@ proptest! {
     }
 
     #[test]
-    fn a_record_with_an_event_missing_diverges(wishes in wishes(60), at in any::<prop::sample::Index>()) {
+    fn a_history_with_a_missing_event_diverges(wishes in wishes(60), at in any::<prop::sample::Index>()) {
         let Course { events, .. } = Course::of(&wishes);
         prop_assume!(events.len() > 1);
         let missing = at.index(events.len() - 1);
@@ -244,12 +248,12 @@ fn the_last_1024_message_ids_of_each_session_are_remembered_and_no_more_v5() {
     let bob = join(&mut conversation, "bob", 2);
     let is_new = |decision| matches!(decision, Decision::Happened(_));
     assert!((0..1024).all(|id| is_new(publish(&mut conversation, alice, id))));
-    assert!((0..1024).all(|id| !is_new(publish(&mut conversation, alice, id))), "a repeat makes none forgotten");
-    assert!((0..2000).all(|id| is_new(publish(&mut conversation, bob, id))), "others' ids are their own");
+    assert!((0..1024).all(|id| !is_new(publish(&mut conversation, alice, id))), "a repeat displaces no id");
+    assert!((0..2000).all(|id| is_new(publish(&mut conversation, bob, id))), "each session has its own ids");
     assert!(!is_new(publish(&mut conversation, alice, 0)));
-    assert!(is_new(publish(&mut conversation, alice, 1024)), "and the oldest, 0, is forgotten");
+    assert!(is_new(publish(&mut conversation, alice, 1024)), "this displaces the oldest, 0");
     assert!(!is_new(publish(&mut conversation, alice, 1)));
-    assert!(is_new(publish(&mut conversation, alice, 0)), "and 1 is forgotten");
+    assert!(is_new(publish(&mut conversation, alice, 0)), "this displaces 1");
     assert!(!is_new(publish(&mut conversation, alice, 2)));
     assert!(is_new(publish(&mut conversation, alice, 1)));
 }

@@ -1,5 +1,5 @@
-//! `logs/README.md` walks through the recorded run: what it quotes is what the logs say (S1 to S7, T1 to T3).
-//! The report has a run of its own.
+//! `logs/README.md` walks through the recorded run: its quotations and statements agree with the logs (S1 to S7, T1 to
+//! T3). The report has another run.
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,7 +11,7 @@ use crate::support::Program;
 
 const LOGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/logs");
 
-/// A line that the walk quotes: ``- [`FILE:LINE`](example/FILE#LLINE) `{fields}` ``.
+/// A line that the walkthrough quotes: ``- [`FILE:LINE`](example/FILE#LLINE) `{fields}` ``.
 struct Quote {
     section: String,
     file: String,
@@ -43,7 +43,7 @@ fn quotes(text: &str) -> Vec<Quote> {
 }
 
 #[test]
-fn every_quoted_line_is_in_the_logs_and_every_demand_has_one() {
+fn every_quoted_line_is_in_the_logs_and_every_requirement_has_one() {
     let text = fs::read_to_string(Path::new(LOGS).join("README.md")).unwrap();
     let quotes = quotes(&text);
     for Quote { file, line, link, fields, .. } in &quotes {
@@ -52,9 +52,13 @@ fn every_quoted_line_is_in_the_logs_and_every_demand_has_one() {
         let log = fs::read_to_string(Path::new(LOGS).join("example").join(file)).unwrap();
         let record = log.lines().nth(line - 1).unwrap_or_else(|| panic!("there is no {place}"));
         let record: Map<String, Value> = serde_json::from_str(record).unwrap();
-        assert!(!fields.is_empty(), "{place} is quoted with nothing");
+        assert!(!fields.is_empty(), "{place} is quoted without fields");
         for (field, value) in fields {
-            assert_eq!(record.get(field), Some(value), "{field} of {place}: tests/record-example quotes anew");
+            assert_eq!(
+                record.get(field),
+                Some(value),
+                "{field} of {place}: run tests/record-example to update the quotations"
+            );
         }
     }
     let proved: HashSet<_> = quotes.iter().map(|quote| quote.section.as_str()).collect();
@@ -65,7 +69,7 @@ fn every_quoted_line_is_in_the_logs_and_every_demand_has_one() {
 
 /// Checks the statements beside the quotes, which the quotes do not cover.
 #[test]
-fn what_the_walk_says_of_the_run_is_so() {
+fn the_walkthrough_is_true_of_the_run() {
     let text = fs::read_to_string(Path::new(LOGS).join("README.md")).unwrap();
     let quotes = quotes(&text);
     let of = |section: &str, event: &str| -> Vec<&Map<String, Value>> {
@@ -73,7 +77,7 @@ fn what_the_walk_says_of_the_run_is_so() {
         quotes.iter().filter(wanted).map(|quote| &quote.fields).collect()
     };
     let seen: HashSet<_> = of("S3", "publish_sent").iter().filter_map(|sent| sent.get("seen_sequence")).collect();
-    assert_eq!(seen.len(), 1, "the writers of the messages that crossed had seen the same");
+    assert_eq!(seen.len(), 1, "the writers of the messages that crossed had seen the same events");
     let accepted = of("S3", "message_broadcast")[0]["content"].as_str().unwrap();
     let refused = of("S3", "publish_refused")[0]["content"].as_str().unwrap();
     assert_eq!([accepted.chars().count(), refused.chars().count()], [128, 129]);
@@ -94,7 +98,7 @@ fn logs(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn the_recorded_runs_keep_every_rule_and_their_pictures_are_what_is_drawn_of_them() {
+fn the_recorded_runs_keep_every_rule_and_their_diagrams_are_current() {
     for folder in ["logs/example", "docs/run"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let run = |subcommand: &str| {
@@ -106,13 +110,12 @@ fn the_recorded_runs_keep_every_rule_and_their_pictures_are_what_is_drawn_of_the
         let picture = fs::read_to_string(folder.join("diagram.svg")).unwrap();
         assert!(
             run("diagram").iter().eq(picture.lines()),
-            "{}: tests/record-example draws anew",
+            "{}: run tests/record-example to draw it again",
             folder.display()
         );
     }
 }
 
-/// The documents lead to files that are there: `architecture.md` is the map of the code.
 #[test]
 fn every_link_in_the_documents_leads_to_a_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -6,24 +6,24 @@ use std::path::{Path, PathBuf};
 
 use crate::support::{self, paths};
 
-/// The modules of the crate, and what each may use of the others. Every edge is in use, or the test fails.
+/// The modules of the crate, and which others each may use. The test fails if an edge is unused.
 const LAYERS: &[(&str, &[&str])] = &[
     ("chat", &[]),
     ("terminal", &[]),
     ("journal", &["chat"]),
-    // The wire form of an event is made from the journal's row, because it carries the row's chain hash.
+    // The wire form of an event is made from the journal's row, because it carries its chain hash.
     ("wire", &["chat", "journal"]),
     ("log", &["chat", "terminal"]),
-    // Types and pure functions only: the records' types, and the escaping of text from others.
+    // Uses only types and pure functions: the records' types, and the escaping of text from others.
     ("trace", &["chat", "log", "terminal"]),
-    // Reads logs in files into the judgement.
+    // Reads log files for `trace` to judge.
     ("verification", &["log", "trace"]),
-    // What replicas share: the log of commands, and the copies that it leads to.
+    // What replicas share: the log of commands, and the copies of the journal that result from it.
     ("replica", &["chat", "journal"]),
     ("server", &["chat", "journal", "log", "replica", "wire"]),
     ("client", &["chat", "log", "terminal", "wire"]),
     ("load", &["chat", "wire"]),
-    // Companions are clients; the service calls the lab's stage by a trait of its own.
+    // Companions are clients; the service calls the lab's stage through a trait.
     ("lab", &["chat", "client", "log", "server", "verification", "wire"]),
     (
         "cli",
@@ -45,11 +45,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
 ];
 
-/// The rooms of the server, and what each may use of the others. The conversation (`core`) knows the origin of a
-/// request, the memory that it may take and the shared context; only the gRPC adapter and the body of a Join's response
-/// know the conversation.
+/// The rooms of the server, and which parts of the others each may use. The conversation (`core`) knows the origin of a
+/// request, its memory budget and the shared context; only the gRPC adapter and the body of a Join's response know the
+/// conversation.
 const ROOMS: &[(&str, &[&str])] = &[
-    // Faults by hand stand in front of the conversation, and read where it is.
+    // Manual faults act before a call reaches the conversation, and read its head.
     ("lab", &["core::feed", "http::secret"]),
     (
         "config",
@@ -127,7 +127,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What a pure module does not use: I/O, async, logging, and the clock and the randomness of the machine.
+/// What a pure module must not use: I/O, async, logging, and the machine's clock and randomness.
 const IMPURE: &[&str] = &[
     "std::env",
     "std::fs",
@@ -145,8 +145,7 @@ const IMPURE: &[&str] = &[
     "tracing",
 ];
 
-/// A module, its tests included, uses no other module than the table allows, and the table allows nothing that is not
-/// used.
+/// A module, including its tests, uses only modules that the table allows, and the table allows only what is used.
 #[test]
 fn modules() {
     let first = |module: &str| module.split("::").next().unwrap_or_default().to_owned();
@@ -164,14 +163,14 @@ fn rooms() {
     });
 }
 
-/// No two files import each other, directly or by way of others. A folder's module file, which names its parts and is
-/// used by them, does not count; nor do tests, which may use whatever makes their input.
+/// No two files import each other, directly or through others. A folder's module file, which names its parts and is
+/// used by them, does not count; nor do tests, which may use anything to make their input.
 #[test]
-fn circles() {
+fn cycles() {
     let edges = Sources::read().edges(|path| !path.is_test);
     let reach: BTreeMap<&str, _> =
         edges.keys().map(|module| (module.as_str(), reachable(&edges, module))).collect();
-    let circles: BTreeSet<Vec<&str>> = reach
+    let cycles: BTreeSet<Vec<&str>> = reach
         .iter()
         .filter(|(module, found)| found.contains(*module))
         .map(|(module, found)| {
@@ -182,10 +181,10 @@ fn circles() {
                 .collect()
         })
         .collect();
-    assert!(circles.is_empty(), "these files import each other: {circles:?}");
+    assert!(cycles.is_empty(), "these files import each other: {cycles:?}");
 }
 
-/// The domain and the judgement of logs depend on their arguments alone (D2).
+/// The domain and the judgement of logs depend only on their arguments (D2).
 #[test]
 fn purity() {
     let is_pure = |module: &str| ["chat", "trace"].contains(&module.split("::").next().unwrap_or_default());
@@ -193,8 +192,8 @@ fn purity() {
     assert_pure(is_pure, &impure);
 }
 
-/// The client's machine depends on its inputs alone. It is handed instants, and asks no clock for one; of the network it
-/// knows the messages, and neither calls nor statuses. What it is handed in tests is real.
+/// The client's state machine depends only on its inputs. It is given instants instead of reading a clock, and knows
+/// messages, but neither calls nor statuses. Its tests do not count, as they give it real inputs.
 #[test]
 fn purity_of_the_client() {
     let machine = "client::machine";
@@ -220,10 +219,10 @@ fn assert_pure(is_pure: impl Fn(&str) -> bool, impure: &[&str]) {
             assert_eq!(found, None, "{module} uses {path}");
         }
     }
-    assert!(read > 100, "the sources were read");
+    assert!(read > 100, "too few paths were read: {read}");
 }
 
-/// What the other tests rely on: paths in code are found, wherever they stand, and those in comments and texts are not.
+/// The other tests rely on this: paths are found anywhere in code, but not in comments and string literals.
 #[test]
 fn paths_in_code() {
     let source = r##"
@@ -255,7 +254,7 @@ fn paths_in_code() {
     assert_eq!(found, expected);
 }
 
-/// The files that a file imports, directly or by way of others; edges between a module file and its parts left out.
+/// The files that a file imports, directly or through others, without edges between a module file and its parts.
 fn reachable<'a>(edges: &'a Edges, from: &'a str) -> BTreeSet<&'a str> {
     let is_around = |outer: &str, inner: &str| inner.starts_with(&format!("{outer}::"));
     let (mut found, mut next) = (BTreeSet::new(), vec![from]);
@@ -266,7 +265,7 @@ fn reachable<'a>(edges: &'a Edges, from: &'a str) -> BTreeSet<&'a str> {
     found
 }
 
-/// Compares the edges of the sources, as `name` groups them, with those of a table.
+/// Compares the edges of the sources, grouped by `name`, with those of a table.
 #[track_caller]
 fn check(table: &[(&str, &[&str])], edges: &Edges, name: impl Fn(&str, &str) -> Option<(String, String)>) {
     let mut unused: BTreeSet<_> =
@@ -276,12 +275,12 @@ fn check(table: &[(&str, &[&str])], edges: &Edges, name: impl Fn(&str, &str) -> 
         let Some((from, to)) = name(user, used).filter(|(from, to)| from != to) else { continue };
         match table.iter().find(|row| row.0 == from) {
             Some((_, allowed)) if allowed.contains(&to.as_str()) => drop(unused.remove(&(from, to))),
-            Some((_, allowed)) => faults.push(format!("{user} uses {used}, but {from} may use {allowed:?} only")),
+            Some((_, allowed)) => faults.push(format!("{user} uses {used}, but {from} may use only {allowed:?}")),
             None => faults.push(format!("{user} uses {used}, but {from} is not in the table")),
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-    assert!(unused.is_empty(), "the table allows what nothing uses: {unused:?}");
+    assert!(unused.is_empty(), "the table allows edges that are not used: {unused:?}");
 }
 
 /// Which file uses which others.
@@ -304,7 +303,7 @@ impl Sources {
         Self(modules.collect())
     }
 
-    /// Which file uses which others, with what a module file re-exports traced to the file that defines it.
+    /// Which file uses which others. A re-export counts as a use of the file that defines the item.
     fn edges(&self, counts: impl Fn(&support::Path) -> bool) -> Edges {
         let mut edges = Edges::new();
         for (module, paths) in &self.0 {
@@ -315,7 +314,7 @@ impl Sources {
         edges
     }
 
-    /// A path from the root of the crate, if it does not lead out of the crate.
+    /// A path from the root of the crate; `None` if it leads out of the crate.
     fn absolute(&self, module: &str, segments: &[String]) -> Option<Vec<String>> {
         let (first, rest) = segments.split_first()?;
         match first.as_str() {
@@ -330,7 +329,7 @@ impl Sources {
         }
     }
 
-    /// The file that defines what a path names.
+    /// The file that defines the item of a path.
     fn resolve(&self, mut path: Vec<String>, depth: usize) -> Option<String> {
         assert!(depth < 10, "{path:?} is re-exported in a circle");
         let mut rest = Vec::new();

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-/// The vectors of a file.
+/// The vectors in a file.
 macro_rules! vectors {
     ($file:literal) => {
         serde_json::from_str::<Value>(include_str!(concat!("../../vectors/", $file))).unwrap()
@@ -38,7 +38,7 @@ fn number(vector: &Value, field: &str) -> u64 {
     text(vector, field).parse().unwrap()
 }
 
-/// The text of a field, as often as `times` says.
+/// The text of a field, repeated as often as the field `times` says.
 fn repeated(vector: &Value, field: &str, times: &str) -> String {
     let times = vector[times].as_u64().map_or(1, |times| usize::try_from(times).unwrap());
     text(vector, field).repeat(times)
@@ -80,7 +80,7 @@ fn names_n1_to_n4() {
     }
 }
 
-/// Of all of Unicode.
+/// Checks every Unicode character.
 #[test]
 fn unsafe_characters_c5() {
     let vectors = vectors!("unsafe_characters.json");
@@ -91,7 +91,7 @@ fn unsafe_characters_c5() {
         assert_eq!(acts_on_terminal(c), expected, "U+{:04X}", u32::from(c));
     }
     for shown in each(&vectors["shown_by_a_page"]).map(code) {
-        assert!(ranges.iter().any(|range| range.contains(&shown)), "U+{shown:04X} is safe anyhow");
+        assert!(ranges.iter().any(|range| range.contains(&shown)), "U+{shown:04X} is safe anyway");
     }
 }
 
@@ -126,7 +126,7 @@ fn refusals() {
 }
 
 /// The tables of reasons in the specification (chapters 6 and 7) have exactly the names of the enums in `proto/`, in
-/// their order, and the status codes that the service sends. What clients do is said of existing reasons.
+/// their order, and the status codes that the service sends. The table of what clients do names only existing reasons.
 #[test]
 fn reasons_in_the_specification() {
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/specification.md")).unwrap();
@@ -155,7 +155,7 @@ fn reasons_in_the_specification() {
     }
 }
 
-/// The rejection that a vector is about, with its figures.
+/// The rejection in a vector, with its figures.
 fn rejection(vector: &Value) -> Rejection {
     let figure = |name: &str| number(&vector["figures"], name);
     let size = |name: &str| usize::try_from(figure(name)).unwrap();
@@ -235,7 +235,7 @@ fn sentences_s5_s6() {
     }
 }
 
-/// The relations of an event to all others, as one letter each.
+/// The relations of an event to all others, one character each.
 fn relations(causality: &lens::Causality<'_>, count: usize, event: usize) -> String {
     let sign = |other| match causality.relation(other, event) {
         Relation::Same => '=',
@@ -262,7 +262,7 @@ fn lens_event(vector: &Value) -> lens::Event {
     }
 }
 
-/// Past, future, concurrent and unknown; vector clocks; what lenses make of the order; and cuts.
+/// Relations between events, vector clocks, lenses and cuts.
 #[test]
 fn causality() {
     for run in each(&vectors!("causality.json")) {

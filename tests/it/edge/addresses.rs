@@ -1,5 +1,5 @@
-//! The limits for all participants of one address together, so that no address takes the places of the others or fills
-//! their screens.
+//! The limits for all participants of one address together, so that no address takes the others' places or floods their
+//! screens.
 
 use chitchat::server::{Config, Rate};
 use chitchat::wire::{Reason, pb};
@@ -7,13 +7,13 @@ use tonic::{Code, Status};
 
 use crate::support::{DurableServer, Figures, Participant, Server, ServerProgram, Wire, refused};
 
-/// Slow enough that a test machine is faster.
+/// So slow that any test machine is faster.
 const ONE_A_SECOND: Rate = Rate { per_second: 1, burst: 3 };
 
 const HERE: &str = "192.0.2.1";
 const THERE: &str = "192.0.2.2";
 
-/// A service that believes where its clients come from.
+/// A service that trusts `x-forwarded-for`.
 fn config() -> Config {
     Config { trusted_proxies: vec!["127.0.0.1".parse().unwrap()].into(), ..Server::config() }
 }
@@ -34,8 +34,8 @@ async fn resume(server: &Server, client: &str, participant: &Participant) -> Res
     Participant::over(wire(server, client).await, &request).await
 }
 
-/// An address has its share of the places and no more, whatever its participants do but leave; the others have the
-/// rest.
+/// An address has its share of the places and no more until one of its participants leaves; the other addresses have
+/// the rest.
 #[tokio::test]
 async fn share_of_places() {
     let server = Server::with(Config { participants_per_address_max: 2, ..config() }).await;
@@ -49,7 +49,7 @@ async fn share_of_places() {
     };
     full("carol").await;
     let dora = join(&server, THERE, "dora").await.unwrap();
-    // Moving on makes no room, and takes none.
+    // Moving to another address neither frees a place nor takes one.
     let bob = resume(&server, THERE, &bob).await.unwrap();
     let _dora = resume(&server, HERE, &dora).await.unwrap();
     full("carol").await;
@@ -82,8 +82,8 @@ async fn share_after_a_restart() {
     join("carol").await.unwrap();
 }
 
-/// All sessions of an address together publish no faster than allowed; another address is not held up, and one that is
-/// refused by its own limit does not use up that of its neighbours.
+/// All sessions of an address together publish no faster than allowed. Another address is not delayed, and a session
+/// that is refused by its own limit does not use up the address's.
 #[tokio::test]
 async fn publishes_of_an_address() {
     let config = Config {
@@ -118,7 +118,7 @@ async fn publishes_of_an_address() {
             break;
         }
     }
-    assert!(neighbours > 0, "of four at once three were the hasty one's");
+    assert!(neighbours > 0, "the hasty session used only three of four at once");
     carol.publish("calm").await;
 }
 
@@ -143,8 +143,8 @@ async fn reads_of_an_address() {
     resume(&server, THERE, &carol).await.unwrap();
 }
 
-/// A proxy's connection has many clients, so it cannot be made to wait: an address that makes too many requests through
-/// it is refused, and told when to come back.
+/// A proxy's connection has many clients, so its reads cannot be delayed. Instead, an address that makes too many
+/// requests through it is refused, with a retry time.
 #[tokio::test]
 async fn requests_of_an_address_through_a_proxy() {
     let ingress_per_address_rate = Rate { per_second: 1, burst: 16 };
@@ -159,7 +159,7 @@ async fn requests_of_an_address_through_a_proxy() {
     join(&server, THERE, "bob").await.unwrap();
 }
 
-/// `--address-limits off` leaves only the limits that apply to everybody.
+/// `--address-limits off` leaves only the limits that apply to all addresses together.
 #[tokio::test(flavor = "multi_thread")]
 async fn address_limits_off() {
     let tight = [

@@ -1,4 +1,4 @@
-//! No address's unread responses, half requests or idle connections use up the memory of the others.
+//! Unread responses, half requests and idle connections of one address do not use up the memory of the others.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -15,8 +15,7 @@ use crate::support::{DurableServer, Figures, Http1, Participant, Server, Window,
 
 const LIST_EVENTS: &str = "/chitchat.v1.ChitChatService/ListEvents";
 
-/// A service that waits for a peer that takes nothing for `stall`, and a participant who has written many
-/// messages of 512 bytes.
+/// A service with this stall limit, and a participant that has written many messages of 512 bytes.
 async fn talkative(stall: Duration) -> (Server, Participant) {
     let config = Config { stall, ..Server::config() };
     let server = Server::with(config).await;
@@ -28,8 +27,8 @@ async fn talkative(stall: Duration) -> (Server, Participant) {
     (server, alice)
 }
 
-/// A page of events whose HTTP/2 stream has a closed window is reset when nothing of it has been taken for the stall
-/// limit, though the connection answers every ping; the connection and its other requests are not harmed.
+/// A page of events is reset if its client reads nothing of it for the stall limit, even if the connection answers
+/// every ping. The connection and its other requests are not affected.
 #[tokio::test]
 async fn an_untaken_page_is_reset() {
     let (server, mut alice) = talkative(Duration::from_millis(200)).await;
@@ -56,13 +55,13 @@ async fn an_untaken_page_is_reset() {
     let connection = CONNECTION_BYTES as f64;
     let figures = Figures::when(server.address, |figures| figures.get("held_bytes") <= quiet + connection).await;
     assert_eq!(figures.get("responses_reset_total"), 1.0);
-    // The same connection can still be used for what is small.
+    // The same connection still serves small responses.
     let leave = pb::LeaveRequest { session_token: alice.welcome.session_token.clone(), logical_time: 1000 };
     hoarder.leave(&leave).await.unwrap();
     soon(async { while alice.frames.next().await.is_ok() {} }).await;
 }
 
-/// A stream whose client takes nothing gives back its memory after the stall limit, and whoever reads is not affected.
+/// A stream whose client reads nothing frees its memory after the stall limit, and clients that read are not affected.
 #[tokio::test]
 async fn an_untaken_stream_is_reset() {
     let (server, alice) = talkative(Duration::from_millis(200)).await;
@@ -77,8 +76,8 @@ async fn an_untaken_stream_is_reset() {
     assert_eq!(alice.event().await.sequence, 2);
 }
 
-/// Requests whose bodies never come to an end are charged to their address: beyond its budget further requests are
-/// refused with RATE_LIMITED, and as soon as the half ones are over, they are served again.
+/// Requests whose bodies never end are charged to their address. Beyond its budget, further requests are refused with
+/// RATE_LIMITED; as soon as the unfinished ones are gone, requests are served again.
 #[tokio::test]
 async fn half_requests_are_charged() {
     let budget = 6 * CONNECTION_BYTES;
@@ -89,7 +88,7 @@ async fn half_requests_are_charged() {
     for _ in 0..100 {
         let request = hoarder.request("/chitchat.v1.ChitChatService/Publish", "application/grpc");
         let (_, mut sending) = hoarder.begin(request).await;
-        // The head of a message of 4,000 bytes, and less than all of it. It may be refused already.
+        // The length of a message of 4,000 bytes, and only a part of it. It may be refused already.
         let _ = sending.send_data(Bytes::from([&[0, 0, 0, 0x0f, 0xa0][..], &[0; 3000]].concat()), false);
         half.push(sending);
     }
@@ -115,10 +114,10 @@ async fn half_requests_are_charged() {
     alice.hears("hello").await;
 }
 
-/// An address whose connections use up its budget gets no further one; it gets one when another has ended.
+/// An address whose connections use up its budget gets no further connection until one has ended.
 #[tokio::test]
 async fn connections_are_charged() {
-    // Two, and as much room for their requests as there can be without a third.
+    // Room for two connections, and just too little for a third.
     let memory_per_address_max = 3 * CONNECTION_BYTES - 1;
     let server = Server::with(Config { memory_per_address_max, ..Server::config() }).await;
     let mut first = Http1::connect(server.address).await;
@@ -141,8 +140,8 @@ async fn connections_are_charged() {
     .await;
 }
 
-/// An address that has used up its budget gets no page and no stream, each of which would be made before it is known how
-/// much of it is taken; another address gets both.
+/// A page is charged before it is made, when it is not yet known how much of it the client reads: an address without
+/// enough budget gets none.
 #[tokio::test]
 async fn answers_are_charged_before_they_are_made() {
     // Two connections, and room for less than a page of 1,000 events of 128 characters.
@@ -157,8 +156,8 @@ async fn answers_are_charged_before_they_are_made() {
     assert_eq!(alice.list(0, 20).await.unwrap().events.len(), 20, "a page that fits");
 }
 
-/// Unread pages, requested by many sessions of one address, add no more to the memory of the service than the
-/// budget of the address and what it takes to make some pages; others are served meanwhile.
+/// Unread pages, requested by many sessions of one address, cost the service no more memory than the budget of the
+/// address and what it takes to make some pages. Others are served meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_of_untaken_pages() {
     const MIB: u64 = 1 << 20;
@@ -196,8 +195,7 @@ async fn memory_of_untaken_pages() {
     assert!(!alice.list(0, 1000).await.unwrap().events.is_empty());
 }
 
-/// What an address sends too fast waits in TCP: none of it is refused or lost, and another address is served
-/// meanwhile.
+/// What an address sends too fast waits in TCP: nothing is refused or lost, and another address is served meanwhile.
 #[tokio::test]
 async fn a_flood_waits_and_others_do_not() {
     let ingress_per_address_rate = Rate { per_second: 64, burst: 64 };
@@ -215,7 +213,7 @@ async fn a_flood_waits_and_others_do_not() {
         assert_eq!(status, StatusCode::OK);
         flood.bytes(headers["content-length"].to_str().unwrap().parse().unwrap()).await;
     }
-    // The service has counted 200 KiB for these.
+    // The service has charged 200 KiB for these.
     let mut late = pin!(flood.ask("GET", "/healthz", &[], b""));
     let mut bystander = Http1::over(elsewhere().await);
     loop {

@@ -1,4 +1,4 @@
-//! Connections that send nothing, too little, or another protocol than the service's.
+//! Connections that send nothing, too little, or another protocol.
 
 use std::process::Command;
 use std::time::Duration;
@@ -21,15 +21,15 @@ async fn a_connection_that_makes_no_request_in_time_is_closed() {
         let mut socket = TcpStream::connect(server.address).await.unwrap();
         socket.write_all(said).await.unwrap();
         let mut heard = Vec::new();
-        // A reset is an end, too.
+        // A reset counts as closing.
         let _ = soon(socket.read_to_end(&mut heard)).await;
     }
-    alice.publish("whoever has made its request stays").await;
+    alice.publish("a connection with a request stays").await;
     alice.event().await;
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_said_so_in_the_language_of_the_question() {
+async fn an_unknown_path_is_refused_in_the_protocol_of_the_request() {
     let server = Server::start().await;
     let wire = Wire::connect(server.address).await;
     for path in ["/chitchat.v1.ChitChatService/Nonsense", "/nonsense.v1.Service/Method", "/nonsense"] {
@@ -89,7 +89,7 @@ async fn an_address_with_too_many_connections_gets_no_more_until_one_ends() {
     for _ in 0..3 {
         assert_eq!(Http1::connect(server.address).await.closed().await, "");
     }
-    alice.publish("we two go on").await;
+    alice.publish("we two continue").await;
     drop(bob);
     // The place is free once the service has noticed.
     let heard = async || {

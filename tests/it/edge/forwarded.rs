@@ -1,4 +1,4 @@
-//! Clients behind a proxy that the service trusts: limits and logs know them by their own address.
+//! Clients behind a trusted proxy: limits and logs use the clients' own addresses.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::support::{
 };
 
 const VERSION_1: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.1 4711 443\r\n";
-/// From 192.0.2.2:4711, with something after the addresses.
+/// From 192.0.2.2:4711, with an extension after the addresses.
 const VERSION_2: &[u8] =
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x10\xc0\0\x02\x02\xc6\x33\x64\x01\x12\x67\x01\xbb\x04\0\x01\0";
-/// The proxy's own question whether the service is there.
+/// The proxy's own health check.
 const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 
 fn behind_proxies() -> Config {
@@ -37,7 +37,7 @@ async fn join(wire: Wire, name: &str) -> Result<Participant, tonic::Status> {
     Participant::over(wire, &request).await
 }
 
-/// Joins until that is too fast, from a burst of three. Answers with how many got in.
+/// Joins until the rate limit, with a burst of three, refuses. Returns how many joined.
 async fn joins(address: SocketAddr, forwarded_for: &str, names: &str) -> usize {
     let wire = Wire::connect(address).await.with("x-forwarded-for", forwarded_for);
     for n in 0.. {
@@ -52,11 +52,11 @@ async fn joins(address: SocketAddr, forwarded_for: &str, names: &str) -> usize {
 const SLOW: Rate = Rate { per_second: 1, burst: 3 };
 
 #[tokio::test]
-async fn each_client_of_a_trusted_proxy_has_limits_of_its_own_whatever_it_writes() {
+async fn each_client_of_a_trusted_proxy_has_its_own_limits_and_cannot_evade_them() {
     let server = Server::with(Config { join_rate: SLOW, ..behind_proxies() }).await;
     assert!(joins(server.address, "192.0.2.1", "anna").await >= 3);
-    assert!(joins(server.address, "192.0.2.2", "berta").await >= 3, "that is another client");
-    // The address that a client wrote itself stands to the left of what the proxy appended.
+    assert!(joins(server.address, "192.0.2.2", "berta").await >= 3, "another client has its own limit");
+    // An address that the client itself wrote is to the left of the one that the proxy appended.
     let spoofed = joins(server.address, "198.51.100.77, 192.0.2.2", "carla").await;
     assert!(spoofed < 3, "{spoofed}");
 }
@@ -76,7 +76,7 @@ async fn a_client_that_is_not_a_trusted_proxy_is_not_believed() {
     }
 }
 
-/// An operator has to see which name to allow.
+/// An operator needs to see which name to allow.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_record_of_a_refusal_has_the_forwarded_name() {
     let server = ServerProgram::start(&["--trust-proxy", "127.0.0.1"]);
@@ -97,7 +97,7 @@ async fn records_name_the_client_and_not_the_proxy() {
     let socket = connect(address, VERSION_2).await;
     let carol = join(Wire::over(socket, Window::Wide).await, "carol").await.unwrap();
     refused(carol.wire.publish(&carol.request("")).await, Code::InvalidArgument, "TEXT_EMPTY");
-    // Over HTTP/1.1 as well; and a header of many hops and of other things harms nothing.
+    // Over HTTP/1.1 as well. A header with many hops and with invalid ones does no harm.
     let hops = format!("[2001:db8::1]:1, {}, <, 2001:db8::9", "10.0.0.1,".repeat(1000));
     let headers = [("x-forwarded-for", &*hops)];
     let web = Web { headers: &headers, ..Web::new(address) };
@@ -119,12 +119,12 @@ async fn records_name_the_client_and_not_the_proxy() {
 }
 
 #[tokio::test]
-async fn what_follows_a_proxy_header_is_http_or_tls_as_ever() {
+async fn http_may_follow_a_proxy_header() {
     let server = Server::with(behind_proxies()).await;
     for header in [&b""[..], VERSION_1, VERSION_2, LOCAL, b"PROXY UNKNOWN\r\n"] {
         let mut client = Http1::over(connect(server.address, header).await);
         assert_eq!(client.ask("GET", "/healthz", &[], b"").await.status, StatusCode::OK, "{header:?}");
-        // In pieces, as no proxy sends it.
+        // In two pieces, though no proxy sends it like that.
         let (begin, rest) = header.split_at(header.len() / 2);
         let mut client = Http1::over(connect(server.address, begin).await);
         client.say(rest).await;
@@ -174,15 +174,15 @@ async fn connections_count_for_the_client_and_never_for_the_proxy() {
     let mut third = Http1::over(connect(server.address, VERSION_1).await);
     third.request("GET", "/healthz", &[], b"").await;
     assert_eq!(third.closed().await, "");
-    // A connection that never identifies its protocol does not stay, either.
+    // A connection that never identifies its protocol is closed, too.
     for begun in [&b""[..], &VERSION_1[..20], &VERSION_2[..20]] {
         assert_eq!(Http1::over(connect(server.address, begun).await).closed().await, "");
     }
 }
 
-/// What nginx sends where it has nothing but `proxy_pass`: its own name for the backend, and the browser's headers.
+/// With only `proxy_pass`, nginx sends its own name for the backend and the browser's headers.
 #[tokio::test]
-async fn a_page_behind_a_proxy_that_hides_its_name_may_use_the_service_and_a_rebound_one_may_not() {
+async fn a_page_behind_a_name_hiding_proxy_is_allowed_and_a_rebound_one_is_not() {
     let server = Server::start().await;
     let mut alice = Participant::arrive(server.address, "alice").await;
     let backend = server.address.to_string();
@@ -207,7 +207,7 @@ async fn a_page_behind_a_proxy_that_hides_its_name_may_use_the_service_and_a_reb
 }
 
 #[tokio::test]
-async fn the_forwarded_host_of_a_trusted_proxy_is_the_pages_and_has_to_be_an_allowed_one() {
+async fn the_forwarded_host_of_a_trusted_proxy_counts_and_must_be_allowed() {
     let allowed = chitchat::server::Allowed { hosts: vec!["chat.example".into()], ..Default::default() };
     let trusting = Server::with(Config { allowed: allowed.clone(), ..behind_proxies() }).await;
     let wary = Server::with(Config { allowed, ..Server::config() }).await;

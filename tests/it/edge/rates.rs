@@ -1,4 +1,4 @@
-//! How fast one may publish and join, and that the client obeys.
+//! How fast a session may publish and an address may join, and that the client obeys.
 
 use chitchat::chat::NAME_CHARACTERS_GIVEN_MAX;
 use chitchat::client::{self, Options, Update};
@@ -8,16 +8,16 @@ use tonic::Code;
 
 use crate::support::{Figures, Participant, Server, ServerProgram, Wire, refused, soon};
 
-/// Slow enough that a test machine is faster.
+/// So slow that any test machine is faster.
 const ONE_A_SECOND: Rate = Rate { per_second: 1, burst: 3 };
 
 #[tokio::test]
-async fn whoever_publishes_too_fast_is_told_when_to_try_again_and_nobody_else_is() {
+async fn a_session_that_publishes_too_fast_gets_a_retry_time_and_others_are_unaffected() {
     let server = Server::with(Config { publish_rate: ONE_A_SECOND, ..Server::config() }).await;
     let alice = Participant::arrive(server.address, "alice").await;
     let bob = Participant::arrive(server.address, "bob").await;
     let mut refusal = None;
-    // However slow the machine is, the burst ends where messages come faster than one a second.
+    // Even on a slow machine, messages arrive faster than one a second, so the burst ends.
     while refusal.is_none() {
         let answer = alice.wire.publish(&alice.request("hurry")).await;
         refusal = answer.is_err().then(|| refused(answer, Code::ResourceExhausted, "RATE_LIMITED"));
@@ -28,7 +28,7 @@ async fn whoever_publishes_too_fast_is_told_when_to_try_again_and_nobody_else_is
 }
 
 #[tokio::test]
-async fn the_client_waits_as_it_is_told_and_loses_no_message() {
+async fn the_client_waits_for_the_retry_time_and_loses_no_message() {
     let rate = Rate { per_second: 20, burst: 2 };
     let server = Server::with(Config { publish_rate: rate, ..Server::config() }).await;
     let (chat, mut updates) = client::join(Options::new(server.url(), "alice")).await.unwrap();
@@ -55,7 +55,7 @@ async fn the_client_waits_as_it_is_told_and_loses_no_message() {
 }
 
 #[tokio::test]
-async fn an_address_from_which_too_many_join_is_told_when_to_try_again() {
+async fn an_address_with_too_many_joins_gets_a_retry_time() {
     let server = Server::with(Config { join_rate: ONE_A_SECOND, ..Server::config() }).await;
     let alice = Participant::arrive(server.address, "alice").await;
     let mut number = 0;
@@ -69,12 +69,12 @@ async fn an_address_from_which_too_many_join_is_told_when_to_try_again() {
         }
     };
     assert!(refusal.retry.is_some_and(|wait| !wait.is_zero()));
-    alice.resume(server.address, 0).await.expect("a resume is no join");
+    alice.resume(server.address, 0).await.expect("a resume does not count as a join");
 }
 
-/// The RFC 8266 form of such a name takes a good deal longer to make than the request.
+/// Making the RFC 8266 form of such a name takes much longer than sending the request.
 #[tokio::test]
-async fn a_name_that_is_refused_is_counted_before_time_is_spent_on_it() {
+async fn a_refused_name_counts_as_a_join_before_it_costs_time() {
     let server = Server::with(Config { join_rate: ONE_A_SECOND, ..Server::config() }).await;
     let wire = Wire::connect(server.address).await;
     let join = |name: String| {
@@ -88,12 +88,12 @@ async fn a_name_that_is_refused_is_counted_before_time_is_spent_on_it() {
         refused += 1;
     }
     assert!(refused >= ONE_A_SECOND.burst, "{refused}");
-    // A name that is too long as given costs nothing, and is refused for that however often it comes.
+    // A name that is too long as given costs no time, so it is refused for that, however often it comes.
     assert_eq!(join(ligature(NAME_CHARACTERS_GIVEN_MAX + 1)).await, Some(Reason::NameInvalid));
 }
 
 #[test]
-fn whoever_pastes_many_lines_is_told_that_they_wait_and_all_arrive() {
+fn pasted_lines_wait_with_a_notice_and_all_arrive() {
     let server = ServerProgram::start(&["--publish-rate", "50", "--publish-burst", "1"]);
     let mut alice = server.join("alice");
     for n in 0..40 {
@@ -107,7 +107,7 @@ fn whoever_pastes_many_lines_is_told_that_they_wait_and_all_arrive() {
 }
 
 #[tokio::test]
-async fn a_session_resumes_and_lists_no_faster_than_allowed_and_goes_on() {
+async fn resumes_and_listings_of_a_session_are_rate_limited_and_it_continues() {
     let server = Server::start().await;
     let alice = Participant::arrive(server.address, "alice").await;
     let mut asked = 0;
@@ -125,11 +125,11 @@ async fn a_session_resumes_and_lists_no_faster_than_allowed_and_goes_on() {
         }
     };
     assert!(resume.retry.is_some());
-    alice.publish("that is another matter").await;
+    alice.publish("publishing has its own limit").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_address_fills_the_log_with_its_refusals_and_all_are_counted() {
+async fn log_records_of_refusals_are_rate_limited_but_all_are_counted() {
     let server = ServerProgram::start(&[]);
     let alice = Participant::arrive(server.address, "alice").await;
     let many = 3 * REFUSALS_RECORDED.burst;
@@ -140,7 +140,7 @@ async fn no_address_fills_the_log_with_its_refusals_and_all_are_counted() {
     assert_eq!(counted, f64::from(many));
     let recorded = || server.records().into_iter().filter(|record| record["event"] == "request_refused");
     assert!(recorded().count() < many as usize, "not all of them");
-    // Once there is time for another record, it says how many had none.
+    // The next record that the rate allows has the number of unrecorded refusals.
     while !recorded().any(|record| record["unrecorded"].is_u64()) {
         refused(alice.wire.publish(&alice.request("")).await, Code::InvalidArgument, "TEXT_EMPTY");
     }

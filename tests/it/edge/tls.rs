@@ -1,4 +1,4 @@
-//! TLS: certificates from files and for trying out, their reload, and who trusts them.
+//! TLS: certificates from files and self-signed ones, their reload, and which clients trust them.
 
 use std::fs;
 use std::path::Path;
@@ -12,8 +12,8 @@ fn url(server: &ServerProgram) -> String {
     format!("https://localhost:{}", server.address.port())
 }
 
-/// A client that is not to get in.
-fn turned_away(server: &ServerProgram, url: &str, options: &[&str]) -> Ended {
+/// Runs a client that must fail to join.
+fn refused_client(server: &ServerProgram, url: &str, options: &[&str]) -> Ended {
     let logs = server.log_folder().to_str().unwrap();
     let join = ["join", "--plain", "--name", "mallory", "--server", url, "--log-dir", logs];
     let ended = Program::run(&[&join[..], options].concat(), &[]);
@@ -22,7 +22,7 @@ fn turned_away(server: &ServerProgram, url: &str, options: &[&str]) -> Ended {
 }
 
 #[test]
-fn a_self_signed_service_is_used_by_whoever_trusts_its_certificate() {
+fn a_client_that_trusts_the_self_signed_certificate_can_join() {
     let server = ServerProgram::start(&["--tls-self-signed"]);
     let ca = server.log_folder().join("self-signed.pem");
     let ca = ca.to_str().unwrap();
@@ -33,15 +33,15 @@ fn a_self_signed_service_is_used_by_whoever_trusts_its_certificate() {
     alice.program.type_line("hello");
     bob.program.until("] alice: hello");
 
-    let ended = turned_away(&server, &url(&server), &[]);
+    let ended = refused_client(&server, &url(&server), &[]);
     assert!(ended.errors.contains("certificate"), "{}", ended.errors);
-    turned_away(&server, &format!("http://localhost:{port}"), &[]);
-    let unreadable = turned_away(&server, &url(&server), &["--ca", "/nonexistent/ca.pem"]);
+    refused_client(&server, &format!("http://localhost:{port}"), &[]);
+    let unreadable = refused_client(&server, &url(&server), &["--ca", "/nonexistent/ca.pem"]);
     assert!(unreadable.errors.contains("/nonexistent/ca.pem"), "{}", unreadable.errors);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_protocols_are_offered_on_the_one_port() {
+async fn both_protocols_are_offered_on_one_port() {
     let folder = tempfile::tempdir().unwrap();
     let pair = KeyPair::make(folder.path(), "server");
     let server = ServerProgram::start(&pair.options());
@@ -70,7 +70,7 @@ async fn both_protocols_are_offered_on_the_one_port() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_encrypted_is_not_answered() {
+async fn unencrypted_requests_are_not_answered() {
     let folder = tempfile::tempdir().unwrap();
     let server = ServerProgram::start(&KeyPair::make(folder.path(), "server").options());
     for said in [&b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
@@ -82,7 +82,7 @@ async fn what_is_not_encrypted_is_not_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_certificate_is_for_new_connections_and_open_streams_go_on() {
+async fn a_new_certificate_applies_to_new_connections_and_open_streams_continue() {
     let folder = tempfile::tempdir().unwrap();
     let pair = KeyPair::make(folder.path(), "server");
     let (first, ca) = (pair.der(), folder.path().join("ca.pem"));
@@ -118,7 +118,7 @@ async fn a_new_certificate_is_for_new_connections_and_open_streams_go_on() {
     assert!(alice.records().iter().all(|record| record["event"] != "disconnected"));
 }
 
-/// A service that is not to start.
+/// Starts a service that must fail, and returns its errors.
 fn refused_at_the_start(folder: &Path, pair: &KeyPair) -> String {
     let logs = folder.join("logs");
     let serve = ["serve", "--listen", "127.0.0.1:0", "--log-dir", logs.to_str().unwrap()];
@@ -128,7 +128,7 @@ fn refused_at_the_start(folder: &Path, pair: &KeyPair) -> String {
 }
 
 #[test]
-fn certificates_that_are_of_no_use_are_refused_at_the_start() {
+fn unusable_certificates_are_refused_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let (good, other) = (KeyPair::make(folder.path(), "good"), KeyPair::make(folder.path(), "other"));
@@ -149,7 +149,7 @@ fn certificates_that_are_of_no_use_are_refused_at_the_start() {
 }
 
 #[test]
-fn whoever_listens_beyond_this_machine_is_warned_of_what_others_can_do() {
+fn listening_on_the_network_prints_warnings() {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
     fs::write(&secret, "a-long-s3cret-indeed").unwrap();

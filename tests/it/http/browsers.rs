@@ -1,4 +1,4 @@
-//! Which pages and host names may be used to reach the service from a browser; and the page itself.
+//! Which origins and host names a browser may use to reach the service, and the page itself.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use crate::support::{BINARY, Figures, Http1, Participant, Server, ServerProgram,
 const PUBLISH: &str = "/chitchat.v1.ChitChatService/Publish";
 const FRIEND: &str = "https://friend.example";
 
-/// Everything that a service answers to.
+/// One path of each kind that a service handles.
 const PATHS: [&str; 9] = [
     "/",
     "/app.js",
@@ -89,7 +89,7 @@ async fn a_post_from_a_refused_origin_executes_nothing() {
 }
 
 #[tokio::test]
-async fn pages_of_allowed_origins_and_the_own_page_can_use_the_service_and_read_its_answers() {
+async fn the_services_own_page_and_allowed_origins_can_call_it_and_read_answers() {
     let server = server().await;
     let mut alice = Participant::arrive(server.address, "alice").await;
     for (origin, readable_by) in [(FRIEND, FRIEND), ("http://localhost", ""), ("https://localhost", "")] {
@@ -113,7 +113,7 @@ async fn pages_of_allowed_origins_and_the_own_page_can_use_the_service_and_read_
     }
 }
 
-/// How a service answers to a host name, over HTTP/1.1 and over HTTP/2.
+/// The status of a request with a host name, over HTTP/1.1 and over HTTP/2.
 async fn statuses(address: SocketAddr, host: &str, path: &str) -> [StatusCode; 2] {
     let headers = [("host", host), ("content-type", BINARY)];
     let method = if path.contains(".v1.") { "POST" } else { "GET" };
@@ -133,7 +133,7 @@ async fn a_forged_host_is_refused_on_every_route_and_every_protocol() {
             assert_eq!(statuses(server.address, host, path).await, misdirected, "{host}{path}");
         }
     }
-    // The whole URL in the request line counts more than the Host header.
+    // A full URL in the request line overrides the Host header.
     let answer = Http1::connect(server.address).await.ask("GET", "http://evil.example/", &[], b"").await;
     assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST);
     for headers in [&[("host", "localhost"), ("host", "evil.example")][..], &[("host", "evil example/")]] {
@@ -143,10 +143,10 @@ async fn a_forged_host_is_refused_on_every_route_and_every_protocol() {
 }
 
 #[tokio::test]
-async fn the_names_of_this_machine_and_the_allowed_ones_are_answered_to() {
+async fn local_and_allowed_host_names_are_accepted() {
     let server = server().await;
     let port = server.address.port();
-    // A number is not a name that somebody could have pointed here: it is what NAT and port mappings show.
+    // No attacker can rebind a numeric address, and NAT and port mappings need them.
     for host in [
         "localhost",
         "127.0.0.1",
@@ -163,7 +163,7 @@ async fn the_names_of_this_machine_and_the_allowed_ones_are_answered_to() {
     }
 }
 
-/// Proxies give up on an answer with long headers: nginx on one of more than 4 KiB.
+/// Proxies fail on answers with long headers: nginx on more than 4 KiB.
 #[tokio::test]
 async fn a_refusal_does_not_repeat_the_content_type() {
     let server = server().await;
@@ -179,7 +179,7 @@ async fn a_refusal_does_not_repeat_the_content_type() {
     }
 }
 
-/// Every refusal by Host or Origin is free to provoke.
+/// Refusals by Host or Origin are free to provoke.
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_by_host_and_origin_are_counted_and_do_not_fill_the_log() {
     let mut server = ServerProgram::start(&[]);
@@ -203,13 +203,13 @@ async fn refusals_by_host_and_origin_are_counted_and_do_not_fill_the_log() {
     assert_eq!(first("HOST_NOT_ALLOWED")["host"], "evil.example");
     let origin = first("ORIGIN_NOT_ALLOWED")["origin"].as_str().unwrap();
     assert!(origin.starts_with("http://ooo") && origin.len() <= CLAIM_BYTES_RECORDED + '…'.len_utf8(), "{origin}");
-    // Standard error has the same lines and no other.
+    // Standard error has the same lines and no others.
     let said = server.stop("TERM").succeeded().errors;
     assert!(said.lines().count() < many as usize && said.lines().all(|line| line.len() < 1_024), "{said}");
 }
 
 #[tokio::test]
-async fn every_response_says_that_browsers_keep_to_its_type_and_its_origin() {
+async fn every_response_forbids_sniffing_and_cross_origin_use() {
     let server = server().await;
     for path in PATHS {
         let method = if path.contains(".v1.") { "POST" } else { "GET" };
@@ -230,7 +230,7 @@ async fn every_response_says_that_browsers_keep_to_its_type_and_its_origin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_allows_origins_and_hosts_by_options() {
+async fn options_allow_origins_and_hosts() {
     let options = ["--allow-origin", FRIEND, "--allow-origin", "http://a.example", "--allow-host", "Chat.Example"];
     let server = ServerProgram::start(&options);
     for origin in [FRIEND, "http://a.example"] {

@@ -1,4 +1,4 @@
-//! Requests that are compressed, as some clients send them.
+//! Compressed requests, as some clients send them.
 
 use std::io::Write;
 
@@ -35,11 +35,11 @@ async fn a_compressed_request_is_read_and_its_answer_is_not_compressed() {
     let mut alice = Participant::arrive(server.address, "alice").await;
     let wire = alice.wire.with("grpc-encoding", "gzip").with("grpc-accept-encoding", "gzip");
     let body = frame(&gzip(&alice.request("hello").encode_to_vec()));
-    // `call_with` reads frames that are not compressed, and no other.
+    // `call_with` reads only frames that are not compressed.
     wire.call_with::<pb::PublishResponse>("Publish", body.clone()).await.unwrap();
     alice.hears("hello").await;
-    wire.publish(&alice.request("as it is")).await.expect("the encoding is named, and not used");
-    alice.hears("as it is").await;
+    wire.publish(&alice.request("uncompressed")).await.expect("the header names the encoding, but it is not used");
+    alice.hears("uncompressed").await;
     for (version, content_type) in
         [(Version::HTTP_11, BINARY), (Version::HTTP_2, BINARY), (Version::HTTP_11, TEXT)]
     {
@@ -52,11 +52,11 @@ async fn a_compressed_request_is_read_and_its_answer_is_not_compressed() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_too_large_once_unpacked_is_refused_like_any_other() {
+async fn a_request_too_large_after_decompression_is_refused() {
     let server = Server::start().await;
     let alice = Participant::arrive(server.address, "alice").await;
     let wire = alice.wire.with("grpc-encoding", "gzip");
-    // The last is 64 MiB, in 64 KiB.
+    // The last one is 64 MiB, compressed to 64 KiB.
     for size in [8 << 10, 128 << 10, 64 << 20] {
         let body = frame(&gzip(&vec![0; size]));
         let answer = wire.call_with::<pb::PublishResponse>("Publish", body.clone()).await;
@@ -69,14 +69,14 @@ async fn a_request_that_is_too_large_once_unpacked_is_refused_like_any_other() {
         let answer = wire.call_with::<pb::PublishResponse>("Publish", body).await;
         refused(answer, Code::InvalidArgument, "MALFORMED");
     }
-    // A compressed message whose compression no header names.
+    // A compressed message without a header that names the encoding.
     let answer = alice.wire.call_with::<pb::PublishResponse>("Publish", frame(&gzip(b""))).await;
     refused(answer, Code::InvalidArgument, "MALFORMED");
     alice.publish("still here").await;
 }
 
 #[tokio::test]
-async fn an_encoding_that_is_not_known_is_unimplemented_and_the_known_ones_are_named() {
+async fn an_unknown_encoding_is_unimplemented_and_the_answer_lists_the_known_ones() {
     let server = Server::start().await;
     let alice = Participant::arrive(server.address, "alice").await;
     for path in ["/chitchat.v1.ChitChatService/Publish", "/grpc.health.v1.Health/Check"] {

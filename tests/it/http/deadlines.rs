@@ -1,4 +1,4 @@
-//! Deadlines: what callers ask for, and what the service imposes.
+//! Deadlines: those that callers ask for, and those that the service imposes.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const PUBLISH: &str = "/chitchat.v1.ChitChatService/Publish";
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 
 #[tokio::test]
-async fn a_unary_call_is_answered_when_its_callers_time_is_up() {
+async fn a_unary_call_ends_at_its_callers_deadline() {
     let (journal, control) = FaultyJournal::new();
     let server = Server::on(journal, Server::config()).await;
     let mut alice = Participant::arrive(server.address, "alice").await;
@@ -29,13 +29,13 @@ async fn a_unary_call_is_answered_when_its_callers_time_is_up() {
     }
     control.set(Fault::None);
     let published = alice.wire.with("grpc-timeout", "1H").publish(&request).await.unwrap();
-    assert_eq!(published.sequence, 2, "what was recorded after all is recorded once (V5)");
+    assert_eq!(published.sequence, 2, "it was recorded after all, and only once (V5)");
     alice.hears("late").await;
     assert_eq!(alice.publish("and on").await.sequence, 3);
 }
 
 #[tokio::test]
-async fn a_unary_call_that_sets_no_time_is_answered_by_the_limit() {
+async fn a_unary_call_without_a_deadline_ends_at_the_limit() {
     let (journal, control) = FaultyJournal::new();
     let request_time = Duration::from_millis(500);
     let server = Server::on(journal, Config { request_time, ..Server::config() }).await;
@@ -49,7 +49,7 @@ async fn a_unary_call_that_sets_no_time_is_answered_by_the_limit() {
 }
 
 #[tokio::test]
-async fn a_stream_outlives_the_limit_and_the_time_that_its_caller_asked_for() {
+async fn a_stream_outlives_the_limit_and_its_callers_deadline() {
     let (request_time, heartbeat) = (Duration::from_secs(1), Duration::from_millis(100));
     let server = Server::with(Config { request_time, heartbeat, ..Server::config() }).await;
     let mut alice = Participant::arrive(server.address, "alice").await;
@@ -57,7 +57,7 @@ async fn a_stream_outlives_the_limit_and_the_time_that_its_caller_asked_for() {
     let join = pb::JoinRequest { display_name: "bob".into(), logical_time: 1, resume: None };
     let mut bob = Participant::over(wire, &join).await.unwrap();
     for participant in [&mut alice, &mut bob] {
-        // Heartbeats tell the time.
+        // 20 heartbeats take 2 s.
         for _ in 0..20 {
             while !matches!(participant.frames.next().await.unwrap(), Frame::Heartbeat(_)) {}
         }
@@ -68,7 +68,7 @@ async fn a_stream_outlives_the_limit_and_the_time_that_its_caller_asked_for() {
 }
 
 #[tokio::test]
-async fn a_body_that_comes_drop_by_drop_is_cut_off() {
+async fn a_dripping_body_is_cut_off() {
     let (request_time, heartbeat) = (Duration::from_millis(300), Duration::from_millis(20));
     let server = Server::with(Config { request_time, heartbeat, ..Server::config() }).await;
     let mut alice = Participant::arrive(server.address, "alice").await;
@@ -86,7 +86,7 @@ async fn a_body_that_comes_drop_by_drop_is_cut_off() {
             let _wire = wire;
             soon(response).await.unwrap()
         });
-        // Heartbeats are the pace of the drops, which would take far longer than allowed.
+        // One byte per heartbeat would take far longer than allowed.
         for drop in body.chunks(1).take(body.len() - 1) {
             if answered.is_finished() {
                 break;

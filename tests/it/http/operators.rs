@@ -1,4 +1,4 @@
-//! What operators ask for: health, readiness, metrics.
+//! Endpoints for operators: health, readiness, metrics.
 
 use chitchat::wire::pb;
 use http::{StatusCode, Version};
@@ -27,7 +27,7 @@ async fn next_health(watch: &mut Frames) -> ServingStatus {
 }
 
 #[tokio::test]
-async fn each_endpoint_answers_in_its_own_type_and_nothing_else_is_there() {
+async fn each_endpoint_answers_in_its_own_type_and_other_paths_do_not_exist() {
     let server = Server::start().await;
     let mut operator = Http1::connect(server.address).await;
     for (path, content_type, text) in [
@@ -41,7 +41,7 @@ async fn each_endpoint_answers_in_its_own_type_and_nothing_else_is_there() {
         assert_eq!(operator.ask("HEAD", path, &[], b"").await.status, StatusCode::OK, "{path}");
         assert_eq!(operator.ask("POST", path, &[], b"").await.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
     }
-    // As load balancers do.
+    // Load balancers send OPTIONS.
     for path in ["/", "/healthz", "/readyz", "/metrics"] {
         let answer = Http1::connect(server.address).await.ask("OPTIONS", path, &[], b"").await;
         assert_eq!(
@@ -98,7 +98,7 @@ async fn a_service_whose_journal_fails_is_not_ready_until_it_works_again() {
 }
 
 #[tokio::test]
-async fn the_figures_follow_what_happens() {
+async fn metrics_follow_events() {
     let server = Server::start().await;
     let before = Figures::of(server.address).await;
     assert_eq!((before.get("participants"), before.get("connections")), (0.0, 1.0), "this one");
@@ -120,7 +120,7 @@ async fn the_figures_follow_what_happens() {
     bob.leave().await.unwrap();
     alice.event().await;
 
-    // Alice got four events, bob two: nobody is told of its own leave.
+    // Alice got four events and bob two: a participant does not get its own leave.
     let after = Figures::when(server.address, |figures| figures.get("deliveries_total") >= 6.0).await;
     for (name, figure) in [
         ("participants", 1.0),
@@ -142,9 +142,9 @@ async fn the_figures_follow_what_happens() {
     Figures::when(server.address, |figures| figures.get("connections") == 1.0).await;
 }
 
-/// The rules of the text format of Prometheus, version 0.0.4, that concern counters, gauges and histograms.
+/// Checks the rules of Prometheus's text format 0.0.4 for counters, gauges and histograms.
 #[tokio::test]
-async fn the_text_of_the_figures_is_what_prometheus_reads() {
+async fn metrics_are_valid_prometheus_text() {
     let server = Server::start().await;
     let alice = Participant::arrive(server.address, "alice").await;
     refused(alice.wire.publish(&alice.request("")).await, Code::InvalidArgument, "TEXT_EMPTY");
@@ -176,9 +176,9 @@ async fn the_text_of_the_figures_is_what_prometheus_reads() {
         }
     }
     assert_eq!(families, 13, "{}", answer.text());
-    // The figures are the same in either format.
+    // The figures are the same in both formats.
     let samples = |text: &str| {
-        // What is held depends on the request that asks for it.
+        // The held bytes depend on the request itself.
         let is_figure = |line: &&str| !line.starts_with('#') && !line.starts_with("chitchat_held_bytes ");
         text.lines().filter(is_figure).map(str::to_owned).collect::<Vec<_>>()
     };
@@ -186,9 +186,9 @@ async fn the_text_of_the_figures_is_what_prometheus_reads() {
     assert_eq!(samples(answer.text()), samples(open.text()));
 }
 
-/// The rules of OpenMetrics 1.0 that concern counters, gauges and histograms.
+/// Checks the rules of OpenMetrics 1.0 for counters, gauges and histograms.
 #[tokio::test]
-async fn the_text_of_the_figures_is_open_metrics() {
+async fn metrics_are_valid_open_metrics() {
     let server = Server::start().await;
     let alice = Participant::arrive(server.address, "alice").await;
     alice.publish("hello").await;

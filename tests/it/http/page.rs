@@ -1,4 +1,4 @@
-//! The page's files go out compressed, each coding with a tag of its own; answers to calls never do.
+//! The page's files are sent compressed, with a separate ETag for each coding; answers to calls are never compressed.
 
 use std::io::Read;
 
@@ -12,7 +12,7 @@ use crate::support::{Http1, Participant, Server, Web};
 
 /// What a browser loads with the page.
 const FILES: [&str; 4] = ["/", "/app.js", "/style.css", "/icon.svg"];
-/// What it loads once the diagram or a recorded run is opened.
+/// What it loads when the diagram or a recorded run is opened.
 const LATER: [&str; 9] = [
     "/diagram.js",
     "/diagram-style.css",
@@ -24,7 +24,7 @@ const LATER: [&str; 9] = [
     "/example/client-carol.jsonl",
     "/example/browser-dora.jsonl",
 ];
-/// The most that the page may weigh, in bytes as they are sent: it grows by decision, not by accident.
+/// The most that the page may weigh as it is sent, in bytes: it should grow by decision, not by accident.
 const PAGE_BYTES_MAX: usize = 72_000;
 const CODINGS: [&str; 3] = ["br", "gzip", "identity"];
 
@@ -38,7 +38,7 @@ fn decode(coding: &str, bytes: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// Each file is the same in every coding, and says which it is and that another request may get another.
+/// Each file is the same in every coding, and its headers name the coding and say that it depends on the request.
 #[tokio::test]
 async fn files_are_the_same_in_every_coding() {
     let server = Server::start().await;
@@ -64,7 +64,7 @@ async fn files_are_the_same_in_every_coding() {
     }
 }
 
-/// The whole page takes less than a third of its size, by either coding.
+/// Either coding compresses the whole page to less than a third of its size.
 #[tokio::test]
 async fn the_page_is_small() {
     let server = Server::start().await;
@@ -81,11 +81,11 @@ async fn the_page_is_small() {
     let page = browser.ask("GET", "/", &[], b"").await;
     assert!(
         LATER.iter().all(|path| !page.text().contains(&path[1..])),
-        "the diagram and the replay are loaded only where they are opened"
+        "the diagram and the replay are loaded only when they are opened"
     );
 }
 
-/// All logs of the example are there to be replayed, as they are.
+/// All logs of the example are served unchanged for the replay.
 #[tokio::test]
 async fn the_example() {
     let server = Server::start().await;
@@ -124,9 +124,9 @@ async fn the_gallery_of_mistakes() {
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
 }
 
-/// A copy is good for its own coding only.
+/// A cached copy is valid only for its own coding.
 #[tokio::test]
-async fn a_tag_is_of_one_coding() {
+async fn an_etag_belongs_to_one_coding() {
     let server = Server::start().await;
     let mut browser = Http1::connect(server.address).await;
     for path in FILES.into_iter().chain(LATER) {
@@ -147,7 +147,7 @@ async fn a_tag_is_of_one_coding() {
     }
 }
 
-/// A client that refuses all codings gets no file, and is told which there are.
+/// A client that refuses all codings gets no file; the error lists the codings.
 #[tokio::test]
 async fn nothing_acceptable() {
     let server = Server::start().await;
@@ -160,7 +160,7 @@ async fn nothing_acceptable() {
     }
 }
 
-/// An event is encoded once for all streams: no call's answer is compressed, whatever the browser accepts.
+/// An event is encoded once for all streams, so answers to calls are not compressed, whatever the browser accepts.
 #[tokio::test]
 async fn calls_are_not_compressed() {
     let server = Server::start().await;
@@ -178,8 +178,8 @@ async fn calls_are_not_compressed() {
     assert_eq!(operators.header("content-encoding"), "");
 }
 
-/// K7: the page of a lab says in its head that there is one, and whether its key is needed. It is otherwise that of every
-/// service, which says nothing of a lab and serves no part of it.
+/// K7: the page of a lab has a meta element that says so, and whether the lab's key is needed. Otherwise it is the page
+/// of every service, which does not mention the lab and serves none of its files.
 #[tokio::test]
 async fn the_page_of_a_lab() {
     let key = Some(Secret::parse("the-key-of-the-lab").unwrap());

@@ -1,4 +1,4 @@
-//! The access secret: callers without it do not get in, and guessing neither pays nor harms others.
+//! The access secret: callers without it are refused, and guessing neither pays nor harms others.
 
 use std::fs;
 use std::path::Path;
@@ -20,14 +20,14 @@ fn newcomer(name: &str) -> pb::JoinRequest {
     pb::JoinRequest { display_name: name.into(), logical_time: 1, resume: None }
 }
 
-/// One attempt to join, which is not to succeed.
+/// One attempt to join, which must fail.
 async fn attempt(wire: &Wire, authorization: &str) -> Status {
     let wire = wire.with("authorization", authorization);
     wire.join(&newcomer("mallory")).await.next().await.expect_err("this is not the secret")
 }
 
 #[tokio::test]
-async fn only_who_knows_the_secret_takes_part() {
+async fn only_callers_with_the_secret_can_take_part() {
     let server = guarded().await;
     let wire = Wire::connect(server.address).await;
     for method in ["Join", "Publish", "Leave", "ListEvents"] {
@@ -56,7 +56,7 @@ async fn only_who_knows_the_secret_takes_part() {
     alice.hears("Participant alice joined Chit Chat at logical time 3").await;
     for authorization in ["bearer a-long-s3cret-indeed", "BEARER  a-long-s3cret-indeed"] {
         let wire = wire.with("authorization", authorization);
-        wire.publish(&alice.request("hello")).await.expect("the case of the scheme says nothing");
+        wire.publish(&alice.request("hello")).await.expect("the case of the scheme does not matter");
         alice.hears("hello").await;
     }
     for version in [Version::HTTP_11, Version::HTTP_2] {
@@ -74,7 +74,7 @@ async fn only_who_knows_the_secret_takes_part() {
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
 #[tokio::test]
-async fn the_page_and_the_state_of_the_service_are_open_and_what_tells_more_asks_for_the_secret() {
+async fn the_page_and_health_are_open_but_metrics_and_reflection_need_the_secret() {
     let server = guarded().await;
     for path in ["/", "/app.js", "/healthz", "/readyz"] {
         assert_eq!(Http1::get(server.address, path).await.status, StatusCode::OK, "{path}");
@@ -94,7 +94,7 @@ async fn the_page_and_the_state_of_the_service_are_open_and_what_tells_more_asks
     assert_eq!((status, Status::from_header_map(&headers).map(|status| status.code())), (StatusCode::OK, None));
 }
 
-/// A refusal for a rate says over HTTP, too, when to try again: in whole seconds, at least one (H7, E3).
+/// Over HTTP, too, a refusal by a rate limit says when to retry: in whole seconds, at least one (H7, E3).
 #[tokio::test]
 async fn retry_after() {
     let server = guarded().await;
@@ -104,14 +104,14 @@ async fn retry_after() {
         if refusal.status != StatusCode::UNAUTHORIZED {
             break refusal;
         }
-        assert_eq!(refusal.header("retry-after"), "", "another secret helps, waiting does not");
+        assert_eq!(refusal.header("retry-after"), "", "waiting does not make a wrong secret right");
     };
     assert_eq!((slowed.status, slowed.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "1"));
 }
 
-/// Behind NAT or a proxy many people have one address: none of them may lock out the others.
+/// Many people share an address behind NAT or a proxy: none of them may lock out the others.
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_secrets_are_slowed_and_never_the_right_one_of_the_same_address() {
+async fn wrong_secrets_are_slowed_but_not_the_right_one_from_the_same_address() {
     let server = guarded().await;
     let wire = Wire::connect(server.address).await;
     let flood = tokio::spawn({
@@ -137,11 +137,11 @@ async fn wrong_secrets_are_slowed_and_never_the_right_one_of_the_same_address() 
     }
     let slowed = refused::<()>(Err(soon(flood).await.unwrap()), Code::ResourceExhausted, "RATE_LIMITED");
     assert!(slowed.retry.is_some_and(|delay| !delay.is_zero()));
-    // While wrong ones are slowed, the right one is not, and a request without any is not a guess.
+    // While wrong secrets are slowed, the right one is not, and a request without a secret does not count as a guess.
     alice.publish("still here").await;
     let none = wire.call::<pb::PublishResponse>("Publish", b"").await;
     refused(none, Code::Unauthenticated, "SECRET_REQUIRED");
-    // A new connection of the same address is no way round, nor is a guess of any length.
+    // A new connection from the same address does not evade the limit, nor does a guess of another length.
     let other = Wire::connect(server.address).await;
     let long = format!("Bearer {}", "x".repeat(SECRET_CHARACTERS_MAX + 1));
     for guess in ["Bearer wrong", &long, "Bearer "] {
@@ -150,14 +150,14 @@ async fn wrong_secrets_are_slowed_and_never_the_right_one_of_the_same_address() 
     }
 }
 
-/// Everything that lies in a folder of logs, beside the kept sessions.
+/// The text of all files in a log folder, except the kept sessions.
 fn logs(folder: &Path) -> String {
     let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     paths.filter(|path| path.is_file()).map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_reads_the_secret_from_a_file_and_nobody_writes_it_anywhere() {
+async fn a_client_reads_the_secret_from_a_file_and_it_is_never_logged_or_printed() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -188,14 +188,14 @@ async fn a_client_reads_the_secret_from_a_file_and_nobody_writes_it_anywhere() {
     let stopped = server.stop("TERM").succeeded();
     let said = [server.notices.join("\n"), stopped.errors, left.errors, left.output.join("\n")].concat();
     let written = logs(server.log_folder());
-    assert!(written.contains("SECRET_REQUIRED"), "refusals are on record");
+    assert!(written.contains("SECRET_REQUIRED"), "refusals are logged");
     for secret in ["very-s3cret-indeed", "wrong-gu3ss-of-mine", &token] {
-        assert!(!written.contains(secret) && !said.contains(secret), "{secret} is nowhere");
+        assert!(!written.contains(secret) && !said.contains(secret), "{secret} must not be logged or printed");
     }
 }
 
 #[test]
-fn a_secret_file_that_is_of_no_use_is_refused_at_the_start() {
+fn an_unusable_secret_file_is_refused_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
     let (path, logs) = (path.to_str().unwrap(), folder.path().join("logs"));

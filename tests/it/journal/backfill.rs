@@ -1,4 +1,4 @@
-//! The service's log after a crash: whatever is durable is in it.
+//! The service's log after a crash has every durable event.
 
 use std::fs;
 
@@ -33,7 +33,7 @@ async fn a_log_that_lacks_its_end_after_a_crash_is_completed_from_the_journal_v1
     let text = fs::read_to_string(server.log()).unwrap();
     let (good, bad): (Vec<_>, Vec<_>) =
         text.lines().map(serde_json::from_str::<Record>).partition(|line| line.is_ok());
-    assert_eq!(bad.len(), 1, "the cut line, by itself");
+    assert_eq!(bad.len(), 1, "only the cut line");
     let good: Vec<Record> = good.into_iter().map(Result::unwrap).collect();
     let found = broadcasts(&good);
     let events = export(&server.journal());
@@ -43,9 +43,9 @@ async fn a_log_that_lacks_its_end_after_a_crash_is_completed_from_the_journal_v1
         let mut found = found.as_object().unwrap().clone();
         assert_eq!(found.remove("recovered"), recovered.then_some(true.into()), "{event}");
         assert_eq!(found.remove("recipients").is_some(), !recovered, "{event}");
-        assert!(found.remove("run").is_some(), "an export alone is of no run: {event}");
+        assert!(found.remove("run").is_some(), "only records of a process have a run: {event}");
         let mut event = event.as_object().unwrap().clone();
-        // The time of the record is not that of the event.
+        // A recovered record has the time of its writing, not that of the event.
         for record in [&mut found, &mut event] {
             record.remove("timestamp").unwrap();
         }
@@ -57,7 +57,7 @@ async fn a_log_that_lacks_its_end_after_a_crash_is_completed_from_the_journal_v1
         let mut events = good.iter().map(|record| (&record["event"], &record["sequence"]));
         events.rposition(|(event, at)| event == what && *at == sequence).unwrap()
     };
-    assert!(order("leave_broadcast", 6) < order("server_started", 6), "complete before anything new");
+    assert!(order("leave_broadcast", 6) < order("server_started", 6), "the log is completed before anything new");
 
     server.kill();
     server.start_again();
@@ -67,7 +67,7 @@ async fn a_log_that_lacks_its_end_after_a_crash_is_completed_from_the_journal_v1
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_log_is_not_filled_with_the_past_and_the_start_says_where_that_is() {
+async fn a_new_log_is_not_backfilled_and_a_notice_names_the_export_command() {
     let mut server = DurableServer::start(&[]);
     let alice = Participant::arrive(server.address, "alice").await;
     alice.publish("hello").await;

@@ -1,5 +1,5 @@
-//! Starts from a checkpoint, from outside: kills around it, and damage that is found while the service is used
-//! (J15 to J17).
+//! Starts from a checkpoint, from outside: kills around it, and damage that is found while the service runs (J15 to
+//! J17).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,8 +33,8 @@ async fn record_sixty(journal: &Path) -> Publisher {
     alice
 }
 
-/// Changes a bit of the text of a message in the main file of a journal that was closed. The first pages have left-overs of
-/// rows that were moved, so it is the last place that counts.
+/// Flips a bit in the text of a message in the main file of a closed journal. The first pages have remains of rows that
+/// were moved, so only the last occurrence counts.
 fn damage(journal: &Path, text: &str) {
     let (mut bytes, text) = (fs::read(journal).unwrap(), text.as_bytes());
     let at = bytes.windows(text.len()).rposition(|window| window == text).unwrap() + text.len() - 1;
@@ -49,8 +49,8 @@ fn serve(journal: &Path, options: &[&str]) -> Output {
     chitchat(&[&arguments[..], &places, options].concat())
 }
 
-/// A service that is killed at any moment while checkpoints are written all the time starts again with everything that was
-/// acknowledged, and knows each message that is sent again.
+/// A service that is killed at any moment while it keeps writing checkpoints starts again with everything that was
+/// acknowledged, and recognizes each message that is sent again.
 #[tokio::test]
 async fn kills_around_checkpoints() {
     let folder = tempfile::tempdir().unwrap();
@@ -73,8 +73,8 @@ async fn kills_around_checkpoints() {
     assert!(folder.path().join("chitchat.db-checkpoint").exists());
 }
 
-/// Damage to old events is found while the service is used. It says so to its operators, takes nothing more, and
-/// still hands out what can be read. The next start is refused.
+/// Damage to old events is found while the service runs. It reports this to its operators, accepts nothing more, and
+/// still serves what can be read. The next start is refused.
 #[tokio::test]
 async fn damage_that_is_found_while_the_service_is_used() {
     let folder = tempfile::tempdir().unwrap();
@@ -108,7 +108,7 @@ async fn damage_that_is_found_while_the_service_is_used() {
 
 /// An intact journal is reported as such, and the metrics show the progress of the check.
 #[tokio::test]
-async fn a_whole_journal_is_found_whole() {
+async fn an_intact_journal_is_reported_intact() {
     let folder = tempfile::tempdir().unwrap();
     let journal = journal_in(&folder);
     let mut alice = record_sixty(&journal).await;

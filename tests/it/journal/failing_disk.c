@@ -1,6 +1,6 @@
-/* A disk that fails on demand, for a process started with this library in LD_PRELOAD: while the file named
- * by FAILING_SYNC exists, fsync and fdatasync report EIO; while that of FAILING_WRITE does, writes to files
- * whose name ends in "-wal" do. With SLOW_WRITE set, each of those takes a millisecond longer. */
+/* A disk that fails on demand, for a process that is started with this library in LD_PRELOAD. While the file that
+ * FAILING_SYNC names exists, fsync and fdatasync report EIO; while the file that FAILING_WRITE names exists, so do
+ * writes to files whose name ends in "-wal". With SLOW_WRITE set, each of those writes takes a millisecond longer. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>

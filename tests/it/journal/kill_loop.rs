@@ -1,10 +1,9 @@
-//! The service is killed (SIGKILL) again and again while eight participants publish and four more read, each a
-//! process of its own. Each time another process continues the journal, and everybody resumes. In the end the
-//! logs of all of them show that nothing that was acknowledged is lost, and that everybody has had everything
-//! once and in order: `chitchat verify` finds so, and so do the checks here.
+//! The service is killed (SIGKILL) repeatedly while eight participants publish and four more read, each in its own
+//! process. Each time another process continues with the journal, and all participants resume. At the end all logs show
+//! that nothing acknowledged was lost, and that every participant got everything once and in order. Both
+//! `chitchat verify` and the checks here find this.
 //!
-//! Five rounds, or as many as KILL_LOOP_ROUNDS says: see `tests/kill-loop`. KILL_LOOP_SEED chooses how much
-//! happens in each round.
+//! Five rounds, or KILL_LOOP_ROUNDS: see `tests/kill-loop`. KILL_LOOP_SEED determines how much happens in each round.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -22,20 +21,20 @@ use crate::support::{Client, DEADLINE, DurableServer, Program, Record, check_tra
 const PUBLISHERS: usize = 8;
 const READERS: usize = 4;
 const ROUNDS: u64 = 5;
-/// How much happens in a round, at most.
+/// The most messages in a round.
 const MESSAGES_MAX: u64 = 250;
-/// Most starts are from a checkpoint.
+/// With so few events between checkpoints, most starts are from one.
 const OPTIONS: [&str; 8] =
     ["--publish-rate", "0", "--address-limits", "off", "--grace", "60s", "--checkpoint-events", "40"];
 /// How many lines a publisher is ahead of the acknowledgements, so that it always has one to send.
 const LINES_AHEAD: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_killed_again_and_again_loses_repeats_and_reorders_nothing_v1_to_v14() {
+async fn a_service_killed_repeatedly_loses_repeats_and_reorders_nothing_v1_to_v14() {
     let setting = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
     let rounds = setting("KILL_LOOP_ROUNDS").unwrap_or(ROUNDS);
     let mut random = setting("KILL_LOOP_SEED").unwrap_or(1);
-    // A slow disk, so that a promise that came before its record would have the time to be broken.
+    // With a slow disk, a premature acknowledgement is likely to be lost at a kill.
     let disk = [("LD_PRELOAD", failing_disk().await.to_str().unwrap()), ("SLOW_WRITE", "1")];
     let started = Instant::now();
     let mut server = DurableServer::start_with(&OPTIONS, &disk);
@@ -68,7 +67,7 @@ async fn a_service_that_is_killed_again_and_again_loses_repeats_and_reorders_not
     eprintln!("{:.1?}: {rounds} kills, {summary}", started.elapsed());
 }
 
-/// By the logs, V1 to V14 hold. Says what there was.
+/// Checks by the logs that V1 to V14 hold. Returns a summary.
 fn check(server: &DurableServer, logs: &[PathBuf], written: Vec<usize>) -> String {
     let journal = server.journal();
     let events = export(&journal);
@@ -88,7 +87,7 @@ fn check(server: &DurableServer, logs: &[PathBuf], written: Vec<usize>) -> Strin
         check_deliveries(&events, &records);
         resumed.push(records.iter().filter(|record| record["event"] == "resumed").count());
     }
-    assert!(resumed.iter().all(|resumed| *resumed > 0), "everybody has resumed: {resumed:?}");
+    assert!(resumed.iter().all(|resumed| *resumed > 0), "all have resumed: {resumed:?}");
     let proved = check_verdict(&[&[server.log()], logs].concat());
     let events = events.len();
     format!(
@@ -97,7 +96,7 @@ fn check(server: &DurableServer, logs: &[PathBuf], written: Vec<usize>) -> Strin
     )
 }
 
-/// `chitchat verify` finds every rule to hold, and none that it cannot check. Says over how many records.
+/// Checks that `chitchat verify` can check every rule, and finds that all hold. Returns the number of records.
 fn check_verdict(logs: &[PathBuf]) -> u64 {
     let arguments = ["verify", "--json"].into_iter().chain(logs.iter().map(|log| log.to_str().unwrap()));
     let ended = Program::run(&arguments.collect::<Vec<_>>(), &[]);
@@ -116,8 +115,8 @@ fn text_of(name: &str, n: usize) -> String {
     format!("this is message {n}. of {name}")
 }
 
-/// Publishes one message after the other until it is told to stop, and reads until it has got all of them. Says
-/// how many they were.
+/// Publishes one message after the other until `stop` is set, and reads until it has received all of them. Returns how
+/// many there were.
 fn speak(
     mut client: Client,
     name: String,
@@ -152,7 +151,7 @@ fn listen(client: Client, leaves: usize) -> JoinHandle<Client> {
     })
 }
 
-/// Mostly any number, and sometimes so few that not everybody is back. The numbers are splitmix64's.
+/// A random number by splitmix64, sometimes so small that not all clients are back before the next kill.
 fn messages_of_round(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *state;
@@ -166,7 +165,7 @@ fn number(record: &Record, field: &str) -> u64 {
     record[field].as_u64().unwrap_or_else(|| panic!("no {field} in {record}"))
 }
 
-/// V1, V2, V5: one order, and in it every message once.
+/// V1, V2, V5: there is one order, with every message once.
 fn check_events(events: &[Record]) {
     let positions: Vec<_> = events.iter().map(|e| (number(e, "sequence"), number(e, "logical_time"))).collect();
     assert_eq!(positions[0].0, 1);
@@ -175,7 +174,7 @@ fn check_events(events: &[Record]) {
     for event in events {
         time = time.max(number(event, "sent_logical_time")) + 2;
         assert_eq!(number(event, "logical_time"), time, "V2: {event}");
-        assert_ne!(event["reason"], "DISCONNECTED", "everybody came back in time: {event}");
+        assert_ne!(event["reason"], "DISCONNECTED", "all came back in time: {event}");
         if event["kind"] == "message" {
             assert!(ids.insert(event["message_id"].as_str().unwrap()), "V5: {event}");
             assert!(texts.insert(event["content"].as_str().unwrap()), "V5: {event}");
@@ -183,8 +182,8 @@ fn check_events(events: &[Record]) {
     }
 }
 
-/// V6, V10, V11: what was acknowledged is where it was said to be, in the order in which it was written, once,
-/// and that is all that was written.
+/// V6, V10, V11: all messages were acknowledged, and each is once at its acknowledged position, in the order of
+/// writing.
 fn check_publisher(events: &[Record], log: &[Record], written: usize) {
     let of = |what: &'static str| log.iter().filter(move |record| record["event"] == what);
     let sent: HashMap<_, _> = of("publish_sent").map(|sent| (&sent["message_id"], &sent["content"])).collect();
@@ -203,8 +202,8 @@ fn check_publisher(events: &[Record], log: &[Record], written: usize) {
     assert_eq!(of("publish_refused").count(), 0, "{name}");
 }
 
-/// V3, V4, V9, V14: everything from the participant's own join on, and up to its own leave, once, in order, and
-/// as it is in the journal.
+/// V3, V4, V9, V14: the participant got everything from its own join up to its own leave, once, in order, and as it is
+/// in the journal.
 fn check_deliveries(events: &[Record], log: &[Record]) {
     let me = &log.iter().find(|record| record["event"] == "connected").unwrap()["participant_id"];
     let own = |kind: &str| events.iter().position(|event| event["kind"] == kind && &event["participant_id"] == me);
@@ -227,8 +226,8 @@ fn check_deliveries(events: &[Record], log: &[Record]) {
     }
 }
 
-/// The log of all processes has one record of every event's broadcast, in order. Says how many of them were
-/// recovered at a restart, and how many lines were cut.
+/// The log, which all processes wrote, has one record for each event's broadcast, in order. Returns how many of them
+/// were recovered at a restart, and how many lines were cut.
 fn check_log(events: &[Record], log: &str) -> (usize, usize) {
     let lines: Vec<_> = log.lines().map(serde_json::from_str::<Record>).collect();
     let cut = lines.iter().filter(|line| line.is_err()).count();

@@ -1,16 +1,16 @@
-//! Where a journal may be: mounts and links, and copies of it elsewhere.
+//! Where a journal may be: mounts, and copies elsewhere.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::journal::service::{Publisher, Service, assert_kept, chitchat, export, serve_in_vain};
+use crate::journal::service::{Publisher, Service, assert_kept, chitchat, export, serve_refused};
 
 fn journal_in(folder: &tempfile::TempDir) -> PathBuf {
     folder.path().join("chitchat.db")
 }
 
-/// A file that is seen at another place too, until this is dropped. Only root can have one.
+/// A second path to a file, until this is dropped. Only root can make one.
 struct BindMount(PathBuf);
 
 impl BindMount {
@@ -28,14 +28,14 @@ impl Drop for BindMount {
     }
 }
 
-/// A journal that is mounted as a single file is refused: its log would not be where the file is.
+/// A journal that is mounted as a single file is refused, since SQLite's log would not be beside the original.
 #[tokio::test]
 async fn a_journal_that_is_a_mount_point() {
     let (host, inside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let journal = journal_in(&host);
     let service = Service::start(&journal).await;
     let mounted = BindMount::of(&journal, &journal_in(&inside));
-    let complaint = serve_in_vain(&mounted.0);
+    let complaint = serve_refused(&mounted.0);
     assert!(complaint.contains("is a mount point by itself"), "{complaint}");
     assert_eq!(fs::read_dir(inside.path()).unwrap().count(), 1);
     let mut alice = Publisher::join(&service, "alice").await;
@@ -51,11 +51,11 @@ async fn a_journal_in_a_folder_that_is_mounted_twice() {
     let status = Command::new("mount").arg("--bind").args([host.path(), inside.path()]).status().unwrap();
     assert!(status.success(), "this test has to be run by root: it mounts a folder");
     let _mounted = BindMount(inside.path().to_owned());
-    let complaint = serve_in_vain(&journal_in(&inside));
+    let complaint = serve_refused(&journal_in(&inside));
     assert!(complaint.contains("is in use by another process"), "{complaint}");
 }
 
-/// A copy of the main file alone is refused, and looking into it says why; with its log in place it is known by that.
+/// A copy of only the main file is refused, and so is inspecting it; the error says why.
 #[tokio::test]
 async fn a_copy_of_the_main_file_alone() {
     let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -64,7 +64,7 @@ async fn a_copy_of_the_main_file_alone() {
     let mut alice = Publisher::join(&service, "alice").await;
     alice.publish().await.unwrap();
     fs::copy(&journal, &copy).unwrap();
-    let complaint = serve_in_vain(&copy);
+    let complaint = serve_refused(&copy);
     assert!(complaint.contains("has 0 events, but it stands alone"), "{complaint}");
     assert!(complaint.contains("chitchat journal backup"), "{complaint}");
     for command in ["info", "export", "check"] {
@@ -74,8 +74,8 @@ async fn a_copy_of_the_main_file_alone() {
     }
 }
 
-/// A backup of a journal that is being written is whole, holds what had been acknowledged, and a start needs nothing but
-/// that one file.
+/// A backup of a journal in use is intact and has everything that had been acknowledged, and a start needs only that
+/// one file.
 #[tokio::test]
 async fn a_backup_while_the_service_runs() {
     let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -105,7 +105,7 @@ async fn a_backup_while_the_service_runs() {
     assert_eq!(export(&moved).len(), 52);
 }
 
-/// A backup that is killed at any moment leaves nothing at its name, or all of it, and can be made again.
+/// A backup that is killed at any moment leaves either no file or a complete one under its name, and can be made again.
 #[tokio::test]
 async fn a_backup_that_is_killed() {
     let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

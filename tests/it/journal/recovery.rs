@@ -1,4 +1,4 @@
-//! A journal that fails, for now or for good, and a conversation that is rebuilt from one.
+//! A journal that fails temporarily or for good, and a conversation that is rebuilt from a journal.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tonic::Code;
 
 use crate::support::{Fault, FaultyJournal, Participant, Server, Window, refused};
 
-/// A service on the record of another, as after a restart.
+/// A service that starts with the events of another one, as after a restart.
 pub async fn restart_on(events: &[JournalEvent], config: Config) -> Server {
     let mut journal = MemoryJournal::new(Epoch::new("test"));
     journal.append(events.iter().map(|recorded| recorded.event.clone()).collect()).await.unwrap();
@@ -18,7 +18,7 @@ pub async fn restart_on(events: &[JournalEvent], config: Config) -> Server {
 }
 
 #[tokio::test]
-async fn what_cannot_be_recorded_is_not_told_and_the_service_goes_on_when_it_can() {
+async fn an_unrecorded_event_is_not_delivered_and_the_service_recovers() {
     let (journal, control) = FaultyJournal::new();
     let server = Server::on(journal, Server::config()).await;
     let mut alice = Participant::arrive(server.address, "alice").await;
@@ -32,14 +32,14 @@ async fn what_cannot_be_recorded_is_not_told_and_the_service_goes_on_when_it_can
     let carol = pb::JoinRequest { display_name: "carol".into(), ..Default::default() };
     let joined = Participant::open(server.address, &carol, Window::default()).await;
     refused(joined, Code::Unavailable, "JOURNAL_UNAVAILABLE");
-    assert_eq!(alice.list(0, 10).await.unwrap().events.len(), 2, "what was recorded can be read");
+    assert_eq!(alice.list(0, 10).await.unwrap().events.len(), 2, "recorded events can be read");
     let resumed = bob.resume(server.address, 2).await.unwrap();
     assert_eq!((resumed.welcome.head_sequence, resumed.welcome.logical_time), (2, 5), "nothing has changed");
     assert_eq!(resumed.welcome.participants.len(), 2);
 
     control.set(Fault::None);
     let accepted = alice.wire.publish(&pb::PublishRequest { logical_time: 0, ..lost }).await.unwrap();
-    assert_eq!((accepted.sequence, accepted.logical_time), (3, 7), "as if the failed one had never come");
+    assert_eq!((accepted.sequence, accepted.logical_time), (3, 7), "the failed publish changed nothing");
     alice.event().await;
     alice.hears("lost").await;
     bob.leave().await.unwrap();
@@ -83,7 +83,7 @@ async fn after_a_restart_on_the_same_journal_sessions_resume_and_duplicates_are_
     server.stop().await.unwrap();
 
     let events = control.history.read(Sequence(0), 100).await.unwrap();
-    assert_eq!(events.len(), 2, "a service that stops says of nobody that it left");
+    assert_eq!(events.len(), 2, "a stopping service records no leaves");
     let server = restart_on(&events, Server::config()).await;
     let mut alice = alice.resume(server.address, 0).await.unwrap();
     assert!(alice.welcome.resumed);
@@ -95,7 +95,7 @@ async fn after_a_restart_on_the_same_journal_sessions_resume_and_duplicates_are_
 }
 
 #[tokio::test]
-async fn whoever_does_not_come_back_after_a_restart_leaves_after_a_fresh_grace_period_s6() {
+async fn a_participant_that_does_not_return_after_a_restart_leaves_after_a_new_grace_period_s6() {
     let (journal, control) = FaultyJournal::new();
     let server = Server::on(journal, Server::config()).await;
     let alice = Participant::arrive(server.address, "alice").await;
@@ -110,7 +110,7 @@ async fn whoever_does_not_come_back_after_a_restart_leaves_after_a_fresh_grace_p
 }
 
 #[tokio::test]
-async fn a_damaged_journal_is_found_and_the_service_does_not_start() {
+async fn damage_is_found_in_a_journal_and_the_service_does_not_start() {
     let (journal, control) = FaultyJournal::new();
     let server = Server::on(journal, Server::config()).await;
     let alice = Participant::arrive(server.address, "alice").await;

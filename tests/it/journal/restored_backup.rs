@@ -1,4 +1,4 @@
-//! A backup of the journal that takes the journal's place: no client continues across the fork without a notice.
+//! The journal is replaced by a backup: no client continues across the fork without a notice.
 
 use std::fs;
 
@@ -10,8 +10,8 @@ use super::recovery::restart_on;
 use crate::journal::service::{chitchat, export};
 use crate::support::{DurableServer, FaultyJournal, Participant, Server, Window, records, refused};
 
-/// A resume that names the chain hash of an event is refused where the journal has another event there, and continues
-/// where it has that very event. A client that names none is not checked.
+/// A resume with the chain hash of an event is refused if the journal has a different event at that position, and
+/// continues if it has the same. A client that sends no hash is not checked.
 #[tokio::test]
 async fn a_resume_across_a_fork() {
     let (journal, control) = FaultyJournal::new();
@@ -25,7 +25,7 @@ async fn a_resume_across_a_fork() {
     let lost = alice.hears("lost").await;
     server.stop().await.unwrap();
 
-    // The same epoch: nothing is left that knows of the event that was lost.
+    // It has the same epoch, and no trace of the lost event.
     let server = restart_on(&events, Server::config()).await;
     let bob = Participant::arrive(server.address, "bob").await;
     bob.publish("new").await;
@@ -47,8 +47,8 @@ async fn a_resume_across_a_fork() {
     assert_ne!(listed[2].chain_hash, lost.chain_hash);
 }
 
-/// A start whose log is ahead of its journal continues as a new epoch, and says what was cut. Clients join anew, under
-/// their names, and the logs of both epochs hold all rules.
+/// A service whose log is ahead of its journal starts a new epoch, and reports what was lost. Clients join anew under
+/// their names, and the logs of both epochs keep all rules.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_that_is_behind_its_log() {
     let mut server = DurableServer::start(&[]);

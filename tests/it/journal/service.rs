@@ -1,4 +1,4 @@
-//! A service process over a journal file, and somebody who publishes and keeps every receipt.
+//! A service process with a journal file, and a publisher that keeps every receipt.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -14,17 +14,17 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::support::{Http1, check_logs};
 
-/// How long anything may take that is not expected to take long.
+/// How long to wait for something that should happen soon.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits until something is so.
+/// Polls until `found` returns something.
 pub async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = found().await {
             return found;
         }
-        assert!(Instant::now() < deadline, "{what} has not come");
+        assert!(Instant::now() < deadline, "timed out waiting for {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -35,8 +35,8 @@ pub fn chitchat(arguments: &[&str]) -> Output {
     command.args(arguments).output().expect("the program runs")
 }
 
-/// A start that is expected to fail. Its complaint.
-pub fn serve_in_vain(journal: &Path) -> String {
+/// Starts a service that must fail, and returns its error.
+pub fn serve_refused(journal: &Path) -> String {
     let logs = tempfile::tempdir().unwrap();
     let (logs, journal) = (logs.path().to_string_lossy(), journal.to_string_lossy());
     let output = chitchat(&["serve", "--listen", "127.0.0.1:0", "--log-dir", &logs, "--journal", &journal]);
@@ -44,21 +44,21 @@ pub fn serve_in_vain(journal: &Path) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// A service process. Killed when it is dropped.
+/// A service process. Dropping it kills the process.
 pub struct Service {
     child: Child,
     logs: tempfile::TempDir,
-    /// Where it listens.
+    /// The URL at which it serves.
     pub address: String,
 }
 
 impl Service {
-    /// Starts the service over a journal file.
+    /// Starts a service with a journal file.
     pub async fn start(journal: &Path) -> Self {
         Self::start_with(journal, &mut Command::new(env!("CARGO_BIN_EXE_chitchat"))).await
     }
 
-    /// Starts it by a command that is prepared but for the arguments.
+    /// Starts it with a command that lacks only the arguments of `serve`.
     pub async fn start_with(journal: &Path, command: &mut Command) -> Self {
         let logs = tempfile::tempdir().expect("a folder for logs");
         let stderr = std::fs::File::create(logs.path().join("stderr")).expect("a file for standard error");
@@ -93,7 +93,7 @@ impl Service {
         service
     }
 
-    /// The process's id.
+    /// The process ID.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -103,13 +103,13 @@ impl Service {
         std::fs::read_to_string(self.logs.path().join("stderr")).expect("standard error is a file")
     }
 
-    /// What `/readyz` says.
+    /// The status of `/readyz`.
     pub async fn readiness(&self) -> StatusCode {
         let address = self.address.trim_start_matches("http://").parse().expect("an address");
         Http1::get(address, "/readyz").await.status
     }
 
-    /// Ends the process without a chance to do anything.
+    /// Kills the process (SIGKILL).
     pub fn kill(mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it ends");
@@ -122,7 +122,7 @@ impl Service {
         self.end().await.0
     }
 
-    /// Waits for the end of the process. Says what it wrote to standard error.
+    /// Waits for the end of the process. Also returns what it wrote to standard error.
     pub async fn end(mut self) -> (ExitStatus, String) {
         let status =
             until("the end of the service", async || self.child.try_wait().expect("it can be waited for"));
@@ -139,18 +139,18 @@ impl Drop for Service {
     }
 }
 
-/// One participant that publishes by hand, without the reference client's patience.
+/// A participant that publishes without the retries of the client library.
 pub struct Publisher {
     pub client: ChitChatServiceClient<Channel>,
     pub token: String,
     clock: u64,
     sent: u64,
-    /// Position and text of everything that was acknowledged.
+    /// The sequence and text of every acknowledged message.
     pub acknowledged: Vec<(u64, String)>,
 }
 
 impl Publisher {
-    /// Joins, and lets go of the stream: the session lasts for its grace period.
+    /// Joins and closes the stream: the session lasts for its grace period.
     pub async fn join(service: &Service, name: &str) -> Self {
         let channel = Endpoint::from_shared(service.address.clone()).expect("an address").connect_lazy();
         let mut client = ChitChatServiceClient::new(channel);
@@ -159,7 +159,7 @@ impl Publisher {
         let Some(Frame::Welcome(welcome)) =
             stream.message().await.expect("a stream").and_then(|first| first.frame)
         else {
-            panic!("the first frame is no Welcome")
+            panic!("the first frame is not a Welcome")
         };
         Self {
             client,
@@ -170,13 +170,13 @@ impl Publisher {
         }
     }
 
-    /// Goes on with the same session at another process.
+    /// Continues the same session at another process.
     pub fn move_to(&mut self, service: &Service) {
         let channel = Endpoint::from_shared(service.address.clone()).expect("an address").connect_lazy();
         self.client = ChitChatServiceClient::new(channel);
     }
 
-    /// Publishes a text of its own.
+    /// Publishes a new text.
     pub async fn publish(&mut self) -> Result<(), tonic::Status> {
         self.sent += 1;
         let request = self.newest_message();
@@ -187,7 +187,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// Publishes the newest message once more. Says where it is.
+    /// Publishes the newest message again. Returns its sequence.
     pub async fn repeat(&mut self) -> Result<u64, tonic::Status> {
         let request = self.newest_message();
         Ok(self.client.publish(request).await?.into_inner().sequence)
@@ -204,7 +204,7 @@ impl Publisher {
         }
     }
 
-    /// Publishes until it is told that the journal is unavailable.
+    /// Publishes until the journal is unavailable.
     pub async fn publish_until_unavailable(&mut self) {
         for _ in 0..100_000 {
             match self.publish().await {
@@ -216,7 +216,7 @@ impl Publisher {
         panic!("the journal stays available");
     }
 
-    /// Publishes until that is accepted again.
+    /// Publishes until a message is accepted again.
     pub async fn publish_until_accepted(&mut self) {
         until("an acknowledgement", async || match self.publish().await {
             Ok(()) => Some(()),
@@ -239,7 +239,7 @@ pub fn export(journal: &Path) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).expect("the export is JSON Lines")).collect()
 }
 
-/// Everything that was acknowledged is in the journal, at its position, and the journal is whole.
+/// Checks that every acknowledged message is in the journal at its position, and that the journal is intact.
 pub fn assert_kept(journal: &Path, publishers: &[&Publisher]) {
     let events = export(journal);
     for (sequence, text) in publishers.iter().flat_map(|publisher| &publisher.acknowledged) {
@@ -250,8 +250,7 @@ pub fn assert_kept(journal: &Path, publishers: &[&Publisher]) {
     assert!(check.status.success(), "{check:?}");
 }
 
-/// A small file system of its own, in memory. Only root can have one, and the tests are run by root, or
-/// with the rights that this takes.
+/// A small file system in memory. Mounting it takes root, or the right to mount.
 pub struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
@@ -262,7 +261,7 @@ impl SmallDisk {
         disk
     }
 
-    /// Mounts it again, otherwise.
+    /// Mounts it again with other options.
     pub fn remount(&self, options: &str) {
         assert!(self.mount_with(&format!("remount,{options}")));
     }

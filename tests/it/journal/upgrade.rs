@@ -1,4 +1,4 @@
-//! A journal that an earlier version made is opened, served and continued.
+//! A journal from an earlier version can be opened, served and continued.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use crate::journal::service::{Publisher, Service, assert_kept, export};
 use crate::support::Participant;
 
-/// The tables of schema 1 to the letter, as versions made them whose messages had no `sent_at`.
+/// The exact tables of schema 1, from versions whose messages had no `sent_at`.
 const SCHEMA_1: &str = "
 CREATE TABLE meta (
   id    INTEGER PRIMARY KEY CHECK (id = 1),
@@ -41,7 +41,7 @@ const COLUMNS_1: &str = "sequence, logical_time, sent_logical_time, recorded_at,
 /// "Chit" in ASCII: says that an SQLite file is a journal.
 const APPLICATION_ID: i32 = 0x4368_6974;
 
-/// Makes a journal of schema 1 with the events of one of today's: none of them says when it was sent, so all of it fits.
+/// Makes a journal of schema 1 with the events of a current one. None of them has a `sent_at`, so nothing is lost.
 fn as_schema_1(today: &Path, path: &Path) {
     let connection = Connection::open(path).unwrap();
     connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
@@ -59,8 +59,7 @@ fn version(path: &Path) -> i64 {
     Connection::open(path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
 }
 
-/// J6: a journal of schema 1 is brought up to date; its events are served and exported as they were, and its sessions
-/// continue.
+/// J6: a journal of schema 1 is upgraded; its events are served and exported as before, and its sessions continue.
 #[tokio::test]
 async fn schema_1() {
     let folder = tempfile::tempdir().unwrap();
@@ -90,7 +89,7 @@ async fn schema_1() {
             assert_eq!(message.sent_at, None);
         }
     }
-    // Its participants are still who they were.
+    // Its sessions continue.
     alice.move_to(&service);
     alice.publish().await.unwrap();
     assert!(service.stop().await.success());

@@ -1,4 +1,4 @@
-//! The lab, byte by byte: each fault set and ended, by hand and by time; what its service refuses.
+//! The lab, byte by byte: each fault, set and ended, by hand and by time; what its service refuses.
 
 mod calls;
 
@@ -11,12 +11,12 @@ use tonic::Code;
 
 use crate::support::{Participant, Server, refused, soon};
 use calls::{
-    KEY, LONG, beats, call, clear, cut, delayed, deliveries, hold, holds, lab, list, listed, publishes, release,
-    set, told, wire_time,
+    KEY, LONG, beats, call, clear, cut, delayed, deliveries, hold, holds, lab, list, listed, next_notice,
+    publishes, release, set, wire_time,
 };
 
-/// K1, K2: held deliveries are a range of the feed, counted, told to their participant, released one by one and all,
-/// and what has been held comes once and in order, also over a stream that was resumed meanwhile.
+/// K1, K2: held deliveries are a range of the feed. They are counted, announced to their participant, and released one
+/// by one or all at once. They arrive once and in order, even over a stream that was resumed meanwhile.
 #[tokio::test]
 async fn held_deliveries() {
     let server = lab().await;
@@ -25,7 +25,7 @@ async fn held_deliveries() {
     assert_eq!(alice.event().await.participant, bob.itself());
     let set = set(&bob.wire, "alice", deliveries(hold()), LONG).await;
     assert_eq!((set.from_sequence, set.deliveries_held, set.fault), (3, 0, Some(deliveries(hold()))));
-    assert_eq!(told(&mut alice).await, "deliveries held");
+    assert_eq!(next_notice(&mut alice).await, "deliveries held");
     for text in ["a", "b", "c", "d"] {
         bob.publish(text).await;
         bob.hears(text).await;
@@ -42,7 +42,7 @@ async fn held_deliveries() {
     let point = Some(pb::ResumePoint { after_sequence: 3, ..alice_point(&alice.welcome) });
     let request = pb::JoinRequest { resume: point, ..Default::default() };
     let mut alice = Participant::over(alice.wire, &request).await.unwrap();
-    assert_eq!(told(&mut alice).await, "deliveries held");
+    assert_eq!(next_notice(&mut alice).await, "deliveries held");
     beats(&mut alice, 2).await;
     assert_eq!(release(&bob.wire, "alice", 2).await.deliveries_held, 1);
     alice.hears("b").await;
@@ -52,7 +52,7 @@ async fn held_deliveries() {
     bob.publish("e").await;
     assert_eq!(listed(&bob.wire, "alice").await.deliveries_held, 1, "the hold stays");
     clear(&bob.wire).await;
-    assert_eq!(told(&mut alice).await, "");
+    assert_eq!(next_notice(&mut alice).await, "");
     assert_eq!(alice.hears("e").await.sequence, 7);
     assert_eq!(listed(&bob.wire, "alice").await.fault, None);
 }
@@ -62,7 +62,7 @@ fn alice_point(welcome: &pb::Welcome) -> pb::ResumePoint {
     pb::ResumePoint { session_token, epoch, ..Default::default() }
 }
 
-/// K4: every fault ends after a time.
+/// K4: every fault ends by itself.
 #[tokio::test]
 async fn a_fault_ends_when_its_time_is_over() {
     let server = lab().await;
@@ -85,8 +85,8 @@ async fn a_fault_ends_when_its_time_is_over() {
     }
 }
 
-/// K1: a cut stream is silent, without heartbeats and without being told, and is not closed for it however short the
-/// stall limit is. What was missed follows when the cut ends.
+/// K1: a cut stream is silent, without heartbeats and without a notice, and is not closed for that, however short the
+/// stall limit is. The missed events follow when the cut ends.
 #[tokio::test]
 async fn cut_deliveries() {
     let (heartbeat, stall) = (Duration::from_millis(20), Duration::from_millis(50));
@@ -95,11 +95,11 @@ async fn cut_deliveries() {
     let mut alice = Participant::arrive(server.address, "alice").await;
     let mut bob = Participant::arrive(server.address, "bob").await;
     assert_eq!(alice.event().await.participant, bob.itself());
-    // From here on nothing may come but what was on its way.
+    // From here on, only what is already in flight may arrive.
     set(&bob.wire, "alice", deliveries(cut()), LONG).await;
     bob.publish("lost?").await;
     bob.hears("lost?").await;
-    // Bob's heartbeats show that more than the stall limit passes.
+    // Ten heartbeats take longer than the stall limit.
     beats(&mut bob, 10).await;
     clear(&bob.wire).await;
     let mut heartbeats = 0;
@@ -114,24 +114,25 @@ async fn cut_deliveries() {
     assert!(heartbeats <= 5, "a cut stream has no heartbeats: {heartbeats}");
 }
 
-/// K1: a cut publish has no answer before its deadline and leads to no event; sent again, it is one message.
+/// K1: a cut publish gets no answer before its deadline and causes no event; sent again later, it becomes one message.
 #[tokio::test]
 async fn cut_publishes() {
     let server = lab().await;
     let mut alice = Participant::arrive(server.address, "alice").await;
     set(&alice.wire, "alice", publishes(cut()), LONG).await;
-    assert_eq!(told(&mut alice).await, "publishes cut");
+    assert_eq!(next_notice(&mut alice).await, "publishes cut");
     let request = pb::PublishRequest { message_id: "m".into(), ..alice.request("hello") };
     let hasty = alice.wire.with("grpc-timeout", "100m");
     let status = hasty.publish(&request).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     clear(&alice.wire).await;
-    assert_eq!(told(&mut alice).await, "");
+    assert_eq!(next_notice(&mut alice).await, "");
     alice.wire.publish(&request).await.unwrap();
     assert_eq!(alice.hears("hello").await.sequence, 2);
 }
 
-/// K1, K3: held publishes pass in the order of their arrival, one by one or all; beyond the limit they are refused.
+/// K1, K3: held publishes are released in the order of their arrival, one by one or all; beyond the limit, publishes
+/// are refused.
 #[tokio::test]
 async fn held_publishes() {
     let server = lab().await;
@@ -146,7 +147,7 @@ async fn held_publishes() {
     let refusal =
         refused(alice.wire.publish(&alice.request("one too many")).await, Code::ResourceExhausted, "RATE_LIMITED");
     assert_eq!(refusal.figure("publishes_held_max"), PUBLISHES_HELD_MAX.to_string());
-    assert_eq!(told(&mut alice).await, "publishes held");
+    assert_eq!(next_notice(&mut alice).await, "publishes held");
     let texts =
         |held: pb::LabParticipant| held.held_requests.into_iter().map(|held| held.text).collect::<Vec<_>>();
     let sent: Vec<_> = (0..PUBLISHES_HELD_MAX).map(|n| n.to_string()).collect();
@@ -155,7 +156,7 @@ async fn held_publishes() {
     alice.hears("0").await;
     holds(&alice.wire, "alice", PUBLISHES_HELD_MAX as u32 - 1).await;
     assert_eq!(texts(listed(&alice.wire, "alice").await), sent[1..]);
-    // A request that is given up gives up its place.
+    // A cancelled request frees its place.
     publishing.pop().unwrap().abort();
     holds(&alice.wire, "alice", PUBLISHES_HELD_MAX as u32 - 2).await;
     release(&alice.wire, "alice", 0).await;
@@ -179,7 +180,7 @@ async fn delays() {
     let jittery = delayed(short, short);
     let both = pb::Fault { deliveries: Some(jittery), publishes: Some(jittery), pause: false };
     set(&alice.wire, "alice", both, LONG).await;
-    assert_eq!(told(&mut alice).await, "deliveries delayed, publishes delayed");
+    assert_eq!(next_notice(&mut alice).await, "deliveries delayed, publishes delayed");
     for n in 0..20 {
         alice.publish(&n.to_string()).await;
     }
@@ -188,11 +189,11 @@ async fn delays() {
     }
     // A long delay ends with the fault.
     set(&alice.wire, "alice", deliveries(delayed(Duration::from_secs(30), Duration::ZERO)), LONG).await;
-    assert_eq!(told(&mut alice).await, "deliveries delayed");
+    assert_eq!(next_notice(&mut alice).await, "deliveries delayed");
     alice.publish("late").await;
     beats(&mut alice, 3).await;
     clear(&alice.wire).await;
-    assert_eq!(told(&mut alice).await, "");
+    assert_eq!(next_notice(&mut alice).await, "");
     alice.hears("late").await;
 }
 
@@ -213,7 +214,7 @@ async fn disconnect() {
     }
 }
 
-/// K1, K5: while the writer is stopped nothing is recorded; what was asked meanwhile is answered after it.
+/// K1, K5: while the writer is stopped nothing is recorded; requests are answered when it runs again.
 #[tokio::test]
 async fn stopped_writer() {
     let server = lab().await;
@@ -229,7 +230,7 @@ async fn stopped_writer() {
     soon(publishing).await.unwrap().unwrap();
     alice.hears("waits").await;
     assert_eq!(list(&alice.wire).await.writer_stopped_for, None);
-    // A service that stops does not wait for it.
+    // A stopping service does not wait for the writer.
     call::<pb::StopWriterResponse>(&alice.wire, "StopWriter", &request).await.unwrap();
     server.stop().await.unwrap();
 }
@@ -248,7 +249,7 @@ async fn a_participant_that_leaves_gets_the_rest() {
     }
 }
 
-/// K7: only the key opens the lab; names and values that make no sense are refused, each with its reason.
+/// K7: only the key opens the lab; unknown names and invalid values are refused, each with its reason.
 #[tokio::test]
 async fn refusals() {
     let key = Some(Secret::parse(KEY).unwrap());
@@ -304,7 +305,7 @@ async fn refusals() {
     assert_eq!(listed(&teacher, "alice").await.fault, None, "no refused call has changed anything");
 }
 
-/// K7: a service without a lab does not know these calls, and does not list them in its reflection.
+/// K7: a service without a lab does not implement these calls, and does not list them in its reflection.
 #[tokio::test]
 async fn no_lab_in_serve() {
     let server = Server::start().await;

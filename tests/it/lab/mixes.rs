@@ -1,17 +1,17 @@
-//! Random mixes of faults over real clients, under load, judged by `chitchat verify`.
+//! Random mixes of faults with real clients, under load, judged by `chitchat verify`.
 //!
-//! `CHITCHAT_FAULT_MIXES=20 cargo test --test it -- lab::mixes` is the long form, a few minutes.
+//! `CHITCHAT_FAULT_MIXES=20 cargo test --test it -- lab::mixes` is the long form, which takes a few minutes.
 
 use std::collections::HashMap;
 
 use crate::support::{Client, Program, ServerProgram};
 
-/// How many mixes are tried, unless CHITCHAT_FAULT_MIXES says otherwise.
+/// The default number of mixes.
 const MIXES: u64 = 4;
 const ROUNDS: usize = 12;
 const NAMES: [&str; 3] = ["alice", "bob", "carol"];
 
-/// A sequence of choices that looks random and is the same in every run.
+/// Pseudo-random choices, the same in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -26,14 +26,14 @@ impl Dice {
     }
 }
 
-/// A lab with clients, and what they were given to say.
+/// A lab with clients, and the lines that were typed into them.
 struct Mix {
     lab: ServerProgram,
     dice: Dice,
     clients: Vec<Client>,
-    /// The lines that each client has been given since it was started last.
+    /// The lines typed into each client since its last start.
     typed: Vec<Vec<String>>,
-    /// The lines of clients that were killed: they may have been published or not.
+    /// The lines of killed clients, which may have been published or not.
     uncertain: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl Mix {
         Program::run(&[&["fault", "--server", &self.url()], arguments].concat(), &[]).succeeded().output
     }
 
-    /// A fault of some kind, of some length.
+    /// A random fault for a random time.
     fn random_fault(&mut self) -> Vec<&'static str> {
         const DIRECTIONS: [&str; 3] = ["deliveries", "publishes", "both"];
         let dice = &mut self.dice;
@@ -75,13 +75,13 @@ impl Mix {
         if fault.is_empty() || dice.roll(6) == 0 {
             fault.push("--pause");
         }
-        // What silences a stream for long would keep a client that was killed from coming back.
+        // A fault that silences a stream for long would keep a killed client from resuming.
         let is_silent = fault.contains(&"--cut") || fault.contains(&"--pause");
         fault.extend(["--for", dice.any(if is_silent { &["50ms", "300ms"] } else { &["300ms", "10min"] })]);
         fault
     }
 
-    /// Something is done by hand.
+    /// Does something at random, as a teacher might.
     fn intervene(&mut self) {
         let whom = self.dice.any(&NAMES);
         match self.dice.roll(8) {
@@ -106,7 +106,7 @@ impl Mix {
         }
     }
 
-    /// Kills a client and starts it again: it resumes.
+    /// Kills a client and starts it again, so that it resumes.
     fn kill_one(&mut self) {
         let killed = self.dice.roll(NAMES.len());
         self.clients[killed].program.signal("KILL");
@@ -115,8 +115,8 @@ impl Mix {
         self.clients[killed] = self.lab.join(NAMES[killed]);
     }
 
-    /// After "end all" each sees the last words of all. What came before them has come, once and in order, or verify says
-    /// so when the service is dropped.
+    /// Ends all faults, after which each client must see the last line of all. Whether everything before it arrived
+    /// once and in order is checked by `verify` when the service is dropped.
     fn end(mut self) {
         self.fault(&["--clear"]);
         for client in &mut self.clients {
@@ -142,8 +142,8 @@ impl Mix {
     }
 }
 
-/// K1, K4, K6, V1 to V15: a random mix of faults, ended by hand and by time, under load, with clients that are killed and
-/// resume in between. When all faults have ended everybody has everything, once and in order.
+/// K1, K4, K6, V1 to V15: a random mix of faults, ended by hand and by time, under load, while clients are killed and
+/// resume. When all faults have ended, every client has everything once and in order.
 #[test]
 fn random_mixes() {
     let mixes = std::env::var("CHITCHAT_FAULT_MIXES").map_or(MIXES, |mixes| mixes.parse().unwrap());

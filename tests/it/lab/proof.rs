@@ -1,4 +1,4 @@
-//! "Prove it": the lab verifies the logs that it has, together with the log of a page.
+//! "Prove it": the lab verifies its own logs together with the log of a page.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -34,7 +34,7 @@ async fn proved(address: SocketAddr, key: &str, log: &str) -> Value {
     serde_json::from_slice(&answer.body).unwrap()
 }
 
-/// Somebody whose log is elsewhere, as a page's is, and what the log says once they have left.
+/// The log of a participant that has left. Like a page's, it is not in the lab's folder.
 fn page_log(lab: &ServerProgram) -> String {
     let elsewhere = TempDir::new().unwrap();
     let (server, folder) = (format!("http://{}", lab.address), elsewhere.path().to_str().unwrap());
@@ -52,8 +52,8 @@ fn rule<'a>(report: &'a Value, name: &str) -> &'a Value {
     report["rules"].as_array().unwrap().iter().find(|rule| rule["rule"] == name).unwrap()
 }
 
-/// K11: the logs of the service, of its companions and of the page are judged as `chitchat verify` judges them, up to the
-/// moment; and they are handed out for the replay.
+/// K11: the logs of the service, its companions and the page so far are judged as `chitchat verify` judges them, and
+/// are returned for the replay.
 #[tokio::test(flavor = "multi_thread")]
 async fn logs_of_service_companions_and_page() {
     let (lab, key) = lab(&[]);
@@ -77,13 +77,13 @@ async fn logs_of_service_companions_and_page() {
     let names: Vec<&str> =
         proof["logs"].as_array().unwrap().iter().map(|log| log["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["client-echo.jsonl", "server.jsonl"]);
-    // Without the page's log, the report says whose is missing.
+    // Without the page's log, the report names the participant whose log is missing.
     let without = proved(lab.address, &key, "").await;
     assert_eq!(without["report"]["verdict"], "holds");
     assert!(without["report"]["not_checked"].to_string().contains("no log of visitor"), "{without:#}");
 }
 
-/// K11: what a page's log says otherwise than the service's is a violation, with the lines that show it.
+/// K11: a contradiction between a page's log and the service's is a violation, shown with its lines.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_was_changed() {
     let (lab, key) = lab(&[]);
@@ -103,7 +103,7 @@ async fn a_log_that_was_changed() {
     assert!(evidence.iter().any(|line| line["file"] == "this-page.jsonl"), "{evidence:#?}");
 }
 
-/// K11: what cannot be proved is refused with the reason, and there is none of it without a lab.
+/// K11: a proof that cannot be made is refused with the reason, and a service without a lab has no proofs.
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals() {
     let (lab, key) = lab(&["--proof-logs-max", "1"]);
@@ -131,9 +131,9 @@ async fn refusals() {
     let mut alice = lab.join("alice");
     run(&lab, &key, &["fault", "--stop-writer", "60s"]);
     alice.program.type_line("Nobody writes this down.");
-    let stands_still =
+    let unavailable =
         async { while post(lab.address, &key, "").await.status != StatusCode::SERVICE_UNAVAILABLE {} };
-    soon(stands_still).await;
+    soon(unavailable).await;
     refused(&key, "", StatusCode::SERVICE_UNAVAILABLE, "writer is stopped").await;
     run(&lab, &key, &["fault", "--clear"]);
     alice.program.until("Nobody writes this down.");
@@ -168,8 +168,8 @@ async fn one_at_a_time() {
     proved(lab.address, "", "").await;
 }
 
-/// K7, K8, K11: with a journal in a file and an access secret, too, faults, scenarios and the proof work, and the next run
-/// of the service with the same journal proves both.
+/// K7, K8, K11: faults, scenarios and the proof also work with a journal in a file and an access secret. The next run
+/// of the service with the same journal proves both runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_file_and_a_secret() {
     let folder = TempDir::new().unwrap();

@@ -1,4 +1,4 @@
-//! The lab as a program: its key, its command, and faults over real clients, judged by `chitchat verify`.
+//! The lab as a program: its key, its command, and faults with real clients, judged by `chitchat verify`.
 
 use std::path::Path;
 
@@ -27,15 +27,14 @@ impl Lab {
         Program::run(&[&["fault", "--server", &url, "--lab-key", key], arguments].concat(), &[])
     }
 
-    /// Runs `chitchat fault`, which succeeds.
+    /// Runs `chitchat fault`, which must succeed.
     #[track_caller]
     fn fault(&self, arguments: &[&str]) -> Vec<String> {
         self.run(&self.key, arguments).succeeded().output
     }
 }
 
-/// K7, C13: the key is printed in the teacher's URL, needed for every call, and in no log; nothing listens on the
-/// network, so there is no QR code.
+/// K7, C13: the key is printed in the teacher's URL, is needed for every call, and is never logged.
 #[test]
 fn key() {
     let lab = Lab::start(&[]);
@@ -49,7 +48,7 @@ fn key() {
     assert!(!log.contains(&lab.key));
 }
 
-/// K7: with --lab-open there is no key; `fault` at a service of `serve` says that there is no lab.
+/// K7: with `--lab-open` there is no key. At a service without a lab, `fault` reports that there is none.
 #[test]
 fn open_lab_and_no_lab() {
     let open = ServerProgram::start_command("lab", "127.0.0.1:0", &["--lab-open"]);
@@ -63,14 +62,14 @@ fn open_lab_and_no_lab() {
     assert!(ended.code == Some(1) && ended.errors.contains("has no lab"), "{ended:?}");
 }
 
-/// C13: a service that can be reached from the network shows a QR code.
+/// C13: a lab that can be reached from the network prints a QR code.
 #[test]
 fn qr_code() {
     let lab = ServerProgram::start_command("lab", "0.0.0.0:0", &["--lab-open"]);
     lab.program.notice("\u{2588}\u{2588}\u{2588}\u{2588}\u{2588}");
 }
 
-/// C1: wrong values are refused before anything is asked, and the option is named.
+/// C1: wrong values are refused before any call is made, and the error names the option.
 #[test]
 fn wrong_options() {
     for (arguments, named) in [
@@ -92,9 +91,9 @@ fn wrong_options() {
     }
 }
 
-/// K2, G1: a held participant sees it; the log says who, what and from which event on.
+/// K2, G1: a held participant gets a notice; the log has the participant, the fault and the first event it affects.
 #[test]
-fn a_held_client_is_told_and_the_change_is_recorded() {
+fn a_held_client_gets_a_notice_and_the_change_is_logged() {
     let lab = Lab::start(&[]);
     let (mut alice, mut bob) = (lab.server.join("alice"), lab.server.join("bob"));
     alice.program.until("bob joined");
@@ -116,7 +115,7 @@ fn a_held_client_is_told_and_the_change_is_recorded() {
     assert_eq!(told(1), ["alice", "deliveries held", "RELEASED"]);
     assert_eq!(told(2), ["alice", "", "CLEARED"]);
     assert_eq!((changes[0]["sequence"].as_u64(), changes[2]["sequence"].as_u64()), (Some(3), Some(4)));
-    // The picture shades alice's lifeline, once, and names the fault.
+    // The diagram shades alice's lifeline once, and names the fault.
     for (format, shade) in [
         ("svg", "<g><title>alice, by the lab: deliveries held</title><rect class=\"fault\""),
         ("mermaid", ": the lab, deliveries held"),
@@ -128,7 +127,7 @@ fn a_held_client_is_told_and_the_change_is_recorded() {
     assert_eq!((alice.quit().code, bob.quit().code), (Some(0), Some(0)));
 }
 
-/// K1, V14: logs that end while a participant is held are no violation, and say why.
+/// K1, V14: logs that end while a participant is held violate no rule, and the report says why.
 #[test]
 fn logs_that_end_during_a_hold() {
     let lab = Lab::start(&[]);

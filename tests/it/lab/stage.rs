@@ -1,5 +1,5 @@
-//! Companions and scenarios of a lab, from the command line. What they leave in the logs is judged by `chitchat verify`
-//! when each service ends.
+//! Companions and scenarios of a lab, from the command line. `chitchat verify` judges their logs when each service
+//! ends.
 
 use std::fs;
 
@@ -17,8 +17,8 @@ fn run(lab: &ServerProgram, command: &str, arguments: &[&str]) -> Ended {
     Program::run(&[&[command, "--server", &url], arguments].concat(), &[])
 }
 
-/// K8: companions take part as others do: they join, answer people and not one another, leave, and have logs of their own
-/// with runs of their own.
+/// K8: companions are ordinary participants: they join, answer people but not each other, leave, and each has its own
+/// log with its own run.
 #[test]
 fn companions() {
     let lab = lab(&[]);
@@ -41,7 +41,7 @@ fn companions() {
     assert_eq!(answers[1..], ["echo 2: Echo: Is anybody there?", "echo: Echo: Is anybody there?"]);
     let listed = run(&lab, "companion", &[]).succeeded().output;
     assert!(listed.len() == 3 && listed[0].starts_with("echo: echo, clock "), "{listed:?}");
-    // A companion that is held leaves all the same.
+    // Even a companion that is held can leave.
     run(&lab, "fault", &["echo", "--hold", "both", "--for", "10min"]).succeeded();
     for name in ["echo", "echo 2", "answerer"] {
         assert_eq!(run(&lab, "companion", &["--remove", name]).succeeded().output, [format!("{name} has left")]);
@@ -59,7 +59,7 @@ fn companions() {
     assert_eq!(alice.quit().code, Some(0));
 }
 
-/// K8: the number of companions is bounded; wrong requests are refused with what is wrong, and change nothing.
+/// K8: the number of companions is bounded; wrong requests are refused with the reason, and change nothing.
 #[test]
 fn limit_and_refusals() {
     let lab = lab(&["--companions-max", "1"]);
@@ -92,7 +92,7 @@ fn limit_and_refusals() {
     assert_eq!(alice.quit().code, Some(0));
 }
 
-/// K9: each built-in scenario is played to its end without anybody, and asks its question; its companions leave.
+/// K9: each built-in scenario runs to its end without people, and asks its question; its companions leave.
 #[test]
 fn built_in_scenarios() {
     let lab = lab(&["--grace", "2s"]);
@@ -109,9 +109,9 @@ fn built_in_scenarios() {
     }
 }
 
-/// K9: two messages that cross are concurrent in the logs: the second was written without the first.
+/// K9: two messages that cross are concurrent in the logs: the writer of the second had not seen the first.
 #[test]
-fn what_crosses_is_concurrent() {
+fn crossing_messages_are_concurrent() {
     let lab = lab(&[]);
     run(&lab, "scenario", &["crossing", "--pause", "0s"]).succeeded();
     let records = lab.records();
@@ -133,7 +133,7 @@ fn a_retry_is_one_event() {
     assert_eq!(broadcast.filter(|record| record["event"] == "message_broadcast").count(), 1);
 }
 
-/// K9: a person plays the role that is for one, and what they write moves the scenario on.
+/// K9: a person can play the role that allows one, and the scenario continues when they write.
 #[test]
 fn a_person_takes_part() {
     let lab = lab(&[]);
@@ -149,7 +149,7 @@ fn a_person_takes_part() {
     assert_eq!(alice.quit().code, Some(0));
 }
 
-/// K9: a scenario that is stopped ends at once, with its faults; so does one that another takes the place of.
+/// K9: a scenario ends at once, with its faults, when it is stopped or when another one starts.
 #[test]
 fn stopped() {
     let lab = lab(&[]);
@@ -167,8 +167,8 @@ fn stopped() {
     assert!(run(&lab, "companion", &[]).succeeded().output.is_empty());
 }
 
-/// K9: a teacher's own scenarios are added, or take the place of a built-in one; a wrong one is said before the service
-/// starts, with its file and its step.
+/// K9: a teacher's own scenarios are added to the built-in ones or replace them; an invalid one is reported before the
+/// service starts, with its file and step.
 #[test]
 fn own_scenarios() {
     let folder = TempDir::new().unwrap();
@@ -192,7 +192,7 @@ fn own_scenarios() {
     assert!(ended.code == Some(1) && ended.errors.contains("--scenarios: cannot read /nowhere"), "{ended:?}");
 }
 
-/// K8, C13: with TLS, too, the lab has companions: with a certificate for trying out, and with one from files that this
+/// K8, C13: companions also work over TLS, both with a self-signed certificate and with one from files that this
 /// machine does not trust.
 #[test]
 fn companions_over_tls() {
@@ -217,8 +217,8 @@ fn companions_over_tls() {
     }
 }
 
-/// K8, A7: a companion's wall clock that is wrong is in its messages and in its log. Only people see it: the order stays,
-/// and the lens of wall clocks shows an answer before its question.
+/// K8, A7: the wrong wall clock of a companion shows in its messages and in its log. The order is not affected, but the
+/// wall-clock lens puts an answer before its question.
 #[test]
 fn wrong_wall_clock() {
     use crate::contracts::vectors::lens::{Causality, Event, Kind, Lens};
@@ -245,7 +245,7 @@ fn wrong_wall_clock() {
             author: record["display_name"].as_str().unwrap().to_owned(),
             time: record["logical_time"].as_u64().unwrap(),
             recorded_at: at(record, "timestamp"),
-            // Of messages alone: the second has seen the first.
+            // Sequences among the messages alone: the second has seen the first.
             kind: Kind::Message {
                 sent: record["sent_logical_time"].as_u64().unwrap(),
                 seen: index as u64,

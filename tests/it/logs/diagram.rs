@@ -1,4 +1,4 @@
-//! `chitchat diagram`: what happened, as a picture and as text for other tools.
+//! `chitchat diagram`: a run as a picture and as text for other tools.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -30,7 +30,7 @@ fn records(file: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The event in the example that contains a text: its time, and its time in the request.
+/// The logical time of the example's event that contains a text, and the logical time of its request.
 fn times(content: &str) -> [u64; 2] {
     let said = |record: &Value| {
         record["recipients"].is_u64() && record["content"].as_str().is_some_and(|text| text.contains(content))
@@ -39,7 +39,7 @@ fn times(content: &str) -> [u64; 2] {
     ["logical_time", "sent_logical_time"].map(|time| record[time].as_u64().unwrap())
 }
 
-/// The times of the two messages of the example that crossed, in order.
+/// The logical times of the two messages that crossed in the example, in order.
 fn crossed() -> [u64; 2] {
     let mut times = [times("Who was first?")[0], times("Me!")[0]];
     times.sort_unstable();
@@ -51,7 +51,7 @@ fn count(lines: &[String], text: &str) -> usize {
 }
 
 #[test]
-fn the_picture_stands_alone_and_shows_what_happened() {
+fn the_picture_is_self_contained_and_shows_what_happened() {
     let picture = example(&[]);
     let text = picture.join("\n");
     assert!(text.starts_with("<svg xmlns=") && text.ends_with("</svg>"));
@@ -88,7 +88,7 @@ fn a_part_of_the_picture_can_be_chosen() {
 }
 
 #[test]
-fn text_in_a_picture_is_text_whatever_it_contains() {
+fn text_in_a_picture_is_escaped() {
     let server = ServerProgram::start(&[]);
     let mut eve = server.join("<b>&\"end\"");
     eve.program.type_line("</text><script>alert(1)</script> \u{202e}x ; end # %% \u{7}");
@@ -109,7 +109,7 @@ fn text_in_a_picture_is_text_whatever_it_contains() {
 
 type VectorClock = BTreeMap<String, u64>;
 
-/// A line of the log for ShiViz.
+/// One event in the log for ShiViz.
 #[derive(Debug)]
 struct Noted {
     host: String,
@@ -117,9 +117,9 @@ struct Noted {
     words: String,
 }
 
-/// The rules of the format: a line with the regular expression, one with the delimiter, and then
-/// `host {clock} timestamp event`, a host's own entries being 1, 2, 3 …, nobody knowing what has not happened, and
-/// everybody knowing just what came before: the own past, and that of whoever sent what is received.
+/// Checks the format: a line with the regular expression, one with the delimiter, and then lines
+/// `host {clock} timestamp event`. A host's own entries count 1, 2, 3 …, and each vector clock covers exactly the past
+/// of the event: the host's own and, for a receipt, the sender's.
 #[track_caller]
 fn check_shiviz(lines: &[String]) -> HashMap<String, u64> {
     assert_eq!(lines[0], r"(?<host>\S+) (?<clock>\{.*?\}) (?<timestamp>\d+) (?<event>.*)");
@@ -131,13 +131,19 @@ fn check_shiviz(lines: &[String]) -> HashMap<String, u64> {
         let end = rest.find("} ").unwrap();
         let clock: BTreeMap<String, u64> = serde_json::from_str(&rest[..=end]).unwrap();
         let (timestamp, rest) = rest[end + 2..].split_once(' ').unwrap();
-        assert!(timestamp.len() == 19 && timestamp.parse::<u64>().is_ok(), "TSViz compares them as texts: {line}");
+        assert!(
+            timestamp.len() == 19 && timestamp.parse::<u64>().is_ok(),
+            "TSViz compares timestamps as strings: {line}"
+        );
         let (time, words) = rest.split_once("] ").unwrap();
         assert!(!host.is_empty() && !words.is_empty() && time[1..].parse::<u64>().is_ok(), "{line}");
         let count = own.entry(host.to_owned()).or_default();
         *count += 1;
-        assert_eq!(clock[host], *count, "own entries go up by 1: {line}");
-        assert!(clock.iter().all(|(host, n)| own[host] >= *n), "nothing is known before it happened: {line}");
+        assert_eq!(clock[host], *count, "a host's own entry rises by 1: {line}");
+        assert!(
+            clock.iter().all(|(host, n)| own[host] >= *n),
+            "no clock knows an event before it happened: {line}"
+        );
         let now = Noted { host: host.into(), clock, words: words.into() };
         check_knowledge(&noted, &now);
         noted.push(now);
@@ -145,7 +151,7 @@ fn check_shiviz(lines: &[String]) -> HashMap<String, u64> {
     own
 }
 
-/// A step knows what its host knew, what the sender of what it receives knew, and itself.
+/// A step's clock merges what its host knew, what the sender knew if it is a receipt, and the step itself.
 #[track_caller]
 fn check_knowledge(noted: &[Noted], now: &Noted) {
     let mut past =
@@ -163,7 +169,7 @@ fn check_knowledge(noted: &[Noted], now: &Noted) {
         ("the", rest) if rest.starts_with("service receives") => noted.iter().filter(asks).collect(),
         ("the", "process starts") => noted.iter().filter(same_name).collect(),
         _ => {
-            assert_eq!(now.clock, past, "nothing is received: {now:?}");
+            assert_eq!(now.clock, past, "not a receipt: {now:?}");
             return;
         }
     };
@@ -176,7 +182,7 @@ fn check_knowledge(noted: &[Noted], now: &Noted) {
         known == now.clock
     };
     let alone = now.words == "the process starts" && now.clock == past;
-    assert!(alone || senders.iter().any(knows), "as much as was sent, and no more: {now:?}");
+    assert!(alone || senders.iter().any(knows), "exactly the past of a sender: {now:?}");
 }
 
 #[test]
@@ -187,9 +193,9 @@ fn the_log_for_shiviz_satisfies_its_format() {
     assert_eq!(names, ["alice", "bob", "carol", "dora", "service"]);
 }
 
-/// ShiViz and TSViz keep what they know of a process in a plain object, under its name.
+/// ShiViz and TSViz keep processes in a plain JavaScript object, keyed by name.
 #[test]
-fn a_name_that_every_object_of_javascript_has_is_no_host() {
+fn names_of_javascript_object_properties_are_prefixed_for_shiviz() {
     let server = ServerProgram::start(&[]);
     for name in ["constructor", "__proto__"] {
         let mut eve = server.join(name);
@@ -204,7 +210,7 @@ fn a_name_that_every_object_of_javascript_has_is_no_host() {
 }
 
 #[test]
-fn the_mermaid_text_tells_who_sent_and_who_got_what() {
+fn the_mermaid_text_shows_senders_and_recipients() {
     let text = example(&["--format", "mermaid"]).join("\n");
     let [time, sent] = times("I was killed");
     let lines = [
@@ -217,7 +223,7 @@ fn the_mermaid_text_tells_who_sent_and_who_got_what() {
 }
 
 #[test]
-fn a_text_that_code_hosts_would_not_render_is_said_to_be_too_long() {
+fn a_mermaid_text_too_long_for_code_hosts_is_reported() {
     let server = ServerProgram::start(&["--publish-rate", "0", "--address-limits", "off"]);
     let mut eve = server.join("eve");
     for n in 0..180 {
@@ -256,7 +262,7 @@ async fn breaks_resumes_and_other_processes_are_visible() {
 }
 
 #[test]
-fn the_logs_of_a_service_that_went_on_with_another_are_one_lifeline_and_copies_add_nothing() {
+fn a_service_log_in_two_files_is_one_lifeline_and_copies_add_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let whole = fs::read_to_string(Path::new(EXAMPLE).join("server.jsonl")).unwrap();
     let lines: Vec<_> = whole.split_inclusive('\n').collect();
@@ -267,7 +273,7 @@ fn the_logs_of_a_service_that_went_on_with_another_are_one_lifeline_and_copies_a
         }
     }
     let expected = example(&[]);
-    // Whichever is met first, and with the beginning given once more.
+    // In either order, and with the whole log given as well.
     fs::write(folder.path().join("a.jsonl"), second.concat()).unwrap();
     fs::write(folder.path().join("b.jsonl"), first.concat()).unwrap();
     assert_eq!(diagram(folder.path(), &[]), expected);
@@ -275,7 +281,7 @@ fn the_logs_of_a_service_that_went_on_with_another_are_one_lifeline_and_copies_a
     assert_eq!(diagram(folder.path(), &[]), expected);
 }
 
-/// Bob's process was killed, and another continued his session: in the same log, or in another.
+/// Bob's process was killed, and another continued his session, in the same log or in another.
 #[test]
 fn a_process_that_continues_in_another_log_is_on_the_same_lifeline_c14() {
     let folder = tempfile::tempdir().unwrap();
@@ -285,11 +291,11 @@ fn a_process_that_continues_in_another_log_is_on_the_same_lifeline_c14() {
     let log = fs::read_to_string(Path::new(EXAMPLE).join("client-bob.jsonl")).unwrap();
     let started = log.rfind("\"event\":\"client_started\"").unwrap();
     let (first, second) = log.split_at(log[..started].rfind('\n').unwrap() + 1);
-    // Read before the log with the beginning, if logs are read by their names.
+    // By name, this file sorts before the one with the beginning.
     fs::write(folder.path().join("a-bob.jsonl"), second).unwrap();
     fs::write(folder.path().join("client-bob.jsonl"), first).unwrap();
     let end = "bob: the process was killed";
-    // The order of drawing does not matter.
+    // The order of the elements does not matter.
     let mut expected: Vec<_> =
         example(&[]).iter().map(|line| line.replace(end, "bob: its log ends here")).collect();
     let mut picture = diagram(folder.path(), &[]);
@@ -297,7 +303,7 @@ fn a_process_that_continues_in_another_log_is_on_the_same_lifeline_c14() {
     picture.sort();
     assert!(picture == expected, "{:?}", picture.iter().find(|line| !expected.contains(line)));
 
-    // Processes that overlap in time cannot share one: here a copy of the log is taken for another process.
+    // Processes that overlap in time cannot share a lifeline: here a copy of the log counts as another process.
     fs::write(folder.path().join("client-bob.jsonl"), &log).unwrap();
     fs::remove_file(folder.path().join("a-bob.jsonl")).unwrap();
     fs::write(folder.path().join("copy.jsonl"), &log).unwrap();
@@ -305,7 +311,7 @@ fn a_process_that_continues_in_another_log_is_on_the_same_lifeline_c14() {
 }
 
 #[test]
-fn a_part_that_is_not_there_is_refused_with_what_is() {
+fn a_part_that_does_not_exist_is_refused_with_what_exists() {
     for (options, why) in [
         (
             &["--only", "nobody"][..],
@@ -346,22 +352,22 @@ fn unseen_messages(messages: u64, seen: u64) -> tempfile::TempDir {
     folder
 }
 
-/// A writer that had seen nothing for long crossed everything: the nearest are drawn, and the others counted, so
-/// that the picture grows with the run and not with its square.
+/// A message whose writer had long seen nothing crosses everything since. Only the nearest crossings are drawn and the
+/// others are counted, so that the picture grows linearly with the run, not quadratically.
 #[test]
 fn crossings_are_bounded() {
     let folder = unseen_messages(1_500, 3);
     let picture = diagram(folder.path(), &[]);
     let drawn = count(&picture, "<path class=\"cross\"");
     assert!(drawn > 1_500 && drawn <= 6 * 1_500, "{drawn}");
-    // Of the 500 events before it a third are the writer's own.
+    // A third of the 500 events before it are the writer's own.
     let counted = count(&picture, "and 327 more") + count(&picture, "and 328 more");
     assert!(counted >= 1_000, "{counted}");
 }
 
-/// A message with seen_sequence 0 does not state what its writer had seen, and is not marked as crossing any.
+/// A message with `seen_sequence` 0 does not state what its writer had seen, so no crossing is marked.
 #[test]
-fn zero_is_not_told() {
+fn a_seen_sequence_of_0_marks_no_crossing() {
     let folder = unseen_messages(30, 0);
     let picture = diagram(folder.path(), &[]);
     assert_eq!(count(&picture, "<path class=\"cross\""), 0);

@@ -1,5 +1,5 @@
-//! A log's disk that was full for a while: the service and the clients continue, the log says what it lacks, and a
-//! record that was merely not written causes no violation.
+//! The disk of a log is full for a while: the service and the clients continue, the log reports how many records it
+//! lost, and a lost record violates no rule.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -14,10 +14,10 @@ use tempfile::TempDir;
 use crate::journal::service::{SmallDisk, chitchat};
 use crate::support::{Participant, Program, Record, ServerProgram};
 
-/// The words on standard error when a record could not be written, and when one could again.
+/// Printed on standard error when a record could not be written, and when writing works again.
 const LOST: &str = "records are lost";
 const AGAIN: &str = "the log is written again";
-/// How many messages surely fill a log on a [`small_disk`].
+/// Enough messages to fill a log on a [`small_disk`].
 const MANY: u64 = 400;
 const PAGE_BYTES: u64 = 4096;
 
@@ -25,7 +25,7 @@ fn small_disk() -> SmallDisk {
     SmallDisk::mount("size=64k")
 }
 
-/// A service whose log is on another disk than its journal.
+/// A service whose log and journal are on different disks.
 struct Service {
     program: Program,
     address: SocketAddr,
@@ -55,7 +55,7 @@ impl Service {
         }
     }
 
-    /// Waits until it serves: its notices say where.
+    /// Waits until it serves, and reads its address.
     #[track_caller]
     fn serves(mut self) -> Self {
         let started = self.program.notice("  server_started ");
@@ -102,13 +102,13 @@ impl Verdicts {
 
     /// Nothing is violated.
     #[track_caller]
-    fn accuse_nobody(self) -> Self {
+    fn assert_no_violation(self) -> Self {
         assert_eq!(self.code, Some(0), "{:#}", self.report);
         self
     }
 }
 
-/// The records of a log, without the lines that are cut off.
+/// The records of a log, without truncated lines.
 fn whole_records(log: &Path) -> Vec<Record> {
     fs::read_to_string(log).unwrap().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
@@ -117,7 +117,7 @@ fn is_loss(record: &Record) -> bool {
     record["event"] == "records_lost"
 }
 
-/// The same log, as a program would have left it that does not say what it lost.
+/// The same log without its `records_lost` records.
 fn without_losses(log: &Path, folder: &TempDir) -> PathBuf {
     let silent = folder.path().join("silent.jsonl");
     let kept = whole_records(log).into_iter().filter(|record| !is_loss(record));
@@ -125,7 +125,7 @@ fn without_losses(log: &Path, folder: &TempDir) -> PathBuf {
     silent
 }
 
-/// Ends a log within a record, and fills its disk, so that not one more byte goes in.
+/// Appends half a record to a log and fills its disk, so that not one more byte fits.
 fn cut_and_fill(log: &Path, disk: &SmallDisk) -> PathBuf {
     let half = b"{\"timestamp\":\"2026-11-25T03:00:00.000000Z\",\"content\":\"";
     let mut file = OpenOptions::new().append(true).create(true).open(log).unwrap();
@@ -140,7 +140,7 @@ fn cut_and_fill(log: &Path, disk: &SmallDisk) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_disk_that_was_full_for_a_while_makes_no_liar_of_the_service_v1_v2() {
+async fn records_lost_to_a_full_disk_violate_nothing_v1_v2() {
     let (disk, folder) = (small_disk(), TempDir::new().unwrap());
     let mut service = Service::start(&disk.file("logs"), &folder.path().join("chitchat.db")).serves();
     let alice = Participant::arrive(service.address, "alice").await;
@@ -158,28 +158,28 @@ async fn a_log_disk_that_was_full_for_a_while_makes_no_liar_of_the_service_v1_v2
     assert_eq!(losses.len(), 1);
     assert_eq!((&losses[0]["level"], &losses[0]["component"]), (&"WARN".into(), &"server".into()));
     let text = fs::read_to_string(&service.log).unwrap();
-    assert!(text.lines().count() - records.len() <= 1, "at most one line is cut, and each record has its own");
+    assert!(text.lines().count() - records.len() <= 1, "at most one line is cut, and no two records share a line");
     let broadcasts: Vec<_> = records.iter().filter_map(|record| record["sequence"].as_u64()).collect();
     let jump = broadcasts.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap();
     assert!(losses[0]["count"].as_u64().unwrap() >= jump - 1 && jump > 100, "{jump} {losses:?}");
 
-    let verdicts = Verdicts::of(&[&service.log]).accuse_nobody();
+    let verdicts = Verdicts::of(&[&service.log]).assert_no_violation();
     assert!([1, 2, 5, 8, 9, 12, 14].iter().all(|rule| verdicts.gaps(*rule).contains("were lost")));
     let export = folder.path().join("export.jsonl");
     service.export(&export);
     for logs in [[&*service.log, &*export], [&*export, &*service.log]] {
-        let verdicts = Verdicts::of(&logs).accuse_nobody();
+        let verdicts = Verdicts::of(&logs).assert_no_violation();
         for rule in [1, 2, 5, 8, 13] {
             assert_eq!((verdicts.verdict(rule), &*verdicts.gaps(rule)), ("held", "[]"), "V{rule}");
         }
     }
     let silent = without_losses(&service.log, &folder);
     let verdicts = Verdicts::of(&[&silent]);
-    assert_eq!((verdicts.code, verdicts.verdict(1)), (Some(1), "violated"), "what is not said is no excuse");
+    assert_eq!((verdicts.code, verdicts.verdict(1)), (Some(1), "violated"), "an unreported loss is a violation");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clients_log_that_lacks_records_says_so_and_accuses_nobody_v4_v9_v11_v14() {
+async fn a_client_log_reports_lost_records_which_violate_nothing_v4_v9_v11_v14() {
     let (disk, folder) = (small_disk(), TempDir::new().unwrap());
     let mut server = ServerProgram::start(&["--publish-rate", "0", "--address-limits", "off"]);
     let mut alice = join(server.address, "alice", &disk, &folder);
@@ -198,7 +198,7 @@ async fn a_clients_log_that_lacks_records_says_so_and_accuses_nobody_v4_v9_v11_v
     server.stop("TERM").succeeded();
     let (log, service) = (disk.file("client-alice.jsonl"), server.log_folder().join("server.jsonl"));
     assert_eq!(whole_records(&log).iter().filter(|record| is_loss(record)).count(), 1);
-    let verdicts = Verdicts::of(&[&service, &log]).accuse_nobody();
+    let verdicts = Verdicts::of(&[&service, &log]).assert_no_violation();
     for rule in [3, 4, 6, 7, 9, 10, 11, 12, 14] {
         assert!(verdicts.gaps(rule).contains("of the log of alice (p1) were lost"), "V{rule}: {verdicts:#?}");
     }
@@ -207,14 +207,14 @@ async fn a_clients_log_that_lacks_records_says_so_and_accuses_nobody_v4_v9_v11_v
     }
     let verdicts = Verdicts::of(&[&service, &without_losses(&log, &folder)]);
     assert_eq!((verdicts.code, verdicts.verdict(4)), (Some(1), "violated"));
-    // A picture can be drawn of it all the same.
+    // It can still be drawn.
     for format in ["svg", "mermaid", "shiviz"] {
         let drawn = chitchat(&["diagram", "--format", format, service.to_str().unwrap(), log.to_str().unwrap()]);
         assert!(drawn.status.success() && drawn.stdout.len() > 1000, "{drawn:?}");
     }
 }
 
-/// A client whose log is on the small disk, and whose session is not.
+/// A client whose log is on the small disk, but whose session is not.
 #[track_caller]
 fn join(address: SocketAddr, name: &str, disk: &SmallDisk, state: &TempDir) -> Program {
     let url = format!("http://{address}");
@@ -227,7 +227,7 @@ fn join(address: SocketAddr, name: &str, disk: &SmallDisk, state: &TempDir) -> P
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_is_killed_while_its_log_is_full_goes_on_and_the_log_says_what_it_lacks_v4_v9() {
+async fn a_client_killed_while_its_disk_is_full_continues_and_reports_lost_records_v4_v9() {
     let (disk, folder) = (small_disk(), TempDir::new().unwrap());
     let mut server = ServerProgram::start(&["--publish-rate", "0", "--address-limits", "off", "--grace", "1min"]);
     let alice = join(server.address, "alice", &disk, &folder);
@@ -243,12 +243,12 @@ async fn a_client_that_is_killed_while_its_log_is_full_goes_on_and_the_log_says_
     alice.end_of_input().succeeded();
     server.stop("TERM").succeeded();
     let (log, service) = (disk.file("client-alice.jsonl"), server.log_folder().join("server.jsonl"));
-    let verdicts = Verdicts::of(&[&service, &log]).accuse_nobody();
+    let verdicts = Verdicts::of(&[&service, &log]).assert_no_violation();
     assert!(verdicts.gaps(4).contains("of the log of alice (p1) were lost"), "{verdicts:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_starts_though_its_log_ends_in_a_cut_line_on_a_full_disk() {
+async fn a_service_starts_if_its_log_ends_in_a_cut_line_on_a_full_disk() {
     let (disk, folder) = (small_disk(), TempDir::new().unwrap());
     let (logs, journal) = (disk.file("logs"), folder.path().join("chitchat.db"));
     let mut service = Service::start(&logs, &journal).serves();
@@ -268,12 +268,12 @@ async fn a_service_starts_though_its_log_ends_in_a_cut_line_on_a_full_disk() {
     service.stop();
     let records = whole_records(&service.log);
     let loss = records.iter().find(|record| is_loss(record)).unwrap();
-    assert_eq!(loss["from_start"], true, "the process's beginning is not on record: {loss}");
-    Verdicts::of(&[&service.log]).accuse_nobody();
+    assert_eq!(loss["from_start"], true, "the records of the process's start were lost: {loss}");
+    Verdicts::of(&[&service.log]).assert_no_violation();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_starts_though_its_log_ends_in_a_cut_line_on_a_full_disk_v7() {
+async fn a_client_starts_if_its_log_ends_in_a_cut_line_on_a_full_disk_v7() {
     let (disk, folder) = (small_disk(), TempDir::new().unwrap());
     let mut server = ServerProgram::start(&["--publish-rate", "0", "--address-limits", "off"]);
     let mut alice = join(server.address, "alice", &disk, &folder);
@@ -295,14 +295,14 @@ async fn a_client_starts_though_its_log_ends_in_a_cut_line_on_a_full_disk_v7() {
     let (log, service) = (disk.file("client-alice.jsonl"), server.log_folder().join("server.jsonl"));
     let losses: Vec<_> = whole_records(&log).into_iter().filter(is_loss).collect();
     assert_eq!((losses.len(), &losses[0]["from_start"]), (1, &true.into()));
-    Verdicts::of(&[&service, &log]).accuse_nobody();
+    Verdicts::of(&[&service, &log]).assert_no_violation();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_of_all_logs_that_is_full_again_and_again_makes_nobody_a_liar_v1_to_v14() {
+async fn a_disk_that_fills_up_repeatedly_causes_no_violation_v1_to_v14() {
     let (disk, folder) = (small_disk(), TempDir::new().unwrap());
     let (logs, journal) = (disk.file("logs"), folder.path().join("chitchat.db"));
-    // With the records of all deliveries, which many tasks write at once.
+    // At this level the log has all deliveries, which many tasks write concurrently.
     let mut service = Service::start_with(&logs, &journal, "debug").serves();
     let mut alice = join(service.address, "alice", &disk, &folder);
     let bob = Participant::arrive(service.address, "bob").await;
@@ -330,15 +330,15 @@ async fn a_disk_of_all_logs_that_is_full_again_and_again_makes_nobody_a_liar_v1_
     for log in [&log, &service.log] {
         assert!(whole_records(log).iter().filter(|record| is_loss(record)).count() >= 3, "{}", log.display());
     }
-    Verdicts::of(&[&service.log, &log]).accuse_nobody();
+    Verdicts::of(&[&service.log, &log]).assert_no_violation();
     service.export(&export);
-    let verdicts = Verdicts::of(&[&service.log, &log, &export]).accuse_nobody();
+    let verdicts = Verdicts::of(&[&service.log, &log, &export]).assert_no_violation();
     for rule in [1, 2, 3, 5, 8] {
         assert_eq!(verdicts.verdict(rule), "held", "V{rule}");
     }
 }
 
-/// The recorded run: clients that are killed, come back, leave; messages that cross.
+/// The recorded run: clients are killed, come back and leave, and messages cross.
 fn example() -> Logs {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/logs/example"));
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
@@ -348,12 +348,12 @@ fn example() -> Logs {
     Logs(files.iter().map(log).collect())
 }
 
-/// Takes records out of a log, and says so as the writer does.
+/// Replaces records of a log with a `records_lost` record, as the writer does.
 fn lose(log: &mut JsonLog, at: usize, count: usize) {
     let at = at % log.records.len();
     let end = (at + count).min(log.records.len());
     let (next, lost) = (&log.records[at], &log.records[at..end]);
-    // A record of lost records may itself be lost.
+    // A `records_lost` record may itself be lost.
     let count: u64 = lost.iter().map(|record| record["count"].as_u64().unwrap_or(1)).sum();
     let is_start = |r: &Record| r["from_start"] == true || r["event"].as_str().unwrap().ends_with("_started");
     let starts = lost.iter().any(is_start);
@@ -369,7 +369,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
 
     #[test]
-    fn no_holes_wherever_they_are_make_a_violation(
+    fn lost_records_anywhere_violate_nothing(
         holes in prop::collection::vec((0_usize..8, 0_usize..1000, 1_usize..30), 1..5)
     ) {
         let mut logs = example();

@@ -1,5 +1,5 @@
-//! Events that the service handed to a stream and that are not delivered when the logs end: they are on a slow path, or
-//! wait for a program that is suspended or whose output is not being read. That is no violation (V9, V14).
+//! Events that the service handed to a stream, but that are not delivered when the logs end: they are on a slow path,
+//! or wait for a program that is suspended or whose output is not read. That violates no rule (V9, V14).
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,11 +13,11 @@ use crate::support::{Client, Program, ServerProgram, wait_for_record};
 
 /// The size of a pipe's buffer on Linux.
 const PIPE_BYTES: usize = 1 << 16;
-/// How long a stream may take nothing here, and how long after that the service may be busy (V14).
+/// How long a stream may stall here, and, with what V14 allows a busy service, how long it may go unread.
 const STALL: [&str; 2] = ["--stall", "1s"];
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// A client whose output is a full pipe that is not being read. It is killed when it is dropped.
+/// A client whose output is a full pipe that is not read. Dropping it kills the client.
 struct Unread {
     child: Child,
     _output: io::PipeReader,
@@ -52,7 +52,7 @@ impl Drop for Unread {
     }
 }
 
-/// A path that takes everything from the service, and from some moment on passes nothing on.
+/// A path that accepts everything from the service, but stops forwarding once it is stuck.
 struct Path {
     address: SocketAddr,
     is_stuck: Arc<AtomicBool>,
@@ -90,7 +90,7 @@ fn time(record: &serde_json::Value) -> SystemTime {
     humantime::parse_rfc3339(record["timestamp"].as_str().unwrap()).unwrap()
 }
 
-/// Somebody talks until the service's log has continued for longer than a stream may go unread.
+/// Lets alice talk until the service's log has continued for longer than a stream may go unread.
 fn talk(server: &ServerProgram, alice: &mut Client) {
     let began = time(server.records().last().unwrap());
     for n in 0.. {
@@ -117,9 +117,9 @@ fn caveats_of_v14(server: &ServerProgram) -> (i64, String) {
     (v14["violated"].as_i64().unwrap(), v14.to_string())
 }
 
-/// The service notices nothing of any of them: it says hello every 300 seconds.
+/// The service notices none of the three, as it pings only every 300 seconds.
 #[test]
-fn what_is_on_a_slow_path_or_waits_for_a_program_accuses_nobody_v14() {
+fn events_on_a_slow_path_or_waiting_for_a_program_violate_nothing_v14() {
     let mut server = ServerProgram::start(&[&STALL[..], &["--ping", "300s", "--publish-rate", "0"]].concat());
     let mut alice = server.join("alice");
     let asleep = server.join("asleep");
@@ -133,7 +133,7 @@ fn what_is_on_a_slow_path_or_waits_for_a_program_accuses_nobody_v14() {
     path.is_stuck.store(true, Ordering::Relaxed);
     talk(&server, &mut alice);
     server.stop("TERM").succeeded();
-    // From here on nothing is delivered any more.
+    // From here on nothing more is delivered.
     for client in [&asleep, &far] {
         client.program.signal("KILL");
     }
@@ -148,9 +148,9 @@ fn what_is_on_a_slow_path_or_waits_for_a_program_accuses_nobody_v14() {
     }
 }
 
-/// A client that leaves while its output is not read causes no violation by missing events before its leave.
+/// A client that leaves while its output is not read does not deliver the last events before its leave.
 #[test]
-fn a_leave_while_the_output_is_not_read_accuses_nobody_v9() {
+fn a_leave_while_the_output_is_not_read_violates_nothing_v9() {
     let server = ServerProgram::start(&["--ping", "300s"]);
     let mut alice = server.join("alice");
     let unread = Unread::join(&server, "unread");

@@ -1,5 +1,5 @@
-//! Clients on hosts with other clocks, behind a tunnel: their machine's clock is wrong, and the path tells nothing of that.
-//! `verify` bounds how far each clock is off by the messages, and accuses nobody for it (V12).
+//! Clients on hosts whose clocks are wrong, behind a tunnel that hides this from the service. `verify` uses the
+//! messages to bound how far each clock is off, and does not count the error as a violation (V12).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Program, Proxy, ServerProgram, records, wait_for_record};
 
-/// How far the clocks are off, in libfaketime's words and in microseconds.
+/// How far each clock is off, in libfaketime's notation and in microseconds.
 const CLOCKS: [(&str, &str, i64); 5] = [
     ("day-behind", "-1d", -86_400_000_000),
     ("half-behind", "-0.5s", -500_000),
@@ -18,7 +18,7 @@ const CLOCKS: [(&str, &str, i64); 5] = [
     ("seconds-ahead", "+3s", 3_000_000),
     ("month-ahead", "+30d", 30 * 86_400_000_000),
 ];
-/// How far the bounds may be apart on a machine that is busy.
+/// How far apart the bounds may be on a busy machine.
 const UNCERTAINTY_MAX_MICROS: i64 = 5_000_000;
 
 fn libfaketime() -> PathBuf {
@@ -31,13 +31,13 @@ fn libfaketime() -> PathBuf {
     libraries.into_iter().find(|library| library.exists()).expect("libfaketime (tests/tools system installs it)")
 }
 
-/// A client on a host whose clock is off, through a tunnel.
+/// A client on a host whose clock is wrong, through a tunnel.
 fn join(server: &ServerProgram, tunnel: &Proxy, name: &str, off: &str) -> Client {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chitchat"));
     let url = format!("http://{}", tunnel.address);
     command.args(["join", name, "--plain", "--server", &url, "--log-dir"]).arg(server.log_folder());
     let library = libfaketime();
-    // Only the time of day: what measures durations stays right.
+    // Only the time of day is wrong; the monotonic clock stays right.
     let settings =
         [("LD_PRELOAD", library.to_str().unwrap()), ("FAKETIME", off), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
     let program = Program::of(command, &settings);
@@ -66,7 +66,7 @@ fn logs(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clocks_that_are_off_are_bounded_by_messages_and_accuse_nobody_v12() {
+async fn wrong_clocks_are_bounded_by_messages_and_violate_nothing_v12() {
     let mut server = ServerProgram::start(&["--publish-rate", "0"]);
     let tunnel = Proxy::to(server.address).await;
     let mut clients = CLOCKS.map(|(name, off, _)| join(&server, &tunnel, name, off));
@@ -112,15 +112,15 @@ async fn clocks_that_are_off_are_bounded_by_messages_and_accuse_nobody_v12() {
     a_real_violation_is_caught(&server, &clients);
 }
 
-/// How much longer the second message waits in the changed logs.
+/// How much later the second message is sent in the changed logs.
 const LATER: Duration = Duration::from_secs(60);
 
-/// The writer of the message in a record, by its text.
+/// The texts of the two messages.
 const EARLIER: &str = "round 5 of 0";
 const SECOND: &str = "round 5 of 1";
 
-/// A message is acknowledged, another one is sent a minute later, and that one comes first in the order: the service had
-/// promised a place that the message did not have yet. All logs agree on the order.
+/// A message is acknowledged, another one is sent a minute later, and yet the later one comes first in the order: the
+/// service acknowledged a position that it had not assigned. All logs agree on the order.
 fn a_real_violation_is_caught(server: &ServerProgram, clients: &[Client]) {
     let folder = tempfile::tempdir().unwrap();
     let broadcasts = server.records();
@@ -142,7 +142,7 @@ fn a_real_violation_is_caught(server: &ServerProgram, clients: &[Client]) {
     assert!(sentence.contains("had been acknowledged before"), "{sentence}");
 }
 
-/// One log of that run.
+/// One log of that run, changed so that the second message overtakes the earlier one.
 fn overtaken(mut log: Vec<Value>, earlier: &Value, second: &Value, is_of_second: bool) -> Vec<Value> {
     let own = ["participant_id", "display_name", "content", "message_id", "seen_sequence", "sent_logical_time"];
     let [one, two] = [earlier, second].map(|event| event["sequence"].as_u64());
@@ -163,7 +163,7 @@ fn overtaken(mut log: Vec<Value>, earlier: &Value, second: &Value, is_of_second:
             _ => {}
         }
     }
-    // The place that was promised is there only when the second message has its own.
+    // The first message gets the promised position only after the second one has got its own.
     let find = |log: &[Value], sequence: Option<u64>| {
         let tells = |record: &Value| record["content"].is_string() && record["sequence"].as_u64() == sequence;
         log.iter().position(tells).unwrap()

@@ -1,4 +1,4 @@
-//! The logs of all processes: complete, ordered, and without a secret (T2, S7).
+//! The logs of all processes: complete, ordered and without secrets (T2, S7).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -39,7 +39,7 @@ fn check_every(component: &str, records: &[Record]) {
         assert_eq!(record["run"], records[0]["run"], "one start of one process");
         assert_eq!(record["run"].as_str().map(str::len), Some(16), "{record}");
     }
-    // The records of one task are in its order. Either of two tasks may write first.
+    // Records are in order within one task; either of two tasks may write first.
     let by_one_task =
         |record: &&Record| component == "client" || record["event"].as_str().unwrap().ends_with("_broadcast");
     let in_order = records.iter().filter(by_one_task);
@@ -118,14 +118,14 @@ async fn every_process_records_what_happens_with_its_identifiers_t2_s7() {
     }
 }
 
-/// All logs in the folder: its files. Sessions are in a folder of their own.
+/// All logs, which are the files in the folder. Sessions are in a subfolder.
 fn logs(server: &ServerProgram) -> Vec<PathBuf> {
     let entries = fs::read_dir(server.log_folder()).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|path| path.is_file()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_log_and_no_screen_has_a_session_token() {
+async fn session_tokens_are_not_in_logs_or_output() {
     let mut server = ServerProgram::start(&[]);
     let alice = server.join("alice");
     let bob = Participant::join(server.address, "bob").await;
@@ -141,8 +141,8 @@ async fn no_log_and_no_screen_has_a_session_token() {
     texts.extend(logs(&server).iter().map(|log| fs::read_to_string(log).unwrap()));
     assert!(texts.iter().any(|text| text.contains("hello")));
     assert!(texts.iter().all(|text| !text.contains(&token)));
-    // The program's own token is not known here, so look for anything of its form: 32 hexadecimal digits
-    // that are no message id.
+    // Alice's token is not known here, so look for anything of its form: 32 hexadecimal digits that are not
+    // a message id.
     let records = [server.records(), alice.records()].concat();
     let ids: BTreeSet<_> = records.iter().filter_map(|record| record["message_id"].as_str()).collect();
     for value in records.iter().flat_map(|record| record.as_object().unwrap().values().filter_map(|v| v.as_str()))
@@ -178,7 +178,7 @@ fn a_log_is_appended_to_s7() {
 }
 
 #[test]
-fn the_level_of_the_log_leaves_out_deliveries_where_they_are_not_wanted() {
+fn log_level_info_omits_deliveries() {
     let mut server = ServerProgram::start(&["--log-level", "info"]);
     server.join("alice").quit().succeeded();
     server.stop("TERM").succeeded();

@@ -9,10 +9,10 @@ fn segment(log: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", log.display()))
 }
 
-/// As logrotate does with `create`, with `nocreate` and a signal, and with `copytruncate`. The logs are checked when
-/// the service is dropped.
+/// Rotates as logrotate does with `create`, with `nocreate` and a signal, and with `copytruncate`. The logs are checked
+/// when the service is dropped.
 #[test]
-fn logs_are_rotated_under_a_conversation() {
+fn logs_can_be_rotated_during_a_conversation() {
     let mut server = ServerProgram::start(&[]);
     let log = server.log_folder().join("server.jsonl");
     let (mut ann, mut bob) = (server.join("ann"), server.join("bob"));
@@ -26,7 +26,7 @@ fn logs_are_rotated_under_a_conversation() {
         }
     };
     let grown = |log: &Path| fs::metadata(log).is_ok_and(|log| log.len() > 0);
-    talk(&mut ann, &bob, &|| said_enough(&log, 5));
+    talk(&mut ann, &bob, &|| has_messages(&log, 5));
 
     fs::rename(&log, segment(&log, ".1")).unwrap();
     fs::write(&log, "").unwrap();
@@ -65,12 +65,11 @@ fn logs_are_rotated_under_a_conversation() {
     assert_eq!(broadcasts.len(), said + 4);
 }
 
-fn said_enough(log: &Path, messages: usize) -> bool {
+fn has_messages(log: &Path, messages: usize) -> bool {
     records(log).iter().filter(|record| record["event"] == "message_broadcast").count() >= messages
 }
 
-/// Wherever the log of a real run is cut into two segments, even between a request and its answer, the segments prove
-/// what the whole does.
+/// The log of a real run may be cut into two segments anywhere, even between a request and its answer.
 #[test]
 fn two_pieces_prove_what_the_whole_log_proves() {
     let example = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/logs/example"));
@@ -81,7 +80,7 @@ fn two_pieces_prove_what_the_whole_log_proves() {
         let logs = logs.iter().map(|log| log.to_str().unwrap());
         let mut output =
             Program::run(&["verify"].into_iter().chain(logs).collect::<Vec<_>>(), &[]).succeeded().output;
-        // How many files there are.
+        // This line has the number of files.
         output.remove(1);
         output
     };
@@ -99,7 +98,7 @@ fn two_pieces_prove_what_the_whole_log_proves() {
         for cut in 1..=lines.len() {
             fs::write(&older, lines[..cut].concat()).unwrap();
             fs::write(log, lines[cut..].concat()).unwrap();
-            // The newer one comes first, as a shell has them.
+            // The newer segment comes first, as in a shell's expansion of `*`.
             let segments = [&all[..], std::slice::from_ref(&older)].concat();
             assert_eq!(verify(&segments), whole, "{} is cut after line {cut}", log.display());
         }

@@ -1,4 +1,4 @@
-//! Two processes of one name in one folder: each has its own log, so that neither is blamed for the other's steps.
+//! Two processes with one name and one folder: each has its own log, so that `verify` does not mix up their steps.
 
 use std::path::{Path, PathBuf};
 
@@ -14,9 +14,9 @@ fn events(log: &Path) -> Vec<String> {
     records(log).iter().map(|record| record["event"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Its name is taken (N5), and its log is not the first one's (G4).
+/// Its name is taken (N5), and it does not write to the first one's log (G4).
 #[test]
-fn a_second_process_of_a_name_is_refused_and_logs_elsewhere_g4() {
+fn a_second_process_with_a_name_is_refused_and_logs_elsewhere_g4() {
     let server = ServerProgram::start(&[]);
     let mut alice = server.join("alice");
     for _ in 0..2 {
@@ -31,7 +31,7 @@ fn a_second_process_of_a_name_is_refused_and_logs_elsewhere_g4() {
     alice.program.until("still here");
     alice.quit().succeeded();
     assert_eq!(events(&alice.log).iter().filter(|event| *event == "client_started").count(), 1);
-    // When the first has ended, its log is free again.
+    // Once the first process has ended, its log is free again.
     let again = server.join("alice");
     again.program.until("Participant alice joined");
     assert_eq!(events(&again.log).iter().filter(|event| *event == "client_started").count(), 2);
@@ -39,7 +39,7 @@ fn a_second_process_of_a_name_is_refused_and_logs_elsewhere_g4() {
 
 /// The first sleeps for longer than its grace period, and the second takes its name (D10).
 #[test]
-fn a_second_process_takes_the_name_of_one_that_sleeps_too_long_and_logs_elsewhere_g4() {
+fn a_second_process_takes_an_expired_name_and_logs_elsewhere_g4() {
     let server = ServerProgram::start(&IMPATIENT);
     let bob = server.join("bob");
     let sleeping = server.join("alice");

@@ -1,7 +1,7 @@
-//! A service and clients in memory, by a seed: what keeps the rules gives no alarm, however its logs are cut and mixed,
-//! and each mistake is caught by the rule that one would name (V1 to V15).
+//! A service and clients simulated in memory, from a seed: a run that keeps the rules causes no violation, however its
+//! logs are cut and mixed, and each mistake is caught by the rule that it breaks (V1 to V15).
 //!
-//! `CHITCHAT_SIMULATED_RUNS=1000` makes it long, and `CHITCHAT_SIMULATED_SEED=5000` makes other runs.
+//! `CHITCHAT_SIMULATED_RUNS=1000` tests more runs, and `CHITCHAT_SIMULATED_SEED=5000` other ones.
 
 mod client;
 mod dice;
@@ -20,7 +20,7 @@ use dice::Dice;
 use mistakes::Mistake;
 use world::run;
 
-/// How many truthful runs there are, unless told otherwise.
+/// The default number of truthful runs.
 const RUNS: u64 = 40;
 
 fn setting(name: &str) -> Option<u64> {
@@ -31,13 +31,12 @@ fn runs() -> u64 {
     setting("CHITCHAT_SIMULATED_RUNS").unwrap_or(RUNS)
 }
 
-/// A number of seeds.
 fn seeds(count: u64) -> std::ops::Range<u64> {
     let first = setting("CHITCHAT_SIMULATED_SEED").unwrap_or(0);
     first..first + count
 }
 
-/// What may happen to the logs of a run afterwards: copies that were made early, lost pieces, rotation, any order, and an
+/// Does to the logs of a run what may happen to them afterwards: early copies, lost pieces, rotation, any order, and an
 /// older copy beside the log.
 fn handle(dice: &mut Dice, mut logs: Logs) -> Logs {
     for _ in 0..dice.below(4) {
@@ -57,15 +56,15 @@ fn handle(dice: &mut Dice, mut logs: Logs) -> Logs {
                 let older = logs.0[file].records[..at.max(1)].to_vec();
                 logs.0.push(JsonLog { name: format!("{}-older", logs.0[file].name), records: older });
             }
-            _ => turn(&mut logs.0[file]),
+            _ => reverse_runs(&mut logs.0[file]),
         }
         logs.0.retain(|log| !log.records.is_empty());
     }
     logs
 }
 
-/// The runs of the service in a file, the newest first.
-fn turn(log: &mut JsonLog) {
+/// Reverses the order of the service's runs in a file, so that the newest comes first.
+fn reverse_runs(log: &mut JsonLog) {
     if !log.is_of_service() {
         return;
     }
@@ -77,7 +76,7 @@ fn turn(log: &mut JsonLog) {
         }
         runs.last_mut().unwrap().push(record);
     }
-    // A piece without its start would continue another run.
+    // A piece without its start would continue the wrong run.
     if runs.iter().all(|run| is_start(&run[0])) {
         runs.reverse();
     }
@@ -98,16 +97,16 @@ fn sentences(logs: &Logs) -> Vec<String> {
 
 /// Random delays, skewed clocks, kills, restarts, retries and lost answers.
 #[test]
-fn truthful_runs_give_no_alarm_v1_to_v15() {
+fn truthful_runs_violate_nothing_v1_to_v15() {
     for seed in seeds(runs()) {
         let (logs, _) = run(seed, None);
         assert_eq!(sentences(&logs), [""; 0], "seed {seed}");
     }
 }
 
-/// The same, and the logs are cut, rotated, copied early, lost or given in another order.
+/// The same, with logs that are cut, rotated, copied early, lost or given in another order.
 #[test]
-fn truthful_runs_with_damaged_logs_give_no_alarm_v1_to_v15() {
+fn truthful_runs_with_damaged_logs_violate_nothing_v1_to_v15() {
     for seed in seeds(runs()) {
         let (logs, _) = run(seed, None);
         let mut dice = Dice::new(seed + 1_000_000);
@@ -118,9 +117,9 @@ fn truthful_runs_with_damaged_logs_give_no_alarm_v1_to_v15() {
     }
 }
 
-/// In how many runs each mistake is made, unless told otherwise.
+/// The default number of runs in which each mistake is made.
 const RUNS_OF_A_MISTAKE: u64 = 4;
-/// In how many runs there may be no occasion for it, for each one that has.
+/// How many seeds to try, at most, for each run that has an occasion for the mistake.
 const RUNS_WITHOUT: u64 = 200;
 
 /// The results of the runs in which a mistake was made.
@@ -149,10 +148,10 @@ fn tally(mistake: Mistake, wanted: u64) -> Tally {
     tally
 }
 
-/// Each mistake in every run in which it is made; one that a run may hide, for a reason that is said, in one of them at
-/// least.
+/// Each mistake is caught in every run in which it is made. One that a run may hide, for a documented reason, is caught
+/// in at least one run.
 #[test]
-fn every_simulated_mistake_is_caught_by_the_rule_that_one_would_name_v1_to_v15() {
+fn every_simulated_mistake_is_caught_by_its_rule_v1_to_v15() {
     assert!(Mistake::ALL.len() >= 70);
     let wanted = RUNS_OF_A_MISTAKE.max(runs() / 20);
     let mut wrong = Vec::new();
@@ -167,9 +166,9 @@ fn every_simulated_mistake_is_caught_by_the_rule_that_one_would_name_v1_to_v15()
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A mistake that a run may hide stands in the specification's table of what no log can show, with that reason.
+/// If a run may hide a mistake, the specification's table of what no log can show has the reason.
 #[test]
-fn the_specification_has_each_reason_for_which_a_mistake_may_be_hidden_v1_to_v15() {
+fn the_specification_lists_every_reason_why_a_mistake_may_stay_hidden_v1_to_v15() {
     let specification =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/specification.md")).unwrap();
     let table = specification.split_once("What no log can show").unwrap().1.split_once("\n## ").unwrap().0;

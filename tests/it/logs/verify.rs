@@ -48,7 +48,7 @@ fn verdict(ended: &Ended, rule: usize) -> String {
     report["rules"][rule - 1]["verdict"].as_str().unwrap().to_owned()
 }
 
-/// A run of the program: two write alternately, one leaves, one stays until the service stops.
+/// A run of the program: two participants write alternately, and all leave one after the other.
 fn a_run() -> (ServerProgram, Logs) {
     let mut server = ServerProgram::start(&[]);
     let mut alice = server.join("alice");
@@ -85,14 +85,14 @@ fn check_every_mistake_is_caught(logs: &Logs, whose: &str) {
     }
 }
 
-/// How far apart the clocks of two processes may be, by their messages, in microseconds.
+/// How far apart the clocks of two processes may be, according to their messages, in microseconds.
 fn doubt(logs: &Logs) -> i64 {
     let report = logs.verify().unwrap();
     let (most, least): (Vec<_>, Vec<_>) =
         report.clocks.iter().filter_map(|clock| Some((clock.most?, clock.least?))).unzip();
     let times = logs.0.iter().flat_map(|log| &log.records).map(|record| micros(&record["timestamp"]));
     let (first, last) = times.fold((i64::MAX, 0), |(first, last), at| (first.min(at), last.max(at)));
-    // Of each of the two: 0.2 ms, and 0.2 ms a second of its run.
+    // For each of the two: 0.2 ms, plus 0.2 ms per second of its run.
     let drift = 2 * ((last - first) / 5_000 + 200);
     most.iter().max().unwrap() - least.iter().min().unwrap() + drift
 }
@@ -102,8 +102,8 @@ fn micros(timestamp: &Value) -> i64 {
     at.duration_since(UNIX_EPOCH).unwrap().as_micros() as i64
 }
 
-/// The mistake of V12 moves one publish to before another. On a machine that is busy the messages leave so much open that
-/// it has to be moved by more to be seen: twice as far as they leave open.
+/// The mistake of V12 moves one publish before another. On a busy machine the messages bound the clocks only loosely,
+/// so it must be moved further to be seen: by twice that uncertainty.
 fn beyond_doubt(truth: &Logs, mut made: Logs) -> Logs {
     let earlier = Duration::from_micros(2 * doubt(&made) as u64);
     let is_publish = |record: &Value| record["event"].as_str().unwrap().starts_with("publish_");
@@ -128,7 +128,7 @@ fn beyond_doubt(truth: &Logs, mut made: Logs) -> Logs {
         log.records.sort_by_key(|record| micros(&record["timestamp"]));
         assert!(
             log.records[0]["event"].as_str().unwrap().ends_with("_started"),
-            "{}: it was there then",
+            "{}: it was running then",
             log.name
         );
     }
@@ -140,7 +140,7 @@ fn the_recorded_example_keeps_every_rule_and_every_mistake_in_it_is_caught() {
     check_every_mistake_is_caught(&read(Path::new(EXAMPLE)), "the example");
 }
 
-/// Without `run`, and with a record for each delivery of the service.
+/// They have no `run`, and a record for each delivery of the service.
 #[test]
 fn the_logs_of_version_1_still_verify_g3() {
     verify(&files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/logs/v1"))), &[]).succeeded();
@@ -199,7 +199,7 @@ fn logs_are_read_in_any_order_zipped_and_all_in_one_file() {
     assert_eq!(rules(&[whole]), expected);
 }
 
-/// Three hundred runs in the same files, some megabytes, are read in many blocks by several threads.
+/// Three hundred runs in the same files, some megabytes, which several threads read in blocks.
 #[test]
 fn long_logs_are_judged_as_if_read_line_by_line_plain_or_zipped() {
     let mut logs = truthful();
@@ -249,7 +249,7 @@ fn long_logs_are_judged_as_if_read_line_by_line_plain_or_zipped() {
 }
 
 #[test]
-fn what_is_cut_off_or_missing_is_said_and_is_no_silent_pass() {
+fn cut_off_records_and_missing_logs_are_reported() {
     let folder = TempDir::new().unwrap();
     let [service, bob] = ["server", "client-bob"].map(|name| Path::new(EXAMPLE).join(format!("{name}.jsonl")));
     let cut = folder.path().join("client-bob.jsonl");
@@ -261,20 +261,20 @@ fn what_is_cut_off_or_missing_is_said_and_is_no_silent_pass() {
     assert!(said.contains("cut off: ") && said.contains(&last), "{said}");
     assert!(said.contains("no log of alice (p1), carol (p3), dora (p4) was given"), "{said}");
 
-    // Another process went on in the same file, on the same line.
+    // The next process continues in the same file, on the same line.
     fs::write(&cut, format!("{}{text}", &text[..text.len() - 40])).unwrap();
     let said = verify(&[service.clone(), cut], &[]).output.join("\n");
     assert!(said.contains(&last), "{said}");
 
     let alone = verify(&[bob], &[]);
-    assert_eq!(alone.code, Some(2), "without the service there is no order: {alone:?}");
+    assert_eq!(alone.code, Some(2), "without the service's log there is no order: {alone:?}");
     let said = verify(&[service], &[]).output.join("\n");
     assert_eq!(said.matches("no log of alice").count(), 1, "{said}");
     assert!(said.contains("V3 V4"), "{said}");
 }
 
 #[test]
-fn a_record_that_was_cut_off_is_said_to_be_also_where_the_next_process_ended_its_line() {
+fn a_cut_off_record_is_reported_even_if_the_next_process_ended_its_line() {
     let folder = TempDir::new().unwrap();
     let (server, text) = (folder.path().join("server.jsonl"), example("server"));
     let line = text.lines().nth(12).unwrap();
@@ -290,7 +290,7 @@ fn a_record_that_was_cut_off_is_said_to_be_also_where_the_next_process_ended_its
 }
 
 #[test]
-fn a_file_that_is_given_twice_is_read_once_and_agrees_with_nobody_v13() {
+fn a_file_given_twice_is_read_once_and_compared_with_nothing_v13() {
     let server = Path::new(EXAMPLE).join("server.jsonl");
     let folder = TempDir::new().unwrap();
     let link = folder.path().join("link.jsonl");
@@ -303,7 +303,7 @@ fn a_file_that_is_given_twice_is_read_once_and_agrees_with_nobody_v13() {
         let report: serde_json::Value = serde_json::from_str(&ended.output[0]).unwrap();
         (verdict(ended, 13), report["rules"][12]["records"].as_u64().unwrap())
     };
-    assert_eq!(compared(&ended), ("held".into(), 1), "the start found nothing before it");
+    assert_eq!(compared(&ended), ("held".into(), 1), "the journal was empty at the start");
     let copy = folder.path().join("copy.jsonl");
     fs::copy(&server, &copy).unwrap();
     logs.push(copy);
@@ -325,7 +325,7 @@ fn the_logs_of_two_runs_in_the_same_files_keep_every_rule() {
 }
 
 #[test]
-fn an_older_copy_of_a_log_and_a_session_that_went_on_elsewhere_violate_nothing_v11_v14() {
+fn an_older_copy_and_a_session_that_continued_elsewhere_violate_nothing_v11_v14() {
     let mut server = ServerProgram::start(&["--grace", "1min"]);
     let (elsewhere, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let url = format!("http://{}", server.address);
@@ -376,7 +376,7 @@ fn logs_that_still_grow_violate_nothing() {
     talking.join().unwrap();
 }
 
-/// Each line names its run. Logs of version 1 have none, and need one process after the other.
+/// Each line has its `run`. Logs of version 1 have none, so their processes must follow one another.
 #[test]
 fn the_lines_of_several_processes_may_be_mixed_in_one_file_if_they_have_a_run() {
     let folder = TempDir::new().unwrap();

@@ -1,4 +1,4 @@
-//! `chitchat verify` as a command: what it takes, what it refuses, its exit codes, and the gallery.
+//! `chitchat verify` as a command: what it accepts and refuses, its exit codes, and the gallery.
 
 use std::fs;
 use std::io::Write;
@@ -13,7 +13,7 @@ use super::verify::{EXAMPLE, example, files, verify};
 use crate::support::{Ended, Program};
 
 #[test]
-fn what_is_no_log_exits_2() {
+fn input_that_is_not_a_log_exits_2() {
     let folder = TempDir::new().unwrap();
     fs::create_dir_all(folder.path().join("no logs/logs.jsonl")).unwrap();
     let file = |name: &str, text: &str| {
@@ -73,7 +73,7 @@ fn the_gallery_is_a_list_and_shows_every_mistake_with_its_verdict() {
     }
 }
 
-/// A teacher's own table: what it shows, and that a wrong one is refused with its line.
+/// A teacher's own table is shown, and an invalid one is refused with the line of its error.
 #[test]
 fn the_gallery_shows_mistakes_of_a_file() {
     let folder = TempDir::new().unwrap();
@@ -107,7 +107,7 @@ fn the_gallery_shows_mistakes_of_a_file() {
     assert_eq!(Program::run(&["verify", "--gallery-file", named], &[]).code, Some(2));
 }
 
-/// A folder, a pipe and standard input are logs as the files are.
+/// A folder, a pipe and standard input work like files.
 #[test]
 fn folders_pipes_and_standard_input_are_read_c11() {
     let of = |ended: Ended| -> serde_json::Value { serde_json::from_str(&ended.succeeded().output[0]).unwrap() };
@@ -156,7 +156,7 @@ fn strict_exits_3_where_a_rule_could_not_be_checked() {
     assert_eq!(code(&["--strict=V1,V10"]), Some(3));
 }
 
-/// An ordinary run is settled: V13, where nothing was there before it, and V14, where all have left.
+/// In an ordinary run even V13 and V14 can be checked: the journal was new, and all have left.
 #[test]
 fn strict_passes_an_ordinary_run_and_fails_where_a_log_of_the_service_is_missing_v13() {
     let folder = TempDir::new().unwrap();
@@ -164,7 +164,7 @@ fn strict_passes_an_ordinary_run_and_fails_where_a_log_of_the_service_is_missing
         fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
     }
     verify(&[folder.path().to_owned()], &["--strict"]).succeeded();
-    // The log of the service was rotated, and its first piece was not given.
+    // The service's log was rotated, and its first segment is missing.
     let server = folder.path().join("server.jsonl");
     let lines: Vec<String> = fs::read_to_string(&server).unwrap().lines().map(str::to_owned).collect();
     let middle = lines.iter().position(|line| line.contains("\"sequence\":3,")).unwrap();
@@ -176,7 +176,6 @@ fn strict_passes_an_ordinary_run_and_fails_where_a_log_of_the_service_is_missing
     assert!(said.contains("V13: there is only one copy of the journal of epoch "), "{said}");
 }
 
-/// A line in the middle is damaged: which, what is wrong with it, and what to do next.
 #[test]
 fn a_damaged_line_is_named_with_what_to_do_next() {
     let folder = TempDir::new().unwrap();
@@ -201,7 +200,7 @@ fn a_damaged_line_is_named_with_what_to_do_next() {
             assert!(ended.errors.contains("copy it again from where it was written"), "{ended:?}");
         }
     }
-    // As the specification advises if the original is damaged: G8.
+    // What the specification advises if the original is damaged (G8).
     let record: serde_json::Value = serde_json::from_str(line).unwrap();
     let lost = format!(
         "{{\"timestamp\":{},\"component\":\"server\",\"event\":\"records_lost\",\"count\":1}}",
@@ -213,9 +212,9 @@ fn a_damaged_line_is_named_with_what_to_do_next() {
     assert!(ended.output.join("\n").contains("1 record of the service was lost"), "{ended:?}");
 }
 
-/// Another system's line ends, an editor's mark at the beginning, and empty lines change nothing.
+/// CRLF line ends, a byte order mark and empty lines change nothing.
 #[test]
-fn a_log_that_an_editor_has_saved_is_read_as_it_was() {
+fn a_log_saved_by_an_editor_is_read_unchanged() {
     let folder = TempDir::new().unwrap();
     let rules = |folder: &Path| {
         let ended = verify(&[folder.to_owned()], &["--json"]).succeeded();

@@ -9,11 +9,11 @@ use nkeys::KeyPair;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::refused::{refused, says};
+use super::refused::{assert_contains, refused};
 use super::replica_at;
 use crate::support::{Nats, Participant, wait_for_record};
 
-/// What a replica needs once the stream is there, as docs/replicas.md lists it.
+/// The permissions that a replica needs once the stream exists, as docs/replicas.md lists them.
 const LEAST: [&str; 5] = [
     "chitchat.commands",
     "$JS.API.STREAM.INFO.chitchat",
@@ -22,7 +22,7 @@ const LEAST: [&str; 5] = [
     "$JS.API.CONSUMER.MSG.NEXT.chitchat.>",
 ];
 
-/// What `nsc` makes: an operator, its accounts, and users with their credentials.
+/// An operator, its accounts, and users with their credentials, as `nsc` makes them.
 struct Operator {
     keys: KeyPair,
     system: KeyPair,
@@ -31,7 +31,7 @@ struct Operator {
     folder: TempDir,
 }
 
-/// A claim that is signed (a JWT of NATS).
+/// Signs a claim (a JWT of NATS).
 fn sign(issuer: &KeyPair, subject: &KeyPair, expires: Option<u64>, claims: Value) -> String {
     let issued = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let subject = subject.public_key();
@@ -54,7 +54,7 @@ impl Operator {
         Self { keys: KeyPair::new_operator(), system, account, without_jetstream, folder }
     }
 
-    /// What the servers' configuration says of it, and of a user whose credentials are revoked.
+    /// The servers' configuration for it, with the credentials of one user revoked.
     fn configuration(&self, revoked: Option<&str>) -> String {
         let system = self.system.public_key();
         let own = json!({"type": "operator", "version": 2, "system_account": system});
@@ -105,7 +105,7 @@ impl Operator {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_gets_in_with_credentials_and_is_refused_with_what_is_wrong_with_them_r9() {
+async fn valid_credentials_are_accepted_and_others_refused_with_the_reason_r9() {
     let operator = Operator::new();
     let mut nats = Nats::start_with(&operator.configuration(None));
     let journal = operator.folder.path().join("j.db");
@@ -114,18 +114,21 @@ async fn a_replica_gets_in_with_credentials_and_is_refused_with_what_is_wrong_wi
     let refused = |file: &str| refused(&urls, &journal, &with(file).each_ref().map(String::as_str));
 
     let errors = super::refused::refused(&urls, &journal, &[]);
-    says(&errors, "access refused: they require credentials");
+    assert_contains(&errors, "access refused: they require credentials");
     let foreign = operator.user("foreign", &KeyPair::new_account(), None, &[">"]);
-    says(&refused(&foreign), "foreign.creds are not valid there");
+    assert_contains(&refused(&foreign), "foreign.creds are not valid there");
     let expired = operator.user("expired", account, Some(1_700_000_000), &[">"]);
-    says(&refused(&expired), "expired.creds expired at 2023-11-14T22:13:20Z");
+    assert_contains(&refused(&expired), "expired.creds expired at 2023-11-14T22:13:20Z");
     let bare = operator.user("bare", &operator.without_jetstream, None, &[">"]);
-    says(&refused(&bare), "not to the account of these credentials");
+    assert_contains(&refused(&bare), "not to the account of these credentials");
     let mute = operator.user("mute", account, None, &["chitchat.commands"]);
-    says(&refused(&mute), "a permission is missing: Permissions Violation for Publish to \"$JS.API.STREAM");
-    assert!(!journal.exists(), "nothing is served, and nothing is left behind");
+    assert_contains(
+        &refused(&mute),
+        "a permission is missing: Permissions Violation for Publish to \"$JS.API.STREAM",
+    );
+    assert!(!journal.exists(), "a refused replica leaves nothing behind");
 
-    // One that makes the stream, and one that has no more than it needs.
+    // One replica may create the stream; the other has only the permissions that it needs.
     let user = KeyPair::new_user();
     let right = with(&operator.user_with(&user, "right", account, None, &[">"]));
     let first = replica_at(&urls, "a", &right.each_ref().map(String::as_str));
@@ -136,9 +139,12 @@ async fn a_replica_gets_in_with_credentials_and_is_refused_with_what_is_wrong_wi
     anna.publish("hello").await;
     ben.hears("hello").await;
     let reads = operator.user("reads", account, None, &LEAST[1..]);
-    says(&refused(&reads), "a permission is missing: Permissions Violation for Publish to \"chitchat.commands\"");
+    assert_contains(
+        &refused(&reads),
+        "a permission is missing: Permissions Violation for Publish to \"chitchat.commands\"",
+    );
 
-    // The user of the first one is revoked: it reports that, and continues with the renewed file.
+    // The user of the first replica is revoked: it reports that, and continues once the file is renewed.
     let revoked = operator.configuration(Some(&user.public_key()));
     for n in 0..3 {
         nats.start_changed(n, |config| {

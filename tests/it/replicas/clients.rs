@@ -1,11 +1,11 @@
-//! Clients that know the addresses of several replicas (D17): they move to the next one, and miss nothing.
+//! Clients that know the addresses of several replicas (D17) move to the next one and miss nothing.
 
 use tempfile::TempDir;
 
 use crate::replicas::{replica_at, verify};
 use crate::support::{DurableServer, Nats, Program};
 
-/// What a client prints is what its log has.
+/// The sequence number in a line of JSON.
 fn number(line: &str) -> u64 {
     let record: serde_json::Value = serde_json::from_str(line).unwrap();
     record["sequence"].as_u64().unwrap()
@@ -51,7 +51,7 @@ async fn a_client_with_several_addresses_moves_to_another_replica_and_misses_not
     let mut anna = join(&[c, a, b], "anna", &logs);
     anna.notice("* back as anna");
     let mut after_kill = said(&mut anna, &ben, "I am at c.");
-    // What was on the screen at the moment of the kill may be shown twice.
+    // The event that was shown last before the kill may be shown twice.
     after_kill.retain(|number| heard.last() != Some(number));
     heard.extend(after_kill);
     let missing: Vec<_> = heard.windows(2).filter(|pair| pair[1] != pair[0] + 1).collect();
@@ -74,7 +74,8 @@ async fn a_client_with_several_addresses_moves_to_another_replica_and_misses_not
     draw(&replicas, &clients);
 }
 
-/// Each replica has a lifeline, what it applied is on it, and a publish goes to the replica where its participant was.
+/// In a diagram, each replica has a lifeline with the events that it applied, and a publish goes to the replica that
+/// its participant was connected to.
 fn draw(replicas: &[DurableServer], clients: &[std::path::PathBuf]) {
     let logs: Vec<_> = replicas.iter().map(DurableServer::log).chain(clients.iter().cloned()).collect();
     let logs: Vec<_> = logs.iter().map(|log| log.to_str().unwrap()).collect();

@@ -1,7 +1,7 @@
-//! How long it takes until a publish is acknowledged again: after a replica is killed, at another one; and after the server
-//! that leads the stream is killed. It prints the times, and fails only if it never is.
+//! How long it takes until a publish is acknowledged again: at another replica after one was killed, and after the
+//! server that leads the stream was killed. It prints the times, and fails only if that never happens.
 //!
-//! One round, or as many as REPLICAS_FAILOVER_ROUNDS says: see `tests/replicas`.
+//! One round, or REPLICAS_FAILOVER_ROUNDS: see `tests/replicas`.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::replicas::{replica_at, verify};
 use crate::support::{DEADLINE, DurableServer, Nats, Participant};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_publish_is_acknowledged_again_after_a_kill_of_a_replica_and_of_the_streams_leader_r7() {
+async fn publishes_are_acknowledged_again_after_a_replica_or_the_streams_leader_is_killed_r7() {
     let setting = std::env::var("REPLICAS_FAILOVER_ROUNDS").ok();
     let rounds = setting.and_then(|rounds| rounds.parse().ok()).unwrap_or(1);
     let mut nats = Nats::start();
@@ -46,10 +46,10 @@ async fn a_publish_is_acknowledged_again_after_a_kill_of_a_replica_and_of_the_st
     verify(&replicas.each_ref(), &[]);
 }
 
-/// The servers say where they have stored what a replica has proposed. So it need not wait for a reader, which they cannot offer
-/// while they elect a leader of their own, or as here do not want to.
+/// The servers' acknowledgement has the position of a proposed command, so a replica need not wait for a reader. The
+/// servers cannot offer one while they elect their own leader, or, as here, without permission.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_publish_is_acknowledged_and_told_while_the_servers_offer_no_reader_r2() {
+async fn publishes_are_acknowledged_and_delivered_while_the_servers_offer_no_reader_r2() {
     let users = |denied: &str| {
         format!(
             "authorization {{ users: [ {{ user: all, password: p }}, {{ user: a, password: p, permissions: {{ \
@@ -82,7 +82,7 @@ async fn a_publish_is_acknowledged_and_told_while_the_servers_offer_no_reader_r2
     verify(&replicas.each_ref(), &[]);
 }
 
-/// Publishes a message until it is acknowledged, as a client does.
+/// Retries a publish until it is acknowledged, as a client does.
 async fn publish(participant: &Participant, text: &str) {
     let request = pb::PublishRequest { message_id: text.into(), ..participant.request(text) };
     let start = Instant::now();

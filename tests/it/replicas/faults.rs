@@ -1,10 +1,10 @@
-//! Three replicas over three nats-servers, six participants that publish all the time, and everything that can break:
-//! replicas and servers are killed, frozen, cut off in both directions or in one, and restarted. After each fault everybody
-//! gets on. In the end the logs of all replicas and participants show that nothing acknowledged is lost, nothing is there
-//! twice, and everybody had the same order and times (V1 to V15).
+//! Three replicas over three nats-servers, six participants that keep publishing, and everything that can break:
+//! replicas and servers are killed, frozen, cut off in one or both directions, and restarted. After each fault all
+//! participants make progress. At the end the logs of all replicas and participants show that nothing acknowledged was
+//! lost or repeated, and that all had the same order and times (V1 to V15).
 //!
-//! Four faults; with REPLICAS_ROUNDS this many times all of them, in an order that REPLICAS_SEED chooses: see
-//! `tests/replicas`.
+//! By default four faults. REPLICAS_ROUNDS is the number of rounds of all twelve, in an order determined by
+//! REPLICAS_SEED: see `tests/replicas`.
 
 mod world;
 
@@ -23,7 +23,7 @@ use world::{CLIENTS, Fault, PATIENCE, REPLICAS, World};
 
 /// How many lines a publisher is ahead of the acknowledgements.
 const LINES_AHEAD: usize = 4;
-/// How long something is suspended: the others declare a replica gone after 6 s.
+/// How long a fault lasts: the others declare a replica gone after 6 s.
 const SHORT: Duration = Duration::from_secs(7);
 /// The same in the long form.
 const LONG: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ struct Speaking {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_lose_repeat_and_reorder_nothing_whatever_breaks_v1_to_v15() {
-    let (plan, while_) = plan();
+    let (plan, duration) = plan();
     let (sender, heard) = mpsc::channel();
     let mut world = World::new(heard).await;
     let (logs, stop) = (TempDir::new().unwrap(), Arc::new(AtomicBool::new(false)));
@@ -46,9 +46,9 @@ async fn replicas_lose_repeat_and_reorder_nothing_whatever_breaks_v1_to_v15() {
         })
         .collect();
     drop(sender);
-    world.everybody_gets_on();
+    world.all_make_progress();
     for (fault, victim) in plan {
-        world.suffer(fault, victim, while_).await;
+        world.inject(fault, victim, duration).await;
     }
     stop.store(true, Ordering::Relaxed);
     let speaking: Vec<Speaking> = speaking.into_iter().map(|speaking| speaking.join().unwrap()).collect();
@@ -58,7 +58,7 @@ async fn replicas_lose_repeat_and_reorder_nothing_whatever_breaks_v1_to_v15() {
         client.quit().succeeded();
         let acknowledged =
             client.records().iter().filter(|record| record["event"] == "publish_acknowledged").count();
-        assert_eq!(acknowledged, own, "everything that was written was acknowledged");
+        assert_eq!(acknowledged, own, "every message was acknowledged");
         written += own;
         clients.push(client.log);
     }
@@ -72,7 +72,7 @@ async fn replicas_lose_repeat_and_reorder_nothing_whatever_breaks_v1_to_v15() {
     world.say(&format!("{written} messages; {}", report.join("\n")));
 }
 
-/// What breaks, one after the other, with the replica that it concerns; and for how long, where that makes a difference.
+/// The faults in order, each with the replica that it may affect; and how long a fault lasts.
 fn plan() -> (Vec<(Fault, usize)>, Duration) {
     let setting = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let Some(rounds) = setting("REPLICAS_ROUNDS") else {
@@ -101,7 +101,7 @@ fn join(logs: &TempDir, url: &str, n: usize) -> Client {
     Client { program, log: logs.path().join(chitchat::log::file_name("client", &name)) }
 }
 
-/// Publishes one message after the other until it is told to stop, and reads until it has got all of them.
+/// Publishes one message after the other until `stop` is set, and reads until it has received all of them.
 fn speak(mut client: Client, n: usize, stop: Arc<AtomicBool>, heard: Sender<usize>) -> JoinHandle<Speaking> {
     thread::spawn(move || {
         let text = |number: usize| format!("this is message {number}. of client {n}");

@@ -1,5 +1,5 @@
-//! The README's commands for three replicas on one machine do what it says, typed into a shell one after the other. Only
-//! the ports are others, since those of the README may be taken.
+//! The README's commands for three replicas on one machine, typed into a shell one after the other, do what it says.
+//! Only the ports differ, since those of the README may be in use.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::support::{DEADLINE, Program, nats_server, wait_for_record};
 
-/// The commands: a line that begins with a prompt, with the lines that follow it.
+/// The commands: each line after a prompt, with the lines that continue it.
 fn commands() -> Vec<String> {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let section = readme.split("### More than one machine").nth(1).unwrap();
@@ -16,7 +16,7 @@ fn commands() -> Vec<String> {
     block.strip_prefix("$ ").unwrap().split("\n$ ").map(str::to_owned).collect()
 }
 
-/// The beginning of the ports X1, X2 and X3, none of which is taken.
+/// A prefix X such that the ports X1, X2 and X3 are free.
 fn free_decade() -> String {
     loop {
         let decade = fastrand::u16(1500..3000);
@@ -37,7 +37,7 @@ fn wait_for_port(port: &str) {
 }
 
 #[test]
-fn the_readmes_commands_make_three_replicas_on_one_machine() {
+fn the_readme_commands_start_three_replicas_on_one_machine() {
     let folder = tempfile::TempDir::new().unwrap();
     let (clients, routes, services) = (free_decade(), free_decade(), free_decade());
     let mut shell = Command::new("bash");
@@ -63,7 +63,7 @@ fn the_readmes_commands_make_three_replicas_on_one_machine() {
             shell.type_line("hello from the README");
             shell.until("alice: hello from the README");
             shell.type_line("/quit");
-            // Each replica has told it all before its log is verified.
+            // The logs are complete once each replica has broadcast the leave.
             for replica in ["logs-a", "logs-b", "logs-c"] {
                 wait_for_record(&folder.path().join(replica).join("server.jsonl"), |record| {
                     record["event"] == "leave_broadcast"

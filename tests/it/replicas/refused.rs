@@ -1,4 +1,4 @@
-//! Set-ups of replicas that cannot work are refused before anything is served, with what is wrong (R9).
+//! Set-ups of replicas that cannot work are refused before anything is served, with the reason (R9).
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use crate::replicas::replica_at;
 use crate::support::{Nats, Participant, Program, ServerProgram};
 
-/// Starts a replica that cannot start, and returns its error.
+/// Starts a replica that must fail, and returns its error.
 #[track_caller]
 pub fn refused(urls: &str, journal: &Path, more: &[&str]) -> String {
     let logs = tempfile::TempDir::new().unwrap();
@@ -31,7 +31,7 @@ fn stream(replicas: usize) -> Config {
 }
 
 #[track_caller]
-pub fn says(errors: &str, what: &str) {
+pub fn assert_contains(errors: &str, what: &str) {
     assert!(errors.contains(what), "{what:?} in {errors}");
 }
 
@@ -40,19 +40,19 @@ async fn a_stream_that_could_lose_messages_is_refused_r9() {
     let (nats, folder) = (Nats::start(), tempfile::TempDir::new().unwrap());
     let (jetstream, journal) = (nats.jetstream().await, folder.path().join("j.db"));
     nats.make(&jetstream, stream(1)).await;
-    says(&refused(&nats.urls(), &journal, &[]), "has 1 replicas, but there are 3 servers");
+    assert_contains(&refused(&nats.urls(), &journal, &[]), "has 1 replicas, but there are 3 servers");
     jetstream.delete_stream("chitchat").await.unwrap();
     nats.make(&jetstream, Config { deny_delete: false, ..stream(3) }).await;
-    says(&refused(&nats.urls(), &journal, &[]), "has deny-delete false, but replicas need true");
+    assert_contains(&refused(&nats.urls(), &journal, &[]), "has deny-delete false, but replicas need true");
     jetstream.delete_stream("chitchat").await.unwrap();
     nats.make(&jetstream, stream(3)).await;
     jetstream.publish("chitchat.commands", "hello".into()).await.unwrap().await.unwrap();
-    says(&refused(&nats.urls(), &journal, &[]), "contains something other than Chit Chat's commands");
+    assert_contains(&refused(&nats.urls(), &journal, &[]), "contains something other than Chit Chat's commands");
     assert!(!journal.exists(), "nothing is left behind");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_and_a_stream_that_do_not_belong_together_are_refused_r9() {
+async fn a_copy_and_a_stream_that_do_not_match_are_refused_r9() {
     let nats = Nats::start();
     let mut replica = replica_at(&nats.urls(), "a", &[]);
     let mut anna = Participant::arrive(replica.address, "anna").await;
@@ -62,20 +62,20 @@ async fn a_copy_and_a_stream_that_do_not_belong_together_are_refused_r9() {
     replica.program.as_ref().unwrap().signal("TERM");
     replica.program.as_mut().unwrap().end().succeeded();
 
-    // The copy of a replica does not serve alone.
+    // The copy of a replica cannot be served without the servers.
     let alone = ["serve", "--listen", "127.0.0.1:0", "--journal", journal.to_str().unwrap(), "--log-dir"];
     let logs = tempfile::TempDir::new().unwrap();
     let ended = Program::run(&[&alone[..], &[logs.path().to_str().unwrap()]].concat(), &[]);
     assert_eq!(ended.code, Some(1));
-    says(&ended.errors, "is the copy of a replica");
+    assert_contains(&ended.errors, "is the copy of a replica");
 
-    // The stream is created anew, first empty and then by another replica.
+    // The stream is created anew. Then servers of two clusters are named.
     let jetstream = nats.jetstream().await;
     jetstream.delete_stream("chitchat").await.unwrap();
-    says(&refused(&nats.urls(), &journal, &[]), "the stream was created anew");
+    assert_contains(&refused(&nats.urls(), &journal, &[]), "the stream was created anew");
     let other = Nats::start();
     let urls = format!("nats://{},nats://{}", nats.address(0), other.address(0));
-    says(&refused(&urls, &logs.path().join("new.db"), &[]), "belong to different clusters");
+    assert_contains(&refused(&urls, &logs.path().join("new.db"), &[]), "belong to different clusters");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,11 +85,11 @@ async fn the_journal_of_a_single_service_is_refused_with_what_to_do_r9() {
     let mut single = ServerProgram::start(&["--journal", journal.to_str().unwrap()]);
     single.join("anna").quit();
     single.stop("TERM").succeeded();
-    says(&refused(&nats.urls(), &journal, &[]), "is the journal of a service without replicas");
+    assert_contains(&refused(&nats.urls(), &journal, &[]), "is the journal of a service without replicas");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_permission_that_is_missing_is_named_r9() {
+async fn a_missing_permission_is_named_r9() {
     let users = "authorization { users: [\n\
         { user: all, password: p },\n\
         { user: reads, password: p, permissions: { publish: [\"$JS.API.>\"] } },\n\
@@ -98,33 +98,33 @@ async fn a_permission_that_is_missing_is_named_r9() {
     let journal = folder.path().join("j.db");
     let as_user = |user: &str| nats.urls().replace("nats://", &format!("nats://{user}:p@"));
     let errors = refused(&as_user("none"), &journal, &[]);
-    says(&errors, "ermissions Violation");
+    assert_contains(&errors, "ermissions Violation");
     assert!(!errors.contains("none:p"), "no password is shown: {errors}");
     let replica = replica_at(&as_user("all"), "a", &[]);
-    says(&refused(&as_user("reads"), &journal, &[]), "ermissions Violation");
+    assert_contains(&refused(&as_user("reads"), &journal, &[]), "ermissions Violation");
     drop(replica);
-    says(&refused("nats://127.0.0.1:1", &journal, &[]), "no server can be reached");
+    assert_contains(&refused("nats://127.0.0.1:1", &journal, &[]), "no server can be reached");
 }
 
-/// Credentials that cannot be used are refused before anything is served, and what is in the file is nowhere.
+/// They are refused before anything is served, and the file's content is not printed.
 #[tokio::test(flavor = "multi_thread")]
-async fn credentials_that_cannot_be_used_are_refused_and_not_shown_r9() {
+async fn unusable_credentials_are_refused_and_not_printed_r9() {
     let (nats, folder) = (Nats::start(), tempfile::TempDir::new().unwrap());
     let (journal, file) = (folder.path().join("j.db"), folder.path().join("user.creds"));
     let credentials = ["--replicate-credentials", file.to_str().unwrap()];
-    says(&refused(&nats.urls(), &journal, &credentials), "user.creds cannot be read");
+    assert_contains(&refused(&nats.urls(), &journal, &credentials), "user.creds cannot be read");
     for text in
         ["not-to-be-shown", "-----BEGIN NATS USER JWT-----\nnot-to-be-shown\n------END NATS USER JWT------\n"]
     {
         std::fs::write(&file, text).unwrap();
         let errors = refused(&nats.urls(), &journal, &credentials);
-        says(&errors, "user.creds");
+        assert_contains(&errors, "user.creds");
         assert!(!errors.contains("not-to-be-shown"), "{errors}");
     }
     assert!(!journal.exists());
 }
 
-/// A server as old as it says, which answers nothing but pings.
+/// A fake server that sends this INFO and answers only pings.
 async fn server_that_says(info: &'static str) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -146,16 +146,16 @@ async fn server_that_says(info: &'static str) -> String {
     url
 }
 
-/// No older server is available for a test, so a stand-in claims to be one.
+/// No older server is available for the test, so a fake claims to be one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_too_old_or_has_no_jetstream_is_refused_r9() {
     let folder = tempfile::TempDir::new().unwrap();
     let journal = folder.path().join("j.db");
     let old = r#"{"server_id":"x","server_name":"x","version":"2.12.2","proto":1,"host":"x","port":1,"max_payload":1048576,"jetstream":true,"headers":true}"#;
     let errors = refused(&server_that_says(old).await, &journal, &[]);
-    says(&errors, "has version 2.12.2, but replicas need at least 2.12.3");
+    assert_contains(&errors, "has version 2.12.2, but replicas need at least 2.12.3");
     let bare = r#"{"server_id":"x","server_name":"x","version":"2.15.1","proto":1,"host":"x","port":1,"max_payload":1048576,"headers":true}"#;
-    says(&refused(&server_that_says(bare).await, &journal, &[]), "does not offer JetStream");
+    assert_contains(&refused(&server_that_says(bare).await, &journal, &[]), "does not offer JetStream");
 }
 
 /// The messages of a stream.
@@ -169,7 +169,7 @@ async fn messages(jetstream: &async_nats::jetstream::Context) -> Vec<bytes::Byte
     messages
 }
 
-/// Puts another stream in its place.
+/// Replaces the stream with one that has these messages.
 async fn replace(nats: &Nats, jetstream: &async_nats::jetstream::Context, messages: &[bytes::Bytes]) {
     jetstream.delete_stream("chitchat").await.unwrap();
     nats.make(jetstream, stream(3)).await;
@@ -178,9 +178,9 @@ async fn replace(nats: &Nats, jetstream: &async_nats::jetstream::Context, messag
     }
 }
 
-/// The servers have lost the end of the stream, or have another one: while the replica is away, and while it runs.
+/// The servers lose the end of the stream or get a different one, while the replica is down and while it runs.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_is_shorter_than_the_copy_or_another_one_is_refused_r8_r9() {
+async fn a_shorter_or_different_stream_is_refused_r8_r9() {
     let nats = Nats::start();
     let jetstream = nats.jetstream().await;
     let mut replica = replica_at(&nats.urls(), "a", &[]);
@@ -193,23 +193,28 @@ async fn a_stream_that_is_shorter_than_the_copy_or_another_one_is_refused_r8_r9(
     let end = whole.len() - 1;
     replace(&nats, &jetstream, &whole[..end]).await;
     let errors = refused(&nats.urls(), &replica.journal(), &[]);
-    says(&errors, &format!("ends with message {end}, but this replica has applied message {}", end + 1));
+    assert_contains(
+        &errors,
+        &format!("ends with message {end}, but this replica has applied message {}", end + 1),
+    );
     let other = [&whole[..end], &[whole[end - 1].clone()]].concat();
     replace(&nats, &jetstream, &other).await;
-    says(&refused(&nats.urls(), &replica.journal(), &[]), "is not the one that this replica has applied");
+    assert_contains(
+        &refused(&nats.urls(), &replica.journal(), &[]),
+        "is not the one that this replica has applied",
+    );
 
-    // It runs when the stream is replaced by a shorter one.
+    // Now the replica is running when the stream is replaced by a shorter one.
     replace(&nats, &jetstream, &whole).await;
     replica.start_again();
     replace(&nats, &jetstream, &whole[..1]).await;
     let ended = replica.program.as_mut().unwrap().end();
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    says(&ended.errors, "messages have been lost on the servers");
+    assert_contains(&ended.errors, "messages have been lost on the servers");
 }
 
-/// By default a replica is called as its machine.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_without_a_name_has_that_of_its_machine_r10() {
+async fn a_replica_is_named_after_its_machine_by_default_r10() {
     let nats = Nats::start();
     let replica = crate::support::DurableServer::start(&["--replicate", &nats.urls()]);
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
@@ -219,20 +224,20 @@ async fn a_replica_without_a_name_has_that_of_its_machine_r10() {
     assert_eq!(started["replica"], name.as_str());
 }
 
-/// A replica keeps its name while it lives, and gets on.
+/// The live replica keeps its name and continues.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_a_living_replica_has_is_refused_r9() {
+async fn the_name_of_a_live_replica_is_refused_r9() {
     let (nats, folder) = (Nats::start(), tempfile::TempDir::new().unwrap());
     let replica = replica_at(&nats.urls(), "x", &[]);
     let anna = Participant::arrive(replica.address, "anna").await;
-    // It writes all the time, however slow the machine is.
+    // It keeps writing, however slow the machine is.
     let speaking = tokio::spawn(async move {
         loop {
             anna.publish("it is still here").await;
         }
     });
     let errors = refused(&nats.urls(), &folder.path().join("j.db"), &[]);
-    says(&errors, "another replica runs under the name x");
+    assert_contains(&errors, "another replica runs under the name x");
     assert!(!speaking.is_finished(), "every publish was acknowledged");
     speaking.abort();
     let own = crate::support::records(&replica.log());

@@ -1,4 +1,4 @@
-//! Clients whose every byte is the test's.
+//! Clients that leave every byte to the test.
 
 mod http1;
 mod participant;

@@ -1,11 +1,11 @@
-//! What `/metrics` says.
+//! The metrics at `/metrics`.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::{Http1, soon};
 
-/// The figures of a service at one time, by name with labels.
+/// The metrics of a service at one moment, by name with labels.
 #[derive(Debug)]
 pub struct Figures(HashMap<String, f64>);
 
@@ -17,7 +17,7 @@ impl Figures {
         Self(pairs.map(|(name, figure)| (name.to_owned(), figure.parse().unwrap())).collect())
     }
 
-    /// Asks until the figures are as they will be: some are counted just after what they count is seen.
+    /// Polls until the condition holds: some metrics are counted just after their effect can be seen.
     #[track_caller]
     pub fn when(address: SocketAddr, condition: impl Fn(&Self) -> bool) -> impl Future<Output = Self> {
         soon(async move {
@@ -30,7 +30,7 @@ impl Figures {
         })
     }
 
-    /// One figure, without the prefix that all have; 0 where it has not been counted yet.
+    /// One figure, by its name without the common prefix; 0 if it has not been counted yet.
     pub fn get(&self, name: &str) -> f64 {
         self.0.get(&format!("chitchat_{name}")).copied().unwrap_or_default()
     }

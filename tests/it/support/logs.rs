@@ -13,11 +13,11 @@ pub fn records(path: &Path) -> Vec<Record> {
     text.lines().map(|line| serde_json::from_str(line).expect("a record is a JSON object on one line")).collect()
 }
 
-/// Waits until a log has a record for which this holds.
+/// Waits until a log has a record that satisfies a condition.
 #[track_caller]
 pub fn wait_for_record(path: &Path, holds: impl Fn(&Record) -> bool) {
     let start = Instant::now();
-    // A line may be half written when it is read.
+    // The last line may be only half written.
     let has = |text: String| {
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).any(|record| holds(&record))
     };

@@ -1,7 +1,7 @@
 //! What the tests are built on: servers, programs, and a client that sends raw bytes.
 //!
-//! Nothing here sleeps and nothing has a fixed port. All waits are for a condition, and [`DEADLINE`] only turns a hang
-//! into a failure. Whatever is started is stopped when its handle is dropped.
+//! Nothing here sleeps or has a fixed port. Every wait is for a condition, and [`DEADLINE`] only turns a hang into a
+//! failure. Dropping a handle stops what it started.
 
 mod callers;
 mod figures;
@@ -28,17 +28,17 @@ pub use services::{
 pub use source::{Path, paths};
 pub use transcript::check_transcript;
 
-/// How long a test waits for what must come. Generous, for a busy machine; no passing test takes it.
+/// How long a test waits for something that must happen. Generous, for a busy machine; no passing test takes this long.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Waits for what must come.
+/// Waits for something that must happen.
 #[track_caller]
 pub fn soon<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
     let caller = std::panic::Location::caller();
     async move {
         match tokio::time::timeout(DEADLINE, future).await {
             Ok(output) => output,
-            Err(_) => panic!("nothing came in time at {caller}"),
+            Err(_) => panic!("timed out at {caller}"),
         }
     }
 }

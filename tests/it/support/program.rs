@@ -13,10 +13,10 @@ use tempfile::TempDir;
 
 use super::{DEADLINE, Record, records};
 
-/// How long to look through lines for one, if others keep coming.
+/// How long to look for a line while others keep coming.
 const UNTIL_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// A process of `chitchat`. It is killed when it is dropped.
+/// A `chitchat` process. Dropping it kills the process.
 pub struct Program {
     child: Child,
     input: Option<ChildStdin>,
@@ -24,8 +24,8 @@ pub struct Program {
     errors: Lines,
 }
 
-/// The program with arguments. The library's own tests have none, and are the program themselves: see
-/// src/cli/serve/replica_faults.rs.
+/// The program with arguments. In the library's own tests there is no separate program, and the test binary takes its
+/// place: see src/cli/serve/replica_faults.rs.
 fn command(arguments: &[&str]) -> Command {
     if let Some(program) = option_env!("CARGO_BIN_EXE_chitchat") {
         let mut command = Command::new(program);
@@ -57,7 +57,7 @@ impl Lines {
         Self(receiver)
     }
 
-    /// The next line; none once the process has closed its end.
+    /// The next line; `None` once the process has closed its end.
     #[track_caller]
     fn next(&self) -> Option<String> {
         self.next_within(DEADLINE)
@@ -72,7 +72,7 @@ impl Lines {
         }
     }
 
-    /// Reads up to the first line with this text in it. Answers with all lines read, that one the last.
+    /// Reads up to the first line that contains a text. Returns all lines read, including that one.
     #[track_caller]
     fn until(&self, text: &str) -> Vec<String> {
         let (mut lines, start): (Vec<String>, _) = (Vec::new(), Instant::now());
@@ -109,13 +109,13 @@ impl Ended {
 }
 
 impl Program {
-    /// `chitchat` with arguments, and with no settings but these in its environment. It leaves no journal
-    /// behind unless it is told to.
+    /// `chitchat` with arguments, and with only these settings in its environment. Its journal is in memory by
+    /// default.
     pub fn start(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         Self::of(command(arguments), settings)
     }
 
-    /// A command that ends in such a process, as [`start`](Self::start) would start it.
+    /// The same for a command that a test has built itself.
     pub fn of(mut command: Command, settings: &[(&str, &str)]) -> Self {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CHITCHAT_")) {
             command.env_remove(name);
@@ -130,12 +130,12 @@ impl Program {
         Self { child, input, output, errors }
     }
 
-    /// Runs it until it ends.
+    /// Runs it, without input, until it ends.
     pub fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
         Self::start(arguments, settings).end_of_input()
     }
 
-    /// The same for one that may take longer than others to say anything.
+    /// The same for a program that may take longer than [`DEADLINE`] to print anything.
     pub fn run_late(arguments: &[&str], deadline: Duration) -> Ended {
         let mut program = Self::start(arguments, &[]);
         program.input = None;
@@ -173,13 +173,13 @@ impl Program {
         (0..count).map(|_| self.line()).collect()
     }
 
-    /// Reads standard output up to a line with this text in it.
+    /// Reads standard output up to a line that contains a text.
     #[track_caller]
     pub fn until(&self, text: &str) -> String {
         self.output.until(text).pop().unwrap()
     }
 
-    /// The same for a line that may take longer than others.
+    /// The same with a deadline other than [`DEADLINE`].
     #[track_caller]
     pub fn until_late(&self, text: &str, deadline: Duration) {
         loop {
@@ -190,7 +190,7 @@ impl Program {
         }
     }
 
-    /// Reads standard error up to a line with this text in it.
+    /// Reads standard error up to a line that contains a text.
     #[track_caller]
     pub fn notice(&self, text: &str) -> String {
         self.errors.until(text).pop().unwrap()
@@ -224,11 +224,11 @@ impl Drop for Program {
     }
 }
 
-/// A service as a process, with a folder for all logs.
+/// A service process, with a folder for all logs.
 pub struct ServerProgram {
     pub program: Program,
     pub address: SocketAddr,
-    /// Its notices up to its start.
+    /// What it printed on standard error until it served.
     pub notices: Vec<String>,
     folder: TempDir,
 }
@@ -242,7 +242,7 @@ impl ServerProgram {
         Self::start_command("serve", listen, options)
     }
 
-    /// A service by another command than `serve`.
+    /// Starts a service with a command other than `serve`.
     pub fn start_command(command: &str, listen: &str, options: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let mut arguments = vec![command, "--listen", listen, "--log-dir", folder.path().to_str().unwrap()];
@@ -270,13 +270,13 @@ impl ServerProgram {
         self.join_by(self.address, name, "--plain")
     }
 
-    /// A client that has joined by this address, in this mode.
+    /// A client that has joined through an address, in a mode such as `--plain`.
     #[track_caller]
     pub fn join_by(&self, address: SocketAddr, name: &str, mode: &str) -> Client {
         self.join_at(&format!("http://{address}"), name, &[mode])
     }
 
-    /// A client that has joined by this URL, with these options.
+    /// A client that has joined through a URL, with options.
     #[track_caller]
     pub fn join_at(&self, url: &str, name: &str, options: &[&str]) -> Client {
         let program = self.start_client_at(url, name, options);
@@ -284,7 +284,7 @@ impl ServerProgram {
         Client { program, log: self.folder.path().join(chitchat::log::file_name("client", name)) }
     }
 
-    /// A client that may or may not come to join.
+    /// A client whose join may fail.
     pub fn start_client(&self, address: SocketAddr, name: &str, options: &[&str]) -> Program {
         self.start_client_at(&format!("http://{address}"), name, options)
     }
@@ -308,12 +308,12 @@ impl Drop for ServerProgram {
     }
 }
 
-/// Whatever a test did: by the logs that it leaves, the order held. Of a test that has failed already they may
-/// show why.
-#[allow(clippy::print_stderr, reason = "a test that fails already says why")]
+/// Whatever a test did, its logs must prove that the order held. If the test has already failed, a violation is only
+/// printed, as it may show why.
+#[allow(clippy::print_stderr, reason = "a test that has already failed must not panic again")]
 pub fn check_logs(folder: &Path) {
     let logs: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
-    // Also the segments of one that was rotated.
+    // Includes the segments of rotated logs.
     let logs = logs.iter().filter(|path| path.to_str().is_some_and(|path| path.contains(".jsonl")));
     let mut arguments = vec!["verify", "--all"];
     arguments.extend(logs.map(|path| path.to_str().unwrap()));

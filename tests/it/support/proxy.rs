@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Passes connections on to a service for as long as it is not cut.
+/// Forwards connections to a service until it is cut.
 pub struct Proxy {
     pub address: SocketAddr,
     network: Arc<Mutex<Network>>,
@@ -19,7 +19,7 @@ pub struct Proxy {
     _accepting: AbortOnDropHandle<()>,
 }
 
-/// Which directions carry nothing for now. The connections stay, as behind a cable of which one wire is broken.
+/// Which directions carry nothing for now. The connections stay open, as on a cable with one broken wire.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Held {
     /// From the side that connects to the service.
@@ -28,16 +28,16 @@ pub struct Held {
     pub back: bool,
 }
 
-/// The network of today.
+/// The current state of the network.
 #[derive(Clone)]
 enum Network {
     Through {
         service: SocketAddr,
         cut: CancellationToken,
     },
-    /// Takes connections and closes them.
+    /// Accepts connections and closes them.
     Cut,
-    /// Takes connections, and nothing ever comes of them.
+    /// Accepts connections and never answers.
     Swallowing,
 }
 
@@ -73,13 +73,13 @@ impl Proxy {
         self.turn(Network::Cut);
     }
 
-    /// Lets directions carry nothing, of the connections that there are and of new ones.
+    /// Sets which directions carry nothing, in existing and new connections.
     pub fn hold(&self, held: Held) {
         self.held.send_replace(held);
     }
 
-    /// Breaks all connections, and lets every new one hope until [`restore`](Self::restore). Returns when it
-    /// has taken so many.
+    /// Breaks all connections, and leaves every new one without an answer until [`restore`](Self::restore). Returns
+    /// after this many connections.
     pub async fn swallow(&mut self, connections: usize) {
         self.turn(Network::Swallowing);
         super::soon(self.swallowed.wait_for(|count| *count >= connections)).await.unwrap();
@@ -107,14 +107,14 @@ async fn pass(inner: TcpStream, service: SocketAddr, held: watch::Receiver<Held>
     let Ok(outer) = TcpStream::connect(service).await else { return };
     let _ = (inner.set_nodelay(true), outer.set_nodelay(true));
     let ((from_inner, to_inner), (from_outer, to_outer)) = (inner.into_split(), outer.into_split());
-    // However it ends, it has ended for both.
+    // When one direction ends, so does the other.
     tokio::join!(
         carry(from_inner, to_outer, held.clone(), |held| held.there),
         carry(from_outer, to_inner, held, |held| held.back),
     );
 }
 
-/// Carries what comes for as long as the direction is not held.
+/// Forwards bytes while the direction is not held.
 async fn carry(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,

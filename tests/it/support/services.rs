@@ -1,4 +1,4 @@
-//! Services that are real, in this process or as one of their own, and what stands for a part that fails or lies.
+//! Real services, in this process or in their own, and fakes for parts that fail or lie.
 
 mod durable;
 mod faulty_journal;

@@ -1,9 +1,8 @@
-//! The paths in a source file of Rust: in `use` and in code, but not in comments and texts.
+//! The paths in a Rust source file: in `use` and in code, but not in comments and string literals.
 
-/// A path that occurs in a module. Those that begin with `crate` are absolute; others begin in the module or outside
-/// of the crate.
+/// A path that occurs in a module. One that begins with `crate` is absolute; any other begins in the module or outside
+/// the crate.
 pub struct Path {
-    /// Its parts.
     pub segments: Vec<String>,
     /// The name that a `use` at the top of the module gives it.
     pub name: Option<String>,
@@ -16,7 +15,7 @@ pub fn paths(module: &str, source: &str) -> Vec<Path> {
     let tokens = tokens(source);
     let token = |at: usize| tokens.get(at).map_or("", String::as_str);
     let mut found = Vec::new();
-    // The modules around a token that stand in the same file, with the number of braces around each.
+    // The inline modules around a token, with the number of braces around each.
     let (mut inline, mut braces) = (Vec::<(String, usize)>::new(), 0);
     let mut at = 0;
     while at < tokens.len() {
@@ -61,7 +60,7 @@ pub fn paths(module: &str, source: &str) -> Vec<Path> {
     found
 }
 
-/// A `use` tree from `at` on; afterwards `at` is at the token that ends it.
+/// Reads a `use` tree that begins at `at`; afterwards `at` is the token that ends it.
 fn use_tree(tokens: &[String], at: &mut usize, before: &[String], paths: &mut Vec<(Vec<String>, Option<String>)>) {
     let mut path = before.to_vec();
     loop {
@@ -71,7 +70,7 @@ fn use_tree(tokens: &[String], at: &mut usize, before: &[String], paths: &mut Ve
                 *at += 1;
                 while tokens[*at] != "}" {
                     use_tree(tokens, at, &path, paths);
-                    assert!([",", "}"].contains(&tokens[*at].as_str()), "a `use` of {path:?} is not understood");
+                    assert!([",", "}"].contains(&tokens[*at].as_str()), "cannot parse a `use` of {path:?}");
                     *at += usize::from(tokens[*at] == ",");
                 }
                 *at += 1;
@@ -99,7 +98,7 @@ fn use_tree(tokens: &[String], at: &mut usize, before: &[String], paths: &mut Ve
     }
 }
 
-/// Replaces a leading `self` or `super`, seen from a module.
+/// Makes a path with a leading `self` or `super` absolute, as seen from a module.
 fn from_root(inside: &[&str], path: Vec<String>) -> Vec<String> {
     let up = path.iter().take_while(|segment| *segment == "super").count();
     let below = match path[0].as_str() {
@@ -115,7 +114,7 @@ fn is_name(token: &str) -> bool {
     token.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-/// Names, `::` and single characters, without comments, texts and white space.
+/// Names, `::` and single characters, without comments, literals and white space.
 fn tokens(source: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     let mut rest = source;
@@ -144,7 +143,7 @@ fn tokens(source: &str) -> Vec<String> {
     tokens
 }
 
-/// The length of a block comment, with those inside it.
+/// The length of a block comment, including nested ones.
 fn comment(rest: &str) -> usize {
     let (mut depth, mut at) = (0, 0);
     while at < rest.len() {
@@ -182,7 +181,7 @@ fn text(rest: &str) -> Option<usize> {
     if is_character { escaped_end(rest, from, '\'') } else { None }
 }
 
-/// Where a literal ends whose content begins at `from`.
+/// The end of the literal whose content begins at `from`.
 fn escaped_end(rest: &str, from: usize, quote: char) -> Option<usize> {
     let mut is_escaped = false;
     for (at, c) in rest[from..].char_indices() {

@@ -1,18 +1,18 @@
-//! A reader that was away for longer than the feed reaches. `benches/far_behind.rs` does it with more.
+//! A reader that is further behind than the feed reaches. `benches/far_behind.rs` does this with more events.
 
 use chitchat::server::FEED_WINDOW;
 use chitchat::wire::pb;
 
 use crate::support::{DurableServer, Participant, Window, check_transcript};
 
-/// Beyond what the feed remembers.
+/// More than the feed keeps.
 const EVENTS: u64 = 10_000;
 const _: () = assert!(EVENTS > 2 * FEED_WINDOW as u64);
-/// How much the service may grow by one reader that catches up.
+/// How much memory one reader that catches up may cost the service.
 const GROWTH_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_was_away_gets_everything_once_and_the_service_stays_as_small_v4() {
+async fn a_reader_far_behind_gets_everything_once_and_memory_stays_bounded_v4() {
     let server = DurableServer::start(&["--publish-rate", "0", "--address-limits", "off", "--grace", "10min"]);
     let reader = Participant::arrive(server.address, "reader").await;
     let resume = Some(reader.resume_point(1));

@@ -30,12 +30,12 @@ async fn event(stream: &mut WebAnswer) -> pb::Event {
 async fn welcome(stream: &mut WebAnswer) -> pb::Welcome {
     match stream.message::<pb::JoinResponse>().await.frame {
         Some(Frame::Welcome(welcome)) => welcome,
-        other => panic!("a stream begins with its Welcome and not with {other:?}"),
+        other => panic!("a stream begins with a Welcome, not with {other:?}"),
     }
 }
 
 #[tokio::test]
-async fn a_browser_is_a_full_participant_whichever_way_it_speaks_s1_s4_s5_s6() {
+async fn a_browser_is_a_full_participant_over_every_protocol_s1_s4_s5_s6() {
     let server = Server::start().await;
     let mut alice = Participant::arrive(server.address, "alice").await;
     for web in ways(&server) {
@@ -44,7 +44,7 @@ async fn a_browser_is_a_full_participant_whichever_way_it_speaks_s1_s4_s5_s6() {
         let mut stream = web.call("Join", &join).await;
         let framing = if web.content_type == TEXT { TEXT } else { BINARY };
         assert_eq!((stream.http, stream.header("content-type")), (StatusCode::OK, framing), "{way}");
-        // Proxies that gather a response would never pass on this one.
+        // Proxies that buffer responses would never forward this one.
         assert_eq!(stream.header("x-accel-buffering"), "no", "{way}");
         assert_eq!(stream.header("cache-control"), "no-cache, no-transform", "{way}");
         let session_token = welcome(&mut stream).await.session_token;
@@ -63,7 +63,7 @@ async fn a_browser_is_a_full_participant_whichever_way_it_speaks_s1_s4_s5_s6() {
         let mut answer = web.call("Leave", &pb::LeaveRequest { session_token, logical_time: 0 }).await;
         let left: pb::LeaveResponse = answer.message().await;
         assert_eq!(answer.end().await.code(), Code::Ok, "{way}");
-        assert_eq!(stream.end().await.code(), Code::Ok, "{way}: whoever has left has a stream that ends well");
+        assert_eq!(stream.end().await.code(), Code::Ok, "{way}: after a leave the stream ends with OK");
         assert_eq!(alice.event().await.sequence, left.sequence, "{way}");
     }
 }
@@ -112,7 +112,7 @@ async fn a_browser_whose_connection_breaks_resumes_without_a_gap_v4() {
 }
 
 #[tokio::test]
-async fn a_browsers_stream_is_told_when_the_service_stops() {
+async fn a_browsers_stream_ends_with_a_reason_when_the_service_stops() {
     let server = Server::start().await;
     let join = pb::JoinRequest { display_name: "bob".into(), logical_time: 1, resume: None };
     let mut streams = Vec::new();
@@ -134,9 +134,9 @@ async fn a_browsers_stream_is_told_when_the_service_stops() {
     }
 }
 
-/// What a form of a foreign page could send without asking first, for instance.
+/// A form on a foreign page, for instance, can send such requests without a preflight.
 #[tokio::test]
-async fn what_is_not_grpc_is_not_executed_on_a_grpc_route() {
+async fn requests_other_than_grpc_are_not_executed_on_a_grpc_route() {
     let server = Server::start().await;
     let mut alice = Participant::arrive(server.address, "alice").await;
     let body = frame(&prost::Message::encode_to_vec(&alice.request("never")));

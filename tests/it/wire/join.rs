@@ -1,4 +1,4 @@
-//! Join and resume over hand-made bytes (S5, V4, V8, V9).
+//! Join and resume, byte by byte (S5, V4, V8, V9).
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn try_resume(server: &Server, resume: pb::ResumePoint) -> Result<Particip
 }
 
 #[tokio::test]
-async fn a_welcome_tells_a_newcomer_all_that_it_needs_and_its_own_joined_follows_s5_v9() {
+async fn a_complete_welcome_is_followed_by_the_participants_own_joined_s5_v9() {
     let server = Server::with(Config { heartbeat: Duration::from_millis(12_345), ..Server::config() }).await;
     let alice = Participant::join(server.address, "  alice  ").await;
     let mut bob = try_join(&server, "bob", 40).await.unwrap();
@@ -49,7 +49,7 @@ async fn a_welcome_tells_a_newcomer_all_that_it_needs_and_its_own_joined_follows
 }
 
 #[tokio::test]
-async fn a_name_that_an_active_participant_has_or_that_looks_the_same_is_taken_v8() {
+async fn the_name_of_an_active_participant_and_its_lookalikes_are_taken_v8() {
     let server = Server::start().await;
     let alice = Participant::join(server.address, "alice").await;
     for name in ["alice", "ALICE", " Alice ", "аlісе", "ａｌｉｃｅ", "a\u{4cf}ice"] {
@@ -57,13 +57,13 @@ async fn a_name_that_an_active_participant_has_or_that_looks_the_same_is_taken_v
         assert_eq!(refusal.fields, ["display_name"], "{name}");
     }
     let bob = try_join(&server, "bob", 0).await.unwrap();
-    assert_eq!(bob.welcome.head_sequence, 2, "a refused join is no event");
+    assert_eq!(bob.welcome.head_sequence, 2, "a refused join makes no event");
     alice.leave().await.unwrap();
     try_join(&server, "ALICE", 0).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_name_that_cannot_be_one_is_refused() {
+async fn an_invalid_name_is_refused() {
     let server = Server::start().await;
     let stacked = "z\u{35c}\u{35d}\u{35e}";
     let long = "å".repeat(33);
@@ -77,7 +77,7 @@ async fn a_name_that_cannot_be_one_is_refused() {
 }
 
 #[tokio::test]
-async fn a_join_from_the_future_is_refused_and_the_limit_itself_is_not_v2() {
+async fn a_join_beyond_the_clock_limit_is_refused_and_one_at_the_limit_is_not_v2() {
     let server = Server::start().await;
     refused(try_join(&server, "eve", CLOCK_LEAP_MAX + 1).await, Code::OutOfRange, "CLOCK_OUT_OF_RANGE");
     refused(try_join(&server, "eve", u64::MAX).await, Code::OutOfRange, "CLOCK_OUT_OF_RANGE");
@@ -86,7 +86,7 @@ async fn a_join_from_the_future_is_refused_and_the_limit_itself_is_not_v2() {
 }
 
 #[tokio::test]
-async fn a_full_conversation_takes_nobody_until_somebody_leaves() {
+async fn a_full_conversation_refuses_joins_until_a_participant_leaves() {
     let server = Server::with(Config { participants_max: 2, ..Server::config() }).await;
     let alice = Participant::join(server.address, "alice").await;
     let bob = Participant::join(server.address, "bob").await;
@@ -99,7 +99,7 @@ async fn a_full_conversation_takes_nobody_until_somebody_leaves() {
 }
 
 #[tokio::test]
-async fn a_resume_within_the_grace_period_misses_nothing_and_is_seen_by_nobody_v4() {
+async fn a_resume_within_the_grace_period_misses_nothing_and_is_invisible_to_others_v4() {
     let server = Server::start().await;
     let mut alice = Participant::arrive(server.address, "alice").await;
     let bob = Participant::arrive(server.address, "bob").await;
@@ -150,7 +150,7 @@ async fn a_session_resumes_from_any_position_since_its_own_joined_v9() {
 }
 
 #[tokio::test]
-async fn a_resume_against_another_journal_or_without_a_session_or_from_the_future_is_refused() {
+async fn a_resume_with_the_wrong_epoch_session_or_position_is_refused() {
     let server = Server::start().await;
     let alice = Participant::join(server.address, "alice").await;
     let right = alice.resume_point(1);
@@ -177,7 +177,7 @@ async fn a_second_resume_replaces_the_first_stream() {
     let mut first = Participant::arrive(server.address, "alice").await;
     let mut second = first.resume(server.address, 1).await.unwrap();
     refused::<()>(Err(first.end().await), Code::Aborted, "REPLACED");
-    // The end of the first stream starts no grace period. Bob's starts later, and is seen to end.
+    // The end of the first stream starts no grace period: Bob's, which starts later, ends, and alice is still there.
     let mut carol = Participant::arrive(server.address, "carol").await;
     drop(Participant::arrive(server.address, "bob").await);
     carol.hears("Participant bob joined Chit Chat at logical time 7").await;
@@ -187,7 +187,7 @@ async fn a_second_resume_replaces_the_first_stream() {
 }
 
 #[tokio::test]
-async fn a_participant_whose_stream_stays_away_has_left_after_its_grace_period_s6() {
+async fn a_participant_without_a_stream_leaves_after_its_grace_period_s6() {
     let server = Server::with(Config { grace: Duration::from_millis(50), ..Server::config() }).await;
     let mut alice = Participant::arrive(server.address, "alice").await;
     let bob = Participant::arrive(server.address, "bob").await;

@@ -1,4 +1,4 @@
-//! Presence: a hint between the events, which moves no clock and is in no log (S6, V7).
+//! Presence: notices between the events, which advance no clock and are not logged (S6, V7).
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use tonic::Code;
 
 use crate::support::{DurableServer, Participant, Proxy, Server, ServerProgram, Window, refused, soon};
 
-/// So long that no test would see the end of it.
+/// Longer than any test.
 const FOR_EVER: Duration = Duration::from_secs(60 * 60);
 
 fn presence(participant: &Participant, connected: bool) -> Frame {
@@ -22,7 +22,7 @@ fn caught_up(sequence: u64) -> Frame {
     Frame::CaughtUp(pb::CaughtUp { sequence })
 }
 
-/// Everything up to this frame, that included.
+/// Everything up to and including this frame.
 async fn until(participant: &mut Participant, wanted: &Frame) -> Vec<Frame> {
     let mut frames = Vec::new();
     while frames.last() != Some(wanted) {
@@ -35,7 +35,7 @@ fn changes(frames: &[Frame]) -> Vec<Frame> {
     frames.iter().filter(|frame| matches!(frame, Frame::Presence(_))).cloned().collect()
 }
 
-/// The stream's events and changes of presence from here to a message with this text.
+/// All frames up to and including a message with this text.
 async fn until_message(participant: &mut Participant, text: &str) -> Vec<Frame> {
     let mut frames = Vec::new();
     loop {
@@ -48,10 +48,10 @@ async fn until_message(participant: &mut Participant, text: &str) -> Vec<Frame> 
     }
 }
 
-// S6: whoever remains learns of a broken stream before the grace period is over, and that it is back; the
-// participant itself is told nothing about itself, and no event and no tick of the clock comes of it.
+// S6: the others learn of a broken stream before the grace period ends, and of its return. The participant gets no
+// notice about itself, and there is no event and no tick of the clock.
 #[tokio::test]
-async fn a_broken_stream_and_its_return_are_told_to_the_others_at_once() {
+async fn a_broken_stream_and_its_return_are_announced_to_the_others_at_once() {
     let server = Server::with(Config { grace: FOR_EVER, ..Server::config() }).await;
     let mut alice = Participant::arrive(server.address, "alice").await;
     let bob = Participant::arrive(server.address, "bob").await;
@@ -70,7 +70,7 @@ async fn a_broken_stream_and_its_return_are_told_to_the_others_at_once() {
 }
 
 #[tokio::test]
-async fn a_newcomer_gets_who_is_broken_after_caught_up_and_nothing_after_they_left() {
+async fn a_newcomer_learns_who_is_disconnected_after_caught_up_but_not_of_those_who_left() {
     let server = Server::with(Config { grace: FOR_EVER, ..Server::config() }).await;
     let mut alice = Participant::arrive(server.address, "alice").await;
     let [bob, carol, dave] = [
@@ -110,7 +110,7 @@ async fn a_newcomer_gets_who_is_broken_after_caught_up_and_nothing_after_they_le
 }
 
 #[tokio::test]
-async fn a_stream_that_takes_the_place_of_another_is_no_break() {
+async fn a_replaced_stream_does_not_count_as_broken() {
     let server = Server::start().await;
     let mut alice = Participant::arrive(server.address, "alice").await;
     let mut bob = Participant::arrive(server.address, "bob").await;
@@ -123,7 +123,7 @@ async fn a_stream_that_takes_the_place_of_another_is_no_break() {
 }
 
 #[tokio::test]
-async fn after_a_restart_all_are_broken_until_they_resume() {
+async fn after_a_restart_all_are_disconnected_until_they_resume() {
     let mut server = DurableServer::start(&["--grace", "1h"]);
     let [alice, bob, carol] = [
         Participant::arrive(server.address, "alice").await,
@@ -142,7 +142,7 @@ async fn after_a_restart_all_are_broken_until_they_resume() {
 }
 
 #[tokio::test]
-async fn a_service_that_stops_says_of_nobody_that_it_is_broken() {
+async fn a_stopping_service_announces_no_disconnects() {
     let server = Server::start().await;
     let mut people = Vec::new();
     for n in 0..20 {
@@ -160,7 +160,7 @@ async fn a_service_that_stops_says_of_nobody_that_it_is_broken() {
     }
 }
 
-// However often a participant comes and goes, a reader gets few frames of it, and the last one is the truth.
+// However often a participant comes and goes, a reader gets only few frames about it, and the last one is right.
 #[tokio::test]
 async fn a_participant_that_comes_and_goes_costs_a_reader_few_frames() {
     let server = Server::with(Config { grace: FOR_EVER, ..Server::config() }).await;
@@ -174,19 +174,19 @@ async fn a_participant_that_comes_and_goes_costs_a_reader_few_frames() {
     }
     let last = presence(&bob, false);
     drop(bob);
-    // By the merge limit, this one comes after all others.
+    // Changes are published in order, so this one comes after all others.
     let carol = Participant::arrive(server.address, "carol").await;
     let end = presence(&carol, false);
     drop(carol);
     let told = changes(&until(&mut alice, &end).await);
     let most = began.elapsed().div_duration_f64(PRESENCE_MERGE) as usize + 3;
-    assert!(told.len() <= most, "{} of up to 121 changes, at most {most} could be told", told.len());
+    assert!(told.len() <= most, "{} of up to 121 changes, but at most {most} expected", told.len());
     assert_eq!(told.iter().rfind(|frame| **frame != end), Some(&last));
 }
 
-// T1: a reader that takes nothing delays no other, and gets only the latest state itself.
+// T1: a reader that reads nothing delays no other, and later gets only the latest state.
 #[tokio::test]
-async fn a_slow_reader_of_changes_costs_nobody_anything() {
+async fn a_slow_reader_of_presence_delays_no_other() {
     let server = Server::with(Config { grace: FOR_EVER, stall: FOR_EVER, ..Server::config() }).await;
     let mut alice = Participant::arrive(server.address, "alice").await;
     let mut slow = Participant::join_with(server.address, "slow", Window::Bytes(256)).await;
@@ -206,7 +206,7 @@ async fn a_slow_reader_of_changes_costs_nobody_anything() {
     assert!(broken.iter().all(|frame| told.contains(frame)));
     let frames = until_message(&mut slow, "hello").await;
     let joined = frames.iter().filter(|frame| matches!(frame, Frame::Event(_))).count();
-    assert_eq!(joined, 102, "all events, in spite of all changes");
+    assert_eq!(joined, 102, "all events, despite the changes");
     let mut told = changes(&frames);
     while told.len() < broken.len() {
         told.push(slow.frames.next().await.unwrap());
@@ -215,7 +215,7 @@ async fn a_slow_reader_of_changes_costs_nobody_anything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_client_library_says_who_is_connected_and_no_clock_ticks_v7() {
+async fn the_client_library_reports_presence_and_no_clock_ticks_v7() {
     let server = ServerProgram::start(&["--grace", "1h"]);
     let proxy = Proxy::to(server.address).await;
     let options = Options::new(format!("http://{}", server.address), "alice");

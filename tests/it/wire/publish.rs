@@ -1,4 +1,4 @@
-//! Publish, Leave and ListEvents over hand-made bytes (S3, S4, S6).
+//! Publish, Leave and ListEvents, byte by byte (S3, S4, S6).
 
 use chitchat::chat::CLOCK_LEAP_MAX;
 use chitchat::wire::codec::REQUEST_BYTES_BUFFERED_MAX;
@@ -16,7 +16,7 @@ fn field(number: u8, content: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, low, high], content].concat()
 }
 
-/// A PublishRequest by hand.
+/// A hand-made PublishRequest.
 fn publish_bytes(token: &str, text: &[u8]) -> Vec<u8> {
     [field(1, token.as_bytes()), field(2, text)].concat()
 }
@@ -71,7 +71,7 @@ async fn an_empty_or_a_missing_text_is_refused_s3() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_not_the_message_are_refused_as_malformed() {
+async fn invalid_bytes_are_refused_as_malformed() {
     let server = Server::start().await;
     let alice = Participant::join(server.address, "alice").await;
     let token = &alice.welcome.session_token;
@@ -96,7 +96,7 @@ async fn bytes_that_are_not_the_message_are_refused_as_malformed() {
 }
 
 #[tokio::test]
-async fn a_broken_grpc_frame_is_refused_as_malformed_and_the_connection_goes_on() {
+async fn a_broken_grpc_frame_is_refused_as_malformed_and_the_connection_continues() {
     let server = Server::start().await;
     let alice = Participant::join(server.address, "alice").await;
     let whole = frame(&alice.request("hello").encode_to_vec());
@@ -112,7 +112,7 @@ async fn a_broken_grpc_frame_is_refused_as_malformed_and_the_connection_goes_on(
 }
 
 #[tokio::test]
-async fn without_a_session_nothing_can_be_published_left_or_listed() {
+async fn without_a_session_publish_leave_and_list_are_refused() {
     let server = Server::start().await;
     let alice = Participant::join(server.address, "alice").await;
     let gone = Participant::join(server.address, "gone").await;
@@ -130,7 +130,7 @@ async fn without_a_session_nothing_can_be_published_left_or_listed() {
 }
 
 #[tokio::test]
-async fn a_time_from_the_future_is_refused_and_touches_no_clock_v2() {
+async fn a_time_beyond_the_clock_limit_is_refused_and_changes_no_clock_v2() {
     let server = Server::start().await;
     let alice = Participant::join(server.address, "alice").await;
     let now = alice.welcome.logical_time;
@@ -143,17 +143,17 @@ async fn a_time_from_the_future_is_refused_and_touches_no_clock_v2() {
         let leave = pb::LeaveRequest { session_token: alice.welcome.session_token.clone(), logical_time: future };
         refused(alice.wire.leave(&leave).await, Code::OutOfRange, "CLOCK_OUT_OF_RANGE");
     }
-    assert_eq!(alice.publish("no time was lost").await.logical_time, now + 2);
+    assert_eq!(alice.publish("the clock did not change").await.logical_time, now + 2);
     let latest = now + 2 + CLOCK_LEAP_MAX;
     assert_eq!(
         alice.wire.publish(&at(latest)).await.unwrap().logical_time,
         latest + 2,
-        "the limit itself is right"
+        "the limit itself is accepted"
     );
 }
 
 #[tokio::test]
-async fn a_position_from_the_future_is_refused() {
+async fn a_position_beyond_the_head_is_refused() {
     let server = Server::start().await;
     let alice = Participant::join(server.address, "alice").await;
     let seen = |seen_sequence| pb::PublishRequest { seen_sequence, ..alice.request("hi") };
@@ -165,7 +165,7 @@ async fn a_position_from_the_future_is_refused() {
     assert_eq!(alice.wire.publish(&seen(1)).await.unwrap().sequence, 2);
 }
 
-/// The sender's wall clock reaches everybody as it was stated, also from the journal, and changes nothing else.
+/// All participants get the sender's wall clock as it was stated, also from the journal, and it changes nothing else.
 #[tokio::test]
 async fn the_senders_wall_clock_is_passed_on_a13() {
     let server = Server::start().await;
@@ -197,7 +197,7 @@ async fn a_repeated_message_id_gets_the_first_answer_and_is_broadcast_once_v5() 
     let again = pb::PublishRequest { text: "twice".into(), logical_time: 100, ..request.clone() };
     assert_eq!(alice.wire.publish(&again).await.unwrap(), first);
     let of_bob = pb::PublishRequest { session_token: bob.welcome.session_token.clone(), ..request.clone() };
-    assert_ne!(bob.wire.publish(&of_bob).await.unwrap(), first, "an id is the sender's own");
+    assert_ne!(bob.wire.publish(&of_bob).await.unwrap(), first, "each sender has its own ids");
     alice.hears("Participant bob joined Chit Chat at logical time 5").await;
     for participant in [&mut alice, &mut bob] {
         let event = participant.hears("once").await;
@@ -224,7 +224,7 @@ async fn a_message_id_has_at_most_64_bytes() {
 }
 
 #[tokio::test]
-async fn a_leave_ends_the_own_stream_with_ok_and_everybody_else_is_told_s6() {
+async fn a_leave_ends_its_stream_with_ok_and_is_announced_to_the_others_s6() {
     let server = Server::start().await;
     let mut alice = Participant::arrive(server.address, "alice").await;
     let mut bob = Participant::arrive(server.address, "bob").await;

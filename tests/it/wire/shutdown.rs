@@ -1,4 +1,4 @@
-//! A service that stops: in good order, and in bounded time.
+//! A service stops in good order and in bounded time.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -21,20 +21,20 @@ use crate::support::{
     FaultyJournal, Frames, Http1, Participant, Server, ServerProgram, Window, Wire, frame, refused, soon,
 };
 
-/// So long that no test would see the end of it.
+/// Longer than any test.
 const FOR_EVER: Duration = Duration::from_secs(60 * 60);
 
-/// A peer that has said that it speaks HTTP/2, and then neither asks nor answers.
-async fn mute_peer(address: SocketAddr) -> TcpStream {
+/// A peer that has begun to speak HTTP/2, and then neither sends nor answers anything.
+async fn silent_peer(address: SocketAddr) -> TcpStream {
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
-    // The service's own SETTINGS: by now it serves the connection.
+    // Once the service has sent its SETTINGS, it serves the connection.
     soon(socket.read_exact(&mut [0; 9])).await.unwrap();
     socket
 }
 
 #[test]
-fn an_interrupted_service_tells_its_clients_and_ends_in_good_order() {
+fn an_interrupted_service_notifies_its_clients_and_ends_in_good_order() {
     for signal in ["INT", "TERM"] {
         let mut server = ServerProgram::start(&[]);
         let alice = server.join("alice");
@@ -58,19 +58,19 @@ fn an_interrupted_service_tells_its_clients_and_ends_in_good_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mute_peer_holds_up_the_end_for_the_drain_limit_and_no_longer() {
+async fn a_silent_peer_delays_the_end_by_the_drain_limit_at_most() {
     let mut server = ServerProgram::start(&["--drain", "300ms", "--first-request", "1h"]);
-    let _peer = mute_peer(server.address).await;
+    let _peer = silent_peer(server.address).await;
     server.stop("TERM").succeeded();
     assert_eq!(server.records().last().unwrap()["event"], "server_stopped");
 }
 
 #[tokio::test]
-async fn a_grace_period_that_ends_while_the_service_stops_makes_nobody_leave() {
+async fn a_grace_period_that_ends_while_the_service_stops_causes_no_leave() {
     let (journal, control) = FaultyJournal::new();
     let (grace, drain) = (Duration::from_millis(200), Duration::from_millis(500));
     let server = Server::on(journal, Config { grace, drain, ..Server::config() }).await;
-    let _peer = mute_peer(server.address).await;
+    let _peer = silent_peer(server.address).await;
     let alice = Participant::arrive(server.address, "alice").await;
     drop(Participant::arrive(server.address, "bob").await);
     alice.publish("the engine is awake").await;
@@ -81,14 +81,14 @@ async fn a_grace_period_that_ends_while_the_service_stops_makes_nobody_leave() {
 }
 
 #[tokio::test]
-async fn while_it_drains_a_service_says_so_to_whoever_comes() {
+async fn a_draining_service_refuses_new_callers_as_shutting_down() {
     let server = Server::with(Config { drain: FOR_EVER, first_request: FOR_EVER, ..Server::config() }).await;
     let address = server.address;
     let mut alice = Participant::arrive(address, "alice").await;
     for path in ["/healthz", "/readyz"] {
         assert_eq!(Http1::get(address, path).await.status, StatusCode::OK, "{path}");
     }
-    let peer = mute_peer(address).await;
+    let peer = silent_peer(address).await;
     let stopped = tokio::spawn(server.stop());
     refused::<()>(Err(alice.end().await), Code::Unavailable, "SHUTTING_DOWN");
 
@@ -106,17 +106,17 @@ async fn while_it_drains_a_service_says_so_to_whoever_comes() {
     let wire = Wire::connect(address).await;
     let watched = wire.open("/grpc.health.v1.Health/Watch", frame(&about)).await.message().await;
     refused(watched, Code::Unavailable, "SHUTTING_DOWN");
-    // A connection that arrives now and sends nothing is not waited for.
-    let _late = mute_peer(address).await;
+    // The service does not wait for a connection that arrives now and sends nothing.
+    let _late = silent_peer(address).await;
     assert!(!stopped.is_finished());
 
     drop(peer);
     soon(stopped).await.unwrap().unwrap();
-    assert!(TcpStream::connect(address).await.is_err(), "nobody is there any more");
+    assert!(TcpStream::connect(address).await.is_err(), "the service has ended");
 }
 
 #[tokio::test]
-async fn watches_and_reflection_do_not_hold_up_the_end() {
+async fn watches_and_reflection_do_not_delay_the_end() {
     let server = Server::with(Config { drain: FOR_EVER, ..Server::config() }).await;
     let wire = Wire::connect(server.address).await;
     let mut streams = Vec::new();

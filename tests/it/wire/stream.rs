@@ -1,4 +1,4 @@
-//! A participant's stream over the wire: quiet, slow, and at its end (S4, T1).
+//! A participant's stream, byte by byte: quiet, slow, and at its end (S4, T1).
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tonic::Code;
 use crate::support::{Participant, Server, Window, check_transcript, refused};
 
 #[tokio::test]
-async fn a_quiet_stream_has_heartbeats_that_are_no_events() {
+async fn a_quiet_stream_has_heartbeats_that_are_not_events() {
     let server = Server::with(Config { heartbeat: Duration::from_millis(20), ..Server::config() }).await;
     let mut alice = Participant::arrive(server.address, "alice").await;
     assert_eq!(alice.frames.next().await.unwrap(), Frame::CaughtUp(pb::CaughtUp { sequence: 1 }));
@@ -24,24 +24,24 @@ async fn a_quiet_stream_has_heartbeats_that_are_no_events() {
     while alice.frames.next().await.unwrap() != heartbeat {}
 }
 
-/// More than the window of the feed, so that whoever is this far behind reads from the journal first.
+/// More than the window of the feed, so that a reader this far behind reads from the journal first.
 const MANY: u64 = FEED_WINDOW as u64 + 500;
 
 #[tokio::test]
-async fn a_reader_that_stops_is_closed_and_resumes_without_a_gap_while_the_others_get_everything_t1() {
+async fn a_stalled_reader_is_closed_resumes_without_a_gap_and_delays_no_other_t1() {
     let (stall, heartbeat) = (Duration::from_millis(200), Duration::from_millis(50));
     let server = Server::with(Config { stall, heartbeat, ..Server::config() }).await;
     let alice = Participant::arrive(server.address, "alice").await;
-    // The slow one is sent what its window holds, and not one byte more until it reads.
+    // The slow reader is sent what its window holds, and not one byte more until it reads.
     let mut slow = Participant::join_with(server.address, "slow", Window::Bytes(1024)).await;
     let mut watcher = Participant::arrive(server.address, "watcher").await;
     let publishing = tokio::spawn(async move {
         alice.publish_many(MANY).await;
         alice
     });
-    // The service gives the slow one up when the stall limit is over.
-    let given_up = pb::Presence { participant_id: slow.welcome.participant_id.clone(), connected: false };
-    while watcher.frames.next().await.unwrap() != Frame::Presence(given_up.clone()) {}
+    // The service closes the slow stream after the stall limit.
+    let closed = pb::Presence { participant_id: slow.welcome.participant_id.clone(), connected: false };
+    while watcher.frames.next().await.unwrap() != Frame::Presence(closed.clone()) {}
 
     let mut received = Vec::new();
     let end = loop {
@@ -72,7 +72,7 @@ async fn a_reader_that_stops_is_closed_and_resumes_without_a_gap_while_the_other
 }
 
 #[tokio::test]
-async fn a_service_that_stops_ends_every_stream_and_says_why() {
+async fn a_stopping_service_ends_every_stream_with_a_reason() {
     let server = Server::start().await;
     let mut alice = Participant::arrive(server.address, "alice").await;
     let mut bob = Participant::arrive(server.address, "bob").await;

@@ -1,14 +1,14 @@
-//! Errors name the option, and say what is wrong in the words of networks and files.
+//! Errors name the option, and say what is wrong in terms of networks and files.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::path::Path;
 use std::thread;
 
-use super::Nobody;
+use super::DeadPort;
 use crate::support::{KeyPair, Program, ServerProgram};
 
-/// A service that sends this when somebody has spoken, and hangs up.
+/// A service that reads something, sends this answer and hangs up.
 fn stranger(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -17,14 +17,14 @@ fn stranger(answer: &'static [u8]) -> String {
             let mut stream = stream.unwrap();
             let _ = stream.read(&mut [0; 4096]);
             let _ = stream.write_all(answer).and_then(|()| stream.shutdown(Shutdown::Write));
-            // With something unread the end would be a reset, which takes the answer with it.
+            // Closing with unread data would reset the connection, and the answer would be lost.
             let _ = stream.read_to_end(&mut Vec::new());
         }
     });
     address.to_string()
 }
 
-/// Words of libraries, which mean nothing to people.
+/// Words of libraries, which mean nothing to users.
 const LIBRARIES: [&str; 18] = [
     "invalid digit",
     "a boolean",
@@ -46,7 +46,7 @@ const LIBRARIES: [&str; 18] = [
     "Status",
 ];
 
-/// An error names the option and says what is wrong in the words of networks and files.
+/// An error must contain certain texts, and no words of libraries.
 #[track_caller]
 fn check_words(arguments: &[&str], named: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
@@ -62,7 +62,7 @@ fn log_folder_is_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("log");
     std::fs::write(&file, "").unwrap();
-    let (file, url) = (file.to_str().unwrap(), Nobody::new().url());
+    let (file, url) = (file.to_str().unwrap(), DeadPort::new().url());
     let named = ["--log-dir", file, "is not a folder"];
     check_words(&["send", "-n", "a", "hello", "-s", &url, "--log-dir", file], &named);
     check_words(&["serve", "--journal", "memory", "--listen", "127.0.0.1:0", "--log-dir", file], &named);
@@ -71,7 +71,7 @@ fn log_folder_is_a_file() {
 /// A certificate to trust has no effect on a connection without TLS, so it is wrong usage (C1).
 #[test]
 fn certificate_without_tls() {
-    let url = Nobody::new().url();
+    let url = DeadPort::new().url();
     for command in [&["send", "-n", "a", "hello"][..], &["join", "-n", "a"]] {
         let by_option = Program::run(&[command, &["-s", &url, "--ca", "ca.pem"]].concat(), &[]);
         let by_variable = Program::run(&[command, &["-s", &url]].concat(), &[("CHITCHAT_CA", "ca.pem")]);
@@ -93,14 +93,14 @@ fn a_failure_to_join_names_the_option_and_what_to_do() {
     };
     let (secret, wrong) =
         (file("secret", b"a-long-s3cret-of-24-chars\n"), file("wrong", b"a-guess-of-16-or-more"));
-    let nobody = Nobody::new();
+    let dead_port = DeadPort::new();
     let plain = ServerProgram::start(&["--secret-file", &secret]);
     let tls = ServerProgram::start(&pair.options());
     let (by_http, by_https) = (format!("http://{}", tls.address), format!("https://{}", tls.address));
     let send = |server: &str, options: &[&str], named: &[&str]| {
         check_words(&[&["send", "-n", "a", "hello", "-s", server], options].concat(), named);
     };
-    send(&nobody.url(), &[], &["--server", "connection refused"]);
+    send(&dead_port.url(), &[], &["--server", "connection refused"]);
     send("http://nowhere.invalid:1", &[], &["--server", "nowhere.invalid cannot be resolved"]);
     send(&by_http, &[], &["--server", "use https://"]);
     send(&format!("https://{}", plain.address), &[], &["--server", "use http://"]);
@@ -111,7 +111,7 @@ fn a_failure_to_join_names_the_option_and_what_to_do() {
     send(&format!("http://{}", plain.address), &[], &["--secret-file"]);
     send(&format!("http://{}", plain.address), &["--secret-file", &wrong], &["--secret-file", "does not accept"]);
     for faulty in [file("empty", b""), file("binary", b"\xff\xfe"), file("two", b"a b"), "missing".into()] {
-        send(&nobody.url(), &["--secret-file", &faulty], &["--secret-file", &faulty]);
+        send(&dead_port.url(), &["--secret-file", &faulty], &["--secret-file", &faulty]);
     }
     for answer in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], b"SSH-2.0-OpenSSH\r\n", b"<html>"] {
         send(&format!("http://{}", stranger(answer)), &[], &["--server", "not a Chit Chat service"]);
@@ -162,9 +162,8 @@ fn a_service_that_cannot_start_names_the_option() {
     assert!(Path::new(&text).exists());
 }
 
-/// A value that an option cannot take is answered with what it can take.
 #[test]
-fn a_wrong_value_is_answered_with_the_right_ones() {
+fn the_error_for_a_wrong_value_lists_the_right_ones() {
     for (option, wrong) in [
         ("--grace", &["5", "soon", "1 fortnight"][..]),
         ("--publish-rate", &["x", "0.5", "-1", "4294967296"]),

@@ -12,7 +12,7 @@ use tonic::Status;
 use super::{MAX, event, join, joined, message, own, refused, response, truth};
 use crate::support::{Impostor, put, soon};
 
-/// The stream that contradicts an acknowledgement is dropped, and the message keeps its id.
+/// The client drops the stream and sends the message again, with the same id.
 #[tokio::test]
 async fn an_acknowledgement_that_cannot_be_true_is_not_believed() {
     let seven = |acknowledged| Fault::Acknowledgement { acknowledged: Sequence(acknowledged) };
@@ -105,7 +105,7 @@ async fn no_service_makes_a_client_wait_for_years() {
 }
 
 #[tokio::test]
-async fn any_duration_and_any_wall_clock_is_survived() {
+async fn a_client_survives_any_duration_and_any_wall_clock() {
     for (seconds, nanos) in
         [(0, 0), (-1, 0), (3_000_000_000, 0), (i64::MAX, i32::MAX), (i64::MIN, i32::MIN), (i64::MIN, i32::MAX)]
     {
@@ -121,9 +121,9 @@ async fn any_duration_and_any_wall_clock_is_survived() {
     }
 }
 
-/// A delay that is no valid one, as bytes of a status: a message is tried again all the same.
+/// The delay in the status is invalid, and the message is still sent again.
 #[tokio::test]
-async fn any_delay_that_a_refusal_asks_for_is_survived() {
+async fn a_client_survives_any_delay_in_a_refusal() {
     for (seconds, nanos) in [(i64::MIN, i32::MIN), (i64::MAX, i32::MAX), (-1, 0)] {
         let mut service = Impostor::start().await;
         let (chat, mut updates, _stream) = join(&mut service).await;

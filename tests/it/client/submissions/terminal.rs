@@ -13,7 +13,7 @@ use crate::support::{DEADLINE, ServerProgram};
 
 const COLUMNS: usize = 60;
 
-/// A program that reads from a terminal, and one line of what is on it.
+/// A program on a pseudo-terminal, and the rows on its screen.
 struct Terminal {
     keys: File,
     output: Receiver<Vec<u8>>,
@@ -62,7 +62,7 @@ impl Terminal {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Shows what the terminal gets, until there is a row with this text on it.
+    /// Applies output to the screen until a row contains a text.
     fn until(&mut self, text: &str) {
         while !self.rows.iter().any(|row| row.contains(text)) {
             let bytes =
@@ -72,7 +72,7 @@ impl Terminal {
         }
     }
 
-    /// Rows, line ends, "up", and "clear to the end": all that the program uses.
+    /// Interprets text, line ends, "cursor up" and "clear to the end", which is all that the program uses.
     fn show(&mut self) {
         let text = String::from_utf8(std::mem::take(&mut self.pending)).expect("whole characters");
         let mut rest = text.as_str();
@@ -122,7 +122,7 @@ impl Drop for Terminal {
     }
 }
 
-/// Commands are commands on a terminal, and what is not one is refused (S3).
+/// On a terminal, commands are executed, and an unknown one is refused (S3).
 #[test]
 fn commands_are_not_sent() {
     let server = ServerProgram::start(&[]);
@@ -159,7 +159,7 @@ fn a_typed_message_is_shown_once() {
         bob.until(&format!("alice: between {n}!"));
         bob.press(&format!("short {n}.\n"));
         bob.until(&format!("] bob: short {n}."));
-        // Where a line of ours came at the same moment, the typed one stays.
+        // If another line is printed at the same moment, the typed one stays.
         let shown = bob.count(&format!("short {n}."));
         assert!((1..=2).contains(&shown), "{shown}: {:#?}", bob.rows);
         once += usize::from(shown == 1);

@@ -1,4 +1,4 @@
-//! Random commands that are likely to meet: few names, few sessions, few ids, and times at the limits.
+//! Random commands that are likely to collide: few names, few sessions, few ids, and times at the limits.
 
 use chitchat::chat::{
     CLOCK_LEAP_MAX, Command, DisplayName, LogicalTime, MessageId, MessageText, ParticipantId, Sequence, SessionKey,
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::model::Model;
 
-/// Names, and for whom a person would take them.
+/// Names, each with a number for what a person would read; look-alikes have the same number.
 pub const NAMES: [(&str, u8); 10] = [
     ("alice", 0),
     ("ALICE", 0),
@@ -21,7 +21,7 @@ pub const NAMES: [(&str, u8); 10] = [
     ("😀", 4),
 ];
 
-/// A command that is not yet bound to a state: numbers are relative to it.
+/// A command whose numbers are relative to a state that is not known yet.
 #[derive(Clone, Debug)]
 pub enum Wish {
     Join { name: usize, sent: Time },
@@ -93,13 +93,13 @@ fn wish() -> impl Strategy<Value = Wish> {
     ]
 }
 
-/// Up to this many wishes.
+/// Fewer than this many wishes.
 pub fn wishes(most: usize) -> impl Strategy<Value = Vec<Wish>> {
     prop::collection::vec(wish(), 0..most)
 }
 
 impl Wish {
-    /// The command that it is in the state of a model.
+    /// The command, with numbers relative to the state of a model.
     pub fn command(&self, model: &mut Model) -> Command {
         let (head, now) = model.position();
         match self.clone() {
@@ -122,7 +122,7 @@ impl Wish {
     }
 }
 
-/// The key of the session that was made as this one, the first being 0.
+/// The key of a session, by its number in order of creation, from 0.
 pub fn key(session: usize) -> SessionKey {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&session.to_le_bytes());

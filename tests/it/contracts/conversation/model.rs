@@ -1,4 +1,4 @@
-//! The conversation as a list of what happened: slow, plain, and with nothing in common with the real one.
+//! The conversation as a list of events: slow, simple, and sharing no code with the real one.
 
 use chitchat::chat::{
     CLOCK_LEAP_MAX, Command, Event, EventKind, LeaveReason, LogicalTime, ParticipantId, Receipt, Refusal,
@@ -16,9 +16,9 @@ pub struct Model {
     sessions: usize,
 }
 
-/// For whom a person would take a name.
+/// What a person would read in a name, as a number from [`NAMES`].
 fn look(name: &str) -> u8 {
-    // A name in its RFC 8266 form can differ from what was given; its look does not.
+    // The RFC 8266 form of a name can differ from the given form, but still looks the same.
     NAMES.iter().find(|(given, _)| *given == name).map_or(0, |(_, look)| *look)
 }
 
@@ -33,7 +33,7 @@ impl Model {
         self.events.last().map_or((0, 0), |event| (event.sequence.0, event.logical_time.0))
     }
 
-    /// The Joined events of those who are here.
+    /// The Joined events of the active participants.
     fn members(&self) -> impl Iterator<Item = (&Event, SessionKey)> {
         let has_left = |id: ParticipantId| {
             self.events
@@ -106,20 +106,20 @@ impl Model {
         faults
     }
 
-    /// A refusal is right if the command has that fault and is not a repeat.
+    /// A refusal is correct if the command has that fault and is not a repeat.
     pub fn check_refusal(&self, command: &Command, refusal: &Refusal) -> Result<(), TestCaseError> {
         prop_assert!(self.earlier(command).is_none(), "a repeat gets its answer: {command:?}");
         prop_assert!(self.faults(command).contains(refusal), "{refusal:?} to {command:?}");
         Ok(())
     }
 
-    /// A repeat gets the answer of the first.
+    /// A repeat must get the answer to the first.
     pub fn check_repeated(&self, command: &Command, receipt: Receipt) -> Result<(), TestCaseError> {
         prop_assert_eq!(self.earlier(command).map(Receipt::from), Some(receipt));
         Ok(())
     }
 
-    /// An event is right where the command has no fault, is no repeat, and all of it is in the event.
+    /// An event is correct if the command has no fault and is not a repeat, and the event has all of its content.
     pub fn check_event(&mut self, command: &Command, event: &Event) -> Result<(), TestCaseError> {
         prop_assert_eq!(self.faults(command), [], "{:?}", command);
         prop_assert!(self.earlier(command).is_none(), "{command:?}");

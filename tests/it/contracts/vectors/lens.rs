@@ -1,23 +1,23 @@
-//! The page's causality, written a second time: what could have caused what, as far as events themselves tell, and what
-//! weaker orders than the service's would make of them. The page has these rules in `web/src/core/causality/`, and
+//! A second implementation of the page's causality: what could have caused what, as far as the events record it, and
+//! how orders weaker than the service's would arrange them. The page has these rules in `web/src/core/causality/`, and
 //! `tests/vectors/causality.json` holds both to the same answers.
 //!
-//! The service's order is finer than causality: it also puts events that are independent of each other one after another.
+//! The service's order is finer than causality: it also orders events that are independent of each other.
 
 use std::collections::BTreeMap;
 
-/// What happened, as far as causality is concerned.
+/// The kind of an event, as far as causality is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A participant joined: nothing is known of what it had seen.
+    /// A participant joined. Nothing is known about what it had seen.
     Joined,
     /// A participant left at its request.
     Left,
-    /// A participant left because its connection was gone: the service's own doing, which knows everything before.
+    /// A participant left because its connection was lost. The service itself caused this, and knows all events before.
     Gone,
     /// A message.
     Message {
-        /// The sender's clock when it sent; 0 where it does not say.
+        /// The sender's clock when it sent; 0 if it is not stated.
         sent: u64,
         /// The last event that had been delivered to its writer; 0 if it is not stated.
         seen: u64,
@@ -40,12 +40,12 @@ pub struct Event {
 }
 
 impl Event {
-    /// Whether it states what had been delivered to its author. One that does not is never called concurrent.
+    /// Whether it states what had been delivered to its author. Without that it is never called concurrent.
     fn says_what_was_seen(&self) -> bool {
         matches!(self.kind, Kind::Message { seen: 1.., .. })
     }
 
-    /// When it was sent, where its sender's clock can be believed.
+    /// When it was sent, if its sender's clock is plausible.
     fn sending_time(&self) -> Option<u64> {
         match self.kind {
             Kind::Message { sent, .. }
@@ -68,7 +68,7 @@ impl Event {
 /// The relation of one event to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation {
-    /// It is the same.
+    /// It is the same event.
     Same,
     /// It is in the other's past.
     Past,
@@ -83,13 +83,13 @@ pub enum Relation {
 /// An order of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lens<'a> {
-    /// The service's, the same for everybody.
+    /// The service's order, the same for all.
     Total,
     /// An effect comes after its causes.
     Causal,
     /// The events of one sender come in its order.
     Fifo,
-    /// What the screen of this participant would show if it did not wait for the service with its own messages.
+    /// What this participant would see if its own messages appeared at once, without waiting for the service.
     Arrival(&'a str),
     /// By the wall clocks of the senders.
     Wall,
@@ -101,7 +101,7 @@ pub type Pair = (usize, usize);
 /// An arrow that crosses a cut backwards: its end is inside, and its beginning is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backward {
-    /// The service has a message, by its index, that has not been sent.
+    /// The service has received a message, by its index, that has not been sent.
     Unsent(usize),
     /// The writer of the second has seen the first, which the service has not broadcast.
     Unseen(usize, usize),
@@ -111,7 +111,7 @@ pub enum Backward {
 #[derive(Clone, Debug)]
 pub struct Causality<'a> {
     events: &'a [Event],
-    /// Up to which sequence everything is in the past of each event. What an author has once known stays known.
+    /// For each event, the sequence up to which all events are in its past. It never falls for an author.
     known: Vec<u64>,
 }
 
@@ -177,14 +177,14 @@ impl<'a> Causality<'a> {
         }
     }
 
-    /// An order that a lens allows, by indexes, as unlike the service's as is easily found.
+    /// An order that a lens allows, as indexes: one that differs much from the service's and is easy to find.
     pub fn order(&self, lens: Lens<'_>) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.events.len()).collect();
         match lens {
             Lens::Total => {}
             Lens::Wall => order.sort_by_key(|index| self.events[*index].wall_time()),
             Lens::Arrival(reader) => {
-                // The reader's own message comes where it was written: after the last event that its writer had seen.
+                // The reader's own message comes right after the last event that its writer had seen.
                 let mut before = 0;
                 order.sort_by_cached_key(|index| {
                     let event = &self.events[*index];
@@ -207,7 +207,7 @@ impl<'a> Causality<'a> {
         order
     }
 
-    /// The pairs that a lens may swap, and of those the pairs of a cause and its effect.
+    /// The pairs that a lens may swap, and those among them that are a cause and its effect.
     pub fn swappable(&self, lens: Lens<'_>) -> (Vec<Pair>, Vec<Pair>) {
         let count = self.events.len();
         let pairs = (0..count).flat_map(|first| (first + 1..count).map(move |second| (first, second)));
@@ -216,8 +216,8 @@ impl<'a> Causality<'a> {
         (swappable, wrong)
     }
 
-    /// The arrows that cross a cut backwards; none where it is consistent. `line` has the last time of each participant
-    /// that is inside, and `service` that of the service.
+    /// The arrows that cross a cut backwards; none if it is consistent. `line` has the last time inside the cut for
+    /// each participant, and `service` has the service's.
     pub fn backwards(&self, line: &BTreeMap<&str, u64>, service: u64) -> Vec<Backward> {
         let mut found = Vec::new();
         for (index, event) in self.events.iter().enumerate() {

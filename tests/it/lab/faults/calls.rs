@@ -1,4 +1,4 @@
-//! The calls of the lab's service, and its faults.
+//! Calls to the lab's service, and faults for them.
 
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ pub fn publishes(impairment: pb::Impairment) -> pb::Fault {
 }
 
 /// The next notice of the lab in a stream; no event may come before it.
-pub async fn told(participant: &mut Participant) -> String {
+pub async fn next_notice(participant: &mut Participant) -> String {
     loop {
         match participant.frames.next().await.unwrap() {
             Frame::LabNotice(notice) => return notice.faults,
@@ -93,7 +93,7 @@ pub async fn told(participant: &mut Participant) -> String {
     }
 }
 
-/// Reads heartbeats, and nothing but heartbeats: the stream lives and no event comes.
+/// Reads this many heartbeats, and fails if an event comes.
 pub async fn beats(participant: &mut Participant, count: usize) {
     for _ in 0..count {
         let frame = participant.frames.next().await.unwrap();

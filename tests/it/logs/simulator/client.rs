@@ -42,11 +42,11 @@ pub(super) struct Client {
     pub(super) answers: VecDeque<Answer>,
     pub(super) inbox: VecDeque<Told>,
     pub(super) log: Vec<Value>,
-    /// Its program does not take updates: they wait, and are not delivered.
+    /// Whether its program does not read updates, so that they wait and are not delivered.
     pub(super) is_unread: bool,
     /// How often it was started.
     pub(super) starts: u64,
-    /// The journal that it takes part in.
+    /// The epoch of the journal of its session.
     pub(super) epoch: &'static str,
 }
 
@@ -71,7 +71,7 @@ impl World {
             self.clients[client].clock = 0;
         }
         let person = &self.clients[client];
-        // Before its own join is delivered, it resumes before that.
+        // If its own join has not been delivered yet, it resumes before that.
         let after = person.position.max(person.who - 1);
         let sent = self.tick(client);
         self.say(
@@ -82,7 +82,7 @@ impl World {
         self.clients[client].requests.push_back(Request::Resume { after });
     }
 
-    /// The program is run once more, in the same log.
+    /// The program is started again, with the same log.
     pub(super) fn again(&mut self, client: usize) {
         let person = &mut self.clients[client];
         (person.phase, person.clock, person.who, person.position) = (Phase::Away, 0, 0, 0);
@@ -158,17 +158,17 @@ impl World {
         self.clients[client].requests.push_back(Request::Leave { sent });
     }
 
-    /// The connection breaks. What is on its way may still arrive at the service, and nothing comes back.
+    /// The connection breaks. Requests in flight may still reach the service, but no answer comes back.
     pub(super) fn cut(&mut self, client: usize, reason: &'static str) {
         if self.service.up {
             let arrive = self.dice.below(self.clients[client].requests.len() as u64 + 1);
-            // No answer would show a mistake made here.
+            // No mistake is made here, since no answer would show it.
             self.unseen = true;
             (0..arrive).for_each(|_| self.serve(client));
             self.unseen = false;
         }
         let who = self.clients[client].who;
-        // A join whose Welcome is lost has a stream, too.
+        // A join whose Welcome is lost has opened a stream, too.
         let served = self.clients[client].inbox.iter().find_map(|told| match told {
             Told::Welcome { who, .. } => Some(*who),
             Told::Event(_) => None,
@@ -206,7 +206,7 @@ impl World {
         self.say(client, json!({"event": "disconnected", "reason": reason}));
     }
 
-    /// The process is killed: it logs nothing any more.
+    /// The process is killed, and logs nothing more.
     pub(super) fn vanish(&mut self, client: usize) {
         let end = self.clients[client].log.len();
         self.cut(client, "DISCONNECTED");

@@ -1,4 +1,4 @@
-//! The clients of the simulator, and what they receive.
+//! The simulator's clients: what they receive.
 
 use serde_json::json;
 

@@ -88,7 +88,7 @@ impl World {
         self.attach(who, position, false);
         let joined = Event { sent, name, ..self.blank(0, "joined") };
         let (sequence, mut time) = self.broadcast(joined.clone());
-        // With a mistake in the numbers the id is the event's all the same.
+        // After a mistake in the numbers the id is still the event's.
         let who = self.service.journal.last().map_or(who, |event| event.who);
         if self.errs(Mistake::JoinsTwice) {
             self.broadcast(Event { who, ..joined });
@@ -99,7 +99,7 @@ impl World {
         let stream = self.service.streams.entry(who).or_default();
         stream.handed = sequence - 1;
         if self.errs(Mistake::HidesOwnJoin) {
-            // To the stream it is as if it had been handed.
+            // The stream considers it handed over.
             self.service.streams.entry(who).or_default().handed = sequence;
         }
         self.clients[client].inbox.push_back(Told::Welcome { who, resumed: false, head: sequence, time });
@@ -200,7 +200,7 @@ impl World {
         self.clients.iter().enumerate().any(|(index, other)| index != client && is_online(other))
     }
 
-    /// Somebody else's message is sent, and gets its place first, when this one was acknowledged.
+    /// Acknowledges this message first; then another client's message is sent and gets an earlier position.
     pub(super) fn ack_before_order(
         &mut self,
         client: usize,
@@ -223,7 +223,7 @@ impl World {
             return false;
         };
         let promised = self.head() + 2;
-        // What the other's message will be stamped with is known here, as it is about to be sent.
+        // The time of the other message is known in advance, as it is about to be sent.
         let first = self.service.clock.max(self.clients[other].clock + 1) + 2;
         let time = first.max(sent) + 2;
         let answer = Answer::Published { id: id.to_owned(), sequence: promised, time };

@@ -8,7 +8,7 @@ use super::client::Phase;
 use super::mistakes::Mistake;
 use super::world::{GRACE, SECOND, World, sentence};
 
-/// An event as it is delivered, which is the same for everybody unless there is a mistake.
+/// An event as it is delivered, the same to all recipients unless there is a mistake.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub(super) sequence: u64,
@@ -28,7 +28,7 @@ pub struct Event {
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     pub(super) handed: u64,
-    /// Nothing is handed to it any more.
+    /// Whether nothing more is handed to it.
     pub(super) silent: bool,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Service {
     pub(super) up: bool,
     pub(super) clock: u64,
     pub(super) journal: Vec<Event>,
-    /// The numbers given out go beyond the journal's length by this, after a mistake.
+    /// By how much the numbers exceed the journal's length, after a mistake.
     pub(super) skipped: u64,
     pub(super) active: BTreeMap<u64, String>,
     pub(super) streams: BTreeMap<u64, Stream>,
@@ -59,7 +59,7 @@ impl World {
         self.service.offline = self.service.active.keys().map(|who| (*who, now)).collect();
         if head > 4 && self.errs(Mistake::RestartForgetsIds) {
             self.service.answered.clear();
-            // A repeat is now taken for a new message: the newest message is sent again.
+            // The newest message is sent again, and taken for a new one.
             let again = self
                 .service
                 .journal
@@ -117,7 +117,7 @@ impl World {
         self.start();
     }
 
-    /// The service was killed after the commit and before the record, so the next start makes up for it.
+    /// The service was killed between the commit and the log record, so the next start logs the event.
     pub(super) fn unrecord(&mut self) {
         let is_last = |record: &Value| record["event"].as_str().is_some_and(|event| event.ends_with("_broadcast"));
         if self.service.log.last().is_some_and(is_last) && self.mistake.is_none() {
@@ -182,7 +182,7 @@ impl World {
                 event.sent -= 1;
             }
         }
-        // A killed service may have recorded less than is in its journal; the next start makes up for it.
+        // A killed service may have logged less than is in its journal; the next start logs the rest.
         event.logged = true;
         let unrecorded = event.kind == "message" && self.errs(Mistake::TellsUnrecorded);
         let (sequence, time) = (event.sequence, event.time);

@@ -1,4 +1,4 @@
-//! The deliveries of the simulator's service.
+//! The simulator's service: its deliveries.
 
 use std::collections::VecDeque;
 
@@ -43,7 +43,7 @@ impl World {
             .iter()
             .position(|event| event.kind == "left" && event.who == who)
         {
-            // A stream ends before the own leave.
+            // A stream ends before the participant's own leave.
             if left == 0 {
                 return;
             }

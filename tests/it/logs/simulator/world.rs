@@ -1,5 +1,6 @@
-//! A service and its clients in memory. One step at a time, chosen by a seed: a request arrives, an answer comes, an event
-//! is delivered, a connection breaks, a process is killed. Each logs what the specification's chapter 9 says.
+//! A service and its clients in memory. A seed chooses one step at a time: a request arrives, an answer arrives, an
+//! event is delivered, a connection breaks, a process is killed. Each process logs what the specification's chapter 9
+//! requires.
 
 use std::collections::VecDeque;
 
@@ -23,11 +24,11 @@ pub struct World {
     pub(super) dice: Dice,
     pub(super) now: i64,
     pub(super) mistake: Option<Mistake>,
-    /// Whether it was made.
+    /// Whether the mistake has been made.
     pub made: bool,
     /// Whether a mistake would go unnoticed now.
     pub(super) unseen: bool,
-    /// Whether records name the start of the process that made them; those of version 1 do not.
+    /// Whether records have a `run`; those of version 1 do not.
     has_runs: bool,
     pub(super) service: Service,
     pub(super) clients: Vec<Client>,
@@ -125,7 +126,7 @@ impl World {
         self.service.journal.len() as u64 + self.service.skipped
     }
 
-    /// Time passes. Whose grace period is over leaves.
+    /// Time passes. Participants whose grace period ends leave.
     pub(super) fn pass(&mut self, micros: i64) {
         let until = self.now + micros;
         if self.service.up {
@@ -148,12 +149,12 @@ impl World {
     pub(super) fn step(&mut self) {
         let pause = if self.dice.chance(4) { self.dice.below(12 * SECOND as u64) } else { self.dice.below(3_000) };
         if pause > 1_000_000 {
-            // A stream that is open does not wait that long.
+            // The service does not keep an open stream waiting that long.
             (0..self.clients.len()).for_each(|client| self.hand_over_all(client));
         }
         self.pass(pause as i64);
         let client = self.dice.below(self.clients.len() as u64) as usize;
-        // After a mistake nothing breaks any more that could hide it.
+        // After a mistake nothing breaks, as that could hide it.
         let calm = self.made;
         if !calm && self.dice.chance(1) && self.service.journal.len() > 3 {
             return self.restart();
@@ -182,13 +183,13 @@ impl World {
         }
     }
 
-    /// Everything in flight arrives, the participants write now and then, and the service stops in the end.
+    /// Everything in flight arrives, the participants write now and then, and finally the service stops.
     pub(super) fn finish(&mut self) {
         if !self.service.up {
             self.restart();
         }
         self.settle();
-        // In a run without a mistake, what some of them are told is not read any more.
+        // In a run without a mistake, some clients stop reading.
         for client in 0..self.clients.len() {
             self.clients[client].is_unread = self.mistake.is_none() && self.dice.chance(10);
         }
@@ -208,7 +209,7 @@ impl World {
         self.note(json!({"event": "server_stopped", "sequence": head, "logical_time": time}));
     }
 
-    /// All that is under way arrives.
+    /// Everything in flight arrives.
     fn settle(&mut self) {
         for _ in 0..20 {
             for client in 0..self.clients.len() {

@@ -1,4 +1,4 @@
-//! The faults: of replicas, of the servers of their log, and of the networks between them.
+//! Faults of replicas, of the servers of their log, and of the networks between them.
 
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -8,19 +8,19 @@ use crate::support::{DurableServer, Held, Nats, Proxy};
 
 pub const REPLICAS: usize = 3;
 pub const CLIENTS: usize = 6;
-/// How long everybody may take to get on after a fault.
+/// How long the participants may take to make progress after a fault.
 pub const PATIENCE: Duration = Duration::from_secs(90);
-/// How many messages of each publisher come through before and after each fault.
+/// How many messages of each publisher count as progress.
 const MESSAGES: usize = 20;
 
 pub struct World {
     pub nats: Nats,
     pub replicas: Vec<DurableServer>,
-    /// Between each replica and each server of the log.
+    /// The network between each replica and each server of the log.
     log_networks: Vec<Vec<Proxy>>,
-    /// Between each client and the replica that it uses now.
+    /// The network between each client and the replica that it uses now.
     pub networks: Vec<Proxy>,
-    /// Which replica that is.
+    /// The replica that each client uses now.
     at: [usize; CLIENTS],
     heard: Receiver<usize>,
     started: Instant,
@@ -50,7 +50,7 @@ impl World {
         eprintln!("{:6.1?} s: {what}", self.started.elapsed().as_secs_f64());
     }
 
-    /// Waits until some more messages of each of these publishers have come back to them.
+    /// Waits until each of these publishers has received [`MESSAGES`] more of its own messages.
     #[track_caller]
     pub fn progress(&self, who: impl Fn(usize) -> bool) {
         let (mut missing, start) = ([MESSAGES; CLIENTS], Instant::now());
@@ -58,19 +58,19 @@ impl World {
             let left = PATIENCE.checked_sub(start.elapsed()).unwrap_or_default();
             match self.heard.recv_timeout(left) {
                 Ok(publisher) => missing[publisher] = missing[publisher].saturating_sub(1),
-                Err(_) => panic!("not everybody gets on: {missing:?} are missing"),
+                Err(_) => panic!("not all make progress: {missing:?} messages are missing"),
             }
         }
     }
 
     #[track_caller]
-    pub fn everybody_gets_on(&self) {
+    pub fn all_make_progress(&self) {
         let start = Instant::now();
         self.progress(|_| true);
-        self.say(&format!("everybody got on within {:.1?}", start.elapsed()));
+        self.say(&format!("all made progress within {:.1?}", start.elapsed()));
     }
 
-    /// The clients of a replica go to the next one, as a client that knows several addresses does.
+    /// Moves the clients of a replica to the next one, as a client that knows several addresses does by itself.
     pub fn leave_replica(&mut self, replica: usize) {
         let next = (replica + 1) % REPLICAS;
         for n in 0..CLIENTS {
@@ -83,7 +83,7 @@ impl World {
         }
     }
 
-    /// Everybody goes back to where it began.
+    /// Moves all clients back to their first replica.
     pub fn spread(&mut self) {
         for n in 0..CLIENTS {
             if self.at[n] == n % REPLICAS {
@@ -108,37 +108,37 @@ impl World {
         leader
     }
 
-    /// Breaks something, waits until everybody has dealt with it, repairs it, and waits again. A suspended process
-    /// stays so long enough for others to notice.
-    pub async fn suffer(&mut self, fault: Fault, victim: usize, while_: Duration) {
+    /// Causes a fault, waits until the participants make progress, repairs it, and waits again. `duration` must be long
+    /// enough for others to notice a suspended process.
+    pub async fn inject(&mut self, fault: Fault, victim: usize, duration: Duration) {
         self.say(&format!("{fault:?}, replica {victim}"));
         match fault {
             Fault::KillReplica => {
                 self.kill_replica(victim);
-                self.everybody_gets_on();
+                self.all_make_progress();
                 self.replicas[victim].start_again();
                 self.spread();
             }
             Fault::KillLeader => {
                 let leader = self.kill_leader().await;
-                self.everybody_gets_on();
+                self.all_make_progress();
                 self.nats.start_again(leader);
             }
             Fault::KillBoth => {
                 let leader = self.kill_leader().await;
                 self.kill_replica(victim);
-                self.everybody_gets_on();
+                self.all_make_progress();
                 self.nats.start_again(leader);
                 self.replicas[victim].start_again();
                 self.spread();
             }
             Fault::FreezeReplica => {
                 self.replicas[victim].program.as_ref().unwrap().signal("STOP");
-                self.others_get_on(victim, while_);
+                self.others_make_progress(victim, duration);
                 self.replicas[victim].program.as_ref().unwrap().signal("CONT");
             }
             Fault::CutReplica | Fault::MuteReplica | Fault::DeafenReplica => {
-                self.part_replica(fault, victim, while_);
+                self.cut_off_replica(fault, victim, duration);
             }
             Fault::RestartAll => self.rolling_restart(),
             Fault::FreezeLeader | Fault::IsolateLeader | Fault::MuteLeader | Fault::DeafenLeader => {
@@ -150,8 +150,8 @@ impl World {
                     _ => self.nats.deafen(leader),
                 }
                 let start = Instant::now();
-                self.everybody_gets_on();
-                while start.elapsed() < while_ {
+                self.all_make_progress();
+                while start.elapsed() < duration {
                     self.progress(|_| true);
                 }
                 match fault {
@@ -160,19 +160,19 @@ impl World {
                 }
             }
         }
-        self.everybody_gets_on();
+        self.all_make_progress();
     }
 
-    /// Everybody at another replica gets on for a while.
-    fn others_get_on(&self, victim: usize, while_: Duration) {
+    /// Waits this long while the clients of all other replicas make progress.
+    fn others_make_progress(&self, victim: usize, duration: Duration) {
         let (at, start) = (self.at, Instant::now());
-        while start.elapsed() < while_ {
+        while start.elapsed() < duration {
             self.progress(|n| at[n] != victim);
         }
     }
 
-    /// A replica is cut off from all servers of the log, in both directions or in one.
-    fn part_replica(&mut self, fault: Fault, victim: usize, while_: Duration) {
+    /// Cuts a replica off from all servers of the log, in one or both directions.
+    fn cut_off_replica(&mut self, fault: Fault, victim: usize, duration: Duration) {
         for proxy in &self.log_networks[victim] {
             match fault {
                 Fault::MuteReplica => proxy.hold(Held { there: true, back: false }),
@@ -180,9 +180,9 @@ impl World {
                 _ => proxy.cut(),
             }
         }
-        self.others_get_on(victim, while_);
+        self.others_make_progress(victim, duration);
         self.leave_replica(victim);
-        self.everybody_gets_on();
+        self.all_make_progress();
         for (n, proxy) in self.log_networks[victim].iter().enumerate() {
             proxy.hold(Held::default());
             proxy.restore(self.nats.address(n));
@@ -190,7 +190,7 @@ impl World {
         self.spread();
     }
 
-    /// Everything is restarted, one process after the other.
+    /// Restarts all processes, one after the other.
     fn rolling_restart(&mut self) {
         for n in 0..REPLICAS {
             self.say(&format!("replica {n} is restarted"));
@@ -201,13 +201,13 @@ impl World {
             program.end().succeeded();
             self.replicas[n].start_again();
             self.spread();
-            self.everybody_gets_on();
+            self.all_make_progress();
         }
         for n in 0..3 {
             self.say(&format!("server {n} is restarted"));
             self.nats.stop(n);
             self.nats.start_again(n);
-            self.everybody_gets_on();
+            self.all_make_progress();
         }
     }
 }
@@ -225,17 +225,17 @@ pub enum Fault {
     FreezeReplica,
     /// SIGSTOP of the server that leads the stream.
     FreezeLeader,
-    /// A replica and the servers do not reach each other.
+    /// A replica and the servers cannot reach each other.
     CutReplica,
-    /// What a replica says does not reach the servers.
+    /// What a replica sends does not reach the servers.
     MuteReplica,
-    /// What the servers say does not reach a replica.
+    /// What the servers send does not reach a replica.
     DeafenReplica,
-    /// The server that leads the stream and the other two do not reach each other.
+    /// The server that leads the stream and the other two cannot reach each other.
     IsolateLeader,
-    /// What the leader says does not reach the other two.
+    /// What the leader sends does not reach the other two.
     MuteLeader,
-    /// What the other two say does not reach the leader.
+    /// What the other two send does not reach the leader.
     DeafenLeader,
     /// Every process is restarted, one after the other.
     RestartAll,

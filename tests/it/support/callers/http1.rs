@@ -1,4 +1,4 @@
-//! An HTTP/1.1 client that sends what it is told to, byte for byte.
+//! An HTTP/1.1 client that sends exactly the bytes that a test gives it.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ pub struct Http1<S = TcpStream> {
     buffer: BytesMut,
 }
 
-/// An answer that has come in full.
+/// A complete response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -24,7 +24,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A header; empty where there is none.
+    /// A header; empty if there is none.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -39,7 +39,7 @@ impl Http1 {
         Self::over(soon(TcpStream::connect(address)).await.unwrap())
     }
 
-    /// Asks for a path over a connection of its own.
+    /// Requests a path over a new connection.
     pub async fn get(address: SocketAddr, path: &str) -> Answer {
         Self::connect(address).await.ask("GET", path, &[], b"").await
     }
@@ -50,13 +50,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         Self { socket, buffer: BytesMut::new() }
     }
 
-    /// Sends any bytes. The answer shows whether the service still takes them.
+    /// Sends any bytes, and ignores errors: the response shows whether the service still reads.
     pub async fn say(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = soon(self.socket.write_all(bytes.as_ref())).await;
         let _ = soon(self.socket.flush()).await;
     }
 
-    /// Sends a request, to `localhost` where no header says otherwise.
+    /// Sends a request, with `host: localhost` unless `headers` has another.
     pub async fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) {
         let mut head = format!("{method} {path} HTTP/1.1\r\n");
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
@@ -71,7 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         self.say([head.as_bytes(), b"\r\n", body].concat()).await;
     }
 
-    /// Sends a request and waits for the whole answer.
+    /// Sends a request and waits for the complete response.
     pub async fn ask(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         self.request(method, path, headers, body).await;
         let (status, headers) = self.head().await;
@@ -92,12 +92,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         Answer { status, headers, body }
     }
 
-    /// The head of an answer.
+    /// Reads the head of a response.
     pub async fn head(&mut self) -> (StatusCode, HeaderMap) {
         let line = self.line().await;
         let status =
             line.strip_prefix("HTTP/1.1 ").and_then(|line| line.get(..3)).and_then(|code| code.parse().ok());
-        let status = status.unwrap_or_else(|| panic!("no status line of HTTP/1.1: {line:?}"));
+        let status = status.unwrap_or_else(|| panic!("not a status line of HTTP/1.1: {line:?}"));
         let mut headers = HeaderMap::new();
         loop {
             let line = self.line().await;
@@ -106,7 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         }
     }
 
-    /// The next chunk of a body that comes in chunks; none at its end.
+    /// The next chunk of a chunked body; `None` at its end.
     pub async fn chunk(&mut self) -> Option<Bytes> {
         let size = usize::from_str_radix(&self.line().await, 16).expect("the size of a chunk");
         let chunk = self.bytes(size).await;
@@ -114,10 +114,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         (size > 0).then_some(chunk)
     }
 
-    /// Waits until the service has closed the connection. Answers with what it said before.
+    /// Waits until the service has closed the connection. Returns what it sent before that.
     pub async fn closed(&mut self) -> String {
         let mut heard = self.buffer.split().to_vec();
-        // A reset is an end, too.
+        // A reset counts as closing.
         let _ = soon(self.socket.read_to_end(&mut heard)).await;
         String::from_utf8_lossy(&heard).into_owned()
     }
@@ -132,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         }
     }
 
-    /// So many bytes of a body.
+    /// The next `count` bytes.
     pub async fn bytes(&mut self, count: usize) -> Bytes {
         while self.buffer.len() < count {
             self.more().await;
@@ -142,6 +142,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
 
     async fn more(&mut self) {
         let read = soon(self.socket.read_buf(&mut self.buffer)).await.unwrap();
-        assert!(read > 0, "the connection was closed amid an answer: {:?}", self.buffer);
+        assert!(read > 0, "the connection was closed in the middle of a response: {:?}", self.buffer);
     }
 }

@@ -1,4 +1,4 @@
-//! A participant over hand-made bytes.
+//! A participant that speaks through a hand-made client.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::wire::{Frames, Window, Wire};
 
-/// One participant with a connection and a stream of its own.
+/// One participant, with its own connection and stream.
 pub struct Participant {
     pub wire: Wire,
     pub frames: Frames,
@@ -17,7 +17,7 @@ pub struct Participant {
 }
 
 impl Participant {
-    /// Joins under a name, at logical time 1. The stream stands before the participant's own Joined event.
+    /// Joins under a name, at logical time 1. The next event of the stream is the participant's own Joined.
     pub async fn join(address: SocketAddr, name: &str) -> Self {
         Self::join_with(address, name, Window::default()).await
     }
@@ -43,11 +43,11 @@ impl Participant {
         let mut frames = wire.join(request).await;
         match frames.next().await? {
             Frame::Welcome(welcome) => Ok(Self { wire, frames, welcome }),
-            other => panic!("a stream begins with its Welcome and not with {other:?}"),
+            other => panic!("a stream begins with a Welcome, not with {other:?}"),
         }
     }
 
-    /// Where to go on after a position.
+    /// A resume point after a position.
     pub fn resume_point(&self, after_sequence: u64) -> pb::ResumePoint {
         let pb::Welcome { session_token, epoch, .. } = self.welcome.clone();
         pb::ResumePoint { session_token, epoch, after_sequence, ..Default::default() }
@@ -59,13 +59,13 @@ impl Participant {
         Self::open(address, &pb::JoinRequest { resume, ..Default::default() }, Window::default()).await
     }
 
-    /// How everybody knows it.
+    /// Its own entry in the list of participants.
     pub fn itself(&self) -> Option<pb::Participant> {
         let me = |participant: &&pb::Participant| participant.participant_id == self.welcome.participant_id;
         self.welcome.participants.iter().find(me).cloned()
     }
 
-    /// A publish that is right in everything, to be made wrong where a test wants it.
+    /// A valid publish request, which a test may then spoil.
     pub fn request(&self, text: &str) -> pb::PublishRequest {
         pb::PublishRequest {
             session_token: self.welcome.session_token.clone(),
@@ -78,7 +78,7 @@ impl Participant {
         self.wire.publish(&self.request(text)).await.unwrap()
     }
 
-    /// Publishes this many messages, many at a time.
+    /// Publishes this many messages, up to 64 at a time.
     pub async fn publish_many(&self, count: u64) {
         let mut publishing = JoinSet::new();
         for n in 0..count {

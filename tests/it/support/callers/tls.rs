@@ -15,14 +15,14 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
 use super::super::soon;
 
-/// A certificate for this machine and its key, in files of which a service may be told.
+/// A certificate for this machine and its key, in files.
 pub struct KeyPair {
     pub certificate: PathBuf,
     pub key: PathBuf,
 }
 
 impl KeyPair {
-    /// Makes a new pair, in the place of an older one of that name.
+    /// Makes a new pair, and replaces an older one of the same name.
     pub fn make(folder: &Path, name: &str) -> Self {
         let made = rcgen::generate_simple_self_signed(["localhost", "127.0.0.1"].map(str::to_owned)).unwrap();
         let pair =
@@ -32,7 +32,7 @@ impl KeyPair {
         pair
     }
 
-    /// The options of `serve`.
+    /// The options of `serve` that name these files.
     pub fn options(&self) -> [&str; 4] {
         ["--tls-cert", self.certificate.to_str().unwrap(), "--tls-key", self.key.to_str().unwrap()]
     }

@@ -1,4 +1,4 @@
-//! A gRPC-Web client that sends what it is told to, byte for byte, as a browser would.
+//! A gRPC-Web client that sends exactly the bytes that a test gives it, as a browser would.
 
 use std::net::SocketAddr;
 
@@ -16,17 +16,17 @@ pub const BINARY: &str = "application/grpc-web+proto";
 /// The same in Base64, for clients that can read only text.
 pub const TEXT: &str = "application/grpc-web-text+proto";
 
-/// How to speak gRPC-Web. Every call has a connection of its own.
+/// How to call the service over gRPC-Web. Every call opens a new connection.
 pub struct Web<'a> {
     pub address: SocketAddr,
     pub version: Version,
     /// What is sent as `content-type` and as `accept`.
     pub content_type: &'a str,
-    /// Headers beside those that every call has.
+    /// Headers in addition to those that every call has.
     pub headers: &'a [(&'a str, &'a str)],
 }
 
-/// An answer whose body may be on its way still.
+/// A response whose body may still be arriving.
 pub struct WebAnswer {
     pub http: StatusCode,
     pub headers: HeaderMap,
@@ -38,7 +38,7 @@ pub struct WebAnswer {
 
 enum Body {
     Http1(Http1),
-    /// With the connection that it comes by.
+    /// With its connection, which must stay open.
     Http2(RecvStream, Wire),
 }
 
@@ -46,7 +46,7 @@ enum Body {
 #[derive(Debug)]
 pub enum Part {
     Message(Bytes),
-    /// What is in the trailers of native gRPC. Nothing follows.
+    /// What native gRPC sends as trailers. Nothing follows.
     Trailers(HeaderMap),
 }
 
@@ -88,12 +88,12 @@ impl<'a> Web<'a> {
 }
 
 impl WebAnswer {
-    /// A header; empty where there is none.
+    /// A header; empty if there is none.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The next part; none once the body is over.
+    /// The next part; `None` at the end of the body.
     pub async fn part(&mut self) -> Option<Part> {
         loop {
             if let Some(part) = self.buffered() {
@@ -114,29 +114,29 @@ impl WebAnswer {
         }
     }
 
-    /// The next part, which is a message.
+    /// The next part, which must be a message.
     pub async fn message<R: Message + Default>(&mut self) -> R {
         match self.part().await {
             Some(Part::Message(message)) => R::decode(message).unwrap(),
-            other => panic!("a message was to come, and not {other:?}: {:?}", self.headers),
+            other => panic!("expected a message, not {other:?}: {:?}", self.headers),
         }
     }
 
-    /// The status at the end. Nothing but the status is left to come, and nothing comes after it.
+    /// The status. It must be all that is left of the response.
     pub async fn end(&mut self) -> Status {
         if let Some(status) = Status::from_header_map(&self.headers) {
-            assert!(self.part().await.is_none(), "headers that have the status are all");
+            assert!(self.part().await.is_none(), "nothing follows headers with a status");
             return status;
         }
         let Some(Part::Trailers(trailers)) = self.part().await else { panic!("no trailers") };
-        assert!(self.part().await.is_none(), "trailers are the end");
+        assert!(self.part().await.is_none(), "nothing follows trailers");
         Status::from_header_map(&trailers).expect("trailers have a status")
     }
 
     async fn data(&mut self) -> Option<Bytes> {
         match &mut self.body {
             Body::Http1(_) if self.headers.contains_key("content-length") => {
-                assert_eq!(self.headers["content-length"], "0", "only an answer without a body has a length");
+                assert_eq!(self.headers["content-length"], "0", "only a response without a body has a length");
                 None
             }
             Body::Http1(connection) => connection.chunk().await,
@@ -191,7 +191,7 @@ fn encode(bytes: &[u8]) -> Vec<u8> {
     encoded
 }
 
-/// The bytes of four digits. The service pads each of its pieces, so that padding comes amid a body, too.
+/// The bytes of four digits. The service pads each piece, so padding also occurs in the middle of a body.
 fn decode(four: &[u8]) -> Vec<u8> {
     let padding = four.iter().filter(|digit| **digit == b'=').count();
     let value = |digit: &u8| DIGITS.iter().position(|known| known == digit).unwrap_or_default() as u32;

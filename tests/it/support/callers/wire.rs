@@ -1,4 +1,4 @@
-//! A gRPC client that sends what it is told to, byte for byte, and reads what comes back.
+//! A gRPC client that sends exactly the bytes that a test gives it, and reads what comes back.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,13 +20,13 @@ use tonic_types::StatusExt;
 
 use super::super::soon;
 
-/// How much a client allows to be on its way to it, in bytes.
+/// The flow-control window of a client: how many bytes may be in flight to it.
 #[derive(Clone, Copy, Default)]
 pub enum Window {
-    /// So much that it never matters.
+    /// So wide that it never matters.
     #[default]
     Wide,
-    /// This many bytes a stream.
+    /// This many bytes per stream.
     Bytes(u32),
 }
 
@@ -34,7 +34,7 @@ pub enum Window {
 #[derive(Clone)]
 pub struct Wire {
     requests: SendRequest<Bytes>,
-    /// What every call has beside what it must have.
+    /// Headers of every call, in addition to the mandatory ones.
     headers: HeaderMap,
     _connection: Arc<AbortOnDropHandle<()>>,
 }
@@ -70,12 +70,12 @@ impl Wire {
         wire
     }
 
-    /// How many streams at a time the service allows on this connection.
+    /// How many concurrent streams the service allows on this connection.
     pub fn streams_max(&self) -> usize {
         self.requests.current_max_send_streams()
     }
 
-    /// Sends any body to any path. Answers with the HTTP status, the headers and the body to come.
+    /// Sends any body to any path. Returns the HTTP status, the headers and the body, which is still to be read.
     pub async fn post(
         &self,
         path: &str,
@@ -88,19 +88,19 @@ impl Wire {
     /// Sends any request.
     pub async fn send(&self, request: Request<()>, body: impl Into<Bytes>) -> (StatusCode, HeaderMap, RecvStream) {
         let (response, mut sending) = self.begin(request).await;
-        // A refusal may have come before the body.
+        // The service may have refused the request before its body was sent.
         let _ = sending.send_data(body.into(), true);
         let (parts, body) = soon(response).await.unwrap().into_parts();
         (parts.status, parts.headers, body)
     }
 
-    /// Sends the head of a request. Its body is for the caller to send.
+    /// Sends the head of a request, and leaves its body to the caller.
     pub async fn begin(&self, request: Request<()>) -> (ResponseFuture, SendStream<Bytes>) {
         let mut requests = soon(self.requests.clone().ready()).await.unwrap();
         requests.send_request(request, false).unwrap()
     }
 
-    /// The head of a call of any path.
+    /// The head of a call to any path.
     pub fn request(&self, path: &str, content_type: &str) -> Request<()> {
         let mut request = Request::post(format!("http://localhost{path}"))
             .header("content-type", content_type)
@@ -111,7 +111,7 @@ impl Wire {
         request
     }
 
-    /// Calls a method of the service, or a path, with a body of any bytes, framed or not.
+    /// Calls a method of the service, or a path, with any bytes as its body, framed or not.
     pub async fn open(&self, method: &str, body: impl Into<Bytes>) -> Frames {
         let path = match method.starts_with('/') {
             true => method.to_owned(),
@@ -166,7 +166,7 @@ pub fn frame(message: &[u8]) -> Bytes {
     framed.freeze()
 }
 
-/// The messages of an answer, as they come.
+/// The messages of a response, as they arrive.
 pub struct Frames {
     body: RecvStream,
     buffer: BytesMut,
@@ -178,7 +178,7 @@ impl Frames {
         Self { body, buffer: BytesMut::new(), ended: Status::from_header_map(headers) }
     }
 
-    /// The next message as it was sent; in the end the status, OK included.
+    /// The next message as it was sent; at the end the status as an error, even OK.
     pub async fn message(&mut self) -> Result<Bytes, Status> {
         soon(async {
             loop {
@@ -248,11 +248,11 @@ impl Refused {
 /// Checks that an answer is this refusal of the specification's table (chapter 7).
 #[track_caller]
 pub fn refused<T>(answer: Result<T, Status>, code: Code, reason: &str) -> Refused {
-    let status = answer.err().unwrap_or_else(|| panic!("{reason} was to be refused"));
+    let status = answer.err().unwrap_or_else(|| panic!("expected the refusal {reason}"));
     let details = status.get_error_details();
     let info = details.error_info().unwrap_or_else(|| panic!("{reason}: no ErrorInfo in {status:?}"));
     assert_eq!((info.domain.as_str(), info.reason.as_str(), status.code()), ("chitchat", reason, code));
-    assert!(!status.message().is_empty(), "{reason}: people get a sentence");
+    assert!(!status.message().is_empty(), "{reason}: a person needs a sentence");
     Refused {
         figures: info.metadata.clone(),
         fields: details

@@ -1,4 +1,4 @@
-//! A service over a journal file, whose process can be killed and started again.
+//! A service with a journal file, whose process can be killed and started again.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,14 +13,14 @@ use super::super::{Client, Program, check_logs};
 /// A service that comes back on the same port, with the same journal and the same log.
 pub struct DurableServer {
     pub address: SocketAddr,
-    /// The process, while there is one.
+    /// The process, while it runs.
     pub program: Option<Program>,
     options: Vec<String>,
     settings: Vec<(String, String)>,
     folder: TempDir,
-    /// Whether its logs have to prove that the order held.
+    /// Whether its logs must prove that the order held.
     pub is_truthful: bool,
-    /// Never listened on: it keeps others from getting the port while no process has it.
+    /// Never listened on: it reserves the port while the process is down.
     _port: TcpSocket,
 }
 
@@ -50,7 +50,7 @@ impl DurableServer {
         self.start_again_with_notice("");
     }
 
-    /// Starts another process that says something to people before it serves.
+    /// Starts another process, and waits for a notice that it prints before it serves.
     #[track_caller]
     pub fn start_again_with_notice(&mut self, notice: &str) {
         let (listen, folder, journal) = (self.address.to_string(), self.folder.path(), self.journal());
@@ -66,7 +66,7 @@ impl DurableServer {
         self.program = Some(program);
     }
 
-    /// Ends the process without a chance to do anything (SIGKILL).
+    /// Kills the process (SIGKILL).
     pub fn kill(&mut self) {
         self.program = None;
     }
@@ -93,7 +93,7 @@ impl DurableServer {
         self.folder.path().join("server.jsonl")
     }
 
-    /// The memory that the process has of the machine, in bytes.
+    /// The resident memory of the process, in bytes.
     pub fn resident_bytes(&self) -> u64 {
         let process = self.program.as_ref().unwrap().id();
         let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();

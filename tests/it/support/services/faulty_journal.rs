@@ -10,25 +10,25 @@ use tonic::async_trait;
 /// How the journal fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Not at all.
+    /// It does not fail.
     None,
-    /// It does not answer, for now; what it was given it records later.
+    /// It does not answer for now, and records the pending batch later.
     Silent,
-    /// For now.
+    /// It refuses batches for now.
     Unavailable,
-    /// For good.
+    /// It has failed for good.
     Fatal,
 }
 
-/// A memory journal that fails as the test says.
+/// A memory journal that fails when the test tells it to.
 pub struct FaultyJournal {
     memory: MemoryJournal,
     fault: watch::Receiver<Fault>,
-    /// How many batches it has turned away.
+    /// How many batches it has refused.
     refused: watch::Sender<usize>,
 }
 
-/// The test's hand on a [`FaultyJournal`].
+/// The test's control of a [`FaultyJournal`].
 pub struct FaultyJournalControl {
     fault: watch::Sender<Fault>,
     refused: watch::Receiver<usize>,
@@ -51,7 +51,7 @@ impl FaultyJournalControl {
         self.fault.send_replace(fault);
     }
 
-    /// Waits until it has turned away this many batches.
+    /// Waits until it has refused this many batches.
     pub async fn has_refused(&mut self, count: usize) {
         super::super::soon(self.refused.wait_for(|refused| *refused >= count)).await.unwrap();
     }

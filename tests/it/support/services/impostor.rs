@@ -1,4 +1,4 @@
-//! A service whose every answer is the test's.
+//! A service that leaves every answer to the test.
 
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ use tonic::Status;
 
 use super::super::{frame, soon};
 
-/// A call, to be answered by the test.
+/// A call that the test answers.
 pub struct Call {
     pub method: String,
     pub arrived: Instant,
@@ -33,7 +33,7 @@ impl Call {
         Self { method, arrived: Instant::now(), body: request.into_body(), answer }
     }
 
-    /// What was asked.
+    /// The request message.
     pub async fn request<M: Message + Default>(&mut self) -> M {
         let mut bytes = BytesMut::new();
         while let Some(data) = soon(self.body.data()).await {
@@ -50,7 +50,7 @@ impl Call {
         body
     }
 
-    /// Answers with a message, and that is all.
+    /// Answers with one message and the status OK.
     pub fn answer(&mut self, message: &impl Message) {
         self.send(message).send_trailers(trailers(0)).unwrap();
     }
@@ -63,12 +63,12 @@ impl Call {
     }
 }
 
-/// The end of a response that says nothing but its code.
+/// Trailers with only a status code.
 pub fn trailers(code: u32) -> HeaderMap {
     HeaderMap::from_iter([("grpc-status".parse().unwrap(), code.into())])
 }
 
-/// Puts frames into an open stream.
+/// Sends frames on an open stream.
 pub fn put(stream: &mut SendStream<Bytes>, frames: impl IntoIterator<Item = Frame>) {
     for one in frames {
         let response = pb::JoinResponse { frame: Some(one) };
@@ -76,7 +76,7 @@ pub fn put(stream: &mut SendStream<Bytes>, frames: impl IntoIterator<Item = Fram
     }
 }
 
-/// The service.
+/// The service. It passes every call to the test.
 pub struct Impostor {
     pub url: String,
     calls: mpsc::Receiver<Call>,

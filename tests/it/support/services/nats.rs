@@ -1,5 +1,5 @@
-//! A cluster of nats-servers, each a process that can be killed, frozen and started again. The network between them can be
-//! cut, where a test asks for that.
+//! A cluster of nats-servers, each a process that can be killed, frozen and started again. The network between them can
+//! be cut if a test asks for it.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ use super::super::{DEADLINE, Held, Proxy};
 /// The servers of one cluster. They sync each message before they acknowledge it.
 pub struct Nats {
     servers: Vec<NatsServer>,
-    /// From each server to each, where there are any.
+    /// The proxy from each server to each other one, if the network can be cut.
     routes: Vec<Vec<Option<Proxy>>>,
     folder: TempDir,
 }
@@ -28,13 +28,13 @@ struct NatsServer {
     route: SocketAddr,
 }
 
-/// Where `tests/tools python` puts it, or where the environment says.
+/// The program: `NATS_SERVER` of the environment, or what `tests/tools python` installed.
 pub fn nats_server() -> PathBuf {
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/nats/venv/bin/nats-server");
     std::env::var_os("NATS_SERVER").map_or(installed, PathBuf::from)
 }
 
-/// Ports that nothing has right now.
+/// Ports that are free right now.
 fn free_ports<const N: usize>() -> [u16; N] {
     let taken = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     taken.map(|listener| listener.local_addr().unwrap().port())
@@ -46,7 +46,7 @@ impl Nats {
         Self::start_with("")
     }
 
-    /// Three servers with something more in their configuration.
+    /// Three servers with additional lines in their configuration.
     pub fn start_with(more: &str) -> Self {
         let mut nats = Self::configured();
         nats.configure_all(more);
@@ -54,7 +54,7 @@ impl Nats {
         nats
     }
 
-    /// Gives running servers something else in their configuration. Clients whose permissions change are disconnected.
+    /// Changes the additional lines of running servers. Clients whose permissions change are disconnected.
     pub fn reconfigure(&self, more: &str) {
         self.configure_all(more);
         (0..3).for_each(|n| self.signal(n, "HUP"));
@@ -82,7 +82,7 @@ impl Nats {
                 proxies.push(Some(proxy));
             }
             nats.routes.push(proxies);
-            // They tell each other of an address that leads nowhere, so that each way is one of these.
+            // The servers advertise a dead address to each other, so that all their connections use the proxies.
             let more = format!("advertise: \"127.0.0.1:{dead}\", no_advertise: true,");
             nats.configure(from, &routes.join(", "), &more, "");
         }
@@ -90,7 +90,7 @@ impl Nats {
         nats
     }
 
-    /// Three servers that do not run yet.
+    /// Three servers that are not running yet.
     fn configured() -> Self {
         assert!(nats_server().exists(), "there is no nats-server: `tests/tools python` installs it");
         let folder = TempDir::new().unwrap();
@@ -127,17 +127,17 @@ impl Nats {
         self.ways(n).for_each(|(_, _, proxy)| proxy.cut());
     }
 
-    /// Lets nothing that a server says reach the others, though it hears them.
+    /// Holds back all that a server sends to the others; it still receives from them.
     pub fn mute(&self, n: usize) {
         self.ways(n).for_each(|(from, _, proxy)| proxy.hold(Held { there: from == n, back: from != n }));
     }
 
-    /// Lets a server hear nothing of the others, though they hear it.
+    /// Holds back all that the others send to a server; they still receive from it.
     pub fn deafen(&self, n: usize) {
         self.ways(n).for_each(|(from, _, proxy)| proxy.hold(Held { there: from != n, back: from == n }));
     }
 
-    /// Connects a server with the others again.
+    /// Reconnects a server with the others.
     pub fn reunite(&self, n: usize) {
         for (_, to, proxy) in self.ways(n) {
             proxy.hold(Held::default());
@@ -145,7 +145,7 @@ impl Nats {
         }
     }
 
-    /// The ways between a server and the others: who connects to whom.
+    /// The proxies between a server and the others: (from, to, proxy).
     fn ways(&self, n: usize) -> impl Iterator<Item = (usize, usize, &Proxy)> {
         let all = self.routes.iter().enumerate().flat_map(|(from, to)| {
             to.iter().enumerate().filter_map(move |(to, proxy)| Some((from, to, proxy.as_ref()?)))
@@ -157,13 +157,13 @@ impl Nats {
         self.servers[n].address
     }
 
-    /// What `--replicate` takes.
+    /// The servers' URLs, for `--replicate`.
     pub fn urls(&self) -> String {
         let urls: Vec<_> = self.servers.iter().map(|server| format!("nats://{}", server.address)).collect();
         urls.join(",")
     }
 
-    /// Starts a server that is not running, and waits until it takes connections.
+    /// Starts a server that is not running, and waits until it accepts connections.
     #[track_caller]
     pub fn start_again(&mut self, n: usize) {
         let server = &mut self.servers[n];
@@ -178,7 +178,7 @@ impl Nats {
         }
     }
 
-    /// Ends a server without a chance to do anything (SIGKILL).
+    /// Kills a server (SIGKILL).
     pub fn kill(&mut self, n: usize) {
         if let Some(mut process) = self.servers[n].process.take() {
             let _ = process.kill();
@@ -194,21 +194,21 @@ impl Nats {
         }
     }
 
-    /// STOP freezes a server, CONT lets it go on.
+    /// Sends a signal to a server. STOP freezes it, CONT resumes it.
     pub fn signal(&self, n: usize, name: &str) {
         let process = self.servers[n].process.as_ref().unwrap().id();
         let kill = Command::new("sh").arg("-c").arg(format!("kill -{name} {process}")).status();
         assert!(kill.unwrap().success());
     }
 
-    /// The servers as a client sees them.
+    /// A JetStream client of the cluster.
     pub async fn jetstream(&self) -> Context {
         let urls: Vec<_> = self.urls().split(',').map(str::to_owned).collect();
         let client = async_nats::connect(urls).await.unwrap();
         jetstream::new(client)
     }
 
-    /// Makes a stream, as soon as the servers have found each other.
+    /// Creates a stream, retrying until the servers have found each other.
     pub async fn make(&self, jetstream: &Context, config: jetstream::stream::Config) {
         let start = Instant::now();
         while let Err(error) = jetstream.create_stream(config.clone()).await {
@@ -216,7 +216,7 @@ impl Nats {
         }
     }
 
-    /// Waits until every server has all of a stream.
+    /// Waits until every server has a complete copy of a stream.
     pub async fn wait_for_copies(&self, stream: &str) {
         let (jetstream, start) = (self.jetstream().await, Instant::now());
         loop {
@@ -233,7 +233,7 @@ impl Nats {
     pub async fn leader(&self, stream: &str) -> usize {
         let (jetstream, start) = (self.jetstream().await, Instant::now());
         loop {
-            assert!(start.elapsed() < DEADLINE, "nobody leads the stream");
+            assert!(start.elapsed() < DEADLINE, "the stream has no leader");
             let Ok(stream) = jetstream.get_stream(stream).await else { continue };
             let leader = stream.cached_info().cluster.as_ref().and_then(|cluster| cluster.leader.clone());
             let name = leader.unwrap_or_default();

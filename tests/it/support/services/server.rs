@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::super::soon;
 
-/// A running service on a port of its own. It stops when it is dropped.
+/// A running service on its own port. Dropping it stops the service.
 pub struct Server {
     pub address: SocketAddr,
     shutdown: DropGuard,
@@ -23,7 +23,7 @@ impl Server {
         Self::with(Self::config()).await
     }
 
-    /// The defaults, but for a short drain, and as many messages and joins a second as a test has.
+    /// The defaults, but with a short drain and no limits on messages and joins per second.
     pub fn config() -> Config {
         Config {
             drain: Duration::from_millis(200),
