@@ -8,6 +8,7 @@ import { Notice } from "./lab/notice.js";
 import { Panel } from "./lab/panel.js";
 import { folderOf } from "./platform/place.js";
 import { recall, remember } from "./platform/storage.js";
+import { addStyleSheet } from "./platform/style-sheet.js";
 
 /** What the page tells its lab. */
 export interface LabView {
@@ -22,7 +23,7 @@ export interface LabView {
  * to it. The key comes with the address, is taken out of it, since others see the screen, and stays in this tab.
  */
 export async function open(access: string, log: () => string, changed: () => void): Promise<LabView> {
-  await looks();
+  await addStyleSheet("lab-style.css");
   const key = takeKey() ?? recall("labKey") ?? "";
   const notice = new Notice();
   const faults = new Faults();
@@ -65,16 +66,4 @@ function takeKey(): string | null {
   const key = new URLSearchParams(location.hash.replace(/^#/, "")).get("lab-key");
   if (key !== null) history.replaceState(history.state, "", location.pathname + location.search);
   return key;
-}
-
-/** The style sheet of this part of the page. */
-function looks(): Promise<void> {
-  const link = document.createElement("link");
-  link.rel = "stylesheet";
-  link.href = "lab-style.css";
-  return new Promise((resolve, reject) => {
-    link.addEventListener("load", () => resolve());
-    link.addEventListener("error", () => reject(new Error("lab-style.css could not be loaded")));
-    document.head.append(link);
-  });
 }

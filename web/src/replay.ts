@@ -4,6 +4,7 @@ import { type Judged, judged, toFindings, toMistake } from "./core/replay/findin
 import { type Run, RunBuilder } from "./core/replay/run.js";
 import { toPlace } from "./core/replay/place.js";
 import { take } from "./platform/handover.js";
+import { addStyleSheet } from "./platform/style-sheet.js";
 import { show } from "./view/parts/dom.js";
 import { Chooser } from "./view/replay/chooser.js";
 import type { LoadDrawing } from "./view/panel.js";
@@ -28,20 +29,8 @@ interface Source {
 
 /** Replays these logs; without any, the run that the page's address names, or lets the user choose. */
 export async function open(files: readonly File[], loadDrawing: LoadDrawing): Promise<void> {
-  await looks();
+  await addStyleSheet("replay-style.css");
   new Replays(loadDrawing).start(files);
-}
-
-/** The style sheet of this part of the page. */
-function looks(): Promise<void> {
-  const link = document.createElement("link");
-  link.rel = "stylesheet";
-  link.href = "replay-style.css";
-  return new Promise((resolve, reject) => {
-    link.addEventListener("load", () => resolve());
-    link.addEventListener("error", () => reject(new Error("replay-style.css could not be loaded")));
-    document.head.append(link);
-  });
 }
 
 class Replays {
