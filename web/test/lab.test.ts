@@ -28,7 +28,7 @@ test("the rules fire at the sender, twice at the service, and at the receiver (A
     fired.map((firing) => `${firing.rule} ${firing.who} ${sum(firing)}`),
     ["IR1 ann 13 + 1 = 14", "IR2 the service max(17, 14) + 1 = 18", "IR1 the service 18 + 1 = 19", "IR2 bob max(23, 19) + 1 = 24"],
   );
-  assert.equal(words(fired[3]!), "bob’s clock is 23, and 19 comes. Its own clock is the larger; plus 1 it is 24.");
+  assert.equal(words(fired[3]!), "bob’s clock is 23, and 19 arrives. Its own clock is the larger; plus 1 it is 24.");
 });
 
 test("where the sender was ahead, the service’s clock is known from the event before, or not at all", () => {

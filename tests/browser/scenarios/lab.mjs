@@ -47,16 +47,16 @@ async function played(visitor, title, says = () => {}) {
   for (;;) {
     const state = await until(`${title} moves`, async () => {
       const state = await visitor.page.locator(".lab-run .lab-now").innerText();
-      return /plays\./.test(state) ? null : state;
+      return /^Playing\.$/.test(state) ? null : state;
     });
-    if (/played to its end\.$/.test(state)) break;
-    assert.doesNotMatch(state, /could not|stopped/, title);
+    if (/^Finished\.$/.test(state)) break;
+    assert.doesNotMatch(state, /^(Stopped|It failed)/, title);
     const done = await visitor.page.locator(".lab-steps .done").count();
-    if (/message by/.test(state)) await says(done);
+    if (/message from/.test(state)) await says(done);
     else await visitor.page.locator(".lab-run button:text-is('Next step')").click();
     await until(`${title}: step ${done + 1} is over`, async () => {
       const now = await visitor.page.locator(".lab-run .lab-now").innerText();
-      return (await visitor.page.locator(".lab-steps .done").count()) > done || (now !== state && !/plays\./.test(now));
+      return (await visitor.page.locator(".lab-steps .done").count()) > done || (now !== state && !/^Playing\.$/.test(now));
     });
   }
   const steps = await visitor.page.locator(".lab-steps li").count();
@@ -114,10 +114,10 @@ export default {
       await form.locator("button:text-is('Set')").click();
     };
     await form.locator("summary").click();
-    await set("Messages on their way to bob", "is delayed");
+    await set("What bob receives", "is delayed");
     await says(ann, "bob", /Deliveries delayed by 2 s · ends in/);
     await bob.reads(".lab-notice", /delays what others write/);
-    await set("Messages on their way to bob", "passes");
+    await set("What bob receives", "passes");
     await says(ann, "bob", /^No fault/);
     await set("What bob sends", "is held");
     await bob.reads(".lab-notice", /holds back what you send/);
