@@ -77,7 +77,7 @@ export interface Step {
   readonly outputs: readonly Output[];
 }
 
-/** A step that does something. */
+/** A step with these outputs. */
 export function step(state: State, ...outputs: Output[]): Step {
   return { state, outputs };
 }
@@ -88,7 +88,7 @@ export function then(first: Step, next: (state: State) => Step): Step {
   return { state: second.state, outputs: [...first.outputs, ...second.outputs] };
 }
 
-/** A line of the log. */
+/** The output that adds a record to the log. */
 export function record<E extends RecordEvent>(event: E, fields: RecordFields[E]): Output {
   return { do: "record", record: { event, fields } as LogRecord };
 }
