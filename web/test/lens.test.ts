@@ -90,7 +90,7 @@ test("a level cut is consistent, and a bent one may be not", () => {
     unsent.map(({ type, event }) => [type, event.sequence]),
     [["unsent", 4n]],
   );
-  // Bob has answered what is not broadcast yet.
+  // Bob has answered a message that has not been broadcast yet.
   const unseen = backwards(TALK, line(9n, 13n, 10n), new Map());
   assert.deepEqual(
     unseen.map(({ type, event }) => [type, event.sequence]),

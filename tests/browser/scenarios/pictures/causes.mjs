@@ -309,7 +309,7 @@ export default {
     assert.equal(marks.length, 1);
     assert.match(
       marks[0],
-      /^The wall clock contradicts causality: «the effect» by bob \[\d+\] stands above alice’s join \[\d+\], which is in its past\.$/,
+      /^The wall clock contradicts causality: «the effect» by bob \[\d+\] is above alice’s join \[\d+\], which is in its past\.$/,
     );
     // Only what is new is read aloud: not what was moved about.
     const log = alice.page.getByRole("log");

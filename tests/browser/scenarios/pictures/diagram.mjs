@@ -99,7 +99,7 @@ export default {
     await until("the causal order", async () => (await order(1)).length === 4);
     await alice.reads(
       ".lens-count",
-      /^It may swap 1 of 6 pairs; the order at the right swaps 1\. None of them is a cause and its effect\.$/,
+      /^It may swap 1 of 6 pairs; the order on the right swaps 1\. None of them is a cause and its effect\.$/,
     );
     const two = (texts) => texts.filter((text) => text === "who?" || text === "me, please");
     assert.deepEqual(two(await order(1)), two(await order(0)).reverse());
@@ -140,7 +140,7 @@ export default {
     await page.locator(".cut-bar input[type=range] >> nth=1").press("End");
     await page.selectOption('[name="cut-lifeline"]', { label: "alice" });
     await page.locator(".cut-bar input[type=range] >> nth=1").press("Home");
-    await alice.reads(".cut-verdict", /^Inconsistent: The service has received «who\?» by alice \[\d+\], which is not sent yet\./);
+    await alice.reads(".cut-verdict", /^Inconsistent: The service has received «who\?» by alice \[\d+\], which has not been sent yet\./);
     await page.waitForSelector(".backward");
     await page.click('.cut-bar button:text-is("Level")');
     await alice.reads(".cut-verdict", /^Consistent:/);
