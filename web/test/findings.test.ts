@@ -52,13 +52,13 @@ test("a rule that could not be checked always has a reason", () => {
   assert.deepEqual(toFindings(REPORT).rules[1]?.gaps, ["there is one copy of the journal"]);
 });
 
-test("what is no report proves nothing", () => {
+test("anything but a report proves nothing", () => {
   for (const nothing of [null, "text", [], { verdict: "perhaps", rules: "none" }]) {
     assert.deepEqual(toFindings(nothing), { verdict: "unknown", records: 0, events: 0, sessions: 0, inputs: [], rules: [] });
   }
 });
 
-test("what was found is said in words", () => {
+test("the findings are put into words", () => {
   const broken = toFindings(REPORT);
   assert.deepEqual(sentenceOf(broken), { title: "Rule V3 is broken", text: "0 of 2 rules hold, over 12 records of 3 events." });
   const rules = REPORT.rules.map((rule) => (rule.rule === "V3" ? { ...rule, verdict: "held", violated: 0, violations: [] } : rule));
@@ -73,7 +73,7 @@ test("what was found is said in words", () => {
   assert.equal(sentenceOf(toFindings(null)).title, "Nothing is proved");
 });
 
-test("a rule that nothing happened of had nothing to check, and was not checked", () => {
+test("a rule that nothing in the run concerns had nothing to check, and was not checked", () => {
   const rule = (name: string, records: number) => ({ ...REPORT.rules[1], rule: name, verdict: "held", records });
   const of = (...rules: unknown[]) => sentenceOf(toFindings({ ...REPORT, verdict: "holds", rules, not_checked: [] }));
   const { title, text } = of(rule("V1", 3), rule("V5", 0), rule("V10", 0));
