@@ -1,4 +1,4 @@
-// gRPC-Web by Node alone: its frames, and requests over HTTP/1.1 and HTTP/2.
+// gRPC-Web with nothing but Node: its frames, and requests over HTTP/1.1 and HTTP/2.
 
 import { once } from "node:events";
 import http from "node:http";
@@ -14,7 +14,7 @@ export function frame(message) {
   return Buffer.concat([head, message]);
 }
 
-/** The frames of a body, as far as they are complete: { messages, trailers, rest }. */
+/** The complete frames of a body, and what is left: { messages, trailers, rest }. */
 export function parse(body) {
   const messages = [];
   let trailers;

@@ -1,7 +1,7 @@
-// A participant of Chit Chat for Node, by whichever library: what a client has to keep is a Lamport clock, the
-// secret from its Welcome, and how far it has read.
+// A participant of Chit Chat for Node, over any library. A client has to keep a Lamport clock, the secret from its
+// Welcome, and how far it has read.
 //
-// A wire is what a library is reduced to here:
+// Each library is reduced to a wire:
 //
 //   join(request, signal)   an async generator of the stream's frames, each as [kind, value]; the signal aborts it
 //   publish(request)        a promise of the reply
@@ -24,12 +24,12 @@ export class Participant {
 
   // What a participant does.
 
-  /** Opens the stream. Events, the own Joined first, are read from it with nextEvent. */
+  /** Opens the stream. Events, its own Joined first, are read from it with nextEvent. */
   join() {
     return this.#open({ displayName: this.displayName, logicalTime: this.#sending() });
   }
 
-  /** Goes on after the last event that was received, by a new stream. The others do not notice. */
+  /** Continues after the last event that was received, with a new stream. The others do not notice. */
   resume() {
     const { sessionToken, epoch } = this.welcome;
     const resume = { sessionToken, epoch, afterSequence: this.position };
@@ -43,7 +43,7 @@ export class Participant {
     return this.#received(await this.#wire.publish(request));
   }
 
-  /** Leaves. The stream ends once all events before the own Left have been read. */
+  /** Leaves. The stream ends once all events before its own Left have been read. */
   async leave() {
     const { sessionToken } = this.welcome;
     return this.#received(await this.#wire.leave({ sessionToken, logicalTime: this.#sending() }));
@@ -63,7 +63,7 @@ export class Participant {
     const [kind, value] = frame;
     if (kind === "welcome") this.welcome = this.#received(value);
     if (kind === "event") this.position = BigInt(this.#received(value).sequence);
-    // caughtUp, heartbeat and presence are not events: the clock stands still.
+    // caughtUp, heartbeat and presence are not events: the clock does not tick.
     return frame;
   }
 

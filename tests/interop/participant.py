@@ -1,7 +1,7 @@
 """A participant of Chit Chat, written against nothing but the proto file.
 
-An example for whoever writes one in another language: what a client has to keep is a Lamport clock, the
-secret from its Welcome, and how far it has read.
+An example for writing one in another language: a client has to keep a Lamport clock, the secret from its
+Welcome, and how far it has read.
 """
 
 import grpc
@@ -12,10 +12,10 @@ from google.rpc.status_pb2 import Status
 
 
 class Participant:
-    """One participant, by one stream at a time."""
+    """One participant, with one stream at a time."""
 
     def __init__(self, channel: grpc.Channel, display_name: str, timeout: float | None = None):
-        """`timeout` is for every call in seconds, the stream included; a real client's stream has none."""
+        """`timeout` applies to every call, in seconds, the stream included; a real client's stream has none."""
         self.display_name = display_name
         self.clock = 0  # Lamport's C.
         self.position = 0  # The sequence of the last event that was received.
@@ -27,11 +27,11 @@ class Participant:
     # What a participant does.
 
     def join(self) -> pb.Welcome:
-        """Opens the stream. Events, the own Joined first, are read from it with next_event."""
+        """Opens the stream. Events, its own Joined first, are read from it with next_event."""
         return self._open(pb.JoinRequest(display_name=self.display_name, logical_time=self._sending()))
 
     def resume(self) -> pb.Welcome:
-        """Goes on after the last event that was received, by a new stream. The others do not notice."""
+        """Continues after the last event that was received, with a new stream. The others do not notice."""
         after = pb.ResumePoint(
             session_token=self.welcome.session_token, epoch=self.welcome.epoch, after_sequence=self.position
         )
@@ -51,14 +51,14 @@ class Participant:
         return reply
 
     def leave(self) -> pb.LeaveResponse:
-        """Leaves. The stream ends once all events before the own Left have been read."""
+        """Leaves. The stream ends once all events before its own Left have been read."""
         request = pb.LeaveRequest(session_token=self.welcome.session_token, logical_time=self._sending())
         reply = self._service.Leave(request, timeout=self._timeout)
         self._received(reply.logical_time)
         return reply
 
     def list_events(self, after_sequence: int, page_size: int = 0) -> pb.ListEventsResponse:
-        """Earlier events, by page. Touches no clock."""
+        """Lists a page of earlier events. No clock ticks."""
         request = pb.ListEventsRequest(
             session_token=self.welcome.session_token, after_sequence=after_sequence, page_size=page_size
         )
@@ -77,7 +77,7 @@ class Participant:
                 self.position = frame.event.sequence
                 self._received(frame.event.logical_time)
             case "caught_up" | "heartbeat" | "presence":
-                pass  # Not events: the clock stands still.
+                pass  # Not events: the clock does not tick.
         return frame
 
     def next_event(self) -> pb.Event:

@@ -14,9 +14,9 @@ import grpc
 from participant import Participant
 
 ROOT = Path(__file__).resolve().parents[2]
-# The program under test; CHITCHAT_BIN names another one than the build's.
+# The program under test: that of the build, unless CHITCHAT_BIN names another.
 PROGRAM = Path(os.environ.get("CHITCHAT_BIN") or ROOT / "target/debug/chitchat")
-# How long anything may take. Far more than it does, so that a busy machine fails no test.
+# How long anything may take: so long that no test fails because the machine is busy.
 DEADLINE_SECONDS = 30
 POLL_SECONDS = 0.02
 
@@ -24,7 +24,7 @@ POLL_SECONDS = 0.02
 class ServiceTest(unittest.TestCase):
     """Gives each test a service and a log folder of its own."""
 
-    # What the service is told beyond where to listen and where to log.
+    # The service's options besides its address and its log folder.
     SERVE_OPTIONS: list[str] = []
 
     def setUp(self):
@@ -34,7 +34,7 @@ class ServiceTest(unittest.TestCase):
         command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--journal", "memory", "--log-dir", self.folder]
         command += self.SERVE_OPTIONS
         self.server = self.start("server", command)
-        # The last to go: whatever a test did, the service stops as it should.
+        # Stopped last: whatever a test did, the service must stop with success.
         self.addCleanup(self.stop, self.server)
         self.address = self.wait_for(self.server, lambda: self.records("server.jsonl", "server_started"))[0]["address"]
 
@@ -55,8 +55,8 @@ class ServiceTest(unittest.TestCase):
 
     def stop(self, process: subprocess.Popen):
         process.terminate()
-        self.assertEqual(process.wait(DEADLINE_SECONDS), 0, "the service did not stop as it should")
-        # Whatever a test did: by the logs that it leaves, the order held.
+        self.assertEqual(process.wait(DEADLINE_SECONDS), 0, "the service did not stop with success")
+        # Whatever a test did, the logs must show that the order held.
         verify = [PROGRAM, "verify", *sorted(self.folder.glob("*.jsonl"))]
         verdict = subprocess.run(verify, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
         self.assertEqual(verdict.returncode, 0, verdict.stdout + verdict.stderr)
@@ -70,7 +70,7 @@ class ServiceTest(unittest.TestCase):
             process.stdin.close()
 
     def wait_for(self, process: subprocess.Popen, condition: Callable):
-        """Waits until a condition holds, for as long as the process lives; returns what the condition did."""
+        """Waits until a condition holds, while the process lives; returns the condition's result."""
         give_up = time.monotonic() + DEADLINE_SECONDS
         while not (result := condition()):
             try:
@@ -82,7 +82,7 @@ class ServiceTest(unittest.TestCase):
         return result
 
     def records(self, log: str, event: str) -> list[dict]:
-        """The log records of a kind, as far as they have been written."""
+        """The log records of one kind that have been written so far."""
         path = self.folder / log
         if not path.exists():
             return []

@@ -7,9 +7,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-// The program under test; CHITCHAT_BIN names another one than the build's.
+// The program under test: that of the build, unless CHITCHAT_BIN names another.
 const PROGRAM = process.env.CHITCHAT_BIN || `${ROOT}target/debug/chitchat`;
-// How long anything may take. Far more than it does, so that a busy machine fails no test.
+// How long anything may take: so long that no test fails because the machine is busy.
 export const DEADLINE_MS = 30_000;
 const POLL_MS = 20;
 
@@ -31,8 +31,8 @@ export async function serve(test, ...options) {
     const [code] = await ended;
     clearTimeout(tooLate);
     process.off("exit", kill);
-    if (code !== 0) throw new Error(`the service did not stop as it should: ${folder}`);
-    // Whatever a test did: by the logs that it leaves, the order held.
+    if (code !== 0) throw new Error(`the service did not stop with success: ${folder}`);
+    // Whatever a test did, the logs must show that the order held.
     const verdict = spawnSync(PROGRAM, ["verify", `${folder}/server.jsonl`], { encoding: "utf8", timeout: DEADLINE_MS });
     if (verdict.status !== 0) throw new Error(`${verdict.stdout}${verdict.stderr}`);
   });
@@ -42,16 +42,16 @@ export async function serve(test, ...options) {
   });
 }
 
-/** Waits until a condition holds, and returns what it did. */
+/** Waits until a condition holds, and returns its result. */
 async function until(condition) {
   const giveUp = Date.now() + DEADLINE_MS;
   for (let result; ; await pause(POLL_MS)) {
     if ((result = condition())) return result;
-    if (Date.now() > giveUp) throw new Error(`waited too long for ${condition}`);
+    if (Date.now() > giveUp) throw new Error(`timed out waiting for ${condition}`);
   }
 }
 
-/** The complete records of a log, as far as it has been written. */
+/** The complete records that a log has so far. */
 function records(log) {
   if (!existsSync(log)) return [];
   const lines = readFileSync(log, "utf8").split("\n");

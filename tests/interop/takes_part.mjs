@@ -1,4 +1,4 @@
-// What every library for Node has to manage, over any wire.
+// What every library for Node must be able to do, over any wire.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { Participant } from "./participant.mjs";
 import { DEADLINE_MS, serve } from "./service.mjs";
 
-// 128 characters, none of them ASCII: two to four bytes each, and some that join with their neighbours.
+// 128 characters, none of them ASCII: two to four bytes each, some of which combine with their neighbours.
 const LONGEST_TEXT = [..."æøåßñЖλאשلم漢字かな한글ไทย😀👩🏽‍🚀é\u0301\u202e\u200b\u{10ffff}".padEnd(400, "😀")].slice(0, 128).join("");
 
 /**
@@ -54,7 +54,7 @@ export function takesPart(name, connect, refusal) {
 
     const byAlice = await events(alice, 4);
     const byBob = await events(bob, 2);
-    assert.equal(await bob.nextEvent(), undefined); // The stream ended well, without the own Left.
+    assert.equal(await bob.nextEvent(), undefined); // The stream ended normally, without bob's own Left.
     assert.deepEqual(byAlice.slice(1, 3), byBob);
     assert.deepEqual(
       byAlice.map((event) => event.content),
@@ -81,7 +81,7 @@ export function takesPart(name, connect, refusal) {
     await refused(alice.publish("still here?"), "UNAUTHENTICATED", "SESSION_UNKNOWN");
   });
 
-  checks("resumes with no gap, and nobody notices", async (joined) => {
+  checks("resumes with no gap, and the others do not notice", async (joined) => {
     const alice = await joined("alice");
     const bob = await joined("bob");
     await alice.nextEvent();

@@ -1,4 +1,4 @@
-"""`buf curl`, which is Go's connect-go, against the real service: by gRPC and by gRPC-Web, without TLS."""
+"""`buf curl`, which uses Go's connect-go, against the real service: over gRPC and gRPC-Web, without TLS."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ BY_FILE = ["--schema", ROOT / "proto"]
 BY_REFLECTION_V1 = ["--reflect-protocol", "grpc-v1"]
 BY_REFLECTION_V1ALPHA = ["--reflect-protocol", "grpc-v1alpha"]
 
-# How the bytes go; "h2c" is HTTP/2 from the first byte on, with no TLS and no upgrade.
+# The protocols; "h2c" is HTTP/2 from the first byte on, with no TLS and no upgrade.
 GRPC = ["--protocol", "grpc", "--http2-prior-knowledge"]
 GRPC_WEB_HTTP1 = ["--protocol", "grpcweb"]
 GRPC_WEB_H2C = ["--protocol", "grpcweb", "--http2-prior-knowledge"]
@@ -61,7 +61,7 @@ class BufCurlTest(ServiceTest):
             found = [ParseDict(value, pb.JoinResponse()) for value in values(output.read_text(encoding="utf-8"))]
             return found if len(found) >= count else []
 
-        # While the stream goes on: the Welcome, and all that it promises.
+        # While the stream is open: the Welcome, and everything that it promises.
         first = self.wait_for(stream, lambda: frames(3))
         self.assertEqual([frame.WhichOneof("frame") for frame in first], ["welcome", "event", "caught_up"])
         welcome, joined = first[0].welcome, first[1].event
@@ -72,7 +72,7 @@ class BufCurlTest(ServiceTest):
         token = welcome.session_token
         published = self.call(options, "Publish", {"sessionToken": token, "text": "æ😀漢", "logicalTime": 6})
         self.assertEqual(published, {"sequence": "2", "logicalTime": "8"})
-        # It is received while the stream goes on, not only at its end.
+        # It is received while the stream is open, not only at its end.
         message = self.wait_for(stream, lambda: frames(4))[3].event
         self.assertEqual((message.content, message.sequence, message.logical_time), ("æ😀漢", 2, 8))
 
@@ -80,7 +80,7 @@ class BufCurlTest(ServiceTest):
         self.assertEqual(left, {"sequence": "3", "logicalTime": "13"})
         self.assertEqual(stream.wait(DEADLINE_SECONDS), 0)
         self.assertEqual(len(frames(4)), 4)
-        # The service saw what it was meant to be spoken to by.
+        # The service saw the transport that was meant to be used.
         self.assertEqual({record["transport"] for record in self.records("server.jsonl", "client_connected")},
                          {transport})
 
@@ -90,7 +90,7 @@ class BufCurlTest(ServiceTest):
         self.assertEqual(answer.returncode, 8 * StatusCode.UNAUTHENTICATED.value[0], answer.stderr)
         error = json.loads(answer.stderr)
         self.assertEqual(error["code"], "unauthenticated")
-        # Its values have no padding.
+        # buf prints the values without base64 padding.
         details = [Any(type_url=f"type.googleapis.com/{detail['type']}",
                        value=base64.b64decode(detail["value"] + "=="))
                    for detail in error["details"]]

@@ -1,4 +1,4 @@
-// connect-node against the real service: by gRPC, and by gRPC-Web over HTTP/1.1 and HTTP/2.
+// connect-node against the real service: gRPC, and gRPC-Web over HTTP/1.1 and HTTP/2.
 
 import { Code, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, createGrpcWebTransport, Http2SessionManager } from "@connectrpc/connect-node";
@@ -19,7 +19,7 @@ function wire(transport) {
   };
 }
 
-/** A connection by HTTP/2 that ends with the test. */
+/** An HTTP/2 connection that ends with the test. */
 function http2(test, baseUrl) {
   const sessionManager = new Http2SessionManager(baseUrl);
   test.after(() => sessionManager.abort());

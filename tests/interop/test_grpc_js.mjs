@@ -1,4 +1,4 @@
-// @grpc/grpc-js against the real service; its types are made from the proto file at run time.
+// @grpc/grpc-js against the real service; its types are built from the proto file at run time.
 
 import * as grpc from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
@@ -9,7 +9,7 @@ import { takesPart } from "./takes_part.mjs";
 const GOOGLEAPIS = `${ROOT}target/interop/venv/lib/python3.11/site-packages`; // For google/rpc/*.proto.
 const types = loadSync(["chitchat/v1/chitchat.proto", "google/rpc/status.proto", "google/rpc/error_details.proto"], {
   includeDirs: [`${ROOT}proto`, GOOGLEAPIS],
-  longs: String, // A number of JavaScript cannot hold 64 bits.
+  longs: String, // A JavaScript number cannot hold 64 bits.
   defaults: true,
   oneofs: true,
 });
@@ -23,7 +23,7 @@ function connect(test, address) {
   return {
     async *join(request, signal) {
       const stream = client.join(request);
-      stream.on("error", () => {}); // Whoever reads gets it too; an aborted stream has no reader.
+      stream.on("error", () => {}); // The reader gets the error, too; an aborted stream has no reader.
       signal.addEventListener("abort", () => stream.cancel());
       for await (const frame of stream) yield [frame.frame, frame[frame.frame]];
     },

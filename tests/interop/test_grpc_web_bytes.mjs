@@ -1,4 +1,4 @@
-// gRPC-Web as it is on the wire, by HTTP alone. Only what is inside the frames is left to a library.
+// gRPC-Web on the wire, with nothing but HTTP. A library is used only for the contents of the frames.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -23,7 +23,7 @@ const join = (displayName) => message(pb.JoinRequestSchema, { displayName, logic
 const publish = (sessionToken, text) => message(pb.PublishRequestSchema, { sessionToken, text, logicalTime: 7n });
 const leave = (sessionToken) => message(pb.LeaveRequestSchema, { sessionToken, logicalTime: 9n });
 
-/** Runs a check over either HTTP. `call` makes a request, and gives the answer's headers and body. */
+/** Runs a check over both versions of HTTP. `call` makes a request, and gives the answer's headers and body. */
 function checks(what, body) {
   for (const version of ["HTTP/1.1", "HTTP/2"]) {
     test(`gRPC-Web over ${version}: ${what}`, { timeout: 2 * DEADLINE_MS }, async (test) => {
@@ -31,7 +31,7 @@ function checks(what, body) {
       const call = async (method, bytes, { type = BINARY, headers = {} } = {}) => {
         const path = method.includes("/") ? method : `/chitchat.v1.ChitChatService/${method}`;
         const coding = type.includes("-text") ? TEXT_IN_BASE64 : PLAIN;
-        // The content type says how the request is written, Accept how the answer is to be.
+        // The content type says how the request is encoded, Accept how the answer should be.
         const accept = type.split(";")[0];
         const all = { "content-type": type, accept, "x-grpc-web": "1", ...headers };
         const answer = await post[version](test, address, path, all, coding.encode(frame(bytes)));
@@ -43,7 +43,7 @@ function checks(what, body) {
   }
 }
 
-/** Reads on until there are so many messages, or the end: { messages, trailers, ended }. */
+/** Reads until there are `count` messages, or the end: { messages, trailers, ended }. */
 function reader(body, coding) {
   const chunks = body[Symbol.asyncIterator]();
   let received = Buffer.alloc(0);
@@ -60,11 +60,11 @@ function reader(body, coding) {
   };
 }
 
-/** Joins and reads what is sent at once: the Welcome, the own Joined, CaughtUp. */
+/** Joins and reads what is sent at once: the Welcome, the participant's own Joined, CaughtUp. */
 async function opened(call, options) {
   const stream = await call("Join", join("åse"), options);
   const { messages, trailers, ended } = await stream.read(3);
-  // The stream goes on, with the first frames here already.
+  // The first frames are here while the stream is still open.
   assert.deepEqual([messages.length, trailers, ended], [3, undefined, false]);
   const frames = messages.map((bytes) => fromBinary(pb.JoinResponseSchema, bytes).frame);
   assert.deepEqual(
@@ -75,7 +75,7 @@ async function opened(call, options) {
   return { ...stream, token: frames[0].value.sessionToken };
 }
 
-/** A status, wherever it stands: in the headers where there is no message, in the trailers else. */
+/** A status, wherever it is: in the headers if the answer has no body, otherwise in the trailers. */
 async function statusOf({ headers, read }) {
   const { messages, trailers } = await read();
   assert.equal(messages.length, 0);
@@ -97,7 +97,7 @@ for (const [name, type] of [
   ["binary", BINARY],
   ["text", TEXT],
 ]) {
-  checks(`${name}: takes part, and has the first frames before the stream ends`, async (call) => {
+  checks(`${name}: takes part, and gets the first frames before the stream ends`, async (call) => {
     const stream = await opened(call, { type });
     assert.equal(stream.headers["content-type"], type);
 
@@ -145,8 +145,8 @@ for (const family of ["application/grpc-web", "application/grpc-web-text"]) {
   });
 }
 
-checks("a message of an error is percent-encoded UTF-8", async (call) => {
-  // The one answer that repeats what it was asked: reflection, for the file with a symbol.
+checks("an error message is percent-encoded UTF-8", async (call) => {
+  // The only answer that repeats part of the request: reflection, asked for the file that defines a symbol.
   const symbol = Buffer.from("æ😀 100 %");
   const request = Buffer.concat([Buffer.from([(4 << 3) | 2, symbol.length]), symbol]);
   const refusal = await statusOf(await call("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", request));
@@ -156,7 +156,7 @@ checks("a message of an error is percent-encoded UTF-8", async (call) => {
   assert.ok(decodeURIComponent(refusal.rawMessage).includes("æ😀 100 %"), refusal.rawMessage);
 });
 
-checks("bytes that are no message are refused as such", async (call) => {
+checks("bytes that are not a message are refused as malformed", async (call) => {
   const refusal = await statusOf(await call("Publish", Buffer.from([0xff, 0xff, 0xff])));
   assert.deepEqual([refusal.code, errorInfo(refusal).reason], [3, "MALFORMED"]);
 });

@@ -7,7 +7,7 @@ from chitchat.v1 import chitchat_pb2 as pb
 from participant import Participant, why
 from processes import DEADLINE_SECONDS, PROGRAM, ServiceTest
 
-# 128 characters, none of them ASCII: two to four bytes each, and some that join with their neighbours.
+# 128 characters, none of them ASCII: two to four bytes each, some of which combine with their neighbours.
 LONGEST_TEXT = "æøåßñЖλאשلم漢字かな한글ไทย😀👩🏽‍🚀é\u0301\u202e\u200b\U0010ffff".ljust(128, "😀")
 
 
@@ -27,7 +27,7 @@ class GrpcioTest(ServiceTest):
         self.assertEqual((info.domain, info.reason, dict(info.metadata)), ("chitchat", reason, figures))
 
     def assert_lamport(self, events: list[pb.Event], sent: dict[int, int]) -> None:
-        """L = max(L before, t) + 2 for every event, t being the sender's clock: `sent`, by sequence."""
+        """L = max(L before, t) + 2 for every event, where t is the sender's clock: `sent`, by sequence."""
         time = 0
         for sequence, event in enumerate(events, start=1):
             time = max(time, sent[sequence]) + 2
@@ -39,7 +39,7 @@ class GrpcioTest(ServiceTest):
         self.assertEqual([member.display_name for member in welcome.participants], ["alice"])
         self.assertEqual(welcome.participants[0].participant_id, welcome.participant_id)
         self.assertFalse(welcome.resumed)
-        # Joined with t = 1: received at 2, broadcast at 3. The Welcome tells that time.
+        # Joined with t = 1: received at 2, broadcast at 3. The Welcome states that time.
         self.assertEqual((welcome.head_sequence, welcome.logical_time), (1, 3))
         self.assertEqual((welcome.limits.text_characters_max, welcome.limits.name_characters_max), (128, 32))
         self.assertEqual(alice.clock, 4)
@@ -75,18 +75,18 @@ class GrpcioTest(ServiceTest):
             self.assertEqual(alice.next_event().content, text)
         self.refused(grpc.StatusCode.INVALID_ARGUMENT, "TEXT_TOO_LONG",
                      {"characters": "4000", "characters_max": "128"}, lambda: alice.publish("a" * 4000))
-        # Once unpacked it is larger than any request may be.
+        # Decompressed, it is larger than any request may be.
         with self.assertRaises(grpc.RpcError) as refusal:
             alice.publish("a" * 1_000_000)
         self.assertEqual(why(refusal.exception).reason, "MALFORMED")
 
-    def test_encodings_that_are_not_known_are_refused(self):
+    def test_unknown_encodings_are_refused(self):
         alice = self.participant("alice", compression=grpc.Compression.Deflate)
         with self.assertRaises(grpc.RpcError) as refusal:
             alice.join()
         self.assertEqual(refusal.exception.code(), grpc.StatusCode.UNIMPLEMENTED)
 
-    def test_everyone_gets_the_same_events_at_times_by_lamports_rule(self):
+    def test_everyone_gets_the_same_events_with_times_by_lamports_rule(self):
         alice = self.participant("alice")
         alice.join()
         first = [alice.next_event()]
@@ -104,7 +104,7 @@ class GrpcioTest(ServiceTest):
         for event in by_bob[1:]:
             self.assertEqual(event.message.sent_logical_time, sent[event.sequence])
             self.assertEqual(event.message.message_id, event.content)
-        # A receiver's clock is past all that it has received.
+        # A receiver's clock is ahead of everything that it has received.
         self.assertGreater(min(alice.clock, bob.clock), by_alice[-1].logical_time)
 
     def test_a_text_that_is_too_long_is_refused_with_the_figures(self):
@@ -112,16 +112,16 @@ class GrpcioTest(ServiceTest):
         figures = {"characters": "129", "characters_max": "128"}
         self.refused(grpc.StatusCode.INVALID_ARGUMENT, "TEXT_TOO_LONG", figures,
                      lambda: alice.publish(LONGEST_TEXT + "æ"))
-        # And nothing came of it.
+        # The refused message took no sequence.
         self.assertEqual(alice.publish("short").sequence, 2)
 
-    def test_a_name_that_looks_like_one_that_is_taken_is_refused(self):
+    def test_a_name_that_looks_like_a_taken_one_is_refused(self):
         self.joined("alice")
         for name in ("alice", "ALICE", "\u0430lice"):  # The last begins with a Cyrillic letter.
             with self.subTest(name):
                 self.refused(grpc.StatusCode.ALREADY_EXISTS, "NAME_TAKEN", {}, self.participant(name).join)
 
-    def test_a_repeated_message_id_gets_the_first_answer_and_is_no_second_message(self):
+    def test_a_repeated_message_id_gets_the_first_answer_and_not_a_second_message(self):
         alice = self.joined("alice")
         first = alice.publish("once", message_id="m1")
         self.assertEqual(alice.publish("once", message_id="m1"), first)
@@ -140,7 +140,7 @@ class GrpcioTest(ServiceTest):
         self.assertEqual((list(page.events), page.has_more), (streamed[2:], False))
         self.assertEqual(alice.clock, clock)
 
-    def test_a_broken_stream_is_resumed_with_no_gap_and_nobody_notices(self):
+    def test_a_broken_stream_is_resumed_with_no_gap_and_the_others_do_not_notice(self):
         alice, bob = self.joined("alice"), self.joined("bob")
         alice.next_event()
         alice.break_stream()
@@ -155,7 +155,7 @@ class GrpcioTest(ServiceTest):
         self.assertEqual([event.sequence for event in by_alice], [3, 4, live.sequence])
         self.assertEqual([bob.next_event() for _ in range(3)], by_alice)
 
-    def test_who_leaves_is_announced_and_its_session_is_over(self):
+    def test_a_leave_is_announced_and_the_session_is_over(self):
         alice, bob = self.joined("alice"), self.joined("bob")
         alice.next_event()
         sent = bob.clock + 1
@@ -200,7 +200,7 @@ class GrpcioTest(ServiceTest):
         left = bob.next_event()
         self.assertEqual((left.participant.display_name, left.WhichOneof("kind")), ("carol", "left"))
 
-        # The logical times that carol sent stand in its own log.
+        # The logical times that carol sent are in carol's own log.
         for kind, sequence in (("join_sent", 3), ("publish_sent", 4), ("leave_sent", left.sequence)):
             [record] = self.records("client-carol.jsonl", kind)
             sent[sequence] = record["sent_logical_time"]

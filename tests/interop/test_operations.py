@@ -1,4 +1,4 @@
-"""Health (`grpc.health.v1`) and server reflection, by the packages that grpcio offers for them."""
+"""Health (`grpc.health.v1`) and server reflection, with grpcio's own packages for them."""
 
 import queue
 
@@ -16,7 +16,7 @@ SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERV
 
 
 class OperationsTest(ServiceTest):
-    # Longer than any test waits: a service that waits for its drain to run out does not stop in time.
+    # Longer than any test waits: a service that waits for the end of its drain period fails the test.
     SERVE_OPTIONS = ["--drain", "600s"]
 
     def setUp(self):
@@ -25,7 +25,7 @@ class OperationsTest(ServiceTest):
         self.addCleanup(self.channel.close)
 
     def reflection(self, version: str):
-        """Opens a reflection stream by either version: v1 is v1alpha under another name."""
+        """Opens a reflection stream of either version: v1 is v1alpha under another name."""
         requests = queue.SimpleQueue()
         method = f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
         call = self.channel.stream_stream(method, ServerReflectionRequest.SerializeToString,
@@ -46,7 +46,7 @@ class OperationsTest(ServiceTest):
                 answer = health.Check(HealthCheckRequest(service=service), timeout=DEADLINE_SECONDS)
                 self.assertEqual(answer.status, SERVING)
 
-    def test_knows_nothing_of_other_services(self):
+    def test_other_services_are_not_found(self):
         with self.assertRaises(grpc.RpcError) as refusal:
             HealthStub(self.channel).Check(HealthCheckRequest(service="other"), timeout=DEADLINE_SECONDS)
         self.assertEqual(refusal.exception.code(), grpc.StatusCode.NOT_FOUND)
@@ -62,7 +62,7 @@ class OperationsTest(ServiceTest):
 
         self.server.terminate()
         for watch in watches:
-            # NOT_SERVING or nothing; then the end, by the service and not by our deadline.
+            # NOT_SERVING or nothing; then the service ends the stream, before our deadline.
             with self.assertRaises(grpc.RpcError) as end:
                 for answer in watch:
                     self.assertEqual(answer.status, NOT_SERVING)

@@ -187,8 +187,7 @@ export function sentenceOf(findings: Findings): { readonly title: string; readon
     const title = violated.length === 1 ? `Rule ${violated[0]} is broken` : `${violated.length} rules are broken`;
     return { title, text: `${held.length} of ${rules.length} rules hold, over ${of}.` };
   }
-  if (held.length === 0)
-    return { title: "There is nothing to prove yet", text: "Nothing happened in these logs that a rule applies to." };
+  if (held.length === 0) return { title: "There is nothing to prove yet", text: "Nothing happened in these logs that a rule applies to." };
   const all = unchecked.length === 0;
   const quiet = nothing.length === 0 ? "" : ` ${nothing.join(", ")} had nothing to check.`;
   const rest = all ? quiet : `${quiet} ${unchecked.join(", ")} could not be checked; the list says why.`;

@@ -244,7 +244,7 @@ export class ReplayRoom {
     const told = (text: string) => {
       const link = this.#player.root.querySelector<HTMLElement>(".player-link")!;
       setText(link, text);
-      this.#player.say(text === "Copied" ? "The address of this event has been copied." : "The address of this event is in the address bar.");
+      this.#player.say(text === "Copied" ? "The address of this event was copied." : "The address of this event is in the address bar.");
       setTimeout(() => setText(link, "Link"), COPIED_MS);
     };
     // Without a secure context there is no clipboard.
