@@ -79,7 +79,7 @@ export interface Question {
 
 /** One run of a scenario. */
 export interface ScenarioRun {
-  /** Counts the lab's runs. */
+  /** The run's number in this lab. */
   readonly number: number;
   readonly scenario: Scenario;
   readonly steps: readonly string[];

@@ -29,7 +29,7 @@ export function browserLocks(): Locks {
   }
 }
 
-/** The errors of a request for a lock whose patience has run out. */
+/** The errors of a request for a lock that has waited long enough. */
 const WAITED: ReadonlySet<string> = new Set(["AbortError", "TimeoutError"]);
 
 class WebLocks implements Locks {

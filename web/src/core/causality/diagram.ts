@@ -35,7 +35,7 @@ export const LANE_MIN = 26;
 const LANE_MAX = 120;
 /** The maximum width of the service's lifeline. */
 export const SERVICE_MAX = 84;
-/** Names are horizontal if lifelines are at least this wide. */
+/** Names are slanted if lifelines are narrower than this. */
 const LEVEL_MIN = 62;
 /** The maximum width of a horizontal name, and the width of a letter, estimated since it is not drawn yet. */
 export const LEVEL_LENGTH_MAX = 102;

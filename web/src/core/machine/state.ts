@@ -26,10 +26,10 @@ export type Phase =
   | { readonly at: "waiting" }
   /** `why` says why the page was offline before, if it was. */
   | { readonly at: "connecting"; readonly tries: number; readonly since: number; readonly why: string | null }
-  /** `tries` counts the failed attempts before it: if this stream does not last, the pauses grow on from there. */
+  /** `tries` counts the failed attempts before: if this stream does not last, the pauses continue from there. */
   | { readonly at: "online"; readonly caughtUp: boolean; readonly lastFrameAt: number; readonly since: number; readonly tries: number }
   | { readonly at: "offline"; readonly tries: number; readonly retryAt: number; readonly why: string }
-  /** `stream` says whether the stream is still read; `left` is the time of the acknowledged Left. */
+  /** `stream` is the state of the stream meanwhile; `left` is the time of the acknowledged Left. */
   | {
       readonly at: "leaving";
       readonly sent: boolean;
