@@ -1,4 +1,4 @@
-/** The entry of the lab's panel, a part of the page that is loaded only where the service has a lab. */
+/** The entry of the lab's panel, a part of the page that is loaded only if the service has a lab. */
 
 import type { Shade } from "./core/causality/shades.js";
 import type { State } from "./core/machine/state.js";

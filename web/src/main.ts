@@ -100,7 +100,7 @@ async function start(): Promise<void> {
       soon();
     };
   }
-  if (state.session !== null) driver.dispatch({ type: "go-on" });
+  if (state.session !== null) driver.dispatch({ type: "resume" });
   render();
   listen(driver, schedule);
   watchForRuns(driver);

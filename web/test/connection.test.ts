@@ -268,7 +268,7 @@ test("a reload resumes with the clock, the position and the unsent messages", ()
   const stored = fromSnapshot(toSnapshot(page.state), "");
   assert.ok(stored !== null);
   const reloaded = new Page(stored);
-  reloaded.feed({ type: "go-on" });
+  reloaded.feed({ type: "resume" });
   reloaded.feed({ type: "slot", granted: true });
   assert.deepEqual([reloaded.calls("open")[0]?.after, reloaded.calls("open")[0]?.chainHash], [1n, "1"]);
   assert.equal(reloaded.calls("open")[0]?.time, page.state.clock + 1n);

@@ -189,7 +189,7 @@ test("a reload keeps what a writer had seen, and does not submit again", () => {
   page.event(2n, 8n, message());
   const stored = toSnapshot(page.state);
   const reloaded = new Page(fromSnapshot(stored, "")!);
-  reloaded.feed({ type: "go-on" });
+  reloaded.feed({ type: "resume" });
   reloaded.feed({ type: "slot", granted: true });
   reloaded.resumed(2n, 8n);
   assert.deepEqual(

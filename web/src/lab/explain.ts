@@ -13,11 +13,11 @@ export interface Firing {
   readonly who: string;
   /** What happens there. */
   readonly what: "sends" | "receives" | "broadcasts";
-  /** The clock before; null where it is not known. */
+  /** The clock before; null if it is not known. */
   readonly before: bigint | null;
   /** For IR2: the time that came with the message. */
   readonly stamp: bigint | null;
-  /** The clock after; null where it is not known. */
+  /** The clock after; null if it is not known. */
   readonly after: bigint | null;
 }
 
@@ -27,7 +27,7 @@ export interface Receiver {
   readonly clock: bigint | null;
 }
 
-/** The rules that fire for an event, in order. `previous` is the time of the event before it, where it is known. */
+/** The rules that fire for an event, in order. `previous` is the time of the event before it, if known. */
 export function firings(event: ChatEvent, previous: bigint | null, receiver: Receiver | null): Firing[] {
   return [...sent(event), ...ordered(event, previous), ...(receiver === null ? [] : [received(event, receiver)])];
 }

@@ -10,7 +10,7 @@ import type { Shade } from "../core/causality/shades.js";
 import type { Segment, State } from "../core/machine/state.js";
 import { byId, setText, show } from "./parts/dom.js";
 
-/** What the panel tells the page. */
+/** What the panel asks of the page, and reports to it. */
 export interface Wishes {
   /** The user has chosen an event, or none. */
   choose(sequence: bigint | null): void;

@@ -152,7 +152,7 @@ export interface Scene {
   readonly shades?: readonly Shade[] | undefined;
   /** The receipts in the logs of others. */
   readonly receipts?: Receipts | undefined;
-  /** The vector clock of an event in words, where it is wanted. */
+  /** The vector clock of an event in words, if vector clocks are shown. */
   readonly vectorOf?: ((event: ChatEvent) => string) | undefined;
 }
 

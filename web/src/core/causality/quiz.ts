@@ -1,4 +1,4 @@
-/** Random questions about the run at hand, with their answers. */
+/** Random questions about a run, with their answers. */
 
 import { type Causality, saysWhatWasSeen } from "./causality.js";
 import type { LogicalTime } from "../clock.js";

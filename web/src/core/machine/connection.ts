@@ -142,26 +142,26 @@ export function ended(before: State, failure: Failure | null, now: Moment): Step
     ...(session === null ? { display_name: state.name } : whose(session)),
     reason: logReason(failure),
   });
-  const goesOn = (next: Step): Step => ({ state: next.state, outputs: [said, { do: "close" }, ...next.outputs] });
+  const afterClose = (next: Step): Step => ({ state: next.state, outputs: [said, { do: "close" }, ...next.outputs] });
   const tries = triesBefore(phase, failure, now);
-  const retry = () => goesOn(offline(state, failure, tries, now));
+  const retry = () => afterClose(offline(state, failure, tries, now));
   switch (failure.reason) {
     case "SESSION_UNKNOWN":
     case "EPOCH_CHANGED":
     case "SEQUENCE_OUT_OF_RANGE":
-      return session === null ? goesOn(refused(state, failure, now)) : goesOn(startAnew(state, failure, failure.reason, now));
+      return session === null ? afterClose(refused(state, failure, now)) : afterClose(startAnew(state, failure, failure.reason, now));
     case "REPLACED":
       // The stream that replaced this one may be the page's own, from a request that it no longer waited for.
       if (state.unanswered > 0) {
         const own = noSignOfLife("a request of this page that had been given up arrived late");
-        return goesOn(offline({ ...state, unanswered: state.unanswered - 1 }, own, tries, now));
+        return afterClose(offline({ ...state, unanswered: state.unanswered - 1 }, own, tries, now));
       }
-      return goesOn(out({ ...state, anew: null }, { type: "replaced" }));
+      return afterClose(out({ ...state, anew: null }, { type: "replaced" }));
     case "SECRET_REQUIRED":
-      return goesOn(refused({ ...state, secretWanted: true }, failure, now));
+      return afterClose(refused({ ...state, secretWanted: true }, failure, now));
     case "CONVERSATION_FULL":
     case "RATE_LIMITED":
-      return session === null && state.anew === null ? goesOn(refused(state, failure, now)) : retry();
+      return session === null && state.anew === null ? afterClose(refused(state, failure, now)) : retry();
     case "NAME_INVALID":
     case "NAME_TAKEN":
     case "CLOCK_OUT_OF_RANGE":
@@ -175,7 +175,7 @@ export function ended(before: State, failure: Failure | null, now: Moment): Step
     case "COMPANIONS_FULL":
     case "COMPANION_FAILED":
     case "SCENARIO_UNKNOWN":
-      return goesOn(refused(state, failure, now));
+      return afterClose(refused(state, failure, now));
     // An operator, or a change at a proxy, can fix this while the session is kept.
     case "HOST_NOT_ALLOWED":
     case "ORIGIN_NOT_ALLOWED":
@@ -184,7 +184,7 @@ export function ended(before: State, failure: Failure | null, now: Moment): Step
     case "JOURNAL_UNAVAILABLE":
     case "LAB_DISCONNECTED":
     case null:
-      return session === null && state.anew === null ? goesOn(refused(state, failure, now)) : retry();
+      return session === null && state.anew === null ? afterClose(refused(state, failure, now)) : retry();
   }
 }
 

@@ -34,7 +34,7 @@ function respond(state: State, input: Input, now: Moment): Step {
   switch (input.type) {
     case "join":
       return join(state, input.name, input.secret);
-    case "go-on":
+    case "resume":
       return claim(state);
     case "slot":
       return slot(state, input.granted, now);

@@ -17,7 +17,7 @@ export interface Moment {
 /** An input: a request of the user, a frame, an answer, the passing of time. */
 export type Input =
   | { readonly type: "join"; readonly name: string; readonly secret: string }
-  | { readonly type: "go-on" }
+  | { readonly type: "resume" }
   | { readonly type: "slot"; readonly granted: boolean }
   | { readonly type: "frame"; readonly attempt: number; readonly frame: Frame }
   | { readonly type: "ended"; readonly attempt: number; readonly failure: Failure | null }

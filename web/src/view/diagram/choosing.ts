@@ -6,7 +6,7 @@ import { visible } from "../../core/text.js";
 import { button, byId, make, reconcile, safely, setText, show } from "../parts/dom.js";
 import { hueOf } from "../parts/palette.js";
 
-/** What the menu tells the picture. */
+/** What the menu asks of the picture. */
 export interface ChoosingWishes {
   /** The user has made another choice. */
   chose(choice: Choice): void;

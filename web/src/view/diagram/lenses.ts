@@ -33,7 +33,7 @@ const ROW_REM = 1.375;
 /** How many causes a row names if its event comes before them. */
 const CAUSES_NAMED = 3;
 
-/** What the view tells the picture. */
+/** What the view asks of the picture. */
 export interface LensWishes {
   /** The view was opened or closed. */
   toggled(): void;

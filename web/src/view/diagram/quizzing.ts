@@ -1,4 +1,4 @@
-/** Asks questions about the run at hand, and explains the answers. Its score stays in this browser. */
+/** Asks questions about the present run, and explains the answers. The score stays in this browser. */
 
 import type { Causality } from "../../core/causality/causality.js";
 import type { Line } from "../../core/causality/cut.js";
@@ -10,7 +10,7 @@ import { titled } from "../facts.js";
 import { term } from "../parts/terms.js";
 import { verdict } from "./cutting.js";
 
-/** What the quiz tells the picture. */
+/** What the quiz asks of the picture. */
 export interface QuizWishes {
   /** Marks the events that the question is about. */
   mark(sequences: readonly bigint[]): void;
