@@ -1,7 +1,7 @@
 /**
  * Checks whether what the service says can be true. Anything that breaks the contract, or contradicts what came before,
- * is not shown and does not move the clock: the stream is dropped. src/client/machine/check.rs is the same for
- * programs.
+ * is not shown and does not move the clock: the stream is dropped. src/client/machine/check.rs is its counterpart in
+ * Rust.
  */
 
 import type { LogicalTime } from "../clock.js";

@@ -17,8 +17,8 @@ export const WELCOME_WAIT_MS = 15_000;
 /** The user wants to join. */
 export function join(state: State, name: string, secret: string): Step {
   if (state.phase.at !== "out") return step(state);
-  // A session that only lacked the access secret continues. The transcript stays in this case, and if there is a reason
-  // to show why a new session continues it.
+  // A session that only lacked the access secret continues. The transcript stays if the session does, or if the new
+  // session is shown as its continuation.
   const session = state.session?.name === name ? state.session : null;
   const segments = session !== null || state.anew !== null ? state.segments : [];
   const kept = session === null ? { session, position: null, outbox: settleOutbox(state.outbox, "held") } : {};

@@ -19,7 +19,7 @@ export interface Session {
 /** Why the page had to start a membership that the user did not ask for. */
 export type AnewCause = "SESSION_UNKNOWN" | "EPOCH_CHANGED" | "SEQUENCE_OUT_OF_RANGE";
 
-/** How far the page is in connecting. */
+/** The state of the connection. */
 export type Phase =
   | { readonly at: "out" }
   | { readonly at: "claiming" }
@@ -130,7 +130,7 @@ export interface State {
   readonly clock: LogicalTime;
   /** The clock's newest steps, the last one first. */
   readonly clockSteps: readonly Explained[];
-  /** How far the page is in connecting. */
+  /** The state of the connection. */
   readonly phase: Phase;
   /** The name that was asked for. */
   readonly name: string;
