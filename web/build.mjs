@@ -1,6 +1,6 @@
 // Bundles the page into dist/, which is committed and embedded in the server. The result depends on the
-// sources and on the locked packages only: built again anywhere, it is the same to the byte. index.html and
-// icon.svg need no building and are embedded as they are.
+// sources and on the locked packages only: a build anywhere gives the same bytes. index.html and icon.svg need
+// no building and are embedded unchanged.
 import { build } from "esbuild";
 
 const options = {
@@ -14,7 +14,7 @@ const options = {
   charset: "utf8",
   logLevel: "warning",
 };
-// Bundles rather than one that is split: the first has one name and one request, and nothing in it is for replays or diagrams.
+// Separate bundles, not one that is split: the first has a fixed name, takes one request, and has no code for replays or diagrams.
 await build({ ...options, entryPoints: { app: "src/main.ts", style: "style.css" }, external: ["./replay.js", "./diagram.js", "./lab.js"] });
 await build({ ...options, entryPoints: { diagram: "src/diagram.ts", "diagram-style": "diagram.css" } });
 await build({ ...options, entryPoints: { lab: "src/lab.ts", "lab-style": "lab.css" } });

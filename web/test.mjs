@@ -1,5 +1,5 @@
-// Runs the tests of the pure modules under Node's own runner: they are bundled first, because Node reads
-// no TypeScript.
+// Runs the tests of the pure modules under Node's own runner. They are bundled first, because Node 20 does not
+// run TypeScript.
 import { build } from "esbuild";
 import { spawnSync } from "node:child_process";
 import { mkdtemp, readdir, rm } from "node:fs/promises";

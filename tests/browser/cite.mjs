@@ -1,18 +1,18 @@
-// Writes the lines that a text quotes from the logs beside it: node cite.mjs FILE
+// Updates the lines that a text quotes from the logs beside it: node cite.mjs FILE
 //
-// In the text a comment says which records, and which of their fields; below it stand the lines, made anew each time:
+// In the text a comment says which records, and which of their fields. The lines below it are written anew each time:
 //
 //   <!-- cite server.jsonl event=message_broadcast content~Hello | event sequence logical_time content -->
 //   - [`server.jsonl:13`](example/server.jsonl#L13) `{"event":"message_broadcast",…}`
 //
-// `field=value` and `field~part` choose, a space being written as _; what is chosen has to exist.
+// `field=value` and `field~part` select records, with _ for a space; at least one record must match.
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 const FOLDER = "example";
 const CITE = /^<!-- cite (\S+) ([^|]*)\| ([^>]*) -->$/;
 
-/** Text for a span of code, with a fence that is longer than any within. */
+/** A Markdown code span, with a fence that is longer than any backticks within. */
 const code = (text) => (text.includes("`") ? `\`\` ${text} \`\`` : `\`${text}\``);
 
 function chosen(record, conditions) {
@@ -48,7 +48,7 @@ const text = [];
 let stale = false;
 for (const line of readFileSync(path, "utf8").split("\n")) {
   const cite = CITE.exec(line);
-  // What stands below such a comment is what it said before.
+  // The lines below such a comment are those of the last time.
   if (cite) stale = true;
   else if (stale && line.startsWith("- [`")) continue;
   else stale = false;

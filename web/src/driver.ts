@@ -15,7 +15,7 @@ import { now, nowMicros, randomId } from "./platform/time.js";
 import type { ChatClient } from "./transport/client.js";
 import { toFailure } from "./transport/convert.js";
 
-/** Timers of the browser overflow beyond this. */
+/** The browser's timers overflow beyond this. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /** One visit's session. */
@@ -29,8 +29,8 @@ export class Driver {
   /** The log of this tab. */
   readonly log: Log;
   /**
-   * How far the wall clock that messages state is ahead of the browser’s, in milliseconds: to show what a wrong one
-   * does.
+   * How far the wall clock in this page's messages is set ahead of the browser's, in milliseconds: it shows what a wrong
+   * wall clock does.
    */
   skewMs = 0;
   #state: State;
@@ -41,7 +41,7 @@ export class Driver {
   #remembers = true;
   #stopped = false;
 
-  /** Starts from a state that was remembered or is new. */
+  /** Starts from a remembered state or a new one. */
   constructor(parts: { client: ChatClient; slots: Slots; lock: SessionLock; log: Log; onChange: () => void }, state: State) {
     this.#client = parts.client;
     this.#slots = parts.slots;
@@ -58,7 +58,7 @@ export class Driver {
     return this.#state;
   }
 
-  /** Takes a step. */
+  /** Feeds an input to the machine, and carries out the outputs. */
   dispatch(input: Input): void {
     if (this.#stopped) return;
     const { state, outputs } = advance(this.#state, input, now());
@@ -77,10 +77,10 @@ export class Driver {
   }
 
   /**
-   * The page is being torn down: by closing the tab, by following a link, or by a reload, which nothing
-   * here can tell from the other two. A reload must resume, so nothing is sent: a tab that does not come
-   * back leaves when its grace period has passed. Two cases are certain, and leave at once: the user has
-   * already pressed Leave, or the browser remembers nothing for this page, so that it cannot come back.
+   * The page is being torn down: the tab is closed, a link is followed, or the page is reloaded. These cannot
+   * be told apart here. A reload must resume, so nothing is sent: a tab that does not come back leaves when
+   * its grace period ends. In two cases the end is certain, and the page leaves at once: the user has already
+   * pressed Leave, or the browser stores nothing for this page, so that it cannot resume.
    */
   stop(): void {
     const { session, phase, clock, secret } = this.#state;

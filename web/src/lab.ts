@@ -1,4 +1,4 @@
-/** The entry of the lab's panel, a part of the page that is loaded only where the service has a lab. */
+/** The entry of the lab's panel, a part of the page that is loaded only if the service has a lab. */
 
 import type { Shade } from "./core/causality/shades.js";
 import type { State } from "./core/machine/state.js";
@@ -8,21 +8,23 @@ import { Notice } from "./lab/notice.js";
 import { Panel } from "./lab/panel.js";
 import { folderOf } from "./platform/place.js";
 import { recall, remember } from "./platform/storage.js";
+import { addStyleSheet } from "./platform/style-sheet.js";
 
-/** What the page tells its lab. */
+/** The lab's part of the page. */
 export interface LabView {
   /** Shows what has changed. */
   render(state: State): void;
-  /** The faults that it knows of. */
+  /** The faults that the page knows of. */
   readonly shades: readonly Shade[];
 }
 
 /**
- * Adds the lab to the page. `log` gives the page's own log. `changed` is called when the lab's faults have changed. `access` says whether its key is needed; without the key the page only says what the lab does
- * to it. The key comes with the address, is taken out of it, since others see the screen, and stays in this tab.
+ * Adds the lab to the page. `log` returns the page's own log. `changed` is called when the lab's faults have changed.
+ * Unless `access` is "open", the lab needs its key; without the key the page only shows what the lab does to it. The key
+ * comes with the address. It is removed from there, since others may see the screen, and stays in this tab.
  */
 export async function open(access: string, log: () => string, changed: () => void): Promise<LabView> {
-  await looks();
+  await addStyleSheet("lab-style.css");
   const key = takeKey() ?? recall("labKey") ?? "";
   const notice = new Notice();
   const faults = new Faults();
@@ -60,21 +62,9 @@ export async function open(access: string, log: () => string, changed: () => voi
   };
 }
 
-/** The key that the address brings: `#lab-key=…`. */
+/** Takes the key out of the address: `#lab-key=…`. */
 function takeKey(): string | null {
   const key = new URLSearchParams(location.hash.replace(/^#/, "")).get("lab-key");
   if (key !== null) history.replaceState(history.state, "", location.pathname + location.search);
   return key;
-}
-
-/** The style sheet of this part of the page. */
-function looks(): Promise<void> {
-  const link = document.createElement("link");
-  link.rel = "stylesheet";
-  link.href = "lab-style.css";
-  return new Promise((resolve, reject) => {
-    link.addEventListener("load", () => resolve());
-    link.addEventListener("error", () => reject(new Error("lab-style.css could not be loaded")));
-    document.head.append(link);
-  });
 }

@@ -24,16 +24,16 @@ import type { Commands, Look } from "./view/commands.js";
 import type { Drawing, Wishes } from "./view/panel.js";
 import { explainTerms } from "./view/parts/terms.js";
 
-/** How much of the log survives a reload, in characters: well within what sessionStorage holds, or else less. */
+/** How much of the log survives a reload, in characters: the first of these for which sessionStorage has room. */
 const LOG_KEPT = [2_000_000, 500_000, 100_000];
 
-/** How often what counts seconds is shown anew, in milliseconds. */
+/** How often anything that counts seconds is redrawn, in milliseconds. */
 const REPAINT_MS = 500;
 
-/** The least time between two renderings, in milliseconds: what comes in between is shown together. */
+/** The minimum time between two renderings, in milliseconds: changes in between are shown together. */
 const RENDER_MS = 100;
 
-/** How soon a tab that nobody looks at is brought up to date, in milliseconds. */
+/** How soon a hidden tab is brought up to date, in milliseconds. */
 const HIDDEN_MS = 250;
 
 async function start(): Promise<void> {
@@ -44,7 +44,7 @@ async function start(): Promise<void> {
   const secret = recall("secret") ?? "";
   let state: State = fromSnapshot(recall("snapshot"), secret) ?? { ...INITIAL, secret, secretWanted: secret !== "" };
   if (state.session !== null && !(await lock.takeOver(state.session))) {
-    // This tab is a copy of one that is still open: the session, its log and its messages are the other's.
+    // This tab is a copy of one that is still open: the session, its log and its messages belong to the other tab.
     for (const what of ["snapshot", "draft", "log"] as const) remember(what, "");
     state = { ...INITIAL, secret, secretWanted: secret !== "" };
   }
@@ -94,13 +94,13 @@ async function start(): Promise<void> {
     const wait = renderedAt + RENDER_MS - performance.now();
     if (wait <= 0) return soon();
     const waiting = setTimeout(soon, wait);
-    // What the user does is answered at once.
+    // What the user does is shown at once.
     hurry = () => {
       clearTimeout(waiting);
       soon();
     };
   }
-  if (state.session !== null) driver.dispatch({ type: "go-on" });
+  if (state.session !== null) driver.dispatch({ type: "resume" });
   render();
   listen(driver, schedule);
   watchForRuns(driver);
@@ -109,14 +109,14 @@ async function start(): Promise<void> {
   if (lab !== null) render();
 }
 
-/** The lab. Only the page of a service that has one says so, and only there is this part of the page loaded. */
+/** Loads the lab's part of the page, if the service has a lab: its page then says so. */
 async function openLab(log: () => string, changed: () => void): Promise<LabView | null> {
   const access = document.querySelector<HTMLMetaElement>('meta[name="chitchat-lab"]')?.content;
   if (access === undefined) return null;
   try {
     return await (await import("./lab.js")).open(access, log, changed);
   } catch {
-    // Without it the page takes part all the same.
+    // The chat works without the lab.
     return null;
   }
 }
@@ -124,7 +124,7 @@ async function openLab(log: () => string, changed: () => void): Promise<LabView 
 /** Whether a recorded run has taken the place of the chat. */
 let replaying = false;
 
-/** Replays logs, or the run that the address names. The part of the page that can is loaded now. */
+/** Loads the replay's part of the page, and replays logs or the run that the address names. */
 async function openRun(files: readonly File[]): Promise<void> {
   const { open } = await import("./replay.js");
   replaying = true;
@@ -134,7 +134,7 @@ async function openRun(files: readonly File[]): Promise<void> {
 
 /**
  * Opens logs that are dropped onto the join form, and runs that its links lead to. A page that is in a conversation
- * stays there.
+ * ignores both.
  */
 function watchForRuns(driver: Driver): void {
   const idle = () => !replaying && driver.state.phase.at === "out" && driver.state.session === null && !byId("lobby").hidden;
@@ -157,7 +157,8 @@ function watchForRuns(driver: Driver): void {
 }
 
 /**
- * Parts of the page that do not belong together, for instance, are not left to look like a page that loads for ever.
+ * Reports that the page could not start, for instance because its parts are of different versions: otherwise it would
+ * look as if it were loading for ever.
  */
 function failed(error: unknown): never {
   const notice = document.getElementById("starting");
@@ -171,7 +172,7 @@ function sharesConnection(): boolean {
   return location.protocol === "https:" && navigation?.nextHopProtocol !== "http/1.1";
 }
 
-/** What the browser tells the page about itself. */
+/** Listens to what the browser reports: sleep, the network, visibility, and the page's end. */
 function listen(driver: Driver, schedule: () => void): void {
   const wake = () => driver.dispatch({ type: hasSlept() ? "slept" : "wake" });
   setInterval(() => {
@@ -194,18 +195,18 @@ function listen(driver: Driver, schedule: () => void): void {
     driver.stop();
     keepLog(driver);
   });
-  // A page that comes back from the browser's cache has given up its stream and its locks.
+  // A page that comes back from the browser's cache has lost its stream and its locks.
   addEventListener("pageshow", (event) => {
     if (event.persisted) location.reload();
   });
 }
 
-/** Keeps the newest part of the log for which there is room. */
+/** Stores as much of the log's newest part as there is room for. */
 function keepLog({ log }: Driver): void {
   LOG_KEPT.find((characters) => remember("log", log.toStored(characters)));
 }
 
-/** Whether something on the page changes by the second. */
+/** Whether the page shows something that counts seconds. */
 function counts(state: State): boolean {
   if (state.phase.at === "offline" || doubt(state, now().at) !== null) return true;
   if (state.phase.at === "out") return state.farewell?.type === "refused" && state.farewell.retryAt > 0;
@@ -241,7 +242,7 @@ function toLook(text: string | null): Look {
 
 const LOOKS = ["wall", "picture", "large"] as const;
 
-/** The diagram is a part of the page of its own. */
+/** Loads the diagram's part of the page. */
 async function loadDrawing(wishes: Wishes): Promise<Drawing> {
   const { openDiagram } = await import("./diagram.js");
   return openDiagram(wishes);

@@ -1,20 +1,21 @@
-/** The entry of the replay, a part of the page that is loaded only when somebody opens a recorded run. */
+/** The entry of the replay, a part of the page that is loaded only when a recorded run is opened. */
 
 import { type Judged, judged, toFindings, toMistake } from "./core/replay/findings.js";
 import { type Run, RunBuilder } from "./core/replay/run.js";
 import { toPlace } from "./core/replay/place.js";
 import { take } from "./platform/handover.js";
+import { addStyleSheet } from "./platform/style-sheet.js";
 import { show } from "./view/parts/dom.js";
 import { Chooser } from "./view/replay/chooser.js";
 import type { LoadDrawing } from "./view/panel.js";
 import { ReplayRoom } from "./view/replay/room.js";
 
-/** The logs of the runs that the service has, in `NAME/` beside the page. */
+/** The log files of the runs that the service has, in `NAME/` beside the page. */
 const RUNS: Readonly<Record<string, readonly string[]>> = {
   example: ["server.jsonl", "client-alice.jsonl", "client-bob.jsonl", "client-carol.jsonl", "browser-dora.jsonl"],
 };
 
-/** How long lines are read before the page has its turn, in milliseconds. */
+/** How long lines are read before the page may redraw, in milliseconds. */
 const TURN_MS = 40;
 
 /** How many lines are read between two looks at the clock. */
@@ -26,22 +27,10 @@ interface Source {
   read(): Promise<string>;
 }
 
-/** Replays these logs; without any, the run that the page's address names, or lets the user choose. */
+/** Replays these logs; without any, replays the run that the page's address names, or lets the user choose. */
 export async function open(files: readonly File[], loadDrawing: LoadDrawing): Promise<void> {
-  await looks();
+  await addStyleSheet("replay-style.css");
   new Replays(loadDrawing).start(files);
-}
-
-/** The style sheet of this part of the page. */
-function looks(): Promise<void> {
-  const link = document.createElement("link");
-  link.rel = "stylesheet";
-  link.href = "replay-style.css";
-  return new Promise((resolve, reject) => {
-    link.addEventListener("load", () => resolve());
-    link.addEventListener("error", () => reject(new Error("replay-style.css could not be loaded")));
-    document.head.append(link);
-  });
 }
 
 class Replays {
@@ -49,7 +38,7 @@ class Replays {
   #chooser: Chooser | null = null;
   #room: ReplayRoom | null = null;
   #name = "";
-  /** The document as it was, for another run in place of one. */
+  /** The document before any run was shown, to start from for the next one. */
   readonly #room0 = document.getElementById("room")!.cloneNode(true);
   readonly #lobby0 = document.getElementById("lobby")!.cloneNode(true);
 
@@ -58,7 +47,7 @@ class Replays {
   }
 
   start(files: readonly File[]): void {
-    // Where logs were dropped onto the join form, the page has begun to draw.
+    // If logs were dropped onto the join form, the chat has already drawn something.
     for (const drawn of (this.#room0 as HTMLElement).querySelectorAll(".drawn, #transcript > *")) drawn.remove();
     addEventListener("hashchange", () => this.#followAddress());
     document.addEventListener("drop", (event) => {
@@ -86,7 +75,7 @@ class Replays {
     return this.#chooser;
   }
 
-  /** Takes the document back to what it was before a run was shown. */
+  /** Restores the document to what it was before a run was shown. */
   #reset(): void {
     this.#room?.close();
     document.getElementById("room")?.replaceWith(this.#room0.cloneNode(true));
@@ -114,7 +103,7 @@ class Replays {
     return this.#read(sources, name, name);
   }
 
-  /** A mistake of the gallery: its logs, and what the verifier says of them. */
+  /** A mistake of the gallery: its logs, and what the verifier says about them. */
   async #openMistake(name: string, number: string): Promise<void> {
     const chooser = this.#choose();
     try {
@@ -185,12 +174,12 @@ async function fetched(path: string): Promise<string> {
   return response.text();
 }
 
-/** The first wall clock of a log. */
+/** The first timestamp of a log; empty if it has none. */
 function begin(text: string): string {
   return /"timestamp":"([^"]+)"/.exec(text.slice(0, 4_096))?.[1] ?? "";
 }
 
-/** Reads logs line by line, and lets the page have its turn in between. */
+/** Reads logs line by line, and lets the page redraw in between. */
 async function read(sources: readonly Source[], progress: (name: string, share: number) => void): Promise<Run> {
   const builder = new RunBuilder();
   const texts: { readonly name: string; readonly text: string }[] = [];
@@ -198,7 +187,7 @@ async function read(sources: readonly Source[], progress: (name: string, share: 
     progress(name, 0);
     texts.push({ name, text: await read() });
   }
-  // Whose log a segment of a rotated one is, only the segment before it may say.
+  // A segment of a rotated log may not say whose log it is; the segment before it does, and so is read first.
   texts.sort((a, b) => begin(a.text).localeCompare(begin(b.text)));
   const total = Math.max(
     1,

@@ -9,7 +9,7 @@ const JOINED: EventKind = { type: "joined" };
 const LEFT: EventKind = { type: "left", disconnected: false };
 const GONE: EventKind = { type: "left", disconnected: true };
 
-/** A conversation: who did what, the sequence being the place. A number is a message, and what its writer had seen. */
+/** A conversation: who did what, in the order of the sequences. A number is a message whose writer had seen up to there. */
 function conversation(...acts: [string, EventKind | number][]): ChatEvent[] {
   return acts.map(([who, act], index) => {
     const sequence = BigInt(index + 1);
@@ -31,7 +31,7 @@ const TWO: [string, EventKind | number][] = [
   ["bob", JOINED],
 ];
 
-test("what its writer had seen is the past of a message, and what was written knowing it is its future", () => {
+test("a message's past is what its writer had seen, and its future what was written after seeing it", () => {
   const events = conversation(...TWO, ["alice", 2], ["bob", 3], ["alice", 4]);
   check(events, 4, { past: [1, 2, 3], future: [5] });
 });
@@ -52,30 +52,30 @@ test("what an author has once seen stays in its past", () => {
   check(events, 5, { past: [1, 2, 3, 4] });
 });
 
-test("nobody has seen what came after", () => {
+test("no writer has seen what came after its message", () => {
   const events = conversation(...TWO, ["alice", 99], ["bob", 2]);
   check(events, 3, { past: [1, 2], concurrent: [4] });
 });
 
-test("how what was before a Joined stands to it is not known, and so never called concurrent", () => {
+test("the relation of a Joined to the events before it is unknown, and never called concurrent", () => {
   const events = conversation(...TWO, ["alice", 2], ["carol", JOINED], ["carol", 4]);
   check(events, 4, { unknown: [1, 2, 3], future: [5] });
   check(events, 3, { past: [1, 2], unknown: [4], future: [5] });
 });
 
-test("whoever leaves and joins again knows of it, which others cannot tell: to them it is not concurrent", () => {
+test("a participant may join again under another identity, so its join is not called concurrent with the leave", () => {
   const events = conversation(...TWO, ["bob", LEFT], ["bob again", JOINED]);
   check(events, 4, { unknown: [1, 2, 3] });
   check(events, 3, { past: [2], unknown: [1, 4] });
 });
 
-test("a Left that was asked for has its participant's own past, and what they saw later is not known", () => {
+test("a Left that was asked for has its participant's own past, and what the participant saw later is unknown", () => {
   const events = conversation(...TWO, ["alice", 2], ["bob", 3], ["alice", 3], ["bob", LEFT], ["alice", 6]);
   check(events, 6, { past: [1, 2, 3, 4], unknown: [5], future: [7] });
   check(events, 5, { past: [1, 2, 3], concurrent: [4], unknown: [6], future: [7] });
 });
 
-test("only two messages are ever called concurrent, and each relation is the other's, turned round", () => {
+test("only two messages are ever called concurrent, and every relation has its inverse", () => {
   const acts: [string, EventKind | number][] = [
     ...TWO,
     ["alice", 2],
@@ -100,11 +100,11 @@ test("only two messages are ever called concurrent, and each relation is the oth
   }
 });
 
-test("a Left because the connection was gone is the service's doing: all before it is its past", () => {
+test("a Left after a lost connection comes from the service: everything before it is its past", () => {
   check(conversation(...TWO, ["alice", 2], ["bob", GONE]), 4, { past: [1, 2, 3] });
 });
 
-test("only messages of different writers cross, and both know of it", () => {
+test("only messages of different writers cross, and both are marked", () => {
   const events = conversation(...TWO, ["alice", 2], ["bob", 2], ["carol", JOINED], ["alice", 3]);
   const causality = Causality.of(events);
   const names = (of: number) => {
@@ -117,7 +117,7 @@ test("only messages of different writers cross, and both know of it", () => {
   assert.equal(names(5), null);
 });
 
-test("of very many that crossed, the nearest are named and all are counted", () => {
+test("if very many crossed, the nearest are named and all are counted", () => {
   const many = Array.from({ length: 20 }, (): [string, number] => ["bob", 2]);
   const events = conversation(...TWO, ...many, ["alice", 2]);
   const crossed = Causality.of(events).crossed(events[22]!);
@@ -154,32 +154,32 @@ test("a wall clock that agrees is not marked, and equal times keep the order", (
   assert.deepEqual(walled(events, 1, null, 3, 4), ["1", "2", "3", "4"]);
 });
 
-test("a wall clock that was set back puts effects before causes, and that is marked once where it happens", () => {
+test("a wall clock that was set back puts effects before causes, and this is marked once, where it happens", () => {
   const events = conversation(...TWO, ["alice", 2], ["bob", 3], ["alice", 4]);
   assert.deepEqual(walled(events, 10, 11, 12, 3, 4), ["4", "5", "past 1<5: 1", "2", "3"]);
 });
 
-test("a wall clock that only swaps what crossed contradicts the order, not causality", () => {
+test("a wall clock that only swaps messages that crossed contradicts the order, not causality", () => {
   const events = conversation(...TWO, ["alice", 2], ["bob", 2]);
   assert.deepEqual(walled(events, 1, 2, 5, 4), ["1", "2", "4", "concurrent 3<4: 3"]);
 });
 
-test("of several contradictions at one place the one with causality is told", () => {
+test("of several contradictions in one place, the one with causality is shown", () => {
   // Joined 3 may have known nothing of 1; message 4 had seen everything up to 2.
   const events = conversation(...TWO, ["carol", JOINED], ["alice", 2]);
   assert.deepEqual(walled(events, 7, 8, 1, 9), ["3", "unknown 1<3: 1", "2", "4"]);
   assert.deepEqual(walled(events, 7, 8, 1, 2), ["3", "4", "past 1<4: 1", "2"]);
 });
 
-test("where the wall clock puts a Left before what its participant may have seen, it is not said to spare causality", () => {
+test("a wall clock that puts a Left before what its participant may have seen perhaps contradicts causality", () => {
   const events = conversation(...TWO, ["alice", 2], ["bob", 2], ["alice", 4], ["bob", LEFT]);
   assert.deepEqual(walled(events, 1, 2, 3, 4, 9, 8), ["1", "2", "3", "4", "6", "unknown 5<6: 5"]);
-  // 4 is newer than the Joined above, and concurrent with 2; the Joined is the one to be told.
+  // 4 is newer than the Joined above, and concurrent with 2; the Joined is the one to be shown.
   const mixed = conversation(["alice", JOINED], ["alice", 1], ["carol", JOINED], ["bob", 1]);
   assert.deepEqual(walled(mixed, 1, 9, 2, 3), ["1", "3", "4", "unknown 2<3: 2"]);
 });
 
-test("a message whose writer did not tell what it had seen is not called concurrent with any", () => {
+test("a message that does not say what its writer had seen is never called concurrent", () => {
   const events = conversation(...TWO, ["alice", 0], ["bob", 2]);
   check(events, 3, { past: [1], unknown: [2, 4] });
   const causality = Causality.of(events);
@@ -189,18 +189,18 @@ test("a message whose writer did not tell what it had seen is not called concurr
   );
 });
 
-test("of a long conversation only the newest events are searched for what a message crossed", () => {
+test("in a long conversation, only the newest events are searched for those that a message crossed", () => {
   const many = Array.from({ length: CROSSINGS_SEARCHED + 100 }, (): [string, number] => ["bob", 2]);
   const events = conversation(...TWO, ...many, ["alice", 2]);
   assert.equal(Causality.of(events).crossed(events.at(-1)!)?.unseenCount, CROSSINGS_SEARCHED);
 });
 
-test("an author who says to have seen less than before crosses nothing that it had seen", () => {
+test("an author who claims to have seen less than before does not cross what it had seen", () => {
   const events = conversation(...TWO, ["bob", 2], ["alice", 3], ["alice", 0]);
   assert.equal(Causality.of(events).crossed(events[4]!), null);
 });
 
-test("what has changed are the new events, and those that they crossed", () => {
+test("the changed events are the new ones and those that they crossed", () => {
   const talk = [
     event(1n, 3n, { type: "joined" }, "alice"),
     event(2n, 5n, { type: "joined" }, "bob"),

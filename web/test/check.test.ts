@@ -10,7 +10,7 @@ import { LOST, Page, event, message } from "./support.js";
 
 const MAX = (1n << 64n) - 1n;
 
-test("a lie in the stream is neither shown nor received, the log says what was due, and the stream is resumed", () => {
+test("a lie in the stream is neither shown nor received, the log says what was expected, and the stream is resumed", () => {
   const said = (changes: Partial<ChatEvent>): ChatEvent => ({ ...event(3n, 12n, message()), ...changes });
   const lies: ChatEvent[] = [
     said({ sequence: 4n }),
@@ -101,7 +101,7 @@ test("a welcome that cannot be true resumes nothing", () => {
   }
 });
 
-test("a service that lies right after each welcome is asked ever more rarely", () => {
+test("a service that lies right after each welcome is asked less and less often", () => {
   const page = new Page();
   page.join();
   for (const pause of [200, 400, 800, 1_600, 3_200]) {
@@ -129,7 +129,7 @@ test("an answer that cannot be true acknowledges nothing", () => {
   }
 });
 
-test("of a page of earlier events, what cannot be true is left out", () => {
+test("a page of earlier events is cut at the first that cannot be true", () => {
   const at = (sequence: bigint, time: bigint) => event(sequence, time, message());
   assert.equal(credible([at(1n, 3n), at(2n, 6n)]).length, 2);
   assert.equal(credible([at(1n, 3n), at(3n, 6n)]).length, 1);
@@ -138,7 +138,7 @@ test("of a page of earlier events, what cannot be true is left out", () => {
   assert.equal(credible([]).length, 0);
 });
 
-test("no service makes a page wait for years, or not at all", () => {
+test("no service can make a page wait for years, or not at all", () => {
   assert.equal(credibleWait(366 * 24 * 60 * 60 * 1_000), WAIT_MAX_MS);
   assert.equal(credibleWait(-1), 0);
   assert.equal(credibleWait(Number.NaN), 0);

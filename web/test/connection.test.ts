@@ -39,7 +39,7 @@ test("a broken stream is resumed where it broke, after a wait", () => {
   assert.equal(page.records("resumed").length, 1);
 });
 
-test("silence breaks the stream, a heartbeat does not let it come to that", () => {
+test("silence breaks the stream, and a heartbeat prevents that", () => {
   const page = new Page();
   page.join();
   page.wait(30_000);
@@ -75,7 +75,7 @@ test("a heartbeat that is late, or a message without an answer, casts doubt long
   assert.equal(missing(), null, "a refusal is an answer");
 });
 
-test("a machine that has slept resumes at once, though by the page's clock no time has passed", () => {
+test("after the computer has slept the page resumes at once, though by the page's clock no time has passed", () => {
   const page = new Page();
   page.join();
   page.feed({ type: "slept" });
@@ -89,7 +89,7 @@ test("a machine that has slept resumes at once, though by the page's clock no ti
   assert.equal(page.calls("open").length, 3, "a try that was under way may be as dead");
 });
 
-test("a first join that a sleep interrupts is waited for, and whoever has not joined stays out", () => {
+test("a sleep neither restarts a first join nor starts one", () => {
   const page = new Page();
   page.feed({ type: "slept" });
   assert.equal(page.state.phase.at, "out");
@@ -99,16 +99,16 @@ test("a first join that a sleep interrupts is waited for, and whoever has not jo
   assert.equal(page.calls("open").length, 1);
 });
 
-test("the machine has slept when the wall clock ran ahead, not when it was set back or both went on", () => {
+test("the computer has slept if the wall clock ran ahead, not if it was set back or both clocks ran on", () => {
   const watch = new SleepWatch(1_000_000, 50);
-  assert.equal(watch.slept(1_060_000, 60_050), false, "a hidden tab is looked after once a minute");
+  assert.equal(watch.slept(1_060_000, 60_050), false, "a hidden tab's timers fire once a minute");
   assert.equal(watch.slept(1_060_000 + SLEEP_MIN_MS, 60_050), true);
   assert.equal(watch.slept(1_060_000 + SLEEP_MIN_MS, 60_050), false, "once is enough");
   assert.equal(watch.slept(0, 60_100), false, "set back");
   assert.equal(watch.slept(500, 60_600), false);
 });
 
-test("who cannot be reached is known until they can, or have left, or the stream begins anew", () => {
+test("a participant is unreachable until it is back, has left, or the stream starts anew", () => {
   const page = new Page();
   page.join("alice", { head: 4n });
   const before = page.state.clock;
@@ -131,7 +131,7 @@ test("who cannot be reached is known until they can, or have left, or the stream
   assert.deepEqual([...page.state.unreachable], []);
 });
 
-test("a frame of a later service is a sign of life, and nothing else", () => {
+test("a frame of a newer service is a sign of life, and nothing else", () => {
   const page = new Page();
   page.feed({ type: "join", name: "alice", secret: "" });
   page.feed({ type: "slot", granted: true });
@@ -144,7 +144,7 @@ test("a frame of a later service is a sign of life, and nothing else", () => {
   assert.equal(page.state.phase.at, "online");
 });
 
-test("the last page of what came before is there on joining, once, untold by clock and log", () => {
+test("the newest earlier events are loaded once, on joining, and neither clock nor log counts them", () => {
   const page = new Page();
   page.join("alice", { head: 80n, time: 200n });
   assert.deepEqual(
@@ -202,7 +202,7 @@ test("another epoch starts the conversation anew, apart from the earlier one", (
       ["e2", "EPOCH_CHANGED", 0n],
     ],
   );
-  assert.equal(page.state.clock, 9n, "the clock goes on");
+  assert.equal(page.state.clock, 9n, "the clock continues");
 });
 
 test("an unknown session joins anew, and only what was missed can be loaded", () => {
@@ -217,7 +217,7 @@ test("an unknown session joins anew, and only what was missed can be loaded", ()
   assert.equal(list?.count, 7);
 });
 
-test("a name that was taken meanwhile gives the form back", () => {
+test("a name that was taken meanwhile leads back to the form", () => {
   const page = new Page();
   page.join();
   page.ended(refusal("SESSION_UNKNOWN"));
@@ -247,7 +247,7 @@ test("a slow consumer and a shutdown resume", () => {
   }
 });
 
-test("a secret that is asked for on a resume is asked of the user, and the session goes on", () => {
+test("if a resume needs a secret, the user is asked for it, and the session continues", () => {
   const page = new Page();
   page.join();
   page.ended(LOST);
@@ -268,7 +268,7 @@ test("a reload resumes with the clock, the position and the unsent messages", ()
   const stored = fromSnapshot(toSnapshot(page.state), "");
   assert.ok(stored !== null);
   const reloaded = new Page(stored);
-  reloaded.feed({ type: "go-on" });
+  reloaded.feed({ type: "resume" });
   reloaded.feed({ type: "slot", granted: true });
   assert.deepEqual([reloaded.calls("open")[0]?.after, reloaded.calls("open")[0]?.chainHash], [1n, "1"]);
   assert.equal(reloaded.calls("open")[0]?.time, page.state.clock + 1n);
@@ -280,7 +280,7 @@ test("a reload resumes with the clock, the position and the unsent messages", ()
   );
 });
 
-test("what cannot be read is no snapshot", () => {
+test("a snapshot that cannot be read is ignored", () => {
   assert.equal(fromSnapshot("{", ""), null);
   assert.equal(fromSnapshot('{"version":2}', ""), null);
   const page = new Page();
@@ -309,7 +309,7 @@ test("the service is the folder of the page", () => {
   check("/a/b/", "/a/b");
 });
 
-test("every reason has words of its own kind, and none shows its code", () => {
+test("every reason is put into words, and none shows its code", () => {
   for (const reason of REASONS) {
     const words = inWords({ ...refusal(reason), message: "" });
     assert.ok(words.length > 10 && words.endsWith("."), words);

@@ -15,7 +15,7 @@ function drawn(events: ChatEvent[], room = 600, before: Diagram | null = null) {
   return diagram({ causality, events: shown, people, places: placed(new Map(), people), selfId: "alice", room, before });
 }
 
-test("a message is sent at its writer's time, received one before its own, and its receipt here is by this page's clock", () => {
+test("a message is sent at its writer's time, received by the service one before its own, and received here at this page's", () => {
   const picture = drawn([
     { ...event(1n, 3n, { type: "joined" }, "alice"), receipt: 5n },
     { ...event(2n, 11n, message("m", 8n, 1n), "bob"), receipt: 12n },
@@ -32,7 +32,7 @@ test("a message is sent at its writer's time, received one before its own, and i
   assert.deepEqual([receipt?.x, receipt?.time], [alice, 12n]);
 });
 
-test("what the page cannot know is not drawn: when somebody asked to join, and a time that cannot be", () => {
+test("what the page cannot know is not drawn: when a participant asked to join, and an impossible time", () => {
   const picture = drawn([
     event(1n, 3n, { type: "joined" }, "alice"),
     event(2n, 9n, message("", 0n, 0n), "bob"),
@@ -58,7 +58,7 @@ test("a membership is bracketed where it begins and ends in the picture, and is 
   ]);
 });
 
-test("messages that crossed are joined where they were sent", () => {
+test("messages that crossed are connected where they were sent", () => {
   const picture = drawn([event(3n, 15n, message("a", 12n, 2n), "alice"), event(4n, 17n, message("b", 13n, 2n), "bob")]);
   assert.deepEqual(
     picture.crossings.map(({ from, to }) => [from.time, to.time]),
@@ -91,14 +91,14 @@ test("what was drawn keeps its place while older events are no longer drawn", ()
   assert.equal(second.height, first.height);
 });
 
-test("whoever has a place keeps it while others come and go", () => {
+test("a participant keeps its place while others come and go", () => {
   const first = placed(new Map(), ["alice", "bob", "carol"].map(person));
   assert.deepEqual(columns(first), ["carol", "alice", null, "bob"]);
   const second = placed(first, ["alice", "carol", "dora"].map(person));
   assert.deepEqual(columns(second), ["carol", "alice", null, "dora"]);
 });
 
-test("a page further is as far as can be seen at once, at least one event, and never beyond the ends", () => {
+test("paging moves as far as can be seen at once, at least by one event, and never beyond the ends", () => {
   const { figures } = drawn(Array.from({ length: 10 }, (_, n) => event(BigInt(n + 1), BigInt(2 * n + 3), { type: "joined" }, "alice")));
   const apart = figures[1]!.broadcast.y - figures[0]!.broadcast.y;
   assert.equal(paged(figures, 0, 1, apart * 3), 3);
@@ -116,7 +116,7 @@ test("a wide picture keeps to its room, a narrow one is scrolled", () => {
   assert.ok(drawn(events, 100).width > 100);
 });
 
-test("two events of one time, which only a mistake makes, stand below each other, and the second is marked", () => {
+test("two events with the same time, which only a mistake produces, are drawn below each other, the second marked", () => {
   const picture = drawn([
     event(1n, 3n, { type: "joined" }, "alice"),
     event(2n, 9n, message("a", 7n, 1n), "alice"),

@@ -13,12 +13,12 @@ const TALK = [
   event(6n, 17n, { type: "left", disconnected: true }, "bob"),
 ];
 
-/** What is said of the event with this sequence. */
+/** What is said about the event with this sequence. */
 function said(sequence: number, events = TALK) {
   return facts(events[sequence - 1]!, Causality.of(events)).map(({ text }) => text);
 }
 
-test("what is known of a message's causes is said in words", () => {
+test("what is known about a message's causes is put into words", () => {
   assert.deepEqual(said(4), [
     "Event 4, «event 4» by bob [13], sent at 9 by bob’s clock.",
     "In its past: everything up to event 2, bob’s join [5].",
@@ -27,7 +27,7 @@ test("what is known of a message's causes is said in words", () => {
   ]);
 });
 
-test("what is not known is said to be so, and what the service did by itself", () => {
+test("the words say what is unknown, and what the service did by itself", () => {
   assert.deepEqual(said(2).slice(1), [
     "In its past: nothing known.",
     "Relation unknown: event 1, alice’s join [3]. Joins, leaves and messages of simple clients do not say what their senders had seen.",
@@ -39,7 +39,7 @@ test("what is not known is said to be so, and what the service did by itself", (
   ]);
 });
 
-test("a message that whoever left may have seen is not called concurrent with their leaving, on either side", () => {
+test("a message that a participant may have seen before leaving is not called concurrent with the leave, on either side", () => {
   const events = [...TALK.slice(0, 5), event(6n, 17n, { type: "left", disconnected: false }, "bob")];
   assert.deepEqual(said(6, events).slice(1), [
     "In its past: everything up to event 2, bob’s join [5], and event 4, «event 4» by bob [13].",
@@ -87,7 +87,7 @@ test("a name from others cannot reorder what is said", () => {
   assert.match(said(2, sly)[2]!, /a\\u\{202e\}b/);
 });
 
-test("where the wall clock is wrong, the page says whether causality is hurt", () => {
+test("if the wall clock is wrong, the page says whether it contradicts causality", () => {
   const [, , earlier, later] = TALK as [never, never, (typeof TALK)[number], (typeof TALK)[number]];
   assert.match(
     contradiction({ relation: "past", earlier, later }),

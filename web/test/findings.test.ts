@@ -52,19 +52,19 @@ test("a rule that could not be checked always has a reason", () => {
   assert.deepEqual(toFindings(REPORT).rules[1]?.gaps, ["there is one copy of the journal"]);
 });
 
-test("what is no report proves nothing", () => {
+test("anything but a report proves nothing", () => {
   for (const nothing of [null, "text", [], { verdict: "perhaps", rules: "none" }]) {
     assert.deepEqual(toFindings(nothing), { verdict: "unknown", records: 0, events: 0, sessions: 0, inputs: [], rules: [] });
   }
 });
 
-test("what was found is said in words", () => {
+test("the findings are put into words", () => {
   const broken = toFindings(REPORT);
   assert.deepEqual(sentenceOf(broken), { title: "Rule V3 is broken", text: "0 of 2 rules hold, over 12 records of 3 events." });
   const rules = REPORT.rules.map((rule) => (rule.rule === "V3" ? { ...rule, verdict: "held", violated: 0, violations: [] } : rule));
   const held = toFindings({ ...REPORT, verdict: "holds", rules });
   const { title, text } = sentenceOf(held);
-  assert.equal(title, "All rules hold that could be checked");
+  assert.equal(title, "All rules that could be checked hold");
   assert.match(
     text,
     /^1 of 2 were checked, over 12 records of 3 events\. V13 could not be checked; the list says why\. No log of bob was given: /,
@@ -73,7 +73,7 @@ test("what was found is said in words", () => {
   assert.equal(sentenceOf(toFindings(null)).title, "Nothing is proved");
 });
 
-test("a rule that nothing happened of had nothing to check, and was not checked", () => {
+test("a rule that nothing in the run concerns had nothing to check, and was not checked", () => {
   const rule = (name: string, records: number) => ({ ...REPORT.rules[1], rule: name, verdict: "held", records });
   const of = (...rules: unknown[]) => sentenceOf(toFindings({ ...REPORT, verdict: "holds", rules, not_checked: [] }));
   const { title, text } = of(rule("V1", 3), rule("V5", 0), rule("V10", 0));

@@ -76,7 +76,7 @@ test("in a long run of one author the name is repeated, and stays where it is wh
   assert.deepEqual(named(13, 33), [13, 20, 30]);
 });
 
-test("each local day begins with a divider, and an author's name stands again below it", () => {
+test("each local day begins with a divider, and an author's name is shown again below it", () => {
   const found = of([
     said(1, "a", NOON),
     said(2, "a", NOON + 1),
@@ -99,7 +99,7 @@ test("items are grouped by sequence, so that groups stay when items come and go 
   assert.deepEqual(keys([talk[99]!, talk[0]!, talk[100]!]), ["2.1: 1", "0.1: 1", "2.2: 1"], "by wall clock");
 });
 
-test("what was before this page joined is marked so", () => {
+test("events from before this page joined are marked as earlier", () => {
   const found = items(rows([said(1, "a"), said(2, "b")]), null, { selfId: "me", joinedAt: 2n });
   assert.deepEqual(
     found.map((item) => item.type === "event" && item.earlier),

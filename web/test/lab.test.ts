@@ -28,10 +28,10 @@ test("the rules fire at the sender, twice at the service, and at the receiver (A
     fired.map((firing) => `${firing.rule} ${firing.who} ${sum(firing)}`),
     ["IR1 ann 13 + 1 = 14", "IR2 the service max(17, 14) + 1 = 18", "IR1 the service 18 + 1 = 19", "IR2 bob max(23, 19) + 1 = 24"],
   );
-  assert.equal(words(fired[3]!), "bob’s clock is 23, and 19 comes. Its own clock is the larger; plus 1 it is 24.");
+  assert.equal(words(fired[3]!), "bob’s clock is 23, and 19 arrives. Its own clock is the larger; plus 1 it is 24.");
 });
 
-test("where the sender was ahead, the service’s clock is known from the event before, or not at all", () => {
+test("if the sender was ahead, the service’s clock is known from the event before, or not at all", () => {
   const ahead = message(32n, 30n);
   assert.equal(sum(firings(ahead, 17n, null)[1]!), "max(17, 30) + 1 = 31");
   const unknown = firings(ahead, null, null)[1]!;
@@ -39,13 +39,13 @@ test("where the sender was ahead, the service’s clock is known from the event 
   assert.equal(words(unknown), "The service receives 30, which is not less than its own clock; plus 1 it is 31.");
 });
 
-test("of a receiver whose clock is not known, only the least is told", () => {
+test("for a receiver whose clock is unknown, only the minimum is given", () => {
   const [, , , received] = firings(message(19n, 14n), 17n, { name: "bob", clock: null });
   assert.equal(sum(received!), "max(C, 19) + 1");
   assert.match(words(received!), /at least 20/);
 });
 
-test("of a join no event says when it was sent", () => {
+test("no event says when a join was sent", () => {
   const joined: ChatEvent = { ...message(5n, 0n), kind: { type: "joined" } };
   const [receives, broadcasts] = firings(joined, 3n, null);
   assert.equal(sum(receives!), "max(3, t) + 1 = 4");
@@ -79,7 +79,7 @@ test("a page tells its user what the lab does to it (K2)", () => {
   assert.equal(notice("what a later service does"), "");
 });
 
-test("the faults that the lab tells of are shaded, and end when it tells of none", () => {
+test("the faults that the lab reports are shaded, and end when it reports none", () => {
   const faults = new Faults();
   const page = new Page();
   page.join("ann");
@@ -108,7 +108,7 @@ test("the faults that the lab tells of are shaded, and end when it tells of none
       ["", null],
     ],
   );
-  // Whoever has left has no fault, and another conversation begins without any.
+  // A participant that has left has no fault, and another conversation begins without any.
   faults.see({ people: [], writerStoppedMs: null, run: null }, page.state);
   assert.ok(faults.shades.every(({ to }) => to !== null));
   faults.follow({ ...page.state, session: null });

@@ -19,7 +19,7 @@ test("a leave waits for the message before it, and says when it happened", () =>
   assert.equal(page.state.session, null);
 });
 
-test("a leave that nobody answers does not hold the user back", () => {
+test("an unanswered leave does not hold the user back", () => {
   const page = new Page();
   page.join();
   page.feed({ type: "leave" });
@@ -27,7 +27,7 @@ test("a leave that nobody answers does not hold the user back", () => {
   assert.equal(page.state.phase.at, "out");
 });
 
-test("whoever is leaving does not come back by reloading", () => {
+test("a participant that is leaving does not come back by reloading", () => {
   const page = new Page();
   page.join();
   page.feed({ type: "leave" });
@@ -43,7 +43,7 @@ function leftAsFour() {
   return page;
 }
 
-test("whoever has left reads on to the end of the stream: what came before its Left is its own, too (V9)", () => {
+test("after leaving, the page reads to the end of the stream: events before its Left belong to it, too (V9)", () => {
   const page = leftAsFour();
   assert.equal(page.calls("close").length, 0);
   page.event(2n, 8n, message());
@@ -60,7 +60,7 @@ test("whoever has left reads on to the end of the stream: what came before its L
   );
 });
 
-test("a stream that ends before the answer to the leave is waited for no longer than that", () => {
+test("if the stream ends before the leave is answered, the page only waits for the answer", () => {
   const page = new Page();
   const session = page.join();
   page.feed({ type: "leave" });
@@ -74,7 +74,7 @@ test("a stream that ends before the answer to the leave is waited for no longer 
   );
 });
 
-test("a stream that does not end, or breaks, holds nobody back, and the log says that it was not read to its end", () => {
+test("a stream that does not end, or breaks, does not hold the user back, and the log says that it was not read to its end", () => {
   const slow = leftAsFour();
   assert.equal(nextTick(slow.state), slow.at + READ_ON_MS);
   slow.wait(READ_ON_MS);

@@ -42,7 +42,7 @@ test("a causal order swaps what is concurrent, and never an effect and its cause
 test("an order per sender may put an answer before its question", () => {
   const { order, swappable, wrong } = seen({ name: "fifo" });
   const place = (sequence: number) => sequences(order).indexOf(sequence);
-  assert.ok(place(5) < place(4), "the answer stands before the question");
+  assert.ok(place(5) < place(4), "the answer comes before the question");
   for (const [first, second] of [
     [1, 4],
     [2, 5],
@@ -53,13 +53,13 @@ test("an order per sender may put an answer before its question", () => {
   assert.equal(swappable.length, 15 - 3);
 });
 
-test("a screen that shows its own messages at once has them where they were written", () => {
+test("a screen that shows its own messages at once shows them where they were written", () => {
   assert.deepEqual(sequences(seen({ name: "arrival", reader: "carol" }).order), [1, 2, 3, 6, 4, 5]);
   assert.deepEqual(sequences(seen({ name: "arrival", reader: "bob" }).order), [1, 2, 3, 4, 5, 6]);
   assert.deepEqual(seen({ name: "arrival", reader: "carol" }).wrong, []);
 });
 
-test("by the senders' wall clocks an effect may stand before its cause", () => {
+test("by the senders' wall clocks an effect may come before its cause", () => {
   const late = TALK.map((one, index): ChatEvent => {
     const at = 1_000 * index;
     // Bob's clock is slow.
@@ -74,7 +74,7 @@ test("by the senders' wall clocks an effect may stand before its cause", () => {
   );
 });
 
-test("a level cut is consistent, and a bent one may be not", () => {
+test("a level cut is consistent, and a bent one may not be", () => {
   const people = ["alice", "bob", "carol"].map((id) => ({ id, name: id }));
   for (let time = 0n; time < 20n; time += 1n) assert.deepEqual(backwards(TALK, level(people, time), new Map()), []);
   const line = (alice: bigint, bob: bigint, service: bigint) =>
@@ -90,7 +90,7 @@ test("a level cut is consistent, and a bent one may be not", () => {
     unsent.map(({ type, event }) => [type, event.sequence]),
     [["unsent", 4n]],
   );
-  // Bob has answered what is not broadcast yet.
+  // Bob has answered a message that has not been broadcast yet.
   const unseen = backwards(TALK, line(9n, 13n, 10n), new Map());
   assert.deepEqual(
     unseen.map(({ type, event }) => [type, event.sequence]),
@@ -120,7 +120,7 @@ test("a cut by wall clock takes what each clock says has happened", () => {
   );
 });
 
-test("questions have answers that the run itself gives", () => {
+test("questions have the answers that the run gives", () => {
   const kinds = new Set<string>();
   let seed = 1;
   const chance = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;

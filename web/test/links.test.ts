@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { stretches } from "../src/view/parts/links.js";
 
-/** The addresses that are found in a text, as they are written; and that nothing of the text is lost. */
+/** The addresses found in a text, as they are written. Also checks that no part of the text is lost. */
 function linksIn(text: string): string[] {
   const found = stretches(text);
   assert.equal(found.map((stretch) => stretch.text).join(""), text);
   return found.filter(({ href }) => href !== null).map((stretch) => stretch.text);
 }
 
-test("addresses of the web are links, and nothing else is", () => {
+test("web addresses are links, and nothing else is", () => {
   assert.deepEqual(linksIn("see https://example.org/a?b=c#d and HTTP://EXAMPLE.ORG"), [
     "https://example.org/a?b=c#d",
     "HTTP://EXAMPLE.ORG",
@@ -37,7 +37,7 @@ test("addresses of the web are links, and nothing else is", () => {
   }
 });
 
-test("the punctuation of the sentence is no part of an address, and balanced brackets are", () => {
+test("the sentence's punctuation is not part of an address, but balanced brackets are", () => {
   const check = (text: string, ...links: string[]) => assert.deepEqual(linksIn(text), links, text);
   check("https://example.org.", "https://example.org");
   check("https://example.org/?!…", "https://example.org/");
@@ -55,7 +55,7 @@ test("the punctuation of the sentence is no part of an address, and balanced bra
   check("https://example.org/a\nhttps://example.com/b", "https://example.org/a", "https://example.com/b");
 });
 
-test("an address with what cannot be seen, or with what reorders it, is no link", () => {
+test("an address with invisible or reordering characters is not a link", () => {
   for (const hidden of [
     "\u202e",
     "\u2066",
@@ -74,7 +74,7 @@ test("an address with what cannot be seen, or with what reorders it, is no link"
   }
 });
 
-test("an address that leads elsewhere than it seems to is no link", () => {
+test("an address that leads elsewhere than it seems to is not a link", () => {
   for (const text of [
     "https://bank.example@other.example",
     "https://user:word@other.example/",

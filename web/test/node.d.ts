@@ -1,4 +1,4 @@
-/** The little of Node's own modules that the tests use, so that type-checking needs no further package. */
+/** The parts of Node's own modules that the tests use, so that type-checking needs no further package. */
 declare module "node:test" {
   export function test(name: string, run: () => void): void;
 }

@@ -51,7 +51,7 @@ test("a message that was seen needs no retry when its answer is lost", () => {
   assert.deepEqual(page.state.outbox, []);
 });
 
-test("somebody else's message with the same id changes nothing", () => {
+test("another participant's message with the same id changes nothing", () => {
   const { page } = sent(["a"]);
   page.event(2n, 8n, message("m1"), "p9", "a");
   assert.equal(page.state.outbox[0]?.progress.at, "sending");
@@ -92,7 +92,7 @@ test("what is written while offline is unsent, and goes out on the resume", () =
   assert.equal(page.calls("publish")[0]?.id, "m1");
 });
 
-test("when the session is lost, a message without an answer is for the user to judge, an unsent one goes out", () => {
+test("when the session is lost, an unanswered message waits for the user's decision, and an unsent one goes out", () => {
   const { page, session } = sent(["maybe", "never"]);
   page.feed({ type: "publish-failed", id: "m1", failure: LOST, session });
   page.ended(refusal("SESSION_UNKNOWN"));
@@ -133,7 +133,7 @@ test("leaving keeps what was not sent, for the user to send or discard", () => {
   assert.equal(page.state.outbox[0]?.progress.at, "held");
 });
 
-test("what a writer had seen is fixed at Enter: waiting for one's turn does not raise it (V6)", () => {
+test("what a writer had seen is fixed at Enter: waiting in the queue does not raise it (V6)", () => {
   const { page, session } = sent(["a", "b"]);
   page.event(2n, 8n, message("", 0n, 0n));
   page.feed({ type: "published", id: "m1", sequence: 3n, logicalTime: 10n, session });
@@ -173,7 +173,7 @@ test("a retry and an outage do not raise what a writer had seen (V6)", () => {
   );
 });
 
-test("a submission is in the log at Enter, with what had been seen, whose it is and its text", () => {
+test("a submission is logged at Enter, with what its writer had seen, its session and its text", () => {
   const page = new Page();
   page.join();
   page.ended(LOST);
@@ -189,7 +189,7 @@ test("a reload keeps what a writer had seen, and does not submit again", () => {
   page.event(2n, 8n, message());
   const stored = toSnapshot(page.state);
   const reloaded = new Page(fromSnapshot(stored, "")!);
-  reloaded.feed({ type: "go-on" });
+  reloaded.feed({ type: "resume" });
   reloaded.feed({ type: "slot", granted: true });
   reloaded.resumed(2n, 8n);
   assert.deepEqual(
@@ -206,7 +206,7 @@ test("a reload keeps what a writer had seen, and does not submit again", () => {
   );
 });
 
-test("a new session has seen nothing of what was written before it, and notes what it takes over", () => {
+test("a new session takes over waiting messages as written without having seen anything, and logs them", () => {
   const page = new Page();
   page.join();
   page.event(2n, 8n, message());
@@ -235,7 +235,7 @@ test("a new session has seen nothing of what was written before it, and notes wh
   );
 });
 
-test("what is submitted before the page's own Joined has come has seen nothing", () => {
+test("the writer of a message submitted before the page's own Joined arrives had seen nothing", () => {
   const page = new Page();
   page.feed({ type: "join", name: "alice", secret: "" });
   page.feed({ type: "slot", granted: true });
@@ -258,7 +258,7 @@ test("what is submitted before the page's own Joined has come has seen nothing",
   assert.equal(page.calls("publish")[0]?.seen, 0n);
 });
 
-test("what is sent again by the user is a new message, written with what has been seen by then", () => {
+test("a message that the user sends again is a new one, written with what has been seen by then", () => {
   const { page } = sent(["maybe"]);
   page.ended(refusal("SESSION_UNKNOWN"));
   page.welcome({ id: "p2", head: 5n, time: 30n });
@@ -279,7 +279,7 @@ test("what is sent again by the user is a new message, written with what has bee
   );
 });
 
-test("what is known not to have reached a session that has ended waits for the user", () => {
+test("a message that is known not to have reached its session, which has ended, waits for the user", () => {
   const { page, session } = sent(["late"]);
   page.ended(refusal("SESSION_UNKNOWN"));
   page.welcome({ id: "p2", head: 5n, time: 30n });
@@ -287,7 +287,7 @@ test("what is known not to have reached a session that has ended waits for the u
   assert.equal(page.state.outbox[0]?.progress.at, "held");
 });
 
-test("what may have reached a session does not go out under another name by itself", () => {
+test("a message that may have been delivered does not go out under another name by itself", () => {
   const { page, session } = sent(["maybe"]);
   page.feed({ type: "publish-failed", id: "m1", failure: LOST, session });
   page.ended(refusal("SECRET_REQUIRED"));

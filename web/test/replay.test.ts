@@ -29,7 +29,7 @@ function broadcast(sequence: number, kind: string, more: Record<string, unknown>
   return JSON.stringify({ timestamp: AT, component: "server", event, ...fields, ...more });
 }
 
-/** The run that some logs tell of, each a list of lines. */
+/** The run that some logs describe, each a list of lines. */
 function runOf(logs: Record<string, string[]>) {
   const builder = new RunBuilder();
   for (const [name, lines] of Object.entries(logs)) {
@@ -39,10 +39,10 @@ function runOf(logs: Record<string, string[]>) {
   return builder.finish();
 }
 
-/** A record as the page writes it, of some of its fields. */
+/** A record as the page writes it, with some of its fields. */
 const line = (event: RecordEvent, fields: object) => toLine(0, "r", { event, fields } as OwnRecord);
 
-test("a line that is no record is counted and skipped, whatever it is", () => {
+test("a line that is not a record is counted and skipped, whatever it is", () => {
   const strange = [
     "not JSON",
     "[1]",
@@ -64,7 +64,7 @@ test("a line that is no record is counted and skipped, whatever it is", () => {
   assert.deepEqual(none.conversations, []);
 });
 
-test("an event whose sequence the service gave out again says which other has it, and a record that is there twice is one event", () => {
+test("an event whose sequence the service gave out again names the other event, and a record that is there twice is one event", () => {
   const first = broadcast(2, "message", { content: "first", message_id: "a" });
   const second = broadcast(2, "message", { content: "second", message_id: "b", logical_time: 9 });
   const delivered = JSON.stringify({ ...JSON.parse(first), component: "client", event: "event_delivered", run: "r" });
@@ -92,7 +92,7 @@ test("numbers of 64 bits keep all their digits, and texts that look like them st
   );
 });
 
-test("an event is what the service says, in its order, and participants say when they received it", () => {
+test("events are taken from the service's log, in its order, and receipts from the participants' logs", () => {
   const delivered = (sequence: number, local: bigint, author = "p1") =>
     line("event_delivered", {
       epoch: "e1",
@@ -140,7 +140,7 @@ test("an event is what the service says, in its order, and participants say when
   assert.deepEqual(one?.readers, [{ id: "p2", name: "bob" }]);
 });
 
-test("processes that share a file are told apart by their runs, and what was listed later was not received", () => {
+test("processes that share a file are told apart by their runs, and an event that was listed later was not received", () => {
   const of = (run: string, event: RecordEvent | "event_listed", fields: object) =>
     toLine(0, run, { event, fields: { epoch: "e1", kind: "message", content: "x", participant_id: "p1", ...fields } } as OwnRecord);
   const { conversations } = runOf({
@@ -240,7 +240,7 @@ test("an address names a run and an event", () => {
   for (const hash of ["#run=example&event=11", "#run", "#run&event=7", "#run=example"]) assert.equal(toHash(toPlace(hash)!), hash);
 });
 
-test("vectors are ordered exactly where one event could have caused the other, and tell apart what Lamport's times do not", () => {
+test("vectors are ordered exactly if one event could have caused the other, and tell apart what Lamport's times do not", () => {
   const message = (sequence: number, who: string, seen: number) =>
     broadcast(sequence, "message", { participant_id: who, display_name: who, sent_logical_time: 1, seen_sequence: seen });
   const joins = ["a", "b", "c"].map((who, index) => broadcast(index + 1, "joined", { participant_id: who, display_name: who }));

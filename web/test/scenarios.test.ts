@@ -1,4 +1,4 @@
-/** Whole scenarios that the machine of programs goes through, too: src/client/machine/tests/scenarios.rs reads the same files. */
+/** Whole scenarios that the Rust client's machine goes through, too: src/client/machine/tests/scenarios.rs reads the same files. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -112,7 +112,7 @@ function take(page: Page, step: Step): void {
       page.wait(step["ms"] as number);
       return;
     case "lose": {
-      // What is on its way has no answer.
+      // A publish that is on its way gets no answer.
       const publish = page.calls("publish").at(-1);
       if (publish !== undefined && inFlight(page.state.outbox)) {
         page.feed({ type: "publish-failed", id: publish.id, failure: LOST, session: publish.session });
@@ -165,7 +165,7 @@ function toEvent(text: (field: string) => string, number: (field: string) => big
   return { ...event(number("sequence"), number("time"), kind, author.id, content), author };
 }
 
-/** An output as the vectors have it; nothing where they do not. */
+/** An output in the form of the vectors; nothing if they leave it out. */
 function neutral(output: Output): unknown[] {
   switch (output.do) {
     case "open": {
@@ -180,7 +180,7 @@ function neutral(output: Output): unknown[] {
     case "record": {
       const { event, fields } = output.record;
       if (!RECORDS.includes(event)) return [];
-      // A page says by which protocol it came, and each says in its own words what is wrong with an event.
+      // Only a page logs its transport, and each machine says in its own words what is wrong with an event.
       const left = event === "event_refused" ? ["transport", "reason"] : ["transport"];
       const kept = Object.entries<unknown>(fields).filter(([name, value]) => !left.includes(name) && value !== undefined);
       return [

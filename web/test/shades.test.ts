@@ -9,7 +9,7 @@ import { event, message } from "./support.js";
 
 const held = (from: bigint, to: bigint | null = null): Shade => ({ id: "p2", from, to, words: "deliveries held" });
 
-test("a fault is shaded from its first event to its last, and a release of some does not begin another", () => {
+test("a fault is shaded from its first event to its last, and releasing some messages does not begin another", () => {
   let shades = changed([], "p2", "deliveries held", 3n);
   assert.deepEqual(shades, [held(3n)]);
   assert.equal(changed(shades, "p2", "deliveries held", 5n), shades);

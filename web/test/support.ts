@@ -1,4 +1,4 @@
-/** A service that exists only as the inputs that it would cause. */
+/** A page under test, with a simulated service: only the inputs that a service would cause. */
 
 import { sentence } from "../src/core/machine/check.js";
 import type { ChatEvent, EventKind } from "../src/core/event.js";
@@ -8,7 +8,7 @@ import { INITIAL, type Session, type State } from "../src/core/machine/state.js"
 import type { RecordEvent, RecordFields } from "../src/core/record.js";
 import type { Input, Output } from "../src/core/machine/step.js";
 
-/** The page under test, with everything that it has put out. */
+/** The page under test, with all its outputs. */
 export class Page {
   state: State;
   outputs: Output[] = [];
@@ -18,7 +18,7 @@ export class Page {
     this.state = state;
   }
 
-  /** Takes a step, and returns what it put out. */
+  /** Takes a step, and returns its outputs. */
   feed(input: Input): readonly Output[] {
     const { state, outputs } = advance(this.state, input, { at: this.at, chance: 1 });
     this.state = state;
@@ -128,7 +128,7 @@ export function event(sequence: bigint, time: bigint, kind: EventKind, id = "p9"
   return { ...event, content: content ?? (kind.type === "message" ? `event ${sequence}` : sentence(event)) };
 }
 
-/** A message of somebody. */
+/** The kind of a message event. */
 export function message(messageId = "", sent = 0n, seen = 0n): EventKind {
   return { type: "message", messageId, sentLogicalTime: sent, seenSequence: seen, sentAt: null };
 }

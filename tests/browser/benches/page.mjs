@@ -2,13 +2,13 @@
 //
 //   CHITCHAT_BIN=target/release/chitchat node benches/page.mjs [--participants N] [events a second ...]
 //
-// A measurement, not a test: run it on an idle machine. With --participants, so many more take part (`chitchat load`), which
+// A measurement, not a test: run it on an idle machine. With --participants N, N more take part (`chitchat load`), which
 // needs a release build of the program. For each rate, with the diagram closed and open, it prints
-//   ms each  what the main thread takes for an event, all in all: of a busy machine, the figure to compare
+//   ms each  the main thread's total time for an event: on a busy machine, the figure to compare
 //   busy     the share of a processor that the main thread takes for its tasks, by the browser's own count
 //   script, layout, style     the shares that go into each
 //   key p95  from a key press to the frame that shows its letter, in milliseconds
-//   longest  the longest task, in milliseconds, and by the processor time of its thread: the figure for a busy machine
+//   longest  the longest task, in milliseconds, and the longest by processor time: on a busy machine, the figure to compare
 import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
 import { UNLIMITED, until } from "../support/process.mjs";
@@ -22,7 +22,7 @@ const KEY_EVERY_MS = 150;
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Lets the publishers publish so many events a second altogether, until it is told to stop. */
+/** Lets the publishers publish `rate` events a second in total, until the returned function is called. */
 function publishing(publishers, rate) {
   const begun = performance.now();
   let sent = 0;
@@ -37,7 +37,7 @@ function publishing(publishers, rate) {
   };
 }
 
-/** Runs in the page: notes the time from each key press to its frame, and the tasks that are long. */
+/** Runs in the page: notes the time from each key press to its frame, and the long tasks. */
 function watch() {
   window.bench = { keys: [], tasks: [] };
   addEventListener(
@@ -68,7 +68,7 @@ async function metrics(session) {
   return Object.fromEntries(metrics.map(({ name, value }) => [name, value]));
 }
 
-/** Watches all tasks of the page’s main thread, and returns how to learn the longest one’s own processor time, in milliseconds. */
+/** Watches all tasks of the page’s main thread. The returned function gives the longest one’s processor time, in milliseconds. */
 async function tasks(page) {
   const session = await page.context().browser().newBrowserCDPSession();
   const events = [];
@@ -117,7 +117,7 @@ async function measured(page, session) {
   };
 }
 
-/** Lets so many take part, and say nothing more: those who are there are what the page lists. */
+/** Lets more participants join who say next to nothing: the page only has to list them. */
 async function crowd(url, participants, page) {
   const seconds = "600s";
   const args = ["load", "--server", url, "--participants", `${participants}`, "--messages", "2", "--interval", seconds];

@@ -5,14 +5,14 @@
 // A measurement, not a test: run it on an idle machine. It makes the logs of a run with five participants, the service's
 // and one participant's, and drops them onto the page. It prints
 //   opened   from the drop to the first event on the page, in milliseconds
-//   step     from a move of the slider to the end of the frame that shows it, of moves to anywhere: median, 95 of 100, longest
+//   step     from a move of the slider to the end of the frame that shows it, for moves to any place: median, 95 of 100, longest
 //   play     frames a second while it plays 250 events a second
 import { World } from "../support/world.mjs";
 
 const PEOPLE = ["alice", "bob", "carol", "dora", "eve"];
 const MOVES = 200;
 
-/** The logs of a run with so many events. */
+/** The logs of a run with this many events. */
 function logs(events) {
   const at = (n) => new Date(Date.UTC(2026, 10, 26) + n * 40).toISOString().replace("Z", "000Z");
   const server = [];
@@ -61,7 +61,7 @@ function logs(events) {
   return { "server.jsonl": `${server.join("\n")}\n`, "client-alice.jsonl": `${client.join("\n")}\n` };
 }
 
-/** Runs in the page: moves the slider about, a move a frame, and returns how long each took until its frame was done. */
+/** Runs in the page: moves the slider once per frame, and returns how long each move took until its frame was done. */
 async function moves(count) {
   const slider = document.querySelector(".player-slider");
   const took = [];
@@ -83,7 +83,7 @@ async function moves(count) {
   return took.sort((a, b) => a - b);
 }
 
-/** What the main thread has worked so far, in milliseconds of its own processor time: of a busy machine, the figure to compare. */
+/** The main thread's processor time so far, in milliseconds: on a busy machine, the figure to compare. */
 async function worked(session) {
   const { metrics } = await session.send("Performance.getMetrics");
   return 1_000 * metrics.find(({ name }) => name === "TaskDuration").value;
@@ -135,7 +135,7 @@ async function bench(world, events) {
   });
   const reached = await page.textContent(".player-at");
   console.log(`${events} events, ${only.join(" and ")}, ${(bytes / 1e6).toFixed(0)} MB in both`);
-  console.log(`of processor time: ${reading.toFixed(0)} ms to open, ${moving.toFixed(1)} ms for a move of the slider`);
+  console.log(`processor time: ${reading.toFixed(0)} ms to open, ${moving.toFixed(1)} ms for a move of the slider`);
   console.log(`opened in ${opened.toFixed(0)} ms; a move of the slider takes ${of(0.5)} ms, ${of(0.95)} at 95 of 100, ${of(1)} at most`);
   console.log(`playing 250 a second: ${frames} frames a second, and after 3 s at: ${reached}`);
 }

@@ -1,4 +1,4 @@
-// What the page does where people, clocks, proxies and browsers are not as in the simplest case.
+// What the page does with slow services, wrong clocks, prefixes, input methods and restrictive browsers.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -54,7 +54,7 @@ const setWallClock = ({ page }, off) => page.evaluate((milliseconds) => (globalT
 
 export default {
   // V6: what a writer had seen is what was there at Enter, however long the message waits for its turn.
-  "a message that waits knows nothing of what comes meanwhile": async (world) => {
+  "the writer of a waiting message counts as not having seen what arrives meanwhile": async (world) => {
     const { alice, bob, release } = await heldBack(world);
     await alice.say("first");
     await alice.say("second");
@@ -76,8 +76,8 @@ export default {
     await bob.reads(".row", /second[\s\S]*written before seeing bob’s message/);
   },
 
-  // V6, across a reload while messages wait: the log goes on in the same file, under another client_started.
-  "what waits across a reload is still of its Enter": async (world) => {
+  // V6, across a reload while messages wait: the log continues in the same file, under another client_started.
+  "a message that waits across a reload keeps what its writer had seen at Enter": async (world) => {
     const { alice, bob, release } = await heldBack(world);
     alice.outage = true;
     await alice.say("first");
@@ -93,7 +93,7 @@ export default {
   },
 
   // V6, across an outage and a reload.
-  "a message that was written offline knows nothing of what came before it was sent": async (world) => {
+  "the writer of a message written offline counts as not having seen what came before it was sent": async (world) => {
     const { network, alice, carol, cut } = await world.severable("60s");
     cut();
     await alice.reads("#status", /Offline/);
@@ -107,7 +107,7 @@ export default {
     assert.equal(records[2].sequence, 4);
   },
 
-  "a service that does not answer is said to be so within seconds, and so is one that is silent": async (world) => {
+  "within seconds the page says that a service does not answer, or is silent": async (world) => {
     const server = await world.server({ args: ["--grace", "60s", "--heartbeat", "3s"] });
     const alice = await world.visitor(server.url);
     await alice.join("alice");
@@ -143,7 +143,7 @@ export default {
     await setWallClock(alice, 0);
   },
 
-  // A suspended machine: its monotonic clock stood still, and its stream may be dead.
+  // A suspended computer: its monotonic clock stood still, and its stream may be dead.
   "a page that wakes after a sleep resumes at once": async (world) => {
     const server = await world.server({ args: ["--grace", "60s"] });
     const network = await world.network(server);
@@ -160,7 +160,7 @@ export default {
     await setWallClock(alice, 0);
   },
 
-  "an Enter that ends a composition does not send, in Safari either": async (world) => {
+  "an Enter that ends a composition does not send, not even in Safari": async (world) => {
     const server = await world.server();
     const alice = await world.visitor(server.url);
     await alice.join("alice");
@@ -205,7 +205,7 @@ export default {
   "a browser that stores nothing and shares no locks can take part, and leaves when its tab closes": async (world) => {
     const server = await world.server({ args: ["--grace", "60s"] });
     const context = await world.profile();
-    // As Chromium and Firefox behave where people have forbidden the site to store data.
+    // As Chromium and Firefox behave if the user forbids the site to store data.
     await context.addInitScript(() => {
       const denied = () => new DOMException("denied", "SecurityError");
       Object.defineProperty(globalThis, "sessionStorage", {
@@ -250,7 +250,7 @@ export default {
     await visitor.counts("#starting", 0);
   },
 
-  "the page comes compressed": async (world) => {
+  "the page is served compressed": async (world) => {
     const server = await world.server();
     const alice = await world.visitor(server.url);
     const sizes = await alice.page.evaluate(() =>

@@ -4,7 +4,7 @@ import { UNLIMITED, until } from "../support/process.mjs";
 
 const timeOf = (line) => BigInt(/^\[(\d+)\]/.exec(line)[1]);
 
-/** What follows the last of three joins, which is what all three have been delivered. */
+/** The lines from the last of three joins on: those that all three have received. */
 const common = (lines) => lines.slice(lines.findIndex((line) => /Participant carol joined/.test(line)));
 
 export default {
@@ -37,7 +37,7 @@ export default {
     }
     assert.deepEqual(await alice.people(), ["alice", "bob", "carol"]);
     const clock = BigInt(await alice.page.innerText("#clock"));
-    assert.ok(clock > timeOf(a.at(-1)), "the page's clock is ahead of all that it was delivered");
+    assert.ok(clock > timeOf(a.at(-1)), "the page's clock is ahead of everything delivered to it");
   },
 
   "a page that is closed is announced as left": async (world) => {
@@ -54,7 +54,7 @@ export default {
     assert.deepEqual(await alice.people(), ["alice", "carol"]);
   },
 
-  "leaving is announced at once, and said to whoever leaves": async (world) => {
+  "leaving is announced at once, and confirmed to the one who leaves": async (world) => {
     const server = await world.server({ args: ["--grace", "60s"] });
     const alice = await world.visitor(server.url);
     await alice.join("alice");
@@ -70,7 +70,7 @@ export default {
     assert.equal(await bob.page.inputValue("#name"), "bob");
   },
 
-  "whoever leaves reads what came before it left, however late it arrives (V9)": async (world) => {
+  "a page that leaves reads the events before its leave, however late they arrive (V9)": async (world) => {
     const server = await world.server();
     const network = await world.network(server);
     const alice = await world.visitor(network.url);
@@ -94,7 +94,7 @@ export default {
     );
   },
 
-  "a reload resumes, and nobody notices": async (world) => {
+  "a reload resumes, and the others do not notice": async (world) => {
     const server = await world.server();
     const alice = await world.visitor(server.url);
     await alice.join("alice");
@@ -110,7 +110,7 @@ export default {
     await alice.shows(/before/);
     assert.deepEqual(await alice.transcript(), before, "the transcript is there again");
     assert.equal(await alice.page.inputValue("#text"), "half a sen");
-    assert.ok(BigInt(await alice.page.innerText("#clock")) > clock, "the clock goes on");
+    assert.ok(BigInt(await alice.page.innerText("#clock")) > clock, "the clock continues");
     await alice.say("after");
     await bob.shows(/\] alice: after$/);
     assert.equal((await bob.transcript()).filter((line) => /alice (joined|left)/.test(line)).length, 0);
@@ -119,7 +119,7 @@ export default {
     assert.equal(records.filter((record) => record.event === "connected").length, 1, "the log survives the reload");
   },
 
-  "the last of what came before is there on joining, the rest on demand, all marked as earlier": async (world) => {
+  "the newest earlier events are shown on joining, the rest on demand, all marked as earlier": async (world) => {
     const server = await world.server({ args: UNLIMITED });
     const alice = await world.visitor(server.url);
     await alice.join("alice");
@@ -142,7 +142,7 @@ export default {
     assert.deepEqual(
       delivered.map((record) => record.sequence),
       [62],
-      "what was listed was not delivered",
+      "listed events were not delivered",
     );
   },
 

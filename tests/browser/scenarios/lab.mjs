@@ -47,16 +47,16 @@ async function played(visitor, title, says = () => {}) {
   for (;;) {
     const state = await until(`${title} moves`, async () => {
       const state = await visitor.page.locator(".lab-run .lab-now").innerText();
-      return /plays\./.test(state) ? null : state;
+      return /^Playing\.$/.test(state) ? null : state;
     });
-    if (/played to its end\.$/.test(state)) break;
-    assert.doesNotMatch(state, /could not|stopped/, title);
+    if (/^Finished\.$/.test(state)) break;
+    assert.doesNotMatch(state, /^(Stopped|It failed)/, title);
     const done = await visitor.page.locator(".lab-steps .done").count();
-    if (/message by/.test(state)) await says(done);
+    if (/message from/.test(state)) await says(done);
     else await visitor.page.locator(".lab-run button:text-is('Next step')").click();
     await until(`${title}: step ${done + 1} is over`, async () => {
       const now = await visitor.page.locator(".lab-run .lab-now").innerText();
-      return (await visitor.page.locator(".lab-steps .done").count()) > done || (now !== state && !/plays\./.test(now));
+      return (await visitor.page.locator(".lab-steps .done").count()) > done || (now !== state && !/^Playing\.$/.test(now));
     });
   }
   const steps = await visitor.page.locator(".lab-steps li").count();
@@ -73,7 +73,7 @@ async function follow(visitor, selector) {
 const keyed = (visitor) => visitor.page.locator(".legend-fault").evaluate((item) => getComputedStyle(item).display);
 
 export default {
-  "a teacher holds a page’s deliveries, its user is told, and releases them one by one": async (world) => {
+  "a teacher holds a page’s deliveries, whose user is told, and releases them one by one": async (world) => {
     const { server, teacher: url } = await lab(world);
     const ann = await teacher(world, url, "ann");
     assert.equal(new URL(ann.page.url()).hash, "", "the key is not left where others can read it");
@@ -114,10 +114,10 @@ export default {
       await form.locator("button:text-is('Set')").click();
     };
     await form.locator("summary").click();
-    await set("Messages on their way to bob", "is delayed");
+    await set("What bob receives", "is delayed");
     await says(ann, "bob", /Deliveries delayed by 2 s · ends in/);
     await bob.reads(".lab-notice", /delays what others write/);
-    await set("Messages on their way to bob", "passes");
+    await set("What bob receives", "passes");
     await says(ann, "bob", /^No fault/);
     await set("What bob sends", "is held");
     await bob.reads(".lab-notice", /holds back what you send/);
@@ -201,7 +201,7 @@ export default {
     assert.ok(existsSync(join(server.logs, "client-Ben.jsonl")));
   },
 
-  "a wall clock that is wrong, of a page or of a companion, is seen by a lens and changes no order": async (world) => {
+  "a lens shows the wrong wall clock of a page or a companion, and the order does not change": async (world) => {
     const { teacher: url } = await lab(world);
     const ann = await teacher(world, url, "ann");
     await ann.page.getByLabel("Kind", { exact: true }).selectOption({ label: "Wrong wall clock" });
@@ -214,7 +214,7 @@ export default {
     await bob.page.click("#toggle-picture");
     await bob.page.click(".picture-tools button:text-is('Lenses')");
     await bob.page.selectOption("[name=lens]", "wall");
-    // Playwright types no numbers into this field of Firefox.
+    // Playwright cannot type numbers into this field in Firefox.
     await bob.page.evaluate(() => (document.querySelector("[name=skew]").value = "-3600"));
     await bob.page.dispatchEvent("[name=skew]", "change");
     await bob.say("An hour behind");
@@ -224,7 +224,7 @@ export default {
     const sent = records.find(({ event, content }) => event === "event_delivered" && content === "An hour behind");
     const behind = Date.parse(sent.timestamp) - Date.parse(sent.sent_at);
     assert.ok(behind > 3_500_000 && behind < 3_700_000, `${behind} ms`);
-    // Through the lens his message comes first, and the companion’s before the questions that they answer.
+    // Through the lens his message comes first, and the companion’s messages before the questions that they answer.
     const order = () => bob.page.locator(".lens-order:last-child .said-line").allInnerTexts();
     await until("the lens shows all four", async () => (await order()).length === 4);
     assert.match((await order())[0], /bob:?\s*An hour behind/);
@@ -243,7 +243,7 @@ export default {
     await ann.page.click('.lab-tab:text-is("Step by step")');
     await until("the echo is known", () => ann.page.locator(".lab-part:visible").count());
     await ann.page.locator("button:text-is('Hold everybody’s deliveries')").click();
-    await ann.reads(".lab-part .fine", /Write something, and it waits here/);
+    await ann.reads(".lab-part .fine", /Write something, and it will wait here/);
     await ann.say("hello");
     await ann.shows(/ann: hello$/);
     await says(ann, "echo", /1 delivery waits/);
@@ -265,7 +265,7 @@ export default {
     await played(ann, "Two messages cross", (done) => ann.say(`step ${done + 1}`));
     await ann.page.click('.lab-tab:text-is("Proof")');
     await ann.page.locator("button:text-is('Prove it')").click();
-    await ann.reads(".lab-verdict", /^All rules hold( that could be checked)?$/);
+    await ann.reads(".lab-verdict", /^All rules (that could be checked )?hold$/);
     await ann.counts(".lab-proof .finding", 15);
     await ann.counts(".lab-proof .finding.violated", 0);
     assert.match(await ann.page.locator(".lab-proof .finding").nth(2).innerText(), /V3\s.*held over \d+ records/s);
@@ -289,7 +289,7 @@ export default {
     await replay.waitForSelector("#room.replaying .figure");
     assert.equal(await replay.locator(".wrong").count(), 0);
     await replay.close();
-    // A log that says otherwise than the service's: each text that this page was delivered is another.
+    // A log that contradicts the service's: each text that was delivered to this page is replaced.
     // Changed in the page, since Firefox does not hand over the body of a request.
     await ann.page.evaluate(() => {
       const send = window.fetch;
@@ -312,7 +312,7 @@ export default {
     assert.match(await accused.locator(".wrong").innerText(), /V3/);
     await accused.close();
     await ann.page.evaluate(() => window.tellTheTruth());
-    // Somebody whose log is elsewhere.
+    // A participant whose log the lab does not have.
     const bob = await world.visitor(server.url);
     await bob.join("bob");
     await bob.say("My log is here.");
@@ -355,7 +355,7 @@ export default {
     );
     assert.equal(await visitor.page.locator("#toggle-lab, .lab-notice").count(), 0);
     await visitor.page.click("#toggle-picture");
-    assert.equal(await keyed(visitor), "none", "the key of the diagram says nothing of a lab");
+    assert.equal(await keyed(visitor), "none", "the key of the diagram does not mention a lab");
     assert.equal((await fetch(`${server.url}/lab.js`)).status, 404);
   },
 };

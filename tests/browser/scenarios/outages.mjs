@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { until } from "../support/process.mjs";
 
 export default {
-  "a cut network is said, survived, and costs nothing": async (world) => {
+  "a cut network is reported and survived, and nothing is lost": async (world) => {
     const { network, alice, carol, cut } = await world.severable("60s");
     cut();
     await alice.reads("#status", /Offline: retrying in \d+ s/);
@@ -75,7 +75,7 @@ export default {
       await route.fetch();
       await route.abort();
     });
-    // The stream would show it: it must not, for the page to be in doubt.
+    // Whether or not the stream shows it before the reload, it must be one message.
     await alice.say("only once");
     await until("several tries", () => attempts >= 1);
     await alice.page.reload();
@@ -124,7 +124,7 @@ export default {
     await alice.reads(".segment.ended", /in the first conversation/);
   },
 
-  "a message that may or may not have arrived is said to be so, and can be sent again": async (world) => {
+  "a message that may or may not have arrived is marked so, and can be sent again": async (world) => {
     const server = await world.server();
     const alice = await world.visitor(server.url);
     await alice.join("alice");
@@ -141,7 +141,7 @@ export default {
     await alice.counts(".pending", 0);
   },
 
-  "a server that is killed and comes back with its journal is resumed, and nothing is lost or doubled": async (world) => {
+  "a page resumes at a server that was killed and comes back with its journal, and nothing is lost or doubled": async (world) => {
     const journal = join(mkdtempSync(join(tmpdir(), "chitchat-journal-")), "chitchat.db");
     const server = await world.server({ journal, args: ["--grace", "60s"] });
     const alice = await world.visitor(server.url);
@@ -165,7 +165,7 @@ export default {
     await alice.counts(".segment", 1);
   },
 
-  "a server that shuts down and comes back is resumed or joined anew, in words": async (world) => {
+  "after a server shuts down and comes back, the page resumes or joins anew, and says why it was offline": async (world) => {
     const server = await world.server();
     const alice = await world.visitor(server.url);
     await alice.join("alice");
@@ -176,7 +176,7 @@ export default {
     await alice.online();
   },
 
-  "a session that ended meanwhile is joined anew, and says so": async (world) => {
+  "after its session has ended, the page joins anew, and says so": async (world) => {
     const { network, alice, carol, cut } = await world.severable("200ms");
     cut();
     await carol.shows(/alice left/);

@@ -8,7 +8,7 @@ import { BALANCERS, PROXIES, configuration } from "../support/proxies.mjs";
 
 const GRACE = ["--grace", "60s"];
 
-/** Waits until both show the same from carol's join on, and returns that. */
+/** Waits until both show the same lines from carol's join on, and returns these. */
 async function same(alice, carol) {
   const common = (lines) => lines.slice(lines.findIndex((line) => /Participant carol joined/.test(line)));
   return until("the page and the client show the same", async () => {
@@ -62,7 +62,7 @@ async function session(world, name, path = "/") {
   await carol.shows(/Participant alice left/);
 }
 
-/** Behind one origin with three replicas, a page and a gRPC client stay whichever replica is killed, and nobody misses anything. */
+/** Behind one origin with three replicas, a page and a gRPC client stay whichever replica is killed, and miss nothing. */
 async function replicas(world, name) {
   const nats = await world.nats();
   const start = ({ replica, ...more }) => {
@@ -83,7 +83,7 @@ async function replicas(world, name) {
   await alice.shows(/Participant carol joined/);
   await carol.shows(/Participant carol joined/);
   alice.outage = true;
-  // Each of them in turn, so also the one that has the page.
+  // Each of them in turn, so also the one that serves the page.
   for (const [n, one] of all.entries()) {
     await one.server.kill();
     await alice.say(`from the page after ${n}`);
@@ -91,7 +91,7 @@ async function replicas(world, name) {
     carol.say(`by gRPC after ${n}`);
     await alice.shows(new RegExp(`\\] carol: by gRPC after ${n}$`));
     one.options.port = one.server.port;
-    // A process that is killed and started anew writes to the same log.
+    // A process that is killed and restarted writes to the same log.
     one.server = await one.start();
   }
   alice.outage = false;

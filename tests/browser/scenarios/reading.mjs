@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { UNLIMITED, until } from "../support/process.mjs";
 
-/** More than are shown one by one. */
+/** So many that their joins are folded. */
 const CROWD = ["bob", "carol", "dave", "erik", "frida"];
 
 const row = (visitor, text) => visitor.page.locator(`.segment:last-child .row:has(.text:text-is("${text}"))`);
@@ -40,7 +40,7 @@ function copied(visitor, from, to) {
 }
 
 export default {
-  "an address in a message is a link that tells the other page nothing, and shows where it leads": async (world) => {
+  "an address in a message is a link that tells the other site nothing, and shows where it leads": async (world) => {
     const server = await world.server();
     const alice = await world.visitor(server.url);
     await alice.join("alice");
@@ -63,7 +63,7 @@ export default {
     assert.deepEqual(await alice.violations(), []);
   },
 
-  "several rows are copied as lines in logical order, whatever the page shows them in": async (world) => {
+  "several rows are copied as lines in logical order, whatever the order on the page": async (world) => {
     const { alice, crowd } = await aliceAndCrowd(world);
     crowd[0].say("hello\u202e");
     await alice.shows(/hello/);
@@ -130,7 +130,7 @@ export default {
     }
   },
 
-  "each day has a divider, in both orders, which is no event": async (world) => {
+  "each day has a divider, in both orders, which is not an event": async (world) => {
     const server = await world.server();
     const alice = await world.visitor(server.url);
     await alice.join("alice");
@@ -178,12 +178,12 @@ export default {
     await page.click("#figure-1 .square");
     await page.waitForSelector(".row.is-same[data-sequence='1']");
     assert.equal(await page.locator(".fold .row[data-sequence='5']").isVisible(), false);
-    assert.match(await page.locator(".fold").getAttribute("class"), /is-unknown/, "its line is signed as all of its rows are");
+    assert.match(await page.locator(".fold").getAttribute("class"), /is-unknown/, "its line is marked like all of its rows");
     await page.click("#figure-5 .square");
     await page.waitForSelector(".fold .row.is-same[data-sequence='5']:visible");
   },
 
-  "marks that are stacked stay within their own row": async (world) => {
+  "stacked marks stay within their own row": async (world) => {
     const server = await world.server();
     const alice = await world.visitor(server.url);
     await alice.join("alice");
@@ -261,11 +261,11 @@ export default {
     await until("the conversation is shown", async () => (await shown()).join() === "talk");
     await page.waitForSelector(".row.is-same:visible");
     await page.setViewportSize({ width: 1200, height: 800 });
-    await until("all is shown again but the diagram", async () => (await shown()).join() === "talk,side");
+    await until("everything but the diagram is shown again", async () => (await shown()).join() === "talk,side");
     assert.equal(await page.getAttribute("#side", "role"), null);
   },
 
-  "a row that is brought into view stands clear of the axis label, and no row shines through it": async (world) => {
+  "a row that is scrolled into view is clear of the axis label, and no row shows through the label": async (world) => {
     const server = await world.server({ args: UNLIMITED });
     const alice = await world.visitor(server.url);
     const { page } = alice;
@@ -291,7 +291,7 @@ export default {
     assert.deepEqual(ground, { backgroundImage: "none", opacity: "1", same: true });
   },
 
-  "loading what came before moves nothing that is read, at the very top either": async (world) => {
+  "loading earlier events does not move what is being read, not even at the very top": async (world) => {
     const server = await world.server({ args: UNLIMITED });
     const bob = world.plain("bob", server.url);
     for (let n = 1; n <= 150; n += 1) bob.say(`line ${n}`);
@@ -300,7 +300,7 @@ export default {
     const { page } = alice;
     await alice.join("alice");
     const first = () => page.locator(".row").first().getAttribute("data-sequence");
-    // The page loads the last screen of what came before its own join by itself.
+    // The page loads the newest of the events before its own join by itself.
     await until("the history is shown", async () => Number(await first()) < 152);
     const before = await first();
     const top = () =>
@@ -333,7 +333,7 @@ export default {
     await bob.online();
   },
 
-  "the newest stays in view through a flood, and what is read stays in its place": async (world) => {
+  "the newest stays in view through a flood, and what is being read stays in place": async (world) => {
     const server = await world.server({ args: UNLIMITED });
     const alice = await world.visitor(server.url);
     await alice.join("alice");

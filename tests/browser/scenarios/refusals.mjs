@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { until } from "../support/process.mjs";
 
 export default {
-  "a name that is taken, or cannot be one, is refused beside the field": async (world) => {
+  "a name that is taken or not allowed is refused beside the field": async (world) => {
     const server = await world.server();
     const alice = await world.visitor(server.url);
     await alice.join("alice");
@@ -16,7 +16,7 @@ export default {
     assert.equal(await other.page.getAttribute("#name", "aria-invalid"), "true");
     await other.ask("a\u202eb");
     await other.reads("#name-problem", /U\+202E is not allowed in a name/);
-    // Of characters that are not assigned only the service knows.
+    // Only the service knows which characters are not assigned.
     await other.ask("a\u0378b");
     await other.reads("#name-problem", /cannot be used: the character U\+0378 is not allowed/);
     await other.ask("   ");
@@ -26,7 +26,7 @@ export default {
     await other.join("å".repeat(32));
   },
 
-  "a conversation without a place for one more says whose places are taken": async (world) => {
+  "a full conversation says whether all places are taken, or all for one address": async (world) => {
     for (const [option, words] of [
       ["--participants-max", /^The conversation is full: at most 1 can take part at a time\./],
       ["--participants-per-address-max", /^All places for your address are taken: at most 1 at a time\./],
@@ -96,7 +96,7 @@ export default {
     assert.deepEqual(stored, ["{}", ""], "kept for the session only");
   },
 
-  "what a refused message was stays, to be changed or dropped": async (world) => {
+  "a refused message is kept, to be edited or discarded": async (world) => {
     const server = await world.server();
     const context = await world.profile();
     // A page that counts wrongly: the service has the last word.

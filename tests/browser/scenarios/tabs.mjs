@@ -32,7 +32,7 @@ export default {
     await tabs[0].shows(/my turn/);
   },
 
-  "the copy of a tab starts afresh, and the original goes on": async (world) => {
+  "the copy of a tab starts afresh, and the original continues": async (world) => {
     const server = await world.server();
     const context = await world.profile();
     const alice = await world.visitor(server.url, context);
@@ -48,7 +48,7 @@ export default {
     assert.deepEqual(await alice.people(), ["alice", "bob"]);
   },
 
-  "tabs share even where the browser has no locks for them": async (world) => {
+  "tabs share connections even if the browser offers them no locks": async (world) => {
     const server = await world.server({ args: ["--allow-host", PLAIN_HOST] });
     const url = `http://${PLAIN_HOST}:${server.port}`;
     const context = await world.profile();
@@ -63,7 +63,7 @@ export default {
     assert.equal(await tabs[0].page.evaluate(() => isSecureContext), false);
     await tabs[0].say("no locks here");
     await tabs[3].shows(/no locks here/);
-    // On a machine that is slow enough, the tab that waits may take the connection of one that reloads.
+    // On a slow machine, the waiting tab may take the connection of one that reloads.
     await tabs[4].page.close();
     await tabs[0].page.reload();
     await tabs[0].online();
@@ -89,7 +89,7 @@ export default {
     await thief.shows(/alice two joined/);
   },
 
-  "scrolling back is not torn away, and says what is new": async (world) => {
+  "a reader who scrolls back is not moved, and is told how much is new": async (world) => {
     const server = await world.server({ args: UNLIMITED });
     const alice = await world.visitor(server.url);
     await alice.join("alice");

@@ -1,14 +1,14 @@
-// The browsers that the page is tried in: Debian's own, which nobody has patched for tests.
+// The browsers in which the page is tested: Debian's own, not patched for tests.
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium, firefox } from "playwright-core";
 import { until } from "./process.mjs";
 
-/** A name of this machine that the browser does not trust as it trusts loopback: no secure context. */
+/** A name of this machine that the browser does not trust as it trusts loopback: its pages are not secure contexts. */
 export const PLAIN_HOST = "chitchat.test";
 
-/** Each entry starts a browser. It returns `browser` as Playwright has it, and `download`, which saves what pressing something offers. */
+/** Each entry starts a browser. It returns Playwright's `browser`, and `download`, which returns the file that a press saves. */
 const BROWSERS = {
   async chromium() {
     const browser = await chromium.launch({
@@ -31,7 +31,7 @@ const BROWSERS = {
     return { browser, download };
   },
 
-  /** By WebDriver BiDi, the one protocol for this that a stock Firefox speaks. */
+  /** Over WebDriver BiDi, the only automation protocol that a stock Firefox speaks. */
   async firefox() {
     const folder = mkdtempSync(join(tmpdir(), "chitchat-downloads-"));
     const browser = await firefox.launch({
@@ -41,9 +41,9 @@ const BROWSERS = {
       firefoxUserPrefs: { "network.dns.localDomains": PLAIN_HOST },
     });
     browser.on("disconnected", () => rmSync(folder, { recursive: true, force: true }));
-    // Playwright overlooks the downloads of this Firefox, whose events name none. So we watch the folder, one download at
-    // a time. Firefox writes to files with names of its own, reserves the right name with an empty file, and renames in
-    // the end; a file can be gone between two looks at it.
+    // Playwright misses the downloads of this Firefox, whose events do not name them. So we watch the folder, one download
+    // at a time. Firefox writes to files with other names, reserves the right name with an empty file, and renames at the
+    // end; a file can be gone between two looks at it.
     const saved = () => {
       const name = readdirSync(folder).find((name) => /^browser-.*\.jsonl$/.test(name));
       return name !== undefined && (statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0) > 0 && name;

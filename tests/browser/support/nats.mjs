@@ -1,4 +1,4 @@
-// Three nats-servers with the common log of replicas.
+// Three nats-servers with the replicas' common log.
 import { spawn } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,10 +1,10 @@
-// Runs that are played to be recorded.
+// Scripted runs, played to be recorded.
 import { Stage } from "./stage.mjs";
 
 const FULL = "128 characters are as many as a message may have, however many bytes they take: æøå is 3, and 😀 is 1. ";
 const LONGEST = FULL + "→".repeat(128 - [...FULL].length);
 
-/** Long enough for somebody who was killed to be started again on a slow machine, and no longer. */
+/** Long enough for a killed client to be restarted on a slow machine, and no longer. */
 const GRACE = ["--grace", "8s"];
 
 /** What logs/example shows: a service, three command-line clients and a page. */
@@ -39,12 +39,12 @@ export async function visit(world, folder) {
   await stage.ends();
 }
 
-/** A crowd is played on a machine that does other work as well. */
+/** A crowd is played on a machine that does other work, too. */
 const CROWD_GRACE = ["--grace", "20s"];
 
 const CROWD = ["alice", "bob", "carol", "dora", "erik", "frida", "gustav", "hanna", "ivar", "jonna", "karl", "lena"];
 
-/** As many participants as are wanted, who talk, talk past each other, get killed, come back and leave. */
+/** `people` participants, who talk, write at the same time, get killed, come back and leave. */
 export async function crowd(world, folder, people, rounds) {
   const stage = await Stage.open(world, folder, CROWD_GRACE);
   const names = CROWD.slice(0, people);

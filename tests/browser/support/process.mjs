@@ -8,7 +8,7 @@ import { join } from "node:path";
 const BIN = process.env.CHITCHAT_BIN;
 if (!BIN) throw new Error("CHITCHAT_BIN must name the chitchat binary");
 
-/** How long anything may take, in milliseconds. Far more than it does, so that a busy machine fails no scenario. */
+/** How long anything may take, in milliseconds: so long that no scenario fails because the machine is busy. */
 export const PATIENCE_MS = 60_000;
 
 /** Waits until `condition` returns something truthy, and returns that. */
@@ -17,12 +17,12 @@ export async function until(what, condition, milliseconds = PATIENCE_MS) {
   for (;;) {
     const result = await condition();
     if (result) return result;
-    if (performance.now() > deadline) throw new Error(`waited in vain: ${what}`);
+    if (performance.now() > deadline) throw new Error(`timed out: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
-/** An environment in which a process takes the wall clock to be off by so many seconds, and no other clock. */
+/** An environment in which a process sees the wall clock off by this many seconds, and no other clock. */
 export function wallClockOff(seconds) {
   const folder = readdirSync("/usr/lib")
     .map((name) => `/usr/lib/${name}/faketime`)
@@ -35,12 +35,12 @@ export function wallClockOff(seconds) {
   };
 }
 
-/** Holds a process: when this is done, none of its threads runs. */
+/** Suspends a process: when this is done, none of its threads runs. */
 async function hold({ pid }) {
   process.kill(pid, "SIGSTOP");
   const stands = (thread) => {
     const file = `/proc/${pid}/task/${thread}/stat`;
-    // A thread may have ended by itself.
+    // A thread may have ended meanwhile.
     return !existsSync(file) || / \(.*\) T /.test(readFileSync(file, "utf8"));
   };
   await until(`process ${pid} stands still`, () => readdirSync(`/proc/${pid}/task`).every(stands));
@@ -49,7 +49,7 @@ async function hold({ pid }) {
 /** The options that lift the limit on publishing. */
 export const UNLIMITED = ["--publish-rate", "0", "--address-limits", "off"];
 
-/** A server process. Its grace period is long, so that nobody who reloads on a busy machine leaves. */
+/** A server process. Its grace period is long, so that a reload on a busy machine does not end a session. */
 export class Server {
   static async start({
     command = "serve",
@@ -105,17 +105,17 @@ export class Server {
     await this.exited;
   }
 
-  /** Holds the process, so that what is sent to it meanwhile waits together. */
+  /** Suspends the process, so that everything sent to it meanwhile arrives together. */
   hold() {
     return hold(this.process);
   }
 
-  /** Lets it go on. */
+  /** Lets it continue. */
   go() {
     this.process.kill("SIGCONT");
   }
 
-  /** Stops in peace, held or not; a scenario that has failed may hold it again meanwhile. */
+  /** Stops it gracefully, suspended or not; kills it if a scenario that has failed suspends it again meanwhile. */
   async stop() {
     this.go();
     const patience = setTimeout(() => this.process.kill("SIGKILL"), PATIENCE_MS);
@@ -199,7 +199,7 @@ export class Network {
     return `http://127.0.0.1:${this.listener.address().port}`;
   }
 
-  /** Every connection breaks, and no new one is made. */
+  /** Breaks every connection, and accepts no new ones. */
   cut() {
     this.state = "cut";
     for (const [near, far] of this.pairs) {
@@ -208,18 +208,18 @@ export class Network {
     }
   }
 
-  /** Nothing gets through any more, and nobody is told. */
+  /** Lets nothing through any more, without closing a connection. */
   silence() {
     this.state = "silent";
     for (const pair of this.pairs) this.#silence(pair);
   }
 
-  /** What the streams bring is held back, or let through; all other calls go on. */
+  /** Holds back what the streams bring, or lets it through; other calls are not affected. */
   holdStreams(held) {
     for (const [near, far] of [...this.pairs].filter((pair) => pair.isStream)) held ? far.unpipe(near) : far.pipe(near);
   }
 
-  /** New connections work again. */
+  /** Accepts new connections again. */
   restore() {
     this.state = "open";
   }

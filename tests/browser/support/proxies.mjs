@@ -1,4 +1,4 @@
-// Reverse proxies, each a real process with the configuration that docs/proxies has for it.
+// Reverse proxies, each a real process with its configuration from docs/proxies.
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import net from "node:net";
@@ -9,7 +9,7 @@ import { until } from "./process.mjs";
 /** The services that the configurations name: the first one, or three replicas. */
 const SERVICES = ["127.0.0.1:50051", "127.0.0.1:50052", "127.0.0.1:50053"];
 
-/** For each proxy: the file in docs/proxies, what a test puts in place of its addresses, and how it is started. */
+/** For each proxy: the file in docs/proxies, what a test replaces its addresses with, and how it is started. */
 export const PROXIES = {
   nginx: {
     file: "nginx.conf",
@@ -40,16 +40,16 @@ export const PROXIES = {
   },
 };
 
-/** The proxies in front of replicas: the file in docs/proxies, and otherwise as in front of one service. */
+/** The proxies in front of replicas: another file in docs/proxies, otherwise as in front of one service. */
 export const BALANCERS = {
   nginx: { ...PROXIES.nginx, file: "nginx-replicas.conf" },
   haproxy: { ...PROXIES.haproxy, file: "haproxy-replicas.cfg" },
 };
 
-/** The text of a proxy's configuration, as docs/proxies has it. */
+/** The text of a proxy's configuration in docs/proxies. */
 export const configuration = ({ file }) => readFileSync(join("docs/proxies", file), "utf8");
 
-/** A free port below those that the system gives to connections by itself, so that it stays free while a proxy restarts. */
+/** A free port below the system's ephemeral ports, so that it stays free while a proxy restarts. */
 export async function freePort() {
   for (;;) {
     const port = 15_000 + Math.floor(Math.random() * 15_000);
@@ -76,7 +76,7 @@ export class ReverseProxy {
     const kind = (servers.length > 1 ? BALANCERS : PROXIES)[name];
     const proxy = new ReverseProxy();
     const page = `127.0.0.1:${await freePort()}`;
-    // nginx alone needs another port for HTTP/2 without TLS.
+    // Only nginx needs another port for HTTP/2 without TLS.
     const grpc = name === "nginx" ? `127.0.0.1:${await freePort()}` : page;
     proxy.logs = mkdtempSync(join(tmpdir(), `chitchat-${name}-`));
     proxy.said = "";
@@ -102,7 +102,7 @@ export class ReverseProxy {
     const [program, ...args] = this.command;
     this.process = spawn(program, args, {
       stdio: ["ignore", "pipe", "pipe"],
-      // A process group of its own, since nginx has workers; and for Caddy folders and a control socket of its own.
+      // Its own process group, since nginx has workers; and for Caddy its own folders and control socket.
       detached: true,
       env: { PATH: process.env.PATH, HOME: home, CADDY_ADMIN: `unix/${this.logs}/admin` },
     });
@@ -115,7 +115,7 @@ export class ReverseProxy {
     });
   }
 
-  /** Kills all of its processes, so that every connection through it breaks at once. */
+  /** Kills all its processes, so that every connection through it breaks at once. */
   async stop() {
     if (this.process.pid === undefined || this.process.exitCode !== null || this.process.signalCode !== null) return;
     process.kill(-this.process.pid, "SIGKILL");

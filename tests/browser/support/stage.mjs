@@ -1,7 +1,7 @@
-// A run that is played to be recorded: a service, command-line clients and pages, whose logs end in one folder.
+// A run that is played to be recorded: a service, command-line clients and pages, whose logs end up in one folder.
 //
-// Each step waits until everybody who is there has seen what it leads to. So what one step causes is in the logs
-// before the next begins, and a run that is played again looks the same.
+// Each step waits until all who are present have seen its effects. So they are in the logs before the next step
+// begins, and a run that is played again looks the same.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -114,7 +114,7 @@ export class Stage {
     return this.players.get(name);
   }
 
-  /** Waits until all who are there, or all of `these`, show a text. */
+  /** Waits until all who are present, or all of `these`, show a text. */
   async all(text, these = [...this.players.values()]) {
     for (const player of these) await until(`${player.name} shows ${text}`, () => player.shows(text));
   }
@@ -126,7 +126,7 @@ export class Stage {
     await this.all(`Participant ${name} joined`);
   }
 
-  /** Somebody joins by the page. */
+  /** A participant joins with the page. */
   opens(name) {
     return this.joins(name, Page);
   }
@@ -136,7 +136,7 @@ export class Stage {
     await this.all(text);
   }
 
-  /** All of them write before any has seen what the others wrote: the service is held until all have sent. */
+  /** All write before any of them has seen what the others wrote: the service is suspended until all have sent. */
   async cross(messages) {
     await this.server.hold();
     for (const [name, text] of Object.entries(messages)) await this.player(name).say(text, "publish_sent");
@@ -148,7 +148,7 @@ export class Stage {
     }
   }
 
-  /** Somebody cannot read for a while, and nobody waits for them: `meanwhile` happens among the others. */
+  /** One participant cannot read for a while, and the others do not wait: `meanwhile` happens among them. */
   async without(name, meanwhile) {
     const away = this.player(name);
     this.players.delete(name);
@@ -158,16 +158,16 @@ export class Stage {
     this.players.set(name, away);
   }
 
-  /** kill -9, which the service notices. */
+  /** Kills a client with kill -9, and waits until the service notices. */
   async killed(name) {
     const player = this.player(name);
     this.players.delete(name);
     const before = count(this.records(), "client_disconnected");
     await player.kill();
-    await until(`the service misses ${name}`, () => count(this.records(), "client_disconnected") > before);
+    await until(`the service notices that ${name} is gone`, () => count(this.records(), "client_disconnected") > before);
   }
 
-  /** Whoever was killed is started again, and goes on. */
+  /** Restarts a killed client, which resumes. */
   async returns(name, missed) {
     const player = new Terminal(this, name);
     this.players.set(name, player);
@@ -183,7 +183,7 @@ export class Stage {
     await this.all(`Participant ${name} left`);
   }
 
-  /** Stops the service, in peace. */
+  /** Stops the service gracefully. */
   async ends() {
     for (const player of this.players.values()) if (player instanceof Page) await player.keep();
     await this.server.kill("SIGTERM");

@@ -5,10 +5,10 @@ import { until } from "./process.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** The browser's own lines about a connection that failed, directly or behind a proxy: expected while a test breaks connections. */
+/** The browser's own messages about failed connections, direct or behind a proxy: expected while a test breaks connections. */
 const OUTAGE = /^Failed to load resource: (net::ERR_|the server responded with a status of 50[234] )/;
 
-/** Chromium's remark that a header for secure origins does nothing over plain HTTP, where a proxy may yet add TLS. */
+/** Chromium's remark that a header has no effect over plain HTTP: the service sends it, since a proxy may add TLS. */
 const NO_OPENER_POLICY = /^The Cross-Origin-Opener-Policy header has been ignored, because the URL's origin was untrustworthy/;
 
 /** A user at a page. */
@@ -32,7 +32,7 @@ export class Visitor {
     return this;
   }
 
-  /** Fills the form in and sends it off, by keyboard. */
+  /** Fills in the form and submits it, by keyboard. */
   async ask(name) {
     await this.page.fill("#name", name);
     await this.page.press("#name", "Enter");
@@ -61,12 +61,12 @@ export class Visitor {
     });
   }
 
-  /** Waits until the page has so many of something: it draws a change in its next frame, not at the click. */
+  /** Waits until the page has this many of something: it draws a change in its next frame, not at the click. */
   counts(selector, wanted) {
     return until(`the page has ${wanted} of ${selector}`, async () => (await this.page.locator(selector).count()) === wanted);
   }
 
-  /** The present conversation as a plain client would print it; what came before the page's own join apart. */
+  /** The present conversation as a plain client would print it, without the events before the page's own join. */
   transcript() {
     return this.page.evaluate(() =>
       [...document.querySelectorAll(".segment:last-child .row:not(.earlier)")].map((row) => {
@@ -94,7 +94,7 @@ export class Visitor {
       await this.page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       for (const width of [320, 800, 1440]) {
         await this.page.setViewportSize({ width, height: 800 });
-        // By way of the debugger: the page's own security policy forbids it to be injected.
+        // Through the debugger: the page's own security policy forbids injected scripts.
         await session.send("Runtime.evaluate", { expression: `${AXE};0` });
         const { violations } = await this.page.evaluate(() => window.axe.run());
         const wide = await this.page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
@@ -113,7 +113,7 @@ export class Visitor {
     return this.#download(() => this.page.locator("[data-command=download]:visible").click());
   }
 
-  /** The same wherever the button is: what the page shows may be folded away. */
+  /** The same, even if the button is hidden. */
   logAnyhow() {
     return this.#download(() => this.page.evaluate(() => document.querySelector("[data-command=download]").click()));
   }

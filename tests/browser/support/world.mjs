@@ -18,8 +18,8 @@ export class World {
   }
 
   /**
-   * Runs one scenario, takes everything down again, and fails it on any console error, and where the logs of
-   * its service, its pages and its clients break a rule of the order.
+   * Runs one scenario and takes everything down again. It fails on any console error, and if the logs of its service,
+   * its pages and its clients break a rule of the order.
    */
   async scenario(run) {
     this.contexts = [];
@@ -41,7 +41,7 @@ export class World {
     }
   }
 
-  /** Pages first: a service that stops waits for nobody then, and its log says so. */
+  /** Pages first: then a stopping service has no streams to wait for, and its log says so. */
   async #takeDown() {
     for (const context of this.contexts.splice(0)) await context.close();
     for (const process of this.processes) await process.stop();
@@ -61,7 +61,7 @@ export class World {
   }
 
   /**
-   * Alice at a page whose network `cut` cuts, until `network.restore()`, and Carol, who does without a network and
+   * Alice at a page whose network is down from `cut` to `network.restore()`, and Carol, who is connected directly and
    * sees Alice.
    */
   async severable(grace) {
@@ -78,7 +78,7 @@ export class World {
     return { network, alice, carol, cut };
   }
 
-  /** The servers of a log for replicas. They are taken down after the replicas. */
+  /** The servers of the replicas' log. They are taken down after the replicas. */
   async nats() {
     const nats = await Nats.start();
     this.networks.push(nats);
@@ -113,7 +113,7 @@ export class World {
     return visitor.open(url);
   }
 
-  /** Looks after a page that opened by itself. */
+  /** Takes over a page that opened by itself. */
   adopt(page) {
     const visitor = new Visitor(page, this.download);
     this.visitors.push(visitor);

@@ -40,7 +40,7 @@ export interface ChatEvent {
   readonly author: Person;
   /** The service's wall clock in milliseconds, for people only. */
   readonly recordedAt: number | null;
-  /** This page's own clock after it was delivered; null for what was listed later. */
+  /** This page's own clock after the event was delivered; null if it was listed later. */
   readonly receipt: LogicalTime | null;
   /** The service's checksum over this event and all before it. */
   readonly chainHash: string;
@@ -56,7 +56,7 @@ export interface Welcome {
   readonly token: string;
   /** This page's participant. */
   readonly participantId: string;
-  /** The journal that sequences count in. */
+  /** The journal to which the sequences belong. */
   readonly epoch: string;
   /** The newest event's sequence. */
   readonly head: bigint;
@@ -89,5 +89,5 @@ export type Frame =
   | { readonly type: "presence"; readonly participantId: string; readonly connected: boolean }
   /** What a teacher's lab does to this page, in the service's words; empty once it has ended. */
   | { readonly type: "lab-notice"; readonly faults: string }
-  /** A kind of frame that only a later service knows. It still shows that the stream is alive. */
+  /** A kind of frame from a newer service. It still shows that the stream is alive. */
   | { readonly type: "unknown" };

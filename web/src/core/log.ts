@@ -20,7 +20,8 @@ export function toLine(micros: number, run: string, { event, fields }: LogRecord
 }
 
 /**
- * Characters that act on a terminal and may be raw in JSON: DEL, C1 controls, separators of lines, bidirectional marks.
+ * Characters that act on a terminal and that JSON allows unescaped: DEL, C1 controls, line separators, bidirectional
+ * marks.
  */
 const ACTS_ON_TERMINAL = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
@@ -52,7 +53,7 @@ export class Log {
     return this.#dropped;
   }
 
-  /** Adds a line. Drops a tenth at a time, so that a full log is not moved at every line. */
+  /** Adds a line. Drops a tenth at a time, so that a full log is not moved for every line. */
   push(line: string): void {
     this.#lines.push(line);
     if (this.#lines.length <= RECORDS_MAX) return;
@@ -94,9 +95,9 @@ const NAME_BYTES_MAX = 128;
 const NAME_BYTES_KEPT = 96;
 
 /**
- * The name of the file, as the service and the other clients make theirs: a character that a file system or a shell
- * could interpret is written as `%` and its UTF-8 bytes, so that different names stay different. A name that would
- * become too long is cut, and ends with a digest.
+ * The name of the file, by the same rules as the service and the other clients: a character that a file system or a
+ * shell could interpret is written as `%` and its UTF-8 bytes, so that different names stay different. A name that
+ * would become too long is cut, and ends with a digest.
  */
 export function fileName(name: string): string {
   const safe = Array.from(name, (character, index) => {
@@ -111,7 +112,7 @@ function shortened(safe: string, name: string): string {
   const bytes = new TextEncoder().encode(safe);
   if (bytes.length <= NAME_BYTES_MAX) return safe;
   let end = NAME_BYTES_KEPT;
-  // Not within a character: its later bytes begin with the bits 10.
+  // Do not cut within a character: its later bytes begin with the bits 10.
   while ((bytes[end]! & 0xc0) === 0x80) end -= 1;
   return `${new TextDecoder().decode(bytes.subarray(0, end))}~${sha256(new TextEncoder().encode(name)).slice(0, 16)}`;
 }

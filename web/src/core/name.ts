@@ -6,7 +6,7 @@
 
 import { characters, wellFormed } from "./text.js";
 
-/** The most characters of a name as it is given, for each that it may have in the end. */
+/** How many characters a name may have before it is normalized, for each that it may have afterwards. */
 const GIVEN_PER_CHARACTER = 4;
 
 /** The most combining marks that may follow one another. */
@@ -14,7 +14,7 @@ const MARKS_MAX = 2;
 
 /**
  * Code points that RFC 8266 never allows: control characters, those without width, and those that are not characters.
- * The joiners depend on what is around them.
+ * Whether a joiner is allowed depends on what is around it.
  */
 const FORBIDDEN = /(?![\u200c\u200d])[\p{Cc}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]/u;
 
@@ -37,7 +37,7 @@ export function nickname(given: string): string {
       .replace(/\p{Zs}+/gu, " ")
       .replace(/^ | $/g, "")
       .normalize("NFKC");
-  // NFKC makes spaces of some characters, which then have to be trimmed.
+  // NFKC turns some characters into spaces, which then have to be trimmed.
   return once(once(wellFormed(given)));
 }
 

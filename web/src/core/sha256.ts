@@ -1,6 +1,6 @@
 /**
- * SHA-256 (FIPS 180-4). The browser's own is asynchronous, and missing where the page is no secure context, as it is
- * under a plain host name.
+ * SHA-256 (FIPS 180-4). The browser's own is asynchronous, and missing outside secure contexts, for instance over
+ * plain HTTP from another host.
  */
 
 const PRIMES = Array.from({ length: 310 }, (_, index) => index + 2).filter((n) => {

@@ -1,5 +1,5 @@
 /**
- * Notices that the machine has slept. On most systems the browser's monotonic clock stops meanwhile, so no timer is
+ * Notices that the computer has slept. On most systems the browser's monotonic clock stops meanwhile, so no timer is
  * late and a dead stream looks alive; the wall clock continues.
  */
 
@@ -16,7 +16,7 @@ export class SleepWatch {
   }
 
   /**
-   * Whether the machine has slept since the last look. A wall clock that was set forward looks the same, which costs
+   * Whether the computer has slept since the last look. A wall clock that was set forward looks the same, which costs
    * a resume and nothing else.
    */
   slept(wall: number, monotonic: number): boolean {

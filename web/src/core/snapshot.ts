@@ -18,13 +18,13 @@ interface Stored {
 interface StoredMessage {
   readonly id: string;
   readonly text: string;
-  /** Absent from what an earlier version of the page has stored. */
+  /** Absent if an earlier version of the page stored the snapshot. */
   readonly seen?: string;
   readonly doubt: boolean;
   readonly rest: "queued" | "held" | "unconfirmed";
 }
 
-/** The part of the state to keep. The access secret is kept apart from it. */
+/** The part of the state to keep. The access secret is stored separately. */
 export function toSnapshot(state: State): string {
   const stored: Stored = {
     version: 1,
@@ -60,7 +60,7 @@ function toRest(progress: Progress): { rest: "queued" | "held" | "unconfirmed"; 
   }
 }
 
-/** The state that a snapshot stands for, or null where there is none that can be read. */
+/** The state from a snapshot; null if there is none or it cannot be read. */
 export function fromSnapshot(text: string | null, secret: string): State | null {
   if (text === null) return null;
   try {
@@ -90,7 +90,7 @@ export function fromSnapshot(text: string | null, secret: string): State | null 
   }
 }
 
-/** Whether this is what this version of the page stores: another one may have been here before a reload. */
+/** Whether this version of the page can have stored this: before a reload there may have been another version. */
 function isStored(value: unknown): value is Stored {
   const { version, name, clock, position, session, outbox } = value as Partial<Stored>;
   const texts = (...some: unknown[]) => some.every((one) => typeof one === "string");

@@ -4,7 +4,7 @@
 const LONE_SURROGATE = /\p{Surrogate}/gu;
 
 /**
- * Characters that must never act on the page: C0 and C1 controls but for line feed and tab, the line and
+ * Characters that must never act on the page: C0 and C1 controls except line feed and tab, the line and
  * paragraph separators, and the marks, embeddings, overrides and isolates that reorder bidirectional text.
  */
 const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
@@ -29,7 +29,7 @@ export function characters(text: string): number {
   return count;
 }
 
-/** Cuts a text into what can be shown as it is and the escapes of what cannot. */
+/** Splits a text into pieces that can be shown unchanged and escapes of the characters that cannot. */
 export function pieces(text: string): Piece[] {
   const found: Piece[] = [];
   let plain = "";

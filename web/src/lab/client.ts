@@ -30,10 +30,10 @@ import {
   type Way,
 } from "./types.js";
 
-/** How long a call may take, in milliseconds. Adding a companion has it join. */
+/** How long a call may take, in milliseconds. Adding a companion waits until it has joined. */
 const CALL_WAIT_MS = 20_000;
 
-/** How long a proof may take, in milliseconds: a little longer than the service gives it. */
+/** How long a proof may take, in milliseconds: a little longer than the service allows. */
 const PROOF_WAIT_MS = 30_000;
 
 const KINDS: Readonly<Record<CompanionKind, WireKind>> = {
@@ -60,7 +60,7 @@ export class LabClient {
   readonly #headers: () => Record<string, string>;
   readonly #baseUrl: string;
 
-  /** The lab at `baseUrl`, by the headers of the moment. */
+  /** The lab at `baseUrl`. `headers` is called for each request, since the headers change. */
   constructor(baseUrl: string, headers: () => Record<string, string>) {
     this.#client = createClient(LabService, createGrpcWebTransport({ baseUrl }));
     this.#headers = headers;
@@ -71,7 +71,7 @@ export class LabClient {
     return { headers: this.#headers(), timeoutMs: CALL_WAIT_MS };
   }
 
-  /** The lab as it is. */
+  /** The lab's present state. */
   async state(): Promise<LabState> {
     const [faults, scenario] = await Promise.all([
       this.#client.listFaults({}, this.#options()),
@@ -84,19 +84,19 @@ export class LabClient {
     };
   }
 
-  /** Sets the faults of a participant, and breaks its stream where that is wanted. */
+  /** Sets the faults of a participant, and breaks its stream if `disconnect` is set. */
   async set(name: string, fault: Fault | null, disconnect: boolean, durationMs: number): Promise<void> {
     const request = { displayName: name, disconnect, duration: toDuration(durationMs) };
     await this.#client.setFault(fault === null ? request : { ...request, fault: fromFault(fault) }, this.#options());
   }
 
-  /** Lets some of what is held through; 0 for all of it. */
+  /** Releases `count` of the held deliveries or publishes; 0 releases all. */
   async release(name: string, count: number, way: Way | null): Promise<void> {
     const direction = way === null ? Direction.UNSPECIFIED : way === "deliveries" ? Direction.DELIVERIES : Direction.PUBLISHES;
     await this.#client.releaseHeld({ displayName: name, count, direction }, this.#options());
   }
 
-  /** Ends the faults of one participant, or with an empty name of all. */
+  /** Ends the faults of one participant; an empty name ends those of all. */
   async clear(name: string): Promise<void> {
     await this.#client.clearFaults({ displayName: name }, this.#options());
   }
@@ -116,7 +116,7 @@ export class LabClient {
     await this.#client.removeCompanion({ displayName: name }, this.#options());
   }
 
-  /** Has the logs verified that the lab has, with that of this page. Throws an error that says in words why not. */
+  /** Has the lab verify its logs together with this page's. If it cannot, the error thrown says why in words. */
   async prove(log: string): Promise<Proof> {
     const headers = { ...this.#headers(), "content-type": "application/jsonl" };
     const signal = AbortSignal.timeout(PROOF_WAIT_MS);
@@ -140,12 +140,12 @@ export class LabClient {
     await this.#client.startScenario({ name, person, stepwise }, this.#options());
   }
 
-  /** Plays its next step. */
+  /** Plays the scenario's next step. */
   async advance(): Promise<void> {
     await this.#client.advanceScenario({}, this.#options());
   }
 
-  /** Stops it. */
+  /** Stops the scenario. */
   async stop(): Promise<void> {
     await this.#client.stopScenario({}, this.#options());
   }

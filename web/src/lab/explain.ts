@@ -1,38 +1,38 @@
 /**
- * What the clocks do on the way of an event, from its sender through the service to somebody who receives it: Lamport's
- * rules IR1 and IR2, in numbers. Pure.
+ * What the clocks do as an event travels from its sender through the service to a receiver: Lamport's rules IR1 and IR2,
+ * in numbers. Pure.
  */
 
 import { receive, tick } from "../core/clock.js";
 import type { ChatEvent } from "../core/event.js";
 
-/** A rule that fires at a process. */
+/** One firing of a rule, at one process. */
 export interface Firing {
   readonly rule: "IR1" | "IR2";
   /** Whose clock it is. */
   readonly who: string;
   /** What happens there. */
   readonly what: "sends" | "receives" | "broadcasts";
-  /** The clock before; null where it is not known. */
+  /** The clock before; null if it is not known. */
   readonly before: bigint | null;
-  /** Of IR2: the time that came with the message. */
+  /** For IR2: the time that came with the message. */
   readonly stamp: bigint | null;
-  /** The clock after; null where it is not known. */
+  /** The clock after; null if it is not known. */
   readonly after: bigint | null;
 }
 
-/** One who receives an event, with its clock where it is known. */
+/** A receiver of an event, with its clock if that is known. */
 export interface Receiver {
   readonly name: string;
   readonly clock: bigint | null;
 }
 
-/** The rules that fire for an event, in order. `previous` is the time of the event before it, where it is known. */
+/** The rules that fire for an event, in order. `previous` is the time of the event before it, if known. */
 export function firings(event: ChatEvent, previous: bigint | null, receiver: Receiver | null): Firing[] {
   return [...sent(event), ...ordered(event, previous), ...(receiver === null ? [] : [received(event, receiver)])];
 }
 
-/** At the sender. Of joins and leaves, no event says when they were sent. */
+/** At the sender. The events of joins and leaves do not say when they were sent. */
 function sent(event: ChatEvent): Firing[] {
   if (event.kind.type !== "message") return [];
   const { before, after } = tick(event.kind.sentLogicalTime - 1n);
@@ -43,7 +43,7 @@ function sent(event: ChatEvent): Firing[] {
 function ordered(event: ChatEvent, previous: bigint | null): Firing[] {
   const time = event.logicalTime;
   const stamp = event.kind.type === "message" ? event.kind.sentLogicalTime : null;
-  // The larger of the two was two less than the event's time. Where that is not what came, it was the clock.
+  // The larger of clock and stamp was two less than the event's time. If that is not the stamp, it was the clock.
   const larger = time - 2n;
   const before = stamp === larger ? previous : larger;
   const who = "the service";
@@ -53,7 +53,7 @@ function ordered(event: ChatEvent, previous: bigint | null): Firing[] {
   ];
 }
 
-/** At one who receives it. */
+/** At the receiver. */
 function received(event: ChatEvent, { name, clock }: Receiver): Firing {
   const stamp = event.logicalTime;
   return { rule: "IR2", who: name, what: "receives", before: clock, stamp, after: clock === null ? null : receive(clock, stamp).after };
@@ -76,9 +76,9 @@ export function words(firing: Firing): string {
   const least = stamp + 1n;
   if (after === null) return `${capital(who)} receives ${stamp}. Only its own page knows its clock; after this it is at least ${least}.`;
   if (before === null) return `${capital(who)} receives ${stamp}, which is not less than its own clock; plus 1 it is ${after}.`;
-  if (before === stamp) return `${capital(who)} receives ${stamp}, as much as its own clock; plus 1 it is ${after}.`;
-  const which = before > stamp ? "Its own clock is" : "The time that came is";
-  return `${capital(who)}’s clock is ${before}, and ${stamp} comes. ${which} the larger; plus 1 it is ${after}.`;
+  if (before === stamp) return `${capital(who)} receives ${stamp}, equal to its own clock; plus 1 it is ${after}.`;
+  const which = before > stamp ? "Its own clock is" : "The time that arrived is";
+  return `${capital(who)}’s clock is ${before}, and ${stamp} arrives. ${which} the larger; plus 1 it is ${after}.`;
 }
 
 function capital(text: string): string {

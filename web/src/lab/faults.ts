@@ -1,4 +1,4 @@
-/** The faults that a page has seen of its lab, for the diagram. */
+/** The faults of the lab that this page has seen, for the diagram. */
 
 import { SERVICE_ID, type Shade, changed } from "../core/causality/shades.js";
 import type { State } from "../core/machine/state.js";
@@ -10,18 +10,18 @@ export class Faults {
   #shades: readonly Shade[] = [];
   #epoch = "";
 
-  /** All of them. Another object where they have changed. */
+  /** All of them; a new object whenever they have changed. */
   get shades(): readonly Shade[] {
     return this.#shades;
   }
 
-  /** Takes in what the page itself is told. */
+  /** Takes in the faults of this page, which the service reports. */
   follow({ session, position, labFaults }: State): void {
     this.#begin(session?.epoch ?? "");
     if (session !== null && position !== null) this.#shades = changed(this.#shades, session.participantId, labFaults, position);
   }
 
-  /** Takes in what the lab says of everybody. */
+  /** Takes in what the lab reports about all participants. */
   see({ people, writerStoppedMs }: LabState, { session, position }: State): void {
     this.#begin(session?.epoch ?? "");
     const now = position ?? 0n;

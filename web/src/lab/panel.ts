@@ -13,7 +13,7 @@ import { Steps } from "./panel/steps.js";
 import type { LabState } from "./types.js";
 import { timeWords } from "./words.js";
 
-/** How often the panel looks at the lab while it is open, in milliseconds. */
+/** How often the lab is polled while the panel or the diagram is visible, in milliseconds. */
 const LOOK_MS = 600;
 
 /** The panel, and the button that opens it. */
@@ -34,7 +34,7 @@ export class Panel {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #looking = false;
 
-  /** Adds the button. `log` gives this page's own log, and `saw` is told how the lab is. */
+  /** Adds the button. `log` returns this page's own log; `saw` is called with each state of the lab. */
   constructor(client: LabClient, log: () => string, saw: (lab: LabState, page: State) => void) {
     this.#saw = saw;
     this.#client = client;
@@ -109,7 +109,7 @@ export class Panel {
     this.#show();
   }
 
-  /** The arrow keys move between tabs, as they do wherever there are some. */
+  /** The arrow keys move between tabs, as in any tab list. */
   #move(event: KeyboardEvent): void {
     const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
     if (by === 0) return;
@@ -118,12 +118,12 @@ export class Panel {
     this.#tabs[this.#shown]!.focus();
   }
 
-  /** Whether somebody sees the panel, or the diagram. */
+  /** Whether the panel or the diagram is visible. */
   get #isWatching(): boolean {
     return !document.hidden && (!this.#panel.hidden || !byId("picture").hidden);
   }
 
-  /** Looks at the lab now, and again soon while the panel or the diagram is open and seen. */
+  /** Polls the lab now, and regularly while the panel or the diagram is visible. */
   #look(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

@@ -2,10 +2,10 @@
 
 import type { ChatEvent, Person } from "../core/event.js";
 
-/** A way between a participant and the service. */
+/** A direction between a participant and the service. */
 export type Way = "deliveries" | "publishes";
 
-/** What is done to one way. */
+/** The fault of one direction. */
 export interface Impairment {
   readonly hold: boolean;
   readonly cut: boolean;
@@ -13,20 +13,20 @@ export interface Impairment {
   readonly jitterMs: number;
 }
 
-/** What is done to a participant. */
+/** The faults of a participant. */
 export interface Fault {
   readonly deliveries: Impairment;
   readonly publishes: Impairment;
   readonly pause: boolean;
 }
 
-/** Nothing is done to a way. */
+/** A direction without a fault. */
 export const UNIMPAIRED: Impairment = { hold: false, cut: false, delayMs: 0, jitterMs: 0 };
 
 /** How a companion behaves. */
 export type CompanionKind = "echo" | "chatterbox" | "answerer" | "slow" | "wrong-clock" | "actor";
 
-/** What is known of a participant that the service's process plays. */
+/** What is known of a companion: a participant that the service plays. */
 export interface Companion {
   readonly kind: CompanionKind;
   /** Its Lamport clock. */
@@ -40,21 +40,21 @@ export interface LabPerson {
   readonly person: Person;
   readonly fault: Fault | null;
   readonly endsInMs: number | null;
-  /** The last event before its faults. */
+  /** The sequence of the last event before its faults began. */
   readonly before: bigint;
   readonly deliveriesHeld: number;
   readonly publishesHeld: number;
   readonly companion: Companion | null;
-  /** The next events that releases let through to it: the first few of what is held. */
+  /** The first few of its held events, in the order of release. */
   readonly next: readonly ChatEvent[];
-  /** The texts that it has sent and that the lab holds, in the order of their arrival; empty for a leave. */
+  /** The texts of its held requests, in the order of arrival; empty for a leave. */
   readonly sent: readonly string[];
 }
 
 /** The lab at one moment. */
 export interface LabState {
   readonly people: readonly LabPerson[];
-  /** For how much longer the writer is stopped; null if it is not. */
+  /** How much longer the writer is stopped; null if it is not. */
   readonly writerStoppedMs: number | null;
   readonly run: ScenarioRun | null;
 }
@@ -68,7 +68,7 @@ export interface Scenario {
   readonly hasPerson: boolean;
 }
 
-/** What a scenario does. */
+/** How far a scenario has come. */
 export type ScenarioState = "playing" | "waits-for-advance" | "waits-for-person" | "finished" | "stopped" | "failed";
 
 /** A question at the end of a scenario. */
@@ -77,9 +77,9 @@ export interface Question {
   readonly answers: readonly { readonly text: string; readonly right: boolean; readonly why: string }[];
 }
 
-/** A scenario that is played or has been played. */
+/** One run of a scenario. */
 export interface ScenarioRun {
-  /** Which of the lab's runs it is. */
+  /** The run's number in this lab. */
   readonly number: number;
   readonly scenario: Scenario;
   readonly steps: readonly string[];

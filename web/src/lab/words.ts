@@ -1,4 +1,4 @@
-/** What the lab's panel says of faults, companions and scenarios. Pure: data in, words out. */
+/** What the lab's panel says about faults, companions and scenarios. Pure: data in, words out. */
 
 import type { CompanionKind, Fault, Impairment, LabPerson, ScenarioState, Way } from "./types.js";
 
@@ -25,7 +25,7 @@ function joined(parts: readonly string[]): string {
   return parts.length < 2 ? parts.join("") : `${parts.slice(0, -1).join(", ")} and ${parts[parts.length - 1]}`;
 }
 
-/** What is done to a participant, in the words of the service's log. */
+/** The faults of a participant, in the words of the service's log. */
 export function logWords({ deliveries, publishes, pause }: Fault): string {
   const of = (way: Way, { hold, cut, delayMs, jitterMs }: Impairment) => [
     ...(hold ? [`${way} held`] : []),
@@ -35,7 +35,7 @@ export function logWords({ deliveries, publishes, pause }: Fault): string {
   return [...of("deliveries", deliveries), ...of("publishes", publishes), ...(pause ? ["paused"] : [])].join(", ");
 }
 
-/** What is done to a participant, in a line. */
+/** The faults of a participant, in one line. */
 export function faultWords(fault: Fault | null): string {
   if (fault === null) return "No fault";
   const parts = [
@@ -57,21 +57,21 @@ function wayWords(way: Way, impairment: Impairment): string[] {
   ];
 }
 
-/** How a participant fares: its faults, what is held, and when they end. */
+/** A participant's state: its faults, what is held, and when the faults end. */
 export function personWords({ fault, deliveriesHeld, publishesHeld, endsInMs }: LabPerson): string {
   const held = heldWords(deliveriesHeld, publishesHeld);
   const parts = [faultWords(fault), ...(held === "" ? [] : [held]), ...(endsInMs === null ? [] : [`ends in ${timeWords(endsInMs)}`])];
   return parts.join(" · ");
 }
 
-/** How much is held of a participant. */
+/** How much is held for a participant. */
 export function heldWords(deliveries: number, publishes: number): string {
   const count = (number: number, one: string, many: string) => (number === 0 ? [] : [`${number} ${number === 1 ? one : many}`]);
   const parts = [...count(deliveries, "delivery", "deliveries"), ...count(publishes, "publish", "publishes")];
   return parts.length === 0 ? "" : `${parts.join(" and ")} ${deliveries + publishes === 1 ? "waits" : "wait"}`;
 }
 
-/** A time that is left. */
+/** The time that is left. */
 export function timeWords(milliseconds: number): string {
   const seconds = Math.max(1, Math.ceil(milliseconds / 1000));
   return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
@@ -87,20 +87,20 @@ export const COMPANIONS: Readonly<Record<CompanionKind, { readonly name: string;
   actor: { name: "Actor", does: "does what a scenario says" },
 };
 
-/** What a scenario does now. */
+/** How far a scenario has come. */
 export function scenarioWords(state: ScenarioState, person: string, problem: string): string {
   switch (state) {
     case "playing":
-      return "It plays.";
+      return "Playing.";
     case "waits-for-advance":
-      return "It waits for you: press Next step.";
+      return "Waiting for you: press Next step.";
     case "waits-for-person":
-      return `It waits for a message by ${person}, in the chat. Next step skips it.`;
+      return `Waiting for a message from ${person} in the chat. Next step skips it.`;
     case "finished":
-      return "It has been played to its end.";
+      return "Finished.";
     case "stopped":
-      return "It was stopped.";
+      return "Stopped.";
     case "failed":
-      return `It failed before its end: ${problem}`;
+      return `It failed: ${problem}`;
   }
 }

@@ -8,7 +8,7 @@ import { folderOf } from "./place.js";
 /** How long a tab waits for an answer, in milliseconds. */
 const WAIT_MS = 3_000;
 
-/** A run that was verified, as it is handed over. */
+/** A verified run, ready to be replayed. */
 export interface HandedRun {
   readonly title: string;
   readonly epoch: string;
@@ -19,7 +19,7 @@ export interface HandedRun {
 
 type Message = { readonly wanted: string } | { readonly name: string; readonly run: HandedRun };
 
-/** Services of one origin, each under its prefix, do not answer one another. */
+/** One channel per service: pages of services under other prefixes of the origin do not answer. */
 function channel(): BroadcastChannel {
   return new BroadcastChannel(`chitchat.runs${folderOf(location.pathname)}`);
 }
@@ -38,14 +38,14 @@ export class Handover {
     });
   }
 
-  /** Offers a run, in place of the last one: a tab that shows that one has it already. */
+  /** Offers a run in place of the last one; a tab that shows the last one has already received it. */
   offer(name: string, run: HandedRun): void {
     this.#runs.clear();
     this.#runs.set(name, run);
   }
 }
 
-/** Asks for a run; null where no page has it. */
+/** Asks for a run; null if no page has it. */
 export function take(name: string): Promise<HandedRun | null> {
   const asking = channel();
   return new Promise((resolve) => {

@@ -1,5 +1,5 @@
 /**
- * Locks that the tabs of one browser share: Web Locks where the browser has them. It has them in secure
+ * Locks that the tabs of one browser share: Web Locks where the browser offers them, which is in secure
  * contexts only (https, or loopback); elsewhere the tabs agree over a BroadcastChannel.
  */
 
@@ -8,7 +8,7 @@ export type Release = () => void;
 
 /** Locks by name. */
 export interface Locks {
-  /** Takes a lock, waiting for it `patienceMs` at most. Null when another tab keeps it. */
+  /** Takes a lock, and waits for it for at most `patienceMs`. Null if another tab keeps it. */
   take(name: string, patienceMs: number): Promise<Release | null>;
 }
 
@@ -16,8 +16,8 @@ export interface Locks {
 const ALONE: Release = () => undefined;
 
 /**
- * The locks that this browser offers, to all pages of the origin: the connections that they are for are the origin's,
- * too, whatever prefix a service is under.
+ * The locks that this browser offers. All pages of the origin share them, whatever the prefix of their service, since
+ * they also share the connections that the locks guard.
  */
 export function browserLocks(): Locks {
   const manager = (navigator as { locks?: LockManager }).locks;
@@ -29,7 +29,7 @@ export function browserLocks(): Locks {
   }
 }
 
-/** What a request for a lock fails with that was waited for long enough. */
+/** The errors of a request for a lock that has waited long enough. */
 const WAITED: ReadonlySet<string> = new Set(["AbortError", "TimeoutError"]);
 
 class WebLocks implements Locks {
@@ -47,8 +47,7 @@ class WebLocks implements Locks {
         // The lock is kept until the promise of this callback settles.
         return new Promise<void>((release) => answer(release));
       });
-      // Anything but the end of the patience means that the browser has no locks for this page: it may have been told
-      // to store nothing.
+      // Any other error means that the browser gives this page no locks, for instance because it is set to store nothing.
       held.catch((error: unknown) => answer(error instanceof DOMException && WAITED.has(error.name) ? null : ALONE));
     });
   }

@@ -3,7 +3,7 @@
  * its tabs together, and a stream occupies one for as long as it lives: a sixth stream would leave none
  * for its own Publish, and a seventh tab could not even load. So at most four tabs have a stream, and the
  * others wait their turn without occupying anything. Over HTTPS all calls share one HTTP/2 connection,
- * and there is nothing to share out.
+ * and no slots are needed.
  */
 
 import type { Locks, Release } from "./locks.js";
@@ -23,13 +23,13 @@ export class Slots {
   #release: Release | null = null;
   #turn = 0;
 
-  /** `unlimited` where streams cost no connection of their own. */
+  /** `unlimited` is for pages whose streams share one connection. */
   constructor(locks: Locks, unlimited: boolean) {
     this.#locks = locks;
     this.#unlimited = unlimited;
   }
 
-  /** Asks for a slot. Answers soon with yes or no, and after a no with yes as soon as one is free. */
+  /** Asks for a slot. Soon answers yes or no; after a no, answers yes as soon as a slot is free. */
   async claim(answer: (granted: boolean) => void): Promise<void> {
     this.release();
     const turn = this.#turn;

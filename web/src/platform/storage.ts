@@ -15,7 +15,8 @@ const KEYS = {
 } as const;
 
 /**
- * Services of one origin, each under its prefix, share the storage but not what is in it. At the root it has no suffix.
+ * Services under different prefixes of one origin share the storage, so the prefix is part of the key; a service at the
+ * root adds nothing.
  */
 function keyOf(what: Memory): string {
   return `${KEYS[what]}${folderOf(location.pathname)}`;
@@ -34,8 +35,8 @@ export function recall(what: Memory): string | null {
 }
 
 /**
- * Remembers something; an empty text forgets it. Returns whether the browser did as told. What is out of date is
- * forgotten where the storage is full: an old snapshot would have the page use clock readings a second time.
+ * Remembers something; an empty text forgets it. Returns whether the browser stored it. If the storage is full, the old
+ * value is deleted: with an old snapshot the page would use clock readings a second time.
  */
 export function remember(what: Memory, text: string): boolean {
   try {

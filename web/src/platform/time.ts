@@ -1,12 +1,12 @@
 /**
- * The machine's clocks and dice, which the pure modules are handed. Every delay is measured by the monotonic clock,
- * since the wall clock can be set: it is for the log's timestamps only, and to notice that the machine has slept.
+ * The clocks and random numbers that are passed to the pure modules. Every delay is measured by the monotonic clock,
+ * since the wall clock can be set: it serves only for the log's timestamps, and to notice that the computer has slept.
  */
 
 import { SleepWatch } from "../core/sleep.js";
 import type { Moment } from "../core/machine/step.js";
 
-/** How far the two clocks of the browser may be apart before the coarse one is believed, in milliseconds. */
+/** How far the browser's two clocks may differ before the coarse one is used, in milliseconds. */
 const DRIFT_MAX_MS = 20;
 
 /** The present moment. It counts from the page's load, so it means nothing to another load of the page. */
@@ -16,14 +16,14 @@ export function now(): Moment {
 
 const watch = new SleepWatch(Date.now(), performance.now());
 
-/** Whether the machine has slept since this was last asked. */
+/** Whether the computer has slept since the last call. */
 export function hasSlept(): boolean {
   return watch.slept(Date.now(), performance.now());
 }
 
 /**
  * The wall clock in microseconds. The fine clock starts with the page and does not follow corrections or
- * sleep, so it is believed only while it agrees with the coarse one.
+ * sleep, so it is used only while it agrees with the coarse one.
  */
 export function nowMicros(): number {
   const coarse = Date.now();

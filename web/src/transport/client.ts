@@ -13,7 +13,7 @@ import { fromHex, toEvent, toFrame } from "./convert.js";
 /** How long a call other than the stream may take, in milliseconds. */
 const CALL_WAIT_MS = 10_000;
 
-/** Where an event is and when it happened: what Publish and Leave answer. */
+/** The answer to Publish and Leave: the event's place in the order, and its time. */
 export interface Stamped {
   /** The event's sequence. */
   readonly sequence: bigint;
@@ -66,7 +66,7 @@ export class ChatClient {
 
   /**
    * Leaves while the page is being torn down, when nothing asynchronous runs any more: one request,
-   * framed by hand, which the browser delivers after the page has gone. No page is left to read the answer.
+   * framed by hand, which the browser delivers after the page is gone. Nothing is left to read the answer.
    */
   leaveInPassing(session: Session, time: LogicalTime, secret: string): void {
     const message = toBinary(LeaveRequestSchema, create(LeaveRequestSchema, { sessionToken: session.token, logicalTime: time }));

@@ -11,10 +11,10 @@ import { ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_detail
 /** The error domain of the service. */
 const DOMAIN = "chitchat";
 
-/** The furthest from 1970 that a date of JavaScript can be, in milliseconds. */
+/** The furthest from 1970 that a JavaScript date can be, in milliseconds. */
 const DATE_MAX_MS = 8.64e15;
 
-/** One frame. */
+/** Converts a frame. */
 export function toFrame(response: JoinResponse): Frame {
   const { frame } = response;
   switch (frame.case) {
@@ -35,7 +35,7 @@ export function toFrame(response: JoinResponse): Frame {
   }
 }
 
-/** One event. */
+/** Converts an event. */
 export function toEvent(event: Event): ChatEvent {
   return {
     sequence: event.sequence,
@@ -49,13 +49,13 @@ export function toEvent(event: Event): ChatEvent {
   };
 }
 
-/** Who did it. What has no kind was done by nobody, and is refused for that. */
+/** The event's author. An event without a kind gets an empty one, so that it is refused. */
 function toAuthor({ participant, kind }: Event): Person {
   if (participant === undefined || kind.case === undefined) return { id: "", name: "" };
   return { id: participant.participantId, name: participant.displayName };
 }
 
-/** The wall clock, where it is one that can be shown. */
+/** A wall clock time in milliseconds since 1970; null if there is none, or no date can show it. */
 function toWallClock(time: Timestamp | undefined): number | null {
   const at = time === undefined ? Number.NaN : timestampMs(time);
   return Math.abs(at) <= DATE_MAX_MS ? at : null;
@@ -65,7 +65,7 @@ function toHex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The bytes that a chain hash stands for. */
+/** The bytes of a chain hash in hexadecimal. */
 export function fromHex(text: string): Uint8Array {
   return Uint8Array.from(text.match(/../g) ?? [], (digits) => Number.parseInt(digits, 16));
 }
@@ -106,7 +106,7 @@ function toMillis(duration: Duration | undefined): number {
   return duration === undefined ? 0 : Number(duration.seconds) * 1000 + duration.nanos / 1e6;
 }
 
-/** What a call threw, by the contract's reasons where it carries one. */
+/** Converts what a call threw. The reason is the contract's, if the error carries one. */
 export function toFailure(thrown: unknown): Failure {
   const error = ConnectError.from(thrown);
   const info = error.findDetails(ErrorInfoSchema).find((detail) => detail.domain === DOMAIN);
@@ -121,7 +121,7 @@ export function toFailure(thrown: unknown): Failure {
   };
 }
 
-/** Codes that are an answer, from the service or from a proxy. All others may only mean a bad connection. */
+/** Codes that are an answer, from the service or from a proxy. All others may just mean a bad connection. */
 const FINAL: ReadonlySet<Code> = new Set([
   Code.InvalidArgument,
   Code.NotFound,

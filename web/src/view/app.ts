@@ -1,4 +1,4 @@
-/** The whole page: shows the state, and hands the user's wishes on. */
+/** The whole page: shows the state, and passes on what the user asks for. */
 
 import type { Log } from "../core/log.js";
 import { RECORDS_MAX } from "../core/log.js";
@@ -29,7 +29,7 @@ export interface Remembered {
   readonly secret: string;
   /** What was being written. */
   readonly draft: string;
-  /** How the page was looked at. */
+  /** The display settings. */
   readonly look: Look;
 }
 
@@ -46,13 +46,13 @@ export class App {
   readonly #order = byId<HTMLInputElement>("by-wall-clock");
   readonly #large = byId<HTMLInputElement>("large-type");
   #reading: Reading;
-  /** The segment that an event was chosen of. */
+  /** The segment of the chosen event. */
   #chosenIn = 0;
   #shown: { state: State; at: number; log: Log; shades: readonly Shade[] } | null = null;
   #screen: "none" | "lobby" | "room" = "none";
   #newest: bigint | null = null;
   #unseen = 0;
-  /** How many events are new since another region than the conversation is shown. */
+  /** How many events have arrived while a region other than the conversation is shown. */
   #elsewhere = 0;
 
   /** Takes over the document. */
@@ -110,7 +110,7 @@ export class App {
   #switchTo(screen: "lobby" | "room"): void {
     if (screen === this.#screen) return;
     const first = this.#screen === "none";
-    // Hiding what has the focus loses it, though not at once.
+    // Hiding the focused element loses the focus, though not at once.
     const lost = document.activeElement === document.body || byId("room").contains(document.activeElement);
     this.#screen = screen;
     show(byId("lobby"), screen === "lobby");
@@ -119,7 +119,7 @@ export class App {
       this.#tabs.select("talk");
       this.#scroll.toBottom();
     }
-    // The first focus of a visit is where the user starts; later ones follow what the user did.
+    // The room moves the focus to the composer. The form takes it at the start of a visit, or if it would be lost.
     if (screen === "room") this.#composer.focus();
     else if (first || lost) this.#lobby.focus();
   }
@@ -201,7 +201,7 @@ export class App {
 
   #banner(state: State): void {
     const { phase } = state;
-    // It stays while a retry is made, so that nothing jumps at each of them.
+    // The banner stays during a retry, so that the page does not jump each time.
     const trying = phase.at === "connecting" && phase.why !== null;
     const text = phase.at === "offline" ? phase.why : trying ? phase.why : phase.at === "waiting" ? WAITING : "";
     setText(byId("banner-text"), text);

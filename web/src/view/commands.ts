@@ -1,4 +1,4 @@
-/** How the page is looked at. */
+/** The user's display settings. */
 export interface Look {
   /** Whether the transcript is ordered by wall clock. */
   readonly wall: boolean;
@@ -8,9 +8,9 @@ export interface Look {
   readonly large: boolean;
 }
 
-/** What the user can want. The view calls these and nothing else. */
+/** What the user can ask for. The view calls these and nothing else. */
 export interface Commands {
-  /** Takes part under a name, with the access secret where one was asked for. */
+  /** Takes part under a name, with the access secret if the service asked for one. */
   join(name: string, secret: string): void;
   /** Stops taking part, or stops trying to. */
   leave(): void;
@@ -26,9 +26,9 @@ export interface Commands {
   retryNow(): void;
   /** Hands the log to the user as a file. */
   downloadLog(): void;
-  /** Puts the wall clock that this page’s messages state ahead of the browser’s, by this many seconds. */
+  /** Sets the wall clock in this page’s messages ahead of the browser’s, by this many seconds. */
   setSkew(seconds: number): void;
-  /** Remembers how the page is looked at. */
+  /** Remembers the display settings. */
   keepLook(look: Look): void;
   /** Remembers what is being written. */
   keepDraft(text: string): void;

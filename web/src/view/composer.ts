@@ -76,7 +76,7 @@ export class Composer {
     const text = wellFormed(this.#text.value);
     this.focus();
     if (text === "") return setText(this.#problem, "Write something first.");
-    // By how many it is too long is shown beside it.
+    // The count beside the field shows by how much.
     if (remaining(text, this.#max).over) return setText(this.#problem, `A message has at most ${this.#max} characters.`);
     setText(this.#problem, "");
     this.#text.value = "";
@@ -86,7 +86,7 @@ export class Composer {
   }
 }
 
-/** The `keyCode` of every key that an input method has taken. */
+/** The `keyCode` of every key that an input method has consumed. */
 const TAKEN_BY_INPUT_METHOD = 229;
 
 /** Safari ends the composition before it reports the key that ended it, so `isComposing` is false there. */

@@ -1,4 +1,4 @@
-/** What is known of an event's causes, in words: nobody needs the picture. Pure: events in, words out. */
+/** What is known about an event's causes, in words, for those who do not use the picture. Pure: events in, words out. */
 
 import { type Causality, type Crossed, type Relation, saysWhatWasSeen } from "../core/causality/causality.js";
 import type { ChatEvent } from "../core/event.js";
@@ -8,13 +8,13 @@ import type { Contradiction } from "../core/causality/wall.js";
 /** How many events are named before the rest is counted. */
 const NAMED_MAX = 4;
 
-/** The same for each of the two lists that stand in a row of the transcript. */
+/** The same for each of the two lists in a row of the transcript. */
 const CROSSED_NAMED_MAX = 2;
 
 /** A sign for each relation, so that colour is not needed. */
 export const SIGN: Readonly<Record<Relation, string>> = { same: "●", past: "▲", future: "▼", concurrent: "⇄", unknown: "?" };
 
-/** All relations, for what is classed by them. */
+/** All relations, each of which is part of a class name. */
 export const RELATIONS = Object.keys(SIGN) as readonly Relation[];
 
 /** How many characters of a message are quoted. */
@@ -44,26 +44,26 @@ export function placed(event: ChatEvent): string {
   return `event ${event.sequence}, ${titled(event)}`;
 }
 
-/** That a log gives the sequence of an event to others, too, which is a mistake of the service; empty where it does not. */
+/** Says that a log gives an event's sequence to others, too, which is a mistake of the service; empty if it does not. */
 export function rivalry({ sequence, rivals = [] }: ChatEvent): string {
   const [first, ...more] = rivals;
   if (first === undefined) return "";
   return `number ${sequence} was given out again, to ${titled(first)}${more.length > 0 ? ` and ${more.length} more` : ""}`;
 }
 
-/** One thing that is known of an event. */
+/** One thing that is known about an event. */
 export interface Fact {
   readonly relation: Relation;
   readonly text: string;
 }
 
-/** The same as a sentence of its own. */
+/** `rivalry` as a sentence. */
 function again(event: ChatEvent): string {
   const found = rivalry(event);
   return found === "" ? "" : ` ✗ N${found.slice(1)}.`;
 }
 
-/** What is known of an event. */
+/** What is known about an event. */
 export function facts(event: ChatEvent, causality: Causality): Fact[] {
   const related: Record<Relation, ChatEvent[]> = { same: [], past: [], future: [], concurrent: [], unknown: [] };
   for (const other of causality.events) related[causality.relation(other, event)].push(other);
@@ -93,7 +93,7 @@ function past(event: ChatEvent, causality: Causality, events: readonly ChatEvent
   return `In its past: ${parts.join(", and ") || "nothing known"}.`;
 }
 
-/** Only messages can be known to be concurrent with anything: of others, not even that there is nothing is said. */
+/** Only messages can be known to be concurrent with anything; for other events nothing is said about it. */
 function concurrent(event: ChatEvent, events: ChatEvent[]): Fact[] {
   if (!saysWhatWasSeen(event)) return [];
   return [{ relation: "concurrent", text: `Concurrent with it: ${listed(nearest(events, event)) || "nothing known"}.` }];
@@ -115,7 +115,7 @@ function nearest(events: ChatEvent[], to: ChatEvent): ChatEvent[] {
   return events.sort((a, b) => distance(a) - distance(b));
 }
 
-/** "a; b; c; and 2 more", the first of them named. */
+/** "a; b; c; d; and 2 more". */
 function listed(events: readonly ChatEvent[]): string {
   return enumerated(events.slice(0, NAMED_MAX).map(placed), events.length, "; ");
 }
@@ -125,7 +125,7 @@ function enumerated(named: readonly string[], count: number, between: string): s
   return more > 0 ? `${named.join(between)}${between}and ${more} more` : named.join(between);
 }
 
-/** What the transcript says of a message that crossed others. */
+/** What the transcript says about a message that crossed others. */
 export function crossing({ unseen, unseenCount, by, byCount }: Crossed): string {
   const said: string[] = [];
   const names = (events: readonly ChatEvent[], word: string) =>
@@ -135,9 +135,9 @@ export function crossing({ unseen, unseenCount, by, byCount }: Crossed): string 
   return said.join("; ");
 }
 
-/** What the conversation by wall clock says where it is wrong. */
+/** What the conversation by wall clock says where the clock is wrong. */
 export function contradiction({ relation, earlier, later }: Contradiction): string {
-  const pair = `${titled(later)} stands above ${titled(earlier)}`;
+  const pair = `${titled(later)} is above ${titled(earlier)}`;
   switch (relation) {
     case "past":
       return `The wall clock contradicts causality: ${pair}, which is in its past.`;

@@ -15,7 +15,7 @@ export function hint(): void {
     try {
       localStorage.setItem(KEY, "dismissed");
     } catch {
-      // It comes again with the next visit.
+      // It appears again at the next visit.
     }
   });
 }

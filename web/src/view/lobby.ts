@@ -101,7 +101,7 @@ export class Lobby {
     this.#complain(this.#name, this.#nameProblem, fault);
     if (fault !== "") return this.#name.focus();
     const secret = this.#secret.value.trim();
-    // It travels in a header, which holds nothing else.
+    // It is sent in a header, which can hold no other characters.
     const unfit = VISIBLE_ASCII.test(secret) ? "" : "An access secret consists of ASCII letters, digits and symbols, without spaces.";
     this.#complain(this.#secret, this.#secretProblem, unfit);
     if (unfit !== "") return this.#secret.focus();

@@ -6,11 +6,11 @@ import type { Commands } from "./commands.js";
 import { button, make, reconcile, safely, setText, show } from "./parts/dom.js";
 import { progress } from "./words.js";
 
-/** Where the user writes, for a list that stands beside it. */
+/** The composer, for a list that is shown beside it. */
 export interface Desk {
   /** Puts a text back for editing. */
   edit(text: string): void;
-  /** Takes the focus, which a button that has done its work cannot keep. */
+  /** Takes the focus from a button that disappears once it is pressed. */
   focus(): void;
 }
 
@@ -30,7 +30,7 @@ export function renderOutbox(list: HTMLElement, state: State, at: number, comman
   }
 }
 
-/** Which buttons a message has: a change of it builds the item anew. */
+/** Which buttons a message has: if this changes, the item is rebuilt. */
 function shape(message: Outgoing): string {
   if (isAtRest(message)) return message.progress.at;
   return neverSent(message) ? "unsent" : "underway";
@@ -40,7 +40,7 @@ function build(message: Outgoing, commands: Commands, desk: Desk | null): HTMLEl
   const text = make("p", "text", ...safely(message.text));
   text.dir = "auto";
   const said = make("p", "said");
-  // What was refused, or may be lost, is said aloud; what is merely on its way is not.
+  // What was refused or may be lost is announced; what is merely on its way is not.
   if (isAtRest(message)) said.setAttribute("role", "alert");
   const choices = make("div", "choices");
   const { at } = message.progress;

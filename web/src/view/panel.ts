@@ -1,6 +1,6 @@
 /**
- * The panel of the diagram, which a button opens. What draws it is a part of the page of its own, loaded when it is
- * first opened.
+ * The panel of the diagram, which a button opens. The code that draws it is a separate part of the page, loaded when
+ * the panel is first opened.
  */
 
 import type { Causality } from "../core/causality/causality.js";
@@ -10,7 +10,7 @@ import type { Shade } from "../core/causality/shades.js";
 import type { Segment, State } from "../core/machine/state.js";
 import { byId, setText, show } from "./parts/dom.js";
 
-/** What the panel tells the page. */
+/** What the panel asks of the page, and reports to it. */
 export interface Wishes {
   /** The user has chosen an event, or none. */
   choose(sequence: bigint | null): void;
@@ -20,7 +20,7 @@ export interface Wishes {
   point(sequence: bigint | null): void;
   /** The panel has been opened or closed. */
   toggled(open: boolean): void;
-  /** By how many seconds this page’s wall clock is to be off; absent where there is no such clock. */
+  /** Sets this page’s wall clock ahead by this many seconds; absent if the page sends nothing. */
   skew?(seconds: number): void;
 }
 
@@ -30,7 +30,7 @@ export interface View {
   readonly segment: Segment;
   readonly causality: Causality;
   readonly chosen: ChatEvent | null;
-  /** What the logs of others tell of their receipts, in a replay. */
+  /** The receipts in the logs of others, in a replay. */
   readonly receipts?: Receipts;
   /** The faults of a lab. */
   readonly shades?: readonly Shade[];
@@ -38,7 +38,7 @@ export interface View {
   readonly accused?: ReadonlySet<bigint>;
 }
 
-/** What draws the panel. */
+/** Draws the panel. */
 export interface Drawing {
   /** Draws what is new, at once or a little later. */
   render(view: View): void;
@@ -50,7 +50,7 @@ export interface Drawing {
   stop(): void;
 }
 
-/** Loads what draws. */
+/** Loads the code that draws. */
 export type LoadDrawing = (wishes: Wishes) => Promise<Drawing>;
 
 const FAILED = "The diagram could not be loaded. Close it, and open it again to retry.";
@@ -86,7 +86,7 @@ export class Panel {
     return !this.#panel.hidden;
   }
 
-  /** Whether the panel is open where there are no tabs. */
+  /** Whether the user wants the panel open; tabs may show or hide it meanwhile. */
   get isWanted(): boolean {
     return this.#wanted;
   }
@@ -102,7 +102,7 @@ export class Panel {
     this.#drawing?.point(sequence);
   }
 
-  /** Shows or hides the panel as a tab wants it; with null, as the user last wanted it. */
+  /** Shows or hides the panel as a tab requires; with null, as the user last wanted it. */
   arrange(open: boolean | null): void {
     if (this.isOpen !== (open ?? this.#wanted)) this.#open(open ?? this.#wanted);
   }

@@ -50,7 +50,7 @@ function item(person: Person, self: boolean, away: boolean): HTMLElement {
   return make("li", `${hueOf(person.name)}${away ? " away" : ""}`, swatch, name, ...notes);
 }
 
-/** What is read aloud when connections break or are back: "bob is reconnecting". Leaves are read from the log. */
+/** What is read aloud when connections break or are back: "bob is reconnecting". Leaves are read from the transcript. */
 export function change(roster: readonly Person[], before: ReadonlySet<string>, now: ReadonlySet<string>): string {
   const sentence = (people: readonly Person[], one: string, many: string) => {
     if (people.length === 0) return [];

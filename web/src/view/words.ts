@@ -6,10 +6,10 @@ import { type AnewCause, type ClockCause, type Explained, type Outgoing, type St
 import { characters } from "../core/text.js";
 import { quoted, titled } from "./facts.js";
 
-/** How a state is to be felt. */
+/** The tone of a state, which sets its colour. */
 export type Tone = "good" | "busy" | "bad";
 
-/** A state in words; `count` changes by the second and is not read aloud. */
+/** A state in words; `count` changes every second and is not read aloud. */
 export interface Status {
   readonly tone: Tone;
   readonly text: string;
@@ -60,12 +60,12 @@ export function seconds(milliseconds: number): number {
   return Math.max(1, Math.ceil(milliseconds / 1000));
 }
 
-/** Why a part of the transcript begins, where the user did not ask for it. */
+/** The heading of a part of the transcript that began without the user asking for it. */
 export function causeTitle(cause: AnewCause): string {
   return cause === "EPOCH_CHANGED" ? "The conversation started anew" : "You joined anew";
 }
 
-/** The same at more length. */
+/** The explanation below that heading. */
 export function causeDetail(cause: AnewCause): string {
   switch (cause) {
     case "EPOCH_CHANGED":

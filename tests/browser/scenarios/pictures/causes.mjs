@@ -103,7 +103,7 @@ export default {
       assert.match(await classesOf(alice, text), new RegExp(`is-${relation}( |$)`), text);
       assert.equal(await page.getAttribute(`#${await at(text)}`, "aria-selected"), String(relation === "same"));
     }
-    // A joining says nothing of what was known: not even what is concurrent with it.
+    // A join does not say what its participant knew, so nothing is called concurrent with it.
     await page.keyboard.press("ArrowUp");
     await page.keyboard.press("ArrowUp");
     await alice.reads(
@@ -111,7 +111,7 @@ export default {
       /^Event 2, bob’s join \[\d+\]\. In its past: nothing known\. Relation unknown: event 1, alice’s join \[\d+\]\. Joins, leaves/,
     );
     await page.waitForSelector(".row.is-unknown[data-sequence='1']");
-    // What happens meanwhile neither speaks again, nor moves the choice or the focus.
+    // What happens meanwhile is not read aloud, and moves neither the choice nor the focus.
     const said = await page.innerText("#facts-said");
     await bob.say("meanwhile");
     await alice.reads("#facts", /and 1 more/);
@@ -123,14 +123,14 @@ export default {
     await alice.counts(".row[class*=is-]", 0);
   },
 
-  "what somebody saw before leaving, and knew when joining again, is said to be not known, and never concurrent": async (world) => {
+  "what a participant saw before leaving, and knew when joining again, is marked unknown, and never concurrent": async (world) => {
     const [server, alice, bob] = await aliceAndBob(world);
     await publishAtOnce(server, alice, bob);
     await bob.page.click("#leave");
     await bob.page.waitForSelector("#name", { state: "visible" });
     await bob.join("bob");
     await alice.shows(/bob left/);
-    // Two joinings and two messages come before.
+    // Two joins and two messages come before.
     const [message, left, again] = [await sequenceOf(alice, "from alice"), 5, 6];
     for (const one of [alice, bob]) {
       for (const sequence of [left, again]) await one.page.waitForSelector(`#figure-${sequence}`);
@@ -139,7 +139,7 @@ export default {
       await one.page.click(`#figure-${sequence} .square`);
       await one.page.waitForSelector(`#figure-${sequence}.is-same`);
     };
-    // Bob's page had shown the message; his leaving does not tell alice so.
+    // Bob's page had shown the message; his leave does not tell alice so.
     await chosen(alice, left);
     await alice.page.waitForSelector(`#figure-${message}.is-unknown`);
     assert.equal(await alice.page.locator(`#figure-${message} .glyph`).textContent(), "?");
@@ -151,7 +151,7 @@ export default {
       ),
     );
     assert.doesNotMatch(await alice.page.innerText("#facts"), /Concurrent/);
-    // Nor does his joining, on either page.
+    // Nor does his join, on either page.
     for (const one of [alice, bob]) {
       await chosen(one, again);
       for (const sequence of [left, message]) await one.page.waitForSelector(`#figure-${sequence}.is-unknown`);
@@ -221,7 +221,7 @@ export default {
     await alice.counts("[class*=is-same]", 0);
   },
 
-  "a flood is drawn in part, and never takes the focus from who writes": async (world) => {
+  "a flood is drawn in part, and never takes the focus from the writer": async (world) => {
     const [server, alice, bob] = await aliceAndBob(world, { args: UNLIMITED });
     await alice.page.focus("#text");
     for (let n = 1; n <= 80; n += 1) await bob.say(`flood ${n}`);
@@ -232,7 +232,7 @@ export default {
     assert.equal(await focused(alice), "text");
     assert.equal(await alice.page.inputValue("#text"), "still mine");
     assert.ok(server);
-    // A page of it is what can be seen at once, which depends on how much there is to say of the chosen one.
+    // PageUp moves by what can be seen at once, which depends on how much is said about the chosen event.
     const chosen = () =>
       alice.page.evaluate(() =>
         Number(document.getElementById("picture-scroller").getAttribute("aria-activedescendant").slice("option-".length)),
@@ -247,7 +247,7 @@ export default {
     assert.ok((await chosen()) > further + 1, `from ${further} to ${await chosen()}`);
   },
 
-  "names of the widest characters keep within their heads, and are cut with an ellipsis": async (world) => {
+  "names of the widest characters stay within their heads, and are cut with an ellipsis": async (world) => {
     const server = await world.server();
     const pages = [];
     for (const name of ["alice", "W".repeat(8), `${"W".repeat(31)}1`, `${"W".repeat(31)}2`]) {
@@ -309,9 +309,9 @@ export default {
     assert.equal(marks.length, 1);
     assert.match(
       marks[0],
-      /^The wall clock contradicts causality: «the effect» by bob \[\d+\] stands above alice’s join \[\d+\], which is in its past\.$/,
+      /^The wall clock contradicts causality: «the effect» by bob \[\d+\] is above alice’s join \[\d+\], which is in its past\.$/,
     );
-    // Only what is new is read aloud: not what was moved about.
+    // Only new events are read aloud, not those that were reordered.
     const log = alice.page.getByRole("log");
     assert.equal(await log.textContent(), "");
     await bob.say("news");

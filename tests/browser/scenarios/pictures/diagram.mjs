@@ -6,7 +6,7 @@ const row = (visitor, text) => visitor.page.locator(`.segment:last-child .row:ha
 const sequenceOf = async (visitor, text) => row(visitor, text).getAttribute("data-sequence");
 const tool = (visitor, name) => visitor.page.locator(".picture-tools").getByRole("button", { name });
 
-/** A page with the diagram open, and another one; both have said something that crossed. */
+/** A page with the diagram open, and another one, whose messages crossed. */
 async function crossed(world) {
   const server = await world.server();
   const [alice, bob] = [await world.visitor(server.url), await world.visitor(server.url)];
@@ -65,7 +65,7 @@ export default {
     await alice.counts(".picture-menu:visible", 0);
   },
 
-  "a frozen picture stands still, says what it lacks, and goes on": async (world) => {
+  "a frozen picture stands still, says how much is new, and continues": async (world) => {
     const { alice, bob } = await crossed(world);
     await tool(alice, "Freeze").click();
     await bob.say("meanwhile");
@@ -76,7 +76,7 @@ export default {
     await alice.counts(".figure", 7);
   },
 
-  "the full view fills the page, and Escape gives it back": async (world) => {
+  "the full view fills the page, and Escape ends it": async (world) => {
     const { alice } = await crossed(world);
     const { page } = alice;
     await tool(alice, "Full view").click();
@@ -99,7 +99,7 @@ export default {
     await until("the causal order", async () => (await order(1)).length === 4);
     await alice.reads(
       ".lens-count",
-      /^It may swap 1 of 6 pairs; the order at the right swaps 1\. None of them is a cause and its effect\.$/,
+      /^It may swap 1 of 6 pairs; the order on the right swaps 1\. None of them is a cause and its effect\.$/,
     );
     const two = (texts) => texts.filter((text) => text === "who?" || text === "me, please");
     assert.deepEqual(two(await order(1)), two(await order(0)).reverse());
@@ -124,7 +124,7 @@ export default {
     await alice.shows(/an answer/);
     await tool(alice, "Lenses").click();
     await alice.page.selectOption('[name="lens"]', "wall");
-    await until("the answer stands first", async () =>
+    await until("the answer comes first", async () =>
       (await alice.page.locator(".lens-order >> nth=1").locator("li").first().innerText()).includes("an answer"),
     );
     await alice.reads(".lens-wrong", /✗ before \[\d+\]/);
@@ -135,12 +135,12 @@ export default {
     const { page } = alice;
     await tool(alice, "Cut").click();
     await alice.reads(".cut-verdict", /^Consistent:/);
-    // Everything of the service is inside, and nothing of alice.
+    // All events of the service are inside, and none of alice.
     await page.selectOption('[name="cut-lifeline"]', { label: "the service" });
     await page.locator(".cut-bar input[type=range] >> nth=1").press("End");
     await page.selectOption('[name="cut-lifeline"]', { label: "alice" });
     await page.locator(".cut-bar input[type=range] >> nth=1").press("Home");
-    await alice.reads(".cut-verdict", /^Inconsistent: The service has received «who\?» by alice \[\d+\], which is not sent yet\./);
+    await alice.reads(".cut-verdict", /^Inconsistent: The service has received «who\?» by alice \[\d+\], which has not been sent yet\./);
     await page.waitForSelector(".backward");
     await page.click('.cut-bar button:text-is("Level")');
     await alice.reads(".cut-verdict", /^Consistent:/);
@@ -172,7 +172,7 @@ export default {
     await alice.counts(".quiz:visible", 0);
   },
 
-  "vector clocks stand beside the logical times where they are wanted": async (world) => {
+  "vector clocks are shown beside the logical times on demand": async (world) => {
     const { alice } = await crossed(world);
     await tool(alice, "Vectors").click();
     await alice.counts(".said-vector", 6);
@@ -180,7 +180,7 @@ export default {
     await alice.reads("#facts", /Vector clock: alice 2, bob 1, carol 2\./);
   },
 
-  "terms are explained where they stand, the hint is dismissed for good, and the type can be large": async (world) => {
+  "terms are explained in place, the hint is dismissed for good, and the type can be large": async (world) => {
     const server = await world.server();
     const alice = await world.visitor(server.url);
     const { page } = alice;

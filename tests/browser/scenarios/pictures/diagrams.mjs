@@ -1,4 +1,4 @@
-// What `chitchat diagram` draws, as a browser shows it, and as Mermaid takes it.
+// What `chitchat diagram` draws, as a browser shows it and as Mermaid renders it.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, writeFileSync } from "node:fs";
@@ -19,7 +19,7 @@ const diagram = (folder, ...options) => {
   return execFileSync(process.env.CHITCHAT_BIN, ["diagram", ...logs, ...options], { encoding: "utf8", maxBuffer: 2 ** 28 });
 };
 
-/** Runs in the page: what cannot be read in a picture. */
+/** Runs in the page: finds what cannot be read in a picture. */
 function illegible() {
   const found = [];
   const { width, height } = document.documentElement.viewBox.baseVal;
@@ -50,14 +50,14 @@ function illegible() {
     const under = text.classList.contains("inbox") ? getComputedStyle(text).color : paper;
     for (const part of [text, ...text.querySelectorAll("tspan")]) {
       const ratio = contrast(getComputedStyle(part).fill, under);
-      if (ratio < 4.5) found.push(`"${part.textContent}" has a contrast of ${ratio.toFixed(2)} only`);
+      if (ratio < 4.5) found.push(`"${part.textContent}" has a contrast of only ${ratio.toFixed(2)}`);
     }
   }
   // Less than a pixel of overlap is not seen.
   const overlap = (a, b) =>
     Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x) > 1 && Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y) > 1;
   texts.forEach((one, index) => {
-    for (const other of texts.slice(index + 1)) if (overlap(one.box, other.box)) found.push(`"${one.said}" lies on "${other.said}"`);
+    for (const other of texts.slice(index + 1)) if (overlap(one.box, other.box)) found.push(`"${one.said}" overlaps "${other.said}"`);
   });
   const names = [...document.querySelectorAll(".name")].map((name) => [
     name.textContent,
@@ -68,10 +68,10 @@ function illegible() {
   return { found, texts: texts.length };
 }
 
-/** A font with narrow letters, one with wide ones, and one whose letters all have one width. `tests/tools system` installs them. */
+/** A font with narrow letters, one with wide ones, and one with letters of equal width. `tests/tools system` installs them. */
 const FONTS = ["Liberation Sans", "DejaVu Sans", "DejaVu Sans Mono"];
 
-/** Runs in the page: whether a font is installed. A text in another one has the width that the fallback gives it. */
+/** Runs in the page: whether a font is installed. If it is not, the width of a text depends on the fallback. */
 function isInstalled(font) {
   const canvas = document.createElementNS("http://www.w3.org/1999/xhtml", "canvas").getContext("2d");
   const width = (fallback) => {
@@ -121,7 +121,7 @@ async function mermaid(world) {
   await page.addScriptTag({ path: MERMAID });
   await page.evaluate(() => mermaid.initialize({ startOnLoad: false, securityLevel: "strict", suppressErrorRendering: true }));
   return {
-    /** The texts in the picture that Mermaid makes; rejected where it refuses. */
+    /** The texts in the picture that Mermaid makes; rejected if it refuses. */
     render: (text) =>
       page.evaluate(async (text) => {
         await mermaid.parse(text);

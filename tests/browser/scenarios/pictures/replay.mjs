@@ -66,7 +66,7 @@ export default {
     await page.locator(".player-slider").fill("5");
     await isAt(visitor, 5);
     await until("the address follows", () => page.evaluate(() => location.hash === "#run=example&event=5"));
-    // An address that is typed is followed; one that is about no event begins anew.
+    // An address that is typed is followed; one without an event starts at the beginning.
     await page.evaluate(() => (location.hash = "#run=example&event=7"));
     await isAt(visitor, 7);
     await page.evaluate(() => (location.hash = "#run=example"));
@@ -93,7 +93,7 @@ export default {
     await isAt(visitor, 1);
   },
 
-  "a replay shows the diagram, what an event could have been caused by, and who received it when": async (world) => {
+  "a replay shows the diagram, what could have caused an event, and who received it when": async (world) => {
     const visitor = await opened(world, "#run=example&event=7");
     const { page } = visitor;
     // Bob's and dora's messages crossed: whichever of the two came first in the recording.
@@ -112,7 +112,7 @@ export default {
     await visitor.reads("#clock-step", /received 19\s+clock after it: 20/);
     await page.selectOption('[name="reader"]', { label: "dora" });
     await visitor.reads("#clock-title", /dora’s Lamport clock/);
-    // She joined as the fourth, and received nothing that came before.
+    // She joined fourth, and received nothing that came before.
     await visitor.counts(".figure .tell", 4);
     await page.selectOption('[name="reader"]', { label: "nobody" });
     await visitor.counts(".figure .tell", 0);
@@ -120,7 +120,7 @@ export default {
     await visitor.reads("#facts", /Event 5, «Hello![^»]*» by alice \[13\]/);
   },
 
-  "logs that are dropped are replayed, and lines that are no records are told": async (world) => {
+  "logs that are dropped are replayed, and lines that are not records are reported": async (world) => {
     const server = await world.server();
     const visitor = await world.visitor(server.url);
     const [first, ...others] = logs();
@@ -142,7 +142,7 @@ export default {
     await visitor.page.waitForSelector("#join-form");
   },
 
-  "what is no log is refused with the reason, and so is a run that there is not": async (world) => {
+  "a file that is not a log is refused with the reason, and so is a run that does not exist": async (world) => {
     const visitor = await opened(world, "#run");
     await drop(visitor.page, [{ name: "notes.txt", text: "hello" }]);
     await visitor.reads(".run-chooser .notice", /There are no log records in notes\.txt/);
@@ -152,7 +152,7 @@ export default {
     await isAt(visitor, 1);
   },
 
-  "nobody who takes part is taken out of the conversation by a link to a run": async (world) => {
+  "a link to a run does not take a participant out of the conversation": async (world) => {
     const server = await world.server();
     const visitor = await world.visitor(server.url);
     await visitor.join("alice");
@@ -162,7 +162,7 @@ export default {
     await visitor.page.evaluate(() => (location.hash = ""));
   },
 
-  "a replay is loaded only where a run is opened": async (world) => {
+  "a replay is loaded only when a run is opened": async (world) => {
     const server = await world.server();
     const visitor = await world.visitor(server.url);
     const loaded = () => visitor.page.evaluate(() => performance.getEntriesByType("resource").map(({ name }) => new URL(name).pathname));

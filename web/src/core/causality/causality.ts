@@ -7,29 +7,29 @@
  * - of a message: everything up to its `seen_sequence`, which had been delivered to its writer; its writer's own
  *   earlier events; and what is in the past of those;
  * - of a Left that was asked for: its participant's earlier events, and what is in their past;
- * - of a Left because the connection was gone: everything before it. The service makes it, and the service knows
+ * - of a Left because the connection was lost: everything before it. The service issues it, and the service knows
  *   everything that it has put in order;
  * - of a Joined: nothing, as far as is known.
  *
- * Only messages say what their writers had seen, and not all do. So only two messages that do are called concurrent:
- * those of which neither is in the other's past. A participant that leaves may have seen more than it ever stated, and
- * one that joins may have been here before, under another identity. So the relation of any other two events, of which
- * neither is known to be in the past of the other, is unknown, and is shown as unknown.
+ * Only messages say what their writers had seen, and not all do. Two messages that do are called concurrent if neither
+ * is in the other's past. A participant that leaves may have seen more than it ever stated, and one that joins may have
+ * been here before, under another identity. So if neither of two other events is known to be in the other's past, their
+ * relation is unknown, and is shown as unknown.
  *
  * Two messages crossed when they are concurrent: the later one in the order was written before its writer saw the
- * earlier one. `chitchat diagram` marks the same ones, unless a participant states to have seen less than it stated
- * before. It then shows the statement, as evidence from a log; here, a participant still knows what it once knew, or an
- * event could be marked as past and concurrent at once.
+ * earlier one. `chitchat diagram` marks the same ones, unless a participant claims to have seen less than it claimed
+ * before. The command then shows the claim, as evidence from a log. Here, a participant still knows what it once knew:
+ * otherwise an event could be marked as past and concurrent at once.
  */
 
 import type { ChatEvent } from "../event.js";
 
-/** The most messages that are named, of those that a message crossed. */
+/** How many of the messages that a message crossed are named at most. */
 export const CROSSED_NAMED = 6;
 
 /**
  * How many events before a message are searched for messages that it crossed. A writer who had seen nothing for
- * longer crossed everything, and every such pair would cost with the square of the conversation.
+ * longer crossed everything, and the number of such pairs grows with the square of the conversation.
  */
 export const CROSSINGS_SEARCHED = 500;
 
@@ -67,8 +67,8 @@ export function saysWhatWasSeen({ kind }: ChatEvent): boolean {
 }
 
 /**
- * Up to which sequence everything is in the past of an event; `before` is the same of its author's event before it. What
- * an author has once known stays known, whatever a later message says.
+ * The sequence up to which everything is in the past of an event; `before` is the same for its author's previous event.
+ * What an author has once known stays known, whatever a later message says.
  */
 export function knownOf({ kind, sequence }: ChatEvent, before: bigint): bigint {
   switch (kind.type) {
@@ -106,7 +106,7 @@ export class Causality {
     return this.#events;
   }
 
-  /** Follows a stretch that has no gap. What has only grown at its end costs no more than what is new. */
+  /** Follows a stretch without gaps. If it has only grown at its end, only the new events are processed. */
   follow(events: readonly ChatEvent[]): void {
     const before = this.#events;
     const grown = before.length <= events.length && before[0] === events[0] && before[before.length - 1] === events[before.length - 1];
@@ -131,7 +131,7 @@ export class Causality {
     return this.#entries.get(sequence)?.event;
   }
 
-  /** Everything up to this sequence is in the past of the event; 0 for nothing that is known. */
+  /** Everything up to this sequence is in the past of the event; 0 if nothing is known to be. */
   known(event: ChatEvent): bigint {
     return this.#entries.get(event.sequence)?.known ?? 0n;
   }

@@ -1,6 +1,6 @@
 /**
- * Cuts through a run: for every process, up to which time of its clock its events are inside. A cut is consistent if no
- * message crosses it backwards: with an effect, its causes are inside, too. So a consistent cut is a state that the
+ * Cuts through a run: for every process, the time of its clock up to which its events are inside. A cut is consistent if
+ * no message crosses it backwards: if an effect is inside, so are its causes. So a consistent cut is a state that the
  * whole system could have been in at one moment, as a snapshot or a checkpoint has to be.
  */
 
@@ -9,12 +9,12 @@ import { sendingTime } from "./diagram.js";
 import type { ChatEvent, Person } from "../event.js";
 import { wallTime } from "./lens.js";
 
-/** The service's place in a line. */
+/** The service's key in a line. */
 export const SERVICE = "";
 
 /**
- * A cut: by participants' ids, and [`SERVICE`], the last time that is inside. No event of a process that is not named
- * is inside.
+ * A cut: the last time that is inside, by participant id or [`SERVICE`]. A process that is not named has no event
+ * inside.
  */
 export type Line = ReadonlyMap<string, LogicalTime>;
 
@@ -27,12 +27,12 @@ export type Backward =
   /** A participant has received an event that the service has not broadcast. */
   | { readonly type: "undelivered"; readonly event: ChatEvent; readonly reader: string };
 
-/** When a participant received events, by its clock and their sequences; by its id. */
+/** By participant id and sequence: the participant's clock when it received the event. */
 type Receipts = ReadonlyMap<string, ReadonlyMap<number, LogicalTime>>;
 
 /**
- * The arrows that cross a cut backwards; none if it is consistent. The events are in order, and `receipts` is what is
- * known of them.
+ * The arrows that cross a cut backwards; none if it is consistent. The events are in order; `receipts` holds those that
+ * are known.
  */
 export function backwards(events: readonly ChatEvent[], line: Line, receipts: Receipts): Backward[] {
   const inside = (process: string, time: LogicalTime) => time <= (line.get(process) ?? 0n);

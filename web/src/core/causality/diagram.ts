@@ -3,8 +3,8 @@
  * participant and the service have a lifeline; a message is an arrow from its writer at the time of sending to the
  * service, which receives it (L - 1) and broadcasts it (L); this page's own receipt is an arrow back.
  *
- * What the page cannot know is not in it: when others received, unless their logs are there, and when somebody asked to
- * join or to leave.
+ * What the page cannot know is not in it: when others received an event, unless their logs are there, and when a
+ * participant asked to join or to leave.
  */
 
 import type { Causality } from "./causality.js";
@@ -16,36 +16,36 @@ import { SERVICE_ID, type Shade } from "./shades.js";
 /** The most events that are drawn. */
 export const DRAWN_MAX = 60;
 
-/** Half the height of a moment at which the service broadcasts, in pixels: beside it stands what was said. */
+/** Half the height of a moment at which the service broadcasts, in pixels: the event's text is beside it. */
 export const EVENT_HALF = 11;
 /** Half the height of any other moment. */
 const MOMENT_HALF = 7;
-/** Below what was said, of a message that crossed others: what its writer had not seen. */
+/** The height of the note below a text, which names the messages that its writer had not seen. */
 const NOTE = 14;
-/** How far below each other events with the same time are drawn. Only a mistake gives two events the same time. */
+/** The distance between events with the same time. Only a mistake of the service gives two events the same time. */
 const SAME_TIME = 2 * EVENT_HALF + NOTE;
-/** Beside the first and the last lifeline. */
+/** The margin beside the first and the last lifeline. */
 const MARGIN = 16;
-/** Above the first moment and below the last. */
+/** The padding above the first moment and below the last. */
 const PADDING = 18;
-/** No picture is further down than this: numbers stay small. */
+/** A picture that would begin further down than this begins at the top again, so that numbers stay small. */
 const TOP_MAX = 1_000_000;
-/** The least and the most that a lifeline takes. */
+/** The minimum and the maximum width of a lifeline. */
 export const LANE_MIN = 26;
 const LANE_MAX = 120;
-/** The most that the service's lifeline takes. */
+/** The maximum width of the service's lifeline. */
 export const SERVICE_MAX = 84;
-/** From this width of a lifeline on, names are horizontal. */
+/** Names are slanted if lifelines are narrower than this. */
 const LEVEL_MIN = 62;
-/** The most room of a level name, and how wide a letter is, as far as that can be told before it is drawn. */
+/** The maximum width of a horizontal name, and the width of a letter, estimated since it is not drawn yet. */
 export const LEVEL_LENGTH_MAX = 102;
 const LETTER = 7.6;
 /** How far the last name reaches beyond its lifeline where names are slanted. */
 const SLANTED_REACH = 70;
-/** How wide a digit of the times is, and what is beside them. */
+/** The width of a digit of the times, and the margin beside them. */
 const DIGIT = 7.2;
 const AXIS_MARGIN = 16;
-/** The room for what was said: the least, and the share of the whole that it has. */
+/** The width of the texts: the minimum, and their share of the whole. */
 const SAID_MIN = 120;
 const SAID_SHARE = 0.42;
 /** The same when the lifelines are at their minimum distance. */
@@ -76,15 +76,15 @@ export interface Figure {
   readonly event: ChatEvent;
   /** Where the service put it into the order. */
   readonly broadcast: Spot;
-  /** Where it was sent and where the service received it, of a message whose writer has a lifeline and a clock. */
+  /** Where it was sent and where the service received it, if it is a message whose writer has a lifeline and a clock. */
   readonly sending: { readonly from: Spot; readonly to: Spot } | null;
-  /** The lifeline that it is about, where there is no such arrow. */
+  /** Where the lifeline of its author is, if there is no such arrow. */
   readonly about: number | null;
   /** Where this page received it. */
   readonly receipt: Spot | null;
   /** Where others received it, as far as their logs are known. */
   readonly others: readonly Spot[];
-  /** Whether an event before it has the same time, which is a mistake: it stands below that one. */
+  /** Whether an event before it has the same time, which is a mistake: it is drawn below that one. */
   readonly sameTime: boolean;
   /** Whether it crossed another message. */
   readonly crossed: boolean;
@@ -104,23 +104,23 @@ export interface Shading {
   readonly words: readonly string[];
 }
 
-/** The whole picture, without the times at its left and what was said at its right. */
+/** The whole picture, without the times on its left and the texts on its right. */
 export interface Diagram {
   readonly width: number;
   readonly height: number;
-  /** Where it begins: what was drawn before keeps its place while older events are no longer drawn. */
+  /** Where it begins: what was drawn before keeps its place when older events are no longer drawn. */
   readonly top: number;
   readonly laneWidth: number;
-  /** Whether the names are slanted: lifelines are near each other, or a level name would have to be cut. */
+  /** Whether the names are slanted: lifelines are close together, or a horizontal name would have to be cut. */
   readonly slanted: boolean;
   readonly serviceX: number;
-  /** How wide the times at the left are. */
+  /** How wide the times on the left are. */
   readonly axisWidth: number;
-  /** How wide what was said may be. */
+  /** How wide the texts may be. */
   readonly saidWidth: number;
   readonly lifelines: readonly Lifeline[];
   readonly shades: readonly Shading[];
-  /** The moments, from above. */
+  /** The moments, from top to bottom. */
   readonly rows: readonly { readonly time: LogicalTime; readonly y: number }[];
   readonly figures: readonly Figure[];
   /** Pairs of sendings that crossed. */
@@ -131,7 +131,7 @@ export interface Diagram {
   readonly absent: number;
 }
 
-/** When others received events: by their ids, the clock after each delivery, by sequence. */
+/** By participant id and sequence: the participant's clock after the event was delivered to it. */
 export type Receipts = ReadonlyMap<string, ReadonlyMap<number, LogicalTime>>;
 
 /** The input of a drawing. */
@@ -152,11 +152,11 @@ export interface Scene {
   readonly shades?: readonly Shade[] | undefined;
   /** The receipts in the logs of others. */
   readonly receipts?: Receipts | undefined;
-  /** The vector clock of an event in words, where it is wanted. */
+  /** The vector clock of an event in words, if vector clocks are shown. */
   readonly vectorOf?: ((event: ChatEvent) => string) | undefined;
 }
 
-/** The newest of these events, of those whose authors are wanted. */
+/** The newest of the events whose authors are wanted. */
 export function drawnEvents(events: readonly ChatEvent[], wanted: ((id: string) => boolean) | null = null): readonly ChatEvent[] {
   if (wanted === null) return events.slice(-DRAWN_MAX);
   const found: ChatEvent[] = [];
@@ -225,7 +225,7 @@ export function diagram(scene: Scene): Diagram {
   };
 }
 
-/** Of each event, how many events before it have the same time: none, unless the service has made a mistake. */
+/** For each event, how many events before it have the same time: none, unless the service has made a mistake. */
 function sameTimes(events: readonly ChatEvent[]): number[] {
   const known = new Map<LogicalTime, number>();
   return events.map(({ logicalTime }) => {
@@ -254,7 +254,7 @@ function shading(
   return at === undefined || gone ? [] : [{ x: at, from: begin, to: end, words: words.split(", ") }];
 }
 
-/** What the lifelines, the times and what was said share the room by. */
+/** Divides the width among the lifelines, the times and the texts. */
 function widthsOf(room: number, people: readonly Person[], events: readonly ChatEvent[]) {
   const lanes = people.length + 1;
   const digits = `${events[events.length - 1]?.logicalTime ?? 0n}`.length;
@@ -294,7 +294,7 @@ function receiptsOf({ sequence }: ChatEvent, x: ReadonlyMap<string | null, numbe
   });
 }
 
-/** The figure that is a page further than this one, or back: the last that can be seen along with it in this height. */
+/** The figure one page below this one, or above: the last that fits into this height together with it. */
 export function paged(figures: readonly Figure[], from: number, step: 1 | -1, height: number): number {
   const start = figures[from]?.broadcast.y ?? 0;
   let at = from;
@@ -302,13 +302,13 @@ export function paged(figures: readonly Figure[], from: number, step: 1 | -1, he
   return at;
 }
 
-/** When a message was sent, where its writer's clock can be believed: not one that a later kind of event lacks. */
+/** When a message was sent, by its writer's clock; null if the message does not say, or what it says cannot be true. */
 export function sendingTime({ kind, logicalTime }: ChatEvent): LogicalTime | null {
   if (kind.type !== "message" || kind.sentLogicalTime === 0n) return null;
   return kind.sentLogicalTime <= logicalTime - 2n ? kind.sentLogicalTime : null;
 }
 
-/** Every moment at which something happened has a row, and the moments at which nothing did have none. */
+/** The rows: one for each moment at which something happened. */
 function moments(events: readonly ChatEvent[], x: ReadonlyMap<string | null, number>, scene: Scene): Diagram["rows"] {
   const { before, causality } = scene;
   const stacked = sameTimes(events);

@@ -8,8 +8,8 @@ import type { ChatEvent } from "../event.js";
 
 /**
  * A lens. `total`: the order of the service, for everybody. `causal`: an effect comes after its causes. `fifo`: the events
- * of one sender come in its order. `arrival`: what one participant's screen would show if it did not wait for the service
- * with its own messages. `wall`: by the senders' wall clocks.
+ * of one sender come in its order. `arrival`: what one participant's screen would show if it showed its own messages
+ * without waiting for the service. `wall`: by the senders' wall clocks.
  */
 export type Lens =
   | { readonly name: "total" | "causal" | "fifo" | "wall" }

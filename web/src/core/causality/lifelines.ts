@@ -1,5 +1,5 @@
 /**
- * Which participants the diagram has a lifeline for, and where: a participant keeps its place while others come and go.
+ * Which participants have a lifeline in the diagram, and where: a participant keeps its place while others come and go.
  */
 
 import { type Causality, saysWhatWasSeen } from "./causality.js";
@@ -9,7 +9,7 @@ import type { ChatEvent, Person } from "../event.js";
 export const LIFELINES_MAX = 36;
 
 /**
- * The participants with a lifeline, each with its place: 0 beside the service, 1 on its other side, and so outwards.
+ * The participants with a lifeline, each with its place: 0 beside the service, 1 on its other side, and so on outwards.
  */
 export type Places = ReadonlyMap<string, number>;
 
@@ -18,10 +18,10 @@ export interface Choice {
   /** Those that are hidden, by their ids. */
   readonly hidden: ReadonlySet<string>;
   /**
-   * The one participant to whom, with those whose messages crossed theirs, the picture is limited; null for no limit.
+   * If set, the picture is limited to this participant and those whose messages crossed its own.
    */
   readonly only: string | null;
-  /** Whether only those are shown whose messages crossed. */
+  /** Whether only participants whose messages crossed are shown. */
   readonly crossed: boolean;
 }
 
@@ -42,7 +42,7 @@ export function chooser(choice: Choice, causality: Causality): ((id: string) => 
   return (id) => !hidden.has(id) && (near === null || near.has(id)) && (all === null || all.has(id));
 }
 
-/** Those whose messages crossed somebody's; with an id, this participant and those whose messages crossed its own. */
+/** All whose messages crossed; with an id, this participant and those whose messages crossed its own. */
 export function crossers(causality: Causality, id: string | null): ReadonlySet<string> {
   const found = new Set<string>(id === null ? [] : [id]);
   for (const event of causality.events) {
@@ -59,7 +59,7 @@ export function crossers(causality: Causality, id: string | null): ReadonlySet<s
 }
 
 /**
- * The participants that get a lifeline: this page itself, those whose messages crossed, those who did something lately,
+ * The participants that get a lifeline: this page itself, those whose messages crossed, those who were active lately,
  * and those who are here.
  */
 export function shownPeople(

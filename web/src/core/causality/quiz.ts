@@ -1,4 +1,4 @@
-/** Random questions about the run at hand, with their answers. */
+/** Random questions about a run, with their answers. */
 
 import { type Causality, saysWhatWasSeen } from "./causality.js";
 import type { LogicalTime } from "../clock.js";
@@ -9,8 +9,8 @@ import type { ChatEvent, Person } from "../event.js";
 /** A question. */
 export type Question =
   /**
-   * Which logical time will a message get, which a participant sends at this time, with the service's clock at that
-   * one?
+   * Which logical time will a message get if a participant sends it at `sent`, and the service's clock is at
+   * `service`?
    */
   | {
       readonly type: "time";
@@ -30,12 +30,11 @@ export type Question =
 /** How far a cut goes up or down between two lifelines, in rows of the picture. */
 const BEND = 6;
 
-/** How many times of the run are tried for a cut of the wanted kind. */
+/** How many cuts are tried to find one of the wanted kind. */
 const TRIES = 40;
 
 /**
- * A question about these events, which are in order and of which a picture is shown; null if there is no question to
- * ask.
+ * A question about these events, which are in order and shown in a picture; null if there is no question to ask.
  */
 export function question(events: readonly ChatEvent[], causality: Causality, chance: () => number): Question | null {
   const makers = [time, concurrent, swap, cut].map((make) => ({ make, at: chance() }));

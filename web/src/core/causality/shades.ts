@@ -1,6 +1,6 @@
 /** The times for which a lab's faults are in force, which the diagram shades. Pure. */
 
-/** Whose lifeline a fault of the service itself is on. */
+/** The id of the service, for faults of the service itself. */
 export const SERVICE_ID = "";
 
 /** Faults of one participant, from one change to the next. */
@@ -15,7 +15,7 @@ export interface Shade {
   readonly words: string;
 }
 
-/** The shades after a change: these are the faults of a participant from the event after `at` on; empty for none. */
+/** The shades after a change: from the event after `at` on, `words` are the faults of a participant; empty for none. */
 export function changed(shades: readonly Shade[], id: string, words: string, at: bigint): readonly Shade[] {
   const open = shades.find((shade) => shade.id === id && shade.to === null);
   // Held messages were released; the fault stays the same.
@@ -25,7 +25,7 @@ export function changed(shades: readonly Shade[], id: string, words: string, at:
   return words === "" ? ended : [...ended, { id, from: at, to: null, words }];
 }
 
-/** The shades once all faults have ended, as when the service starts anew. */
+/** The shades once all faults have ended, as when the service restarts. */
 export function ended(shades: readonly Shade[], at: bigint): readonly Shade[] {
   return shades.filter(({ to }) => to === null).reduce((rest, { id }) => changed(rest, id, "", at), shades);
 }

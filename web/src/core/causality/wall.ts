@@ -1,5 +1,5 @@
 /**
- * The conversation by wall clock, and where that is wrong. A wall clock can be set back, or run differently on the
+ * The conversation by wall clock, and where that is wrong. A wall clock can be set back, or differ on the
  * machine that takes over: then it puts an event before earlier ones.
  */
 
@@ -9,8 +9,8 @@ import type { ChatEvent } from "../event.js";
 /** A place where the wall clock contradicts what is known. */
 export interface Contradiction {
   /**
-   * How the earlier stands to the later. In its past: an effect is put before its cause. Otherwise merely the later in
-   * the order is put before the earlier, or it is not known whether more than that.
+   * The relation of the earlier event to the later. `past`: an effect is put before its cause. `concurrent`: only the
+   * service's order is contradicted. `unknown`: it is not known which of the two.
    */
   readonly relation: Exclude<Relation, "same" | "future">;
   /** First in the order, and further down by wall clock. */
@@ -22,7 +22,7 @@ export interface Contradiction {
 /** A row of the conversation by wall clock. */
 export interface WallRow {
   readonly event: ChatEvent;
-  /** Set where a run of rows begins that should stand further up. */
+  /** Set on the first of a run of rows that belong further up. */
   readonly contradiction: Contradiction | null;
 }
 
@@ -34,10 +34,10 @@ export function byWallClock(causality: Causality): WallRow[] {
   return marked(rows, causality);
 }
 
-/** The order in which contradictions are shown. */
+/** Of several contradictions in one place, the one with the greatest weight is shown. */
 const WEIGHT: Readonly<Record<Contradiction["relation"], number>> = { past: 2, unknown: 1, concurrent: 0 };
 
-/** Finds each place where the order goes back, and the weightiest contradiction between above and the run below it. */
+/** Finds each place where the order goes back, and the weightiest contradiction of the rows below it with those above. */
 function marked(rows: readonly ChatEvent[], causality: Causality): WallRow[] {
   const found: (Contradiction | null)[] = rows.map(() => null);
   const above = new Above(causality);
@@ -53,12 +53,12 @@ function marked(rows: readonly ChatEvent[], causality: Causality): WallRow[] {
   return rows.map((event, index) => ({ event, contradiction: found[index] ?? null }));
 }
 
-/** What stands further up: as much of it as is needed to tell whether an event contradicts it. */
+/** The rows further up: what is needed of them to tell whether an event contradicts them. */
 class Above {
   readonly #causality: Causality;
   readonly #newestOf = new Map<string, ChatEvent>();
   #newest: ChatEvent | null = null;
-  /** The newest of those that do not say what was seen. */
+  /** The newest event that does not say what its author had seen. */
   #newestSilent: ChatEvent | null = null;
   #mostKnown: bigint = 0n;
   #knower: ChatEvent | null = null;
@@ -83,7 +83,8 @@ class Above {
     if (this.#knower !== null && event.sequence <= this.#mostKnown) return { relation: "past", earlier: event, later: this.#knower };
     const own = this.#newestOf.get(event.author.id);
     if (own !== undefined && own.sequence > event.sequence) return { relation: "past", earlier: event, later: own };
-    // From here on nothing above is known to be an effect of it. Two messages are concurrent; of others it is not known.
+    // From here on, nothing above is known to be an effect of it. Two messages are then concurrent; for others that is
+    // not known.
     const silent = saysWhatWasSeen(event) ? this.#newestSilent : this.#newest;
     if (silent !== null && silent.sequence > event.sequence) return { relation: "unknown", earlier: event, later: silent };
     if (this.#newest === null || this.#newest.sequence < event.sequence) return null;

@@ -1,7 +1,7 @@
 /**
  * Checks whether what the service says can be true. Anything that breaks the contract, or contradicts what came before,
- * is not shown and does not move the clock: the stream is dropped. src/client/machine/check.rs is the same for
- * programs.
+ * is not shown and does not move the clock: the stream is dropped. src/client/machine/check.rs is its counterpart in
+ * Rust.
  */
 
 import type { LogicalTime } from "../clock.js";
@@ -9,7 +9,7 @@ import type { ChatEvent, Person, Welcome } from "../event.js";
 import type { Session } from "./state.js";
 import { characters } from "../text.js";
 
-/** The largest sequence and time that is believed: a journal stores 63 bits of each. */
+/** The largest sequence and time that are accepted: a journal stores 63 bits of each. */
 const NUMBER_MAX = (1n << 63n) - 1n;
 
 /** The longest session token, epoch or participant id, in characters. */
@@ -26,11 +26,11 @@ const MESSAGE_ID_MAX = 64;
 /** The longest wait that the page accepts from the service, in milliseconds. */
 export const WAIT_MAX_MS = 60_000;
 
-/** The bounds between which a service's heartbeat is believed, in milliseconds. */
+/** The bounds of a service's heartbeat interval, in milliseconds. */
 const HEARTBEAT_MIN_MS = 1_000;
 const HEARTBEAT_MAX_MS = 24 * 60 * 60 * 1_000;
 
-/** A heartbeat within its bounds; the usual one where there is none. */
+/** A heartbeat interval within its bounds; the default if the service gave none. */
 export function credibleHeartbeat(milliseconds: number): number {
   return Math.min(HEARTBEAT_MAX_MS, Math.max(HEARTBEAT_MIN_MS, milliseconds || 15_000));
 }
@@ -118,7 +118,7 @@ function isIdentifier(text: string): boolean {
   return text.length > 0 && text.length <= IDENTIFIER_MAX;
 }
 
-/** Whether a text has at least one character and at most `max`. No character takes more than two units. */
+/** Whether a text has at least one character and at most `max`. No character takes more than two UTF-16 units. */
 function isShort(text: string, max: number): boolean {
   return text.length > 0 && text.length <= 2 * max && characters(text) <= max;
 }

@@ -1,4 +1,4 @@
-/** Opening the stream, and what to do when it ends: resume, join anew, or give the form back. */
+/** Opening the stream, and what to do when it ends: resume, join anew, or show the form again. */
 
 import { backoff } from "./backoff.js";
 import { receive, tick } from "../clock.js";
@@ -8,17 +8,17 @@ import { type Failure, broken, inWords, logReason } from "./refusal.js";
 import { type AnewCause, type Farewell, type Phase, type Segment, type Session, type State, withClock } from "./state.js";
 import { type Moment, type Output, type Step, record, step, then, whose } from "./step.js";
 
-/** How long a stream has to last before the pauses are short again, in milliseconds. */
+/** How long a stream has to last before the pauses between retries are short again, in milliseconds. */
 export const STREAM_PROVEN_MS = 1_000;
 
 /** How long an opened stream may take to welcome this page, in milliseconds. */
 export const WELCOME_WAIT_MS = 15_000;
 
-/** The user wants to take part. */
+/** The user wants to join. */
 export function join(state: State, name: string, secret: string): Step {
   if (state.phase.at !== "out") return step(state);
-  // A session that only lacked the access secret continues; the transcript stays where there is a reason
-  // to show what follows as its continuation.
+  // A session that only lacked the access secret continues. The transcript stays if the session does, or if the new
+  // session is shown as its continuation.
   const session = state.session?.name === name ? state.session : null;
   const segments = session !== null || state.anew !== null ? state.segments : [];
   const kept = session === null ? { session, position: null, outbox: settleOutbox(state.outbox, "held") } : {};
@@ -85,9 +85,9 @@ export function welcomed(state: State, welcome: Welcome, now: Moment): Step {
     roster: welcome.roster,
     rosterAsOf: welcome.head,
     lagging: false,
-    // After the replay the service says again who cannot be reached.
+    // After the replay the service reports again who cannot be reached.
     unreachable: new Set(),
-    // It also says again what its lab does to this page.
+    // It also reports again what its lab does to this page.
     labFaults: "",
     limits: welcome.limits,
     heartbeatMs: welcome.heartbeatMs,
@@ -142,26 +142,26 @@ export function ended(before: State, failure: Failure | null, now: Moment): Step
     ...(session === null ? { display_name: state.name } : whose(session)),
     reason: logReason(failure),
   });
-  const goesOn = (next: Step): Step => ({ state: next.state, outputs: [said, { do: "close" }, ...next.outputs] });
+  const afterClose = (next: Step): Step => ({ state: next.state, outputs: [said, { do: "close" }, ...next.outputs] });
   const tries = triesBefore(phase, failure, now);
-  const retry = () => goesOn(offline(state, failure, tries, now));
+  const retry = () => afterClose(offline(state, failure, tries, now));
   switch (failure.reason) {
     case "SESSION_UNKNOWN":
     case "EPOCH_CHANGED":
     case "SEQUENCE_OUT_OF_RANGE":
-      return session === null ? goesOn(refused(state, failure, now)) : goesOn(startAnew(state, failure, failure.reason, now));
+      return session === null ? afterClose(refused(state, failure, now)) : afterClose(startAnew(state, failure, failure.reason, now));
     case "REPLACED":
-      // The stream that replaced this one may be the page's own, from a request that it had given up.
+      // The stream that replaced this one may be the page's own, from a request that it no longer waited for.
       if (state.unanswered > 0) {
         const own = noSignOfLife("an earlier request of this page arrived late");
-        return goesOn(offline({ ...state, unanswered: state.unanswered - 1 }, own, tries, now));
+        return afterClose(offline({ ...state, unanswered: state.unanswered - 1 }, own, tries, now));
       }
-      return goesOn(out({ ...state, anew: null }, { type: "replaced" }));
+      return afterClose(out({ ...state, anew: null }, { type: "replaced" }));
     case "SECRET_REQUIRED":
-      return goesOn(refused({ ...state, secretWanted: true }, failure, now));
+      return afterClose(refused({ ...state, secretWanted: true }, failure, now));
     case "CONVERSATION_FULL":
     case "RATE_LIMITED":
-      return session === null && state.anew === null ? goesOn(refused(state, failure, now)) : retry();
+      return session === null && state.anew === null ? afterClose(refused(state, failure, now)) : retry();
     case "NAME_INVALID":
     case "NAME_TAKEN":
     case "CLOCK_OUT_OF_RANGE":
@@ -175,7 +175,7 @@ export function ended(before: State, failure: Failure | null, now: Moment): Step
     case "COMPANIONS_FULL":
     case "COMPANION_FAILED":
     case "SCENARIO_UNKNOWN":
-      return goesOn(refused(state, failure, now));
+      return afterClose(refused(state, failure, now));
     // An operator, or a change at a proxy, can fix this while the session is kept.
     case "HOST_NOT_ALLOWED":
     case "ORIGIN_NOT_ALLOWED":
@@ -184,13 +184,13 @@ export function ended(before: State, failure: Failure | null, now: Moment): Step
     case "JOURNAL_UNAVAILABLE":
     case "LAB_DISCONNECTED":
     case null:
-      return session === null && state.anew === null ? goesOn(refused(state, failure, now)) : retry();
+      return session === null && state.anew === null ? afterClose(refused(state, failure, now)) : retry();
   }
 }
 
 /**
- * How many failed attempts the next pause follows. A stream that has lasted resets them, unless it was dropped because
- * of its contents: a service can fail, or lie, right after each welcome.
+ * The number of failed attempts, on which the next pause depends. A stream that has lasted resets it, unless it was
+ * dropped because of its contents: a service can fail, or lie, right after each welcome.
  */
 function triesBefore(phase: Phase, failure: Failure, now: Moment): number {
   if (phase.at === "connecting") return phase.tries;
@@ -228,7 +228,7 @@ function offline(state: State, failure: Failure, tries: number, now: Moment): St
   return step({ ...state, phase });
 }
 
-/** Gives the form back, with the reason. */
+/** Shows the form again, with the reason. */
 function refused(state: State, failure: Failure, now: Moment): Step {
   const farewell: Farewell = {
     type: "refused",
@@ -290,7 +290,7 @@ export function wake(state: State, now: Moment): Step {
 }
 
 /**
- * The machine was asleep, and the stream may have died silently: it is opened anew at once, rather than after its
+ * The computer was asleep, and the stream may have died silently: open a new one at once rather than wait until the
  * silence has lasted too long. Others do not notice a resume.
  */
 export function slept(state: State, now: Moment): Step {

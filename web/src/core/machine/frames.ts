@@ -78,7 +78,7 @@ function delivered(state: State, session: Session, event: ChatEvent, now: Moment
   return step(next, record("event_delivered", deliveredFields(session, event, next.clock)));
 }
 
-/** Why an event is not the one that is due; null if it is. */
+/** Why an event cannot be the next one; null if it can. */
 function faultInStream(state: State, event: ChatEvent, ownJoined: boolean): string | null {
   // A membership begins with its own Joined.
   if (state.position === null && !ownJoined) return "a first event that is not the own join";
@@ -100,7 +100,7 @@ function appended(state: State, event: ChatEvent, ownJoined: boolean): Partial<S
   };
 }
 
-/** A participant that has left cannot be reached, so it is not in the set. */
+/** The unreachable participants after a change. One that has left is removed, as if it were connected. */
 function withPresence(unreachable: ReadonlySet<string>, id: string, connected: boolean): ReadonlySet<string> {
   if (unreachable.has(id) !== connected) return unreachable;
   const changed = new Set(unreachable);

@@ -12,7 +12,7 @@ import { type Moment, type Step, record, step, then, whose } from "./step.js";
 /** How long a leave waits for a publish that is on its way, in milliseconds. */
 export const LEAVE_PATIENCE_MS = 3_000;
 
-/** How long the page waits to hear that it has left, in milliseconds. */
+/** How long the page waits for the leave to be acknowledged, in milliseconds. */
 export const LEAVE_WAIT_MS = 6_000;
 
 /** How long the page keeps reading after it has left, until the stream ends, in milliseconds. */

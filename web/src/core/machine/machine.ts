@@ -1,7 +1,7 @@
 /**
  * The page's session as a state machine: a state and an input go in, a new state and outputs come out. It depends on
  * nothing else, so every rule about clocks, resuming and retrying can be tested without a browser.
- * src/client/machine.rs is the same for programs, in files of the same names; docs/architecture.md says what differs,
+ * src/client/machine.rs is its counterpart in Rust, in files of the same names; docs/architecture.md says what differs,
  * and why.
  */
 
@@ -34,7 +34,7 @@ function respond(state: State, input: Input, now: Moment): Step {
   switch (input.type) {
     case "join":
       return join(state, input.name, input.secret);
-    case "go-on":
+    case "resume":
       return claim(state);
     case "slot":
       return slot(state, input.granted, now);

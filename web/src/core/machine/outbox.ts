@@ -10,7 +10,7 @@ import { type Failure, logReason } from "./refusal.js";
 import { type Outgoing, type Progress, type Session, type State, withClock } from "./state.js";
 import { type Moment, type Output, type Step, record, step, whose } from "./step.js";
 
-/** How long to wait after RATE_LIMITED where the service does not say, in milliseconds. */
+/** How long to wait after RATE_LIMITED if the service does not say, in milliseconds. */
 export const RATE_LIMIT_WAIT_MS = 500;
 
 type Sending = Extract<Progress, { at: "sending" }>;
@@ -26,7 +26,7 @@ export function enqueue(state: State, id: string, text: string): Step {
   return step({ ...state, outbox: [...state.outbox, message] }, ...noteQueued(state.session, [message]));
 }
 
-/** The user submits a message again that the page would not resend. It is a new message, with the current view. */
+/** The user resubmits a message that the page does not resend by itself. It is a new message, with the current view. */
 export function sendAgain(state: State, id: string, newId: string): Step {
   const old = find(state, id);
   if (old === undefined || !isAtRest(old)) return step(state);
@@ -41,8 +41,8 @@ function submitted(state: State, id: string, text: string): Outgoing {
 
 /**
  * A new session takes over the waiting messages, and those that were written while there was no session. Nothing had
- * been delivered to it when they were written, and what an earlier session had seen counts in that session's sequence.
- * So they count as written without having seen anything.
+ * been delivered to it when they were written, and the position of an earlier session means nothing in this one. So
+ * they count as written without having seen anything.
  */
 export function carryOver(state: State, session: Session): Step {
   const outbox = state.outbox.map((message) => (message.progress.at === "queued" ? { ...message, seen: 0n } : message));
@@ -55,7 +55,7 @@ export function carryOver(state: State, session: Session): Step {
   );
 }
 
-/** A message is submitted to a session; without one it is noted as soon as there is one. */
+/** Records that messages were submitted to a session. Without a session they are recorded once there is one. */
 function noteQueued(session: Session | null, messages: readonly Outgoing[]): Output[] {
   if (session === null) return [];
   return messages.map(({ id, text, seen }) =>
@@ -134,14 +134,14 @@ export function publishFailed(state: State, id: string, failure: Failure, sessio
   if (message.progress.at === "delivered") return step(without(state, id), ...said);
   if (message.progress.at === "unconfirmed" && !unknown && !message.doubt) {
     // The membership ended while this was on its way, and now it is known not to have arrived. It was written for a
-    // conversation that has moved on: whether to submit it to this one is for the user to say.
+    // conversation that has moved on, so the user decides whether to submit it to this one.
     return step(replace(state, { ...message, progress: { at: "held" } }), ...said);
   }
   if (message.progress.at !== "sending") return step(replace(state, { ...message, doubt: message.doubt || unknown }), ...said);
   return step(replace(state, afterFailure(message, message.progress, failure, unknown, now)), ...said);
 }
 
-/** Whether a failed publish may have been accepted all the same. */
+/** Whether a failed publish may have been accepted nevertheless. */
 function isUnknown(failure: Failure): boolean {
   return failure.network || failure.reason === "SHUTTING_DOWN" || failure.reason === "JOURNAL_UNAVAILABLE";
 }
@@ -180,7 +180,7 @@ export function noteDelivered(outbox: readonly Outgoing[], event: ChatEvent, ses
 }
 
 /**
- * Settles the outbox when the membership ends: acknowledged messages are done, the user has to judge those that may
+ * Settles the outbox when the membership ends: acknowledged messages are done, the user decides about those that may
  * have arrived, and the rest wait for the next membership or for the user.
  */
 export function settleOutbox(outbox: readonly Outgoing[], rest: "queued" | "held"): readonly Outgoing[] {

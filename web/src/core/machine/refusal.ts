@@ -2,7 +2,7 @@
 
 import { ErrorReason } from "../../gen/chitchat/v1/chitchat_pb.js";
 
-/** A reason of the contract, which comes as google.rpc.ErrorInfo of the domain "chitchat". */
+/** A reason of the contract. It arrives in a google.rpc.ErrorInfo of the domain "chitchat". */
 export type Reason = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;
 
 /** Every reason of the contract, in its order. */
@@ -15,7 +15,7 @@ function isReason(key: string): key is Reason {
 
 /** A call that did not succeed. */
 export interface Failure {
-  /** The reason, or null where the failure is not the service's own: a lost connection, a proxy. */
+  /** The reason, or null if the failure is not the service's own: a lost connection, a proxy. */
   readonly reason: Reason | null;
   /** Whether the connection, rather than an answer, is what went wrong: the outcome is unknown. */
   readonly network: boolean;
@@ -23,7 +23,7 @@ export interface Failure {
   readonly message: string;
   /** The figures that came with the reason. */
   readonly figures: Readonly<Record<string, string>>;
-  /** The least time to wait before trying again, where the service gave one, in milliseconds. */
+  /** The minimum time to wait before trying again, in milliseconds; null if the service gave none. */
   readonly retryAfterMs: number | null;
 }
 
@@ -86,7 +86,7 @@ export function inWords(failure: Failure): string {
     case "FAULT_INVALID":
       return `The lab cannot do this${because(failure.message)}`;
     case "COMPANIONS_FULL":
-      return `The lab plays as many companions as it may${count(failure, "companions", (_, max) => `: ${max}`)}.`;
+      return `The lab already has as many companions as it can play${count(failure, "companions", (_, max) => `: ${max}`)}.`;
     case "COMPANION_FAILED":
       return `The lab has failed${because(failure.message)}`;
     case "SCENARIO_UNKNOWN":
@@ -98,13 +98,13 @@ export function inWords(failure: Failure): string {
   }
 }
 
-/** Of all places, or of those that one address may have. */
+/** The conversation is full, or one address has as many places as it may have. */
 function full(failure: Failure): string {
   const share = count(failure, "participants_per_address", (_, max) => `All places for your address are taken: at most ${max} at a time.`);
   return share || `The conversation is full${count(failure, "participants", (_, max) => `: at most ${max} can take part at a time`)}.`;
 }
 
-/** Says a limit, where the service named it. */
+/** Words with a limit, if the service stated it; empty otherwise. */
 function count({ figures }: Failure, what: string, say: (actual: string, max: string) => string): string {
   const max = figures[`${what}_max`];
   return max === undefined ? "" : say(figures[what] ?? "more", max);

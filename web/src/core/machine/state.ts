@@ -6,30 +6,30 @@ import type { Failure } from "./refusal.js";
 
 /** The secret side of this page's membership. */
 export interface Session {
-  /** Its holder is this participant. Never shown, never logged. */
+  /** Whoever holds it acts as this participant. Never shown, never logged. */
   readonly token: string;
   /** This page's participant. */
   readonly participantId: string;
   /** The name as the service keeps it. */
   readonly name: string;
-  /** The journal that sequences count in. */
+  /** The journal to which the sequences belong. */
   readonly epoch: string;
 }
 
 /** Why the page had to start a membership that the user did not ask for. */
 export type AnewCause = "SESSION_UNKNOWN" | "EPOCH_CHANGED" | "SEQUENCE_OUT_OF_RANGE";
 
-/** How far the page is in connecting. */
+/** The state of the connection. */
 export type Phase =
   | { readonly at: "out" }
   | { readonly at: "claiming" }
   | { readonly at: "waiting" }
-  /** `why` is what the page was offline for, if it was. */
+  /** `why` says why the page was offline before, if it was. */
   | { readonly at: "connecting"; readonly tries: number; readonly since: number; readonly why: string | null }
-  /** `tries` is how many were made before, of which the pauses go on where this stream does not last. */
+  /** `tries` counts the failed attempts before: if this stream does not last, the pauses continue from there. */
   | { readonly at: "online"; readonly caughtUp: boolean; readonly lastFrameAt: number; readonly since: number; readonly tries: number }
   | { readonly at: "offline"; readonly tries: number; readonly retryAt: number; readonly why: string }
-  /** `stream` is what has become of it meanwhile; `left` is the time of the acknowledged Left. */
+  /** `stream` is the state of the stream meanwhile; `left` is the time of the acknowledged Left. */
   | {
       readonly at: "leaving";
       readonly sent: boolean;
@@ -48,8 +48,8 @@ export type Farewell =
 /** The progress of one of the user's messages. */
 export type Progress =
   /**
-   * To be sent, not before `retryAt`; `failure` says why an earlier try did not do. `since` is when the first try was
-   * made that has had no answer.
+   * To be sent, not before `retryAt`. `failure` says why an earlier try failed; `since` is the time of the first try
+   * that is still unanswered.
    */
   | {
       readonly at: "queued";
@@ -58,11 +58,11 @@ export type Progress =
       readonly failure: Failure | null;
       readonly since: number | null;
     }
-  /** On its way: at most one message is. */
+  /** On its way: at most one message at a time. */
   | { readonly at: "sending"; readonly tries: number; readonly since: number }
-  /** Acknowledged, and not yet seen in the stream. */
+  /** Acknowledged, but not yet seen in the stream. */
   | { readonly at: "accepted"; readonly sequence: bigint }
-  /** Seen in the stream, and not yet acknowledged. */
+  /** Seen in the stream, but not yet acknowledged. */
   | { readonly at: "delivered" }
   /** The service refused it. */
   | { readonly at: "refused"; readonly failure: Failure }
@@ -89,11 +89,11 @@ export interface Outgoing {
 export interface Segment {
   /** Counts the page's memberships: 1, 2, 3 ... */
   readonly id: number;
-  /** The journal that its sequences count in. */
+  /** The journal to which its sequences belong. */
   readonly epoch: string;
   /** Why it began, if the user did not ask for it. */
   readonly cause: AnewCause | null;
-  /** Who this page was. */
+  /** The id of this page's participant. */
   readonly selfId: string;
   /** The sequence of the page's own Joined event, once it is known. */
   readonly joinedAt: bigint | null;
@@ -109,7 +109,7 @@ export interface Segment {
   readonly problem: Failure | null;
 }
 
-/** How many steps of the clock are kept, for people to follow. */
+/** How many steps of the clock are kept for display. */
 export const STEPS_MAX = 5;
 
 /** What made the clock step: a request that went out, its answer, or what the stream brought. */
@@ -130,7 +130,7 @@ export interface State {
   readonly clock: LogicalTime;
   /** The clock's newest steps, the last one first. */
   readonly clockSteps: readonly Explained[];
-  /** How far the page is in connecting. */
+  /** The state of the connection. */
   readonly phase: Phase;
   /** The name that was asked for. */
   readonly name: string;
@@ -151,7 +151,7 @@ export interface State {
   readonly unanswered: number;
   /** The last sequence delivered in this membership; null before the first. */
   readonly position: bigint | null;
-  /** The chain hash of that event; empty where it is not known. */
+  /** The chain hash of that event; empty if it is not known. */
   readonly chainHash: string;
   /** Who is here. */
   readonly roster: readonly Person[];
@@ -159,7 +159,7 @@ export interface State {
   readonly unreachable: ReadonlySet<string>;
   /** What a teacher's lab does to this page, in the service's words; empty for nothing. */
   readonly labFaults: string;
-  /** The newest event when the stream was opened: `roster` was true at it, and everything up to it has to come. */
+  /** The newest event when the stream was opened: `roster` is as of that event, and the replay has to reach it. */
   readonly rosterAsOf: bigint;
   /** Whether a heartbeat was received although events are missing. */
   readonly lagging: boolean;

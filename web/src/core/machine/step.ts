@@ -17,7 +17,7 @@ export interface Moment {
 /** An input: a request of the user, a frame, an answer, the passing of time. */
 export type Input =
   | { readonly type: "join"; readonly name: string; readonly secret: string }
-  | { readonly type: "go-on" }
+  | { readonly type: "resume" }
   | { readonly type: "slot"; readonly granted: boolean }
   | { readonly type: "frame"; readonly attempt: number; readonly frame: Frame }
   | { readonly type: "ended"; readonly attempt: number; readonly failure: Failure | null }
@@ -77,7 +77,7 @@ export interface Step {
   readonly outputs: readonly Output[];
 }
 
-/** A step that does something. */
+/** A step with these outputs. */
 export function step(state: State, ...outputs: Output[]): Step {
   return { state, outputs };
 }
@@ -88,7 +88,7 @@ export function then(first: Step, next: (state: State) => Step): Step {
   return { state: second.state, outputs: [...first.outputs, ...second.outputs] };
 }
 
-/** A line of the log. */
+/** The output that adds a record to the log. */
 export function record<E extends RecordEvent>(event: E, fields: RecordFields[E]): Output {
   return { do: "record", record: { event, fields } as LogRecord };
 }

@@ -7,9 +7,9 @@
 export interface EvidenceLine {
   readonly file: string;
   readonly line: number;
-  /** The kind of record; empty where it could not be read. */
+  /** The kind of record; empty if it could not be read. */
   readonly event: string;
-  /** Its event's place in the conversation; null where it has none. */
+  /** Its event's place in the conversation; null if it has none. */
   readonly sequence: bigint | null;
 }
 
@@ -24,7 +24,7 @@ export interface RuleFinding {
   readonly rule: string;
   readonly title: string;
   readonly verdict: "held" | "violated" | "not_checkable";
-  /** How many records it was checked over. */
+  /** How many records it was checked on. */
   readonly records: number;
   /** How often it was violated; the first violations are shown. */
   readonly violated: number;
@@ -35,14 +35,14 @@ export interface RuleFinding {
 
 /** A log that was read. */
 export interface InputLog {
-  /** Its file; of a log that was rotated its files. */
+  /** Its file, or its files if the log was rotated. */
   readonly files: readonly string[];
   /** The component that wrote it: "server", "client" or "browser". */
   readonly component: string;
   readonly records: number;
 }
 
-/** What was found in logs. */
+/** What the verifier found in the logs. */
 export interface Findings {
   /** What the logs show as a whole; unknown without a log of the service. */
   readonly verdict: "holds" | "violated" | "unknown";
@@ -75,13 +75,13 @@ export interface Mistake extends Judged {
   readonly logs: readonly TextLog[];
 }
 
-/** What the lab proved. */
+/** The result of a proof by the lab. */
 export interface Proof {
   readonly epoch: string;
   readonly findings: Findings;
   /** The report as it came, for another page. */
   readonly report: unknown;
-  /** The logs but this page's own; null where they are too large to be replayed. */
+  /** The logs except this page's own; null if they are too large to be replayed. */
   readonly logs: readonly TextLog[] | null;
 }
 
@@ -93,7 +93,7 @@ const text = (value: unknown): string => (typeof value === "string" ? value : ""
 const texts = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(text) : []);
 const count = (value: unknown): number => (typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : 0);
 
-/** Reads findings. What is missing counts as nothing. */
+/** Reads findings. What is missing counts as zero or empty. */
 export function toFindings(json: unknown): Findings {
   const { verdict, records, events, sessions, inputs, rules, not_checked } = object(json);
   const reasons = list(not_checked).map(({ reason, rules }) => ({ reason: text(reason), rules: texts(rules) }));
@@ -111,7 +111,7 @@ export function toFindings(json: unknown): Findings {
   };
 }
 
-/** A rule that could not be checked may have its only reason among those of the whole report. */
+/** The reason why a rule could not be checked may be given only for the whole report. */
 function toRule(
   { rule, title, verdict, records, violated, violations, gaps }: Json,
   reasons: readonly { readonly reason: string; readonly rules: readonly string[] }[],
@@ -151,13 +151,13 @@ function toLogs(logs: unknown): TextLog[] {
   return list(logs).map(({ name, text: lines }) => ({ name: text(name), text: text(lines) }));
 }
 
-/** Reads what the lab proved. */
+/** Reads the result of a proof by the lab. */
 export function toProof(json: unknown): Proof {
   const { epoch, report, logs } = object(json);
   return { epoch: text(epoch), findings: toFindings(report), report, logs: Array.isArray(logs) ? toLogs(logs) : null };
 }
 
-/** A run that was found to break rules, by the first of them; null where it breaks none. */
+/** A run that breaks rules, shown by the first of them; null if it breaks none. */
 export function judged(run: string, findings: Findings): Judged | null {
   const rule = findings.rules.find(({ verdict }) => verdict === "violated")?.rule;
   const explanation = "The logs of this run contradict each other, or what the service promises.";
@@ -169,12 +169,12 @@ export function ownLog({ inputs }: Findings): string {
   return inputs.find(({ files: [name = ""] }) => !name.includes("/"))?.files[0] ?? "this-page.jsonl";
 }
 
-/** Whether a rule held because nothing happened that it is about. */
+/** Whether a rule held only because nothing happened that it applies to. */
 export function hadNothing({ verdict, records }: RuleFinding): boolean {
   return verdict === "held" && records === 0;
 }
 
-/** What was found as a whole, in words. */
+/** The overall result, in words. */
 export function sentenceOf(findings: Findings): { readonly title: string; readonly text: string } {
   const { verdict, rules, records, events } = findings;
   const names = (wanted: (rule: RuleFinding) => boolean) => rules.filter(wanted).map(({ rule }) => rule);
@@ -187,21 +187,20 @@ export function sentenceOf(findings: Findings): { readonly title: string; readon
     const title = violated.length === 1 ? `Rule ${violated[0]} is broken` : `${violated.length} rules are broken`;
     return { title, text: `${held.length} of ${rules.length} rules hold, over ${of}.` };
   }
-  if (held.length === 0)
-    return { title: "There is nothing to prove yet", text: "In these logs nothing has happened that a rule is about." };
+  if (held.length === 0) return { title: "There is nothing to prove yet", text: "Nothing happened in these logs that a rule applies to." };
   const all = unchecked.length === 0;
   const quiet = nothing.length === 0 ? "" : ` ${nothing.join(", ")} had nothing to check.`;
   const rest = all ? quiet : `${quiet} ${unchecked.join(", ")} could not be checked; the list says why.`;
   return {
-    title: all ? "All rules hold" : "All rules hold that could be checked",
+    title: all ? "All rules hold" : "All rules that could be checked hold",
     text: `${held.length} of ${rules.length} were checked, over ${of}.${rest}${missingOf(findings)}`,
   };
 }
 
-/** Whose logs are not there, in words. */
+/** Which logs are missing, in words. */
 function missingOf({ rules }: Findings): string {
   const found = rules.flatMap(({ gaps }) => gaps).find((gap) => /^no log of (?!the service)/.test(gap));
-  return found === undefined ? "" : ` ${found[0]!.toUpperCase()}${found.slice(1)}: what happened there is known in part.`;
+  return found === undefined ? "" : ` ${found[0]!.toUpperCase()}${found.slice(1)}: what happened there is only partly known.`;
 }
 
 function counted(count: number, noun: string): string {

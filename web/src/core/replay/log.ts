@@ -4,7 +4,7 @@
  * skipped.
  */
 
-/** A record, with the fields that a replay needs. Each is read when it is asked for: of most records, few are. */
+/** A record, with the fields that a replay needs. They are converted on demand, since most are never used. */
 export class LogRecord {
   readonly #fields: Readonly<Record<string, unknown>>;
   /** What happened; never empty. */
@@ -21,7 +21,7 @@ export class LogRecord {
     this.at = at;
   }
 
-  /** The record of a line; null where it is none. */
+  /** The record in a line; null if the line is not a record. */
   static of(line: string): LogRecord | null {
     const fields = parsed(line);
     if (fields === null) return null;
@@ -31,24 +31,24 @@ export class LogRecord {
     return event === "" || component === "" || Number.isNaN(at) ? null : new LogRecord(fields, event, component, at);
   }
 
-  /** A text; empty where the record has none. */
+  /** A text; empty if the record has none. */
   text(name: "epoch" | "participant_id" | "display_name" | "message_id" | "kind" | "content" | "reason" | "run" | "faults"): string {
     const value = this.#fields[name];
     return typeof value === "string" ? value : "";
   }
 
-  /** A whole number; 0 where the record has none. */
+  /** A whole number; 0 if the record has none. */
   number(name: "logical_time" | "local_time" | "sent_logical_time" | "seen_sequence"): bigint {
     return toNumber(this.#fields[name]);
   }
 
-  /** A wall clock, in milliseconds since 1970; null where the record has none. */
+  /** A wall clock, in milliseconds since 1970; null if the record has none. */
   wallClock(name: "sent_at"): number | null {
     const at = Date.parse(String(this.#fields[name] ?? ""));
     return Number.isNaN(at) ? null : at;
   }
 
-  /** Its event's place in the conversation; 0 where the record has none. */
+  /** Its event's place in the conversation; 0 if the record has none. */
   get sequence(): number {
     const value = this.#fields["sequence"];
     return typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : 0;
@@ -56,8 +56,8 @@ export class LogRecord {
 }
 
 /**
- * The numbers that a double cannot hold, as texts. In a JSON text a quote that belongs to a string is escaped, so what
- * matches is a field.
+ * Numbers that a double may not hold: they are read as texts. Inside a JSON string a quote is escaped, so a match is
+ * always a field.
  */
 const LARGE = /(?<!\\)"([a-z_]*(?:time|sequence))":(\d{16,20})(?=[,}])/g;
 
@@ -70,7 +70,7 @@ function parsed(line: string): Record<string, unknown> | null {
   }
 }
 
-/** Anything but a whole number from 0 on counts as 0. */
+/** Anything but a non-negative whole number counts as 0. */
 function toNumber(value: unknown): bigint {
   if (typeof value === "number") return Number.isSafeInteger(value) && value >= 0 ? BigInt(value) : 0n;
   return typeof value === "string" && /^\d{1,20}$/.test(value) ? BigInt(value) : 0n;

@@ -1,14 +1,14 @@
 /** The address of an event in a run: `#run=example&event=11`. `#run` alone is the page that opens logs. */
 
-/** What an address says. */
+/** What an address names. */
 export interface Place {
   /** The name of a run that the service has; empty for logs that the user opens. */
   readonly run: string;
-  /** The event's sequence, if it says one. */
+  /** The event's sequence; null if the address has none. */
   readonly event: bigint | null;
 }
 
-/** The place that the part of an address after `#` means; null where it is not about a run. */
+/** The place that the part of an address after `#` names; null if it names no run. */
 export function toPlace(hash: string): Place | null {
   const fields = new URLSearchParams(hash.replace(/^#/, ""));
   const run = fields.get("run");

@@ -1,6 +1,6 @@
 /**
  * A recorded run: the events of the conversation, and when each participant received them, from the logs of the service
- * and of participants. The service's records come first; without its log, the deliveries to participants serve as well.
+ * and of participants. The service's records take precedence; without its log, the deliveries to participants are used.
  */
 
 import { type Shade, changed, ended } from "../causality/shades.js";
@@ -13,37 +13,37 @@ export interface LogFile {
   readonly name: string;
   /** How many of its lines are log records. */
   readonly records: number;
-  /** How many are not, and the first of them, counted from 1; null where there is none. */
+  /** How many are not, and the line number of the first of them, counted from 1; null if there is none. */
   readonly strange: number;
   readonly firstStrange: number | null;
 }
 
-/** What the logs tell of one epoch. */
+/** What the logs say about one epoch. */
 export interface Conversation {
   readonly epoch: string;
   /** In the order of the service. */
   readonly events: readonly ChatEvent[];
-  /** How many events there must have been between the first and the last that no log has. */
+  /** How many events between the first and the last are in no log. */
   readonly missing: number;
-  /** The participants whose logs say when they received what: by their ids, the clock after each delivery, by sequence. */
+  /** By participant id and sequence: the participant's clock after the delivery, according to its log. */
   readonly receipts: ReadonlyMap<string, ReadonlyMap<number, LogicalTime>>;
   /** The participants that have such a log, in the order of joining. */
   readonly readers: readonly Person[];
-  /** The faults of a lab, by the service's log. */
+  /** The faults of a lab, according to the service's log. */
   readonly shades: readonly Shade[];
 }
 
 /** A recorded run. */
 export interface Run {
   readonly files: readonly LogFile[];
-  /** One for each journal that the logs speak of, the earliest first. Those without any event are left out. */
+  /** One for each journal that the logs mention, the earliest first. Journals without any event are left out. */
   readonly conversations: readonly Conversation[];
 }
 
 interface Draft {
   readonly at: number;
   readonly events: Map<number, ChatEvent>;
-  /** By sequence, the events of the service's log: the first that had it, and any others. */
+  /** The events of the service's log by sequence. More than one for a sequence is a mistake of the service. */
   readonly broadcasts: Map<number, ChatEvent[]>;
   readonly receipts: Map<string, Map<number, LogicalTime>>;
   readonly people: Map<string, Person>;
@@ -58,17 +58,17 @@ const DELIVERIES: ReadonlySet<string> = new Set(["event_delivered", "event_liste
 export class RunBuilder {
   readonly #drafts = new Map<string, Draft>();
   readonly #readers: { readonly name: string; readonly reader: LogReader }[] = [];
-  /** Whose the records are of each process, by its run: it may take part under one identity after another. */
+  /** The participant whose records a process writes now, by the run of the process: its identity may change. */
   readonly #owners = new Map<string, string>();
 
-  /** Begins a log. The segments of a rotated log are logs of their own, which have to come in the order of time. */
+  /** Begins a log. Each segment of a rotated log counts as a log; they must be read in chronological order. */
   file(name: string): LogReader {
     const reader = new LogReader((record) => this.#take(record, name));
     this.#readers.push({ name, reader });
     return reader;
   }
 
-  /** What all the logs tell. */
+  /** The run that the logs describe together. */
   finish(): Run {
     const files = this.#readers.map(({ name, reader }) => ({ name, ...reader.counts }));
     const drafts = [...this.#drafts].filter(([, { events }]) => events.size > 0).sort(([, a], [, b]) => a.at - b.at);
@@ -84,7 +84,7 @@ export class RunBuilder {
     const known = draft.events.get(record.sequence);
     const event = delivered && known !== undefined ? known : toEvent(record, draft.people);
     if (event === null) return;
-    // The service's record counts more than a delivery.
+    // The service's record takes precedence over a delivery.
     if (!delivered) draft.events.set(record.sequence, broadcast(draft, event));
     else if (event !== known) draft.events.set(record.sequence, event);
     const owner = this.#owners.get(runOf(record, file));
@@ -96,7 +96,7 @@ export class RunBuilder {
     receipts.set(record.sequence, time);
   }
 
-  /** Finds out whose records a process writes from here on. */
+  /** Notes whose records a process writes from here on. */
   #own(record: LogRecord, file: string): void {
     const { event } = record;
     const run = runOf(record, file);
@@ -105,7 +105,7 @@ export class RunBuilder {
     if (says && record.text("participant_id") !== "") this.#owners.set(run, record.text("participant_id"));
   }
 
-  /** No fault outlives the process of the service. */
+  /** Follows the lab's faults. No fault outlives the service's process. */
   #shade(record: LogRecord): void {
     const { event, sequence } = record;
     if (event === "fault_changed" && sequence > 0) {
@@ -142,12 +142,12 @@ export class LogReader {
   #strange = 0;
   #firstStrange: number | null = null;
 
-  /** Hands each record on. */
+  /** `take` is called with each record. */
   constructor(take: (record: LogRecord) => void) {
     this.#take = take;
   }
 
-  /** Takes the next line. Empty lines are no records, and not strange either. */
+  /** Takes the next line. Empty lines are ignored. */
   line(line: string): void {
     this.#line += 1;
     if (line.trim() === "") return;
@@ -161,18 +161,18 @@ export class LogReader {
     this.#take(record);
   }
 
-  /** What it has read. */
+  /** How much it has read. */
   get counts(): Omit<LogFile, "name"> {
     return { records: this.#records, strange: this.#strange, firstStrange: this.#firstStrange };
   }
 }
 
-/** The run of a process that a record belongs to. Logs of version 1 do not say: there a file has one process at a time. */
+/** The run of the process that wrote a record. Logs of version 1 do not state it: their files have one process at a time. */
 function runOf(record: LogRecord, file: string): string {
   return record.text("run") || `file ${file}`;
 }
 
-/** What the service's log says of the sequence of an event, now that it has this event, too. */
+/** Adds an event of the service's log. Returns the first event with its sequence, and with the others as its rivals. */
 function broadcast({ broadcasts }: Draft, event: ChatEvent): ChatEvent {
   const sequence = Number(event.sequence);
   const known = broadcasts.get(sequence) ?? [];
@@ -182,7 +182,7 @@ function broadcast({ broadcasts }: Draft, event: ChatEvent): ChatEvent {
   return rivals.length === 0 ? first : { ...first, rivals };
 }
 
-/** Whether two records are of one event: a log may be there twice, and replicas each have the event in theirs. */
+/** Whether two records are about the same event: a log may be given twice, and each replica logs the event. */
 function isSame(one: ChatEvent, other: ChatEvent): boolean {
   const idOf = ({ kind }: ChatEvent) => (kind.type === "message" ? kind.messageId : kind.type);
   return (

@@ -3,7 +3,7 @@
  * its past, itself included. One event could have caused another exactly if its vector is nowhere larger. Lamport's time
  * promises one direction only: a cause has the smaller time, but so may an event that had nothing to do with it.
  *
- * They are made of what causality.ts knows, and so of messages that say what their writers had seen.
+ * They are computed from what causality.ts knows, and so from messages that say what their writers had seen.
  */
 
 import { knownOf, saysWhatWasSeen } from "../causality/causality.js";
@@ -15,11 +15,11 @@ export interface Count {
   readonly events: number;
 }
 
-/** The vector clocks of all events of a run, each made when it is asked for. */
+/** The vector clocks of all events of a run, each computed on demand. */
 export class Vectors {
   /** The sequences of each participant's events, in order, by id. */
   readonly #own = new Map<string, { readonly person: Person; readonly sequences: bigint[] }>();
-  /** Up to which sequence everything is in an event's past. */
+  /** By an event's sequence: the sequence up to which everything is in its past. */
   readonly #known = new Map<bigint, bigint>();
   readonly #events: readonly ChatEvent[];
   readonly #sequences: readonly bigint[];
@@ -40,7 +40,7 @@ export class Vectors {
     }
   }
 
-  /** The vector of an event: the participants of whom it knows something, in the order of joining. */
+  /** The vector of an event: the entries that are not 0, in the order of joining. */
   of(event: ChatEvent): Count[] {
     const known = this.#known.get(event.sequence) ?? 0n;
     const counts = [...this.#own.values()].map(({ person, sequences }) => ({

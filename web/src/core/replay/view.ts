@@ -7,7 +7,7 @@ import { INITIAL, type Segment, type State } from "../machine/state.js";
 /** How many events are shown at least, if there are that many; earlier ones can be asked for. */
 export const WINDOW = 100;
 
-/** How many are shown of a moment that merely passes by. */
+/** How many are shown of a moment that is only passed through. */
 export const GLANCE = 20;
 
 /** The window moves by this many events at a time, so that most steps only add a row. */
@@ -20,9 +20,9 @@ export const EARLIER = 100;
 export interface Cursor {
   /** The newest event that has happened, as an index of the conversation's events. */
   readonly index: number;
-  /** Whose receipts are shown: a participant's id, or empty for nobody's. */
+  /** Whose receipts are shown: a participant's id, or empty for none. */
   readonly reader: string;
-  /** Whether the moment merely passes by, as while the slider is dragged far. */
+  /** Whether the moment is only passed through, as while the slider is dragged far. */
   readonly glance: boolean;
   /** How many events before the window were asked for. */
   readonly earlier: number;
@@ -32,12 +32,12 @@ export interface Cursor {
 export class Replay {
   readonly conversation: Conversation;
   readonly #id: number;
-  /** Events with their receipts at one reader: the same objects each time, by which the views know them again. */
+  /** Events with their receipts at one reader: the same objects each time, so that the views recognize them. */
   #read: { readonly reader: string; readonly events: Map<number, ChatEvent> } = { reader: "", events: new Map() };
   readonly #memberships: readonly number[];
   #roster: readonly Person[] = [];
 
-  /** `id` tells it from other replays that the same views have shown. */
+  /** `id` distinguishes it from other replays that the same views have shown. */
   constructor(conversation: Conversation, id: number) {
     this.conversation = conversation;
     this.#id = id;
@@ -61,7 +61,7 @@ export class Replay {
     return this.#event(index, reader);
   }
 
-  /** What the views show. Nothing of it is new to somebody who listens: that is said apart. */
+  /** What the views show. No event in it counts as new: the player announces the events itself. */
   state(cursor: Cursor): State {
     const { index, reader, glance, earlier } = cursor;
     const start = glance ? index + 1 - GLANCE : Math.floor((index + 1 - WINDOW) / STRIDE) * STRIDE - earlier;
@@ -100,7 +100,7 @@ export class Replay {
     return read;
   }
 
-  /** Who is here after an event. The same list as before where nothing has changed. */
+  /** Who is here after an event. The same list as before if nothing has changed. */
   #rosterAt(index: number): readonly Person[] {
     const here = new Map<string, Person>();
     for (const at of this.#memberships) {

@@ -1,13 +1,13 @@
-/** How the parts of the lab's panel have something done. */
+/** How the parts of the lab's panel call the lab. */
 
 import type { State } from "../../core/machine/state.js";
 import type { LabClient } from "../client.js";
 import type { LabState } from "../types.js";
 
-/** What a part of the panel can have done. */
+/** Makes the calls of the panel's parts. */
 export interface Doing {
   readonly client: LabClient;
-  /** Does something, says what went wrong, and shows what came of it. */
+  /** Makes a call, shows any error, and then the lab's new state. */
   run(what: (client: LabClient) => Promise<void>): Promise<void>;
 }
 
@@ -15,6 +15,6 @@ export interface Doing {
 export interface Part {
   readonly title: string;
   readonly element: HTMLElement;
-  /** Shows the lab and the page as they are. */
+  /** Shows the present state of the lab and of the page. */
   render(lab: LabState, page: State): void;
 }

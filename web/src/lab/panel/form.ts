@@ -13,7 +13,7 @@ export function field(label: string, control: HTMLInputElement | HTMLSelectEleme
   return make("div", "lab-field", text, control);
 }
 
-/** A choice of one. */
+/** A drop-down list of values and their labels. */
 export function select(options: readonly (readonly [string, string])[]): HTMLSelectElement {
   const element = make("select", "");
   for (const [value, label] of options) {

@@ -1,4 +1,4 @@
-/** What the lab holds of one participant, in the order in which releases let it through. */
+/** What the lab holds for one participant, in the order of release. */
 
 import type { ChatEvent } from "../../core/event.js";
 import { make, reconcile, safely, show } from "../../view/parts/dom.js";
@@ -14,7 +14,7 @@ interface Line {
   readonly make: () => HTMLElement;
 }
 
-/** The list. Lines that are released leave it. */
+/** The list. Released lines are removed. */
 export class Held {
   readonly element = make("ul", "lab-held");
 
@@ -46,7 +46,7 @@ function more(what: string, count: number): Line[] {
   return [{ key: `${what} ${count}`, make: () => make("li", "fine", `and ${count} more`) }];
 }
 
-/** An event that has its place in the order and is not delivered. */
+/** An event that is ordered but not yet delivered. */
 function delivery(event: ChatEvent): HTMLElement {
   const time = make("span", "lab-time", `[${event.logicalTime}]`);
   if (event.kind.type !== "message") return make("li", "", time, make("span", "lab-text", ...safely(event.content)));
@@ -56,7 +56,7 @@ function delivery(event: ChatEvent): HTMLElement {
 /** A request that has no place in the order yet, and so no logical time. */
 function request(name: string, content: string): HTMLElement {
   const time = make("span", "lab-time", "[–]");
-  time.title = "It has no logical time before it is ordered";
+  time.title = "It has no logical time until it is ordered";
   if (content === "") return make("li", "", time, make("span", "lab-text", ...safely(`${name} leaves`)));
   return make("li", "", time, author(name), text(content));
 }

@@ -11,7 +11,7 @@ import { COMPANIONS } from "../words.js";
 /** The kinds of companions that can be added. */
 const KINDS: readonly CompanionKind[] = ["echo", "chatterbox", "answerer", "slow", "wrong-clock"];
 
-/** How long the writer stops unless somebody says otherwise, and at most, in seconds. */
+/** How long the writer stops by default, and at most, in seconds. */
 const WRITER_S = { usual: 5, max: 60 };
 
 /** The part of the panel with the participants. */
@@ -22,7 +22,7 @@ export class People implements Part {
   readonly #rows = new Map<string, PersonRow>();
   readonly #list = make("ul", "lab-people");
 
-  /** Makes it, for nobody yet. */
+  /** Makes it, still empty. */
   constructor(doing: Doing) {
     this.#doing = doing;
     const intro =
@@ -30,7 +30,7 @@ export class People implements Part {
     this.element.append(make("p", "fine", intro), this.#list, this.#companions(), this.#writer());
   }
 
-  /** Shows the lab as it is. */
+  /** Shows the lab's present state. */
   render({ people }: LabState, page: State): void {
     const self = page.session?.participantId ?? "";
     for (const [id] of this.#rows) if (people.every(({ person }) => person.id !== id)) this.#rows.delete(id);
@@ -60,7 +60,7 @@ export class People implements Part {
     const about = make(
       "p",
       "fine",
-      "A participant that the service plays, for somebody who is alone. It takes part as you do, and has a log.",
+      "A participant that the service plays, for when you are alone. It takes part as you do, and writes a log.",
     );
     return group("Companions", about, make("div", "lab-line", field("Kind", kind), add), does);
   }
@@ -75,7 +75,7 @@ export class People implements Part {
     const about = make(
       "p",
       "fine",
-      "The writer gives events their places in the order. While it is stopped, nothing is ordered, answered or delivered, to anybody.",
+      "The writer gives events their places in the order. While it is stopped, nothing is ordered, answered or delivered.",
     );
     return group("The service’s writer", about, make("div", "lab-line", field("Seconds", seconds), stop));
   }

@@ -1,4 +1,4 @@
-/** One participant in the lab's panel: how it fares, and what can be done to it. */
+/** One participant in the lab's panel: its state, and the faults that can be set. */
 
 import type { Person } from "../../core/event.js";
 import { button, make, safely, setText, show } from "../../view/parts/dom.js";
@@ -9,7 +9,7 @@ import { Held } from "./held.js";
 import { type Fault, type Impairment, type LabPerson, UNIMPAIRED } from "../types.js";
 import { COMPANIONS, personWords } from "../words.js";
 
-/** How long a fault lasts, in seconds: what can be chosen, and the usual one. */
+/** How long a fault lasts, in seconds: the choices, and the default. */
 const DURATIONS: readonly (readonly [string, string])[] = [
   ["10", "10 seconds"],
   ["30", "30 seconds"],
@@ -22,22 +22,22 @@ const DURATION_USUAL = "300";
 /** The longest delay and the longest jitter, in seconds. */
 const DELAY_MAX_S = 30;
 
-/** What can be done to one way, and what it means. */
+/** The faults of one direction, each with its label and what it means. */
 const WAYS: readonly (readonly [string, string, string])[] = [
   ["none", "passes", ""],
   ["hold", "is held", "It waits until you release it."],
-  ["delay", "is delayed", "Each arrives later, and none overtakes another."],
-  ["cut", "is cut", "It is lost, as on a broken network. What is missing follows when the cut ends."],
+  ["delay", "is delayed", "Each message arrives later, and none overtakes another."],
+  ["cut", "is cut", "It is lost, as on a broken network. The missing messages follow when the cut ends."],
 ];
 
-/** One way of a participant, as the form has it. */
+/** The form's fields for one direction. */
 class WayFields {
   readonly element: HTMLElement;
   readonly #choice = select(WAYS.map(([value, label]) => [value, label] as const));
   readonly #means = make("p", "fine");
   readonly #delay = number(2, 0, DELAY_MAX_S);
   readonly #jitter = number(0, 0, DELAY_MAX_S);
-  readonly #times = make("div", "lab-line", field("By seconds", this.#delay), field("And up to … more, at random", this.#jitter));
+  readonly #times = make("div", "lab-line", field("Delay in seconds", this.#delay), field("Random extra, up to", this.#jitter));
 
   constructor(label: string) {
     this.element = make("div", "lab-way", field(label, this.#choice), this.#means, this.#times);
@@ -95,7 +95,7 @@ export class PersonRow {
     this.#name = person.name;
     this.#doing = doing;
     this.#held = new Held(person.name);
-    this.#deliveries = new WayFields(`Messages on their way to ${person.name}`);
+    this.#deliveries = new WayFields(`What ${person.name} receives`);
     this.#publishes = new WayFields(`What ${person.name} sends`);
     this.#duration.value = DURATION_USUAL;
     this.#hold = this.#button("Hold deliveries", () => this.#setHold());
@@ -115,9 +115,10 @@ export class PersonRow {
     this.#fillMore();
   }
 
-  /** Shows how the participant fares. What is being filled in stays. */
+  /** Shows the participant's state. A form that is being filled in is left alone. */
   render(listed: LabPerson): void {
-    // While the form is closed it follows the faults. Those that have ended are not set again by mistake.
+    // While the form is closed it follows the faults. When they end it is cleared even if open, so that they are not set
+    // again by mistake.
     if (!this.#more.open || (this.#listed?.fault && listed.fault === null)) this.#fill(listed.fault);
     this.#listed = listed;
     const { deliveriesHeld, publishesHeld, fault, companion } = listed;

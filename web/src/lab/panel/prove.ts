@@ -1,4 +1,4 @@
-/** "Prove it": the logs that are at hand are verified, and what was found is shown, rule by rule. */
+/** "Prove it": has the logs verified, and shows the findings rule by rule. */
 
 import { type EvidenceLine, type Findings, type Proof, ownLog, sentenceOf } from "../../core/replay/findings.js";
 import { toHash } from "../../core/replay/place.js";
@@ -24,7 +24,7 @@ export class Prove implements Part {
   readonly #handover = new Handover();
   #busy = false;
 
-  /** Makes it. `log` gives this page's own log. */
+  /** Makes it. `log` returns this page's own log. */
   constructor(client: LabClient, log: () => string) {
     this.#client = client;
     this.#log = log;
@@ -39,7 +39,7 @@ export class Prove implements Part {
     this.element.append(...this.#intro, make("div", "lab-actions", this.#button), this.#status, this.#problem, this.#result);
   }
 
-  /** A proof is of its moment: it stays as it is. */
+  /** Nothing changes: a proof shows the logs as they were when it was made. */
   render(): void {}
 
   async #prove(): Promise<void> {
@@ -69,7 +69,7 @@ export class Prove implements Part {
       this.#handover.offer(run, { title: "The lab’s proof", epoch, logs: [...logs, ...mine], report });
     }
     setText(this.#status, "");
-    // It has been read, and the verdict takes its place.
+    // The introduction has been read; the verdict takes its place.
     for (const part of this.#intro) show(part, false);
     const heading = make("h3", "lab-verdict", title);
     this.#result.className = `lab-proof ${findings.verdict}`;
@@ -97,14 +97,14 @@ function eventLink(run: string, { sequence }: EvidenceLine): HTMLElement | null 
   return run === "" || sequence === null ? null : newTab(`event ${sequence}`, toHash({ run, event: sequence }));
 }
 
-/** This page is in the conversation, so a replay has a tab of its own. */
+/** A link to a replay. It opens in a new tab, since this page stays in the conversation. */
 function newTab(text: string, hash: string): HTMLAnchorElement {
   const link = make("a", "", text, make("span", "vh", " in a new tab"));
   Object.assign(link, { href: `./${hash}`, target: "_blank", rel: "noopener" });
   return link;
 }
 
-/** Whose logs were used. */
+/** The logs that were used, and what wrote them. */
 function inputs({ inputs }: Findings): HTMLElement {
   const items = inputs.map(({ files, component, records }) => {
     const name = visible((files[files.length - 1] ?? "").replace(/^.*\//, ""));

@@ -1,4 +1,4 @@
-/** Scenarios: which there are, the one that is played, and its question. */
+/** The list of scenarios, the one that is being played, and its question. */
 
 import type { State } from "../../core/machine/state.js";
 import { button, byId, make, reconcile, safely, setText, show } from "../../view/parts/dom.js";
@@ -20,7 +20,7 @@ export class Scenarios implements Part {
   #scenarios: readonly Scenario[] | null = null;
   #run: RunView | null = null;
   #self = "";
-  /** The number of the run that the user has put away. */
+  /** The number of the run that the user has closed. */
   #away = 0;
 
   /** Makes it. */
@@ -33,7 +33,7 @@ export class Scenarios implements Part {
     this.element.append(this.#choosing, this.#playing);
   }
 
-  /** Shows the scenario that is played, or those that can be. */
+  /** Shows the scenario that is being played, or the list. */
   render({ run }: LabState, page: State): void {
     this.#self = page.session?.name ?? "";
     if (this.#scenarios === null) this.#load();
@@ -79,7 +79,7 @@ export class Scenarios implements Part {
   }
 }
 
-/** A scenario that is played. */
+/** One run of a scenario. */
 class RunView {
   readonly number: number;
   readonly element: HTMLElement;

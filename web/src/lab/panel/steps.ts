@@ -1,4 +1,4 @@
-/** Step by step: everything is held, and single deliveries are let through, each with the rules that it makes fire. */
+/** Step by step: holds everything and releases one delivery at a time, each with the rules that it makes fire. */
 
 import type { ChatEvent } from "../../core/event.js";
 import { type State, presentSegment } from "../../core/machine/state.js";
@@ -32,7 +32,7 @@ export class Steps implements Part {
   constructor(doing: Doing) {
     this.#doing = doing;
     const intro =
-      "Hold everything, have people and companions write, and let single deliveries through. Below, each of Lamport’s rules is explained as it applies, in words and in numbers.";
+      "Hold everything, have people and companions write, and let deliveries through one by one. Below, each of Lamport’s rules is explained as it applies, in words and in numbers.";
     const hold = button("Hold everybody’s deliveries", "primary small", () => void this.#hold());
     const all = button("Let everything through", "small", () => void doing.run((client) => client.clear("")));
     this.#explained.setAttribute("role", "status");
@@ -72,7 +72,7 @@ export class Steps implements Part {
     const holding = lab.people.some(({ fault }) => fault?.deliveries.hold === true || fault?.publishes.hold === true);
     setText(
       this.#none,
-      holding ? "Everything that was held has been let through. Write something, and it waits here." : "Nothing is held now.",
+      holding ? "Everything that was held has been let through. Write something, and it will wait here." : "Nothing is held now.",
     );
     show(this.#none, held.length === 0);
   }
@@ -89,7 +89,7 @@ export class Steps implements Part {
     });
   }
 
-  /** Lets one delivery through, and tells what the clocks do. */
+  /** Lets one delivery through, and explains what the clocks do. */
   async #deliver(id: string): Promise<void> {
     const listed = this.#lab?.people.find(({ person }) => person.id === id);
     const page = this.#page;
@@ -104,14 +104,14 @@ export class Steps implements Part {
   }
 }
 
-/** The logical time of the event before one, where this page has it. */
+/** The logical time of the event before this one, if the page has it. */
 function timeBefore(page: State, event: ChatEvent): bigint | null {
   const segment = presentSegment(page);
   const events = [...(segment?.past ?? []), ...(segment?.live ?? [])];
   return events.find(({ sequence }) => sequence === event.sequence - 1n)?.logicalTime ?? null;
 }
 
-/** One participant of whom something is held. */
+/** A participant for whom something is held. */
 class Row {
   readonly element: HTMLElement;
   readonly #now = make("p", "lab-now");
@@ -153,7 +153,7 @@ function lineOf(event: ChatEvent): string {
   return event.kind.type === "message" ? `${event.author.name}: ${event.content}` : event.content;
 }
 
-/** What the clocks did on the way of an event. */
+/** What the clocks did as an event travelled. */
 function explained(event: ChatEvent, receiver: string, fired: readonly Firing[]): HTMLElement {
   const list = make("ol", "lab-firings");
   for (const firing of fired) {
@@ -164,7 +164,7 @@ function explained(event: ChatEvent, receiver: string, fired: readonly Firing[])
   return make("div", "", title, make("p", "lab-next", ...safely(lineOf(event))), list);
 }
 
-/** Both rules, where they are used. */
+/** Both of Lamport's rules, for reference. */
 function rules(): HTMLElement {
   const list = make("dl", "lab-rules");
   for (const [name, text] of [

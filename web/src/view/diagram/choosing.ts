@@ -6,11 +6,11 @@ import { visible } from "../../core/text.js";
 import { button, byId, make, reconcile, safely, setText, show } from "../parts/dom.js";
 import { hueOf } from "../parts/palette.js";
 
-/** What the menu tells the picture. */
+/** What the menu asks of the picture. */
 export interface ChoosingWishes {
-  /** Another choice. */
+  /** The user has made another choice. */
   chose(choice: Choice): void;
-  /** Those who crossed are to have the places beside the service. */
+  /** Moves those whose messages crossed next to the service. */
   sort(): void;
 }
 
@@ -69,13 +69,13 @@ export class Choosing {
     return this.#choice;
   }
 
-  /** Everybody again. */
+  /** Chooses everybody again. */
   reset(): void {
     this.#choice = EVERYBODY;
     this.close();
   }
 
-  /** Whom the picture knows. */
+  /** Lists the participants that the picture knows. */
   people(known: readonly Person[]): void {
     this.#known = known;
     const limited = isLimited(this.#choice);
@@ -140,7 +140,7 @@ export class Choosing {
   #list(): void {
     const { hidden, only } = this.#choice;
     const one = this.#known.find(({ id }) => id === only);
-    setText(this.#said, one === undefined ? "" : `Only ${visible(one.name)}, and those whose messages crossed.`);
+    setText(this.#said, one === undefined ? "" : `Only ${visible(one.name)}, and those whose messages crossed theirs.`);
     reconcile(
       this.#people,
       this.#known,

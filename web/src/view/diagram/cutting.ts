@@ -24,7 +24,7 @@ export interface Scene {
 
 /** The cut. */
 export class Cutting {
-  /** The button that begins it. */
+  /** The button that starts it. */
   readonly button = button("Cut", "small", () => this.#toggle());
   /** What is drawn in front of the picture. */
   readonly front = draw("g", { class: "cut" });
@@ -39,7 +39,7 @@ export class Cutting {
 
   /** Puts the controls into the panel. */
   constructor() {
-    this.button.title = "Draw a line across the lifelines: can the whole system have been in this state?";
+    this.button.title = "Draw a line across the lifelines: could the whole system have been in this state?";
     this.button.setAttribute("aria-pressed", "false");
     this.#verdict.setAttribute("role", "status");
     for (const slider of [this.#moment, this.#wall]) Object.assign(slider, { type: "range", min: "0", step: "1", autocomplete: "off" });
@@ -73,7 +73,7 @@ export class Cutting {
     this.front.addEventListener("pointerup", () => (this.#dragged = null));
   }
 
-  /** Shows a cut that somebody else has made, or none; then it cannot be moved. */
+  /** Shows a given cut, which cannot be moved, or none. */
   preset(line: Line | null): void {
     this.#line = line === null ? null : new Map(line);
     this.front.classList.toggle("fixed", line !== null);
@@ -103,11 +103,11 @@ export class Cutting {
     show(this.#bar, on);
     byId("picture").classList.toggle("cutting", on);
     this.button.setAttribute("aria-pressed", String(on));
-    // Once the panel has its new size.
+    // Wait until the panel has its new size.
     if (on) requestAnimationFrame(() => requestAnimationFrame(() => this.#level()));
   }
 
-  /** A level line through the middle of what is in view. */
+  /** A level line, two thirds down the visible part. */
   #level(): void {
     const { top, bottom } = byId("picture-scroller").getBoundingClientRect();
     this.#line = new Map(level(this.#people, this.#timeAt((top + 2 * bottom) / 3)));
@@ -196,7 +196,7 @@ export class Cutting {
 
 /** Whether a cut is consistent, in words. */
 export function verdict(crossing: readonly Backward[], people: readonly Person[]): string {
-  if (crossing.length === 0) return "Consistent: no message crosses the line backwards, so the whole system can have been in this state.";
+  if (crossing.length === 0) return "Consistent: no message crosses the line backwards, so the whole system could have been in this state.";
   const more = crossing.length > NAMED_MAX ? ` And ${crossing.length - NAMED_MAX} more.` : "";
   return `Inconsistent: ${crossing
     .slice(0, NAMED_MAX)
@@ -207,11 +207,11 @@ export function verdict(crossing: readonly Backward[], people: readonly Person[]
 function sentence(one: Backward, people: readonly Person[]): string {
   switch (one.type) {
     case "unsent":
-      return `The service has received ${titled(one.event)}, which is not sent yet.`;
+      return `The service has received ${titled(one.event)}, which has not been sent yet.`;
     case "unseen":
-      return `${visible(one.by.author.name)} has seen ${titled(one.event)}, which is not broadcast yet.`;
+      return `${visible(one.by.author.name)} has seen ${titled(one.event)}, which has not been broadcast yet.`;
     case "undelivered":
-      return `${visible(people.find(({ id }) => id === one.reader)?.name ?? one.reader)} has received ${titled(one.event)}, which is not broadcast yet.`;
+      return `${visible(people.find(({ id }) => id === one.reader)?.name ?? one.reader)} has received ${titled(one.event)}, which has not been broadcast yet.`;
   }
 }
 

@@ -4,7 +4,7 @@ import { make } from "../parts/dom.js";
 import { term } from "../parts/terms.js";
 import { draw } from "./board/svg.js";
 
-/** Shown where the diagram has one: elsewhere there may be no lab. */
+/** Shown only if the diagram has a fault: otherwise there may be no lab. */
 const FAULT = "a fault of the lab";
 
 const SAMPLES: readonly (readonly [string, () => SVGElement[]])[] = [
@@ -37,7 +37,7 @@ export function legend(replayed: boolean): HTMLElement {
     return make("li", words === FAULT ? "legend-fault" : "", sample, words);
   });
   const told = replayed
-    ? "Faint lines: what others received, by their logs."
+    ? "Faint lines: when others received an event, according to their logs."
     : "Only the logs of others say when they received an event, so that is not drawn.";
   const list = make("ul", "legend-marks", ...samples);
   const terms = make(

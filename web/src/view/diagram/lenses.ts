@@ -30,16 +30,16 @@ const PROMISES: Readonly<Record<Lens["name"], string>> = {
 /** How high a row is. */
 const ROW_REM = 1.375;
 
-/** How many of its causes a row names for an event that comes before them. */
+/** How many causes a row names if its event comes before them. */
 const CAUSES_NAMED = 3;
 
-/** What the view tells the picture. */
+/** What the view asks of the picture. */
 export interface LensWishes {
   /** The view was opened or closed. */
   toggled(): void;
   /** The user has chosen an event. */
   choose(sequence: bigint): void;
-  /** By how many seconds this page’s wall clock is to be off. */
+  /** Sets this page’s wall clock ahead by this many seconds. */
   skew?: ((seconds: number) => void) | undefined;
 }
 
@@ -107,7 +107,7 @@ export class Lenses {
   }
 
   /**
-   * Takes over the events that the picture shows. Only messages are told by lenses: a join says nothing of its causes.
+   * Takes over the events that the picture shows. Lenses show only messages: a join says nothing about its causes.
    */
   render(events: readonly ChatEvent[], causality: Causality, chosen: bigint | null): void {
     this.#events = events.filter(({ kind }) => kind.type === "message");
@@ -179,7 +179,7 @@ export class Lenses {
   }
 }
 
-/** Makes this page’s own wall clock wrong, to see what comes of it. */
+/** Makes this page’s own wall clock wrong, to show the effect. */
 function skewField(skew: (seconds: number) => void): HTMLElement {
   const field = make("input", "skew");
   Object.assign(field, { type: "number", value: "0", step: "1", min: "-86400", max: "86400", name: "skew" });
@@ -191,11 +191,11 @@ function writersOf(events: readonly ChatEvent[]): Person[] {
   return [...new Map(events.flatMap(({ kind, author }) => (kind.type === "message" ? [[author.id, author]] : []))).values()];
 }
 
-/** "It may swap 14 of 45 pairs. 9 of them would stand the wrong way round: 4 times an answer before its question." */
+/** How many pairs a lens may swap, and what is wrong with them, in words. */
 function counted({ swappable, wrong, swapped }: Lensed, events: number): string {
   const all = (events * (events - 1)) / 2;
   const answers = wrong.filter((pair) => isAnswer(pair)).length;
-  const may = `It may swap ${swappable.length} of ${all} pairs; the order at the right swaps ${swapped.length}.`;
+  const may = `It may swap ${swappable.length} of ${all} pairs; the order on the right swaps ${swapped.length}.`;
   if (swappable.length === 0) return may;
   if (wrong.length === 0) return `${may} None of them is a cause and its effect.`;
   if (answers === wrong.length) return `${may} ${answers} of them are a message and an answer to it: the answer could come first.`;

@@ -1,4 +1,4 @@
-/** Draws the conversation as it happens, and lets an event be chosen. */
+/** Draws the conversation as it happens, and lets the user choose an event. */
 
 import { type Diagram, type Receipts, diagram, drawnEvents, paged } from "../../core/causality/diagram.js";
 import { type Line, SERVICE } from "../../core/causality/cut.js";
@@ -20,7 +20,7 @@ import { Quizzing } from "./quizzing.js";
 import { Tools } from "./tools.js";
 import { factWords, vectorFacts, vectorWords } from "./words.js";
 
-/** The least time between two drawings, in milliseconds: a busy conversation is not slowed by its picture. */
+/** The minimum time between two drawings, in milliseconds: a busy conversation is not slowed by its picture. */
 const REDRAW_MS = 200;
 
 /** How many participants the menu of lifelines names. */
@@ -28,7 +28,7 @@ const NAMED_MAX = 100;
 
 /** The diagram. */
 export class Picture implements Drawing {
-  /** The events as a list, for those who hear the page: the picture itself says nothing to them. */
+  /** The events as a list for screen readers, which cannot read the picture. */
   readonly #options = byId("picture-options");
   readonly #board: Board;
   readonly #choosing: Choosing;
@@ -44,7 +44,7 @@ export class Picture implements Drawing {
   #names = "";
   #shown: View | null = null;
   #pointed: bigint | null = null;
-  /** The event that a question is about, or that is near the cut of one. */
+  /** The event that a question is about, or the one nearest to a question's cut. */
   #asked: bigint | null = null;
   /** Whether vector clocks are shown. */
   #vectors = false;
@@ -97,9 +97,9 @@ export class Picture implements Drawing {
   render(view: View): void {
     this.#view = view;
     if (!this.#open || document.hidden) return;
-    // What the user does is answered at once.
+    // What the user does is shown at once.
     if (this.#shown === null || this.#shown.chosen !== view.chosen) return this.#draw(false);
-    // What is merely new has a task of its own, apart from that of the transcript: neither keeps a key waiting for both.
+    // New events are drawn in a task separate from the transcript's, so that a key press never waits for both.
     const wait = Math.max(0, this.#drawnAt + REDRAW_MS - performance.now());
     this.#due ??= setTimeout(() => {
       this.#due = undefined;
@@ -113,7 +113,7 @@ export class Picture implements Drawing {
     if (!open) this.#tools.present(false);
   }
 
-  /** Draws no more: the panel is being taken out of the page. */
+  /** Stops drawing: the panel is being removed from the page. */
   stop(): void {
     this.#resized.disconnect();
     this.#tools.stop();
@@ -173,7 +173,7 @@ export class Picture implements Drawing {
     this.#ask(near?.event.sequence ?? null);
   }
 
-  /** What a question is about stays in view, also where the picture gets another size. */
+  /** Keeps the event that a question is about in view, even when the picture is resized. */
   #ask(sequence: bigint | null): void {
     this.#asked = sequence;
     if (sequence !== null) this.#bringIntoView(sequence);
@@ -190,7 +190,7 @@ export class Picture implements Drawing {
     if (this.#upTo !== null) this.#tools.waiting(view.causality.events.filter(({ sequence }) => sequence > this.#upTo!).length);
     const lays = resized || (!same && this.#upTo === null);
     if (lays) this.#lay(view);
-    // Where nothing is chosen, nothing has a relation to it.
+    // Without a chosen event there are no relations to show.
     if (view.chosen === null ? before?.chosen !== null : lays || before?.chosen !== view.chosen)
       this.#relate(view, before?.chosen !== view.chosen, resized);
     this.#shown = view;
@@ -200,7 +200,7 @@ export class Picture implements Drawing {
     this.#drawnAt = performance.now();
   }
 
-  /** What is shown beside the picture, or in its place. */
+  /** Updates what is shown beside the picture, or in its place. */
   #beside(view: View): void {
     if (this.#diagram === null) return;
     const { figures } = this.#diagram;
@@ -212,7 +212,7 @@ export class Picture implements Drawing {
     this.#quizzing.render(events, view.causality);
   }
 
-  /** Another membership is another conversation, or another part of it: nothing of the last one stays. */
+  /** Clears the picture: another membership is another conversation, or another part of it. */
   #clear(): void {
     this.#layers.clear();
     this.#places = new Map();
@@ -281,7 +281,7 @@ export class Picture implements Drawing {
     this.#layers.cross(this.#diagram, this.#pointed ?? this.#shown?.chosen?.sequence ?? null);
   }
 
-  /** Shows how the events stand to the chosen one, and says it in words. */
+  /** Shows the events' relations to the chosen one, also in words. */
   #relate({ causality, chosen }: View, anew: boolean, resized: boolean): void {
     const { scroller } = this.#board;
     this.#layers.relate(causality, chosen);
@@ -305,7 +305,7 @@ export class Picture implements Drawing {
         return make("li", `fact is-${fact.relation}`, sign, make("span", "", ...factWords(fact)));
       },
     );
-    // Read aloud when the user has chosen, and not at each event that comes afterwards.
+    // Read aloud when the user chooses an event, but not each time another event arrives.
     if (anew) setText(byId("facts-said"), known.map(({ text }) => text).join(" "));
   }
 
@@ -379,7 +379,7 @@ function known({ state, causality }: View, self: Person | null): readonly Person
   return [...found.values()];
 }
 
-/** What is not in the picture is said to be so. */
+/** Says what the picture leaves out. */
 function extentOf({ before, figures, absent }: Diagram): string {
   const events = before > 0 ? [`The newest ${figures.length} events`] : [];
   const people = absent > 0 ? [`${absent} participants have no lifeline here`] : [];

@@ -1,4 +1,4 @@
-/** Asks questions about the run at hand, and explains the answers. Its score stays in this browser. */
+/** Asks questions about the present run, and explains the answers. The score stays in this browser. */
 
 import type { Causality } from "../../core/causality/causality.js";
 import type { Line } from "../../core/causality/cut.js";
@@ -10,11 +10,11 @@ import { titled } from "../facts.js";
 import { term } from "../parts/terms.js";
 import { verdict } from "./cutting.js";
 
-/** What the quiz tells the picture. */
+/** What the quiz asks of the picture. */
 export interface QuizWishes {
-  /** Events that the question is about are to be marked. */
+  /** Marks the events that the question is about. */
   mark(sequences: readonly bigint[]): void;
-  /** A cut is to be shown, or none. */
+  /** Shows a cut, or none. */
   cut(line: Line | null): void;
   /** The quiz was opened or closed: nothing is chosen while it is open. */
   toggled(open: boolean): void;
@@ -22,7 +22,7 @@ export interface QuizWishes {
 
 const SCORE_KEY = "chitchat.quiz";
 
-/** How often another question is looked for, where the last one comes again. */
+/** How often another question is tried if the last one comes up again. */
 const TRIES = 8;
 
 /** The quiz. */
@@ -78,7 +78,8 @@ export class Quizzing {
   }
 
   /**
-   * The user has chosen an event in the picture: an answer, where one is asked for. Says whether it was taken as that.
+   * The user has chosen an event in the picture, perhaps as an answer. Returns whether the quiz has dealt with it, as it
+   * does while it is open.
    */
   picked(sequence: bigint | null): boolean {
     if (!this.isOpen) return false;
@@ -102,7 +103,7 @@ export class Quizzing {
   #ask(): void {
     const causality = this.#causality;
     let asked = causality === null ? null : question(this.#events, causality, Math.random);
-    // Where there is another question, none is asked twice in succession.
+    // Avoid asking the same question twice in a row.
     for (let tries = 0; causality !== null && asked !== null && keyOf(asked) === this.#last && tries < TRIES; tries += 1)
       asked = question(this.#events, causality, Math.random);
     this.#last = asked === null ? "" : keyOf(asked);
@@ -157,7 +158,7 @@ export class Quizzing {
     count(right);
     setText(this.#score, scoreWords());
     this.#answer.className = `quiz-answer ${right ? "right" : "wrong"}`;
-    setText(this.#answer, `${right ? "✓ Right." : "✗ Not so."} ${why}`);
+    setText(this.#answer, `${right ? "✓ Right." : "✗ Wrong."} ${why}`);
     for (const choice of this.#choices.querySelectorAll("button")) choice.setAttribute("aria-disabled", "true");
     this.#next.focus();
   }
@@ -178,7 +179,7 @@ function words(asked: Question | null): (Node | string)[] {
     case "swap":
       return [`May a causal order put ${titled(asked.second)} before ${titled(asked.first)}?`];
     case "cut":
-      return ["Is the cut in the picture consistent: can the whole system have been in the state above the line?"];
+      return ["Is the cut in the picture consistent: could the whole system have been in the state above the line?"];
   }
 }
 
@@ -214,7 +215,7 @@ function scoreWords(): string {
   return asked === 0 ? "" : `${right} of ${asked} right so far, in this browser.`;
 }
 
-/** What makes a question another one. */
+/** Identifies a question. */
 function keyOf(asked: Question): string {
   switch (asked.type) {
     case "time":

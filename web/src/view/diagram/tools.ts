@@ -4,11 +4,11 @@ import { button, byId, make, setText, show } from "../parts/dom.js";
 
 /** What the buttons do. */
 export interface ToolWishes {
-  /** The picture is to stand still, or to go on. */
+  /** Pauses the picture, or lets it continue. */
   freeze(frozen: boolean): void;
-  /** The newest event is to stay in view. */
+  /** Goes to the newest event, and keeps it in view. */
   newest(): void;
-  /** Vector clocks are to be shown, or not. */
+  /** Shows or hides vector clocks. */
   vectors(shown: boolean): void;
   /** The size of the panel has changed. */
   resized(): void;
@@ -62,7 +62,7 @@ export class Tools {
     return byId("room").classList.contains("presenting");
   }
 
-  /** The newest event stays in view, or can be gone back to. */
+  /** Hides the way back to the newest event while that is in view. */
   following(following: boolean): void {
     show(this.#newest, !following || this.#frozen);
   }
@@ -72,24 +72,24 @@ export class Tools {
     if (this.#frozen) setText(this.#freeze, count > 0 ? `Frozen: ${count} new` : "Frozen");
   }
 
-  /** Lets the picture go on. */
+  /** Lets the picture continue. */
   thaw(): void {
     if (this.#frozen) this.#toggleFreeze();
   }
 
-  /** Fills the screen with the diagram, or gives it back. */
+  /** Fills the screen with the diagram, or stops doing so. */
   present(on: boolean): void {
     if (on === this.isPresenting) return;
     byId("room").classList.toggle("presenting", on);
     this.#full.setAttribute("aria-pressed", String(on));
-    // Where the browser refuses, the diagram fills the page.
+    // If the browser refuses, the diagram fills the page.
     if (on) document.documentElement.requestFullscreen?.().catch(() => {});
     else if (document.fullscreenElement !== null) document.exitFullscreen().catch(() => {});
     this.#wishes.resized();
     this.#full.focus();
   }
 
-  /** Lets go of the page. */
+  /** Undoes what it has changed outside the panel. */
   stop(): void {
     document.removeEventListener("keydown", this.#escape);
     document.removeEventListener("fullscreenchange", this.#left);
@@ -123,7 +123,7 @@ export class Tools {
     try {
       localStorage.setItem(LEGEND_KEY, this.#legend.hidden ? "closed" : "open");
     } catch {
-      // It is as it was at the next visit.
+      // The next visit starts without this choice.
     }
   }
 }

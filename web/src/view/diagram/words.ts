@@ -12,13 +12,13 @@ const BEGINNINGS: readonly (readonly [string, Term])[] = [
   ["Vector clock", "vector"],
 ];
 
-/** The most entries of a vector that stand beside an event. */
+/** How many entries of a vector are shown beside an event at most. */
 const COUNTS_MAX = 8;
 
 /** How many events before an event are searched for one that it crossed. */
 const SEARCHED = 500;
 
-/** A fact, whose first words are a button where they are a term. */
+/** A fact. If its first words are a term, they become a button. */
 export function factWords({ text }: Fact): (Node | string)[] {
   for (const [words, name] of BEGINNINGS) if (text.startsWith(words)) return [term(name, words), text.slice(words.length)];
   return [text];
@@ -30,13 +30,13 @@ export function vectorWords(counts: readonly Count[]): string {
   return `${shown.join(", ")}${counts.length > COUNTS_MAX ? ` and ${counts.length - COUNTS_MAX} more` : ""}`;
 }
 
-/** What the vectors tell of an event, and Lamport's times do not. */
+/** What the vectors show about an event that Lamport's times do not. */
 export function vectorFacts(event: ChatEvent, vectors: Vectors): Fact[] {
   const lesson = lessonOf(event, vectors);
   return [{ relation: "same", text: `Vector clock: ${vectorWords(vectors.of(event))}.${lesson === "" ? "" : ` ${lesson}`}` }];
 }
 
-/** Of two events that Lamport's times cannot tell apart and the vectors can; empty where there is no such other one. */
+/** Names an event whose relation to this one the vectors show and Lamport's times do not; empty if there is none. */
 export function lessonOf(event: ChatEvent, vectors: Vectors): string {
   const other = vectors.indistinct(event, SEARCHED);
   if (other === null) return "";

@@ -22,7 +22,7 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** An item of a list whose items are in groups, as neither `ol` nor `ul` allows. */
+/** An item of a list whose items are grouped, which neither `ol` nor `ul` allows. */
 export function listItem(className: string, ...children: (Node | string)[]): HTMLElement {
   const item = make("div", className, ...children);
   item.setAttribute("role", "listitem");
@@ -44,17 +44,17 @@ export function button(label: string, className: string, onClick: () => void): H
   return element;
 }
 
-/** Text that only screen readers get. */
+/** Text for screen readers only. */
 export function spoken(text: string): HTMLElement {
   return make("span", "vh", text);
 }
 
-/** Text from others: nothing in it acts on the page, and what would is shown escaped. */
+/** Text from others, made safe: characters that could act on the page are shown escaped. */
 export function safely(text: string): (Node | string)[] {
   return pieces(text).map((piece) => (piece.escaped ? make("code", "escape", piece.text) : piece.text));
 }
 
-/** The same, with its web addresses as links. One that leads to another host than it seems to shows that host. */
+/** The same, with its web addresses as links. A link to another host than it seems shows the real host. */
 export function linked(text: string): (Node | string)[] {
   return stretches(text).flatMap((stretch) => {
     if (stretch.href === null) return safely(stretch.text);
@@ -94,7 +94,7 @@ export function empty(parent: HTMLElement): void {
 /**
  * Makes the children of `parent` those of `items`, in order, keeping what is already there under the
  * same key: nothing that stays is touched, so neither focus nor selection nor a live region notices.
- * Children that stay at the beginning and at the end cost a comparison of their keys and nothing else.
+ * For children that stay at the beginning and at the end, only the keys are compared.
  */
 export function reconcile<T>(
   parent: HTMLElement,

@@ -5,14 +5,14 @@ export interface Stretch {
   readonly text: string;
   /** Where it leads, if it is a web address. */
   readonly href: string | null;
-  /** The host that it leads to, where that is not the host as it is written. */
+  /** The host that it leads to, if it is not the host as written. */
   readonly host: string | null;
 }
 
 /** Spaces, quotation marks and the punctuation of East Asian scripts end an address. */
 const RUN = /(?<![\p{L}\p{N}_])https?:\/\/[^\t\n\p{Zs}<>"“”«»。｡．，、；：！？（）「」『』【】《》〈〉]+/giu;
 
-/** What cannot be seen, or reorders what can be seen. An address that contains it could look like another one. */
+/** Characters that cannot be seen, or that reorder others. An address with one of them could look like another one. */
 const UNSEEN = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/u;
 
 /** Punctuation that belongs to the sentence around an address when it comes last. */
@@ -20,7 +20,7 @@ const TRAILING = /[.,;:!?'’…*_~]+$/u;
 
 const CLOSES: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" };
 
-/** Cuts a text into web addresses and what is between them. */
+/** Splits a text into web addresses and the text between them. */
 export function stretches(text: string): Stretch[] {
   const found: Stretch[] = [];
   let done = 0;

@@ -3,7 +3,7 @@
 /** How many colours there are: `.hue-0` to `.hue-15` in colours.css. */
 export const HUES = 16;
 
-/** Where the hash begins: one of many, under which the names of the documentation's examples get unlike colours. */
+/** The initial value of the hash, chosen so that the names in the documentation's examples get different colours. */
 const BASIS = 2166180429;
 
 /** The class of a name's colour. */
@@ -11,7 +11,7 @@ export function hueOf(name: string): string {
   return `hue-${hash(name) % HUES}`;
 }
 
-/** FNV-1a, with its bits mixed once more: similar names get unlike colours. */
+/** FNV-1a, with its bits mixed once more so that similar names get different colours. */
 function hash(text: string): number {
   let value = BASIS;
   for (let index = 0; index < text.length; index += 1) {

@@ -1,4 +1,4 @@
-/** Keeps the newest event in view for a reader at the bottom, and what is read in its place for all others. */
+/** Keeps the newest event in view for a reader at the bottom. For a reader further up, keeps what is read in place. */
 
 import { byId, setText, show } from "./dom.js";
 
@@ -15,7 +15,7 @@ export class Scroll {
   /** Where the last jump to the bottom ended. */
   #jumpedTo = -1;
   /**
-   * The row that stays in its place until the user scrolls: what was put in above may turn out higher than estimated.
+   * The row that stays in place until the user scrolls: rows inserted above may turn out higher than estimated.
    */
   #held: { readonly sequence: string; readonly top: number } | null = null;
 
@@ -24,7 +24,7 @@ export class Scroll {
     this.#scroller.addEventListener(
       "scroll",
       () => {
-        // Neither the browser's own scrolling when the size has changed is the user's, nor is a jump.
+        // Ignore the browser's own scrolling after a resize, and the jumps made here: they are not the user's.
         if (this.#size !== sizeOf(this.#scroller) || this.#scroller.scrollTop === this.#jumpedTo) return;
         this.#jumpedTo = -1;
         this.#held = null;
@@ -38,8 +38,8 @@ export class Scroll {
       this.toBottom();
       this.#scroller.focus({ preventScroll: true });
     });
-    // A phone's keyboard, a wrapped line or a turned screen change the height without a scroll; and rows that come, or
-    // come near for the first time, change that of the content. By now it is laid out: to look at it costs nothing.
+    // A phone's keyboard, a wrapped line or a turned screen change the height without a scroll; rows that are added, or
+    // come near for the first time, change the content's height. The layout is done by now, so reading it costs nothing.
     const resized = new ResizeObserver(() => {
       this.#size = sizeOf(this.#scroller);
       if (this.#following) this.#jump();
@@ -49,7 +49,7 @@ export class Scroll {
     resized.observe(byId("column"));
   }
 
-  /** Changes the transcript; the change says how many new events it has put at the end. */
+  /** Changes the transcript; `change` returns how many new events it has added at the end. */
   around(change: () => number): void {
     if (this.#following) {
       change();
@@ -59,8 +59,8 @@ export class Scroll {
     const first = this.#scroller.querySelector<HTMLElement>(".segment:last-child .row");
     const before = first?.getBoundingClientRect().top ?? 0;
     this.#below += change();
-    // What was put in above pushes down what the user reads: scroll along with it, unless the browser does. The row may
-    // have been built anew: below a message of the same author it needs no name.
+    // Rows inserted above push down what the user reads: scroll along with them, unless the browser does. The row may
+    // have been rebuilt: below a message of the same author it needs no name.
     const changed = this.#scroller.scrollTop === scrollTop && this.#scroller.scrollHeight !== scrollHeight;
     if (changed && first !== null) {
       this.#held = { sequence: first.dataset["sequence"] ?? "", top: before };

@@ -1,11 +1,11 @@
 /**
- * Where the page is too low for its regions to stand above one another, as at a zoom of 200 %, each has a tab: one of
- * them is shown at a time. Elsewhere there are no tabs.
+ * If the page is too low to stack its regions, as at a zoom of 200 %, each has a tab, and one of them is shown at a
+ * time. Otherwise there are no tabs.
  */
 
 import { byId, setText, show } from "./dom.js";
 
-/** Too low, and too narrow for the regions to stand side by side. */
+/** Too low, and too narrow for regions side by side. */
 const LOW = "(max-width: 59.99rem) and (max-height: 30rem)";
 
 const REGIONS = ["talk", "side", "picture"] as const;
@@ -20,20 +20,20 @@ export class Tabs {
   readonly #labelledBy = new Map(REGIONS.map((region) => [region, byId(region).getAttribute("aria-labelledby")]));
   #selected: Region = "talk";
 
-  /** Calls `changed` whenever another region is shown; with null where all of them are. */
+  /** Calls `changed` whenever another region is shown; with null if all of them are. */
   constructor(changed: (shown: Region | null) => void) {
     this.#changed = changed;
     for (const region of REGIONS) byId(`tab-${region}`).addEventListener("click", () => this.select(region));
     byId("tabs").addEventListener("keydown", (event) => this.#key(event));
     this.#low.addEventListener("change", () => {
-      // What has the focus stays in view.
+      // Keep the region with the focus in view.
       this.#selected = REGIONS.find((region) => byId(region).contains(document.activeElement)) ?? "talk";
       this.#arrange();
     });
     this.#arrange();
   }
 
-  /** The region that is shown; null where all of them are. */
+  /** The region that is shown; null if all of them are. */
   get shown(): Region | null {
     return this.#low.matches ? this.#selected : null;
   }

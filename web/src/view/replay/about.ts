@@ -1,4 +1,4 @@
-/** Beside a replay: whose clock is shown, and what the logs were. */
+/** The panel beside a replay: whose clock is shown, and which logs were read. */
 
 import type { ChatEvent, Person } from "../../core/event.js";
 import type { EvidenceLine, Judged } from "../../core/replay/findings.js";
@@ -13,9 +13,9 @@ import { hueOf } from "../parts/palette.js";
 
 /** What the user can choose here. */
 export interface AboutWishes {
-  /** Another participant's receipts; empty for nobody's. */
+  /** Shows another participant's receipts; empty for none. */
   reader(id: string): void;
-  /** Another conversation of the run. */
+  /** Shows another conversation of the run. */
   conversation(index: number): void;
 }
 
@@ -85,14 +85,14 @@ export class About {
 /** The most entries of a vector that are shown. */
 const COUNTS_MAX = 12;
 
-/** What is wrong in a run: the rule that names it, where, and why. */
+/** What is wrong in a run: the broken rule, where, and why. */
 function wrong(mistake: Judged): HTMLElement {
   const { findings, rule } = mistake;
   const named = findings.rules.filter((one) => one.rule === rule);
   const others = findings.rules.filter((one) => one.rule !== rule && one.verdict === "violated").map((one) => one.rule);
   const list = rules({ ...findings, rules: named }, (line) => toEvent(mistake.run, line));
   const section = make("section", "wrong", make("h2", "", "What is wrong"), make("p", "", mistake.explanation), list);
-  if (others.length > 0) section.append(make("p", "fine", `With it, ${others.join(", ")} ${others.length === 1 ? "is" : "are"} broken.`));
+  if (others.length > 0) section.append(make("p", "fine", `${others.join(", ")} ${others.length === 1 ? "is" : "are"} broken, too.`));
   return section;
 }
 
@@ -108,7 +108,7 @@ export function counted(count: number, noun: string): string {
   return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** What is said of lines that are no records: nothing, if there are none. */
+/** What is said about lines that are not records; empty if there are none. */
 export function strangeness({ strange, firstStrange }: LogFile): string {
   if (strange === 0) return "";
   return strange === 1

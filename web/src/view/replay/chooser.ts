@@ -1,4 +1,4 @@
-/** Where logs are opened: by choosing them, by dropping them, or the example. */
+/** The page that opens logs: chosen files, dropped files, or the example. */
 
 import { byId, button, make, setText, show } from "../parts/dom.js";
 
@@ -30,7 +30,7 @@ export class Chooser {
       "div",
       "drop",
       make("p", "drop-title", "Drop log files here"),
-      make("p", "fine", "server.jsonl, and those of the participants that you have. They stay in this browser."),
+      make("p", "fine", "server.jsonl, and the participants’ logs that you have. They stay in this browser."),
       choose,
       this.#input,
     );
@@ -85,7 +85,7 @@ export class Chooser {
   }
 }
 
-/** The mistakes of the gallery, which are listed when they are asked for. */
+/** The mistakes of the gallery, listed on demand. */
 function gallery(wishes: ChooserWishes): HTMLElement {
   const list = make("ol", "run-mistakes");
   const details = make("details", "", make("summary", "", "Mistakes that the verifier catches"), list);

@@ -6,7 +6,7 @@ import { make } from "../parts/dom.js";
 
 const SIGNS: Readonly<Record<RuleFinding["verdict"], string>> = { held: "✓", violated: "✗", not_checkable: "–" };
 
-/** The rules, each with what was checked. `link` makes a line of evidence lead to its event, where it can. */
+/** The rules, each with what was checked. `link` makes a link from a line of evidence to its event, if it has one. */
 export function rules({ rules }: Findings, link: (line: EvidenceLine) => HTMLElement | null): HTMLElement {
   return make("ol", "findings", ...rules.map((rule) => item(rule, link)));
 }
@@ -43,7 +43,7 @@ function verdict(rule: RuleFinding): string {
 }
 
 function evidence(line: EvidenceLine, link: (line: EvidenceLine) => HTMLElement | null): (Node | string)[] {
-  // Of a path its last part: the folder is the service's own matter.
+  // Only the file's name: the folder on the service's machine tells the reader nothing.
   const place = `${visible(line.file.replace(/^.*\//, ""))}:${line.line}`;
   const to = link(line);
   return [`${place} ${line.event} `, ...(to === null ? [] : [to])];

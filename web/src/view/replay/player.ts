@@ -1,4 +1,4 @@
-/** Moves a replay: a slider by event, steps, and playing at a speed. */
+/** The controls of a replay: a slider, steps, and playing at a chosen speed. */
 
 import type { ChatEvent } from "../../core/event.js";
 import { button, make, setText } from "../parts/dom.js";
@@ -6,13 +6,13 @@ import { placed } from "../facts.js";
 import { hueOf } from "../parts/palette.js";
 import { draw } from "../diagram/board/svg.js";
 
-/** How many events a second can be played. */
+/** The speeds, in events a second. */
 const SPEEDS = [1, 3, 10, 50, 250];
 
-/** The most marks above the slider: where there are more events, a mark stands for several. */
+/** The most marks above the slider: if there are more events, a mark stands for several. */
 const MARKS_MAX = 240;
 
-/** The icons, on a ground of 16 by 16. */
+/** The icons, as paths in a square of 16 by 16. */
 const ICONS = {
   first: "M3 3h2v10H3zM13 3v10L6 8z",
   back: "M12 3v10L4 8z",
@@ -22,13 +22,13 @@ const ICONS = {
   last: "M11 3h2v10h-2zM3 3v10l7-5z",
 } as const;
 
-/** What the player wants. */
+/** What the player asks of the room. */
 export interface PlayerWishes {
-  /** To go to an event. `steady` is false while it is on its way: by dragging, or by playing. */
+  /** Goes to an event. `steady` is false while the replay is being dragged or played. */
   go(index: number, steady: boolean): void;
-  /** Whether what a step leads to is read aloud elsewhere. */
+  /** Whether the event that a step leads to is read aloud elsewhere. */
   explained(): boolean;
-  /** A link to the present event. */
+  /** Copies a link to the present event. */
   link(): void;
 }
 
@@ -36,7 +36,7 @@ export interface PlayerWishes {
 export class Player {
   /** The element that holds them. */
   readonly root = make("form", "player");
-  /** What has the focus first. */
+  /** The control that gets the focus first. */
   readonly slider = make("input", "player-slider");
   readonly #events: readonly ChatEvent[];
   readonly #wishes: PlayerWishes;
@@ -97,7 +97,7 @@ export class Player {
       autocomplete: "off",
     });
     this.slider.setAttribute("aria-label", "Event");
-    // Dragged or by keys: what it leads to is steady when it is let go, or at the key.
+    // The replay is steady once the slider is released, or after each key.
     this.slider.addEventListener("input", () => {
       this.pause();
       wishes.go(this.slider.valueAsNumber - 1, false);
@@ -121,7 +121,7 @@ export class Player {
     this.root.addEventListener("submit", (event) => event.preventDefault());
   }
 
-  /** Whether it plays. */
+  /** Whether it is playing. */
   get playing(): boolean {
     return this.#timer !== undefined;
   }
@@ -144,12 +144,12 @@ export class Player {
       button.setAttribute("aria-disabled", String(which === "first" ? index === 0 : index === count - 1));
   }
 
-  /** Says something to those who listen. */
+  /** Says something to screen readers. */
   say(text: string): void {
     setText(this.#said, text);
   }
 
-  /** Plays, or pauses. At the end it begins again. */
+  /** Plays, or pauses. At the end it starts over. */
   toggle(): void {
     if (this.playing) {
       this.pause();
@@ -173,7 +173,7 @@ export class Player {
     const speed = Number(this.#speed.value);
     this.#timer = setTimeout(
       () => {
-        // What a slow frame has missed is made up for, up to a second.
+        // Make up for what a slow frame has missed, up to a second.
         const due = Math.min(((performance.now() - since) / 1000) * speed + played, speed);
         const whole = Math.floor(due);
         const last = this.#events.length - 1;

@@ -20,13 +20,13 @@ import { Transcript } from "../transcript/transcript.js";
 import { About, counted, strangeness } from "./about.js";
 import { Player } from "./player.js";
 
-/** How soon after the last step the address of the page follows, in milliseconds: browsers limit how often it may. */
+/** How soon after the last step the page's address changes, in milliseconds: browsers limit how often it may. */
 const ADDRESS_MS = 250;
 
 /** How long a button says what it has done, in milliseconds. */
 const COPIED_MS = 2_000;
 
-/** From this width on the diagram is open from the beginning. */
+/** From this width on, the diagram is open at the start. */
 const WIDE = "(min-width: 60rem)";
 
 const NOTHING: Commands = {
@@ -50,7 +50,7 @@ export interface Shown {
   readonly conversation: number;
   /** The run's name in addresses; empty for logs that the user opened. */
   readonly name: string;
-  /** What people call it. */
+  /** The title that is shown. */
   readonly title: string;
   /** The event to begin with. */
   readonly event: bigint | null;
@@ -75,7 +75,7 @@ export class ReplayRoom {
   readonly #accused: ReadonlySet<bigint>;
   /** The event that was chosen; null for the one that the replay is at. */
   #picked: bigint | null = null;
-  /** Whether the replay stands, rather than being dragged or played. */
+  /** Whether the replay stands still, rather than being dragged or played. */
   #steady = true;
   #shades: { readonly at: bigint; readonly shades: readonly Shade[] } = { at: -1n, shades: [] };
   #frame = 0;
@@ -91,7 +91,7 @@ export class ReplayRoom {
     const reader = conversation.readers[0]?.id ?? "";
     const { mistake } = shown;
     this.#accused = mistake === null ? new Set() : accusedEvents(mistake.findings, mistake.rule);
-    // A mistake begins where it shows.
+    // A mistake begins at the last event that its broken rule is about.
     const last = [...this.#accused].reduce((newest, one) => (one > newest ? one : newest), 0n);
     const begin = shown.event ?? (last > 0n ? last : conversation.events[mistake === null ? 0 : conversation.events.length - 1]!.sequence);
     this.#cursor = { index: this.#replay.indexOf(begin), reader, glance: false, earlier: 0 };
@@ -132,7 +132,7 @@ export class ReplayRoom {
     this.#go(this.#replay.indexOf(sequence), true);
   }
 
-  /** Stops whatever would still change the document or the address. */
+  /** Stops everything that would still change the document or the address. */
   close(): void {
     this.#closed = true;
     this.#player.pause();
@@ -147,7 +147,7 @@ export class ReplayRoom {
     this.#picked = null;
     if (same) return;
     this.#moved = true;
-    // Rows that are left again at once need not all be built.
+    // Rows that are only passed through need not all be built.
     const glance = !steady && Math.abs(index - this.#cursor.index) > GLANCE;
     this.#become({ ...this.#cursor, index, glance, earlier: 0 });
   }
@@ -182,7 +182,7 @@ export class ReplayRoom {
     };
     if (this.#moved) {
       change();
-      // That opens the fold that it may be in, unless it merely passes by.
+      // This opens the fold that the event may be in, unless the replay only passes through it.
       const row = this.#steady || order === "wall" ? this.#transcript.row(segment, event.sequence) : null;
       if (order === "wall") row?.scrollIntoView({ block: "nearest" });
       else this.#scroll.toBottom();
@@ -196,13 +196,13 @@ export class ReplayRoom {
     if (causality !== null) this.#picture.render({ state, segment, causality, chosen, receipts, shades, accused: this.#accused });
   }
 
-  /** The same object while the replay stands: only what changes is drawn anew. */
+  /** The same object while the replay stands still: only what changes is redrawn. */
   #shadesAt(at: bigint): readonly Shade[] {
     if (this.#shades.at !== at) this.#shades = { at, shades: shadesAt(this.#replay.conversation.shades, at) };
     return this.#shades.shades;
   }
 
-  /** On its way the replay chooses nothing: what is past and what is concurrent would flicker. */
+  /** A moving replay chooses no event: the marks of past and concurrent events would flicker. */
   #chosen(events: readonly ChatEvent[], present: ChatEvent): ChatEvent | null {
     if (this.#picked !== null) return events.find(({ sequence }) => sequence === this.#picked) ?? null;
     return this.#steady && this.#picture.isOpen ? present : null;
@@ -238,13 +238,13 @@ export class ReplayRoom {
     return toHash({ run: this.#shown.name, event: this.#replay.event(this.#cursor).sequence });
   }
 
-  /** Puts the address of the event into the address bar, and into the clipboard where there is one. */
+  /** Puts the address of the event into the address bar, and into the clipboard if there is one. */
   #link(): void {
     history.replaceState(history.state, "", this.#hash);
     const told = (text: string) => {
       const link = this.#player.root.querySelector<HTMLElement>(".player-link")!;
       setText(link, text);
-      this.#player.say(text === "Copied" ? "The address of this event is copied." : "The address of this event is in the address bar.");
+      this.#player.say(text === "Copied" ? "The address of this event was copied." : "The address of this event is in the address bar.");
       setTimeout(() => setText(link, "Link"), COPIED_MS);
     };
     // Without a secure context there is no clipboard.
@@ -256,7 +256,7 @@ export class ReplayRoom {
   }
 }
 
-/** Makes the room of a conversation one of a replay: what has no meaning in it goes. */
+/** Turns the room of a conversation into that of a replay: removes what has no meaning there. */
 function arrange({ title, run, conversation }: Shown, player: HTMLElement): void {
   const room = byId("room");
   room.classList.add("replaying");

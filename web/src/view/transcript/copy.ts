@@ -1,4 +1,4 @@
-/** What is copied from the transcript: an event a line, as the terminal client prints it, in logical order. */
+/** What is copied from the transcript: one event per line, as the terminal client prints it, in logical order. */
 
 import { visible } from "../../core/text.js";
 
@@ -7,7 +7,7 @@ export function line(time: string, name: string | null, text: string): string {
   return visible(`[${time}] ${name === null ? "" : `${name}: `}${text}`).replaceAll("\n", "\\n");
 }
 
-/** Lets a selection of several rows of the transcript be copied as lines. One within a row is copied as it is. */
+/** Lets a selection of several rows of the transcript be copied as lines. A selection within one row is copied unchanged. */
 export function copyLines(root: HTMLElement): void {
   document.addEventListener("copy", (event) => {
     const selection = getSelection();

@@ -9,7 +9,8 @@ const WALL_CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute:
 const WALL_CLOCK_FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 /**
- * Builds the list item for an event. What it says of the event never changes; what others make of it may: `marks.ts`.
+ * Builds the list item for an event. What it says about the event itself never changes; the event's relations to others
+ * may: see `marks.ts`.
  */
 export function entry(standing: EventItem): HTMLElement {
   const { event } = standing;
@@ -63,7 +64,7 @@ function wallClock(event: ChatEvent): (Node | string)[] {
   return [" ", time];
 }
 
-/** The spaces are for those who hear the page: what stands apart is to be heard apart. */
+/** The space is for screen readers, which would otherwise read the words as one. */
 function you(): (Node | string)[] {
   return [" ", make("span", "you", "you")];
 }

@@ -14,7 +14,7 @@ export class Fold {
   readonly #rows = itemList("rows folded");
   #count = 0;
 
-  /** Builds its rows by `build`. */
+  /** Builds its rows with `build`. */
   constructor(
     item: FoldItem,
     private readonly build: (item: EventItem) => HTMLElement,
@@ -39,14 +39,14 @@ export class Fold {
     this.#details.open = true;
   }
 
-  /** Signs its line where all of its rows stand in the same relation to the chosen event. */
+  /** Marks its line if all of its rows have the same relation to the chosen event. */
   relate(relations: readonly (Relation | "")[]): void {
     const [first = ""] = relations;
     relate(this.root, relations.every((one) => one === first) ? first : "");
   }
 }
 
-/** A name from others, whose direction of writing ends with it. */
+/** A name from others, isolated so that its writing direction does not affect the text around it. */
 function isolated(name: string): string {
   return `\u2068${visible(name)}\u2069`;
 }

@@ -7,16 +7,16 @@ import type { Contradiction, WallRow } from "../../core/causality/wall.js";
 /** How many joins and leaves in a row are folded into one line. */
 export const FOLDED_MIN = 4;
 
-/** How long a run of messages of one author may pause and still need its name only once, in milliseconds. */
+/** The name is shown again if messages of one author are further apart than this, in milliseconds. */
 const PAUSE_MS = 5 * 60_000;
 
-/** How many messages of one author in a row need the name only once. */
+/** In a run of up to this many messages of one author, the name is shown once. */
 const RUN_MAX = 5;
 
-/** In a longer run the name is repeated at each multiple of this sequence, so that it stays in sight. */
+/** In a longer run the name is repeated at each sequence that is a multiple of this, so that it stays in sight. */
 const NAMED_EVERY = 10n;
 
-/** An event, and how it stands among the others. */
+/** An event, and its place among the others. */
 export interface EventItem {
   readonly type: "event";
   readonly key: string;
@@ -39,8 +39,8 @@ export interface FoldItem {
 }
 
 /**
- * What a list holds: events, folds, the days, and places where the wall clock is wrong; by the sequence of the first
- * event from there on.
+ * What a list holds: events, folds, days, and places where the wall clock is wrong. `sequence` is that of the first event
+ * in the item or after it.
  */
 export type Item =
   | EventItem
@@ -70,7 +70,7 @@ export function items(rows: readonly WallRow[], before: ChatEvent | null, segmen
     const earlier = segment.joinedAt !== null && sequence < segment.joinedAt;
     const together = !newDay && contradiction === null && follows(event, previous);
     streak = together ? streak + 1 : 0;
-    // By sequence: so names stay where they are when history is loaded above them.
+    // By sequence, so that names stay where they are when history is loaded above them.
     const continued = together && !(streak >= RUN_MAX && sequence % NAMED_EVERY === 0n);
     const item: EventItem = {
       type: "event",
@@ -93,7 +93,7 @@ export function items(rows: readonly WallRow[], before: ChatEvent | null, segmen
   return found;
 }
 
-/** Items that are laid out together, or not at all where they are out of sight. */
+/** Items that are laid out together, or not at all while they are out of sight. */
 export interface Group {
   readonly key: string;
   readonly items: Item[];
@@ -102,7 +102,7 @@ export interface Group {
 /** How many events a group holds at most. */
 const GROUP_SIZE = 50n;
 
-/** Groups items by sequence: so groups stay as they are when items come at the end, or go at the beginning. */
+/** Groups items by sequence, so that groups do not change when items are added at the end or removed at the beginning. */
 export function grouped(all: readonly Item[]): Group[] {
   const groups: Group[] = [];
   const times = new Map<bigint, number>();
@@ -110,7 +110,7 @@ export function grouped(all: readonly Item[]): Group[] {
   for (const item of all) {
     const number = item.sequence / GROUP_SIZE;
     if (number !== present) {
-      // By wall clock a group may be in several places.
+      // In the order of the wall clock, a group may be in several places.
       times.set(number, (times.get(number) ?? 0) + 1);
       groups.push({ key: `${number}.${times.get(number)}`, items: [] });
       present = number;
@@ -137,10 +137,10 @@ export function summary(rows: readonly EventItem[], named: (name: string) => str
   return `${counts} at ${times[0]} to ${times[times.length - 1]}: ${listed.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-/** How many names a fold says. */
+/** How many names a fold shows; one more if that is the last. */
 const NAMED_MAX = 4;
 
-/** Tells where another local day begins. */
+/** Finds where another local day begins. */
 class Days {
   #from = 0;
   #to = 0;
@@ -149,7 +149,7 @@ class Days {
     this.begins(before);
   }
 
-  /** What has no wall clock begins no day. */
+  /** An event without a wall clock does not begin a day. */
   begins(at: number | null): boolean {
     if (at === null || (at >= this.#from && at < this.#to)) return false;
     const day = new Date(at);

@@ -1,5 +1,5 @@
 /**
- * What the rows of the transcript say of causes: which messages crossed, and how each event stands to the chosen one.
+ * What the rows of the transcript say about causes: which messages crossed, and each event's relation to the chosen one.
  */
 
 import type { Causality, Crossed, Relation } from "../../core/causality/causality.js";
@@ -7,7 +7,7 @@ import type { ChatEvent } from "../../core/event.js";
 import { make, spoken } from "../parts/dom.js";
 import { RELATIONS, SIGN, crossing, rivalry } from "../facts.js";
 
-/** What rows that are new say from the beginning. */
+/** Adds to a new row what it says from the beginning. */
 export function markNew(row: HTMLElement, event: ChatEvent, causality: Causality): void {
   const rivals = rivalry(event);
   if (rivals !== "") row.querySelector(".body")?.append(make("p", "rivals-note", spoken(". "), `✗ ${rivals}`));
@@ -23,14 +23,14 @@ export function mark(row: HTMLElement, event: ChatEvent, causality: Causality, c
   relate(row, chosen === null ? "" : causality.relation(event, chosen));
 }
 
-/** Colours an element, and signs it, by a relation to the chosen event. */
+/** Gives an element the colour and the sign of a relation to the chosen event. */
 export function relate(element: HTMLElement, relation: Relation | ""): void {
   if ((element.dataset["relation"] ?? "") === relation) return;
   element.dataset["relation"] = relation;
   for (const each of RELATIONS) element.classList.toggle(`is-${each}`, each === relation);
 }
 
-/** A message learns later that another crossed it. That is no news to be read aloud: the other one has said it. */
+/** A later message may have crossed this one. Its own note has been read aloud, so this one's is not. */
 function markCrossed(row: HTMLElement, crossed: Crossed | null): void {
   const key = crossed === null ? "" : keyOf(crossed);
   if ((row.dataset["crossed"] ?? "") === key) return;
@@ -49,6 +49,6 @@ function keyOf({ unseenCount, byCount }: Crossed): string {
 function note(crossed: Crossed): HTMLElement {
   const sign = make("span", "sign", `${SIGN.concurrent} `);
   sign.setAttribute("aria-hidden", "true");
-  // Heard, it would run into the message without a pause.
+  // A screen reader would otherwise run the note into the message without a pause.
   return make("p", "crossed-note", spoken(". "), sign, make("span", "crossed-text", crossing(crossed)));
 }

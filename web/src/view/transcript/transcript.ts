@@ -1,7 +1,7 @@
 /**
  * The conversation: one section for each membership, each event once, in the order of the service or by wall clock.
- * By wall clock a new event may belong anywhere, so the rows are no live region then: what is new is read aloud from
- * a list of its own, which holds nothing else.
+ * By wall clock a new event may belong anywhere, so the rows are not a live region then: new events are read aloud from
+ * a separate list, which holds nothing else.
  */
 
 import { Causality } from "../../core/causality/causality.js";
@@ -27,7 +27,7 @@ export type Order = "logical" | "wall";
 /** How the transcript is read. */
 export interface Reading {
   readonly order: Order;
-  /** The event that was chosen, of the present membership. */
+  /** The chosen event, of the present membership. */
   readonly chosen: ChatEvent | null;
 }
 
@@ -39,7 +39,7 @@ interface Section {
   readonly problem: HTMLElement;
   readonly past: HTMLElement;
   readonly walled: HTMLElement;
-  /** What happens within a fold, for those who hear the page. */
+  /** What happens within a fold, for screen readers. */
   readonly aside: HTMLElement;
   log: HTMLElement;
   live: HTMLElement;
@@ -51,9 +51,9 @@ interface Section {
   last: bigint | null;
   shown: Segment | null;
   reading: Reading | null;
-  /** The event that its rows are marked by. */
+  /** The chosen event for which its rows are marked. */
   chosen: ChatEvent | null;
-  /** Up to which event new ones have been read aloud, where their rows do not do it. */
+  /** The last event that has been read aloud, of those whose rows are not in the live region. */
   said: bigint;
 }
 
@@ -155,7 +155,7 @@ export class Transcript {
 
   #update(section: Section, segment: Segment, present: boolean, state: State, reading: Reading): void {
     const earlier = present && hasEarlier(state);
-    // Neither disabling nor hiding it may lose the keyboard's place.
+    // Disabling or hiding the button must not lose the keyboard's place.
     if (!earlier && document.activeElement === section.load) section.root.closest<HTMLElement>(".scroller")?.focus();
     show(section.load, earlier);
     section.load.setAttribute("aria-disabled", String(segment.loading || state.phase.at !== "online"));
@@ -178,8 +178,7 @@ export class Transcript {
   }
 
   /**
-   * Brings up to date what the rows say of causes. Where the same event is chosen as before, most rows stay as they
-   * are.
+   * Updates what the rows say about causes. If the same event is chosen as before, most rows do not change.
    */
   #mark(section: Section, chosen: ChatEvent | null, reordered: boolean): void {
     const changed = section.causality.takeChanged();
@@ -198,7 +197,7 @@ export class Transcript {
     }
   }
 
-  /** Begins a live region that has announced nothing: what is moved about is not news. */
+  /** Starts a new live region, so that rows in another order are not announced as new. */
   #reorder(section: Section, segment: Segment, order: Order): void {
     const log = make("div", order === "wall" ? "log vh" : "log");
     log.setAttribute("role", "log");
@@ -222,7 +221,7 @@ export class Transcript {
     this.#show(section, section.past, past);
     this.#show(section, section.live, live);
     this.#settle(section, segment, [...past, ...live]);
-    // A row speaks for itself, by being in the log; what is within a fold does not.
+    // A row in the log is announced by itself; a row within a fold is not.
     const folded = live.flatMap((item) => (item.type === "fold" ? item.rows.map(({ event }) => event) : []));
     this.#say(section, segment, section.aside, folded);
   }
@@ -234,7 +233,7 @@ export class Transcript {
     this.#say(section, segment, section.live, segment.live);
   }
 
-  /** Reads new ones of these events aloud. */
+  /** Reads aloud those of these events that are new. */
   #say(section: Section, segment: Segment, where: HTMLElement, events: readonly ChatEvent[]): void {
     const news = events.filter((event) => event.sequence > section.said);
     section.said = segment.live[segment.live.length - 1]?.sequence ?? section.said;
@@ -281,7 +280,7 @@ export class Transcript {
     }
   }
 
-  /** Lets folds grow, opens those that a contradiction speaks of, and forgets what is no longer shown. */
+  /** Lets folds grow, opens those that a contradiction mentions, and forgets what is no longer shown. */
   #settle(section: Section, { past, live }: Segment, all: readonly Item[]): void {
     const spokenOf = new Set(
       all.flatMap((item) => (item.type === "contradiction" ? [item.contradiction.earlier, item.contradiction.later] : [])),
@@ -314,7 +313,7 @@ function plain(events: readonly ChatEvent[]): WallRow[] {
 
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
 
-/** Where another day begins, by the reader's own calendar. It is no event, and is not read aloud as one. */
+/** Marks where another day begins, in the reader's time zone. It is not an event, and is not read aloud. */
 function dayDivider(at: number): HTMLElement {
   const moment = new Date(at);
   const day = make("time", "", DAY.format(moment));
@@ -324,7 +323,7 @@ function dayDivider(at: number): HTMLElement {
   return divider;
 }
 
-/** A new event as it is read aloud where its row is no live region. */
+/** A new event, as it is read aloud if its row is not in a live region. */
 function announced(event: ChatEvent, causality: Causality): string {
   const crossed = causality.crossed(event);
   const who = event.kind.type === "message" ? `${event.author.name}: ` : "";

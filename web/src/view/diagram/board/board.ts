@@ -1,6 +1,6 @@
 /**
- * The parts of the picture, and where it is scrolled: the heads stay at the top, the times at the left and what was said
- * at the right. Sizes of the layout are multiplied by the scale, with which the diagram follows the size of the type.
+ * The parts of the picture, and its scrolling: the heads stay at the top, the times on the left and the texts on the
+ * right. Sizes of the layout are multiplied by the scale, so that the diagram follows the font size.
  */
 
 import { type Diagram, EVENT_HALF, type Figure } from "../../../core/causality/diagram.js";
@@ -13,21 +13,21 @@ import { draw } from "./svg.js";
 /** How far from the end still counts as the bottom, in CSS pixels. */
 const NEAR_PX = 30;
 
-/** Lifelines that are nearer to each other than this have no times beside them. */
+/** Lifelines that are closer together than this have no times beside them. */
 const DENSE = 44;
 
 /** The board. */
 export class Board {
-  /** What scrolls. */
+  /** The element that scrolls. */
   readonly scroller = byId("picture-scroller");
   /** The names above the lifelines. */
   readonly heads = draw("svg", { class: "heads" });
-  /** What is behind the events, and what crossed. */
+  /** What is behind the events, and the crossings. */
   readonly ground = draw("g", {});
   readonly crossings = draw("g", {});
   /** What is in front of the events, such as a cut. */
   readonly front = draw("g", {});
-  /** The moments at the left. */
+  /** The times on the left. */
   readonly axis = draw("g", {});
   /** The events. */
   readonly figures = draw("g", {});
@@ -74,22 +74,22 @@ export class Board {
     return this.scroller.clientWidth / this.scale;
   }
 
-  /** Whether the newest event is to stay in view. */
+  /** Whether the newest event stays in view. */
   get following(): boolean {
     return this.#following;
   }
 
-  /** Whether there is a picture. */
+  /** Shows or hides the picture. */
   show(shown: boolean): void {
     this.#root.hidden = !shown;
   }
 
-  /** The panel has another size. */
+  /** The panel has been resized. */
   resized(): void {
     this.#size = sizeOf(this.scroller);
   }
 
-  /** Takes over the sizes of a layout. */
+  /** Applies the sizes of a layout. */
   lay(next: Diagram): void {
     const { scale } = this;
     for (const [svg, width, height] of [
@@ -101,13 +101,13 @@ export class Board {
       svg.setAttribute("width", `${width * scale}`);
       svg.setAttribute("height", `${height * scale}`);
     }
-    // Where lifelines are near each other there is no room for times beside them: those at the left are enough.
+    // Between lifelines that are close together there is no room for times: those on the left are enough.
     this.plot.classList.toggle("dense", next.laneWidth < DENSE);
     for (const sheet of this.#sheets) sheet.setAttribute("transform", `translate(0 ${-next.top})`);
     this.said.render(next, scale);
   }
 
-  /** A reader at the newest event stays there; for one who has scrolled up nothing moves. */
+  /** A reader at the newest event stays there; for a reader who has scrolled up, nothing moves. */
   settle(next: Diagram, before: Diagram | null): void {
     const { scroller, scale } = this;
     // What does not fit is scrolled sideways: the service and this page's own lifeline are in the middle.
@@ -131,7 +131,7 @@ export class Board {
     this.scroller.scrollTop = this.scroller.scrollHeight;
   }
 
-  /** Begins anew. */
+  /** Removes everything that is drawn. */
   clear(): void {
     this.#follow(true);
     for (const drawn of [this.axis, this.figures, this.crossings]) drawn.replaceChildren();

@@ -10,10 +10,10 @@ import { arrow, draw, round } from "./svg.js";
 /** How far a band reaches beyond the moments of its beginning and its end. */
 const BAND = 6;
 
-/** How far the line reaches up from an event to the one that has the same time. */
+/** How far the line reaches up from an event to the one with the same time. */
 const TWIN = 28;
 
-/** More pairs that crossed than this are drawn only where one of the two is chosen. */
+/** If more pairs crossed than this, only those of the chosen event are drawn. */
 const CROSSINGS_MAX = 20;
 
 /** A moment of the axis. */
@@ -33,7 +33,7 @@ export function ground(diagram: Diagram): SVGElement[] {
   ];
 }
 
-/** The pairs that crossed. Of very many only those of the chosen event, or of the one that is pointed at. */
+/** The pairs that crossed; if there are very many, only those of the event that is pointed at or chosen. */
 export function crossings({ crossings }: Diagram, of: bigint | null): SVGElement[] {
   const shown = crossings.length <= CROSSINGS_MAX ? crossings : crossings.filter(({ sequences }) => of !== null && sequences.includes(of));
   return shown.map(({ from, to }) => draw("path", { class: "crossing", d: `M${round(from.x)} ${from.y}L${round(to.x)} ${to.y}` }));
@@ -63,7 +63,7 @@ export function figure(figure: Figure, diagram: Diagram): SVGElement[] {
   const half = boxHalf(broadcast.time);
   const parts: SVGElement[] = [
     draw("title", {}, `${titled(event)}: ${visible(event.content)}`),
-    // Where a click counts, and what shows which event is chosen.
+    // The area that can be clicked; it also shows which event is chosen.
     draw("rect", { class: "here", x: 0, y: broadcast.y - EVENT_HALF, width: diagram.width, height: 2 * EVENT_HALF }),
     draw("path", { class: "guide", d: `M0 ${broadcast.y}H${diagram.width}` }),
   ];
@@ -108,7 +108,7 @@ function beside(from: Spot, to: Spot, half: number): number {
   return from.x + (to.x < from.x ? -half : half);
 }
 
-/** The clock of a process, before or after its lifeline: where the arrow is not. */
+/** The clock of a process, to the left or right of its lifeline: on the side without the arrow. */
 function clock({ x, y, time }: Spot, before: boolean): SVGElement {
   return draw("text", { class: before ? "clock-time before" : "clock-time", x: round(before ? x - 10 : x + 10), y: y + 4 }, `${time}`);
 }

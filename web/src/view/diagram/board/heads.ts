@@ -1,21 +1,21 @@
-/** The names above the lifelines. Where lifelines are near each other, the names are slanted. */
+/** The names above the lifelines. They are slanted if lifelines are close together. */
 
 import { type Diagram, LEVEL_LENGTH_MAX, SERVICE_MAX } from "../../../core/causality/diagram.js";
 import { visible } from "../../../core/text.js";
 import { hueOf } from "../../parts/palette.js";
 import { draw, round } from "./svg.js";
 
-/** How high the heads are, of level names and, at most, of slanted ones, in pixels. */
+/** The height of horizontal names and the maximum height of slanted ones, in pixels. */
 const LEVEL_HEIGHT = 34;
 const SLANTED_HEIGHT = 114;
-/** What slanted names leave above and below, and how high a letter of them is. */
+/** The space above and below slanted names, and the height that each letter adds. */
 const SLANTED_REST = 24;
 const LETTER_HEIGHT = 6.6;
 /** How long a slanted name may be, and its angle in degrees. */
 const SLANTED_LENGTH = 110;
 const ANGLE = -52;
 
-/** How much wider than its room a name may be and is still set closer, rather than cut. */
+/** A name of up to this many times its room is condensed rather than cut. */
 const CLOSER = 1.12;
 
 /** How high the heads of a diagram are. */
@@ -65,9 +65,9 @@ function slant(x: number, text: string, y: number): SVGElement[] {
 }
 
 /**
- * Makes the names fit their pills, once they are in the page: only there is it known how wide each of them is. A name
- * that is a little too long is set closer. One that is much too long is cut in the middle: "person11" and "person12" stay
- * apart. The pill of a slanted name is made as long as the name.
+ * Makes the names fit their pills, once they are in the page: only then is their width known. A name that is a little
+ * too long is condensed. One that is much too long is cut in the middle, so that "person11" and "person12" stay
+ * distinct. The pill of a slanted name is made as long as the name.
  */
 export function fit(heads: SVGElement): void {
   for (const head of heads.querySelectorAll<SVGTextElement>(".head")) {

@@ -1,4 +1,4 @@
-/** What is drawn of each event and of each moment. What stays the same is not touched. */
+/** Draws each event and each moment. What has not changed is not touched. */
 
 import type { Causality } from "../../../core/causality/causality.js";
 import type { Diagram, Figure } from "../../../core/causality/diagram.js";
@@ -15,7 +15,7 @@ export class Layers {
   readonly #board: Board;
   readonly #drawn = new Map<bigint, { readonly group: SVGGElement; readonly shape: string }>();
   readonly #moments = new Map<bigint, { readonly text: SVGElement; readonly key: string }>();
-  /** What is marked, also of what is yet to be drawn. */
+  /** The marks, which also apply to events that are drawn later. */
   readonly #marks = new Map<string, (sequence: bigint) => boolean>();
 
   /** Draws on a board. */
@@ -41,7 +41,7 @@ export class Layers {
     for (const [name, marked] of this.#marks) this.#mark(name, marked);
   }
 
-  /** Marks events, or takes the mark from them. */
+  /** Marks the events for which `marked` holds, and removes the mark from the others. */
   mark(name: "pointed" | "asked" | "accused", marked: (sequence: bigint) => boolean): void {
     this.#marks.set(name, marked);
     this.#mark(name, marked);
@@ -55,12 +55,12 @@ export class Layers {
     }
   }
 
-  /** Joins the messages that crossed. */
+  /** Connects the messages that crossed. */
   cross(diagram: Diagram | null, of: bigint | null): void {
     this.#board.crossings.replaceChildren(...(diagram === null ? [] : crossings(diagram, of)));
   }
 
-  /** Colours the events, and signs them, by how they stand to the chosen one. */
+  /** Colours the events and marks them with signs, by their relation to the chosen one. */
   relate(causality: Causality, chosen: ChatEvent | null): void {
     const { said, plot } = this.#board;
     for (const part of [plot, said.root]) part.classList.toggle("choosing", chosen !== null);
@@ -121,7 +121,7 @@ export class Layers {
   }
 }
 
-/** All that the look of a figure depends on. */
+/** Everything that the appearance of a figure depends on. */
 function shapeOf({ event, broadcast, sending, about, receipt, others, crossed }: Figure, { serviceX, width }: Diagram): string {
   const at = (spot: { x: number; y: number } | null | undefined) => (spot == null ? "" : `${spot.x},${spot.y}`);
   const parts = [

@@ -1,4 +1,4 @@
-/** What was said, beside the diagram: a line for each event, at the height of its broadcast. */
+/** The texts beside the diagram: a line for each event, at the height of its broadcast. */
 
 import type { Relation } from "../../../core/causality/causality.js";
 import { type Diagram, EVENT_HALF, type Figure } from "../../../core/causality/diagram.js";
@@ -19,7 +19,7 @@ export class Said {
   readonly #sheet = make("div", "said-sheet");
   readonly #lines = new Map<bigint, Line>();
 
-  /** Nothing has been said. */
+  /** Makes it, still empty. */
   constructor() {
     this.root.setAttribute("aria-hidden", "true");
     this.root.append(this.#sheet);
@@ -30,7 +30,7 @@ export class Said {
     return this.#lines.get(sequence)?.root ?? null;
   }
 
-  /** Shows a layout. Lines that stay as they are are not touched. */
+  /** Shows a layout. Lines that have not changed are not touched. */
   render({ figures, top, height, saidWidth }: Diagram, scale: number): void {
     this.root.style.width = `${saidWidth * scale}px`;
     this.root.style.height = `${height * scale}px`;
@@ -61,7 +61,7 @@ export class Said {
     this.#sheet.replaceChildren();
   }
 
-  /** Signs a line by how its event stands to the chosen one. */
+  /** Marks a line with the sign of its event's relation to the chosen one. */
   relate(sequence: bigint, relation: Relation | null): void {
     const line = this.#lines.get(sequence);
     if (line === undefined) return;
@@ -83,7 +83,7 @@ function build({ event, unseen, unseenMore, vector, sameTime }: Figure, key: str
   line.dataset["sequence"] = `${event.sequence}`;
   const times = unseen.map((time) => `[${time}]`).join(" ");
   const crossed = unseen.length > 0 ? [`⇄ before seeing ${times}${unseenMore > 0 ? ` and ${unseenMore} more` : ""}`] : [];
-  const twin = sameTime ? [`✗ the time of another event, too${crossed.length > 0 ? "; " : ""}`] : [];
+  const twin = sameTime ? [`✗ same time as another event${crossed.length > 0 ? "; " : ""}`] : [];
   const rivals = rivalry(event);
   const shared = rivals === "" ? [] : [make("span", "said-rivals", `✗ ${rivals}`), ...(crossed.length > 0 ? ["; "] : [])];
   const vectors = vector === "" ? [] : [make("span", "said-vector", `⟨${vector}⟩ `)];

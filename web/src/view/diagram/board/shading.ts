@@ -1,4 +1,4 @@
-/** Where a lab's faults are in force: a shade on the lifeline, with the faults in words. */
+/** Shows where a lab's faults are in force: a shade on the lifeline, with the faults in words. */
 
 import type { Diagram, Shading } from "../../../core/causality/diagram.js";
 import { draw, round } from "./svg.js";
@@ -6,17 +6,17 @@ import { draw, round } from "./svg.js";
 /** How wide a shade is. */
 const SHADE = 24;
 
-/** From this width of a lifeline on, the words have room beside it; elsewhere they stand along it, within the shade. */
+/** If lifelines are at least this wide, the words are beside the shade; otherwise they run along it, within the shade. */
 const WORDS_ROOM = 112;
 
-/** How far below each other words stand that have room beside the lifeline. */
+/** The distance between lines of words beside the lifeline. */
 const LINE = 12;
 
-/** How wide a letter of words along the lifeline is at most, and what is between the words and the ends of their shade. */
+/** For words along the lifeline: the maximum width of a letter, and the gap to the ends of the shade. */
 const LETTER = 6.6;
 const ENDS = 4;
 
-/** What is between words that are repeated, so that a part of a long shade shows them, too. */
+/** The gap between repetitions of the words. A long shade repeats them, so that any part of it shows them. */
 const REPEATED = 48;
 const REPEATED_BESIDE = 150;
 
@@ -54,7 +54,7 @@ function along({ x, from, to, words }: Shading, diagram: Diagram): SVGElement[] 
   });
 }
 
-/** The words beside the lifeline, on the side of the service: on the other one stand the times. */
+/** The words beside the lifeline, on the service's side: the other side has the times. */
 function beside({ x, from, to, words }: Shading, { serviceX }: Diagram): SVGElement[] {
   const lines = words.length * 2 * LINE <= to - from ? words.flatMap((word) => word.split(" ")) : words.map(short);
   const right = x <= serviceX;

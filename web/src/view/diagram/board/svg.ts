@@ -1,4 +1,4 @@
-/** Small helpers for pictures. The page's policy forbids inline styles: looks come from classes and attributes. */
+/** Small helpers for pictures. The page's policy forbids inline styles: styling comes from classes and attributes. */
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 
@@ -14,7 +14,7 @@ export function draw<K extends keyof SVGElementTagNameMap>(
   return element;
 }
 
-/** A line from one point to another, with a head, that keeps clear of what is at its ends. */
+/** An arrow from one point to another. Its tip stays `clear` pixels away from the end. */
 export function arrow(line: string, from: Point, to: Point, clear: number): SVGElement[] {
   const [dx, dy] = [to.x - from.x, to.y - from.y];
   const length = Math.max(1, Math.hypot(dx, dy));
@@ -28,7 +28,7 @@ export function arrow(line: string, from: Point, to: Point, clear: number): SVGE
   ];
 }
 
-/** Where something is. */
+/** A point of the picture. */
 export interface Point {
   readonly x: number;
   readonly y: number;
