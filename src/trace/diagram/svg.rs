@@ -81,6 +81,7 @@ impl Picture<'_> {
         draw!(self, r#"<text x="20" y="32" class="title">{events} events on {lanes} lifelines</text>"#);
         let lost = match self.chart.lost {
             0 => String::new(),
+            1 => "; 1 record is missing from the logs".into(),
             lost => format!("; {lost} records are missing from the logs"),
         };
         draw!(
