@@ -39,7 +39,7 @@ pub enum Role {
     /// A process ends for an unknown reason.
     Crash,
     Break,
-    /// A request goes out.
+    /// A process sends a request.
     Send,
     /// An attempt whose fate is unknown: no event carries its time.
     Lost,
