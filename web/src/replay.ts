@@ -187,7 +187,7 @@ async function read(sources: readonly Source[], progress: (name: string, share: 
     progress(name, 0);
     texts.push({ name, text: await read() });
   }
-  // A segment of a rotated log may not say whose log it is; the segment before it does, and so is read first.
+  // A segment of a rotated log does not always say whose log it is; an earlier segment does, so it is read first.
   texts.sort((a, b) => begin(a.text).localeCompare(begin(b.text)));
   const total = Math.max(
     1,

@@ -73,7 +73,7 @@ async function follow(visitor, selector) {
 const keyed = (visitor) => visitor.page.locator(".legend-fault").evaluate((item) => getComputedStyle(item).display);
 
 export default {
-  "a teacher holds a page’s deliveries, whose user is told, and releases them one by one": async (world) => {
+  "a teacher holds a page’s deliveries and releases them one by one, and the page tells its user": async (world) => {
     const { server, teacher: url } = await lab(world);
     const ann = await teacher(world, url, "ann");
     assert.equal(new URL(ann.page.url()).hash, "", "the key is not left where others can read it");

@@ -62,8 +62,8 @@ fn every_quoted_line_is_in_the_logs_and_every_requirement_has_one() {
         }
     }
     let proved: HashSet<_> = quotes.iter().map(|quote| quote.section.as_str()).collect();
-    for demand in ["S1", "S2", "S3", "S4", "S5", "S6", "S7", "T1", "T2", "T3"] {
-        assert!(proved.contains(demand), "nothing is quoted for {demand}");
+    for requirement in ["S1", "S2", "S3", "S4", "S5", "S6", "S7", "T1", "T2", "T3"] {
+        assert!(proved.contains(requirement), "nothing is quoted for {requirement}");
     }
 }
 
