@@ -191,7 +191,7 @@ async fn through_the_service(path: &Path, publishers: usize) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}", listener.local_addr()?);
     let shutdown = CancellationToken::new();
-    // Nobody leaves because no stream is open, and no limit slows a publisher down.
+    // Participants stay although they have no stream, and no limit slows a publisher down.
     let publish_rate = Rate::UNLIMITED;
     let config =
         Config { grace: Duration::from_secs(3600), publish_rate, ..Config::default() }.without_address_limits();

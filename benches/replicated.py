@@ -72,7 +72,7 @@ def measured(run, pids, messages):
 
 
 def measure(bench, process, service):
-    """All runs: plain JetStream, one replica where each publisher has one publish under way, and where it has 64."""
+    """All runs: plain JetStream, one replica where each publisher has one publish in flight, and where it has 64."""
     counts = {"plain": 40_000, "one": 40_000, "ahead": 100_000}
     counts = {name: count // 10 if bench.quick else count for name, count in counts.items()}
     runs = {name: [] for name in counts}

@@ -95,12 +95,12 @@ fn parse(arguments: Vec<OsString>) -> Result<CliCommand, ExitCode> {
     let parsed = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.and_then(|cli| cli.command.check()).map_err(|error| {
         let text = error.render();
-        let shown = |colours: bool| if colours { text.ansi().to_string() } else { text.to_string() };
+        let shown = |colors: bool| if colors { text.ansi().to_string() } else { text.to_string() };
         if error.use_stderr() {
-            terminal::write_stderr(shown(terminal::has_colours()).into_bytes());
+            terminal::write_stderr(shown(terminal::has_colors()).into_bytes());
         } else {
             // A closed pipe is not an error: its reader has read enough.
-            drop(io::stdout().write_all(shown(terminal::output_has_colours()).as_bytes()));
+            drop(io::stdout().write_all(shown(terminal::output_has_colors()).as_bytes()));
         }
         ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(common::exit_codes::USAGE))
     })

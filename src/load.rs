@@ -44,7 +44,7 @@ pub struct Plan {
     pub participants: usize,
     /// How many of them publish: the first ones.
     pub publishers: usize,
-    /// How many publishes each publisher has under way at a time.
+    /// How many publishes each publisher has in flight at a time.
     pub in_flight: usize,
     /// How many messages are published in all.
     pub messages: u64,

@@ -119,7 +119,7 @@ pub fn install(destination: &Destination<'_>) -> Result<RecordLog, RecordError> 
     let people = destination.stderr.then(|| {
         tracing_subscriber::fmt::layer()
             .event_format(people::ForPeople)
-            .with_ansi(terminal::has_colours())
+            .with_ansi(terminal::has_colors())
             .with_writer(|| terminal::Stderr)
             .with_filter(Targets::new().with_target("chitchat", LevelFilter::INFO))
     });

@@ -47,21 +47,21 @@ pub(crate) fn is_lively() -> bool {
     is_lively_terminal(&io::stderr())
 }
 
-/// Whether standard error should have colours: a user can turn them off with `NO_COLOR` (<https://no-color.org>).
-pub(crate) fn has_colours() -> bool {
-    is_lively() && wants_colours()
+/// Whether standard error should have colors: a user can turn them off with `NO_COLOR` (<https://no-color.org>).
+pub(crate) fn has_colors() -> bool {
+    is_lively() && wants_colors()
 }
 
-/// Whether standard output should have colours.
-pub(crate) fn output_has_colours() -> bool {
-    is_lively_terminal(&io::stdout()) && wants_colours()
+/// Whether standard output should have colors.
+pub(crate) fn output_has_colors() -> bool {
+    is_lively_terminal(&io::stdout()) && wants_colors()
 }
 
 fn is_lively_terminal(stream: &impl io::IsTerminal) -> bool {
     stream.is_terminal() && env::var_os("TERM").is_some_and(|terminal| !terminal.is_empty() && terminal != "dumb")
 }
 
-fn wants_colours() -> bool {
+fn wants_colors() -> bool {
     env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
 }
 

@@ -85,7 +85,7 @@ pub struct Attached {
 pub enum Departure {
     /// It had been silent for too long.
     Silent,
-    /// It shut down cleanly.
+    /// It stopped in an orderly way.
     Stopped,
     /// It started again, or another process started under its name.
     StartedAgain,

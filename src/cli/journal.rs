@@ -281,7 +281,7 @@ async fn check(file: &Path) -> Result<(), CommandError> {
     journal.check()?;
     let conversation = replay(file, "checking", &journal, |_| {}).await?;
     let (events, time, active) = (conversation.head(), conversation.logical_time(), conversation.active());
-    writeln!(io::stdout(), "intact: {events} events up to logical time {time}, {active} active participants")?;
+    writeln!(io::stdout(), "intact: {events} events up to logical time {time}; active participants: {active}")?;
     Ok(())
 }
 
@@ -290,7 +290,7 @@ fn backup(file: &Path, copy: &Path) -> Result<(), CommandError> {
     match journal.check_end() {
         Err(error) if matches!(error.fault, OpenFault::Alone { .. }) => {
             notice(&format!(
-                "chitchat: {} stands alone, without the files that a service keeps beside it, so it may lack its \
+                "chitchat: {} stands alone, without the files that a service keeps next to it, so it may lack its \
                  newest events",
                 file.display()
             ));

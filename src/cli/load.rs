@@ -105,7 +105,7 @@ const SETTLE: Duration = Duration::from_secs(3);
 /// The URL of one service.
 fn one_server(url: &str) -> Result<String, String> {
     if url.contains(',') {
-        return Err("load is put on one service only: give one URL".into());
+        return Err("load is put on a single service: give one URL".into());
     }
     server(url)
 }

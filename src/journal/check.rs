@@ -41,7 +41,7 @@ pub enum CheckState {
         last: Sequence,
     },
     /// The journal is intact.
-    Whole,
+    Intact,
     /// The journal is damaged, and rejects every further batch.
     Damaged,
 }

@@ -306,7 +306,7 @@ impl fmt::Debug for SqliteJournal {
     }
 }
 
-/// The path of a file beside the journal, with this ending added to its name: `chitchat.db` → `chitchat.db-wal`.
+/// The path of a file next to the journal, with this ending added to its name: `chitchat.db` → `chitchat.db-wal`.
 fn beside(journal: &Path, ending: &str) -> PathBuf {
     let mut path = journal.as_os_str().to_owned();
     path.push(ending);

@@ -11,7 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::behaviour::Behaviour;
+use super::behavior::Behavior;
 use crate::chat::Sequence;
 use crate::client::{self, Chat, JoinError, Options, ParticipantInfo, StateFile, Update, Updates};
 use crate::log::{self, Component, OwnLog};
@@ -276,9 +276,9 @@ async fn live(
 /// Takes part until it leaves, fails, or is told to crash.
 async fn take_part(life: &Arc<Life>, chat: Chat, mut updates: Updates, mut orders: mpsc::Receiver<Order>) {
     let Character { kind, offset_seconds, .. } = life.character;
-    let mut behaviour = Behaviour::new(kind, offset_seconds);
+    let mut behavior = Behavior::new(kind, offset_seconds);
     let after = |pause: Option<Duration>| pause.map(|pause| Instant::now() + pause);
-    let (mut reads_at, mut talks_at) = (after(behaviour.reading_pause()), after(behaviour.talking_pause()));
+    let (mut reads_at, mut talks_at) = (after(behavior.reading_pause()), after(behavior.talking_pause()));
     loop {
         tokio::select! {
             biased;
@@ -288,16 +288,16 @@ async fn take_part(life: &Arc<Life>, chat: Chat, mut updates: Updates, mut order
                 Some(Order::Crash) | None => return chat.abandon(),
             },
             () = sleep_until(talks_at.unwrap_or_else(Instant::now)), if talks_at.is_some() => {
-                publish(&chat, behaviour.talk());
-                talks_at = after(behaviour.talking_pause());
+                publish(&chat, behavior.talk());
+                talks_at = after(behavior.talking_pause());
             }
             update = read_at(&mut updates, reads_at) => {
-                reads_at = after(behaviour.reading_pause());
+                reads_at = after(behavior.reading_pause());
                 match update {
                     Some(Update::Event(event)) => {
                         let is_companion = life.companions.lock().contains(&event.participant.participant_id);
                         let now = SystemTime::now();
-                        let answer = if is_companion { None } else { behaviour.answer(&event, now) };
+                        let answer = if is_companion { None } else { behavior.answer(&event, now) };
                         if let Some(text) = answer {
                             publish(&chat, text);
                         }

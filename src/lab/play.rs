@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::behaviour::time_of_day;
+use super::behavior::time_of_day;
 use super::cast::Cast;
 use super::companion::{Character, Companion};
 use super::run::Run;

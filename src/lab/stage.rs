@@ -9,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 use tonic::async_trait;
 
-use super::behaviour::{WRONG_CLOCK_OFFSET_SECONDS, usual_name};
+use super::behavior::{WRONG_CLOCK_OFFSET_SECONDS, usual_name};
 use super::cast::Cast;
 use super::companion::{Character, Place};
 use super::play::{Pace, Play};

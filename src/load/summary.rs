@@ -15,7 +15,7 @@ pub struct Summary {
     pub participants: usize,
     /// How many of them published.
     pub publishers: usize,
-    /// How many publishes each of these had under way at a time.
+    /// How many publishes each of these had in flight at a time.
     pub in_flight: usize,
     /// Milliseconds between publishes, if they were paced.
     pub interval_ms: Option<f64>,
@@ -88,7 +88,7 @@ pub struct ServerUse {
     pub cpu_us_per_publish: Option<f64>,
     /// Resident memory before anybody joined.
     pub resident_kib_before: u64,
-    /// Resident memory when all had joined and nothing happened.
+    /// Resident memory when all had joined and nothing was happening yet.
     pub resident_kib_joined: u64,
     /// What each participant added to it.
     pub memory_kib_per_participant: f64,

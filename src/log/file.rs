@@ -84,7 +84,7 @@ impl RecordFile {
         }
         Err(io::Error::new(
             io::ErrorKind::ResourceBusy,
-            format!("{PROCESSES_MAX} processes write to logs of this name"),
+            format!("{PROCESSES_MAX} processes already write to logs with this name"),
         ))
     }
 
@@ -219,7 +219,7 @@ impl<F: Appended> RecordFile<F> {
             self.append(text.as_bytes())?;
         }
         if lost.count > 0 {
-            notice(&format!("chitchat: the log is written again; {} records are missing from it", lost.count));
+            notice(&format!("chitchat: the log is written again; records missing from it: {}", lost.count));
         }
         *lost = LostRecords::default();
         self.failing.store(false, Ordering::Release);

@@ -51,8 +51,8 @@ pub enum LogError {
     /// A line of it is damaged.
     #[error(
         "{}:{line} {fault}. The lines before it are those of a log, so the file was damaged or edited: copy it again from \
-         where it was written, or leave it out. If the original is damaged, replace the line by a record of what is lost: \
-         specification, G8",
+         where it was written, or leave it out. If the original is damaged, replace the line with a record of what is \
+         lost: specification, G8",
         path.display()
     )]
     Damaged { path: PathBuf, line: u32, fault: String },

@@ -153,6 +153,6 @@ impl Default for Environment {
 fn operating_system_random() -> u128 {
     let mut bytes = [0; 16];
     // Without randomness there are no secrets, and a service without secrets must not run.
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    getrandom::fill(&mut bytes).expect("the operating system provides random bytes");
     u128::from_le_bytes(bytes)
 }

@@ -81,7 +81,7 @@ impl StderrBuffer {
             // If standard error cannot be written, the failure cannot be reported.
             let _ = output.write_all(&text);
             if dropped > 0 {
-                let _ = writeln!(output, "chitchat: {dropped} lines are left out here: they came too fast");
+                let _ = writeln!(output, "chitchat: lines left out here, because they came too fast: {dropped}");
             }
             self.state.lock().writing = false;
             self.written.notify_all();

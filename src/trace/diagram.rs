@@ -39,7 +39,7 @@ pub enum Role {
     /// A process ends for an unknown reason.
     Crash,
     Break,
-    /// A request goes out.
+    /// A process sends a request.
     Send,
     /// An attempt whose fate is unknown: no event carries its time.
     Lost,
@@ -138,7 +138,7 @@ pub struct Chart {
     pub events: Vec<ChartEvent>,
     /// The faults of a lab, in the order in which they were set.
     pub shades: Vec<Shade>,
-    /// How many records the logs state that they lack.
+    /// How many records the logs report as lost.
     pub lost: u64,
 }
 

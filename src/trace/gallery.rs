@@ -29,7 +29,7 @@ use table::MistakeStep;
 /// One mistake.
 #[derive(Debug)]
 pub struct Mistake {
-    /// A few words.
+    /// A short sentence.
     pub title: String,
     /// How it comes about, for a student.
     pub explanation: String,

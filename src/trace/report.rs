@@ -111,7 +111,7 @@ pub(super) struct BeyondClaim {
 pub struct RuleReport {
     /// Which rule.
     pub rule: Rule,
-    /// How many records it was checked over.
+    /// How many records it was checked on.
     pub checked: u64,
     /// The counterexamples that were complete first, in that order.
     pub violations: Vec<Violation>,

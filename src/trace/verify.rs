@@ -49,7 +49,7 @@ impl Checker {
         Self::default()
     }
 
-    /// Takes in one record. Those of a file come in its order, and those of the service before all others.
+    /// Adds one record. Those of a file come in its order, and those of the service before all others.
     ///
     /// # Errors
     /// [`InputError`], after which this checker can no longer be used.

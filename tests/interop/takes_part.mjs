@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { Participant } from "./participant.mjs";
 import { DEADLINE_MS, serve } from "./service.mjs";
 
-// 128 characters, none of them ASCII: two to four bytes each, and some that combine with their neighbours.
+// 128 characters, none of them ASCII: two to four bytes each, and some that combine with their neighbors.
 const LONGEST_TEXT = [..."æøåßñЖλאשلم漢字かな한글ไทย😀👩🏽‍🚀é\u0301\u202e\u200b\u{10ffff}".padEnd(400, "😀")].slice(0, 128).join("");
 
 /**

@@ -7,7 +7,7 @@ from chitchat.v1 import chitchat_pb2 as pb
 from participant import Participant, why
 from processes import DEADLINE_SECONDS, PROGRAM, ServiceTest
 
-# 128 characters, none of them ASCII: two to four bytes each, and some that combine with their neighbours.
+# 128 characters, none of them ASCII: two to four bytes each, and some that combine with their neighbors.
 LONGEST_TEXT = "æøåßñЖλאשلم漢字かな한글ไทย😀👩🏽‍🚀é\u0301\u202e\u200b\U0010ffff".ljust(128, "😀")
 
 

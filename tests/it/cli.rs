@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`load`] | `chitchat load`: it counts deliveries, finds wrong ones and names limits |
 //! | [`scripts`] | `chitchat send`, waiting for a service, the environment, the wording of errors |
-//! | [`signals`] | signals, unread pipes, terminals without colours |
+//! | [`signals`] | signals, unread pipes, terminals without colors |
 //! | [`terminal`] | no control characters from others reach a terminal; `--json` |
 //! | [`usage`] | the command line, its refusals and exit codes |
 

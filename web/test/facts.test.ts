@@ -53,7 +53,7 @@ test("a message that a participant may have seen before leaving is not called co
   ]);
 });
 
-test("each relation has a sign of its own, so that colour is not needed", () => {
+test("each relation has a sign of its own, so that color is not needed", () => {
   const signs = Object.values(SIGN);
   assert.equal(signs.length, 5);
   assert.equal(new Set(signs).size, signs.length);

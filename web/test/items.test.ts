@@ -116,7 +116,7 @@ test("a copied event is one line, and shows what it escapes", () => {
   assert.equal(line("9", "a\u202eb", "one\ntwo"), "[9] a\\u{202e}b: one\\ntwo");
 });
 
-test("a colour depends on the name alone, and colours are spread", () => {
+test("a color depends on the name alone, and colors are spread", () => {
   const count = new Map<string, number>();
   for (let n = 0; n < 1_600; n += 1) count.set(hueOf(`user-${n}`), (count.get(hueOf(`user-${n}`)) ?? 0) + 1);
   assert.equal(count.size, HUES);

@@ -45,7 +45,7 @@ pub enum ClusterCommand {
         /// A random number by which it recognizes its own start.
         nonce: u64,
     },
-    /// The replica shuts down cleanly.
+    /// The replica stops in an orderly way.
     Stop,
     /// The replica is alive. This also serves as a barrier: once it is applied, so is everything before it.
     Beat,

@@ -35,7 +35,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Reads an input. If it is typed on a terminal, that counts the lines.
+    /// Reads an input. `terminal`, on which it is typed if it is `Some`, counts the lines.
     pub(crate) fn of(
         input: impl Read + AsFd + Send + 'static,
         terminal: Option<Arc<Terminal>>,

@@ -291,7 +291,7 @@ fn waiting_for(why: Reason, delay: Duration) -> String {
     };
     // Whole milliseconds, rounded up.
     let delay = Duration::from_millis(delay.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(u64::MAX));
-    format!("{what} ({}): messages wait, next try in {}", why.as_str(), humantime::format_duration(delay))
+    format!("{what} ({}): messages wait, next attempt in {}", why.as_str(), humantime::format_duration(delay))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::terminal::{notice, shell_quoted};
 
 /// How long to wait for an address that is in use: a service that is being replaced may take five seconds to end.
 const PATIENCE: Duration = Duration::from_secs(6);
-/// How long to wait between two tries.
+/// How long to wait between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Checks the form of an address to listen on. [`bind`] finds out whether it exists.

@@ -13,7 +13,7 @@ use crate::cli::number;
 use crate::journal::sqlite::{OpenError, OpenFault};
 use crate::journal::{CHECKPOINT_EVENTS, CheckSettings, CheckTime, SqliteJournal};
 
-/// How long to wait for a journal that another process holds, and how long between two tries.
+/// How long to wait for a journal that another process holds, and how long between two attempts.
 const JOURNAL_PATIENCE: Duration = Duration::from_secs(1);
 const JOURNAL_PAUSE: Duration = Duration::from_millis(50);
 
@@ -25,7 +25,7 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "WHEN", env = "CHITCHAT_JOURNAL_CHECK", default_value = "background")]
     journal_check: When,
 
-    /// Write a checkpoint beside the journal every N events. A journal with fewer events has none.
+    /// Write a checkpoint next to the journal every N events. A journal with fewer events has none.
     #[arg(long, value_name = "N", env = "CHITCHAT_CHECKPOINT_EVENTS", default_value_t = CHECKPOINT_EVENTS as u32,
         value_parser = number(1..=u32::MAX))]
     checkpoint_events: u32,

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use rustix::termios::tcgetwinsize;
 
-use crate::terminal::output_has_colours;
+use crate::terminal::output_has_colors;
 
 /// In fewer columns, words do not fit beside their indents.
 const COLUMNS_MIN: usize = 40;
@@ -16,7 +16,7 @@ pub(in crate::cli) struct Page {
     pub(in crate::cli) columns: Option<usize>,
     /// How many lines it shows.
     rows: Option<usize>,
-    has_colours: bool,
+    has_colors: bool,
 }
 
 /// What a word is marked as.
@@ -37,11 +37,11 @@ impl Page {
         Self {
             columns: size.map(|size| usize::from(size.ws_col).max(COLUMNS_MIN)),
             rows: size.map(|size| usize::from(size.ws_row)),
-            has_colours: output_has_colours(),
+            has_colors: output_has_colors(),
         }
     }
 
-    /// Highlights a text, if there are colours.
+    /// Highlights a text, if there are colors.
     pub(in crate::cli) fn marked(&self, text: &str, mark: Mark) -> String {
         let code = match mark {
             Mark::Good => "1;32",
@@ -49,7 +49,7 @@ impl Page {
             Mark::Unsure => "1;33",
             Mark::Heading => "1",
         };
-        if self.has_colours { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.has_colors { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
     /// Wraps a text: the first line follows `first`, and the others are indented to match.
@@ -95,11 +95,11 @@ impl Page {
 #[cfg(test)]
 impl Page {
     pub(in crate::cli) fn wide(columns: usize) -> Self {
-        Self { columns: Some(columns), rows: Some(24), has_colours: false }
+        Self { columns: Some(columns), rows: Some(24), has_colors: false }
     }
 
     pub(in crate::cli) fn pipe() -> Self {
-        Self { columns: None, rows: None, has_colours: false }
+        Self { columns: None, rows: None, has_colors: false }
     }
 }
 

@@ -105,7 +105,7 @@ impl Shown {
         };
         let mixed = |line: &LineRef| {
             let text =
-                format!("{} is by a different process from the lines before it", escaped(&self.place(*line)));
+                format!("{} is from a different process than the lines before it", escaped(&self.place(*line)));
             page.wrapped("left out: ", &text)
         };
         let mut lines: Vec<String> = self.found.left_out.values().take(shown).flat_map(mixed).collect();

@@ -1,6 +1,6 @@
 //! A copy of a journal, made while a service may be writing it.
 //!
-//! The copy is a single file: it needs no write-ahead log beside it. It gets its name when it is complete, checked and
+//! The copy is a single file: it needs no write-ahead log next to it. It gets its name when it is complete, checked and
 //! on the disk; until then it is called `NAME-new`.
 
 use std::error::Error;

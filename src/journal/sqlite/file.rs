@@ -1,4 +1,4 @@
-//! The files of a journal: connections to the file with the events, its tables, and the head file beside it.
+//! The files of a journal: connections to the file with the events, its tables, and the head file next to it.
 
 pub(super) mod connect;
 pub(super) mod head;

@@ -178,12 +178,14 @@ fn find_checkpoint(
         Err(CheckpointFault::Missing) => {
             let events = head(connection, epoch.clone()).map_or(Sequence(0), |head| head.sequence);
             if events.0 >= settings.checkpoint_events {
-                tracing::info!("there is no checkpoint beside the journal: its {events} events are checked first");
+                tracing::info!(
+                    "there is no checkpoint next to the journal: its {events} events are checked first"
+                );
             }
         }
         Err(fault) => {
             tracing::warn!(
-                "the checkpoint beside the journal is not used, and all events are checked first: {fault}"
+                "the checkpoint next to the journal is not used, and all events are checked first: {fault}"
             );
         }
     }
@@ -308,7 +310,7 @@ fn create(path: &Path, head_file: &mut HeadFile, epoch: Epoch) -> Result<(), Ope
     // Leftovers: the main file that they belonged to is gone, and the log is empty.
     remove_if_there(&beside(path, "-wal"))?;
     remove_if_there(&beside(path, "-shm"))?;
-    // Before the journal gets its name: a journal in use always has its head file beside it.
+    // Before the journal gets its name: a journal in use always has its head file next to it.
     head_file.write(&Head { chain: Chain::of(&epoch), epoch, sequence: Sequence(0) })?;
     fs::rename(&unfinished, path)?;
     // This makes the journal's name durable, and the head file's too.

@@ -72,7 +72,7 @@ pub(super) fn run(parts: WriterParts, mut requests: mpsc::Receiver<Append>) {
             let closed = keep_log_on_close(&connection, false)
                 .and_then(|()| connection.close().map_err(|(_, error)| error));
             if let Err(error) = closed {
-                tracing::warn!(%error, "the journal's write-ahead log stays beside it");
+                tracing::warn!(%error, "the journal's write-ahead log stays next to it");
             }
         }
         WriterExit::Closed | WriterExit::Reported => {}

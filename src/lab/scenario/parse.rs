@@ -309,7 +309,7 @@ why = "It is not."
             ("{Ann} speaks.", "{Eve} speaks.", "step 1: {Eve} is not a role"),
             ("role = \"Ann\"", "role = \"you\"", "two roles are called you"),
             ("role = \"Ann\"", "role = \"Ann\"\nperson = true", "at most one role"),
-            ("role = \"Ann\"", "role = \"Ann\"\ncolour = \"red\"", "colour"),
+            ("role = \"Ann\"", "role = \"Ann\"\ncolor = \"red\"", "color"),
             ("role = \"Ann\"", "role = \"Ann\"\nname = \"\"", "role Ann: "),
             ("right = true", "", "the question needs two answers"),
         ] {

@@ -77,8 +77,8 @@ pub enum ServerRecord<'a> {
     LeaveBroadcast(Broadcast<'a>),
     /// Somebody wrote a message.
     MessageBroadcast(Broadcast<'a>),
-    /// Events were handed to streams that moved over the same range within a second. A log of version 1 has a record for
-    /// each stream, with `participant_id` in place of `participant_ids`.
+    /// Events were handed to streams that got the same range of events within a second. A log of version 1 has a record
+    /// for each stream, with `participant_id` in place of `participant_ids`.
     EventDelivered {
         #[serde(flatten)]
         about: About<'a>,

@@ -1,4 +1,4 @@
-//! How fast the service reads from one address. Reading slowly is the cheapest defence against any flood: TCP makes the
+//! How fast the service reads from one address. Reading slowly is the cheapest defense against any flood: TCP makes the
 //! sender wait.
 
 use std::collections::HashMap;

@@ -22,7 +22,7 @@ fn show(state: CheckState, context: &ServerContext) {
         CheckState::Running { checked, last } => {
             unchecked.set(last.0.saturating_sub(checked.0) as i64);
         }
-        CheckState::Whole => {
+        CheckState::Intact => {
             unchecked.set(0);
         }
         CheckState::Damaged => {

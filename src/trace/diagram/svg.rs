@@ -19,15 +19,15 @@ use std::fmt::Write;
 
 use layout::Layout;
 use marks::xml;
-use style::{COLOURS, sheet};
+use style::{COLORS, sheet};
 
 use super::{Chart, ChartEvent, Point, Role};
 use crate::trace::record::LoggedKind;
 
 pub fn text(chart: &Chart) -> String {
     let layout = Layout::of(chart);
-    let (lane_colour, homes) = (colours(chart, &layout), chart.homes());
-    let mut picture = Picture { lane_colour, homes, layout, chart, out: String::new() };
+    let (lane_color, homes) = (colors(chart, &layout), chart.homes());
+    let mut picture = Picture { lane_color, homes, layout, chart, out: String::new() };
     picture.open();
     picture.axis();
     picture.shades();
@@ -42,26 +42,26 @@ pub fn text(chart: &Chart) -> String {
     picture.out
 }
 
-/// A colour class for each lifeline, in order from left to right. Lifelines of the same name share a colour.
-fn colours(chart: &Chart, layout: &Layout) -> Vec<String> {
+/// A color class for each lifeline, in order from left to right. Lifelines of the same name share a color.
+fn colors(chart: &Chart, layout: &Layout) -> Vec<String> {
     let mut names: Vec<&str> = Vec::new();
-    let mut colours = vec![String::from("c"); chart.lanes.len()];
+    let mut colors = vec![String::from("c"); chart.lanes.len()];
     for lane in layout.left_to_right().into_iter().filter(|lane| !chart.lanes[*lane].service) {
         let name = &chart.lanes[lane].name;
         let place = names.iter().position(|other| other == name).unwrap_or_else(|| {
             names.push(name);
             names.len() - 1
         });
-        colours[lane] = format!("c{}", place % COLOURS);
+        colors[lane] = format!("c{}", place % COLORS);
     }
-    colours
+    colors
 }
 
 struct Picture<'a> {
     layout: Layout,
     chart: &'a Chart,
     out: String,
-    lane_colour: Vec<String>,
+    lane_color: Vec<String>,
     homes: Vec<usize>,
 }
 
@@ -81,6 +81,7 @@ impl Picture<'_> {
         draw!(self, r#"<text x="20" y="32" class="title">{events} events on {lanes} lifelines</text>"#);
         let lost = match self.chart.lost {
             0 => String::new(),
+            1 => "; 1 record is missing from the logs".into(),
             lost => format!("; {lost} records are missing from the logs"),
         };
         draw!(
@@ -89,8 +90,8 @@ impl Picture<'_> {
         );
     }
 
-    fn colour_of(&self, event: Option<usize>) -> String {
-        let author = event.and_then(|event| self.lane_colour.get(self.chart.events[event].author));
+    fn color_of(&self, event: Option<usize>) -> String {
+        let author = event.and_then(|event| self.lane_color.get(self.chart.events[event].author));
         author.cloned().unwrap_or_else(|| "c".into())
     }
 

@@ -30,7 +30,7 @@ pub fn truthful() -> Logs {
     run.publish(bob, "We cannot tell, but the order can.");
     let late = run.submit(bob, LATE);
     run.publish(alice, "Is Bob still here?");
-    // The first try is lost on its way.
+    // The first attempt is lost on its way.
     run.send_on(bob, &late);
     run.publish(carol, "He will be back.");
     let late = run.send_on(bob, &late);

@@ -78,8 +78,9 @@ fn v3_agreement(context: &StepContext<'_>, rule: &mut RuleReport) {
                 };
                 rule.violate(context.at(), sentence, &lines);
             } else if event.content != content {
-                let sentence =
-                    || format!("{} got event {sequence} with content other than what was broadcast.", who());
+                let sentence = || {
+                    format!("{} got event {sequence} with content that differs from what was broadcast.", who())
+                };
                 rule.violate(context.at(), sentence, &lines);
             } else if (event.kind, event.who, event.message) != (kind, author, message) {
                 let sentence = || {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { until } from "../support/process.mjs";
 
 export default {
-  "axe-core finds no violation in either colour scheme": async (world) => {
+  "axe-core finds no violation in either color scheme": async (world) => {
     const server = await world.server();
     const alice = await world.visitor(server.url);
     assert.deepEqual(await alice.violations(), [], "the join form");
@@ -31,7 +31,7 @@ export default {
     assert.deepEqual(await alice.violations(), [], "offline, with the side open");
   },
 
-  "in the colours that the system forces, the lamp and the rail of times are still there": async (world) => {
+  "in the colors that the system forces, the lamp and the rail of times are still there": async (world) => {
     const server = await world.server();
     const alice = await world.visitor(server.url);
     await alice.join("alice");

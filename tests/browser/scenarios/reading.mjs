@@ -1,4 +1,4 @@
-// How a conversation is read: links, copies, colours, days, folds, tabs, and text that spills.
+// How a conversation is read: links, copies, colors, days, folds, tabs, and text that spills.
 import assert from "node:assert/strict";
 import { UNLIMITED, until } from "../support/process.mjs";
 
@@ -76,7 +76,7 @@ export default {
     assert.equal(await copied(alice, "before the crowd", "hello\\u{202e}"), wanted.join("\n"));
   },
 
-  "a name has the same colour on every page, whatever the order of joining": async (world) => {
+  "a name has the same color on every page, whatever the order of joining": async (world) => {
     const server = await world.server();
     const pages = [];
     for (const name of ["alice", "bob", "carol"]) {
@@ -85,7 +85,7 @@ export default {
       await visitor.page.click("#toggle-picture");
       pages.push(visitor);
     }
-    const colours = ({ page }) =>
+    const colors = ({ page }) =>
       page.evaluate(() => {
         const of = (selector, name) => {
           const element = [...document.querySelectorAll(selector)].find(({ textContent }) => textContent === name);
@@ -93,22 +93,22 @@ export default {
         };
         return ["alice", "bob", "carol"].map((name) => [of("#people .name", name), of(".heads .head", name)]);
       });
-    for (const one of pages) await until("all are drawn", async () => (await colours(one)).flat().every(Boolean));
-    const [first, ...others] = await Promise.all(pages.map(colours));
+    for (const one of pages) await until("all are drawn", async () => (await colors(one)).flat().every(Boolean));
+    const [first, ...others] = await Promise.all(pages.map(colors));
     for (const other of others) assert.deepEqual(other, first);
     for (const [people, diagram] of first) assert.equal(people, diagram);
-    assert.equal(new Set(first.map(([colour]) => colour)).size, 3);
+    assert.equal(new Set(first.map(([color]) => color)).size, 3);
   },
 
-  "every colour of a name has enough contrast, in light and dark": async (world) => {
+  "every color of a name has enough contrast, in light and dark": async (world) => {
     const server = await world.server();
     const { page } = await world.visitor(server.url);
     for (const colorScheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme });
       const ratios = await page.evaluate(() => {
         const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-        const luminance = (colour) => {
-          canvas.fillStyle = colour;
+        const luminance = (color) => {
+          canvas.fillStyle = color;
           canvas.fillRect(0, 0, 1, 1);
           const parts = [...canvas.getImageData(0, 0, 1, 1).data]
             .slice(0, 3)

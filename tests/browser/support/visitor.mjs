@@ -85,7 +85,7 @@ export class Visitor {
     return this.page.locator("#people .name").allInnerTexts();
   }
 
-  /** What axe-core finds wrong, in both colour schemes and at three widths. Only Chromium lets it into the page. */
+  /** What axe-core finds wrong, in both color schemes and at three widths. Only Chromium lets it into the page. */
   async violations() {
     const found = [];
     if (this.page.context().browser()?.browserType().name() !== "chromium") return found;

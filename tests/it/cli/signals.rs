@@ -1,4 +1,4 @@
-//! Signals that were ignored stay ignored; unread pipes delay nothing; terminals without colours.
+//! Signals that were ignored stay ignored; unread pipes delay nothing; terminals without colors.
 
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::process::{Child, Command, Stdio};
@@ -139,7 +139,7 @@ async fn a_client_with_a_full_standard_output_can_leave() {
 fn shown(settings: &[(&str, &str)], arguments: &str) -> String {
     let mut script = Command::new("script");
     script.args(["-qec", &format!("'{}' {arguments}", env!("CARGO_BIN_EXE_chitchat")), "/dev/null"]);
-    // Some libraries use colours if they detect continuous integration.
+    // Some libraries use colors if they detect continuous integration.
     script.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").env("CI", "true");
     let ended = Program::of(script, settings).end_of_input();
     ended.output.join("\n")
@@ -147,7 +147,7 @@ fn shown(settings: &[(&str, &str)], arguments: &str) -> String {
 
 /// `NO_COLOR` and a dumb terminal are respected by records, usage errors, help and progress alike.
 #[test]
-fn colours_are_for_terminals_that_have_them_and_users_who_want_them() {
+fn colors_are_for_terminals_that_have_them_and_users_who_want_them() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().to_str().unwrap();
     let warning = format!("serve --listen 0.0.0.0:0 --journal {folder} --log-dir {folder}");

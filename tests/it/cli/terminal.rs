@@ -9,7 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::{Participant, Program, ServerProgram, records};
 
-/// These clear the screen, change a colour or the title, move the cursor, and hide or reverse text.
+/// These clear the screen, change a color or the title, move the cursor, and hide or reverse text.
 const HOSTILE: [&str; 8] = [
     "\u{1b}[2J\u{1b}[H",
     "\u{1b}]0;title\u{7}",

@@ -184,7 +184,7 @@ fn cycles() {
     assert!(cycles.is_empty(), "these files import each other: {cycles:?}");
 }
 
-/// The domain and the judgement of logs depend only on their arguments (D2).
+/// The domain and the judgment of logs depend only on their arguments (D2).
 #[test]
 fn purity() {
     let is_pure = |module: &str| ["chat", "trace"].contains(&module.split("::").next().unwrap_or_default());

@@ -108,17 +108,17 @@ async fn publishes_of_an_address() {
     for _ in 0..20 {
         let _ = alice.wire.publish(&alice.request("hurry")).await;
     }
-    let mut neighbours = 0;
+    let mut neighbors = 0;
     for n in 0.. {
         let bob = join(&server, HERE, &format!("bob {n}")).await.unwrap();
         let (published, wait) = until_refused(&bob).await;
         assert!(wait.is_some());
-        neighbours += published;
+        neighbors += published;
         if published == 0 {
             break;
         }
     }
-    assert!(neighbours > 0, "the hasty session used only three of four at once");
+    assert!(neighbors > 0, "the hasty session used only three of four at once");
     carol.publish("calm").await;
 }
 

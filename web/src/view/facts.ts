@@ -11,7 +11,7 @@ const NAMED_MAX = 4;
 /** The same for each of the two lists in a row of the transcript. */
 const CROSSED_NAMED_MAX = 2;
 
-/** A sign for each relation, so that colour is not needed. */
+/** A sign for each relation, so that color is not needed. */
 export const SIGN: Readonly<Record<Relation, string>> = { same: "●", past: "▲", future: "▼", concurrent: "⇄", unknown: "?" };
 
 /** All relations, each of which is part of a class name. */

@@ -6,7 +6,7 @@ import { type AnewCause, type ClockCause, type Explained, type Outgoing, type St
 import { characters } from "../core/text.js";
 import { quoted, titled } from "./facts.js";
 
-/** The tone of a state, which sets its colour. */
+/** The tone of a state, which sets its color. */
 export type Tone = "good" | "busy" | "bad";
 
 /** A state in words; `count` changes every second and is not read aloud. */

@@ -1,6 +1,6 @@
 //! A terminal on which a user both types and reads: a line that was typed is replaced by its event, so that it appears
 //! only once. That moves the cursor, and is done only if it is certain what is above it; otherwise the line stays.
-//! Nothing is coloured, so NO_COLOR has no effect.
+//! Nothing is colored, so NO_COLOR has no effect.
 
 use std::fs::File;
 use std::io::{self, Write};

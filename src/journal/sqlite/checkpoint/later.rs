@@ -132,7 +132,7 @@ impl Check {
         match self.replay().and_then(|()| self.repeated(|| self.shape())) {
             Ok(()) => {
                 tracing::info!("the events up to {last} are checked: the journal is intact");
-                self.progress.send_replace(CheckState::Whole);
+                self.progress.send_replace(CheckState::Intact);
             }
             Err(Failure::Stopped) => {}
             Err(Failure::Unreadable(why)) => self.report(FoundDamage::Event(why)),

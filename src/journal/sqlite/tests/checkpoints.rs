@@ -86,7 +86,7 @@ async fn a_start_from_a_checkpoint_reaches_the_same_state_j15() {
         let whole = recover(&*journal.history(), |_| {}).await.unwrap();
         assert_eq!(state_of(&state), state_of(&whole));
         extend(&mut journal, &mut state, &events[last..], 100).await;
-        assert_eq!(end_of_check(&journal).await, Some(CheckState::Whole));
+        assert_eq!(end_of_check(&journal).await, Some(CheckState::Intact));
         drop(journal);
         assert_eq!(checkpoint_of(&path).unwrap().place.sequence, Sequence(5_000));
     }
@@ -326,7 +326,7 @@ async fn a_checkpoint_of_a_journal_that_is_behind_its_log_j10_j15() {
     assert_eq!(next.place.sequence, Sequence(140));
     let mut journal = start(140);
     journal.recover(|_| {}).await.unwrap();
-    assert_eq!(end_of_check(&journal).await, Some(CheckState::Whole));
+    assert_eq!(end_of_check(&journal).await, Some(CheckState::Intact));
 }
 
 /// The size of a checkpoint whose participant has published as many messages as are remembered.

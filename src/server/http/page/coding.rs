@@ -89,7 +89,7 @@ mod tests {
         }
     }
 
-    /// Without the header the file goes out as it is; several headers are one list.
+    /// Without the header the file is sent as it is; several headers are one list.
     #[test]
     fn none_and_several() {
         let mut headers = HeaderMap::new();

@@ -100,8 +100,8 @@ impl Picture<'_> {
         let (Some(begin), Some(end)) = (begin, end) else { return };
         let ((x, from), (_, to)) = (self.layout.place(begin), self.layout.place(end));
         let (from, to) = (from - 7.0, to + 7.0);
-        let colour = &self.lane_colour[lane];
-        draw!(self, r#"<g class="{colour}"><path class="band" d="M{x:.1} {from:.1}V{to:.1}"/>"#);
+        let color = &self.lane_color[lane];
+        draw!(self, r#"<g class="{color}"><path class="band" d="M{x:.1} {from:.1}V{to:.1}"/>"#);
         let (left, right) = (x - 11.0, x + 11.0);
         draw!(self, r#"<path class="cap" d="M{left:.1} {from:.1}H{right:.1}M{left:.1} {to:.1}H{right:.1}"/></g>"#);
     }
@@ -129,10 +129,10 @@ impl Picture<'_> {
         for (begin, end) in spans {
             let (x, from) = self.layout.place(begin);
             let to = end.map_or(from + ROW, |end| self.layout.place(end).1);
-            let colour = &self.lane_colour[lane];
+            let color = &self.lane_color[lane];
             draw!(
                 self,
-                r#"<g class="{colour}"><path class="off" d="M{x:.1} {from:.1}V{to:.1}"/><path class="off2" d="M{x:.1} {from:.1}V{to:.1}"/></g>"#
+                r#"<g class="{color}"><path class="off" d="M{x:.1} {from:.1}V{to:.1}"/><path class="off2" d="M{x:.1} {from:.1}V{to:.1}"/></g>"#
             );
         }
     }

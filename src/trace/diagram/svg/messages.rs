@@ -20,7 +20,7 @@ impl Picture<'_> {
                 Role::Answer | Role::Resume | Role::Apply => ("back", "backhead"),
                 _ => ("tell", "tellhead"),
             };
-            let colour = self.colour_of(begin.event.or(end.event));
+            let color = self.color_of(begin.event.or(end.event));
             let ((x1, y1), (x2, y2)) = (self.layout.place(begin), self.layout.place(end));
             let edge = |point: &Point, x: f64, towards: f64| match point.role {
                 Role::Broadcast | Role::Apply => x + half_box(point.moment.1).copysign(towards - x),
@@ -33,7 +33,7 @@ impl Picture<'_> {
             let (bx, by) = (tx - dx * 7.0, ty - dy * 7.0);
             draw!(
                 self,
-                r#"<g class="{colour}"><path class="{line}" d="M{x1:.1} {y1:.1}L{bx:.1} {by:.1}"/><path class="{head}" d="M{tx:.1} {ty:.1}L{:.1} {:.1}L{:.1} {:.1}Z"/></g>"#,
+                r#"<g class="{color}"><path class="{line}" d="M{x1:.1} {y1:.1}L{bx:.1} {by:.1}"/><path class="{head}" d="M{tx:.1} {ty:.1}L{:.1} {:.1}L{:.1} {:.1}Z"/></g>"#,
                 bx - dy * 2.8,
                 by + dx * 2.8,
                 bx + dy * 2.8,
@@ -47,10 +47,10 @@ impl Picture<'_> {
         for Arrow { from, to } in &self.chart.continuations {
             let (begin, end) = (&self.chart.points[*from], &self.chart.points[*to]);
             let ((x1, y1), (x2, y2)) = (self.layout.place(begin), self.layout.place(end));
-            let (colour, turn) = (&self.lane_colour[begin.lane], (x2 - x1) / 2.0);
+            let (color, turn) = (&self.lane_color[begin.lane], (x2 - x1) / 2.0);
             draw!(
                 self,
-                r#"<g class="{colour}"><path class="off2" d="M{x1:.1} {y1:.1}C{:.1} {y1:.1} {:.1} {y2:.1} {x2:.1} {y2:.1}"/></g>"#,
+                r#"<g class="{color}"><path class="off2" d="M{x1:.1} {y1:.1}C{:.1} {y1:.1} {:.1} {y2:.1} {x2:.1} {y2:.1}"/></g>"#,
                 x1 + turn,
                 x2 - turn
             );
@@ -66,14 +66,10 @@ impl Picture<'_> {
             let (x, y) = self.layout.place(point);
             let own = matches!(point.role, Role::Send | Role::Lost | Role::Answer | Role::Resume)
                 || point.event.is_none();
-            let colour = if own { self.lane_colour[point.lane].clone() } else { self.colour_of(point.event) };
+            let color = if own { self.lane_color[point.lane].clone() } else { self.color_of(point.event) };
             let words =
                 xml(&format!("{}: {} at {}", self.chart.lanes[point.lane].name, point.words, point.moment.1));
-            draw!(
-                self,
-                r#"<g class="{colour}"><title>{words}</title>{}"#,
-                shape(point.role, point.moment.1, x, y)
-            );
+            draw!(self, r#"<g class="{color}"><title>{words}</title>{}"#, shape(point.role, point.moment.1, x, y));
             let crossed = self.crossed(point);
             if crossed {
                 draw!(self, r#"<circle class="cross" cx="{x:.1}" cy="{y:.1}" r="8.5"/>"#);

@@ -1,14 +1,14 @@
 //! How a picture looks: the style sheet, light and dark.
 //!
-//! No CSS variables: SVG-to-PDF converters ignore them. A participant's colour is `currentColor`; all other colours are
+//! No CSS variables: SVG-to-PDF converters ignore them. A participant's color is `currentColor`; all other colors are
 //! listed twice, for a light and for a dark background.
 
 use std::fmt::Write;
 
-/// How many colours there are before they repeat.
-pub(super) const COLOURS: usize = 12;
-/// Hues, with neighbours far apart, and by how many per cent each must be darkened to be legible on white.
-const HUES: [(u32, u32); COLOURS] = [
+/// How many colors there are before they repeat.
+pub(super) const COLORS: usize = 12;
+/// Hues, with neighbors far apart, and by how many percent each must be darkened to be legible on white.
+const HUES: [(u32, u32); COLORS] = [
     (212, 0),
     (22, 1),
     (145, 8),
@@ -45,7 +45,7 @@ text{font-size:12px}.title{font-size:17px;font-weight:600}\
 .epoch{stroke-width:1;stroke-dasharray:8 4}\
 .fault{fill-opacity:.16}.faulttext{font-size:9px;paint-order:stroke;stroke-width:3px;stroke-linejoin:round}";
 
-/// The colours on a light or on a dark background.
+/// The colors on a light or on a dark background.
 struct Theme {
     paper: &'static str,
     ink: &'static str,
@@ -53,7 +53,7 @@ struct Theme {
     line: &'static str,
     bad: &'static str,
     mark: &'static str,
-    /// Of participants' colours, in per cent.
+    /// Of participants' colors, in percent.
     saturation: u32,
     lightness: u32,
     /// Whether hues that look bright are made darker.

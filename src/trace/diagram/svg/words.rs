@@ -65,7 +65,7 @@ impl Picture<'_> {
 
     /// Writes an event into the transcript; a long message gets two lines if there is room.
     fn line(&mut self, index: usize, event: &ChartEvent, y: f64, has_room: bool) {
-        let (x, colour) = (self.layout.transcript(), self.colour_of(Some(index)));
+        let (x, color) = (self.layout.transcript(), self.color_of(Some(index)));
         let room = self.layout.width - x - MARGIN;
         let (stamp, space) = (format!("[{}]", event.moment.1), Extent::of(" ", TEXT));
         let name = Fitted::of(&event.name, NAME, NAME_ROOM);
@@ -93,7 +93,7 @@ impl Picture<'_> {
         if is_cut {
             draw!(self, "<g><title>{}</title>", xml(&sentence(event)));
         }
-        let who = format!(r#"{stamp}<tspan class="said {colour}">{}:</tspan>"#, name.xml);
+        let who = format!(r#"{stamp}<tspan class="said {color}">{}:</tspan>"#, name.xml);
         let (y, said) = (y + 4.0, &first.xml);
         if before.and(space).and(first.extent).within(room).is_empty() {
             draw!(self, r#"<text x="{x:.1}" y="{y:.1}">{who} {said}</text>"#);
@@ -138,7 +138,7 @@ impl Picture<'_> {
     pub(super) fn names(&mut self) {
         let half = self.layout.lane_width.min(140.0) / 2.0 - 4.0;
         for (index, lane) in self.chart.lanes.iter().enumerate() {
-            let (x, colour) = (self.layout.x(index), &self.lane_colour[index]);
+            let (x, color) = (self.layout.x(index), &self.lane_color[index]);
             let room = (half - PADDING) * 2.0;
             let name = Fitted::of(&lane.name, LANE_NAME, room);
             let (fit, name) = (name.extent.within(room), name.xml);
@@ -149,7 +149,7 @@ impl Picture<'_> {
                 let (left, top, width) = (x - half, y - 15.0, half * 2.0);
                 draw!(
                     self,
-                    r#"<g class="{colour}"><title>{}</title><rect class="paper" x="{left:.1}" y="{top:.1}" width="{width:.1}" height="22" rx="11"/><rect class="pill" x="{left:.1}" y="{top:.1}" width="{width:.1}" height="22" rx="11"/><text class="name" x="{x:.1}" y="{:.1}"{fit}>{name}</text></g>"#,
+                    r#"<g class="{color}"><title>{}</title><rect class="paper" x="{left:.1}" y="{top:.1}" width="{width:.1}" height="22" rx="11"/><rect class="pill" x="{left:.1}" y="{top:.1}" width="{width:.1}" height="22" rx="11"/><text class="name" x="{x:.1}" y="{:.1}"{fit}>{name}</text></g>"#,
                     xml(&lane.name),
                     y + 0.5
                 );

@@ -20,7 +20,7 @@ impl HeldBack {
         self.of.values_mut().for_each(|ended| *ended = ended.or(Some(at)));
     }
 
-    /// Takes in a `fault_changed`.
+    /// Adds a `fault_changed`.
     pub(super) fn take(&mut self, who: Who, record: &LogRecord<'_>) {
         self.any = true;
         let faults = LogRecord::text(&record.faults);

@@ -46,7 +46,7 @@ impl Replicas {
         self.named.iter().map(|name| &**name).filter(|name| !self.by_name.contains_key(*name)).collect()
     }
 
-    /// Takes in a record of a replica.
+    /// Adds a record of a replica.
     pub(super) fn take(&mut self, name: &str, line: LineRef, record: &LogRecord<'_>) {
         let index = match self.of_file.get(&line.file) {
             Some(index) => *index,

@@ -53,7 +53,7 @@ fn at_once(context: &StepContext<'_>, seen: u64, least: Option<u64>, moment: &st
     rule.violate(context.at(), sentence, &[last, context.step.line]);
 }
 
-/// A view that was fixed when the text was submitted. If the message is sent as another participant, after a new join,
+/// A view that was fixed when the text was submitted. If the message is sent as another participant, after joining anew,
 /// it counts as written without knowledge of anything delivered to this one, except its own join at most.
 fn as_queued(context: &StepContext<'_>, seen: u64, queued: Queued, rule: &mut RuleReport) {
     rule.checked += 1;
@@ -182,7 +182,7 @@ mod tests {
     /// A message that is sent as another participant counts as written without knowledge of anything delivered to that
     /// one (V6).
     #[test]
-    fn after_a_new_join_an_old_view_does_not_count_v6() {
+    fn after_joining_anew_an_old_view_does_not_count_v6() {
         for (said, right) in [(0, true), (2, true), (3, false)] {
             let mut logs = truthful();
             let bob = &mut logs.0[2].records;

@@ -31,15 +31,15 @@ function illegible() {
   };
   const texts = [...document.querySelectorAll("text")].map((text) => ({ text, said: text.textContent, box: boxOf(text) }));
   const canvas = document.createElementNS("http://www.w3.org/1999/xhtml", "canvas").getContext("2d", { willReadFrequently: true });
-  const channels = (colour) => {
-    canvas.fillStyle = colour;
+  const channels = (color) => {
+    canvas.fillStyle = color;
     canvas.fillRect(0, 0, 1, 1);
     return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map((value) => {
       const part = value / 255;
       return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
     });
   };
-  const luminance = (colour) => channels(colour).reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
+  const luminance = (color) => channels(color).reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
   const contrast = (one, other) => {
     const [dark, light] = [luminance(one), luminance(other)].sort((a, b) => a - b);
     return (light + 0.05) / (dark + 0.05);
@@ -81,7 +81,7 @@ function isInstalled(font) {
   return width("serif") === width("monospace");
 }
 
-/** Opens a picture in both colour schemes and in several fonts, and fails on what cannot be read. */
+/** Opens a picture in both color schemes and in several fonts, and fails on what cannot be read. */
 async function isLegible(world, picture, textsMin = 50) {
   const folder = mkdtempSync(join(tmpdir(), "chitchat-diagram-"));
   const papers = new Set();

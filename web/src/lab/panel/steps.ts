@@ -153,7 +153,7 @@ function lineOf(event: ChatEvent): string {
   return event.kind.type === "message" ? `${event.author.name}: ${event.content}` : event.content;
 }
 
-/** What the clocks did as an event travelled. */
+/** What the clocks did as an event traveled. */
 function explained(event: ChatEvent, receiver: string, fired: readonly Firing[]): HTMLElement {
   const list = make("ol", "lab-firings");
   for (const firing of fired) {

@@ -216,7 +216,7 @@ function drawn(icon: keyof typeof ICONS): SVGElement {
 }
 
 /**
- * The run at a glance: a mark for each event, in the colour of who did it. Messages are taller than joins and leaves.
+ * The run at a glance: a mark for each event, in the color of who did it. Messages are taller than joins and leaves.
  */
 function marks(events: readonly ChatEvent[]): SVGElement {
   const count = Math.min(events.length, MARKS_MAX);

@@ -23,7 +23,7 @@ export function mark(row: HTMLElement, event: ChatEvent, causality: Causality, c
   relate(row, chosen === null ? "" : causality.relation(event, chosen));
 }
 
-/** Gives an element the colour and the sign of a relation to the chosen event. */
+/** Gives an element the color and the sign of a relation to the chosen event. */
 export function relate(element: HTMLElement, relation: Relation | ""): void {
   if ((element.dataset["relation"] ?? "") === relation) return;
   element.dataset["relation"] = relation;

@@ -4,8 +4,8 @@
 // before it sends Join, Publish or Leave it does C := C + 1 and puts C into the request (IR1, IR2a);
 // on a reply, a Welcome or an event with time L it does C := max(C, L) + 1 (IR2b).
 //
-// A refusal is a gRPC status with google.rpc.ErrorInfo: domain "chitchat", a reason of ErrorReason without
-// its prefix, and its figures as metadata; BadRequest or RetryInfo come with it where they apply.
+// A refusal is a gRPC status with google.rpc.ErrorInfo: domain "chitchat", a reason of ErrorReason without its prefix,
+// and its figures as metadata; BadRequest or RetryInfo are added where they apply.
 //
 // If the service requires an access secret, clients send it as metadata "authorization: Bearer SECRET".
 
@@ -32,15 +32,15 @@ export const file_chitchat_v1_chitchat: GenFile = /*@__PURE__*/
  */
 export type JoinRequest = Message$1<"chitchat.v1.JoinRequest"> & {
   /**
-   * The display name: an RFC 8266 nickname of 1 to 32 characters that no active participant has, nor one that looks the
-   * same or differs only in case. Ignored on a resume.
+   * The display name: an RFC 8266 nickname of 1 to 32 characters. No active participant may have the same name, one
+   * that looks the same, or one that differs only in case. Ignored on a resume.
    *
    * @generated from field: string display_name = 1;
    */
   displayName: string;
 
   /**
-   * The caller's Lamport clock as it sends. Ignored on a resume, which moves no clock.
+   * The caller's Lamport clock when it sends this. Ignored on a resume, which moves no clock.
    *
    * @generated from field: uint64 logical_time = 2;
    */
@@ -89,8 +89,8 @@ export type ResumePoint = Message$1<"chitchat.v1.ResumePoint"> & {
   afterSequence: bigint;
 
   /**
-   * The chain_hash of that event, or empty. With it, a conversation that was restored from a backup and has
-   * another event at that position is refused with EPOCH_CHANGED; without it, the difference goes unnoticed.
+   * The chain_hash of that event, or empty. With it, the resume is refused with EPOCH_CHANGED if the conversation was
+   * restored from a backup and has another event at that position; without it, the difference goes unnoticed.
    *
    * @generated from field: bytes chain_hash = 4;
    */
@@ -149,9 +149,9 @@ export type JoinResponse = Message$1<"chitchat.v1.JoinResponse"> & {
     case: "heartbeat";
   } | {
     /**
-     * Sent whenever the stream of another active participant broke or is back, and never before its Joined
-     * or after its Left. After CaughtUp it is also sent once for each whose stream is broken at that time:
-     * from each Welcome on, all others count as connected until then.
+     * Sent whenever the stream of another active participant breaks or is back, and never before its Joined or after
+     * its Left. From each Welcome on, all others count as connected; after CaughtUp one is sent for each participant
+     * whose stream is broken at that time.
      *
      * @generated from field: chitchat.v1.Presence presence = 5;
      */
@@ -254,7 +254,7 @@ export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
   messageDesc(file_chitchat_v1_chitchat, 3);
 
 /**
- * What the service will accept, so that a client can count as the service does.
+ * What the service will accept, so that a client can check before it sends.
  *
  * @generated from message chitchat.v1.Limits
  */
@@ -352,9 +352,9 @@ export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
   messageDesc(file_chitchat_v1_chitchat, 7);
 
 /**
- * Whether an active participant is connected at the moment. A hint: not an event, in no log, no clock ticks. Changes in
- * quick succession may be merged into the last of them, which may then report nothing new. A service that is stopping
- * reports no stream as broken.
+ * Whether an active participant is connected at the moment. Only a hint: not an event, not logged, and no clock ticks.
+ * Changes in quick succession may be merged into the last of them, which may then report nothing new. A service that is
+ * stopping reports no stream as broken.
  *
  * @generated from message chitchat.v1.Presence
  */
@@ -547,16 +547,16 @@ export type Message = Message$1<"chitchat.v1.Message"> & {
   sentLogicalTime: bigint;
 
   /**
-   * The last event that had been delivered to the sender when its user submitted the text. Where it is
-   * smaller than the sequence of an earlier message, the two were written without knowledge of each other.
+   * The last event that had been delivered to the sender when its user submitted the text. If it is
+   * smaller than the sequence of an earlier message, neither sender knew of the other's message.
    *
    * @generated from field: uint64 seen_sequence = 3;
    */
   seenSequence: bigint;
 
   /**
-   * The sender's wall clock when it sent, for people only, as the sender states it; absent if it does not. No rule
-   * depends on it.
+   * The sender's wall clock when it sent, for people only; absent if the sender did not state it. No rule depends on
+   * it.
    *
    * @generated from field: google.protobuf.Timestamp sent_at = 4;
    */
@@ -592,7 +592,7 @@ export type PublishRequest = Message$1<"chitchat.v1.PublishRequest"> & {
   text: string;
 
   /**
-   * The sender's Lamport clock as it sends.
+   * The sender's Lamport clock when it sends this.
    *
    * @generated from field: uint64 logical_time = 3;
    */
@@ -607,16 +607,16 @@ export type PublishRequest = Message$1<"chitchat.v1.PublishRequest"> & {
   messageId: string;
 
   /**
-   * The last event that had been delivered to the sender when its user submitted the text; 0 for none. Waiting
-   * and retrying never raise it: the text was written before what arrives meanwhile.
+   * The last event that had been delivered to the sender when its user submitted the text; 0 for none. Waiting and
+   * retrying never raise it: the text was written before the events that arrive in the meantime.
    *
    * @generated from field: uint64 seen_sequence = 5;
    */
   seenSequence: bigint;
 
   /**
-   * The sender's wall clock as it sends, for people only; absent for none. From the years 1970 to 9999, otherwise the
-   * request is MALFORMED.
+   * The sender's wall clock when it sends this, for people only; absent for none. A time outside the years 1970 to 9999
+   * is refused with MALFORMED.
    *
    * @generated from field: google.protobuf.Timestamp sent_at = 6;
    */
@@ -672,7 +672,7 @@ export type LeaveRequest = Message$1<"chitchat.v1.LeaveRequest"> & {
   sessionToken: string;
 
   /**
-   * The caller's Lamport clock as it sends.
+   * The caller's Lamport clock when it sends this.
    *
    * @generated from field: uint64 logical_time = 2;
    */
@@ -889,7 +889,7 @@ export enum ErrorReason {
   HOST_NOT_ALLOWED = 9,
 
   /**
-   * PERMISSION_DENIED: pages of that origin may not use the service.
+   * PERMISSION_DENIED: pages from that origin may not use the service.
    *
    * @generated from enum value: ERROR_REASON_ORIGIN_NOT_ALLOWED = 10;
    */
@@ -973,7 +973,7 @@ export enum ErrorReason {
   LAB_KEY_REQUIRED = 21,
 
   /**
-   * NOT_FOUND: the lab knows no active participant of that name.
+   * NOT_FOUND: no active participant has that name.
    *
    * @generated from enum value: ERROR_REASON_NAME_UNKNOWN = 22;
    */
@@ -987,7 +987,7 @@ export enum ErrorReason {
   FAULT_INVALID = 23,
 
   /**
-   * RESOURCE_EXHAUSTED: the lab plays as many companions as it may.
+   * RESOURCE_EXHAUSTED: the lab already has its maximum number of companions.
    *
    * @generated from enum value: ERROR_REASON_COMPANIONS_FULL = 24;
    */
@@ -1001,7 +1001,7 @@ export enum ErrorReason {
   COMPANION_FAILED = 25,
 
   /**
-   * NOT_FOUND: the lab has no scenario of that name.
+   * NOT_FOUND: the lab has no scenario with that name.
    *
    * @generated from enum value: ERROR_REASON_SCENARIO_UNKNOWN = 26;
    */
@@ -1028,7 +1028,7 @@ export const ChitChatService: GenService<{
    * Opens the participant's stream: one Welcome, then events in order, for as long as it takes part.
    *
    * Without a resume point the caller is a new participant, and everybody, the newcomer included, is sent its Joined
-   * event. With one, the call continues an existing session after the given sequence, without the others noticing. The
+   * event. With one, the call continues an existing session after the given sequence, and the others do not notice. The
    * stream ends with OK once the participant has left.
    *
    * Refused with RATE_LIMITED, SHUTTING_DOWN, JOURNAL_UNAVAILABLE; a new participant also with NAME_INVALID,

@@ -60,7 +60,7 @@ export class Layers {
     this.#board.crossings.replaceChildren(...(diagram === null ? [] : crossings(diagram, of)));
   }
 
-  /** Colours the events and marks them with signs, by their relation to the chosen one. */
+  /** Colors the events and marks them with signs, by their relation to the chosen one. */
   relate(causality: Causality, chosen: ChatEvent | null): void {
     const { said, plot } = this.#board;
     for (const part of [plot, said.root]) part.classList.toggle("choosing", chosen !== null);

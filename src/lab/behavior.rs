@@ -30,16 +30,16 @@ const CHATTER: [&str; 8] = [
 /// What an answerer answers, in turn.
 const ANSWERS: [&str; 4] = ["Yes.", "I think so.", "No, not yet.", "Ask me again later."];
 
-/// The state of a companion's behaviour.
+/// The state of a companion's behavior.
 #[derive(Debug)]
-pub struct Behaviour {
+pub struct Behavior {
     kind: CompanionKind,
     offset_seconds: i64,
     said: usize,
 }
 
-impl Behaviour {
-    /// The behaviour of a kind, with a wall clock that is this many seconds off.
+impl Behavior {
+    /// The behavior of a kind, with a wall clock that is this many seconds off.
     pub fn new(kind: CompanionKind, offset_seconds: i64) -> Self {
         Self { kind, offset_seconds, said: 0 }
     }
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn answers() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(3600);
-        let answer = |kind, text: &str| Behaviour::new(kind, -600).answer(&Event::example(text), now);
+        let answer = |kind, text: &str| Behavior::new(kind, -600).answer(&Event::example(text), now);
         assert_eq!(answer(CompanionKind::Echo, "hello").as_deref(), Some("Echo: hello"));
         let long = answer(CompanionKind::Echo, &"å".repeat(TEXT_CHARACTERS_MAX)).unwrap();
         assert_eq!(long.chars().count(), TEXT_CHARACTERS_MAX);
@@ -121,12 +121,12 @@ mod tests {
     /// K8: a chatterbox talks unasked, and stops after a while; only the slow companion waits before it reads.
     #[test]
     fn pauses() {
-        let mut chatterbox = Behaviour::new(CompanionKind::Chatterbox, 0);
+        let mut chatterbox = Behavior::new(CompanionKind::Chatterbox, 0);
         while chatterbox.talking_pause().is_some() {
             assert!(!chatterbox.talk().is_empty());
         }
         assert_eq!(chatterbox.said, CHATTER_MAX);
         assert_eq!(chatterbox.reading_pause(), None);
-        assert!(Behaviour::new(CompanionKind::Slow, 0).reading_pause().is_some());
+        assert!(Behavior::new(CompanionKind::Slow, 0).reading_pause().is_some());
     }
 }
