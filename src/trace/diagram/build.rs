@@ -356,12 +356,12 @@ fn describe(step: &Step<'_>, record: &LogRecord<'_>) -> Option<(Role, String)> {
         Act::LeaveSent { .. } => (Role::Send, "asks to leave".into()),
         Act::Delivered { sequence, .. } => (Role::Deliver, format!("gets event {sequence}: {content}")),
         Act::PublishQueued { .. }
-        | Act::Disconnected { left: true }
+        | Act::Disconnected { left: true, .. }
         | Act::Refused { .. }
         | Act::EventRefused { .. }
         | Act::Lost { .. }
         | Act::Other => return None,
-        Act::Disconnected { left: false } => (Role::Break, format!("loses its connection: {reason}")),
+        Act::Disconnected { left: false, .. } => (Role::Break, format!("loses its connection: {reason}")),
         Act::Stopped => (Role::Stop, "the process ends".into()),
     })
 }

@@ -92,6 +92,8 @@ pub struct LoggedSession {
     pub waiting: Option<Waiting>,
     /// The acknowledgement of its leave.
     pub left: Option<LineRef>,
+    /// The record that the service no longer knows it, so that it has left in the order.
+    pub unknown: Option<LineRef>,
     /// When its stream closed; `None` while it is open.
     pub offline: Option<i64>,
     /// Whether its stream broke since the last delivery.
@@ -235,8 +237,9 @@ impl LoggedSession {
                     waiting.late = Some((sequence, step.at));
                 }
             }
-            Act::Disconnected { left } => {
+            Act::Disconnected { left, unknown } => {
                 (self.offline, self.waiting) = (Some(step.at), None);
+                self.unknown = self.unknown.or(unknown.then_some(line));
                 self.broken |= !left;
             }
             Act::Stopped => {

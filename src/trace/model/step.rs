@@ -87,6 +87,8 @@ pub enum Act<'r> {
     Disconnected {
         /// Whether it ended because the participant has left.
         left: bool,
+        /// Whether the service no longer knows the session, as it answered a resume.
+        unknown: bool,
     },
     /// The process ended in an orderly way.
     Stopped,
@@ -226,7 +228,10 @@ fn read<'r>(record: &'r LogRecord<'_>) -> Option<Act<'r>> {
             expected: record.expected_sequence,
             reason: LogRecord::text(&record.reason),
         },
-        "disconnected" => Act::Disconnected { left: record.reason.as_deref() == Some("LEFT") },
+        "disconnected" => Act::Disconnected {
+            left: record.reason.as_deref() == Some("LEFT"),
+            unknown: record.reason.as_deref() == Some("SESSION_UNKNOWN"),
+        },
         "client_stopped" => Act::Stopped,
         "records_lost" => Act::Lost { count: record.lost()?, from_start: record.from_start },
         _ => return None,

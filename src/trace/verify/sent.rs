@@ -75,15 +75,15 @@ pub(super) fn v11_leave(journal: &LoggedJournal, session: &LoggedSession, rule: 
 }
 
 /// If an event states that a participant asked to leave, its log must have the request, if that log has the whole
-/// session and continues after the event.
+/// session and continues after the event, or has the service's answer that it no longer knows the session.
 pub(super) fn v11_unasked(model: &Model, journal: &LoggedJournal, session: &LoggedSession, rule: &mut RuleReport) {
     let Some((sequence, event)) = session.who.and_then(|who| journal.left(who)) else { return };
     if !event.requested || event.filled_in || event.sent_by_log || session.left.is_some() {
         return;
     }
     let title = session.title();
-    let Some(last) = later_record(model, session, event.at).filter(|_| session.whole && !session.is_unsure())
-    else {
+    let end = session.unknown.or_else(|| later_record(model, session, event.at));
+    let Some(last) = end.filter(|_| session.whole && !session.is_unsure()) else {
         return rule.caveat(format!("it is unknown whether {title} asked to leave: its log ends before that"));
     };
     rule.checked += 1;
@@ -158,6 +158,22 @@ mod tests {
         (first["sent_logical_time"], first["local_time"]) = (json!(known), Value::Null);
         bob.insert(at, first);
         assert_eq!(v11(&logs), [""; 0]);
+    }
+
+    /// No clock tells which came first, the end of the log or the leave.
+    #[test]
+    fn a_leave_that_was_not_requested_is_found_by_the_end_of_the_session_v11() {
+        for (reason, found) in [("SESSION_UNKNOWN", 1), ("CONNECTION_LOST", 0)] {
+            let mut logs = truthful();
+            let bob = &mut logs.0[2].records;
+            let leave = bob.iter().position(|record| record["event"] == "leave_sent").unwrap();
+            bob.truncate(leave + 1);
+            let before = bob[leave - 1]["timestamp"].clone();
+            let end = &mut bob[leave];
+            (end["event"], end["timestamp"], end["reason"]) = (json!("disconnected"), before, json!(reason));
+            (end["local_time"], end["sent_logical_time"]) = (Value::Null, Value::Null);
+            assert_eq!(v11(&logs).len(), found, "{reason}: {:?}", v11(&logs));
+        }
     }
 
     #[test]
