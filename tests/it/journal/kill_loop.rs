@@ -67,7 +67,7 @@ async fn a_service_killed_repeatedly_loses_repeats_and_reorders_nothing_v1_to_v1
     eprintln!("{:.1?}: {rounds} kills, {summary}", started.elapsed());
 }
 
-/// Checks by the logs that V1 to V14 hold. Returns a summary.
+/// Checks by the logs that V1 to V15 hold. Returns a summary.
 fn check(server: &DurableServer, logs: &[PathBuf], written: Vec<usize>) -> String {
     let journal = server.journal();
     let events = export(&journal);

@@ -1,4 +1,4 @@
-//! `chitchat verify`: truthful logs keep the rules V1 to V14, and every mistake is caught by its rule.
+//! `chitchat verify`: truthful logs keep the rules V1 to V15, and every mistake is caught by its rule.
 
 use std::fs;
 use std::io::Write;

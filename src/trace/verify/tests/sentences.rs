@@ -106,6 +106,32 @@ fn a_stream_that_is_handed_events_outside_its_membership_v9() {
     assert_eq!(first(Rule::V9, &early), "");
 }
 
+/// What was due is what had not come by then, even if it came later.
+#[test]
+fn a_stream_that_repeats_or_skips_events_v4() {
+    let head = truthful().0[0].records.last().unwrap()["sequence"].as_u64().unwrap();
+    assert_eq!(
+        first(Rule::V4, &handed("p1", head - 2, head - 1)),
+        format!(
+            "The stream of alice (p1) was handed event {} where event {} should have come next.",
+            head - 2,
+            head + 1
+        )
+    );
+    let mut logs = handed("p1", 10, 11);
+    let service = &mut logs.0[0].records;
+    let is_batch = |record: &Value| record["event"] == "event_delivered" && record["participant_id"] == "p1";
+    let at = service.iter().rposition(is_batch).unwrap();
+    let mut early = service[at].clone();
+    service[at]["last_sequence"] = json!(9);
+    early["first_sequence"] = json!(12);
+    service.insert(at + 1, early);
+    assert_eq!(
+        first(Rule::V4, &logs),
+        "The stream of alice (p1) was handed event 12 where event 10 should have come next."
+    );
+}
+
 /// The service is killed right after a participant that had missed an old event came back (V14).
 #[test]
 fn a_new_stream_need_not_have_been_handed_an_old_event_yet_v14() {
