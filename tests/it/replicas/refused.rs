@@ -1,8 +1,9 @@
 //! Set-ups of replicas that cannot work are refused before anything is served, with the reason (R9).
 
 use std::path::Path;
+use std::time::Duration;
 
-use async_nats::jetstream::stream::{Config, DiscardPolicy};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 
 use crate::replicas::replica_at;
 use crate::support::{Nats, Participant, Program, ServerProgram};
@@ -42,9 +43,20 @@ async fn a_stream_that_could_lose_messages_is_refused_r9() {
     nats.make(&jetstream, stream(1)).await;
     assert_contains(&refused(&nats.urls(), &journal, &[]), "has 1 replicas, but there are 3 servers");
     jetstream.delete_stream("chitchat").await.unwrap();
-    nats.make(&jetstream, Config { deny_delete: false, ..stream(3) }).await;
-    assert_contains(&refused(&nats.urls(), &journal, &[]), "has deny-delete false, but replicas need true");
-    jetstream.delete_stream("chitchat").await.unwrap();
+    for (wrong, why) in [
+        (Config { storage: StorageType::Memory, ..stream(3) }, "has storage Memory, but replicas need File"),
+        (Config { discard: DiscardPolicy::Old, ..stream(3) }, "has discard Old, but replicas need New"),
+        (Config { deny_delete: false, ..stream(3) }, "has deny-delete false, but replicas need true"),
+        (Config { deny_purge: false, ..stream(3) }, "has deny-purge false, but replicas need true"),
+        (Config { max_age: Duration::from_secs(3_600), ..stream(3) }, "has max-age 3600s, but replicas need none"),
+        (Config { max_messages: 1_000, ..stream(3) }, "has max-msgs 1000, but replicas need none"),
+        (Config { max_bytes: 1 << 20, ..stream(3) }, "has max-bytes 1048576, but replicas need none"),
+        (Config { max_message_size: 1_000, ..stream(3) }, "has max-msg-size 1000, but replicas need none"),
+    ] {
+        nats.make(&jetstream, wrong).await;
+        assert_contains(&refused(&nats.urls(), &journal, &[]), why);
+        jetstream.delete_stream("chitchat").await.unwrap();
+    }
     nats.make(&jetstream, stream(3)).await;
     jetstream.publish("chitchat.commands", "hello".into()).await.unwrap().await.unwrap();
     assert_contains(&refused(&nats.urls(), &journal, &[]), "contains something other than Chit Chat's commands");
