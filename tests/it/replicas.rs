@@ -19,10 +19,12 @@ mod refused;
 
 use std::path::PathBuf;
 
+use http::StatusCode;
 use tonic::Code;
 
 use crate::support::{
-    DEADLINE, DurableServer, Nats, Participant, Program, check_transcript, records, refused, wait_for_record,
+    DEADLINE, DurableServer, Held, Http1, Nats, Participant, Program, Proxy, check_transcript, records, refused,
+    wait_for_record,
 };
 
 /// Starts a replica with this name.
@@ -151,19 +153,62 @@ async fn a_killed_replica_catches_up_and_its_sessions_continue_elsewhere_r2_r6()
     verify(&replicas.each_ref(), &[]);
 }
 
-/// All servers of the log are down, and no client sends anything to the replica meanwhile. The replica still logs that
-/// it was unavailable, which explains why it could not end a grace period in time.
+/// A replica lags behind. A client that has moved to it from another one is not told that what it has seen does not
+/// exist: the replica first reads what is in the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_lags_behind_catches_up_before_it_answers_r4() {
+    let nats = Nats::start();
+    let mut networks = Vec::new();
+    for n in 0..3 {
+        networks.push(Proxy::to(nats.address(n)).await);
+    }
+    let urls: Vec<_> = networks.iter().map(|network| format!("nats://{}", network.address)).collect();
+    let replicas = [replica(&nats, "a"), replica_at(&urls.join(","), "b", &[])];
+    let anna = Participant::arrive(replicas[0].address, "anna").await;
+    let ben = Participant::arrive(replicas[1].address, "ben").await;
+    networks.iter().for_each(|network| network.hold(Held { there: false, back: true }));
+    let said = anna.publish("b does not know this yet").await;
+    let beyond = async { ben.list(said.sequence, 0).await.unwrap() };
+    let meanwhile = async {
+        let known = ben.list(0, 0).await.unwrap();
+        networks.iter().for_each(|network| network.hold(Held::default()));
+        known
+    };
+    let (beyond, known) = tokio::join!(beyond, meanwhile);
+    assert!(known.events.iter().all(|event| event.sequence < said.sequence), "{known:?}");
+    assert_eq!((beyond.events.len(), beyond.has_more), (0, false));
+    assert_eq!(ben.list(said.sequence - 1, 0).await.unwrap().events[0].content, "b does not know this yet");
+}
+
+/// All servers of the log are down. Even if no client sends anything to it, the replica logs that it is unavailable, which
+/// explains why it could not end a grace period in time. It refuses requests, is not ready, and ends its streams.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_all_servers_is_logged_and_a_late_leave_violates_nothing_r7_v15() {
     let mut nats = Nats::start();
     let mut replica = replica_at(&nats.urls(), "a", &["--grace", "1s"]);
     let anna = Participant::arrive(replica.address, "anna").await;
+    let mut ben = Participant::arrive(replica.address, "ben").await;
     anna.publish("one").await;
     (0..3).for_each(|n| nats.kill(n));
     drop(anna);
     wait_for_record(&replica.log(), |record| record["event"] == "replica_unavailable");
+    let ready = Http1::get(replica.address, "/readyz").await;
+    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE, "{}", ready.text());
+    refused(ben.wire.publish(&ben.request("two")).await, Code::Unavailable, "JOURNAL_UNAVAILABLE");
+    refused::<()>(Err(ben.end().await), Code::Unavailable, "JOURNAL_UNAVAILABLE");
     (0..3).for_each(|n| nats.start_again(n));
     wait_for_record(&replica.log(), |record| record["event"] == "leave_broadcast");
+    assert_eq!(Http1::get(replica.address, "/readyz").await.status, StatusCode::OK);
+    let metrics = Http1::get(replica.address, "/metrics").await;
+    for name in [
+        "chitchat_log_position",
+        "chitchat_log_behind",
+        "chitchat_log_restarts_total",
+        "chitchat_batch_commands_count",
+        "chitchat_proposal_seconds_count",
+    ] {
+        assert!(metrics.text().contains(&format!("\n{name} ")), "{name} in {}", metrics.text());
+    }
     let told = records(&replica.log());
     let of = |event: &str| told.iter().find(|record| record["event"] == event).unwrap();
     assert_eq!(of("replica_unavailable")["reason"], "CUT_OFF");
