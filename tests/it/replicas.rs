@@ -180,8 +180,8 @@ async fn a_replica_that_lags_behind_catches_up_before_it_answers_r4() {
     assert_eq!(ben.list(said.sequence - 1, 0).await.unwrap().events[0].content, "b does not know this yet");
 }
 
-/// All servers of the log are down. Even if no client sends anything to it, the replica logs that it is unavailable, which
-/// explains why it could not end a grace period in time. It refuses requests, is not ready, and ends its streams.
+/// All servers of the log are down. Even if no client sends anything to it, the replica logs that it is unavailable,
+/// which explains why it could not end a grace period in time. It refuses requests, is not ready, and ends its streams.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_all_servers_is_logged_and_a_late_leave_violates_nothing_r7_v15() {
     let mut nats = Nats::start();
