@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::logs::{JsonLog, Logs};
-use crate::chat::{LamportClock, LogicalTime};
+use crate::chat::{LamportClock, LogicalTime, membership_sentence};
 
 pub(super) const EPOCH: &str = "00c0ffee00c0ffee";
 /// The morning of 2026-01-01.
@@ -125,7 +125,7 @@ impl Run {
         self.head += 1;
         let Person { name, id, .. } = &self.people[person];
         let went = if kind == "left" { "left" } else { "joined" };
-        let sentence = json!(format!("Participant {name} {went} Chit Chat at logical time {time}"));
+        let sentence = membership_sentence(name, went, time);
         let mut event = json!({
             "sequence": self.head, "logical_time": time.0, "local_time": time.0, "sent_logical_time": sent.0,
             "participant_id": id, "display_name": name, "kind": kind, "content": sentence,
