@@ -3,9 +3,6 @@
 use crate::chat::{DisplayName, MessageText};
 use crate::trace::record::{LineRef, LoggedKind, Who};
 
-/// The reason of a leave that its participant asked for.
-pub(super) const REQUESTED: &str = "REQUESTED";
-
 /// When something happened, and the record that states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WallTime {

@@ -4,6 +4,7 @@
 
 use foldhash::{HashMap, HashSet};
 
+use crate::chat::LeaveReason;
 use crate::trace::record::{LineRef, LogRecord, Who};
 
 use crate::trace::model::journal::presence::{EARLY_MICROS, Farewell, FarewellFault};
@@ -89,7 +90,7 @@ impl ReplicaNotes {
                 },
             ),
             "leave_broadcast" if !record.recovered => {
-                Note::Left { who: who(), disconnected: reason == "DISCONNECTED" }
+                Note::Left { who: who(), disconnected: reason == LeaveReason::Disconnected.as_str() }
             }
             "replica_joined" if record.of_replica.as_deref() == Some(name) => Note::Own(start),
             "replica_gone" => Note::Gone(start),
