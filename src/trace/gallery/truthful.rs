@@ -63,7 +63,7 @@ struct Run {
 }
 
 /// A message that a person has written.
-struct Draft {
+struct WrittenMessage {
     text: &'static str,
     id: String,
     seen: u64,
@@ -198,7 +198,7 @@ impl Run {
         person
     }
 
-    fn submit(&mut self, person: usize, text: &'static str) -> Draft {
+    fn submit(&mut self, person: usize, text: &'static str) -> WrittenMessage {
         let (seen, count) = (self.people[person].position, self.people[person].records.len());
         let id = format!("{}-{count}", self.people[person].name);
         let mut queued =
@@ -209,11 +209,11 @@ impl Run {
         queued["display_name"] = json!(self.people[person].name);
         let queued = self.stamp("client", queued);
         self.people[person].records.push(queued);
-        Draft { text, id, seen }
+        WrittenMessage { text, id, seen }
     }
 
-    fn send_on(&mut self, person: usize, draft: &Draft) -> SentPublish {
-        let Draft { text, ref id, seen } = *draft;
+    fn send_on(&mut self, person: usize, draft: &WrittenMessage) -> SentPublish {
+        let WrittenMessage { text, ref id, seen } = *draft;
         let sent = self.people[person].clock.tick();
         self.say(
             person,

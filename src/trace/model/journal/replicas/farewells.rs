@@ -133,7 +133,7 @@ impl ReplicaNotes {
 
 /// Where a participant's stream is.
 #[derive(Clone, Copy, Debug)]
-struct Attached {
+struct StreamPlace {
     file: u32,
     /// By which start of the replica.
     start: Option<u64>,
@@ -143,7 +143,7 @@ struct Attached {
 
 #[derive(Clone, Copy, Debug)]
 struct Presence {
-    attached: Option<Attached>,
+    attached: Option<StreamPlace>,
     /// When its last stream ended, or its replica was gone; `None` if it has a stream, or if that is unknown.
     since: Option<(i64, LineRef)>,
     /// The record by which that is known.
@@ -195,7 +195,7 @@ impl Judge<'_> {
     }
 
     /// Detaches the sessions that are attached there.
-    fn detach(&mut self, line: LineRef, at: i64, is_there: impl Fn(&Attached) -> bool) {
+    fn detach(&mut self, line: LineRef, at: i64, is_there: impl Fn(&StreamPlace) -> bool) {
         for presence in self.of.values_mut() {
             if presence.attached.take_if(|attached| is_there(attached)).is_some() {
                 (presence.since, presence.line) = (Some((at, line)), line);
@@ -209,7 +209,7 @@ impl Judge<'_> {
         let presence = self.of.entry(who).or_insert(new);
         let before = presence.attached.filter(|before| (before.file, before.start) == (line.file, start));
         let open = before.map_or(0, |before| before.open).saturating_add(1);
-        (presence.attached, presence.since) = (Some(Attached { file: line.file, start, open }), None);
+        (presence.attached, presence.since) = (Some(StreamPlace { file: line.file, start, open }), None);
         presence.line = line;
     }
 
