@@ -159,7 +159,6 @@ impl Deciding {
     }
 }
 
-/// The writer of a service.
 enum ServiceWriter {
     Alone(Box<Engine>),
     Replica(Box<ReplicatedEngine>),

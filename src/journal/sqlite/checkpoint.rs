@@ -74,7 +74,6 @@ pub(super) enum CheckpointFault {
     Io(#[from] io::Error),
 }
 
-/// The first line.
 struct FirstLine {
     place: Head,
     digest: StateDigest,
