@@ -24,7 +24,9 @@ pub use cluster::{
 };
 pub use conversation::{Command, Conversation, Decision, Divergence, Member, MemberState, SnapshotFault};
 pub use dedup::{MESSAGE_IDS_REMEMBERED, RememberedPublish};
-pub use event::{Event, EventKind, LeaveReason, Participant, ParticipantId, Receipt, SessionKey};
+pub use event::{
+    Event, EventKind, LeaveReason, Participant, ParticipantId, Receipt, SessionKey, membership_sentence,
+};
 pub use limits::{
     COMBINING_MARKS_MAX, MESSAGE_ID_BYTES_MAX, NAME_CHARACTERS_GIVEN_MAX, NAME_CHARACTERS_MAX, TEXT_CHARACTERS_MAX,
 };

@@ -159,13 +159,12 @@ impl Deciding {
     }
 }
 
-/// The writer of a service.
-enum Writer {
+enum ServiceWriter {
     Alone(Box<Engine>),
     Replica(Box<ReplicatedEngine>),
 }
 
-impl Writer {
+impl ServiceWriter {
     async fn run(self) -> Result<Conversation, ServerError> {
         match self {
             Self::Alone(engine) => Ok(engine.run().await?),
@@ -232,7 +231,7 @@ async fn serve(
 
 /// The parts of a service, put together.
 struct Composed {
-    writer: Writer,
+    writer: ServiceWriter,
     router: Router,
     health: HealthReporter,
     lab: Option<Lab>,
@@ -274,7 +273,12 @@ fn compose(config: &Config, deciding: Deciding, context: &ServerContext) -> Comp
     Composed { writer, router, health, lab }
 }
 
-fn writer(config: &Config, deciding: Deciding, feed: Feed, streams: StreamContext) -> (Writer, EngineHandle) {
+fn writer(
+    config: &Config,
+    deciding: Deciding,
+    feed: Feed,
+    streams: StreamContext,
+) -> (ServiceWriter, EngineHandle) {
     let (participants_max, now) = (config.participants_max.min(PARTICIPANTS_MAX), config.environment.now);
     let shares = ParticipantShares::new(config.participants_per_address_max);
     let context = streams.server.clone();
@@ -287,7 +291,7 @@ fn writer(config: &Config, deciding: Deciding, feed: Feed, streams: StreamContex
             let attachments = Attachments::new(streams, feed.clone(), config.grace, &conversation);
             let parts = WriterParts { feed, attachments, participants_max, shares, now, context };
             let (engine, handle) = Engine::new(conversation, journal, parts);
-            (Writer::Alone(Box::new(engine)), handle)
+            (ServiceWriter::Alone(Box::new(engine)), handle)
         }
         Deciding::Replica(replica) => {
             // The end of a stream is reported at once: grace periods run in the common log, not here.
@@ -296,7 +300,7 @@ fn writer(config: &Config, deciding: Deciding, feed: Feed, streams: StreamContex
             let writer = WriterParts { feed, attachments, participants_max, shares, now, context };
             let parts = ReplicatedParts { replica: *replica, grace, random, writer };
             let (engine, handle) = ReplicatedEngine::new(parts);
-            (Writer::Replica(Box::new(engine)), handle)
+            (ServiceWriter::Replica(Box::new(engine)), handle)
         }
     }
 }

@@ -35,7 +35,6 @@ pub enum VerifyError {
 /// Logs that were read, and what they prove.
 #[derive(Debug)]
 pub struct Verification {
-    /// The logs.
     pub logs: Vec<Log>,
     /// What they prove.
     pub report: Report,

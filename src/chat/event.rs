@@ -119,14 +119,19 @@ impl LeaveReason {
 impl Event {
     /// What to display: the message as it was sent, or the sentence of S5 or S6.
     pub fn content(&self) -> String {
-        let went = match &self.kind {
-            EventKind::Message { text, .. } => return text.as_str().to_owned(),
-            EventKind::Joined { .. } => "joined",
-            EventKind::Left { .. } => "left",
-        };
-        let (name, time) = (&self.participant.display_name, self.logical_time);
-        format!("Participant {name} {went} Chit Chat at logical time {time}")
+        match &self.kind {
+            EventKind::Message { text, .. } => text.as_str().to_owned(),
+            EventKind::Joined { .. } | EventKind::Left { .. } => {
+                let name = self.participant.display_name.as_str();
+                membership_sentence(name, self.kind.as_str(), self.logical_time)
+            }
+        }
     }
+}
+
+/// The sentence of S5 or S6; `went` is "joined" or "left".
+pub fn membership_sentence(name: &str, went: &str, time: LogicalTime) -> String {
+    format!("Participant {name} {went} Chit Chat at logical time {time}")
 }
 
 /// The place of an accepted command in the order.

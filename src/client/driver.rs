@@ -25,10 +25,10 @@ pub(super) struct Driver {
     /// The connection of the current attempt.
     link: Option<Link>,
     /// The connect, publish or leave in progress. There is at most one.
-    call: Option<Pending>,
+    call: Option<PendingCall>,
 }
 
-type Pending = Pin<Box<dyn Future<Output = Done> + Send>>;
+type PendingCall = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 /// The result of a call.
 enum Done {
@@ -122,7 +122,7 @@ impl Driver {
             DriverCall::Close => (self.link, self.call) = (None, None),
             DriverCall::Publish { attempt, mut request } => {
                 request.sent_at = wall_clock(self.options.wall_clock_skew_milliseconds).map(Into::into);
-                self.call = stub().map(|stub| -> Pending {
+                self.call = stub().map(|stub| -> PendingCall {
                     Box::pin(async move {
                         let result = stub.publish(request, patience).await;
                         Done::Answered(Input::Published { attempt, result })
@@ -130,7 +130,7 @@ impl Driver {
                 });
             }
             DriverCall::Leave { attempt, request } => {
-                self.call = stub().map(|stub| -> Pending {
+                self.call = stub().map(|stub| -> PendingCall {
                     Box::pin(async move {
                         let result = stub.leave(request, patience).await;
                         Done::Answered(Input::Left { attempt, result })
@@ -160,7 +160,7 @@ impl Driver {
     }
 }
 
-async fn resolve(call: &mut Option<Pending>) -> Done {
+async fn resolve(call: &mut Option<PendingCall>) -> Done {
     match call {
         Some(call) => call.await,
         None => pending().await,

@@ -22,11 +22,11 @@ struct CastState {
     companions_max: usize,
     ids: Companions,
     places: Arc<Semaphore>,
-    members: Mutex<Vec<Member>>,
+    members: Mutex<Vec<CastMember>>,
 }
 
 #[derive(Debug)]
-struct Member {
+struct CastMember {
     companion: Companion,
     _place: OwnedSemaphorePermit,
 }
@@ -84,7 +84,7 @@ impl Cast {
         let place = self.0.places.clone().try_acquire_owned();
         let place = place.map_err(|_| CastError::Full { companions_max: self.0.companions_max })?;
         let companion = Companion::start(self.0.place.clone(), character, self.0.ids.clone(), resumes).await?;
-        self.members().push(Member { companion: companion.clone(), _place: place });
+        self.members().push(CastMember { companion: companion.clone(), _place: place });
         Ok(companion)
     }
 
@@ -98,12 +98,12 @@ impl Cast {
     /// The state of the companion with this id.
     pub fn describe(&self, participant_id: &str) -> Option<pb::Companion> {
         let members = self.members();
-        let is_meant = |member: &&Member| member.companion.participant_id().as_deref() == Some(participant_id);
+        let is_meant = |member: &&CastMember| member.companion.participant_id().as_deref() == Some(participant_id);
         members.iter().find(is_meant)?.companion.describe()
     }
 
     /// The companions that have not ended.
-    fn members(&self) -> MutexGuard<'_, Vec<Member>> {
+    fn members(&self) -> MutexGuard<'_, Vec<CastMember>> {
         let mut members = self.0.members.lock();
         members.retain(|member| member.companion.participant_id().is_some());
         members

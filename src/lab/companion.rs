@@ -50,7 +50,6 @@ impl std::fmt::Debug for Place {
 pub struct Character {
     /// How it behaves.
     pub kind: CompanionKind,
-    /// Its display name.
     pub display_name: String,
     /// By how many seconds its wall clock is off.
     pub offset_seconds: i64,

@@ -51,7 +51,6 @@ pub enum ScenarioError {
 pub struct Scenario {
     /// Its description for people.
     pub about: pb::Scenario,
-    /// The roles.
     pub roles: Vec<Role>,
     /// The steps, in order.
     pub steps: Vec<Step>,
@@ -59,7 +58,6 @@ pub struct Scenario {
     pub question: pb::Question,
 }
 
-/// A role.
 #[derive(Clone, Debug)]
 pub struct Role {
     /// The name that the steps use for it.
@@ -74,12 +72,10 @@ pub struct Role {
     pub offset_seconds: i64,
 }
 
-/// A step.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// What happens, in words. A role's name in braces stands for its player's display name.
     pub tell: String,
-    /// The action.
     pub action: Action,
 }
 

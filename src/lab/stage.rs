@@ -35,7 +35,6 @@ pub struct StageConfig {
     pub companions_max: usize,
     /// The largest total size of the logs that a proof reads, in bytes.
     pub proof_logs_bytes_max: u64,
-    /// Its scenarios.
     pub scenarios: Vec<Scenario>,
 }
 

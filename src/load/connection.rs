@@ -31,11 +31,8 @@ pub type Driver = client::Connection<TcpStream, Bytes>;
 /// A method of the service.
 #[derive(Clone, Copy, Debug)]
 pub enum Rpc {
-    /// `Join`
     Join,
-    /// `Publish`
     Publish,
-    /// `Leave`
     Leave,
 }
 

@@ -23,10 +23,8 @@ const MESSAGE_ID_BYTES: usize = 2 * RUN_ID_BYTES;
 /// The phrase that all messages of a run are made of.
 const PHRASE: &str = "the quick brown fox jumps over the lazy dog ";
 
-/// One run.
 #[derive(Debug)]
 pub struct Run {
-    /// The plan.
     pub plan: Plan,
     /// Makes the names and messages of this run distinct from those of other runs.
     id: String,
@@ -64,7 +62,6 @@ impl Run {
         format!("load {} {participant}", self.id)
     }
 
-    /// The id of a message.
     pub fn message_id(&self, message: u64) -> String {
         format!("{}{message:08x}", self.id)
     }
@@ -118,12 +115,10 @@ impl Run {
         self.delivery_latencies[reader % SHARDS].lock()
     }
 
-    /// All publish latencies.
     pub fn publish_latencies(&self) -> Histogram<u64> {
         self.publish_latencies.lock().clone()
     }
 
-    /// All delivery latencies.
     pub fn delivery_latencies(&self) -> Histogram<u64> {
         let mut all = histogram();
         for shard in &self.delivery_latencies {

@@ -28,33 +28,33 @@ impl RunId {
 
 /// The run that this thread records as, if it plays its own participant.
 #[derive(Clone, Copy)]
-struct Recorder {
+struct ThreadRun {
     run: RunId,
     offset_seconds: i64,
 }
 
 thread_local! {
-    static RECORDER: Cell<Option<Recorder>> = const { Cell::new(None) };
+    static THREAD_RUN: Cell<Option<ThreadRun>> = const { Cell::new(None) };
 }
 
 /// Makes this thread record as another run, with a wall clock that is this many seconds off.
 pub(super) fn begin(offset_seconds: i64) {
-    RECORDER.set(Some(Recorder { run: RunId::random(), offset_seconds }));
+    THREAD_RUN.set(Some(ThreadRun { run: RunId::random(), offset_seconds }));
 }
 
 /// Makes this thread record as its process again.
 pub(super) fn end() {
-    RECORDER.set(None);
+    THREAD_RUN.set(None);
 }
 
 /// The run of the records that this thread makes.
 pub(super) fn current() -> RunId {
-    RECORDER.get().map_or_else(RunId::of_this_process, |recorder| recorder.run)
+    THREAD_RUN.get().map_or_else(RunId::of_this_process, |of_thread| of_thread.run)
 }
 
 /// The wall clock of the records that this thread makes.
 pub(super) fn now() -> SystemTime {
-    let (now, seconds) = (SystemTime::now(), RECORDER.get().map_or(0, |recorder| recorder.offset_seconds));
+    let (now, seconds) = (SystemTime::now(), THREAD_RUN.get().map_or(0, |of_thread| of_thread.offset_seconds));
     let offset = Duration::from_secs(seconds.unsigned_abs());
     let shifted = if seconds < 0 { now.checked_sub(offset) } else { now.checked_add(offset) };
     shifted.unwrap_or(now)

@@ -18,7 +18,7 @@ use tokio_stream::StreamExt as _;
 
 use super::error::ReplicaError;
 use super::log::CommandLog;
-use merging::{Delivered, Merging};
+use merging::{Comparison, Merging};
 
 /// How many messages can wait to be applied.
 pub(super) const MESSAGES_WAITING: usize = 64;
@@ -214,10 +214,10 @@ impl Reader {
     /// Takes a message from the servers.
     async fn deliver(&mut self, entry: Entry) -> Result<(), Interruption> {
         match self.merging.deliver(entry.position, &entry.message) {
-            Delivered::Next => self.hand_over(entry).await?,
-            Delivered::Known => return Ok(()),
-            Delivered::Gap => return Err(Interruption::Gap),
-            Delivered::Another => return Err(Interruption::Displaced(entry.position)),
+            Comparison::Next => self.hand_over(entry).await?,
+            Comparison::Known => return Ok(()),
+            Comparison::Gap => return Err(Interruption::Gap),
+            Comparison::Another => return Err(Interruption::Displaced(entry.position)),
         }
         self.hand_over_acknowledged().await
     }

@@ -121,7 +121,6 @@ struct JsonRule<'a> {
     rule: String,
     /// What it requires, in a few words.
     title: &'static str,
-    /// Its verdict.
     verdict: Verdict,
     /// How many records it was checked over.
     records: u64,

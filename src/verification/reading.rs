@@ -27,7 +27,7 @@ pub(super) struct Read {
 pub(super) fn check(logs: &[Log], runs: Option<&Runs>, progress: &mut dyn Progress) -> Result<Read, VerifyError> {
     let (mut mixed, mut left_out) = (BTreeSet::new(), BTreeMap::new());
     loop {
-        let pass = read(logs, Pass::new(mixed.clone(), logs, runs, &mut *progress), &left_out)?;
+        let pass = read(logs, ReadingState::new(mixed.clone(), logs, runs, &mut *progress), &left_out)?;
         if pass.stopped {
             return Err(VerifyError::Stopped);
         }
@@ -40,7 +40,7 @@ pub(super) fn check(logs: &[Log], runs: Option<&Runs>, progress: &mut dyn Progre
             return Err(LogError::Interleaved { path: path.to_owned(), line }.into());
         }
         if pass.late.is_empty() {
-            let Pass { checker, torn, records, taken, .. } = pass;
+            let ReadingState { checker, torn, records, taken, .. } = pass;
             return Ok(Read { report: checker.finish(), torn, records, left_out, taken });
         }
         mixed = &pass.mixed | &pass.late;
@@ -49,7 +49,11 @@ pub(super) fn check(logs: &[Log], runs: Option<&Runs>, progress: &mut dyn Progre
 
 /// Reads all logs once. A file that holds the records of the service and of other processes is read twice, once for each
 /// kind.
-fn read<'a>(logs: &[Log], mut pass: Pass<'a>, left_out: &BTreeMap<u32, LineRef>) -> Result<Pass<'a>, LogError> {
+fn read<'a>(
+    logs: &[Log],
+    mut pass: ReadingState<'a>,
+    left_out: &BTreeMap<u32, LineRef>,
+) -> Result<ReadingState<'a>, LogError> {
     for of_service in [true, false] {
         let wanted =
             |log: &&Log| pass.mixed.contains(&log.number) || (log.component == Component::Server) == of_service;
@@ -66,7 +70,7 @@ fn read<'a>(logs: &[Log], mut pass: Pass<'a>, left_out: &BTreeMap<u32, LineRef>)
 }
 
 /// The state of one reading of all logs.
-struct Pass<'a> {
+struct ReadingState<'a> {
     /// Whose records are taken; `None` for all.
     runs: Option<&'a Runs>,
     taken: Vec<LineRef>,
@@ -86,7 +90,7 @@ struct Pass<'a> {
     read_before: u64,
 }
 
-impl<'a> Pass<'a> {
+impl<'a> ReadingState<'a> {
     fn new(mixed: BTreeSet<u32>, logs: &[Log], runs: Option<&'a Runs>, progress: &'a mut dyn Progress) -> Self {
         progress.begin(logs.iter().map(Log::bytes).sum());
         Self {
@@ -107,7 +111,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-impl RecordSink for Pass<'_> {
+impl RecordSink for ReadingState<'_> {
     fn record(&mut self, line: LineRef, record: &LogRecord<'_>) -> bool {
         if self.stopped || self.runs.is_some_and(|runs| !runs.have(line, record)) {
             return !self.stopped;

@@ -36,42 +36,7 @@ export function takesPart(name, connect, refusal) {
       return true;
     });
 
-  checks("joins, publishes, receives and leaves", async (joined) => {
-    const alice = await joined("ålice");
-    assert.deepEqual(
-      alice.welcome.participants.map((member) => member.displayName),
-      ["ålice"],
-    );
-    // Joined with t = 1: received at 2, broadcast at 3; ticks for the Welcome and for the event.
-    assert.deepEqual([BigInt(alice.welcome.logicalTime), alice.clock], [3n, 5n]);
-    const bob = await joined("bob");
-
-    assert.equal([...LONGEST_TEXT].length, 128);
-    assert.doesNotMatch(LONGEST_TEXT, /[\0-\x7f]/);
-    const acknowledged = await alice.publish(LONGEST_TEXT);
-    const second = await bob.publish("two");
-    const left = await bob.leave();
-
-    const byAlice = await events(alice, 4);
-    const byBob = await events(bob, 2);
-    assert.equal(await bob.nextEvent(), undefined); // The stream ended with OK, without bob's own Left.
-    assert.deepEqual(byAlice.slice(1, 3), byBob);
-    assert.deepEqual(
-      byAlice.map((event) => event.content),
-      [
-        `Participant bob joined Chit Chat at logical time ${byAlice[0].logicalTime}`,
-        LONGEST_TEXT,
-        "two",
-        `Participant bob left Chit Chat at logical time ${byAlice[3].logicalTime}`,
-      ],
-    );
-    assert.deepEqual(Buffer.from(byBob[0].content), Buffer.from(LONGEST_TEXT));
-    assert.deepEqual(byAlice.slice(1).map(position), [acknowledged, second, left].map(position));
-    assert.ok(byAlice.every((event, index) => index === 0 || event.logicalTime > byAlice[index - 1].logicalTime));
-    assert.ok(alice.clock > byAlice[3].logicalTime);
-    await alice.leave();
-    assert.equal(await alice.nextEvent(), undefined);
-  });
+  checks("joins, publishes, receives and leaves", converse);
 
   checks("gets the reason of a refusal", async (joined) => {
     const alice = await joined("alice");
@@ -102,6 +67,44 @@ export function takesPart(name, connect, refusal) {
     assert.deepEqual(await events(bob, 3), byAlice);
     await Promise.all([alice.leave(), bob.leave()]);
   });
+}
+
+/** Two participants talk, and leave. */
+async function converse(joined) {
+  const alice = await joined("ålice");
+  assert.deepEqual(
+    alice.welcome.participants.map((member) => member.displayName),
+    ["ålice"],
+  );
+  // Joined with t = 1: received at 2, broadcast at 3; ticks for the Welcome and for the event.
+  assert.deepEqual([BigInt(alice.welcome.logicalTime), alice.clock], [3n, 5n]);
+  const bob = await joined("bob");
+
+  assert.equal([...LONGEST_TEXT].length, 128);
+  assert.doesNotMatch(LONGEST_TEXT, /[\0-\x7f]/);
+  const acknowledged = await alice.publish(LONGEST_TEXT);
+  const second = await bob.publish("two");
+  const left = await bob.leave();
+
+  const byAlice = await events(alice, 4);
+  const byBob = await events(bob, 2);
+  assert.equal(await bob.nextEvent(), undefined); // The stream ended with OK, without bob's own Left.
+  assert.deepEqual(byAlice.slice(1, 3), byBob);
+  assert.deepEqual(
+    byAlice.map((event) => event.content),
+    [
+      `Participant bob joined Chit Chat at logical time ${byAlice[0].logicalTime}`,
+      LONGEST_TEXT,
+      "two",
+      `Participant bob left Chit Chat at logical time ${byAlice[3].logicalTime}`,
+    ],
+  );
+  assert.deepEqual(Buffer.from(byBob[0].content), Buffer.from(LONGEST_TEXT));
+  assert.deepEqual(byAlice.slice(1).map(position), [acknowledged, second, left].map(position));
+  assert.ok(byAlice.every((event, index) => index === 0 || event.logicalTime > byAlice[index - 1].logicalTime));
+  assert.ok(alice.clock > byAlice[3].logicalTime);
+  await alice.leave();
+  assert.equal(await alice.nextEvent(), undefined);
 }
 
 /** The next events of a participant, reduced to what must be the same for all. */

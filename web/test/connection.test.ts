@@ -39,17 +39,6 @@ test("a broken stream is resumed where it broke, after a wait", () => {
   assert.equal(page.records("resumed").length, 1);
 });
 
-test("silence breaks the stream, and a heartbeat prevents that", () => {
-  const page = new Page();
-  page.join();
-  page.wait(30_000);
-  page.frame({ type: "heartbeat", head: 1n });
-  page.wait(34_999);
-  assert.equal(page.state.phase.at, "online");
-  page.wait(1);
-  assert.equal(page.state.phase.at, "offline");
-});
-
 test("a heartbeat that is late, or a message without an answer, casts doubt long before the stream breaks", () => {
   const page = new Page();
   const session = page.join();
@@ -163,18 +152,6 @@ test("the newest earlier events are loaded once, on joining, and neither clock n
   page.wait(500);
   page.resumed(80n, 200n);
   assert.equal(page.calls("list").length, 1);
-});
-
-test("an event that was delivered before, and one after a gap, break the stream", () => {
-  for (const sequence of [1n, 3n]) {
-    const page = new Page();
-    page.join();
-    const before = page.state.clock;
-    page.event(sequence, 12n, message());
-    assert.equal(page.state.clock, before);
-    assert.equal(page.state.phase.at, "offline");
-    assert.equal(page.state.position, 1n);
-  }
 });
 
 test("frames of an abandoned stream are ignored", () => {

@@ -10,19 +10,6 @@ function sent(texts: string[]) {
   return { page, session };
 }
 
-test("one message is on its way at a time, in the order of writing", () => {
-  const { page, session } = sent(["a", "b"]);
-  assert.deepEqual(
-    page.calls("publish").map((call) => call.text),
-    ["a"],
-  );
-  page.feed({ type: "published", id: "m1", sequence: 2n, logicalTime: 8n, session });
-  assert.deepEqual(
-    page.calls("publish").map((call) => call.text),
-    ["a", "b"],
-  );
-});
-
 test("a message that got no answer is sent again under the same id, with a later time", () => {
   const { page, session } = sent(["a"]);
   page.feed({ type: "publish-failed", id: "m1", failure: LOST, session });

@@ -7,7 +7,7 @@ import frames from "../../tests/vectors/scenarios/frames.json";
 import joined from "../../tests/vectors/scenarios/joined.json";
 import leaving from "../../tests/vectors/scenarios/leaving.json";
 import outbox from "../../tests/vectors/scenarios/outbox.json";
-import type { ChatEvent, EventKind } from "../src/core/event.js";
+import type { ChatEvent, EventKind, Welcome } from "../src/core/event.js";
 import { inFlight } from "../src/core/machine/outbox.js";
 import type { Reason } from "../src/core/machine/refusal.js";
 import type { State } from "../src/core/machine/state.js";
@@ -81,20 +81,7 @@ function take(page: Page, step: Step): void {
       page.feed({ type: "slot", granted: true });
       return;
     case "welcome":
-      page.frame({
-        type: "welcome",
-        welcome: {
-          token: `token of ${text("id")}`,
-          participantId: text("id"),
-          epoch: text("epoch"),
-          head: number("head"),
-          logicalTime: number("time"),
-          resumed: step["resumed"] === true,
-          roster: [{ id: text("id"), name: "alice" }],
-          heartbeatMs: 15_000,
-          limits: { text: 128, name: 32 },
-        },
-      });
+      page.frame({ type: "welcome", welcome: toWelcome(text, number, step["resumed"] === true) });
       return;
     case "event":
       page.frame({ type: "event", event: toEvent(text, number) });
@@ -150,6 +137,20 @@ function take(page: Page, step: Step): void {
     default:
       throw new Error(step.do);
   }
+}
+
+function toWelcome(text: (field: string) => string, number: (field: string) => bigint, resumed: boolean): Welcome {
+  return {
+    token: `token of ${text("id")}`,
+    participantId: text("id"),
+    epoch: text("epoch"),
+    head: number("head"),
+    logicalTime: number("time"),
+    resumed,
+    roster: [{ id: text("id"), name: "alice" }],
+    heartbeatMs: 15_000,
+    limits: { text: 128, name: 32 },
+  };
 }
 
 function toEvent(text: (field: string) => string, number: (field: string) => bigint): ChatEvent {

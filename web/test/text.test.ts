@@ -31,7 +31,7 @@ test("controls and bidirectional overrides are shown escaped, line feed and tab 
   check("æøå 😀 سلام", "æøå 😀 سلام");
 });
 
-test("a log line has the names of the design, exact numbers and six digits of a second", () => {
+test("a log line has the specified names, exact numbers and six digits of a second", () => {
   assert.equal(toTimestamp(Date.UTC(2026, 10, 22, 6, 34, 44, 123) * 1000 + 7), "2026-11-22T06:34:44.123007Z");
   const fields = { message_id: "m", seen_sequence: (1n << 63n) + 1n, content: 'a"b\n' };
   const line = toLine(0, "r", { event: "publish_queued", fields });

@@ -40,7 +40,7 @@ pub(super) struct Screen {
 
 /// The state of the display.
 #[derive(Default)]
-struct Shown {
+struct ScreenState {
     /// The journal and position of the last event.
     last: Option<(String, Sequence)>,
     /// The next event is the user's own join.
@@ -99,7 +99,7 @@ impl Screen {
         history: u32,
         ready: &CancellationToken,
     ) -> Result<(), Box<dyn Error>> {
-        let mut shown = Shown { begins: true, ..Shown::default() };
+        let mut shown = ScreenState { begins: true, ..ScreenState::default() };
         while let Some(update) = updates.next().await {
             match update {
                 Update::Event(event) => {
@@ -142,7 +142,7 @@ impl Screen {
     }
 
     /// Shows an update that is not an event.
-    fn notice(&self, update: Update, shown: &mut Shown) {
+    fn notice(&self, update: Update, shown: &mut ScreenState) {
         match update {
             Update::Offline { why } => {
                 self.is_online.store(false, Ordering::Relaxed);

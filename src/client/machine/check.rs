@@ -10,7 +10,9 @@ pub(super) mod roster;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::chat::{LogicalTime, MESSAGE_ID_BYTES_MAX, NAME_CHARACTERS_MAX, Sequence, TEXT_CHARACTERS_MAX};
+use crate::chat::{
+    LogicalTime, MESSAGE_ID_BYTES_MAX, NAME_CHARACTERS_MAX, Sequence, TEXT_CHARACTERS_MAX, membership_sentence,
+};
 use crate::client::event::{Event, Kind, ParticipantInfo, read};
 use crate::wire::{duration, pb};
 
@@ -158,10 +160,7 @@ pub(super) fn event(
 /// Checks an event's content and what it says about its writer.
 fn content(event: &Event) -> Option<ProtocolFault> {
     let Event { sequence, logical_time, content, participant, .. } = event;
-    let says = |what: &str| {
-        *content
-            == format!("Participant {} {what} Chit Chat at logical time {logical_time}", participant.display_name)
-    };
+    let says = |went: &str| *content == membership_sentence(&participant.display_name, went, *logical_time);
     let fits = match &event.kind {
         Kind::Joined => says("joined"),
         Kind::Left { .. } => says("left"),

@@ -74,13 +74,12 @@ pub(super) enum CheckpointFault {
     Io(#[from] io::Error),
 }
 
-/// The first line.
-struct Line {
+struct FirstLine {
     place: Head,
     digest: StateDigest,
 }
 
-impl Line {
+impl FirstLine {
     fn written(&self) -> String {
         let Self { place: Head { epoch, sequence, chain }, digest } = self;
         let (program, state) = (env!("CARGO_PKG_VERSION"), HEXLOWER.encode(&digest.0));
@@ -139,7 +138,8 @@ pub(super) fn read(journal: &Path, epoch: &Epoch) -> Result<Checkpoint, Checkpoi
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
     reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
-    let Line { place, digest } = Line::parse(std::str::from_utf8(&line).map_err(|_| CheckpointFault::Damaged)?)?;
+    let FirstLine { place, digest } =
+        FirstLine::parse(std::str::from_utf8(&line).map_err(|_| CheckpointFault::Damaged)?)?;
     if place.epoch != *epoch {
         return Err(CheckpointFault::AnotherJournal(place.epoch));
     }
@@ -158,7 +158,7 @@ pub(super) fn write_unfinished(journal: &Path, place: &Head, conversation: &Conv
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&unfinished)?;
     let mut writer = BufWriter::new(file);
     let written = writer
-        .write_all(Line { place: place.clone(), digest }.written().as_bytes())
+        .write_all(FirstLine { place: place.clone(), digest }.written().as_bytes())
         .and_then(|()| encoding::write(conversation, &mut writer))
         .and_then(|()| writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all());
     if let Err(error) = written {

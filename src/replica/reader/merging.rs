@@ -13,7 +13,7 @@ const UNDELIVERED_MAX: usize = 128;
 
 /// How a delivered message compares with those handed over and acknowledged.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Delivered {
+pub(super) enum Comparison {
     /// The next one. It is handed over now.
     Next,
     /// One that was handed over before.
@@ -69,7 +69,7 @@ impl Merging {
     }
 
     /// The servers deliver a message.
-    pub(super) fn deliver(&mut self, position: u64, message: &Bytes) -> Delivered {
+    pub(super) fn deliver(&mut self, position: u64, message: &Bytes) -> Comparison {
         let mut expected = None;
         if position < self.next {
             while self.undelivered.front().is_some_and(|(known, _)| *known <= position) {
@@ -80,17 +80,17 @@ impl Merging {
                 self.acknowledged.get_key_value(&position).map(|(known, message)| (*known, message.clone()));
         }
         if expected.is_some_and(|(_, expected)| expected != *message) {
-            return Delivered::Another;
+            return Comparison::Another;
         }
         if position < self.next {
-            return Delivered::Known;
+            return Comparison::Known;
         }
         if position > self.next {
-            return Delivered::Gap;
+            return Comparison::Gap;
         }
         self.acknowledged.remove(&position);
         self.next += 1;
-        Delivered::Next
+        Comparison::Next
     }
 
     /// The servers begin to deliver from the next message on, and will not deliver earlier ones.
@@ -112,12 +112,12 @@ mod tests {
         let mut merging = Merging::after(4);
         merging.acknowledge(6, message("own"));
         assert_eq!((merging.take(), merging.lacks_at_most(0), merging.lacks_at_most(1)), (None, false, true));
-        assert_eq!(merging.deliver(5, &message("another's")), Delivered::Next);
+        assert_eq!(merging.deliver(5, &message("another's")), Comparison::Next);
         assert!(merging.lacks_at_most(0));
         assert_eq!((merging.take(), merging.take()), (Some((6, message("own"))), None));
-        assert_eq!(merging.deliver(6, &message("own")), Delivered::Known);
-        assert_eq!((merging.deliver(8, &message("later")), merging.next()), (Delivered::Gap, 7));
-        assert_eq!(merging.deliver(7, &message("next")), Delivered::Next);
+        assert_eq!(merging.deliver(6, &message("own")), Comparison::Known);
+        assert_eq!((merging.deliver(8, &message("later")), merging.next()), (Comparison::Gap, 7));
+        assert_eq!(merging.deliver(7, &message("next")), Comparison::Next);
         merging.acknowledge(7, message("next"));
         assert_eq!((merging.take(), merging.next()), (None, 8));
     }
@@ -126,8 +126,8 @@ mod tests {
     fn a_message_that_was_delivered_first_is_not_handed_over_again_when_it_is_acknowledged_r2() {
         let mut merging = Merging::after(0);
         merging.acknowledge(2, message("own"));
-        assert_eq!(merging.deliver(1, &message("another's")), Delivered::Next);
-        assert_eq!(merging.deliver(2, &message("own")), Delivered::Next);
+        assert_eq!(merging.deliver(1, &message("another's")), Comparison::Next);
+        assert_eq!(merging.deliver(2, &message("own")), Comparison::Next);
         assert_eq!((merging.take(), merging.next()), (None, 3));
     }
 
@@ -137,8 +137,8 @@ mod tests {
         merging.acknowledge(1, message("own"));
         merging.acknowledge(3, message("own, too"));
         assert_eq!(merging.take(), Some((1, message("own"))));
-        assert_eq!(merging.deliver(1, &message("lost")), Delivered::Another);
-        assert_eq!(merging.deliver(2, &message("another's")), Delivered::Next);
-        assert_eq!((merging.deliver(3, &message("lost")), merging.next()), (Delivered::Another, 3));
+        assert_eq!(merging.deliver(1, &message("lost")), Comparison::Another);
+        assert_eq!(merging.deliver(2, &message("another's")), Comparison::Next);
+        assert_eq!((merging.deliver(3, &message("lost")), merging.next()), (Comparison::Another, 3));
     }
 }

@@ -28,7 +28,6 @@ pub const PRESENCE_MERGE: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Attach {
     pub participant: ParticipantId,
-    /// Its display name.
     pub display_name: DisplayName,
     /// The session's secret, for the Welcome.
     pub token: Arc<str>,

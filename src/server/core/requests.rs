@@ -59,7 +59,6 @@ impl Answered {
     }
 }
 
-/// A handle to the engine.
 #[derive(Clone)]
 pub struct EngineHandle {
     pub(super) requests: mpsc::Sender<EngineRequest>,

@@ -85,7 +85,6 @@ impl Fault {
 pub struct ActiveFault {
     /// The participant's display name.
     pub name: DisplayName,
-    /// Its faults.
     pub fault: Fault,
     /// The first sequence that it applied to.
     pub from: Sequence,

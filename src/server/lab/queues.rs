@@ -15,9 +15,7 @@ pub const PUBLISHES_HELD_MAX: usize = 16;
 /// A request, as the lab shows it while it holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeldRequest {
-    /// A message.
     Publish(MessageText),
-    /// A leave.
     Leave,
 }
 

@@ -16,7 +16,6 @@ use crate::server::edge::ingress::IngressLimits;
 #[derive(Clone, Debug)]
 pub struct ServerContext(Arc<SharedParts>);
 
-/// The shared parts.
 #[derive(Debug)]
 pub struct SharedParts {
     /// The metrics for operators.

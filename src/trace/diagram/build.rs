@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::processes::{Process, join_processes};
 use super::replica_logs::ReplicaLogs;
 use super::{Arrow, Chart, ChartEvent, Lane, Moment, Point, Role, shades};
+use crate::chat::LeaveReason;
 use crate::trace::model::{Act, Model, Step};
 use crate::trace::record::{LineRef, LogRecord, LoggedKind, Who, digest};
 use crate::trace::verify::InputError;
@@ -168,7 +169,8 @@ impl Builder {
             return;
         }
         let (name, content) = (LogRecord::text(&record.display_name), LogRecord::text(&record.content));
-        let expired = kind == LoggedKind::Left && record.reason.as_deref() == Some("DISCONNECTED");
+        let expired =
+            kind == LoggedKind::Left && record.reason.as_deref() == Some(LeaveReason::Disconnected.as_str());
         let event = self.chart.events.len();
         let receive = (!expired).then(|| {
             let words = format!("the service receives what {name} sent");

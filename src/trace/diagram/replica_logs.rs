@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{ChartEvent, Moment};
+use crate::chat::LeaveReason;
 use crate::trace::record::{LineRef, LogRecord, LoggedKind, Who, digest};
 
 /// The records of all replicas.
@@ -139,7 +140,8 @@ impl ChartEvent {
             author: usize::MAX,
             name: LogRecord::text(&record.display_name).into(),
             content: LogRecord::text(&record.content).into(),
-            expired: kind == LoggedKind::Left && record.reason.as_deref() == Some("DISCONNECTED"),
+            expired: kind == LoggedKind::Left
+                && record.reason.as_deref() == Some(LeaveReason::Disconnected.as_str()),
             seen: record.seen_sequence.filter(|seen| *seen > 0),
             crossed: Vec::new(),
             crossed_more: 0,

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::logs::{JsonLog, Logs};
-use crate::chat::{LamportClock, LogicalTime};
+use crate::chat::{LamportClock, LogicalTime, membership_sentence};
 
 pub(super) const EPOCH: &str = "00c0ffee00c0ffee";
 /// The morning of 2026-01-01.
@@ -63,7 +63,7 @@ struct Run {
 }
 
 /// A message that a person has written.
-struct Draft {
+struct WrittenMessage {
     text: &'static str,
     id: String,
     seen: u64,
@@ -125,7 +125,7 @@ impl Run {
         self.head += 1;
         let Person { name, id, .. } = &self.people[person];
         let went = if kind == "left" { "left" } else { "joined" };
-        let sentence = json!(format!("Participant {name} {went} Chit Chat at logical time {time}"));
+        let sentence = membership_sentence(name, went, time);
         let mut event = json!({
             "sequence": self.head, "logical_time": time.0, "local_time": time.0, "sent_logical_time": sent.0,
             "participant_id": id, "display_name": name, "kind": kind, "content": sentence,
@@ -198,7 +198,7 @@ impl Run {
         person
     }
 
-    fn submit(&mut self, person: usize, text: &'static str) -> Draft {
+    fn submit(&mut self, person: usize, text: &'static str) -> WrittenMessage {
         let (seen, count) = (self.people[person].position, self.people[person].records.len());
         let id = format!("{}-{count}", self.people[person].name);
         let mut queued =
@@ -209,11 +209,11 @@ impl Run {
         queued["display_name"] = json!(self.people[person].name);
         let queued = self.stamp("client", queued);
         self.people[person].records.push(queued);
-        Draft { text, id, seen }
+        WrittenMessage { text, id, seen }
     }
 
-    fn send_on(&mut self, person: usize, draft: &Draft) -> SentPublish {
-        let Draft { text, ref id, seen } = *draft;
+    fn send_on(&mut self, person: usize, draft: &WrittenMessage) -> SentPublish {
+        let WrittenMessage { text, ref id, seen } = *draft;
         let sent = self.people[person].clock.tick();
         self.say(
             person,

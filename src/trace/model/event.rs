@@ -3,9 +3,6 @@
 use crate::chat::{DisplayName, MessageText};
 use crate::trace::record::{LineRef, LoggedKind, Who};
 
-/// The reason of a leave that its participant asked for.
-pub(super) const REQUESTED: &str = "REQUESTED";
-
 /// When something happened, and the record that states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WallTime {
@@ -132,7 +129,8 @@ pub enum Lookup<'a> {
     Beyond,
 }
 
-/// Whether a text or name is valid, and the content of a join or leave is the sentence of S5 or S6.
+/// Whether a text or name is valid, and the content of a join or leave is the sentence of S5 or S6. The sentence is
+/// spelled out here, since the service's own would agree with itself if it were wrong.
 pub(super) fn is_valid(kind: LoggedKind, name: &str, content: &str, logical_time: u64) -> bool {
     let went = match kind {
         LoggedKind::Message => return MessageText::parse(content).is_ok(),

@@ -36,12 +36,12 @@ pub struct ClientLog {
     /// The run of the last record: a number that stands for its id, 0 if it has none.
     run: u64,
     /// The states of the other runs in the file, if their lines are mixed.
-    runs: HashMap<u64, RunState>,
+    runs: HashMap<u64, ProcessState>,
 }
 
 /// The state of one start of a process. Sessions outlive it.
 #[derive(Debug, Default)]
-struct RunState {
+struct ProcessState {
     current: Option<usize>,
     clock: Option<Mark>,
     join: Option<Mark>,
@@ -110,7 +110,7 @@ impl ClientLog {
         }
         let next = self.runs.remove(&run).unwrap_or_default();
         let (current, clock, join) = (self.current, self.clock, self.join);
-        let before = RunState { current, clock, join, join_at: self.join_at, is_new: self.is_new };
+        let before = ProcessState { current, clock, join, join_at: self.join_at, is_new: self.is_new };
         self.runs.insert(self.run, before);
         (self.run, self.current, self.clock) = (run, next.current, next.clock);
         (self.join, self.join_at, self.is_new) = (next.join, next.join_at, next.is_new);

@@ -1,8 +1,7 @@
 //! One record of a client or page as a step of its process.
 
+use crate::chat::LeaveReason;
 use crate::trace::record::{Component, CowStr, LineRef, LogRecord, LoggedKind, Who, digest};
-
-use super::event::REQUESTED;
 
 /// What a participant's process did, or what happened to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +119,11 @@ impl<'r> DeliveryDetails<'r> {
             name: record.display_name.as_deref(),
             sent: record.sent_logical_time.filter(|_| is(LoggedKind::Message)),
             seen: record.seen_sequence.filter(|_| is(LoggedKind::Message)),
-            requested: record.reason.as_deref().filter(|_| is(LoggedKind::Left)).map(|reason| reason == REQUESTED),
+            requested: record
+                .reason
+                .as_deref()
+                .filter(|_| is(LoggedKind::Left))
+                .map(|reason| reason == LeaveReason::Requested.as_str()),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod refused;
 mod seen;
 
+use crate::chat::LeaveReason;
 use crate::trace::model::{
     Act, ClientLog, DeliveryDetails, LoggedEvent, LoggedJournal, Mark, Model, Step, WallTime,
 };
@@ -45,8 +46,8 @@ fn differs(
     };
     let name = stated.name.filter(|is| *is != name).map(|is| ("the name", name.into(), is.into()));
     let reason = stated.requested.filter(|is| *is != event.requested).map(|is| {
-        let reason = |requested| if requested { "REQUESTED" } else { "DISCONNECTED" };
-        ("the reason", reason(event.requested).into(), reason(is).into())
+        let reason = |requested| if requested { LeaveReason::Requested } else { LeaveReason::Disconnected };
+        ("the reason", reason(event.requested).as_str().into(), reason(is).as_str().into())
     });
     name.or_else(|| number("send time", event.sent, stated.sent))
         .or_else(|| number("a writer's view up to event", event.seen, stated.seen))

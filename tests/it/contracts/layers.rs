@@ -349,7 +349,8 @@ impl Sources {
     }
 }
 
-fn list(folder: &Path, files: &mut Vec<PathBuf>) {
+/// Adds the Rust files in a folder.
+pub(super) fn list(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         match path.is_dir() {

@@ -21,7 +21,7 @@ const PUBLISHES_PER_EVENT: u64 = 4;
 
 /// A state, and the event after which it was taken.
 #[derive(Clone)]
-struct State {
+struct TakenState {
     place: Head,
     conversation: Conversation,
 }
@@ -40,7 +40,7 @@ impl CheckpointFile {
         Self { journal, changing: Mutex::new(()), damage }
     }
 
-    fn write(&self, state: &State) -> io::Result<()> {
+    fn write(&self, state: &TakenState) -> io::Result<()> {
         let unfinished = write_unfinished(&self.journal, &state.place, &state.conversation)?;
         let _changing = self.changing.lock();
         if self.damage.get().is_some() { fs::remove_file(&unfinished) } else { rename(&self.journal, &unfinished) }
@@ -74,8 +74,8 @@ pub(in crate::journal::sqlite) struct Keeper {
     interval: u64,
     due: Arc<Due>,
     /// The newest state that was offered.
-    newest: Option<State>,
-    states: SyncSender<State>,
+    newest: Option<TakenState>,
+    states: SyncSender<TakenState>,
     thread: JoinHandle<()>,
 }
 
@@ -88,7 +88,7 @@ impl Keeper {
     ) -> io::Result<Self> {
         let due = Arc::new(Due { at: (newest.0.saturating_add(interval)).into(), written: newest.0.into() });
         let (states, arriving) = sync_channel(1);
-        let work = Work { file: file.clone(), interval, due: due.clone(), failed: false };
+        let work = KeeperThread { file: file.clone(), interval, due: due.clone(), failed: false };
         let thread = thread::Builder::new().name("checkpoint".into()).spawn(move || work.run(&arriving))?;
         Ok(Self { file, interval, due, newest: None, states, thread })
     }
@@ -99,7 +99,7 @@ impl Keeper {
         if conversation.head() != place.sequence {
             return;
         }
-        let state = State { place: place.clone(), conversation: conversation.clone() };
+        let state = TakenState { place: place.clone(), conversation: conversation.clone() };
         if place.sequence.0 >= self.due.at.load(Ordering::Acquire) {
             // The thread decides when the next one is due. If the thread is gone, there is no next one.
             self.due.at.store(u64::MAX, Ordering::Release);
@@ -127,7 +127,7 @@ impl Keeper {
 }
 
 /// The state of the thread.
-struct Work {
+struct KeeperThread {
     file: Arc<CheckpointFile>,
     interval: u64,
     due: Arc<Due>,
@@ -135,8 +135,8 @@ struct Work {
     failed: bool,
 }
 
-impl Work {
-    fn run(mut self, states: &Receiver<State>) {
+impl KeeperThread {
+    fn run(mut self, states: &Receiver<TakenState>) {
         while let Ok(state) = states.recv() {
             let sequence = state.place.sequence.0;
             match self.file.write(&state) {

@@ -75,7 +75,7 @@ impl LaterCheck {
         let (ending, ended) = sync_channel(0);
         let last = plan.last;
         let (progress, state) = watch::channel(CheckState::Running { checked: Sequence(0), last });
-        let check = Check { plan, connection, stopped, progress };
+        let check = RunningCheck { plan, connection, stopped, progress };
         let thread = thread::Builder::new().name("check".into()).spawn(move || {
             let _ending: SyncSender<()> = ending;
             check.run();
@@ -104,7 +104,7 @@ impl LaterCheck {
 }
 
 /// Why a step of the check did not succeed.
-enum Failure {
+enum CheckFailure {
     /// The check has to end.
     Stopped,
     Found(FoundDamage),
@@ -112,20 +112,20 @@ enum Failure {
     Unreadable(Box<dyn Error + Send + Sync>),
 }
 
-impl From<FoundDamage> for Failure {
+impl From<FoundDamage> for CheckFailure {
     fn from(found: FoundDamage) -> Self {
         Self::Found(found)
     }
 }
 
-struct Check {
+struct RunningCheck {
     plan: Plan,
     connection: Connection,
     stopped: Receiver<()>,
     progress: watch::Sender<CheckState>,
 }
 
-impl Check {
+impl RunningCheck {
     fn run(self) {
         let last = self.plan.last;
         tracing::info!("the events up to {last} are checked in the background");
@@ -134,9 +134,9 @@ impl Check {
                 tracing::info!("the events up to {last} are checked: the journal is intact");
                 self.progress.send_replace(CheckState::Intact);
             }
-            Err(Failure::Stopped) => {}
-            Err(Failure::Unreadable(why)) => self.report(FoundDamage::Event(why)),
-            Err(Failure::Found(found)) => self.report(found),
+            Err(CheckFailure::Stopped) => {}
+            Err(CheckFailure::Unreadable(why)) => self.report(FoundDamage::Event(why)),
+            Err(CheckFailure::Found(found)) => self.report(found),
         }
     }
 
@@ -153,7 +153,7 @@ impl Check {
         self.progress.send_replace(CheckState::Damaged);
     }
 
-    fn replay(&self) -> Result<(), Failure> {
+    fn replay(&self) -> Result<(), CheckFailure> {
         let Plan { last, digest, .. } = self.plan;
         let mut conversation = Conversation::new();
         let mut reported = Instant::now();
@@ -171,13 +171,13 @@ impl Check {
         if StateDigest::of(&conversation) == digest { Ok(()) } else { Err(FoundDamage::Checkpoint(last).into()) }
     }
 
-    fn page(&self, conversation: &mut Conversation) -> Result<(), Failure> {
+    fn page(&self, conversation: &mut Conversation) -> Result<(), CheckFailure> {
         let Plan { epoch, last, .. } = &self.plan;
         let after = conversation.head();
         let limit = PAGE.min(usize::try_from(last.0 - after.0).unwrap_or(usize::MAX));
         let events = self.repeated(|| {
             history::page(&self.connection, epoch, after, limit).map_err(|error| match error {
-                JournalError::Unavailable(why) => Failure::Unreadable(why),
+                JournalError::Unavailable(why) => CheckFailure::Unreadable(why),
                 JournalError::Fatal(why) => FoundDamage::Event(why).into(),
             })
         })?;
@@ -191,25 +191,25 @@ impl Check {
         Ok(())
     }
 
-    fn shape(&self) -> Result<(), Failure> {
+    fn shape(&self) -> Result<(), CheckFailure> {
         open::check_shape(&self.connection, &self.plan.epoch).map_err(|fault| match fault {
             OpenFault::Damaged(why) => FoundDamage::Shape(why).into(),
-            other => Failure::Unreadable(Box::new(other)),
+            other => CheckFailure::Unreadable(Box::new(other)),
         })
     }
 
     /// Repeats a step a few times if something cannot be read. While the check is being ended, any error may come from
     /// that.
-    fn repeated<T>(&self, step: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
+    fn repeated<T>(&self, step: impl Fn() -> Result<T, CheckFailure>) -> Result<T, CheckFailure> {
         let mut attempts = 0;
         loop {
             let done = step();
             if done.is_err() && self.stopped.try_recv() == Err(TryRecvError::Disconnected) {
-                return Err(Failure::Stopped);
+                return Err(CheckFailure::Stopped);
             }
             attempts += 1;
             match done {
-                Err(Failure::Unreadable(why)) if attempts < ATTEMPTS => {
+                Err(CheckFailure::Unreadable(why)) if attempts < ATTEMPTS => {
                     if attempts == 1 {
                         tracing::warn!("the check of the journal cannot read it, and tries again: {why}");
                     }
@@ -220,10 +220,10 @@ impl Check {
         }
     }
 
-    fn rest(&self, time: Duration) -> Result<(), Failure> {
+    fn rest(&self, time: Duration) -> Result<(), CheckFailure> {
         match self.stopped.recv_timeout(time) {
             Err(RecvTimeoutError::Timeout) => Ok(()),
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => Err(Failure::Stopped),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => Err(CheckFailure::Stopped),
         }
     }
 }

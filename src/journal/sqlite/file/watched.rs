@@ -36,7 +36,7 @@ struct Watched {
 type FileId = (u64, u64);
 
 /// The file that a name belongs to.
-struct Found {
+struct FoundFile {
     id: FileId,
     bytes: u64,
 }
@@ -60,7 +60,7 @@ impl WatchedFiles {
         for (index, file) in self.0.iter_mut().enumerate() {
             let fatal = |change| Err(JournalError::Fatal(Box::new(change)));
             match look(&file.path) {
-                Ok(Found { id, bytes }) => {
+                Ok(FoundFile { id, bytes }) => {
                     if *file.id.get_or_insert(id) != id {
                         return fatal(ExternalChange::Displaced(file.path.clone()));
                     }
@@ -96,14 +96,14 @@ impl WatchedFiles {
 /// Queries the file's number and length, but not its times. After a query for the times, some file systems record the
 /// exact time of the next write in the inode, and each commit would have to put that on the disk, too.
 #[cfg(target_os = "linux")]
-fn look(path: &Path) -> io::Result<Found> {
+fn look(path: &Path) -> io::Result<FoundFile> {
     use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
     use rustix::io::Errno;
 
     match statx(CWD, path, AtFlags::empty(), StatxFlags::INO | StatxFlags::SIZE) {
         Ok(found) => {
             let device = makedev(found.stx_dev_major, found.stx_dev_minor);
-            Ok(Found { id: (device, found.stx_ino), bytes: found.stx_size })
+            Ok(FoundFile { id: (device, found.stx_ino), bytes: found.stx_size })
         }
         // An older system, or a sandbox that does not know this call.
         Err(Errno::NOSYS | Errno::PERM) => metadata(path),
@@ -112,12 +112,12 @@ fn look(path: &Path) -> io::Result<Found> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn look(path: &Path) -> io::Result<Found> {
+fn look(path: &Path) -> io::Result<FoundFile> {
     metadata(path)
 }
 
-fn metadata(path: &Path) -> io::Result<Found> {
-    fs::metadata(path).map(|found| Found { id: (found.dev(), found.ino()), bytes: found.len() })
+fn metadata(path: &Path) -> io::Result<FoundFile> {
+    fs::metadata(path).map(|found| FoundFile { id: (found.dev(), found.ino()), bytes: found.len() })
 }
 
 #[cfg(test)]

@@ -178,8 +178,8 @@ impl OpenStreams {
         drop(open);
         for (link, due) in due {
             match due {
-                Due::Heartbeat => link.wake(),
-                Due::End => {
+                StreamDue::Heartbeat => link.wake(),
+                StreamDue::End => {
                     link.end(StreamEnd::Rejected(Rejection::SlowConsumer { stall: self.0.stall }));
                 }
             }
@@ -209,7 +209,7 @@ impl OpenStreams {
 }
 
 /// What is due for a stream.
-enum Due {
+enum StreamDue {
     Heartbeat,
     End,
 }
@@ -280,18 +280,18 @@ impl StreamLink {
         }
     }
 
-    fn look(&self, head: Sequence, now: Instant, soon: Instant) -> Option<Due> {
+    fn look(&self, head: Sequence, now: Instant, soon: Instant) -> Option<StreamDue> {
         let mut state = self.state.lock();
         let has_been_quiet = |at: Instant| at.duration_since(state.handed_over) >= self.streams.0.heartbeat;
         if state.is_asked {
             state.is_heartbeat_due = has_been_quiet(soon);
-            return state.is_heartbeat_due.then_some(Due::Heartbeat);
+            return state.is_heartbeat_due.then_some(StreamDue::Heartbeat);
         }
         if head <= self.position() && !has_been_quiet(now) {
             return None;
         }
         let since = *state.stalled_since.get_or_insert(now);
-        (now.duration_since(since) >= self.streams.0.stall).then_some(Due::End)
+        (now.duration_since(since) >= self.streams.0.stall).then_some(StreamDue::End)
     }
 }
 

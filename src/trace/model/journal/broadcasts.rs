@@ -1,7 +1,8 @@
 //! Reads the events of a journal from the records of their broadcasts.
 
 use super::{LoggedJournal, who};
-use crate::trace::model::event::{CopyConflict, LoggedEvent, REQUESTED, is_valid};
+use crate::chat::LeaveReason;
+use crate::trace::model::event::{CopyConflict, LoggedEvent, is_valid};
 use crate::trace::record::{LineRef, LogRecord, LoggedKind, digest};
 
 impl LoggedJournal {
@@ -76,7 +77,7 @@ impl LoggedJournal {
             message: if message.is_empty() { 0 } else { digest(message) },
             seen: record.seen_sequence.unwrap_or(0),
             valid: is_valid(kind, name, content, logical_time),
-            requested: record.reason.as_deref() == Some(REQUESTED),
+            requested: record.reason.as_deref() == Some(LeaveReason::Requested.as_str()),
             sent_by_log: false,
             first_sent: None,
             acknowledged: None,

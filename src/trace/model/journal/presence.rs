@@ -6,6 +6,7 @@
 
 use foldhash::HashMap;
 
+use crate::chat::LeaveReason;
 use crate::trace::record::{LineRef, LogRecord, Who};
 
 use super::run::ServiceStart;
@@ -190,7 +191,7 @@ impl Farewells {
         let was_here = who.0 <= watch.start.sequence;
         let known = watch.of.get(&who).copied();
         watch.of.entry(who).or_insert(Presence { open: 0, since: None, has_left: false, line }).has_left = true;
-        if record.recovered || record.reason.as_deref() != Some("DISCONNECTED") {
+        if record.recovered || record.reason.as_deref() != Some(LeaveReason::Disconnected.as_str()) {
             return;
         }
         let (since, at) = match known {

@@ -5,7 +5,7 @@
  */
 
 import type { LogicalTime } from "../clock.js";
-import { sendingTime } from "./diagram.js";
+import { type Receipts, sendingTime } from "./diagram.js";
 import type { ChatEvent, Person } from "../event.js";
 import { wallTime } from "./lens.js";
 
@@ -26,9 +26,6 @@ export type Backward =
   | { readonly type: "unseen"; readonly event: ChatEvent; readonly by: ChatEvent }
   /** A participant has received an event that the service has not broadcast. */
   | { readonly type: "undelivered"; readonly event: ChatEvent; readonly reader: string };
-
-/** By participant id and sequence: the participant's clock when it received the event. */
-type Receipts = ReadonlyMap<string, ReadonlyMap<number, LogicalTime>>;
 
 /**
  * The arrows that cross a cut backwards; none if it is consistent. The events are in order; `receipts` holds those that

@@ -6,7 +6,7 @@ import type { Failure } from "./refusal.js";
 
 /** The secret side of this page's membership. */
 export interface Session {
-  /** Whoever holds it acts as this participant. Never shown, never logged. */
+  /** Anyone who has it can act as this participant. Never shown, never logged. */
   readonly token: string;
   /** This page's participant. */
   readonly participantId: string;

@@ -4,6 +4,13 @@
  * skipped.
  */
 
+import type { RecordEvent, RecordFields } from "../record.js";
+
+/** A field of some record of a client or page: a name that no such record has does not compile. */
+type Field = { readonly [E in RecordEvent]: keyof RecordFields[E] }[RecordEvent];
+type TextField = Extract<Field, "epoch" | "participant_id" | "display_name" | "message_id" | "kind" | "content" | "reason">;
+type NumberField = Extract<Field, "logical_time" | "local_time" | "sent_logical_time" | "seen_sequence">;
+
 /** A record, with the fields that a replay needs. They are converted on demand, since most are never used. */
 export class LogRecord {
   readonly #fields: Readonly<Record<string, unknown>>;
@@ -32,18 +39,18 @@ export class LogRecord {
   }
 
   /** A text; empty if the record has none. */
-  text(name: "epoch" | "participant_id" | "display_name" | "message_id" | "kind" | "content" | "reason" | "run" | "faults"): string {
+  text(name: TextField | "run" | "faults"): string {
     const value = this.#fields[name];
     return typeof value === "string" ? value : "";
   }
 
   /** A whole number; 0 if the record has none. */
-  number(name: "logical_time" | "local_time" | "sent_logical_time" | "seen_sequence"): bigint {
+  number(name: NumberField): bigint {
     return toNumber(this.#fields[name]);
   }
 
   /** A wall clock, in milliseconds since 1970; null if the record has none. */
-  wallClock(name: "sent_at"): number | null {
+  wallClock(name: Extract<Field, "sent_at">): number | null {
     const at = Date.parse(String(this.#fields[name] ?? ""));
     return Number.isNaN(at) ? null : at;
   }

@@ -4,6 +4,7 @@
 
 use foldhash::{HashMap, HashSet};
 
+use crate::chat::LeaveReason;
 use crate::trace::record::{LineRef, LogRecord, Who};
 
 use crate::trace::model::journal::presence::{EARLY_MICROS, Farewell, FarewellFault};
@@ -89,7 +90,7 @@ impl ReplicaNotes {
                 },
             ),
             "leave_broadcast" if !record.recovered => {
-                Note::Left { who: who(), disconnected: reason == "DISCONNECTED" }
+                Note::Left { who: who(), disconnected: reason == LeaveReason::Disconnected.as_str() }
             }
             "replica_joined" if record.of_replica.as_deref() == Some(name) => Note::Own(start),
             "replica_gone" => Note::Gone(start),
@@ -132,7 +133,7 @@ impl ReplicaNotes {
 
 /// Where a participant's stream is.
 #[derive(Clone, Copy, Debug)]
-struct Attached {
+struct StreamPlace {
     file: u32,
     /// By which start of the replica.
     start: Option<u64>,
@@ -142,7 +143,7 @@ struct Attached {
 
 #[derive(Clone, Copy, Debug)]
 struct Presence {
-    attached: Option<Attached>,
+    attached: Option<StreamPlace>,
     /// When its last stream ended, or its replica was gone; `None` if it has a stream, or if that is unknown.
     since: Option<(i64, LineRef)>,
     /// The record by which that is known.
@@ -194,7 +195,7 @@ impl Judge<'_> {
     }
 
     /// Detaches the sessions that are attached there.
-    fn detach(&mut self, line: LineRef, at: i64, is_there: impl Fn(&Attached) -> bool) {
+    fn detach(&mut self, line: LineRef, at: i64, is_there: impl Fn(&StreamPlace) -> bool) {
         for presence in self.of.values_mut() {
             if presence.attached.take_if(|attached| is_there(attached)).is_some() {
                 (presence.since, presence.line) = (Some((at, line)), line);
@@ -208,7 +209,7 @@ impl Judge<'_> {
         let presence = self.of.entry(who).or_insert(new);
         let before = presence.attached.filter(|before| (before.file, before.start) == (line.file, start));
         let open = before.map_or(0, |before| before.open).saturating_add(1);
-        (presence.attached, presence.since) = (Some(Attached { file: line.file, start, open }), None);
+        (presence.attached, presence.since) = (Some(StreamPlace { file: line.file, start, open }), None);
         presence.line = line;
     }
 
