@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::common::access::{AccessArgs, display_name, say, unpublished};
@@ -20,6 +20,8 @@ use crate::terminal::notice;
 
 /// How long the connection may be lost between two messages, unless --wait is longer.
 const OFFLINE_TIME: Duration = Duration::from_secs(10);
+/// The most time for taking the remaining updates after the leave: with the last of them, the end is recorded.
+const ENDING_TIME: Duration = Duration::from_secs(10);
 
 /// Publish messages and leave again, for scripts. Exits 0 if the service has acknowledged all of them, 3 if
 /// only some, 1 if none.
@@ -151,15 +153,18 @@ impl SendArgs {
         let (chat, updates) = self.access.join(&self.name).await?;
         let stop = CancellationToken::new();
         tokio::spawn(stop_on_signal(Interrupts::new(Hangup::Ends)?, stop.clone()));
-        tokio::spawn(watch(updates, self.access.wait().max(OFFLINE_TIME), stop.clone()));
+        let watching = tokio::spawn(watch(updates, self.access.wait().max(OFFLINE_TIME), stop.clone()));
         let mut outcome = SendOutcome::default();
-        publish(&chat, first, messages, &mut outcome, &stop).await?;
+        // It leaves even if its input cannot be read.
+        let published = publish(&chat, first, messages, &mut outcome, &stop).await;
         match chat.leave().await {
             // The reason for its end has been reported.
             Ok(_) | Err(LeaveError::Ended) => {}
             // The outcome of every message is known even so.
             Err(error) => say(&error.to_string()),
         }
+        drop(timeout(ENDING_TIME, watching).await);
+        published?;
         Ok(outcome.code())
     }
 }

@@ -87,6 +87,24 @@ fn the_exit_code_of_send_depends_on_acknowledgements() {
     drop(taken);
 }
 
+/// The log of a `send` that was not killed ends with its end, also if its input could not be read.
+#[test]
+fn the_end_of_send_is_recorded() {
+    let server = ServerProgram::start(&["--address-limits", "off"]);
+    let last = || records(&server.log_folder().join("client-ci.jsonl")).pop().unwrap()["event"].clone();
+    for run in 0..20 {
+        send(&server, &["hello"], "").succeeded();
+        assert_eq!(last(), "client_stopped", "run {run}");
+    }
+    let mut shell = std::process::Command::new("sh");
+    let (program, logs) = (env!("CARGO_BIN_EXE_chitchat"), server.log_folder().display());
+    let options = format!("-n ci -s http://{} --log-dir '{logs}'", server.address);
+    shell.arg("-c").arg(format!("'{program}' send {options} hello - </"));
+    let ended = Program::of(shell, &[]).end_of_input();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(last(), "client_stopped", "{ended:?}");
+}
+
 /// A `send` that reads a pipe. Its first line is acknowledged before the service is killed.
 fn one_then_killed(server: &mut ServerProgram) -> Program {
     let url = format!("http://{}", server.address);
