@@ -27,7 +27,7 @@ pub(super) struct DiagramArgs {
     #[arg(long, env = "CHITCHAT_FORMAT", value_enum, default_value = "svg")]
     format: DiagramFormat,
 
-    /// Write to this file instead of standard output.
+    /// Write to this file instead of standard output. It cannot be one of the logs.
     #[arg(short, long, value_name = "FILE", env = "CHITCHAT_OUTPUT")]
     output: Option<PathBuf>,
 
@@ -102,6 +102,10 @@ impl DiagramArgs {
         {
             return Err(format!("--from {from} is after --to {to}").into());
         }
+        if let Some(output) = &self.output {
+            reading::check_output(output, &self.logs)
+                .map_err(|error| format!("--output: {error}; name another file"))?;
+        }
         let logs = reading::inspect(self.logs)?;
         let mut drawing = Drawing { builder: Builder::new(), of_service: true };
         let mut logs: Vec<_> = logs.iter().collect();
@@ -132,7 +136,8 @@ impl DiagramArgs {
         }
         match self.output {
             Some(path) => {
-                fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+                fs::write(&path, text)
+                    .map_err(|error| format!("--output: cannot write {}: {error}", path.display()))?;
             }
             None => match io::stdout().lock().write_all(text.as_bytes()) {
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(of_output(error).into()),

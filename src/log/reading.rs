@@ -4,6 +4,7 @@ mod block;
 mod input;
 mod newest;
 mod ordered;
+mod output;
 mod rotated;
 
 use std::io::{self, BufRead, Read};
@@ -18,6 +19,7 @@ use input::{EXTENSION, Input};
 
 pub use newest::newest_broadcast;
 pub use ordered::read;
+pub use output::{OutputError, check_output};
 
 /// No record comes near this length.
 const LINE_BYTES_MAX: usize = 1 << 20;

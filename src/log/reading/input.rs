@@ -2,6 +2,7 @@
 //! once.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Cursor, Read};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
@@ -14,7 +15,7 @@ use crate::terminal::notice;
 /// The extension of a log. Rotation adds more after it.
 pub(super) const EXTENSION: &str = ".jsonl";
 /// The argument that stands for standard input.
-const STANDARD_INPUT: &str = "-";
+pub(super) const STANDARD_INPUT: &str = "-";
 
 /// Where the bytes are.
 #[derive(Clone, Debug)]
@@ -133,15 +134,18 @@ fn metadata(path: &Path) -> Result<Metadata, LogError> {
     fs::metadata(path).map_err(|source| LogError::Read { path: path.to_owned(), source })
 }
 
+/// Whether a file in a folder counts as a log, by its name.
+pub(super) fn is_log_name(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.contains(EXTENSION) && !name.starts_with('.'))
+}
+
 /// The logs in a folder, sorted by name. Subfolders are not searched.
-fn logs_in(folder: &Path) -> Result<Vec<(PathBuf, Metadata)>, LogError> {
+pub(super) fn logs_in(folder: &Path) -> Result<Vec<(PathBuf, Metadata)>, LogError> {
     let fault = |source| LogError::Read { path: folder.to_owned(), source };
     let mut logs = Vec::new();
     for entry in fs::read_dir(folder).map_err(fault)? {
         let entry = entry.map_err(fault)?;
-        let name = entry.file_name();
-        let is_named = name.to_str().is_some_and(|name| name.contains(EXTENSION) && !name.starts_with('.'));
-        if !is_named {
+        if !is_log_name(&entry.file_name()) {
             continue;
         }
         let file = metadata(&entry.path())?;

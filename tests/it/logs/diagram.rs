@@ -328,6 +328,26 @@ fn a_part_that_does_not_exist_is_refused_with_what_exists() {
     }
 }
 
+/// A drawing replaces no log, and does not become one (C11).
+#[test]
+fn an_output_among_the_logs_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, new) = (folder.path().join("server.jsonl"), folder.path().join("new.jsonl"));
+    fs::copy(Path::new(EXAMPLE).join("server.jsonl"), &log).unwrap();
+    let (whole, one, new) = (folder.path().to_str().unwrap(), log.to_str().unwrap(), new.to_str().unwrap());
+    for (input, output, why) in [
+        (one, one, format!("--output: {one} is one of the logs; name another file")),
+        (whole, one, format!("--output: {one} is one of the logs; name another file")),
+        (whole, new, format!("--output: {new} would be read as a log of the folder {whole}; name another file")),
+        (one, whole, format!("--output: cannot write {whole}: ")),
+    ] {
+        let ended = Program::run(&["diagram", input, "-o", output], &[]);
+        assert!(ended.code == Some(2) && ended.errors.contains(&why), "{why}: {ended:?}");
+    }
+    Program::run(&["diagram", one, "-o", new], &[]).succeeded();
+    assert_eq!(fs::read(&log).unwrap(), fs::read(Path::new(EXAMPLE).join("server.jsonl")).unwrap());
+}
+
 /// A service's log of messages by three writers, each of which says that its writer had seen `seen`.
 fn unseen_messages(messages: u64, seen: u64) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
