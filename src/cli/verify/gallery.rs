@@ -69,8 +69,9 @@ pub(super) fn run(part: Part, file: Option<&Path>) -> ExitCode {
 }
 
 fn read(file: &Path, part: Part) -> Result<Vec<Mistake>, String> {
-    let named = |why: &dyn std::fmt::Display| format!("{}: {why}", file.display());
-    let text = fs::read_to_string(file).map_err(|error| named(&error))?;
+    let named = |why: &dyn std::fmt::Display| format!("--gallery-file: {}: {why}", file.display());
+    let text = fs::read_to_string(file)
+        .map_err(|error| format!("--gallery-file: cannot read {}: {error}", file.display()))?;
     let mistakes = parse(&text).map_err(|error| named(&error))?;
     match part {
         Part::Mistake(number) if number > mistakes.len() => {

@@ -104,7 +104,11 @@ fn the_gallery_shows_mistakes_of_a_file() {
     assert_eq!(wrong.code, Some(2));
     assert!(wrong.errors.contains("mine.toml: line 7: a step needs exactly one of"), "{wrong:?}");
     fs::remove_file(&file).unwrap();
-    assert_eq!(Program::run(&["verify", "--gallery-file", named], &[]).code, Some(2));
+    let missing = Program::run(&["verify", "--gallery-file", named], &[]);
+    assert_eq!(missing.code, Some(2));
+    for refused in [beyond, wrong, missing] {
+        assert!(refused.errors.contains("--gallery-file: "), "{refused:?}");
+    }
 }
 
 /// A folder, a pipe and standard input work like files.
