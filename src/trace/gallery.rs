@@ -55,9 +55,17 @@ impl Mistake {
     }
 }
 
+/// The table of the built-in mistakes.
+const TABLE: &str = include_str!("gallery/mistakes.toml");
+
 /// The built-in mistakes, in the order of the rules.
 pub fn mistakes() -> Vec<Mistake> {
-    parse(include_str!("gallery/mistakes.toml")).expect("the program's own table is correct")
+    parse(TABLE).expect("the program's own table is correct")
+}
+
+/// How many mistakes are built in, without parsing them.
+pub fn count_mistakes() -> usize {
+    TABLE.lines().filter(|line| *line == "[[mistake]]").count()
 }
 
 #[cfg(test)]
@@ -77,6 +85,7 @@ mod tests {
     fn every_mistake_is_caught_by_the_rule_that_names_it_v1_to_v15() {
         let mistakes = mistakes();
         assert!(mistakes.len() >= 50);
+        assert_eq!(count_mistakes(), mistakes.len());
         assert!(mistakes.is_sorted_by_key(|mistake| mistake.rule));
         for mistake in &mistakes {
             let report = mistake.made_in(&truthful()).expect(&mistake.title).verify().unwrap();

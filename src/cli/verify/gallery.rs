@@ -15,7 +15,7 @@ use super::page::{Mark, Page};
 use crate::cli::common::exit_codes::{FAILURE, USAGE};
 use crate::cli::printed;
 use crate::terminal::{escaped, notice};
-use crate::trace::gallery::{JsonLog, Logs, Mistake, mistakes, parse, truthful};
+use crate::trace::gallery::{JsonLog, Logs, Mistake, count_mistakes, mistakes, parse, truthful};
 use crate::trace::report::Rule;
 
 /// How many changed records of a mistake are shown.
@@ -40,7 +40,7 @@ impl FromStr for Part {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let count = mistakes().len();
+        let count = count_mistakes();
         let number = text.parse().ok().filter(|number| (1..=count).contains(number)).map(Self::Mistake);
         let rule = || Rule::named(text).map(Self::Rule);
         match text {
