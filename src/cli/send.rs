@@ -59,18 +59,35 @@ fn text(text: &str) -> Result<MessageSource, String> {
 struct Messages {
     sources: VecDeque<MessageSource>,
     input: Option<Lines>,
+    /// How many lines of standard input have been read.
+    lines: u64,
+}
+
+/// A message to be sent.
+struct SourcedMessage {
+    /// Its text, or the reason why a line cannot be one.
+    text: Result<String, LineFault>,
+    /// The number of its line, if it is from standard input.
+    line: Option<u64>,
+}
+
+impl SourcedMessage {
+    /// Adds the line to a reason that does not repeat the text.
+    fn located(&self, why: &str) -> String {
+        self.line.map_or_else(|| why.to_owned(), |line| format!("line {line} of standard input: {why}"))
+    }
 }
 
 impl Messages {
-    /// The next message, or the reason why a line cannot be one.
-    async fn next(&mut self) -> io::Result<Option<Result<String, LineFault>>> {
+    /// The next message.
+    async fn next(&mut self) -> io::Result<Option<SourcedMessage>> {
         loop {
             match self.sources.front() {
                 None => return Ok(None),
                 Some(MessageSource::Message(text)) => {
-                    let message = text.clone();
+                    let text = Ok(text.clone());
                     self.sources.pop_front();
-                    return Ok(Some(Ok(message)));
+                    return Ok(Some(SourcedMessage { text, line: None }));
                 }
                 Some(MessageSource::Input) => {
                     let lines = match &mut self.input {
@@ -78,7 +95,10 @@ impl Messages {
                         none => none.insert(Lines::of(io::stdin(), None)?),
                     };
                     match lines.next().await? {
-                        Some(line) => return Ok(Some(line.text)),
+                        Some(line) => {
+                            self.lines += 1;
+                            return Ok(Some(SourcedMessage { text: line.text, line: Some(self.lines) }));
+                        }
                         None => drop(self.sources.pop_front()),
                     }
                 }
@@ -147,7 +167,7 @@ impl SendArgs {
             }
             sources.push_back(MessageSource::Input);
         }
-        let mut messages = Messages { sources, input: None };
+        let mut messages = Messages { sources, input: None, lines: 0 };
         // With nothing to send there is no need to join.
         let Some(first) = messages.next().await? else { return Ok(ExitCode::SUCCESS) };
         let (chat, updates) = self.access.join(&self.name).await?;
@@ -172,17 +192,17 @@ impl SendArgs {
 /// Publishes one message after the other, until there are no more or it is stopped.
 async fn publish(
     chat: &Chat,
-    first: Result<String, LineFault>,
+    first: SourcedMessage,
     mut messages: Messages,
     outcome: &mut SendOutcome,
     stop: &CancellationToken,
 ) -> io::Result<()> {
     let mut next = Some(first);
-    while let Some(line) = next.take() {
-        match line {
-            Err(fault) => outcome.fail(&format!("not sent: {fault}")),
+    while let Some(message) = next.take() {
+        match &message.text {
+            Err(fault) => outcome.fail(&message.located(&format!("not sent: {fault}"))),
             Ok(text) => {
-                let mut publishing = chat.publish(&*text);
+                let mut publishing = chat.publish(text);
                 let published = tokio::select! {
                     published = &mut publishing => published,
                     () = stop.cancelled() => {
@@ -193,7 +213,8 @@ async fn publish(
                 match published {
                     Ok(_) => outcome.acknowledged += 1,
                     Err(error) => {
-                        outcome.fail(&unpublished(&error, &text));
+                        let why = unpublished(&error, text);
+                        outcome.fail(&if text.is_empty() { message.located(&why) } else { why });
                         if error == PublishError::Ended {
                             return outcome.fail_rest(messages).await;
                         }

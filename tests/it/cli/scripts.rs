@@ -72,10 +72,10 @@ fn the_exit_code_of_send_depends_on_acknowledgements() {
     check(&[], "", 0);
     check(&["good", "-"], &format!("{long}\n"), 3);
     check(&["-"], &format!("{long}\n\n"), 1);
-    let ended = send(&server, &["-"], "\n");
+    let ended = send(&server, &["-"], &format!("{long}\n\n"));
     assert!(
-        ended.errors.ends_with("at least one character"),
-        "an empty text is not repeated in the error: {ended:?}"
+        ended.errors.ends_with("* line 2 of standard input: refused: a message needs at least one character"),
+        "an empty text is found by its line: {ended:?}"
     );
     check(&["good", &long], "", 2);
     check(&["good", ""], "", 2);
