@@ -14,8 +14,8 @@ use crate::server::{DELAY_MAX, FAULT_TIME_MAX, WRITER_STOP_MAX};
 use crate::terminal::escaped;
 use crate::wire::pb;
 
-/// Set, release or end faults of participants, in a service that `chitchat lab` runs. Without options, list the
-/// participants with their faults.
+/// Set, release or end faults of participants, in a service that `chitchat lab` runs. With a NAME alone, show that
+/// participant's faults; --list shows all.
 ///
 /// The faults of one call replace those that the participant had. They end after a time (--for), or with --clear.
 #[derive(Debug, Args)]

@@ -218,6 +218,7 @@ fn help_and_version_exist() {
         (&["serve", "--help"], "--participants-max"),
         (&["join", "--help"], "--json"),
         (&["load", "--help"], "--in-flight"),
+        (&["fault", "--help"], "--list shows all"),
         (&["--version"], env!("CARGO_PKG_VERSION")),
     ] {
         let ended = run(folder.path(), arguments, &[]).succeeded();
