@@ -44,6 +44,12 @@ fn key() {
         assert_eq!((ended.code, ended.errors.contains(named)), (Some(1), true), "{ended:?}");
     }
     assert_eq!(lab.fault(&["--list"]), ["alice: no fault"]);
+    assert_eq!(lab.fault(&["alice"]), ["alice: no fault"]);
+    for arguments in [&["bob"][..], &[""], &["", "--clear"]] {
+        let ended = lab.run(&lab.key, arguments);
+        let named = "NAME: no active participant is called";
+        assert_eq!((ended.code, ended.errors.contains(named)), (Some(1), true), "{arguments:?}: {ended:?}");
+    }
     let log = std::fs::read_to_string(lab.server.log_folder().join("server.jsonl")).unwrap();
     assert!(!log.contains(&lab.key));
 }
