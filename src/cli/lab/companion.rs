@@ -57,7 +57,7 @@ impl ValueEnum for CompanionKind {
 impl CompanionArgs {
     pub(crate) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
         let lab = self.access.connect().await?;
-        let lines = self.call(&lab).await.map_err(|error| self.access.explain(error))?;
+        let lines = self.call(&lab).await.map_err(|error| self.access.explain(error, "--remove"))?;
         Ok(print(&lines))
     }
 

@@ -105,7 +105,7 @@ fn count(text: &str) -> Result<u32, String> {
 impl FaultArgs {
     pub(crate) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
         let lab = self.access.connect().await?;
-        self.call(&lab).await.map_err(|error| self.access.explain(error).into())
+        self.call(&lab).await.map_err(|error| self.access.explain(error, "NAME").into())
     }
 
     async fn call(&self, lab: &LabClient) -> Result<ExitCode, JoinError> {

@@ -58,7 +58,7 @@ fn pause(text: &str) -> Result<Duration, String> {
 impl ScenarioArgs {
     pub(crate) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
         let lab = self.access.connect().await?;
-        self.call(&lab).await.map_err(|error| self.access.explain(error).into())
+        self.call(&lab).await.map_err(|error| self.access.explain(error, "--person").into())
     }
 
     async fn call(&self, lab: &LabClient) -> Result<ExitCode, JoinError> {

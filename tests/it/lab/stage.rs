@@ -71,9 +71,10 @@ fn limit_and_refusals() {
     refused("companion", &["--add", "echo", "--as", "alice"], "--as: a participant with that name");
     run(&lab, "companion", &["--add", "actor", "--as", "bob"]).succeeded();
     refused("companion", &["--add", "echo"], "the limit on companions is reached: 1; see --companions-max");
-    refused("companion", &["--remove", "alice"], "NAME: no active participant is called alice");
+    refused("companion", &["--remove", "nobody"], "--remove: no companion is called nobody");
+    refused("companion", &["--remove", "alice"], "--remove: no companion is called alice");
     refused("scenario", &["hamlet"], "NAME: there is no scenario called hamlet");
-    refused("scenario", &["crossing", "--person", "nobody"], "NAME: no active participant is called nobody");
+    refused("scenario", &["crossing", "--person", "nobody"], "--person: no active participant is called nobody");
     for (arguments, named) in [
         (&["companion", "--add", "parrot"][..], "--add"),
         (&["companion", "--as", "bob"], "--add"),
