@@ -57,6 +57,9 @@ impl CliCommand {
         match &self {
             Self::Join(join) => join.access.check()?,
             Self::Send(send) => send.access.check()?,
+            Self::Fault(fault) => fault.access.check()?,
+            Self::Companion(companion) => companion.access.check()?,
+            Self::Scenario(scenario) => scenario.access.check()?,
             _ => {}
         }
         Ok(self)

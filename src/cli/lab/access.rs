@@ -20,6 +20,11 @@ pub(in crate::cli) struct LabAccessArgs {
 }
 
 impl LabAccessArgs {
+    /// Refuses options that contradict each other.
+    pub(in crate::cli) fn check(&self) -> Result<(), clap::Error> {
+        self.connect.check()
+    }
+
     /// Connects to the lab.
     pub(in crate::cli) async fn connect(&self) -> Result<LabClient, Box<dyn Error>> {
         let options = self.connect.options("")?;

@@ -20,7 +20,7 @@ use crate::wire::pb::{self, CompanionKind};
 #[derive(Debug, Args)]
 pub(crate) struct CompanionArgs {
     #[command(flatten)]
-    access: LabAccessArgs,
+    pub(in crate::cli) access: LabAccessArgs,
 
     /// Add a companion of this kind.
     #[arg(long, value_name = "KIND", conflicts_with = "remove")]

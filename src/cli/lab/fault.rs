@@ -26,7 +26,7 @@ pub(crate) struct FaultArgs {
     name: Option<String>,
 
     #[command(flatten)]
-    access: LabAccessArgs,
+    pub(in crate::cli) access: LabAccessArgs,
 
     /// Hold messages until they are released or the fault ends.
     #[arg(long, value_name = "DIRECTION")]

@@ -31,7 +31,7 @@ pub(crate) struct ScenarioArgs {
     name: Option<String>,
 
     #[command(flatten)]
-    access: LabAccessArgs,
+    pub(in crate::cli) access: LabAccessArgs,
 
     /// The participant who plays the human role. By default a companion plays it.
     #[arg(long, value_name = "PARTICIPANT", requires = "name")]

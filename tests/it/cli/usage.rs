@@ -120,9 +120,13 @@ fn a_wrong_list_of_services_is_wrong_usage() {
         ("http://a:1,http://b:1,http://A:1/", "http://A:1/ is in the list twice"),
         ("http://a:1,https://b:1", "the list mixes http:// and https:// URLs"),
     ] {
-        for command in
-            [&["join", "--name", "alice", "--server", list][..], &["send", "--name", "ci", "--server", list, "x"]]
-        {
+        for command in [
+            &["join", "--name", "alice", "--server", list][..],
+            &["send", "--name", "ci", "--server", list, "x"],
+            &["fault", "alice", "--server", list],
+            &["companion", "--server", list],
+            &["scenario", "--server", list],
+        ] {
             check_wrong(command, &[], named);
             check_wrong(command, &[], "--server");
         }
