@@ -230,6 +230,22 @@ fn help_and_version_exist() {
     }
 }
 
+/// The lab's own options have a heading of their own. A lab has no replicas, so the options of replicas are not shown,
+/// and are wrong usage.
+#[test]
+fn options_of_lab() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = run(folder.path(), &["lab", "--help"], &[]).succeeded().output.join("\n");
+    let (of_serve, of_lab) = help.split_once("\nLab:\n").expect(&help);
+    for option in ["--lab-open", "--companions-max", "--proof-logs-max", "--scenarios"] {
+        assert!(of_lab.contains(option) && !of_serve.contains(option), "{option}: {help}");
+    }
+    assert!(of_serve.contains("--participants-max") && !help.contains("--replica"), "{help}");
+    let servers = "nats://127.0.0.1:4222";
+    check_wrong(&["lab", "--listen", "127.0.0.1:0", "--replicate", servers], &[], "--replicate");
+    check_wrong(&["lab", "--listen", "127.0.0.1:0"], &[("CHITCHAT_REPLICATE", servers)], "--replicate");
+}
+
 #[test]
 fn completions_and_the_manual_have_every_command() {
     let folder = tempfile::tempdir().unwrap();
