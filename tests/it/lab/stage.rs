@@ -186,9 +186,15 @@ fn own_scenarios() {
     assert!(listed[9].ends_with("Mine") && listed[10].ends_with("Another of mine"), "{listed:?}");
     run(&lab, "scenario", &["other", "--pause", "0s"]).succeeded();
     scenarios("wrong.toml", &own.replace("do = \"crash\"", "do = \"explode\""));
-    let ended = Program::run(&["lab", "--listen", "127.0.0.1:0", "--scenarios", path], &[]);
-    let named = "--scenarios: wrong: step 2: explode is not an action";
-    assert!(ended.code == Some(1) && ended.errors.contains(named), "{ended:?}");
+    let file = folder.path().join("wrong.toml");
+    let check_wrong = |why: &str| {
+        let ended = Program::run(&["lab", "--listen", "127.0.0.1:0", "--scenarios", path], &[]);
+        let named = format!("--scenarios: {}: {why}", file.display());
+        assert!(ended.code == Some(1) && ended.errors.contains(&named), "{ended:?}");
+    };
+    check_wrong("step 2: explode is not an action");
+    scenarios("wrong.toml", "title = Mine\n");
+    check_wrong("line 1: ");
     let ended = Program::run(&["lab", "--listen", "127.0.0.1:0", "--scenarios", "/nowhere"], &[]);
     assert!(ended.code == Some(1) && ended.errors.contains("--scenarios: cannot read /nowhere"), "{ended:?}");
 }
