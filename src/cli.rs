@@ -173,8 +173,16 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// A parser like [`duration`], with a different maximum.
 fn at_most(longest: Duration) -> impl Fn(&str) -> Result<Duration, String> + Clone {
     move |text| match duration(text)? {
-        duration if duration > longest => Err(format!("must be at most {}", humantime::format_duration(longest))),
+        duration if duration > longest => Err(format!("must be at most {}", in_words(longest))),
         duration => Ok(duration),
+    }
+}
+
+/// A length of time in the words of the help: `60s`, `10min`.
+fn in_words(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds > 60 && seconds.is_multiple_of(60) => format!("{}min", seconds / 60),
+        seconds => format!("{seconds}s"),
     }
 }
 

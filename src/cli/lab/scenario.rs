@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::access::LabAccessArgs;
 use crate::cli::common::exit_codes;
-use crate::cli::print;
+use crate::cli::{in_words, print};
 use crate::client::JoinError;
 use crate::client::lab::LabClient;
 use crate::lab::SCENARIO_PAUSE_MAX;
@@ -50,7 +50,7 @@ fn pause(text: &str) -> Result<Duration, String> {
     let pause = humantime::parse_duration(text);
     let pause = pause.map_err(|_| "should be a number with a unit, such as 500ms or 3s".to_owned())?;
     if pause > SCENARIO_PAUSE_MAX {
-        return Err(format!("must be at most {}", humantime::format_duration(SCENARIO_PAUSE_MAX)));
+        return Err(format!("must be at most {}", in_words(SCENARIO_PAUSE_MAX)));
     }
     Ok(pause)
 }

@@ -82,14 +82,14 @@ fn wrong_options() {
         (&["fault"][..], "NAME"),
         (&["fault", "alice", "--hold", "everything"], "--hold"),
         (&["fault", "alice", "--cut", "none"], "--cut"),
-        (&["fault", "alice", "--delay", "31s"], "--delay"),
+        (&["fault", "alice", "--delay", "31s"], "'--delay <TIME>': must be at most 30s"),
         (&["fault", "alice", "--jitter", "soon"], "--jitter"),
-        (&["fault", "alice", "--pause", "--for", "11min"], "--for"),
+        (&["fault", "alice", "--pause", "--for", "11min"], "'--for <TIME>': must be at most 10min"),
         (&["fault", "alice", "--for", "1s"], "--hold"),
         (&["fault", "alice", "--release", "0"], "--release"),
         (&["fault", "alice", "--release", "all", "--pause"], "--release"),
         (&["fault", "alice", "--stop-writer", "1s"], "--stop-writer"),
-        (&["fault", "--stop-writer", "2min"], "--stop-writer"),
+        (&["fault", "--stop-writer", "61s"], "'--stop-writer <TIME>': must be at most 60s"),
         (&["fault", "--clear", "--pause", "alice"], "--clear"),
     ] {
         let ended = Program::run(arguments, &[]);
