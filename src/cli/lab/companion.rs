@@ -73,7 +73,8 @@ impl CompanionArgs {
             return Ok(format!("{} has left\n", escaped(name)));
         }
         let participants = lab.list_faults(pb::ListFaultsRequest {}).await?.participants;
-        Ok(participants.iter().filter_map(line).collect())
+        let lines: String = participants.iter().filter_map(line).collect();
+        Ok(if lines.is_empty() { "no companions\n".into() } else { lines })
     }
 }
 

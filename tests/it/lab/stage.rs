@@ -104,7 +104,7 @@ fn built_in_scenarios() {
         let told = run(&lab, "scenario", &[name, "--pause", "0s"]).succeeded().output;
         assert!(told.iter().any(|line| line.starts_with("1. ")), "{told:#?}");
         assert!(told.last().unwrap().contains(") is right. "), "{told:#?}");
-        assert_eq!(run(&lab, "companion", &[]).succeeded().output.len(), 0, "{name}: all have left");
+        assert_eq!(run(&lab, "companion", &[]).succeeded().output, ["no companions"], "{name}: all have left");
         let faults = run(&lab, "fault", &["--list"]).succeeded().output;
         assert!(faults.is_empty(), "{name}: {faults:?}");
     }
@@ -165,7 +165,7 @@ fn stopped() {
     run(&lab, "scenario", &["--stop"]).succeeded();
     let ended = second.end_of_input();
     assert!(ended.code == Some(1) && ended.errors.contains("was stopped"), "{ended:?}");
-    assert!(run(&lab, "companion", &[]).succeeded().output.is_empty());
+    assert_eq!(run(&lab, "companion", &[]).succeeded().output, ["no companions"]);
 }
 
 /// K9: a teacher's own scenarios are added to the built-in ones or replace them; an invalid one is reported before the
