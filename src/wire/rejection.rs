@@ -77,7 +77,7 @@ pub enum Rejection {
     #[error("the lab broke this stream; resume to continue")]
     LabDisconnected,
     /// The lab's key is missing or wrong.
-    #[error("the lab's key is missing or wrong: `chitchat lab` prints it when it starts; see --lab-key")]
+    #[error("the lab's key is missing or wrong: `chitchat lab` prints it when it starts")]
     LabKeyRequired,
     /// No active participant has that name.
     #[error("no active participant is called {0}")]

@@ -42,6 +42,7 @@ fn key() {
     for (key, named) in [("wrong", "--lab-key"), (&lab.key, "NAME: no active participant is called bob")] {
         let ended = lab.run(key, &["bob", "--pause"]);
         assert_eq!((ended.code, ended.errors.contains(named)), (Some(1), true), "{ended:?}");
+        assert!(ended.errors.matches("--lab-key").count() < 2, "{ended:?}");
     }
     assert_eq!(lab.fault(&["--list"]), ["alice: no fault"]);
     assert_eq!(lab.fault(&["alice"]), ["alice: no fault"]);
