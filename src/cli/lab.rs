@@ -53,7 +53,8 @@ pub(super) struct LabArgs {
         help_heading = HEADING)]
     proof_logs_max: usize,
 
-    /// Folder with scenarios of your own, as *.toml files (docs/scenarios.md). They are added to the built-in ones.
+    /// Folder with scenarios of your own, as *.toml files (docs/scenarios.md). They are added to the built-in ones; one
+    /// with the name of a built-in one replaces it.
     #[arg(long, value_name = "FOLDER", env = "CHITCHAT_SCENARIOS", help_heading = HEADING)]
     scenarios: Option<PathBuf>,
 }
