@@ -55,8 +55,12 @@ impl CliCommand {
     /// Checks that depend on the values of several options, which the parser cannot make.
     fn check(self) -> Result<Self, clap::Error> {
         match &self {
+            Self::Lab(lab) => lab.check()?,
             Self::Join(join) => join.access.check()?,
             Self::Send(send) => send.access.check()?,
+            Self::Fault(fault) => fault.access.check()?,
+            Self::Companion(companion) => companion.access.check()?,
+            Self::Scenario(scenario) => scenario.access.check()?,
             _ => {}
         }
         Ok(self)
@@ -169,8 +173,16 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// A parser like [`duration`], with a different maximum.
 fn at_most(longest: Duration) -> impl Fn(&str) -> Result<Duration, String> + Clone {
     move |text| match duration(text)? {
-        duration if duration > longest => Err(format!("must be at most {}", humantime::format_duration(longest))),
+        duration if duration > longest => Err(format!("must be at most {}", in_words(longest))),
         duration => Ok(duration),
+    }
+}
+
+/// A length of time in the words of the help: `60s`, `10min`.
+fn in_words(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds > 60 && seconds.is_multiple_of(60) => format!("{}min", seconds / 60),
+        seconds => format!("{seconds}s"),
     }
 }
 

@@ -142,6 +142,11 @@ fn survive_file_size_limit() -> io::Result<()> {
 }
 
 impl ServeArgs {
+    /// Whether this is to be a replica.
+    pub(super) fn is_replica(&self) -> bool {
+        self.replicate.settings().is_some()
+    }
+
     /// Serves. `lab` has what people need to know to use the lab, if there is one.
     pub(super) async fn run(self, lab: Option<LabInvitation>) -> Result<(), Box<dyn Error>> {
         // From here on these signals no longer end the process.
@@ -152,9 +157,6 @@ impl ServeArgs {
             PathBuf::from(default)
         });
         let replicate = self.replicate.settings();
-        if lab.is_some() && replicate.is_some() {
-            return Err("--replicate: a lab is a single process and has no replicas".into());
-        }
         let fewer = network::fit_open_files(&mut config)?;
         let listener = listen::bind(&self.listen).await?;
         if let Some(settings) = &replicate {

@@ -41,7 +41,7 @@ pub enum ScenarioError {
     /// Its file or its folder cannot be read.
     #[error("cannot read {}: {why}", path.display())]
     Unreadable { path: PathBuf, why: String },
-    /// It is not a valid scenario.
+    /// It is not a valid scenario. The name is the path of its file, if it is from one.
     #[error("{name}: {why}")]
     Invalid { name: String, why: String },
 }
@@ -143,7 +143,8 @@ impl Scenario {
             }
             let text = fs::read_to_string(path).map_err(|error| unreadable(path, error.to_string()))?;
             let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            Self::parse(&name, &text)
+            parse::scenario(&name, &text)
+                .map_err(|why| ScenarioError::Invalid { name: path.display().to_string(), why })
         });
         read.collect()
     }

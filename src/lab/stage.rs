@@ -160,7 +160,7 @@ impl LabStage for Stage {
 
     async fn remove_companion(&self, display_name: &str) -> Result<(), Rejection> {
         let companion = self.cast.named(display_name);
-        let companion = companion.ok_or_else(|| Rejection::NameUnknown(display_name.to_owned()))?;
+        let companion = companion.ok_or_else(|| Rejection::CompanionUnknown(display_name.to_owned()))?;
         // Its leave must not be held.
         let _ = self.lab()?.clear_faults(display_name);
         companion.leave().await;

@@ -77,11 +77,14 @@ pub enum Rejection {
     #[error("the lab broke this stream; resume to continue")]
     LabDisconnected,
     /// The lab's key is missing or wrong.
-    #[error("the lab's key is missing or wrong: `chitchat lab` prints it when it starts; see --lab-key")]
+    #[error("the lab's key is missing or wrong: `chitchat lab` prints it when it starts")]
     LabKeyRequired,
     /// No active participant has that name.
     #[error("no active participant is called {0}")]
     NameUnknown(String),
+    /// No companion has that name.
+    #[error("no companion is called {0}")]
+    CompanionUnknown(String),
     /// A fault that cannot be set.
     #[error("{why}")]
     FaultInvalid { field: &'static str, why: String },
@@ -175,7 +178,7 @@ impl Rejection {
             Self::JournalUnavailable => Reason::JournalUnavailable,
             Self::LabDisconnected => Reason::LabDisconnected,
             Self::LabKeyRequired => Reason::LabKeyRequired,
-            Self::NameUnknown(_) => Reason::NameUnknown,
+            Self::NameUnknown(_) | Self::CompanionUnknown(_) => Reason::NameUnknown,
             Self::FaultInvalid { .. } => Reason::FaultInvalid,
             Self::CompanionsFull { .. } => Reason::CompanionsFull,
             Self::CompanionFailed(_) => Reason::CompanionFailed,
@@ -222,7 +225,7 @@ impl Rejection {
             Self::Refused(Refusal::NameInvalid(_) | Refusal::NameTaken) => Some("display_name"),
             Self::Refused(Refusal::MessageIdTooLong { .. }) => Some("message_id"),
             Self::Refused(Refusal::ClockOutOfRange { .. }) => Some("logical_time"),
-            Self::NameUnknown(_) => Some("display_name"),
+            Self::NameUnknown(_) | Self::CompanionUnknown(_) => Some("display_name"),
             Self::FaultInvalid { field, .. } => Some(field),
             Self::ScenarioUnknown(_) => Some("name"),
             _ => None,
@@ -296,6 +299,7 @@ mod tests {
             Rejection::LabDisconnected,
             Rejection::LabKeyRequired,
             Rejection::NameUnknown("nobody".into()),
+            Rejection::CompanionUnknown("nobody".into()),
             Rejection::FaultInvalid { field: "duration", why: "too long".into() },
             Rejection::CompanionsFull { companions_max: 16 },
             Rejection::CompanionFailed("no".into()),

@@ -25,8 +25,8 @@ const JOINING_QUIETLY: Duration = Duration::from_secs(3);
 /// The options of all commands that connect to a service.
 #[derive(Debug, Args)]
 pub(crate) struct ConnectArgs {
-    /// The service to join. Separate several URLs of one conversation with commas: the client uses the first, and the
-    /// next whenever a connection is lost.
+    /// The service. Separate several URLs of one conversation with commas: the client uses the first, and the next
+    /// whenever a connection is lost.
     #[arg(short, long, value_name = "URL", env = "CHITCHAT_SERVER", default_value = "http://127.0.0.1:50051",
         value_delimiter = ',', value_parser = server)]
     server: Vec<String>,

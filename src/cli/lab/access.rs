@@ -20,19 +20,25 @@ pub(in crate::cli) struct LabAccessArgs {
 }
 
 impl LabAccessArgs {
+    /// Refuses options that contradict each other.
+    pub(in crate::cli) fn check(&self) -> Result<(), clap::Error> {
+        self.connect.check()
+    }
+
     /// Connects to the lab.
     pub(in crate::cli) async fn connect(&self) -> Result<LabClient, Box<dyn Error>> {
         let options = self.connect.options("")?;
         let connected = LabClient::connect(&options, self.lab_key.as_deref()).await;
-        connected.map_err(|error| self.explain(error).into())
+        connected.map_err(|error| self.explain(error, "NAME").into())
     }
 
-    /// What went wrong, with the option that may fix it.
-    pub(in crate::cli) fn explain(&self, error: JoinError) -> String {
+    /// What went wrong, with the option that may fix it. `of_participant` is the one that names a participant.
+    pub(in crate::cli) fn explain(&self, error: JoinError, of_participant: &str) -> String {
         match error.reason() {
             Some(Reason::LabKeyRequired) => format!("--lab-key: {error}"),
             Some(Reason::NameTaken) => format!("--as: {error}"),
-            Some(Reason::NameUnknown | Reason::ScenarioUnknown) => format!("NAME: {error}"),
+            Some(Reason::NameUnknown) => format!("{of_participant}: {error}"),
+            Some(Reason::ScenarioUnknown) => format!("NAME: {error}"),
             _ => self.connect.explain(error),
         }
     }

@@ -20,7 +20,7 @@ use crate::wire::pb::{self, CompanionKind};
 #[derive(Debug, Args)]
 pub(crate) struct CompanionArgs {
     #[command(flatten)]
-    access: LabAccessArgs,
+    pub(in crate::cli) access: LabAccessArgs,
 
     /// Add a companion of this kind.
     #[arg(long, value_name = "KIND", conflicts_with = "remove")]
@@ -57,7 +57,7 @@ impl ValueEnum for CompanionKind {
 impl CompanionArgs {
     pub(crate) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
         let lab = self.access.connect().await?;
-        let lines = self.call(&lab).await.map_err(|error| self.access.explain(error))?;
+        let lines = self.call(&lab).await.map_err(|error| self.access.explain(error, "--remove"))?;
         Ok(print(&lines))
     }
 
@@ -73,7 +73,8 @@ impl CompanionArgs {
             return Ok(format!("{} has left\n", escaped(name)));
         }
         let participants = lab.list_faults(pb::ListFaultsRequest {}).await?.participants;
-        Ok(participants.iter().filter_map(line).collect())
+        let lines: String = participants.iter().filter_map(line).collect();
+        Ok(if lines.is_empty() { "no companions\n".into() } else { lines })
     }
 }
 

@@ -12,10 +12,10 @@ use crate::client::JoinError;
 use crate::client::lab::LabClient;
 use crate::server::{DELAY_MAX, FAULT_TIME_MAX, WRITER_STOP_MAX};
 use crate::terminal::escaped;
-use crate::wire::pb;
+use crate::wire::{Rejection, pb};
 
-/// Set, release or end faults of participants, in a service that `chitchat lab` runs. Without options, list the
-/// participants with their faults.
+/// Set, release or end faults of participants, in a service that `chitchat lab` runs. With a NAME alone, show that
+/// participant's faults; --list shows all.
 ///
 /// The faults of one call replace those that the participant had. They end after a time (--for), or with --clear.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub(crate) struct FaultArgs {
     name: Option<String>,
 
     #[command(flatten)]
-    access: LabAccessArgs,
+    pub(in crate::cli) access: LabAccessArgs,
 
     /// Hold messages until they are released or the fault ends.
     #[arg(long, value_name = "DIRECTION")]
@@ -105,10 +105,14 @@ fn count(text: &str) -> Result<u32, String> {
 impl FaultArgs {
     pub(crate) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
         let lab = self.access.connect().await?;
-        self.call(&lab).await.map_err(|error| self.access.explain(error).into())
+        self.call(&lab).await.map_err(|error| self.access.explain(error, "NAME").into())
     }
 
     async fn call(&self, lab: &LabClient) -> Result<ExitCode, JoinError> {
+        // In a request an empty name means all participants.
+        if self.name.as_deref() == Some("") {
+            return Err(unknown(""));
+        }
         let display_name = self.name.clone().unwrap_or_default();
         let changed = if self.clear {
             lab.clear_faults(pb::ClearFaultsRequest { display_name }).await?;
@@ -124,7 +128,10 @@ impl FaultArgs {
             let is_meant =
                 |listed: &&pb::LabParticipant| self.name.as_deref().is_none_or(|name| name_of(listed) == name);
             let lines = participants.iter().filter(is_meant).map(line).collect::<String>();
-            return Ok(print(&lines));
+            return match &self.name {
+                Some(name) if lines.is_empty() => Err(unknown(name)),
+                _ => Ok(print(&lines)),
+            };
         } else {
             lab.set_fault(self.request(display_name)).await?.participant
         };
@@ -157,6 +164,13 @@ impl FaultArgs {
         let fault = Some(self.fault()).filter(|fault| *fault != pb::Fault::default());
         pb::SetFaultRequest { display_name, fault, disconnect: self.disconnect, duration: wire(self.fault_time) }
     }
+}
+
+/// The service's refusal of a name that no active participant has.
+fn unknown(name: &str) -> JoinError {
+    let rejection = Rejection::NameUnknown(name.to_owned());
+    let reason = rejection.reason();
+    JoinError::Refused { reason: Some(reason), code: reason.code(), message: rejection.to_string() }
 }
 
 fn wire(duration: Duration) -> Option<prost_types::Duration> {

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::access::LabAccessArgs;
 use crate::cli::common::exit_codes;
-use crate::cli::print;
+use crate::cli::{in_words, print};
 use crate::client::JoinError;
 use crate::client::lab::LabClient;
 use crate::lab::SCENARIO_PAUSE_MAX;
@@ -31,7 +31,7 @@ pub(crate) struct ScenarioArgs {
     name: Option<String>,
 
     #[command(flatten)]
-    access: LabAccessArgs,
+    pub(in crate::cli) access: LabAccessArgs,
 
     /// The participant who plays the human role. By default a companion plays it.
     #[arg(long, value_name = "PARTICIPANT", requires = "name")]
@@ -50,7 +50,7 @@ fn pause(text: &str) -> Result<Duration, String> {
     let pause = humantime::parse_duration(text);
     let pause = pause.map_err(|_| "should be a number with a unit, such as 500ms or 3s".to_owned())?;
     if pause > SCENARIO_PAUSE_MAX {
-        return Err(format!("must be at most {}", humantime::format_duration(SCENARIO_PAUSE_MAX)));
+        return Err(format!("must be at most {}", in_words(SCENARIO_PAUSE_MAX)));
     }
     Ok(pause)
 }
@@ -58,7 +58,7 @@ fn pause(text: &str) -> Result<Duration, String> {
 impl ScenarioArgs {
     pub(crate) async fn run(self) -> Result<ExitCode, Box<dyn Error>> {
         let lab = self.access.connect().await?;
-        self.call(&lab).await.map_err(|error| self.access.explain(error).into())
+        self.call(&lab).await.map_err(|error| self.access.explain(error, "--person").into())
     }
 
     async fn call(&self, lab: &LabClient) -> Result<ExitCode, JoinError> {

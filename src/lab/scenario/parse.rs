@@ -81,7 +81,10 @@ struct AnswerEntry {
 
 /// Reads a scenario. The error says why the text is not one.
 pub(super) fn scenario(name: &str, text: &str) -> Result<Scenario, String> {
-    let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+    let file: File = toml::from_str(text).map_err(|error| {
+        let before = error.span().map_or("", |span| text.get(..span.start).unwrap_or_default());
+        format!("line {}: {}", 1 + before.matches('\n').count(), error.message())
+    })?;
     check_size(&file)?;
     let roles = file.roles.iter().map(role).collect::<Result<Vec<_>, _>>()?;
     check_roles(&roles)?;
@@ -297,6 +300,8 @@ why = "It is not."
         assert_eq!(parsed.steps[0].action, Action::Say { who: 1, text: "hello".into(), later: false });
         for (right, wrong, named) in [
             ("title = \"Small\"", "", "title"),
+            ("title = \"Small\"", "title = Small", "small: line 2: "),
+            ("text = \"hello\"", "texts = \"hello\"", "small: line 14: unknown field `texts`"),
             ("text = \"hello\"", "", "step 1: say needs text"),
             ("text = \"hello\"", "text = \"\"", "step 1: "),
             ("who = \"Ann\"", "who = \"Ben\"", "step 1: Ben is not a role"),
@@ -316,6 +321,7 @@ why = "It is not."
             assert!(SMALL.contains(right), "{right}");
             let error = Scenario::parse("small", &SMALL.replacen(right, wrong, 1)).unwrap_err().to_string();
             assert!(error.starts_with("small: ") && error.contains(named), "{right}: {error}");
+            assert!(!error.contains('\n'), "{right}: {error}");
         }
     }
 }

@@ -120,9 +120,13 @@ fn a_wrong_list_of_services_is_wrong_usage() {
         ("http://a:1,http://b:1,http://A:1/", "http://A:1/ is in the list twice"),
         ("http://a:1,https://b:1", "the list mixes http:// and https:// URLs"),
     ] {
-        for command in
-            [&["join", "--name", "alice", "--server", list][..], &["send", "--name", "ci", "--server", list, "x"]]
-        {
+        for command in [
+            &["join", "--name", "alice", "--server", list][..],
+            &["send", "--name", "ci", "--server", list, "x"],
+            &["fault", "alice", "--server", list],
+            &["companion", "--server", list],
+            &["scenario", "--server", list],
+        ] {
             check_wrong(command, &[], named);
             check_wrong(command, &[], "--server");
         }
@@ -218,11 +222,28 @@ fn help_and_version_exist() {
         (&["serve", "--help"], "--participants-max"),
         (&["join", "--help"], "--json"),
         (&["load", "--help"], "--in-flight"),
+        (&["fault", "--help"], "--list shows all"),
         (&["--version"], env!("CARGO_PKG_VERSION")),
     ] {
         let ended = run(folder.path(), arguments, &[]).succeeded();
         assert!(ended.output.join("\n").contains(text), "{ended:?}");
     }
+}
+
+/// The lab's own options have a heading of their own. A lab has no replicas, so the options of replicas are not shown,
+/// and are wrong usage.
+#[test]
+fn options_of_lab() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = run(folder.path(), &["lab", "--help"], &[]).succeeded().output.join("\n");
+    let (of_serve, of_lab) = help.split_once("\nLab:\n").expect(&help);
+    for option in ["--lab-open", "--companions-max", "--proof-logs-max", "--scenarios"] {
+        assert!(of_lab.contains(option) && !of_serve.contains(option), "{option}: {help}");
+    }
+    assert!(of_serve.contains("--participants-max") && !help.contains("--replica"), "{help}");
+    let servers = "nats://127.0.0.1:4222";
+    check_wrong(&["lab", "--listen", "127.0.0.1:0", "--replicate", servers], &[], "--replicate");
+    check_wrong(&["lab", "--listen", "127.0.0.1:0"], &[("CHITCHAT_REPLICATE", servers)], "--replicate");
 }
 
 #[test]

@@ -42,8 +42,15 @@ fn key() {
     for (key, named) in [("wrong", "--lab-key"), (&lab.key, "NAME: no active participant is called bob")] {
         let ended = lab.run(key, &["bob", "--pause"]);
         assert_eq!((ended.code, ended.errors.contains(named)), (Some(1), true), "{ended:?}");
+        assert!(ended.errors.matches("--lab-key").count() < 2, "{ended:?}");
     }
     assert_eq!(lab.fault(&["--list"]), ["alice: no fault"]);
+    assert_eq!(lab.fault(&["alice"]), ["alice: no fault"]);
+    for arguments in [&["bob"][..], &[""], &["", "--clear"]] {
+        let ended = lab.run(&lab.key, arguments);
+        let named = "NAME: no active participant is called";
+        assert_eq!((ended.code, ended.errors.contains(named)), (Some(1), true), "{arguments:?}: {ended:?}");
+    }
     let log = std::fs::read_to_string(lab.server.log_folder().join("server.jsonl")).unwrap();
     assert!(!log.contains(&lab.key));
 }
@@ -76,14 +83,14 @@ fn wrong_options() {
         (&["fault"][..], "NAME"),
         (&["fault", "alice", "--hold", "everything"], "--hold"),
         (&["fault", "alice", "--cut", "none"], "--cut"),
-        (&["fault", "alice", "--delay", "31s"], "--delay"),
+        (&["fault", "alice", "--delay", "31s"], "'--delay <TIME>': must be at most 30s"),
         (&["fault", "alice", "--jitter", "soon"], "--jitter"),
-        (&["fault", "alice", "--pause", "--for", "11min"], "--for"),
+        (&["fault", "alice", "--pause", "--for", "11min"], "'--for <TIME>': must be at most 10min"),
         (&["fault", "alice", "--for", "1s"], "--hold"),
         (&["fault", "alice", "--release", "0"], "--release"),
         (&["fault", "alice", "--release", "all", "--pause"], "--release"),
         (&["fault", "alice", "--stop-writer", "1s"], "--stop-writer"),
-        (&["fault", "--stop-writer", "2min"], "--stop-writer"),
+        (&["fault", "--stop-writer", "61s"], "'--stop-writer <TIME>': must be at most 60s"),
         (&["fault", "--clear", "--pause", "alice"], "--clear"),
     ] {
         let ended = Program::run(arguments, &[]);

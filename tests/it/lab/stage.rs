@@ -71,9 +71,10 @@ fn limit_and_refusals() {
     refused("companion", &["--add", "echo", "--as", "alice"], "--as: a participant with that name");
     run(&lab, "companion", &["--add", "actor", "--as", "bob"]).succeeded();
     refused("companion", &["--add", "echo"], "the limit on companions is reached: 1; see --companions-max");
-    refused("companion", &["--remove", "alice"], "NAME: no active participant is called alice");
+    refused("companion", &["--remove", "nobody"], "--remove: no companion is called nobody");
+    refused("companion", &["--remove", "alice"], "--remove: no companion is called alice");
     refused("scenario", &["hamlet"], "NAME: there is no scenario called hamlet");
-    refused("scenario", &["crossing", "--person", "nobody"], "NAME: no active participant is called nobody");
+    refused("scenario", &["crossing", "--person", "nobody"], "--person: no active participant is called nobody");
     for (arguments, named) in [
         (&["companion", "--add", "parrot"][..], "--add"),
         (&["companion", "--as", "bob"], "--add"),
@@ -103,7 +104,7 @@ fn built_in_scenarios() {
         let told = run(&lab, "scenario", &[name, "--pause", "0s"]).succeeded().output;
         assert!(told.iter().any(|line| line.starts_with("1. ")), "{told:#?}");
         assert!(told.last().unwrap().contains(") is right. "), "{told:#?}");
-        assert_eq!(run(&lab, "companion", &[]).succeeded().output.len(), 0, "{name}: all have left");
+        assert_eq!(run(&lab, "companion", &[]).succeeded().output, ["no companions"], "{name}: all have left");
         let faults = run(&lab, "fault", &["--list"]).succeeded().output;
         assert!(faults.is_empty(), "{name}: {faults:?}");
     }
@@ -164,7 +165,7 @@ fn stopped() {
     run(&lab, "scenario", &["--stop"]).succeeded();
     let ended = second.end_of_input();
     assert!(ended.code == Some(1) && ended.errors.contains("was stopped"), "{ended:?}");
-    assert!(run(&lab, "companion", &[]).succeeded().output.is_empty());
+    assert_eq!(run(&lab, "companion", &[]).succeeded().output, ["no companions"]);
 }
 
 /// K9: a teacher's own scenarios are added to the built-in ones or replace them; an invalid one is reported before the
@@ -185,9 +186,15 @@ fn own_scenarios() {
     assert!(listed[9].ends_with("Mine") && listed[10].ends_with("Another of mine"), "{listed:?}");
     run(&lab, "scenario", &["other", "--pause", "0s"]).succeeded();
     scenarios("wrong.toml", &own.replace("do = \"crash\"", "do = \"explode\""));
-    let ended = Program::run(&["lab", "--listen", "127.0.0.1:0", "--scenarios", path], &[]);
-    let named = "--scenarios: wrong: step 2: explode is not an action";
-    assert!(ended.code == Some(1) && ended.errors.contains(named), "{ended:?}");
+    let file = folder.path().join("wrong.toml");
+    let check_wrong = |why: &str| {
+        let ended = Program::run(&["lab", "--listen", "127.0.0.1:0", "--scenarios", path], &[]);
+        let named = format!("--scenarios: {}: {why}", file.display());
+        assert!(ended.code == Some(1) && ended.errors.contains(&named), "{ended:?}");
+    };
+    check_wrong("step 2: explode is not an action");
+    scenarios("wrong.toml", "title = Mine\n");
+    check_wrong("line 1: ");
     let ended = Program::run(&["lab", "--listen", "127.0.0.1:0", "--scenarios", "/nowhere"], &[]);
     assert!(ended.code == Some(1) && ended.errors.contains("--scenarios: cannot read /nowhere"), "{ended:?}");
 }

@@ -72,7 +72,13 @@ fn log_folder_is_a_file() {
 #[test]
 fn certificate_without_tls() {
     let url = DeadPort::new().url();
-    for command in [&["send", "-n", "a", "hello"][..], &["join", "-n", "a"]] {
+    for command in [
+        &["send", "-n", "a", "hello"][..],
+        &["join", "-n", "a"],
+        &["fault", "--list"],
+        &["companion"],
+        &["scenario"],
+    ] {
         let by_option = Program::run(&[command, &["-s", &url, "--ca", "ca.pem"]].concat(), &[]);
         let by_variable = Program::run(&[command, &["-s", &url]].concat(), &[("CHITCHAT_CA", "ca.pem")]);
         for ended in [by_option, by_variable] {

@@ -973,7 +973,7 @@ export enum ErrorReason {
   LAB_KEY_REQUIRED = 21,
 
   /**
-   * NOT_FOUND: no active participant has that name.
+   * NOT_FOUND: no active participant, or no companion, has that name.
    *
    * @generated from enum value: ERROR_REASON_NAME_UNKNOWN = 22;
    */
