@@ -54,6 +54,11 @@ pub(super) struct LabArgs {
 }
 
 impl LabArgs {
+    /// Refuses options that contradict each other.
+    pub(super) fn check(&self) -> Result<(), clap::Error> {
+        self.serve.check()
+    }
+
     pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
         let key = (!self.lab_open).then(|| format!("{:032x}", (Environment::default().random)()));
         let mut scenarios = Scenario::built_in()?;

@@ -142,6 +142,11 @@ fn survive_file_size_limit() -> io::Result<()> {
 }
 
 impl ServeArgs {
+    /// Refuses options that contradict each other.
+    pub(super) fn check(&self) -> Result<(), clap::Error> {
+        self.replicate.check()
+    }
+
     /// Serves. `lab` has what people need to know to use the lab, if there is one.
     pub(super) async fn run(self, lab: Option<LabInvitation>) -> Result<(), Box<dyn Error>> {
         // From here on these signals no longer end the process.

@@ -136,6 +136,18 @@ fn a_wrong_list_of_services_is_wrong_usage() {
     }
 }
 
+/// Three names of one server are not three servers (R9).
+#[test]
+fn a_server_of_the_common_log_that_is_named_twice_is_wrong_usage() {
+    let list = "nats://h1:4222,h2,nats://user:password@h1";
+    for command in ["serve", "lab"] {
+        for named in ["--replicate: ", "nats://h1:4222 is named twice"] {
+            check_wrong(&[command, "--replicate", list], &[], named);
+        }
+    }
+    check_wrong(&["serve"], &[("CHITCHAT_REPLICATE", list)], "--replicate: ");
+}
+
 /// `load` needs `--yes-really` for a service on another machine.
 #[test]
 fn load_on_another_machine_is_wrong_usage() {
