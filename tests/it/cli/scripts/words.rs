@@ -101,6 +101,7 @@ fn a_failure_to_join_names_the_option_and_what_to_do() {
         check_words(&[&["send", "-n", "a", "hello", "-s", server], options].concat(), named);
     };
     send(&dead_port.url(), &[], &["--server", "connection refused"]);
+    check_words(&["load", "--server", &dead_port.url()], &["--server", "connection refused"]);
     send("http://nowhere.invalid:1", &[], &["--server", "nowhere.invalid cannot be resolved"]);
     send(&by_http, &[], &["--server", "use https://"]);
     send(&format!("https://{}", plain.address), &[], &["--server", "use http://"]);
