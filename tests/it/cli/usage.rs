@@ -260,6 +260,8 @@ fn completions_and_the_manual_have_every_command() {
             assert!(text.contains(word), "{arguments:?}: {word}");
         }
     }
+    let manual = run(folder.path(), &["man"], &[]).succeeded().output.join("\n");
+    assert!(manual.contains("CHITCHAT_SECRET_FILE"), "the manual names the environment variables");
     check_wrong(&["completions", "tcsh"], &[], "tcsh");
 }
 
