@@ -55,6 +55,7 @@ impl CliCommand {
     /// Checks that depend on the values of several options, which the parser cannot make.
     fn check(self) -> Result<Self, clap::Error> {
         match &self {
+            Self::Serve(serve) => serve.check()?,
             Self::Lab(lab) => lab.check()?,
             Self::Join(join) => join.access.check()?,
             Self::Send(send) => send.access.check()?,

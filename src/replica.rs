@@ -17,7 +17,7 @@ mod reader;
 mod setup;
 mod start;
 
-pub use access::{Settings, parse_server};
+pub use access::{Settings, check_named_once, parse_server};
 pub use applier::{AppliedBatch, Applier};
 pub use encoding::{BATCH_BYTES_MAX, encoded_len};
 pub use error::{ReplicaError, SetupFault};

@@ -72,7 +72,7 @@ impl LabArgs {
             let text = "--replicate: a lab is a single process and has no replicas\n";
             return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
         }
-        Ok(())
+        self.serve.check()
     }
 
     pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {

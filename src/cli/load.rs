@@ -86,7 +86,7 @@ pub(super) struct LoadArgs {
     no_streams: bool,
 
     /// Process id of the service, if it is on this machine: its processor time and memory are read from /proc.
-    #[arg(long, value_name = "PID", env = "CHITCHAT_SERVER_PID")]
+    #[arg(long, value_name = "PID", env = "CHITCHAT_SERVER_PID", value_parser = number(1..=u32::MAX))]
     server_pid: Option<u32>,
 
     /// How long to wait between the last join and the first publish, so that memory settles. By default, 3s with

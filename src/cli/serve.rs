@@ -79,8 +79,8 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "ADDRESS", env = "CHITCHAT_TRUST_PROXY", value_delimiter = ',')]
     trust_proxy: Vec<ProxyNetwork>,
 
-    /// File with the secret that participants must know, on one line: 16 to 1,024 characters. /metrics and reflection
-    /// require it, too.
+    /// File with the secret that participants must know, on one line: 16 to 1,024 visible ASCII characters. /metrics
+    /// and reflection require it, too.
     #[arg(long, value_name = "FILE", env = "CHITCHAT_SECRET_FILE")]
     secret_file: Option<PathBuf>,
 
@@ -145,6 +145,11 @@ impl ServeArgs {
     /// Whether this is to be a replica.
     pub(super) fn is_replica(&self) -> bool {
         self.replicate.settings().is_some()
+    }
+
+    /// Refuses options that contradict each other.
+    pub(super) fn check(&self) -> Result<(), clap::Error> {
+        self.replicate.check()
     }
 
     /// Serves. `lab` has what people need to know to use the lab, if there is one.

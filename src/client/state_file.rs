@@ -62,6 +62,9 @@ pub enum StateError {
     /// It is damaged, has another format, or belongs to another session; [`StateFile::fresh`] overwrites it.
     #[error("the session in {} cannot be used: {why}", path.display())]
     Unusable { path: PathBuf, why: String },
+    /// A file is in the place of its folder.
+    #[error("{} is not a folder", path.display())]
+    NotAFolder { path: PathBuf },
     /// It, its lock or its folder cannot be created or opened.
     #[error("cannot keep the session in {}: {source}", path.display())]
     Io {
@@ -94,7 +97,7 @@ impl StateFile {
     /// Locks it like [`open`](Self::open), without reading it. The next session replaces its contents.
     ///
     /// # Errors
-    /// [`StateError::InUse`], [`StateError::Io`].
+    /// [`StateError::InUse`], [`StateError::NotAFolder`], [`StateError::Io`].
     pub fn fresh(folder: &Path, server: &str, display_name: &str) -> Result<Self, StateError> {
         let server = canonical(server);
         let stem = format!("{}-{}", safe_name(display_name), digest(&[&server, display_name]));
@@ -104,7 +107,11 @@ impl StateFile {
             let path = path.to_owned();
             move |source| StateError::Io { path, source }
         };
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed(folder))?;
+        let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        created.map_err(|source| match folder.exists() && !folder.is_dir() {
+            true => StateError::NotAFolder { path: folder.to_owned() },
+            false => failed(folder)(source),
+        })?;
         // Never removed: a lock on an unlinked file excludes no other process.
         let lock = private().create(true).write(true).truncate(false).open(&lock_path);
         let lock = lock.map_err(failed(&lock_path))?;

@@ -14,7 +14,7 @@ use crate::wire::Reason;
 #[allow(missing_docs, reason = "the message says what each field is")]
 pub enum LoadError {
     /// No connection.
-    #[error("cannot connect to {address}: {source}{}", open_files_advice(.source))]
+    #[error("{}", unconnected(.address, .source))]
     Connect {
         address: String,
         #[source]
@@ -82,14 +82,21 @@ fn advice(status: &Status) -> &'static str {
     }
 }
 
-fn open_files_advice(error: &io::Error) -> &'static str {
-    // EMFILE and ENFILE on Linux, macOS and the BSDs.
-    match error.raw_os_error() {
-        Some(23 | 24) => ". Raise the limit on open files with ulimit -n, or take fewer --participants",
-        _ if error.kind() == io::ErrorKind::AddrNotAvailable => {
-            ". No local port is left: take fewer --participants, or widen net.ipv4.ip_local_port_range"
+/// Why there is no connection, with the option that may help.
+fn unconnected(address: &str, error: &io::Error) -> String {
+    let failed = format!("cannot connect to {address}: ");
+    match (error.raw_os_error(), error.kind()) {
+        // EMFILE and ENFILE on Linux, macOS and the BSDs.
+        (Some(23 | 24), _) => {
+            format!("{failed}{error}. Raise the limit on open files with ulimit -n, or take fewer --participants")
         }
-        _ => "",
+        (_, io::ErrorKind::AddrNotAvailable) => format!(
+            "{failed}{error}. No local port is left: take fewer --participants, or widen net.ipv4.ip_local_port_range"
+        ),
+        (_, io::ErrorKind::ConnectionRefused) => {
+            format!("--server: {failed}connection refused: no service listens there")
+        }
+        _ => format!("--server: {failed}{error}"),
     }
 }
 
@@ -113,8 +120,10 @@ mod tests {
         let full = words(Rejection::ShareTaken { participants_per_address_max: 200 });
         assert!(full.contains("--address-limits off") && full.contains("--participants-max"), "{full}");
         assert!(words(Rejection::SecretRequired).contains("--secret-file"));
-        let source = io::Error::from_raw_os_error(24);
-        let connect = LoadError::Connect { address: "a".into(), source }.to_string();
-        assert!(connect.contains("ulimit -n"), "{connect}");
+        let unconnected = |source| LoadError::Connect { address: "a".into(), source }.to_string();
+        let files = unconnected(io::Error::from_raw_os_error(24));
+        assert!(files.contains("ulimit -n") && !files.contains("--server"), "{files}");
+        let refused = unconnected(io::ErrorKind::ConnectionRefused.into());
+        assert!(refused.starts_with("--server: cannot connect to a: connection refused"), "{refused}");
     }
 }

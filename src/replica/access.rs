@@ -57,7 +57,10 @@ pub(super) fn shown(server: &ServerAddr) -> String {
 }
 
 /// Checks that no server is named twice: three names of one server are not three servers.
-pub(super) fn check_named_once(servers: &[ServerAddr]) -> Result<(), SetupFault> {
+///
+/// # Errors
+/// [`SetupFault::NamedTwice`].
+pub fn check_named_once(servers: &[ServerAddr]) -> Result<(), SetupFault> {
     let is_repeated = |n: usize| servers[..n].iter().any(|other| shown(other) == shown(&servers[n]));
     match (0..servers.len()).find(|n| is_repeated(*n)) {
         Some(n) => Err(SetupFault::NamedTwice { server: shown(&servers[n]) }),

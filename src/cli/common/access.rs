@@ -239,7 +239,9 @@ impl AccessArgs {
                 Some(state)
             }
             Err(error) => {
-                say(&format!("{error}; if this client is killed, it will join anew"));
+                let is_of_folder = matches!(error, StateError::NotAFolder { .. } | StateError::Io { .. });
+                let option = if is_of_folder && self.state_dir.is_some() { "--state-dir: " } else { "" };
+                say(&format!("{option}{error}; if this client is killed, it will join anew"));
                 None
             }
         }

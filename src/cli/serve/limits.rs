@@ -172,13 +172,12 @@ impl LimitArgs {
 
 /// A Welcome lists all participants, so their number is bounded by the largest message that clients accept.
 fn participants(text: &str) -> Result<u32, String> {
-    match text.parse::<u32>().map_err(|error| error.to_string())? {
-        0 => Err("must be greater than zero".to_owned()),
-        number if number as usize > PARTICIPANTS_MAX => Err(format!(
+    match text.parse::<u32>() {
+        Ok(number) if number as usize > PARTICIPANTS_MAX => Err(format!(
             "must be at most {PARTICIPANTS_MAX}: a participant is sent the list of all others in one message, and \
              clients accept no more than 4 MiB"
         )),
-        number => Ok(number),
+        _ => number(1..=PARTICIPANTS_MAX as u32)(text),
     }
 }
 

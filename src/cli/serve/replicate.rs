@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use async_nats::ServerAddr;
 use clap::Args;
+use clap::error::ErrorKind;
 
 use super::backfill;
 use super::opening::{open_journal, recover};
 use crate::chat::Sequence;
 use crate::journal::{CheckSettings, Committed, Epoch, MemoryJournal, ReplicaJournal, SqliteJournal};
-use crate::replica::{self, CommandLog, ReplicaParts, Settings};
+use crate::replica::{self, CommandLog, ReplicaParts, Settings, SetupFault};
 use crate::server::{Environment, record_recovered_broadcast};
 
 /// How many characters a replica's or a stream's name has at most.
@@ -64,13 +65,23 @@ fn name(name: &str) -> Result<String, String> {
 }
 
 impl ReplicateArgs {
+    /// Refuses a list that names a server twice.
+    pub(super) fn check(&self) -> Result<(), clap::Error> {
+        replica::check_named_once(&self.servers())
+            .map_err(|fault| clap::Error::raw(ErrorKind::ValueValidation, format!("--replicate: {fault}\n")))
+    }
+
+    fn servers(&self) -> Vec<ServerAddr> {
+        self.replicate.iter().map(|server| server.0.clone()).collect()
+    }
+
     /// Where the common log is; `None` for a service without replicas.
     pub(super) fn settings(&self) -> Option<Settings> {
         if self.replicate.is_empty() {
             return None;
         }
         Some(Settings {
-            servers: self.replicate.iter().map(|server| server.0.clone()).collect(),
+            servers: self.servers(),
             stream: self.replicate_stream.clone(),
             credentials: self.replicate_credentials.clone(),
             name: self.replica_name.clone().unwrap_or_else(host_name).into(),
@@ -83,6 +94,13 @@ fn host_name() -> String {
     host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(NAME_CHARACTERS_MAX).collect()
 }
 
+fn option_at_fault(fault: &SetupFault) -> &'static str {
+    match fault {
+        SetupFault::Credentials { .. } => "--replicate-credentials",
+        _ => "--replicate",
+    }
+}
+
 /// Opens the common log and this replica's copy, brings the copy up to date, and announces the replica. Without a file
 /// the copy is in memory. Events that happened while this replica was away are recorded in its own log.
 pub(super) async fn start(
@@ -92,8 +110,8 @@ pub(super) async fn start(
     environment: Environment,
     new_epoch: Epoch,
 ) -> Result<ReplicaParts, Box<dyn Error>> {
-    let log =
-        CommandLog::open(&settings, new_epoch.as_str()).await.map_err(|fault| format!("--replicate: {fault}"))?;
+    let log = CommandLog::open(&settings, new_epoch.as_str()).await;
+    let log = log.map_err(|fault| format!("{}: {fault}", option_at_fault(&fault)))?;
     let epoch = Epoch::new(log.epoch());
     let mut logged = Sequence(0);
     let (journal, conversation): (Box<dyn ReplicaJournal>, _) = match copy {

@@ -46,8 +46,13 @@ impl Shown {
             return whole;
         }
         let more = if order.is_empty() { " (--all shows each)" } else { "" };
-        let held = names(&self.found.report.with(Verdict::Held));
+        let held = self.found.report.with(Verdict::Held).into_iter();
+        let (nothing, held): (Vec<_>, Vec<_>) = held.partition(|rule| self.found.report.rule(*rule).had_nothing());
+        let held = if held.is_empty() { "none".to_owned() } else { names(&held) };
         begin.extend(page.wrapped("Held: ", &format!("{held}{more}")));
+        if !nothing.is_empty() {
+            begin.extend(page.wrapped("Nothing to check: ", &names(&nothing)));
+        }
         let fits = |reasons: &usize| page.shows(begin.len() + end(*reasons).len());
         let reasons = (1..=REASONS_SHOWN).rev().find(fits).unwrap_or(1);
         [begin, end(reasons)].concat()

@@ -3,7 +3,7 @@
 mod fork;
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -130,7 +130,8 @@ fn lock_or_create(path: &Path, new_epoch: Epoch) -> Result<Locked, OpenFault> {
     }
     // Nothing is created next to a file that is not a journal.
     match check_file(path) {
-        Ok(()) | Err(OpenFault::Missing) => {}
+        Ok(()) => check_magic(path)?,
+        Err(OpenFault::Missing) => {}
         Err(fault) => return Err(fault),
     }
     let (mut head_file, acknowledged) = HeadFile::lock(path)?;
@@ -212,6 +213,19 @@ pub(super) fn check_file(path: &Path) -> Result<(), OpenFault> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenFault::Missing),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Refuses a file that stands alone and does not begin like an SQLite database. With other files next to it, SQLite
+/// decides: its log may have an intact first page, and a journal with a head file may be open in this process, where
+/// closing the file here would drop SQLite's locks on it.
+fn check_magic(path: &Path) -> Result<(), OpenFault> {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    if ["-wal", "-journal", "-head"].iter().any(|ending| beside(path, ending).exists()) {
+        return Ok(());
+    }
+    let mut begin = Vec::new();
+    File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut begin)?;
+    if begin == MAGIC { Ok(()) } else { Err(OpenFault::NotAJournal("it is not an SQLite database".into())) }
 }
 
 /// Checks the whole file for damage to its structure, and every row against its table's constraints. A changed text is

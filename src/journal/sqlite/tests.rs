@@ -192,6 +192,7 @@ async fn a_file_that_is_not_a_journal_is_refused_and_left_unchanged() {
     check("empty.db", "is an empty file");
     fs::write(folder.path().join("prose.db"), "It was a dark and stormy night. ".repeat(200)).unwrap();
     check("prose.db", "is not a Chit Chat journal");
+    assert!(!beside(&folder.path().join("prose.db"), "-head").exists(), "nothing is created next to it");
     fs::write(folder.path().join("short.db"), "SQLite format 3\0").unwrap();
     check("short.db", "is not a Chit Chat journal");
     fs::create_dir(folder.path().join("folder.db")).unwrap();

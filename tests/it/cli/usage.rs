@@ -15,12 +15,23 @@ fn run(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
 
 /// Wrong usage exits with 2, names the option, and leaves no trace.
 #[track_caller]
-fn check_wrong(arguments: &[&str], settings: &[(&str, &str)], named: &str) {
+fn check_wrong(arguments: &[&str], settings: &[(&str, &str)], named: &str) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     let ended = run(folder.path(), arguments, settings);
     assert_eq!((ended.code, ended.output.len()), (Some(2), 0), "{arguments:?} {settings:?}: {ended:?}");
     assert!(ended.errors.contains(named), "{arguments:?} {settings:?}: {}", ended.errors);
     assert!(!folder.path().join("logs").exists(), "nothing has been started");
+    ended
+}
+
+/// The error for a number that is wrong states the range, which begins with `least`.
+#[track_caller]
+fn check_numbers(command: &str, option: &str, least: u32, wrong: &[&str]) {
+    for value in wrong {
+        let ended = check_wrong(&[command, &format!("{option}={value}")], &[], option);
+        let range = format!("should be a whole number from {least} to ");
+        assert!(ended.errors.contains(&range), "{option}={value}: {}", ended.errors);
+    }
 }
 
 #[test]
@@ -57,9 +68,7 @@ fn wrong_usage_exits_2_before_anything_starts() {
         "--join-burst",
         "--read-per-address-burst",
     ] {
-        for value in ["0", "-1", "many", "4294967296"] {
-            check_wrong(&["serve", &format!("{option}={value}")], &[], option);
-        }
+        check_numbers("serve", option, 1, &["0", "-1", "many", "", "4294967296"]);
     }
     for option in [
         "--publish-rate",
@@ -68,9 +77,7 @@ fn wrong_usage_exits_2_before_anything_starts() {
         "--read-per-address-rate",
         "--ingress-per-address-rate",
     ] {
-        for value in ["-1", "many", "0.5", "4294967296"] {
-            check_wrong(&["serve", &format!("{option}={value}")], &[], option);
-        }
+        check_numbers("serve", option, 0, &["-1", "many", "0.5", "4294967296"]);
     }
 }
 
@@ -79,9 +86,7 @@ fn invalid_values_exit_2_before_anything_starts() {
     check_wrong(&["serve", "--log-level", "loud"], &[], "--log-level");
     check_wrong(&["serve", "--address-limits", "perhaps"], &[], "--address-limits");
     check_wrong(&["serve", "--journal-check", "never"], &[], "--journal-check");
-    for value in ["0", "-1", "many", "4294967296"] {
-        check_wrong(&["serve", &format!("--checkpoint-events={value}")], &[], "--checkpoint-events");
-    }
+    check_numbers("serve", "--checkpoint-events", 1, &["0", "-1", "many", "4294967296"]);
     for address in ["nonsense", "127.0.0.1", "127.0.0.1:port", "127.0.0.1:65536", ""] {
         check_wrong(&["serve", "--listen", address], &[], "--listen");
     }
@@ -135,6 +140,18 @@ fn a_wrong_list_of_services_is_wrong_usage() {
     }
 }
 
+/// Three names of one server are not three servers (R9).
+#[test]
+fn a_server_of_the_common_log_that_is_named_twice_is_wrong_usage() {
+    let list = "nats://h1:4222,h2,nats://user:password@h1";
+    for command in ["serve", "lab"] {
+        for named in ["--replicate: ", "nats://h1:4222 is named twice"] {
+            check_wrong(&[command, "--replicate", list], &[], named);
+        }
+    }
+    check_wrong(&["serve"], &[("CHITCHAT_REPLICATE", list)], "--replicate: ");
+}
+
 /// `load` needs `--yes-really` for a service on another machine.
 #[test]
 fn load_on_another_machine_is_wrong_usage() {
@@ -144,20 +161,20 @@ fn load_on_another_machine_is_wrong_usage() {
     check_wrong(&["load", "--server", "https://127.0.0.1:50051"], &[], "--server");
     check_wrong(&["load", "--server", "http://127.0.0.1:1,http://127.0.0.1:2"], &[], "on one service");
     check_wrong(&["load", "--participants", "2", "--publishers", "3"], &[], "--publishers");
-    for (option, values) in [
-        ("--participants", ["0", "26709"]),
-        ("--messages", ["-1", "10000001"]),
-        ("--publishers", ["0", "many"]),
-        ("--in-flight", ["0", "101"]),
-        ("--text-characters", ["0", "129"]),
-        ("--joins-in-parallel", ["0", "4097"]),
-        ("--interval", ["0s", "5"]),
-        ("--settle", ["0s", "soon"]),
-        ("--server-pid", ["-1", "chitchat"]),
+    for (option, least, wrong) in [
+        ("--participants", 1, ["0", "26709"]),
+        ("--messages", 0, ["-1", "10000001"]),
+        ("--publishers", 1, ["0", "many"]),
+        ("--in-flight", 1, ["0", "101"]),
+        ("--text-characters", 1, ["0", "129"]),
+        ("--joins-in-parallel", 1, ["0", "4097"]),
+        ("--server-pid", 1, ["0", "chitchat"]),
+        ("--server-pid", 1, ["-1", "4294967296"]),
     ] {
-        for value in values {
-            check_wrong(&["load", &format!("{option}={value}")], &[], option);
-        }
+        check_numbers("load", option, least, &wrong);
+    }
+    for [option, value] in [["--interval", "0s"], ["--interval", "5"], ["--settle", "0s"], ["--settle", "soon"]] {
+        check_wrong(&["load", &format!("{option}={value}")], &[], option);
     }
 }
 
@@ -264,6 +281,8 @@ fn completions_and_the_manual_have_every_command() {
             assert!(text.contains(word), "{arguments:?}: {word}");
         }
     }
+    let manual = run(folder.path(), &["man"], &[]).succeeded().output.join("\n");
+    assert!(manual.contains("CHITCHAT_SECRET_FILE"), "the manual names the environment variables");
     check_wrong(&["completions", "tcsh"], &[], "tcsh");
 }
 

@@ -316,5 +316,5 @@ fn a_state_file_that_is_damaged_or_foreign_is_refused_and_can_be_replaced() {
     assert!(matches!(open(), Err(StateError::Unusable { .. })));
     fs::write(folder.join("file"), "").unwrap();
     let error = StateFile::open(&folder.join("file"), &url, "bob").unwrap_err();
-    assert!(matches!(error, StateError::Io { .. }), "{error:?}");
+    assert!(matches!(error, StateError::NotAFolder { .. }), "{error:?}");
 }

@@ -124,7 +124,9 @@ async fn unusable_credentials_are_refused_and_not_printed_r9() {
     let (nats, folder) = (Nats::start(), tempfile::TempDir::new().unwrap());
     let (journal, file) = (folder.path().join("j.db"), folder.path().join("user.creds"));
     let credentials = ["--replicate-credentials", file.to_str().unwrap()];
-    assert_contains(&refused(&nats.urls(), &journal, &credentials), "user.creds cannot be read");
+    let missing = refused(&nats.urls(), &journal, &credentials);
+    assert_contains(&missing, "--replicate-credentials: ");
+    assert_contains(&missing, "user.creds cannot be read");
     for text in
         ["not-to-be-shown", "-----BEGIN NATS USER JWT-----\nnot-to-be-shown\n------END NATS USER JWT------\n"]
     {

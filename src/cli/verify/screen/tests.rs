@@ -93,6 +93,17 @@ fn a_rule_that_had_nothing_to_check_held() {
     assert!(text.contains(&format!(" held, {nothing} had nothing to check")), "{text}");
     assert_eq!(text.matches("  nothing to check").count(), nothing, "{text}");
     assert!(fits(&verification, true, 80).join("\n").contains("\n   no message was broadcast"), "{text}");
+
+    // The short list next to a violation has it apart from those that held, as the headline does.
+    let first = logs.0[1].records.iter_mut().find(|record| record["event"] == "event_delivered").unwrap();
+    first["logical_time"] = json!(first["logical_time"].as_u64().unwrap() + 1);
+    let text = fits(&verified(&logs).1, false, 80).join("\n");
+    let listed = |start: &str| {
+        let list = text.lines().find_map(|line| line.strip_prefix(start)).expect(start);
+        list.split(' ').count()
+    };
+    let (held, nothing) = (listed("Held: "), listed("Nothing to check: "));
+    assert!(text.contains(&format!("{held} held, {nothing} had nothing to check")), "{text}");
 }
 
 /// Logs of version 1 do not say which process wrote a record. The other logs are still used.

@@ -56,9 +56,9 @@ fn check_words(arguments: &[&str], named: &[&str]) {
     assert!(!LIBRARIES.iter().any(|text| ended.errors.contains(text)), "{arguments:?}: {}", ended.errors);
 }
 
-/// A log folder that is not a folder is reported by name, not in the system's words (C6).
+/// A folder for logs or sessions that is not a folder is reported by name, not in the system's words (C6).
 #[test]
-fn log_folder_is_a_file() {
+fn folder_is_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("log");
     std::fs::write(&file, "").unwrap();
@@ -66,6 +66,8 @@ fn log_folder_is_a_file() {
     let named = ["--log-dir", file, "is not a folder"];
     check_words(&["send", "-n", "a", "hello", "-s", &url, "--log-dir", file], &named);
     check_words(&["serve", "--journal", "memory", "--listen", "127.0.0.1:0", "--log-dir", file], &named);
+    let named = ["--state-dir", file, "is not a folder"];
+    check_words(&["send", "-n", "a", "hello", "-s", &url, "--state-dir", file], &named);
 }
 
 /// A certificate to trust has no effect on a connection without TLS, so it is wrong usage (C1).
@@ -107,6 +109,7 @@ fn a_failure_to_join_names_the_option_and_what_to_do() {
         check_words(&[&["send", "-n", "a", "hello", "-s", server], options].concat(), named);
     };
     send(&dead_port.url(), &[], &["--server", "connection refused"]);
+    check_words(&["load", "--server", &dead_port.url()], &["--server", "connection refused"]);
     send("http://nowhere.invalid:1", &[], &["--server", "nowhere.invalid cannot be resolved"]);
     send(&by_http, &[], &["--server", "use https://"]);
     send(&format!("https://{}", plain.address), &[], &["--server", "use http://"]);
