@@ -14,7 +14,9 @@ use super::common::exit_codes::USAGE;
 use super::common::progress::Progress;
 use super::of_output;
 use crate::chat::{Conversation, Event, EventKind, Sequence};
-use crate::journal::sqlite::{BackupError, BackupProgress, OpenError, OpenFault, ReadOnlyJournal, Summary};
+use crate::journal::sqlite::{
+    BackupError, BackupProgress, OpenError, OpenFault, RESTORE_BACKUP, ReadOnlyJournal, Summary,
+};
 use crate::journal::{History, JournalError, RecoveryError, recover};
 use crate::log::{Broadcast, Component, Record, RecordBody, ServerRecord, timestamp};
 use crate::terminal::{escaped, json_line, notice};
@@ -56,8 +58,8 @@ enum JournalCommand {
         /// The copy.
         copy: PathBuf,
     },
-    /// Look for damage and replay all events. Exits 0 if the journal is intact, 1 if it is damaged (and says where), 2
-    /// if it is not a journal.
+    /// Look for damage and replay all events. Exits 0 if the journal is intact, 1 if it is damaged, 2 if it is not a
+    /// journal. The error names the damaged event, unless the damage keeps the file from being read.
     Check {
         /// The journal.
         file: PathBuf,
@@ -125,15 +127,19 @@ fn unreadable(file: &Path, error: &JournalError) -> CommandError {
         JournalError::Unavailable(why) => {
             CommandError::Unusable(format!("{} cannot be read: {why}", file.display()))
         }
-        JournalError::Fatal(why) => CommandError::Damaged(format!("{} is damaged: {why}", file.display())),
+        JournalError::Fatal(why) => damaged(file, why),
     }
+}
+
+fn damaged(file: &Path, why: &dyn Display) -> CommandError {
+    CommandError::Damaged(format!("{} is damaged: {why}; {RESTORE_BACKUP}", file.display()))
 }
 
 fn unrecoverable(file: &Path, error: RecoveryError) -> CommandError {
     match error {
         RecoveryError::Journal(error) => unreadable(file, &error),
         RecoveryError::File(error) => error.into(),
-        RecoveryError::Diverged(why) => CommandError::Damaged(format!("{} is damaged: {why}", file.display())),
+        RecoveryError::Diverged(why) => damaged(file, &why),
     }
 }
 

@@ -39,7 +39,7 @@ use super::{Committed, CopyState, CopyUpdate, Epoch, History, Journal, JournalEr
 use crate::chat::{Conversation, Event, Sequence};
 
 pub use backup::{BackupError, BackupProgress};
-pub use error::{Damage, Fault, OpenError, OpenFault};
+pub use error::{Damage, Fault, OpenError, OpenFault, RESTORE_BACKUP};
 pub use inspect::{ReadOnlyJournal, Summary};
 pub use open::Fork;
 

@@ -60,7 +60,7 @@ impl ReplicaError {
 #[allow(missing_docs, reason = "the message says what each field is")]
 pub enum SetupFault {
     /// No server can be reached.
-    #[error("no server can be reached: {why}")]
+    #[error("no NATS server can be reached: {why}")]
     Unreachable { why: String },
     /// A server is named twice.
     #[error("the server {server} is named twice: each server counts once")]

@@ -60,7 +60,7 @@ impl Signals {
             Event::ServerError(ServerError::Other(complaint))
                 if self.complaint.lock().replace(complaint.clone()).as_ref() != Some(complaint) =>
             {
-                tracing::warn!(%complaint, "a server of the log reports an error");
+                tracing::warn!(%complaint, "a NATS server reports an error");
             }
             Event::Disconnected => self.disconnects.send_modify(|disconnects| *disconnects += 1),
             _ => {}

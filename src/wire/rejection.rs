@@ -58,7 +58,7 @@ pub enum Rejection {
     )]
     ShareTaken { participants_per_address_max: usize },
     /// Nothing was read from the stream for the stall limit.
-    #[error("nothing was read from the stream for {} s; resume to continue", .stall.as_secs_f32())]
+    #[error("nothing was read from the stream for {} s", .stall.as_secs_f32())]
     SlowConsumer { stall: Duration },
     /// A newer stream of the same session took over.
     #[error("another stream of this session took over")]
@@ -74,7 +74,7 @@ pub enum Rejection {
     #[error("the lab already holds {publishes_held_max} publishes of this participant; try again later")]
     HeldByLab { publishes_held_max: usize },
     /// The lab broke the stream.
-    #[error("the lab broke this stream; resume to continue")]
+    #[error("the lab broke this stream")]
     LabDisconnected,
     /// The lab's key is missing or wrong.
     #[error("the lab's key is missing or wrong: `chitchat lab` prints it when it starts")]

@@ -127,3 +127,13 @@ test("two events with the same time, which only a mistake produces, are drawn be
   assert.deepEqual([first?.sameTime, second?.sameTime, after?.sameTime], [false, true, false]);
   assert.ok(second!.broadcast.y - first!.broadcast.y >= 22 && after!.broadcast.y - second!.broadcast.y >= 22);
 });
+
+test("a text takes two lines only if there is room for them above the next text", () => {
+  const wraps = (events: ChatEvent[]) => drawn(events).figures.map((figure) => figure.wraps);
+  const first = event(1n, 9n, message("a", 7n, 0n), "alice");
+  const next = event(2n, 15n, message("b", 12n, 1n), "alice");
+  assert.deepEqual(wraps([first, { ...next, receipt: 16n }]), [true, true]);
+  assert.deepEqual(wraps([first, next]), [true, false], "the second line would be below the picture");
+  const left = event(2n, 11n, { type: "left", disconnected: false }, "alice");
+  assert.deepEqual(wraps([first, left, { ...next, sequence: 3n }]), [false, true, false]);
+});

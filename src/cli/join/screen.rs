@@ -123,8 +123,11 @@ impl Screen {
                 Update::JoinedAnew { why, roster } => {
                     self.is_online.store(true, Ordering::Relaxed);
                     shown.begins = true;
-                    self.say(&format!("joined anew: {} ({})", loss(why), why.as_str()));
-                    self.here(&roster);
+                    self.say(&format!("joined anew: {}", loss(why)));
+                    // A client that joins anew when it starts has listed them already.
+                    if shown.last.is_some() || !self.roster.lock().lists(&roster) {
+                        self.here(&roster);
+                    }
                     continue;
                 }
                 Update::Continued { after, missed } => {

@@ -2,10 +2,12 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::access::LabAccessArgs;
@@ -23,7 +25,8 @@ const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// Play a scenario in a service that `chitchat lab` runs: a short script for companions, people and faults. Without a
 /// name, list the scenarios.
 ///
-/// It prints each step, and a question at the end. Exits 1 if the scenario could not be played to its end.
+/// It prints each step, and a question with its answer at the end; on a terminal the answer waits for Enter. Exits 1 if
+/// the scenario could not be played to its end.
 #[derive(Debug, Args)]
 pub(crate) struct ScenarioArgs {
     /// The scenario, by its short name.
@@ -113,26 +116,34 @@ async fn follow(lab: &LabClient, name: &str) -> Result<ExitCode, JoinError> {
             let _ = writeln!(lines, "{}. {}", index + 1, escaped(&step.tell));
         }
         printed = Some(last);
-        if let Some(question) = &run.question {
-            ask(&mut lines, question);
-        }
         print(&lines);
         if is_over {
+            if let Some(question) = &run.question {
+                ask(question).await;
+            }
             return Ok(end(&run));
         }
         sleep(LOOK_PAUSE).await;
     }
 }
 
-fn ask(lines: &mut String, question: &pb::Question) {
-    let _ = writeln!(lines, "\n{}", escaped(&question.ask));
+/// Prints the question and its answer. On a terminal the reader can think before the answer is shown.
+async fn ask(question: &pb::Question) {
+    let mut lines = format!("\n{}\n", escaped(&question.ask));
     let lettered = || question.answers.iter().zip('a'..='z');
     for (answer, letter) in lettered() {
         let _ = writeln!(lines, "  {letter}) {}", escaped(&answer.text));
     }
+    if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        print(&format!("{lines}Press Enter for the answer.\n"));
+        lines.clear();
+        // If the terminal cannot be read, nothing is waited for.
+        let _ = spawn_blocking(|| io::stdin().read_line(&mut String::new())).await;
+    }
     for (answer, letter) in lettered().filter(|(answer, _)| answer.right) {
         let _ = writeln!(lines, "{letter}) is right. {}", escaped(&answer.why));
     }
+    print(&lines);
 }
 
 fn end(run: &pb::ScenarioRun) -> ExitCode {

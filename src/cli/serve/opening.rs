@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 use crate::chat::Conversation;
 use crate::cli::common::progress::Progress;
 use crate::cli::number;
-use crate::journal::sqlite::{OpenError, OpenFault};
-use crate::journal::{CHECKPOINT_EVENTS, CheckSettings, CheckTime, SqliteJournal};
+use crate::journal::sqlite::{OpenError, OpenFault, RESTORE_BACKUP};
+use crate::journal::{CHECKPOINT_EVENTS, CheckSettings, CheckTime, JournalError, RecoveryError, SqliteJournal};
 
 /// How long to wait for a journal that another process holds, and how long between two attempts.
 const JOURNAL_PATIENCE: Duration = Duration::from_secs(1);
@@ -66,5 +66,13 @@ pub(super) async fn open_journal(
 pub(super) async fn recover(journal: &mut SqliteJournal) -> Result<Conversation, String> {
     let mut progress = Progress::new("recovering", journal.head_at_open().0);
     let recovered = journal.recover(|event| progress.at(event.sequence.0)).await;
-    recovered.map_err(|error| format!("--journal: cannot recover {}: {error}", journal.path().display()))
+    recovered.map_err(|error| {
+        let what = format!("--journal: cannot recover {}: {error}", journal.path().display());
+        match error {
+            RecoveryError::Journal(JournalError::Fatal(_)) | RecoveryError::Diverged(_) => {
+                format!("{what}; {RESTORE_BACKUP}")
+            }
+            RecoveryError::Journal(JournalError::Unavailable(_)) | RecoveryError::File(_) => what,
+        }
+    })
 }

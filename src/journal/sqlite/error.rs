@@ -9,6 +9,9 @@ use rusqlite::ffi;
 use crate::chat::Sequence;
 use crate::journal::JournalError;
 
+/// What to do about a damaged journal.
+pub const RESTORE_BACKUP: &str = "move its files away, and restore a backup in their place";
+
 /// A journal file that cannot be opened. Nothing in it has been changed.
 #[derive(Debug, thiserror::Error)]
 #[error("the journal {} {fault}", path.display())]
@@ -68,12 +71,12 @@ pub enum OpenFault {
     #[error("has schema version {found}, and the newest that this program knows is {newest}")]
     Version { found: i64, newest: i64 },
     /// Something in it contradicts itself.
-    #[error("is damaged: {0}")]
+    #[error("is damaged: {0}; {restore}", restore = RESTORE_BACKUP)]
     Damaged(String),
     /// It lacks events that had been acknowledged.
     #[error(
-        "is damaged: it ends at event {head}, but event {acknowledged} had been acknowledged; \
-         move its files away, and restore a backup in their place"
+        "is damaged: it ends at event {head}, but event {acknowledged} had been acknowledged; {restore}",
+        restore = RESTORE_BACKUP
     )]
     Shortened { head: Sequence, acknowledged: Sequence },
     /// It is the copy of a replica. A single service would make it diverge from the common log.
@@ -198,6 +201,15 @@ pub(super) fn classify(error: rusqlite::Error) -> JournalError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Damage says what to do, also if SQLite found it.
+    #[test]
+    fn a_damaged_page() {
+        let error = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), None);
+        let fault = OpenFault::from(error);
+        assert!(matches!(fault, OpenFault::Damaged(_)), "{fault}");
+        assert!(fault.to_string().ends_with(RESTORE_BACKUP), "{fault}");
+    }
 
     #[test]
     fn only_transient_errors_leave_the_journal_usable() {

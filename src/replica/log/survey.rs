@@ -24,7 +24,7 @@ pub(super) async fn survey(settings: &Settings) -> Result<usize, SetupFault> {
         match survey_one(settings, server).await {
             Ok(found) => surveyed.push(found),
             Err(SetupFault::Unreachable { why }) => {
-                tracing::warn!("a server of the log cannot be reached: {why}");
+                tracing::warn!("a NATS server cannot be reached: {why}");
                 unreachable.push(why);
             }
             Err(fault) => return Err(fault),
@@ -48,7 +48,7 @@ pub(super) async fn survey(settings: &Settings) -> Result<usize, SetupFault> {
     let known = surveyed.iter().map(|server| server.known).max().unwrap_or(0);
     let servers = known.max(settings.servers.len());
     if servers < 3 {
-        tracing::warn!("the log is on {servers} servers: it takes three to tolerate the loss of one");
+        tracing::warn!("the common log is on {servers} NATS servers: it takes three to tolerate the loss of one");
     }
     Ok(servers)
 }

@@ -224,7 +224,7 @@ fn an_expired_or_damaged_session_is_replaced_with_a_notice() {
     kill(&mut server.join("bob"));
     alice.program.until("Participant bob left");
     let mut bob = server.join("bob");
-    assert!(bob.program.notice("joined anew").contains("SESSION_UNKNOWN"));
+    assert!(bob.program.notice("joined anew").contains("ended the session"));
     assert!(bob.program.line().contains("Participant bob joined"));
     kill(&mut bob);
     alice.program.until("Participant bob left");
@@ -233,6 +233,20 @@ fn an_expired_or_damaged_session_is_replaced_with_a_notice() {
     let bob = server.start_client(server.address, "bob", &["--plain"]);
     assert!(bob.notice("cannot be used").contains("damaged"));
     assert!(bob.line().contains("Participant bob joined"));
+}
+
+/// A client that joins anew when it starts says once who is here.
+#[test]
+fn who_is_here_after_an_expired_session() {
+    let server = ServerProgram::start(&["--grace", "200ms"]);
+    let alice = server.join("alice");
+    kill(&mut server.join("bob"));
+    alice.program.until("Participant bob left");
+    let mut bob = server.join("bob");
+    bob.program.notice("joined anew");
+    bob.program.until("Participant bob joined");
+    let ended = bob.quit().succeeded();
+    assert!(!ended.errors.contains("* here: "), "{ended:?}");
 }
 
 #[test]

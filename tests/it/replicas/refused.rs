@@ -115,7 +115,7 @@ async fn a_missing_permission_is_named_r9() {
     let replica = replica_at(&as_user("all"), "a", &[]);
     assert_contains(&refused(&as_user("reads"), &journal, &[]), "ermissions Violation");
     drop(replica);
-    assert_contains(&refused("nats://127.0.0.1:1", &journal, &[]), "no server can be reached");
+    assert_contains(&refused("nats://127.0.0.1:1", &journal, &[]), "no NATS server can be reached");
 }
 
 /// They are refused before anything is served, and the file's content is not printed.

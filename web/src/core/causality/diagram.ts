@@ -22,6 +22,8 @@ export const EVENT_HALF = 11;
 const MOMENT_HALF = 7;
 /** The height of the note below a text, which names the messages that its writer had not seen. */
 const NOTE = 14;
+/** The height of a text of two lines. */
+const TWO_LINES = 36;
 /** The distance between events with the same time. Only a mistake of the service gives two events the same time. */
 const SAME_TIME = 2 * EVENT_HALF + NOTE;
 /** The margin beside the first and the last lifeline. */
@@ -93,6 +95,8 @@ export interface Figure {
   readonly unseenMore: number;
   /** Its vector clock in words; empty if it is not requested. */
   readonly vector: string;
+  /** Whether its text may take two lines: there is room for them above the next text, or above the picture's end. */
+  readonly wraps: boolean;
 }
 
 /** Where the faults of a lab are in force on a lifeline. */
@@ -185,14 +189,16 @@ export function diagram(scene: Scene): Diagram {
   const spot = (at: number, time: LogicalTime): Spot => ({ x: at, y: y.get(time) ?? 0, time });
   const selfX = x.get(scene.selfId) ?? null;
   const stacked = sameTimes(events);
+  const down = events.map(({ logicalTime }, index) => (y.get(logicalTime) ?? 0) + stacked[index]! * SAME_TIME);
+  const top = (rows[0]?.y ?? PADDING) - PADDING;
+  const height = PADDING * 2 + (rows.length === 0 ? 0 : rows[rows.length - 1]!.y - rows[0]!.y);
   const figures = events.map((event, index): Figure => {
-    const at = spot(serviceX, event.logicalTime);
     const authorX = x.get(event.author.id) ?? null;
     const sent = sendingTime(event);
     const crossed = causality.crossed(event);
     return {
       event,
-      broadcast: { ...at, y: at.y + stacked[index]! * SAME_TIME },
+      broadcast: { x: serviceX, y: down[index]!, time: event.logicalTime },
       sameTime: stacked[index]! > 0,
       sending: authorX === null || sent === null ? null : { from: spot(authorX, sent), to: spot(serviceX, event.logicalTime - 1n) },
       about: sent === null ? authorX : null,
@@ -202,10 +208,9 @@ export function diagram(scene: Scene): Diagram {
       unseen: (crossed?.unseen ?? []).map(({ logicalTime }) => logicalTime).reverse(),
       unseenMore: crossed === null ? 0 : crossed.unseenCount - crossed.unseen.length,
       vector: scene.vectorOf?.(event) ?? "",
+      wraps: roomBelow(down[index]!, down, top + height) >= TWO_LINES,
     };
   });
-  const top = (rows[0]?.y ?? PADDING) - PADDING;
-  const height = PADDING * 2 + (rows.length === 0 ? 0 : rows[rows.length - 1]!.y - rows[0]!.y);
   return {
     width: left + (widths.slanted ? SLANTED_REACH : MARGIN),
     height,
@@ -223,6 +228,11 @@ export function diagram(scene: Scene): Diagram {
     before: causality.events.length - events.length,
     absent: new Set(events.flatMap(({ author: { id } }) => (x.has(id) ? [] : [id]))).size,
   };
+}
+
+/** The room from the top of the text of an event to the next text below it, or to the end of the picture. */
+function roomBelow(y: number, others: readonly number[], bottom: number): number {
+  return Math.min(...others.filter((other) => other > y), bottom + EVENT_HALF) - y;
 }
 
 /** For each event, how many events before it have the same time: none, unless the service has made a mistake. */

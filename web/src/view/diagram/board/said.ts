@@ -39,7 +39,7 @@ export class Said {
     for (const figure of figures) {
       const { sequence } = figure.event;
       kept.add(sequence);
-      const key = `${figure.broadcast.y} ${scale} ${figure.event.logicalTime} ${figure.unseen.length} ${figure.unseenMore} ${figure.vector} ${figure.event.rivals?.length}`;
+      const key = `${figure.broadcast.y} ${scale} ${figure.event.logicalTime} ${figure.unseen.length} ${figure.unseenMore} ${figure.vector} ${figure.event.rivals?.length} ${figure.wraps}`;
       const known = this.#lines.get(sequence);
       if (known?.key === key) continue;
       const line = build(figure, key);
@@ -70,7 +70,7 @@ export class Said {
   }
 }
 
-function build({ event, unseen, unseenMore, vector, sameTime }: Figure, key: string): Line {
+function build({ event, unseen, unseenMore, vector, sameTime, wraps }: Figure, key: string): Line {
   const sign = make("span", "said-sign");
   const stamp = make("span", "said-time", `[${event.logicalTime}]`);
   const { kind } = event;
@@ -81,6 +81,8 @@ function build({ event, unseen, unseenMore, vector, sameTime }: Figure, key: str
   text.dir = "auto";
   const line = make("p", `said-line said-${kind.type} ${hueOf(event.author.name)}`, sign, stamp, name, text);
   line.dataset["sequence"] = `${event.sequence}`;
+  // The line may be too short for it.
+  if (kind.type === "message") line.title = text.textContent ?? "";
   const times = unseen.map((time) => `[${time}]`).join(" ");
   const crossed = unseen.length > 0 ? [`⇄ before seeing ${times}${unseenMore > 0 ? ` and ${unseenMore} more` : ""}`] : [];
   const twin = sameTime ? [`✗ same time as another event${crossed.length > 0 ? "; " : ""}`] : [];
@@ -88,7 +90,7 @@ function build({ event, unseen, unseenMore, vector, sameTime }: Figure, key: str
   const shared = rivals === "" ? [] : [make("span", "said-rivals", `✗ ${rivals}`), ...(crossed.length > 0 ? ["; "] : [])];
   const vectors = vector === "" ? [] : [make("span", "said-vector", `⟨${vector}⟩ `)];
   const notes = [...vectors, ...twin, ...shared, ...crossed];
-  if (notes.length === 0) line.classList.add("said-wraps");
-  else line.append(make("span", "said-note", ...notes));
+  if (notes.length > 0) line.append(make("span", "said-note", ...notes));
+  else if (wraps) line.classList.add("said-wraps");
   return { root: line, sign, key };
 }
