@@ -239,7 +239,8 @@ mod tests {
                 }
                 let chart = builder.finish();
                 let drawn = crate::trace::diagram::svg::text(&chart);
-                assert!(drawn.contains(&format!("; {count} records are missing")) && drawn.ends_with("</svg>\n"));
+                let missing = if count == 1 { "record is" } else { "records are" };
+                assert!(drawn.contains(&format!("; {count} {missing} missing")) && drawn.ends_with("</svg>\n"));
             });
         }
     }

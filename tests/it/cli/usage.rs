@@ -144,10 +144,8 @@ fn a_wrong_list_of_services_is_wrong_usage() {
 #[test]
 fn a_server_of_the_common_log_that_is_named_twice_is_wrong_usage() {
     let list = "nats://h1:4222,h2,nats://user:password@h1";
-    for command in ["serve", "lab"] {
-        for named in ["--replicate: ", "nats://h1:4222 is named twice"] {
-            check_wrong(&[command, "--replicate", list], &[], named);
-        }
+    for named in ["--replicate: ", "nats://h1:4222 is named twice"] {
+        check_wrong(&["serve", "--replicate", list], &[], named);
     }
     check_wrong(&["serve"], &[("CHITCHAT_REPLICATE", list)], "--replicate: ");
 }
@@ -159,7 +157,7 @@ fn load_on_another_machine_is_wrong_usage() {
         check_wrong(&["load", "--server", server], &[], "--yes-really");
     }
     check_wrong(&["load", "--server", "https://127.0.0.1:50051"], &[], "--server");
-    check_wrong(&["load", "--server", "http://127.0.0.1:1,http://127.0.0.1:2"], &[], "on one service");
+    check_wrong(&["load", "--server", "http://127.0.0.1:1,http://127.0.0.1:2"], &[], "on a single service");
     check_wrong(&["load", "--participants", "2", "--publishers", "3"], &[], "--publishers");
     for (option, least, wrong) in [
         ("--participants", 1, ["0", "26709"]),
