@@ -13,7 +13,7 @@ const TALK = [
   event(6n, 17n, { type: "left", disconnected: true }, "bob"),
 ];
 
-/** What is said about the event with this sequence. */
+/** The facts that the page shows about the event with this sequence. */
 function said(sequence: number, events = TALK) {
   return facts(events[sequence - 1]!, Causality.of(events)).map(({ text }) => text);
 }

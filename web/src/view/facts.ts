@@ -93,7 +93,7 @@ function past(event: ChatEvent, causality: Causality, events: readonly ChatEvent
   return `In its past: ${parts.join(", and ") || "nothing known"}.`;
 }
 
-/** Only messages can be known to be concurrent with anything; for other events nothing is said about it. */
+/** Empty for an event that does not state what its author had seen: its concurrency cannot be known. */
 function concurrent(event: ChatEvent, events: ChatEvent[]): Fact[] {
   if (!saysWhatWasSeen(event)) return [];
   return [{ relation: "concurrent", text: `Concurrent with it: ${listed(nearest(events, event)) || "nothing known"}.` }];

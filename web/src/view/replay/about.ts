@@ -108,7 +108,7 @@ export function counted(count: number, noun: string): string {
   return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** What is said about lines that are not records; empty if there are none. */
+/** Names the lines that are not records; empty if there are none. */
 export function strangeness({ strange, firstStrange }: LogFile): string {
   if (strange === 0) return "";
   return strange === 1
