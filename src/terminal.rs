@@ -125,7 +125,7 @@ mod tests {
         check("a\u{202e}b\u{2069}c\u{2028}d", "a\\u{202e}b\\u{2069}c\\u{2028}d");
     }
 
-    /// The page escapes its log in the same way: web/test/text.test.ts reads the same vectors.
+    /// The page escapes its log in the same way: web/test/core/text.test.ts reads the same vectors.
     #[test]
     fn a_line_of_a_log_is_safe_to_show() {
         #[derive(serde::Deserialize)]

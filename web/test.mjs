@@ -8,11 +8,12 @@ import { join } from "node:path";
 
 const here = import.meta.dirname;
 const outdir = await mkdtemp(join(tmpdir(), "chitchat-page-"));
-const tests = (await readdir(join(here, "test"))).filter((name) => name.endsWith(".test.ts"));
+const tests = (await readdir(join(here, "test"), { recursive: true })).filter((path) => path.endsWith(".test.ts"));
 
 await build({
   absWorkingDir: here,
-  entryPoints: tests.map((name) => join("test", name)),
+  entryPoints: tests.map((path) => join("test", path)),
+  outbase: "test",
   outdir,
   outExtension: { ".js": ".mjs" },
   bundle: true,
@@ -21,7 +22,7 @@ await build({
   target: "node20",
   logLevel: "warning",
 });
-const built = tests.map((name) => join(outdir, name.replace(/\.ts$/, ".mjs")));
+const built = tests.map((path) => join(outdir, path.replace(/\.ts$/, ".mjs")));
 const { status } = spawnSync(process.execPath, ["--test", ...built], { stdio: "inherit" });
 await rm(outdir, { recursive: true });
 process.exit(status ?? 1);

@@ -1,4 +1,4 @@
-//! What the service and the page must agree on, as data: `web/test/vectors.test.ts` reads the same files
+//! What the service and the page must agree on, as data: `web/test/core/vectors.test.ts` reads the same files
 //! (tests/vectors/README.md).
 
 pub mod lens;

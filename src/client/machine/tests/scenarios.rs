@@ -1,5 +1,5 @@
-//! Whole scenarios, which the page's machine runs, too: `web/test/scenarios.test.ts` reads the same files
-//! (tests/vectors/README.md).
+//! Whole scenarios, which the page's machine runs, too: `web/test/core/machine/scenarios.test.ts` reads the same
+//! files (tests/vectors/README.md).
 
 use serde_json::json;
 

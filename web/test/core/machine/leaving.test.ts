@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { READ_ON_MS } from "../src/core/machine/leaving.js";
-import { nextTick } from "../src/core/machine/machine.js";
-import { fromSnapshot, toSnapshot } from "../src/core/snapshot.js";
-import { LOST, Page, message } from "./support.js";
+import { READ_ON_MS } from "../../../src/core/machine/leaving.js";
+import { nextTick } from "../../../src/core/machine/machine.js";
+import { fromSnapshot, toSnapshot } from "../../../src/core/snapshot.js";
+import { LOST, Page, message } from "../../support.js";
 
 test("a leave waits for the message before it, and says when it happened", () => {
   const page = new Page();

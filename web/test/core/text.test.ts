@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fileName, Log, RECORDS_MAX, safeJson, toLine, toTimestamp } from "../src/core/log.js";
-import { characters, visible, wellFormed } from "../src/core/text.js";
-import { backoff, RETRY_MAX_MS } from "../src/core/machine/backoff.js";
-import cases from "../../tests/vectors/safe_json.json";
+import { fileName, Log, RECORDS_MAX, safeJson, toLine, toTimestamp } from "../../src/core/log.js";
+import { characters, visible, wellFormed } from "../../src/core/text.js";
+import { backoff, RETRY_MAX_MS } from "../../src/core/machine/backoff.js";
+import cases from "../../../tests/vectors/safe_json.json";
 
 test("characters are Unicode scalar values", () => {
   const check = (text: string, expected: number) => assert.equal(characters(text), expected, JSON.stringify(text));

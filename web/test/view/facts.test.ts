@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Causality } from "../src/core/causality/causality.js";
-import { SIGN, contradiction, crossing, facts } from "../src/view/facts.js";
-import { event, message } from "./support.js";
+import { Causality } from "../../src/core/causality/causality.js";
+import { SIGN, contradiction, crossing, facts } from "../../src/view/facts.js";
+import { event, message } from "../support.js";
 
 const TALK = [
   event(1n, 3n, { type: "joined" }, "alice"),

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Causality } from "../src/core/causality/causality.js";
-import { toLine } from "../src/core/log.js";
-import type { RecordEvent } from "../src/core/record.js";
-import type { LogRecord as OwnRecord } from "../src/core/machine/step.js";
-import { RunBuilder } from "../src/core/replay/run.js";
-import { LogRecord } from "../src/core/replay/log.js";
-import { toHash, toPlace } from "../src/core/replay/place.js";
-import { Vectors } from "../src/core/replay/vector.js";
-import { GLANCE, Replay, WINDOW } from "../src/core/replay/view.js";
-import { hasEarlier } from "../src/core/machine/history.js";
-import { facts, rivalry } from "../src/view/facts.js";
+import { Causality } from "../../../src/core/causality/causality.js";
+import { toLine } from "../../../src/core/log.js";
+import type { RecordEvent } from "../../../src/core/record.js";
+import type { LogRecord as OwnRecord } from "../../../src/core/machine/step.js";
+import { RunBuilder } from "../../../src/core/replay/run.js";
+import { LogRecord } from "../../../src/core/replay/log.js";
+import { toHash, toPlace } from "../../../src/core/replay/place.js";
+import { Vectors } from "../../../src/core/replay/vector.js";
+import { GLANCE, Replay, WINDOW } from "../../../src/core/replay/view.js";
+import { hasEarlier } from "../../../src/core/machine/history.js";
+import { facts, rivalry } from "../../../src/view/facts.js";
 
 const AT = "2026-11-26T03:21:39.140965Z";
 

@@ -2,17 +2,17 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import connection from "../../tests/vectors/scenarios/connection.json";
-import frames from "../../tests/vectors/scenarios/frames.json";
-import joined from "../../tests/vectors/scenarios/joined.json";
-import leaving from "../../tests/vectors/scenarios/leaving.json";
-import outbox from "../../tests/vectors/scenarios/outbox.json";
-import type { ChatEvent, EventKind, Welcome } from "../src/core/event.js";
-import { inFlight } from "../src/core/machine/outbox.js";
-import type { Reason } from "../src/core/machine/refusal.js";
-import type { State } from "../src/core/machine/state.js";
-import type { Output } from "../src/core/machine/step.js";
-import { LOST, Page, event, message, refusal } from "./support.js";
+import connection from "../../../../tests/vectors/scenarios/connection.json";
+import frames from "../../../../tests/vectors/scenarios/frames.json";
+import joined from "../../../../tests/vectors/scenarios/joined.json";
+import leaving from "../../../../tests/vectors/scenarios/leaving.json";
+import outbox from "../../../../tests/vectors/scenarios/outbox.json";
+import type { ChatEvent, EventKind, Welcome } from "../../../src/core/event.js";
+import { inFlight } from "../../../src/core/machine/outbox.js";
+import type { Reason } from "../../../src/core/machine/refusal.js";
+import type { State } from "../../../src/core/machine/state.js";
+import type { Output } from "../../../src/core/machine/step.js";
+import { LOST, Page, event, message, refusal } from "../../support.js";
 
 /** One step of a scenario: what happens, and what the machine does about it. */
 type Step = { readonly do: string; readonly expect?: readonly unknown[] } & Readonly<Record<string, unknown>>;

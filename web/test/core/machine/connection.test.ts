@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ANSWER_WAIT_MS, HEARTBEAT_LATE_MS, doubt } from "../src/core/doubt.js";
-import { nextTick } from "../src/core/machine/machine.js";
-import { REASONS, inWords } from "../src/core/machine/refusal.js";
-import { SLEEP_MIN_MS, SleepWatch } from "../src/core/sleep.js";
-import { fromSnapshot, toSnapshot } from "../src/core/snapshot.js";
-import { presentSegment } from "../src/core/machine/state.js";
-import { folderOf } from "../src/platform/place.js";
-import { progress, status } from "../src/view/words.js";
-import { LOST, Page, event, message, refusal } from "./support.js";
+import { ANSWER_WAIT_MS, HEARTBEAT_LATE_MS, doubt } from "../../../src/core/doubt.js";
+import { nextTick } from "../../../src/core/machine/machine.js";
+import { REASONS, inWords } from "../../../src/core/machine/refusal.js";
+import { SLEEP_MIN_MS, SleepWatch } from "../../../src/core/sleep.js";
+import { fromSnapshot, toSnapshot } from "../../../src/core/snapshot.js";
+import { presentSegment } from "../../../src/core/machine/state.js";
+import { folderOf } from "../../../src/platform/place.js";
+import { progress, status } from "../../../src/view/words.js";
+import { LOST, Page, event, message, refusal } from "../../support.js";
 
 test("without a free connection the page waits, and joins when it gets one", () => {
   const page = new Page();

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Causality } from "../src/core/causality/causality.js";
-import { SERVICE, atWallClock, backwards, level } from "../src/core/causality/cut.js";
-import type { ChatEvent } from "../src/core/event.js";
-import { type Lens, look } from "../src/core/causality/lens.js";
-import { type Question, question } from "../src/core/causality/quiz.js";
-import { event, message } from "./support.js";
+import { Causality } from "../../../src/core/causality/causality.js";
+import { SERVICE, atWallClock, backwards, level } from "../../../src/core/causality/cut.js";
+import type { ChatEvent } from "../../../src/core/event.js";
+import { type Lens, look } from "../../../src/core/causality/lens.js";
+import { type Question, question } from "../../../src/core/causality/quiz.js";
+import { event, message } from "../../support.js";
 
 /** Bob answers alice's question, and carol writes at the same time as bob. */
 const TALK: ChatEvent[] = [

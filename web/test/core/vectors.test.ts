@@ -2,22 +2,22 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import clocks from "../../tests/vectors/clock.json";
-import fileNames from "../../tests/vectors/file_names.json";
-import memberships from "../../tests/vectors/memberships.json";
-import names from "../../tests/vectors/names.json";
-import refusals from "../../tests/vectors/refusals.json";
-import texts from "../../tests/vectors/texts.json";
-import unsafe from "../../tests/vectors/unsafe_characters.json";
-import { faultOfEvent, sentence } from "../src/core/machine/check.js";
-import { receive, tick } from "../src/core/clock.js";
-import type { EventKind } from "../src/core/event.js";
-import { fileName, safeJson } from "../src/core/log.js";
-import { type NameFault, nameFault, nickname } from "../src/core/name.js";
-import { inWords, REASONS, type Reason } from "../src/core/machine/refusal.js";
-import { INITIAL } from "../src/core/machine/state.js";
-import { characters, pieces } from "../src/core/text.js";
-import { event, message } from "./support.js";
+import clocks from "../../../tests/vectors/clock.json";
+import fileNames from "../../../tests/vectors/file_names.json";
+import memberships from "../../../tests/vectors/memberships.json";
+import names from "../../../tests/vectors/names.json";
+import refusals from "../../../tests/vectors/refusals.json";
+import texts from "../../../tests/vectors/texts.json";
+import unsafe from "../../../tests/vectors/unsafe_characters.json";
+import { faultOfEvent, sentence } from "../../src/core/machine/check.js";
+import { receive, tick } from "../../src/core/clock.js";
+import type { EventKind } from "../../src/core/event.js";
+import { fileName, safeJson } from "../../src/core/log.js";
+import { type NameFault, nameFault, nickname } from "../../src/core/name.js";
+import { inWords, REASONS, type Reason } from "../../src/core/machine/refusal.js";
+import { INITIAL } from "../../src/core/machine/state.js";
+import { characters, pieces } from "../../src/core/text.js";
+import { event, message } from "../support.js";
 
 test("the clock steps as the vectors say (L1, L2)", () => {
   for (const { start, steps } of clocks) {

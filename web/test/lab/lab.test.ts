@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ChatEvent } from "../src/core/event.js";
-import { firings, sum, words } from "../src/lab/explain.js";
-import { Faults } from "../src/lab/faults.js";
-import { type Fault, UNIMPAIRED } from "../src/lab/types.js";
-import { faultWords, heldWords, notice, personWords, timeWords } from "../src/lab/words.js";
-import { Page } from "./support.js";
+import type { ChatEvent } from "../../src/core/event.js";
+import { firings, sum, words } from "../../src/lab/explain.js";
+import { Faults } from "../../src/lab/faults.js";
+import { type Fault, UNIMPAIRED } from "../../src/lab/types.js";
+import { faultWords, heldWords, notice, personWords, timeWords } from "../../src/lab/words.js";
+import { Page } from "../support.js";
 
 const ANN = { id: "p1", name: "ann" };
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fromSnapshot, toSnapshot } from "../src/core/snapshot.js";
-import { LOST, Page, message, refusal } from "./support.js";
+import { fromSnapshot, toSnapshot } from "../../../src/core/snapshot.js";
+import { LOST, Page, message, refusal } from "../../support.js";
 
 function sent(texts: string[]) {
   const page = new Page();

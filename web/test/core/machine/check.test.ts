@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { WAIT_MAX_MS, credible, credibleHeartbeat, credibleWait } from "../src/core/machine/check.js";
-import type { ChatEvent, Welcome } from "../src/core/event.js";
-import { nextTick } from "../src/core/machine/machine.js";
-import { presentSegment } from "../src/core/machine/state.js";
-import { LOST, Page, event, message } from "./support.js";
+import { WAIT_MAX_MS, credible, credibleHeartbeat, credibleWait } from "../../../src/core/machine/check.js";
+import type { ChatEvent, Welcome } from "../../../src/core/event.js";
+import { nextTick } from "../../../src/core/machine/machine.js";
+import { presentSegment } from "../../../src/core/machine/state.js";
+import { LOST, Page, event, message } from "../../support.js";
 
 const MAX = (1n << 64n) - 1n;
 

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Causality } from "../src/core/causality/causality.js";
-import { diagram } from "../src/core/causality/diagram.js";
-import { placed } from "../src/core/causality/lifelines.js";
-import { RunBuilder } from "../src/core/replay/run.js";
-import { SERVICE_ID, type Shade, changed, ended, shadesAt } from "../src/core/causality/shades.js";
-import { event, message } from "./support.js";
+import { Causality } from "../../../src/core/causality/causality.js";
+import { diagram } from "../../../src/core/causality/diagram.js";
+import { placed } from "../../../src/core/causality/lifelines.js";
+import { RunBuilder } from "../../../src/core/replay/run.js";
+import { SERVICE_ID, type Shade, changed, ended, shadesAt } from "../../../src/core/causality/shades.js";
+import { event, message } from "../../support.js";
 
 const held = (from: bigint, to: bigint | null = null): Shade => ({ id: "p2", from, to, words: "deliveries held" });
 

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ChatEvent } from "../src/core/event.js";
-import { type Item, grouped, items, lastEvent, summary } from "../src/view/transcript/items.js";
-import { line } from "../src/view/transcript/copy.js";
-import { HUES, hueOf } from "../src/view/parts/palette.js";
-import { change } from "../src/view/people.js";
-import { event, message } from "./support.js";
+import type { ChatEvent } from "../../../src/core/event.js";
+import { type Item, grouped, items, lastEvent, summary } from "../../../src/view/transcript/items.js";
+import { line } from "../../../src/view/transcript/copy.js";
+import { HUES, hueOf } from "../../../src/view/parts/palette.js";
+import { change } from "../../../src/view/people.js";
+import { event, message } from "../../support.js";
 
 const SEGMENT = { selfId: "me", joinedAt: 1n };
 const NOON = new Date(2026, 10, 26, 12).getTime();

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CROSSED_NAMED, CROSSINGS_SEARCHED, Causality, type Relation } from "../src/core/causality/causality.js";
-import type { ChatEvent, EventKind } from "../src/core/event.js";
-import { byWallClock } from "../src/core/causality/wall.js";
-import { event, message } from "./support.js";
+import { CROSSED_NAMED, CROSSINGS_SEARCHED, Causality, type Relation } from "../../../src/core/causality/causality.js";
+import type { ChatEvent, EventKind } from "../../../src/core/event.js";
+import { byWallClock } from "../../../src/core/causality/wall.js";
+import { event, message } from "../../support.js";
 
 const JOINED: EventKind = { type: "joined" };
 const LEFT: EventKind = { type: "left", disconnected: false };

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Causality } from "../src/core/causality/causality.js";
-import { DRAWN_MAX, type Diagram, diagram, drawnEvents, paged } from "../src/core/causality/diagram.js";
-import type { ChatEvent, Person } from "../src/core/event.js";
-import { LIFELINES_MAX, columns, placed, shownPeople } from "../src/core/causality/lifelines.js";
-import { event, message } from "./support.js";
+import { Causality } from "../../../src/core/causality/causality.js";
+import { DRAWN_MAX, type Diagram, diagram, drawnEvents, paged } from "../../../src/core/causality/diagram.js";
+import type { ChatEvent, Person } from "../../../src/core/event.js";
+import { LIFELINES_MAX, columns, placed, shownPeople } from "../../../src/core/causality/lifelines.js";
+import { event, message } from "../../support.js";
 
 const person = (id: string): Person => ({ id, name: id });
 

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import vectors from "../../tests/vectors/causality.json";
-import { Causality, type Relation } from "../src/core/causality/causality.js";
-import { SERVICE, backwards } from "../src/core/causality/cut.js";
-import type { ChatEvent, EventKind } from "../src/core/event.js";
-import { type Lens, look } from "../src/core/causality/lens.js";
-import { Vectors } from "../src/core/replay/vector.js";
+import vectors from "../../../../tests/vectors/causality.json";
+import { Causality, type Relation } from "../../../src/core/causality/causality.js";
+import { SERVICE, backwards } from "../../../src/core/causality/cut.js";
+import type { ChatEvent, EventKind } from "../../../src/core/event.js";
+import { type Lens, look } from "../../../src/core/causality/lens.js";
+import { Vectors } from "../../../src/core/replay/vector.js";
 
 interface Told {
   readonly author: string;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { stretches } from "../src/view/parts/links.js";
+import { stretches } from "../../../src/view/parts/links.js";
 
 /** The addresses found in a text, as they are written. Also checks that no part of the text is lost. */
 function linksIn(text: string): string[] {

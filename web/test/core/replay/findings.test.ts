@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { accusedEvents, judged, ownLog, sentenceOf, toFindings, toProof } from "../src/core/replay/findings.js";
+import { accusedEvents, judged, ownLog, sentenceOf, toFindings, toProof } from "../../../src/core/replay/findings.js";
 
 const REPORT = {
   schema: "chitchat.verify-report/1",

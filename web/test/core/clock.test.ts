@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { receive, tick } from "../src/core/clock.js";
-import { LOST, Page, message } from "./support.js";
+import { receive, tick } from "../../src/core/clock.js";
+import { LOST, Page, message } from "../support.js";
 
 test("a send advances the clock by one (IR1)", () => {
   assert.equal(tick(6n).after, 7n);
