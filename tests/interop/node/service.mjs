@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
-export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 // The program under test: CHITCHAT_BIN, or the debug build.
 const PROGRAM = process.env.CHITCHAT_BIN || `${ROOT}target/debug/chitchat`;
 // How long anything may take: far longer than normal, so that no test fails on a busy machine.

@@ -3,8 +3,8 @@
 import { Code, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, createGrpcWebTransport, Http2SessionManager } from "@connectrpc/connect-node";
 
-import { ChitChatService } from "../../target/interop/es/chitchat/v1/chitchat_pb.js";
-import { ErrorInfoSchema } from "../../target/interop/es/google/rpc/error_details_pb.js";
+import { ChitChatService } from "../../../target/interop/es/chitchat/v1/chitchat_pb.js";
+import { ErrorInfoSchema } from "../../../target/interop/es/google/rpc/error_details_pb.js";
 import { takesPart } from "./takes_part.mjs";
 
 /** A wire over a transport of connect. */

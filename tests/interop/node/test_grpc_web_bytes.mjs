@@ -6,9 +6,9 @@ import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 
-import * as pb from "../../target/interop/es/chitchat/v1/chitchat_pb.js";
-import { ErrorInfoSchema } from "../../target/interop/es/google/rpc/error_details_pb.js";
-import { StatusSchema } from "../../target/interop/es/google/rpc/status_pb.js";
+import * as pb from "../../../target/interop/es/chitchat/v1/chitchat_pb.js";
+import { ErrorInfoSchema } from "../../../target/interop/es/google/rpc/error_details_pb.js";
+import { StatusSchema } from "../../../target/interop/es/google/rpc/status_pb.js";
 import { frame, fromText, parse, post } from "./grpc_web.mjs";
 import { DEADLINE_MS, serve } from "./service.mjs";
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 from participant import Participant
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 # The program under test: CHITCHAT_BIN, or the debug build.
 PROGRAM = Path(os.environ.get("CHITCHAT_BIN") or ROOT / "target/debug/chitchat")
 # How long anything may take: far longer than normal, so that no test fails on a busy machine.
