@@ -10,7 +10,7 @@ const CHARACTERS_MAX: usize = 150;
 /// How long an id is at most; a longer one is cut.
 const ID_MAX: usize = 12;
 /// The fields that are shown, each with a short name.
-const SHOWN: [(&str, &str); 14] = [
+const SHOWN: [(&str, &str); 15] = [
     ("participant_id", ""),
     ("message_id", "id"),
     ("sequence", "sequence"),
@@ -25,6 +25,8 @@ const SHOWN: [(&str, &str); 14] = [
     ("content", ""),
     ("reason", ""),
     ("count", "count"),
+    // At the end, since there may be too many to show.
+    ("participant_ids", ""),
 ];
 
 /// A record in a few words, safe to show. A line that is not a JSON object is shown as text.
@@ -54,6 +56,9 @@ pub(in crate::cli) fn record(record: &Value, rule: Rule) -> String {
             Value::String(text) if field == "message_id" => words.push_str(&format!(" {name}={}", id(text))),
             Value::String(text) if name.is_empty() => words.push_str(&format!(" {text}")),
             Value::String(text) => words.push_str(&format!(" {name}={text}")),
+            Value::Array(ids) => {
+                ids.iter().filter_map(Value::as_str).for_each(|id| words.push_str(&format!(" {id}")));
+            }
             value => words.push_str(&format!(" {name}={value}")),
         }
     }
@@ -89,6 +94,9 @@ mod tests {
             "publish_sent      p1 id=0123456789ab… t=3 seen=2 clock=3 \"a\\u{1b}[2Jb\""
         );
         assert!(line(&text, Rule::V12).starts_with("publish_sent      10:00:00.250000 p1 "));
+        let text =
+            r#"{"event":"event_delivered","first_sequence":2,"last_sequence":4,"participant_ids":["p1","p2"]}"#;
+        assert_eq!(line(text, Rule::V4), "event_delivered   first=2 last=4 p1 p2");
         assert_eq!(line("half a rec\u{7}", Rule::V2), "half a rec\\u{7}");
         assert_eq!(line("[1]", Rule::V2), "[1]");
         assert_eq!(line(&format!("\"{}", "x".repeat(500)), Rule::V2).chars().count(), 151);

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::log::{Component, Record, RecordBody};
 use crate::trace::record::{LineRef, LogRecord};
 use crate::trace::report::Report;
 use crate::trace::verify::{Checker, InputError};
@@ -64,4 +65,14 @@ impl Logs {
     pub fn record(&self, line: LineRef) -> Option<&Value> {
         self.0.get(line.file as usize)?.records.get(line.line.checked_sub(1)? as usize)
     }
+}
+
+/// A record as JSON.
+pub(super) fn as_json(timestamp: String, body: RecordBody<'_>) -> Value {
+    let (component, level) = match &body {
+        RecordBody::Server(record) => (Component::Server, record.severity()),
+        RecordBody::Client(record) => (Component::Client, record.severity()),
+    };
+    let record = Record { timestamp, level, component, body, run: None, replica: None };
+    serde_json::to_value(record).expect("texts and numbers can always be written as JSON")
 }

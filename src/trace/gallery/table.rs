@@ -332,20 +332,3 @@ impl Known {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::super::truthful;
-    use super::FIELDS;
-
-    /// A table names only fields that some record has. The same holds for the logs in which its mistakes are made, so
-    /// that a field that is renamed shows here.
-    #[test]
-    fn the_truthful_logs_have_only_fields_of_the_schema() {
-        for record in truthful().0.iter().flat_map(|log| &log.records) {
-            for (field, _) in record.as_object().into_iter().flatten() {
-                assert!(FIELDS.contains(field), "{field} in {record}");
-            }
-        }
-    }
-}

@@ -3,16 +3,21 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use serde_json::{Value, json};
-
-use super::logs::{JsonLog, Logs};
-use crate::chat::{LamportClock, LogicalTime, membership_sentence};
+use super::logs::{JsonLog, Logs, as_json};
+use crate::chat::{
+    DisplayName, Event, EventKind, LamportClock, LeaveReason, LogicalTime, MessageId, MessageText, Participant,
+    ParticipantId, Sequence, SessionKey,
+};
+use crate::log::{
+    About, Broadcast, ClientRecord, Delivered, LoggedKind, RecordBody, ServerRecord, StreamBegun, Text,
+    WelcomeDetails, timestamp,
+};
 
 pub(super) const EPOCH: &str = "00c0ffee00c0ffee";
-/// The morning of 2026-01-01.
-const BEGINS_MICROS: u64 = 1_767_254_400_000_000;
+/// The morning of 2026-01-01, since 1970.
+const BEGINS: Duration = Duration::from_secs(1_767_254_400);
 /// How much time passes from one record to the next.
-const STEP_MICROS: u64 = 50_000;
+const STEP: Duration = Duration::from_millis(50);
 
 /// The message that waits for the network.
 pub(in crate::trace) const LATE: &str = "I asked that first.";
@@ -23,17 +28,17 @@ pub fn truthful() -> Logs {
     let (alice, bob, carol) = (run.join("alice"), run.join("bob"), run.join("carol"));
     run.publish(alice, "Hello, everybody!");
     // Both write before either has seen what the other wrote.
-    let one = run.send(carol, "Who was first?");
-    let two = run.send(bob, "I was!");
+    let one = run.submit_and_send(carol, "Who was first?");
+    let two = run.submit_and_send(bob, "I was!");
     run.accept(carol, one);
     run.accept(bob, two);
     run.publish(bob, "We cannot tell, but the order can.");
     let late = run.submit(bob, LATE);
     run.publish(alice, "Is Bob still here?");
     // The first attempt is lost on its way.
-    run.send_on(bob, &late);
+    let late = run.send(bob, late);
     run.publish(carol, "He will be back.");
-    let late = run.send_on(bob, &late);
+    let late = run.send(bob, late);
     run.accept(bob, late);
     run.leave(carol);
     run.publish(alice, "Carol is gone.");
@@ -44,241 +49,231 @@ pub fn truthful() -> Logs {
 }
 
 struct Person {
-    name: &'static str,
-    id: String,
+    participant: Participant,
     clock: LamportClock,
-    position: u64,
+    /// The last event that was delivered.
+    position: Sequence,
     /// The last event that the service has recorded as handed to its stream.
-    handed: u64,
-    active: bool,
-    records: Vec<Value>,
-}
-
-struct Run {
-    micros: u64,
-    clock: LamportClock,
-    head: u64,
-    service: Vec<Value>,
-    people: Vec<Person>,
+    handed: Sequence,
+    is_present: bool,
 }
 
 /// A message that a person has written.
 struct WrittenMessage {
     text: &'static str,
     id: String,
-    seen: u64,
+    seen: Sequence,
+    /// The clock in the last request; 0 before the first.
+    sent: u64,
 }
 
-/// A publish request that a person has sent and the service has not received.
-struct SentPublish {
-    text: &'static str,
-    id: String,
-    sent: LogicalTime,
-    seen: u64,
+struct Run {
+    /// Since 1970.
+    now: Duration,
+    clock: LamportClock,
+    head: Sequence,
+    people: Vec<Person>,
+    /// The service's log, and one for each person.
+    logs: Vec<JsonLog>,
 }
 
 impl Run {
     fn new() -> Self {
-        let mut run = Self {
-            micros: BEGINS_MICROS,
-            clock: LamportClock::default(),
-            head: 0,
-            service: vec![],
-            people: vec![],
-        };
-        run.note(json!({"event": "server_started", "version": env!("CARGO_PKG_VERSION"), "sequence": 0,
-            "logical_time": 0, "grace_ms": 30_000, "ping_ms": 20_000, "ping_timeout_ms": 10_000, "stall_ms": 30_000}));
+        let (clock, head) = (LamportClock::default(), Sequence(0));
+        let service = JsonLog { name: "server.jsonl".into(), records: vec![] };
+        let mut run = Self { now: BEGINS, clock, head, people: vec![], logs: vec![service] };
+        run.record_service(ServerRecord::ServerStarted {
+            about: About::epoch(EPOCH),
+            address: "127.0.0.1:50051".into(),
+            sequence: head.0,
+            logical_time: clock.now().0,
+            version: env!("CARGO_PKG_VERSION").into(),
+            grace_ms: 30_000,
+            ping_ms: 20_000,
+            ping_timeout_ms: 10_000,
+            stall_ms: 30_000,
+        });
         run
     }
 
-    fn stamp(&mut self, component: &str, mut record: Value) -> Value {
-        self.micros += STEP_MICROS;
-        let now = UNIX_EPOCH + Duration::from_micros(self.micros);
-        record["timestamp"] = json!(humantime::format_rfc3339_micros(now).to_string());
-        record["level"] = json!("INFO");
-        record["component"] = json!(component);
-        record
+    fn record_service(&mut self, record: ServerRecord<'_>) {
+        self.record(0, RecordBody::Server(record));
     }
 
-    fn note(&mut self, record: Value) {
-        let mut record = self.stamp("server", record);
-        record["epoch"] = json!(EPOCH);
-        self.service.push(record);
+    /// Adds a record to a person's log.
+    fn record_client(&mut self, person: usize, record: ClientRecord<'_>) {
+        self.record(1 + person, RecordBody::Client(record));
     }
 
-    /// Adds a record about a person to the person's log.
-    fn say(&mut self, person: usize, mut record: Value) {
-        let Person { name, id, clock, .. } = &self.people[person];
-        record["display_name"] = json!(name);
-        if !id.is_empty() {
-            (record["participant_id"], record["epoch"]) = (json!(id), json!(EPOCH));
-            record["local_time"] = json!(clock.now().0);
-        }
-        let record = self.stamp("client", record);
-        self.people[person].records.push(record);
+    fn record(&mut self, log: usize, body: RecordBody<'_>) {
+        self.now += STEP;
+        self.logs[log].records.push(as_json(timestamp(UNIX_EPOCH + self.now), body));
     }
 
-    /// The service puts an event into the order, and everybody who is here gets it.
-    fn broadcast(&mut self, person: usize, kind: &str, sent: LogicalTime, more: Value) -> (u64, LogicalTime) {
-        self.clock.receive(sent);
-        let time = self.clock.tick();
-        self.head += 1;
-        let Person { name, id, .. } = &self.people[person];
-        let went = if kind == "left" { "left" } else { "joined" };
-        let sentence = membership_sentence(name, went, time);
-        let mut event = json!({
-            "sequence": self.head, "logical_time": time.0, "local_time": time.0, "sent_logical_time": sent.0,
-            "participant_id": id, "display_name": name, "kind": kind, "content": sentence,
-        });
-        for (field, value) in more.as_object().into_iter().flatten() {
-            event[field] = value.clone();
-        }
-        let verb = kind.replace("joined", "join").replace("left", "leave");
-        event["event"] = json!(format!("{verb}_broadcast"));
-        self.note(event.clone());
-        event["event"] = json!("event_delivered");
-        event["epoch"] = json!(EPOCH);
-        if kind != "message" {
-            event["sent_logical_time"] = Value::Null;
-        }
-        self.deliver(&event, time);
-        (self.head, time)
+    fn about(&self, person: usize) -> About<'static> {
+        let Participant { id, display_name } = &self.people[person].participant;
+        About::epoch(EPOCH).participant(id, display_name.to_string())
     }
 
-    fn deliver(&mut self, event: &Value, time: LogicalTime) {
+    /// A person learns of an event. Returns its position, its time, and the person's clock afterwards.
+    fn receive(&mut self, person: usize, event: &Event) -> [u64; 3] {
+        let local_time = self.people[person].clock.receive(event.logical_time);
+        [event.sequence.0, event.logical_time.0, local_time.0]
+    }
+
+    /// The service puts an event into the order.
+    fn decide(&mut self, person: usize, sent: u64, kind: EventKind) -> Event {
+        let sent_logical_time = LogicalTime(sent);
+        self.clock.receive(sent_logical_time);
+        self.head = self.head.next();
+        let (sequence, logical_time, recorded_at) = (self.head, self.clock.tick(), UNIX_EPOCH + self.now);
+        let participant = self.people[person].participant.clone();
+        Event { sequence, logical_time, sent_logical_time, recorded_at, participant, kind }
+    }
+
+    /// Everybody who is present gets an event.
+    fn broadcast(&mut self, event: &Event) {
+        let broadcast = Broadcast::of(EPOCH, event);
+        self.record_service(ServerRecord::broadcast(broadcast.clone(), event));
         for person in 0..self.people.len() {
-            if self.people[person].active {
-                let mut event = event.clone();
-                event["local_time"] = json!(self.people[person].clock.receive(time).0);
-                self.people[person].position = self.head;
-                let event = self.stamp("client", event);
-                self.people[person].records.push(event);
+            if self.people[person].is_present {
+                self.people[person].position = event.sequence;
+                let [.., local_time] = self.receive(person, event);
+                let delivered = delivered(broadcast.clone(), local_time);
+                self.record_client(person, ClientRecord::EventDelivered(delivered));
             }
         }
     }
 
     /// The service records what it has handed to a person's stream.
     fn hand_over(&mut self, person: usize) {
-        let Person { id, position, handed, .. } = &mut self.people[person];
-        let (id, first, last) = (id.clone(), *handed + 1, *position);
-        if first <= last {
-            *handed = last;
-            self.note(json!({"event": "event_delivered", "participant_id": id, "first_sequence": first,
-                "last_sequence": last}));
+        let Person { participant, position, handed, .. } = &mut self.people[person];
+        let (first_sequence, last_sequence) = (handed.next().0, position.0);
+        if first_sequence <= last_sequence {
+            *handed = *position;
+            let (about, participant_ids) = (About::epoch(EPOCH), vec![participant.id.to_string()]);
+            let record = ServerRecord::EventDelivered { about, first_sequence, last_sequence, participant_ids };
+            self.record_service(record);
         }
     }
 
-    fn join(&mut self, name: &'static str) -> usize {
-        let person = self.people.len();
-        let (clock, head) = (LamportClock::default(), self.head);
-        self.people.push(Person {
-            name,
-            id: String::new(),
-            clock,
-            position: 0,
-            handed: head,
-            active: false,
-            records: vec![],
-        });
-        self.say(person, json!({"event": "client_started"}));
-        let sent = self.people[person].clock.tick();
-        self.say(person, json!({"event": "join_sent", "sent_logical_time": sent.0, "local_time": sent.0}));
-        let id = format!("p{}", self.head + 1);
-        self.note(json!({"event": "client_connected", "participant_id": id, "display_name": name,
-            "peer": format!("127.0.0.1:5000{person}"), "transport": "grpc", "sequence": self.head}));
+    fn join(&mut self, name: &str) -> usize {
+        let (person, handed) = (self.people.len(), self.head);
+        let display_name = DisplayName::parse(name).expect("a valid name");
+        let participant = Participant { id: ParticipantId(handed.next()), display_name };
+        let (clock, position) = (LamportClock::default(), Sequence(0));
+        self.people.push(Person { participant, clock, position, handed, is_present: false });
+        self.logs.push(JsonLog { name: format!("client-{name}.jsonl"), records: vec![] });
+        // Before its Welcome a client knows only its name.
+        let about = About { display_name: Some(name.into()), ..About::default() };
+        self.record_client(person, ClientRecord::ClientStarted { about: about.clone() });
+        let sent = self.people[person].clock.tick().0;
+        let record = ClientRecord::JoinSent { about, sequence: None, sent_logical_time: sent, local_time: sent };
+        self.record_client(person, record);
+        let (about, peer, transport) = (self.about(person), peer(person), "grpc".into());
+        let begun = StreamBegun { about: about.clone(), peer, transport, sequence: handed.0 };
+        self.record_service(ServerRecord::ClientConnected(begun));
+        let event = self.decide(person, sent, EventKind::Joined { session: SessionKey([0; 32]) });
         // The stream begins with its Welcome, so that comes before the first event.
-        let mut expected = self.clock;
-        expected.receive(sent);
-        let (head, time) = (self.head + 1, expected.tick());
-        self.people[person].id = id;
-        self.people[person].clock.receive(time);
-        self.say(person, json!({"event": "connected", "sequence": head, "logical_time": time.0}));
-        self.people[person].active = true;
-        self.broadcast(person, "joined", sent, json!({}));
+        let [sequence, logical_time, local_time] = self.receive(person, &event);
+        let welcome = WelcomeDetails { about, sequence, logical_time, local_time, transport: None };
+        self.record_client(person, ClientRecord::Connected(welcome));
+        self.people[person].is_present = true;
+        self.broadcast(&event);
         person
     }
 
     fn submit(&mut self, person: usize, text: &'static str) -> WrittenMessage {
-        let (seen, count) = (self.people[person].position, self.people[person].records.len());
-        let id = format!("{}-{count}", self.people[person].name);
-        let mut queued =
-            json!({"event": "publish_queued", "message_id": id, "seen_sequence": seen, "content": text});
-        for (field, value) in [("epoch", EPOCH), ("participant_id", &self.people[person].id)] {
-            queued[field] = json!(value);
-        }
-        queued["display_name"] = json!(self.people[person].name);
-        let queued = self.stamp("client", queued);
-        self.people[person].records.push(queued);
-        WrittenMessage { text, id, seen }
+        let Person { participant, position, .. } = &self.people[person];
+        let id = format!("{}-{}", participant.display_name, self.logs[1 + person].records.len());
+        let (seen, message_id, content) = (*position, id.as_str().into(), text.into());
+        let (about, seen_sequence) = (self.about(person), seen.0);
+        self.record_client(person, ClientRecord::PublishQueued { about, message_id, seen_sequence, content });
+        WrittenMessage { text, id, seen, sent: 0 }
     }
 
-    fn send_on(&mut self, person: usize, draft: &WrittenMessage) -> SentPublish {
-        let WrittenMessage { text, ref id, seen } = *draft;
-        let sent = self.people[person].clock.tick();
-        self.say(
-            person,
-            json!({"event": "publish_sent", "message_id": id, "sent_logical_time": sent.0, "seen_sequence": seen, "content": text}),
-        );
-        SentPublish { text, id: id.clone(), sent, seen }
+    /// Sends a message, for the first time or again.
+    fn send(&mut self, person: usize, mut message: WrittenMessage) -> WrittenMessage {
+        message.sent = self.people[person].clock.tick().0;
+        let record = ClientRecord::PublishSent {
+            about: self.about(person),
+            message_id: message.id.as_str().into(),
+            sent_logical_time: message.sent,
+            seen_sequence: message.seen.0,
+            local_time: message.sent,
+            content: message.text.into(),
+        };
+        self.record_client(person, record);
+        message
     }
 
-    fn send(&mut self, person: usize, text: &'static str) -> SentPublish {
-        let draft = self.submit(person, text);
-        self.send_on(person, &draft)
+    fn submit_and_send(&mut self, person: usize, text: &'static str) -> WrittenMessage {
+        let message = self.submit(person, text);
+        self.send(person, message)
     }
 
-    fn accept(&mut self, person: usize, request: SentPublish) {
-        let SentPublish { text, id, sent, seen } = request;
-        let more = json!({"content": text, "message_id": id, "seen_sequence": seen});
-        let (sequence, time) = self.broadcast(person, "message", sent, more);
-        self.acknowledge(person, "publish_acknowledged", json!(id), sequence, time);
-    }
-
-    fn acknowledge(&mut self, person: usize, event: &str, id: Value, sequence: u64, time: LogicalTime) {
-        self.people[person].clock.receive(time);
-        self.say(person, json!({"event": event, "message_id": id, "sequence": sequence, "logical_time": time.0}));
+    fn accept(&mut self, person: usize, message: WrittenMessage) {
+        let WrittenMessage { text, id, seen, sent } = message;
+        let text = MessageText::parse(text).expect("a valid text");
+        let message_id = MessageId::parse(id.as_str()).expect("a valid id");
+        let event = self.decide(person, sent, EventKind::Message { text, message_id, seen, sent_at: None });
+        self.broadcast(&event);
+        let [sequence, logical_time, local_time] = self.receive(person, &event);
+        let (about, message_id) = (self.about(person), id.into());
+        let record = ClientRecord::PublishAcknowledged { about, message_id, sequence, logical_time, local_time };
+        self.record_client(person, record);
     }
 
     fn publish(&mut self, person: usize, text: &'static str) {
-        let request = self.send(person, text);
-        self.accept(person, request);
+        let message = self.submit_and_send(person, text);
+        self.accept(person, message);
     }
 
     fn leave(&mut self, person: usize) {
-        let sent = self.people[person].clock.tick();
-        self.say(person, json!({"event": "leave_sent", "sent_logical_time": sent.0}));
-        self.people[person].active = false;
-        let (sequence, time) = self.broadcast(person, "left", sent, json!({"reason": "REQUESTED"}));
-        self.acknowledge(person, "leave_acknowledged", Value::Null, sequence, time);
+        let (about, sent) = (self.about(person), self.people[person].clock.tick().0);
+        let record = ClientRecord::LeaveSent { about: about.clone(), sent_logical_time: sent, local_time: sent };
+        self.record_client(person, record);
+        self.people[person].is_present = false;
+        let event = self.decide(person, sent, EventKind::Left { reason: LeaveReason::Requested });
+        self.broadcast(&event);
+        let [sequence, logical_time, local_time] = self.receive(person, &event);
+        let record = ClientRecord::LeaveAcknowledged { about: about.clone(), sequence, logical_time, local_time };
+        self.record_client(person, record);
         self.hand_over(person);
-        let Person { name, id, .. } = &self.people[person];
-        self.note(
-            json!({"event": "client_disconnected", "participant_id": id, "display_name": name, "reason": "LEFT"}),
-        );
-        let mut stopped = self.stamp("client", json!({"event": "client_stopped", "epoch": EPOCH}));
-        stopped["participant_id"] = json!(self.people[person].id);
-        self.people[person].records.push(stopped);
+        let (peer, transport, reason) = (peer(person), "grpc".into(), "LEFT".into());
+        self.record_service(ServerRecord::ClientDisconnected { about: about.clone(), peer, transport, reason });
+        self.record_client(person, ClientRecord::ClientStopped { about, reason: None });
     }
 
     fn stop(mut self) -> Logs {
         (0..self.people.len()).for_each(|person| self.hand_over(person));
-        self.micros += 5_000_000;
-        self.note(json!({"event": "server_stopping"}));
-        let (sequence, time) = (self.head, self.clock.now().0);
-        self.note(json!({"event": "server_stopped", "sequence": sequence, "logical_time": time}));
-        let tidy = |records: Vec<Value>| -> Vec<Value> { records.into_iter().map(without_nulls).collect() };
-        let mut logs = vec![JsonLog { name: "server.jsonl".into(), records: tidy(self.service) }];
-        logs.extend(self.people.into_iter().map(|person| JsonLog {
-            name: format!("client-{}.jsonl", person.name),
-            records: tidy(person.records),
-        }));
-        Logs(logs)
+        self.now += Duration::from_secs(5);
+        let about = About::epoch(EPOCH);
+        self.record_service(ServerRecord::ServerStopping { about: about.clone() });
+        let (sequence, logical_time) = (Some(self.head.0), Some(self.clock.now().0));
+        self.record_service(ServerRecord::ServerStopped { about, sequence, logical_time, reason: None });
+        Logs(self.logs)
     }
 }
 
-fn without_nulls(record: Value) -> Value {
-    match record {
-        Value::Object(fields) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),
-        other => other,
+fn peer(person: usize) -> Text<'static> {
+    format!("127.0.0.1:5000{person}").into()
+}
+
+/// The delivery of an event, as its recipient records it.
+fn delivered(event: Broadcast<'_>, local_time: u64) -> Delivered<'_> {
+    Delivered {
+        about: event.about,
+        sequence: event.sequence,
+        logical_time: event.logical_time,
+        local_time: Some(local_time),
+        kind: event.kind,
+        content: event.content,
+        message_id: event.message_id,
+        sent_logical_time: (event.kind == LoggedKind::Message).then_some(event.sent_logical_time),
+        seen_sequence: event.seen_sequence,
+        sent_at: event.sent_at,
+        reason: event.reason,
+        earlier: false,
     }
 }

@@ -120,8 +120,7 @@ fn a_stream_that_repeats_or_skips_events_v4() {
     );
     let mut logs = handed("p1", 10, 11);
     let service = &mut logs.0[0].records;
-    let is_batch = |record: &Value| record["event"] == "event_delivered" && record["participant_id"] == "p1";
-    let at = service.iter().rposition(is_batch).unwrap();
+    let at = service.iter().position(|record| record["participant_ids"] == json!(["p1"])).unwrap();
     let mut early = service[at].clone();
     service[at]["last_sequence"] = json!(9);
     early["first_sequence"] = json!(12);
