@@ -202,7 +202,7 @@ pub(super) fn classify(error: rusqlite::Error) -> JournalError {
 mod tests {
     use super::*;
 
-    /// Damage says what to do, also if SQLite found it.
+    /// Damage says what to do, even if SQLite found it.
     #[test]
     fn a_damaged_page() {
         let error = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), None);

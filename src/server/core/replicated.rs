@@ -296,8 +296,8 @@ impl ReplicatedEngine {
         self.ended.extend(self.local.drain());
     }
 
-    /// Starts again with a new nonce: the other replicas have removed this one, so no session is attached to it any
-    /// more.
+    /// Starts again with a new nonce: the other replicas have removed this one, so no session is attached to
+    /// it anymore.
     fn start_anew(&mut self) {
         self.end_streams();
         self.ended.clear();
