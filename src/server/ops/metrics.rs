@@ -112,7 +112,7 @@ pub struct Metrics {
     pub log_position: Gauge,
     /// For replicas: how many messages of the log came after that one, as far as is known.
     pub log_behind: Gauge,
-    /// For replicas: how many times reading the log was restarted.
+    /// For replicas: how many times the log reader was restarted.
     pub log_restarts: Counter,
     /// For replicas: the number of commands in a batch.
     pub batch_commands: Histogram,
@@ -169,7 +169,7 @@ impl Metrics {
             registry.register("log_position", "The last message of the log that is applied", log_position.clone());
             let help = "Messages of the log after the last one that is applied, as far as known";
             registry.register("log_behind", help, log_behind.clone());
-            let help = "How many times reading the log was restarted";
+            let help = "How many times the log reader was restarted";
             registry.register("log_restarts", help, log_restarts.clone());
             registry.register("batch_commands", "Commands in a proposed batch", batch_commands.clone());
             let help = "From a batch's proposal until it is applied";
