@@ -89,7 +89,7 @@ async fn make_stream(urls: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Publishes one message after the other until all are published.
+/// Publishes one message after another until all are published.
 async fn publish(context: jetstream::Context, next: Arc<AtomicU64>, messages: u64) -> Result<Histogram<u64>> {
     let mut latencies = histogram()?;
     loop {

@@ -11,7 +11,7 @@ import tempfile
 import time
 
 SERVERS = 3
-TURNS = 3  # How often each is measured; the median counts.
+TURNS = 3  # How many times each is measured; the median counts.
 PUBLISHERS = 64
 START_SECONDS_MAX = 60
 RUN_SECONDS_MAX = 300

@@ -84,7 +84,7 @@ impl std::fmt::Debug for RecordLog {
 }
 
 impl RecordLog {
-    /// The file with the records. It is not the requested one if another process writes to that.
+    /// The file with the records. It is not the requested one if another process is writing to that.
     pub fn path(&self) -> &Path {
         self.0.path()
     }

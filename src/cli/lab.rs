@@ -23,14 +23,14 @@ const COMPANIONS_MAX: usize = 200;
 /// The most that an operator may allow for the logs of a proof, in MiB.
 const PROOF_LOGS_MIB_MAX: usize = 65_536;
 const MEBIBYTE: u64 = 1 << 20;
-/// The heading of the lab's own options, which would otherwise stand under the last one of `serve`.
+/// The heading of the lab's own options, which would otherwise appear under the last one of `serve`.
 const HEADING: &str = "Lab";
 
 /// Run the service with the lab, in which a teacher sets faults by hand: `chitchat fault` holds, delays, cuts, pauses
 /// or disconnects participants, and the order survives. `chitchat companion` adds participants that the service plays,
 /// and `chitchat scenario` plays a scenario with them.
 ///
-/// It takes all options of `serve` but those of replicas, keeps the conversation in memory unless --journal names a
+/// It takes all options of `serve` except those for replicas, keeps the conversation in memory unless --journal names a
 /// file, and prints the lab's key when it starts.
 #[derive(Debug, Args)]
 #[command(mut_args(hide_of_replicas))]

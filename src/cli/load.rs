@@ -51,7 +51,7 @@ pub(super) struct LoadArgs {
         value_parser = number(1..=PARTICIPANTS_MAX))]
     participants: usize,
 
-    /// How many messages are published in all. With 0, all join and leave again.
+    /// How many messages are published in all. With 0, all just join and leave.
     #[arg(long, value_name = "NUMBER", env = "CHITCHAT_MESSAGES", default_value = "50",
         value_parser = number(0..=MESSAGES_MAX))]
     messages: u64,
@@ -105,7 +105,7 @@ const SETTLE: Duration = Duration::from_secs(3);
 /// The URL of one service.
 fn one_server(url: &str) -> Result<String, String> {
     if url.contains(',') {
-        return Err("load is put on a single service: give one URL".into());
+        return Err("load runs against a single service: give one URL".into());
     }
     server(url)
 }

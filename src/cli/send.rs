@@ -23,8 +23,8 @@ const OFFLINE_TIME: Duration = Duration::from_secs(10);
 /// The most time for taking the remaining updates after the leave: with the last of them, the end is recorded.
 const ENDING_TIME: Duration = Duration::from_secs(10);
 
-/// Publish messages and leave again, for scripts. Exits 0 if the service has acknowledged all of them, 3 if
-/// only some, 1 if none.
+/// Join, publish messages and leave: for scripts. Exits 0 if the service has acknowledged all of them, 3 if only
+/// some, 1 if none.
 #[derive(Debug, Args)]
 pub(super) struct SendArgs {
     /// Your display name: at most 32 characters, and not in use by another participant.
@@ -189,7 +189,7 @@ impl SendArgs {
     }
 }
 
-/// Publishes one message after the other, until there are no more or it is stopped.
+/// Publishes one message after another, until there are no more or it is stopped.
 async fn publish(
     chat: &Chat,
     first: SourcedMessage,

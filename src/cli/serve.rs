@@ -70,7 +70,7 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "URL", env = "CHITCHAT_ALLOW_ORIGIN", value_delimiter = ',', value_parser = network::origin)]
     allow_origin: Vec<HeaderValue>,
 
-    /// Host name under which clients may reach the service, in addition to this machine's own. Repeatable.
+    /// Host name by which clients may reach the service, in addition to this machine's own. Repeatable.
     #[arg(long, value_name = "NAME", env = "CHITCHAT_ALLOW_HOST", value_delimiter = ',', value_parser = network::host)]
     allow_host: Vec<String>,
 

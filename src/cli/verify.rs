@@ -73,7 +73,7 @@ impl FromStr for Demanded {
             return Ok(Self(Rule::ALL.into()));
         }
         let rules: Option<_> = text.split(',').map(Rule::named).collect();
-        rules.map(Self).ok_or("should be rules from V1 to V15, with commas between them, or `all`")
+        rules.map(Self).ok_or("should be rules from V1 to V15, separated by commas, or `all`")
     }
 }
 

@@ -83,7 +83,7 @@ fn of_tls(error: &rustls::Error) -> String {
 /// Why a connection could not be made or broke.
 pub(super) fn of_io(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused: no service listens there".into(),
+        io::ErrorKind::ConnectionRefused => "connection refused: no service is listening there".into(),
         io::ErrorKind::TimedOut => "no answer in time".into(),
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
             "the connection was reset".into()

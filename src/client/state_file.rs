@@ -62,7 +62,7 @@ pub enum StateError {
     /// It is damaged, has another format, or belongs to another session; [`StateFile::fresh`] overwrites it.
     #[error("the session in {} cannot be used: {why}", path.display())]
     Unusable { path: PathBuf, why: String },
-    /// A file is in the place of its folder.
+    /// A file is where its folder should be.
     #[error("{} is not a folder", path.display())]
     NotAFolder { path: PathBuf },
     /// It, its lock or its folder cannot be created or opened.

@@ -71,7 +71,7 @@ impl Seen {
     }
 }
 
-/// One role while it is played.
+/// One role while it is being played.
 struct Player {
     role: Role,
     name: String,
@@ -94,7 +94,7 @@ impl Player {
     }
 }
 
-/// A scenario while it is played.
+/// A scenario while it is being played.
 pub struct Play {
     lab: LabHandle,
     cast: Cast,
@@ -146,7 +146,7 @@ impl Play {
     async fn leave(&mut self) {
         let mut leaving = JoinSet::new();
         for player in &mut self.players {
-            // This fails for a player that has left, which has no faults any more.
+            // This fails for a player that has left, which no longer has faults.
             let _ = self.lab.clear_faults(&player.name);
             if let Some(companion) = player.companion.take() {
                 leaving.spawn(async move { companion.leave().await });
@@ -238,7 +238,7 @@ impl Play {
             Action::Clear { who: None } => {
                 for player in &mut self.players {
                     player.no_fault();
-                    // This fails for a player that has left, which has no faults any more.
+                    // This fails for a player that has left, which no longer has faults.
                     let _ = self.lab.clear_faults(&player.name);
                 }
                 Ok(())

@@ -55,7 +55,7 @@ impl Run {
         self.0.progress.lock()
     }
 
-    /// The scenario that is played.
+    /// The scenario that is being played.
     pub fn scenario(&self) -> &Arc<Scenario> {
         &self.0.scenario
     }

@@ -88,13 +88,13 @@ fn unconnected(address: &str, error: &io::Error) -> String {
     match (error.raw_os_error(), error.kind()) {
         // EMFILE and ENFILE on Linux, macOS and the BSDs.
         (Some(23 | 24), _) => {
-            format!("{failed}{error}. Raise the limit on open files with ulimit -n, or take fewer --participants")
+            format!("{failed}{error}. Raise the limit on open files with ulimit -n, or use fewer --participants")
         }
         (_, io::ErrorKind::AddrNotAvailable) => format!(
-            "{failed}{error}. No local port is left: take fewer --participants, or widen net.ipv4.ip_local_port_range"
+            "{failed}{error}. No local port is left: use fewer --participants, or widen net.ipv4.ip_local_port_range"
         ),
         (_, io::ErrorKind::ConnectionRefused) => {
-            format!("--server: {failed}connection refused: no service listens there")
+            format!("--server: {failed}connection refused: no service is listening there")
         }
         _ => format!("--server: {failed}{error}"),
     }

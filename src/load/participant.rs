@@ -68,7 +68,7 @@ impl Participant {
         })
     }
 
-    /// Publishes messages, one after the other, until the run has none left. `next` counts the messages taken so far;
+    /// Publishes messages, one after another, until the run has none left. `next` counts the messages taken so far;
     /// several tasks may share it, even for one participant.
     pub async fn publish(&self, next: &AtomicU64, first: Instant) -> Result<(), LoadError> {
         loop {

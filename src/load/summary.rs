@@ -60,9 +60,9 @@ impl Summary {
 pub struct Latencies {
     /// The median.
     pub p50: f64,
-    /// 90 % are within this.
+    /// 90% are within this.
     pub p90: f64,
-    /// 99 % are within this.
+    /// 99% are within this.
     pub p99: f64,
     /// The largest.
     pub max: f64,

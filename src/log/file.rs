@@ -21,7 +21,7 @@ const PROCESSES_MAX: u32 = 100;
 /// while records are being lost, and while the file is replaced.
 ///
 /// The records of one task stay in order. Those of two tasks have no order unless the tasks communicate. So no record
-/// that stands before the record of a loss depends on a lost one.
+/// that comes before the record of a loss depends on a lost one.
 pub(super) struct RecordFile<F = File> {
     file: RwLock<F>,
     name: Name,
@@ -66,8 +66,8 @@ impl Appended for File {
 }
 
 impl RecordFile {
-    /// Opens the file, and creates it and its folder if they are missing. If another process writes to it, a
-    /// participant takes the next free name; a service may take over from one that is about to end.
+    /// Opens the file, and creates it and its folder if they are missing. If another process is writing to it,
+    /// a participant takes the next free name; a service may take over from one that is about to end.
     pub(super) fn open(path: &Path, component: Component) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             create_folder(folder)?;
@@ -84,7 +84,7 @@ impl RecordFile {
         }
         Err(io::Error::new(
             io::ErrorKind::ResourceBusy,
-            format!("{PROCESSES_MAX} processes already write to logs with this name"),
+            format!("{PROCESSES_MAX} processes are already writing to logs with this name"),
         ))
     }
 
@@ -94,14 +94,14 @@ impl RecordFile {
     }
 
     /// Continues in the file that has the name now, unless that is the same file, and creates it if it is missing. If
-    /// it cannot be opened, or another process writes to it, the records continue in the old file.
+    /// it cannot be opened, or another process is writing to it, the records continue in the old file.
     pub(super) fn reopen(&self) {
         if self.name.is_of(&self.file.read()) {
             return;
         }
         let opened = appending(&self.name.path).and_then(|opened| match self.component {
             Component::Client | Component::Browser if !is_ours(&opened) => {
-                Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process writes to it"))
+                Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process is writing to it"))
             }
             _ => Ok(opened),
         });
@@ -219,7 +219,7 @@ impl<F: Appended> RecordFile<F> {
             self.append(text.as_bytes())?;
         }
         if lost.count > 0 {
-            notice(&format!("chitchat: the log is written again; records missing from it: {}", lost.count));
+            notice(&format!("chitchat: the log can be written again; records missing from it: {}", lost.count));
         }
         *lost = LostRecords::default();
         self.failing.store(false, Ordering::Release);

@@ -3,7 +3,7 @@
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-/// How many bytes a display name may take in a file name: file systems allow some 255 for all of it.
+/// How many bytes a display name may take in a file name: file systems allow about 255 for all of it.
 const NAME_BYTES_MAX: usize = 128;
 /// How many bytes of a longer name are kept before the hash that makes it unique.
 const NAME_BYTES_KEPT: usize = 96;

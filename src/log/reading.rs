@@ -64,7 +64,7 @@ pub enum LogError {
     /// It mixes the lines of several processes.
     #[error(
         "{}:{line} belongs to another participant than the lines before it: this file mixes the records of several \
-         processes, but a log must hold them one process after the other",
+         processes, but a log must hold them one process after another",
         path.display()
     )]
     Interleaved { path: PathBuf, line: u32 },

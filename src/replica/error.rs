@@ -43,7 +43,9 @@ pub enum ReplicaError {
     #[error("message {position} of the stream cannot be applied: {why}. Update this replica")]
     Newer { position: u64, why: String },
     /// Two processes have the same name.
-    #[error("another replica runs under the name {name}: give this one a different name with --replica-name")]
+    #[error(
+        "another replica is running under the name {name}: give this one a different name with --replica-name"
+    )]
     NameInUse { name: String },
 }
 

@@ -50,7 +50,7 @@ pub struct CommandLog {
 struct Signals {
     /// The last error that the servers reported, usually a missing permission.
     complaint: Arc<Mutex<Option<String>>>,
-    /// How often the connection was lost.
+    /// How many times the connection was lost.
     disconnects: watch::Sender<u64>,
 }
 

@@ -115,7 +115,7 @@ pub struct RuleReport {
     pub checked: u64,
     /// The counterexamples that were complete first, in that order.
     pub violations: Vec<Violation>,
-    /// How many counterexamples there are, also those that are not shown.
+    /// How many counterexamples there are, including those that are not shown.
     pub violated: u64,
     /// The first caveats: what could not be checked, and why.
     pub caveats: Vec<String>,

@@ -1,6 +1,6 @@
 //! The rules V1 to V15 over the logs of all processes (specification, chapter 8).
 //!
-//! The service's records become the journal. It is kept, at some 170 bytes an event, because the records of clients and
+//! The service's records become the journal. It is kept, at about 170 bytes an event, because the records of clients and
 //! pages come later and are compared with it. Those are checked one by one, against the journal and the earlier state
 //! of their session, and then dropped: a session keeps only what is not settled yet. Every rule takes one pass.
 

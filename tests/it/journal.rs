@@ -7,7 +7,7 @@
 //! | [`kill_loop`] | the service killed again and again under load |
 //! | [`places`] | mounts, copies and backups of a journal |
 //! | [`recovery`] | a journal that fails for now or for good; a restart on the same journal |
-//! | [`restored_backup`] | a backup in the place of the journal |
+//! | [`restored_backup`] | a backup in place of the journal |
 //! | [`upgrade`] | a journal from an earlier version |
 //! | [`service`] | a service process with a journal file, for these tests |
 

@@ -1,7 +1,7 @@
 //! Integration tests: real processes, real sockets, hand-made bytes. Every test is named after its outcome and
-//! cites the rule of docs/specification.md that it checks (S3, V5 …). Each room lists what its modules show.
+//! cites the rule of docs/specification.md that it checks (S3, V5 …). Each folder lists what its modules show.
 //!
-//! | room | what it shows |
+//! | folder | what it shows |
 //! |---|---|
 //! | [`wire`] | the API, byte by byte, over hand-made connections |
 //! | [`edge`] | limits on connections and on what one address may use, so that one caller leaves room for the others |

@@ -158,7 +158,7 @@ function watchForRuns(driver: Driver): void {
 
 /**
  * Reports that the page could not start, for instance because its parts are of different versions: otherwise it would
- * look as if it were loading for ever.
+ * look as if it were loading forever.
  */
 function failed(error: unknown): never {
   const notice = document.getElementById("starting");

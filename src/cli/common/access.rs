@@ -193,7 +193,7 @@ impl AccessArgs {
         let log = records.path().to_owned();
         if !log.ends_with(&file) {
             let log = log.display();
-            say(&format!("another process writes to {file} in this folder; this one logs to {log}"));
+            say(&format!("another process is writing to {file} in this folder; this one logs to {log}"));
         }
         let mut reloads = Reloads::new(Hangup::Ends)?;
         tokio::spawn(async move {

@@ -47,7 +47,7 @@ impl Progress {
         if now >= due {
             let percent = done.saturating_mul(100) / self.total.max(1);
             let (what, total, unit) = (self.what, self.total, self.unit);
-            terminal::write_stderr(format!("\r{what} {done} of {total} {unit}, {percent} %\x1b[K").into());
+            terminal::write_stderr(format!("\r{what} {done} of {total} {unit}, {percent}%\x1b[K").into());
             (self.due, self.shown) = (Some(now + INTERVAL), true);
         }
     }

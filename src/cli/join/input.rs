@@ -43,7 +43,7 @@ pub(super) enum InputOutcome {
     AllDelivered,
     /// Some were refused or not sent, or it is unknown whether they were delivered.
     Partly,
-    /// The user gave up waiting for it.
+    /// The user gave up waiting.
     GaveUp,
 }
 

@@ -124,7 +124,7 @@ impl Screen {
                     self.is_online.store(true, Ordering::Relaxed);
                     shown.begins = true;
                     self.say(&format!("joined anew: {}", loss(why)));
-                    // A client that joins anew when it starts has listed them already.
+                    // A client that joins anew when it starts has already listed them.
                     if shown.last.is_some() || !self.roster.lock().lists(&roster) {
                         self.here(&roster);
                     }
@@ -177,7 +177,7 @@ impl Screen {
     }
 
     /// Shows the events before `before`, marked as earlier. `left` is the last event that was shown in this
-    /// conversation, if any. Returns false if the output has no reader any more.
+    /// conversation, if any. Returns false if the output no longer has a reader.
     async fn earlier(
         &self,
         before: Sequence,
@@ -216,7 +216,7 @@ impl Screen {
         Ok(true)
     }
 
-    /// Prints a line. Returns false if the output has no reader any more, as with `| head`.
+    /// Prints a line. Returns false if the output no longer has a reader, as with `| head`.
     async fn print(&self, mut line: String) -> io::Result<bool> {
         line.push('\n');
         let terminal = self.terminal.clone();

@@ -26,7 +26,7 @@ pub(crate) struct CompanionArgs {
     #[arg(long, value_name = "KIND", conflicts_with = "remove")]
     add: Option<CompanionKind>,
 
-    /// Its name. The default fits its kind.
+    /// Its name. The default depends on its kind.
     #[arg(long = "as", value_name = "NAME", requires = "add", value_parser = display_name)]
     name: Option<DisplayName>,
 

@@ -40,7 +40,7 @@ pub(crate) struct FaultArgs {
     #[arg(long, value_name = "TIME", value_parser = at_most(DELAY_MAX))]
     delay: Option<Duration>,
 
-    /// Add a random delay of up to this, at most 30 s.
+    /// Add a random delay of up to TIME, at most 30 s.
     #[arg(long, value_name = "TIME", value_parser = at_most(DELAY_MAX))]
     jitter: Option<Duration>,
 

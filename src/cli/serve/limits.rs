@@ -94,7 +94,7 @@ pub(super) struct LimitArgs {
     ingress_per_address_burst: u32,
 
     /// Whether the limits per address apply: joins, participants, publishes, resumes and pages, connections, memory,
-    /// ingress. Turn them `off` behind a gateway that has such limits itself, and for load tests.
+    /// ingress. Turn them `off` behind a gateway that has such limits of its own, and for load tests.
     #[arg(long, value_name = "SWITCH", env = "CHITCHAT_ADDRESS_LIMITS", default_value = "on")]
     address_limits: Switch,
 

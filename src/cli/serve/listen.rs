@@ -62,7 +62,7 @@ pub(super) async fn bind(address: &str) -> Result<TcpListener, String> {
 
 fn fault(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "another process listens there".into(),
+        io::ErrorKind::AddrInUse => "another process is listening there".into(),
         io::ErrorKind::AddrNotAvailable => "this machine has no such address".into(),
         io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege that this process lacks".into(),
         _ if error.raw_os_error().is_none() => "the host name cannot be resolved".into(),
@@ -83,7 +83,7 @@ fn own_address() -> Option<IpAddr> {
 pub(in crate::cli) struct Invitation {
     /// The address of `--listen`.
     pub(in crate::cli) listen: String,
-    /// Another name under which it can be reached.
+    /// Another name by which it can be reached.
     pub(in crate::cli) name: Option<String>,
     /// The address that it listens on.
     pub(in crate::cli) bound: SocketAddr,

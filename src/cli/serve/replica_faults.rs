@@ -173,7 +173,7 @@ async fn cut_off(nats: &Nats, fault: Option<ReplicaFault>) -> ([DurableServer; 2
         .map(|(urls, name)| replica(&urls, &stream, name, fault, "30s"));
     let mut clients = [replicas[0].join("anna"), replicas[1].join("ben")];
     proxies.iter().for_each(Proxy::cut);
-    replicas[1].program.as_ref().unwrap().notice("reading the log restarts");
+    replicas[1].program.as_ref().unwrap().notice("restarting the log reader");
     for text in ["one.", "two.", "three."] {
         clients[0].program.type_line(text);
         clients[0].program.until(text);

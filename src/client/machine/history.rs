@@ -75,7 +75,7 @@ impl Machine {
         self.outputs.push(Output::Listed { ticket, result });
     }
 
-    /// Fails the waiting request: it will not be sent any more.
+    /// Fails the waiting request: it will no longer be sent.
     pub(super) fn end_history(&mut self) {
         if let Some(request) = self.history.0.take() {
             self.answer_list(request.ticket, Err(ListError::Ended));

@@ -19,7 +19,7 @@ use crate::wire::{Reason, Rejection, pb};
 pub(in crate::client) const PUBLISHES_WAITING: usize = 1024;
 /// How long to wait before a message is sent again if the service names no time.
 const RETRY_SOON: Duration = Duration::from_millis(500);
-/// How often in a row a message can fail without a reason from the service before the connection is dropped. The wait
+/// How many times in a row a message can fail without a reason from the service before the connection is dropped. The wait
 /// doubles each time: 7.5 s in all.
 const FAILURES_MAX: u32 = 4;
 

@@ -98,7 +98,7 @@ pub(in crate::client) struct Outgoing {
     pub(super) context: CausalContext,
     /// An attempt may have reached the service, although no answer has reached us.
     pub(super) outcome_unknown: bool,
-    /// How often in a row it failed without a reason.
+    /// How many times in a row it failed without a reason.
     pub(super) failures: u32,
 }
 

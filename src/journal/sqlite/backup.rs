@@ -30,7 +30,7 @@ const EVENTS: usize = 1024;
 #[allow(missing_docs, reason = "the message says what each field is")]
 pub enum BackupError {
     /// A file with that name exists.
-    #[error("{} exists already, and a backup never replaces a file", .0.display())]
+    #[error("{} already exists, and a backup never replaces a file", .0.display())]
     Exists(PathBuf),
     /// Another process is making a backup with this name.
     #[error("another backup to {} is under way", .0.display())]

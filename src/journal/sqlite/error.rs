@@ -28,7 +28,7 @@ pub struct OpenError {
 #[allow(missing_docs, reason = "the message says what each field is")]
 pub enum OpenFault {
     /// A running service holds it.
-    #[error("is in use by another process; one service at a time can write it")]
+    #[error("is in use by another process; only one service at a time can write to it")]
     InUse,
     /// There is no such file.
     #[error("does not exist")]
@@ -38,7 +38,7 @@ pub enum OpenFault {
     Orphaned { wal: PathBuf },
     /// It, or one of its companion files, is a mount point.
     #[error(
-        "cannot be used safely: {} is a mount point by itself, so the files next to it do not belong to it. \
+        "cannot be used safely: {} is itself a mount point, so the files next to it do not belong to it. \
          Mount the folder that the journal is in instead", mounted.display()
     )]
     MountPoint { mounted: PathBuf },
@@ -202,7 +202,7 @@ pub(super) fn classify(error: rusqlite::Error) -> JournalError {
 mod tests {
     use super::*;
 
-    /// Damage says what to do, also if SQLite found it.
+    /// Damage says what to do, even if SQLite found it.
     #[test]
     fn a_damaged_page() {
         let error = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), None);

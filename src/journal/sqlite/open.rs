@@ -143,7 +143,7 @@ fn lock_or_create(path: &Path, new_epoch: Epoch) -> Result<Locked, OpenFault> {
                 return Err(OpenFault::Orphaned { wal });
             }
             if acknowledged.as_ref().is_some_and(|head| head.sequence > Sequence(0)) {
-                tracing::warn!(path = %path.display(), "the journal file is gone; a new journal is created");
+                tracing::warn!(path = %path.display(), "the journal file is gone; creating a new journal");
             }
             create(path, &mut head_file, new_epoch)?;
             true
@@ -180,13 +180,13 @@ fn find_checkpoint(
             let events = head(connection, epoch.clone()).map_or(Sequence(0), |head| head.sequence);
             if events.0 >= settings.checkpoint_events {
                 tracing::info!(
-                    "there is no checkpoint next to the journal: its {events} events are checked first"
+                    "there is no checkpoint next to the journal, so its {events} events are checked first"
                 );
             }
         }
         Err(fault) => {
             tracing::warn!(
-                "the checkpoint next to the journal is not used, and all events are checked first: {fault}"
+                "the checkpoint next to the journal is not used, so all events are checked first: {fault}"
             );
         }
     }

@@ -72,12 +72,12 @@ pub(super) fn run(parts: WriterParts, mut requests: mpsc::Receiver<Append>) {
             let closed = keep_log_on_close(&connection, false)
                 .and_then(|()| connection.close().map_err(|(_, error)| error));
             if let Err(error) = closed {
-                tracing::warn!(%error, "the journal's write-ahead log stays next to it");
+                tracing::warn!(%error, "the journal's write-ahead log remains next to it");
             }
         }
         WriterExit::Closed | WriterExit::Reported => {}
         WriterExit::Failed(error) => {
-            tracing::error!(%error, "the journal's writer stops");
+            tracing::error!(%error, "the journal's writer is stopping");
             if let Some(Append { answer, .. }) = requests.blocking_recv() {
                 let _ = answer.send(Err(error));
             }

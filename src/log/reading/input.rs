@@ -97,7 +97,7 @@ pub(super) fn inputs(paths: Vec<PathBuf>) -> Result<Vec<Input>, LogError> {
         if known.insert((file.dev(), file.ino())) {
             inputs.push(input);
         } else {
-            notice(&format!("chitchat: {} is given twice, and read once", input.path.display()));
+            notice(&format!("chitchat: {} was given twice, and is read once", input.path.display()));
         }
     };
     let mut has_standard_input = false;

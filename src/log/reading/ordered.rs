@@ -1,7 +1,7 @@
 //! Reading on several threads, with the records still in order.
 //!
 //! Parsing a line takes longer than checking its record. So each thread fetches a block, parses it, waits for the block's
-//! turn, and then hands its records over. The sink sees one record after the other, as if a single thread had read, and
+//! turn, and then hands its records over. The sink sees one record after another, as if a single thread had read, and
 //! memory holds no more than one block per thread.
 
 use std::num::NonZero;

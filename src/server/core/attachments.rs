@@ -118,12 +118,12 @@ impl Attachments {
         }
         self.deliveries.begin(participant, Arc::clone(&link));
         self.serving.insert(link.id(), Serving { participant, display_name, origin });
-        // Streams that were open when the service began to stop have been ended already.
+        // Streams that were open when the service began to stop have already been ended.
         if self.context.server.stopping.is_cancelled() {
             link.end(StreamEnd::Rejected(Rejection::ShuttingDown));
         }
         if let Some(older) = self.attached.insert(participant, link) {
-            // The participant was connected all the time.
+            // The participant was connected the whole time.
             older.end(StreamEnd::Rejected(Rejection::Replaced));
         } else if resumed {
             self.note(participant, true);

@@ -168,7 +168,7 @@ impl Engine {
         match appended {
             Ok(committed) => {
                 if !worked {
-                    tracing::warn!("the journal can record again");
+                    tracing::warn!("the journal can be written again");
                 }
                 Ok(Some(committed))
             }

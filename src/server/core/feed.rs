@@ -142,7 +142,7 @@ pub struct FeedReader(watch::Receiver<Published>);
 
 impl FeedReader {
     /// Hands over up to `limit` entries after a position, and no more than [`within_batch`] allows. If they reach the
-    /// newest event, so that the reader knows exactly the active participants, changes of presence fill the rest of the
+    /// newest event, so that the reader knows exactly who is active, changes of presence fill the rest of the
     /// limit.
     pub fn after<R>(
         &mut self,

@@ -228,7 +228,7 @@ impl ReplicatedEngine {
                 #[cfg(test)]
                 LogNews::Acknowledged => self.answer_early(),
                 LogNews::Restarted(why) => {
-                    tracing::warn!("reading the log restarts after {}: {why}", self.applier.place().position);
+                    tracing::warn!("restarting the log reader after {}: {why}", self.applier.place().position);
                     self.context.metrics.log_restarts.inc();
                 }
             }
@@ -283,7 +283,7 @@ impl ReplicatedEngine {
             }
         }
         if in_flight > CUT_OFF_TIME && !self.is_cut_off {
-            tracing::error!("this replica is cut off from the log and ends its streams");
+            tracing::error!("this replica is cut off from the log and is ending its streams");
             self.end_streams();
         }
         Ok(())
@@ -296,8 +296,8 @@ impl ReplicatedEngine {
         self.ended.extend(self.local.drain());
     }
 
-    /// Starts again with a new nonce: the other replicas have removed this one, so no session is attached to it any
-    /// more.
+    /// Starts again with a new nonce: the other replicas have removed this one, so no session is attached to
+    /// it anymore.
     fn start_anew(&mut self) {
         self.end_streams();
         self.ended.clear();

@@ -87,7 +87,7 @@ pub async fn serve(listener: TcpListener, router: Router, config: &Config, conte
     };
     drop(acceptor);
     if drained.is_err() {
-        tracing::warn!(connections = connections.len(), "connections did not end in time and are cut off");
+        tracing::warn!(connections = connections.len(), "cutting off connections that did not end in time");
     }
     abandoned.cancel();
     connections.wait().await;
@@ -372,7 +372,7 @@ impl Connection {
                     Turn::Signal(Signal::Silent) => {
                         return tracing::debug!(%remote, "a connection made no request in time");
                     }
-                    Turn::Signal(Signal::Close) => return tracing::debug!(%remote, "a connection is closed"),
+                    Turn::Signal(Signal::Close) => return tracing::debug!(%remote, "a connection was closed"),
                     Turn::Signal(Signal::Requested) if !late => {}
                     Turn::Signal(Signal::Requested | Signal::Drain) => connection.as_mut().graceful_shutdown(),
                 }

@@ -65,7 +65,7 @@ impl TrustedProxies {
         self.0.iter().any(|ProxyNetwork(network)| network.contains(&address))
     }
 
-    /// The client of a request. From the nearest proxy outwards, each trusted one states who called it; the first that
+    /// The client of a request. From the nearest proxy outward, each trusted one states who called it; the first that
     /// is not trusted is the client. Anything that a client wrote into the header itself lies beyond that.
     pub fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> ClientAddress {
         let mut client = ClientAddress::from(peer);

@@ -1,5 +1,5 @@
-//! The PROXY protocol, versions 1 and 2 (haproxy.org, proxy-protocol.txt): a proxy that only passes bytes on first
-//! sends a header that names its client.
+//! The PROXY protocol, versions 1 and 2 (haproxy.org, proxy-protocol.txt): a proxy that
+//! does no more than pass on bytes begins with a header that names its client.
 
 use std::io::{self, Cursor};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, join};
 use tokio::net::TcpStream;
 
-/// The longest header, in bytes. One that includes a client certificate has some 3 KiB.
+/// The longest header, in bytes. One that includes a client certificate has about 3 KiB.
 pub const PROXY_HEADER_BYTES_MAX: usize = 4 * 1024;
 
 /// The beginning of a header of version 1. No HTTP request line begins like this.

@@ -1,4 +1,4 @@
-//! Which pages may use the service from a browser, and under which names: the Origin check, the Host check
+//! Which pages may use the service from a browser, and by which names: the Origin check, the Host check
 //! against DNS rebinding, and CORS.
 //!
 //! A proxy that sends its own name for the backend as Host, as nginx's `proxy_pass` alone does, hides the name
@@ -99,7 +99,7 @@ impl Allowed {
     }
 }
 
-/// The names under which the service is addressed: :authority or Host, and the one that a trusted proxy names.
+/// The names by which the service is addressed: :authority or Host, and the one that a trusted proxy names.
 fn names(request: &Request) -> Result<Vec<Authority>, Rejection> {
     let malformed = |why: &str| Rejection::Malformed(why.to_owned());
     let mut names = Vec::new();

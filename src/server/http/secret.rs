@@ -1,9 +1,9 @@
 //! The access secret, without which a caller is refused.
 //!
-//! The right secret passes at once, however often others of the same address guess wrong: behind NAT or a proxy
+//! The right secret passes at once, however often others at the same address guess wrong: behind NAT or a proxy
 //! one address has many users. So the limit on wrong secrets does not slow guessing: it only bounds the log records,
-//! and tells clients with an old secret to wait. The secret's length is what protects: guesses cannot be made fast
-//! enough to find [`SECRET_CHARACTERS_MIN`] random characters.
+//! and tells clients with an old secret to wait. The secret's length is what protects the service: guesses cannot be
+//! made fast enough to find [`SECRET_CHARACTERS_MIN`] random characters.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -33,7 +33,7 @@ impl Rate {
 /// A limit for each of many keys.
 pub struct Limiter<K: Clone + Eq + Hash> {
     keys: DefaultKeyedRateLimiter<K>,
-    /// The number of keys above which idle ones are removed. At least twice the number that was left the last time, since
+    /// The number of keys above which idle ones are removed. At least twice as many as were left the last time, since
     /// the search goes through all keys.
     search_at: AtomicUsize,
 }

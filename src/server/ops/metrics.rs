@@ -94,7 +94,7 @@ pub struct Metrics {
     pub held_bytes: Gauge,
     /// Responses that were reset because they were not read.
     pub responses_reset: Counter,
-    /// Reads from connections that waited because their address sends too fast.
+    /// Reads from connections that waited because their address sent too fast.
     pub reads_delayed: Counter,
     /// Events handed to streams.
     pub deliveries: Counter,
@@ -112,7 +112,7 @@ pub struct Metrics {
     pub log_position: Gauge,
     /// For replicas: how many messages of the log came after that one, as far as is known.
     pub log_behind: Gauge,
-    /// For replicas: how often reading the log was restarted.
+    /// For replicas: how many times the log reader was restarted.
     pub log_restarts: Counter,
     /// For replicas: the number of commands in a batch.
     pub batch_commands: Histogram,
@@ -147,7 +147,7 @@ impl Metrics {
         registry.register_with_unit("held", "Charged to addresses", Unit::Bytes, held_bytes.clone());
         let help = "Responses that were reset because they were not read";
         registry.register("responses_reset", help, responses_reset.clone());
-        let help = "Reads from connections that waited because their address sends too fast";
+        let help = "Reads from connections that waited because their address sent too fast";
         registry.register("reads_delayed", help, reads_delayed.clone());
         registry.register("events", "Events of the conversation, by kind", events.clone());
         registry.register("deliveries", "Events handed to streams", deliveries.clone());
@@ -169,7 +169,7 @@ impl Metrics {
             registry.register("log_position", "The last message of the log that is applied", log_position.clone());
             let help = "Messages of the log after the last one that is applied, as far as known";
             registry.register("log_behind", help, log_behind.clone());
-            let help = "How often reading the log was restarted";
+            let help = "How many times the log reader was restarted";
             registry.register("log_restarts", help, log_restarts.clone());
             registry.register("batch_commands", "Commands in a proposed batch", batch_commands.clone());
             let help = "From a batch's proposal until it is applied";

@@ -46,7 +46,7 @@ impl fmt::Debug for Refusals {
 /// What a request claims about itself, for the record of its refusal.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Claims<'a> {
-    /// The name under which it addressed the service.
+    /// The name by which it addressed the service.
     pub host: Option<&'a [u8]>,
     /// The name that a trusted proxy says the browser used.
     pub forwarded_host: Option<&'a [u8]>,

@@ -117,7 +117,7 @@ async function measured(page, session) {
   };
 }
 
-/** Lets more participants join who say next to nothing: the page only has to list them. */
+/** Lets more participants join. They say next to nothing: the page only has to list them. */
 async function crowd(url, participants, page) {
   const seconds = "600s";
   const args = ["load", "--server", url, "--participants", `${participants}`, "--messages", "2", "--interval", seconds];

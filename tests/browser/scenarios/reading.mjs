@@ -204,7 +204,7 @@ export default {
     const { page } = alice;
     const shown = () => page.evaluate(() => ["talk", "side", "picture"].filter((id) => document.getElementById(id).offsetParent !== null));
     assert.equal(await page.isVisible("#tabs"), false);
-    // What 200 % leaves of 1280 by 720.
+    // What 200% leaves of 1280 by 720.
     await page.setViewportSize({ width: 640, height: 360 });
     await page.waitForSelector("[role=tablist]");
     assert.deepEqual(await shown(), ["talk"]);

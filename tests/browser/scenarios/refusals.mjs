@@ -12,7 +12,7 @@ export default {
     await alice.join("alice");
     const other = await world.visitor(server.url);
     await other.ask("ALICE");
-    await other.reads("#name-problem", /has this name already/);
+    await other.reads("#name-problem", /already has this name/);
     assert.equal(await other.page.getAttribute("#name", "aria-invalid"), "true");
     await other.ask("a\u202eb");
     await other.reads("#name-problem", /U\+202E is not allowed in a name/);

@@ -208,7 +208,7 @@ export class Network {
     }
   }
 
-  /** Lets nothing through any more, without closing a connection. */
+  /** Lets nothing more through, without closing a connection. */
   silence() {
     this.state = "silent";
     for (const pair of this.pairs) this.#silence(pair);

@@ -87,7 +87,7 @@ fn the_exit_code_of_send_depends_on_acknowledgements() {
     drop(taken);
 }
 
-/// The log of a `send` that was not killed ends with its end, also if its input could not be read.
+/// A `send` that is not killed records its end last, even if its input could not be read.
 #[test]
 fn the_end_of_send_is_recorded() {
     let server = ServerProgram::start(&["--address-limits", "off"]);

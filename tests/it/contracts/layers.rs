@@ -45,10 +45,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
 ];
 
-/// The rooms of the server, and which parts of the others each may use. The conversation (`core`) knows the origin of a
+/// The folders of the server, and which parts of the others each may use. The conversation (`core`) knows the origin of a
 /// request, its memory budget and the shared context; only the gRPC adapter and the body of a Join's response know the
 /// conversation.
-const ROOMS: &[(&str, &[&str])] = &[
+const FOLDERS: &[(&str, &[&str])] = &[
     // Manual faults act before a call reaches the conversation, and read its head.
     ("lab", &["core::feed", "http::secret"]),
     (
@@ -152,14 +152,14 @@ fn modules() {
     check(LAYERS, &Sources::read().edges(|_| true), |from, to| Some((first(from), first(to))));
 }
 
-/// The same for the rooms of the server.
+/// The same for the folders of the server.
 #[test]
-fn rooms() {
-    check(ROOMS, &Sources::read().edges(|_| true), |from, to| {
+fn folders() {
+    check(FOLDERS, &Sources::read().edges(|_| true), |from, to| {
         let (from, to) = (from.strip_prefix("server::")?, to.strip_prefix("server::")?);
-        let room = from.split("::").next()?;
-        let is_within = to == room || to.starts_with(&format!("{room}::"));
-        Some((room.to_owned(), if is_within { room } else { to }.to_owned()))
+        let folder = from.split("::").next()?;
+        let is_within = to == folder || to.starts_with(&format!("{folder}::"));
+        Some((folder.to_owned(), if is_within { folder } else { to }.to_owned()))
     });
 }
 

@@ -115,7 +115,7 @@ async fn an_intact_journal_is_reported_intact() {
     let service = start(&journal, "20").await;
     alice.move_to(&service);
     alice.publish().await.unwrap();
-    let said = "the events up to 61 are checked: the journal is intact";
+    let said = "the events up to 61 have been checked: the journal is intact";
     until("the end of the check", async || service.stderr().contains(said).then_some(())).await;
     let figures = Figures::of(service.address.trim_start_matches("http://").parse().unwrap()).await;
     assert_eq!((figures.get("journal_unchecked_events"), figures.get("journal_damaged")), (0.0, 0.0));

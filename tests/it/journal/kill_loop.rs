@@ -115,7 +115,7 @@ fn text_of(name: &str, n: usize) -> String {
     format!("this is message {n}. of {name}")
 }
 
-/// Publishes one message after the other until `stop` is set, and reads until it has received all of them. Returns how
+/// Publishes one message after another until `stop` is set, and reads until it has received all of them. Returns how
 /// many there were.
 fn speak(
     mut client: Client,

@@ -36,7 +36,7 @@ async fn a_journal_that_is_a_mount_point() {
     let service = Service::start(&journal).await;
     let mounted = BindMount::of(&journal, &journal_in(&inside));
     let complaint = serve_refused(&mounted.0);
-    assert!(complaint.contains("is a mount point by itself"), "{complaint}");
+    assert!(complaint.contains("is itself a mount point"), "{complaint}");
     assert_eq!(fs::read_dir(inside.path()).unwrap().count(), 1);
     let mut alice = Publisher::join(&service, "alice").await;
     alice.publish().await.unwrap();
@@ -93,7 +93,7 @@ async fn a_backup_while_the_service_runs() {
     let bytes = fs::read(&copy).unwrap();
     let again = backup();
     assert_eq!(again.status.code(), Some(2), "{again:?}");
-    assert!(String::from_utf8_lossy(&again.stderr).contains("exists already"), "{again:?}");
+    assert!(String::from_utf8_lossy(&again.stderr).contains("already exists"), "{again:?}");
     assert_eq!(fs::read(&copy).unwrap(), bytes);
 
     let moved = elsewhere.path().join("moved.db");

@@ -16,7 +16,7 @@ use crate::support::{Participant, Program, Record, ServerProgram};
 
 /// Printed on standard error when a record could not be written, and when writing works again.
 const LOST: &str = "records are lost";
-const AGAIN: &str = "the log is written again";
+const AGAIN: &str = "the log can be written again";
 /// Enough messages to fill a log on a [`small_disk`].
 const MANY: u64 = 400;
 const PAGE_BYTES: u64 = 4096;

@@ -48,7 +48,7 @@ fn verdict(ended: &Ended, rule: usize) -> String {
     report["rules"][rule - 1]["verdict"].as_str().unwrap().to_owned()
 }
 
-/// A run of the program: two participants write alternately, and all leave one after the other.
+/// A run of the program: two participants write alternately, and all leave one after another.
 fn a_run() -> (ServerProgram, Logs) {
     let mut server = ServerProgram::start(&[]);
     let mut alice = server.join("alice");
@@ -394,5 +394,5 @@ fn the_lines_of_several_processes_may_be_mixed_in_one_file_if_they_have_a_run() 
     fs::write(&sorted, lines.join("\n")).unwrap();
     let ended = verify(&[sorted], &[]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
-    assert!(ended.errors.contains("one process after the other"), "{ended:?}");
+    assert!(ended.errors.contains("one process after another"), "{ended:?}");
 }

@@ -65,7 +65,7 @@ async fn publishes_are_acknowledged_and_delivered_while_the_servers_offer_no_rea
     publish(&anna, "before").await;
     anna.hears("before").await;
     nats.reconfigure(&users("\"$JS.API.CONSUMER.>\""));
-    replicas[0].program.as_ref().unwrap().notice("reading the log restarts");
+    replicas[0].program.as_ref().unwrap().notice("restarting the log reader");
     for n in 0..5 {
         publish(&ben, &format!("elsewhere {n}")).await;
         publish(&anna, &format!("here {n}")).await;

@@ -112,7 +112,7 @@ fn join(logs: &TempDir, url: &str, n: usize) -> Client {
     Client { program, log: logs.path().join(chitchat::log::file_name("client", &name)) }
 }
 
-/// Publishes one message after the other until `stop` is set, and reads until it has received all of them.
+/// Publishes one message after another until `stop` is set, and reads until it has received all of them.
 fn speak(mut client: Client, n: usize, stop: Arc<AtomicBool>, heard: Sender<usize>) -> JoinHandle<Speaking> {
     thread::spawn(move || {
         let text = |number: usize| format!("this is message {number}. of client {n}");

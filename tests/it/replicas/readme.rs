@@ -1,4 +1,4 @@
-//! The README's commands for three replicas on one machine, typed into a shell one after the other, do what it says.
+//! The README's commands for three replicas on one machine, typed into a shell one after another, do what it says.
 //! Only the ports differ, since those of the README may be in use.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

@@ -251,7 +251,7 @@ async fn the_name_of_a_live_replica_is_refused_r9() {
         }
     });
     let errors = refused(&nats.urls(), &folder.path().join("j.db"), &[]);
-    assert_contains(&errors, "another replica runs under the name x");
+    assert_contains(&errors, "another replica is running under the name x");
     assert!(!speaking.is_finished(), "every publish was acknowledged");
     speaking.abort();
     let own = crate::support::records(&replica.log());

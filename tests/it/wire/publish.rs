@@ -165,7 +165,7 @@ async fn a_position_beyond_the_head_is_refused() {
     assert_eq!(alice.wire.publish(&seen(1)).await.unwrap().sequence, 2);
 }
 
-/// All participants get the sender's wall clock as it was stated, also from the journal, and it changes nothing else.
+/// All participants get the sender's wall clock as it was stated, even from the journal, and it changes nothing else.
 #[tokio::test]
 async fn the_senders_wall_clock_is_passed_on_a13() {
     let server = Server::start().await;

@@ -23,7 +23,7 @@ export function receive(before: LogicalTime, stamp: LogicalTime): ClockStep {
   return { rule: "receive", before, stamp, after: plusOne(before > stamp ? before : stamp) };
 }
 
-/** Stops at the end of the range rather than wrapping round. */
+/** Stops at the end of the range rather than wrapping around. */
 function plusOne(time: LogicalTime): LogicalTime {
   return time < TIME_MAX ? time + 1n : TIME_MAX;
 }

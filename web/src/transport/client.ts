@@ -65,7 +65,7 @@ export class ChatClient {
   }
 
   /**
-   * Leaves while the page is being torn down, when nothing asynchronous runs any more: one request,
+   * Leaves while the page is being torn down, when nothing asynchronous runs anymore: one request,
    * framed by hand, which the browser delivers after the page is gone. Nothing is left to read the answer.
    */
   leaveInPassing(session: Session, time: LogicalTime, secret: string): void {

@@ -23,10 +23,10 @@ const QUOTED_MAX = 40;
 /** The beginning of a message, in quotation marks. */
 export function quoted(content: string): string {
   const characters = [...content.replace(/\s+/g, " ").trim()];
-  return `«${visible(characters.length > QUOTED_MAX ? `${characters.slice(0, QUOTED_MAX - 1).join("")}…` : characters.join(""))}»`;
+  return `“${visible(characters.length > QUOTED_MAX ? `${characters.slice(0, QUOTED_MAX - 1).join("")}…` : characters.join(""))}”`;
 }
 
-/** An event in a few words: "«me, please» by ann [19]". The number in brackets is its logical time. */
+/** An event in a few words: "“me, please” by ann [19]". The number in brackets is its logical time. */
 export function titled(event: ChatEvent): string {
   const name = visible(event.author.name);
   switch (event.kind.type) {
@@ -39,7 +39,7 @@ export function titled(event: ChatEvent): string {
   }
 }
 
-/** The same with its place in the order: "event 7, «me, please» by ann [19]". */
+/** The same with its place in the order: "event 7, “me, please” by ann [19]". */
 export function placed(event: ChatEvent): string {
   return `event ${event.sequence}, ${titled(event)}`;
 }

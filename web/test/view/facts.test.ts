@@ -20,9 +20,9 @@ function said(sequence: number, events = TALK) {
 
 test("what is known about a message's causes is put into words", () => {
   assert.deepEqual(said(4), [
-    "Event 4, «event 4» by bob [13], sent at 9 by bob’s clock.",
+    "Event 4, “event 4” by bob [13], sent at 9 by bob’s clock.",
     "In its past: everything up to event 2, bob’s join [5].",
-    "Concurrent with it: event 3, «event 3» by alice [11]; event 5, «event 5» by alice [15].",
+    "Concurrent with it: event 3, “event 3” by alice [11]; event 5, “event 5” by alice [15].",
     "In its future: event 6, bob’s leave [17].",
   ]);
 });
@@ -31,7 +31,7 @@ test("the words say what is unknown, and what the service did by itself", () => 
   assert.deepEqual(said(2).slice(1), [
     "In its past: nothing known.",
     "Relation unknown: event 1, alice’s join [3]. Joins, leaves and messages of simple clients do not say what their senders had seen.",
-    "In its future: event 3, «event 3» by alice [11]; event 4, «event 4» by bob [13]; event 5, «event 5» by alice [15]; event 6, bob’s leave [17].",
+    "In its future: event 3, “event 3” by alice [11]; event 4, “event 4” by bob [13]; event 5, “event 5” by alice [15]; event 6, bob’s leave [17].",
   ]);
   assert.deepEqual(said(6).slice(1), [
     "In its past: everything before it. The service announced it, because the connection was lost.",
@@ -42,12 +42,12 @@ test("the words say what is unknown, and what the service did by itself", () => 
 test("a message that a participant may have seen before leaving is not called concurrent with the leave, on either side", () => {
   const events = [...TALK.slice(0, 5), event(6n, 17n, { type: "left", disconnected: false }, "bob")];
   assert.deepEqual(said(6, events).slice(1), [
-    "In its past: everything up to event 2, bob’s join [5], and event 4, «event 4» by bob [13].",
-    "Relation unknown: event 5, «event 5» by alice [15]; event 3, «event 3» by alice [11]. Joins, leaves and messages of simple clients do not say what their senders had seen.",
+    "In its past: everything up to event 2, bob’s join [5], and event 4, “event 4” by bob [13].",
+    "Relation unknown: event 5, “event 5” by alice [15]; event 3, “event 3” by alice [11]. Joins, leaves and messages of simple clients do not say what their senders had seen.",
     "In its future: nothing yet.",
   ]);
   assert.deepEqual(said(5, events).slice(2), [
-    "Concurrent with it: event 4, «event 4» by bob [13].",
+    "Concurrent with it: event 4, “event 4” by bob [13].",
     "Relation unknown: event 6, bob’s leave [17]. Joins, leaves and messages of simple clients do not say what their senders had seen.",
     "In its future: nothing yet.",
   ]);
@@ -61,7 +61,7 @@ test("each relation has a sign of its own, so that color is not needed", () => {
 
 test("a writer's own message that it had not seen delivered is its past, too", () => {
   const events = [event(1n, 3n, message("a", 1n, 0n), "alice"), event(2n, 5n, message("b", 2n, 0n), "alice")];
-  assert.equal(said(2, events)[1], "In its past: event 1, «event 1» by alice [3].");
+  assert.equal(said(2, events)[1], "In its past: event 1, “event 1” by alice [3].");
 });
 
 test("of many events the nearest are named and the others counted", () => {

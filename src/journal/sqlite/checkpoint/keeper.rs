@@ -143,7 +143,7 @@ impl KeeperThread {
                 Ok(()) => {
                     self.due.written.store(sequence, Ordering::Release);
                     self.failed = false;
-                    tracing::debug!(sequence, "a checkpoint is written");
+                    tracing::debug!(sequence, "a checkpoint was written");
                 }
                 Err(error) if !self.failed => {
                     tracing::warn!(%error, "no checkpoint could be written: the next start may take longer");

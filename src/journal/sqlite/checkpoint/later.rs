@@ -128,10 +128,10 @@ struct RunningCheck {
 impl RunningCheck {
     fn run(self) {
         let last = self.plan.last;
-        tracing::info!("the events up to {last} are checked in the background");
+        tracing::info!("the events up to {last} are being checked in the background");
         match self.replay().and_then(|()| self.repeated(|| self.shape())) {
             Ok(()) => {
-                tracing::info!("the events up to {last} are checked: the journal is intact");
+                tracing::info!("the events up to {last} have been checked: the journal is intact");
                 self.progress.send_replace(CheckState::Intact);
             }
             Err(CheckFailure::Stopped) => {}
@@ -164,7 +164,7 @@ impl RunningCheck {
             self.progress.send_replace(CheckState::Running { checked, last });
             if reported.elapsed() >= REPORT_INTERVAL {
                 reported = Instant::now();
-                tracing::info!("{checked} of {last} events are checked");
+                tracing::info!("{checked} of {last} events have been checked");
             }
             self.rest(began.elapsed())?;
         }
@@ -211,7 +211,7 @@ impl RunningCheck {
             match done {
                 Err(CheckFailure::Unreadable(why)) if attempts < ATTEMPTS => {
                     if attempts == 1 {
-                        tracing::warn!("the check of the journal cannot read it, and tries again: {why}");
+                        tracing::warn!("the check of the journal cannot read it; trying again: {why}");
                     }
                     self.rest(ATTEMPT_REST)?;
                 }

@@ -1,5 +1,5 @@
-//! The small file next to a journal, `chitchat.db-head`: the lock by which one service at a time writes the
-//! journal, and the newest position that has been acknowledged.
+//! The small file next to a journal, `chitchat.db-head`: the lock that lets only one service at a time write
+//! to the journal, and the newest position that has been acknowledged.
 //!
 //! SQLite reads its log up to the last intact commit. So a log that lost its end, or has a flipped bit in the middle,
 //! looks like a shorter log, and acknowledged events would be lost unnoticed. This file is the cross-check. It is written

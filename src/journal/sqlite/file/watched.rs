@@ -13,9 +13,9 @@ use crate::journal::sqlite::beside;
 /// Another process has changed a file of the journal.
 #[derive(Debug, thiserror::Error)]
 enum ExternalChange {
-    #[error("the file {} has been removed or replaced while it was in use", .0.display())]
+    #[error("the file {} was removed or replaced while it was in use", .0.display())]
     Displaced(PathBuf),
-    #[error("the file {} has been emptied or truncated while it was in use", .0.display())]
+    #[error("the file {} was emptied or truncated while it was in use", .0.display())]
     Cut(PathBuf),
 }
 

@@ -55,7 +55,7 @@ impl ReplicatedEngine {
     }
 
     /// Records which replicas a batch adds and which it removes. If it removes this one, which was declared gone by
-    /// mistake, no session is attached here any more: the streams end before any later event is sent.
+    /// mistake, no session is attached here anymore: the streams end before any later event is sent.
     pub(super) fn note_members(&mut self, batch: &AppliedBatch) {
         for GoneReplica { incarnation, name, why } in &batch.applied.gone {
             self.record_member(name, *incarnation, Some(*why));

@@ -60,7 +60,7 @@ impl ReplicatedEngine {
         let is_started = self.identity.incarnation != Incarnation::NONE;
         if is_started && self.applier.cluster().replica(self.identity.incarnation).is_none() {
             if !self.context.stopping.is_cancelled() {
-                tracing::warn!("the other replicas declared this one gone; it starts again");
+                tracing::warn!("the other replicas declared this one gone; it is starting again");
             }
             self.start_anew();
         }
@@ -92,7 +92,7 @@ impl ReplicatedEngine {
         if batch.applied.fate == Fate::Applied {
             self.is_cut_off = false;
             if self.set_available() {
-                tracing::warn!("the log accepts what this replica proposes again");
+                tracing::warn!("the log accepts this replica's proposals again");
             }
         }
         Some(proposed)

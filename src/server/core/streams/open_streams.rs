@@ -258,7 +258,7 @@ impl StreamLink {
         if std::mem::take(&mut state.is_heartbeat_due) { Idle::HeartbeatDue } else { Idle::Waiting }
     }
 
-    /// Ends the stream, unless it has ended already, and wakes its task. Returns why it has ended.
+    /// Ends the stream, unless it has already ended, and wakes its task. Returns why it has ended.
     pub fn end(&self, end: StreamEnd) -> StreamEnd {
         let mut state = self.state.lock();
         if let Some(before) = &state.end {

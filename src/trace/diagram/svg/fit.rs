@@ -52,7 +52,7 @@ impl Extent {
         Self { likely: self.likely + other.likely, most: self.most + other.most }
     }
 
-    /// The attributes that keep a text of this extent within a room: none where it fits anyway.
+    /// The attributes that keep a text of this extent within a width: none where it fits anyway.
     pub(super) fn within(self, room: f64) -> String {
         if self.most <= room {
             return String::new();
@@ -63,7 +63,7 @@ impl Extent {
     }
 }
 
-/// A text as XML, cut to what fits into a room, and how wide that is.
+/// A text as XML, cut to what fits into a width, and how wide that is.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fitted {
     pub(super) xml: String,
@@ -97,7 +97,7 @@ impl Fitted {
     }
 }
 
-/// How much of a text is likely to fit into a room. A letter and its marks stay together.
+/// How much of a text is likely to fit into a width. A letter and its marks stay together.
 fn end_within(text: &str, font: Font, room: f64) -> usize {
     let (mut letters, mut used, mut end) = (Letters::default(), 0.0, 0);
     for (at, c) in text.char_indices() {
@@ -113,7 +113,7 @@ fn end_within(text: &str, font: Font, room: f64) -> usize {
 }
 
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
-/// How many marks on one letter take no room of their own.
+/// How many marks on one letter take no space of their own.
 const MARKS_STACKED: u32 = 4;
 
 /// A run of letters: the width of a letter depends on the one before it.

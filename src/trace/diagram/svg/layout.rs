@@ -50,7 +50,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Time runs downwards. Every moment at which something happened has a row; other moments have none.
+    /// Time runs downward. Every moment at which something happened has a row; other moments have none.
     pub(super) fn of(chart: &Chart) -> Self {
         let lanes = chart.lanes.len();
         let lane_width = (1040.0 / lanes.max(1) as f64).clamp(98.0, 168.0);
@@ -98,7 +98,7 @@ impl Layout {
         TOP + ROW * row as f64 + NAMES * named as f64
     }
 
-    /// How often the names are shown between top and bottom.
+    /// How many times the names are shown between top and bottom.
     fn names_between(&self) -> usize {
         let wanted = self.rows.len().saturating_sub(ROWS_LEFT) / ROWS_NAMED;
         wanted.min(NAMES_REPEATED_MAX / self.x.len().max(1))

@@ -90,7 +90,7 @@ impl Picture<'_> {
         bands
     }
 
-    /// Whether an event's author is this participant, also if another process of its name sent it.
+    /// Whether an event's author is this participant, even if another process of its name sent it.
     fn is_of(&self, event: &ChartEvent, lane: usize) -> bool {
         let name = |lane: usize| self.chart.lanes.get(lane).map(|lane| &lane.name);
         name(event.author) == name(lane)

@@ -1,4 +1,4 @@
-//! V6, the other way round: a send states that its writer had seen exactly what had been delivered to it when the text
+//! V6, the other way around: a send states that its writer had seen exactly what had been delivered to it when the text
 //! was submitted. Only this shows which messages crossed, so it may state neither more nor less.
 
 use crate::trace::model::{Act, Mark, Queued};

@@ -65,7 +65,7 @@ export default {
       await one.page.waitForSelector(`#figure-${other}.is-concurrent`);
       assert.equal(await one.page.locator(`#figure-${other} .glyph`).textContent(), "⇄");
       assert.match(await classesOf(one, second), /is-concurrent/);
-      await one.reads("#facts", new RegExp(`Concurrent with it: event ${other}, «${second}» by ${name(second)} \\[${times[1]}\\]\\.`));
+      await one.reads("#facts", new RegExp(`Concurrent with it: event ${other}, “${second}” by ${name(second)} \\[${times[1]}\\]\\.`));
     }
   },
 
@@ -91,7 +91,7 @@ export default {
     await alice.reads(
       "#facts-said",
       new RegExp(
-        `^Event 4, «answer» by bob \\[${answer}\\], sent at \\d+ by bob’s clock\\. In its past: everything up to event 3, «question» by alice \\[${question}\\]\\. Concurrent with it: nothing known\\. In its future: event 5, [\\s\\S]*; event 6, [\\s\\S]*\\.$`,
+        `^Event 4, “answer” by bob \\[${answer}\\], sent at \\d+ by bob’s clock\\. In its past: everything up to event 3, “question” by alice \\[${question}\\]\\. Concurrent with it: nothing known\\. In its future: event 5, [\\s\\S]*; event 6, [\\s\\S]*\\.$`,
       ),
     );
     for (const [text, relation] of [
@@ -147,7 +147,7 @@ export default {
     await alice.reads(
       "#facts",
       new RegExp(
-        `Relation unknown: [\\s\\S]*event ${message}, «from alice» by alice \\[\\d+\\][\\s\\S]*Joins, leaves and [\\s\\S]* do not say what`,
+        `Relation unknown: [\\s\\S]*event ${message}, “from alice” by alice \\[\\d+\\][\\s\\S]*Joins, leaves and [\\s\\S]* do not say what`,
       ),
     );
     assert.doesNotMatch(await alice.page.innerText("#facts"), /Concurrent/);
@@ -309,7 +309,7 @@ export default {
     assert.equal(marks.length, 1);
     assert.match(
       marks[0],
-      /^The wall clock contradicts causality: «the effect» by bob \[\d+\] is above alice’s join \[\d+\], which is in its past\.$/,
+      /^The wall clock contradicts causality: “the effect” by bob \[\d+\] is above alice’s join \[\d+\], which is in its past\.$/,
     );
     // Only new events are read aloud, not those that were reordered.
     const log = alice.page.getByRole("log");

@@ -140,7 +140,7 @@ export default {
     await page.locator(".cut-bar input[type=range] >> nth=1").press("End");
     await page.selectOption('[name="cut-lifeline"]', { label: "alice" });
     await page.locator(".cut-bar input[type=range] >> nth=1").press("Home");
-    await alice.reads(".cut-verdict", /^Inconsistent: The service has received «who\?» by alice \[\d+\], which has not been sent yet\./);
+    await alice.reads(".cut-verdict", /^Inconsistent: The service has received “who\?” by alice \[\d+\], which has not been sent yet\./);
     await page.waitForSelector(".backward");
     await page.click('.cut-bar button:text-is("Level")');
     await alice.reads(".cut-verdict", /^Consistent:/);
@@ -157,7 +157,7 @@ export default {
       const text = await page.innerText(".quiz-asked");
       asked.add(text.slice(0, 8));
       if (text.startsWith("Choose")) {
-        const { named } = /with «(?<named>[^»]+)»/.exec(text).groups;
+        const { named } = /with “(?<named>[^”]+)”/.exec(text).groups;
         await page.click(`#figure-${await sequenceOf(alice, named === "who?" ? "me, please" : "who?")} .square`);
         await alice.reads(".quiz-answer", /^✓ Right\. .*neither writer had seen/);
       } else {
@@ -205,9 +205,9 @@ export default {
     const alice = await world.visitor(server.url);
     await alice.join("alice");
     await alice.say("hello");
-    await alice.reads("#clock-step", /answer to «hello»\nmax\(\d+, \d+\) \+ 1 = \d+/);
-    await alice.reads("#clock-step", /received «hello» by alice \[\d+\]\n/);
-    await alice.reads("#clock-step", /sent «hello»\n\d+ \+ 1 = \d+/);
+    await alice.reads("#clock-step", /answer to “hello”\nmax\(\d+, \d+\) \+ 1 = \d+/);
+    await alice.reads("#clock-step", /received “hello” by alice \[\d+\]\n/);
+    await alice.reads("#clock-step", /sent “hello”\n\d+ \+ 1 = \d+/);
     await alice.counts("#clock-step li", 5);
   },
 

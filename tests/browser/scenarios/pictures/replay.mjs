@@ -101,13 +101,13 @@ export default {
     assert.deepEqual([first, second].sort(), ["bob", "dora"]);
     await visitor.reads(
       "#facts",
-      new RegExp(`Event 7, «[^»]*» by ${second} \\[19\\][\\s\\S]*Concurrent with it: event 6, «[^»]*» by ${first} \\[17\\]`),
+      new RegExp(`Event 7, “[^”]*” by ${second} \\[19\\][\\s\\S]*Concurrent with it: event 6, “[^”]*” by ${first} \\[17\\]`),
     );
     await visitor.counts(".figure", 7);
     await visitor.counts(".figure .tell", 7);
     const [bob, dora] = second === "bob" ? [2, 1] : [1, 2];
     await visitor.reads(".vector-counts", new RegExp(`^alice 2\\s+bob ${bob}\\s+carol 1\\s+dora ${dora}\\s*$`));
-    const lesson = `times, 17 and 19, do not show whether «[^»]*» by ${first} \\[17\\] could have caused this\\.`;
+    const lesson = `times, 17 and 19, do not show whether “[^”]*” by ${first} \\[17\\] could have caused this\\.`;
     await visitor.reads(".vector-lesson", new RegExp(lesson));
     await visitor.reads("#clock-step", /received 19\s+clock after it: 20/);
     await page.selectOption('[name="reader"]', { label: "dora" });
@@ -117,7 +117,7 @@ export default {
     await page.selectOption('[name="reader"]', { label: "nobody" });
     await visitor.counts(".figure .tell", 0);
     await page.click('.row[data-sequence="5"]');
-    await visitor.reads("#facts", /Event 5, «Hello![^»]*» by alice \[13\]/);
+    await visitor.reads("#facts", /Event 5, “Hello![^”]*” by alice \[13\]/);
   },
 
   "logs that are dropped are replayed, and lines that are not records are reported": async (world) => {
@@ -183,7 +183,7 @@ export default {
     await until("the slider has the focus", () => page.evaluate(() => document.activeElement.className === "player-slider"));
     for (let step = 0; step < 4; step += 1) await page.keyboard.press("ArrowRight");
     await isAt(visitor, 5);
-    assert.match(await page.getAttribute(".player-slider", "aria-valuetext"), /^5 of 14: event 5, «Hello![^»]*» by alice \[13\]/);
+    assert.match(await page.getAttribute(".player-slider", "aria-valuetext"), /^5 of 14: event 5, “Hello![^”]*” by alice \[13\]/);
     await page.keyboard.press("End");
     await isAt(visitor, EVENTS.length);
     await page.selectOption(".player-speed", "1");
@@ -209,7 +209,7 @@ export default {
     await page.waitForSelector("#room.replaying");
     await visitor.reads(".wrong", /Two tasks read the same counter[\s\S]*V1\s+numbering[\s\S]*a number was used twice/);
     await visitor.reads(".run-title", /Mistake \d+: A sequence number is assigned twice/);
-    await visitor.reads(".rivals-note", /number \d+ was given out again, to «[^»]*» by \w+ \[\d+\]/);
+    await visitor.reads(".rivals-note", /number \d+ was given out again, to “[^”]*” by \w+ \[\d+\]/);
     await visitor.reads(".said-rivals", /number \d+ was given out again/);
     assert.ok((await page.locator(".finding-lines a").count()) > 0);
     await page.waitForSelector(".figure.accused");

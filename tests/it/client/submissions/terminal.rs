@@ -131,7 +131,7 @@ fn commands_are_not_sent() {
     bob.until("earlier [3] Participant alice joined");
     bob.until("[5] Participant bob joined");
     let row = |text: &str| bob.rows.iter().position(|row| row.contains(text)).unwrap();
-    assert!(row("* type a message") < row("earlier ["), "in order, also across the two outputs: {:#?}", bob.rows);
+    assert!(row("* type a message") < row("earlier ["), "in order, even across the two outputs: {:#?}", bob.rows);
     bob.press("/who\n");
     bob.until("* here: alice, bob (you)");
     bob.press("/help\n");

@@ -44,7 +44,7 @@ pub(super) struct Client {
     pub(super) log: Vec<Value>,
     /// Whether its program does not read updates, so that they wait and are not delivered.
     pub(super) is_unread: bool,
-    /// How often it was started.
+    /// How many times it was started.
     pub(super) starts: u64,
     /// The epoch of the journal of its session.
     pub(super) epoch: &'static str,

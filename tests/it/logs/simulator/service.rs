@@ -44,7 +44,7 @@ pub(super) struct Service {
     pub(super) offline: BTreeMap<u64, i64>,
     pub(super) answered: BTreeMap<(u64, String), (u64, u64)>,
     pub(super) log: Vec<Value>,
-    /// How often it was started.
+    /// How many times it was started.
     pub(super) starts: u64,
 }
 

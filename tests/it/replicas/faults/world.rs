@@ -190,7 +190,7 @@ impl World {
         self.spread();
     }
 
-    /// Restarts all processes, one after the other.
+    /// Restarts all processes, one after another.
     fn rolling_restart(&mut self) {
         for n in 0..REPLICAS {
             self.say(&format!("replica {n} is restarted"));
@@ -237,7 +237,7 @@ pub enum Fault {
     MuteLeader,
     /// What the other two send does not reach the leader.
     DeafenLeader,
-    /// Every process is restarted, one after the other.
+    /// Every process is restarted, one after another.
     RestartAll,
 }
 

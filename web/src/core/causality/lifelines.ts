@@ -9,7 +9,7 @@ import type { ChatEvent, Person } from "../event.js";
 export const LIFELINES_MAX = 36;
 
 /**
- * The participants with a lifeline, each with its place: 0 beside the service, 1 on its other side, and so on outwards.
+ * The participants with a lifeline, each with its place: 0 beside the service, 1 on its other side, and so on outward.
  */
 export type Places = ReadonlyMap<string, number>;
 

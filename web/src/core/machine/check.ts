@@ -62,11 +62,11 @@ export function faultOfEvent(event: ChatEvent, before: LogicalTime): string | nu
   switch (kind.type) {
     case "joined":
     case "left":
-      return content === sentence(event) ? null : "a content that its kind cannot have";
+      return content === sentence(event) ? null : "content that its kind cannot have";
     case "message":
       if (kind.sentLogicalTime >= logicalTime) return "a time that is not later than that of its request";
       if (kind.seenSequence >= sequence) return "a message whose writer had already seen it";
-      return isShort(content, TEXT_MAX) && kind.messageId.length <= MESSAGE_ID_MAX ? null : "a content that its kind cannot have";
+      return isShort(content, TEXT_MAX) && kind.messageId.length <= MESSAGE_ID_MAX ? null : "content that its kind cannot have";
   }
 }
 
@@ -78,7 +78,7 @@ export function faultOfCaughtUp(sequence: bigint, position: bigint, head: bigint
 /** What is wrong with a heartbeat. Missing events may still follow one heartbeat, but not two. */
 export function faultOfHeartbeat(head: bigint, position: bigint, lagging: boolean): string | null {
   if (head < position) return "a conversation that is shorter than what was delivered of it";
-  return lagging && isBehind(head, position) ? "heartbeats in the place of events" : null;
+  return lagging && isBehind(head, position) ? "heartbeats instead of events" : null;
 }
 
 /** Whether there are events that have not arrived. */

@@ -153,7 +153,7 @@ export function ended(before: State, failure: Failure | null, now: Moment): Step
     case "REPLACED":
       // The stream that replaced this one may be the page's own, from a request that it no longer waited for.
       if (state.unanswered > 0) {
-        const own = noSignOfLife("an earlier request of this page arrived late");
+        const own = networkFailure("an earlier request of this page arrived late");
         return afterClose(offline({ ...state, unanswered: state.unanswered - 1 }, own, tries, now));
       }
       return afterClose(out({ ...state, anew: null }, { type: "replaced" }));
@@ -265,7 +265,7 @@ export function out(state: State, farewell: Farewell): Step {
 }
 
 /** A failure that the page itself has detected. */
-function noSignOfLife(message: string): Failure {
+function networkFailure(message: string): Failure {
   return { reason: null, network: true, message, figures: {}, retryAfterMs: null };
 }
 
@@ -277,7 +277,7 @@ export function silenceMax(state: State): number {
 /** Time has passed: a retry is due, or a silence has lasted too long. */
 export function connectionTick(state: State, now: Moment): Step {
   const { phase } = state;
-  const silent = noSignOfLife("no sign of life");
+  const silent = networkFailure("the service is silent");
   if (phase.at === "offline" && now.at >= phase.retryAt) return open(state, phase.tries, now);
   if (phase.at === "connecting" && now.at >= phase.since + WELCOME_WAIT_MS) return ended(state, silent, now);
   if (phase.at === "online" && now.at >= phase.lastFrameAt + silenceMax(state)) return ended(state, silent, now);
@@ -295,7 +295,7 @@ export function wake(state: State, now: Moment): Step {
  */
 export function slept(state: State, now: Moment): Step {
   const suspect = state.session !== null && (state.phase.at === "online" || state.phase.at === "connecting");
-  return then(suspect ? ended(state, noSignOfLife("the machine was asleep"), now) : step(state), (s) => wake(s, now));
+  return then(suspect ? ended(state, networkFailure("the machine was asleep"), now) : step(state), (s) => wake(s, now));
 }
 
 /** A granted connection opens the stream; a refused one makes the page wait for one. */

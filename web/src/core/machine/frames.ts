@@ -81,7 +81,7 @@ function delivered(state: State, session: Session, event: ChatEvent, now: Moment
 /** Why an event cannot be the next one; null if it can. */
 function faultInStream(state: State, event: ChatEvent, ownJoined: boolean): string | null {
   // A membership begins with its own Joined.
-  if (state.position === null && !ownJoined) return "a first event that is not the own join";
+  if (state.position === null && !ownJoined) return "a first event that is not the join of this page";
   if (state.position !== null && event.sequence !== state.position + 1n) return "an event that is not the next";
   const live = state.position === null ? [] : (presentSegment(state)?.live ?? []);
   return faultOfEvent(event, live[live.length - 1]?.logicalTime ?? 0n);

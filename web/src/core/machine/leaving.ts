@@ -29,7 +29,7 @@ export function leave(state: State, now: Moment): Step {
   return online ? step(leaving) : then(step(leaving, { do: "close" }), (s) => sendLeave(s, now));
 }
 
-/** Sends the leave once nothing is on its way any more. */
+/** Sends the leave once nothing is on its way anymore. */
 export function leavingTick(state: State, now: Moment): Step {
   const { phase } = state;
   if (phase.at !== "leaving") return step(state);

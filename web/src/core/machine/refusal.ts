@@ -50,7 +50,7 @@ export function inWords(failure: Failure): string {
     case "MALFORMED":
       return "The service could not read what this page sent. Reloading the page may help.";
     case "NAME_TAKEN":
-      return "Somebody here has this name already, or one that looks the same. Please choose another.";
+      return "Somebody here already has this name, or one that looks the same. Please choose another.";
     case "SESSION_UNKNOWN":
       return "You are no longer part of the conversation.";
     case "SECRET_REQUIRED":

@@ -140,7 +140,7 @@ export interface State {
   readonly secretWanted: boolean;
   /** This page's membership. */
   readonly session: Session | null;
-  /** Set while a membership is started that the user did not ask for. */
+  /** Set while the page starts a membership that the user did not ask for. */
   readonly anew: AnewCause | null;
   /** Counts the streams that were opened, so that late frames of an abandoned one can be recognized. */
   readonly attempt: number;

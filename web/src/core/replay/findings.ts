@@ -26,7 +26,7 @@ export interface RuleFinding {
   readonly verdict: "held" | "violated" | "not_checkable";
   /** How many records it was checked on. */
   readonly records: number;
-  /** How often it was violated; the first violations are shown. */
+  /** How many times it was violated; the first violations are shown. */
   readonly violated: number;
   readonly violations: readonly Violation[];
   /** What could not be checked, and why. */

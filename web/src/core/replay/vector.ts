@@ -1,6 +1,6 @@
 /**
  * Vector clocks of a recorded run (Fidge and Mattern, 1988): for each event, how many events of each participant are in
- * its past, itself included. One event could have caused another exactly if its vector is nowhere larger. Lamport's time
+ * its past, itself included. One event could have caused another if and only if its vector is nowhere larger. Lamport's time
  * promises one direction only: a cause has the smaller time, but so may an event that had nothing to do with it.
  *
  * They are computed from what causality.ts knows, and so from messages that say what their writers had seen.

@@ -97,7 +97,7 @@ export class Choosing {
     this.#head.setAttribute("aria-label", `Lifeline of ${name}`);
     this.#head.replaceChildren(
       make("p", `menu-title ${hueOf(person.name)}`, make("b", "name", ...safely(person.name))),
-      button("Only with those it crossed", "small", () => this.#choose(only)),
+      button("Only this one and those it crossed", "small", () => this.#choose(only)),
       button("Hide", "small", () => this.#choose(hide)),
       ...(isLimited(this.#choice) ? [button("Show everybody", "small", () => this.#choose(EVERYBODY))] : []),
     );

@@ -43,7 +43,7 @@ export function legend(replayed: boolean): HTMLElement {
   const terms = make(
     "p",
     "legend-terms",
-    "Time runs downwards; the numbers are ",
+    "Time runs downward; the numbers are ",
     term("logical-time", "logical times"),
     ", each by its own process’s clock. About the chosen event: ",
     make("span", "key-past", "▲ "),

@@ -281,7 +281,7 @@ export class Picture implements Drawing {
     this.#layers.cross(this.#diagram, this.#pointed ?? this.#shown?.chosen?.sequence ?? null);
   }
 
-  /** Shows the events' relations to the chosen one, also in words. */
+  /** Shows the events' relations to the chosen one, in words too. */
   #relate({ causality, chosen }: View, anew: boolean, resized: boolean): void {
     const { scroller } = this.#board;
     this.#layers.relate(causality, chosen);

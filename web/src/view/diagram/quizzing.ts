@@ -22,7 +22,7 @@ export interface QuizWishes {
 
 const SCORE_KEY = "chitchat.quiz";
 
-/** How often another question is tried if the last one comes up again. */
+/** How many times another question is tried if the last one comes up again. */
 const TRIES = 8;
 
 /** The quiz. */

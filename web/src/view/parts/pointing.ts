@@ -1,4 +1,4 @@
-/** What is pointed at in the diagram is marked in the transcript, and the other way round. */
+/** What is pointed at in the diagram is marked in the transcript, and the other way around. */
 
 import { byId } from "./dom.js";
 

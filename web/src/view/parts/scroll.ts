@@ -1,4 +1,4 @@
-/** Keeps the newest event in view for a reader at the bottom. For a reader further up, keeps what is read in place. */
+/** Keeps the newest event in view for a reader at the bottom. For a reader further up, keeps in place what is being read. */
 
 import { byId, setText, show } from "./dom.js";
 
@@ -38,7 +38,7 @@ export class Scroll {
       this.toBottom();
       this.#scroller.focus({ preventScroll: true });
     });
-    // A phone's keyboard, a wrapped line or a turned screen change the height without a scroll; rows that are added, or
+    // A phone's keyboard, a wrapped line or a turned screen changes the height without a scroll; rows that are added, or
     // come near for the first time, change the content's height. The layout is done by now, so reading it costs nothing.
     const resized = new ResizeObserver(() => {
       this.#size = sizeOf(this.#scroller);

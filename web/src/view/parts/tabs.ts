@@ -1,5 +1,5 @@
 /**
- * If the page is too low to stack its regions, as at a zoom of 200 %, each has a tab, and one of them is shown at a
+ * If the page is too low to stack its regions, as at a zoom of 200%, each has a tab, and one of them is shown at a
  * time. Otherwise there are no tabs.
  */
 

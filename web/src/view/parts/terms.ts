@@ -6,11 +6,11 @@ const TERMS = {
   "logical-time":
     "A number that each process keeps. Sending adds 1 to it. Receiving sets it to the larger of its own and the message’s, plus 1. So a cause has a smaller number than its effect. The reverse does not hold: a smaller number alone does not make an event a cause.",
   concurrent:
-    "Neither writer had seen the other’s message when writing, so neither message can have caused the other. Their logical times differ nevertheless, but say nothing about such a pair.",
+    "Neither writer had seen the other’s message when writing, so neither message can have caused the other. Their logical times still differ, but say nothing about such a pair.",
   seen: "The last event that a writer’s screen showed when they pressed Enter. Each message carries it, so the page knows what could have caused what.",
   past: "Everything that could have caused this event: what its writer had seen, the writer’s own earlier events, and the past of all of those.",
   vector:
-    "How many events of each participant could have caused an event, the event itself included. One event could have caused another exactly if none of its entries is larger. Lamport’s times say less: of two concurrent events, one has the smaller time, too.",
+    "How many events of each participant could have caused an event, the event itself included. One event could have caused another if and only if none of its entries is larger. Lamport’s times say less: of two concurrent events, one has the smaller time, too.",
 } as const;
 
 /** A term that is explained. */

@@ -272,7 +272,7 @@ function arrange({ title, run, conversation }: Shown, player: HTMLElement): void
   byId("composer").replaceWith(player);
   setText(
     byId("picture-help"),
-    "Logical time runs downwards. Choose an event, with the pointer or the arrow keys, to see what could have caused it.",
+    "Logical time runs downward. Choose an event, with the pointer or the arrow keys, to see what could have caused it.",
   );
   byId("tab-side").textContent = "About";
   const toggle = byId("toggle-side");

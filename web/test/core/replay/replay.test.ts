@@ -78,7 +78,7 @@ test("an event whose sequence the service gave out again names the other event, 
     ],
   );
   const [, shared] = conversation!.events;
-  assert.equal(rivalry(shared!), "number 2 was given out again, to «second» by alice [9]");
+  assert.equal(rivalry(shared!), "number 2 was given out again, to “second” by alice [9]");
   assert.match(facts(shared!, Causality.of(conversation!.events))[0]!.text, /✗ Number 2 was given out again/);
 });
 
