@@ -79,8 +79,12 @@ fn limit_and_refusals() {
         (&["companion", "--add", "parrot"][..], "--add"),
         (&["companion", "--as", "bob"], "--add"),
         (&["companion", "--add", "echo", "--remove", "bob"], "--remove"),
+        (&["companion", "--remove", "bob", "--as", "carol"], "--as"),
         (&["scenario", "first", "--pause", "31s"], "--pause"),
         (&["scenario", "--person", "alice"], "NAME"),
+        (&["scenario", "--pause", "1s"], "NAME"),
+        (&["scenario", "--stop", "--person", "alice"], "--person"),
+        (&["scenario", "--stop", "--pause", "1s"], "--pause"),
         (&["scenario", "first", "--stop"], "--stop"),
         (&["lab", "--companions-max", "201"], "--companions-max"),
     ] {
