@@ -147,9 +147,18 @@ impl ServeArgs {
         self.replicate.settings().is_some()
     }
 
-    /// Refuses options that contradict each other.
-    pub(super) fn check(&self) -> Result<(), clap::Error> {
+    /// Refuses options that contradict each other. `is_given` returns whether an option is on the command line.
+    pub(super) fn check(&self, is_lab: bool, is_given: impl Fn(&str) -> bool) -> Result<(), clap::Error> {
+        if self.journal(is_lab) == Path::new(MEMORY) {
+            CheckArgs::refuse(is_given)?;
+        }
         self.replicate.check()
+    }
+
+    /// The journal's file, or [`MEMORY`].
+    fn journal(&self, is_lab: bool) -> PathBuf {
+        let default = if is_lab { MEMORY } else { JOURNAL_DEFAULT };
+        self.journal.clone().unwrap_or_else(|| default.into())
     }
 
     /// Serves. `lab` has what people need to know to use the lab, if there is one.
@@ -157,10 +166,7 @@ impl ServeArgs {
         // From here on these signals no longer end the process.
         let reloads = Reloads::new(Hangup::Reloads)?;
         let mut config = self.config()?;
-        let journal = self.journal.clone().unwrap_or_else(|| {
-            let default = if lab.is_some() { MEMORY } else { JOURNAL_DEFAULT };
-            PathBuf::from(default)
-        });
+        let journal = self.journal(lab.is_some());
         let replicate = self.replicate.settings();
         let fewer = network::fit_open_files(&mut config)?;
         let listener = listen::bind(&self.listen).await?;

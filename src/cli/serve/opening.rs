@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
@@ -38,6 +39,19 @@ enum When {
 }
 
 impl CheckArgs {
+    /// Refuses these options for a journal in memory, where they have no effect. A variable may set them for other
+    /// services.
+    pub(super) fn refuse(is_given: impl Fn(&str) -> bool) -> Result<(), clap::Error> {
+        let options = [("journal_check", "--journal-check"), ("checkpoint_events", "--checkpoint-events")];
+        match options.into_iter().find(|option| is_given(option.0)) {
+            Some((_, option)) => {
+                let text = format!("{option} has no effect on a journal in memory: name a file with --journal\n");
+                Err(clap::Error::raw(ErrorKind::ArgumentConflict, text))
+            }
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn settings(&self) -> CheckSettings {
         let when = match self.journal_check {
             When::Background => CheckTime::Background,
