@@ -133,6 +133,7 @@ impl FaultArgs {
             let lines = participants.iter().filter(is_meant).map(line).collect::<String>();
             return match &self.name {
                 Some(name) if lines.is_empty() => Err(unknown(name)),
+                None if lines.is_empty() => Ok(print("no participants\n")),
                 _ => Ok(print(&lines)),
             };
         } else {
