@@ -3,9 +3,12 @@
 
 use std::fs;
 
+use chitchat::wire::pb;
+use prost::Message as _;
 use tempfile::TempDir;
+use tonic::Code;
 
-use crate::support::{Ended, KeyPair, Program, Record, ServerProgram, records};
+use crate::support::{Ended, KeyPair, Program, Record, ServerProgram, Wire, records, refused};
 
 /// A service with an open lab.
 fn lab(options: &[&str]) -> ServerProgram {
@@ -95,6 +98,18 @@ fn limit_and_refusals() {
     run(&lab, "companion", &["--remove", "bob"]).succeeded();
     run(&lab, "companion", &["--add", "echo"]).succeeded();
     assert_eq!(alice.quit().code, Some(0));
+}
+
+/// E3: the refusal names the field that is at fault. In StartScenario a participant's name is in `person`.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_field_of_an_unknown_person() {
+    let lab = lab(&[]);
+    let wire = Wire::connect(lab.address).await;
+    let request =
+        pb::StartScenarioRequest { name: "crossing".into(), person: "nobody".into(), ..Default::default() };
+    let method = "/chitchat.v1.LabService/StartScenario";
+    let answer = wire.call::<pb::StartScenarioResponse>(method, &request.encode_to_vec()).await;
+    assert_eq!(refused(answer, Code::NotFound, "NAME_UNKNOWN").fields, ["person"]);
 }
 
 /// K9: each built-in scenario runs to its end without people, and asks its question; its companions leave.
