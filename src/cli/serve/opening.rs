@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::chat::Conversation;
 use crate::cli::common::progress::Progress;
 use crate::cli::number;
-use crate::journal::sqlite::{OpenError, OpenFault, RESTORE_BACKUP};
+use crate::journal::sqlite::{OpenError, OpenFault};
 use crate::journal::{CHECKPOINT_EVENTS, CheckSettings, CheckTime, JournalError, RecoveryError, SqliteJournal};
 
 /// How long to wait for a journal that another process holds, and how long between two attempts.
@@ -84,7 +84,7 @@ pub(super) async fn recover(journal: &mut SqliteJournal) -> Result<Conversation,
         let what = format!("--journal: cannot recover {}: {error}", journal.path().display());
         match error {
             RecoveryError::Journal(JournalError::Fatal(_)) | RecoveryError::Diverged(_) => {
-                format!("{what}; {RESTORE_BACKUP}")
+                format!("{what}; {}", journal.remedy())
             }
             RecoveryError::Journal(JournalError::Unavailable(_)) | RecoveryError::File(_) => what,
         }

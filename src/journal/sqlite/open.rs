@@ -37,6 +37,8 @@ pub(super) struct Opened {
     pub(super) copied: Option<CopyState>,
     /// The checkpoint to recover the conversation from, while the older events are not checked yet.
     pub(super) checkpoint: Option<Checkpoint>,
+    /// What to do if it is found damaged.
+    pub(super) remedy: &'static str,
 }
 
 impl Opened {
@@ -63,7 +65,8 @@ pub(super) fn for_writing(
 ) -> Result<Opened, OpenError> {
     // One file has one lock, whatever links lead to it.
     let path = resolve(path).map_err(|fault| fault.at(path))?;
-    open_or_create(&path, owner, settings, new_epoch(), logged).map_err(|fault| fault.at(&path))
+    open_or_create(&path, owner, settings, new_epoch(), logged)
+        .map_err(|fault| OpenError { remedy: owner.remedy(), ..fault.at(&path) })
 }
 
 fn open_or_create(
@@ -105,8 +108,8 @@ fn open_or_create(
         Owner::Service => None,
         Owner::Replica => Some(copy::open(&connection)?),
     };
-    let path = path.to_owned();
-    let mut opened = Opened { path, head_file, connection, head, logged, fork: None, copied, checkpoint };
+    let (path, remedy) = (path.to_owned(), owner.remedy());
+    let mut opened = Opened { path, head_file, connection, head, logged, fork: None, copied, checkpoint, remedy };
     if let Some(logged) = ahead {
         opened.begin_epoch(new_epoch, logged)?;
     }

@@ -224,6 +224,18 @@ async fn a_file_that_is_not_a_journal_is_refused_and_left_unchanged() {
     check("orphan.db", "is missing, but");
 }
 
+/// A replica's copy needs no backup: the stream has all events.
+#[test]
+fn a_damaged_copy_of_a_replica_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, epoch) = (folder.path().join("j.db"), Epoch::new("e"));
+    let open_copy = || SqliteJournal::open_copy(&path, CheckSettings::default(), &epoch, |_| Ok(None));
+    drop(open_copy().unwrap());
+    Connection::open(&path).unwrap().execute("DELETE FROM meta", []).unwrap();
+    let error = open_copy().unwrap_err().to_string();
+    assert!(error.ends_with(&format!("its epoch is missing; {REMOVE_COPY}")), "{error}");
+}
+
 #[tokio::test]
 async fn a_deleted_journal_starts_a_new_epoch() {
     let folder = tempfile::tempdir().unwrap();
