@@ -295,6 +295,9 @@ fn completions_and_the_manual_have_every_command() {
     }
     let manual = run(folder.path(), &["man"], &[]).succeeded().output.join("\n");
     assert!(manual.contains("CHITCHAT_SECRET_FILE"), "the manual names the environment variables");
+    let manual = manual.replace('\\', "");
+    assert!(manual.contains("chitchat serve") && manual.contains("chitchat journal backup"), "{manual}");
+    assert!(!manual.contains("(1)") && !manual.contains("chitchat-serve"), "it names no page that does not exist");
     check_wrong(&["completions", "tcsh"], &[], "tcsh");
 }
 
