@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::terminal::{self, notice};
 
@@ -53,10 +53,11 @@ enum CliCommand {
 
 impl CliCommand {
     /// Checks that depend on the values of several options, which the parser cannot make.
-    fn check(self) -> Result<Self, clap::Error> {
+    fn check(self, matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let is_given = |option: &str| common::settings::is_given(matches, option);
         match &self {
-            Self::Serve(serve) => serve.check()?,
-            Self::Lab(lab) => lab.check()?,
+            Self::Serve(serve) => serve.check(false, is_given)?,
+            Self::Lab(lab) => lab.check(is_given)?,
             Self::Join(join) => join.access.check()?,
             Self::Send(send) => send.access.check()?,
             Self::Fault(fault) => fault.access.check()?,
@@ -97,8 +98,9 @@ fn main_with(arguments: Vec<OsString>) -> ExitCode {
 /// The requested command or, if there is nothing to run, the exit code.
 fn parse(arguments: Vec<OsString>) -> Result<CliCommand, ExitCode> {
     let command = common::settings::with_environment(Cli::command(), &arguments);
-    let parsed = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
-    parsed.and_then(|cli| cli.command.check()).map_err(|error| {
+    let matches = command.try_get_matches_from(arguments);
+    let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches)?.command.check(&matches));
+    parsed.map_err(|error| {
         let text = error.render();
         let shown = |colors: bool| if colors { text.ansi().to_string() } else { text.to_string() };
         if error.use_stderr() {

@@ -48,6 +48,7 @@ pub use machine::ProtocolFault;
 pub use state_file::{StateError, StateFile};
 
 use driver::Driver;
+use machine::FirstWelcome;
 use shared::Shared;
 use state_file::StateHandle;
 
@@ -179,7 +180,7 @@ pub fn check_address(url: &str) -> Result<(), JoinError> {
 /// 30 s if there is a session to resume.
 pub async fn join(options: Options) -> Result<(Chat, Updates), JoinError> {
     let state = options.state.as_ref().map(StateFile::share);
-    let (driver, shared, me, roster) = Driver::join(options).await?;
+    let (driver, shared, FirstWelcome { me, roster, anew }) = Driver::join(options).await?;
     let watched = shared.clone();
     tokio::spawn(async move {
         if let Err(failed) = tokio::spawn(driver.run()).await {
@@ -188,7 +189,7 @@ pub async fn join(options: Options) -> Result<(Chat, Updates), JoinError> {
         }
     });
     let handle = Arc::new(Handle(shared.clone()));
-    Ok((Chat { handle, me, roster }, Updates { shared, state, joined: 1, given: None }))
+    Ok((Chat { handle, me, roster, anew }, Updates { shared, state, joined: 1, given: None }))
 }
 
 /// A handle to publish and leave. Clones share one participant, which leaves when the last of them is dropped.
@@ -197,6 +198,7 @@ pub struct Chat {
     handle: Arc<Handle>,
     me: ParticipantInfo,
     roster: Vec<ParticipantInfo>,
+    anew: Option<Reason>,
 }
 
 /// What the clones of a [`Chat`] have in common.
@@ -229,6 +231,12 @@ impl Chat {
     /// The participants that were active when it joined, in order of joining, itself included.
     pub fn roster(&self) -> &[ParticipantInfo] {
         &self.roster
+    }
+
+    /// Why the kept session of an earlier process could not be resumed, if there was one. The first update then is
+    /// [`Update::JoinedAnew`].
+    pub fn joined_anew(&self) -> Option<Reason> {
+        self.anew
     }
 
     /// Publishes a message. The result resolves to its outcome. Messages are sent one at a time, in the order of the

@@ -69,7 +69,7 @@ impl JoinArgs {
         let (chat, updates) = self.access.join(&name).await?;
         // From here on a signal has to leave the conversation.
         let interrupts = Interrupts::new(Hangup::Ends)?;
-        screen.has_joined(chat.me(), chat.roster());
+        screen.has_joined(&chat);
         let is_typed = io::stdin().is_terminal();
         if is_typed {
             screen.say("type a message and press Enter; /quit leaves, /help lists the commands");

@@ -67,12 +67,12 @@ fn hide_of_replicas(argument: Arg) -> Arg {
 
 impl LabArgs {
     /// Refuses the options that a lab does not have.
-    pub(super) fn check(&self) -> Result<(), clap::Error> {
+    pub(super) fn check(&self, is_given: impl Fn(&str) -> bool) -> Result<(), clap::Error> {
         if self.serve.is_replica() {
             let text = "--replicate: a lab is a single process and has no replicas\n";
             return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
         }
-        self.serve.check()
+        self.serve.check(true, is_given)
     }
 
     pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {

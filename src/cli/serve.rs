@@ -8,6 +8,7 @@ mod opening;
 #[cfg(test)]
 mod replica_faults;
 mod replicate;
+mod service_log;
 
 use std::error::Error;
 use std::io;
@@ -26,16 +27,15 @@ use super::common::signals::{Hangup, Interrupts, Reloads};
 use super::lab::invitation::LabInvitation;
 use super::{duration, switch};
 use crate::journal::{Epoch, MemoryJournal, SqliteJournal};
-use crate::log::{self, Component, Destination, RecordLog};
+use crate::log::{self, RecordLog};
 use crate::server::{self, Allowed, Config, ProxyNetwork, Tls};
 use crate::terminal::notice;
 use crate::trace::gallery;
 use limits::LimitArgs;
 use opening::{CheckArgs, open_journal, recover};
 use replicate::ReplicateArgs;
+use service_log::ServiceLog;
 
-/// The log's name in its folder.
-const LOG_FILE: &str = "server.jsonl";
 /// The journal of `serve` unless another is named.
 const JOURNAL_DEFAULT: &str = "chitchat.db";
 /// The value for a journal in memory. A file with that name can be given as `./memory`.
@@ -53,12 +53,12 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "FILE | memory", env = "CHITCHAT_JOURNAL")]
     journal: Option<PathBuf>,
 
-    /// Folder for the log, server.jsonl. Created if missing; an existing log is appended to. SIGHUP and SIGUSR1 reopen
-    /// the log.
+    /// Folder for the log, server.jsonl, or server-2.jsonl if another service writes there. Created if missing; an
+    /// existing log is appended to. SIGHUP and SIGUSR1 reopen the log.
     #[arg(long, value_name = "FOLDER", env = "CHITCHAT_LOG_DIR", default_value = "logs")]
     log_dir: PathBuf,
 
-    /// The lowest level of records that server.jsonl keeps. `info` leaves out the deliveries.
+    /// The lowest level of records that the log keeps. `info` leaves out the deliveries.
     #[arg(long, value_name = "LEVEL", env = "CHITCHAT_LOG_LEVEL", default_value = "debug")]
     log_level: LogLevel,
 
@@ -147,9 +147,18 @@ impl ServeArgs {
         self.replicate.settings().is_some()
     }
 
-    /// Refuses options that contradict each other.
-    pub(super) fn check(&self) -> Result<(), clap::Error> {
+    /// Refuses options that contradict each other. `is_given` returns whether an option is on the command line.
+    pub(super) fn check(&self, is_lab: bool, is_given: impl Fn(&str) -> bool) -> Result<(), clap::Error> {
+        if self.journal(is_lab) == Path::new(MEMORY) {
+            CheckArgs::refuse(is_given)?;
+        }
         self.replicate.check()
+    }
+
+    /// The journal's file, or [`MEMORY`].
+    fn journal(&self, is_lab: bool) -> PathBuf {
+        let default = if is_lab { MEMORY } else { JOURNAL_DEFAULT };
+        self.journal.clone().unwrap_or_else(|| default.into())
     }
 
     /// Serves. `lab` has what people need to know to use the lab, if there is one.
@@ -157,17 +166,14 @@ impl ServeArgs {
         // From here on these signals no longer end the process.
         let reloads = Reloads::new(Hangup::Reloads)?;
         let mut config = self.config()?;
-        let journal = self.journal.clone().unwrap_or_else(|| {
-            let default = if lab.is_some() { MEMORY } else { JOURNAL_DEFAULT };
-            PathBuf::from(default)
-        });
+        let journal = self.journal(lab.is_some());
         let replicate = self.replicate.settings();
         let fewer = network::fit_open_files(&mut config)?;
         let listener = listen::bind(&self.listen).await?;
         if let Some(settings) = &replicate {
             log::name_replica(&settings.name);
         }
-        self.start_log(reloads, config.tls.clone())?;
+        let log = self.start_log(reloads, config.tls.clone()).await?;
         network::warn_of_exposure(&listener, &config, self.tls_self_signed.then_some(&*self.log_dir));
         if fewer {
             let fit = config.connections_max;
@@ -192,10 +198,9 @@ impl ServeArgs {
         });
         let epoch = server::new_epoch(&config.environment);
         if let Some(settings) = replicate {
-            let log = self.log_dir.join(LOG_FILE);
             let copy = (journal != Path::new(MEMORY)).then(|| (journal, self.check.settings()));
             let started = tokio::select! {
-                started = replicate::start(settings, copy, &log, config.environment, epoch) => started?,
+                started = replicate::start(settings, copy, log.path(), config.environment, epoch) => started?,
                 () = shutdown.cancelled() => return Ok(()),
             };
             return Ok(server::run_replica(listener, config, started, shutdown).await?);
@@ -204,20 +209,19 @@ impl ServeArgs {
             let journal = MemoryJournal::new(epoch);
             return Ok(server::run(listener, config, Box::new(journal), shutdown).await?);
         }
-        self.run_alone(listener, config, journal, epoch, shutdown).await
+        self.run_alone(listener, config, (journal, log.path()), epoch, shutdown).await
     }
 
     /// Opens the log. From then on, signals reopen it and read the certificate again.
-    fn start_log(&self, reloads: Reloads, tls: Option<Tls>) -> Result<(), Box<dyn Error>> {
+    async fn start_log(&self, reloads: Reloads, tls: Option<Tls>) -> Result<ServiceLog, Box<dyn Error>> {
         let level = match self.log_level {
             LogLevel::Info => Level::INFO,
             LogLevel::Debug => Level::DEBUG,
         };
-        let (folder, component) = (&*self.log_dir, Component::Server);
-        let destination = Destination { folder, file: LOG_FILE, component, level, stderr: true };
-        let records = log::install(&destination).map_err(|error| format!("--log-dir: {error}"))?;
-        tokio::spawn(reload(reloads, records, tls, self.tls_cert.clone().zip(self.tls_key.clone())));
-        Ok(())
+        let log = ServiceLog::open(&self.log_dir, level).await?;
+        let files = self.tls_cert.clone().zip(self.tls_key.clone());
+        tokio::spawn(reload(reloads, log.records.clone(), tls, files));
+        Ok(log)
     }
 
     /// Serves the conversation of a journal in a file.
@@ -225,20 +229,20 @@ impl ServeArgs {
         &self,
         listener: TcpListener,
         config: Config,
-        path: PathBuf,
+        (path, log): (PathBuf, &Path),
         epoch: Epoch,
         shutdown: CancellationToken,
     ) -> Result<(), Box<dyn Error>> {
-        let (log, check, now) = (self.log_dir.join(LOG_FILE), self.check.settings(), config.environment.now);
+        let (check, now) = (self.check.settings(), config.environment.now);
         let recovering = async {
-            let own_log = log.clone();
+            let own_log = log.to_owned();
             let open = move || {
-                let logged = |epoch: &Epoch| backfill::newest_logged(&own_log, epoch);
+                let logged = |epoch: &Epoch| backfill::newest_logged(&own_log, epoch, None);
                 SqliteJournal::open_with_log(&path, check, || epoch, logged)
             };
             let mut journal = open_journal(open).await?;
             let mut conversation = recover(&mut journal).await?;
-            backfill::record_missing_events(&log, &mut journal, &mut conversation, now()).await?;
+            backfill::record_missing_events(log, &mut journal, &mut conversation, now()).await?;
             Ok::<_, Box<dyn Error>>((journal, conversation))
         };
         let (journal, conversation) = tokio::select! {

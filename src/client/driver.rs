@@ -11,8 +11,7 @@ use tonic::Streaming;
 
 use super::Options;
 use super::error::JoinError;
-use super::event::ParticipantInfo;
-use super::machine::{ClientSettings, DriverCall, Failure, Input, Machine};
+use super::machine::{ClientSettings, DriverCall, Failure, FirstWelcome, Input, Machine};
 use super::shared::Shared;
 use super::state_file::StateFile;
 use super::transport::{Stub, dial, no_server};
@@ -53,9 +52,7 @@ enum Incoming {
 
 impl Driver {
     /// Joins for the first time, or resumes the session of a process that has ended.
-    pub(super) async fn join(
-        options: Options,
-    ) -> Result<(Self, Shared, ParticipantInfo, Vec<ParticipantInfo>), JoinError> {
+    pub(super) async fn join(options: Options) -> Result<(Self, Shared, FirstWelcome), JoinError> {
         if options.servers.is_empty() {
             return Err(no_server());
         }
@@ -72,7 +69,7 @@ impl Driver {
         shared.drive(Input::Join);
         loop {
             if let Some(joined) = shared.joining() {
-                return joined.map(|(me, roster)| (driver, shared, me, roster));
+                return joined.map(|welcome| (driver, shared, welcome));
             }
             driver.step().await;
         }

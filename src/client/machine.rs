@@ -34,7 +34,7 @@ pub use check::ProtocolFault;
 pub(super) use outbox::PUBLISHES_WAITING;
 pub(super) use refusal::{Failure, FailureKind};
 pub(super) use state::{ClientSettings, KeptSession, ListRequest, Outgoing};
-pub(super) use step::{DriverCall, Input, Keep, Moment, Output};
+pub(super) use step::{DriverCall, FirstWelcome, Input, Keep, Moment, Output};
 
 /// The state of a client.
 #[derive(Debug)]

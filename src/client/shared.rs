@@ -11,9 +11,10 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
 use super::error::{LeaveError, ListError, PublishError};
-use super::event::{Event, ParticipantInfo};
+use super::event::Event;
 use super::machine::{
-    DriverCall, Failure, Input, Keep, ListRequest, Machine, Moment, Outgoing, Output, PUBLISHES_WAITING,
+    DriverCall, Failure, FirstWelcome, Input, Keep, ListRequest, Machine, Moment, Outgoing, Output,
+    PUBLISHES_WAITING,
 };
 use super::state_file::StateHandle;
 use super::{JoinError, Receipt, Update};
@@ -22,7 +23,7 @@ use crate::log::ClientRecord;
 use crate::wire::pb;
 
 /// The result of the first join.
-pub(super) type Joining = Result<(ParticipantInfo, Vec<ParticipantInfo>), JoinError>;
+pub(super) type Joining = Result<FirstWelcome, JoinError>;
 
 /// The service's answer to a list request.
 pub(super) type Listed = Result<pb::ListEventsResponse, Failure>;
@@ -277,7 +278,7 @@ impl SharedState {
                 drop(self.lists.remove(&ticket).map(|answer| answer.send(result)));
             }
             Output::Update(update) => self.taken = Some(update),
-            Output::Joined { me, roster } => self.joining = Some(Ok((me, roster))),
+            Output::Joined(welcome) => self.joining = Some(Ok(welcome)),
             Output::NotJoined(error) => self.joining = Some(Err(error)),
             Output::Call(call) => self.calls.push_back(call),
         }

@@ -39,7 +39,7 @@ use super::{Committed, CopyState, CopyUpdate, Epoch, History, Journal, JournalEr
 use crate::chat::{Conversation, Event, Sequence};
 
 pub use backup::{BackupError, BackupProgress};
-pub use error::{Damage, Fault, OpenError, OpenFault, RESTORE_BACKUP};
+pub use error::{Damage, Fault, OpenError, OpenFault, REMOVE_COPY, RESTORE_BACKUP};
 pub use inspect::{ReadOnlyJournal, Summary};
 pub use open::Fork;
 
@@ -73,6 +73,8 @@ pub struct SqliteJournal {
     later_check: Option<LaterCheck>,
     /// The damage that the background check has found.
     damage: DamageFlag,
+    /// What to do about damage.
+    remedy: &'static str,
     /// Whether the state on the disk is unknown.
     failed: bool,
     /// `None` once the journal is being closed.
@@ -125,7 +127,7 @@ impl SqliteJournal {
     }
 
     fn start(opened: Opened, settings: CheckSettings) -> Result<Self, OpenError> {
-        let Opened { path, head_file, connection, head, logged, fork, copied, checkpoint } = opened;
+        let Opened { path, head_file, connection, head, logged, fork, copied, checkpoint, remedy } = opened;
         let (epoch, sequence, newest, damage) =
             (head.epoch.clone(), head.sequence, head.clone(), DamageFlag::default());
         // The engine waits for each batch, so there is never more than one.
@@ -149,6 +151,7 @@ impl SqliteJournal {
             keeper: None,
             later_check: None,
             damage,
+            remedy,
             failed: false,
             requests: Some(requests),
             writer: Some(writer),
@@ -158,6 +161,11 @@ impl SqliteJournal {
     /// The file, by its absolute path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What to do if it is damaged.
+    pub fn remedy(&self) -> &'static str {
+        self.remedy
     }
 
     /// The newest event when it was opened.
@@ -184,8 +192,8 @@ impl SqliteJournal {
                 match replay(&*self.history, conversation, &mut on_event).await {
                     Ok(conversation) => {
                         let (path, epoch, last) = (self.path.clone(), self.epoch.clone(), place.sequence);
-                        let plan =
-                            Plan { path, epoch, last, digest, file: file.clone(), damage: self.damage.clone() };
+                        let (file, damage, remedy) = (file.clone(), self.damage.clone(), self.remedy);
+                        let plan = Plan { path, epoch, last, digest, file, damage, remedy };
                         let check = LaterCheck::start(plan).map_err(|fault| fault.at(&self.path))?;
                         self.later_check = Some(check);
                         (conversation, last)
@@ -207,10 +215,10 @@ impl SqliteJournal {
     }
 
     async fn check_shape(&self) -> Result<(), RecoveryError> {
-        let (path, epoch) = (self.path.clone(), self.epoch.clone());
+        let (path, epoch, remedy) = (self.path.clone(), self.epoch.clone(), self.remedy);
         let checking = spawn_blocking(move || {
             let connection = connect::for_reading(&path).map_err(|error| OpenFault::from(error).at(&path))?;
-            open::check_shape(&connection, &epoch).map_err(|fault| fault.at(&path))
+            open::check_shape(&connection, &epoch).map_err(|fault| OpenError { remedy, ..fault.at(&path) })
         });
         Ok(checking.await.map_err(|panic| JournalError::Fatal(panic.into()))??)
     }

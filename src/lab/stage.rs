@@ -111,7 +111,7 @@ impl Stage {
         let (Some(role), false) = (role, name.is_empty()) else { return Ok(None) };
         let roster = self.lab()?.roster();
         let found = roster.into_iter().find(|participant| participant.display_name == name);
-        let found = found.ok_or_else(|| Rejection::NameUnknown(name.to_owned()))?;
+        let found = found.ok_or_else(|| Rejection::PersonUnknown(name.to_owned()))?;
         Ok(Some((role, found.participant_id)))
     }
 

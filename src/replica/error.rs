@@ -1,5 +1,6 @@
 //! Why a replica cannot start, or has to stop.
 
+use crate::journal::sqlite::REMOVE_COPY;
 use crate::journal::{JournalError, RecoveryError};
 
 /// A replica that cannot start, or has to stop.
@@ -122,7 +123,10 @@ pub enum SetupFault {
     )]
     Contradicts { stream: String, position: u64 },
     /// The copy contradicts itself.
-    #[error("the journal is damaged: its sessions do not match the participants of its events")]
+    #[error(
+        "the journal is damaged: its sessions do not match the participants of its events; {remedy}",
+        remedy = REMOVE_COPY
+    )]
     Damaged,
     /// A request was not answered, usually because a permission or a majority of the servers is missing.
     #[error("{what} failed: {why}")]

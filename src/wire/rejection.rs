@@ -82,6 +82,9 @@ pub enum Rejection {
     /// No active participant has that name.
     #[error("no active participant is called {0}")]
     NameUnknown(String),
+    /// No active participant has the name of the person who is to take part in a scenario.
+    #[error("no active participant is called {0}")]
+    PersonUnknown(String),
     /// No companion has that name.
     #[error("no companion is called {0}")]
     CompanionUnknown(String),
@@ -178,7 +181,7 @@ impl Rejection {
             Self::JournalUnavailable => Reason::JournalUnavailable,
             Self::LabDisconnected => Reason::LabDisconnected,
             Self::LabKeyRequired => Reason::LabKeyRequired,
-            Self::NameUnknown(_) | Self::CompanionUnknown(_) => Reason::NameUnknown,
+            Self::NameUnknown(_) | Self::PersonUnknown(_) | Self::CompanionUnknown(_) => Reason::NameUnknown,
             Self::FaultInvalid { .. } => Reason::FaultInvalid,
             Self::CompanionsFull { .. } => Reason::CompanionsFull,
             Self::CompanionFailed(_) => Reason::CompanionFailed,
@@ -218,7 +221,7 @@ impl Rejection {
         }
     }
 
-    /// The request field that is at fault, if there is one.
+    /// The path of the request field that is at fault, if there is one.
     fn field(&self) -> Option<&'static str> {
         match self {
             Self::Refused(Refusal::TextEmpty | Refusal::TextTooLong { .. }) => Some("text"),
@@ -226,6 +229,7 @@ impl Rejection {
             Self::Refused(Refusal::MessageIdTooLong { .. }) => Some("message_id"),
             Self::Refused(Refusal::ClockOutOfRange { .. }) => Some("logical_time"),
             Self::NameUnknown(_) | Self::CompanionUnknown(_) => Some("display_name"),
+            Self::PersonUnknown(_) => Some("person"),
             Self::FaultInvalid { field, .. } => Some(field),
             Self::ScenarioUnknown(_) => Some("name"),
             _ => None,
@@ -299,6 +303,7 @@ mod tests {
             Rejection::LabDisconnected,
             Rejection::LabKeyRequired,
             Rejection::NameUnknown("nobody".into()),
+            Rejection::PersonUnknown("nobody".into()),
             Rejection::CompanionUnknown("nobody".into()),
             Rejection::FaultInvalid { field: "duration", why: "too long".into() },
             Rejection::CompanionsFull { companions_max: 16 },

@@ -22,6 +22,11 @@ pub(crate) fn with_environment(command: Command, arguments: &[OsString]) -> Comm
     }
 }
 
+/// Whether an option of the subcommand, by its id, is on the command line. A variable is not, and neither is a default.
+pub(crate) fn is_given(matches: &ArgMatches, option: &str) -> bool {
+    matches.subcommand().is_some_and(|(_, given)| given.value_source(option) == Some(ValueSource::CommandLine))
+}
+
 /// Removes the variables of options that contradict a given one.
 fn without_contradicted(command: Command, given: &ArgMatches) -> Command {
     let command = each_own_argument(command, &|command, argument| {

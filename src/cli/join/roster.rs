@@ -18,11 +18,6 @@ impl RosterDisplay {
         self.members = members.to_vec();
     }
 
-    /// Whether exactly these are listed.
-    pub(super) fn lists(&self, members: &[ParticipantInfo]) -> bool {
-        self.members == members
-    }
-
     /// Sets which participant the user is.
     pub(super) fn is_me(&mut self, participant_id: &str) {
         self.me = participant_id.into();

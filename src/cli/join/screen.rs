@@ -62,9 +62,16 @@ impl Screen {
     }
 
     /// The user has joined: shows who is here.
-    pub(super) fn has_joined(&self, me: &ParticipantInfo, roster: &[ParticipantInfo]) {
-        self.roster.lock().is_me(&me.participant_id);
-        self.here(roster);
+    pub(super) fn has_joined(&self, chat: &Chat) {
+        self.roster.lock().is_me(&chat.me().participant_id);
+        if let Some(why) = chat.joined_anew() {
+            self.joined_anew(why);
+        }
+        self.here(chat.roster());
+    }
+
+    fn joined_anew(&self, why: Reason) {
+        self.say(&format!("joined anew: {}", loss(why)));
     }
 
     fn here(&self, roster: &[ParticipantInfo]) {
@@ -100,6 +107,8 @@ impl Screen {
         ready: &CancellationToken,
     ) -> Result<(), Box<dyn Error>> {
         let mut shown = ScreenState { begins: true, ..ScreenState::default() };
+        // What has_joined has shown.
+        let mut joined_anew = chat.joined_anew();
         while let Some(update) = updates.next().await {
             match update {
                 Update::Event(event) => {
@@ -123,9 +132,8 @@ impl Screen {
                 Update::JoinedAnew { why, roster } => {
                     self.is_online.store(true, Ordering::Relaxed);
                     shown.begins = true;
-                    self.say(&format!("joined anew: {}", loss(why)));
-                    // A client that joins anew when it starts has already listed them.
-                    if shown.last.is_some() || !self.roster.lock().lists(&roster) {
+                    if joined_anew.take().is_none() {
+                        self.joined_anew(why);
                         self.here(&roster);
                     }
                     continue;

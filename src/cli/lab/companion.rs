@@ -27,7 +27,8 @@ pub(crate) struct CompanionArgs {
     add: Option<CompanionKind>,
 
     /// Its name. The default depends on its kind.
-    #[arg(long = "as", value_name = "NAME", requires = "add", value_parser = display_name)]
+    #[arg(long = "as", value_name = "NAME", requires = "add", conflicts_with = "remove",
+        value_parser = display_name)]
     name: Option<DisplayName>,
 
     /// Remove the companion with this name: it leaves.

@@ -20,6 +20,8 @@ use crate::wire::{Rejection, pb};
 /// The faults of one call replace those that the participant had. They end after a time (--for), or with --clear.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("fault").multiple(true).args(["hold", "cut", "delay", "jitter", "pause", "disconnect"]))]
+#[command(group = ArgGroup::new("lasting").multiple(true).args(["hold", "cut", "delay", "jitter", "pause"]))]
+#[command(group = ArgGroup::new("delaying").multiple(true).args(["delay", "jitter"]))]
 pub(crate) struct FaultArgs {
     /// The participant, by its display name.
     #[arg(required_unless_present_any = ["clear", "stop_writer", "list"])]
@@ -45,7 +47,7 @@ pub(crate) struct FaultArgs {
     jitter: Option<Duration>,
 
     /// Delay one direction only.
-    #[arg(long, value_name = "DIRECTION", default_value = "both")]
+    #[arg(long, value_name = "DIRECTION", default_value = "both", requires = "delaying")]
     delay_of: Direction,
 
     /// Let nothing pass either way, as if the participant's process were suspended.
@@ -57,7 +59,8 @@ pub(crate) struct FaultArgs {
     disconnect: bool,
 
     /// How long the fault lasts, at most 10min.
-    #[arg(long = "for", value_name = "TIME", value_parser = at_most(FAULT_TIME_MAX), default_value = "30s", requires = "fault")]
+    #[arg(long = "for", value_name = "TIME", value_parser = at_most(FAULT_TIME_MAX), default_value = "30s",
+        requires = "lasting")]
     fault_time: Duration,
 
     /// Let through what is held: a number of deliveries and publishes, or all of them. The hold stays.
@@ -130,6 +133,7 @@ impl FaultArgs {
             let lines = participants.iter().filter(is_meant).map(line).collect::<String>();
             return match &self.name {
                 Some(name) if lines.is_empty() => Err(unknown(name)),
+                None if lines.is_empty() => Ok(print("no participants\n")),
                 _ => Ok(print(&lines)),
             };
         } else {

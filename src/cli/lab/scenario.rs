@@ -37,11 +37,12 @@ pub(crate) struct ScenarioArgs {
     pub(in crate::cli) access: LabAccessArgs,
 
     /// The participant who plays the human role. By default a companion plays it.
-    #[arg(long, value_name = "PARTICIPANT", requires = "name")]
+    #[arg(long, value_name = "PARTICIPANT", requires = "name", conflicts_with = "stop")]
     person: Option<String>,
 
     /// How long to wait before each step, at most 30s; `0s` for no wait.
-    #[arg(long, value_name = "TIME", value_parser = pause, default_value = "3s")]
+    #[arg(long, value_name = "TIME", value_parser = pause, default_value = "3s", requires = "name",
+        conflicts_with = "stop")]
     pause: Duration,
 
     /// Stop the scenario that is being played: its companions leave, and its faults end.

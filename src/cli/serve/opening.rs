@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
@@ -10,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::chat::Conversation;
 use crate::cli::common::progress::Progress;
 use crate::cli::number;
-use crate::journal::sqlite::{OpenError, OpenFault, RESTORE_BACKUP};
+use crate::journal::sqlite::{OpenError, OpenFault};
 use crate::journal::{CHECKPOINT_EVENTS, CheckSettings, CheckTime, JournalError, RecoveryError, SqliteJournal};
 
 /// How long to wait for a journal that another process holds, and how long between two attempts.
@@ -38,6 +39,19 @@ enum When {
 }
 
 impl CheckArgs {
+    /// Refuses these options for a journal in memory, where they have no effect. A variable may set them for other
+    /// services.
+    pub(super) fn refuse(is_given: impl Fn(&str) -> bool) -> Result<(), clap::Error> {
+        let options = [("journal_check", "--journal-check"), ("checkpoint_events", "--checkpoint-events")];
+        match options.into_iter().find(|option| is_given(option.0)) {
+            Some((_, option)) => {
+                let text = format!("{option} has no effect on a journal in memory: name a file with --journal\n");
+                Err(clap::Error::raw(ErrorKind::ArgumentConflict, text))
+            }
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn settings(&self) -> CheckSettings {
         let when = match self.journal_check {
             When::Background => CheckTime::Background,
@@ -70,7 +84,7 @@ pub(super) async fn recover(journal: &mut SqliteJournal) -> Result<Conversation,
         let what = format!("--journal: cannot recover {}: {error}", journal.path().display());
         match error {
             RecoveryError::Journal(JournalError::Fatal(_)) | RecoveryError::Diverged(_) => {
-                format!("{what}; {RESTORE_BACKUP}")
+                format!("{what}; {}", journal.remedy())
             }
             RecoveryError::Journal(JournalError::Unavailable(_)) | RecoveryError::File(_) => what,
         }

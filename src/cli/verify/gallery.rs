@@ -77,6 +77,9 @@ fn read(file: &Path, part: Part) -> Result<Vec<Mistake>, String> {
         Part::Mistake(number) if number > mistakes.len() => {
             Err(named(&format!("it has no mistake {number}: the last one is {}", mistakes.len())))
         }
+        Part::Rule(rule) if mistakes.iter().all(|mistake| mistake.rule != rule) => {
+            Err(named(&format!("it has no mistake that {rule} should catch")))
+        }
         _ => Ok(mistakes),
     }
 }

@@ -9,7 +9,7 @@ use super::check::roster::Roster;
 use super::check::{CheckedWelcome, ProtocolFault};
 use super::refusal::{Failure, FailureKind};
 use super::state::{FirstJoin, Membership, Phase};
-use super::step::{DriverCall, Keep, Moment, Output};
+use super::step::{DriverCall, FirstWelcome, Keep, Moment, Output};
 use super::{Machine, Receipts};
 use crate::chat::{LamportClock, LogicalTime, Sequence};
 use crate::client::{JoinError, Update};
@@ -122,13 +122,14 @@ impl Machine {
         self.phase = Phase::Online { since: now.at, silent_since: now.at, silence_max, complete: false };
         self.outbox.hurry();
         let away = self.lost_at.map(|lost| now.at.saturating_duration_since(lost));
-        match self.anew.take() {
+        let anew = self.anew.take();
+        match anew {
             Some(why) => self.push(Update::JoinedAnew { why, roster: roster.clone() }),
             None if resumed => self.resumed(away),
             None => {}
         }
         if self.first.take().is_some() {
-            self.outputs.push(Output::Joined { me, roster });
+            self.outputs.push(Output::Joined(FirstWelcome { me, roster, anew }));
         }
     }
 

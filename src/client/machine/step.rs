@@ -9,8 +9,8 @@ use crate::client::Update;
 use crate::client::error::{JoinError, LeaveError, ListError, PublishError};
 use crate::client::event::{Event, ParticipantInfo};
 use crate::log::ClientRecord;
-use crate::wire::pb;
 use crate::wire::pb::join_response::Frame;
+use crate::wire::{Reason, pb};
 
 /// The moment of a step. It is passed in, since the machine has no clock and no randomness of its own.
 #[derive(Clone, Copy, Debug)]
@@ -100,9 +100,18 @@ pub(in crate::client) enum Output {
     /// An update for the program.
     Update(Update),
     /// The participant has joined for the first time.
-    Joined { me: ParticipantInfo, roster: Vec<ParticipantInfo> },
+    Joined(FirstWelcome),
     /// It could not join.
     NotJoined(JoinError),
+}
+
+/// What the first Welcome says.
+#[derive(Clone, Debug)]
+pub(in crate::client) struct FirstWelcome {
+    pub(in crate::client) me: ParticipantInfo,
+    pub(in crate::client) roster: Vec<ParticipantInfo>,
+    /// Why a kept session could not be resumed, if there was one.
+    pub(in crate::client) anew: Option<Reason>,
 }
 
 /// What is kept for a later process (D16; web/src/core/snapshot.ts).

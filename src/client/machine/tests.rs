@@ -161,7 +161,10 @@ fn brief(output: &Output) -> Option<String> {
         Output::Listed { result: Ok(events), .. } => format!("listed {}", events.len()),
         Output::Listed { result: Err(error), .. } => format!("list: {error}"),
         Output::Update(update) => update_brief(update),
-        Output::Joined { me, .. } => format!("joined as {}", me.participant_id),
+        Output::Joined(FirstWelcome { me, anew: None, .. }) => format!("joined as {}", me.participant_id),
+        Output::Joined(FirstWelcome { me, anew: Some(why), .. }) => {
+            format!("joined anew as {}: {}", me.participant_id, why.as_str())
+        }
         Output::NotJoined(error) => format!("not joined: {error}"),
     })
 }

@@ -10,16 +10,28 @@ use crate::chat::Sequence;
 use crate::journal::JournalError;
 
 /// What to do about a damaged journal.
-pub const RESTORE_BACKUP: &str = "move its files away, and restore a backup in their place";
+pub const RESTORE_BACKUP: &str = "move the journal's files away, and restore a backup in their place";
+/// What to do about a damaged copy of a replica, whose events are all in the stream.
+pub const REMOVE_COPY: &str =
+    "remove the journal with the files next to it, and the replica reads the stream again when it starts";
 
 /// A journal file that cannot be opened. Nothing in it has been changed.
 #[derive(Debug, thiserror::Error)]
-#[error("the journal {} {fault}", path.display())]
+#[error("the journal {} {fault}{}", path.display(), remedy_of(fault, remedy))]
 #[allow(missing_docs, reason = "the message says what each field is")]
 pub struct OpenError {
     pub path: PathBuf,
     #[source]
     pub fault: OpenFault,
+    /// What to do about it if it is damaged.
+    pub(super) remedy: &'static str,
+}
+
+fn remedy_of(fault: &OpenFault, remedy: &str) -> String {
+    match fault {
+        OpenFault::Damaged(_) | OpenFault::Shortened { .. } => format!("; {remedy}"),
+        _ => String::new(),
+    }
 }
 
 /// Why a journal file cannot be opened.
@@ -71,13 +83,10 @@ pub enum OpenFault {
     #[error("has schema version {found}, and the newest that this program knows is {newest}")]
     Version { found: i64, newest: i64 },
     /// Something in it contradicts itself.
-    #[error("is damaged: {0}; {restore}", restore = RESTORE_BACKUP)]
+    #[error("is damaged: {0}")]
     Damaged(String),
     /// It lacks events that had been acknowledged.
-    #[error(
-        "is damaged: it ends at event {head}, but event {acknowledged} had been acknowledged; {restore}",
-        restore = RESTORE_BACKUP
-    )]
+    #[error("is damaged: it ends at event {head}, but event {acknowledged} had been acknowledged")]
     Shortened { head: Sequence, acknowledged: Sequence },
     /// It is the copy of a replica. A single service would make it diverge from the common log.
     #[error("is the copy of a replica: start it with --replicate, or name another file")]
@@ -111,7 +120,7 @@ impl OpenFault {
     }
 
     pub(super) fn at(self, path: &Path) -> OpenError {
-        OpenError { path: path.to_owned(), fault: self }
+        OpenError { path: path.to_owned(), fault: self, remedy: RESTORE_BACKUP }
     }
 }
 
@@ -208,7 +217,8 @@ mod tests {
         let error = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), None);
         let fault = OpenFault::from(error);
         assert!(matches!(fault, OpenFault::Damaged(_)), "{fault}");
-        assert!(fault.to_string().ends_with(RESTORE_BACKUP), "{fault}");
+        let error = fault.at(Path::new("j.db")).to_string();
+        assert!(error.ends_with(RESTORE_BACKUP), "{error}");
     }
 
     #[test]

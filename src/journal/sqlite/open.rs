@@ -37,6 +37,8 @@ pub(super) struct Opened {
     pub(super) copied: Option<CopyState>,
     /// The checkpoint to recover the conversation from, while the older events are not checked yet.
     pub(super) checkpoint: Option<Checkpoint>,
+    /// What to do if it is found damaged.
+    pub(super) remedy: &'static str,
 }
 
 impl Opened {
@@ -63,7 +65,8 @@ pub(super) fn for_writing(
 ) -> Result<Opened, OpenError> {
     // One file has one lock, whatever links lead to it.
     let path = resolve(path).map_err(|fault| fault.at(path))?;
-    open_or_create(&path, owner, settings, new_epoch(), logged).map_err(|fault| fault.at(&path))
+    open_or_create(&path, owner, settings, new_epoch(), logged)
+        .map_err(|fault| OpenError { remedy: owner.remedy(), ..fault.at(&path) })
 }
 
 fn open_or_create(
@@ -105,8 +108,8 @@ fn open_or_create(
         Owner::Service => None,
         Owner::Replica => Some(copy::open(&connection)?),
     };
-    let path = path.to_owned();
-    let mut opened = Opened { path, head_file, connection, head, logged, fork: None, copied, checkpoint };
+    let (path, remedy) = (path.to_owned(), owner.remedy());
+    let mut opened = Opened { path, head_file, connection, head, logged, fork: None, copied, checkpoint, remedy };
     if let Some(logged) = ahead {
         opened.begin_epoch(new_epoch, logged)?;
     }
@@ -130,7 +133,7 @@ fn lock_or_create(path: &Path, new_epoch: Epoch) -> Result<Locked, OpenFault> {
     }
     // Nothing is created next to a file that is not a journal.
     match check_file(path) {
-        Ok(()) => check_magic(path)?,
+        Ok(()) => check_header(path)?,
         Err(OpenFault::Missing) => {}
         Err(fault) => return Err(fault),
     }
@@ -215,17 +218,29 @@ pub(super) fn check_file(path: &Path) -> Result<(), OpenFault> {
     }
 }
 
-/// Refuses a file that stands alone and does not begin like an SQLite database. With other files next to it, SQLite
-/// decides: its log may have an intact first page, and a journal with a head file may be open in this process, where
-/// closing the file here would drop SQLite's locks on it.
-fn check_magic(path: &Path) -> Result<(), OpenFault> {
+/// Refuses a file that does not begin like a journal. One with a head file next to it is left to the checks after the
+/// lock: it may be open in this process, where closing the file here would drop SQLite's locks on it.
+fn check_header(path: &Path) -> Result<(), OpenFault> {
     const MAGIC: &[u8] = b"SQLite format 3\0";
-    if ["-wal", "-journal", "-head"].iter().any(|ending| beside(path, ending).exists()) {
+    /// The header up to the application id, which is its last field here.
+    const HEADER_BYTES: usize = 72;
+    let has = |ending| beside(path, ending).exists();
+    if has("-head") {
         return Ok(());
     }
     let mut begin = Vec::new();
-    File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut begin)?;
-    if begin == MAGIC { Ok(()) } else { Err(OpenFault::NotAJournal("it is not an SQLite database".into())) }
+    File::open(path)?.take(HEADER_BYTES as u64).read_to_end(&mut begin)?;
+    let is_database = begin.len() == HEADER_BYTES && begin.starts_with(MAGIC);
+    if is_database && begin.ends_with(&schema::APPLICATION_ID.to_be_bytes()) {
+        return Ok(());
+    }
+    // SQLite's logs may have an intact first page.
+    match (is_database, has("-wal"), has("-journal")) {
+        (true, true, _) => schema::identify(&connect::for_reading(path)?).map(drop),
+        (true, false, _) => Err(OpenFault::NotAJournal(schema::ANOTHER_KIND.into())),
+        (false, false, false) => Err(OpenFault::NotAJournal("it is not an SQLite database".into())),
+        (false, ..) => Ok(()),
+    }
 }
 
 /// Checks the whole file for damage to its structure, and every row against its table's constraints. A changed text is

@@ -188,11 +188,12 @@ async fn a_file_that_is_not_a_journal_is_refused_and_left_unchanged() {
         assert!(error.contains(expected), "{error}");
         assert_eq!(fs::read(&path).ok(), before, "{name}");
     };
+    let has_head = |name: &str| beside(&folder.path().join(name), "-head").exists();
     fs::write(folder.path().join("empty.db"), "").unwrap();
     check("empty.db", "is an empty file");
     fs::write(folder.path().join("prose.db"), "It was a dark and stormy night. ".repeat(200)).unwrap();
     check("prose.db", "is not a Chit Chat journal");
-    assert!(!beside(&folder.path().join("prose.db"), "-head").exists(), "nothing is created next to it");
+    assert!(!has_head("prose.db"), "nothing is created next to it");
     fs::write(folder.path().join("short.db"), "SQLite format 3\0").unwrap();
     check("short.db", "is not a Chit Chat journal");
     fs::create_dir(folder.path().join("folder.db")).unwrap();
@@ -201,6 +202,11 @@ async fn a_file_that_is_not_a_journal_is_refused_and_left_unchanged() {
     foreign.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (1)").unwrap();
     check("foreign.db", "it is an SQLite database of another kind");
     foreign.query_row("SELECT x FROM t", [], |_| Ok(())).unwrap();
+    let alone = Connection::open(folder.path().join("alone.db")).unwrap();
+    alone.execute_batch("CREATE TABLE t (x)").unwrap();
+    drop(alone);
+    check("alone.db", "it is an SQLite database of another kind");
+    assert!(!has_head("foreign.db") && !has_head("alone.db"), "nothing is created next to it");
     check("no-such-folder/j.db", "cannot be opened");
     drop(open(&folder.path().join("newer.db")).unwrap());
     let newer = Connection::open(folder.path().join("newer.db")).unwrap();
@@ -216,6 +222,18 @@ async fn a_file_that_is_not_a_journal_is_refused_and_left_unchanged() {
     check("changed.db", "its tables are not those of a journal");
     fs::write(folder.path().join("orphan.db-wal"), "events").unwrap();
     check("orphan.db", "is missing, but");
+}
+
+/// A replica's copy needs no backup: the stream has all events.
+#[test]
+fn a_damaged_copy_of_a_replica_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, epoch) = (folder.path().join("j.db"), Epoch::new("e"));
+    let open_copy = || SqliteJournal::open_copy(&path, CheckSettings::default(), &epoch, |_| Ok(None));
+    drop(open_copy().unwrap());
+    Connection::open(&path).unwrap().execute("DELETE FROM meta", []).unwrap();
+    let error = open_copy().unwrap_err().to_string();
+    assert!(error.ends_with(&format!("its epoch is missing; {REMOVE_COPY}")), "{error}");
 }
 
 #[tokio::test]

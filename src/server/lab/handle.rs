@@ -231,6 +231,7 @@ fn remaining(until: Instant) -> Option<prost_types::Duration> {
     prost_types::Duration::try_from(until.saturating_duration_since(Instant::now())).ok()
 }
 
+/// Parses a duration. `field` is its path in the request.
 fn parse_duration(
     duration: Option<prost_types::Duration>,
     field: &'static str,
@@ -239,20 +240,26 @@ fn parse_duration(
 ) -> Result<Duration, Rejection> {
     let Some(duration) = duration else { return Ok(default) };
     let parsed = wire::duration(duration).filter(|duration| *duration <= longest);
-    parsed.ok_or_else(|| invalid(field, format!("{field} should be from 0 to {} s", longest.as_secs())))
+    let name = field.rsplit('.').next().unwrap_or(field);
+    parsed.ok_or_else(|| invalid(field, format!("{name} should be from 0 to {} s", longest.as_secs())))
 }
 
 fn parse_fault(fault: &pb::Fault) -> Result<Fault, Rejection> {
-    let parse = |impairment: &Option<pb::Impairment>| -> Result<Impairment, Rejection> {
+    let parse = |impairment: &Option<pb::Impairment>, paths: [&'static str; 2]| -> Result<Impairment, Rejection> {
         let Some(impairment) = impairment else { return Ok(Impairment::default()) };
+        let [delay, jitter] = paths;
         Ok(Impairment {
             hold: impairment.hold,
             cut: impairment.cut,
-            delay: parse_duration(impairment.delay, "delay", Duration::ZERO, DELAY_MAX)?,
-            jitter: parse_duration(impairment.jitter, "jitter", Duration::ZERO, DELAY_MAX)?,
+            delay: parse_duration(impairment.delay, delay, Duration::ZERO, DELAY_MAX)?,
+            jitter: parse_duration(impairment.jitter, jitter, Duration::ZERO, DELAY_MAX)?,
         })
     };
-    Ok(Fault { deliveries: parse(&fault.deliveries)?, publishes: parse(&fault.publishes)?, pause: fault.pause })
+    Ok(Fault {
+        deliveries: parse(&fault.deliveries, ["fault.deliveries.delay", "fault.deliveries.jitter"])?,
+        publishes: parse(&fault.publishes, ["fault.publishes.delay", "fault.publishes.jitter"])?,
+        pause: fault.pause,
+    })
 }
 
 fn fault_message(fault: &Fault) -> pb::Fault {

@@ -112,6 +112,20 @@ fn invalid_values_exit_2_before_anything_starts() {
     check_wrong(&["join", "--name", "alice", "--plain", "--json"], &[], "--json");
 }
 
+/// A journal in memory is not checked and has no checkpoint. A variable may set these options for other services.
+#[test]
+fn options_of_a_journal_file_for_one_in_memory_are_wrong_usage() {
+    for [option, value] in [["--journal-check", "first"], ["--checkpoint-events", "5"]] {
+        let named = format!("{option} has no effect on a journal in memory");
+        check_wrong(&["serve", "--journal", "memory", option, value], &[], &named);
+        check_wrong(&["lab", option, value], &[("CHITCHAT_JOURNAL", "")], &named);
+    }
+    let (folder, set) = (tempfile::tempdir().unwrap(), [("CHITCHAT_CHECKPOINT_EVENTS", "5")]);
+    // No machine has this address.
+    let ended = run(folder.path(), &["serve", "--journal", "memory", "--listen", "192.0.2.1:1"], &set);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+}
+
 /// In a list of addresses each must be valid, and the list as a whole must make sense (D17).
 #[test]
 fn a_wrong_list_of_services_is_wrong_usage() {
@@ -281,6 +295,9 @@ fn completions_and_the_manual_have_every_command() {
     }
     let manual = run(folder.path(), &["man"], &[]).succeeded().output.join("\n");
     assert!(manual.contains("CHITCHAT_SECRET_FILE"), "the manual names the environment variables");
+    let manual = manual.replace('\\', "");
+    assert!(manual.contains("chitchat serve") && manual.contains("chitchat journal backup"), "{manual}");
+    assert!(!manual.contains("(1)") && !manual.contains("chitchat-serve"), "it names no page that does not exist");
     check_wrong(&["completions", "tcsh"], &[], "tcsh");
 }
 

@@ -223,10 +223,11 @@ fn an_expired_or_damaged_session_is_replaced_with_a_notice() {
     let alice = server.join("alice");
     kill(&mut server.join("bob"));
     alice.program.until("Participant bob left");
-    let mut bob = server.join("bob");
-    assert!(bob.program.notice("joined anew").contains("ended the session"));
-    assert!(bob.program.line().contains("Participant bob joined"));
-    kill(&mut bob);
+    let mut bob = server.start_client(server.address, "bob", &["--plain"]);
+    assert!(bob.notice("joined anew").contains("ended the session"));
+    assert!(bob.line().contains("Participant bob joined"));
+    bob.signal("KILL");
+    bob.end();
     alice.program.until("Participant bob left");
 
     fs::write(state_of_bob(&sessions(&server)), "{}").unwrap();
@@ -235,18 +236,20 @@ fn an_expired_or_damaged_session_is_replaced_with_a_notice() {
     assert!(bob.line().contains("Participant bob joined"));
 }
 
-/// A client that joins anew when it starts says once who is here.
+/// A client that joins anew when it starts says so, and then once who is here.
 #[test]
 fn who_is_here_after_an_expired_session() {
     let server = ServerProgram::start(&["--grace", "200ms"]);
     let alice = server.join("alice");
     kill(&mut server.join("bob"));
     alice.program.until("Participant bob left");
-    let mut bob = server.join("bob");
-    bob.program.notice("joined anew");
-    bob.program.until("Participant bob joined");
-    let ended = bob.quit().succeeded();
-    assert!(!ended.errors.contains("* here: "), "{ended:?}");
+    let mut bob = server.start_client(server.address, "bob", &["--plain"]);
+    bob.notice("* joined anew: ");
+    bob.notice("* here: alice, bob");
+    bob.until("Participant bob joined");
+    bob.type_line("/quit");
+    let ended = bob.end().succeeded();
+    assert!(["* here: ", "joined anew"].iter().all(|said| !ended.errors.contains(said)), "{ended:?}");
 }
 
 #[test]

@@ -278,16 +278,20 @@ async fn refusals() {
     let minute = Duration::from_secs(60);
     let too_long = |field: &'static str| {
         let (long, none) = (wire_time(minute), None);
-        let impairment = match field {
-            "delay" => pb::Impairment { delay: long, jitter: none, ..Default::default() },
+        let impairment = match field.rsplit('.').next() {
+            Some("delay") => pb::Impairment { delay: long, jitter: none, ..Default::default() },
             _ => pb::Impairment { delay: none, jitter: long, ..Default::default() },
         };
-        (field, pb::SetFaultRequest { fault: Some(deliveries(impairment)), ..right.clone() })
+        let is_of_deliveries = field.starts_with("fault.deliveries.");
+        let fault = if is_of_deliveries { deliveries(impairment) } else { publishes(impairment) };
+        (field, pb::SetFaultRequest { fault: Some(fault), ..right.clone() })
     };
     let negative = Some(prost_types::Duration { seconds: -1, nanos: 0 });
     for (field, request) in [
-        too_long("delay"),
-        too_long("jitter"),
+        too_long("fault.deliveries.delay"),
+        too_long("fault.deliveries.jitter"),
+        too_long("fault.publishes.delay"),
+        too_long("fault.publishes.jitter"),
         ("duration", pb::SetFaultRequest { duration: wire_time(minute * 11), ..right.clone() }),
         ("duration", pb::SetFaultRequest { duration: negative, ..right.clone() }),
         ("duration", pb::SetFaultRequest { duration: wire_time(Duration::ZERO), ..right.clone() }),

@@ -77,7 +77,9 @@ impl Mix {
         }
         // A fault that silences a stream for long would keep a killed client from resuming.
         let is_silent = fault.contains(&"--cut") || fault.contains(&"--pause");
-        fault.extend(["--for", dice.any(if is_silent { &["50ms", "300ms"] } else { &["300ms", "10min"] })]);
+        if fault != ["--disconnect"] {
+            fault.extend(["--for", dice.any(if is_silent { &["50ms", "300ms"] } else { &["300ms", "10min"] })]);
+        }
         fault
     }
 

@@ -3,9 +3,12 @@
 
 use std::fs;
 
+use chitchat::wire::pb;
+use prost::Message as _;
 use tempfile::TempDir;
+use tonic::Code;
 
-use crate::support::{Ended, KeyPair, Program, Record, ServerProgram, records};
+use crate::support::{Ended, KeyPair, Program, Record, ServerProgram, Wire, records, refused};
 
 /// A service with an open lab.
 fn lab(options: &[&str]) -> ServerProgram {
@@ -79,8 +82,12 @@ fn limit_and_refusals() {
         (&["companion", "--add", "parrot"][..], "--add"),
         (&["companion", "--as", "bob"], "--add"),
         (&["companion", "--add", "echo", "--remove", "bob"], "--remove"),
+        (&["companion", "--remove", "bob", "--as", "carol"], "--as"),
         (&["scenario", "first", "--pause", "31s"], "--pause"),
         (&["scenario", "--person", "alice"], "NAME"),
+        (&["scenario", "--pause", "1s"], "NAME"),
+        (&["scenario", "--stop", "--person", "alice"], "--person"),
+        (&["scenario", "--stop", "--pause", "1s"], "--pause"),
         (&["scenario", "first", "--stop"], "--stop"),
         (&["lab", "--companions-max", "201"], "--companions-max"),
     ] {
@@ -91,6 +98,18 @@ fn limit_and_refusals() {
     run(&lab, "companion", &["--remove", "bob"]).succeeded();
     run(&lab, "companion", &["--add", "echo"]).succeeded();
     assert_eq!(alice.quit().code, Some(0));
+}
+
+/// E3: the refusal names the field that is at fault. In StartScenario a participant's name is in `person`.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_field_of_an_unknown_person() {
+    let lab = lab(&[]);
+    let wire = Wire::connect(lab.address).await;
+    let request =
+        pb::StartScenarioRequest { name: "crossing".into(), person: "nobody".into(), ..Default::default() };
+    let method = "/chitchat.v1.LabService/StartScenario";
+    let answer = wire.call::<pb::StartScenarioResponse>(method, &request.encode_to_vec()).await;
+    assert_eq!(refused(answer, Code::NotFound, "NAME_UNKNOWN").fields, ["person"]);
 }
 
 /// K9: each built-in scenario runs to its end without people, and asks its question; its companions leave.
@@ -106,7 +125,7 @@ fn built_in_scenarios() {
         assert!(told.last().unwrap().contains(") is right. "), "{told:#?}");
         assert_eq!(run(&lab, "companion", &[]).succeeded().output, ["no companions"], "{name}: all have left");
         let faults = run(&lab, "fault", &["--list"]).succeeded().output;
-        assert!(faults.is_empty(), "{name}: {faults:?}");
+        assert_eq!(faults, ["no participants"], "{name}");
     }
 }
 

@@ -100,6 +100,9 @@ fn the_gallery_shows_mistakes_of_a_file() {
     let beyond = show(&table("V1"), &["--gallery", "2"]);
     assert_eq!(beyond.code, Some(2));
     assert!(beyond.errors.contains("mine.toml: it has no mistake 2: the last one is 1"), "{beyond:?}");
+    let none = show(&table("V1"), &["--gallery", "V6"]);
+    assert_eq!((none.code, &none.output[..]), (Some(2), &[][..]), "{none:?}");
+    assert!(none.errors.contains("mine.toml: it has no mistake that V6 should catch"), "{none:?}");
     let wrong = show(&table("V1").replace("remove", "delete"), &[]);
     assert_eq!(wrong.code, Some(2));
     assert!(wrong.errors.contains("mine.toml: line 7: a step needs exactly one of"), "{wrong:?}");

@@ -100,6 +100,24 @@ async fn the_journal_of_a_single_service_is_refused_with_what_to_do_r9() {
     assert_contains(&refused(&nats.urls(), &journal, &[]), "is the journal of a service without replicas");
 }
 
+/// The stream has what a damaged copy has lost, so the error does not ask for a backup.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_copy_is_refused_with_what_to_do_r9() {
+    let nats = Nats::start();
+    let mut replica = replica_at(&nats.urls(), "a", &[]);
+    Participant::arrive(replica.address, "anna").await.publish("to be changed").await;
+    replica.program.as_ref().unwrap().signal("TERM");
+    replica.program.as_mut().unwrap().end().succeeded();
+    let mut bytes = std::fs::read(replica.journal()).unwrap();
+    let at = bytes.windows(13).rposition(|text| text == b"to be changed").unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(replica.journal(), bytes).unwrap();
+    let errors = refused(&nats.urls(), &replica.journal(), &[]);
+    assert_contains(&errors, "event 2 is not what was recorded");
+    assert_contains(&errors, "remove the journal with the files next to it");
+    assert!(!errors.contains("backup"), "{errors}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_permission_is_named_r9() {
     let users = "authorization { users: [\n\

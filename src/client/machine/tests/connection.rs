@@ -113,7 +113,7 @@ fn a_client_whose_kept_session_is_over_joins_anew_with_a_clock_that_the_service_
     assert_eq!(said, ["close", "dial 0", "join at 32"]);
     assert_eq!(client.records("disconnected")[0]["reason"], "EPOCH_CHANGED");
     assert_eq!(client.ended(refusal(Reason::ClockOutOfRange, None)), ["close", "dial 0", "join at 1"]);
-    assert_eq!(client.welcome(welcome(1, 3, false)), ["joined as p1", "anew: EPOCH_CHANGED"]);
+    assert_eq!(client.welcome(welcome(1, 3, false)), ["joined anew as p1: EPOCH_CHANGED", "anew: EPOCH_CHANGED"]);
 }
 
 /// A service that refuses even a new clock is not asked in a hot loop.

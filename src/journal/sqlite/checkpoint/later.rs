@@ -47,6 +47,8 @@ pub(in crate::journal::sqlite) struct Plan {
     pub(in crate::journal::sqlite) digest: StateDigest,
     pub(in crate::journal::sqlite) file: Arc<CheckpointFile>,
     pub(in crate::journal::sqlite) damage: DamageFlag,
+    /// What to do about damage.
+    pub(in crate::journal::sqlite) remedy: &'static str,
 }
 
 /// A check that is under way, or has ended.
@@ -146,9 +148,9 @@ impl RunningCheck {
         let _ = self.plan.damage.set(found.clone());
         self.plan.file.remove();
         tracing::error!(
-            "the journal {} is damaged, and takes no more events: {found}. Stop the service, move the journal's files away, \
-             and restore a backup in their place",
-            self.plan.path.display()
+            "the journal {} is damaged, and takes no more events: {found}. Stop the service, then {}",
+            self.plan.path.display(),
+            self.plan.remedy
         );
         self.progress.send_replace(CheckState::Damaged);
     }

@@ -8,6 +8,9 @@ use crate::journal::sqlite::error::OpenFault;
 /// Marks an SQLite file as a journal of Chit Chat: "Chit" in ASCII.
 pub(crate) const APPLICATION_ID: i32 = 0x4368_6974;
 
+/// What is wrong with a database without that mark.
+pub(crate) const ANOTHER_KIND: &str = "it is an SQLite database of another kind";
+
 /// The schema that this program reads and writes; a file states its own in `user_version`.
 pub(crate) const VERSION: i64 = STEPS.len() as i64;
 
@@ -70,7 +73,7 @@ pub(crate) fn create(connection: &mut Connection, epoch: &Epoch) -> rusqlite::Re
 pub(crate) fn identify(connection: &Connection) -> Result<i64, OpenFault> {
     let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if application != i64::from(APPLICATION_ID) {
-        return Err(OpenFault::NotAJournal("it is an SQLite database of another kind".into()));
+        return Err(OpenFault::NotAJournal(ANOTHER_KIND.into()));
     }
     let found = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if !(1..=VERSION).contains(&found) {
