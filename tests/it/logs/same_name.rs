@@ -65,7 +65,10 @@ fn second_service(folder: &Path, journal: &str) -> Program {
     let service =
         Program::start(&["serve", "--listen", "127.0.0.1:0", "--journal", journal, "--log-dir", logs], &[]);
     let said = service.notice("this service logs to ");
-    assert!(said.contains("another process is writing to server.jsonl") && said.contains("/server-2.jsonl"), "{said}");
+    assert!(
+        said.contains("another process is writing to server.jsonl") && said.contains("/server-2.jsonl"),
+        "{said}"
+    );
     service
 }
 
