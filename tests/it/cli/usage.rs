@@ -171,7 +171,7 @@ fn load_on_another_machine_is_wrong_usage() {
         check_wrong(&["load", "--server", server], &[], "--yes-really");
     }
     check_wrong(&["load", "--server", "https://127.0.0.1:50051"], &[], "--server");
-    check_wrong(&["load", "--server", "http://127.0.0.1:1,http://127.0.0.1:2"], &[], "on a single service");
+    check_wrong(&["load", "--server", "http://127.0.0.1:1,http://127.0.0.1:2"], &[], "a single service");
     check_wrong(&["load", "--participants", "2", "--publishers", "3"], &[], "--publishers");
     for (option, least, wrong) in [
         ("--participants", 1, ["0", "26709"]),

@@ -152,16 +152,11 @@ async fn refusals() {
 async fn one_at_a_time() {
     let lab = ServerProgram::start_command("lab", "127.0.0.1:0", &["--lab-open"]);
     let mut slow = Http1::connect(lab.address).await;
-    slow.say(format!("POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\n\r\n")).await;
-    let busy = async {
-        loop {
-            let answer = post(lab.address, "", "").await;
-            if answer.status == StatusCode::TOO_MANY_REQUESTS {
-                return answer;
-            }
-        }
-    };
-    let busy = soon(busy).await;
+    let headers = "host: localhost\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n";
+    slow.say(format!("POST {PATH} HTTP/1.1\r\n{headers}")).await;
+    assert_eq!(slow.head().await.0, StatusCode::CONTINUE, "it is its turn");
+    let busy = post(lab.address, "", "").await;
+    assert_eq!(busy.status, StatusCode::TOO_MANY_REQUESTS);
     assert!(busy.text().contains("another proof is running") && busy.header("retry-after") == "1", "{busy:?}");
     slow.say(b"\n").await;
     assert_eq!(slow.head().await.0, StatusCode::OK);
