@@ -5,6 +5,7 @@
 //! - State that is kept for each address or participant is bounded, and dropped when it is idle.
 //! - Every refusal is counted; its log record is rate-limited (specification, G10).
 
+pub mod commits;
 pub mod context;
 pub mod journal_check;
 pub mod limiter;

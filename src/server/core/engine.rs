@@ -161,9 +161,7 @@ impl Engine {
 
     /// Writes a batch to the journal. `None` if that fails for now, an error if it can never succeed again.
     async fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Option<Committed>, JournalError> {
-        let handed_over = Instant::now();
-        let appended = self.journal.append(events).await;
-        self.context.metrics.commit_seconds.observe(handed_over.elapsed().as_secs_f64());
+        let appended = self.context.commits.observe(self.journal.append(events)).await;
         let worked = self.context.readiness.set_journal_works(appended.is_ok());
         match appended {
             Ok(committed) => {

@@ -244,8 +244,7 @@ impl ReplicatedEngine {
         self.note_come_back();
         self.propose_meanwhile();
         let handed_over = Instant::now();
-        let applied = self.applier.record().await;
-        self.context.metrics.commit_seconds.observe(handed_over.elapsed().as_secs_f64());
+        let applied = self.context.commits.observe(self.applier.record()).await;
         match applied {
             Ok((batches, committed)) => {
                 self.entries.clear();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::commits::Commits;
 use super::limiter::Rate;
 use super::metrics::Metrics;
 use super::readiness::Readiness;
@@ -20,6 +21,8 @@ pub struct ServerContext(Arc<SharedParts>);
 pub struct SharedParts {
     /// The metrics for operators.
     pub metrics: Metrics,
+    /// The commit in progress.
+    pub commits: Commits,
     /// The records of refusals.
     pub refusals: Refusals,
     /// The memory that is held for each address.
@@ -45,6 +48,7 @@ impl ServerContext {
         Self(Arc::new(SharedParts {
             budgets: MemoryBudgets::new(memory_per_address_max, metrics.held_bytes.clone()),
             ingress: IngressLimits::new(ingress_per_address_rate, metrics.reads_delayed.clone()),
+            commits: Commits::new(metrics.commit_seconds.clone()),
             metrics,
             refusals: Refusals::default(),
             readiness: Readiness::new(stopping.clone()),
