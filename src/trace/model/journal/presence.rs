@@ -162,7 +162,10 @@ impl Farewells {
             return self.end(members.unwrap_or(&HashMap::default()));
         }
         let before = watch.last;
-        watch.at(line, record.at);
+        // Such a record was written at the next start, after the process had ended.
+        if !record.recovered {
+            watch.at(line, record.at);
+        }
         let who = || Who::of(LogRecord::text(&record.participant_id));
         let reason = LogRecord::text(&record.reason);
         watch.is_unsure |= matches!(reason, "JOURNAL_UNAVAILABLE" | "JOURNAL_FAILED" | "REPLICA_FAILED");

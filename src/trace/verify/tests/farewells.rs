@@ -77,3 +77,14 @@ fn a_participant_back_long_after_its_grace_period_should_have_left_v15() {
     assert_eq!(after_a_start(&[130]), [""; 0]);
     assert_eq!(after_a_start(&[140]).len(), 1);
 }
+
+/// The next start records what the service had committed right before it was killed. That does not show that it was awake.
+#[test]
+fn a_record_of_the_next_start_moves_no_deadline_v15() {
+    let mut recovered = broadcast(100, "join", "joined", 2);
+    (recovered["participant_id"], recovered["display_name"]) = (json!("p2"), json!("bob"));
+    (recovered["content"], recovered["recovered"]) =
+        (json!("Participant bob joined Chit Chat at logical time 6"), json!(true));
+    let killed = [begins(), vec![stream(5, "client_disconnected"), recovered]].concat();
+    assert_eq!(v15(&[&[killed, vec![starts(100, 2), stream(101, "client_connected")]].concat()]), [""; 0]);
+}
