@@ -132,7 +132,8 @@ fn unreadable(file: &Path, error: &JournalError) -> CommandError {
 }
 
 fn damaged(file: &Path, why: &dyn Display) -> CommandError {
-    CommandError::Damaged(format!("{} is damaged: {why}; {RESTORE_BACKUP}", file.display()))
+    let remedy = ReadOnlyJournal::open(file).map_or(RESTORE_BACKUP, |journal| journal.remedy());
+    CommandError::Damaged(format!("{} is damaged: {why}; {remedy}", file.display()))
 }
 
 fn unrecoverable(file: &Path, error: RecoveryError) -> CommandError {

@@ -215,10 +215,10 @@ impl SqliteJournal {
     }
 
     async fn check_shape(&self) -> Result<(), RecoveryError> {
-        let (path, epoch, remedy) = (self.path.clone(), self.epoch.clone(), self.remedy);
+        let (path, epoch) = (self.path.clone(), self.epoch.clone());
         let checking = spawn_blocking(move || {
             let connection = connect::for_reading(&path).map_err(|error| OpenFault::from(error).at(&path))?;
-            open::check_shape(&connection, &epoch).map_err(|fault| OpenError { remedy, ..fault.at(&path) })
+            open::check_shape(&connection, &epoch).map_err(|fault| open::damage_at(&path, fault))
         });
         Ok(checking.await.map_err(|panic| JournalError::Fatal(panic.into()))??)
     }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement};
 
-use super::error::{OpenFault, REMOVE_COPY, RESTORE_BACKUP};
+use super::error::OpenFault;
 use crate::chat::{Attachment, Incarnation, ParticipantId, Replica, Sequence};
 use crate::journal::{CopyState, CopyUpdate, LogDigest, LogPlace};
 
@@ -17,16 +17,6 @@ pub(super) enum Owner {
     Service,
     /// A replica, which copies the events that result from a common log.
     Replica,
-}
-
-impl Owner {
-    /// What to do about a damaged journal of this owner.
-    pub(super) fn remedy(self) -> &'static str {
-        match self {
-            Self::Service => RESTORE_BACKUP,
-            Self::Replica => REMOVE_COPY,
-        }
-    }
 }
 
 /// Numbers that need all 64 bits are stored as text, since SQLite's integers are signed.
@@ -52,7 +42,8 @@ CREATE TABLE replica_member (
 ) STRICT;
 ";
 
-fn is_copy(connection: &Connection) -> rusqlite::Result<bool> {
+/// Whether a file is the copy of a replica.
+pub(super) fn is_copy(connection: &Connection) -> rusqlite::Result<bool> {
     let table = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'replica_place'";
     connection.query_row(table, [], |row| row.get::<_, i64>(0)).map(|tables| tables > 0)
 }

@@ -45,7 +45,7 @@ pub struct Summary {
 impl ReadOnlyJournal {
     /// Opens a journal for reading.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        Self::open_path(path).map_err(|fault| fault.at(path))
+        Self::open_path(path).map_err(|fault| open::damage_at(path, fault))
     }
 
     fn open_path(path: &Path) -> Result<Self, OpenFault> {
@@ -94,7 +94,8 @@ impl ReadOnlyJournal {
     /// # Errors
     /// [`OpenError`], which says what is wrong.
     pub fn check(&self) -> Result<(), OpenError> {
-        open::check_shape(&self.connection, &self.head.epoch).map_err(|fault| fault.at(&self.path))?;
+        open::check_shape(&self.connection, &self.head.epoch)
+            .map_err(|fault| open::damage_at(&self.path, fault))?;
         self.check_end()
     }
 
@@ -105,7 +106,12 @@ impl ReadOnlyJournal {
     pub fn check_end(&self) -> Result<(), OpenError> {
         open::check_acknowledged(&self.connection, &self.head, self.acknowledged.as_ref())
             .and_then(|()| open::check_companion_files(&self.connection, &self.path, &self.head))
-            .map_err(|fault| fault.at(&self.path))
+            .map_err(|fault| open::damage_at(&self.path, fault))
+    }
+
+    /// What to do about damage.
+    pub fn remedy(&self) -> &'static str {
+        open::remedy(Some(&self.connection))
     }
 }
 

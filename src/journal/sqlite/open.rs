@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::checkpoint::{self, Checkpoint, CheckpointFault};
 use super::copy::Owner;
-use super::error::{OpenError, OpenFault};
+use super::error::{OpenError, OpenFault, REMOVE_COPY, RESTORE_BACKUP};
 use super::file::head::{Head, HeadFile};
 use super::file::{connect, mounts, schema};
 use super::{beside, copy, folder_of, history, size_of};
@@ -65,8 +65,23 @@ pub(super) fn for_writing(
 ) -> Result<Opened, OpenError> {
     // One file has one lock, whatever links lead to it.
     let path = resolve(path).map_err(|fault| fault.at(path))?;
-    open_or_create(&path, owner, settings, new_epoch(), logged)
-        .map_err(|fault| OpenError { remedy: owner.remedy(), ..fault.at(&path) })
+    open_or_create(&path, owner, settings, new_epoch(), logged).map_err(|fault| damage_at(&path, fault))
+}
+
+/// The error for a fault of a file. What to do about damage depends on whose the file is, not on who opens it: only the
+/// events of a replica's copy are in the stream, too.
+pub(super) fn damage_at(path: &Path, fault: OpenFault) -> OpenError {
+    let is_damage = matches!(fault, OpenFault::Damaged(_) | OpenFault::Shortened { .. });
+    let connection = is_damage.then(|| connect::for_reading(path).ok()).flatten();
+    OpenError { remedy: remedy(connection.as_ref()), ..fault.at(path) }
+}
+
+/// What to do about a damaged file.
+pub(super) fn remedy(connection: Option<&Connection>) -> &'static str {
+    match connection.map(copy::is_copy) {
+        Some(Ok(true)) => REMOVE_COPY,
+        _ => RESTORE_BACKUP,
+    }
 }
 
 fn open_or_create(
@@ -108,7 +123,7 @@ fn open_or_create(
         Owner::Service => None,
         Owner::Replica => Some(copy::open(&connection)?),
     };
-    let (path, remedy) = (path.to_owned(), owner.remedy());
+    let (path, remedy) = (path.to_owned(), remedy(Some(&connection)));
     let mut opened = Opened { path, head_file, connection, head, logged, fork: None, copied, checkpoint, remedy };
     if let Some(logged) = ahead {
         opened.begin_epoch(new_epoch, logged)?;

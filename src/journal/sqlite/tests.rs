@@ -234,6 +234,20 @@ fn a_damaged_copy_of_a_replica_is_removed() {
     Connection::open(&path).unwrap().execute("DELETE FROM meta", []).unwrap();
     let error = open_copy().unwrap_err().to_string();
     assert!(error.ends_with(&format!("its epoch is missing; {REMOVE_COPY}")), "{error}");
+    let error = ReadOnlyJournal::open(&path).unwrap_err().to_string();
+    assert!(error.ends_with(REMOVE_COPY), "{error}");
+}
+
+/// A service's journal that is given to a replica by mistake may be the only copy of its events.
+#[test]
+fn a_damaged_journal_of_a_service_is_not_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("j.db");
+    drop(SqliteJournal::open(&path, || Epoch::new("e")).unwrap());
+    Connection::open(&path).unwrap().execute("DELETE FROM meta", []).unwrap();
+    let copy = SqliteJournal::open_copy(&path, CheckSettings::default(), &Epoch::new("e"), |_| Ok(None));
+    let error = copy.unwrap_err().to_string();
+    assert!(error.ends_with(&format!("its epoch is missing; {RESTORE_BACKUP}")), "{error}");
 }
 
 #[tokio::test]
